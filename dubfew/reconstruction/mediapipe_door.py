@@ -1,0 +1,69 @@
+"""The one door to MediaPipe.
+
+``import mediapipe`` pulls in OpenCV (whose Linux wheel needs libGL and glib from the system),
+jax, matplotlib and every solution. dubfew needs the graph runner and two graphs, all of which
+lie in the wheel and need nothing from the system. So the package is registered here without
+running its ``__init__``, and only the graph runner's modules are imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import types
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dubfew.errors import MissingDependencyError
+
+FACE_LANDMARK_GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
+SELFIE_GRAPH = "mediapipe/modules/selfie_segmentation/selfie_segmentation_cpu.binarypb"
+
+
+@lru_cache(maxsize=1)
+def solution_base() -> Any:
+    """MediaPipe's ``SolutionBase`` class, which runs a graph.
+
+    Raises:
+        MissingDependencyError: MediaPipe is not installed.
+    """
+    # Its C++ core logs to stderr at start; users should see dubfew's lines only.
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "mediapipe" not in sys.modules:
+        spec = importlib.util.find_spec("mediapipe")
+        if spec is None or spec.origin is None:
+            raise MissingDependencyError(
+                "MediaPipe is not installed: pip install mediapipe==0.10.21"
+            )
+        package = types.ModuleType("mediapipe")
+        package.__path__ = [str(Path(spec.origin).parent)]
+        package.__spec__ = spec
+        package.__file__ = spec.origin
+        sys.modules["mediapipe"] = package
+    # The protobuf modules register message types that the binary graphs are written in.
+    for module in (
+        "mediapipe.calculators.core.constant_side_packet_calculator_pb2",
+        "mediapipe.calculators.core.gate_calculator_pb2",
+        "mediapipe.calculators.core.split_vector_calculator_pb2",
+        "mediapipe.calculators.tensor.image_to_tensor_calculator_pb2",
+        "mediapipe.calculators.tensor.inference_calculator_pb2",
+        "mediapipe.calculators.tensor.tensors_to_classification_calculator_pb2",
+        "mediapipe.calculators.tensor.tensors_to_detections_calculator_pb2",
+        "mediapipe.calculators.tensor.tensors_to_landmarks_calculator_pb2",
+        "mediapipe.calculators.tensor.tensors_to_segmentation_calculator_pb2",
+        "mediapipe.calculators.tflite.ssd_anchors_calculator_pb2",
+        "mediapipe.calculators.util.association_calculator_pb2",
+        "mediapipe.calculators.util.detections_to_rects_calculator_pb2",
+        "mediapipe.calculators.util.landmarks_refinement_calculator_pb2",
+        "mediapipe.calculators.util.local_file_contents_calculator_pb2",
+        "mediapipe.calculators.util.logic_calculator_pb2",
+        "mediapipe.calculators.util.non_max_suppression_calculator_pb2",
+        "mediapipe.calculators.util.rect_transformation_calculator_pb2",
+        "mediapipe.calculators.util.thresholding_calculator_pb2",
+        "mediapipe.framework.tool.switch_container_pb2",
+    ):
+        importlib.import_module(module)
+    return importlib.import_module("mediapipe.python.solution_base").SolutionBase
