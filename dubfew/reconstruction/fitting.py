@@ -1,0 +1,256 @@
+"""Landmarks -> head-model parameters, by batched Gauss-Newton.
+
+The unknowns of a frame are head rotation and translation, jaw rotation and expression; of a
+clip, identity shape. Residuals are landmark distances in the image over the size of the face
+in the image, plus zero-mean priors on the coefficients. Source: paper 003, sec. 3.1 and A.1,
+landmark term and regulariser of eq. 3 (the photometric term is another method).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import convolve1d
+from scipy.signal import savgol_coeffs
+from scipy.spatial.transform import Rotation
+
+from dubfew.reconstruction.head import JAW, HeadModel
+from dubfew.reconstruction.track import Camera
+from dubfew.reconstruction.points import INNER_LIPS, OUTER_LIPS
+
+# Camera space is OpenCV's, head space has y up and z towards the camera.
+FLIP = np.diag([1.0, -1.0, -1.0])
+# A residual of 1 is one face width; these are the inverse standard deviations that the
+# residuals and the coefficients are measured in.
+LANDMARK_PRECISION = 1 / 0.004
+LIP_PRECISION = 1 / 0.002
+EXPRESSION_PRECISION = 1.0
+SHAPE_PRECISION = 1.0
+# rad: speech opens the jaw by pitch; yaw and roll stay small.
+JAW_PRECISION = np.array([1 / 0.15, 1 / 0.03, 1 / 0.02])
+SHAPE_FRAMES = 24
+BLOCK = 64  # frames whose Jacobians are held at once: 64 x 936 x 60 floats, 14 MB
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Parameters of N frames.
+
+    Attributes:
+        rotation: [N, 3, 3], head to camera before the flip of axes.
+        translation: [N, 3] m
+        jaw: [N, 3] rad, axis-angle
+        expression: [N, E]
+    """
+
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+    jaw: NDArray[np.float64]
+    expression: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    def select(self, rows: slice | NDArray) -> Pose:
+        return Pose(
+            self.rotation[rows], self.translation[rows], self.jaw[rows], self.expression[rows]
+        )
+
+
+class LandmarkFitter:
+    """Fits one head model, seen by one camera, to landmarks."""
+
+    def __init__(self, head: HeadModel, camera: Camera) -> None:
+        self.head = head
+        self.camera = camera
+        matrix = head.landmark_matrix().astype(np.float64)
+        self._ids = head.landmark_ids
+        self._template = matrix @ head.template
+        self._shape_basis = np.einsum("lv,svd->sld", matrix, head.shape_basis)
+        self._expression = np.einsum("lv,evd->eld", matrix, head.expression_basis)
+        self._jaw_weight = matrix @ head.skin_weights[:, JAW]
+        self._joint = head.joint_regressor[JAW].astype(np.float64)
+        lips = np.isin(self._ids, OUTER_LIPS + INNER_LIPS)
+        self._precision = np.where(lips, LIP_PRECISION, LANDMARK_PRECISION)
+
+    def shape(self, landmarks: NDArray) -> NDArray[np.float64]:
+        """Identity shape [S] from some frames' landmarks [K, 478, 3] (px)."""
+        shape = np.zeros(len(self._shape_basis))
+        pose = self.start(landmarks)
+        for _ in range(5):
+            # Expression is held stiffer here, or it would explain the identity away.
+            pose = self.refine(landmarks, shape, pose, steps=3, stiffness=3.0)
+            shape = self._shape_step(landmarks, shape, pose)
+        return shape
+
+    def start(self, landmarks: NDArray) -> Pose:
+        """A first pose for every frame, from the landmarks' own depth (weak perspective)."""
+        points = landmarks[:, self._ids].astype(np.float64) @ FLIP
+        centre = points.mean(1, keepdims=True)
+        model = self._template - self._template.mean(0)
+        u, s, vt = np.linalg.svd(np.einsum("nvi,vj->nij", points - centre, model))
+        sign = np.ones_like(s)
+        sign[:, 2] = np.sign(np.linalg.det(u @ vt))
+        rotation = (u * sign[:, None]) @ vt
+        scale = (s * sign).sum(1) / (model**2).sum()  # px per m
+        depth = self.camera.focal / scale
+        middle = landmarks[:, self._ids, :2].mean(1) - [self.camera.cx, self.camera.cy]
+        translation = np.concatenate([middle / scale[:, None], depth[:, None]], 1)
+        translation -= np.einsum("ab,nbc,c->na", FLIP, rotation, self._template.mean(0))
+        n = len(landmarks)
+        return Pose(rotation, translation, np.zeros((n, 3)), np.zeros((n, len(self._expression))))
+
+    def refine(
+        self,
+        landmarks: NDArray,  # [N, 478, 3] px
+        shape: NDArray,  # [S]
+        pose: Pose,
+        *,
+        steps: int = 4,
+        stiffness: float = 1.0,
+        move_head: bool = True,
+    ) -> Pose:
+        """Gauss-Newton on every frame by itself.
+
+        Args:
+            landmarks: what the detector saw, px. [N, 478, 3]
+            shape: identity, held fixed. [S]
+            pose: where to start.
+            steps: iterations.
+            stiffness: factor on the expression prior's precision.
+            move_head: False holds rotation and translation.
+
+        Returns:
+            The fitted parameters.
+        """
+        parts = [
+            self._refine_block(
+                landmarks[i : i + BLOCK],
+                shape,
+                pose.select(slice(i, i + BLOCK)),
+                steps,
+                stiffness,
+                move_head,
+            )
+            for i in range(0, len(landmarks), BLOCK)
+        ]
+        return Pose(
+            *(
+                np.concatenate([getattr(p, name) for p in parts])
+                for name in ("rotation", "translation", "jaw", "expression")
+            )
+        )
+
+    def _refine_block(
+        self,
+        landmarks: NDArray,
+        shape: NDArray,
+        pose: Pose,
+        steps: int,
+        stiffness: float,
+        move_head: bool,
+    ) -> Pose:
+        target = landmarks[:, self._ids, :2].astype(np.float64)
+        size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
+        count = len(self._expression)
+        prior = np.concatenate(
+            [np.zeros(6), JAW_PRECISION, np.full(count, EXPRESSION_PRECISION * stiffness)]
+        )
+        for _ in range(steps):
+            residual, jacobian, _ = self._linearise(target, size, shape, pose)
+            if not move_head:
+                jacobian[..., :6] = 0
+            value = np.concatenate(
+                [np.zeros((len(pose), 6)), pose.jaw, pose.expression], axis=1
+            )
+            normal = np.einsum("nki,nkj->nij", jacobian, jacobian, optimize=True)
+            normal += np.diag(prior**2 + 1e-6)
+            slope = np.einsum("nki,nk->ni", jacobian, residual) + prior**2 * value
+            step = -np.linalg.solve(normal, slope[..., None])[..., 0]
+            pose = Pose(
+                Rotation.from_rotvec(step[:, :3]).as_matrix() @ pose.rotation,
+                pose.translation + step[:, 3:6],
+                pose.jaw + step[:, 6:9],
+                pose.expression + step[:, 9:],
+            )
+        return pose
+
+    def _linearise(
+        self, target: NDArray, size: NDArray, shape: NDArray, pose: Pose
+    ) -> tuple[NDArray, NDArray, NDArray]:
+        """Residuals [N, 2L], their Jacobian [N, 2L, 9 + E] and d image / d head [N, L, 2, 3]."""
+        rest = self._template + np.tensordot(shape, self._shape_basis, 1)
+        posed = rest + np.tensordot(pose.expression, self._expression, 1)
+        jaw = Rotation.from_rotvec(pose.jaw).as_matrix()
+        w = self._jaw_weight[:, None]
+        arm = np.einsum("nab,nlb->nla", jaw, posed - self._joint)
+        local = w * (arm + self._joint) + (1 - w) * posed
+        turned = np.einsum("nab,nlb->nla", pose.rotation, local)
+        space = turned @ FLIP + pose.translation[:, None]
+        weight = self._precision[None, :, None] / size[:, None, None]
+        residual = (self.camera.project(space) - target) * weight
+
+        focal, z = self.camera.focal, space[..., 2]
+        # d projection / d camera-space point, weighted like the residual. [N, L, 2, 3]
+        slope = np.zeros((*z.shape, 2, 3))
+        slope[..., 0, 0] = slope[..., 1, 1] = focal / z
+        slope[..., 0, 2] = -focal * space[..., 0] / z**2
+        slope[..., 1, 2] = -focal * space[..., 1] / z**2
+        slope *= weight[..., None]
+        by_turned = slope @ FLIP
+        by_local = np.einsum("nlij,njk->nlik", by_turned, pose.rotation, optimize=True)
+        n, count = z.shape
+        jacobian = np.empty((n, count, 2, 9 + len(self._expression)))
+        # d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T with the sign turned.
+        jacobian[..., 0:3] = -np.cross(by_turned, turned[:, :, None])
+        jacobian[..., 3:6] = slope
+        jacobian[..., 6:9] = -np.cross(by_local, arm[:, :, None]) * w[..., None]
+        mixed = w[..., None] * jaw[:, None] + (1 - w[..., None]) * np.eye(3)
+        by_posed = by_local @ mixed
+        jacobian[..., 9:] = np.einsum("nlij,elj->nlie", by_posed, self._expression, optimize=True)
+        flat = jacobian.reshape(n, count * 2, -1)
+        return residual.reshape(n, -1), flat, by_posed
+
+    def _shape_step(self, landmarks: NDArray, shape: NDArray, pose: Pose) -> NDArray:
+        target = landmarks[:, self._ids, :2].astype(np.float64)
+        size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
+        residual, _, by_posed = self._linearise(target, size, shape, pose)
+        jacobian = np.einsum("nlij,slj->nlis", by_posed, self._shape_basis, optimize=True)
+        jacobian = jacobian.reshape(-1, len(shape))
+        # Frames of a clip are far from independent: their mean counts, not their sum.
+        scale = 4.0 / len(pose)
+        normal = jacobian.T @ jacobian * scale + np.eye(len(shape)) * SHAPE_PRECISION**2
+        gradient = jacobian.T @ residual.ravel() * scale + SHAPE_PRECISION**2 * shape
+        return shape - np.linalg.solve(normal, gradient)
+
+    def error(self, landmarks: NDArray, shape: NDArray, pose: Pose) -> NDArray[np.float64]:
+        """Distance of each landmark to its fitted place, px. [N, L]"""
+        result = np.empty((len(pose), len(self._ids)))
+        for i in range(0, len(pose), BLOCK):
+            part = pose.select(slice(i, i + BLOCK))
+            target = landmarks[i : i + BLOCK, self._ids, :2].astype(np.float64)
+            size = np.ones(len(part))
+            residual, _, _ = self._linearise(target, size, shape, part)
+            distance = residual.reshape(len(part), -1, 2) / self._precision[None, :, None]
+            result[i : i + BLOCK] = np.linalg.norm(distance, axis=-1)
+        return result
+
+
+def smooth_pose(pose: Pose, window: int = 7) -> Pose:
+    """Take the detector's jitter out of the head's rigid motion, without lag.
+
+    A quadratic through a sliding window (Savitzky and Golay 1964) follows accelerations;
+    expression and jaw are left alone, lips close within two frames.
+    """
+    if len(pose) < window:
+        return pose
+    kernel = savgol_coeffs(window, 2)
+    vectors = Rotation.from_matrix(pose.rotation).as_rotvec()
+    smooth = convolve1d(np.concatenate([vectors, pose.translation], 1), kernel, axis=0, mode="nearest")
+    return replace(
+        pose,
+        rotation=Rotation.from_rotvec(smooth[:, :3]).as_matrix(),
+        translation=smooth[:, 3:],
+    )

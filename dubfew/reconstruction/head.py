@@ -1,0 +1,239 @@
+"""Head models in FLAME's format and arithmetic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from scipy.spatial.transform import Rotation
+
+from dubfew.errors import AssetError, ShapeError
+
+FloatArray = NDArray[np.float32]
+
+FORMAT_VERSION = 1
+# FLAME's joints: 0 root, 1 neck, 2 jaw, 3 and 4 eyes. A model may stop after any of them.
+NECK, JAW = 1, 2
+# Far enough open for any speech or laugh, rad: sets the extent of crop and mask.
+JAW_OPEN = 0.45
+
+
+@dataclass(frozen=True)
+class HeadModel:
+    """A morphable head: linear bases, then linear blend skinning.
+
+    Head space: m, x to the image's right when the head faces the camera, y up, z towards it.
+
+    Attributes:
+        name: what a Track calls it.
+        template: mean head. [V, 3]
+        shape_basis: identity displacements per unit coefficient. [S, V, 3]
+        expression_basis: expression displacements per unit coefficient. [E, V, 3]
+        pose_basis: displacements per entry of (R - I) of every joint but the root, or None.
+            [(J - 1) * 9, V, 3]
+        joint_regressor: joints from shaped vertices. [J, V]
+        skin_weights: rows sum to 1. [V, J]
+        parents: parent of each joint, -1 for the root. [J]
+        faces: vertex indices. [F, 3]
+        uv: texture coordinates in [0, 1], origin top left. [V, 2]
+        landmark_ids: MediaPipe's indices of the landmarks that the model knows. [L]
+        landmark_faces: face that carries each landmark. [L]
+        landmark_barycentric: where in that face. [L, 3]
+        mouth_expressions: how many leading expression coefficients move the lower face alone.
+    """
+
+    name: str
+    template: FloatArray
+    shape_basis: FloatArray
+    expression_basis: FloatArray
+    pose_basis: FloatArray | None
+    joint_regressor: FloatArray
+    skin_weights: FloatArray
+    parents: NDArray[np.int32]
+    faces: NDArray[np.int32]
+    uv: FloatArray
+    landmark_ids: NDArray[np.int32]
+    landmark_faces: NDArray[np.int32]
+    landmark_barycentric: FloatArray
+    mouth_expressions: int
+
+    def __post_init__(self) -> None:
+        vertices, joints = len(self.template), len(self.parents)
+        for name, shape in {
+            "template": (vertices, 3),
+            "shape_basis": (len(self.shape_basis), vertices, 3),
+            "expression_basis": (len(self.expression_basis), vertices, 3),
+            "joint_regressor": (joints, vertices),
+            "skin_weights": (vertices, joints),
+            "uv": (vertices, 2),
+        }.items():
+            if getattr(self, name).shape != shape:
+                raise ShapeError(
+                    f"head model {self.name}: {name} has shape {getattr(self, name).shape}, "
+                    f"expected {shape}"
+                )
+
+    def shaped(self, shape: NDArray) -> FloatArray:
+        """The head of an identity [S] at rest. [V, 3] m"""
+        return self.template + np.tensordot(shape, self.shape_basis, 1).astype(np.float32)
+
+    def vertices(
+        self,
+        shape: NDArray,  # [S]
+        expression: NDArray,  # [N, E]
+        jaw: NDArray,  # [N, 3]
+        neck: NDArray | None = None,  # [N, 3]
+    ) -> FloatArray:  # [N, V, 3]
+        """Vertices in head space for N frames of one identity.
+
+        Args:
+            shape: identity coefficients. [S]
+            expression: expression coefficients. [N, E]
+            jaw: jaw rotations, axis-angle, rad. [N, 3]
+            neck: neck rotations, axis-angle, rad; None holds the neck still. [N, 3]
+
+        Returns:
+            Vertex positions, m. [N, V, 3]
+
+        Source: Li et al. 2017 (FLAME), eq. 1-5.
+        """
+        rest = self.shaped(shape)
+        joints = self.joint_regressor @ rest
+        posed = rest[None] + np.tensordot(
+            expression.astype(np.float32), self.expression_basis, axes=(1, 0)
+        )
+        rotations = np.tile(np.eye(3, dtype=np.float32), (len(posed), len(self.parents), 1, 1))
+        rotations[:, JAW] = Rotation.from_rotvec(jaw).as_matrix()
+        if neck is not None:
+            rotations[:, NECK] = Rotation.from_rotvec(neck).as_matrix()
+        if self.pose_basis is not None:
+            feature = (rotations[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(posed), -1)
+            posed = posed + np.tensordot(feature, self.pose_basis, axes=(1, 0))
+        matrices, offsets = self._chain(rotations, joints)
+        blended = np.einsum("vj,njab->nvab", self.skin_weights, matrices, optimize=True)
+        shift = np.einsum("vj,nja->nva", self.skin_weights, offsets, optimize=True)
+        return (np.einsum("nvab,nvb->nva", blended, posed) + shift).astype(np.float32)
+
+    def _chain(self, rotations: FloatArray, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Rotation and offset of every joint, down the kinematic tree. [N, J, 3, 3], [N, J, 3]"""
+        matrices = np.empty_like(rotations)
+        offsets = np.empty((*rotations.shape[:2], 3), np.float32)
+        for joint, parent in enumerate(self.parents):
+            own = joints[joint] - rotations[:, joint] @ joints[joint]
+            if parent < 0:
+                matrices[:, joint], offsets[:, joint] = rotations[:, joint], own
+            else:
+                matrices[:, joint] = matrices[:, parent] @ rotations[:, joint]
+                offsets[:, joint] = (
+                    np.einsum("nab,nb->na", matrices[:, parent], own) + offsets[:, parent]
+                )
+        return matrices, offsets
+
+    def landmark_matrix(self) -> FloatArray:
+        """Landmarks as a linear map of vertices. [L, V]"""
+        matrix = np.zeros((len(self.landmark_ids), len(self.template)), np.float32)
+        rows = np.arange(len(self.landmark_ids))[:, None]
+        np.add.at(matrix, (rows, self.faces[self.landmark_faces]), self.landmark_barycentric)
+        return matrix
+
+    def points(self, ids: tuple[int, ...]) -> FloatArray:
+        """MediaPipe points as a linear map of vertices. [P, V]
+
+        Raises:
+            AssetError: the model has no such landmark.
+        """
+        known = {int(i): row for row, i in enumerate(self.landmark_ids)}
+        missing = [i for i in ids if i not in known]
+        if missing:
+            raise AssetError(f"head model {self.name} carries no landmarks {missing[:5]}")
+        return self.landmark_matrix()[[known[i] for i in ids]]
+
+    def inter_ocular(self, shape: NDArray) -> float:
+        """Distance of the outer eye corners of an identity, m."""
+        corners = self.points((33, 263)) @ self.shaped(shape)
+        return float(np.linalg.norm(corners[0] - corners[1]))
+
+    def save(self, path: Path | str) -> None:
+        """Write as safetensors with a JSON header."""
+        from safetensors.numpy import save_file
+
+        arrays = {
+            name: np.ascontiguousarray(getattr(self, name))
+            for name in _ARRAYS
+            if getattr(self, name) is not None
+        }
+        header = {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "mouth_expressions": self.mouth_expressions,
+        }
+        save_file(arrays, str(path), metadata={"dubfew.head": json.dumps(header)})
+
+    @classmethod
+    def load(cls, path: Path | str) -> HeadModel:
+        """Read what ``save`` wrote.
+
+        Raises:
+            AssetError: not a head model of this format.
+        """
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                header = json.loads((file.metadata() or {})["dubfew.head"])
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, KeyError, ValueError) as error:
+            raise AssetError(f"{path} is not a dubfew head model") from error
+        if header["format_version"] > FORMAT_VERSION:
+            raise AssetError(f"{path} was written by a newer dubfew: update dubfew")
+        floats = {
+            name: array.astype(np.float32) if array.dtype == np.float16 else array
+            for name, array in arrays.items()
+        }
+        return cls(
+            name=header["name"],
+            mouth_expressions=header["mouth_expressions"],
+            pose_basis=floats.pop("pose_basis", None),
+            **floats,
+        )
+
+
+_ARRAYS = (
+    "template",
+    "shape_basis",
+    "expression_basis",
+    "pose_basis",
+    "joint_regressor",
+    "skin_weights",
+    "parents",
+    "faces",
+    "uv",
+    "landmark_ids",
+    "landmark_faces",
+    "landmark_barycentric",
+)
+
+
+@lru_cache(maxsize=1)
+def _lite() -> HeadModel:
+    return HeadModel.load(str(files("dubfew.reconstruction") / "lite.safetensors"))
+
+
+# A head model is one line here.
+HEADS: dict[str, Callable[[], HeadModel]] = {"lite": _lite}
+
+
+def load_head(name: str = "lite") -> HeadModel:
+    """The head model of that name.
+
+    Raises:
+        AssetError: unknown name, or its files are missing.
+    """
+    if name not in HEADS:
+        raise AssetError(f"no head model {name!r}: there are {', '.join(sorted(HEADS))}")
+    return HEADS[name]()
