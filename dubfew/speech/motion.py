@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from dubfew.errors import ShapeError
 from dubfew.reconstruction.points import MOUTH_POINTS
 
-
 # Opposite points of the inner lips around their middle (upper, lower), and the mouth corners.
 INNER_PAIRS = ((82, 87), (13, 14), (312, 317))
 CORNERS = (61, 291)
@@ -36,7 +35,7 @@ class MouthMotion:
       and ``aperture`` is the gap between the lips itself, not its change.
     - Axes are those of head space and turn with the head: x to the image's right when the head
       faces the camera, y up, z towards the camera. An opening mouth has negative y below.
-    - The unit is the distance between the outer eye corners (``EYE_CORNERS``) of whoever moves.
+    - The unit is the distance between the outer eye corners (``reconstruction.points.EYE_CORNERS``) of whoever moves.
       A head model that shall make this motion adds ``displacement * head.inter_ocular(shape)``
       (m) to its own rest positions of the same points and solves for its coefficients.
     - Identity is not in it: two people who say the same differ here by their manner alone.
