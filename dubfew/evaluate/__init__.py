@@ -1,0 +1,1 @@
+"""How good an output is: measures against the original, contact sheets, reports."""
