@@ -1,0 +1,195 @@
+"""An output against its original: both videos read once more in step, then one figure each."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dubfew.errors import DubfewError, MediaError
+from dubfew.evaluate.geometry import FACE_SIZE, Box, face_boxes, mouth_box
+from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
+from dubfew.media import probe, read_frames
+from dubfew.progress import Progress, ProgressCallback, silent
+from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
+from dubfew.reconstruction.track import Track
+
+# A chroma sample of 4:2:0 video covers 2 x 2 px and is interpolated with its neighbours when a
+# frame becomes RGB: an edit of exactly the mask shows this far around it, px.
+CHROMA_REACH = 4
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How an output compares with its original; see :mod:`dubfew.evaluate.metrics`.
+
+    A figure that cannot be had (nothing moves, no face in the output) is NaN.
+
+    Attributes:
+        frames: compared frames, the length of the shorter video.
+        psnr: on the 256 px face crop, dB; inf if no frame was changed.
+        ssim: on the 256 px face crop.
+        psnr_mouth: in the mouth box, dB; inf if no frame was changed there.
+        ssim_mouth: in the mouth box.
+        lmd: lip landmark distance, % of the eye-corner distance.
+        sharpness: variance of the Laplacian in the mouth box, output / original.
+        opening_r: correlation of the mouth opening with the original's.
+        opening_lag: frames by which the output's mouth is late; of ±5.
+        opening_r_best: correlation at that lag.
+        opening_spread: standard deviation of the opening, output / original.
+        outside_max: largest difference of any RGB value outside the edit region, 0 to 255.
+    """
+
+    frames: int
+    psnr: float
+    ssim: float
+    psnr_mouth: float
+    ssim_mouth: float
+    lmd: float
+    sharpness: float
+    opening_r: float
+    opening_lag: float
+    opening_r_best: float
+    opening_spread: float
+    outside_max: int
+
+    def to_json(self) -> dict[str, int | float | None]:
+        """The fields by name; NaN and infinity, which JSON has not, become None."""
+        return {
+            name: value if math.isfinite(value) else None
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+
+def evaluate(
+    reference: Path | str,
+    output: Path | str,
+    *,
+    track: Track | None = None,
+    progress: ProgressCallback = silent,
+) -> Evaluation:
+    """Compare a rendered video with the original, frame k with frame k.
+
+    Reads the reference twice and the output once; memory does not grow with the frame size
+    times the length.
+
+    Args:
+        reference: the original video.
+        output: the video under test, of the same size. If one video is longer, its rest is not
+            compared.
+        track: of the reference. With it the edit region, outside which nothing may change, is
+            the mouth mask that rendering uses; without it the whole face crop.
+        progress: told of stage "landmarks", then "compare".
+
+    Raises:
+        MediaError: a file cannot be read as video.
+        DubfewError: the videos differ in size.
+        NoFaceError: no frame of the reference shows a face.
+    """
+    reference, output = Path(reference), Path(output)
+    size, other = probe(reference), probe(output)
+    if (size.width, size.height) != (other.width, other.height):
+        raise DubfewError(
+            f"{output} is {other.width} x {other.height} px but its reference {reference} is "
+            f"{size.width} x {size.height}: give two videos of the same size"
+        )
+    marks = landmarks_of(reference, progress=progress)
+    mouth = mouth_box(marks, size.height, size.width)
+    faces = face_boxes(marks, size.height, size.width)
+    region = _edit_region(track, faces, size.height, size.width)
+
+    figures: dict[str, list[float]] = {name: [] for name in IMAGE_MEASURES}
+    output_marks: list[NDArray[np.float32] | None] = []
+    outside_max = 0
+    with FaceLandmarker() as landmarker:
+        # Not strict: the longer video's rest is left alone, as promised above.
+        pairs = zip(read_frames(reference), read_frames(output), strict=False)
+        for index, (a, b) in enumerate(pairs):
+            if index == len(faces):
+                break
+            ours, theirs = b.to_rgb(), a.to_rgb()
+            output_marks.append(landmarker(ours))
+            outside_max = max(outside_max, largest_difference(theirs, ours, region(index)))
+            face = faces[index]
+            if face is not None:
+                crops = {
+                    "face": (face_crop(theirs, face), face_crop(ours, face)),
+                    "mouth": (mouth.cut(theirs), mouth.cut(ours)),
+                }
+                for name, measure in IMAGE_MEASURES.items():
+                    figures[name].append(measure.function(*crops[measure.region]))
+            progress(Progress("compare", index + 1, len(faces)))
+    frames = len(output_marks)
+    if frames == 0:
+        raise MediaError(f"{output} has no frames: render it again")
+
+    clip = stack_landmarks(output_marks)
+    images = {
+        name: measure.combine(np.asarray(figures[name], np.float64))
+        for name, measure in IMAGE_MEASURES.items()
+    }
+    motion = {name: measure(marks[:frames], clip) for name, measure in LANDMARK_MEASURES.items()}
+    return Evaluation(frames=frames, outside_max=outside_max, **images, **motion)
+
+
+def landmarks_of(
+    video: Path | str, *, progress: ProgressCallback = silent
+) -> NDArray[np.float32]:  # [N, 478, 3]
+    """The detector's landmarks of every frame, px; rows of frames without a face are NaN."""
+    marks = []
+    total = probe(video).frames
+    with FaceLandmarker() as landmarker:
+        for frame in read_frames(video):
+            marks.append(landmarker(frame.to_rgb()))
+            progress(Progress("landmarks", len(marks), total))
+    return stack_landmarks(marks)
+
+
+def stack_landmarks(rows: list[NDArray[np.float32] | None]) -> NDArray[np.float32]:
+    """Per-frame landmarks, None without a face, as one array with NaN rows. [N, 478, 3]"""
+    clip = np.full((len(rows), LANDMARKS, 3), np.nan, np.float32)
+    for index, row in enumerate(rows):
+        if row is not None:
+            clip[index] = row
+    return clip
+
+
+def face_crop(image: NDArray[np.uint8], box: Box, size: int = FACE_SIZE) -> NDArray[np.uint8]:
+    """The inside of a box, resized to a square (bilinear, anti-aliased). [size, size, 3]"""
+    cut = Image.fromarray(np.ascontiguousarray(box.cut(image)))
+    return np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def largest_difference(
+    reference: NDArray[np.uint8],  # [H, W, 3]
+    output: NDArray[np.uint8],  # [H, W, 3]
+    ignore: NDArray[np.bool_] | None,  # [H, W]
+) -> int:
+    """Largest difference of any value outside ``ignore``, 0 to 255."""
+    difference = np.maximum(reference, output) - np.minimum(reference, output)
+    if ignore is not None:
+        difference[ignore] = 0
+    return int(difference.max(initial=0))
+
+
+Region = Callable[[int], "NDArray[np.bool_] | None"]
+
+
+def _edit_region(track: Track | None, faces: list[Box | None], height: int, width: int) -> Region:
+    """A function from the frame index to the pixels that an edit may touch, None for none."""
+
+    def of_crop(index: int) -> NDArray[np.bool_] | None:
+        box = faces[index]
+        if box is None:
+            return None
+        region = np.zeros((height, width), bool)
+        box.cut(region)[:] = True
+        return region
+
+    return of_crop
