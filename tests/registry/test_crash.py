@@ -1,0 +1,107 @@
+"""A process killed between any two lines of the registry's code does no damage."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from dubfew.registry import Registry, index, registry, revision, storage
+from tests.registry.traces import ACTOR, SECRET, places_of
+
+SOURCES = {module.__file__ for module in (index, registry, revision, storage)}
+KILLED = 9
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+
+def run_and_die(job: Callable[[], object], lines: int) -> bool:
+    """Run ``job`` in a child that dies, without any clean-up, before its ``lines``-th line.
+
+    Returns:
+        True when the child died, False when it finished first.
+    """
+    pid = os.fork()
+    if pid == 0:
+        left = lines
+
+        def count(frame: FrameType, event: str, argument: Any) -> Any:
+            nonlocal left
+            if frame.f_code.co_filename not in SOURCES:
+                return None
+            if event == "line":
+                left -= 1
+                if left == 0:
+                    os._exit(KILLED)
+            return count
+
+        sys.settrace(count)
+        job()
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, KILLED)
+    return code == KILLED
+
+
+def moments(home: Path, job: Callable[[Registry], object]) -> list[Path]:
+    """One copy of ``home`` for every moment at which ``job`` can be killed."""
+    copies = []
+    while True:
+        copy = home.with_name(f"killed-{len(copies)}")
+        shutil.copytree(home, copy)
+        died = run_and_die(lambda copy=copy: job(Registry(copy)), len(copies) + 1)
+        copies.append(copy)
+        if not died:
+            return copies
+
+
+def assert_sound(registry: Registry) -> None:
+    """Everything that the index promises is there, and the next write leaves nothing else."""
+    for newest in registry.list():
+        for each in registry.revisions(newest.actor):
+            assert each.config == {}
+            assert each.read("a") == SECRET
+    registry.create("next", {}, {"a": SECRET})
+    folders = set(registry.home.glob("actors/*/*"))
+    assert len(folders) == sum(len(registry.revisions(each.actor)) for each in registry.list())
+    assert not list(registry.home.glob("staging/*"))
+    assert not list(registry.home.glob("deletions/*"))
+
+
+def test_killed_while_storing(registry: Registry) -> None:
+    registry.create("old", {}, {"a": SECRET})
+    copies = moments(registry.home, lambda it: it.create(ACTOR, {}, {"a": SECRET}))
+    assert len(copies) > 60  # the tracer has seen the code
+    stored = []
+    for copy in copies:
+        after = Registry(copy)
+        stored.append(ACTOR in [each.actor for each in after.list()])
+        assert_sound(after)
+    assert stored == sorted(stored)  # not there until one moment, there from then on
+    assert (stored[0], stored[-1]) == (False, True)
+
+
+def test_killed_while_storing_the_very_first(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for copy in moments(home, lambda it: it.create(ACTOR, {}, {"a": SECRET})):
+        assert_sound(Registry(copy))
+
+
+def test_killed_while_deleting(registry: Registry) -> None:
+    for actor in ("old", ACTOR, ACTOR):
+        registry.create(actor, {}, {"a": SECRET if actor == ACTOR else b"other"})
+    for copy in moments(registry.home, lambda it: it.delete(ACTOR)):
+        after = Registry(copy)
+        if ACTOR in [each.actor for each in after.list()]:  # finishes a begun deletion
+            assert [each.read("a") for each in after.revisions(ACTOR)] == [SECRET, SECRET]
+        else:
+            assert places_of(ACTOR, copy) == []
+        assert after.open("old").read("a") == b"other"

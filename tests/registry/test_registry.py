@@ -1,0 +1,165 @@
+"""Storing actors and getting them back."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from dubfew.errors import ActorNotFoundError, RegistryError
+from dubfew.registry import Registry, default_home
+from dubfew.registry.index import MIGRATIONS
+
+CONFIG = {"method": "lora", "rank": 4, "fps": "30000/1001", "nested": {"list": [1, None, "ä"]}}
+FILES = {"texture.safetensors": bytes(range(256)) * 5, "style.safetensors": b""}
+
+
+def stored_files(home: Path) -> list[Path]:
+    return [path for path in home.rglob("*") if path.is_file() and "actors" in path.parts]
+
+
+def test_what_was_stored_comes_back(registry: Registry) -> None:
+    created = registry.create("mary", CONFIG, FILES)
+    opened = registry.open("mary")
+    assert opened == created
+    assert (opened.actor, opened.number, opened.method) == ("mary", 1, "lora")
+    assert opened.config == CONFIG
+    assert opened.names() == ["style.safetensors", "texture.safetensors"]
+    assert {name: opened.read(name) for name in opened.names()} == FILES
+    assert opened.bytes == sum(path.stat().st_size for path in stored_files(registry.home))
+
+
+def test_revisions_count_up_per_actor(registry: Registry) -> None:
+    for content in (b"one", b"two"):
+        registry.create("mary", CONFIG, {"a": content})
+    registry.create("john", CONFIG, {"a": b"three"})
+    assert registry.open("mary").number == 2
+    assert registry.open("mary", 1).read("a") == b"one"
+    assert [(each.actor, each.number) for each in registry.list()] == [("john", 1), ("mary", 2)]
+    assert [each.number for each in registry.revisions("mary")] == [1, 2]
+
+
+def test_unknown_actor_revision_and_file_say_what_there_is(registry: Registry) -> None:
+    with pytest.raises(ActorNotFoundError, match="no actor 'mary'"):
+        registry.open("mary")
+    registry.create("mary", CONFIG, FILES)
+    with pytest.raises(ActorNotFoundError, match="no revision 7, only 1"):
+        registry.open("mary", 7)
+    with pytest.raises(RegistryError, match=r"no file 'x'.*style\.safetensors"):
+        registry.open("mary").read("x")
+    with pytest.raises(RegistryError, match="no file"):
+        registry.open("mary").read("../1/style.safetensors")
+
+
+def test_looking_creates_nothing(registry: Registry) -> None:
+    assert registry.list() == []
+    with pytest.raises(ActorNotFoundError):
+        registry.delete("mary")
+    assert not registry.home.exists()
+    registry.home.mkdir()
+    assert registry.list() == []
+    assert list(registry.home.iterdir()) == []
+
+
+def test_both_unicode_forms_of_an_id_are_one_actor(registry: Registry) -> None:
+    registry.create("Zoe\u0308", CONFIG, FILES)
+    assert registry.open("Zo\u00eb").actor == "Zo\u00eb"
+    registry.delete("Zoe\u0308")
+    assert registry.list() == []
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+@pytest.mark.parametrize("name", ["texture.safetensors", "config.json"])
+def test_damage_is_noticed(registry: Registry, damage: str, name: str) -> None:
+    registry.create("mary", CONFIG, FILES)
+    (path,) = (each for each in stored_files(registry.home) if each.name == name)
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    if damage == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == "flip" else content[1:])
+    revision = registry.open("mary")
+    with pytest.raises(RegistryError, match=r"damaged.*again"):
+        revision.config if name == "config.json" else revision.read(name)
+
+
+def test_opened_before_deletion_fails_clearly_after_it(registry: Registry) -> None:
+    revision = registry.create("mary", CONFIG, FILES)
+    registry.delete("mary")
+    with pytest.raises(RegistryError, match="deleted meanwhile"):
+        revision.read("style.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "message"),
+    [
+        ({"rate": float("nan")}, {}, "JSON"),
+        ({"path": Path("x")}, {}, "JSON"),
+        ({"method": 3}, {}, "method"),
+        ({"method": "x\ny"}, {}, "method"),
+        ({}, {"config.json": b""}, "kept for the config"),
+        ({}, {"../x": b""}, "cannot name a stored file"),
+        ({}, {"a": b"", "A": b""}, "twice"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_before_anything_is_written(
+    registry: Registry, config: dict[str, object], files: dict[str, bytes], message: str
+) -> None:
+    with pytest.raises(RegistryError, match=message):
+        registry.create("mary", config, files)
+    assert not registry.home.exists()
+
+
+def test_full_disk_leaves_the_registry_as_it_was(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.create("mary", CONFIG, FILES)
+    before = sorted(registry.home.rglob("*"))
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dubfew.registry.storage.os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            registry.create("mary", CONFIG, FILES)
+    assert registry.open("mary").number == 1
+    assert [path for path in sorted(registry.home.rglob("*")) if path.name != "staging"] == before
+    assert registry.create("mary", CONFIG, FILES).number == 2
+
+
+def test_index_of_a_newer_dubfew_is_refused(registry: Registry) -> None:
+    registry.create("mary", CONFIG, FILES)
+    with sqlite3.connect(registry.home / "registry.sqlite") as db:
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    with pytest.raises(RegistryError, match="update dubfew"):
+        registry.list()
+    with pytest.raises(RegistryError, match="update dubfew"):
+        registry.create("mary", CONFIG, FILES)
+
+
+def test_broken_index_is_one_clear_error(registry: Registry) -> None:
+    registry.create("mary", CONFIG, FILES)
+    (registry.home / "registry.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(RegistryError, match="cannot be used"):
+        registry.list()
+
+
+def test_home_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "ä b"))
+    assert Registry().home == default_home() == tmp_path / "ä b"
+    Registry().create("mary", CONFIG, FILES)
+    assert Registry(tmp_path / "ä b").open("mary").number == 1
+    monkeypatch.delenv("DUBFEW_HOME")
+    assert default_home().name == "dubfew"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_other_users_of_the_machine_are_kept_out(registry: Registry) -> None:
+    registry.create("mary", CONFIG, FILES)
+    assert stat.S_IMODE(registry.home.stat().st_mode) == 0o700
