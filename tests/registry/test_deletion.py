@@ -22,9 +22,10 @@ def fill(registry: Registry) -> None:
 def test_no_byte_of_the_actor_remains(registry: Registry) -> None:
     fill(registry)
     assert places_of(ACTOR, registry.home)  # the search can find it
-    folders = {path.parent.parent for path in registry.home.glob("actors/*/3")}
+    folders = {path.parent for path in registry.home.glob("actors/*/3")}
     registry.delete(ACTOR)
     assert places_of(ACTOR, registry.home) == []
+    assert folders
     assert not any(folder.exists() for folder in folders)
     assert len(registry.list()) == 31
     assert registry.open("after 29").read("a") == b"1"
