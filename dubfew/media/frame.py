@@ -1,0 +1,266 @@
+"""One picture of a video, kept as the decoder made it and converted only where asked."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import ShapeError
+from dubfew.media.pixels import (
+    NATIVE,
+    RANGE_FULL,
+    Colour,
+    PixelFormat,
+    Plane,
+    convert,
+    even_box,
+    grey_to_rgb_table,
+    new_picture,
+    plane_views,
+    rgb_to_yuv,
+)
+
+
+class Frame:
+    """An upright picture with its place in time. Never changed after it is made.
+
+    A Frame may be used by one thread at a time.
+
+    Attributes:
+        index: number of the frame in its video, from 0.
+        stamp: presentation time in seconds after the first frame, exact.
+        colour: its colour tags, as read.
+    """
+
+    __slots__ = ("_picture", "colour", "index", "stamp")
+
+    def __init__(self, picture: av.VideoFrame, index: int, stamp: Fraction, colour: Colour) -> None:
+        """``picture`` must be upright and in a format of ``pixels.NATIVE``."""
+        self._picture = picture
+        self.index = index
+        self.stamp = stamp
+        self.colour = colour
+
+    @classmethod
+    def from_rgb(
+        cls,
+        rgb: NDArray[np.uint8],  # [H,W,3]
+        index: int = 0,
+        fps: Fraction | int = 25,
+        pix_fmt: str = "yuv420p",
+        colour: Colour | None = None,
+    ) -> Frame:
+        """A frame at ``index / fps`` from an RGB picture. Raises ShapeError."""
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+            raise ShapeError(f"rgb is {rgb.dtype}{list(rgb.shape)}: give uint8 [H, W, 3]")
+        height, width = rgb.shape[:2]
+        blank = cls(
+            av.VideoFrame(width, height, pix_fmt), index, index / Fraction(fps), colour or Colour()
+        )
+        return blank.with_patch(0, 0, rgb, np.ones((height, width), bool))
+
+    @property
+    def time(self) -> float:
+        """Presentation time in seconds after the first frame."""
+        return float(self.stamp)
+
+    @property
+    def width(self) -> int:
+        return self._picture.width
+
+    @property
+    def height(self) -> int:
+        return self._picture.height
+
+    @property
+    def pix_fmt(self) -> str:
+        """Name of the pixel format, one of ``pixels.NATIVE``."""
+        return self._picture.format.name
+
+    @property
+    def picture(self) -> av.VideoFrame:
+        """The picture as PyAV holds it; not to be changed."""
+        return self._picture
+
+    @property
+    def _form(self) -> PixelFormat:
+        return NATIVE[self.pix_fmt]
+
+    @property
+    def _full(self) -> bool:
+        return self.colour.range_for(self._form) == RANGE_FULL
+
+    def planes(self) -> tuple[Plane, ...]:
+        """Read-only views of the planes; see ``pixels.plane_views`` for their shapes."""
+        views = plane_views(self._picture)
+        for view in views:
+            view.flags.writeable = False
+        return views
+
+    def at(self, index: int, stamp: Fraction) -> Frame:
+        """The same picture at another place in time (to loop or to hold)."""
+        return Frame(self._picture, index, stamp, self.colour)
+
+    def to_rgb(self, *, fast: bool = False) -> NDArray[np.uint8]:  # [H,W,3]
+        """The whole picture in RGB.
+
+        Args:
+            fast: about five times faster and 1 to 3 levels too dark (swscale's quick
+                path): good enough to find a face, not to paint one.
+        """
+        form = self._form
+        even = self.width % 2 == 0 and self.height % 2 == 0
+        if not form.is_yuv or not even:
+            return self.crop_rgb(0, 0, self.width, self.height)
+        rgb = convert(self._picture, "rgb24", self.colour, self.height, RANGE_FULL, fast)
+        return np.ascontiguousarray(plane_views(rgb)[0])  # type: ignore[return-value]
+
+    def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
+        """A box in RGB: the same levels as that box of ``to_rgb()``; only it is converted.
+
+        Args:
+            left, top, right, bottom: px, right and bottom exclusive, inside the frame.
+
+        Returns:
+            uint8 [bottom - top, right - left, 3]
+
+        Raises:
+            ShapeError: the box is empty or leaves the frame.
+        """
+        self._check_box(left, top, right, bottom)
+        form, planes = self._form, plane_views(self._picture)
+        rows, columns = slice(top, bottom), slice(left, right)
+        if form.kind == "rgb":
+            return planes[0][rows, columns].copy()  # type: ignore[return-value]
+        if form.kind == "gbrp":
+            green, blue, red = (plane[rows, columns] for plane in planes)
+            return np.stack([red, green, blue], axis=-1)  # type: ignore[return-value]
+        if form.kind == "gray":
+            level = grey_to_rgb_table(self._full)[planes[0][rows, columns]]
+            grey = np.empty((*level.shape, 3), np.uint8)
+            grey[...] = level[..., None]
+            return grey
+        x, y = left - left % 2, top - top % 2  # chroma cells begin at even pixels
+        box = even_box(planes, form, x, y, right, bottom)
+        height, width = box[0].shape
+        picture = new_picture(form.name, width, height, box)
+        rgb = plane_views(convert(picture, "rgb24", self.colour, self.height, RANGE_FULL))[0]
+        return np.ascontiguousarray(  # type: ignore[return-value]
+            rgb[top - y : bottom - y, left - x : right - x]
+        )
+
+    def with_patch(
+        self,
+        left: int,
+        top: int,
+        rgb: NDArray[np.uint8],  # [h,w,3]
+        mask: NDArray[np.bool_],  # [h,w]
+    ) -> Frame:
+        """A copy of this frame with ``rgb`` written where ``mask`` is True.
+
+        Luma changes exactly at the mask's pixels. A subsampled chroma sample changes when
+        its cell holds a pixel of the mask, and becomes the mean over the cell of the
+        patch's chroma (mask) and its own (elsewhere). Every other sample stays bit for bit.
+
+        Args:
+            left, top: px, where the patch's first pixel goes; any parity.
+
+        Raises:
+            ShapeError: shapes disagree or the patch leaves the frame.
+        """
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+            raise ShapeError(f"rgb is {rgb.dtype}{list(rgb.shape)}: give uint8 [h, w, 3]")
+        if mask.shape != rgb.shape[:2] or mask.dtype != np.bool_:
+            raise ShapeError(
+                f"mask is {mask.dtype}{list(mask.shape)}: give bool {list(rgb.shape[:2])}, like rgb"
+            )
+        self._check_box(left, top, left + rgb.shape[1], top + rgb.shape[0])
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not rows.size:
+            return self
+        inner = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        rgb, mask, left, top = rgb[inner], mask[inner], left + int(columns[0]), top + int(rows[0])
+
+        picture = new_picture(self.pix_fmt, self.width, self.height, plane_views(self._picture))
+        planes, form = plane_views(picture), self._form
+        box = (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1]))
+        if form.kind == "rgb":
+            np.copyto(planes[0][box], rgb, where=mask[..., None])
+        elif form.kind == "gbrp":
+            for plane, channel in zip(planes, (1, 2, 0), strict=True):
+                np.copyto(plane[box], rgb[..., channel], where=mask)
+        else:
+            weights, offset = rgb_to_yuv(
+                self.colour.matrix_for(self.height), self._full, form.bits
+            )
+            values = rgb.astype(np.float32)
+            luma = values @ weights[:, 0]
+            luma += offset[0] + 0.5  # rounded by the cast: luma of RGB levels never leaves 0..max
+            np.copyto(planes[0][box], luma.astype(planes[0].dtype), where=mask)
+            if form.is_yuv:
+                size = (self.height, self.width)
+                _patch_chroma(planes[1:], size, form, left, top, values, mask, weights, offset)
+        return Frame(picture, self.index, self.stamp, self.colour)
+
+    def _check_box(self, left: int, top: int, right: int, bottom: int) -> None:
+        if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
+            raise ShapeError(
+                f"the box {left}, {top}, {right}, {bottom} is empty or leaves the frame of "
+                f"{self.width} x {self.height}: clip it first"
+            )
+
+
+def _cell_sums(values: NDArray[np.float32], form: PixelFormat) -> NDArray[np.float32]:
+    """Sums over the chroma cells of an array whose size is a multiple of the cell's."""
+    if form.sub_y == 2:
+        values = values[0::2] + values[1::2]
+    if form.sub_x == 2:
+        values = values[:, 0::2] + values[:, 1::2]
+    return values
+
+
+def _patch_chroma(
+    chroma: tuple[Plane, ...],
+    size: tuple[int, int],
+    form: PixelFormat,
+    left: int,
+    top: int,
+    rgb: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    weights: NDArray[np.float32],
+    offset: NDArray[np.float32],
+) -> None:
+    """Write the patch's chroma into ``chroma`` in place; see ``Frame.with_patch``.
+
+    ``size`` is the height and width of the frame. Works plane by plane on contiguous
+    arrays: with the channels interleaved the same sums take ten times as long.
+    """
+    height, width = mask.shape
+    first = (top // form.sub_y, left // form.sub_x)
+    last = (-(-(top + height) // form.sub_y), -(-(left + width) // form.sub_x))
+    cells = (slice(first[0], last[0]), slice(first[1], last[1]))
+    whole = ((last[0] - first[0]) * form.sub_y, (last[1] - first[1]) * form.sub_x)
+    y, x = top - first[0] * form.sub_y, left - first[1] * form.sub_x
+    inner = (slice(y, y + height), slice(x, x + width))
+
+    inside = np.zeros(whole, np.float32)
+    inside[inner] = mask
+    covered = _cell_sums(inside, form)
+    # The edge of an odd-sized frame cuts cells: only pixels that exist have a say in them.
+    present = np.multiply.outer(
+        np.minimum(form.sub_y, size[0] - form.sub_y * np.arange(first[0], last[0])),
+        np.minimum(form.sub_x, size[1] - form.sub_x * np.arange(first[1], last[1])),
+    ).astype(np.float32)
+    values = np.zeros(whole, np.float32)
+    for number in (1, 2):
+        np.multiply(rgb @ weights[:, number], mask, out=values[inner])
+        plane = chroma[number - 1] if len(chroma) == 2 else chroma[0][..., number - 1]
+        mixed = _cell_sums(values, form) + covered * offset[number]
+        mixed += (present - covered) * plane[cells]
+        mixed /= present
+        # Full-range chroma of pure red or blue is half a level above the highest sample.
+        np.clip(np.rint(mixed, out=mixed), 0, 2**form.bits - 1, out=mixed)
+        np.copyto(plane[cells], mixed.astype(plane.dtype), where=covered > 0)

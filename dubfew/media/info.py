@@ -1,0 +1,184 @@
+"""What a video file is, found without decoding more than its first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from dubfew.errors import MediaError
+from dubfew.media.opening import audio_stream, open_media, video_stream
+from dubfew.media.orientation import Orientation
+from dubfew.media.pixels import UNSPECIFIED, Colour, native_name
+
+# Matroska, WebM and Flash count in milliseconds: times and rates read from such a clock
+# are rounded, and are put back on the frame grid where they lie within a tick of it.
+COARSE_CLOCK = Fraction(1, 2000)
+_COMMON_RATES = [Fraction(n) for n in (24, 25, 30, 48, 50, 60, 120)] + [
+    Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
+]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """A video's properties. Only the first four are needed to write a new one.
+
+    Attributes:
+        width, height: px, upright (after rotation).
+        fps: mean frame rate, exact.
+        frames: as the container states; None where it does not say.
+        duration: seconds.
+        audio_rate: Hz, None without sound.
+        pix_fmt: format of the frames that ``read_frames`` yields, one of ``pixels.NATIVE``.
+        color_range: 0 unspecified, 1 limited, 2 full.
+        colorspace, color_primaries, color_trc: ITU-T H.273 code points; 2 = unspecified.
+        rotation: degrees clockwise by which the stored picture was turned to be upright.
+        time_base: seconds per tick of the file's clock.
+        sample_aspect: width of a pixel over its height, upright.
+        codec: FFmpeg's name of the video codec, "" for a video that is still to be written.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: Fraction
+    frames: int | None = None
+    duration: float = 0.0
+    has_audio: bool = False
+    audio_rate: int | None = None
+    pix_fmt: str = "yuv420p"
+    color_range: int = 0
+    colorspace: int = UNSPECIFIED
+    color_primaries: int = UNSPECIFIED
+    color_trc: int = UNSPECIFIED
+    rotation: int = 0
+    time_base: Fraction = Fraction(1, 90000)
+    sample_aspect: Fraction = Fraction(1)
+    codec: str = ""
+
+    @property
+    def colour(self) -> Colour:
+        """The colour tags as one value."""
+        return Colour(self.color_range, self.colorspace, self.color_primaries, self.color_trc)
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """Read a video's properties. A still image counts as a video of one frame.
+
+    Raises:
+        MediaError: no such file, not a video, no picture in it, or no frame decodes.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        picture = next(decoded_pictures(container, stream, path))
+        sound = audio_stream(container)
+        turn = Orientation.of(picture)
+        width, height = picture.width, picture.height
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        if turn.swaps:
+            width, height, aspect = height, width, 1 / aspect
+        fps = frame_rate(stream)
+        still = is_still(container)
+        return VideoInfo(
+            path=path,
+            width=width,
+            height=height,
+            fps=fps,
+            frames=1 if still else (stream.frames or None),
+            duration=float(1 / fps) if still else float(_duration(container, stream, fps)),
+            has_audio=sound is not None,
+            audio_rate=sound.codec_context.sample_rate if sound is not None else None,
+            pix_fmt=turn.pixel_format(native_name(picture.format.name), width, height),
+            color_range=int(picture.color_range),
+            colorspace=int(picture.colorspace),
+            color_primaries=int(picture.color_primaries),
+            color_trc=int(picture.color_trc),
+            rotation=turn.degrees,
+            time_base=Fraction(stream.time_base or Fraction(1, 90000)),
+            sample_aspect=aspect,
+            codec=stream.codec_context.name,
+        )
+
+
+def is_still(container: InputContainer) -> bool:
+    """True for an image file (PNG, JPEG, ...)."""
+    return container.format.name == "image2" or container.format.name.endswith("_pipe")
+
+
+def frame_rate(stream: av.VideoStream) -> Fraction:
+    """Mean frames per second, put on a common rate where a coarse clock has blurred it."""
+    fps = Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
+    if stream.time_base is not None and stream.time_base >= COARSE_CLOCK:
+        nearest = min(_COMMON_RATES, key=lambda rate: abs(rate - fps))
+        # 29.97 and 30 are 1e-3 apart; a millisecond in five seconds is 2e-4.
+        if abs(nearest - fps) <= nearest / 5000:
+            return nearest
+    return fps
+
+
+def declared_duration(stream: av.VideoStream) -> Fraction | None:
+    """Length of the picture in seconds as the file states it, None where it does not."""
+    if stream.duration and stream.time_base:
+        return stream.duration * Fraction(stream.time_base)
+    tag = stream.metadata.get("DURATION", "")  # Matroska: "00:00:04.000000000"
+    hours, _, rest = tag.partition(":")
+    minutes, _, seconds = rest.partition(":")
+    try:
+        return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
+    except ValueError:
+        return None
+
+
+def _duration(container: InputContainer, stream: av.VideoStream, fps: Fraction) -> Fraction:
+    declared = declared_duration(stream)
+    if declared is not None:
+        return declared
+    if stream.frames:
+        return stream.frames / fps
+    return Fraction(container.duration or 0, 1_000_000)
+
+
+def decoded_pictures(
+    container: InputContainer, stream: av.VideoStream, path: Path
+) -> Iterator[av.VideoFrame]:
+    """Every picture of a stream that decodes. Raises MediaError if there is none.
+
+    Broken packets are passed over. A last packet that the file cuts off is not decoded:
+    it would give a picture with a grey lower half.
+    """
+    stream.thread_type = "AUTO"
+    found = False
+    for packet in _packets(container, stream):
+        try:
+            pictures = stream.decode(packet)
+        except av.FFmpegError:
+            continue
+        for picture in pictures:
+            found = True
+            yield picture
+    if not found:
+        raise MediaError(
+            f"no frame of {path} can be decoded: it is damaged or cut short; export it again"
+        )
+
+
+def _packets(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Packet | None]:
+    """Packets in file order and None (flush) at the end, without a cut-off last packet."""
+    held: av.Packet | None = None
+    try:
+        for packet in container.demux(stream):
+            if held is not None:
+                yield held
+                held = None
+            if packet.is_corrupt:
+                held = packet
+            elif packet.size:
+                yield packet
+    except av.FFmpegError:
+        pass  # the end of a truncated file
+    yield None

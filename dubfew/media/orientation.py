@@ -1,0 +1,77 @@
+"""Turning pictures upright as the file's display matrix says, sample by sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+
+from dubfew.media.pixels import NATIVE, Plane, new_picture, plane_views
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """One of the eight ways in which a picture can lie: transpose first, then mirror.
+
+    Attributes:
+        swaps: rows become columns.
+        mirror_x, mirror_y: the result is mirrored left-right, upside down.
+    """
+
+    swaps: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> Orientation:
+        """The turn that a decoded picture needs; angles between are taken to the nearest."""
+        data = picture.side_data.get(Type.DISPLAYMATRIX)
+        if data is None:
+            return cls()
+        # Stored x, y go to a*x + c*y, b*x + d*y on the display (16.16 fixed point).
+        a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(swaps=True, mirror_x=c < 0, mirror_y=b < 0)
+        return cls(mirror_x=a < 0, mirror_y=d < 0)
+
+    @property
+    def degrees(self) -> int:
+        """Degrees clockwise by which the picture is turned: 0, 90, 180, 270."""
+        if self.swaps:
+            return 90 if self.mirror_x else 270
+        return 180 if self.mirror_y else 0
+
+    def pixel_format(self, name: str, width: int, height: int) -> str:
+        """Format of the turned picture.
+
+        Args:
+            name: a native format.
+            width, height: of the upright picture, px.
+
+        Returns:
+            ``name``, or its sibling without chroma subsampling where the turn would put
+            chroma cells across pixel borders (4:2:2 on its side; odd sizes mirrored).
+        """
+        form = NATIVE[name]
+        across = form.sub_y if self.swaps else form.sub_x
+        down = form.sub_x if self.swaps else form.sub_y
+        cut = (self.mirror_x and width % across) or (self.mirror_y and height % down)
+        if self != Orientation() and (cut or (self.swaps and form.sub_x != form.sub_y)):
+            return "yuv444p" if name == "nv12" else name.replace("420", "444").replace("422", "444")
+        return name
+
+    def apply(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """A picture in the format that ``pixel_format`` gave, turned."""
+        planes = tuple(self._turn(plane) for plane in plane_views(picture))
+        width, height = picture.width, picture.height
+        if self.swaps:
+            width, height = height, width
+        return new_picture(picture.format.name, width, height, planes)
+
+    def _turn(self, plane: Plane) -> Plane:
+        if self.swaps:
+            # A contiguous transpose first: copying mirrored and transposed at once is slower.
+            plane = np.ascontiguousarray(plane.swapaxes(0, 1))
+        return plane[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]

@@ -1,0 +1,140 @@
+"""Decoding: upright frames in presentation order, one at a time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from dubfew.errors import MediaError
+from dubfew.media.frame import Frame
+from dubfew.media.info import (
+    COARSE_CLOCK,
+    declared_duration,
+    decoded_pictures,
+    frame_rate,
+    is_still,
+)
+from dubfew.media.opening import open_media, video_stream
+from dubfew.media.orientation import Orientation
+from dubfew.media.pixels import Colour, convert, native_name
+
+
+class DamagedMediaWarning(UserWarning):
+    """A file ends early or has holes; what could be decoded was delivered."""
+
+
+def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+    """Decode frames ``start`` to ``stop`` (exclusive) of a video, upright.
+
+    Formats outside ``pixels.NATIVE`` are converted to the nearest one in it (alpha is
+    dropped, depths above 10 bits become 10). Times begin at 0 with the file's first frame
+    and always rise; missing ones follow the frame rate. Memory does not grow with length.
+
+    Raises:
+        MediaError: as ``probe``. A file that is damaged further on gives its whole frames
+            and a DamagedMediaWarning.
+    """
+    path = Path(path)
+    if start < 0 or (stop is not None and stop < start):
+        raise MediaError(f"frames {start} to {stop} of {path}: give 0 <= start <= stop")
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        clock = _Clock(frame_rate(stream), Fraction(stream.time_base or Fraction(1, 90000)))
+        upright: _Upright | None = None
+        index = -1
+        stamp = Fraction(0)
+        for index, picture in enumerate(decoded_pictures(container, stream, path)):
+            if stop is not None and index >= stop:
+                return
+            stamp = clock.stamp(picture.pts)
+            upright = upright or _Upright(picture)
+            if index >= start:
+                yield upright.frame(picture, index, stamp)
+        _warn_if_short(path, container, stream, index + 1, stamp + 1 / clock.fps)
+
+
+class _Clock:
+    """Makes a file's time stamps start at 0, rise, and stand on the grid if they mean to."""
+
+    def __init__(self, fps: Fraction, time_base: Fraction) -> None:
+        self.fps = fps
+        self.time_base = time_base
+        self._shift: Fraction | None = None
+        self._last: Fraction | None = None
+
+    def stamp(self, pts: int | None) -> Fraction:
+        """Seconds since the first frame."""
+        if self._last is None:
+            self._last = Fraction(0)
+            self._shift = None if pts is None else -pts * self.time_base
+            return self._last
+        expected = self._last + 1 / self.fps
+        if pts is None:
+            stamp = expected
+        else:
+            if self._shift is None:
+                self._shift = expected - pts * self.time_base
+            stamp = pts * self.time_base + self._shift
+            if stamp <= self._last:
+                # Joined recordings count anew in the middle: go on from where we are.
+                self._shift += expected - stamp
+                stamp = expected
+            stamp = self._on_grid(stamp)
+        self._last = max(stamp, self._last + min(self.time_base, 1 / self.fps))
+        return self._last
+
+    def _on_grid(self, stamp: Fraction) -> Fraction:
+        if self.time_base < COARSE_CLOCK:
+            return stamp
+        nearest = round(stamp * self.fps) / self.fps
+        return nearest if abs(stamp - nearest) < self.time_base else stamp
+
+
+class _Upright:
+    """Brings decoded pictures into a native format and upright, all in the same way."""
+
+    def __init__(self, first: av.VideoFrame) -> None:
+        self._turn = Orientation.of(first)
+        width, height = first.width, first.height
+        if self._turn.swaps:
+            width, height = height, width
+        self._size = (width, height)
+        native = native_name(first.format.name)
+        self._format = self._turn.pixel_format(native, width, height)
+
+    def frame(self, picture: av.VideoFrame, index: int, stamp: Fraction) -> Frame:
+        colour = Colour(
+            int(picture.color_range),
+            int(picture.colorspace),
+            int(picture.color_primaries),
+            int(picture.color_trc),
+        )
+        if picture.format.name != self._format:
+            picture = convert(picture, self._format, colour, self._size[1])
+        if self._turn != Orientation():
+            picture = self._turn.apply(picture)
+        if (picture.width, picture.height) != self._size:
+            raise MediaError(
+                f"the picture changes its size at frame {index}, from {self._size[0]} x "
+                f"{self._size[1]} to {picture.width} x {picture.height}: cut the video there"
+            )
+        return Frame(picture, index, stamp, colour)
+
+
+def _warn_if_short(
+    path: Path, container: InputContainer, stream: av.VideoStream, frames: int, end: Fraction
+) -> None:
+    declared = declared_duration(stream)
+    # Half a second of slack: containers round, and edit lists hide a few frames.
+    if not is_still(container) and declared is not None and end + Fraction(1, 2) < declared:
+        warnings.warn(
+            f"{path} promises {float(declared):.2f} s of picture, but only {frames} frames "
+            f"({float(end):.2f} s) could be decoded: it is cut short or damaged",
+            DamagedMediaWarning,
+            stacklevel=3,
+        )
