@@ -70,8 +70,12 @@ class LandmarkFitter:
         self._template = matrix @ head.template
         self._shape_basis = np.einsum("lv,svd->sld", matrix, head.shape_basis)
         self._expression = np.einsum("lv,evd->eld", matrix, head.expression_basis)
+        # [L, 3, E]
+        self._expression_of_landmark = self._expression.transpose(1, 2, 0).astype(np.float32)
         self._jaw_weight = matrix @ head.skin_weights[:, JAW]
-        self._joint = head.joint_regressor[JAW].astype(np.float64)
+        regressor = head.joint_regressor[JAW].astype(np.float64)
+        self._joint = regressor @ head.template
+        self._joint_basis = np.einsum("v,svd->sd", regressor, head.shape_basis)
         lips = np.isin(self._ids, OUTER_LIPS + INNER_LIPS)
         self._precision = np.where(lips, LIP_PRECISION, LANDMARK_PRECISION)
 
@@ -165,9 +169,11 @@ class LandmarkFitter:
             value = np.concatenate(
                 [np.zeros((len(pose), 6)), pose.jaw, pose.expression], axis=1
             )
-            normal = np.einsum("nki,nkj->nij", jacobian, jacobian, optimize=True)
+            transposed = jacobian.transpose(0, 2, 1)
+            normal = (transposed @ jacobian).astype(np.float64)
             normal += np.diag(prior**2 + 1e-6)
-            slope = np.einsum("nki,nk->ni", jacobian, residual) + prior**2 * value
+            slope = (transposed @ residual[..., None].astype(np.float32))[..., 0]
+            slope = slope + prior**2 * value
             step = -np.linalg.solve(normal, slope[..., None])[..., 0]
             pose = Pose(
                 Rotation.from_rotvec(step[:, :3]).as_matrix() @ pose.rotation,
@@ -185,8 +191,9 @@ class LandmarkFitter:
         posed = rest + np.tensordot(pose.expression, self._expression, 1)
         jaw = Rotation.from_rotvec(pose.jaw).as_matrix()
         w = self._jaw_weight[:, None]
-        arm = np.einsum("nab,nlb->nla", jaw, posed - self._joint)
-        local = w * (arm + self._joint) + (1 - w) * posed
+        joint = self._joint + shape @ self._joint_basis
+        arm = np.einsum("nab,nlb->nla", jaw, posed - joint)
+        local = w * (arm + joint) + (1 - w) * posed
         turned = np.einsum("nab,nlb->nla", pose.rotation, local)
         space = turned @ FLIP + pose.translation[:, None]
         weight = self._precision[None, :, None] / size[:, None, None]
@@ -200,16 +207,17 @@ class LandmarkFitter:
         slope[..., 1, 2] = -focal * space[..., 1] / z**2
         slope *= weight[..., None]
         by_turned = slope @ FLIP
-        by_local = np.einsum("nlij,njk->nlik", by_turned, pose.rotation, optimize=True)
+        by_local = by_turned @ pose.rotation[:, None]
         n, count = z.shape
-        jacobian = np.empty((n, count, 2, 9 + len(self._expression)))
+        jacobian = np.empty((n, count, 2, 9 + len(self._expression)), np.float32)
         # d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T with the sign turned.
         jacobian[..., 0:3] = -np.cross(by_turned, turned[:, :, None])
         jacobian[..., 3:6] = slope
         jacobian[..., 6:9] = -np.cross(by_local, arm[:, :, None]) * w[..., None]
         mixed = w[..., None] * jaw[:, None] + (1 - w[..., None]) * np.eye(3)
         by_posed = by_local @ mixed
-        jacobian[..., 9:] = np.einsum("nlij,elj->nlie", by_posed, self._expression, optimize=True)
+        # By far the largest product: single precision, one small matrix product per landmark.
+        jacobian[..., 9:] = by_posed.astype(np.float32) @ self._expression_of_landmark
         flat = jacobian.reshape(n, count * 2, -1)
         return residual.reshape(n, -1), flat, by_posed
 

@@ -1,0 +1,169 @@
+"""Crop box, window and mouth mask: jaw-independent, steady, made from the fitted head.
+
+The network, and anybody who looks at its input, must not be able to tell from a box or a mask
+how far the jaw is open. So all of them are made from the head with its expression at rest and
+the jaw once fully closed and once fully open, united (paper 003, sec. 3.2 and A.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull
+
+from dubfew.compiled import compiled
+from dubfew.reconstruction.fitting import FLIP
+from dubfew.reconstruction.head import JAW_OPEN, HeadModel
+from dubfew.reconstruction.track import Camera, Track
+
+# The mask is the convex hull of these landmarks: below the nose, cheeks, jaw line, chin.
+MASK_RING = (
+    2, 97, 326, 98, 327, 203, 423, 206, 426, 207, 427, 192, 416, 214, 434, 135, 364, 169, 394,
+    170, 395, 140, 369, 171, 396, 175, 136, 365, 150, 379, 149, 378, 176, 400, 148, 377, 152,
+)  # fmt: skip
+BOX_MARGIN = 1.12  # the crop is this much larger than the head
+WINDOW_MARGIN = 1.22  # the window is this much larger than the mask: context for the seam
+FEATHER = 0.075  # the mask fades over this share of the window's side, all inside the hull
+POLYGON = 48  # hulls are stored with this many corners
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Where to look and where to paint, for N frames, px.
+
+    Attributes:
+        box: square crop of the head: left, top, right, bottom. [N, 4]
+        window: square around the mask: left, top, side. [N, 3]
+        hull: corners of the convex mask in order (the last one repeated to fill). [N, 48, 2]
+    """
+
+    box: NDArray[np.float32]
+    window: NDArray[np.float32]
+    hull: NDArray[np.float32]
+
+
+def project(head_points: NDArray, track: Track) -> NDArray[np.float32]:
+    """Head-space points [N, V, 3] (m) to the image: x, y in px, depth in m. [N, V, 3]"""
+    return project_posed(head_points, rotations(track.rotation), track.translation, track.camera)
+
+
+def project_posed(
+    head_points: NDArray, rotation: NDArray, translation: NDArray, camera: Camera
+) -> NDArray[np.float32]:
+    """Like :func:`project`, for rotation matrices [N, 3, 3] and translations [N, 3]."""
+    turned = np.matmul(head_points, np.swapaxes(rotation, 1, 2)) @ FLIP.astype(np.float32)
+    space = turned + translation[:, None]
+    return np.concatenate([camera.project(space), space[..., 2:]], -1).astype(np.float32)
+
+
+def rotations(vectors: NDArray) -> NDArray[np.float32]:
+    """Axis-angle [N, 3] (rad) to matrices [N, 3, 3]."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_rotvec(vectors).as_matrix().astype(np.float32)
+
+
+def regions(
+    head: HeadModel,
+    shape: NDArray,  # [S]
+    rotation: NDArray,  # [N, 3] rad
+    translation: NDArray,  # [N, 3] m
+    camera: Camera,
+) -> Regions:
+    """Boxes, windows and masks of N frames of one identity."""
+    jaws = np.array([[0, 0, 0], [JAW_OPEN, 0, 0]], np.float32)
+    still = np.zeros((2, len(head.expression_basis)), np.float32)
+    both = head.vertices(shape, still, jaws)
+    ring = np.matmul(head.points(MASK_RING), both).reshape(1, -1, 3)
+    matrices = rotations(rotation)
+    n = len(matrices)
+
+    outline = both[:, head.landmark_matrix().any(0)].reshape(1, -1, 3)
+    image = project_posed(np.repeat(outline, n, 0), matrices, translation, camera)[..., :2]
+    low, high = image.min(1), image.max(1)
+    centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * BOX_MARGIN
+    box = np.concatenate([centre - side / 2, centre + side / 2], 1)
+
+    image = project_posed(np.repeat(ring, n, 0), matrices, translation, camera)[..., :2]
+    low, high = image.min(1), image.max(1)
+    centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * WINDOW_MARGIN
+    window = np.concatenate([centre - side / 2, side], 1)
+    hull = np.stack([_hull(points) for points in image])
+    return Regions(box.astype(np.float32), window.astype(np.float32), hull)
+
+
+def track_regions(track: Track, head: HeadModel) -> Regions:
+    """Boxes, windows and masks of a whole track."""
+    return regions(head, track.shape, track.rotation, track.translation, track.camera)
+
+
+def _hull(points: NDArray) -> NDArray[np.float32]:
+    corners = points[ConvexHull(points).vertices][:POLYGON]
+    filled = np.concatenate([corners, np.repeat(corners[-1:], POLYGON - len(corners), 0)])
+    return filled.astype(np.float32)
+
+
+def soft_mask(
+    hull: NDArray[np.float32],  # [48, 2] px
+    feather: float,
+    left: float,
+    top: float,
+    step: float,
+    height: int,
+    width: int,
+) -> NDArray[np.float32]:  # [height, width]
+    """Opacity of the paint: 0 on and outside the hull, rising to 1 over ``feather`` px inside.
+
+    Args:
+        hull: corners of a convex polygon, px. [48, 2]
+        feather: width of the fade, px.
+        left: image x of the mask's left edge, px.
+        top: image y of the mask's top edge, px.
+        step: image px per mask pixel.
+        height: rows of the mask.
+        width: columns of the mask.
+
+    Returns:
+        Opacity in [0, 1], sampled at pixel centres. [height, width]
+    """
+    out = np.empty((height, width), np.float32)
+    _soft_mask(np.ascontiguousarray(hull, np.float32), feather, left, top, step, out)
+    return out
+
+
+@compiled
+def _soft_mask(hull, feather, left, top, step, out):
+    count = len(hull)
+    area = 0.0
+    for k in range(count):
+        j = (k + 1) % count
+        area += hull[k, 0] * hull[j, 1] - hull[j, 0] * hull[k, 1]
+    turn = 1.0 if area > 0 else -1.0
+    for row in range(out.shape[0]):
+        y = top + (row + 0.5) * step
+        for column in range(out.shape[1]):
+            x = left + (column + 0.5) * step
+            inside = feather
+            for k in range(count):
+                j = (k + 1) % count
+                ex = hull[j, 0] - hull[k, 0]
+                ey = hull[j, 1] - hull[k, 1]
+                length = (ex * ex + ey * ey) ** 0.5
+                if length < 1e-6:
+                    continue
+                distance = turn * (ex * (y - hull[k, 1]) - ey * (x - hull[k, 0])) / length
+                if distance < inside:
+                    inside = distance
+                    if inside <= 0:
+                        break
+            t = max(inside, 0.0) / feather
+            out[row, column] = t * t * (3 - 2 * t)
+
+
+def mouth_mask(track: Track, head: HeadModel, frame: int, height: int, width: int) -> NDArray:
+    """Opacity of one frame's mouth mask over the whole image. [height, width]"""
+    one = track_regions(track.select([frame]), head)
+    feather = FEATHER * float(one.window[0, 2])
+    return soft_mask(one.hull[0], feather, 0.0, 0.0, 1.0, height, width)

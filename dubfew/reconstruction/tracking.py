@@ -1,0 +1,164 @@
+"""Video -> Track, streaming."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from dubfew.errors import NoFaceError
+from dubfew.files import sha256_file
+from dubfew.media import probe, read_frames
+from dubfew.progress import Progress, ProgressCallback, silent
+from dubfew.reconstruction.crop import regions
+from dubfew.reconstruction.fitting import SHAPE_FRAMES, LandmarkFitter, Pose, smooth_pose
+from dubfew.reconstruction.head import HeadModel, load_head
+from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
+from dubfew.reconstruction.track import Camera, Track
+
+# Without metadata: a normal lens (28 mm on a 36 mm wide sensor would be 0.78, a portrait 2.4).
+FOCAL_PER_LONG_SIDE = 1.5
+
+
+def detect(
+    path: Path | str, *, stop: int | None = None, progress: ProgressCallback = silent
+) -> tuple[NDArray[np.float32], NDArray[np.float64], int, int]:
+    """Landmarks and times of every frame.
+
+    Returns:
+        landmarks [N, 478, 3] px with NaN rows where there is no face, times [N] s, width, height.
+    """
+    info = probe(path)
+    landmarks: list[NDArray] = []
+    times: list[float] = []
+    width, height = info.width, info.height
+    with FaceLandmarker() as landmarker:
+        for frame in read_frames(path, stop=stop):
+            width, height = frame.width, frame.height
+            found = landmarker(frame.to_rgb())
+            landmarks.append(
+                np.full((LANDMARKS, 3), np.nan, np.float32) if found is None else found
+            )
+            times.append(frame.time)
+            if len(times) % 10 == 0:
+                progress(Progress("track", len(times), stop or info.frames))
+    if not times:
+        raise NoFaceError(f"{path} has no frames: give a video that shows a face")
+    return np.stack(landmarks), np.array(times), width, height
+
+
+def track_video(
+    path: Path | str,
+    *,
+    head: HeadModel | None = None,
+    stop: int | None = None,
+    progress: ProgressCallback = silent,
+) -> Track:
+    """Follow the face through a clip.
+
+    Args:
+        path: a video.
+        head: head model; the embedded ``lite`` by default.
+        stop: look at the first frames only.
+        progress: told every ten frames.
+
+    Returns:
+        One row per frame; frames without a face have ``valid`` False.
+
+    Raises:
+        MediaError: the file cannot be read as video.
+        NoFaceError: no frame shows a face.
+    """
+    head = head or load_head()
+    info = probe(path)
+    landmarks, times, width, height = detect(path, stop=stop, progress=progress)
+    return fit_track(
+        landmarks,
+        times,
+        head,
+        Camera(FOCAL_PER_LONG_SIDE * max(width, height), width / 2, height / 2),
+        fps=info.fps,
+        size=(width, height),
+        source=str(path),
+        sha256=sha256_file(Path(path)),
+    )
+
+
+def fit_track(
+    landmarks: NDArray,
+    times: NDArray,
+    head: HeadModel,
+    camera: Camera,
+    *,
+    fps: Fraction,
+    size: tuple[int, int],
+    source: str,
+    sha256: str,
+) -> Track:
+    """Fit the head to landmarks [N, 478, 3] (px, NaN rows without a face).
+
+    Raises:
+        NoFaceError: no row has a face.
+    """
+    valid = np.isfinite(landmarks[:, 0, 0])
+    if not valid.any():
+        raise NoFaceError(f"no face found in {source}: give footage whose face is seen from the front")
+    seen = landmarks[valid]
+    fitter = LandmarkFitter(head, camera)
+    rows = np.unique(np.linspace(0, len(seen) - 1, SHAPE_FRAMES).astype(int))
+    shape = fitter.shape(seen[rows])
+    pose = fitter.refine(seen, shape, fitter.start(seen))
+    smooth = _smooth_runs(pose, np.nonzero(valid)[0])
+    pose = fitter.refine(seen, shape, smooth, steps=2, move_head=False)
+
+    nearest = _nearest_valid(valid)
+    rotation = Rotation.from_matrix(pose.rotation).as_rotvec().astype(np.float32)[nearest]
+    translation = pose.translation.astype(np.float32)[nearest]
+    n = len(landmarks)
+    return Track(
+        valid=valid,
+        times=np.asarray(times, np.float64),
+        expression=pose.expression.astype(np.float32)[nearest],
+        jaw=pose.jaw.astype(np.float32)[nearest],
+        neck=np.zeros((n, 3), np.float32),
+        rotation=rotation,
+        translation=translation,
+        lighting=np.zeros((n, 9, 3), np.float32),
+        box=regions(head, shape, rotation, translation, camera).box,
+        landmarks=seen.astype(np.float32)[nearest],
+        confidence=valid.astype(np.float32),
+        shape=shape.astype(np.float32),
+        camera=camera,
+        fps=fps,
+        width=size[0],
+        height=size[1],
+        head=head.name,
+        source_sha256=sha256,
+    )
+
+
+def _smooth_runs(pose: Pose, frames: NDArray) -> Pose:
+    """Smooth within unbroken runs of frames; a gap may hide a cut."""
+    starts = np.nonzero(np.diff(frames, prepend=-2) > 1)[0]
+    parts = [
+        smooth_pose(pose.select(slice(a, b)))
+        for a, b in zip(starts, [*starts[1:], len(frames)], strict=True)
+    ]
+    return Pose(
+        *(
+            np.concatenate([getattr(p, name) for p in parts])
+            for name in ("rotation", "translation", "jaw", "expression")
+        )
+    )
+
+
+def _nearest_valid(valid: NDArray) -> NDArray[np.int64]:
+    """For every frame, the row among the valid ones that is nearest in time. [N]"""
+    frames = np.nonzero(valid)[0]
+    right = np.clip(np.searchsorted(frames, np.arange(len(valid))), 0, len(frames) - 1)
+    left = np.clip(right - 1, 0, None)
+    here = np.arange(len(valid))
+    return np.where(np.abs(frames[left] - here) < np.abs(frames[right] - here), left, right)
