@@ -1,1 +1,17 @@
 """How good an output is: measures against the original, contact sheets, reports."""
+
+from dubfew.evaluate.compare import Evaluation, evaluate, landmarks_of
+from dubfew.evaluate.report import report_of, write_report
+from dubfew.evaluate.sheets import SheetRow, contact_sheet, save_sheet, sheet_rows
+
+__all__ = [
+    "Evaluation",
+    "SheetRow",
+    "contact_sheet",
+    "evaluate",
+    "landmarks_of",
+    "report_of",
+    "save_sheet",
+    "sheet_rows",
+    "write_report",
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +14,12 @@ from PIL import Image
 from dubfew.errors import DubfewError, MediaError
 from dubfew.evaluate.geometry import FACE_SIZE, Box, face_boxes, mouth_box
 from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
+from dubfew.evaluate.regions import CHROMA_REACH, mouth_region
 from dubfew.media import probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
 from dubfew.reconstruction.track import Track
-
-# A chroma sample of 4:2:0 video covers 2 x 2 px and is interpolated with its neighbours when a
-# frame becomes RGB: an edit of exactly the mask shows this far around it, px.
-CHROMA_REACH = 4
+from dubfew.reconstruction.tracking import track_video
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,8 @@ class Evaluation:
         opening_lag: frames by which the output's mouth is late; of ±5.
         opening_r_best: correlation at that lag.
         opening_spread: standard deviation of the opening, output / original.
-        outside_max: largest difference of any RGB value outside the edit region, 0 to 255.
+        outside_max: largest difference of any RGB value outside the mouth mask, 0 to 255; 0 if
+            the file is lossless and nothing else was touched.
     """
 
     frames: int
@@ -76,16 +74,17 @@ def evaluate(
 ) -> Evaluation:
     """Compare a rendered video with the original, frame k with frame k.
 
-    Reads the reference twice and the output once; memory does not grow with the frame size
-    times the length.
+    Streams: first the reference alone, for its landmarks and track, then both in step. No more
+    than one frame of each is in memory.
 
     Args:
         reference: the original video.
         output: the video under test, of the same size. If one video is longer, its rest is not
             compared.
-        track: of the reference. With it the edit region, outside which nothing may change, is
-            the mouth mask that rendering uses; without it the whole face crop.
-        progress: told of stage "landmarks", then "compare".
+        track: of the reference if already known; says where the mouth mask is, outside which
+            nothing may change. The landmark measures do not use it: the same detector sees the
+            same conversion of both videos.
+        progress: told of the stages "landmarks", "track" and "compare".
 
     Raises:
         MediaError: a file cannot be read as video.
@@ -102,7 +101,8 @@ def evaluate(
     marks = landmarks_of(reference, progress=progress)
     mouth = mouth_box(marks, size.height, size.width)
     faces = face_boxes(marks, size.height, size.width)
-    region = _edit_region(track, faces, size.height, size.width)
+    track = track or track_video(reference, progress=progress)
+    region = mouth_region(track, grow=CHROMA_REACH)
 
     figures: dict[str, list[float]] = {name: [] for name in IMAGE_MEASURES}
     output_marks: list[NDArray[np.float32] | None] = []
@@ -176,20 +176,3 @@ def largest_difference(
     if ignore is not None:
         difference[ignore] = 0
     return int(difference.max(initial=0))
-
-
-Region = Callable[[int], "NDArray[np.bool_] | None"]
-
-
-def _edit_region(track: Track | None, faces: list[Box | None], height: int, width: int) -> Region:
-    """A function from the frame index to the pixels that an edit may touch, None for none."""
-
-    def of_crop(index: int) -> NDArray[np.bool_] | None:
-        box = faces[index]
-        if box is None:
-            return None
-        region = np.zeros((height, width), bool)
-        box.cut(region)[:] = True
-        return region
-
-    return of_crop

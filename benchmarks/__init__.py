@@ -1,0 +1,1 @@
+"""Measurements of dubfew: ``python -m benchmarks.<name> --help``; ``make bench`` runs them all."""

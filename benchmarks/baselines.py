@@ -1,0 +1,150 @@
+"""What a trained renderer has to beat, made without any training.
+
+All of them edit the same pixels: the mouth region of each frame, feathered at its edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+
+from dubfew.evaluate.geometry import (
+    FACE_SIZE,
+    LIPS,
+    RIGID_POINTS,
+    Box,
+    face_boxes,
+    has_face,
+    similarity,
+)
+from dubfew.evaluate.regions import Region
+from dubfew.media import Frame, probe, read_frames
+
+# Standard deviation of the blurred baseline at the 256 px face crop: teeth melt into one band,
+# as in the outputs that users complain about.
+BLUR_SIGMA = 2.0
+FEATHER = 0.03  # of the width of the region
+
+Landmarks = NDArray[np.float32]  # [N, 478, 3] px, NaN rows without a face
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One face of the actor to paste from.
+
+    Attributes:
+        pixels: crop of the frame. [h, w, 3] RGB
+        box: where in the frame the crop was.
+        landmarks: px in the frame. [478, 3]
+    """
+
+    pixels: NDArray[np.uint8]
+    box: Box
+    landmarks: NDArray[np.float32]
+
+
+def references_of(clip: Path, landmarks: Landmarks) -> list[Reference]:
+    """Every frame of a clip that shows a face, as crops: whole frames would fill the memory."""
+    info = probe(clip)
+    boxes = face_boxes(landmarks, info.height, info.width)
+    references = []
+    for frame, box, marks in zip(read_frames(clip), boxes, landmarks, strict=False):
+        if box is not None:
+            pixels = frame.crop_rgb(box.left, box.top, box.right, box.bottom)
+            references.append(Reference(pixels, box, marks))
+    return references
+
+
+def pasted(
+    clip: Path, landmarks: Landmarks, references: list[Reference], region: Region
+) -> Iterable[Frame]:
+    """Each frame with the mouth of the reference whose lips are nearest, placed rigidly.
+
+    The reference comes into place by the similarity transform of the points that speech does
+    not move; nothing bends.
+    """
+    home = references[0].landmarks[list(RIGID_POINTS), :2]
+    shapes = np.stack([_lips_at(home, reference.landmarks) for reference in references])
+    faces = has_face(landmarks)
+    for frame in read_frames(clip):
+        if frame.index >= len(faces) or not faces[frame.index]:
+            yield frame
+            continue
+        marks = landmarks[frame.index]
+        distance = np.linalg.norm(shapes - _lips_at(home, marks), axis=-1).mean(axis=-1)
+        reference = references[int(distance.argmin())]
+        rigid = list(RIGID_POINTS)
+        to_reference = similarity(marks[rigid, :2], reference.landmarks[rigid, :2])
+        yield _edit(
+            frame, region(frame.index), lambda box, r=reference, m=to_reference: _sample(r, m, box)
+        )
+
+
+def blurred(clip: Path, landmarks: Landmarks, region: Region) -> Iterable[Frame]:
+    """Each frame with its own mouth softened: what a renderer without fine detail looks like."""
+    info = probe(clip)
+    boxes = face_boxes(landmarks, info.height, info.width)
+    for frame in read_frames(clip):
+        face = boxes[frame.index] if frame.index < len(boxes) else None
+        if face is None:
+            yield frame
+            continue
+        sigma = BLUR_SIGMA * face.width / FACE_SIZE
+
+        def soften(box: Box, frame: Frame = frame, sigma: float = sigma) -> NDArray[np.float32]:
+            # The filter looks beyond the region, so that its edge does not turn dark.
+            whole = frame.to_rgb().astype(np.float32)
+            margin = int(np.ceil(4 * sigma))
+            top, left = max(0, box.top - margin), max(0, box.left - margin)
+            part = whole[top : box.bottom + margin, left : box.right + margin]
+            soft = gaussian_filter(part, (sigma, sigma, 0))
+            y, x = box.top - top, box.left - left
+            return soft[y : y + box.height, x : x + box.width]
+
+        yield _edit(frame, region(frame.index), soften)
+
+
+def _lips_at(
+    home: NDArray[np.float32], landmarks: NDArray[np.float32]
+) -> NDArray[np.float64]:  # [40, 2]
+    """The lips of one frame as if its head stood where ``home``'s rigid points are."""
+    matrix = similarity(landmarks[list(RIGID_POINTS), :2], home)
+    return np.asarray(landmarks[list(LIPS), :2] @ matrix[:, :2].T + matrix[:, 2])
+
+
+def _sample(
+    reference: Reference, matrix: NDArray[np.float64], box: Box
+) -> NDArray[np.float32]:  # [h, w, 3]
+    """The reference as seen through a box of the target frame, bilinear."""
+    rows, columns = np.mgrid[box.top : box.bottom, box.left : box.right] + 0.5
+    x = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2] - reference.box.left - 0.5
+    y = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2] - reference.box.top - 0.5
+    channels = [
+        map_coordinates(
+            reference.pixels[..., c].astype(np.float32), (y, x), order=1, mode="nearest"
+        )
+        for c in range(3)
+    ]
+    return np.stack(channels, axis=-1)
+
+
+def _edit(
+    frame: Frame, region: NDArray[np.bool_] | None, paint: Callable[[Box], NDArray[np.float32]]
+) -> Frame:
+    """The frame with its region painted, blended over the region's edge."""
+    if region is None or not region.any():
+        return frame
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    mask = box.cut(region)
+    # Distance to the region's edge, also where the region touches the border of its box.
+    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    alpha = np.clip(depth / max(1.0, FEATHER * box.width), 0, 1)[..., None]
+    before = frame.crop_rgb(box.left, box.top, box.right, box.bottom)
+    mixed = before + alpha * (paint(box) - before)
+    return frame.with_patch(box.left, box.top, np.rint(mixed).clip(0, 255).astype(np.uint8), mask)

@@ -1,0 +1,97 @@
+"""What every benchmark needs: the machine in one line, tables, the footage, a place to write."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from dubfew.files import write_atomic
+from dubfew.progress import Progress
+
+ROOT = Path(__file__).resolve().parents[1]
+FOOTAGE = ROOT.parent / "shared" / "clips"
+RESULTS = Path(tempfile.gettempdir()) / "dubfew-bench"
+PACKAGES = ("dubfew", "torch", "numpy", "numba", "av", "mediapipe")
+
+
+def machine() -> dict[str, str | int | float]:
+    """What must be known to read a time: cores, load, processor, versions."""
+    found: dict[str, str | int | float] = {
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "load_1min": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "from source"
+    return found
+
+
+def machine_line() -> str:
+    """The same as one line of text."""
+    return ", ".join(f"{name} {value}" for name, value in machine().items())
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, fewer than the machine's inside a container."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A GitHub table; floats with three significant figures or two decimals, None as a dash."""
+    lines = ["| " + " | ".join(headers) + " |", "|---" * len(headers) + "|"]
+    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def cell(value: object) -> str:
+    """One value of a table as text."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
+    return str(value)
+
+
+def clips_of(split: str, folder: Path = FOOTAGE) -> list[Path]:
+    """Clips of one split of a footage folder, by its ``manifest.json``."""
+    manifest = folder / "manifest.json"
+    if not manifest.exists():
+        sys.exit(f"no {manifest}: name the clips on the command line, or give --footage FOLDER")
+    entries = json.loads(manifest.read_text())
+    return [folder / entry["file"] for entry in entries if entry["split"] == split]
+
+
+def write_results(folder: Path, name: str, text: str, data: object) -> None:
+    """``NAME.md`` for people and ``NAME.json`` for programs."""
+    write_atomic(folder / f"{name}.md", text.encode())
+    write_atomic(folder / f"{name}.json", json.dumps(data, indent=1).encode())
+
+
+def show(progress: Progress) -> None:
+    """A progress callback for terminals: one line, rewritten; silent in a log."""
+    if sys.stderr.isatty():
+        values = " ".join(f"{name} {value:.2f}" for name, value in progress.values.items())
+        total = f"/{progress.total}" if progress.total else ""
+        print(f"\r\x1b[K{progress.stage} {progress.done}{total} {values}", end="", file=sys.stderr)

@@ -1,0 +1,63 @@
+"""Cutting, delaying, blurring and looping clips without a further generation of losses."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+
+from dubfew.media import Frame, VideoWriter, probe, read_frames
+
+ADAPT_SECONDS = 4
+
+
+def count_frames(clip: Path) -> int:
+    """Frames that can really be read, whatever the container says."""
+    return sum(1 for _ in read_frames(clip))
+
+
+def split_clip(clip: Path, adapt: Path, test: Path, *, seconds: float = ADAPT_SECONDS) -> int:
+    """Write the first ``seconds`` of a clip, or half of a shorter one, and the rest; lossless.
+
+    Returns:
+        Number of frames in the first part.
+    """
+    total = count_frames(clip)
+    cut = min(round(seconds * float(probe(clip).fps)), total // 2)
+    write_frames(adapt, clip, read_frames(clip, stop=cut))
+    write_frames(test, clip, read_frames(clip, start=cut))
+    return cut
+
+
+def write_frames(path: Path, like: Path, frames: Iterable[Frame], *, lossless: bool = True) -> None:
+    """Write frames with size, rate and colours as in another clip, without sound.
+
+    Each takes the next place in time, wherever it came from.
+    """
+    info = probe(like)
+    with VideoWriter(path, info, lossless=lossless) as writer:
+        for index, frame in enumerate(frames):
+            writer.write(frame.at(index, index / info.fps))
+
+
+def delayed(clip: Path, frames: int = 1) -> Iterable[Frame]:
+    """The clip's pictures some frames late, the first held; as many as before."""
+    held: list[Frame] = []
+    for frame in read_frames(clip):
+        held.append(frame)
+        yield held[0]
+        if len(held) > frames:
+            held.pop(0)
+
+
+def edited(clip: Path, edit: Callable[[Frame], Frame]) -> Iterable[Frame]:
+    """The clip with every frame edited."""
+    return map(edit, read_frames(clip))
+
+
+def looped(clip: Path, seconds: Fraction | int) -> Iterable[Frame]:
+    """The clip again and again until ``seconds`` are full, one frame in memory at a time."""
+    wanted = round(seconds * probe(clip).fps)
+    endless = itertools.chain.from_iterable(read_frames(clip) for _ in itertools.count())
+    return itertools.islice(endless, wanted)

@@ -1,0 +1,93 @@
+"""Whether memory grows with the length of the clip: peak RSS of ``render`` on 10 s and 60 s.
+
+    python -m benchmarks.memory CLIP [--lengths 10 60]
+
+Each length is rendered in a fresh process, whose peak the operating system reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.common import (
+    RESULTS,
+    ROOT,
+    machine,
+    machine_line,
+    markdown_table,
+    show,
+    write_results,
+)
+from benchmarks.footage import looped, write_frames
+from dubfew.adapt import adapt
+from dubfew.registry import Registry
+
+ALLOWED_GROWTH = 1.10
+
+# Runs in the fresh process. ru_maxrss is in kB on Linux, in bytes on macOS.
+CHILD = """
+import json, resource, sys
+from dubfew.registry import Registry
+from dubfew.render import render
+actor, home, video, out = sys.argv[1:]
+result = render(actor, video=video, drive="self", out=out, registry=Registry(home))
+unit = 1 if sys.platform == "darwin" else 1024
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+print(json.dumps({"frames": result.frames, "peak_mb": peak, "seconds": result.seconds["total"]}))
+"""
+
+
+def run_fresh(code: str, *arguments: str) -> dict[str, float]:
+    """Run Python code in a new process; its last line of output is JSON."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clip", type=Path, help="a talking person; looped to the wanted lengths")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[10, 60], help="seconds")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
+    options = parser.parse_args(arguments)
+    runs = {}
+    with tempfile.TemporaryDirectory(prefix="dubfew-memory-") as name:
+        folder = Path(name)
+        home = folder / "home"
+        adapt(options.clip, actor="memory", steps=0, registry=Registry(home), progress=show)
+        for length in options.lengths:
+            clip, out = folder / f"{length}.mp4", folder / f"{length}-out.mp4"
+            write_frames(clip, options.clip, looped(options.clip, length), lossless=False)
+            runs[length] = run_fresh(CHILD, "memory", str(home), str(clip), str(out))
+    peaks = [run["peak_mb"] for run in runs.values()]
+    growth = peaks[-1] / peaks[0]
+    rows = [[f"{s} s", int(r["frames"]), r["peak_mb"], r["seconds"]] for s, r in runs.items()]
+    text = "\n\n".join(
+        [
+            "# Memory of render",
+            machine_line(),
+            markdown_table(["clip", "frames", "peak RSS, MB", "s"], rows),
+            f"Longest over shortest: {growth:.3f} (allowed {ALLOWED_GROWTH:.2f}).",
+        ]
+    )
+    data = {"machine": machine(), "clip": options.clip.name, "runs": runs, "growth": growth}
+    write_results(options.out, "memory", text + "\n", data)
+    print(text)
+    return 0 if growth <= ALLOWED_GROWTH else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

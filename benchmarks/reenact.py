@@ -1,0 +1,266 @@
+"""Re-enactment: adapt on the first seconds of a clip, re-render the rest, compare with the truth.
+
+    python -m benchmarks.reenact [CLIP ...] [--out FOLDER] [--only ROW,ROW] [--steps N]
+
+The rest of each clip is rendered with the motion that was tracked in it, so the original is
+the right answer. Rows of the table, from the reference line down: the original one frame late
+(the noise floor of timing), the nearest reference pasted rigidly, the nearest reference warped
+through the mesh with no network (``adapt(steps=0)``), the original mouth blurred, and dubfew.
+The still mouth has landmarks only. Writes ``reenact.md``, ``reenact.json`` and one contact
+sheet per clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dubfew.reconstruction.tracking import track_video
+
+from benchmarks.baselines import Landmarks, blurred, pasted, references_of
+from benchmarks.common import (
+    FOOTAGE,
+    RESULTS,
+    clips_of,
+    machine,
+    machine_line,
+    markdown_table,
+    show,
+    write_results,
+)
+from benchmarks.footage import delayed, split_clip, write_frames
+from dubfew.adapt import AdaptResult, adapt
+from dubfew.errors import DubfewError
+from dubfew.evaluate import Evaluation, evaluate, landmarks_of
+from dubfew.evaluate.geometry import still_lips
+from dubfew.evaluate.metrics import lmd
+from dubfew.evaluate.regions import Region, mouth_region
+from dubfew.evaluate.sheets import contact_sheet, save_sheet, sheet_rows
+from dubfew.reconstruction.track import Track
+from dubfew.registry import Registry
+from dubfew.render import render
+
+MEASURES = tuple(field.name for field in fields(Evaluation) if field.name != "frames")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip, cut in two, with what every row needs."""
+
+    adapt_clip: Path
+    test_clip: Path
+    folder: Path
+    adapt_marks: Landmarks
+    test_marks: Landmarks
+    track: Track
+    region: Region
+    registry: Registry
+    steps: int | None
+    adapted: list[AdaptResult]  # filled by the rows that adapt
+
+
+def _late(job: Job, path: Path) -> None:
+    write_frames(path, job.test_clip, delayed(job.test_clip))
+
+
+def _pasted(job: Job, path: Path) -> None:
+    references = references_of(job.adapt_clip, job.adapt_marks)
+    frames = pasted(job.test_clip, job.test_marks, references, job.region)
+    write_frames(path, job.test_clip, frames)
+
+
+def _blurred(job: Job, path: Path) -> None:
+    write_frames(path, job.test_clip, blurred(job.test_clip, job.test_marks, job.region))
+
+
+def _warped(job: Job, path: Path) -> None:
+    _rendered(job, path, "warped", steps=0)
+
+
+def _ours(job: Job, path: Path) -> None:
+    _rendered(job, path, "ours", steps=job.steps)
+
+
+def _rendered(job: Job, path: Path, actor: str, *, steps: int | None) -> None:
+    result = adapt(job.adapt_clip, actor=actor, steps=steps, registry=job.registry, progress=show)
+    job.adapted.append(result)
+    render(
+        actor,
+        video=job.test_clip,
+        drive="self",
+        out=path,
+        lossless=True,
+        registry=job.registry,
+        progress=show,
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        label: how the tables call it.
+        make: writes the row's video of ``job.test_clip`` to a path.
+    """
+
+    label: str
+    make: Callable[[Job, Path], None]
+
+
+ROWS: Mapping[str, Row] = {
+    "late": Row("original, one frame late", _late),
+    "pasted": Row("nearest reference, pasted", _pasted),
+    "warped": Row("nearest reference, warped", _warped),
+    "blurred": Row("original, blurred", _blurred),
+    "ours": Row("dubfew", _ours),
+}
+
+
+def run_clip(clip: Path, rows: list[str], out: Path, *, steps: int | None = None) -> dict[str, Any]:
+    """Measure the rows on one clip and write its contact sheet.
+
+    Returns:
+        ``{clip, frames, still_lmd, rows: {name: figures}, adapt: {...}}``, ready for JSON.
+    """
+    with tempfile.TemporaryDirectory(prefix="dubfew-reenact-") as name:
+        folder = Path(name)
+        adapt_clip, test_clip = folder / "adapt.mp4", folder / "test.mp4"
+        split_clip(clip, adapt_clip, test_clip)
+        track = track_video(test_clip, progress=show)
+        test_marks = landmarks_of(test_clip)
+        job = Job(
+            adapt_clip=adapt_clip,
+            test_clip=test_clip,
+            folder=folder,
+            adapt_marks=landmarks_of(adapt_clip),
+            test_marks=test_marks,
+            track=track,
+            region=mouth_region(track),
+            registry=Registry(folder / "home"),
+            steps=steps,
+            adapted=[],
+        )
+        figures, videos, seconds = {}, {"original": test_clip}, {}
+        for row in rows:
+            path = folder / f"{row}.mp4"
+            started = time.perf_counter()
+            ROWS[row].make(job, path)
+            seconds[row] = round(time.perf_counter() - started, 2)
+            figures[row] = evaluate(test_clip, path, track=track).to_json()
+            videos[ROWS[row].label] = path
+        cuts, moments = sheet_rows(videos, landmarks=test_marks)
+        sheet = contact_sheet(cuts, moments=moments, title=clip.stem)
+        save_sheet(sheet, out / "sheets" / f"{clip.stem}.png")
+        return {
+            "clip": clip.name,
+            "frames": len(test_marks),
+            "still_lmd": lmd(test_marks, still_lips(test_marks)),
+            "rows": figures,
+            "row_seconds": seconds,
+            "adapt": {
+                result.actor: {
+                    "frames": result.frames,
+                    "steps": result.steps,
+                    "seconds": dict(result.seconds),
+                    "psnr_heldout": result.psnr_heldout,
+                }
+                for result in job.adapted
+            },
+        }
+
+
+def mean_rows(results: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Each row's mean over the clips, of the figures that are there."""
+    names = dict.fromkeys(name for result in results for name in result["rows"])
+    means: dict[str, dict[str, float | None]] = {}
+    for name in names:
+        rows = [result["rows"][name] for result in results if name in result["rows"]]
+        means[name] = {}
+        for measure in MEASURES:
+            values = [row[measure] for row in rows if row[measure] is not None]
+            means[name][measure] = float(np.mean(values)) if values else None
+    return means
+
+
+def table(rows: Mapping[str, Mapping[str, float | None]], still_lmd: float) -> str:
+    """One clip's (or the mean's) figures, with the still mouth as the last row."""
+    body = [
+        [ROWS[name].label, *(row[measure] for measure in MEASURES)] for name, row in rows.items()
+    ]
+    body.append(["still mouth", *(still_lmd if m == "lmd" else None for m in MEASURES)])
+    return markdown_table(["", *(measure.replace("_", " ") for measure in MEASURES)], body)
+
+
+def verdict(results: list[dict[str, Any]]) -> str:
+    """On how many clips training beats the bare warp, naming those where it does not."""
+    both = [r for r in results if {"ours", "warped"} <= r["rows"].keys()]
+    if not both:
+        return ""
+    lost = []
+    for result in both:
+        ours, warp = (result["rows"][row]["psnr_mouth"] for row in ("ours", "warped"))
+        if ours is None or warp is None or ours <= warp:
+            lost.append(f"{result['clip']} ({ours} against {warp} dB)")
+    won = f"Training beats the warp (mouth PSNR) on {len(both) - len(lost)} of {len(both)} clips"
+    return f"{won}; not on {', '.join(lost)}." if lost else f"{won}."
+
+
+def document(results: list[dict[str, Any]], failed: Mapping[str, str], line: str) -> str:
+    """The whole result as Markdown."""
+    parts = ["# Re-enactment", line, verdict(results)]
+    if results:
+        still = float(np.nanmean([result["still_lmd"] for result in results]))
+        parts += [f"## Mean of {len(results)} clips", table(mean_rows(results), still)]
+    for result in results:
+        parts += [f"## {result['clip']}, {result['frames']} frames"]
+        for actor, adapted in result["adapt"].items():
+            seconds = ", ".join(f"{k} {v:.1f} s" for k, v in adapted["seconds"].items())
+            parts += [f"{actor}: {adapted['frames']} frames, {adapted['steps']} steps, {seconds}"]
+        parts += [table(result["rows"], result["still_lmd"])]
+    parts += [f"Failed: {clip}: {reason}" for clip, reason in failed.items()]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", nargs="*", type=Path, help="default: the validate clips")
+    parser.add_argument("--footage", type=Path, default=FOOTAGE, help="folder with manifest.json")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
+    parser.add_argument(
+        "--only", default=",".join(ROWS), help="rows, separated by commas; default %(default)s"
+    )
+    parser.add_argument("--steps", type=int, default=None, help="training steps of dubfew")
+    options = parser.parse_args(arguments)
+    rows = [row for row in ROWS if row in options.only.split(",")]
+    if not rows:
+        parser.error(f"no row in {options.only!r}: choose among {', '.join(ROWS)}")
+    clips = options.clips or [
+        *clips_of("validate", options.footage),
+        options.footage / "mt_duda.mp4",
+    ]
+    line, started_on = machine_line(), machine()
+    results: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+    for clip in clips:
+        print(f"{clip.name} ...", file=sys.stderr)
+        try:
+            results.append(run_clip(clip, rows, options.out, steps=options.steps))
+        except DubfewError as error:
+            failed[clip.name] = str(error)
+        # After every clip, because the whole takes long and may be interrupted.
+        data = {"machine": started_on, "clips": results, "failed": failed}
+        write_results(options.out, "reenact", document(results, failed, line), data)
+    print(document(results, failed, line))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

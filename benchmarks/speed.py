@@ -1,0 +1,103 @@
+"""How many frames per second ``render`` makes, end to end and per stage.
+
+    python -m benchmarks.speed CLIP [--drive self|audio] [--audio FILE] [--seconds S]
+
+Reading, tracking, painting, writing and muxing are all inside the total. Adapts with zero steps:
+training changes what is painted, not how long painting takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.common import RESULTS, machine, machine_line, markdown_table, show, write_results
+from benchmarks.footage import looped, write_frames
+from dubfew.adapt import adapt
+from dubfew.media import probe
+from dubfew.registry import Registry
+from dubfew.render import render
+
+
+def stage_table(frames: int, seconds: Mapping[str, float]) -> str:
+    """Seconds, milliseconds a frame and frames per second of every stage and the total.
+
+    Stages that run at the same time add up to more than the total.
+    """
+    rows = [
+        [stage, spent, 1000 * spent / frames, frames / spent if spent > 0 else None]
+        for stage, spent in seconds.items()
+        if stage != "total"
+    ]
+    total = seconds["total"]
+    rows.append(["**total**", total, 1000 * total / frames, frames / total])
+    return markdown_table(["stage", "s", "ms / frame", "fps"], rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clip", type=Path, help="a talking person, 1080p for the quoted figure")
+    parser.add_argument("--drive", choices=("self", "audio"), default="self")
+    parser.add_argument("--audio", type=Path, help="for --drive audio; default: the clip's own")
+    parser.add_argument("--seconds", type=int, help="loop or cut the clip to this length")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="dubfew-speed-") as name:
+        folder = Path(name)
+        clip = options.clip
+        if options.seconds:
+            clip = folder / "clip.mp4"
+            write_frames(clip, options.clip, looped(options.clip, options.seconds), lossless=False)
+        registry = Registry(folder / "home")
+        adapted = adapt(options.clip, actor="speed", steps=0, registry=registry, progress=show)
+        # Compiled kernels and model files are loaded once per process, not once per frame.
+        render("speed", video=_short(clip, folder), drive="self", out=folder / "warm.mp4",
+               registry=registry)  # fmt: skip
+        before = machine()
+        result = render(
+            "speed",
+            video=clip,
+            audio=options.audio,
+            drive=options.drive,
+            out=folder / "out.mp4",
+            registry=registry,
+            progress=show,
+        )
+    info = probe(options.clip)
+    text = "\n\n".join(
+        [
+            "# Speed of render",
+            machine_line(),
+            f"{options.clip.name}, {info.width} x {info.height}, {result.frames} frames, "
+            f"{result.edited_frames} of them edited, drive {options.drive}; "
+            f"peak {result.peak_rss_mb:.0f} MB.",
+            stage_table(result.frames, result.seconds),
+        ]
+    )
+    data = {
+        "machine_before": before,
+        "machine_after": machine(),
+        "clip": options.clip.name,
+        "size": [info.width, info.height],
+        "frames": result.frames,
+        "edited_frames": result.edited_frames,
+        "render_seconds": dict(result.seconds),
+        "adapt_seconds": dict(adapted.seconds),
+        "peak_rss_mb": result.peak_rss_mb,
+    }
+    write_results(options.out, "speed", text + "\n", data)
+    print(text)
+    return 0
+
+
+def _short(clip: Path, folder: Path) -> Path:
+    path = folder / "short.mp4"
+    write_frames(path, clip, looped(clip, 1), lossless=False)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""Whole videos against each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dubfew.errors import DubfewError, NoFaceError
+from dubfew.evaluate import Evaluation, evaluate
+from dubfew.evaluate.compare import face_crop, largest_difference
+from dubfew.evaluate.geometry import Box
+from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
+from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
+
+CLIP = "clips/grid_bbaf2n.mpg"
+
+
+def write(path: Path, like: Path, frames: list[Frame]) -> Path:
+    info = probe(like)
+    with VideoWriter(path, info, lossless=True) as writer:
+        for index, frame in enumerate(frames):
+            writer.write(frame.at(index, index / Fraction(info.fps)))
+    return path
+
+
+def blank(path: Path, width: int) -> Path:
+    """Three grey frames, 64 px high, in which nobody is."""
+    grey = np.full((64, width, 3), 128, np.uint8)
+    with VideoWriter(path, VideoInfo(path, width, 64, Fraction(25)), lossless=True) as writer:
+        for index in range(3):
+            writer.write(Frame.from_rgb(grey, index))
+    return path
+
+
+def test_every_measure_has_its_field():
+    names = {field.name for field in dataclasses.fields(Evaluation)}
+    assert names == {*IMAGE_MEASURES, *LANDMARK_MEASURES, "frames", "outside_max"}
+
+
+def test_json_has_the_fields_in_order_and_no_nan():
+    figures = Evaluation(3, math.inf, 1.0, math.inf, 1.0, 0.5, 1.0, math.nan, 0.0, 0.9, 1.0, 0)
+    encoded = json.dumps(figures.to_json(), allow_nan=False)
+    assert json.loads(encoded)["psnr"] is None
+    assert json.loads(encoded)["opening_r"] is None
+    assert " ".join(figures.to_json()) == (
+        "frames psnr ssim psnr_mouth ssim_mouth lmd sharpness opening_r opening_lag "
+        "opening_r_best opening_spread outside_max"
+    )
+
+
+def test_largest_difference():
+    a = np.zeros((4, 5, 3), np.uint8)
+    b = a.copy()
+    b[1, 2, 1], b[3, 4, 0] = 200, 7
+    assert largest_difference(a, b, None) == 200
+    assert largest_difference(b, a, a[..., 0] == 0) == 0
+    ignore = np.zeros((4, 5), bool)
+    ignore[1, 2] = True
+    assert largest_difference(b, a, ignore) == 7
+
+
+def test_face_crop_takes_the_box_only():
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10:20, 30:40] = 90
+    crop = face_crop(image, Box(30, 10, 40, 20), size=256)
+    assert crop.shape == (256, 256, 3)
+    assert (crop == 90).all()
+
+
+def test_a_clip_against_itself(shared: Path):
+    figures = evaluate(shared / CLIP, shared / CLIP)
+    assert figures.frames == 75
+    assert figures.psnr == figures.psnr_mouth == math.inf
+    assert figures.ssim == figures.ssim_mouth == pytest.approx(1)
+    assert figures.sharpness == pytest.approx(1)
+    assert figures.lmd == 0
+    assert figures.opening_r == pytest.approx(1)
+    assert figures.opening_spread == pytest.approx(1)
+    assert figures.opening_lag == 0
+    assert figures.outside_max == 0
+
+
+def test_a_clip_one_frame_late(shared: Path, tmp_path: Path):
+    frames = list(read_frames(shared / CLIP, stop=50))
+    late = write(tmp_path / "late.mp4", shared / CLIP, [frames[0], *frames[:-1]])
+    figures = evaluate(shared / CLIP, late)
+    assert figures.frames == 50  # the shorter video
+    assert figures.opening_lag == 1
+    # The detector follows its own past, which is one frame shorter at the start.
+    assert figures.opening_r_best > 0.97 > figures.opening_r
+    assert 28 < figures.psnr_mouth < 45
+    assert figures.sharpness == pytest.approx(1, abs=0.02)
+    assert 0 < figures.lmd < 3
+
+
+def test_an_edit_outside_the_region_is_found(shared: Path, tmp_path: Path):
+    frames = list(read_frames(shared / CLIP, stop=6))
+    dot = np.full((2, 2, 3), 255, np.uint8)
+    spoilt = frames[3].with_patch(2, 2, dot, np.ones((2, 2), bool))
+    output = write(tmp_path / "spoilt.mp4", shared / CLIP, [*frames[:3], spoilt, *frames[4:]])
+    assert evaluate(shared / CLIP, output).outside_max > 30
+
+
+def test_sizes_must_agree(tmp_path: Path):
+    narrow, wide = blank(tmp_path / "a.mp4", 64), blank(tmp_path / "b.mp4", 96)
+    with pytest.raises(DubfewError, match=r"96 x 64 px .* 64 x 64"):
+        evaluate(narrow, wide)
+
+
+def test_no_face_in_the_reference(tmp_path: Path):
+    video = blank(tmp_path / "a.mp4", 64)
+    with pytest.raises(NoFaceError):
+        evaluate(video, video)
