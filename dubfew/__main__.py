@@ -1,0 +1,6 @@
+"""``python -m dubfew`` is the ``dubfew`` command."""
+
+from dubfew.cli import main
+
+if __name__ == "__main__":
+    main()

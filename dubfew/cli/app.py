@@ -1,0 +1,235 @@
+"""The commands that do the work: adapt, render, track, evaluate, doctor, demo."""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubfew import __version__
+from dubfew.cli.actors import actors
+from dubfew.cli.console import emit, job, lines, mute_native_libraries, progress_bar
+from dubfew.cli.options import (
+    Device,
+    Drive,
+    Fit,
+    Json,
+    Method,
+    PriorOption,
+    Seconds,
+    Seed,
+    Video,
+)
+from dubfew.cli.prior import prior
+
+# Plain help: rich's boxes double the time that --help takes. Tracebacks are job()'s affair.
+app = typer.Typer(
+    help="Learn an actor from a few seconds of footage, then make them speak new audio.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(actors, name="actors")
+app.add_typer(prior, name="prior")
+
+
+def main() -> None:
+    """The command's entry point."""
+    # kill is to clean up like Ctrl-C: no temporary files stay behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not os.environ.get("DUBFEW_DEBUG"):
+        mute_native_libraries()
+        # Users can act on dubfew's own warnings, not on those of the packages below.
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("default", module=r"dubfew(\.|$)")
+        warnings.formatwarning = lambda message, *rest, **more: f"dubfew: warning: {message}\n"
+    app(prog_name="dubfew")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"dubfew {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def dubfew(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Learn an actor from a few seconds of footage, then make them speak new audio."""
+
+
+@app.command()
+@job
+def adapt(
+    video: Video,
+    actor: Annotated[
+        str | None, typer.Option(metavar="ID", help="Default: the file's name without its ending.")
+    ] = None,
+    method: Annotated[Method, typer.Option(help="What is learned.")] = Method.lora,
+    seconds: Seconds = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Training steps; default: until enough.")
+    ] = None,
+    prior: PriorOption = None,
+    consent: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Record of the actor's consent.")
+    ] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Learn an actor from a few seconds of footage."""
+    from dubfew.adapt import adapt as learn
+
+    with progress_bar(as_json=as_json) as progress:
+        result = learn(
+            video,
+            actor=actor,
+            method=method.value,
+            seconds=seconds,
+            steps=steps,
+            prior=prior,
+            consent=consent,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
+    emit(result, as_json=as_json, text=lines(result))
+
+
+@app.command()
+@job
+def render(
+    actor: Annotated[str, typer.Option(metavar="ID", help="Whose mouth to render.")],
+    video: Annotated[
+        Path | None,
+        typer.Option(metavar="V", help="The scene; default: the footage adapted on."),
+    ] = None,
+    audio: Annotated[
+        Path | None, typer.Option(metavar="A", help="New speech; default: the scene's own sound.")
+    ] = None,
+    drive: Annotated[
+        Drive, typer.Option(help="The mouth follows the audio, a driver, or the scene itself.")
+    ] = Drive.audio,
+    driver: Annotated[
+        Path | None, typer.Option(metavar="V", help="The performance for --drive video.")
+    ] = None,
+    fit: Annotated[Fit | None, typer.Option(help="When audio and video differ in length.")] = None,
+    revision: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Default: the newest.")
+    ] = None,
+    codec: Annotated[
+        str | None, typer.Option(metavar="C", help="Video encoder, as FFmpeg calls it.")
+    ] = None,
+    crf: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=63, help="Quality; less is better.")
+    ] = None,
+    lossless: Annotated[bool, typer.Option("--lossless", help="Lose nothing.")] = False,
+    device: Device = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="OUT", help="Default: <ID>.mp4 here.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make an actor speak new audio in any footage of theirs."""
+    if lossless and crf is not None:
+        raise typer.BadParameter("--lossless has no quality to choose: leave out --crf")
+    if (drive is Drive.video) != (driver is not None):
+        raise typer.BadParameter("--drive video and --driver FILE need each other")
+    from dubfew.render import render as dub
+
+    with progress_bar(as_json=as_json) as progress:
+        result = dub(
+            actor,
+            video=video,
+            audio=audio,
+            drive=drive.value,
+            driver=driver,
+            fit=fit.value if fit else None,
+            out=out,
+            codec=codec,
+            crf=crf,
+            lossless=lossless,
+            revision=revision,
+            device=device,
+            progress=progress,
+        )
+    emit(result, as_json=as_json, text=lines(result))
+
+
+@app.command()
+@job
+def track(
+    video: Video,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="TRACK", help="A .safetensors file.")],
+    as_json: Json = False,
+) -> None:
+    """Reconstruct a clip: head, pose, expression and camera of every frame."""
+    from dubfew.reconstruction.tracking import track_video
+
+    with progress_bar(as_json=as_json) as progress:
+        found = track_video(video, progress=progress)
+    found.save(out)
+    result = {
+        "output": out,
+        "frames": len(found),
+        "valid_frames": int(found.valid.sum()),
+        "fps": found.fps,
+        "head": found.head,
+    }
+    emit(result, as_json=as_json, text=lines(result))
+
+
+@app.command()
+@job
+def evaluate(
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The original video.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What render made of it.")],
+    as_json: Json = False,
+) -> None:
+    """Measure an output against its original."""
+    from dubfew.evaluate.compare import evaluate as compare
+
+    with progress_bar(as_json=as_json) as progress:
+        result = compare(reference, output, progress=progress)
+    emit(result, as_json=as_json, text=lines(result))
+
+
+@app.command()
+@job
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, what is missing, and the line that installs it."""
+    from dubfew.doctor import examine
+
+    report = examine()
+    emit(
+        {"ok": report.ok, "checks": report.checks},
+        as_json=as_json,
+        text="\n".join(check.line() for check in report.checks),
+    )
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+@job
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the results go.")
+    ] = Path("demo"),
+    as_json: Json = False,
+) -> None:
+    """Adapt to the bundled clip of a synthetic person and dub it with the bundled audio."""
+    from dubfew.demo import run_demo
+
+    with progress_bar(as_json=as_json) as progress:
+        result = run_demo(out, progress=progress)
+    emit(result, as_json=as_json, text=lines(result))

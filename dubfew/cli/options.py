@@ -1,0 +1,60 @@
+"""Arguments and options that several commands share, and the choices of others."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object, the last line.")
+]
+Device = Annotated[
+    str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.", show_default=True)
+]
+Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="Footage of one person.")]
+ActorArgument = Annotated[str, typer.Argument(metavar="ID", help="The actor's id.")]
+PriorOption = Annotated[
+    str | None,
+    typer.Option(metavar="P", help="Name or folder of a prior; default: the one that ships."),
+]
+
+
+def _positive(value: float | None) -> float | None:
+    if value is not None and not (0 < value < math.inf):
+        raise typer.BadParameter("a number of seconds above 0 is needed")
+    return value
+
+
+Seconds = Annotated[
+    float | None,
+    typer.Option(metavar="S", callback=_positive, help="Use only the first S seconds."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of everything random.")]
+
+
+class Method(str, Enum):
+    """What is learned of an actor."""
+
+    texture = "texture"
+    lora = "lora"
+    full = "full"
+
+
+class Drive(str, Enum):
+    """Where the mouth motion comes from."""
+
+    audio = "audio"
+    video = "video"
+    self = "self"
+
+
+class Fit(str, Enum):
+    """What happens when audio and video differ in length."""
+
+    trim = "trim"
+    loop = "loop"
+    hold = "hold"

@@ -1,0 +1,75 @@
+"""Optional dependencies behind one door: what is there, and the line that installs the rest."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from types import ModuleType
+
+from dubfew.errors import MissingDependencyError
+
+
+@dataclass(frozen=True)
+class OptionalPart:
+    """A package that dubfew can use and does not need.
+
+    Attributes:
+        module: what is imported.
+        distribution: what pip calls it.
+        purpose: what is had by installing it.
+        install: the line or page that installs it.
+    """
+
+    module: str
+    distribution: str
+    purpose: str
+    install: str
+
+
+PARTS: dict[str, OptionalPart] = {
+    part.module: part
+    for part in (
+        OptionalPart(
+            "pytorch3d",
+            "pytorch3d",
+            "rasteriser on CUDA",
+            # It has no wheel on PyPI, so there is no extra that could install it.
+            "see https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md",
+        ),
+        OptionalPart(
+            "espeakng_loader",
+            "espeakng-loader",
+            "synthetic speech, to train the speech model",
+            "pip install 'dubfew[speech-train]'",
+        ),
+    )
+}
+
+
+def probe(name: str) -> str | None:
+    """Version of an optional part, or None when it is not installed. Imports nothing."""
+    part = PARTS[name]
+    if importlib.util.find_spec(part.module) is None:
+        return None
+    try:
+        return importlib.metadata.version(part.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"  # on the path without pip's records, as after a build by hand
+
+
+def require(name: str) -> ModuleType:
+    """Import an optional part.
+
+    Raises:
+        MissingDependencyError: it is not installed; the message says how to install it.
+    """
+    part = PARTS[name]
+    try:
+        return importlib.import_module(part.module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{part.distribution} cannot be imported ({error}); it is needed for: "
+            f"{part.purpose}. {part.install}"
+        ) from error

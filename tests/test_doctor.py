@@ -1,0 +1,67 @@
+"""What ``dubfew doctor`` finds, and what it says when something is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dubfew import doctor, optional
+from dubfew.cli.app import app
+from dubfew.errors import MissingDependencyError
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "deep" / "home"))
+    return tmp_path / "deep" / "home"
+
+
+def test_this_installation_is_sound(home: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    assert result.exit_code == 0
+    report = json.loads(result.stdout.splitlines()[-1])
+    checks = {check["name"]: check for check in report["checks"]}
+    assert report["ok"] is True
+    for name in ("python", "torch", "av", "mediapipe", "numba", "DUBFEW_HOME"):
+        assert checks[name]["ok"], checks[name]
+    assert "libx264" in checks["encoders"]["found"]
+    assert not home.parent.exists()  # looking creates nothing
+
+
+def test_missing_parts_come_with_the_line_that_installs_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "PACKAGES", {"no_such_module": "no-such-package"})
+    monkeypatch.setattr(doctor, "probe", lambda name: None)
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    lines = {line.split()[1]: line for line in result.stdout.splitlines()}
+    assert lines["no-such-package"].startswith("MISSING")
+    assert lines["no-such-package"].endswith("pip install --force-reinstall no-such-package")
+    assert lines["espeakng-loader"].startswith("absent")
+    assert lines["espeakng-loader"].endswith("pip install 'dubfew[speech-train]'")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
+def test_a_home_that_cannot_be_written_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUBFEW_HOME", "/proc/dubfew")
+    check = next(check for check in doctor.examine().checks if check.name == "DUBFEW_HOME")
+    assert not check.ok
+    assert "make /proc writable" in check.install
+
+
+def test_require_gives_the_module_or_the_line() -> None:
+    part = optional.OptionalPart("json", "json-package", "reading", "pip install json-package")
+    missing = optional.OptionalPart("no_such", "no-such", "testing", "pip install no-such")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(optional.PARTS, "json", part)
+        patch.setitem(optional.PARTS, "no_such", missing)
+        assert optional.require("json") is json
+        assert optional.probe("json") == "unknown"  # no such distribution in pip's records
+        assert optional.probe("no_such") is None
+        with pytest.raises(MissingDependencyError, match=r"testing.*pip install no-such"):
+            optional.require("no_such")
