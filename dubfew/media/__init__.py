@@ -1,0 +1,26 @@
+"""Video and audio in and out, through PyAV.
+
+``probe`` says what a file is, ``read_frames`` decodes it, ``VideoWriter`` encodes frames
+with the same properties, and ``read_audio`` gives sound in time with the picture.
+"""
+
+from dubfew.media.audio import Audio, AudioSource, read_audio, stream_audio
+from dubfew.media.frame import Frame
+from dubfew.media.info import VideoInfo, probe
+from dubfew.media.pixels import Colour
+from dubfew.media.reading import DamagedMediaWarning, read_frames
+from dubfew.media.writing import VideoWriter
+
+__all__ = [
+    "Audio",
+    "AudioSource",
+    "Colour",
+    "DamagedMediaWarning",
+    "Frame",
+    "VideoInfo",
+    "VideoWriter",
+    "probe",
+    "read_audio",
+    "read_frames",
+    "stream_audio",
+]

@@ -33,15 +33,24 @@ class Frame:
         index: number of the frame in its video, from 0.
         stamp: presentation time in seconds after the first frame, exact.
         colour: its colour tags, as read.
+        duration: seconds for which it is shown, exact.
     """
 
-    __slots__ = ("_picture", "colour", "index", "stamp")
+    __slots__ = ("_picture", "colour", "duration", "index", "stamp")
 
-    def __init__(self, picture: av.VideoFrame, index: int, stamp: Fraction, colour: Colour) -> None:
+    def __init__(
+        self,
+        picture: av.VideoFrame,
+        index: int,
+        stamp: Fraction,
+        duration: Fraction,
+        colour: Colour,
+    ) -> None:
         """``picture`` must be upright and in a format of ``pixels.NATIVE``."""
         self._picture = picture
         self.index = index
         self.stamp = stamp
+        self.duration = duration
         self.colour = colour
 
     @classmethod
@@ -58,7 +67,11 @@ class Frame:
             raise ShapeError(f"rgb is {rgb.dtype}{list(rgb.shape)}: give uint8 [H, W, 3]")
         height, width = rgb.shape[:2]
         blank = cls(
-            av.VideoFrame(width, height, pix_fmt), index, index / Fraction(fps), colour or Colour()
+            av.VideoFrame(width, height, pix_fmt),
+            index,
+            index / Fraction(fps),
+            1 / Fraction(fps),
+            colour or Colour(),
         )
         return blank.with_patch(0, 0, rgb, np.ones((height, width), bool))
 
@@ -102,7 +115,7 @@ class Frame:
 
     def at(self, index: int, stamp: Fraction) -> Frame:
         """The same picture at another place in time (to loop or to hold)."""
-        return Frame(self._picture, index, stamp, self.colour)
+        return Frame(self._picture, index, stamp, self.duration, self.colour)
 
     def to_rgb(self, *, fast: bool = False) -> NDArray[np.uint8]:  # [H,W,3]
         """The whole picture in RGB.
@@ -116,7 +129,7 @@ class Frame:
         if not form.is_yuv or not even:
             return self.crop_rgb(0, 0, self.width, self.height)
         rgb = convert(self._picture, "rgb24", self.colour, self.height, RANGE_FULL, fast)
-        return np.ascontiguousarray(plane_views(rgb)[0])  # type: ignore[return-value]
+        return np.ascontiguousarray(plane_views(rgb)[0])
 
     def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
         """A box in RGB: the same levels as that box of ``to_rgb()``; only it is converted.
@@ -134,10 +147,10 @@ class Frame:
         form, planes = self._form, plane_views(self._picture)
         rows, columns = slice(top, bottom), slice(left, right)
         if form.kind == "rgb":
-            return planes[0][rows, columns].copy()  # type: ignore[return-value]
+            return planes[0][rows, columns].copy()
         if form.kind == "gbrp":
             green, blue, red = (plane[rows, columns] for plane in planes)
-            return np.stack([red, green, blue], axis=-1)  # type: ignore[return-value]
+            return np.stack([red, green, blue], axis=-1)
         if form.kind == "gray":
             level = grey_to_rgb_table(self._full)[planes[0][rows, columns]]
             grey = np.empty((*level.shape, 3), np.uint8)
@@ -148,9 +161,7 @@ class Frame:
         height, width = box[0].shape
         picture = new_picture(form.name, width, height, box)
         rgb = plane_views(convert(picture, "rgb24", self.colour, self.height, RANGE_FULL))[0]
-        return np.ascontiguousarray(  # type: ignore[return-value]
-            rgb[top - y : bottom - y, left - x : right - x]
-        )
+        return np.ascontiguousarray(rgb[top - y : bottom - y, left - x : right - x])
 
     def with_patch(
         self,
@@ -193,9 +204,7 @@ class Frame:
             for plane, channel in zip(planes, (1, 2, 0), strict=True):
                 np.copyto(plane[box], rgb[..., channel], where=mask)
         else:
-            weights, offset = rgb_to_yuv(
-                self.colour.matrix_for(self.height), self._full, form.bits
-            )
+            weights, offset = rgb_to_yuv(self.colour.matrix_for(self.height), self._full, form.bits)
             values = rgb.astype(np.float32)
             luma = values @ weights[:, 0]
             luma += offset[0] + 0.5  # rounded by the cast: luma of RGB levels never leaves 0..max
@@ -203,7 +212,7 @@ class Frame:
             if form.is_yuv:
                 size = (self.height, self.width)
                 _patch_chroma(planes[1:], size, form, left, top, values, mask, weights, offset)
-        return Frame(picture, self.index, self.stamp, self.colour)
+        return Frame(picture, self.index, self.stamp, self.duration, self.colour)
 
     def _check_box(self, left: int, top: int, right: int, bottom: int) -> None:
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):

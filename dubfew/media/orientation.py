@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
 
 from dubfew.media.pixels import NATIVE, Plane, new_picture, plane_views
 
@@ -27,11 +27,11 @@ class Orientation:
     @classmethod
     def of(cls, picture: av.VideoFrame) -> Orientation:
         """The turn that a decoded picture needs; angles between are taken to the nearest."""
-        data = picture.side_data.get(Type.DISPLAYMATRIX)
+        data: Any = picture.side_data.get("DISPLAYMATRIX")
         if data is None:
             return cls()
         # Stored x, y go to a*x + c*y, b*x + d*y on the display (16.16 fixed point).
-        a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+        a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(swaps=True, mirror_x=c < 0, mirror_y=b < 0)
         return cls(mirror_x=a < 0, mirror_y=d < 0)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-Plane = NDArray[np.generic]  # uint8 or uint16: [H,W] or [H,W,C]
+Plane = NDArray[Any]  # uint8 or uint16: [H,W] or [H,W,C]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
             stamp = clock.stamp(picture.pts)
             upright = upright or _Upright(picture)
             if index >= start:
-                yield upright.frame(picture, index, stamp)
+                yield upright.frame(picture, index, stamp, clock.duration(picture.duration))
         _warn_if_short(path, container, stream, index + 1, stamp + 1 / clock.fps)
 
 
@@ -88,6 +88,12 @@ class _Clock:
         self._last = max(stamp, self._last + min(self.time_base, 1 / self.fps))
         return self._last
 
+    def duration(self, ticks: int | None) -> Fraction:
+        """Seconds for which a frame is shown."""
+        duration, usual = (ticks or 0) * self.time_base, 1 / self.fps
+        blurred = self.time_base >= COARSE_CLOCK and abs(duration - usual) < self.time_base
+        return usual if duration <= 0 or blurred else duration
+
     def _on_grid(self, stamp: Fraction) -> Fraction:
         if self.time_base < COARSE_CLOCK:
             return stamp
@@ -107,7 +113,9 @@ class _Upright:
         native = native_name(first.format.name)
         self._format = self._turn.pixel_format(native, width, height)
 
-    def frame(self, picture: av.VideoFrame, index: int, stamp: Fraction) -> Frame:
+    def frame(
+        self, picture: av.VideoFrame, index: int, stamp: Fraction, duration: Fraction
+    ) -> Frame:
         colour = Colour(
             int(picture.color_range),
             int(picture.colorspace),
@@ -123,7 +131,7 @@ class _Upright:
                 f"the picture changes its size at frame {index}, from {self._size[0]} x "
                 f"{self._size[1]} to {picture.width} x {picture.height}: cut the video there"
             )
-        return Frame(picture, index, stamp, colour)
+        return Frame(picture, index, stamp, duration, colour)
 
 
 def _warn_if_short(

@@ -1,0 +1,272 @@
+"""Sound in: decoding to float samples that stand in time with the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from dubfew.errors import MediaError
+from dubfew.media.opening import audio_stream, open_media, video_stream
+
+Samples = NDArray[np.float32]
+
+# A gap or overlap between packets that is longer than this is mended (seconds): shorter
+# ones are rounding of the container's clock, up to a few milliseconds in MPEG streams.
+_TOLERANCE = 0.04
+
+# Weight of a channel in the mono mix. Dialogue is in the centre; effects count less.
+_MONO_WEIGHTS = {"FC": 1.414, "FL": 1.0, "FR": 1.0, "LFE": 0.0, "LFE2": 0.0}
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Mono sound.
+
+    Attributes:
+        samples: float32 [n], full scale is [-1, 1].
+        rate: samples per second.
+    """
+
+    samples: Samples
+    rate: int
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.samples) / self.rate
+
+
+@dataclass(frozen=True)
+class AudioSource:
+    """Sound for ``VideoWriter`` to put beside the picture.
+
+    The packets are copied as they are where the container takes the codec and the source
+    is played from its start and not looped; otherwise they are decoded and encoded anew
+    (AAC, in WebM Opus), at the source's rate and channels where the codec has them.
+
+    Attributes:
+        path: any file with a sound track.
+        start: second of the source that meets the first frame.
+        duration: seconds to play; None = to the source's end.
+        loop: start again from ``start`` when the source ends before ``duration``.
+        pad: fill with silence up to ``duration`` when the source ends before it. False
+            lets the track end early, which players show as silence too, and which
+            allows copying.
+    """
+
+    path: Path
+    start: float = 0.0
+    duration: float | None = None
+    loop: bool = False
+    pad: bool = True
+
+
+def read_audio(path: Path | str, rate: int = 16000) -> Audio:
+    """The whole sound track of a file, mixed to mono.
+
+    In a video the first sample is at the time of the first frame: sound that begins later
+    is preceded by silence, sound before it is cut. In a sound file it is the first sample.
+    More than two channels are mixed with the centre weighed most and without the LFE.
+
+    Raises:
+        MediaError: unreadable, no sound track, or a track without samples.
+    """
+    blocks = list(stream_audio(path, rate, block=rate))
+    return Audio(np.concatenate(blocks), rate)
+
+
+def stream_audio(path: Path | str, rate: int = 16000, block: int = 16000) -> Iterator[Samples]:
+    """``read_audio`` in blocks of ``block`` samples (the last is shorter), constant memory."""
+    with SoundReader(Path(path)) as reader:
+        rest = np.zeros(0, np.float32)
+        for samples in resampled((reader.mono_mix(b) for b in reader.blocks()), reader.rate, rate):
+            rest = np.concatenate([rest, samples[0]])
+            while len(rest) >= block:
+                yield rest[:block]
+                rest = rest[block:]
+        if len(rest):
+            yield rest
+
+
+class SoundReader:
+    """The sound track of a file, in time with the file's picture.
+
+    Attributes:
+        rate: Hz.
+        channels: their number.
+        layout: FFmpeg's name, such as "stereo" or "5.1(side)".
+        offset: seconds by which the track begins after the picture (negative: before).
+        duration: seconds as the file states it, None where it does not.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened = open_media(path)
+
+    def __enter__(self) -> SoundReader:
+        self.container: InputContainer = self._opened.__enter__()
+        try:
+            stream = audio_stream(self.container)
+            if stream is None:
+                raise MediaError(f"{self.path} has no sound: give a file with a sound track")
+            context = stream.codec_context
+            if not context.sample_rate or not context.channels:
+                raise _no_samples(self.path)
+        except MediaError:
+            self._opened.__exit__(None, None, None)
+            raise
+        self.stream = stream
+        self.rate: int = context.sample_rate
+        self.channels: int = context.channels
+        self.layout = _layout_name(context.layout.name, self.channels)
+        self.time_base = Fraction(stream.time_base or Fraction(1, self.rate))
+        self.origin = self._origin()
+        self.offset = (
+            0.0
+            if stream.start_time is None
+            else float(stream.start_time * self.time_base - self.origin)
+        )
+        self.duration = float(stream.duration * self.time_base) if stream.duration else None
+        if self.duration is None and self.container.duration:
+            self.duration = self.container.duration / 1e6
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._opened.__exit__(None, None, None)
+
+    def _origin(self) -> Fraction:
+        """The time, on the file's clock, of the first frame or else of the first sample."""
+        try:
+            picture = video_stream(self.container, self.path)
+            start, base = picture.start_time, picture.time_base
+        except MediaError:
+            start, base = self.stream.start_time, self.time_base
+        return Fraction(0) if start is None or base is None else start * Fraction(base)
+
+    def blocks(self) -> Iterator[Samples]:
+        """Decoded samples [channels, n] from the picture's first moment, gaps filled.
+
+        Raises:
+            MediaError: nothing decodes.
+        """
+        position = 0  # samples delivered
+        heard = False
+        for frame in self._frames():
+            samples = _to_float(frame)
+            if frame.sample_rate != self.rate or len(samples) != self.channels:
+                raise MediaError(
+                    f"the sound of {self.path} changes its rate or channels midway: "
+                    "convert it to WAV first"
+                )
+            heard = True
+            if frame.pts is not None:
+                base = Fraction(frame.time_base or self.time_base)
+                late = round((frame.pts * base - self.origin) * self.rate) - position
+                if late > (_TOLERANCE * self.rate if position else 0):
+                    yield from _silence(late, self.channels, self.rate)
+                    position += late
+                elif late < (-_TOLERANCE * self.rate if position else 0):
+                    samples = samples[:, -late:]
+            position += samples.shape[1]
+            if samples.shape[1]:
+                yield samples
+        if not heard:
+            raise _no_samples(self.path)
+
+    def _frames(self) -> Iterator[av.AudioFrame]:
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                packet = None  # the end of a truncated file
+            # A damaged packet is passed over; the time stamps keep the rest in place.
+            with suppress(av.FFmpegError):
+                yield from self.stream.decode(packet)
+            if packet is None or (packet.dts is None and not packet.size):
+                return
+
+    def mono_mix(self, samples: Samples) -> Samples:
+        """[channels, n] to [1, n]."""
+        if self.channels == 1:
+            return samples
+        names = [channel.name for channel in self.stream.codec_context.layout.channels]
+        weights = np.array([_MONO_WEIGHTS.get(name, 0.707) for name in names], np.float32)
+        if len(names) != self.channels or self.channels == 2 or not weights.any():
+            weights = np.ones(self.channels, np.float32)
+        return (weights / weights.sum()) @ samples[None]
+
+
+def _no_samples(path: Path) -> MediaError:
+    return MediaError(f"the sound track of {path} holds no samples: give a file with sound in it")
+
+
+def planar_samples(frame: av.AudioFrame) -> Samples:
+    return frame.to_ndarray().astype(np.float32, copy=False)
+
+
+def _silence(count: int, channels: int, rate: int) -> Iterator[Samples]:
+    """``count`` silent samples in blocks of at most a second."""
+    for start in range(0, count, rate):
+        yield np.zeros((channels, min(rate, count - start)), np.float32)
+
+
+def _layout_name(name: str, channels: int) -> str:
+    """A layout that says where its channels are; WAV files often only count them."""
+    usual = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+    return usual.get(channels, name) if name.endswith("channels") else name
+
+
+def _to_float(frame: av.AudioFrame) -> Samples:  # [channels, n]
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128) / 128
+    if samples.dtype.kind == "i":
+        scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
+        return (samples / scale).astype(np.float32)
+    return samples.astype(np.float32, copy=False)
+
+
+def resampled(
+    blocks: Iterator[Samples], rate: int, target: int, layout: str = "mono"
+) -> Iterator[Samples]:
+    """Blocks [channels, n] at ``rate`` as blocks at ``target`` Hz.
+
+    The whole is round(n * target / rate) samples long, whatever filter delay there is.
+    """
+    if rate == target:
+        yield from blocks
+        return
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=target)
+    taken = given = 0
+    channels = 1
+
+    for block in blocks:
+        channels = len(block)
+        for out in resampler.resample(sound_frame(block, rate, layout, taken)):
+            given += out.samples
+            yield planar_samples(out)
+        taken += block.shape[1]
+    missing = round(taken * target / rate) - given
+    tail = [planar_samples(out) for out in resampler.resample(None)]
+    tail.append(np.zeros((channels, max(0, missing)), np.float32))
+    yield np.concatenate(tail, axis=1)[:, : max(0, missing)]
+
+
+def sound_frame(samples: Samples, rate: int, layout: str, position: int) -> av.AudioFrame:
+    """PyAV's frame of samples [channels, n] whose first is number ``position``."""
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", layout)
+    frame.sample_rate = rate
+    frame.time_base = Fraction(1, rate)
+    frame.pts = position
+    return frame

@@ -1,0 +1,194 @@
+"""Sound out: packets of an AudioSource for a container, copied or encoded, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.container import OutputContainer
+
+from dubfew.errors import MediaError
+from dubfew.media.audio import (
+    AudioSource,
+    Samples,
+    SoundReader,
+    planar_samples,
+    resampled,
+    sound_frame,
+)
+from dubfew.media.codecs import Container
+
+# A track that begins earlier than this before the picture is cut by decoding (seconds);
+# less is an encoder's priming, which must stay with its packets.
+_PRIMING = 0.1
+# Silence shorter than this at the end is not worth encoding the whole track anew (seconds).
+_SHORT_BY = 0.1
+_BIT_RATE_PER_CHANNEL = 96_000
+
+
+class SoundTrack:
+    """Feeds one AudioSource into a container that is being written.
+
+    Attributes:
+        copied: True if packets go in unchanged.
+    """
+
+    def __init__(self, source: AudioSource, container: Container) -> None:
+        if source.duration is not None and source.duration < 0:
+            raise MediaError(f"sound duration {source.duration} s: give a positive number")
+        if source.start < 0:
+            raise MediaError(f"sound start {source.start} s: give 0 or more")
+        if source.loop and source.duration is None:
+            raise MediaError("looped sound has no end: give a duration")
+        self._source = source
+        self._container = container
+        self._packets: Iterator[tuple[float, av.Packet]] = iter(())
+        self._time = 0.0
+        self.copied = False
+
+    def open(self, output: OutputContainer, stack: ExitStack) -> None:
+        """Add the track's stream to ``output``; ``stack`` closes the source later."""
+        reader = stack.enter_context(SoundReader(self._source.path))
+        self.copied = self._can_copy(reader, output)
+        if self.copied:
+            stream = output.add_stream_from_template(reader.stream)
+            self._packets = self._copy(reader, stream)
+        else:
+            stream, layout = self._encoder(reader, output)
+            self._packets = self._encode(reader, stream, layout)
+
+    def packets_until(self, time: float) -> Iterator[av.Packet]:
+        """The packets that are due before ``time`` (seconds; infinity for all the rest)."""
+        while self._time <= time:
+            self._time, packet = next(self._packets, (float("inf"), None))
+            if packet is None:
+                return
+            yield packet
+
+    def _can_copy(self, reader: SoundReader, output: OutputContainer) -> bool:
+        source, name = self._source, reader.stream.codec_context.codec.canonical_name
+        allowed = self._container.sound_copied
+        if not (name in allowed or ("*" in allowed and name in output.supported_codecs)):
+            return False
+        if source.start > 0 or source.loop or reader.offset < -_PRIMING:
+            return False
+        if source.duration is None or not source.pad or reader.duration is None:
+            return True
+        return reader.duration + reader.offset + _SHORT_BY >= source.duration
+
+    def _copy(
+        self, reader: SoundReader, stream: av.AudioStream
+    ) -> Iterator[tuple[float, av.Packet]]:
+        base, last = reader.time_base, None
+        shift = round(reader.origin / base)
+        for packet in reader.container.demux(reader.stream):
+            pts = packet.pts if packet.pts is not None else packet.dts
+            if pts is None or not packet.size or packet.is_corrupt:
+                continue
+            packet.pts = packet.dts = pts - shift  # sound is never reordered
+            time = float(packet.pts * base)
+            if self._source.duration is not None and time >= self._source.duration:
+                return
+            if last is not None and packet.pts <= last:
+                continue  # a stutter of the source's clock; muxers refuse it
+            last = packet.pts
+            packet.stream = stream
+            yield time, packet
+
+    def _encoder(self, reader: SoundReader, output: OutputContainer) -> tuple[av.AudioStream, str]:
+        name = self._container.sound_encoder
+        codec = av.Codec(name, "w")
+        rates = sorted(codec.audio_rates or ())
+        rate = reader.rate
+        if rates and rate not in rates:
+            rate = next((r for r in rates if r > rate), rates[-1])
+        layout = _layout_for(name, reader, rate)
+        stream = output.add_stream(name, rate=rate)
+        assert isinstance(stream, av.AudioStream)
+        stream.codec_context.layout = layout
+        channels = stream.codec_context.channels
+        stream.codec_context.bit_rate = _bit_rate(channels, rate)
+        stream.codec_context.time_base = Fraction(1, rate)
+        return stream, layout
+
+    def _encode(
+        self, reader: SoundReader, stream: av.AudioStream, layout: str
+    ) -> Iterator[tuple[float, av.Packet]]:
+        rate = stream.codec_context.sample_rate
+        mixer = av.AudioResampler(format="fltp", layout=layout, rate=reader.rate)
+        position = 0
+
+        def mixed() -> Iterator[Samples]:
+            place = 0
+            for block in self._cut(reader):
+                frame = sound_frame(block, reader.rate, reader.layout, place)
+                place += block.shape[1]
+                for out in mixer.resample(frame):
+                    yield planar_samples(out)
+
+        for block in resampled(mixed(), reader.rate, rate, layout):
+            if not block.shape[1]:
+                continue
+            frame = sound_frame(block, rate, layout, position)
+            position += block.shape[1]
+            for packet in stream.encode(frame):
+                yield position / rate, packet
+        for packet in stream.encode(None):
+            yield position / rate, packet
+
+    def _cut(self, reader: SoundReader) -> Iterator[Samples]:
+        """The source's samples from ``start`` for ``duration``, looped and padded."""
+        source, rate = self._source, reader.rate
+        left = None if source.duration is None else round(source.duration * rate)
+        with ExitStack() as stack:
+            while left is None or left > 0:
+                played = 0
+                for block in _from(reader.blocks(), round(source.start * rate)):
+                    block = block if left is None else block[:, :left]
+                    played += block.shape[1]
+                    left = None if left is None else left - block.shape[1]
+                    yield block
+                    if left == 0:
+                        return
+                if not source.loop:
+                    break
+                if not played:
+                    raise MediaError(
+                        f"the sound of {source.path} ends before {source.start} s: start earlier"
+                    )
+                reader = stack.enter_context(SoundReader(source.path))
+        if left is not None and source.pad:
+            for start in range(0, left, rate):
+                yield np.zeros((reader.channels, min(rate, left - start)), np.float32)
+
+
+def _from(blocks: Iterator[Samples], skip: int) -> Iterator[Samples]:
+    for block in blocks:
+        if skip < block.shape[1]:
+            yield block[:, skip:]
+        skip = max(0, skip - block.shape[1])
+
+
+def _bit_rate(channels: int, rate: int) -> int:
+    """192 kbit/s for stereo at 44.1 or 48 kHz, in proportion otherwise."""
+    return int(_BIT_RATE_PER_CHANNEL * channels * min(1.0, max(rate, 16000) / 44100))
+
+
+def _layout_for(encoder: str, reader: SoundReader, rate: int) -> str:
+    """The source's layout, or the nearest that the encoder opens with."""
+    for layout in (reader.layout, "5.1" if reader.channels == 6 else "stereo"):
+        context = av.CodecContext.create(encoder, "w")
+        assert isinstance(context, av.AudioCodecContext)
+        context.sample_rate = rate
+        context.layout = layout
+        context.format = (context.codec.audio_formats or [av.AudioFormat("fltp")])[0]
+        context.time_base = Fraction(1, rate)
+        try:
+            context.open()
+        except (av.FFmpegError, ValueError):
+            continue
+        return layout
+    return "stereo"
