@@ -35,7 +35,8 @@ class MouthMotion:
       and ``aperture`` is the gap between the lips itself, not its change.
     - Axes are those of head space and turn with the head: x to the image's right when the head
       faces the camera, y up, z towards the camera. An opening mouth has negative y below.
-    - The unit is the distance between the outer eye corners (``reconstruction.points.EYE_CORNERS``) of whoever moves.
+    - The unit is the distance between the outer eye corners of whoever moves (``EYE_CORNERS`` of
+      ``reconstruction.points``).
       A head model that shall make this motion adds ``displacement * head.inter_ocular(shape)``
       (m) to its own rest positions of the same points and solves for its coefficients.
     - Identity is not in it: two people who say the same differ here by their manner alone.

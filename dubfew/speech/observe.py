@@ -152,7 +152,9 @@ def motion_of_landmarks(
     return _motion(points, times, rest)
 
 
-def motion_of_track(track: Track, head: HeadModel, *, rest: FloatArray | None = None) -> MouthMotion:
+def motion_of_track(
+    track: Track, head: HeadModel, *, rest: FloatArray | None = None
+) -> MouthMotion:
     """Mouth motion of a tracked clip, as the head model fitted it.
 
     The neck is held still, so nothing but the face moves; frames without a face are bridged

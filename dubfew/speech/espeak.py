@@ -1,0 +1,175 @@
+"""Synthetic speech with known phoneme times, by espeak-ng (training only; optional)."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import DubfewError, MissingDependencyError
+from dubfew.speech.features import prepare_samples
+from dubfew.speech.visemes import PLOSIVES, SILENCE, Phone, letters_of
+
+# Constants of espeak-ng's speak_lib.h.
+_OUTPUT_SYNCHRONOUS = 2
+_INIT_PHONEME_EVENTS, _INIT_PHONEME_IPA, _INIT_DONT_EXIT = 1, 2, 0x8000
+_EVENT_END, _EVENT_PHONEME = 0, 7
+_CHARS_UTF8 = 1
+_RATE, _PITCH = 1, 3
+
+
+class _EventId(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    ]
+
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A spoken sentence.
+
+    Attributes:
+        samples: mono at 16 kHz. [n]
+        phones: its sounds in order, gapless from 0 to the end.
+        language: espeak's code.
+    """
+
+    samples: NDArray[np.float32]
+    phones: tuple[Phone, ...]
+    language: str
+
+
+class Espeak:
+    """The synthesiser. It is one per process (the library keeps global state)."""
+
+    def __init__(self) -> None:
+        try:
+            import espeakng_loader
+        except ImportError as error:
+            raise MissingDependencyError(
+                "synthetic speech needs espeak-ng: pip install 'dubfew[speech-train]'"
+            ) from error
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        options = _INIT_PHONEME_EVENTS | _INIT_PHONEME_IPA | _INIT_DONT_EXIT
+        self._rate = self._library.espeak_Initialize(
+            _OUTPUT_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), options
+        )
+        if self._rate <= 0:
+            raise MissingDependencyError(
+                "espeak-ng does not start: pip install --force-reinstall espeakng-loader"
+            )
+        self._samples: list[NDArray[np.int16]] = []
+        self._events: list[tuple[int, str]] = []
+        self._callback = _CALLBACK(self._receive)
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def _receive(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
+        if samples and count > 0:
+            self._samples.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        index = 0
+        while events[index].type != _EVENT_END:
+            event = events[index]
+            if event.type == _EVENT_PHONEME:
+                name = bytes(event.id.string).split(b"\0")[0].decode("utf-8", "ignore")
+                self._events.append((event.sample, name))
+            index += 1
+        return 0
+
+    def say(
+        self, text: str, language: str, *, variant: str = "", rate: int = 165, pitch: int = 50
+    ) -> Utterance:
+        """Speak a sentence.
+
+        Args:
+            text: in the writing of the language.
+            language: espeak's code, such as ``en-us``.
+            variant: a voice variant such as ``f3``; empty is the language's own voice.
+            rate: words per minute, 80 to 450.
+            pitch: 0 to 99.
+
+        Raises:
+            DubfewError: no such language or variant.
+        """
+        voice = f"{language}+{variant}" if variant else language
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise DubfewError(f"espeak-ng has no voice {voice!r}: see `espeak-ng --voices`")
+        self._library.espeak_SetParameter(_RATE, rate, 0)
+        self._library.espeak_SetParameter(_PITCH, pitch, 0)
+        self._samples, self._events = [], []
+        data = text.encode()
+        self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _CHARS_UTF8, None, None)
+        self._library.espeak_Synchronize()
+        if not self._samples:
+            raise DubfewError(f"espeak-ng said nothing for {text!r} in {language}")
+        sound = np.concatenate(self._samples).astype(np.float32) / 32768
+        phones = _phones(self._events, sound, self._rate)
+        return Utterance(prepare_samples(sound, self._rate), phones, language)
+
+
+@lru_cache(maxsize=1)
+def espeak() -> Espeak:
+    """The one synthesiser of this process."""
+    return Espeak()
+
+
+def sentences() -> dict[str, list[str]]:
+    """The sentences that synthetic training speech is made of, by language."""
+    return json.loads((files("dubfew.speech") / "sentences.json").read_text("utf-8"))
+
+
+def _phones(
+    events: list[tuple[int, str]], sound: NDArray[np.float32], rate: int
+) -> tuple[Phone, ...]:
+    """Sounds with their times from espeak's events.
+
+    espeak puts the event of a voiceless plosive at its release and leaves the silence of the
+    closure to the sound before it; here the closure belongs to the plosive.
+    """
+    phones: list[Phone] = []
+    ends = [sample for sample, _ in events[1:]] + [len(sound)]
+    for (first, name), last in zip(events, ends, strict=True):
+        if last <= first:
+            continue
+        letters = letters_of(name) or [SILENCE]
+        edges = np.linspace(first, last, len(letters) + 1) / rate
+        for letter, start, end in zip(letters, edges[:-1], edges[1:], strict=True):
+            closure = start
+            if letter in PLOSIVES and phones:
+                closure = _closure_start(sound, rate, phones[-1].start, start)
+                phones[-1] = Phone(phones[-1].symbol, phones[-1].start, closure)
+            phones.append(Phone(letter, closure, end))
+    if phones and phones[0].start > 0:
+        phones.insert(0, Phone(SILENCE, 0.0, phones[0].start))
+    return tuple(phones)
+
+
+def _closure_start(
+    sound: NDArray[np.float32], rate: int, earliest: float, release: float, floor: float = 1e-3
+) -> float:
+    """When the silence before a release began, at most 0.1 s before it."""
+    low = int(max(earliest + 0.02, release - 0.1) * rate)
+    loud = np.flatnonzero(np.abs(sound[low : int(release * rate)]) > floor)
+    if int(release * rate) <= low:
+        return release
+    return (low + (int(loud[-1]) + 1 if len(loud) else 0)) / rate

@@ -1,0 +1,129 @@
+"""Sound as the speech model hears it: log-mel frames at a normalised level, and voice activity."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import rfft
+from scipy.signal import resample_poly
+
+from dubfew.errors import MediaError
+
+FloatArray = NDArray[np.float32]
+
+RATE = 16000  # Hz
+HOP = 160  # 10 ms
+WINDOW = 400  # 25 ms, what speech recognition uses: resolves phonemes, not pitch periods
+FFT = 512
+BANDS = 80
+LOW, HIGH = 50.0, 7600.0  # Hz: below is rumble, above is gone in telephone-grade sources
+# Level of the loud frames after normalisation, and the noise floor below it that the model is
+# still shown: 55 dB hold every consonant, more would show it the recorder's own noise.
+LOUD_DB = -20.0
+RANGE_DB = 55.0
+# Quieter than this is no recording of speech at all; it is not amplified (dB full scale).
+SILENT_DB = -65.0
+_BLOCK = 4096  # frames per FFT call, bounds memory
+
+
+def prepare_samples(samples: NDArray, rate: int) -> FloatArray:
+    """Mono samples at 16 kHz, finite, within [-1, 1].
+
+    Args:
+        samples: mono, any rate; NaN and infinities count as silence. [n]
+        rate: Hz.
+
+    Raises:
+        MediaError: not mono, or a rate that is no rate.
+    """
+    samples = np.asarray(samples, np.float32)
+    if samples.ndim != 1:
+        raise MediaError(f"audio samples have shape {samples.shape}, expected [n]: mix to mono")
+    if rate <= 0:
+        raise MediaError(f"audio has a sample rate of {rate} Hz, expected a positive one")
+    samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
+    if rate != RATE and len(samples):
+        common = gcd(RATE, rate)
+        samples = resample_poly(samples, RATE // common, rate // common).astype(np.float32)
+    return samples
+
+
+def frame_count(samples: int) -> int:
+    """How many 10 ms frames cover so many samples; frame k is centred on sample k * HOP."""
+    return samples // HOP + 1
+
+
+def level_db(samples: FloatArray) -> FloatArray:
+    """Level of each 10 ms frame (25 ms window), dB full scale, at least -100. [T]"""
+    total = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
+    centre = np.arange(frame_count(len(samples))) * HOP
+    low = np.clip(centre - WINDOW // 2, 0, len(samples))
+    high = np.clip(centre + WINDOW // 2, 0, len(samples))
+    power = (total[high] - total[low]) / WINDOW
+    return (10 * np.log10(np.maximum(power, 1e-10))).astype(np.float32)
+
+
+def speech_level(samples: FloatArray) -> float:
+    """Level of the loud frames of a recording, dB full scale: what normalisation goes by."""
+    return max(float(np.quantile(level_db(samples), 0.95)), SILENT_DB)
+
+
+def log_mel(
+    samples: FloatArray,  # [n] at 16 kHz
+    *,
+    level: float | None = None,
+    start: int = 0,
+    stop: int | None = None,
+) -> FloatArray:  # [stop - start, 80]
+    """Log-mel frames at a normalised level.
+
+    Args:
+        samples: 16 kHz, mono. [n]
+        level: of the whole recording, from ``speech_level``; None takes that of ``samples``.
+        start: first frame wanted; frame k is centred on k * 10 ms. Frames before the recording
+            (negative) and after it are silence.
+        stop: frame after the last one wanted; None goes to the end of the recording.
+
+    Returns:
+        Per frame and band: 0 at the floor (``RANGE_DB`` under the loud frames), 1 at their
+        level. [stop - start, 80]
+    """
+    level = speech_level(samples) if level is None else level
+    stop = frame_count(len(samples)) if stop is None else stop
+    gain = 10 ** ((LOUD_DB - level) / 20)
+    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+    frames = np.empty((max(0, stop - start), BANDS), np.float32)
+    for first in range(start, stop, _BLOCK):
+        last = min(stop, first + _BLOCK)
+        low, high = first * HOP - WINDOW // 2, (last - 1) * HOP + WINDOW // 2
+        piece = samples[max(0, low) : max(0, high)] * np.float32(gain)
+        before = min(max(0, -low), high - low)
+        piece = np.pad(piece, (before, high - low - before - len(piece)))
+        blocks = np.lib.stride_tricks.sliding_window_view(piece, WINDOW)[::HOP] * window
+        power = np.abs(rfft(blocks, FFT, axis=1)) ** 2
+        frames[first - start : last - start] = power @ mel_matrix()
+    # A frame of full-band noise at level 0 dB has about this power in one band.
+    db = 10 * np.log10(frames / (WINDOW * 0.375 * FFT / BANDS) + 1e-12)
+    floor = LOUD_DB - RANGE_DB
+    return np.clip((db - floor) / RANGE_DB, 0.0, 1.5).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def mel_matrix() -> FloatArray:
+    """Triangular filters, evenly spaced on the mel scale, each of height 1. [FFT / 2 + 1, 80]
+
+    Source: the HTK mel scale, 2595 log10(1 + f / 700).
+    """
+    mel = np.linspace(_mel(LOW), _mel(HIGH), BANDS + 2)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    frequency = np.linspace(0, RATE / 2, FFT // 2 + 1)[:, None]
+    rising = (frequency - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - frequency) / (edges[2:] - edges[1:-1])
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def _mel(hertz: float) -> float:
+    return 2595 * float(np.log10(1 + hertz / 700))

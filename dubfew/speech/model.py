@@ -1,0 +1,232 @@
+"""SpeechModel: audio to MouthMotion at any moments."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d
+
+from dubfew.errors import ArtefactError
+from dubfew.files import write_atomic
+from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.speech.features import (
+    HOP,
+    RATE,
+    frame_count,
+    level_db,
+    log_mel,
+    prepare_samples,
+    speech_level,
+)
+from dubfew.speech.motion import MouthMotion
+from dubfew.speech.network import STRIDE, NetworkConfig, SpeechNetwork
+
+FORMAT_VERSION = 1
+ROW_SECONDS = HOP * STRIDE / RATE  # 20 ms between the network's rows
+# Rows per pass: 20 s, small enough for constant memory, large enough that overlap costs little.
+CHUNK_ROWS = 1000
+# Silence around the recording, so that the network never sees an edge it was not trained on.
+MARGIN_ROWS = 50
+# Quieter than this under the loud frames counts as a pause whatever the network thinks, and
+# above QUIET_DB + RAMP_DB the network alone decides.
+QUIET_DB, RAMP_DB = -42.0, 10.0
+# A pause shorter than this is a plosive's closure: the network's business, s.
+SHORTEST_PAUSE = 0.12
+_CLICK_ROWS = 3
+# Half of the time that the mouth takes from speech to rest, s.
+_SETTLE = 0.03
+
+FloatArray = NDArray[np.float32]
+
+
+class Sound(Protocol):
+    """What ``predict`` needs of an audio track (``dubfew.media.Audio`` is one)."""
+
+    @property
+    def samples(self) -> NDArray[np.float32]: ...
+
+    @property
+    def rate(self) -> int: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionSpace:
+    """The low-dimensional space that predicted motion lives in.
+
+    Attributes:
+        basis: displacement per unit coefficient, orthonormal rows. [K, P, 3]
+        typical: root mean square of each coefficient in speech as the model predicts it. [K]
+        aperture: 95th percentile of the lips' gap in that speech.
+    """
+
+    basis: FloatArray
+    typical: FloatArray
+    aperture: float
+
+    def project(self, motion: MouthMotion) -> FloatArray:
+        """Coefficients of a motion, by least squares. [N, K]"""
+        flat = self.basis.reshape(len(self.basis), -1)
+        return motion.displacement.reshape(len(motion), -1) @ flat.T
+
+    def expand(self, coefficients: NDArray, times: NDArray[np.float64]) -> MouthMotion:
+        """The motion of coefficients [N, K]."""
+        displacement = np.tensordot(coefficients, self.basis, axes=1).astype(np.float32)
+        return MouthMotion(displacement, np.asarray(times, np.float64))
+
+
+class SpeechModel:
+    """Predicts what a mouth does from what is heard."""
+
+    def __init__(self, network: SpeechNetwork, space: MotionSpace) -> None:
+        self.network = network.eval()
+        self.space = space
+
+    def predict(self, audio: Sound, times: NDArray[np.float64]) -> MouthMotion:
+        """Mouth motion at the given moments of a recording.
+
+        Works at 50 Hz inside and interpolates, so any frame rate, also a variable one, is
+        served alike. Memory beside the samples does not grow with their number.
+
+        Args:
+            audio: mono samples of any rate; NaN counts as silence, no samples as well.
+            times: moments on the recording's clock, s; outside it the mouth rests. [N]
+
+        Returns:
+            Displacements from the closed rest pose, one row per moment.
+
+        Raises:
+            MediaError: the samples are not mono.
+        """
+        times = np.asarray(times, np.float64)
+        coefficients = self.coefficients(audio)
+        moments = np.arange(len(coefficients)) * ROW_SECONDS
+        at_times = np.stack(
+            [np.interp(times, moments, column, left=0.0, right=0.0) for column in coefficients.T],
+            axis=1,
+        )
+        return self.space.expand(at_times, times)
+
+    def coefficients(self, audio: Sound, *, chunk_rows: int = CHUNK_ROWS) -> FloatArray:
+        """Gated coefficients at 50 Hz, from 0 s on. [R, K]"""
+        samples = prepare_samples(audio.samples, audio.rate)
+        rows = (frame_count(len(samples)) + STRIDE - 1) // STRIDE + MARGIN_ROWS
+        level = speech_level(samples) if len(samples) else 0.0
+        raw = np.empty((rows, self.network.config.components), np.float32)
+        voice = np.empty(rows, np.float32)
+        for start in range(0, rows, chunk_rows):
+            stop = min(rows, start + chunk_rows)
+            raw[start:stop], voice[start:stop] = self._rows(samples, level, start, stop)
+        return raw * self._gate(samples, level, voice)[:, None]
+
+    def _rows(
+        self, samples: FloatArray, level: float, start: int, stop: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Coefficients and voice logit of rows [start, stop), exact whatever the chunk."""
+        reach = self.network.config.reach
+        low, high = start - reach, stop + reach
+        mel = log_mel(samples, level=level, start=low * STRIDE, stop=high * STRIDE)
+        with torch.inference_mode():
+            raw, voice = self.network(torch.from_numpy(mel)[None])
+        return raw[0, reach:-reach].numpy(), voice[0, reach:-reach].numpy()
+
+    def _gate(self, samples: FloatArray, level: float, voice: FloatArray) -> FloatArray:
+        """How far the mouth may leave rest, 0 to 1, at 50 Hz. [R]
+
+        The network's own judgement, times an energy gate that does not depend on training.
+        """
+        rows = len(voice)
+        heard = 1 / (1 + np.exp(-voice))
+        loudness = np.full(rows, -100.0, np.float32)
+        levels = level_db(samples)[::STRIDE][:rows]
+        loudness[: len(levels)] = levels
+        loud = np.clip((loudness - level - QUIET_DB) / RAMP_DB + 1, 0.0, 1.0)
+        # Gaps shorter than a pause are filled (dilate, erode); clicks, shorter than any vowel,
+        # are dropped (erode, dilate).
+        size = int(SHORTEST_PAUSE / ROW_SECONDS) // 2 * 2 + 1
+        loud = minimum_filter1d(maximum_filter1d(loud, size), size, mode="constant")
+        loud = maximum_filter1d(minimum_filter1d(loud, _CLICK_ROWS, mode="constant"), _CLICK_ROWS)
+        return gaussian_filter1d(np.minimum(heard, loud), _SETTLE / ROW_SECONDS).astype(np.float32)
+
+    def to_bytes(self) -> bytes:
+        """Serialise as safetensors with a JSON header."""
+        tensors = {
+            f"network.{name}": tensor.numpy()
+            for name, tensor in self.network.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+        tensors["space.basis"] = self.space.basis
+        tensors["space.typical"] = self.space.typical
+        header = {
+            "format_version": FORMAT_VERSION,
+            "network": dataclasses.asdict(self.network.config),
+            "aperture": self.space.aperture,
+            "points": MOUTH_POINTS,
+        }
+        return save(
+            {name: np.ascontiguousarray(array) for name, array in tensors.items()},
+            metadata={"dubfew.speech": json.dumps(header)},
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write to ``path``, atomically."""
+        write_atomic(Path(path), self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Path | str) -> SpeechModel:
+        """Read what ``save`` wrote.
+
+        Raises:
+            ArtefactError: not a speech model, damaged, or written by a newer dubfew.
+        """
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                header = json.loads((file.metadata() or {})["dubfew.speech"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise ArtefactError(
+                f"{path} is not a dubfew speech model: make one with python -m dubfew.speech.train"
+            ) from error
+        if header["format_version"] > FORMAT_VERSION:
+            raise ArtefactError(
+                f"{path} has speech model format {header['format_version']}, this dubfew reads up "
+                f"to {FORMAT_VERSION}: update dubfew"
+            )
+        if tuple(header["points"]) != MOUTH_POINTS:
+            raise ArtefactError(f"{path} was trained for other mouth points: train it anew")
+        sizes = header["network"] | {"dilations": tuple(header["network"]["dilations"])}
+        network = SpeechNetwork(NetworkConfig(**sizes))
+        state = network.state_dict()
+        stored = {
+            name.removeprefix("network."): torch.from_numpy(array)
+            for name, array in tensors.items()
+            if name.startswith("network.")
+        }
+        counters = {n: state[n] for n in state if n.endswith("num_batches_tracked")}
+        try:
+            network.load_state_dict(stored | counters)
+            space = MotionSpace(
+                tensors["space.basis"], tensors["space.typical"], float(header["aperture"])
+            )
+        except (KeyError, RuntimeError) as error:
+            raise ArtefactError(f"{path} lacks weights that its header promises") from error
+        return cls(network, space)
+
+    @staticmethod
+    def load_default() -> SpeechModel:
+        """The model that ships with dubfew (read once per process)."""
+        return _default()
+
+
+@lru_cache(maxsize=1)
+def _default() -> SpeechModel:
+    return SpeechModel.load(str(files("dubfew.speech") / "weights" / "speech.safetensors"))

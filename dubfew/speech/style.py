@@ -1,0 +1,201 @@
+"""Style: how one actor moves the mouth, as an affine map of motion."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from dubfew.errors import ArtefactError, ShapeError
+from dubfew.speech.corpus import find_lag, trusted_lag
+from dubfew.speech.model import MotionSpace, SpeechModel
+from dubfew.speech.motion import MouthMotion
+
+FORMAT_VERSION = 1
+FloatArray = NDArray[np.float32]
+
+# Rows of footage that weigh as much as the belief that the actor moves like everybody: 2 s.
+_PRIOR_ROWS = 50.0
+# Predicted motion below this (root mean square of coefficients against typical) is a pause.
+_PAUSE = 0.08
+# Lips farther apart than this are not at rest, whatever the footage shows in its pauses.
+_REST_GAP = 0.03
+# A short clip may show a mumble or a shout; the actor can do otherwise.
+_GAINS = (0.6, 1.8)
+# A clip with closed lips says nothing about how far they open.
+_LEAST_LIMIT = 0.1
+
+
+@dataclass(frozen=True)
+class Style:
+    """Per-actor affine map of mouth motion, in the speech model's low-dimensional space.
+
+    Attributes:
+        basis: the space's directions, so that the style stands by itself. [K, P, 3]
+        gain: factor of each coefficient. [K]
+        offset: coefficients of the actor's rest pose against closed lips. [K]
+        limit: the widest gap between the lips that the footage supports, inter-ocular distances.
+    """
+
+    basis: FloatArray
+    gain: FloatArray
+    offset: FloatArray
+    limit: float
+
+    def __post_init__(self) -> None:
+        k = len(self.basis)
+        if self.gain.shape != (k,) or self.offset.shape != (k,):
+            raise ShapeError(
+                f"Style has {k} directions, gain {self.gain.shape}, offset {self.offset.shape}: "
+                "expected one gain and one offset per direction"
+            )
+
+    def apply(self, motion: MouthMotion) -> MouthMotion:
+        """The same speech in this actor's manner.
+
+        Predicted silence (zero) becomes the actor's own rest pose; gaps beyond ``limit`` are
+        pressed towards it smoothly, the whole motion of that moment with them.
+        """
+        flat = self.basis.reshape(len(self.basis), -1)
+        coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
+        change = (coefficients * (self.gain - 1) + self.offset) @ flat
+        moved = motion.displacement + change.reshape(motion.displacement.shape)
+        gap = MouthMotion(moved, motion.times).aperture()
+        # Identity up to 80 % of the limit, then towards the limit with a continuous slope.
+        knee = 0.8 * self.limit
+        room = self.limit - knee
+        pressed = np.where(gap > knee, knee + room * np.tanh((gap - knee) / room), gap)
+        factor = pressed / np.maximum(gap, 1e-6)
+        factor = np.where(gap > knee, factor, 1.0)
+        return MouthMotion((moved * factor[:, None, None]).astype(np.float32), motion.times)
+
+    @classmethod
+    def neutral(cls, space: MotionSpace | None = None) -> Style:
+        """The style that changes nothing."""
+        space = space or SpeechModel.load_default().space
+        k = len(space.basis)
+        return cls(space.basis, np.ones(k, np.float32), np.zeros(k, np.float32), 1.0)
+
+    @classmethod
+    def from_statistics(cls, observed: MouthMotion, space: MotionSpace | None = None) -> Style:
+        """Style of an actor whose footage has no sound.
+
+        One gain for all directions: the ratio of the actor's wide openings (95th percentile) to
+        those of predicted speech, between ``_GAINS``; never above 1 unless the footage shows it.
+
+        Args:
+            observed: the actor's tracked motion.
+            space: of the model whose predictions it will be applied to; None is the default's.
+
+        Raises:
+            ShapeError: no rows.
+        """
+        space = space or SpeechModel.load_default().space
+        _need_rows(observed)
+        ratio = float(np.quantile(observed.aperture(), 0.95)) / max(space.aperture, 1e-3)
+        k = len(space.basis)
+        gain = np.full(k, np.clip(ratio, *_GAINS), np.float32)
+        return cls(space.basis, gain, np.zeros(k, np.float32), _limit(observed))
+
+    def to_bytes(self) -> bytes:
+        """Serialise as safetensors with a JSON header."""
+        header = {"format_version": FORMAT_VERSION, "limit": self.limit}
+        tensors = {"basis": self.basis, "gain": self.gain, "offset": self.offset}
+        return save(
+            {name: np.ascontiguousarray(array, np.float32) for name, array in tensors.items()},
+            metadata={"dubfew.style": json.dumps(header)},
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Style:
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            ArtefactError: not a style, damaged, or written by a newer dubfew.
+        """
+        try:
+            tensors = load(data)
+            length = int.from_bytes(data[:8], "little")
+            header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["dubfew.style"])
+            if header["format_version"] > FORMAT_VERSION:
+                raise ArtefactError(
+                    f"style has format {header['format_version']}, this dubfew reads up to "
+                    f"{FORMAT_VERSION}: update dubfew"
+                )
+            return cls(tensors["basis"], tensors["gain"], tensors["offset"], float(header["limit"]))
+        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+            raise ArtefactError("not a dubfew style, or damaged: adapt the actor anew") from error
+
+
+def fit_style(
+    predicted: MouthMotion, observed: MouthMotion, space: MotionSpace | None = None
+) -> Style:
+    """Style of an actor whose footage has sound.
+
+    Per direction, regularised least squares from prediction to observation through the origin,
+    drawn towards no change by as much as two seconds of footage would weigh. Least squares
+    shrinks where prediction and footage disagree, which would look like mumbling; a common
+    factor therefore restores the spread of the lips' gap that the footage shows. The offset is
+    the actor's pose where the prediction rests. A picture that runs early or late against its
+    sound is shifted first.
+
+    Args:
+        predicted: by the speech model from the footage's sound, at ``observed.times``.
+        observed: the actor's tracked motion.
+        space: of the predicting model; None is the default's.
+
+    Raises:
+        ShapeError: the two do not have the same rows, or none.
+    """
+    space = space or SpeechModel.load_default().space
+    _need_rows(observed)
+    if len(predicted) != len(observed):
+        raise ShapeError(
+            f"{len(predicted)} predicted rows for {len(observed)} observed: predict at the "
+            "observed times"
+        )
+    lag = trusted_lag(find_lag(predicted, observed))
+    predicted = predicted.at(observed.times - lag)
+    given = space.project(predicted) / space.typical
+    seen = space.project(observed) / space.typical
+    pause = np.sqrt((given**2).mean(axis=1)) < _PAUSE
+    offset = _rest_offset(seen[pause], space)
+    speech = ~pause
+    if not speech.any():
+        return Style.from_statistics(observed, space)
+    x, y = given[speech], seen[speech] - offset
+    gain = ((x * y).sum(axis=0) + _PRIOR_ROWS) / ((x * x).sum(axis=0) + _PRIOR_ROWS)
+    gain = np.clip(gain, 0.0, _GAINS[1])
+    fitted = space.expand(given * gain * space.typical, observed.times).aperture()[speech]
+    wanted = observed.aperture()[speech]
+    trust = speech.sum() / (speech.sum() + _PRIOR_ROWS)
+    spread = float(np.clip(wanted.std() / max(fitted.std(), 1e-4), *_GAINS)) ** trust
+    return Style(
+        space.basis,
+        np.clip(gain * spread, 0.0, 2 * _GAINS[1]).astype(np.float32),
+        (offset * space.typical).astype(np.float32),
+        _limit(observed),
+    )
+
+
+def _rest_offset(pauses: FloatArray, space: MotionSpace) -> FloatArray:
+    """The actor's rest pose in pauses, drawn to closed lips where there are few. [K]"""
+    if not len(pauses):
+        return np.zeros(len(space.typical), np.float32)
+    offset = np.median(pauses, axis=0) * (len(pauses) / (len(pauses) + 10))
+    gap = abs(float(space.expand(offset[None] * space.typical, np.zeros(1)).aperture()[0]))
+    return (offset * min(1.0, _REST_GAP / max(gap, 1e-6))).astype(np.float32)
+
+
+def _limit(observed: MouthMotion) -> float:
+    # A tenth more than the widest that was seen: 4 s rarely hold the widest vowel.
+    return max(1.1 * float(np.quantile(observed.aperture(), 0.99)), _LEAST_LIMIT)
+
+
+def _need_rows(observed: MouthMotion) -> None:
+    if not len(observed):
+        raise ShapeError("no observed motion: a style needs at least one tracked frame")

@@ -1,0 +1,157 @@
+"""Style: recovers a known manner, never exceeds the footage, survives storage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dubfew.errors import ArtefactError, ShapeError
+from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.speech.model import MotionSpace
+from dubfew.speech.motion import INNER_PAIRS, MouthMotion, rows_of
+from dubfew.speech.style import Style, fit_style
+
+K = 3
+
+
+def _space() -> MotionSpace:
+    """First direction opens the lips; the others are random and orthogonal to it."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((K, len(MOUTH_POINTS) * 3))
+    opening = np.zeros((len(MOUTH_POINTS), 3))
+    upper, lower = np.array([rows_of(pair) for pair in INNER_PAIRS]).T
+    opening[upper, 1], opening[lower, 1] = 0.3, -0.7
+    rows[1:].reshape(K - 1, -1, 3)[:, np.concatenate([upper, lower])] = 0
+    rows[0] = opening.ravel()
+    basis = np.linalg.qr(rows.T)[0].T
+    basis *= np.sign((basis * rows).sum(axis=1, keepdims=True))
+    basis = basis.reshape(K, -1, 3).astype(np.float32)
+    return MotionSpace(basis, np.array([0.15, 0.05, 0.03], np.float32), 0.15)
+
+
+SPACE = _space()
+
+
+def _speech(n: int = 200, seed: int = 0) -> MouthMotion:
+    """Openings and closures with a pause at the end."""
+    rng = np.random.default_rng(seed)
+    c = rng.standard_normal((n, K)) * SPACE.typical
+    c[:, 0] = np.abs(c[:, 0])
+    c[-n // 5 :] = 0
+    return SPACE.expand(c, np.arange(n) / 25)
+
+
+def _mapped(motion: MouthMotion, gain: np.ndarray, offset: np.ndarray) -> MouthMotion:
+    return SPACE.expand(SPACE.project(motion) * gain + offset, motion.times)
+
+
+def test_a_known_manner_is_recovered() -> None:
+    gain = np.array([1.4, 0.7, 1.1])
+    predicted = _speech(1500)
+    observed = _mapped(predicted, gain, np.zeros(K))
+    style = fit_style(predicted, observed, SPACE)
+    np.testing.assert_allclose(style.gain, gain, rtol=0.12)
+    found = style.apply(predicted).aperture().std() / observed.aperture().std()
+    assert found == pytest.approx(1, abs=0.1)
+
+
+def test_disagreement_does_not_make_it_mumble() -> None:
+    predicted, observed = _speech(600, 0), _speech(600, 1)  # unrelated, same spread
+    styled = fit_style(predicted, observed, SPACE).apply(predicted)
+    assert 0.75 < styled.aperture().std() / observed.aperture().std() < 1.3
+
+
+def test_little_footage_changes_little() -> None:
+    predicted = _speech(10)
+    style = fit_style(predicted, _mapped(predicted, np.full(K, 3.0), np.zeros(K)), SPACE)
+    assert style.gain.max() < 2.0
+
+
+def test_the_rest_pose_of_pauses_becomes_the_offset() -> None:
+    predicted = _speech(500)
+    offset = np.array([0.02, 0.01, 0.0])
+    style = fit_style(predicted, _mapped(predicted, np.ones(K), offset), SPACE)
+    np.testing.assert_allclose(style.offset, offset, atol=0.004)
+    still = style.apply(SPACE.expand(np.zeros((1, K)), np.zeros(1)))
+    np.testing.assert_allclose(SPACE.project(still)[0], style.offset, atol=1e-6)
+
+
+def test_open_pauses_do_not_leave_the_mouth_open() -> None:
+    predicted = _speech(500)
+    style = fit_style(predicted, _mapped(predicted, np.ones(K), np.array([0.4, 0, 0])), SPACE)
+    still = style.apply(SPACE.expand(np.zeros((1, K)), np.zeros(1)))
+    assert still.aperture()[0] <= 0.031
+
+
+def test_a_late_picture_is_noticed() -> None:
+    rng = np.random.default_rng(3)
+    times = np.arange(600) / 25
+    smooth = np.convolve(rng.standard_normal(700), np.hanning(9), "same")[:600]
+    c = np.zeros((600, K))
+    c[:, 0] = 0.1 * np.abs(smooth)
+    predicted = SPACE.expand(c, times)
+    observed = _mapped(predicted.at(times - 0.12), np.array([1.5, 1, 1]), np.zeros(K))
+    assert fit_style(predicted, observed, SPACE).gain[0] == pytest.approx(1.5, rel=0.1)
+
+
+def test_without_sound_never_beyond_the_footage() -> None:
+    small = SPACE.expand(SPACE.project(_speech()) * 0.5, _speech().times)
+    style = Style.from_statistics(small, SPACE)
+    assert style.gain.max() < 1.0
+    styled = style.apply(_speech())
+    assert styled.aperture().max() <= style.limit + 1e-6
+
+
+def test_without_sound_a_still_mouth_keeps_talking() -> None:
+    still = SPACE.expand(np.zeros((50, K)), np.arange(50) / 25)
+    assert Style.from_statistics(still, SPACE).gain.min() >= 0.5
+
+
+def test_neutral_changes_nothing() -> None:
+    motion = _speech()
+    np.testing.assert_allclose(
+        Style.neutral(SPACE).apply(motion).displacement, motion.displacement, atol=1e-6
+    )
+
+
+@given(st.floats(0.05, 0.5), st.floats(0.1, 3.0))
+def test_the_limit_is_smooth_and_holds(limit: float, gain: float) -> None:
+    style = Style(SPACE.basis, np.full(K, gain, np.float32), np.zeros(K, np.float32), limit)
+    c = np.zeros((400, K))
+    c[:, 0] = np.linspace(0, 1, 400)
+    gap = style.apply(SPACE.expand(c, np.arange(400) / 25)).aperture()
+    assert gap.max() <= limit * 1.001
+    assert (np.diff(gap) >= -1e-5).all()
+
+
+def test_storage() -> None:
+    predicted = _speech()
+    style = fit_style(predicted, _mapped(predicted, np.full(K, 1.2), np.zeros(K)), SPACE)
+    again = Style.from_bytes(style.to_bytes())
+    np.testing.assert_array_equal(
+        again.apply(predicted).displacement, style.apply(predicted).displacement
+    )
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_an_artefact_error(data: bytes) -> None:
+    with pytest.raises(ArtefactError):
+        Style.from_bytes(data)
+
+
+def test_errors() -> None:
+    with pytest.raises(ArtefactError):
+        Style.from_bytes(Style.neutral(SPACE).to_bytes()[:-8])
+    newer = (
+        Style.neutral(SPACE).to_bytes().replace(rb"format_version\": 1", rb"format_version\": 9")
+    )
+    with pytest.raises(ArtefactError, match="update dubfew"):
+        Style.from_bytes(newer)
+    with pytest.raises(ShapeError, match="rows"):
+        fit_style(_speech(10), _speech(11), SPACE)
+    with pytest.raises(ShapeError, match="at least one"):
+        Style.from_statistics(_speech().select(slice(0, 0)), SPACE)
+    with pytest.raises(ShapeError, match="directions"):
+        Style(SPACE.basis, np.ones(2, np.float32), np.zeros(K, np.float32), 1.0)

@@ -1,0 +1,89 @@
+"""Visemes: closures close, rounding spreads, the jaw follows vowels."""
+
+# ruff: noqa: RUF001 - the letters of the International Phonetic Alphabet look like others.
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.speech.motion import MouthMotion
+from dubfew.speech.visemes import (
+    BILABIALS,
+    CONTROLS,
+    OPEN_VOWELS,
+    SILENCE,
+    VISEMES,
+    Phone,
+    controls_at,
+    controls_of,
+    learn_fields,
+    letters_of,
+    motion_of_phones,
+)
+
+
+def _word(letters: str, each: float = 0.1) -> list[Phone]:
+    return [Phone(letter, k * each, (k + 1) * each) for k, letter in enumerate(letters)]
+
+
+def _gap(letters: str, times: list[float]) -> np.ndarray:
+    controls = controls_at(_word(letters), np.array(times))
+    return controls[:, 0] - controls[:, 1]
+
+
+@pytest.mark.parametrize("vowel", sorted(OPEN_VOWELS))
+@pytest.mark.parametrize("closed", sorted(BILABIALS))
+def test_bilabials_close_between_open_vowels(vowel: str, closed: str) -> None:
+    before, closure, after = _gap(vowel + closed + vowel, [0.05, 0.15, 0.25])
+    assert closure < 0.012
+    assert min(before, after) > 0.08
+
+
+def test_labiodentals_touch_without_closing() -> None:
+    assert 0.012 < _gap("afa", [0.15])[0] < 0.05
+
+
+def test_rounding_spreads_to_neighbours() -> None:
+    at = np.array([0.15])
+    plain, before_u = (
+        controls_at(_word(w), at)[0, CONTROLS.index("width")] for w in ("ata", "atu")
+    )
+    assert before_u < plain - 0.01
+
+
+def test_silence_before_between_and_after() -> None:
+    phones = [*_word("ama"), Phone(SILENCE, 0.3, 0.9), Phone("a", 0.9, 1.0)]
+    controls = controls_at(phones, np.array([-1.0, 0.6, 2.0]))
+    np.testing.assert_allclose(controls, 0, atol=2e-3)
+
+
+def test_no_sounds_is_rest() -> None:
+    np.testing.assert_allclose(controls_at([], np.arange(3.0)), 0, atol=1e-6)
+
+
+def test_letters_lose_stress_length_and_tone() -> None:
+    assert letters_of("ˈaɪ") == ["a", "ɪ"]
+    assert letters_of("uː5") == ["u"]
+    assert letters_of("ɔ̃") == ["ɔ"]
+    assert letters_of("?!") == []
+
+
+def test_every_viseme_is_within_what_film_shows() -> None:
+    for viseme in VISEMES.values():
+        assert 0 <= viseme.gap <= 0.25
+        assert 0 <= viseme.jaw <= viseme.gap + 0.01
+
+
+def test_fields_reproduce_controls_and_motion() -> None:
+    rng = np.random.default_rng(0)
+    truth = 0.2 * rng.standard_normal((5, len(MOUTH_POINTS), 3)).astype(np.float32)
+    times = np.arange(60) / 25
+    mixed = rng.standard_normal((60, 5)).astype(np.float32) @ truth.reshape(5, -1)
+    motion = MouthMotion(mixed.reshape(60, -1, 3), times)
+    fields = learn_fields([motion], ridge=1e-9)
+    again = np.tensordot(controls_of(motion), fields, axes=1)
+    np.testing.assert_allclose(again, motion.displacement, atol=2e-3)
+    spoken = motion_of_phones(_word("ama"), times, fields)
+    wanted = controls_at(_word("ama"), times)
+    np.testing.assert_allclose(controls_of(spoken), wanted, atol=2e-3)
