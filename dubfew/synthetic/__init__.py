@@ -1,0 +1,7 @@
+"""People that do not exist: video, sound and the exact Track, all from a seed."""
+
+from dubfew.synthetic.clip import SyntheticClip, render_clip, write_clip
+from dubfew.synthetic.person import SyntheticPerson
+from dubfew.synthetic.voice import Speech
+
+__all__ = ["Speech", "SyntheticClip", "SyntheticPerson", "render_clip", "write_clip"]

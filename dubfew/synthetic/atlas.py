@@ -1,0 +1,148 @@
+"""One texture for the whole person: the face beside hair, eyes, cloth, neck skin and mouth."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from dubfew.reconstruction.head import HeadModel
+from dubfew.synthetic.noise import cloud_noise, smooth_noise
+from dubfew.synthetic.parts import (
+    ATLAS_HEIGHT,
+    ATLAS_WIDTH,
+    CLOTH_TILE,
+    EYE_TILE,
+    FACE_TILE,
+    HAIR_TILE,
+    MOUTH_TILE,
+    SKIN_TILE,
+)
+from dubfew.synthetic.skin import canvas, paint_face
+from dubfew.synthetic.skull import HAIR_REACH, hairline
+from dubfew.synthetic.traits import Traits
+
+Field = NDArray[np.float32]
+
+
+def paint_atlas(head: HeadModel, traits: Traits, rng: np.random.Generator) -> Field:
+    """Linear RGB, alpha and gloss of every material. [ATLAS_HEIGHT, ATLAS_WIDTH, 5]"""
+    atlas = np.zeros((ATLAS_HEIGHT, ATLAS_WIDTH, 5), np.float32)
+    for tile, texture in (
+        (FACE_TILE, paint_face(canvas(head, FACE_TILE[2]), traits, rng)),
+        (HAIR_TILE, _hair(traits, rng)),
+        (EYE_TILE, _eye(traits, rng)),
+        (CLOTH_TILE, _cloth(traits, rng)),
+        (SKIN_TILE, _skin(traits, rng)),
+        (MOUTH_TILE, _mouth(rng)),
+    ):
+        left, top, width, height = tile
+        atlas[top : top + height, left : left + width] = texture
+    return atlas
+
+
+def _stack(colour: NDArray, alpha: NDArray | float, gloss: NDArray | float) -> Field:
+    shape = colour.shape[:2]
+    return np.concatenate(
+        [
+            np.clip(colour, 0.0005, 1),
+            np.broadcast_to(alpha, shape)[..., None],
+            np.broadcast_to(gloss, shape)[..., None],
+        ],
+        axis=2,
+    ).astype(np.float32)
+
+
+def _hair(traits: Traits, rng: np.random.Generator) -> Field:
+    """Upper half: the cap, strands from the crown down; lower half: hair that hangs."""
+    _, _, width, height = HAIR_TILE
+    half = height // 2
+    fine = smooth_noise(rng, height, width, (90, 1.4)) + 0.7 * smooth_noise(
+        rng, height, width, (140, 5)
+    )
+    locks = smooth_noise(rng, height, width, (200, 16))
+    colour = traits.hair * np.exp(0.30 * fine + 0.28 * locks)[..., None]
+    polar = (np.arange(half) + 0.5)[:, None] / half * HAIR_REACH
+    azimuth = ((np.arange(width) + 0.5) / width - 0.5) * 2 * np.pi
+    edge = hairline(azimuth, traits.hairline)
+    ragged = 0.030 * smooth_noise(rng, half, width, (300, 2.0)) + 0.035 * smooth_noise(
+        rng, half, width, (300, 14)
+    )
+    cap = np.clip((edge + ragged - polar) / 0.055, 0, 1)
+    tips = (
+        0.90 + 0.05 * smooth_noise(rng, half, width, (400, 3)) - (np.arange(half) / half)[:, None]
+    )
+    hanging = np.clip(tips / 0.06, 0, 1)
+    # Light on hair lies in a band across the strands.
+    band = np.exp(-(((polar - 0.75) / 0.28) ** 2)) * np.ones((half, width))
+    gloss = np.concatenate([0.25 + 0.55 * band, np.full((half, width), 0.35)]) * np.exp(0.3 * fine)
+    return _stack(colour, np.concatenate([cap, hanging]), np.clip(gloss, 0, 2))
+
+
+def _eye(traits: Traits, rng: np.random.Generator) -> Field:
+    """Sclera, iris and pupil; the tile spans four ball radii."""
+    _, _, width, height = EYE_TILE
+    y, x = (np.mgrid[:height, :width] + 0.5) / height * 4 - 2
+    radius, angle = np.hypot(x, y), np.arctan2(y, x)
+    white = np.array([0.80, 0.74, 0.71])
+    veins = np.clip(cloud_noise(rng, height, width, 20) - 0.6, 0, 2) * np.clip(radius - 0.5, 0, 1)
+    colour = white * (1 - 0.10 * veins[..., None] * np.array([0.3, 1.0, 1.0]))
+    colour *= (1 - 0.16 * np.clip(radius - 0.45, 0, 1) ** 1.5)[..., None]
+    iris_radius, pupil_radius = 0.485, 0.19
+    rays = ndimage.map_coordinates(
+        smooth_noise(rng, 64, 360, (30, 5)),
+        [np.clip(radius / iris_radius, 0, 1) * 63, (angle / (2 * np.pi) + 0.5) * 359],
+        order=1,
+    )
+    iris = traits.iris * np.exp(0.35 * rays)[..., None]
+    iris = iris * (1 + 0.5 * np.exp(-(((radius - 0.27) / 0.07) ** 2)))[..., None]
+    iris = iris * (1 - 0.75 * np.clip((radius - 0.38) / 0.105, 0, 1) ** 2)[..., None]
+    inside = np.clip((iris_radius - radius) / 0.045 + 0.5, 0, 1)[..., None]
+    colour = colour * (1 - inside) + iris * inside
+    pupil = np.clip((pupil_radius - radius) / 0.035 + 0.5, 0, 1)[..., None]
+    colour = colour * (1 - pupil) + 0.004 * pupil
+    # The key light's reflection, a little window up to the left.
+    glint = np.clip(1.6 - np.hypot((x + 0.17) / 0.075, (y + 0.19) / 0.085), 0, 1)[..., None]
+    return _stack(colour * (1 - glint) + 0.95 * glint, 1.0, 0.35)
+
+
+def _cloth(traits: Traits, rng: np.random.Generator) -> Field:
+    _, _, width, height = CLOTH_TILE
+    rows, columns = np.mgrid[:height, :width]
+    first, second = traits.shirt
+    if traits.shirt_pattern == 1:
+        share = (np.sin(rows * 2 * np.pi / 26) > 0.2).astype(float)
+    elif traits.shirt_pattern == 2:
+        share = 0.5 * (np.sin(rows * 2 * np.pi / 22) > 0.3) + 0.5 * (
+            np.sin(columns * 2 * np.pi / 32) > 0.3
+        )
+    elif traits.shirt_pattern == 3:
+        share = np.clip(0.5 + 0.35 * cloud_noise(rng, height, width, 6, 3), 0, 1)
+    else:
+        share = np.zeros((height, width))
+    share = ndimage.gaussian_filter(share, 0.8)[..., None]
+    share[:56] *= 0.25  # the collar is plain
+    weave = 0.05 * smooth_noise(rng, height, width, 1.5) + 0.09 * cloud_noise(
+        rng, height, width, 60
+    )
+    rib = 0.10 * np.sin(columns * 2 * np.pi / 5) * (rows < 52)
+    return _stack((first * (1 - share) + second * share) * np.exp(weave + rib)[..., None], 1.0, 0.1)
+
+
+def _skin(traits: Traits, rng: np.random.Generator) -> Field:
+    _, _, width, height = SKIN_TILE
+    grain = 0.035 * smooth_noise(rng, height, width, 2.0) + 0.05 * cloud_noise(
+        rng, height, width, 40
+    )
+    return _stack(
+        traits.skin * np.exp(-grain[..., None] * np.array([0.8, 1.1, 1.2])), 1.0, 0.4 + 0.1 * grain
+    )
+
+
+def _mouth(rng: np.random.Generator) -> Field:
+    """Nearly white: the parts' own tint is the colour."""
+    _, _, width, height = MOUTH_TILE
+    streaks = smooth_noise(rng, height, width, (20, 2.5)) * 0.025 + 0.02 * smooth_noise(
+        rng, height, width, 5
+    )
+    return _stack(np.repeat(np.clip(0.96 + streaks, 0, 1)[..., None], 3, 2), 1.0, 0.5 + 2 * streaks)

@@ -1,0 +1,63 @@
+"""Light: second-order spherical harmonics for the diffuse share, one lamp for highlights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Y = K * {1, y, z, x, xy, yz, 3z² - 1, xz, x² - y²}, real spherical harmonics.
+SH_FACTORS = np.array(
+    [0.282095, 0.488603, 0.488603, 0.488603, 1.092548, 1.092548, 0.315392, 1.092548, 0.546274]
+)
+# A clamped cosine's spectrum over pi (Ramamoorthi and Hanrahan 2001), per coefficient.
+_COSINE = np.array([1.0, *[2 / 3] * 3, *[1 / 4] * 5])
+
+
+@dataclass(frozen=True)
+class Light:
+    """Light of a scene. Axes: x to the image's right, y up, z towards the camera.
+
+    Attributes:
+        harmonics: what a normal's diffuse light is made of, RGB, see :func:`sh_basis`. [9, 3]
+        direction: towards the lamp, unit. [3]
+        colour: of the lamp's highlight, linear RGB. [3]
+    """
+
+    harmonics: NDArray[np.float32]
+    direction: NDArray[np.float32]
+    colour: NDArray[np.float32]
+
+
+def sh_basis(normals: NDArray) -> NDArray[np.float64]:
+    """Spherical harmonics of unit vectors [..., 3]. [..., 9]"""
+    x, y, z = np.moveaxis(np.asarray(normals, np.float64), -1, 0)
+    terms = [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
+    return np.stack(terms, -1) * SH_FACTORS
+
+
+def draw_light(rng: np.random.Generator) -> Light:
+    """An interview's light: a key lamp high on one side, fill from the other, a soft room."""
+    side = rng.choice([-1.0, 1.0])
+    key = np.array([side * rng.uniform(0.35, 0.85), rng.uniform(0.25, 0.65), rng.uniform(0.7, 1.0)])
+    fill = np.array([-side * rng.uniform(0.5, 1.0), rng.uniform(-0.1, 0.3), rng.uniform(0.4, 0.9)])
+    rim = np.array([-side * 0.9, 0.4, -0.7])
+    warm = rng.uniform(-0.08, 0.10)
+    white = np.array([1 + warm, 1.0, 1 - warm])
+    strength = rng.uniform(0.80, 1.0)
+    harmonics = np.zeros((9, 3))
+    for direction, colour in (
+        (key, strength * white),
+        (fill, rng.uniform(0.15, 0.35) * (2 - white)),
+        (rim, rng.uniform(0.05, 0.3) * np.ones(3)),
+    ):
+        unit = direction / np.linalg.norm(direction)
+        harmonics += np.outer(_COSINE * sh_basis(unit), colour) * np.pi
+    ambient = rng.uniform(0.16, 0.26) * np.ones(3)
+    harmonics[0] += ambient / SH_FACTORS[0]
+    harmonics[1] += 0.25 * ambient / SH_FACTORS[1]
+    unit = key / np.linalg.norm(key)
+    return Light(
+        harmonics.astype(np.float32), unit.astype(np.float32), (strength * white).astype(np.float32)
+    )

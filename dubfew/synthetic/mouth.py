@@ -1,0 +1,186 @@
+"""Behind the lips: teeth one by one, gums, tongue and the dark."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from dubfew.reconstruction.points import INNER_LIPS
+from dubfew.synthetic.parts import (
+    FACE_VERTICES,
+    MOUTH_TILE,
+    Part,
+    grid_faces,
+    grid_uv,
+    join,
+    linear,
+    make_part,
+    tile_uv,
+)
+
+# Crown widths and heights from the middle outwards, m (mean adult values).
+UPPER_WIDTHS = (0.0086, 0.0068, 0.0077, 0.0070, 0.0068, 0.0098)
+UPPER_HEIGHTS = (0.0102, 0.0088, 0.0097, 0.0082, 0.0075, 0.0068)
+LOWER_WIDTHS = (0.0053, 0.0059, 0.0068, 0.0070, 0.0072, 0.0105)
+LOWER_HEIGHTS = (0.0088, 0.0090, 0.0098, 0.0085, 0.0078, 0.0070)
+BEHIND_LIPS = 0.0065  # m from the inner lips' front to the incisors
+
+
+def _arch(distance: NDArray, curve: float) -> tuple[NDArray, NDArray]:
+    """Point of the dental arch z = -curve x² at a signed length from its middle. x, z (m)"""
+    x = np.linspace(0, 0.05, 500)
+    length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(-curve * x**2)))])
+    across = np.interp(np.abs(distance), length, x) * np.sign(distance)
+    return across, -curve * across**2
+
+
+def _tooth(middle: float, width: float, height: float, up: float, curve: float) -> NDArray:
+    """Crown as a bulged sheet; its biting edge at y = 0, growing towards ``up``. [42, 3]"""
+    rows, columns = 7, 6
+    uv = grid_uv(rows, columns)
+    u, v = uv[:, 0] * 2 - 1, uv[:, 1]  # v: 0 at the biting edge, 1 at the gum
+    # Crowns are widest at the contact point and narrow towards gum and corners.
+    half = width / 2 * (0.97 - 0.16 * v**2 - 0.10 * np.clip(0.16 - v, 0, 1) / 0.16)
+    distance = middle + u * half
+    x, z = _arch(distance, curve)
+    z = z + 0.0016 * np.cos(u * 1.25) * np.sin(np.pi * np.clip(0.25 + 0.6 * v, 0, 1))
+    # Sides turn away, so that the gap between two teeth is dark.
+    z = z - 0.0016 * np.abs(u) ** 5
+    round_corner = 0.0009 * np.abs(u) ** 4 * (1 - v) ** 6
+    arch_top = 0.0012 * u**2 * v**4
+    return np.stack([x, up * (v * height + round_corner - arch_top), z], 1)
+
+
+def _teeth(
+    front: NDArray, curve: float, widths: tuple[float, ...], heights: tuple[float, ...], up: float, jaw: float,
+    enamel: NDArray, rng: np.random.Generator,
+) -> Part:  # fmt: skip
+    parts = []
+    uv = grid_uv(7, 6)
+    flip = up > 0  # rows of the upper crowns run upwards
+    for side in (-1.0, 1.0):
+        edge = 0.00012
+        for index, (width, height) in enumerate(zip(widths, heights, strict=True)):
+            middle = side * (edge + width / 2)
+            edge += width + 0.00008
+            position = _tooth(middle, width, height * rng.uniform(0.94, 1.05), up, curve)
+            tilt = rng.normal(0, 0.02)
+            position[:, 1] += (position[:, 0] - position[:, 0].mean()) * tilt
+            position[:, 1] += rng.normal(0, 0.00018) + up * (0.0004 if index == 1 else 0.0)
+            position[:, 2] += rng.normal(0, 0.0002)
+            depth = 0.92 - 0.13 * index  # the cheeks' shadow
+            u, v = np.abs(uv[:, 0] * 2 - 1), uv[:, 1]
+            shade = depth * (1 - 0.50 * u**6) * (1 - 0.22 * v**3) * (0.90 + 0.10 * np.sqrt(v))
+            warm = np.stack([0 * v, 0.06 * v**2, 0.20 * v**2], 1)
+            canine = 0.94 if index == 2 else 1.0
+            parts.append(
+                make_part(
+                    grid_faces(7, 6, flip=flip),
+                    tile_uv(MOUTH_TILE, uv * [0.2, 1] + [0.13 * index, 0]),
+                    rest=position + front,
+                    jaw=jaw,
+                    tint=shade[:, None] * (1 - warm) * enamel * canine * rng.uniform(0.95, 1.04),
+                    gloss=1.6,
+                )
+            )
+    return join(parts)
+
+
+def _gum(
+    front: NDArray, curve: float, heights: tuple[float, ...], up: float, jaw: float, skin: NDArray
+) -> Part:
+    """Band behind and above the crowns, scalloped by hiding behind their rounded tops."""
+    rows, columns = 6, 41
+    uv = grid_uv(rows, columns)
+    x, z = _arch((uv[:, 0] * 2 - 1) * 0.040, curve)
+    v = uv[:, 1]
+    bulge = 0.0020 * np.sin(np.pi * np.clip(v * 1.3, 0, 1))
+    y = up * (np.mean(heights[:3]) * 0.62 + v * 0.016)
+    shade = (0.75 - 13 * np.abs(x)) * (1 - 0.4 * v)
+    return make_part(
+        grid_faces(rows, columns, flip=up > 0),
+        tile_uv(MOUTH_TILE, uv),
+        rest=np.stack([x, y, z - 0.0012 + bulge], 1) + front,
+        jaw=jaw,
+        tint=np.clip(shade, 0.1, 1)[:, None] * skin,
+        gloss=1.3,
+    )
+
+
+def _tongue(front: NDArray, colour: NDArray) -> Part:
+    rows, columns = 14, 20
+    uv = grid_uv(rows, columns)
+    along = uv[:, 1] * np.pi * 0.62  # from the tip over the back
+    across = (uv[:, 0] * 2 - 1) * np.pi / 2
+    x = 0.0185 * np.sin(across) * np.sqrt(np.clip(np.sin(along * 0.9 + 0.25), 0, 1))
+    lift = 0.0085 * np.cos(across) * np.sin(along + 0.2)
+    groove = 0.0022 * np.exp(-((x / 0.004) ** 2)) * uv[:, 1]
+    y = lift - groove
+    z = -0.040 * uv[:, 1]
+    shade = (1 - 0.55 * uv[:, 1]) * (0.75 + 0.25 * np.cos(across))
+    return make_part(
+        grid_faces(rows, columns, flip=True),
+        tile_uv(MOUTH_TILE, uv),
+        rest=np.stack([x, y, z], 1) + front + np.array([0, 0.0015, -0.006]),
+        jaw=1.0,
+        tint=shade[:, None] * colour,
+        gloss=1.4,
+    )
+
+
+def _cavity(face: NDArray, colour: NDArray) -> Part:
+    """A bag from the inner lips backwards: wet lip inside first, then black."""
+    ring = list(INNER_LIPS)
+    lips = face[ring]
+    middle = lips.mean(0)
+    # It starts a little behind the lips and beyond their edge: no crack may show between.
+    steps = ((0.0010, 0.0012, 0.62), (0.0035, 0.0015, 0.45), (0.010, 0.013, 0.14), (0.024, 0.015, 0.03),
+             (0.045, 0.004, 0.004))  # fmt: skip  # back, out (m), brightness
+    side = np.zeros((len(ring), 3))
+    side[:10, 1], side[11:, 1] = 1, -1  # the upper row upwards, the lower downwards
+    side[0], side[10] = (-0.5, 0, 0), (0.5, 0, 0)
+    rest, shade = [], []
+    for back, out, light in steps:
+        rest.append(side * out + np.array([0, 0, -back]))
+        shade.append(np.full(len(ring), light))
+    count, rows = len(ring), len(steps) + 1
+    follow = np.tile(np.eye(FACE_VERTICES)[ring], (rows, 1))
+    follow[-count:] = 0
+    rest.append(np.tile(middle + np.array([0, 0, -0.05]), (count, 1)))
+    shade.append(np.full(count, 0.002))
+    return make_part(
+        grid_faces(rows, count, closed=True),
+        tile_uv(MOUTH_TILE, grid_uv(rows, count)),
+        follow=csr_matrix(follow),
+        rest=np.concatenate(rest),
+        tint=np.concatenate(shade)[:, None] * colour,
+        gloss=np.repeat([1.0, 1.2, 0.4, 0.1, 0.0, 0.0], count),
+    )
+
+
+def mouth_parts(face: NDArray, rng: np.random.Generator) -> Part:
+    """All of the mouth's inside for a face at rest [468, 3]."""
+    upper_lip, lower_lip = face[13], face[14]
+    # The dental arch follows the curve of the lips before it, a little more bent.
+    corners = face[[78, 308]]
+    fall = lower_lip[2] - corners[:, 2].mean()
+    curve = 1.12 * fall / (np.linalg.norm(corners[0] - corners[1]) / 2) ** 2
+    front = np.array(
+        [corners[:, 0].mean(), (upper_lip[1] + lower_lip[1]) / 2, lower_lip[2] - BEHIND_LIPS]
+    )
+    edge = front + np.array([0, rng.uniform(-0.0010, 0.0012), 0])
+    yellow = rng.uniform(0, 1)
+    enamel = linear(0.93, 0.90 - 0.03 * yellow, 0.84 - 0.10 * yellow)
+    gum = linear(0.74, 0.40, 0.40) * rng.uniform(0.8, 1.05)
+    lower = edge + np.array([0, 0.0012, -0.0026])
+    return join(
+        [
+            _cavity(face, linear(0.62, 0.27, 0.26)),
+            _gum(edge, curve, UPPER_HEIGHTS, 1.0, 0.0, gum),
+            _gum(lower + np.array([0, 0, -0.0004]), curve, LOWER_HEIGHTS, -1.0, 1.0, gum),
+            _tongue(lower + np.array([0, -0.006, -0.005]), linear(0.68, 0.36, 0.36)),
+            _teeth(edge, curve, UPPER_WIDTHS, UPPER_HEIGHTS, 1.0, 0.0, enamel, rng),
+            _teeth(lower, curve, LOWER_WIDTHS, LOWER_HEIGHTS, -1.0, 1.0, enamel * 0.93, rng),
+        ]
+    )

@@ -1,0 +1,179 @@
+"""A voice without any dependency: babbled syllables through a formant synthesiser.
+
+Not meant to be understood: it has vowels, closures, hisses and pauses whose times are known
+exactly, and a person's pitch and vocal tract length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from dubfew.media.audio import Audio
+from dubfew.speech.visemes import SILENCE, Phone
+
+RATE = 16000
+BLOCK = 80  # samples between changes of the filters, 5 ms
+
+# First three formants of an average man, Hz (Peterson and Barney 1952, rounded).
+_VOWELS = {
+    "i": (270, 2290, 3010), "ɪ": (390, 1990, 2550), "ɛ": (530, 1840, 2480),
+    "æ": (660, 1720, 2410), "a": (730, 1190, 2440), "ɔ": (570, 840, 2410),
+    "o": (460, 880, 2380), "u": (300, 870, 2240), "ə": (500, 1400, 2450),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Consonant:
+    """formants: Hz; voiced, hiss: loudness; hiss_at: Hz; length: s; burst: ends in one."""
+
+    formants: tuple[int, int, int]
+    voiced: float
+    hiss: float
+    hiss_at: float
+    length: float
+    burst: bool = False
+
+
+_CONSONANTS = {
+    "p": _Consonant((400, 900, 2200), 0.0, 0.0, 900, 0.10, True),
+    "b": _Consonant((400, 900, 2200), 0.12, 0.0, 900, 0.08, True),
+    "m": _Consonant((250, 1000, 2200), 0.45, 0.0, 900, 0.09),
+    "t": _Consonant((400, 1700, 2600), 0.0, 0.0, 4500, 0.09, True),
+    "d": _Consonant((400, 1700, 2600), 0.12, 0.0, 4000, 0.07, True),
+    "n": _Consonant((250, 1500, 2500), 0.45, 0.0, 2000, 0.08),
+    "k": _Consonant((350, 1900, 2300), 0.0, 0.0, 2200, 0.10, True),
+    "ɡ": _Consonant((350, 1900, 2300), 0.12, 0.0, 2000, 0.08, True),
+    "f": _Consonant((400, 1100, 2200), 0.0, 0.10, 5500, 0.11),
+    "v": _Consonant((300, 1100, 2200), 0.35, 0.06, 5000, 0.08),
+    "s": _Consonant((350, 1700, 2600), 0.0, 0.30, 6000, 0.12),
+    "z": _Consonant((300, 1700, 2600), 0.30, 0.15, 6000, 0.09),
+    "ʃ": _Consonant((350, 1800, 2500), 0.0, 0.35, 3000, 0.12),
+    "l": _Consonant((360, 1200, 2700), 0.60, 0.0, 2000, 0.07),
+    "r": _Consonant((350, 1200, 1700), 0.60, 0.0, 2000, 0.07),
+    "w": _Consonant((300, 700, 2200), 0.60, 0.0, 2000, 0.08),
+    "j": _Consonant((280, 2200, 3000), 0.60, 0.0, 2000, 0.07),
+    "h": _Consonant((500, 1500, 2500), 0.0, 0.12, 1800, 0.07),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Sound and what is said when.
+
+    Attributes:
+        audio: mono.
+        phones: in order, gapless from 0 to the end.
+    """
+
+    audio: Audio
+    phones: tuple[Phone, ...]
+
+
+def babble(
+    rng: np.random.Generator, seconds: float, *, pitch: float = 120.0, tract: float = 1.0
+) -> Speech:
+    """Random syllables in phrases with pauses.
+
+    Args:
+        rng: decides the syllables.
+        seconds: length of the result.
+        pitch: mean of the voice, Hz.
+        tract: length of the vocal tract over an average man's; formants scale inversely.
+    """
+    phones = _phrases(rng, seconds)
+    return Speech(Audio(_synthesise(phones, rng, seconds, pitch, tract), RATE), phones)
+
+
+def _phrases(rng: np.random.Generator, seconds: float) -> tuple[Phone, ...]:
+    phones: list[Phone] = []
+    clock = 0.0
+
+    def say(symbol: str, length: float) -> None:
+        nonlocal clock
+        end = min(clock + length, seconds)
+        if end > clock:
+            phones.append(Phone(symbol, clock, end))
+        clock = end
+
+    say(SILENCE, rng.uniform(0.15, 0.35))
+    while clock < seconds:
+        syllables = int(rng.integers(4, 12))
+        for position in range(syllables):
+            consonant = str(rng.choice(list(_CONSONANTS)))
+            say(consonant, _CONSONANTS[consonant].length * rng.uniform(0.8, 1.2))
+            last = position == syllables - 1
+            say(str(rng.choice(list(_VOWELS))), rng.uniform(0.09, 0.17) * (1.7 if last else 1.0))
+            if rng.random() < 0.25:
+                coda = str(rng.choice(["n", "m", "s", "l", "t", "k", "r"]))
+                say(coda, _CONSONANTS[coda].length * rng.uniform(0.8, 1.1))
+        say(SILENCE, rng.uniform(0.25, 0.7))
+    return tuple(phones)
+
+
+def _synthesise(
+    phones: tuple[Phone, ...], rng: np.random.Generator, seconds: float, pitch: float, tract: float
+) -> NDArray[np.float32]:
+    """Source and filter, in blocks of 5 ms with everything but bursts smoothed over 20 ms."""
+    count = max(1, round(seconds * RATE))
+    blocks = -(-count // BLOCK)
+    clock = (np.arange(blocks) + 0.5) * BLOCK / RATE
+    formants = np.tile([500.0, 1500.0, 2500.0], (blocks, 1))
+    voiced, hiss, hiss_at = np.zeros(blocks), np.zeros(blocks), np.full(blocks, 2000.0)
+    for phone in phones:
+        rows = (clock >= phone.start) & (clock < phone.end)
+        if phone.symbol in _VOWELS:
+            formants[rows], voiced[rows] = _VOWELS[phone.symbol], 1.0
+        elif phone.symbol in _CONSONANTS:
+            sound = _CONSONANTS[phone.symbol]
+            formants[rows], voiced[rows] = sound.formants, sound.voiced
+            hiss[rows], hiss_at[rows] = sound.hiss, sound.hiss_at
+            if sound.burst:
+                release = rows & (clock > phone.end - 0.018)
+                hiss[release], voiced[release] = 0.28, sound.voiced
+    window = np.hanning(7)[1:-1]
+    window /= window.sum()
+    formants = np.stack([np.convolve(np.pad(f, 2, "edge"), window, "valid") for f in formants.T], 1)
+    voiced = np.convolve(np.pad(voiced, 2, "edge"), window, "valid")
+    hiss = np.convolve(np.pad(hiss, 1, "edge"), [0.25, 0.5, 0.25], "valid")
+
+    # Pitch falls through each breath and wavers.
+    waver = np.interp(
+        clock,
+        np.arange(0, seconds + 1, 0.2),
+        rng.normal(0, 0.06, int(seconds / 0.2) + 6)[: len(np.arange(0, seconds + 1, 0.2))],
+    )
+    melody = np.repeat(pitch * np.exp(waver), BLOCK)[:count]
+    phase = np.cumsum(melody / RATE)
+    pulses = np.diff(np.floor(phase), prepend=0.0)
+    # A glottal pulse is a decaying slope: two real poles, then a zero at 0 Hz.
+    source = lfilter([1.0], [1.0, -1.88, 0.8836], pulses)
+    source = np.diff(source, prepend=0.0)
+    noise = rng.normal(0, 1, count)
+
+    out = np.zeros(blocks * BLOCK)
+    source = np.pad(source * 1.0, (0, blocks * BLOCK - count))
+    noise = np.pad(noise, (0, blocks * BLOCK - count))
+    states = [np.zeros(2) for _ in range(4)]
+    widths = (70.0, 100.0, 160.0)
+    for block in range(blocks):
+        span = slice(block * BLOCK, (block + 1) * BLOCK)
+        sound = source[span] * voiced[block] + noise[span] * 0.015 * voiced[block]
+        for index in range(3):
+            b, a = _resonance(formants[block, index] / tract, widths[index])
+            sound, states[index] = lfilter(b, a, sound, zi=states[index])
+        b, a = _resonance(min(hiss_at[block] / tract, 7000.0), 1500.0)
+        breath, states[3] = lfilter(b, a, noise[span] * hiss[block], zi=states[3])
+        out[span] = sound + 0.6 * breath
+    out = out[:count]
+    return (0.35 * out / (np.abs(out).max() + 1e-9)).astype(np.float32)
+
+
+def _resonance(frequency: float, width: float) -> tuple[NDArray, NDArray]:
+    """Two-pole resonator with unit gain at 0 Hz (Klatt 1980)."""
+    radius = np.exp(-np.pi * width / RATE)
+    a = np.array([1.0, -2 * radius * np.cos(2 * np.pi * frequency / RATE), radius**2])
+    return np.array([a.sum()]), a
