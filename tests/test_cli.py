@@ -391,10 +391,48 @@ def test_full_disk_under_stdout_is_one_line(stored: Registry) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         )
     assert done.returncode == 1
     assert done.stderr.startswith("dubfew: error: No space left on device")
-    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_closed_pipe_is_no_error_worth_a_line(stored: Registry) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dubfew", "actors", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(20) == 1
+    process.stderr.close()
+
+
+def test_only_dubfews_own_warnings_are_shown() -> None:
+    program = """
+import sys, types, warnings
+import dubfew.cli.app as cli
+import dubfew.registry as registry
+class Registry:
+    def list(self):
+        ours = {"__name__": "dubfew.media.reading", "warnings": warnings}
+        theirs = {"__name__": "torch.nn", "warnings": warnings}
+        exec("warnings.warn('the video ends early')", ours)
+        exec("warnings.warn('use the new API')", theirs)
+        return []
+    home = "nowhere"
+registry.Registry = Registry
+sys.argv = ["dubfew", "actors", "list"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "dubfew: warning: the video ends early\n"
+    assert done.returncode == 0
 
 
 def test_noise_of_native_libraries_stays_off_stderr(home: Path) -> None:

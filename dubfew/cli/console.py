@@ -97,8 +97,15 @@ def mute_native_libraries() -> None:
 
 def emit(result: Any, *, as_json: bool, text: str) -> None:
     """Print a command's result: ``text`` for people, or one JSON object on one line."""
-    print(json.dumps(plain(result), ensure_ascii=False) if as_json else text)
-    sys.stdout.flush()  # so that a closed pipe or a full disk is noticed here
+    try:
+        print(json.dumps(plain(result), ensure_ascii=False) if as_json else text)
+        sys.stdout.flush()  # so that a closed pipe or a full disk is noticed here
+    except OSError:
+        # What is still in the buffer must not fail a second time when Python ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+        raise
 
 
 def plain(value: Any) -> Any:
