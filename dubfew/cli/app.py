@@ -46,7 +46,7 @@ def main() -> None:
         mute_native_libraries()
         # Users can act on dubfew's own warnings, not on those of the packages below.
         warnings.simplefilter("ignore")
-        warnings.filterwarnings("default", module=r"dubfew(\.|$)")
+        warnings.filterwarnings("default", category=UserWarning, module=r"dubfew(\.|$)")
         warnings.formatwarning = lambda message, *rest, **more: f"dubfew: warning: {message}\n"
     app(prog_name="dubfew")
 

@@ -99,15 +99,15 @@ class Index:
             found = db.execute(
                 "SELECT r.id, a.name, a.folder, r.number, r.created, r.method"
                 " FROM revisions r JOIN actors a ON a.id = r.actor_id"
-                " WHERE ?1 IS NULL OR a.name = ?1 ORDER BY a.name, r.number",
-                (actor,),
+                " WHERE :actor IS NULL OR a.name = :actor ORDER BY a.name, r.number",
+                {"actor": actor},
             ).fetchall()
             files: dict[int, list[FileRow]] = {key: [] for key, *_ in found}
             for key, *file in db.execute(
                 "SELECT f.revision_id, f.name, f.bytes, f.sha256 FROM files f"
                 " JOIN revisions r ON r.id = f.revision_id JOIN actors a ON a.id = r.actor_id"
-                " WHERE ?1 IS NULL OR a.name = ?1 ORDER BY f.name",
-                (actor,),
+                " WHERE :actor IS NULL OR a.name = :actor ORDER BY f.name",
+                {"actor": actor},
             ):
                 files[key].append(FileRow(*file))
         return [
