@@ -1,0 +1,172 @@
+"""The prior as an artefact: a folder of readable files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from dubfew.errors import ArtefactError
+from dubfew.files import sha256_file, write_atomic
+from dubfew.prior.renderers import LiteConfig, LiteRenderer, Renderer, make_renderer
+
+FORMAT_VERSION = 1
+CONFIG, MODEL, CARD = "prior_config.json", "prior_model.safetensors", "CARD.md"
+TEXTURE = "texture_mean"
+DEFAULT = "lite"
+
+
+@dataclass(frozen=True)
+class PriorInfo:
+    """What is known of a stored prior without loading its weights.
+
+    Attributes:
+        name: how to ask for it.
+        path: its folder.
+        sha256: of the weights; adapters name it.
+        bytes: of the weights.
+        card: the model card, Markdown.
+        config: the JSON configuration.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    bytes: int
+    card: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A trained multi-person renderer.
+
+    Attributes:
+        renderer: the network.
+        renderer_name: its entry in `RENDERERS`.
+        texture: mean of the training people's neural textures: where a new one starts. [C, H, W]
+        head: id of the head model that it was trained with.
+        sha256: of the stored weights, empty for one that was never stored.
+    """
+
+    renderer: Renderer
+    renderer_name: str
+    texture: Tensor
+    head: str
+    sha256: str = ""
+
+    def save(self, folder: Path, config: dict[str, Any], card: str) -> None:
+        """Store in half precision with its configuration and card."""
+        tensors = {f"renderer.{k}": v for k, v in self.renderer.state_dict().items()}
+        tensors[TEXTURE] = self.texture
+        half = {k: v.detach().cpu().half().contiguous() for k, v in tensors.items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / MODEL, save(half))
+        stored = {
+            "format_version": FORMAT_VERSION,
+            "renderer": self.renderer_name,
+            "renderer_config": renderer_config(self.renderer),
+            "head": self.head,
+            **config,
+        }
+        write_atomic(folder / CONFIG, json.dumps(stored, indent=2).encode())
+        write_atomic(folder / CARD, card.encode())
+
+    @classmethod
+    def load(cls, name: str | Path | None = None) -> Prior:
+        """Load a prior by name (``lite``) or from its folder.
+
+        Raises:
+            ArtefactError: no such prior, damaged, or from a newer dubfew.
+        """
+        info = prior_info(name)
+        try:
+            tensors = load_file(info.path / MODEL)
+        except (OSError, SafetensorError) as error:
+            raise ArtefactError(f"the weights in {info.path} cannot be read: {error}") from error
+        renderer = make_renderer(info.config["renderer"], info.config["renderer_config"])
+        prefix = "renderer."
+        weights = {k[len(prefix) :]: v.float() for k, v in tensors.items() if k.startswith(prefix)}
+        try:
+            renderer.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ArtefactError(
+                f"the weights in {info.path} do not fit its configuration"
+            ) from error
+        return cls(
+            renderer.eval(),
+            info.config["renderer"],
+            tensors[TEXTURE].float(),
+            info.config["head"],
+            info.sha256,
+        )
+
+
+def renderer_config(renderer: Renderer) -> dict[str, Any]:
+    """The configuration that builds this renderer again."""
+    return asdict(renderer.config)  # type: ignore[arg-type]
+
+
+def new_prior(seed: int = 0, config: LiteConfig | None = None) -> Prior:
+    """An untrained ``lite`` prior: it renders the bare warp."""
+    torch.manual_seed(seed)
+    renderer = LiteRenderer(config)
+    channels = renderer.config.texture_channels
+    return Prior(renderer, "lite", torch.zeros(channels, 256, 256), "lite")
+
+
+def _shipped() -> Path:
+    return Path(str(files("dubfew.prior") / "weights"))
+
+
+def prior_info(name: str | Path | None = None) -> PriorInfo:
+    """Look at a prior without loading its weights.
+
+    Args:
+        name: a shipped prior's name, or the folder of another; ``lite`` by default.
+
+    Raises:
+        ArtefactError: no such prior, or it is from a newer dubfew.
+    """
+    wanted = str(name or DEFAULT)
+    folder = _shipped() / wanted
+    if not (folder / CONFIG).exists():
+        folder = Path(wanted)
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+    except OSError as error:
+        known = ", ".join(p.name for p in list_priors()) or "none"
+        raise ArtefactError(
+            f"no prior {wanted!r}: give the folder of one, or one of those shipped: {known}"
+        ) from error
+    except ValueError as error:
+        raise ArtefactError(f"{folder / CONFIG} is damaged: it is not JSON") from error
+    if config.get("format_version", 0) > FORMAT_VERSION:
+        raise ArtefactError(f"prior {wanted!r} was written by a newer dubfew: update dubfew")
+    weights = folder / MODEL
+    if not weights.exists():
+        raise ArtefactError(f"prior {wanted!r} has no {MODEL}")
+    card = folder / CARD
+    return PriorInfo(
+        name=folder.name,
+        path=folder,
+        sha256=sha256_file(weights),
+        bytes=weights.stat().st_size,
+        card=card.read_text() if card.exists() else "",
+        config=config,
+    )
+
+
+def list_priors() -> list[PriorInfo]:
+    """The priors that ship with dubfew."""
+    folder = _shipped()
+    if not folder.is_dir():
+        return []
+    return [prior_info(p.name) for p in sorted(folder.iterdir()) if (p / CONFIG).exists()]

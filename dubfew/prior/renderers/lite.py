@@ -1,0 +1,170 @@
+"""``lite``: real time on a laptop's CPU.
+
+A U-Net on space-to-depth input (four pixels to one cell) that does not paint a mouth but says
+how to make it from the actor's own pixels: weights of the warped references, small
+corrections of where they are looked up, and a residual. With its last layer at zero it
+returns the bare warp, so training can only start from there.
+
+About 0.9 GFLOP for a window of 160 px.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dubfew.prior.inputs import MOTION_WINDOW, RenderInputs
+from dubfew.prior.renderers.base import Fields, Renderer
+from dubfew.prior.warp import Warped
+from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.textures import TEXTURE_CHANNELS
+
+
+@dataclass(frozen=True)
+class LiteConfig:
+    """Sizes of a `LiteRenderer`.
+
+    Attributes:
+        window: edge of the window, px; divisible by 16.
+        references: how many references it blends.
+        texture_channels: of the neural texture.
+        widths: channels at 1/2, 1/4, 1/8 and 1/16 of the window's resolution.
+        style: length of the style vector.
+        reach: largest correction of a reference's place, in units of its half width.
+    """
+
+    window: int = 160
+    references: int = 3
+    texture_channels: int = TEXTURE_CHANNELS
+    widths: tuple[int, int, int, int] = (24, 48, 80, 112)
+    style: int = 64
+    reach: float = 0.06
+
+
+class Modulated(nn.Module):
+    """Residual block whose convolutions are modulated by a style.
+
+    The input is scaled by the style, convolved with shared weights and demodulated by its own
+    root mean square, so the convolutions are plain ``nn.Conv2d`` and take adapters.
+
+    Source: Karras et al. 2020, StyleGAN2, sec. 2.2, rearranged.
+    """
+
+    def __init__(self, width: int, style: int) -> None:
+        super().__init__()
+        self.scale = nn.Linear(style, width)
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.scale.weight)
+        nn.init.zeros_(self.scale.bias)
+        nn.init.normal_(self.second.weight, std=0.01)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scale = 1 + self.scale(style)
+        level = torch.rsqrt((scale**2).mean(1, keepdim=True) + 1e-6)
+        hidden = F.silu(self.first(x * (scale * level)[:, :, None, None]))
+        return x + self.second(hidden)
+
+
+class Plain(nn.Module):
+    """Residual block without modulation."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.normal_(self.second.weight, std=0.01)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.silu(self.first(x)))
+
+
+class LiteRenderer(Renderer):
+    """See the module's docstring."""
+
+    def __init__(self, config: LiteConfig | None = None) -> None:
+        super().__init__()
+        config = config or LiteConfig()
+        # JSON gives lists back.
+        self.config = LiteConfig(**{**vars(config), "widths": tuple(config.widths)})
+        k = config.references
+        a, b, c, d = self.config.widths
+        channels = 3 + 1 + 1 + 3 * k + config.texture_channels
+        self.stem = nn.Conv2d(channels * 4, a, 1)
+        self.enter = nn.Conv2d(a, a, 3, padding=1)
+        self.down1 = nn.Conv2d(a, b, 3, stride=2, padding=1)
+        self.encode1 = Plain(b)
+        self.down2 = nn.Conv2d(b, c, 3, stride=2, padding=1)
+        self.encode2 = Plain(c)
+        self.down3 = nn.Conv2d(c, d, 3, stride=2, padding=1)
+        self.style = nn.Sequential(
+            nn.Linear(MOTION_WINDOW * len(MOUTH_POINTS) * 3 + d, config.style), nn.SiLU()
+        )
+        self.deepest = Modulated(d, config.style)
+        self.join2 = nn.Conv2d(d + c, c, 1)
+        self.decode2 = Modulated(c, config.style)
+        self.join1 = nn.Conv2d(c + b, b, 1)
+        self.decode1 = Modulated(b, config.style)
+        self.join0 = nn.Conv2d(b + a, a + 8, 1)
+        self.decode0 = nn.Conv2d(a + 8, a + 8, 3, padding=1)
+        # Per pixel: logits of the references and of the fill, two offsets each, residual RGB.
+        self.leave = nn.Conv2d(a + 8, (k + 1 + 2 * k + 3) * 4, 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def fields(self, inputs: RenderInputs, texture: Tensor, warped: Warped) -> Fields:
+        k, reach = self.config.references, self.config.reach
+        inside = (inputs.alpha > 0).float()
+        x = torch.cat(
+            [
+                inputs.target + inside * warped.fill,
+                inside,
+                inputs.covered,
+                warped.colours.flatten(1, 2),
+                texture,
+            ],
+            1,
+        )
+        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        top = F.silu(self.enter(F.silu(self.stem(x))))
+        high = self.encode1(F.silu(self.down1(top)))
+        middle = self.encode2(F.silu(self.down2(high)))
+        low = F.silu(self.down3(middle))
+        # Displacements are a tenth of the inter-ocular distance: bring them to about 1.
+        motion = inputs.motion.flatten(1) * 10
+        style = self.style(torch.cat([motion, low.mean((2, 3))], 1))
+        low = self.deepest(low, style)
+        middle = self.decode2(self.join2(_up(low, middle)), style)
+        high = self.decode1(self.join1(_up(middle, high)), style)
+        top = F.silu(self.decode0(F.silu(self.join0(_up(high, top)))))
+        out = F.pixel_shuffle(self.leave(top), 2)
+
+        logits, offsets, residual = out.split([k + 1, 2 * k, 3], 1)
+        # Where no mesh is, only the fill can be shown; where there is one, it starts unseen.
+        start = torch.cat(
+            [
+                warped.logits[:, :, None, None].expand(-1, -1, *logits.shape[2:]),
+                torch.full_like(logits[:, :1], -6.0),
+            ],
+            1,
+        )
+        weights = (logits + start).softmax(1)
+        bare = torch.cat([torch.zeros_like(weights[:, :k]), torch.ones_like(weights[:, :1])], 1)
+        weights = inputs.covered * weights + (1 - inputs.covered) * bare
+        b, _, h, w = residual.shape
+        return Fields(
+            weights=weights,
+            offsets=torch.tanh(offsets).view(b, k, 2, h, w).permute(0, 1, 3, 4, 2) * reach,
+            light=warped.light,
+            fill=warped.fill,
+            residual=torch.tanh(residual),
+        )
+
+
+def _up(x: Tensor, skip: Tensor) -> Tensor:
+    return torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skip], 1)
