@@ -59,23 +59,80 @@ class Pose:
         )
 
 
+class PointRig:
+    """Some points of a head model, posed by jaw and expression, with their derivatives.
+
+    Args:
+        head: the model.
+        matrix: the points as a linear map of its vertices. [L, V]
+    """
+
+    def __init__(self, head: HeadModel, matrix: NDArray) -> None:
+        matrix = matrix.astype(np.float64)
+        self.template = matrix @ head.template
+        self.shape_basis = np.einsum("lv,svd->sld", matrix, head.shape_basis)
+        self.expression = np.einsum("lv,evd->eld", matrix, head.expression_basis)
+        # The same as [L, 3, E], for one small matrix product per point.
+        self._by_point = self.expression.transpose(1, 2, 0).astype(np.float32)
+        self.jaw_weight = (matrix @ head.skin_weights[:, JAW])[:, None]
+        regressor = head.joint_regressor[JAW].astype(np.float64)
+        self._joint = regressor @ head.template
+        self._joint_basis = np.einsum("v,svd->sd", regressor, head.shape_basis)
+
+    def pose(self, shape: NDArray, jaw: NDArray, expression: NDArray) -> Posed:
+        """Points in head space for shape [S], jaw [N, 3] (rad) and expression [N, E]."""
+        rest = self.template + np.tensordot(shape, self.shape_basis, 1)
+        moved = rest + np.tensordot(expression, self.expression, 1)
+        turn = Rotation.from_rotvec(jaw).as_matrix()
+        joint = self._joint + shape @ self._joint_basis
+        arm = np.einsum("nab,nlb->nla", turn, moved - joint)
+        points = self.jaw_weight * (arm + joint) + (1 - self.jaw_weight) * moved
+        return Posed(points, arm, turn)
+
+    def slopes(self, posed: Posed, by_point: NDArray) -> NDArray[np.float32]:
+        """Chain rule from points to jaw and expression.
+
+        Args:
+            posed: where to differentiate.
+            by_point: derivatives of some values by each point. [N, L, I, 3]
+
+        Returns:
+            Derivatives of those values by jaw, then expression. [N, L, I, 3 + E]
+        """
+        w = self.jaw_weight[..., None]
+        # d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T.
+        jaw = -np.cross(by_point, posed.arm[:, :, None]) * w
+        mixed = w * posed.turn[:, None] + (1 - w) * np.eye(3)
+        expression = (by_point @ mixed).astype(np.float32) @ self._by_point
+        return np.concatenate([jaw.astype(np.float32), expression], -1)
+
+
+@dataclass(frozen=True)
+class Posed:
+    """Points of N frames.
+
+    Attributes:
+        points: in head space, m. [N, L, 3]
+        arm: from the jaw's joint to each point, had it all of the jaw's rotation. [N, L, 3]
+        turn: the jaw's rotation. [N, 3, 3]
+    """
+
+    points: NDArray[np.float64]
+    arm: NDArray[np.float64]
+    turn: NDArray[np.float64]
+
+
 class LandmarkFitter:
     """Fits one head model, seen by one camera, to landmarks."""
 
     def __init__(self, head: HeadModel, camera: Camera) -> None:
         self.head = head
         self.camera = camera
-        matrix = head.landmark_matrix().astype(np.float64)
+        self._rig = PointRig(head, head.landmark_matrix())
         self._ids = head.landmark_ids
-        self._template = matrix @ head.template
-        self._shape_basis = np.einsum("lv,svd->sld", matrix, head.shape_basis)
-        self._expression = np.einsum("lv,evd->eld", matrix, head.expression_basis)
-        # [L, 3, E]
-        self._expression_of_landmark = self._expression.transpose(1, 2, 0).astype(np.float32)
-        self._jaw_weight = matrix @ head.skin_weights[:, JAW]
-        regressor = head.joint_regressor[JAW].astype(np.float64)
-        self._joint = regressor @ head.template
-        self._joint_basis = np.einsum("v,svd->sd", regressor, head.shape_basis)
+        self._template = self._rig.template
+        self._shape_basis = self._rig.shape_basis
+        self._expression = self._rig.expression
         lips = np.isin(self._ids, OUTER_LIPS + INNER_LIPS)
         self._precision = np.where(lips, LIP_PRECISION, LANDMARK_PRECISION)
 
@@ -187,14 +244,8 @@ class LandmarkFitter:
         self, target: NDArray, size: NDArray, shape: NDArray, pose: Pose
     ) -> tuple[NDArray, NDArray, NDArray]:
         """Residuals [N, 2L], their Jacobian [N, 2L, 9 + E] and d image / d head [N, L, 2, 3]."""
-        rest = self._template + np.tensordot(shape, self._shape_basis, 1)
-        posed = rest + np.tensordot(pose.expression, self._expression, 1)
-        jaw = Rotation.from_rotvec(pose.jaw).as_matrix()
-        w = self._jaw_weight[:, None]
-        joint = self._joint + shape @ self._joint_basis
-        arm = np.einsum("nab,nlb->nla", jaw, posed - joint)
-        local = w * (arm + joint) + (1 - w) * posed
-        turned = np.einsum("nab,nlb->nla", pose.rotation, local)
+        posed = self._rig.pose(shape, pose.jaw, pose.expression)
+        turned = np.einsum("nab,nlb->nla", pose.rotation, posed.points)
         space = turned @ FLIP + pose.translation[:, None]
         weight = self._precision[None, :, None] / size[:, None, None]
         residual = (self.camera.project(space) - target) * weight
@@ -213,19 +264,15 @@ class LandmarkFitter:
         # d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T with the sign turned.
         jacobian[..., 0:3] = -np.cross(by_turned, turned[:, :, None])
         jacobian[..., 3:6] = slope
-        jacobian[..., 6:9] = -np.cross(by_local, arm[:, :, None]) * w[..., None]
-        mixed = w[..., None] * jaw[:, None] + (1 - w[..., None]) * np.eye(3)
-        by_posed = by_local @ mixed
-        # By far the largest product: single precision, one small matrix product per landmark.
-        jacobian[..., 9:] = by_posed.astype(np.float32) @ self._expression_of_landmark
+        jacobian[..., 6:] = self._rig.slopes(posed, by_local)
         flat = jacobian.reshape(n, count * 2, -1)
-        return residual.reshape(n, -1), flat, by_posed
+        return residual.reshape(n, -1), flat, by_local
 
     def _shape_step(self, landmarks: NDArray, shape: NDArray, pose: Pose) -> NDArray:
         target = landmarks[:, self._ids, :2].astype(np.float64)
         size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
-        residual, _, by_posed = self._linearise(target, size, shape, pose)
-        jacobian = np.einsum("nlij,slj->nlis", by_posed, self._shape_basis, optimize=True)
+        residual, _, by_local = self._linearise(target, size, shape, pose)
+        jacobian = np.einsum("nlij,slj->nlis", by_local, self._shape_basis, optimize=True)
         jacobian = jacobian.reshape(-1, len(shape))
         # Frames of a clip are far from independent: their mean counts, not their sum.
         scale = 4.0 / len(pose)
