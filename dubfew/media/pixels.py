@@ -171,6 +171,7 @@ def _reformatter() -> VideoReformatter:
 
 
 # Nearest chroma, full precision. FULL_CHR_H_INT also keeps swscale off its coarse tables.
+# (Its 31 bits overflow only for samples far outside both legal luma and legal chroma.)
 _EXACT = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
@@ -255,7 +256,8 @@ def rgb_to_yuv(
     v = (np.array([1.0, 0.0, 0.0]) - luma) / (2 * (1 - red))
     step = 2.0 ** (bits - 8)
     if full:
-        scale, offset = np.full(3, 2.0**bits - 1), np.array([0.0, 128.0, 128.0]) * step
+        # H.273 says 2**bits - 1; swscale reads 255 * step, and the two must undo each other.
+        scale, offset = np.full(3, 255.0) * step, np.array([0.0, 128.0, 128.0]) * step
     else:
         scale, offset = np.array([219.0, 224.0, 224.0]) * step, np.array([16.0, 128, 128]) * step
     weights = np.stack([luma, u, v], axis=1) * scale / 255
