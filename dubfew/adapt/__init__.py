@@ -1,0 +1,7 @@
+"""One actor: from a few seconds of footage to an entry in the registry."""
+
+from dubfew.adapt.actor import AdaptResult, adapt
+from dubfew.adapt.artefact import ActorAdapter
+from dubfew.adapt.methods import METHODS
+
+__all__ = ["METHODS", "ActorAdapter", "AdaptResult", "adapt"]

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from dubfew.prior.data import Sample
-from dubfew.prior.losses import focal_frequency, laplacian_l1, region_weights, weighted_l1
+from dubfew.prior.losses import (
+    detail_energy,
+    focal_frequency,
+    laplacian_l1,
+    region_weights,
+    weighted_l1,
+)
 from dubfew.prior.renderers import Renderer
 from dubfew.prior.warp import warp
 from dubfew.textures import texture_regulariser
@@ -21,6 +27,7 @@ class LossWeights:
     Attributes:
         l1: region-weighted l1.
         laplacian: l1 on a Laplacian pyramid: sharp edges.
+        energy: as much fine detail as the truth.
         frequency: focal frequency loss.
         texture: first channels of the texture resemble RGB.
         offsets: corrections of places stay smooth.
@@ -28,9 +35,10 @@ class LossWeights:
 
     l1: float = 10.0
     laplacian: float = 10.0
+    energy: float = 10.0
     frequency: float = 1.0
     texture: float = 1.0
-    offsets: float = 20.0
+    offsets: float = 0.5
 
 
 def objective(
@@ -50,6 +58,7 @@ def objective(
     terms = {
         "l1": weighted_l1(picture, sample.truth, regions),
         "laplacian": laplacian_l1(picture, sample.truth, regions),
+        "energy": detail_energy(picture, sample.truth, regions),
         "frequency": focal_frequency(picture, sample.truth, regions),
         "texture": texture_regulariser(texture, sample.truth, painted),
         "offsets": slope[0] + slope[1],

@@ -36,6 +36,9 @@ from dubfew.textures import TEXTURE_CHANNELS, TEXTURE_SIZE, sample_texture, unwr
 from dubfew.textures.neural import INITIAL_SPREAD
 
 
+NEW_ACTORS = 0.5
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a training.
@@ -100,10 +103,24 @@ class PriorModel(nn.Module):
             for _ in range(people)
         )
         self.weights = LossWeights(**config.loss)
+        self.register_buffer("colours", torch.zeros(people, 3, TEXTURE_SIZE, TEXTURE_SIZE))
+
+    def bare(self, person: int) -> Tensor:
+        """A person's texture before any learning. [C, H, W]"""
+        colours = self.colours[person]
+        return torch.cat([colours, colours.new_zeros(len(self.textures[person]) - 3, *colours.shape[1:])])
 
     def forward(self, sample) -> tuple[Tensor, dict[str, Tensor]]:  # type: ignore[no-untyped-def]
         inputs = sample.inputs
-        texture = torch.stack([self.textures[int(a)] for a in inputs.actor])
+        # Half of the time a person is seen as a new actor would be, with the unwrapped colours
+        # alone: otherwise the network leans on learned features that a new actor lacks.
+        new = torch.rand(len(inputs.actor)) < NEW_ACTORS
+        texture = torch.stack(
+            [
+                self.bare(int(a)) if fresh else self.textures[int(a)]
+                for a, fresh in zip(inputs.actor, new, strict=True)
+            ]
+        )
         sampled = sample_texture(texture, inputs.uv, inputs.covered[:, 0] > 0)
         return objective(self.renderer, sample, sampled, self.weights)
 
@@ -142,19 +159,18 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
         ],
         betas=(0.9, 0.99),
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _rate(step * 1.0 / max(config.steps, 1))
-    )
     average = deepcopy(model.renderer)
     model, optimizer = accelerator.prepare(model, optimizer)
     out = Path(config.out)
     done = resume(accelerator, out, average)
-    schedule.last_epoch = done - 1
-    schedule.step()
     judge = Judge(config, accelerator)
     log = (out / "log.jsonl").open("a") if accelerator.is_main_process else None
     loader = make_loader(config, people, done, accelerator)
     for sample in loader:
+        for group, rate in zip(
+            optimizer.param_groups, (config.learning_rate, config.texture_rate), strict=True
+        ):
+            group["lr"] = rate * _rate(done / config.steps)
         with accelerator.accumulate(model):
             loss, terms = model(sample)
             accelerator.backward(loss)
@@ -165,20 +181,21 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
         if not accelerator.sync_gradients:
             continue
         done += 1
-        schedule.step()
         follow(average, accelerator.unwrap_model(model).renderer, min(config.ema, done / (done + 9)))
-        values = {"loss": float(loss)}
+        values = {"loss": float(loss.detach())}
         if done % config.checkpoint == 0 or done == config.steps:
             values |= judge(average)
             save_state(accelerator, out, average, done)
         if log is not None:
-            line = {"step": done, **{k: float(v) for k, v in terms.items()}, **values}
+            line = {"step": done, **{k: float(v.detach()) for k, v in terms.items()}, **values}
             log.write(json.dumps(line) + "\n")
             log.flush()
         progress(Progress("train", done, config.steps, values))
     if accelerator.is_main_process:
         bare = accelerator.unwrap_model(model)
-        texture = torch.stack(list(bare.textures)).mean(0)
+        # A new actor's features start at zero beside the unwrapped colours, as in `PriorModel.bare`.
+        texture = torch.zeros_like(bare.textures[0])
+        texture[:3] = torch.stack(list(bare.textures)).mean(0)[:3]
         prior = Prior(average.eval(), config.renderer, texture, load_head().name)
         record = {
             "training": dataclasses.asdict(dataclasses.replace(config, data="", out="", held_out="")),
@@ -200,9 +217,11 @@ def _rate(share: float) -> float:
 def start_textures(model: PriorModel, people: list[Footage]) -> None:
     """Give every person's texture its unwrapped colours."""
     head = load_head()
-    for parameter, footage in zip(model.textures, people, strict=True):
+    for person, footage in enumerate(people):
+        rgb = torch.from_numpy(footage_texture(footage, head)).permute(2, 0, 1)
+        model.colours[person] = rgb
         with torch.no_grad():
-            parameter[:3] = torch.from_numpy(footage_texture(footage, head)).permute(2, 0, 1)
+            model.textures[person][:3] = rgb
 
 
 def footage_texture(footage: Footage, head, views: int = 8) -> np.ndarray:  # type: ignore[no-untyped-def]

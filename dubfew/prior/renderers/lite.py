@@ -94,7 +94,7 @@ class LiteRenderer(Renderer):
         self.config = LiteConfig(**{**vars(config), "widths": tuple(config.widths)})
         k = config.references
         a, b, c, d = self.config.widths
-        channels = 3 + 1 + 1 + 3 * k + config.texture_channels
+        channels = 3 + 1 + 1 + (3 + 2) * k + config.texture_channels
         self.stem = nn.Conv2d(channels * 4, a, 1)
         self.enter = nn.Conv2d(a, a, 3, padding=1)
         self.down1 = nn.Conv2d(a, b, 3, stride=2, padding=1)
@@ -120,12 +120,15 @@ class LiteRenderer(Renderer):
     def fields(self, inputs: RenderInputs, texture: Tensor, warped: Warped) -> Fields:
         k, reach = self.config.references, self.config.reach
         inside = (inputs.alpha > 0).float()
+        # How far each reference is moved tells how far it can be trusted, and where.
+        moves = (inputs.places - _identity(inputs.places)).permute(0, 1, 4, 2, 3) * inputs.covered[:, None]
         x = torch.cat(
             [
                 inputs.target + inside * warped.fill,
                 inside,
                 inputs.covered,
                 warped.colours.flatten(1, 2),
+                moves.flatten(1, 2) * 4,
                 texture,
             ],
             1,
@@ -164,6 +167,13 @@ class LiteRenderer(Renderer):
             fill=warped.fill,
             residual=torch.tanh(residual),
         )
+
+
+def _identity(places: Tensor) -> Tensor:
+    """Where each pixel of a window lies in itself, in [-1, 1]. [S, S, 2]"""
+    size = places.shape[2]
+    at = (torch.arange(size, device=places.device) + 0.5) * (2 / size) - 1
+    return torch.stack(torch.meshgrid(at, at, indexing="xy"), -1)
 
 
 def _up(x: Tensor, skip: Tensor) -> Tensor:

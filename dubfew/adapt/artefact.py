@@ -1,0 +1,114 @@
+"""What is stored of an actor: deltas against a prior, a texture, references, a style."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from dubfew.adapt.methods import METHODS
+from dubfew.errors import ArtefactError
+from dubfew.prior.checkpoint import Prior
+from dubfew.prior.footage import Footage
+from dubfew.prior.renderers import Renderer
+from dubfew.speech.style import Style
+
+FORMAT_VERSION = 1
+CONFIG = "adapter_config.json"
+MODEL = "adapter_model.safetensors"
+TEXTURE = "texture.safetensors"
+REFERENCES = "references.safetensors"
+STYLE = "style.safetensors"
+TRACK = "track.safetensors"
+FOOTAGE_ARRAYS = ("images", "vertices", "hulls", "key", "motion", "frames")
+
+
+@dataclass(frozen=True)
+class ActorAdapter:
+    """One actor.
+
+    Attributes:
+        config: format version, prior (name and hash), method and its options, head model,
+            source (path, frames, hash).
+        weights: delta against the prior, as its method understands it.
+        texture: neural texture. [C, H, W]
+        references: windows of the actor at their own resolution.
+        style: speaking style.
+        track: the footage's track, serialised.
+    """
+
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+    texture: Tensor
+    references: Footage
+    style: Style
+    track: bytes
+
+    def to_files(self) -> dict[str, bytes]:
+        """The artefact as named files, in half precision."""
+        references = {
+            name: np.ascontiguousarray(getattr(self.references, name)) for name in FOOTAGE_ARRAYS
+        }
+        return {
+            CONFIG: json.dumps({"format_version": FORMAT_VERSION, **self.config}, indent=2).encode(),
+            MODEL: save_tensors({k: _half(v) for k, v in self.weights.items()}),
+            TEXTURE: save_tensors({"features": _half(self.texture)}),
+            REFERENCES: save_arrays(references),
+            STYLE: self.style.to_bytes(),
+            TRACK: self.track,
+        }
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> ActorAdapter:
+        """Read what ``to_files`` gave.
+
+        Raises:
+            ArtefactError: a file is missing or damaged, or the format is newer.
+        """
+        try:
+            config = json.loads(files[CONFIG])
+            if config["format_version"] > FORMAT_VERSION:
+                raise ArtefactError(
+                    f"this actor has format {config['format_version']}, this dubfew reads up to "
+                    f"{FORMAT_VERSION}: update dubfew"
+                )
+            return cls(
+                config=config,
+                weights={k: v.float() for k, v in load_tensors(files[MODEL]).items()},
+                texture=load_tensors(files[TEXTURE])["features"].float(),
+                references=Footage(**load_arrays(files[REFERENCES])),
+                style=Style.from_bytes(files[STYLE]),
+                track=files[TRACK],
+            )
+        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+            raise ArtefactError(f"this actor's files are damaged ({error}): adapt anew") from error
+
+    def renderer(self, prior: Prior) -> Renderer:
+        """The prior's renderer with this actor's delta merged in; the prior is left as it is.
+
+        Raises:
+            ArtefactError: the adapter belongs to another prior.
+        """
+        wanted = self.config["prior"]
+        if wanted["sha256"] != prior.sha256:
+            raise ArtefactError(
+                f"this actor was adapted on prior {wanted['name']!r} ({wanted['sha256'][:12] or 'untrained'}), "
+                f"given is another ({prior.sha256[:12] or 'untrained'}): adapt anew, or give that one"
+            )
+        method = METHODS[self.config["method"]]
+        return method.merged(deepcopy(prior.renderer), self.weights, self.config["options"]).eval()
+
+
+def _half(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().to(torch.float16).contiguous()

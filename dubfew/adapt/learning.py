@@ -1,0 +1,206 @@
+"""The few steps that make a prior into one actor."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dubfew.adapt.methods import Method, Options
+from dubfew.prior.checkpoint import Prior
+from dubfew.prior.data import Sample, collate, make_sample
+from dubfew.prior.footage import Footage
+from dubfew.prior.objective import LossWeights, mouth_psnr, objective
+from dubfew.prior.renderers import Renderer
+from dubfew.prior.train import footage_texture
+from dubfew.progress import Progress, ProgressCallback
+from dubfew.reconstruction.head import HeadModel
+from dubfew.textures import NeuralTexture
+
+BATCH = 4
+# Held-out frames are looked at this often; training stops after this many looks in a row
+# without a gain.
+LOOK_EVERY, PATIENCE = 25, 5
+HELD_OUT_SHARE, HELD_OUT_MOST = 0.15, 12
+# References this near in time would show the target itself.
+NEIGHBOURS = 3
+TEXTURE_RATE = 5e-3
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the steps gave.
+
+    Attributes:
+        weights: delta of the method.
+        texture: neural texture. [C, H, W]
+        steps: the step that the result is from.
+        psnr: of the held-out frames' mouths at that step, dB; None without such frames.
+        curve: step, seconds and held-out PSNR of every look.
+    """
+
+    weights: dict[str, Tensor]
+    texture: Tensor
+    steps: int
+    psnr: float | None
+    curve: list[tuple[int, float, float]]
+
+
+def learn(
+    prior: Prior,
+    footage: Footage,
+    head: HeadModel,
+    method: Method,
+    options: Options,
+    *,
+    steps: int,
+    device: str,
+    seed: int,
+    progress: ProgressCallback,
+) -> Learned:
+    """Adapt a prior to footage; keeps the step that renders the held-out frames best.
+
+    Step 0 competes too, so the result is never worse on those frames than the prior.
+
+    Args:
+        prior: where to start; left unchanged.
+        footage: windows of the actor, of the renderer's own size.
+        head: head model of the footage.
+        method: what may change.
+        options: of the method.
+        steps: at most so many.
+        device: "cpu" or "cuda".
+        seed: of the order of frames.
+        progress: told after every step.
+    """
+    accelerator = Accelerator(cpu=device == "cpu")
+    generator = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    train, held = split(len(footage))
+    start = {name: value.clone() for name, value in prior.renderer.state_dict().items()}
+    renderer = deepcopy(prior.renderer)
+    model = method.prepare(renderer, options)
+    texture = NeuralTexture(1, len(prior.texture))
+    with torch.no_grad():
+        texture.features[0] = prior.texture
+    rgb = footage_texture(footage.select(train), head)
+    texture.start_from(0, torch.from_numpy(rgb).permute(2, 0, 1))
+    groups = [{"params": texture.parameters(), "lr": TEXTURE_RATE}]
+    moving = [p for p in model.parameters() if p.requires_grad]
+    if moving:
+        groups.append({"params": moving, "lr": method.learning_rate})
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    renderer, texture, optimizer = accelerator.prepare(renderer, texture, optimizer)
+
+    count = prior.renderer.config.references  # type: ignore[union-attr]
+    judged = [make_sample(footage, row, train, head, count) for row in held]
+    test = moved(collate(judged), accelerator.device) if judged else None
+    weights = LossWeights()
+    began = time.monotonic()
+    curve: list[tuple[int, float, float]] = []
+    best = (-1.0, 0, _state(renderer, texture))
+
+    def look(step: int) -> bool:
+        """Judge the held-out frames; True when there is no hope for more."""
+        nonlocal best
+        if test is None:
+            best = (-1.0, step, _state(renderer, texture))
+            return False
+        psnr = heldout_psnr(renderer, texture, test)
+        curve.append((step, time.monotonic() - began, psnr))
+        if psnr > best[0] or step == 0:
+            best = (psnr, step, _state(renderer, texture))
+        progress(Progress("train", step, steps, {"psnr_heldout": psnr}))
+        return step - best[1] >= LOOK_EVERY * PATIENCE
+
+    look(0)
+    for step in range(1, steps + 1):
+        # Warm up, then fall along a cosine: the last steps only settle.
+        share = min(1.0, step / 20) * (0.55 + 0.45 * float(np.cos(np.pi * step / steps)))
+        for group, rate in zip(
+            optimizer.param_groups, (TEXTURE_RATE, method.learning_rate), strict=False
+        ):
+            group["lr"] = rate * share
+        sample = moved(draw(footage, train, head, count, generator), accelerator.device)
+        inputs = sample.inputs
+        sampled = texture(inputs.actor, inputs.uv, inputs.covered[:, 0] > 0)
+        loss, _ = objective(renderer, sample, sampled, weights)
+        accelerator.backward(loss)
+        if moving:
+            accelerator.clip_grad_norm_(moving, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if (step % LOOK_EVERY == 0 or step == steps) and look(step):
+            break
+        progress(Progress("train", step, steps, {"psnr_heldout": max(best[0], 0.0)}))
+
+    psnr, kept, (renderer_state, texture_state) = best
+    accelerator.unwrap_model(renderer).load_state_dict(renderer_state)
+    return Learned(
+        weights=method.weights(accelerator.unwrap_model(renderer).cpu(), start),
+        texture=texture_state["features"][0].cpu(),
+        steps=kept,
+        psnr=psnr if test is not None else None,
+        curve=curve,
+    )
+
+
+def split(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to learn from and rows to judge by, the latter from the end of the footage.
+
+    Very short footage (under 16 frames) is all learnt from.
+    """
+    held = int(count * HELD_OUT_SHARE) if count >= 16 else 0
+    rows = np.arange(count)
+    if not held:
+        return rows, rows[:0]
+    tail = rows[count - held :]
+    spread = np.unique(np.linspace(0, held - 1, min(held, HELD_OUT_MOST)).astype(int))
+    return rows[: count - held], tail[spread]
+
+
+def draw(
+    footage: Footage, rows: NDArray, head: HeadModel, count: int, generator: np.random.Generator
+) -> Sample:
+    """A random batch, references from the other rows."""
+    samples = []
+    for row in generator.choice(rows, BATCH, replace=len(rows) < BATCH):
+        bank = rows[np.abs(footage.frames[rows] - footage.frames[row]) > NEIGHBOURS]
+        # Fewer references than there are, at random: rendering meets mouths that are not among
+        # them.
+        if len(bank) > 8:
+            bank = generator.permutation(bank)[: int(generator.integers(8, len(bank) + 1))]
+        samples.append(make_sample(footage, row, bank if len(bank) else rows, head, count))
+    return collate(samples)
+
+
+def moved(sample: Sample, device: torch.device) -> Sample:
+    """The sample on another device."""
+    return dataclasses.replace(
+        sample,
+        inputs=sample.inputs.to(device),
+        truth=sample.truth.to(device),
+        mouth=sample.mouth.to(device),
+    )
+
+
+@torch.no_grad()
+def heldout_psnr(renderer: Renderer, texture: nn.Module, sample: Sample) -> float:
+    """Mean PSNR of the mouths of a sample, dB."""
+    inputs = sample.inputs
+    sampled = texture(inputs.actor, inputs.uv, inputs.covered[:, 0] > 0)
+    return float(mouth_psnr(renderer(inputs, sampled), sample).mean())
+
+
+def _state(renderer: nn.Module, texture: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    return (
+        {name: value.detach().clone() for name, value in renderer.state_dict().items()},
+        {name: value.detach().clone() for name, value in texture.state_dict().items()},
+    )

@@ -1,0 +1,114 @@
+"""How much of the network an actor may change: one method, one line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from dubfew.errors import ArtefactError
+from dubfew.prior.renderers import Renderer
+
+Options = dict[str, Any]
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to adapt.
+
+    Attributes:
+        options: defaults, stored with the actor.
+        learning_rate: of the network's trainable weights.
+        prepare: make a renderer trainable in this way, in place; returns what to train.
+        weights: the delta of a trained renderer against the prior's weights.
+        merged: a renderer of the prior with the delta applied, plain again.
+    """
+
+    options: Options
+    learning_rate: float
+    prepare: Callable[[Renderer, Options], nn.Module]
+    weights: Callable[[nn.Module, Weights], Weights]
+    merged: Callable[[Renderer, Weights, Options], Renderer]
+
+
+def _frozen(renderer: Renderer, options: Options) -> nn.Module:
+    return renderer.requires_grad_(False)
+
+
+def _nothing(model: nn.Module, prior: Weights) -> Weights:
+    return {}
+
+
+def _unchanged(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
+    return renderer
+
+
+def _lora(renderer: Renderer, options: Options) -> nn.Module:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    targets = [
+        name for name, m in renderer.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))
+    ]
+    config = LoraConfig(r=options["rank"], lora_alpha=options["alpha"], target_modules=targets)
+    return inject_adapter_in_model(config, renderer)
+
+
+def _lora_weights(model: nn.Module, prior: Weights) -> Weights:
+    from peft import get_peft_model_state_dict
+
+    return dict(get_peft_model_state_dict(model))
+
+
+def _lora_merged(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
+    from peft import set_peft_model_state_dict
+    from peft.tuners.lora import LoraLayer
+
+    model = _lora(renderer, options)
+    found = set_peft_model_state_dict(model, weights)
+    if found.unexpected_keys:
+        raise ArtefactError(
+            f"the adapter has weights that its prior has no place for: {found.unexpected_keys[0]}"
+        )
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, module.get_base_layer())
+    return renderer
+
+
+def _full(renderer: Renderer, options: Options) -> nn.Module:
+    return renderer.requires_grad_(True)
+
+
+def _difference(model: nn.Module, prior: Weights) -> Weights:
+    return {name: value - prior[name] for name, value in model.state_dict().items()}
+
+
+def _added(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
+    state = renderer.state_dict()
+    if set(state) != set(weights):
+        raise ArtefactError("the adapter's weights are not those of its prior's renderer")
+    renderer.load_state_dict({name: value + weights[name] for name, value in state.items()})
+    return renderer
+
+
+METHODS: dict[str, Method] = {
+    "texture": Method({}, 0.0, _frozen, _nothing, _unchanged),
+    "lora": Method({"rank": 16, "alpha": 16}, 1e-3, _lora, _lora_weights, _lora_merged),
+    "full": Method({}, 3e-4, _full, _difference, _added),
+}
+
+
+def method_named(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        ArtefactError: there is none.
+    """
+    if name not in METHODS:
+        raise ArtefactError(f"no adaptation method {name!r}: there are {', '.join(METHODS)}")
+    return METHODS[name]
