@@ -59,18 +59,19 @@ def _processor() -> str:
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A GitHub table; floats with three significant figures or two decimals, None as a dash."""
+    """A GitHub table; see :func:`cell` for how values are written."""
     lines = ["| " + " | ".join(headers) + " |", "|---" * len(headers) + "|"]
     lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
 def cell(value: object) -> str:
-    """One value of a table as text."""
+    """One value of a table as text: None as a dash, floats with three to five digits."""
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
+        decimals = 3 if abs(value) < 2 else 2 if abs(value) < 100 else 1
+        return f"{value:.{decimals}f}"
     return str(value)
 
 

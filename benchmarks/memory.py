@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import dubfew
 from benchmarks.common import (
     RESULTS,
     ROOT,
@@ -25,7 +26,6 @@ from benchmarks.common import (
     write_results,
 )
 from benchmarks.footage import looped, write_frames
-from dubfew.adapt import adapt
 from dubfew.registry import Registry
 
 ALLOWED_GROWTH = 1.10
@@ -33,10 +33,9 @@ ALLOWED_GROWTH = 1.10
 # Runs in the fresh process. ru_maxrss is in kB on Linux, in bytes on macOS.
 CHILD = """
 import json, resource, sys
-from dubfew.registry import Registry
-from dubfew.render import render
+import dubfew
 actor, home, video, out = sys.argv[1:]
-result = render(actor, video=video, drive="self", out=out, registry=Registry(home))
+result = dubfew.render(actor, video=video, drive="self", out=out, registry=dubfew.Registry(home))
 unit = 1 if sys.platform == "darwin" else 1024
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 print(json.dumps({"frames": result.frames, "peak_mb": peak, "seconds": result.seconds["total"]}))
@@ -67,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="dubfew-memory-") as name:
         folder = Path(name)
         home = folder / "home"
-        adapt(options.clip, actor="memory", steps=0, registry=Registry(home), progress=show)
+        dubfew.adapt(options.clip, actor="memory", steps=0, registry=Registry(home), progress=show)
         for length in options.lengths:
             clip, out = folder / f"{length}.mp4", folder / f"{length}-out.mp4"
             write_frames(clip, options.clip, looped(options.clip, length), lossless=False)

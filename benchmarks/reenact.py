@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from dubfew.reconstruction.tracking import track_video
 
+import dubfew
 from benchmarks.baselines import Landmarks, blurred, pasted, references_of
 from benchmarks.common import (
     FOOTAGE,
@@ -36,7 +36,6 @@ from benchmarks.common import (
     write_results,
 )
 from benchmarks.footage import delayed, split_clip, write_frames
-from dubfew.adapt import AdaptResult, adapt
 from dubfew.errors import DubfewError
 from dubfew.evaluate import Evaluation, evaluate, landmarks_of
 from dubfew.evaluate.geometry import still_lips
@@ -44,8 +43,11 @@ from dubfew.evaluate.metrics import lmd
 from dubfew.evaluate.regions import Region, mouth_region
 from dubfew.evaluate.sheets import contact_sheet, save_sheet, sheet_rows
 from dubfew.reconstruction.track import Track
+from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
-from dubfew.render import render
+
+if TYPE_CHECKING:
+    from dubfew.adapt import AdaptResult
 
 MEASURES = tuple(field.name for field in fields(Evaluation) if field.name != "frames")
 
@@ -56,7 +58,6 @@ class Job:
 
     adapt_clip: Path
     test_clip: Path
-    folder: Path
     adapt_marks: Landmarks
     test_marks: Landmarks
     track: Track
@@ -89,9 +90,11 @@ def _ours(job: Job, path: Path) -> None:
 
 
 def _rendered(job: Job, path: Path, actor: str, *, steps: int | None) -> None:
-    result = adapt(job.adapt_clip, actor=actor, steps=steps, registry=job.registry, progress=show)
+    result = dubfew.adapt(
+        job.adapt_clip, actor=actor, steps=steps, registry=job.registry, progress=show
+    )
     job.adapted.append(result)
-    render(
+    dubfew.render(
         actor,
         video=job.test_clip,
         drive="self",
@@ -139,7 +142,6 @@ def run_clip(clip: Path, rows: list[str], out: Path, *, steps: int | None = None
         job = Job(
             adapt_clip=adapt_clip,
             test_clip=test_clip,
-            folder=folder,
             adapt_marks=landmarks_of(adapt_clip),
             test_marks=test_marks,
             track=track,

@@ -14,12 +14,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import dubfew
 from benchmarks.common import RESULTS, machine, machine_line, markdown_table, show, write_results
 from benchmarks.footage import looped, write_frames
-from dubfew.adapt import adapt
 from dubfew.media import probe
 from dubfew.registry import Registry
-from dubfew.render import render
 
 
 def stage_table(frames: int, seconds: Mapping[str, float]) -> str:
@@ -52,12 +51,15 @@ def main(arguments: list[str] | None = None) -> int:
             clip = folder / "clip.mp4"
             write_frames(clip, options.clip, looped(options.clip, options.seconds), lossless=False)
         registry = Registry(folder / "home")
-        adapted = adapt(options.clip, actor="speed", steps=0, registry=registry, progress=show)
+        adapted = dubfew.adapt(
+            options.clip, actor="speed", steps=0, registry=registry, progress=show
+        )
         # Compiled kernels and model files are loaded once per process, not once per frame.
-        render("speed", video=_short(clip, folder), drive="self", out=folder / "warm.mp4",
-               registry=registry)  # fmt: skip
+        short, warm = folder / "short.mp4", folder / "warm.mp4"
+        write_frames(short, clip, looped(clip, 1), lossless=False)
+        dubfew.render("speed", video=short, drive="self", out=warm, registry=registry)
         before = machine()
-        result = render(
+        result = dubfew.render(
             "speed",
             video=clip,
             audio=options.audio,
@@ -91,12 +93,6 @@ def main(arguments: list[str] | None = None) -> int:
     write_results(options.out, "speed", text + "\n", data)
     print(text)
     return 0
-
-
-def _short(clip: Path, folder: Path) -> Path:
-    path = folder / "short.mp4"
-    write_frames(path, clip, looped(clip, 1), lossless=False)
-    return path
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def test_the_machine_is_described():
 
 def test_markdown_table():
     assert markdown_table(["a", "b"], [["x", 1.234], ["y", None], ["z", 1234.56]]) == (
-        "| a | b |\n|---|---|\n| x | 1.23 |\n| y | - |\n| z | 1234.6 |"
+        "| a | b |\n|---|---|\n| x | 1.234 |\n| y | - |\n| z | 1234.6 |"
     )
 
 

@@ -114,10 +114,11 @@ def face_boxes(landmarks: NDArray[np.float32], height: int, width: int) -> list[
         return [None] * len(landmarks)
     # Frames without a face are passed over: the frames on both sides of a gap blend a little.
     smooth = iter(gaussian_filter1d(rows, BOX_SMOOTHING, axis=0, mode="nearest"))
-    return [_square(*next(smooth), height, width) if face else None for face in faces]
+    return [_square(next(smooth), height, width) if face else None for face in faces]
 
 
-def _square(centre_x: float, centre_y: float, side: float, height: int, width: int) -> Box:
+def _square(row: NDArray[np.float64], height: int, width: int) -> Box:
+    centre_x, centre_y, side = (float(value) for value in row)
     whole = min(max(8, round(side)), height, width)
     left = int(np.clip(round(centre_x - whole / 2), 0, width - whole))
     top = int(np.clip(round(centre_y - whole / 2), 0, height - whole))

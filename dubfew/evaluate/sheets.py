@@ -21,7 +21,7 @@ from dubfew.media import probe, read_frames
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 
-LABEL_WIDTH = 150
+LABEL_WIDTH = 120  # px at least
 LINE = 24
 GAP = 4
 PAPER, INK = (250, 250, 248), (40, 40, 40)
@@ -76,12 +76,14 @@ def contact_sheet(
     heights = [_height(band, tile) for band in bands]
     top = (LINE if title else 0) + (LINE if moments else 0) + GAP
     total = top + sum(len(rows) * (height + GAP) for height in heights) + GAP * 2
-    sheet = Image.new("RGB", (LABEL_WIDTH + columns * (tile + GAP), total), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    font = ImageFont.load_default(15)
+    label = max(LABEL_WIDTH, *(round(font.getlength(row.name)) + 3 * GAP for row in rows))
+    sheet = Image.new("RGB", (label + columns * (tile + GAP), total), PAPER)
+    draw = ImageDraw.Draw(sheet)
     if title:
         draw.text((GAP, GAP), title, INK, font)
     for column, moment in enumerate(moments[:columns]):
-        draw.text((LABEL_WIDTH + column * (tile + GAP), top - LINE), moment, INK, font)
+        draw.text((label + column * (tile + GAP), top - LINE), moment, INK, font)
     y = top
     for band, height in zip(bands, heights, strict=True):
         for row, pictures in zip(rows, band, strict=True):
@@ -92,7 +94,7 @@ def contact_sheet(
                     (tile, height),
                     Image.Resampling.LANCZOS,
                 )
-                sheet.paste(fitted, (LABEL_WIDTH + column * (tile + GAP), y))
+                sheet.paste(fitted, (label + column * (tile + GAP), y))
             y += height + GAP
         y += GAP
     return sheet

@@ -50,6 +50,11 @@ def test_pictures_stand_where_they_belong():
     assert tuple(sheet[below + 79, x]) == (0, 255, 0)
 
 
+def test_long_names_are_not_cut_off():
+    named = contact_sheet([row("the nearest reference, warped through the mesh", (9, 9, 9))])
+    assert named.width > contact_sheet([row("ours", (9, 9, 9))]).width + 150
+
+
 def test_saved_as_png(tmp_path: Path):
     save_sheet(contact_sheet([row("a", (9, 9, 9))]), tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as image:
