@@ -192,6 +192,11 @@ def convert(
         fast: swscale's quick path: several times faster, 1 to 3 levels too dark.
     """
     form = NATIVE.get(picture.format.name, PixelFormat(picture.format.name, "planar"))
+    if picture.format.name in NATIVE and not fast:
+        # A fresh copy says nothing of where chroma is sited. Decoded pictures do, and
+        # swscale would shift their chroma by a pixel, but not that of a crop of them.
+        planes = plane_views(picture)
+        picture = new_picture(picture.format.name, picture.width, picture.height, planes)
     matrix = _SWSCALE_MATRIX[colour.matrix_for(lines)]
     source_range = colour.range_for(form)
     return _reformatter().reformat(

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from dubfew.errors import ShapeError
 from dubfew.media import Colour, Frame
 from dubfew.media.pixels import NATIVE, native_name
-
 from tests.media.pictures import noise_planes, smooth_rgb
 
 FORMATS = sorted(NATIVE)
