@@ -39,9 +39,9 @@ class Articulator:
         arm = (self._chin @ rest - hinge)[2] * float(self._chin @ head.skin_weights[:, JAW])
         self._jaw_per_chin = self._unit / float(arm)  # rad per inter-ocular distance
         self._fields = self._solve(rest)
-        upper, lower = (self._upper @ rest)[:, 1], (self._lower @ rest)[:, 1]
-        self._closed_gap = float((upper - lower).mean()) / self._unit
-        self._rest = self._measure(rest[None])[0]
+        self._closed = self._closing(rest)
+        still = np.zeros((1, 3), np.float32)
+        self._rest = self._measure(head.vertices(shape, self._closed[None], still))[0]
 
     def __call__(self, controls: NDArray) -> tuple[FloatArray, FloatArray]:
         """Coefficients that show the controls [N, 5].
@@ -49,16 +49,13 @@ class Articulator:
         Returns:
             Expression [N, E] and jaw rotation [N, 3].
         """
-        # The head model's own rest pose may hold the lips a little open: closed is the middle.
-        wanted = np.asarray(controls, np.float64).copy()
-        wanted[:, 0] -= self._closed_gap / 2
-        wanted[:, 1] += self._closed_gap / 2
+        wanted = np.asarray(controls, np.float64)
         jaw = np.zeros((len(wanted), 3), np.float32)
         jaw[:, 0] = -wanted[:, 4] * self._jaw_per_chin
         asked = wanted[:, :4].copy()
         asked[:, 1] -= 0.9 * wanted[:, 4]  # the lower lip rides on the jaw
         for step in range(_STEPS):
-            expression = np.tensordot(asked, self._fields, 1).astype(np.float32)
+            expression = (self._closed + asked @ self._fields).astype(np.float32)
             if step < _STEPS - 1:
                 shown = self._measure(self._head.vertices(self._shape, expression, jaw))
                 asked += wanted[:, :4] - (shown - self._rest)
@@ -79,6 +76,22 @@ class Articulator:
             ).astype(np.float64)
             / self._unit
         )
+
+    def _closing(self, rest: NDArray) -> FloatArray:
+        """Expression that brings the lips of this identity together all along. [E]"""
+        upper, lower = INNER_LIPS[1:10], INNER_LIPS[:10:-1]
+        gap = (self._head.points(lower) - self._head.points(upper)) @ rest
+        # A tenth of a millimetre of overlap: no light falls between closed lips.
+        goal = (gap[:, 1:] - [1e-4, 0]) / 2
+        matrix = np.concatenate([self._head.points(upper), self._head.points(lower)])
+        target = np.concatenate([goal, -goal])
+        count = self._head.mouth_expressions
+        moved = np.einsum("pv,evd->epd", matrix, self._head.expression_basis[:count, :, 1:])
+        moved = moved.reshape(count, -1).astype(np.float64)
+        gram = moved @ moved.T + (0.02e-3) ** 2 * len(matrix) * np.eye(count)
+        closed = np.zeros(len(self._head.expression_basis), np.float32)
+        closed[:count] = np.linalg.solve(gram, moved @ target.ravel())
+        return closed
 
     def _solve(self, rest: NDArray) -> NDArray[np.float64]:
         """Expression per unit of upper, lower, width and purse. [4, E]"""

@@ -84,7 +84,7 @@ def _eye(traits: Traits, rng: np.random.Generator) -> Field:
     _, _, width, height = EYE_TILE
     y, x = (np.mgrid[:height, :width] + 0.5) / height * 4 - 2
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
-    white = np.array([0.80, 0.74, 0.71])
+    white = np.array([0.70, 0.64, 0.61])
     veins = np.clip(cloud_noise(rng, height, width, 20) - 0.6, 0, 2) * np.clip(radius - 0.5, 0, 1)
     colour = white * (1 - 0.10 * veins[..., None] * np.array([0.3, 1.0, 1.0]))
     colour *= (1 - 0.16 * np.clip(radius - 0.45, 0, 1) ** 1.5)[..., None]

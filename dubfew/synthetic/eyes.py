@@ -63,7 +63,7 @@ def eye_patches() -> list[Part]:
         for row, share in enumerate(np.linspace(1.0, 0.0, RINGS)):
             rows = np.arange(row * count, (row + 1) * count)
             follow[rows, list(ring)] += share
-            follow[np.ix_(rows, list(ring))] += (1 - share) / count
+            follow[np.ix_(rows, np.array(ring))] += (1 - share) / count
             # Lids and lashes shade the ball, the upper lid most.
             upper = np.clip(np.sin(np.arange(count) / count * 2 * np.pi + np.pi), 0, 1)
             shade[rows] = 1 - (0.42 + 0.33 * upper) * max(0.0, share - 0.45) / 0.55

@@ -53,9 +53,15 @@ def _tooth(middle: float, width: float, height: float, up: float, curve: float) 
 
 
 def _teeth(
-    front: NDArray, curve: float, widths: tuple[float, ...], heights: tuple[float, ...], up: float, jaw: float,
-    enamel: NDArray, rng: np.random.Generator,
-) -> Part:  # fmt: skip
+    front: NDArray,
+    curve: float,
+    widths: tuple[float, ...],
+    heights: tuple[float, ...],
+    up: float,
+    jaw: float,
+    enamel: NDArray,
+    rng: np.random.Generator,
+) -> Part:
     parts = []
     uv = grid_uv(7, 6)
     flip = up > 0  # rows of the upper crowns run upwards
@@ -113,11 +119,11 @@ def _tongue(front: NDArray, colour: NDArray) -> Part:
     uv = grid_uv(rows, columns)
     along = uv[:, 1] * np.pi * 0.62  # from the tip over the back
     across = (uv[:, 0] * 2 - 1) * np.pi / 2
-    x = 0.0185 * np.sin(across) * np.sqrt(np.clip(np.sin(along * 0.9 + 0.25), 0, 1))
+    x = 0.0225 * np.sin(across) * np.sqrt(np.clip(np.sin(along * 0.9 + 0.25), 0, 1))
     lift = 0.0085 * np.cos(across) * np.sin(along + 0.2)
     groove = 0.0022 * np.exp(-((x / 0.004) ** 2)) * uv[:, 1]
     y = lift - groove
-    z = -0.040 * uv[:, 1]
+    z = -0.042 * uv[:, 1] - 14 * x**2
     shade = (1 - 0.55 * uv[:, 1]) * (0.75 + 0.25 * np.cos(across))
     return make_part(
         grid_faces(rows, columns, flip=True),
@@ -135,10 +141,16 @@ def _cavity(face: NDArray, colour: NDArray) -> Part:
     lips = face[ring]
     middle = lips.mean(0)
     # It starts a little behind the lips and beyond their edge: no crack may show between.
-    steps = ((0.0010, 0.0012, 0.62), (0.0035, 0.0015, 0.45), (0.010, 0.013, 0.14), (0.024, 0.015, 0.03),
-             (0.045, 0.004, 0.004))  # fmt: skip  # back, out (m), brightness
+    steps = (  # back, out (m), brightness
+        (0.0010, 0.0012, 0.62),
+        (0.0035, 0.0015, 0.45),
+        (0.010, 0.012, 0.14),
+        (0.024, 0.013, 0.03),
+        (0.045, 0.004, 0.004),
+    )
     side = np.zeros((len(ring), 3))
-    side[:10, 1], side[11:, 1] = 1, -1  # the upper row upwards, the lower downwards
+    # The upper row goes upwards, the lower one downwards, not so far: the chin is thin.
+    side[:10, 1], side[11:, 1] = 1, -0.5
     side[0], side[10] = (-0.5, 0, 0), (0.5, 0, 0)
     rest, shade = [], []
     for back, out, light in steps:
@@ -169,17 +181,17 @@ def mouth_parts(face: NDArray, rng: np.random.Generator) -> Part:
     front = np.array(
         [corners[:, 0].mean(), (upper_lip[1] + lower_lip[1]) / 2, lower_lip[2] - BEHIND_LIPS]
     )
-    edge = front + np.array([0, rng.uniform(-0.0010, 0.0012), 0])
+    edge = front + np.array([0, rng.uniform(-0.0022, -0.0002), 0])
     yellow = rng.uniform(0, 1)
     enamel = linear(0.93, 0.90 - 0.03 * yellow, 0.84 - 0.10 * yellow)
     gum = linear(0.74, 0.40, 0.40) * rng.uniform(0.8, 1.05)
-    lower = edge + np.array([0, 0.0012, -0.0026])
+    lower = edge + np.array([0, 0.0002, -0.0026])
     return join(
         [
             _cavity(face, linear(0.62, 0.27, 0.26)),
             _gum(edge, curve, UPPER_HEIGHTS, 1.0, 0.0, gum),
             _gum(lower + np.array([0, 0, -0.0004]), curve, LOWER_HEIGHTS, -1.0, 1.0, gum),
-            _tongue(lower + np.array([0, -0.006, -0.005]), linear(0.68, 0.36, 0.36)),
+            _tongue(lower + np.array([0, -0.0095, -0.005]), linear(0.66, 0.35, 0.35)),
             _teeth(edge, curve, UPPER_WIDTHS, UPPER_HEIGHTS, 1.0, 0.0, enamel, rng),
             _teeth(lower, curve, LOWER_WIDTHS, LOWER_HEIGHTS, -1.0, 1.0, enamel * 0.93, rng),
         ]

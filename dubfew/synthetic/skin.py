@@ -53,7 +53,7 @@ class Canvas:
 
     def spot(self, centre: NDArray, radius: tuple[float, float, float] | float) -> Field:
         """Soft spot, 1 at a place of the mean head, radius in m per axis. [size, size]"""
-        distance = ((self.place - centre.astype(np.float32)) / np.float32(radius)) ** 2
+        distance = ((self.place - centre.astype(np.float32)) / np.asarray(radius, np.float32)) ** 2
         return np.exp(-distance.sum(-1))
 
     def at(self, *landmarks: int) -> NDArray:
@@ -143,7 +143,7 @@ def strands(
     ink = np.zeros((size, size), np.float32)
     weight = np.tile(density * (1 - t**2) * 1.0, (len(roots), 1)) * step
     splat(ink, np.stack([x.ravel(), y.ravel()], 1), weight.ravel())
-    return 1 - np.exp(-ink)
+    return (1 - np.exp(-ink)).astype(np.float32)
 
 
 def brow_opacity(c: Canvas, traits: Traits, rng: np.random.Generator) -> Field:
@@ -216,7 +216,7 @@ def paint_face(c: Canvas, traits: Traits, rng: np.random.Generator) -> Field:
         skin[:] = skin * (1 - share[..., None]) + colour.astype(np.float32) * share[..., None]
 
     def darken(share: Field, tone: tuple[float, float, float] = (1.0, 1.15, 1.2)) -> None:
-        skin[:] = skin * np.exp(-share[..., None] * np.float32(tone))
+        skin[:] = skin * np.exp(-share[..., None] * np.asarray(tone, np.float32))
 
     # Blood and shadow under the skin, in large soft areas.
     cheeks = c.spot(c.at(50, 205), 0.022) + c.spot(c.at(280, 425), 0.022)
@@ -240,12 +240,12 @@ def paint_face(c: Canvas, traits: Traits, rng: np.random.Generator) -> Field:
         (rng.random((size, size)) < 0.012).astype(np.float32), 1.0 * scale
     )
     darken((0.5 + 1.3 * nose) * pores)
-    for points in SMILE_LINES:
-        darken((0.12 + 0.42 * traits.age) * c.line(points, 3.0 * scale))
-    for points in LID_CREASES:
-        darken(0.42 * c.line(points, 2.2 * scale), (0.9, 1.1, 1.1))
-    for points in FOREHEAD_LINES:
-        darken(0.22 * traits.age**2 * c.line(points, 2.5 * scale))
+    for line in SMILE_LINES:
+        darken((0.06 + 0.26 * traits.age) * c.line(line, 5.0 * scale))
+    for line in LID_CREASES:
+        darken(0.42 * c.line(line, 2.2 * scale), (0.9, 1.1, 1.1))
+    for line in FOREHEAD_LINES:
+        darken(0.22 * traits.age**2 * c.line(line, 2.5 * scale))
     _marks(c, traits, rng, darken)
 
     # Contact shadows that the coarse mesh does not show.
@@ -278,7 +278,7 @@ def paint_face(c: Canvas, traits: Traits, rng: np.random.Generator) -> Field:
     ).astype(np.float32)
 
 
-def _marks(c: Canvas, traits: Traits, rng: np.random.Generator, darken) -> None:  # type: ignore[no-untyped-def]
+def _marks(c: Canvas, traits: Traits, rng: np.random.Generator, darken) -> None:
     """Freckles and a few moles."""
     size, scale = c.size, c.scale
     dots = np.zeros((size, size), np.float32)
@@ -296,7 +296,7 @@ def _marks(c: Canvas, traits: Traits, rng: np.random.Generator, darken) -> None:
         darken(ndimage.gaussian_filter(spot, radius) * 6.28 * radius**2 * 1.1, (0.8, 1.1, 1.2))
 
 
-def _lips(c: Canvas, traits: Traits, rng: np.random.Generator, skin, gloss, darken) -> None:  # type: ignore[no-untyped-def]
+def _lips(c: Canvas, traits: Traits, rng: np.random.Generator, skin, gloss, darken) -> None:
     """Red of the lips with its upright lines, darker where the lips meet."""
     size, scale = c.size, c.scale
     share = np.clip(c.area(OUTER_LIPS, 2.6 * scale), 0, 1)[..., None] * 0.93

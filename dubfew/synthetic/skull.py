@@ -63,7 +63,7 @@ def fit_skull(face: NDArray) -> Skull:
     slope = (1 - lift**FULLNESS) ** (1 / FULLNESS)
     depth = (face[10, 2] + BACK) / (1 + slope)
     centre = np.array([0.0, top - height, depth - BACK])
-    width = np.abs(face[[251, 389, 356, 454, 21, 162, 127, 234], 0]).max() + 0.006
+    width = np.abs(face[[251, 389, 356, 454, 21, 162, 127, 234], 0]).max() + 0.004
     return Skull(centre, np.array([width, height, depth]))
 
 
@@ -91,15 +91,16 @@ def head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: Skull) -> Part:
     ray = edge - skull.centre
     away = np.array([0.0, -0.25, -1.0]) * np.linalg.norm(ray, axis=1, keepdims=True)
     angle = np.clip(edge[:, 0] / 0.075, -1, 1) * 1.35
+    # Under the jaw the skin runs back, then down along the neck and into it.
     throat = np.stack(
         [
-            NECK_RADIUS[0] * np.sin(angle),
-            edge[:, 1] * 0.35 - 0.100,
-            -0.045 + NECK_RADIUS[1] * np.cos(angle),
+            0.97 * NECK_RADIUS[0] * np.sin(angle),
+            edge[:, 1] * 0.30 - 0.135,
+            -0.045 + 0.97 * NECK_RADIUS[1] * np.cos(angle) - 0.010,
         ],
         1,
     )
-    bend = edge + np.array([0, -0.006, -0.03])
+    bend = throat * [1, 0, 1] + np.stack([0 * angle, edge[:, 1] - 0.006, 0 * angle + 0.008], 1)
     for ring, t in enumerate(steps):
         # Cranium: swing the ray backwards, its length turning into the ellipsoid's.
         swung = ray * np.cos(t * np.pi / 2) + away * np.sin(t * np.pi / 2)
@@ -109,7 +110,8 @@ def head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: Skull) -> Part:
         # Near the edge the skin follows the live face, further back it stays.
         share[ring] = (1 - t) ** 2
         rest[ring] = (1 - low) * cranium + low * jaw - share[ring][:, None] * edge
-        shade[ring] = 1 - 0.58 * low[:, 0] * min(1.0, t / 0.35) * (1 - 0.4 * t)  # the jaw's shadow
+        cast = jaw_shadow(rest[ring, :, 1] + share[ring] * edge[:, 1])
+        shade[ring] = 1 - (1 - cast) * low[:, 0] * min(1.0, t / 0.35)
     follow = np.zeros((rings, count, FACE_VERTICES))
     follow[:, np.arange(count), oval] = share
     out = uv[oval] - uv[[5]]
@@ -129,6 +131,15 @@ def head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: Skull) -> Part:
         rest=np.concatenate([np.zeros((FACE_VERTICES, 3)), rest.reshape(-1, 3)]),
         tint=tint,
     )
+
+
+def jaw_shadow(y: NDArray) -> NDArray[np.float64]:
+    """Share of the light that the jaw leaves to the skin at a height in head space (m).
+
+    One function of the place for everything that lies there, so that meshes meet unseen.
+    """
+    rise = np.clip((-0.128 - y) / 0.042, 0, 1)
+    return 0.50 + 0.48 * rise * rise * (3 - 2 * rise)
 
 
 def _mirror_tiled(uv: NDArray) -> NDArray:
@@ -153,7 +164,7 @@ def neck() -> Part:
         ridge = np.exp(-(((angle[None, :] - run[:, None]) / 0.16) ** 2)) * 0.0045
         x += ridge * np.sin(angle)
         z += ridge * np.cos(angle)
-    shade = 0.55 + 0.42 * (1 - np.cos(np.pi * np.clip((height - 0.3) / 0.35, 0, 1))) / 2
+    shade = jaw_shadow(NECK_Y - 0.21 * height)
     colour = np.repeat(shade, columns)[:, None] ** np.array([0.85, 1.0, 1.05])
     return make_part(
         grid_faces(rows, columns, closed=True),
@@ -268,6 +279,9 @@ def hair_cap(skull: Skull, thickness: float, shift: float, rng: np.random.Genera
     # Hair rises from the skin at the hairline to its full thickness.
     near = np.min([hairline(azimuth + d, shift) for d in np.deg2rad((-30, -15, 0, 15, 30))], 0)
     rise = np.clip((near - polar[:, None]) / 0.55 + 0.12, 0.06, 1)
+    # At the temples it lies close, or the face would show a gap beside it.
+    side = np.exp(-(((np.abs(azimuth) - np.deg2rad(72)) / np.deg2rad(34)) ** 4))
+    rise *= 1 - 0.85 * side * np.clip((polar[:, None] - 0.6) / 0.5, 0, 1)
     grow = 0.0015 + thickness * (1 + 0.10 * lumps) * np.sin(rise * np.pi / 2)
     uv = np.stack(np.meshgrid(azimuth / (2 * np.pi) + 0.5, polar / HAIR_REACH * 0.495), -1)
     return make_part(

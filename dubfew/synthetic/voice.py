@@ -20,7 +20,7 @@ BLOCK = 80  # samples between changes of the filters, 5 ms
 
 # First three formants of an average man, Hz (Peterson and Barney 1952, rounded).
 _VOWELS = {
-    "i": (270, 2290, 3010), "ɪ": (390, 1990, 2550), "ɛ": (530, 1840, 2480),
+    "i": (270, 2290, 3010), "ɪ": (390, 1990, 2550), "ɛ": (530, 1840, 2480),  # noqa: RUF001
     "æ": (660, 1720, 2410), "a": (730, 1190, 2440), "ɔ": (570, 840, 2410),
     "o": (460, 880, 2380), "u": (300, 870, 2240), "ə": (500, 1400, 2450),
 }  # fmt: skip
@@ -46,7 +46,7 @@ _CONSONANTS = {
     "d": _Consonant((400, 1700, 2600), 0.12, 0.0, 4000, 0.07, True),
     "n": _Consonant((250, 1500, 2500), 0.45, 0.0, 2000, 0.08),
     "k": _Consonant((350, 1900, 2300), 0.0, 0.0, 2200, 0.10, True),
-    "ɡ": _Consonant((350, 1900, 2300), 0.12, 0.0, 2000, 0.08, True),
+    "ɡ": _Consonant((350, 1900, 2300), 0.12, 0.0, 2000, 0.08, True),  # noqa: RUF001
     "f": _Consonant((400, 1100, 2200), 0.0, 0.10, 5500, 0.11),
     "v": _Consonant((300, 1100, 2200), 0.35, 0.06, 5000, 0.08),
     "s": _Consonant((350, 1700, 2600), 0.0, 0.30, 6000, 0.12),
@@ -140,12 +140,9 @@ def _synthesise(
     voiced = np.convolve(np.pad(voiced, 2, "edge"), window, "valid")
     hiss = np.convolve(np.pad(hiss, 1, "edge"), [0.25, 0.5, 0.25], "valid")
 
-    # Pitch falls through each breath and wavers.
-    waver = np.interp(
-        clock,
-        np.arange(0, seconds + 1, 0.2),
-        rng.normal(0, 0.06, int(seconds / 0.2) + 6)[: len(np.arange(0, seconds + 1, 0.2))],
-    )
+    # The pitch wavers.
+    knots = np.arange(0, seconds + 0.2, 0.2)
+    waver = np.interp(clock, knots, rng.normal(0, 0.06, len(knots)))
     melody = np.repeat(pitch * np.exp(waver), BLOCK)[:count]
     phase = np.cumsum(melody / RATE)
     pulses = np.diff(np.floor(phase), prepend=0.0)
@@ -155,7 +152,7 @@ def _synthesise(
     noise = rng.normal(0, 1, count)
 
     out = np.zeros(blocks * BLOCK)
-    source = np.pad(source * 1.0, (0, blocks * BLOCK - count))
+    source = np.pad(source, (0, blocks * BLOCK - count))
     noise = np.pad(noise, (0, blocks * BLOCK - count))
     states = [np.zeros(2) for _ in range(4)]
     widths = (70.0, 100.0, 160.0)
