@@ -17,7 +17,7 @@ from dubfew.adapt.learning import learn
 from dubfew.adapt.methods import method_named
 from dubfew.errors import DubfewError, MediaError
 from dubfew.media import VideoInfo, probe, read_audio, read_frames
-from dubfew.prior.checkpoint import Prior, prior_info
+from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Footage, footage_from
 from dubfew.progress import ProgressCallback, silent
 from dubfew.reconstruction.crop import track_regions
@@ -138,7 +138,7 @@ def adapt(
     trained = time.monotonic()
     adapter = ActorAdapter(
         config={
-            "prior": {"name": str(prior or prior_name(prior)), "sha256": base.sha256},
+            "prior": {"name": base.name, "sha256": base.sha256},
             "method": method,
             "options": chosen.options,
             "head": head.name,
@@ -146,6 +146,7 @@ def adapt(
                 "path": str(video.resolve()),
                 "sha256": track.source_sha256,
                 "frames": len(track),
+                "complete": len(track) < stop,
             },
             "consent": record,
             "training": {"steps": learned.steps, "seed": seed, "psnr_heldout": learned.psnr},
@@ -173,11 +174,6 @@ def adapt(
         bytes=revision.bytes,
         curve=learned.curve,
     )
-
-
-def prior_name(prior: str | Path | None) -> str:
-    """What a prior is called in an actor's configuration."""
-    return prior_info(prior).name
 
 
 def frames_in(info: VideoInfo, seconds: float) -> int:

@@ -1,0 +1,36 @@
+"""The multi-person renderer: what a mouth looks like, learned from many people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dubfew.prior.checkpoint import Prior, PriorInfo, list_priors, prior_info
+    from dubfew.prior.data import Prepared, prepare
+
+__all__ = [
+    "Prepared",
+    "Prior",
+    "PriorInfo",
+    "list_priors",
+    "prepare",
+    "prior_info",
+]
+
+_ROOMS = {
+    "Prior": "checkpoint",
+    "PriorInfo": "checkpoint",
+    "list_priors": "checkpoint",
+    "prior_info": "checkpoint",
+    "Prepared": "data",
+    "prepare": "data",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load on first use, so that a look at one part does not bring the training's imports."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)

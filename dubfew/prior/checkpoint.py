@@ -20,7 +20,7 @@ from dubfew.prior.renderers import LiteConfig, LiteRenderer, Renderer, make_rend
 FORMAT_VERSION = 1
 CONFIG, MODEL, CARD = "prior_config.json", "prior_model.safetensors", "CARD.md"
 TEXTURE = "texture_mean"
-DEFAULT = "lite"
+DEFAULT, WARP = "lite", "warp"
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class Prior:
         texture: mean of the training people's neural textures: where a new one starts. [C, H, W]
         head: id of the head model that it was trained with.
         sha256: of the stored weights, empty for one that was never stored.
+        name: what `Prior.load` finds it by.
     """
 
     renderer: Renderer
@@ -61,6 +62,7 @@ class Prior:
     texture: Tensor
     head: str
     sha256: str = ""
+    name: str = WARP
 
     def save(self, folder: Path, config: dict[str, Any], card: str) -> None:
         """Store in half precision with its configuration and card."""
@@ -81,11 +83,16 @@ class Prior:
 
     @classmethod
     def load(cls, name: str | Path | None = None) -> Prior:
-        """Load a prior by name (``lite``) or from its folder.
+        """Load a prior by name or from its folder.
+
+        ``lite`` ships with dubfew; ``warp`` is an untrained network that renders the bare warp,
+        for adaptation without a prior.
 
         Raises:
             ArtefactError: no such prior, damaged, or from a newer dubfew.
         """
+        if str(name) == WARP:
+            return new_prior()
         info = prior_info(name)
         try:
             tensors = load_file(info.path / MODEL)
@@ -106,6 +113,7 @@ class Prior:
             tensors[TEXTURE].float(),
             info.config["head"],
             info.sha256,
+            info.name if info.path == _shipped() / info.name else str(info.path.resolve()),
         )
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.files import write_atomic
@@ -145,29 +145,41 @@ class Track:
             ArtefactError: not a track, damaged, or written by a newer dubfew.
         """
         try:
-            with safe_open(str(path), framework="numpy") as file:
-                header = json.loads((file.metadata() or {})["dubfew.track"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except FileNotFoundError as error:
+            data = Path(path).read_bytes()
+        except OSError as error:
             raise ArtefactError(f"no track at {path}: make one with `dubfew track`") from error
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise ArtefactError(
-                f"{path} is not a dubfew track: make one with `dubfew track`"
-            ) from error
-        if header["format_version"] > FORMAT_VERSION:
-            raise ArtefactError(
-                f"{path} has track format {header['format_version']}, this dubfew reads up to "
-                f"{FORMAT_VERSION}: update dubfew"
+        return cls.from_bytes(data, str(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str) -> Track:
+        """Read what ``to_bytes`` gave; ``name`` is what an error calls it.
+
+        Raises:
+            ArtefactError: not a track, damaged, or written by a newer dubfew.
+        """
+        try:
+            tensors = load(data)
+            # The format: 8 bytes length, then a JSON header of that length.
+            start = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            header = json.loads(start["__metadata__"]["dubfew.track"])
+            if header["format_version"] > FORMAT_VERSION:
+                raise ArtefactError(
+                    f"{name} has track format {header['format_version']}, this dubfew reads up "
+                    f"to {FORMAT_VERSION}: update dubfew"
+                )
+            return cls(
+                **tensors,
+                camera=Camera(**header["camera"]),
+                fps=Fraction(header["fps"]),
+                width=header["width"],
+                height=header["height"],
+                head=header["head"],
+                source_sha256=header["source_sha256"],
             )
-        return cls(
-            **tensors,
-            camera=Camera(**header["camera"]),
-            fps=Fraction(header["fps"]),
-            width=header["width"],
-            height=header["height"],
-            head=header["head"],
-            source_sha256=header["source_sha256"],
-        )
+        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+            raise ArtefactError(
+                f"{name} is not a dubfew track: make one with `dubfew track`"
+            ) from error
 
 
 _PER_FRAME = (

@@ -38,7 +38,7 @@ def detect(
     with FaceLandmarker() as landmarker:
         for frame in read_frames(path, stop=stop):
             width, height = frame.width, frame.height
-            found = landmarker(frame.to_rgb())
+            found = landmarker(frame.to_rgb(fast=True))
             landmarks.append(
                 np.full((LANDMARKS, 3), np.nan, np.float32) if found is None else found
             )

@@ -51,7 +51,9 @@ def retarget(track: Track, head: HeadModel, motion: MouthMotion) -> Track:
     unit = head.inter_ocular(track.shape)
     goal = (rest + motion.displacement) * unit
     rig = PointRig(head, head.points(MOUTH_POINTS))
-    weights = np.where(np.isin(MOUTH_POINTS, OUTER_LIPS + INNER_LIPS), LIP_PRECISION, FACE_PRECISION)
+    weights = np.where(
+        np.isin(MOUTH_POINTS, OUTER_LIPS + INNER_LIPS), LIP_PRECISION, FACE_PRECISION
+    )
     jaws, expressions = [], []
     with one_thread():
         for i in range(0, len(track), BLOCK):

@@ -1,0 +1,58 @@
+"""What moves the mouth: new audio, another performance, or the scene itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import DubfewError
+from dubfew.media import read_audio
+from dubfew.progress import ProgressCallback
+from dubfew.reconstruction.head import HeadModel
+from dubfew.reconstruction.tracking import track_video
+from dubfew.speech.model import SpeechModel
+from dubfew.speech.motion import MouthMotion
+from dubfew.speech.observe import motion_of_track
+from dubfew.speech.style import Style
+
+DRIVES = ("audio", "video", "self")
+
+
+def audio_motion(audio: Path, times: NDArray[np.float64], style: Style) -> MouthMotion:
+    """What this actor's mouth does while the audio says something."""
+    return style.apply(SpeechModel.load_default().predict(read_audio(audio), times))
+
+
+def video_motion(
+    driver: Path,
+    times: NDArray[np.float64],
+    actor: MouthMotion,
+    head: HeadModel,
+    progress: ProgressCallback,
+) -> MouthMotion:
+    """Another performance's mouth motion, with the spread of the actor's own.
+
+    Raises:
+        NoFaceError: the driving video shows no face.
+    """
+    played = motion_of_track(track_video(driver, head=head, progress=progress), head)
+    ratio = _spread(actor) / max(_spread(played), 1e-4)
+    # A mumbled footage says little of how far the actor can open: stay near the performance.
+    gain = float(np.clip(ratio, 0.7, 1.4))
+    return MouthMotion(played.displacement * np.float32(gain), played.times).at(times)
+
+
+def _spread(motion: MouthMotion) -> float:
+    """How far the mouth opens in a clip: the 95th percentile of the gap between the lips."""
+    return float(np.percentile(motion.aperture(), 95))
+
+
+def check_drive(drive: str, driver: Path | None) -> None:
+    """Raises DubfewError unless drive and driver fit."""
+    if drive not in DRIVES:
+        raise DubfewError(f"no drive {drive!r}: there are {', '.join(DRIVES)}")
+    if (drive == "video") != (driver is not None):
+        raise DubfewError("drive 'video' and a driver video need each other")
+

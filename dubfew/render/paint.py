@@ -1,0 +1,169 @@
+"""One frame: inputs, network, composite at the footage's own resolution."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from dubfew.media import Frame
+from dubfew.prior.footage import Footage, Geometry, cut_window
+from dubfew.prior.inputs import frame_inputs, stack
+from dubfew.prior.renderers import Fields, Renderer
+from dubfew.prior.warp import sample, warp
+from dubfew.reconstruction.crop import FEATHER, soft_mask
+from dubfew.reconstruction.head import HeadModel
+from dubfew.render.background import BackgroundKeeper
+from dubfew.textures import sample_texture
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to paint into one frame.
+
+    Attributes:
+        frame: the untouched frame.
+        geometry: mesh and regions of its block of frames.
+        row: the frame's row there.
+        motion: mouth motion of the frames around. [T, P, 3]
+        references: rows of the references to use. [K]
+        scores: their distances. [K]
+    """
+
+    frame: Frame
+    geometry: Geometry
+    row: int
+    motion: NDArray[np.float32]
+    references: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+class Painter:
+    """Paints mouths with one actor's renderer; counts the seconds of its stages."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        texture: Tensor,
+        references: Footage,
+        small: Footage,
+        head: HeadModel,
+        device: str,
+        background: BackgroundKeeper,
+    ) -> None:
+        """``small`` holds the references drawn at the renderer's own window size."""
+        self.renderer = renderer.to(device).eval()
+        self.texture = texture[None].to(device)
+        self.references = references
+        self.small = small
+        self.head = head
+        self.device = device
+        self.background = background
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @torch.inference_mode()
+    def paint(self, orders: Sequence[Order]) -> list[Frame]:
+        """The frames with their mouths painted, in order."""
+        clock = time.perf_counter()
+        size = self.small.size
+        batch = stack(
+            [
+                frame_inputs(
+                    self.head,
+                    o.geometry.in_window(o.row, size),
+                    o.geometry.hull_in_window(o.row, size),
+                    cut_window(o.frame, o.geometry.regions.window[o.row], size),
+                    o.motion,
+                    self.small,
+                    o.references,
+                    o.scores,
+                )
+                for o in orders
+            ]
+        )
+        inputs = batch.to(self.device)
+        clock = self._note("inputs", clock)
+        many = self.texture.expand(len(orders), -1, -1, -1)
+        sampled = sample_texture(many, inputs.uv, inputs.covered[:, 0] > 0)
+        fields = self.renderer.fields(inputs, sampled, warp(inputs))
+        drawing = _drawing(fields, inputs.places).cpu()
+        clock = self._note("network", clock)
+        frames = [self._composite(o, drawing[i : i + 1]) for i, o in enumerate(orders)]
+        self._note("composite", clock)
+        return frames
+
+    def _note(self, stage: str, since: float) -> float:
+        now = time.perf_counter()
+        self.seconds[stage] += now - since
+        return now
+
+    def _composite(self, order: Order, drawing: Tensor) -> Frame:
+        """Draw the fields over the full-size references, blend into the frame."""
+        frame, regions = order.frame, order.geometry.regions
+        hull, (left, top, side) = regions.hull[order.row], regions.window[order.row]
+        x0, y0 = np.maximum(np.floor(hull.min(0)).astype(int), 0)
+        x1 = min(int(np.ceil(hull[:, 0].max())), frame.width)
+        y1 = min(int(np.ceil(hull[:, 1].max())), frame.height)
+        if x1 <= x0 or y1 <= y0:
+            return frame
+        alpha = soft_mask(hull, FEATHER * float(side), x0, y0, 1.0, y1 - y0, x1 - x0)
+        picture = self._enlarge(order, drawing, (x0, y0, x1, y1))
+        original = frame.crop_rgb(x0, y0, x1, y1)
+        alpha = self.background.keep(frame, regions.box[order.row], (x0, y0), picture, alpha)
+        mixed = original + alpha[..., None] * (picture - original)
+        inside = _whole_cells(alpha > 0, x0 % 2, y0 % 2)
+        return frame.with_patch(x0, y0, (mixed + 0.5).astype(np.uint8), inside)
+
+    def _enlarge(
+        self, order: Order, drawing: Tensor, box: tuple[int, int, int, int]
+    ) -> NDArray[np.float32]:
+        """The picture in a box of the frame, from references at their own size. [h, w, 3] 0-255"""
+        left, top, side = order.geometry.regions.window[order.row]
+        x0, y0, x1, y1 = box
+        u = (torch.arange(x0, x1) + 0.5 - float(left)) * (2 / float(side)) - 1
+        v = (torch.arange(y0, y1) + 0.5 - float(top)) * (2 / float(side)) - 1
+        grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)[None]
+        fields = F.grid_sample(
+            drawing, grid, mode="bilinear", padding_mode="border", align_corners=False
+        )
+        count = len(order.references)
+        weights, mixed, places = fields.split([count, 3, 2 * count], 1)
+        images = torch.from_numpy(self.references.images[order.references])
+        images = images.permute(0, 3, 1, 2).float()[None] / 255
+        at = places.view(count, 2, *places.shape[2:]).permute(0, 2, 3, 1)[None]
+        colours = sample(images, at)
+        picture = (weights[0, :, None] * colours[0]).sum(0) + mixed[0]
+        return (picture.clamp(0, 1) * 255).permute(1, 2, 0).numpy()
+
+
+def _drawing(fields: Fields, places: Tensor) -> Tensor:
+    """Fields as channels that can be enlarged together. [B, K + 3 + 2 K, S, S]
+
+    Weights of the references; all that is added to them; where to look each up.
+    """
+    k = places.shape[1]
+    weights = fields.weights[:, :k]
+    added = (weights[:, :, None] * fields.light).sum(1)
+    added = added + fields.weights[:, k:] * fields.fill + fields.residual
+    where = (places + fields.offsets).permute(0, 1, 4, 2, 3).flatten(1, 2)
+    return torch.cat([weights, added, where], 1)
+
+
+def _whole_cells(mask: NDArray[np.bool_], odd_x: int, odd_y: int) -> NDArray[np.bool_]:
+    """Only those 2 x 2 cells of the frame that lie inside as a whole: in subsampled video the
+    chroma of a cell is shared, and pixels outside the mask are not to change."""
+    height, width = mask.shape
+    padded = np.zeros((height + odd_y + 1, width + odd_x + 1), bool)
+    padded[odd_y : odd_y + height, odd_x : odd_x + width] = mask
+    even = padded[: len(padded) // 2 * 2, : padded.shape[1] // 2 * 2]
+    cells = even.reshape(len(even) // 2, 2, -1, 2).all((1, 3))
+    whole = np.zeros_like(padded)
+    whole[: len(even), : even.shape[1]] = cells.repeat(2, 0).repeat(2, 1)
+    return whole[odd_y : odd_y + height, odd_x : odd_x + width]
