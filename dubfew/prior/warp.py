@@ -28,7 +28,7 @@ class Warped:
         colours: of each reference, light matched to the target. [B, K, 3, S, S]
         light: what was added to each to match the light. [B, K, 3, S, S]
         fill: smooth continuation of the target into the mask, for where no mesh is. [B, 3, S, S]
-        logits: of the blending weights, from the references' scores. [B, K]
+        logits: of the blending weights, from the references' scores; the best is 0. [B, K]
     """
 
     colours: Tensor
@@ -67,7 +67,9 @@ def warp(inputs: RenderInputs) -> Warped:
         difference.flatten(0, 1), known.expand(b, k, *known.shape[2:]).flatten(0, 1)
     ).view_as(colours)
     fill = spread(inputs.target, outside)
-    return Warped(colours + light, light, fill, -inputs.scores / TEMPERATURE)
+    # The nearest gets 0 however far it is: what else is on offer must not win by its distance.
+    nearest = inputs.scores.amin(1, keepdim=True)
+    return Warped(colours + light, light, fill, (nearest - inputs.scores) / TEMPERATURE)
 
 
 def spread(values: Tensor, known: Tensor) -> Tensor:
