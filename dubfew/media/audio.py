@@ -22,6 +22,9 @@ Samples = NDArray[np.float32]
 # ones are rounding of the container's clock, up to a few milliseconds in MPEG streams.
 _TOLERANCE = 0.04
 
+# PyAV reads past the planes of a frame with as many as this: they must be packed first.
+_MOST_PLANES = 8
+
 # Weight of a channel in the mono mix. Dialogue is in the centre; effects count less.
 _MONO_WEIGHTS = {"FC": 1.414, "FL": 1.0, "FR": 1.0, "LFE": 0.0, "LFE2": 0.0}
 
@@ -159,14 +162,17 @@ class SoundReader:
         """
         position = 0  # samples delivered
         heard = False
+        packer = av.AudioResampler(format="flt")
         for frame in self._frames():
-            samples = _to_float(frame)
-            if frame.sample_rate != self.rate or len(samples) != self.channels:
+            if frame.sample_rate != self.rate or frame.layout.nb_channels != self.channels:
                 raise MediaError(
                     f"the sound of {self.path} changes its rate or channels midway: "
                     "convert it to WAV first"
                 )
             heard = True
+            if frame.format.is_planar and self.channels >= _MOST_PLANES:
+                (frame,) = packer.resample(frame)
+            samples = float_samples(frame)
             if frame.pts is not None:
                 base = Fraction(frame.time_base or self.time_base)
                 late = round((frame.pts * base - self.origin) * self.rate) - position
@@ -209,10 +215,6 @@ def _no_samples(path: Path) -> MediaError:
     return MediaError(f"the sound track of {path} holds no samples: give a file with sound in it")
 
 
-def planar_samples(frame: av.AudioFrame) -> Samples:
-    return frame.to_ndarray().astype(np.float32, copy=False)
-
-
 def _silence(count: int, channels: int, rate: int) -> Iterator[Samples]:
     """``count`` silent samples in blocks of at most a second."""
     for start in range(0, count, rate):
@@ -225,7 +227,8 @@ def _layout_name(name: str, channels: int) -> str:
     return usual.get(channels, name) if name.endswith("channels") else name
 
 
-def _to_float(frame: av.AudioFrame) -> Samples:  # [channels, n]
+def float_samples(frame: av.AudioFrame) -> Samples:  # [channels, n]
+    """A frame's samples in [-1, 1], whatever their type."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
@@ -247,7 +250,7 @@ def resampled(
     if rate == target:
         yield from blocks
         return
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=target)
+    resampler = av.AudioResampler(format="flt", layout=layout, rate=target)
     taken = given = 0
     channels = 1
 
@@ -255,17 +258,18 @@ def resampled(
         channels = len(block)
         for out in resampler.resample(sound_frame(block, rate, layout, taken)):
             given += out.samples
-            yield planar_samples(out)
+            yield float_samples(out)
         taken += block.shape[1]
     missing = round(taken * target / rate) - given
-    tail = [planar_samples(out) for out in resampler.resample(None)]
+    tail = [float_samples(out) for out in resampler.resample(None)]
     tail.append(np.zeros((channels, max(0, missing)), np.float32))
     yield np.concatenate(tail, axis=1)[:, : max(0, missing)]
 
 
 def sound_frame(samples: Samples, rate: int, layout: str, position: int) -> av.AudioFrame:
     """PyAV's frame of samples [channels, n] whose first is number ``position``."""
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", layout)
+    packed = np.ascontiguousarray(samples.T).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
     frame.sample_rate = rate
     frame.time_base = Fraction(1, rate)
     frame.pts = position

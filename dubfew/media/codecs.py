@@ -112,6 +112,7 @@ CONTAINERS = {
 
 # Speed against size of libx264 and libx265. Two cores at 1080 x 1920 must leave time for
 # the rest of the pipeline; see docs/architecture.md for the measurement.
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower")
 DEFAULT_PRESET = "veryfast"
 
 
@@ -155,6 +156,8 @@ def choose_encoding(
     elif crf is not None:
         raise MediaError(f"{chosen.encoder} has no crf: leave it out or use libx264")
     if chosen.encoder in ("libx264", "libx265"):
+        if preset is not None and preset not in PRESETS:
+            raise MediaError(f"no preset {preset}; use {_or(PRESETS)}")
         options["preset"] = preset or DEFAULT_PRESET
     elif preset is not None:
         raise MediaError(f"{chosen.encoder} has no preset: leave it out or use libx264")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -15,7 +16,7 @@ from dubfew.media.audio import (
     AudioSource,
     Samples,
     SoundReader,
-    planar_samples,
+    float_samples,
     resampled,
     sound_frame,
 )
@@ -83,15 +84,17 @@ class SoundTrack:
         self, reader: SoundReader, stream: av.AudioStream
     ) -> Iterator[tuple[float, av.Packet]]:
         base, last = reader.time_base, None
-        shift = round(reader.origin / base)
+        shift, end = round(reader.origin / base), self._source.duration
         for packet in reader.container.demux(reader.stream):
             pts = packet.pts if packet.pts is not None else packet.dts
             if pts is None or not packet.size or packet.is_corrupt:
                 continue
+            time = float((pts - shift) * base)
+            if end is not None:
+                if time >= end:
+                    return
+                packet = _trimmed(packet, reader, end - time)
             packet.pts = packet.dts = pts - shift  # sound is never reordered
-            time = float(packet.pts * base)
-            if self._source.duration is not None and time >= self._source.duration:
-                return
             if last is not None and packet.pts <= last:
                 continue  # a stutter of the source's clock; muxers refuse it
             last = packet.pts
@@ -118,7 +121,7 @@ class SoundTrack:
         self, reader: SoundReader, stream: av.AudioStream, layout: str
     ) -> Iterator[tuple[float, av.Packet]]:
         rate = stream.codec_context.sample_rate
-        mixer = av.AudioResampler(format="fltp", layout=layout, rate=reader.rate)
+        mixer = av.AudioResampler(format="flt", layout=layout, rate=reader.rate)
         position = 0
 
         def mixed() -> Iterator[Samples]:
@@ -127,7 +130,7 @@ class SoundTrack:
                 frame = sound_frame(block, reader.rate, reader.layout, place)
                 place += block.shape[1]
                 for out in mixer.resample(frame):
-                    yield planar_samples(out)
+                    yield float_samples(out)
 
         for block in resampled(mixed(), reader.rate, rate, layout):
             if not block.shape[1]:
@@ -163,6 +166,20 @@ class SoundTrack:
         if left is not None and source.pad:
             for start in range(0, left, rate):
                 yield np.zeros((reader.channels, min(rate, left - start)), np.float32)
+
+
+def _trimmed(packet: av.Packet, reader: SoundReader, seconds: float) -> av.Packet:
+    """The first ``seconds`` of a packet if it is PCM, which can be cut at any sample."""
+    pcm = re.fullmatch(r"pcm_[suf](\d+)[lb]?e?", reader.stream.codec_context.codec.canonical_name)
+    if pcm is None:
+        return packet
+    size = round(seconds * reader.rate) * reader.channels * int(pcm[1]) // 8
+    if size >= packet.size:
+        return packet
+    part = av.Packet(bytes(packet)[:size])
+    part.time_base = packet.time_base
+    part.is_keyframe = True
+    return part
 
 
 def _from(blocks: Iterator[Samples], skip: int) -> Iterator[Samples]:

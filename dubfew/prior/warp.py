@@ -43,13 +43,16 @@ class Warped:
         return inputs.covered * mixed + (1 - inputs.covered) * self.fill
 
 
-def sample(references: Tensor, places: Tensor) -> Tensor:
-    """Look up references [B, K, C, R, R] at places [B, K, H, W, 2]. [B, K, C, H, W]"""
+def sample(references: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
+    """Look up references [B, K, C, R, R] at places [B, K, H, W, 2]. [B, K, C, H, W]
+
+    ``mode`` is `grid_sample`'s: "bilinear", or "bicubic", sharper and slower.
+    """
     b, k = references.shape[:2]
     sampled = F.grid_sample(
         references.flatten(0, 1),
         places.flatten(0, 1),
-        mode="bilinear",
+        mode=mode,
         padding_mode="border",
         align_corners=False,
     )

@@ -138,7 +138,7 @@ class Painter:
         images = torch.from_numpy(self.references.images[order.references])
         images = images.permute(0, 3, 1, 2).float()[None] / 255
         at = places.view(count, 2, *places.shape[2:]).permute(0, 2, 3, 1)[None]
-        colours = sample(images, at)
+        colours = sample(images, at, "bicubic")
         picture = (weights[0, :, None] * colours[0]).sum(0) + mixed[0]
         return (picture.clamp(0, 1) * 255).permute(1, 2, 0).numpy()
 

@@ -96,11 +96,13 @@ def disturb(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 def warp_bands(mel: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Shift the formants, tilt the spectrum, blank a few bands. [T, 80]"""
-    place = np.arange(BANDS) * rng.uniform(0.9, 1.12)
+    place = np.arange(BANDS) * rng.uniform(0.86, 1.16)
     rows = np.arange(len(mel))
     grid = np.stack(np.meshgrid(rows, place, indexing="ij"))
     warped = map_coordinates(mel, grid, order=1, mode="nearest")
-    tilt = rng.uniform(-0.15, 0.15) * np.linspace(-1, 1, BANDS) + rng.uniform(-0.06, 0.06)
+    tilt = rng.uniform(-0.1, 0.1) * np.linspace(-1, 1, BANDS) + rng.uniform(-0.05, 0.05)
+    knots = 0.05 * rng.standard_normal(7)
+    tilt += np.interp(np.linspace(0, 6, BANDS), np.arange(7), knots)
     warped = np.where(warped > 0.02, np.maximum(warped + tilt, 0.0), warped)
     if rng.random() < 0.3:
         first = rng.integers(0, BANDS - 10)

@@ -17,7 +17,7 @@ from dubfew.speech.motion import MouthMotion
 
 FORMAT_VERSION = 1
 # Pictures later or earlier than this against their sound are not looked for, s.
-LARGEST_LAG = 0.24
+LARGEST_LAG = 0.4
 
 
 @dataclass(frozen=True)
@@ -119,5 +119,10 @@ def find_lag(predicted: MouthMotion, observed: MouthMotion) -> Sync:
 
 
 def trusted_lag(sync: Sync) -> float:
-    """The lag to correct: that of the highest correlation where it clearly beats none, s."""
-    return sync.lag if sync.r > sync.r_zero + 0.05 else 0.0
+    """The lag to correct, s: that of the highest correlation where it clearly beats none.
+
+    The larger the lag, the clearer it must be; a peak at the end of the range is no peak.
+    """
+    inside = abs(sync.lag) < LARGEST_LAG - 0.011
+    needed = 0.05 + 0.4 * abs(sync.lag)
+    return sync.lag if inside and sync.r > sync.r_zero + needed else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from scipy.signal import resample_poly
 from dubfew.speech.augment import breath, coloured_noise, disturb, music, warp_bands
 from dubfew.speech.corpus import Clip
 from dubfew.speech.espeak import Utterance, espeak, sentences
-from dubfew.speech.features import HOP, RATE, level_db, log_mel, speech_level
+from dubfew.speech.features import HOP, RATE, channel_of, level_db, log_mel, speech_level
 from dubfew.speech.network import STRIDE
 from dubfew.speech.visemes import SILENCE, motion_of_phones
 
@@ -162,8 +162,9 @@ def example_of(takes: list[Take], rng: np.random.Generator, points: int) -> Exam
         window = resample_poly(window, 10, speed).astype(np.float32)
     row = np.minimum((np.arange(ROWS) * speed / 10).round().astype(int), taken - 1)
     window = disturb(window, rng)
-    # A window without speech keeps the level of the recording that it was cut from.
+    # A window without speech keeps the channel of the recording that it was cut from.
     spoken = active.any() or not any(len(take.voice) for take in takes)
-    level = speech_level(window if spoken else samples) + rng.uniform(-3, 3)
-    mel = log_mel(window, level=level, start=0, stop=ROWS * STRIDE)
+    channel = channel_of(window if spoken else samples)
+    channel = replace(channel, level=channel.level + rng.uniform(-3, 3))
+    mel = log_mel(window, channel=channel, start=0, stop=ROWS * STRIDE)
     return Example(warp_bands(mel, rng), wanted[row], active[row])

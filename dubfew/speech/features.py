@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
 
@@ -26,6 +27,9 @@ LOUD_DB = -20.0
 RANGE_DB = 55.0
 # Quieter than this is no recording of speech at all; it is not amplified (dB full scale).
 SILENT_DB = -65.0
+# Frames this far under the loud ones still are speech; so many frames of no tilt are believed
+# beforehand, because half a second of speech is one vowel rather than a microphone.
+_LOUD_RANGE_DB, _TILT_PRIOR_FRAMES = 30.0, 50
 _BLOCK = 4096  # frames per FFT call, bounds memory
 
 
@@ -71,29 +75,57 @@ def speech_level(samples: FloatArray) -> float:
     return max(float(np.quantile(level_db(samples), 0.95)), SILENT_DB)
 
 
+@dataclass(frozen=True)
+class Channel:
+    """What a recording does to every voice in it: microphone, distance, gain.
+
+    Attributes:
+        level: of the loud frames, dB full scale.
+        tilt: mean spectrum of the speech-loud frames against its own mean, in units of
+            ``log_mel``. [80]
+    """
+
+    level: float
+    tilt: FloatArray
+
+
+def channel_of(samples: FloatArray) -> Channel:
+    """Estimate the channel of a recording, in blocks. Short recordings get little tilt."""
+    level = speech_level(samples)
+    flat = Channel(level, np.zeros(BANDS, np.float32))
+    loud = level_db(samples) > level - _LOUD_RANGE_DB
+    total = np.zeros(BANDS)
+    for start in range(0, len(loud), _BLOCK):
+        stop = min(len(loud), start + _BLOCK)
+        mel = log_mel(samples, channel=flat, start=start, stop=stop)
+        total += mel[loud[start:stop]].sum(axis=0)
+    mean = total / (loud.sum() + _TILT_PRIOR_FRAMES)
+    return Channel(level, (mean - mean.mean()).astype(np.float32))
+
+
 def log_mel(
     samples: FloatArray,  # [n] at 16 kHz
     *,
-    level: float | None = None,
+    channel: Channel | None = None,
     start: int = 0,
     stop: int | None = None,
 ) -> FloatArray:  # [stop - start, 80]
-    """Log-mel frames at a normalised level.
+    """Log-mel frames with the recording's level and spectral tilt taken out.
 
     Args:
         samples: 16 kHz, mono. [n]
-        level: of the whole recording, from ``speech_level``; None takes that of ``samples``.
+        channel: of the whole recording, from ``channel_of``; None estimates it here.
         start: first frame wanted; frame k is centred on k * 10 ms. Frames before the recording
             (negative) and after it are silence.
         stop: frame after the last one wanted; None goes to the end of the recording.
 
     Returns:
-        Per frame and band: 0 at the floor (``RANGE_DB`` under the loud frames), 1 at their
+        Per frame and band: 0 at the floor (``RANGE_DB`` under the loud frames), about 1 at their
         level. [stop - start, 80]
     """
-    level = speech_level(samples) if level is None else level
+    channel = channel_of(samples) if channel is None else channel
     stop = frame_count(len(samples)) if stop is None else stop
-    gain = 10 ** ((LOUD_DB - level) / 20)
+    gain = 10 ** ((LOUD_DB - channel.level) / 20)
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
     frames = np.empty((max(0, stop - start), BANDS), np.float32)
     for first in range(start, stop, _BLOCK):
@@ -107,8 +139,9 @@ def log_mel(
         frames[first - start : last - start] = power @ mel_matrix()
     # A frame of full-band noise at level 0 dB has about this power in one band.
     db = 10 * np.log10(frames / (WINDOW * 0.375 * FFT / BANDS) + 1e-12)
-    floor = LOUD_DB - RANGE_DB
-    return np.clip((db - floor) / RANGE_DB, 0.0, 1.5).astype(np.float32)
+    mel = np.clip((db - (LOUD_DB - RANGE_DB)) / RANGE_DB, 0.0, 1.5)
+    # The tilt fades out towards the floor, so that silence stays 0 in every band.
+    return np.maximum(mel - channel.tilt * np.minimum(mel / 0.25, 1.0), 0.0).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

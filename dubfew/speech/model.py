@@ -22,11 +22,12 @@ from dubfew.reconstruction.points import MOUTH_POINTS
 from dubfew.speech.features import (
     HOP,
     RATE,
+    Channel,
+    channel_of,
     frame_count,
     level_db,
     log_mel,
     prepare_samples,
-    speech_level,
 )
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.network import STRIDE, NetworkConfig, SpeechNetwork
@@ -120,21 +121,21 @@ class SpeechModel:
         """Gated coefficients at 50 Hz, from 0 s on. [R, K]"""
         samples = prepare_samples(audio.samples, audio.rate)
         rows = (frame_count(len(samples)) + STRIDE - 1) // STRIDE + MARGIN_ROWS
-        level = speech_level(samples) if len(samples) else 0.0
+        channel = channel_of(samples)
         raw = np.empty((rows, self.network.config.components), np.float32)
         voice = np.empty(rows, np.float32)
         for start in range(0, rows, chunk_rows):
             stop = min(rows, start + chunk_rows)
-            raw[start:stop], voice[start:stop] = self._rows(samples, level, start, stop)
-        return raw * self._gate(samples, level, voice)[:, None]
+            raw[start:stop], voice[start:stop] = self._rows(samples, channel, start, stop)
+        return raw * self._gate(samples, channel.level, voice)[:, None]
 
     def _rows(
-        self, samples: FloatArray, level: float, start: int, stop: int
+        self, samples: FloatArray, channel: Channel, start: int, stop: int
     ) -> tuple[FloatArray, FloatArray]:
         """Coefficients and voice logit of rows [start, stop), exact whatever the chunk."""
         reach = self.network.config.reach
         low, high = start - reach, stop + reach
-        mel = log_mel(samples, level=level, start=low * STRIDE, stop=high * STRIDE)
+        mel = log_mel(samples, channel=channel, start=low * STRIDE, stop=high * STRIDE)
         with torch.inference_mode():
             raw, voice = self.network(torch.from_numpy(mel)[None])
         return raw[0, reach:-reach].numpy(), voice[0, reach:-reach].numpy()

@@ -26,7 +26,7 @@ class NetworkConfig:
     channels: int = 96
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4)
     components: int = 8
-    dropout: float = 0.1
+    dropout: float = 0.15
 
     @property
     def reach(self) -> int:
