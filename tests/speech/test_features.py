@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import lfilter
 
 from dubfew.errors import MediaError
 from dubfew.speech.features import (
     BANDS,
     HOP,
     RATE,
+    Channel,
+    channel_of,
     frame_count,
     level_db,
     log_mel,
     mel_matrix,
     prepare_samples,
-    speech_level,
 )
 
 
@@ -43,6 +45,16 @@ def test_level_of_the_recording_does_not_matter() -> None:
     np.testing.assert_allclose(log_mel(samples), log_mel(samples * 0.05), atol=1e-4)
 
 
+def test_the_microphone_hardly_matters() -> None:
+    samples = _noise(2.0) * (1 + np.sin(np.arange(2 * RATE) / 3000)).astype(np.float32)
+    dull = lfilter([0.4], [1, -0.6], samples).astype(np.float32)
+    flat = channel_of(samples).tilt * 0
+    raw = [log_mel(x, channel=Channel(channel_of(x).level, flat)) for x in (samples, dull)]
+    evened = [log_mel(x) for x in (samples, dull)]
+    apart, closer = (np.abs(a - b).mean() for a, b in (raw, evened))
+    assert closer < 0.5 * apart
+
+
 def test_silence_is_not_amplified() -> None:
     hiss = 1e-5 * _noise()
     assert log_mel(hiss).max() < 0.35
@@ -51,9 +63,9 @@ def test_silence_is_not_amplified() -> None:
 
 def test_parts_equal_the_whole() -> None:
     samples = _noise(2.0)
-    level = speech_level(samples)
-    whole = log_mel(samples, level=level)
-    part = log_mel(samples, level=level, start=-7, stop=len(whole) + 9)
+    channel = channel_of(samples)
+    whole = log_mel(samples, channel=channel)
+    part = log_mel(samples, channel=channel, start=-7, stop=len(whole) + 9)
     np.testing.assert_allclose(part[7:-9], whole, atol=1e-6)
     assert part[:4].max() == 0.0
     assert part[-6:].max() == 0.0

@@ -1,0 +1,165 @@
+"""Training at toy size, the corpus on disk, lags of pictures against their sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("espeakng_loader")
+
+from dubfew.errors import ArtefactError
+from dubfew.progress import Progress
+from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.speech import train as train_module
+from dubfew.speech.augment import breath, coloured_noise, disturb, music, warp_bands
+from dubfew.speech.corpus import (
+    LARGEST_LAG,
+    Clip,
+    Sync,
+    correlation,
+    find_lag,
+    load_corpus,
+    trusted_lag,
+)
+from dubfew.speech.espeak import espeak
+from dubfew.speech.examples import (
+    ROWS,
+    example_of,
+    silent_take,
+    take_of_clip,
+    take_of_utterance,
+)
+from dubfew.speech.features import RATE
+from dubfew.speech.model import SpeechModel
+from dubfew.speech.train import TrainConfig, default_fields, main, train
+from dubfew.speech.visemes import motion_of_phones
+
+TOY = TrainConfig(steps=10, warmup=3, again=6, batch=3, utterances=4)
+
+
+def _clip(name: str = "one", delay: float = 0.0) -> Clip:
+    """A speaker filmed at 25 fps whose picture is late by ``delay`` s."""
+    said = espeak().say("Mama papa, Bob may move a bamboo boat over the bay.", "en-us")
+    times = np.arange(int(len(said.samples) / RATE * 25)) / 25
+    motion = motion_of_phones(said.phones, times - delay, default_fields())
+    return Clip(name, said.samples, type(motion)(motion.displacement, times))
+
+
+def test_training_is_deterministic_and_uses_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    # espeak-ng's voices waver from call to call; what it says is fixed here.
+    clip, said = _clip(), [espeak().say(text, "it") for text in ("Mamma mia.", "La pappa.")]
+    monkeypatch.setattr(train_module, "synthesise", lambda *_, **__: said)
+    reports: list[Progress] = []
+    config = TrainConfig(steps=8, warmup=3, again=6, batch=2, utterances=4, least_r=-1.0)
+    first = train([clip], config, progress=reports.append)
+    assert [report.done for report in reports] == [8]
+    assert first.used == ("one",)
+    second = train([clip], config)
+    assert first.model.to_bytes() == second.model.to_bytes()
+    other = train([clip], TrainConfig(**{**vars(config), "seed": 1}))
+    assert first.model.to_bytes() != other.model.to_bytes()
+
+
+def test_a_clip_whose_mouth_does_not_follow_is_left_out() -> None:
+    clip = _clip()
+    still = Clip("still", clip.samples, clip.motion.at(np.arange(50) * 1e-9))
+    trained = train([still], TOY)
+    assert trained.used == ()
+    assert set(trained.syncs) == {"still"}
+
+
+def test_the_command_writes_a_model_that_loads(tmp_path: Path) -> None:
+    _clip().save(tmp_path / "corpus" / "one.safetensors")
+    out = tmp_path / "m.safetensors"
+    main(
+        [
+            "--corpus",
+            str(tmp_path / "corpus"),
+            "--out",
+            str(out),
+            "--steps",
+            "8",
+            "--utterances",
+            "4",
+        ]
+    )
+    assert SpeechModel.load(out).space.aperture > 0
+    assert (tmp_path / "fields.safetensors").exists()
+
+
+def test_a_clip_survives_storage(tmp_path: Path) -> None:
+    clip = _clip()
+    clip.save(tmp_path / "a.safetensors")
+    (again,) = load_corpus(tmp_path)
+    assert again.name == clip.name
+    np.testing.assert_allclose(again.samples, clip.samples, atol=1e-4)
+    np.testing.assert_allclose(again.motion.displacement, clip.motion.displacement, atol=1e-3)
+
+
+def test_no_corpus_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"dubfew\.speech\.prepare"):
+        load_corpus(tmp_path)
+    (tmp_path / "x.safetensors").write_bytes(b"no")
+    with pytest.raises(ArtefactError, match="not a prepared clip"):
+        load_corpus(tmp_path)
+
+
+@pytest.mark.parametrize("delay", [-0.12, 0.0, 0.16])
+def test_the_lag_of_a_picture_is_found(delay: float) -> None:
+    sync = find_lag(_clip().motion, _clip(delay=delay).motion)
+    assert sync.lag == pytest.approx(delay, abs=0.011)
+    assert trusted_lag(sync) == pytest.approx(sync.lag if delay else 0.0)
+
+
+def test_a_doubtful_lag_is_not_corrected() -> None:
+    assert trusted_lag(Sync(lag=0.2, r=0.5, r_zero=0.4)) == 0.0
+    assert trusted_lag(Sync(lag=LARGEST_LAG, r=0.9, r_zero=0.0)) == 0.0
+
+
+def test_correlation_of_nothing_is_zero() -> None:
+    assert correlation(np.ones(5), np.arange(5.0)) == 0.0
+    assert correlation(np.arange(5.0), -np.arange(5.0)) == pytest.approx(-1)
+
+
+def test_windows_have_the_promised_shape() -> None:
+    rng = np.random.default_rng(0)
+    fields = default_fields()
+    said = take_of_utterance(espeak().say("Ja, ja.", "de"), fields)
+    for takes in ([said, said], [silent_take(rng)], [take_of_clip(_clip(), 0.0)]):
+        for _ in range(4):
+            example = example_of(takes, rng, len(MOUTH_POINTS))
+            assert example.mel.shape == (2 * ROWS, 80)
+            assert example.displacement.shape == (ROWS, len(MOUTH_POINTS), 3)
+            assert example.voice.shape == (ROWS,)
+            assert np.isfinite(example.mel).all()
+    silent = example_of([silent_take(rng)], rng, len(MOUTH_POINTS))
+    assert silent.voice.max() == 0
+    assert np.abs(silent.displacement).max() == 0
+
+
+def test_targets_rest_in_long_pauses_of_film() -> None:
+    clip = _clip()
+    quiet = np.concatenate([clip.samples, np.zeros(RATE, np.float32)])
+    times = np.arange(int(len(quiet) / RATE * 25)) / 25
+    gaping = clip.motion.at(np.minimum(times, 0.3))
+    gaping = type(gaping)(gaping.displacement + 0.05, times)
+    take = take_of_clip(Clip("gaping", quiet, gaping), 0.0)
+    assert np.abs(take.displacement[-20:]).max() < 1e-3
+
+
+@pytest.mark.parametrize("make", [coloured_noise, music, breath])
+def test_sounds_without_speech_are_sounds(make) -> None:
+    sound = make(RATE, np.random.default_rng(1))
+    assert sound.shape == (RATE,)
+    assert np.isfinite(sound).all()
+    assert 0.05 < np.abs(sound).max() < 8
+
+
+def test_augmentation_keeps_length_and_silence() -> None:
+    rng = np.random.default_rng(2)
+    samples = _clip().samples
+    for _ in range(10):
+        assert disturb(samples, rng).shape == samples.shape
+    assert warp_bands(np.zeros((7, 80), np.float32), rng).max() == 0
