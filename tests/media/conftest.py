@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.media.pictures import smooth_rgb
+from tests.media.pictures import smooth_rgb, sound_frame
 
 
 @pytest.fixture
@@ -59,10 +59,8 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
             if sound is not None:
                 for start in range(0, audio.shape[1], 1024):
                     part = np.ascontiguousarray(audio[:, start : start + 1024])
-                    frame = av.AudioFrame.from_ndarray(part, "fltp", layout)
-                    frame.sample_rate = audio_rate
-                    frame.time_base = Fraction(1, audio_rate)
-                    frame.pts = start + round(audio_delay * audio_rate)
+                    frame = sound_frame(part, audio_rate, layout, start)
+                    frame.pts += round(audio_delay * audio_rate)
                     container.mux(sound.encode(frame))
                 container.mux(sound.encode(None))
         return path
@@ -84,11 +82,7 @@ def make_wav(tmp_path: Path) -> Callable[..., Path]:
             stream = container.add_stream(codec, rate=rate, layout=layout)
             for start in range(0, samples.shape[1], 1024):
                 part = np.ascontiguousarray(samples[:, start : start + 1024])
-                frame = av.AudioFrame.from_ndarray(part, "fltp", layout)
-                frame.sample_rate = rate
-                frame.pts = start
-                frame.time_base = Fraction(1, rate)
-                container.mux(stream.encode(frame))
+                container.mux(stream.encode(sound_frame(part, rate, layout, start)))
             container.mux(stream.encode(None))
         return path
 

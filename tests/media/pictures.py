@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
 
@@ -26,3 +28,10 @@ def sine(seconds: float, rate: int, hertz: float = 440.0) -> np.ndarray:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(
         np.float32
     )
+
+
+def sound_frame(samples: np.ndarray, rate: int, layout: str, start: int) -> av.AudioFrame:
+    """PyAV's frame of samples [channels, n]."""
+    frame = av.AudioFrame.from_ndarray(samples.T.reshape(1, -1), "flt", layout)
+    frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+    return frame

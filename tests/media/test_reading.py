@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import tracemalloc
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -27,16 +25,17 @@ RATES = [
     Fraction(50),
     Fraction(60000, 1001),
     Fraction(60),
-    Fraction(1350, 61),
 ]
 
 
-@pytest.mark.parametrize("fps", RATES, ids=str)
-@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+# Matroska's milliseconds cannot tell odd rates from their neighbours: common ones only.
+@pytest.mark.parametrize(
+    ("fps", "suffix"),
+    [(fps, "mp4") for fps in [*RATES, Fraction(1350, 61)]] + [(fps, "mkv") for fps in RATES],
+    ids=str,
+)
 def test_rate_and_times_are_exact(make_video, fps: Fraction, suffix: str) -> None:
     path = make_video(f"a.{suffix}", fps=fps, count=31)
-    if suffix == "mkv" and fps == Fraction(1350, 61):
-        pytest.skip("a rate that Matroska's milliseconds cannot tell from its neighbours")
     assert probe(path).fps == fps
     frames = list(read_frames(path))
     assert [frame.index for frame in frames] == list(range(31))
@@ -308,21 +307,21 @@ def test_change_of_size_is_named(make_video, tmp_path: Path) -> None:
         list(read_frames(path))
 
 
+def resident_bytes() -> int:
+    """Memory of this process, arrays and FFmpeg's own."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 def test_memory_does_not_grow(make_video) -> None:
     path = make_video(count=600, width=128, height=96, options={"preset": "ultrafast"})
-    tracemalloc.start()
-    frames = read_frames(path)
-    for frame in itertools.islice(frames, 50):
+    sizes = []
+    for frame in read_frames(path):
         frame.crop_rgb(0, 0, 64, 64)
-    early, _ = tracemalloc.get_traced_memory()
-    tracemalloc.reset_peak()
-    for frame in frames:
-        frame.crop_rgb(0, 0, 64, 64)
-    late, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+        if frame.index % 100 == 99:
+            sizes.append(resident_bytes())
     assert frame.index == 599
-    assert peak - early < 300_000
-    assert late - early < 100_000
+    assert max(sizes[1:]) - sizes[0] < 3_000_000  # 500 frames held would be 9 MB
 
 
 def test_frame_at_another_time(make_video) -> None:
