@@ -123,7 +123,7 @@ def adapt(
     style = actor_style(video, info, motion)
     tracked = time.monotonic()
 
-    window = base.renderer.config.window  # type: ignore[union-attr]
+    window = base.renderer.config.window
     learned = learn(
         base,
         resized(large, window),

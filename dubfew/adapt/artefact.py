@@ -61,7 +61,9 @@ class ActorAdapter:
             name: np.ascontiguousarray(getattr(self.references, name)) for name in FOOTAGE_ARRAYS
         }
         return {
-            CONFIG: json.dumps({"format_version": FORMAT_VERSION, **self.config}, indent=2).encode(),
+            CONFIG: json.dumps(
+                {"format_version": FORMAT_VERSION, **self.config}, indent=2
+            ).encode(),
             MODEL: save_tensors({k: _half(v) for k, v in self.weights.items()}),
             TEXTURE: save_tensors({"features": _half(self.texture)}),
             REFERENCES: save_arrays(references),
@@ -102,9 +104,10 @@ class ActorAdapter:
         """
         wanted = self.config["prior"]
         if wanted["sha256"] != prior.sha256:
+            own, given = (sha[:12] or "untrained" for sha in (wanted["sha256"], prior.sha256))
             raise ArtefactError(
-                f"this actor was adapted on prior {wanted['name']!r} ({wanted['sha256'][:12] or 'untrained'}), "
-                f"given is another ({prior.sha256[:12] or 'untrained'}): adapt anew, or give that one"
+                f"this actor was adapted on prior {wanted['name']!r} ({own}), given is another "
+                f"({given}): adapt anew, or give that one"
             )
         method = METHODS[self.config["method"]]
         return method.merged(deepcopy(prior.renderer), self.weights, self.config["options"]).eval()

@@ -99,7 +99,7 @@ def learn(
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     renderer, texture, optimizer = accelerator.prepare(renderer, texture, optimizer)
 
-    count = prior.renderer.config.references  # type: ignore[union-attr]
+    count = prior.renderer.config.references
     judged = [make_sample(footage, row, train, head, count) for row in held]
     test = moved(collate(judged), accelerator.device) if judged else None
     weights = LossWeights()

@@ -63,15 +63,15 @@ def _lora_weights(model: nn.Module, prior: Weights) -> Weights:
 
 
 def _lora_merged(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
-    from peft import set_peft_model_state_dict
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from peft.tuners.lora import LoraLayer
 
     model = _lora(renderer, options)
-    found = set_peft_model_state_dict(model, weights)
-    if found.unexpected_keys:
-        raise ArtefactError(
-            f"the adapter has weights that its prior has no place for: {found.unexpected_keys[0]}"
-        )
+    expected = set(get_peft_model_state_dict(model))
+    if expected != set(weights):
+        odd = sorted(expected ^ set(weights))
+        raise ArtefactError(f"the adapter's weights do not fit its prior: {odd[0]}")
+    set_peft_model_state_dict(model, weights)
     for name, module in list(model.named_modules()):
         if isinstance(module, LoraLayer):
             module.merge()

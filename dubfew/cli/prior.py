@@ -72,18 +72,28 @@ def prepare_people(
 @prior.command("train")
 @job
 def train_prior(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Where the prior goes.")],
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Training configuration (JSON).")
+        Path, typer.Argument(metavar="CONFIG", help="Training configuration (JSON).")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="OUT", help="Default: what the config says."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Default: what the config says.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a prior on prepared people."""
-    from dubfew.prior import train
+    """Train a prior on prepared people; goes on where a stopped run left off."""
+    import dataclasses
 
+    from dubfew.prior.train import TrainConfig, train
+
+    wanted = TrainConfig.load(config)
+    if out is not None:
+        wanted = dataclasses.replace(wanted, out=str(out))
+    if steps is not None:
+        wanted = dataclasses.replace(wanted, steps=steps)
     with progress_bar(as_json=as_json) as progress:
-        result = train(config, out, steps=steps, progress=progress)
-    emit(result, as_json=as_json, text=lines(result))
+        folder = train(wanted, progress)
+    emit({"prior": folder}, as_json=as_json, text=lines({"prior": folder}))

@@ -16,6 +16,7 @@ from torch import Tensor
 from dubfew.errors import ArtefactError
 from dubfew.files import sha256_file, write_atomic
 from dubfew.prior.renderers import LiteConfig, LiteRenderer, Renderer, make_renderer
+from dubfew.textures import TEXTURE_SIZE
 
 FORMAT_VERSION = 1
 CONFIG, MODEL, CARD = "prior_config.json", "prior_model.safetensors", "CARD.md"
@@ -119,15 +120,15 @@ class Prior:
 
 def renderer_config(renderer: Renderer) -> dict[str, Any]:
     """The configuration that builds this renderer again."""
-    return asdict(renderer.config)  # type: ignore[arg-type]
+    return asdict(renderer.config)
 
 
 def new_prior(seed: int = 0, config: LiteConfig | None = None) -> Prior:
     """An untrained ``lite`` prior: it renders the bare warp."""
     torch.manual_seed(seed)
     renderer = LiteRenderer(config)
-    channels = renderer.config.texture_channels
-    return Prior(renderer, "lite", torch.zeros(channels, 256, 256), "lite")
+    texture = torch.zeros(renderer.config.texture_channels, TEXTURE_SIZE, TEXTURE_SIZE)
+    return Prior(renderer.eval(), "lite", texture, "lite")
 
 
 def _shipped() -> Path:

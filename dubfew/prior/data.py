@@ -22,7 +22,14 @@ from dubfew.prior.footage import Footage, clip_footage
 from dubfew.prior.inputs import RenderInputs, frame_inputs, motion_window, nearest_references, stack
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.head import HeadModel, load_head
-from dubfew.reconstruction.points import CHEEKS, CHIN, INNER_LIPS, JAW_LINE, MOUTH_POINTS, OUTER_LIPS
+from dubfew.reconstruction.points import (
+    CHEEKS,
+    CHIN,
+    INNER_LIPS,
+    JAW_LINE,
+    MOUTH_POINTS,
+    OUTER_LIPS,
+)
 from dubfew.reconstruction.tracking import track_video
 
 FORMAT_VERSION = 1
@@ -261,7 +268,9 @@ def prepare(
     """
     entries = _entries(folder, split)
     if not entries:
-        raise DubfewError(f"no clip to prepare in {folder}: put videos there, or check its manifest")
+        raise DubfewError(
+            f"no clip to prepare in {folder}: put videos there, or check its manifest"
+        )
     head = load_head()
     written: list[Path] = []
     failed: dict[str, str] = {}

@@ -95,7 +95,9 @@ class Footage:
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[1] != self.images.shape[2]:
-            raise ShapeError(f"footage images have shape {self.images.shape}, expected [N, S, S, 3]")
+            raise ShapeError(
+                f"footage images have shape {self.images.shape}, expected [N, S, S, 3]"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -119,8 +121,11 @@ class Footage:
 class Croppable(Protocol):
     """What `cut_window` needs of a frame."""
 
-    width: int
-    height: int
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
 
     def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]: ...
 
@@ -140,7 +145,10 @@ def cut_window(frame: Croppable, window: NDArray, size: int) -> NDArray[np.uint8
     )
     inner = (inner[0], inner[1], max(inner[2], inner[0] + 1), max(inner[3], inner[1] + 1))
     pixels = frame.crop_rgb(*inner)
-    padding = ((max(0, inner[1] - y0), max(0, y1 - inner[3])), (max(0, inner[0] - x0), max(0, x1 - inner[2])))
+    padding = (
+        (max(0, inner[1] - y0), max(0, y1 - inner[3])),
+        (max(0, inner[0] - x0), max(0, x1 - inner[2])),
+    )
     if any(p for pair in padding for p in pair):
         pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
     box = (left - x0, top - y0, left - x0 + side, top - y0 + side)

@@ -21,20 +21,20 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from dubfew.errors import ArtefactError, DubfewError
-from dubfew.prior.checkpoint import Prior, renderer_config
-from dubfew.prior.data import PeopleDataset, collate, load_footage, make_sample
+from dubfew.prior.checkpoint import Prior
+from dubfew.prior.data import PeopleDataset, Sample, collate, load_footage, make_sample
 from dubfew.prior.footage import Footage
 from dubfew.prior.objective import LossWeights, mouth_psnr, objective
-from dubfew.prior.renderers import make_renderer
+from dubfew.prior.renderers import Renderer, make_renderer
 from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.head import load_head
-from dubfew.textures import TEXTURE_CHANNELS, TEXTURE_SIZE, sample_texture, unwrap
+from dubfew.reconstruction.head import HeadModel, load_head
+from dubfew.textures import TEXTURE_SIZE, sample_texture, unwrap
 from dubfew.textures.neural import INITIAL_SPREAD
-
 
 NEW_ACTORS = 0.5
 
@@ -96,21 +96,24 @@ class PriorModel(nn.Module):
     def __init__(self, config: TrainConfig, people: int) -> None:
         super().__init__()
         self.renderer = make_renderer(config.renderer, config.renderer_config)
-        channels = renderer_config(self.renderer).get("texture_channels", TEXTURE_CHANNELS)
+        channels = self.renderer.config.texture_channels
         # One parameter each: people who are not in a batch cost nothing in that step.
         self.textures = nn.ParameterList(
             torch.randn(channels, TEXTURE_SIZE, TEXTURE_SIZE) * INITIAL_SPREAD
             for _ in range(people)
         )
         self.weights = LossWeights(**config.loss)
+        self.colours: Tensor
         self.register_buffer("colours", torch.zeros(people, 3, TEXTURE_SIZE, TEXTURE_SIZE))
 
     def bare(self, person: int) -> Tensor:
         """A person's texture before any learning. [C, H, W]"""
         colours = self.colours[person]
-        return torch.cat([colours, colours.new_zeros(len(self.textures[person]) - 3, *colours.shape[1:])])
+        return torch.cat(
+            [colours, colours.new_zeros(len(self.textures[person]) - 3, *colours.shape[1:])]
+        )
 
-    def forward(self, sample) -> tuple[Tensor, dict[str, Tensor]]:  # type: ignore[no-untyped-def]
+    def forward(self, sample: Sample) -> tuple[Tensor, dict[str, Tensor]]:
         inputs = sample.inputs
         # Half of the time a person is seen as a new actor would be, with the unwrapped colours
         # alone: otherwise the network leans on learned features that a new actor lacks.
@@ -175,13 +178,17 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
             loss, terms = model(sample)
             accelerator.backward(loss)
             if accelerator.sync_gradients:
-                accelerator.clip_grad_norm_(accelerator.unwrap_model(model).renderer.parameters(), 1.0)
+                accelerator.clip_grad_norm_(
+                    accelerator.unwrap_model(model).renderer.parameters(), 1.0
+                )
             optimizer.step()
             optimizer.zero_grad()
         if not accelerator.sync_gradients:
             continue
         done += 1
-        follow(average, accelerator.unwrap_model(model).renderer, min(config.ema, done / (done + 9)))
+        follow(
+            average, accelerator.unwrap_model(model).renderer, min(config.ema, done / (done + 9))
+        )
         values = {"loss": float(loss.detach())}
         if done % config.checkpoint == 0 or done == config.steps:
             values |= judge(average)
@@ -193,12 +200,16 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
         progress(Progress("train", done, config.steps, values))
     if accelerator.is_main_process:
         bare = accelerator.unwrap_model(model)
-        # A new actor's features start at zero beside the unwrapped colours, as in `PriorModel.bare`.
+        # A new actor starts with zeros beside the unwrapped colours, as in `PriorModel.bare`.
         texture = torch.zeros_like(bare.textures[0])
         texture[:3] = torch.stack(list(bare.textures)).mean(0)[:3]
         prior = Prior(average.eval(), config.renderer, texture, load_head().name)
         record = {
-            "training": dataclasses.asdict(dataclasses.replace(config, data="", out="", held_out="")),
+            "training": {
+                k: v
+                for k, v in dataclasses.asdict(config).items()
+                if k not in ("data", "out", "held_out")
+            },
             "people": [
                 {k: header.get(k) for k in ("file", "source", "license", "sha256")}
                 for _, header in loaded
@@ -224,7 +235,7 @@ def start_textures(model: PriorModel, people: list[Footage]) -> None:
             model.textures[person][:3] = rgb
 
 
-def footage_texture(footage: Footage, head, views: int = 8) -> np.ndarray:  # type: ignore[no-untyped-def]
+def footage_texture(footage: Footage, head: HeadModel, views: int = 8) -> NDArray[np.float32]:
     """Unwrapped colours of some footage, from frames spread over it. [256, 256, 3]"""
     rows = np.unique(np.linspace(0, len(footage) - 1, views).astype(int))
     return unwrap(head, ((footage.images[r], footage.vertices[r]) for r in rows), TEXTURE_SIZE)
@@ -232,19 +243,19 @@ def footage_texture(footage: Footage, head, views: int = 8) -> np.ndarray:  # ty
 
 def make_loader(
     config: TrainConfig, people: list[Footage], done: int, accelerator: Accelerator
-) -> Iterator[Any]:
+) -> Iterator[Sample]:
     """Batches from step ``done`` on, the same ones whether or not the run was interrupted."""
     ranks, rank = accelerator.num_processes, accelerator.process_index
     per_step = config.batch * config.accumulate
     dataset = PeopleDataset(
         people,
         config.steps * per_step * ranks,
-        references=renderer_config(make_renderer(config.renderer, config.renderer_config))["references"],
+        references=make_renderer(config.renderer, config.renderer_config).config.references,
         seed=config.seed,
         start=done * per_step * ranks,
     )
     mine = range(rank, len(dataset), ranks)
-    loader = DataLoader(dataset, batch_size=config.batch, sampler=mine, collate_fn=collate)  # type: ignore[arg-type]
+    loader = DataLoader(dataset, batch_size=config.batch, sampler=mine, collate_fn=collate)
     for sample in loader:
         yield dataclasses.replace(
             sample,
@@ -275,17 +286,16 @@ class Judge:
             bank = np.unique(np.linspace(0, half - 1, 48).astype(int))
             rows = np.unique(np.linspace(half + 4, len(footage) - 1, 6).astype(int))
             texture = torch.from_numpy(footage_texture(footage.select(bank), head)).permute(2, 0, 1)
-            references = renderer_config(make_renderer(config.renderer, config.renderer_config))["references"]
+            references = make_renderer(config.renderer, config.renderer_config).config.references
             batch = collate([make_sample(footage, r, bank, head, references) for r in rows])
             self.samples.append((batch, texture))
 
     @torch.no_grad()
-    def __call__(self, renderer: nn.Module) -> dict[str, float]:
+    def __call__(self, renderer: Renderer) -> dict[str, float]:
         """Mean PSNR in the mouth boxes of held-out people, dB."""
         scores = []
         for sample, rgb in self.samples:
-            channels = renderer.config.texture_channels  # type: ignore[union-attr]
-            texture = torch.zeros(1, channels, TEXTURE_SIZE, TEXTURE_SIZE)
+            texture = torch.zeros(1, renderer.config.texture_channels, TEXTURE_SIZE, TEXTURE_SIZE)
             texture[0, :3] = rgb
             inputs = sample.inputs
             many = texture.expand(len(inputs.uv), -1, -1, -1)

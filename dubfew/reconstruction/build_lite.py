@@ -62,10 +62,12 @@ CHIN = (152, 148, 377, 176, 400, 175, 199, 200)
 def mesh_triangles() -> NDArray[np.int32]:
     """The triangles of MediaPipe's mesh: 3-cliques of its published edges. [F, 3]"""
     package = importlib.util.find_spec("mediapipe")
-    assert package is not None and package.origin is not None
+    assert package is not None
+    assert package.origin is not None
     path = Path(package.origin).parent / "python" / "solutions" / "face_mesh_connections.py"
     spec = importlib.util.spec_from_file_location("face_mesh_connections", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     neighbours: dict[int, set[int]] = {}
@@ -129,7 +131,9 @@ def harmonic(graph: NDArray, ones: tuple[int, ...], zeros: tuple[int, ...]) -> N
     free = np.setdiff1d(np.arange(len(graph)), fixed)
     field = np.zeros(len(graph))
     field[fixed] = values
-    field[free] = spsolve(csc_matrix(graph[np.ix_(free, free)]), -graph[np.ix_(free, fixed)] @ values)
+    field[free] = spsolve(
+        csc_matrix(graph[np.ix_(free, free)]), -graph[np.ix_(free, fixed)] @ values
+    )
     return field
 
 
@@ -207,7 +211,9 @@ def build(clips: Mapping[str, NDArray]) -> HeadModel:
     )
     residual = np.concatenate([residual, _mirrored(residual, mirror)])
     lower = _lower_face(template)
-    importance = 1 + 3 * np.exp(-(np.linalg.norm(template - template[[13, 14]].mean(0), axis=1) / 0.03) ** 2)
+    importance = 1 + 3 * np.exp(
+        -((np.linalg.norm(template - template[[13, 14]].mean(0), axis=1) / 0.03) ** 2)
+    )
     mouth = principal(residual * lower[None, :, None], importance, MOUTH_EXPRESSIONS)
     upper = principal(residual * (1 - lower)[None, :, None], np.ones(MESH), UPPER_EXPRESSIONS)
     expression_basis = np.concatenate([mouth, upper])
@@ -319,7 +325,9 @@ def _extended(
         faces=faces,
         uv=np.zeros((len(vertices), 2), np.float32),
         landmark_ids=np.arange(MESH, dtype=np.int32),
-        landmark_faces=np.array([np.nonzero((faces == i).any(1))[0][0] for i in range(MESH)], np.int32),
+        landmark_faces=np.array(
+            [np.nonzero((faces == i).any(1))[0][0] for i in range(MESH)], np.int32
+        ),
         landmark_barycentric=np.stack(
             [(faces[np.nonzero((faces == i).any(1))[0][0]] == i) for i in range(MESH)]
         ).astype(np.float32),

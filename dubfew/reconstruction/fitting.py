@@ -18,8 +18,8 @@ from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
 from dubfew.reconstruction.head import JAW, HeadModel
-from dubfew.reconstruction.track import Camera
 from dubfew.reconstruction.points import INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.track import Camera
 
 # Camera space is OpenCV's, head space has y up and z towards the camera.
 FLIP = np.diag([1.0, -1.0, -1.0])
@@ -234,9 +234,7 @@ class LandmarkFitter:
             residual, jacobian, _ = self._linearise(target, size, shape, pose)
             if not move_head:
                 jacobian[..., :6] = 0
-            value = np.concatenate(
-                [np.zeros((len(pose), 6)), pose.jaw, pose.expression], axis=1
-            )
+            value = np.concatenate([np.zeros((len(pose), 6)), pose.jaw, pose.expression], axis=1)
             transposed = jacobian.transpose(0, 2, 1)
             normal = (transposed @ jacobian).astype(np.float64)
             normal += np.diag(prior**2 + 1e-6)

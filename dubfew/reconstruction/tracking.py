@@ -105,7 +105,9 @@ def fit_track(
     """
     valid = np.isfinite(landmarks[:, 0, 0])
     if not valid.any():
-        raise NoFaceError(f"no face found in {source}: give footage whose face is seen from the front")
+        raise NoFaceError(
+            f"no face found in {source}: give footage whose face is seen from the front"
+        )
     seen = landmarks[valid]
     fitter = LandmarkFitter(head, camera)
     rows = np.unique(np.linspace(0, len(seen) - 1, SHAPE_FRAMES).astype(int))

@@ -55,4 +55,3 @@ def check_drive(drive: str, driver: Path | None) -> None:
         raise DubfewError(f"no drive {drive!r}: there are {', '.join(DRIVES)}")
     if (drive == "video") != (driver is not None):
         raise DubfewError("drive 'video' and a driver video need each other")
-

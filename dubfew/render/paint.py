@@ -107,7 +107,7 @@ class Painter:
     def _composite(self, order: Order, drawing: Tensor) -> Frame:
         """Draw the fields over the full-size references, blend into the frame."""
         frame, regions = order.frame, order.geometry.regions
-        hull, (left, top, side) = regions.hull[order.row], regions.window[order.row]
+        hull, side = regions.hull[order.row], regions.window[order.row, 2]
         x0, y0 = np.maximum(np.floor(hull.min(0)).astype(int), 0)
         x1 = min(int(np.ceil(hull[:, 0].max())), frame.width)
         y1 = min(int(np.ceil(hull[:, 1].max())), frame.height)

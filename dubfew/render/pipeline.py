@@ -18,7 +18,7 @@ from dubfew.adapt.actor import pick_device, resized
 from dubfew.adapt.artefact import TRACK, ActorAdapter
 from dubfew.errors import MediaError
 from dubfew.files import sha256_file
-from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter, probe, read_audio
+from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_audio
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Geometry, geometry, keys
 from dubfew.prior.inputs import motion_window
@@ -150,15 +150,13 @@ def render(
         source = AudioSource(sound, duration=end, pad=False)
     with (
         BackgroundKeeper() as background,
-        VideoWriter(
-            output, info, audio=source, codec=codec, crf=crf, lossless=lossless
-        ) as writer,
+        VideoWriter(output, info, audio=source, codec=codec, crf=crf, lossless=lossless) as writer,
     ):
         painter = Painter(
             renderer,
             adapter.texture,
             adapter.references,
-            resized(adapter.references, renderer.config.window),  # type: ignore[union-attr]
+            resized(adapter.references, renderer.config.window),
             head,
             pick_device(device),
             background,
@@ -267,7 +265,7 @@ def choose_references(
     distance = gaussian_filter1d(
         np.sqrt(np.maximum(squared, 0)), CHOICE_SMOOTHING, axis=0, mode="nearest"
     )
-    count = painter.renderer.config.references  # type: ignore[union-attr]
+    count = painter.renderer.config.references
     rows = np.argsort(distance, axis=1, kind="stable")[:, :count]
     if rows.shape[1] < count:
         rows = np.concatenate([rows, np.repeat(rows[:, :1], count - rows.shape[1], 1)], 1)

@@ -56,9 +56,7 @@ class Plan:
         return frame.at(shown, Fraction(shown) / fps)
 
 
-def plan(
-    times: NDArray[np.float64], fps: Fraction, sound: float | None, fit: str | None
-) -> Plan:
+def plan(times: NDArray[np.float64], fps: Fraction, sound: float | None, fit: str | None) -> Plan:
     """Decide what is shown.
 
     ``trim``: the picture is the master, every frame of it comes out once; longer sound is cut,
@@ -86,11 +84,15 @@ def plan(
         note = f"the sound ends {length - sound:.1f} s before the picture: the mouth rests there"
         return Plan(rows, times, note)
     if chosen == "trim":
-        note = f"the last {sound - length:.1f} s of the sound are cut (--fit loop or hold keeps them)"
+        note = (
+            f"the last {sound - length:.1f} s of the sound are cut (--fit loop or hold keeps them)"
+        )
         return Plan(rows, times, note)
     total = max(count, round(sound * float(fps)))
     more = np.arange(count, total)
-    rows = np.concatenate([rows, more % count if chosen == "loop" else np.full(len(more), count - 1)])
+    rows = np.concatenate(
+        [rows, more % count if chosen == "loop" else np.full(len(more), count - 1)]
+    )
     times = np.concatenate([times, more / float(fps)])
     what = "starts again" if chosen == "loop" else "holds its last frame"
     return Plan(rows, times, f"the picture {what} for the last {sound - length:.1f} s of the sound")

@@ -24,9 +24,7 @@ class NeuralTexture(nn.Module):
         self, actors: int = 1, channels: int = TEXTURE_CHANNELS, size: int = TEXTURE_SIZE
     ) -> None:
         super().__init__()
-        self.features = nn.Parameter(
-            torch.randn(actors, channels, size, size) * INITIAL_SPREAD
-        )
+        self.features = nn.Parameter(torch.randn(actors, channels, size, size) * INITIAL_SPREAD)
 
     def forward(self, actor: Tensor, uv: Tensor, mask: Tensor) -> Tensor:
         """Features [B, C, H, W] of actors [B] at ``uv`` [B, H, W, 2], see `sample_texture`."""

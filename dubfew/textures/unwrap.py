@@ -27,9 +27,9 @@ def unwrap(
     Returns:
         RGB in [0, 1]; texels that no view shows are mid grey. [size, size, 3]
     """
-    plane = np.concatenate(
-        [head.uv * size, np.ones((len(head.uv), 1), np.float32)], axis=1
-    ).astype(np.float32)
+    plane = np.concatenate([head.uv * size, np.ones((len(head.uv), 1), np.float32)], axis=1).astype(
+        np.float32
+    )
     texels = rasterise(plane, head.faces, size, size)
     total = np.zeros((size, size, 3), np.float32)
     weight = np.zeros((size, size, 1), np.float32)

@@ -69,6 +69,7 @@ def detail_energy(picture: Tensor, truth: Tensor, weights: Tensor, levels: int =
         for image, less in ((picture, small[0]), (truth, small[1])):
             band = image - F.interpolate(less, scale_factor=2, mode="bilinear", align_corners=False)
             energies.append((F.avg_pool2d(band**2, 8 >> level) + 1e-6).sqrt())
-        total = total + weighted_l1(*energies, F.avg_pool2d(weights, 8 >> level))
+        here = F.avg_pool2d(weights, 8 >> level)
+        total = total + weighted_l1(energies[0], energies[1], here)
         picture, truth, weights = small
     return total

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from dubfew.prior.inputs import RenderInputs
 from dubfew.prior.warp import Warped, sample, warp
+from dubfew.textures import TEXTURE_CHANNELS
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,25 @@ def _resize(field: Tensor, size: torch.Size | tuple[int, ...]) -> Tensor:
     return done.view(*field.shape[:-2], *size)
 
 
+@dataclass(frozen=True)
+class RendererConfig:
+    """What every renderer's configuration has; subclasses add their own sizes.
+
+    Attributes:
+        window: edge of the window, px.
+        references: how many references it blends.
+        texture_channels: of the neural texture.
+    """
+
+    window: int = 160
+    references: int = 3
+    texture_channels: int = TEXTURE_CHANNELS
+
+
 class Renderer(nn.Module):
     """Base of all renderers: subclasses give ``fields``."""
+
+    config: RendererConfig
 
     def fields(self, inputs: RenderInputs, texture: Tensor, warped: Warped) -> Fields:
         """Predict the fields of a batch.

@@ -17,31 +17,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.prior.inputs import MOTION_WINDOW, RenderInputs
-from dubfew.prior.renderers.base import Fields, Renderer
+from dubfew.prior.renderers.base import Fields, Renderer, RendererConfig
 from dubfew.prior.warp import Warped
 from dubfew.reconstruction.points import MOUTH_POINTS
-from dubfew.textures import TEXTURE_CHANNELS
 
 
 @dataclass(frozen=True)
-class LiteConfig:
-    """Sizes of a `LiteRenderer`.
+class LiteConfig(RendererConfig):
+    """Sizes of a `LiteRenderer`; the window is divisible by 16.
 
     Attributes:
-        window: edge of the window, px; divisible by 16.
-        references: how many references it blends.
-        texture_channels: of the neural texture.
         widths: channels at 1/2, 1/4, 1/8 and 1/16 of the window's resolution.
         style: length of the style vector.
         reach: largest correction of a reference's place, in units of its half width.
     """
 
-    window: int = 160
-    references: int = 3
-    texture_channels: int = TEXTURE_CHANNELS
     widths: tuple[int, int, int, int] = (24, 48, 80, 112)
     style: int = 64
     reach: float = 0.06
+
+
+def _zeroed(layer: nn.Conv2d | nn.Linear, spread: float = 0.0) -> None:
+    """Start a layer at (nearly) zero: its block then passes its input on."""
+    nn.init.normal_(layer.weight, std=spread)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 class Modulated(nn.Module):
@@ -58,10 +58,8 @@ class Modulated(nn.Module):
         self.scale = nn.Linear(style, width)
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.scale.weight)
-        nn.init.zeros_(self.scale.bias)
-        nn.init.normal_(self.second.weight, std=0.01)
-        nn.init.zeros_(self.second.bias)
+        _zeroed(self.scale)
+        _zeroed(self.second, 0.01)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale = 1 + self.scale(style)
@@ -77,8 +75,7 @@ class Plain(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.normal_(self.second.weight, std=0.01)
-        nn.init.zeros_(self.second.bias)
+        _zeroed(self.second, 0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.silu(self.first(x)))
@@ -86,6 +83,8 @@ class Plain(nn.Module):
 
 class LiteRenderer(Renderer):
     """See the module's docstring."""
+
+    config: LiteConfig
 
     def __init__(self, config: LiteConfig | None = None) -> None:
         super().__init__()
@@ -114,14 +113,15 @@ class LiteRenderer(Renderer):
         self.decode0 = nn.Conv2d(a + 8, a + 8, 3, padding=1)
         # Per pixel: logits of the references and of the fill, two offsets each, residual RGB.
         self.leave = nn.Conv2d(a + 8, (k + 1 + 2 * k + 3) * 4, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        _zeroed(self.leave)
 
     def fields(self, inputs: RenderInputs, texture: Tensor, warped: Warped) -> Fields:
         k, reach = self.config.references, self.config.reach
         inside = (inputs.alpha > 0).float()
         # How far each reference is moved tells how far it can be trusted, and where.
-        moves = (inputs.places - _identity(inputs.places)).permute(0, 1, 4, 2, 3) * inputs.covered[:, None]
+        moves = (inputs.places - _identity(inputs.places)).permute(0, 1, 4, 2, 3) * inputs.covered[
+            :, None
+        ]
         x = torch.cat(
             [
                 inputs.target + inside * warped.fill,
