@@ -60,13 +60,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clip", type=Path, help="a talking person; looped to the wanted lengths")
     parser.add_argument("--lengths", type=int, nargs="+", default=[10, 60], help="seconds")
+    parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
     runs = {}
     with tempfile.TemporaryDirectory(prefix="dubfew-memory-") as name:
         folder = Path(name)
         home = folder / "home"
-        dubfew.adapt(options.clip, actor="memory", steps=0, registry=Registry(home), progress=show)
+        dubfew.adapt(
+            options.clip,
+            actor="memory",
+            prior=options.prior,
+            steps=0,
+            registry=Registry(home),
+            progress=show,
+        )
         for length in options.lengths:
             clip, out = folder / f"{length}.mp4", folder / f"{length}-out.mp4"
             write_frames(clip, options.clip, looped(options.clip, length), lossless=False)

@@ -1,11 +1,12 @@
 """Re-enactment: adapt on the first seconds of a clip, re-render the rest, compare with the truth.
 
-    python -m benchmarks.reenact [CLIP ...] [--out FOLDER] [--only ROW,ROW] [--steps N]
+    python -m benchmarks.reenact [CLIP ...] [--out FOLDER] [--only ROW,ROW] [--prior P] [--steps N]
 
 The rest of each clip is rendered with the motion that was tracked in it, so the original is
 the right answer. Rows of the table, from the reference line down: the original one frame late
 (the noise floor of timing), the nearest reference pasted rigidly, the nearest reference warped
-through the mesh with no network (``adapt(steps=0)``), the original mouth blurred, and dubfew.
+through the mesh with no network, the trained prior before any step for this actor, the
+original mouth blurred, and dubfew.
 The still mouth has landmarks only. Writes ``reenact.md``, ``reenact.json`` and one contact
 sheet per clip.
 """
@@ -49,6 +50,8 @@ from dubfew.registry import Registry
 if TYPE_CHECKING:
     from dubfew.adapt import AdaptResult
 
+# The name under which ``adapt`` knows the untrained network that hands the warp through.
+BARE_WARP = "warp"
 MEASURES = tuple(field.name for field in fields(Evaluation) if field.name != "frames")
 
 
@@ -63,6 +66,7 @@ class Job:
     track: Track
     region: Region
     registry: Registry
+    prior: Path | None
     steps: int | None
     adapted: list[AdaptResult]  # filled by the rows that adapt
 
@@ -82,16 +86,27 @@ def _blurred(job: Job, path: Path) -> None:
 
 
 def _warped(job: Job, path: Path) -> None:
-    _rendered(job, path, "warped", steps=0)
+    _rendered(job, path, "warped", prior=BARE_WARP, steps=0)
+
+
+def _zero(job: Job, path: Path) -> None:
+    _rendered(job, path, "zero", prior=job.prior, steps=0)
 
 
 def _ours(job: Job, path: Path) -> None:
-    _rendered(job, path, "ours", steps=job.steps)
+    _rendered(job, path, "ours", prior=job.prior, steps=job.steps)
 
 
-def _rendered(job: Job, path: Path, actor: str, *, steps: int | None) -> None:
+def _rendered(
+    job: Job, path: Path, actor: str, *, prior: str | Path | None, steps: int | None
+) -> None:
     result = dubfew.adapt(
-        job.adapt_clip, actor=actor, steps=steps, registry=job.registry, progress=show
+        job.adapt_clip,
+        actor=actor,
+        prior=prior,
+        steps=steps,
+        registry=job.registry,
+        progress=show,
     )
     job.adapted.append(result)
     dubfew.render(
@@ -122,12 +137,20 @@ ROWS: Mapping[str, Row] = {
     "late": Row("original, one frame late", _late),
     "pasted": Row("nearest reference, pasted", _pasted),
     "warped": Row("nearest reference, warped", _warped),
+    "zero": Row("dubfew, zero steps", _zero),
     "blurred": Row("original, blurred", _blurred),
     "ours": Row("dubfew", _ours),
 }
 
 
-def run_clip(clip: Path, rows: list[str], out: Path, *, steps: int | None = None) -> dict[str, Any]:
+def run_clip(
+    clip: Path,
+    rows: list[str],
+    out: Path,
+    *,
+    prior: Path | None = None,
+    steps: int | None = None,
+) -> dict[str, Any]:
     """Measure the rows on one clip and write its contact sheet.
 
     Returns:
@@ -147,6 +170,7 @@ def run_clip(clip: Path, rows: list[str], out: Path, *, steps: int | None = None
             track=track,
             region=mouth_region(track),
             registry=Registry(folder / "home"),
+            prior=prior,
             steps=steps,
             adapted=[],
         )
@@ -202,17 +226,22 @@ def table(rows: Mapping[str, Mapping[str, float | None]], still_lmd: float) -> s
 
 
 def verdict(results: list[dict[str, Any]]) -> str:
-    """On how many clips training beats the bare warp, naming those where it does not."""
-    both = [r for r in results if {"ours", "warped"} <= r["rows"].keys()]
-    if not both:
+    """By how much training beats the bare warp, naming the clips on which it does not."""
+    gains: dict[str, float] = {}
+    for result in results:
+        if {"ours", "warped"} <= result["rows"].keys():
+            ours, warp = (result["rows"][row]["psnr_mouth"] for row in ("ours", "warped"))
+            if ours is not None and warp is not None:
+                gains[result["clip"]] = ours - warp
+    if not gains:
         return ""
-    lost = []
-    for result in both:
-        ours, warp = (result["rows"][row]["psnr_mouth"] for row in ("ours", "warped"))
-        if ours is None or warp is None or ours <= warp:
-            lost.append(f"{result['clip']} ({ours} against {warp} dB)")
-    won = f"Training beats the warp (mouth PSNR) on {len(both) - len(lost)} of {len(both)} clips"
-    return f"{won}; not on {', '.join(lost)}." if lost else f"{won}."
+    lost = [f"{clip} ({gain:+.2f} dB)" for clip, gain in gains.items() if gain <= 0]
+    text = (
+        f"Training beats the bare warp on {len(gains) - len(lost)} of {len(gains)} clips: mouth "
+        f"PSNR {np.mean(list(gains.values())):+.2f} dB on average, {min(gains.values()):+.2f} dB "
+        "at least."
+    )
+    return f"{text} Not on {', '.join(lost)}." if lost else text
 
 
 def document(results: list[dict[str, Any]], failed: Mapping[str, str], line: str) -> str:
@@ -239,6 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", default=",".join(ROWS), help="rows, separated by commas; default %(default)s"
     )
+    parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--steps", type=int, default=None, help="training steps of dubfew")
     options = parser.parse_args(arguments)
     rows = [row for row in ROWS if row in options.only.split(",")]
@@ -254,7 +284,9 @@ def main(arguments: list[str] | None = None) -> int:
     for clip in clips:
         print(f"{clip.name} ...", file=sys.stderr)
         try:
-            results.append(run_clip(clip, rows, options.out, steps=options.steps))
+            results.append(
+                run_clip(clip, rows, options.out, prior=options.prior, steps=options.steps)
+            )
         except DubfewError as error:
             failed[clip.name] = str(error)
         # After every clip, because the whole takes long and may be interrupted.

@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--drive", choices=("self", "audio"), default="self")
     parser.add_argument("--audio", type=Path, help="for --drive audio; default: the clip's own")
     parser.add_argument("--seconds", type=int, help="loop or cut the clip to this length")
+    parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="dubfew-speed-") as name:
@@ -52,7 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
             write_frames(clip, options.clip, looped(options.clip, options.seconds), lossless=False)
         registry = Registry(folder / "home")
         adapted = dubfew.adapt(
-            options.clip, actor="speed", steps=0, registry=registry, progress=show
+            options.clip,
+            actor="speed",
+            prior=options.prior,
+            steps=0,
+            registry=registry,
+            progress=show,
         )
         # Compiled kernels and model files are loaded once per process, not once per frame.
         short, warm = folder / "short.mp4", folder / "warm.mp4"

@@ -106,10 +106,13 @@ def test_means_pass_over_what_is_missing():
 
 
 def test_the_verdict_names_the_clips_that_were_lost():
-    assert "1 of 2" in reenact.verdict(results(20.0, 25.0))
-    assert "a.mp4" in reenact.verdict(results(20.0, 25.0))
-    assert "b.mp4" not in reenact.verdict(results(20.0, 25.0))
-    assert reenact.verdict(results(26.0, 25.0)).endswith("2 of 2 clips.")
+    lost = reenact.verdict(results(20.0, 25.0))
+    assert "1 of 2" in lost
+    assert "a.mp4 (-5.00 dB)" in lost
+    assert "b.mp4" not in lost
+    assert "2 of 2 clips: mouth PSNR +3.00 dB on average, +1.00 dB" in reenact.verdict(
+        results(26.0, 25.0)
+    )
     text = reenact.document(results(26.0, 25.0), {"c.mp4": "no face"}, "2 cores")
     assert "| still mouth |" in text
     assert "c.mp4: no face" in text
