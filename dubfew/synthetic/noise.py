@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy.sparse import csr_matrix
 
 
 def smooth_noise(
@@ -16,17 +16,32 @@ def smooth_noise(
         Mean 0, standard deviation 1. [height, width]
     """
     rows, columns = cell if isinstance(cell, tuple) else (cell, cell)
-    grid = rng.standard_normal((int(height / rows) + 4, int(width / columns) + 4))
-    y = np.arange(height) / rows + rng.uniform(1, 2)
-    x = np.arange(width) / columns + rng.uniform(1, 2)
-    # Separable cubic interpolation: columns first, then rows.
-    grid = ndimage.map_coordinates(
-        grid, np.meshgrid(np.arange(grid.shape[0]), x, indexing="ij"), order=3, mode="nearest"
-    )
-    field = ndimage.map_coordinates(
-        grid, np.meshgrid(y, np.arange(width), indexing="ij"), order=3, mode="nearest"
-    )
+    down = _between(height, rows, rng.uniform(0, 1))
+    across = _between(width, columns, rng.uniform(0, 1))
+    grid = rng.standard_normal((down.shape[1], across.shape[1]), np.float32)
+    field = (across @ (down @ grid).T).T
     return ((field - field.mean()) / (field.std() + 1e-9)).astype(np.float32)
+
+
+def _between(count: int, cell: float, offset: float) -> csr_matrix:
+    """Catmull-Rom weights of grid values, ``cell`` px apart, at each pixel. [count, grid]"""
+    place = np.arange(count) / cell + 1 + offset
+    index = place.astype(int)
+    t = place - index
+    weights = 0.5 * np.stack(
+        [
+            -t + 2 * t**2 - t**3,
+            2 - 5 * t**2 + 3 * t**3,
+            t + 4 * t**2 - 3 * t**3,
+            -(t**2) + t**3,
+        ]
+    )
+    columns = index + np.arange(-1, 3)[:, None]
+    rows = np.broadcast_to(np.arange(count), columns.shape)
+    return csr_matrix(
+        (weights.ravel().astype(np.float32), (rows.ravel(), columns.ravel())),
+        shape=(count, int(index[-1]) + 3),
+    )
 
 
 def cloud_noise(

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from dubfew.reconstruction.fitting import FLIP
 from dubfew.reconstruction.head import JAW
-from dubfew.reconstruction.raster import Raster, rasterise
+from dubfew.reconstruction.raster import rasterise
 from dubfew.reconstruction.track import Camera
 from dubfew.synthetic.eyes import shape_patches
 from dubfew.synthetic.lighting import Light
@@ -73,10 +73,7 @@ class Studio:
         solid_faces = self._person.anatomy.solid.faces
         size = (height * SAMPLES, width * SAMPLES)
         solid = rasterise(screen, solid_faces, *size)
-        if self._person.traits.hair_thickness:
-            hair = rasterise(screen, self._hair_faces, *size)
-        else:
-            hair = Raster(np.full(size, -1, np.int32), np.zeros((*size, 3), np.float32))
+        hair = rasterise(screen, self._hair_faces, *size)
         lit = shade(
             solid, hair, points, solid_faces, self._hair_faces, self._surface,
             self._person.atlas, self._light, self._background,

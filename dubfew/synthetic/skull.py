@@ -295,12 +295,13 @@ def hair_cap(skull: Skull, thickness: float, shift: float, rng: np.random.Genera
 def hair_curtain(skull: Skull, length: float) -> Part:
     """Long hair: a sheet that hangs from the cranium's widest line, open at the face."""
     rows, columns = 24, 60
-    azimuth = np.linspace(np.deg2rad(78), np.deg2rad(282), columns)
+    azimuth = np.linspace(np.deg2rad(74), np.deg2rad(286), columns)
     v = np.linspace(0, 1, rows)[:, None]
-    spread = 1.06 + 0.16 * np.sin(np.pi * np.clip(v * 0.8, 0, 1)) - 0.10 * v**2
+    # It begins inside the cap and swings out below the ears.
+    spread = 0.93 + 0.22 * np.sin(np.pi / 2 * np.clip(v / 0.45, 0, 1)) - 0.08 * v**2
     x = skull.axes[0] * spread * np.sin(azimuth) * 1.06
     z = skull.centre[2] + skull.axes[2] * (spread - 0.12 * v) * np.cos(azimuth) * 1.02
-    y = np.repeat(skull.centre[1] + 0.02 - v * length, columns, 1)
+    y = np.repeat(skull.centre[1] + 0.045 - v * (length + 0.025), columns, 1)
     uv = np.stack(
         [
             np.repeat(np.linspace(0.02, 0.98, columns)[None], rows, 0),

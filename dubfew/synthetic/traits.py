@@ -59,7 +59,7 @@ class Traits:
         stubble: 0 to 1.
         beard: 0 none to 1 full.
         brow: thickness, about 1.
-        hair_thickness: of the cap, m; 0 is a bald head.
+        hair_thickness: of the cap, m.
         hair_length: of the hair behind the ears, m; 0 is short.
         hairline: shift of the hairline upwards, rad.
         pitch: of the voice, Hz.
@@ -119,7 +119,7 @@ def draw_traits(rng: np.random.Generator) -> Traits:
         stubble=float(rng.uniform(0.1, 0.9)) if bearded else 0.0,
         beard=float(rng.uniform(0.6, 1.0)) if full else 0.0,
         brow=float(rng.uniform(0.8, 1.3) if bearded else rng.uniform(0.55, 0.95)),
-        hair_thickness=0.0
+        hair_thickness=0.003  # shorn
         if bearded and rng.random() < 0.15
         else float(rng.uniform(0.012, 0.022) if long_hair else rng.uniform(0.008, 0.020)),
         hair_length=float(rng.uniform(0.16, 0.26)) if long_hair else 0.0,
