@@ -295,7 +295,7 @@ def hair_cap(skull: Skull, thickness: float, shift: float, rng: np.random.Genera
 def hair_curtain(skull: Skull, length: float) -> Part:
     """Long hair: a sheet that hangs from the cranium's widest line, open at the face."""
     rows, columns = 24, 60
-    azimuth = np.linspace(np.deg2rad(74), np.deg2rad(286), columns)
+    azimuth = np.linspace(np.deg2rad(63), np.deg2rad(297), columns)
     v = np.linspace(0, 1, rows)[:, None]
     # It begins inside the cap and swings out below the ears.
     spread = 0.93 + 0.22 * np.sin(np.pi / 2 * np.clip(v / 0.45, 0, 1)) - 0.08 * v**2
