@@ -13,7 +13,7 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 Plane = NDArray[Any]  # uint8 or uint16: [H,W] or [H,W,C]
@@ -172,7 +172,9 @@ def _reformatter() -> VideoReformatter:
 
 # Nearest chroma, full precision. FULL_CHR_H_INT also keeps swscale off its coarse tables.
 # (Its 31 bits overflow only for samples far outside both legal luma and legal chroma.)
-_EXACT = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# As libswscale's own numbers, because PyAV names the last two only from version 18 on.
+_POINT = 0x10
+_EXACT = _POINT | 0x2000 | 0x40000  # SWS_POINT | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND
 
 
 def convert(
@@ -197,6 +199,8 @@ def convert(
         # swscale would shift their chroma by a pixel, but not that of a crop of them.
         planes = plane_views(picture)
         picture = new_picture(picture.format.name, picture.width, picture.height, planes)
+        # PyAV 17 does not pass BT.2020 on to swscale, which then goes by the picture's tag.
+        picture.colorspace = 9 if colour.matrix in (9, 10) else colour.matrix_for(lines)
     matrix = _SWSCALE_MATRIX[colour.matrix_for(lines)]
     source_range = colour.range_for(form)
     return _reformatter().reformat(
@@ -206,7 +210,7 @@ def convert(
         dst_colorspace=matrix,
         src_color_range=source_range,
         dst_color_range=source_range if target_range is None else target_range,
-        interpolation=Interpolation.POINT if fast else _EXACT,
+        interpolation=_POINT if fast else _EXACT,
         threads=1,
     )
 
