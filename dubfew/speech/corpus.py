@@ -101,28 +101,32 @@ def correlation(a: NDArray, b: NDArray) -> float:
     return float((a * b).sum()) / scale if scale > 1e-12 else 0.0
 
 
-def find_lag(predicted: MouthMotion, observed: MouthMotion) -> Sync:
+def find_lag(
+    predicted: MouthMotion, observed: MouthMotion, *, largest: float = LARGEST_LAG
+) -> Sync:
     """Lag of a picture against its sound, by cross-correlation of lip apertures.
 
     Args:
         predicted: from the sound, on a grid at least as fine as the video's frames.
         observed: from the picture.
+        largest: lag to look for in either direction, s.
 
     Returns:
-        The lag of highest correlation within ``LARGEST_LAG``, in steps of 10 ms.
+        The lag of highest correlation, in steps of 10 ms; 0 where only the end of the range
+        would do, which is no peak.
     """
     heard, seen = predicted.aperture(), observed.aperture()
-    lags = np.arange(-LARGEST_LAG, LARGEST_LAG + 1e-6, 0.01)
+    lags = np.arange(-round(largest * 100), round(largest * 100) + 1) / 100
     r = [correlation(np.interp(observed.times - lag, predicted.times, heard), seen) for lag in lags]
     best = int(np.argmax(r))
+    if best in (0, len(lags) - 1):
+        best = len(lags) // 2
     return Sync(float(lags[best]), r[best], r[len(lags) // 2])
 
 
 def trusted_lag(sync: Sync) -> float:
     """The lag to correct, s: that of the highest correlation where it clearly beats none.
 
-    The larger the lag, the clearer it must be; a peak at the end of the range is no peak.
+    The larger the lag, the clearer it must be.
     """
-    inside = abs(sync.lag) < LARGEST_LAG - 0.011
-    needed = 0.05 + 0.4 * abs(sync.lag)
-    return sync.lag if inside and sync.r > sync.r_zero + needed else 0.0
+    return sync.lag if sync.r > sync.r_zero + 0.05 + 0.4 * abs(sync.lag) else 0.0

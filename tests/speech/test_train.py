@@ -15,7 +15,6 @@ from dubfew.reconstruction.points import MOUTH_POINTS
 from dubfew.speech import train as train_module
 from dubfew.speech.augment import breath, coloured_noise, disturb, music, warp_bands
 from dubfew.speech.corpus import (
-    LARGEST_LAG,
     Clip,
     Sync,
     correlation,
@@ -33,6 +32,7 @@ from dubfew.speech.examples import (
 )
 from dubfew.speech.features import RATE
 from dubfew.speech.model import SpeechModel
+from dubfew.speech.motion import MouthMotion
 from dubfew.speech.train import TrainConfig, default_fields, main, train
 from dubfew.speech.visemes import motion_of_phones
 
@@ -115,7 +115,19 @@ def test_the_lag_of_a_picture_is_found(delay: float) -> None:
 
 def test_a_doubtful_lag_is_not_corrected() -> None:
     assert trusted_lag(Sync(lag=0.2, r=0.5, r_zero=0.4)) == 0.0
-    assert trusted_lag(Sync(lag=LARGEST_LAG, r=0.9, r_zero=0.0)) == 0.0
+
+
+def test_the_end_of_the_range_is_no_peak() -> None:
+    times = np.arange(50) / 25
+    early, late = (np.exp(-(((times - centre) / 0.3) ** 2)) for centre in (0.8, 1.1))
+    opening = default_fields()[1] * -1
+    motions = [
+        MouthMotion((bump[:, None, None] * opening).astype(np.float32), times)
+        for bump in (early, late)
+    ]
+    sync = find_lag(*motions, largest=0.1)
+    assert sync.lag == 0.0
+    assert sync.r == sync.r_zero
 
 
 def test_correlation_of_nothing_is_zero() -> None:
