@@ -96,7 +96,7 @@ class SpeechModel:
         """Mouth motion at the given moments of a recording.
 
         Works at 50 Hz inside and interpolates, so any frame rate, also a variable one, is
-        served alike. Memory beside the samples does not grow with their number.
+        served alike. The network sees 20 s at a time, whatever the recording's length.
 
         Args:
             audio: mono samples of any rate; NaN counts as silence, no samples as well.

@@ -45,6 +45,14 @@ def test_level_of_the_recording_does_not_matter() -> None:
     np.testing.assert_allclose(log_mel(samples), log_mel(samples * 0.05), atol=1e-4)
 
 
+def test_level_is_that_of_the_window() -> None:
+    samples = _noise()[:12345]
+    for frame in (0, 1, 40, frame_count(len(samples)) - 1):
+        inside = samples[max(0, frame * HOP - 200) : frame * HOP + 200]
+        power = float((inside.astype(np.float64) ** 2).sum()) / 400
+        assert level_db(samples)[frame] == pytest.approx(10 * np.log10(power), abs=0.3)
+
+
 def test_the_microphone_hardly_matters() -> None:
     samples = _noise(2.0) * (1 + np.sin(np.arange(2 * RATE) / 3000)).astype(np.float32)
     dull = lfilter([0.4], [1, -0.6], samples).astype(np.float32)
