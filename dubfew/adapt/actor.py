@@ -17,6 +17,7 @@ from dubfew.adapt.learning import learn
 from dubfew.adapt.methods import method_named
 from dubfew.errors import DubfewError, MediaError
 from dubfew.media import VideoInfo, probe, read_audio, read_frames
+from dubfew.prior.align import align_footage
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Footage, footage_from
 from dubfew.progress import ProgressCallback, silent
@@ -120,13 +121,15 @@ def adapt(
         size=reference_size(track, head),
         progress=progress,
     )
+    small = align_footage(resized(large, base.renderer.config.window), head, progress=progress)
+    ratio = np.array([large.size / small.size] * 2 + [1], np.float32)
+    large = replace(large, vertices=small.vertices * ratio)
     style = actor_style(video, info, motion)
     tracked = time.monotonic()
 
-    window = base.renderer.config.window
     learned = learn(
         base,
-        resized(large, window),
+        small,
         head,
         chosen,
         chosen.options,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from copy import deepcopy
 from dataclasses import dataclass
@@ -101,7 +100,7 @@ def learn(
 
     count = prior.renderer.config.references
     judged = [make_sample(footage, row, train, head, count) for row in held]
-    test = moved(collate(judged), accelerator.device) if judged else None
+    test = collate(judged).to(accelerator.device) if judged else None
     weights = LossWeights()
     began = time.monotonic()
     curve: list[tuple[int, float, float]] = []
@@ -128,7 +127,7 @@ def learn(
             optimizer.param_groups, (TEXTURE_RATE, method.learning_rate), strict=False
         ):
             group["lr"] = rate * share
-        sample = moved(draw(footage, train, head, count, generator), accelerator.device)
+        sample = draw(footage, train, head, count, generator).to(accelerator.device)
         inputs = sample.inputs
         sampled = texture(inputs.actor, inputs.uv, inputs.covered[:, 0] > 0)
         loss, _ = objective(renderer, sample, sampled, weights)
@@ -179,16 +178,6 @@ def draw(
             bank = generator.permutation(bank)[: int(generator.integers(8, len(bank) + 1))]
         samples.append(make_sample(footage, row, bank if len(bank) else rows, head, count))
     return collate(samples)
-
-
-def moved(sample: Sample, device: torch.device) -> Sample:
-    """The sample on another device."""
-    return dataclasses.replace(
-        sample,
-        inputs=sample.inputs.to(device),
-        truth=sample.truth.to(device),
-        mouth=sample.mouth.to(device),
-    )
 
 
 @torch.no_grad()

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.files import sha256_file, write_atomic
+from dubfew.prior.align import align_footage, aligned
 from dubfew.prior.footage import Footage, clip_footage
 from dubfew.prior.inputs import RenderInputs, frame_inputs, motion_window, nearest_references, stack
 from dubfew.progress import Progress, ProgressCallback, silent
@@ -37,6 +38,9 @@ ARRAYS = ("images", "vertices", "hulls", "key", "motion", "frames")
 # A reference in training is at least this many frames away from its target, or it would be
 # nearly the target itself, which rendering never has.
 NEIGHBOURS = 10
+# So often a person is seen as a new actor would be, with the unwrapped colours alone: otherwise
+# the network leans on learned features that a new actor lacks.
+NEW_ACTORS = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,18 @@ class Sample:
         inputs: what the renderer sees.
         truth: RGB windows in [0, 1]. [B, 3, S, S]
         mouth: box of the lips, left, top, right, bottom, px. [B, 4]
+        fresh: True where training shows the person as a new actor, whose texture has nothing
+            learned in it yet. [B]
     """
 
     inputs: RenderInputs
     truth: Tensor
     mouth: Tensor
+    fresh: Tensor
+
+    def to(self, device: torch.device | str) -> Sample:
+        """The same batch on another device."""
+        return Sample(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
 def collate(samples: Sequence[Sample]) -> Sample:
@@ -60,6 +71,7 @@ def collate(samples: Sequence[Sample]) -> Sample:
         stack([s.inputs for s in samples]),
         torch.cat([s.truth for s in samples]),
         torch.cat([s.mouth for s in samples]),
+        torch.cat([s.fresh for s in samples]),
     )
 
 
@@ -71,21 +83,31 @@ def make_sample(
     references: int,
     actor: int = 0,
 ) -> Sample:
-    """One frame as a sample, its references the nearest among the rows ``bank``."""
+    """One frame as a sample, its references the nearest among the rows ``bank``.
+
+    The mesh is aligned with what the frame shows: no network can learn to undo the errors of
+    landmarks, and trying to only makes its pictures soft.
+    """
     picked, scores = nearest_references(footage.key[row], footage.key[bank], references)
-    inputs = frame_inputs(
-        head,
-        footage.vertices[row],
-        footage.hulls[row],
-        footage.images[row],
-        motion_window(footage.motion, row),
-        footage,
-        bank[picked],
-        scores,
-        actor,
-    )
     truth = torch.from_numpy(footage.images[row]).permute(2, 0, 1).float()[None] / 255
-    return Sample(inputs, truth, torch.from_numpy(mouth_box(footage.vertices[row], head))[None])
+
+    def inputs_of(vertices: NDArray[np.float32]) -> RenderInputs:
+        return frame_inputs(
+            head,
+            vertices,
+            footage.hulls[row],
+            footage.images[row],
+            motion_window(footage.motion, row),
+            footage,
+            bank[picked],
+            scores,
+            actor,
+        )
+
+    inputs = inputs_of(footage.vertices[row])
+    inputs = inputs_of(aligned(inputs, truth, footage.vertices[row][None])[0])
+    mouth = torch.from_numpy(mouth_box(footage.vertices[row], head))[None]
+    return Sample(inputs, truth, mouth, torch.tensor([True]))
 
 
 def mouth_box(vertices: NDArray[np.float32], head: HeadModel) -> NDArray[np.float32]:
@@ -130,7 +152,7 @@ def mirrored(sample: Sample) -> Sample:
     size = i.target.shape[-1]
     box = sample.mouth
     mouth = torch.stack([size - box[:, 2], box[:, 1], size - box[:, 0], box[:, 3]], 1)
-    return Sample(inputs, sample.truth.flip(-1), mouth)
+    return replace(sample, inputs=inputs, truth=sample.truth.flip(-1), mouth=mouth)
 
 
 def tinted(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -148,14 +170,14 @@ def tinted(sample: Sample, rng: np.random.Generator) -> Sample:
     gain, shift = tint(0.08)
     own_gain, own_shift = tint(0.02)
     outside = (i.alpha <= 0).float()
-    return Sample(
-        replace(
+    return replace(
+        sample,
+        inputs=replace(
             i,
             target=(i.target * gain + shift).clamp(0, 1) * outside,
             references=(i.references * gain * own_gain + shift + own_shift).clamp(0, 1),
         ),
-        (sample.truth * gain + shift).clamp(0, 1),
-        sample.mouth,
+        truth=(sample.truth * gain + shift).clamp(0, 1),
     )
 
 
@@ -198,6 +220,7 @@ class PeopleDataset(Dataset[Sample]):
         sample = make_sample(footage, row, bank, self.head, self.references, self.actors[person])
         if not self.augment:
             return sample
+        sample = replace(sample, fresh=torch.tensor([bool(rng.random() < NEW_ACTORS)]))
         if rng.random() < 0.5:
             sample = mirrored(sample)
         return tinted(sample, rng)
@@ -220,7 +243,7 @@ def load_footage(path: Path) -> tuple[Footage, dict[str, Any]]:
         with safe_open(str(path), framework="numpy") as file:
             header = json.loads((file.metadata() or {})["dubfew.footage"])
             footage = Footage(**{name: file.get_tensor(name) for name in ARRAYS})
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ArtefactError(
             f"{path} is not prepared footage: make it with `dubfew prior prepare`"
         ) from error
@@ -279,7 +302,7 @@ def prepare(
         if not target.exists():
             try:
                 track = track_video(path, head=head)
-                footage = clip_footage(path, track, head, size=size)
+                footage = align_footage(clip_footage(path, track, head, size=size), head)
             except DubfewError as error:
                 failed[entry["file"]] = str(error)
                 continue

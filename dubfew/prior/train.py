@@ -36,8 +36,6 @@ from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.textures import TEXTURE_SIZE, sample_texture, unwrap
 from dubfew.textures.neural import INITIAL_SPREAD
 
-NEW_ACTORS = 0.5
-
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -115,13 +113,10 @@ class PriorModel(nn.Module):
 
     def forward(self, sample: Sample) -> tuple[Tensor, dict[str, Tensor]]:
         inputs = sample.inputs
-        # Half of the time a person is seen as a new actor would be, with the unwrapped colours
-        # alone: otherwise the network leans on learned features that a new actor lacks.
-        new = torch.rand(len(inputs.actor)) < NEW_ACTORS
         texture = torch.stack(
             [
                 self.bare(int(a)) if fresh else self.textures[int(a)]
-                for a, fresh in zip(inputs.actor, new, strict=True)
+                for a, fresh in zip(inputs.actor, sample.fresh, strict=True)
             ]
         )
         sampled = sample_texture(texture, inputs.uv, inputs.covered[:, 0] > 0)
@@ -257,12 +252,7 @@ def make_loader(
     mine = range(rank, len(dataset), ranks)
     loader = DataLoader(dataset, batch_size=config.batch, sampler=mine, collate_fn=collate)
     for sample in loader:
-        yield dataclasses.replace(
-            sample,
-            inputs=sample.inputs.to(accelerator.device),
-            truth=sample.truth.to(accelerator.device),
-            mouth=sample.mouth.to(accelerator.device),
-        )
+        yield sample.to(accelerator.device)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from scipy.spatial.transform import Rotation
 
 from dubfew.errors import AssetError, ShapeError
@@ -187,7 +187,7 @@ class HeadModel:
             with safe_open(str(path), framework="numpy") as file:
                 header = json.loads((file.metadata() or {})["dubfew.head"])
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise AssetError(f"{path} is not a dubfew head model") from error
         if header["format_version"] > FORMAT_VERSION:
             raise AssetError(f"{path} was written by a newer dubfew: update dubfew")

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.media import Frame
+from dubfew.prior.align import ROUNDS, aligned
 from dubfew.prior.footage import Footage, Geometry, cut_window
-from dubfew.prior.inputs import frame_inputs, stack
+from dubfew.prior.inputs import RenderInputs, frame_inputs, stack
 from dubfew.prior.renderers import Fields, Renderer
 from dubfew.prior.warp import sample, warp
 from dubfew.reconstruction.crop import FEATHER, soft_mask
@@ -57,8 +58,11 @@ class Painter:
         head: HeadModel,
         device: str,
         background: BackgroundKeeper,
+        *,
+        aligns: bool,
     ) -> None:
-        """``small`` holds the references drawn at the renderer's own window size."""
+        """``small`` holds the references drawn at the renderer's own window size; ``aligns`` says
+        that the frames' own mouths show where the mesh has to lie."""
         self.renderer = renderer.to(device).eval()
         self.texture = texture[None].to(device)
         self.references = references
@@ -66,6 +70,7 @@ class Painter:
         self.head = head
         self.device = device
         self.background = background
+        self.aligns = aligns
         self.seconds: dict[str, float] = defaultdict(float)
 
     @torch.inference_mode()
@@ -73,23 +78,18 @@ class Painter:
         """The frames with their mouths painted, in order."""
         clock = time.perf_counter()
         size = self.small.size
-        batch = stack(
-            [
-                frame_inputs(
-                    self.head,
-                    o.geometry.in_window(o.row, size),
-                    o.geometry.hull_in_window(o.row, size),
-                    cut_window(o.frame, o.geometry.regions.window[o.row], size),
-                    o.motion,
-                    self.small,
-                    o.references,
-                    o.scores,
-                )
-                for o in orders
-            ]
+        windows = np.stack(
+            [cut_window(o.frame, o.geometry.regions.window[o.row], size) for o in orders]
         )
-        inputs = batch.to(self.device)
+        meshes = np.stack([o.geometry.in_window(o.row, size) for o in orders])
+        inputs = self._inputs(orders, windows, meshes)
         clock = self._note("inputs", clock)
+        if self.aligns:
+            seen = torch.from_numpy(windows).permute(0, 3, 1, 2).to(self.device) / 255
+            for _ in range(ROUNDS):
+                meshes = aligned(inputs, seen, meshes)
+                inputs = self._inputs(orders, windows, meshes)
+            clock = self._note("align", clock)
         many = self.texture.expand(len(orders), -1, -1, -1)
         sampled = sample_texture(many, inputs.uv, inputs.covered[:, 0] > 0)
         fields = self.renderer.fields(inputs, sampled, warp(inputs))
@@ -98,6 +98,28 @@ class Painter:
         frames = [self._composite(o, drawing[i : i + 1]) for i, o in enumerate(orders)]
         self._note("composite", clock)
         return frames
+
+    def _inputs(
+        self,
+        orders: Sequence[Order],
+        windows: NDArray[np.uint8],  # [B, S, S, 3]
+        meshes: NDArray[np.float32],  # [B, V, 3]
+    ) -> RenderInputs:
+        size = self.small.size
+        batch = [
+            frame_inputs(
+                self.head,
+                mesh,
+                order.geometry.hull_in_window(order.row, size),
+                window,
+                order.motion,
+                self.small,
+                order.references,
+                order.scores,
+            )
+            for order, window, mesh in zip(orders, windows, meshes, strict=True)
+        ]
+        return stack(batch).to(self.device)
 
     def _note(self, stage: str, since: float) -> float:
         now = time.perf_counter()

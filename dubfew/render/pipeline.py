@@ -52,7 +52,7 @@ class RenderResult:
         frames: written.
         edited_frames: in which a mouth was painted.
         fps: frame rate, exact.
-        seconds: track, drive, inputs, network, composite, total (stages run side by side, so
+        seconds: track, drive, inputs, align, network, composite, total (stages run side by side, so
             they may add up to more than the total).
         peak_rss_mb: largest resident memory of the process so far.
         note: one line about what was decided, or "".
@@ -160,6 +160,8 @@ def render(
             head,
             pick_device(device),
             background,
+            # Only here do the frames show the mouths that are wanted.
+            aligns=drive == "self",
         )
         frames = shown.frames(scene, info.fps)
         count = 0

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dubfew.errors import ArtefactError, DubfewError
+from dubfew.prior.data import (
+    NEIGHBOURS,
+    PeopleDataset,
+    load_footage,
+    make_sample,
+    mirrored,
+    prepare,
+    save_footage,
+)
+from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.points import MOUTH_POINTS
+from tests.prior.people import toy_footage
+
+
+def same(a, b) -> bool:
+    parts = [(a.truth, b.truth), (a.mouth, b.mouth)]
+    parts += [(getattr(a.inputs, n), getattr(b.inputs, n)) for n in vars(a.inputs)]
+    return all(torch.equal(x, y) for x, y in parts)
+
+
+def test_items_depend_on_seed_and_number_alone():
+    people = [toy_footage(30, 0), toy_footage(30, 1)]
+    whole = PeopleDataset(people, 8, references=2, seed=5)
+    rest = PeopleDataset(people, 8, references=2, seed=5, start=3)
+    assert len(rest) == 5
+    assert same(whole[4], rest[1])
+    assert not same(whole[4], PeopleDataset(people, 8, references=2, seed=6)[4])
+
+
+def test_references_are_far_from_their_target():
+    footage = toy_footage(30)
+    dataset = PeopleDataset([footage], 20, references=2, augment=False)
+    for index in range(20):
+        sample = dataset[index]
+        found = [
+            int(np.argmin([np.abs(image - shown).sum() for image in footage.images.astype(int)]))
+            for shown in (sample.inputs.references[0].permute(0, 2, 3, 1).numpy() * 255).round()
+        ]
+        target = int(
+            np.argmin(
+                [
+                    np.abs(image - (sample.truth[0].permute(1, 2, 0).numpy() * 255).round()).sum()
+                    for image in footage.images.astype(int)
+                ]
+            )
+        )
+        assert all(abs(f - target) >= NEIGHBOURS for f in found)
+
+
+def test_a_mirror_seen_in_a_mirror_is_the_sample():
+    sample = make_sample(toy_footage(), 3, np.arange(14, 24), load_head(), 2)
+    assert same(mirrored(mirrored(sample)), sample)
+    assert not same(mirrored(sample), sample)
+
+
+def test_mirrored_points_are_mirror_images_on_the_head():
+    head = load_head()
+    place = head.template[list(MOUTH_POINTS)]
+    motion = torch.from_numpy(place.reshape(1, 1, -1))
+    sample = make_sample(toy_footage(), 3, np.arange(14, 24), head, 2)
+    sample = replace(sample, inputs=replace(sample.inputs, motion=motion))
+    flipped = mirrored(sample).inputs.motion.view(-1, 3).numpy()
+    np.testing.assert_allclose(flipped, place, atol=0.002)  # the mean head is symmetric
+
+
+def test_prepared_footage_comes_back(tmp_path):
+    footage = toy_footage(4)
+    save_footage(tmp_path / "a.safetensors", footage, {"file": "a.mp4", "license": "CC0"})
+    again, header = load_footage(tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(again.images, footage.images)
+    assert header["license"] == "CC0"
+
+
+def test_what_is_not_prepared_footage_says_so(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"x")
+    with pytest.raises(ArtefactError, match="prior prepare"):
+        load_footage(tmp_path / "a.safetensors")
+
+
+def test_a_failed_clip_is_reported_and_skipped(tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    (clips / "bad.mp4").write_bytes(b"")
+    done = prepare(clips, tmp_path / "out")
+    assert done.clips == []
+    assert list(done.failed) == ["bad.mp4"]
+
+
+def test_only_clips_that_may_be_trained_on_are_taken(tmp_path):
+    entries = [
+        {"file": "a.mp4", "split": "validate", "weights_may_ship": True},
+        {"file": "b.mp4", "split": "train", "weights_may_ship": False},
+    ]
+    (tmp_path / "manifest.json").write_text(json.dumps(entries))
+    with pytest.raises(DubfewError, match="no clip to prepare"):
+        prepare(tmp_path, tmp_path / "out")

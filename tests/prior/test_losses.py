@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dubfew.prior.losses import (
+    detail_energy,
+    focal_frequency,
+    laplacian_l1,
+    region_weights,
+    weighted_l1,
+)
+
+LOSSES = [weighted_l1, laplacian_l1, focal_frequency, detail_energy]
+
+
+def pictures() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(2, 3, 32, 32, generator=generator)
+    weights = torch.zeros(2, 1, 32, 32)
+    weights[..., 8:24, 8:24] = 1
+    return truth, truth + 0.1 * torch.rand(2, 3, 32, 32, generator=generator), weights
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_equal_pictures_cost_nothing_and_others_something(loss):
+    truth, other, weights = pictures()
+    assert float(loss(truth, truth, weights)) == pytest.approx(0, abs=1e-7)
+    assert float(loss(other, truth, weights)) > 1e-5
+
+
+@pytest.mark.parametrize("loss", [weighted_l1, focal_frequency])
+def test_what_lies_outside_the_weights_does_not_count(loss):
+    truth, _, weights = pictures()
+    other = truth.clone()
+    other[..., :8, :] += 1
+    assert float(loss(other, truth, weights)) == pytest.approx(0, abs=1e-7)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient(loss):
+    truth, other, weights = pictures()
+    other.requires_grad_()
+    loss(other, truth, weights).backward()
+    assert torch.isfinite(other.grad).all()
+    assert other.grad.abs().sum() > 0
+
+
+def test_l1_is_the_mean_under_its_weights():
+    truth, _, weights = pictures()
+    assert float(weighted_l1(truth + 0.25, truth, weights)) == pytest.approx(0.25)
+
+
+def test_softness_costs_detail_energy_even_where_l1_gains():
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.rand(1, 3, 64, 64, generator=generator)
+    weights = torch.ones(1, 1, 64, 64)
+    guess = torch.rand(1, 3, 64, 64, generator=generator)  # as sharp, but other pixels
+    soft = torch.full_like(truth, 0.5)
+    assert weighted_l1(soft, truth, weights) < weighted_l1(guess, truth, weights)
+    assert detail_energy(guess, truth, weights) < 0.3 * detail_energy(soft, truth, weights)
+
+
+def test_the_mouth_weighs_most_and_nothing_counts_outside_the_mask():
+    alpha = torch.zeros(1, 1, 16, 16)
+    alpha[..., 4:, :] = 1
+    weights = region_weights(alpha, torch.tensor([[4.0, 6.0, 10.0, 12.0]]))[0, 0]
+    assert weights[0, 0] == 0
+    assert weights[8, 8] == 3
+    assert weights[14, 2] == 1
+    assert (weights == 3).sum() == 36

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dubfew.errors import ArtefactError
+from dubfew.prior.data import collate, make_sample
+from dubfew.prior.renderers import RENDERERS, LiteRenderer, make_renderer
+from dubfew.prior.renderers.lite import Modulated
+from dubfew.prior.warp import warp
+from dubfew.reconstruction.head import load_head
+from tests.prior.people import SIZE, TOY, toy_footage
+
+
+@pytest.fixture(scope="module")
+def sample():
+    footage, head = toy_footage(), load_head()
+    return collate([make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)])
+
+
+@pytest.fixture
+def renderer() -> LiteRenderer:
+    torch.manual_seed(0)
+    return LiteRenderer(TOY)
+
+
+def shaken(renderer: LiteRenderer) -> LiteRenderer:
+    """Random weights everywhere, as after some training."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in renderer.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return renderer
+
+
+TEXTURE = torch.zeros(2, TOY.texture_channels, SIZE, SIZE)
+
+
+def test_shape(renderer, sample):
+    assert shaken(renderer)(sample.inputs, TEXTURE).shape == (2, 3, SIZE, SIZE)
+
+
+def test_untrained_it_is_the_bare_warp(renderer, sample):
+    bare = warp(sample.inputs).blend(sample.inputs)
+    torch.testing.assert_close(renderer(sample.inputs, TEXTURE), bare, atol=0.004, rtol=0)
+
+
+def test_gradient_reaches_every_weight(renderer, sample):
+    (shaken(renderer)(sample.inputs, TEXTURE) ** 2).sum().backward()
+    without = [n for n, p in renderer.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_gradient_reaches_the_texture(renderer, sample):
+    texture = TEXTURE.clone().requires_grad_()
+    shaken(renderer)(sample.inputs, texture).sum().backward()
+    assert texture.grad.abs().sum() > 0
+
+
+def test_weights_are_shares_and_leave_uncovered_pixels_to_the_fill(renderer, sample):
+    fields = shaken(renderer).fields(sample.inputs, TEXTURE, warp(sample.inputs))
+    torch.testing.assert_close(fields.weights.sum(1), torch.ones(2, SIZE, SIZE))
+    bare = sample.inputs.covered[:, 0] == 0
+    assert bare.any()
+    assert (fields.weights[:, -1][bare] == 1).all()
+
+
+def test_fields_drawn_larger_shrink_back_to_the_picture(renderer, sample):
+    inputs = sample.inputs
+    fields = renderer.fields(inputs, TEXTURE, warp(inputs))
+    small = fields.picture(inputs.references, inputs.places)
+    k = inputs.places.shape[1]
+    large = torch.nn.functional.interpolate(
+        inputs.places.flatten(0, 1).permute(0, 3, 1, 2), scale_factor=2, mode="bilinear"
+    )
+    places = large.permute(0, 2, 3, 1).view(2, k, 2 * SIZE, 2 * SIZE, 2)
+    drawn = torch.nn.functional.avg_pool2d(fields.picture(inputs.references, places), 2)
+    inside = (inputs.alpha > 0.9) & (inputs.covered > 0)
+    assert ((drawn - small).abs() * inside).sum() / inside.sum() / 3 < 0.02
+
+
+def test_modulation_by_nothing_changes_nothing():
+    torch.manual_seed(0)
+    block = Modulated(8, 4)
+    x = torch.randn(2, 8, 6, 6)
+    torch.testing.assert_close(block(x, torch.randn(2, 4)), block(x, torch.zeros(2, 4)))
+
+
+def test_modulation_is_demodulated():
+    torch.manual_seed(0)
+    block = Modulated(8, 4)
+    torch.nn.init.normal_(block.scale.weight)
+    x = torch.randn(1, 8, 6, 6)
+    # A scale common to all channels is taken out again.
+    with torch.no_grad():
+        block.scale.weight[:] = 3.0
+    torch.testing.assert_close(
+        block(x, torch.ones(1, 4)), block(x, torch.zeros(1, 4)), atol=1e-5, rtol=0
+    )
+
+
+def test_the_table_knows_its_names():
+    assert set(RENDERERS) == {"lite"}
+    with pytest.raises(ArtefactError, match="lite"):
+        make_renderer("nothing", {})
+    with pytest.raises(ArtefactError, match="colour"):
+        make_renderer("lite", {"colour": 3})

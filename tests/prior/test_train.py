@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dubfew.errors import ArtefactError, DubfewError
+from dubfew.prior import Prior
+from dubfew.prior.data import PeopleDataset, collate, load_footage, save_footage
+from dubfew.prior.objective import LossWeights, objective
+from dubfew.prior.renderers import make_renderer
+from dubfew.prior.train import TrainConfig, train
+from tests.prior.people import TOY, toy_footage
+
+
+@pytest.fixture
+def config(tmp_path) -> TrainConfig:
+    for seed in range(2):
+        header = {"file": f"{seed}.mp4", "license": "CC0", "source": "made here", "sha256": ""}
+        save_footage(tmp_path / "data" / f"{seed}.safetensors", toy_footage(26, seed), header)
+    save_footage(tmp_path / "other" / "9.safetensors", toy_footage(26, 9), {})
+    return TrainConfig(
+        data=str(tmp_path / "data"),
+        held_out=str(tmp_path / "other"),
+        out=str(tmp_path / "run"),
+        renderer_config=dataclasses.asdict(TOY),
+        steps=6,
+        batch=2,
+        checkpoint=3,
+    )
+
+
+def losses(config: TrainConfig) -> list[float]:
+    log = Path(config.out, "log.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in log]
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(config, tmp_path):
+    whole = dataclasses.replace(config, out=str(tmp_path / "whole"))
+    train(whole)
+
+    class StopError(Exception):
+        pass
+
+    def stop(progress):
+        if progress.done == 4:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train(config, stop)
+    train(config)
+    # Step 4 was lost with the stop and is done again.
+    torch.testing.assert_close(losses(config)[4:], losses(whole)[3:])
+
+
+def test_the_result_is_a_prior_that_names_its_people(config):
+    folder = train(config)
+    stored = json.loads((folder / "prior_config.json").read_text())
+    assert [p["file"] for p in stored["people"]] == ["0.mp4", "1.mp4"]
+    assert "data" not in stored["training"]
+    assert Prior.load(folder).renderer.config == TOY
+    log = Path(config.out, "log.jsonl").read_text().splitlines()
+    held = [json.loads(line) for line in log]
+    assert "psnr_heldout" in held[-1]
+
+
+def test_training_lowers_the_loss(config):
+    people = [load_footage(p)[0] for p in sorted(Path(config.data).iterdir())]
+    samples = PeopleDataset(people, 12, references=2, augment=False)
+    bare = torch.zeros(12, 5, 64, 64)
+    fixed = collate([samples[i] for i in range(len(samples))])
+
+    def loss(renderer) -> float:
+        with torch.no_grad():
+            return float(objective(renderer, fixed, bare, LossWeights(texture=0))[0])
+
+    folder = train(
+        dataclasses.replace(config, steps=60, learning_rate=2e-3, held_out="", checkpoint=60)
+    )
+    before = loss(make_renderer("lite", config.renderer_config))
+    assert loss(Prior.load(folder).renderer) < 0.97 * before
+
+
+def test_no_data_and_unknown_keys_are_errors(config, tmp_path):
+    with pytest.raises(DubfewError, match="prior prepare"):
+        train(dataclasses.replace(config, data=str(tmp_path / "none")))
+    (tmp_path / "c.json").write_text('{"data": "a", "out": "b", "speed": 3}')
+    with pytest.raises(ArtefactError, match="speed"):
+        TrainConfig.load(tmp_path / "c.json")
