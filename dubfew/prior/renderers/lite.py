@@ -37,11 +37,25 @@ class LiteConfig(RendererConfig):
     reach: float = 0.06
 
 
-def _zeroed(layer: nn.Conv2d | nn.Linear, spread: float = 0.0) -> None:
-    """Start a layer at (nearly) zero: its block then passes its input on."""
-    nn.init.normal_(layer.weight, std=spread)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+# Differences between pictures are a few hundredths: brought to about 1, like all other inputs,
+# they are what the first steps of training learn from.
+CONTRAST, DIFFERENCE = 8.0, 40.0
+# Keeps the variance through a SiLU of unit input: 1 / sqrt(E[silu(z)^2]).
+GAIN = 1.68
+
+
+def _started(layer: nn.Module) -> None:
+    """Weights that keep the size of what passes through; no bias."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.normal_(layer.weight, std=GAIN * layer.weight[0].numel() ** -0.5)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def _scaled(layer: nn.Conv2d | nn.Linear, share: float) -> None:
+    """Start a layer small: its block then passes its input on."""
+    layer.weight *= share
 
 
 class Modulated(nn.Module):
@@ -58,8 +72,6 @@ class Modulated(nn.Module):
         self.scale = nn.Linear(style, width)
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        _zeroed(self.scale)
-        _zeroed(self.second, 0.01)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale = 1 + self.scale(style)
@@ -75,7 +87,6 @@ class Plain(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        _zeroed(self.second, 0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.silu(self.first(x)))
@@ -93,7 +104,8 @@ class LiteRenderer(Renderer):
         self.config = LiteConfig(**{**vars(config), "widths": tuple(config.widths)})
         k = config.references
         a, b, c, d = self.config.widths
-        channels = 3 + 1 + 1 + (3 + 2) * k + config.texture_channels
+        # See `_seen`.
+        channels = 3 * (k + 3) + 2 + 2 * k + config.texture_channels
         self.stem = nn.Conv2d(channels * 4, a, 1)
         self.enter = nn.Conv2d(a, a, 3, padding=1)
         self.down1 = nn.Conv2d(a, b, 3, stride=2, padding=1)
@@ -113,27 +125,18 @@ class LiteRenderer(Renderer):
         self.decode0 = nn.Conv2d(a + 8, a + 8, 3, padding=1)
         # Per pixel: logits of the references and of the fill, two offsets each, residual RGB.
         self.leave = nn.Conv2d(a + 8, (k + 1 + 2 * k + 3) * 4, 1)
-        _zeroed(self.leave)
+        self.apply(_started)
+        for block in self.modules():
+            if isinstance(block, Modulated | Plain):
+                _scaled(block.second, 0.1)
+            if isinstance(block, Modulated):
+                _scaled(block.scale, 0.1)
+        _scaled(self.leave, 0.0)
 
     def fields(self, inputs: RenderInputs, texture: Tensor, warped: Warped) -> Fields:
         k, reach = self.config.references, self.config.reach
-        inside = (inputs.alpha > 0).float()
-        # How far each reference is moved tells how far it can be trusted, and where.
-        moves = (inputs.places - _identity(inputs.places)).permute(0, 1, 4, 2, 3) * inputs.covered[
-            :, None
-        ]
-        x = torch.cat(
-            [
-                inputs.target + inside * warped.fill,
-                inside,
-                inputs.covered,
-                warped.colours.flatten(1, 2),
-                moves.flatten(1, 2) * 4,
-                texture,
-            ],
-            1,
-        )
-        x = F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last)
+        x = F.pixel_unshuffle(_seen(inputs, texture, warped), 2)
+        x = x.contiguous(memory_format=torch.channels_last)
         top = F.silu(self.enter(F.silu(self.stem(x))))
         high = self.encode1(F.silu(self.down1(top)))
         middle = self.encode2(F.silu(self.down2(high)))
@@ -167,6 +170,28 @@ class LiteRenderer(Renderer):
             fill=warped.fill,
             residual=torch.tanh(residual),
         )
+
+
+def _seen(inputs: RenderInputs, texture: Tensor, warped: Warped) -> Tensor:
+    """The network's input, every channel of about the same size. [B, C, S, S]"""
+    inside = (inputs.alpha > 0).float()
+    best = warped.colours[:, 0]
+    # How far each reference is moved tells how far it can be trusted, and where.
+    moves = (inputs.places - _identity(inputs.places)).permute(0, 1, 4, 2, 3)
+    return torch.cat(
+        [
+            (inputs.target + inside * warped.fill - 0.5) * CONTRAST,
+            (best - 0.5) * CONTRAST,
+            (warped.colours[:, 1:] - best[:, None]).flatten(1, 2) * DIFFERENCE,
+            (inputs.target - best) * (1 - inside) * inputs.covered * DIFFERENCE,
+            warped.light[:, 0] * DIFFERENCE,
+            inside * 2 - 1,
+            inputs.covered * 2 - 1,
+            (moves * inputs.covered[:, None]).flatten(1, 2) * CONTRAST,
+            texture * CONTRAST,
+        ],
+        1,
+    )
 
 
 def _identity(places: Tensor) -> Tensor:
