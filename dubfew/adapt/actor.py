@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
+from dubfew.registry.names import actor_id
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
@@ -76,7 +79,7 @@ def adapt(
     seconds: float | None = None,
     steps: int | None = None,
     prior: str | Path | None = None,
-    consent: Path | None = None,
+    consent: Path | str | None = None,
     device: str = "auto",
     seed: int = 0,
     registry: Registry | None = None,
@@ -105,6 +108,9 @@ def adapt(
     """
     began = time.monotonic()
     video = Path(video)
+    # What was asked for wrongly is said before minutes of work.
+    name = actor_id(actor or video.stem)
+    device = pick_device(device)
     chosen = method_named(method)
     record = read_consent(consent)
     base = Prior.load(prior)
@@ -134,7 +140,7 @@ def adapt(
         chosen,
         chosen.options,
         steps=DEFAULT_STEPS if steps is None else steps,
-        device=pick_device(device),
+        device=device,
         seed=seed,
         progress=progress,
     )
@@ -161,7 +167,7 @@ def adapt(
         track=track.to_bytes(),
     )
     config = {"format_version": FORMAT_VERSION, "method": method, **adapter.config}
-    revision = (registry or Registry()).create(actor or video.stem, config, adapter.to_files())
+    revision = (registry or Registry()).create(name, config, adapter.to_files())
     return AdaptResult(
         actor=revision.actor,
         revision=revision.number,
@@ -183,14 +189,14 @@ def frames_in(info: VideoInfo, seconds: float) -> int:
     """How many frames lie in the first seconds of a video, at least one.
 
     Raises:
-        DubfewError: not a positive time.
+        DubfewError: not a positive, finite time.
     """
-    if not seconds > 0:
+    if not 0 < seconds < math.inf:
         raise DubfewError(f"--seconds is {seconds:g}: give a positive number of seconds")
     return max(1, round(float(info.fps) * seconds))
 
 
-def read_consent(path: Path | None) -> object:
+def read_consent(path: Path | str | None) -> object:
     """The consent record, or None.
 
     Raises:
@@ -199,8 +205,10 @@ def read_consent(path: Path | None) -> object:
     if path is None:
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        json.dumps(record, allow_nan=False)  # Python reads NaN, JSON has none to store
+        return record
+    except (OSError, ValueError, RecursionError) as error:
         raise DubfewError(f"{path} is not a consent record: expected a JSON file") from error
 
 
@@ -258,10 +266,12 @@ def pick_device(device: str) -> str:
     """ "auto" becomes "cuda" where there is one.
 
     Raises:
-        DubfewError: CUDA was asked for and there is none.
+        DubfewError: no such device, or CUDA was asked for and there is none.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise DubfewError(f"no device {device!r}: give auto, cpu or cuda")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise DubfewError(f"--device {device}: torch finds no CUDA device here; use --device cpu")
     return device

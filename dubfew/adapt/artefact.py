@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from dubfew.adapt.methods import METHODS
+from dubfew.adapt.methods import method_named
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Footage
@@ -31,6 +33,17 @@ TEXTURE = "texture.safetensors"
 REFERENCES = "references.safetensors"
 STYLE = "style.safetensors"
 TRACK = "track.safetensors"
+# What rendering needs of the configuration.
+NEEDED: tuple[tuple[str, ...], ...] = (
+    ("prior", "name"),
+    ("prior", "sha256"),
+    ("method",),
+    ("options",),
+    ("head",),
+    ("source", "path"),
+    ("source", "sha256"),
+    ("source", "complete"),
+)
 FOOTAGE_ARRAYS = ("images", "vertices", "hulls", "key", "motion", "frames")
 
 
@@ -85,6 +98,8 @@ class ActorAdapter:
                     f"this actor has format {config['format_version']}, this dubfew reads up to "
                     f"{FORMAT_VERSION}: update dubfew"
                 )
+            for path in NEEDED:
+                functools.reduce(operator.getitem, path, config)
             return cls(
                 config=config,
                 weights={k: v.float() for k, v in load_tensors(files[MODEL]).items()},
@@ -93,14 +108,14 @@ class ActorAdapter:
                 style=Style.from_bytes(files[STYLE]),
                 track=files[TRACK],
             )
-        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             raise ArtefactError(f"this actor's files are damaged ({error}): adapt anew") from error
 
     def renderer(self, prior: Prior) -> Renderer:
         """The prior's renderer with this actor's delta merged in; the prior is left as it is.
 
         Raises:
-            ArtefactError: the adapter belongs to another prior.
+            ArtefactError: the adapter belongs to another prior, or is damaged.
         """
         wanted = self.config["prior"]
         if wanted["sha256"] != prior.sha256:
@@ -109,8 +124,13 @@ class ActorAdapter:
                 f"this actor was adapted on prior {wanted['name']!r} ({own}), given is another "
                 f"({given}): adapt anew, or give that one"
             )
-        method = METHODS[self.config["method"]]
-        return method.merged(deepcopy(prior.renderer), self.weights, self.config["options"]).eval()
+        try:
+            method, options = method_named(self.config["method"]), self.config["options"]
+            return method.merged(deepcopy(prior.renderer), self.weights, options).eval()
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ArtefactError(
+                "this actor's weights or their options do not fit its prior: adapt anew"
+            ) from error
 
 
 def _half(tensor: Tensor) -> Tensor:

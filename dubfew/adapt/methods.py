@@ -90,7 +90,7 @@ def _difference(model: nn.Module, prior: Weights) -> Weights:
 
 def _added(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
     state = renderer.state_dict()
-    if set(state) != set(weights):
+    if {n: v.shape for n, v in state.items()} != {n: v.shape for n, v in weights.items()}:
         raise ArtefactError("the adapter's weights are not those of its prior's renderer")
     renderer.load_state_dict({name: value + weights[name] for name, value in state.items()})
     return renderer

@@ -1,0 +1,203 @@
+"""The parts of ``adapt`` that need no footage."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dubfew.adapt import adapt
+from dubfew.adapt.actor import frames_in, pick_device, read_consent, resized, spanning
+from dubfew.adapt.learning import HELD_OUT_MOST, NEIGHBOURS, draw, split
+from dubfew.errors import ArtefactError, DubfewError, MediaError, RegistryError
+from dubfew.media import VideoInfo
+from dubfew.reconstruction.head import load_head
+
+
+@given(st.integers(1, 5000))
+def test_split_keeps_learning_and_judging_apart(count):
+    train, held = split(count)
+    assert len(train)
+    assert len(held) <= HELD_OUT_MOST
+    assert (len(held) > 0) == (count >= 16)
+    np.testing.assert_array_equal(train, np.arange(len(train)))
+    assert np.all(np.diff(held) > 0)
+    assert np.all((held >= len(train)) & (held < count))
+    assert len(train) >= 0.8 * count
+
+
+def test_split_judges_by_the_end_of_the_footage():
+    train, held = split(100)
+    assert len(train) == 85
+    assert (held[0], held[-1], len(held)) == (85, 99, 12)
+
+
+@given(
+    arrays(
+        np.float32,
+        st.tuples(st.integers(1, 40), st.just(5)),
+        elements=st.integers(-8, 8),
+    ),
+    st.integers(1, 50),
+)
+def test_spanning_gives_rows_in_order_and_never_a_twin_too_many(key, count):
+    rows = spanning(key, count)
+    assert len(rows) == min(count, len(key))
+    assert np.all((rows >= 0) & (rows < len(key)))
+    assert np.all(np.diff(rows) >= 0)
+    # Once every different key is there, only twins are left to add.
+    different = len(np.unique(key, axis=0))
+    if count >= different:
+        assert len(np.unique(key[rows], axis=0)) == different
+
+
+def test_spanning_takes_the_extremes():
+    key = np.linspace(0, 1, 101)[:, None].astype(np.float32)
+    assert spanning(key, 3).tolist() == [0, 50, 100]
+    assert set(np.diff(spanning(key, 11))) <= set(range(5, 16))
+
+
+def info(fps) -> VideoInfo:
+    return VideoInfo(Path("x.mp4"), 64, 64, Fraction(fps))
+
+
+def test_frames_in():
+    assert frames_in(info(25), 10) == 250
+    assert frames_in(info(Fraction(30000, 1001)), 10) == 300
+    assert frames_in(info(25), 1e-9) == 1
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), -float("inf")])
+def test_frames_in_needs_a_time(seconds):
+    with pytest.raises(DubfewError, match="positive number"):
+        frames_in(info(25), seconds)
+
+
+@given(st.fractions(1, 240), st.floats(0, 1e6, exclude_min=True))
+def test_frames_in_is_near_and_at_least_one(fps, seconds):
+    frames = frames_in(info(fps), seconds)
+    assert frames >= 1
+    assert abs(frames - float(fps) * seconds) <= 1
+
+
+def test_consent_is_kept_as_it_is(tmp_path):
+    record = {"name": "Zoë", "signed": "2024-05-01", "uses": ["dub"], "until": None}
+    path = tmp_path / "consent.json"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert read_consent(path) == record
+    assert read_consent(str(path)) == record
+    assert read_consent(None) is None
+
+
+def test_consent_that_is_not_there(tmp_path):
+    with pytest.raises(DubfewError, match="not a consent record"):
+        read_consent(tmp_path / "none.json")
+    with pytest.raises(DubfewError, match="not a consent record"):
+        read_consent(tmp_path)
+
+
+@given(
+    st.binary(max_size=60)
+    | st.text(alphabet='[]{}":,0123456789.eE+-NaInfity \\u', max_size=40).map(str.encode)
+)
+def test_consent_is_storable_json_or_an_error(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "consent.json"
+    path.write_bytes(content)
+    try:
+        record = read_consent(path)
+    except DubfewError:
+        return
+    json.dumps(record, allow_nan=False)  # or the registry would refuse it after the training
+
+
+@pytest.mark.parametrize("content", ["NaN", "[Infinity]", '{"a": -Infinity}', "1e999", "[" * 10**5])
+def test_consent_that_cannot_be_stored_is_refused_at_once(tmp_path, content):
+    path = tmp_path / "consent.json"
+    path.write_text(content)
+    with pytest.raises(DubfewError, match="not a consent record"):
+        read_consent(path)
+
+
+def test_devices():
+    assert pick_device("cpu") == "cpu"
+    assert pick_device("auto") in ("cpu", "cuda")
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert pick_device("auto") == "cpu"
+    with pytest.raises(DubfewError, match="use --device cpu"):
+        pick_device("cuda:1")
+    with pytest.raises(DubfewError, match="auto, cpu or cuda"):
+        pick_device("gpu")
+
+
+def test_resized_footage_shows_the_same(footage):
+    footage = footage.select([0, 9, 20])
+    half = resized(footage, 32)
+    assert half.images.shape == (3, 32, 32, 3)
+    np.testing.assert_allclose(half.vertices[..., :2] * 2, footage.vertices[..., :2], rtol=1e-6)
+    np.testing.assert_array_equal(half.vertices[..., 2], footage.vertices[..., 2])
+    np.testing.assert_allclose(half.hulls * 2, footage.hulls, rtol=1e-6)
+    means = footage.images.reshape(3, 32, 2, 32, 2, 3).mean((2, 4))
+    assert np.abs(half.images[:, 4:-4, 4:-4] - means[:, 4:-4, 4:-4]).mean() < 6
+    assert resized(footage, 64) is footage
+
+
+def test_draw_takes_no_reference_near_its_target(footage):
+    head = load_head()
+    # Every frame its own colour, so that references can be recognised.
+    marked = replace(
+        footage,
+        images=np.zeros_like(footage.images)
+        + (np.arange(24, dtype=np.uint8) * 10)[:, None, None, None],
+    )
+    generator = np.random.default_rng(0)
+    for _ in range(4):
+        sample = draw(marked, np.arange(20), head, 2, generator)
+        targets = (sample.truth[:, 0, 0, 0] * 25.5).round()
+        references = (sample.inputs.references[:, :, 0, 0, 0] * 25.5).round()
+        assert float(targets.max()) < 20
+        assert float(references.max()) < 20
+        assert float((references - targets[:, None]).abs().min()) > NEIGHBOURS
+
+
+@pytest.mark.parametrize(
+    ("wishes", "error"),
+    [
+        ({"method": "magic"}, ArtefactError),
+        ({"prior": "nobody"}, ArtefactError),
+        ({"actor": "a/b"}, RegistryError),
+        ({"seconds": -1}, DubfewError),
+        ({"device": "gpu"}, DubfewError),
+        ({"consent": Path("none.json")}, DubfewError),
+    ],
+)
+def test_wishes_are_checked_before_the_work(tmp_path, monkeypatch, wishes, error):
+    """Tracking and training take minutes: what cannot be done is said at once."""
+
+    def late(*args, **options):
+        pytest.fail("tracking began")
+
+    monkeypatch.setattr("dubfew.adapt.actor.track_video", late)
+    clip = files("dubfew.demo") / "actor.mp4"
+    began = time.monotonic()
+    with pytest.raises(error):
+        adapt(str(clip), **{"prior": "warp", **wishes})
+    assert time.monotonic() - began < 2
+
+
+def test_footage_that_cannot_be_read(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    for name in ("empty.mp4", "none.mp4"):
+        with pytest.raises(MediaError):
+            adapt(tmp_path / name, prior="warp")

@@ -1,0 +1,239 @@
+"""Every method of the table does what an adapter has to do."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dubfew.adapt import learning
+from dubfew.adapt.artefact import ActorAdapter
+from dubfew.adapt.learning import split
+from dubfew.adapt.methods import METHODS, method_named
+from dubfew.errors import ArtefactError
+from dubfew.prior.checkpoint import new_prior
+from dubfew.prior.objective import mouth_psnr
+from tests.adapt.toys import adapter_of, assert_same, judged, learned, pixels, state, toy_prior
+from tests.prior.people import TOY, toy_footage
+
+STEPS = 3
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+@pytest.fixture(scope="module")
+def trained(prior, footage):
+    """Every method after a few steps, with what the prior was before them."""
+    before = state(prior)
+    results = {name: learned(prior, footage, name, STEPS) for name in METHODS}
+    return before, results
+
+
+@pytest.fixture(scope="module")
+def sample(footage):
+    train, held = split(len(footage))
+    return judged(footage, held, train)
+
+
+@every_method
+def test_zero_steps_are_the_prior(prior, footage, sample, method):
+    result = learned(prior, footage, method, 0)
+    adapter = adapter_of(prior, footage, method, result)
+    assert result.steps == 0
+    assert torch.equal(
+        pixels(adapter.renderer(prior), result.texture, sample),
+        pixels(prior.renderer, result.texture, sample),
+    )
+
+
+@every_method
+def test_training_changes_what_the_method_may_change(trained, method):
+    before, results = trained
+    changed = results[method].weights
+    if method == "texture":
+        assert changed == {}
+    elif method == "full":
+        assert changed.keys() == before.keys() - {"texture"}
+        assert any(bool(value.abs().max() > 0) for value in changed.values())
+    else:
+        assert all("lora_" in name for name in changed)
+        assert any(bool(value.abs().max() > 0) for n, value in changed.items() if "lora_B" in n)
+
+
+@every_method
+def test_the_texture_starts_from_the_footage_and_is_learned(trained, prior, footage, method):
+    _, results = trained
+    start = learned(prior, footage, method, 0).texture
+    assert float(start[:3].std()) > 0.01  # unwrapped colours, where the prior has none
+    assert not torch.equal(results[method].texture, start)
+
+
+@every_method
+def test_the_prior_stays_as_it_was(trained, prior, footage, method):
+    before, results = trained
+    assert_same(before, state(prior))
+    adapter = adapter_of(prior, footage, method, results[method])
+    merged = adapter.renderer(prior)
+    with torch.no_grad():
+        for parameter in merged.parameters():
+            parameter.zero_()  # the merged renderer shares no storage with the prior
+    assert_same(before, state(prior))
+    assert not prior.renderer.training
+    assert all(parameter.requires_grad for parameter in prior.renderer.parameters())
+    assert all(parameter.grad is None for parameter in prior.renderer.parameters())
+
+
+@every_method
+def test_saved_and_loaded_paints_the_same(trained, prior, footage, sample, method):
+    result = trained[1][method]
+    adapter = adapter_of(prior, footage, method, result)
+    again = ActorAdapter.from_files(adapter.to_files())
+    ours = pixels(adapter.renderer(prior), adapter.texture, sample)
+    theirs = pixels(again.renderer(prior), again.texture, sample)
+    # Stored in half precision: less than a quarter of a level of an 8-bit picture.
+    torch.testing.assert_close(theirs, ours, atol=1e-3, rtol=0)
+    assert (
+        float((ours - pixels(prior.renderer, torch.zeros_like(prior.texture), sample)).abs().max())
+        > 1e-3
+    )
+    # From then on nothing is lost any more.
+    twice = ActorAdapter.from_files(again.to_files())
+    assert again.to_files() == adapter.to_files() == twice.to_files()
+    assert torch.equal(pixels(twice.renderer(prior), twice.texture, sample), theirs)
+
+
+@every_method
+def test_the_merged_renderer_is_plain(trained, prior, footage, method):
+    merged = adapter_of(prior, footage, method, trained[1][method]).renderer(prior)
+    assert {type(m) for m in merged.modules()} == {type(m) for m in prior.renderer.modules()}
+    assert merged.state_dict().keys() == prior.renderer.state_dict().keys()
+    assert not merged.training
+
+
+@every_method
+def test_the_kept_step_paints_what_was_measured(trained, prior, footage, sample, method):
+    """The curve's best, not the last: seen again in a renderer built from the stored delta."""
+    result = trained[1][method]
+    renderer = adapter_of(prior, footage, method, result).renderer(prior)
+    psnr = float(mouth_psnr(pixels(renderer, result.texture, sample), sample).mean())
+    assert psnr == pytest.approx(result.psnr, abs=0.01)
+    assert result.psnr == max(value for _, _, value in result.curve)
+    assert result.psnr >= result.curve[0][2]
+    assert result.curve[0][0] == 0
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """The bare warp, which is hard to beat on footage without noise."""
+    return new_prior(config=TOY)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_training_that_only_harms_leaves_the_start(bare, footage, sample, method):
+    harmful = replace(method_named(method), learning_rate=1.0)
+    result = learned(bare, footage, harmful, STEPS)
+    assert result.steps == 0
+    assert result.curve[-1][2] < result.psnr
+    renderer = harmful.merged(deepcopy(bare.renderer), result.weights, harmful.options)
+    assert torch.equal(
+        pixels(renderer.eval(), result.texture, sample),
+        pixels(bare.renderer, result.texture, sample),
+    )
+
+
+def test_training_without_gain_ends_early(bare, footage, monkeypatch):
+    monkeypatch.setattr(learning, "LOOK_EVERY", 1)
+    monkeypatch.setattr(learning, "PATIENCE", 3)
+    harmful = replace(method_named("full"), learning_rate=1.0)
+    result = learned(bare, footage, harmful, 50)
+    assert [step for step, _, _ in result.curve] == [0, 1, 2, 3]
+
+
+def test_training_helps(prior, footage):
+    result = learned(prior, footage, "full", 12)
+    assert result.psnr > result.curve[0][2] + 0.1
+
+
+def test_the_same_seed_learns_the_same(trained, prior, footage):
+    again = learned(prior, footage, "lora", STEPS)
+    assert torch.equal(again.texture, trained[1]["lora"].texture)
+    assert_same(again.weights, trained[1]["lora"].weights)
+    other = learned(prior, footage, "lora", STEPS, seed=1)
+    assert not torch.equal(other.texture, again.texture)
+
+
+def test_short_footage_is_learned_from_to_the_end(prior):
+    told = []
+    result = learned(prior, toy_footage(3), "texture", 2, progress=told.append)
+    assert (result.psnr, result.steps, result.curve) == (None, 2, [])
+    assert [(p.stage, p.done, p.total) for p in told] == [("train", 1, 2), ("train", 2, 2)]
+
+
+def test_a_single_frame_is_enough(prior):
+    assert torch.isfinite(learned(prior, toy_footage(1), "lora", 1).texture).all()
+
+
+def test_learning_can_be_interrupted(prior, footage):
+    before = state(prior)
+
+    def stop(progress):
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learned(prior, footage, "full", 20, progress=stop)
+    assert_same(before, state(prior))
+
+
+@every_method
+def test_another_prior_is_refused(trained, prior, footage, method):
+    adapter = adapter_of(prior, footage, method, trained[1][method])
+    with pytest.raises(ArtefactError, match=r"adapted on prior 'toy' \(000000000000\), given"):
+        adapter.renderer(toy_prior(seed=5))
+    with pytest.raises(ArtefactError, match=r"given is another \(untrained\)"):
+        adapter.renderer(replace(prior, sha256=""))
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_weights_that_do_not_fit_are_refused(trained, prior, footage, method):
+    adapter = adapter_of(prior, footage, method, trained[1][method])
+    name = next(iter(adapter.weights))
+    for weights in (
+        {},
+        {**adapter.weights, "more": torch.zeros(1)},
+        {**adapter.weights, name: torch.zeros(3, 2, 1, 1)},
+        {**adapter.weights, name: torch.zeros(1)},  # must not be broadcast
+    ):
+        with pytest.raises(ArtefactError):
+            replace(adapter, weights=weights).renderer(prior)
+    assert_same(trained[0], state(prior))
+
+
+def test_unknown_methods_are_refused():
+    with pytest.raises(ArtefactError, match="there are texture, lora, full"):
+        method_named("magic")
+
+
+def test_actors_in_one_process_do_not_disturb_each_other(trained, prior, footage, sample):
+    before, results = trained
+    others = toy_footage(seed=3)
+    train, held = split(len(others))
+    samples = [sample, judged(others, held, train)] * 2
+    own = [results["lora"], learned(prior, others, "lora", STEPS, seed=3)]
+    own += [results["full"], learned(prior, others, "full", STEPS, seed=4)]
+    people = [footage, others, footage, others]
+    methods = ["lora", "lora", "full", "full"]
+    adapters = [adapter_of(prior, *given) for given in zip(people, methods, own, strict=True)]
+
+    def painted(order):
+        renderers = {i: adapters[i].renderer(prior) for i in order}
+        shown = {i: pixels(renderers[i], adapters[i].texture, samples[i]) for i in order}
+        return np.stack([shown[i].numpy() for i in sorted(shown)])
+
+    alone = np.concatenate([painted([i]) for i in range(4)])
+    np.testing.assert_array_equal(painted([0, 1, 2, 3]), alone)
+    np.testing.assert_array_equal(painted([3, 1, 0, 2]), alone)
+    assert_same(before, state(prior))
+    assert np.abs(alone[0] - alone[2]).max() > 1e-3  # they are different actors

@@ -1,0 +1,100 @@
+"""A small prior, and actors learned on it from toy footage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dubfew.adapt.actor import spanning
+from dubfew.adapt.artefact import ActorAdapter
+from dubfew.adapt.learning import Learned, learn
+from dubfew.adapt.methods import Method, method_named
+from dubfew.prior.checkpoint import Prior, new_prior
+from dubfew.prior.data import Sample, collate, make_sample
+from dubfew.prior.footage import Footage
+from dubfew.progress import ProgressCallback, silent
+from dubfew.reconstruction.head import load_head
+from dubfew.speech.style import Style
+from dubfew.textures import sample_texture
+from tests.prior.people import TOY, toy_track
+
+
+def toy_prior(seed: int = 0) -> Prior:
+    """A network that does something: an untrained one would show the bare warp whatever it has."""
+    prior = new_prior(seed, TOY)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in prior.renderer.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+    return replace(prior, sha256=f"{seed:064x}", name="toy")
+
+
+def learned(
+    prior: Prior,
+    footage: Footage,
+    method: str | Method,
+    steps: int,
+    seed: int = 0,
+    progress: ProgressCallback = silent,
+) -> Learned:
+    chosen = method_named(method) if isinstance(method, str) else method
+    return learn(
+        prior,
+        footage,
+        load_head(),
+        chosen,
+        chosen.options,
+        steps=steps,
+        device="cpu",
+        seed=seed,
+        progress=progress,
+    )
+
+
+def adapter_of(prior: Prior, footage: Footage, method: str, result: Learned) -> ActorAdapter:
+    return ActorAdapter(
+        config={
+            "prior": {"name": prior.name, "sha256": prior.sha256},
+            "method": method,
+            "options": method_named(method).options,
+            "head": "lite",
+            "source": {"path": "toy.mp4", "sha256": "0" * 64, "frames": 24, "complete": True},
+            "consent": None,
+            "training": {"steps": result.steps, "seed": 0, "psnr_heldout": result.psnr},
+        },
+        weights=result.weights,
+        texture=result.texture,
+        references=footage.select(spanning(footage.key, 6)),
+        style=Style.neutral(),
+        track=toy_track(4).to_bytes(),
+    )
+
+
+def judged(footage: Footage, rows: np.ndarray, bank: np.ndarray) -> Sample:
+    return collate(
+        [make_sample(footage, int(row), bank, load_head(), TOY.references) for row in rows]
+    )
+
+
+@torch.no_grad()
+def pixels(renderer: nn.Module, texture: Tensor, sample: Sample) -> Tensor:
+    """What a renderer shows with an actor's texture. [B, 3, S, S]"""
+    inputs = sample.inputs
+    many = texture[None].expand(len(inputs.target), -1, -1, -1)
+    return renderer(inputs, sample_texture(many, inputs.uv, inputs.covered[:, 0] > 0))
+
+
+def state(prior: Prior) -> dict[str, Tensor]:
+    return {
+        **{name: value.clone() for name, value in prior.renderer.state_dict().items()},
+        "texture": prior.texture.clone(),
+    }
+
+
+def assert_same(before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert torch.equal(value, after[name]), name
