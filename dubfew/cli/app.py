@@ -135,7 +135,8 @@ def render(
     lossless: Annotated[bool, typer.Option("--lossless", help="Lose nothing.")] = False,
     device: Device = "auto",
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="OUT", help="Default: <ID>.mp4 here.")
+        Path | None,
+        typer.Option("--out", "-o", metavar="OUT", help="Default: <ID>-dubbed.mp4 here."),
     ] = None,
     as_json: Json = False,
 ) -> None:

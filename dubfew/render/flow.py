@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
 _END = object()
 
 
-def beside(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
+def beside(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:
     """The same items, produced in a thread of their own, at most ``depth`` ahead.
 
     An exception in the producer is raised where its item would have come. When the consumer

@@ -6,6 +6,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dubfew.adapt.actor import pick_device, resized
 from dubfew.adapt.artefact import TRACK, ActorAdapter
-from dubfew.errors import MediaError
+from dubfew.errors import DubfewError, MediaError
 from dubfew.files import sha256_file
 from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_audio
 from dubfew.prior.checkpoint import Prior
@@ -94,7 +95,7 @@ def render(
             re-enactment, for measuring).
         driver: video of another performance.
         fit: "trim", "loop" or "hold", see `plan`.
-        out: where to; ``<actor>.mp4`` in the working directory by default.
+        out: where to; ``<actor>-dubbed.mp4`` in the working directory by default.
         codec: video encoder.
         crf: its quality.
         lossless: lose nothing.
@@ -112,6 +113,7 @@ def render(
     began = time.monotonic()
     driver = Path(driver) if driver is not None else None
     check_drive(drive, driver)
+    device = pick_device(device)
     stored = (registry or Registry()).open(actor, revision)
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
     prior = Prior.load(adapter.config["prior"]["name"])
@@ -122,6 +124,8 @@ def render(
     sound = Path(audio) if audio is not None else (scene if info.has_audio else None)
     if drive == "audio" and sound is None:
         raise MediaError(f"{scene} has no sound to speak: give --audio, or --drive self")
+    output = Path(out) if out is not None else Path(f"{actor}-dubbed.mp4")
+    check_output(output, scene, sound, driver)
     track = scene_track(scene, adapter, stored, head, progress)
     tracked = time.monotonic()
 
@@ -142,7 +146,6 @@ def render(
     motion = motion_of_track(track, head)
     driven = time.monotonic()
 
-    output = Path(out) if out is not None else Path(f"{actor}.mp4")
     seconds = {"track": tracked - began, "drive": driven - tracked}
     source = None
     if sound is not None:
@@ -158,17 +161,21 @@ def render(
             adapter.references,
             resized(adapter.references, renderer.config.window),
             head,
-            pick_device(device),
+            device,
             background,
             # Only here do the frames show the mouths that are wanted.
             aligns=drive == "self",
         )
-        frames = shown.frames(scene, info.fps)
         count = 0
-        for frame in beside(painted(beside(frames), track, motion, head, painter)):
-            writer.write(frame)
-            count += 1
-            progress(Progress("render", count, len(shown.rows)))
+        # Closed here, so that on an error no thread still paints with what is closed next.
+        with (
+            closing(beside(shown.frames(scene, info.fps))) as frames,
+            closing(beside(painted(frames, track, motion, head, painter))) as done,
+        ):
+            for frame in done:
+                writer.write(frame)
+                count += 1
+                progress(Progress("render", count, len(shown.rows)))
     return RenderResult(
         output=output,
         frames=count,
@@ -178,6 +185,13 @@ def render(
         peak_rss_mb=peak_rss_mb(),
         note=shown.note,
     )
+
+
+def check_output(output: Path, *inputs: Path | None) -> None:
+    """Raises DubfewError if the output would take the place of what it is made from."""
+    for path in inputs:
+        if path is not None and path.exists() and output.exists() and output.samefile(path):
+            raise DubfewError(f"{output} is what is read: write to another file with --out")
 
 
 def scene_path(video: Path | str | None, stored: Revision) -> Path:

@@ -35,25 +35,22 @@ class Plan:
 
     def frames(self, path: Path, fps: Fraction) -> Iterator[Frame]:
         """The scene's frames in the output's order, each at its place in time."""
-        shown = 0
+        shown, before = 0, Fraction(0)
         while shown < len(self.rows):
             last = None
             for frame in read_frames(path):
                 if shown == len(self.rows) or self.rows[shown] != frame.index:
                     break
-                yield self._placed(frame, shown, fps)
-                shown += 1
-                last = frame
+                # Repeated frames follow at the nominal rate, whatever the scene's own clock did.
+                last = frame if frame.index == shown else frame.at(shown, before + 1 / fps)
+                yield last
+                shown, before = shown + 1, last.stamp
             if last is None:
                 return
-            while shown < len(self.rows) and self.rows[shown] == last.index:
-                yield self._placed(last, shown, fps)
+            while shown < len(self.rows) and self.rows[shown] == self.rows[shown - 1]:
+                before += 1 / fps
+                yield last.at(shown, before)
                 shown += 1
-
-    def _placed(self, frame: Frame, shown: int, fps: Fraction) -> Frame:
-        if frame.index == shown:
-            return frame
-        return frame.at(shown, Fraction(shown) / fps)
 
 
 def plan(times: NDArray[np.float64], fps: Fraction, sound: float | None, fit: str | None) -> Plan:
@@ -88,11 +85,10 @@ def plan(times: NDArray[np.float64], fps: Fraction, sound: float | None, fit: st
             f"the last {sound - length:.1f} s of the sound are cut (--fit loop or hold keeps them)"
         )
         return Plan(rows, times, note)
-    total = max(count, round(sound * float(fps)))
-    more = np.arange(count, total)
+    more = np.arange(round((sound - length) * float(fps)))
     rows = np.concatenate(
         [rows, more % count if chosen == "loop" else np.full(len(more), count - 1)]
     )
-    times = np.concatenate([times, more / float(fps)])
+    times = np.concatenate([times, length + more / float(fps)])
     what = "starts again" if chosen == "loop" else "holds its last frame"
     return Plan(rows, times, f"the picture {what} for the last {sound - length:.1f} s of the sound")

@@ -97,8 +97,6 @@ def test_what_is_seen_keeps_its_size_down_to_the_last_layer(renderer, sample):
     assert (given[0] - given[1]).std() > 0.02
 
 
-
-
 def test_modulation_is_demodulated():
     torch.manual_seed(0)
     block = Modulated(8, 4)

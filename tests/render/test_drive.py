@@ -1,0 +1,72 @@
+"""Drives: what moves the mouth, and wishes that contradict each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dubfew.errors import DubfewError
+from dubfew.progress import silent
+from dubfew.reconstruction.head import load_head
+from dubfew.render import drive
+from dubfew.speech.motion import MouthMotion
+from dubfew.speech.observe import motion_of_track
+from dubfew.speech.style import Style
+from tests.prior.people import toy_track
+
+
+@pytest.fixture(scope="module")
+def performance() -> MouthMotion:
+    return motion_of_track(toy_track(40), load_head())
+
+
+def driven(monkeypatch, actor: MouthMotion, times: np.ndarray) -> MouthMotion:
+    monkeypatch.setattr(drive, "track_video", lambda path, **options: toy_track(40))
+    return drive.video_motion(Path("driver.mp4"), times, actor, load_head(), silent)
+
+
+@pytest.mark.parametrize(("opens", "gain"), [(1.0, 1.0), (1.2, 1.2), (0.1, 0.7), (5.0, 1.4)])
+def test_another_performance_gets_the_actors_spread(monkeypatch, performance, opens, gain):
+    actor = MouthMotion(performance.displacement * np.float32(opens), performance.times)
+    found = driven(monkeypatch, actor, performance.times)
+    np.testing.assert_allclose(found.displacement, performance.displacement * gain, atol=1e-5)
+
+
+def test_another_performance_on_the_scenes_clock(monkeypatch, performance):
+    """Between the driver's frames it is interpolated; after its end the mouth stays."""
+    times = np.arange(100) / 50
+    found = driven(monkeypatch, performance, times)
+    assert len(found) == 100
+    np.testing.assert_allclose(found.displacement[0:80:2], performance.displacement, atol=1e-5)
+    middle = (performance.displacement[3] + performance.displacement[4]) / 2
+    np.testing.assert_allclose(found.displacement[7], middle, atol=1e-5)
+    np.testing.assert_allclose(found.displacement[80:], found.displacement[[79] * 20], atol=1e-5)
+
+
+def test_silence_is_the_actors_rest_pose(silence):
+    """Half a second of nothing, in the manner of somebody whose lips rest a little apart."""
+    times = np.arange(10) / 25
+    neutral = Style.neutral()
+    assert np.abs(drive.audio_motion(silence(0.5), times, neutral).aperture()).max() < 0.02
+    flat = neutral.basis.reshape(len(neutral.basis), -1)
+    apart = np.zeros_like(neutral.basis[0])
+    apart[:, 1] = np.linspace(0.01, -0.01, len(apart))
+    offset = (flat @ apart.ravel()).astype(np.float32)
+    rest = drive.audio_motion(silence(0.5), times, replace(neutral, offset=offset))
+    there = drive.audio_motion(silence(0.5), times, neutral).displacement
+    shift = (rest.displacement - there).reshape(10, -1)
+    np.testing.assert_allclose(shift, (offset @ flat)[None].repeat(10, 0), atol=1e-4)
+
+
+def test_contradictions():
+    drive.check_drive("audio", None)
+    drive.check_drive("self", None)
+    drive.check_drive("video", Path("x"))
+    for name, driver in (("video", None), ("audio", Path("x")), ("self", Path("x"))):
+        with pytest.raises(DubfewError, match="need each other"):
+            drive.check_drive(name, driver)
+    with pytest.raises(DubfewError, match="there are audio, video, self"):
+        drive.check_drive("", None)

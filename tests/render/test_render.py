@@ -1,0 +1,334 @@
+"""From a stored actor to a file, on a few frames of a person that does not exist."""
+
+from __future__ import annotations
+
+import threading
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dubfew.errors import ActorNotFoundError, ArtefactError, DubfewError, MediaError, NoFaceError
+from dubfew.evaluate.metrics import psnr
+from dubfew.media import Frame, probe, read_audio, read_frames
+from dubfew.reconstruction.crop import mouth_mask
+from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.tracking import detect, track_video
+from dubfew.registry import Registry
+from dubfew.render import render
+from dubfew.render.paint import Painter
+from dubfew.speech.observe import head_points, motion_of_landmarks, rest_pose
+from tests.render.conftest import FRAMES, grey, write_scene
+
+DUB = Path(str(files("dubfew.demo") / "dub.wav"))
+
+
+def assert_only_the_mask_changed(before, after, mask) -> int:
+    """Every plane sample that a pixel outside the mask has a share in is bit for bit the same.
+
+    Returns how many luma samples changed.
+    """
+    ours, theirs = after.planes(), before.planes()
+    assert [p.shape for p in ours] == [p.shape for p in theirs]
+    np.testing.assert_array_equal(ours[0][~mask], theirs[0][~mask])
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, height % 2), (0, width % 2)))
+    cells = padded.reshape(len(padded) // 2, 2, -1, 2).all((1, 3))
+    for our, their in zip(ours[1:], theirs[1:], strict=True):
+        np.testing.assert_array_equal(our[~cells], their[~cells])
+    return int((ours[0] != theirs[0]).sum())
+
+
+def planes_of(path: Path) -> list[tuple[np.ndarray, ...]]:
+    return [frame.planes() for frame in read_frames(path)]
+
+
+def assert_same_pictures(first: Path, second: Path) -> None:
+    for ours, theirs in zip(planes_of(first), planes_of(second), strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def reenacted(registry, clip, folder):
+    told = []
+    out = folder / "self.mp4"
+    result = render(
+        "actor", drive="self", lossless=True, out=out, registry=registry, progress=told.append
+    )
+    return result, told
+
+
+def test_frames_out_are_frames_in(reenacted, clip):
+    result, _ = reenacted
+    assert (result.frames, result.edited_frames, result.note) == (FRAMES, FRAMES, "")
+    ours, theirs = probe(result.output), probe(clip)
+    for name in ("width", "height", "fps", "frames", "pix_fmt", "has_audio"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert result.fps == theirs.fps
+    ours, theirs = list(read_frames(result.output)), list(read_frames(clip))
+    assert [frame.stamp for frame in ours] == [frame.stamp for frame in theirs]
+    np.testing.assert_array_equal(read_audio(result.output).samples, read_audio(clip).samples)
+
+
+def test_only_the_mouth_is_painted(reenacted, clip, track):
+    result, _ = reenacted
+    head = load_head()
+    for before, after in zip(read_frames(clip), read_frames(result.output), strict=True):
+        mask = mouth_mask(track, head, before.index, before.height, before.width) > 0
+        changed = assert_only_the_mask_changed(before, after, mask)
+        assert changed > 0.2 * mask.sum()
+
+
+def test_a_reenacted_mouth_is_the_mouth(reenacted, clip, track):
+    """Even the bare warp is near: references of the same footage, laid on exactly."""
+    result, _ = reenacted
+    head = load_head()
+    figures = []
+    for before, after in zip(read_frames(clip), read_frames(result.output), strict=True):
+        mask = mouth_mask(track, head, before.index, before.height, before.width) > 0.5
+        figures.append(psnr(before.to_rgb()[mask][:, None], after.to_rgb()[mask][:, None]))
+    assert np.mean(figures) > 30
+
+
+def test_it_says_what_it_did(reenacted):
+    result, told = reenacted
+    stages = {"track", "drive", "inputs", "align", "network", "composite", "total"}
+    assert result.seconds.keys() == stages
+    assert all(value >= 0 for value in result.seconds.values())
+    assert result.peak_rss_mb > 50
+    assert [(p.done, p.total) for p in told if p.stage == "render"] == [
+        (k, FRAMES) for k in range(1, FRAMES + 1)
+    ]
+    # The actor's own footage was tracked when they were adapted.
+    assert not [p for p in told if p.stage == "track"]
+
+
+def opening(path: Path, rest=None) -> np.ndarray:
+    marks, times, _, _ = detect(path)
+    return motion_of_landmarks(marks, times, rest=rest).aperture()
+
+
+def test_new_speech_moves_the_mouth(registry, clip, tmp_path, silence, track):
+    """Silence closes a talking mouth; the dub opens it again; both only inside the mask."""
+    head = load_head()
+    rest = rest_pose(head_points(detect(clip)[0]))
+    outputs = {}
+    for name, sound in {"silent": silence(FRAMES / 25), "dub": DUB}.items():
+        outputs[name] = tmp_path / f"{name}.mp4"
+        result = render("actor", audio=sound, lossless=True, out=outputs[name], registry=registry)
+        assert (result.frames, result.edited_frames) == (FRAMES, FRAMES)
+        assert probe(result.output).has_audio
+        for before, after in zip(read_frames(clip), read_frames(result.output), strict=True):
+            mask = mouth_mask(track, head, before.index, before.height, before.width) > 0
+            assert_only_the_mask_changed(before, after, mask)
+    silent, dub, own = (opening(p, rest) for p in (outputs["silent"], outputs["dub"], clip))
+    assert silent.max() < 0.05
+    assert silent.mean() < 0.5 * own.mean()
+    assert dub.max() > silent.max() + 0.03
+    # Longer sound is cut where the picture ends.
+    assert result.note.startswith("the last 4")
+    assert read_audio(outputs["dub"]).duration == pytest.approx(FRAMES / 25, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("fit", "seconds", "frames"),
+    [("trim", 0.8, 10), ("loop", 0.8, 20), ("hold", 0.8, 20), ("loop", 0.2, 10)],
+)
+def test_sound_of_another_length(registry, short, tmp_path, silence, fit, seconds, frames):
+    out = tmp_path / "out.mp4"
+    sound = silence(seconds)
+    result = render(
+        "actor", video=short, audio=sound, fit=fit, lossless=True, out=out, registry=registry
+    )
+    assert result.frames == result.edited_frames == frames
+    assert result.note
+    assert probe(out).frames == frames
+    stamps = [float(frame.stamp) for frame in read_frames(out)]
+    np.testing.assert_allclose(stamps, np.arange(frames) / 25, atol=1e-6)
+    assert read_audio(out).duration == pytest.approx(min(seconds, frames / 25), abs=0.1)
+    scene = [frame.planes()[0] for frame in read_frames(short)]
+    for number, frame in enumerate(read_frames(out)):
+        shown = number % 10 if fit == "loop" else min(number, 9)
+        np.testing.assert_array_equal(frame.planes()[0][:100], scene[shown][:100])
+
+
+def test_frames_without_a_face_pass_untouched(registry, clip, tmp_path):
+    source = list(read_frames(clip, start=10, stop=18))
+    empty = grey(source[0])
+    # More without a face at once than wait for a batch, and single ones within a batch.
+    frames = [*[empty] * 18, *source[:3], empty, *source[3:6], empty, empty, *source[6:]]
+    scene = write_scene(tmp_path / "scene.mp4", clip, frames)
+    result = render(
+        "actor",
+        video=scene,
+        drive="self",
+        lossless=True,
+        out=tmp_path / "out.mp4",
+        registry=registry,
+    )
+    assert (result.frames, result.edited_frames) == (len(frames), 8)
+    changed = [
+        any((a != b).any() for a, b in zip(ours, theirs, strict=True))
+        for ours, theirs in zip(planes_of(result.output), planes_of(scene), strict=True)
+    ]
+    assert changed == [frame is not empty for frame in frames]
+
+
+def test_a_scene_without_a_face(registry, clip, tmp_path):
+    scene = write_scene(tmp_path / "scene.mp4", clip, [grey(next(read_frames(clip)))] * 3)
+    with pytest.raises(NoFaceError, match="no face found"):
+        render("actor", video=scene, drive="self", out=tmp_path / "out.mp4", registry=registry)
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.mp4"]
+
+
+def test_a_scene_of_odd_size(registry, clip, tmp_path):
+    """No cell of four pixels may be torn where the frame's edge cuts it either."""
+    frames = [
+        Frame.from_rgb(frame.to_rgb()[1:, 1:], colour=frame.colour)
+        for frame in read_frames(clip, start=14, stop=17)
+    ]
+    scene = write_scene(tmp_path / "scene.mkv", clip, frames)
+    assert (probe(scene).width, probe(scene).height) == (511, 511)
+    out = tmp_path / "out.mkv"
+    result = render("actor", video=scene, drive="self", lossless=True, out=out, registry=registry)
+    assert result.edited_frames == 3
+    track, head = track_video(scene), load_head()
+    for before, after in zip(read_frames(scene), read_frames(out), strict=True):
+        mask = mouth_mask(track, head, before.index, 511, 511) > 0
+        assert assert_only_the_mask_changed(before, after, mask) > 0.2 * mask.sum()
+
+
+def test_another_performance_drives(registry, clip, short, tmp_path):
+    out = tmp_path / "out.mp4"
+    result = render("actor", video=short, drive="video", driver=clip, out=out, registry=registry)
+    assert result.frames == probe(out).frames == 10
+    assert not probe(out).has_audio
+
+
+def test_the_same_again(registry, short, tmp_path):
+    outputs = [tmp_path / name for name in ("a.mp4", "b.mp4")]
+    for out in outputs:
+        render("actor", video=short, drive="self", lossless=True, out=out, registry=registry)
+    assert_same_pictures(*outputs)
+
+
+def test_nothing_to_say(registry, short, tmp_path):
+    with pytest.raises(MediaError, match="has no sound to speak"):
+        render("actor", video=short, out=tmp_path / "out.mp4", registry=registry)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"drive": "telepathy"}, "there are audio, video, self"),
+        ({"drive": "video"}, "need each other"),
+        ({"driver": "x.mp4"}, "need each other"),
+        ({"device": "gpu"}, "auto, cpu or cuda"),
+        ({"video": "none.mp4"}, "none.mp4"),
+        ({"audio": "none.wav"}, "none.wav"),
+        ({"fit": "stretch"}, "there are trim, loop, hold"),
+        ({"codec": "nonsense", "drive": "self"}, "nonsense"),
+        ({"revision": 9}, "has no revision 9"),
+    ],
+)
+def test_wishes_that_cannot_be_granted(registry, tmp_path, wishes, message):
+    with pytest.raises(DubfewError, match=message):
+        render("actor", out=tmp_path / "out.mp4", registry=registry, **wishes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deleted_actor_is_gone(registry, tmp_path):
+    other = Registry(tmp_path / "home")
+    registry.export("actor", tmp_path / "actor.zip")
+    other.import_file(tmp_path / "actor.zip", "temporary")
+    other.delete("temporary")
+    out = tmp_path / "out" / "out.mp4"
+    with pytest.raises(ActorNotFoundError, match="no actor 'temporary'"):
+        render("temporary", drive="self", out=out, registry=other)
+    assert not out.parent.exists()
+
+
+def test_an_actor_of_another_prior_is_refused(registry, tmp_path):
+    stored = registry.open("actor")
+    kept = {name: stored.read(name) for name in stored.names()}
+    name = "adapter_config.json"
+    kept[name] = kept[name].replace(b'"sha256": ""', b'"sha256": "0123456789abcdef"')
+    other = Registry(tmp_path / "home")
+    other.create("actor", stored.config, kept)
+    with pytest.raises(ArtefactError, match="adapted on prior 'warp'"):
+        render("actor", drive="self", out=tmp_path / "out.mp4", registry=other)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("earlier", [None, b"an earlier video"])
+@pytest.mark.parametrize("place", ["writing", "painting"])
+def test_an_error_in_the_middle_leaves_nothing_behind(
+    registry, clip, tmp_path, monkeypatch, place, earlier
+):
+    out = tmp_path / "out.mp4"
+    if earlier:
+        out.write_bytes(earlier)
+    composite, painted = Painter._composite, []
+
+    def failing(self, order, drawing):
+        painted.append(order)
+        if len(painted) == 7:
+            raise OSError("no more paint")
+        return composite(self, order, drawing)
+
+    def stop(progress):
+        if (progress.stage, progress.done) == ("render", 5):
+            raise KeyboardInterrupt
+
+    kwargs = {}
+    if place == "painting":
+        monkeypatch.setattr(Painter, "_composite", failing)
+        error = OSError
+    else:
+        kwargs["progress"] = stop
+        error = KeyboardInterrupt
+    threads = set(threading.enumerate())
+    with pytest.raises(error) as caught:
+        render("actor", drive="self", out=out, registry=registry, **kwargs)
+    # While the error, and with it every frame of the stack, is still held:
+    assert set(threading.enumerate()) == threads
+    assert caught.value is not None
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert left == ({"out.mp4": earlier} if earlier else {})
+
+
+def test_what_is_read_is_not_written_over(registry, clip, tmp_path, silence):
+    before = clip.read_bytes()
+    link = tmp_path / "link.mp4"
+    link.symlink_to(clip)
+    for out in (clip, link):
+        with pytest.raises(DubfewError, match="write to another file"):
+            render("actor", drive="self", out=out, registry=registry)
+    sound = silence(0.5)
+    with pytest.raises(DubfewError, match="write to another file"):
+        render("actor", audio=sound, out=sound, registry=registry)
+    assert clip.read_bytes() == before
+
+
+def test_the_footage_survives_a_preview_beside_it(registry, clip, short, tmp_path, monkeypatch):
+    """``adapt actor.mp4`` and ``render --actor actor`` in one folder: both names come from it."""
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "actor.mp4"
+    own.write_bytes(short.read_bytes())
+    result = render("actor", video=own, drive="self", registry=registry)
+    assert result.output == Path("actor-dubbed.mp4")
+    assert own.read_bytes() == short.read_bytes()
+
+
+def test_footage_that_moved_away(registry, tmp_path):
+    stored = registry.open("actor")
+    config = {**stored.config, "source": {**stored.config["source"], "path": "/none/a.mp4"}}
+    other = Registry(tmp_path / "home")
+    other.create("actor", config, {name: stored.read(name) for name in stored.names()})
+    with pytest.raises(MediaError, match="no longer there: give the scene with --video"):
+        render("actor", drive="self", registry=other)
