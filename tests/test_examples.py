@@ -1,0 +1,165 @@
+"""Every script of examples/ does what it says, on the bundled person's first second."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import wave
+from importlib.resources import files
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from dubfew.media import AudioSource, VideoWriter, probe, read_frames
+from dubfew.registry import Registry
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+ACTOR = Path(str(files("dubfew.demo") / "actor.mp4"))
+SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+# The reference warp instead of a network, and no training: the way is the same.
+QUICK = ["--prior", "warp", "--steps", "0"]
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cut(path: Path, start: int, stop: int) -> Path:
+    """Some frames of the bundled clip with their sound."""
+    info = probe(ACTOR)
+    rate = float(info.fps)
+    audio = AudioSource(ACTOR, start=start / rate, duration=(stop - start) / rate)
+    with VideoWriter(path, info, audio=audio, lossless=True, preset="ultrafast") as writer:
+        for number, frame in enumerate(read_frames(ACTOR, start=start, stop=stop)):
+            writer.write(frame.at(number, number / info.fps))
+    return path
+
+
+@pytest.fixture(scope="module")
+def takes(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("takes")
+    cut(folder / "mary.mp4", 0, 25)
+    cut(folder / "scene.mp4", 40, 50)
+    with wave.open(str(folder / "dub.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(bytes(2 * 6400))
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def mary(takes, tmp_path_factory) -> Path:
+    """A registry in which an example left its actor."""
+    home = tmp_path_factory.mktemp("actors")
+    words = [takes / "mary.mp4", takes / "scene.mp4", takes / "dub.wav", home / "out.mp4"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DUBFEW_HOME", str(home / "home"))
+        assert example("dub_clip").main([*map(str, words), *QUICK]) == 0
+    return home
+
+
+def test_each_is_listed_and_explains_itself():
+    readme = (EXAMPLES / "README.md").read_text()
+    assert len(SCRIPTS) >= 3
+    for name in SCRIPTS:
+        assert f"`{name}.py" in readme
+        done = subprocess.run(
+            [sys.executable, EXAMPLES / f"{name}.py", "--help"], capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"usage: {name}.py")
+
+
+def test_dub_clip(mary, takes):
+    out = mary / "out.mp4"
+    assert (probe(out).frames, probe(out).has_audio) == (10, True)
+    assert [each.actor for each in Registry(mary / "home").list()] == ["mary"]
+    # Under silence the lower face is another one, the rest is not.
+    before, after = (
+        next(frame.to_rgb() for frame in read_frames(path) if frame.index == 5)
+        for path in (takes / "scene.mp4", out)
+    )
+    difference = np.abs(before.astype(int) - after).mean((1, 2))
+    assert difference[:150].max() < 3
+    assert difference.max() > 2 * difference[:150].max()
+
+
+def test_dub_clip_says_why_not(takes, home, capsys):
+    words = [takes / "nobody.mp4", takes / "scene.mp4", takes / "dub.wav", home / "out.mp4"]
+    assert example("dub_clip").main([*map(str, words), *QUICK]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "nobody.mp4" in said.err
+
+
+def test_dub_folder(mary, takes, tmp_path, monkeypatch):
+    monkeypatch.setenv("DUBFEW_HOME", str(mary / "home"))
+    scenes, out = tmp_path / "scenes", tmp_path / "out"
+    scenes.mkdir()
+    (scenes / "1.mp4").write_bytes(b"no video at all")
+    shutil.copy(takes / "scene.mp4", scenes / "2.mp4")
+    shutil.copy(takes / "dub.wav", scenes / "2.wav")
+    shutil.copy(takes / "scene.mp4", scenes / "3.mp4")
+    (scenes / "notes.txt").write_text("not a scene")
+    dub_folder = example("dub_folder")
+    assert dub_folder.main(["mary", str(scenes), str(out), "--fit", "hold"]) == 1
+    report = json.loads((out / "report.json").read_text())
+    assert [entry["status"] for entry in report.values()] == ["failed", "done", "done"]
+    assert list(report) == ["1.mp4", "2.mp4", "3.mp4"]
+    assert "1.mp4" in report["1.mp4"]["reason"]
+    assert report["2.mp4"]["frames"] == report["3.mp4"]["edited_frames"] == 10
+    assert report["2.mp4"]["fps"] == "25"
+    assert sorted(path.name for path in out.iterdir()) == ["2.mp4", "3.mp4", "report.json"]
+    # One was silenced, the other speaks its own words.
+    assert (out / "2.mp4").read_bytes() != (out / "3.mp4").read_bytes()
+    (scenes / "1.mp4").unlink()
+    (out / "3.mp4").unlink()
+    assert dub_folder.main(["mary", str(scenes), str(out)]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert [entry["status"] for entry in report.values()] == ["was there", "done"]
+
+
+def test_reenact(takes, home, capsys):
+    words = [str(takes / "mary.mp4"), str(takes / "scene.mp4"), "--seconds", "0.8"]
+    assert example("reenact").main([*words, *QUICK]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["learned_from"], report["frames"]) == (20, 10)
+    assert report["psnr"] > 30
+    assert report["outside_max"] == 0
+    assert report["frames_per_second"] > 0
+    assert not home.exists() or Registry(home).list() == []
+
+
+def test_expired_consent(home, capsys):
+    registry = Registry(home)
+    records = {"anna": {"until": "2026-03-31"}, "ben": {"until": "2027-03-31"}, "cleo": None}
+    for actor, record in records.items():
+        registry.create(actor, {"consent": record}, {"texture": actor.encode() * 500})
+    script = example("expired_consent")
+    for today, state in (("2026-03-31", "kept"), ("2026-04-01", "ended")):
+        assert script.main(["--today", today]) == 0
+        rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+        assert [row[:2] for row in rows] == [["anna", state], ["ben", "kept"], ["cleo", "kept"]]
+        assert rows[2][2] == "until -"
+    assert len(registry.list()) == 3
+    assert script.main(["--today", "2026-04-01", "--delete"]) == 0
+    assert "anna\tdeleted" in capsys.readouterr().out
+    assert [each.actor for each in registry.list()] == ["ben", "cleo"]
+    assert not any(b"anna" in path.read_bytes() for path in home.rglob("*") if path.is_file())
