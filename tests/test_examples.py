@@ -8,18 +8,17 @@ import shutil
 import subprocess
 import sys
 import wave
-from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from dubfew.media import AudioSource, VideoWriter, probe, read_frames
+from dubfew.media import probe, read_frames
 from dubfew.registry import Registry
+from tests.footage import cut
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-ACTOR = Path(str(files("dubfew.demo") / "actor.mp4"))
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 # The reference warp instead of a network, and no training: the way is the same.
 QUICK = ["--prior", "warp", "--steps", "0"]
@@ -32,17 +31,6 @@ def example(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def cut(path: Path, start: int, stop: int) -> Path:
-    """Some frames of the bundled clip with their sound."""
-    info = probe(ACTOR)
-    rate = float(info.fps)
-    audio = AudioSource(ACTOR, start=start / rate, duration=(stop - start) / rate)
-    with VideoWriter(path, info, audio=audio, lossless=True, preset="ultrafast") as writer:
-        for number, frame in enumerate(read_frames(ACTOR, start=start, stop=stop)):
-            writer.write(frame.at(number, number / info.fps))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import wave
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from dubfew.adapt import ActorAdapter, adapt
 from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_frames
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
+from tests.footage import cut
 
 FRAMES = 30
 
@@ -51,14 +51,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def clip(folder) -> Path:
     """The start of the bundled clip, with its sound."""
-    source = Path(str(files("dubfew.demo") / "actor.mp4"))
-    info = probe(source)
-    path = folder / "actor.mp4"
-    audio = AudioSource(source, duration=FRAMES / 25)
-    with VideoWriter(path, info, audio=audio, lossless=True, preset="ultrafast") as writer:
-        for frame in read_frames(source, stop=FRAMES):
-            writer.write(frame)
-    return path
+    return cut(folder / "actor.mp4", 0, FRAMES)
 
 
 @pytest.fixture(scope="session")

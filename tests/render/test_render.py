@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from importlib.resources import files
 from pathlib import Path
@@ -325,10 +326,15 @@ def test_the_footage_survives_a_preview_beside_it(registry, clip, short, tmp_pat
     assert own.read_bytes() == short.read_bytes()
 
 
-def test_footage_that_moved_away(registry, tmp_path):
+def test_footage_that_moved_away(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     stored = registry.open("actor")
-    config = {**stored.config, "source": {**stored.config["source"], "path": "/none/a.mp4"}}
+    kept = {name: stored.read(name) for name in stored.names()}
+    config = json.loads(kept["adapter_config.json"])
+    config["source"]["path"] = "/none/a.mp4"
+    kept["adapter_config.json"] = json.dumps(config).encode()
     other = Registry(tmp_path / "home")
-    other.create("actor", config, {name: stored.read(name) for name in stored.names()})
+    other.create("actor", {**stored.config, "source": config["source"]}, kept)
     with pytest.raises(MediaError, match="no longer there: give the scene with --video"):
         render("actor", drive="self", registry=other)
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
