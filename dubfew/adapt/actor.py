@@ -7,6 +7,7 @@ import math
 import re
 import time
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from dubfew.adapt.artefact import FORMAT_VERSION, ActorAdapter
 from dubfew.adapt.learning import learn
 from dubfew.adapt.methods import method_named
 from dubfew.errors import DubfewError, MediaError
+from dubfew.files import check_folder
 from dubfew.media import VideoInfo, probe, read_audio, read_frames
 from dubfew.prior.align import align_footage
 from dubfew.prior.checkpoint import Prior
@@ -109,10 +111,12 @@ def adapt(
     began = time.monotonic()
     video = Path(video)
     # What was asked for wrongly is said before minutes of work.
-    name = actor_id(actor or video.stem)
+    name = actor_id(video.stem if actor is None else actor)
     device = pick_device(device)
     chosen = method_named(method)
     record = read_consent(consent)
+    registry = registry or Registry()
+    check_folder(registry.home)
     base = Prior.load(prior)
     info = probe(video)
     head = load_head(base.head)
@@ -167,7 +171,7 @@ def adapt(
         track=track.to_bytes(),
     )
     config = {"format_version": FORMAT_VERSION, "method": method, **adapter.config}
-    revision = (registry or Registry()).create(name, config, adapter.to_files())
+    revision = registry.create(name, config, adapter.to_files())
     return AdaptResult(
         actor=revision.actor,
         revision=revision.number,
@@ -193,7 +197,7 @@ def frames_in(info: VideoInfo, seconds: float) -> int:
     """
     if not 0 < seconds < math.inf:
         raise DubfewError(f"--seconds is {seconds:g}: give a positive number of seconds")
-    return max(1, round(float(info.fps) * seconds))
+    return max(1, round(info.fps * Fraction(seconds)))
 
 
 def read_consent(path: Path | str | None) -> object:

@@ -24,6 +24,8 @@ from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Footage
 from dubfew.prior.renderers import Renderer
+from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.points import INNER_LIPS, OUTER_LIPS
 from dubfew.speech.style import Style
 
 FORMAT_VERSION = 1
@@ -34,16 +36,16 @@ REFERENCES = "references.safetensors"
 STYLE = "style.safetensors"
 TRACK = "track.safetensors"
 # What rendering needs of the configuration.
-NEEDED: tuple[tuple[str, ...], ...] = (
-    ("prior", "name"),
-    ("prior", "sha256"),
-    ("method",),
-    ("options",),
-    ("head",),
-    ("source", "path"),
-    ("source", "sha256"),
-    ("source", "complete"),
-)
+NEEDED: dict[tuple[str, ...], type] = {
+    ("prior", "name"): str,
+    ("prior", "sha256"): str,
+    ("method",): str,
+    ("options",): dict,
+    ("head",): str,
+    ("source", "path"): str,
+    ("source", "sha256"): str,
+    ("source", "complete"): bool,
+}
 FOOTAGE_ARRAYS = ("images", "vertices", "hulls", "key", "motion", "frames")
 
 
@@ -98,9 +100,11 @@ class ActorAdapter:
                     f"this actor has format {config['format_version']}, this dubfew reads up to "
                     f"{FORMAT_VERSION}: update dubfew"
                 )
-            for path in NEEDED:
-                functools.reduce(operator.getitem, path, config)
-            return cls(
+            for path, kind in NEEDED.items():
+                value = functools.reduce(operator.getitem, path, config)
+                if not isinstance(value, kind):
+                    raise ValueError(f"{'.'.join(path)} is {value!r:.40}")
+            adapter = cls(
                 config=config,
                 weights={k: v.float() for k, v in load_tensors(files[MODEL]).items()},
                 texture=load_tensors(files[TEXTURE])["features"].float(),
@@ -108,8 +112,26 @@ class ActorAdapter:
                 style=Style.from_bytes(files[STYLE]),
                 track=files[TRACK],
             )
+            adapter._check()
+            return adapter
         except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             raise ArtefactError(f"this actor's files are damaged ({error}): adapt anew") from error
+
+    def _check(self) -> None:
+        """Raises ValueError unless the parts fit together and all numbers are finite."""
+        head, references = load_head(self.config["head"]), self.references
+        if not len(references) or references.vertices.shape[1] != len(head.template):
+            raise ValueError("the references do not fit the head model")
+        points = len(OUTER_LIPS + INNER_LIPS)
+        if references.key.shape[1] != 3 * points + 3:
+            raise ValueError("the references' keys do not fit the mouth's points")
+        tensors = [*self.weights.values(), self.texture]
+        arrays = [references.vertices, references.key]
+        if not (
+            all(bool(torch.isfinite(t).all()) for t in tensors)
+            and all(bool(np.isfinite(a).all()) for a in arrays)
+        ):
+            raise ValueError("not all numbers are finite")
 
     def renderer(self, prior: Prior) -> Renderer:
         """The prior's renderer with this actor's delta merged in; the prior is left as it is.
@@ -123,6 +145,11 @@ class ActorAdapter:
             raise ArtefactError(
                 f"this actor was adapted on prior {wanted['name']!r} ({own}), given is another "
                 f"({given}): adapt anew, or give that one"
+            )
+        if self.texture.shape != prior.texture.shape:
+            raise ArtefactError(
+                f"this actor's texture is {list(self.texture.shape)}, its prior's "
+                f"{list(prior.texture.shape)}: adapt anew"
             )
         try:
             method, options = method_named(self.config["method"]), self.config["options"]

@@ -12,7 +12,7 @@ import typer
 
 from dubfew import __version__
 from dubfew.cli.actors import actors
-from dubfew.cli.console import emit, job, lines, mute_native_libraries, progress_bar
+from dubfew.cli.console import emit, interrupt, job, lines, mute_native_libraries, progress_bar
 from dubfew.cli.options import (
     Device,
     Drive,
@@ -40,13 +40,17 @@ app.add_typer(prior, name="prior")
 
 def main() -> None:
     """The command's entry point."""
-    # kill is to clean up like Ctrl-C: no temporary files stay behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # kill and a closed terminal are to clean up like Ctrl-C: no temporary files stay behind.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, interrupt)
     if not os.environ.get("DUBFEW_DEBUG"):
         mute_native_libraries()
         # Users can act on dubfew's own warnings, not on those of the packages below.
         warnings.simplefilter("ignore")
-        warnings.filterwarnings("default", category=UserWarning, module=r"dubfew(\.|$)")
+        # Once, though a file is read several times.
+        warnings.filterwarnings("once", category=UserWarning, module=r"dubfew(\.|$)")
         warnings.formatwarning = lambda message, *rest, **more: f"dubfew: warning: {message}\n"
     app(prog_name="dubfew")
 
@@ -174,8 +178,12 @@ def track(
     as_json: Json = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
+    if out.suffix != ".safetensors":
+        raise typer.BadParameter("--out: a file name that ends in .safetensors is needed")
+    from dubfew.files import check_output
     from dubfew.reconstruction.tracking import track_video
 
+    check_output(out, video)
     with progress_bar(as_json=as_json) as progress:
         found = track_video(video, progress=progress)
     found.save(out)

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import typer
 
 from dubfew.errors import DubfewError
-from dubfew.progress import Progress, ProgressCallback, silent
+from dubfew.progress import Progress, ProgressCallback
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -67,6 +68,11 @@ def _explanation(error: BaseException) -> str:
             errno.EACCES: "check the permissions of that file and its folder",
             errno.EROFS: "choose a place that can be written to",
             errno.ENOENT: "check the path",
+            errno.ENOTDIR: "check the path",
+            errno.EEXIST: "choose another place, or move what is there",
+            errno.EISDIR: "that is a folder: name a file",
+            errno.ENAMETOOLONG: "use a shorter name",
+            errno.EFBIG: "write to a disk that holds larger files, or raise the limit",
         }.get(error.errno or 0, "check that place and run this again")
         return f"error: {error.strerror}{place}: {advice}"
     if isinstance(error, MemoryError):
@@ -77,6 +83,20 @@ def _explanation(error: BaseException) -> str:
         f"error: unexpected {type(error).__name__}: {error} (this is a fault of dubfew: please "
         "report it with what DUBFEW_DEBUG=1 prints)"
     )
+
+
+_signals: list[int] = []
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """A signal's handler: end the job, cleaning up."""
+    _signals.append(number)
+    raise KeyboardInterrupt
+
+
+def _stop_if_interrupted(progress: Progress) -> None:
+    if _signals:
+        raise KeyboardInterrupt
 
 
 def mute_native_libraries() -> None:
@@ -158,9 +178,13 @@ def size(count: int) -> str:
 
 @contextmanager
 def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
-    """A callback that draws bars on stderr, or nothing with ``--json`` or without a terminal."""
+    """A callback that draws bars on stderr, or nothing with ``--json`` or without a terminal.
+
+    It also ends the job after a Ctrl-C that Python lost: one that comes while an import frees
+    its locks is only printed.
+    """
     if as_json or not sys.stderr.isatty():
-        yield silent
+        yield _stop_if_interrupted
         return
     from rich import progress as bars
     from rich.console import Console
@@ -176,6 +200,7 @@ def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
         tasks: dict[str, bars.TaskID] = {}
 
         def show(progress: Progress) -> None:
+            _stop_if_interrupted(progress)
             values = "  ".join(f"{name} {shown(value)}" for name, value in progress.values.items())
             if progress.stage not in tasks:
                 tasks[progress.stage] = display.add_task(progress.stage, values="")

@@ -33,7 +33,9 @@ Seconds = Annotated[
     float | None,
     typer.Option(metavar="S", callback=_positive, help="Use only the first S seconds."),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of everything random.")]
+Seed = Annotated[
+    int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Seed of everything random.")
+]
 
 
 class Method(str, Enum):

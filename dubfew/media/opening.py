@@ -75,4 +75,6 @@ def writing_errors(path: Path) -> Iterator[None]:
                 f"no space left while writing {path}: nothing was left behind; "
                 "free some space or write elsewhere"
             ) from error
-        raise MediaError(f"{path} cannot be written ({reason(error)})") from error
+        raise MediaError(
+            f"{path} cannot be written ({reason(error)}): write to another place"
+        ) from error

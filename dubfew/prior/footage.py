@@ -94,10 +94,22 @@ class Footage:
     frames: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.shape[1] != self.images.shape[2]:
-            raise ShapeError(
-                f"footage images have shape {self.images.shape}, expected [N, S, S, 3]"
-            )
+        n, size = (*self.images.shape[:2], 0, 0)[:2]
+        expected: dict[str, tuple[int | None, ...]] = {
+            "images": (n, size, size, 3),
+            "vertices": (n, None, 3),
+            "hulls": (n, None, 2),
+            "key": (n, None),
+            "motion": (n, None, 3),
+            "frames": (n,),
+        }
+        for name, shape in expected.items():
+            found = getattr(self, name).shape
+            if len(found) != len(shape) or any(
+                e not in (None, f) for e, f in zip(shape, found, strict=True)
+            ):
+                wanted = ", ".join("any" if e is None else str(e) for e in shape)
+                raise ShapeError(f"footage {name} have shape {found}, expected ({wanted})")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -152,7 +164,7 @@ def cut_window(frame: Croppable, window: NDArray, size: int) -> NDArray[np.uint8
     if any(p for pair in padding for p in pair):
         pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
     box = (left - x0, top - y0, left - x0 + side, top - y0 + side)
-    image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC, box=box)
+    image = Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS, box=box)
     return np.asarray(image)
 
 

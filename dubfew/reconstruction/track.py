@@ -167,6 +167,8 @@ class Track:
                     f"{name} has track format {header['format_version']}, this dubfew reads up "
                     f"to {FORMAT_VERSION}: update dubfew"
                 )
+            if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
+                raise ValueError("not all numbers are finite")
             return cls(
                 **tensors,
                 camera=Camera(**header["camera"]),

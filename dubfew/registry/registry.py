@@ -16,7 +16,7 @@ from typing import Any
 from platformdirs import user_data_dir
 
 from dubfew.errors import ActorNotFoundError, RegistryError
-from dubfew.files import write_atomic
+from dubfew.files import check_output, write_atomic
 from dubfew.registry import archive
 from dubfew.registry.index import FileRow, Index, RevisionRow
 from dubfew.registry.names import actor_id, check_file_names
@@ -141,8 +141,10 @@ class Registry:
         Raises:
             ActorNotFoundError: no such actor or revision.
             RegistryError: a stored file is damaged.
+            DubfewError: ``file`` cannot be written.
         """
         chosen = self.open(actor, revision)
+        check_output(Path(file))
         content = {name: chosen.read(name) for name in chosen.names()}
         write_atomic(Path(file), archive.pack(chosen, content))
         return chosen
@@ -162,7 +164,7 @@ class Registry:
                 f"{file} cannot be read ({error.strerror}): name a file from 'actors export'"
             ) from error
         content = archive.unpack(data, str(file))
-        return self.create(actor or content.actor, content.config, content.files)
+        return self.create(content.actor if actor is None else actor, content.config, content.files)
 
     def _ready(self) -> bool:
         """Whether there is an index to read; finishes what another process left undone."""

@@ -69,6 +69,10 @@ class Storage:
             _sync_folder(staged)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(staged, target)
+        except OSError as error:
+            _remove(staged)
+            # A full disk's error names no file.
+            raise OSError(error.errno, error.strerror, str(self.home)) from error
         except BaseException:
             _remove(staged)
             raise

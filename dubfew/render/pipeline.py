@@ -17,9 +17,10 @@ from scipy.ndimage import gaussian_filter1d
 
 from dubfew.adapt.actor import pick_device, resized
 from dubfew.adapt.artefact import TRACK, ActorAdapter
-from dubfew.errors import DubfewError, MediaError
-from dubfew.files import sha256_file
+from dubfew.errors import MediaError
+from dubfew.files import check_output, sha256_file
 from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_audio
+from dubfew.media.codecs import choose_encoding
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Geometry, geometry, keys
 from dubfew.prior.inputs import motion_window
@@ -119,17 +120,21 @@ def render(
     prior = Prior.load(adapter.config["prior"]["name"])
     renderer = adapter.renderer(prior)
     head = load_head(adapter.config["head"])
-    scene = scene_path(video, stored)
+    scene = scene_path(video, adapter)
     info = probe(scene)
     sound = Path(audio) if audio is not None else (scene if info.has_audio else None)
     if drive == "audio" and sound is None:
         raise MediaError(f"{scene} has no sound to speak: give --audio, or --drive self")
     output = Path(out) if out is not None else Path(f"{actor}-dubbed.mp4")
+    # What was asked for wrongly is said before minutes of work.
     check_output(output, scene, sound, driver)
+    choose_encoding(output, info, codec, crf, lossless)
+    length = read_audio(sound).duration if audio is not None and sound is not None else None
+    if driver is not None:
+        probe(driver)
     track = scene_track(scene, adapter, stored, head, progress)
     tracked = time.monotonic()
 
-    length = read_audio(sound).duration if audio is not None and sound is not None else None
     shown = plan(track.times, info.fps, length, fit)
     track = dataclasses.replace(track.select(shown.rows), times=shown.times)
     if drive == "audio":
@@ -187,14 +192,7 @@ def render(
     )
 
 
-def check_output(output: Path, *inputs: Path | None) -> None:
-    """Raises DubfewError if the output would take the place of what it is made from."""
-    for path in inputs:
-        if path is not None and path.exists() and output.exists() and output.samefile(path):
-            raise DubfewError(f"{output} is what is read: write to another file with --out")
-
-
-def scene_path(video: Path | str | None, stored: Revision) -> Path:
+def scene_path(video: Path | str | None, adapter: ActorAdapter) -> Path:
     """The scene to render.
 
     Raises:
@@ -202,7 +200,7 @@ def scene_path(video: Path | str | None, stored: Revision) -> Path:
     """
     if video is not None:
         return Path(video)
-    path = Path(stored.config["source"]["path"])
+    path = Path(adapter.config["source"]["path"])
     if not path.exists():
         raise MediaError(f"the footage {path} is no longer there: give the scene with --video")
     return path
