@@ -610,6 +610,16 @@ def test_ended_in_the_middle(home: Path, clips: Path, command: str, number: sign
     assert not any((home / "staging").glob("*"))
 
 
+def test_an_interruption_that_python_lost_ends_the_job(
+    home: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(home)
+    monkeypatch.setattr("dubfew.cli.console._signals", [signal.SIGINT])
+    result = run("adapt", clips / "late.mp4", *QUICK)
+    assert (result.exit_code, result.stderr) == (1, "dubfew: interrupted\n")
+    assert contents(home) == before
+
+
 def test_a_temporary_file_in_use_is_left_alone(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     path = tmp_path / "a[b].mp4"
