@@ -164,7 +164,7 @@ def cut_window(frame: Croppable, window: NDArray, size: int) -> NDArray[np.uint8
     if any(p for pair in padding for p in pair):
         pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
     box = (left - x0, top - y0, left - x0 + side, top - y0 + side)
-    image = Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC, box=box)
+    image = Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS, box=box)
     return np.asarray(image)
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from dubfew.media import Frame
 from dubfew.prior.align import ROUNDS, aligned
+from dubfew.prior.detail import detail_energy, restore
 from dubfew.prior.footage import Footage, Geometry, cut_window
 from dubfew.prior.inputs import RenderInputs, frame_inputs, stack
 from dubfew.prior.renderers import Fields, Renderer
@@ -23,6 +24,9 @@ from dubfew.reconstruction.crop import FEATHER, soft_mask
 from dubfew.reconstruction.head import HeadModel
 from dubfew.render.background import BackgroundKeeper
 from dubfew.textures import sample_texture
+
+# Meshes lie about a hundredth of a window beside the truth: what is finer blurs in a blend.
+DETAIL_CELLS = 160
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Painter:
         self.background = background
         self.aligns = aligns
         self.seconds: dict[str, float] = defaultdict(float)
+        self._energy: dict[int, Tensor] = {}  # fine detail of each reference, at this scale:
+        self._scale = 0
 
     @torch.inference_mode()
     def paint(self, orders: Sequence[Order]) -> list[Frame]:
@@ -162,7 +168,30 @@ class Painter:
         at = places.view(count, 2, *places.shape[2:]).permute(0, 2, 3, 1)[None]
         colours = sample(images, at, "bicubic")
         picture = (weights[0, :, None] * colours[0]).sum(0) + mixed[0]
+        energy = sample(self._energies(order, float(side)), at)
+        energy = (weights[0, :, None] * energy[0]).sum(0, keepdim=True)
+        picture = restore(picture[None], energy, _detail_scale(float(side)))[0]
         return (picture.clamp(0, 1) * 255).permute(1, 2, 0).numpy()
+
+    def _energies(self, order: Order, side: float) -> Tensor:
+        """How much fine detail the order's references show, around each pixel. [1, K, 1, R, R]"""
+        scale = max(1, round(_detail_scale(side) * self.references.size / side))
+        if scale != self._scale:
+            self._scale, self._energy = scale, {}
+        found = []
+        for row in order.references:
+            if row not in self._energy:
+                image = torch.from_numpy(self.references.images[row]).permute(2, 0, 1)[None]
+                energy = detail_energy(image.float() / 255, scale)
+                # Smooth over more than this: kept small.
+                self._energy[row] = F.avg_pool2d(energy, 4, ceil_mode=True)
+            found.append(self._energy[row])
+        return torch.stack(found, 1)
+
+
+def _detail_scale(side: float) -> int:
+    """Scale of what blending softens, px of the frame, for a window ``side`` px wide."""
+    return max(1, round(side / DETAIL_CELLS))
 
 
 def _drawing(fields: Fields, places: Tensor) -> Tensor:

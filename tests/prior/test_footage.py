@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from dubfew.errors import ShapeError
 from dubfew.media import Frame
@@ -72,3 +73,26 @@ def test_windows_that_are_not_square_are_an_error():
             whole.motion,
             whole.frames,
         )
+
+
+def test_a_window_cut_between_pixels_stays_sharp():
+    # Bicubic enlargement took a third of the finest detail of every reference.
+    rng = np.random.default_rng(0)
+    picture = gaussian_filter(rng.uniform(0, 255, (120, 120)), 0.8)
+    picture = np.repeat(((picture - picture.min()) / np.ptp(picture) * 255)[..., None], 3, -1)
+    frame = Frame.from_rgb(picture.astype(np.uint8), pix_fmt="rgb24")
+    window = cut_window(frame, np.array([20.75, 20.75, 64.0]), 128)
+    # Two samples a pixel: every second one lies half a pixel beside the frame's own.
+    between = window[::2, ::2, 0].astype(float)
+    at = picture[20:86, 20:86, 0]
+
+    def sharpness(image):
+        return (
+            4 * image[1:-1, 1:-1]
+            - image[:-2, 1:-1]
+            - image[2:, 1:-1]
+            - image[1:-1, :-2]
+            - image[1:-1, 2:]
+        ).var()
+
+    assert sharpness(between) > 0.75 * sharpness(at)
