@@ -216,7 +216,8 @@ class PeopleDataset(Dataset[Sample]):
         footage = self.people[person]
         row = int(rng.integers(len(footage)))
         far = np.nonzero(np.abs(footage.frames - footage.frames[row]) >= NEIGHBOURS)[0]
-        bank = rng.permutation(far)[: int(rng.integers(12, 64))]
+        # Often few references, so that none shows what is wanted.
+        bank = rng.permutation(far)[: round(float(np.exp(rng.uniform(*np.log((2, 64))))))]
         sample = make_sample(footage, row, bank, self.head, self.references, self.actors[person])
         if not self.augment:
             return sample

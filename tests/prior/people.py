@@ -53,8 +53,11 @@ def toy_track(frames: int = 24, seed: int = 0) -> Track:
     )
 
 
-def toy_footage(frames: int = 24, seed: int = 0, size: int = SIZE) -> Footage:
-    """Windows of that head, its skin a smooth pattern in texture space."""
+def toy_footage(frames: int = 24, seed: int = 0, size: int = SIZE, shade: float = 0.0) -> Footage:
+    """Windows of that head, its skin a smooth pattern in texture space.
+
+    An opening jaw darkens the skin by ``shade``: what a warped reference cannot know.
+    """
     head = load_head()
     track = toy_track(frames, seed)
     shapes = geometry(track, head)
@@ -65,6 +68,7 @@ def toy_footage(frames: int = 24, seed: int = 0, size: int = SIZE) -> Footage:
         uv = interpolate(raster, head.faces, head.uv)
         wave = np.sin(uv[..., :1] * 40 + seed) * np.cos(uv[..., 1:] * 30)
         skin = np.concatenate([0.6 + 0.2 * wave, 0.5 + 0.2 * uv[..., :1], 0.4 + 0.1 * wave], -1)
+        skin *= 1 - shade * track.jaw[row, 0] / 0.2
         picture = np.where(raster.covered[..., None], skin, 0.2)
         images.append((picture * 255).astype(np.uint8))
         vertices.append(placed)

@@ -9,11 +9,11 @@ import torch
 
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior import Prior
-from dubfew.prior.data import PeopleDataset, collate, load_footage, save_footage
+from dubfew.prior.data import PeopleDataset, collate, save_footage
 from dubfew.prior.objective import LossWeights, objective
 from dubfew.prior.renderers import make_renderer
 from dubfew.prior.train import TrainConfig, train
-from tests.prior.people import TOY, toy_footage
+from tests.prior.people import SIZE, TOY, toy_footage
 
 
 @pytest.fixture
@@ -67,21 +67,23 @@ def test_the_result_is_a_prior_that_names_its_people(config):
     assert "psnr_heldout" in held[-1]
 
 
-def test_training_lowers_the_loss(config):
-    people = [load_footage(p)[0] for p in sorted(Path(config.data).iterdir())]
-    samples = PeopleDataset(people, 12, references=2, augment=False)
-    bare = torch.zeros(12, 5, 64, 64)
-    fixed = collate([samples[i] for i in range(len(samples))])
-
-    def loss(renderer) -> float:
-        with torch.no_grad():
-            return float(objective(renderer, fixed, bare, LossWeights(texture=0))[0])
-
-    folder = train(
-        dataclasses.replace(config, steps=60, learning_rate=2e-3, held_out="", checkpoint=60)
-    )
-    before = loss(make_renderer("lite", config.renderer_config))
-    assert loss(Prior.load(folder).renderer) < 0.97 * before
+def test_a_batch_can_be_learnt():
+    # Once the renderer's layers shrank their input until nothing reached the output, and a
+    # training of hours learnt nothing.
+    people = [toy_footage(26, seed, shade=0.7) for seed in range(2)]
+    samples = PeopleDataset(people, 4, references=2, augment=False)
+    batch = collate([samples[i] for i in range(len(samples))])
+    model = make_renderer("lite", dataclasses.asdict(TOY))
+    texture = torch.zeros(4, TOY.texture_channels, SIZE, SIZE)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    errors = []
+    for _ in range(140):
+        loss, terms = objective(model, batch, texture, LossWeights())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        errors.append(float(terms["l1"].detach()))
+    assert errors[-1] < 0.6 * errors[0]
 
 
 def test_no_data_and_unknown_keys_are_errors(config, tmp_path):

@@ -47,9 +47,24 @@ GAIN = 1.68
 def _started(layer: nn.Module) -> None:
     """Weights that keep the size of what passes through; no bias."""
     if isinstance(layer, nn.Conv2d | nn.Linear):
-        nn.init.normal_(layer.weight, std=GAIN * layer.weight[0].numel() ** -0.5)
+        nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def _even(x: Tensor) -> Tensor:
+    """Each pixel's channels brought to a root mean square of 1.
+
+    Without it a training's first steps, which know nothing yet, can push a layer so far that
+    its activations stay zero for good.
+
+    Source: Karras et al. 2018, Progressive GAN, sec. 4.2 (pixelwise normalisation).
+    """
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4)
+
+
+def _active(x: Tensor) -> Tensor:
+    return F.silu(_even(x)) * GAIN
 
 
 @torch.no_grad()
@@ -61,8 +76,8 @@ def _scaled(layer: nn.Conv2d | nn.Linear, share: float) -> None:
 class Modulated(nn.Module):
     """Residual block whose convolutions are modulated by a style.
 
-    The input is scaled by the style, convolved with shared weights and demodulated by its own
-    root mean square, so the convolutions are plain ``nn.Conv2d`` and take adapters.
+    The input is evened, scaled by the style and convolved with shared weights, demodulated by
+    the style's own root mean square, so the convolutions are plain ``nn.Conv2d`` and take adapters.
 
     Source: Karras et al. 2020, StyleGAN2, sec. 2.2, rearranged.
     """
@@ -76,7 +91,7 @@ class Modulated(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale = 1 + self.scale(style)
         level = torch.rsqrt((scale**2).mean(1, keepdim=True) + 1e-6)
-        hidden = F.silu(self.first(x * (scale * level)[:, :, None, None]))
+        hidden = F.silu(self.first(_even(x) * (scale * level)[:, :, None, None]))
         return x + self.second(hidden)
 
 
@@ -89,7 +104,7 @@ class Plain(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.silu(self.first(x)))
+        return x + self.second(F.silu(self.first(_even(x))))
 
 
 class LiteRenderer(Renderer):
@@ -105,7 +120,7 @@ class LiteRenderer(Renderer):
         k = config.references
         a, b, c, d = self.config.widths
         # See `_seen`.
-        channels = 3 * (k + 3) + 2 + 2 * k + config.texture_channels
+        channels = 3 * (k + 3) + 2 + 2 + 3 * k + config.texture_channels
         self.stem = nn.Conv2d(channels * 4, a, 1)
         self.enter = nn.Conv2d(a, a, 3, padding=1)
         self.down1 = nn.Conv2d(a, b, 3, stride=2, padding=1)
@@ -137,20 +152,22 @@ class LiteRenderer(Renderer):
         k, reach = self.config.references, self.config.reach
         x = F.pixel_unshuffle(_seen(inputs, texture, warped), 2)
         x = x.contiguous(memory_format=torch.channels_last)
-        top = F.silu(self.enter(F.silu(self.stem(x))))
-        high = self.encode1(F.silu(self.down1(top)))
-        middle = self.encode2(F.silu(self.down2(high)))
-        low = F.silu(self.down3(middle))
+        top = _active(self.enter(_active(self.stem(x))))
+        high = self.encode1(_active(self.down1(top)))
+        middle = self.encode2(_active(self.down2(high)))
+        low = _active(self.down3(middle))
         # Displacements are a tenth of the inter-ocular distance: bring them to about 1.
         motion = inputs.motion.flatten(1) * 10
         style = self.style(torch.cat([motion, low.mean((2, 3))], 1))
         low = self.deepest(low, style)
         middle = self.decode2(self.join2(_up(low, middle)), style)
         high = self.decode1(self.join1(_up(middle, high)), style)
-        top = F.silu(self.decode0(F.silu(self.join0(_up(high, top)))))
+        top = _active(self.decode0(_active(self.join0(_up(high, top)))))
         out = F.pixel_shuffle(self.leave(top), 2)
 
         logits, offsets, residual = out.split([k + 1, 2 * k, 3], 1)
+        # A weight has to be able to win clearly, a residual seldom is more than a shade.
+        logits, residual = logits * 8, residual / 4
         # Where no mesh is, only the fill can be shown; where there is one, it starts unseen.
         start = torch.cat(
             [
@@ -187,11 +204,30 @@ def _seen(inputs: RenderInputs, texture: Tensor, warped: Warped) -> Tensor:
             warped.light[:, 0] * DIFFERENCE,
             inside * 2 - 1,
             inputs.covered * 2 - 1,
+            # Which part of the face this is: what a reference cannot show (teeth behind lips that
+            # are closed there) has to be known from elsewhere.
+            (inputs.uv.permute(0, 3, 1, 2) * 2 - 1) * inputs.covered,
             (moves * inputs.covered[:, None]).flatten(1, 2) * CONTRAST,
+            stretch(inputs.places) * inputs.covered,
             texture * CONTRAST,
         ],
         1,
     )
+
+
+def stretch(places: Tensor) -> Tensor:
+    """How many times smaller than here a spot is in each reference, as a binary logarithm.
+
+    Large where a reference hardly shows what is wanted: the inside of a mouth that is closed
+    there. [B, K, S, S], in [-4, 4]
+    """
+    across = places[..., :, 1:, :] - places[..., :, :-1, :]
+    down = places[..., 1:, :, :] - places[..., :-1, :, :]
+    across = torch.cat([across, across[..., :, -1:, :]], -2)
+    down = torch.cat([down, down[..., -1:, :, :]], -3)
+    area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+    unit = (2 / places.shape[2]) ** 2  # of a reference that lies on the target
+    return -torch.log2((area / unit).clamp(2.0**-4, 2.0**4))
 
 
 def _identity(places: Tensor) -> Tensor:
