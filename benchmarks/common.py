@@ -16,6 +16,7 @@ from dubfew.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 FOOTAGE = ROOT.parent / "shared" / "clips"
+DEMO_CLIP = ROOT / "dubfew" / "demo" / "actor.mp4"
 RESULTS = Path(tempfile.gettempdir()) / "dubfew-bench"
 PACKAGES = ("dubfew", "torch", "numpy", "numba", "av", "mediapipe")
 
@@ -76,10 +77,13 @@ def cell(value: object) -> str:
 
 
 def clips_of(split: str, folder: Path = FOOTAGE) -> list[Path]:
-    """Clips of one split of a footage folder, by its ``manifest.json``."""
+    """Clips of one split of a footage folder, by its ``manifest.json``; without that folder the
+    bundled synthetic clip."""
     manifest = folder / "manifest.json"
     if not manifest.exists():
-        sys.exit(f"no {manifest}: name the clips on the command line, or give --footage FOLDER")
+        if folder == FOOTAGE:
+            return [DEMO_CLIP]
+        sys.exit(f"no {manifest}: name the clips on the command line, or give another --footage")
     entries = json.loads(manifest.read_text())
     return [folder / entry["file"] for entry in entries if entry["split"] == split]
 

@@ -1,6 +1,6 @@
 """Whether memory grows with the length of the clip: peak RSS of ``render`` on 10 s and 60 s.
 
-    python -m benchmarks.memory CLIP [--lengths 10 60]
+    python -m benchmarks.memory [CLIP] [--lengths 10 60]
 
 Each length is rendered in a fresh process, whose peak the operating system reports.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import dubfew
 from benchmarks.common import (
+    DEMO_CLIP,
     RESULTS,
     ROOT,
     machine,
@@ -58,7 +59,13 @@ def run_fresh(code: str, *arguments: str) -> dict[str, float]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clip", type=Path, help="a talking person; looped to the wanted lengths")
+    parser.add_argument(
+        "clip",
+        nargs="?",
+        type=Path,
+        default=DEMO_CLIP,
+        help="a talking person, looped to the wanted lengths; default: the bundled clip",
+    )
     parser.add_argument("--lengths", type=int, nargs="+", default=[10, 60], help="seconds")
     parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")

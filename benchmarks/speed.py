@@ -1,6 +1,6 @@
 """How many frames per second ``render`` makes, end to end and per stage.
 
-    python -m benchmarks.speed CLIP [--drive self|audio] [--audio FILE] [--seconds S]
+    python -m benchmarks.speed [CLIP] [--drive self|audio] [--audio FILE] [--seconds S]
 
 Reading, tracking, painting, writing and muxing are all inside the total. Adapts with zero steps:
 training changes what is painted, not how long painting takes.
@@ -15,7 +15,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import dubfew
-from benchmarks.common import RESULTS, machine, machine_line, markdown_table, show, write_results
+from benchmarks.common import (
+    DEMO_CLIP,
+    RESULTS,
+    machine,
+    machine_line,
+    markdown_table,
+    show,
+    write_results,
+)
 from benchmarks.footage import ADAPT_SECONDS, looped, write_frames
 from dubfew.media import probe
 from dubfew.registry import Registry
@@ -38,7 +46,13 @@ def stage_table(frames: int, seconds: Mapping[str, float]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clip", type=Path, help="a talking person, 1080p for the quoted figure")
+    parser.add_argument(
+        "clip",
+        nargs="?",
+        type=Path,
+        default=DEMO_CLIP,
+        help="a talking person, 1080p for the quoted figure; default: the bundled clip",
+    )
     parser.add_argument("--drive", choices=("self", "audio"), default="self")
     parser.add_argument("--audio", type=Path, help="for --drive audio; default: the clip's own")
     parser.add_argument("--seconds", type=int, help="loop or cut the clip to this length")

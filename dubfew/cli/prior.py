@@ -59,13 +59,19 @@ def prepare_people(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="OUT", help="Where training data goes.")
     ],
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Only clips of this split, where FOLDER/manifest.json has splits."
+        ),
+    ] = "train",
     as_json: Json = False,
 ) -> None:
     """Turn a folder of clips into training data for a prior."""
     from dubfew.prior import prepare
 
     with progress_bar(as_json=as_json) as progress:
-        result = prepare(folder, out, progress=progress)
+        result = prepare(folder, out, split=split, progress=progress)
     emit(result, as_json=as_json, text=lines(result))
 
 
