@@ -121,7 +121,8 @@ class LiteRenderer(Renderer):
         a, b, c, d = self.config.widths
         # See `_seen`.
         channels = 3 * (k + 3) + 2 + 2 + 3 * k + config.texture_channels
-        self.stem = nn.Conv2d(channels * 4, a, 1)
+        # Space to depth and the first layer in one.
+        self.stem = nn.Conv2d(channels, a, 2, stride=2)
         self.enter = nn.Conv2d(a, a, 3, padding=1)
         self.down1 = nn.Conv2d(a, b, 3, stride=2, padding=1)
         self.encode1 = Plain(b)
@@ -150,9 +151,9 @@ class LiteRenderer(Renderer):
 
     def fields(self, inputs: RenderInputs, texture: Tensor, warped: Warped) -> Fields:
         k, reach = self.config.references, self.config.reach
-        x = F.pixel_unshuffle(_seen(inputs, texture, warped), 2)
+        x = self.stem(_seen(inputs, texture, warped))
         x = x.contiguous(memory_format=torch.channels_last)
-        top = _active(self.enter(_active(self.stem(x))))
+        top = _active(self.enter(_active(x)))
         high = self.encode1(_active(self.down1(top)))
         middle = self.encode2(_active(self.down2(high)))
         low = _active(self.down3(middle))
