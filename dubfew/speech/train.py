@@ -155,7 +155,7 @@ def measure_sync(model: SpeechModel, clips: list[Clip]) -> dict[str, Sync]:
     for clip in clips:
         grid = np.arange(0, len(clip.samples) / RATE, 0.01)
         syncs[clip.name] = find_lag(
-            model.predict(_Sound(clip.samples), grid), clip.motion, largest=TRAINING_LAG
+            model.predict(_Sound(clip.samples), grid, lead=0.0), clip.motion, largest=TRAINING_LAG
         )
     return syncs
 

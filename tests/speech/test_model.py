@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dubfew.errors import ArtefactError, MediaError
 from dubfew.speech.augment import coloured_noise, music
 from dubfew.speech.features import RATE
-from dubfew.speech.model import SpeechModel
+from dubfew.speech.model import LEAD, SpeechModel
 from dubfew.speech.visemes import BILABIALS, OPEN_VOWELS
 
 
@@ -128,8 +128,8 @@ def test_closures_close_and_open_vowels_open(model: SpeechModel, text: str, lang
     for phone in said.phones:
         if phone.symbol in BILABIALS | OPEN_VOWELS:
             middle[phone.symbol in BILABIALS].append((phone.start + phone.end) / 2)
-    closed = model.predict(Sound(said.samples), np.array(middle[True])).aperture()
-    opened = model.predict(Sound(said.samples), np.array(middle[False])).aperture()
+    closed = model.predict(Sound(said.samples), np.array(middle[True]), lead=0.0).aperture()
+    opened = model.predict(Sound(said.samples), np.array(middle[False]), lead=0.0).aperture()
     assert np.median(closed) < 0.03
     assert np.median(opened) > 0.06
 
@@ -178,3 +178,11 @@ def test_threads_do_not_matter(model: SpeechModel) -> None:
         np.testing.assert_allclose(model.coefficients(sound), one, atol=1e-5)
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_mouth_is_ahead_of_the_sound(model):
+    sound, times = Sound(_speech(2.0)), np.arange(40) / 25
+    ahead = model.predict(sound, times).displacement
+    exact = model.predict(sound, times + LEAD, lead=0.0).displacement
+    np.testing.assert_allclose(ahead, exact)
+    assert np.abs(ahead - model.predict(sound, times, lead=0.0).displacement).max() > 0.01
