@@ -47,4 +47,5 @@ def restore(images: Tensor, energy: Tensor, scale: int) -> Tensor:
 
 def _mean(images: Tensor, size: int) -> Tensor:
     """Mean over a square around each pixel; at the border over what is there."""
-    return F.avg_pool2d(images, size, 1, size // 2, count_include_pad=False)
+    across = F.avg_pool2d(images, (1, size), 1, (0, size // 2), count_include_pad=False)
+    return F.avg_pool2d(across, (size, 1), 1, (size // 2, 0), count_include_pad=False)

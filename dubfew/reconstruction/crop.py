@@ -141,19 +141,27 @@ def _soft_mask(hull, feather, left, top, step, out):
         j = (k + 1) % count
         area += hull[k, 0] * hull[j, 1] - hull[j, 0] * hull[k, 1]
     turn = 1.0 if area > 0 else -1.0
+    # Distance to each edge's line is a x + b y + c.
+    lines = np.empty((count, 3))
+    edges = 0
+    for k in range(count):
+        j = (k + 1) % count
+        ex = hull[j, 0] - hull[k, 0]
+        ey = hull[j, 1] - hull[k, 1]
+        length = (ex * ex + ey * ey) ** 0.5
+        if length < 1e-6:
+            continue
+        lines[edges, 0] = -turn * ey / length
+        lines[edges, 1] = turn * ex / length
+        lines[edges, 2] = turn * (ey * hull[k, 0] - ex * hull[k, 1]) / length
+        edges += 1
     for row in range(out.shape[0]):
         y = top + (row + 0.5) * step
         for column in range(out.shape[1]):
             x = left + (column + 0.5) * step
             inside = feather
-            for k in range(count):
-                j = (k + 1) % count
-                ex = hull[j, 0] - hull[k, 0]
-                ey = hull[j, 1] - hull[k, 1]
-                length = (ex * ex + ey * ey) ** 0.5
-                if length < 1e-6:
-                    continue
-                distance = turn * (ex * (y - hull[k, 1]) - ey * (x - hull[k, 0])) / length
+            for k in range(edges):
+                distance = lines[k, 0] * x + lines[k, 1] * y + lines[k, 2]
                 if distance < inside:
                     inside = distance
                     if inside <= 0:

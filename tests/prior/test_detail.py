@@ -39,7 +39,8 @@ def test_nothing_is_invented_and_the_gain_is_bounded(skin):
     torch.testing.assert_close(restore(flat, detail_energy(skin, 1), 1), flat)
     faint = 0.5 + 0.01 * (skin - skin.mean())
     change = restore(faint, detail_energy(skin, 1), 1) - faint
-    assert float(change.abs().max()) <= (LARGEST_GAIN - 1) * float(detail(faint, 1).abs().max())
+    most = (LARGEST_GAIN - 1) * float(detail(faint, 1).abs().max())
+    assert float(change.abs().max()) <= most + 1e-6
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 7])
