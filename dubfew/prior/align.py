@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.prior.footage import Footage
-from dubfew.prior.inputs import RenderInputs, frame_inputs, motion_window, nearest_references, stack
+from dubfew.prior.inputs import RenderInputs, row_inputs, stack
 from dubfew.prior.warp import warp
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.head import HeadModel
@@ -75,14 +75,4 @@ def _inputs(footage: Footage, row: int, head: HeadModel) -> RenderInputs:
     bank = np.nonzero(np.abs(footage.frames - footage.frames[row]) > NEIGHBOURS)[0]
     if not len(bank):
         bank = np.delete(np.arange(len(footage)), row)
-    picked, scores = nearest_references(footage.key[row], footage.key[bank], REFERENCES)
-    return frame_inputs(
-        head,
-        footage.vertices[row],
-        footage.hulls[row],
-        footage.images[row],
-        motion_window(footage.motion, row),
-        footage,
-        bank[picked],
-        scores,
-    )
+    return row_inputs(footage, row, footage.vertices[row], bank, REFERENCES, head)

@@ -20,7 +20,7 @@ from dubfew.errors import ArtefactError, DubfewError
 from dubfew.files import sha256_file, write_atomic
 from dubfew.prior.align import align_footage, aligned
 from dubfew.prior.footage import Footage, clip_footage
-from dubfew.prior.inputs import RenderInputs, frame_inputs, motion_window, nearest_references, stack
+from dubfew.prior.inputs import RenderInputs, row_inputs, stack
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.points import (
@@ -88,24 +88,10 @@ def make_sample(
     The mesh is aligned with what the frame shows: no network can learn to undo the errors of
     landmarks, and trying to only makes its pictures soft.
     """
-    picked, scores = nearest_references(footage.key[row], footage.key[bank], references)
     truth = torch.from_numpy(footage.images[row]).permute(2, 0, 1).float()[None] / 255
-
-    def inputs_of(vertices: NDArray[np.float32]) -> RenderInputs:
-        return frame_inputs(
-            head,
-            vertices,
-            footage.hulls[row],
-            footage.images[row],
-            motion_window(footage.motion, row),
-            footage,
-            bank[picked],
-            scores,
-            actor,
-        )
-
-    inputs = inputs_of(footage.vertices[row])
-    inputs = inputs_of(aligned(inputs, truth, footage.vertices[row][None])[0])
+    inputs = row_inputs(footage, row, footage.vertices[row], bank, references, head, actor)
+    vertices = aligned(inputs, truth, footage.vertices[row][None])[0]
+    inputs = row_inputs(footage, row, vertices, bank, references, head, actor)
     mouth = torch.from_numpy(mouth_box(footage.vertices[row], head))[None]
     return Sample(inputs, truth, mouth, torch.tensor([True]))
 

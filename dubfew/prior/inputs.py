@@ -76,6 +76,31 @@ def nearest_references(key: NDArray, bank: NDArray, count: int) -> tuple[NDArray
     return rows, distance[rows].astype(np.float32)
 
 
+def row_inputs(
+    footage: Footage,
+    row: int,
+    vertices: NDArray[np.float32],  # [V, 3]
+    bank: NDArray,  # [N]
+    references: int,
+    head: HeadModel,
+    actor: int = 0,
+) -> RenderInputs:
+    """The inputs of one of the footage's own frames (B = 1), its references the nearest among the
+    rows ``bank``, its mesh ``vertices``."""
+    picked, scores = nearest_references(footage.key[row], footage.key[bank], references)
+    return frame_inputs(
+        head,
+        vertices,
+        footage.hulls[row],
+        footage.images[row],
+        motion_window(footage.motion, row),
+        footage,
+        bank[picked],
+        scores,
+        actor,
+    )
+
+
 def frame_inputs(
     head: HeadModel,
     vertices: NDArray[np.float32],  # [V, 3]
