@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from dubfew.adapt.methods import Method, Options
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.data import Sample, collate, make_sample
 from dubfew.prior.footage import Footage
 from dubfew.prior.objective import LossWeights, mouth_psnr, objective
 from dubfew.prior.renderers import Renderer
+from dubfew.prior.samples import Sample, collate, make_sample
 from dubfew.prior.train import footage_texture
 from dubfew.progress import Progress, ProgressCallback
 from dubfew.reconstruction.head import HeadModel

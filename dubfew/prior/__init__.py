@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dubfew.prior.checkpoint import Prior, PriorInfo, list_priors, prior_info
-    from dubfew.prior.data import Prepared, prepare
+    from dubfew.prior.prepare import Prepared, prepare
 
 __all__ = [
     "Prepared",
@@ -22,8 +22,8 @@ _ROOMS = {
     "PriorInfo": "checkpoint",
     "list_priors": "checkpoint",
     "prior_info": "checkpoint",
-    "Prepared": "data",
-    "prepare": "data",
+    "Prepared": "prepare",
+    "prepare": "prepare",
 }
 
 

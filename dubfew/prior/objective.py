@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dubfew.prior.data import Sample
 from dubfew.prior.losses import (
     detail_energy,
     focal_frequency,
@@ -16,6 +15,7 @@ from dubfew.prior.losses import (
     weighted_l1,
 )
 from dubfew.prior.renderers import Renderer
+from dubfew.prior.samples import Sample
 from dubfew.prior.warp import warp
 from dubfew.textures import texture_regulariser
 

@@ -27,10 +27,12 @@ from torch.utils.data import DataLoader
 
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.data import PeopleDataset, Sample, collate, load_footage, make_sample
 from dubfew.prior.footage import Footage
 from dubfew.prior.objective import LossWeights, mouth_psnr, objective
+from dubfew.prior.people import PeopleDataset
 from dubfew.prior.renderers import Renderer, make_renderer
+from dubfew.prior.samples import Sample, collate, make_sample
+from dubfew.prior.stored import load_footage
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.textures import TEXTURE_SIZE, sample_texture, unwrap

@@ -13,8 +13,8 @@ from dubfew.adapt.artefact import ActorAdapter
 from dubfew.adapt.learning import Learned, learn
 from dubfew.adapt.methods import Method, method_named
 from dubfew.prior.checkpoint import Prior, new_prior
-from dubfew.prior.data import Sample, collate, make_sample
 from dubfew.prior.footage import Footage
+from dubfew.prior.samples import Sample, collate, make_sample
 from dubfew.progress import ProgressCallback, silent
 from dubfew.reconstruction.head import load_head
 from dubfew.speech.style import Style

@@ -9,7 +9,7 @@ import torch
 from dubfew.errors import ArtefactError
 from dubfew.prior import Prior, list_priors, prior_info
 from dubfew.prior.checkpoint import CONFIG, MODEL, new_prior
-from dubfew.prior.data import make_sample
+from dubfew.prior.samples import make_sample
 from dubfew.reconstruction.head import load_head
 from tests.prior.people import SIZE, TOY, toy_footage
 

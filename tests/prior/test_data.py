@@ -8,15 +8,11 @@ import pytest
 import torch
 
 from dubfew.errors import ArtefactError, DubfewError
-from dubfew.prior.data import (
-    NEIGHBOURS,
-    PeopleDataset,
-    load_footage,
-    make_sample,
-    mirrored,
-    prepare,
-    save_footage,
-)
+from dubfew.prior.augment import mirrored
+from dubfew.prior.people import NEIGHBOURS, PeopleDataset
+from dubfew.prior.prepare import prepare
+from dubfew.prior.samples import make_sample
+from dubfew.prior.stored import load_footage, save_footage
 from dubfew.reconstruction.head import load_head
 from dubfew.reconstruction.points import MOUTH_POINTS
 from tests.prior.people import toy_footage

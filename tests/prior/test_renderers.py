@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.data import collate, make_sample
 from dubfew.prior.renderers import RENDERERS, LiteRenderer, make_renderer
 from dubfew.prior.renderers.lite import Modulated
+from dubfew.prior.samples import collate, make_sample
 from dubfew.prior.warp import warp
 from dubfew.reconstruction.head import load_head
 from tests.prior.people import SIZE, TOY, toy_footage

@@ -9,9 +9,11 @@ import torch
 
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior import Prior
-from dubfew.prior.data import PeopleDataset, collate, save_footage
 from dubfew.prior.objective import LossWeights, objective
+from dubfew.prior.people import PeopleDataset
 from dubfew.prior.renderers import make_renderer
+from dubfew.prior.samples import collate
+from dubfew.prior.stored import save_footage
 from dubfew.prior.train import TrainConfig, train
 from tests.prior.people import SIZE, TOY, toy_footage
 

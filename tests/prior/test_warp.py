@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dubfew.prior.data import collate, make_sample
 from dubfew.prior.inputs import frame_inputs, motion_window
+from dubfew.prior.samples import collate, make_sample
 from dubfew.prior.warp import spread, warp
 from dubfew.reconstruction.head import load_head
 from tests.prior.people import toy_footage

@@ -1,0 +1,68 @@
+"""Training samples over many people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from dubfew.prior.augment import mirrored, tinted
+from dubfew.prior.footage import Footage
+from dubfew.prior.samples import Sample, make_sample
+from dubfew.reconstruction.head import load_head
+
+# A reference in training is at least this many frames away from its target, or it would be
+# nearly the target itself, which rendering never has.
+NEIGHBOURS = 10
+# So often a person is seen as a new actor would be, with the unwrapped colours alone: otherwise
+# the network leans on learned features that a new actor lacks.
+NEW_ACTORS = 0.5
+
+
+class PeopleDataset(Dataset[Sample]):
+    """Training samples over many people; item ``i`` is the same in every run with that seed."""
+
+    def __init__(
+        self,
+        people: Sequence[Footage],
+        length: int,
+        *,
+        references: int,
+        seed: int = 0,
+        start: int = 0,
+        actors: Sequence[int] | None = None,
+        augment: bool = True,
+    ) -> None:
+        self.people = people
+        self.length = length
+        self.references = references
+        self.seed = seed
+        self.start = start
+        self.actors = actors if actors is not None else range(len(people))
+        self.augment = augment
+        self.head = load_head()
+        # A longer clip shows more of its actor, but not in proportion.
+        share = np.sqrt([len(p) for p in people])
+        self.share = share / share.sum()
+
+    def __len__(self) -> int:
+        return self.length - self.start
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = np.random.default_rng((self.seed, self.start + index))
+        person = int(rng.choice(len(self.people), p=self.share))
+        footage = self.people[person]
+        row = int(rng.integers(len(footage)))
+        far = np.nonzero(np.abs(footage.frames - footage.frames[row]) >= NEIGHBOURS)[0]
+        # Often few references, so that none shows what is wanted.
+        bank = rng.permutation(far)[: round(float(np.exp(rng.uniform(*np.log((2, 64))))))]
+        sample = make_sample(footage, row, bank, self.head, self.references, self.actors[person])
+        if not self.augment:
+            return sample
+        sample = replace(sample, fresh=torch.tensor([bool(rng.random() < NEW_ACTORS)]))
+        if rng.random() < 0.5:
+            sample = mirrored(sample)
+        return tinted(sample, rng)
