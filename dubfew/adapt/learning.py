@@ -17,8 +17,7 @@ from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Footage
 from dubfew.prior.objective import LossWeights, mouth_psnr, objective
 from dubfew.prior.renderers import Renderer
-from dubfew.prior.samples import Sample, collate, make_sample
-from dubfew.prior.train import footage_texture
+from dubfew.prior.samples import Sample, collate, footage_texture, make_sample
 from dubfew.progress import Progress, ProgressCallback
 from dubfew.reconstruction.head import HeadModel
 from dubfew.textures import NeuralTexture

@@ -15,6 +15,7 @@ from dubfew.prior.footage import Footage
 from dubfew.prior.inputs import RenderInputs, row_inputs, stack
 from dubfew.reconstruction.head import HeadModel
 from dubfew.reconstruction.points import OUTER_LIPS
+from dubfew.textures import TEXTURE_SIZE, unwrap
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,9 @@ def mouth_box(vertices: NDArray[np.float32], head: HeadModel) -> NDArray[np.floa
     low, high = lips.min(0), lips.max(0)
     centre, half = (low + high) / 2, (high - low) / 2 * 1.4
     return np.concatenate([centre - half, centre + half]).astype(np.float32)
+
+
+def footage_texture(footage: Footage, head: HeadModel, views: int = 8) -> NDArray[np.float32]:
+    """Unwrapped colours of some footage, from frames spread over it. [256, 256, 3]"""
+    rows = np.unique(np.linspace(0, len(footage) - 1, views).astype(int))
+    return unwrap(head, ((footage.images[r], footage.vertices[r]) for r in rows), TEXTURE_SIZE)

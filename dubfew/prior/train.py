@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -31,11 +30,11 @@ from dubfew.prior.footage import Footage
 from dubfew.prior.objective import LossWeights, mouth_psnr, objective
 from dubfew.prior.people import PeopleDataset
 from dubfew.prior.renderers import Renderer, make_renderer
-from dubfew.prior.samples import Sample, collate, make_sample
+from dubfew.prior.samples import Sample, collate, footage_texture, make_sample
 from dubfew.prior.stored import load_footage
 from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.head import HeadModel, load_head
-from dubfew.textures import TEXTURE_SIZE, sample_texture, unwrap
+from dubfew.reconstruction.head import load_head
+from dubfew.textures import TEXTURE_SIZE, sample_texture
 from dubfew.textures.neural import INITIAL_SPREAD
 
 
@@ -230,12 +229,6 @@ def start_textures(model: PriorModel, people: list[Footage]) -> None:
         model.colours[person] = rgb
         with torch.no_grad():
             model.textures[person][:3] = rgb
-
-
-def footage_texture(footage: Footage, head: HeadModel, views: int = 8) -> NDArray[np.float32]:
-    """Unwrapped colours of some footage, from frames spread over it. [256, 256, 3]"""
-    rows = np.unique(np.linspace(0, len(footage) - 1, views).astype(int))
-    return unwrap(head, ((footage.images[r], footage.vertices[r]) for r in rows), TEXTURE_SIZE)
 
 
 def make_loader(
