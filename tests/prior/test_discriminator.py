@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+
+from dubfew.prior.discriminator import (
+    Discriminator,
+    DiscriminatorConfig,
+    composed,
+    condition_of,
+    discriminator_loss,
+    generator_terms,
+)
+from dubfew.prior.samples import collate, make_sample
+from dubfew.reconstruction.head import load_head
+from tests.prior.people import SIZE, toy_footage
+
+
+@pytest.fixture(scope="module")
+def sample():
+    footage, head = toy_footage(), load_head()
+    return collate([make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)])
+
+
+@pytest.fixture
+def discriminator() -> Discriminator:
+    torch.manual_seed(0)
+    return Discriminator(DiscriminatorConfig(widths=(8, 16, 16)))
+
+
+def noisy(picture: torch.Tensor) -> torch.Tensor:
+    return picture + 0.2 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_logits_and_features_at_every_scale(discriminator, sample):
+    judged = discriminator(sample.truth, condition_of(sample))
+    assert [len(found) for found in judged] == [4, 4]
+    assert [tuple(f.shape[:2]) for f in judged[0]] == [(2, 8), (2, 16), (2, 16), (2, 1)]
+    assert judged[1][0].shape[-1] == SIZE // 4
+
+
+def test_nothing_outside_the_mask_counts(discriminator, sample):
+    discriminator.eval()
+    other = sample.truth + (sample.inputs.alpha <= 0)
+    torch.testing.assert_close(composed(sample, other), sample.truth)
+    terms = generator_terms(discriminator, sample, other)
+    assert float(terms["matching"]) == pytest.approx(0, abs=1e-5)
+
+
+def test_the_truth_inside_the_mask_is_no_condition(sample):
+    inside = (sample.inputs.alpha > 0).expand_as(sample.truth)
+    assert not condition_of(sample)[:, :3][inside].any()
+
+
+def test_renderer_learns_and_discriminator_does_not(discriminator, sample):
+    picture = noisy(sample.truth).requires_grad_()
+    terms = generator_terms(discriminator, sample, picture)
+    sum(terms.values()).backward()
+    assert torch.isfinite(picture.grad).all()
+    assert picture.grad.abs().sum() > 0
+    assert not (picture.grad * (sample.inputs.alpha == 0)).any()
+    assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
+
+
+def test_discriminator_learns_and_renderer_does_not(discriminator, sample):
+    picture = noisy(sample.truth).requires_grad_()
+    discriminator_loss(discriminator, sample, picture).backward()
+    assert picture.grad is None
+    assert all(p.grad is not None for p in discriminator.parameters())
+
+
+def test_it_learns_to_tell_noise_from_skin(discriminator, sample):
+    optimizer = torch.optim.Adam(discriminator.parameters(), 3e-3, betas=(0.5, 0.99))
+    picture = noisy(sample.truth)
+    losses = []
+    for _ in range(40):
+        loss = discriminator_loss(discriminator, sample, picture)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.3 * losses[0]
+    discriminator.eval()
+    fooled = generator_terms(discriminator, sample, sample.truth)["adversarial"]
+    caught = generator_terms(discriminator, sample, picture)["adversarial"]
+    assert fooled < 0.3 * caught
+
+
+def test_its_state_brings_it_back(discriminator, sample):
+    discriminator_loss(discriminator, sample, sample.truth).backward()
+    other = Discriminator(deepcopy(discriminator.config))
+    other.load_state_dict(discriminator.state_dict())
+    # Spectral norms keep their power iterations in the state: the next step is the same.
+    torch.testing.assert_close(
+        discriminator_loss(other, sample, noisy(sample.truth)),
+        discriminator_loss(discriminator, sample, noisy(sample.truth)),
+    )
