@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.15, 12
 # References this near in time would show the target itself.
 NEIGHBOURS = 3
 TEXTURE_RATE = 5e-3
+
+# Step, renderer and texture while learning.
+Watch = Callable[[int, nn.Module, nn.Module], None]
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def learn(
     device: str,
     seed: int,
     progress: ProgressCallback,
+    watch: Watch | None = None,
 ) -> Learned:
     """Adapt a prior to footage; keeps the step that renders the held-out frames best.
 
@@ -77,6 +82,7 @@ def learn(
         device: "cpu" or "cuda".
         seed: of the order of frames.
         progress: told after every step.
+        watch: shown step 0 and every step after it, for measuring; it must change nothing.
     """
     accelerator = Accelerator(cpu=device == "cpu")
     generator = np.random.default_rng(seed)
@@ -119,6 +125,8 @@ def learn(
         return step - best[1] >= LOOK_EVERY * PATIENCE
 
     look(0)
+    if watch is not None:
+        watch(0, renderer, texture)
     for step in range(1, steps + 1):
         # Warm up, then fall along a cosine: the last steps only settle.
         share = min(1.0, step / 20) * (0.55 + 0.45 * float(np.cos(np.pi * step / steps)))
@@ -135,6 +143,8 @@ def learn(
             accelerator.clip_grad_norm_(moving, 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        if watch is not None:
+            watch(step, renderer, texture)
         if (step % LOOK_EVERY == 0 or step == steps) and look(step):
             break
         progress(Progress("train", step, steps, {"psnr_heldout": max(best[0], 0.0)}))
