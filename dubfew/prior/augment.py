@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
+from dubfew.prior.footage import Footage
 from dubfew.prior.samples import Sample
 from dubfew.reconstruction.points import (
     CHEEKS,
@@ -80,3 +85,74 @@ def tinted(sample: Sample, rng: np.random.Generator) -> Sample:
         ),
         truth=(sample.truth * gain + shift).clamp(0, 1),
     )
+
+
+# Share of the samples that are re-framed, resampled and compressed.
+REFRAMED, COARSE, COMPRESSED = 0.5, 0.35, 0.35
+
+
+def reframed(footage: Footage, row: int, rng: np.random.Generator) -> Footage:
+    """Footage in which one frame is turned, stretched and zoomed, picture and mesh alike.
+
+    Its references stay as they are, so the rest of the sample meets a head pose and a face that
+    the clip does not have. Thirty people have few of either.
+    """
+    turn = np.radians(rng.normal(0, 3))
+    stretch = np.exp(rng.normal(0, 0.03))
+    zoom = np.exp(rng.uniform(-0.05, 0.12))
+    c, s = np.cos(turn), np.sin(turn)
+    matrix = zoom * np.array([[c, -s], [s, c]]) @ np.diag([stretch, 1 / stretch])
+    centre = np.full(2, footage.size / 2)
+    back = np.linalg.inv(matrix)
+    shift = centre - back @ centre
+    # What comes in from outside the window repeats its edge.
+    margin = footage.size // 4
+    padded = np.pad(footage.images[row], [(margin, margin), (margin, margin), (0, 0)], "edge")
+    # PIL maps each pixel of the result to its source, centres at +0.5, as meshes have it.
+    picture = Image.fromarray(padded).transform(
+        (footage.size, footage.size),
+        Image.Transform.AFFINE,
+        (*back[0], shift[0] + margin, *back[1], shift[1] + margin),
+        Image.Resampling.BICUBIC,
+    )
+    images = footage.images.copy()
+    images[row] = np.asarray(picture)
+    vertices, hulls = footage.vertices.copy(), footage.hulls.copy()
+    vertices[row, :, :2] = (vertices[row, :, :2] - centre) @ matrix.T + centre
+    hulls[row] = (hulls[row] - centre) @ matrix.T + centre
+    return replace(footage, images=images, vertices=vertices, hulls=hulls)
+
+
+def filmed(sample: Sample, rng: np.random.Generator) -> Sample:
+    """As a smaller camera and a stingier encoder would have kept the clip: all pictures alike."""
+    truth, references = sample.truth, sample.inputs.references
+    if rng.random() < COARSE:
+        share = float(np.exp(rng.uniform(np.log(0.4), np.log(0.9))))
+        truth, references = coarse(truth, share), coarse(references[0], share)[None]
+    if rng.random() < COMPRESSED:
+        quality = int(rng.integers(35, 90))
+        truth = compressed(truth, quality)
+        references = compressed(references[0], quality)[None]
+    outside = (sample.inputs.alpha <= 0).float()
+    inputs = replace(sample.inputs, target=truth * outside, references=references)
+    return replace(sample, inputs=inputs, truth=truth)
+
+
+def coarse(images: Tensor, share: float) -> Tensor:
+    """Pictures [N, 3, S, S] taken down to a share of their size and up again."""
+    size = images.shape[-1]
+    less = max(8, round(size * share))
+    small = F.interpolate(images, size=(less, less), mode="bicubic", antialias=True)
+    return F.interpolate(small, size=(size, size), mode="bicubic").clamp(0, 1)
+
+
+def compressed(images: Tensor, quality: int) -> Tensor:
+    """Pictures [N, 3, S, S] in [0, 1] after JPEG of that quality."""
+    return torch.stack([_jpeg(image, quality) for image in images])
+
+
+def _jpeg(image: Tensor, quality: int) -> Tensor:
+    pixels: NDArray[np.uint8] = (image.permute(1, 2, 0) * 255 + 0.5).byte().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=0)
+    return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1).float() / 255

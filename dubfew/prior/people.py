@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from dubfew.prior.augment import mirrored, tinted
+from dubfew.prior.augment import REFRAMED, filmed, mirrored, reframed, tinted
 from dubfew.prior.footage import Footage
+from dubfew.prior.inputs import motion_window, nearest_references
 from dubfew.prior.samples import Sample, make_sample
 from dubfew.reconstruction.head import load_head
 
@@ -59,10 +60,22 @@ class PeopleDataset(Dataset[Sample]):
         far = np.nonzero(np.abs(footage.frames - footage.frames[row]) >= NEIGHBOURS)[0]
         # Often few references, so that none shows what is wanted.
         bank = rng.permutation(far)[: round(float(np.exp(rng.uniform(*np.log((2, 64))))))]
-        sample = make_sample(footage, row, bank, self.head, self.references, self.actors[person])
+        actor = self.actors[person]
         if not self.augment:
-            return sample
-        sample = replace(sample, fresh=torch.tensor([bool(rng.random() < NEW_ACTORS)]))
+            return make_sample(footage, row, bank, self.head, self.references, actor)
+        near, _ = nearest_references(footage.key[row], footage.key[bank], self.references)
+        few = footage.select([row, *bank[near]])
+        if rng.random() < REFRAMED:
+            few = reframed(few, 0, rng)
+        rows = np.arange(1, len(few))
+        sample = make_sample(few, 0, rows, self.head, self.references, actor)
+        # The neighbours in time went with the selection.
+        motion = torch.from_numpy(motion_window(footage.motion, row)).flatten(1)[None]
+        sample = replace(
+            sample,
+            inputs=replace(sample.inputs, motion=motion),
+            fresh=torch.tensor([bool(rng.random() < NEW_ACTORS)]),
+        )
         if rng.random() < 0.5:
             sample = mirrored(sample)
-        return tinted(sample, rng)
+        return tinted(filmed(sample, rng), rng)
