@@ -103,3 +103,19 @@ def train_prior(
     with progress_bar(as_json=as_json) as progress:
         folder = train(wanted, progress)
     emit({"prior": folder}, as_json=as_json, text=lines({"prior": folder}))
+
+
+@prior.command("fetch-vgg")
+@job
+def fetch_vgg(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Default: in dubfew's cache."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Download VGG-19's weights (575 MB), which some training losses need."""
+    from dubfew.prior.losses import fetch_vgg19
+
+    path = fetch_vgg19(out)
+    emit({"path": path}, as_json=as_json, text=lines({"path": path}))

@@ -2,69 +2,110 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from dubfew.prior.discriminator import Discriminator, composed, generator_terms
 from dubfew.prior.losses import (
+    Vgg19,
     detail_energy,
     focal_frequency,
     laplacian_l1,
+    perceptual_and_style,
     region_weights,
     weighted_l1,
 )
-from dubfew.prior.renderers import Renderer
+from dubfew.prior.presets import LossWeights
+from dubfew.prior.renderers import Fields, Renderer
 from dubfew.prior.samples import Sample
 from dubfew.prior.warp import warp
 from dubfew.textures import texture_regulariser
 
+Terms = dict[str, Tensor]
+
 
 @dataclass(frozen=True)
-class LossWeights:
-    """Weight of each term.
+class Critics:
+    """Networks that judge pictures; they belong to a training, not to the prior.
 
     Attributes:
-        l1: region-weighted l1.
-        laplacian: l1 on a Laplacian pyramid: sharp edges.
-        energy: as much fine detail as the truth.
-        frequency: focal frequency loss.
-        texture: first channels of the texture resemble RGB.
-        offsets: corrections of places stay smooth.
+        vgg: for the terms "perceptual" and "style".
+        discriminator: for "adversarial" and "matching"; whoever trains the renderer trains it, too,
+            see `discriminator_loss`.
     """
 
-    l1: float = 10.0
-    laplacian: float = 10.0
-    energy: float = 10.0
-    frequency: float = 1.0
-    texture: float = 1.0
-    offsets: float = 0.5
+    vgg: Vgg19 | None = None
+    discriminator: Discriminator | None = None
 
 
 def objective(
-    renderer: Renderer, sample: Sample, texture: Tensor, weights: LossWeights
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of a batch and its terms.
+    renderer: Renderer,
+    sample: Sample,
+    texture: Tensor,
+    weights: LossWeights,
+    critics: Critics | None = None,
+) -> tuple[Tensor, Terms]:
+    """Loss of a batch and its terms, see `judged`."""
+    fields, picture = drawn(renderer, sample, texture)
+    return judged(sample, texture, fields, picture, weights, critics)
 
-    Source: paper 003, eq. 1, without the terms that need downloaded or adversarial networks;
-    focal frequency from paper 002.
-    """
+
+def drawn(renderer: Renderer, sample: Sample, texture: Tensor) -> tuple[Fields, Tensor]:
+    """Fields of a batch, and the picture that they make [B, 3, S, S]."""
     inputs = sample.inputs
     fields = renderer.fields(inputs, texture, warp(inputs))
-    picture = fields.picture(inputs.references, inputs.places)
-    regions = region_weights(inputs.alpha, sample.mouth)
-    painted = inputs.alpha * inputs.covered
-    slope = [fields.offsets.diff(dim=d).abs().mean() for d in (2, 3)]
-    terms = {
-        "l1": weighted_l1(picture, sample.truth, regions),
-        "laplacian": laplacian_l1(picture, sample.truth, regions),
-        "energy": detail_energy(picture, sample.truth, regions),
-        "frequency": focal_frequency(picture, sample.truth, regions),
-        "texture": texture_regulariser(texture, sample.truth, painted),
-        "offsets": slope[0] + slope[1],
+    return fields, fields.picture(inputs.references, inputs.places)
+
+
+def judged(
+    sample: Sample,
+    texture: Tensor,
+    fields: Fields,
+    picture: Tensor,
+    weights: LossWeights,
+    critics: Critics | None = None,
+) -> tuple[Tensor, Terms]:
+    """Loss of a batch that was `drawn`, and its terms.
+
+    Terms of weight 0 are left out.
+
+    Raises:
+        ValueError: a term has weight whose critic is not there.
+
+    Source: paper 003, eq. 1; focal frequency from paper 002.
+    """
+    critics = critics or Critics()
+    truth, alpha = sample.truth, sample.inputs.alpha
+    regions = region_weights(alpha, sample.mouth, weights.lower, weights.mouth)
+    plain: dict[str, Callable[[], Tensor]] = {
+        "l1": lambda: weighted_l1(picture, truth, regions),
+        "laplacian": lambda: laplacian_l1(picture, truth, regions),
+        "energy": lambda: detail_energy(picture, truth, regions),
+        "frequency": lambda: focal_frequency(picture, truth, regions),
+        "texture": lambda: texture_regulariser(texture, truth, alpha * sample.inputs.covered),
+        "offsets": lambda: _slopes(fields.offsets),
     }
-    total = sum((getattr(weights, name) * term for name, term in terms.items()), torch.zeros(()))
+    terms = {name: term() for name, term in plain.items() if getattr(weights, name)}
+    if weights.needs_vgg:
+        if critics.vgg is None:
+            raise ValueError("the weights ask for VGG-19, the critics have none")
+        terms |= perceptual_and_style(critics.vgg, composed(sample, picture), truth, regions)
+    if weights.needs_discriminator:
+        if critics.discriminator is None:
+            raise ValueError("the weights ask for a discriminator, the critics have none")
+        terms |= generator_terms(critics.discriminator, sample, picture)
+    total = sum(
+        (getattr(weights, name) * term for name, term in terms.items()), picture.new_zeros(())
+    )
     return total, terms
+
+
+def _slopes(offsets: Tensor) -> Tensor:
+    """Mean change of [B, K, S, S, 2] per pixel, across and down. []"""
+    return offsets.diff(dim=2).abs().mean() + offsets.diff(dim=3).abs().mean()
 
 
 def mouth_psnr(picture: Tensor, sample: Sample) -> Tensor:

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dubfew.prior.discriminator import Discriminator, DiscriminatorConfig
+from dubfew.prior.losses import Vgg19
+from dubfew.prior.objective import Critics, drawn, judged, objective
+from dubfew.prior.presets import LossWeights, loss_weights
+from dubfew.prior.renderers import LiteRenderer
+from dubfew.prior.samples import collate, make_sample
+from dubfew.reconstruction.head import load_head
+from tests.prior.people import SIZE, TOY, toy_footage
+
+TEXTURE = torch.zeros(2, TOY.texture_channels, SIZE, SIZE)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    footage, head = toy_footage(), load_head()
+    return collate([make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)])
+
+
+@pytest.fixture
+def renderer() -> LiteRenderer:
+    torch.manual_seed(0)
+    return LiteRenderer(TOY)
+
+
+@pytest.fixture(scope="module")
+def critics() -> Critics:
+    torch.manual_seed(0)
+    return Critics(Vgg19().eval(), Discriminator(DiscriminatorConfig(widths=(8, 8))))
+
+
+def test_default_terms(renderer, sample):
+    total, terms = objective(renderer, sample, TEXTURE, LossWeights())
+    assert set(terms) == {"l1", "laplacian", "energy", "frequency", "texture", "offsets"}
+    expected = sum(
+        getattr(LossWeights(), name) * float(term.detach()) for name, term in terms.items()
+    )
+    assert float(total) == pytest.approx(expected, rel=1e-5)
+
+
+def test_all_terms_of_paper_003_teach_the_renderer(renderer, sample, critics):
+    total, terms = objective(renderer, sample, TEXTURE, loss_weights("paper-003"), critics)
+    assert {"l1", "perceptual", "style", "adversarial", "texture"} <= set(terms)
+    assert "laplacian" not in terms
+    total.backward()
+    assert all(torch.isfinite(p.grad).all() for p in renderer.parameters() if p.grad is not None)
+    assert renderer.leave.weight.grad.any()
+    assert all(p.grad is None for p in critics.discriminator.parameters())
+
+
+def test_only_paint_is_judged(renderer, sample, critics):
+    fields, picture = drawn(renderer, sample, TEXTURE)
+    picture.retain_grad()
+    weights = loss_weights({"preset": "paper-003", "matching": 1})
+    judged(sample, TEXTURE, fields, picture, weights, critics)[0].backward()
+    assert not (picture.grad * (sample.inputs.alpha == 0)).any()
+
+
+def test_a_critic_that_is_asked_for_has_to_be_there(renderer, sample):
+    for weights in (LossWeights(style=1), LossWeights(matching=1)):
+        with pytest.raises(ValueError, match="critics have none"):
+            objective(renderer, sample, TEXTURE, weights)
