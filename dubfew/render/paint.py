@@ -50,6 +50,19 @@ class Order:
     scores: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """An order and what the network says to it.
+
+    Attributes:
+        order: what was asked for.
+        drawing: see `_drawing`. [1, C, S, S]
+    """
+
+    order: Order
+    drawing: Tensor
+
+
 class Painter:
     """Paints mouths with one actor's renderer; counts the seconds of its stages."""
 
@@ -80,8 +93,8 @@ class Painter:
         self._scale = 0
 
     @torch.inference_mode()
-    def paint(self, orders: Sequence[Order]) -> list[Frame]:
-        """The frames with their mouths painted, in order."""
+    def draw(self, orders: Sequence[Order]) -> list[Tensor]:
+        """What the network says of each frame: a drawing for ``compose``. [1, C, S, S] each"""
         clock = time.perf_counter()
         size = self.small.size
         windows = np.stack(
@@ -100,10 +113,8 @@ class Painter:
         sampled = sample_texture(many, inputs.uv, inputs.covered[:, 0] > 0)
         fields = self.renderer.fields(inputs, sampled, warp(inputs))
         drawing = _drawing(fields, inputs.places).cpu()
-        clock = self._note("network", clock)
-        frames = [self._composite(o, drawing[i : i + 1]) for i, o in enumerate(orders)]
-        self._note("composite", clock)
-        return frames
+        self._note("network", clock)
+        return list(drawing.split(1))
 
     def _inputs(
         self,
@@ -132,8 +143,15 @@ class Painter:
         self.seconds[stage] += now - since
         return now
 
+    @torch.inference_mode()
+    def compose(self, order: Order, drawing: Tensor) -> Frame:
+        """The frame with its mouth painted: the drawing over full-size references, blended in."""
+        clock = time.perf_counter()
+        frame = self._composite(order, drawing)
+        self._note("composite", clock)
+        return frame
+
     def _composite(self, order: Order, drawing: Tensor) -> Frame:
-        """Draw the fields over the full-size references, blend into the frame."""
         frame, regions = order.frame, order.geometry.regions
         hull, side = regions.hull[order.row], regions.window[order.row, 2]
         x0, y0 = np.maximum(np.floor(hull.min(0)).astype(int), 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,7 +33,7 @@ from dubfew.registry.revision import Revision
 from dubfew.render.background import BackgroundKeeper
 from dubfew.render.drive import audio_motion, check_drive, video_motion
 from dubfew.render.flow import beside
-from dubfew.render.paint import Order, Painter
+from dubfew.render.paint import Drawn, Order, Painter
 from dubfew.render.timing import plan
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
@@ -175,7 +175,8 @@ def render(
         # Closed here, so that on an error no thread still paints with what is closed next.
         with (
             closing(beside(shown.frames(scene, info.fps))) as frames,
-            closing(beside(painted(frames, track, motion, head, painter))) as done,
+            closing(beside(drawn(frames, track, motion, head, painter))) as drawings,
+            closing(beside(painted(drawings, painter))) as done,
         ):
             for frame in done:
                 writer.write(frame)
@@ -222,14 +223,14 @@ def scene_track(
     return track_video(scene, head=head, progress=progress)
 
 
-def painted(
+def drawn(
     frames: Iterator[Frame],
     track: Track,
     motion: MouthMotion,
     head: HeadModel,
     painter: Painter,
-) -> Iterator[Frame]:
-    """The frames with mouths painted where a face was found; all others pass untouched."""
+) -> Iterator[Frame | Drawn]:
+    """What is to be painted into the frames; those where no face was found pass untouched."""
     rows, scores = choose_references(track, head, painter)
     block: Geometry | None = None
     waiting: list[Frame | Order] = []
@@ -260,11 +261,17 @@ def painted(
     yield from _flush(waiting, painter)
 
 
-def _flush(waiting: list[Frame | Order], painter: Painter) -> Iterator[Frame]:
+def _flush(waiting: list[Frame | Order], painter: Painter) -> Iterator[Frame | Drawn]:
     orders = [item for item in waiting if isinstance(item, Order)]
-    done = iter(painter.paint(orders) if orders else [])
+    drawings = iter(painter.draw(orders) if orders else [])
     for item in waiting:
-        yield next(done) if isinstance(item, Order) else item
+        yield Drawn(item, next(drawings)) if isinstance(item, Order) else item
+
+
+def painted(items: Iterable[Frame | Drawn], painter: Painter) -> Iterator[Frame]:
+    """The frames with their mouths painted."""
+    for item in items:
+        yield painter.compose(item.order, item.drawing) if isinstance(item, Drawn) else item
 
 
 def choose_references(
