@@ -44,6 +44,12 @@ PARTS: dict[str, OptionalPart] = {
             "synthetic speech, to train the speech model",
             "pip install 'dubfew[speech-train]'",
         ),
+        OptionalPart(
+            "tensorboard",
+            "tensorboard",
+            "curves and pictures of a training",
+            "pip install 'dubfew[train]'",
+        ),
     )
 }
 

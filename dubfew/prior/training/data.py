@@ -1,0 +1,68 @@
+"""Which samples each process sees at which step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader
+
+from dubfew.errors import DubfewError
+from dubfew.prior.footage import Footage
+from dubfew.prior.people import PeopleDataset
+from dubfew.prior.samples import Sample, collate
+from dubfew.prior.stored import load_footage
+from dubfew.prior.training.config import TrainConfig
+
+
+def load_people(
+    folder: Path, exclude: Collection[str] = ()
+) -> list[tuple[Footage, dict[str, Any]]]:
+    """Prepared footage of a folder, in a fixed order, without the clips named by ``exclude``.
+
+    Raises:
+        DubfewError: there is none.
+    """
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise DubfewError(f"no prepared footage in {folder}: make it with `dubfew prior prepare`")
+    loaded = [load_footage(path) for path in paths]
+    return [(f, h) for f, h in loaded if not {h.get("file"), h.get("identity")} & set(exclude)]
+
+
+def batches(
+    config: TrainConfig,
+    people: Sequence[Footage],
+    references: int,
+    done: int,
+    accelerator: Accelerator,
+) -> Iterator[Sample]:
+    """This process's batches from step ``done`` on.
+
+    Step s of any run consists of the same batch * accumulate * processes samples, in batches of
+    ``config.batch``. They are dealt out in turn: two processes with one batch each compute
+    what one process does with two accumulated, to the last sample.
+    """
+    processes, rank = accelerator.num_processes, accelerator.process_index
+    per_step = config.accumulate * processes
+    dataset = PeopleDataset(
+        people,
+        config.steps * per_step * config.batch,
+        references=references,
+        seed=config.seed,
+        start=done * per_step * config.batch,
+    )
+    mine = range(rank, (config.steps - done) * per_step, processes)
+    loader = DataLoader(
+        dataset,
+        batch_sampler=(list(range(n * config.batch, (n + 1) * config.batch)) for n in mine),
+        collate_fn=collate,
+        num_workers=config.workers,
+        # The loader draws a seed for its workers: not from the generator whose state is resumed.
+        generator=torch.Generator(),
+    )
+    for sample in loader:
+        yield sample.to(accelerator.device)
