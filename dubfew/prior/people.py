@@ -21,6 +21,9 @@ NEIGHBOURS = 10
 # So often a person is seen as a new actor would be, with the unwrapped colours alone: otherwise
 # the network leans on learned features that a new actor lacks.
 NEW_ACTORS = 0.5
+# So often the references are taken from the third of the frames that is least like the target:
+# four seconds of footage lack many mouths that a dub asks for.
+UNLIKE = 0.2
 
 
 class PeopleDataset(Dataset[Sample]):
@@ -58,6 +61,9 @@ class PeopleDataset(Dataset[Sample]):
         footage = self.people[person]
         row = int(rng.integers(len(footage)))
         far = np.nonzero(np.abs(footage.frames - footage.frames[row]) >= NEIGHBOURS)[0]
+        if rng.random() < UNLIKE:
+            distance = np.linalg.norm(footage.key[far] - footage.key[row], axis=1)
+            far = far[np.argsort(-distance, kind="stable")[: max(4, len(far) // 3)]]
         # Often few references, so that none shows what is wanted.
         bank = rng.permutation(far)[: round(float(np.exp(rng.uniform(*np.log((2, 64))))))]
         actor = self.actors[person]

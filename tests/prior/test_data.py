@@ -100,3 +100,13 @@ def test_only_clips_that_may_be_trained_on_are_taken(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(entries))
     with pytest.raises(DubfewError, match="no clip to prepare"):
         prepare(tmp_path, tmp_path / "out")
+
+
+def test_some_references_are_unlike_their_target(monkeypatch):
+    footage = toy_footage(60)
+    distances = {}
+    for share in (0.0, 1.0):
+        monkeypatch.setattr("dubfew.prior.people.UNLIKE", share)
+        dataset = PeopleDataset([footage], 24, references=2, augment=False)
+        distances[share] = np.mean([float(dataset[i].inputs.scores.min()) for i in range(24)])
+    assert distances[1.0] > 1.5 * distances[0.0]
