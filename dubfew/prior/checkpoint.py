@@ -145,6 +145,10 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
         ArtefactError: no such prior, or it is from a newer dubfew.
     """
     wanted = str(name or DEFAULT)
+    if wanted == WARP:
+        raise ArtefactError(
+            f"prior {WARP!r} is an untrained network: it has no weights, card or hash to show"
+        )
     folder = _shipped() / wanted
     if not (folder / CONFIG).exists():
         folder = Path(wanted)

@@ -64,3 +64,9 @@ def test_the_shipped_prior_loads_and_says_who_is_in_it():
     assert len(info.config["people"]) >= 20
     assert all(p["license"] and p["source"] for p in info.config["people"])
     assert "Limits" in info.card
+
+
+def test_the_untrained_prior_has_nothing_to_show():
+    with pytest.raises(ArtefactError, match="untrained"):
+        prior_info("warp")
+    assert Prior.load("warp").sha256 == ""
