@@ -176,17 +176,19 @@ def footage_from(
     *,
     size: int,
     rows: Sequence[int] | None = None,
+    first: int = 0,
     progress: ProgressCallback = silent,
 ) -> Footage:
     """Cut the windows of the wanted frames out of a stream.
 
     Args:
-        frames: the clip that was tracked, from its first frame.
+        frames: the clip that was tracked, from the track's first frame.
         track: its track.
         head: the track's head model.
         motion: mouth motion of every row. [N, P, 3]
         size: edge of the windows, px.
-        rows: which frames; all valid ones by default.
+        rows: which rows of the track; all valid ones by default.
+        first: number of the track's first frame in the clip.
         progress: told every ten frames.
     """
     shapes = geometry(track, head)
@@ -194,8 +196,9 @@ def footage_from(
     images: dict[int, NDArray[np.uint8]] = {}
     needed = set(wanted.tolist())
     for frame in frames:
-        if frame.index in needed:
-            images[frame.index] = cut_window(frame, shapes.regions.window[frame.index], size)
+        row = frame.index - first
+        if row in needed:
+            images[row] = cut_window(frame, shapes.regions.window[row], size)
             if len(images) % 10 == 0:
                 progress(Progress("cut", len(images), len(needed)))
         if len(images) == len(needed):
@@ -207,7 +210,7 @@ def footage_from(
         hulls=np.stack([shapes.hull_in_window(row, size) for row in wanted]),
         key=shapes.key[wanted],
         motion=motion[wanted],
-        frames=wanted,
+        frames=wanted + first,
     )
 
 

@@ -24,9 +24,13 @@ FOCAL_PER_LONG_SIDE = 1.5
 
 
 def detect(
-    path: Path | str, *, stop: int | None = None, progress: ProgressCallback = silent
+    path: Path | str,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    progress: ProgressCallback = silent,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], int, int]:
-    """Landmarks and times of every frame.
+    """Landmarks and times of every frame from ``start`` to ``stop``.
 
     Returns:
         landmarks [N, 478, 3] px with NaN rows where there is no face, times [N] s, width, height.
@@ -35,8 +39,10 @@ def detect(
     landmarks: list[NDArray] = []
     times: list[float] = []
     width, height = info.width, info.height
+    last = stop or info.frames
+    total = None if last is None else last - start
     with FaceLandmarker() as landmarker:
-        for frame in read_frames(path, stop=stop):
+        for frame in read_frames(path, start=start, stop=stop):
             width, height = frame.width, frame.height
             found = landmarker(frame.to_rgb(fast=True))
             landmarks.append(
@@ -44,9 +50,12 @@ def detect(
             )
             times.append(frame.time)
             if len(times) % 10 == 0:
-                progress(Progress("track", len(times), stop or info.frames))
+                progress(Progress("track", len(times), total))
     if not times:
-        raise NoFaceError(f"{path} has no frames: give a video that shows a face")
+        raise NoFaceError(
+            f"{path} has no frames{f' from number {start} on' if start else ''}: give a video that "
+            "shows a face"
+        )
     return np.stack(landmarks), np.array(times), width, height
 
 
@@ -54,6 +63,7 @@ def track_video(
     path: Path | str,
     *,
     head: HeadModel | None = None,
+    start: int = 0,
     stop: int | None = None,
     progress: ProgressCallback = silent,
 ) -> Track:
@@ -62,7 +72,8 @@ def track_video(
     Args:
         path: a video.
         head: head model; the embedded ``lite`` by default.
-        stop: look at the first frames only.
+        start: begin at this frame; times stay those of the clip.
+        stop: look at the frames before this one only.
         progress: told every ten frames.
 
     Returns:
@@ -74,7 +85,7 @@ def track_video(
     """
     head = head or load_head()
     info = probe(path)
-    landmarks, times, width, height = detect(path, stop=stop, progress=progress)
+    landmarks, times, width, height = detect(path, start=start, stop=stop, progress=progress)
     return fit_track(
         landmarks,
         times,
