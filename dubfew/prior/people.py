@@ -23,7 +23,7 @@ NEIGHBOURS = 10
 NEW_ACTORS = 0.5
 # So often the references are taken from the third of the frames that is least like the target:
 # four seconds of footage lack many mouths that a dub asks for.
-UNLIKE = 0.2
+UNLIKE = 0.3
 
 
 class PeopleDataset(Dataset[Sample]):
