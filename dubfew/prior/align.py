@@ -23,6 +23,9 @@ REFERENCES = 3
 # Frames nearer in time than this look like the frame itself, errors included.
 NEIGHBOURS = 5
 BATCH = 8
+# Larger windows are looked at no larger than this, px: the field that is looked for is smooth,
+# and its cells are to be as fine against the lips as they are here.
+LARGEST = 160
 
 
 @torch.no_grad()
@@ -38,11 +41,15 @@ def aligned(
         seen: the true windows in [0, 1], mouths included. [B, 3, S, S]
         vertices: x, y in window px, depth in m. [B, V, 3]
     """
-    field = displacement(seen, warp(inputs).blend(inputs), inputs.covered)
+    pictures = torch.cat([seen, warp(inputs).blend(inputs), inputs.covered], 1)
+    shrunk = seen.shape[-1] / min(seen.shape[-1], LARGEST)
+    if shrunk > 1:
+        pictures = F.interpolate(pictures, size=(LARGEST, LARGEST), mode="bilinear", antialias=True)
+    field = displacement(*pictures.split([3, 3, 1], 1))
     places = torch.from_numpy(vertices[:, None, :, :2] * (2 / seen.shape[-1]) - 1)
     moves = F.grid_sample(field, places.to(field), padding_mode="border", align_corners=False)
     moved = vertices.copy()
-    moved[..., :2] += moves[:, :, 0].permute(0, 2, 1).cpu().numpy()
+    moved[..., :2] += moves[:, :, 0].permute(0, 2, 1).cpu().numpy() * shrunk
     return moved
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from dubfew.prior.warp import warp
 from dubfew.textures import texture_regulariser
 
 Terms = dict[str, Tensor]
+# Edge of the window for which the weights were chosen, px.
+COMMON = 160
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,15 @@ def judged(
     Source: paper 003, eq. 1; focal frequency from paper 002.
     """
     critics = critics or Critics()
+    picture = picture.float()  # spectra and small differences do not bear half precision
     truth, alpha = sample.truth, sample.inputs.alpha
     regions = region_weights(alpha, sample.mouth, weights.lower, weights.mouth)
+    # A larger window shows the same mouth: the bands of a smaller one, and finer ones.
+    octaves = max(0, round(math.log2(truth.shape[-1] / COMMON)))
     plain: dict[str, Callable[[], Tensor]] = {
         "l1": lambda: weighted_l1(picture, truth, regions),
-        "laplacian": lambda: laplacian_l1(picture, truth, regions),
-        "energy": lambda: detail_energy(picture, truth, regions),
+        "laplacian": lambda: laplacian_l1(picture, truth, regions, 3 + octaves),
+        "energy": lambda: detail_energy(picture, truth, regions, 2 + octaves),
         "frequency": lambda: focal_frequency(picture, truth, regions),
         "texture": lambda: texture_regulariser(texture, truth, alpha * sample.inputs.covered),
         "offsets": lambda: _slopes(fields.offsets),
@@ -104,8 +110,9 @@ def judged(
 
 
 def _slopes(offsets: Tensor) -> Tensor:
-    """Mean change of [B, K, S, S, 2] per pixel, across and down. []"""
-    return offsets.diff(dim=2).abs().mean() + offsets.diff(dim=3).abs().mean()
+    """Mean change of [B, K, S, S, 2] per pixel of a window of 160 px, across and down. []"""
+    slopes = offsets.diff(dim=2).abs().mean() + offsets.diff(dim=3).abs().mean()
+    return slopes * (offsets.shape[2] / COMMON)
 
 
 def mouth_psnr(picture: Tensor, sample: Sample) -> Tensor:

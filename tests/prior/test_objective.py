@@ -40,7 +40,7 @@ def test_default_terms(renderer, sample):
     expected = sum(
         getattr(LossWeights(), name) * float(term.detach()) for name, term in terms.items()
     )
-    assert float(total) == pytest.approx(expected, rel=1e-5)
+    assert float(total.detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_all_terms_of_paper_003_teach_the_renderer(renderer, sample, critics):

@@ -111,7 +111,7 @@ def test_modulation_is_demodulated():
 
 
 def test_the_table_knows_its_names():
-    assert set(RENDERERS) == {"lite"}
+    assert set(RENDERERS) == {"lite", "base", "large"}
     with pytest.raises(ArtefactError, match="lite"):
         make_renderer("nothing", {})
     with pytest.raises(ArtefactError, match="colour"):

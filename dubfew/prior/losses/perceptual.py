@@ -45,4 +45,6 @@ def perceptual_and_style(
 def _gram(features: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean of the products of all pairs of channels. [B, C, C]"""
     share = weights / weights.sum((2, 3), keepdim=True).clamp(min=1e-6)
-    return torch.einsum("bchw,bdhw->bcd", features * share, features)
+    features = features.float()
+    with torch.autocast(features.device.type, enabled=False):  # shares are too small for it
+        return torch.einsum("bchw,bdhw->bcd", features * share, features)

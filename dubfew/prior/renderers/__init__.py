@@ -1,31 +1,52 @@
-"""Renderers: one file each, one line in the table."""
+"""Renderers: one file each, one line in the table for each of their sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dubfew.errors import ArtefactError
 from dubfew.prior.renderers.base import Fields, Renderer
 from dubfew.prior.renderers.lite import LiteConfig, LiteRenderer
+from dubfew.prior.renderers.sizes import SIZES
 
+
+def _sized(size: LiteConfig, changes: dict[str, Any]) -> Renderer:
+    return LiteRenderer(replace(size, **changes))
+
+
+# Builds a renderer from what is to differ from its size's own configuration.
 RENDERERS: dict[str, Callable[[dict[str, Any]], Renderer]] = {
-    "lite": lambda config: LiteRenderer(LiteConfig(**config)),
+    name: partial(_sized, size) for name, size in SIZES.items()
 }
 
 
 def make_renderer(name: str, config: dict[str, Any]) -> Renderer:
     """Build a renderer by name.
 
+    Args:
+        name: entry of `RENDERERS`.
+        config: what differs from that size's own configuration.
+
     Raises:
-        ArtefactError: no renderer of that name, or it does not know a key of ``config``.
+        ArtefactError: no renderer of that name, or it does not fit ``config``.
     """
     if name not in RENDERERS:
         raise ArtefactError(f"no renderer {name!r}: there are {', '.join(sorted(RENDERERS))}")
     try:
         return RENDERERS[name](config)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ArtefactError(f"renderer {name!r} does not fit its configuration: {error}") from error
 
 
-__all__ = ["RENDERERS", "Fields", "LiteConfig", "LiteRenderer", "Renderer", "make_renderer"]
+__all__ = [
+    "RENDERERS",
+    "SIZES",
+    "Fields",
+    "LiteConfig",
+    "LiteRenderer",
+    "Renderer",
+    "make_renderer",
+]

@@ -1,11 +1,9 @@
-"""``lite``: real time on a laptop's CPU.
+"""The renderer of every size: ``lite`` runs in real time on a laptop's CPU, see `sizes.py`.
 
 A U-Net on space-to-depth input (four pixels to one cell) that does not paint a mouth but says
 how to make it from the actor's own pixels: weights of the warped references, small
 corrections of where they are looked up, and a residual. With its last layer at zero it
 returns the bare warp, so training can only start from there.
-
-About 0.9 GFLOP for a window of 160 px.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dubfew.errors import ArtefactError
 from dubfew.prior.inputs import MOTION_WINDOW, RenderInputs
 from dubfew.prior.renderers.base import Fields, Renderer, RendererConfig
 from dubfew.prior.warp import Warped
@@ -24,15 +23,16 @@ from dubfew.reconstruction.points import MOUTH_POINTS
 
 @dataclass(frozen=True)
 class LiteConfig(RendererConfig):
-    """Sizes of a `LiteRenderer`; the window is divisible by 16.
+    """Sizes of a `LiteRenderer`.
 
     Attributes:
-        widths: channels at 1/2, 1/4, 1/8 and 1/16 of the window's resolution.
+        widths: channels at 1/2, 1/4 and so on of the window's resolution, three of them or more.
+            The window has to be divisible by the last of these shares.
         style: length of the style vector.
         reach: largest correction of a reference's place, in units of its half width.
     """
 
-    widths: tuple[int, int, int, int] = (24, 48, 80, 112)
+    widths: tuple[int, ...] = (24, 48, 80, 112)
     style: int = 64
     reach: float = 0.06
 
@@ -117,27 +117,33 @@ class LiteRenderer(Renderer):
         config = config or LiteConfig()
         # JSON gives lists back.
         self.config = LiteConfig(**{**vars(config), "widths": tuple(config.widths)})
-        k = config.references
-        a, b, c, d = self.config.widths
+        k, widths = config.references, self.config.widths
+        self.deep = len(widths) - 1
+        if self.deep < 2 or config.window % 2 ** len(widths):
+            raise ArtefactError(
+                f"a window of {config.window} px and {len(widths)} widths do not fit: expected "
+                f"three widths or more, and a multiple of {2 ** len(widths)} px"
+            )
         # See `_seen`.
         channels = 3 * (k + 3) + 2 + 2 + 3 * k + config.texture_channels
         # Space to depth and the first layer in one.
-        self.stem = nn.Conv2d(channels, a, 2, stride=2)
-        self.enter = nn.Conv2d(a, a, 3, padding=1)
-        self.down1 = nn.Conv2d(a, b, 3, stride=2, padding=1)
-        self.encode1 = Plain(b)
-        self.down2 = nn.Conv2d(b, c, 3, stride=2, padding=1)
-        self.encode2 = Plain(c)
-        self.down3 = nn.Conv2d(c, d, 3, stride=2, padding=1)
+        self.stem = nn.Conv2d(channels, widths[0], 2, stride=2)
+        self.enter = nn.Conv2d(widths[0], widths[0], 3, padding=1)
+        for level in range(1, self.deep + 1):
+            down = nn.Conv2d(widths[level - 1], widths[level], 3, stride=2, padding=1)
+            self.add_module(f"down{level}", down)
+            if level < self.deep:
+                self.add_module(f"encode{level}", Plain(widths[level]))
         self.style = nn.Sequential(
-            nn.Linear(MOTION_WINDOW * len(MOUTH_POINTS) * 3 + d, config.style), nn.SiLU()
+            nn.Linear(MOTION_WINDOW * len(MOUTH_POINTS) * 3 + widths[-1], config.style), nn.SiLU()
         )
-        self.deepest = Modulated(d, config.style)
-        self.join2 = nn.Conv2d(d + c, c, 1)
-        self.decode2 = Modulated(c, config.style)
-        self.join1 = nn.Conv2d(c + b, b, 1)
-        self.decode1 = Modulated(b, config.style)
-        self.join0 = nn.Conv2d(b + a, a + 8, 1)
+        self.deepest = Modulated(widths[-1], config.style)
+        for level in range(self.deep - 1, 0, -1):
+            join = nn.Conv2d(widths[level + 1] + widths[level], widths[level], 1)
+            self.add_module(f"join{level}", join)
+            self.add_module(f"decode{level}", Modulated(widths[level], config.style))
+        a = widths[0]
+        self.join0 = nn.Conv2d(widths[1] + a, a + 8, 1)
         self.decode0 = nn.Conv2d(a + 8, a + 8, 3, padding=1)
         # Per pixel: logits of the references and of the fill, two offsets each, residual RGB.
         self.leave = nn.Conv2d(a + 8, (k + 1 + 2 * k + 3) * 4, 1)
@@ -149,21 +155,27 @@ class LiteRenderer(Renderer):
                 _scaled(block.scale, 0.1)
         _scaled(self.leave, 0.0)
 
+    def _layer(self, name: str, level: int) -> nn.Module:
+        return self.get_submodule(f"{name}{level}")
+
     def fields(self, inputs: RenderInputs, texture: Tensor, warped: Warped) -> Fields:
         k, reach = self.config.references, self.config.reach
         x = self.stem(_seen(inputs, texture, warped))
         x = x.contiguous(memory_format=torch.channels_last)
-        top = _active(self.enter(_active(x)))
-        high = self.encode1(_active(self.down1(top)))
-        middle = self.encode2(_active(self.down2(high)))
-        low = _active(self.down3(middle))
+        x = _active(self.enter(_active(x)))
+        skips = [x]
+        for level in range(1, self.deep):
+            x = self._layer("encode", level)(_active(self._layer("down", level)(x)))
+            skips.append(x)
+        x = _active(self._layer("down", self.deep)(x))
         # Displacements are a tenth of the inter-ocular distance: bring them to about 1.
         motion = inputs.motion.flatten(1) * 10
-        style = self.style(torch.cat([motion, low.mean((2, 3))], 1))
-        low = self.deepest(low, style)
-        middle = self.decode2(self.join2(_up(low, middle)), style)
-        high = self.decode1(self.join1(_up(middle, high)), style)
-        top = _active(self.decode0(_active(self.join0(_up(high, top)))))
+        style = self.style(torch.cat([motion, x.mean((2, 3))], 1))
+        x = self.deepest(x, style)
+        for level in range(self.deep - 1, 0, -1):
+            joined = self._layer("join", level)(_up(x, skips[level]))
+            x = self._layer("decode", level)(joined, style)
+        top = _active(self.decode0(_active(self.join0(_up(x, skips[0])))))
         out = F.pixel_shuffle(self.leave(top), 2)
 
         logits, offsets, residual = out.split([k + 1, 2 * k, 3], 1)
