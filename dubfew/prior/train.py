@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor
@@ -158,8 +158,6 @@ def _accelerator(config: TrainConfig) -> Iterator[Accelerator]:
             mixed_precision=config.mixed_precision,
             log_with="tensorboard" if config.tensorboard else None,
             project_dir=config.out,
-            # The renderer's buffers are constants, and spectral norms are the same everywhere.
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         )
     except ValueError as error:
         if "mixed precision" not in str(error):
