@@ -3,5 +3,6 @@
 from dubfew.adapt.actor import AdaptResult, adapt
 from dubfew.adapt.artefact import ActorAdapter
 from dubfew.adapt.methods import METHODS
+from dubfew.adapt.stage import Stage
 
-__all__ = ["METHODS", "ActorAdapter", "AdaptResult", "adapt"]
+__all__ = ["METHODS", "ActorAdapter", "AdaptResult", "Stage", "adapt"]

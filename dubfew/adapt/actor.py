@@ -7,23 +7,23 @@ import math
 import re
 import time
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from dubfew.adapt.artefact import FORMAT_VERSION, ActorAdapter
 from dubfew.adapt.learning import learn
 from dubfew.adapt.methods import method_named
+from dubfew.adapt.replay import replay_for
+from dubfew.adapt.selection import Segment, choose_segment
+from dubfew.adapt.windows import resized, spanning
 from dubfew.errors import DubfewError, MediaError
 from dubfew.files import check_folder
 from dubfew.media import VideoInfo, probe, read_audio, read_frames
 from dubfew.prior.align import align_footage
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.footage import Footage, footage_from
+from dubfew.prior.footage import footage_from
 from dubfew.progress import ProgressCallback, silent
 from dubfew.reconstruction.crop import track_regions
 from dubfew.reconstruction.head import HeadModel, load_head
@@ -43,6 +43,8 @@ DEFAULT_STEPS = 300
 # References are stored no larger than this: a mouth window of a 4K close-up.
 LARGEST_REFERENCE = 384
 REFERENCES = 48
+# Whether the network goes on seeing other people.
+REPLAY = False
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class AdaptResult:
         actor: id in the registry.
         revision: of the actor.
         method: how it was adapted.
+        segment: the part of the footage that was learned from.
         frames: with a face, learned from.
         steps: the step whose result was kept.
-        seconds: track, train, total.
+        seconds: choose, track, train, total.
         psnr_heldout: of the mouths of held-out frames of the footage, dB; None when it was too
             short to hold any out.
         bytes: stored.
@@ -65,6 +68,7 @@ class AdaptResult:
     actor: str
     revision: int
     method: str
+    segment: Segment
     frames: int
     steps: int
     seconds: dict[str, float]
@@ -78,7 +82,10 @@ def adapt(
     *,
     actor: str | None = None,
     method: str = "lora",
+    rank: int | None = None,
     seconds: float | None = None,
+    start: float | None = None,
+    replay: bool | None = None,
     steps: int | None = None,
     prior: str | Path | None = None,
     consent: Path | str | None = None,
@@ -93,7 +100,11 @@ def adapt(
         video: footage that shows one face.
         actor: id; the file's stem by default.
         method: "texture", "lora" or "full", see `METHODS`.
-        seconds: how much of the footage to use, from its start; at most 10 s by default.
+        rank: of the low-rank updates, for "lora" only; see `METHODS` for the default.
+        seconds: how much of the footage to use, 10 s by default. Of longer footage the best part is
+            taken, see `choose_segment`.
+        start: where that part is to begin instead, s.
+        replay: go on showing the network other people, see `Replay`; see `REPLAY` for the default.
         steps: at most so many; training ends sooner when held-out frames stop gaining.
         prior: name or folder; the shipped one by default.
         consent: a JSON record that is kept with the actor.
@@ -114,21 +125,27 @@ def adapt(
     name = actor_id(video.stem if actor is None else actor)
     device = pick_device(device)
     chosen = method_named(method)
+    options = chosen.with_options(rank=rank)
     record = read_consent(consent)
     registry = registry or Registry()
     check_folder(registry.home)
     base = Prior.load(prior)
     info = probe(video)
     head = load_head(base.head)
-    stop = frames_in(info, DEFAULT_SECONDS if seconds is None else seconds)
-    track = track_video(video, head=head, stop=stop, progress=progress)
+    replay = REPLAY if replay is None else replay
+    others = replay_for(base, head) if replay else None
+    wanted = checked_seconds(DEFAULT_SECONDS if seconds is None else seconds)
+    part = choose_segment(video, info, wanted, start=checked_start(start), progress=progress)
+    chose = time.monotonic()
+    track = track_video(video, head=head, start=part.first, stop=part.stop, progress=progress)
     motion = motion_of_track(track, head)
     large = footage_from(
-        read_frames(video, stop=stop),
+        read_frames(video, start=part.first, stop=part.stop),
         track,
         head,
         motion.displacement,
         size=reference_size(track, head),
+        first=part.first,
         progress=progress,
     )
     small = align_footage(resized(large, base.renderer.config.window), head, progress=progress)
@@ -142,10 +159,11 @@ def adapt(
         small,
         head,
         chosen,
-        chosen.options,
+        options,
         steps=DEFAULT_STEPS if steps is None else steps,
         device=device,
         seed=seed,
+        replay=others,
         progress=progress,
     )
     trained = time.monotonic()
@@ -153,16 +171,23 @@ def adapt(
         config={
             "prior": {"name": base.name, "sha256": base.sha256},
             "method": method,
-            "options": chosen.options,
+            "options": options,
             "head": head.name,
             "source": {
                 "path": str(video.resolve()),
                 "sha256": track.source_sha256,
+                "first": part.first,
                 "frames": len(track),
-                "complete": len(track) < stop,
+                # Only then is this the track of the whole file.
+                "complete": part.first == 0 and len(track) < part.stop,
             },
             "consent": record,
-            "training": {"steps": learned.steps, "seed": seed, "psnr_heldout": learned.psnr},
+            "training": {
+                "steps": learned.steps,
+                "seed": seed,
+                "replay": replay,
+                "psnr_heldout": learned.psnr,
+            },
         },
         weights=learned.weights,
         texture=learned.texture,
@@ -176,10 +201,12 @@ def adapt(
         actor=revision.actor,
         revision=revision.number,
         method=method,
+        segment=replace(part, stop=part.first + len(track), seconds=len(track) / float(info.fps)),
         frames=len(large),
         steps=learned.steps,
         seconds={
-            "track": tracked - began,
+            "choose": chose - began,
+            "track": tracked - chose,
             "train": trained - tracked,
             "total": time.monotonic() - began,
         },
@@ -189,15 +216,26 @@ def adapt(
     )
 
 
-def frames_in(info: VideoInfo, seconds: float) -> int:
-    """How many frames lie in the first seconds of a video, at least one.
+def checked_seconds(seconds: float) -> float:
+    """A length of time to use.
 
     Raises:
         DubfewError: not a positive, finite time.
     """
     if not 0 < seconds < math.inf:
         raise DubfewError(f"--seconds is {seconds:g}: give a positive number of seconds")
-    return max(1, round(info.fps * Fraction(seconds)))
+    return seconds
+
+
+def checked_start(start: float | None) -> float | None:
+    """A moment to begin at, or None.
+
+    Raises:
+        DubfewError: before the footage, or no number.
+    """
+    if start is not None and not 0 <= start < math.inf:
+        raise DubfewError(f"--start is {start:g}: give a number of seconds, 0 or more")
+    return start
 
 
 def read_consent(path: Path | str | None) -> object:
@@ -221,37 +259,6 @@ def reference_size(track: Track, head: HeadModel) -> int:
     them up between their pixels loses no sharpness."""
     side = float(np.median(track_regions(track, head).window[track.valid, 2]))
     return int(np.clip(2 * round(side), 160, LARGEST_REFERENCE))
-
-
-def resized(footage: Footage, size: int) -> Footage:
-    """The same windows drawn ``size`` px wide."""
-    if footage.size == size:
-        return footage
-    ratio = size / footage.size
-    images = [
-        np.asarray(Image.fromarray(i).resize((size, size), Image.Resampling.BILINEAR))
-        for i in footage.images
-    ]
-    scale = np.array([ratio, ratio, 1], np.float32)
-    return replace(
-        footage,
-        images=np.stack(images),
-        vertices=footage.vertices * scale,
-        hulls=footage.hulls * np.float32(ratio),
-    )
-
-
-def spanning(key: NDArray, count: int) -> NDArray[np.int64]:
-    """Rows that span the keys: each next one is farthest from those before.
-
-    Source: Gonzalez 1985, farthest-point clustering.
-    """
-    rows = [int(np.argmin(np.linalg.norm(key - key.mean(0), axis=1)))]
-    distance = np.linalg.norm(key - key[rows[0]], axis=1)
-    while len(rows) < min(count, len(key)):
-        rows.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(key - key[rows[-1]], axis=1))
-    return np.sort(np.array(rows, np.int64))
 
 
 def actor_style(video: Path, info: VideoInfo, motion: MouthMotion) -> Style:

@@ -139,6 +139,11 @@ class ActorAdapter:
         Raises:
             ArtefactError: the adapter belongs to another prior, or is damaged.
         """
+        self.check_prior(prior)
+        return self.merged_into(deepcopy(prior.renderer))
+
+    def check_prior(self, prior: Prior) -> None:
+        """Raises ArtefactError unless this actor was adapted on that prior."""
         wanted = self.config["prior"]
         if wanted["sha256"] != prior.sha256:
             own, given = (sha[:12] or "untrained" for sha in (wanted["sha256"], prior.sha256))
@@ -151,9 +156,16 @@ class ActorAdapter:
                 f"this actor's texture is {list(self.texture.shape)}, its prior's "
                 f"{list(prior.texture.shape)}: adapt anew"
             )
+
+    def merged_into(self, renderer: Renderer) -> Renderer:
+        """Merge the delta into a renderer with the prior's weights, in place.
+
+        Raises:
+            ArtefactError: the delta does not fit; the renderer may then be changed in part.
+        """
         try:
             method, options = method_named(self.config["method"]), self.config["options"]
-            return method.merged(deepcopy(prior.renderer), self.weights, options).eval()
+            return method.merged(renderer, self.weights, options).eval()
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtefactError(
                 "this actor's weights or their options do not fit its prior: adapt anew"

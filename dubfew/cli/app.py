@@ -78,7 +78,20 @@ def adapt(
         str | None, typer.Option(metavar="ID", help="Default: the file's name without its ending.")
     ] = None,
     method: Annotated[Method, typer.Option(help="What is learned.")] = Method.lora,
+    rank: Annotated[
+        int | None, typer.Option(metavar="R", min=1, help="Of the lora method's updates.")
+    ] = None,
     seconds: Seconds = None,
+    start: Annotated[
+        float | None,
+        typer.Option(metavar="T", min=0, help="Begin there rather than at the best part, s."),
+    ] = None,
+    replay: Annotated[
+        bool | None,
+        typer.Option(
+            "--replay/--no-replay", help="Show the network other people, too.", show_default=False
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Training steps; default: until enough.")
     ] = None,
@@ -98,7 +111,10 @@ def adapt(
             video,
             actor=actor,
             method=method.value,
+            rank=rank,
             seconds=seconds,
+            start=start,
+            replay=replay,
             steps=steps,
             prior=prior,
             consent=consent,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dubfew.adapt import adapt
-from dubfew.adapt.actor import frames_in, pick_device, read_consent, resized, spanning
+from dubfew.adapt.actor import checked_seconds, checked_start, pick_device, read_consent
 from dubfew.adapt.learning import HELD_OUT_MOST, NEIGHBOURS, draw, split
+from dubfew.adapt.windows import resized, spanning
 from dubfew.errors import ArtefactError, DubfewError, MediaError, RegistryError
-from dubfew.media import VideoInfo
 from dubfew.reconstruction.head import load_head
 
 
@@ -66,27 +65,16 @@ def test_spanning_takes_the_extremes():
     assert set(np.diff(spanning(key, 11))) <= set(range(5, 16))
 
 
-def info(fps) -> VideoInfo:
-    return VideoInfo(Path("x.mp4"), 64, 64, Fraction(fps))
-
-
-def test_frames_in():
-    assert frames_in(info(25), 10) == 250
-    assert frames_in(info(Fraction(30000, 1001)), 10) == 300
-    assert frames_in(info(25), 1e-9) == 1
-
-
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), -float("inf")])
-def test_frames_in_needs_a_time(seconds):
+def test_seconds_are_a_time(seconds):
     with pytest.raises(DubfewError, match="positive number"):
-        frames_in(info(25), seconds)
+        checked_seconds(seconds)
 
 
-@given(st.fractions(1, 240), st.floats(0, 1e6, exclude_min=True))
-def test_frames_in_is_near_and_at_least_one(fps, seconds):
-    frames = frames_in(info(fps), seconds)
-    assert frames >= 1
-    assert abs(frames - float(fps) * seconds) <= 1
+@pytest.mark.parametrize("start", [-0.1, float("nan"), float("inf")])
+def test_a_start_is_a_moment(start):
+    with pytest.raises(DubfewError, match="0 or more"):
+        checked_start(start)
 
 
 def test_consent_is_kept_as_it_is(tmp_path):
@@ -178,6 +166,9 @@ def test_draw_takes_no_reference_near_its_target(footage):
         ({"prior": "nobody"}, ArtefactError),
         ({"actor": "a/b"}, RegistryError),
         ({"seconds": -1}, DubfewError),
+        ({"start": -1}, DubfewError),
+        ({"method": "full", "rank": 4}, ArtefactError),
+        ({"rank": 0}, ArtefactError),
         ({"device": "gpu"}, DubfewError),
         ({"consent": Path("none.json")}, DubfewError),
     ],

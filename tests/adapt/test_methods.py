@@ -8,9 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load
 
 from dubfew.adapt import learning
-from dubfew.adapt.artefact import ActorAdapter
+from dubfew.adapt.artefact import (
+    CONFIG,
+    MODEL,
+    REFERENCES,
+    STYLE,
+    TEXTURE,
+    TRACK,
+    ActorAdapter,
+)
 from dubfew.adapt.learning import split
 from dubfew.adapt.methods import METHODS, method_named
 from dubfew.errors import ArtefactError
@@ -209,6 +220,95 @@ def test_weights_that_do_not_fit_are_refused(trained, prior, footage, method):
         with pytest.raises(ArtefactError):
             replace(adapter, weights=weights).renderer(prior)
     assert_same(trained[0], state(prior))
+
+
+@every_method
+def test_merged_equals_unmerged(trained, prior, footage, sample, method):
+    """PEFT's own forward pass, and sums taken by hand, show what the merged renderer shows."""
+    result = trained[1][method]
+    merged = adapter_of(prior, footage, method, result).renderer(prior)
+    plain = deepcopy(prior.renderer)
+    if method == "lora":
+        targets = [
+            n for n, m in plain.named_modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)
+        ]
+        options = METHODS["lora"].options
+        config = LoraConfig(r=options["rank"], lora_alpha=options["alpha"], target_modules=targets)
+        inject_adapter_in_model(config, plain)
+        set_peft_model_state_dict(plain, result.weights)
+    elif method == "full":
+        with torch.no_grad():
+            for name, value in plain.named_parameters():
+                value += result.weights[name]
+    torch.testing.assert_close(
+        pixels(plain.eval(), result.texture, sample),
+        pixels(merged, result.texture, sample),
+        atol=1e-5,
+        rtol=0,
+    )
+
+
+def test_the_folded_forward_learns_what_peft_learns(prior, sample):
+    """Values and gradients of the fast forward pass are PEFT's."""
+    ours = METHODS["lora"].prepare(deepcopy(prior.renderer), {"rank": 3, "alpha": 6})
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, value in ours.named_parameters():
+            if "lora_" in name:
+                value.copy_(0.1 * torch.randn(value.shape, generator=generator))
+    theirs = deepcopy(ours)
+    for module in theirs.modules():
+        if isinstance(module, LoraLayer):
+            del module.forward  # the instance's own; the class's is PEFT's
+    texture = torch.zeros(len(sample.truth), TOY.texture_channels, *sample.truth.shape[2:])
+    pictures = [model(sample.inputs, texture) for model in (ours, theirs)]
+    torch.testing.assert_close(*pictures, atol=1e-5, rtol=0)
+    for picture in pictures:
+        (picture - sample.truth).square().sum().backward()
+    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert (a.grad is None) == (b.grad is None) == ("lora_" not in name)
+        if a.grad is not None:
+            torch.testing.assert_close(a.grad, b.grad, atol=1e-4, rtol=1e-4)
+
+
+@every_method
+def test_an_adapter_holds_its_delta_and_nothing_else(trained, prior, footage, method):
+    """No base weights, no optimiser state: names, shapes and bytes are those of the delta."""
+    files = adapter_of(prior, footage, method, trained[1][method]).to_files()
+    own = {name: value.shape for name, value in prior.renderer.state_dict().items()}
+    expected = {}
+    if method == "full":
+        expected = own
+    elif method == "lora":
+        rank = METHODS["lora"].options["rank"]
+        for name, shape in own.items():
+            layer, _, kind = name.rpartition(".")
+            if kind == "weight":
+                a = (rank, *shape[1:])
+                b = (shape[0], rank) + (1, 1) * (len(shape) == 4)
+                expected[f"{layer}.lora_A.weight"] = torch.Size(a)
+                expected[f"{layer}.lora_B.weight"] = torch.Size(b)
+    stored = load(files[MODEL])
+    assert {name: value.shape for name, value in stored.items()} == expected
+    assert all(value.dtype == torch.float16 for value in stored.values())
+    numbers = sum(shape.numel() for shape in expected.values())
+    # Names and shapes stand in a header of some 100 bytes each.
+    assert len(files[MODEL]) <= 2 * numbers + 130 * len(expected) + 100
+    assert len(files[TEXTURE]) <= 2 * prior.texture.numel() + 200
+    assert set(files) == {CONFIG, MODEL, TEXTURE, REFERENCES, STYLE, TRACK}
+    for name, value in stored.items():
+        assert name not in own or not torch.equal(value, prior.renderer.state_dict()[name].half())
+
+
+def test_options_by_name():
+    lora = method_named("lora")
+    assert lora.with_options(rank=None) == lora.options
+    assert lora.with_options(rank=4) == {"rank": 4, "alpha": 4}
+    assert lora.options["rank"] == 16
+    with pytest.raises(ArtefactError, match="option of lora only"):
+        method_named("texture").with_options(rank=4)
+    with pytest.raises(ArtefactError, match="from 1 to"):
+        lora.with_options(rank=100000)
 
 
 def test_unknown_methods_are_refused():

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dubfew.adapt.actor import spanning
 from dubfew.adapt.artefact import ActorAdapter
 from dubfew.adapt.learning import Learned, learn
 from dubfew.adapt.methods import Method, method_named
+from dubfew.adapt.replay import Replay
+from dubfew.adapt.windows import spanning
 from dubfew.prior.checkpoint import Prior, new_prior
 from dubfew.prior.footage import Footage
 from dubfew.prior.samples import Sample, collate, make_sample
@@ -39,6 +40,7 @@ def learned(
     steps: int,
     seed: int = 0,
     progress: ProgressCallback = silent,
+    replay: Replay | None = None,
 ) -> Learned:
     chosen = method_named(method) if isinstance(method, str) else method
     return learn(
@@ -50,6 +52,7 @@ def learned(
         steps=steps,
         device="cpu",
         seed=seed,
+        replay=replay,
         progress=progress,
     )
 

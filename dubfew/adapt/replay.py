@@ -1,0 +1,237 @@
+"""Other people whom an adaptation goes on seeing, so that the network keeps what it knows.
+
+The set that ships shows synthetic people only (``python -m dubfew.adapt.build_replay``). A prior of
+one's own may bring its own: ``replay.safetensors`` in its folder.
+
+Source: paper 003, sec. 3.5, mixed training.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from torch import Tensor
+
+from dubfew.adapt.windows import resized, spanning
+from dubfew.errors import ArtefactError
+from dubfew.files import write_atomic
+from dubfew.prior.augment import mirrored, tinted
+from dubfew.prior.checkpoint import Prior
+from dubfew.prior.footage import Footage
+from dubfew.prior.inputs import frame_inputs, motion_window, nearest_references
+from dubfew.prior.samples import Sample, collate, footage_texture, mouth_box
+from dubfew.reconstruction.head import HeadModel
+from dubfew.textures import sample_texture
+
+FORMAT_VERSION = 1
+FILE, HEADER = "replay.safetensors", "dubfew.replay"
+QUALITY = 90  # of the JPEG pictures, whose colours keep their full resolution
+# Positions are whole numbers, from one window outside the window to one window beyond it: steps of
+# 0.007 px of a window of 160 px.
+LEVELS = 65535
+FEWEST_REFERENCES = 2
+
+
+@dataclass(frozen=True)
+class ReplayPerson:
+    """A few frames of one person.
+
+    Attributes:
+        windows: N frames that span what the mouth does.
+        motion: mouth motion around each of them, inter-ocular distances. [N, T, P, 3]
+    """
+
+    windows: Footage
+    motion: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, footage: Footage, count: int) -> ReplayPerson:
+        """The ``count`` frames of some footage that span its mouth shapes."""
+        rows = spanning(footage.key, count)
+        motion = np.stack([motion_window(footage.motion, int(row)) for row in rows])
+        return cls(footage.select(rows), motion.astype(np.float32))
+
+
+class Replay:
+    """Draws training samples of some people; their textures are unwrapped when first needed."""
+
+    def __init__(self, people: Sequence[ReplayPerson], head: HeadModel) -> None:
+        self.people = people
+        self.head = head
+        self._textures: dict[int, Tensor] = {}
+
+    def draw(
+        self, count: int, references: int, channels: int, generator: np.random.Generator
+    ) -> tuple[Sample, Tensor]:
+        """A random batch and the texture that the renderer sees of it. [B, C, S, S]
+
+        Colours vary and faces are mirrored as in the prior's own training, and textures hold
+        unwrapped colours alone, as those of people do who are new to it.
+        """
+        samples, textures = [], []
+        for _ in range(count):
+            person = int(generator.integers(len(self.people)))
+            sample = self._sample(self.people[person], references, generator)
+            if generator.random() < 0.5:
+                sample = mirrored(sample)
+            inputs = sample.inputs
+            seen = sample_texture(self._texture(person), inputs.uv, inputs.covered[:, 0] > 0)
+            empty = seen.new_zeros(1, channels - 3, *seen.shape[2:])
+            samples.append(tinted(sample, generator))
+            textures.append(torch.cat([seen, empty], 1))
+        return collate(samples), torch.cat(textures)
+
+    def _sample(
+        self, person: ReplayPerson, references: int, generator: np.random.Generator
+    ) -> Sample:
+        windows = person.windows
+        row = int(generator.integers(len(windows)))
+        others = generator.permutation(np.delete(np.arange(len(windows)), row))
+        fewest = min(FEWEST_REFERENCES, len(others))
+        bank = others[: int(generator.integers(fewest, len(others) + 1))]
+        picked, scores = nearest_references(windows.key[row], windows.key[bank], references)
+        inputs = frame_inputs(
+            self.head,
+            windows.vertices[row],
+            windows.hulls[row],
+            windows.images[row],
+            person.motion[row],
+            windows,
+            bank[picked],
+            scores,
+        )
+        truth = torch.from_numpy(windows.images[row]).permute(2, 0, 1).float()[None] / 255
+        mouth = torch.from_numpy(mouth_box(windows.vertices[row], self.head))[None]
+        return Sample(inputs, truth, mouth, torch.tensor([True]))
+
+    def _texture(self, person: int) -> Tensor:
+        """Unwrapped colours of one person. [1, 3, H, W]"""
+        if person not in self._textures:
+            rgb = footage_texture(self.people[person].windows, self.head)
+            self._textures[person] = torch.from_numpy(rgb).permute(2, 0, 1)[None]
+        return self._textures[person]
+
+
+def replay_for(prior: Prior, head: HeadModel) -> Replay:
+    """The replay set that belongs to a prior: its own, or the one that ships.
+
+    Raises:
+        ArtefactError: the set is damaged, or its people were tracked with another head model.
+    """
+    # A prior of the user's own goes by the whole path of its folder, a shipped one by its name.
+    own = Path(prior.name) / FILE
+    path = own if own.is_absolute() and own.exists() else shipped()
+    people, header = load_replay(path)
+    if header["head"] != prior.head:
+        raise ArtefactError(
+            f"the replay set {path} is of head model {header['head']!r}, the prior's is "
+            f"{prior.head!r}: adapt without replay, or give the prior its own set"
+        )
+    size = prior.renderer.config.window
+    return Replay([ReplayPerson(resized(p.windows, size), p.motion) for p in people], head)
+
+
+def shipped() -> Path:
+    """The replay set of synthetic people."""
+    return Path(str(files("dubfew.adapt") / "replay")) / FILE
+
+
+def save_replay(path: Path, people: Sequence[ReplayPerson], header: dict[str, Any]) -> None:
+    """Store people small: windows as JPEG, positions in whole numbers, the rest in half precision.
+
+    Args:
+        path: the file.
+        people: at least one, all with windows of the same size.
+        header: says what they are; "head" names the head model.
+    """
+    size = people[0].windows.size
+    pictures = [_jpeg(image) for p in people for image in p.windows.images]
+    vertices = np.concatenate([p.windows.vertices for p in people])
+    middle = vertices[..., 2].mean(1, keepdims=True)
+    arrays = {
+        "pictures": np.frombuffer(b"".join(pictures), np.uint8),
+        "lengths": np.array([len(p) for p in pictures], np.int32),
+        "people": np.array([len(p.windows) for p in people], np.int32),
+        "places": _whole(vertices[..., :2], size),
+        "depths": (vertices[..., 2] - middle).astype(np.float16),
+        "middles": middle[:, 0].astype(np.float32),
+        "hulls": _whole(np.concatenate([p.windows.hulls for p in people]), size),
+        "keys": np.concatenate([p.windows.key for p in people]).astype(np.float16),
+        "motion": np.concatenate([p.motion for p in people]).astype(np.float16),
+        "frames": np.concatenate([p.windows.frames for p in people]).astype(np.int32),
+    }
+    text = json.dumps({"format_version": FORMAT_VERSION, "window": size, **header})
+    write_atomic(path, save(arrays, metadata={HEADER: text}))
+
+
+@lru_cache(maxsize=1)
+def load_replay(path: Path) -> tuple[list[ReplayPerson], dict[str, Any]]:
+    """Read what `save_replay` wrote; read once per process.
+
+    Raises:
+        ArtefactError: not a replay set, damaged, or from a newer dubfew.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+            if header["format_version"] > FORMAT_VERSION:
+                raise ArtefactError(f"{path} was written by a newer dubfew: update dubfew")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        size, motion = int(header["window"]), arrays["motion"].astype(np.float32)
+        depths = arrays["depths"].astype(np.float32) + arrays["middles"][:, None]
+        ends = np.cumsum(arrays["lengths"], dtype=np.int64)
+        data = arrays["pictures"].tobytes()
+        footage = Footage(
+            images=np.stack(
+                [_picture(data[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+            ),
+            vertices=np.concatenate([_places(arrays["places"], size), depths[..., None]], 2),
+            hulls=_places(arrays["hulls"], size),
+            key=arrays["keys"].astype(np.float32),
+            motion=motion[:, motion.shape[1] // 2],
+            frames=arrays["frames"].astype(np.int64),
+        )
+        stops = np.cumsum(arrays["people"], dtype=np.int64)
+        if footage.size != size or stops[-1] != len(footage) or min(arrays["people"]) < 2:
+            raise ValueError("its parts do not fit together")
+    except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
+        raise ArtefactError(f"{path} is not a replay set, or damaged ({error})") from error
+    people = [
+        ReplayPerson(footage.select(np.arange(a, b)), motion[a:b])
+        for a, b in zip([0, *stops[:-1]], stops, strict=True)
+    ]
+    return people, header
+
+
+def _jpeg(image: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    return file.getvalue()
+
+
+def _picture(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def _whole(places: NDArray, size: int) -> NDArray[np.uint16]:
+    """Positions in window px as whole numbers."""
+    share = (places / size + 1) / 3
+    return np.rint(np.clip(share, 0, 1) * LEVELS).astype(np.uint16)
+
+
+def _places(whole: NDArray[np.uint16], size: int) -> NDArray[np.float32]:
+    share = whole.astype(np.float32) / LEVELS
+    return ((share * 3 - 1) * size).astype(np.float32)
