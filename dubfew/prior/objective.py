@@ -73,10 +73,10 @@ def judged(
 ) -> tuple[Tensor, Terms]:
     """Loss of a batch that was `drawn`, and its terms.
 
-    Terms of weight 0 are left out.
+    Terms of weight 0 are left out, and those of a discriminator that does not take part yet.
 
     Raises:
-        ValueError: a term has weight whose critic is not there.
+        ValueError: a term needs VGG-19, and it is not there.
 
     Source: paper 003, eq. 1; focal frequency from paper 002.
     """
@@ -99,9 +99,7 @@ def judged(
         if critics.vgg is None:
             raise ValueError("the weights ask for VGG-19, the critics have none")
         terms |= perceptual_and_style(critics.vgg, composed(sample, picture), truth, regions)
-    if weights.needs_discriminator:
-        if critics.discriminator is None:
-            raise ValueError("the weights ask for a discriminator, the critics have none")
+    if critics.discriminator is not None and weights.needs_discriminator:
         terms |= generator_terms(critics.discriminator, sample, picture)
     total = sum(
         (getattr(weights, name) * term for name, term in terms.items()), picture.new_zeros(())
