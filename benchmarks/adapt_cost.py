@@ -1,0 +1,110 @@
+"""Memory and time of ``dubfew adapt`` for 4 s, 30 s and 5 min of footage.
+
+    python -m benchmarks.adapt_cost [CLIP] [--lengths 4 30 300] [--seconds 10] [--quick]
+
+Product level: each run is a whole ``dubfew adapt`` (decoding, tracking, aligning, learning,
+storing) in a fresh process, whose peak RSS the operating system reports. The clip is looped to
+each length. It is adapted to once as ``dubfew`` does by itself and once with ``--seconds``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.common import (
+    DEMO_CLIP,
+    RESULTS,
+    machine,
+    machine_line,
+    markdown_table,
+    write_results,
+)
+from benchmarks.footage import looped, write_frames
+from benchmarks.memory import run_fresh
+
+LENGTHS = (4, 30, 300)
+SECONDS = 10.0
+QUICK_STEPS = 5
+
+# Runs in the fresh process. ru_maxrss is in kB on Linux, in bytes on macOS.
+CHILD = """
+import json, resource, sys
+import dubfew
+home, video, seconds, steps, prior = (json.loads(value) for value in sys.argv[1:])
+result = dubfew.adapt(
+    video, actor="cost", seconds=seconds, steps=steps, prior=prior, registry=dubfew.Registry(home)
+)
+unit = 1 if sys.platform == "darwin" else 1024
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+figures = {"frames": result.frames, "steps": result.steps, "bytes": result.bytes, "peak_mb": peak}
+print(json.dumps({**figures, **{f"{stage}_s": s for stage, s in result.seconds.items()}}))
+"""
+
+
+def cost_table(runs: list[dict[str, float | str | None]]) -> str:
+    """One line per run."""
+    stages = list(dict.fromkeys(name for run in runs for name in run if name.endswith("_s")))
+    names = ["footage", "seconds", "frames", "steps", "bytes", "peak_mb", *stages]
+    rows = [[run.get(name) for name in names] for run in runs]
+    headers = ["footage", "--seconds", "frames used", "kept step", "bytes", "peak RSS, MB"]
+    return markdown_table([*headers, *(stage.replace("_s", ", s") for stage in stages)], rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "clip",
+        nargs="?",
+        type=Path,
+        default=DEMO_CLIP,
+        help="a talking person, looped to the wanted lengths; default: the bundled clip",
+    )
+    parser.add_argument("--lengths", type=int, nargs="+", default=list(LENGTHS), help="seconds")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="default %(default)s")
+    parser.add_argument("--steps", type=int, help="default: as dubfew adapt")
+    parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
+    parser.add_argument("--quick", action="store_true", help="the shortest length, few steps")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
+    options = parser.parse_args(arguments)
+    lengths = sorted(options.lengths)[:1] if options.quick else sorted(options.lengths)
+    steps = QUICK_STEPS if options.quick else options.steps
+    prior = str(options.prior) if options.prior else None
+    line, before = machine_line(), machine()
+    runs: list[dict[str, float | str | None]] = []
+    with tempfile.TemporaryDirectory(prefix="dubfew-cost-") as name:
+        folder = Path(name)
+        for length in lengths:
+            clip = folder / f"{length}.mp4"
+            write_frames(clip, options.clip, looped(options.clip, length), lossless=False)
+            for seconds in (None, options.seconds) if length > options.seconds else (None,):
+                print(f"{length} s of footage, --seconds {seconds} ...", file=sys.stderr)
+                values = (str(folder / "home"), str(clip), seconds, steps, prior)
+                figures = run_fresh(CHILD, *(json.dumps(value) for value in values))
+                asked = None if seconds is None else f"{seconds:g}"
+                runs.append({"footage": f"{length} s", "seconds": asked, **figures})
+                text = document(options.clip.name, runs, line)
+                data = {"machine_before": before, "machine_after": machine(), "runs": runs}
+                write_results(options.out, "adapt_cost", text, data)
+    print(document(options.clip.name, runs, line))
+    return 0
+
+
+def document(clip: str, runs: list[dict[str, float | str | None]], line: str) -> str:
+    """The whole text, below the machine."""
+    peaks = [float(run["peak_mb"] or 0) for run in runs]
+    parts = [
+        "# Memory and time of adapt",
+        line,
+        f"Product level: whole `dubfew adapt` in a fresh process, {clip} looped.",
+        cost_table(runs),
+        f"Highest peak over that of the shortest footage: {max(peaks) / peaks[0]:.2f}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
