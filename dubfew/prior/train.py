@@ -74,7 +74,8 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
                 discriminator, Adam(discriminator.parameters(), betas=OPPONENT_BETAS)
             )
         vgg = load_vgg19(Path(config.vgg) if config.vgg else None) if weights.needs_vgg else None
-        critics = Critics(vgg.to(accelerator.device) if vgg is not None else None)
+        unopposed = Critics(vgg.to(accelerator.device) if vgg is not None else None)
+        critics = replace(unopposed, discriminator=discriminator)
         accelerator.register_for_checkpointing(textures, average)
 
         same = identity(config, renderer, loaded, origin, accelerator.num_processes)
@@ -94,10 +95,10 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
             for group in optimizer.param_groups:
                 group["lr"] = group["full_rate"] * rate
             opposed = discriminator is not None and step >= config.adversarial_from
-            if opposed:
-                critics = replace(critics, discriminator=discriminator)
             with accelerator.accumulate(model, *([opponent] if opposed else [])):
-                loss, terms, picture = model(sample, textures(sample), critics)
+                loss, terms, picture = model(
+                    sample, textures(sample), critics if opposed else unopposed
+                )
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     textures.average_gradients(accelerator)
