@@ -40,7 +40,8 @@ from dubfew.speech.style import Style, fit_style
 # and texture have by then seen most of what the mouth does.
 DEFAULT_SECONDS = 10.0
 DEFAULT_STEPS = 300
-# References are stored no larger than this: a mouth window of a 4K close-up.
+# References are stored no larger than this (a mouth window of a 4K close-up), or than the
+# renderer's window.
 LARGEST_REFERENCE = 384
 REFERENCES = 48
 # Whether the network goes on seeing other people.
@@ -144,7 +145,7 @@ def adapt(
         track,
         head,
         motion.displacement,
-        size=reference_size(track, head),
+        size=reference_size(track, head, base.renderer.config.window),
         first=part.first,
         progress=progress,
     )
@@ -254,11 +255,11 @@ def read_consent(path: Path | str | None) -> object:
         raise DubfewError(f"{path} is not a consent record: expected a JSON file") from error
 
 
-def reference_size(track: Track, head: HeadModel) -> int:
+def reference_size(track: Track, head: HeadModel, window: int) -> int:
     """Edge of the stored references, px: twice the windows' size in the footage, so that looking
-    them up between their pixels loses no sharpness."""
+    them up between their pixels loses no sharpness; ``window`` is what the renderer looks at."""
     side = float(np.median(track_regions(track, head).window[track.valid, 2]))
-    return int(np.clip(2 * round(side), 160, LARGEST_REFERENCE))
+    return int(np.clip(2 * round(side), 160, max(LARGEST_REFERENCE, window)))
 
 
 def actor_style(video: Path, info: VideoInfo, motion: MouthMotion) -> Style:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dubfew.adapt import adapt
+from dubfew.adapt.actor import LARGEST_REFERENCE, reference_size
 from dubfew.errors import ArtefactError
 from dubfew.media import read_frames
 from dubfew.prior import Prior
@@ -19,10 +20,11 @@ from dubfew.prior.renderers import SIZES, LiteConfig, make_renderer
 from dubfew.prior.stored import save_footage
 from dubfew.prior.train import TrainConfig, train
 from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.track import Camera
 from dubfew.registry import Registry
 from dubfew.render import render
 from tests.footage import cut
-from tests.prior.people import toy_footage
+from tests.prior.people import toy_footage, toy_track
 
 # `base` with all its levels and references, but narrow, and its window small.
 NARROW = {"window": 96, "widths": [8, 8, 8, 8, 8], "style": 8, "texture_channels": 5}
@@ -66,6 +68,15 @@ def test_a_larger_size_is_adapted_and_rendered(trained, tmp_path):
     )
     assert before.shape == after.shape
     assert 0 < np.abs(before - after).mean() < 2
+
+
+def test_stored_references_are_as_large_as_the_window_that_looks_at_them():
+    head = load_head()
+    near = toy_track(4)
+    near = dataclasses.replace(near, camera=Camera(4000.0, 1280.0, 1280.0), width=2560, height=2560)
+    assert reference_size(near, head, 160) == LARGEST_REFERENCE
+    assert reference_size(near, head, 512) == 512
+    assert reference_size(toy_track(4), head, 512) < 200
 
 
 @pytest.mark.parametrize("name", SIZES)
