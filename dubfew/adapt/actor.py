@@ -20,7 +20,8 @@ from dubfew.adapt.selection import Segment, choose_segment
 from dubfew.adapt.windows import resized, spanning
 from dubfew.errors import DubfewError, MediaError
 from dubfew.files import check_folder
-from dubfew.media import VideoInfo, probe, read_audio, read_frames
+from dubfew.media import Audio, VideoInfo, probe, read_frames
+from dubfew.media.audio import stream_audio
 from dubfew.prior.align import align_footage
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import footage_from
@@ -31,6 +32,7 @@ from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
 from dubfew.registry.names import actor_id
+from dubfew.speech.features import RATE
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
@@ -44,6 +46,8 @@ DEFAULT_STEPS = 300
 # renderer's window.
 LARGEST_REFERENCE = 384
 REFERENCES = 48
+# Sound around the part that is learned from, which sounds at its ends are judged by (s).
+AROUND = 1.0
 # Whether the network goes on seeing other people.
 REPLAY = False
 
@@ -265,13 +269,32 @@ def reference_size(track: Track, head: HeadModel, window: int) -> int:
 def actor_style(video: Path, info: VideoInfo, motion: MouthMotion) -> Style:
     """Speaking style from the footage's sound, or from its motion alone."""
     if info.has_audio:
+        begin, end = max(0.0, motion.times[0] - AROUND), motion.times[-1] + AROUND
         try:
-            audio = read_audio(video)
+            audio = sound_between(video, begin, end)
         except MediaError:
             return Style.from_statistics(motion)
         if len(audio.samples):
-            return fit_style(SpeechModel.load_default().predict(audio, motion.times), motion)
+            heard = SpeechModel.load_default().predict(audio, motion.times - begin)
+            return fit_style(replace(heard, times=motion.times), motion)
     return Style.from_statistics(motion)
+
+
+def sound_between(video: Path, begin: float, end: float) -> Audio:
+    """The sound of a part of a video, s; memory does not grow with what is around it.
+
+    Raises:
+        MediaError: there is none.
+    """
+    kept = [np.zeros(0, np.float32)]
+    first, last = round(begin * RATE), round(end * RATE)
+    position = 0
+    for block in stream_audio(video, RATE):
+        kept.append(block[max(0, first - position) : max(0, last - position)])
+        position += len(block)
+        if position >= last:
+            break
+    return Audio(np.concatenate(kept), RATE)
 
 
 def pick_device(device: str) -> str:

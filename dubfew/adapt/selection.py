@@ -17,6 +17,7 @@ from scipy.cluster.vq import kmeans2, whiten
 from scipy.spatial.distance import cdist
 
 from dubfew.adapt.scan import SOUND_STEP, Scan, scan
+from dubfew.errors import DubfewError
 from dubfew.media import VideoInfo
 from dubfew.progress import ProgressCallback, silent
 
@@ -24,7 +25,7 @@ from dubfew.progress import ProgressCallback, silent
 # most: it is what references are later looked for in.
 WEIGHTS = {
     "shapes": 3.0,
-    "sound": 1.0,
+    "sound": 0.5,
     "lips": 1.0,
     "frontal": 1.0,
     "size": 0.5,
@@ -80,12 +81,20 @@ def choose_segment(
         seconds: how long the part may be.
         start: where it is to begin, s; the best place by default.
         progress: told while scanning.
+
+    Raises:
+        DubfewError: the footage ends before ``start``.
+        MediaError: the footage cannot be read.
     """
     fps = float(info.fps)
-    frames = max(1, round(seconds * fps))
     total = info.frames or round(info.duration * fps)
+    frames = max(1, round(min(seconds * fps, 1e9)))
     if start is not None:
-        first = round(start * fps)
+        if total and start * fps >= total:
+            raise DubfewError(
+                f"--start {start:g} lies beyond the end of {video}, which has {total / fps:.2f} s"
+            )
+        first = round(min(start * fps, 1e9))
         return _segment(first, first + frames, fps, "asked")
     if total <= frames:
         return _segment(0, frames, fps, "whole")
@@ -177,7 +186,7 @@ def _codes(sound: NDArray[np.float32]) -> NDArray[np.int64]:
     # Neighbouring bands say the same: eight broad ones are enough to tell sounds apart.
     broad = sound.reshape(len(sound), 8, -1).mean(2)
     flat = whiten(broad + 1e-6 * np.arange(8), check_finite=False)
-    return np.asarray(kmeans2(flat, SOUNDS, iter=10, minit="points", seed=0)[1], np.int64)
+    return np.asarray(kmeans2(flat, SOUNDS, iter=10, minit="++", seed=0)[1], np.int64)
 
 
 def _entropy(codes: NDArray[np.int64]) -> float:

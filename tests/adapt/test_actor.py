@@ -14,12 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dubfew.adapt import adapt
-from dubfew.adapt.actor import checked_seconds, checked_start, pick_device, read_consent
+from dubfew.adapt import ActorAdapter, adapt
+from dubfew.adapt.actor import (
+    checked_seconds,
+    checked_start,
+    pick_device,
+    read_consent,
+    sound_between,
+)
 from dubfew.adapt.learning import HELD_OUT_MOST, NEIGHBOURS, draw, split
 from dubfew.adapt.windows import resized, spanning
 from dubfew.errors import ArtefactError, DubfewError, MediaError, RegistryError
+from dubfew.media import read_audio
 from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.track import Track
+from dubfew.registry import Registry
 
 
 @given(st.integers(1, 5000))
@@ -192,3 +201,35 @@ def test_footage_that_cannot_be_read(tmp_path):
     for name in ("empty.mp4", "none.mp4"):
         with pytest.raises(MediaError):
             adapt(tmp_path / name, prior="warp")
+
+
+def test_a_part_of_the_footage(tmp_path):
+    """Frames, times and sound are those of the part that was asked for."""
+    clip = Path(str(files("dubfew.demo") / "actor.mp4"))
+    registry = Registry(tmp_path)
+    result = adapt(clip, actor="part", prior="warp", steps=0, start=0.4, seconds=0.64,
+                   registry=registry)  # fmt: skip
+    assert (result.segment.first, result.segment.stop, result.segment.chosen) == (10, 26, "asked")
+    assert result.segment.seconds == pytest.approx(0.64)
+    stored = registry.open("part")
+    source = stored.config["source"]
+    assert (source["first"], source["frames"], source["complete"]) == (10, 16, False)
+    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
+    track = Track.from_bytes(adapter.track, "track")
+    np.testing.assert_allclose(track.times, np.arange(10, 26) / 25)
+    assert adapter.references.frames.min() >= 10
+    assert adapter.references.frames.max() < 26
+
+
+def test_a_start_beyond_the_end():
+    clip = Path(str(files("dubfew.demo") / "actor.mp4"))
+    with pytest.raises(DubfewError, match="beyond the end"):
+        adapt(clip, prior="warp", start=1e4)
+
+
+def test_sound_of_a_part():
+    clip = Path(str(files("dubfew.demo") / "actor.mp4"))
+    whole = read_audio(clip).samples
+    part = sound_between(clip, 1.0, 2.5)
+    np.testing.assert_array_equal(part.samples, whole[16000:40000])
+    assert len(sound_between(clip, 1e3, 1e4).samples) == 0

@@ -1,0 +1,189 @@
+"""Other people in an actor's training."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dubfew.adapt import learning
+from dubfew.adapt.build_replay import FRAMES, SEEDS, film, header
+from dubfew.adapt.replay import (
+    FILE,
+    Replay,
+    ReplayPerson,
+    load_replay,
+    replay_for,
+    save_replay,
+    shipped,
+)
+from dubfew.errors import ArtefactError
+from dubfew.prior.checkpoint import new_prior
+from dubfew.prior.inputs import motion_window
+from dubfew.reconstruction.head import load_head
+from tests.adapt.toys import learned
+from tests.prior.people import TOY, toy_footage
+
+
+@pytest.fixture(scope="module")
+def people():
+    return [ReplayPerson.of(toy_footage(16, seed), 5) for seed in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def stored(people, tmp_path_factory):
+    path = tmp_path_factory.mktemp("replay") / FILE
+    save_replay(path, people, {"head": "lite"})
+    return path
+
+
+def test_a_person_is_the_frames_that_span_the_mouth():
+    footage = toy_footage(16, 1)
+    person = ReplayPerson.of(footage, 5)
+    assert len(person.windows) == 5
+    for row, motion in zip(person.windows.frames, person.motion, strict=True):
+        # Frames around a frame are those of the clip, not those of the selection.
+        np.testing.assert_array_equal(motion, motion_window(footage.motion, int(row)))
+
+
+def test_what_is_stored_comes_back(people, stored):
+    again, told = load_replay(stored)
+    assert told["head"] == "lite"
+    for ours, theirs in zip(people, again, strict=True):
+        a, b = ours.windows, theirs.windows
+        assert np.abs(a.images.astype(int) - b.images).mean() < 3
+        np.testing.assert_allclose(b.vertices[..., :2], a.vertices[..., :2], atol=2e-3)
+        np.testing.assert_allclose(b.vertices[..., 2], a.vertices[..., 2], atol=1e-4)
+        np.testing.assert_allclose(b.hulls, a.hulls, atol=2e-3)
+        np.testing.assert_allclose(b.key, a.key, atol=1e-3)
+        np.testing.assert_allclose(theirs.motion, ours.motion, atol=1e-3)
+        np.testing.assert_array_equal(b.frames, a.frames)
+        assert (b.vertices.dtype, b.images.dtype) == (np.float32, np.uint8)
+
+
+def test_drawing_repeats_with_the_seed_and_shows_everybody(people):
+    replay = Replay(people, load_head())
+
+    def drawn(seed):
+        return replay.draw(6, TOY.references, 5, np.random.default_rng(seed))
+
+    (a, texture), (b, same) = drawn(0), drawn(0)
+    assert torch.equal(a.truth, b.truth)
+    assert torch.equal(texture, same)
+    assert not torch.equal(a.truth, drawn(1)[0].truth)
+    assert texture.shape == (6, 5, 64, 64)
+    assert float(texture[:, :3].std()) > 0.01
+    assert not texture[:, 3:].any()
+    assert a.inputs.references.shape[1] == TOY.references
+    # The texture lies where the face is: it resembles the picture there.
+    inside = a.inputs.covered.bool().expand(-1, 3, -1, -1)
+    assert float((texture[:, :3] - a.truth)[inside].abs().mean()) < 0.15
+
+
+def test_no_target_is_among_its_own_references(people):
+    plain = ReplayPerson(
+        replace(
+            people[0].windows,
+            images=np.zeros_like(people[0].windows.images)
+            + (np.arange(5, dtype=np.uint8) * 50)[:, None, None, None],
+        ),
+        people[0].motion,
+    )
+    replay = Replay([plain], load_head())
+    generator = np.random.default_rng(0)
+    for _ in range(12):
+        sample = replay._sample(plain, 2, generator)
+        assert float(sample.truth[0, 0, 0, 0]) not in sample.inputs.references[0, :, 0, 0, 0]
+
+
+def test_the_shipped_set():
+    people, told = load_replay(shipped())
+    assert shipped().stat().st_size <= 2.5e6
+    assert told["people"] == [f"synthetic person, seed {seed}" for seed in SEEDS]
+    assert told == {"format_version": 1, "window": 160, **header(load_head())}
+    assert [len(p.windows) for p in people] == [FRAMES] * len(SEEDS)
+    replay = Replay(people[:2], load_head())
+    sample, texture = replay.draw(2, 3, 16, np.random.default_rng(0))
+    assert sample.truth.shape == (2, 3, 160, 160)
+    assert texture.shape == (2, 16, 160, 160)
+
+
+def test_film_makes_a_clip_once(tmp_path, monkeypatch):
+    asked = []
+
+    def write(person, path, **wishes):
+        asked.append((person, wishes))
+        path.write_bytes(b"clip")
+
+    monkeypatch.setattr("dubfew.adapt.build_replay.write_clip", write)
+    monkeypatch.setattr("dubfew.adapt.build_replay.SyntheticPerson", lambda seed: seed)
+    assert film(1003, tmp_path) == film(1003, tmp_path) == tmp_path / "synthetic_1003.mp4"
+    assert asked == [(1003, {"seconds": 5.0, "size": 576, "seed": 1003, "crf": 20})]
+
+
+def test_a_prior_brings_its_own(tmp_path, stored):
+    prior = new_prior(config=TOY)
+    folder = tmp_path / "own"
+    prior.save(folder, {}, "card")
+    (folder / FILE).write_bytes(stored.read_bytes())
+    own = replace(prior, name=str(folder.resolve()))
+    assert len(replay_for(own, load_head()).people) == 2
+    others = replay_for(replace(prior, name="lite"), load_head()).people
+    assert len(others) == len(SEEDS)
+    # Windows come in the size of the prior's.
+    assert others[0].windows.size == TOY.window
+    with pytest.raises(ArtefactError, match="head model 'lite'"):
+        replay_for(replace(own, head="flame"), load_head())
+
+
+def test_mixed_batches_reach_the_renderer(prior, footage, people, monkeypatch):
+    seen = []
+    inner = learning.objective
+
+    def spy(renderer, sample, texture, weights):
+        seen.append((len(sample.truth), len(texture)))
+        return inner(renderer, sample, texture, weights)
+
+    monkeypatch.setattr(learning, "objective", spy)
+    replay = Replay(people, load_head())
+    mixed = learned(prior, footage, "texture", 1, replay=replay)
+    alone = learned(prior, footage, "texture", 1)
+    again = learned(prior, footage, "texture", 1, replay=replay)
+    assert seen == [(2 * learning.BATCH,) * 2, (learning.BATCH,) * 2, (2 * learning.BATCH,) * 2]
+    assert not torch.equal(mixed.texture, alone.texture)
+    assert torch.equal(mixed.texture, again.texture)
+
+
+def test_rubbish_is_refused(tmp_path, stored):
+    newer = tmp_path / "newer"
+    content = stored.read_bytes()
+    newer.write_bytes(content.replace(b'format_version\\": 1', b'format_version\\": 9'))
+    with pytest.raises(ArtefactError, match="newer dubfew"):
+        load_replay(newer)
+    with pytest.raises(ArtefactError, match="not a replay set"):
+        load_replay(tmp_path / "none")
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_damage_is_an_error_or_goes_into_values(tmp_path_factory, stored, data):
+    content = stored.read_bytes()
+    place = data.draw(st.integers(0, 1500) | st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        broken = content[:place]
+    else:
+        flipped = content[place] ^ (1 << data.draw(st.integers(0, 7)))
+        broken = content[:place] + bytes([flipped]) + content[place + 1 :]
+    path = tmp_path_factory.mktemp("damaged") / FILE
+    path.write_bytes(broken)
+    try:
+        people, told = load_replay(path)
+    except ArtefactError:
+        return
+    assert json.dumps(told)
+    assert all(len(p.windows) == len(p.motion) for p in people)
