@@ -50,6 +50,12 @@ PARTS: dict[str, OptionalPart] = {
             "curves and pictures of a training",
             "pip install 'dubfew[train]'",
         ),
+        OptionalPart(
+            "ray",
+            "ray",
+            "preparing training data on several machines",
+            "pip install 'dubfew[ray]'",
+        ),
     )
 }
 

@@ -60,3 +60,17 @@ class Fit(str, Enum):
     trim = "trim"
     loop = "loop"
     hold = "hold"
+
+
+class Engine(str, Enum):
+    """Where clips are prepared."""
+
+    local = "local"
+    ray = "ray"
+
+
+class IdentityBy(str, Enum):
+    """Whose a clip is that no list names."""
+
+    folder = "folder"
+    file = "file"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dubfew.cli.console import emit, job, lines, plain, progress_bar, size
-from dubfew.cli.options import Json
+from dubfew.cli.options import Engine, IdentityBy, Json
 
 prior = typer.Typer(help="List, describe, train and prepare priors.", no_args_is_help=True)
 
@@ -55,24 +55,89 @@ def show_prior(
 @prior.command("prepare")
 @job
 def prepare_people(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Clips, one person each.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Videos, nested as they come.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="OUT", help="Where training data goes.")
+        Path,
+        typer.Option("--out", "-o", metavar="OUT", help="Where the shards go, one split to each."),
     ],
-    split: Annotated[
-        str,
+    identities: Annotated[
+        Path | None,
         typer.Option(
-            metavar="NAME", help="Only clips of this split, where FOLDER/manifest.json has splits."
+            metavar="CSV",
+            help="Whose the clips are: file, identity and any of source, license, "
+            "weights_may_ship, split. Default: FOLDER/manifest.json, else the folders' names.",
         ),
+    ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="People to leave out, and to remove from OUT: an identity, a file or a SHA-256 "
+            "per line.",
+        ),
+    ] = None,
+    split: Annotated[
+        str, typer.Option(metavar="NAME", help="Which clips of a list that has splits.")
     ] = "train",
+    by: Annotated[
+        IdentityBy,
+        typer.Option("--identity-by", help="Whose a clip is that no list names."),
+    ] = IdentityBy.folder,
+    edge: Annotated[
+        int, typer.Option("--size", metavar="PX", min=32, max=1024, help="Edge of the windows.")
+    ] = 160,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", metavar="N", min=1, help="Processes; default: one per core."),
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="This machine, or a Ray cluster (pip install 'dubfew[ray]').")
+    ] = Engine.local,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail when any clip cannot be prepared.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Turn a folder of clips into training data for a prior."""
-    from dubfew.prior import prepare
+    """Turn a folder of videos into shards for training; goes on where a stopped run left off."""
+    from dubfew.prior.prepare import prepare
 
     with progress_bar(as_json=as_json) as progress:
-        result = prepare(folder, out, split=split, progress=progress)
-    emit(result, as_json=as_json, text=lines(result))
+        result = prepare(
+            folder,
+            out,
+            identities=identities,
+            exclude=exclude,
+            split=split,
+            by=by.value,
+            size=edge,
+            jobs=jobs,
+            engine=engine.value,
+            strict=strict,
+            progress=progress,
+        )
+    facts = plain(result) | {"written": len(result.written)}
+    failed = [f"failed  {file}: {reason}" for file, reason in facts.pop("failed").items()]
+    emit(result, as_json=as_json, text="\n".join([lines(facts), *failed]))
+
+
+@prior.command("purge")
+@job
+def purge_people(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="What 'prior prepare' filled.")],
+    exclude: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Whom to remove: an identity, a file or a SHA-256 per line."
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Remove people from prepared data; their videos need not be there any more."""
+    from dubfew.prior.identities import read_exclude
+    from dubfew.prior.prepare import purge
+
+    removed = purge(folder, read_exclude(exclude))
+    emit({"removed": removed}, as_json=as_json, text=lines({"removed": removed}))
 
 
 @prior.command("train")

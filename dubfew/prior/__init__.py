@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dubfew.prior.checkpoint import Prior, PriorInfo, list_priors, prior_info
-    from dubfew.prior.prepare import Prepared, prepare
 
 __all__ = [
-    "Prepared",
     "Prior",
     "PriorInfo",
     "list_priors",
-    "prepare",
     "prior_info",
 ]
 
@@ -22,8 +19,6 @@ _ROOMS = {
     "PriorInfo": "checkpoint",
     "list_priors": "checkpoint",
     "prior_info": "checkpoint",
-    "Prepared": "prepare",
-    "prepare": "prepare",
 }
 
 

@@ -1,4 +1,4 @@
-"""Prepared footage on disk."""
+"""Prepared footage as bytes, and one clip of it as a file of its own."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ FORMAT_VERSION = 1
 ARRAYS = ("images", "vertices", "hulls", "key", "motion", "frames")
 
 
+def footage_bytes(footage: Footage, header: Mapping[str, Any]) -> bytes:
+    """Footage as safetensors, the same bytes for the same footage."""
+    arrays = {name: np.ascontiguousarray(getattr(footage, name)) for name in ARRAYS}
+    # One entry of metadata: safetensors puts several in no fixed order.
+    text = json.dumps({"format_version": FORMAT_VERSION, **header})
+    return save(arrays, metadata={"dubfew.footage": text})
+
+
 def save_footage(path: Path, footage: Footage, header: Mapping[str, Any]) -> None:
     """Store prepared footage."""
-    arrays = {name: np.ascontiguousarray(getattr(footage, name)) for name in ARRAYS}
-    text = json.dumps({"format_version": FORMAT_VERSION, **header})
-    write_atomic(path, save(arrays, metadata={"dubfew.footage": text}))
+    write_atomic(path, footage_bytes(footage, header))
 
 
 def load_footage(path: Path) -> tuple[Footage, dict[str, Any]]:

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from dubfew.errors import ArtefactError, DubfewError
+from dubfew.errors import ArtefactError
 from dubfew.prior.augment import mirrored
 from dubfew.prior.people import NEIGHBOURS, PeopleDataset
-from dubfew.prior.prepare import prepare
 from dubfew.prior.samples import make_sample
 from dubfew.prior.stored import load_footage, save_footage
 from dubfew.reconstruction.head import load_head
@@ -81,25 +79,6 @@ def test_what_is_not_prepared_footage_says_so(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"x")
     with pytest.raises(ArtefactError, match="prior prepare"):
         load_footage(tmp_path / "a.safetensors")
-
-
-def test_a_failed_clip_is_reported_and_skipped(tmp_path):
-    clips = tmp_path / "clips"
-    clips.mkdir()
-    (clips / "bad.mp4").write_bytes(b"")
-    done = prepare(clips, tmp_path / "out")
-    assert done.clips == []
-    assert list(done.failed) == ["bad.mp4"]
-
-
-def test_only_clips_that_may_be_trained_on_are_taken(tmp_path):
-    entries = [
-        {"file": "a.mp4", "split": "validate", "weights_may_ship": True},
-        {"file": "b.mp4", "split": "train", "weights_may_ship": False},
-    ]
-    (tmp_path / "manifest.json").write_text(json.dumps(entries))
-    with pytest.raises(DubfewError, match="no clip to prepare"):
-        prepare(tmp_path, tmp_path / "out")
 
 
 def test_some_references_are_unlike_their_target(monkeypatch):

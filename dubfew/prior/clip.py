@@ -1,0 +1,227 @@
+"""One video -> one tar of prepared segments, in memory that does not grow with its length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import DubfewError, MediaError, NoFaceError
+from dubfew.files import atomic_path, sha256_file
+from dubfew.media import Frame, VideoInfo, probe, read_frames
+from dubfew.prior.align import align_footage
+from dubfew.prior.footage import Footage, cut_window, geometry
+from dubfew.prior.shards import FORMAT_VERSION, header_bytes, sample_bytes
+from dubfew.prior.sound import Sound, SoundTrack, sound_bytes
+from dubfew.prior.stored import footage_bytes
+from dubfew.prior.tar import end_tar
+from dubfew.prior.workers import ClipJob, Outcome
+from dubfew.reconstruction.head import HeadModel, load_head
+from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
+from dubfew.reconstruction.track import Camera, Track
+from dubfew.reconstruction.tracking import FOCAL_PER_LONG_SIDE, fit_track
+
+# Frames that are tracked together: fitting takes 85 kB for each. A minute shows enough of a face
+# to fit its shape; longer clips are tracked a passage at a time.
+PASSAGE = 1500
+# Frames that are aligned together and make a sample: 20 MB. Ten seconds hold the mouth shapes
+# that a frame is compared with.
+SEGMENT = 256
+# Training takes a frame's references from frames at least ten away, on either side.
+FEWEST = 25
+# The face moves less than half its width from one frame to the next, or it is another face.
+JUMP = 0.5
+# After a cut the detector may need so many frames to find a face again.
+CUT_GAP = 3
+
+
+def prepare_clip(job: ClipJob, progress: Callable[[int], None] = lambda frames: None) -> Outcome:
+    """Track, cut, align and store one clip.
+
+    Never raises for what is wrong with the clip: the outcome says it.
+
+    Args:
+        job: what to do.
+        progress: told the number of its frames after each segment.
+    """
+    path = Path(job.path)
+    try:
+        sha256 = sha256_file(path)
+        if sha256 in job.excluded:
+            return Outcome(excluded=sha256)
+        info = probe(path)
+        with atomic_path(Path(job.out)) as temporary, open(temporary, "wb") as file:
+            frames = 0
+            for number, piece in enumerate(_pieces(path, info, sha256, job.size)):
+                facts = {**job.facts, "clip": job.key, "sha256": sha256, "segment": number}
+                file.write(_sample(f"{job.key}_{number:05d}", facts, piece, info))
+                frames += len(piece.footage)
+                progress(len(piece.footage))
+            if frames < FEWEST:
+                raise NoFaceError(
+                    f"{path} shows a face in {frames} frames, expected {FEWEST} or more: give a "
+                    "second or more of a face seen from the front"
+                )
+            end_tar(file)
+    except (DubfewError, OSError) as error:
+        return Outcome(error=" ".join(str(error).splitlines()))
+    return Outcome(frames=frames)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A segment: its windows, its rows of the track and its sound."""
+
+    footage: Footage
+    track: Track
+    sound: Sound | None
+
+
+def _sample(key: str, facts: dict[str, Any], piece: _Piece, info: VideoInfo) -> bytes:
+    frames, track = piece.footage.frames, piece.track
+    header = {
+        "format_version": FORMAT_VERSION,
+        **facts,
+        "start": int(frames[0]),
+        "stop": int(frames[-1]) + 1,
+        "frames": len(frames),
+        "seconds": float(len(frames) / info.fps),
+        "fps": str(info.fps),
+        "width": track.width,
+        "height": track.height,
+        "head": track.head,
+        "size": piece.footage.size,
+        "sound": piece.sound is not None,
+    }
+    files = {
+        "json": header_bytes(header),
+        "footage.safetensors": footage_bytes(piece.footage, {}),
+        "track.safetensors": track.to_bytes(),
+    }
+    if piece.sound is not None:
+        files["audio.safetensors"] = sound_bytes(piece.sound)
+    return sample_bytes(key, files)
+
+
+def _pieces(path: Path, info: VideoInfo, sha256: str, size: int) -> Iterator[_Piece]:
+    from dubfew.speech.observe import motion_of_track
+
+    head = load_head()
+    pictures = read_frames(path)
+    with SoundTrack(path, info) as sound:
+        for start, track in _passages(path, info, sha256, head):
+            motion = motion_of_track(track, head).displacement
+            step = 1 / float(info.fps)
+            heard = sound.between(float(track.times[0]), float(track.times[-1]) + step)
+            rows = np.nonzero(track.valid)[0]
+            for wanted in np.array_split(rows, -(-len(rows) // SEGMENT)):
+                part = track.select(wanted)
+                footage = _cut(pictures, part, wanted + start, motion[wanted], head, size)
+                times = part.times
+                yield _Piece(
+                    align_footage(footage, head),
+                    part,
+                    None if heard is None else heard.part(times, float(times[-1]) + step),
+                )
+
+
+def _passages(
+    path: Path, info: VideoInfo, sha256: str, head: HeadModel
+) -> Iterator[tuple[int, Track]]:
+    """Tracks of a clip's passages and the number of their first frames."""
+    for start, landmarks, times, size in _landmarks(path):
+        valid = np.isfinite(landmarks[:, 0, 0])
+        if not valid.any():
+            continue
+        check_one_face(path, start, landmarks)
+        yield (
+            start,
+            fit_track(
+                landmarks,
+                times,
+                head,
+                Camera(FOCAL_PER_LONG_SIDE * max(size), size[0] / 2, size[1] / 2),
+                fps=info.fps,
+                size=size,
+                source=str(path),
+                sha256=sha256,
+            ),
+        )
+
+
+_Landmarks = tuple[int, NDArray[np.float32], NDArray[np.float64], tuple[int, int]]
+
+
+def _landmarks(path: Path) -> Iterator[_Landmarks]:
+    """Passages of like length: number of the first frame, landmarks, times, frame size."""
+    rows: list[NDArray[np.float32]] = []
+    times: list[float] = []
+    start, size = 0, (0, 0)
+    with FaceLandmarker() as landmarker:
+        for frame in read_frames(path):
+            size = (frame.width, frame.height)
+            found = landmarker(frame.to_rgb(fast=True))
+            rows.append(np.full((LANDMARKS, 3), np.nan, np.float32) if found is None else found)
+            times.append(frame.time)
+            if len(rows) == 2 * PASSAGE:  # so the last passage is never a scrap
+                yield start, np.stack(rows[:PASSAGE]), np.array(times[:PASSAGE]), size
+                del rows[:PASSAGE], times[:PASSAGE]
+                start += PASSAGE
+    for part in np.array_split(np.arange(len(rows)), max(1, -(-len(rows) // PASSAGE))):
+        if len(part):
+            chosen = slice(part[0], part[-1] + 1)
+            yield start + int(part[0]), np.stack(rows[chosen]), np.array(times[chosen]), size
+
+
+def check_one_face(path: Path, start: int, landmarks: NDArray[np.float32]) -> None:
+    """Refuse a clip whose face jumps: a cut, or the detector went over to a second person.
+
+    Args:
+        path: named in the error.
+        start: number of the first row's frame.
+        landmarks: px, NaN rows without a face. [N, 478, 3]
+
+    Raises:
+        DubfewError: naming the two frames.
+    """
+    frames = np.nonzero(np.isfinite(landmarks[:, 0, 0]))[0]
+    seen = landmarks[frames, :, :2]
+    centre, width = seen.mean(1), np.ptp(seen[..., 0], axis=1)
+    moved = np.linalg.norm(np.diff(centre, axis=0), axis=1)
+    far = (moved > JUMP * width[1:]) & (np.diff(frames) <= CUT_GAP)
+    if far.any():
+        first = int(np.argmax(far))
+        raise DubfewError(
+            f"in {path} the face jumps between the frames {start + frames[first]} and "
+            f"{start + frames[first + 1]} (a cut, or a second person): split the clip there"
+        )
+
+
+def _cut(
+    pictures: Iterator[Frame],
+    track: Track,
+    frames: NDArray[np.int64],
+    motion: NDArray[np.float32],
+    head: HeadModel,
+    size: int,
+) -> Footage:
+    """Windows of some frames, which come later in the stream than any cut before."""
+    shapes = geometry(track, head)
+    images = []
+    for row, number in enumerate(frames):
+        picture = next((p for p in pictures if p.index == number), None)
+        if picture is None:
+            raise MediaError(f"frame {number} was there once and is not any more: try again")
+        images.append(cut_window(picture, shapes.regions.window[row], size))
+    return Footage(
+        images=np.stack(images),
+        vertices=np.stack([shapes.in_window(row, size) for row in range(len(frames))]),
+        hulls=np.stack([shapes.hull_in_window(row, size) for row in range(len(frames))]),
+        key=shapes.key,
+        motion=motion,
+        frames=np.asarray(frames, np.int64),
+    )
