@@ -7,6 +7,7 @@
 #                without an NVIDIA GPU, save them with
 #                make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 #                Empty by default: then nothing but pip's own configuration counts.
+#   BENCH        options for all benchmarks of make bench, such as --out FOLDER
 
 PYTHON ?=
 JOBS ?= 2
@@ -14,6 +15,10 @@ TORCH_INDEX ?=
 
 BIN := .venv/bin
 READY := .venv/.dubfew-installed
+
+# These take hours together on two cores. BENCH is for options that all of them have.
+BENCHMARKS := reenact speed memory steps footage_length ablations methods adapt_curve adapt_cost
+BENCH ?=
 
 # The machine's cores are shared out by JOBS; threads inside each process would only collide.
 ONE_THREAD := OMP_NUM_THREADS=1
@@ -33,7 +38,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	set -e; for name in reenact speed memory; do $(BIN)/python -m benchmarks.$$name; done
+	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name $(BENCH); done
 
 clean:
 	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis dubfew.egg-info

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from benchmarks.cells import NO_PRIOR, PRODUCT, Cell, bench_of, bench_parser
 from benchmarks.common import markdown_table
 from benchmarks.windows import MEASURES, Figures, Variant, mean_figures
-from dubfew.adapt.actor import spanning
+from dubfew.adapt.actor import REPLAY
+from dubfew.adapt.windows import spanning
 from dubfew.evaluate.geometry import similarity
 from dubfew.evaluate.sheets import contact_sheet, save_sheet
 from dubfew.prior.footage import Footage
 from dubfew.prior.inputs import RenderInputs
-from dubfew.prior.samples import Sample
 
 MOST, TRAINED = 4, 2
 REFERENCES = 3  # of the `lite` renderer
@@ -65,9 +65,8 @@ def stored(count: int) -> Any:
     return choose
 
 
-def rigid(made: Sample) -> Sample:
+def rigid(inputs: RenderInputs) -> RenderInputs:
     """References placed by one similarity each, that of the face around the mask."""
-    inputs = made.inputs
     places = inputs.places.clone()
     size = places.shape[2]
     at = (np.arange(size) + 0.5) * (2 / size) - 1
@@ -77,10 +76,7 @@ def rigid(made: Sample) -> Sample:
         matrix = similarity(here[around], there[around])
         moved = here @ matrix[:, :2].T + matrix[:, 2]
         places[0, index] = torch.from_numpy(moved).to(places)
-    return Sample(
-        replace(inputs, places=places),
-        *(getattr(made, field.name) for field in fields(Sample) if field.name != "inputs"),
-    )
+    return replace(inputs, places=places)
 
 
 def left_alone(inputs: RenderInputs, seen: torch.Tensor, vertices: NDArray) -> NDArray:
@@ -96,6 +92,9 @@ TEMPERATURE = "dubfew.prior.warp.TEMPERATURE"
 VARIANTS: Mapping[str, Variant] = {
     "product": PRODUCT,
     "prior": NO_PRIOR,
+    "mixed": Variant(
+        "no other people mixed in" if REPLAY else "other people mixed in, 1:1", mixed=not REPLAY
+    ),
     "random": Variant("random references", choose=at_random),
     "first": Variant("always the first references", choose=earliest),
     "stored": Variant("8 stored references, not 48", choose=stored(8)),

@@ -1,10 +1,11 @@
 """Memory and time of ``dubfew adapt`` for 4 s, 30 s and 5 min of footage.
 
-    python -m benchmarks.adapt_cost [CLIP] [--lengths 4 30 300] [--seconds 10] [--quick]
+    python -m benchmarks.adapt_cost [CLIP] [--lengths 4 30 300] [--seconds S] [--quick]
 
 Product level: each run is a whole ``dubfew adapt`` (decoding, tracking, aligning, learning,
 storing) in a fresh process, whose peak RSS the operating system reports. The clip is looped to
-each length. It is adapted to once as ``dubfew`` does by itself and once with ``--seconds``.
+each length. Of footage longer than it learns from, ``dubfew`` chooses the best part; this is
+measured beside taking the beginning (``--start 0``), which needs no choosing.
 """
 
 from __future__ import annotations
@@ -25,19 +26,17 @@ from benchmarks.common import (
 )
 from benchmarks.footage import looped, write_frames
 from benchmarks.memory import run_fresh
+from dubfew.adapt.actor import DEFAULT_SECONDS
 
 LENGTHS = (4, 30, 300)
-SECONDS = 10.0
 QUICK_STEPS = 5
 
 # Runs in the fresh process. ru_maxrss is in kB on Linux, in bytes on macOS.
 CHILD = """
 import json, resource, sys
 import dubfew
-home, video, seconds, steps, prior = (json.loads(value) for value in sys.argv[1:])
-result = dubfew.adapt(
-    video, actor="cost", seconds=seconds, steps=steps, prior=prior, registry=dubfew.Registry(home)
-)
+home, video, options = (json.loads(value) for value in sys.argv[1:])
+result = dubfew.adapt(video, actor="cost", registry=dubfew.Registry(home), **options)
 unit = 1 if sys.platform == "darwin" else 1024
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 figures = {"frames": result.frames, "steps": result.steps, "bytes": result.bytes, "peak_mb": peak}
@@ -48,9 +47,9 @@ print(json.dumps({**figures, **{f"{stage}_s": s for stage, s in result.seconds.i
 def cost_table(runs: list[dict[str, float | str | None]]) -> str:
     """One line per run."""
     stages = list(dict.fromkeys(name for run in runs for name in run if name.endswith("_s")))
-    names = ["footage", "seconds", "frames", "steps", "bytes", "peak_mb", *stages]
+    names = ["footage", "part", "frames", "steps", "bytes", "peak_mb", *stages]
     rows = [[run.get(name) for name in names] for run in runs]
-    headers = ["footage", "--seconds", "frames used", "kept step", "bytes", "peak RSS, MB"]
+    headers = ["footage", "part", "frames used", "kept step", "bytes", "peak RSS, MB"]
     return markdown_table([*headers, *(stage.replace("_s", ", s") for stage in stages)], rows)
 
 
@@ -64,7 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
         help="a talking person, looped to the wanted lengths; default: the bundled clip",
     )
     parser.add_argument("--lengths", type=int, nargs="+", default=list(LENGTHS), help="seconds")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="default %(default)s")
+    parser.add_argument(
+        "--seconds", type=float, default=DEFAULT_SECONDS, help="to learn from; %(default)s"
+    )
     parser.add_argument("--steps", type=int, help="default: as dubfew adapt")
     parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--quick", action="store_true", help="the shortest length, few steps")
@@ -80,12 +81,14 @@ def main(arguments: list[str] | None = None) -> int:
         for length in lengths:
             clip = folder / f"{length}.mp4"
             write_frames(clip, options.clip, looped(options.clip, length), lossless=False)
-            for seconds in (None, options.seconds) if length > options.seconds else (None,):
-                print(f"{length} s of footage, --seconds {seconds} ...", file=sys.stderr)
-                values = (str(folder / "home"), str(clip), seconds, steps, prior)
+            starts = (None, 0.0) if length > options.seconds else (None,)
+            for start in starts:
+                part = "beginning" if start == 0 else "chosen" if len(starts) > 1 else "all"
+                print(f"{length} s of footage, {part} ...", file=sys.stderr)
+                asked = {"seconds": options.seconds, "start": start, "steps": steps, "prior": prior}
+                values = (str(folder / "home"), str(clip), asked)
                 figures = run_fresh(CHILD, *(json.dumps(value) for value in values))
-                asked = None if seconds is None else f"{seconds:g}"
-                runs.append({"footage": f"{length} s", "seconds": asked, **figures})
+                runs.append({"footage": f"{length} s", "part": part, **figures})
                 text = document(options.clip.name, runs, line)
                 data = {"machine_before": before, "machine_after": machine(), "runs": runs}
                 write_results(options.out, "adapt_cost", text, data)

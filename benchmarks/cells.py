@@ -45,8 +45,10 @@ from benchmarks.windows import (
     untrained,
 )
 from dubfew.adapt import learning
+from dubfew.adapt.actor import REPLAY
 from dubfew.adapt.learning import Learned, learn
 from dubfew.adapt.methods import method_named
+from dubfew.adapt.replay import replay_for
 from dubfew.errors import DubfewError
 from dubfew.evaluate.sheets import SheetRow
 from dubfew.files import atomic_path, write_atomic
@@ -62,7 +64,7 @@ STEPS = 50
 # Long enough to see what comes after the product would have stopped.
 LONG = 300
 PRODUCT = Variant("product")
-NO_PRIOR = Variant("no prior", prior=False, method="full")
+NO_PRIOR = Variant("no prior", prior=False, method="full", mixed=False)
 # Before anything is measured: a step on one core, and what a cell costs beside its steps, in steps.
 STEP_SECONDS, CELL_STEPS = 0.5, 20
 SHOWN = 5
@@ -79,7 +81,7 @@ class Cell:
         steps: at most so many.
         variant: what is different from the product.
         method: of adaptation, unless the variant has its own.
-        options: of the method, where not its defaults.
+        options: what is asked of the method, see `Method.with_options`.
         stops: ends when held-out frames stop gaining, as the product does.
         tail: judged in the clip's tail alone, the same however much is known.
     """
@@ -89,7 +91,7 @@ class Cell:
     steps: int
     variant: Variant = PRODUCT
     method: str = "lora"
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, int] = field(default_factory=dict)
     stops: bool = True
     tail: bool = False
 
@@ -214,7 +216,7 @@ class Bench:
     def _learnt(self, cell: Cell) -> dict[str, Any]:
         variant, prior, head = cell.variant, self._prior(cell), self.shelf.head
         method = method_named(self._method(cell))
-        options = {**method.options, **cell.options}
+        options = method.with_options(**cell.options)
         cut = scene(self.shelf, cell.clip, cell.known, variant, tail=cell.tail, tests=self.tests)
         count = prior.renderer.config.references
         batch = batch_of(cut, variant, head, count).to(self.device)
@@ -230,7 +232,7 @@ class Bench:
             seed=self.seed,
             progress=silent,
             watch=watcher,
-            **(variant.learn(prior, head) if variant.learn else {}),
+            replay=replay_for(prior, head) if self._mixed(cell) else None,
         )
         kept = method.merged(deepcopy(prior.renderer), learned.weights, options)
         output = self._render(kept, learned.texture, batch, variant)
@@ -303,7 +305,7 @@ class Bench:
     def key(self, cell: Cell) -> str:
         """Everything that decides a cell's figures, as text."""
         method, prior = self._method(cell), self._prior(cell)
-        options = {**method_named(method).options, **cell.options}
+        options = method_named(method).with_options(**cell.options)
         parts = {
             "known": cell.known,
             "prior": prior.sha256[:12] or "untrained",
@@ -312,6 +314,7 @@ class Bench:
             "steps": cell.steps,
             "stops": cell.stops,
             "variant": cell.variant.label,
+            "mixed": self._mixed(cell),
             "seed": self.seed,
             "tests": self.tests,
             "tail": cell.tail,
@@ -321,6 +324,9 @@ class Bench:
 
     def _method(self, cell: Cell) -> str:
         return cell.variant.method or cell.method
+
+    def _mixed(self, cell: Cell) -> bool:
+        return REPLAY if cell.variant.mixed is None else cell.variant.mixed
 
     def _prior(self, cell: Cell) -> Prior:
         return self.prior if cell.variant.prior else self.blank
@@ -339,6 +345,7 @@ def patches_of(cell: Cell) -> dict[str, object]:
     """What stands in for what in dubfew while a cell runs."""
     patches = {
         "dubfew.adapt.learning.make_sample": cell.variant.make_sample,
+        "dubfew.adapt.learning.row_inputs": cell.variant.row_inputs,
         **(cell.variant.patches or {}),
     }
     if not cell.stops:
@@ -359,7 +366,7 @@ def bench_parser(doc: str, steps: int = STEPS) -> argparse.ArgumentParser:
     parser.add_argument("--clips", nargs="+", help="names or files; default: the validate clips")
     parser.add_argument("--footage", type=Path, default=FOOTAGE, help="folder with manifest.json")
     parser.add_argument(
-        "--prepared", type=Path, help="footage of `dubfew prior prepare`, instead of tracking"
+        "--prepared", type=Path, help="folder of CLIP.safetensors, footage that is tracked already"
     )
     parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--steps", type=int, default=steps, help="of adaptation; %(default)s")

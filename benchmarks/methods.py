@@ -22,20 +22,15 @@ MOST = 3
 
 @dataclass(frozen=True)
 class Way:
-    """One line of the table: a method and what its options are instead of its defaults."""
+    """One line of the table: a method and what is asked of it."""
 
     method: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-def lora(rank: int) -> Way:
-    """LoRA whose update is scaled by 1, as at the default rank."""
-    return Way("lora", {"rank": rank, "alpha": rank})
+    options: dict[str, int] = field(default_factory=dict)
 
 
 WAYS = {
     "texture": Way("texture"),
-    **{f"LoRA, rank {rank}": lora(rank) for rank in (4, 8, 16, 32)},
+    **{f"LoRA, rank {rank}": Way("lora", {"rank": rank}) for rank in (4, 8, 16, 32)},
     "full": Way("full"),
 }
 

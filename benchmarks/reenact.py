@@ -4,9 +4,10 @@
 
 The rest of each clip is rendered with the motion that was tracked in it, so the original is
 the right answer. Rows of the table, from the reference line down: the original one frame late
-(the noise floor of timing), the nearest reference pasted rigidly, the nearest reference warped
-through the mesh with no network, the trained prior before any step for this actor, the
-original mouth blurred, and dubfew.
+(the noise floor of timing), the nearest reference pasted rigidly, the same warped by the mesh that
+landmarks give and nothing else (no light matching, no alignment, no blending, no restored detail),
+three references warped with all of these but no network, the trained prior before any step for
+this actor, the original mouth blurred, and dubfew.
 The still mouth has landmarks only. Writes ``reenact.md``, ``reenact.json`` and one contact
 sheet per clip.
 """
@@ -18,9 +19,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -89,6 +92,23 @@ def _warped(job: Job, path: Path) -> None:
     _rendered(job, path, "warped", prior=BARE_WARP, steps=0)
 
 
+# What makes a warp more than bare, taken away: the nearest reference takes all the weight.
+BARE: Mapping[str, object] = {
+    "dubfew.prior.warp.TEMPERATURE": 1e-6,
+    "dubfew.prior.warp.LIGHT_LIMIT": 0.0,
+    "dubfew.adapt.actor.align_footage": lambda footage, head, progress: footage,
+    "dubfew.render.paint.aligned": lambda inputs, seen, vertices: vertices,
+    "dubfew.render.paint.restore": lambda images, energy, scale: images,
+}
+
+
+def _bare(job: Job, path: Path) -> None:
+    with ExitStack() as stack:
+        for name, value in BARE.items():
+            stack.enter_context(patch(name, value))
+        _rendered(job, path, "bare", prior=BARE_WARP, steps=0)
+
+
 def _zero(job: Job, path: Path) -> None:
     _rendered(job, path, "zero", prior=job.prior, steps=0)
 
@@ -136,6 +156,7 @@ class Row:
 ROWS: Mapping[str, Row] = {
     "late": Row("original, one frame late", _late),
     "pasted": Row("nearest reference, pasted", _pasted),
+    "bare": Row("nearest reference, bare mesh warp", _bare),
     "warped": Row("nearest reference, warped", _warped),
     "zero": Row("dubfew, zero steps", _zero),
     "blurred": Row("original, blurred", _blurred),

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ import torch
 from benchmarks.cells import LONG, NO_PRIOR, PRODUCT, QUICK_STEPS, Cell, bench_of, bench_parser
 from benchmarks.common import markdown_table
 from benchmarks.windows import Variant
-from dubfew.prior.samples import Sample
+from dubfew.prior.inputs import RenderInputs
 from dubfew.prior.warp import spread
 
 MOST = 3
@@ -37,27 +37,23 @@ GAINS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5)
 Curve = list[dict[str, Any]]
 
 
-def without_references(made: Sample) -> Sample:
-    """The sample with nothing of the actor's other frames in it: in their place the target's
-    surroundings, continued smoothly into the mask."""
-    inputs = made.inputs
+def without_references(inputs: RenderInputs) -> RenderInputs:
+    """Nothing of the actor's other frames: in their place the target's surroundings, continued
+    smoothly into the mask."""
     fill = spread(inputs.target, (inputs.alpha <= 0).float())
     size, count = fill.shape[-1], inputs.references.shape[1]
     at = (torch.arange(size) + 0.5) * (2 / size) - 1
     places = torch.stack(torch.meshgrid(at, at, indexing="xy"), -1)
-    inputs = replace(
+    return replace(
         inputs,
         references=fill[:, None].expand(-1, count, -1, -1, -1),
         places=places.expand_as(inputs.places),
         scores=torch.zeros_like(inputs.scores),
     )
-    return Sample(
-        inputs, *(getattr(made, field.name) for field in fields(Sample) if field.name != "inputs")
-    )
 
 
 NO_REFERENCES = Variant(
-    "no prior, no references", prior=False, method="full", edit=without_references
+    "no prior, no references", prior=False, method="full", mixed=False, edit=without_references
 )
 SYSTEMS = (replace(PRODUCT, label="prior"), NO_PRIOR, NO_REFERENCES)
 

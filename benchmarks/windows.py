@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.common import show
-from dubfew.adapt.actor import REFERENCES, spanning
+from dubfew.adapt.actor import REFERENCES
+from dubfew.adapt.windows import spanning
 from dubfew.errors import DubfewError
 from dubfew.evaluate.metrics import IMAGE_MEASURES
 from dubfew.prior.align import REFERENCES as ALIGNED_WITH
@@ -56,7 +56,7 @@ MEASURES = {
 Figures = dict[str, float]
 # (footage, wanted row, rows to choose from) -> rows that may be references
 Choose = Callable[[Footage, int, NDArray], NDArray]
-Edit = Callable[[Sample], Sample]
+Edit = Callable[[RenderInputs], RenderInputs]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Variant:
         restores: fine detail is given back after blending.
         prior: starts from the trained prior, else from an untrained network.
         method: another than asked for.
-        learn: further arguments of `learn`, made from the prior and the head model.
+        mixed: goes on seeing other people while learning; None as the product does.
     """
 
     label: str
@@ -83,7 +83,7 @@ class Variant:
     restores: bool = True
     prior: bool = True
     method: str | None = None
-    learn: Callable[[Prior, HeadModel], dict[str, Any]] | None = None
+    mixed: bool | None = None
 
     def make_sample(
         self, footage: Footage, row: int, bank: NDArray, *rest: object, **named: object
@@ -91,6 +91,20 @@ class Variant:
         """Stands in for `dubfew.prior.samples.make_sample`."""
         rows = self.choose(footage, row, bank) if self.choose else bank
         made = make_sample(footage, row, rows, *rest, **named)  # type: ignore[arg-type]
+        return replace(made, inputs=self.edit(made.inputs)) if self.edit else made
+
+    def row_inputs(
+        self,
+        footage: Footage,
+        row: int,
+        vertices: NDArray[np.float32],
+        bank: NDArray,
+        *rest: object,
+        **named: object,
+    ) -> RenderInputs:
+        """Stands in for `dubfew.prior.inputs.row_inputs`."""
+        rows = self.choose(footage, row, bank) if self.choose else bank
+        made = row_inputs(footage, row, vertices, rows, *rest, **named)  # type: ignore[arg-type]
         return self.edit(made) if self.edit else made
 
 
@@ -100,9 +114,9 @@ class Shelf:
     Args:
         folder: where it is kept.
         size: edge of the windows, px.
-        prepared: folder of ``dubfew prior prepare``, taken instead of tracking anew. Its meshes
-            are aligned with all of the clip, tests included, and "without alignment" is then
-            not what it says: for trying things out.
+        prepared: folder of clips' footage as `save_footage` writes it (``CLIP.safetensors``), taken
+            instead of tracking anew: for trying things out. Where its meshes are aligned already,
+            that was with all of the clip, tests included.
     """
 
     def __init__(self, folder: Path, size: int, prepared: Path | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -61,6 +62,12 @@ def test_unknown_rows_are_refused(capsys):
     with pytest.raises(SystemExit) as stopped:
         reenact.main(["--only", "nonsense"])
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("name", reenact.BARE)
+def test_the_bare_warp_leaves_out_what_is_there(name: str):
+    with patch(name, reenact.BARE[name]):
+        pass
 
 
 def test_the_machine_is_described():

@@ -1,0 +1,149 @@
+"""Footage is cut fairly, and pictures are judged as the product would show them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.windows import (
+    GAP,
+    TAIL_MOST,
+    Shelf,
+    Variant,
+    batch_of,
+    boxes_of,
+    compared,
+    drawn,
+    judged,
+    most_known,
+    pixels,
+    rendered,
+    scene,
+    spread_rows,
+    tail_start,
+    untrained,
+)
+from dubfew.errors import DubfewError
+from dubfew.prior.align import ROUNDS, align_footage
+from dubfew.prior.checkpoint import Prior
+from dubfew.prior.warp import warp
+from dubfew.textures import NeuralTexture
+from tests.benchmarks.conftest import FRAMES, Toys
+from tests.prior.people import SIZE, TOY
+
+PLAIN = Variant("plain")
+
+
+@pytest.fixture
+def shelf(toys: Toys, tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path, SIZE, toys.prepared)
+
+
+def test_the_tail_is_never_known():
+    for frames in (60, 75, 250, 502):
+        assert frames - tail_start(frames) <= TAIL_MOST
+        assert most_known(frames) == tail_start(frames) - GAP
+
+
+def test_tests_are_frames_that_nobody_knows(shelf: Shelf, toys: Toys):
+    cut = scene(shelf, toys.clip, 20, PLAIN, tail=False, tests=10)
+    assert len(cut.tests) == 10
+    assert (cut.tests.min(), cut.tests.max()) == (20, FRAMES - 1)
+    assert cut.bank.max() < 20
+    assert len(cut.known) == 20
+    ends = [scene(shelf, toys.clip, count, PLAIN, tail=True).tests for count in (10, 30)]
+    np.testing.assert_array_equal(*ends)
+    assert ends[0].min() == tail_start(FRAMES)
+    with pytest.raises(DubfewError, match="too few"):
+        scene(shelf, toys.clip, FRAMES - GAP, PLAIN, tail=True)
+
+
+def test_known_frames_are_aligned_among_themselves_alone(shelf: Shelf, toys: Toys):
+    raw = shelf.raw(toys.clip)
+    expected = align_footage(raw.select(range(16)), shelf.head).vertices
+    cut = scene(shelf, toys.clip, 16, PLAIN, tail=False, tests=4)
+    np.testing.assert_array_equal(cut.known.vertices, expected)
+    assert ROUNDS == 2  # tests are aligned once in `scene`, once in `make_sample`
+    assert not np.array_equal(cut.footage.vertices[cut.tests], raw.vertices[cut.tests])
+    left = scene(shelf, toys.clip, 16, Variant("", aligns=False), tail=False, tests=4)
+    np.testing.assert_array_equal(left.footage.vertices, raw.vertices)
+
+
+def test_footage_is_kept(shelf: Shelf, toys: Toys, tmp_path: Path):
+    before = shelf.known(toys.clip, 14).vertices
+    assert list((tmp_path / "footage").glob("toy.mp4-*-known-14.safetensors"))
+    np.testing.assert_array_equal(
+        Shelf(tmp_path, SIZE, toys.prepared).known(toys.clip, 14).vertices, before
+    )
+
+
+def test_prepared_footage_of_another_size_is_refused(toys: Toys, tmp_path: Path):
+    with pytest.raises(DubfewError, match="64 px wide"):
+        Shelf(tmp_path, 160, toys.prepared).raw(toys.clip)
+
+
+def test_spread_rows():
+    np.testing.assert_array_equal(spread_rows(3, 6, 10), [3, 4, 5])
+    np.testing.assert_array_equal(spread_rows(0, 101, 3), [0, 50, 100])
+
+
+def test_an_untrained_network_shows_the_bare_warp(shelf: Shelf, toys: Toys):
+    prior = untrained(Prior.load(toys.prior))
+    cut = scene(shelf, toys.clip, 20, PLAIN, tail=False, tests=3)
+    batch = batch_of(cut, PLAIN, shelf.head, TOY.references)
+    inputs = batch.inputs
+    with torch.no_grad():
+        warped = warp(inputs)
+        features = torch.zeros(3, TOY.texture_channels, SIZE, SIZE)
+        fields = prior.renderer.fields(inputs, features, warped)
+        picture = fields.picture(inputs.references, inputs.places)
+        assert (picture - warped.blend(inputs)).abs().mean() < 0.01
+        # Bicubic where training is bilinear, so nearly the same.
+        assert (drawn(fields, inputs, restores=False) - picture).abs().mean() < 0.01
+        soft, sharp = (drawn(fields, inputs, restores=r) for r in (False, True))
+    assert sharp.diff(dim=3).square().mean() > soft.diff(dim=3).square().mean()
+    shown = rendered(prior.renderer, NeuralTexture(1, TOY.texture_channels), batch)
+    outside = (inputs.alpha <= 0)[:, 0].numpy()
+    np.testing.assert_array_equal(shown[outside], pixels(batch.truth)[outside])
+    assert judged(shown, batch)["psnr"] > 20
+
+
+def test_figures_are_those_of_the_box():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 255, (2, 32, 32, 3)).astype(np.uint8)
+    spoilt = truth.copy()
+    spoilt[:, :8] = 0
+    boxes = np.array([[4, 10, 28, 30]] * 2)
+    same = compared(truth, spoilt, boxes)
+    assert same["ssim"] == pytest.approx(1)
+    assert same["sharpness"] == pytest.approx(1)
+    spoilt[:, 12:16] = 0
+    assert compared(truth, spoilt, boxes)["psnr"] < 20
+
+
+def test_boxes_stay_inside_the_window(shelf: Shelf, toys: Toys):
+    cut = scene(shelf, toys.clip, 20, PLAIN, tail=False, tests=2)
+    batch = batch_of(cut, PLAIN, shelf.head, TOY.references)
+    left, top, right, bottom = boxes_of(batch).T
+    for low, high in ((left, right), (top, bottom)):
+        assert low.min() >= 0
+        assert (low < high).all()
+        assert high.max() <= SIZE
+
+
+def test_variants_change_what_is_seen(shelf: Shelf, toys: Toys):
+    cut = scene(shelf, toys.clip, 20, PLAIN, tail=False, tests=1)
+    asked: list[int] = []
+
+    def choose(footage, row, bank):
+        asked.append(int(row))
+        return bank[:1]
+
+    one = Variant("one", choose=choose, edit=lambda inputs: inputs)
+    made = one.make_sample(cut.footage, int(cut.tests[0]), cut.bank, shelf.head, TOY.references)
+    assert asked == [cut.tests[0]]
+    only = torch.from_numpy(cut.footage.images[cut.bank[0]]).permute(2, 0, 1) / 255
+    assert torch.equal(made.inputs.references[0, 1], only)
