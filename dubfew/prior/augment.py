@@ -50,6 +50,7 @@ def mirrored(sample: Sample) -> Sample:
         target=i.target.flip(-1),
         alpha=i.alpha.flip(-1),
         covered=i.covered.flip(-1),
+        inside=i.inside.flip(-1),
         uv=i.uv.flip(2),
         references=i.references.flip(-1),
         places=i.places.flip(3) * flip,

@@ -28,6 +28,8 @@ class RenderInputs:
         target: RGB window in [0, 1], zero inside the mask. [B, 3, S, S]
         alpha: opacity of the paint in [0, 1]; above 0 is inside the mask. [B, 1, S, S]
         covered: 1 where the mesh covers the pixel. [B, 1, S, S]
+        inside: 1 where the opening between the lips shows; how far down in it, -1 to 1, and 0
+            elsewhere. [B, 2, S, S]
         uv: texture coordinates in [0, 1]. [B, S, S, 2]
         references: RGB windows of the actor in [0, 1], of any size. [B, K, 3, R, R]
         places: where each pixel lies in each reference, in [-1, 1] as `grid_sample` has it.
@@ -40,6 +42,7 @@ class RenderInputs:
     target: Tensor
     alpha: Tensor
     covered: Tensor
+    inside: Tensor
     uv: Tensor
     references: Tensor
     places: Tensor
@@ -127,11 +130,14 @@ def frame_inputs(
     """
     size = len(image)
     raster = rasterise(vertices, head.faces, size, size)
-    attributes = [head.uv]
+    opening, height = head.mouth_inside
+    attributes = [head.uv, height[:, None]]
     for row in rows:
         attributes.append(bank.vertices[row, :, :2] * (2 / bank.size) - 1)
     carried = interpolate(raster, head.faces, np.concatenate(attributes, 1))
-    places = carried[..., 2:].reshape(size, size, len(rows), 2).transpose(2, 0, 1, 3)
+    # Face -1 is no face; what is read for it does not count.
+    inside = opening[raster.face_id] & raster.covered
+    places = carried[..., 3:].reshape(size, size, len(rows), 2).transpose(2, 0, 1, 3)
     alpha = soft_mask(hull, feather(size), 0.0, 0.0, 1.0, size, size)
     outside = np.where(alpha[..., None] > 0, 0, image)
     references = bank.images[rows]
@@ -139,6 +145,9 @@ def frame_inputs(
         target=_picture(outside)[None],
         alpha=torch.from_numpy(alpha)[None, None],
         covered=torch.from_numpy(raster.covered.astype(np.float32))[None, None],
+        inside=torch.from_numpy(np.stack([inside, inside * carried[..., 2]]).astype(np.float32))[
+            None
+        ],
         uv=torch.from_numpy(np.ascontiguousarray(carried[..., :2]))[None],
         references=torch.stack([_picture(r) for r in references])[None],
         places=torch.from_numpy(np.ascontiguousarray(places))[None],

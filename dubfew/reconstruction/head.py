@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from scipy.spatial.transform import Rotation
 
 from dubfew.errors import AssetError, ShapeError
+from dubfew.reconstruction.points import INNER_LIPS
 
 FloatArray = NDArray[np.float32]
 
@@ -154,6 +155,29 @@ class HeadModel:
         if missing:
             raise AssetError(f"head model {self.name} carries no landmarks {missing[:5]}")
         return self.landmark_matrix()[[known[i] for i in ids]]
+
+    @cached_property
+    def mouth_inside(self) -> tuple[NDArray[np.bool_], FloatArray]:
+        """Which faces fill the opening between the lips, and how far down in it a vertex is.
+
+        Heads that leave the opening empty have no such face: here those whose landmarks are not
+        vertices of their own.
+
+        Returns:
+            One flag per face [F]; -1 at the upper inner lip to 1 at the lower one [V].
+        """
+        height = np.zeros(len(self.template), np.float32)
+        matrix = self.landmark_matrix()
+        if not np.isclose(matrix.max(1), 1).all():
+            return np.zeros(len(self.faces), bool), height
+        vertex = matrix.argmax(1)
+        ring = self.points(INNER_LIPS).argmax(1)
+        half = len(ring) // 2
+        height[ring[1:half]], height[ring[half + 1 :]] = -1, 1
+        filling = np.ones(len(self.template), bool)
+        filling[vertex] = False
+        lips = np.isin(self.faces, ring)
+        return (lips | filling[self.faces]).all(1) & lips.any(1), height
 
     def inter_ocular(self, shape: NDArray) -> float:
         """Distance of the outer eye corners of an identity, m."""

@@ -91,3 +91,14 @@ def test_spread_keeps_a_constant_and_fills_with_it():
 
 def test_spread_of_nothing_is_finite():
     assert torch.isfinite(spread(torch.ones(1, 3, 16, 16), torch.zeros(1, 1, 16, 16))).all()
+
+
+def test_the_opening_between_the_lips_is_told(footage):
+    head, row = load_head(), int(footage.motion[..., 1].std(1).argmax())
+    inputs = make_sample(footage, row, np.arange(14, 24), head, 2).inputs
+    flag, height = inputs.inside[0]
+    rows = torch.nonzero(flag)[:, 0].float()
+    assert 0 < len(rows) < 0.05 * flag.numel()
+    assert not height[flag == 0].any()
+    # Higher up in the picture is nearer to the upper lip.
+    assert torch.corrcoef(torch.stack([rows, height[flag > 0]]))[0, 1] > 0.8

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -93,3 +95,29 @@ def test_unknown_names_and_files_are_errors(tmp_path):
     (tmp_path / "x").write_bytes(b"no")
     with pytest.raises(AssetError, match="not a dubfew head model"):
         HeadModel.load(tmp_path / "x")
+
+
+def test_the_inside_of_the_mouth_lies_between_the_inner_lips():
+    head = load_head()
+    flags, height = head.mouth_inside
+    inner = head.points(INNER_LIPS).argmax(1)
+    assert flags.sum() == 36
+    # Corners and the row half way are at 0, the upper lip at -1, the lower at 1.
+    assert height[inner[[0, 10]]].tolist() == [0, 0]
+    assert set(height[inner[1:10]]) == {-1}
+    assert set(height[inner[11:]]) == {1}
+    # It covers what the lips enclose and nothing else.
+    area = 0.0
+    for face in head.faces[flags]:
+        (ax, ay), (bx, by), (cx, cy) = head.template[face, :2]
+        area += abs((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) / 2
+    x, y = head.template[inner, :2].T
+    enclosed = abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+    assert area == pytest.approx(enclosed, rel=0.05)
+
+
+def test_a_head_that_leaves_the_mouth_open_has_no_inside():
+    head = load_head()
+    between = np.full_like(head.landmark_barycentric, 1 / 3)
+    flags, _ = replace(head, landmark_barycentric=between).mouth_inside
+    assert not flags.any()

@@ -40,6 +40,8 @@ class LiteConfig(RendererConfig):
 # Differences between pictures are a few hundredths: brought to about 1, like all other inputs,
 # they are what the first steps of training learn from.
 CONTRAST, DIFFERENCE = 8.0, 40.0
+# The opening between the lips is a small part of the picture.
+INSIDE = 3.0
 # Keeps the variance through a SiLU of unit input: 1 / sqrt(E[silu(z)^2]).
 GAIN = 1.68
 
@@ -125,7 +127,7 @@ class LiteRenderer(Renderer):
                 f"three widths or more, and a multiple of {2 ** len(widths)} px"
             )
         # See `_seen`.
-        channels = 3 * (k + 3) + 2 + 2 + 3 * k + config.texture_channels
+        channels = 3 * (k + 3) + 2 + 2 + 3 * k + config.texture_channels + 2
         # Space to depth and the first layer in one.
         self.stem = nn.Conv2d(channels, widths[0], 2, stride=2)
         self.enter = nn.Conv2d(widths[0], widths[0], 3, padding=1)
@@ -223,6 +225,8 @@ def _seen(inputs: RenderInputs, texture: Tensor, warped: Warped) -> Tensor:
             (moves * inputs.covered[:, None]).flatten(1, 2) * CONTRAST,
             stretch(inputs.places) * inputs.covered,
             texture * CONTRAST,
+            # Teeth and the dark behind them belong here, whatever the references show.
+            inputs.inside * INSIDE,
         ],
         1,
     )
