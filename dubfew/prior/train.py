@@ -31,8 +31,9 @@ from dubfew.prior.discriminator import Discriminator, discriminator_loss
 from dubfew.prior.losses import load_vgg19
 from dubfew.prior.objective import Critics, Terms
 from dubfew.prior.renderers import Renderer, make_renderer
+from dubfew.prior.shards import open_people
 from dubfew.prior.training.config import TrainConfig
-from dubfew.prior.training.data import batches, load_people
+from dubfew.prior.training.data import batches, check_apart
 from dubfew.prior.training.judge import Judge
 from dubfew.prior.training.log import Log
 from dubfew.prior.training.model import PeopleTextures, PriorModel, follow, learning_groups
@@ -59,7 +60,9 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
     with _accelerator(config) as accelerator:
         out, weights = Path(config.out), config.weights
         set_seed(config.seed)
-        loaded = load_people(Path(config.data), config.excluded())
+        loaded = open_people(Path(config.data), config.excluded())
+        held_out = open_people(Path(config.held_out)) if config.held_out else []
+        check_apart(loaded, held_out)
         people = [footage for footage, _ in loaded]
         renderer, origin = first_renderer(config)
         textures = PeopleTextures(people, renderer.config.texture_channels).to(accelerator.device)
@@ -82,9 +85,7 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
         state = resume(accelerator, out, same)
         log = Log(accelerator, out, state.step)
         judge = Judge(
-            load_people(Path(config.held_out))
-            if config.held_out and accelerator.is_main_process
-            else [],
+            held_out if accelerator.is_main_process else [],
             renderer.config.references,
             accelerator.device,
         )
@@ -152,6 +153,8 @@ def _accelerator(config: TrainConfig) -> Iterator[Accelerator]:
     """
     if config.tensorboard:
         require("tensorboard")
+    if config.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise ArtefactError("'mixed_precision' 'fp16' needs an NVIDIA GPU: use 'bf16' or 'no'")
     AcceleratorState._reset_state()
     try:
         yield Accelerator(
@@ -160,13 +163,6 @@ def _accelerator(config: TrainConfig) -> Iterator[Accelerator]:
             log_with="tensorboard" if config.tensorboard else None,
             project_dir=config.out,
         )
-    except ValueError as error:
-        if "mixed precision" not in str(error):
-            raise
-        raise ArtefactError(
-            f"'mixed_precision' {config.mixed_precision!r} does not run here ({error}): use "
-            "'bf16' or 'no'"
-        ) from error
     finally:
         AcceleratorState._reset_state()
 
@@ -223,7 +219,7 @@ def _save(
             "best_psnr_heldout": state.best,
         },
         "people": [
-            {k: header.get(k) for k in ("file", "source", "license", "sha256")}
+            {k: header.get(k) for k in ("identity", "file", "source", "license", "sha256")}
             for _, header in people
         ],
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.errors import ArtefactError
+from dubfew.prior.identities import excluded_names, read_exclude
 from dubfew.prior.presets import LossWeights, loss_weights
 
 PRECISIONS = ("no", "fp16", "bf16")
@@ -25,7 +26,8 @@ class TrainConfig:
         out: folder for resume states, log and the finished prior. With several machines all of
             them must see it.
         held_out: folder of prepared footage of other people to judge by, or empty.
-        exclude: people who must not take part: a list, or a text file with one on each line.
+        exclude: people who must not take part, by identity, file or SHA-256: a list, or a text
+            file with one on each line.
         renderer: entry of `RENDERERS`.
         renderer_config: its sizes; by default those of ``start``.
         start: prior whose weights the training starts from, by name or folder, or empty.
@@ -111,23 +113,14 @@ class TrainConfig:
         return loss_weights(self.loss)
 
     def excluded(self) -> list[str]:
-        """Who must not take part.
+        """Who must not take part, as `open_people` takes it.
 
         Raises:
-            ArtefactError: the list's file cannot be read.
+            DubfewError: the list's file cannot be read.
         """
-        if not isinstance(self.exclude, str):
-            return sorted(set(self.exclude))
-        if not self.exclude:
-            return []
-        try:
-            lines = Path(self.exclude).read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ArtefactError(
-                f"the list of excluded people {self.exclude} cannot be read: name a text file "
-                "with one on each line"
-            ) from error
-        return sorted({line.strip() for line in lines} - {""})
+        if isinstance(self.exclude, str):
+            return sorted(read_exclude(Path(self.exclude))) if self.exclude else []
+        return sorted(excluded_names(self.exclude))
 
     def public(self) -> dict[str, Any]:
         """What may be written into a prior: no paths, and the excluded as hashes only."""

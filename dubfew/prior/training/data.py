@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,25 +11,28 @@ from torch.utils.data import DataLoader
 
 from dubfew.errors import DubfewError
 from dubfew.prior.footage import Footage
+from dubfew.prior.identities import names_of
 from dubfew.prior.people import PeopleDataset
 from dubfew.prior.samples import Sample, collate
-from dubfew.prior.stored import load_footage
 from dubfew.prior.training.config import TrainConfig
 
 
-def load_people(
-    folder: Path, exclude: Collection[str] = ()
-) -> list[tuple[Footage, dict[str, Any]]]:
-    """Prepared footage of a folder, in a fixed order, without the clips named by ``exclude``.
+def check_apart(
+    people: Iterable[tuple[Footage, Mapping[str, Any]]],
+    held_out: Iterable[tuple[Footage, Mapping[str, Any]]],
+) -> None:
+    """Refuse to judge by people who are learned from.
 
     Raises:
-        DubfewError: there is none.
+        DubfewError: somebody is in both.
     """
-    paths = sorted(folder.glob("*.safetensors"))
-    if not paths:
-        raise DubfewError(f"no prepared footage in {folder}: make it with `dubfew prior prepare`")
-    loaded = [load_footage(path) for path in paths]
-    return [(f, h) for f, h in loaded if not {h.get("file"), h.get("identity")} & set(exclude)]
+    learned = set().union(*(names_of(header) for _, header in people))
+    for _, header in held_out:
+        if names_of(header) & learned:
+            raise DubfewError(
+                f"{header.get('file')} is held out, and its person is among those to learn from: "
+                "put them into 'exclude', or hold out others"
+            )
 
 
 def batches(

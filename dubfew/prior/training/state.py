@@ -9,9 +9,11 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
 from dubfew.errors import ArtefactError
 from dubfew.files import write_atomic
@@ -25,6 +27,17 @@ LATEST, ABOUT, LOG = "latest", "training.json", "log.jsonl"
 # Where and how often the training writes may change from one part of a run to the next; who
 # takes part is compared by content, the size of a step by its product.
 FREE = ("steps", "checkpoint", "workers", "tensorboard", "exclude", "batch", "accumulate")
+# Whatever the readers of JSON, safetensors and torch make of a damaged file.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    UnpicklingError,
+    SafetensorError,
+)
 
 
 @dataclass(frozen=True)
@@ -105,10 +118,10 @@ def resume(accelerator: Accelerator, out: Path, same: Mapping[str, Any]) -> RunS
             state = RunState(about["step"], about["best"])
             _compare(out, about["same"], same)
             accelerator.load_state(str(folder))
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except _UNREADABLE as error:
             raise ArtefactError(
                 f"the state {folder} is damaged or of another version of dubfew "
-                f"({type(error).__name__}: {error}): choose another 'out' to start anew"
+                f"({type(error).__name__}): choose another 'out' to start anew"
             ) from error
     if accelerator.is_main_process:
         _cut_log(out / LOG, state.step)

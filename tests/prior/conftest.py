@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from dubfew.prior.stored import save_footage
+from dubfew.prior.train import train
+from dubfew.prior.training.config import TrainConfig
+from tests.prior.people import TOY, toy_footage
+
+
+@pytest.fixture(scope="session")
+def toy_people(tmp_path_factory) -> Path:
+    """Two people to learn from, in ``data``, and one to judge by, in ``other``."""
+    folder = tmp_path_factory.mktemp("people")
+    for seed in range(2):
+        header = {"file": f"{seed}.mp4", "license": "CC0", "source": "made here", "sha256": ""}
+        save_footage(folder / "data" / f"{seed}.safetensors", toy_footage(26, seed), header)
+    save_footage(folder / "other" / "9.safetensors", toy_footage(26, 9), {"file": "9.mp4"})
+    return folder
+
+
+@pytest.fixture
+def config(toy_people, tmp_path) -> TrainConfig:
+    """A training of seconds."""
+    return _config(toy_people, tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def trained(toy_people, tmp_path_factory) -> TrainConfig:
+    """That training, done."""
+    config = _config(toy_people, tmp_path_factory.mktemp("trained"))
+    train(config)
+    return config
+
+
+def _config(people: Path, out: Path) -> TrainConfig:
+    return TrainConfig(
+        data=str(people / "data"),
+        held_out=str(people / "other"),
+        out=str(out),
+        renderer_config=dataclasses.asdict(TOY),
+        steps=6,
+        batch=2,
+        checkpoint=3,
+        learning_rate=2e-3,
+    )
