@@ -8,7 +8,7 @@ import torch
 
 from dubfew.errors import ArtefactError
 from dubfew.prior.renderers import RENDERERS, LiteRenderer, make_renderer
-from dubfew.prior.renderers.lite import Modulated
+from dubfew.prior.renderers.lite import Modulated, smooth
 from dubfew.prior.samples import collate, make_sample
 from dubfew.prior.warp import warp
 from dubfew.reconstruction.head import load_head
@@ -116,3 +116,12 @@ def test_the_table_knows_its_names():
         make_renderer("nothing", {})
     with pytest.raises(ArtefactError, match="colour"):
         make_renderer("lite", {"colour": 3})
+
+
+def test_the_residual_cannot_be_a_grid():
+    grid = torch.ones(1, 3, 16, 16)
+    grid[..., ::2, :] *= -1
+    grid[..., ::2] *= -1
+    assert float(smooth(grid)[..., 1:-1, 1:-1].abs().max()) < 1e-6
+    flat = torch.full((1, 3, 16, 16), 0.3)
+    torch.testing.assert_close(smooth(flat), flat)
