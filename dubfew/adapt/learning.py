@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dubfew.adapt.methods import Method, Options
-from dubfew.adapt.replay import Replay
+from dubfew.adapt.replay import Replay, varied
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Footage
 from dubfew.prior.inputs import row_inputs
@@ -188,9 +188,18 @@ def split(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def draw(
-    footage: Footage, rows: NDArray, head: HeadModel, count: int, generator: np.random.Generator
+    footage: Footage,
+    rows: NDArray,
+    head: HeadModel,
+    count: int,
+    generator: np.random.Generator,
+    *,
+    vary: bool = True,
 ) -> Sample:
     """A random batch, references from the other rows.
+
+    Faces are mirrored and colours changed as in the prior's training, unless ``vary`` is False: a
+    few seconds show one light, which the network would otherwise learn by heart.
 
     Meshes are taken as `align_footage` left them. Aligning each with the very references that were
     drawn, as `make_sample` does, takes a fifth of a step's time and was worth less than 0.03 dB.
@@ -206,7 +215,8 @@ def draw(
         truth = torch.from_numpy(footage.images[row]).permute(2, 0, 1).float()[None] / 255
         inputs = row_inputs(footage, row, footage.vertices[row], bank, count, head)
         mouth = torch.from_numpy(mouth_box(footage.vertices[row], head))[None]
-        samples.append(Sample(inputs, truth, mouth, torch.tensor([True])))
+        sample = Sample(inputs, truth, mouth, torch.tensor([True]))
+        samples.append(varied(sample, generator) if vary else sample)
     return collate(samples)
 
 

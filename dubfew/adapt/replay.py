@@ -84,13 +84,11 @@ class Replay:
         samples, textures = [], []
         for _ in range(count):
             person = int(generator.integers(len(self.people)))
-            sample = self._sample(self.people[person], references, generator)
-            if generator.random() < 0.5:
-                sample = mirrored(sample)
+            sample = varied(self._sample(self.people[person], references, generator), generator)
             inputs = sample.inputs
             seen = sample_texture(self._texture(person), inputs.uv, inputs.covered[:, 0] > 0)
             empty = seen.new_zeros(1, channels - 3, *seen.shape[2:])
-            samples.append(tinted(sample, generator))
+            samples.append(sample)
             textures.append(torch.cat([seen, empty], 1))
         return collate(samples), torch.cat(textures)
 
@@ -123,6 +121,13 @@ class Replay:
             rgb = footage_texture(self.people[person].windows, self.head)
             self._textures[person] = torch.from_numpy(rgb).permute(2, 0, 1)[None]
         return self._textures[person]
+
+
+def varied(sample: Sample, generator: np.random.Generator) -> Sample:
+    """A sample mirrored by chance, and in the colours of another camera."""
+    if generator.random() < 0.5:
+        sample = mirrored(sample)
+    return tinted(sample, generator)
 
 
 def replay_for(prior: Prior, head: HeadModel) -> Replay:
