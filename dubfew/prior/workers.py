@@ -269,8 +269,9 @@ def run_ray(
     ray = require("ray")
     started = not ray.is_initialized()
     if started:
-        local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": count}
-        ray.init(log_to_driver=False, logging_level="ERROR", **local)
+        own = {"num_cpus": count, "include_dashboard": False}
+        own = {} if os.environ.get("RAY_ADDRESS") else own
+        ray.init(log_to_driver=False, logging_level="ERROR", **own)
     try:
         # One processor each; a clip that kills its process is not tried again.
         task = ray.remote(num_cpus=1, max_retries=0)(_ray_task)
