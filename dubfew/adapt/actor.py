@@ -41,14 +41,16 @@ from dubfew.speech.style import Style, fit_style
 # Longer footage is cut here unless asked otherwise: it costs time and memory, and references
 # and texture have by then seen most of what the mouth does.
 DEFAULT_SECONDS = 10.0
-DEFAULT_STEPS = 300
+# More than these brought nobody further (docs/findings.md).
+DEFAULT_STEPS = 150
 # References are stored no larger than this (a mouth window of a 4K close-up), or than the
 # renderer's window.
 LARGEST_REFERENCE = 384
 REFERENCES = 48
 # Sound around the part that is learned from, which sounds at its ends are judged by (s).
 AROUND = 1.0
-# Whether the network goes on seeing other people.
+# Whether the network goes on seeing other people: with the set that ships it took longer and gave
+# 0.1 dB less (docs/findings.md).
 REPLAY = False
 
 
