@@ -31,7 +31,7 @@ def _positive(value: float | None) -> float | None:
 
 Seconds = Annotated[
     float | None,
-    typer.Option(metavar="S", callback=_positive, help="Use only the first S seconds."),
+    typer.Option(metavar="S", callback=_positive, help="Use the best S seconds; default: 10."),
 ]
 Seed = Annotated[
     int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Seed of everything random.")
