@@ -181,6 +181,9 @@ def test_failed_jobs_end_with_one_line_and_code_1(
         ["prior", "train"],
         ["prior", "train", "-o", "x", "--steps", "0"],
         ["prior", "prepare", "x"],
+        ["prior", "prepare", "x", "-o", "y", "--engine", "magic"],
+        ["prior", "prepare", "x", "-o", "y", "--jobs", "0"],
+        ["prior", "purge", "x"],
     ],
 )
 def test_wrong_usage_is_code_2(home: Path, arguments: list[str]) -> None:
@@ -239,19 +242,28 @@ def test_adapt_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch)
     assert called.options == {
         "actor": None,
         "method": "lora",
+        "rank": None,
         "seconds": None,
+        "start": None,
+        "replay": None,
         "steps": None,
         "prior": None,
         "consent": None,
         "device": "auto",
         "seed": 0,
     }
-    line = "adapt v --actor i --method full --seconds 4 --steps 9 --prior p --consent c.json"
+    line = (
+        "adapt v --actor i --method full --rank 4 --seconds 4 --start 1 --no-replay --steps 9 "
+        "--prior p --consent c.json"
+    )
     assert invoke(*line.split(), "--device", "cpu", "--seed", "3", "--json").exit_code == 0
     assert called.options == {
         "actor": "i",
         "method": "full",
+        "rank": 4,
         "seconds": 4.0,
+        "start": 1.0,
+        "replay": False,
         "steps": 9,
         "prior": "p",
         "consent": Path("c.json"),

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from dubfew.cli.app import app
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior import prepare as room
 from dubfew.prior.footage import Footage
@@ -369,3 +371,17 @@ def test_only_clips_that_may_be_trained_on_are_taken(tmp_path, workers):
 def test_an_unknown_engine_is_an_error(clips, tmp_path):
     with pytest.raises(DubfewError, match="local or ray"):
         run(clips, tmp_path / "out", engine="magic")
+
+
+def test_the_command_lists_failures_and_fails_when_strict(clips, tmp_path, workers):
+    (clips / "b/two.mp4").write_bytes(b"bad")
+    (tmp_path / "no.txt").write_text("c # asked\n", "utf-8")
+    command = ["prior", "prepare", str(clips), "-o", str(tmp_path / "out"), "--size", "32"]
+    done = CliRunner().invoke(app, [*command, "--exclude", str(tmp_path / "no.txt")])
+    assert done.exit_code == 0, done.output
+    assert "failed  b/two.mp4: no face" in done.output
+    assert "excluded    c/three.mp4" in done.output
+    assert CliRunner().invoke(app, [*command, "--strict"]).exit_code == 1
+    command = ["prior", "purge", str(tmp_path / "out"), "--exclude", str(tmp_path / "no.txt")]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert json.loads(done.output.splitlines()[-1]) == {"removed": ["c/three.mp4"]}
