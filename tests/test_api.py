@@ -38,6 +38,7 @@ LIBRARY_ONLY = {
     ("adapt", "registry"),  # DUBFEW_HOME
     ("render", "registry"),
     ("track", "head"),
+    ("track", "start"),
     ("track", "stop"),
     ("evaluate", "track"),
 }
@@ -46,7 +47,10 @@ LIBRARY_ONLY = {
 GIVEN: dict[str, tuple[list[str], Any]] = {
     "actor": (["--actor", "Zoë B"], "Zoë B"),
     "method": (["--method", "full"], "full"),
+    "rank": (["--rank", "4"], 4),
     "seconds": (["--seconds", "2.5"], 2.5),
+    "start": (["--start", "1.5"], 1.5),
+    "replay": (["--replay"], True),
     "steps": (["--steps", "0"], 0),
     "prior": (["--prior", "warp"], "warp"),
     "consent": (["--consent", "c.json"], Path("c.json")),
