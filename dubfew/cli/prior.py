@@ -144,7 +144,7 @@ def purge_people(
 @job
 def train_prior(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="Training configuration (JSON).")
+        Path, typer.Argument(metavar="CONFIG", help="JSON; docs/training.md lists its keys.")
     ],
     out: Annotated[
         Path | None,
@@ -155,7 +155,10 @@ def train_prior(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a prior on prepared people; goes on where a stopped run left off."""
+    """Train a prior on prepared people; goes on where a stopped run left off.
+
+    Several GPUs: accelerate launch -m dubfew.prior.train CONFIG
+    """
     import dataclasses
 
     from dubfew.prior.train import TrainConfig, train

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import GradientAccumulationPlugin, set_seed
 from torch import Tensor
 from torch.optim import Adam
 
@@ -33,7 +33,7 @@ from dubfew.prior.objective import Critics, Terms
 from dubfew.prior.renderers import Renderer, make_renderer
 from dubfew.prior.shards import open_people
 from dubfew.prior.training.config import TrainConfig
-from dubfew.prior.training.data import batches, check_apart
+from dubfew.prior.training.data import batches, check_apart, check_windows
 from dubfew.prior.training.judge import Judge
 from dubfew.prior.training.log import Log
 from dubfew.prior.training.model import PeopleTextures, PriorModel, follow, learning_groups
@@ -65,6 +65,7 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
         check_apart(loaded, held_out)
         people = [footage for footage, _ in loaded]
         renderer, origin = first_renderer(config)
+        check_windows([*loaded, *held_out], renderer.config.window)
         textures = PeopleTextures(people, renderer.config.texture_channels).to(accelerator.device)
         average = deepcopy(renderer).eval().to(accelerator.device)
         model, optimizer = accelerator.prepare(
@@ -158,7 +159,8 @@ def _accelerator(config: TrainConfig) -> Iterator[Accelerator]:
     AcceleratorState._reset_state()
     try:
         yield Accelerator(
-            gradient_accumulation_steps=config.accumulate,
+            # As a plugin: the other way a variable of the environment would change it.
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=config.accumulate),
             mixed_precision=config.mixed_precision,
             log_with="tensorboard" if config.tensorboard else None,
             project_dir=config.out,

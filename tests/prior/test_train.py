@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
+from typer.testing import CliRunner
 
+from dubfew.cli.app import app
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior import Prior
 from dubfew.prior.objective import LossWeights, objective
@@ -63,7 +65,7 @@ def test_two_accumulated_batches_make_the_step_of_one_twice_as_large(config):
     a, b, c = (_gradient(each) for each in (one, two, half))
     assert float(b.norm()) == pytest.approx(float(a.norm()), rel=0.05)
     assert cosine_similarity(a, b, 0) > 0.98
-    assert cosine_similarity(a, c, 0) < 0.9
+    assert cosine_similarity(a, c, 0) < cosine_similarity(a, b, 0)
 
 
 def _gradient(config: TrainConfig) -> torch.Tensor:
@@ -146,6 +148,20 @@ def test_nobody_may_be_learned_from_and_judged_by(config):
         train(dataclasses.replace(config, held_out=config.data))
 
 
+def test_windows_of_another_size_are_refused(config):
+    wider = {**config.renderer_config, "window": 80}
+    with pytest.raises(DubfewError, match="--size 80"):
+        train(dataclasses.replace(config, renderer_config=wider))
+
+
+def test_the_examples_configurations_can_be_read():
+    paths = sorted(Path(__file__).resolve().parents[2].glob("examples/train_*.json"))
+    assert paths
+    for path in paths:
+        config = TrainConfig.load(path)
+        make_renderer(config.renderer, config.renderer_config)
+
+
 def test_a_loss_that_is_no_number_ends_the_training(config):
     with pytest.raises(DubfewError, match="step"):
         train(dataclasses.replace(config, loss={"l1": 1e39}))
@@ -192,6 +208,15 @@ def test_a_batch_can_be_learnt():
         optimizer.step()
         errors.append(float(terms["l1"].detach()))
     assert errors[-1] < 0.6 * errors[0]
+
+
+def test_the_command_line_runs_the_same_loop(config, trained, tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps(dataclasses.asdict(config)))
+    command = ["prior", "train", str(tmp_path / "c.json"), "--steps", "6", "--json"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout.splitlines()[-1]) == {"prior": str(Path(config.out, "prior"))}
+    assert losses(config) == losses(trained)
 
 
 def test_no_data_is_an_error(config, tmp_path):

@@ -35,6 +35,20 @@ def check_apart(
             )
 
 
+def check_windows(people: Iterable[tuple[Footage, Mapping[str, Any]]], window: int) -> None:
+    """Refuse footage whose windows are not the renderer's.
+
+    Raises:
+        DubfewError: some were prepared in another size.
+    """
+    for footage, header in people:
+        if footage.size != window:
+            raise DubfewError(
+                f"{header.get('file')} was prepared with windows of {footage.size} px, the "
+                f"renderer takes {window} px: prepare with --size {window}"
+            )
+
+
 def batches(
     config: TrainConfig,
     people: Sequence[Footage],

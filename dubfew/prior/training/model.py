@@ -63,10 +63,12 @@ class PeopleTextures(nn.Module):
     def forward(self, sample: Sample) -> Tensor:
         """Texture at every pixel of a batch. [B, C, S, S]"""
         inputs = sample.inputs
+        # As lists, or each number would be fetched from the GPU by itself.
+        rows, fresh = inputs.actor.tolist(), sample.fresh.tolist()
         texture = torch.stack(
             [
-                bare(self.colours[int(a)], len(self.features[0])) if new else self.features[int(a)]
-                for a, new in zip(inputs.actor, sample.fresh, strict=True)
+                bare(self.colours[row], len(self.features[0])) if new else self.features[row]
+                for row, new in zip(rows, fresh, strict=True)
             ]
         )
         return sample_texture(texture, inputs.uv, inputs.covered[:, 0] > 0)
