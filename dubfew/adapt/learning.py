@@ -31,7 +31,7 @@ LOOK_EVERY, PATIENCE = 25, 5
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.15, 12
 # References this near in time would show the target itself.
 NEIGHBOURS = 3
-TEXTURE_RATE = 5e-3
+TEXTURE_RATE = 1e-3
 # Share of the replay set in every batch: one to one, as in paper 003, sec. 3.5.
 MIXED = 0.5
 

@@ -139,8 +139,8 @@ def _added(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
 
 METHODS: dict[str, Method] = {
     "texture": Method({}, 0.0, _frozen, _nothing, _unchanged),
-    "lora": Method({"rank": 16, "alpha": 16}, 1e-3, _lora, _lora_weights, _lora_merged),
-    "full": Method({}, 3e-4, _full, _difference, _added),
+    "lora": Method({"rank": 16, "alpha": 16}, 3e-4, _lora, _lora_weights, _lora_merged),
+    "full": Method({}, 1e-4, _full, _difference, _added),
 }
 
 
