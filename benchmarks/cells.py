@@ -345,7 +345,6 @@ def patches_of(cell: Cell) -> dict[str, object]:
     """What stands in for what in dubfew while a cell runs."""
     patches = {
         "dubfew.adapt.learning.make_sample": cell.variant.make_sample,
-        "dubfew.adapt.learning.row_inputs": cell.variant.row_inputs,
         **(cell.variant.patches or {}),
     }
     if not cell.stops:

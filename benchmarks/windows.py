@@ -93,20 +93,6 @@ class Variant:
         made = make_sample(footage, row, rows, *rest, **named)  # type: ignore[arg-type]
         return replace(made, inputs=self.edit(made.inputs)) if self.edit else made
 
-    def row_inputs(
-        self,
-        footage: Footage,
-        row: int,
-        vertices: NDArray[np.float32],
-        bank: NDArray,
-        *rest: object,
-        **named: object,
-    ) -> RenderInputs:
-        """Stands in for `dubfew.prior.inputs.row_inputs`."""
-        rows = self.choose(footage, row, bank) if self.choose else bank
-        made = row_inputs(footage, row, vertices, rows, *rest, **named)  # type: ignore[arg-type]
-        return self.edit(made) if self.edit else made
-
 
 class Shelf:
     """Footage of clips, tracked, cut and aligned once and kept in a folder.
