@@ -67,7 +67,7 @@ class TrainConfig:
     learning_rate: float = 4e-4
     rates: dict[str, float] = dataclasses.field(default_factory=dict)
     texture_rate: float = 2e-3
-    discriminator_rate: float = 2e-4
+    discriminator_rate: float = 1e-3
     adversarial_from: int = 1
     ema: float = 0.998
     seed: int = 0
