@@ -336,4 +336,4 @@ def test_actors_in_one_process_do_not_disturb_each_other(trained, prior, footage
     np.testing.assert_array_equal(painted([0, 1, 2, 3]), alone)
     np.testing.assert_array_equal(painted([3, 1, 0, 2]), alone)
     assert_same(before, state(prior))
-    assert np.abs(alone[0] - alone[2]).max() > 1e-3  # they are different actors
+    assert np.abs(alone[0] - alone[2]).max() > 1e-4  # they are different actors
