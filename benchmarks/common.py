@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -12,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from dubfew.files import write_atomic
+from dubfew.machine import usable_cores
 from dubfew.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,13 +44,6 @@ def machine_line() -> str:
     return ", ".join(f"{name} {value}" for name, value in machine().items())
 
 
-def usable_cores() -> int:
-    """Cores that this process may use, fewer than the machine's inside a container."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -57,6 +52,18 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def clip_parser(doc: str, clip: str) -> argparse.ArgumentParser:
+    """Arguments of a benchmark of one clip: the clip (``clip`` says what it should show), prior
+    and results folder."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument(
+        "clip", nargs="?", type=Path, default=DEMO_CLIP, help=f"{clip}; default: the bundled clip"
+    )
+    parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
+    return parser
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 import platform
 import tempfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from dubfew import __version__
 from dubfew.errors import MissingDependencyError
+from dubfew.machine import usable_cores
 from dubfew.optional import PARTS, probe
 from dubfew.registry import default_home
 
@@ -92,13 +92,6 @@ PACKAGES = {
     "safetensors": "safetensors",
     "av": "av",
 }
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on; a container's share can be less than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _attempt(name: str, look: Callable[[], str], install: str) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.files import check_folder, write_atomic
+from dubfew.prior.engines import ENGINES
 from dubfew.prior.identities import (
     Clip,
     choose,
@@ -25,7 +26,7 @@ from dubfew.prior.identities import (
     read_exclude,
 )
 from dubfew.prior.shards import ShardWriter, read_shard, revise, stored_clips
-from dubfew.prior.workers import ENGINES, ClipJob, Outcome, cores, run_local, run_ray
+from dubfew.prior.workers import ClipJob, Outcome
 from dubfew.progress import Progress, ProgressCallback, silent
 
 MANIFEST_VERSION = 1
@@ -299,7 +300,8 @@ class _Run:
         joined = self._join(writer, outcomes, 0)
         if jobs:
             # Closing ends the workers, whatever it is that stops us.
-            with closing(_engine(engine, list(jobs.values()), processes, count)) as results:
+            run = ENGINES[engine]
+            with closing(run(list(jobs.values()), processes, count)) as results:
                 for position, outcome in results:
                     outcomes[numbers[position]] = outcome
                     joined = self._join(writer, outcomes, joined)
@@ -320,14 +322,6 @@ class _Run:
                 self.written.append(clip.file)
             joined += 1
         return joined
-
-
-def _engine(
-    engine: str, jobs: list[ClipJob], processes: int | None, frames: Callable[[int], None]
-) -> Generator[tuple[int, Outcome], None, None]:
-    if engine == "ray":
-        return run_ray(jobs, processes, frames)
-    return run_local(jobs, processes or cores(), frames)
 
 
 def _clear(folder: Path, keep: Collection[Path] = ()) -> None:

@@ -1,7 +1,8 @@
-"""Preparing many clips at once: processes on this machine, or Ray over several.
+"""A process that prepares clips, and what crosses its border.
 
-Each worker is a Python process of its own that computes with one thread, so that the result of a
-clip does not depend on how many there are; its death is the failure of one clip only.
+Each is a Python process of its own that computes with one thread, so that the result of a clip does
+not depend on how many there are; its death is the failure of one clip only, and it ends when its
+parent does. Pools of the standard library are broken as a whole by such a death.
 """
 
 from __future__ import annotations
@@ -9,19 +10,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import platform
 import queue
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import dubfew
-from dubfew.optional import require
 
 # Libraries read these when they are loaded, so they have to be there when the process starts.
 ONE_THREAD = {
@@ -180,131 +177,3 @@ def _listen(jobs: queue.SimpleQueue[str]) -> None:
         jobs.put(line)
     # The parent is done or dead. What is half prepared is swept by the next run.
     os._exit(0)
-
-
-def run_local(
-    jobs: Sequence[ClipJob], count: int, frames: Frames = lambda count: None
-) -> Generator[tuple[int, Outcome], None, None]:
-    """Prepare clips with ``count`` processes of this machine.
-
-    Args:
-        jobs: the clips.
-        count: how many processes.
-        frames: told of frames as they are done, how many more each time.
-
-    Yields:
-        Number and outcome of each job as it ends.
-    """
-    waiting: queue.SimpleQueue[tuple[int, ClipJob]] = queue.SimpleQueue()
-    for numbered in enumerate(jobs):
-        waiting.put(numbered)
-    # A number of frames, or a job's number with its outcome, or what a thread died of.
-    news: queue.SimpleQueue[int | tuple[int, Outcome] | BaseException] = queue.SimpleQueue()
-    workers = [Worker() for _ in range(min(count, len(jobs)))]
-    stopped = threading.Event()
-
-    def feed(worker: Worker) -> None:
-        try:
-            while not stopped.is_set():
-                number, job = waiting.get_nowait()
-                news.put((number, worker.run(job, news.put)))
-        except queue.Empty:
-            pass
-        except BaseException as error:
-            news.put(error)
-
-    threads = [threading.Thread(target=feed, args=(w,), daemon=True) for w in workers]
-    try:
-        for thread in threads:
-            thread.start()
-        left = len(jobs)
-        while left:
-            try:
-                # Without a time limit Windows would not hear Ctrl-C.
-                message = news.get(timeout=1.0)
-            except queue.Empty:
-                frames(0)
-                continue
-            if isinstance(message, BaseException):
-                raise message
-            if isinstance(message, int):
-                frames(message)
-                continue
-            left -= 1
-            yield message
-    finally:
-        stopped.set()
-        for worker in workers:
-            worker.close()
-        for thread in threads:
-            thread.join()
-
-
-_in_ray: Worker | None = None
-
-
-def _ray_task(job: ClipJob, version: str) -> Outcome:
-    """What Ray runs: the same worker process as on this machine, kept for the next task."""
-    global _in_ray
-    if dubfew.__version__ != version:
-        return Outcome(
-            error=f"{platform.node()} has dubfew {dubfew.__version__}, this machine {version}: "
-            "install the same on all"
-        )
-    _in_ray = _in_ray or Worker()
-    return _in_ray.run(job)
-
-
-def run_ray(
-    jobs: Sequence[ClipJob], count: int | None, frames: Frames = lambda count: None
-) -> Generator[tuple[int, Outcome], None, None]:
-    """Prepare clips with Ray, over all machines of the cluster that ``RAY_ADDRESS`` names.
-
-    Without one Ray is started on this machine, with ``count`` processors. Every machine must have
-    the same dubfew, and see the videos and the output folder at the same paths.
-
-    Raises:
-        MissingDependencyError: Ray is not installed.
-    """
-    ray = require("ray")
-    started = not ray.is_initialized()
-    if started:
-        own = {"num_cpus": count, "include_dashboard": False}
-        own = {} if os.environ.get("RAY_ADDRESS") else own
-        ray.init(log_to_driver=False, logging_level="ERROR", **own)
-    try:
-        # One processor each; a clip that kills its process is not tried again.
-        task = ray.remote(num_cpus=1, max_retries=0)(_ray_task)
-        limit = count or max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
-        running: dict[Any, int] = {}
-        waiting = iter(enumerate(jobs))
-        while True:
-            # Few at a time: Ray need not hold the whole list.
-            while len(running) < limit and (numbered := next(waiting, None)):
-                number, job = numbered
-                running[task.remote(job, dubfew.__version__)] = number
-            if not running:
-                return
-            ready, _ = ray.wait(list(running), timeout=1.0)
-            frames(0)
-            for reference in ready:
-                try:
-                    outcome = ray.get(reference)
-                except ray.exceptions.RayError as error:
-                    reason = str(error).strip().splitlines()[0]
-                    outcome = Outcome(error=f"Ray lost it ({type(error).__name__}: {reason})")
-                frames(outcome.frames)
-                yield running.pop(reference), outcome
-    finally:
-        if started:
-            ray.shutdown()
-
-
-ENGINES = ("local", "ray")
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from dubfew.cli.app import app
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior import prepare as room
+from dubfew.prior.engines import ENGINES
 from dubfew.prior.footage import Footage
 from dubfew.prior.identities import Clip
 from dubfew.prior.prepare import prepare, purge
@@ -82,7 +83,7 @@ class Workers:
 @pytest.fixture
 def workers(monkeypatch, toy) -> Workers:
     found = Workers(toy)
-    monkeypatch.setattr(room, "run_local", found)
+    monkeypatch.setitem(ENGINES, "local", found)
     return found
 
 
