@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,44 +76,21 @@ def read_members(path: Path) -> list[Member]:
     """
     members: list[Member] = []
     try:
+        with tarfile.open(path, "r:") as tar:
+            for info in tar:
+                if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.pax_headers:
+                    raise ArtefactError(damaged(path, f"{info.name!r} is no plain file"))
+                members.append(Member(info.name, info.offset_data, info.size))
+        # Python takes whatever it cannot read for the end of a tar.
         with open(path, "rb") as file:
-            length = file.seek(0, io.SEEK_END)
-            place = 0
-            while True:
-                file.seek(place)
-                header = file.read(BLOCK)
-                if len(header) < BLOCK:
-                    raise ArtefactError(damaged(path, "ends early"))
-                if not any(header):
-                    return members
-                member = _member(path, header, place)
-                if member.stop > length:
-                    raise ArtefactError(damaged(path, f"ends within {member.name!r}"))
-                members.append(member)
-                place = member.stop
+            file.seek(members[-1].stop if members else 0)
+            if file.read(2 * BLOCK) != bytes(2 * BLOCK):
+                raise ArtefactError(damaged(path, "it does not end where its list ends"))
+    except (tarfile.TarError, ValueError, OverflowError) as error:
+        raise ArtefactError(damaged(path, str(error))) from error
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read ({error.strerror}): check it") from error
-
-
-def _member(path: Path, header: bytes, place: int) -> Member:
-    blank = header[:148] + b" " * 8 + header[156:]
-    try:
-        if _octal(header[148:156]) != sum(blank):
-            raise ValueError("a checksum is wrong")
-        if header[156:157] not in (b"0", b"\0"):
-            raise ValueError(f"an entry has type {header[156:157]!r}, expected a regular file")
-        names = [header[345:500], header[:100]] if header[257:262] == b"ustar" else [header[:100]]
-        name = b"/".join(part for n in names if (part := n.split(b"\0")[0])).decode("utf-8")
-        return Member(name, place + BLOCK, _octal(header[124:136]))
-    except ValueError as error:
-        raise ArtefactError(damaged(path, f"at byte {place} {error}")) from error
-
-
-def _octal(field: bytes) -> int:
-    digits = field.split(b"\0")[0].strip()
-    if not digits.isdigit():  # int() would take signs and underscores, too
-        raise ValueError("a number is unreadable")
-    return int(digits, 8)
+    return members
 
 
 def damaged(path: Path, what: str) -> str:
