@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dubfew.media import Frame, VideoInfo, probe, read_frames
 from dubfew.prior.align import align_footage
 from dubfew.prior.footage import Footage, cut_window, geometry
 from dubfew.prior.shards import FORMAT_VERSION, header_bytes, sample_bytes
-from dubfew.prior.sound import Sound, SoundTrack, sound_bytes
+from dubfew.prior.sound import Listener, Sound, sound_bytes
 from dubfew.prior.stored import footage_bytes
 from dubfew.prior.tar import end_tar
 from dubfew.prior.workers import ClipJob, Outcome
@@ -113,7 +114,7 @@ def _pieces(path: Path, info: VideoInfo, sha256: str, size: int) -> Iterator[_Pi
 
     head = load_head()
     pictures = read_frames(path)
-    with SoundTrack(path, info) as sound:
+    with closing(Listener(path, info)) as sound:
         for start, track in _passages(path, info, sha256, head):
             motion = motion_of_track(track, head).displacement
             step = 1 / float(info.fps)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,23 +76,16 @@ def _hops(start: float, stop: float) -> tuple[int, int]:
     return int(start * RATE / HOP + 1e-6), int(np.ceil(stop * RATE / HOP - 1e-6))
 
 
-class SoundTrack:
-    """A clip's sound, handed out in order and forgotten. Use as a context manager."""
+class Listener:
+    """A clip's sound, handed out in order and forgotten. To be closed."""
 
     def __init__(self, path: Path, info: VideoInfo) -> None:
         self._blocks = stream_audio(path, RATE) if info.has_audio else None
         self._held = np.zeros(0, np.float32)
         self._first = 0
 
-    def __enter__(self) -> SoundTrack:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the file."""
         if self._blocks is not None:
             self._blocks.close()  # type: ignore[attr-defined]
 
