@@ -3,12 +3,31 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from dubfew.prior.renderers import LiteRenderer
+from dubfew.prior.samples import Sample, collate, make_sample
 from dubfew.prior.stored import save_footage
 from dubfew.prior.train import train
 from dubfew.prior.training.config import TrainConfig
+from dubfew.reconstruction.head import load_head
 from tests.prior.people import TOY, toy_footage
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    """Two frames of a toy, references from others."""
+    footage, head = toy_footage(), load_head()
+    return collate([make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)])
+
+
+@pytest.fixture
+def renderer() -> LiteRenderer:
+    """Untrained, the same every time."""
+    torch.manual_seed(0)
+    return LiteRenderer(TOY)
 
 
 @pytest.fixture(scope="session")

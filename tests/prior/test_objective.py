@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
@@ -8,24 +7,9 @@ from dubfew.prior.discriminator import Discriminator, DiscriminatorConfig
 from dubfew.prior.losses import Vgg19
 from dubfew.prior.objective import Critics, drawn, judged, objective
 from dubfew.prior.presets import LossWeights, loss_weights
-from dubfew.prior.renderers import LiteRenderer
-from dubfew.prior.samples import collate, make_sample
-from dubfew.reconstruction.head import load_head
-from tests.prior.people import SIZE, TOY, toy_footage
+from tests.prior.people import SIZE, TOY
 
 TEXTURE = torch.zeros(2, TOY.texture_channels, SIZE, SIZE)
-
-
-@pytest.fixture(scope="module")
-def sample():
-    footage, head = toy_footage(), load_head()
-    return collate([make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)])
-
-
-@pytest.fixture
-def renderer() -> LiteRenderer:
-    torch.manual_seed(0)
-    return LiteRenderer(TOY)
 
 
 @pytest.fixture(scope="module")

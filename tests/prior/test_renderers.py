@@ -2,29 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 
 from dubfew.errors import ArtefactError
 from dubfew.prior.renderers import RENDERERS, LiteRenderer, make_renderer
 from dubfew.prior.renderers.lite import Modulated, smooth
-from dubfew.prior.samples import collate, make_sample
 from dubfew.prior.warp import warp
-from dubfew.reconstruction.head import load_head
-from tests.prior.people import SIZE, TOY, toy_footage
-
-
-@pytest.fixture(scope="module")
-def sample():
-    footage, head = toy_footage(), load_head()
-    return collate([make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)])
-
-
-@pytest.fixture
-def renderer() -> LiteRenderer:
-    torch.manual_seed(0)
-    return LiteRenderer(TOY)
+from tests.prior.people import SIZE, TOY
 
 
 def shaken(renderer: LiteRenderer) -> LiteRenderer:
