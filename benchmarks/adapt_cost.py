@@ -10,15 +10,13 @@ measured beside taking the beginning (``--start 0``), which needs no choosing.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.common import (
-    DEMO_CLIP,
-    RESULTS,
+    clip_parser,
     machine,
     machine_line,
     markdown_table,
@@ -54,22 +52,13 @@ def cost_table(runs: list[dict[str, float | str | None]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "clip",
-        nargs="?",
-        type=Path,
-        default=DEMO_CLIP,
-        help="a talking person, looped to the wanted lengths; default: the bundled clip",
-    )
+    parser = clip_parser(__doc__, "a talking person, looped to the wanted lengths")
     parser.add_argument("--lengths", type=int, nargs="+", default=list(LENGTHS), help="seconds")
     parser.add_argument(
         "--seconds", type=float, default=DEFAULT_SECONDS, help="to learn from; %(default)s"
     )
     parser.add_argument("--steps", type=int, help="default: as dubfew adapt")
-    parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--quick", action="store_true", help="the shortest length, few steps")
-    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
     lengths = sorted(options.lengths)[:1] if options.quick else sorted(options.lengths)
     steps = QUICK_STEPS if options.quick else options.steps

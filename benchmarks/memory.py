@@ -7,7 +7,6 @@ Each length is rendered in a fresh process, whose peak the operating system repo
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -17,9 +16,8 @@ from pathlib import Path
 
 import dubfew
 from benchmarks.common import (
-    DEMO_CLIP,
-    RESULTS,
     ROOT,
+    clip_parser,
     machine,
     machine_line,
     markdown_table,
@@ -58,17 +56,8 @@ def run_fresh(code: str, *arguments: str) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "clip",
-        nargs="?",
-        type=Path,
-        default=DEMO_CLIP,
-        help="a talking person, looped to the wanted lengths; default: the bundled clip",
-    )
+    parser = clip_parser(__doc__, "a talking person, looped to the wanted lengths")
     parser.add_argument("--lengths", type=int, nargs="+", default=[10, 60], help="seconds")
-    parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
-    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
     runs = {}
     with tempfile.TemporaryDirectory(prefix="dubfew-memory-") as name:

@@ -8,7 +8,6 @@ training changes what is painted, not how long painting takes.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -16,8 +15,7 @@ from pathlib import Path
 
 import dubfew
 from benchmarks.common import (
-    DEMO_CLIP,
-    RESULTS,
+    clip_parser,
     machine,
     machine_line,
     markdown_table,
@@ -45,19 +43,10 @@ def stage_table(frames: int, seconds: Mapping[str, float]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "clip",
-        nargs="?",
-        type=Path,
-        default=DEMO_CLIP,
-        help="a talking person, 1080p for the quoted figure; default: the bundled clip",
-    )
+    parser = clip_parser(__doc__, "a talking person, 1080p for the quoted figure")
     parser.add_argument("--drive", choices=("self", "audio"), default="self")
     parser.add_argument("--audio", type=Path, help="for --drive audio; default: the clip's own")
     parser.add_argument("--seconds", type=int, help="loop or cut the clip to this length")
-    parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
-    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="dubfew-speed-") as name:
         folder = Path(name)
