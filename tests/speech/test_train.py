@@ -31,9 +31,11 @@ from dubfew.speech.examples import (
     take_of_utterance,
 )
 from dubfew.speech.features import RATE
+from dubfew.speech.fields import default_fields
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import MouthMotion
-from dubfew.speech.train import TrainConfig, default_fields, main, train
+from dubfew.speech.train import main, train
+from dubfew.speech.train_config import TrainConfig
 from dubfew.speech.visemes import motion_of_phones
 
 TOY = TrainConfig(steps=10, warmup=3, again=6, batch=3, utterances=4)
