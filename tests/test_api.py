@@ -66,6 +66,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "crf": (["--crf", "21"], 21),
     "lossless": (["--lossless"], True),
     "out": (["--out", "o.mp4"], Path("o.mp4")),
+    "syncnet": (["--syncnet", "s.model"], Path("s.model")),
 }
 # Arguments that a command cannot go without.
 NEEDED = {

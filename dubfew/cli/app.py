@@ -25,6 +25,7 @@ from dubfew.cli.options import (
     Video,
 )
 from dubfew.cli.prior import prior
+from dubfew.cli.speech import speech
 
 # Plain help: rich's boxes double the time that --help takes. Tracebacks are job()'s affair.
 app = typer.Typer(
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(actors, name="actors")
 app.add_typer(prior, name="prior")
+app.add_typer(speech, name="speech")
 
 
 def main() -> None:
@@ -218,14 +220,23 @@ def track(
 def evaluate(
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The original video.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What render made of it.")],
+    syncnet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="DUBFEW_SYNCNET",
+            help="SyncNet's weights (syncnet_v2.model), to measure LSE-C and LSE-D as well.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure an output against its original."""
     from dubfew.evaluate.compare import evaluate as compare
 
     with progress_bar(as_json=as_json) as progress:
-        result = compare(reference, output, progress=progress)
-    emit(result, as_json=as_json, text=lines(result))
+        result = compare(reference, output, syncnet=syncnet, progress=progress)
+    measured = {name: value for name, value in vars(result).items() if value is not None}
+    emit(result, as_json=as_json, text=lines(measured))
 
 
 @app.command()

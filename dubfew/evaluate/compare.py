@@ -13,8 +13,10 @@ from PIL import Image
 
 from dubfew.errors import DubfewError, MediaError
 from dubfew.evaluate.geometry import FACE_SIZE, Box, face_boxes, mouth_box
+from dubfew.evaluate.lipsync import lip_sync
 from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
 from dubfew.evaluate.regions import CHROMA_REACH, mouth_region
+from dubfew.evaluate.syncnet import load_syncnet
 from dubfew.media import probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
@@ -26,7 +28,8 @@ from dubfew.reconstruction.tracking import track_video
 class Evaluation:
     """How an output compares with its original; see :mod:`dubfew.evaluate.metrics`.
 
-    A figure that cannot be had (nothing moves, no face in the output) is NaN.
+    A figure that cannot be had (nothing moves, no face in the output) is NaN, one that was not
+    asked for is None.
 
     Attributes:
         frames: compared frames, the length of the shorter video.
@@ -42,6 +45,10 @@ class Evaluation:
         opening_spread: standard deviation of the opening, output / original.
         outside_max: largest difference of any RGB value outside the mouth mask, 0 to 255; 0 if
             the file is lossless and nothing else was touched.
+        lse_c: of the output's mouth and its own sound, see
+            :class:`dubfew.evaluate.syncnet.LipSync`; needs SyncNet's weights, as do the next two.
+        lse_d: of the same.
+        av_offset: of the same.
     """
 
     frames: int
@@ -56,11 +63,14 @@ class Evaluation:
     opening_r_best: float
     opening_spread: float
     outside_max: int
+    lse_c: float | None = None
+    lse_d: float | None = None
+    av_offset: float | None = None
 
     def to_json(self) -> dict[str, int | float | None]:
         """The fields by name; NaN and infinity, which JSON has not, become None."""
         return {
-            name: value if math.isfinite(value) else None
+            name: value if value is not None and math.isfinite(value) else None
             for name, value in dataclasses.asdict(self).items()
         }
 
@@ -70,6 +80,7 @@ def evaluate(
     output: Path | str,
     *,
     track: Track | None = None,
+    syncnet: Path | str | None = None,
     progress: ProgressCallback = silent,
 ) -> Evaluation:
     """Compare a rendered video with the original, frame k with frame k.
@@ -84,13 +95,16 @@ def evaluate(
         track: of the reference if already known; says where the mouth mask is, outside which
             nothing may change. The landmark measures do not use it: the same detector sees the
             same conversion of both videos.
-        progress: told of the stages "landmarks", "track" and "compare".
+        syncnet: the file of SyncNet's weights; without it, LSE is not measured.
+        progress: told of the stages "landmarks", "track", "compare" and "lip sync".
 
     Raises:
         MediaError: a file cannot be read as video.
         DubfewError: the videos differ in size.
         NoFaceError: no frame of the reference shows a face.
+        ArtefactError: ``syncnet`` is not SyncNet's weights.
     """
+    network = None if syncnet is None else load_syncnet(syncnet)
     reference, output = Path(reference), Path(output)
     size, other = probe(reference), probe(output)
     if (size.width, size.height) != (other.width, other.height):
@@ -135,7 +149,10 @@ def evaluate(
         for name, measure in IMAGE_MEASURES.items()
     }
     motion = {name: measure(marks[:frames], clip) for name, measure in LANDMARK_MEASURES.items()}
-    return Evaluation(frames=frames, outside_max=outside_max, **images, **motion)
+    sync: dict[str, float] = {}
+    if network is not None:
+        sync = dataclasses.asdict(lip_sync(output, clip, network, progress=progress))
+    return Evaluation(frames=frames, outside_max=outside_max, **images, **motion, **sync)
 
 
 def landmarks_of(
