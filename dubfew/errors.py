@@ -39,5 +39,13 @@ class ActorNotFoundError(RegistryError):
     """No such actor, or no such revision."""
 
 
+class DecryptionError(RegistryError):
+    """Encrypted data was changed or cut, lies in the wrong place, or needs another key."""
+
+
+class KeyMissingError(RegistryError):
+    """The key of an actor, or what unlocks the keys, is not there."""
+
+
 class MissingDependencyError(DubfewError):
     """An optional dependency is needed; the message gives the line that installs it."""
