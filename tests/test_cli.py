@@ -184,6 +184,9 @@ def test_failed_jobs_end_with_one_line_and_code_1(
         ["prior", "prepare", "x", "-o", "y", "--engine", "magic"],
         ["prior", "prepare", "x", "-o", "y", "--jobs", "0"],
         ["prior", "purge", "x"],
+        ["speech"],
+        ["speech", "train"],
+        ["speech", "train", "-o", "x.safetensors", "--steps", "0"],
     ],
 )
 def test_wrong_usage_is_code_2(home: Path, arguments: list[str]) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from dubfew.errors import MediaError
+from dubfew.errors import ArtefactError, MediaError
 from dubfew.media import VideoInfo, stream_audio
 from dubfew.speech.features import HOP, RATE, Channel, channel_of, log_mel
 
@@ -45,6 +46,30 @@ def sound_bytes(sound: Sound) -> bytes:
     }
     header = {"format_version": FORMAT_VERSION, "rate": RATE, "hop": HOP, "start": sound.start}
     return save(arrays, metadata={"dubfew.audio": json.dumps(header)})
+
+
+def sound_of_bytes(data: bytes, name: str) -> Sound:
+    """Read what ``sound_bytes`` gave; ``name`` is what an error calls it.
+
+    Raises:
+        ArtefactError: not prepared sound, damaged, or written by a newer dubfew.
+    """
+    try:
+        arrays = load(data)
+        # The format: 8 bytes length, then a JSON header of that length.
+        start = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header = json.loads(start["__metadata__"]["dubfew.audio"])
+        if header["format_version"] > FORMAT_VERSION:
+            raise ArtefactError(
+                f"{name} has sound of format {header['format_version']}, this dubfew reads up to "
+                f"{FORMAT_VERSION}: update dubfew"
+            )
+        if header["rate"] != RATE or not np.isfinite(header["start"]):
+            raise ValueError("another rate, or no time")
+        samples = arrays["samples"].astype(np.float32) / 32767
+        return Sound(float(header["start"]), samples, arrays["mel"], arrays["times"])
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise ArtefactError(f"{name} holds no prepared sound: prepare the data again") from error
 
 
 @dataclass(frozen=True)

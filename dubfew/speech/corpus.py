@@ -1,21 +1,14 @@
-"""Training material of the speech model: sound with the mouth motion that belongs to it."""
+"""Sound with the mouth motion that belongs to it, and how the two lie to each other."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from dubfew.errors import ArtefactError
-from dubfew.files import write_atomic
 from dubfew.speech.motion import MouthMotion
 
-FORMAT_VERSION = 1
 # Pictures later or earlier than this against their sound are not looked for, s.
 LARGEST_LAG = 0.4
 
@@ -27,56 +20,14 @@ class Clip:
     Attributes:
         name: of the clip.
         samples: mono at 16 kHz. [n]
-        motion: tracked, on the clock of the file.
+        motion: tracked, on the clock of the samples.
+        identity: of the speaker.
     """
 
     name: str
     samples: NDArray[np.float32]
     motion: MouthMotion
-
-    def save(self, path: Path | str) -> None:
-        """Write to ``path``, atomically."""
-        tensors: dict[str, np.ndarray] = {
-            "samples": (np.clip(self.samples, -1, 1) * 32767).astype(np.int16),
-            "displacement": self.motion.displacement.astype(np.float16),
-            "times": self.motion.times,
-        }
-        header = {"format_version": FORMAT_VERSION, "name": self.name}
-        write_atomic(Path(path), save(tensors, metadata={"dubfew.clip": json.dumps(header)}))
-
-    @classmethod
-    def load(cls, path: Path | str) -> Clip:
-        """Read what ``save`` wrote.
-
-        Raises:
-            ArtefactError: not a prepared clip.
-        """
-        try:
-            with safe_open(str(path), framework="numpy") as file:
-                header = json.loads((file.metadata() or {})["dubfew.clip"])
-                motion = MouthMotion(
-                    file.get_tensor("displacement").astype(np.float32), file.get_tensor("times")
-                )
-                samples = file.get_tensor("samples").astype(np.float32) / 32767
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise ArtefactError(
-                f"{path} is not a prepared clip: make it with `python -m dubfew.speech.prepare`"
-            ) from error
-        return cls(header["name"], samples, motion)
-
-
-def load_corpus(folder: Path | str) -> list[Clip]:
-    """Every prepared clip of a folder, by name.
-
-    Raises:
-        ArtefactError: there is none, or one is damaged.
-    """
-    paths = sorted(Path(folder).glob("*.safetensors"))
-    if not paths:
-        raise ArtefactError(
-            f"no prepared clip in {folder}: make some with `python -m dubfew.speech.prepare`"
-        )
-    return [Clip.load(path) for path in paths]
+    identity: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.signal import resample_poly
 
+from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.speech.augment import breath, coloured_noise, disturb, music, warp_bands
 from dubfew.speech.corpus import Clip
 from dubfew.speech.espeak import Utterance, espeak, sentences
@@ -67,13 +68,19 @@ class Take:
 
 
 def synthesise(
-    count: int, rng: np.random.Generator, *, languages: tuple[str, ...], variants: tuple[str, ...]
+    count: int,
+    rng: np.random.Generator,
+    *,
+    languages: tuple[str, ...],
+    variants: tuple[str, ...],
+    progress: ProgressCallback = silent,
 ) -> list[Utterance]:
     """Random sentences in random voices, rates and pitches."""
     texts = sentences()
     voice = espeak()
     said = []
-    for _ in range(count):
+    for number in range(count):
+        progress(Progress("synthesise", number, count))
         language = languages[rng.integers(len(languages))]
         text = texts[language][rng.integers(len(texts[language]))]
         said.append(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d
 
 from dubfew.errors import ArtefactError
@@ -29,10 +29,10 @@ from dubfew.speech.features import (
     log_mel,
     prepare_samples,
 )
+from dubfew.speech.info import FORMAT_VERSION, read_header, shipped_model
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.network import STRIDE, NetworkConfig, SpeechNetwork
 
-FORMAT_VERSION = 1
 # Filmed mouths are ahead of the sound that they make: lips part before a vowel begins. The median
 # best lag of the training clips; training itself works with moments as annotated.
 LEAD = 0.04
@@ -91,9 +91,21 @@ class MotionSpace:
 class SpeechModel:
     """Predicts what a mouth does from what is heard."""
 
-    def __init__(self, network: SpeechNetwork, space: MotionSpace) -> None:
+    def __init__(
+        self,
+        network: SpeechNetwork,
+        space: MotionSpace,
+        training: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Args:
+            network: trained.
+            space: that its coefficients live in.
+            training: how it was trained, in JSON's types; kept with the weights.
+        """
         self.network = network.eval()
         self.space = space
+        self.training = dict(training or {})
 
     def predict(
         self, audio: Sound, times: NDArray[np.float64], *, lead: float = LEAD
@@ -181,6 +193,7 @@ class SpeechModel:
             "network": dataclasses.asdict(self.network.config),
             "aperture": self.space.aperture,
             "points": MOUTH_POINTS,
+            "training": self.training,
         }
         return save(
             {name: np.ascontiguousarray(array) for name, array in tensors.items()},
@@ -198,19 +211,11 @@ class SpeechModel:
         Raises:
             ArtefactError: not a speech model, damaged, or written by a newer dubfew.
         """
+        header = read_header(Path(path))
         try:
-            with safe_open(str(path), framework="numpy") as file:
-                header = json.loads((file.metadata() or {})["dubfew.speech"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise ArtefactError(
-                f"{path} is not a dubfew speech model: make one with python -m dubfew.speech.train"
-            ) from error
-        if header["format_version"] > FORMAT_VERSION:
-            raise ArtefactError(
-                f"{path} has speech model format {header['format_version']}, this dubfew reads up "
-                f"to {FORMAT_VERSION}: update dubfew"
-            )
+            tensors = load_file(str(path))
+        except (OSError, SafetensorError) as error:
+            raise ArtefactError(f"{path} is damaged: copy it again") from error
         if tuple(header["points"]) != MOUTH_POINTS:
             raise ArtefactError(f"{path} was trained for other mouth points: train it anew")
         sizes = header["network"] | {"dilations": tuple(header["network"]["dilations"])}
@@ -229,7 +234,7 @@ class SpeechModel:
             )
         except (KeyError, RuntimeError) as error:
             raise ArtefactError(f"{path} lacks weights that its header promises") from error
-        return cls(network, space)
+        return cls(network, space, header.get("training"))
 
     @staticmethod
     def load_default() -> SpeechModel:
@@ -239,4 +244,4 @@ class SpeechModel:
 
 @lru_cache(maxsize=1)
 def _default() -> SpeechModel:
-    return SpeechModel.load(str(files("dubfew.speech") / "weights" / "speech.safetensors"))
+    return SpeechModel.load(shipped_model())

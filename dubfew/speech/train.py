@@ -1,14 +1,9 @@
-"""Train the speech model: ``python -m dubfew.speech.train --corpus FOLDER --out FILE``.
-
-Without a corpus of filmed speakers it trains on synthetic speech alone.
-"""
+"""The training loop of the speech model."""
 
 from __future__ import annotations
 
-import argparse
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +11,7 @@ from numpy.typing import NDArray
 
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.speech.batches import draw_batch
-from dubfew.speech.corpus import Clip, Sync, find_lag, load_corpus, trusted_lag
+from dubfew.speech.corpus import Clip, Sync, find_lag, trusted_lag
 from dubfew.speech.examples import (
     VARIANTS,
     Take,
@@ -26,7 +21,7 @@ from dubfew.speech.examples import (
     training_languages,
 )
 from dubfew.speech.features import RATE
-from dubfew.speech.fields import default_fields, save_fields
+from dubfew.speech.fields import default_fields
 from dubfew.speech.loss import MotionLoss
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.network import NetworkConfig, SpeechNetwork
@@ -39,6 +34,7 @@ FloatArray = NDArray[np.float32]
 # Three seconds of film correlate by chance at some larger lag, and a clip trained on with a wrong
 # lag does harm: 0.2 s hold every lag that containers and encoders usually make.
 TRAINING_LAG = 0.2
+REPORTED = 10  # steps
 
 
 @dataclass(frozen=True)
@@ -72,13 +68,19 @@ def train(
     Args:
         clips: filmed speakers, may be empty.
         config: None takes the defaults.
-        progress: told about every 50th step and the last.
+        progress: told about every sentence said, every 10th step and the last.
     """
     config = config or TrainConfig()
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
     fields = learn_fields([clip.motion for clip in clips]) if clips else default_fields()
-    said = synthesise(config.utterances, rng, languages=training_languages(), variants=VARIANTS)
+    said = synthesise(
+        config.utterances,
+        rng,
+        languages=training_languages(),
+        variants=VARIANTS,
+        progress=progress,
+    )
     synthetic = [take_of_utterance(utterance, fields) for utterance in said]
     filmed = [take_of_clip(clip, 0.0) for clip in clips]
     network_config = NetworkConfig()
@@ -110,7 +112,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        if (step + 1) % 50 == 0 or step + 1 == config.steps:
+        if (step + 1) % REPORTED == 0 or step + 1 == config.steps:
             progress(Progress("train", step + 1, config.steps, {"loss": loss.item()}))
     return Trained(model_of(network, basis, takes or synthetic), fields, syncs, used)
 
@@ -133,37 +135,3 @@ def _rate_at(done: float) -> float:
     if done < 0.1:
         return done / 0.1
     return 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9))
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The command line of this module."""
-    parser = argparse.ArgumentParser(prog="python -m dubfew.speech.train", description=__doc__)
-    parser.add_argument("--corpus", type=Path, help="folder that dubfew.speech.prepare filled")
-    parser.add_argument("--out", type=Path, required=True, help="the model, .safetensors")
-    parser.add_argument("--steps", type=int, default=TrainConfig.steps)
-    parser.add_argument("--utterances", type=int, default=TrainConfig.utterances)
-    parser.add_argument("--seed", type=int, default=TrainConfig.seed)
-    options = parser.parse_args(arguments)
-    clips = load_corpus(options.corpus) if options.corpus else []
-    config = TrainConfig(
-        steps=options.steps,
-        utterances=options.utterances,
-        warmup=options.steps // 4,
-        again=options.steps * 6 // 10,
-        seed=options.seed,
-    )
-
-    def show(progress: Progress) -> None:
-        loss = progress.values["loss"]
-        print(f"step {progress.done}/{progress.total} loss {loss:.4f}", flush=True)
-
-    trained = train(clips, config, progress=show)
-    trained.model.save(options.out)
-    save_fields(trained.fields, options.out.with_name("fields.safetensors"))
-    for name, sync in trained.syncs.items():
-        use = f"lag {trusted_lag(sync) * 1000:+.0f} ms" if name in trained.used else "left out"
-        print(f"{name}: r {sync.r_zero:.2f}, best {sync.r:.2f} at {sync.lag * 1000:+.0f} ms; {use}")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,14 @@ class TrainConfig:
     rate: float = 3e-3
     least_r: float = 0.25
     seed: int = 0
+
+    def with_steps(self, steps: int) -> TrainConfig:
+        """The same course in another number of steps."""
+        return replace(
+            self,
+            steps=steps,
+            warmup=steps * self.warmup // self.steps,
+            again=steps * self.again // self.steps,
+            # Short trainings need not wait for sentences that they would not draw.
+            utterances=min(self.utterances, steps * self.batch),
+        )
