@@ -264,6 +264,20 @@ def test_sound_that_cannot_be_used(home: Path, clips: Path, name: str, words: st
     failed(render(clips, "two.mp4", "--audio", clips / name, "-o", "o.mp4"), words)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("text.mp4", "is no file of weights"),
+        ("empty.mp4", "is no file of weights"),
+        ("folder.mp4", "cannot be read"),
+        ("none.model", "no SyncNet weights"),
+    ],
+)
+def test_a_syncnet_that_is_none(home: Path, clips: Path, name: str, words: str) -> None:
+    two = clips / "two.mp4"
+    failed(run("evaluate", two, two, "--syncnet", clips / name), words, "give syncnet_v2.model")
+
+
 @pytest.mark.parametrize("name", ["tiny.wav", "slow.wav", "surround.wav", "cut.wav"])
 def test_odd_sound_is_spoken(home: Path, clips: Path, name: str) -> None:
     result = render(clips, "two.mp4", "--audio", clips / name, "-o", "o.mp4")

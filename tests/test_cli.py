@@ -479,6 +479,28 @@ def test_figures_for_people() -> None:
     assert [shown(value) for value in (None, "", float("nan"), [], 3)] == ["-", "-", "-", "-", "3"]
 
 
+def test_evaluate_shows_what_was_measured(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dubfew.evaluate import Evaluation
+
+    figures = (3, 40.0, 1.0, 30.0, 1.0, 0.5, 1.0, 0.9, 0.0, 0.9, 1.0, 0)
+    more: tuple[float, ...] = ()
+    called = stand_in(
+        monkeypatch, "dubfew.evaluate.compare", "evaluate", lambda: Evaluation(*figures, *more)
+    )
+    monkeypatch.delenv("DUBFEW_SYNCNET", raising=False)
+    assert "lse" not in invoke("evaluate", "a.mp4", "b.mp4").stdout
+    assert called.options == {"syncnet": None}
+    monkeypatch.setenv("DUBFEW_SYNCNET", "s.model")
+    more = (6.25, float("nan"), -2.0)
+    shown = invoke("evaluate", "a.mp4", "b.mp4").stdout.splitlines()[-3:]
+    assert [line.split() for line in shown] == [
+        ["lse_c", "6.25"],
+        ["lse_d", "-"],
+        ["av_offset", "-2"],
+    ]
+    assert called.options == {"syncnet": Path("s.model")}
+
+
 def test_plain_is_json() -> None:
     value = {"a": (np.float32(0.5), float("inf")), "b": Fraction(25), 3: [Path("x"), None, True]}
     assert json.loads(json.dumps(plain(value), allow_nan=False)) == {

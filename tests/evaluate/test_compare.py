@@ -16,6 +16,7 @@ from dubfew.evaluate import Evaluation, evaluate
 from dubfew.evaluate.compare import face_crop, largest_difference
 from dubfew.evaluate.geometry import Box
 from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
+from dubfew.evaluate.syncnet import LipSync
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 
 CLIP = "clips/grid_bbaf2n.mpg"
@@ -40,7 +41,8 @@ def blank(path: Path, width: int) -> Path:
 
 def test_every_measure_has_its_field():
     names = {field.name for field in dataclasses.fields(Evaluation)}
-    assert names == {*IMAGE_MEASURES, *LANDMARK_MEASURES, "frames", "outside_max"}
+    sync = {field.name for field in dataclasses.fields(LipSync)}
+    assert names == {*IMAGE_MEASURES, *LANDMARK_MEASURES, *sync, "frames", "outside_max"}
 
 
 def test_json_has_the_fields_in_order_and_no_nan():
@@ -48,9 +50,10 @@ def test_json_has_the_fields_in_order_and_no_nan():
     encoded = json.dumps(figures.to_json(), allow_nan=False)
     assert json.loads(encoded)["psnr"] is None
     assert json.loads(encoded)["opening_r"] is None
+    assert json.loads(encoded)["lse_c"] is None  # not asked for
     assert " ".join(figures.to_json()) == (
         "frames psnr ssim psnr_mouth ssim_mouth lmd sharpness opening_r opening_lag "
-        "opening_r_best opening_spread outside_max"
+        "opening_r_best opening_spread outside_max lse_c lse_d av_offset"
     )
 
 
@@ -84,6 +87,7 @@ def test_a_clip_against_itself(shared: Path):
     assert figures.opening_spread == pytest.approx(1)
     assert figures.opening_lag == 0
     assert figures.outside_max == 0
+    assert figures.lse_c is figures.lse_d is figures.av_offset is None
 
 
 def test_a_clip_one_frame_late(shared: Path, tmp_path: Path):
