@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.signal import butter, fftconvolve, sosfilt
 
+from dubfew.speech.codec import codecs, round_trip
 from dubfew.speech.features import BANDS, RATE
 
 FloatArray = NDArray[np.float32]
@@ -79,6 +80,15 @@ def band(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
     return sosfilt(sos, samples).astype(np.float32)
 
 
+def coded(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A call, a message, a web video: lossy coding at a low bit rate. [n]"""
+    choices = codecs()
+    codec = choices[rng.integers(len(choices))]
+    bit_rate = int(rng.choice(codec.bit_rates)) if codec.bit_rates else None
+    peak = max(1.0, float(np.abs(samples).max(initial=0.0)))
+    return round_trip(samples / np.float32(peak), codec, bit_rate) * np.float32(peak)
+
+
 def disturb(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
     """A random chain of the above at a random signal-to-noise ratio. [n]"""
     out = samples
@@ -91,6 +101,9 @@ def disturb(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
         out = out + coloured_noise(len(out), rng) * loud * 10 ** (-rng.uniform(8, 45) / 20)
     if rng.random() < 0.12:
         out = out + music(len(out), rng) * loud * 10 ** (-rng.uniform(8, 25) / 20)
+    # Seldom: it costs some 20 ms, twice what the rest of a window does.
+    if rng.random() < 0.15:
+        out = coded(out.astype(np.float32), rng)
     return out.astype(np.float32)
 
 
