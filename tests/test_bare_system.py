@@ -11,8 +11,8 @@ import dubfew
 
 PACKAGE = Path(dubfew.__file__).parent
 # OpenCV needs libGL and glib, mediapipe's __init__ imports OpenCV, torchvision has no build
-# that imports beside every torch, matplotlib is not a dependency of dubfew's.
-BARRED = {"cv2", "mediapipe", "torchvision", "matplotlib"}
+# that imports beside every torch.
+BARRED = {"cv2", "mediapipe", "torchvision"}
 
 
 def imported(source: str) -> set[str]:

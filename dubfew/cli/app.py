@@ -155,6 +155,10 @@ def render(
         int | None, typer.Option(metavar="N", min=0, max=63, help="Quality; less is better.")
     ] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="Lose nothing.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="P", help="Draw the lips' opening over the sound: .png, .svg, .pdf."),
+    ] = None,
     device: Device = "auto",
     out: Annotated[
         Path | None,
@@ -182,6 +186,7 @@ def render(
             crf=crf,
             lossless=lossless,
             revision=revision,
+            plot=plot,
             device=device,
             progress=progress,
         )

@@ -34,6 +34,7 @@ from dubfew.render.background import BackgroundKeeper
 from dubfew.render.drive import audio_motion, check_drive, video_motion
 from dubfew.render.flow import beside
 from dubfew.render.paint import Drawn, Order, Painter
+from dubfew.render.plot import check_plot, plot_motion
 from dubfew.render.timing import plan
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
@@ -83,6 +84,7 @@ def render(
     lossless: bool = False,
     revision: int | None = None,
     registry: Registry | None = None,
+    plot: Path | str | None = None,
     device: str = "auto",
     progress: ProgressCallback = silent,
 ) -> RenderResult:
@@ -101,6 +103,7 @@ def render(
         crf: its quality.
         lossless: lose nothing.
         revision: of the actor; the newest by default.
+        plot: a picture to draw the opening of the lips over the sound into, .png, .svg or .pdf.
         registry: where the actor is; the user's own by default.
         device: "auto", "cpu" or "cuda".
         progress: told of every stage.
@@ -128,6 +131,10 @@ def render(
     output = Path(out) if out is not None else Path(f"{actor}-dubbed.mp4")
     # What was asked for wrongly is said before minutes of work.
     check_output(output, scene, sound, driver)
+    plot = Path(plot) if plot is not None else None
+    if plot is not None:
+        check_plot(plot)
+        check_output(plot, scene, sound, driver)
     choose_encoding(output, info, codec, crf, lossless)
     length = read_audio(sound).duration if audio is not None and sound is not None else None
     if driver is not None:
@@ -182,6 +189,8 @@ def render(
                 writer.write(frame)
                 count += 1
                 progress(Progress("render", count, len(shown.rows)))
+    if plot is not None:
+        plot_motion(plot, motion, read_audio(sound) if sound else None, output.name)
     return RenderResult(
         output=output,
         frames=count,

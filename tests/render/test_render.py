@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dubfew.errors import ActorNotFoundError, ArtefactError, DubfewError, MediaError, NoFaceError
 from dubfew.evaluate.metrics import psnr
@@ -208,6 +209,15 @@ def test_another_performance_drives(registry, clip, short, tmp_path):
     result = render("actor", video=short, drive="video", driver=clip, out=out, registry=registry)
     assert result.frames == probe(out).frames == 10
     assert not probe(out).has_audio
+
+
+def test_a_plot_of_what_moves_the_mouth(registry, short, tmp_path):
+    out, plot = tmp_path / "o.mp4", tmp_path / "plot.png"
+    render("actor", video=short, audio=DUB, fit="trim", out=out, plot=plot, registry=registry)
+    assert Image.open(plot).height == 260
+    for wrong, message in ((tmp_path / "plot.txt", "no picture"), (short, "no picture")):
+        with pytest.raises(DubfewError, match=message):
+            render("actor", video=short, audio=DUB, out=out, plot=wrong, registry=registry)
 
 
 def test_the_same_again(registry, short, tmp_path):
