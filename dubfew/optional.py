@@ -41,8 +41,20 @@ PARTS: dict[str, OptionalPart] = {
         OptionalPart(
             "espeakng_loader",
             "espeakng-loader",
-            "synthetic speech, to train the speech model",
-            "pip install 'dubfew[speech-train]'",
+            "synthetic speech, to train the speech model and to follow a transcript",
+            "pip install 'dubfew[transcript]'",
+        ),
+        OptionalPart(
+            "pysubs2",
+            "pysubs2",
+            "subtitles as a transcript",
+            "pip install 'dubfew[transcript]'",
+        ),
+        OptionalPart(
+            "pocketsphinx",
+            "pocketsphinx",
+            "a second opinion on lip-sync: `dubfew evaluate --listen`",
+            "pip install 'dubfew[listen]'",
         ),
         OptionalPart(
             "tensorboard",

@@ -13,11 +13,13 @@ from PIL import Image
 
 from dubfew.errors import DubfewError, MediaError
 from dubfew.evaluate.geometry import FACE_SIZE, Box, face_boxes, mouth_box
+from dubfew.evaluate.heard import listen as listen_to
 from dubfew.evaluate.lipsync import lip_sync
 from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
 from dubfew.evaluate.regions import CHROMA_REACH, mouth_region
 from dubfew.evaluate.syncnet import load_syncnet
 from dubfew.media import probe, read_frames
+from dubfew.optional import require
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
 from dubfew.reconstruction.track import Track
@@ -49,6 +51,10 @@ class Evaluation:
             :class:`dubfew.evaluate.syncnet.LipSync`; needs SyncNet's weights, as do the next two.
         lse_d: of the same.
         av_offset: of the same.
+        heard_r: of the output's mouth and the sounds that a phoneme recogniser hears, see
+            :class:`dubfew.evaluate.heard.Heard`; measured on request, as are the next two.
+        heard_lag_ms: of the same.
+        heard_r_best: of the same.
     """
 
     frames: int
@@ -66,6 +72,9 @@ class Evaluation:
     lse_c: float | None = None
     lse_d: float | None = None
     av_offset: float | None = None
+    heard_r: float | None = None
+    heard_lag_ms: float | None = None
+    heard_r_best: float | None = None
 
     def to_json(self) -> dict[str, int | float | None]:
         """The fields by name; NaN and infinity, which JSON has not, become None."""
@@ -81,6 +90,7 @@ def evaluate(
     *,
     track: Track | None = None,
     syncnet: Path | str | None = None,
+    listen: bool = False,
     progress: ProgressCallback = silent,
 ) -> Evaluation:
     """Compare a rendered video with the original, frame k with frame k.
@@ -96,6 +106,7 @@ def evaluate(
             nothing may change. The landmark measures do not use it: the same detector sees the
             same conversion of both videos.
         syncnet: the file of SyncNet's weights; without it, LSE is not measured.
+        listen: compare the mouth with what PocketSphinx hears.
         progress: told of the stages "landmarks", "track", "compare" and "lip sync".
 
     Raises:
@@ -103,7 +114,10 @@ def evaluate(
         DubfewError: the videos differ in size.
         NoFaceError: no frame of the reference shows a face.
         ArtefactError: ``syncnet`` is not SyncNet's weights.
+        MissingDependencyError: PocketSphinx is wanted and not installed.
     """
+    if listen:
+        require("pocketsphinx")
     network = None if syncnet is None else load_syncnet(syncnet)
     reference, output = Path(reference), Path(output)
     size, other = probe(reference), probe(output)
@@ -120,6 +134,7 @@ def evaluate(
 
     figures: dict[str, list[float]] = {name: [] for name in IMAGE_MEASURES}
     output_marks: list[NDArray[np.float32] | None] = []
+    times: list[float] = []
     outside_max = 0
     with FaceLandmarker() as landmarker:
         # Not strict: the longer video's rest is left alone, as promised above.
@@ -129,6 +144,7 @@ def evaluate(
                 break
             ours, theirs = b.to_rgb(), a.to_rgb()
             output_marks.append(landmarker(ours))
+            times.append(b.time)
             outside_max = max(outside_max, largest_difference(theirs, ours, region(index)))
             face = faces[index]
             if face is not None:
@@ -151,7 +167,9 @@ def evaluate(
     motion = {name: measure(marks[:frames], clip) for name, measure in LANDMARK_MEASURES.items()}
     sync: dict[str, float] = {}
     if network is not None:
-        sync = dataclasses.asdict(lip_sync(output, clip, network, progress=progress))
+        sync |= dataclasses.asdict(lip_sync(output, clip, network, progress=progress))
+    if listen:
+        sync |= dataclasses.asdict(listen_to(output, clip, np.array(times)))
     return Evaluation(frames=frames, outside_max=outside_max, **images, **motion, **sync)
 
 

@@ -15,6 +15,7 @@ from dubfew.errors import DubfewError, NoFaceError
 from dubfew.evaluate import Evaluation, evaluate
 from dubfew.evaluate.compare import face_crop, largest_difference
 from dubfew.evaluate.geometry import Box
+from dubfew.evaluate.heard import Heard
 from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
 from dubfew.evaluate.syncnet import LipSync
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
@@ -42,6 +43,7 @@ def blank(path: Path, width: int) -> Path:
 def test_every_measure_has_its_field():
     names = {field.name for field in dataclasses.fields(Evaluation)}
     sync = {field.name for field in dataclasses.fields(LipSync)}
+    sync |= {field.name for field in dataclasses.fields(Heard)}
     assert names == {*IMAGE_MEASURES, *LANDMARK_MEASURES, *sync, "frames", "outside_max"}
 
 
@@ -53,7 +55,8 @@ def test_json_has_the_fields_in_order_and_no_nan():
     assert json.loads(encoded)["lse_c"] is None  # not asked for
     assert " ".join(figures.to_json()) == (
         "frames psnr ssim psnr_mouth ssim_mouth lmd sharpness opening_r opening_lag "
-        "opening_r_best opening_spread outside_max lse_c lse_d av_offset"
+        "opening_r_best opening_spread outside_max lse_c lse_d av_offset "
+        "heard_r heard_lag_ms heard_r_best"
     )
 
 
