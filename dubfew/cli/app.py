@@ -233,13 +233,19 @@ def evaluate(
             help="SyncNet's weights (syncnet_v2.model), to measure LSE-C and LSE-D as well.",
         ),
     ] = None,
+    listen: Annotated[
+        bool,
+        typer.Option("--listen", help="Compare the mouth with the phonemes PocketSphinx hears."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure an output against its original."""
     from dubfew.evaluate.compare import evaluate as compare
 
     with progress_bar(as_json=as_json) as progress:
-        result = compare(reference, output, syncnet=syncnet, progress=progress)
+        result = compare(
+            reference, output, syncnet=syncnet, listen=listen, progress=progress
+        )
     measured = {name: value for name, value in vars(result).items() if value is not None}
     emit(result, as_json=as_json, text=lines(measured))
 
