@@ -169,6 +169,9 @@ def test_failed_jobs_end_with_one_line_and_code_1(
         ["render", "--actor", "x", "--lossless", "--crf", "3"],
         ["render", "--actor", "x", "--drive", "video"],
         ["render", "--actor", "x", "--driver", "a.mp4"],
+        ["render", "--actor", "x", "--transcript", "a.txt"],
+        ["render", "--actor", "x", "--lang", "de"],
+        ["render", "--actor", "x", "--drive", "self", "--transcript", "a.txt", "--lang", "de"],
         ["render", "x"],
         ["track", "a.mp4"],
         ["evaluate", "a.mp4"],
@@ -284,12 +287,15 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "audio": None,
         "drive": "audio",
         "driver": None,
+        "transcript": None,
+        "language": None,
         "fit": None,
         "out": None,
         "codec": None,
         "crf": None,
         "lossless": False,
         "revision": None,
+        "plot": None,
         "device": "auto",
     }
     line = (
@@ -302,14 +308,20 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "audio": Path("a"),
         "drive": "video",
         "driver": Path("d"),
+        "transcript": None,
+        "language": None,
         "fit": "loop",
         "out": Path("out.mp4"),
         "codec": "libx265",
         "crf": 20,
         "lossless": False,
         "revision": 2,
+        "plot": None,
         "device": "cuda:1",
     }
+    assert invoke(*"render --actor i --transcript t.srt --lang pt-br".split()).exit_code == 0
+    assert called.options["transcript"] == Path("t.srt")
+    assert called.options["language"] == "pt-br"
 
 
 def test_results_are_one_json_line_or_readable(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

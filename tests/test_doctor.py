@@ -43,7 +43,7 @@ def test_missing_parts_come_with_the_line_that_installs_them(
     assert lines["no-such-package"].startswith("MISSING")
     assert lines["no-such-package"].endswith("pip install --force-reinstall no-such-package")
     assert lines["espeakng-loader"].startswith("absent")
-    assert lines["espeakng-loader"].endswith("pip install 'dubfew[speech-train]'")
+    assert lines["espeakng-loader"].endswith("pip install 'dubfew[transcript]'")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX paths")

@@ -144,6 +144,15 @@ def render(
     driver: Annotated[
         Path | None, typer.Option(metavar="V", help="The performance for --drive video.")
     ] = None,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="What the audio says (text, .srt, .vtt): sharpens the timing."
+        ),
+    ] = None,
+    lang: Annotated[
+        str | None, typer.Option(metavar="CODE", help="The transcript's language: en, de, pt-br.")
+    ] = None,
     fit: Annotated[Fit | None, typer.Option(help="When audio and video differ in length.")] = None,
     revision: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Default: the newest.")
@@ -171,6 +180,10 @@ def render(
         raise typer.BadParameter("--lossless has no quality to choose: leave out --crf")
     if (drive is Drive.video) != (driver is not None):
         raise typer.BadParameter("--drive video and --driver FILE need each other")
+    if (transcript is None) != (lang is None):
+        raise typer.BadParameter("--transcript FILE and --lang CODE need each other")
+    if transcript is not None and drive is not Drive.audio:
+        raise typer.BadParameter("--transcript says what the audio says: it needs --drive audio")
     from dubfew.render import render as dub
 
     with progress_bar(as_json=as_json) as progress:
@@ -180,6 +193,8 @@ def render(
             audio=audio,
             drive=drive.value,
             driver=driver,
+            transcript=transcript,
+            language=lang,
             fit=fit.value if fit else None,
             out=out,
             codec=codec,
@@ -243,9 +258,7 @@ def evaluate(
     from dubfew.evaluate.compare import evaluate as compare
 
     with progress_bar(as_json=as_json) as progress:
-        result = compare(
-            reference, output, syncnet=syncnet, listen=listen, progress=progress
-        )
+        result = compare(reference, output, syncnet=syncnet, listen=listen, progress=progress)
     measured = {name: value for name, value in vars(result).items() if value is not None}
     emit(result, as_json=as_json, text=lines(measured))
 

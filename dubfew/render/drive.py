@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,26 @@ from dubfew.reconstruction.tracking import track_video
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
+from dubfew.speech.sharpen import sharpen
 from dubfew.speech.style import Style
+from dubfew.speech.visemes import Phone
 
 DRIVES = ("audio", "video", "self")
 
 
-def audio_motion(audio: Path, times: NDArray[np.float64], style: Style) -> MouthMotion:
-    """What this actor's mouth does while the audio says something."""
-    return style.apply(SpeechModel.load_default().predict(read_audio(audio), times))
+def audio_motion(
+    audio: Path, times: NDArray[np.float64], style: Style, phones: Sequence[Phone] = ()
+) -> MouthMotion:
+    """What this actor's mouth does while the audio says something.
+
+    Args:
+        audio: the speech.
+        times: moments on its clock, s. [N]
+        style: the actor's.
+        phones: its sounds, where a transcript was aligned to it.
+    """
+    heard = SpeechModel.load_default().predict(read_audio(audio), times)
+    return style.apply(sharpen(heard, phones))
 
 
 def video_motion(
@@ -49,9 +62,20 @@ def _spread(motion: MouthMotion) -> float:
     return float(np.percentile(motion.aperture(), 95))
 
 
-def check_drive(drive: str, driver: Path | None) -> None:
-    """Raises DubfewError unless drive and driver fit."""
+def check_drive(
+    drive: str,
+    driver: Path | None,
+    transcript: Path | None = None,
+    language: str | None = None,
+) -> None:
+    """Raises DubfewError unless drive, driver, transcript and its language fit."""
     if drive not in DRIVES:
         raise DubfewError(f"no drive {drive!r}: there are {', '.join(DRIVES)}")
     if (drive == "video") != (driver is not None):
         raise DubfewError("drive 'video' and a driver video need each other")
+    if (transcript is None) != (language is None):
+        raise DubfewError("a transcript and its language need each other")
+    if transcript is not None and drive != "audio":
+        raise DubfewError(
+            f"a transcript says what the audio says: drive {drive!r} has no use for it"
+        )

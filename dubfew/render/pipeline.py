@@ -36,9 +36,12 @@ from dubfew.render.flow import beside
 from dubfew.render.paint import Drawn, Order, Painter
 from dubfew.render.plot import check_plot, plot_motion
 from dubfew.render.timing import plan
+from dubfew.speech.align import align, known_language
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
 from dubfew.speech.retarget import retarget
+from dubfew.speech.transcript import read_transcript
+from dubfew.speech.visemes import Phone
 
 BLOCK = 64  # frames whose meshes are held at once
 BATCH = 4  # frames that go through the network together
@@ -77,6 +80,8 @@ def render(
     audio: Path | str | None = None,
     drive: str = "audio",
     driver: Path | str | None = None,
+    transcript: Path | str | None = None,
+    language: str | None = None,
     fit: str | None = None,
     out: Path | str | None = None,
     codec: str | None = None,
@@ -97,6 +102,8 @@ def render(
         drive: "audio"; "video" (mouth of ``driver``); "self" (the scene's own mouth motion:
             re-enactment, for measuring).
         driver: video of another performance.
+        transcript: what the audio says, as a script or subtitles (.srt, .vtt).
+        language: its code, such as "de".
         fit: "trim", "loop" or "hold", see `plan`.
         out: where to; ``<actor>-dubbed.mp4`` in the working directory by default.
         codec: video encoder.
@@ -112,11 +119,16 @@ def render(
         ActorNotFoundError: no such actor.
         MediaError: a file cannot be read or written.
         NoFaceError: the scene shows no face.
-        DubfewError: the wishes contradict each other.
+        DubfewError: the wishes contradict each other, or the transcript is not what is said.
+        MissingDependencyError: what a transcript needs is not installed.
     """
     began = time.monotonic()
     driver = Path(driver) if driver is not None else None
-    check_drive(drive, driver)
+    transcript = Path(transcript) if transcript is not None else None
+    check_drive(drive, driver, transcript, language)
+    cues = read_transcript(transcript) if transcript is not None else ()
+    if language is not None:
+        known_language(language)
     device = pick_device(device)
     stored = (registry or Registry()).open(actor, revision)
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
@@ -130,7 +142,7 @@ def render(
         raise MediaError(f"{scene} has no sound to speak: give --audio, or --drive self")
     output = Path(out) if out is not None else Path(f"{actor}-dubbed.mp4")
     # What was asked for wrongly is said before minutes of work.
-    check_output(output, scene, sound, driver)
+    check_output(output, scene, sound, driver, transcript)
     plot = Path(plot) if plot is not None else None
     if plot is not None:
         check_plot(plot)
@@ -139,6 +151,10 @@ def render(
     length = read_audio(sound).duration if audio is not None and sound is not None else None
     if driver is not None:
         probe(driver)
+    phones: tuple[Phone, ...] = ()
+    if cues and language is not None:
+        assert sound is not None
+        phones = align(read_audio(sound), cues, language).phones
     track = scene_track(scene, adapter, stored, head, progress)
     tracked = time.monotonic()
 
@@ -146,7 +162,7 @@ def render(
     track = dataclasses.replace(track.select(shown.rows), times=shown.times)
     if drive == "audio":
         assert sound is not None
-        wanted = audio_motion(sound, shown.times, adapter.style)
+        wanted = audio_motion(sound, shown.times, adapter.style, phones)
         track = retarget(track, head, wanted)
     elif drive == "video":
         assert driver is not None

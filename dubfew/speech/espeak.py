@@ -1,4 +1,4 @@
-"""Synthetic speech with known phoneme times, by espeak-ng (training only; optional)."""
+"""Synthetic speech with known phoneme times, by espeak-ng (optional)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError, MissingDependencyError
+from dubfew.optional import require
 from dubfew.speech.features import prepare_samples
 from dubfew.speech.visemes import PLOSIVES, SILENCE, Phone, letters_of
 
@@ -40,6 +41,20 @@ class _Event(ctypes.Structure):
     ]
 
 
+class _Voice(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_void_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("reserved", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    ]
+
+
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
 )
@@ -64,12 +79,7 @@ class Espeak:
     """The synthesiser. It is one per process (the library keeps global state)."""
 
     def __init__(self) -> None:
-        try:
-            import espeakng_loader
-        except ImportError as error:
-            raise MissingDependencyError(
-                "synthetic speech needs espeak-ng: pip install 'dubfew[speech-train]'"
-            ) from error
+        espeakng_loader = require("espeakng_loader")
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         options = _INIT_PHONEME_EVENTS | _INIT_PHONEME_IPA | _INIT_DONT_EXIT
         self._rate = self._library.espeak_Initialize(
@@ -96,6 +106,26 @@ class Espeak:
             index += 1
         return 0
 
+    def voices(self) -> dict[str, str]:
+        """Name of the voice that ``say`` takes, for every language code in small letters."""
+        list_voices = self._library.espeak_ListVoices
+        list_voices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        found = list_voices(None)
+        best: dict[str, tuple[int, str]] = {}
+        index = 0
+        while found[index]:
+            voice = found[index].contents
+            # Its languages: a byte of priority (low is good), the code, 0; a 0 ends the list.
+            place = voice.languages
+            while priority := ctypes.string_at(place, 1)[0]:
+                code = ctypes.string_at(place + 1)
+                place += len(code) + 2
+                offered = priority, voice.identifier.decode()
+                key = code.decode().lower()
+                best[key] = min(best.get(key, offered), offered)
+            index += 1
+        return {code: identifier for code, (_, identifier) in best.items()}
+
     def say(
         self, text: str, language: str, *, variant: str = "", rate: int = 165, pitch: int = 50
     ) -> Utterance:
@@ -103,7 +133,7 @@ class Espeak:
 
         Args:
             text: in the writing of the language.
-            language: espeak's code, such as ``en-us``.
+            language: espeak's code, such as ``en-us``, or a name out of ``voices``.
             variant: a voice variant such as ``f3``; empty is the language's own voice.
             rate: words per minute, 80 to 450.
             pitch: 0 to 99.
