@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
-from dubfew.media import Frame, VideoWriter, probe, read_frames
+from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_frames
 
 ADAPT_SECONDS = 4
 
@@ -18,16 +18,27 @@ def count_frames(clip: Path) -> int:
 
 
 def split_clip(clip: Path, adapt: Path, test: Path, *, seconds: float = ADAPT_SECONDS) -> int:
-    """Write the first ``seconds`` of a clip, or half of a shorter one, and the rest; lossless.
+    """Write the first ``seconds`` of a clip, or half of a shorter one, and the rest; lossless, with
+    the clip's own times and sound.
 
     Returns:
         Number of frames in the first part.
     """
     total = count_frames(clip)
     cut = min(round(seconds * float(probe(clip).fps)), total // 2)
-    write_frames(adapt, clip, read_frames(clip, stop=cut))
-    write_frames(test, clip, read_frames(clip, start=cut))
+    _write_part(adapt, clip, 0, cut)
+    _write_part(test, clip, cut, total)
     return cut
+
+
+def _write_part(path: Path, clip: Path, start: int, stop: int) -> None:
+    info = probe(clip)
+    first = next(iter(read_frames(clip, start=start))).time
+    length = (stop - start) / float(info.fps)
+    sound = AudioSource(clip, start=first, duration=length) if info.has_audio else None
+    with VideoWriter(path, info, audio=sound, lossless=True) as writer:
+        for index, frame in enumerate(read_frames(clip, start=start, stop=stop)):
+            writer.write(frame.at(index, frame.stamp))
 
 
 def write_frames(path: Path, like: Path, frames: Iterable[Frame], *, lossless: bool = True) -> None:

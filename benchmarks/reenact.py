@@ -7,7 +7,8 @@ the right answer. Rows of the table, from the reference line down: the original 
 (the noise floor of timing), the nearest reference pasted rigidly, the same warped by the mesh that
 landmarks give and nothing else (no light matching, no alignment, no blending, no restored detail),
 three references warped with all of these but no network, the trained prior before any step for
-this actor, the original mouth blurred, and dubfew.
+this actor, the original mouth blurred, dubfew, and dubfew driven by the clip's own sound
+instead of its tracked motion: what speech costs.
 The still mouth has landmarks only. Writes ``reenact.md``, ``reenact.json`` and one contact
 sheet per clip.
 """
@@ -46,6 +47,7 @@ from dubfew.evaluate.geometry import still_lips
 from dubfew.evaluate.metrics import lmd
 from dubfew.evaluate.regions import Region, mouth_region
 from dubfew.evaluate.sheets import contact_sheet, save_sheet, sheet_rows
+from dubfew.media import probe
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
@@ -117,22 +119,33 @@ def _ours(job: Job, path: Path) -> None:
     _rendered(job, path, "ours", prior=job.prior, steps=job.steps)
 
 
+def _spoken(job: Job, path: Path) -> None:
+    _rendered(job, path, "ours", prior=job.prior, steps=job.steps, drive="audio")
+
+
 def _rendered(
-    job: Job, path: Path, actor: str, *, prior: str | Path | None, steps: int | None
+    job: Job,
+    path: Path,
+    actor: str,
+    *,
+    prior: str | Path | None,
+    steps: int | None,
+    drive: str = "self",
 ) -> None:
-    result = dubfew.adapt(
-        job.adapt_clip,
-        actor=actor,
-        prior=prior,
-        steps=steps,
-        registry=job.registry,
-        progress=show,
-    )
-    job.adapted.append(result)
+    if actor not in (result.actor for result in job.adapted):
+        result = dubfew.adapt(
+            job.adapt_clip,
+            actor=actor,
+            prior=prior,
+            steps=steps,
+            registry=job.registry,
+            progress=show,
+        )
+        job.adapted.append(result)
     dubfew.render(
         actor,
         video=job.test_clip,
-        drive="self",
+        drive=drive,
         out=path,
         lossless=True,
         registry=job.registry,
@@ -147,10 +160,12 @@ class Row:
     Attributes:
         label: how the tables call it.
         make: writes the row's video of ``job.test_clip`` to a path.
+        needs_sound: it is left out of silent clips' tables.
     """
 
     label: str
     make: Callable[[Job, Path], None]
+    needs_sound: bool = False
 
 
 ROWS: Mapping[str, Row] = {
@@ -161,6 +176,7 @@ ROWS: Mapping[str, Row] = {
     "zero": Row("dubfew, zero steps", _zero),
     "blurred": Row("original, blurred", _blurred),
     "ours": Row("dubfew", _ours),
+    "spoken": Row("dubfew, driven by the sound", _spoken, needs_sound=True),
 }
 
 
@@ -197,6 +213,8 @@ def run_clip(
         )
         figures, videos, seconds = {}, {"original": test_clip}, {}
         for row in rows:
+            if ROWS[row].needs_sound and not probe(test_clip).has_audio:
+                continue
             path = folder / f"{row}.mp4"
             started = time.perf_counter()
             ROWS[row].make(job, path)
