@@ -57,6 +57,12 @@ PARTS: dict[str, OptionalPart] = {
             "pip install 'dubfew[listen]'",
         ),
         OptionalPart(
+            "transformers",
+            "transformers",
+            "wav2vec 2.0, HuBERT and Whisper before the speech model",
+            "pip install 'dubfew[speech-encoders]'",
+        ),
+        OptionalPart(
             "tensorboard",
             "tensorboard",
             "curves and pictures of a training",

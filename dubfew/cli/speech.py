@@ -67,6 +67,15 @@ def train_speech(
             help="People not to be touched: an identity, a file or a SHA-256 per line.",
         ),
     ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What the network hears: mel, or a wav2vec 2.0, HuBERT or Whisper of "
+            "transformers, a folder or a name on the Hugging Face hub (pip install "
+            "'dubfew[speech-encoders]').",
+        ),
+    ] = "mel",
     as_json: Json = False,
 ) -> None:
     """Train the speech model anew, and measure it on every clip.
@@ -83,6 +92,7 @@ def train_speech(
             seed=seed,
             exclude=exclude,
             leave_out=leave_out or (),
+            encoder=encoder,
             progress=progress,
         )
     facts = plain(result)

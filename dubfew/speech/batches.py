@@ -8,13 +8,18 @@ from torch import Tensor
 
 from dubfew.reconstruction.points import MOUTH_POINTS
 from dubfew.speech.examples import Take, example_of, silent_take
+from dubfew.speech.inputs import Encoder
 from dubfew.speech.train_config import TrainConfig
 
 
 def draw_batch(
-    synthetic: list[Take], filmed: list[Take], config: TrainConfig, rng: np.random.Generator
+    synthetic: list[Take],
+    filmed: list[Take],
+    config: TrainConfig,
+    rng: np.random.Generator,
+    encoder: Encoder,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mel [B, T, 80], wanted motion [B, R, P, 3], voice [B, R]."""
+    """The encoder's frames [B, T, width], wanted motion [B, R, P, 3], voice [B, R]."""
     lengths = np.array([len(take.voice) for take in filmed], np.float64)
     examples = []
     for _ in range(config.batch):
@@ -26,9 +31,9 @@ def draw_batch(
             takes = [filmed[rng.choice(len(filmed), p=lengths / lengths.sum())]]
         else:
             takes = [synthetic[rng.integers(len(synthetic))] for _ in range(2)]
-        examples.append(example_of(takes, rng, len(MOUTH_POINTS)))
+        examples.append(example_of(takes, rng, len(MOUTH_POINTS), encoder))
     return (
-        torch.from_numpy(np.stack([example.mel for example in examples])),
+        torch.from_numpy(np.stack([example.frames for example in examples])),
         torch.from_numpy(np.stack([example.displacement for example in examples])),
         torch.from_numpy(np.stack([example.voice for example in examples])),
     )

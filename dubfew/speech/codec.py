@@ -75,7 +75,7 @@ def _encoded(
     samples: FloatArray, codec: Codec, bit_rate: int | None
 ) -> tuple[AudioCodecContext, list[av.Packet]]:
     encoder = cast(AudioCodecContext, av.CodecContext.create(codec.name, "w"))
-    (form, *_) = encoder.codec.audio_formats or ()
+    form = (encoder.codec.audio_formats or [av.AudioFormat("s16")])[0]
     encoder.sample_rate, encoder.layout, encoder.format = codec.rate, "mono", form
     encoder.time_base = Fraction(1, codec.rate)
     if bit_rate is not None:

@@ -1,4 +1,4 @@
-"""Training windows: mel, wanted motion and voice activity, from synthetic and real speech."""
+"""Training windows: sound, wanted motion and voice activity, from synthetic and real speech."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.speech.augment import breath, coloured_noise, disturb, music, warp_bands
 from dubfew.speech.corpus import Clip
 from dubfew.speech.espeak import Utterance, espeak, sentences
-from dubfew.speech.features import HOP, RATE, channel_of, level_db, log_mel, speech_level
+from dubfew.speech.features import HOP, RATE, channel_of, level_db, speech_level
+from dubfew.speech.inputs import Encoder, MelEncoder
 from dubfew.speech.network import STRIDE
 from dubfew.speech.visemes import SILENCE, motion_of_phones
 
@@ -42,12 +43,12 @@ class Example:
     """One training window.
 
     Attributes:
-        mel: [2 * ROWS, 80]
+        frames: of the encoder. [stride * ROWS, width]
         displacement: wanted motion, gated. [ROWS, P, 3]
         voice: 1 where somebody speaks. [ROWS]
     """
 
-    mel: FloatArray
+    frames: FloatArray
     displacement: FloatArray
     voice: FloatArray
 
@@ -138,7 +139,9 @@ def silent_take(rng: np.random.Generator) -> Take:
     return Take(sound.astype(np.float32), np.zeros((0, 0, 3), np.float32), np.zeros(0, np.float32))
 
 
-def example_of(takes: list[Take], rng: np.random.Generator, points: int) -> Example:
+def example_of(
+    takes: list[Take], rng: np.random.Generator, points: int, encoder: Encoder
+) -> Example:
     """A random window out of takes played one after the other with pauses between."""
     sound: list[FloatArray] = []
     motion: list[FloatArray] = []
@@ -173,5 +176,7 @@ def example_of(takes: list[Take], rng: np.random.Generator, points: int) -> Exam
     spoken = active.any() or not any(len(take.voice) for take in takes)
     channel = channel_of(window if spoken else samples)
     channel = replace(channel, level=channel.level + rng.uniform(-3, 3))
-    mel = log_mel(window, channel=channel, start=0, stop=ROWS * STRIDE)
-    return Example(warp_bands(mel, rng), wanted[row], active[row])
+    frames = encoder.listen(window, channel).frames(0, ROWS * encoder.stride)
+    if isinstance(encoder, MelEncoder):
+        frames = warp_bands(frames, rng)
+    return Example(frames, wanted[row], active[row])

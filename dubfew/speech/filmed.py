@@ -77,7 +77,10 @@ def filmed_speakers(
                     found.passed[header["file"]] = str(error)
                     continue
                 if not stretches:
-                    found.passed[header["file"]] = "no second of it has both sound and a face"
+                    heard = any("audio.safetensors" in each.members for each in samples)
+                    found.passed[header["file"]] = (
+                        "no second of it has both sound and a face" if heard else "it has no sound"
+                    )
                 (found.held_out if is_excluded(header, measured) else found.train).extend(stretches)
     old = [path.name for path in single_paths(folder)]
     found.passed.update(dict.fromkeys(old, "stored without sound by an earlier dubfew"))

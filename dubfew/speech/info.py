@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from dubfew.errors import ArtefactError
 from dubfew.files import sha256_file
 
-# The newest version of the file's format, that of models with another encoder than mel bands.
-FORMAT_VERSION = 1
+# 1: mel bands only; 2: names its encoder and how it was trained.
+FORMAT_VERSION = 2
 CARD = "CARD.md"
 
 

@@ -19,24 +19,22 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d
 from dubfew.errors import ArtefactError
 from dubfew.files import write_atomic
 from dubfew.reconstruction.points import MOUTH_POINTS
-from dubfew.speech.features import (
-    HOP,
-    RATE,
-    Channel,
-    channel_of,
-    frame_count,
-    level_db,
-    log_mel,
-    prepare_samples,
-)
+from dubfew.speech.features import channel_of, frame_count, level_db, prepare_samples
 from dubfew.speech.info import FORMAT_VERSION, read_header, shipped_model
+from dubfew.speech.inputs import (
+    MEL,
+    ROW_SECONDS,
+    Encoder,
+    Hearing,
+    MelEncoder,
+    stored_encoder,
+)
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.network import STRIDE, NetworkConfig, SpeechNetwork
 
 # Filmed mouths are ahead of the sound that they make: lips part before a vowel begins. The median
 # best lag of the training clips; training itself works with moments as annotated.
 LEAD = 0.04
-ROW_SECONDS = HOP * STRIDE / RATE  # 20 ms between the network's rows
 # Rows per pass: 20 s, small enough for constant memory, large enough that overlap costs little.
 CHUNK_ROWS = 1000
 # Silence around the recording, so that the network never sees an edge it was not trained on.
@@ -44,6 +42,8 @@ MARGIN_ROWS = 50
 # Quieter than this under the loud frames counts as a pause whatever the network thinks, and
 # above QUIET_DB + RAMP_DB the network alone decides.
 QUIET_DB, RAMP_DB = -42.0, 10.0
+# Digital silence is a pause, too, in a recording that has no loud frames to compare it with.
+NOTHING_DB = -90.0
 # A pause shorter than this is a plosive's closure: the network's business, s.
 SHORTEST_PAUSE = 0.12
 _CLICK_ROWS = 3
@@ -95,16 +95,19 @@ class SpeechModel:
         self,
         network: SpeechNetwork,
         space: MotionSpace,
+        encoder: Encoder | None = None,
         training: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Args:
             network: trained.
             space: that its coefficients live in.
+            encoder: that the network was trained with; None is mel bands.
             training: how it was trained, in JSON's types; kept with the weights.
         """
         self.network = network.eval()
         self.space = space
+        self.encoder = encoder or MelEncoder()
         self.training = dict(training or {})
 
     def predict(
@@ -143,22 +146,20 @@ class SpeechModel:
         samples = prepare_samples(audio.samples, audio.rate)
         rows = (frame_count(len(samples)) + STRIDE - 1) // STRIDE + MARGIN_ROWS
         channel = channel_of(samples)
+        hearing = self.encoder.listen(samples, channel)
         raw = np.empty((rows, self.network.config.components), np.float32)
         voice = np.empty(rows, np.float32)
         for start in range(0, rows, chunk_rows):
             stop = min(rows, start + chunk_rows)
-            raw[start:stop], voice[start:stop] = self._rows(samples, channel, start, stop)
+            raw[start:stop], voice[start:stop] = self._rows(hearing, start, stop)
         return raw * self._gate(samples, channel.level, voice)[:, None]
 
-    def _rows(
-        self, samples: FloatArray, channel: Channel, start: int, stop: int
-    ) -> tuple[FloatArray, FloatArray]:
+    def _rows(self, hearing: Hearing, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
         """Coefficients and voice logit of rows [start, stop), exact whatever the chunk."""
-        reach = self.network.config.reach
-        low, high = start - reach, stop + reach
-        mel = log_mel(samples, channel=channel, start=low * STRIDE, stop=high * STRIDE)
+        reach, stride = self.network.config.reach, self.encoder.stride
+        frames = hearing.frames((start - reach) * stride, (stop + reach) * stride)
         with torch.inference_mode():
-            raw, voice = self.network(torch.from_numpy(mel)[None])
+            raw, voice = self.network(torch.from_numpy(frames)[None])
         return raw[0, reach:-reach].numpy(), voice[0, reach:-reach].numpy()
 
     def _gate(self, samples: FloatArray, level: float, voice: FloatArray) -> FloatArray:
@@ -171,7 +172,8 @@ class SpeechModel:
         loudness = np.full(rows, -100.0, np.float32)
         levels = level_db(samples)[::STRIDE][:rows]
         loudness[: len(levels)] = levels
-        loud = np.clip((loudness - level - QUIET_DB) / RAMP_DB + 1, 0.0, 1.0)
+        quiet = max(level + QUIET_DB, NOTHING_DB)
+        loud = np.clip((loudness - quiet) / RAMP_DB + 1, 0.0, 1.0)
         # Gaps shorter than a pause are filled (dilate, erode); clicks, shorter than any vowel,
         # are dropped (erode, dilate).
         size = int(SHORTEST_PAUSE / ROW_SECONDS) // 2 * 2 + 1
@@ -193,6 +195,7 @@ class SpeechModel:
             "network": dataclasses.asdict(self.network.config),
             "aperture": self.space.aperture,
             "points": MOUTH_POINTS,
+            "encoder": self.encoder.facts(),
             "training": self.training,
         }
         return save(
@@ -205,36 +208,44 @@ class SpeechModel:
         write_atomic(Path(path), self.to_bytes())
 
     @classmethod
-    def load(cls, path: Path | str) -> SpeechModel:
+    def load(cls, path: Path | str, *, encoder: str | None = None) -> SpeechModel:
         """Read what ``save`` wrote.
 
+        Args:
+            path: of the model.
+            encoder: where its encoder is now, if it is not where it was in training.
+
         Raises:
-            ArtefactError: not a speech model, damaged, or written by a newer dubfew.
+            ArtefactError: not a speech model, damaged, written by a newer dubfew, or its encoder
+                is gone.
+            MissingDependencyError: its encoder needs transformers, which is not installed.
         """
         header = read_header(Path(path))
         try:
             tensors = load_file(str(path))
         except (OSError, SafetensorError) as error:
             raise ArtefactError(f"{path} is damaged: copy it again") from error
-        if tuple(header["points"]) != MOUTH_POINTS:
-            raise ArtefactError(f"{path} was trained for other mouth points: train it anew")
-        sizes = header["network"] | {"dilations": tuple(header["network"]["dilations"])}
-        network = SpeechNetwork(NetworkConfig(**sizes))
-        state = network.state_dict()
-        stored = {
-            name.removeprefix("network."): torch.from_numpy(array)
-            for name, array in tensors.items()
-            if name.startswith("network.")
-        }
-        counters = {n: state[n] for n in state if n.endswith("num_batches_tracked")}
         try:
+            if tuple(header["points"]) != MOUTH_POINTS:
+                raise ArtefactError(f"{path} was trained for other mouth points: train it anew")
+            sizes = header["network"] | {"dilations": tuple(header["network"]["dilations"])}
+            network = SpeechNetwork(NetworkConfig(**sizes))
+            state = network.state_dict()
+            stored = {
+                name.removeprefix("network."): torch.from_numpy(array)
+                for name, array in tensors.items()
+                if name.startswith("network.")
+            }
+            counters = {n: state[n] for n in state if n.endswith("num_batches_tracked")}
             network.load_state_dict(stored | counters)
             space = MotionSpace(
                 tensors["space.basis"], tensors["space.typical"], float(header["aperture"])
             )
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtefactError(f"{path} lacks weights that its header promises") from error
-        return cls(network, space, header.get("training"))
+        # Before it had a choice, every model heard mel bands.
+        hears = stored_encoder(header.get("encoder", {"name": MEL}), encoder)
+        return cls(network, space, hears, header.get("training"))
 
     @staticmethod
     def load_default() -> SpeechModel:

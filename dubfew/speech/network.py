@@ -1,4 +1,4 @@
-"""The network: log-mel frames at 100 Hz to motion coefficients and a gate at 50 Hz."""
+"""The network: log-mel frames (or an encoder's) to motion coefficients and a gate at 50 Hz."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dubfew.speech.features import BANDS
 
-STRIDE = 2  # mel frames per output row
+STRIDE = 2  # steps of 10 ms per output row
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,16 @@ class NetworkConfig:
         dilations: of the blocks, in order; they set how far the network hears.
         components: motion coefficients per row.
         dropout: share of channels dropped in training.
+        inputs: numbers per frame of the encoder.
+        stride: the encoder's frames per output row.
     """
 
     channels: int = 96
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4)
     components: int = 8
     dropout: float = 0.15
+    inputs: int = BANDS
+    stride: int = STRIDE
 
     @property
     def reach(self) -> int:
@@ -55,7 +59,7 @@ class SpeechNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.stem = nn.Conv1d(BANDS, config.channels, 5, stride=STRIDE, padding=2)
+        self.stem = nn.Conv1d(config.inputs, config.channels, 5, stride=config.stride, padding=2)
         self.blocks = nn.ModuleList(
             _Block(config.channels, dilation, config.dropout) for dilation in config.dilations
         )
@@ -63,13 +67,13 @@ class SpeechNetwork(nn.Module):
 
     def forward(
         self,
-        mel: Tensor,  # [B, T, 80]
-    ) -> tuple[Tensor, Tensor]:  # [B, ceil(T / 2), K], [B, ceil(T / 2)]
+        frames: Tensor,  # [B, T, inputs]
+    ) -> tuple[Tensor, Tensor]:  # [B, ceil(T / stride), K], [B, ceil(T / stride)]
         """Coefficients before gating, and the logit of "somebody speaks".
 
-        Row r is centred on mel frame 2 r.
+        Row r is centred on frame ``stride * r``.
         """
-        x = nn.functional.gelu(self.stem(mel.transpose(1, 2)))
+        x = nn.functional.gelu(self.stem(frames.transpose(1, 2)))
         for block in self.blocks:
             x = block(x)
         out = self.head(x).transpose(1, 2)

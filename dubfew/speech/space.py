@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from dubfew.reconstruction.points import MOUTH_POINTS
 from dubfew.speech.examples import Take
 from dubfew.speech.features import RATE
-from dubfew.speech.model import ROW_SECONDS, MotionSpace, SpeechModel
+from dubfew.speech.inputs import ROW_SECONDS, Encoder
+from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechNetwork
 
 FloatArray = NDArray[np.float32]
@@ -36,10 +37,12 @@ def motion_basis(synthetic: list[Take], filmed: list[Take], components: int) -> 
     return np.ascontiguousarray(basis.reshape(components, -1, 3), np.float32)
 
 
-def model_of(network: SpeechNetwork, basis: FloatArray, takes: list[Take]) -> SpeechModel:
+def model_of(
+    network: SpeechNetwork, basis: FloatArray, takes: list[Take], encoder: Encoder | None = None
+) -> SpeechModel:
     """The network with the statistics of what it predicts for these recordings."""
     nothing = MotionSpace(basis, np.ones(len(basis), np.float32), 1.0)
-    model = SpeechModel(network, nothing)
+    model = SpeechModel(network, nothing, encoder)
     predicted, speaking = [], []
     for take in takes[:60]:
         rows = model.coefficients(Recording(take.samples))[: len(take.voice)]
@@ -49,4 +52,5 @@ def model_of(network: SpeechNetwork, basis: FloatArray, takes: list[Take]) -> Sp
     times = np.arange(len(spoken)) * ROW_SECONDS
     gap = nothing.expand(spoken, times).aperture()
     typical = np.sqrt((spoken**2).mean(axis=0)).astype(np.float32)
-    return SpeechModel(network, MotionSpace(basis, typical, float(np.quantile(gap, 0.95))))
+    space = MotionSpace(basis, typical, float(np.quantile(gap, 0.95)))
+    return SpeechModel(network, space, encoder)

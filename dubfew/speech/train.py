@@ -22,6 +22,7 @@ from dubfew.speech.examples import (
 )
 from dubfew.speech.features import RATE
 from dubfew.speech.fields import default_fields
+from dubfew.speech.inputs import Encoder, MelEncoder
 from dubfew.speech.loss import MotionLoss
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.network import NetworkConfig, SpeechNetwork
@@ -55,7 +56,11 @@ class Trained:
 
 
 def train(
-    clips: list[Clip], config: TrainConfig | None = None, *, progress: ProgressCallback = silent
+    clips: list[Clip],
+    config: TrainConfig | None = None,
+    *,
+    encoder: Encoder | None = None,
+    progress: ProgressCallback = silent,
 ) -> Trained:
     """Train from nothing: the same result for the same seed on the same machine.
 
@@ -68,9 +73,11 @@ def train(
     Args:
         clips: filmed speakers, may be empty.
         config: None takes the defaults.
+        encoder: what the network hears; None is mel bands.
         progress: told about every sentence said, every 10th step and the last.
     """
     config = config or TrainConfig()
+    encoder = encoder or MelEncoder()
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
     fields = learn_fields([clip.motion for clip in clips]) if clips else default_fields()
@@ -83,7 +90,7 @@ def train(
     )
     synthetic = [take_of_utterance(utterance, fields) for utterance in said]
     filmed = [take_of_clip(clip, 0.0) for clip in clips]
-    network_config = NetworkConfig()
+    network_config = NetworkConfig(inputs=encoder.width, stride=encoder.stride)
     basis = motion_basis(synthetic, filmed, network_config.components)
     network = SpeechNetwork(network_config)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=0.02)
@@ -99,13 +106,13 @@ def train(
         if step in (config.warmup, config.again) and clips:
             # A clip that is trained on already no longer says whether it should be.
             fresh = [clip for clip in clips if clip.name not in used]
-            syncs |= measure_sync(model_of(network, basis, synthetic), fresh)
+            syncs |= measure_sync(model_of(network, basis, synthetic, encoder), fresh)
             chosen = [clip for clip in clips if syncs[clip.name].r >= config.least_r]
             used = tuple(clip.name for clip in chosen)
             takes = [take_of_clip(clip, trusted_lag(syncs[clip.name])) for clip in chosen]
             network.train()
-        mel, wanted, voice = draw_batch(synthetic, takes, config, rng)
-        raw, voice_logit = network(mel)
+        frames, wanted, voice = draw_batch(synthetic, takes, config, rng, encoder)
+        raw, voice_logit = network(frames)
         loss = loss_of(raw, voice_logit, wanted, voice)
         optimiser.zero_grad()
         loss.backward()
@@ -114,7 +121,8 @@ def train(
         schedule.step()
         if (step + 1) % REPORTED == 0 or step + 1 == config.steps:
             progress(Progress("train", step + 1, config.steps, {"loss": loss.item()}))
-    return Trained(model_of(network, basis, takes or synthetic), fields, syncs, used)
+    model = model_of(network, basis, takes or synthetic, encoder)
+    return Trained(model, fields, syncs, used)
 
 
 def measure_sync(model: SpeechModel, clips: list[Clip]) -> dict[str, Sync]:

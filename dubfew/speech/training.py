@@ -18,6 +18,7 @@ from dubfew.speech.corpus import Clip, find_lag
 from dubfew.speech.features import RATE
 from dubfew.speech.fields import save_fields
 from dubfew.speech.filmed import Filmed, filmed_speakers
+from dubfew.speech.inputs import MEL, find_encoder
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.space import Recording
 from dubfew.speech.train import train
@@ -85,6 +86,7 @@ def train_model(
     seed: int = 0,
     exclude: Path | None = None,
     leave_out: Collection[str] = (),
+    encoder: str = MEL,
     progress: ProgressCallback = silent,
 ) -> SpeechTraining:
     """Train the speech model on synthetic and filmed speech, and measure it.
@@ -98,11 +100,13 @@ def train_model(
         seed: of everything random.
         exclude: list of people not to be touched, see `read_exclude`.
         leave_out: identities to measure on instead of training on them.
+        encoder: what the network hears, see `find_encoder`.
         progress: see `train`.
 
     Raises:
         DubfewError: nothing to train on, or ``out`` cannot be written to.
-        MissingDependencyError: espeak-ng is not installed.
+        ArtefactError: there is no such encoder.
+        MissingDependencyError: espeak-ng, or transformers for an encoder, is not installed.
     """
     started = time.perf_counter()
     if out.suffix != ".safetensors" or out.name == FIELDS:
@@ -119,9 +123,10 @@ def train_model(
     filmed = Filmed([], [], {})
     if data is not None:
         filmed = filmed_speakers(data, exclude=names, leave_out=leave_out)
+    hears = find_encoder(encoder)
     config = TrainConfig(seed=seed)
     config = config if steps is None else config.with_steps(steps)
-    trained = train(filmed.train, config, progress=progress)
+    trained = train(filmed.train, config, encoder=hears, progress=progress)
     scores = [score(trained.model, clip, "held out") for clip in filmed.held_out]
     for number, clip in enumerate(filmed.train):
         progress(Progress("measure", number, len(filmed.train)))
@@ -134,7 +139,7 @@ def train_model(
         "r": {part: None if math.isnan(r) else round(r, 3) for part, r in means.items()},
         "clips": {each.clip: each.part for each in scores},
     }
-    model = SpeechModel(trained.model.network, trained.model.space, facts)
+    model = SpeechModel(trained.model.network, trained.model.space, hears, facts)
     save_fields(trained.fields, fields)
     model.save(out)
     return SpeechTraining(

@@ -28,6 +28,7 @@ from dubfew.speech.examples import (
 )
 from dubfew.speech.features import RATE
 from dubfew.speech.fields import default_fields
+from dubfew.speech.inputs import MelEncoder
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.train import train
 from dubfew.speech.train_config import TrainConfig
@@ -102,12 +103,12 @@ def test_windows_have_the_promised_shape() -> None:
     said = take_of_utterance(espeak().say("Ja, ja.", "de"), fields)
     for takes in ([said, said], [silent_take(rng)], [take_of_clip(_clip(), 0.0)]):
         for _ in range(4):
-            example = example_of(takes, rng, len(MOUTH_POINTS))
-            assert example.mel.shape == (2 * ROWS, 80)
+            example = example_of(takes, rng, len(MOUTH_POINTS), MelEncoder())
+            assert example.frames.shape == (2 * ROWS, 80)
             assert example.displacement.shape == (ROWS, len(MOUTH_POINTS), 3)
             assert example.voice.shape == (ROWS,)
-            assert np.isfinite(example.mel).all()
-    silent = example_of([silent_take(rng)], rng, len(MOUTH_POINTS))
+            assert np.isfinite(example.frames).all()
+    silent = example_of([silent_take(rng)], rng, len(MOUTH_POINTS), MelEncoder())
     assert silent.voice.max() == 0
     assert np.abs(silent.displacement).max() == 0
 
