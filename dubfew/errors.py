@@ -39,6 +39,10 @@ class ActorNotFoundError(RegistryError):
     """No such actor, or no such revision."""
 
 
+class TombstoneError(RegistryError):
+    """What is to come in was deleted here."""
+
+
 class DecryptionError(RegistryError):
     """Encrypted data was changed or cut, lies in the wrong place, or needs another key."""
 

@@ -74,6 +74,18 @@ PARTS: dict[str, OptionalPart] = {
             "preparing training data on several machines",
             "pip install 'dubfew[ray]'",
         ),
+        OptionalPart(
+            "keyring",
+            "keyring",
+            "actors' keys behind the system's keyring",
+            "pip install 'dubfew[keyring]'",
+        ),
+        OptionalPart(
+            "s3fs",
+            "s3fs",
+            "actors pushed to and pulled from S3-compatible storage",
+            "pip install 'dubfew[remote]'",
+        ),
     )
 }
 

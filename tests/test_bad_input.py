@@ -144,6 +144,7 @@ def home(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """A copy of that registry, which the command will use; the working folder is fresh."""
     home = tmp_path / "home"
     shutil.copytree(learned, home)
+    shutil.copytree(learned.with_name("home-keys"), tmp_path / "home-keys")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("DUBFEW_HOME", str(home))
@@ -575,7 +576,7 @@ def pause():
     for _ in range(600):
         time.sleep(0.1)
 
-write, sync = VideoWriter.write, storage._sync_folder
+write, sync = VideoWriter.write, storage.sync_folder
 
 def slow_write(self, frame):
     write(self, frame)
@@ -585,7 +586,7 @@ def slow_sync(folder):
     sync(folder)
     pause()
 
-VideoWriter.write, storage._sync_folder = slow_write, slow_sync
+VideoWriter.write, storage.sync_folder = slow_write, slow_sync
 main()
 """
 

@@ -70,10 +70,9 @@ def run_demo(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     if registry is None:
-        with tempfile.TemporaryDirectory(prefix="dubfew-demo-") as home:
-            return run_demo(
-                out, progress=progress, registry=Registry(Path(home)), prior=prior, steps=steps
-            )
+        with tempfile.TemporaryDirectory(prefix="dubfew-demo-") as temporary:
+            registry = Registry(Path(temporary) / "home")
+            return run_demo(out, progress=progress, registry=registry, prior=prior, steps=steps)
     folder = files("dubfew.demo")
     with as_file(folder / ACTOR) as actor, as_file(folder / DUB) as dub:
         learned = adapt(

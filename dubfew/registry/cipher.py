@@ -21,7 +21,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,6 +38,13 @@ TAG_BYTES = 16
 CHUNK_BYTES = 1 << 16
 
 
+class Writable(Protocol):
+    """What can be written to."""
+
+    def write(self, data: bytes, /) -> object:
+        """Add to it."""
+
+
 def new_key() -> bytes:
     """A random key of 256 bits."""
     return os.urandom(KEY_BYTES)
@@ -49,7 +56,7 @@ def sealed_size(size: int) -> int:
     return HEADER_BYTES + size + chunks * TAG_BYTES
 
 
-def seal(key: bytes, context: bytes, source: BinaryIO, target: BinaryIO) -> None:
+def seal(key: bytes, context: bytes, source: BinaryIO, target: Writable) -> None:
     """Encrypt ``source`` to its end into ``target``.
 
     Args:

@@ -1,9 +1,13 @@
-"""The index: which actors, revisions and files there are (SQLite)."""
+"""The index: which actors, revisions and files there are (SQLite).
+
+It is not encrypted, so that listing needs no key: ids, dates, methods and sizes can be read by
+who can read the folder; of contents it has hashes of ciphertext and marks (tombstones.py) only.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +41,32 @@ MIGRATIONS = (
         PRIMARY KEY (revision_id, name)
     ) WITHOUT ROWID;
     """,
+    # From here on files are encrypted: "bytes" stays the size of the content, "sha256" becomes
+    # that of the encrypted file. What a listing shows stands in the revision's own row. An empty
+    # mark says that the revision's files are still plain.
+    """
+    CREATE TABLE registry (id TEXT NOT NULL, salt TEXT NOT NULL);
+    INSERT INTO registry VALUES (lower(hex(randomblob(16))), lower(hex(randomblob(16))));
+    CREATE TABLE tombstones (mark TEXT PRIMARY KEY, erased TEXT NOT NULL) WITHOUT ROWID;
+    ALTER TABLE revisions ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE revisions ADD COLUMN stored INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE revisions ADD COLUMN mark TEXT NOT NULL DEFAULT ''
+    """,
+    # Nothing in the index: before this step, migration.py encrypts the files.
+    "",
 )
+ENCRYPTION = 2  # the step above
 
 
 @dataclass(frozen=True)
 class FileRow:
-    """What the index knows of one stored file."""
+    """What the index knows of one stored file.
+
+    Attributes:
+        name: within its revision.
+        bytes: size of the content.
+        sha256: of the file as it lies on disk, encrypted.
+    """
 
     name: str
     bytes: int
@@ -51,14 +75,35 @@ class FileRow:
 
 @dataclass(frozen=True)
 class RevisionRow:
-    """What the index knows of one revision. ``created`` is ISO 8601, UTC."""
+    """What the index knows of one revision.
+
+    Attributes:
+        created: ISO 8601, UTC.
+        bytes: size of all files' content.
+        stored: size of all files on disk, encrypted.
+        mark: recognises the content, see tombstones.py.
+    """
 
     actor: str
     folder: str
     number: int
     created: str
     method: str
-    files: tuple[FileRow, ...]
+    bytes: int
+    stored: int
+    mark: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells one registry from others. ``salt`` goes into all marks, see tombstones.py."""
+
+    id: str
+    salt: str
+
+
+_COLUMNS = "a.name, a.folder, r.number, r.created, r.method, r.bytes, r.stored, r.mark"
+_REVISIONS = f"SELECT {_COLUMNS} FROM revisions r JOIN actors a ON a.id = r.actor_id"
 
 
 class Index:
@@ -71,71 +116,155 @@ class Index:
         """Whether there is a file."""
         return self._path.exists()
 
-    def is_current(self) -> bool:
-        """Whether the file is in the newest format, so that the calls below work.
+    def identity(self) -> Identity | None:
+        """Whose index this is; None while it is in an older format, so that the calls below do
+        not work yet.
 
         Raises:
             RegistryError: a newer dubfew wrote it.
         """
         with self._connection() as db:
-            return self._version(db) == len(MIGRATIONS)
+            if self._version(db) < len(MIGRATIONS):
+                return None
+            return Identity(*db.execute("SELECT id, salt FROM registry").fetchone())
 
-    def prepare(self) -> None:
+    def prepare(self, encrypt: Callable[[Identity], None]) -> Identity:
         """Create the file or bring it to the newest format. Call with the registry's lock held:
-        SQLite cannot wait for another process while it switches to a write-ahead log."""
+        SQLite cannot wait for another process while it switches to a write-ahead log.
+
+        Args:
+            encrypt: encrypts the files of a registry that has plain ones. It may be killed, and
+                is then called again.
+        """
         with self._connection() as db:
             db.execute("PRAGMA journal_mode = WAL")
             version = self._version(db)
-            db.execute("BEGIN IMMEDIATE")
             for step in range(version, len(MIGRATIONS)):
+                if step == ENCRYPTION:
+                    encrypt(Identity(*db.execute("SELECT id, salt FROM registry").fetchone()))
+                db.execute("BEGIN IMMEDIATE")
                 for statement in MIGRATIONS[step].split(";"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {step + 1}")
-            db.execute("COMMIT")
+                db.execute("COMMIT")
+            return Identity(*db.execute("SELECT id, salt FROM registry").fetchone())
 
     def revisions(self, actor: str | None = None) -> list[RevisionRow]:
         """All revisions, or one actor's, by actor and number."""
+        return self._rows(
+            f"{_REVISIONS} WHERE :actor IS NULL OR a.name = :actor ORDER BY a.name, r.number",
+            {"actor": actor},
+        )
+
+    def newest(self) -> list[RevisionRow]:
+        """The newest revision of every actor, by actor."""
+        return self._rows(
+            f"{_REVISIONS} WHERE r.number ="
+            " (SELECT max(number) FROM revisions WHERE actor_id = a.id) ORDER BY a.name"
+        )
+
+    def files(self, folder: str, number: int) -> list[FileRow]:
+        """The files of one revision, by name; none when there is no such revision."""
         with self._transaction("DEFERRED") as db:
             found = db.execute(
-                "SELECT r.id, a.name, a.folder, r.number, r.created, r.method"
-                " FROM revisions r JOIN actors a ON a.id = r.actor_id"
-                " WHERE :actor IS NULL OR a.name = :actor ORDER BY a.name, r.number",
-                {"actor": actor},
+                "SELECT f.name, f.bytes, f.sha256 FROM files f JOIN revisions r"
+                " ON r.id = f.revision_id JOIN actors a ON a.id = r.actor_id"
+                " WHERE a.folder = ? AND r.number = ? ORDER BY f.name",
+                (folder, number),
             ).fetchall()
-            files: dict[int, list[FileRow]] = {key: [] for key, *_ in found}
-            for key, *file in db.execute(
-                "SELECT f.revision_id, f.name, f.bytes, f.sha256 FROM files f"
-                " JOIN revisions r ON r.id = f.revision_id JOIN actors a ON a.id = r.actor_id"
-                " WHERE :actor IS NULL OR a.name = :actor ORDER BY f.name",
-                {"actor": actor},
-            ):
-                files[key].append(FileRow(*file))
-        return [
-            RevisionRow(name, folder, number, created, method, tuple(files[key]))
-            for key, name, folder, number, created, method in found
-        ]
+        return [FileRow(*row) for row in found]
 
-    def insert(self, row: RevisionRow) -> None:
-        """Add a revision, and its actor when new, in one transaction."""
+    def actors(self) -> dict[str, str]:
+        """The id of every actor by folder."""
+        with self._transaction("DEFERRED") as db:
+            return dict(db.execute("SELECT folder, name FROM actors").fetchall())
+
+    def totals(self) -> tuple[int, int, int, int]:
+        """Numbers of actors, revisions and files, and bytes on disk."""
+        with self._transaction("DEFERRED") as db:
+            found: tuple[int, int, int, int] = db.execute(
+                "SELECT (SELECT count(*) FROM actors), count(*), (SELECT count(*) FROM files),"
+                " coalesce(sum(stored), 0) FROM revisions"
+            ).fetchone()
+        return found
+
+    def numbers(self) -> dict[str, set[int]]:
+        """The revision numbers of every actor, by folder."""
+        known: dict[str, set[int]] = {}
+        with self._transaction("DEFERRED") as db:
+            for folder, number in db.execute(
+                "SELECT a.folder, r.number FROM actors a LEFT JOIN revisions r ON a.id = r.actor_id"
+            ):
+                numbers = known.setdefault(folder, set())
+                if number is not None:
+                    numbers.add(number)
+        return known
+
+    def insert(self, row: RevisionRow, files: Sequence[FileRow], lift: str | None = None) -> None:
+        """Add a revision, and its actor when new, and remove the tombstone ``lift``."""
         with self._transaction("IMMEDIATE") as db:
             db.execute(
                 "INSERT INTO actors (name, folder) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
                 (row.actor, row.folder),
             )
             key = db.execute(
-                "INSERT INTO revisions (actor_id, number, created, method)"
-                " SELECT id, ?, ?, ? FROM actors WHERE name = ?",
-                (row.number, row.created, row.method, row.actor),
+                "INSERT INTO revisions (actor_id, number, created, method, bytes, stored, mark)"
+                " SELECT id, ?, ?, ?, ?, ?, ? FROM actors WHERE name = ?",
+                (
+                    row.number,
+                    row.created,
+                    row.method,
+                    row.bytes,
+                    row.stored,
+                    row.mark,
+                    row.actor,
+                ),
             ).lastrowid
             db.executemany(
                 "INSERT INTO files (revision_id, name, bytes, sha256) VALUES (?, ?, ?, ?)",
-                [(key, file.name, file.bytes, file.sha256) for file in row.files],
+                [(key, file.name, file.bytes, file.sha256) for file in files],
+            )
+            db.execute("DELETE FROM tombstones WHERE mark = ?", (lift,))
+
+    def note_encrypted(self, row: RevisionRow, files: Sequence[FileRow]) -> None:
+        """Say that a revision's files are encrypted now, and how they lie on disk."""
+        with self._transaction("IMMEDIATE") as db:
+            (key,) = db.execute(
+                "UPDATE revisions SET bytes = ?, stored = ?, mark = ? WHERE number = ?"
+                " AND actor_id = (SELECT id FROM actors WHERE folder = ?) RETURNING id",
+                (row.bytes, row.stored, row.mark, row.number, row.folder),
+            ).fetchone()
+            db.executemany(
+                "UPDATE files SET sha256 = ? WHERE revision_id = ? AND name = ?",
+                [(file.sha256, key, file.name) for file in files],
+            )
+
+    def remove_revisions(self, folder: str, numbers: Sequence[int]) -> None:
+        """Remove rows of some of an actor's revisions."""
+        with self._transaction("IMMEDIATE") as db:
+            db.executemany(
+                "DELETE FROM revisions WHERE number = ?"
+                " AND actor_id = (SELECT id FROM actors WHERE folder = ?)",
+                [(number, folder) for number in numbers],
             )
 
     def delete(self, folder: str) -> None:
         """Remove all rows of the actor whose folder this is."""
         with self._transaction("IMMEDIATE") as db:
             db.execute("DELETE FROM actors WHERE folder = ?", (folder,))
+
+    def tombstones(self) -> set[str]:
+        """The marks of what was deleted."""
+        with self._transaction("DEFERRED") as db:
+            return {mark for (mark,) in db.execute("SELECT mark FROM tombstones")}
+
+    def bury(self, marks: Sequence[str], erased: str) -> None:
+        """Add tombstones."""
+        with self._transaction("IMMEDIATE") as db:
+            db.executemany(
+                "INSERT INTO tombstones VALUES (?, ?) ON CONFLICT (mark) DO NOTHING",
+                [(mark, erased) for mark in marks],
+            )
 
     def scrub(self) -> None:
         """Make sure that deleted rows are in no page of any file.
@@ -154,6 +283,10 @@ class Index:
                 f"the actor is deleted, but another process keeps reading {self._path}, so traces "
                 "stay in its log: end that process; the next dubfew command finishes the deletion"
             )
+
+    def _rows(self, query: str, values: Mapping[str, object] | None = None) -> list[RevisionRow]:
+        with self._transaction("DEFERRED") as db:
+            return [RevisionRow(*row) for row in db.execute(query, values or {})]
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from dubfew.errors import RegistryError
 
@@ -11,6 +12,16 @@ MAX_ACTOR_LENGTH = 100
 
 # Flat and plain, so that a name means the same file on every system and in every zip.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+# Windows takes these for devices, in every folder and with any ending.
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.I)
+
+# Letters of Cyrillic and Greek, case folded, whose capital or small form looks like one of Latin:
+# from confusables.txt of Unicode Technical Standard 39, the letters of modern alphabets.
+_LOOK_ALIKES = str.maketrans(
+    "авеѕіјкмнорстухһԁԛԝαβεικνορτυχ\u0131",
+    "abesijkmhopctyxhdqwabeiknoptyxi",
+)
 
 # Cc control, Cf invisible formatting, Cs lone surrogates, Zl and Zp line breaks.
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -25,7 +36,8 @@ def actor_id(actor: str) -> str:
     is often a file's stem, so both forms have to mean the same actor.
 
     Raises:
-        RegistryError: empty, longer than 100 characters, or not printable on one line.
+        RegistryError: empty, longer than 100 characters, not printable on one line, a path, or
+            the name of a device of Windows.
     """
     name = unicodedata.normalize("NFC", actor)
     shown = ascii(name[:40])
@@ -46,7 +58,39 @@ def actor_id(actor: str) -> str:
                 f"the actor's id {shown} contains the unprintable character "
                 f"U+{ord(character):04X}: use printable characters only"
             )
+    if _DEVICE.fullmatch(name.strip()):
+        raise RegistryError(
+            f"the actor's id {shown} is a device's name on Windows: use another, such as "
+            f"{'actor-' + name[:30]!a}"
+        )
     return name
+
+
+def skeleton(actor: str) -> str:
+    """What ids that look alike have in common, as do "mary", "Mary", and one with a Cyrillic a.
+
+    Unicode form NFKC, case folded, joiners and outer spaces away, look-alike letters of Cyrillic
+    and Greek as Latin ones. Only for comparing; ids are stored as they were given.
+    """
+    folded = unicodedata.normalize("NFKC", actor).casefold()
+    folded = unicodedata.normalize("NFKC", folded).translate(_LOOK_ALIKES)
+    return " ".join("".join(each for each in folded if each not in _JOINERS).split())
+
+
+def check_distinct(actor: str, others: Iterable[str]) -> None:
+    """Refuse a new id that looks like one that exists: one of the two would be taken for the
+    other, and in a deletion the wrong one would stay.
+
+    Raises:
+        RegistryError: it does.
+    """
+    wanted = skeleton(actor)
+    for other in others:
+        if other != actor and skeleton(other) == wanted:
+            raise RegistryError(
+                f"the actor's id {ascii(actor)[:60]} looks like {ascii(other)[:60]}, who exists: "
+                "use that id, or one that differs visibly"
+            )
 
 
 def check_file_names(names: list[str]) -> None:
@@ -61,6 +105,10 @@ def check_file_names(names: list[str]) -> None:
             raise RegistryError(
                 f"{name[:60]!a} cannot name a stored file: use 1 to 100 letters, digits, "
                 "'.', '_' or '-', beginning with a letter or digit"
+            )
+        if name.endswith(".") or _DEVICE.fullmatch(name):
+            raise RegistryError(
+                f"{name!r} cannot name a stored file: Windows reads it as something else"
             )
         if name.lower() in seen:
             raise RegistryError(f"{name!r} is there twice: name every stored file once")

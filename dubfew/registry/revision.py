@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import builtins
-import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from dubfew.errors import ActorNotFoundError, RegistryError
-from dubfew.registry.index import FileRow, RevisionRow
+from dubfew.errors import ActorNotFoundError, DecryptionError, KeyMissingError, RegistryError
+from dubfew.registry.index import FileRow, Index, RevisionRow
+from dubfew.registry.keys import KeyStore
 from dubfew.registry.storage import Storage
 
 # Stored like every other file of a revision, so that what protects those protects it.
 CONFIG_NAME = "config.json"
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """Where the parts of a revision are."""
+
+    index: Index
+    storage: Storage
+    keys: KeyStore
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,8 @@ class Revision:
         number: counts from 1 for every actor.
         created: when it was stored, ISO 8601 in UTC.
         method: how it was learned ("lora", "texture", "full"); empty when unknown.
-        bytes: size of all files.
+        bytes: size of all files on disk, encrypted.
+        content_bytes: size of what they hold.
     """
 
     actor: str
@@ -34,61 +44,101 @@ class Revision:
     created: str
     method: str
     bytes: int
+    content_bytes: int
     _row: RevisionRow = field(repr=False)
-    _storage: Storage = field(repr=False, compare=False)
+    _shelves: Shelves = field(repr=False, compare=False)
 
     @classmethod
-    def of_row(cls, row: RevisionRow, storage: Storage) -> Revision:
+    def of_row(cls, row: RevisionRow, shelves: Shelves) -> Revision:
         """The revision that the index describes in ``row``."""
-        size = sum(file.bytes for file in row.files)
-        return cls(row.actor, row.number, row.created, row.method, size, row, storage)
+        return cls(
+            row.actor, row.number, row.created, row.method, row.stored, row.bytes, row, shelves
+        )
 
     def names(self) -> list[str]:
-        """Names of the stored files, without the config, sorted."""
+        """Names of the stored files, without the config, sorted.
+
+        Raises:
+            ActorNotFoundError: the actor was deleted meanwhile.
+        """
         return [file.name for file in self.files()]
 
     def files(self) -> list[FileRow]:
-        """Name, size and SHA-256 of the stored files, without the config."""
-        return [file for file in self._row.files if file.name != CONFIG_NAME]
+        """The stored files, without the config: size of the content, SHA-256 of the ciphertext.
+
+        Raises:
+            ActorNotFoundError: the actor was deleted meanwhile.
+        """
+        return [file for file in self._files if file.name != CONFIG_NAME]
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """What :meth:`Registry.create` was given as ``config``.
 
         Raises:
-            RegistryError: the stored config is damaged.
+            RegistryError: the stored config is damaged, or its key is missing.
         """
-        config = json.loads(self._checked(CONFIG_NAME))
-        assert isinstance(config, dict)  # create() stored a mapping, and the hash was right
+        config = json.loads(self._opened(CONFIG_NAME))
+        assert isinstance(config, dict)  # create() stored a mapping, and nobody else has the key
         return config
 
     def read(self, name: str) -> builtins.bytes:
         """A stored file's content.
 
         Raises:
-            RegistryError: there is no such file, or it is not what was stored.
+            ActorNotFoundError: the actor was deleted meanwhile.
+            KeyMissingError: the actor's key is not there.
+            DecryptionError: the file is not what was stored.
+            RegistryError: there is no such file.
         """
         if name not in self.names():
             raise RegistryError(
                 f"revision {self.number} of {self.actor!r} has no file {name!r}, "
                 f"only {', '.join(self.names()) or 'its config'}: adapt the actor again"
             )
-        return self._checked(name)
+        return self._opened(name)
 
-    def _checked(self, name: str) -> builtins.bytes:
-        expected = next(file for file in self._row.files if file.name == name)
+    def check(self) -> None:
+        """See that the revision is still there; cheap enough for every frame of a render.
+
+        Raises:
+            ActorNotFoundError: it was deleted or pruned meanwhile.
+        """
+        row, shelves = self._row, self._shelves
+        there = shelves.keys.has(row.folder)
+        if not (there and shelves.storage.revision_folder(row.folder, row.number).is_dir()):
+            raise self._gone()
+
+    @cached_property
+    def _files(self) -> list[FileRow]:
+        files = self._shelves.index.files(self._row.folder, self._row.number)
+        if not files:  # every revision has at least its config
+            raise self._gone()
+        return files
+
+    def _opened(self, name: str) -> builtins.bytes:
+        row, shelves = self._row, self._shelves
         try:
-            content = self._storage.read(self._row.folder, self.number, name)
+            # Not kept: after a deletion nothing shall be read any more.
+            key = shelves.keys.load(row.folder)
+            return shelves.storage.read(row.folder, row.number, name, key)
+        except KeyMissingError:
+            if shelves.index.files(row.folder, row.number):
+                raise
+            raise self._gone() from None
         except FileNotFoundError:
             raise ActorNotFoundError(
                 f"the file {name!r} of revision {self.number} of {self.actor!r} is gone: the actor "
                 "was deleted meanwhile or the registry is damaged; adapt or import the actor again"
             ) from None
-        found = hashlib.sha256(content).hexdigest()
-        if found != expected.sha256:
-            raise RegistryError(
+        except DecryptionError as error:
+            raise DecryptionError(
                 f"the file {name!r} of revision {self.number} of {self.actor!r} is damaged "
-                f"({len(content)} bytes with SHA-256 {found[:12]}..., stored were {expected.bytes} "
-                f"with {expected.sha256[:12]}...): adapt or import the actor again"
-            )
-        return content
+                f"({error}): adapt or import the actor again"
+            ) from None
+
+    def _gone(self) -> ActorNotFoundError:
+        return ActorNotFoundError(
+            f"revision {self.number} of {self.actor!r} was deleted meanwhile: adapt or import the "
+            "actor again"
+        )

@@ -9,6 +9,13 @@ import pytest
 from dubfew.registry import Registry
 
 
+@pytest.fixture(autouse=True)
+def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passphrases and names are made costly to guess; tests need not wait for that."""
+    monkeypatch.setattr("dubfew.registry.sealing.SCRYPT_LOG2_N", 4)
+    monkeypatch.setattr("dubfew.registry.tombstones.SCRYPT_LOG2_N", 4)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"

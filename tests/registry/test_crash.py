@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from dubfew.registry import Registry, index, registry, revision, storage
+from dubfew.registry import Registry, erasure, index, keys, registry, revision, storage
 from tests.registry.traces import ACTOR, SECRET, places_of
 
-SOURCES = {module.__file__ for module in (index, registry, revision, storage)}
+SOURCES = {module.__file__ for module in (erasure, index, keys, registry, revision, storage)}
 KILLED = 9
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -55,7 +55,9 @@ def moments(home: Path, job: Callable[[Registry], object]) -> list[Path]:
     copies = []
     while True:
         copy = home.with_name(f"killed-{len(copies)}")
-        shutil.copytree(home, copy)
+        for suffix in ("", "-keys"):
+            if (source := home.with_name(home.name + suffix)).exists():
+                shutil.copytree(source, copy.with_name(copy.name + suffix))
         died = run_and_die(lambda copy=copy: job(Registry(copy)), len(copies) + 1)
         copies.append(copy)
         if not died:

@@ -63,7 +63,7 @@ def test_odd_file_names_are_refused(name: str) -> None:
 @given(actor=st.text(max_size=120))
 def test_every_id_is_refused_or_stored_and_found(actor: str) -> None:
     with TemporaryDirectory() as folder:
-        registry = Registry(Path(folder))
+        registry = Registry(Path(folder) / "home")
         try:
             registry.create(actor, {}, {"a": b"1"})
         except RegistryError:

@@ -1,0 +1,143 @@
+"""How the master key of a key store is kept: a table of ways, open to packages of others.
+
+A way is a :class:`Wrapping`. A package adds one, for instance for a key management service,
+by an entry point in the group ``dubfew.key_wrapping`` that names a class without arguments.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from dubfew.errors import DecryptionError, DubfewError, KeyMissingError, RegistryError
+from dubfew.optional import require
+from dubfew.passphrase import passphrase
+
+ENTRY_POINTS = "dubfew.key_wrapping"
+PASSPHRASE_VARIABLE = "DUBFEW_PASSPHRASE"
+
+
+class Wrapping(Protocol):
+    """One way to keep a key. ``store`` names the key store; both calls get the same."""
+
+    def wrap(self, key: bytes, store: str) -> bytes:
+        """What may lie on disk instead of ``key`` [32]."""
+
+    def unwrap(self, wrapped: bytes, store: str) -> bytes:
+        """The key [32] again."""
+
+
+class PlainFile:
+    """The key lies in a file that only its owner may read."""
+
+    def wrap(self, key: bytes, store: str) -> bytes:
+        return key
+
+    def unwrap(self, wrapped: bytes, store: str) -> bytes:
+        return wrapped
+
+
+class Passphrase:
+    """The key is sealed to a passphrase, from ``DUBFEW_PASSPHRASE`` or the terminal."""
+
+    def wrap(self, key: bytes, store: str) -> bytes:
+        from dubfew.registry import sealing
+
+        chosen = passphrase(PASSPHRASE_VARIABLE, "the actors' keys", new=True)
+        return sealing.seal_with_passphrase(chosen, key, store.encode())
+
+    def unwrap(self, wrapped: bytes, store: str) -> bytes:
+        from dubfew.registry import sealing
+
+        given = passphrase(PASSPHRASE_VARIABLE, "the actors' keys")
+        return sealing.open_with_passphrase(given, wrapped, store.encode())
+
+
+class Keyring:
+    """The key is sealed to another one, which the operating system's keyring keeps."""
+
+    SERVICE = "dubfew"
+
+    def wrap(self, key: bytes, store: str) -> bytes:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        outer = os.urandom(32)
+        self._call("set_password", store, base64.b64encode(outer).decode())
+        return AESGCM(outer).encrypt(bytes(12), key, store.encode())
+
+    def unwrap(self, wrapped: bytes, store: str) -> bytes:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        outer = self._call("get_password", store)
+        if outer is None:
+            raise KeyMissingError(
+                "the system's keyring has no key for this registry: unlock it, or log in as the "
+                "user who stored the actors"
+            )
+        return AESGCM(base64.b64decode(outer)).decrypt(bytes(12), wrapped, store.encode())
+
+    def _call(self, name: str, *arguments: str) -> Any:
+        keyring = require("keyring")
+        try:
+            return getattr(keyring, name)(self.SERVICE, *arguments)
+        except keyring.errors.KeyringError as error:
+            found = " ".join(str(error).split()) or type(error).__name__
+            raise KeyMissingError(
+                f"the system's keyring cannot be used ({found}): unlock it, or keep the keys "
+                "another way ('dubfew actors keys --help')"
+            ) from error
+
+
+WRAPPINGS: dict[str, type[Wrapping]] = {
+    "file": PlainFile,
+    "passphrase": Passphrase,
+    "keyring": Keyring,
+}
+
+
+def wrap(name: str, key: bytes, store: str) -> bytes:
+    """Wrap a key the way that ``name`` says.
+
+    Raises:
+        RegistryError: there is no such way, or it fails.
+    """
+    return _call(name, "wrap", key, store)
+
+
+def unwrap(name: str, wrapped: bytes, store: str) -> bytes:
+    """The key again.
+
+    Raises:
+        RegistryError: there is no such way, or it fails.
+    """
+    key = _call(name, "unwrap", wrapped, store)
+    if len(key) != 32:
+        raise DecryptionError(f"{name!r} gave a key of {len(key)} bytes: expected 32")
+    return key
+
+
+def _call(name: str, method: str, data: bytes, store: str) -> bytes:
+    try:
+        result = getattr(_named(name), method)(data, store)
+    except DubfewError:
+        raise
+    except Exception as error:  # others' packages raise what they like
+        found = " ".join(f"{type(error).__name__} {error}".split())
+        raise DecryptionError(f"{name!r} could not {method} the key ({found[:200]})") from error
+    return bytes(result)
+
+
+def _named(name: str) -> Wrapping:
+    if name in WRAPPINGS:
+        return WRAPPINGS[name]()
+    found = entry_points(group=ENTRY_POINTS)
+    for entry in found:
+        if entry.name == name:
+            return entry.load()()
+    known = ", ".join([*WRAPPINGS, *sorted(entry.name for entry in found)])
+    raise RegistryError(
+        f"there is no way {name!r} to keep keys, only {known}: name one of these, or install the "
+        "package that adds it"
+    )
