@@ -19,7 +19,6 @@ from dubfew.adapt.replay import replay_for
 from dubfew.adapt.selection import Segment, choose_segment
 from dubfew.adapt.windows import resized, spanning
 from dubfew.errors import DubfewError, MediaError
-from dubfew.files import check_folder
 from dubfew.media import Audio, VideoInfo, probe, read_frames
 from dubfew.media.audio import stream_audio
 from dubfew.prior.align import align_footage
@@ -135,7 +134,7 @@ def adapt(
     options = chosen.with_options(rank=rank)
     record = read_consent(consent)
     registry = registry or Registry()
-    check_folder(registry.home)
+    registry.check_create(name)
     base = Prior.load(prior)
     info = probe(video)
     head = load_head(base.head)

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dubfew.cli.console import emit, job, lines, size
+from dubfew.cli.console import JOB_FAILED, emit, job, lines, plain, size
 from dubfew.cli.options import ActorArgument, Json
 
-actors = typer.Typer(help="List, show, delete, export and import actors.", no_args_is_help=True)
+actors = typer.Typer(
+    help="Who is in the registry: list, show, verify, delete, exchange.", no_args_is_help=True
+)
 
 
 @actors.command("list")
@@ -23,7 +25,7 @@ def list_actors(as_json: Json = False) -> None:
     found = registry.list()
     header = ("actor", "revision", "method", "size", "created")
     rows = [
-        (each.actor, str(each.number), each.method or "-", size(each.bytes), each.created)
+        (each.actor, str(each.number), each.method or "-", size(each.content_bytes), each.created)
         for each in found
     ]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
@@ -62,14 +64,90 @@ def show_actor(
     emit(details, as_json=as_json, text=people)
 
 
+@actors.command("forget", hidden=True)
 @actors.command("delete")
 @job
-def delete_actor(actor: ActorArgument, as_json: Json = False) -> None:
-    """Delete an actor, all revisions, without a trace in the registry."""
+def delete_actor(
+    actor: ActorArgument,
+    receipt: Annotated[
+        Path | None,
+        typer.Option("--receipt", metavar="FILE", help="Write the receipt here as well."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Destroy an actor's key, then all that is stored of them ("forget" is the same).
+
+    What was rendered, exported or pushed is beyond reach.
+    """
     from dubfew.registry import Registry
 
-    Registry().delete(actor)
-    emit({"deleted": actor}, as_json=as_json, text=f"deleted {actor}")
+    registry = Registry()
+    erased = registry.delete(actor, receipt)
+    kept = registry.receipt_file(erased)
+    emit(
+        {"deleted": actor, "receipt": kept, "revisions": len(erased.revisions)},
+        as_json=as_json,
+        text=f"deleted {actor}; receipt: {receipt or kept}",
+    )
+
+
+@actors.command("verify")
+@job
+def verify_actors(as_json: Json = False) -> None:
+    """Compare index, files and keys; clear away what killed processes left."""
+    from dubfew.registry import Registry
+
+    found = Registry().verify()
+    summary = (
+        f"{found.actors} actors, {found.revisions} revisions, {found.files} files, "
+        f"{size(found.bytes)}: {'sound' if found.ok else f'{len(found.faults)} faults'}"
+    )
+    text = [f"cleared away {each}" for each in found.recovered]
+    text += [f"{each.actor or '-'}: {each.found}" for each in found.faults]
+    emit({"ok": found.ok, **plain(found)}, as_json=as_json, text="\n".join([*text, summary]))
+    if not found.ok:
+        raise typer.Exit(JOB_FAILED)
+
+
+@actors.command("prune")
+@job
+def prune_actor(
+    actor: ActorArgument,
+    keep: Annotated[int, typer.Option(metavar="N", min=1, help="So many of the newest stay.")],
+    as_json: Json = False,
+) -> None:
+    """Remove an actor's older revisions."""
+    from dubfew.registry import Registry
+
+    gone = Registry().prune(actor, keep)
+    emit(
+        {"actor": actor, "removed": gone},
+        as_json=as_json,
+        text=f"removed {len(gone)} revisions of {actor}",
+    )
+
+
+@actors.command("keys")
+@job
+def show_keys(
+    wrapping: Annotated[
+        str | None,
+        typer.Option(
+            metavar="W",
+            help="Keep them this way from now on: file, passphrase, keyring, or what an installed "
+            "package adds.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say where the actors' keys are and how they are kept, or change that."""
+    from dubfew.registry import Registry
+
+    registry = Registry()
+    if wrapping is not None:
+        registry.rewrap(wrapping)
+    found = {"keys": registry.keys, "wrapping": registry.wrapping()}
+    emit(found, as_json=as_json, text=lines(found))
 
 
 @actors.command("export")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import warnings
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,15 @@ import typer
 
 from dubfew import __version__
 from dubfew.cli.actors import actors
-from dubfew.cli.console import emit, interrupt, job, lines, mute_native_libraries, progress_bar
+from dubfew.cli.console import (
+    ask_passphrase,
+    emit,
+    interrupt,
+    job,
+    lines,
+    mute_native_libraries,
+    progress_bar,
+)
 from dubfew.cli.options import (
     Device,
     Drive,
@@ -26,6 +35,7 @@ from dubfew.cli.options import (
 )
 from dubfew.cli.prior import prior
 from dubfew.cli.speech import speech
+from dubfew.passphrase import ask_with
 
 # Plain help: rich's boxes double the time that --help takes. Tracebacks are job()'s affair.
 app = typer.Typer(
@@ -54,6 +64,8 @@ def main() -> None:
         # Once, though a file is read several times.
         warnings.filterwarnings("once", category=UserWarning, module=r"dubfew(\.|$)")
         warnings.formatwarning = lambda message, *rest, **more: f"dubfew: warning: {message}\n"
+    if sys.stdin is not None and sys.stdin.isatty():
+        ask_with(ask_passphrase)
     app(prog_name="dubfew")
 
 

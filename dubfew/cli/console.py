@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import functools
+import getpass
 import json
 import math
 import os
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from dubfew.errors import DubfewError
+from dubfew.errors import DubfewError, KeyMissingError
 from dubfew.progress import Progress, ProgressCallback
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -83,6 +84,18 @@ def _explanation(error: BaseException) -> str:
         f"error: unexpected {type(error).__name__}: {error} (this is a fault of dubfew: please "
         "report it with what DUBFEW_DEBUG=1 prints)"
     )
+
+
+def ask_passphrase(purpose: str, new: bool) -> str:
+    """Ask at the terminal, without showing what is typed; a new passphrase twice.
+
+    Raises:
+        KeyMissingError: what was typed differs.
+    """
+    given = getpass.getpass(f"Passphrase for {purpose}: ")
+    if new and getpass.getpass("The same again: ") != given:
+        raise KeyMissingError("the two passphrases differ: run this again")
+    return given
 
 
 _signals: list[int] = []

@@ -116,7 +116,7 @@ def render(
         progress: told of every stage.
 
     Raises:
-        ActorNotFoundError: no such actor.
+        ActorNotFoundError: no such actor, or it was deleted meanwhile; no output is left then.
         MediaError: a file cannot be read or written.
         NoFaceError: the scene shows no face.
         DubfewError: the wishes contradict each other, or the transcript is not what is said.
@@ -202,9 +202,11 @@ def render(
             closing(beside(painted(drawings, painter))) as done,
         ):
             for frame in done:
+                stored.check()  # once deleted, the actor is rendered no further
                 writer.write(frame)
                 count += 1
                 progress(Progress("render", count, len(shown.rows)))
+        stored.check()
     if plot is not None:
         plot_motion(plot, motion, read_audio(sound) if sound else None, output.name)
     return RenderResult(

@@ -14,6 +14,7 @@ from PIL import Image
 from dubfew.errors import ActorNotFoundError, ArtefactError, DubfewError, MediaError, NoFaceError
 from dubfew.evaluate.metrics import psnr
 from dubfew.media import Frame, probe, read_audio, read_frames
+from dubfew.progress import Progress
 from dubfew.reconstruction.crop import mouth_mask
 from dubfew.reconstruction.head import load_head
 from dubfew.reconstruction.tracking import detect, track_video
@@ -262,6 +263,22 @@ def test_a_deleted_actor_is_gone(registry, tmp_path):
     with pytest.raises(ActorNotFoundError, match="no actor 'temporary'"):
         render("temporary", drive="self", out=out, registry=other)
     assert not out.parent.exists()
+
+
+@pytest.mark.parametrize("frame", [1, -1])
+def test_an_actor_that_is_deleted_during_the_render_leaves_no_output(registry, tmp_path, frame):
+    other = Registry(tmp_path / "home")
+    stored = registry.open("actor")
+    other.create("brief", stored.config, {name: stored.read(name) for name in stored.names()})
+    out = tmp_path / "out" / "out.mp4"
+
+    def delete(progress: Progress) -> None:
+        if progress.stage == "render" and progress.done == frame % (progress.total + 1):
+            Registry(tmp_path / "home").delete("brief")
+
+    with pytest.raises(ActorNotFoundError, match="deleted meanwhile"):
+        render("brief", drive="self", out=out, registry=other, progress=delete)
+    assert list(out.parent.iterdir()) == []
 
 
 def test_an_actor_of_another_prior_is_refused(registry, tmp_path):
