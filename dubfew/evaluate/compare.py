@@ -113,7 +113,7 @@ def evaluate(
         MediaError: a file cannot be read as video.
         DubfewError: the videos differ in size.
         NoFaceError: no frame of the reference shows a face.
-        ArtefactError: ``syncnet`` is not SyncNet's weights.
+        AssetError: ``syncnet`` is not SyncNet's weights.
         MissingDependencyError: PocketSphinx is wanted and not installed.
     """
     if listen:

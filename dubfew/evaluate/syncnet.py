@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dubfew.errors import ArtefactError
+from dubfew.errors import AssetError
 from dubfew.files import sha256_file
 
 NAME = "syncnet_v2.model"
@@ -114,7 +114,7 @@ def load_syncnet(path: Path | str) -> SyncNet:
     Warns if it is not the released file.
 
     Raises:
-        ArtefactError: no such file, or not SyncNet's weights.
+        AssetError: no such file, or not SyncNet's weights.
     """
     path = Path(path)
     expected = f"give {NAME} of {PAGE}"
@@ -122,25 +122,25 @@ def load_syncnet(path: Path | str) -> SyncNet:
         with open(path, "rb") as file:
             stored = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise ArtefactError(f"no SyncNet weights at {path}: {expected}") from None
+        raise AssetError(f"no SyncNet weights at {path}: {expected}") from None
     except OSError as error:
-        raise ArtefactError(f"{path} cannot be read ({error.strerror}): {expected}") from error
+        raise AssetError(f"{path} cannot be read ({error.strerror}): {expected}") from error
     except Exception as error:  # torch's reader raises almost anything on a damaged file
-        raise ArtefactError(f"{path} is no file of weights: {expected}") from error
+        raise AssetError(f"{path} is no file of weights: {expected}") from error
     model = SyncNet()
     # PyTorch counts batches in newer versions only, and the count has no effect.
     wanted = {n: v for n, v in model.state_dict().items() if not n.endswith("batches_tracked")}
     for name, value in wanted.items():
         found = stored.get(name) if isinstance(stored, dict) else None
         if not isinstance(found, Tensor):
-            raise ArtefactError(f"{path} is not SyncNet, it has no weight {name}: {expected}")
+            raise AssetError(f"{path} is not SyncNet, it has no weight {name}: {expected}")
         if found.shape != value.shape:
-            raise ArtefactError(
+            raise AssetError(
                 f"{path} is not SyncNet, {name} is {list(found.shape)} and not "
                 f"{list(value.shape)}: {expected}"
             )
         if found.layout is not torch.strided or not found.isfinite().all():
-            raise ArtefactError(f"{path} is damaged, {name} is not all finite numbers: {expected}")
+            raise AssetError(f"{path} is damaged, {name} is not all finite numbers: {expected}")
     model.load_state_dict({name: stored[name].float() for name in wanted}, strict=False)
     if sha256_file(path) != SHA256:
         warnings.warn(

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubfew.errors import ArtefactError
+from dubfew.errors import AssetError
 from dubfew.evaluate import syncnet
 from dubfew.evaluate.syncnet import EMBEDDING, SHIFTS, LipSync, ShiftDistances, load_syncnet
 from dubfew.files import sha256_file
@@ -39,7 +39,7 @@ def network(syncnet_file: Path) -> syncnet.SyncNet:
 
 
 def refused(path: Path, *words: str) -> None:
-    with pytest.raises(ArtefactError) as error:
+    with pytest.raises(AssetError) as error:
         load_syncnet(path)
     message = str(error.value)
     assert "\n" not in message
