@@ -30,8 +30,8 @@ FloatArray = NDArray[np.float32]
 _FASTEST = 40
 # How much faster and slower than espeak somebody may speak.
 _RATES = (0.4, 2.5)
-# The most that ``Alignment.likeness`` may be; with few sounds chance has its part in it.
-_LIKENESS, _FEW_LIKENESS, _FEW_SOUNDS = 0.93, 1.0, 30
+# The most that ``Alignment.likeness`` may be. With a word or two it says nothing.
+_LIKENESS, _FEW_LIKENESS, _FEW_SOUNDS = 0.94, 1.0, 12
 
 
 @dataclass(frozen=True)

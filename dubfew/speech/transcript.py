@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import html
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,8 @@ def _pieces(line: str) -> list[str]:
 def _subtitles(path: Path, text: str, kind: str) -> tuple[Cue, ...]:
     pysubs2 = require("pysubs2")
     lines = "\n".join(text.splitlines()) + "\n"
+    if kind == "vtt":
+        lines = _timed_blocks(lines)
     try:
         events = pysubs2.SSAFile.from_string(lines, format_=kind)
     # It is written for well-formed files and says little of what it raises for others.
@@ -100,10 +103,21 @@ def _subtitles(path: Path, text: str, kind: str) -> tuple[Cue, ...]:
     cues = []
     for event in sorted(events, key=lambda event: event.start):
         spoken = re.sub(r"\[[^\]]*\]|\([^)]*\)|♪[^♪]*♪?|^\s*-", " ", event.plaintext)
-        line = _plain(spoken)
+        line = _plain(html.unescape(spoken))
         if event.end > event.start >= 0 and any(letter.isalnum() for letter in line):
             cues.append(Cue(line, event.start / 1000, event.end / 1000))
     return tuple(cues)
+
+
+def _timed_blocks(text: str) -> str:
+    """WebVTT without notes, styles and names of cues, which pysubs2 takes for spoken."""
+    blocks = [block.splitlines() for block in re.split(r"\n\s*\n", text)]
+    cues = []
+    for lines in blocks:
+        timed = [k for k, line in enumerate(lines) if "-->" in line]
+        if timed and not lines[0].startswith("NOTE"):
+            cues.append("\n".join(lines[timed[0] :]))
+    return "WEBVTT\n\n" + "\n\n".join(cues) + "\n"
 
 
 def _plain(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from dubfew.render import drive
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
 from dubfew.speech.style import Style
+from dubfew.speech.visemes import Phone
 from tests.prior.people import toy_track
 
 
@@ -61,6 +63,17 @@ def test_silence_is_the_actors_rest_pose(silence):
     np.testing.assert_allclose(shift, (offset @ flat)[None].repeat(10, 0), atol=1e-4)
 
 
+def test_a_transcript_sharpens_what_is_heard():
+    """The bundled dub with an /m/ said to last for a quarter of a second."""
+    audio, times = Path(str(files("dubfew.demo") / "dub.wav")), np.arange(50) / 25
+    heard = drive.audio_motion(audio, times, Style.neutral())
+    widest = times[heard.aperture().argmax()]
+    phones = [Phone("a", 0.0, widest), Phone("m", widest, widest + 0.25), Phone("a", 2.0, 3.0)]
+    found = drive.audio_motion(audio, times, Style.neutral(), phones)
+    assert heard.aperture().max() > 0.06
+    assert found.aperture()[heard.aperture().argmax()] < 0.02
+
+
 def test_contradictions():
     drive.check_drive("audio", None)
     drive.check_drive("self", None)
@@ -68,5 +81,13 @@ def test_contradictions():
     for name, driver in (("video", None), ("audio", Path("x")), ("self", Path("x"))):
         with pytest.raises(DubfewError, match="need each other"):
             drive.check_drive(name, driver)
+    text = Path("x.txt")
+    drive.check_drive("audio", None, text, "de")
+    for transcript, language in ((text, None), (None, "de")):
+        with pytest.raises(DubfewError, match="need each other"):
+            drive.check_drive("audio", None, transcript, language)
+    for name, driver in (("video", text), ("self", None)):
+        with pytest.raises(DubfewError, match=f"drive '{name}' has no use"):
+            drive.check_drive(name, driver, text, "de")
     with pytest.raises(DubfewError, match="there are audio, video, self"):
         drive.check_drive("", None)

@@ -1,0 +1,271 @@
+"""Measure what a transcript is worth:
+
+    python -m benchmarks.transcript [--footage FOLDER] [--model FILE] [--out FOLDER]
+
+When sounds begin according to ``dubfew.speech.align``, against when they do: on espeak-ng's voices
+that are no reference, in noise, rooms and bands, in languages and voices that no training heard;
+and on flite, another synthesiser, if its program is on the PATH. How many right and wrong texts
+are accepted. And on filmed GRID sentences (``grid_*`` in the folder; their names say the words)
+Pearson correlation of the tracked lip gap with that of the audio model, of the text's visemes, and
+of the blend that ``render --transcript`` makes, and the share of /p b m/ in which the lips meet.
+Give ``--model`` one that was not trained on these clips; the one that ships was, on most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common import FOOTAGE, RESULTS, machine, markdown_table, write_results
+from dubfew.errors import DubfewError
+from dubfew.media import Audio, read_audio
+from dubfew.speech.align import align
+from dubfew.speech.augment import disturb
+from dubfew.speech.corpus import correlation
+from dubfew.speech.espeak import espeak, sentences
+from dubfew.speech.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS
+from dubfew.speech.features import RATE
+from dubfew.speech.fields import default_fields
+from dubfew.speech.model import LEAD, SpeechModel
+from dubfew.speech.motion import MouthMotion
+from dubfew.speech.prepare import prepare_clip
+from dubfew.speech.recognise import ARPABET
+from dubfew.speech.sharpen import sharpen
+from dubfew.speech.transcript import Cue
+from dubfew.speech.visemes import BILABIALS, SILENCE, VISEMES, Phone, motion_of_phones
+
+# Lips closer than this look closed (inter-ocular distances).
+CLOSED = 0.03
+# Text and sound begin and end in up to so much silence or noise, s.
+AROUND = 1.0
+FLITE_VOICES = ("slt", "rms", "awb", "kal")
+GRID_WORDS = (
+    {"b": "bin", "l": "lay", "p": "place", "s": "set"},
+    {"b": "blue", "g": "green", "r": "red", "w": "white"},
+    {"a": "at", "b": "by", "i": "in", "w": "with"},
+    {},
+    {"z": "zero", "1": "one", "2": "two", "3": "three", "4": "four",
+     "5": "five", "6": "six", "7": "seven", "8": "eight", "9": "nine"},
+    {"a": "again", "n": "now", "p": "please", "s": "soon"},
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A sentence and when its sounds begin."""
+
+    samples: NDArray[np.float32]
+    text: str
+    language: str
+    symbols: tuple[str, ...]
+    starts: tuple[float, ...]
+
+
+def espeak_sentences(count: int, rng: np.random.Generator) -> Iterator[Spoken]:
+    """Held-out voices and languages, and English, French and German, disturbed."""
+    texts, languages = sentences(), (*HELD_OUT_LANGUAGES, "en-us", "fr", "de")
+    for _ in range(count):
+        language = languages[rng.integers(len(languages))]
+        text = texts[language][rng.integers(len(texts[language]))]
+        said = espeak().say(
+            text,
+            language,
+            variant=HELD_OUT_VARIANTS[rng.integers(len(HELD_OUT_VARIANTS))],
+            rate=int(rng.integers(120, 210)),
+            pitch=int(rng.integers(20, 80)),
+        )
+        phones = [phone for phone in said.phones if phone.symbol != SILENCE]
+        before, after = (np.zeros(int(rng.uniform(0, AROUND) * RATE), np.float32) for _ in "ab")
+        yield Spoken(
+            disturb(np.concatenate([before, said.samples, after]), rng),
+            text,
+            language,
+            tuple(phone.symbol for phone in phones),
+            tuple(phone.start + len(before) / RATE for phone in phones),
+        )
+
+
+def flite_sentences(program: str, rng: np.random.Generator) -> Iterator[Spoken]:
+    """English by flite's four voices, every second one disturbed."""
+    letters = {name.lower(): ipa for name, ipa in ARPABET.items()} | {"ax": "ə"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "said.wav"
+        for number, text in enumerate(sentences()["en-us"]):
+            voice = FLITE_VOICES[number % len(FLITE_VOICES)]
+            stretch = f"duration_stretch={rng.uniform(0.85, 1.25)}"
+            command = [program, "-voice", voice, "-psdur", "--setf", stretch, "-t", text]
+            told = subprocess.run(
+                [*command, "-o", path], capture_output=True, text=True, check=True
+            )
+            names, ends = zip(*(token.rsplit(":", 1) for token in told.stdout.split()), strict=True)
+            begins = [0.0, *map(float, ends[:-1])]
+            said = [(letters[n][0], t) for n, t in zip(names, begins, strict=True) if n in letters]
+            samples = read_audio(path, rate=RATE).samples
+            if number // len(FLITE_VOICES) % 2:
+                samples = disturb(samples, rng)
+            symbols, starts = zip(*said, strict=True)
+            yield Spoken(samples, text, "en-us", symbols, starts)
+
+
+def errors(spoken: Spoken) -> tuple[NDArray[np.float64], int]:
+    """Errors of the sounds' beginnings, s, and how many sounds there were."""
+    try:
+        found = align(Audio(spoken.samples, RATE), [Cue(spoken.text)], spoken.language)
+    except DubfewError:
+        return np.zeros(0), len(spoken.symbols)
+    phones = [phone for phone in found.phones if phone.symbol != SILENCE]
+    # The two do not say every word alike: only sounds in common are compared.
+    mine, theirs = (
+        [_kind(s) for s in side] for side in ([p.symbol for p in phones], spoken.symbols)
+    )
+    blocks = SequenceMatcher(None, mine, theirs, autojunk=False).get_matching_blocks()
+    pairs = [(a + k, b + k) for a, b, size in blocks for k in range(size)]
+    return np.array([phones[a].start - spoken.starts[b] for a, b in pairs]), len(spoken.symbols)
+
+
+def _kind(symbol: str) -> str:
+    """Vowels are one kind, flaps are plosives."""
+    if VISEMES[symbol].gap_firm == 1.6:
+        return "vowel"
+    return {"ɾ": "t", "d": "t", "ɚ": "vowel", "ɝ": "vowel"}.get(symbol, symbol)
+
+
+def measure_times(kind: str, group: list[Spoken]) -> list[object]:
+    """One row of the table."""
+    measured = [errors(spoken) for spoken in group]
+    found = np.concatenate([e for e, _ in measured]) * 1000
+    size = np.abs(found)
+    return [
+        kind,
+        len(group),
+        sum(not len(e) for e, _ in measured),
+        len(found) / sum(count for _, count in measured),
+        float(np.median(found)),
+        float(np.median(size)),
+        float(np.percentile(size, 90)),
+        float((size < 20).mean()),
+        float((size < 50).mean()),
+    ]
+
+
+def measure_wrong_texts(group: list[Spoken]) -> list[object]:
+    """How many of the sentences are accepted with the text of the next one in their language."""
+    accepted = tried = 0
+    for k, spoken in enumerate(group):
+        others = [o for o in (*group[k + 1 :], *group[:k]) if o.language == spoken.language]
+        other = next((o for o in others if o.text != spoken.text), None)
+        if other is None:
+            continue
+        tried += 1
+        try:
+            align(Audio(spoken.samples, RATE), [Cue(other.text)], spoken.language)
+            accepted += 1
+        except DubfewError:
+            pass
+    return [tried, accepted]
+
+
+def grid_text(stem: str) -> str:
+    """The words of a GRID clip, which its name spells: command, colour, preposition, letter,
+    digit, adverb."""
+    name = stem.removeprefix("grid_")
+    words = (table.get(c, c.upper()) for table, c in zip(GRID_WORDS, name, strict=True))
+    return " ".join(words)
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """One filmed sentence: correlations of lip gap and mouth width with the tracked ones, and
+    /p b m/ in which the lips meet."""
+
+    clip: str
+    audio_r: float
+    text_r: float
+    blend_r: float
+    audio_width_r: float
+    blend_width_r: float
+    bilabials: int
+    seen_closed: int
+    audio_closed: int
+    blend_closed: int
+
+
+def measure_clip(model: SpeechModel, path: Path) -> ClipResult:
+    clip = prepare_clip(path)
+    sound, seen = Audio(clip.samples, RATE), clip.motion
+    phones = align(sound, [Cue(grid_text(path.stem))], "en").phones
+    heard = model.predict(sound, seen.times)
+    text = motion_of_phones(phones, seen.times + LEAD, default_fields())
+    blend = sharpen(heard, phones)
+    gap, width = seen.aperture(), seen.width()
+    bilabials = [phone for phone in phones if phone.symbol in BILABIALS]
+    return ClipResult(
+        path.stem,
+        correlation(heard.aperture(), gap),
+        correlation(text.aperture(), gap),
+        correlation(blend.aperture(), gap),
+        correlation(heard.width(), width),
+        correlation(blend.width(), width),
+        len(bilabials),
+        *(sum(_closes(motion, phone) for phone in bilabials) for motion in (seen, heard, blend)),
+    )
+
+
+def _closes(motion: MouthMotion, phone: Phone) -> bool:
+    """Whether the lips meet in a frame of a sound, half a frame of film around."""
+    times = motion.times + LEAD
+    inside = motion.aperture()[(times >= phone.start - 0.02) & (times <= phone.end + 0.02)]
+    return bool(len(inside) and inside.min() < CLOSED)
+
+
+def clip_table(results: list[ClipResult]) -> str:
+    """One row per clip, then means of correlations and sums of closures."""
+    rows: list[list[object]] = [list(asdict(result).values()) for result in results]
+    columns = list(zip(*rows, strict=True))[1:]
+    last = [float(np.mean(c)) if isinstance(c[0], float) else int(np.sum(c)) for c in columns]
+    return markdown_table(list(asdict(results[0])), [*rows, ["mean, sum", *last]])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--footage", type=Path, default=FOOTAGE, help="folder with grid_* clips")
+    parser.add_argument("--model", type=Path, help="another model than the one that ships")
+    parser.add_argument("--utterances", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
+    options = parser.parse_args(arguments)
+    model = SpeechModel.load(options.model) if options.model else SpeechModel.load_default()
+    groups = {"espeak-ng": list(espeak_sentences(options.utterances, np.random.default_rng(5)))}
+    if flite := shutil.which("flite"):
+        groups["flite"] = list(flite_sentences(flite, np.random.default_rng(5)))
+    headers = ["spoken by", "sentences", "refused", "compared", "bias ms", "median ms", "p90 ms"]
+    times = [measure_times(kind, group) for kind, group in groups.items()]
+    wrong = [[kind, *measure_wrong_texts(group)] for kind, group in groups.items()]
+    results = [measure_clip(model, path) for path in sorted(options.footage.glob("grid_*"))]
+    text = "\n\n".join(
+        [
+            markdown_table([*headers, "in 20 ms", "in 50 ms"], times),
+            markdown_table(["spoken by", "wrong texts", "accepted"], wrong),
+            clip_table(results) if results else "no clips",
+        ]
+    )
+    data = {
+        "machine": machine(),
+        "times": times,
+        "wrong": wrong,
+        "clips": [asdict(result) for result in results],
+    }
+    write_results(options.out, "transcript", text, data)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
