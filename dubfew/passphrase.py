@@ -22,18 +22,22 @@ def ask_with(ask: Ask | None) -> None:
     _ask = ask
 
 
-def passphrase(variable: str, purpose: str, *, new: bool = False) -> bytes:
+def passphrase(
+    variable: str, purpose: str, *, new: bool = False, given: str | None = None
+) -> bytes:
     """A passphrase in Unicode form NFC, which makes all keyboards agree, as UTF-8.
 
     Args:
         variable: the environment variable that may hold it.
         purpose: what it is for, to ask with: "the export of 'mary'".
         new: it is chosen now, so it must not be short, and should be asked for twice.
+        given: the passphrase, if the caller has it already.
 
     Raises:
         KeyMissingError: there is none, or a new one is too short.
     """
-    given = os.environ.get(variable)
+    if given is None:
+        given = os.environ.get(variable)
     if given is None and _ask is not None:
         given = _ask(purpose, new)
     if not given:

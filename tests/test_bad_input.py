@@ -291,6 +291,34 @@ def test_a_scene_without_sound_needs_some(home: Path, clips: Path) -> None:
     failed(render(clips, "two.mp4", "-o", "o.mp4"), "give --audio")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "language", "words"),
+    [
+        ("t.txt", None, "en", "cannot be read"),
+        ("t.txt", b"", "en", "no words"),
+        ("t.txt", bytes(range(256)), "en", "not UTF-8"),
+        ("t.srt", b"Hello.", "en", "no words"),
+        ("t.txt", b"Hello.", "english", "there are "),
+        ("t.txt", b"Nobody in the picture says this, at this length. " * 3, "en", "transcript"),
+    ],
+)
+def test_a_transcript_that_cannot_be_used(
+    home: Path,
+    clips: Path,
+    tmp_path: Path,
+    name: str,
+    content: bytes | None,
+    language: str,
+    words: str,
+) -> None:
+    pytest.importorskip("espeakng_loader")
+    pytest.importorskip("pysubs2")
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    failed(render(clips, "two.mp4", "--transcript", path, "--lang", language), words)
+
+
 def test_a_driver_without_a_face(home: Path, clips: Path) -> None:
     more = ("--drive", "video", "--driver")
     failed(render(clips, "two.mp4", *more, clips / "noface.mp4", "-o", "o.mp4"), "no face")
@@ -390,7 +418,7 @@ def test_no_file_can_be_written_there(home: Path, clips: Path, place: str) -> No
     out = clips / place
     failed(render(clips, "two.mp4", "--drive", "self", "-o", out))
     failed(run("track", clips / "two.mp4", "-o", out.with_name("two.mp4") / "t.safetensors"))
-    failed(run("actors", "export", "two", out))
+    failed(run("actors", "export", "two", out, "--plain"))
 
 
 def test_a_folder_without_permission_is_refused_before_the_work(

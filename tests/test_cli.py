@@ -108,7 +108,7 @@ def test_actors_from_the_shell(stored: Registry, tmp_path: Path) -> None:
     assert shown["config"] == {"method": "lora", "rank": 4}
     assert [file["name"] for file in shown["files"]] == ["texture.safetensors"]
     file = tmp_path / "ö x.zip"
-    assert "revision 1" in run("actors", "export", "Zoë B", str(file), home=home).stdout
+    assert "revision 1" in run("actors", "export", "Zoë B", str(file), "--plain", home=home).stdout
     run("actors", "delete", "Zoë B", home=home)
     assert json.loads(run("actors", "list", "--json", home=home).stdout) == {"actors": []}
     run("actors", "import", str(file), "--actor", "anna", home=home)
@@ -130,7 +130,7 @@ def test_actors_from_the_shell(stored: Registry, tmp_path: Path) -> None:
         (["actors", "show", "Zoë B", "--revision", "9"], "no revision 9"),
         (["actors", "show", "a/b"], "looks like a path"),
         (["actors", "import", "missing.zip"], "cannot be read"),
-        (["actors", "export", "Zoë B", "/proc/none/x.zip"], "/proc/none"),
+        (["actors", "export", "Zoë B", "/proc/none/x.zip", "--plain"], "/proc/none"),
     ],
 )
 def test_failed_jobs_end_with_one_line_and_code_1(

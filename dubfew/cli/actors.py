@@ -31,7 +31,7 @@ def list_actors(as_json: Json = False) -> None:
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     table = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in (header, *rows))
     emit(
-        {"actors": [_summary(each) for each in found]},
+        {"actors": [summary(each) for each in found]},
         as_json=as_json,
         text="\n".join(table) if rows else f"no actors in {registry.home}",
     )
@@ -51,7 +51,7 @@ def show_actor(
 
     registry = Registry()
     chosen = registry.open(actor, revision)
-    details = _summary(chosen) | {
+    details = summary(chosen) | {
         "revisions": [each.number for each in registry.revisions(actor)],
         "config": chosen.config,
         "files": chosen.files(),
@@ -150,48 +150,8 @@ def show_keys(
     emit(found, as_json=as_json, text=lines(found))
 
 
-@actors.command("export")
-@job
-def export_actor(
-    actor: ActorArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A zip file to write.")],
-    revision: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Default: the newest.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Write an actor into one file, for another machine."""
-    from dubfew.registry import Registry
-
-    exported = Registry().export(actor, file, revision)
-    emit(
-        {"actor": exported.actor, "revision": exported.number, "output": file},
-        as_json=as_json,
-        text=f"exported {exported.actor}, revision {exported.number}, to {file}",
-    )
-
-
-@actors.command("import")
-@job
-def import_actor(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'actors export' wrote.")],
-    actor: Annotated[
-        str | None, typer.Option(metavar="ID", help="Default: the id that the file names.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Store an exported actor as a new revision."""
-    from dubfew.registry import Registry
-
-    stored = Registry().import_file(file, actor)
-    emit(
-        _summary(stored),
-        as_json=as_json,
-        text=f"imported {stored.actor}, revision {stored.number}",
-    )
-
-
-def _summary(revision: Any) -> dict[str, Any]:
+def summary(revision: Any) -> dict[str, Any]:
+    """What ``--json`` says of a revision."""
     return {
         "actor": revision.actor,
         "revision": revision.number,

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from dubfew import __version__
+from dubfew.cli import exchange as exchange  # adds its commands to ``actors``
 from dubfew.cli.actors import actors
 from dubfew.cli.console import (
     ask_passphrase,

@@ -1,7 +1,20 @@
-"""Actors on disk: an index, one folder per actor and revision, complete deletion."""
+"""Actors on disk: an index, one encrypted folder per actor and revision, complete deletion."""
 
+from dubfew.registry.envelope import write_identity
 from dubfew.registry.index import FileRow
-from dubfew.registry.registry import Registry, default_home
+from dubfew.registry.receipt import Receipt
+from dubfew.registry.registry import Registry
 from dubfew.registry.revision import Revision
+from dubfew.registry.store import default_home
+from dubfew.registry.verification import Fault, Verification
 
-__all__ = ["FileRow", "Registry", "Revision", "default_home"]
+__all__ = [
+    "Fault",
+    "FileRow",
+    "Receipt",
+    "Registry",
+    "Revision",
+    "Verification",
+    "default_home",
+    "write_identity",
+]

@@ -85,7 +85,7 @@ class KeyStore:
         key = cipher.new_key()
         nonce = os.urandom(12)
         sealed = _aes(self._master()).encrypt(nonce, key, actor_folder.encode())
-        _write_private(self._path(actor_folder), nonce + sealed)
+        write_private(self._path(actor_folder), nonce + sealed)
         return key
 
     def load(self, actor_folder: str) -> bytes:
@@ -163,7 +163,7 @@ class KeyStore:
         }
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(self.folder.parent)
-        _write_private(self._master_file, json.dumps(document, indent=1).encode())
+        write_private(self._master_file, json.dumps(document, indent=1).encode())
 
     def _path(self, actor_folder: str) -> Path:
         return self.folder / f"{actor_folder}{SUFFIX}"
@@ -197,7 +197,7 @@ def _aes(key: bytes) -> AESGCM:
     return AESGCM(key)
 
 
-def _write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
     """Put a file of the owner's in its place, overwriting what another of the name held."""
     temporary = _unfinished(path)
     temporary.unlink(missing_ok=True)

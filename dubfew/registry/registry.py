@@ -1,396 +1,137 @@
-"""Actors on disk: create, open, list, delete, export, import."""
+"""Actors on disk, and on their way: export, import, push, pull."""
 
 from __future__ import annotations
 
-import builtins
-import hashlib
-import json
-import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from platformdirs import user_data_dir
+from dubfew.errors import RegistryError
+from dubfew.files import check_output, write_atomic
+from dubfew.registry import archive, remote
+from dubfew.registry.envelope import Opener, disclose, enclose, is_enclosed
+from dubfew.registry.revision import Revision
+from dubfew.registry.store import ActorStore
 
-from dubfew.errors import ActorNotFoundError, RegistryError, TombstoneError
-from dubfew.files import check_folder, check_output, write_atomic
-from dubfew.registry import archive, erasure
-from dubfew.registry.index import FileRow, Identity, Index, RevisionRow
-from dubfew.registry.keys import DEFAULT_WRAPPING, KeyStore, default_keys
-from dubfew.registry.names import actor_id, check_distinct, check_file_names
-from dubfew.registry.receipt import Receipt
-from dubfew.registry.revision import CONFIG_NAME, Revision, Shelves
-from dubfew.registry.storage import Storage, place, write_sealed
-from dubfew.registry.tombstones import actor_mark, content_mark
-from dubfew.registry.verification import Verification, examine
-
-MAX_METHOD_LENGTH = 40
+# Actors take some tens of megabytes. What is read of anybody's file must end somewhere.
+MAX_EXPORT_BYTES = 4 << 30
 
 
-def default_home() -> Path:
-    """``DUBFEW_HOME``, or the system's folder for a user's data."""
-    named = os.environ.get("DUBFEW_HOME")
-    return Path(named).expanduser() if named else Path(user_data_dir("dubfew", appauthor=False))
+class Registry(ActorStore):
+    """The actors under one home folder, and their exchange with others. See `ActorStore`."""
 
-
-class Registry:
-    """The actors under one home folder. Safe for several processes at once.
-
-    Nothing is created before the first actor is stored. A process may be killed at any
-    moment: what it was storing is not there, what it was deleting is deleted at the next call.
-    """
-
-    def __init__(self, home: Path | None = None, keys: Path | None = None) -> None:
-        """A registry, which need not exist yet.
-
-        Args:
-            home: its folder; by default :func:`default_home`.
-            keys: the folder of keys; by default ``default_keys``.
-
-        Raises:
-            RegistryError: the keys would lie among what they protect.
-        """
-        self.home = (Path(home) if home is not None else default_home()).absolute()
-        self.keys = (Path(keys) if keys is not None else default_keys(self.home)).absolute()
-        if self.keys.is_relative_to(self.home):
-            raise RegistryError(
-                f"the keys {self.keys} would lie inside the data {self.home}, so that whoever "
-                "copies one has both: name a folder outside in DUBFEW_KEYS"
-            )
-        self._index = Index(self.home / "registry.sqlite")
-        self._storage = Storage(self.home)
-
-    def create(self, actor: str, config: Mapping[str, Any], files: Mapping[str, bytes]) -> Revision:
-        """Store a new revision of an actor, wholly or not at all.
-
-        An id that was deleted may be used again: footage was at hand, so this is a new decision
-        and no return of what was deleted. Its tombstone is lifted, those of contents stay.
-
-        Args:
-            actor: up to 100 printable characters, no path separators.
-            config: anything JSON can say; ``config["method"]`` becomes the revision's method.
-            files: content by name (letters, digits, ".", "_", "-").
-
-        Raises:
-            RegistryError: a name or the config cannot be stored, or a new id looks like another.
-        """
-        return self._store(actor, config, files, restoring=False)
-
-    def restore(
+    def export(
         self,
         actor: str,
-        config: Mapping[str, Any],
-        files: Mapping[str, bytes],
+        file: Path,
+        revision: int | None = None,
         *,
-        allow_deleted: bool = False,
+        recipient: str | None = None,
+        passphrase: str | None = None,
+        plain: bool = False,
     ) -> Revision:
-        """Like :meth:`create`, for what was stored elsewhere or before.
-
-        Raises:
-            TombstoneError: actor or content was deleted here, and ``allow_deleted`` is not set.
-            RegistryError: as in :meth:`create`.
-        """
-        return self._store(actor, config, files, restoring=not allow_deleted)
-
-    def _store(
-        self,
-        actor: str,
-        config: Mapping[str, Any],
-        files: Mapping[str, bytes],
-        *,
-        restoring: bool,
-    ) -> Revision:
-        actor = actor_id(actor)
-        method = _method(config)
-        if CONFIG_NAME in files:
-            raise RegistryError(f"{CONFIG_NAME!r} is kept for the config: rename that file")
-        stored = dict(sorted({CONFIG_NAME: _json_bytes(config), **files}.items()))
-        check_file_names([*stored])
-        hashes = [(name, hashlib.sha256(content).hexdigest()) for name, content in stored.items()]
-        with self._writing() as (identity, shelves):
-            earlier = self._index.revisions(actor)
-            if not earlier:
-                check_distinct(actor, self._index.actors().values())
-            mark = content_mark(hashes, identity.salt)
-            buried = self._index.tombstones()
-            lift = actor_mark(actor, identity.salt) if buried and not earlier else None
-            if restoring and (mark in buried or lift in buried):
-                raise TombstoneError(
-                    f"{actor!r} was deleted from {self.home}, and deleted actors do not come back "
-                    "by an import: adapt the actor anew, or say --allow-deleted"
-                )
-            folder = earlier[-1].folder if earlier else secrets.token_hex(16)
-            number = earlier[-1].number + 1 if earlier else 1
-            # Files first: a row must never promise what is not there. Files and keys without a
-            # row are swept by the next writer.
-            rows, size = self._write_files(shelves.keys, folder, number, stored, new=not earlier)
-            row = RevisionRow(
-                actor=actor,
-                folder=folder,
-                number=number,
-                created=erasure.now(),
-                method=method,
-                bytes=sum(file.bytes for file in rows),
-                stored=size,
-                mark=mark,
-            )
-            self._index.insert(row, rows, lift)
-        return Revision.of_row(row, shelves)
-
-    def _write_files(
-        self,
-        keys: KeyStore,
-        folder: str,
-        number: int,
-        stored: Mapping[str, bytes],
-        *,
-        new: bool,
-    ) -> tuple[builtins.list[FileRow], int]:
-        """Put a revision's files in their place. Rows, and size on disk."""
-        rows, size = [], 0
-        try:
-            with self._storage.staged(folder, number) as staged:
-                key = keys.create(folder) if new else keys.load(folder)
-                for name, content in stored.items():
-                    path = staged / name
-                    sha256 = write_sealed(path, content, key, place(folder, number, name))
-                    rows.append(FileRow(name, len(content), sha256))
-                    size += path.stat().st_size
-        except BaseException:
-            if new:
-                keys.destroy(folder)
-            raise
-        return rows, size
-
-    def check_create(self, actor: str) -> None:
-        """See whether a new revision of an actor could be stored, before the work that makes it.
-
-        Raises:
-            DubfewError: it could not: the folders, the keys, or an id that looks like another.
-        """
-        check_folder(self.home)
-        check_folder(self.keys)
-        known = self._ready()
-        if known is not None:
-            _, shelves = known
-            shelves.keys.unlock()
-            others = self._index.actors().values()
-            if actor_id(actor) not in others:
-                check_distinct(actor_id(actor), others)
-
-    def open(self, actor: str, revision: int | None = None) -> Revision:
-        """One revision of an actor, by default the newest.
-
-        Raises:
-            ActorNotFoundError: no such actor or revision; the message names those there are.
-        """
-        revisions = self.revisions(actor)
-        if revision is None:
-            return revisions[-1]
-        for candidate in revisions:
-            if candidate.number == revision:
-                return candidate
-        raise ActorNotFoundError(
-            f"{revisions[-1].actor!r} has no revision {revision}, only "
-            f"{', '.join(str(candidate.number) for candidate in revisions)}: name one of these"
-        )
-
-    def revisions(self, actor: str) -> builtins.list[Revision]:
-        """All revisions of one actor, oldest first, at least one.
-
-        Raises:
-            ActorNotFoundError: no such actor.
-        """
-        actor = actor_id(actor)
-        known = self._ready()
-        rows = self._index.revisions(actor) if known is not None else []
-        if known is None or not rows:
-            raise self._not_found(actor)
-        return [Revision.of_row(row, known[1]) for row in rows]
-
-    def list(self) -> builtins.list[Revision]:
-        """The newest revision of every actor, by id. Needs no key."""
-        known = self._ready()
-        if known is None:
-            return []
-        return [Revision.of_row(row, known[1]) for row in self._index.newest()]
-
-    def delete(self, actor: str, receipt: Path | None = None) -> Receipt:
-        """Remove an actor: the key first, then every revision, and every byte of the id, under
-        the home folder. A tombstone refuses their return, see :meth:`restore`.
-
-        A deletion that was interrupted is finished by the next call of any method.
-
-        Args:
-            receipt: one more place for the receipt, which is kept in ``<home>/receipts``.
-
-        Raises:
-            ActorNotFoundError: no such actor.
-            RegistryError: the actor is gone, but another process keeps traces alive.
-            DubfewError: ``receipt`` cannot be written.
-        """
-        actor = actor_id(actor)
-        if receipt is not None:
-            check_output(Path(receipt))
-        if self._ready() is None:
-            raise self._not_found(actor)
-        with self._writing() as (identity, shelves):
-            rows = self._index.revisions(actor)
-            if not rows:
-                raise self._not_found(actor)
-            draft = erasure.begin(shelves, identity, rows)
-            erasure.finish(shelves)
-        if receipt is not None:
-            draft.write(Path(receipt))
-        return draft
-
-    def receipt_file(self, receipt: Receipt) -> Path:
-        """Where the receipt of a deletion is kept."""
-        return self._storage.receipts / receipt.name
-
-    def prune(self, actor: str, keep: int) -> builtins.list[int]:
-        """Remove all revisions of an actor but the newest ``keep``, and return their numbers.
-
-        The actor's key stays, so a copy of the files that somebody made earlier stays readable
-        with it; only :meth:`delete` ends that.
-
-        Raises:
-            ActorNotFoundError: no such actor.
-            RegistryError: ``keep`` is less than 1.
-        """
-        actor = actor_id(actor)
-        if keep < 1:
-            raise RegistryError(f"{keep} revisions cannot be kept: keep at least 1, or delete")
-        if self._ready() is None:
-            raise self._not_found(actor)
-        with self._writing() as (_, shelves):
-            rows = self._index.revisions(actor)
-            if not rows:
-                raise self._not_found(actor)
-            gone = [row.number for row in rows[:-keep]]
-            # Rows first, see _store; the sweep removes the files.
-            self._index.remove_revisions(rows[0].folder, gone)
-            self._storage.sweep(self._index.numbers(), shelves.keys.destroy)
-        return gone
-
-    def verify(self) -> Verification:
-        """Compare index, files and keys. What a killed process left is cleared away and told.
-
-        Raises:
-            RegistryError: the index cannot be read.
-        """
-        if not (self._index.exists() or self._storage.begun_deletions()):
-            return Verification(0, 0, 0, 0, (), ())
-        with self._storage.lock():
-            shelves = self._shelves(self._index.prepare(self._encrypt_plain))
-            recovered = erasure.recover(shelves)
-        faults = tuple(examine(shelves))
-        if faults:
-            # Others may have been at work meanwhile; now nobody is.
-            with self._writing():
-                faults = tuple(examine(shelves))
-        return Verification(*self._index.totals(), tuple(recovered), faults)
-
-    def wrapping(self) -> str:
-        """How the keys are kept, see wrapping.py."""
-        known = self._ready()
-        return DEFAULT_WRAPPING if known is None else known[1].keys.wrapping
-
-    def rewrap(self, name: str) -> None:
-        """Keep the keys another way from now on.
-
-        Args:
-            name: "file", "passphrase", "keyring", or what another package adds.
-
-        Raises:
-            RegistryError: there is no such way, it fails, or the keys cannot be unlocked.
-        """
-        with self._writing() as (_, shelves):
-            shelves.keys.rewrap(name)
-
-    def export(self, actor: str, file: Path, revision: int | None = None) -> Revision:
         """Write one revision, by default the newest, into one file and return it.
+
+        Args:
+            recipient: encrypt it to this public key, see `write_identity`, and not to a passphrase.
+            passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+            plain: do not encrypt it: a zip file that anybody can read.
 
         Raises:
             ActorNotFoundError: no such actor or revision.
+            KeyMissingError: the actor's key or the passphrase is missing.
             RegistryError: a stored file is damaged.
             DubfewError: ``file`` cannot be written.
         """
         chosen = self.open(actor, revision)
         check_output(Path(file))
-        content = {name: chosen.read(name) for name in chosen.names()}
-        write_atomic(Path(file), archive.pack(chosen, content))
+        data = _packed(chosen)
+        if not plain:
+            purpose = f"the export of {chosen.actor!r}"
+            data = enclose(data, purpose, recipient=recipient, secret=passphrase)
+        write_atomic(Path(file), data)
         return chosen
 
-    def import_file(self, file: Path, actor: str | None = None) -> Revision:
+    def import_file(
+        self,
+        file: Path,
+        actor: str | None = None,
+        *,
+        passphrase: str | None = None,
+        identity: Path | None = None,
+        allow_deleted: bool = False,
+    ) -> Revision:
         """Store what :meth:`export` wrote, as the next revision of its actor or of ``actor``.
 
         Everything is checked before anything is stored.
 
+        Args:
+            passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+            identity: file of the private key, for what is encrypted to a public one.
+            allow_deleted: let in what was deleted here.
+
         Raises:
+            TombstoneError: actor or content was deleted here.
+            KeyMissingError: the passphrase or private key is missing.
             RegistryError: the file cannot be read or is not a sound export.
         """
         try:
-            data = Path(file).read_bytes()
+            with open(file, "rb") as opened:
+                data = opened.read(MAX_EXPORT_BYTES + 1)
         except OSError as error:
             raise RegistryError(
                 f"{file} cannot be read ({error.strerror}): name a file from 'actors export'"
             ) from error
-        content = archive.unpack(data, str(file))
-        return self.create(content.actor if actor is None else actor, content.config, content.files)
+        return self._take_in(data, str(file), actor, Opener(passphrase, identity), allow_deleted)
 
-    def _ready(self) -> tuple[Identity, Shelves] | None:
-        """What is needed for reading, or None; finishes what another process left undone."""
-        begun = self._storage.begun_deletions()
-        if not (begun or self._index.exists()):
-            return None
-        identity = None if begun else self._index.identity()
-        if identity is None:
-            with self._writing() as known:
-                return known
-        return identity, self._shelves(identity)
+    def push(
+        self,
+        actor: str,
+        url: str,
+        revision: int | None = None,
+        *,
+        recipient: str | None = None,
+        passphrase: str | None = None,
+    ) -> Revision:
+        """Like :meth:`export`, to any file that fsspec can write; always encrypted.
 
-    @contextmanager
-    def _writing(self) -> Iterator[tuple[Identity, Shelves]]:
-        """The only writer, in a registry without leftovers. Every change of state happens here."""
-        with self._storage.lock():
-            identity = self._index.prepare(self._encrypt_plain)
-            shelves = self._shelves(identity)
-            erasure.recover(shelves)
-            yield identity, shelves
+        Raises:
+            RegistryError: as in :meth:`export`, or ``url`` cannot be written.
+            MissingDependencyError: a package for this kind of place is missing.
+        """
+        chosen = self.open(actor, revision)
+        purpose = f"the export of {chosen.actor!r}"
+        remote.write(url, enclose(_packed(chosen), purpose, recipient=recipient, secret=passphrase))
+        return chosen
 
-    def _shelves(self, identity: Identity) -> Shelves:
-        # A folder for each registry, so that several can share DUBFEW_KEYS.
-        return Shelves(self._index, self._storage, KeyStore(self.keys / identity.id))
+    def pull(
+        self,
+        url: str,
+        actor: str | None = None,
+        *,
+        passphrase: str | None = None,
+        identity: Path | None = None,
+        allow_deleted: bool = False,
+    ) -> Revision:
+        """Like :meth:`import_file`, from any file that fsspec can read.
 
-    def _encrypt_plain(self, identity: Identity) -> None:
-        from dubfew.registry.migration import encrypt_plain  # of use once in a registry's life
+        Raises:
+            RegistryError: as in :meth:`import_file`, or ``url`` cannot be read.
+            MissingDependencyError: a package for this kind of place is missing.
+        """
+        data = remote.read(url, MAX_EXPORT_BYTES)
+        opener = Opener(passphrase, identity)
+        return self._take_in(data, remote.shown(url), actor, opener, allow_deleted)
 
-        encrypt_plain(self._index, self._storage, self._shelves(identity).keys, identity.salt)
-
-    def _not_found(self, actor: str) -> ActorNotFoundError:
-        return ActorNotFoundError(
-            f"no actor {actor!r} in {self.home}: 'dubfew actors list' shows who is there, "
-            "'dubfew adapt' adds one"
-        )
-
-
-def _method(config: Mapping[str, Any]) -> str:
-    method = config.get("method", "")
-    if not (isinstance(method, str) and len(method) <= MAX_METHOD_LENGTH and method.isprintable()):
-        raise RegistryError(
-            f"the config's method is {ascii(method)[:60]}: expected a short printable text"
-        )
-    return method
+    def _take_in(
+        self, data: bytes, source: str, actor: str | None, opener: Opener, allow_deleted: bool
+    ) -> Revision:
+        if len(data) > MAX_EXPORT_BYTES:
+            raise RegistryError(f"{source} is larger than {MAX_EXPORT_BYTES >> 30} GiB: no export")
+        if is_enclosed(data):
+            data = disclose(data, source, opener)
+        content = archive.unpack(data, source)
+        name = content.actor if actor is None else actor
+        return self.restore(name, content.config, content.files, allow_deleted=allow_deleted)
 
 
-def _json_bytes(config: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(dict(config), allow_nan=False, sort_keys=True, indent=1).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise RegistryError(
-            f"the config cannot be stored as JSON ({error}): use plain numbers, texts, "
-            "lists and dictionaries"
-        ) from error
+def _packed(revision: Revision) -> bytes:
+    return archive.pack(revision, {name: revision.read(name) for name in revision.names()})

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -252,7 +253,7 @@ def test_a_keyring_that_is_none(registry: Registry, monkeypatch: pytest.MonkeyPa
             registry.rewrap("keyring")
     finally:
         keyring.set_keyring(before)
-    monkeypatch.setitem(__import__("sys").modules, "keyring", None)
+    monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(MissingDependencyError, match=r"dubfew\[keyring\]"):
         registry.rewrap("keyring")
 

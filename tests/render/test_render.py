@@ -256,7 +256,7 @@ def test_wishes_that_cannot_be_granted(registry, tmp_path, wishes, message):
 
 def test_a_deleted_actor_is_gone(registry, tmp_path):
     other = Registry(tmp_path / "home")
-    registry.export("actor", tmp_path / "actor.zip")
+    registry.export("actor", tmp_path / "actor.zip", plain=True)
     other.import_file(tmp_path / "actor.zip", "temporary")
     other.delete("temporary")
     out = tmp_path / "out" / "out.mp4"
