@@ -316,7 +316,11 @@ def test_a_transcript_that_cannot_be_used(
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    failed(render(clips, "two.mp4", "--transcript", path, "--lang", language), words)
+    audio = clips / "sound.wav"
+    result = render(
+        clips, "two.mp4", "--audio", audio, "--transcript", path, "--lang", language, "-o", "o.mp4"
+    )
+    failed(result, words)
 
 
 def test_a_driver_without_a_face(home: Path, clips: Path) -> None:
