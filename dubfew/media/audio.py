@@ -82,7 +82,8 @@ def read_audio(path: Path | str, rate: int = 16000) -> Audio:
     Raises:
         MediaError: unreadable, no sound track, or a track without samples.
     """
-    blocks = list(stream_audio(path, rate, block=rate))
+    # A sample or two may be none at another rate.
+    blocks = [np.zeros(0, np.float32), *stream_audio(path, rate, block=rate)]
     return Audio(np.concatenate(blocks), rate)
 
 
@@ -228,7 +229,7 @@ def _layout_name(name: str, channels: int) -> str:
 
 
 def float_samples(frame: av.AudioFrame) -> Samples:  # [channels, n]
-    """A frame's samples in [-1, 1], whatever their type."""
+    """A frame's samples in [-1, 1], whatever their type; what is no number is silence."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
@@ -237,7 +238,9 @@ def float_samples(frame: av.AudioFrame) -> Samples:  # [channels, n]
     if samples.dtype.kind == "i":
         scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
         return (samples / scale).astype(np.float32)
-    return samples.astype(np.float32, copy=False)
+    # Encoders refuse NaN and infinity, and filters would spread them.
+    finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    return finite.astype(np.float32, copy=False)
 
 
 def resampled(

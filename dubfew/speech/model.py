@@ -42,8 +42,9 @@ MARGIN_ROWS = 50
 # Quieter than this under the loud frames counts as a pause whatever the network thinks, and
 # above QUIET_DB + RAMP_DB the network alone decides.
 QUIET_DB, RAMP_DB = -42.0, 10.0
-# Digital silence is a pause, too, in a recording that has no loud frames to compare it with.
-NOTHING_DB = -90.0
+# In a recording without loud frames to compare with, digital silence and the dither of 16 bits
+# (-92 dB) are a pause all the same.
+NOTHING_DB = -80.0
 # A pause shorter than this is a plosive's closure: the network's business, s.
 SHORTEST_PAUSE = 0.12
 _CLICK_ROWS = 3

@@ -80,6 +80,22 @@ class TestReading:
         heard = read_audio(make_wav(wanted[None], 16000, codec=codec)).samples
         assert np.abs(heard - wanted).max() < (0.01 if codec == "pcm_u8" else 1e-4)
 
+    @pytest.mark.parametrize("rate", [16000, 44100])
+    def test_what_is_no_number_is_silence(self, make_wav, rate: int) -> None:
+        holed = sine(1.0, rate)
+        holed[rate // 2 : rate // 2 + 400] = np.nan
+        holed[[100, 200]] = np.inf, -np.inf
+        heard = read_audio(make_wav(holed[None], rate, codec="pcm_f32le")).samples
+        assert np.isfinite(heard).all()
+        apart = np.ones(16000, bool)
+        apart[[*range(300), *range(7950, 8450)]] = False
+        assert np.abs(heard - sine(1.0, 16000))[apart][:-500].max() < 0.01
+
+    def test_a_sample_may_be_none_at_another_rate(self, make_wav) -> None:
+        one = np.ones((1, 1), np.float32)
+        assert len(read_audio(make_wav(one, 44100)).samples) == 0
+        assert len(read_audio(make_wav(one, 8000)).samples) == 2
+
     def test_channels_are_mixed_without_changing_loudness(self, make_wav) -> None:
         tone = sine(0.5, 16000)
         for layout, channels in (("stereo", 2), ("5.1", 6), ("7.1", 8)):
@@ -240,6 +256,14 @@ class TestMuxing:
         assert abs(lag(heard, wanted, rate // 20)) <= max(2, rate // 900)
         n = min(len(heard), rate)
         assert np.corrcoef(heard[:n], wanted[:n])[0, 1] > 0.8 or name == "a.webm"
+
+    @pytest.mark.parametrize("name", ["a.mp4", "a.webm"])
+    def test_what_is_no_number_can_be_encoded(self, make_wav, tmp_path: Path, name: str) -> None:
+        holed = bursts(1.0, 48000)
+        holed[24000:26000] = np.nan
+        holed[100] = np.inf
+        dub(tmp_path / name, AudioSource(make_wav(holed[None], 48000, codec="pcm_f32le")))
+        assert read_audio(tmp_path / name).duration == pytest.approx(1.0, abs=0.05)
 
     def test_odd_rates_go_to_the_next_that_the_codec_has(self, make_wav, tmp_path: Path) -> None:
         wanted = bursts(1.0, 37800)
