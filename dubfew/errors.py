@@ -51,5 +51,17 @@ class KeyMissingError(RegistryError):
     """The key of an actor, or what unlocks the keys, is not there."""
 
 
+class ConsentError(DubfewError):
+    """There is no consent, it is no proper record, or it does not cover what is asked for."""
+
+
+class SuspendedError(ConsentError):
+    """Use of the actor is suspended."""
+
+
+class AuditError(DubfewError):
+    """The audit log cannot be written, or is not what was written."""
+
+
 class MissingDependencyError(DubfewError):
     """An optional dependency is needed; the message gives the line that installs it."""
