@@ -13,6 +13,7 @@ from typing import Any
 
 from dubfew.errors import RegistryError
 from dubfew.files import write_atomic
+from dubfew.registry import tombstones
 from dubfew.registry.index import FileRow
 
 FORMAT = "dubfew-erasure-receipt"
@@ -60,7 +61,10 @@ class Receipt:
             "statement": (
                 "The key was overwritten and removed, then the files, then every row of the index."
             ),
-            "actor_mark_is": "scrypt of the id's look-alike form, n = 2^14, r = 8, p = 1, 32 bytes",
+            "actor_mark_is": (
+                "scrypt of the id's look-alike form with actor_salt as it is written, "
+                f"n = 2^{tombstones.SCRYPT_LOG2_N}, r = 8, p = 1, 32 bytes"
+            ),
         }
         return json.dumps(head | asdict(self), indent=1).encode()
 

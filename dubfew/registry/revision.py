@@ -123,9 +123,11 @@ class Revision:
             key = shelves.keys.load(row.folder)
             return shelves.storage.read(row.folder, row.number, name, key)
         except KeyMissingError:
-            if shelves.index.files(row.folder, row.number):
-                raise
-            raise self._gone() from None
+            # A deletion's note is there before the key goes, until after the rows have gone.
+            deleting = shelves.storage.is_deleting(row.folder)
+            if deleting or not shelves.index.files(row.folder, row.number):
+                raise self._gone() from None
+            raise
         except FileNotFoundError:
             raise ActorNotFoundError(
                 f"the file {name!r} of revision {self.number} of {self.actor!r} is gone: the actor "

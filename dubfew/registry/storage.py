@@ -162,6 +162,10 @@ class Storage:
         """Actor folders whose deletion has begun and is not finished, with the notes."""
         return {note.name: note.read_bytes() for note in _entries(self._deletions)}
 
+    def is_deleting(self, actor_folder: str) -> bool:
+        """Whether the actor's deletion has begun and is not finished."""
+        return (self._deletions / actor_folder).exists()
+
     def remove(self, actor_folder: str) -> None:
         """Remove an actor's files."""
         remove_folder(self._actors / actor_folder)

@@ -1,0 +1,77 @@
+"""Two processes that store and delete, and ten that read, on one registry."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from dubfew.registry import Registry
+
+ROUNDS = 12
+
+# Content says whose it is, so that a reader notices a mixture.
+WRITER = """
+import sys
+from pathlib import Path
+from dubfew.registry import Registry
+registry, own = Registry(Path(sys.argv[1])), sys.argv[2]
+for number in range(int(sys.argv[3])):
+    for actor in ("shared", own):
+        content = f"{actor} by {own}, {number} ".encode() * 6000
+        registry.create(actor, {"by": own, "number": number}, {"a": content, "b": content})
+    if number % 3 == 2:
+        registry.delete(own)
+    if number % 4 == 3:
+        registry.prune("shared", 2)
+"""
+
+READER = """
+import json, sys, time
+from pathlib import Path
+from dubfew.errors import ActorNotFoundError
+from dubfew.registry import Registry
+registry = Registry(Path(sys.argv[1]))
+reads = gone = 0
+while not Path(sys.argv[2]).exists():
+    for newest in registry.list():
+        try:
+            revision = registry.open(newest.actor)
+            by, number = revision.config["by"], revision.config["number"]
+            expected = f"{revision.actor} by {by}, {number} ".encode() * 6000
+            assert revision.read("a") == revision.read("b") == expected
+            revision.check()
+            reads += 1
+        except ActorNotFoundError:
+            gone += 1  # deleted or pruned between two lines
+    time.sleep(0.01)
+print(json.dumps([reads, gone]))
+"""
+
+
+def test_two_writers_and_ten_readers(home: Path, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-c", READER, str(home), str(done)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(10)
+    ]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(home), name, str(ROUNDS)])
+        for name in ("one", "two")
+    ]
+    try:
+        assert [writer.wait(120) for writer in writers] == [0, 0]
+    finally:
+        done.touch()
+    counts = [json.loads(reader.communicate(timeout=60)[0]) for reader in readers]
+    assert [reader.returncode for reader in readers] == [0] * 10
+    assert all(reads > 0 for reads, _ in counts)
+    registry = Registry(home)
+    verified = registry.verify()
+    assert verified.ok
+    assert verified.recovered == ()
+    assert [each.actor for each in registry.list()] == ["shared"]
+    assert registry.open("shared").number == 2 * ROUNDS

@@ -1,0 +1,19 @@
+"""A writing process is killed at random moments; benchmarks/registry_crash.py does it longer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.registry_crash import crash
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_kills_at_random_moments_do_no_damage(home: Path) -> None:
+    found = crash(home, kills=15, seed=1)
+    assert found.wrong == []
+    assert found.kills == 15
+    assert found.inside > 5
+    assert sum(found.operations.values()) > 15
