@@ -319,7 +319,10 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "plot": None,
         "device": "cuda:1",
     }
-    assert invoke(*"render --actor i --transcript t.srt --lang pt-br".split()).exit_code == 0
+    assert (
+        invoke(*["render", "--actor", "i", "--transcript", "t.srt", "--lang", "pt-br"]).exit_code
+        == 0
+    )
     assert called.options["transcript"] == Path("t.srt")
     assert called.options["language"] == "pt-br"
 
