@@ -166,6 +166,12 @@ def render(
     lang: Annotated[
         str | None, typer.Option(metavar="CODE", help="The transcript's language: en, de, pt-br.")
     ] = None,
+    reach: Annotated[
+        float,
+        typer.Option(
+            metavar="R", min=0.1, max=10, help="Let audio open the mouth R times as far as filmed."
+        ),
+    ] = 1.0,
     fit: Annotated[Fit | None, typer.Option(help="When audio and video differ in length.")] = None,
     revision: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Default: the newest.")
@@ -208,6 +214,7 @@ def render(
             driver=driver,
             transcript=transcript,
             language=lang,
+            reach=reach,
             fit=fit.value if fit else None,
             out=out,
             codec=codec,

@@ -24,7 +24,11 @@ DRIVES = ("audio", "video", "self")
 
 
 def audio_motion(
-    audio: Path, times: NDArray[np.float64], style: Style, phones: Sequence[Phone] = ()
+    audio: Path,
+    times: NDArray[np.float64],
+    style: Style,
+    phones: Sequence[Phone] = (),
+    reach: float = 1.0,
 ) -> MouthMotion:
     """What this actor's mouth does while the audio says something.
 
@@ -33,9 +37,10 @@ def audio_motion(
         times: moments on its clock, s. [N]
         style: the actor's.
         phones: its sounds, where a transcript was aligned to it.
+        reach: how far the mouth may open, as a multiple of what the actor's footage supports.
     """
     heard = SpeechModel.load_default().predict(read_audio(audio), times)
-    return style.apply(sharpen(heard, phones))
+    return style.apply(sharpen(heard, phones), reach=reach)
 
 
 def video_motion(

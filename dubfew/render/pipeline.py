@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dubfew.adapt.actor import pick_device, resized
 from dubfew.adapt.artefact import TRACK, ActorAdapter
-from dubfew.errors import MediaError
+from dubfew.errors import DubfewError, MediaError
 from dubfew.files import check_output, sha256_file
 from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_audio
 from dubfew.media.codecs import choose_encoding
@@ -82,6 +83,7 @@ def render(
     driver: Path | str | None = None,
     transcript: Path | str | None = None,
     language: str | None = None,
+    reach: float = 1.0,
     fit: str | None = None,
     out: Path | str | None = None,
     codec: str | None = None,
@@ -104,6 +106,8 @@ def render(
         driver: video of another performance.
         transcript: what the audio says, as a script or subtitles (.srt, .vtt).
         language: its code, such as "de".
+        reach: how far audio may open the mouth, as a multiple of the widest opening that the
+            actor's footage supports.
         fit: "trim", "loop" or "hold", see `plan`.
         out: where to; ``<actor>-dubbed.mp4`` in the working directory by default.
         codec: video encoder.
@@ -129,6 +133,8 @@ def render(
     cues = read_transcript(transcript) if transcript is not None else ()
     if language is not None:
         known_language(language)
+    if not 0 < reach < math.inf:
+        raise DubfewError(f"a mouth cannot reach {reach} times as far: give a number above 0")
     device = pick_device(device)
     stored = (registry or Registry()).open(actor, revision)
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
@@ -162,7 +168,7 @@ def render(
     track = dataclasses.replace(track.select(shown.rows), times=shown.times)
     if drive == "audio":
         assert sound is not None
-        wanted = audio_motion(sound, shown.times, adapter.style, phones)
+        wanted = audio_motion(sound, shown.times, adapter.style, phones, reach)
         track = retarget(track, head, wanted)
     elif drive == "video":
         assert driver is not None

@@ -54,20 +54,25 @@ class Style:
                 "expected one gain and one offset per direction"
             )
 
-    def apply(self, motion: MouthMotion) -> MouthMotion:
+    def apply(self, motion: MouthMotion, *, reach: float = 1.0) -> MouthMotion:
         """The same speech in this actor's manner.
 
         Predicted silence (zero) becomes the actor's own rest pose; gaps beyond ``limit`` are
         pressed towards it smoothly, the whole motion of that moment with them.
+
+        Args:
+            motion: as the speech model predicts it.
+            reach: how far the mouth may open, as a multiple of ``limit``.
         """
+        limit = reach * self.limit
         flat = self.basis.reshape(len(self.basis), -1)
         coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
         change = (coefficients * (self.gain - 1) + self.offset) @ flat
         moved = motion.displacement + change.reshape(motion.displacement.shape)
         gap = MouthMotion(moved, motion.times).aperture()
         # Identity up to 80 % of the limit, then towards the limit with a continuous slope.
-        knee = 0.8 * self.limit
-        room = self.limit - knee
+        knee = 0.8 * limit
+        room = limit - knee
         pressed = np.where(gap > knee, knee + room * np.tanh((gap - knee) / room), gap)
         factor = pressed / np.maximum(gap, 1e-6)
         factor = np.where(gap > knee, factor, 1.0)

@@ -244,6 +244,8 @@ def test_nothing_to_say(registry, short, tmp_path):
         ({"video": "none.mp4"}, "none.mp4"),
         ({"audio": "none.wav"}, "none.wav"),
         ({"fit": "stretch"}, "there are trim, loop, hold"),
+        ({"reach": 0.0}, "give a number above 0"),
+        ({"reach": float("nan")}, "give a number above 0"),
         ({"codec": "nonsense", "drive": "self"}, "nonsense"),
         ({"revision": 9}, "has no revision 9"),
     ],

@@ -126,6 +126,15 @@ def test_the_limit_is_smooth_and_holds(limit: float, gain: float) -> None:
     assert (np.diff(gap) >= -1e-5).all()
 
 
+def test_the_limit_moves_with_the_reach() -> None:
+    style = Style(SPACE.basis, np.full(K, 1.0, np.float32), np.zeros(K, np.float32), 0.05)
+    times = np.arange(200) / 25
+    wide = SPACE.expand(np.outer(1 + np.sin(3 * times), SPACE.typical) * 3, times)
+    gaps = [style.apply(wide, reach=reach).aperture().max() for reach in (0.5, 1.0, 2.0)]
+    assert wide.aperture().max() > 0.2
+    np.testing.assert_allclose(gaps, [0.025, 0.05, 0.1], rtol=0.02)
+
+
 def test_storage() -> None:
     predicted = _speech()
     style = fit_style(predicted, _mapped(predicted, np.full(K, 1.2), np.zeros(K)), SPACE)
