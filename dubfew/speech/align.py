@@ -31,7 +31,7 @@ _FASTEST = 40
 # How much faster and slower than espeak somebody may speak.
 _RATES = (0.4, 2.5)
 # The most that ``Alignment.likeness`` may be. With a word or two it says nothing.
-_LIKENESS, _FEW_LIKENESS, _FEW_SOUNDS = 0.94, 1.0, 12
+_LIKENESS, _FEW_LIKENESS, _FEW_SOUNDS = 0.93, 1.0, 12
 
 
 @dataclass(frozen=True)
