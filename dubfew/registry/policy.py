@@ -138,7 +138,7 @@ def permit_render(
         ("project", consent.projects),
     ):
         wanted = getattr(purpose, name)
-        if allowed is None or allowed == ("*",):
+        if allowed is None or "*" in allowed:
             continue
         if wanted is None:
             unsaid.append(f"--{name}")

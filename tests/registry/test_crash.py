@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from dubfew.registry import Registry, erasure, index, keys, revision, storage, store
+from dubfew.registry import Registry, audit, erasure, index, keys, revision, storage, store
 from tests.registry.traces import ACTOR, SECRET, places_of
 
-SOURCES = {module.__file__ for module in (erasure, index, keys, revision, storage, store)}
+SOURCES = {module.__file__ for module in (audit, erasure, index, keys, revision, storage, store)}
 KILLED = 9
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
