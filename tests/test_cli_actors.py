@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,23 @@ def refused(*arguments: object) -> str:
     assert result.stderr.count("\n") == 1
     assert "unexpected" not in result.stderr
     return result.stderr
+
+
+def test_listing_needs_no_key_and_loads_no_cipher(stored: Registry) -> None:
+    shutil.rmtree(stored.keys)
+    shutil.rmtree(stored.home / "actors")
+    program = (
+        "import sys; from dubfew.cli.app import app; app(sys.argv[1:], standalone_mode=False);"
+        "print(sorted({'cryptography', 'fsspec', 'keyring', 'torch'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "actors", "list"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert "mary" in done.stdout, done.stderr
+    assert done.stdout.endswith("[]\n")
 
 
 @pytest.mark.parametrize("command", ["delete", "forget"])

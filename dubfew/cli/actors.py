@@ -23,6 +23,9 @@ def list_actors(as_json: Json = False) -> None:
 
     registry = Registry()
     found = registry.list()
+    if as_json:
+        emit({"actors": [summary(each) for each in found]}, as_json=True, text="")
+        return
     header = ("actor", "revision", "method", "size", "created")
     rows = [
         (each.actor, str(each.number), each.method or "-", size(each.content_bytes), each.created)
@@ -30,11 +33,8 @@ def list_actors(as_json: Json = False) -> None:
     ]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     table = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in (header, *rows))
-    emit(
-        {"actors": [summary(each) for each in found]},
-        as_json=as_json,
-        text="\n".join(table) if rows else f"no actors in {registry.home}",
-    )
+    text = "\n".join(table) if rows else f"no actors in {registry.home}"
+    emit({}, as_json=False, text=text)
 
 
 @actors.command("show")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from dubfew.errors import RegistryError
 
@@ -73,9 +74,8 @@ class FileRow:
     sha256: str
 
 
-@dataclass(frozen=True)
-class RevisionRow:
-    """What the index knows of one revision.
+class RevisionRow(NamedTuple):
+    """What the index knows of one revision. A tuple, because listings make ten thousands.
 
     Attributes:
         created: ISO 8601, UTC.
@@ -286,7 +286,7 @@ class Index:
 
     def _rows(self, query: str, values: Mapping[str, object] | None = None) -> list[RevisionRow]:
         with self._transaction("DEFERRED") as db:
-            return [RevisionRow(*row) for row in db.execute(query, values or {})]
+            return [*map(RevisionRow._make, db.execute(query, values or {}))]
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:

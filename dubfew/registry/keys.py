@@ -24,7 +24,6 @@ from platformdirs import user_config_dir, user_data_dir
 
 from dubfew.errors import DecryptionError, KeyMissingError, RegistryError
 from dubfew.files import sync_folder
-from dubfew.registry import wrapping
 from dubfew.registry.shredding import replace_and_shred, shred
 
 if TYPE_CHECKING:  # the package itself is imported late, for the speed of listing
@@ -156,6 +155,8 @@ class KeyStore:
         return _parsed(self._master_file.read_bytes())
 
     def _write_master(self, master: bytes, name: str) -> None:
+        from dubfew.registry import wrapping
+
         document = {
             "format_version": FORMAT_VERSION,
             "wrapping": name,
@@ -172,6 +173,8 @@ class KeyStore:
 # The same file stands for the same key: scrypt and keyrings take their time once per process.
 @lru_cache(maxsize=4)
 def _unwrapped(document: bytes, store: str) -> bytes:
+    from dubfew.registry import wrapping
+
     parsed = _parsed(document)
     return wrapping.unwrap(parsed["wrapping"], base64.b64decode(parsed["master"]), store)
 

@@ -31,7 +31,7 @@ def encrypt_plain(index: Index, storage: Storage, keys: KeyStore, salt: str) -> 
         mark = content_mark(((file.name, file.sha256) for file in files), salt)
         done = [_encrypted(folder, file, row, key) for file in files]
         sizes = sum(file.bytes for file in files), sum(_size(folder / file.name) for file in files)
-        index.note_encrypted(replace(row, bytes=sizes[0], stored=sizes[1], mark=mark), done)
+        index.note_encrypted(row._replace(bytes=sizes[0], stored=sizes[1], mark=mark), done)
 
 
 def _encrypted(folder: Path, file: FileRow, row: RevisionRow, key: bytes) -> FileRow:

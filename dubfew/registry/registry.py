@@ -6,7 +6,6 @@ from pathlib import Path
 
 from dubfew.errors import RegistryError
 from dubfew.files import check_output, write_atomic
-from dubfew.registry import archive, remote
 from dubfew.registry.envelope import Opener, disclose, enclose, is_enclosed
 from dubfew.registry.revision import Revision
 from dubfew.registry.store import ActorStore
@@ -97,6 +96,8 @@ class Registry(ActorStore):
             RegistryError: as in :meth:`export`, or ``url`` cannot be written.
             MissingDependencyError: a package for this kind of place is missing.
         """
+        from dubfew.registry import remote
+
         chosen = self.open(actor, revision)
         purpose = f"the export of {chosen.actor!r}"
         remote.write(url, enclose(_packed(chosen), purpose, recipient=recipient, secret=passphrase))
@@ -117,6 +118,8 @@ class Registry(ActorStore):
             RegistryError: as in :meth:`import_file`, or ``url`` cannot be read.
             MissingDependencyError: a package for this kind of place is missing.
         """
+        from dubfew.registry import remote
+
         data = remote.read(url, MAX_EXPORT_BYTES)
         opener = Opener(passphrase, identity)
         return self._take_in(data, remote.shown(url), actor, opener, allow_deleted)
@@ -124,6 +127,8 @@ class Registry(ActorStore):
     def _take_in(
         self, data: bytes, source: str, actor: str | None, opener: Opener, allow_deleted: bool
     ) -> Revision:
+        from dubfew.registry import archive  # late, for the speed of listing
+
         if len(data) > MAX_EXPORT_BYTES:
             raise RegistryError(f"{source} is larger than {MAX_EXPORT_BYTES >> 30} GiB: no export")
         if is_enclosed(data):
@@ -134,4 +139,6 @@ class Registry(ActorStore):
 
 
 def _packed(revision: Revision) -> bytes:
+    from dubfew.registry import archive  # late, for the speed of listing
+
     return archive.pack(revision, {name: revision.read(name) for name in revision.names()})

@@ -28,32 +28,41 @@ class Shelves:
 
 @dataclass(frozen=True)
 class Revision:
-    """One stored state of one actor. Content goes through :meth:`read` and nowhere else.
+    """One stored state of one actor. Content goes through :meth:`read` and nowhere else."""
 
-    Attributes:
-        actor: the actor's id.
-        number: counts from 1 for every actor.
-        created: when it was stored, ISO 8601 in UTC.
-        method: how it was learned ("lora", "texture", "full"); empty when unknown.
-        bytes: size of all files on disk, encrypted.
-        content_bytes: size of what they hold.
-    """
-
-    actor: str
-    number: int
-    created: str
-    method: str
-    bytes: int
-    content_bytes: int
-    _row: RevisionRow = field(repr=False)
+    # Listings make ten thousands of these, so nothing is copied out of the row.
+    _row: RevisionRow
     _shelves: Shelves = field(repr=False, compare=False)
 
-    @classmethod
-    def of_row(cls, row: RevisionRow, shelves: Shelves) -> Revision:
-        """The revision that the index describes in ``row``."""
-        return cls(
-            row.actor, row.number, row.created, row.method, row.stored, row.bytes, row, shelves
-        )
+    @property
+    def actor(self) -> str:
+        """The actor's id."""
+        return self._row.actor
+
+    @property
+    def number(self) -> int:
+        """Counts from 1 for every actor."""
+        return self._row.number
+
+    @property
+    def created(self) -> str:
+        """When it was stored, ISO 8601 in UTC."""
+        return self._row.created
+
+    @property
+    def method(self) -> str:
+        """How it was learned ("lora", "texture", "full"); empty when unknown."""
+        return self._row.method
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files on disk, encrypted."""
+        return self._row.stored
+
+    @property
+    def content_bytes(self) -> int:
+        """Size of what the files hold."""
+        return self._row.bytes
 
     def names(self) -> list[str]:
         """Names of the stored files, without the config, sorted.

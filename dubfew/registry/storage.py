@@ -24,8 +24,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
 from dubfew.errors import RegistryError
 from dubfew.files import sync_folder
 
@@ -50,6 +48,8 @@ class Storage:
         Raises:
             RegistryError: another process kept it for a minute.
         """
+        from filelock import FileLock, Timeout  # late, for the speed of listing
+
         # What lies here identifies people, so other users of the machine are kept out.
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:

@@ -137,7 +137,7 @@ class ActorStore:
                 mark=mark,
             )
             self._index.insert(row, rows, lift)
-        return Revision.of_row(row, shelves)
+        return Revision(row, shelves)
 
     def _write_files(
         self,
@@ -208,14 +208,14 @@ class ActorStore:
         rows = self._index.revisions(actor) if known is not None else []
         if known is None or not rows:
             raise self._not_found(actor)
-        return [Revision.of_row(row, known[1]) for row in rows]
+        return [Revision(row, known[1]) for row in rows]
 
     def list(self) -> builtins.list[Revision]:
         """The newest revision of every actor, by id. Needs no key."""
         known = self._ready()
         if known is None:
             return []
-        return [Revision.of_row(row, known[1]) for row in self._index.newest()]
+        return [Revision(row, known[1]) for row in self._index.newest()]
 
     def delete(self, actor: str, receipt: Path | None = None) -> Receipt:
         """Remove an actor: the key first, then every revision, and every byte of the id, under
