@@ -170,6 +170,7 @@ class ActorStore:
         Raises:
             DubfewError: it could not: the folders, the keys, or an id that looks like another.
         """
+        actor = actor_id(actor)
         check_folder(self.home)
         check_folder(self.keys)
         known = self._ready()
@@ -177,8 +178,8 @@ class ActorStore:
             _, shelves = known
             shelves.keys.unlock()
             others = self._index.actors().values()
-            if actor_id(actor) not in others:
-                check_distinct(actor_id(actor), others)
+            if actor not in others:
+                check_distinct(actor, others)
 
     def open(self, actor: str, revision: int | None = None) -> Revision:
         """One revision of an actor, by default the newest.
