@@ -91,6 +91,7 @@ PACKAGES = {
     "kornia": "kornia",
     "safetensors": "safetensors",
     "av": "av",
+    "cryptography": "cryptography",
 }
 
 
