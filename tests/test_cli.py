@@ -111,7 +111,7 @@ def test_actors_from_the_shell(stored: Registry, tmp_path: Path) -> None:
     assert "revision 1" in run("actors", "export", "Zoë B", str(file), "--plain", home=home).stdout
     run("actors", "delete", "Zoë B", home=home)
     assert json.loads(run("actors", "list", "--json", home=home).stdout) == {"actors": []}
-    run("actors", "import", str(file), "--actor", "anna", home=home)
+    run("actors", "import", str(file), "--actor", "anna", "--allow-deleted", home=home)
     (entry,) = json.loads(run("actors", "list", "--json", home=home).stdout)["actors"]
     assert {name: entry[name] for name in ("actor", "revision", "method")} == {
         "actor": "anna",
