@@ -32,7 +32,7 @@ COMMANDS = {
     "evaluate": ("dubfew.evaluate.compare", "evaluate"),
 }
 # The library calls it by a name of its own, or it belongs to one of the two alone.
-RENAMED = {("track", "video"): "path"}
+RENAMED = {("track", "video"): "path", ("render", "lang"): "language"}
 CLI_ONLY = {("track", "out")}  # the library returns the track; the command saves it
 LIBRARY_ONLY = {
     ("adapt", "registry"),  # DUBFEW_HOME
@@ -60,6 +60,10 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "audio": (["--audio", "a.wav"], Path("a.wav")),
     "drive": (["--drive", "self"], "self"),
     "driver": (["--driver", "d.mp4", "--drive", "video"], Path("d.mp4")),
+    "transcript": (["--transcript", "t.srt", "--lang", "de"], Path("t.srt")),
+    "lang": (["--transcript", "t.srt", "--lang", "de"], "de"),
+    "reach": (["--reach", "1.5"], 1.5),
+    "plot": (["--plot", "p.svg"], Path("p.svg")),
     "fit": (["--fit", "hold"], "hold"),
     "revision": (["--revision", "3"], 3),
     "codec": (["--codec", "libx265"], "libx265"),
@@ -67,7 +71,10 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "lossless": (["--lossless"], True),
     "out": (["--out", "o.mp4"], Path("o.mp4")),
     "syncnet": (["--syncnet", "s.model"], Path("s.model")),
+    "listen": (["--listen"], True),
 }
+# What has to be given together.
+TOGETHER = ({"drive", "driver"}, {"transcript", "language"})
 # Arguments that a command cannot go without.
 NEEDED = {
     "adapt": {"video": ["v.mp4"]},
@@ -181,9 +188,11 @@ def test_every_option_arrives_and_changes_nothing_else(
     text, value = GIVEN[name]
     given = calls_of(command, [*needed, *text], monkeypatch)
     changed = {key for key in given if given[key] != default[key] and key != "progress"}
-    assert given[name] == value
-    assert type(given[name]) is type(value)  # no enum of the command line's
-    assert changed == ({"drive", "driver"} if name == "driver" else {name})
+    theirs = RENAMED.get((command, name), name)
+    assert given[theirs] == value
+    assert type(given[theirs]) is type(value)  # no enum of the command line's
+    together = [names for names in TOGETHER if theirs in names and name != "drive"]
+    assert changed == (together[0] if together else {theirs})
 
 
 @pytest.mark.parametrize("command", COMMANDS)

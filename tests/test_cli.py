@@ -289,6 +289,7 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "driver": None,
         "transcript": None,
         "language": None,
+        "reach": 1.0,
         "fit": None,
         "out": None,
         "codec": None,
@@ -310,6 +311,7 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "driver": Path("d"),
         "transcript": None,
         "language": None,
+        "reach": 1.0,
         "fit": "loop",
         "out": Path("out.mp4"),
         "codec": "libx265",
@@ -504,7 +506,7 @@ def test_evaluate_shows_what_was_measured(home: Path, monkeypatch: pytest.Monkey
     )
     monkeypatch.delenv("DUBFEW_SYNCNET", raising=False)
     assert "lse" not in invoke("evaluate", "a.mp4", "b.mp4").stdout
-    assert called.options == {"syncnet": None}
+    assert called.options == {"syncnet": None, "listen": False}
     monkeypatch.setenv("DUBFEW_SYNCNET", "s.model")
     more = (6.25, float("nan"), -2.0)
     shown = invoke("evaluate", "a.mp4", "b.mp4").stdout.splitlines()[-3:]
@@ -513,7 +515,7 @@ def test_evaluate_shows_what_was_measured(home: Path, monkeypatch: pytest.Monkey
         ["lse_d", "-"],
         ["av_offset", "-2"],
     ]
-    assert called.options == {"syncnet": Path("s.model")}
+    assert called.options == {"syncnet": Path("s.model"), "listen": False}
 
 
 def test_plain_is_json() -> None:
