@@ -50,15 +50,15 @@ def run_and_die(job: Callable[[], object], lines: int) -> bool:
     return code == KILLED
 
 
-def moments(home: Path, job: Callable[[Registry], object]) -> list[Path]:
-    """One copy of ``home`` for every moment at which ``job`` can be killed."""
+def moments(home: Path, job: Callable[[Registry], object], step: int = 1) -> list[Path]:
+    """One copy of ``home`` for every moment, or every so many, at which ``job`` can be killed."""
     copies = []
     while True:
         copy = home.with_name(f"killed-{len(copies)}")
         for suffix in ("", "-keys"):
             if (source := home.with_name(home.name + suffix)).exists():
                 shutil.copytree(source, copy.with_name(copy.name + suffix))
-        died = run_and_die(lambda copy=copy: job(Registry(copy)), len(copies) + 1)
+        died = run_and_die(lambda copy=copy: job(Registry(copy)), len(copies) * step + 1)
         copies.append(copy)
         if not died:
             return copies
