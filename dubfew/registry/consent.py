@@ -92,6 +92,21 @@ class Consent:
         """What a revision's config keeps as "consent"."""
         return {"sha256": self.sha256, "record": self.record}
 
+    def check_age(self, what: str) -> None:
+        """See that the subject is of age.
+
+        Args:
+            what: who or what the record is for, to begin the error with.
+
+        Raises:
+            ConsentError: the record says otherwise.
+        """
+        if self.minor:
+            raise ConsentError(
+                f"{what}: the consent record says that the subject is a minor, and dubfew neither "
+                "learns nor renders minors"
+            )
+
     def check_valid(self, on: date, what: str) -> None:
         """See that the subject is of age and that ``on`` lies between the record's days.
 
@@ -101,11 +116,7 @@ class Consent:
         Raises:
             ConsentError: one of these does not hold.
         """
-        if self.minor:
-            raise ConsentError(
-                f"{what}: the consent record says that the subject is a minor, and dubfew neither "
-                "learns nor renders minors"
-            )
+        self.check_age(what)
         if on < self.valid_from:
             raise ConsentError(
                 f"{what}: the consent begins on {self.valid_from}, today is {on} (UTC): wait, or "

@@ -45,9 +45,12 @@ def begin(shelves: Shelves, identity: Identity, rows: Sequence[RevisionRow]) -> 
 def finish(shelves: Shelves) -> list[str]:
     """Finish all deletions that have begun; say which. Call with the registry's lock held.
 
-    Keys first: from then on nothing can be read, whatever comes. Then rows, so that nobody finds
-    the actor half deleted, then files. The note goes last.
+    First a line in the audit log, as long as there is a key to name the actor by. Then keys: from
+    then on nothing can be read, whatever comes. Then rows, so that nobody finds the actor half
+    deleted, then files. The note goes last.
     """
+    from dubfew.registry.journal import record_deletion  # late, for the speed of listing
+
     index, storage = shelves.index, shelves.storage
     begun = storage.begun_deletions()
     receipts = {
@@ -56,6 +59,8 @@ def finish(shelves: Shelves) -> list[str]:
         if note  # before there was encryption, notes were empty
     }
     for folder in begun:
+        if folder in receipts:
+            record_deletion(shelves, folder, receipts[folder])
         shelves.keys.destroy(folder)
         if folder in receipts:
             index.bury(receipts[folder].marks, receipts[folder].erased)

@@ -55,6 +55,14 @@ MIGRATIONS = (
     """,
     # Nothing in the index: before this step, migration.py encrypts the files.
     "",
+    # Actors that nobody may render, see oversight.py. The reason is sealed with the actor's key.
+    """
+    CREATE TABLE suspensions (
+        actor_id INTEGER PRIMARY KEY REFERENCES actors(id) ON DELETE CASCADE,
+        since TEXT NOT NULL,
+        reason BLOB NOT NULL
+    )
+    """,
 )
 ENCRYPTION = 2  # the step above
 
@@ -252,6 +260,32 @@ class Index:
         """Remove all rows of the actor whose folder this is."""
         with self._transaction("IMMEDIATE") as db:
             db.execute("DELETE FROM actors WHERE folder = ?", (folder,))
+
+    def suspend(self, folder: str, since: str, reason: bytes) -> None:
+        """Note that an actor is suspended; replaces an earlier note."""
+        with self._transaction("IMMEDIATE") as db:
+            db.execute(
+                "INSERT OR REPLACE INTO suspensions SELECT id, ?, ? FROM actors WHERE folder = ?",
+                (since, reason, folder),
+            )
+
+    def resume(self, folder: str) -> None:
+        """Remove the note of a suspension."""
+        with self._transaction("IMMEDIATE") as db:
+            db.execute(
+                "DELETE FROM suspensions WHERE actor_id = (SELECT id FROM actors WHERE folder = ?)",
+                (folder,),
+            )
+
+    def suspension(self, folder: str) -> tuple[str, bytes] | None:
+        """Since when an actor is suspended, and the sealed reason; None when it is not."""
+        with self._transaction("DEFERRED") as db:
+            found: tuple[str, bytes] | None = db.execute(
+                "SELECT s.since, s.reason FROM suspensions s JOIN actors a ON a.id = s.actor_id"
+                " WHERE a.folder = ?",
+                (folder,),
+            ).fetchone()
+        return found
 
     def tombstones(self) -> set[str]:
         """The marks of what was deleted."""

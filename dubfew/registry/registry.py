@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from dubfew.errors import RegistryError
 from dubfew.files import check_output, write_atomic
 from dubfew.registry.envelope import Opener, disclose, enclose, is_enclosed
+from dubfew.registry.oversight import OverseenStore
 from dubfew.registry.revision import Revision
-from dubfew.registry.store import ActorStore
 
 # Actors take some tens of megabytes. What is read of anybody's file must end somewhere.
 MAX_EXPORT_BYTES = 4 << 30
 
 
-class Registry(ActorStore):
-    """The actors under one home folder, and their exchange with others. See `ActorStore`."""
+class Registry(OverseenStore):
+    """The actors under one home folder, and their exchange with others. See `OverseenStore`."""
 
     def export(
         self,
@@ -36,16 +37,20 @@ class Registry(ActorStore):
 
         Raises:
             ActorNotFoundError: no such actor or revision.
+            SuspendedError: the actor is suspended; elsewhere nobody would know.
             KeyMissingError: the actor's key or the passphrase is missing.
             RegistryError: a stored file is damaged.
+            AuditError: the audit log cannot be written.
             DubfewError: ``file`` cannot be written.
         """
         chosen = self.open(actor, revision)
+        self.check_suspension(chosen)
         check_output(Path(file))
         data = _packed(chosen)
         if not plain:
             purpose = f"the export of {chosen.actor!r}"
             data = enclose(data, purpose, recipient=recipient, secret=passphrase)
+        _record_export(chosen, data, plain=plain, recipient=recipient)
         write_atomic(Path(file), data)
         return chosen
 
@@ -99,8 +104,11 @@ class Registry(ActorStore):
         from dubfew.registry import remote
 
         chosen = self.open(actor, revision)
+        self.check_suspension(chosen)
         purpose = f"the export of {chosen.actor!r}"
-        remote.write(url, enclose(_packed(chosen), purpose, recipient=recipient, secret=passphrase))
+        data = enclose(_packed(chosen), purpose, recipient=recipient, secret=passphrase)
+        _record_export(chosen, data, plain=False, recipient=recipient)
+        remote.write(url, data)
         return chosen
 
     def pull(
@@ -131,11 +139,23 @@ class Registry(ActorStore):
 
         if len(data) > MAX_EXPORT_BYTES:
             raise RegistryError(f"{source} is larger than {MAX_EXPORT_BYTES >> 30} GiB: no export")
+        sha256 = hashlib.sha256(data).hexdigest()
         if is_enclosed(data):
             data = disclose(data, source, opener)
         content = archive.unpack(data, source)
         name = content.actor if actor is None else actor
-        return self.restore(name, content.config, content.files, allow_deleted=allow_deleted)
+        return self.restore(
+            name,
+            content.config,
+            content.files,
+            allow_deleted=allow_deleted,
+            source_sha256=sha256,
+        )
+
+
+def _record_export(revision: Revision, data: bytes, *, plain: bool, recipient: str | None) -> None:
+    lock = "none" if plain else "passphrase" if recipient is None else "public key"
+    revision.record("export", file_sha256=hashlib.sha256(data).hexdigest(), encrypted_to=lock)
 
 
 def _packed(revision: Revision) -> bytes:

@@ -6,12 +6,15 @@ import builtins
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dubfew.errors import ActorNotFoundError, DecryptionError, KeyMissingError, RegistryError
 from dubfew.registry.index import FileRow, Index, RevisionRow
 from dubfew.registry.keys import KeyStore
 from dubfew.registry.storage import Storage
+
+if TYPE_CHECKING:  # late, for the speed of listing
+    from dubfew.registry.consent import Consent
 
 # Stored like every other file of a revision, so that what protects those protects it.
 CONFIG_NAME = "config.json"
@@ -106,6 +109,30 @@ class Revision:
                 f"only {', '.join(self.names()) or 'its config'}: adapt the actor again"
             )
         return self._opened(name)
+
+    @cached_property
+    def consent(self) -> Consent | None:
+        """The consent record that is kept with it, or None.
+
+        Raises:
+            ConsentError: what is kept is no record.
+            RegistryError: as for `config`.
+        """
+        from dubfew.registry.consent import consent_of  # late, for the speed of listing
+
+        return consent_of(self.config, self.actor)
+
+    def record(self, event: str, **fields: Any) -> None:
+        """Add what is about to be done with it to the audit log, see journal.py.
+
+        Raises:
+            AuditError: it cannot be added: then it must not be done.
+            RegistryError: the actor's key is not there.
+        """
+        from dubfew.registry import journal
+
+        fields = {"revision": self.number, **fields}
+        journal.record(self._shelves, event, self._row.folder, **fields)
 
     def check(self) -> None:
         """See that the revision is still there; cheap enough for every frame of a render.

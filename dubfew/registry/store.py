@@ -6,6 +6,7 @@ import builtins
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,8 +76,9 @@ class ActorStore:
 
         Raises:
             RegistryError: a name or the config cannot be stored, or a new id looks like another.
+            AuditError: the audit log cannot be written.
         """
-        return self._store(actor, config, files, restoring=False)
+        return self._store(actor, config, files, restoring=False, event="adapt")
 
     def restore(
         self,
@@ -85,14 +87,26 @@ class ActorStore:
         files: Mapping[str, bytes],
         *,
         allow_deleted: bool = False,
+        source_sha256: str | None = None,
     ) -> Revision:
         """Like :meth:`create`, for what was stored elsewhere or before.
+
+        Args:
+            source_sha256: of the file that it comes from, for the audit log.
 
         Raises:
             TombstoneError: actor or content was deleted here, and ``allow_deleted`` is not set.
             RegistryError: as in :meth:`create`.
         """
-        return self._store(actor, config, files, restoring=not allow_deleted)
+        return self._store(
+            actor,
+            config,
+            files,
+            restoring=not allow_deleted,
+            event="import",
+            file_sha256=source_sha256,
+            overrides=["allow-deleted"] if allow_deleted else [],
+        )
 
     def _store(
         self,
@@ -101,7 +115,12 @@ class ActorStore:
         files: Mapping[str, bytes],
         *,
         restoring: bool,
+        event: str,
+        **told: Any,
     ) -> Revision:
+        """Args: event, told: what the audit log is to say of it."""
+        from dubfew.registry.journal import record  # late, for the speed of listing
+
         actor = actor_id(actor)
         method = _method(config)
         if CONFIG_NAME in files:
@@ -136,6 +155,8 @@ class ActorStore:
                 stored=size,
                 mark=mark,
             )
+            told = {"revision": number, "consent_sha256": _consent_sha256(config), **told}
+            record(shelves, event, folder, **told)
             self._index.insert(row, rows, lift)
         return Revision(row, shelves)
 
@@ -261,6 +282,8 @@ class ActorStore:
             ActorNotFoundError: no such actor.
             RegistryError: ``keep`` is less than 1.
         """
+        from dubfew.registry.journal import record  # late, for the speed of listing
+
         actor = actor_id(actor)
         if keep < 1:
             raise RegistryError(f"{keep} revisions cannot be kept: keep at least 1, or delete")
@@ -271,6 +294,7 @@ class ActorStore:
             if not rows:
                 raise self._not_found(actor)
             gone = [row.number for row in rows[:-keep]]
+            record(shelves, "prune", rows[0].folder, revisions=gone)
             # Rows first, see _store; the sweep removes the files.
             self._index.remove_revisions(rows[0].folder, gone)
             self._storage.sweep(self._index.numbers(), shelves.keys.destroy)
@@ -354,6 +378,13 @@ def _method(config: Mapping[str, Any]) -> str:
             f"the config's method is {ascii(method)[:60]}: expected a short printable text"
         )
     return method
+
+
+def _consent_sha256(config: Mapping[str, Any]) -> str | None:
+    """The hash that stands beside a consent record; what came from elsewhere may have any."""
+    kept = config.get("consent")
+    sha256 = kept.get("sha256") if isinstance(kept, Mapping) else None
+    return sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None
 
 
 def _json_bytes(config: Mapping[str, Any]) -> bytes:

@@ -312,13 +312,14 @@ def test_kill_9_while_appending(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_between_any_two_lines_of_code(tmp_path: Path) -> None:
+    from dubfew.registry import audit
     from tests.registry.test_crash import run_and_die
 
     log = filled(tmp_path, 1)
     counts, killed, lines = [1], True, 0
     while killed:
         lines += 1
-        killed = run_and_die(lambda: log.append("adapt", {}), lines)
+        killed = run_and_die(lambda: log.append("adapt", {}), lines, {audit.__file__})
         report = log.verify()
         assert report.ok, report.faults
         counts.append(report.entries)

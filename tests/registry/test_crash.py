@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from dubfew.registry import Registry, audit, erasure, index, keys, revision, storage, store
+from dubfew.registry import Registry, erasure, index, keys, revision, storage, store
 from tests.registry.traces import ACTOR, SECRET, places_of
 
-SOURCES = {module.__file__ for module in (audit, erasure, index, keys, revision, storage, store)}
+SOURCES = {module.__file__ for module in (erasure, index, keys, revision, storage, store)}
 KILLED = 9
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-def run_and_die(job: Callable[[], object], lines: int) -> bool:
-    """Run ``job`` in a child that dies, without any clean-up, before its ``lines``-th line.
+def run_and_die(
+    job: Callable[[], object], lines: int, sources: Collection[str | None] = SOURCES
+) -> bool:
+    """Run ``job`` in a child that dies, without any clean-up, before its ``lines``-th line of
+    ``sources``.
 
     Returns:
         True when the child died, False when it finished first.
@@ -33,7 +36,7 @@ def run_and_die(job: Callable[[], object], lines: int) -> bool:
 
         def count(frame: FrameType, event: str, argument: Any) -> Any:
             nonlocal left
-            if frame.f_code.co_filename not in SOURCES:
+            if frame.f_code.co_filename not in sources:
                 return None
             if event == "line":
                 left -= 1
@@ -75,6 +78,9 @@ def assert_sound(registry: Registry) -> None:
     assert len(folders) == sum(len(registry.revisions(each.actor)) for each in registry.list())
     assert not list(registry.home.glob("staging/*"))
     assert not list(registry.home.glob("deletions/*"))
+    log = registry.audit()
+    assert log is not None
+    assert log.verify().ok
 
 
 def test_killed_while_storing(registry: Registry) -> None:
@@ -106,4 +112,5 @@ def test_killed_while_deleting(registry: Registry) -> None:
             assert [each.read("a") for each in after.revisions(ACTOR)] == [SECRET, SECRET]
         else:
             assert places_of(ACTOR, copy) == []
+            assert [each.event for each in after.audit().entries()].count("delete") == 1
         assert after.open("old").read("a") == b"other"
