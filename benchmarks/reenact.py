@@ -148,6 +148,7 @@ def _rendered(
         drive=drive,
         out=path,
         lossless=True,
+        watermark=False,  # what is measured is the renderer
         registry=job.registry,
         progress=show,
     )

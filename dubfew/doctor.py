@@ -91,6 +91,7 @@ PACKAGES = {
     "kornia": "kornia",
     "safetensors": "safetensors",
     "av": "av",
+    "c2pa": "c2pa-python",
     "cryptography": "cryptography",
 }
 

@@ -69,6 +69,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "codec": (["--codec", "libx265"], "libx265"),
     "crf": (["--crf", "21"], 21),
     "lossless": (["--lossless"], True),
+    "watermark": (["--no-watermark"], False),
     "out": (["--out", "o.mp4"], Path("o.mp4")),
     "syncnet": (["--syncnet", "s.model"], Path("s.model")),
     "listen": (["--listen"], True),

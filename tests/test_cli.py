@@ -297,6 +297,7 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "lossless": False,
         "revision": None,
         "plot": None,
+        "watermark": True,
         "device": "auto",
     }
     line = (
@@ -319,6 +320,7 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "lossless": False,
         "revision": 2,
         "plot": None,
+        "watermark": True,
         "device": "cuda:1",
     }
     assert (

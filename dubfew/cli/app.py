@@ -36,6 +36,7 @@ from dubfew.cli.options import (
 )
 from dubfew.cli.prior import prior
 from dubfew.cli.speech import speech
+from dubfew.cli.verify import verify
 from dubfew.passphrase import ask_with
 
 # Plain help: rich's boxes double the time that --help takes. Tracebacks are job()'s affair.
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.add_typer(actors, name="actors")
 app.add_typer(prior, name="prior")
 app.add_typer(speech, name="speech")
+app.command()(verify)
 
 
 def main() -> None:
@@ -187,6 +189,13 @@ def render(
         Path | None,
         typer.Option(metavar="P", help="Draw the lips' opening over the sound: .png, .svg, .pdf."),
     ] = None,
+    watermark: Annotated[
+        bool,
+        typer.Option(
+            "--watermark/--no-watermark",
+            help="Mark the mouth invisibly; the credentials say it when not.",
+        ),
+    ] = True,
     device: Device = "auto",
     out: Annotated[
         Path | None,
@@ -222,6 +231,7 @@ def render(
             lossless=lossless,
             revision=revision,
             plot=plot,
+            watermark=watermark,
             device=device,
             progress=progress,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -58,6 +59,7 @@ class VideoWriter:
             (libx264 at qp 0; FFV1 where H.264 has not the format, only in .mkv and .avi).
             nv12 comes back as yuv420p, RGB as rgb24, with the same samples.
         preset: libx264's and libx265's trade of speed for size.
+        seal: given the finished file before it takes its place; what it raises leaves nothing.
 
     Raises:
         MediaError: at once for an unknown suffix or codec; on writing when the disk is
@@ -75,6 +77,7 @@ class VideoWriter:
         crf: int | None = None,
         lossless: bool = False,
         preset: str | None = None,
+        seal: Callable[[Path], None] | None = None,
     ) -> None:
         self.path = Path(path)
         self.info = info
@@ -84,6 +87,8 @@ class VideoWriter:
         self._sound = None if audio is None else SoundTrack(audio, self.encoding.container)
         self._time_base = _time_base(info, self.encoding)
         self._colour = _output_colour(info, self.encoding)
+        self._seal = seal
+        self._temporary = self.path
         self._stack = ExitStack()
         self._container: OutputContainer | None = None
         self._stream: av.VideoStream
@@ -95,6 +100,7 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         with writing_errors(self.path), ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
+            self._temporary = temporary
             self._container = av.open(str(temporary.absolute()), "w")
             stack.callback(self._close_quietly)
             self._stream = self._add_picture(self._container)
@@ -202,6 +208,8 @@ class VideoWriter:
                 container.mux(packet)
         self._container = None
         container.close()
+        if self._seal is not None:
+            self._seal(self._temporary)
 
     def _close_quietly(self) -> None:
         container, self._container = self._container, None

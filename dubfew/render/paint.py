@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from dubfew.marks.watermark import Marker
 from dubfew.media import Frame
 from dubfew.prior.align import ROUNDS, aligned
 from dubfew.prior.detail import detail_energy, restore
@@ -77,9 +78,11 @@ class Painter:
         background: BackgroundKeeper,
         *,
         aligns: bool,
+        marker: Marker | None = None,
     ) -> None:
         """``small`` holds the references drawn at the renderer's own window size; ``aligns`` says
-        that the frames' own mouths show where the mesh has to lie."""
+        that the frames' own mouths show where the mesh has to lie; ``marker`` puts a watermark
+        into the paint."""
         self.renderer = renderer.to(device).eval()
         self.texture = texture[None].to(device)
         self.references = references
@@ -88,6 +91,7 @@ class Painter:
         self.device = device
         self.background = background
         self.aligns = aligns
+        self.marker = marker
         self.seconds: dict[str, float] = defaultdict(float)
         self._energy: dict[int, Tensor] = {}  # fine detail of each reference, at this scale:
         self._scale = 0
@@ -161,10 +165,12 @@ class Painter:
             return frame
         alpha = soft_mask(hull, FEATHER * float(side), x0, y0, 1.0, y1 - y0, x1 - x0)
         picture = self._enlarge(order, drawing, (x0, y0, x1, y1))
-        original = frame.crop_rgb(x0, y0, x1, y1)
+        original = frame.crop_rgb(x0, y0, x1, y1).astype(np.float32)
         alpha = self.background.keep(frame, regions.box[order.row], (x0, y0), picture, alpha)
         mixed = original + alpha[..., None] * (picture - original)
         inside = _whole_cells(alpha > 0, x0 % 2, y0 % 2)
+        if self.marker is not None:
+            self.marker.mark(frame, mixed, inside, (x0, y0), regions.window[order.row])
         return frame.with_patch(x0, y0, (mixed + 0.5).astype(np.uint8), inside)
 
     def _enlarge(

@@ -6,11 +6,12 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,10 @@ from dubfew.adapt.actor import pick_device, resized
 from dubfew.adapt.artefact import TRACK, ActorAdapter
 from dubfew.errors import DubfewError, MediaError
 from dubfew.files import check_output, sha256_file
+from dubfew.marks.certificate import signing_identity
+from dubfew.marks.credentials import Rendering, place_of, sign
+from dubfew.marks.payload import new_id
+from dubfew.marks.watermark import Marker
 from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_audio
 from dubfew.media.codecs import choose_encoding
 from dubfew.prior.checkpoint import Prior
@@ -63,6 +68,8 @@ class RenderResult:
             they may add up to more than the total).
         peak_rss_mb: largest resident memory of the process so far.
         note: one line about what was decided, or "".
+        watermark: id of the one in the mouth, or None where it was switched off.
+        credentials: the file that holds the Content Credentials: the output, or one beside it.
     """
 
     output: Path
@@ -72,6 +79,8 @@ class RenderResult:
     seconds: dict[str, float]
     peak_rss_mb: float
     note: str
+    watermark: str | None
+    credentials: Path
 
 
 def render(
@@ -92,6 +101,7 @@ def render(
     revision: int | None = None,
     registry: Registry | None = None,
     plot: Path | str | None = None,
+    watermark: bool = True,
     device: str = "auto",
     progress: ProgressCallback = silent,
 ) -> RenderResult:
@@ -115,6 +125,7 @@ def render(
         lossless: lose nothing.
         revision: of the actor; the newest by default.
         plot: a picture to draw the opening of the lips over the sound into, .png, .svg or .pdf.
+        watermark: mark the mouth invisibly; the credentials say so where it is switched off.
         registry: where the actor is; the user's own by default.
         device: "auto", "cpu" or "cuda".
         progress: told of every stage.
@@ -136,7 +147,8 @@ def render(
     if not 0 < reach < math.inf:
         raise DubfewError(f"a mouth cannot reach {reach} times as far: give a number above 0")
     device = pick_device(device)
-    stored = (registry or Registry()).open(actor, revision)
+    registry = registry or Registry()
+    stored = registry.open(actor, revision)
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
     prior = Prior.load(adapter.config["prior"]["name"])
     renderer = adapter.renderer(prior)
@@ -154,6 +166,7 @@ def render(
         check_plot(plot)
         check_output(plot, scene, sound, driver)
     choose_encoding(output, info, codec, crf, lossless)
+    identity = signing_identity(registry.home)
     length = read_audio(sound).duration if audio is not None and sound is not None else None
     if driver is not None:
         probe(driver)
@@ -185,9 +198,27 @@ def render(
     if sound is not None:
         end = float(shown.times[-1]) + float(1 / info.fps)
         source = AudioSource(sound, duration=end, pad=False)
+    marker = Marker(new_id()) if watermark else None
+    rendering = Rendering(
+        scene=scene,
+        sound=sound if sound != scene else None,
+        drive=drive,
+        prior=adapter.config["prior"]["name"],
+        prior_sha256=adapter.config["prior"]["sha256"],
+        consent_sha256=consent_hash(stored.config),
+        watermark=marker.id if marker else None,
+    )
     with (
         BackgroundKeeper() as background,
-        VideoWriter(output, info, audio=source, codec=codec, crf=crf, lossless=lossless) as writer,
+        VideoWriter(
+            output,
+            info,
+            audio=source,
+            codec=codec,
+            crf=crf,
+            lossless=lossless,
+            seal=lambda file: sign(file, output, rendering, identity),
+        ) as writer,
     ):
         painter = Painter(
             renderer,
@@ -199,6 +230,7 @@ def render(
             background,
             # Only here do the frames show the mouths that are wanted.
             aligns=drive == "self",
+            marker=marker,
         )
         count = 0
         # Closed here, so that on an error no thread still paints with what is closed next.
@@ -223,7 +255,15 @@ def render(
         seconds={**seconds, **painter.seconds, "total": time.monotonic() - began},
         peak_rss_mb=peak_rss_mb(),
         note=shown.note,
+        watermark=rendering.watermark,
+        credentials=place_of(output),
     )
+
+
+def consent_hash(config: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the consent record that is kept with an actor, or None without one."""
+    kept = config.get("consent")
+    return kept.get("sha256") if isinstance(kept, Mapping) else None
 
 
 def scene_path(video: Path | str | None, adapter: ActorAdapter) -> Path:

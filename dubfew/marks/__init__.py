@@ -1,0 +1,21 @@
+"""Machine-readable marks on every output: Content Credentials and an invisible watermark.
+
+``verify`` reads both. See docs/marks.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dubfew.marks.verification import Verification, verify
+
+__all__ = ["Verification", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    # The painter needs the watermark alone, and not the tracker that finds it.
+    if name in __all__:
+        return getattr(importlib.import_module("dubfew.marks.verification"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,221 @@
+"""Who signs: the user's certificate, or one that dubfew makes for itself on first use."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dubfew.errors import DubfewError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+# Files of the user's own: a chain, the signer's certificate first, and its private key.
+CERTIFICATE, KEY = "DUBFEW_SIGN_CERT", "DUBFEW_SIGN_KEY"
+FILE = "signing.pem"  # in DUBFEW_HOME: key and chain in one
+YEARS = 10
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What signs.
+
+    Attributes:
+        chain: certificates, the signer's first, PEM.
+        key: private key, PKCS #8, PEM.
+        algorithm: as C2PA calls it.
+    """
+
+    chain: bytes
+    key: bytes
+    algorithm: str
+
+
+def signing_identity(home: Path) -> Identity:
+    """The certificate and key to sign with.
+
+    Args:
+        home: DUBFEW_HOME. Where neither DUBFEW_SIGN_CERT and DUBFEW_SIGN_KEY nor a file
+            ``signing.pem`` in it name others, that file is made, readable by its owner alone.
+
+    Raises:
+        DubfewError: certificate and key cannot be read, do not belong together, or are of a kind
+            that C2PA does not know.
+    """
+    certificate, key = os.environ.get(CERTIFICATE), os.environ.get(KEY)
+    if certificate or key:
+        if not (certificate and key):
+            raise DubfewError(f"only one of {CERTIFICATE} and {KEY} is set: set both, or neither")
+        return _identity(_read(Path(certificate)), _read(Path(key)), certificate)
+    path = home / FILE
+    if not path.exists():
+        _write_private(path, _self_made())
+    pem = _read(path)
+    return _identity(pem, pem, str(path))
+
+
+def _identity(certificates: bytes, private: bytes, source: str) -> Identity:
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        chain = x509.load_pem_x509_certificates(certificates)
+        key = serialization.load_pem_private_key(_block(private, b"PRIVATE KEY"), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise DubfewError(
+            f"{source} cannot be signed with ({error}): give a PEM chain and its private key "
+            "without a passphrase"
+        ) from error
+    raw = serialization.PublicFormat.SubjectPublicKeyInfo
+    der = serialization.Encoding.DER
+    if chain[0].public_key().public_bytes(der, raw) != key.public_key().public_bytes(der, raw):
+        raise DubfewError(
+            f"the first certificate of {source} is not that of the private key: put it first"
+        )
+    now = datetime.now(timezone.utc)
+    if not chain[0].not_valid_before_utc <= now <= chain[0].not_valid_after_utc:
+        raise DubfewError(
+            f"the certificate of {source} is valid from {chain[0].not_valid_before_utc:%Y-%m-%d} "
+            f"to {chain[0].not_valid_after_utc:%Y-%m-%d}: renew it"
+        )
+    pem = serialization.Encoding.PEM
+    return Identity(
+        b"".join(certificate.public_bytes(pem) for certificate in chain),
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        _algorithm(key, source),
+    )
+
+
+def _algorithm(key: Any, source: str) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return "ed25519"
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 2048:
+        return "ps256"
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        known = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
+        if key.curve.name in known:
+            return known[key.curve.name]
+    raise DubfewError(
+        f"the key of {source} is of a kind that C2PA does not sign with: give one on P-256, "
+        "P-384, P-521 or Ed25519, or RSA with 2048 bits or more"
+    )
+
+
+def _self_made() -> bytes:
+    """A key and a chain of two: C2PA's profile refuses certificates that sign themselves.
+
+    The root's own key is thrown away, so that nothing else can be signed in its name.
+
+    Source: C2PA 2.2, 14.5.1 (certificate profiles).
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    root_name = _name("dubfew, made by its user")
+    root = (
+        _certificate(root_name, root_name, root_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+    )
+    leaf = (
+        _certificate(_name("dubfew (unverified)"), root_name, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(digital_signature=True), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()),
+            critical=False,
+        )
+    )
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ) + b"".join(_signed(certificate, root_key) for certificate in (leaf, root))
+
+
+def _name(common: str) -> Any:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, common),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "dubfew, self-signed"),
+        ]
+    )
+
+
+def _certificate(subject: Any, issuer: Any, key: ec.EllipticCurvePublicKey) -> Any:
+    from cryptography import x509
+
+    now = datetime.now(timezone.utc)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        # Clocks of those who check may be a little behind.
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365 * YEARS))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(**given: bool) -> Any:
+    from cryptography import x509
+
+    names = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
+        "key_cert_sign crl_sign encipher_only decipher_only"
+    )
+    return x509.KeyUsage(**{name: given.get(name, False) for name in names.split()})
+
+
+def _signed(certificate: Any, key: ec.EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    return certificate.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _block(pem: bytes, kind: bytes) -> bytes:
+    """The first PEM block of a kind: a file may hold others before it."""
+    end = pem.find(b"-----END", max(pem.find(kind), 0))
+    return pem[pem.rfind(b"-----BEGIN", 0, end) :] if end >= 0 else pem
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DubfewError(
+            f"{path} cannot be read ({error.strerror}): name the file with {CERTIFICATE} and {KEY}"
+        ) from error
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """Write a file that only its owner reads; whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
