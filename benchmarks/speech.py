@@ -1,10 +1,13 @@
 """Measure the speech model:
 
     python -m benchmarks.speech [--footage FOLDER] [--split validate] [--out FOLDER]
+    python -m benchmarks.speech --turns 3 --data SHARDS    # people held out of training by turns
 
 Per filmed clip: Pearson correlation of predicted and tracked inner-lip gap (at the file's own
-timing, and at the best lag), beside the sound's energy as a predictor; correlation of the mouth's
-width; the ratio of spreads before and after a style fitted on the clip's other half. On synthetic
+timing, and at the best lag), beside two other predictors, the sound's energy and visemes of the
+phonemes that PocketSphinx hears; correlation of the mouth's width; the ratio of spreads before and
+after a style fitted on the clip's other half. With --turns the people in prepared shards are
+divided, and each is measured with a model that was trained on the others. On synthetic
 speech in held-out languages and voices: how often closures close and open vowels open. In sound
 without speech: how far the mouth opens. And how long prediction takes.
 """
@@ -20,17 +23,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.common import FOOTAGE, RESULTS, clips_of, machine, markdown_table, write_results
+from benchmarks.common import (
+    FOOTAGE,
+    RESULTS,
+    clips_of,
+    machine,
+    markdown_table,
+    show,
+    write_results,
+)
 from dubfew.errors import MediaError, NoFaceError
 from dubfew.reconstruction.points import MOUTH_POINTS
 from dubfew.speech.augment import breath, coloured_noise, music
 from dubfew.speech.corpus import Clip, correlation, find_lag
 from dubfew.speech.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS, synthesise
 from dubfew.speech.features import HOP, RATE, level_db
+from dubfew.speech.filmed import filmed_speakers
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import INNER_PAIRS, MouthMotion, rows_of
 from dubfew.speech.prepare import prepare_clip
+from dubfew.speech.recognise import recognised_gap
 from dubfew.speech.style import fit_style
+from dubfew.speech.training import train_model
 from dubfew.speech.visemes import BILABIALS, OPEN_VOWELS, SILENCE
 
 # Lips closer than this look closed, farther apart than OPEN look open (inter-ocular distances).
@@ -45,7 +59,8 @@ class Sound:
 
 @dataclass(frozen=True)
 class ClipResult:
-    """One filmed clip; ``styled_*`` are means over both halves, each styled on the other."""
+    """One filmed clip; ``styled_*`` are means over both halves, each styled on the other, at the
+    file's own timing and at the lag that was found on the other half."""
 
     clip: str
     r: float
@@ -53,9 +68,12 @@ class ClipResult:
     lag_ms: float
     energy_r: float
     energy_r_best: float
+    phonemes_r: float
+    phonemes_r_best: float
     width_r: float
     spread: float
     styled_r: float
+    styled_lagged_r: float
     styled_spread: float
 
 
@@ -68,6 +86,14 @@ def energy_motion(clip: Clip, times: NDArray[np.float64]) -> MouthMotion:
     return MouthMotion(motion, times)
 
 
+def phoneme_motion(clip: Clip, times: NDArray[np.float64]) -> MouthMotion:
+    """The other baseline: visemes of what an off-the-shelf recogniser hears."""
+    motion = np.zeros((len(times), len(MOUTH_POINTS), 3), np.float32)
+    opening = recognised_gap([clip.samples], times)
+    motion[:, rows_of(tuple(pair[1] for pair in INNER_PAIRS)), 1] = -opening[:, None]
+    return MouthMotion(motion, times)
+
+
 def measure_clip(model: SpeechModel, clip: Clip) -> ClipResult:
     """How well the model foresees this speaker's mouth."""
     seen = clip.motion
@@ -76,13 +102,18 @@ def measure_clip(model: SpeechModel, clip: Clip) -> ClipResult:
     predicted = model.predict(Sound(clip.samples), seen.times)
     sync = find_lag(dense, seen)
     energy = find_lag(energy_motion(clip, grid), seen)
+    phonemes = find_lag(phoneme_motion(clip, grid), seen)
     half = len(seen) // 2
     halves = (slice(0, half), slice(half, None))
-    styled = [
-        (fit_style(predicted.select(learn), seen.select(learn), model.space), test)
-        for learn, test in (halves, halves[::-1])
-    ]
-    gaps = [(style.apply(predicted.select(test)), seen.select(test)) for style, test in styled]
+    styled, lagged = [], []
+    for learn, test in (halves, halves[::-1]):
+        style = fit_style(predicted.select(learn), seen.select(learn), model.space)
+        styled.append(
+            (style.apply(predicted.select(test)).aperture(), seen.select(test).aperture())
+        )
+        lag = find_lag(dense, seen.select(learn)).lag
+        late = dense.at(seen.times[test] - lag)
+        lagged.append((style.apply(late).aperture(), seen.select(test).aperture()))
     return ClipResult(
         clip=clip.name,
         r=sync.r_zero,
@@ -90,10 +121,13 @@ def measure_clip(model: SpeechModel, clip: Clip) -> ClipResult:
         lag_ms=sync.lag * 1000,
         energy_r=energy.r_zero,
         energy_r_best=energy.r,
+        phonemes_r=phonemes.r_zero,
+        phonemes_r_best=phonemes.r,
         width_r=correlation(predicted.width(), seen.width()),
         spread=float(predicted.aperture().std() / seen.aperture().std()),
-        styled_r=float(np.mean([correlation(a.aperture(), b.aperture()) for a, b in gaps])),
-        styled_spread=float(np.mean([a.aperture().std() / b.aperture().std() for a, b in gaps])),
+        styled_r=float(np.mean([correlation(a, b) for a, b in styled])),
+        styled_lagged_r=float(np.mean([correlation(a, b) for a, b in lagged])),
+        styled_spread=float(np.mean([a.std() / b.std() for a, b in styled])),
     )
 
 
@@ -169,21 +203,48 @@ def clip_table(results: list[ClipResult]) -> str:
     return markdown_table(["clip", *names], [*rows, ["mean", *means]])
 
 
+def measure_turns(data: Path, turns: int, models: Path) -> list[ClipResult]:
+    """Every clip of prepared shards with a model that was trained on other people.
+
+    Models are kept in ``models`` and used again by an interrupted run.
+    """
+    people = sorted({clip.identity for clip in filmed_speakers(data).train})
+    results = []
+    for turn in range(turns):
+        away, path = people[turn::turns], models / f"turn{turn}of{turns}.safetensors"
+        if not path.exists():
+            train_model(path, data=data, leave_out=away, progress=show)
+        model = SpeechModel.load(path)
+        held_out = filmed_speakers(data, leave_out=away).held_out
+        results += [measure_clip(model, clip) for clip in held_out]
+    return sorted(results, key=lambda result: result.clip)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--footage", type=Path, default=FOOTAGE, help="folder with manifest.json")
     parser.add_argument("--split", default="validate")
     parser.add_argument("--model", type=Path, help="another model than the one that ships")
     parser.add_argument("--utterances", type=int, default=120)
+    parser.add_argument("--turns", type=int, help="train so often, without a part of the people")
+    parser.add_argument("--data", type=Path, help="shards of `dubfew prior prepare`, for --turns")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    model = SpeechModel.load(options.model) if options.model else SpeechModel.load_default()
-    figures = {
-        "seconds for 10 s of sound": measure_speed(model),
-        **measure_no_speech(model),
-        **measure_synthetic(model, options.utterances),
-    }
-    results = [measure_clip(model, clip) for clip in load_clips(options.footage, options.split)]
+    if (options.turns is None) != (options.data is None):
+        parser.error("--turns N and --data SHARDS need each other")
+    if options.turns:
+        figures: dict[str, float] = {}
+        results = measure_turns(options.data, options.turns, options.out)
+        name = "speech-turns"
+    else:
+        model = SpeechModel.load(options.model) if options.model else SpeechModel.load_default()
+        figures = {
+            "seconds for 10 s of sound": measure_speed(model),
+            **measure_no_speech(model),
+            **measure_synthetic(model, options.utterances),
+        }
+        results = [measure_clip(model, clip) for clip in load_clips(options.footage, options.split)]
+        name = f"speech-{options.split}"
     table = markdown_table(["measure", "value"], [[k, f"{v:.3g}"] for k, v in figures.items()])
     text = f"{table}\n\n{clip_table(results) if results else 'no clips'}\n"
     data = {
@@ -191,7 +252,7 @@ def main() -> None:
         "figures": figures,
         "clips": [asdict(result) for result in results],
     }
-    write_results(options.out, f"speech-{options.split}", text, data)
+    write_results(options.out, name, text, data)
     print(text)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,28 +14,57 @@ from dubfew.speech.inputs import Encoder
 from dubfew.speech.train_config import TrainConfig
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Windows to train on.
+
+    Attributes:
+        frames: the encoder's. [B, T, width]
+        wanted: displacements. [B, R, P, 3]
+        voice: 1 where somebody speaks. [B, R]
+        filmed: which windows are of filmed speakers. [B]
+    """
+
+    frames: Tensor
+    wanted: Tensor
+    voice: Tensor
+    filmed: Tensor
+
+
 def draw_batch(
     synthetic: list[Take],
     filmed: list[Take],
     config: TrainConfig,
     rng: np.random.Generator,
     encoder: Encoder,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The encoder's frames [B, T, width], wanted motion [B, R, P, 3], voice [B, R]."""
+    real_share: float,
+) -> Batch:
+    """Random windows.
+
+    Args:
+        synthetic: to draw from.
+        filmed: to draw from, may be empty.
+        config: says how many, and how many of them silent.
+        rng: that draws.
+        encoder: that the network hears by.
+        real_share: of the windows that come from ``filmed``, if there is any.
+    """
     lengths = np.array([len(take.voice) for take in filmed], np.float64)
-    examples = []
+    examples, real = [], []
     for _ in range(config.batch):
         draw = rng.random()
-        is_real = draw < config.real_share and len(filmed) > 0
-        if draw > 1 - config.silent_share:
-            takes = [silent_take(rng)]
-        elif is_real:
+        is_real = draw < real_share and len(filmed) > 0
+        if is_real:
             takes = [filmed[rng.choice(len(filmed), p=lengths / lengths.sum())]]
+        elif draw > 1 - config.silent_share:
+            takes = [silent_take(rng)]
         else:
             takes = [synthetic[rng.integers(len(synthetic))] for _ in range(2)]
         examples.append(example_of(takes, rng, len(MOUTH_POINTS), encoder))
-    return (
+        real.append(is_real)
+    return Batch(
         torch.from_numpy(np.stack([example.frames for example in examples])),
         torch.from_numpy(np.stack([example.displacement for example in examples])),
         torch.from_numpy(np.stack([example.voice for example in examples])),
+        torch.tensor(real),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.ndimage import maximum_filter1d
 from scipy.signal import resample_poly
 
 from dubfew.progress import Progress, ProgressCallback, silent
@@ -44,7 +44,7 @@ class Example:
 
     Attributes:
         frames: of the encoder. [stride * ROWS, width]
-        displacement: wanted motion, gated. [ROWS, P, 3]
+        displacement: wanted motion. [ROWS, P, 3]
         voice: 1 where somebody speaks. [ROWS]
     """
 
@@ -115,8 +115,8 @@ def take_of_utterance(utterance: Utterance, fields: FloatArray) -> Take:
 def take_of_clip(clip: Clip, lag: float) -> Take:
     """A filmed clip, its picture shifted onto its sound, its opening brought to the usual size.
 
-    Where the sound is quiet for long the wanted mouth is at rest: people keep theirs open in
-    pauses for no reason that could be heard.
+    Pauses are left as they were filmed: people breathe in before they speak, which can be foreseen.
+    What they do in long pauses cannot, and is kept at rest by the model's gate.
     """
     rows = int(len(clip.samples) / RATE / _ROW)
     times = np.arange(rows) * _ROW
@@ -125,9 +125,7 @@ def take_of_clip(clip: Clip, lag: float) -> Take:
     voice = maximum_filter1d(loud.astype(np.float32), 13)  # 0.12 s before and after
     gap = motion.aperture()[voice > 0] if voice.any() else motion.aperture()
     scale = np.clip(_USUAL_GAP / max(float(np.quantile(gap, 0.9)), 1e-3), 0.6, 1.7)
-    active = gaussian_filter1d(voice, 2.0)
-    displacement = motion.displacement * np.float32(scale) * active[:, None, None]
-    return Take(clip.samples, displacement.astype(np.float32), voice)
+    return Take(clip.samples, motion.displacement * np.float32(scale), voice)
 
 
 def silent_take(rng: np.random.Generator) -> Take:

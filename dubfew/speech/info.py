@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from dubfew.errors import ArtefactError
 from dubfew.files import sha256_file
 
-# 1: mel bands only; 2: names its encoder and how it was trained.
+# 1: one network, mel bands only; 2: several networks, names its encoder and how it was trained.
 FORMAT_VERSION = 2
 CARD = "CARD.md"
 
@@ -49,7 +49,7 @@ def speech_info(path: Path | None = None) -> SpeechInfo:
     """Look at a speech model, by default the one that ships.
 
     Raises:
-        ArtefactError: not a speech model, or written by a newer dubfew.
+        ArtefactError: not a speech model, or of another dubfew's format.
     """
     path = shipped_model() if path is None else path
     header = read_header(path)
@@ -71,7 +71,7 @@ def read_header(path: Path) -> dict[str, Any]:
     """What a speech model's file says of itself.
 
     Raises:
-        ArtefactError: not a speech model, or written by a newer dubfew.
+        ArtefactError: not a speech model, or of another dubfew's format.
     """
     try:
         with safe_open(str(path), framework="numpy") as file:
@@ -81,6 +81,8 @@ def read_header(path: Path) -> dict[str, Any]:
         raise ArtefactError(
             f"{path} is not a dubfew speech model: make one with `dubfew speech train`"
         ) from error
+    if version < FORMAT_VERSION:
+        raise ArtefactError(f"{path} was trained by an earlier dubfew: train it anew")
     if version > FORMAT_VERSION:
         raise ArtefactError(
             f"{path} has speech model format {version}, this dubfew reads up to "

@@ -22,7 +22,6 @@ from dubfew.reconstruction.points import MOUTH_POINTS
 from dubfew.speech.features import channel_of, frame_count, level_db, prepare_samples
 from dubfew.speech.info import FORMAT_VERSION, read_header, shipped_model
 from dubfew.speech.inputs import (
-    MEL,
     ROW_SECONDS,
     Encoder,
     Hearing,
@@ -30,7 +29,7 @@ from dubfew.speech.inputs import (
     stored_encoder,
 )
 from dubfew.speech.motion import MouthMotion
-from dubfew.speech.network import STRIDE, NetworkConfig, SpeechNetwork
+from dubfew.speech.network import STRIDE, NetworkConfig, SpeechEnsemble
 
 # Filmed mouths are ahead of the sound that they make: lips part before a vowel begins. The median
 # best lag of the training clips; training itself works with moments as annotated.
@@ -48,6 +47,8 @@ NOTHING_DB = -80.0
 # A pause shorter than this is a plosive's closure: the network's business, s.
 SHORTEST_PAUSE = 0.12
 _CLICK_ROWS = 3
+# People open their mouths and breathe in before they speak: so early rest may be left, s.
+ANTICIPATION = 0.3
 # Half of the time that the mouth takes from speech to rest, s.
 _SETTLE = 0.03
 
@@ -94,7 +95,7 @@ class SpeechModel:
 
     def __init__(
         self,
-        network: SpeechNetwork,
+        network: SpeechEnsemble,
         space: MotionSpace,
         encoder: Encoder | None = None,
         training: Mapping[str, Any] | None = None,
@@ -180,7 +181,10 @@ class SpeechModel:
         size = int(SHORTEST_PAUSE / ROW_SECONDS) // 2 * 2 + 1
         loud = minimum_filter1d(maximum_filter1d(loud, size), size, mode="constant")
         loud = maximum_filter1d(minimum_filter1d(loud, _CLICK_ROWS, mode="constant"), _CLICK_ROWS)
-        return gaussian_filter1d(np.minimum(heard, loud), _SETTLE / ROW_SECONDS).astype(np.float32)
+        allowed = np.minimum(heard, loud)
+        size = int(ANTICIPATION / ROW_SECONDS) // 2 * 2 + 1
+        allowed = maximum_filter1d(allowed, size, origin=-(size // 2), mode="constant")
+        return gaussian_filter1d(allowed, _SETTLE / ROW_SECONDS).astype(np.float32)
 
     def to_bytes(self) -> bytes:
         """Serialise as safetensors with a JSON header."""
@@ -230,7 +234,8 @@ class SpeechModel:
             if tuple(header["points"]) != MOUTH_POINTS:
                 raise ArtefactError(f"{path} was trained for other mouth points: train it anew")
             sizes = header["network"] | {"dilations": tuple(header["network"]["dilations"])}
-            network = SpeechNetwork(NetworkConfig(**sizes))
+            config = NetworkConfig(**sizes)
+            network = SpeechEnsemble(config, torch.zeros(config.components))
             state = network.state_dict()
             stored = {
                 name.removeprefix("network."): torch.from_numpy(array)
@@ -244,8 +249,7 @@ class SpeechModel:
             )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtefactError(f"{path} lacks weights that its header promises") from error
-        # Before it had a choice, every model heard mel bands.
-        hears = stored_encoder(header.get("encoder", {"name": MEL}), encoder)
+        hears = stored_encoder(header["encoder"], encoder)
         return cls(network, space, hears, header.get("training"))
 
     @staticmethod

@@ -1,8 +1,9 @@
-"""The network: log-mel frames (or an encoder's) to motion coefficients and a gate at 50 Hz."""
+"""The networks: log-mel frames (or an encoder's) to motion coefficients and a gate at 50 Hz."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,32 +11,59 @@ from torch import Tensor, nn
 from dubfew.speech.features import BANDS
 
 STRIDE = 2  # steps of 10 ms per output row
+# A linear reader looks at every second row within a quarter of a second to either side, at fewer
+# with an encoder so wide that the equations for its weights would not fit into memory.
+TAPS, SPACING, MOST_COLUMNS = 13, 2, 2000
+
+
+# Gaps that the networks foresee between which lips go from held together to as foreseen, in
+# inter-ocular distances. Lips nearer than 0.03 look closed.
+CLOSING = (0.03, 0.06)
+
+
+class Predicted(NamedTuple):
+    """What is foreseen for every row.
+
+    Attributes:
+        motion: coefficients, before gating. [B, R, K]
+        voice: logit of "somebody speaks". [B, R]
+    """
+
+    motion: Tensor
+    voice: Tensor
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Sizes of a ``SpeechNetwork``.
+    """Sizes of a ``SpeechEnsemble``.
 
     Attributes:
         channels: of every block.
         dilations: of the blocks, in order; they set how far the network hears.
         components: motion coefficients per row.
+        members: networks that answer together.
         dropout: share of channels dropped in training.
         inputs: numbers per frame of the encoder.
         stride: the encoder's frames per output row.
     """
 
-    channels: int = 96
+    channels: int = 64
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4)
     components: int = 8
-    dropout: float = 0.15
+    members: int = 3
+    dropout: float = 0.2
     inputs: int = BANDS
     stride: int = STRIDE
 
     @property
     def reach(self) -> int:
         """Output rows on either side that one row depends on, rounded up."""
-        return sum(self.dilations) + 2
+        return max(sum(self.dilations) + 2, self.taps // 2 * SPACING + 1)
+
+    @property
+    def taps(self) -> int:
+        """Rows that the linear reader looks at, an odd number."""
+        return max(1, min(TAPS, (MOST_COLUMNS // self.inputs - 1) // 2 * 2 + 1))
 
 
 class _Block(nn.Module):
@@ -54,7 +82,7 @@ class _Block(nn.Module):
 
 
 class SpeechNetwork(nn.Module):
-    """Temporal convolutions that hear about half a second to either side."""
+    """Temporal convolutions that hear about half a second to either side; one of several."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -68,19 +96,70 @@ class SpeechNetwork(nn.Module):
     def forward(
         self,
         frames: Tensor,  # [B, T, inputs]
-    ) -> tuple[Tensor, Tensor]:  # [B, ceil(T / stride), K], [B, ceil(T / stride)]
-        """Coefficients before gating, and the logit of "somebody speaks".
-
-        Row r is centred on frame ``stride * r``.
-        """
+    ) -> Predicted:
+        """Row r is centred on frame ``stride * r``; there are ceil(T / stride)."""
         x = nn.functional.gelu(self.stem(frames.transpose(1, 2)))
         for block in self.blocks:
             x = block(x)
         out = self.head(x).transpose(1, 2)
-        return out[..., :-1], out[..., -1]
+        return Predicted(out[..., :-1], out[..., -1])
 
 
-def parameter_count(config: NetworkConfig) -> int:
-    """How many weights a network of this size has."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in SpeechNetwork(config).parameters())
+class LinearReader(nn.Module):
+    """A linear map of the frames around each row; its weights are solved for, not trained."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.map = nn.Conv1d(
+            config.inputs,
+            config.components,
+            config.taps,
+            stride=config.stride,
+            dilation=SPACING * config.stride,
+            padding=config.taps // 2 * SPACING * config.stride,
+        )
+
+    def forward(self, frames: Tensor) -> Tensor:  # [B, T, inputs] -> [B, R, K]
+        return self.map(frames.transpose(1, 2)).transpose(1, 2)
+
+
+class SpeechEnsemble(nn.Module):
+    """Several networks and a linear reader; the answer is their mean, closed where lips close.
+
+    With minutes of film, what a network learns beyond the common is mostly chance, and chance
+    differs from one to the next; least squares over all film errs differently from them all, but
+    knows no closures. So where the networks bring the lips together they stay together.
+    """
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        opening: Tensor,  # [K]
+    ) -> None:
+        """
+        Args:
+            config: sizes.
+            opening: gap between the lips per unit of each coefficient.
+        """
+        super().__init__()
+        self.config = config
+        self.networks = nn.ModuleList(SpeechNetwork(config) for _ in range(config.members))
+        self.linear = LinearReader(config)
+        self.opening: Tensor
+        self.register_buffer("opening", opening.clone())
+
+    def forward(
+        self,
+        frames: Tensor,  # [B, T, inputs]
+    ) -> Predicted:
+        """See ``SpeechNetwork.forward``."""
+        motions, voices = zip(*(network(frames) for network in self.networks), strict=True)
+        motion = torch.stack(motions).mean(0)
+        mean = (motion + self.linear(frames)) / 2
+        low, high = CLOSING
+        share = ((motion @ self.opening - low) / (high - low)).clamp(0, 1)
+        closed = 1 - share * share * (3 - 2 * share)
+        gap = (mean @ self.opening).clamp_min(0)
+        # The least change of the coefficients that takes the gap away.
+        direction = self.opening / (self.opening @ self.opening)
+        return Predicted(mean - (gap * closed)[..., None] * direction, torch.stack(voices).mean(0))

@@ -12,7 +12,7 @@ from dubfew.speech.examples import Take
 from dubfew.speech.features import RATE
 from dubfew.speech.inputs import ROW_SECONDS, Encoder
 from dubfew.speech.model import MotionSpace, SpeechModel
-from dubfew.speech.network import SpeechNetwork
+from dubfew.speech.network import SpeechEnsemble
 
 FloatArray = NDArray[np.float32]
 
@@ -38,9 +38,9 @@ def motion_basis(synthetic: list[Take], filmed: list[Take], components: int) -> 
 
 
 def model_of(
-    network: SpeechNetwork, basis: FloatArray, takes: list[Take], encoder: Encoder | None = None
+    network: SpeechEnsemble, basis: FloatArray, takes: list[Take], encoder: Encoder | None = None
 ) -> SpeechModel:
-    """The network with the statistics of what it predicts for these recordings."""
+    """The networks with the statistics of what it predicts for these recordings."""
     nothing = MotionSpace(basis, np.ones(len(basis), np.float32), 1.0)
     model = SpeechModel(network, nothing, encoder)
     predicted, speaking = [], []

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.speech.batches import draw_batch
+from dubfew.speech.batches import Batch, draw_batch
 from dubfew.speech.corpus import Clip, Sync, find_lag, trusted_lag
 from dubfew.speech.examples import (
     VARIANTS,
@@ -23,9 +24,10 @@ from dubfew.speech.examples import (
 from dubfew.speech.features import RATE
 from dubfew.speech.fields import default_fields
 from dubfew.speech.inputs import Encoder, MelEncoder
+from dubfew.speech.linear import solve_linear
 from dubfew.speech.loss import MotionLoss
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.network import NetworkConfig, SpeechNetwork
+from dubfew.speech.network import LinearReader, NetworkConfig, SpeechEnsemble
 from dubfew.speech.space import Recording, model_of, motion_basis
 from dubfew.speech.train_config import TrainConfig
 from dubfew.speech.visemes import learn_fields
@@ -33,8 +35,8 @@ from dubfew.speech.visemes import learn_fields
 FloatArray = NDArray[np.float32]
 
 # Three seconds of film correlate by chance at some larger lag, and a clip trained on with a wrong
-# lag does harm: 0.2 s hold every lag that containers and encoders usually make.
-TRAINING_LAG = 0.2
+# lag does harm: this much holds nearly every lag that containers and encoders make.
+TRAINING_LAG = 0.12
 REPORTED = 10  # steps
 
 
@@ -45,7 +47,7 @@ class Trained:
     Attributes:
         model: ready to predict.
         fields: the controls' fields that its synthetic targets were made with. [5, P, 3]
-        syncs: what the synthetic-only model found out about each clip.
+        syncs: what was found out about each clip while it was not trained on.
         used: names of the clips that were trained on.
     """
 
@@ -67,8 +69,9 @@ def train(
     That holds for a fresh process; espeak-ng varies its voices a little with all that it has
     said before in one.
 
-    First on synthetic speech alone; that model measures each clip's lag of picture against
-    sound and whether the two belong together; then on both, measured once more on the way.
+    First a network hears synthetic speech alone; it measures each clip's lag of picture against
+    sound and whether the two belong together. The networks of the model then learn from both, one
+    after the other; after the first of them clips that were left out are measured once more.
 
     Args:
         clips: filmed speakers, may be empty.
@@ -89,40 +92,95 @@ def train(
         progress=progress,
     )
     synthetic = [take_of_utterance(utterance, fields) for utterance in said]
-    filmed = [take_of_clip(clip, 0.0) for clip in clips]
     network_config = NetworkConfig(inputs=encoder.width, stride=encoder.stride)
+    filmed = [take_of_clip(clip, 0.0) for clip in clips]
     basis = motion_basis(synthetic, filmed, network_config.components)
-    network = SpeechNetwork(network_config)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: _rate_at((step + 1) / config.steps)
-    )
+    total = config.scout * bool(clips) + config.steps * network_config.members
     loss_of = MotionLoss(basis)
+    course = _Course(loss_of, basis, synthetic, config, rng, encoder, progress, total)
     syncs: dict[str, Sync] = {}
     used: tuple[str, ...] = ()
     takes: list[Take] = []
-    network.train()
-    for step in range(config.steps):
-        if step in (config.warmup, config.again) and clips:
+    if clips:
+        scout = SpeechEnsemble(replace(network_config, members=1), loss_of.opening)
+        course.train(scout.networks[0], [], config.scout)
+        course.solve(scout.linear, [])
+        syncs = measure_sync(model_of(scout, basis, synthetic, encoder), clips)
+        used, takes = _chosen(clips, syncs, config.least_r)
+    ensemble = SpeechEnsemble(network_config, loss_of.opening)
+    for number, network in enumerate(ensemble.networks):
+        course.train(network, takes, config.steps)
+        if number == 0 and clips:
+            course.solve(ensemble.linear, takes)
+            first = SpeechEnsemble(replace(network_config, members=1), loss_of.opening)
+            first.networks[0].load_state_dict(network.state_dict())
+            first.linear.load_state_dict(ensemble.linear.state_dict())
             # A clip that is trained on already no longer says whether it should be.
             fresh = [clip for clip in clips if clip.name not in used]
-            syncs |= measure_sync(model_of(network, basis, synthetic, encoder), fresh)
-            chosen = [clip for clip in clips if syncs[clip.name].r >= config.least_r]
-            used = tuple(clip.name for clip in chosen)
-            takes = [take_of_clip(clip, trusted_lag(syncs[clip.name])) for clip in chosen]
-            network.train()
-        frames, wanted, voice = draw_batch(synthetic, takes, config, rng, encoder)
-        raw, voice_logit = network(frames)
-        loss = loss_of(raw, voice_logit, wanted, voice)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        if (step + 1) % REPORTED == 0 or step + 1 == config.steps:
-            progress(Progress("train", step + 1, config.steps, {"loss": loss.item()}))
-    model = model_of(network, basis, takes or synthetic, encoder)
+            syncs |= measure_sync(model_of(first, basis, synthetic, encoder), fresh)
+            used, takes = _chosen(clips, syncs, config.least_r)
+    course.solve(ensemble.linear, takes)
+    model = model_of(ensemble, basis, takes or synthetic, encoder)
     return Trained(model, fields, syncs, used)
+
+
+def _chosen(
+    clips: list[Clip], syncs: dict[str, Sync], least_r: float
+) -> tuple[tuple[str, ...], list[Take]]:
+    """Clips whose mouth follows their sound, with their lag taken out."""
+    chosen = [clip for clip in clips if syncs[clip.name].r >= least_r]
+    takes = [take_of_clip(clip, trusted_lag(syncs[clip.name])) for clip in chosen]
+    return tuple(clip.name for clip in chosen), takes
+
+
+@dataclass
+class _Course:
+    """What all networks of one training share."""
+
+    loss_of: MotionLoss
+    basis: FloatArray
+    synthetic: list[Take]
+    config: TrainConfig
+    rng: np.random.Generator
+    encoder: Encoder
+    progress: ProgressCallback
+    total: int
+    done: int = 0
+
+    def train(self, network: nn.Module, filmed: list[Take], steps: int) -> None:
+        """Train a network from where it is."""
+        config = self.config
+        optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=0.02)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: _rate_at((step + 1) / steps)
+        )
+        network.train()
+        for step in range(steps):
+            batch = self._draw(filmed, config.real_share)
+            predicted = network(batch.frames)
+            wanted = batch.wanted
+            # Before it knows anything it could only shift at random.
+            if step > steps // 3 and batch.filmed.any():
+                wanted = self.loss_of.synchronised(predicted, wanted, batch.filmed)
+            loss = self.loss_of(predicted, wanted, batch.voice)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            self.done += 1
+            if (step + 1) % REPORTED == 0 or step + 1 == steps:
+                self.progress(Progress("train", self.done, self.total, {"loss": loss.item()}))
+        network.eval()
+
+    def solve(self, reader: LinearReader, filmed: list[Take]) -> None:
+        """Solve for the linear reader, from film if there is any."""
+        solve_linear(
+            reader, (self._draw(filmed, 1.0) for _ in range(self.config.linear)), self.basis
+        )
+
+    def _draw(self, filmed: list[Take], real_share: float) -> Batch:
+        return draw_batch(self.synthetic, filmed, self.config, self.rng, self.encoder, real_share)
 
 
 def measure_sync(model: SpeechModel, clips: list[Clip]) -> dict[str, Sync]:

@@ -10,12 +10,13 @@ class TrainConfig:
     """How to train.
 
     Attributes:
-        steps: optimiser steps in all.
-        warmup: steps on synthetic speech alone, before the clips' lags are first measured.
-        again: step at which they are measured again, by what has been learnt from clips.
+        steps: optimiser steps of each network.
+        scout: steps of the network that is trained on synthetic speech alone and then says which
+            clips' pictures belong to their sound, and with what lag.
         batch: windows of 3 s per step.
         real_share: of the windows that come from filmed speakers.
         silent_share: of the windows in which nobody speaks.
+        linear: batches that the linear reader is solved from.
         utterances: synthetic sentences to draw from.
         rate: peak learning rate.
         least_r: a clip whose mouth follows its sound less than this teaches nothing (music,
@@ -23,15 +24,15 @@ class TrainConfig:
         seed: of everything random.
     """
 
-    steps: int = 2000
-    warmup: int = 500
-    again: int = 1200
+    steps: int = 700
+    scout: int = 400
     batch: int = 16
-    real_share: float = 0.45
+    real_share: float = 0.6
     silent_share: float = 0.1
+    linear: int = 80
     utterances: int = 1200
     rate: float = 3e-3
-    least_r: float = 0.25
+    least_r: float = 0.15
     seed: int = 0
 
     def with_steps(self, steps: int) -> TrainConfig:
@@ -39,8 +40,8 @@ class TrainConfig:
         return replace(
             self,
             steps=steps,
-            warmup=steps * self.warmup // self.steps,
-            again=steps * self.again // self.steps,
+            scout=max(1, steps * self.scout // self.steps),
+            linear=max(1, steps * self.linear // self.steps),
             # Short trainings need not wait for sentences that they would not draw.
             utterances=min(self.utterances, steps * self.batch),
         )

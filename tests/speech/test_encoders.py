@@ -22,7 +22,7 @@ from dubfew.speech.encoders import OVERLAP, TransformersEncoder
 from dubfew.speech.features import RATE, Channel, channel_of
 from dubfew.speech.inputs import ROW_SAMPLES, find_encoder
 from dubfew.speech.model import MotionSpace, SpeechModel
-from dubfew.speech.network import NetworkConfig, SpeechNetwork
+from dubfew.speech.network import NetworkConfig, SpeechEnsemble
 from dubfew.speech.space import Recording
 from tests.speech.shards import sample, sound_at, write_shard
 
@@ -173,7 +173,9 @@ def model_with(encoder: encoders.TransformersEncoder) -> SpeechModel:
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((len(MOUTH_POINTS) * 3, 8)))[0]
     basis = np.ascontiguousarray(basis.T.reshape(8, -1, 3), np.float32)
     return SpeechModel(
-        SpeechNetwork(config), MotionSpace(basis, np.ones(8, np.float32), 0.2), encoder
+        SpeechEnsemble(config, torch.ones(8)),
+        MotionSpace(basis, np.ones(8, np.float32), 0.2),
+        encoder,
     )
 
 

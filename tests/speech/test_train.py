@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("espeakng_loader")
 
@@ -11,6 +12,7 @@ from dubfew.progress import Progress
 from dubfew.reconstruction.points import MOUTH_POINTS
 from dubfew.speech import train as train_module
 from dubfew.speech.augment import breath, coloured_noise, disturb, music, warp_bands
+from dubfew.speech.batches import Batch
 from dubfew.speech.corpus import (
     Clip,
     Sync,
@@ -29,12 +31,15 @@ from dubfew.speech.examples import (
 from dubfew.speech.features import RATE
 from dubfew.speech.fields import default_fields
 from dubfew.speech.inputs import MelEncoder
+from dubfew.speech.linear import solve_linear
+from dubfew.speech.loss import LARGEST_SHIFT, MotionLoss
 from dubfew.speech.motion import MouthMotion
+from dubfew.speech.network import LinearReader, NetworkConfig, Predicted, SpeechEnsemble
 from dubfew.speech.train import train
 from dubfew.speech.train_config import TrainConfig
 from dubfew.speech.visemes import motion_of_phones
 
-TOY = TrainConfig(steps=10, warmup=3, again=6, batch=3, utterances=4)
+TOY = TrainConfig(steps=5, scout=3, linear=2, batch=3, utterances=4)
 
 
 def _clip(name: str = "one", delay: float = 0.0) -> Clip:
@@ -50,9 +55,10 @@ def test_training_is_deterministic_and_uses_clips(monkeypatch: pytest.MonkeyPatc
     clip, said = _clip(), [espeak().say(text, "it") for text in ("Mamma mia.", "La pappa.")]
     monkeypatch.setattr(train_module, "synthesise", lambda *_, **__: said)
     reports: list[Progress] = []
-    config = TrainConfig(steps=8, warmup=3, again=6, batch=2, utterances=4, least_r=-1.0)
+    config = TrainConfig(steps=3, scout=2, linear=2, batch=2, utterances=4, least_r=-1.0)
     first = train([clip], config, progress=reports.append)
-    assert [report.done for report in reports if report.stage == "train"] == [8]
+    done = [(report.done, report.total) for report in reports if report.stage == "train"]
+    assert done == [(2, 11), (5, 11), (8, 11), (11, 11)]
     assert first.used == ("one",)
     second = train([clip], config)
     assert first.model.to_bytes() == second.model.to_bytes()
@@ -113,14 +119,64 @@ def test_windows_have_the_promised_shape() -> None:
     assert np.abs(silent.displacement).max() == 0
 
 
-def test_targets_rest_in_long_pauses_of_film() -> None:
-    clip = _clip()
-    quiet = np.concatenate([clip.samples, np.zeros(RATE, np.float32)])
-    times = np.arange(int(len(quiet) / RATE * 25)) / 25
-    gaping = clip.motion.at(np.minimum(times, 0.3))
-    gaping = type(gaping)(gaping.displacement + 0.05, times)
-    take = take_of_clip(Clip("gaping", quiet, gaping), 0.0)
-    assert np.abs(take.displacement[-20:]).max() < 1e-3
+def test_a_filmed_window_is_moved_to_where_it_agrees() -> None:
+    rows = torch.arange(ROWS) * 0.02
+    gap = 0.1 + 0.05 * torch.sin(9 * rows) + 0.05 * torch.sin(14 * rows + 1)
+    basis = default_fields()[1:2] / np.linalg.norm(default_fields()[1])
+    loss = MotionLoss(basis)
+    predicted = Predicted(-gap[None, :, None].repeat(3, 1, 1), torch.zeros(3, ROWS))
+    true = torch.einsum("brk,kpc->brpc", predicted.motion, torch.from_numpy(basis))
+    late = torch.stack([torch.roll(each, 2, 0) for each in true])
+    moved = loss.synchronised(predicted, late, torch.tensor([True, True, False]))
+    torch.testing.assert_close(moved[:2], true[:2])
+    torch.testing.assert_close(moved[2], late[2])
+    very_late = torch.roll(true, 20, 1)
+    shifts = loss.synchronised(predicted, very_late, torch.tensor([True] * 3))
+    assert any(
+        torch.equal(shifts[0], torch.roll(very_late[0], k, 0))
+        for k in range(-LARGEST_SHIFT, LARGEST_SHIFT + 1)
+    )
+
+
+@pytest.mark.parametrize(("foreseen", "gap"), [(0.0, 0.0), (0.01, 0.0), (0.09, 0.1)])
+def test_lips_that_the_networks_close_stay_closed(foreseen: float, gap: float) -> None:
+    """Whatever the linear reader says; and nothing but the gap is changed."""
+    opening = torch.tensor([0.5, -0.2, 0.0])
+    ensemble = SpeechEnsemble(NetworkConfig(components=3, members=2), opening).eval()
+    towards = opening / (opening @ opening)
+    sideways = torch.tensor([0.02, 0.05, 0.3])
+    with torch.no_grad():
+        for network in ensemble.networks:
+            network.head.weight.zero_()
+            network.head.bias[:3] = foreseen * towards + sideways
+        ensemble.linear.map.weight.zero_()
+        ensemble.linear.map.bias[:] = 0.11 * towards + sideways
+        found = ensemble(torch.rand(1, 40, 80)).motion[0]
+    torch.testing.assert_close(found @ opening, torch.full((20,), gap), atol=1e-6, rtol=0)
+    along = opening / opening.norm()
+    across = found - (found @ along)[:, None] * along
+    expected = sideways - (sideways @ along) * along
+    torch.testing.assert_close(across, expected.expand(20, 3), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("inputs", [80, 768, 3000])
+def test_the_linear_reader_finds_a_linear_law(inputs: int) -> None:
+    config = NetworkConfig(inputs=inputs, stride=1, components=2)
+    torch.manual_seed(0)
+    truth, reader = LinearReader(config), LinearReader(config)
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((9, 2)))[0].T.reshape(2, 3, 3)
+    basis = basis.astype(np.float32)
+
+    def batches():
+        for _ in range(10):
+            frames = torch.randn(8, 60, inputs)
+            wanted = torch.einsum("brk,kpc->brpc", truth(frames), torch.from_numpy(basis))
+            yield Batch(frames, wanted, torch.ones(8, 60), torch.ones(8, dtype=torch.bool))
+
+    solve_linear(reader, batches(), basis)
+    frames = torch.randn(1, 200, inputs)
+    r = np.corrcoef(truth(frames).detach().ravel(), reader(frames).detach().ravel())[0, 1]
+    assert r > 0.9
 
 
 @pytest.mark.parametrize("make", [coloured_noise, music, breath])
