@@ -19,6 +19,10 @@ TAPS, SPACING, MOST_COLUMNS = 13, 2, 2000
 # Gaps that the networks foresee between which lips go from held together to as foreseen, in
 # inter-ocular distances. Lips nearer than 0.03 look closed.
 CLOSING = (0.03, 0.06)
+# A closure is a dip: within so many rows the gap is larger by this much. Or it is rest: within them
+# it is nowhere larger than this. Without that, passages in which nothing is sure would be spoken
+# with lips held shut.
+DIP, REST, NEAR_ROWS = (0.01, 0.03), (0.02, 0.04), 7
 
 
 class Predicted(NamedTuple):
@@ -58,7 +62,7 @@ class NetworkConfig:
     @property
     def reach(self) -> int:
         """Output rows on either side that one row depends on, rounded up."""
-        return max(sum(self.dilations) + 2, self.taps // 2 * SPACING + 1)
+        return max(sum(self.dilations) + 2 + NEAR_ROWS, self.taps // 2 * SPACING + 1)
 
     @property
     def taps(self) -> int:
@@ -128,7 +132,8 @@ class SpeechEnsemble(nn.Module):
 
     With minutes of film, what a network learns beyond the common is mostly chance, and chance
     differs from one to the next; least squares over all film errs differently from them all, but
-    knows no closures. So where the networks bring the lips together they stay together.
+    knows no closures. So where the networks bring the lips together for a moment, or see no speech
+    at all, they stay together.
     """
 
     def __init__(
@@ -156,10 +161,17 @@ class SpeechEnsemble(nn.Module):
         motions, voices = zip(*(network(frames) for network in self.networks), strict=True)
         motion = torch.stack(motions).mean(0)
         mean = (motion + self.linear(frames)) / 2
-        low, high = CLOSING
-        share = ((motion @ self.opening - low) / (high - low)).clamp(0, 1)
-        closed = 1 - share * share * (3 - 2 * share)
+        foreseen = motion @ self.opening
+        around = nn.functional.max_pool1d(foreseen[:, None], 2 * NEAR_ROWS + 1, 1, NEAR_ROWS)[:, 0]
+        surely = torch.maximum(_smooth_step(around - foreseen, DIP), 1 - _smooth_step(around, REST))
+        closed = (1 - _smooth_step(foreseen, CLOSING)) * surely
         gap = (mean @ self.opening).clamp_min(0)
         # The least change of the coefficients that takes the gap away.
         direction = self.opening / (self.opening @ self.opening)
         return Predicted(mean - (gap * closed)[..., None] * direction, torch.stack(voices).mean(0))
+
+
+def _smooth_step(x: Tensor, edges: tuple[float, float]) -> Tensor:
+    """From 0 at the first edge to 1 at the second, without corners."""
+    share = ((x - edges[0]) / (edges[1] - edges[0])).clamp(0, 1)
+    return share * share * (3 - 2 * share)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 pytest.importorskip("espeakng_loader")
 
@@ -138,25 +139,51 @@ def test_a_filmed_window_is_moved_to_where_it_agrees() -> None:
     )
 
 
-@pytest.mark.parametrize(("foreseen", "gap"), [(0.0, 0.0), (0.01, 0.0), (0.09, 0.1)])
-def test_lips_that_the_networks_close_stay_closed(foreseen: float, gap: float) -> None:
+class Foreseen(nn.Module):
+    """Stands for a network: foresees these gaps whatever it hears."""
+
+    def __init__(self, gaps: torch.Tensor, opening: torch.Tensor, sideways: torch.Tensor) -> None:
+        super().__init__()
+        towards = opening / (opening @ opening)
+        self.predicted = Predicted(gaps[None, :, None] * towards + sideways, torch.zeros(1, 60))
+
+    def forward(self, frames: torch.Tensor) -> Predicted:
+        return self.predicted
+
+
+@pytest.mark.parametrize("shut", [0.0, 0.02])
+def test_lips_that_the_networks_close_stay_closed(shut: float) -> None:
     """Whatever the linear reader says; and nothing but the gap is changed."""
     opening = torch.tensor([0.5, -0.2, 0.0])
     ensemble = SpeechEnsemble(NetworkConfig(components=3, members=2), opening).eval()
     towards = opening / (opening @ opening)
     sideways = torch.tensor([0.02, 0.05, 0.3])
+    gaps = torch.full((60,), 0.09)
+    gaps[20:24] = shut  # a moment, as for /p/
+    ensemble.networks = nn.ModuleList([Foreseen(gaps, opening, sideways) for _ in range(2)])
     with torch.no_grad():
-        for network in ensemble.networks:
-            network.head.weight.zero_()
-            network.head.bias[:3] = foreseen * towards + sideways
         ensemble.linear.map.weight.zero_()
         ensemble.linear.map.bias[:] = 0.11 * towards + sideways
-        found = ensemble(torch.rand(1, 40, 80)).motion[0]
-    torch.testing.assert_close(found @ opening, torch.full((20,), gap), atol=1e-6, rtol=0)
+        found = ensemble(torch.rand(1, 120, 80)).motion[0]
+    expected = torch.full((60,), 0.1)
+    expected[20:24] = 0.0
+    torch.testing.assert_close(found @ opening, expected, atol=1e-6, rtol=0)
     along = opening / opening.norm()
     across = found - (found @ along)[:, None] * along
-    expected = sideways - (sideways @ along) * along
-    torch.testing.assert_close(across, expected.expand(20, 3), atol=1e-6, rtol=0)
+    flat = sideways - (sideways @ along) * along
+    torch.testing.assert_close(across, flat.expand(60, 3), atol=1e-6, rtol=0)
+
+
+def test_lips_that_are_low_throughout_are_not_held_shut() -> None:
+    opening = torch.tensor([0.5, -0.2, 0.0])
+    ensemble = SpeechEnsemble(NetworkConfig(components=3, members=1), opening).eval()
+    gaps = torch.full((60,), 0.04)
+    ensemble.networks = nn.ModuleList([Foreseen(gaps, opening, torch.zeros(3))])
+    with torch.no_grad():
+        ensemble.linear.map.weight.zero_()
+        ensemble.linear.map.bias[:] = 0.06 * opening / (opening @ opening)
+        gap = ensemble(torch.rand(1, 120, 80)).motion[0] @ opening
+    torch.testing.assert_close(gap, torch.full((60,), 0.05), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("inputs", [80, 768, 3000])
