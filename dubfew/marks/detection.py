@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import NoFaceError
-from dubfew.marks.pattern import ROUND, SIZE, SLOT, WAVES, cells, gather, project
-from dubfew.marks.payload import read
-from dubfew.marks.watermark import STEP_LARGE, STEP_SMALL, certainty
+from dubfew.marks.pattern import SIZE, WAVES, cells, gather, project
+from dubfew.marks.payload import BITS, read
+from dubfew.marks.watermark import STARTS, STEP_LARGE, STEP_SMALL, certainties, gathered
 from dubfew.media import Frame, probe, read_frames
 from dubfew.media.pixels import NATIVE, RANGE_FULL, rgb_to_yuv
 from dubfew.progress import Progress, ProgressCallback, silent
@@ -27,10 +27,8 @@ STRETCHES = 4
 # The tracker finds the mouth of a changed video a little elsewhere: shares of the window, scales.
 SHIFTS = (-0.01, 0.0, 0.01)
 SCALES = (0.985, 1.0, 1.015)
-# A video whose beginning was cut off starts anywhere in the round of slots.
-STARTS = np.arange(0, ROUND * SLOT, SLOT / 4)
 # The readings that look most like a watermark are checked; more would let more noise through.
-CHECKED = 24
+STRAIGHT, CHECKED = 2, 6
 # Trust in a cell falls where its picture is steep, levels per sample: there misplacing weighs most.
 STEEP = 4.0
 
@@ -41,8 +39,8 @@ class Found:
 
     Attributes:
         id: ten hexadecimal digits.
-        certainty: mean over the bits, in standard deviations of what an unmarked video shows
-            (there about 0.8).
+        certainty: mean over the bits, see `watermark.certainties`. Wrong readings reach about 3,
+            because neighbouring frames show the same.
         corrected: bits that were turned over, of 72.
         frames: looked at.
     """
@@ -68,7 +66,7 @@ class Sight:
     times: NDArray[np.float64]
 
 
-# The straight look comes first.
+# Shift across and down, and scale. The straight look comes first.
 LOOKS = sorted(itertools.product(SHIFTS, SHIFTS, SCALES), key=lambda a: a != (0.0, 0.0, 1.0))
 
 
@@ -80,8 +78,8 @@ def find_watermark(path: Path | str, *, progress: ProgressCallback = silent) -> 
         progress: told of the tracking and of the stretches.
 
     Returns:
-        What was found, or None. Chance finds something in less than one of 100,000 unmarked
-        videos: `payload.read` bounds a reading, and at most 4 x (2 + 2 x 24) are made.
+        What was found, or None. Chance finds something in at most one of 30,000 unmarked videos:
+        `payload.read` bounds what passes its checksum, and that is tried 4 x (2 + 6) times.
 
     Raises:
         MediaError: the file cannot be read as video.
@@ -125,58 +123,71 @@ def look(path: Path, start: int, stop: int | None, progress: ProgressCallback = 
     projections, trust, times = [], [], []
     for row, frame in enumerate(read_frames(path, start=start, stop=stop)):
         if row < len(track) and track.valid[row]:
-            straight = sampled(frame, regions.window[row])
-            trust.append(_trust(straight, regions, row))
-            projections.append(
-                [
-                    project(sampled(frame, moved(regions.window[row], look)) if n else straight)
-                    for n, look in enumerate(LOOKS)
-                ]
-            )
+            samples = looked_at(frame, regions.window[row])
+            projections.append(project(samples))
+            trust.append(_trust(samples[0], regions, row))
             times.append(frame.time)
     return Sight(np.array(projections), np.array(trust), np.array(times))
 
 
 def best_reading(seen: list[Sight]) -> Found | None:
     """The id that the frames together tell, or None."""
-    projections = np.concatenate([sight.projections for sight in seen])
-    trust = np.concatenate([sight.trust for sight in seen])
-    times = np.concatenate([sight.times for sight in seen])
-    for starts, looks, checked in ((STARTS[:1], 1, 2), (STARTS, len(LOOKS), 2 * CHECKED)):
-        readings = [
-            certainty(projections[:, number], trust, step, times + start)
-            for step in (STEP_SMALL, STEP_LARGE)
-            for number in range(looks)
-            for start in starts
-        ]
-        readings.sort(key=lambda reading: -np.abs(reading).mean())
-        for reading in readings[:checked]:
+    for looks, starts, checked in ((1, 1, STRAIGHT), (len(LOOKS), STARTS, CHECKED)):
+        for reading in readings(seen, looks, starts)[:checked]:
             word = read(reading)
             if word is not None:
                 mean = float(np.abs(reading).mean())
-                return Found(word.id, mean, word.corrected, len(times))
+                frames = sum(len(sight.times) for sight in seen)
+                return Found(word.id, mean, word.corrected, frames)
     return None
 
 
-def moved(window: NDArray, look: tuple[float, float, float]) -> NDArray:
-    """A window (left, top, side) shifted and scaled about its middle."""
-    left, top, side = window
-    across, down, scale = look
-    margin = side * (1 - scale) / 2
-    return np.array([left + across * side + margin, top + down * side + margin, side * scale])
+def readings(
+    seen: list[Sight], looks: int = len(LOOKS), starts: int = STARTS
+) -> NDArray[np.float64]:
+    """What the bits may be, by every way to look at the frames; the most certain first.
+
+    Args:
+        seen: the frames.
+        looks: how many of ``LOOKS`` are tried.
+        starts: how many times in the round of slots at which the video may begin.
+
+    Returns:
+        See `certainties`. [2 * looks * starts, BITS]
+    """
+    projections = np.concatenate([sight.projections[:, :looks] for sight in seen])
+    trust = np.concatenate([sight.trust for sight in seen])
+    times = np.concatenate([sight.times for sight in seen])
+    found = np.concatenate(
+        [
+            certainties(*gathered(projections, trust, times, step))[:starts].reshape(-1, BITS)
+            for step in (STEP_SMALL, STEP_LARGE)
+        ]
+    )
+    return found[np.argsort(-np.abs(found).mean(1), kind="stable")]
 
 
-def sampled(frame: Frame, window: NDArray) -> NDArray[np.float32]:
-    """Luma of a window, levels 0 to 255; 0 outside the frame. [SIZE, SIZE]"""
+def looked_at(frame: Frame, window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Luma of a window by every one of ``LOOKS``; 0 outside the frame. [A, SIZE, SIZE]"""
     left, top, side = map(float, window)
-    x0, y0 = max(int(np.floor(left)), 0), max(int(np.floor(top)), 0)
-    x1 = min(int(np.ceil(left + side)), frame.width)
-    y1 = min(int(np.ceil(top + side)), frame.height)
+    reach = side * (max(SHIFTS) + max(SCALES) - 1)
+    x0, y0 = max(int(left - reach), 0), max(int(top - reach), 0)
+    x1 = min(int(np.ceil(left + side + reach)), frame.width)
+    y1 = min(int(np.ceil(top + side + reach)), frame.height)
     if x1 <= x0 or y1 <= y0:
-        return np.zeros((SIZE, SIZE), np.float32)
+        return np.zeros((len(LOOKS), SIZE, SIZE), np.float32)
     part = luma_of(frame, x0, y0, x1, y1)
-    rows, columns = gather(top - y0, side, y1 - y0), gather(left - x0, side, x1 - x0)
-    return rows @ part @ columns.T
+    seen = {}
+    for scale in SCALES:
+        margin, size = side * (1 - scale) / 2, side * scale
+        down, across = (
+            np.concatenate([gather(low + margin + shift * side, size, count) for shift in SHIFTS])
+            for low, count in ((top - y0, y1 - y0), (left - x0, x1 - x0))
+        )
+        both = (down @ part @ across.T).reshape(len(SHIFTS), SIZE, len(SHIFTS), SIZE)
+        for i, j in itertools.product(range(len(SHIFTS)), repeat=2):
+            seen[SHIFTS[j], SHIFTS[i], scale] = both[i, :, j]
+    return np.stack([seen[look] for look in LOOKS])
 
 
 def luma_of(frame: Frame, left: int, top: int, right: int, bottom: int) -> NDArray[np.float32]:

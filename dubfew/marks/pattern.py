@@ -66,15 +66,17 @@ def slots(times: NDArray) -> NDArray[np.int64]:
 
 
 def cells(samples: NDArray) -> NDArray:
-    """The used cells of a sampled window [SIZE, SIZE]. [CELLS, SAMPLES, SAMPLES]"""
-    apart = samples.reshape(GRID, SAMPLES, GRID, SAMPLES).swapaxes(1, 2)
-    return apart[ROWS, COLUMNS].reshape(CELLS, SAMPLES, SAMPLES)
+    """The used cells of sampled windows [..., SIZE, SIZE]. [..., CELLS, SAMPLES, SAMPLES]"""
+    some = samples.shape[:-2]
+    apart = samples.reshape(*some, GRID, SAMPLES, GRID, SAMPLES).swapaxes(-3, -2)
+    return apart[..., ROWS, COLUMNS, :, :].reshape(*some, CELLS, SAMPLES, SAMPLES)
 
 
 def project(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What every pattern weighs in a sampled window [SIZE, SIZE], levels. [PLACES]"""
-    flat = cells(samples).reshape(CELLS, -1)
-    return (flat @ patterns().reshape(len(WAVES), -1).T / SAMPLES**2).ravel()
+    """What every pattern weighs in sampled windows [..., SIZE, SIZE], levels. [..., PLACES]"""
+    flat = cells(samples).reshape(*samples.shape[:-2], CELLS, -1)
+    weights = flat @ patterns().reshape(len(WAVES), -1).T / SAMPLES**2
+    return weights.reshape(*samples.shape[:-2], PLACES)
 
 
 def picture(weights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -99,7 +99,7 @@ def _seen(found: Found | None) -> list[str]:
     if found is None:
         return ["no watermark found"]
     return [
-        f"watermark {found.id}: certainty {found.certainty:.1f} (0.8 is chance), "
+        f"watermark {found.id}: certainty {found.certainty:.1f}, "
         f"{found.corrected} bits corrected, {found.frames} frames"
     ]
 

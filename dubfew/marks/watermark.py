@@ -21,6 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.marks.pattern import (
+    PLACES,
+    ROUND,
+    SLOT,
     WAVES,
     cells,
     gather,
@@ -40,6 +43,8 @@ LARGE = 256  # px across the window
 # Share of the way to the wished place on the scale: less is less visible, and at the noise of
 # codecs hardly worse to read.
 COMPENSATION = 0.75
+# A video whose beginning was cut off starts at one of so many times in the round of slots.
+STARTS = 4 * ROUND
 # A cell is marked when this much of it may be painted.
 FREE = 0.85
 
@@ -98,21 +103,53 @@ def offsets_to(
     return apart - step * np.round(apart / step)
 
 
-def certainty(
-    projections: NDArray,  # [N, PLACES]
-    trust: NDArray,  # [N, PLACES]
+def gathered(
+    projections: NDArray[np.float32],  # [N, A, PLACES]
+    trust: NDArray[np.float32],  # [N, PLACES]
+    times: NDArray[np.float64],  # [N]
     step: float,
-    times: NDArray,  # [N]
-) -> NDArray[np.float64]:
-    """What N frames together say of every bit: positive for 0, negative for 1. [BITS]
+) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+    """Where projections fall on the scale, summed over what a round of slots shows at one time.
 
-    Without a watermark each number is about normal with a standard deviation of 1, whatever the
-    picture, because the offsets of the scale are random.
+    Args:
+        projections: of N frames, looked at in A ways.
+        trust: weight of each place.
+        times: of the frames, s.
+        step: of the scale, levels.
+
+    Returns:
+        Directions on the scale [STARTS, A, PLACES] and sums of squared weights [STARTS, PLACES],
+        by quarters of a slot.
+    """
+    turns = np.exp(2j * np.pi / step * projections) * trust[:, None]
+    quarter = np.floor(times * (STARTS / (ROUND * SLOT)) + 1e-6).astype(np.int64) % STARTS
+    sums = np.zeros((STARTS, *projections.shape[1:]), np.complex64)
+    power = np.zeros((STARTS, PLACES))
+    np.add.at(sums, quarter, turns)
+    np.add.at(power, quarter, trust**2)
+    return sums, power
+
+
+def certainties(
+    sums: NDArray[np.complex64], power: NDArray[np.float64]
+) -> NDArray[np.float64]:  # [STARTS, A, BITS]
+    """What frames together say of every bit: positive for 0, negative for 1.
+
+    For each quarter of a slot in which the video may begin, and each way to look at it. Without a
+    watermark the signs are random, whatever the picture, because the offsets of the scale are; the
+    numbers would be normal with a standard deviation of 1 if frames were independent.
+
+    Args:
+        sums, power: see `gathered`.
     """
     carried, offsets = order()
-    slot = slots(times)
-    votes = np.cos(2 * np.pi * (projections / step - offsets[slot])) * trust
-    which, bits = carried[slot].ravel(), carried.max() + 1
-    total = np.bincount(which, votes.ravel(), bits)
-    power = np.bincount(which, (trust**2).ravel(), bits)
-    return total / np.sqrt(np.maximum(power, 1e-12) / 2)
+    place = np.argsort(carried, axis=1)  # of each bit
+    back = np.exp(-2j * np.pi * offsets)[:, None]
+    found = []
+    for start in range(STARTS):
+        slot = np.roll(sums, start, 0).reshape(ROUND, -1, *sums.shape[1:]).sum(1)
+        weight = np.roll(power, start, 0).reshape(ROUND, -1, PLACES).sum(1)
+        votes = np.take_along_axis((slot * back).real, place[:, None], 2).sum(0)
+        total = np.take_along_axis(weight, place, 1).sum(0)
+        found.append(votes / np.sqrt(np.maximum(total, 1e-12) / 2))
+    return np.array(found)

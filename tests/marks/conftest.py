@@ -1,0 +1,88 @@
+"""A synthetic person's clip, marked and unmarked, and what signs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from dubfew.marks.certificate import Identity, signing_identity
+from dubfew.marks.watermark import Marker
+from dubfew.media import AudioSource, VideoWriter, probe, read_frames
+from dubfew.reconstruction.crop import soft_mask, track_regions
+from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.tracking import track_video
+from tests.footage import ACTOR, cut
+
+ID = "00c0ffee11"
+FRAMES = 75
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("marks")
+
+
+@pytest.fixture(scope="session")
+def identity(folder) -> Identity:
+    return signing_identity(folder / "home")
+
+
+@pytest.fixture(scope="session")
+def short(folder) -> Path:
+    """A few frames with their sound."""
+    return cut(folder / "short.mp4", 0, 6)
+
+
+@pytest.fixture(scope="session")
+def unmarked(folder) -> Path:
+    return cut(folder / "unmarked.mp4", 0, FRAMES)
+
+
+@pytest.fixture(scope="session")
+def marked(folder, unmarked) -> Path:
+    """The clip with ``ID`` in its mouths, as the default encoder writes it."""
+    track = track_video(unmarked)
+    regions, marker = track_regions(track, load_head()), Marker(ID)
+    path = folder / "marked.mp4"
+    with VideoWriter(path, probe(unmarked), preset="veryfast") as writer:
+        for row, frame in enumerate(read_frames(unmarked)):
+            paint = frame.to_rgb().astype(np.float32)
+            hull, window = regions.hull[row], regions.window[row]
+            inside = soft_mask(hull, 1.0, 0.0, 0.0, 1.0, frame.height, frame.width) > 0
+            marker.mark(frame, paint, inside, (0, 0), window)
+            writer.write(frame.with_patch(0, 0, (paint + 0.5).astype(np.uint8), inside))
+    return path
+
+
+def recoded(source: Path, target: Path, crf: int, skip: int = 0) -> Path:
+    """Another generation of H.264, the first frames left out."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+        stream = written.add_stream("libx264", rate=25, options={"crf": str(crf)})
+        video = read.streams.video[0]
+        stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
+        for number, frame in enumerate(read.decode(video=0)):
+            if number >= skip:
+                frame.pts, frame.time_base, frame.pict_type = number - skip, 1 / video.base_rate, 0
+                written.mux(stream.encode(frame))
+        written.mux(stream.encode(None))
+    return target
+
+
+def written_as(path: Path, frames: int = 6) -> Path:
+    """The start of the synthetic clip in any container."""
+    with VideoWriter(path, probe(ACTOR), audio=AudioSource(ACTOR, duration=frames / 25)) as writer:
+        for frame in read_frames(ACTOR, stop=frames):
+            writer.write(frame)
+    return path
+
+
+def streams_of(path: Path) -> list[tuple[int, int | None, int | None, bytes]]:
+    """Every packet of every stream: number of the stream, times, bytes."""
+    with av.open(str(path)) as container:
+        return [
+            (packet.stream_index, packet.pts, packet.dts, bytes(packet))
+            for packet in container.demux()
+        ]

@@ -1,0 +1,146 @@
+"""Who signs: made once and kept private, or the user's own, checked before any work."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from dubfew.errors import DubfewError
+from dubfew.marks.certificate import CERTIFICATE, FILE, KEY, signing_identity
+
+PEM = serialization.Encoding.PEM
+UNUSED = (
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+def private(key, password: bytes | None = None) -> bytes:
+    kind = (
+        serialization.BestAvailableEncryption(password)
+        if password
+        else serialization.NoEncryption()
+    )
+    return key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, kind)
+
+
+def issued(key, days: int = 30, name: str = "Studio Example") -> tuple[bytes, bytes]:
+    """A certificate by an authority of its own, and the authority's. PEM"""
+    ca = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(timezone.utc)
+
+    def build(subject: str, public, is_ca: bool) -> bytes:
+        names = [
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text), *organisation])
+            for text in (subject, "Example CA")
+        ]
+        usage = dict.fromkeys(UNUSED, False)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(names[0])
+            .issuer_name(names[1])
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=60))
+            .not_valid_after(now + timedelta(days=days))
+            .add_extension(x509.BasicConstraints(is_ca, None), True)
+            .add_extension(
+                x509.KeyUsage(digital_signature=not is_ca, key_cert_sign=is_ca, **usage), True
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key()), False
+            )
+        )
+        if not is_ca:
+            use = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+            builder = builder.add_extension(use, False)
+        return builder.sign(ca, hashes.SHA256()).public_bytes(PEM)
+
+    organisation = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example")]
+    return build(name, key.public_key(), False), build("Example CA", ca.public_key(), True)
+
+
+def test_one_is_made_and_kept(tmp_path) -> None:
+    home = tmp_path / "home"
+    first = signing_identity(home)
+    assert first.algorithm == "es256"
+    assert first.chain.count(b"BEGIN CERTIFICATE") == 2
+    assert signing_identity(home) == first
+    assert [path.name for path in home.iterdir()] == [FILE]
+    if os.name != "nt":
+        assert stat.S_IMODE((home / FILE).stat().st_mode) == 0o600
+    leaf, root = x509.load_pem_x509_certificates(first.chain)
+    leaf.verify_directly_issued_by(root)
+    root.verify_directly_issued_by(root)
+
+
+@pytest.mark.parametrize(
+    ("make", "algorithm"),
+    [
+        (lambda: ec.generate_private_key(ec.SECP256R1()), "es256"),
+        (lambda: ec.generate_private_key(ec.SECP384R1()), "es384"),
+        (lambda: ed25519.Ed25519PrivateKey.generate(), "ed25519"),
+        (lambda: rsa.generate_private_key(65537, 2048), "ps256"),
+    ],
+)
+def test_the_users_own_is_used(tmp_path, monkeypatch, make, algorithm) -> None:
+    key = make()
+    leaf, root = issued(key)
+    (tmp_path / "c.pem").write_bytes(leaf + root)
+    (tmp_path / "k.pem").write_bytes(private(key))
+    monkeypatch.setenv(CERTIFICATE, str(tmp_path / "c.pem"))
+    monkeypatch.setenv(KEY, str(tmp_path / "k.pem"))
+    found = signing_identity(tmp_path / "home")
+    assert (found.algorithm, found.chain) == (algorithm, leaf + root)
+    assert not (tmp_path / "home").exists()
+    monkeypatch.delenv(CERTIFICATE)
+    monkeypatch.delenv(KEY)
+    # Or in the file of the home folder, in whatever order.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / FILE).write_bytes(leaf + private(key) + root)
+    assert signing_identity(tmp_path / "other") == found
+
+
+def test_what_cannot_sign_is_said_at_once(tmp_path, monkeypatch) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    leaf, root = issued(key)
+    other, _ = issued(ec.generate_private_key(ec.SECP256R1()))
+    old, _ = issued(key, days=-1)
+    odd = ec.generate_private_key(ec.SECP256K1())
+    odd_leaf, _ = issued(odd)
+    certificate, secret = tmp_path / "c.pem", tmp_path / "k.pem"
+    monkeypatch.setenv(CERTIFICATE, str(certificate))
+    for chain, held, message in (
+        (other + root, private(key), "is not that of the private key"),
+        (root + leaf, private(key), "put it first"),
+        (old, private(key), "renew it"),
+        (leaf, private(key, b"secret"), "without a passphrase"),
+        (b"", private(key), "cannot be signed with"),
+        (leaf, b"-----BEGIN", "cannot be signed with"),
+        (odd_leaf, private(odd), "P-256"),
+    ):
+        certificate.write_bytes(chain)
+        secret.write_bytes(held)
+        monkeypatch.delenv(KEY, raising=False)
+        with pytest.raises(DubfewError, match="only one of"):
+            signing_identity(tmp_path)
+        monkeypatch.setenv(KEY, str(secret))
+        with pytest.raises(DubfewError, match=message):
+            signing_identity(tmp_path)
+    monkeypatch.setenv(KEY, str(tmp_path / "none.pem"))
+    with pytest.raises(DubfewError, match="cannot be read"):
+        signing_identity(tmp_path)
+    assert not (tmp_path / FILE).exists()

@@ -1,0 +1,62 @@
+"""From a file alone: found after another generation of codec, and not found where there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dubfew.errors import MediaError
+from dubfew.marks.detection import Sight, best_reading, find_watermark, luma_of
+from dubfew.marks.pattern import PLACES
+from dubfew.media import Frame, VideoWriter, probe, read_frames
+from tests.marks.conftest import FRAMES, ID, recoded
+
+
+def test_it_survives_crf_23(marked, tmp_path) -> None:
+    found = find_watermark(recoded(marked, tmp_path / "again.mp4", 23))
+    assert found is not None
+    assert (found.id, found.frames) == (ID, FRAMES)
+
+
+def test_it_survives_the_loss_of_the_beginning(marked, tmp_path) -> None:
+    found = find_watermark(recoded(marked, tmp_path / "cut.mp4", 18, skip=7))
+    assert found is not None
+    assert found.id == ID
+
+
+def test_an_unmarked_clip_has_none(unmarked) -> None:
+    assert find_watermark(unmarked) is None
+
+
+def test_noise_is_not_detected() -> None:
+    rng = np.random.default_rng(3)
+    seen = Sight(
+        rng.normal(size=(40, 27, PLACES)).astype(np.float32) * 9,
+        np.ones((40, PLACES), np.float32),
+        np.arange(40) / 25,
+    )
+    assert best_reading([seen]) is None
+
+
+def test_a_clip_without_a_face_has_none(short, tmp_path) -> None:
+    with VideoWriter(tmp_path / "grey.mp4", probe(short)) as writer:
+        for frame in read_frames(short, stop=3):
+            grey = np.full((frame.height, frame.width, 3), 128, np.uint8)
+            writer.write(Frame.from_rgb(grey, frame.index, colour=frame.colour))
+    assert find_watermark(tmp_path / "grey.mp4") is None
+
+
+def test_what_is_no_video(tmp_path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"nothing")
+    with pytest.raises(MediaError):
+        find_watermark(tmp_path / "x.mp4")
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "yuv420p10le", "nv12", "rgb24", "gray"])
+def test_luma_is_on_one_scale_in_every_format(pix_fmt: str) -> None:
+    rgb = np.full((16, 16, 3), 90, np.uint8)
+    rgb[:, 8:] = 170
+    luma = luma_of(Frame.from_rgb(rgb, pix_fmt=pix_fmt), 2, 4, 14, 12)
+    assert luma.shape == (8, 12)
+    np.testing.assert_allclose(luma[:, :6], 90, atol=0.7)
+    np.testing.assert_allclose(luma[:, 6:], 170, atol=0.7)
