@@ -32,7 +32,7 @@ COMMANDS = {
     "evaluate": ("dubfew.evaluate.compare", "evaluate"),
 }
 # The library calls it by a name of its own, or it belongs to one of the two alone.
-RENAMED = {("track", "video"): "path", ("render", "lang"): "language"}
+RENAMED = {("track", "video"): "path"}
 CLI_ONLY = {("track", "out")}  # the library returns the track; the command saves it
 LIBRARY_ONLY = {
     ("adapt", "registry"),  # DUBFEW_HOME
@@ -61,7 +61,10 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "drive": (["--drive", "self"], "self"),
     "driver": (["--driver", "d.mp4", "--drive", "video"], Path("d.mp4")),
     "transcript": (["--transcript", "t.srt", "--lang", "de"], Path("t.srt")),
-    "lang": (["--transcript", "t.srt", "--lang", "de"], "de"),
+    "language": (["--language", "de-AT"], "de-AT"),
+    "use": (["--use", "dubbing"], "dubbing"),
+    "territory": (["--territory", "AT"], "AT"),
+    "project": (["--project", "a film"], "a film"),
     "reach": (["--reach", "1.5"], 1.5),
     "plot": (["--plot", "p.svg"], Path("p.svg")),
     "fit": (["--fit", "hold"], "hold"),
@@ -192,7 +195,8 @@ def test_every_option_arrives_and_changes_nothing_else(
     theirs = RENAMED.get((command, name), name)
     assert given[theirs] == value
     assert type(given[theirs]) is type(value)  # no enum of the command line's
-    together = [names for names in TOGETHER if theirs in names and name != "drive"]
+    alone = {"drive", "language"}
+    together = [names for names in TOGETHER if theirs in names and name not in alone]
     assert changed == (together[0] if together else {theirs})
 
 

@@ -170,7 +170,6 @@ def test_failed_jobs_end_with_one_line_and_code_1(
         ["render", "--actor", "x", "--drive", "video"],
         ["render", "--actor", "x", "--driver", "a.mp4"],
         ["render", "--actor", "x", "--transcript", "a.txt"],
-        ["render", "--actor", "x", "--lang", "de"],
         ["render", "--actor", "x", "--drive", "self", "--transcript", "a.txt", "--lang", "de"],
         ["render", "x"],
         ["track", "a.mp4"],
@@ -289,6 +288,9 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "driver": None,
         "transcript": None,
         "language": None,
+        "use": None,
+        "territory": None,
+        "project": None,
         "reach": 1.0,
         "fit": None,
         "out": None,
@@ -312,6 +314,9 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "driver": Path("d"),
         "transcript": None,
         "language": None,
+        "use": None,
+        "territory": None,
+        "project": None,
         "reach": 1.0,
         "fit": "loop",
         "out": Path("out.mp4"),
@@ -329,6 +334,10 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
     )
     assert called.options["transcript"] == Path("t.srt")
     assert called.options["language"] == "pt-br"
+    purpose = {"use": "dubbing", "language": "de-AT", "territory": "AT", "project": "A film"}
+    words = [word for name, value in purpose.items() for word in (f"--{name}", value)]
+    assert invoke("render", "--actor", "i", *words).exit_code == 0
+    assert {name: called.options[name] for name in purpose} == purpose
 
 
 def test_results_are_one_json_line_or_readable(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ import pytest
 
 from dubfew.media import probe, read_frames
 from dubfew.registry import Registry
+from dubfew.registry.consent import Consent
+from dubfew.registry.consent import example as consent_example
 from tests.footage import cut
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -137,15 +139,16 @@ def test_reenact(takes, home, capsys):
 
 def test_expired_consent(home, capsys):
     registry = Registry(home)
-    records = {"anna": {"until": "2026-03-31"}, "ben": {"until": "2027-03-31"}, "cleo": None}
-    for actor, record in records.items():
-        registry.create(actor, {"consent": record}, {"texture": actor.encode() * 500})
+    for actor, end in {"anna": "2026-03-31", "ben": "2027-03-31", "cleo": None}.items():
+        record = Consent.of_record({**consent_example(), "valid_to": end}, actor).stored()
+        config = {"consent": record if end else None}
+        registry.create(actor, config, {"texture": actor.encode() * 500})
     script = example("expired_consent")
     for today, state in (("2026-03-31", "kept"), ("2026-04-01", "ended")):
         assert script.main(["--today", today]) == 0
         rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
         assert [row[:2] for row in rows] == [["anna", state], ["ben", "kept"], ["cleo", "kept"]]
-        assert rows[2][2] == "until -"
+        assert [row[2] for row in rows] == ["until 2026-03-31", "until 2027-03-31", "until -"]
     assert len(registry.list()) == 3
     assert script.main(["--today", "2026-04-01", "--delete"]) == 0
     assert "anna\tdeleted" in capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import time
@@ -30,6 +29,7 @@ from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
+from dubfew.registry.consent import read_consent
 from dubfew.registry.names import actor_id
 from dubfew.speech.features import RATE
 from dubfew.speech.model import SpeechModel
@@ -69,6 +69,7 @@ class AdaptResult:
             short to hold any out.
         bytes: stored.
         curve: step, seconds and held-out PSNR of every look during training.
+        note: one line about the consent, or "".
     """
 
     actor: str
@@ -81,6 +82,7 @@ class AdaptResult:
     psnr_heldout: float | None
     bytes: int
     curve: list[tuple[int, float, float]]
+    note: str
 
 
 def adapt(
@@ -113,7 +115,8 @@ def adapt(
         replay: go on showing the network other people, see `Replay`; see `REPLAY` for the default.
         steps: at most so many; training ends sooner when held-out frames stop gaining.
         prior: name or folder; the shipped one by default.
-        consent: a JSON record that is kept with the actor.
+        consent: a consent record, see docs/consent.md, that is kept with the actor; by default that
+            of the actor's newest revision, if there is one.
         device: "auto", "cpu" or "cuda".
         seed: the same seed gives the same actor on the same machine.
         registry: where to keep the actor; the user's own by default.
@@ -123,7 +126,10 @@ def adapt(
         MediaError: the footage cannot be read.
         NoFaceError: it shows no face.
         ArtefactError: no such method or prior.
+        ConsentError: the consent is no proper record or not valid today, its subject is a minor, or
+            there is none and the policy requires one.
         RegistryError: the id cannot be used or the registry cannot be written.
+        AuditError: the audit log cannot be written.
     """
     began = time.monotonic()
     video = Path(video)
@@ -132,9 +138,11 @@ def adapt(
     device = pick_device(device)
     chosen = method_named(method)
     options = chosen.with_options(rank=rank)
-    record = read_consent(consent)
+    given = read_consent(consent) if consent is not None else None
     registry = registry or Registry()
     registry.check_create(name)
+    record = given or registry.consent(name)
+    note = registry.check_learning(name, record)
     base = Prior.load(prior)
     info = probe(video)
     head = load_head(base.head)
@@ -187,7 +195,6 @@ def adapt(
                 # Only then is this the track of the whole file.
                 "complete": part.first == 0 and len(track) < part.stop,
             },
-            "consent": record,
             "training": {
                 "steps": learned.steps,
                 "seed": seed,
@@ -201,7 +208,12 @@ def adapt(
         style=style,
         track=track.to_bytes(),
     )
-    config = {"format_version": FORMAT_VERSION, "method": method, **adapter.config}
+    config = {
+        "format_version": FORMAT_VERSION,
+        "method": method,
+        **adapter.config,
+        "consent": record.stored() if record else None,
+    }
     revision = registry.create(name, config, adapter.to_files())
     return AdaptResult(
         actor=revision.actor,
@@ -219,6 +231,7 @@ def adapt(
         psnr_heldout=learned.psnr,
         bytes=revision.bytes,
         curve=learned.curve,
+        note=note,
     )
 
 
@@ -242,22 +255,6 @@ def checked_start(start: float | None) -> float | None:
     if start is not None and not 0 <= start < math.inf:
         raise DubfewError(f"--start is {start:g}: give a number of seconds, 0 or more")
     return start
-
-
-def read_consent(path: Path | str | None) -> object:
-    """The consent record, or None.
-
-    Raises:
-        DubfewError: not a readable JSON file.
-    """
-    if path is None:
-        return None
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-        json.dumps(record, allow_nan=False)  # Python reads NaN, JSON has none to store
-        return record
-    except (OSError, ValueError, RecursionError) as error:
-        raise DubfewError(f"{path} is not a consent record: expected a JSON file") from error
 
 
 def reference_size(track: Track, head: HeadModel, window: int) -> int:

@@ -11,7 +11,8 @@ from dubfew.cli.console import JOB_FAILED, emit, job, lines, plain, size
 from dubfew.cli.options import ActorArgument, Json
 
 actors = typer.Typer(
-    help="Who is in the registry: list, show, verify, delete, exchange.", no_args_is_help=True
+    help="Who is in the registry: list, show, verify, suspend, delete, exchange.",
+    no_args_is_help=True,
 )
 
 
@@ -53,12 +54,14 @@ def show_actor(
     chosen = registry.open(actor, revision)
     details = summary(chosen) | {
         "revisions": [each.number for each in registry.revisions(actor)],
+        "suspended": plain(registry.suspension(chosen)),
         "config": chosen.config,
         "files": chosen.files(),
     }
     people = lines(
         {name: value for name, value in details.items() if name not in {"files", "config"}}
-        | {f"config.{name}": value for name, value in chosen.config.items()}
+        | consent_of_revision(chosen)
+        | {f"config.{key}": value for key, value in chosen.config.items() if key != "consent"}
         | {f"file {file.name}": size(file.bytes) for file in chosen.files()}
     )
     emit(details, as_json=as_json, text=people)
@@ -89,6 +92,34 @@ def delete_actor(
         as_json=as_json,
         text=f"deleted {actor}; receipt: {receipt or kept}",
     )
+
+
+@actors.command("suspend")
+@job
+def suspend_actor(
+    actor: ActorArgument,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Kept encrypted.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Let nobody render or export an actor, as when they withdraw their consent."""
+    from dubfew.registry import Registry
+
+    suspension = Registry().suspend(actor, reason)
+    emit(
+        {"actor": actor, **plain(suspension)},
+        as_json=as_json,
+        text=f"suspended {actor}: 'dubfew actors resume {actor}' ends that",
+    )
+
+
+@actors.command("resume")
+@job
+def resume_actor(actor: ActorArgument, as_json: Json = False) -> None:
+    """End a suspension."""
+    from dubfew.registry import Registry
+
+    Registry().resume(actor)
+    emit({"actor": actor, "suspended": None}, as_json=as_json, text=f"resumed {actor}")
 
 
 @actors.command("verify")
@@ -148,6 +179,20 @@ def show_keys(
         registry.rewrap(wrapping)
     found = {"keys": registry.keys, "wrapping": registry.wrapping()}
     emit(found, as_json=as_json, text=lines(found))
+
+
+def consent_of_revision(revision: Any) -> dict[str, Any]:
+    """What people are told of a revision's consent; what is no record is told as it is."""
+    from dubfew.errors import ConsentError
+
+    try:
+        consent = revision.consent
+    except ConsentError as error:
+        return {"consent": f"not usable: {error}"}
+    if consent is None:
+        return {"consent": "none recorded"}
+    facts = {"sha256": consent.sha256, **consent.record}
+    return {f"consent.{name}": value for name, value in facts.items()}
 
 
 def summary(revision: Any) -> dict[str, Any]:

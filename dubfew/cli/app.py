@@ -14,6 +14,8 @@ import typer
 from dubfew import __version__
 from dubfew.cli import exchange as exchange  # adds its commands to ``actors``
 from dubfew.cli.actors import actors
+from dubfew.cli.audit import audit
+from dubfew.cli.consent import consent as consent_commands
 from dubfew.cli.console import (
     ask_passphrase,
     emit,
@@ -48,6 +50,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(actors, name="actors")
+app.add_typer(audit, name="audit")
+app.add_typer(consent_commands, name="consent")
 app.add_typer(prior, name="prior")
 app.add_typer(speech, name="speech")
 app.command()(verify)
@@ -114,7 +118,10 @@ def adapt(
     ] = None,
     prior: PriorOption = None,
     consent: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Record of the actor's consent.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Record of the actor's consent; default: that of the last time."
+        ),
     ] = None,
     device: Device = "auto",
     seed: Seed = 0,
@@ -165,8 +172,25 @@ def render(
             metavar="FILE", help="What the audio says (text, .srt, .vtt): sharpens the timing."
         ),
     ] = None,
-    lang: Annotated[
-        str | None, typer.Option(metavar="CODE", help="The transcript's language: en, de, pt-br.")
+    language: Annotated[
+        str | None,
+        typer.Option(
+            "--language",
+            "--lang",
+            metavar="CODE",
+            help="What is spoken: en, de-AT, pt-BR. Checked against the consent; a transcript "
+            "needs it.",
+        ),
+    ] = None,
+    use: Annotated[
+        str | None,
+        typer.Option(metavar="USE", help="What it is for, as the consent record calls it."),
+    ] = None,
+    territory: Annotated[
+        str | None, typer.Option(metavar="CC", help="Country it is for: AT. As --use.")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Production it is for. As --use.")
     ] = None,
     reach: Annotated[
         float,
@@ -208,8 +232,8 @@ def render(
         raise typer.BadParameter("--lossless has no quality to choose: leave out --crf")
     if (drive is Drive.video) != (driver is not None):
         raise typer.BadParameter("--drive video and --driver FILE need each other")
-    if (transcript is None) != (lang is None):
-        raise typer.BadParameter("--transcript FILE and --lang CODE need each other")
+    if transcript is not None and language is None:
+        raise typer.BadParameter("--transcript FILE needs --language CODE")
     if transcript is not None and drive is not Drive.audio:
         raise typer.BadParameter("--transcript says what the audio says: it needs --drive audio")
     from dubfew.render import render as dub
@@ -222,7 +246,10 @@ def render(
             drive=drive.value,
             driver=driver,
             transcript=transcript,
-            language=lang,
+            language=language,
+            use=use,
+            territory=territory,
+            project=project,
             reach=reach,
             fit=fit.value if fit else None,
             out=out,

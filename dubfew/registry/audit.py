@@ -19,7 +19,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -197,7 +197,7 @@ class AuditLog:
                 last, end, restored = self._settled()
             except AuditError as error:
                 found(str(error))
-                end = self.path.stat().st_size if self.path.exists() else 0
+                end = _size(self.path)
         previous: str | None = _NOTHING
         count, seq, anchored = 0, 0, anchor is None
         # Nothing before the end changes any more, so others may append meanwhile.
@@ -223,30 +223,25 @@ class AuditLog:
         Raises:
             AuditError: a log cannot be read.
         """
-        for path in [*sorted(self.home.glob("audit-*.jsonl")), self.path]:
-            yield from _lines(path, path.stat().st_size if path.exists() else 0)
+        for path in self._paths():
+            yield from _lines(path, _size(path))
 
     def find(self, watermark: str) -> list[Entry]:
         """The entries of what carries a watermark."""
-        return [
-            entry
-            for entry in self.entries()
-            if isinstance(entry, Entry) and entry.fields.get("watermark") == watermark
-        ]
+        return self._with("watermark", watermark)
 
     def has(self, event: str, name: str, value: str) -> bool:
         """Whether there is an entry of that event with that field."""
-        needle = value.encode()  # most lines need not be parsed
-        if not self.path.exists():
-            return False
-        with open(self.path, "rb") as file:
-            candidates = [line for line in file if needle in line]
-        for line in candidates:
-            with suppress(ValueError):
-                entry = Entry.of_line(line)
-                if entry.event == event and entry.fields.get(name) == value:
-                    return True
-        return False
+        return any(entry.event == event for entry in self._with(name, value))
+
+    def _with(self, name: str, value: str) -> list[Entry]:
+        """The entries that have a field, in this log and in former ones."""
+        return [
+            entry
+            for path in self._paths()
+            for entry in _lines(path, _size(path), value.encode())
+            if isinstance(entry, Entry) and entry.fields.get(name) == value
+        ]
 
     def restart(self) -> Path | None:
         """Put the log aside and begin a new one, whose first entry has the old one's SHA-256.
@@ -270,9 +265,12 @@ class AuditLog:
             self._write(Entry.after(None, "restart", {"former_sha256": former}), 0)
         return aside
 
+    def _paths(self) -> list[Path]:
+        return [*sorted(self.home.glob("audit-*.jsonl")), self.path]
+
     def _settled(self) -> tuple[Entry | None, int, str]:
         """The last entry, where it ends, and what had to be restored. Call with the lock held."""
-        size = self.path.stat().st_size if self.path.exists() else 0
+        size = _size(self.path)
         head = self._head()
         if head is None:
             if size:
@@ -369,12 +367,19 @@ class AuditLog:
             ) from None
 
 
-def _lines(path: Path, end: int) -> Iterator[Entry | Damaged]:
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _lines(path: Path, end: int, needle: bytes = b"") -> Iterator[Entry | Damaged]:
+    """The lines up to ``end`` that contain ``needle``: most need not be parsed."""
     try:
         with open(path, "rb") as file:
             position = 0
             while position < end and (line := file.readline(MAX_LINE_BYTES)):
                 position += len(line)
+                if needle not in line:
+                    continue
                 try:
                     yield Entry.of_line(line)
                 except ValueError as error:

@@ -188,6 +188,13 @@ def today() -> date:
     return datetime.now(timezone.utc).date()
 
 
+def schema() -> dict[str, Any]:
+    """The JSON Schema of records, draft 2020-12."""
+    text = (files("dubfew.registry") / SCHEMA).read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 def example() -> dict[str, Any]:
     """A record to start from: its own text says what belongs where."""
     return {
@@ -249,5 +256,4 @@ def _explained(error: Any) -> str:
 def _validator() -> Any:
     from jsonschema import Draft202012Validator, FormatChecker
 
-    schema = json.loads((files("dubfew.registry") / SCHEMA).read_text(encoding="utf-8"))
-    return Draft202012Validator(schema, format_checker=FormatChecker(["date"]))
+    return Draft202012Validator(schema(), format_checker=FormatChecker(["date"]))

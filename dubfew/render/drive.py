@@ -73,13 +73,13 @@ def check_drive(
     transcript: Path | None = None,
     language: str | None = None,
 ) -> None:
-    """Raises DubfewError unless drive, driver, transcript and its language fit."""
+    """Raises DubfewError unless drive, driver, transcript and language fit."""
     if drive not in DRIVES:
         raise DubfewError(f"no drive {drive!r}: there are {', '.join(DRIVES)}")
     if (drive == "video") != (driver is not None):
         raise DubfewError("drive 'video' and a driver video need each other")
-    if (transcript is None) != (language is None):
-        raise DubfewError("a transcript and its language need each other")
+    if transcript is not None and language is None:
+        raise DubfewError("a transcript needs its language")
     if transcript is not None and drive != "audio":
         raise DubfewError(
             f"a transcript says what the audio says: drive {drive!r} has no use for it"

@@ -6,12 +6,11 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from dubfew.adapt.artefact import TRACK, ActorAdapter
 from dubfew.errors import DubfewError, MediaError
 from dubfew.files import check_output, sha256_file
 from dubfew.marks.certificate import signing_identity
-from dubfew.marks.credentials import Rendering, place_of, sign
+from dubfew.marks.credentials import Rendering, place_of
 from dubfew.marks.payload import new_id
 from dubfew.marks.watermark import Marker
 from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_audio
@@ -35,9 +34,11 @@ from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
+from dubfew.registry.policy import Purpose
 from dubfew.registry.revision import Revision
 from dubfew.render.background import BackgroundKeeper
 from dubfew.render.drive import audio_motion, check_drive, video_motion
+from dubfew.render.finish import finish
 from dubfew.render.flow import beside
 from dubfew.render.paint import Drawn, Order, Painter
 from dubfew.render.plot import check_plot, plot_motion
@@ -92,6 +93,9 @@ def render(
     driver: Path | str | None = None,
     transcript: Path | str | None = None,
     language: str | None = None,
+    use: str | None = None,
+    territory: str | None = None,
+    project: str | None = None,
     reach: float = 1.0,
     fit: str | None = None,
     out: Path | str | None = None,
@@ -115,7 +119,10 @@ def render(
             re-enactment, for measuring).
         driver: video of another performance.
         transcript: what the audio says, as a script or subtitles (.srt, .vtt).
-        language: its code, such as "de".
+        language: what is spoken, such as "de" or "pt-BR"; a transcript needs it.
+        use: what the output is for, as the actor's consent record calls it, such as "dubbing".
+        territory: the country that it is for, such as "AT".
+        project: the production that it is for. These four are checked against the record.
         reach: how far audio may open the mouth, as a multiple of the widest opening that the
             actor's footage supports.
         fit: "trim", "loop" or "hold", see `plan`.
@@ -132,6 +139,9 @@ def render(
 
     Raises:
         ActorNotFoundError: no such actor, or it was deleted meanwhile; no output is left then.
+        ConsentError: the actor's consent does not cover it.
+        SuspendedError: the actor is suspended, or was meanwhile; no output is left then.
+        AuditError: the audit log cannot be written; no output is left then.
         MediaError: a file cannot be read or written.
         NoFaceError: the scene shows no face.
         DubfewError: the wishes contradict each other, or the transcript is not what is said.
@@ -141,14 +151,16 @@ def render(
     driver = Path(driver) if driver is not None else None
     transcript = Path(transcript) if transcript is not None else None
     check_drive(drive, driver, transcript, language)
+    purpose = Purpose(use, language, territory, project)
     cues = read_transcript(transcript) if transcript is not None else ()
-    if language is not None:
+    if cues and language is not None:
         known_language(language)
     if not 0 < reach < math.inf:
         raise DubfewError(f"a mouth cannot reach {reach} times as far: give a number above 0")
     device = pick_device(device)
     registry = registry or Registry()
     stored = registry.open(actor, revision)
+    consent_note = registry.check_render(stored, purpose)
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
     prior = Prior.load(adapter.config["prior"]["name"])
     renderer = adapter.renderer(prior)
@@ -205,7 +217,7 @@ def render(
         drive=drive,
         prior=adapter.config["prior"]["name"],
         prior_sha256=adapter.config["prior"]["sha256"],
-        consent_sha256=consent_hash(stored.config),
+        consent_sha256=stored.consent.sha256 if stored.consent else None,
         watermark=marker.id if marker else None,
     )
     with (
@@ -217,7 +229,7 @@ def render(
             codec=codec,
             crf=crf,
             lossless=lossless,
-            seal=lambda file: sign(file, output, rendering, identity),
+            seal=lambda file: finish(file, output, rendering, identity, purpose, registry, stored),
         ) as writer,
     ):
         painter = Painter(
@@ -254,16 +266,10 @@ def render(
         fps=info.fps,
         seconds={**seconds, **painter.seconds, "total": time.monotonic() - began},
         peak_rss_mb=peak_rss_mb(),
-        note=shown.note,
+        note="; ".join(note for note in (shown.note, consent_note) if note),
         watermark=rendering.watermark,
         credentials=place_of(output),
     )
-
-
-def consent_hash(config: Mapping[str, Any]) -> str | None:
-    """SHA-256 of the consent record that is kept with an actor, or None without one."""
-    kept = config.get("consent")
-    return kept.get("sha256") if isinstance(kept, Mapping) else None
 
 
 def scene_path(video: Path | str | None, adapter: ActorAdapter) -> Path:

@@ -51,17 +51,20 @@ class Alignment:
 
 
 def known_language(code: str) -> str:
-    """espeak-ng's name of the voice for a language code such as ``de`` or ``pt-br``.
+    """espeak-ng's name of the voice for a language code such as ``de`` or ``pt-br``; of ``de-AT``,
+    for which there is none, that of ``de`` (the lookup of RFC 4647).
 
     Raises:
         DubfewError: no such language.
         MissingDependencyError: no espeak-ng.
     """
     voices = espeak().voices()
-    voice = voices.get(code.strip().lower().replace("_", "-"))
-    if voice is None:
+    found = code.strip().lower().replace("_", "-")
+    while found and found not in voices:
+        found = found.rpartition("-")[0]
+    if not found:
         raise DubfewError(f"no language {code!r}: there are {', '.join(sorted(voices))}")
-    return voice
+    return voices[found]
 
 
 def align(sound: Sound, cues: Sequence[Cue], language: str) -> Alignment:

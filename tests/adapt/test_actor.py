@@ -19,16 +19,16 @@ from dubfew.adapt.actor import (
     checked_seconds,
     checked_start,
     pick_device,
-    read_consent,
     sound_between,
 )
 from dubfew.adapt.learning import HELD_OUT_MOST, NEIGHBOURS, draw, split
 from dubfew.adapt.windows import resized, spanning
-from dubfew.errors import ArtefactError, DubfewError, MediaError, RegistryError
+from dubfew.errors import ArtefactError, ConsentError, DubfewError, MediaError, RegistryError
 from dubfew.media import read_audio
 from dubfew.reconstruction.head import load_head
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
+from dubfew.registry.consent import example, read_consent
 
 
 @given(st.integers(1, 5000))
@@ -86,42 +86,42 @@ def test_a_start_is_a_moment(start):
         checked_start(start)
 
 
-def test_consent_is_kept_as_it_is(tmp_path):
-    record = {"name": "Zoë", "signed": "2024-05-01", "uses": ["dub"], "until": None}
+def test_a_consent_record_is_checked_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("dubfew.adapt.actor.Prior.load", lambda *given: pytest.fail("it began"))
+    clip = files("dubfew.demo") / "actor.mp4"
+    registry = Registry(tmp_path / "home")
     path = tmp_path / "consent.json"
-    path.write_text(json.dumps(record), encoding="utf-8")
-    assert read_consent(path) == record
-    assert read_consent(str(path)) == record
-    assert read_consent(None) is None
+    refused = {
+        "minor": example() | {"minor": True},
+        "ended on": example() | {"valid_from": "2020-01-01", "valid_to": "2020-12-31"},
+        "begins on": example() | {"valid_from": "9000-01-01", "valid_to": None},
+        "unknown": example() | {"until": "2027-01-01"},
+    }
+    for said, record in refused.items():
+        path.write_text(json.dumps(record))
+        with pytest.raises(ConsentError, match=said):
+            adapt(str(clip), prior="warp", registry=registry, consent=path)
+    registry.home.mkdir(exist_ok=True)
+    (registry.home / "policy.json").write_text('{"require_consent": true}')
+    with pytest.raises(ConsentError, match="requires"):
+        adapt(str(clip), prior="warp", registry=registry)
 
 
-def test_consent_that_is_not_there(tmp_path):
-    with pytest.raises(DubfewError, match="not a consent record"):
-        read_consent(tmp_path / "none.json")
-    with pytest.raises(DubfewError, match="not a consent record"):
-        read_consent(tmp_path)
-
-
-@given(
-    st.binary(max_size=60)
-    | st.text(alphabet='[]{}":,0123456789.eE+-NaInfity \\u', max_size=40).map(str.encode)
-)
-def test_consent_is_storable_json_or_an_error(tmp_path_factory, content):
-    path = tmp_path_factory.getbasetemp() / "consent.json"
-    path.write_bytes(content)
-    try:
-        record = read_consent(path)
-    except DubfewError:
-        return
-    json.dumps(record, allow_nan=False)  # or the registry would refuse it after the training
-
-
-@pytest.mark.parametrize("content", ["NaN", "[Infinity]", '{"a": -Infinity}', "1e999", "[" * 10**5])
-def test_consent_that_cannot_be_stored_is_refused_at_once(tmp_path, content):
+def test_the_record_stays_when_the_actor_is_learned_again(tmp_path):
+    clip = Path(str(files("dubfew.demo") / "actor.mp4"))
+    registry = Registry(tmp_path / "home")
     path = tmp_path / "consent.json"
-    path.write_text(content)
-    with pytest.raises(DubfewError, match="not a consent record"):
-        read_consent(path)
+    record = example() | {"valid_to": None}
+    path.write_text(json.dumps(record))
+    short = {"prior": "warp", "steps": 0, "seconds": 0.4, "start": 0.0, "registry": registry}
+    first = adapt(clip, actor="zoë", consent=path, **short)
+    second = adapt(clip, actor="zoë", **short)
+    assert (first.note, second.note) == ("", "")
+    for revision in registry.revisions("zoë"):
+        assert revision.consent.record == record
+        assert revision.config["consent"]["sha256"] == read_consent(path).sha256
+        # Nowhere else, where it would outlive a change.
+        assert b"rights_holder" not in b"".join(map(revision.read, revision.names()))
 
 
 def test_devices():
@@ -179,7 +179,7 @@ def test_draw_takes_no_reference_near_its_target(footage):
         ({"method": "full", "rank": 4}, ArtefactError),
         ({"rank": 0}, ArtefactError),
         ({"device": "gpu"}, DubfewError),
-        ({"consent": Path("none.json")}, DubfewError),
+        ({"consent": Path("none.json")}, ConsentError),
     ],
 )
 def test_wishes_are_checked_before_the_work(tmp_path, monkeypatch, wishes, error):
