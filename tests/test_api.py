@@ -65,6 +65,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "use": (["--use", "dubbing"], "dubbing"),
     "territory": (["--territory", "AT"], "AT"),
     "project": (["--project", "a film"], "a film"),
+    "speech": (["--speech", "s.safetensors"], Path("s.safetensors")),
     "reach": (["--reach", "1.5"], 1.5),
     "plot": (["--plot", "p.svg"], Path("p.svg")),
     "fit": (["--fit", "hold"], "hold"),

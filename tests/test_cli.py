@@ -254,6 +254,7 @@ def test_adapt_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch)
         "steps": None,
         "prior": None,
         "consent": None,
+        "speech": None,
         "device": "auto",
         "seed": 0,
     }
@@ -272,6 +273,7 @@ def test_adapt_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch)
         "steps": 9,
         "prior": "p",
         "consent": Path("c.json"),
+        "speech": None,
         "device": "cpu",
         "seed": 3,
     }
@@ -298,6 +300,7 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "crf": None,
         "lossless": False,
         "revision": None,
+        "speech": None,
         "plot": None,
         "watermark": True,
         "device": "auto",
@@ -324,6 +327,7 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "crf": 20,
         "lossless": False,
         "revision": 2,
+        "speech": None,
         "plot": None,
         "watermark": True,
         "device": "cuda:1",

@@ -31,6 +31,7 @@ from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
 from dubfew.registry.consent import read_consent
 from dubfew.registry.names import actor_id
+from dubfew.speech.choice import model_facts
 from dubfew.speech.features import RATE
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import MouthMotion
@@ -97,6 +98,7 @@ def adapt(
     steps: int | None = None,
     prior: str | Path | None = None,
     consent: Path | str | None = None,
+    speech: Path | str | None = None,
     device: str = "auto",
     seed: int = 0,
     registry: Registry | None = None,
@@ -117,6 +119,8 @@ def adapt(
         prior: name or folder; the shipped one by default.
         consent: a consent record, see docs/consent.md, that is kept with the actor; by default that
             of the actor's newest revision, if there is one.
+        speech: a model of `dubfew speech train`; the shipped one by default. The actor's style
+            belongs to it, so it also moves their mouth later.
         device: "auto", "cpu" or "cuda".
         seed: the same seed gives the same actor on the same machine.
         registry: where to keep the actor; the user's own by default.
@@ -125,7 +129,7 @@ def adapt(
     Raises:
         MediaError: the footage cannot be read.
         NoFaceError: it shows no face.
-        ArtefactError: no such method or prior.
+        ArtefactError: no such method, prior or speech model.
         ConsentError: the consent is no proper record or not valid today, its subject is a minor, or
             there is none and the policy requires one.
         RegistryError: the id cannot be used or the registry cannot be written.
@@ -139,6 +143,8 @@ def adapt(
     chosen = method_named(method)
     options = chosen.with_options(rank=rank)
     given = read_consent(consent) if consent is not None else None
+    speech = Path(speech) if speech is not None else None
+    speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
     registry = registry or Registry()
     registry.check_create(name)
     record = given or registry.consent(name)
@@ -165,7 +171,7 @@ def adapt(
     small = align_footage(resized(large, base.renderer.config.window), head, progress=progress)
     ratio = np.array([large.size / small.size] * 2 + [1], np.float32)
     large = replace(large, vertices=small.vertices * ratio)
-    style = actor_style(video, info, motion)
+    style = actor_style(video, info, motion, speech_model)
     tracked = time.monotonic()
 
     learned = learn(
@@ -187,6 +193,7 @@ def adapt(
             "method": method,
             "options": options,
             "head": head.name,
+            "speech": model_facts(speech),
             "source": {
                 "path": str(video.resolve()),
                 "sha256": track.source_sha256,
@@ -264,18 +271,18 @@ def reference_size(track: Track, head: HeadModel, window: int) -> int:
     return int(np.clip(2 * round(side), 160, max(LARGEST_REFERENCE, window)))
 
 
-def actor_style(video: Path, info: VideoInfo, motion: MouthMotion) -> Style:
+def actor_style(video: Path, info: VideoInfo, motion: MouthMotion, model: SpeechModel) -> Style:
     """Speaking style from the footage's sound, or from its motion alone."""
     if info.has_audio:
         begin, end = max(0.0, motion.times[0] - AROUND), motion.times[-1] + AROUND
         try:
             audio = sound_between(video, begin, end)
         except MediaError:
-            return Style.from_statistics(motion)
+            return Style.from_statistics(motion, model.space)
         if len(audio.samples):
-            heard = SpeechModel.load_default().predict(audio, motion.times - begin)
-            return fit_style(replace(heard, times=motion.times), motion)
-    return Style.from_statistics(motion)
+            heard = model.predict(audio, motion.times - begin)
+            return fit_style(replace(heard, times=motion.times), motion, model.space)
+    return Style.from_statistics(motion, model.space)
 
 
 def sound_between(video: Path, begin: float, end: float) -> Audio:

@@ -37,7 +37,7 @@ from dubfew.cli.options import (
     Video,
 )
 from dubfew.cli.prior import prior
-from dubfew.cli.speech import speech
+from dubfew.cli.speech import speech as speech_commands
 from dubfew.cli.verify import verify
 from dubfew.passphrase import ask_with
 
@@ -53,7 +53,7 @@ app.add_typer(actors, name="actors")
 app.add_typer(audit, name="audit")
 app.add_typer(consent_commands, name="consent")
 app.add_typer(prior, name="prior")
-app.add_typer(speech, name="speech")
+app.add_typer(speech_commands, name="speech")
 app.command()(verify)
 
 
@@ -123,6 +123,10 @@ def adapt(
             metavar="FILE", help="Record of the actor's consent; default: that of the last time."
         ),
     ] = None,
+    speech: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of 'dubfew speech train'; default: the one that ships."),
+    ] = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: Json = False,
@@ -142,6 +146,7 @@ def adapt(
             steps=steps,
             prior=prior,
             consent=consent,
+            speech=speech,
             device=device,
             seed=seed,
             progress=progress,
@@ -209,6 +214,10 @@ def render(
         int | None, typer.Option(metavar="N", min=0, max=63, help="Quality; less is better.")
     ] = None,
     lossless: Annotated[bool, typer.Option("--lossless", help="Lose nothing.")] = False,
+    speech: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the actor's speech model is, if it moved."),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="P", help="Draw the lips' opening over the sound: .png, .svg, .pdf."),
@@ -257,6 +266,7 @@ def render(
             crf=crf,
             lossless=lossless,
             revision=revision,
+            speech=speech,
             plot=plot,
             watermark=watermark,
             device=device,

@@ -27,6 +27,7 @@ def audio_motion(
     audio: Path,
     times: NDArray[np.float64],
     style: Style,
+    model: SpeechModel,
     phones: Sequence[Phone] = (),
     reach: float = 1.0,
 ) -> MouthMotion:
@@ -36,10 +37,11 @@ def audio_motion(
         audio: the speech.
         times: moments on its clock, s. [N]
         style: the actor's.
+        model: that their style belongs to.
         phones: its sounds, where a transcript was aligned to it.
         reach: how far the mouth may open, as a multiple of what the actor's footage supports.
     """
-    heard = SpeechModel.load_default().predict(read_audio(audio), times)
+    heard = model.predict(read_audio(audio), times)
     return style.apply(sharpen(heard, phones), reach=reach)
 
 

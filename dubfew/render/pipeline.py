@@ -44,6 +44,7 @@ from dubfew.render.paint import Drawn, Order, Painter
 from dubfew.render.plot import check_plot, plot_motion
 from dubfew.render.timing import plan
 from dubfew.speech.align import align, known_language
+from dubfew.speech.choice import model_of_actor
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
 from dubfew.speech.retarget import retarget
@@ -105,6 +106,7 @@ def render(
     revision: int | None = None,
     registry: Registry | None = None,
     plot: Path | str | None = None,
+    speech: Path | str | None = None,
     watermark: bool = True,
     device: str = "auto",
     progress: ProgressCallback = silent,
@@ -131,6 +133,7 @@ def render(
         crf: its quality.
         lossless: lose nothing.
         revision: of the actor; the newest by default.
+        speech: where the actor's own speech model is now, if it has moved since they were adapted.
         plot: a picture to draw the opening of the lips over the sound into, .png, .svg or .pdf.
         watermark: mark the mouth invisibly; the credentials say so where it is switched off.
         registry: where the actor is; the user's own by default.
@@ -162,6 +165,7 @@ def render(
     stored = registry.open(actor, revision)
     consent_note = registry.check_render(stored, purpose)
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
+    model = model_of_actor(adapter.config.get("speech"), Path(speech) if speech else None)
     prior = Prior.load(adapter.config["prior"]["name"])
     renderer = adapter.renderer(prior)
     head = load_head(adapter.config["head"])
@@ -193,7 +197,7 @@ def render(
     track = dataclasses.replace(track.select(shown.rows), times=shown.times)
     if drive == "audio":
         assert sound is not None
-        wanted = audio_motion(sound, shown.times, adapter.style, phones, reach)
+        wanted = audio_motion(sound, shown.times, adapter.style, model, phones, reach)
         track = retarget(track, head, wanted)
     elif drive == "video":
         assert driver is not None

@@ -13,11 +13,14 @@ from dubfew.errors import DubfewError
 from dubfew.progress import silent
 from dubfew.reconstruction.head import load_head
 from dubfew.render import drive
+from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
 from dubfew.speech.style import Style
 from dubfew.speech.visemes import Phone
 from tests.prior.people import toy_track
+
+MODEL = SpeechModel.load_default()
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +55,13 @@ def test_silence_is_the_actors_rest_pose(silence):
     """Half a second of nothing, in the manner of somebody whose lips rest a little apart."""
     times = np.arange(10) / 25
     neutral = Style.neutral()
-    assert np.abs(drive.audio_motion(silence(0.5), times, neutral).aperture()).max() < 0.02
+    assert np.abs(drive.audio_motion(silence(0.5), times, neutral, MODEL).aperture()).max() < 0.02
     flat = neutral.basis.reshape(len(neutral.basis), -1)
     apart = np.zeros_like(neutral.basis[0])
     apart[:, 1] = np.linspace(0.01, -0.01, len(apart))
     offset = (flat @ apart.ravel()).astype(np.float32)
-    rest = drive.audio_motion(silence(0.5), times, replace(neutral, offset=offset))
-    there = drive.audio_motion(silence(0.5), times, neutral).displacement
+    rest = drive.audio_motion(silence(0.5), times, replace(neutral, offset=offset), MODEL)
+    there = drive.audio_motion(silence(0.5), times, neutral, MODEL).displacement
     shift = (rest.displacement - there).reshape(10, -1)
     np.testing.assert_allclose(shift, (offset @ flat)[None].repeat(10, 0), atol=1e-4)
 
@@ -66,10 +69,10 @@ def test_silence_is_the_actors_rest_pose(silence):
 def test_a_transcript_sharpens_what_is_heard():
     """The bundled dub with an /m/ said to last for a quarter of a second."""
     audio, times = Path(str(files("dubfew.demo") / "dub.wav")), np.arange(50) / 25
-    heard = drive.audio_motion(audio, times, Style.neutral())
+    heard = drive.audio_motion(audio, times, Style.neutral(), MODEL)
     widest = times[heard.aperture().argmax()]
     phones = [Phone("a", 0.0, widest), Phone("m", widest, widest + 0.25), Phone("a", 2.0, 3.0)]
-    found = drive.audio_motion(audio, times, Style.neutral(), phones)
+    found = drive.audio_motion(audio, times, Style.neutral(), MODEL, phones)
     assert heard.aperture().max() > 0.06
     assert found.aperture()[heard.aperture().argmax()] < 0.02
 
