@@ -312,19 +312,12 @@ def _read_store(path: Path, manifest: bytes | None, trust: Path | None) -> dict[
     """The manifest store as c2pa's JSON. Raises MediaError."""
     import c2pa
 
-    settings = dict(SETTINGS)
-    if trust is not None:
-        settings["trust"] = {"user_anchors": trust.read_text("utf-8")}
     # With credentials given apart, only the file's bytes count: any kind that is known will do.
     kind = EMBEDDING[path.suffix.lower()] if manifest is None else "application/c2pa"
     try:
-        context = c2pa.Context.from_dict(settings)
-    except c2pa.C2paError as error:
-        raise DubfewError(f"{trust} is no list of certificates ({error}): give PEM") from error
-    try:
         with (
             open(path, "rb") as source,
-            c2pa.Reader(kind, source, manifest, context=context) as reader,
+            c2pa.Reader(kind, source, manifest, context=_context(trust)) as reader,
         ):
             return json.loads(reader.json())
     except c2pa.C2paError.ManifestNotFound as error:
@@ -332,6 +325,19 @@ def _read_store(path: Path, manifest: bytes | None, trust: Path | None) -> dict[
     except c2pa.C2paError as error:
         what = path if manifest is None else path.with_suffix(SIDECAR)
         raise MediaError(f"the Content Credentials of {what} are damaged ({error})") from error
+
+
+def _context(trust: Path | None) -> Any:
+    """How c2pa is to judge. Raises DubfewError."""
+    import c2pa
+
+    if trust is None:
+        return c2pa.Context.from_dict(SETTINGS)
+    try:
+        anchors = {"user_anchors": trust.read_text("utf-8")}
+        return c2pa.Context.from_dict({**SETTINGS, "trust": anchors})
+    except (OSError, UnicodeDecodeError, c2pa.C2paError) as error:
+        raise DubfewError(f"{trust} is no list of certificates ({error}): give PEM") from error
 
 
 def _credentials(store: Mapping[str, Any], place: Path) -> Credentials:

@@ -1,0 +1,178 @@
+"""Credentials in every container: valid, true, and gone wrong as soon as a byte is."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import pytest
+
+from dubfew import __version__
+from dubfew.errors import DubfewError, MediaError
+from dubfew.marks.certificate import CERTIFICATE, KEY, signing_identity
+from dubfew.marks.credentials import (
+    SIDECAR,
+    SYNTHETIC,
+    Rendering,
+    place_of,
+    read_credentials,
+    sign,
+)
+from tests.marks.conftest import ID, streams_of, written_as
+from tests.marks.test_certificate import issued, private
+
+EMBEDDED = [".mp4", ".m4v", ".mov", ".avi"]
+BESIDE = [".mkv", ".webm"]
+
+
+@pytest.fixture
+def rendering(short) -> Rendering:
+    return Rendering(short, None, "audio", "lite", "ab" * 32, "cd" * 32, ID)
+
+
+def flipped(path, at: float = 0.5) -> None:
+    """Change one bit, somewhere in the file's middle."""
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * at)] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("suffix", EMBEDDED + BESIDE)
+def test_what_was_done_is_told(tmp_path, identity, rendering, suffix) -> None:
+    path = written_as(tmp_path / f"o{suffix}", 2)
+    before = streams_of(path)
+    sign(path, path, rendering, identity)
+    assert streams_of(path) == before  # every packet and every time
+    found = read_credentials(path)
+    assert found is not None
+    assert found.place == place_of(path) == (path if suffix in EMBEDDED else tmp_path / "o.c2pa")
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, found.place.name}
+    assert (found.state, found.problems) == ("valid", ())
+    assert found.generator == f"dubfew {__version__}"
+    assert found.actions == ("c2pa.opened", "c2pa.edited", "c2pa.watermarked.bound")
+    assert found.source_type == SYNTHETIC
+    assert [item.relationship for item in found.ingredients] == ["parentOf"]
+    assert found.rendering is not None
+    told = dict(found.rendering)
+    assert told.pop("scene_sha256")
+    assert told == {
+        "format_version": 1,
+        "version": __version__,
+        "prior": {"name": "lite", "sha256": "ab" * 32},
+        "drive": "audio",
+        "consent_sha256": "cd" * 32,
+        "watermark": ID,
+        "watermark_switched_off": False,
+        "sound_sha256": None,
+    }
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_a_changed_file_is_told(tmp_path, identity, rendering, suffix) -> None:
+    path = written_as(tmp_path / f"o{suffix}", 2)
+    sign(path, path, rendering, identity)
+    flipped(path, 0.9 if suffix == ".avi" else 0.5)
+    try:
+        found = read_credentials(path)
+    except MediaError:
+        return  # so broken that not even the claim can be read: said as well
+    assert found is not None
+    assert found.state == "invalid"
+    assert any("mismatch" in problem.lower() for problem in found.problems)
+
+
+def test_another_file_with_the_same_credentials_is_told(tmp_path, identity, rendering) -> None:
+    path = written_as(tmp_path / "o.mkv", 2)
+    sign(path, path, rendering, identity)
+    written_as(path, 3)
+    found = read_credentials(path)
+    assert found is not None
+    assert found.state == "invalid"
+
+
+def test_the_switch_is_said(tmp_path, identity, rendering) -> None:
+    path = written_as(tmp_path / "o.mp4", 2)
+    sign(path, path, dataclasses.replace(rendering, watermark=None), identity)
+    found = read_credentials(path)
+    assert found is not None
+    assert found.rendering is not None
+    assert found.rendering["watermark_switched_off"] is True
+    assert "c2pa.watermarked.bound" not in found.actions
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("first", [".mov", ".webm"])
+def test_a_dub_of_a_dub_keeps_the_first_credentials(
+    tmp_path, identity, rendering, suffix, first
+) -> None:
+    scene, path = written_as(tmp_path / f"a{first}", 2), written_as(tmp_path / f"b{suffix}", 2)
+    sign(scene, scene, rendering, identity)
+    sign(path, path, dataclasses.replace(rendering, scene=scene), identity)
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.state, found.manifests) == ("valid", 2)
+    assert found.ingredients[0].generator == f"dubfew {__version__}"
+
+
+def test_names_stay_out(tmp_path, identity, rendering) -> None:
+    """A file name often is a person's."""
+    scene = tmp_path / "Zaphod Beeblebrox.mp4"
+    shutil.copy(rendering.scene, scene)
+    path = written_as(tmp_path / "o.mp4", 2)
+    sign(path, path, dataclasses.replace(rendering, scene=scene), identity)
+    assert b"Zaphod" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["noise.mp4", "noise.wav", "noise.mpg", "noise"])
+def test_inputs_that_c2pa_cannot_read(tmp_path, identity, rendering, name) -> None:
+    noise = tmp_path / name
+    noise.write_bytes(b"\0\0\0\x10ftyp" + bytes(range(256)) * 4)
+    (tmp_path / "noise.c2pa").write_bytes(b"nonsense")
+    path = written_as(tmp_path / "o.mp4", 2)
+    sign(path, path, dataclasses.replace(rendering, scene=noise, sound=noise), identity)
+    found = read_credentials(path)
+    assert found is not None
+    assert found.state == "valid"
+    assert [item.relationship for item in found.ingredients] == ["parentOf", "inputTo"]
+
+
+def test_the_users_certificate_and_whom_one_trusts(tmp_path, monkeypatch, rendering) -> None:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP384R1())
+    leaf, root = issued(key)
+    for name, data in (("c.pem", leaf + root), ("k.pem", private(key)), ("root.pem", root)):
+        (tmp_path / name).write_bytes(data)
+    monkeypatch.setenv(CERTIFICATE, str(tmp_path / "c.pem"))
+    monkeypatch.setenv(KEY, str(tmp_path / "k.pem"))
+    path = written_as(tmp_path / "o.mp4", 2)
+    sign(path, path, rendering, signing_identity(tmp_path / "home"))
+    found = read_credentials(path)
+    assert found is not None
+    assert (found.state, found.signer, found.issuer) == ("valid", "Studio Example", "Example")
+    found = read_credentials(path, trust=tmp_path / "root.pem")
+    assert found is not None
+    assert found.state == "trusted"
+    (tmp_path / "root.pem").write_bytes(b"\xff\xfe")
+    with pytest.raises(DubfewError, match="no list of certificates"):
+        read_credentials(path, trust=tmp_path / "root.pem")
+
+
+def test_a_certificate_that_c2pa_refuses(tmp_path, rendering, identity) -> None:
+    """One that may sign certificates, and nothing else."""
+    leaf, root = identity.chain.split(b"-----END CERTIFICATE-----\n")[:2]
+    chain = root + b"-----END CERTIFICATE-----\n" + leaf + b"-----END CERTIFICATE-----\n"
+    path = written_as(tmp_path / "o.mp4", 2)
+    with pytest.raises(MediaError, match="cannot be given Content Credentials"):
+        sign(path, path, rendering, dataclasses.replace(identity, chain=chain))
+
+
+def test_no_credentials(tmp_path, short) -> None:
+    assert read_credentials(short) is None
+    path = written_as(tmp_path / "o.mkv", 2)
+    assert read_credentials(path) is None
+    path.with_suffix(SIDECAR).write_bytes(b"nonsense")
+    with pytest.raises(MediaError, match=r"o\.c2pa are damaged"):
+        read_credentials(path)
+    with pytest.raises(OSError, match="none"):
+        read_credentials(tmp_path / "none.mp4")

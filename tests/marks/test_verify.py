@@ -1,0 +1,190 @@
+"""From `render` to `verify`: marked by default, told when not, and nothing unmarked in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+from typer.testing import CliRunner
+
+from dubfew.adapt import adapt
+from dubfew.cli.app import app
+from dubfew.errors import DubfewError, MediaError
+from dubfew.marks import verification, verify
+from dubfew.marks.certificate import FILE
+from dubfew.marks.detection import Found
+from dubfew.media import VideoWriter, probe, read_frames
+from dubfew.registry import Registry
+from dubfew.render import finish, render
+from tests.footage import cut
+from tests.marks.conftest import recoded
+
+FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def clip(folder) -> Path:
+    return cut(folder / "clip.mp4", 0, FRAMES)
+
+
+@pytest.fixture(scope="module")
+def registry(folder, clip) -> Registry:
+    registry = Registry(folder / "registry" / "home", folder / "registry" / "keys")
+    adapt(clip, actor="actor", steps=0, prior="warp", registry=registry)
+    return registry
+
+
+@pytest.fixture(scope="module")
+def dubbed(folder, registry, clip):
+    return render("actor", drive="self", out=folder / "dubbed.mp4", registry=registry)
+
+
+def ask(*arguments: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["verify", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_an_output_is_marked(dubbed, registry) -> None:
+    found = verify(dubbed.output)
+    assert found.intact
+    assert found.credentials is not None
+    assert found.watermark is not None
+    assert found.watermark.id == dubbed.watermark == found.credentials.rendering["watermark"]
+    assert dubbed.credentials == found.credentials.place == dubbed.output
+    assert (registry.home / FILE).exists()
+    code, text = ask(dubbed.output)
+    assert code == 0
+    assert dubbed.watermark in text
+    code, text = ask(dubbed.output, "--json")
+    told = json.loads(text.splitlines()[-1])
+    assert code == 0
+    assert told["intact"] is True
+    assert told["watermark"]["id"] == dubbed.watermark
+    assert told["credentials"]["state"] == "valid"
+
+
+def test_a_changed_byte_is_told(dubbed, tmp_path) -> None:
+    data = bytearray(dubbed.output.read_bytes())
+    data[data.rindex(b"mdat") + len(data) // 3] ^= 1
+    path = tmp_path / "changed.mp4"
+    path.write_bytes(data)
+    code, text = ask(path)
+    assert code == 1
+    assert "INVALID" in text
+    assert "bmffHash.mismatch" in text
+
+
+def test_credentials_that_were_taken_off_are_missed(dubbed, tmp_path) -> None:
+    code, text = ask(recoded(dubbed.output, tmp_path / "again.mp4", 16))
+    assert code == 1
+    assert "no Content Credentials" in text
+    assert f"watermark {dubbed.watermark}" in text
+    assert "were taken off" in text
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Found("ffffffffff", 5.0, 0, 9), "name another watermark"),
+        (None, "which cannot be read"),
+    ],
+)
+def test_marks_that_contradict_each_other(dubbed, monkeypatch, found, told) -> None:
+    monkeypatch.setattr(verification, "find_watermark", lambda path, progress: found)
+    result = verify(dubbed.output)
+    assert not result.intact
+    assert told in result.findings[-1]
+
+
+def test_an_unmarked_clip_has_no_marks(tmp_path) -> None:
+    code, text = ask(cut(tmp_path / "plain.mp4", 0, 4))
+    assert code == 1
+    assert "no marks" in text
+
+
+def test_without_a_watermark(registry, tmp_path) -> None:
+    out = tmp_path / "o.mkv"
+    made = render("actor", drive="self", out=out, watermark=False, registry=registry)
+    assert (made.watermark, made.credentials) == (None, tmp_path / "o.c2pa")
+    found = verify(out)
+    assert found.intact
+    assert found.watermark is None
+    assert "switched off" in found.findings[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {"o.mkv", "o.c2pa"}
+
+
+def test_marks_change_no_time_and_no_sound(dubbed, clip) -> None:
+    with av.open(str(dubbed.output)) as ours, av.open(str(clip)) as theirs:
+        kinds = [[stream.type for stream in one.streams] for one in (ours, theirs)]
+    assert kinds[0] == kinds[1] == ["video", "audio"]
+    stamps = [[frame.stamp for frame in read_frames(one)] for one in (dubbed.output, clip)]
+    assert stamps[0] == stamps[1]
+
+
+@pytest.mark.parametrize("earlier", [None, b"an earlier video"])
+def test_what_cannot_be_signed_is_not_left(registry, clip, tmp_path, monkeypatch, earlier) -> None:
+    def refuse(*arguments: object) -> None:
+        raise MediaError("no ink")
+
+    out = tmp_path / "o.mp4"
+    if earlier:
+        out.write_bytes(earlier)
+    monkeypatch.setattr(finish, "sign", refuse)
+    with pytest.raises(MediaError, match="no ink"):
+        render("actor", drive="self", out=out, registry=registry)
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert left == ({"o.mp4": earlier} if earlier else {})
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dubfew.media import VideoWriter, probe, read_frames
+clip, out = Path(sys.argv[1]), Path(sys.argv[2])
+def seal(file):
+    assert file != out and file.stat().st_size > 1000
+    os.kill(os.getpid(), signal.SIGKILL)
+with VideoWriter(out, probe(clip), seal=seal) as writer:
+    for frame in read_frames(clip, stop=3):
+        writer.write(frame)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_process_killed_before_the_signature_leaves_no_output(clip, tmp_path) -> None:
+    out = tmp_path / "o.mp4"
+    done = subprocess.run([sys.executable, "-c", KILLED, clip, out], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not out.exists()
+    with VideoWriter(out, probe(clip)) as writer:  # the next attempt clears what was left
+        writer.write(next(iter(read_frames(clip))))
+    assert [path.name for path in tmp_path.iterdir()] == ["o.mp4"]
+
+
+def test_what_is_no_video_is_one_line(tmp_path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"nothing")
+    for path in (tmp_path / "x.mp4", tmp_path / "none.mp4"):
+        code, text = ask(path)
+        assert code == 1
+        assert text.startswith("dubfew: error: ")
+        assert text.count("\n") == 1
+
+
+def test_a_broken_certificate_is_said_before_the_work(registry, tmp_path, monkeypatch) -> None:
+    told: list[object] = []
+    monkeypatch.setenv("DUBFEW_SIGN_CERT", "/none.pem")
+    with pytest.raises(DubfewError, match="set both"):
+        render(
+            "actor",
+            drive="self",
+            out=tmp_path / "o.mp4",
+            registry=registry,
+            progress=told.append,
+        )
+    assert told == []
