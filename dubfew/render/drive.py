@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,3 +87,9 @@ def check_drive(
         raise DubfewError(
             f"a transcript says what the audio says: drive {drive!r} has no use for it"
         )
+
+
+def check_reach(reach: float) -> None:
+    """Raises DubfewError for a reach that is none."""
+    if not 0 < reach < math.inf:
+        raise DubfewError(f"a mouth cannot reach {reach} times as far: give a number above 0")

@@ -14,7 +14,7 @@ from dubfew.media import Frame
 from dubfew.prior.footage import keys
 from dubfew.reconstruction.head import load_head
 from dubfew.render.paint import _whole_cells
-from dubfew.render.pipeline import choose_references
+from dubfew.render.stages import choose_references
 from tests.prior.people import toy_track
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))

@@ -1,0 +1,138 @@
+"""Whose mouth is rendered, and from what: loaded and checked before the work begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubfew.adapt.artefact import TRACK, ActorAdapter
+from dubfew.errors import MediaError
+from dubfew.files import sha256_file
+from dubfew.media import VideoInfo, probe, read_audio
+from dubfew.prior.checkpoint import Prior
+from dubfew.prior.renderers import Renderer
+from dubfew.progress import ProgressCallback
+from dubfew.reconstruction.head import HeadModel, load_head
+from dubfew.reconstruction.track import Track
+from dubfew.reconstruction.tracking import track_video
+from dubfew.registry import Registry
+from dubfew.registry.policy import Purpose
+from dubfew.registry.revision import Revision
+from dubfew.speech.choice import model_of_actor
+from dubfew.speech.model import SpeechModel
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a render is made from.
+
+    Attributes:
+        drive: "audio", "video" or "self".
+        scene: the video to paint in.
+        info: of the scene.
+        sound: that is heard with it, or None.
+        new_seconds: of speech that is not the scene's own, or None.
+        driver: the performance for "video".
+    """
+
+    drive: str
+    scene: Path
+    info: VideoInfo
+    sound: Path | None
+    new_seconds: float | None
+    driver: Path | None
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Whose mouth is rendered.
+
+    Attributes:
+        stored: in the registry.
+        adapter: what was learned.
+        model: that moves their mouth from audio.
+        renderer: the prior with what was learned.
+        head: that they were tracked with.
+        note: one line about their consent, or "".
+    """
+
+    stored: Revision
+    adapter: ActorAdapter
+    model: SpeechModel
+    renderer: Renderer
+    head: HeadModel
+    note: str
+
+
+def open_actor(
+    name: str,
+    revision: int | None,
+    registry: Registry,
+    purpose: Purpose,
+    speech: Path | None,
+) -> Actor:
+    """Load an actor who may be rendered for this purpose.
+
+    Raises:
+        ActorNotFoundError: no such actor.
+        ConsentError: their consent does not cover it.
+        SuspendedError: they are suspended.
+        ArtefactError: their prior or speech model is not there, or another one.
+    """
+    stored = registry.open(name, revision)
+    note = registry.check_render(stored, purpose)
+    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
+    model = model_of_actor(adapter.config.get("speech"), speech)
+    renderer = adapter.renderer(Prior.load(adapter.config["prior"]["name"]))
+    return Actor(stored, adapter, model, renderer, load_head(adapter.config["head"]), note)
+
+
+def choose_sources(
+    adapter: ActorAdapter,
+    drive: str,
+    video: Path | None,
+    audio: Path | None,
+    driver: Path | None,
+) -> Sources:
+    """Find what a render is made from; see ``render`` for what is taken by default.
+
+    Raises:
+        MediaError: something cannot be read, or there is nothing to speak.
+    """
+    scene = scene_path(video, adapter)
+    info = probe(scene)
+    sound = audio or (scene if info.has_audio else None)
+    if drive == "audio" and sound is None:
+        raise MediaError(f"{scene} has no sound to speak: give --audio, or --drive self")
+    seconds = read_audio(audio).duration if audio is not None else None
+    if driver is not None:
+        probe(driver)
+    return Sources(drive, scene, info, sound, seconds, driver)
+
+
+def scene_path(video: Path | None, adapter: ActorAdapter) -> Path:
+    """The scene to render.
+
+    Raises:
+        MediaError: the footage of the actor is no longer where it was.
+    """
+    if video is not None:
+        return video
+    path = Path(adapter.config["source"]["path"])
+    if not path.exists():
+        raise MediaError(f"the footage {path} is no longer there: give the scene with --video")
+    return path
+
+
+def scene_track(
+    scene: Path,
+    who: Actor,
+    progress: ProgressCallback,
+) -> Track:
+    """The scene's track; the actor's own footage was tracked when they were adapted."""
+    source = who.adapter.config["source"]
+    if sha256_file(scene) == source["sha256"]:
+        own = Track.from_bytes(who.adapter.track, f"{TRACK} of {who.stored.actor}")
+        if source["complete"]:
+            return own
+    return track_video(scene, head=who.head, progress=progress)
