@@ -5,11 +5,11 @@ index modulation with dither, on which the DWT-DCT-SVD watermark that papers 002
 (``invisible-watermark``: quantised singular values of DCT blocks in a Haar band) rests as well.
 
 Why not that package, or another: ``invisible-watermark``, ``blind-watermark`` and ``videoseal``
-import OpenCV, which no bare system can; the last is a network that takes far more than a few ms a
-frame, and ``trustmark`` has no wheel for every Python here and fetches its weights. All of them
-mark whole pictures in place, but pixels outside the mouth's mask are not to change, and the box
-around the mask moves with the face. A quantised singular value is the mean brightness of a block,
-which any change of brightness moves; the patterns here have a mean of zero.
+import OpenCV, which no bare system can; ``videoseal`` and ``trustmark`` are networks that fetch
+their weights. All of them mark whole pictures on a grid of their own, but pixels outside the
+mouth's mask are not to change, and the box around the mask moves and grows with the face, so that
+reader and writer only agree on it to a hundredth: hence patterns in the face's own measure, and
+votes that change their places over time. docs/marks.md compares.
 
 Source: Chen and Wornell 2001, Quantization Index Modulation, sec. IV (distortion-compensated,
 spread-transform dither modulation).
