@@ -53,7 +53,7 @@ PARTS: dict[str, OptionalPart] = {
         OptionalPart(
             "pocketsphinx",
             "pocketsphinx",
-            "a second opinion on lip-sync: `dubfew evaluate --listen`",
+            "phonemes of English speech: `render --recognise`, `evaluate --listen`",
             "pip install 'dubfew[listen]'",
         ),
         OptionalPart(

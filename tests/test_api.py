@@ -66,6 +66,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "territory": (["--territory", "AT"], "AT"),
     "project": (["--project", "a film"], "a film"),
     "speech": (["--speech", "s.safetensors"], Path("s.safetensors")),
+    "recognise": (["--recognise"], True),
     "reach": (["--reach", "1.5"], 1.5),
     "plot": (["--plot", "p.svg"], Path("p.svg")),
     "fit": (["--fit", "hold"], "hold"),

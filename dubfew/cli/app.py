@@ -197,6 +197,10 @@ def render(
     project: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Production it is for. As --use.")
     ] = None,
+    recognise: Annotated[
+        bool,
+        typer.Option("--recognise", help="Let PocketSphinx listen, too: sharper for English."),
+    ] = False,
     reach: Annotated[
         float,
         typer.Option(
@@ -259,6 +263,7 @@ def render(
             use=use,
             territory=territory,
             project=project,
+            recognise=recognise,
             reach=reach,
             fit=fit.value if fit else None,
             out=out,

@@ -10,15 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError
-from dubfew.media import read_audio
+from dubfew.media import read_audio, stream_audio
+from dubfew.optional import require
 from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.head import HeadModel
 from dubfew.reconstruction.tracking import track_video
+from dubfew.speech.align import align
+from dubfew.speech.features import RATE
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
+from dubfew.speech.recognise import recognised
 from dubfew.speech.sharpen import sharpen
 from dubfew.speech.style import Style
+from dubfew.speech.transcript import Cue
 from dubfew.speech.visemes import Phone
 
 DRIVES = ("audio", "video", "self")
@@ -39,7 +44,7 @@ def audio_motion(
         times: moments on its clock, s. [N]
         style: the actor's.
         model: that their style belongs to.
-        phones: its sounds, where a transcript was aligned to it.
+        phones: its sounds, where they are known.
         reach: how far the mouth may open, as a multiple of what the actor's footage supports.
     """
     heard = model.predict(read_audio(audio), times)
@@ -75,8 +80,12 @@ def check_drive(
     driver: Path | None,
     transcript: Path | None = None,
     language: str | None = None,
+    recognise: bool = False,
 ) -> None:
-    """Raises DubfewError unless drive, driver, transcript and language fit."""
+    """Raises DubfewError unless drive, driver, transcript, language and recognition fit.
+
+    MissingDependencyError if PocketSphinx is wanted and not installed.
+    """
     if drive not in DRIVES:
         raise DubfewError(f"no drive {drive!r}: there are {', '.join(DRIVES)}")
     if (drive == "video") != (driver is not None):
@@ -87,6 +96,26 @@ def check_drive(
         raise DubfewError(
             f"a transcript says what the audio says: drive {drive!r} has no use for it"
         )
+    if recognise:
+        if drive != "audio" or transcript is not None:
+            raise DubfewError(
+                "recognition guesses what audio says: another drive, a transcript leave it nothing"
+            )
+        require("pocketsphinx")
+
+
+def known_sounds(
+    audio: Path, cues: Sequence[Cue], language: str | None, recognise: bool
+) -> tuple[Phone, ...]:
+    """Sounds of the audio with their times: of its transcript, or recognised; empty with neither.
+
+    Raises:
+        DubfewError: the transcript is not what is said.
+        MissingDependencyError: what it needs is not installed.
+    """
+    if cues and language is not None:
+        return align(read_audio(audio), cues, language).phones
+    return recognised(stream_audio(audio, RATE)) if recognise else ()
 
 
 def check_reach(reach: float) -> None:

@@ -25,7 +25,7 @@ from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.registry.policy import Purpose
 from dubfew.render.background import BackgroundKeeper
-from dubfew.render.drive import audio_motion, check_drive, check_reach, video_motion
+from dubfew.render.drive import audio_motion, check_drive, check_reach, known_sounds, video_motion
 from dubfew.render.finish import finish
 from dubfew.render.flow import beside
 from dubfew.render.job import Actor, Sources, choose_sources, open_actor, scene_track
@@ -33,7 +33,7 @@ from dubfew.render.paint import Painter
 from dubfew.render.plot import check_plot, plot_motion
 from dubfew.render.stages import drawn, painted
 from dubfew.render.timing import plan
-from dubfew.speech.align import align, known_language
+from dubfew.speech.align import known_language
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
 from dubfew.speech.retarget import retarget
@@ -78,6 +78,7 @@ def render(
     driver: Path | str | None = None,
     transcript: Path | str | None = None,
     language: str | None = None,
+    recognise: bool = False,
     use: str | None = None,
     territory: str | None = None,
     project: str | None = None,
@@ -105,6 +106,8 @@ def render(
             re-enactment, for measuring).
         driver: video of another performance.
         transcript: what the audio says, as a script or subtitles (.srt, .vtt).
+        recognise: let PocketSphinx listen as well, which sharpens the motion; it knows American
+            English, and hears the nearest of its sounds in other languages.
         language: what is spoken, such as "de" or "pt-BR"; a transcript needs it.
         use: what the output is for, as the actor's consent record calls it, such as "dubbing".
         territory: the country that it is for, such as "AT".
@@ -132,12 +135,12 @@ def render(
         MediaError: a file cannot be read or written.
         NoFaceError: the scene shows no face.
         DubfewError: the wishes contradict each other, or the transcript is not what is said.
-        MissingDependencyError: what a transcript needs is not installed.
+        MissingDependencyError: what a transcript or recognition needs is not installed.
     """
     began = time.monotonic()
     driver, transcript = _path(driver), _path(transcript)
     # What was asked for wrongly is said before minutes of work.
-    check_drive(drive, driver, transcript, language)
+    check_drive(drive, driver, transcript, language, recognise)
     cues = read_transcript(transcript) if transcript is not None else ()
     if cues and language is not None:
         known_language(language)
@@ -156,9 +159,7 @@ def render(
         check_output(plot, sources.scene, sound, driver)
     choose_encoding(output, info, codec, crf, lossless)
     identity = signing_identity(registry.home)
-    phones: tuple[Phone, ...] = ()
-    if cues and language is not None and sound is not None:
-        phones = align(read_audio(sound), cues, language).phones
+    phones = known_sounds(sound, cues, language, recognise) if sound is not None else ()
     track = scene_track(sources.scene, who, progress)
     tracked = time.monotonic()
 

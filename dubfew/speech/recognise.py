@@ -1,7 +1,8 @@
 """Phonemes of real speech, by an off-the-shelf recogniser (PocketSphinx, optional).
 
-A second opinion on what a mouth should do: nothing of it was trained by or for dubfew. Its model
-is of American English; other languages come out as the English sounds that are nearest.
+A second opinion on what a mouth should do, to measure by (``evaluate --listen``) or to blend with
+the model's own (``render --recognise``): nothing of it was trained by or for dubfew. Its model is
+of American English; other languages come out as the English sounds that are nearest.
 """
 
 # ruff: noqa: RUF001 - the letters of the International Phonetic Alphabet look like others.
@@ -65,15 +66,34 @@ def recognise(samples: FloatArray) -> tuple[Phone, ...]:
     return tuple(phones)
 
 
+def recognised(blocks: Iterable[FloatArray]) -> tuple[Phone, ...]:
+    """Sounds of a recording of any length; a passage of it is held at a time.
+
+    Args:
+        blocks: mono sound at 16 kHz, in order, as ``stream_audio`` gives it.
+
+    Raises:
+        MissingDependencyError: PocketSphinx is not installed.
+    """
+    phones: list[Phone] = []
+    begin = 0
+    for samples in _passages(blocks):
+        offset = begin / RATE
+        for phone in recognise(samples):
+            phones.append(Phone(phone.symbol, phone.start + offset, phone.end + offset))
+        begin += len(samples)
+    return tuple(phones)
+
+
 def recognised_gap(
     blocks: Iterable[FloatArray],
     times: NDArray[np.float64],  # [N]
 ) -> NDArray[np.float64]:  # [N]
-    """Gap between the lips that the recognised sounds ask for; a passage is held at a time.
+    """Gap between the lips that the recognised sounds ask for.
 
     Args:
-        blocks: mono sound at 16 kHz, in order, as ``stream_audio`` gives it.
-        times: moments wanted, ascending, s; 0 is the first sample. [N]
+        blocks: as for ``recognised``.
+        times: moments wanted, s; 0 is the first sample. [N]
 
     Returns:
         In inter-ocular distances; closed before and after the sound. [N]
@@ -81,15 +101,8 @@ def recognised_gap(
     Raises:
         MissingDependencyError: PocketSphinx is not installed.
     """
-    gap = np.zeros(len(times))
-    start = 0
-    for samples in _passages(blocks):
-        stop = start + len(samples)
-        inside = (times >= start / RATE) & (times < stop / RATE)
-        controls = controls_at(recognise(samples), times[inside] - start / RATE)
-        gap[inside] = controls[:, 0] - controls[:, 1]
-        start = stop
-    return gap
+    controls = controls_at(recognised(blocks), times)
+    return (controls[:, 0] - controls[:, 1]).astype(np.float64)
 
 
 def _passages(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:

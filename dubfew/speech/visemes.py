@@ -115,6 +115,9 @@ PLOSIVES = frozenset("pbtdkɡgqcɟʈɖʔ")
 # How long before and after its own time a sound still bends a control, s: lips are quick, the
 # jaw is heavy, rounding spreads over a syllable.
 _REACH = {"gap": 0.055, "jaw": 0.07, "shape": 0.09}
+# Nothing reaches farther, s. Moments are looked at a block at a time, so that an hour's sounds and
+# an hour's moments do not make a table.
+_FAR, _BLOCK = 1.0, 500
 
 
 def letters_of(name: str) -> list[str]:
@@ -142,6 +145,18 @@ def controls_at(
 
     Source: Cohen & Massaro 1993, modelling coarticulation by dominance functions.
     """
+    blocks = [times[start : start + _BLOCK] for start in range(0, len(times), _BLOCK)]
+    found = [_controls_in(_near(phones, block), block) for block in blocks]
+    return np.concatenate([np.zeros((0, len(CONTROLS)), np.float32), *found])
+
+
+def _near(phones: Sequence[Phone], times: NDArray[np.float64]) -> list[Phone]:
+    """Sounds that bend the mouth at some of these moments."""
+    first, last = times.min() - _FAR, times.max() + _FAR
+    return [phone for phone in phones if phone.end > first and phone.start < last]
+
+
+def _controls_in(phones: list[Phone], times: NDArray[np.float64]) -> FloatArray:
     first = phones[0].start if phones else 0.0
     last = phones[-1].end if phones else 0.0
     phones = [Phone(SILENCE, first - 60.0, first), *phones, Phone(SILENCE, last, last + 60.0)]

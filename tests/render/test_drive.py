@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubfew.errors import DubfewError
+from dubfew.errors import DubfewError, MissingDependencyError
+from dubfew.media import read_audio
 from dubfew.progress import silent
 from dubfew.reconstruction.head import load_head
 from dubfew.render import drive
@@ -75,6 +77,30 @@ def test_a_transcript_sharpens_what_is_heard():
     found = drive.audio_motion(audio, times, Style.neutral(), MODEL, phones)
     assert heard.aperture().max() > 0.06
     assert found.aperture()[heard.aperture().argmax()] < 0.02
+
+
+def test_recognised_sounds_are_known_sounds():
+    pytest.importorskip("pocketsphinx")
+    audio = Path(str(files("dubfew.demo") / "dub.wav"))
+    assert drive.known_sounds(audio, (), None, False) == ()
+    phones = drive.known_sounds(audio, (), None, True)
+    assert len(phones) > 10
+    assert phones[-1].end == pytest.approx(read_audio(audio).duration, abs=0.1)
+    times = np.arange(50) / 25
+    heard, blend = (
+        drive.audio_motion(audio, times, Style.neutral(), MODEL, known).displacement
+        for known in ((), phones)
+    )
+    assert 0.005 < np.abs(heard - blend).max() < 0.3
+
+
+def test_recognition_needs_audio_and_no_transcript(monkeypatch):
+    for name, text in (("self", None), ("audio", Path("x.txt"))):
+        with pytest.raises(DubfewError, match="leave it nothing"):
+            drive.check_drive(name, None, text, "en", recognise=True)
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    with pytest.raises(MissingDependencyError, match=r"dubfew\[listen\]"):
+        drive.check_drive("audio", None, recognise=True)
 
 
 def test_contradictions():

@@ -59,4 +59,4 @@ def test_long_sound_is_heard_in_passages_cut_where_it_is_quiet(monkeypatch):
     assert ((cuts % 1 > 0.8) & (cuts % 1 < 1.0)).all()
     # Every passage was placed on the whole recording's clock.
     assert (gap[: seconds * 10] > 0.05).all()
-    assert (gap[seconds * 10 + 1 :] == 0).all()
+    assert (gap[seconds * 10 + 1 :] < 1e-4).all()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.speech import visemes
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.visemes import (
     BILABIALS,
@@ -87,3 +88,14 @@ def test_fields_reproduce_controls_and_motion() -> None:
     spoken = motion_of_phones(_word("ama"), times, fields)
     wanted = controls_at(_word("ama"), times)
     np.testing.assert_allclose(controls_of(spoken), wanted, atol=2e-3)
+
+
+def test_an_hour_in_blocks_is_the_same_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    edges = np.cumsum(rng.uniform(0.03, 0.3, 300))
+    symbols = rng.choice(["a", "p", "s", SILENCE, "u"], 299)
+    phones = [Phone(str(s), a, b) for s, a, b in zip(symbols, edges[:-1], edges[1:], strict=True)]
+    times = np.arange(-2, edges[-1] + 2, 0.01)
+    found = visemes.controls_at(phones, times)
+    monkeypatch.setattr(visemes, "_BLOCK", len(times))
+    np.testing.assert_allclose(found, visemes.controls_at(phones, times), atol=1e-5)
