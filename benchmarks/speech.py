@@ -34,17 +34,17 @@ from benchmarks.common import (
 )
 from dubfew.errors import MediaError, NoFaceError
 from dubfew.reconstruction.points import MOUTH_POINTS
-from dubfew.speech.augment import breath, coloured_noise, music
 from dubfew.speech.corpus import Clip, correlation, find_lag
-from dubfew.speech.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS, synthesise
 from dubfew.speech.features import HOP, RATE, level_db
-from dubfew.speech.filmed import filmed_speakers
+from dubfew.speech.learn.augment import breath, coloured_noise, music
+from dubfew.speech.learn.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS, synthesise
+from dubfew.speech.learn.filmed import filmed_speakers
+from dubfew.speech.learn.prepare import prepare_clip
+from dubfew.speech.learn.training import train_model
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import INNER_PAIRS, MouthMotion, rows_of
-from dubfew.speech.prepare import prepare_clip
-from dubfew.speech.recognise import recognised_gap
+from dubfew.speech.script.recognise import recognised_gap
 from dubfew.speech.style import fit_style
-from dubfew.speech.training import train_model
 from dubfew.speech.visemes import BILABIALS, OPEN_VOWELS, SILENCE
 
 # Lips closer than this look closed, farther apart than OPEN look open (inter-ocular distances).

@@ -2,8 +2,8 @@
 
     python -m benchmarks.transcript [--footage FOLDER] [--model FILE] [--out FOLDER]
 
-When sounds begin according to ``dubfew.speech.align``, against when they do: on espeak-ng's voices
-that are no reference, in noise, rooms and bands, in languages and voices that no training heard;
+When sounds begin according to ``dubfew.speech.script.align``, against when they do: on espeak-ng's
+voices that are no reference, in noise, rooms and bands, in languages and voices that no training heard;
 and on flite, another synthesiser, if its program is on the PATH. How many right and wrong texts
 are accepted. And on filmed GRID sentences (``grid_*`` in the folder; their names say the words)
 Pearson correlation of the tracked lip gap with that of the audio model, of the text's visemes, and
@@ -28,19 +28,19 @@ from numpy.typing import NDArray
 from benchmarks.common import FOOTAGE, RESULTS, machine, markdown_table, write_results
 from dubfew.errors import DubfewError
 from dubfew.media import Audio, read_audio
-from dubfew.speech.align import align
-from dubfew.speech.augment import disturb
 from dubfew.speech.corpus import correlation
 from dubfew.speech.espeak import espeak, sentences
-from dubfew.speech.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS
 from dubfew.speech.features import RATE
 from dubfew.speech.fields import default_fields
+from dubfew.speech.learn.augment import disturb
+from dubfew.speech.learn.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS
+from dubfew.speech.learn.prepare import prepare_clip
 from dubfew.speech.model import LEAD, SpeechModel
 from dubfew.speech.motion import MouthMotion
-from dubfew.speech.prepare import prepare_clip
-from dubfew.speech.recognise import ARPABET
-from dubfew.speech.sharpen import sharpen
-from dubfew.speech.transcript import Cue
+from dubfew.speech.script.align import align
+from dubfew.speech.script.recognise import ARPABET
+from dubfew.speech.script.sharpen import sharpen
+from dubfew.speech.script.transcript import Cue
 from dubfew.speech.visemes import BILABIALS, SILENCE, VISEMES, Phone, motion_of_phones
 
 # Lips closer than this look closed (inter-ocular distances).

@@ -82,7 +82,7 @@ def train_speech(
 
     Needs espeak-ng: pip install 'dubfew[speech-train]'
     """
-    from dubfew.speech.training import train_model
+    from dubfew.speech.learn.training import train_model
 
     with progress_bar(as_json=as_json) as progress:
         result = train_model(

@@ -13,7 +13,7 @@ from dubfew.media import probe, stream_audio
 from dubfew.speech.corpus import correlation
 from dubfew.speech.features import RATE
 from dubfew.speech.observe import motion_of_landmarks
-from dubfew.speech.recognise import recognised_gap
+from dubfew.speech.script.recognise import recognised_gap
 
 LARGEST_LAG = 0.4  # s
 STEP = 0.01  # s

@@ -15,15 +15,15 @@ from dubfew.optional import require
 from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.head import HeadModel
 from dubfew.reconstruction.tracking import track_video
-from dubfew.speech.align import align
 from dubfew.speech.features import RATE
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
-from dubfew.speech.recognise import recognised
-from dubfew.speech.sharpen import sharpen
+from dubfew.speech.script.align import align
+from dubfew.speech.script.recognise import recognised
+from dubfew.speech.script.sharpen import sharpen
+from dubfew.speech.script.transcript import Cue
 from dubfew.speech.style import Style
-from dubfew.speech.transcript import Cue
 from dubfew.speech.visemes import Phone
 
 DRIVES = ("audio", "video", "self")

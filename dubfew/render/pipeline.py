@@ -33,11 +33,11 @@ from dubfew.render.paint import Painter
 from dubfew.render.plot import check_plot, plot_motion
 from dubfew.render.stages import drawn, painted
 from dubfew.render.timing import plan
-from dubfew.speech.align import known_language
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.observe import motion_of_track
 from dubfew.speech.retarget import retarget
-from dubfew.speech.transcript import read_transcript
+from dubfew.speech.script.align import known_language
+from dubfew.speech.script.transcript import read_transcript
 from dubfew.speech.visemes import Phone
 
 

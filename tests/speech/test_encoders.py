@@ -21,9 +21,9 @@ from dubfew.speech import encoders
 from dubfew.speech.encoders import OVERLAP, TransformersEncoder
 from dubfew.speech.features import RATE, Channel, channel_of
 from dubfew.speech.inputs import ROW_SAMPLES, find_encoder
+from dubfew.speech.learn.space import Recording
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import NetworkConfig, SpeechEnsemble
-from dubfew.speech.space import Recording
 from tests.speech.shards import sample, sound_at, write_shard
 
 transformers = pytest.importorskip("transformers", reason="pip install 'dubfew[speech-encoders]'")

@@ -11,9 +11,6 @@ pytest.importorskip("espeakng_loader")
 
 from dubfew.progress import Progress
 from dubfew.reconstruction.points import MOUTH_POINTS
-from dubfew.speech import train as train_module
-from dubfew.speech.augment import breath, coloured_noise, disturb, music, warp_bands
-from dubfew.speech.batches import Batch
 from dubfew.speech.corpus import (
     Clip,
     Sync,
@@ -22,22 +19,25 @@ from dubfew.speech.corpus import (
     trusted_lag,
 )
 from dubfew.speech.espeak import espeak
-from dubfew.speech.examples import (
+from dubfew.speech.features import RATE
+from dubfew.speech.fields import default_fields
+from dubfew.speech.inputs import MelEncoder
+from dubfew.speech.learn import train as train_module
+from dubfew.speech.learn.augment import breath, coloured_noise, disturb, music, warp_bands
+from dubfew.speech.learn.batches import Batch
+from dubfew.speech.learn.examples import (
     ROWS,
     example_of,
     silent_take,
     take_of_clip,
     take_of_utterance,
 )
-from dubfew.speech.features import RATE
-from dubfew.speech.fields import default_fields
-from dubfew.speech.inputs import MelEncoder
-from dubfew.speech.linear import solve_linear
-from dubfew.speech.loss import LARGEST_SHIFT, MotionLoss
+from dubfew.speech.learn.linear import solve_linear
+from dubfew.speech.learn.loss import LARGEST_SHIFT, MotionLoss
+from dubfew.speech.learn.train import train
+from dubfew.speech.learn.train_config import TrainConfig
 from dubfew.speech.motion import MouthMotion
 from dubfew.speech.network import LinearReader, NetworkConfig, Predicted, SpeechEnsemble
-from dubfew.speech.train import train
-from dubfew.speech.train_config import TrainConfig
 from dubfew.speech.visemes import motion_of_phones
 
 TOY = TrainConfig(steps=5, scout=3, linear=2, batch=3, utterances=4)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dubfew.errors import DubfewError
-from dubfew.speech.transcript import LARGEST_BYTES, Cue, read_transcript
+from dubfew.speech.script.transcript import LARGEST_BYTES, Cue, read_transcript
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\n- <i>Hello</i> [laughs]\nworld\n\n"
 LATER = "2\n01:00:03,250 --> 01:00:04,000\n♪ la la ♪\nTwo\n"

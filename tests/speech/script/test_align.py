@@ -9,12 +9,12 @@ pytest.importorskip("espeakng_loader")
 
 from dubfew.errors import DubfewError
 from dubfew.media import Audio
-from dubfew.speech import passages
-from dubfew.speech.align import Alignment, align, known_language
-from dubfew.speech.augment import coloured_noise
 from dubfew.speech.espeak import espeak
 from dubfew.speech.features import RATE
-from dubfew.speech.transcript import Cue
+from dubfew.speech.learn.augment import coloured_noise
+from dubfew.speech.script import passages
+from dubfew.speech.script.align import Alignment, align, known_language
+from dubfew.speech.script.transcript import Cue
 from dubfew.speech.visemes import SILENCE
 
 TEXTS = (

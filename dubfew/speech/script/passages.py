@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from dubfew.errors import DubfewError
-from dubfew.speech.reference import FRAME, Reference
-from dubfew.speech.transcript import Cue
-from dubfew.speech.warping import warp
+from dubfew.speech.script.reference import FRAME, Reference
+from dubfew.speech.script.transcript import Cue
+from dubfew.speech.script.warping import warp
 
 FloatArray = NDArray[np.float32]
 

@@ -85,7 +85,7 @@ def test_refusals_are_one_line_and_leave_nothing(
 TRAINING = """
 import sys
 import dubfew.cli.app as cli
-import dubfew.speech.training as training
+import dubfew.speech.learn.training as training
 def train(clips, config, **rest):
     print("ready", flush=True)
     import time

@@ -17,12 +17,12 @@ from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.speech.corpus import Clip, find_lag
 from dubfew.speech.features import RATE
 from dubfew.speech.fields import save_fields
-from dubfew.speech.filmed import Filmed, filmed_speakers
 from dubfew.speech.inputs import MEL, find_encoder
+from dubfew.speech.learn.filmed import Filmed, filmed_speakers
+from dubfew.speech.learn.space import Recording
+from dubfew.speech.learn.train import train
+from dubfew.speech.learn.train_config import TrainConfig
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.space import Recording
-from dubfew.speech.train import train
-from dubfew.speech.train_config import TrainConfig
 
 FIELDS = "fields.safetensors"
 

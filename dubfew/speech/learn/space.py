@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.reconstruction.points import MOUTH_POINTS
-from dubfew.speech.examples import Take
 from dubfew.speech.features import RATE
 from dubfew.speech.inputs import ROW_SECONDS, Encoder
+from dubfew.speech.learn.examples import Take
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble
 

@@ -8,7 +8,7 @@ import pytest
 from dubfew.reconstruction.points import MOUTH_POINTS
 from dubfew.speech.fields import default_fields
 from dubfew.speech.motion import MouthMotion
-from dubfew.speech.sharpen import firmness, sharpen
+from dubfew.speech.script.sharpen import firmness, sharpen
 from dubfew.speech.visemes import SILENCE, Phone, motion_of_phones
 
 PHONES = (

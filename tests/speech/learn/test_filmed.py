@@ -10,7 +10,7 @@ import pytest
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.speech.corpus import correlation
 from dubfew.speech.features import RATE
-from dubfew.speech.filmed import filmed_speakers
+from dubfew.speech.learn.filmed import filmed_speakers
 from tests.speech.shards import jaw_at, sample, sound_at, write_shard
 
 FIRST = np.arange(60)

@@ -12,7 +12,7 @@ from scipy.fft import dct
 from dubfew.errors import DubfewError
 from dubfew.speech.espeak import Utterance, espeak
 from dubfew.speech.features import HOP, RATE, level_db, log_mel, speech_level
-from dubfew.speech.transcript import Cue
+from dubfew.speech.script.transcript import Cue
 from dubfew.speech.visemes import SILENCE
 
 FloatArray = NDArray[np.float32]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from dubfew.speech.codec import codecs, round_trip
 from dubfew.speech.features import BANDS, RATE
+from dubfew.speech.learn.codec import codecs, round_trip
 
 FloatArray = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubfew.speech.warping import warp
+from dubfew.speech.script.warping import warp
 
 
 def reference(length: int = 30) -> np.ndarray:

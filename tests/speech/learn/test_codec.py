@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from dubfew.speech.augment import coded
-from dubfew.speech.codec import CODECS, Codec, codecs, round_trip
 from dubfew.speech.features import RATE
+from dubfew.speech.learn.augment import coded
+from dubfew.speech.learn.codec import CODECS, Codec, codecs, round_trip
 
 
 def syllables(seconds: float = 2.0) -> np.ndarray:

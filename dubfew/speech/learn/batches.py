@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from dubfew.reconstruction.points import MOUTH_POINTS
-from dubfew.speech.examples import Take, example_of, silent_take
 from dubfew.speech.inputs import Encoder
-from dubfew.speech.train_config import TrainConfig
+from dubfew.speech.learn.examples import Take, example_of, silent_take
+from dubfew.speech.learn.train_config import TrainConfig
 
 
 @dataclass(frozen=True)

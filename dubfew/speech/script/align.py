@@ -18,11 +18,11 @@ from dubfew.errors import DubfewError
 from dubfew.speech.espeak import espeak
 from dubfew.speech.features import RATE, prepare_samples
 from dubfew.speech.model import Sound
-from dubfew.speech.passages import passages
-from dubfew.speech.reference import FRAME, VOICES, Reference, cepstra, loudness, say
-from dubfew.speech.transcript import Cue
+from dubfew.speech.script.passages import passages
+from dubfew.speech.script.reference import FRAME, VOICES, Reference, cepstra, loudness, say
+from dubfew.speech.script.transcript import Cue
+from dubfew.speech.script.warping import warp
 from dubfew.speech.visemes import SILENCE, Phone
-from dubfew.speech.warping import warp
 
 FloatArray = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import pytest
 from dubfew.errors import MediaError
 from dubfew.media import VideoInfo, VideoWriter
 from dubfew.media.frame import Frame
-from dubfew.speech.prepare import prepare_clip
+from dubfew.speech.learn.prepare import prepare_clip
 
 
 def test_footage_without_sound_is_refused(tmp_path: Path) -> None:

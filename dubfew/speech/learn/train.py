@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.speech.batches import Batch, draw_batch
 from dubfew.speech.corpus import Clip, Sync, find_lag, trusted_lag
-from dubfew.speech.examples import (
+from dubfew.speech.features import RATE
+from dubfew.speech.fields import default_fields
+from dubfew.speech.inputs import Encoder, MelEncoder
+from dubfew.speech.learn.batches import Batch, draw_batch
+from dubfew.speech.learn.examples import (
     VARIANTS,
     Take,
     synthesise,
@@ -21,15 +24,12 @@ from dubfew.speech.examples import (
     take_of_utterance,
     training_languages,
 )
-from dubfew.speech.features import RATE
-from dubfew.speech.fields import default_fields
-from dubfew.speech.inputs import Encoder, MelEncoder
-from dubfew.speech.linear import solve_linear
-from dubfew.speech.loss import MotionLoss
+from dubfew.speech.learn.linear import solve_linear
+from dubfew.speech.learn.loss import MotionLoss
+from dubfew.speech.learn.space import Recording, model_of, motion_basis
+from dubfew.speech.learn.train_config import TrainConfig
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.network import LinearReader, NetworkConfig, SpeechEnsemble
-from dubfew.speech.space import Recording, model_of, motion_basis
-from dubfew.speech.train_config import TrainConfig
 from dubfew.speech.visemes import learn_fields
 
 FloatArray = NDArray[np.float32]

@@ -10,11 +10,11 @@ from scipy.ndimage import maximum_filter1d
 from scipy.signal import resample_poly
 
 from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.speech.augment import breath, coloured_noise, disturb, music, warp_bands
 from dubfew.speech.corpus import Clip
 from dubfew.speech.espeak import Utterance, espeak, sentences
 from dubfew.speech.features import HOP, RATE, channel_of, level_db, speech_level
 from dubfew.speech.inputs import Encoder, MelEncoder
+from dubfew.speech.learn.augment import breath, coloured_noise, disturb, music, warp_bands
 from dubfew.speech.network import STRIDE
 from dubfew.speech.visemes import SILENCE, motion_of_phones
 

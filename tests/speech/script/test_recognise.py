@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dubfew.speech import recognise
 from dubfew.speech.espeak import espeak
 from dubfew.speech.features import RATE
-from dubfew.speech.recognise import PASSAGE, recognised_gap
+from dubfew.speech.script import recognise
+from dubfew.speech.script.recognise import PASSAGE, recognised_gap
 from dubfew.speech.visemes import SILENCE, Phone, controls_at
 
 pytest.importorskip("pocketsphinx")

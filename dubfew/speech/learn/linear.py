@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from dubfew.speech.batches import Batch
+from dubfew.speech.learn.batches import Batch
 from dubfew.speech.network import SPACING, LinearReader
 
 # Of the mean square of the inputs. What people have in common is little against what a window

@@ -1,0 +1,1 @@
+"""From synthetic and filmed speech to a trained speech model."""
