@@ -5,9 +5,10 @@
 When sounds begin according to ``dubfew.speech.script.align``, against when they do: on espeak-ng's
 voices that are no reference, in noise, rooms and bands, in languages and voices that no training
 heard; and on flite, another synthesiser, if its program is on the PATH. How many right and wrong
-texts are accepted. And on filmed GRID sentences (``grid_*`` in the folder; their names say the words)
-Pearson correlation of the tracked lip gap with that of the audio model, of the text's visemes, and
-of the blend that ``render --transcript`` makes, and the share of /p b m/ in which the lips meet.
+texts are accepted. And on filmed GRID sentences (``grid_*`` in the folder; their names say the
+words) Pearson correlation of the tracked lip gap with that of the audio model, of the text's
+visemes, and of the blend that ``render --transcript`` makes, and the share of /p b m/ in which the
+lips meet.
 Give ``--model`` one that was not trained on these clips; the one that ships was, on most.
 """
 
