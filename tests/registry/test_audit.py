@@ -154,8 +154,10 @@ def test_one_fault_is_told_once(place: Path, whole: tuple[bytes, bytes]) -> None
 
 def test_another_way_to_write_the_same_is_a_change(place, whole) -> None:
     lines = whole[0].splitlines(keepends=True)
-    spaced = json.dumps(json.loads(lines[1])).encode() + b"\n"
-    assert_found(place, b"".join([lines[0], spaced, *lines[2:]]), whole)
+    other = json.dumps(dict(reversed(json.loads(lines[1]).items())), separators=(",", ":"))
+    assert len(other) + 1 == len(lines[1])
+    changed = b"".join([lines[0], other.encode() + b"\n", *lines[2:]])
+    assert with_log(place, changed, whole[1]).verify().faults == ("line 2 was changed",)
 
 
 def test_hostile_lines_are_told_and_bounded(place, whole) -> None:
