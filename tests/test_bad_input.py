@@ -146,6 +146,7 @@ def home(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     home = tmp_path / "home"
     shutil.copytree(learned, home)
     shutil.copytree(learned.with_name("home-keys"), tmp_path / "home-keys")
+    signing_identity(home)  # the first rendering makes and keeps one
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("DUBFEW_HOME", str(home))
@@ -633,7 +634,6 @@ def test_ended_in_the_middle(home: Path, clips: Path, command: str, number: sign
     if command == "render":
         arguments = ["render", "--actor", "two", "--video", str(video)]
         arguments += ["--drive", "self", "-o", "o.mp4"]
-        signing_identity(home)  # the first rendering makes and keeps one
     before = contents(home)
     process = subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments],
