@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from benchmarks import memory, reenact, speed
+from benchmarks import memory, reenact, speed, watermark
 from benchmarks.baselines import Reference, blurred, pasted
 from benchmarks.common import machine, machine_line, markdown_table, write_results
 from benchmarks.footage import count_frames, delayed, looped, split_clip, write_frames
@@ -50,7 +50,7 @@ def centre(index: int) -> np.ndarray:
     return region
 
 
-@pytest.mark.parametrize("benchmark", [reenact, speed, memory])
+@pytest.mark.parametrize("benchmark", [reenact, speed, memory, watermark])
 def test_they_start(benchmark, capsys):
     with pytest.raises(SystemExit) as stopped:
         benchmark.main(["--help"])
