@@ -110,6 +110,7 @@ VISEMES: dict[str, Viseme] = {
 }  # fmt: skip
 BILABIALS = frozenset("pbm")
 OPEN_VOWELS = frozenset("aɑɐæɛʌ")
+VOWELS = OPEN_VOWELS | frozenset("iɪᵻeɘɜəɨɯɤɒɔoɵuʊʉyʏøœɶ")
 PLOSIVES = frozenset("pbtdkɡgqcɟʈɖʔ")
 
 # How long before and after its own time a sound still bends a control, s: lips are quick, the

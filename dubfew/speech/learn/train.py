@@ -24,6 +24,7 @@ from dubfew.speech.learn.examples import (
     take_of_utterance,
     training_languages,
 )
+from dubfew.speech.learn.hold import hold
 from dubfew.speech.learn.linear import solve_linear
 from dubfew.speech.learn.loss import MotionLoss
 from dubfew.speech.learn.space import Recording, model_of, motion_basis
@@ -91,6 +92,7 @@ def train(
         variants=VARIANTS,
         progress=progress,
     )
+    said = [hold(each, rng) if rng.random() < config.held else each for each in said]
     synthetic = [take_of_utterance(utterance, fields) for utterance in said]
     network_config = NetworkConfig(inputs=encoder.width, stride=encoder.stride)
     filmed = [take_of_clip(clip, 0.0) for clip in clips]

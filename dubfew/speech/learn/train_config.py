@@ -18,6 +18,7 @@ class TrainConfig:
         silent_share: of the windows in which nobody speaks.
         linear: batches that the linear reader is solved from.
         utterances: synthetic sentences to draw from.
+        held: share of these in which a vowel is held.
         rate: peak learning rate.
         least_r: a clip whose mouth follows its sound less than this teaches nothing (music,
             another speaker) and is left out.
@@ -27,10 +28,11 @@ class TrainConfig:
     steps: int = 700
     scout: int = 400
     batch: int = 16
-    real_share: float = 0.6
-    silent_share: float = 0.1
+    real_share: float = 0.55
+    silent_share: float = 0.16
     linear: int = 80
     utterances: int = 1200
+    held: float = 0.2
     rate: float = 3e-3
     least_r: float = 0.15
     seed: int = 0
