@@ -49,7 +49,8 @@ def train_speech(
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Training steps; default: 2000.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Steps of each network; default: 700."),
     ] = None,
     seed: Seed = 0,
     leave_out: Annotated[
