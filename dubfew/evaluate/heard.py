@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from dubfew.evaluate.geometry import has_face
 from dubfew.media import probe, stream_audio
-from dubfew.speech.corpus import correlation
+from dubfew.speech.corpus import lag_of
 from dubfew.speech.features import RATE
 from dubfew.speech.observe import motion_of_landmarks
 from dubfew.speech.script.recognise import recognised_gap
 
-LARGEST_LAG = 0.4  # s
-STEP = 0.01  # s
+STEP = 0.01  # of the grid that the sound is looked at on, s
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,9 @@ def listen(
 ) -> Heard:
     """Compare a video's mouth with its own sound.
 
-    The lag is where the correlation is highest. The recogniser knows American English; with other
-    languages and noisy sound the figures are lower, so compare them with the original's.
+    The lag is where the correlation is highest, 0 where that is no peak. The recogniser knows
+    American English; with other languages and noisy sound the figures are lower, so compare them
+    with the original's.
 
     Args:
         video: with sound.
@@ -65,8 +65,5 @@ def listen(
     asked = recognised_gap(stream_audio(video, RATE), grid)
     if not (asked.std() > 0 and opening.std() > 0):
         return NOTHING
-    count = round(LARGEST_LAG / STEP)
-    lags = np.arange(-count, count + 1) * STEP
-    r = [correlation(np.interp(times[seen] - lag, grid, asked), opening) for lag in lags]
-    best = int(np.argmax(r))
-    return Heard(r[count], float(lags[best] * 1000), r[best])
+    sync = lag_of(grid, asked, times[seen], opening)
+    return Heard(sync.r_zero, sync.lag * 1000, sync.r)

@@ -66,9 +66,21 @@ def find_lag(
         The lag of highest correlation, in steps of 10 ms; 0 where only the end of the range
         would do, which is no peak.
     """
-    heard, seen = predicted.aperture(), observed.aperture()
+    return lag_of(
+        predicted.times, predicted.aperture(), observed.times, observed.aperture(), largest
+    )
+
+
+def lag_of(
+    times: NDArray[np.float64],  # [M]
+    heard: NDArray,  # [M]
+    seen_at: NDArray[np.float64],  # [N]
+    seen: NDArray,  # [N]
+    largest: float = LARGEST_LAG,
+) -> Sync:
+    """``find_lag`` for two curves: one that is heard, one that is seen."""
     lags = np.arange(-round(largest * 100), round(largest * 100) + 1) / 100
-    r = [correlation(np.interp(observed.times - lag, predicted.times, heard), seen) for lag in lags]
+    r = [correlation(np.interp(seen_at - lag, times, heard), seen) for lag in lags]
     best = int(np.argmax(r))
     if best in (0, len(lags) - 1):
         best = len(lags) // 2
