@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dubfew.errors import ActorNotFoundError, RegistryError, SuspendedError
 from dubfew.registry import erasure
 from dubfew.registry.names import actor_id
-from dubfew.registry.revision import Revision, Shelves
+from dubfew.registry.revision import Revision
 from dubfew.registry.store import ActorStore
 
 if TYPE_CHECKING:  # late, for the speed of listing
@@ -50,7 +48,8 @@ class OverseenStore(ActorStore):
                 f"the reason is {ascii(reason)[:40]}: use one line of up to {MAX_REASON_LENGTH} "
                 "characters"
             )
-        with self._writing_actor(actor) as (shelves, folder):
+        with self._writing_actor(actor_id(actor)) as (_, shelves, rows):
+            folder = rows[0].folder
             suspension = Suspension(erasure.now(), reason)
             key = shelves.keys.load(folder)
             sealed = cipher.seal_bytes(key, _place(folder), reason.encode())
@@ -68,7 +67,8 @@ class OverseenStore(ActorStore):
         """
         from dubfew.registry import journal
 
-        with self._writing_actor(actor) as (shelves, folder):
+        with self._writing_actor(actor_id(actor)) as (_, shelves, rows):
+            folder = rows[0].folder
             if self._index.suspension(folder) is None:
                 raise RegistryError(f"{actor!r} is not suspended: there is nothing to resume")
             journal.record(shelves, "resume", folder)
@@ -174,18 +174,6 @@ class OverseenStore(ActorStore):
 
         known = self._ready()
         return {} if known is None else pseudonyms(self._index, known[1].keys)
-
-    @contextmanager
-    def _writing_actor(self, actor: str) -> Iterator[tuple[Shelves, str]]:
-        """The only writer, and an actor's folder."""
-        actor = actor_id(actor)
-        if self._ready() is None:
-            raise self._not_found(actor)
-        with self._writing() as (_, shelves):
-            rows = self._index.revisions(actor)
-            if not rows:
-                raise self._not_found(actor)
-            yield shelves, rows[0].folder
 
 
 def _place(folder: str) -> bytes:

@@ -256,12 +256,7 @@ class ActorStore:
         actor = actor_id(actor)
         if receipt is not None:
             check_output(Path(receipt))
-        if self._ready() is None:
-            raise self._not_found(actor)
-        with self._writing() as (identity, shelves):
-            rows = self._index.revisions(actor)
-            if not rows:
-                raise self._not_found(actor)
+        with self._writing_actor(actor) as (identity, shelves, rows):
             draft = erasure.begin(shelves, identity, rows)
             erasure.finish(shelves)
         if receipt is not None:
@@ -287,12 +282,7 @@ class ActorStore:
         actor = actor_id(actor)
         if keep < 1:
             raise RegistryError(f"{keep} revisions cannot be kept: keep at least 1, or delete")
-        if self._ready() is None:
-            raise self._not_found(actor)
-        with self._writing() as (_, shelves):
-            rows = self._index.revisions(actor)
-            if not rows:
-                raise self._not_found(actor)
+        with self._writing_actor(actor) as (_, shelves, rows):
             gone = [row.number for row in rows[:-keep]]
             record(shelves, "prune", rows[0].folder, revisions=gone)
             # Rows first, see _store; the sweep removes the files.
@@ -354,6 +344,23 @@ class ActorStore:
             shelves = self._shelves(identity)
             erasure.recover(shelves)
             yield identity, shelves
+
+    @contextmanager
+    def _writing_actor(
+        self, actor: str
+    ) -> Iterator[tuple[Identity, Shelves, builtins.list[RevisionRow]]]:
+        """The only writer, and an actor's revisions, oldest first, at least one.
+
+        Raises:
+            ActorNotFoundError: no such actor.
+        """
+        if self._ready() is None:
+            raise self._not_found(actor)
+        with self._writing() as (identity, shelves):
+            rows = self._index.revisions(actor)
+            if not rows:
+                raise self._not_found(actor)
+            yield identity, shelves, rows
 
     def _shelves(self, identity: Identity) -> Shelves:
         # A folder for each registry, so that several can share DUBFEW_KEYS.
