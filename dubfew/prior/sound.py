@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, MediaError
 from dubfew.media import VideoInfo, stream_audio
 from dubfew.speech.features import HOP, RATE, Channel, channel_of, log_mel
+from dubfew.tensors import UNREADABLE, read_tensors
 
 FORMAT_VERSION = 1
 # Quieter than this all through is an empty sound track (full scale 1).
@@ -55,10 +55,7 @@ def sound_of_bytes(data: bytes, name: str) -> Sound:
         ArtefactError: not prepared sound, damaged, or written by a newer dubfew.
     """
     try:
-        arrays = load(data)
-        # The format: 8 bytes length, then a JSON header of that length.
-        start = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        header = json.loads(start["__metadata__"]["dubfew.audio"])
+        arrays, header = read_tensors(data, "dubfew.audio")
         if header["format_version"] > FORMAT_VERSION:
             raise ArtefactError(
                 f"{name} has sound of format {header['format_version']}, this dubfew reads up to "
@@ -68,7 +65,7 @@ def sound_of_bytes(data: bytes, name: str) -> Sound:
             raise ValueError("another rate, or no time")
         samples = arrays["samples"].astype(np.float32) / 32767
         return Sound(float(header["start"]), samples, arrays["mel"], arrays["times"])
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except UNREADABLE as error:
         raise ArtefactError(f"{name} holds no prepared sound: prepare the data again") from error
 
 

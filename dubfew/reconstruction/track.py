@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.files import write_atomic
+from dubfew.tensors import UNREADABLE, read_tensors
 
 FORMAT_VERSION = 1
 
@@ -158,10 +158,7 @@ class Track:
             ArtefactError: not a track, damaged, or written by a newer dubfew.
         """
         try:
-            tensors = load(data)
-            # The format: 8 bytes length, then a JSON header of that length.
-            start = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            header = json.loads(start["__metadata__"]["dubfew.track"])
+            tensors, header = read_tensors(data, "dubfew.track")
             if header["format_version"] > FORMAT_VERSION:
                 raise ArtefactError(
                     f"{name} has track format {header['format_version']}, this dubfew reads up "
@@ -178,7 +175,7 @@ class Track:
                 head=header["head"],
                 source_sha256=header["source_sha256"],
             )
-        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        except UNREADABLE as error:
             raise ArtefactError(
                 f"{name} is not a dubfew track: make one with `dubfew track`"
             ) from error

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.speech.corpus import find_lag, trusted_lag
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.motion import MouthMotion
+from dubfew.tensors import UNREADABLE, read_tensors
 
 FORMAT_VERSION = 1
 FloatArray = NDArray[np.float32]
@@ -123,16 +123,14 @@ class Style:
             ArtefactError: not a style, damaged, or written by a newer dubfew.
         """
         try:
-            tensors = load(data)
-            length = int.from_bytes(data[:8], "little")
-            header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["dubfew.style"])
+            tensors, header = read_tensors(data, "dubfew.style")
             if header["format_version"] > FORMAT_VERSION:
                 raise ArtefactError(
                     f"style has format {header['format_version']}, this dubfew reads up to "
                     f"{FORMAT_VERSION}: update dubfew"
                 )
             return cls(tensors["basis"], tensors["gain"], tensors["offset"], float(header["limit"]))
-        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        except UNREADABLE as error:
             raise ArtefactError("not a dubfew style, or damaged: adapt the actor anew") from error
 
 
