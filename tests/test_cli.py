@@ -283,7 +283,7 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
     called = stand_in(monkeypatch, "dubfew.render", "render")
     assert invoke("render", "--actor", "i").exit_code == 0
     assert called.arguments == ("i",)
-    assert called.options == {
+    usual = {
         "video": None,
         "audio": None,
         "drive": "audio",
@@ -306,32 +306,23 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
         "watermark": True,
         "device": "auto",
     }
+    assert called.options == usual
     line = (
         "render --actor i --video v --audio a --drive video --driver d --fit loop --codec libx265"
     )
     more = "--crf 20 --revision 2 --device cuda:1 -o out.mp4"
     assert invoke(*line.split(), *more.split()).exit_code == 0
     assert called.options == {
+        **usual,
         "video": Path("v"),
         "audio": Path("a"),
         "drive": "video",
         "driver": Path("d"),
-        "transcript": None,
-        "language": None,
-        "use": None,
-        "territory": None,
-        "project": None,
-        "recognise": False,
-        "reach": 1.0,
         "fit": "loop",
         "out": Path("out.mp4"),
         "codec": "libx265",
         "crf": 20,
-        "lossless": False,
         "revision": 2,
-        "speech": None,
-        "plot": None,
-        "watermark": True,
         "device": "cuda:1",
     }
     assert (
