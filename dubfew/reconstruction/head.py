@@ -22,6 +22,7 @@ FloatArray = NDArray[np.float32]
 FORMAT_VERSION = 1
 # FLAME's joints: 0 root, 1 neck, 2 jaw, 3 and 4 eyes. A model may stop after any of them.
 NECK, JAW = 1, 2
+EYES = (3, 4)  # the subject's left, then right
 # Far enough open for any speech or laugh, rad: sets the extent of crop and mask.
 JAW_OPEN = 0.45
 
@@ -48,6 +49,9 @@ class HeadModel:
         landmark_faces: face that carries each landmark. [L]
         landmark_barycentric: where in that face. [L, 3]
         mouth_expressions: how many leading expression coefficients move the lower face alone.
+        eyelid_basis: displacements that close the left and the right lid, or None. [2, V, 3]
+        expression_moves_joints: joints are regressed from the head with its expression, as all
+            released FLAME code does; FLAME's paper (eq. 2) and ``lite`` leave expression out.
     """
 
     name: str
@@ -64,6 +68,8 @@ class HeadModel:
     landmark_faces: NDArray[np.int32]
     landmark_barycentric: FloatArray
     mouth_expressions: int
+    eyelid_basis: FloatArray | None = None
+    expression_moves_joints: bool = False
 
     def __post_init__(self) -> None:
         vertices, joints = len(self.template), len(self.parents)
@@ -91,6 +97,8 @@ class HeadModel:
         expression: NDArray,  # [N, E]
         jaw: NDArray,  # [N, 3]
         neck: NDArray | None = None,  # [N, 3]
+        eyes: NDArray | None = None,  # [N, 6]
+        eyelids: NDArray | None = None,  # [N, 2]
     ) -> FloatArray:  # [N, V, 3]
         """Vertices in head space for N frames of one identity.
 
@@ -99,21 +107,35 @@ class HeadModel:
             expression: expression coefficients. [N, E]
             jaw: jaw rotations, axis-angle, rad. [N, 3]
             neck: neck rotations, axis-angle, rad; None holds the neck still. [N, 3]
+            eyes: rotations of the subject's left and right eye, rad; None: straight. [N, 6]
+            eyelids: how far the left and the right lid are closed, 0 to 1; None: open. [N, 2]
 
         Returns:
             Vertex positions, m. [N, V, 3]
 
+        Raises:
+            ShapeError: the model lacks the eyes or lids that are asked for.
+
         Source: Li et al. 2017 (FLAME), eq. 1-5.
         """
         rest = self.shaped(shape)
-        joints = self.joint_regressor @ rest
         posed = rest[None] + np.tensordot(
             expression.astype(np.float32), self.expression_basis, axes=(1, 0)
         )
+        joints = self.joint_regressor @ (posed if self.expression_moves_joints else rest[None])
         rotations = np.tile(np.eye(3, dtype=np.float32), (len(posed), len(self.parents), 1, 1))
         rotations[:, JAW] = Rotation.from_rotvec(jaw).as_matrix()
         if neck is not None:
             rotations[:, NECK] = Rotation.from_rotvec(neck).as_matrix()
+        if eyes is not None:
+            if len(self.parents) <= EYES[1]:
+                raise ShapeError(f"head model {self.name} has no eyes to turn: leave them out")
+            for joint, vectors in zip(EYES, (eyes[:, :3], eyes[:, 3:]), strict=True):
+                rotations[:, joint] = Rotation.from_rotvec(vectors).as_matrix()
+        if eyelids is not None:
+            if self.eyelid_basis is None:
+                raise ShapeError(f"head model {self.name} has no eyelids: leave them out")
+            posed = posed + np.tensordot(eyelids.astype(np.float32), self.eyelid_basis, axes=(1, 0))
         if self.pose_basis is not None:
             feature = (rotations[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(posed), -1)
             posed = posed + np.tensordot(feature, self.pose_basis, axes=(1, 0))
@@ -123,11 +145,18 @@ class HeadModel:
         return (np.einsum("nvab,nvb->nva", blended, posed) + shift).astype(np.float32)
 
     def _chain(self, rotations: FloatArray, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Rotation and offset of every joint, down the kinematic tree. [N, J, 3, 3], [N, J, 3]"""
+        """Rotation and offset of every joint, down the kinematic tree. [N, J, 3, 3], [N, J, 3]
+
+        Args:
+            rotations: of each joint in its parent's frame. [N, J, 3, 3]
+            joints: their places at rest; one row serves all frames. [N or 1, J, 3]
+        """
+        joints = np.broadcast_to(joints, (len(rotations), *joints.shape[1:]))
         matrices = np.empty_like(rotations)
         offsets = np.empty((*rotations.shape[:2], 3), np.float32)
         for joint, parent in enumerate(self.parents):
-            own = joints[joint] - rotations[:, joint] @ joints[joint]
+            place = joints[:, joint]
+            own = place - np.einsum("nab,nb->na", rotations[:, joint], place)
             if parent < 0:
                 matrices[:, joint], offsets[:, joint] = rotations[:, joint], own
             else:
@@ -197,6 +226,7 @@ class HeadModel:
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "mouth_expressions": self.mouth_expressions,
+            "expression_moves_joints": self.expression_moves_joints,
         }
         save_file(arrays, str(path), metadata={"dubfew.head": json.dumps(header)})
 
@@ -222,7 +252,9 @@ class HeadModel:
         return cls(
             name=header["name"],
             mouth_expressions=header["mouth_expressions"],
+            expression_moves_joints=header.get("expression_moves_joints", False),
             pose_basis=floats.pop("pose_basis", None),
+            eyelid_basis=floats.pop("eyelid_basis", None),
             **floats,
         )
 
@@ -232,6 +264,7 @@ _ARRAYS = (
     "shape_basis",
     "expression_basis",
     "pose_basis",
+    "eyelid_basis",
     "joint_regressor",
     "skin_weights",
     "parents",
