@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,21 @@ from dubfew.errors import ArtefactError, ShapeError
 from dubfew.files import write_atomic
 from dubfew.tensors import UNREADABLE, read_tensors
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+# Why a frame is not to be learned from or painted: bits of ``Track.flags``.
+NO_FACE = 1
+TURNED = 2
+COVERED = 4
+CUT_BY_EDGE = 8
+OTHER_PERSON = 16
+REASONS = {
+    NO_FACE: "no face",
+    TURNED: "turned away",
+    COVERED: "mouth covered",
+    CUT_BY_EDGE: "cut by the frame's edge",
+    OTHER_PERSON: "only somebody else",
+}
 
 FloatArray = NDArray[np.float32]
 
@@ -68,6 +82,12 @@ class Track:
         height: frame height, px, after rotation metadata.
         head: id of the head model that the coefficients belong to.
         source_sha256: hash of the file that was tracked.
+        flags: why the frame is to be left as it is, bits of ``REASONS``; without any, only frames
+            without a face are. [N] uint8
+        shot: number of the shot, from 0 on. [N] int32
+        method: what the head was fitted to: "landmarks" or "photometric".
+        shape_from: where ``shape`` came from: "landmarks" or "mica".
+        face: number of the person among those of the clip, the most seen one first.
     """
 
     valid: NDArray[np.bool_]
@@ -88,9 +108,19 @@ class Track:
     height: int
     head: str
     source_sha256: str
+    flags: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    shot: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    method: str = "landmarks"
+    shape_from: str = "landmarks"
+    face: int = 0
 
     def __post_init__(self) -> None:
         n = len(self.valid)
+        # What is left out, as in format 1: one shot, whose only flaw may be to show no face.
+        if not len(self.flags):
+            object.__setattr__(self, "flags", np.where(self.valid, 0, NO_FACE).astype(np.uint8))
+        if not len(self.shot):
+            object.__setattr__(self, "shot", np.zeros(n, np.int32))
         expected: dict[str, tuple[int, ...]] = {
             "times": (n,),
             "expression": (n, self.expression.shape[-1]),
@@ -102,6 +132,8 @@ class Track:
             "box": (n, 4),
             "landmarks": (n, 478, 3),
             "confidence": (n,),
+            "flags": (n,),
+            "shot": (n,),
         }
         for name, shape in expected.items():
             found = getattr(self, name).shape
@@ -110,6 +142,16 @@ class Track:
 
     def __len__(self) -> int:
         return len(self.valid)
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Frames whose mouth may be learned from and painted. [N]"""
+        return self.valid & (self.flags == 0)
+
+    def reasons(self) -> dict[str, int]:
+        """How many frames are left as they are, by reason; a frame may have several."""
+        counts = {word: int((self.flags & bit > 0).sum()) for bit, word in REASONS.items()}
+        return {word: count for word, count in counts.items() if count}
 
     def select(self, rows: slice | Iterable[int] | NDArray) -> Track:
         """The same clip with only these frames, in this order."""
@@ -130,6 +172,9 @@ class Track:
             "height": self.height,
             "head": self.head,
             "source_sha256": self.source_sha256,
+            "method": self.method,
+            "shape_from": self.shape_from,
+            "face": self.face,
         }
         return save(tensors, metadata={"dubfew.track": json.dumps(header)})
 
@@ -174,6 +219,10 @@ class Track:
                 height=header["height"],
                 head=header["head"],
                 source_sha256=header["source_sha256"],
+                # Format 1 has none of these.
+                method=header.get("method", "landmarks"),
+                shape_from=header.get("shape_from", "landmarks"),
+                face=header.get("face", 0),
             )
         except UNREADABLE as error:
             raise ArtefactError(
@@ -193,4 +242,6 @@ _PER_FRAME = (
     "box",
     "landmarks",
     "confidence",
+    "flags",
+    "shot",
 )

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dubfew.errors import ArtefactError, ShapeError
-from dubfew.reconstruction.track import Camera, Track
+from dubfew.reconstruction.track import COVERED, NO_FACE, TURNED, Camera, Track
+
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def make_track(n: int = 5) -> Track:
@@ -35,6 +38,11 @@ def make_track(n: int = 5) -> Track:
         height=192,
         head="lite",
         source_sha256="ab" * 32,
+        flags=np.array([0, TURNED, NO_FACE, TURNED | COVERED, 0], np.uint8)[:n],
+        shot=np.arange(n, dtype=np.int32) // 3,
+        method="photometric",
+        shape_from="mica",
+        face=1,
     )
 
 
@@ -72,7 +80,7 @@ def test_missing_file_says_what_to_do(tmp_path):
 
 
 def test_newer_format_is_refused(tmp_path):
-    data = make_track().to_bytes().replace(b'format_version\\": 1', b'format_version\\": 9')
+    data = make_track().to_bytes().replace(b'format_version\\": 2', b'format_version\\": 9')
     (tmp_path / "t").write_bytes(data)
     with pytest.raises(ArtefactError, match="update dubfew"):
         Track.load(tmp_path / "t")
@@ -81,3 +89,18 @@ def test_newer_format_is_refused(tmp_path):
 def test_camera_projects_by_the_pinhole_rule():
     camera = Camera(100.0, 50.0, 40.0)
     np.testing.assert_allclose(camera.project(np.array([[1.0, -2.0, 4.0]])), [[75.0, -10.0]])
+
+
+def test_format_1_says_only_where_no_face_was():
+    track = Track.load(FIXTURES / "track-1.safetensors")
+    np.testing.assert_array_equal(track.valid, [True, True, False])
+    np.testing.assert_array_equal(track.flags, [0, 0, NO_FACE])
+    np.testing.assert_array_equal(track.shot, [0, 0, 0])
+    assert (track.method, track.shape_from, track.face) == ("landmarks", "landmarks", 0)
+    np.testing.assert_array_equal(Track.from_bytes(track.to_bytes(), "again").flags, track.flags)
+
+
+def test_flagged_frames_are_not_usable():
+    track = make_track()
+    np.testing.assert_array_equal(track.usable, [True, False, False, False, True])
+    assert track.reasons() == {"no face": 1, "turned away": 2, "mouth covered": 1}
