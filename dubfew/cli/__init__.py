@@ -13,7 +13,7 @@ def main() -> None:
     """The command's entry point."""
     # Even the imports take a tenth of a second, in which Ctrl-C may come.
     try:
-        from dubfew.cli.app import main as run
+        from dubfew.cli.start import main as run
 
         run()
     except KeyboardInterrupt:

@@ -7,13 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from dubfew.cli.commands import Commands
 from dubfew.cli.console import JOB_FAILED, emit, job, lines, plain, size
 from dubfew.cli.options import ActorArgument, Json
 
-actors = typer.Typer(
-    help="Who is in the registry: list, show, verify, suspend, delete, exchange.",
-    no_args_is_help=True,
-)
+actors = Commands("Who is in the registry: list, show, verify, suspend, delete, exchange.")
 
 
 @actors.command("list")

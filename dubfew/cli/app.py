@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -15,14 +11,12 @@ from dubfew import __version__
 from dubfew.cli import exchange as exchange  # adds its commands to ``actors``
 from dubfew.cli.actors import actors
 from dubfew.cli.audit import audit
+from dubfew.cli.commands import Commands
 from dubfew.cli.consent import consent as consent_commands
 from dubfew.cli.console import (
-    ask_passphrase,
     emit,
-    interrupt,
     job,
     lines,
-    mute_native_libraries,
     progress_bar,
 )
 from dubfew.cli.options import (
@@ -39,41 +33,14 @@ from dubfew.cli.options import (
 from dubfew.cli.prior import prior
 from dubfew.cli.speech import speech as speech_commands
 from dubfew.cli.verify import verify
-from dubfew.passphrase import ask_with
 
-# Plain help: rich's boxes double the time that --help takes. Tracebacks are job()'s affair.
-app = typer.Typer(
-    help="Learn an actor from a few seconds of footage, then make them speak new audio.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
+app = Commands("Learn an actor from a few seconds of footage, then make them speak new audio.")
 app.add_typer(actors, name="actors")
 app.add_typer(audit, name="audit")
 app.add_typer(consent_commands, name="consent")
 app.add_typer(prior, name="prior")
 app.add_typer(speech_commands, name="speech")
 app.command()(verify)
-
-
-def main() -> None:
-    """The command's entry point."""
-    # kill and a closed terminal are to clean up like Ctrl-C: no temporary files stay behind.
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, interrupt)
-    if not os.environ.get("DUBFEW_DEBUG"):
-        mute_native_libraries()
-        # Users can act on dubfew's own warnings, not on those of the packages below.
-        warnings.simplefilter("ignore")
-        # Once, though a file is read several times.
-        warnings.filterwarnings("once", category=UserWarning, module=r"dubfew(\.|$)")
-        warnings.formatwarning = lambda message, *rest, **more: f"dubfew: warning: {message}\n"
-    if sys.stdin is not None and sys.stdin.isatty():
-        ask_with(ask_passphrase)
-    app(prog_name="dubfew")
 
 
 def _version(wanted: bool) -> None:

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dubfew.cli.commands import Commands
 from dubfew.cli.console import JOB_FAILED, emit, job, shown
 from dubfew.cli.options import Json
 
 if TYPE_CHECKING:
     from dubfew.registry.audit import Entry
 
-audit = typer.Typer(
-    help="What was done with actors, in a log that shows any change.", no_args_is_help=True
-)
+audit = Commands("What was done with actors, in a log that shows any change.")
 
 
 @audit.command("verify")

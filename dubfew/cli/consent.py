@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from dubfew.cli.commands import Commands
 from dubfew.cli.console import emit, job, lines
 from dubfew.cli.options import ActorArgument, Json
 
-consent = typer.Typer(help="Check, show and attach consent records.", no_args_is_help=True)
+consent = Commands("Check, show and attach consent records.")
 
 RecordFile = Annotated[Path, typer.Argument(metavar="FILE", help="A consent record.")]
 

@@ -143,6 +143,8 @@ def emit(result: Any, *, as_json: bool, text: str) -> None:
 
 def plain(value: Any) -> Any:
     """``value`` in JSON's own types; NaN and infinity, which JSON has not, become null."""
+    if value is None or type(value) in (str, int, bool):  # at once: listings have many of these
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: plain(getattr(value, field.name))

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from dubfew.cli.commands import Commands
 from dubfew.cli.console import emit, job, lines, plain, progress_bar, size
 from dubfew.cli.options import Engine, IdentityBy, Json
 
-prior = typer.Typer(help="List, describe, train and prepare priors.", no_args_is_help=True)
+prior = Commands("List, describe, train and prepare priors.")
 
 
 @prior.command("list")

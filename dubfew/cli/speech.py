@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from dubfew.cli.commands import Commands
 from dubfew.cli.console import emit, job, lines, plain, progress_bar, shown, size
 from dubfew.cli.options import Json, Seed
 
-speech = typer.Typer(help="Describe and train the speech model.", no_args_is_help=True)
+speech = Commands("Describe and train the speech model.")
 
 
 @speech.command("info")
