@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dubfew.errors import NoFaceError
 from dubfew.reconstruction.points import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.similarity import similarity
 
 LIPS = OUTER_LIPS + INNER_LIPS
 # Points that speech does not move: eye corners, bridge and base of the nose, temples, forehead.
@@ -123,27 +124,6 @@ def _square(row: NDArray[np.float64], height: int, width: int) -> Box:
     left = int(np.clip(round(centre_x - whole / 2), 0, width - whole))
     top = int(np.clip(round(centre_y - whole / 2), 0, height - whole))
     return Box(left, top, left + whole, top + whole)
-
-
-def similarity(
-    source: NDArray[np.floating],  # [K, 2]
-    target: NDArray[np.floating],  # [K, 2]
-) -> NDArray[np.float64]:  # [2, 3]
-    """The rotation, uniform scale and shift that brings points nearest to others.
-
-    Returns:
-        Matrix M with ``target ≈ source @ M[:, :2].T + M[:, 2]``.
-
-    Source: Umeyama 1991, in the plane, where a complex number does rotation and scale at once.
-    """
-    a = source[:, 0] + 1j * source[:, 1].astype(np.float64)
-    b = target[:, 0] + 1j * target[:, 1].astype(np.float64)
-    a_mean, b_mean = a.mean(), b.mean()
-    turn = np.vdot(a - a_mean, b - b_mean) / max(np.vdot(a - a_mean, a - a_mean).real, 1e-12)
-    shift = b_mean - turn * a_mean
-    return np.array(
-        [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float64
-    )
 
 
 def opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
