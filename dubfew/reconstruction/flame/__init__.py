@@ -1,0 +1,1 @@
+"""FLAME, from the files that a user has licensed."""

@@ -1,0 +1,381 @@
+"""Pickles of FLAME, read without running anything that they name.
+
+A pickle is a program: it names callables and has them called. Here every name that a FLAME file
+has a right to is answered with a stand-in of this module that only notes what it is given, and
+every other name is refused. NumPy's and SciPy's own constructors are not called by the pickle
+either (NumPy's ``dtype.__setstate__`` trusts flags that decide which bytes are pointers): arrays
+are made afterwards, from notes that were checked.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import AssetError
+
+# Kind and size as in the array protocol. No structures and no Python objects: see `_array`.
+_SIMPLE = re.compile(r"[?biufc](1|2|4|8|16)?|[SU]\d{0,6}")
+_SPARSE = ("csc", "csr", "coo")
+
+
+class _RefusedError(Exception):
+    """The pickle asks for what is not admitted."""
+
+
+class _Record:
+    """What a pickle said of an object: never more than that."""
+
+    __slots__ = ("arguments", "kind", "state")
+    kind: str
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+        self.state: Any = None
+
+    def __new__(cls, *arguments: Any) -> _Record:
+        record = super().__new__(cls)
+        record.arguments, record.state = arguments, None
+        return record
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _Array(_Record):
+    __slots__ = ()
+
+
+class _Buffer(_Record):
+    __slots__ = ()
+
+
+class _Scalar(_Record):
+    __slots__ = ()
+
+
+class _DType(_Record):
+    __slots__ = ()
+
+
+class _Sparse(_Record):
+    __slots__ = ()
+
+
+class _Chumpy(_Record):
+    __slots__ = ()
+
+
+class _Unread(_Record):
+    """What a file holds besides and nothing here needs."""
+
+    __slots__ = ()
+
+
+class _Callable:
+    """A function that a pickle may name, and nothing can be done to but call it."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        raise _RefusedError("a function with a state")
+
+
+class _Token:
+    """A type that a pickle may pass on and not make."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        raise _RefusedError("a type with a state")
+
+
+_OBJECT, _NDARRAY = _Token(), _Token()
+
+
+def _reconstruct(subtype: Any, shape: Any, dtype: Any) -> _Array:
+    if subtype is not _NDARRAY:
+        raise _RefusedError("a subclass of numpy.ndarray")
+    return _Array()
+
+
+def _reconstructor(cls: Any, base: Any, state: Any) -> _Record:
+    if cls not in (_Sparse, _Chumpy) or base is not _OBJECT or state is not None:
+        raise _RefusedError("an object of another class")
+    return cls()
+
+
+def _encode(text: Any, encoding: Any = "latin1") -> bytes:
+    """How Python 3 writes bytes into pickles of Python 2."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise _RefusedError("an encoding other than latin1")
+    return text.encode("latin1")
+
+
+def _set(items: Any = ()) -> list:
+    """Chumpy keeps sets of names among its notes: nothing here reads them."""
+    return list(items)
+
+
+_ADMITTED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _DType,
+    ("copy_reg", "_reconstructor"): _Callable(_reconstructor),
+    ("copyreg", "_reconstructor"): _Callable(_reconstructor),
+    ("_codecs", "encode"): _Callable(_encode),
+    ("__builtin__", "object"): _OBJECT,
+    ("builtins", "object"): _OBJECT,
+    ("__builtin__", "set"): _Callable(_set),
+    ("builtins", "set"): _Callable(_set),
+    # The released landmark embedding holds some tensors beside the same numbers as arrays. The
+    # bytes of their storage are another pickle, which nobody opens.
+    ("torch._utils", "_rebuild_tensor_v2"): _Unread,
+    ("torch.storage", "_load_from_bytes"): _Unread,
+    ("collections", "OrderedDict"): _Unread,
+}
+for _core in ("numpy.core", "numpy._core"):
+    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _Callable(_reconstruct)
+    _ADMITTED[f"{_core}.multiarray", "scalar"] = _Scalar
+    _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _Buffer
+for _form in _SPARSE:
+    for _module in (f"scipy.sparse.{_form}", f"scipy.sparse._{_form}"):
+        for _kind in ("matrix", "array"):
+            _ADMITTED[_module, f"{_form}_{_kind}"] = _Sparse
+
+
+# The C class would let a file reserve any amount of memory (a memo of four billion places).
+class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc, unused-ignore]
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _ADMITTED:
+            return _ADMITTED[module, name]
+        if module.split(".")[0] == "chumpy" and name.isidentifier():
+            return _Chumpy
+        raise _RefusedError(f"{module}.{name}")
+
+    def get_extension(self, code: int) -> NoReturn:
+        raise _RefusedError(f"extension {code}")
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        raise _RefusedError(f"persistent object {pid!r}")
+
+
+class _Builder:
+    """Turns notes into numbers, each object once."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, Any] = {}
+        self._open: set[int] = set()
+
+    def build(self, value: Any) -> Any:
+        """Plain data, arrays and sparse matrices in place of records."""
+        if value is None or isinstance(value, (bool, int, float, complex, str, bytes, bytearray)):
+            return value
+        if id(value) in self._done:
+            return self._done[id(value)]
+        if id(value) in self._open:
+            raise _RefusedError("an object that contains itself")
+        self._open.add(id(value))
+        result = self._build(value)
+        self._open.discard(id(value))
+        self._done[id(value)] = result
+        return result
+
+    def _build(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            if not all(key is None or isinstance(key, (str, int, float, bytes)) for key in value):
+                raise _RefusedError("a dictionary whose keys are not plain")
+            return {key: self.build(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.build(item) for item in value)
+        if isinstance(value, (_Array, _Buffer, _Scalar)):
+            return self._array(value)
+        if isinstance(value, _Sparse):
+            return self._sparse(value.state)
+        if isinstance(value, _Chumpy):
+            return self._chumpy(value.state)
+        if isinstance(value, _Unread):
+            return None
+        raise _RefusedError(f"a {type(value).__name__.strip('_')} where numbers belong")
+
+    def _array(self, record: _Record) -> Any:
+        if isinstance(record, _Array):
+            _, shape, dtype, fortran, data = record.state
+            order = "F" if fortran else "C"
+        elif isinstance(record, _Buffer):
+            data, dtype, shape, order = record.arguments
+        else:
+            (dtype, data), shape, order = record.arguments, (), "C"
+        shape = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
+        if not all(isinstance(n, int) and n >= 0 for n in shape):
+            raise _RefusedError(f"an array of shape {shape}")
+        count = math.prod(shape)
+        code = _code(dtype)
+        if code == "O":
+            if not isinstance(data, list) or len(data) != count:
+                raise _RefusedError("an object array that is not a list of its items")
+            objects = np.empty(count, object)
+            objects[:] = [self.build(item) for item in data]
+            return objects.reshape(shape, order=order)
+        raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
+        kind = np.dtype(code)
+        if len(raw) != count * kind.itemsize:
+            raise _RefusedError(f"an array {shape} of {code} in {len(raw)} bytes")
+        array = np.frombuffer(raw, kind).reshape(shape, order=order).copy()
+        return array.astype(kind.newbyteorder("="), copy=False)
+
+    def _sparse(self, state: Any) -> Any:
+        from scipy import sparse
+
+        fields = {str(key).lstrip("_"): self.build(item) for key, item in state.items()}
+        shape = tuple(int(n) for n in fields["shape"])
+        if {"indices", "indptr"} <= fields.keys():
+            # The file does not always say which; only one of the two has that many starts.
+            rows = len(fields["indptr"]) == shape[0] + 1 != shape[1] + 1
+            make = sparse.csr_matrix if rows else sparse.csc_matrix
+            matrix = make((fields["data"], fields["indices"], fields["indptr"]), shape=shape)
+            # Without a full check, an index beyond the end would write beyond the end.
+            matrix.check_format(full_check=True)
+            return matrix
+        places = fields.get("coords") or (fields["row"], fields["col"])
+        return sparse.coo_matrix((fields["data"], places), shape=shape).tocsc()
+
+    def _chumpy(self, state: Any) -> Any:
+        """The array that a chumpy object stands for, or None where only chumpy knows it."""
+        if not isinstance(state, dict):
+            return None
+        if "x" in state:
+            return np.asarray(self.build(state["x"]))
+        if {"a", "idxs"} <= state.keys():  # chumpy.reordering.Select
+            chosen = np.ravel(self.build(state["a"]))[self.build(state["idxs"])]
+            shape = self.build(state.get("preferred_shape"))
+            return chosen if shape is None else chosen.reshape(shape)
+        return None
+
+
+def _code(dtype: Any) -> str:
+    """The array protocol's code of a noted dtype."""
+    if not isinstance(dtype, _DType) or not dtype.arguments:
+        raise _RefusedError("an array without a type")
+    code = dtype.arguments[0]
+    if code in ("O", "O8", "O4"):
+        return "O"
+    if not isinstance(code, str) or not _SIMPLE.fullmatch(code):
+        raise _RefusedError(f"an array of type {code!r}")
+    order = dtype.state[1] if dtype.state else "="
+    if dtype.state and any(part is not None for part in dtype.state[2:5]):
+        raise _RefusedError("an array of structures")
+    if order not in ("<", ">", "|", "="):
+        raise _RefusedError(f"byte order {order!r}")
+    return code if order == "|" else order + code
+
+
+def read_pickle(path: Path | str) -> Any:
+    """Read a pickle that holds plain data, NumPy arrays, SciPy sparse matrices and chumpy arrays.
+
+    Args:
+        path: the file; written by Python 2 or 3, NumPy 1 or 2, any protocol.
+
+    Returns:
+        The same with arrays for chumpy's and lists for sets; None for tensors and for chumpy
+        expressions other than arrays and selections of them.
+
+    Raises:
+        AssetError: the file cannot be read, is no pickle, or names anything else. Nothing that it
+            names has been run.
+    """
+    with _opened(path) as file:
+        return _unpickle(file, str(path))
+
+
+def read_numpy(path: Path | str) -> dict[str, Any]:
+    """Read ``.npz``, or the dictionary inside a ``.npy``; object arrays as :func:`read_pickle`.
+
+    Raises:
+        AssetError: the file cannot be read or is neither.
+    """
+    with _opened(path) as file:
+        if zipfile.is_zipfile(file):
+            try:
+                with zipfile.ZipFile(file) as archive:
+                    names = [n for n in archive.namelist() if n.endswith(".npy")]
+                    members = {name[:-4]: archive.read(name) for name in names}
+            except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+                raise AssetError(f"{path} is a damaged .npz ({error}): fetch it again") from error
+            return {name: _npy(io.BytesIO(data), str(path)) for name, data in members.items()}
+        file.seek(0)
+        value = _npy(file, str(path))
+    while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        value = value.item()
+    if not isinstance(value, dict):
+        raise AssetError(f"{path} holds no named arrays: give the file as FLAME's site has it")
+    return value
+
+
+def _npy(file: BinaryIO, path: str) -> Any:
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        _, _, dtype = read(file)
+        if not dtype.hasobject:
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, KeyError, OSError, EOFError, MemoryError) as error:
+        raise AssetError(f"{path} is no NumPy file ({error}): fetch it again") from error
+    return _unpickle(file, path)
+
+
+def _opened(path: Path | str) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise AssetError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _unpickle(file: BinaryIO, path: str) -> Any:
+    try:
+        return _Builder().build(_Unpickler(file, encoding="latin1").load())
+    except _RefusedError as refused:
+        raise AssetError(
+            f"{path} is not read: it asks for {refused}, and a FLAME file holds arrays alone; "
+            "get it from its own site"
+        ) from None
+    # Hostile bytes can fail in any way.
+    except Exception as error:
+        reason = str(error).split("\n")[0][:120] or type(error).__name__
+        raise AssetError(f"{path} is no pickle of arrays ({reason}): fetch it again") from error
+
+
+def floats(value: Any, name: str, dimensions: int) -> NDArray[np.float32]:
+    """A numeric array of that many dimensions.
+
+    Raises:
+        AssetError: it is something else, or not finite.
+    """
+    if hasattr(value, "toarray"):
+        value = value.toarray()
+    if (
+        not isinstance(value, np.ndarray)
+        or value.ndim != dimensions
+        or value.dtype.kind not in "biuf"
+        or not np.isfinite(value).all()
+    ):
+        raise AssetError(f"{name} is no finite array with {dimensions} dimensions")
+    return value.astype(np.float32)
