@@ -55,6 +55,7 @@ def render_clip(
     size: int = 256,
     seed: int = 0,
     speech: Speech | None = None,
+    turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> SyntheticClip:
     """Film a person.
 
@@ -65,6 +66,7 @@ def render_clip(
         size: width and height, px, even.
         seed: of what happens in this clip: speech, motion, light, room.
         speech: what to say; the built-in babble by default.
+        turn: added to the head's rotation, rad.
 
     Returns:
         The clip. The same arguments give the same pixels.
@@ -74,7 +76,7 @@ def render_clip(
     traits = person.traits
     speech = speech or babble(rng, seconds, pitch=traits.pitch, tract=traits.tract)
     times = np.array([float(k / rate) for k in range(max(1, round(seconds * rate)))])
-    performance = perform(person, speech.phones, times, rng)
+    performance = perform(person, speech.phones, times, rng, turn)
     light = draw_light(rng)
     camera = Camera(FOCAL_PER_SIZE * size, size / 2, size / 2)
     background = draw_background(rng, size, size)
@@ -101,6 +103,7 @@ def write_clip(
     seed: int = 0,
     speech: Speech | None = None,
     crf: int | None = None,
+    turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Track:
     """Film a person into a video with sound, and its exact Track beside it.
 
@@ -111,7 +114,9 @@ def write_clip(
         The track, naming the written video's hash.
     """
     path = Path(path)
-    clip = render_clip(person, seconds=seconds, fps=fps, size=size, seed=seed, speech=speech)
+    clip = render_clip(
+        person, seconds=seconds, fps=fps, size=size, seed=seed, speech=speech, turn=turn
+    )
     info = VideoInfo(path, size, size, clip.track.fps, color_range=1, colorspace=1,
                      color_primaries=1, color_trc=1)  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

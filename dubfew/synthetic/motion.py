@@ -55,8 +55,10 @@ def perform(
     phones: tuple[Phone, ...],
     times: NDArray[np.float64],
     rng: np.random.Generator,
+    turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Performance:
-    """Speak these sounds and move as people do while they speak."""
+    """Speak these sounds and move as people do while they speak, about a head turned by ``turn``
+    (rad, axis-angle)."""
     count = len(times)
     liveliness = rng.uniform(0.85, 1.25)  # people open their mouths differently far
     expression, jaw = Articulator(person.head, person.shape)(
@@ -72,7 +74,7 @@ def perform(
     nod = _wander(rng, times, 0.45, 3) * np.array([0.030, 0.022, 0.014]) * (0.35 + 0.65 * talking)
     sway = _wander(rng, times, 2.2, 3) * np.array([0.035, 0.085, 0.030])
     offset = rng.normal(0, 1, 3) * np.array([0.03, 0.07, 0.02])
-    rotation = nod + sway + offset
+    rotation = nod + sway + offset + np.asarray(turn)
     drift = _wander(rng, times, 2.5, 3) * np.array([0.007, 0.003, 0.006])
     base = np.array([0.0, CENTRE, DISTANCE]) + rng.normal(0, 1, 3) * np.array([0.008, 0.004, 0.01])
     # The head turns about the neck, so its middle moves sideways with yaw.
