@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from dubfew.errors import NoFaceError
+from dubfew.errors import NoFaceError, ShapeError
 from dubfew.files import sha256_file
 from dubfew.media import probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.crop import regions
-from dubfew.reconstruction.fitting import SHAPE_FRAMES, LandmarkFitter, Pose, smooth_pose
+from dubfew.reconstruction.fitting import SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
+from dubfew.reconstruction.smoothing import smooth
 from dubfew.reconstruction.track import Camera, Track
 
 # Without metadata: a normal lens (28 mm on a 36 mm wide sensor would be 0.78, a portrait 2.4).
@@ -108,11 +109,15 @@ def fit_track(
     size: tuple[int, int],
     source: str,
     sha256: str,
+    shape: NDArray | None = None,
 ) -> Track:
     """Fit the head to landmarks [N, 478, 3] (px, NaN rows without a face).
 
+    Identity is held at ``shape`` [S] where MICA gave one, and fitted to the landmarks otherwise.
+
     Raises:
         NoFaceError: no row has a face.
+        ShapeError: ``shape`` has another number of coefficients than the head.
     """
     valid = np.isfinite(landmarks[:, 0, 0])
     if not valid.any():
@@ -121,11 +126,17 @@ def fit_track(
         )
     seen = landmarks[valid]
     fitter = LandmarkFitter(head, camera)
-    rows = np.unique(np.linspace(0, len(seen) - 1, SHAPE_FRAMES).astype(int))
-    shape = fitter.shape(seen[rows])
+    shape_from = "landmarks" if shape is None else "mica"
+    if shape is None:
+        rows = np.unique(np.linspace(0, len(seen) - 1, SHAPE_FRAMES).astype(int))
+        shape = fitter.shape(seen[rows])
+    elif shape.shape != (len(head.shape_basis),):
+        raise ShapeError(
+            f"shape has {list(shape.shape)} coefficients, the head {head.name} "
+            f"{[len(head.shape_basis)]}"
+        )
     pose = fitter.refine(seen, shape, fitter.start(seen))
-    smooth = _smooth_runs(pose, np.nonzero(valid)[0])
-    pose = fitter.refine(seen, shape, smooth, steps=2, move_head=False)
+    pose = smooth(pose, _runs(np.nonzero(valid)[0]), head, shape, fps)
 
     nearest = _nearest_valid(valid)
     rotation = Rotation.from_matrix(pose.rotation).as_rotvec().astype(np.float32)[nearest]
@@ -150,22 +161,14 @@ def fit_track(
         height=size[1],
         head=head.name,
         source_sha256=sha256,
+        shape_from=shape_from,
     )
 
 
-def _smooth_runs(pose: Pose, frames: NDArray) -> Pose:
-    """Smooth within unbroken runs of frames; a gap may hide a cut."""
+def _runs(frames: NDArray) -> list[slice]:
+    """Rows of unbroken runs of frames; a gap may hide a cut."""
     starts = np.nonzero(np.diff(frames, prepend=-2) > 1)[0]
-    parts = [
-        smooth_pose(pose.select(slice(a, b)))
-        for a, b in zip(starts, [*starts[1:], len(frames)], strict=True)
-    ]
-    return Pose(
-        *(
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("rotation", "translation", "jaw", "expression")
-        )
-    )
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(frames)], strict=True)]
 
 
 def _nearest_valid(valid: NDArray) -> NDArray[np.int64]:
