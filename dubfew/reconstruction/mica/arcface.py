@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.errors import ShapeError
+from dubfew.reconstruction.mica.crop import CHIP
 
-CHIP = 112  # side of the aligned picture, px
 CODE = 512  # length of an identity code
 WIDTHS = (64, 128, 256, 512)
 # Blocks in each of the four layers. MICA's own is r100.
@@ -57,6 +57,11 @@ class IResNet(nn.Module):
     Args:
         depths: blocks in each of the four layers, one of ``DEPTHS``.
     """
+
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
 
     def __init__(self, depths: tuple[int, ...]) -> None:
         super().__init__()

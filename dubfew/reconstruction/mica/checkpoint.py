@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import is_zipfile
 
 import numpy as np
@@ -21,7 +22,7 @@ PAGE = "https://github.com/Zielon/MICA"
 EXPECTED = f"expected mica.tar of {PAGE}"
 # The file also holds how its training stood, with plain numbers as numpy writes them. These make
 # numbers and arrays of numbers and nothing else.
-NUMBERS = [
+NUMBERS: list[Any] = [
     np.ndarray,
     np.dtype,
     np.zeros(0).__reduce__()[0],  # what an array is pickled as a call of

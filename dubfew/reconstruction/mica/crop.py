@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from dubfew.reconstruction.mica.arcface import CHIP
 from dubfew.reconstruction.similarity import similarity
 
+CHIP = 112  # side of an aligned picture, px
 # MediaPipe's landmarks whose mean stands for each of the five points: the eyes' middles (not the
 # irises, which follow the gaze), the nose's tip, the corners of the mouth; image's left first. Of
 # the choices these come nearest to the places below on average over frontal faces (0.8 px).
