@@ -8,12 +8,10 @@ landmark term and regulariser of eq. 3 (the photometric term is another method).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve1d
-from scipy.signal import savgol_coeffs
 from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
@@ -32,8 +30,6 @@ SHAPE_PRECISION = 1.0
 # rad: speech opens the jaw by pitch; yaw and roll stay small.
 JAW_PRECISION = np.array([1 / 0.15, 1 / 0.03, 1 / 0.02])
 SHAPE_FRAMES = 24
-# Of the fitted head against a still one, m: a fifth of a pixel on a face 150 px wide.
-POSE_NOISE = 0.0002
 BLOCK = 64  # frames whose Jacobians are held at once: 64 x 936 x 60 floats, 14 MB
 
 
@@ -181,7 +177,6 @@ class LandmarkFitter:
         *,
         steps: int = 4,
         stiffness: float = 1.0,
-        move_head: bool = True,
     ) -> Pose:
         """Gauss-Newton on every frame by itself.
 
@@ -191,7 +186,6 @@ class LandmarkFitter:
             pose: where to start.
             steps: iterations.
             stiffness: factor on the expression prior's precision.
-            move_head: False holds rotation and translation.
 
         Returns:
             The fitted parameters.
@@ -204,7 +198,6 @@ class LandmarkFitter:
                     pose.select(slice(i, i + BLOCK)),
                     steps,
                     stiffness,
-                    move_head,
                 )
                 for i in range(0, len(landmarks), BLOCK)
             ]
@@ -222,7 +215,6 @@ class LandmarkFitter:
         pose: Pose,
         steps: int,
         stiffness: float,
-        move_head: bool,
     ) -> Pose:
         target = landmarks[:, self._ids, :2].astype(np.float64)
         size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
@@ -232,8 +224,6 @@ class LandmarkFitter:
         )
         for _ in range(steps):
             residual, jacobian, _ = self._linearise(target, size, shape, pose)
-            if not move_head:
-                jacobian[..., :6] = 0
             value = np.concatenate([np.zeros((len(pose), 6)), pose.jaw, pose.expression], axis=1)
             transposed = jacobian.transpose(0, 2, 1)
             normal = (transposed @ jacobian).astype(np.float64)
@@ -300,29 +290,3 @@ class LandmarkFitter:
             distance = residual.reshape(len(part), -1, 2) / self._precision[None, :, None]
             result[i : i + BLOCK] = np.linalg.norm(distance, axis=-1)
         return result
-
-
-def smooth_pose(pose: Pose, window: int = 7) -> Pose:
-    """Take the detector's jitter out of the head's rigid motion where the head is still.
-
-    A quadratic through a sliding window (Savitzky and Golay 1964) has no lag but rounds off
-    quick nods, which costs up to 1 dB in a warped mouth. So a frame that is farther from the
-    smooth path than the detector's noise keeps its own pose. Expression and jaw are left
-    alone: lips close within two frames.
-    """
-    if len(pose) < window:
-        return pose
-    kernel = savgol_coeffs(window, 2)
-    vectors = Rotation.from_matrix(pose.rotation).as_rotvec()
-    raw = np.concatenate([vectors, pose.translation], 1)
-    smooth = convolve1d(raw, kernel, axis=0, mode="nearest")
-    # Radians times the head's half width, and metres across the picture: both in m.
-    change = (raw - smooth) * np.array([0.08, 0.08, 0.08, 1, 1, 0])
-    distance = np.linalg.norm(change, axis=1, keepdims=True)
-    keep = distance**2 / (distance**2 + POSE_NOISE**2)
-    mixed = smooth + keep * (raw - smooth)
-    return replace(
-        pose,
-        rotation=Rotation.from_rotvec(mixed[:, :3]).as_matrix(),
-        translation=mixed[:, 3:],
-    )

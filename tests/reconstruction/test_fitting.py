@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from scipy.spatial.transform import Rotation
 
 from dubfew.reconstruction.crop import project_posed
-from dubfew.reconstruction.fitting import LandmarkFitter, PointRig, Pose, smooth_pose
+from dubfew.reconstruction.fitting import LandmarkFitter, PointRig, Pose
 from dubfew.reconstruction.head import load_head
 from dubfew.reconstruction.points import MOUTH_POINTS
 from dubfew.reconstruction.track import Camera
@@ -82,32 +81,3 @@ def test_points_of_the_rig_are_those_of_the_head():
     np.testing.assert_allclose(
         rig.pose(shape, pose.jaw, pose.expression).points, expected, atol=1e-5
     )
-
-
-def _sway(n: int, noise: float, nod: float) -> tuple[Pose, np.ndarray]:
-    rng = np.random.default_rng(0)
-    clean = np.zeros((n, 3))
-    clean[n // 2 : n // 2 + 2, 0] = nod
-    noisy = clean + noise * rng.standard_normal((n, 3))
-    still = np.tile([0, 0, 0.6], (n, 1))
-    pose = Pose(Rotation.from_rotvec(noisy).as_matrix(), still, 0 * still, np.zeros((n, 2)))
-    return pose, clean
-
-
-def test_jitter_of_a_still_head_is_halved():
-    pose, _ = _sway(60, noise=0.0006, nod=0.0)
-    before = Rotation.from_matrix(pose.rotation).as_rotvec()
-    after = Rotation.from_matrix(smooth_pose(pose).rotation).as_rotvec()
-    assert np.diff(after, 2, axis=0).std() < 0.5 * np.diff(before, 2, axis=0).std()
-
-
-def test_a_quick_nod_is_kept():
-    pose, clean = _sway(60, noise=0.0, nod=0.05)
-    after = Rotation.from_matrix(smooth_pose(pose).rotation).as_rotvec()
-    np.testing.assert_allclose(after, clean, atol=0.002)
-
-
-@pytest.mark.parametrize("n", [1, 3, 6])
-def test_few_frames_are_left_as_they_are(n):
-    pose, _ = _sway(n, noise=0.01, nod=0.0)
-    assert smooth_pose(pose) is pose
