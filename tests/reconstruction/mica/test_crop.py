@@ -62,3 +62,9 @@ def test_five_points_are_from_image_left_to_right():
     points = five_points(landmarks)
     assert points.shape == (2, 5, 2)
     np.testing.assert_array_equal(points[0, 0], (15, 21))
+
+
+def test_arcface_s_places_are_of_whole_pixel_centres():
+    # The centre of the pixel in column 56, row 56 is at (56.5, 56.5) here and at (56, 56) there.
+    np.testing.assert_allclose(TEMPLATE[2], (56.5252, 72.2366))
+    np.testing.assert_allclose(TEMPLATE.mean(0), (56.5262, 72.40078))
