@@ -10,7 +10,9 @@ import typer
 from dubfew import __version__
 from dubfew.cli import exchange as exchange  # adds its commands to ``actors``
 from dubfew.cli.actors import actors
+from dubfew.cli.assets import assets
 from dubfew.cli.audit import audit
+from dubfew.cli.bench import bench
 from dubfew.cli.commands import Commands
 from dubfew.cli.consent import consent as consent_commands
 from dubfew.cli.console import (
@@ -36,7 +38,9 @@ from dubfew.cli.verify import verify
 
 app = Commands("Learn an actor from a few seconds of footage, then make them speak new audio.")
 app.add_typer(actors, name="actors")
+app.add_typer(assets, name="assets")
 app.add_typer(audit, name="audit")
+app.add_typer(bench, name="bench")
 app.add_typer(consent_commands, name="consent")
 app.add_typer(prior, name="prior")
 app.add_typer(speech_commands, name="speech")
