@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from dubfew.errors import MediaError
-from dubfew.media import Frame, VideoInfo, read_frames
+from dubfew.media import VideoInfo, read_frames
 from dubfew.media.audio import stream_audio
 from dubfew.prior.footage import POSE_WEIGHT
 from dubfew.progress import Progress, ProgressCallback, silent
@@ -20,6 +19,7 @@ from dubfew.reconstruction.fitting import FLIP, LandmarkFitter
 from dubfew.reconstruction.head import load_head
 from dubfew.reconstruction.landmarks import FaceLandmarker
 from dubfew.reconstruction.points import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.shots import ShotFinder
 from dubfew.reconstruction.track import Camera
 from dubfew.speech.features import BANDS, HOP, LOUD_DB, RATE, Channel, log_mel
 
@@ -31,9 +31,6 @@ LONGEST = 15 * 60.0
 SOUND_STEP = 0.05
 # The face is found in pictures no wider than this; the detector itself works on 192 px.
 WIDEST = 640
-# A cut changes the points of a picture by more than this share of their standard deviation, and by
-# so many times more than the frames before did.
-CUT, CUT_RATIO = 0.35, 4.0
 # A head that jumps by so many face widths between looks, or grows by this factor, is another shot.
 JUMP, GROWTH = 0.7, 1.4
 
@@ -81,13 +78,14 @@ def scan(video: Path, info: VideoInfo, *, progress: ProgressCallback = silent) -
     every = max(1, round(fps / LOOKS_PER_SECOND))
     looks: list[int] = []
     landmarks: list[NDArray[np.float32] | None] = []
-    cuts = CutFinder()
+    shots = ShotFinder()
     count = width = height = 0
     with FaceLandmarker() as landmarker:
         for frame in read_frames(video, stop=most):
             count = frame.index + 1
             width, height = frame.width, frame.height
-            cuts.see(frame)
+            if shots.see(frame):
+                landmarker.forget()
             if frame.index % every == 0:
                 step = -(-max(width, height) // WIDEST)
                 found = landmarker(frame.to_rgb(fast=True)[::step, ::step])
@@ -106,36 +104,11 @@ def scan(video: Path, info: VideoInfo, *, progress: ProgressCallback = silent) -
         opening=opening,
         turn=turn,
         size=size,
-        cuts=sorted({*cuts.found, *jumps}),
+        cuts=sorted({*shots.starts, *jumps}),
         sound=_sound(video, info),
         frames=count,
         fps=fps,
     )
-
-
-class CutFinder:
-    """Finds the first frames of new shots, from the brightness of a grid of points."""
-
-    def __init__(self) -> None:
-        self.found: list[int] = []
-        self._last: NDArray[np.float32] | None = None
-        self._changes: deque[float] = deque(maxlen=12)
-
-    def see(self, frame: Frame) -> None:
-        """Look at the next frame."""
-        luma = frame.planes()[0]
-        height, width = luma.shape[:2]
-        grid = luma[height // 64 :: max(1, height // 32), width // 64 :: max(1, width // 32)]
-        grid = grid.astype(np.float32)
-        if self._last is not None and self._last.shape == grid.shape:
-            change = float(np.abs(grid - self._last).mean() / (self._last.std() + 1))
-            usual = float(np.median(self._changes)) if self._changes else change
-            if change > CUT and change > CUT_RATIO * usual:
-                self.found.append(frame.index)
-                self._changes.clear()
-            else:
-                self._changes.append(change)
-        self._last = grid
 
 
 def _measured(

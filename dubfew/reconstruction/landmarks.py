@@ -7,22 +7,30 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.reconstruction.mediapipe_door import FACE_LANDMARK_GRAPH, SELFIE_GRAPH, solution_base
+from dubfew.reconstruction.mediapipe_door import (
+    FACE_DETECTION_GRAPH,
+    FACE_LANDMARK_GRAPH,
+    SELFIE_GRAPH,
+    solution_base,
+)
 
 LANDMARKS = 478  # 468 on the face mesh, then 5 on each iris
 
 
 class FaceLandmarker:
-    """Detects one face and follows it from frame to frame.
+    """Detects faces and follows them from frame to frame.
 
-    Feed frames in order; it keeps state, so use one per clip. Use as a context manager.
+    Feed frames in order; it keeps state, so use one per clip and have it ``forget`` at a cut. Use
+    as a context manager.
     """
 
-    def __init__(self, *, video: bool = True, min_confidence: float = 0.5) -> None:
+    def __init__(self, *, video: bool = True, min_confidence: float = 0.5, faces: int = 1) -> None:
+        """It looks for up to ``faces`` faces. While it follows fewer it searches every frame, so
+        that looking for four where there is one takes twice as long."""
         self._graph = solution_base()(
             binary_graph_path=FACE_LANDMARK_GRAPH,
             side_inputs={
-                "num_faces": 1,
+                "num_faces": faces,
                 "with_attention": True,
                 "use_prev_landmarks": video,
             },
@@ -51,12 +59,47 @@ class FaceLandmarker:
         Returns:
             [478, 3] in px (z in px as well, smaller is nearer), or None without a face.
         """
+        found = self.every(rgb)
+        return found[0] if found else None
+
+    def every(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Landmarks of all faces in an RGB image [H, W, 3]: [478, 3] px each."""
         faces = self._graph.process({"image": np.ascontiguousarray(rgb)}).multi_face_landmarks
-        if not faces:
-            return None
         height, width = rgb.shape[:2]
-        points = np.array([(p.x, p.y, p.z) for p in faces[0].landmark], np.float32)
-        return points * np.array([width, height, width], np.float32)
+        scale = np.array([width, height, width], np.float32)
+        return [
+            np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32) * scale
+            for face in faces or ()
+        ]
+
+    def forget(self) -> None:
+        """Search the next frame as if it were the first: where a shot begins, the faces of the
+        last one are not to be looked for. Takes as long as a frame."""
+        self._graph.reset()
+
+
+class FaceCounter:
+    """Says how many faces an image shows, without landmarks. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._graph = solution_base()(
+            binary_graph_path=FACE_DETECTION_GRAPH, outputs=["detections"]
+        )
+
+    def __enter__(self) -> FaceCounter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._graph.close()
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> int:
+        """Faces in an RGB image [H, W, 3]."""
+        return len(self._graph.process({"image": np.ascontiguousarray(rgb)}).detections or ())
 
 
 class PersonSegmenter:

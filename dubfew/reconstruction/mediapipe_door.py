@@ -19,6 +19,7 @@ from typing import Any
 from dubfew.errors import MissingDependencyError
 
 FACE_LANDMARK_GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
+FACE_DETECTION_GRAPH = "mediapipe/modules/face_detection/face_detection_short_range_cpu.binarypb"
 SELFIE_GRAPH = "mediapipe/modules/selfie_segmentation/selfie_segmentation_cpu.binarypb"
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubfew.adapt import selection
-from dubfew.adapt.scan import CutFinder, Scan, _jumps, scan
+from dubfew.adapt.scan import Scan, _jumps, scan
 from dubfew.adapt.selection import WEIGHTS, candidates, choose_segment, merits
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 
@@ -135,20 +135,6 @@ def test_what_was_asked_for_is_taken(monkeypatch):
 def test_footage_without_a_face_is_left_to_tracking(monkeypatch):
     part = chosen(seen(valid=np.zeros(60, bool)), 90, monkeypatch)
     assert (part.first, part.chosen) == (0, "whole")
-
-
-def textured(seed: int, shift: int = 0) -> Frame:
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)
-    return Frame.from_rgb(np.roll(coarse.repeat(16, 0).repeat(16, 1), shift, 1))
-
-
-def test_cuts_are_found_and_motion_is_none():
-    finder = CutFinder()
-    frames = [textured(0, k) for k in range(20)] + [textured(1, k) for k in range(20)]
-    for number, frame in enumerate(frames):
-        finder.see(frame.at(number, Fraction(number, 25)))
-    assert finder.found == [20]
 
 
 def test_a_head_that_jumps_is_another_shot():

@@ -1,0 +1,180 @@
+"""Where one shot ends and the next begins: cuts, cross-fades and dips, as the frames stream by."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.media import Frame
+
+# A picture is looked at in so many points across and down.
+POINTS = 32
+# A cut changes the points by more than this, in standard deviations of the picture, and by so many
+# times more than the frames before did (their median, so that one flash does not count).
+CUT, CUT_RATIO = 0.35, 4.0
+USUAL = 12
+# Pictures that are this alike again so many frames after a cut were hidden by a flash or by
+# somebody who walked past.
+ALIKE, PASSING = 0.3, 10
+# Lengths of cross-fades that are looked for, frames. Each finds fades of about 1/2 to 1 times it.
+FADES = (6, 12, 24)
+# Of what lies between the ends of a fade, this much is explained by a mixture of the two.
+MIXED = 0.7
+# Under this contrast a picture is black, white or grey all over; grey levels of 255.
+FLAT = 3.0
+# A face's middle does not move further than this share of its width from one frame to the next
+# (the fastest of the clips at hand reaches 0.32), and does not grow by more than this factor.
+JUMP, GROWTH = 0.6, 1.3
+# The detector may need so many frames to find a face again after a cut.
+GAP = 3
+
+
+class ShotFinder:
+    """Finds the first frames of new shots. Feed it frames in order.
+
+    Works on the brightness of a grid of points, made independent of exposure. Hard cuts are
+    reported at once; cross-fades once they are over; flashes are taken back a little later, so
+    ``starts`` is final only at the end.
+
+    Attributes:
+        starts: first frames of the shots after the first one, rising.
+    """
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self._past: deque[NDArray[np.float32]] = deque(maxlen=max(FADES) + 1)
+        self._changes: deque[float] = deque(maxlen=USUAL)
+        # Frame of the last cut and the picture before it, while it may still be taken back.
+        self._before: tuple[int, NDArray[np.float32]] | None = None
+
+    def see(self, frame: Frame) -> bool:
+        """Look at the next frame; True where it begins a new shot."""
+        return self.see_points(frame.index, points_of(frame))
+
+    def see_points(self, index: int, points: NDArray[np.float32]) -> bool:
+        """Like ``see``, for the brightness of a picture's points. [P]"""
+        past = self._past
+        cut = False
+        if past and past[-1].shape == points.shape:
+            change = difference(past[-1], points)
+            usual = float(np.median(self._changes)) if self._changes else change
+            cut = change > CUT and change > CUT_RATIO * usual
+            if self._returned(index, points):
+                self.starts.pop()
+                cut = False
+            elif cut:
+                if self._before is None:
+                    self._before = (index, past[-1])
+                self.starts.append(index)
+            if not cut:
+                self._changes.append(change)
+        if cut or (past and past[-1].shape != points.shape):
+            past.clear()
+            self._changes.clear()
+        past.append(points)
+        middle = self._fade(index)
+        # A long fade is found by several lengths, and a cut explains what is near it.
+        if middle is not None and (not self.starts or middle - self.starts[-1] > FADES[1]):
+            self.starts.append(middle)
+        return cut
+
+    def _returned(self, index: int, points: NDArray[np.float32]) -> bool:
+        """Whether the picture is again what it was before the last cut."""
+        if self._before is None:
+            return False
+        at, before = self._before
+        if index - at > PASSING:
+            self._before = None
+            return False
+        if difference(before, points) > ALIKE:
+            return False
+        self._before = None
+        # What was found in between hid the same shot.
+        while self.starts[-1] != at:
+            self.starts.pop()
+        return True
+
+    def _fade(self, index: int) -> int | None:
+        """Middle of a cross-fade that ends with the newest picture, or None."""
+        for length in FADES:
+            if len(self._past) <= length:
+                return None
+            pictures = np.stack(list(self._past)[-length - 1 :])
+            place = _crossing(pictures)
+            if place is not None:
+                return index - length + place
+        return None
+
+
+def points_of(frame: Frame) -> NDArray[np.float32]:
+    """Brightness of a grid of points, 0 to 255 whatever the depth. [P]"""
+    luma = frame.planes()[0]
+    height, width = luma.shape[:2]
+    down, across = max(1, height // POINTS), max(1, width // POINTS)
+    grid = luma[down // 2 :: down, across // 2 :: across].astype(np.float32).ravel()
+    return grid / 257 if luma.dtype == np.uint16 else grid
+
+
+def difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """How different two pictures' points are, whatever their exposure; 0 to about 1.6."""
+    return float(np.abs(_normal(first) - _normal(second)).mean())
+
+
+def _normal(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    centred = points - points.mean()
+    return np.asarray(centred / max(float(points.std()), FLAT), np.float32)
+
+
+def _crossing(pictures: NDArray[np.float32]) -> int | None:
+    """Where the second picture outweighs the first in a sequence [L + 1, P] that fades from one
+    to the other, directly or through black; None if it is something else."""
+    first, last = pictures[0], pictures[-1]
+    if difference(first, last) <= 2 * CUT:
+        return None
+    ends = np.stack([first - first.mean(), last - last.mean()], 1)
+    between = (pictures[1:-1] - pictures[1:-1].mean(1, keepdims=True)).T
+    weights, *_ = np.linalg.lstsq(ends, between, rcond=None)
+    left = ((between - ends @ weights) ** 2).sum()
+    # The mean of the ends is not worth explaining: only what tells them apart is.
+    whole = np.minimum(((between - ends[:, :1]) ** 2).sum(0), ((between - ends[:, 1:]) ** 2).sum(0))
+    old, new = weights
+    mixes = (old > 0.15) & (new > 0.15)
+    if mixes.sum() < 2 or (weights < -0.15).any() or (weights > 1.15).any():
+        return None
+    if (np.diff(new) < -0.15).any() or (np.diff(old) > 0.15).any():
+        return None
+    if left > (1 - MIXED) * whole.sum():
+        return None
+    return int(np.argmax(new > old)) + 1
+
+
+def face_jumps(landmarks: NDArray[np.float32]) -> list[int]:
+    """Frames at which the face is suddenly elsewhere or of another size: a cut that changes little
+    else, or the detector went over to somebody else.
+
+    Args:
+        landmarks: px, NaN rows without a face. [N, L, 3]
+    """
+    frames = np.nonzero(np.isfinite(landmarks[:, 0, 0]))[0]
+    seen = landmarks[frames, :, :2]
+    if len(seen) < 2:
+        return []
+    centre = seen.mean(1)
+    size = np.linalg.norm(seen - centre[:, None], axis=-1).mean(1)
+    width = np.ptp(seen[..., 0], axis=1)
+    moved = np.linalg.norm(np.diff(centre, axis=0), axis=1) / np.maximum(width[1:], 1e-6)
+    grown = np.abs(np.diff(np.log(np.maximum(size, 1e-6))))
+    far = ((moved > JUMP) | (grown > np.log(GROWTH))) & (np.diff(frames) <= GAP)
+    return [int(frame) for frame in frames[1:][far]]
+
+
+def shot_numbers(starts: list[int], frames: int) -> NDArray[np.int32]:
+    """Number of the shot of every frame, from 0 on. [N]"""
+    edges = sorted({0, *(start for start in starts if 0 < start < frames), frames})
+    numbers = np.zeros(frames, np.int32)
+    for number, (first, stop) in enumerate(pairwise(edges)):
+        numbers[first:stop] = number
+    return numbers
