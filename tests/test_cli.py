@@ -112,7 +112,11 @@ def test_actors_from_the_shell(stored: Registry, tmp_path: Path) -> None:
     assert "revision 1" in run("actors", "export", "Zoë B", str(file), "--plain", home=home).stdout
     run("actors", "delete", "Zoë B", home=home)
     assert json.loads(run("actors", "list", "--json", home=home).stdout) == {"actors": []}
-    run("actors", "import", str(file), "--actor", "anna", "--allow-deleted", home=home)
+    again = ["actors", "import", str(file), "--actor", "anna", "--allow-deleted"]
+    # What nobody could render does not come in by the command.
+    assert "not an actor of 'dubfew adapt'" in run(*again, home=home, code=1).stderr
+    assert json.loads(run("actors", "list", "--json", home=home).stdout) == {"actors": []}
+    Registry(home).import_file(file, "anna", allow_deleted=True)
     (entry,) = json.loads(run("actors", "list", "--json", home=home).stdout)["actors"]
     assert {name: entry[name] for name in ("actor", "revision", "method")} == {
         "actor": "anna",

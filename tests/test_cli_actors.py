@@ -101,6 +101,13 @@ def test_verify_and_prune(stored: Registry) -> None:
     assert "1 faults" in run("verify", code=1).stdout
 
 
+@pytest.fixture
+def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets in what is no actor of ``adapt``: whether one can be rendered is tested elsewhere."""
+    monkeypatch.setattr("dubfew.adapt.admission.admit", lambda config, files, **told: None)
+
+
+@pytest.mark.usefixtures("anybody")
 def test_export_and_import(stored: Registry) -> None:
     run("export", "mary", "mary.dubfew")
     assert "not encrypted" in run("export", "mary", "mary.zip", "--plain").stdout
@@ -112,6 +119,7 @@ def test_export_and_import(stored: Registry) -> None:
     assert "exclude each other" in result.output
 
 
+@pytest.mark.usefixtures("anybody")
 def test_keys_of_recipients(stored: Registry) -> None:
     public = told("keygen", "identity")["public"]
     run("export", "mary", "mary.dubfew", "--recipient", public)
@@ -120,6 +128,7 @@ def test_keys_of_recipients(stored: Registry) -> None:
     assert "there already" in refused("keygen", "identity")
 
 
+@pytest.mark.usefixtures("anybody")
 def test_push_and_pull(stored: Registry) -> None:
     assert "revision 2" in run("push", "mary", "memory://cli/mary", "--revision", 2).stdout
     assert told("pull", "memory://cli/mary", "--actor", "anna")["actor"] == "anna"

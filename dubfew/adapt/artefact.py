@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import operator
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,12 +18,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from dubfew.adapt.methods import method_named
+from dubfew.adapt.parts import check_config, check_references, check_style, check_weights
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Footage
 from dubfew.prior.renderers import Renderer
 from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.points import INNER_LIPS, OUTER_LIPS
 from dubfew.speech.style import Style
 
 FORMAT_VERSION = 1
@@ -95,43 +93,35 @@ class ActorAdapter:
         """
         try:
             config = json.loads(files[CONFIG])
-            if config["format_version"] > FORMAT_VERSION:
+            version = config["format_version"]
+            if type(version) is not int or version < 1:
+                raise ValueError(f"format_version is {ascii(version)[:40]}")
+            if version > FORMAT_VERSION:
                 raise ArtefactError(
-                    f"this actor has format {config['format_version']}, this dubfew reads up to "
+                    f"this actor has format {version}, this dubfew reads up to "
                     f"{FORMAT_VERSION}: update dubfew"
                 )
-            for path, kind in NEEDED.items():
-                value = functools.reduce(operator.getitem, path, config)
-                if not isinstance(value, kind):
-                    raise ValueError(f"{'.'.join(path)} is {value!r:.40}")
-            adapter = cls(
+            check_config(config, NEEDED)
+            head = load_head(config["head"])
+            weights, texture = load_tensors(files[MODEL]), load_tensors(files[TEXTURE])
+            check_weights(weights, "weight")
+            check_weights(texture, "texture")
+            references = Footage(**load_arrays(files[REFERENCES]))
+            check_references(references, head)
+            style = Style.from_bytes(files[STYLE])
+            check_style(style)
+            return cls(
                 config=config,
-                weights={k: v.float() for k, v in load_tensors(files[MODEL]).items()},
-                texture=load_tensors(files[TEXTURE])["features"].float(),
-                references=Footage(**load_arrays(files[REFERENCES])),
-                style=Style.from_bytes(files[STYLE]),
+                weights={name: tensor.float() for name, tensor in weights.items()},
+                texture=texture["features"].float(),
+                references=references,
+                style=style,
                 track=files[TRACK],
             )
-            adapter._check()
-            return adapter
         except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
-            raise ArtefactError(f"this actor's files are damaged ({error}): adapt anew") from error
-
-    def _check(self) -> None:
-        """Raises ValueError unless the parts fit together and all numbers are finite."""
-        head, references = load_head(self.config["head"]), self.references
-        if not len(references) or references.vertices.shape[1] != len(head.template):
-            raise ValueError("the references do not fit the head model")
-        points = len(OUTER_LIPS + INNER_LIPS)
-        if references.key.shape[1] != 3 * points + 3:
-            raise ValueError("the references' keys do not fit the mouth's points")
-        tensors = [*self.weights.values(), self.texture]
-        arrays = [references.vertices, references.key]
-        if not (
-            all(bool(torch.isfinite(t).all()) for t in tensors)
-            and all(bool(np.isfinite(a).all()) for a in arrays)
-        ):
-            raise ValueError("not all numbers are finite")
+            # Errors quote what they found, which may be anything.
+            found = ascii(str(error))[1:-1][:200]
+            raise ArtefactError(f"this actor's files are damaged ({found}): adapt anew") from error
 
     def renderer(self, prior: Prior) -> Renderer:
         """The prior's renderer with this actor's delta merged in; the prior is left as it is.

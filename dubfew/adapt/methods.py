@@ -55,6 +55,22 @@ class Method:
             options["alpha"] = options["rank"]  # the update's scale stays what it was
         return options
 
+    def check_options(self, options: object) -> None:
+        """See that stored options are ones of this method.
+
+        Raises:
+            ArtefactError: they are not.
+        """
+        if not (
+            isinstance(options, dict)
+            and options.keys() == self.options.keys()
+            and all(type(value) is int and 1 <= value <= MOST for value in options.values())
+        ):
+            raise ArtefactError(
+                f"this actor's options are {ascii(options)[:60]}: expected numbers from 1 to "
+                f"{MOST} for {', '.join(self.options) or 'nothing'}; adapt anew"
+            )
+
 
 def _frozen(renderer: Renderer, options: Options) -> nn.Module:
     return renderer.requires_grad_(False)
@@ -65,6 +81,8 @@ def _nothing(model: nn.Module, prior: Weights) -> Weights:
 
 
 def _unchanged(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
+    if weights:
+        raise ArtefactError("the adapter has weights, though its method changes none")
     return renderer
 
 
@@ -110,7 +128,7 @@ def _lora_merged(renderer: Renderer, weights: Weights, options: Options) -> Rend
     expected = set(get_peft_model_state_dict(model))
     if expected != set(weights):
         odd = sorted(expected ^ set(weights))
-        raise ArtefactError(f"the adapter's weights do not fit its prior: {odd[0]}")
+        raise ArtefactError(f"the adapter's weights do not fit its prior: {ascii(odd[0])[:60]}")
     set_peft_model_state_dict(model, weights)
     for name, module in list(model.named_modules()):
         if isinstance(module, LoraLayer):
@@ -151,5 +169,5 @@ def method_named(name: str) -> Method:
         ArtefactError: there is none.
     """
     if name not in METHODS:
-        raise ArtefactError(f"no adaptation method {name!r}: there are {', '.join(METHODS)}")
+        raise ArtefactError(f"no adaptation method {name[:40]!a}: there are {', '.join(METHODS)}")
     return METHODS[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,15 @@ Identity = Annotated[
 ]
 ImportAs = Annotated[
     str | None, typer.Option("--actor", metavar="ID", help="Default: the id that the file names.")
+]
+ImportPrior = Annotated[
+    str | None,
+    typer.Option(
+        "--prior",
+        metavar="P",
+        help="Name or folder of the prior that the actor needs, if it is not one that ships; "
+        "it is remembered.",
+    ),
 ]
 AllowDeleted = Annotated[
     bool, typer.Option("--allow-deleted", help="Let in what was deleted here.")
@@ -66,12 +76,21 @@ def import_actor(
     actor: ImportAs = None,
     identity: Identity = None,
     allow_deleted: AllowDeleted = False,
+    prior: ImportPrior = None,
     as_json: Json = False,
 ) -> None:
-    """Store an exported actor as a new revision."""
+    """Store an exported actor as a new revision, if it can be rendered here."""
+    from dubfew.adapt.admission import admit
     from dubfew.registry import Registry
 
-    stored = Registry().import_file(file, actor, identity=identity, allow_deleted=allow_deleted)
+    registry = Registry()
+    stored = registry.import_file(
+        file,
+        actor,
+        identity=identity,
+        allow_deleted=allow_deleted,
+        check=partial(admit, home=registry.home, prior=prior),
+    )
     emit(
         summary(stored),
         as_json=as_json,
@@ -109,12 +128,21 @@ def pull_actor(
     actor: ImportAs = None,
     identity: Identity = None,
     allow_deleted: AllowDeleted = False,
+    prior: ImportPrior = None,
     as_json: Json = False,
 ) -> None:
-    """Store a pushed actor as a new revision."""
+    """Store a pushed actor as a new revision, if it can be rendered here."""
+    from dubfew.adapt.admission import admit
     from dubfew.registry import Registry
 
-    stored = Registry().pull(url, actor, identity=identity, allow_deleted=allow_deleted)
+    registry = Registry()
+    stored = registry.pull(
+        url,
+        actor,
+        identity=identity,
+        allow_deleted=allow_deleted,
+        check=partial(admit, home=registry.home, prior=prior),
+    )
     emit(summary(stored), as_json=as_json, text=f"pulled {stored.actor}, revision {stored.number}")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from dubfew.errors import RegistryError
 from dubfew.files import check_output, write_atomic
@@ -13,6 +15,9 @@ from dubfew.registry.revision import Revision
 
 # Actors take some tens of megabytes. What is read of anybody's file must end somewhere.
 MAX_EXPORT_BYTES = 4 << 30
+
+# Looks at a config and files that come from elsewhere.
+Check = Callable[[Mapping[str, Any], Mapping[str, bytes]], None]
 
 
 class Registry(OverseenStore):
@@ -62,6 +67,7 @@ class Registry(OverseenStore):
         passphrase: str | None = None,
         identity: Path | None = None,
         allow_deleted: bool = False,
+        check: Check | None = None,
     ) -> Revision:
         """Store what :meth:`export` wrote, as the next revision of its actor or of ``actor``.
 
@@ -71,9 +77,12 @@ class Registry(OverseenStore):
             passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
             identity: file of the private key, for what is encrypted to a public one.
             allow_deleted: let in what was deleted here.
+            check: looks at config and files and raises when they are not to be stored; for what
+                `adapt` makes, see ``dubfew.adapt.admission``.
 
         Raises:
             TombstoneError: actor or content was deleted here.
+            ConsentError: the consent that comes along is no record, or is of a minor.
             KeyMissingError: the passphrase or private key is missing.
             RegistryError: the file cannot be read or is not a sound export.
         """
@@ -84,7 +93,8 @@ class Registry(OverseenStore):
             raise RegistryError(
                 f"{file} cannot be read ({error.strerror}): name a file from 'actors export'"
             ) from error
-        return self._take_in(data, str(file), actor, Opener(passphrase, identity), allow_deleted)
+        opener = Opener(passphrase, identity)
+        return self._take_in(data, str(file), actor, opener, allow_deleted, check)
 
     def push(
         self,
@@ -119,6 +129,7 @@ class Registry(OverseenStore):
         passphrase: str | None = None,
         identity: Path | None = None,
         allow_deleted: bool = False,
+        check: Check | None = None,
     ) -> Revision:
         """Like :meth:`import_file`, from any file that fsspec can read.
 
@@ -130,12 +141,19 @@ class Registry(OverseenStore):
 
         data = remote.read(url, MAX_EXPORT_BYTES)
         opener = Opener(passphrase, identity)
-        return self._take_in(data, remote.shown(url), actor, opener, allow_deleted)
+        return self._take_in(data, remote.shown(url), actor, opener, allow_deleted, check)
 
     def _take_in(
-        self, data: bytes, source: str, actor: str | None, opener: Opener, allow_deleted: bool
+        self,
+        data: bytes,
+        source: str,
+        actor: str | None,
+        opener: Opener,
+        allow_deleted: bool,
+        check: Check | None,
     ) -> Revision:
         from dubfew.registry import archive  # late, for the speed of listing
+        from dubfew.registry.consent import consent_of
 
         if len(data) > MAX_EXPORT_BYTES:
             raise RegistryError(f"{source} is larger than {MAX_EXPORT_BYTES >> 30} GiB: no export")
@@ -144,6 +162,11 @@ class Registry(OverseenStore):
             data = disclose(data, source, opener)
         content = archive.unpack(data, source)
         name = content.actor if actor is None else actor
+        consent = consent_of(content.config, name)
+        if consent is not None:
+            consent.check_age(repr(name))
+        if check is not None:
+            check(content.config, content.files)
         return self.restore(
             name,
             content.config,

@@ -10,6 +10,7 @@ from dubfew.errors import MediaError
 from dubfew.files import sha256_file
 from dubfew.media import VideoInfo, probe, read_audio
 from dubfew.prior.checkpoint import Prior
+from dubfew.prior.known import find_prior
 from dubfew.prior.renderers import Renderer
 from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.head import HeadModel, load_head
@@ -83,7 +84,9 @@ def open_actor(
     note = registry.check_render(stored, purpose)
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
     model = model_of_actor(adapter.config.get("speech"), speech)
-    renderer = adapter.renderer(Prior.load(adapter.config["prior"]["name"]))
+    prior = adapter.config["prior"]
+    known = find_prior(registry.home, prior["sha256"])
+    renderer = adapter.renderer(Prior.load(known or prior["name"]))
     return Actor(stored, adapter, model, renderer, load_head(adapter.config["head"]), note)
 
 
