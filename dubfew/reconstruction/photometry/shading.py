@@ -1,0 +1,143 @@
+"""Diffuse light as second-order spherical harmonics, and what colour it makes of an albedo.
+
+Light is distant and diffuse: the light that a surface sends back depends on its normal alone, and
+nine numbers per colour say how (Ramamoorthi and Hanrahan 2001). Normals are in view axes: x to
+the image's right, y up, z towards the camera. Everything is differentiable.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BANDS = 9
+# Y = K * {1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2}, real spherical harmonics.
+FACTORS = (0.282095, *[0.488603] * 3, *[1.092548] * 2, 0.315392, 1.092548, 0.546274)
+# The light of a pixel never falls below this share of full light: a logarithm of colour, and a
+# division by light, stay finite where the nine numbers dip below zero.
+DARKEST = 0.02
+
+
+def sh_basis(
+    normals: Tensor,  # [..., 3]
+) -> Tensor:  # [..., 9]
+    """The nine harmonics of unit normals.
+
+    Args:
+        normals: unit vectors in view axes. [..., 3]
+
+    Returns:
+        Values in the order of ``Track.lighting``. [..., 9]
+    """
+    x, y, z = normals.unbind(-1)
+    terms = [torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
+    return torch.stack(terms, -1) * normals.new_tensor(FACTORS)
+
+
+def shade(
+    normals: Tensor,  # [..., 3]
+    lighting: Tensor,  # [9, 3]
+) -> Tensor:  # [..., 3]
+    """Light that a white surface sends back.
+
+    Args:
+        normals: unit vectors in view axes. [..., 3]
+        lighting: coefficients, RGB, the cosine's share already in them. [9, 3]
+
+    Returns:
+        Linear RGB, not below ``DARKEST``. [..., 3]
+    """
+    return (sh_basis(normals) @ lighting).clamp_min(DARKEST)
+
+
+def shade_slope(
+    normals: Tensor,  # [..., 3]
+    lighting: Tensor,  # [9, 3]
+) -> Tensor:  # [..., 3, 3]
+    """Derivatives of :func:`shade`, each colour by x, y and z of the normal.
+
+    Light is a quadratic form of the normal, so they are linear in it (Ramamoorthi and Hanrahan
+    2001, eq. 12). Where the light is held at ``DARKEST`` they are those that it would have.
+    """
+    factor = lighting * lighting.new_tensor(FACTORS)[:, None]
+    _, y, z, x, xy, yz, zz, xz, xx = factor.unbind(0)  # [3] each
+    form = torch.stack(
+        [
+            torch.stack([2 * xx, xy, xz], -1),
+            torch.stack([xy, -2 * xx, yz], -1),
+            torch.stack([xz, yz, 6 * zz], -1),
+        ],
+        -1,
+    )  # [3 colours, 3, 3]
+    slope = normals @ form.permute(1, 0, 2).reshape(3, 9)
+    return slope.unflatten(-1, (3, 3)) + torch.stack([x, y, z], -1)
+
+
+def vertex_normals(
+    vertices: Tensor,  # [..., V, 3]
+    faces: Tensor,  # [F, 3]
+) -> Tensor:  # [..., V, 3]
+    """Area-weighted unit normals; zero where a vertex has no area."""
+    a, b, c = (vertices[..., faces[:, k], :] for k in range(3))
+    (ux, uy, uz), (vx, vy, vz) = (b - a).unbind(-1), (c - a).unbind(-1)
+    # Written out: torch's own cross is several times slower under forward-mode derivatives.
+    normal = torch.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], -1)
+    total = torch.zeros_like(vertices)
+    for k in range(3):
+        total = total.index_add(-2, faces[:, k], normal)
+    return F.normalize(total, dim=-1, eps=1e-12)
+
+
+def to_linear(display: Tensor) -> Tensor:
+    """sRGB in [0, 1] to linear light."""
+    return torch.where(
+        display <= 0.04045, display / 12.92, ((display.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
+    )
+
+
+def to_display(linear: Tensor) -> Tensor:
+    """Linear light to sRGB; above 1 it goes on, so that a derivative is left."""
+    return torch.where(
+        linear <= 0.0031308,
+        12.92 * linear,
+        1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055,
+    )
+
+
+def display_slope(linear: Tensor) -> Tensor:
+    """Derivative of :func:`to_display`."""
+    curved = 1.055 / 2.4 * linear.clamp_min(0.0031308) ** (1 / 2.4 - 1)
+    return torch.where(linear <= 0.0031308, torch.full_like(linear, 12.92), curved)
+
+
+def solve_lighting(
+    colour: Tensor,  # [P, 3]
+    albedo: Tensor,  # [P, 3]
+    normals: Tensor,  # [P, 3]
+    weight: Tensor,  # [P]
+    near: Tensor,  # [9, 3]
+    stiffness: float,
+) -> Tensor:  # [9, 3]
+    """The light under which an albedo shows some colours, in closed form.
+
+    Args:
+        colour: seen, linear. [P, 3]
+        albedo: linear. [P, 3]
+        normals: unit vectors in view axes. [P, 3]
+        weight: of each pixel. [P]
+        near: what the light is pulled to: flat faces do not show all of it. [9, 3]
+        stiffness: of that pull, over the weight of a pixel that shows everything.
+
+    Returns:
+        Coefficients of least squares. [9, 3]
+    """
+    basis = sh_basis(normals)
+    pull = stiffness * weight.sum().clamp_min(1e-6) * torch.eye(BANDS).to(basis)
+    result = []
+    for c in range(3):
+        row = basis * albedo[:, c : c + 1]
+        normal = row.T @ (row * weight[:, None]) + pull
+        right = row.T @ (weight * colour[:, c]) + pull @ near[:, c]
+        result.append(torch.linalg.solve(normal, right))
+    return torch.stack(result, 1)

@@ -1,0 +1,84 @@
+"""The stages of the fit: what moves, over how many frames, under which terms.
+
+The solver is Gauss and Newton's on the same sum as the paper's Adam minimises; a step of it takes
+the place of dozens, so there is no learning rate but a damping.
+Source: paper 003, sec. 3.1 and A.1, eq. 3; the way of solving: Thies et al. 2016 (Face2Face).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FRAME_PARAMETERS = ("rotation", "translation", "jaw", "expression")
+CLIP_PARAMETERS = ("shape", "focal")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the terms: inverse variances of what is held against each.
+
+    Attributes:
+        photometric: of the mean absolute difference of colour over a face.
+        landmark: factor on the landmark fit's own precision.
+        expression: of the coefficients, squared.
+        shape: of the coefficients, squared.
+        focal: of the logarithm's distance from the start, squared.
+        temporal: of the change of jaw and expression from frame to frame, squared, in units
+            of their own spread.
+        still: of the change of rotation (rad) and translation (face widths), squared.
+    """
+
+    photometric: float = 0.0
+    landmark: float = 1.0
+    expression: float = 1.0
+    shape: float = 1.0
+    focal: float = 1 / 0.4**2
+    temporal: float = 0.0
+    still: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: for progress.
+        moves: which parameters are optimised, of FRAME_PARAMETERS and CLIP_PARAMETERS.
+        colours: estimates albedo and the clip's light between the steps.
+        frames: how many of the clip are looked at together, spread over it; None: all of them,
+            block by block.
+        steps: of Gauss and Newton.
+        damping: share of the diagonal that is added to it.
+        weights: of the terms.
+    """
+
+    name: str
+    moves: tuple[str, ...]
+    colours: bool
+    frames: int | None
+    steps: int
+    damping: float
+    weights: Weights
+
+
+# Stage 1, identity from landmarks or from MICA, is in the track that the fit begins with.
+# Only where landmarks gave the identity does stage 2 go on with it: MICA's is better than what
+# some frames of one clip can say.
+JOINT = Stage(
+    "joint",
+    (*FRAME_PARAMETERS, *CLIP_PARAMETERS),
+    colours=True,
+    frames=12,
+    steps=8,
+    damping=1e-3,
+    weights=Weights(photometric=2e4),
+)
+FRAMES = Stage(
+    "frames",
+    FRAME_PARAMETERS,
+    colours=False,
+    frames=None,
+    steps=4,
+    damping=1e-3,
+    weights=Weights(photometric=2e4, landmark=0.3, temporal=1.0, still=1e4),
+)
