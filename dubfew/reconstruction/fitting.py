@@ -73,23 +73,41 @@ class PointRig:
     """
 
     def __init__(self, head: HeadModel, matrix: NDArray) -> None:
-        matrix = matrix.astype(np.float64)
-        self.template = matrix @ head.template
-        self.shape_basis = np.einsum("lv,svd->sld", matrix, head.shape_basis)
-        self.expression = np.einsum("lv,evd->eld", matrix, head.expression_basis)
+        used = np.nonzero(matrix.any(0))[0]
+        matrix = matrix[:, used].astype(np.float64)
+
+        def carried(basis: NDArray) -> NDArray[np.float64]:
+            """Of vertices [B, V, 3], of the points. [B, L, 3]"""
+            return np.tensordot(basis[:, used], matrix, (1, 1)).transpose(0, 2, 1)
+
+        self.template = matrix @ head.template[used]
+        self.shape_basis = carried(head.shape_basis)
+        self.expression = carried(head.expression_basis)
         # The same as [L, 3, E], for one small matrix product per point.
         self._by_point = self.expression.transpose(1, 2, 0).astype(np.float32)
-        self.jaw_weight = (matrix @ head.skin_weights[:, JAW])[:, None]
+        self.jaw_weight = (matrix @ head.skin_weights[used, JAW])[:, None]
+        own = slice((JAW - 1) * 9, JAW * 9)
+        correctives = None if head.pose_basis is None else carried(head.pose_basis[own])
+        self._correctives = correctives
         regressor = head.joint_regressor[JAW].astype(np.float64)
         self._joint = regressor @ head.template
-        self._joint_basis = np.einsum("v,svd->sd", regressor, head.shape_basis)
+        self._joint_basis = np.tensordot(head.shape_basis, regressor, (1, 0))
+        self._joint_expression = (
+            np.tensordot(head.expression_basis, regressor, (1, 0))
+            if head.expression_moves_joints
+            else None
+        )
 
     def pose(self, shape: NDArray, jaw: NDArray, expression: NDArray) -> Posed:
         """Points in head space for shape [S], jaw [N, 3] (rad) and expression [N, E]."""
         rest = self.template + np.tensordot(shape, self.shape_basis, 1)
         moved = rest + np.tensordot(expression, self.expression, 1)
         turn = Rotation.from_rotvec(jaw).as_matrix()
+        if self._correctives is not None:
+            moved = moved + np.tensordot((turn - np.eye(3)).reshape(-1, 9), self._correctives, 1)
         joint = self._joint + shape @ self._joint_basis
+        if self._joint_expression is not None:
+            joint = (joint + expression @ self._joint_expression)[:, None]
         arm = np.einsum("nab,nlb->nla", turn, moved - joint)
         points = self.jaw_weight * (arm + joint) + (1 - self.jaw_weight) * moved
         return Posed(points, arm, turn)
@@ -108,7 +126,16 @@ class PointRig:
         # d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T.
         jaw = -np.cross(by_point, posed.arm[:, :, None]) * w
         mixed = w * posed.turn[:, None] + (1 - w) * np.eye(3)
-        expression = (by_point @ mixed).astype(np.float32) @ self._by_point
+        by_moved = by_point @ mixed
+        if self._correctives is not None:
+            # d exp(a) R / da_k = [e_k]x R; its nine entries weigh the correctives.
+            turning = np.cross(np.eye(3)[:, None], posed.turn.transpose(0, 2, 1)[:, None])
+            feature = turning.transpose(0, 1, 3, 2).reshape(-1, 3, 9)
+            jaw = jaw + by_moved @ np.tensordot(feature, self._correctives, 1).transpose(0, 2, 3, 1)
+        expression = by_moved.astype(np.float32) @ self._by_point
+        if self._joint_expression is not None:
+            by_joint = (by_point @ (np.eye(3) - posed.turn[:, None])) * w
+            expression = expression + (by_joint @ self._joint_expression.T).astype(np.float32)
         return np.concatenate([jaw.astype(np.float32), expression], -1)
 
 

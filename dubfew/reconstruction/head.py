@@ -50,6 +50,8 @@ class HeadModel:
         landmark_barycentric: where in that face. [L, 3]
         mouth_expressions: how many leading expression coefficients move the lower face alone.
         eyelid_basis: displacements that close the left and the right lid, or None. [2, V, 3]
+        mouth_faces: which faces fill the opening between the lips, or None where they are those
+            beyond the landmarks' own, as in ``lite``. [F]
         expression_moves_joints: joints are regressed from the head with its expression, as all
             released FLAME code does; FLAME's paper (eq. 2) and ``lite`` leave expression out.
     """
@@ -69,6 +71,7 @@ class HeadModel:
     landmark_barycentric: FloatArray
     mouth_expressions: int
     eyelid_basis: FloatArray | None = None
+    mouth_faces: NDArray[np.bool_] | None = None
     expression_moves_joints: bool = False
 
     def __post_init__(self) -> None:
@@ -167,10 +170,15 @@ class HeadModel:
         return matrices, offsets
 
     def landmark_matrix(self) -> FloatArray:
-        """Landmarks as a linear map of vertices. [L, V]"""
+        """Landmarks as a linear map of vertices; not to be written to. [L, V]"""
+        return self._landmark_matrix
+
+    @cached_property
+    def _landmark_matrix(self) -> FloatArray:
         matrix = np.zeros((len(self.landmark_ids), len(self.template)), np.float32)
         rows = np.arange(len(self.landmark_ids))[:, None]
         np.add.at(matrix, (rows, self.faces[self.landmark_faces]), self.landmark_barycentric)
+        matrix.flags.writeable = False
         return matrix
 
     def points(self, ids: tuple[int, ...]) -> FloatArray:
@@ -189,24 +197,32 @@ class HeadModel:
     def mouth_inside(self) -> tuple[NDArray[np.bool_], FloatArray]:
         """Which faces fill the opening between the lips, and how far down in it a vertex is.
 
-        Heads that leave the opening empty have no such face: here those whose landmarks are not
-        vertices of their own.
-
         Returns:
             One flag per face [F]; -1 at the upper inner lip to 1 at the lower one [V].
         """
         height = np.zeros(len(self.template), np.float32)
-        matrix = self.landmark_matrix()
-        if not np.isclose(matrix.max(1), 1).all():
-            return np.zeros(len(self.faces), bool), height
-        vertex = matrix.argmax(1)
-        ring = self.points(INNER_LIPS).argmax(1)
+        ring = self._ring_of_opening()
         half = len(ring) // 2
         height[ring[1:half]], height[ring[half + 1 :]] = -1, 1
+        if self.mouth_faces is not None:
+            return self.mouth_faces, height
         filling = np.ones(len(self.template), bool)
-        filling[vertex] = False
+        filling[self.landmark_matrix().argmax(1)] = False
         lips = np.isin(self.faces, ring)
         return (lips | filling[self.faces]).all(1) & lips.any(1), height
+
+    def _ring_of_opening(self) -> NDArray[np.int64]:
+        """Vertices around the opening's filling, in the order of ``INNER_LIPS``. [20]
+
+        Where landmarks are vertices, it is the lips' own; else the filling has a vertex at each
+        landmark's place.
+        """
+        lips = self.points(INNER_LIPS)
+        if self.mouth_faces is None:
+            return lips.argmax(1)
+        filling = np.unique(self.faces[self.mouth_faces])
+        away = (lips @ self.template)[:, None] - self.template[filling]
+        return filling[np.linalg.norm(away, axis=-1).argmin(1)]
 
     def inter_ocular(self, shape: NDArray) -> float:
         """Distance of the outer eye corners of an identity, m."""
@@ -255,6 +271,7 @@ class HeadModel:
             expression_moves_joints=header.get("expression_moves_joints", False),
             pose_basis=floats.pop("pose_basis", None),
             eyelid_basis=floats.pop("eyelid_basis", None),
+            mouth_faces=floats.pop("mouth_faces", None),
             **floats,
         )
 
@@ -265,6 +282,7 @@ _ARRAYS = (
     "expression_basis",
     "pose_basis",
     "eyelid_basis",
+    "mouth_faces",
     "joint_regressor",
     "skin_weights",
     "parents",
@@ -281,16 +299,33 @@ def _lite() -> HeadModel:
     return HeadModel.load(str(files("dubfew.reconstruction") / "lite.safetensors"))
 
 
+def _flame() -> HeadModel:
+    from dubfew.reconstruction.flame.assemble import load_flame
+
+    return load_flame()
+
+
 # A head model is one line here.
-HEADS: dict[str, Callable[[], HeadModel]] = {"lite": _lite}
+HEADS: dict[str, Callable[[], HeadModel]] = {"lite": _lite, "flame": _flame}
 
 
 def load_head(name: str = "lite") -> HeadModel:
     """The head model of that name.
 
+    Args:
+        name: one of ``HEADS``, or what the ``name`` of such a model is: that of FLAME tells one of
+            its files from another, as coefficients of one mean nothing to the other.
+
     Raises:
-        AssetError: unknown name, or its files are missing.
+        AssetError: unknown name, its files are missing, or they are others.
     """
-    if name not in HEADS:
+    kind = name.split("-")[0]
+    if kind not in HEADS:
         raise AssetError(f"no head model {name!r}: there are {', '.join(sorted(HEADS))}")
-    return HEADS[name]()
+    head = HEADS[kind]()
+    if name not in (kind, head.name):
+        raise AssetError(
+            f"this was made with head model {name}, the one registered is {head.name}: "
+            f"register that file ('dubfew assets add {kind} FILE'), or track and adapt anew"
+        )
+    return head

@@ -1,11 +1,11 @@
 """Actors on disk: an index, one encrypted folder per actor and revision, complete deletion."""
 
+from dubfew.home import default_home
 from dubfew.registry.envelope import write_identity
 from dubfew.registry.index import FileRow
 from dubfew.registry.receipt import Receipt
 from dubfew.registry.registry import Registry
 from dubfew.registry.revision import Revision
-from dubfew.registry.store import default_home
 from dubfew.registry.verification import Fault, Verification
 
 __all__ = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import hashlib
 import json
-import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
@@ -13,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_dir
-
 from dubfew.errors import ActorNotFoundError, RegistryError, TombstoneError
 from dubfew.files import check_folder, check_output
+from dubfew.home import default_home
 from dubfew.registry import erasure
 from dubfew.registry.index import FileRow, Identity, Index, RevisionRow
 from dubfew.registry.keys import DEFAULT_WRAPPING, KeyStore, default_keys
@@ -28,12 +26,6 @@ from dubfew.registry.tombstones import actor_mark, content_mark
 from dubfew.registry.verification import Verification, examine
 
 MAX_METHOD_LENGTH = 40
-
-
-def default_home() -> Path:
-    """``DUBFEW_HOME``, or the system's folder for a user's data."""
-    named = os.environ.get("DUBFEW_HOME")
-    return Path(named).expanduser() if named else Path(user_data_dir("dubfew", appauthor=False))
 
 
 class ActorStore:

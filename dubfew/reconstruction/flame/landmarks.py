@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from dubfew.errors import AssetError
 from dubfew.reconstruction.flame.pickles import floats, read_numpy
 
-# MediaPipe's points for iBUG's 18 to 68, in iBUG's order, which is that of FLAME's 51 static
-# landmarks; -1 where MediaPipe has none at the same place (the wings of the nose).
+# MediaPipe's points nearest to iBUG's 18 to 68, in iBUG's order, which is that of FLAME's 51 static
+# landmarks; within 7 mm of them on FLAME's mean head, most within 3.
 IBUG_51 = (
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
-    168, 197, 5, 4, -1, 97, 2, 326, -1,
+    156, 63, 105, 66, 107, 336, 296, 334, 293, 383,
+    168, 6, 195, 4, 75, 97, 2, 326, 305,
     33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
     61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,
     78, 82, 13, 312, 308, 317, 14, 87,
@@ -61,9 +61,7 @@ def read_68(path: Path | str) -> Embedding:
     """
     held = read_numpy(path)
     names = ("static_lmk_faces_idx", "static_lmk_bary_coords")
-    all_51 = _embedding(held, *names, np.array(IBUG_51), path)
-    known = all_51.ids >= 0
-    return Embedding(all_51.ids[known], all_51.faces[known], all_51.barycentric[known])
+    return _embedding(held, *names, np.array(IBUG_51), path)
 
 
 def _embedding(

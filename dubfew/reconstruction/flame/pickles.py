@@ -16,7 +16,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,16 +214,17 @@ class _Builder:
 
     def _array(self, record: _Record) -> Any:
         if isinstance(record, _Array):
-            _, shape, dtype, fortran, data = record.state
-            order = "F" if fortran else "C"
+            _, shape, dtype, columns_first, data = record.state
         elif isinstance(record, _Buffer):
             data, dtype, shape, order = record.arguments
+            columns_first = order == "F"
         else:
-            (dtype, data), shape, order = record.arguments, (), "C"
+            (dtype, data), shape, columns_first = record.arguments, (), False
         shape = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
         if not all(isinstance(n, int) and n >= 0 for n in shape):
             raise _RefusedError(f"an array of shape {shape}")
         count = math.prod(shape)
+        order: Literal["F", "C"] = "F" if columns_first else "C"
         code = _code(dtype)
         if code == "O":
             if not isinstance(data, list) or len(data) != count:
@@ -324,6 +325,16 @@ def read_numpy(path: Path | str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise AssetError(f"{path} holds no named arrays: give the file as FLAME's site has it")
     return value
+
+
+def read_npy(path: Path | str) -> Any:
+    """Read one array; see :func:`read_numpy`.
+
+    Raises:
+        AssetError: the file cannot be read or is none.
+    """
+    with _opened(path) as file:
+        return _npy(file, str(path))
 
 
 def _npy(file: BinaryIO, path: str) -> Any:

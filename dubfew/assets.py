@@ -1,0 +1,290 @@
+"""Licensed files that dubfew can use and may not ship: registered once, found by what they are.
+
+A file is looked for where the caller says, then where ``DUBFEW_<KIND>`` says, then in the folder
+``assets`` of ``DUBFEW_HOME``, into which ``dubfew assets add`` copies it. Such a copy is checked
+against the hash noted then, each time it is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from dubfew.errors import AssetError
+from dubfew.files import atomic_path, sha256_file, write_atomic
+from dubfew.home import default_home
+
+FOLDER, INDEX = "assets", "assets.json"
+FORMAT_VERSION = 1
+FLAME_PAGE = "https://flame.is.tue.mpg.de"
+
+
+def _check_flame(path: Path) -> None:
+    from dubfew.reconstruction.flame.model import read_flame
+
+    read_flame(path)
+
+
+def _check_texture(path: Path) -> None:
+    from dubfew.reconstruction.flame.pickles import read_numpy
+
+    lacking = {"vt", "ft"} - read_numpy(path).keys()
+    if lacking:
+        raise AssetError(f"{path} is no FLAME texture: it has no {sorted(lacking)}")
+
+
+def _check_template(path: Path) -> None:
+    from dubfew.reconstruction.flame.uv import read_obj
+
+    read_obj(path)
+
+
+def _check_masks(path: Path) -> None:
+    from dubfew.reconstruction.flame.masks import read_masks
+
+    read_masks(path)
+
+
+def _check_68(path: Path) -> None:
+    from dubfew.reconstruction.flame.landmarks import read_68
+
+    read_68(path)
+
+
+def _check_mediapipe(path: Path) -> None:
+    from dubfew.reconstruction.flame.landmarks import read_mediapipe
+
+    read_mediapipe(path)
+
+
+def _check_eyelid(path: Path) -> None:
+    from dubfew.reconstruction.flame.assemble import read_eyelids
+
+    read_eyelids(path, path)
+
+
+def _check_mica(path: Path) -> None:
+    from dubfew.reconstruction.mica.checkpoint import load_mica
+
+    load_mica(path)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A sort of file.
+
+    Attributes:
+        what: one line for people.
+        page: where it is licensed.
+        check: raises AssetError unless a file is of this kind.
+    """
+
+    what: str
+    page: str
+    check: Callable[[Path], None]
+
+
+# A kind of file is one entry here.
+KINDS: dict[str, Kind] = {
+    "flame": Kind(
+        "FLAME head model: generic_model.pkl (2019, 2020), flame2023.pkl, or an .npz",
+        FLAME_PAGE,
+        _check_flame,
+    ),
+    "flame-mediapipe": Kind(
+        "MediaPipe's landmarks on FLAME: mediapipe_landmark_embedding.npz",
+        FLAME_PAGE,
+        _check_mediapipe,
+    ),
+    "flame-landmarks": Kind("68 landmarks on FLAME: landmark_embedding.npy", FLAME_PAGE, _check_68),
+    "flame-texture": Kind("FLAME's texture space: FLAME_texture.npz", FLAME_PAGE, _check_texture),
+    "flame-template": Kind(
+        "FLAME's mesh with texture coordinates: head_template_mesh.obj",
+        FLAME_PAGE,
+        _check_template,
+    ),
+    "flame-masks": Kind("FLAME's regions: FLAME_masks.pkl", FLAME_PAGE, _check_masks),
+    "flame-eyelid-left": Kind(
+        "closing of the left eyelid: l_eyelid.npy", FLAME_PAGE, _check_eyelid
+    ),
+    "flame-eyelid-right": Kind(
+        "closing of the right eyelid: r_eyelid.npy", FLAME_PAGE, _check_eyelid
+    ),
+    "mica": Kind("MICA's networks: mica.tar", "https://zielon.github.io/mica/", _check_mica),
+}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file that is there.
+
+    Attributes:
+        kind: one of ``KINDS``.
+        path: where it lies.
+        sha256: of its content.
+        bytes: its size.
+        name: what it was called when it was added.
+    """
+
+    kind: str
+    path: Path
+    sha256: str
+    bytes: int
+    name: str
+
+
+def variable(kind: str) -> str:
+    """The environment variable that names a file of this kind."""
+    return "DUBFEW_" + kind.upper().replace("-", "_")
+
+
+def add_asset(kind: str, file: Path | str) -> Asset:
+    """Check a file and copy it into the assets folder, in place of one of its kind.
+
+    Raises:
+        AssetError: no such kind, or the file is not of it.
+        OSError: it cannot be copied.
+    """
+    found, file = _kind(kind), Path(file)
+    if not file.is_file():
+        raise AssetError(f"{file} is no file: give the one from {found.page}")
+    found.check(file)
+    folder = _folder()
+    name = kind + file.suffix.lower()
+    with atomic_path(folder / name) as temporary:
+        shutil.copyfile(file, temporary)
+        sha256, size = sha256_file(temporary), temporary.stat().st_size
+    entries = _entries()
+    before = entries.get(kind, {}).get("file")
+    asset = Asset(kind, folder / name, sha256, size, file.name)
+    entries[kind] = {"file": name, **{k: asdict(asset)[k] for k in ("sha256", "bytes", "name")}}
+    _write(entries)
+    if before not in (None, name):
+        (folder / before).unlink(missing_ok=True)
+    return asset
+
+
+def remove_asset(kind: str) -> None:
+    """Delete the copy of a file.
+
+    Raises:
+        AssetError: no such kind, or none was added.
+    """
+    _kind(kind)
+    entries = _entries()
+    if kind not in entries:
+        raise AssetError(f"no {kind} was added: 'dubfew assets list' shows what was")
+    entry = entries.pop(kind)
+    _write(entries)
+    (_folder() / entry["file"]).unlink(missing_ok=True)
+
+
+def list_assets() -> dict[str, Asset | None]:
+    """Every kind, and the file that would be taken, or None.
+
+    Raises:
+        AssetError: a file is not what was added.
+    """
+    return {kind: find_asset(kind) for kind in KINDS}
+
+
+def find_asset(kind: str, given: Path | str | None = None) -> Asset | None:
+    """The file of a kind: the one given, or the environment's, or the one added.
+
+    Raises:
+        AssetError: the file that is named is not there, or is not what was added.
+    """
+    _kind(kind)
+    named = given or os.environ.get(variable(kind))
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_file():
+            source = "given" if given else variable(kind)
+            raise AssetError(f"{path}, {source} as {kind}, is no file: give {KINDS[kind].what}")
+        return Asset(kind, path, _sha256(path), path.stat().st_size, path.name)
+    entry = _entries().get(kind)
+    if entry is None:
+        return None
+    path = _folder() / entry["file"]
+    if not path.is_file() or _sha256(path) != entry["sha256"]:
+        raise AssetError(
+            f"{path} is no longer the {kind} that was added: 'dubfew assets add {kind} FILE' again"
+        )
+    return Asset(kind, path, entry["sha256"], entry["bytes"], entry["name"])
+
+
+def asset_path(kind: str, given: Path | str | None = None) -> Path | None:
+    """Where the file of a kind lies, or None; see :func:`find_asset`."""
+    found = find_asset(kind, given)
+    return None if found is None else found.path
+
+
+def require_asset(kind: str, given: Path | str | None = None) -> Path:
+    """Where the file of a kind lies.
+
+    Raises:
+        AssetError: it was not added; the message names the page that licenses it.
+    """
+    path = asset_path(kind, given)
+    if path is None:
+        raise missing(kind)
+    return path
+
+
+def missing(kind: str) -> AssetError:
+    """What to say where a file of this kind is needed and was not added."""
+    found = KINDS[kind]
+    return AssetError(
+        f"no {kind} file ({found.what}): get it from {found.page} under its licence, then "
+        f"'dubfew assets add {kind} FILE'"
+    )
+
+
+def _kind(name: str) -> Kind:
+    if name not in KINDS:
+        raise AssetError(f"no kind of asset {name!r}: there are {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def _folder() -> Path:
+    return default_home() / FOLDER
+
+
+def _entries() -> dict[str, dict]:
+    path = _folder() / INDEX
+    try:
+        index = json.loads(path.read_text("utf-8"))
+        if index["format_version"] > FORMAT_VERSION:
+            raise AssetError(f"{path} was written by a newer dubfew: update dubfew")
+        entries = index["assets"]
+        for kind, entry in entries.items():
+            # A name, not a path: what is removed lies in this folder.
+            if kind not in KINDS or Path(entry["file"]).name != entry["file"]:
+                raise ValueError(kind)
+            if not isinstance(entry["sha256"], str) or not isinstance(entry["bytes"], int):
+                raise ValueError(kind)
+        return dict(entries)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise AssetError(f"{path} is damaged: delete it and add the files again") from error
+
+
+def _write(entries: dict[str, dict]) -> None:
+    index = {"format_version": FORMAT_VERSION, "assets": entries}
+    write_atomic(_folder() / INDEX, json.dumps(index, indent=2).encode())
+
+
+def _sha256(path: Path) -> str:
+    state = path.stat()
+    return _hashed(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=32)
+def _hashed(path: Path, changed: int, size: int) -> str:
+    return sha256_file(path)
