@@ -216,8 +216,8 @@ class _Builder:
         if isinstance(record, _Array):
             _, shape, dtype, columns_first, data = record.state
         elif isinstance(record, _Buffer):
-            data, dtype, shape, order = record.arguments
-            columns_first = order == "F"
+            data, dtype, shape, written = record.arguments
+            columns_first = written == "F"
         else:
             (dtype, data), shape, columns_first = record.arguments, (), False
         shape = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
