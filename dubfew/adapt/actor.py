@@ -97,6 +97,7 @@ def adapt(
     replay: bool | None = None,
     steps: int | None = None,
     prior: str | Path | None = None,
+    head: str | None = None,
     consent: Path | str | None = None,
     speech: Path | str | None = None,
     device: str = "auto",
@@ -117,6 +118,7 @@ def adapt(
         replay: go on showing the network other people, see `Replay`; see `REPLAY` for the default.
         steps: at most so many; training ends sooner when held-out frames stop gaining.
         prior: name or folder; the shipped one by default.
+        head: head model, see `HEADS`; the prior's by default.
         consent: a consent record, see docs/consent.md, that is kept with the actor; by default that
             of the actor's newest revision, if there is one.
         speech: a model of `dubfew speech train`; the shipped one by default. The actor's style
@@ -130,6 +132,7 @@ def adapt(
         MediaError: the footage cannot be read.
         NoFaceError: it shows no face.
         ArtefactError: no such method, prior or speech model.
+        AssetError: no such head model, or its files are not registered.
         ConsentError: the consent is no proper record or not valid today, its subject is a minor, or
             there is none and the policy requires one.
         RegistryError: the id cannot be used or the registry cannot be written.
@@ -151,24 +154,24 @@ def adapt(
     note = registry.check_learning(name, record)
     base = Prior.load(prior)
     info = probe(video)
-    head = load_head(base.head)
+    model = load_head(base.head if head is None else head)
     replay = REPLAY if replay is None else replay
-    others = replay_for(base, head) if replay else None
+    others = replay_for(base, model) if replay else None
     wanted = checked_seconds(DEFAULT_SECONDS if seconds is None else seconds)
     part = choose_segment(video, info, wanted, start=checked_start(start), progress=progress)
     chose = time.monotonic()
-    track = track_video(video, head=head, start=part.first, stop=part.stop, progress=progress)
-    motion = motion_of_track(track, head)
+    track = track_video(video, head=model, start=part.first, stop=part.stop, progress=progress)
+    motion = motion_of_track(track, model)
     large = footage_from(
         read_frames(video, start=part.first, stop=part.stop),
         track,
-        head,
+        model,
         motion.displacement,
-        size=reference_size(track, head, base.renderer.config.window),
+        size=reference_size(track, model, base.renderer.config.window),
         first=part.first,
         progress=progress,
     )
-    small = align_footage(resized(large, base.renderer.config.window), head, progress=progress)
+    small = align_footage(resized(large, base.renderer.config.window), model, progress=progress)
     ratio = np.array([large.size / small.size] * 2 + [1], np.float32)
     large = replace(large, vertices=small.vertices * ratio)
     style = actor_style(video, info, motion, speech_model)
@@ -177,7 +180,7 @@ def adapt(
     learned = learn(
         base,
         small,
-        head,
+        model,
         chosen,
         options,
         steps=DEFAULT_STEPS if steps is None else steps,
@@ -192,7 +195,7 @@ def adapt(
             "prior": {"name": base.name, "sha256": base.sha256},
             "method": method,
             "options": options,
-            "head": head.name,
+            "head": model.name,
             "speech": model_facts(speech),
             "source": {
                 "path": str(video.resolve()),

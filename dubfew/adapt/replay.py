@@ -140,10 +140,10 @@ def replay_for(prior: Prior, head: HeadModel) -> Replay:
     own = Path(prior.name) / FILE
     path = own if own.is_absolute() and own.exists() else shipped()
     people, header = load_replay(path)
-    if header["head"] != prior.head:
+    if header["head"] != head.name:
         raise ArtefactError(
-            f"the replay set {path} is of head model {header['head']!r}, the prior's is "
-            f"{prior.head!r}: adapt without replay, or give the prior its own set"
+            f"the replay set {path} is of head model {header['head']!r}, the actor's is "
+            f"{head.name!r}: adapt without replay, or give the prior its own set"
         )
     size = prior.renderer.config.window
     return Replay([ReplayPerson(resized(p.windows, size), p.motion) for p in people], head)

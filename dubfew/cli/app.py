@@ -25,6 +25,7 @@ from dubfew.cli.options import (
     Device,
     Drive,
     Fit,
+    HeadOption,
     Json,
     Method,
     PriorOption,
@@ -88,6 +89,9 @@ def adapt(
         int | None, typer.Option(metavar="N", min=0, help="Training steps; default: until enough.")
     ] = None,
     prior: PriorOption = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="NAME", help="lite, or flame; default: the prior's.")
+    ] = None,
     consent: Annotated[
         Path | None,
         typer.Option(
@@ -116,6 +120,7 @@ def adapt(
             replay=replay,
             steps=steps,
             prior=prior,
+            head=head,
             consent=consent,
             speech=speech,
             device=device,
@@ -256,17 +261,19 @@ def render(
 def track(
     video: Video,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="TRACK", help="A .safetensors file.")],
+    head: HeadOption = "lite",
     as_json: Json = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
     if out.suffix != ".safetensors":
         raise typer.BadParameter("--out: a file name that ends in .safetensors is needed")
     from dubfew.files import check_output
+    from dubfew.reconstruction.head import load_head
     from dubfew.reconstruction.tracking import track_video
 
     check_output(out, video)
     with progress_bar(as_json=as_json) as progress:
-        found = track_video(video, progress=progress)
+        found = track_video(video, head=load_head(head), progress=progress)
     found.save(out)
     result = {
         "output": out,

@@ -22,6 +22,10 @@ PriorOption = Annotated[
     typer.Option(metavar="P", help="Name or folder of a prior; default: the one that ships."),
 ]
 
+HeadOption = Annotated[
+    str, typer.Option("--head", metavar="NAME", help="Head model: lite, or flame.")
+]
+
 
 def _positive(value: float | None) -> float | None:
     if value is not None and not (0 < value < math.inf):

@@ -24,6 +24,7 @@ from dubfew.reconstruction.head import HeadModel
 
 # The jaw's pitch at which `lite` is unrolled, so that the mouth's inside has texels; rad.
 UNROLLED = 0.30
+BEHIND = 2.8  # rad from straight ahead: wider triangles than the rest to pi has no FLAME
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def carried_uv(
         lite: the embedded head.
 
     Returns:
-        Coordinates in [0, 1]; what lies behind the ears falls on the left and right edges. [V, 2]
+        Coordinates in [0, 1]; what lies behind the ears falls on the edges. [V, 2]
     """
     still = np.zeros((1, len(lite.expression_basis)), np.float32)
     jaw = np.array([[UNROLLED, 0, 0]], np.float32)
@@ -64,8 +65,13 @@ def carried_uv(
     result = np.empty((len(vertices), 2), np.float32)
     for axis, (model, other) in enumerate(zip(_unroll(own).T, _unroll(moved).T, strict=True)):
         slope, start = np.polyfit(model, lite.uv[:, axis], 1)
-        result[:, axis] = np.clip(slope * other + start, 0, 1)
-    return result
+        result[:, axis] = slope * other + start
+    # Both ends of the unrolled head meet behind it. Faces there would lie across all the texture:
+    # what is behind the ears goes along the left and right edges to the upper ones' ends.
+    back = np.abs(_unroll(moved)[:, 0])
+    edge = np.abs(_unroll(own)[:, 0]).max()
+    result[:, 1] *= 1 - np.clip((back - edge) / (BEHIND - edge), 0, 1)
+    return np.clip(result, 0, 1)
 
 
 def _unroll(points: NDArray) -> NDArray:
