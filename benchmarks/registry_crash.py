@@ -25,8 +25,10 @@ from benchmarks.common import machine_line
 from dubfew.registry import Registry, tombstones
 
 ACTORS = [f"Quetzalcoatl-{number}" for number in range(5)]
-# The longest that a child may live once it is at work, s.
-LIFETIME = 0.25
+# A child finishes at most so many operations, then is killed within this many times the duration of
+# its last one: counted, not timed, so that a loaded machine sees the same moments as an idle one.
+OPERATIONS = 6
+REACH = 1.5
 
 
 @dataclass
@@ -103,11 +105,18 @@ def _one_life(
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
-    time.sleep(choose.uniform(0, LIFETIME))
+    said = []
+    began = time.monotonic()
+    took = 0.0
+    # One operation is two lines.
+    for _ in range(2 * choose.randint(1, OPERATIONS)):
+        said.append(child.stdout.readline())
+        took, began = time.monotonic() - began, time.monotonic()
+    time.sleep(choose.uniform(0, REACH * took))
     child.kill()
-    said, _ = child.communicate()
+    said += child.communicate()[0].splitlines()
     under_way = None
-    for line in said.splitlines():
+    for line in said:
         when, kind, actor, number = json.loads(line)
         under_way = [kind, actor] if when == "begin" else None
         if when == "end":

@@ -16,4 +16,4 @@ def test_kills_at_random_moments_do_no_damage(home: Path) -> None:
     assert found.wrong == []
     assert found.kills == 15
     assert found.inside > 5
-    assert sum(found.operations.values()) > 15
+    assert sum(found.operations.values()) >= 15
