@@ -90,7 +90,16 @@ def _weights() -> Path:
     return path
 
 
-EMBEDDINGS: Mapping[str, Callable[[], FaceEmbedding]] = {"dlib": DlibEmbedding}
+def _arcface() -> FaceEmbedding:
+    from dubfew.reconstruction.mica.embedding import ArcfaceEmbedding  # loads torch
+
+    return ArcfaceEmbedding()
+
+
+EMBEDDINGS: Mapping[str, Callable[[], FaceEmbedding]] = {
+    "arcface": _arcface,
+    "dlib": DlibEmbedding,
+}
 
 
 def load_embedding(name: str = DEFAULT) -> FaceEmbedding:
@@ -99,6 +108,7 @@ def load_embedding(name: str = DEFAULT) -> FaceEmbedding:
     Raises:
         DubfewError: no such entry.
         MissingDependencyError: what it needs is not installed; the message says how to install it.
+        AssetError: a licensed file that it needs is not registered.
     """
     if name not in EMBEDDINGS:
         raise DubfewError(f"no face embedding {name!r}: there are {', '.join(EMBEDDINGS)}")

@@ -17,6 +17,7 @@ from dubfew.reconstruction.crop import regions
 from dubfew.reconstruction.fitting import SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
+from dubfew.reconstruction.mica.identity import check_identity, mica_shape
 from dubfew.reconstruction.smoothing import smooth
 from dubfew.reconstruction.track import Camera, Track
 
@@ -64,6 +65,7 @@ def track_video(
     path: Path | str,
     *,
     head: HeadModel | None = None,
+    identity: str = "auto",
     start: int = 0,
     stop: int | None = None,
     progress: ProgressCallback = silent,
@@ -73,6 +75,7 @@ def track_video(
     Args:
         path: a video.
         head: head model; the embedded ``lite`` by default.
+        identity: where its shape comes from, one of ``mica.identity.IDENTITIES``.
         start: begin at this frame; times stay those of the clip.
         stop: look at the frames before this one only.
         progress: told every ten frames.
@@ -83,8 +86,10 @@ def track_video(
     Raises:
         MediaError: the file cannot be read as video.
         NoFaceError: no frame shows a face.
+        AssetError: identity by MICA is asked for and cannot be had.
     """
     head = head or load_head()
+    check_identity(identity, head)
     info = probe(path)
     landmarks, times, width, height = detect(path, start=start, stop=stop, progress=progress)
     return fit_track(
@@ -96,6 +101,7 @@ def track_video(
         size=(width, height),
         source=str(path),
         sha256=sha256_file(Path(path)),
+        shape=mica_shape(path, landmarks, head, identity, start=start),
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dubfew.errors import AssetError
+from dubfew.reconstruction.flame.model import VERTICES
 from dubfew.reconstruction.mica.arcface import DEPTHS, IResNet, embed
 from dubfew.reconstruction.mica.mapping import SHAPES, MappingNetwork
 
@@ -73,7 +74,9 @@ def load_mica(path: Path | str) -> Mica:
     template, basis = (flame.get(f"generator.{name}") for name in ("v_template", "shapedirs"))
     if not (isinstance(template, Tensor) and isinstance(basis, Tensor)):
         return Mica(_arcface(parts["arcface"], path, EXPECTED), mapping, None, None)
-    if basis.ndim != 3 or basis.shape[:2] != template.shape or basis.shape[2] < SHAPES:
+    expected = (VERTICES, 3)
+    enough = basis.ndim == 3 and basis.shape[:2] == expected and basis.shape[2] >= SHAPES
+    if template.shape != expected or not enough:
         raise AssetError(
             f"{path} is damaged, its FLAME has shapes {list(basis.shape)} for a template "
             f"{list(template.shape)}: {EXPECTED}"

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import laplace
 
-from dubfew.errors import AssetError, NoFaceError
-from dubfew.media import Frame
+from dubfew.assets import asset_path, require_asset
+from dubfew.errors import AssetError, DubfewError, NoFaceError
+from dubfew.media import Frame, read_frames
+from dubfew.reconstruction.flame.model import VERTICES
 from dubfew.reconstruction.head import HeadModel
-from dubfew.reconstruction.mica.checkpoint import Mica
 from dubfew.reconstruction.mica.crop import TEMPLATE, chip, five_points
 from dubfew.reconstruction.points import EYE_CORNERS
 
+if TYPE_CHECKING:  # loads torch, which tracking by landmarks does without
+    from dubfew.reconstruction.mica.checkpoint import Mica
+
+# Where a track's shape may come from; auto is mica where its file and FLAME are there.
+IDENTITIES = ("auto", "landmarks", "mica")
 CANDIDATES = 24  # frames whose pictures are looked at: one in every 24th of the clip
 USED = 8  # the best of them
 TURN_SCALE = 0.35  # rad: farther than that a face no longer counts as frontal
@@ -25,7 +33,6 @@ UPPER_LIP, LOWER_LIP = 13, 14
 EYE_DISTANCE = float(np.linalg.norm(TEMPLATE[0] - TEMPLATE[1]))
 # m: holds at 0 only what the vertices cannot tell apart.
 RIDGE = 1e-5
-FLAME_VERTICES = 5023
 
 
 def fitness(landmarks: NDArray) -> NDArray[np.float64]:
@@ -132,13 +139,13 @@ def estimate_shape(frames: Iterable[Frame], landmarks: NDArray, mica: Mica) -> N
 
 
 def shape_for(head: HeadModel, mica: Mica, shape: NDArray) -> NDArray[np.float32]:
-    """MICA's shape coefficients as those of a head model of FLAME's vertices.
+    """MICA's shape coefficients as those of FLAME as the user registered it.
 
     FLAME's editions differ in their bases: where the head's is not that of MICA's file, the
     coefficients that bring its vertices nearest to those of MICA's head are taken.
 
     Args:
-        head: FLAME of any edition, with any number of shape coefficients.
+        head: its first vertices are FLAME's, of any edition; any number of coefficients.
         mica: whose template and basis ``shape`` belongs to.
         shape: [300]
 
@@ -146,31 +153,77 @@ def shape_for(head: HeadModel, mica: Mica, shape: NDArray) -> NDArray[np.float32
         [S]
 
     Raises:
-        AssetError: the head has other vertices than FLAME.
+        AssetError: the head is not FLAME.
     """
-    count = len(head.shape_basis)
-    if mica.template is None or mica.basis is None:
-        if head.template.shape[0] != FLAME_VERTICES or count > len(shape):
-            raise _no_flame(head)
-        return np.asarray(shape[:count], np.float32)
-    if head.template.shape != mica.template.shape:
+    if len(head.template) < VERTICES:
         raise _no_flame(head)
-    same = count <= len(mica.basis) and np.allclose(
-        head.shape_basis, mica.basis[:count], rtol=0, atol=1e-6
-    )
-    if same:
+    count = len(head.shape_basis)
+    own = head.shape_basis[:, :VERTICES]
+    same = mica.basis is None or np.allclose(own, mica.basis[:count], rtol=0, atol=1e-6)
+    if mica.template is None or mica.basis is None or same:
         return np.asarray(shape[:count], np.float32)
-    wanted = mica.template + np.tensordot(shape, mica.basis, 1) - head.template
+    wanted = mica.template + np.tensordot(shape, mica.basis, 1) - head.template[:VERTICES]
     # Where the head's origin lies is no matter of its shape.
-    basis = (head.shape_basis - head.shape_basis.mean(1, keepdims=True)).reshape(count, -1)
-    basis = basis.astype(np.float64)
+    basis = (own - own.mean(1, keepdims=True)).reshape(count, -1).astype(np.float64)
     target = (wanted - wanted.mean(0)).ravel().astype(np.float64)
     normal = basis @ basis.T + np.eye(count) * RIDGE**2
     return np.linalg.solve(normal, basis @ target).astype(np.float32)
 
 
+def check_identity(identity: str, head: HeadModel) -> None:
+    """Say before the work begins that a head cannot have its shape from there.
+
+    Raises:
+        DubfewError: none of ``IDENTITIES``.
+        AssetError: MICA is asked for and its file is not there, or the head is not FLAME.
+    """
+    if identity not in IDENTITIES:
+        raise DubfewError(f"identity {identity!r}: choose one of {', '.join(IDENTITIES)}")
+    if identity == "mica":
+        if not _is_flame(head):
+            raise _no_flame(head)
+        require_asset("mica")
+
+
+def mica_shape(
+    path: Path | str,
+    landmarks: NDArray,
+    head: HeadModel,
+    identity: str = "auto",
+    *,
+    start: int = 0,
+) -> NDArray[np.float32] | None:
+    """The shape of a clip's person by MICA, if that is wanted and can be had.
+
+    Args:
+        path: the clip.
+        landmarks: of one person, from frame ``start`` on, px, NaN rows without a face. [N, 478, 3]
+        head: whose shape coefficients are asked for.
+        identity: one of ``IDENTITIES``.
+        start: frame of the first row.
+
+    Returns:
+        [S], or None: fit the landmarks.
+
+    Raises:
+        As ``check_identity``.
+        AssetError: the file is not MICA's.
+    """
+    check_identity(identity, head)
+    if identity == "landmarks" or not _is_flame(head) or not np.isfinite(landmarks).any():
+        return None
+    file = asset_path("mica")
+    if file is None:
+        return None
+    from dubfew.reconstruction.mica.checkpoint import load_mica
+
+    mica = load_mica(file)
+    return shape_for(head, mica, estimate_shape(read_frames(path, start=start), landmarks, mica))
+
+
+def _is_flame(head: HeadModel) -> bool:
+    return head.name.split("-")[0] == "flame"
+
+
 def _no_flame(head: HeadModel) -> AssetError:
-    return AssetError(
-        f"head model {head.name} has {len(head.template)} vertices and "
-        f"{len(head.shape_basis)} shapes: MICA's shape needs FLAME, choose --head flame"
-    )
+    return AssetError(f"MICA's shape is one of FLAME's, not of head {head.name}: --head flame")
