@@ -1,0 +1,123 @@
+"""How fast a clip is tracked, where the time goes, and whether memory grows with length."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.common import markdown_table
+from benchmarks.footage import looped, write_frames
+from benchmarks.memory import run_fresh
+from dubfew.media import probe
+
+LENGTHS = (1, 4)  # times ``SECONDS``
+SECONDS = 10
+
+# Runs in a fresh process, whose peak the operating system reports (kB on Linux, bytes on macOS).
+# The first track loads models and compiled code; the second one is timed.
+CHILD = """
+import json, os, resource, sys, time
+from dubfew.reconstruction.tracking import track_video
+warm, clip = sys.argv[1:]
+track_video(warm)
+before, cpu = time.perf_counter(), time.process_time()
+track = track_video(clip)
+wall, cpu = time.perf_counter() - before, time.process_time() - cpu
+unit = 1 if sys.platform == "darwin" else 1024
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+print(json.dumps({"frames": len(track), "wall": wall, "cpu": cpu, "peak_mb": peak,
+                  "load": os.getloadavg()[0]}))
+"""
+
+# The same work one stage at a time, each by itself: milliseconds of processor time and of clock.
+STAGES = """
+import json, os, sys, time
+from fractions import Fraction
+import numpy as np
+from dubfew.media import probe, read_frames
+from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.landmarks import FaceLandmarker
+from dubfew.reconstruction.track import Camera
+from dubfew.reconstruction.tracking import fit_track
+clip, count = sys.argv[1], int(sys.argv[2])
+spent, found, times = {}, [], []
+def timed(stage, work):
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    old = spent.setdefault(stage, [0.0, 0.0])
+    old[0] += time.process_time() - cpu
+    old[1] += time.perf_counter() - wall
+    return result
+frames = read_frames(clip, stop=count)
+with FaceLandmarker() as landmarker:
+    landmarker(next(read_frames(clip)).to_rgb(fast=True))
+    while (frame := timed("decode", lambda: next(frames, None))) is not None:
+        rgb = timed("to RGB", lambda: frame.to_rgb(fast=True))
+        marks = timed("detect", lambda: landmarker(rgb))
+        if marks is not None:
+            found.append(marks)
+            times.append(frame.time)
+info = probe(clip)
+head, size = load_head(), (info.width, info.height)
+fit = lambda: fit_track(np.stack(found), np.array(times), head,
+                        Camera(1.5 * max(size), size[0] / 2, size[1] / 2),
+                        fps=info.fps, size=size, source=clip, sha256="")
+fit()
+timed("fit", fit)
+print(json.dumps({stage: [1000 * s / len(found) for s in pair] for stage, pair in spent.items()}))
+"""
+
+
+def measure_speed(clip: Path) -> dict[str, object]:
+    """Figures of one clip, looped to the lengths."""
+    info = probe(clip)
+    runs = {}
+    with tempfile.TemporaryDirectory(prefix="dubfew-track-") as name:
+        folder = Path(name)
+        warm = folder / "warm.mp4"
+        write_frames(warm, clip, looped(clip, 1), lossless=False)
+        for times in LENGTHS:
+            path = folder / f"{times}.mp4"
+            write_frames(path, clip, looped(clip, times * SECONDS), lossless=False)
+            runs[times] = run_fresh(CHILD, str(warm), str(path))
+        stages = run_fresh(STAGES, str(folder / f"{LENGTHS[0]}.mp4"), "100")
+    return {
+        "clip": clip.name,
+        "size": [info.width, info.height],
+        "runs": runs,
+        "stages": stages,
+    }
+
+
+def speed_text(found: dict) -> str:
+    """Both tables as Markdown."""
+    rows = [
+        [
+            f"{times * SECONDS} s",
+            int(run["frames"]),
+            run["frames"] / run["wall"],
+            1000 * run["cpu"] / run["frames"],
+            run["peak_mb"],
+            run["load"],
+        ]
+        for times, run in found["runs"].items()
+    ]
+    first, last = found["runs"][LENGTHS[0]], found["runs"][LENGTHS[-1]]
+    growth = 1024 * (last["peak_mb"] - first["peak_mb"]) / (last["frames"] - first["frames"])
+    total = sum(cpu for cpu, _ in found["stages"].values())
+    stages = [
+        [stage, cpu, wall, f"{100 * cpu / total:.0f}"]
+        for stage, (cpu, wall) in found["stages"].items()
+    ]
+    return "\n\n".join(
+        [
+            "## Speed and memory",
+            f"{found['clip']}, {found['size'][0]} x {found['size'][1]}, end to end:",
+            markdown_table(
+                ["clip", "frames", "fps", "processor ms a frame", "peak MB", "load"], rows
+            ),
+            f"Memory grows by {growth:.1f} kB a frame.",
+            "One stage after the other, of 100 frames:",
+            markdown_table(["stage", "processor ms", "clock ms", "share %"], stages),
+        ]
+    )
