@@ -413,6 +413,13 @@ def test_an_output_never_replaces_an_input(home: Path, clips: Path, tmp_path: Pa
     failed(run("track", video, "-o", linked), "is what is read")
 
 
+def test_identity_that_cannot_be_had(home: Path, clips: Path) -> None:
+    track = ("track", clips / "two.mp4", "-o", "t.safetensors", "--identity", "mica")
+    failed(run(*track), "not of head lite: --head flame")
+    failed(run(*track, "--head", "flame"), "dubfew assets add flame")
+    assert not Path("t.safetensors").exists()
+
+
 def test_a_folder_of_the_output_is_made(home: Path, clips: Path) -> None:
     out = Path("new ü") / "deep" / "o.mp4"
     assert render(clips, "two.mp4", "--drive", "self", "-o", out).exit_code == 0

@@ -178,6 +178,7 @@ def test_failed_jobs_end_with_one_line_and_code_1(
         ["render", "--actor", "x", "--drive", "self", "--transcript", "a.txt", "--lang", "de"],
         ["render", "x"],
         ["track", "a.mp4"],
+        ["track", "a.mp4", "-o", "t.safetensors", "--identity", "face"],
         ["evaluate", "a.mp4"],
         ["doctor", "me"],
         ["actors", "show"],

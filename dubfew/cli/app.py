@@ -26,6 +26,7 @@ from dubfew.cli.options import (
     Drive,
     Fit,
     HeadOption,
+    Identity,
     Json,
     Method,
     PriorOption,
@@ -262,6 +263,10 @@ def track(
     video: Video,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="TRACK", help="A .safetensors file.")],
     head: HeadOption = "lite",
+    identity: Annotated[
+        Identity,
+        typer.Option(help="Where the head's shape comes from; auto: MICA where it is registered."),
+    ] = Identity.auto,
     as_json: Json = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
@@ -273,7 +278,7 @@ def track(
 
     check_output(out, video)
     with progress_bar(as_json=as_json) as progress:
-        found = track_video(video, head=load_head(head), progress=progress)
+        found = track_video(video, head=load_head(head), identity=identity.value, progress=progress)
     found.save(out)
     result = {
         "output": out,
@@ -281,6 +286,7 @@ def track(
         "valid_frames": int(found.valid.sum()),
         "fps": found.fps,
         "head": found.head,
+        "shape_from": found.shape_from,
     }
     emit(result, as_json=as_json, text=lines(result))
 

@@ -66,6 +66,14 @@ class Fit(str, Enum):
     hold = "hold"
 
 
+class Identity(str, Enum):
+    """Where the shape of a head comes from."""
+
+    auto = "auto"
+    landmarks = "landmarks"
+    mica = "mica"
+
+
 class Engine(str, Enum):
     """Where clips are prepared."""
 

@@ -23,7 +23,7 @@ def test_a_face_gives_a_unit_vector_wherever_it_is(monkeypatch, tmp_path):
     assert np.linalg.norm(code) == pytest.approx(1, abs=1e-5)
     wider = np.zeros((200, 300, 3), np.uint8)
     wider[20:132, 90:202] = rgb
-    np.testing.assert_allclose(embedding(wider, landmarks + (90, 20, 0)), code, atol=1e-4)
+    np.testing.assert_allclose(embedding(wider, landmarks + np.array([90, 20, 0])), code, atol=1e-4)
 
 
 def test_without_the_file_it_says_which(monkeypatch, tmp_path):
