@@ -127,6 +127,11 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """How Python 3 writes empty bytes into pickles of Python 2."""
+    return b""
+
+
 def _set(items: Any = ()) -> list:
     """Chumpy keeps sets of names among its notes: nothing here reads them."""
     return list(items)
@@ -140,6 +145,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): _Callable(_encode),
     ("__builtin__", "object"): _OBJECT,
     ("builtins", "object"): _OBJECT,
+    ("__builtin__", "bytes"): _Callable(_no_bytes),
     ("__builtin__", "set"): _Callable(_set),
     ("builtins", "set"): _Callable(_set),
     # The released landmark embedding holds some tensors beside the same numbers as arrays. The
