@@ -57,9 +57,10 @@ def admit(
     adapter.renderer(Prior.load(_prior_of(adapter, home, prior)))
     speech = adapter.config.get("speech")
     if speech is not None:
+        model = ascii(speech["sha256"])[1:13]
         warnings.warn(
-            f"this actor's style belongs to the speech model with SHA-256 {ascii(speech['sha256'])[1:13]}, "
-            "which does not come along: name it with 'dubfew render --speech'",
+            f"this actor's style belongs to the speech model with SHA-256 {model}, which does not "
+            "come along: name it with 'dubfew render --speech'",
             stacklevel=2,
         )
 

@@ -7,6 +7,7 @@ mark again from ``actor_salt`` and so see that the receipt is theirs.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ from dubfew.registry.index import FileRow
 
 FORMAT = "dubfew-erasure-receipt"
 FORMAT_VERSION = 1
+_MARK = "[0-9a-f]{64}|"  # a revision that was stored before there were marks has none
+_FORMS = {
+    "erased": "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
+    "folder": "[0-9a-f]{32}",
+    "actor_mark": "[0-9a-f]{64}",
+    "actor_salt": "[0-9a-f]{32}",
+}
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ class Receipt:
         Raises:
             RegistryError: it is not one.
         """
+        wrong = RegistryError(f"{source} is not a receipt of a deletion: remove it")
         try:
             found: dict[str, Any] = json.loads(data)
             version = found["format_version"]
@@ -82,12 +91,18 @@ class Receipt:
                 ErasedRevision(**each | {"files": tuple(FileRow(**file) for file in each["files"])})
                 for each in found["revisions"]
             )
-            names = ("erased", "folder", "actor_mark", "actor_salt")
-            receipt = cls(**{name: found[name] for name in names}, revisions=revisions)
-        except (ValueError, KeyError, TypeError) as error:
-            raise RegistryError(f"{source} is not a receipt of a deletion: remove it") from error
-        if version > FORMAT_VERSION:
+            receipt = cls(**{name: found[name] for name in _FORMS}, revisions=revisions)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise wrong from error
+        if type(version) is int and version > FORMAT_VERSION:
             raise RegistryError(f"{source} has format {version}, newer than 1: update dubfew")
+        # Its name becomes a path, and its marks go into the index.
+        forms = [(getattr(receipt, name), form) for name, form in _FORMS.items()]
+        forms += [(each.content_mark, _MARK) for each in revisions]
+        if version != FORMAT_VERSION or not all(
+            isinstance(text, str) and re.fullmatch(form, text) for text, form in forms
+        ):
+            raise wrong
         return receipt
 
     def write(self, file: Path) -> None:

@@ -1,0 +1,274 @@
+"""A sound adapter, small, and ways to spoil it; see fuzz_registry.py."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from copy import deepcopy
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from dubfew.adapt.admission import admit
+from dubfew.adapt.artefact import CONFIG, MODEL, REFERENCES, STYLE, TEXTURE, TRACK, ActorAdapter
+from dubfew.adapt.methods import METHODS
+from dubfew.prior.checkpoint import Prior, new_prior
+from dubfew.prior.footage import Footage
+from dubfew.prior.renderers import LiteConfig
+from dubfew.reconstruction.crop import POLYGON
+from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.points import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
+from dubfew.reconstruction.track import Camera, Track
+from dubfew.speech.style import Style
+
+Files = dict[str, bytes]
+Change = Callable[[Files], Files]
+SMALL = LiteConfig(window=64, references=2, texture_channels=5, widths=(8, 8, 8, 8), style=8)
+TENSORS = (MODEL, TEXTURE, REFERENCES, STYLE, TRACK)
+NUMBERS = (np.nan, np.inf, -np.inf, 1e30, 65504.0, -1.0, 0.0)
+PLACES = (
+    "format_version",
+    "prior",
+    "prior sha256",
+    "prior name",
+    "method",
+    "options",
+    "options rank",
+    "options alpha",
+    "head",
+    "source",
+    "source complete",
+    "speech",
+    "extra",
+)
+DTYPES = ("F16", "F32", "F64", "BF16", "I64", "U8", "BOOL", "F8_E4M3", "X", "")
+
+
+class SoundAdapter:
+    """An adapter of random numbers on an untrained prior.
+
+    Attributes:
+        files: as they are stored.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._home, place = folder / "priors-home", folder / "prior"
+        new_prior(0, SMALL).save(place, {}, "")
+        self._prior = Prior.load(place)
+        method, head = METHODS["lora"], load_head()
+        model = method.prepare(deepcopy(self._prior.renderer), method.options)
+        rng = np.random.default_rng(0)
+        count, points = 2, len(MOUTH_POINTS)
+
+        def some(*shape: int) -> np.ndarray:
+            return rng.random(shape, np.float32)
+
+        references = Footage(
+            images=rng.integers(0, 255, (count, 8, 8, 3), np.uint8),
+            vertices=some(count, len(head.template), 3),
+            hulls=some(count, POLYGON, 2),
+            key=some(count, 3 * len(OUTER_LIPS + INNER_LIPS) + 3),
+            motion=some(count, points, 3),
+            frames=np.arange(count),
+        )
+        per_frame = {name: some(count, 3) for name in ("jaw", "neck", "rotation", "translation")}
+        track = Track(
+            valid=np.ones(count, bool),
+            times=np.arange(count) / 25,
+            expression=some(count, len(head.expression_basis)),
+            lighting=some(count, 9, 3),
+            box=some(count, 4),
+            landmarks=some(count, 478, 3),
+            confidence=some(count),
+            shape=some(len(head.shape_basis)),
+            camera=Camera(400.0, 128.0, 128.0),
+            fps=Fraction(25),
+            width=256,
+            height=256,
+            head=head.name,
+            source_sha256="",
+            **per_frame,
+        )
+        prior = {"name": "own", "sha256": self._prior.sha256}
+        source = {"path": "clip.mp4", "sha256": "0" * 64, "complete": True}
+        self.files: Files = ActorAdapter(
+            config={
+                "prior": prior,
+                "method": "lora",
+                "options": method.options,
+                "head": head.name,
+                "source": source,
+            },
+            weights=method.weights(model, self._prior.renderer.state_dict()),
+            texture=self._prior.texture,
+            references=references,
+            style=Style.neutral(),
+            track=track.to_bytes(),
+        ).to_files()
+        admit({}, self.files, home=self._home, prior=place)
+
+    def admit(self, files: Files) -> None:
+        """As an import does."""
+        admit({}, files, home=self._home)
+
+    def assert_renders(self, files: Files) -> None:
+        """See that what was let in gives a network of finite numbers."""
+        adapter = ActorAdapter.from_files(files)
+        renderer = adapter.renderer(self._prior)
+        assert all(bool(torch.isfinite(value).all()) for value in renderer.state_dict().values())
+        assert bool(torch.isfinite(adapter.texture).all())
+        Track.from_bytes(adapter.track, "track")
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], bytes]:
+    end = 8 + int.from_bytes(data[:8], "little")
+    return json.loads(data[8:end]), data[end:]
+
+
+def _promised(file: str, which: int, name: str, value: Any) -> Change:
+    """The header says something else of one tensor than its bytes hold."""
+
+    def change(files: Files) -> Files:
+        header, body = _header(files[file])
+        names = sorted(each for each in header if each != "__metadata__")
+        tensor = names[which % len(names)]
+        if name == "rename":
+            header[str(value)] = header.pop(tensor)
+        elif name == "remove":
+            del header[tensor]
+        else:
+            header[tensor][name] = value
+        text = json.dumps(header).encode()
+        return {**files, file: struct.pack("<Q", len(text)) + text + body}
+
+    return change
+
+
+def _array(file: str, which: int, change_of: Callable[[np.ndarray], np.ndarray]) -> Change:
+    """One tensor with other numbers, or of another shape; the file is sound."""
+
+    def change(files: Files) -> Files:
+        try:
+            header, _ = _header(files[file])
+            arrays = load(files[file])
+            name = sorted(arrays)[which % len(arrays)]
+            arrays[name] = np.ascontiguousarray(change_of(arrays[name].copy()))
+            return {**files, file: save(arrays, metadata=header.get("__metadata__"))}
+        except (SafetensorError, ValueError, TypeError):  # another change came before
+            return files
+
+    return change
+
+
+def _number(place: int, value: float) -> Callable[[np.ndarray], np.ndarray]:
+    def change(array: np.ndarray) -> np.ndarray:
+        flat = array.reshape(-1)
+        if flat.size:
+            with np.errstate(all="ignore"):
+                flat[place % flat.size] = np.array(value).astype(array.dtype)
+        return array
+
+    return change
+
+
+def _shape(kind: str, length: int) -> Callable[[np.ndarray], np.ndarray]:
+    return {
+        "flat": lambda array: array.reshape(-1),
+        "cut": lambda array: array[:length],
+        "deeper": lambda array: array[None],
+        "turned": lambda array: array.T,
+        "doubled": lambda array: np.concatenate([np.atleast_1d(array)] * 2),
+        "whole": lambda array: array.astype(np.int64),
+        "double": lambda array: array.astype(np.float64),
+        "half": lambda array: array.astype(np.float16),
+    }[kind]
+
+
+def _configured(steps: list[str], value: Any) -> Change:
+    def change(files: Files) -> Files:
+        try:
+            config = json.loads(files[CONFIG])
+            inner = config
+            for step in steps[:-1]:
+                inner = inner[step]
+            inner[steps[-1]] = value
+            return {**files, CONFIG: json.dumps(config).encode()}
+        except (ValueError, TypeError, KeyError):
+            return files
+
+    return change
+
+
+def _bytes(file: str, place: int, value: int, kind: str) -> Change:
+    def change(files: Files) -> Files:
+        data = bytearray(files[file])
+        at = place % max(1, len(data))
+        if kind == "flip" and data:
+            data[at] ^= 1 << value % 8
+        elif kind == "cut":
+            del data[at:]
+        elif kind == "longer":
+            data[at:at] = bytes([value])
+        return {**files, file: bytes(data)}
+
+    return change
+
+
+def _swapped(one: str, other: str) -> Change:
+    return lambda files: {**files, one: files[other], other: files[one]}
+
+
+def changed_adapters() -> st.SearchStrategy[Change]:
+    """One to three changes, one after the other."""
+    files, tensors = st.sampled_from((CONFIG, *TENSORS)), st.sampled_from(TENSORS)
+    which = st.integers(0, 100)
+    sizes = st.integers(-1, 9) | st.sampled_from([1 << 31, 1 << 32, 1 << 40, 1 << 63, 1 << 70])
+    scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)
+    values = scalars | st.lists(scalars, max_size=3) | st.dictionaries(st.text(), scalars)
+    paths = st.sampled_from([each.split() for each in PLACES])
+    promises = st.one_of(
+        st.tuples(st.just("shape"), st.lists(sizes, max_size=4)),
+        st.tuples(st.just("dtype"), st.sampled_from(DTYPES)),
+        st.tuples(st.just("data_offsets"), st.lists(sizes, min_size=1, max_size=3)),
+        st.tuples(st.just("rename"), st.text(max_size=80)),
+        st.tuples(st.just("remove"), st.none()),
+    )
+    kinds = ["flat", "cut", "deeper", "turned", "doubled", "whole", "double", "half"]
+    arrays = st.builds(_number, st.integers(0, 1 << 20), st.sampled_from(NUMBERS)) | st.builds(
+        _shape, st.sampled_from(kinds), st.integers(0, 3)
+    )
+    change = st.one_of(
+        st.builds(lambda f, w, p: _promised(f, w, *p), tensors, which, promises),
+        st.builds(_array, tensors, which, arrays),
+        st.builds(_configured, paths, values),
+        st.builds(
+            _bytes,
+            files,
+            st.integers(0, 3000) | st.integers(0, 1 << 20),
+            st.integers(0, 255),
+            st.sampled_from(["flip", "flip", "cut", "longer"]),
+        ),
+        st.builds(_swapped, files, files),
+        st.builds(lambda f: lambda files: {k: v for k, v in files.items() if k != f}, files),
+        st.builds(lambda name: lambda files: {**files, name: b""}, st.text(max_size=30)),
+    )
+
+    def together(changes: list[Change]) -> Change:
+        def apply(sound: Files) -> Files:
+            for each in changes:
+                try:
+                    sound = each(sound)
+                except (KeyError, ValueError, TypeError, AttributeError, IndexError):
+                    continue  # an earlier change left nothing to change in this way
+            return sound
+
+        return apply
+
+    return st.lists(change, min_size=1, max_size=3).map(together)
