@@ -93,6 +93,9 @@ figcaption, .key { color: var(--soft); font-size: .85rem; text-align: center; }
 .grid { stroke: var(--line); }
 .line { fill: none; stroke: var(--accent); stroke-width: 2; }
 .dot { fill: var(--accent); }
+.other { fill: none; stroke: var(--soft); }
+.cut { stroke: var(--ink); stroke-dasharray: 3 3; }
+.flag { fill: var(--accent); opacity: .3; }
 table { border-collapse: collapse; width: 100%; max-width: 640px; }
 th { text-align: left; font-weight: 500; padding-right: 1rem; white-space: nowrap; }
 th, td { padding-block: .3rem; border-bottom: 1px solid var(--line); }

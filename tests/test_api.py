@@ -33,7 +33,8 @@ COMMANDS = {
 }
 # The library calls it by a name of its own, or it belongs to one of the two alone.
 RENAMED = {("track", "video"): "path"}
-CLI_ONLY = {("track", "out")}  # the library returns the track; the command saves it
+# The library returns the track; the command saves it, and a report of it.
+CLI_ONLY = {("track", "out"), ("track", "report")}
 LIBRARY_ONLY = {
     ("adapt", "registry"),  # DUBFEW_HOME
     ("render", "registry"),

@@ -32,6 +32,7 @@ from dubfew.cli.options import (
     PriorOption,
     Seconds,
     Seed,
+    TrackMethod,
     Video,
 )
 from dubfew.cli.prior import prior
@@ -263,29 +264,51 @@ def track(
     video: Video,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="TRACK", help="A .safetensors file.")],
     head: HeadOption = "lite",
+    method: Annotated[
+        TrackMethod, typer.Option(help="Fit to the landmarks alone, or on to the pictures.")
+    ] = TrackMethod.landmarks,
     identity: Annotated[
         Identity,
         typer.Option(help="Where the head's shape comes from; auto: MICA where it is registered."),
     ] = Identity.auto,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a page that shows how well it fits (.html)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
     if out.suffix != ".safetensors":
         raise typer.BadParameter("--out: a file name that ends in .safetensors is needed")
+    if report is not None and report.suffix != ".html":
+        raise typer.BadParameter("--report: a file name that ends in .html is needed")
     from dubfew.files import check_output
     from dubfew.reconstruction.head import load_head
     from dubfew.reconstruction.tracking import track_video
 
     check_output(out, video)
+    if report is not None:
+        check_output(report, video)
     with progress_bar(as_json=as_json) as progress:
-        found = track_video(video, head=load_head(head), identity=identity.value, progress=progress)
+        model = load_head(head)
+        found = track_video(video, head=model, identity=identity.value, progress=progress)
+        if method is TrackMethod.photometric:
+            from dubfew.reconstruction.photometry import fit_photometric
+
+            found = fit_photometric(video, found, head=model, progress=progress)
     found.save(out)
+    if report is not None:
+        from dubfew.reconstruction.report import write_track_report
+
+        write_track_report(report, video, found)
     result = {
         "output": out,
+        **({"report": report} if report else {}),
         "frames": len(found),
         "valid_frames": int(found.valid.sum()),
         "fps": found.fps,
         "head": found.head,
+        "method": found.method,
         "shape_from": found.shape_from,
     }
     emit(result, as_json=as_json, text=lines(result))

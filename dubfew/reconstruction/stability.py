@@ -1,7 +1,7 @@
 """How well a track lies on what the detector saw, and how steadily: figures per frame.
 
-All are shares of the distance of the outer eye corners as the camera would see it in a face that
-looks straight at it (for short: eye distances), so that faces of any size can be compared.
+All are shares of the distance of the outer eye corners as the camera would see it were the face
+not turned (for short: eye distances), so that faces of any size can be compared.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dubfew.reconstruction.crop import project_posed, rotations
 from dubfew.reconstruction.head import HeadModel
-from dubfew.reconstruction.points import INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.points import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 
 LIPS = OUTER_LIPS + INNER_LIPS
@@ -95,8 +95,11 @@ def projected(track: Track, head: HeadModel) -> Iterator[tuple[slice, NDArray[np
 
 
 def eye_distance(track: Track, head: HeadModel) -> Floats:
-    """Distance of the outer eye corners of a face that looks at the camera, px. [N]"""
-    depth = track.translation[:, 2].astype(np.float64)
+    """Distance of the outer eye corners, were they side by side where they are, px. [N]"""
+    middle = (head.points(EYE_CORNERS) @ head.shaped(track.shape)).mean(0)
+    turned = rotations(track.rotation) @ middle
+    # Head space looks at the camera, camera space away from it.
+    depth = (track.translation[:, 2] - turned[:, 2]).astype(np.float64)
     return np.asarray(track.camera.focal * head.inter_ocular(track.shape) / depth)
 
 

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dubfew.reconstruction.curves import COLUMNS, curves_svg
+from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.report import SIDE, numbers, overlays, sample, write_track_report
+from dubfew.reconstruction.stability import eye_distance, measure
+from dubfew.reconstruction.track import COVERED, TURNED
+from tests.reconstruction.tracks import grey_video, known_track
+
+HEAD = load_head()
+VOID = {"meta", "img"}
+
+
+class Reader(HTMLParser):
+    """Fails on a tag that is not closed in order; collects the table's rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.rows: dict[str, str] = {}
+        self.name = ""
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.links = [value for key, value in attrs if key in ("src", "href")]
+        assert all(link.startswith("data:") for link in self.links)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] == ["th"]:
+            self.name = data
+        elif self.open[-1:] == ["td"]:
+            self.rows[self.name] = data
+
+
+@pytest.fixture(scope="module")
+def flawed():
+    """Two shots, some frames turned away, some covered."""
+    flags = np.zeros(30, np.uint8)
+    flags[5:8], flags[20] = TURNED, TURNED | COVERED
+    return replace(
+        known_track(30, shift=2.0, shake=1.0),
+        flags=flags,
+        shot=np.repeat([0, 1], 15).astype(np.int32),
+    )
+
+
+@pytest.fixture(scope="module")
+def page(flawed, tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("report")
+    video = grey_video(folder / "a & b.mp4")
+    write_track_report(folder / "report.html", video, flawed)
+    return (folder / "report.html").read_text()
+
+
+def test_page_is_whole_and_needs_nothing_else(page):
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    assert "a &amp; b.mp4" in page
+    assert "http" not in page
+
+
+def test_its_figures_are_those_of_the_track(page, flawed):
+    reader = Reader()
+    reader.feed(page)
+    size = float(eye_distance(flawed, HEAD)[0])
+    # Half of the frames lie 2 px aside, half also 1 px below.
+    error = (2 + np.sqrt(5)) / 2
+    assert float(reader.rows["landmark error, px"]) == pytest.approx(error, rel=1e-3)
+    assert float(reader.rows["landmark error, %"]) == pytest.approx(100 * error / size, rel=1e-3)
+    jitter = float(reader.rows["jitter in them, detector, %"])
+    assert jitter == pytest.approx(100 * 2 / size, rel=1e-3)
+    assert float(reader.rows["jitter in them, track, %"]) == pytest.approx(0, abs=1e-3)
+    assert reader.rows["frames"] == "30"
+    assert reader.rows["frames that can be used"] == "26"
+    assert reader.rows["shots"] == "2"
+    assert reader.rows["turned away"] == "4"
+    assert reader.rows["mouth covered"] == "1"
+    assert "cut by the frame's edge" not in reader.rows
+
+
+def test_every_curve_shows_every_frame_of_a_short_clip(page):
+    lines = re.findall(r'<polyline class="line" points="([^"]+)"', page)
+    # One error curve without gaps; jitter has one part for each shot, without its ends.
+    assert [len(line.split()) for line in lines] == [30, 13, 13]
+
+
+def test_pictures_show_the_mesh_on_the_frames_they_name(page, flawed):
+    images = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+        for data in re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
+    ]
+    moments = re.findall(r"<figcaption>([\d.]+) s", page)
+    assert len(images) == len(moments) >= 8
+    for image, moment in zip(images, moments, strict=True):
+        assert max(image.shape[:2]) == SIDE
+        brightness = 4 * round(float(moment) * 25)
+        assert np.median(image[:10, :10]) == pytest.approx(brightness, abs=6)
+        centre = image[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4].astype(int)
+        assert (centre[..., 2] - centre[..., 0] > 30).mean() > 0.03  # the mesh is blue
+
+
+def test_a_track_of_a_part_is_drawn_on_its_own_frames(tmp_path):
+    video = grey_video(tmp_path / "clip.mp4")
+    track = known_track(10, start=15)
+    (picture,) = overlays(video, track, HEAD, [5])
+    assert np.median(picture[:10, :10]) == pytest.approx(4 * 20, abs=3)
+
+
+def test_worst_frames_are_shown():
+    track = known_track(200)
+    track.landmarks[137, :, 0] += 9
+    assert 137 in sample(track, measure(track, HEAD))
+
+
+def test_a_track_without_measurable_frames_has_dashes_instead():
+    track = known_track(2)
+    found = numbers(track, measure(track, HEAD))
+    assert found["jitter in them, track, %"] is None
+    assert found["landmark error, px"] == pytest.approx(2, rel=1e-3)
+
+
+def test_a_long_clip_does_not_make_a_long_curve_and_keeps_its_peaks():
+    track = known_track(1)
+    many = replace(
+        track.select(np.zeros(20_000, int)),
+        times=np.arange(20_000) / 25,
+        shot=np.zeros(20_000, np.int32),
+    )
+    values = np.zeros(20_000)
+    values[11_234] = 7.0
+    svg = curves_svg(many, {"error": values})
+    (points,) = re.findall(r'points="([^"]+)"', svg)
+    assert len(points.split()) == COLUMNS
+    assert ">7<" in svg
+    assert len(svg) < 30_000
