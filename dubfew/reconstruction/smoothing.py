@@ -27,10 +27,12 @@ from dubfew.reconstruction.fitting import PointRig, Pose
 from dubfew.reconstruction.head import HeadModel
 from dubfew.reconstruction.points import INNER_LIPS
 
-WINDOW = 0.36  # s, nine frames of 25 a second
+# s, nine frames of 25 a second. One for both: what is taken from the head and what from the mouth
+# lie in the same place of the picture, and cancel.
+WINDOW = 0.36
 BURST = 0.12  # s over which power is compared with the noise's
 # What must be exceeded, in powers of the noise: chance rarely reaches it in three frames.
-HEAD_MARGIN, MOUTH_MARGIN = 4.0, 6.0
+HEAD_MARGIN, MOUTH_MARGIN = 8.0, 6.0
 # A head that never rests shows no noise to measure: then it is at most this share of the distance
 # between the eyes, what a small, grainy face had.
 NOISE_LIMIT = 0.006
