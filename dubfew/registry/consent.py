@@ -129,12 +129,36 @@ class Consent:
             )
 
     def covers_language(self, tag: str) -> bool:
-        """Whether a language is among the record's, by the basic filtering of RFC 4647."""
-        wanted = tag.lower()
+        """Whether a language is among the record's: by the basic filtering of RFC 4647, in every
+        code that a language has ("deu" is "de"), and within macro-languages ("zh" covers "cmn")."""
         return any(
-            each == "*" or wanted == each.lower() or wanted.startswith(f"{each.lower()}-")
+            each == "*" or wanted == known or wanted.startswith(f"{known}-")
             for each in self.languages
+            for known in _codes(each)
+            for wanted in [*_codes(tag), *_macro_language(tag)]
         )
+
+
+def _codes(tag: str) -> list[str]:
+    """A language tag, small, and the same in the codes of today."""
+    from langcodes import standardize_tag
+
+    own = tag.lower()
+    try:
+        today = standardize_tag(tag).lower()
+    except ValueError:  # no language that is registered
+        return [own]
+    # "zh-cmn" is no more than "zh" to langcodes: who allowed the one has not allowed all others.
+    return [own] if own.startswith(f"{today}-") else [own, today]
+
+
+def _macro_language(tag: str) -> list[str]:
+    """The same with the macro-language (ISO 639-3) that its language belongs to, if there is one."""
+    from langcodes.data_dicts import MACROLANGUAGES
+
+    language, dash, rest = _codes(tag)[-1].partition("-")
+    macro = MACROLANGUAGES.get(language)
+    return [f"{macro}{dash}{rest}"] if macro else []
 
 
 def read_consent(path: Path | str) -> Consent:
