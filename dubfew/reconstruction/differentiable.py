@@ -1,7 +1,7 @@
-"""What a raster says, once more in torch: differentiable in the mesh, the same for every backend.
+"""What a raster says, once more in torch: differentiable in the mesh, for every backend the same.
 
-Which face a pixel shows is taken from the raster and held fixed; so gradients tell how colours slide
-over the surface, not how its outline moves.
+Which face a pixel shows is taken from the raster and held fixed; so gradients tell how colours
+slide over the surface, not how its outline moves.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def carried(
 ) -> Tensor:  # [H, W, C]
     """Values of vertices at every pixel: ``raster.interpolate``, with gradients.
 
-    Differentiable in ``vertices`` and ``attributes``; zero where no face is. Arguments and errors as
-    in :func:`barycentric`; ``attributes`` are C values per vertex.
+    Differentiable in ``vertices`` and ``attributes``; zero where no face is. Arguments and errors
+    as in :func:`barycentric`; ``attributes`` are C values per vertex.
     """
     if attributes.ndim != 2 or len(attributes) != len(vertices):
         raise ShapeError(
