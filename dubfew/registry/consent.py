@@ -153,7 +153,7 @@ def _codes(tag: str) -> list[str]:
 
 
 def _macro_language(tag: str) -> list[str]:
-    """The same with the macro-language (ISO 639-3) that its language belongs to, if there is one."""
+    """The same with the macro-language (ISO 639-3) that its language is of, if there is one."""
     from langcodes.data_dicts import MACROLANGUAGES
 
     language, dash, rest = _codes(tag)[-1].partition("-")

@@ -70,7 +70,8 @@ def skeleton(actor: str) -> str:
     """What ids that look alike have in common, as do "mary", "Mary", and one with a Cyrillic a.
 
     Unicode form NFKC, case folded, joiners and outer spaces away, look-alike letters of Cyrillic
-    and Greek as Latin ones. Only for comparing; ids are stored as they were given.
+    and Greek as Latin ones. Only for comparing; ids are stored as they were given. Tombstones are
+    made from it, so it stays as it is; :func:`check_distinct` looks closer.
     """
     folded = unicodedata.normalize("NFKC", actor).casefold()
     folded = unicodedata.normalize("NFKC", folded).translate(_LOOK_ALIKES)
@@ -84,13 +85,23 @@ def check_distinct(actor: str, others: Iterable[str]) -> None:
     Raises:
         RegistryError: it does.
     """
-    wanted = skeleton(actor)
+    wanted = _appearances(actor)
     for other in others:
-        if other != actor and skeleton(other) == wanted:
+        if other != actor and not wanted.isdisjoint(_appearances(other)):
             raise RegistryError(
                 f"the actor's id {ascii(actor)[:60]} looks like {ascii(other)[:60]}, who exists: "
                 "use that id, or one that differs visibly"
             )
+
+
+def _appearances(actor: str) -> set[str]:
+    """What an id looks like, in its own case and in none; ids that share one look alike."""
+    from dubfew.registry.lookalikes import appearance  # late, for the speed of listing
+
+    plain = skeleton(actor)
+    own = " ".join("".join(each for each in actor if each not in _JOINERS).split())
+    seen = appearance(own)
+    return {plain, appearance(plain), seen, appearance(seen.casefold())}
 
 
 def check_file_names(names: list[str]) -> None:

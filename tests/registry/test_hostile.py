@@ -45,7 +45,16 @@ BAD_IDS = [
 ]  # fmt: skip
 # With letters of Cyrillic, Greek, full width, Roman numbers and mathematics, a joiner, and spaces.
 LOOK_ALIKES = ["Mary", "MARY", "m\u0430ry", "m\u03b1ry", "\uff4dary", "\u217fary", "\U0001d4c2ary"]
-LOOK_ALIKES += ["ma\u200dry", " mary", "mary ", "mar\u0443"]
+LOOK_ALIKES += ["ma\u200dry", " mary", "mary ", "mar\u0443", "rnary", "RNary", "M\u13aary"]
+# Of Armenian, Cherokee, Lisu and Coptic, and figures.
+OTHER_LOOK_ALIKES = [("Tessa", "\ua4d4essa"), ("Hugo", "\u13bbugo"), ("Otto 1", "Otto l")]
+OTHER_LOOK_ALIKES += [
+    ("Otto", "0tto"),
+    ("actor I", "actor 1"),
+    ("Sou", "S\u0585u"),
+    ("o", "\u2c9f"),
+]
+OTHER_LOOK_ALIKES += [("Zo\u00eb", "Zo\u0451"), ("\u5de5", "\u30a8"), ("S\u00f8ren", "So\u0337ren")]
 
 
 def short(value: object) -> str:
@@ -84,6 +93,25 @@ def test_ids_that_look_like_one_that_exists_are_refused(registry: Registry, acto
     assert Registry(registry.home.with_name("second")).create(actor, {}, FILES).number == 1
 
 
+@pytest.mark.parametrize(("one", "other"), OTHER_LOOK_ALIKES, ids=short)
+def test_look_alikes_of_other_scripts(one: str, other: str) -> None:
+    for actor, known in ((one, other), (other, one)):
+        with pytest.raises(RegistryError, match="looks like"):
+            check_distinct(actor, [known])
+
+
+def test_who_is_there_already_stays(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that was filled before there was this table."""
+    with monkeypatch.context() as patch:
+        patch.setattr("dubfew.registry.store.check_distinct", lambda actor, others: None)
+        for actor in ("mary", "rnary"):
+            registry.create(actor, {}, FILES)
+    for actor in ("mary", "rnary"):
+        assert registry.create(actor, {}, FILES).number == 2
+        registry.delete(actor)
+    assert registry.verify().ok
+
+
 def test_different_names_do_not_look_alike() -> None:
     names = [
         "mary",
@@ -94,6 +122,8 @@ def test_different_names_do_not_look_alike() -> None:
         "山口",
         "Zoë",
         "Zoe",
+        "\u0395\u03bb\u03ad\u03bd\u03b7",
+        "\u0418\u0432\u0430\u043d",
         "actor 1",
         "actor 11",
         "x",
