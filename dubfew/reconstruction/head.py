@@ -83,11 +83,14 @@ class HeadModel:
             "joint_regressor": (joints, vertices),
             "skin_weights": (vertices, joints),
             "uv": (vertices, 2),
+            "pose_basis": ((joints - 1) * 9, vertices, 3),
+            "eyelid_basis": (2, vertices, 3),
+            "mouth_faces": (len(self.faces),),
         }.items():
-            if getattr(self, name).shape != shape:
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
                 raise ShapeError(
-                    f"head model {self.name}: {name} has shape {getattr(self, name).shape}, "
-                    f"expected {shape}"
+                    f"head model {self.name}: {name} has shape {array.shape}, expected {shape}"
                 )
 
     def shaped(self, shape: NDArray) -> FloatArray:
