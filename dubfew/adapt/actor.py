@@ -17,7 +17,7 @@ from dubfew.adapt.methods import method_named
 from dubfew.adapt.replay import replay_for
 from dubfew.adapt.selection import Segment, choose_segment
 from dubfew.adapt.windows import resized, spanning
-from dubfew.errors import DubfewError, MediaError
+from dubfew.errors import DubfewError, MediaError, NoFaceError
 from dubfew.media import Audio, VideoInfo, probe, read_frames
 from dubfew.media.audio import stream_audio
 from dubfew.prior.align import align_footage
@@ -94,6 +94,7 @@ def adapt(
     rank: int | None = None,
     seconds: float | None = None,
     start: float | None = None,
+    face: str | None = None,
     replay: bool | None = None,
     steps: int | None = None,
     prior: str | Path | None = None,
@@ -115,6 +116,7 @@ def adapt(
         seconds: how much of the footage to use, 10 s by default. Of longer footage the best part is
             taken, see `choose_segment`.
         start: where that part is to begin instead, s.
+        face: whose, as ``choose_person`` reads it; who is seen most by default.
         replay: go on showing the network other people, see `Replay`; see `REPLAY` for the default.
         steps: at most so many; training ends sooner when held-out frames stop gaining.
         prior: name or folder; the shipped one by default.
@@ -130,7 +132,7 @@ def adapt(
 
     Raises:
         MediaError: the footage cannot be read.
-        NoFaceError: it shows no face.
+        NoFaceError: it shows no face, or none that can be learned from.
         ArtefactError: no such method, prior or speech model.
         AssetError: no such head model, or its files are not registered.
         ConsentError: the consent is no proper record or not valid today, its subject is a minor, or
@@ -160,7 +162,10 @@ def adapt(
     wanted = checked_seconds(DEFAULT_SECONDS if seconds is None else seconds)
     part = choose_segment(video, info, wanted, start=checked_start(start), progress=progress)
     chose = time.monotonic()
-    track = track_video(video, head=model, start=part.first, stop=part.stop, progress=progress)
+    track = track_video(
+        video, head=model, face=face, start=part.first, stop=part.stop, progress=progress
+    )
+    check_usable(video, track)
     motion = motion_of_track(track, model)
     large = footage_from(
         read_frames(video, start=part.first, stop=part.stop),
@@ -245,6 +250,19 @@ def adapt(
     )
 
 
+def check_usable(video: Path, track: Track) -> None:
+    """See that there are frames to learn from.
+
+    Raises:
+        NoFaceError: there are none.
+    """
+    if not track.usable.any():
+        raise NoFaceError(
+            f"no frame of {video} can be learned from ({', '.join(track.reasons())}): give footage "
+            "whose mouth is seen from the front"
+        )
+
+
 def checked_seconds(seconds: float) -> float:
     """A length of time to use.
 
@@ -270,7 +288,7 @@ def checked_start(start: float | None) -> float | None:
 def reference_size(track: Track, head: HeadModel, window: int) -> int:
     """Edge of the stored references, px: twice the windows' size in the footage, so that looking
     them up between their pixels loses no sharpness; ``window`` is what the renderer looks at."""
-    side = float(np.median(track_regions(track, head).window[track.valid, 2]))
+    side = float(np.median(track_regions(track, head).window[track.usable, 2]))
     return int(np.clip(2 * round(side), 160, max(LARGEST_REFERENCE, window)))
 
 

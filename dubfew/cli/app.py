@@ -24,6 +24,7 @@ from dubfew.cli.console import (
 from dubfew.cli.options import (
     Device,
     Drive,
+    Face,
     Fit,
     HeadOption,
     Identity,
@@ -81,6 +82,7 @@ def adapt(
         float | None,
         typer.Option(metavar="T", min=0, help="Begin there rather than at the best part, s."),
     ] = None,
+    face: Face = None,
     replay: Annotated[
         bool | None,
         typer.Option(
@@ -119,6 +121,7 @@ def adapt(
             rank=rank,
             seconds=seconds,
             start=start,
+            face=face,
             replay=replay,
             steps=steps,
             prior=prior,
@@ -143,6 +146,7 @@ def render(
     audio: Annotated[
         Path | None, typer.Option(metavar="A", help="New speech; default: the scene's own sound.")
     ] = None,
+    face: Face = None,
     drive: Annotated[
         Drive, typer.Option(help="The mouth follows the audio, a driver, or the scene itself.")
     ] = Drive.audio,
@@ -234,6 +238,7 @@ def render(
             actor,
             video=video,
             audio=audio,
+            face=face,
             drive=drive.value,
             driver=driver,
             transcript=transcript,
@@ -267,6 +272,8 @@ def track(
     method: Annotated[
         TrackMethod, typer.Option(help="Fit to the landmarks alone, or on to the pictures.")
     ] = TrackMethod.landmarks,
+    face: Face = None,
+    faces: Annotated[bool, typer.Option("--faces", help="Say who is seen where, too.")] = False,
     identity: Annotated[
         Identity,
         typer.Option(help="Where the head's shape comes from; auto: MICA where it is registered."),
@@ -283,15 +290,17 @@ def track(
     if report is not None and report.suffix != ".html":
         raise typer.BadParameter("--report: a file name that ends in .html is needed")
     from dubfew.files import check_output
+    from dubfew.reconstruction.detection import detect
     from dubfew.reconstruction.head import load_head
-    from dubfew.reconstruction.tracking import track_video
+    from dubfew.reconstruction.tracking import track_person
 
     check_output(out, video)
     if report is not None:
         check_output(report, video)
     with progress_bar(as_json=as_json) as progress:
         model = load_head(head)
-        found = track_video(video, head=model, identity=identity.value, progress=progress)
+        seen = detect(video, progress=progress)
+        found = track_person(video, seen, face, head=model, identity=identity.value)
         if method is TrackMethod.photometric:
             from dubfew.reconstruction.photometry import fit_photometric
 
@@ -306,6 +315,11 @@ def track(
         **({"report": report} if report else {}),
         "frames": len(found),
         "valid_frames": int(found.valid.sum()),
+        "usable_frames": int(found.usable.sum()),
+        "left_out": found.reasons(),
+        "shots": int(found.shot[-1]) + 1,
+        "face": found.face,
+        "faces": seen.summary() if faces else len(seen.people),
         "fps": found.fps,
         "head": found.head,
         "method": found.method,

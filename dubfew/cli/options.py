@@ -22,6 +22,14 @@ PriorOption = Annotated[
     typer.Option(metavar="P", help="Name or folder of a prior; default: the one that ships."),
 ]
 
+Face = Annotated[
+    str | None,
+    typer.Option(
+        "--face",
+        metavar="WHO",
+        help="N, largest, or X,Y in px, where there are several; default: who is seen most.",
+    ),
+]
 HeadOption = Annotated[
     str, typer.Option("--head", metavar="NAME", help="Head model: lite, or flame.")
 ]
@@ -48,6 +56,13 @@ class Method(str, Enum):
     texture = "texture"
     lora = "lora"
     full = "full"
+
+
+class TrackMethod(str, Enum):
+    """What a head is fitted to."""
+
+    landmarks = "landmarks"
+    photometric = "photometric"
 
 
 class Drive(str, Enum):

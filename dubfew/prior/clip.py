@@ -119,7 +119,9 @@ def _pieces(path: Path, info: VideoInfo, sha256: str, size: int) -> Iterator[_Pi
             motion = motion_of_track(track, head).displacement
             step = 1 / float(info.fps)
             heard = sound.between(float(track.times[0]), float(track.times[-1]) + step)
-            rows = np.nonzero(track.valid)[0]
+            rows = np.nonzero(track.usable)[0]
+            if not len(rows):
+                continue
             for wanted in np.array_split(rows, -(-len(rows) // SEGMENT)):
                 part = track.select(wanted)
                 footage = _cut(pictures, part, wanted + start, motion[wanted], head, size)

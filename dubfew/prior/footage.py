@@ -187,12 +187,12 @@ def footage_from(
         head: the track's head model.
         motion: mouth motion of every row. [N, P, 3]
         size: edge of the windows, px.
-        rows: which rows of the track; all valid ones by default.
+        rows: which rows of the track; all usable ones by default.
         first: number of the track's first frame in the clip.
         progress: told every ten frames.
     """
     shapes = geometry(track, head)
-    wanted = np.nonzero(track.valid)[0] if rows is None else np.asarray(rows, np.int64)
+    wanted = np.nonzero(track.usable)[0] if rows is None else np.asarray(rows, np.int64)
     images: dict[int, NDArray[np.uint8]] = {}
     needed = set(wanted.tolist())
     for frame in frames:
@@ -222,7 +222,7 @@ def clip_footage(
     size: int,
     progress: ProgressCallback = silent,
 ) -> Footage:
-    """Windows of every valid frame of a clip."""
+    """Windows of every usable frame of a clip."""
     from dubfew.speech.observe import motion_of_track
 
     motion = motion_of_track(track, head).displacement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,54 +12,20 @@ from scipy.spatial.transform import Rotation
 
 from dubfew.errors import NoFaceError, ShapeError
 from dubfew.files import sha256_file
-from dubfew.media import probe, read_frames
-from dubfew.progress import Progress, ProgressCallback, silent
+from dubfew.media import probe
+from dubfew.progress import ProgressCallback, silent
 from dubfew.reconstruction.crop import regions
+from dubfew.reconstruction.detection import Detection, detect
+from dubfew.reconstruction.faces import choose_person
 from dubfew.reconstruction.fitting import SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.head import HeadModel, load_head
-from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
 from dubfew.reconstruction.mica.identity import check_identity, mica_shape
 from dubfew.reconstruction.smoothing import smooth
-from dubfew.reconstruction.track import Camera, Track
+from dubfew.reconstruction.track import NO_FACE, OTHER_PERSON, Camera, Track
+from dubfew.reconstruction.visibility import geometric_flags
 
 # Without metadata: a normal lens (28 mm on a 36 mm wide sensor would be 0.78, a portrait 2.4).
 FOCAL_PER_LONG_SIDE = 1.5
-
-
-def detect(
-    path: Path | str,
-    *,
-    start: int = 0,
-    stop: int | None = None,
-    progress: ProgressCallback = silent,
-) -> tuple[NDArray[np.float32], NDArray[np.float64], int, int]:
-    """Landmarks and times of every frame from ``start`` to ``stop``.
-
-    Returns:
-        landmarks [N, 478, 3] px with NaN rows where there is no face, times [N] s, width, height.
-    """
-    info = probe(path)
-    landmarks: list[NDArray] = []
-    times: list[float] = []
-    width, height = info.width, info.height
-    last = stop or info.frames
-    total = None if last is None else last - start
-    with FaceLandmarker() as landmarker:
-        for frame in read_frames(path, start=start, stop=stop):
-            width, height = frame.width, frame.height
-            found = landmarker(frame.to_rgb(fast=True))
-            landmarks.append(
-                np.full((LANDMARKS, 3), np.nan, np.float32) if found is None else found
-            )
-            times.append(frame.time)
-            if len(times) % 10 == 0:
-                progress(Progress("track", len(times), total))
-    if not times:
-        raise NoFaceError(
-            f"{path} has no frames{f' from number {start} on' if start else ''}: give a video that "
-            "shows a face"
-        )
-    return np.stack(landmarks), np.array(times), width, height
 
 
 def track_video(
@@ -66,43 +33,72 @@ def track_video(
     *,
     head: HeadModel | None = None,
     identity: str = "auto",
+    face: str | None = None,
     start: int = 0,
     stop: int | None = None,
     progress: ProgressCallback = silent,
 ) -> Track:
-    """Follow the face through a clip.
+    """Follow one face through a clip.
 
     Args:
         path: a video.
         head: head model; the embedded ``lite`` by default.
         identity: where its shape comes from, one of ``mica.identity.IDENTITIES``.
+        face: whose, as ``choose_person`` reads it; who is seen most by default.
         start: begin at this frame; times stay those of the clip.
         stop: look at the frames before this one only.
         progress: told every ten frames.
 
     Returns:
-        One row per frame; frames without a face have ``valid`` False.
+        One row per frame; frames without this face have ``valid`` False.
 
     Raises:
         MediaError: the file cannot be read as video.
         NoFaceError: no frame shows a face.
+        DubfewError: nobody is what ``face`` asks for.
         AssetError: identity by MICA is asked for and cannot be had.
     """
     head = head or load_head()
     check_identity(identity, head)
-    info = probe(path)
-    landmarks, times, width, height = detect(path, start=start, stop=stop, progress=progress)
-    return fit_track(
+    seen = detect(path, start=start, stop=stop, progress=progress)
+    return track_person(path, seen, face, head=head, identity=identity, start=start)
+
+
+def track_person(
+    path: Path | str,
+    seen: Detection,
+    face: str | None,
+    *,
+    head: HeadModel,
+    identity: str = "auto",
+    start: int = 0,
+) -> Track:
+    """Fit one of the people that ``detect`` found; arguments and errors of ``track_video``."""
+    if not seen.people:
+        raise NoFaceError(
+            f"no face found in {path}: give footage whose face is seen from the front"
+        )
+    person = choose_person(seen.people, face)
+    width, height = seen.size
+    landmarks = person.rows(len(seen.times))
+    track = fit_track(
         landmarks,
-        times,
+        seen.times,
         head,
         Camera(FOCAL_PER_LONG_SIDE * max(width, height), width / 2, height / 2),
-        fps=info.fps,
+        fps=probe(path).fps,
         size=(width, height),
         source=str(path),
         sha256=sha256_file(Path(path)),
         shape=mica_shape(path, landmarks, head, identity, start=start),
+        shot=seen.shots,
     )
+    flags = track.flags.copy()
+    for other in seen.people:
+        if other is not person:
+            alone = other.frames[~track.valid[other.frames]]
+            flags[alone] |= OTHER_PERSON
+    return replace(track, flags=flags, face=person.number)
 
 
 def fit_track(
@@ -116,10 +112,12 @@ def fit_track(
     source: str,
     sha256: str,
     shape: NDArray | None = None,
+    shot: NDArray[np.int32] | None = None,
 ) -> Track:
     """Fit the head to landmarks [N, 478, 3] (px, NaN rows without a face).
 
     Identity is held at ``shape`` [S] where MICA gave one, and fitted to the landmarks otherwise.
+    Nothing is smoothed from one ``shot`` [N] to the next.
 
     Raises:
         NoFaceError: no row has a face.
@@ -142,12 +140,17 @@ def fit_track(
             f"{[len(head.shape_basis)]}"
         )
     pose = fitter.refine(seen, shape, fitter.start(seen))
-    pose = smooth(pose, _runs(np.nonzero(valid)[0]), head, shape, fps)
+    shot = np.zeros(len(valid), np.int32) if shot is None else shot
+    frames = np.nonzero(valid)[0]
+    pose = smooth(pose, _runs(frames, shot[frames]), head, shape, fps)
 
     nearest = _nearest_valid(valid)
     rotation = Rotation.from_matrix(pose.rotation).as_rotvec().astype(np.float32)[nearest]
     translation = pose.translation.astype(np.float32)[nearest]
     n = len(landmarks)
+    where = regions(head, shape, rotation, translation, camera)
+    flags = np.full(n, NO_FACE, np.uint8)
+    flags[valid] = geometric_flags(rotation[valid], translation[valid], where.hull[valid], size)
     return Track(
         valid=valid,
         times=np.asarray(times, np.float64),
@@ -157,7 +160,7 @@ def fit_track(
         rotation=rotation,
         translation=translation,
         lighting=np.zeros((n, 9, 3), np.float32),
-        box=regions(head, shape, rotation, translation, camera).box,
+        box=where.box,
         landmarks=seen.astype(np.float32)[nearest],
         confidence=valid.astype(np.float32),
         shape=shape.astype(np.float32),
@@ -168,12 +171,15 @@ def fit_track(
         head=head.name,
         source_sha256=sha256,
         shape_from=shape_from,
+        flags=flags,
+        shot=shot,
     )
 
 
-def _runs(frames: NDArray) -> list[slice]:
-    """Rows of unbroken runs of frames; a gap may hide a cut."""
-    starts = np.nonzero(np.diff(frames, prepend=-2) > 1)[0]
+def _runs(frames: NDArray, shot: NDArray) -> list[slice]:
+    """Rows of unbroken runs of frames within a shot; a gap may hide a cut."""
+    begins = (np.diff(frames, prepend=-2) > 1) | (np.diff(shot, prepend=-1) != 0)
+    starts = np.nonzero(begins)[0]
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(frames)], strict=True)]
 
 

@@ -130,12 +130,13 @@ def scene_path(video: Path | None, adapter: ActorAdapter) -> Path:
 def scene_track(
     scene: Path,
     who: Actor,
+    face: str | None,
     progress: ProgressCallback,
 ) -> Track:
     """The scene's track; the actor's own footage was tracked when they were adapted."""
     source = who.adapter.config["source"]
-    if sha256_file(scene) == source["sha256"]:
+    if face is None and sha256_file(scene) == source["sha256"]:
         own = Track.from_bytes(who.adapter.track, f"{TRACK} of {who.stored.actor}")
         if source["complete"]:
             return own
-    return track_video(scene, head=who.head, progress=progress)
+    return track_video(scene, head=who.head, face=face, progress=progress)

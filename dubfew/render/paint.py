@@ -41,6 +41,7 @@ class Order:
         motion: mouth motion of the frames around. [T, P, 3]
         references: rows of the references to use. [K]
         scores: their distances. [K]
+        opacity: of the paint; below 1 beside frames that are left as they are.
     """
 
     frame: Frame
@@ -49,6 +50,7 @@ class Order:
     motion: NDArray[np.float32]
     references: NDArray[np.int64]
     scores: NDArray[np.float32]
+    opacity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ class Painter:
         picture = self._enlarge(order, drawing, (x0, y0, x1, y1))
         original = frame.crop_rgb(x0, y0, x1, y1).astype(np.float32)
         alpha = self.background.keep(frame, regions.box[order.row], (x0, y0), picture, alpha)
+        alpha = alpha * np.float32(order.opacity)
         mixed = original + alpha[..., None] * (picture - original)
         inside = _whole_cells(alpha > 0, x0 % 2, y0 % 2)
         if self.marker is not None:

@@ -26,6 +26,7 @@ from dubfew.registry import Registry
 from dubfew.registry.policy import Purpose
 from dubfew.render.background import BackgroundKeeper
 from dubfew.render.drive import audio_motion, check_drive, check_reach, known_sounds, video_motion
+from dubfew.render.ease import eased, left_as_is, presence
 from dubfew.render.finish import finish
 from dubfew.render.flow import beside
 from dubfew.render.job import Actor, Sources, choose_sources, open_actor, scene_track
@@ -74,6 +75,7 @@ def render(
     *,
     video: Path | str | None = None,
     audio: Path | str | None = None,
+    face: str | None = None,
     drive: str = "audio",
     driver: Path | str | None = None,
     transcript: Path | str | None = None,
@@ -101,6 +103,8 @@ def render(
     Args:
         actor: id in the registry.
         video: the scene; by default the footage that the actor was adapted on.
+        face: whose mouth it is in the scene, as ``choose_person`` reads it; by default who is most
+            like the actor, where that can be told, or else who is seen most.
         audio: new speech; by default the scene's own sound.
         drive: "audio"; "video" (mouth of ``driver``); "self" (the scene's own mouth motion:
             re-enactment, for measuring).
@@ -160,7 +164,7 @@ def render(
     choose_encoding(output, info, codec, crf, lossless)
     identity = signing_identity(registry.home)
     phones = known_sounds(sound, cues, language, recognise) if sound is not None else ()
-    track = scene_track(sources.scene, who, progress)
+    track = scene_track(sources.scene, who, face, progress)
     tracked = time.monotonic()
 
     shown = plan(track.times, info.fps, sources.new_seconds, fit)
@@ -232,11 +236,11 @@ def render(
     return RenderResult(
         output=output,
         frames=count,
-        edited_frames=int(track.valid[:count].sum()),
+        edited_frames=int(track.usable[:count].sum()),
         fps=info.fps,
         seconds={**seconds, **painter.seconds, "total": time.monotonic() - began},
         peak_rss_mb=peak_rss_mb(),
-        note="; ".join(note for note in (shown.note, who.note) if note),
+        note="; ".join(note for note in (shown.note, who.note, left_as_is(track)) if note),
         watermark=rendering.watermark,
         credentials=place_of(output),
     )
@@ -259,12 +263,12 @@ def _driven(
         wanted = audio_motion(
             sources.sound, track.times, who.adapter.style, who.model, phones, reach
         )
-        return retarget(track, who.head, wanted)
+        return eased(track, retarget(track, who.head, wanted), presence(track))
     if sources.drive == "video" and sources.driver is not None:
         shown = who.adapter.references.motion
         own = MouthMotion(shown, np.arange(len(shown), dtype=np.float64))
         wanted = video_motion(sources.driver, track.times, own, who.head, progress)
-        return retarget(track, who.head, wanted)
+        return eased(track, retarget(track, who.head, wanted), presence(track))
     return track
 
 

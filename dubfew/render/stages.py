@@ -13,6 +13,7 @@ from dubfew.prior.footage import Geometry, geometry, keys
 from dubfew.prior.inputs import motion_window
 from dubfew.reconstruction.head import HeadModel
 from dubfew.reconstruction.track import Track
+from dubfew.render.ease import opacity, presence
 from dubfew.render.paint import Drawn, Order, Painter
 from dubfew.speech.motion import MouthMotion
 
@@ -29,8 +30,10 @@ def drawn(
     head: HeadModel,
     painter: Painter,
 ) -> Iterator[Frame | Drawn]:
-    """What is to be painted into the frames; those where no face was found pass untouched."""
+    """What is to be painted into the frames; those without a face that can be
+    painted pass untouched."""
     rows, scores = choose_references(track, head, painter)
+    usable, seen = track.usable, opacity(presence(track))
     block: Geometry | None = None
     waiting: list[Frame | Order] = []
     orders = 0
@@ -39,7 +42,7 @@ def drawn(
             break
         if number % BLOCK == 0:
             block = geometry(track.select(slice(number, number + BLOCK)), head)
-        if track.valid[number]:
+        if usable[number]:
             assert block is not None
             waiting.append(
                 Order(
@@ -49,6 +52,7 @@ def drawn(
                     motion_window(motion.displacement, number),
                     rows[number],
                     scores[number],
+                    float(seen[number]),
                 )
             )
             orders += 1

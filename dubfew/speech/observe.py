@@ -173,7 +173,8 @@ def motion_of_track(
     """
     vertices = head.vertices(track.shape, track.expression, track.jaw)
     points = (head.points(MOUTH_POINTS) @ vertices) / head.inter_ocular(track.shape)
-    points[~track.valid] = np.nan
+    # What a covered mouth does is the detector's guess.
+    points[~(track.usable if track.usable.any() else track.valid)] = np.nan
     return _motion(points.astype(np.float32), track.times, rest)
 
 

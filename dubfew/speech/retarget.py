@@ -47,7 +47,7 @@ def retarget(track: Track, head: HeadModel, motion: MouthMotion) -> Track:
     if len(motion) != len(track):
         raise ShapeError(f"{len(motion)} rows of mouth motion for {len(track)} frames")
     points = mouth_points(track, head)
-    rest = rest_pose(points[track.valid])
+    rest = rest_pose(points[track.usable if track.usable.any() else track.valid])
     unit = head.inter_ocular(track.shape)
     goal = (rest + motion.displacement) * unit
     rig = PointRig(head, head.points(MOUTH_POINTS))

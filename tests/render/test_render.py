@@ -16,8 +16,9 @@ from dubfew.evaluate.metrics import psnr
 from dubfew.media import Frame, probe, read_audio, read_frames
 from dubfew.progress import Progress
 from dubfew.reconstruction.crop import mouth_mask
+from dubfew.reconstruction.detection import Detection, detect
 from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.tracking import detect, track_video
+from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
 from dubfew.render import render
 from dubfew.render.paint import Painter
@@ -112,14 +113,18 @@ def test_it_says_what_it_did(reenacted):
 
 
 def opening(path: Path, rest=None) -> np.ndarray:
-    marks, times, _, _ = detect(path)
-    return motion_of_landmarks(marks, times, rest=rest).aperture()
+    seen = detect(path)
+    return motion_of_landmarks(rows(seen), seen.times, rest=rest).aperture()
+
+
+def rows(seen: Detection) -> np.ndarray:
+    return seen.people[0].rows(len(seen.times))
 
 
 def test_new_speech_moves_the_mouth(registry, clip, tmp_path, silence, track):
     """Silence closes a talking mouth; the dub opens it again; both only inside the mask."""
     head = load_head()
-    rest = rest_pose(head_points(detect(clip)[0]))
+    rest = rest_pose(head_points(rows(detect(clip))))
     outputs = {}
     for name, sound in {"silent": silence(FRAMES / 25), "dub": DUB}.items():
         outputs[name] = tmp_path / f"{name}.mp4"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from dubfew.errors import AssetError, DubfewError
+from dubfew.reconstruction.detection import detect
 from dubfew.reconstruction.flame.model import VERTICES
 from dubfew.reconstruction.head import load_head
 from dubfew.reconstruction.mica.checkpoint import load_mica
 from dubfew.reconstruction.mica.identity import mica_shape
-from dubfew.reconstruction.tracking import detect
 from tests.footage import ACTOR
 from tests.reconstruction.heads import toy_head
 from tests.reconstruction.mica.stored import mica_file
@@ -47,7 +47,7 @@ def test_what_is_missing_is_said(nothing_registered, flame):
 
 
 def test_a_clip_gives_the_shape_of_its_face(monkeypatch, tmp_path, flame):
-    landmarks = detect(ACTOR, stop=3)[0]
+    landmarks = detect(ACTOR, stop=3).people[0].rows(3)
     file = mica_file(tmp_path / "mica.tar")
     monkeypatch.setenv("DUBFEW_MICA", str(file))
     mica = load_mica(file)
