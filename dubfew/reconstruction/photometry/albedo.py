@@ -21,7 +21,9 @@ PULL = 0.3
 # Differences of display colour that say nothing: coding, noise.
 SMALLEST_SPREAD = 0.012
 # Prior precision of a texture space's coefficients, over the weight of one texel.
-SPACE_STIFFNESS = 5.0
+SPACE_STIFFNESS = 0.1
+# Leading components of FLAME's 200 that are used: what follows is finer than the texels here.
+COMPONENTS = 60
 
 
 @dataclass(frozen=True)
@@ -69,22 +71,21 @@ class AlbedoSpace:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                mean, basis = file["mean"], file["tex_dir"]
+                mean, basis = file["mean"], file["tex_dir"][..., :COMPONENTS]
             edge = int(np.sqrt(mean.size // 3))
-            # OpenCV's order of colours, in 0 to 255.
-            images = np.concatenate(
+            stack = np.concatenate(
                 [
                     mean.reshape(1, edge, edge, 3),
                     np.moveaxis(basis.reshape(edge, edge, 3, -1), -1, 0),
                 ]
-            )[..., ::-1].astype(np.float32)
+            )[..., ::-1].astype(np.float32)  # OpenCV's order of colours, in 0 to 255
         except (OSError, KeyError, ValueError) as error:
             raise AssetError(
                 f"{path} is not FLAME's texture model: register FLAME_texture.npz with `dubfew "
                 "assets add flame-texture FILE`"
             ) from error
-        stack = torch.from_numpy(images.copy()).permute(0, 3, 1, 2) / 255
-        small = F.interpolate(stack, size=(texels, texels), mode="area").permute(0, 2, 3, 1)
+        pictures = torch.from_numpy(stack).permute(0, 3, 1, 2) / 255
+        small = F.interpolate(pictures, size=(texels, texels), mode="area").permute(0, 2, 3, 1)
         return cls(small[0], small[1:])
 
 

@@ -50,8 +50,9 @@ from dubfew.reconstruction.track import Camera
 # told apart in pictures; so skin is always this bright, and its colour under white light is
 # that of the clip.
 SKIN = 0.35
-# Pull of a frame's light to the clip's, and of the clip's to even light.
-FRAME_STIFFNESS, CLIP_STIFFNESS = 3e-3, 3e-3
+# Pull of a frame's light to the clip's, and of the clip's to even light, over what a pixel says:
+# skin's albedo and a harmonic's mean, both squared, are about 0.01.
+FRAME_STIFFNESS, CLIP_STIFFNESS = 3e-4, 5e-4
 
 
 @dataclass(frozen=True)

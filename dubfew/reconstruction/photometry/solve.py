@@ -55,7 +55,7 @@ def solve_joint(
     kept = []
     for k in range(frames):
         own = normals[k, :n, :n] + np.diag(prior + _held(stage, n))
-        own += stage.damping * np.diag(np.diag(own))
+        own = own + stage.damping * np.diag(np.diag(own))
         slope = slopes[k, :n] + prior * np.concatenate([np.zeros(6), value[k]])
         factor = cho_factor(own)
         mixed = normals[k, :n, n:]

@@ -80,5 +80,5 @@ FRAMES = Stage(
     frames=None,
     steps=4,
     damping=1e-3,
-    weights=Weights(photometric=2e4, landmark=0.3, temporal=1.0, still=1e4),
+    weights=Weights(photometric=1e5, landmark=0.3, temporal=1.0, still=1e4),
 )

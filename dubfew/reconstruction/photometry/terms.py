@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_dilation, binary_erosion
 from scipy.spatial import Delaunay
 from torch import Tensor
 
@@ -137,10 +137,19 @@ def difference(pixels: Pixels, albedo: Albedo, lighting: Tensor) -> Difference:
     colour, spread = albedo.at(pixels.uv)
     residual = pixels.seen - to_display(colour * shade(pixels.normal, lighting))
     size = residual.abs().mean(-1)
-    kept = size < OCCLUDED
+    kept = ~torch.from_numpy(_near(pixels.place, (size >= OCCLUDED).numpy()))
     weight = kept / size.clamp_min(SMOOTH) * (SMALLEST_SPREAD / spread) / max(len(pixels), 1)
     mean = float((size * kept).sum() / kept.sum().clamp_min(1))
     return Difference(residual, weight, mean)
+
+
+def _near(place: tuple[NDArray, NDArray], covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of P pixels lie within ``RIM`` of a covered one: its edge is blurred over them. [P]"""
+    if not covered.any():
+        return covered
+    image = np.zeros((SIZE, SIZE), bool)
+    image[place] = covered
+    return binary_dilation(image, np.ones((3, 3)), RIM)[place]
 
 
 def difference_slopes(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from dubfew.assets import asset_path
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.crop import regions
 from dubfew.reconstruction.fitting import Pose, one_thread
@@ -43,7 +44,8 @@ def fit_photometric(
         path: the video that the track is of.
         track: its landmark fit.
         head: the model that the track's coefficients belong to.
-        space: albedos that are possible; None: estimated from the clip alone.
+        space: albedos that are possible; None: FLAME's for FLAME's head where the user has
+            registered them, else every albedo is.
         joint: stage 2.
         frames: stage 3.
         first: frame of the video that the track begins with.
@@ -58,7 +60,7 @@ def fit_photometric(
     if not len(rows):
         return track
     with one_thread():
-        fitter = PhotometricFitter(head, space)
+        fitter = PhotometricFitter(head, space or _registered(head))
         clip = _clip(path, track, fitter, joint, first, progress)
         pose, lighting = _poses(path, track, fitter, clip, frames, first, progress)
     nearest = np.abs(rows[:, None] - np.arange(len(track))).argmin(0)
@@ -76,6 +78,11 @@ def fit_photometric(
         camera=clip.camera,
         method="photometric",
     )
+
+
+def _registered(head: HeadModel) -> AlbedoSpace | None:
+    path = asset_path("flame-texture") if head.name == "flame" else None
+    return None if path is None else AlbedoSpace.load(path)
 
 
 def _clip(
