@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import NoFaceError, ShapeError
+from dubfew.reconstruction.fitting import PointRig
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.points import EYE_CORNERS, INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
@@ -171,11 +172,19 @@ def motion_of_track(
     Raises:
         NoFaceError: no frame of the track is valid.
     """
-    vertices = head.vertices(track.shape, track.expression, track.jaw)
-    points = (head.points(MOUTH_POINTS) @ vertices) / head.inter_ocular(track.shape)
+    points = mouth_points(track, head)
     # What a covered mouth does is the detector's guess.
     points[~(track.usable if track.usable.any() else track.valid)] = np.nan
-    return _motion(points.astype(np.float32), track.times, rest)
+    return _motion(points, track.times, rest)
+
+
+def mouth_points(track: Track, head: HeadModel) -> FloatArray:
+    """The mouth points of every frame in head space, inter-ocular distances. [N, P, 3]"""
+    # Not by all vertices: those of FLAME would take 60 kB of every frame, and ten times that on
+    # the way.
+    rig = PointRig(head, head.points(MOUTH_POINTS))
+    points = rig.pose(track.shape, track.jaw, track.expression).points
+    return (points / head.inter_ocular(track.shape)).astype(np.float32)
 
 
 def _motion(points: FloatArray, times: NDArray, rest: FloatArray | None) -> MouthMotion:

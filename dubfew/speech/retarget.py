@@ -13,19 +13,13 @@ from dubfew.reconstruction.head import HeadModel
 from dubfew.reconstruction.points import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 from dubfew.speech.motion import MouthMotion
-from dubfew.speech.observe import rest_pose
+from dubfew.speech.observe import mouth_points, rest_pose
 
 # Inverse standard deviations, 1 / inter-ocular distance: lips are to be met within a hundredth,
 # the rest of the lower face within three.
 LIP_PRECISION, FACE_PRECISION = 1 / 0.01, 1 / 0.03
 STEPS = 4
 BLOCK = 256
-
-
-def mouth_points(track: Track, head: HeadModel) -> NDArray[np.float32]:
-    """The mouth points of every frame in head space, inter-ocular distances. [N, P, 3]"""
-    vertices = head.vertices(track.shape, track.expression, track.jaw)
-    return (head.points(MOUTH_POINTS) @ vertices) / head.inter_ocular(track.shape)
 
 
 def retarget(track: Track, head: HeadModel, motion: MouthMotion) -> Track:
