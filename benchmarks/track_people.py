@@ -11,11 +11,12 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.common import markdown_table
 from dubfew.reconstruction.crop import project, rotations
+from dubfew.reconstruction.detection import detect
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.points import INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.stability import eye_distance, second_difference
 from dubfew.reconstruction.track import Track
-from dubfew.reconstruction.tracking import FOCAL_PER_LONG_SIDE, detect, fit_track
+from dubfew.reconstruction.tracking import FOCAL_PER_LONG_SIDE, fit_track
 from dubfew.synthetic import SyntheticPerson, write_clip
 
 SIZE, SECONDS = 384, 4.0
@@ -174,7 +175,8 @@ def _filmed(cast: Cast, folder: Path) -> tuple[Track, NDArray[np.float32]]:
             turn=cast.turn,
         )
     if not marks.exists():
-        np.save(marks, detect(video)[0])
+        seen = detect(video)
+        np.save(marks, seen.people[0].rows(len(seen.times)))
     return Track.load(exact), np.load(marks)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import NoFaceError
+from dubfew.flow import beside
 from dubfew.media import probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.faces import FaceLinker, Person, people_of, stretches
@@ -71,13 +74,13 @@ def detect(
     last = stop or info.frames
     total = None if last is None else last - start
     shots, linker = ShotFinder(), FaceLinker()
-    with FaceFollower() as follower:
-        for row, frame in enumerate(read_frames(path, start=start, stop=stop)):
-            width, height = frame.width, frame.height
-            cut = shots.see_points(row, points_of(frame))
-            rgb = frame.to_rgb(fast=True)
+    reading = beside(_pictures(path, start, stop), depth=2)
+    with FaceFollower() as follower, closing(reading) as pictures:
+        for row, (time, points, rgb) in enumerate(pictures):
+            height, width = rgb.shape[:2]
+            cut = shots.see_points(row, points)
             linker.see(row, follower(rgb, cut), rgb, cut)
-            times.append(frame.time)
+            times.append(time)
             if len(times) % 10 == 0:
                 progress(Progress("track", len(times), total))
     if not times:
@@ -89,6 +92,14 @@ def detect(
     return Detection(
         np.array(times), (width, height), shot_numbers(shots.starts, len(times)), people
     )
+
+
+def _pictures(
+    path: Path | str, start: int, stop: int | None
+) -> Iterator[tuple[float, NDArray[np.float32], NDArray[np.uint8]]]:
+    """Time, points for shots and RGB of every frame."""
+    for frame in read_frames(path, start=start, stop=stop):
+        yield frame.time, points_of(frame), frame.to_rgb(fast=True)
 
 
 class FaceFollower:

@@ -14,6 +14,7 @@ import numpy as np
 
 from dubfew.adapt.actor import pick_device, resized
 from dubfew.files import check_output
+from dubfew.flow import beside
 from dubfew.marks.certificate import signing_identity
 from dubfew.marks.credentials import Rendering, place_of
 from dubfew.marks.payload import new_id
@@ -28,7 +29,6 @@ from dubfew.render.background import BackgroundKeeper
 from dubfew.render.drive import audio_motion, check_drive, check_reach, known_sounds, video_motion
 from dubfew.render.ease import eased, left_as_is, presence
 from dubfew.render.finish import finish
-from dubfew.render.flow import beside
 from dubfew.render.job import Actor, Sources, choose_sources, open_actor, scene_track
 from dubfew.render.paint import Painter
 from dubfew.render.plot import check_plot, plot_motion

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubfew.render.flow import beside
+from dubfew.flow import beside
 
 
 def wait_until(condition, seconds: float = 5.0) -> bool:
