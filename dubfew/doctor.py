@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew import __version__
-from dubfew.errors import MissingDependencyError
+from dubfew.assets import list_assets
+from dubfew.errors import AssetError, MissingDependencyError
 from dubfew.machine import usable_cores
 from dubfew.optional import PARTS, probe
 from dubfew.registry import default_home
@@ -73,6 +74,7 @@ def examine() -> Report:
             Check("processor", True, True, f"{usable_cores()} usable cores, {platform.machine()}"),
             _home(),
             _cuda(),
+            _assets(),
             *(_optional(name) for name in PARTS),
         )
     )
@@ -198,6 +200,16 @@ def _cuda() -> Check:
     if torch.cuda.is_available():
         return Check("cuda", True, False, torch.cuda.get_device_name(0))
     return Check("cuda", False, False, "no usable GPU; everything runs on the CPU", advice)
+
+
+def _assets() -> Check:
+    advice = "'dubfew assets list' says what can be registered and where it is licensed"
+    try:
+        there = [kind for kind, asset in list_assets().items() if asset is not None]
+    except (AssetError, OSError) as error:
+        return Check("assets", False, False, str(error), advice)
+    found = ", ".join(there) or "none registered; optional: FLAME, MICA"
+    return Check("assets", bool(there), False, found, advice)
 
 
 def _optional(name: str) -> Check:

@@ -6,10 +6,12 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from dubfew import doctor, optional
+from dubfew.assets import add_asset
 from dubfew.cli.app import app
 from dubfew.errors import MissingDependencyError
 
@@ -65,3 +67,15 @@ def test_require_gives_the_module_or_the_line() -> None:
         assert optional.probe("no_such") is None
         with pytest.raises(MissingDependencyError, match=r"testing.*pip install no-such"):
             optional.require("no_such")
+
+
+def test_registered_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
+    assert not doctor._assets().ok
+    np.save(tmp_path / "lid.npy", np.zeros((5023, 3)))
+    added = add_asset("flame-eyelid-left", tmp_path / "lid.npy")
+    assert doctor._assets().found == "flame-eyelid-left"
+    added.path.write_bytes(b"changed")
+    check = doctor._assets()
+    assert not check.ok
+    assert "no longer" in check.found
