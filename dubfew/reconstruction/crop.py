@@ -27,6 +27,7 @@ BOX_MARGIN = 1.12  # the crop is this much larger than the head
 WINDOW_MARGIN = 1.22  # the window is this much larger than the mask: context for the seam
 FEATHER = 0.075  # the mask fades over this share of the window's side, all inside the hull
 POLYGON = 48  # hulls are stored with this many corners
+BLOCK = 256  # frames whose points are held at once
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,33 @@ def regions(
     still = np.zeros((2, len(head.expression_basis)), np.float32)
     both = head.vertices(shape, still, jaws)
     ring = np.matmul(head.points(MASK_RING), both).reshape(1, -1, 3)
-    matrices = rotations(rotation)
-    n = len(matrices)
-
     outline = both[:, head.landmark_matrix().any(0)].reshape(1, -1, 3)
-    image = project_posed(np.repeat(outline, n, 0), matrices, translation, camera)[..., :2]
-    low, high = image.min(1), image.max(1)
-    centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * BOX_MARGIN
-    box = np.concatenate([centre - side / 2, centre + side / 2], 1)
+    box = np.empty((len(rotation), 4), np.float32)
+    window = np.empty((len(rotation), 3), np.float32)
+    hull = np.empty((len(rotation), POLYGON, 2), np.float32)
+    for start in range(0, len(rotation), BLOCK):
+        rows = slice(start, start + BLOCK)
+        placed = rotations(rotation[rows]), translation[rows], camera
+        image = _projected(outline, *placed)
+        low, high = image.min(1), image.max(1)
+        centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * BOX_MARGIN
+        box[rows] = np.concatenate([centre - side / 2, centre + side / 2], 1)
 
-    image = project_posed(np.repeat(ring, n, 0), matrices, translation, camera)[..., :2]
-    low, high = image.min(1), image.max(1)
-    centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * WINDOW_MARGIN
-    window = np.concatenate([centre - side / 2, side], 1)
-    hull = np.stack([_hull(points) for points in image])
-    return Regions(box.astype(np.float32), window.astype(np.float32), hull)
+        image = _projected(ring, *placed)
+        low, high = image.min(1), image.max(1)
+        centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * WINDOW_MARGIN
+        window[rows] = np.concatenate([centre - side / 2, side], 1)
+        for row, points in enumerate(image, start):
+            hull[row] = _hull(points)
+    return Regions(box, window, hull)
+
+
+def _projected(
+    points: NDArray, matrices: NDArray, translation: NDArray, camera: Camera
+) -> NDArray[np.float32]:
+    """The same head-space points [1, P, 3] in every frame's image. [N, P, 2]"""
+    repeated = np.repeat(points, len(matrices), 0)
+    return project_posed(repeated, matrices, translation, camera)[..., :2]
 
 
 def track_regions(track: Track, head: HeadModel) -> Regions:

@@ -8,7 +8,7 @@ landmark term and regulariser of eq. 3 (the photometric term is another method).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,6 +184,11 @@ class LandmarkFitter:
 
     def start(self, landmarks: NDArray) -> Pose:
         """A first pose for every frame, from the landmarks' own depth (weak perspective)."""
+        return _joined(
+            [self._start_block(landmarks[i : i + BLOCK]) for i in range(0, len(landmarks), BLOCK)]
+        )
+
+    def _start_block(self, landmarks: NDArray) -> Pose:
         points = landmarks[:, self._ids].astype(np.float64) @ FLIP
         centre = points.mean(1, keepdims=True)
         model = self._template - self._template.mean(0)
@@ -231,12 +236,7 @@ class LandmarkFitter:
                 )
                 for i in range(0, len(landmarks), BLOCK)
             ]
-        return Pose(
-            *(
-                np.concatenate([getattr(p, name) for p in parts])
-                for name in ("rotation", "translation", "jaw", "expression")
-            )
-        )
+        return _joined(parts)
 
     def _refine_block(
         self,
@@ -320,3 +320,9 @@ class LandmarkFitter:
             distance = residual.reshape(len(part), -1, 2) / self._precision[None, :, None]
             result[i : i + BLOCK] = np.linalg.norm(distance, axis=-1)
         return result
+
+
+def _joined(parts: list[Pose]) -> Pose:
+    return Pose(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Pose))
+    )
