@@ -128,7 +128,7 @@ def fit_track(
         raise NoFaceError(
             f"no face found in {source}: give footage whose face is seen from the front"
         )
-    seen = landmarks[valid]
+    seen = landmarks if valid.all() else landmarks[valid]
     fitter = LandmarkFitter(head, camera)
     shape_from = "landmarks" if shape is None else "mica"
     if shape is None:
@@ -161,7 +161,7 @@ def fit_track(
         translation=translation,
         lighting=np.zeros((n, 9, 3), np.float32),
         box=where.box,
-        landmarks=seen.astype(np.float32)[nearest],
+        landmarks=seen.astype(np.float32, copy=False)[nearest],
         confidence=valid.astype(np.float32),
         shape=shape.astype(np.float32),
         camera=camera,
