@@ -29,7 +29,10 @@ def leak(
     ] = None,
     stranger: Annotated[
         list[Path] | None,
-        typer.Option(metavar="VIDEO", help="Somebody else, to compare with; repeat for more."),
+        typer.Option(
+            metavar="VIDEO",
+            help="Somebody else, to compare with, or a folder of such videos; repeat for more.",
+        ),
     ] = None,
     sheet: Annotated[
         Path | None,
@@ -54,7 +57,7 @@ def leak(
     Code 1 if so, or if anything deleted can still be opened.
     """
     from dubfew.leak import leak_test
-    from dubfew.leak.result import LEAK, text_of
+    from dubfew.leak.result import LEAK, NEARER, text_of
 
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise typer.BadParameter("--sheet: a file name that ends in .png is needed")
@@ -72,5 +75,5 @@ def leak(
             progress=progress,
         )
     emit(result, as_json=as_json, text=text_of(result))
-    if result.verdict == LEAK:
+    if result.verdict in (LEAK, NEARER):
         raise typer.Exit(JOB_FAILED)

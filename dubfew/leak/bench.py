@@ -19,16 +19,15 @@ import numpy as np
 
 from dubfew.adapt.actor import pick_device
 from dubfew.adapt.artefact import ActorAdapter
-from dubfew.errors import DubfewError
 from dubfew.files import check_output
 from dubfew.leak.people import Person, look_at
 from dubfew.leak.remains import Remains, remains_of
 from dubfew.leak.result import ActorLeak, LeakResult, judge
 from dubfew.leak.scenes import Paint, Picture, film_scene, on_mean_head, with_texture
 from dubfew.leak.sheet import face_of, head_of, write_decoded
-from dubfew.leak.statistics import Lean, PriorLean, prior_lean, summary
-from dubfew.leak.studio import Measured, Painted, Studio, leans_to, measured
-from dubfew.leak.subjects import Subject, enrol, own_registry, subjects_of, track_of
+from dubfew.leak.statistics import Lean, PriorLean, lean_of, prior_lean
+from dubfew.leak.studio import Measured, Painted, Studio, leans_of, look_alikes, measured
+from dubfew.leak.subjects import Subject, crowd_of, enrol, own_registry, subjects_of, track_of
 from dubfew.prior.checkpoint import WARP, Prior, prior_info
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.head import load_head
@@ -37,7 +36,6 @@ from dubfew.registry import Registry
 from dubfew.render.background import BackgroundKeeper
 
 FACES = 4  # painted into at most, the bundled synthetic person's among them
-FEWEST_OTHERS = 3  # people to compare an actor with
 BUNDLED = "synthetic"
 
 Found = dict[str, list[Measured]]  # pictures of every kind, actor by actor
@@ -65,7 +63,7 @@ def leak_test(
     Args:
         videos: of one person each, adapted for the test.
         actors: of the user's registry; their footage has to be where it was.
-        strangers: videos of other people, to compare with.
+        strangers: videos of other people, to compare with, or folders of such.
         steps: of each adaptation at most; those of `adapt` by default.
         prior: name or folder; the shipped one by default.
         embedding: entry of `EMBEDDINGS`, or one itself.
@@ -87,7 +85,7 @@ def leak_test(
     began = time.monotonic()
     device = pick_device(device)
     subjects = subjects_of([Path(video) for video in videos], actors, registry)
-    crowd = _crowd(subjects, [Path(video) for video in strangers])
+    crowd = crowd_of(subjects, [Path(video) for video in strangers])
     if sheet is not None:
         check_output(sheet, *crowd.values())
     telling = load_embedding(embedding) if isinstance(embedding, str) else embedding
@@ -136,7 +134,7 @@ def leak_test(
                 decoded[subject.name].append(face_of(each[shown.name][0], shown))
         if sheet is not None:
             write_decoded(sheet, decoded, f"painted into: {shown.name}; prior: {base.name}")
-        leans = _leans(studio, found)
+        leans = _leans(studio, found, seed)
         towards = {kind: _prior_lean(studio, each, seed) for kind, each in kinds.items()}
         opened = [name for name, each in left.items() if any(r.files for r in each.values())]
         verdict, line = judge(leans, opened, same)
@@ -158,21 +156,6 @@ def leak_test(
         sheet=sheet,
         seconds={"adapt": adapted - began, "paint": done - adapted, "total": done - began},
     )
-
-
-def _crowd(subjects: Sequence[Subject], strangers: Sequence[Path]) -> dict[str, Path]:
-    """Everybody's video by name, the subjects first."""
-    crowd = {subject.name: subject.video for subject in subjects}
-    for path in strangers:
-        if path.stem in crowd:
-            raise DubfewError(f"two are called {path.stem!r}: give videos of different names")
-        crowd[path.stem] = path
-    if len(crowd) <= FEWEST_OTHERS:
-        raise DubfewError(
-            f"a leak test compares with strangers, and there are {len(crowd) - 1}: give "
-            f"{FEWEST_OTHERS} or more besides each actor, as videos or with --stranger"
-        )
-    return crowd
 
 
 def _people(
@@ -203,10 +186,11 @@ def _paint_all(
     for kind, pictures in (("texture", texture), ("delta", delta), ("adapter", whole)):
         found[kind].append(measured(studio, pictures))
     shown = studio.scenes[0]
-    hidden = studio.delta_of(adapter, empty=True)
     return [
         head_of(on_mean_head(adapter.texture, studio.head)),
-        *(face_of(each[shown.name][0], shown) for each in (hidden, delta, whole)),
+        face_of(studio.hidden_in(adapter, shown)[0], shown),
+        face_of(delta[shown.name][0], shown),
+        face_of(whole[shown.name][0], shown),
     ]
 
 
@@ -259,35 +243,28 @@ def _same(before: Painted, after: Painted) -> bool:
     )
 
 
-def _leans(studio: Studio, found: Found) -> dict[str, Lean]:
-    leans = {
-        kind: summary([leans_to(studio, number, each) for number, each in enumerate(per_actor)])
+def _leans(studio: Studio, found: Found, seed: int) -> dict[str, Lean]:
+    rows = {
+        kind: np.stack([leans_of(studio, each) for each in per_actor])
         for kind, per_actor in found.items()
     }
-    stored = found["adapter"]
-    if len(stored) > 1:
-        leans["others"] = summary(
-            [
-                tuple(
-                    np.mean(
-                        [
-                            leans_to(studio, number, other, without=index)
-                            for index, other in enumerate(stored)
-                            if index != number
-                        ],
-                        axis=0,
-                    )
-                )
-                for number in range(len(stored))
-            ]
+    stored = rows["adapter"]
+    count = len(stored)
+    if count > 1:
+        painted = stored.copy()
+        painted[np.arange(count), np.arange(count)] = np.nan  # of their own pictures
+        rows["others"] = np.stack(
+            [np.nanmean(np.delete(painted, row, axis=0), axis=0) for row in range(count)]
         )
-    return leans
+    for each in rows.values():
+        for row in range(count):
+            each[row, look_alikes(studio, row)] = np.nan
+    return {kind: lean_of(each, np.arange(count), seed) for kind, each in rows.items()}
 
 
 def _prior_lean(studio: Studio, found: Measured, seed: int) -> PriorLean:
-    leans = [leans_to(studio, number, found)[0] for number in range(len(studio.people))]
     learned = np.array([person.trained for person in studio.people])
-    return prior_lean(np.array(leans), learned, seed)
+    return prior_lean(leans_of(studio, found), learned, seed)
 
 
 def _actor(
@@ -311,7 +288,7 @@ def _actor(
             kind: float(np.mean([each[number].far[scene.name][number] for scene in scenes]))
             for kind, each in found.items()
         },
-        lean={kind: leans_to(studio, number, each[number])[0] for kind, each in found.items()},
+        lean={kind: float(leans_of(studio, each[number])[number]) for kind, each in found.items()},
         scene=scene,
         files_read={place: each.files for place, each in left.items()},
         refused={place: each.refused for place, each in left.items()},

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubfew.leak.statistics import FEWEST_ACTORS, LEVEL, Lean, PriorLean
+from dubfew.leak.statistics import LEVEL, Lean, PriorLean
 
 # What a mouth was painted with. A stranger is whoever is next among the faces painted into.
 CONDITIONS: Mapping[str, str] = {
@@ -17,7 +17,8 @@ CONDITIONS: Mapping[str, str] = {
     "others": "all that is stored of the other actors",
     "after": "what was left after the deletion",
 }
-NO_NEARER, LEAK, CANNOT_TELL = "no nearer than strangers", "leak", "cannot tell"
+NO_NEARER, NEARER = "no nearer than strangers", "nearer than strangers"
+LEAK, CANNOT_TELL = "leak", "cannot tell"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class LeakResult:
     """What a leak test found.
 
     Attributes:
-        verdict: "no nearer than strangers", "leak" or "cannot tell".
+        verdict: "no nearer than strangers", "nearer than strangers", "leak" or "cannot tell".
         line: the verdict and what it rests on.
         actors: one by one.
         leans: of all actors under the `CONDITIONS`.
@@ -92,20 +93,22 @@ def judge(leans: Mapping[str, Lean], opened: Sequence[str], same_pictures: bool)
         same_pictures: see `LeakResult`.
     """
     known, after = leans["adapter"], leans["after"]
+    same = "pictures are those of before the adaptation, bit for bit"
     facts = [
         f"{', '.join(opened) or 'nothing'} could be opened",
-        f"pictures are {'' if same_pictures else 'not '}those of before, bit for bit",
-        f"lean {after.mean:+.4f}, at most {after.bound:+.4f} with 95 % confidence, p {after.p:.2f} "
-        f"(with the adapter {known.mean:+.4f}, p {known.p:.3f}; {after.actors} actors)",
+        same if same_pictures else "pictures are not those of before the adaptation",
+        f"lean {after.mean:+.4f}, where at random {after.usual:+.4f} is usual (p {after.p:.2f})",
+        f"with the adapter {known.mean:+.4f} (p {known.p:.3f})",
+        f"{after.actors} actors",
     ]
-    if opened or not same_pictures or after.p < LEVEL:
+    if opened or not same_pictures:
         verdict = LEAK
-    elif after.actors < FEWEST_ACTORS:
-        verdict = CANNOT_TELL
-        facts.append(f"to judge by faces {FEWEST_ACTORS} actors are needed")
+    elif after.p < LEVEL:
+        verdict = NEARER
+        facts.append("so were they before: it is the prior, or chance, and nothing that was stored")
     elif not known.p < LEVEL:
         verdict = CANNOT_TELL
-        facts.append("the faces do not even show an adapter that is there")
+        facts.append("too few people: not even an adapter that is there shows for certain")
     else:
         verdict = NO_NEARER
     return verdict, f"after deletion: {verdict}: {'; '.join(facts)}"
@@ -127,12 +130,12 @@ def text_of(result: LeakResult) -> str:
         rows.append(f"{name:<{wide}}" + "".join(f"{value:>10.3f}" for value in shown))
     if any(each.trained for each in result.actors):
         rows.append("* the prior learned from this file")
-    rows += ["", f"{'painted with':<58}{'lean':>9}{'at most':>9}{'p':>7}{'named':>7}{'chance':>8}"]
+    rows += ["", f"{'painted with':<58}{'lean':>9}{'usual':>9}{'p':>8}{'named':>7}{'chance':>8}"]
     for condition, what in CONDITIONS.items():
         if condition in result.leans:
             lean = result.leans[condition]
             rows.append(
-                f"{what:<58}{lean.mean:>+9.4f}{lean.bound:>+9.4f}{lean.p:>7.3f}"
+                f"{what:<58}{lean.mean:>+9.4f}{lean.usual:>+9.4f}{lean.p:>8.4f}"
                 f"{lean.named:>7.2f}{lean.chance:>8.2f}"
             )
     for condition, found in result.prior.items():

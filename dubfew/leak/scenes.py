@@ -29,7 +29,7 @@ from dubfew.speech.observe import motion_of_track
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 
-SPAN = 48  # frames of a video that a scene is taken from
+SPAN = 24  # frames of a video that a scene is taken from
 PAINTED = 3  # of them are painted
 LENT = 16  # of them are lent to others as references
 
@@ -84,7 +84,7 @@ def film_scene(
     first: int = 0,
     progress: ProgressCallback = silent,
 ) -> Scene:
-    """The first two seconds of a video as a scene.
+    """The beginning of a video as a scene.
 
     Args:
         name: whose.

@@ -3,78 +3,80 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.05
-# One actor has one lean; with fewer no chance of 5 % can be told from none.
-FEWEST_ACTORS = 5
 FEWEST_PEOPLE = 3  # in either group, to compare those the prior learned from with others
 SHUFFLES = 9999
 
 
 @dataclass(frozen=True)
 class Lean:
-    """How pictures of several actors lean towards them.
+    """How pictures made for some actors lean towards them.
 
-    The lean of one picture towards a person is how much nearer the paint brings the face that it
-    is painted into to them, less how much nearer it brings it to strangers on average: 0 for paint
-    that does not know them.
+    The lean of a picture towards a person is how much nearer the paint brings the face that it is
+    painted into to them, less how much nearer it brings it to everybody on average.
 
     Attributes:
         actors: how many.
         mean: over actors, in the embedding's distance.
-        bound: the mean is no larger with 95 % confidence (Student's t); NaN of a single actor.
-        p: chance of a mean this large without any lean (one-sided t-test); NaN of a single actor.
-        named: share of the pictures that come nearer to the actor than to every stranger.
-        chance: the same, of paint that does not know the actor.
+        usual: 95 of 100 times it is less, if for every actor somebody is taken at random.
+        p: how often that gives the mean or more.
+        named: share of the actors whom their pictures are brought nearer to than to anybody else.
+        chance: that share if people are taken at random.
     """
 
     actors: int
     mean: float
-    bound: float
+    usual: float
     p: float
     named: float
     chance: float
 
 
 def lean_of(
-    approach: NDArray[np.float64],  # [P]
-    person: int,
-    strangers: Sequence[int],
-) -> tuple[float, bool]:
-    """Lean towards one person of one picture, and whether no stranger is approached as much.
+    leans: NDArray[np.float64],  # [A, P]
+    actors: NDArray[np.int64],  # [A]
+    seed: int = 0,
+) -> Lean:
+    """Whether pictures know the actors for whom they were made.
+
+    It is asked what would come out if others had been the actors. That holds where the pictures
+    are the same for all, as those of a prior alone are.
 
     Args:
-        approach: how much nearer to each person the paint brought the face. [P]
-        person: towards whom.
-        strangers: who are compared with.
+        leans: of every actor's pictures towards everybody; NaN for those who do not count. [A, P]
+        actors: the actors' numbers among the people. [A]
+        seed: of the random choices.
     """
-    others = approach[list(strangers)]
-    return float(approach[person] - others.mean()), bool(approach[person] > others.max())
-
-
-def summary(actors: Sequence[tuple[float, float, float]]) -> Lean:
-    """Every actor's lean, share of pictures that name them, and chance of that, all together."""
-    values, named, chances = (np.array(each, np.float64) for each in zip(*actors, strict=True))
-    bound = p = math.nan
-    if len(values) > 1:
-        from scipy import stats
-
-        error = float(values.std(ddof=1)) / math.sqrt(len(values))
-        bound = float(values.mean() + stats.t.ppf(1 - LEVEL, len(values) - 1) * error)
-        p = float(stats.ttest_1samp(values, 0, alternative="greater").pvalue) if error else 1.0
+    rows = np.arange(len(actors))
+    own = leans[rows, actors]
+    generator = np.random.default_rng(seed)
+    people = np.tile(np.arange(leans.shape[1]), (SHUFFLES, 1))
+    taken = generator.permuted(people, axis=1)[:, : len(actors)]
+    drawn = leans[rows, taken]
+    counted = np.isfinite(drawn)
+    sums, counts = np.where(counted, drawn, 0).sum(1), counted.sum(1)
+    means = sums[counts > 0] / counts[counts > 0]
+    mean = float(own.mean())
+    others = np.where(np.isfinite(leans), leans, -np.inf)
     return Lean(
-        len(values),
-        float(values.mean()),
-        bound,
-        p,
-        float(named.mean()),
-        float(chances.mean()),
+        actors=len(actors),
+        mean=mean,
+        usual=float(np.quantile(means, 1 - LEVEL)),
+        p=float((1 + (means >= mean - 1e-12).sum()) / (1 + len(means))),
+        named=float((own > _without(others, actors).max(1)).mean()),
+        chance=float((1 / np.isfinite(leans).sum(1)).mean()),
     )
+
+
+def _without(leans: NDArray[np.float64], actors: NDArray[np.int64]) -> NDArray[np.float64]:
+    others = leans.copy()
+    others[np.arange(len(actors)), actors] = -np.inf
+    return others
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,10 @@ class PriorLean:
 
 
 def prior_lean(leans: NDArray[np.float64], learned: NDArray[np.bool_], seed: int = 0) -> PriorLean:
-    """Compare leans towards people [P] of whom the prior learned from some [P]."""
+    """Compare leans towards people [P], NaN for who does not count, of whom the prior learned from
+    some [P]."""
+    counts = np.isfinite(leans)
+    leans, learned = leans[counts], learned[counts]
     yes, no = leans[learned], leans[~learned]
     if not len(yes) or not len(no):
         return PriorLean(len(yes), len(no), math.nan, math.nan)

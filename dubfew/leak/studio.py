@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from dubfew.adapt.artefact import ActorAdapter
 from dubfew.adapt.stage import Stage
-from dubfew.errors import DubfewError
 from dubfew.leak.people import Person, distances
 from dubfew.leak.scenes import Paint, Picture, Scene, blank, painted
-from dubfew.leak.statistics import lean_of
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.footage import Footage
 from dubfew.reconstruction.head import HeadModel
@@ -70,23 +68,25 @@ class Studio:
 
     def all_of(self, adapter: ActorAdapter) -> Painted:
         """What everything that is stored of an actor paints."""
-        return self._with_delta(adapter, whole=True)
+        with self.stage.playing(adapter) as renderer:
+            whole = Paint(renderer, adapter.texture, adapter.references)
+            return {scene.name: self.paint(scene, whole) for scene in self.scenes}
 
-    def delta_of(self, adapter: ActorAdapter, *, empty: bool = False) -> Painted:
-        """What an actor's delta alone paints."""
-        return self._with_delta(adapter, whole=False, empty=empty)
-
-    def _with_delta(self, adapter: ActorAdapter, *, whole: bool, empty: bool = False) -> Painted:
+    def delta_of(self, adapter: ActorAdapter) -> Painted:
+        """What an actor's delta paints with a stranger's references."""
         with self.stage.playing(adapter) as renderer:
             return {
                 scene.name: self.paint(
-                    scene,
-                    Paint(renderer, adapter.texture, adapter.references)
-                    if whole
-                    else Paint(renderer, self.prior.texture, self._lent(scene, empty)),
+                    scene, Paint(renderer, self.prior.texture, self._lent(scene, False))
                 )
                 for scene in self.scenes
             }
+
+    def hidden_in(self, adapter: ActorAdapter, scene: Scene) -> list[Picture]:
+        """What an actor's delta paints with references that show nobody."""
+        with self.stage.playing(adapter) as renderer:
+            empty = self._lent(scene, True)
+            return self.paint(scene, Paint(renderer, self.prior.texture, empty))
 
     def paint(self, scene: Scene, paint: Paint) -> list[Picture]:
         """A scene's frames with another mouth."""
@@ -108,26 +108,10 @@ class Studio:
             self.bare[scene.name] = self.codes(scene, scene.pictures())
         return self.bare[scene.name]
 
-    def strangers(self, person: int, scene: Scene) -> list[int]:
-        """Who is no party to a picture, nor taken for the person themself by the embedding."""
-        parties = {scene.name, self.lender(scene).name}
-        who = self.people[person]
-        return [
-            number
-            for number, other in enumerate(self.people)
-            if number != person
-            and other.name not in parties
-            and who.distance(other) >= self.embedding.same
-        ]
-
     def scenes_for(self, person: int) -> list[Scene]:
-        """The faces of others, painted with others' mouths or the person's own."""
+        """The faces of others, not painted with the person's own mouth as a stranger's."""
         name = self.people[person].name
-        return [
-            scene
-            for scene in self.scenes
-            if name not in (scene.name, self.lender(scene).name) and self.strangers(person, scene)
-        ]
+        return [s for s in self.scenes if name not in (s.name, self.lender(s).name)]
 
     def _lent(self, scene: Scene, empty: bool) -> Footage:
         references = self.lender(scene).references
@@ -154,35 +138,26 @@ def measured(studio: Studio, pictures: Painted) -> Measured:
     return Measured(far, {name: bare[name] - far[name] for name in far})
 
 
-def leans_to(
-    studio: Studio, person: int, found: Measured, without: int | None = None
-) -> tuple[float, float, float]:
-    """How pictures of one kind lean towards a person.
+def leans_of(studio: Studio, found: Measured) -> NDArray[np.float64]:
+    """Lean of pictures of one kind towards everybody, see `Lean`. [P]
 
-    Args:
-        studio: where they were painted.
-        person: towards whom.
-        found: the pictures.
-        without: somebody who is no stranger to these pictures.
-
-    Returns:
-        Mean lean, share of the faces painted into in which the person is approached more than
-        every stranger, and that share for paint that knows nobody.
-
-    Raises:
-        DubfewError: there is nobody to compare the person with.
+    NaN for who has a part in all of the pictures.
     """
-    leans, named, chances = [], [], []
-    for scene in studio.scenes_for(person):
-        strangers = [s for s in studio.strangers(person, scene) if s != without]
-        if strangers:
-            lean, first = lean_of(found.approach[scene.name], person, strangers)
-            leans.append(lean)
-            named.append(first)
-            chances.append(1 / (1 + len(strangers)))
-    if not leans:
-        raise DubfewError(
-            f"nobody to compare {studio.people[person].name!r} with: the others are too few, or "
-            "look alike to the embedding; give more with --stranger"
-        )
-    return float(np.mean(leans)), float(np.mean(named)), float(np.mean(chances))
+    leans = np.full((len(studio.scenes), len(studio.people)), np.nan)
+    for row, scene in enumerate(studio.scenes):
+        for person in range(len(studio.people)):
+            if scene in studio.scenes_for(person):
+                leans[row, person] = found.approach[scene.name][person]
+    leans -= np.nanmean(leans, axis=1, keepdims=True)
+    counts = np.isfinite(leans).sum(0)
+    return np.where(counts, np.nansum(leans, axis=0) / np.maximum(counts, 1), np.nan)
+
+
+def look_alikes(studio: Studio, person: int) -> list[int]:
+    """Others whom the embedding takes for this person: they are no strangers."""
+    who = studio.people[person]
+    return [
+        number
+        for number, other in enumerate(studio.people)
+        if number != person and who.distance(other) < studio.embedding.same
+    ]

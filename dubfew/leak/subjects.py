@@ -12,10 +12,13 @@ from tempfile import TemporaryDirectory
 from dubfew.adapt import adapt
 from dubfew.adapt.artefact import ActorAdapter
 from dubfew.errors import DubfewError, MediaError
+from dubfew.prior.identities import VIDEO_SUFFIXES
 from dubfew.progress import Progress, ProgressCallback
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.registry.names import actor_id
+
+FEWEST_OTHERS = 3  # people to compare an actor with
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,40 @@ def subjects_of(
     if not found:
         raise DubfewError("nobody to test: give videos, or --actor")
     return found
+
+
+def crowd_of(subjects: Sequence[Subject], strangers: Sequence[Path]) -> dict[str, Path]:
+    """Everybody's video by name, the subjects first.
+
+    Args:
+        subjects: to be deleted.
+        strangers: videos of others, or folders of such, in which those of the subjects do not
+            count again.
+
+    Raises:
+        DubfewError: two of one name, or too few people.
+    """
+    crowd = {subject.name: subject.video for subject in subjects}
+    own = {path.resolve() for path in crowd.values()}
+    for given in strangers:
+        inside = sorted(given.iterdir()) if given.is_dir() else None
+        for path in [given] if inside is None else inside:
+            if inside is not None and (
+                path.suffix.lower() not in VIDEO_SUFFIXES or path.resolve() in own
+            ):
+                continue
+            if path.stem in crowd:
+                raise DubfewError(
+                    f"two are called {path.stem!r}: give videos of different names, of everybody "
+                    "one"
+                )
+            crowd[path.stem] = path
+    if len(crowd) <= FEWEST_OTHERS:
+        raise DubfewError(
+            f"a leak test compares with strangers, and there are {len(crowd) - 1}: give "
+            f"{FEWEST_OTHERS} or more besides each actor, as videos or with --stranger"
+        )
+    return crowd
 
 
 @contextmanager
