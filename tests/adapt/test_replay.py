@@ -138,7 +138,7 @@ def test_a_prior_brings_its_own(tmp_path, stored):
     # Windows come in the size of the prior's.
     assert others[0].windows.size == TOY.window
     with pytest.raises(ArtefactError, match="head model 'lite'"):
-        replay_for(replace(own, head="flame"), load_head())
+        replay_for(own, replace(load_head(), name="flame"))
 
 
 def test_mixed_batches_reach_the_renderer(prior, footage, people, monkeypatch):

@@ -48,10 +48,10 @@ def _assembled(model: Asset, embedding: Asset, lids: tuple[Path | None, Path | N
     return flame_head(read_flame(model.path), read(embedding.path), name=name, eyelids=eyelids)
 
 
-def flame_layout() -> CornerLayout | None:
+def flame_layout(head: HeadModel) -> CornerLayout | None:
     """FLAME's own texture layout, or None where neither texture nor template is registered.
 
-    Its faces are the first of the registered head's, in their order.
+    Its faces are the first of a FLAME head's, in their order.
 
     Raises:
         AssetError: a registered file is damaged or belongs to another mesh.
@@ -59,7 +59,6 @@ def flame_layout() -> CornerLayout | None:
     path = asset_path("flame-texture") or asset_path("flame-template")
     if path is None:
         return None
-    head = load_flame()
     own = head.faces if head.mouth_faces is None else head.faces[~head.mouth_faces]
     return read_layout(path, own)
 

@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
+from scipy.ndimage import distance_transform_edt
 
 from dubfew.errors import AssetError
 from dubfew.reconstruction.flame.attach import similar
 from dubfew.reconstruction.flame.pickles import floats, read_numpy
 from dubfew.reconstruction.head import HeadModel
+from dubfew.reconstruction.raster import rasterise
 
 # The jaw's pitch at which `lite` is unrolled, so that the mouth's inside has texels; rad.
 UNROLLED = 0.30
@@ -105,6 +107,28 @@ def read_layout(path: Path | str, faces: NDArray) -> CornerLayout:
         raise AssetError(f"the faces in {path} name texture coordinates that it has not")
     # Files have the origin at the bottom left.
     return CornerLayout(np.stack([uv[:, 0], 1 - uv[:, 1]], 1), corners)
+
+
+def places_in(
+    layout: CornerLayout, head: HeadModel, size: int
+) -> NDArray[np.float32]:  # [size, size, 2]
+    """Where each texel of a head's own texture lies in FLAME's layout.
+
+    Args:
+        layout: of the head's first faces.
+        head: whose ``uv`` the texture is in.
+        size: edge of the texture, texels.
+
+    Returns:
+        Coordinates in [0, 1], origin top left; a texel that no skin covers has those of the
+        nearest that one does. [size, size, 2]
+    """
+    plane = np.concatenate([head.uv * size, np.ones((len(head.uv), 1), np.float32)], 1)
+    raster = rasterise(plane.astype(np.float32), head.faces[: len(layout.faces)], size, size)
+    corners = layout.uv[layout.faces[raster.face_id]]
+    places = (raster.barycentric[..., None] * corners).sum(2)
+    nearest = distance_transform_edt(~raster.covered, return_distances=False, return_indices=True)
+    return places[tuple(nearest)].astype(np.float32)
 
 
 def read_obj(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -63,8 +64,16 @@ class AlbedoSpace:
     basis: Tensor
 
     @classmethod
-    def load(cls, path: Path | str, texels: int = TEXELS) -> AlbedoSpace:
+    def load(
+        cls, path: Path | str, texels: int = TEXELS, places: NDArray | None = None
+    ) -> AlbedoSpace:
         """Read FLAME's texture model, FLAME_texture.npz.
+
+        Args:
+            path: the file.
+            texels: edge of the result.
+            places: where each texel of the result lies in the file's pictures, in [0, 1]; by
+                default the result is those pictures, made smaller. [texels, texels, 2]
 
         Raises:
             AssetError: it is something else.
@@ -85,7 +94,12 @@ class AlbedoSpace:
                 "assets add flame-texture FILE`"
             ) from error
         pictures = torch.from_numpy(stack).permute(0, 3, 1, 2) / 255
-        small = F.interpolate(pictures, size=(texels, texels), mode="area").permute(0, 2, 3, 1)
+        if places is None:
+            small = F.interpolate(pictures, size=(texels, texels), mode="area")
+        else:
+            grid = torch.from_numpy(places * 2 - 1).float()[None].expand(len(pictures), -1, -1, -1)
+            small = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+        small = small.permute(0, 2, 3, 1)
         return cls(small[0], small[1:])
 
 

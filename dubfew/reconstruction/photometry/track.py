@@ -13,8 +13,10 @@ from dubfew.assets import asset_path
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.crop import regions
 from dubfew.reconstruction.fitting import Pose, one_thread
+from dubfew.reconstruction.flame.assemble import flame_layout
+from dubfew.reconstruction.flame.uv import places_in
 from dubfew.reconstruction.head import HeadModel, load_head
-from dubfew.reconstruction.photometry.albedo import AlbedoSpace
+from dubfew.reconstruction.photometry.albedo import TEXELS, AlbedoSpace
 from dubfew.reconstruction.photometry.fit import Clip, PhotometricFitter, start_pose
 from dubfew.reconstruction.photometry.stages import FRAMES, JOINT, Stage
 from dubfew.reconstruction.photometry.views import View, read_views
@@ -81,8 +83,12 @@ def fit_photometric(
 
 
 def _registered(head: HeadModel) -> AlbedoSpace | None:
-    path = asset_path("flame-texture") if head.name == "flame" else None
-    return None if path is None else AlbedoSpace.load(path)
+    path = asset_path("flame-texture") if head.name.split("-")[0] == "flame" else None
+    layout = None if path is None else flame_layout(head)
+    if path is None or layout is None:
+        return None
+    # FLAME's pictures are painted in its own layout, which is not that of the head's texture.
+    return AlbedoSpace.load(path, TEXELS, places_in(layout, head, TEXELS))
 
 
 def _clip(

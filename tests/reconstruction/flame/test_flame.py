@@ -19,7 +19,7 @@ from dubfew.reconstruction.flame.attach import closest_barycentric
 from dubfew.reconstruction.flame.landmarks import IBUG_51, read_68, read_mediapipe
 from dubfew.reconstruction.flame.masks import read_masks
 from dubfew.reconstruction.flame.model import VERTICES, FlameFile, read_flame
-from dubfew.reconstruction.flame.uv import read_layout
+from dubfew.reconstruction.flame.uv import CornerLayout, places_in, read_layout
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.points import INNER_LIPS, MOUTH_POINTS
 from dubfew.reconstruction.raster import rasterise
@@ -301,6 +301,19 @@ def test_flames_own_layout_keeps_both_sides_of_a_seam(tmp_path: Path, file: Flam
         read_layout(tmp_path / "bad.npz", file.faces)
 
 
+def test_pictures_in_flames_layout_come_into_the_heads(head: HeadModel) -> None:
+    """A layout in which every corner says where its vertex lies in the head's own."""
+    own = head.faces[~head.mouth_faces]
+    layout = CornerLayout(head.uv, own)
+    places = places_in(layout, head, 64)
+    centres = (np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1) + 0.5) / 64
+    away = np.abs(places - centres).max(-1)
+    assert np.median(away) < 1e-6  # covered texels; the others have their neighbours'
+    assert away.max() < 0.35
+    mirrored = dataclasses.replace(layout, uv=1 - head.uv)
+    np.testing.assert_allclose(places_in(mirrored, head, 64), 1 - places, atol=1e-5)
+
+
 def test_registered_files_are_the_head_named_flame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,9 +331,9 @@ def test_registered_files_are_the_head_named_flame(
     assert load_head(head.name) is head
     with pytest.raises(AssetError, match=f"{rough}.*{head.name}"):
         load_head(rough)
-    assert flame_layout() is None
+    assert flame_layout(head) is None
     add_asset("flame-template", write_obj(tmp_path / "t.obj", flame_arrays()["f"].astype(int)))
-    layout = flame_layout()
+    layout = flame_layout(head)
     assert layout is not None
     assert len(layout.faces) == len(flame_arrays()["f"])
     remove_asset("flame")
