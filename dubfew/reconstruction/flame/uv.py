@@ -1,10 +1,9 @@
 """Texture coordinates of FLAME: the one that neural textures use, and FLAME's own.
 
-FLAME's own layout spreads the whole head over the square: the lips get a few hundred of a 256 px
-texture's texels, the inside of the mouth none. So `HeadModel.uv` is the layout of `lite`, carried
-over by the landmarks; a prior's textures fit it as they are. FLAME's own layout, in which its
-albedo model is painted, has two coordinates for vertices on a seam: it is kept per corner of a
-face.
+FLAME's own layout fills the square with the whole head and has no texel for the inside of the
+mouth; nor would a prior's texture, which every actor's starts from, fit it. So `HeadModel.uv` is
+the layout of `lite`, carried over by the landmarks. FLAME's own, in which its albedo model is
+painted, has two coordinates for vertices on a seam: it is kept per corner of a face.
 """
 
 from __future__ import annotations

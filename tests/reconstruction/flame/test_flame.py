@@ -343,7 +343,7 @@ def test_registered_files_are_the_head_named_flame(
 
 def test_the_same_numbers_as_smplx(head: HeadModel, file: FlameFile) -> None:
     lbs = pytest.importorskip(
-        "smplx.lbs", reason="smplx is not installed: pip install --no-deps smplx"
+        "smplx.lbs", reason="smplx is not installed: pip install --group parity"
     ).lbs
     rng = np.random.default_rng(6)
     n, wide = 4, {"dtype": torch.float32}
