@@ -75,7 +75,14 @@ def finish(shelves: Shelves) -> list[str]:
     return [f"deletions/{folder}" for folder in begun]
 
 
-def recover(shelves: Shelves) -> list[str]:
+def recover(shelves: Shelves, *, everywhere: bool) -> list[str]:
     """Finish deletions and clear away what killed processes left; say what that was. Call with
-    the registry's lock held."""
-    return finish(shelves) + shelves.storage.sweep(shelves.index.numbers(), shelves.keys.destroy)
+    the registry's lock held.
+
+    Args:
+        everywhere: look for leftovers also where the last writer said that there are none.
+    """
+    finished = finish(shelves)
+    if shelves.storage.is_swept() and not everywhere:
+        return finished
+    return finished + shelves.storage.sweep(shelves.index.numbers(), shelves.keys.destroy)

@@ -4,6 +4,7 @@ Layout under the home folder::
 
     registry.sqlite            the index (index.py)
     registry.lock              held by the one process that writes
+    swept                      there unless a process writes, or was killed while it wrote
     staging/<actor folder>.<revision>/   a revision being written; leftovers are swept
     deletions/<actor folder>   a note, the receipt to be: this actor's deletion has begun
     receipts/<when>-<what>.json          of what was deleted (receipt.py)
@@ -20,7 +21,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +41,7 @@ class Storage:
         self._actors = home / "actors"
         self._staging = home / "staging"
         self._deletions = home / "deletions"
+        self._swept = home / "swept"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -60,6 +62,24 @@ class Storage:
                 f"another dubfew process has been writing to {self.home} for "
                 f"{LOCK_SECONDS:.0f} s: wait for it or end it, then run this again"
             ) from None
+
+    def is_swept(self) -> bool:
+        """Whether nothing lies about: whoever wrote last finished it."""
+        return self._swept.exists()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What is changed in the block may be left half done, unless the block ends well. Call
+        with the lock held.
+
+        Sweeping looks at every folder, which with ten thousand actors takes longer than all else.
+        """
+        if self.is_swept():
+            self._swept.unlink()
+            sync_folder(self.home)
+        yield
+        with suppress(OSError):  # a full disk: what was to be done is done, the next one sweeps
+            self._swept.touch()
 
     @contextmanager
     def staged(self, actor_folder: str, number: int) -> Iterator[Path]:
@@ -120,13 +140,19 @@ class Storage:
             if folder not in known:
                 forget_key(folder)
             left.append(staged)
-        for entry in _entries(self._actors):
-            if entry.name not in known:
-                forget_key(entry.name)
-                left.append(entry)
+        # Names alone: with ten thousand actors, a path for each takes most of the time.
+        for name in sorted(os.listdir(self._actors)) if self._actors.is_dir() else ():
+            folder = os.path.join(self._actors, name)
+            if name not in known:
+                forget_key(name)
+                left.append(Path(folder))
                 continue
-            numbers = {str(number) for number in known[entry.name]}
-            left += [each for each in _entries(entry) if each.name not in numbers]
+            numbers = {str(number) for number in known[name]}
+            try:
+                extra = sorted(set(os.listdir(folder)) - numbers)
+            except NotADirectoryError:
+                extra = []
+            left += [Path(folder, each) for each in extra]
         for each in left:
             remove_folder(each)
             sync_folder(each.parent)
@@ -171,6 +197,13 @@ class Storage:
         remove_folder(self._actors / actor_folder)
         if self._actors.is_dir():
             sync_folder(self._actors)
+
+    def remove_revision(self, actor_folder: str, number: int) -> None:
+        """Remove the files of one revision."""
+        folder = self.revision_folder(actor_folder, number)
+        remove_folder(folder)
+        if folder.parent.is_dir():
+            sync_folder(folder.parent)
 
     def end_deletion(self, actor_folder: str) -> None:
         """Forget the note: nothing is left to delete."""

@@ -248,7 +248,8 @@ class ActorStore:
         actor = actor_id(actor)
         if receipt is not None:
             check_output(Path(receipt))
-        with self._writing_actor(actor) as (identity, shelves, rows):
+        # What a killed process left may be the actor's.
+        with self._writing_actor(actor, everywhere=True) as (identity, shelves, rows):
             draft = erasure.begin(shelves, identity, rows)
             erasure.finish(shelves)
         if receipt is not None:
@@ -277,9 +278,10 @@ class ActorStore:
         with self._writing_actor(actor) as (_, shelves, rows):
             gone = [row.number for row in rows[:-keep]]
             record(shelves, "prune", rows[0].folder, revisions=gone)
-            # Rows first, see _store; the sweep removes the files.
+            # Rows first, see _store.
             self._index.remove_revisions(rows[0].folder, gone)
-            self._storage.sweep(self._index.numbers(), shelves.keys.destroy)
+            for number in gone:
+                self._storage.remove_revision(rows[0].folder, number)
         return gone
 
     def verify(self) -> Verification:
@@ -292,7 +294,7 @@ class ActorStore:
             return Verification(0, 0, 0, 0, (), ())
         with self._storage.lock():
             shelves = self._shelves(self._index.prepare(self._encrypt_plain))
-            recovered = erasure.recover(shelves)
+            recovered = erasure.recover(shelves, everywhere=True)
         faults = tuple(examine(shelves))
         if faults:
             # Others may have been at work meanwhile; now nobody is.
@@ -329,17 +331,22 @@ class ActorStore:
         return identity, self._shelves(identity)
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[Identity, Shelves]]:
-        """The only writer, in a registry without leftovers. Every change of state happens here."""
+    def _writing(self, *, everywhere: bool = False) -> Iterator[tuple[Identity, Shelves]]:
+        """The only writer, in a registry without leftovers. Every change of state happens here.
+
+        Args:
+            everywhere: see ``erasure.recover``.
+        """
         with self._storage.lock():
             identity = self._index.prepare(self._encrypt_plain)
             shelves = self._shelves(identity)
-            erasure.recover(shelves)
-            yield identity, shelves
+            erasure.recover(shelves, everywhere=everywhere)
+            with self._storage.writing():
+                yield identity, shelves
 
     @contextmanager
     def _writing_actor(
-        self, actor: str
+        self, actor: str, *, everywhere: bool = False
     ) -> Iterator[tuple[Identity, Shelves, builtins.list[RevisionRow]]]:
         """The only writer, and an actor's revisions, oldest first, at least one.
 
@@ -348,7 +355,7 @@ class ActorStore:
         """
         if self._ready() is None:
             raise self._not_found(actor)
-        with self._writing() as (identity, shelves):
+        with self._writing(everywhere=everywhere) as (identity, shelves):
             rows = self._index.revisions(actor)
             if not rows:
                 raise self._not_found(actor)

@@ -7,12 +7,14 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dubfew.errors import ActorNotFoundError, RegistryError
 from dubfew.registry import Registry, default_home
-from dubfew.registry.index import MIGRATIONS
+from dubfew.registry.index import MIGRATIONS, Index
+from dubfew.registry.storage import Storage
 
 CONFIG = {"method": "lora", "rank": 4, "fps": "30000/1001", "nested": {"list": [1, None, "ä"]}}
 FILES = {"texture.safetensors": bytes(range(256)) * 5, "style.safetensors": b""}
@@ -164,3 +166,32 @@ def test_home_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.Mon
 def test_other_users_of_the_machine_are_kept_out(registry: Registry) -> None:
     registry.create("mary", CONFIG, FILES)
     assert stat.S_IMODE(registry.home.stat().st_mode) == 0o700
+
+
+def test_a_write_looks_for_leftovers_only_after_one_that_did_not_end(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking at every folder would make each write dearer with every actor."""
+    sweeps = []
+    sweep = Storage.sweep
+
+    def counted(storage: Storage, *given: Any) -> list[str]:
+        sweeps.append(sweep(storage, *given))
+        return sweeps[-1]
+
+    monkeypatch.setattr(Storage, "sweep", counted)
+    registry.create("mary", {}, FILES)
+    first = len(sweeps)
+    for _ in range(3):
+        registry.create("mary", {}, FILES)
+    registry.prune("mary", 1)
+    assert len(sweeps) == first
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "insert", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            registry.create("mary", {}, FILES)
+    registry.create("mary", {}, FILES)
+    assert len(sweeps) == first + 1
+    assert sweeps[-1] != []  # the revision without a row
+    registry.delete("mary")  # what lies about may be theirs
+    assert len(sweeps) == first + 2
