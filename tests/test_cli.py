@@ -398,6 +398,17 @@ def test_every_exception_is_one_line_and_code_1(
         assert "DUBFEW_DEBUG=1" in result.stderr
 
 
+def test_a_prior_says_who_it_was_learned_from() -> None:
+    told = json.loads(invoke("prior", "info", "lite", "--json").stdout)["config"]
+    shown = invoke("prior", "info", "lite").stdout
+    assert f"learned from {len(told['people'])} clips" in shown
+    for person in told["people"]:
+        assert f"  {person['identity']}, {person['file']}, {person['source']}" in shown
+        assert len(person["sha256"]) == 64
+    assert told["training"]["exclude"] == []
+    assert "exclude -" in shown
+
+
 def test_debug_shows_the_traceback(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBFEW_DEBUG", "1")
     stand_in(monkeypatch, "dubfew.adapt", "adapt", raising(ValueError("odd")))

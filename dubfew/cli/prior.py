@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dubfew.cli.commands import Commands
-from dubfew.cli.console import emit, job, lines, plain, progress_bar, size
+from dubfew.cli.console import emit, job, lines, plain, progress_bar, shown, size
 from dubfew.cli.options import Engine, IdentityBy, Json
 
 prior = Commands("List, describe, train and prepare priors.")
@@ -45,12 +45,19 @@ def show_prior(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name or folder of a prior.")],
     as_json: Json = False,
 ) -> None:
-    """Describe a prior: its card, its configuration, its hash."""
+    """Describe a prior: its card, its configuration, its hash, who it was learned from."""
     from dubfew.prior import prior_info
 
     info = prior_info(name)
     facts = {"name": info.name, "path": info.path, "sha256": info.sha256, "size": size(info.bytes)}
-    emit(info, as_json=as_json, text=f"{lines(facts | plain(info.config))}\n\n{info.card}")
+    told = plain(info.config)
+    people = told.pop("people", [])
+    who = "\n".join(
+        "  " + ", ".join(shown(each.get(key)) for key in ("identity", "file", "source", "license"))
+        for each in people
+    )
+    learned = f"learned from {len(people)} clips (--json has their SHA-256):\n{who}"
+    emit(info, as_json=as_json, text=f"{lines(facts | told)}\n\n{learned}\n\n{info.card}")
 
 
 @prior.command("prepare")
