@@ -13,19 +13,24 @@ from dubfew.media import probe
 LENGTHS = (1, 4)  # times ``SECONDS``
 SECONDS = 10
 
-# Runs in a fresh process, whose peak the operating system reports (kB on Linux, bytes on macOS).
-# The first track loads models and compiled code; the second one is timed.
+# Runs in a fresh process. On Linux ru_maxrss begins with the peak of the process that started it,
+# VmHWM does not; elsewhere ru_maxrss is in bytes. The first track loads models and compiled code; the
+# second one is timed.
 CHILD = """
 import json, os, resource, sys, time
+from pathlib import Path
 from dubfew.reconstruction.tracking import track_video
+def peak_mb():
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
 warm, clip = sys.argv[1:]
 track_video(warm)
 before, cpu = time.perf_counter(), time.process_time()
 track = track_video(clip)
 wall, cpu = time.perf_counter() - before, time.process_time() - cpu
-unit = 1 if sys.platform == "darwin" else 1024
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-print(json.dumps({"frames": len(track), "wall": wall, "cpu": cpu, "peak_mb": peak,
+print(json.dumps({"frames": len(track), "wall": wall, "cpu": cpu, "peak_mb": peak_mb(),
                   "load": os.getloadavg()[0]}))
 """
 
@@ -35,8 +40,8 @@ import json, os, sys, time
 from fractions import Fraction
 import numpy as np
 from dubfew.media import probe, read_frames
+from dubfew.reconstruction.detection import FaceFollower
 from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.landmarks import FaceLandmarker
 from dubfew.reconstruction.track import Camera
 from dubfew.reconstruction.tracking import fit_track
 clip, count = sys.argv[1], int(sys.argv[2])
@@ -49,13 +54,13 @@ def timed(stage, work):
     old[1] += time.perf_counter() - wall
     return result
 frames = read_frames(clip, stop=count)
-with FaceLandmarker() as landmarker:
-    landmarker(next(read_frames(clip)).to_rgb(fast=True))
+with FaceFollower() as follower:
+    follower(next(read_frames(clip)).to_rgb(fast=True), True)
     while (frame := timed("decode", lambda: next(frames, None))) is not None:
         rgb = timed("to RGB", lambda: frame.to_rgb(fast=True))
-        marks = timed("detect", lambda: landmarker(rgb))
-        if marks is not None:
-            found.append(marks)
+        marks = timed("detect", lambda: follower(rgb, False))
+        if marks:
+            found.append(marks[0])
             times.append(frame.time)
 info = probe(clip)
 head, size = load_head(), (info.width, info.height)
@@ -117,7 +122,8 @@ def speed_text(found: dict) -> str:
                 ["clip", "frames", "fps", "processor ms a frame", "peak MB", "load"], rows
             ),
             f"Memory grows by {growth:.1f} kB a frame.",
-            "One stage after the other, of 100 frames:",
+            "One stage after the other, of 100 frames. Processor time of all threads, so what the "
+            "decoder does ahead counts where it falls:",
             markdown_table(["stage", "processor ms", "clock ms", "share %"], stages),
         ]
     )
