@@ -1,0 +1,202 @@
+"""Two adapts and ten renders at once, each a process of its own, against one registry.
+
+    python -m benchmarks.registry_together --video CLIP
+
+One actor is learned first, for the renders. Then all begin together. Every process must end well,
+every output must be there with the SHA-256 that the audit log names, and index, files, keys and log
+must be sound. Last, an actor is deleted while another process renders them: that render must fail
+with one line and leave no output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from benchmarks.common import machine_line
+from dubfew.files import sha256_file
+from dubfew.registry import Registry
+
+DEMO = Path(str(files("dubfew.demo") / "actor.mp4"))
+
+# Renders an actor; after the first frame it says so and waits for a word.
+RENDERER = """
+import sys
+from pathlib import Path
+from dubfew.errors import ActorNotFoundError
+from dubfew.registry import Registry
+from dubfew.render import render
+def wait(progress):
+    if progress.stage == "render" and progress.done == 1:
+        print("begun", flush=True)
+        sys.stdin.readline()
+try:
+    render(sys.argv[1], drive="self", out=sys.argv[2], registry=Registry(), progress=wait)
+except ActorNotFoundError as error:
+    print(error)
+    sys.exit(7)
+"""
+
+
+@dataclass(frozen=True)
+class Together:
+    """What was seen.
+
+    Attributes:
+        adapts, renders: processes of each kind.
+        seconds: from their start to the end of the last.
+        actors, revisions: that the registry then had.
+        entries: of the audit log.
+        wrong: what must not be, one line each.
+    """
+
+    adapts: int
+    renders: int
+    seconds: float
+    actors: int
+    revisions: int
+    entries: int
+    wrong: list[str]
+
+
+def together(
+    folder: Path,
+    video: Path,
+    *,
+    adapts: int = 2,
+    renders: int = 10,
+    prior: str = "lite",
+    steps: int = 20,
+    seconds: float = 2.0,
+) -> Together:
+    """Run them all in an empty folder.
+
+    Args:
+        video: that actors are learned from, and that is rendered.
+        prior, steps, seconds: of every adapt.
+    """
+    home = folder / "home"
+    environment = {**os.environ, "DUBFEW_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    environment.pop("DUBFEW_KEYS", None)
+
+    def dubfew(*words: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "dubfew", *map(str, words), "--json"]
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def adapt(actor: str) -> subprocess.Popen[str]:
+        learn = ("--prior", prior, "--steps", steps, "--seconds", seconds, "--start", 0)
+        return dubfew("adapt", video, "--actor", actor, "--no-replay", *learn)
+
+    wrong = []
+
+    def ended(what: str, process: subprocess.Popen[str]) -> None:
+        _, said = process.communicate()
+        if process.returncode:
+            wrong.append(f"{what} ended with {process.returncode}: {said.strip()[-200:]}")
+
+    ended("the first adapt", adapt("rendered"))
+    if wrong:
+        return Together(adapts, renders, 0.0, 0, 0, 0, wrong)
+    began = time.monotonic()
+    outputs = [folder / f"out-{number}.mp4" for number in range(renders)]
+    running = {f"adapt {number}": adapt(f"new-{number}") for number in range(adapts)}
+    running |= {
+        f"render {output.stem}": dubfew(
+            "render", "--actor", "rendered", "--video", video, "--drive", "self", "-o", output
+        )
+        for output in outputs
+    }
+    for what, process in running.items():
+        ended(what, process)
+    taken = time.monotonic() - began
+
+    registry = Registry(home)
+    log = registry.audit()
+    assert log is not None
+    logged = [entry for entry in log.entries() if getattr(entry, "event", "") == "render"]
+    hashes = sorted(str(entry.fields["output_sha256"]) for entry in logged)
+    found = sorted(sha256_file(output) if output.exists() else "missing" for output in outputs)
+    if hashes != found:
+        wrong.append(f"outputs {found} are not those of the audit log, {hashes}")
+    wrong += _deleted_while_rendered(folder, registry, environment)
+    checked, report = registry.verify(), log.verify()
+    wrong += [f"{fault.actor}: {fault.found}" for fault in checked.faults]
+    wrong += [f"cleared away: {each}" for each in checked.recovered]
+    wrong += list(report.faults)
+    names = [each.actor for each in registry.list()]
+    if names != sorted(f"new-{number}" for number in range(adapts)):
+        wrong.append(f"the registry has {names}")
+    return Together(
+        adapts, renders, taken, checked.actors, checked.revisions, report.entries, wrong
+    )
+
+
+def _deleted_while_rendered(
+    folder: Path, registry: Registry, environment: dict[str, str]
+) -> list[str]:
+    """Delete the actor from this process while another renders them; what is wrong then."""
+    place = folder / "late"
+    place.mkdir()
+    renderer = subprocess.Popen(
+        [sys.executable, "-c", RENDERER, "rendered", str(place / "out.mp4")],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert renderer.stdout is not None
+    if renderer.stdout.readline() != "begun\n":
+        renderer.communicate()
+        return ["the render that was to be disturbed did not begin"]
+    registry.delete("rendered")
+    said, _ = renderer.communicate("go on\n")
+    wrong = []
+    if renderer.returncode != 7 or "deleted meanwhile" not in said:
+        wrong.append(f"the disturbed render ended with {renderer.returncode}: {said[-200:]}")
+    if left := [path.name for path in place.iterdir()]:
+        wrong.append(f"the disturbed render left {left}")
+    return wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--video", type=Path, default=DEMO)
+    parser.add_argument("--adapts", type=int, default=2)
+    parser.add_argument("--renders", type=int, default=10)
+    parser.add_argument("--prior", default="lite")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    options = parser.parse_args()
+    print(machine_line())
+    with tempfile.TemporaryDirectory() as folder:
+        found = together(
+            Path(folder),
+            options.video.absolute(),
+            adapts=options.adapts,
+            renders=options.renders,
+            prior=options.prior,
+            steps=options.steps,
+            seconds=options.seconds,
+        )
+    print(json.dumps({name: value for name, value in vars(found).items() if name != "wrong"}))
+    print(f"wrong: {len(found.wrong)}")
+    print("\n".join(found.wrong))
+    sys.exit(bool(found.wrong))
+
+
+if __name__ == "__main__":
+    main()
