@@ -14,8 +14,8 @@ LENGTHS = (1, 4)  # times ``SECONDS``
 SECONDS = 10
 
 # Runs in a fresh process. On Linux ru_maxrss begins with the peak of the process that started it,
-# VmHWM does not; elsewhere ru_maxrss is in bytes. The first track loads models and compiled code; the
-# second one is timed.
+# VmHWM does not; elsewhere ru_maxrss is in bytes. The first track loads models and compiled code;
+# the second one is timed.
 CHILD = """
 import json, os, resource, sys, time
 from pathlib import Path
