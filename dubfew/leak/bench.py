@@ -76,6 +76,7 @@ def leak_test(
     Raises:
         ActorNotFoundError: no such actor.
         SuspendedError: use of an actor is suspended.
+        AuditError: the audit log of the user's registry cannot be written.
         MediaError: a video cannot be read.
         NoFaceError: a video shows no face.
         ArtefactError: no such prior, or an actor was adapted on another.

@@ -125,10 +125,15 @@ def enrol(
     seed: int,
     progress: ProgressCallback,
 ) -> dict[str, ActorAdapter]:
-    """Adapt or copy everybody into a registry, and read them from there."""
+    """Adapt or copy everybody into a registry, and read them from there.
+
+    Raises:
+        AuditError: the audit log of the user's registry cannot be written.
+    """
     for number, subject in enumerate(subjects, 1):
         if subject.stored is not None:
             revision = subject.stored.open(subject.name)
+            revision.record("leak-test")
             files = {name: revision.read(name) for name in revision.names()}
             registry.create(subject.name, revision.config, files)
         else:

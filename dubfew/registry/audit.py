@@ -41,6 +41,7 @@ EVENTS = (
     "delete",
     "export",
     "import",
+    "leak-test",
     "prune",
     "render",
     "restart",

@@ -69,16 +69,14 @@ def test_a_deletion_that_leaves_the_key_is_found(
     assert leans["what was left after the deletion"] == leans["all that is stored"]
 
 
-def test_what_cannot_be_tested_is_said_before_any_work(
-    people: dict[str, Path], home: Path, tmp_path: Path
-) -> None:
+def test_what_cannot_be_tested_is_said_before_any_work(people: dict[str, Path], home: Path) -> None:
     for arguments, why in (
         ([], "nobody to test"),
         ([str(people["red"])], "3 or more besides each actor"),
         (["--actor", "nobody"], "no actor"),
         ([*given(people, ["red"]), "--embedding", "no"], "there are arcface, dlib"),
         ([*given(people, ["red"]), *QUICK, "--prior", "none"], "no prior 'none'"),
-        ([*given(people, ["red"]), "--sheet", str(tmp_path / "no" / "s.png")], "no"),
+        ([*given(people, ["red"]), "--sheet", str(people["red"] / "s.png")], "not a folder"),
     ):
         done = bench(*arguments)
         assert done.exit_code == 1

@@ -79,6 +79,9 @@ def test_the_users_actors_are_copied_and_stay(store: Registry) -> None:
         _delete(subjects, registry, copy)
         home = registry.home
     assert not home.exists()
+    log = store.audit()
+    assert log is not None
+    assert [entry.event for entry in log.entries()][-1] == "leak-test"
     assert remains_of("mary", store).adapter is not None
 
 
