@@ -13,11 +13,13 @@ from dubfew.reconstruction.head import HeadModel
 from dubfew.reconstruction.points import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 from dubfew.speech.motion import MouthMotion
-from dubfew.speech.observe import mouth_points, rest_pose
+from dubfew.speech.observe import RIGID_POINTS, mouth_points, rest_pose
 
 # Inverse standard deviations, 1 / inter-ocular distance: lips are to be met within a hundredth,
 # the rest of the lower face within three.
 LIP_PRECISION, FACE_PRECISION = 1 / 0.01, 1 / 0.03
+# Of the upper face: forehead, temples, bridge and base of the nose, around the eyes, cheekbones.
+HELD = (*RIGID_POINTS, 4, 2, 98, 327, 50, 280, 117, 346)
 STEPS = 4
 BLOCK = 256
 
@@ -25,7 +27,8 @@ BLOCK = 256
 def retarget(track: Track, head: HeadModel, motion: MouthMotion) -> Track:
     """The same clip with another mouth motion.
 
-    Jaw and the lower face's expression are solved for; head pose and the upper face stay.
+    Jaw and the lower face's expression are solved for; head pose and the upper face stay (nearly,
+    where the head has no expressions of the lower face alone).
 
     Args:
         track: the scene.
@@ -48,6 +51,13 @@ def retarget(track: Track, head: HeadModel, motion: MouthMotion) -> Track:
     weights = np.where(
         np.isin(MOUTH_POINTS, OUTER_LIPS + INNER_LIPS), LIP_PRECISION, FACE_PRECISION
     )
+    if head.mouth_expressions == len(head.expression_basis):
+        # Every expression moves the whole face: what is not the mouth's has to be held.
+        held = PointRig(head, head.points(HELD))
+        kept = held.pose(track.shape, track.jaw, track.expression).points
+        goal = np.concatenate([goal, kept], 1)
+        rig = PointRig(head, head.points(MOUTH_POINTS + HELD))
+        weights = np.append(weights, np.full(len(HELD), LIP_PRECISION))
     jaws, expressions = [], []
     with one_thread():
         for i in range(0, len(track), BLOCK):
