@@ -29,7 +29,11 @@ from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.synthetic import SyntheticPerson, write_clip
 
-FRAMES = 100  # of a real clip
+PEOPLE_HEADERS = ["", "fit", *COLUMNS, "colour %", "focal / true", "frames/s"]
+CLIP_HEADERS = [
+    "clip", "fit", "colour %", "error px", "error %", "jitter %", "detector's %", "focal / side",
+    "frames/s",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def carried_on(video: Path, track: Track) -> Pair:
     return Pair(track, fit, time.process_time() - start)
 
 
-def person_rows(cast: Cast, folder: Path) -> list[list[object]]:
+def person_rows(cast: Cast, folder: Path, frames: int) -> list[list[object]]:
     """Two rows of the table of people: landmark fit and photometric fit."""
     head = load_head()
     video = folder / f"person-{cast.seed}.mp4"
@@ -63,8 +67,8 @@ def person_rows(cast: Cast, folder: Path) -> list[list[object]]:
             SyntheticPerson(cast.seed), video, seconds=SECONDS, size=SIZE, seed=cast.seed,
             turn=cast.turn,
         )  # fmt: skip
-    truth = Track.load(video.with_suffix(".track"))
-    pair = carried_on(video, track_video(video))
+    truth = Track.load(video.with_suffix(".track")).select(slice(frames))
+    pair = carried_on(video, track_video(video, stop=frames))
     rows: list[list[object]] = []
     for found in (pair.landmarks, pair.photometric):
         colour = 100 * photometric_error(video, found)
@@ -77,10 +81,10 @@ def person_rows(cast: Cast, folder: Path) -> list[list[object]]:
     return rows
 
 
-def clip_rows(video: Path) -> list[list[object]]:
+def clip_rows(video: Path, frames: int) -> list[list[object]]:
     """Two rows of the table of real clips."""
     head = load_head()
-    pair = carried_on(video, track_video(video, stop=FRAMES))
+    pair = carried_on(video, track_video(video, stop=frames))
     rows: list[list[object]] = []
     for found in (pair.landmarks, pair.photometric):
         figures = measure(found, head)
@@ -115,36 +119,38 @@ def with_means(rows: list[list[object]]) -> list[list[object]]:
     return result
 
 
+def _write(out: Path, people: list[list[object]], clips: list[list[object]]) -> None:
+    """What there is so far: one clip takes a minute."""
+    texts = ["# Photometric fit", machine_line()]
+    for title, headers, rows in (
+        ("Synthetic people", PEOPLE_HEADERS, people),
+        ("Real clips", CLIP_HEADERS, clips),
+    ):
+        if rows:
+            texts += [f"## {title}", markdown_table(headers, with_means(rows))]
+    data = {"machine": machine(), "people": people, "clips": clips}
+    write_results(out, "photometric", "\n\n".join(texts), data)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("clips", nargs="*", type=Path, help="real clips")
     parser.add_argument("--people", type=int, default=len(CAST), help="default %(default)s")
+    parser.add_argument("--frames", type=int, default=100, help="of each; default %(default)s")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
-    texts = ["# Photometric fit", machine_line()]
-    data: dict[str, object] = {"machine": machine()}
     folder = options.out / "people"
     folder.mkdir(parents=True, exist_ok=True)
     people: list[list[object]] = []
+    clips: list[list[object]] = []
     for cast in CAST[: options.people]:
         print(f"{cast.label} ...", file=sys.stderr)
-        people += person_rows(cast, folder)
-    if people:
-        headers = ["", "fit", *COLUMNS, "colour %", "focal / true", "frames/s"]
-        data["people"] = with_means(people)
-        texts += ["## Synthetic people", markdown_table(headers, with_means(people))]
-    clips: list[list[object]] = []
+        people += person_rows(cast, folder, options.frames)
+        _write(options.out, people, clips)
     for clip in options.clips:
         print(f"{clip.name} ...", file=sys.stderr)
-        clips += clip_rows(clip)
-    if clips:
-        headers = [
-            "clip", "fit", "colour %", "error px", "error %", "jitter %", "detector's %",
-            "focal / side", "frames/s",
-        ]  # fmt: skip
-        data["clips"] = with_means(clips)
-        texts += ["## Real clips", markdown_table(headers, with_means(clips))]
-    write_results(options.out, "photometric", "\n\n".join(texts), data)
+        clips += clip_rows(clip, options.frames)
+        _write(options.out, people, clips)
     return 0
 
 
