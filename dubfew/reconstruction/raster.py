@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.compiled import compiled
-from dubfew.errors import ShapeError
+from dubfew.errors import MissingDependencyError, ShapeError
+
+# Names the backend that everything in this process uses.
+BACKEND = "DUBFEW_RASTERISER"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def rasterise(
     left: int = 0,
     top: int = 0,
     cull: bool = False,
+    backend: str | None = None,
 ) -> Raster:
     """Rasterise a mesh that is already projected into the image.
 
@@ -78,13 +82,34 @@ def rasterise(
             out of the whole image's raster, bit for bit.
         top: image row of the window's first row.
         cull: leave out faces whose corners run clockwise on the screen (back faces).
+        backend: an entry of ``RASTERISERS``; default: ``DUBFEW_RASTERISER``, else ``numba``.
 
     Returns:
         The window's raster, [height, width].
 
     Raises:
         ShapeError: wrong shapes, or a face names a vertex that does not exist.
+        MissingDependencyError: that backend is not installed, or there is none of that name.
     """
+    name = backend or os.environ.get(BACKEND) or "numba"
+    if name not in RASTERISERS:
+        raise MissingDependencyError(
+            f"no rasteriser {name!r}: {BACKEND} may be {' or '.join(RASTERISERS)}"
+        )
+    return RASTERISERS[name](vertices, faces, height, width, left=left, top=top, cull=cull)
+
+
+def rasterise_numba(
+    vertices: NDArray,  # [V, 3]
+    faces: NDArray,  # [F, 3]
+    height: int,
+    width: int,
+    *,
+    left: int = 0,
+    top: int = 0,
+    cull: bool = False,
+) -> Raster:
+    """:func:`rasterise` by a compiled loop over the faces on one core."""
     points, corners = _checked(vertices, faces)
     face_id = np.full((height, width), -1, np.int32)
     barycentric = np.zeros((height, width, 3), np.float32)
@@ -138,7 +163,7 @@ def rasterise_pytorch3d(
 
 
 RASTERISERS: dict[str, Rasteriser] = {
-    "numba": rasterise,
+    "numba": rasterise_numba,
     "pytorch3d": rasterise_pytorch3d,
 }
 

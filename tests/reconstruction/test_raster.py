@@ -262,6 +262,25 @@ def test_pytorch3d_missing_says_what_to_do():
         RASTERISERS["pytorch3d"](vertices, faces, 8, 8)
 
 
+def test_the_backend_is_chosen_by_name(monkeypatch):
+    vertices, faces = soup(0)
+    seen = []
+    expected = rasterise(vertices, faces, 8, 8)
+
+    def other(*arguments, **options):
+        seen.append(options)
+        return expected
+
+    monkeypatch.setitem(RASTERISERS, "other", other)
+    monkeypatch.setenv("DUBFEW_RASTERISER", "other")
+    assert rasterise(vertices, faces, 8, 8, left=2) is expected
+    assert seen == [{"left": 2, "top": 0, "cull": False}]
+    assert rasterise(vertices, faces, 8, 8, backend="numba") is not expected
+    monkeypatch.setenv("DUBFEW_RASTERISER", "povray")
+    with pytest.raises(MissingDependencyError, match="numba or pytorch3d"):
+        rasterise(vertices, faces, 8, 8)
+
+
 @pytest.mark.skipif(not HAS_PYTORCH3D, reason="needs PyTorch3D")
 @pytest.mark.parametrize("cull", [False, True])
 def test_pytorch3d_agrees(cull):
