@@ -200,10 +200,15 @@ class HeadModel:
     def mouth_inside(self) -> tuple[NDArray[np.bool_], FloatArray]:
         """Which faces fill the opening between the lips, and how far down in it a vertex is.
 
+        Heads that leave the opening empty have no such face: without ``mouth_faces``, those whose
+        landmarks are not vertices of their own.
+
         Returns:
             One flag per face [F]; -1 at the upper inner lip to 1 at the lower one [V].
         """
         height = np.zeros(len(self.template), np.float32)
+        if self.mouth_faces is None and not np.isclose(self.landmark_matrix().max(1), 1).all():
+            return np.zeros(len(self.faces), bool), height
         ring = self._ring_of_opening()
         half = len(ring) // 2
         height[ring[1:half]], height[ring[half + 1 :]] = -1, 1
