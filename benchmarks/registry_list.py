@@ -63,11 +63,24 @@ def fill(home: Path, actors: int) -> Registry:
     return registry
 
 
-def times(job: Callable[[], object]) -> str:
-    """Shortest and median of some runs, s, after one that fills the system's caches."""
+def add_folders(home: Path, actors: int) -> None:
+    """The folders of all revisions, empty: looking for leftovers costs the same."""
+    for number in range(2, actors + 1):
+        for revision in (1, 2):
+            (home / "actors" / f"{number:032x}" / str(revision)).mkdir(parents=True)
+
+
+def times(job: Callable[[], object], prepare: Callable[[], object] = lambda: None) -> str:
+    """Shortest and median of some runs, s, after one that fills the system's caches.
+
+    Args:
+        prepare: done before every run, not counted.
+    """
+    prepare()
     job()
     walls, works = [], []
     for _ in range(RUNS):
+        prepare()
         wall, before = time.perf_counter(), os.times()
         job()
         walls.append(time.perf_counter() - wall)
@@ -101,6 +114,17 @@ def main() -> None:
         print(f"dubfew --help:      {times(lambda: command('--help'))}")
         print(f"Registry.list():    {times(registry.list)}")
         print(f"Registry.open():    {times(lambda: registry.open('first'))}")
+
+        add_folders(registry.home, options.actors)
+        content = {"texture.safetensors": bytes(1000)}
+        names = iter(f"new {number}" for number in range(1000))
+
+        def create() -> None:
+            registry.create("newest", {}, content)
+
+        print(f"a new actor:        {times(lambda: registry.create(next(names), {}, content))}")
+        print(f"a new revision:     {times(create)}")
+        print(f"Registry.delete():  {times(lambda: registry.delete('newest'), create)}")
 
 
 if __name__ == "__main__":
