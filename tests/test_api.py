@@ -54,6 +54,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "replay": (["--replay"], True),
     "steps": (["--steps", "0"], 0),
     "prior": (["--prior", "warp"], "warp"),
+    "head": (["--head", "flame"], "flame"),
     "consent": (["--consent", "c.json"], Path("c.json")),
     "device": (["--device", "cuda:1"], "cuda:1"),
     "seed": (["--seed", "7"], 7),
