@@ -73,6 +73,8 @@ class Person:
 
     def rows(self, frames: int) -> FloatArray:
         """Landmarks of all frames of the clip, NaN where the person is not seen. [N, 478, 3]"""
+        if len(self.frames) == frames:
+            return self.landmarks
         rows = np.full((frames, LANDMARKS, 3), np.nan, np.float32)
         rows[self.frames] = self.landmarks
         return rows

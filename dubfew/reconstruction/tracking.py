@@ -128,7 +128,8 @@ def fit_track(
         raise NoFaceError(
             f"no face found in {source}: give footage whose face is seen from the front"
         )
-    seen = landmarks if valid.all() else landmarks[valid]
+    # Long clips are mostly landmarks: they are not copied where the face is in every frame.
+    seen = np.asarray(landmarks if valid.all() else landmarks[valid], np.float32)
     fitter = LandmarkFitter(head, camera)
     shape_from = "landmarks" if shape is None else "mica"
     if shape is None:
@@ -161,7 +162,7 @@ def fit_track(
         translation=translation,
         lighting=np.zeros((n, 9, 3), np.float32),
         box=where.box,
-        landmarks=seen.astype(np.float32, copy=False)[nearest],
+        landmarks=seen if valid.all() else seen[nearest],
         confidence=valid.astype(np.float32),
         shape=shape.astype(np.float32),
         camera=camera,
