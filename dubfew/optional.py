@@ -87,6 +87,12 @@ PARTS: dict[str, OptionalPart] = {
             "pip install 'dubfew[identity]'",
         ),
         OptionalPart(
+            "facer",
+            "pyfacer",
+            "FaRL's face parsing: skin, neck, hair and what covers a face",
+            "pip install 'dubfew[segmentation]'",
+        ),
+        OptionalPart(
             "keyring",
             "keyring",
             "actors' keys behind the system's keyring",

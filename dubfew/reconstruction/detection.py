@@ -23,6 +23,7 @@ from dubfew.reconstruction.shots import ShotFinder, points_of, shot_numbers
 # looking in every frame would double the time of a clip that shows one.
 LOOK = 12
 MOST = 4  # faces that are followed at once
+AGREED = 3  # looks in a row that must find several, unless a shot begins with them
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class FaceFollower:
         self._counter = FaceCounter()
         self._several: FaceLandmarker | None = None
         self._since = LOOK
+        self._agreed = AGREED - 1
 
     def __enter__(self) -> FaceFollower:
         return self
@@ -127,16 +129,21 @@ class FaceFollower:
         if new_shot:
             self._one.forget()
             self._drop_several()
-            self._since = LOOK
+            self._since, self._agreed = LOOK, AGREED - 1
         if self._several is None:
-            if self._since >= LOOK:
-                self._since = 0
-                if self._counter(rgb) > 1:
-                    self._several = FaceLandmarker(faces=MOST)
-            self._since += 1
+            self._look(rgb)
         if self._several is not None:
             return self._several.every(rgb)
         return self._one.every(rgb)
+
+    def _look(self, rgb: NDArray[np.uint8]) -> None:
+        self._since += 1
+        if self._since < LOOK and not 0 < self._agreed < AGREED:
+            return
+        self._since = 0
+        self._agreed = self._agreed + 1 if self._counter(rgb) > 1 else 0
+        if self._agreed == AGREED:
+            self._several = FaceLandmarker(faces=MOST)
 
     def _drop_several(self) -> None:
         if self._several is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
 from dubfew.errors import DubfewError, MissingDependencyError
+from dubfew.reconstruction.covering import face_patch
 from dubfew.reconstruction.landmarks import LANDMARKS
 from dubfew.reconstruction.recognition import FaceEmbedding, load_embedding
 from dubfew.reconstruction.shots import JUMP, face_jumps
@@ -39,18 +40,20 @@ class Passage:
     Attributes:
         frames: in which it is seen, rising.
         landmarks: px. [478, 3] for each
+        patches: small pictures of the face, see ``face_patch``.
         pictures: a few: frame, picture of the face and the landmarks in it.
     """
 
     frames: list[int] = field(default_factory=list)
     landmarks: list[FloatArray] = field(default_factory=list)
+    patches: list[NDArray[np.uint8]] = field(default_factory=list)
     pictures: list[tuple[int, NDArray[np.uint8], FloatArray]] = field(default_factory=list)
 
     def between(self, first: int, stop: int) -> Passage:
         """The part in some frames."""
         a, b = np.searchsorted(self.frames, [first, stop])
         pictures = [picture for picture in self.pictures if first <= picture[0] < stop]
-        return Passage(self.frames[a:b], self.landmarks[a:b], pictures)
+        return Passage(self.frames[a:b], self.landmarks[a:b], self.patches[a:b], pictures)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Person:
         number: 0 is seen most, in frames times the width of the face.
         frames: in which they are seen, rising. [M]
         landmarks: px. [M, 478, 3]
+        patches: small pictures of the face, see ``face_patch``. [M, 48, 32, 3]
         width: of the face in the middle of these frames, px.
         pictures: of the face, with the landmarks in them.
     """
@@ -68,6 +72,7 @@ class Person:
     number: int
     frames: NDArray[np.int64]
     landmarks: FloatArray
+    patches: NDArray[np.uint8]
     width: float
     pictures: Sequence[tuple[NDArray[np.uint8], FloatArray]]
 
@@ -101,6 +106,7 @@ class FaceLinker:
                 self._open.append(passage)
             passage.frames.append(index)
             passage.landmarks.append(face)
+            passage.patches.append(face_patch(rgb, face))
             if len(passage.frames) % EVERY == 1:
                 passage.pictures.append((index, *_picture(rgb, face)))
                 if len(passage.pictures) > 2 * PICTURES:
@@ -140,10 +146,7 @@ def people_of(passages: Sequence[Passage], starts: Sequence[int], frames: int) -
     groups = _grouped(pieces, np.array(edges))
     people = [_person(group) for group in groups]
     people.sort(key=lambda person: -len(person.frames) * person.width)
-    return [
-        Person(number, p.frames, p.landmarks, p.width, p.pictures)
-        for number, p in enumerate(people)
-    ]
+    return [replace(person, number=number) for number, person in enumerate(people)]
 
 
 def choose_person(people: Sequence[Person], wish: str | None) -> Person:
@@ -309,7 +312,8 @@ def _person(pieces: Sequence[Passage]) -> Person:
     order = np.argsort(frames, kind="stable")
     width = float(np.median(np.ptp(landmarks[..., 0], axis=1)))
     pictures = [picture[1:] for piece in ordered for picture in piece.pictures]
-    return Person(0, frames[order], landmarks[order], width, pictures)
+    patches = np.concatenate([np.stack(piece.patches) for piece in ordered])
+    return Person(0, frames[order], landmarks[order], patches[order], width, pictures)
 
 
 def _distance(first: FloatArray, second: FloatArray) -> float:

@@ -14,6 +14,7 @@ from dubfew.errors import NoFaceError, ShapeError
 from dubfew.files import sha256_file
 from dubfew.media import probe
 from dubfew.progress import ProgressCallback, silent
+from dubfew.reconstruction.covering import covered
 from dubfew.reconstruction.crop import regions
 from dubfew.reconstruction.detection import Detection, detect
 from dubfew.reconstruction.faces import choose_person
@@ -21,7 +22,7 @@ from dubfew.reconstruction.fitting import SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.mica.identity import check_identity, mica_shape
 from dubfew.reconstruction.smoothing import smooth
-from dubfew.reconstruction.track import NO_FACE, OTHER_PERSON, Camera, Track
+from dubfew.reconstruction.track import COVERED, NO_FACE, OTHER_PERSON, Camera, Track
 from dubfew.reconstruction.visibility import geometric_flags
 
 # Without metadata: a normal lens (28 mm on a 36 mm wide sensor would be 0.78, a portrait 2.4).
@@ -94,6 +95,8 @@ def track_person(
         shot=seen.shots,
     )
     flags = track.flags.copy()
+    hidden = covered(person.patches, person.landmarks, person.frames)
+    flags[person.frames[hidden]] |= COVERED
     for other in seen.people:
         if other is not person:
             alone = other.frames[~track.valid[other.frames]]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dubfew.media import Frame
 from dubfew.prior.footage import cut_window
-from dubfew.reconstruction.landmarks import PersonSegmenter
+from dubfew.reconstruction.segmentation import MediapipeSegmenter
 
 # The segmenter sees 256 px, so its edge is uncertain by a pixel or two of that.
 SIZE = 256
@@ -25,7 +25,7 @@ class BackgroundKeeper:
     """
 
     def __init__(self) -> None:
-        self._segmenter = PersonSegmenter()
+        self._segmenter = MediapipeSegmenter()
 
     def __enter__(self) -> BackgroundKeeper:
         return self
@@ -36,7 +36,7 @@ class BackgroundKeeper:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._segmenter.__exit__(kind, error, traceback)
+        self._segmenter.close()
 
     def keep(
         self,
@@ -60,7 +60,7 @@ class BackgroundKeeper:
         """
         side = float(box[2] - box[0])
         crop = cut_window(frame, np.array([box[0], box[1], side]), SIZE)
-        before = 1 - self._segmenter(crop)
+        before = self._segmenter(crop).background
         scale = SIZE / side
         place = [
             (corner[0] - box[0]) * scale,
@@ -71,7 +71,7 @@ class BackgroundKeeper:
         here = _cut(before, place, alpha.shape)
         if float((here * alpha).sum()) < LEAST_SHARE * float(alpha.sum()):
             return alpha
-        after = 1 - self._segmenter(_pasted(crop, picture, alpha, place))
+        after = self._segmenter(_pasted(crop, picture, alpha, place)).background
         both = _cut(np.minimum(before, after), place, alpha.shape)
         # Sure background only: a soft edge there would show both pictures at once.
         return alpha * (1 - np.clip((both - 0.5) / 0.4, 0, 1))
