@@ -31,7 +31,7 @@ def _check_flame(path: Path) -> None:
 
 
 def _check_texture(path: Path) -> None:
-    from dubfew.reconstruction.flame.pickles import read_numpy
+    from dubfew.reconstruction.flame.arrays import read_numpy
 
     lacking = {"vt", "ft"} - read_numpy(path).keys()
     if lacking:

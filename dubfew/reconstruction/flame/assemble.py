@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from dubfew.assets import Asset, asset_path, find_asset, missing
 from dubfew.errors import AssetError
+from dubfew.reconstruction.flame.arrays import read_npy
 from dubfew.reconstruction.flame.attach import attach
 from dubfew.reconstruction.flame.landmarks import Embedding, read_68, read_mediapipe
 from dubfew.reconstruction.flame.masks import read_masks
 from dubfew.reconstruction.flame.model import PARENTS, VERTICES, FlameFile, read_flame
 from dubfew.reconstruction.flame.mouth import Filling, fill_mouth
-from dubfew.reconstruction.flame.pickles import read_npy
 from dubfew.reconstruction.flame.uv import UNROLLED, CornerLayout, carried_uv, read_layout
 from dubfew.reconstruction.head import HeadModel, load_head
 

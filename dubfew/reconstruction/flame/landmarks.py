@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.flame.pickles import floats, read_numpy
+from dubfew.reconstruction.flame.arrays import floats, read_numpy
 
 # MediaPipe's points nearest to iBUG's 18 to 68, in iBUG's order, which is that of FLAME's 51 static
 # landmarks; within 7 mm of them on FLAME's mean head, most within 3.

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.flame.pickles import floats, read_numpy, read_pickle
+from dubfew.reconstruction.flame.arrays import floats, read_numpy
+from dubfew.reconstruction.flame.pickles import read_pickle
 
 FloatArray = NDArray[np.float32]
 

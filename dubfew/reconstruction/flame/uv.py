@@ -18,8 +18,8 @@ from scipy.interpolate import RBFInterpolator
 from scipy.ndimage import distance_transform_edt
 
 from dubfew.errors import AssetError
+from dubfew.reconstruction.flame.arrays import floats, read_numpy
 from dubfew.reconstruction.flame.attach import similar
-from dubfew.reconstruction.flame.pickles import floats, read_numpy
 from dubfew.reconstruction.head import HeadModel
 from dubfew.reconstruction.raster import rasterise
 

@@ -25,7 +25,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.flame.pickles import read_npy, read_numpy, read_pickle
+from dubfew.reconstruction.flame.arrays import read_npy, read_numpy
+from dubfew.reconstruction.flame.pickles import read_pickle, unpickle
 
 
 def unpickled(data: bytes, tmp_path: Path) -> Any:
@@ -238,9 +239,7 @@ def test_a_changed_byte_ends_in_numbers_or_an_error(data: st.DataObject) -> None
 
 
 def _read(data: bytes) -> Any:
-    from dubfew.reconstruction.flame import pickles
-
-    return pickles._unpickle(io.BytesIO(data), "file.pkl")
+    return unpickle(io.BytesIO(data), "file.pkl")
 
 
 def _plain(value: Any) -> bool:
