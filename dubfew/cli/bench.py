@@ -19,7 +19,7 @@ bench = Commands("Measure what dubfew promises.")
 def leak(
     videos: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[VIDEO]...", help="Footage of one person each, adapted for this."),
+        typer.Argument(metavar="VIDEO", help="Footage of one person each, adapted for this."),
     ] = None,
     actor: Annotated[
         list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from dubfew.media import probe, read_frames
 from dubfew.reconstruction.landmarks import FaceLandmarker
 from dubfew.reconstruction.recognition import FaceEmbedding
 
-FACES = 6  # pictures of everybody
+PICTURES = 6  # pictures of everybody
 SECONDS = 10.0  # at the beginning of a video, from which they are
 
 
@@ -34,15 +35,12 @@ class Person:
     trained: bool
 
     @property
-    def centre(self) -> NDArray[np.float32]:
-        """Mean of the embeddings. [D]"""
-        return self.embeddings.mean(0)
-
-    @property
     def spread(self) -> float:
         """Mean Euclidean distance of their pictures from each other; NaN of a single one."""
+        if len(self.embeddings) < 2:
+            return math.nan
         between = distances(self.embeddings, self.embeddings)
-        return float(between[~np.eye(len(between), dtype=bool)].mean()) if len(between) > 1 else 0.0
+        return float(between[~np.eye(len(between), dtype=bool)].mean())
 
     def distance(self, other: Person) -> float:
         """Mean Euclidean distance of their pictures from another person's."""
@@ -71,7 +69,7 @@ def look_at(
     """
     info = probe(video)
     total = max(1, round(min(SECONDS, info.duration) * float(info.fps)))
-    wanted = {int((i + 0.5) * total / FACES) for i in range(FACES)}
+    wanted = {int((i + 0.5) * total / PICTURES) for i in range(PICTURES)}
     found = []
     with FaceLandmarker(video=False) as landmarker:
         for frame in read_frames(video, stop=max(wanted) + 1):

@@ -20,7 +20,7 @@ COLUMNS = (
     "after deletion",
     "prior, no picture",
 )
-FACE, MOUTH = 1.25, 1.0  # sides of what is cut out, in those of the landmarks and of the window
+FACE = 1.25  # side of the face that is cut out, in that of its landmarks
 
 
 def face_of(picture: Picture, scene: Scene) -> tuple[Picture, Picture]:
@@ -31,7 +31,7 @@ def face_of(picture: Picture, scene: Scene) -> tuple[Picture, Picture]:
     left, top, side = scene.geometry.regions.window[0]
     return (
         _square(picture, (low + high) / 2, half),
-        _square(picture, np.array([left + side / 2, top + side / 2]), MOUTH * float(side) / 2),
+        _square(picture, np.array([left + side / 2, top + side / 2]), float(side) / 2),
     )
 
 
