@@ -26,7 +26,15 @@ from dubfew.leak.result import ActorLeak, LeakResult, judge
 from dubfew.leak.scenes import Paint, Picture, film_scene, on_mean_head, with_texture
 from dubfew.leak.sheet import face_of, head_of, write_decoded
 from dubfew.leak.statistics import Lean, PriorLean, lean_of, prior_lean
-from dubfew.leak.studio import Measured, Painted, Studio, leans_of, look_alikes, measured
+from dubfew.leak.studio import (
+    Measured,
+    Painted,
+    Studio,
+    leans_of,
+    look_alikes,
+    mean_known,
+    measured,
+)
 from dubfew.leak.subjects import Subject, crowd_of, enrol, own_registry, subjects_of, track_of
 from dubfew.prior.checkpoint import WARP, Prior, prior_info
 from dubfew.progress import Progress, ProgressCallback, silent
@@ -255,7 +263,7 @@ def _leans(studio: Studio, found: Found, seed: int) -> dict[str, Lean]:
         painted = stored.copy()
         painted[np.arange(count), np.arange(count)] = np.nan  # of their own pictures
         rows["others"] = np.stack(
-            [np.nanmean(np.delete(painted, row, axis=0), axis=0) for row in range(count)]
+            [mean_known(np.delete(painted, row, axis=0)) for row in range(count)]
         )
     for each in rows.values():
         for row in range(count):

@@ -148,9 +148,13 @@ def leans_of(studio: Studio, found: Measured) -> NDArray[np.float64]:
         for person in range(len(studio.people)):
             if scene in studio.scenes_for(person):
                 leans[row, person] = found.approach[scene.name][person]
-    leans -= np.nanmean(leans, axis=1, keepdims=True)
-    counts = np.isfinite(leans).sum(0)
-    return np.where(counts, np.nansum(leans, axis=0) / np.maximum(counts, 1), np.nan)
+    return mean_known(leans - mean_known(leans.T)[:, None])
+
+
+def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the first axis of what is not NaN [N, P]; NaN where nothing is. [P]"""
+    counts = np.isfinite(values).sum(0)
+    return np.where(counts, np.nansum(values, axis=0) / np.maximum(counts, 1), np.nan)
 
 
 def look_alikes(studio: Studio, person: int) -> list[int]:
