@@ -25,7 +25,7 @@ def test_angle_to_the_camera():
 def test_share_outside():
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     disc = 5 + 5 * np.stack([np.cos(angle), np.sin(angle)], -1)[None]
-    shares = [outside(disc + [dx, 50], (100, 100))[0] for dx in (50, -5, -20)]
+    shares = [outside(disc + np.array([dx, 50]), (100, 100))[0] for dx in (50, -5, -20)]
     np.testing.assert_allclose(shares, [0, 0.5, 1], atol=0.06)
 
 
@@ -48,7 +48,8 @@ def test_into_and_out_of_frames_that_are_left():
     valid = np.arange(30) != 25
     track = dataclasses.replace(track, flags=flags, valid=valid)
     weight = presence(track)
-    assert (weight[10:14] == 0).all() and weight[25] == 0
+    assert (weight[10:14] == 0).all()
+    assert weight[25] == 0
     assert (np.diff(weight[13 : 14 + EASE]) > 0).all()
     assert (weight[[3, 20, 24, 26]] == 1).all()  # a face that comes into sight fades nowhere
     assert (np.diff(opacity(weight)[13:16]) > 0).all()
