@@ -64,7 +64,7 @@ def covered(
     """Frames in which something hides the mouth. [M]
 
     Args:
-        patches: of one person's frames, from ``face_patch``.
+        patches: of one person's frames in one shot, from ``face_patch``.
         landmarks: px.
         frames: their numbers, rising.
     """

@@ -95,8 +95,12 @@ def track_person(
         shot=seen.shots,
     )
     flags = track.flags.copy()
-    hidden = covered(person.patches, person.landmarks, person.frames)
-    flags[person.frames[hidden]] |= COVERED
+    # Another shot has another light: frames are compared with those of their own.
+    for number in np.unique(seen.shots[person.frames]):
+        rows = seen.shots[person.frames] == number
+        frames = person.frames[rows]
+        hidden = covered(person.patches[rows], person.landmarks[rows], frames)
+        flags[frames[hidden]] |= COVERED
     for other in seen.people:
         if other is not person:
             alone = other.frames[~track.valid[other.frames]]

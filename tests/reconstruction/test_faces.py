@@ -74,6 +74,7 @@ def test_a_track_holds_the_person_who_was_asked_for(two, seen):
     assert (track.flags[2 * SHOT :] & OTHER_PERSON > 0).all()
     assert not (track.flags[: 2 * SHOT] & OTHER_PERSON).any()
     np.testing.assert_array_equal(track.shot, seen.shots)
+    assert track.usable.sum() == 2 * SHOT  # other light in another shot covers nothing
     # The head is where the face is on either side of the cut: nothing was smoothed over it.
     centre = track.box[: 2 * SHOT, [0, 2]].mean(1)
     assert (centre[:SHOT] < SIDE).all()
