@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import dubfew
 from dubfew.cli import app as cli
-from dubfew.cli.options import Drive, Fit, Method
+from dubfew.cli.options import Drive, Fit, Identity, Method, TrackMethod
 
 # What must not come with `import dubfew`: each takes from 0.1 s to several.
 HEAVY = ("accelerate", "av", "kornia", "mediapipe", "numba", "numpy", "peft", "scipy", "torch")
@@ -33,14 +33,15 @@ COMMANDS = {
 }
 # The library calls it by a name of its own, or it belongs to one of the two alone.
 RENAMED = {("track", "video"): "path"}
-# The library returns the track; the command saves it, and a report of it.
-CLI_ONLY = {("track", "out"), ("track", "report")}
+# The library returns the track; the command saves it, and a report of it. Who is seen where the
+# library tells the callback `sighted`.
+CLI_ONLY = {("track", "out"), ("track", "report"), ("track", "faces")}
 LIBRARY_ONLY = {
     ("adapt", "registry"),  # DUBFEW_HOME
     ("render", "registry"),
-    ("track", "head"),
     ("track", "start"),
     ("track", "stop"),
+    ("track", "sighted"),
     ("evaluate", "track"),
 }
 
@@ -48,6 +49,8 @@ LIBRARY_ONLY = {
 GIVEN: dict[str, tuple[list[str], Any]] = {
     "actor": (["--actor", "Zoë B"], "Zoë B"),
     "method": (["--method", "full"], "full"),
+    "face": (["--face", "320,200"], "320,200"),
+    "identity": (["--identity", "landmarks"], "landmarks"),
     "rank": (["--rank", "4"], 4),
     "seconds": (["--seconds", "2.5"], 2.5),
     "start": (["--start", "1.5"], 1.5),
@@ -81,6 +84,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "syncnet": (["--syncnet", "s.model"], Path("s.model")),
     "listen": (["--listen"], True),
 }
+GIVEN_TO = {("track", "method"): (["--method", "photometric"], "photometric")}
 # What has to be given together.
 TOGETHER = ({"drive", "driver"}, {"transcript", "language"})
 # Arguments that a command cannot go without.
@@ -151,6 +155,10 @@ class Call:
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         bound = self.signature.bind(*arguments, **options)
         bound.apply_defaults()
+        # A callback is another one at every call.
+        sighted = bound.arguments.pop("sighted", None)
+        if sighted is not None:
+            sighted(SimpleNamespace(people=[], summary=list))
         self.given = bound.arguments
         return Result()
 
@@ -159,7 +167,18 @@ class Result(SimpleNamespace):
     """A track and any other result that a command prints."""
 
     def __init__(self) -> None:
-        super().__init__(valid=np.ones(3, bool), fps=Fraction(25), head="lite", saved=None)
+        super().__init__(
+            valid=np.ones(3, bool),
+            usable=np.ones(3, bool),
+            shot=np.zeros(3, np.int32),
+            fps=Fraction(25),
+            head="lite",
+            face=0,
+            method="landmarks",
+            shape_from="landmarks",
+            reasons=dict,
+            saved=None,
+        )
 
     def __len__(self) -> int:
         return 3
@@ -193,7 +212,7 @@ def test_every_option_arrives_and_changes_nothing_else(
     needed = needed_by(command)
     default = calls_of(command, needed, monkeypatch)
     monkeypatch.undo()
-    text, value = GIVEN[name]
+    text, value = GIVEN_TO.get((command, name), GIVEN.get(name))
     given = calls_of(command, [*needed, *text], monkeypatch)
     changed = {key for key in given if given[key] != default[key] and key != "progress"}
     theirs = RENAMED.get((command, name), name)
@@ -215,10 +234,18 @@ def test_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_choices_are_those_of_the_library() -> None:
     from dubfew.adapt.methods import METHODS
+    from dubfew.reconstruction import tracking
+    from dubfew.reconstruction.mica.identity import IDENTITIES
     from dubfew.render.drive import DRIVES
     from dubfew.render.timing import FITS
 
-    for choices, known in ((Method, METHODS), (Drive, DRIVES), (Fit, FITS)):
+    for choices, known in (
+        (Method, METHODS),
+        (TrackMethod, tracking.METHODS),
+        (Identity, IDENTITIES),
+        (Drive, DRIVES),
+        (Fit, FITS),
+    ):
         assert [choice.value for choice in choices] == list(known)
 
 

@@ -290,21 +290,23 @@ def track(
     if report is not None and report.suffix != ".html":
         raise typer.BadParameter("--report: a file name that ends in .html is needed")
     from dubfew.files import check_output
-    from dubfew.reconstruction.detection import detect
-    from dubfew.reconstruction.head import load_head
-    from dubfew.reconstruction.tracking import track_person
+    from dubfew.reconstruction.detection import Detection
+    from dubfew.reconstruction.tracking import track_video
 
     check_output(out, video)
     if report is not None:
         check_output(report, video)
     with progress_bar(as_json=as_json) as progress:
-        model = load_head(head)
-        seen = detect(video, progress=progress)
-        found = track_person(video, seen, face, head=model, identity=identity.value)
-        if method is TrackMethod.photometric:
-            from dubfew.reconstruction.photometry import fit_photometric
-
-            found = fit_photometric(video, found, head=model, progress=progress)
+        sightings: list[Detection] = []
+        found = track_video(
+            video,
+            head=head,
+            method=method.value,
+            identity=identity.value,
+            face=face,
+            sighted=sightings.append,
+            progress=progress,
+        )
     found.save(out)
     if report is not None:
         from dubfew.reconstruction.report import write_track_report
@@ -319,7 +321,7 @@ def track(
         "left_out": found.reasons(),
         "shots": int(found.shot[-1]) + 1,
         "face": found.face,
-        "faces": seen.summary() if faces else len(seen.people),
+        "faces": sightings[0].summary() if faces else len(sightings[0].people),
         "fps": found.fps,
         "head": found.head,
         "method": found.method,

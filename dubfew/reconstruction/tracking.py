@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from dubfew.errors import NoFaceError, ShapeError
+from dubfew.errors import DubfewError, NoFaceError, ShapeError
 from dubfew.files import sha256_file
 from dubfew.media import probe
 from dubfew.progress import ProgressCallback, silent
@@ -27,27 +28,32 @@ from dubfew.reconstruction.visibility import geometric_flags
 
 # Without metadata: a normal lens (28 mm on a 36 mm wide sensor would be 0.78, a portrait 2.4).
 FOCAL_PER_LONG_SIDE = 1.5
+METHODS = ("landmarks", "photometric")
 
 
 def track_video(
     path: Path | str,
     *,
-    head: HeadModel | None = None,
+    head: HeadModel | str = "lite",
+    method: str = "landmarks",
     identity: str = "auto",
     face: str | None = None,
     start: int = 0,
     stop: int | None = None,
+    sighted: Callable[[Detection], None] | None = None,
     progress: ProgressCallback = silent,
 ) -> Track:
     """Follow one face through a clip.
 
     Args:
         path: a video.
-        head: head model; the embedded ``lite`` by default.
+        head: head model, or its name in `HEADS`.
+        method: what it is fitted to, one of `METHODS`.
         identity: where its shape comes from, one of ``mica.identity.IDENTITIES``.
         face: whose, as ``choose_person`` reads it; who is seen most by default.
         start: begin at this frame; times stay those of the clip.
         stop: look at the frames before this one only.
+        sighted: told who is seen where, before one of them is fitted.
         progress: told every ten frames.
 
     Returns:
@@ -56,13 +62,22 @@ def track_video(
     Raises:
         MediaError: the file cannot be read as video.
         NoFaceError: no frame shows a face.
-        DubfewError: nobody is what ``face`` asks for.
-        AssetError: identity by MICA is asked for and cannot be had.
+        DubfewError: nobody is what ``face`` asks for, or there is no such method.
+        AssetError: identity by MICA is asked for and cannot be had, or the head model.
     """
-    head = head or load_head()
-    check_identity(identity, head)
+    if method not in METHODS:
+        raise DubfewError(f"no method {method!r}: give {' or '.join(METHODS)}")
+    model = load_head(head) if isinstance(head, str) else head
+    check_identity(identity, model)
     seen = detect(path, start=start, stop=stop, progress=progress)
-    return track_person(path, seen, face, head=head, identity=identity, start=start)
+    if sighted is not None:
+        sighted(seen)
+    track = track_person(path, seen, face, head=model, identity=identity, start=start)
+    if method == "photometric":
+        from dubfew.reconstruction.photometry import fit_photometric  # loads torch
+
+        track = fit_photometric(path, track, head=model, first=start, progress=progress)
+    return track
 
 
 def track_person(
