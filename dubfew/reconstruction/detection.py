@@ -89,7 +89,7 @@ def detect(
             f"{path} has no frames{f' from number {start} on' if start else ''}: give a video that "
             "shows a face"
         )
-    people = people_of(linker.passages, shots.starts, len(times))
+    people = people_of(linker.sightings(), shots.starts, len(times))
     return Detection(
         np.array(times), (width, height), shot_numbers(shots.starts, len(times)), people
     )

@@ -30,6 +30,7 @@ FLAT = 3.0
 JUMP, GROWTH = 0.6, 1.3
 # The detector may need so many frames to find a face again after a cut.
 GAP = 3
+BLOCK = 256  # frames whose landmarks are looked at at once
 
 
 class ShotFinder:
@@ -159,16 +160,23 @@ def face_jumps(landmarks: NDArray[np.float32]) -> list[int]:
         landmarks: px, NaN rows without a face. [N, L, 3]
     """
     frames = np.nonzero(np.isfinite(landmarks[:, 0, 0]))[0]
-    seen = landmarks[frames, :, :2]
-    if len(seen) < 2:
+    if len(frames) < 2:
         return []
-    centre = seen.mean(1)
-    size = np.linalg.norm(seen - centre[:, None], axis=-1).mean(1)
-    width = np.ptp(seen[..., 0], axis=1)
+    measures = [
+        _extent(landmarks[frames[i : i + BLOCK], :, :2]) for i in range(0, len(frames), BLOCK)
+    ]
+    centre, size, width = (np.concatenate(part) for part in zip(*measures, strict=True))
     moved = np.linalg.norm(np.diff(centre, axis=0), axis=1) / np.maximum(width[1:], 1e-6)
     grown = np.abs(np.diff(np.log(np.maximum(size, 1e-6))))
     far = ((moved > JUMP) | (grown > np.log(GROWTH))) & (np.diff(frames) <= GAP)
     return [int(frame) for frame in frames[1:][far]]
+
+
+def _extent(points: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray]:
+    """Middle [N, 2], mean distance from it [N] and width [N] of some points [N, L, 2]."""
+    centre = points.mean(1)
+    size = np.linalg.norm(points - centre[:, None], axis=-1).mean(1)
+    return centre, size, np.ptp(points[..., 0], axis=1)
 
 
 def shot_numbers(starts: list[int], frames: int) -> NDArray[np.int32]:

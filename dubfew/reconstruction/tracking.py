@@ -22,6 +22,7 @@ from dubfew.reconstruction.faces import choose_person
 from dubfew.reconstruction.fitting import SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.mica.identity import check_identity, mica_shape
+from dubfew.reconstruction.rows import taken
 from dubfew.reconstruction.smoothing import smooth
 from dubfew.reconstruction.track import COVERED, NO_FACE, OTHER_PERSON, Camera, Track
 from dubfew.reconstruction.visibility import geometric_flags
@@ -112,9 +113,9 @@ def track_person(
     flags = track.flags.copy()
     # Another shot has another light: frames are compared with those of their own.
     for number in np.unique(seen.shots[person.frames]):
-        rows = seen.shots[person.frames] == number
+        rows = np.nonzero(seen.shots[person.frames] == number)[0]
         frames = person.frames[rows]
-        hidden = covered(person.patches[rows], person.landmarks[rows], frames)
+        hidden = covered(taken(person.patches, rows), taken(person.landmarks, rows), frames)
         flags[frames[hidden]] |= COVERED
     for other in seen.people:
         if other is not person:

@@ -117,9 +117,10 @@ def test_faces_are_linked_by_place_whatever_their_order():
     for index in range(10):
         pair = [face_at(100 + index, 100), face_at(300 - index, 100)]
         linker.see(index, pair[:: 1 if index % 2 else -1], picture, False)
-    assert [len(passage.frames) for passage in linker.passages] == [10, 10]
-    assert all(np.ptp([x[0, 0] for x in p.landmarks]) < 10 for p in linker.passages)
-    people = people_of(linker.passages, [], 10)
+    seen = linker.sightings()
+    assert [len(passage.frames) for passage in seen.passages] == [10, 10]
+    assert all(np.ptp(seen.landmarks_of(p)[:, 0, 0]) < 10 for p in seen.passages)
+    people = people_of(seen, [], 10)
     assert len(people) == 2  # seen at once: they are two, however alike
 
 
@@ -129,7 +130,7 @@ def test_brief_mistakes_are_nobody():
     for index in range(30):
         pair = [face_at(100, 100), face_at(300, 100)]
         linker.see(index, pair if index in (4, 5) else pair[:1], picture, False)
-    assert [len(p.frames) for p in people_of(linker.passages, [], 30)] == [30]
+    assert [len(p.frames) for p in people_of(linker.sightings(), [], 30)] == [30]
 
 
 def test_stretches():
