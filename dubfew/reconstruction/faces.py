@@ -15,9 +15,10 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
 from dubfew.errors import DubfewError, MissingDependencyError
-from dubfew.reconstruction.covering import face_patch
+from dubfew.reconstruction.covering import HEIGHT, WIDTH, face_patch
 from dubfew.reconstruction.landmarks import LANDMARKS
 from dubfew.reconstruction.recognition import FaceEmbedding, load_embedding
+from dubfew.reconstruction.rows import Rows, taken
 from dubfew.reconstruction.shots import JUMP, face_jumps
 from dubfew.reconstruction.similarity import similarity
 
@@ -39,21 +40,38 @@ class Passage:
 
     Attributes:
         frames: in which it is seen, rising.
-        landmarks: px. [478, 3] for each
-        patches: small pictures of the face, see ``face_patch``.
+        rows: of the ``Sightings`` that belong to it, one for each.
         pictures: a few: frame, picture of the face and the landmarks in it.
     """
 
     frames: list[int] = field(default_factory=list)
-    landmarks: list[FloatArray] = field(default_factory=list)
-    patches: list[NDArray[np.uint8]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
     pictures: list[tuple[int, NDArray[np.uint8], FloatArray]] = field(default_factory=list)
 
     def between(self, first: int, stop: int) -> Passage:
         """The part in some frames."""
         a, b = np.searchsorted(self.frames, [first, stop])
         pictures = [picture for picture in self.pictures if first <= picture[0] < stop]
-        return Passage(self.frames[a:b], self.landmarks[a:b], self.patches[a:b], pictures)
+        return Passage(self.frames[a:b], self.rows[a:b], pictures)
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """Every face of every frame, as a ``FaceLinker`` saw them: M in all.
+
+    Attributes:
+        passages: which of them belong together.
+        landmarks: px. [M, 478, 3]
+        patches: small pictures of the faces, see ``face_patch``. [M, 48, 32, 3]
+    """
+
+    passages: list[Passage]
+    landmarks: FloatArray
+    patches: NDArray[np.uint8]
+
+    def landmarks_of(self, passage: Passage) -> FloatArray:
+        """Px. [m, 478, 3]"""
+        return taken(self.landmarks, np.array(passage.rows))
 
 
 @dataclass(frozen=True)
@@ -89,44 +107,49 @@ class FaceLinker:
     """Links the faces of a frame to those of the frames before. Feed it frames in order."""
 
     def __init__(self) -> None:
-        self.passages: list[Passage] = []
-        self._open: list[Passage] = []
+        self._passages: list[Passage] = []
+        self._open: list[tuple[Passage, FloatArray]] = []  # and where it was last seen
+        self._landmarks = Rows((LANDMARKS, 3), np.float32)
+        self._patches = Rows((HEIGHT, WIDTH, 3), np.uint8)
 
     def see(
         self, index: int, faces: Sequence[FloatArray], rgb: NDArray[np.uint8], new_shot: bool
     ) -> None:
         """Look at the faces of the next frame: landmarks [478, 3] px each, and its picture."""
-        if new_shot:
-            self._open = []
-        self._open = [p for p in self._open if index - p.frames[-1] <= LOST]
-        for face, passage in zip(faces, self._matched(faces), strict=True):
-            if passage is None:
-                passage = Passage()
-                self.passages.append(passage)
-                self._open.append(passage)
+        self._open = [] if new_shot else [o for o in self._open if index - o[0].frames[-1] <= LOST]
+        for face, place in zip(faces, self._matched(faces), strict=True):
+            if place is None:
+                place = len(self._open)
+                self._open.append((Passage(), face))
+                self._passages.append(self._open[place][0])
+            passage = self._open[place][0]
+            self._open[place] = passage, face
             passage.frames.append(index)
-            passage.landmarks.append(face)
-            passage.patches.append(face_patch(rgb, face))
+            passage.rows.append(len(self._landmarks))
+            self._landmarks.append(face)
+            self._patches.append(face_patch(rgb, face))
             if len(passage.frames) % EVERY == 1:
                 passage.pictures.append((index, *face_picture(rgb, face)))
                 if len(passage.pictures) > 2 * PICTURES:
                     del passage.pictures[1::2]
 
-    def _matched(self, faces: Sequence[FloatArray]) -> list[Passage | None]:
-        """The passage that each face goes on with: the nearest, and near enough."""
-        result: list[Passage | None] = [None] * len(faces)
+    def _matched(self, faces: Sequence[FloatArray]) -> list[int | None]:
+        """Which of the open passages each face goes on with: the nearest, and near enough."""
+        result: list[int | None] = [None] * len(faces)
         if not faces or not self._open:
             return result
-        distance = np.array(
-            [[_distance(p.landmarks[-1], face) for p in self._open] for face in faces]
-        )
+        distance = np.array([[_distance(last, face) for _, last in self._open] for face in faces])
         for row, column in zip(*linear_sum_assignment(np.minimum(distance, 10.0)), strict=True):
             if distance[row, column] < JUMP:
-                result[row] = self._open[column]
+                result[row] = int(column)
         return result
 
+    def sightings(self) -> Sightings:
+        """All that was seen; the linker has nothing left then."""
+        return Sightings(self._passages, self._landmarks.array(), self._patches.array())
 
-def people_of(passages: Sequence[Passage], starts: Sequence[int], frames: int) -> list[Person]:
+
+def people_of(seen: Sightings, starts: Sequence[int], frames: int) -> list[Person]:
     """The people of a clip, who is seen most first.
 
     Passages of one shot that follow each other in the same place are one person's; all others are
@@ -135,16 +158,20 @@ def people_of(passages: Sequence[Passage], starts: Sequence[int], frames: int) -
     pose and not much beyond.
 
     Args:
-        passages: of a ``FaceLinker``.
+        seen: by a ``FaceLinker``.
         starts: first frames of the shots after the first.
         frames: of the clip.
     """
     edges = sorted({0, *starts, frames})
-    pieces = [part for passage in passages for part in _steady(passage, edges)]
+    pieces = [
+        part
+        for passage in seen.passages
+        for part in _steady(passage, seen.landmarks_of(passage), edges)
+    ]
     longest = max((len(piece.frames) for piece in pieces), default=0)
     pieces = [piece for piece in pieces if len(piece.frames) >= min(BRIEF, longest)]
-    groups = _grouped(pieces, np.array(edges))
-    people = [_person(group) for group in groups]
+    groups = _grouped(pieces, seen.landmarks, np.array(edges))
+    people = [_person(group, seen) for group in groups]
     people.sort(key=lambda person: -len(person.frames) * person.width)
     return [replace(person, number=number) for number, person in enumerate(people)]
 
@@ -253,16 +280,17 @@ def likeness_of(
     return np.asarray(vectors.mean(0), np.float32)
 
 
-def _steady(passage: Passage, edges: Sequence[int]) -> list[Passage]:
+def _steady(passage: Passage, landmarks: FloatArray, edges: Sequence[int]) -> list[Passage]:
     """A passage cut where shots begin and where the face jumps."""
-    rows = np.stack(passage.landmarks)
     gaps = np.diff(passage.frames, prepend=passage.frames[0])
-    jumps = [passage.frames[row] for row in face_jumps(rows) if gaps[row] <= LOST]
+    jumps = [passage.frames[row] for row in face_jumps(landmarks) if gaps[row] <= LOST]
     parts = [passage.between(a, b) for a, b in pairwise(sorted({*edges, *jumps}))]
     return [part for part in parts if part.frames]
 
 
-def _grouped(pieces: list[Passage], edges: NDArray[np.int64]) -> list[list[Passage]]:
+def _grouped(
+    pieces: list[Passage], landmarks: FloatArray, edges: NDArray[np.int64]
+) -> list[list[Passage]]:
     """Pieces of the same person together."""
     if len(pieces) < 2:
         return [pieces] if pieces else []
@@ -274,12 +302,19 @@ def _grouped(pieces: list[Passage], edges: NDArray[np.int64]) -> list[list[Passa
         for piece in pieces
     ]
     n = len(pieces)
+    ends = [(landmarks[piece.rows[0]], landmarks[piece.rows[-1]]) for piece in pieces]
     # In units of what is one person at most.
     distance = np.zeros((n, n))
     for i in range(n):
         for j in range(i):
+            early, late = sorted((i, j), key=lambda k: pieces[k].frames[0])
+            near = _distance(ends[early][1], ends[late][0]) < JUMP
             distance[i, j] = distance[j, i] = _apart(
-                pieces[i], pieces[j], vectors[i], vectors[j], likeness.same * OF_MEANS, edges
+                pieces[early],
+                pieces[late],
+                near,
+                _unlike(vectors[i], vectors[j], likeness.same * OF_MEANS),
+                edges,
             )
     rows, columns = np.triu_indices(n, 1)
     names = fcluster(linkage(distance[rows, columns], "complete"), 1.0, "distance")
@@ -289,37 +324,41 @@ def _grouped(pieces: list[Passage], edges: NDArray[np.int64]) -> list[list[Passa
     ]
 
 
+def _unlike(one: FloatArray | None, other: FloatArray | None, same: float) -> float:
+    """How unlike two faces look, in units of what is one person at most."""
+    if one is None or other is None:
+        return 2.0
+    return float(np.linalg.norm(one - other)) / same
+
+
 def _apart(
-    first: Passage,
-    second: Passage,
-    one: FloatArray | None,
-    other: FloatArray | None,
-    same: float,
-    edges: NDArray[np.int64],
+    first: Passage, second: Passage, near: bool, unlike: float, edges: NDArray[np.int64]
 ) -> float:
-    """How unlike one person's two passages are; above 1 they are two people's."""
-    if first.frames[0] > second.frames[0]:
-        first, second = second, first
+    """How far apart the two are as passages of one person; above 1 they are two people's.
+
+    Args:
+        first: the one that begins first.
+        second: the other.
+        near: it begins where the first ends.
+        unlike: see ``_unlike``.
+        edges: first frames of the shots.
+    """
     if np.intersect1d(first.frames, second.frames).size:
         return 1e6
-    unlike = 2.0
-    if one is not None and other is not None:
-        unlike = float(np.linalg.norm(one - other)) / same
     ends = np.searchsorted(edges, [first.frames[-1], second.frames[0]], side="right")
-    near = _distance(first.landmarks[-1], second.landmarks[0]) < JUMP
     # Where they are in the same place of a shot it takes more to tell them apart.
     return unlike / 2 if ends[0] == ends[1] and near else unlike
 
 
-def _person(pieces: Sequence[Passage]) -> Person:
-    ordered = sorted(pieces, key=lambda piece: piece.frames[0])
-    frames = np.concatenate([np.array(piece.frames, np.int64) for piece in ordered])
-    landmarks = np.concatenate([np.stack(piece.landmarks) for piece in ordered])
+def _person(pieces: Sequence[Passage], seen: Sightings) -> Person:
+    frames = np.array([frame for piece in pieces for frame in piece.frames], np.int64)
+    rows = np.array([row for piece in pieces for row in piece.rows], np.int64)
     order = np.argsort(frames, kind="stable")
+    landmarks = taken(seen.landmarks, rows[order])
     width = float(np.median(np.ptp(landmarks[..., 0], axis=1)))
+    ordered = sorted(pieces, key=lambda piece: piece.frames[0])
     pictures = [picture[1:] for piece in ordered for picture in piece.pictures]
-    patches = np.concatenate([np.stack(piece.patches) for piece in ordered])
-    return Person(0, frames[order], landmarks[order], patches[order], width, pictures)
+    return Person(0, frames[order], landmarks, taken(seen.patches, rows[order]), width, pictures)
 
 
 def _distance(first: FloatArray, second: FloatArray) -> float:
