@@ -33,8 +33,8 @@ OTHERS, AWAY, POSE = 64, 50, 0.12
 FEWEST = 6
 # A frame differs when its fourth-worst block is farther than this from all others, in units of the
 # upper face's colour, and so many times as far as is usual in the clip.
-# Wide open mouths come up to 0.19. What is next to such frames is covered down to ``NEARLY``.
-APART, NEARLY, TIMES = 0.2, 0.09, 4.0
+# Free mouths come up to 0.205: grimaces. What is next to such frames is covered down to ``NEARLY``.
+APART, NEARLY, TIMES = 0.22, 0.09, 4.0
 WORST = 4
 
 
