@@ -33,6 +33,8 @@ from dubfew.cli.options import (
     PriorOption,
     Seconds,
     Seed,
+    SegmenterName,
+    SegmenterOption,
     TrackMethod,
     Video,
 )
@@ -272,6 +274,7 @@ def track(
     method: Annotated[
         TrackMethod, typer.Option(help="Fit to the landmarks alone, or on to the pictures.")
     ] = TrackMethod.landmarks,
+    segmenter: SegmenterOption = SegmenterName.mediapipe,
     face: Face = None,
     faces: Annotated[bool, typer.Option("--faces", help="Say who is seen where, too.")] = False,
     identity: Annotated[
@@ -304,6 +307,7 @@ def track(
             method=method.value,
             identity=identity.value,
             face=face,
+            segmenter=segmenter.value,
             sighted=sightings.append,
             progress=progress,
         )

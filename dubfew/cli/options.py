@@ -65,6 +65,23 @@ class TrackMethod(str, Enum):
     photometric = "photometric"
 
 
+class SegmenterName(str, Enum):
+    """Who says what the pixels of a face show."""
+
+    mediapipe = "mediapipe"
+    facer = "facer"
+
+
+SegmenterOption = Annotated[
+    SegmenterName,
+    typer.Option(
+        "--segmenter",
+        help="facer: FaRL's face parsing looks for things before the mouth, too; needs the "
+        "extra segmentation.",
+    ),
+]
+
+
 class Drive(str, Enum):
     """Where the mouth motion comes from."""
 

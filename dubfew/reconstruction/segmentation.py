@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError, MissingDependencyError
@@ -43,14 +42,26 @@ class Segments:
 
     @property
     def background(self) -> FloatArray:
-        """Everything that is not the person: what hides a face is, too. [H, W]"""
+        """Everything that is not the person. [H, W]"""
         return self.parts["background"]
+
+    @property
+    def hiding(self) -> FloatArray:
+        """What hides a face where a face should be. Hair does not count: beards are hair, too. Nor
+        does the neck, which lies below a chin. [H, W]"""
+        return self.parts["background"] + self.parts.get("worn", 0)
 
 
 class Segmenter(Protocol):
-    """What an entry of ``SEGMENTERS`` makes."""
+    """What an entry of ``SEGMENTERS`` makes.
+
+    Attributes:
+        name: of the entry.
+        divides: it tells the parts of a face from what is in front of them.
+    """
 
     name: str
+    divides: bool
 
     def __call__(self, rgb: NDArray[np.uint8], landmarks: FloatArray | None = None) -> Segments:
         """Segments of an RGB image [H, W, 3] with one face's landmarks [478, 3] (px).
@@ -69,6 +80,7 @@ class MediapipeSegmenter:
     """MediaPipe's selfie segmentation: person or background."""
 
     name = "mediapipe"
+    divides = False
 
     def __init__(self) -> None:
         self._network = PersonSegmenter()
@@ -89,9 +101,12 @@ class FacerSegmenter:
     """
 
     name = "facer"
+    divides = True
 
     def __init__(self, device: str = "cpu") -> None:
         facer = require("facer")
+        import torch
+
         try:
             self._parser = facer.face_parser("farl/celebm/448", device=torch.device(device))
         except (OSError, RuntimeError) as error:
@@ -103,12 +118,19 @@ class FacerSegmenter:
     def __call__(self, rgb: NDArray[np.uint8], landmarks: FloatArray | None = None) -> Segments:
         if landmarks is None:
             raise DubfewError("facer looks where a face is: give its landmarks")
+        import torch
+
         image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
         points = torch.from_numpy(five_points(landmarks).astype(np.float32))[None]
         data = {"points": points, "image_ids": torch.zeros(1, dtype=torch.long)}
         found = self._parser(image, data)["seg"]
-        shares = found["logits"][0].softmax(0).cpu().numpy()
+        logits = found["logits"][0]
+        shares = logits.softmax(0).cpu().numpy()
+        # It looks at a square around the face, and leaves zeros outside: nothing is said there.
+        unseen = (logits == 0).all(0).cpu().numpy()
         row = {label: index for index, label in enumerate(found["label_names"])}
+        shares[:, unseen] = 0
+        shares[row["background"], unseen] = 1
         return Segments(
             {
                 part: shares[[row[label] for label in labels]].sum(0)
@@ -120,7 +142,7 @@ class FacerSegmenter:
         del self._parser
 
 
-SEGMENTERS: Mapping[str, Callable[[], Segmenter]] = {
+SEGMENTERS: Mapping[str, type[MediapipeSegmenter] | type[FacerSegmenter]] = {
     "mediapipe": MediapipeSegmenter,
     "facer": FacerSegmenter,
 }
@@ -133,6 +155,15 @@ def load_segmenter(name: str = DEFAULT) -> Segmenter:
         DubfewError: no such entry.
         MissingDependencyError: what it needs is not installed, or its weights cannot be had.
     """
+    return _entry(name)()
+
+
+def face_parser(name: str) -> Segmenter | None:
+    """An entry of ``SEGMENTERS`` if it ``divides``; errors of ``load_segmenter``."""
+    return load_segmenter(name) if _entry(name).divides else None
+
+
+def _entry(name: str) -> type[MediapipeSegmenter] | type[FacerSegmenter]:
     if name not in SEGMENTERS:
         raise DubfewError(f"no segmenter {name!r}: there are {', '.join(SEGMENTERS)}")
-    return SEGMENTERS[name]()
+    return SEGMENTERS[name]

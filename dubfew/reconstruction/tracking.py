@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +23,9 @@ from dubfew.reconstruction.faces import choose_person
 from dubfew.reconstruction.fitting import SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.mica.identity import check_identity, mica_shape
+from dubfew.reconstruction.occlusion import with_occluders
 from dubfew.reconstruction.rows import taken
+from dubfew.reconstruction.segmentation import DEFAULT, face_parser
 from dubfew.reconstruction.smoothing import smooth
 from dubfew.reconstruction.track import COVERED, NO_FACE, OTHER_PERSON, Camera, Track
 from dubfew.reconstruction.visibility import geometric_flags
@@ -41,6 +44,7 @@ def track_video(
     face: str | None = None,
     start: int = 0,
     stop: int | None = None,
+    segmenter: str = DEFAULT,
     sighted: Callable[[Detection], None] | None = None,
     progress: ProgressCallback = silent,
 ) -> Track:
@@ -54,6 +58,7 @@ def track_video(
         face: whose, as ``choose_person`` reads it; who is seen most by default.
         start: begin at this frame; times stay those of the clip.
         stop: look at the frames before this one only.
+        segmenter: one of ``SEGMENTERS``; "facer" looks for things before the mouth, too.
         sighted: told who is seen where, before one of them is fitted.
         progress: told every ten frames.
 
@@ -65,11 +70,13 @@ def track_video(
         NoFaceError: no frame shows a face.
         DubfewError: nobody is what ``face`` asks for, or there is no such method.
         AssetError: identity by MICA is asked for and cannot be had, or the head model.
+        MissingDependencyError: the segmenter is not installed, or its weights cannot be had.
     """
     if method not in METHODS:
         raise DubfewError(f"no method {method!r}: give {' or '.join(METHODS)}")
     model = load_head(head) if isinstance(head, str) else head
     check_identity(identity, model)
+    parser = face_parser(segmenter)
     seen = detect(path, start=start, stop=stop, progress=progress)
     if sighted is not None:
         sighted(seen)
@@ -78,6 +85,9 @@ def track_video(
         from dubfew.reconstruction.photometry import fit_photometric  # loads torch
 
         track = fit_photometric(path, track, head=model, first=start, progress=progress)
+    if parser is not None:
+        with closing(parser):
+            track = with_occluders(path, track, parser, model, first=start, progress=progress)
     return track
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 
 from dubfew.reconstruction.covering import HEIGHT, WIDTH, covered, face_patch
-from dubfew.reconstruction.segmentation import load_segmenter
 
 N = 80
 
@@ -44,11 +43,3 @@ def test_patches_are_aligned_by_the_upper_face():
     np.testing.assert_allclose(face_patch(rgb, landmarks), moved, atol=2)
     outside = face_patch(rgb, landmarks + 1000)
     assert outside.shape == (HEIGHT, WIDTH, 3)
-
-
-def test_the_default_segmenter_tells_person_and_background():
-    segmenter = load_segmenter()
-    segments = segmenter(np.full((64, 64, 3), 128, np.uint8))
-    segmenter.close()
-    assert set(segments.parts) == {"person", "background"}
-    np.testing.assert_allclose(sum(segments.parts.values()), 1, atol=1e-5)
