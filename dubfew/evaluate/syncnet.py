@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dubfew.errors import AssetError
 from dubfew.files import sha256_file
+from dubfew.weights import fill, read_weights
 
 NAME = "syncnet_v2.model"
 PAGE = "https://github.com/joonson/syncnet_python"
@@ -118,37 +118,17 @@ def load_syncnet(path: Path | str) -> SyncNet:
     """
     path = Path(path)
     expected = f"give {NAME} of {PAGE}"
-    try:
-        with open(path, "rb") as file:
-            stored = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise AssetError(f"no SyncNet weights at {path}: {expected}") from None
-    except OSError as error:
-        raise AssetError(f"{path} cannot be read ({error.strerror}): {expected}") from error
-    except Exception as error:  # torch's reader raises almost anything on a damaged file
-        raise AssetError(f"{path} is no file of weights: {expected}") from error
-    model = SyncNet()
-    # PyTorch counts batches in newer versions only, and the count has no effect.
-    wanted = {n: v for n, v in model.state_dict().items() if not n.endswith("batches_tracked")}
-    for name, value in wanted.items():
-        found = stored.get(name) if isinstance(stored, dict) else None
-        if not isinstance(found, Tensor):
-            raise AssetError(f"{path} is not SyncNet, it has no weight {name}: {expected}")
-        if found.shape != value.shape:
-            raise AssetError(
-                f"{path} is not SyncNet, {name} is {list(found.shape)} and not "
-                f"{list(value.shape)}: {expected}"
-            )
-        if found.layout is not torch.strided or not found.isfinite().all():
-            raise AssetError(f"{path} is damaged, {name} is not all finite numbers: {expected}")
-    model.load_state_dict({name: stored[name].float() for name in wanted}, strict=False)
+    stored = read_weights(path, expected, missing=f"no SyncNet weights at {path}: {expected}")
+    with torch.device("meta"):
+        model = SyncNet()
+    fill(model, stored, path, "SyncNet", expected)
     if sha256_file(path) != SHA256:
         warnings.warn(
             f"{path} is not the released {NAME}: its LSE figures compare with published ones "
             "only if its weights are the same",
             stacklevel=2,
         )
-    return model.eval().requires_grad_(False)
+    return model
 
 
 @dataclass(frozen=True)

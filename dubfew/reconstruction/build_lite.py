@@ -31,6 +31,7 @@ from scipy.spatial.transform import Rotation
 
 from dubfew.reconstruction.head import HeadModel
 from dubfew.reconstruction.landmarks import FaceLandmarker
+from dubfew.reconstruction.strips import strip
 
 MESH = 468
 INTER_OCULAR = 0.09  # m, outer eye corners of the mean head
@@ -301,9 +302,9 @@ def _extended(
 
     first = MESH
     chain = [78, *range(first, first + len(inner)), 308]
-    mouth = _strip([78, *UPPER_INNER, 308], chain) + _strip(chain, [78, *LOWER_INNER, 308])
+    mouth = strip([78, *UPPER_INNER, 308], chain) + strip(chain, [78, *LOWER_INNER, 308])
     first += len(inner)
-    neck = _strip(list(LOWER_OVAL), list(range(first, first + len(skirt))))
+    neck = strip(list(LOWER_OVAL), list(range(first, first + len(skirt))))
     faces = np.concatenate([triangles, np.array(mouth + neck)]).astype(np.int32)
 
     joints = np.stack([np.zeros(3), np.array([0, template[152, 1], 0.0]), hinge])
@@ -334,17 +335,6 @@ def _extended(
         mouth_expressions=mouth_count,
     )
     return _with_uv(model)
-
-
-def _strip(upper: list[int], lower: list[int]) -> list[list[int]]:
-    """Triangles between two chains of equal length; shared ends give no empty triangle."""
-    result = []
-    for a, b, c, d in zip(upper, upper[1:], lower, lower[1:], strict=False):
-        if a != c:
-            result.append([a, c, d])
-        if b != d:
-            result.append([a, d, b])
-    return result
 
 
 def _regress(template: NDArray, joint: NDArray) -> NDArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,22 @@ from dubfew.reconstruction.mediapipe_door import (
 LANDMARKS = 478  # 468 on the face mesh, then 5 on each iris
 
 
-class FaceLandmarker:
+Graph = TypeVar("Graph", bound="_Graph")
+
+
+class _Graph:
+    """One of MediaPipe's graphs, closed at the end of the ``with`` block."""
+
+    _graph: Any  # MediaPipe has no types
+
+    def __enter__(self: Graph) -> Graph:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._graph.close()
+
+
+class FaceLandmarker(_Graph):
     """Detects faces and follows them from frame to frame.
 
     Feed frames in order; it keeps state, so use one per clip and have it ``forget`` at a cut. Use
@@ -41,17 +56,6 @@ class FaceLandmarker:
             },
             outputs=["multi_face_landmarks"],
         )
-
-    def __enter__(self) -> FaceLandmarker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._graph.close()
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Landmarks of the face in an RGB image [H, W, 3].
@@ -78,7 +82,7 @@ class FaceLandmarker:
         self._graph.reset()
 
 
-class FaceCounter:
+class FaceCounter(_Graph):
     """Says how many faces an image shows, without landmarks. Use as a context manager."""
 
     def __init__(self, *, min_confidence: float = 0.75) -> None:
@@ -92,23 +96,12 @@ class FaceCounter:
             outputs=["detections"],
         )
 
-    def __enter__(self) -> FaceCounter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._graph.close()
-
     def __call__(self, rgb: NDArray[np.uint8]) -> int:
         """Faces in an RGB image [H, W, 3]."""
         return len(self._graph.process({"image": np.ascontiguousarray(rgb)}).detections or ())
 
 
-class PersonSegmenter:
+class PersonSegmenter(_Graph):
     """Separates a person from the background. Use as a context manager."""
 
     def __init__(self) -> None:
@@ -117,17 +110,6 @@ class PersonSegmenter:
             side_inputs={"model_selection": 0},
             outputs=["segmentation_mask"],
         )
-
-    def __enter__(self) -> PersonSegmenter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._graph.close()
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability that a pixel of an RGB image [H, W, 3] shows the person. [H, W]"""

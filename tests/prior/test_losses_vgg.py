@@ -137,7 +137,7 @@ def test_code_in_the_file_is_not_run(tmp_path):
 
 def test_weights_of_another_network(tmp_path):
     torch.save({"features.0.weight": torch.zeros(3, 3)}, tmp_path / "other.pth")
-    with pytest.raises(AssetError, match="other weights than VGG-19's"):
+    with pytest.raises(AssetError, match="is not VGG-19"):
         load_vgg19(tmp_path / "other.pth")
 
 

@@ -6,10 +6,8 @@ read from a path, or from dubfew's cache, where `fetch_vgg19` puts them when ask
 
 from __future__ import annotations
 
-import pickle
 import urllib.error
 import urllib.request
-import zipfile
 from pathlib import Path
 
 import torch
@@ -19,6 +17,7 @@ from torch.nn import functional as F
 
 from dubfew.errors import AssetError
 from dubfew.files import atomic_path, sha256_file
+from dubfew.weights import fill, read_weights
 
 NAME = "vgg19-dcbb9e9d.pth"
 URL = f"https://download.pytorch.org/models/{NAME}"
@@ -82,24 +81,14 @@ def load_vgg19(path: Path | None = None) -> Vgg19:
         AssetError: no such file, or not those weights.
     """
     path = Path(path) if path else vgg19_path()
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise AssetError(
-            f"no VGG-19 weights at {path}: fetch them with `dubfew prior fetch-vgg`, or put "
-            f"{URL} there by hand"
-        ) from None
-    except (OSError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, EOFError) as error:
-        raise AssetError(f"{path} is no file of weights: expected {NAME} from {URL}") from error
+    expected = f"expected {NAME} from {URL}"
+    missing = (
+        f"no VGG-19 weights at {path}: fetch them with `dubfew prior fetch-vgg`, or put "
+        f"{URL} there by hand"
+    )
     model = Vgg19()
-    wanted = model.state_dict()
-    if not isinstance(stored, dict) or any(
-        not isinstance(stored.get(n), Tensor) or stored[n].shape != v.shape
-        for n, v in wanted.items()
-    ):
-        raise AssetError(f"{path} holds other weights than VGG-19's: expected {NAME} from {URL}")
-    model.load_state_dict({name: stored[name].float() for name in wanted})
-    return model.eval()
+    fill(model, read_weights(path, expected, missing=missing), path, "VGG-19", expected)
+    return model
 
 
 def vgg19_path() -> Path:

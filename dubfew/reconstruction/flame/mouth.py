@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dubfew.reconstruction.flame.landmarks import Embedding
 from dubfew.reconstruction.points import INNER_LIPS
+from dubfew.reconstruction.strips import strip
 
 DEPTH = 0.008  # m behind the lips: where the teeth are; the same as in `lite`
 HALF = len(INNER_LIPS) // 2
@@ -49,16 +50,5 @@ def fill_mouth(landmarks: Embedding, faces: NDArray, count: int) -> Filling:
     over = [count + k for k in range(HALF + 1)]
     under = [count, *(count + k for k in range(2 * HALF - 1, HALF, -1)), count + HALF]
     middle = [count, *(count + 2 * HALF + k for k in range(HALF - 1)), count + HALF]
-    strips = _strip(over, middle) + _strip(middle, under)
+    strips = strip(over, middle) + strip(middle, under)
     return Filling(follow, shift, np.array(strips, np.int32))
-
-
-def _strip(upper: list[int], lower: list[int]) -> list[list[int]]:
-    """Triangles between two chains that begin and end at the same vertices."""
-    result = []
-    for a, b, c, d in zip(upper, upper[1:], lower, lower[1:], strict=False):
-        if a != c:
-            result.append([a, c, d])
-        if b != d:
-            result.append([a, d, b])
-    return result

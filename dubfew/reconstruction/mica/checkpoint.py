@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from dubfew.errors import AssetError
 from dubfew.reconstruction.flame.model import VERTICES
 from dubfew.reconstruction.mica.arcface import DEPTHS, IResNet, embed
 from dubfew.reconstruction.mica.mapping import SHAPES, MappingNetwork
+from dubfew.weights import fill, read_weights
 
 PAGE = "https://github.com/Zielon/MICA"
 EXPECTED = f"expected mica.tar of {PAGE}"
@@ -61,7 +61,7 @@ def load_mica(path: Path | str) -> Mica:
         AssetError: no such file, or not MICA's weights.
     """
     path = Path(path)
-    stored = _read(path, EXPECTED)
+    stored = read_weights(path, EXPECTED, admitted=NUMBERS)
     parts = {}
     for name in ("arcface", "flameModel"):
         if not isinstance(stored.get(name), dict):
@@ -70,7 +70,7 @@ def load_mica(path: Path | str) -> Mica:
     flame = parts["flameModel"]
     with torch.device("meta"):
         mapping = MappingNetwork()
-    _fill(mapping, flame, "regressor.", path, f"MICA, its part 'flameModel': {EXPECTED}")
+    fill(mapping, flame, path, "MICA", EXPECTED, prefix="regressor.")
     template, basis = (flame.get(f"generator.{name}") for name in ("v_template", "shapedirs"))
     if not (isinstance(template, Tensor) and isinstance(basis, Tensor)):
         return Mica(_arcface(parts["arcface"], path, EXPECTED), mapping, None, None)
@@ -97,27 +97,9 @@ def load_arcface(path: Path | str) -> IResNet:
     """
     path = Path(path)
     expected = f"{EXPECTED}, or an iresnet's weights of InsightFace's arcface_torch"
-    stored = _read(path, expected)
+    stored = read_weights(path, expected, admitted=NUMBERS)
     part = stored.get("arcface", stored)
     return _arcface(part if isinstance(part, dict) else {}, path, expected)
-
-
-def _read(path: Path, expected: str) -> dict:
-    try:
-        with torch.serialization.safe_globals(NUMBERS):
-            # Mapped: half of the file is the state of its training, which nobody reads. What
-            # PyTorch wrote before 1.6 is no zip and cannot be.
-            mapped = is_zipfile(path)
-            stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except FileNotFoundError:
-        raise AssetError(f"no weights at {path}: {expected}") from None
-    except OSError as error:
-        raise AssetError(f"{path} cannot be read ({error.strerror}): {expected}") from error
-    except Exception as error:  # torch's reader raises almost anything on a damaged file
-        raise AssetError(f"{path} is no file of weights: {expected}") from error
-    if not isinstance(stored, dict):
-        raise AssetError(f"{path} holds no weights by name: {expected}")
-    return stored
 
 
 def _arcface(weights: Mapping[str, object], path: Path, expected: str) -> IResNet:
@@ -128,30 +110,5 @@ def _arcface(weights: Mapping[str, object], path: Path, expected: str) -> IResNe
         raise AssetError(f"{path} is no ArcFace, its four layers have {depths} blocks: {expected}")
     with torch.device("meta"):
         network = IResNet(depths)
-    _fill(network, weights, "", path, f"ArcFace: {expected}")
+    fill(network, weights, path, "ArcFace", expected)
     return network
-
-
-def _fill(
-    model: nn.Module, weights: Mapping[str, object], prefix: str, path: Path, what: str
-) -> None:
-    """Give a model on "meta" the weights under a prefix, all of them and of its own shapes."""
-    values: dict[str, Tensor] = {}
-    for name, own in model.state_dict().items():
-        found = weights.get(prefix + name)
-        if name.endswith("num_batches_tracked"):  # has no effect, and some files lack it
-            values[name] = torch.tensor(0)
-            continue
-        if not isinstance(found, Tensor):
-            raise AssetError(f"{path} has no weight {prefix + name} of {what}")
-        if found.shape != own.shape:
-            raise AssetError(
-                f"{path}: weight {prefix + name} is {list(found.shape)} and not "
-                f"{list(own.shape)} of {what}"
-            )
-        if found.layout is not torch.strided or not found.isfinite().all():
-            raise AssetError(f"{path} is damaged, {prefix + name} is not all finite numbers")
-        # A copy: what is mapped would change, or fall away, with the file.
-        values[name] = found.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-    model.load_state_dict(values, assign=True)
-    model.eval().requires_grad_(False)
