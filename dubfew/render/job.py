@@ -13,12 +13,14 @@ from dubfew.prior.checkpoint import Prior
 from dubfew.prior.known import find_prior
 from dubfew.prior.renderers import Renderer
 from dubfew.progress import ProgressCallback
+from dubfew.reconstruction.detection import detect
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.track import Track
-from dubfew.reconstruction.tracking import track_video
+from dubfew.reconstruction.tracking import track_person
 from dubfew.registry import Registry
 from dubfew.registry.policy import Purpose
 from dubfew.registry.revision import Revision
+from dubfew.render.whose import most_like
 from dubfew.speech.choice import model_of_actor
 from dubfew.speech.model import SpeechModel
 
@@ -132,11 +134,20 @@ def scene_track(
     who: Actor,
     face: str | None,
     progress: ProgressCallback,
-) -> Track:
-    """The scene's track; the actor's own footage was tracked when they were adapted."""
+) -> tuple[Track, str]:
+    """The scene's track, and one line about whose it is, or "".
+
+    The actor's own footage was tracked when they were adapted. Where a scene shows several people
+    and ``face`` does not say which, it is who is most like the actor.
+    """
     source = who.adapter.config["source"]
     if face is None and sha256_file(scene) == source["sha256"]:
         own = Track.from_bytes(who.adapter.track, f"{TRACK} of {who.stored.actor}")
         if source["complete"]:
-            return own
-    return track_video(scene, head=who.head, face=face, progress=progress)
+            return own, ""
+    seen = detect(scene, progress=progress)
+    note = ""
+    if face is None and len(seen.people) > 1:
+        person, note = most_like(seen.people, who.stored.actor, who.adapter, who.head)
+        face = str(person.number)
+    return track_person(scene, seen, face, head=who.head), note

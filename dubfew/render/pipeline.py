@@ -104,7 +104,7 @@ def render(
         actor: id in the registry.
         video: the scene; by default the footage that the actor was adapted on.
         face: whose mouth it is in the scene, as ``choose_person`` reads it; by default who is most
-            like the actor, where that can be told, or else who is seen most.
+            like the actor, see ``most_like``, and where nobody is, who is seen most.
         audio: new speech; by default the scene's own sound.
         drive: "audio"; "video" (mouth of ``driver``); "self" (the scene's own mouth motion:
             re-enactment, for measuring).
@@ -164,7 +164,7 @@ def render(
     choose_encoding(output, info, codec, crf, lossless)
     identity = signing_identity(registry.home)
     phones = known_sounds(sound, cues, language, recognise) if sound is not None else ()
-    track = scene_track(sources.scene, who, face, progress)
+    track, whose = scene_track(sources.scene, who, face, progress)
     tracked = time.monotonic()
 
     shown = plan(track.times, info.fps, sources.new_seconds, fit)
@@ -240,7 +240,7 @@ def render(
         fps=info.fps,
         seconds={**seconds, **painter.seconds, "total": time.monotonic() - began},
         peak_rss_mb=peak_rss_mb(),
-        note="; ".join(note for note in (shown.note, who.note, left_as_is(track)) if note),
+        note="; ".join(note for note in (shown.note, who.note, whose, left_as_is(track)) if note),
         watermark=rendering.watermark,
         credentials=place_of(output),
     )
