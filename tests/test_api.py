@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import dubfew
 from dubfew.cli import app as cli
-from dubfew.cli.options import Drive, Fit, Identity, Method, TrackMethod
+from dubfew.cli.options import Drive, Fit, Identity, Method, SegmenterName, TrackMethod
 
 # What must not come with `import dubfew`: each takes from 0.1 s to several.
 HEAVY = ("accelerate", "av", "kornia", "mediapipe", "numba", "numpy", "peft", "scipy", "torch")
@@ -51,6 +51,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "method": (["--method", "full"], "full"),
     "face": (["--face", "320,200"], "320,200"),
     "identity": (["--identity", "landmarks"], "landmarks"),
+    "segmenter": (["--segmenter", "facer"], "facer"),
     "rank": (["--rank", "4"], 4),
     "seconds": (["--seconds", "2.5"], 2.5),
     "start": (["--start", "1.5"], 1.5),
@@ -236,6 +237,7 @@ def test_choices_are_those_of_the_library() -> None:
     from dubfew.adapt.methods import METHODS
     from dubfew.reconstruction import tracking
     from dubfew.reconstruction.mica.identity import IDENTITIES
+    from dubfew.reconstruction.segmentation import SEGMENTERS
     from dubfew.render.drive import DRIVES
     from dubfew.render.timing import FITS
 
@@ -243,6 +245,7 @@ def test_choices_are_those_of_the_library() -> None:
         (Method, METHODS),
         (TrackMethod, tracking.METHODS),
         (Identity, IDENTITIES),
+        (SegmenterName, SEGMENTERS),
         (Drive, DRIVES),
         (Fit, FITS),
     ):

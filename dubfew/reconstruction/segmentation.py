@@ -120,7 +120,7 @@ class FacerSegmenter:
             raise DubfewError("facer looks where a face is: give its landmarks")
         import torch
 
-        image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
+        image = torch.from_numpy(np.moveaxis(rgb, -1, 0)[None] / np.float32(255))
         points = torch.from_numpy(five_points(landmarks).astype(np.float32))[None]
         data = {"points": points, "image_ids": torch.zeros(1, dtype=torch.long)}
         found = self._parser(image, data)["seg"]
