@@ -163,11 +163,11 @@ def render(clips: Path, video: str, *more: object, actor: str = "two") -> Result
 
 
 def contents(folder: Path) -> dict[str, int]:
-    """Size of every file below a folder, SQLite's own working files aside."""
+    """Size of every file below a folder, working files of SQLite and of the registry aside."""
     return {
         str(path.relative_to(folder)): path.stat().st_size
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.endswith(("-wal", "-shm", ".lock"))
+        if path.is_file() and not path.name.endswith(("-wal", "-shm", ".lock", "swept"))
     }
 
 
@@ -625,7 +625,8 @@ def slow_write(self, frame):
 
 def slow_sync(folder):
     sync(folder)
-    pause()
+    if "staging" in folder.parts:
+        pause()
 
 VideoWriter.write, storage.sync_folder = slow_write, slow_sync
 main()

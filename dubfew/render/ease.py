@@ -21,7 +21,7 @@ def presence(track: Track) -> NDArray[np.float32]:
     """
     weight = track.usable.astype(np.float32)
     left = track.valid & (track.flags & ~np.uint8(NO_FACE) > 0)
-    for near in range(1, EASE + 1):
+    for near in range(1, min(EASE + 1, len(track))):
         level = near / (EASE + 1)
         for step in (-near, near):
             beside = np.zeros(len(track), bool)
