@@ -184,7 +184,7 @@ def fit_track(
     n = len(landmarks)
     where = regions(head, shape, rotation, translation, camera)
     flags = np.full(n, NO_FACE, np.uint8)
-    flags[valid] = geometric_flags(rotation[valid], translation[valid], where.hull[valid], size)
+    flags[valid] = geometric_flags(seen, where.hull[valid], size)
     return Track(
         valid=valid,
         times=np.asarray(times, np.float64),

@@ -3,23 +3,56 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
+from dubfew.reconstruction.crop import rotations
+from dubfew.reconstruction.fitting import FLIP
+from dubfew.reconstruction.head import load_head
 from dubfew.reconstruction.track import CUT_BY_EDGE, NO_FACE, TURNED
+from dubfew.reconstruction.tracking import track_video
 from dubfew.reconstruction.visibility import geometric_flags, outside, steady, turn
 from dubfew.render.ease import EASE, eased, left_as_is, opacity, presence
+from dubfew.synthetic.clip import write_clip
+from dubfew.synthetic.person import SyntheticPerson
 from tests.prior.people import toy_track
 
 
+def turned(degrees: list[float], axis: int = 1) -> np.ndarray:
+    """A mean face's landmarks, px, with the head turned so far. [N, 478, 3]"""
+    head = load_head()
+    rotation = np.zeros((len(degrees), 3))
+    rotation[:, axis] = np.deg2rad(degrees)
+    points = rotations(rotation) @ (head.landmark_matrix() @ head.template).T
+    found = np.zeros((len(degrees), 478, 3), np.float32)
+    found[:, head.landmark_ids] = points.transpose(0, 2, 1) * [900, -900, -900] + [60, 50, 7]
+    return found
+
+
 def test_angle_to_the_camera():
-    ahead = np.array([[0, 0, 0.8]])
     for axis in (0, 1):
-        vector = np.zeros((1, 3))
-        vector[0, axis] = np.deg2rad(50)
-        np.testing.assert_allclose(np.rad2deg(turn(vector, ahead)), 50, atol=1e-3)
-    # Who stands aside and looks straight on is seen a little from the side.
-    np.testing.assert_allclose(np.rad2deg(turn(np.zeros((1, 3)), np.array([[1, 0, 1.0]]))), 45)
-    roll = np.array([[0, 0, 1.5]])
-    np.testing.assert_allclose(turn(roll, ahead), 0, atol=1e-3)
+        np.testing.assert_allclose(
+            np.rad2deg(turn(turned([0, -30, 50, 85], axis))), [0, 30, 50, 85], atol=0.05
+        )
+    np.testing.assert_allclose(turn(turned([80], 2)), 0, atol=1e-3)  # roll is no turn
+    noise = np.random.default_rng(0).normal(0, 1, (1, 478, 3))
+    np.testing.assert_allclose(np.rad2deg(turn(turned([40]) + noise)), 40, atol=2)
+
+
+@pytest.mark.parametrize(("person", "yaw", "flag"), [(4, 45, 0), (4, 72, TURNED), (11, 66, TURNED)])
+def test_a_profile_is_flagged_as_the_detector_sees_it(tmp_path, person, yaw, flag):
+    """Rendered people; what is said of the turn is what the picture shows."""
+    path = tmp_path / "turned.mp4"
+    truth = write_clip(
+        SyntheticPerson(person), path, seconds=3 / 25, size=224, seed=1,
+        turn=(0, np.deg2rad(yaw), 0),
+    )  # fmt: skip
+    ahead = -truth.translation / np.linalg.norm(truth.translation, axis=1, keepdims=True)
+    faces_to = (FLIP @ rotations(truth.rotation))[..., 2]
+    shown = np.rad2deg(np.arccos((faces_to * ahead).sum(1)))
+    assert (shown > 60).all() == bool(flag)
+    track = track_video(path)
+    assert track.valid.all()
+    assert track.flags.tolist() == [flag] * 3
 
 
 def test_share_outside():
@@ -30,12 +63,12 @@ def test_share_outside():
 
 
 def test_flags_and_short_gaps():
-    rotation = np.zeros((12, 3))
-    rotation[3:8, 1] = 1.2
-    rotation[5, 1] = 0  # the detector's one good moment in a profile
+    degrees = np.zeros(12)
+    degrees[3:8] = 68
+    degrees[5] = 0  # the detector's one good moment in a profile
     hull = np.array([[40, 40], [60, 40], [60, 60], [40, 60.0]]).repeat(12, 0)[None].repeat(12, 0)
     hull[10:] += [45, 0]
-    flags = geometric_flags(rotation, np.tile([0, 0, 0.8], (12, 1)), hull, (90, 100))
+    flags = geometric_flags(turned(degrees.tolist()), hull, (90, 100))
     assert flags.tolist() == [0] * 3 + [TURNED] * 5 + [0] * 2 + [CUT_BY_EDGE] * 2
     assert steady(np.array([False, True, False, False, False])).tolist() == [False] * 5
 
@@ -60,3 +93,8 @@ def test_into_and_out_of_frames_that_are_left():
     assert left_as_is(track) == "5 of 30 frames left as they are (no face 1, turned away 4)"
     cut = dataclasses.replace(track, shot=(np.arange(30) >= 14).astype(np.int32))
     assert (presence(cut)[14:25] == 1).all()
+
+
+@pytest.mark.parametrize("frames", range(1, EASE + 3))
+def test_clips_shorter_than_a_transition(frames):
+    assert presence(toy_track(frames)).tolist() == [1.0] * frames
