@@ -26,6 +26,7 @@ from dubfew.prior.footage import footage_from
 from dubfew.progress import ProgressCallback, silent
 from dubfew.reconstruction.crop import track_regions
 from dubfew.reconstruction.head import HeadModel, load_head
+from dubfew.reconstruction.segmentation import DEFAULT
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
@@ -95,6 +96,7 @@ def adapt(
     seconds: float | None = None,
     start: float | None = None,
     face: str | None = None,
+    segmenter: str = DEFAULT,
     replay: bool | None = None,
     steps: int | None = None,
     prior: str | Path | None = None,
@@ -117,6 +119,7 @@ def adapt(
             taken, see `choose_segment`.
         start: where that part is to begin instead, s.
         face: whose, as ``choose_person`` reads it; who is seen most by default.
+        segmenter: one of ``SEGMENTERS``; "facer" looks for things before the mouth, too.
         replay: go on showing the network other people, see `Replay`; see `REPLAY` for the default.
         steps: at most so many; training ends sooner when held-out frames stop gaining.
         prior: name or folder; the shipped one by default.
@@ -139,6 +142,7 @@ def adapt(
             there is none and the policy requires one.
         RegistryError: the id cannot be used or the registry cannot be written.
         AuditError: the audit log cannot be written.
+        MissingDependencyError: the segmenter is not installed, or its weights cannot be had.
     """
     began = time.monotonic()
     video = Path(video)
@@ -163,7 +167,13 @@ def adapt(
     part = choose_segment(video, info, wanted, start=checked_start(start), progress=progress)
     chose = time.monotonic()
     track = track_video(
-        video, head=model, face=face, start=part.first, stop=part.stop, progress=progress
+        video,
+        head=model,
+        face=face,
+        start=part.first,
+        stop=part.stop,
+        segmenter=segmenter,
+        progress=progress,
     )
     check_usable(video, track)
     motion = motion_of_track(track, model)

@@ -85,6 +85,7 @@ def adapt(
         typer.Option(metavar="T", min=0, help="Begin there rather than at the best part, s."),
     ] = None,
     face: Face = None,
+    segmenter: SegmenterOption = SegmenterName.mediapipe,
     replay: Annotated[
         bool | None,
         typer.Option(
@@ -124,6 +125,7 @@ def adapt(
             seconds=seconds,
             start=start,
             face=face,
+            segmenter=segmenter.value,
             replay=replay,
             steps=steps,
             prior=prior,
@@ -149,6 +151,7 @@ def render(
         Path | None, typer.Option(metavar="A", help="New speech; default: the scene's own sound.")
     ] = None,
     face: Face = None,
+    segmenter: SegmenterOption = SegmenterName.mediapipe,
     drive: Annotated[
         Drive, typer.Option(help="The mouth follows the audio, a driver, or the scene itself.")
     ] = Drive.audio,
@@ -241,6 +244,7 @@ def render(
             video=video,
             audio=audio,
             face=face,
+            segmenter=segmenter.value,
             drive=drive.value,
             driver=driver,
             transcript=transcript,
@@ -274,8 +278,8 @@ def track(
     method: Annotated[
         TrackMethod, typer.Option(help="Fit to the landmarks alone, or on to the pictures.")
     ] = TrackMethod.landmarks,
-    segmenter: SegmenterOption = SegmenterName.mediapipe,
     face: Face = None,
+    segmenter: SegmenterOption = SegmenterName.mediapipe,
     faces: Annotated[bool, typer.Option("--faces", help="Say who is seen where, too.")] = False,
     identity: Annotated[
         Identity,

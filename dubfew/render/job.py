@@ -15,6 +15,8 @@ from dubfew.prior.renderers import Renderer
 from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.detection import detect
 from dubfew.reconstruction.head import HeadModel, load_head
+from dubfew.reconstruction.occlusion import with_occluders
+from dubfew.reconstruction.segmentation import Segmenter
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_person
 from dubfew.registry import Registry
@@ -133,13 +135,24 @@ def scene_track(
     scene: Path,
     who: Actor,
     face: str | None,
+    parser: Segmenter | None,
     progress: ProgressCallback,
 ) -> tuple[Track, str]:
     """The scene's track, and one line about whose it is, or "".
 
     The actor's own footage was tracked when they were adapted. Where a scene shows several people
-    and ``face`` does not say which, it is who is most like the actor.
+    and ``face`` does not say which, it is who is most like the actor. A ``parser`` of faces looks
+    for things before the mouth, too.
     """
+    track, note = _tracked(scene, who, face, progress)
+    if parser is not None:
+        track = with_occluders(scene, track, parser, who.head, progress=progress)
+    return track, note
+
+
+def _tracked(
+    scene: Path, who: Actor, face: str | None, progress: ProgressCallback
+) -> tuple[Track, str]:
     source = who.adapter.config["source"]
     if face is None and sha256_file(scene) == source["sha256"]:
         own = Track.from_bytes(who.adapter.track, f"{TRACK} of {who.stored.actor}")

@@ -22,6 +22,7 @@ from dubfew.marks.watermark import Marker
 from dubfew.media import AudioSource, VideoWriter, read_audio
 from dubfew.media.codecs import choose_encoding
 from dubfew.progress import Progress, ProgressCallback, silent
+from dubfew.reconstruction.segmentation import DEFAULT, face_parser
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.registry.policy import Purpose
@@ -76,6 +77,7 @@ def render(
     video: Path | str | None = None,
     audio: Path | str | None = None,
     face: str | None = None,
+    segmenter: str = DEFAULT,
     drive: str = "audio",
     driver: Path | str | None = None,
     transcript: Path | str | None = None,
@@ -105,6 +107,8 @@ def render(
         video: the scene; by default the footage that the actor was adapted on.
         face: whose mouth it is in the scene, as ``choose_person`` reads it; by default who is most
             like the actor, see ``most_like``, and where nobody is, who is seen most.
+        segmenter: one of ``SEGMENTERS``; with "facer", frames with something before the mouth that
+            it sees are left as they are, too.
         audio: new speech; by default the scene's own sound.
         drive: "audio"; "video" (mouth of ``driver``); "self" (the scene's own mouth motion:
             re-enactment, for measuring).
@@ -139,7 +143,7 @@ def render(
         MediaError: a file cannot be read or written.
         NoFaceError: the scene shows no face.
         DubfewError: the wishes contradict each other, or the transcript is not what is said.
-        MissingDependencyError: what a transcript or recognition needs is not installed.
+        MissingDependencyError: what a transcript, recognition or the segmenter needs is not there.
     """
     began = time.monotonic()
     driver, transcript = _path(driver), _path(transcript)
@@ -162,9 +166,10 @@ def render(
         check_plot(plot)
         check_output(plot, sources.scene, sound, driver)
     choose_encoding(output, info, codec, crf, lossless)
+    parser = face_parser(segmenter)
     identity = signing_identity(registry.home)
     phones = known_sounds(sound, cues, language, recognise) if sound is not None else ()
-    track, whose = scene_track(sources.scene, who, face, progress)
+    track, whose = scene_track(sources.scene, who, face, parser, progress)
     tracked = time.monotonic()
 
     shown = plan(track.times, info.fps, sources.new_seconds, fit)
