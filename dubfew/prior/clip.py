@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from dubfew.prior.sound import Listener, Sound, sound_bytes
 from dubfew.prior.stored import footage_bytes
 from dubfew.prior.tar import end_tar
 from dubfew.prior.workers import ClipJob, Outcome
+from dubfew.reconstruction.covering import HEIGHT, WIDTH, covered, face_patch
 from dubfew.reconstruction.head import HeadModel, load_head
 from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
-from dubfew.reconstruction.track import Camera, Track
+from dubfew.reconstruction.shots import face_jumps
+from dubfew.reconstruction.track import COVERED, Camera, Track
 from dubfew.reconstruction.tracking import FOCAL_PER_LONG_SIDE, fit_track
 
 # Frames that are tracked together: fitting takes 85 kB for each. A minute shows enough of a face
@@ -34,11 +36,6 @@ PASSAGE = 1500
 SEGMENT = 256
 # Training takes a frame's references from frames at least ten away, on either side.
 FEWEST = 25
-# Further than this share of its width no face moves from one frame to the next (the fastest of the
-# clips at hand reaches 0.32): it is another one.
-JUMP = 0.6
-# After a cut the detector may need so many frames to find a face again.
-CUT_GAP = 3
 
 
 def prepare_clip(job: ClipJob, progress: Callable[[int], None] = lambda frames: None) -> Outcome:
@@ -137,48 +134,69 @@ def _passages(
     path: Path, info: VideoInfo, sha256: str, head: HeadModel
 ) -> Iterator[tuple[int, Track]]:
     """Tracks of a clip's passages and the number of their first frames."""
-    for start, landmarks, times, size in _landmarks(path):
-        valid = np.isfinite(landmarks[:, 0, 0])
+    for seen in _looked_at(path):
+        valid = np.isfinite(seen.landmarks[:, 0, 0])
         if not valid.any():
             continue
-        check_one_face(path, start, landmarks)
-        yield (
-            start,
-            fit_track(
-                landmarks,
-                times,
-                head,
-                Camera(FOCAL_PER_LONG_SIDE * max(size), size[0] / 2, size[1] / 2),
-                fps=info.fps,
-                size=size,
-                source=str(path),
-                sha256=sha256,
-            ),
+        check_one_face(path, seen.start, seen.landmarks)
+        track = fit_track(
+            seen.landmarks,
+            seen.times,
+            head,
+            Camera(FOCAL_PER_LONG_SIDE * max(seen.size), seen.size[0] / 2, seen.size[1] / 2),
+            fps=info.fps,
+            size=seen.size,
+            source=str(path),
+            sha256=sha256,
+        )
+        hidden = covered(seen.patches[valid], seen.landmarks[valid], np.flatnonzero(valid))
+        flags = track.flags.copy()
+        flags[valid] |= np.where(hidden, COVERED, 0).astype(np.uint8)
+        yield seen.start, replace(track, flags=flags)
+
+
+@dataclass(frozen=True)
+class _Passage:
+    """What the detector says of some frames: number of the first, landmarks (px, NaN rows without
+    a face), times (s), small pictures of the face, and the frames' size (px)."""
+
+    start: int
+    landmarks: NDArray[np.float32]
+    times: NDArray[np.float64]
+    patches: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+def _looked_at(path: Path) -> Iterator[_Passage]:
+    """Passages of like length."""
+    rows: list[tuple[NDArray[np.float32], float, NDArray[np.uint8]]] = []
+    nobody = np.full((LANDMARKS, 3), np.nan, np.float32)
+    nothing = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    start, size = 0, (0, 0)
+
+    def passage(first: int, stop: int) -> _Passage:
+        landmarks, times, patches = zip(*rows[first:stop], strict=True)
+        return _Passage(
+            start + first, np.stack(landmarks), np.array(times), np.stack(patches), size
         )
 
-
-_Landmarks = tuple[int, NDArray[np.float32], NDArray[np.float64], tuple[int, int]]
-
-
-def _landmarks(path: Path) -> Iterator[_Landmarks]:
-    """Passages of like length: number of the first frame, landmarks, times, frame size."""
-    rows: list[NDArray[np.float32]] = []
-    times: list[float] = []
-    start, size = 0, (0, 0)
     with FaceLandmarker() as landmarker:
         for frame in read_frames(path):
             size = (frame.width, frame.height)
-            found = landmarker(frame.to_rgb(fast=True))
-            rows.append(np.full((LANDMARKS, 3), np.nan, np.float32) if found is None else found)
-            times.append(frame.time)
+            rgb = frame.to_rgb(fast=True)
+            found = landmarker(rgb)
+            rows.append(
+                (nobody, frame.time, nothing)
+                if found is None
+                else (found, frame.time, face_patch(rgb, found))
+            )
             if len(rows) == 2 * PASSAGE:  # so the last passage is never a scrap
-                yield start, np.stack(rows[:PASSAGE]), np.array(times[:PASSAGE]), size
-                del rows[:PASSAGE], times[:PASSAGE]
+                yield passage(0, PASSAGE)
+                del rows[:PASSAGE]
                 start += PASSAGE
     for part in np.array_split(np.arange(len(rows)), max(1, -(-len(rows) // PASSAGE))):
         if len(part):
-            chosen = slice(part[0], part[-1] + 1)
-            yield start + int(part[0]), np.stack(rows[chosen]), np.array(times[chosen]), size
+            yield passage(int(part[0]), int(part[-1]) + 1)
 
 
 def check_one_face(path: Path, start: int, landmarks: NDArray[np.float32]) -> None:
@@ -192,16 +210,13 @@ def check_one_face(path: Path, start: int, landmarks: NDArray[np.float32]) -> No
     Raises:
         DubfewError: naming the two frames.
     """
-    frames = np.nonzero(np.isfinite(landmarks[:, 0, 0]))[0]
-    seen = landmarks[frames, :, :2]
-    centre, width = seen.mean(1), np.ptp(seen[..., 0], axis=1)
-    moved = np.linalg.norm(np.diff(centre, axis=0), axis=1)
-    far = (moved > JUMP * width[1:]) & (np.diff(frames) <= CUT_GAP)
-    if far.any():
-        first = int(np.argmax(far))
+    jumps = face_jumps(landmarks)
+    if jumps:
+        frames = np.flatnonzero(np.isfinite(landmarks[:, 0, 0]))
+        before = frames[np.searchsorted(frames, jumps[0]) - 1]
         raise DubfewError(
-            f"in {path} the face jumps between the frames {start + frames[first]} and "
-            f"{start + frames[first + 1]} (a cut, or a second person): split the clip there"
+            f"in {path} the face jumps between the frames {start + before} and "
+            f"{start + jumps[0]} (a cut, or a second person): split the clip there"
         )
 
 

@@ -32,6 +32,7 @@ from dubfew.reconstruction.head import load_head
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.speech.features import channel_of, log_mel
+from tests.footage import with_paper
 
 ACTOR = Path(dubfew.demo.__file__).parent / "actor.mp4"
 FRAMES = 32
@@ -159,6 +160,18 @@ def test_what_cannot_be_prepared_says_why_and_leaves_nothing(tmp_path):
         assert not list(tmp_path.glob("out/*"))
     sha256 = sha256_file(short)
     assert prepare_clip(job(short, out, excluded=(sha256,))) == Outcome(excluded=sha256)
+
+
+def test_covered_frames_are_left_out(tmp_path):
+    out = tmp_path / "shard-000000.tar"
+    path = with_paper(tmp_path / "paper.mp4", 48, 20, 28)
+    outcome = prepare_clip(job(path, out))
+    assert outcome.error == ""
+    footage, _ = open_people(tmp_path)[0]
+    used = np.asarray(footage.frames)
+    assert outcome.frames == len(used)
+    assert not set(used) & set(range(20, 28))
+    assert len(used) >= 38  # what is next to paper may be left out, too
 
 
 def test_a_jump_to_another_face_is_found():

@@ -1,0 +1,37 @@
+"""What ``adapt`` does not learn from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dubfew.adapt import ActorAdapter, adapt
+from dubfew.adapt.actor import check_usable
+from dubfew.errors import NoFaceError
+from dubfew.reconstruction.track import COVERED, TURNED, Track
+from dubfew.registry import Registry
+from tests.footage import with_paper
+from tests.prior.people import toy_track
+
+
+def test_covered_frames_are_not_learned_from(tmp_path):
+    clip = with_paper(tmp_path / "paper.mp4", 48, 20, 28)
+    registry = Registry(tmp_path / "home")
+    result = adapt(clip, actor="a", steps=0, prior="warp", registry=registry)
+    stored = registry.open("a")
+    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
+    track = Track.from_bytes(adapter.track, "track")
+    assert (track.flags[20:28] & COVERED > 0).all()
+    assert result.frames == track.usable.sum() >= 38
+    assert not set(adapter.references.frames) & set(range(20, 28))
+
+
+def test_footage_without_a_frame_to_learn_from():
+    track = toy_track(4)
+    check_usable(Path("a.mp4"), replace(track, flags=np.array([TURNED] * 3 + [0], np.uint8)))
+    away = replace(track, flags=np.array([TURNED] * 3 + [COVERED], np.uint8))
+    with pytest.raises(NoFaceError, match=r"a\.mp4 can be learned from \(turned away, mouth cov"):
+        check_usable(Path("a.mp4"), away)
