@@ -111,7 +111,7 @@ def adapt(
     """Learn an actor from a few seconds of footage.
 
     Args:
-        video: footage that shows one face.
+        video: footage of the actor, who may not be alone in it.
         actor: id; the file's stem by default.
         method: "texture", "lora" or "full", see `METHODS`.
         rank: of the low-rank updates, for "lora" only; see `METHODS` for the default.

@@ -31,6 +31,7 @@ from dubfew.cli.options import (
     Json,
     Method,
     PriorOption,
+    SceneFace,
     Seconds,
     Seed,
     SegmenterName,
@@ -150,7 +151,7 @@ def render(
     audio: Annotated[
         Path | None, typer.Option(metavar="A", help="New speech; default: the scene's own sound.")
     ] = None,
-    face: Face = None,
+    face: SceneFace = None,
     segmenter: SegmenterOption = SegmenterName.mediapipe,
     drive: Annotated[
         Drive, typer.Option(help="The mouth follows the audio, a driver, or the scene itself.")

@@ -30,6 +30,14 @@ Face = Annotated[
         help="N, largest, or X,Y in px, where there are several; default: who is seen most.",
     ),
 ]
+SceneFace = Annotated[
+    str | None,
+    typer.Option(
+        "--face",
+        metavar="WHO",
+        help="N, largest, or X,Y in px, where there are several; default: who is most like ID.",
+    ),
+]
 HeadOption = Annotated[
     str, typer.Option("--head", metavar="NAME", help="Head model: lite, or flame.")
 ]
