@@ -55,22 +55,14 @@ def found_share(
         Of these frames: in how many no face is found any more, in how many it is found covered; and
         how many frames beside them are taken for covered that were not before.
     """
-    patches, landmarks = person.patches.copy(), person.landmarks.copy()
-    lost = np.zeros(len(person.frames), bool)
-    begin = max(0, int(person.frames[first]) - LEAD_IN)
-    frames = read_frames(path, start=begin, stop=int(person.frames[stop - 1]) + 1)
-    rows = {int(frame): row for row, frame in enumerate(person.frames)}
-    with FaceLandmarker() as detector:
-        for number, frame in enumerate(frames, begin):
-            rgb, row = frame.to_rgb(fast=True), rows.get(number)
-            if row is None or row < first:
-                detector(rgb)
-                continue
-            drawn = occluded(rgb, person.landmarks[row], kind, rng)
-            face = detector(drawn)
-            lost[row] = face is None
-            if face is not None:
-                landmarks[row], patches[row] = face, face_patch(drawn, face)
+
+    def draw(rgb: NDArray[np.uint8], row: int) -> NDArray[np.uint8]:
+        return occluded(rgb, person.landmarks[row], kind, rng)
+
+    at = int(person.frames[first])
+    patches, landmarks, lost = _looked(path, person, slice(first, stop), at - LEAD_IN, draw)
+    if lost[first:stop].all():  # some faces are found late in a clip, and only followed from there
+        patches, landmarks, lost = _looked(path, person, slice(first, stop), 0, draw)
     before = covered(person.patches, person.landmarks, person.frames)
     hidden = np.zeros(len(lost), bool)
     hidden[~lost] = covered(patches[~lost], landmarks[~lost], person.frames[~lost])
@@ -81,6 +73,33 @@ def found_share(
         int((hidden & inside).sum()),
         int((hidden & ~inside & ~before).sum()),
     )
+
+
+def _looked(
+    path: Path,
+    person: Person,
+    rows: slice,
+    begin: int,
+    draw: Callable[[NDArray[np.uint8], int], NDArray[np.uint8]],
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+    """Patches and landmarks of the person with some rows drawn on, the detector fed from frame
+    ``begin`` on, and where it finds no face."""
+    patches, landmarks = person.patches.copy(), person.landmarks.copy()
+    lost = np.zeros(len(person.frames), bool)
+    row_of = {int(frame): row for row, frame in enumerate(person.frames)}
+    begin, stop = max(0, begin), int(person.frames[rows.stop - 1]) + 1
+    with FaceLandmarker() as detector:
+        for number, frame in enumerate(read_frames(path, start=begin, stop=stop), begin):
+            rgb, row = frame.to_rgb(fast=True), row_of.get(number)
+            if row is None or row < rows.start:
+                detector(rgb)
+                continue
+            drawn = draw(rgb, row)
+            face = detector(drawn)
+            lost[row] = face is None
+            if face is not None:
+                landmarks[row], patches[row] = face, face_patch(drawn, face)
+    return patches, landmarks, lost
 
 
 def _skin(rgb: NDArray[np.uint8], landmarks: Floats) -> Floats:
