@@ -172,7 +172,7 @@ CHANGES: dict[str, Callable[[Path, Path], None]] = {
 def outcome(path: Path, count: int) -> Outcome:
     """Read a file as ``verify`` does."""
     try:
-        seen = [look(path, 0, count, show)]
+        seen = look(path, 0, count, show)[:1]
     except NoFaceError:
         return Outcome(False, 0.5, 0.0)
     best = readings(seen, starts=1)[0]
@@ -244,7 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
 def unmarked_look(clip: Path, count: int) -> tuple[bool, float]:
     """Whether an id was read in an unmarked clip, and the certainty of its likeliest reading."""
     try:
-        seen = [look(clip, 0, count, show)]
+        seen = look(clip, 0, count, show)[:1]
     except NoFaceError:
         return False, 0.0
     return best_reading(seen) is not None, float(np.abs(readings(seen)[0]).mean())

@@ -18,8 +18,9 @@ from dubfew.media import Frame, probe, read_frames
 from dubfew.media.pixels import NATIVE, RANGE_FULL, rgb_to_yuv
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.crop import FEATHER, Regions, soft_mask, track_regions
+from dubfew.reconstruction.detection import detect
 from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.tracking import track_video
+from dubfew.reconstruction.tracking import track_person
 
 # A stretch of the video is read at a time, and no more once the id is found.
 STRETCH = 300  # frames
@@ -78,22 +79,25 @@ def find_watermark(path: Path | str, *, progress: ProgressCallback = silent) -> 
         progress: told of the tracking and of the stretches.
 
     Returns:
-        What was found, or None. Chance finds something in at most one of 30,000 unmarked videos:
-        `payload.read` bounds what passes its checksum, and that is tried 4 x (2 + 6) times.
+        What was found, or None. Chance finds something in at most one of 30,000 unmarked videos of
+        one face: `payload.read` bounds what passes its checksum, and that is tried 4 x (2 + 6)
+        times, for each of the faces that are seen.
 
     Raises:
         MediaError: the file cannot be read as video.
     """
     path = Path(path)
-    seen: list[Sight] = []
+    seen: dict[int, list[Sight]] = {}
     found = None
-    for start, stop in _stretches(probe(path).frames):
+    for count, (start, stop) in enumerate(_stretches(probe(path).frames), 1):
         try:
-            seen.append(look(path, start, stop, progress))
+            faces = look(path, start, stop, progress)
         except NoFaceError:
             continue
-        found = best_reading(seen)
-        progress(Progress("read", len(seen), STRETCHES))
+        for number, sight in enumerate(faces):
+            seen.setdefault(number, []).append(sight)
+            found = found or best_reading(seen[number])
+        progress(Progress("read", count, STRETCHES))
         if found is not None:
             break
     return found
@@ -111,23 +115,31 @@ def _stretches(frames: int | None) -> Iterator[tuple[int, int | None]]:
         yield start, min(start + STRETCH, frames)
 
 
-def look(path: Path, start: int, stop: int | None, progress: ProgressCallback = silent) -> Sight:
-    """Follow the mouth through some frames and project it on the patterns.
+def look(
+    path: Path, start: int, stop: int | None, progress: ProgressCallback = silent
+) -> list[Sight]:
+    """Follow everybody's mouth through some frames, of who is seen most first, and project it on
+    the patterns.
 
     Raises:
         NoFaceError: no frame shows a face.
     """
     head = load_head()
-    track = track_video(path, head=head, start=start, stop=stop, progress=progress)
-    regions = track_regions(track, head)
-    projections, trust, times = [], [], []
+    seen = detect(path, start=start, stop=stop, progress=progress)
+    tracks = [
+        track_person(path, seen, str(number), head=head, start=start)
+        for number in range(max(1, len(seen.people)))
+    ]
+    regions = [track_regions(track, head) for track in tracks]
+    sights: list[list[tuple[NDArray, NDArray, float]]] = [[] for _ in tracks]
     for row, frame in enumerate(read_frames(path, start=start, stop=stop)):
-        if row < len(track) and track.valid[row]:
-            samples = looked_at(frame, regions.window[row])
-            projections.append(project(samples))
-            trust.append(_trust(samples[0], regions, row))
-            times.append(frame.time)
-    return Sight(np.array(projections), np.array(trust), np.array(times))
+        for track, where, sight in zip(tracks, regions, sights, strict=True):
+            if row < len(track) and track.valid[row]:
+                samples = looked_at(frame, where.window[row])
+                sight.append((project(samples), _trust(samples[0], where, row), frame.time))
+    return [
+        Sight(*(np.array(part) for part in zip(*sight, strict=True))) for sight in sights if sight
+    ]
 
 
 def best_reading(seen: list[Sight]) -> Found | None:

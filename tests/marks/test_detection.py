@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from dubfew.errors import MediaError
-from dubfew.marks.detection import Sight, best_reading, find_watermark, luma_of
+from dubfew.marks.detection import Sight, best_reading, find_watermark, look, luma_of
 from dubfew.marks.pattern import PLACES
 from dubfew.media import Frame, VideoWriter, probe, read_frames
 from tests.marks.conftest import FRAMES, ID, recoded
@@ -26,6 +29,26 @@ def test_it_survives_the_loss_of_the_beginning(marked, tmp_path) -> None:
 
 def test_an_unmarked_clip_has_none(unmarked) -> None:
     assert find_watermark(unmarked) is None
+
+
+def test_it_is_found_in_the_face_that_is_seen_less(marked, unmarked, tmp_path) -> None:
+    info = probe(marked)
+    path = tmp_path / "two.mp4"
+    with VideoWriter(path, replace(info, width=2 * info.width), preset="veryfast") as writer:
+        for plain, frame in zip(read_frames(unmarked), read_frames(marked), strict=True):
+            edge = frame.width // 12  # nearer to the camera, so seen most
+            near = Image.fromarray(plain.to_rgb()).crop(
+                (edge, edge, frame.width - edge, frame.height - edge)
+            )
+            both = [near.resize((frame.width, frame.height)), frame.to_rgb()]
+            rgb = np.concatenate([np.asarray(picture) for picture in both], 1)
+            writer.write(Frame.from_rgb(rgb, frame.index, 25, colour=frame.colour))
+    faces = look(path, 0, None)
+    assert [len(sight.times) for sight in faces] == [FRAMES, FRAMES]
+    assert best_reading(faces[:1]) is None
+    found = find_watermark(path)
+    assert found is not None
+    assert (found.id, found.frames) == (ID, FRAMES)
 
 
 def test_noise_is_not_detected() -> None:
