@@ -256,9 +256,12 @@ def test_adapt_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch)
         "rank": None,
         "seconds": None,
         "start": None,
+        "face": None,
+        "segmenter": "mediapipe",
         "replay": None,
         "steps": None,
         "prior": None,
+        "head": None,
         "consent": None,
         "speech": None,
         "device": "auto",
@@ -266,7 +269,7 @@ def test_adapt_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch)
     }
     line = (
         "adapt v --actor i --method full --rank 4 --seconds 4 --start 1 --no-replay --steps 9 "
-        "--prior p --consent c.json"
+        "--prior p --consent c.json --face 1 --head flame"
     )
     assert invoke(*line.split(), "--device", "cpu", "--seed", "3", "--json").exit_code == 0
     assert called.options == {
@@ -275,9 +278,12 @@ def test_adapt_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch)
         "rank": 4,
         "seconds": 4.0,
         "start": 1.0,
+        "face": "1",
+        "segmenter": "mediapipe",
         "replay": False,
         "steps": 9,
         "prior": "p",
+        "head": "flame",
         "consent": Path("c.json"),
         "speech": None,
         "device": "cpu",
@@ -292,6 +298,8 @@ def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch
     usual = {
         "video": None,
         "audio": None,
+        "face": None,
+        "segmenter": "mediapipe",
         "drive": "audio",
         "driver": None,
         "transcript": None,

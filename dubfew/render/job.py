@@ -89,7 +89,8 @@ def open_actor(
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
     model = model_of_actor(adapter.config.get("speech"), speech)
     prior = adapter.config["prior"]
-    known = find_prior(registry.home, prior["sha256"])
+    # One without weights is known by its name alone.
+    known = find_prior(registry.home, prior["sha256"]) if prior["sha256"] else None
     renderer = adapter.renderer(Prior.load(known or prior["name"]))
     return Actor(stored, adapter, model, renderer, load_head(adapter.config["head"]), note)
 
