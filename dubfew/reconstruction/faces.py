@@ -26,7 +26,7 @@ from dubfew.reconstruction.similarity import similarity
 LOST = 12
 # Pictures of a passage to tell people apart by, how often one is taken, frames, and its edge, px.
 PICTURES, EVERY, EDGE = 6, 12, 160
-# Passages shorter than this, frames, are the detector's mistakes where there are longer ones.
+# Who is seen in fewer frames is the detector's mistake where others are seen longer.
 BRIEF = 5
 # Mean embeddings of one person lie nearer than single pictures do, by this factor.
 OF_MEANS = 0.8
@@ -168,10 +168,13 @@ def people_of(seen: Sightings, starts: Sequence[int], frames: int) -> list[Perso
         for passage in seen.passages
         for part in _steady(passage, seen.landmarks_of(passage), edges)
     ]
-    longest = max((len(piece.frames) for piece in pieces), default=0)
-    pieces = [piece for piece in pieces if len(piece.frames) >= min(BRIEF, longest)]
     groups = _grouped(pieces, seen.landmarks, np.array(edges))
-    people = [_person(group, seen) for group in groups]
+    lengths = [sum(len(piece.frames) for piece in group) for group in groups]
+    people = [
+        _person(group, seen)
+        for group, length in zip(groups, lengths, strict=True)
+        if length >= min(BRIEF, max(lengths))
+    ]
     people.sort(key=lambda person: -len(person.frames) * person.width)
     return [replace(person, number=number) for number, person in enumerate(people)]
 

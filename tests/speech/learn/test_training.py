@@ -84,7 +84,7 @@ def test_refusals_are_one_line_and_leave_nothing(
 
 TRAINING = """
 import sys
-import dubfew.cli.app as cli
+from dubfew.cli import main
 import dubfew.speech.learn.training as training
 def train(clips, config, **rest):
     print("ready", flush=True)
@@ -93,7 +93,7 @@ def train(clips, config, **rest):
         time.sleep(0.1)
 training.train = train
 sys.argv = ["dubfew", "speech", "train", "-o", sys.argv[1], "--data", sys.argv[2]]
-cli.main()
+main()
 """
 
 
