@@ -21,6 +21,10 @@ BLOCK = 64  # frames whose meshes are held at once
 BATCH = 4  # frames that go through the network together
 # Distances to the references are smoothed over time, so that their order does not flicker.
 CHOICE_SMOOTHING = 1.0
+# Share of the pose's weight in these distances, against that in keys as they are stored, where
+# the mouth is not the scene's own. The mesh carries a mouth over ten degrees well; a mouth of
+# another shape it can only stretch, and sound asks for mouths never seen in the scene's pose.
+POSE_SHARE = 0.3
 
 
 def drawn(
@@ -81,10 +85,12 @@ def choose_references(
     track: Track, head: HeadModel, painter: Painter
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """For every frame the references whose mouth and pose are nearest. [N, K] each"""
-    bank = painter.references.key
     wanted = np.concatenate(
         [keys(track.select(slice(i, i + BLOCK)), head) for i in range(0, len(track), BLOCK)]
     )
+    weight = np.ones(wanted.shape[1], np.float32)
+    weight[-3:] = 1.0 if painter.aligns else POSE_SHARE
+    bank, wanted = painter.references.key * weight, wanted * weight
     squared = (wanted**2).sum(1)[:, None] + (bank**2).sum(1) - 2 * wanted @ bank.T
     distance = gaussian_filter1d(
         np.sqrt(np.maximum(squared, 0)), CHOICE_SMOOTHING, axis=0, mode="nearest"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from dubfew.media import Frame
-from dubfew.prior.footage import keys
+from dubfew.prior.footage import POSE_WEIGHT, keys
 from dubfew.reconstruction.head import load_head
 from dubfew.render.paint import _whole_cells
 from dubfew.render.stages import choose_references
@@ -51,8 +51,9 @@ def test_no_sample_outside_the_mask_changes(origin):
     assert (painted.to_rgb()[full] != frame.to_rgb()[full]).any()
 
 
-def painter(key: np.ndarray, count: int) -> SimpleNamespace:
+def painter(key: np.ndarray, count: int, *, own: bool = False) -> SimpleNamespace:
     return SimpleNamespace(
+        aligns=own,
         references=SimpleNamespace(key=key),
         renderer=SimpleNamespace(config=SimpleNamespace(references=count)),
     )
@@ -79,6 +80,17 @@ def test_a_steady_mouth_keeps_its_references():
     assert np.all(rows == rows[0])
     assert rows[0, 0] == 7
     assert scores[:, 0].max() < 1e-3
+
+
+def test_the_mouth_counts_for_more_than_ten_degrees_of_pose():
+    head, track = load_head(), toy_track(5).select([2] * 5)
+    turned, other = keys(track, head)[:2]
+    turned[-2] += np.deg2rad(10) * POSE_WEIGHT
+    other[:-3] += 0.02 / np.sqrt(len(other) - 3)
+    rows, _ = choose_references(track, head, painter(np.stack([other, turned]), 2))
+    assert (rows[:, 0] == 1).all()
+    rows, _ = choose_references(track, head, painter(np.stack([other, turned]), 2, own=True))
+    assert (rows[:, 0] == 0).all()  # the scene's own mouths were seen with its own pose
 
 
 def test_few_references_are_repeated():
