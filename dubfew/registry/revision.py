@@ -127,12 +127,18 @@ class Revision:
 
         Raises:
             AuditError: it cannot be added: then it must not be done.
+            ActorNotFoundError: the actor was deleted meanwhile.
             RegistryError: the actor's key is not there.
         """
         from dubfew.registry import journal
 
         fields = {"revision": self.number, **fields}
-        journal.record(self._shelves, event, self._row.folder, **fields)
+        try:
+            journal.record(self._shelves, event, self._row.folder, **fields)
+        except (KeyMissingError, DecryptionError):
+            if self._is_going():
+                raise self._gone() from None
+            raise
 
     def check(self) -> None:
         """See that the revision is still there; cheap enough for every frame of a render.
@@ -159,9 +165,7 @@ class Revision:
             key = shelves.keys.load(row.folder)
             return shelves.storage.read(row.folder, row.number, name, key)
         except KeyMissingError:
-            # A deletion's note is there before the key goes, until after the rows have gone.
-            deleting = shelves.storage.is_deleting(row.folder)
-            if deleting or not shelves.index.files(row.folder, row.number):
+            if self._is_going():
                 raise self._gone() from None
             raise
         except FileNotFoundError:
@@ -170,10 +174,19 @@ class Revision:
                 "was deleted meanwhile or the registry is damaged; adapt or import the actor again"
             ) from None
         except DecryptionError as error:
+            if self._is_going():  # what is destroyed is overwritten first
+                raise self._gone() from None
             raise DecryptionError(
                 f"the file {name!r} of revision {self.number} of {self.actor!r} is damaged "
                 f"({error}): adapt or import the actor again"
             ) from None
+
+    def _is_going(self) -> bool:
+        """Whether somebody deletes it right now, or has."""
+        # A deletion's note is there before the key goes, until after the rows have gone.
+        row, shelves = self._row, self._shelves
+        deleting = shelves.storage.is_deleting(row.folder)
+        return deleting or not shelves.index.files(row.folder, row.number)
 
     def _gone(self) -> ActorNotFoundError:
         return ActorNotFoundError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from dubfew.errors import ActorNotFoundError, DubfewError, KeyMissingError, TombstoneError
+from dubfew.errors import (
+    ActorNotFoundError,
+    DubfewError,
+    KeyMissingError,
+    RegistryError,
+    TombstoneError,
+)
 from dubfew.files import sha256_file
-from dubfew.registry import Registry, tombstones
+from dubfew.registry import Registry, shredding, tombstones
 from tests.registry.traces import ACTOR, SECRET, places_of
 
 FILES = {"texture.safetensors": SECRET * 5000, "style.safetensors": b""}
@@ -43,6 +50,28 @@ def test_the_key_goes_first(filled: Registry, monkeypatch: pytest.MonkeyPatch) -
         revision.read("texture.safetensors")
     assert [each.actor for each in filled.list()] == ["other"]  # the deletion goes on
     assert places_of(ACTOR, filled.home) == []
+
+
+def test_who_reads_while_it_is_overwritten_hears_that_it_was_deleted(
+    filled: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision, overwrite, heard = filled.open(ACTOR), shredding._overwrite, []
+    name = revision.names()[0]
+    key = revision._shelves.keys._path(revision._row.folder).stat()
+
+    def reads_on(handle: int) -> None:
+        overwrite(handle)
+        if not os.path.samestat(os.fstat(handle), key):
+            return
+        for do in (lambda: revision.read(name), lambda: revision.record("render")):
+            with pytest.raises(RegistryError) as caught:
+                do()
+            heard.append(type(caught.value))
+
+    monkeypatch.setattr(shredding, "_overwrite", reads_on)
+    filled.delete(ACTOR)
+    assert heard
+    assert set(heard) == {ActorNotFoundError}
 
 
 def test_a_backup_of_before_cannot_be_read_with_the_keys_of_after(
