@@ -14,8 +14,8 @@ from dubfew.prior.footage import Footage
 from dubfew.prior.inputs import RenderInputs, row_inputs, stack
 from dubfew.prior.warp import warp
 from dubfew.progress import Progress, ProgressCallback, silent
+from dubfew.reconstruction.displacement import displacement
 from dubfew.reconstruction.head import HeadModel
-from dubfew.reconstruction.photometric import displacement
 
 # The first round brings most; a third one brought less than 0.1 dB.
 ROUNDS = 2

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.media import Frame, read_frames
-from dubfew.reconstruction.photometric import blurred
+from dubfew.reconstruction.displacement import blurred
 
 # Faces are looked at in squares of this size, px: between the eyes lie some 50 of them.
 SIZE = 160
