@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from benchmarks.cells import NO_PRIOR, PRODUCT, Cell, bench_of, bench_parser
 from benchmarks.common import markdown_table
 from benchmarks.windows import MEASURES, Figures, Variant, mean_figures
-from dubfew.adapt.actor import REPLAY
-from dubfew.adapt.windows import spanning
-from dubfew.evaluate.geometry import similarity
-from dubfew.evaluate.sheets import contact_sheet, save_sheet
-from dubfew.prior.footage import Footage
-from dubfew.prior.inputs import RenderInputs
+from dubfew.adapt.pipeline import REPLAY
+from dubfew.evaluate.contact_sheets import contact_sheet, save_sheet
+from dubfew.evaluate.face_geometry import similarity
+from dubfew.references.footage import Footage
+from dubfew.references.inputs import RenderInputs
+from dubfew.references.selection import spanning
 
 MOST, TRAINED = 4, 2
 REFERENCES = 3  # of the `lite` renderer
@@ -88,7 +88,7 @@ def not_started(texture: object, actor: int, rgb: object) -> None:
     """Stands in for `NeuralTexture.start_from`."""
 
 
-TEMPERATURE = "dubfew.prior.warp.TEMPERATURE"
+TEMPERATURE = "dubfew.references.warping.TEMPERATURE"
 VARIANTS: Mapping[str, Variant] = {
     "product": PRODUCT,
     "prior": NO_PRIOR,
@@ -103,10 +103,10 @@ VARIANTS: Mapping[str, Variant] = {
     "mesh": Variant("references placed rigidly, not by the mesh", edit=rigid),
     "alignment": Variant(
         "no photometric alignment",
-        patches={"dubfew.prior.samples.aligned": left_alone},
+        patches={"dubfew.data.samples.aligned": left_alone},
         aligns=False,
     ),
-    "light": Variant("no light matching", patches={"dubfew.prior.warp.LIGHT_LIMIT": 0.0}),
+    "light": Variant("no light matching", patches={"dubfew.references.warping.LIGHT_LIMIT": 0.0}),
     "texture": Variant(
         "texture starts from the prior's mean, not unwrapped",
         patches={"dubfew.textures.NeuralTexture.start_from": not_started},

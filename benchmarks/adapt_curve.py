@@ -18,7 +18,7 @@ from benchmarks.cells import LONG, Cell, bench_of, bench_parser
 from benchmarks.common import markdown_table
 from benchmarks.steps import Curve, judged_part
 from benchmarks.windows import MEASURES
-from dubfew.adapt.learning import LOOK_EVERY, PATIENCE
+from dubfew.adapt.trainer import LOOK_EVERY, PATIENCE
 
 MOST = 3
 TICK = 10  # seconds

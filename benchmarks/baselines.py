@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
-from dubfew.evaluate.geometry import (
+from dubfew.evaluate.face_geometry import (
     FACE_SIZE,
     LIPS,
     RIGID_POINTS,

@@ -1,4 +1,4 @@
-"""Runs of ``dubfew.adapt.learning.learn`` at window level, each measured once and remembered.
+"""Runs of ``dubfew.adapt.trainer.learn`` at window level, each measured once and remembered.
 
 A *cell* is one clip learnt in one way. Finished cells are kept in ``cells`` of the results folder,
 one file each, named by everything that decides them (the prior's hash too, but not dubfew's own
@@ -44,22 +44,22 @@ from benchmarks.windows import (
     spread_rows,
     untrained,
 )
-from dubfew.adapt import learning
-from dubfew.adapt.actor import REPLAY
-from dubfew.adapt.learning import Learned, learn
+from dubfew.adapt import trainer
 from dubfew.adapt.methods import method_named
+from dubfew.adapt.pipeline import REPLAY
 from dubfew.adapt.replay import replay_for
+from dubfew.adapt.trainer import Learned, learn
+from dubfew.data.samples import Sample
 from dubfew.errors import DubfewError
-from dubfew.evaluate.sheets import SheetRow
-from dubfew.files import atomic_path, write_atomic
+from dubfew.evaluate.contact_sheets import SheetRow
 from dubfew.media import probe
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.samples import Sample
 from dubfew.progress import silent
 from dubfew.textures import NeuralTexture
+from dubfew.utils.files import atomic_path, write_atomic
 
 # Enough for the order of methods and ablations; the product's own limit is
-# `dubfew.adapt.actor.DEFAULT_STEPS`.
+# `dubfew.adapt.pipeline.DEFAULT_STEPS`.
 STEPS = 50
 # Long enough to see what comes after the product would have stopped.
 LONG = 300
@@ -344,11 +344,11 @@ class Bench:
 def patches_of(cell: Cell) -> dict[str, object]:
     """What stands in for what in dubfew while a cell runs."""
     patches = {
-        "dubfew.adapt.learning.make_sample": cell.variant.make_sample,
+        "dubfew.adapt.trainer.make_sample": cell.variant.make_sample,
         **(cell.variant.patches or {}),
     }
     if not cell.stops:
-        patches["dubfew.adapt.learning.PATIENCE"] = cell.steps + learning.PATIENCE
+        patches["dubfew.adapt.trainer.PATIENCE"] = cell.steps + trainer.PATIENCE
     return patches
 
 

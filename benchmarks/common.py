@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from dubfew.files import write_atomic
-from dubfew.machine import usable_cores
 from dubfew.progress import Progress
+from dubfew.utils.cpu import usable_cores
+from dubfew.utils.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 FOOTAGE = ROOT.parent / "shared" / "clips"

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from dubfew.adapt.admission import admit
 from dubfew.adapt.artefact import CONFIG, MODEL, REFERENCES, STYLE, TEXTURE, TRACK, ActorAdapter
+from dubfew.adapt.import_check import admit
 from dubfew.adapt.methods import METHODS
 from dubfew.prior.checkpoint import Prior, new_prior
-from dubfew.prior.footage import Footage
 from dubfew.prior.renderers import LiteConfig
 from dubfew.reconstruction.crop import POLYGON
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.points import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Camera, Track
+from dubfew.references.footage import Footage
 from dubfew.speech.style import Style
 
 Files = dict[str, bytes]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from dubfew.media import read_frames
-from dubfew.reconstruction.covering import covered, face_patch
-from dubfew.reconstruction.faces import Person
-from dubfew.reconstruction.landmarks import FaceLandmarker
+from dubfew.reconstruction.detection.face_tracks import Person
+from dubfew.reconstruction.detection.landmarks import FaceLandmarker
+from dubfew.reconstruction.visibility.temporal_occlusion import covered, face_patch
 
 MOUTH = (61, 291, 0, 17, 13, 14)
 CHEEK = 205

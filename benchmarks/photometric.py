@@ -21,10 +21,10 @@ import numpy as np
 
 from benchmarks.common import RESULTS, machine, machine_line, markdown_table, write_results
 from benchmarks.track_people import CAST, COLUMNS, SECONDS, SIZE, Cast, compare
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.photometry import fit_photometric
-from dubfew.reconstruction.photometry.measure import photometric_error
-from dubfew.reconstruction.stability import measure
+from dubfew.reconstruction.fitting.photometric import fit_photometric
+from dubfew.reconstruction.fitting.photometric.measure import photometric_error
+from dubfew.reconstruction.fitting.track_quality import measure
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.synthetic import SyntheticPerson, write_clip

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import machine_line, markdown_table
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.raster import RASTERISERS, rasterise_frames
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.rasterizer.raster import RASTERISERS, rasterise_frames
 
 FOCAL = 1.5  # per image edge
 FRAMES = 8  # of the row that works on several at once

@@ -43,10 +43,10 @@ from benchmarks.common import (
 from benchmarks.footage import delayed, split_clip, write_frames
 from dubfew.errors import DubfewError
 from dubfew.evaluate import Evaluation, evaluate, landmarks_of
-from dubfew.evaluate.geometry import still_lips
+from dubfew.evaluate.contact_sheets import contact_sheet, save_sheet, sheet_rows
+from dubfew.evaluate.face_geometry import still_lips
 from dubfew.evaluate.metrics import lmd
 from dubfew.evaluate.regions import Region, mouth_region
-from dubfew.evaluate.sheets import contact_sheet, save_sheet, sheet_rows
 from dubfew.media import probe
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
@@ -96,11 +96,11 @@ def _warped(job: Job, path: Path) -> None:
 
 # What makes a warp more than bare, taken away: the nearest reference takes all the weight.
 BARE: Mapping[str, object] = {
-    "dubfew.prior.warp.TEMPERATURE": 1e-6,
-    "dubfew.prior.warp.LIGHT_LIMIT": 0.0,
-    "dubfew.adapt.actor.align_footage": lambda footage, head, progress: footage,
-    "dubfew.render.paint.aligned": lambda inputs, seen, vertices: vertices,
-    "dubfew.render.paint.restore": lambda images, energy, scale: images,
+    "dubfew.references.warping.TEMPERATURE": 1e-6,
+    "dubfew.references.warping.LIGHT_LIMIT": 0.0,
+    "dubfew.adapt.pipeline.align_footage": lambda footage, head, progress: footage,
+    "dubfew.render.compositing.aligned": lambda inputs, seen, vertices: vertices,
+    "dubfew.render.compositing.restore": lambda images, energy, scale: images,
 }
 
 

@@ -22,8 +22,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from benchmarks.common import machine_line
-from dubfew.files import sha256_file
 from dubfew.registry import Registry
+from dubfew.utils.files import sha256_file
 
 DEMO = Path(str(files("dubfew.demo") / "actor.mp4"))
 

@@ -33,18 +33,18 @@ from benchmarks.common import (
     write_results,
 )
 from dubfew.errors import MediaError, NoFaceError
-from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.media.mel import HOP, RATE, level_db
+from dubfew.motion.mouth_motion import INNER_PAIRS, MouthMotion, rows_of
+from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech.corpus import Clip, correlation, find_lag
-from dubfew.speech.features import HOP, RATE, level_db
-from dubfew.speech.learn.augment import breath, coloured_noise, music
-from dubfew.speech.learn.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS, synthesise
-from dubfew.speech.learn.filmed import filmed_speakers
-from dubfew.speech.learn.prepare import prepare_clip
-from dubfew.speech.learn.training import train_model
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.motion import INNER_PAIRS, MouthMotion, rows_of
-from dubfew.speech.script.recognise import recognised_gap
 from dubfew.speech.style import fit_style
+from dubfew.speech.training.augmentation import breath, coloured_noise, music
+from dubfew.speech.training.clip_pairs import prepare_clip
+from dubfew.speech.training.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS, synthesise
+from dubfew.speech.training.run import train_model
+from dubfew.speech.training.shard_clips import filmed_speakers
+from dubfew.speech.transcript.recognize import recognised_gap
 from dubfew.speech.visemes import BILABIALS, OPEN_VOWELS, SILENCE
 
 # Lips closer than this look closed, farther apart than OPEN look open (inter-ocular distances).

@@ -27,8 +27,8 @@ import torch
 from benchmarks.cells import LONG, NO_PRIOR, PRODUCT, QUICK_STEPS, Cell, bench_of, bench_parser
 from benchmarks.common import markdown_table
 from benchmarks.windows import Variant
-from dubfew.prior.inputs import RenderInputs
-from dubfew.prior.warp import spread
+from dubfew.references.inputs import RenderInputs
+from dubfew.references.warping import spread
 
 MOST = 3
 BASELINE_STEPS = 400

@@ -14,13 +14,13 @@ from benchmarks.common import markdown_table
 from benchmarks.transcript import CLOSED, grid_text
 from dubfew.errors import DubfewError
 from dubfew.media import read_audio
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.stability import LIPS, Stability, measure
+from dubfew.media.mel import RATE
+from dubfew.reconstruction.fitting.track_quality import LIPS, Stability, measure
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
-from dubfew.speech.features import RATE
-from dubfew.speech.script.align import align
-from dubfew.speech.script.transcript import Cue
+from dubfew.speech.transcript.align import align
+from dubfew.speech.transcript.transcript import Cue
 from dubfew.speech.visemes import BILABIALS
 
 # The lips' gap may change by this share of the eye distance a second: a mouth at rest.

@@ -11,10 +11,10 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.common import markdown_table
 from dubfew.reconstruction.crop import project, rotations
-from dubfew.reconstruction.detection import detect
-from dubfew.reconstruction.head import HeadModel, load_head
-from dubfew.reconstruction.points import INNER_LIPS, OUTER_LIPS
-from dubfew.reconstruction.stability import eye_distance, second_difference
+from dubfew.reconstruction.detection.detection import detect
+from dubfew.reconstruction.fitting.track_quality import eye_distance, second_difference
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import FOCAL_PER_LONG_SIDE, fit_track
 from dubfew.synthetic import SyntheticPerson, write_clip

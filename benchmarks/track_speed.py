@@ -40,8 +40,8 @@ import json, os, sys, time
 from fractions import Fraction
 import numpy as np
 from dubfew.media import probe, read_frames
-from dubfew.reconstruction.detection import FaceFollower
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.detection.detection import FaceFollower
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.track import Camera
 from dubfew.reconstruction.tracking import fit_track
 clip, count = sys.argv[1], int(sys.argv[2])

@@ -2,11 +2,11 @@
 
     python -m benchmarks.transcript [--footage FOLDER] [--model FILE] [--out FOLDER]
 
-When sounds begin according to ``dubfew.speech.script.align``, against when they do: on espeak-ng's
-voices that are no reference, in noise, rooms and bands, in languages and voices that no training
-heard; and on flite, another synthesiser, if its program is on the PATH. How many right and wrong
-texts are accepted. And on filmed GRID sentences (``grid_*`` in the folder; their names say the
-words) Pearson correlation of the tracked lip gap with that of the audio model, of the text's
+When sounds begin according to ``dubfew.speech.transcript.align``, against when they do: on espeak-
+ng's voices that are no reference, in noise, rooms and bands, in languages and voices that no
+training heard; and on flite, another synthesiser, if its program is on the PATH. How many right and
+wrong texts are accepted. And on filmed GRID sentences (``grid_*`` in the folder; their names say
+the words) Pearson correlation of the tracked lip gap with that of the audio model, of the text's
 visemes, and of the blend that ``render --transcript`` makes, and the share of /p b m/ in which the
 lips meet.
 Give ``--model`` one that was not trained on these clips; the one that ships was, on most.
@@ -29,19 +29,19 @@ from numpy.typing import NDArray
 from benchmarks.common import FOOTAGE, RESULTS, machine, markdown_table, write_results
 from dubfew.errors import DubfewError
 from dubfew.media import Audio, read_audio
+from dubfew.media.mel import RATE
+from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.corpus import correlation
 from dubfew.speech.espeak import espeak, sentences
-from dubfew.speech.features import RATE
-from dubfew.speech.fields import default_fields
-from dubfew.speech.learn.augment import disturb
-from dubfew.speech.learn.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS
-from dubfew.speech.learn.prepare import prepare_clip
 from dubfew.speech.model import LEAD, SpeechModel
-from dubfew.speech.motion import MouthMotion
-from dubfew.speech.script.align import align
-from dubfew.speech.script.recognise import ARPABET
-from dubfew.speech.script.sharpen import sharpen
-from dubfew.speech.script.transcript import Cue
+from dubfew.speech.training.augmentation import disturb
+from dubfew.speech.training.clip_pairs import prepare_clip
+from dubfew.speech.training.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS
+from dubfew.speech.transcript.align import align
+from dubfew.speech.transcript.phoneme_fusion import sharpen
+from dubfew.speech.transcript.recognize import ARPABET
+from dubfew.speech.transcript.transcript import Cue
+from dubfew.speech.viseme_basis import default_fields
 from dubfew.speech.visemes import BILABIALS, SILENCE, VISEMES, Phone, motion_of_phones
 
 # Lips closer than this look closed (inter-ocular distances).

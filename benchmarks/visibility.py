@@ -26,12 +26,12 @@ from benchmarks.common import FOOTAGE, RESULTS, machine, machine_line, markdown_
 from benchmarks.occluders import OCCLUDERS, found_share
 from dubfew.errors import DubfewError
 from dubfew.reconstruction.crop import track_regions
-from dubfew.reconstruction.detection import Detection, detect
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.stability import measure
+from dubfew.reconstruction.detection.detection import Detection, detect
+from dubfew.reconstruction.fitting.track_quality import measure
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.track import REASONS
 from dubfew.reconstruction.tracking import track_person
-from dubfew.reconstruction.visibility import outside, turn
+from dubfew.reconstruction.visibility.pose_and_border import outside, turn
 
 COVERED_FRAMES = 20  # of each clip, for each of the things that are drawn
 UNKNOWN = "other"  # split of clips that no manifest names

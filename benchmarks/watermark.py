@@ -36,7 +36,7 @@ from dubfew.marks.payload import DOUBTFUL, word
 from dubfew.marks.watermark import Marker
 from dubfew.media import Frame, VideoWriter, probe, read_frames
 from dubfew.reconstruction.crop import FEATHER, Regions, soft_mask, track_regions
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 

@@ -21,22 +21,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.common import show
-from dubfew.adapt.actor import REFERENCES
-from dubfew.adapt.windows import spanning
+from dubfew.adapt.pipeline import REFERENCES
+from dubfew.data.footage_io import load_footage, save_footage
+from dubfew.data.samples import Sample, collate, make_sample
 from dubfew.errors import DubfewError
 from dubfew.evaluate.metrics import IMAGE_MEASURES
-from dubfew.prior.align import REFERENCES as ALIGNED_WITH
-from dubfew.prior.align import align_footage, aligned
 from dubfew.prior.checkpoint import Prior, renderer_config
-from dubfew.prior.detail import detail_energy, restore
-from dubfew.prior.footage import Footage, clip_footage
-from dubfew.prior.inputs import RenderInputs, row_inputs
 from dubfew.prior.renderers import Fields, make_renderer
-from dubfew.prior.samples import Sample, collate, make_sample
-from dubfew.prior.stored import load_footage, save_footage
-from dubfew.prior.warp import sample, warp
-from dubfew.reconstruction.head import HeadModel, load_head
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head
 from dubfew.reconstruction.tracking import track_video
+from dubfew.references.alignment import REFERENCES as ALIGNED_WITH
+from dubfew.references.alignment import align_footage, aligned
+from dubfew.references.detail import detail_energy, restore
+from dubfew.references.footage import Footage, clip_footage
+from dubfew.references.inputs import RenderInputs, row_inputs
+from dubfew.references.selection import spanning
+from dubfew.references.warping import sample, warp
 
 # As many as `benchmarks.reenact` knows of a clip at 25 fps; half of a shorter clip.
 KNOWN = 100
@@ -45,7 +45,7 @@ TESTS = 24
 TAIL_SHARE, TAIL_MOST = 0.2, 32
 # Known frames this near to the tail would show it.
 GAP = 5
-# `dubfew.prior.detail` in windows, where a pixel is what the product restores at.
+# `dubfew.references.detail` in windows, where a pixel is what the product restores at.
 DETAIL_SCALE = 1
 
 MEASURES = {
@@ -88,7 +88,7 @@ class Variant:
     def make_sample(
         self, footage: Footage, row: int, bank: NDArray, *rest: object, **named: object
     ) -> Sample:
-        """Stands in for `dubfew.prior.samples.make_sample`."""
+        """Stands in for `dubfew.data.samples.make_sample`."""
         rows = self.choose(footage, row, bank) if self.choose else bank
         made = make_sample(footage, row, rows, *rest, **named)  # type: ignore[arg-type]
         return replace(made, inputs=self.edit(made.inputs)) if self.edit else made
@@ -284,7 +284,7 @@ def boxes_of(batch: Sample) -> NDArray[np.int64]:
 
 def drawn(fields: Fields, inputs: RenderInputs, *, restores: bool) -> Tensor:
     """The fields over references of the window's own size, sampled and sharpened as
-    `dubfew.render.paint` does at the video's size. [B, 3, S, S]"""
+    `dubfew.render.compositing` does at the video's size. [B, 3, S, S]"""
     where = inputs.places + fields.offsets
     colours = sample(inputs.references, where, "bicubic") + fields.light
     shares = fields.weights[:, : where.shape[1], None]

@@ -16,8 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from dubfew.errors import AssetError
-from dubfew.files import atomic_path, sha256_file, write_atomic
-from dubfew.home import default_home
+from dubfew.utils.files import atomic_path, sha256_file, write_atomic
+from dubfew.utils.paths import default_home
 
 FOLDER, INDEX = "assets", "assets.json"
 FORMAT_VERSION = 1
@@ -25,13 +25,13 @@ FLAME_PAGE = "https://flame.is.tue.mpg.de"
 
 
 def _check_flame(path: Path) -> None:
-    from dubfew.reconstruction.flame.model import read_flame
+    from dubfew.reconstruction.heads.flame.model import read_flame
 
     read_flame(path)
 
 
 def _check_texture(path: Path) -> None:
-    from dubfew.reconstruction.flame.arrays import read_numpy
+    from dubfew.reconstruction.heads.flame.arrays import read_numpy
 
     lacking = {"vt", "ft"} - read_numpy(path).keys()
     if lacking:
@@ -39,37 +39,37 @@ def _check_texture(path: Path) -> None:
 
 
 def _check_template(path: Path) -> None:
-    from dubfew.reconstruction.flame.uv import read_obj
+    from dubfew.reconstruction.heads.flame.uv import read_obj
 
     read_obj(path)
 
 
 def _check_masks(path: Path) -> None:
-    from dubfew.reconstruction.flame.masks import read_masks
+    from dubfew.reconstruction.heads.flame.masks import read_masks
 
     read_masks(path)
 
 
 def _check_68(path: Path) -> None:
-    from dubfew.reconstruction.flame.landmarks import read_68
+    from dubfew.reconstruction.heads.flame.landmarks import read_68
 
     read_68(path)
 
 
 def _check_mediapipe(path: Path) -> None:
-    from dubfew.reconstruction.flame.landmarks import read_mediapipe
+    from dubfew.reconstruction.heads.flame.landmarks import read_mediapipe
 
     read_mediapipe(path)
 
 
 def _check_eyelid(path: Path) -> None:
-    from dubfew.reconstruction.flame.assemble import read_eyelids
+    from dubfew.reconstruction.heads.flame.assemble import read_eyelids
 
     read_eyelids(path, path)
 
 
 def _check_mica(path: Path) -> None:
-    from dubfew.reconstruction.mica.checkpoint import load_mica
+    from dubfew.reconstruction.heads.mica.checkpoint import load_mica
 
     load_mica(path)
 

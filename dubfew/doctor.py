@@ -13,9 +13,9 @@ from pathlib import Path
 from dubfew import __version__
 from dubfew.assets import list_assets
 from dubfew.errors import AssetError, MissingDependencyError
-from dubfew.machine import usable_cores
-from dubfew.optional import PARTS, probe
 from dubfew.registry import default_home
+from dubfew.utils.cpu import usable_cores
+from dubfew.utils.import_utils import PARTS, probe
 
 PYTHON_VERSIONS = ((3, 10), (3, 12))  # first and last that are supported
 ENCODERS = ("libx264", "libx265", "prores_ks", "ffv1", "libvpx-vp9", "aac", "flac", "pcm_s16le")
@@ -131,7 +131,7 @@ def _tracker() -> Check:
     def look() -> str:
         import numpy as np
 
-        from dubfew.reconstruction.landmarks import FaceLandmarker
+        from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 
         with FaceLandmarker() as landmarker:
             landmarker(np.zeros((64, 64, 3), np.uint8))

@@ -18,7 +18,7 @@ from typing import Any
 
 import dubfew
 from dubfew.errors import DubfewError
-from dubfew.files import write_atomic
+from dubfew.utils.files import write_atomic
 
 VIDEOS = {".mp4", ".mov", ".mkv", ".webm"}
 

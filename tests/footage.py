@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dubfew.media import AudioSource, VideoWriter, probe, read_frames
-from dubfew.reconstruction.landmarks import FaceLandmarker
+from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 
 ACTOR = Path(str(files("dubfew.demo") / "actor.mp4"))
 

@@ -236,10 +236,10 @@ def test_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None
 def test_choices_are_those_of_the_library() -> None:
     from dubfew.adapt.methods import METHODS
     from dubfew.reconstruction import tracking
-    from dubfew.reconstruction.mica.identity import IDENTITIES
-    from dubfew.reconstruction.segmentation import SEGMENTERS
-    from dubfew.render.drive import DRIVES
-    from dubfew.render.timing import FITS
+    from dubfew.reconstruction.detection.segmentation import SEGMENTERS
+    from dubfew.reconstruction.heads.mica.identity import IDENTITIES
+    from dubfew.render.driving import DRIVES
+    from dubfew.render.schedule import FITS
 
     for choices, known in (
         (Method, METHODS),
@@ -285,7 +285,7 @@ def refusal(function):
     except TypeError as error:
         return str(error).replace("missing 2 required", "missing 1 required")
 check()
-import dubfew.render.timing, dubfew.adapt.methods, dubfew.evaluate.metrics
+import dubfew.render.schedule, dubfew.adapt.methods, dubfew.evaluate.metrics
 check()
 from dubfew import *
 assert {name for name in dubfew.__all__ if name in globals()} == set(dubfew.__all__)

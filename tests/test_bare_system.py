@@ -43,7 +43,7 @@ def test_no_source_imports_what_a_bare_system_lacks() -> None:
 def test_running_the_face_graph_imports_no_opencv() -> None:
     program = (
         "import sys, numpy as np\n"
-        "from dubfew.reconstruction.landmarks import FaceLandmarker\n"
+        "from dubfew.reconstruction.detection.landmarks import FaceLandmarker\n"
         "with FaceLandmarker() as landmarker:\n"
         "    landmarker(np.zeros((64, 64, 3), np.uint8))\n"
         "print([name for name in ('cv2', 'matplotlib', 'jax') if name in sys.modules])"

@@ -13,7 +13,7 @@ from benchmarks import memory, reenact, speed, watermark
 from benchmarks.baselines import Reference, blurred, pasted
 from benchmarks.common import machine, machine_line, markdown_table, write_results
 from benchmarks.footage import count_frames, delayed, looped, split_clip, write_frames
-from dubfew.evaluate.geometry import FACE_SIZE, Box, face_boxes
+from dubfew.evaluate.face_geometry import FACE_SIZE, Box, face_boxes
 from dubfew.evaluate.metrics import psnr, sharpness
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
 

@@ -13,8 +13,8 @@ import torch
 
 from dubfew.media import probe, read_frames
 from dubfew.reconstruction.crop import project
-from dubfew.reconstruction.head import HeadModel, load_head
-from dubfew.reconstruction.raster import rasterise
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.reconstruction.rasterizer.raster import rasterise
 from dubfew.reconstruction.track import Camera, Track
 from dubfew.textures import sample_texture
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from dubfew import doctor, optional
+from dubfew import doctor
 from dubfew.assets import add_asset
 from dubfew.cli.app import app
 from dubfew.errors import MissingDependencyError
+from dubfew.utils import import_utils
 
 
 @pytest.fixture
@@ -57,16 +58,16 @@ def test_a_home_that_cannot_be_written_is_found(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_require_gives_the_module_or_the_line() -> None:
-    part = optional.OptionalPart("json", "json-package", "reading", "pip install json-package")
-    missing = optional.OptionalPart("no_such", "no-such", "testing", "pip install no-such")
+    part = import_utils.OptionalPart("json", "json-package", "reading", "pip install json-package")
+    missing = import_utils.OptionalPart("no_such", "no-such", "testing", "pip install no-such")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(optional.PARTS, "json", part)
-        patch.setitem(optional.PARTS, "no_such", missing)
-        assert optional.require("json") is json
-        assert optional.probe("json") == "unknown"  # no such distribution in pip's records
-        assert optional.probe("no_such") is None
+        patch.setitem(import_utils.PARTS, "json", part)
+        patch.setitem(import_utils.PARTS, "no_such", missing)
+        assert import_utils.require("json") is json
+        assert import_utils.probe("json") == "unknown"  # no such distribution in pip's records
+        assert import_utils.probe("no_such") is None
         with pytest.raises(MissingDependencyError, match=r"testing.*pip install no-such"):
-            optional.require("no_such")
+            import_utils.require("no_such")
 
 
 def test_registered_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dubfew.cli.app import app
-from dubfew.files import sha256_file
 from dubfew.registry.consent import example
+from dubfew.utils.files import sha256_file
 from tests.footage import cut
 
 FRAMES = 50  # fewer do not hold a watermark that can be read

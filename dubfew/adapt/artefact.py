@@ -18,12 +18,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from dubfew.adapt.methods import method_named
-from dubfew.adapt.parts import check_config, check_references, check_style, check_weights
+from dubfew.adapt.validation import check_config, check_references, check_style, check_weights
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.footage import Footage
 from dubfew.prior.renderers import Renderer
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.references.footage import Footage
 from dubfew.speech.style import Style
 
 FORMAT_VERSION = 1

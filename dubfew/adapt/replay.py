@@ -1,6 +1,6 @@
 """Other people whom an adaptation goes on seeing, so that the network keeps what it knows.
 
-The set that ships shows synthetic people only (``python -m dubfew.adapt.build_replay``). A prior of
+The set that ships shows synthetic people only (``python -m tools.build_replay_set``). A prior of
 one's own may bring its own: ``replay.safetensors`` in its folder.
 
 Source: paper 003, sec. 3.5, mixed training.
@@ -25,16 +25,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from dubfew.adapt.windows import resized, spanning
+from dubfew.data.augmentation import mirrored, tinted
+from dubfew.data.samples import Sample, collate, footage_texture, mouth_box
 from dubfew.errors import ArtefactError
-from dubfew.files import write_atomic
-from dubfew.prior.augment import mirrored, tinted
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.footage import Footage
-from dubfew.prior.inputs import frame_inputs, motion_window, nearest_references
-from dubfew.prior.samples import Sample, collate, footage_texture, mouth_box
-from dubfew.reconstruction.head import HeadModel
+from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.references.footage import Footage
+from dubfew.references.inputs import frame_inputs, motion_window, nearest_references
+from dubfew.references.selection import resized, spanning
 from dubfew.textures import sample_texture
+from dubfew.utils.files import write_atomic
 
 FORMAT_VERSION = 1
 FILE, HEADER = "replay.safetensors", "dubfew.replay"

@@ -297,9 +297,9 @@ def track(
         raise typer.BadParameter("--out: a file name that ends in .safetensors is needed")
     if report is not None and report.suffix != ".html":
         raise typer.BadParameter("--report: a file name that ends in .html is needed")
-    from dubfew.files import check_output
-    from dubfew.reconstruction.detection import Detection
+    from dubfew.reconstruction.detection.detection import Detection
     from dubfew.reconstruction.tracking import track_video
+    from dubfew.utils.files import check_output
 
     check_output(out, video)
     if report is not None:
@@ -318,7 +318,7 @@ def track(
         )
     found.save(out)
     if report is not None:
-        from dubfew.reconstruction.report import write_track_report
+        from dubfew.reconstruction.track_report import write_track_report
 
         write_track_report(report, video, found)
     result = {

@@ -56,8 +56,8 @@ def leak(
     face-recognition network tells whether that brings those nearer to the actor than to others.
     Code 1 if so, or if anything deleted can still be opened.
     """
-    from dubfew.leak import leak_test
-    from dubfew.leak.result import LEAK, NEARER, text_of
+    from dubfew.evaluate.leakage import leak_test
+    from dubfew.evaluate.leakage.result import LEAK, NEARER, text_of
 
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise typer.BadParameter("--sheet: a file name that ends in .png is needed")

@@ -80,7 +80,7 @@ def import_actor(
     as_json: Json = False,
 ) -> None:
     """Store an exported actor as a new revision, if it can be rendered here."""
-    from dubfew.adapt.admission import admit
+    from dubfew.adapt.import_check import admit
     from dubfew.registry import Registry
 
     registry = Registry()
@@ -132,7 +132,7 @@ def pull_actor(
     as_json: Json = False,
 ) -> None:
     """Store a pushed actor as a new revision, if it can be rendered here."""
-    from dubfew.adapt.admission import admit
+    from dubfew.adapt.import_check import admit
     from dubfew.registry import Registry
 
     registry = Registry()

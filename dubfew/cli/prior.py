@@ -107,7 +107,7 @@ def prepare_people(
     as_json: Json = False,
 ) -> None:
     """Turn a folder of videos into shards for training; goes on where a stopped run left off."""
-    from dubfew.prior.prepare import prepare
+    from dubfew.data.prepare import prepare
 
     with progress_bar(as_json=as_json) as progress:
         result = prepare(
@@ -141,8 +141,8 @@ def purge_people(
     as_json: Json = False,
 ) -> None:
     """Remove people from prepared data; their videos need not be there any more."""
-    from dubfew.prior.identities import read_exclude
-    from dubfew.prior.prepare import purge
+    from dubfew.data.clip_index import read_exclude
+    from dubfew.data.prepare import purge
 
     removed = purge(folder, read_exclude(exclude))
     emit({"removed": removed}, as_json=as_json, text=lines({"removed": removed}))
@@ -169,7 +169,7 @@ def train_prior(
     """
     import dataclasses
 
-    from dubfew.prior.train import TrainConfig, train
+    from dubfew.prior.training.trainer import TrainConfig, train
 
     wanted = TrainConfig.load(config)
     if out is not None:

@@ -23,7 +23,7 @@ def show_model(
     as_json: Json = False,
 ) -> None:
     """Describe a speech model: its sizes, how it was trained, its card."""
-    from dubfew.speech.info import speech_info
+    from dubfew.speech.model_info import speech_info
 
     info = speech_info(model)
     facts = {
@@ -84,7 +84,7 @@ def train_speech(
 
     Needs espeak-ng: pip install 'dubfew[speech-train]'
     """
-    from dubfew.speech.learn.training import train_model
+    from dubfew.speech.training.run import train_model
 
     with progress_bar(as_json=as_json) as progress:
         result = train_model(

@@ -10,7 +10,7 @@ import warnings
 import typer
 
 from dubfew.cli.console import ask_passphrase, interrupt, mute_native_libraries
-from dubfew.passphrase import ask_with
+from dubfew.utils.passphrase import ask_with
 
 
 def main() -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.adapt.actor import adapt
 from dubfew.adapt.artefact import TRACK, ActorAdapter
+from dubfew.adapt.pipeline import adapt
 from dubfew.evaluate.report import write_report
 from dubfew.media import read_frames
 from dubfew.progress import ProgressCallback, silent
-from dubfew.reconstruction.points import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.render.pipeline import render

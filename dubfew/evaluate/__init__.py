@@ -1,8 +1,8 @@
 """How good an output is: measures against the original, contact sheets, reports."""
 
 from dubfew.evaluate.compare import Evaluation, evaluate, landmarks_of
+from dubfew.evaluate.contact_sheets import SheetRow, contact_sheet, save_sheet, sheet_rows
 from dubfew.evaluate.report import report_of, write_report
-from dubfew.evaluate.sheets import SheetRow, contact_sheet, save_sheet, sheet_rows
 
 __all__ = [
     "Evaluation",

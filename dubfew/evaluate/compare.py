@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dubfew.errors import DubfewError, MediaError
-from dubfew.evaluate.geometry import FACE_SIZE, Box, face_boxes, mouth_box
-from dubfew.evaluate.heard import listen as listen_to
-from dubfew.evaluate.lipsync import lip_sync
+from dubfew.evaluate.face_geometry import FACE_SIZE, Box, face_boxes, mouth_box
+from dubfew.evaluate.lipsync.phonemes import listen as listen_to
+from dubfew.evaluate.lipsync.sync_score import lip_sync
+from dubfew.evaluate.lipsync.syncnet import load_syncnet
 from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
 from dubfew.evaluate.regions import CHROMA_REACH, mouth_region
-from dubfew.evaluate.syncnet import load_syncnet
 from dubfew.media import probe, read_frames
-from dubfew.optional import require
 from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.landmarks import LANDMARKS, FaceLandmarker
+from dubfew.reconstruction.detection.landmarks import LANDMARKS, FaceLandmarker
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
+from dubfew.utils.import_utils import require
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,13 @@ class Evaluation:
         outside_max: largest difference of any RGB value outside the mouth mask, 0 to 255; 0 if
             the file is lossless and nothing else was touched.
         lse_c: of the output's mouth and its own sound, see
-            :class:`dubfew.evaluate.syncnet.LipSync`; needs SyncNet's weights, as do the next two.
+            :class:`dubfew.evaluate.lipsync.syncnet.LipSync`; needs SyncNet's weights, as do the
+            next two.
         lse_d: of the same.
         av_offset: of the same.
         heard_r: of the output's mouth and the sounds that a phoneme recogniser hears, see
-            :class:`dubfew.evaluate.heard.Heard`; measured on request, as are the next two.
+            :class:`dubfew.evaluate.lipsync.phonemes.Heard`; measured on request, as are the next
+            two.
         heard_lag_ms: of the same.
         heard_r_best: of the same.
     """

@@ -4,9 +4,9 @@ Protocol, the same for every system under test:
 
 - The output is compared with the original frame by frame, frame k with frame k, as uint8 RGB.
 - ``psnr`` and ``ssim`` are taken on the face crop: a stable square box from the *original's*
-  landmarks (:func:`dubfew.evaluate.geometry.face_boxes`), both videos resized to 256 px.
+  landmarks (:func:`dubfew.evaluate.face_geometry.face_boxes`), both videos resized to 256 px.
 - ``psnr_mouth``, ``ssim_mouth`` and ``sharpness`` are taken in the mouth box of the *original*
-  (:func:`dubfew.evaluate.geometry.mouth_box`), at the video's own resolution.
+  (:func:`dubfew.evaluate.face_geometry.mouth_box`), at the video's own resolution.
 - Landmark measures run the same detector over both videos. Distances are in the image (x, y)
   and in units of the distance of the outer eye corners in the same frame.
 - Only frames in which the original shows a face count; landmark measures also leave out those
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import laplace
 from skimage.metrics import structural_similarity
 
-from dubfew.evaluate.geometry import LIPS, eye_distance, has_face, opening
+from dubfew.evaluate.face_geometry import LIPS, eye_distance, has_face, opening
 
 MAX_LAG = 5  # frames
 # A mouth whose opening varies by less (standard deviation, eye-corner distances) is not moving:
@@ -80,7 +80,7 @@ def sharpness(reference: Image, output: Image) -> float:
 def lmd(reference: Landmarks, output: Landmarks) -> float:
     """Mean distance of the 40 lip landmarks, % of the original's eye-corner distance.
 
-    Read it beside the still mouth's (:func:`dubfew.evaluate.geometry.still_lips`).
+    Read it beside the still mouth's (:func:`dubfew.evaluate.face_geometry.still_lips`).
     """
     both = has_face(reference) & has_face(output)
     if not both.any():

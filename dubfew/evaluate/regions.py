@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from dubfew.reconstruction.crop import mouth_mask
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.track import Track
 
 # Frame index -> pixels that may change [H, W], or None for none.

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import ShapeError
-from dubfew.evaluate.curve import curve_svg
-from dubfew.evaluate.sheets import sheet_rows
-from dubfew.page import Picture, figures, picture, section, write_page
+from dubfew.evaluate.contact_sheets import sheet_rows
+from dubfew.evaluate.training_curve import curve_svg
+from dubfew.utils.html import Picture, figures, picture, section, write_page
 
 FACE_WIDTH, MOUTH_WIDTH, TEXTURE_WIDTH = 320, 320, 512  # px at most; a report stays near 1 MB
 

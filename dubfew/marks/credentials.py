@@ -16,8 +16,8 @@ from typing import Any
 
 from dubfew import __version__
 from dubfew.errors import DubfewError, MediaError
-from dubfew.files import sha256_file, write_atomic
 from dubfew.marks.certificate import Identity
+from dubfew.utils.files import sha256_file, write_atomic
 
 LABEL = "dubfew.render"  # of dubfew's own assertion
 FORMAT_VERSION = 1

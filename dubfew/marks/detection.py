@@ -18,8 +18,8 @@ from dubfew.media import Frame, probe, read_frames
 from dubfew.media.pixels import NATIVE, RANGE_FULL, rgb_to_yuv
 from dubfew.progress import Progress, ProgressCallback, silent
 from dubfew.reconstruction.crop import FEATHER, Regions, soft_mask, track_regions
-from dubfew.reconstruction.detection import detect
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.detection.detection import detect
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.tracking import track_person
 
 # A stretch of the video is read at a time, and no more once the id is found.

@@ -14,7 +14,6 @@ import av
 from av.container import OutputContainer
 
 from dubfew.errors import MediaError
-from dubfew.files import atomic_path
 from dubfew.media.audio import AudioSource
 from dubfew.media.codecs import Encoding, choose_encoding
 from dubfew.media.frame import Frame
@@ -29,6 +28,7 @@ from dubfew.media.pixels import (
     plane_views,
 )
 from dubfew.media.sound import SoundTrack
+from dubfew.utils.files import atomic_path
 
 # Encoders and containers hold ticks per second in 32 bits; this leaves room for muxers
 # that multiply them.

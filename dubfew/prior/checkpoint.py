@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dubfew.errors import ArtefactError
-from dubfew.files import sha256_file, write_atomic
 from dubfew.prior.renderers import LiteConfig, LiteRenderer, Renderer, make_renderer
 from dubfew.textures import TEXTURE_SIZE
+from dubfew.utils.files import sha256_file, write_atomic
 
 FORMAT_VERSION = 1
 CONFIG, MODEL, CARD = "prior_config.json", "prior_model.safetensors", "CARD.md"

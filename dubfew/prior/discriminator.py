@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from dubfew.prior.samples import Sample
+from dubfew.data.samples import Sample
 
 # RGB of the picture, its fine detail, RGB of the target outside the mask, opacity of the paint.
 CHANNELS = 3 + 3 + 3 + 1

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from dubfew.compiled import compiled
-from dubfew.reconstruction.fitting import FLIP
-from dubfew.reconstruction.head import JAW_OPEN, HeadModel
+from dubfew.reconstruction.fitting.landmark_fit import FLIP
+from dubfew.reconstruction.heads.head_model import JAW_OPEN, HeadModel
 from dubfew.reconstruction.track import Camera, Track
+from dubfew.utils.jit import compiled
 
 # The mask is the convex hull of these landmarks: below the nose, cheeks, jaw line, chin.
 MASK_RING = (

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
-from dubfew.files import write_atomic
-from dubfew.tensors import UNREADABLE, read_tensors
+from dubfew.utils.files import write_atomic
+from dubfew.utils.safetensors_io import UNREADABLE, read_tensors
 
 FORMAT_VERSION = 2
 

@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from dubfew.errors import DubfewError, NoFaceError, ShapeError
-from dubfew.files import sha256_file
 from dubfew.media import probe
 from dubfew.progress import ProgressCallback, silent
-from dubfew.reconstruction.covering import covered
 from dubfew.reconstruction.crop import regions
-from dubfew.reconstruction.detection import Detection, detect
-from dubfew.reconstruction.faces import choose_person
-from dubfew.reconstruction.fitting import SHAPE_FRAMES, LandmarkFitter
-from dubfew.reconstruction.head import HeadModel, load_head
-from dubfew.reconstruction.mica.identity import check_identity, mica_shape
-from dubfew.reconstruction.occlusion import with_occluders
-from dubfew.reconstruction.rows import taken
-from dubfew.reconstruction.segmentation import DEFAULT, face_parser
-from dubfew.reconstruction.smoothing import smooth
+from dubfew.reconstruction.detection.detection import Detection, detect
+from dubfew.reconstruction.detection.face_tracks import choose_person
+from dubfew.reconstruction.detection.segmentation import DEFAULT, face_parser
+from dubfew.reconstruction.fitting.landmark_fit import SHAPE_FRAMES, LandmarkFitter
+from dubfew.reconstruction.fitting.smoothing import smooth
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.reconstruction.heads.mica.identity import check_identity, mica_shape
 from dubfew.reconstruction.track import COVERED, NO_FACE, OTHER_PERSON, Camera, Track
-from dubfew.reconstruction.visibility import geometric_flags
+from dubfew.reconstruction.visibility.parsed_occlusion import with_occluders
+from dubfew.reconstruction.visibility.pose_and_border import geometric_flags
+from dubfew.reconstruction.visibility.temporal_occlusion import covered
+from dubfew.utils.files import sha256_file
+from dubfew.utils.growable_array import taken
 
 # Without metadata: a normal lens (28 mm on a 36 mm wide sensor would be 0.78, a portrait 2.4).
 FOCAL_PER_LONG_SIDE = 1.5
@@ -82,7 +82,7 @@ def track_video(
         sighted(seen)
     track = track_person(path, seen, face, head=model, identity=identity, start=start)
     if method == "photometric":
-        from dubfew.reconstruction.photometry import fit_photometric  # loads torch
+        from dubfew.reconstruction.fitting.photometric import fit_photometric  # loads torch
 
         track = fit_photometric(path, track, head=model, first=start, progress=progress)
     if parser is not None:

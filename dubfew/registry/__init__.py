@@ -1,12 +1,12 @@
 """Actors on disk: an index, one encrypted folder per actor and revision, complete deletion."""
 
-from dubfew.home import default_home
 from dubfew.registry.envelope import write_identity
 from dubfew.registry.index import FileRow
 from dubfew.registry.receipt import Receipt
 from dubfew.registry.registry import Registry
 from dubfew.registry.revision import Revision
 from dubfew.registry.verification import Fault, Verification
+from dubfew.utils.paths import default_home
 
 __all__ = [
     "Fault",

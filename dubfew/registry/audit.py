@@ -28,9 +28,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dubfew.errors import AuditError
-from dubfew.files import sha256_file, sync_folder
 from dubfew.registry import strict_json
 from dubfew.registry.keys import write_private
+from dubfew.utils.files import sha256_file, sync_folder
 
 NAME = "audit.jsonl"
 HEAD_NAME = "audit-head.json"

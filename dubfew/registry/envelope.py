@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.errors import DecryptionError, KeyMissingError, RegistryError
-from dubfew.passphrase import passphrase
+from dubfew.utils.passphrase import passphrase
 
 MAGIC = b"dubfew\x00X"
 VERSION = 1

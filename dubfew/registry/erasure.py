@@ -49,7 +49,7 @@ def finish(shelves: Shelves) -> list[str]:
     then on nothing can be read, whatever comes. Then rows, so that nobody finds the actor half
     deleted, then files. The note goes last.
     """
-    from dubfew.registry.journal import record_deletion  # late, for the speed of listing
+    from dubfew.registry.audit_events import record_deletion  # late, for the speed of listing
 
     index, storage = shelves.index, shelves.storage
     begun = storage.begun_deletions()

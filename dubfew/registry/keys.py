@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from platformdirs import user_config_dir, user_data_dir
 
 from dubfew.errors import DecryptionError, KeyMissingError, RegistryError
-from dubfew.files import sync_folder
 from dubfew.registry.shredding import replace_and_shred, shred
+from dubfew.utils.files import sync_folder
 
 if TYPE_CHECKING:  # the package itself is imported late, for the speed of listing
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -96,7 +96,7 @@ def check_distinct(actor: str, others: Iterable[str]) -> None:
 
 def _appearances(actor: str) -> set[str]:
     """What an id looks like, in its own case and in none; ids that share one look alike."""
-    from dubfew.registry.lookalikes import appearance  # late, for the speed of listing
+    from dubfew.registry.confusables import appearance  # late, for the speed of listing
 
     plain = skeleton(actor)
     own = " ".join("".join(each for each in actor if each not in _JOINERS).split())

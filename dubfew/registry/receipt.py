@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.errors import RegistryError
-from dubfew.files import write_atomic
 from dubfew.registry import tombstones
 from dubfew.registry.index import FileRow
+from dubfew.utils.files import write_atomic
 
 FORMAT = "dubfew-erasure-receipt"
 FORMAT_VERSION = 1

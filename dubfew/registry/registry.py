@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.errors import RegistryError
-from dubfew.files import check_output, write_atomic
 from dubfew.registry.envelope import Opener, disclose, enclose, is_enclosed
-from dubfew.registry.oversight import OverseenStore
+from dubfew.registry.governance import OverseenStore
 from dubfew.registry.revision import Revision
+from dubfew.utils.files import check_output, write_atomic
 
 # Actors take some tens of megabytes. What is read of anybody's file must end somewhere.
 MAX_EXPORT_BYTES = 4 << 30
@@ -78,7 +78,7 @@ class Registry(OverseenStore):
             identity: file of the private key, for what is encrypted to a public one.
             allow_deleted: let in what was deleted here.
             check: looks at config and files and raises when they are not to be stored; for what
-                `adapt` makes, see ``dubfew.adapt.admission``.
+                `adapt` makes, see ``dubfew.adapt.import_check``.
 
         Raises:
             TombstoneError: actor or content was deleted here.

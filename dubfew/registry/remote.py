@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.errors import MissingDependencyError, RegistryError
-from dubfew.files import check_output, write_atomic
+from dubfew.utils.files import check_output, write_atomic
 
 
 def write(url: str, data: bytes) -> None:

@@ -123,18 +123,18 @@ class Revision:
         return consent_of(self.config, self.actor)
 
     def record(self, event: str, **fields: Any) -> None:
-        """Add what is about to be done with it to the audit log, see journal.py.
+        """Add what is about to be done with it to the audit log, see audit_events.py.
 
         Raises:
             AuditError: it cannot be added: then it must not be done.
             ActorNotFoundError: the actor was deleted meanwhile.
             RegistryError: the actor's key is not there.
         """
-        from dubfew.registry import journal
+        from dubfew.registry import audit_events
 
         fields = {"revision": self.number, **fields}
         try:
-            journal.record(self._shelves, event, self._row.folder, **fields)
+            audit_events.record(self._shelves, event, self._row.folder, **fields)
         except (KeyMissingError, DecryptionError):
             if self._is_going():
                 raise self._gone() from None

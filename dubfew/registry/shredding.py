@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dubfew.files import sync_folder
+from dubfew.utils.files import sync_folder
 
 BLOCK_BYTES = 1 << 20
 

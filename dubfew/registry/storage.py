@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dubfew.errors import RegistryError
-from dubfew.files import sync_folder
+from dubfew.utils.files import sync_folder
 
 # Writing tens of megabytes takes a second; a minute means that something hangs.
 LOCK_SECONDS = 60.0

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.errors import ActorNotFoundError, RegistryError, TombstoneError
-from dubfew.files import check_folder, check_output
-from dubfew.home import default_home
 from dubfew.registry import erasure
 from dubfew.registry.index import FileRow, Identity, Index, RevisionRow
 from dubfew.registry.keys import DEFAULT_WRAPPING, KeyStore, default_keys
@@ -24,6 +22,8 @@ from dubfew.registry.revision import CONFIG_NAME, Revision, Shelves
 from dubfew.registry.storage import Storage, place, write_sealed
 from dubfew.registry.tombstones import actor_mark, content_mark
 from dubfew.registry.verification import Verification, examine
+from dubfew.utils.files import check_folder, check_output
+from dubfew.utils.paths import default_home
 
 MAX_METHOD_LENGTH = 40
 
@@ -111,7 +111,7 @@ class ActorStore:
         **told: Any,
     ) -> Revision:
         """Args: event, told: what the audit log is to say of it."""
-        from dubfew.registry.journal import record  # late, for the speed of listing
+        from dubfew.registry.audit_events import record  # late, for the speed of listing
 
         actor = actor_id(actor)
         method = _method(config)
@@ -270,7 +270,7 @@ class ActorStore:
             ActorNotFoundError: no such actor.
             RegistryError: ``keep`` is less than 1.
         """
-        from dubfew.registry.journal import record  # late, for the speed of listing
+        from dubfew.registry.audit_events import record  # late, for the speed of listing
 
         actor = actor_id(actor)
         if keep < 1:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.errors import RegistryError
-from dubfew.files import sha256_file
 from dubfew.registry.index import RevisionRow
 from dubfew.registry.revision import Shelves
 from dubfew.registry.storage import place
+from dubfew.utils.files import sha256_file
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from dubfew.errors import DecryptionError, DubfewError, KeyMissingError, RegistryError
-from dubfew.optional import require
-from dubfew.passphrase import passphrase
+from dubfew.utils.import_utils import require
+from dubfew.utils.passphrase import passphrase
 
 ENTRY_POINTS = "dubfew.key_wrapping"
 PASSPHRASE_VARIABLE = "DUBFEW_PASSPHRASE"

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dubfew.media import Frame
-from dubfew.prior.footage import cut_window
-from dubfew.reconstruction.segmentation import MediapipeSegmenter
+from dubfew.reconstruction.detection.segmentation import MediapipeSegmenter
+from dubfew.references.footage import cut_window
 
 # The segmenter sees 256 px, so its edge is uncertain by a pixel or two of that.
 SIZE = 256

@@ -12,35 +12,35 @@ from pathlib import Path
 
 import numpy as np
 
-from dubfew.adapt.actor import pick_device, resized
-from dubfew.files import check_output
-from dubfew.flow import beside
+from dubfew.adapt.pipeline import pick_device, resized
 from dubfew.marks.certificate import signing_identity
 from dubfew.marks.credentials import Rendering, place_of
 from dubfew.marks.payload import new_id
 from dubfew.marks.watermark import Marker
 from dubfew.media import AudioSource, VideoWriter, read_audio
 from dubfew.media.codecs import choose_encoding
+from dubfew.motion.extraction import motion_of_track
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.motion.retargeting import retarget
 from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.segmentation import DEFAULT, face_parser
+from dubfew.reconstruction.detection.segmentation import DEFAULT, face_parser
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.registry.policy import Purpose
 from dubfew.render.background import BackgroundKeeper
-from dubfew.render.drive import audio_motion, check_drive, check_reach, known_sounds, video_motion
-from dubfew.render.ease import eased, left_as_is, presence
-from dubfew.render.finish import finish
-from dubfew.render.job import Actor, Sources, choose_sources, open_actor, scene_track
-from dubfew.render.paint import Painter
+from dubfew.render.compositing import Painter
+from dubfew.render.driving import audio_motion, check_drive, check_reach, known_sounds, video_motion
+from dubfew.render.load import Actor, Sources, choose_sources, open_actor, scene_track
 from dubfew.render.plot import check_plot, plot_motion
-from dubfew.render.stages import drawn, painted
-from dubfew.render.timing import plan
-from dubfew.speech.motion import MouthMotion
-from dubfew.speech.observe import motion_of_track
-from dubfew.speech.retarget import retarget
-from dubfew.speech.script.align import known_language
-from dubfew.speech.script.transcript import read_transcript
+from dubfew.render.publish import finish
+from dubfew.render.schedule import plan
+from dubfew.render.streaming import drawn, painted
+from dubfew.render.transitions import eased, left_as_is, presence
+from dubfew.speech.transcript.align import known_language
+from dubfew.speech.transcript.transcript import read_transcript
 from dubfew.speech.visemes import Phone
+from dubfew.utils.files import check_output
+from dubfew.utils.prefetch import beside
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError
-from dubfew.files import write_atomic
 from dubfew.media import Audio
-from dubfew.speech.motion import MouthMotion
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.utils.files import write_atomic
 
 FORMATS = (".png", ".svg", ".pdf")
 ROW_SECONDS = 10.0

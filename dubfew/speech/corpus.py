@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.speech.motion import MouthMotion
+from dubfew.motion.mouth_motion import MouthMotion
 
 # Pictures later or earlier than this against their sound are not looked for, s.
 LARGEST_LAG = 0.4

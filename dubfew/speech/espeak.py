@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError, MissingDependencyError
-from dubfew.optional import require
-from dubfew.speech.features import prepare_samples
+from dubfew.media.mel import prepare_samples
 from dubfew.speech.visemes import PLOSIVES, SILENCE, Phone, letters_of
+from dubfew.utils.import_utils import require
 
 # Constants of espeak-ng's speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2

@@ -17,19 +17,19 @@ from safetensors.numpy import load_file, save
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d
 
 from dubfew.errors import ArtefactError
-from dubfew.files import write_atomic
-from dubfew.reconstruction.points import MOUTH_POINTS
-from dubfew.speech.features import channel_of, frame_count, level_db, prepare_samples
-from dubfew.speech.info import FORMAT_VERSION, read_header, shipped_model
-from dubfew.speech.inputs import (
+from dubfew.media.mel import channel_of, frame_count, level_db, prepare_samples
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
+from dubfew.speech.encoders.encoder import (
     ROW_SECONDS,
     Encoder,
     Hearing,
     MelEncoder,
     stored_encoder,
 )
-from dubfew.speech.motion import MouthMotion
+from dubfew.speech.model_info import FORMAT_VERSION, read_header, shipped_model
 from dubfew.speech.network import STRIDE, NetworkConfig, SpeechEnsemble
+from dubfew.utils.files import write_atomic
 
 # Filmed mouths are ahead of the sound that they make: lips part before a vowel begins. The median
 # best lag of the training clips; training itself works with moments as annotated.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dubfew.speech.features import BANDS
+from dubfew.media.mel import BANDS
 
 STRIDE = 2  # steps of 10 ms per output row
 # A linear reader looks at every second row within a quarter of a second to either side, at fewer

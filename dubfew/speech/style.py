@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
+from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.corpus import find_lag, trusted_lag
 from dubfew.speech.model import MotionSpace, SpeechModel
-from dubfew.speech.motion import MouthMotion
-from dubfew.tensors import UNREADABLE, read_tensors
+from dubfew.utils.safetensors_io import UNREADABLE, read_tensors
 
 FORMAT_VERSION = 1
 FloatArray = NDArray[np.float32]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.speech.motion import INNER_PAIRS, MouthMotion, rows_of
+from dubfew.motion.mouth_motion import INNER_PAIRS, MouthMotion, rows_of
 
 FloatArray = NDArray[np.float32]
 

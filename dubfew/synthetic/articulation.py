@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.reconstruction.head import JAW, HeadModel
-from dubfew.reconstruction.points import CHEEKS, CHIN, INNER_LIPS, JAW_LINE, OUTER_LIPS
-from dubfew.speech.motion import CORNERS, INNER_PAIRS
+from dubfew.motion.mouth_motion import CORNERS, INNER_PAIRS
+from dubfew.reconstruction.heads.head_model import JAW, HeadModel
+from dubfew.reconstruction.heads.landmark_indices import (
+    CHEEKS,
+    CHIN,
+    INNER_LIPS,
+    JAW_LINE,
+    OUTER_LIPS,
+)
 
 FloatArray = NDArray[np.float32]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from dubfew.reconstruction.head import HeadModel
+from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.synthetic.noise import cloud_noise, smooth_noise
 from dubfew.synthetic.parts import (
     ATLAS_HEIGHT,

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import wavfile
 
-from dubfew.files import sha256_file
 from dubfew.media import Audio, AudioSource, Frame, VideoInfo, VideoWriter
 from dubfew.reconstruction.crop import project_posed, regions, rotations
 from dubfew.reconstruction.track import Camera, Track
@@ -23,6 +22,7 @@ from dubfew.synthetic.motion import Performance, perform
 from dubfew.synthetic.person import SyntheticPerson
 from dubfew.synthetic.scene import Moment, Studio, draw_background
 from dubfew.synthetic.voice import Speech, babble
+from dubfew.utils.files import sha256_file
 
 # Focal length over the picture's side: the face fills 54 % of the height at 0.83 m.
 FOCAL_PER_SIZE = 2.6

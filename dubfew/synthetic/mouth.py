@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from dubfew.reconstruction.points import INNER_LIPS
+from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
 from dubfew.synthetic.parts import (
     FACE_VERTICES,
     MOUTH_TILE,

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dubfew.reconstruction.head import HeadModel, load_head
-from dubfew.reconstruction.points import INNER_LIPS
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
 from dubfew.synthetic.atlas import paint_atlas
 from dubfew.synthetic.eyes import Balls, eye_patches, eyeballs
 from dubfew.synthetic.mouth import mouth_parts

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from dubfew.reconstruction.fitting import FLIP
-from dubfew.reconstruction.head import JAW
-from dubfew.reconstruction.raster import rasterise
+from dubfew.reconstruction.fitting.landmark_fit import FLIP
+from dubfew.reconstruction.heads.head_model import JAW
+from dubfew.reconstruction.rasterizer.raster import rasterise
 from dubfew.reconstruction.track import Camera
 from dubfew.synthetic.eyes import shape_patches
 from dubfew.synthetic.lighting import Light

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.compiled import compiled
-from dubfew.reconstruction.raster import Raster
+from dubfew.reconstruction.rasterizer.raster import Raster
 from dubfew.synthetic.lighting import SH_FACTORS, Light
+from dubfew.utils.jit import compiled
 
 SAMPLES = 2  # per pixel and axis
 

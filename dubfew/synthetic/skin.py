@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import polygon2mask
 
-from dubfew.reconstruction.head import HeadModel
-from dubfew.reconstruction.points import INNER_LIPS, OUTER_LIPS
-from dubfew.reconstruction.raster import interpolate, rasterise
+from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.rasterizer.raster import interpolate, rasterise
 from dubfew.synthetic.eyes import EYES
 from dubfew.synthetic.noise import cloud_noise, smooth_noise
 from dubfew.synthetic.parts import FACE_VERTICES

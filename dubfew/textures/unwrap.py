@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from dubfew.reconstruction.head import HeadModel
-from dubfew.reconstruction.raster import interpolate, rasterise
+from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.rasterizer.raster import interpolate, rasterise
 
 
 def unwrap(

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.footage import Footage
+from dubfew.references.footage import Footage
 from tests.adapt.toys import toy_prior
-from tests.prior.people import toy_footage
+from tests.data.people import toy_footage
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from dubfew.adapt import ActorAdapter, adapt
-from dubfew.adapt.actor import check_usable
+from dubfew.adapt.pipeline import check_usable
 from dubfew.errors import NoFaceError
 from dubfew.reconstruction.track import COVERED, TURNED, Track
 from dubfew.registry import Registry
+from tests.data.people import toy_track
 from tests.footage import with_paper
-from tests.prior.people import toy_track
 
 
 def test_covered_frames_are_not_learned_from(tmp_path):

@@ -12,7 +12,7 @@ from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load
 
-from dubfew.adapt import learning
+from dubfew.adapt import trainer
 from dubfew.adapt.artefact import (
     CONFIG,
     MODEL,
@@ -22,13 +22,13 @@ from dubfew.adapt.artefact import (
     TRACK,
     ActorAdapter,
 )
-from dubfew.adapt.learning import split
 from dubfew.adapt.methods import METHODS, method_named
+from dubfew.adapt.trainer import split
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import new_prior
-from dubfew.prior.objective import mouth_psnr
+from dubfew.prior.losses.objective import mouth_psnr
 from tests.adapt.toys import adapter_of, assert_same, judged, learned, pixels, state, toy_prior
-from tests.prior.people import TOY, toy_footage
+from tests.data.people import TOY, toy_footage
 
 STEPS = 3
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -155,8 +155,8 @@ def test_training_that_only_harms_leaves_the_start(bare, footage, sample, method
 
 
 def test_training_without_gain_ends_early(bare, footage, monkeypatch):
-    monkeypatch.setattr(learning, "LOOK_EVERY", 1)
-    monkeypatch.setattr(learning, "PATIENCE", 3)
+    monkeypatch.setattr(trainer, "LOOK_EVERY", 1)
+    monkeypatch.setattr(trainer, "PATIENCE", 3)
     harmful = replace(method_named("full"), learning_rate=1.0)
     result = learned(bare, footage, harmful, 50)
     assert [step for step, _, _ in result.curve] == [0, 1, 2, 3]

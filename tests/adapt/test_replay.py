@@ -11,8 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubfew.adapt import learning
-from dubfew.adapt.build_replay import FRAMES, SEEDS, film, header
+from dubfew.adapt import trainer
 from dubfew.adapt.replay import (
     FILE,
     Replay,
@@ -24,10 +23,11 @@ from dubfew.adapt.replay import (
 )
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import new_prior
-from dubfew.prior.inputs import motion_window
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.references.inputs import motion_window
 from tests.adapt.toys import learned
-from tests.prior.people import TOY, toy_footage
+from tests.data.people import TOY, toy_footage
+from tools.build_replay_set import FRAMES, SEEDS, film, header
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +120,8 @@ def test_film_makes_a_clip_once(tmp_path, monkeypatch):
         asked.append((person, wishes))
         path.write_bytes(b"clip")
 
-    monkeypatch.setattr("dubfew.adapt.build_replay.write_clip", write)
-    monkeypatch.setattr("dubfew.adapt.build_replay.SyntheticPerson", lambda seed: seed)
+    monkeypatch.setattr("tools.build_replay_set.write_clip", write)
+    monkeypatch.setattr("tools.build_replay_set.SyntheticPerson", lambda seed: seed)
     assert film(1003, tmp_path) == film(1003, tmp_path) == tmp_path / "synthetic_1003.mp4"
     assert asked == [(1003, {"seconds": 5.0, "size": 576, "seed": 1003, "crf": 20})]
 
@@ -143,18 +143,18 @@ def test_a_prior_brings_its_own(tmp_path, stored):
 
 def test_mixed_batches_reach_the_renderer(prior, footage, people, monkeypatch):
     seen = []
-    inner = learning.objective
+    inner = trainer.objective
 
     def spy(renderer, sample, texture, weights):
         seen.append((len(sample.truth), len(texture)))
         return inner(renderer, sample, texture, weights)
 
-    monkeypatch.setattr(learning, "objective", spy)
+    monkeypatch.setattr(trainer, "objective", spy)
     replay = Replay(people, load_head())
     mixed = learned(prior, footage, "texture", 1, replay=replay)
     alone = learned(prior, footage, "texture", 1)
     again = learned(prior, footage, "texture", 1, replay=replay)
-    assert seen == [(2 * learning.BATCH,) * 2, (learning.BATCH,) * 2, (2 * learning.BATCH,) * 2]
+    assert seen == [(2 * trainer.BATCH,) * 2, (trainer.BATCH,) * 2, (2 * trainer.BATCH,) * 2]
     assert not torch.equal(mixed.texture, alone.texture)
     assert torch.equal(mixed.texture, again.texture)
 

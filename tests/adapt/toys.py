@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from dubfew.adapt.artefact import ActorAdapter
-from dubfew.adapt.learning import Learned, learn
 from dubfew.adapt.methods import Method, method_named
 from dubfew.adapt.replay import Replay
-from dubfew.adapt.windows import spanning
+from dubfew.adapt.trainer import Learned, learn
+from dubfew.data.samples import Sample, collate, make_sample
 from dubfew.prior.checkpoint import Prior, new_prior
-from dubfew.prior.footage import Footage
-from dubfew.prior.samples import Sample, collate, make_sample
 from dubfew.progress import ProgressCallback, silent
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.references.footage import Footage
+from dubfew.references.selection import spanning
 from dubfew.speech.style import Style
 from dubfew.textures import sample_texture
-from tests.prior.people import TOY, toy_track
+from tests.data.people import TOY, toy_track
 
 
 def toy_prior(seed: int = 0) -> Prior:

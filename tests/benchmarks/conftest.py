@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dubfew.prior.stored import save_footage
+from dubfew.data.footage_io import save_footage
 from tests.adapt.toys import toy_prior
-from tests.prior.people import toy_footage
+from tests.data.people import toy_footage
 
 FRAMES = 60
 

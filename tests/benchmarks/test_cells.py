@@ -12,13 +12,13 @@ import pytest
 
 from benchmarks import ablations, adapt_cost, adapt_curve, footage_length, methods, steps
 from benchmarks.cells import NO_PRIOR, PRODUCT, Bench, Cell, due, patches_of
-from dubfew.adapt import learning
+from dubfew.adapt import trainer
 from dubfew.adapt.methods import method_named
 from dubfew.progress import silent
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.heads.head_model import load_head
 from tests.adapt.toys import toy_prior
 from tests.benchmarks.conftest import Toys
-from tests.prior.people import toy_footage
+from tests.data.people import toy_footage
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_failed_cell_is_reported(bench: Bench, toys: Toys):
 def test_watching_does_not_change_what_is_learned(bench: Bench, toys: Toys):
     def run(watch):
         method = method_named("full")
-        return learning.learn(
+        return trainer.learn(
             toy_prior(),
             toy_footage(20),
             load_head(),
@@ -99,8 +99,8 @@ def test_watching_does_not_change_what_is_learned(bench: Bench, toys: Toys):
 
 def test_without_stopping_learning_goes_on(toys: Toys):
     assert (
-        patches_of(Cell(toys.clip, 20, 1000, stops=False))["dubfew.adapt.learning.PATIENCE"]
-        > 1000 / learning.LOOK_EVERY
+        patches_of(Cell(toys.clip, 20, 1000, stops=False))["dubfew.adapt.trainer.PATIENCE"]
+        > 1000 / trainer.LOOK_EVERY
     )  # type: ignore[operator]
     assert [step for step in (0, 4, 5, 25, 30, 275, 325, 350) if due(step)] == [0, 5, 25, 275, 350]
 
@@ -185,7 +185,7 @@ def test_the_stop_is_that_of_learning():
 
 def test_the_stop_follows_a_real_run(toys: Toys, tmp_path: Path):
     bench = Bench(tmp_path, [toys.clip], prior=toys.prior, prepared=toys.prepared, tests=2)
-    with patch.object(learning, "LOOK_EVERY", 1), patch.object(learning, "PATIENCE", 2):
+    with patch.object(trainer, "LOOK_EVERY", 1), patch.object(trainer, "PATIENCE", 2):
         went_on, stopped = bench.measure([Cell(toys.clip, 20, 8, stops=s) for s in (False, True)])
     assert went_on is not None
     assert stopped is not None

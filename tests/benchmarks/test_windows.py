@@ -27,12 +27,12 @@ from benchmarks.windows import (
     untrained,
 )
 from dubfew.errors import DubfewError
-from dubfew.prior.align import ROUNDS, align_footage
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.warp import warp
+from dubfew.references.alignment import ROUNDS, align_footage
+from dubfew.references.warping import warp
 from dubfew.textures import NeuralTexture
 from tests.benchmarks.conftest import FRAMES, Toys
-from tests.prior.people import SIZE, TOY
+from tests.data.people import SIZE, TOY
 
 PLAIN = Variant("plain")
 

@@ -14,10 +14,10 @@ import pytest
 from dubfew.errors import DubfewError, NoFaceError
 from dubfew.evaluate import Evaluation, evaluate
 from dubfew.evaluate.compare import face_crop, largest_difference
-from dubfew.evaluate.geometry import Box
-from dubfew.evaluate.heard import Heard
+from dubfew.evaluate.face_geometry import Box
+from dubfew.evaluate.lipsync.phonemes import Heard
+from dubfew.evaluate.lipsync.syncnet import LipSync
 from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
-from dubfew.evaluate.syncnet import LipSync
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 
 CLIP = "clips/grid_bbaf2n.mpg"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from dubfew.evaluate import metrics
-from dubfew.evaluate.geometry import LIPS, still_lips
+from dubfew.evaluate.face_geometry import LIPS, still_lips
 
 FRAMES = 60
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dubfew.errors import ShapeError
-from dubfew.evaluate.curve import curve_svg
 from dubfew.evaluate.report import report_of, write_report
+from dubfew.evaluate.training_curve import curve_svg
 
 VOID = {"meta", "img", "br", "line", "polyline"}
 

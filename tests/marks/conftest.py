@@ -12,7 +12,7 @@ from dubfew.marks.certificate import Identity, signing_identity
 from dubfew.marks.watermark import Marker
 from dubfew.media import AudioSource, VideoWriter, probe, read_frames
 from dubfew.reconstruction.crop import soft_mask, track_regions
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.tracking import track_video
 from tests.footage import ACTOR, cut
 

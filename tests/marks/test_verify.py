@@ -21,7 +21,7 @@ from dubfew.marks.certificate import FILE
 from dubfew.marks.detection import Found
 from dubfew.media import VideoWriter, probe, read_frames
 from dubfew.registry import Registry
-from dubfew.render import finish, render
+from dubfew.render import publish, render
 from tests.footage import cut
 from tests.marks.conftest import recoded
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_signed_is_not_left(registry, clip, tmp_path, monkeypatch
     out = tmp_path / "o.mp4"
     if earlier:
         out.write_bytes(earlier)
-    monkeypatch.setattr(finish, "sign", refuse)
+    monkeypatch.setattr(publish, "sign", refuse)
     with pytest.raises(MediaError, match="no ink"):
         render("actor", drive="self", out=out, registry=registry)
     left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

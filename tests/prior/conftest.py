@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from dubfew.data.footage_io import save_footage
+from dubfew.data.samples import Sample, collate, make_sample
 from dubfew.prior.renderers import LiteRenderer
-from dubfew.prior.samples import Sample, collate, make_sample
-from dubfew.prior.stored import save_footage
-from dubfew.prior.train import train
 from dubfew.prior.training.config import TrainConfig
-from dubfew.reconstruction.head import load_head
-from tests.prior.people import TOY, toy_footage
+from dubfew.prior.training.trainer import train
+from dubfew.reconstruction.heads.head_model import load_head
+from tests.data.people import TOY, toy_footage
 
 
 @pytest.fixture(scope="module")

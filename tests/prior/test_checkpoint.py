@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from dubfew.data.samples import make_sample
 from dubfew.errors import ArtefactError
 from dubfew.prior import Prior, list_priors, prior_info
 from dubfew.prior.checkpoint import CONFIG, MODEL, new_prior
-from dubfew.prior.samples import make_sample
-from dubfew.reconstruction.head import load_head
-from tests.prior.people import SIZE, TOY, toy_footage
+from dubfew.reconstruction.heads.head_model import load_head
+from tests.data.people import SIZE, TOY, toy_footage
 
 
 @pytest.fixture

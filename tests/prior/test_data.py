@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from dubfew.data.augmentation import mirrored
+from dubfew.data.dataset import NEIGHBOURS, PeopleDataset
+from dubfew.data.footage_io import load_footage, save_footage
+from dubfew.data.samples import make_sample
 from dubfew.errors import ArtefactError
-from dubfew.prior.augment import mirrored
-from dubfew.prior.people import NEIGHBOURS, PeopleDataset
-from dubfew.prior.samples import make_sample
-from dubfew.prior.stored import load_footage, save_footage
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.points import MOUTH_POINTS
-from tests.prior.people import toy_footage
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
+from tests.data.people import toy_footage
 
 
 def same(a, b) -> bool:
@@ -85,7 +85,7 @@ def test_some_references_are_unlike_their_target(monkeypatch):
     footage = toy_footage(60)
     distances = {}
     for share in (0.0, 1.0):
-        monkeypatch.setattr("dubfew.prior.people.UNLIKE", share)
+        monkeypatch.setattr("dubfew.data.dataset.UNLIKE", share)
         dataset = PeopleDataset([footage], 24, references=2, augment=False)
         distances[share] = np.mean([float(dataset[i].inputs.scores.min()) for i in range(24)])
     assert distances[1.0] > 1.5 * distances[0.0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dubfew.data.samples import collate, make_sample
 from dubfew.prior.discriminator import (
     Discriminator,
     DiscriminatorConfig,
@@ -14,9 +15,8 @@ from dubfew.prior.discriminator import (
     discriminator_loss,
     generator_terms,
 )
-from dubfew.prior.samples import collate, make_sample
-from dubfew.reconstruction.head import load_head
-from tests.prior.people import SIZE, toy_footage
+from dubfew.reconstruction.heads.head_model import load_head
+from tests.data.people import SIZE, toy_footage
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pytest
 
 from dubfew.errors import NoFaceError
 from dubfew.reconstruction.crop import mouth_mask, project, soft_mask, track_regions
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.landmarks import FaceLandmarker
+from dubfew.reconstruction.detection.landmarks import FaceLandmarker
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.tracking import fit_track, track_video
-from tests.reconstruction.test_fitting import CAMERA, truth
+from tests.reconstruction.fitting.test_landmark_fit import CAMERA, truth
 
 
 @pytest.fixture(scope="module")

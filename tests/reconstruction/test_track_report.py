@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dubfew.reconstruction.curves import COLUMNS, curves_svg
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.report import SIDE, numbers, overlays, sample, write_track_report
-from dubfew.reconstruction.stability import eye_distance, measure
+from dubfew.reconstruction.fitting.track_quality import eye_distance, measure
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.svg_curves import COLUMNS, curves_svg
 from dubfew.reconstruction.track import COVERED, TURNED
+from dubfew.reconstruction.track_report import SIDE, numbers, overlays, sample, write_track_report
 from tests.reconstruction.tracks import grey_video, known_track
 
 HEAD = load_head()

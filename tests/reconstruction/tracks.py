@@ -9,7 +9,7 @@ import numpy as np
 
 from dubfew.media import Frame, VideoInfo, VideoWriter
 from dubfew.reconstruction.crop import project_posed, regions, rotations
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.track import Camera, Track
 
 SIZE = 160

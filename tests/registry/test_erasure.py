@@ -18,8 +18,8 @@ from dubfew.errors import (
     RegistryError,
     TombstoneError,
 )
-from dubfew.files import sha256_file
 from dubfew.registry import Registry, shredding, tombstones
+from dubfew.utils.files import sha256_file
 from tests.registry.traces import ACTOR, SECRET, places_of
 
 FILES = {"texture.safetensors": SECRET * 5000, "style.safetensors": b""}

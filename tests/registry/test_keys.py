@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from dubfew import passphrase
 from dubfew.errors import DecryptionError, KeyMissingError, MissingDependencyError, RegistryError
 from dubfew.registry import Registry, keys, wrapping
+from dubfew.utils import passphrase
 from tests.registry.traces import SECRET
 
 WORDS = "correct horse battery"

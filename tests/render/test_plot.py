@@ -12,10 +12,10 @@ from PIL import Image
 
 from dubfew.errors import DubfewError
 from dubfew.media import Audio
-from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.motion.mouth_motion import INNER_PAIRS, MouthMotion, rows_of
+from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.render import plot
 from dubfew.render.plot import plot_motion
-from dubfew.speech.motion import INNER_PAIRS, MouthMotion, rows_of
 
 RED = np.array([214, 39, 40])
 

@@ -14,15 +14,15 @@ from PIL import Image
 from dubfew.errors import ActorNotFoundError, ArtefactError, DubfewError, MediaError, NoFaceError
 from dubfew.evaluate.metrics import psnr
 from dubfew.media import Frame, probe, read_audio, read_frames
+from dubfew.motion.extraction import head_points, motion_of_landmarks, rest_pose
 from dubfew.progress import Progress
 from dubfew.reconstruction.crop import mouth_mask
-from dubfew.reconstruction.detection import Detection, detect
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.detection.detection import Detection, detect
+from dubfew.reconstruction.heads.head_model import load_head
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
 from dubfew.render import render
-from dubfew.render.paint import Painter
-from dubfew.speech.observe import head_points, motion_of_landmarks, rest_pose
+from dubfew.render.compositing import Painter
 from tests.render.conftest import FRAMES, grey, write_scene
 
 DUB = Path(str(files("dubfew.demo") / "dub.wav"))

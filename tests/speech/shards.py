@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.prior.shards import header_bytes, sample_bytes
-from dubfew.prior.sound import Sound, sound_bytes
-from dubfew.prior.tar import end_tar
-from dubfew.reconstruction.head import load_head
-from dubfew.speech.features import BANDS, HOP, RATE
-from tests.prior.people import toy_track
+from dubfew.data.audio_io import Sound, sound_bytes
+from dubfew.data.shards import header_bytes, sample_bytes
+from dubfew.data.tar import end_tar
+from dubfew.media.mel import BANDS, HOP, RATE
+from dubfew.reconstruction.heads.head_model import load_head
+from tests.data.people import toy_track
 
 FPS = 25
 

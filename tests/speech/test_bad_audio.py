@@ -12,9 +12,9 @@ from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 from dubfew.media import read_audio
+from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.corpus import correlation
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.motion import MouthMotion
 
 RATE = 16000
 TIMES = np.arange(0, 4, 0.04)

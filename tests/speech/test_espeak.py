@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("espeakng_loader")
 
 from dubfew.errors import DubfewError
+from dubfew.media.mel import RATE, level_db
 from dubfew.speech.espeak import espeak, sentences
-from dubfew.speech.features import RATE, level_db
-from dubfew.speech.learn.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS, VARIANTS
+from dubfew.speech.training.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS, VARIANTS
 from dubfew.speech.visemes import SILENCE
 
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from dubfew.errors import ArtefactError, MediaError
-from dubfew.speech.features import RATE
-from dubfew.speech.learn.augment import coloured_noise, music
+from dubfew.media.mel import RATE
 from dubfew.speech.model import LEAD, SpeechModel
+from dubfew.speech.training.augmentation import coloured_noise, music
 from dubfew.speech.visemes import BILABIALS, OPEN_VOWELS
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dubfew.errors import ArtefactError, ShapeError
-from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.motion.mouth_motion import INNER_PAIRS, MouthMotion, rows_of
+from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech.model import MotionSpace
-from dubfew.speech.motion import INNER_PAIRS, MouthMotion, rows_of
 from dubfew.speech.style import Style, fit_style
 
 K = 3

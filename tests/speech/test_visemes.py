@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dubfew.reconstruction.points import MOUTH_POINTS
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech import visemes
-from dubfew.speech.motion import MouthMotion
 from dubfew.speech.visemes import (
     BILABIALS,
     CONTROLS,

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from dubfew.media import probe, read_audio, read_frames
+from dubfew.motion.extraction import motion_of_track
 from dubfew.reconstruction.crop import project
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.landmarks import FaceLandmarker
-from dubfew.reconstruction.points import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.detection.landmarks import FaceLandmarker
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
-from dubfew.speech.observe import motion_of_track
 from dubfew.speech.visemes import CONTROLS, SILENCE, controls_of
 from dubfew.synthetic import SyntheticPerson, render_clip, write_clip
 from dubfew.synthetic.articulation import Articulator

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.head import load_head
-from dubfew.reconstruction.raster import interpolate, rasterise
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.rasterizer.raster import interpolate, rasterise
 from dubfew.textures import NeuralTexture, sample_texture, texture_regulariser, unwrap
 
 

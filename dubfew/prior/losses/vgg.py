@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.errors import AssetError
-from dubfew.files import atomic_path, sha256_file
-from dubfew.weights import fill, read_weights
+from dubfew.utils.files import atomic_path, sha256_file
+from dubfew.utils.torch_checkpoint import fill, read_weights
 
 NAME = "vgg19-dcbb9e9d.pth"
 URL = f"https://download.pytorch.org/models/{NAME}"

@@ -9,8 +9,8 @@ from typing import Any
 
 from dubfew.errors import ArtefactError
 from dubfew.prior.renderers.base import Fields, Renderer
-from dubfew.prior.renderers.lite import LiteConfig, LiteRenderer
-from dubfew.prior.renderers.sizes import SIZES
+from dubfew.prior.renderers.presets import SIZES
+from dubfew.prior.renderers.unet import LiteConfig, LiteRenderer
 
 
 def _sized(size: LiteConfig, changes: dict[str, Any]) -> Renderer:

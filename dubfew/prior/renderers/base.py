@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dubfew.prior.inputs import RenderInputs
-from dubfew.prior.warp import Warped, sample, warp
+from dubfew.references.inputs import RenderInputs
+from dubfew.references.warping import Warped, sample, warp
 from dubfew.textures import TEXTURE_CHANNELS
 
 

@@ -1,1 +1,1 @@
-"""The parts of the prior's training; the loop itself is `dubfew.prior.train`."""
+"""The parts of the prior's training; the loop itself is `dubfew.prior.training.trainer`."""

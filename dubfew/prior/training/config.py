@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dubfew.data.clip_index import excluded_names, read_exclude
 from dubfew.errors import ArtefactError
-from dubfew.prior.identities import excluded_names, read_exclude
-from dubfew.prior.presets import LossWeights, loss_weights
+from dubfew.prior.losses.weights import LossWeights, loss_weights
 
 PRECISIONS = ("no", "fp16", "bf16")
 

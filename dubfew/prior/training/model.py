@@ -9,14 +9,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from dubfew.data.samples import Sample, footage_texture
 from dubfew.errors import ArtefactError
-from dubfew.prior.footage import Footage
-from dubfew.prior.objective import Critics, Terms, drawn, judged
-from dubfew.prior.presets import LossWeights
+from dubfew.prior.losses.objective import Critics, Terms, drawn, judged
+from dubfew.prior.losses.weights import LossWeights
 from dubfew.prior.renderers import Renderer
-from dubfew.prior.samples import Sample, footage_texture
 from dubfew.prior.training.config import TrainConfig
-from dubfew.reconstruction.head import load_head
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.references.footage import Footage
 from dubfew.textures import TEXTURE_SIZE, sample_texture
 from dubfew.textures.neural import INITIAL_SPREAD
 

@@ -1,0 +1,348 @@
+"""``adapt``: footage in, an actor in the registry out."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dubfew.adapt.artefact import FORMAT_VERSION, ActorAdapter
+from dubfew.adapt.methods import method_named
+from dubfew.adapt.replay import replay_for
+from dubfew.adapt.segment_selection import Segment, choose_segment
+from dubfew.adapt.trainer import learn
+from dubfew.errors import DubfewError, MediaError, NoFaceError
+from dubfew.media import Audio, VideoInfo, probe, read_frames
+from dubfew.media.audio import stream_audio
+from dubfew.media.mel import RATE
+from dubfew.motion.extraction import motion_of_track
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.prior.checkpoint import Prior
+from dubfew.progress import ProgressCallback, silent
+from dubfew.reconstruction.crop import track_regions
+from dubfew.reconstruction.detection.segmentation import DEFAULT
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.reconstruction.track import Track
+from dubfew.reconstruction.tracking import track_video
+from dubfew.references.alignment import align_footage
+from dubfew.references.footage import footage_from
+from dubfew.references.selection import resized, spanning
+from dubfew.registry import Registry
+from dubfew.registry.consent import read_consent
+from dubfew.registry.names import actor_id
+from dubfew.speech.model import SpeechModel
+from dubfew.speech.resolve_model import model_facts
+from dubfew.speech.style import Style, fit_style
+
+# Longer footage is cut here unless asked otherwise: it costs time and memory, and references
+# and texture have by then seen most of what the mouth does.
+DEFAULT_SECONDS = 10.0
+# More than these brought nobody further (docs/findings.md).
+DEFAULT_STEPS = 150
+# References are stored no larger than this (a mouth window of a 4K close-up), or than the
+# renderer's window.
+LARGEST_REFERENCE = 384
+REFERENCES = 48
+# Sound around the part that is learned from, which sounds at its ends are judged by (s).
+AROUND = 1.0
+# Whether the network goes on seeing other people: with the set that ships it took longer and gave
+# 0.1 dB less (docs/findings.md).
+REPLAY = False
+
+
+@dataclass(frozen=True)
+class AdaptResult:
+    """What ``adapt`` did.
+
+    Attributes:
+        actor: id in the registry.
+        revision: of the actor.
+        method: how it was adapted.
+        segment: the part of the footage that was learned from.
+        frames: with a face, learned from.
+        steps: the step whose result was kept.
+        seconds: choose, track, train, total.
+        psnr_heldout: of the mouths of held-out frames of the footage, dB; None when it was too
+            short to hold any out.
+        bytes: stored.
+        curve: step, seconds and held-out PSNR of every look during training.
+        note: one line about the consent, or "".
+    """
+
+    actor: str
+    revision: int
+    method: str
+    segment: Segment
+    frames: int
+    steps: int
+    seconds: dict[str, float]
+    psnr_heldout: float | None
+    bytes: int
+    curve: list[tuple[int, float, float]]
+    note: str
+
+
+def adapt(
+    video: Path | str,
+    *,
+    actor: str | None = None,
+    method: str = "lora",
+    rank: int | None = None,
+    seconds: float | None = None,
+    start: float | None = None,
+    face: str | None = None,
+    segmenter: str = DEFAULT,
+    replay: bool | None = None,
+    steps: int | None = None,
+    prior: str | Path | None = None,
+    head: str | None = None,
+    consent: Path | str | None = None,
+    speech: Path | str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    registry: Registry | None = None,
+    progress: ProgressCallback = silent,
+) -> AdaptResult:
+    """Learn an actor from a few seconds of footage.
+
+    Args:
+        video: footage of the actor, who may not be alone in it.
+        actor: id; the file's stem by default.
+        method: "texture", "lora" or "full", see `METHODS`.
+        rank: of the low-rank updates, for "lora" only; see `METHODS` for the default.
+        seconds: how much of the footage to use, 10 s by default. Of longer footage the best part is
+            taken, see `choose_segment`.
+        start: where that part is to begin instead, s.
+        face: whose, as ``choose_person`` reads it; who is seen most by default.
+        segmenter: one of ``SEGMENTERS``; "facer" looks for things before the mouth, too.
+        replay: go on showing the network other people, see `Replay`; see `REPLAY` for the default.
+        steps: at most so many; training ends sooner when held-out frames stop gaining.
+        prior: name or folder; the shipped one by default.
+        head: head model, see `HEADS`; the prior's by default.
+        consent: a consent record, see docs/consent.md, that is kept with the actor; by default that
+            of the actor's newest revision, if there is one.
+        speech: a model of `dubfew speech train`; the shipped one by default. The actor's style
+            belongs to it, so it also moves their mouth later.
+        device: "auto", "cpu" or "cuda".
+        seed: the same seed gives the same actor on the same machine.
+        registry: where to keep the actor; the user's own by default.
+        progress: told of every stage.
+
+    Raises:
+        MediaError: the footage cannot be read.
+        NoFaceError: it shows no face, or none that can be learned from.
+        ArtefactError: no such method, prior or speech model.
+        AssetError: no such head model, or its files are not registered.
+        ConsentError: the consent is no proper record or not valid today, its subject is a minor, or
+            there is none and the policy requires one.
+        RegistryError: the id cannot be used or the registry cannot be written.
+        AuditError: the audit log cannot be written.
+        MissingDependencyError: the segmenter is not installed, or its weights cannot be had.
+    """
+    began = time.monotonic()
+    video = Path(video)
+    # What was asked for wrongly is said before minutes of work.
+    name = actor_id(video.stem if actor is None else actor)
+    device = pick_device(device)
+    chosen = method_named(method)
+    options = chosen.with_options(rank=rank)
+    given = read_consent(consent) if consent is not None else None
+    speech = Path(speech) if speech is not None else None
+    speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
+    registry = registry or Registry()
+    registry.check_create(name)
+    record = given or registry.consent(name)
+    note = registry.check_learning(name, record)
+    base = Prior.load(prior)
+    info = probe(video)
+    model = load_head(base.head if head is None else head)
+    replay = REPLAY if replay is None else replay
+    others = replay_for(base, model) if replay else None
+    wanted = checked_seconds(DEFAULT_SECONDS if seconds is None else seconds)
+    part = choose_segment(video, info, wanted, start=checked_start(start), progress=progress)
+    chose = time.monotonic()
+    track = track_video(
+        video,
+        head=model,
+        face=face,
+        start=part.first,
+        stop=part.stop,
+        segmenter=segmenter,
+        progress=progress,
+    )
+    check_usable(video, track)
+    motion = motion_of_track(track, model)
+    large = footage_from(
+        read_frames(video, start=part.first, stop=part.stop),
+        track,
+        model,
+        motion.displacement,
+        size=reference_size(track, model, base.renderer.config.window),
+        first=part.first,
+        progress=progress,
+    )
+    small = align_footage(resized(large, base.renderer.config.window), model, progress=progress)
+    ratio = np.array([large.size / small.size] * 2 + [1], np.float32)
+    large = replace(large, vertices=small.vertices * ratio)
+    style = actor_style(video, info, motion, speech_model)
+    tracked = time.monotonic()
+
+    learned = learn(
+        base,
+        small,
+        model,
+        chosen,
+        options,
+        steps=DEFAULT_STEPS if steps is None else steps,
+        device=device,
+        seed=seed,
+        replay=others,
+        progress=progress,
+    )
+    trained = time.monotonic()
+    adapter = ActorAdapter(
+        config={
+            "prior": {"name": base.name, "sha256": base.sha256},
+            "method": method,
+            "options": options,
+            "head": model.name,
+            "speech": model_facts(speech),
+            "source": {
+                "path": str(video.resolve()),
+                "sha256": track.source_sha256,
+                "first": part.first,
+                "frames": len(track),
+                # Only then is this the track of the whole file.
+                "complete": part.first == 0 and len(track) < part.stop,
+            },
+            "training": {
+                "steps": learned.steps,
+                "seed": seed,
+                "replay": replay,
+                "psnr_heldout": learned.psnr,
+            },
+        },
+        weights=learned.weights,
+        texture=learned.texture,
+        references=large.select(spanning(large.key, REFERENCES)),
+        style=style,
+        track=track.to_bytes(),
+    )
+    config = {
+        "format_version": FORMAT_VERSION,
+        "method": method,
+        **adapter.config,
+        "consent": record.stored() if record else None,
+    }
+    revision = registry.create(name, config, adapter.to_files())
+    return AdaptResult(
+        actor=revision.actor,
+        revision=revision.number,
+        method=method,
+        segment=replace(part, stop=part.first + len(track), seconds=len(track) / float(info.fps)),
+        frames=len(large),
+        steps=learned.steps,
+        seconds={
+            "choose": chose - began,
+            "track": tracked - chose,
+            "train": trained - tracked,
+            "total": time.monotonic() - began,
+        },
+        psnr_heldout=learned.psnr,
+        bytes=revision.bytes,
+        curve=learned.curve,
+        note=note,
+    )
+
+
+def check_usable(video: Path, track: Track) -> None:
+    """See that there are frames to learn from.
+
+    Raises:
+        NoFaceError: there are none.
+    """
+    if not track.usable.any():
+        raise NoFaceError(
+            f"no frame of {video} can be learned from ({', '.join(track.reasons())}): give footage "
+            "whose mouth is seen from the front"
+        )
+
+
+def checked_seconds(seconds: float) -> float:
+    """A length of time to use.
+
+    Raises:
+        DubfewError: not a positive, finite time.
+    """
+    if not 0 < seconds < math.inf:
+        raise DubfewError(f"--seconds is {seconds:g}: give a positive number of seconds")
+    return seconds
+
+
+def checked_start(start: float | None) -> float | None:
+    """A moment to begin at, or None.
+
+    Raises:
+        DubfewError: before the footage, or no number.
+    """
+    if start is not None and not 0 <= start < math.inf:
+        raise DubfewError(f"--start is {start:g}: give a number of seconds, 0 or more")
+    return start
+
+
+def reference_size(track: Track, head: HeadModel, window: int) -> int:
+    """Edge of the stored references, px: twice the windows' size in the footage, so that looking
+    them up between their pixels loses no sharpness; ``window`` is what the renderer looks at."""
+    side = float(np.median(track_regions(track, head).window[track.usable, 2]))
+    return int(np.clip(2 * round(side), 160, max(LARGEST_REFERENCE, window)))
+
+
+def actor_style(video: Path, info: VideoInfo, motion: MouthMotion, model: SpeechModel) -> Style:
+    """Speaking style from the footage's sound, or from its motion alone."""
+    if info.has_audio:
+        begin, end = max(0.0, motion.times[0] - AROUND), motion.times[-1] + AROUND
+        try:
+            audio = sound_between(video, begin, end)
+        except MediaError:
+            return Style.from_statistics(motion, model.space)
+        if len(audio.samples):
+            heard = model.predict(audio, motion.times - begin)
+            return fit_style(replace(heard, times=motion.times), motion, model.space)
+    return Style.from_statistics(motion, model.space)
+
+
+def sound_between(video: Path, begin: float, end: float) -> Audio:
+    """The sound of a part of a video, s; memory does not grow with what is around it.
+
+    Raises:
+        MediaError: there is none.
+    """
+    kept = [np.zeros(0, np.float32)]
+    first, last = round(begin * RATE), round(end * RATE)
+    position = 0
+    for block in stream_audio(video, RATE):
+        kept.append(block[max(0, first - position) : max(0, last - position)])
+        position += len(block)
+        if position >= last:
+            break
+    return Audio(np.concatenate(kept), RATE)
+
+
+def pick_device(device: str) -> str:
+    """ "auto" becomes "cuda" where there is one.
+
+    Raises:
+        DubfewError: no such device, or CUDA was asked for and there is none.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise DubfewError(f"no device {device!r}: give auto, cpu or cuda")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise DubfewError(f"--device {device}: torch finds no CUDA device here; use --device cpu")
+    return device

@@ -1,0 +1,1 @@
+"""Prepared footage of many people, for every trainer: preparation, shards, samples."""

@@ -1,0 +1,378 @@
+"""Videos -> shards of prepared footage, which training reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dubfew.data.clip_index import (
+    Clip,
+    choose,
+    excluded_names,
+    find_clips,
+    is_excluded,
+    names_of,
+    read_exclude,
+)
+from dubfew.data.executors import ENGINES
+from dubfew.data.shards import ShardWriter, read_shard, revise, stored_clips
+from dubfew.data.workers import ClipJob, Outcome
+from dubfew.errors import ArtefactError, DubfewError
+from dubfew.progress import Progress, ProgressCallback, silent
+from dubfew.utils.files import check_folder, write_atomic
+
+MANIFEST_VERSION = 1
+HEAD = "lite"
+# Shards of this many bytes are read well from network storage, and are rewritten in seconds.
+SHARD_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` did, and what there is now.
+
+    Attributes:
+        out: the folder of shards.
+        identities: people in it.
+        clips: clips in it.
+        frames: frames in it.
+        seconds: of footage in it.
+        written: clips that were prepared by this call, in order.
+        failed: reason for each clip that was skipped.
+        excluded: clips that were left out because of the exclude list.
+        removed: clips that were in the folder and are gone: excluded, given to another split, or
+            their video changed.
+        unmatched: lines of the exclude list that name nobody here.
+    """
+
+    out: Path
+    identities: int
+    clips: int
+    frames: int
+    seconds: float
+    written: list[str]
+    failed: dict[str, str]
+    excluded: list[str]
+    removed: list[str]
+    unmatched: list[str]
+
+
+def prepare(
+    folder: Path,
+    out: Path,
+    *,
+    identities: Path | None = None,
+    exclude: Path | None = None,
+    split: str = "train",
+    by: str = "folder",
+    size: int = 160,
+    jobs: int | None = None,
+    engine: str = "local",
+    strict: bool = False,
+    shard_bytes: int = SHARD_BYTES,
+    progress: ProgressCallback = silent,
+) -> Prepared:
+    """Turn a folder of videos into shards of prepared footage.
+
+    Of a list of clips (a CSV, or ``manifest.json`` in the folder) only those of ``split`` are
+    taken, see `choose`.
+
+    A run that was stopped, however hard, goes on where it was: a finished clip is neither lost
+    nor prepared twice. A clip that cannot be prepared is reported and skipped. The result does
+    not depend on ``jobs`` or ``engine``.
+
+    Args:
+        folder: of videos, see `find_clips` for what is taken of it and whose it is.
+        out: where the shards go; one folder for each split.
+        identities: CSV that says whose the clips are.
+        exclude: list of people who must not be in the result, see `read_exclude`; those who are
+            in ``out`` already are removed from it.
+        split: which part of a list of clips.
+        by: see `find_clips`.
+        size: edge of the windows, px.
+        jobs: processes; one per core by default, with Ray as many as the cluster takes.
+        engine: "local", or "ray" for all machines of a Ray cluster.
+        strict: fail if any clip failed.
+        shard_bytes: size from which on a shard is closed.
+        progress: told how many clips and frames are done.
+
+    Raises:
+        DubfewError: there is nothing to prepare, or nothing could be, or ``out`` holds something
+            else; with ``strict``, a clip failed.
+        MissingDependencyError: Ray is asked for and not installed.
+    """
+    if engine not in ENGINES:
+        raise DubfewError(f"no engine {engine!r}: give {' or '.join(ENGINES)}")
+    clips, refused = choose(find_clips(folder, identities=identities, by=by), split)
+    if not clips:
+        raise DubfewError(
+            f"no clip to prepare in {folder}: put videos there, or check its manifest, the CSV of "
+            "identities and --split"
+        )
+    names = frozenset() if exclude is None else read_exclude(exclude)
+    wanted = [clip for clip in clips if not is_excluded(clip.facts(), names)]
+    left_out = {clip.file for clip in clips} - {clip.file for clip in wanted}
+    unmatched = names - {name for clip in clips for name in names_of(clip.facts())}
+    with _alone(out):
+        before = stored_clips(out)
+        _check_same_windows(out, before, size)
+        unmatched -= {name for clip in before for name in names_of(clip)}
+        left_out |= {clip["file"] for clip in before if is_excluded(clip, names)}
+        gone = {clip.file for clip in refused} | left_out
+        removed = _revise(out, [clip for clip in wanted if clip.file not in gone], gone)
+        done = {clip["file"] for clip in stored_clips(out)}
+        run = _Run(out, [clip for clip in wanted if clip.file not in done], size, names)
+        run.sweep()
+        run.work(engine, jobs, shard_bytes, progress)
+        left_out |= run.excluded.keys()
+        unmatched -= set(run.excluded.values())
+        after = write_manifest(out, failed=run.failed, excluded=sorted(left_out))
+    result = Prepared(
+        out=out,
+        identities=len({clip["identity"] for clip in after}),
+        clips=len(after),
+        frames=sum(clip["frames"] for clip in after),
+        seconds=round(sum(clip.get("seconds") or 0.0 for clip in after), 3),
+        written=run.written,
+        failed=run.failed,
+        excluded=sorted(left_out),
+        removed=removed,
+        unmatched=sorted(unmatched),
+    )
+    if run.failed and (strict or not after):
+        file, reason = next(iter(run.failed.items()))
+        raise DubfewError(
+            f"{len(run.failed)} of {len(wanted)} clips could not be prepared, the first one is "
+            f"{file}: {reason} ({out / 'manifest.json'} has all reasons)"
+        )
+    return result
+
+
+def purge(out: Path, exclude: Collection[str]) -> list[str]:
+    """Remove people from prepared data, without their videos being at hand.
+
+    Args:
+        out: what `prepare` made.
+        exclude: identities, files or SHA-256 sums.
+
+    Returns:
+        Files of the clips that were removed.
+
+    Raises:
+        DubfewError: nothing is prepared there.
+    """
+    names = excluded_names(exclude)
+    if not out.is_dir():
+        raise DubfewError(f"no prepared footage in {out}: name the folder that `prepare` filled")
+    with _alone(out):
+        before = _read_manifest(out)
+        removed = revise(out, lambda header: None if is_excluded(header, names) else header)
+        _clear(out / PARTS)
+        write_manifest(
+            out,
+            failed=before.get("failed", {}),
+            excluded=sorted({*before.get("excluded", []), *removed}),
+        )
+    return removed
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold a folder against other runs; the system frees it when the process dies."""
+    check_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise DubfewError(f"another run is writing to {out}: wait for it to end") from error
+
+
+def _check_same_windows(out: Path, stored: Iterable[dict[str, Any]], size: int) -> None:
+    for clip in stored:
+        if clip.get("size", size) != size or clip.get("head", HEAD) != HEAD:
+            raise DubfewError(
+                f"{out} holds windows of {clip.get('size')} px on the head {clip.get('head')}, "
+                f"expected {size} px on {HEAD}: choose another folder to write to"
+            )
+
+
+def _revise(out: Path, wanted: list[Clip], gone: set[str]) -> list[str]:
+    """Bring what is stored in line with the lists: who is not wanted any more goes, and whose
+    video has another size than it had; origins are corrected. Returns the files that went."""
+    clips = {clip.file: clip for clip in wanted}
+
+    def change(header: dict[str, Any]) -> dict[str, Any] | None:
+        if header["file"] in gone:
+            return None
+        clip = clips.get(header["file"])
+        # Clips of earlier versions say nothing of the video's size.
+        if clip is None or "bytes" not in header:
+            return header
+        if clip.path.is_file() and clip.path.stat().st_size != header["bytes"]:
+            return None
+        return {**header, **clip.facts()}
+
+    return revise(out, change)
+
+
+PARTS = ".parts"
+
+
+class _Run:
+    """One call's work: parts are made by workers and joined to shards in the clips' order."""
+
+    def __init__(self, out: Path, clips: list[Clip], size: int, names: frozenset[str]) -> None:
+        self.out = out
+        self.clips = clips
+        self.sums = tuple(sorted(name for name in names if re.fullmatch("[0-9a-f]{64}", name)))
+        self.size = size
+        self.written: list[str] = []
+        self.failed: dict[str, str] = {}
+        self.excluded: dict[str, str] = {}  # file: SHA-256
+
+    def part(self, clip: Clip) -> Path:
+        """Where a clip's tar lies until it is in a shard."""
+        return self.out.absolute() / PARTS / f"{clip.key}.tar"
+
+    def sweep(self) -> None:
+        """Remove what a killed run left, but for finished clips that are still wanted."""
+        wanted = {self.part(clip): clip for clip in self.clips}
+        keep = {path for path, clip in wanted.items() if path.exists() and self._whole(path, clip)}
+        _clear(self.out / PARTS, keep)
+        for left in self.out.glob(".*.dubfew-*"):
+            left.unlink(missing_ok=True)
+
+    def _whole(self, path: Path, clip: Clip) -> bool:
+        try:
+            header = read_shard(path)[0].header
+        except (ArtefactError, IndexError):
+            return False
+        size = clip.path.stat().st_size if clip.path.is_file() else None
+        return (
+            header.get("size") == self.size
+            and header.get("head") == HEAD
+            and header.get("sha256") not in self.sums
+            and {**header, **self._facts(clip, size)} == header
+        )
+
+    @staticmethod
+    def _facts(clip: Clip, size: int | None) -> dict[str, Any]:
+        return {**clip.facts(), "bytes": size}
+
+    def work(
+        self, engine: str, processes: int | None, shard_bytes: int, progress: ProgressCallback
+    ) -> None:
+        """Prepare what is missing."""
+        outcomes: dict[int, Outcome] = {}
+        jobs: dict[int, ClipJob] = {}
+        for number, clip in enumerate(self.clips):
+            if self.part(clip).exists():
+                outcomes[number] = Outcome()
+            elif not clip.path.is_file():
+                outcomes[number] = Outcome(error=f"there is no file {clip.path}")
+            else:
+                jobs[number] = ClipJob(
+                    path=str(clip.path.absolute()),
+                    out=str(self.part(clip)),
+                    key=clip.key,
+                    size=self.size,
+                    facts=self._facts(clip, clip.path.stat().st_size),
+                    excluded=self.sums,
+                )
+        frames = 0
+
+        def count(more: int) -> None:
+            nonlocal frames
+            frames += more
+            progress(Progress("prepare", len(outcomes), len(self.clips), {"frames": frames}))
+
+        writer = ShardWriter(self.out, shard_bytes)
+        numbers = list(jobs)
+        joined = self._join(writer, outcomes, 0)
+        if jobs:
+            # Closing ends the workers, whatever it is that stops us.
+            run = ENGINES[engine]
+            with closing(run(list(jobs.values()), processes, count)) as results:
+                for position, outcome in results:
+                    outcomes[numbers[position]] = outcome
+                    joined = self._join(writer, outcomes, joined)
+                    count(0)
+        writer.close()
+        _clear(self.out / PARTS)
+
+    def _join(self, writer: ShardWriter, outcomes: dict[int, Outcome], joined: int) -> int:
+        """Hand on every clip before which nothing is missing; returns how many there are."""
+        while joined in outcomes:
+            clip, outcome = self.clips[joined], outcomes[joined]
+            if outcome.error:
+                self.failed[clip.file] = outcome.error
+            elif outcome.excluded:
+                self.excluded[clip.file] = outcome.excluded
+            else:
+                writer.add(self.part(clip))
+                self.written.append(clip.file)
+            joined += 1
+        return joined
+
+
+def _clear(folder: Path, keep: Collection[Path] = ()) -> None:
+    """Remove a folder's files and, when it is empty, the folder."""
+    if not folder.is_dir():
+        return
+    for path in folder.absolute().iterdir():
+        if path not in keep:
+            path.unlink(missing_ok=True)
+    if not keep:
+        os.rmdir(folder)
+
+
+def write_manifest(
+    out: Path, *, failed: dict[str, str], excluded: list[str]
+) -> list[dict[str, Any]]:
+    """Write ``manifest.json`` of prepared data; returns the facts of its clips."""
+    clips = stored_clips(out)
+    people: dict[str, Any] = {}
+    for clip in sorted(clips, key=lambda clip: (clip["identity"], clip["file"])):
+        person = people.setdefault(clip["identity"], {"frames": 0, "seconds": 0.0, "clips": []})
+        person["frames"] += clip["frames"]
+        person["seconds"] = round(person["seconds"] + (clip.get("seconds") or 0.0), 3)
+        person["clips"].append({name: clip.get(name) for name in _LISTED})
+    manifest = {
+        "format_version": MANIFEST_VERSION,
+        "identities": people,
+        "failed": failed,
+        "excluded": excluded,
+    }
+    write_atomic(out / "manifest.json", json.dumps(manifest, indent=1).encode())
+    return clips
+
+
+_LISTED = (
+    "file",
+    "sha256",
+    "frames",
+    "seconds",
+    "fps",
+    "split",
+    "source",
+    "license",
+    "weights_may_ship",
+    "stored",
+)
+
+
+def _read_manifest(out: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((out / "manifest.json").read_bytes())
+    except (OSError, ValueError):
+        return {}  # it is written anew from the shards
+    return found if isinstance(found, dict) else {}

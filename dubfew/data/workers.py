@@ -1,0 +1,179 @@
+"""A process that prepares clips, and what crosses its border.
+
+Each is a Python process of its own that computes with one thread, so that the result of a clip does
+not depend on how many there are; its death is the failure of one clip only, and it ends when its
+parent does. Pools of the standard library are broken as a whole by such a death.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Libraries read these when they are loaded, so they have to be there when the process starts.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+}
+_START = "import sys; sys.path[:] = {path!r}; from dubfew.data.workers import serve; serve()"
+
+Frames = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """What a worker needs to know of a clip; plain values, as it crosses processes and machines.
+
+    Attributes:
+        path: the video.
+        out: the tar to write.
+        key: name of the clip's samples.
+        size: edge of the windows, px.
+        facts: identity, file, source, license, ... for the samples' headers.
+        excluded: SHA-256 sums of files that must not be prepared.
+    """
+
+    path: str
+    out: str
+    key: str
+    size: int
+    facts: Mapping[str, Any]
+    excluded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a clip.
+
+    Attributes:
+        frames: how many were prepared.
+        error: why there are none, or empty.
+        excluded: the SHA-256 for which it was left out, or empty.
+    """
+
+    frames: int = 0
+    error: str = ""
+    excluded: str = ""
+
+
+class Worker:
+    """A process that prepares one clip after another. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._errors: Any = None
+        self._closed = False
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._closed = True
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._errors.close()
+
+    def run(self, job: ClipJob, frames: Frames = lambda count: None) -> Outcome:
+        """Prepare a clip; a process that dies over it is a failure of the clip.
+
+        Args:
+            job: the clip.
+            frames: told of its frames as they are done, how many more each time.
+        """
+        try:
+            process = self._running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(dataclasses.asdict(job)) + "\n")
+            process.stdin.flush()
+            for line in process.stdout:
+                message = json.loads(line)
+                if "done" in message:
+                    return Outcome(**message["done"])
+                frames(message["frames"])
+        except (OSError, ValueError):
+            pass  # it died; a half-written line is no message
+        return Outcome(error=self._death())
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START.format(path=sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env={**os.environ, **ONE_THREAD},
+                text=True,
+                encoding="ascii",
+                # Ctrl-C is the parent's to handle.
+                start_new_session=True,
+            )
+            if self._closed:  # closed by another thread meanwhile
+                self._process.kill()
+        return self._process
+
+    def _death(self) -> str:
+        assert self._process is not None
+        self._process.kill()
+        code = self._process.wait()
+        self._errors.seek(0)
+        last = (self._errors.read().decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+        if code < 0:
+            what = f"was ended by {signal.Signals(-code).name}"
+            if code == -signal.SIGKILL:
+                what += " (memory may have run out: try fewer --jobs)"
+        else:
+            what = f"ended with code {code}" + (f": {last}" if last else "")
+        return f"the process that prepared it {what}"
+
+
+def serve() -> None:
+    """A worker's side: jobs come as lines on stdin, what becomes of them goes to stdout."""
+    # Native libraries print as they like; the messages need a channel of their own.
+    channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="ascii")
+    os.dup2(2, 1)
+    jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+
+    def tell(message: dict[str, Any]) -> None:
+        channel.write(json.dumps(message) + "\n")
+
+    import torch
+
+    from dubfew.data.prepare_clip import prepare_clip
+
+    torch.set_num_threads(1)
+    while True:
+        fields = json.loads(jobs.get())
+        job = ClipJob(**{**fields, "excluded": tuple(fields["excluded"])})
+        try:
+            outcome = prepare_clip(job, lambda frames: tell({"frames": frames}))
+        except Exception as error:  # a fault of ours costs one clip, not the night's run
+            outcome = Outcome(error=f"unexpected {type(error).__name__}: {error}")
+        tell({"done": dataclasses.asdict(outcome)})
+
+
+def _listen(jobs: queue.SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        jobs.put(line)
+    # The parent is done or dead. What is half prepared is swept by the next run.
+    os._exit(0)

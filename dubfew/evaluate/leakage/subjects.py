@@ -1,0 +1,163 @@
+"""Whose leaks are tested: actors in a registry of the test's own, so that they can be deleted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dubfew.adapt import adapt
+from dubfew.adapt.artefact import ActorAdapter
+from dubfew.data.clip_index import VIDEO_SUFFIXES
+from dubfew.errors import DubfewError, MediaError
+from dubfew.progress import Progress, ProgressCallback
+from dubfew.reconstruction.track import Track
+from dubfew.registry import Registry
+from dubfew.registry.names import actor_id
+
+FEWEST_OTHERS = 3  # people to compare an actor with
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Somebody to be adapted, or copied, and then deleted.
+
+    Attributes:
+        name: id.
+        video: that shows their true face.
+        stored: in the user's registry, or None for one to be adapted.
+    """
+
+    name: str
+    video: Path
+    stored: Registry | None = None
+
+
+def subjects_of(
+    videos: Sequence[Path], actors: Sequence[str], registry: Registry | None
+) -> list[Subject]:
+    """Everybody, checked before any work.
+
+    Raises:
+        ActorNotFoundError: no such actor.
+        SuspendedError: use of an actor is suspended.
+        MediaError: a video, or an actor's footage, is not there.
+        DubfewError: two of one name, or nobody.
+    """
+    found = [Subject(actor_id(video.stem), video) for video in videos]
+    if actors:
+        registry = registry or Registry()
+    for actor in actors:
+        assert registry is not None
+        revision = registry.open(actor)
+        registry.check_suspension(revision)
+        found.append(Subject(revision.actor, Path(revision.config["source"]["path"]), registry))
+    for subject in found:
+        if not subject.video.is_file():
+            advice = "give --actor only while the footage lies where it was adapted from"
+            if subject.stored is None:
+                advice = "check the path"
+            raise MediaError(f"{subject.video} is not there: {advice}")
+    twice = [name for name, count in Counter(each.name for each in found).items() if count > 1]
+    if twice:
+        raise DubfewError(f"two are called {twice[0]!r}: give videos of different names")
+    if not found:
+        raise DubfewError("nobody to test: give videos, or --actor")
+    return found
+
+
+def crowd_of(subjects: Sequence[Subject], strangers: Sequence[Path]) -> dict[str, Path]:
+    """Everybody's video by name, the subjects first.
+
+    Args:
+        subjects: to be deleted.
+        strangers: videos of others, or folders of such, in which those of the subjects do not
+            count again.
+
+    Raises:
+        DubfewError: two of one name, or too few people.
+    """
+    crowd = {subject.name: subject.video for subject in subjects}
+    own = {path.resolve() for path in crowd.values()}
+    for given in strangers:
+        inside = sorted(given.iterdir()) if given.is_dir() else None
+        for path in [given] if inside is None else inside:
+            if inside is not None and (
+                path.suffix.lower() not in VIDEO_SUFFIXES or path.resolve() in own
+            ):
+                continue
+            if path.stem in crowd:
+                raise DubfewError(
+                    f"two are called {path.stem!r}: give videos of different names, of everybody "
+                    "one"
+                )
+            crowd[path.stem] = path
+    if len(crowd) <= FEWEST_OTHERS:
+        raise DubfewError(
+            f"a leak test compares with strangers, and there are {len(crowd) - 1}: give "
+            f"{FEWEST_OTHERS} or more besides each actor, as videos or with --stranger"
+        )
+    return crowd
+
+
+@contextmanager
+def own_registry() -> Iterator[tuple[Registry, Path]]:
+    """A registry that is gone afterwards, and a folder for copies of it."""
+    with TemporaryDirectory(prefix="dubfew-leak-") as folder:
+        registry = Registry(Path(folder) / "home", keys=Path(folder) / "keys")
+        try:
+            yield registry, Path(folder) / "copy"
+        finally:
+            for each in registry.list():  # after an error: keys first, as in any deletion
+                registry.delete(each.actor)
+
+
+def enrol(
+    subjects: Sequence[Subject],
+    registry: Registry,
+    *,
+    steps: int | None,
+    prior: str | Path | None,
+    device: str,
+    seed: int,
+    progress: ProgressCallback,
+) -> dict[str, ActorAdapter]:
+    """Adapt or copy everybody into a registry, and read them from there.
+
+    Raises:
+        AuditError: the audit log of the user's registry cannot be written.
+    """
+    for number, subject in enumerate(subjects, 1):
+        if subject.stored is not None:
+            revision = subject.stored.open(subject.name)
+            revision.record("leak-test")
+            files = {name: revision.read(name) for name in revision.names()}
+            registry.create(subject.name, revision.config, files)
+        else:
+            adapt(
+                subject.video,
+                actor=subject.name,
+                steps=steps,
+                prior=prior,
+                device=device,
+                seed=seed,
+                registry=registry,
+                progress=progress,
+            )
+        progress(Progress("actors", number, len(subjects)))
+    return {subject.name: read_adapter(registry, subject.name) for subject in subjects}
+
+
+def read_adapter(registry: Registry, actor: str) -> ActorAdapter:
+    """What is stored of an actor."""
+    revision = registry.open(actor)
+    return ActorAdapter.from_files({name: revision.read(name) for name in revision.names()})
+
+
+def track_of(adapter: ActorAdapter) -> tuple[Track, int]:
+    """The track of an actor's footage, and its first frame's number in it."""
+    track = Track.from_bytes(adapter.track, "the actor's track")
+    return track, int(adapter.config["source"].get("first", 0))

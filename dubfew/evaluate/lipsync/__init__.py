@@ -1,0 +1,1 @@
+"""Lip-sync measures: SyncNet's distances and recognized phonemes."""

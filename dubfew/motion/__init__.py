@@ -1,0 +1,1 @@
+"""Motion of the mouth, independent of a head model: measured, and transferred to a head."""

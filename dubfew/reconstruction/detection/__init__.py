@@ -1,0 +1,1 @@
+"""Detection: faces, landmarks, shots, identities and segmentation of a clip's frames."""

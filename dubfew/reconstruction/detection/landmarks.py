@@ -1,0 +1,117 @@
+"""Face landmarks and person segmentation, frame by frame (MediaPipe's models in its wheel)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.reconstruction.detection.mediapipe_loader import (
+    FACE_DETECTION_GRAPH,
+    FACE_LANDMARK_GRAPH,
+    SELFIE_GRAPH,
+    solution_base,
+)
+
+LANDMARKS = 478  # 468 on the face mesh, then 5 on each iris
+
+
+Graph = TypeVar("Graph", bound="_Graph")
+
+
+class _Graph:
+    """One of MediaPipe's graphs, closed at the end of the ``with`` block."""
+
+    _graph: Any  # MediaPipe has no types
+
+    def __enter__(self: Graph) -> Graph:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._graph.close()
+
+
+class FaceLandmarker(_Graph):
+    """Detects faces and follows them from frame to frame.
+
+    Feed frames in order; it keeps state, so use one per clip and have it ``forget`` at a cut. Use
+    as a context manager.
+    """
+
+    def __init__(self, *, video: bool = True, min_confidence: float = 0.5, faces: int = 1) -> None:
+        """It looks for up to ``faces`` faces. While it follows fewer it searches every frame, so
+        that looking for four where there is one takes twice as long."""
+        self._graph = solution_base()(
+            binary_graph_path=FACE_LANDMARK_GRAPH,
+            side_inputs={
+                "num_faces": faces,
+                "with_attention": True,
+                "use_prev_landmarks": video,
+            },
+            calculator_params={
+                "facedetectionshortrangecpu__facedetectionshortrange__facedetection__"
+                "TensorsToDetectionsCalculator.min_score_thresh": min_confidence,
+                "facelandmarkcpu__ThresholdingCalculator.threshold": min_confidence,
+            },
+            outputs=["multi_face_landmarks"],
+        )
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Landmarks of the face in an RGB image [H, W, 3].
+
+        Returns:
+            [478, 3] in px (z in px as well, smaller is nearer), or None without a face.
+        """
+        found = self.every(rgb)
+        return found[0] if found else None
+
+    def every(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Landmarks of all faces in an RGB image [H, W, 3]: [478, 3] px each."""
+        faces = self._graph.process({"image": np.ascontiguousarray(rgb)}).multi_face_landmarks
+        height, width = rgb.shape[:2]
+        scale = np.array([width, height, width], np.float32)
+        return [
+            np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32) * scale
+            for face in faces or ()
+        ]
+
+    def forget(self) -> None:
+        """Search the next frame as if it were the first: where a shot begins, the faces of the
+        last one are not to be looked for. Takes as long as a frame."""
+        self._graph.reset()
+
+
+class FaceCounter(_Graph):
+    """Says how many faces an image shows, without landmarks. Use as a context manager."""
+
+    def __init__(self, *, min_confidence: float = 0.75) -> None:
+        """Below the default, plants and folds of cloth are taken for faces now and then."""
+        self._graph = solution_base()(
+            binary_graph_path=FACE_DETECTION_GRAPH,
+            calculator_params={
+                "facedetectionshortrange__facedetection__TensorsToDetectionsCalculator"
+                ".min_score_thresh": min_confidence,
+            },
+            outputs=["detections"],
+        )
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> int:
+        """Faces in an RGB image [H, W, 3]."""
+        return len(self._graph.process({"image": np.ascontiguousarray(rgb)}).detections or ())
+
+
+class PersonSegmenter(_Graph):
+    """Separates a person from the background. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._graph = solution_base()(
+            binary_graph_path=SELFIE_GRAPH,
+            side_inputs={"model_selection": 0},
+            outputs=["segmentation_mask"],
+        )
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probability that a pixel of an RGB image [H, W, 3] shows the person. [H, W]"""
+        mask = self._graph.process({"image": np.ascontiguousarray(rgb)}).segmentation_mask
+        return np.asarray(mask, np.float32)

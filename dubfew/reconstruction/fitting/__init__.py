@@ -1,0 +1,1 @@
+"""Fitting: landmarks or pixels to the parameters of a head model."""

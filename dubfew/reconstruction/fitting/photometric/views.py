@@ -1,0 +1,90 @@
+"""Faces cut out of a clip at the resolution that the fit works at, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from dubfew.media import Frame, read_frames
+from dubfew.reconstruction.optical_flow import blurred
+
+# Faces are looked at in squares of this size, px: between the eyes lie some 50 of them.
+SIZE = 160
+# What is finer than this is noise, and would shorten the reach of the slopes. px
+BLUR = 0.8
+
+
+@dataclass(frozen=True)
+class View:
+    """One face of one frame.
+
+    Attributes:
+        row: of the track.
+        picture: sRGB in [0, 1], slightly blurred. [3, SIZE, SIZE]
+        slopes: its change per px to the right and down. [2, 3, SIZE, SIZE]
+        seen: where the picture lies inside the frame. [SIZE, SIZE] bool
+        left: of the square in the frame, px.
+        top: px.
+        scale: px of the picture per px of the frame.
+    """
+
+    row: int
+    picture: Tensor
+    slopes: Tensor
+    seen: NDArray[np.bool_]
+    left: float
+    top: float
+    scale: float
+
+
+def view_of(
+    frame: Frame,
+    row: int,
+    box: NDArray,  # [4]
+) -> View:
+    """Cut the square ``box`` (left, top, right, bottom, px) out of a frame."""
+    left, top = int(np.floor(box[0])), int(np.floor(box[1]))
+    side = max(int(np.ceil(max(box[2] - box[0], box[3] - box[1]))), 8)
+    inner = (
+        max(left, 0),
+        max(top, 0),
+        min(left + side, frame.width),
+        min(top + side, frame.height),
+    )
+    whole = np.zeros((side, side, 4), np.float32)
+    if inner[0] < inner[2] and inner[1] < inner[3]:
+        rows, columns = (
+            slice(inner[1] - top, inner[3] - top),
+            slice(inner[0] - left, inner[2] - left),
+        )
+        whole[rows, columns, :3] = frame.crop_rgb(*inner).astype(np.float32) / 255
+        whole[rows, columns, 3] = 1
+    wide = torch.from_numpy(whole).permute(2, 0, 1)[None]
+    small = F.interpolate(wide, size=(SIZE, SIZE), mode="bilinear", antialias=side > SIZE)
+    picture = blurred(small[:, :3], BLUR)[0]
+    x = F.pad((picture[..., 2:] - picture[..., :-2]) / 2, (1, 1, 0, 0))
+    y = F.pad((picture[..., 2:, :] - picture[..., :-2, :]) / 2, (0, 0, 1, 1))
+    seen = (small[0, 3] > 0.999).numpy()
+    return View(row, picture, torch.stack([x, y]), seen, left, top, SIZE / side)
+
+
+def read_views(path: Path | str, rows: Sequence[int], boxes: NDArray, first: int) -> Iterator[View]:
+    """The faces of some rows of a track, in order, from one pass over the video.
+
+    Args:
+        path: the video.
+        rows: of the track, rising.
+        boxes: of every row of the track, px. [N, 4]
+        first: frame of the video that the track's row 0 shows.
+    """
+    wanted = set(rows)
+    for row, frame in enumerate(read_frames(path, start=first, stop=first + max(wanted) + 1)):
+        if row in wanted:
+            yield view_of(frame, row, boxes[row])

@@ -1,0 +1,1 @@
+"""Head models: FLAME's format and arithmetic, the embedded ``lite`` model, FLAME, MICA."""

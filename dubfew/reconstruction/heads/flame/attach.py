@@ -1,0 +1,169 @@
+"""The rest of MediaPipe's landmarks on FLAME, by way of the embedded head.
+
+FLAME's published embedding has eyes, brows, nose and lips: no forehead, cheek, chin or jaw line.
+dubfew measures mouths by chin and jaw as well, and a head is held steadier by all 468 points than
+by 105. So ``lite``, whose vertices are those points, is laid onto FLAME's mean head: by a
+similarity transform and a spline through the points that both know, then onto the surface along
+its closest points, smoothed over the mesh so that neighbours stay neighbours. The 105 keep their
+published places.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import RBFInterpolator
+from scipy.sparse import csr_matrix, diags
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from dubfew.reconstruction.heads.flame.landmarks import Embedding
+from dubfew.reconstruction.heads.head_model import HeadModel
+
+ROUNDS = 8
+# Triangles tried for the closest point, nearest middles first: they are a few mm wide.
+CANDIDATES = 24
+# Surfaces that face away from the point's own are another part: a nostril, the back of an ear.
+FACING = 0.3
+
+
+def attach(
+    template: NDArray,  # [V, 3]
+    faces: NDArray,  # [F, 3]
+    known: Embedding,
+    lite: HeadModel,
+) -> Embedding:
+    """All landmarks of ``lite`` on another mean head.
+
+    Args:
+        template: the other head's vertices, m. [V, 3]
+        faces: its triangles. [F, 3]
+        known: landmarks whose place on it is given.
+        lite: the embedded head.
+
+    Returns:
+        One row per landmark of ``lite``, in its order; those of ``known`` unchanged.
+    """
+    count = len(lite.landmark_ids)
+    points = np.asarray(lite.landmark_matrix() @ lite.template, np.float64)
+    mesh = lite.faces[(lite.faces < count).all(1)]
+    row = {int(i): k for k, i in enumerate(lite.landmark_ids)}
+    rows = np.array([row[int(i)] for i in known.ids if int(i) in row])
+    chosen = np.array([k for k, i in enumerate(known.ids) if int(i) in row])
+    goal = known.positions(template, faces)[chosen].astype(np.float64)
+
+    points = similar(points[rows], goal, points)
+    points = points + RBFInterpolator(points[rows], goal - points[rows], kernel="linear")(points)
+    surface = _Surface(template.astype(np.float64), faces[_skin(faces, len(template))])
+    free = np.ones(count, bool)
+    free[rows] = False
+    average = _average(mesh, count)
+    for _ in range(ROUNDS):
+        places, _, _ = surface.closest(points, vertex_normals(points, mesh))
+        pull = places - points
+        pull[rows] = goal - points[rows]
+        smooth = average @ pull
+        points = points + np.where(free[:, None], (pull + smooth) / 2, pull)
+    _, face, weights = surface.closest(points, vertex_normals(points, mesh))
+    face = np.nonzero(_skin(faces, len(template)))[0][face]
+    face[rows], weights[rows] = known.faces[chosen], known.barycentric[chosen]
+    return Embedding(lite.landmark_ids, face.astype(np.int32), weights.astype(np.float32))
+
+
+def similar(source: NDArray, target: NDArray, points: NDArray) -> NDArray:
+    """Move points as ``source`` [K, 3] goes to ``target`` [K, 3] by rotation, scale and shift.
+
+    Source: Umeyama 1991, eq. 40-42.
+    """
+    centre, goal = source.mean(0), target.mean(0)
+    u, s, vt = np.linalg.svd((target - goal).T @ (source - centre))
+    sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
+    scale = (s * sign).sum() / ((source - centre) ** 2).sum()
+    return scale * (points - centre) @ ((u * sign) @ vt).T + goal
+
+
+def vertex_normals(points: NDArray, faces: NDArray) -> NDArray:
+    """Unit normals, outwards. [V, 3]"""
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    normal = np.zeros_like(points)
+    for k in range(3):
+        np.add.at(normal, faces[:, k], np.cross(b - a, c - a))
+    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+
+
+def _skin(faces: NDArray, count: int) -> NDArray[np.bool_]:
+    """Which triangles belong to the largest part: eyeballs are parts of their own. [F]"""
+    a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
+    graph = csr_matrix((np.ones(len(a)), (a, b)), shape=(count, count))
+    _, part = connected_components(graph, directed=False)
+    return part[faces[:, 0]] == np.bincount(part[faces[:, 0]]).argmax()
+
+
+def _average(faces: NDArray, count: int) -> csr_matrix:
+    """Mean over a vertex' neighbours. [V, V]"""
+    a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
+    graph = csr_matrix((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(count, count))
+    graph.data[:] = 1
+    degree = np.maximum(np.asarray(graph.sum(1)).ravel(), 1)
+    return (diags(1 / degree) @ graph).tocsr()
+
+
+class _Surface:
+    """Closest points on triangles."""
+
+    def __init__(self, vertices: NDArray, faces: NDArray) -> None:
+        self._corners = vertices[faces]  # [F, 3, 3]
+        a, b, c = (self._corners[:, k] for k in range(3))
+        normal = np.cross(b - a, c - a)
+        self._normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+        self._tree = cKDTree(self._corners.mean(1))
+
+    def closest(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        """Closest point [P, 3], its triangle [P] and barycentrics [P, 3]."""
+        _, tried = self._tree.query(points, CANDIDATES)
+        weights = closest_barycentric(points[:, None], self._corners[tried])
+        places = np.einsum("pck,pckd->pcd", weights, self._corners[tried])
+        distance = np.linalg.norm(places - points[:, None], axis=-1)
+        facing = np.einsum("pcd,pd->pc", self._normal[tried], normals)
+        distance = np.where(facing > FACING, distance, distance + 1.0)
+        best = distance.argmin(1)
+        rows = np.arange(len(points))
+        return places[rows, best], tried[rows, best], weights[rows, best]
+
+
+def closest_barycentric(
+    point: NDArray,  # [..., 3]
+    corners: NDArray,  # [..., 3, 3]
+) -> NDArray:  # [..., 3]
+    """Barycentrics of the point of a triangle that is closest to a point.
+
+    Source: Ericson 2004, Real-Time Collision Detection, sec. 5.1.5, as one minimum over the
+    inside and the three edges.
+    """
+    a, b, c = (corners[..., k, :] for k in range(3))
+    best = _inside(point, a, b, c)
+    ok = (best >= 0).all(-1)
+    result = np.where(ok[..., None], best, 0.0)
+    nearest = np.where(ok, 0.0, np.inf)
+    for i, j in ((0, 1), (1, 2), (2, 0)):
+        start, end = corners[..., i, :], corners[..., j, :]
+        edge = end - start
+        length = np.maximum((edge**2).sum(-1), 1e-18)
+        t = np.clip(((point - start) * edge).sum(-1) / length, 0, 1)
+        away = ((start + t[..., None] * edge - point) ** 2).sum(-1)
+        closer = ~ok & (away < nearest)
+        weights = np.zeros(result.shape)
+        weights[..., i], weights[..., j] = 1 - t, t
+        result = np.where(closer[..., None], weights, result)
+        nearest = np.where(closer, away, nearest)
+    return result
+
+
+def _inside(point: NDArray, a: NDArray, b: NDArray, c: NDArray) -> NDArray:
+    """Barycentrics of a point's projection onto the triangles' planes."""
+    ab, ac, ap = b - a, c - a, point - a
+    aa, cc, across = (ab * ab).sum(-1), (ac * ac).sum(-1), (ab * ac).sum(-1)
+    along, up = (ap * ab).sum(-1), (ap * ac).sum(-1)
+    area = np.maximum(aa * cc - across**2, 1e-24)
+    v, w = (cc * along - across * up) / area, (aa * up - across * along) / area
+    return np.stack([1 - v - w, v, w], -1)

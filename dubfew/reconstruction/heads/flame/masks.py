@@ -1,0 +1,34 @@
+"""FLAME's named regions of vertices (``FLAME_masks.pkl``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import AssetError
+from dubfew.reconstruction.heads.flame.model import VERTICES
+from dubfew.reconstruction.heads.flame.pickles import read_pickle
+
+
+def read_masks(path: Path | str) -> dict[str, NDArray[np.int32]]:
+    """Vertex numbers of each region: face, lips, nose, neck, scalp, left_eyeball and others.
+
+    Raises:
+        AssetError: the file is another.
+    """
+    held = read_pickle(path)
+    if not isinstance(held, dict) or not held:
+        raise AssetError(f"{path} holds no regions: give FLAME_masks.pkl")
+    regions = {}
+    for name, value in held.items():
+        array = np.asarray(value)
+        if array.ndim != 1 or array.dtype.kind not in "iu" or not _inside(array):
+            raise AssetError(f"{name!r} in {path} is no list of FLAME's vertices")
+        regions[str(name)] = array.astype(np.int32)
+    return regions
+
+
+def _inside(array: NDArray) -> bool:
+    return array.size == 0 or (array.min() >= 0 and array.max() < VERTICES)

@@ -1,0 +1,141 @@
+"""FLAME's own file: pickles of 2019, 2020 and 2023, and ``.npz`` of the same names."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import AssetError
+from dubfew.reconstruction.heads.flame.arrays import floats, read_numpy
+from dubfew.reconstruction.heads.flame.pickles import read_pickle
+
+FloatArray = NDArray[np.float32]
+
+VERTICES = 5023
+# Of `shapedirs`: identity first, expression behind it.
+SHAPES = 300
+SHORT = (10, 10)  # shapes and expressions of the cut-down files, as smplx has it
+PARENTS = (-1, 0, 1, 1, 1)  # root, neck, jaw, left eye, right eye
+# Names that the same array has in other files.
+NAMES = {
+    "template": ("v_template",),
+    "bases": ("shapedirs",),
+    "correctives": ("posedirs",),
+    "regressor": ("J_regressor",),
+    "tree": ("kintree_table", "parents"),
+    "weights": ("weights", "lbs_weights"),
+    "faces": ("f", "faces"),
+}
+
+
+@dataclass(frozen=True)
+class FlameFile:
+    """What a FLAME file holds, in our order of axes.
+
+    Attributes:
+        template: mean head, m, y up, z out of the face. [5023, 3]
+        shape_basis: [S, 5023, 3]
+        expression_basis: [E, 5023, 3]
+        pose_basis: [36, 5023, 3]
+        joint_regressor: [5, 5023]
+        skin_weights: [5023, 5]
+        faces: [F, 3]
+    """
+
+    template: FloatArray
+    shape_basis: FloatArray
+    expression_basis: FloatArray
+    pose_basis: FloatArray
+    joint_regressor: FloatArray
+    skin_weights: FloatArray
+    faces: NDArray[np.int32]
+
+
+def read_flame(path: Path | str) -> FlameFile:
+    """Read a FLAME model.
+
+    Raises:
+        AssetError: the file is none, or damaged, or not in metres.
+    """
+    held = read_numpy(path) if zipfile.is_zipfile(path) else read_pickle(path)
+    if not isinstance(held, Mapping):
+        raise AssetError(f"{path} is no FLAME model: it holds no named arrays")
+    found = {name: _named(held, keys, path) for name, keys in NAMES.items()}
+    template = floats(found["template"], f"v_template of {path}", 2)
+    if template.shape != (VERTICES, 3):
+        raise AssetError(
+            f"{path} has {len(template)} vertices, FLAME has {VERTICES}: give FLAME's own file "
+            "(generic_model.pkl, flame2023.pkl)"
+        )
+    bases = _shaped(found["bases"], "shapedirs", (VERTICES, 3, None), path)
+    shapes, expressions = _split(bases.shape[2], path)
+    faces = _faces(found["faces"], path)
+    size = float(np.ptp(template, axis=0).max())
+    if not 0.1 < size < 1.0:
+        raise AssetError(f"the head in {path} is {size:.3g} m tall: FLAME is in metres")
+    _check_tree(found["tree"], path)
+    weights = _shaped(found["weights"], "weights", (VERTICES, 5), path)
+    if not np.allclose(weights.sum(1), 1, atol=1e-3):
+        raise AssetError(f"the skinning weights in {path} do not sum to 1: fetch the file again")
+    return FlameFile(
+        template=template,
+        shape_basis=_first(bases[..., :shapes]),
+        expression_basis=_first(bases[..., shapes : shapes + expressions]),
+        pose_basis=_first(_shaped(found["correctives"], "posedirs", (VERTICES, 3, 36), path)),
+        joint_regressor=_shaped(found["regressor"], "J_regressor", (5, VERTICES), path),
+        skin_weights=weights,
+        faces=faces,
+    )
+
+
+def _named(held: Mapping[str, Any], keys: tuple[str, ...], path: Path | str) -> Any:
+    for key in keys:
+        if held.get(key) is not None:
+            return held[key]
+    raise AssetError(f"{path} is no FLAME model: it has no {keys[0]!r}")
+
+
+def _shaped(
+    value: Any, name: str, shape: tuple[int | None, ...], path: Path | str
+) -> NDArray[np.float32]:
+    array = floats(value, f"{name} of {path}", len(shape))
+    if any(want not in (None, is_) for want, is_ in zip(shape, array.shape, strict=True)):
+        raise AssetError(f"{name} of {path} has shape {array.shape}, FLAME's is {shape}")
+    return array
+
+
+def _first(basis: FloatArray) -> FloatArray:
+    """[V, 3, B] -> [B, V, 3]"""
+    return np.ascontiguousarray(np.moveaxis(basis, 2, 0))
+
+
+def _split(count: int, path: Path | str) -> tuple[int, int]:
+    """How many of the basis vectors are shapes, and how many expressions."""
+    if count == sum(SHORT):
+        return SHORT
+    if count <= SHAPES:
+        raise AssetError(
+            f"{path} has {count} basis vectors, FLAME has {SHAPES} shapes and 100 expressions: "
+            "give the complete file"
+        )
+    return SHAPES, count - SHAPES
+
+
+def _faces(value: Any, path: Path | str) -> NDArray[np.int32]:
+    array = floats(value, f"faces of {path}", 2)
+    if array.shape[1] != 3 or array.min() < 0 or array.max() >= VERTICES:
+        raise AssetError(f"the faces in {path} are no triangles of its vertices")
+    return array.astype(np.int32)
+
+
+def _check_tree(value: Any, path: Path | str) -> None:
+    # The root's parent is written as -1 or, unsigned, as 2**32 - 1.
+    parents = np.atleast_2d(np.asarray(value)).astype(np.int64)[0].astype(np.int32)
+    if parents.tolist()[1:] != list(PARENTS[1:]):
+        raise AssetError(f"{path} has joints with parents {parents.tolist()}, FLAME {PARENTS}")

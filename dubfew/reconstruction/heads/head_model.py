@@ -1,0 +1,339 @@
+"""Head models in FLAME's format and arithmetic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from scipy.spatial.transform import Rotation
+
+from dubfew.errors import AssetError, ShapeError
+from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
+
+FloatArray = NDArray[np.float32]
+
+FORMAT_VERSION = 1
+# FLAME's joints: 0 root, 1 neck, 2 jaw, 3 and 4 eyes. A model may stop after any of them.
+NECK, JAW = 1, 2
+EYES = (3, 4)  # the subject's left, then right
+# Far enough open for any speech or laugh, rad: sets the extent of crop and mask.
+JAW_OPEN = 0.45
+
+
+@dataclass(frozen=True)
+class HeadModel:
+    """A morphable head: linear bases, then linear blend skinning.
+
+    Head space: m, x to the image's right when the head faces the camera, y up, z towards it.
+
+    Attributes:
+        name: what a Track calls it.
+        template: mean head. [V, 3]
+        shape_basis: identity displacements per unit coefficient. [S, V, 3]
+        expression_basis: expression displacements per unit coefficient. [E, V, 3]
+        pose_basis: displacements per entry of (R - I) of every joint but the root, or None.
+            [(J - 1) * 9, V, 3]
+        joint_regressor: joints from shaped vertices. [J, V]
+        skin_weights: rows sum to 1. [V, J]
+        parents: parent of each joint, -1 for the root. [J]
+        faces: vertex indices. [F, 3]
+        uv: texture coordinates in [0, 1], origin top left. [V, 2]
+        landmark_ids: MediaPipe's indices of the landmarks that the model knows. [L]
+        landmark_faces: face that carries each landmark. [L]
+        landmark_barycentric: where in that face. [L, 3]
+        mouth_expressions: how many leading expression coefficients move the lower face alone.
+        eyelid_basis: displacements that close the left and the right lid, or None. [2, V, 3]
+        mouth_faces: which faces fill the opening between the lips, or None where they are those
+            beyond the landmarks' own, as in ``lite``. [F]
+        expression_moves_joints: joints are regressed from the head with its expression, as all
+            released FLAME code does; FLAME's paper (eq. 2) and ``lite`` leave expression out.
+    """
+
+    name: str
+    template: FloatArray
+    shape_basis: FloatArray
+    expression_basis: FloatArray
+    pose_basis: FloatArray | None
+    joint_regressor: FloatArray
+    skin_weights: FloatArray
+    parents: NDArray[np.int32]
+    faces: NDArray[np.int32]
+    uv: FloatArray
+    landmark_ids: NDArray[np.int32]
+    landmark_faces: NDArray[np.int32]
+    landmark_barycentric: FloatArray
+    mouth_expressions: int
+    eyelid_basis: FloatArray | None = None
+    mouth_faces: NDArray[np.bool_] | None = None
+    expression_moves_joints: bool = False
+
+    def __post_init__(self) -> None:
+        vertices, joints = len(self.template), len(self.parents)
+        for name, shape in {
+            "template": (vertices, 3),
+            "shape_basis": (len(self.shape_basis), vertices, 3),
+            "expression_basis": (len(self.expression_basis), vertices, 3),
+            "joint_regressor": (joints, vertices),
+            "skin_weights": (vertices, joints),
+            "uv": (vertices, 2),
+            "pose_basis": ((joints - 1) * 9, vertices, 3),
+            "eyelid_basis": (2, vertices, 3),
+            "mouth_faces": (len(self.faces),),
+        }.items():
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                raise ShapeError(
+                    f"head model {self.name}: {name} has shape {array.shape}, expected {shape}"
+                )
+
+    def shaped(self, shape: NDArray) -> FloatArray:
+        """The head of an identity [S] at rest. [V, 3] m"""
+        return self.template + np.tensordot(shape, self.shape_basis, 1).astype(np.float32)
+
+    def vertices(
+        self,
+        shape: NDArray,  # [S]
+        expression: NDArray,  # [N, E]
+        jaw: NDArray,  # [N, 3]
+        neck: NDArray | None = None,  # [N, 3]
+        eyes: NDArray | None = None,  # [N, 6]
+        eyelids: NDArray | None = None,  # [N, 2]
+    ) -> FloatArray:  # [N, V, 3]
+        """Vertices in head space for N frames of one identity.
+
+        Args:
+            shape: identity coefficients. [S]
+            expression: expression coefficients. [N, E]
+            jaw: jaw rotations, axis-angle, rad. [N, 3]
+            neck: neck rotations, axis-angle, rad; None holds the neck still. [N, 3]
+            eyes: rotations of the subject's left and right eye, rad; None: straight. [N, 6]
+            eyelids: how far the left and the right lid are closed, 0 to 1; None: open. [N, 2]
+
+        Returns:
+            Vertex positions, m. [N, V, 3]
+
+        Raises:
+            ShapeError: the model lacks the eyes or lids that are asked for.
+
+        Source: Li et al. 2017 (FLAME), eq. 1-5.
+        """
+        rest = self.shaped(shape)
+        posed = rest[None] + np.tensordot(
+            expression.astype(np.float32), self.expression_basis, axes=(1, 0)
+        )
+        joints = self.joint_regressor @ (posed if self.expression_moves_joints else rest[None])
+        rotations = np.tile(np.eye(3, dtype=np.float32), (len(posed), len(self.parents), 1, 1))
+        rotations[:, JAW] = Rotation.from_rotvec(jaw).as_matrix()
+        if neck is not None:
+            rotations[:, NECK] = Rotation.from_rotvec(neck).as_matrix()
+        if eyes is not None:
+            if len(self.parents) <= EYES[1]:
+                raise ShapeError(f"head model {self.name} has no eyes to turn: leave them out")
+            for joint, vectors in zip(EYES, (eyes[:, :3], eyes[:, 3:]), strict=True):
+                rotations[:, joint] = Rotation.from_rotvec(vectors).as_matrix()
+        if eyelids is not None:
+            if self.eyelid_basis is None:
+                raise ShapeError(f"head model {self.name} has no eyelids: leave them out")
+            posed = posed + np.tensordot(eyelids.astype(np.float32), self.eyelid_basis, axes=(1, 0))
+        if self.pose_basis is not None:
+            feature = (rotations[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(posed), -1)
+            posed = posed + np.tensordot(feature, self.pose_basis, axes=(1, 0))
+        matrices, offsets = self._chain(rotations, joints)
+        blended = np.einsum("vj,njab->nvab", self.skin_weights, matrices, optimize=True)
+        shift = np.einsum("vj,nja->nva", self.skin_weights, offsets, optimize=True)
+        return (np.einsum("nvab,nvb->nva", blended, posed) + shift).astype(np.float32)
+
+    def _chain(self, rotations: FloatArray, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Rotation and offset of every joint, down the kinematic tree. [N, J, 3, 3], [N, J, 3]
+
+        Args:
+            rotations: of each joint in its parent's frame. [N, J, 3, 3]
+            joints: their places at rest; one row serves all frames. [N or 1, J, 3]
+        """
+        joints = np.broadcast_to(joints, (len(rotations), *joints.shape[1:]))
+        matrices = np.empty_like(rotations)
+        offsets = np.empty((*rotations.shape[:2], 3), np.float32)
+        for joint, parent in enumerate(self.parents):
+            place = joints[:, joint]
+            own = place - np.einsum("nab,nb->na", rotations[:, joint], place)
+            if parent < 0:
+                matrices[:, joint], offsets[:, joint] = rotations[:, joint], own
+            else:
+                matrices[:, joint] = matrices[:, parent] @ rotations[:, joint]
+                offsets[:, joint] = (
+                    np.einsum("nab,nb->na", matrices[:, parent], own) + offsets[:, parent]
+                )
+        return matrices, offsets
+
+    def landmark_matrix(self) -> FloatArray:
+        """Landmarks as a linear map of vertices; not to be written to. [L, V]"""
+        return self._landmark_matrix
+
+    @cached_property
+    def _landmark_matrix(self) -> FloatArray:
+        matrix = np.zeros((len(self.landmark_ids), len(self.template)), np.float32)
+        rows = np.arange(len(self.landmark_ids))[:, None]
+        np.add.at(matrix, (rows, self.faces[self.landmark_faces]), self.landmark_barycentric)
+        matrix.flags.writeable = False
+        return matrix
+
+    def points(self, ids: tuple[int, ...]) -> FloatArray:
+        """MediaPipe points as a linear map of vertices. [P, V]
+
+        Raises:
+            AssetError: the model has no such landmark.
+        """
+        known = {int(i): row for row, i in enumerate(self.landmark_ids)}
+        missing = [i for i in ids if i not in known]
+        if missing:
+            raise AssetError(f"head model {self.name} carries no landmarks {missing[:5]}")
+        return self.landmark_matrix()[[known[i] for i in ids]]
+
+    @cached_property
+    def mouth_inside(self) -> tuple[NDArray[np.bool_], FloatArray]:
+        """Which faces fill the opening between the lips, and how far down in it a vertex is.
+
+        Heads that leave the opening empty have no such face: without ``mouth_faces``, those whose
+        landmarks are not vertices of their own.
+
+        Returns:
+            One flag per face [F]; -1 at the upper inner lip to 1 at the lower one [V].
+        """
+        height = np.zeros(len(self.template), np.float32)
+        if self.mouth_faces is None and not np.isclose(self.landmark_matrix().max(1), 1).all():
+            return np.zeros(len(self.faces), bool), height
+        ring = self._ring_of_opening()
+        half = len(ring) // 2
+        height[ring[1:half]], height[ring[half + 1 :]] = -1, 1
+        if self.mouth_faces is not None:
+            return self.mouth_faces, height
+        filling = np.ones(len(self.template), bool)
+        filling[self.landmark_matrix().argmax(1)] = False
+        lips = np.isin(self.faces, ring)
+        return (lips | filling[self.faces]).all(1) & lips.any(1), height
+
+    def _ring_of_opening(self) -> NDArray[np.int64]:
+        """Vertices around the opening's filling, in the order of ``INNER_LIPS``. [20]
+
+        Where landmarks are vertices, it is the lips' own; else the filling has a vertex at each
+        landmark's place.
+        """
+        lips = self.points(INNER_LIPS)
+        if self.mouth_faces is None:
+            return lips.argmax(1)
+        filling = np.unique(self.faces[self.mouth_faces])
+        away = (lips @ self.template)[:, None] - self.template[filling]
+        return filling[np.linalg.norm(away, axis=-1).argmin(1)]
+
+    def inter_ocular(self, shape: NDArray) -> float:
+        """Distance of the outer eye corners of an identity, m."""
+        corners = self.points((33, 263)) @ self.shaped(shape)
+        return float(np.linalg.norm(corners[0] - corners[1]))
+
+    def save(self, path: Path | str) -> None:
+        """Write as safetensors with a JSON header."""
+        from safetensors.numpy import save_file
+
+        arrays = {
+            name: np.ascontiguousarray(getattr(self, name))
+            for name in _ARRAYS
+            if getattr(self, name) is not None
+        }
+        header = {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "mouth_expressions": self.mouth_expressions,
+            "expression_moves_joints": self.expression_moves_joints,
+        }
+        save_file(arrays, str(path), metadata={"dubfew.head": json.dumps(header)})
+
+    @classmethod
+    def load(cls, path: Path | str) -> HeadModel:
+        """Read what ``save`` wrote.
+
+        Raises:
+            AssetError: not a head model of this format.
+        """
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                header = json.loads((file.metadata() or {})["dubfew.head"])
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise AssetError(f"{path} is not a dubfew head model") from error
+        if header["format_version"] > FORMAT_VERSION:
+            raise AssetError(f"{path} was written by a newer dubfew: update dubfew")
+        floats = {
+            name: array.astype(np.float32) if array.dtype == np.float16 else array
+            for name, array in arrays.items()
+        }
+        return cls(
+            name=header["name"],
+            mouth_expressions=header["mouth_expressions"],
+            expression_moves_joints=header.get("expression_moves_joints", False),
+            pose_basis=floats.pop("pose_basis", None),
+            eyelid_basis=floats.pop("eyelid_basis", None),
+            mouth_faces=floats.pop("mouth_faces", None),
+            **floats,
+        )
+
+
+_ARRAYS = (
+    "template",
+    "shape_basis",
+    "expression_basis",
+    "pose_basis",
+    "eyelid_basis",
+    "mouth_faces",
+    "joint_regressor",
+    "skin_weights",
+    "parents",
+    "faces",
+    "uv",
+    "landmark_ids",
+    "landmark_faces",
+    "landmark_barycentric",
+)
+
+
+@lru_cache(maxsize=1)
+def _lite() -> HeadModel:
+    return HeadModel.load(str(files("dubfew.reconstruction.heads") / "lite.safetensors"))
+
+
+def _flame() -> HeadModel:
+    from dubfew.reconstruction.heads.flame.assemble import load_flame
+
+    return load_flame()
+
+
+# A head model is one line here.
+HEADS: dict[str, Callable[[], HeadModel]] = {"lite": _lite, "flame": _flame}
+
+
+def load_head(name: str = "lite") -> HeadModel:
+    """The head model of that name.
+
+    Args:
+        name: one of ``HEADS``, or what the ``name`` of such a model is: that of FLAME tells one of
+            its files from another, as coefficients of one mean nothing to the other.
+
+    Raises:
+        AssetError: unknown name, its files are missing, or they are others.
+    """
+    kind = name.split("-")[0]
+    if kind not in HEADS:
+        raise AssetError(f"no head model {name!r}: there are {', '.join(sorted(HEADS))}")
+    head = HEADS[kind]()
+    if name not in (kind, head.name):
+        raise AssetError(
+            f"this was made with head model {name}, the one registered is {head.name}: "
+            f"register that file ('dubfew assets add {kind} FILE'), or track and adapt anew"
+        )
+    return head

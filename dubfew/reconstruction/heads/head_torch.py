@@ -1,0 +1,144 @@
+"""A head model in torch: the arithmetic of ``HeadModel.vertices`` with derivatives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dubfew.errors import ShapeError
+from dubfew.reconstruction.heads.head_model import EYES, JAW, NECK, HeadModel
+
+
+class TorchHead(nn.Module):
+    """A :class:`HeadModel` whose vertices can be differentiated by everything that moves them.
+
+    The model's arrays are float32 buffers: ``.to(device)`` and ``.double()`` work as usual.
+
+    Args:
+        head: the model.
+
+    Source: Li et al. 2017 (FLAME), eq. 1-5; the same numbers as ``smplx.lbs``.
+    """
+
+    template: Tensor  # [V, 3]
+    shape_basis: Tensor  # [S, V, 3]
+    expression_basis: Tensor  # [E, V, 3]
+    pose_basis: Tensor | None  # [(J - 1) * 9, V, 3]
+    eyelid_basis: Tensor | None  # [2, V, 3]
+    joint_regressor: Tensor  # [J, V]
+    skin_weights: Tensor  # [V, J]
+
+    def __init__(self, head: HeadModel) -> None:
+        super().__init__()
+        self.name = head.name
+        self.parents = [int(parent) for parent in head.parents]
+        self.expression_moves_joints = head.expression_moves_joints
+        for name in (
+            "template",
+            "shape_basis",
+            "expression_basis",
+            "pose_basis",
+            "eyelid_basis",
+            "joint_regressor",
+            "skin_weights",
+        ):
+            array = getattr(head, name)
+            self.register_buffer(name, None if array is None else torch.tensor(array))
+
+    def forward(
+        self,
+        shape: Tensor,  # [S]
+        expression: Tensor,  # [N, E]
+        jaw: Tensor,  # [N, 3]
+        neck: Tensor | None = None,  # [N, 3]
+        eyes: Tensor | None = None,  # [N, 6]
+        eyelids: Tensor | None = None,  # [N, 2]
+    ) -> Tensor:  # [N, V, 3]
+        """Vertices in head space for N frames of one identity.
+
+        Args:
+            shape: identity coefficients. [S]
+            expression: expression coefficients. [N, E]
+            jaw: jaw rotations, axis-angle, rad. [N, 3]
+            neck: neck rotations, axis-angle, rad; None holds the neck still. [N, 3]
+            eyes: rotations of the subject's left and right eye, rad; None: straight. [N, 6]
+            eyelids: how far the left and the right lid are closed, 0 to 1; None: open. [N, 2]
+
+        Returns:
+            Vertex positions, m. [N, V, 3]
+
+        Raises:
+            ShapeError: the model lacks the eyes or lids that are asked for.
+        """
+        rest = self.template + torch.einsum("s,svd->vd", shape, self.shape_basis)
+        expressed = rest + torch.einsum("ne,evd->nvd", expression, self.expression_basis)
+        joints = self.joint_regressor @ (expressed if self.expression_moves_joints else rest)
+        joints = joints.expand(len(expression), -1, -1)
+        turns = {JAW: jaw}
+        if neck is not None:
+            turns[NECK] = neck
+        if eyes is not None:
+            if len(self.parents) <= EYES[1]:
+                raise ShapeError(f"head model {self.name} has no eyes to turn: leave them out")
+            turns.update(zip(EYES, (eyes[:, :3], eyes[:, 3:]), strict=True))
+        posed = expressed
+        if eyelids is not None:
+            if self.eyelid_basis is None:
+                raise ShapeError(f"head model {self.name} has no eyelids: leave them out")
+            posed = posed + torch.einsum("nl,lvd->nvd", eyelids, self.eyelid_basis)
+        still = torch.eye(3, dtype=rest.dtype, device=rest.device).expand(len(jaw), 3, 3)
+        rotations = [
+            rotation_matrix(turns[joint]) if joint in turns else still
+            for joint in range(len(self.parents))
+        ]
+        if self.pose_basis is not None:
+            feature = (torch.stack(rotations[1:], 1) - still[:, None]).flatten(1)
+            posed = posed + torch.einsum("np,pvd->nvd", feature, self.pose_basis)
+        matrices, offsets = self._chain(rotations, joints)
+        blended = torch.einsum("vj,njab->nvab", self.skin_weights, matrices)
+        shift = torch.einsum("vj,nja->nva", self.skin_weights, offsets)
+        return (blended @ posed[..., None])[..., 0] + shift
+
+    def _chain(self, rotations: list[Tensor], joints: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotation and offset of every joint, down the kinematic tree. [N, J, 3, 3], [N, J, 3]"""
+        matrices: list[Tensor] = []
+        offsets: list[Tensor] = []
+        for joint, parent in enumerate(self.parents):
+            turn = rotations[joint]
+            own = joints[:, joint] - (turn @ joints[:, joint, :, None])[..., 0]
+            if parent < 0:
+                matrices.append(turn)
+                offsets.append(own)
+            else:
+                matrices.append(matrices[parent] @ turn)
+                offsets.append((matrices[parent] @ own[..., None])[..., 0] + offsets[parent])
+        return torch.stack(matrices, 1), torch.stack(offsets, 1)
+
+
+def rotation_matrix(
+    vector: Tensor,  # [N, 3]
+) -> Tensor:  # [N, 3, 3]
+    """Axis-angle to matrices, with right derivatives at zero too.
+
+    Args:
+        vector: axis times angle, rad. [N, 3]
+
+    Returns:
+        Rotations. [N, 3, 3]
+
+    Source: Rodrigues' formula; Taylor series in the angle where it is below 0.01 rad.
+    """
+    square = (vector * vector).sum(-1)[..., None, None]
+    small = square < 1e-4
+    # Inside the series' range the closed form sees a harmless angle: 0/0 there would put NaN
+    # into derivatives even though its value is not taken.
+    angle = torch.where(small, torch.ones_like(square), square).sqrt()
+    sine = torch.where(small, 1 - square / 6 * (1 - square / 20), angle.sin() / angle)
+    versine = torch.where(
+        small, 0.5 - square / 24 * (1 - square / 30), (1 - angle.cos()) / angle**2
+    )
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    eye = torch.eye(3, dtype=vector.dtype, device=vector.device)
+    return eye + sine * cross + versine * (cross @ cross)

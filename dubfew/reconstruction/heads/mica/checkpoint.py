@@ -1,0 +1,114 @@
+"""MICA's released file, and plain ArcFace weights, without running anything in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dubfew.errors import AssetError
+from dubfew.reconstruction.heads.flame.model import VERTICES
+from dubfew.reconstruction.heads.mica.arcface import DEPTHS, IResNet, embed
+from dubfew.reconstruction.heads.mica.mapping import SHAPES, MappingNetwork
+from dubfew.utils.torch_checkpoint import fill, read_weights
+
+PAGE = "https://github.com/Zielon/MICA"
+EXPECTED = f"expected mica.tar of {PAGE}"
+# The file also holds how its training stood, with plain numbers as numpy writes them. These make
+# numbers and arrays of numbers and nothing else.
+NUMBERS: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    np.zeros(0).__reduce__()[0],  # what an array is pickled as a call of
+    np.float64(0).__reduce__()[0],
+    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "bool")),
+]
+
+
+@dataclass(frozen=True)
+class Mica:
+    """From a picture of a face to the shape of the head.
+
+    Attributes:
+        arcface: whose face it is.
+        mapping: the shape of that person's head.
+        template: the mean head that the shapes belong to, m, where the file has it. [V, 3]
+        basis: displacements per unit coefficient, m, where the file has them. [300, V, 3]
+    """
+
+    arcface: IResNet
+    mapping: MappingNetwork
+    template: NDArray[np.float32] | None
+    basis: NDArray[np.float32] | None
+
+    def shapes(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """FLAME's shape coefficients of each aligned picture [N, 112, 112, 3]. [N, 300]"""
+        with torch.inference_mode():
+            return self.mapping(torch.from_numpy(embed(self.arcface, chips))).numpy()
+
+
+def load_mica(path: Path | str) -> Mica:
+    """Read ``mica.tar``.
+
+    Raises:
+        AssetError: no such file, or not MICA's weights.
+    """
+    path = Path(path)
+    stored = read_weights(path, EXPECTED, admitted=NUMBERS)
+    parts = {}
+    for name in ("arcface", "flameModel"):
+        if not isinstance(stored.get(name), dict):
+            raise AssetError(f"{path} is not MICA, it has no part {name!r}: {EXPECTED}")
+        parts[name] = stored[name]
+    flame = parts["flameModel"]
+    with torch.device("meta"):
+        mapping = MappingNetwork()
+    fill(mapping, flame, path, "MICA", EXPECTED, prefix="regressor.")
+    template, basis = (flame.get(f"generator.{name}") for name in ("v_template", "shapedirs"))
+    if not (isinstance(template, Tensor) and isinstance(basis, Tensor)):
+        return Mica(_arcface(parts["arcface"], path, EXPECTED), mapping, None, None)
+    expected = (VERTICES, 3)
+    enough = basis.ndim == 3 and basis.shape[:2] == expected and basis.shape[2] >= SHAPES
+    if template.shape != expected or not enough:
+        raise AssetError(
+            f"{path} is damaged, its FLAME has shapes {list(basis.shape)} for a template "
+            f"{list(template.shape)}: {EXPECTED}"
+        )
+    return Mica(
+        _arcface(parts["arcface"], path, EXPECTED),
+        mapping,
+        template.float().numpy().copy(),
+        np.ascontiguousarray(basis[..., :SHAPES].permute(2, 0, 1).float().numpy()),
+    )
+
+
+def load_arcface(path: Path | str) -> IResNet:
+    """The identity network alone: of ``mica.tar``, or InsightFace's PyTorch weights of any depth.
+
+    Raises:
+        AssetError: no such file, or not such weights.
+    """
+    path = Path(path)
+    expected = f"{EXPECTED}, or an iresnet's weights of InsightFace's arcface_torch"
+    stored = read_weights(path, expected, admitted=NUMBERS)
+    part = stored.get("arcface", stored)
+    return _arcface(part if isinstance(part, dict) else {}, path, expected)
+
+
+def _arcface(weights: Mapping[str, object], path: Path, expected: str) -> IResNet:
+    blocks = [re.match(r"layer([1-4])\.(\d+)\.", str(name)) for name in weights]
+    found = {match.groups() for match in blocks if match}
+    depths = tuple(sum(layer == str(number) for layer, _ in found) for number in range(1, 5))
+    if depths not in DEPTHS.values():
+        raise AssetError(f"{path} is no ArcFace, its four layers have {depths} blocks: {expected}")
+    with torch.device("meta"):
+        network = IResNet(depths)
+    fill(network, weights, path, "ArcFace", expected)
+    return network

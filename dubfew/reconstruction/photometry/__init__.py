@@ -1,5 +1,0 @@
-"""Photometric fit: shape, then what a clip shares, then every frame (paper 003, A.1)."""
-
-from dubfew.reconstruction.photometry.track import fit_photometric
-
-__all__ = ["fit_photometric"]

@@ -1,0 +1,1 @@
+"""Rasterizers: triangles to face ids and barycentric coordinates."""

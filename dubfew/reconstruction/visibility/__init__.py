@@ -1,0 +1,1 @@
+"""Visibility: frames whose mouth is turned away, cut off or occluded."""

@@ -1,0 +1,1 @@
+"""References: frames of the actor, selected, warped through the mesh and aligned."""

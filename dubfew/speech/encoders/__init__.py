@@ -1,0 +1,1 @@
+"""Audio encoders: what the speech model is shown of a recording."""

@@ -1,0 +1,230 @@
+"""wav2vec 2.0, HuBERT and Whisper's encoder as what the network hears, through transformers.
+
+They are trained on far more speech than dubfew is, and cost far more than mel bands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dubfew.errors import ArtefactError
+from dubfew.media.mel import LOUD_DB, RATE, Channel
+from dubfew.speech.encoders.encoder import ROW_SAMPLES, Hearing
+from dubfew.utils.import_utils import require
+
+FloatArray = NDArray[np.float32]
+
+# Self-attention hears the whole of what it is given. It is given 20 s at a time, enough for any
+# context that speech has, at places that depend on the recording alone; neighbours share 2 s in
+# which one fades into the other. (Rows of 20 ms.)
+WINDOW, OVERLAP = 1000, 100
+# wav2vec 2.0 and HuBERT are fed sound of unit variance; speech whose loud frames lie at LOUD_DB
+# has about a tenth of that.
+_GAIN = 10.0
+
+
+class TransformersEncoder:
+    """A frozen encoder of transformers'. ``Encoder`` says what it does.
+
+    Attributes:
+        name: on the Hugging Face hub, or its folder.
+        width: of its last layer.
+        stride: 1, a frame for every row.
+        window: rows that it is given at a time.
+    """
+
+    stride = 1
+
+    def __init__(self, name: str) -> None:
+        """
+        Raises:
+            ArtefactError: there is no such encoder, or it is of another kind.
+            MissingDependencyError: transformers is not installed.
+        """
+        transformers = require("transformers")
+        self.name = str(Path(name).resolve()) if Path(name).is_dir() else name
+        with _quiet(transformers):
+            try:
+                kind = transformers.AutoConfig.from_pretrained(self.name).model_type
+                if kind not in KINDS:
+                    raise ArtefactError(
+                        f"the encoder {name} is a {kind}, expected {', '.join(KINDS)}: name another"
+                    )
+                self._front = KINDS[kind](transformers, self.name)
+            except (OSError, ValueError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise ArtefactError(
+                    f"no encoder {name}: give a folder that transformers' save_pretrained wrote, "
+                    f"or a name on the Hugging Face hub ({reason})"
+                ) from error
+        self.width = self._front.width
+        self.window = self._front.window
+        self._sha256 = _sha256(self._front.model)
+
+    def facts(self) -> dict[str, Any]:
+        """See ``Encoder``."""
+        return {"name": self.name, "width": self.width, "sha256": self._sha256}
+
+    def listen(self, samples: FloatArray, channel: Channel) -> Hearing:
+        """See ``Encoder``."""
+        return _Listening(self, samples, 10 ** ((LOUD_DB - channel.level) / 20))
+
+    def rows(self, samples: FloatArray, gain: float, start: int, stop: int) -> FloatArray:
+        """Features of rows [start, stop), heard together and nothing else. [T, width]"""
+        with torch.inference_mode():
+            found = self._front.features(samples, gain, start, stop)
+        return found[0, : stop - start].numpy()
+
+
+class _Listening:
+    """One recording in windows: the last two are kept, since a row looks at most at two."""
+
+    def __init__(self, encoder: TransformersEncoder, samples: FloatArray, gain: float) -> None:
+        self._encoder = encoder
+        self._samples = samples
+        self._gain = gain
+        self._rows = -(-len(samples) // ROW_SAMPLES)
+        self._window = min(encoder.window, self._rows)
+        self._overlap = min(OVERLAP, self._window // 4)
+        # All windows are equally long and evenly spread, the last one ends with the recording.
+        last = self._rows - self._window
+        count = -(-last // max(1, self._window - self._overlap)) + 1
+        self._starts = [last * number // max(1, count - 1) for number in range(count)]
+        self._known: OrderedDict[int, FloatArray] = OrderedDict()
+
+    def frames(self, start: int, stop: int) -> FloatArray:
+        """See ``Hearing``. Zero outside the recording, as the network's own padding."""
+        found = np.zeros((max(0, stop - start), self._encoder.width), np.float32)
+        for number, first in enumerate(self._starts):
+            final = number + 1 == len(self._starts)
+            until = self._rows if final else self._starts[number + 1] + self._overlap
+            low, high = max(start, first), min(stop, until)
+            if low >= high:
+                continue
+            weight = np.ones(high - low, np.float32)
+            row = np.arange(low, high) + 0.5
+            if number:
+                weight = np.minimum(weight, (row - first) / self._overlap)
+            if not final:
+                weight = np.minimum(weight, (until - row) / self._overlap)
+            heard = self._heard(first)[low - first : high - first]
+            found[low - start : high - start] += weight[:, None] * heard
+        return found
+
+    def _heard(self, first: int) -> FloatArray:
+        if first not in self._known:
+            rows = self._encoder.rows(self._samples, self._gain, first, first + self._window)
+            self._known[first] = rows
+            if len(self._known) > 2:
+                self._known.popitem(last=False)
+        return self._known[first]
+
+
+class _Front(Protocol):
+    """One kind of encoder."""
+
+    model: torch.nn.Module
+    width: int
+    window: int
+
+    def features(self, samples: FloatArray, gain: float, start: int, stop: int) -> Tensor:
+        """Rows [start, stop) of a recording, and perhaps more after them. [1, T, width]"""
+        ...
+
+
+class _Wave:
+    """wav2vec 2.0 and HuBERT: convolutions on the wave, then a transformer."""
+
+    window = WINDOW
+
+    def __init__(self, transformers: Any, name: str) -> None:
+        self.model = transformers.AutoModel.from_pretrained(name).float().eval()
+        config = self.model.config
+        self.width = config.hidden_size
+        self._reach, hop = 1, 1
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            self._reach += (kernel - 1) * hop
+            hop *= stride
+        if hop != ROW_SAMPLES:
+            raise ArtefactError(
+                f"the encoder {name} has a frame every {hop / RATE * 1000:g} ms, expected "
+                f"{ROW_SAMPLES / RATE * 1000:g} ms: name another"
+            )
+
+    def features(self, samples: FloatArray, gain: float, start: int, stop: int) -> Tensor:
+        # Frame k of the convolutions covers `reach` samples from k * hop on. Beginning half of
+        # that early puts its centre on the row, to half a sample.
+        low = start * ROW_SAMPLES - self._reach // 2
+        piece = _piece(samples, low, low + (stop - start - 1) * ROW_SAMPLES + self._reach)
+        return self.model(torch.from_numpy(piece * np.float32(gain * _GAIN))[None])[0]
+
+
+class _Whisper:
+    """Whisper's encoder: its own mel bands, and positions for exactly one window."""
+
+    def __init__(self, transformers: Any, name: str) -> None:
+        self.model = transformers.WhisperModel.from_pretrained(name).get_encoder().float().eval()
+        config = self.model.config
+        self.width = config.d_model
+        self.window = config.max_source_positions
+        self._extract = transformers.WhisperFeatureExtractor(feature_size=config.num_mel_bins)
+
+    def features(self, samples: FloatArray, gain: float, start: int, stop: int) -> Tensor:
+        # Mel frames are centred on multiples of 10 ms and every second convolution output on a
+        # mel frame, so rows lie right; a shorter sound is followed by silence.
+        piece = _piece(samples, start * ROW_SAMPLES, stop * ROW_SAMPLES) * np.float32(gain)
+        mel = self._extract(
+            piece,
+            sampling_rate=RATE,
+            padding="max_length",
+            max_length=self.window * ROW_SAMPLES,
+            return_tensors="pt",
+        ).input_features
+        return self.model(mel)[0]
+
+
+KINDS: dict[str, Callable[[Any, str], _Front]] = {
+    "wav2vec2": _Wave,
+    "hubert": _Wave,
+    "whisper": _Whisper,
+}
+
+
+def _piece(samples: FloatArray, low: int, high: int) -> FloatArray:
+    """Samples [low, high), silence where there are none."""
+    piece = samples[max(0, low) : max(0, high)]
+    before = min(max(0, -low), high - low)
+    return np.pad(piece, (before, high - low - before - len(piece)))
+
+
+def _sha256(model: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Keep transformers' bars and remarks off stderr while it loads."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,91 @@
+"""What a stored speech model is, without loading its weights."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from dubfew.errors import ArtefactError
+from dubfew.utils.files import sha256_file
+
+# 1: one network, mel bands only; 2: several networks, names its encoder and how it was trained.
+FORMAT_VERSION = 2
+CARD = "CARD.md"
+
+
+@dataclass(frozen=True)
+class SpeechInfo:
+    """A stored speech model.
+
+    Attributes:
+        path: the file.
+        sha256: of it.
+        bytes: its size.
+        weights: numbers that the network consists of.
+        header: what the file says of itself: sizes of the network, how it was trained.
+        card: of the model that ships; of another the card beside it, empty if there is none.
+    """
+
+    path: Path
+    sha256: str
+    bytes: int
+    weights: int
+    header: dict[str, Any]
+    card: str
+
+
+def shipped_model() -> Path:
+    """The model that ships with dubfew."""
+    return Path(str(files("dubfew.speech") / "weights" / "speech.safetensors"))
+
+
+def speech_info(path: Path | None = None) -> SpeechInfo:
+    """Look at a speech model, by default the one that ships.
+
+    Raises:
+        ArtefactError: not a speech model, or of another dubfew's format.
+    """
+    path = shipped_model() if path is None else path
+    header = read_header(path)
+    with safe_open(str(path), framework="numpy") as file:
+        names = [name for name in file.keys() if name.startswith("network.")]  # noqa: SIM118
+        weights = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    card = path.with_name(CARD)
+    return SpeechInfo(
+        path=path,
+        sha256=sha256_file(path),
+        bytes=path.stat().st_size,
+        weights=weights,
+        header={name: header[name] for name in header if name != "points"},
+        card=card.read_text("utf-8") if card.is_file() else "",
+    )
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What a speech model's file says of itself.
+
+    Raises:
+        ArtefactError: not a speech model, or of another dubfew's format.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            header = json.loads((file.metadata() or {})["dubfew.speech"])
+        version = int(header["format_version"])
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise ArtefactError(
+            f"{path} is not a dubfew speech model: make one with `dubfew speech train`"
+        ) from error
+    if version < FORMAT_VERSION:
+        raise ArtefactError(f"{path} was trained by an earlier dubfew: train it anew")
+    if version > FORMAT_VERSION:
+        raise ArtefactError(
+            f"{path} has speech model format {version}, this dubfew reads up to "
+            f"{FORMAT_VERSION}: update dubfew"
+        )
+    return header

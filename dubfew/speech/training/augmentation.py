@@ -1,0 +1,123 @@
+"""What recordings do to a voice, done to training sound."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+from scipy.signal import butter, fftconvolve, sosfilt
+
+from dubfew.media.mel import BANDS, RATE
+from dubfew.speech.training.codec import codecs, round_trip
+
+FloatArray = NDArray[np.float32]
+
+_PIECES = 64
+
+
+def coloured_noise(length: int, rng: np.random.Generator) -> FloatArray:
+    """Noise between white and brown, root mean square 1. [length]"""
+    size = 2 ** int(np.ceil(np.log2(max(length, 2))))
+    spectrum = np.fft.rfft(rng.standard_normal(size))
+    tilt = rng.uniform(0.0, 1.2)
+    spectrum *= np.maximum(np.arange(len(spectrum)), 8.0) ** -tilt
+    noise = np.fft.irfft(spectrum, size)[:length]
+    return (noise / (np.sqrt(np.mean(noise**2)) + 1e-9)).astype(np.float32)
+
+
+def music(length: int, rng: np.random.Generator) -> FloatArray:
+    """Chords of decaying harmonic tones, peak 1: sound that is no speech. [length]"""
+    piece = _piece(int(rng.integers(_PIECES)))
+    return np.resize(np.roll(piece, int(rng.integers(len(piece)))), length)
+
+
+@lru_cache(maxsize=_PIECES)
+def _piece(seed: int) -> FloatArray:
+    """Four seconds of chords; a bank of them, because they cost more than a training step."""
+    rng = np.random.default_rng(seed)
+    length = 4 * RATE
+    t = np.arange(length) / RATE
+    sound = np.zeros(length)
+    onset = 0.0
+    while onset < length / RATE:
+        for _ in range(rng.integers(1, 4)):
+            pitch = 55 * 2 ** (rng.integers(0, 48) / 12)
+            age = np.maximum(t - onset, 0)
+            envelope = np.exp(-age / rng.uniform(0.15, 2.0)) * np.minimum(age / 0.01, 1)
+            for harmonic in range(1, rng.integers(2, 8)):
+                sound += envelope * np.sin(2 * np.pi * pitch * harmonic * t) / harmonic
+        onset += rng.uniform(0.1, 0.8)
+    return (sound / (np.abs(sound).max() + 1e-9)).astype(np.float32)
+
+
+def breath(length: int, rng: np.random.Generator) -> FloatArray:
+    """Puffs of band-passed noise, peak about 1. [length]"""
+    low = rng.uniform(200, 1500)
+    sos = butter(2, [low, min(7500, low * rng.uniform(2, 6))], "bandpass", fs=RATE, output="sos")
+    noise = sosfilt(sos, rng.standard_normal(length))
+    t = np.arange(length) / RATE
+    envelope = np.maximum(0, np.sin(2 * np.pi * rng.uniform(0.3, 1.2) * t + rng.uniform(0, 6)))
+    sound = noise * envelope
+    return (sound / (np.abs(sound).max() + 1e-9)).astype(np.float32)
+
+
+def room(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Add the reverberation of a random room. [n]"""
+    length = int(RATE * rng.uniform(0.1, 0.5))
+    decay = np.exp(-np.arange(length) / RATE * 6.9 / rng.uniform(0.1, 0.5))
+    tail = rng.standard_normal(length) * decay
+    tail *= rng.uniform(0.1, 0.5) / (np.sqrt((tail**2).sum()) + 1e-9)
+    tail[0] += 1.0
+    return fftconvolve(samples, tail)[: len(samples)].astype(np.float32)
+
+
+def band(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A telephone, a far microphone, a cheap loudspeaker. [n]"""
+    low, high = rng.uniform(60, 350), rng.uniform(3000, 7500)
+    sos = butter(2, [low, high], "bandpass", fs=RATE, output="sos")
+    return sosfilt(sos, samples).astype(np.float32)
+
+
+def coded(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A call, a message, a web video: lossy coding at a low bit rate. [n]"""
+    choices = codecs()
+    codec = choices[rng.integers(len(choices))]
+    bit_rate = int(rng.choice(codec.bit_rates)) if codec.bit_rates else None
+    peak = max(1.0, float(np.abs(samples).max(initial=0.0)))
+    return round_trip(samples / np.float32(peak), codec, bit_rate) * np.float32(peak)
+
+
+def disturb(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A random chain of the above at a random signal-to-noise ratio. [n]"""
+    out = samples
+    if rng.random() < 0.4:
+        out = room(out, rng)
+    if rng.random() < 0.3:
+        out = band(out, rng)
+    loud = np.sqrt(np.mean(out**2)) + 1e-6
+    if rng.random() < 0.7:
+        out = out + coloured_noise(len(out), rng) * loud * 10 ** (-rng.uniform(8, 45) / 20)
+    if rng.random() < 0.12:
+        out = out + music(len(out), rng) * loud * 10 ** (-rng.uniform(8, 25) / 20)
+    # Seldom: it costs some 20 ms, twice what the rest of a window does.
+    if rng.random() < 0.15:
+        out = coded(out.astype(np.float32), rng)
+    return out.astype(np.float32)
+
+
+def warp_bands(mel: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Shift the formants, tilt the spectrum, blank a few bands. [T, 80]"""
+    place = np.arange(BANDS) * rng.uniform(0.86, 1.16)
+    rows = np.arange(len(mel))
+    grid = np.stack(np.meshgrid(rows, place, indexing="ij"))
+    warped = map_coordinates(mel, grid, order=1, mode="nearest")
+    tilt = rng.uniform(-0.1, 0.1) * np.linspace(-1, 1, BANDS) + rng.uniform(-0.05, 0.05)
+    knots = 0.05 * rng.standard_normal(7)
+    tilt += np.interp(np.linspace(0, 6, BANDS), np.arange(7), knots)
+    warped = np.where(warped > 0.02, np.maximum(warped + tilt, 0.0), warped)
+    if rng.random() < 0.3:
+        first = rng.integers(0, BANDS - 10)
+        warped[:, first : first + rng.integers(3, 10)] = 0.0
+    return warped.astype(np.float32)

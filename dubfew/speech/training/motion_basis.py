@@ -1,0 +1,56 @@
+"""The space that a model in training predicts motion in, and what it predicts there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.media.mel import RATE
+from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
+from dubfew.speech.encoders.encoder import ROW_SECONDS, Encoder
+from dubfew.speech.model import MotionSpace, SpeechModel
+from dubfew.speech.network import SpeechEnsemble
+from dubfew.speech.training.examples import Take
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Samples as ``SpeechModel.predict`` takes them."""
+
+    samples: NDArray[np.float32]
+    rate: int = RATE
+
+
+def motion_basis(synthetic: list[Take], filmed: list[Take], components: int) -> FloatArray:
+    """Principal directions of motion about rest, both sources weighing alike. [K, P, 3]"""
+    gram = np.zeros((len(MOUTH_POINTS) * 3,) * 2)
+    for takes in (synthetic, filmed):
+        if takes:
+            flat = np.concatenate([t.displacement.reshape(len(t.displacement), -1) for t in takes])
+            gram += flat.T.astype(np.float64) @ flat / len(flat)
+    _, vectors = np.linalg.eigh(gram)
+    basis = vectors.T[::-1][:components]
+    return np.ascontiguousarray(basis.reshape(components, -1, 3), np.float32)
+
+
+def model_of(
+    network: SpeechEnsemble, basis: FloatArray, takes: list[Take], encoder: Encoder | None = None
+) -> SpeechModel:
+    """The networks with the statistics of what it predicts for these recordings."""
+    nothing = MotionSpace(basis, np.ones(len(basis), np.float32), 1.0)
+    model = SpeechModel(network, nothing, encoder)
+    predicted, speaking = [], []
+    for take in takes[:60]:
+        rows = model.coefficients(Recording(take.samples))[: len(take.voice)]
+        predicted.append(rows)
+        speaking.append(take.voice[: len(rows)] > 0)
+    spoken = np.concatenate(predicted)[np.concatenate(speaking)]
+    times = np.arange(len(spoken)) * ROW_SECONDS
+    gap = nothing.expand(spoken, times).aperture()
+    typical = np.sqrt((spoken**2).mean(axis=0)).astype(np.float32)
+    space = MotionSpace(basis, typical, float(np.quantile(gap, 0.95)))
+    return SpeechModel(network, space, encoder)

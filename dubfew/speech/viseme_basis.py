@@ -1,0 +1,25 @@
+"""The controls' fields: how the lower face goes along with them (`visemes.learn_fields`)."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save
+
+from dubfew.utils.files import write_atomic
+
+FloatArray = NDArray[np.float32]
+
+
+def default_fields() -> FloatArray:
+    """The controls' fields that ship with dubfew. [5, P, 3]"""
+    path = files("dubfew.speech") / "weights" / "fields.safetensors"
+    return load_file(str(path))["fields"]
+
+
+def save_fields(fields: FloatArray, path: Path | str) -> None:
+    """Write the controls' fields beside the model."""
+    write_atomic(Path(path), save({"fields": fields}))

@@ -1,0 +1,1 @@
+"""Helpers that know nothing of faces: files, numba, prefetching, HTML, optional imports."""

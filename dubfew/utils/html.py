@@ -1,0 +1,107 @@
+"""HTML pages that open anywhere: one file, no network, light and dark."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from dubfew.utils.files import write_atomic
+
+Picture = NDArray[np.uint8]  # [H, W, 3] RGB
+
+
+def write_page(path: Path | str, title: str, sections: Iterable[str], *, note: str = "") -> None:
+    """Write a page, atomically.
+
+    Args:
+        path: where to.
+        title: its heading.
+        sections: HTML of :func:`section`; empty ones are left out.
+        note: a sentence under the heading.
+    """
+    heading = html.escape(title)
+    lead = f"<p>{html.escape(note)}</p>" if note else ""
+    page = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{heading}</title><style>{_STYLE}</style></head>\n"
+        f"<body><main><h1>{heading}</h1>{lead}\n" + "\n".join(filter(None, sections)) + "\n"
+        "</main></body></html>\n"
+    )
+    write_atomic(Path(path), page.encode())
+
+
+def section(heading: str, content: str) -> str:
+    """A part of the page with its heading; nothing without content (HTML)."""
+    return f"<section><h2>{html.escape(heading)}</h2>{content}</section>" if content else ""
+
+
+def figures(name: str, values: Mapping[str, float | int | str | None]) -> str:
+    """A section with a table of name -> figure; None is shown as a dash."""
+    rows = "".join(
+        f"<tr><th>{html.escape(key)}</th><td>{html.escape(_figure(value))}</td></tr>"
+        for key, value in values.items()
+    )
+    return section(name, f"<table>{rows}</table>" if rows else "")
+
+
+def picture(pixels: Picture, alt: str, width: int) -> str:
+    """An ``<img>`` with its pixels inside, at most ``width`` px wide; ``alt`` is plain text."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if image.width > width:
+        image = ImageOps.contain(image, (width, 4 * width), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=92, subsampling=0)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{html.escape(alt)}" src="data:image/jpeg;base64,{data}">'
+
+
+def _figure(value: float | int | str | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #faf9f6; --card: #fff; --ink: #22211e;
+  --soft: #6d6a63; --line: #e4e1d9; --accent: #b4552d; }
+@media (prefers-color-scheme: dark) { :root { --paper: #191817; --card: #232220; --ink: #ece9e2;
+  --soft: #a19d94; --line: #383632; --accent: #e98f63; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 1100px; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
+h2 { font-size: 1.05rem; margin: 0 0 .9rem; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 12px;
+  padding: 1.1rem 1.25rem; margin-top: 1.25rem; overflow-x: auto; }
+.strip { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: .7rem; }
+figure { margin: 0; }
+img { display: block; width: 100%; border-radius: 6px; margin-bottom: .35rem; }
+figcaption, .key { color: var(--soft); font-size: .85rem; text-align: center; }
+.key { text-align: left; margin: .6rem 0 0; }
+.texture { max-width: 420px; }
+.curve { width: 100%; max-width: 760px; height: auto; }
+.curve text { fill: var(--soft); font-size: 12px; }
+.grid { stroke: var(--line); }
+.line { fill: none; stroke: var(--accent); stroke-width: 2; }
+.dot { fill: var(--accent); }
+.other { fill: none; stroke: var(--soft); }
+.cut { stroke: var(--ink); stroke-dasharray: 3 3; }
+.flag { fill: var(--accent); opacity: .3; }
+table { border-collapse: collapse; width: 100%; max-width: 640px; }
+th { text-align: left; font-weight: 500; padding-right: 1rem; white-space: nowrap; }
+th, td { padding-block: .3rem; border-bottom: 1px solid var(--line); }
+tr:last-child > * { border-bottom: 0; }
+td { text-align: right; font-variant-numeric: tabular-nums; }
+.bar { width: 55%; }
+.bar span { display: block; height: .7rem; border-radius: 4px; background: var(--accent);
+  min-width: 2px; }
+"""

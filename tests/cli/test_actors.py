@@ -1,0 +1,165 @@
+"""``dubfew actors`` through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dubfew.cli import console
+from dubfew.cli.app import app
+from dubfew.errors import KeyMissingError
+from dubfew.registry import Registry
+from dubfew.utils import passphrase
+
+WORDS = "correct horse battery"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
+    for name in ("DUBFEW_KEYS", "DUBFEW_PASSPHRASE", "DUBFEW_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DUBFEW_EXPORT_PASSPHRASE", WORDS)
+    for module in ("sealing", "tombstones"):
+        monkeypatch.setattr(f"dubfew.registry.{module}.SCRYPT_LOG2_N", 4)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def stored(home: Path) -> Registry:
+    registry = Registry()
+    for number in range(3):
+        registry.create("mary", {"method": "lora", "number": number}, {"a": b"texture" * 100})
+    return registry
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["actors", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def told(*arguments: object, code: int = 0) -> Any:
+    return json.loads(run(*arguments, "--json", code=code).stdout)
+
+
+def refused(*arguments: object) -> str:
+    result = run(*arguments, code=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("dubfew: error: ")
+    assert result.stderr.count("\n") == 1
+    assert "unexpected" not in result.stderr
+    return result.stderr
+
+
+def test_listing_needs_no_key_and_loads_no_cipher(stored: Registry) -> None:
+    shutil.rmtree(stored.keys)
+    shutil.rmtree(stored.home / "actors")
+    program = (
+        "import sys; from dubfew.cli.app import app; app(sys.argv[1:], standalone_mode=False);"
+        "print(sorted({'cryptography', 'fsspec', 'keyring', 'torch'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "actors", "list"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert "mary" in done.stdout, done.stderr
+    assert done.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize("command", ["delete", "forget"])
+def test_delete_prints_where_the_receipt_is(stored: Registry, command: str) -> None:
+    found = told(command, "mary", "--receipt", "mine/receipt.json")
+    assert (found["deleted"], found["revisions"]) == ("mary", 3)
+    assert Path(found["receipt"]).read_bytes() == Path("mine/receipt.json").read_bytes()
+    assert told("list") == {"actors": []}
+    stored.create("john", {}, {})
+    assert "receipts" in run(command, "john").stdout
+    assert "no actor" in refused(command, "john")
+
+
+def test_verify_and_prune(stored: Registry) -> None:
+    assert "1 actors, 3 revisions, 6 files" in run("verify").stdout
+    assert told("prune", "mary", "--keep", 1)["removed"] == [1, 2]
+    assert "removed 0 revisions" in run("prune", "mary", "--keep", 1).stdout
+    assert told("verify")["ok"]
+    next(stored.home.glob("actors/*/3/a")).unlink()
+    found = told("verify", code=1)
+    assert not found["ok"]
+    assert found["faults"] == [{"actor": "mary", "found": "revision 3: the file 'a' is missing"}]
+    assert "1 faults" in run("verify", code=1).stdout
+
+
+@pytest.fixture
+def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets in what is no actor of ``adapt``: whether one can be rendered is tested elsewhere."""
+    monkeypatch.setattr("dubfew.adapt.import_check.admit", lambda config, files, **told: None)
+
+
+@pytest.mark.usefixtures("anybody")
+def test_export_and_import(stored: Registry) -> None:
+    run("export", "mary", "mary.dubfew")
+    assert "not encrypted" in run("export", "mary", "mary.zip", "--plain").stdout
+    assert told("import", "mary.dubfew", "--actor", "anna")["actor"] == "anna"
+    run("delete", "mary")
+    assert "--allow-deleted" in refused("import", "mary.dubfew")
+    assert told("import", "mary.dubfew", "--allow-deleted")["revision"] == 1
+    result = run("export", "anna", "x", "--plain", "--recipient", "dubfew-key-", code=2)
+    assert "exclude each other" in result.output
+
+
+@pytest.mark.usefixtures("anybody")
+def test_keys_of_recipients(stored: Registry) -> None:
+    public = told("keygen", "identity")["public"]
+    run("export", "mary", "mary.dubfew", "--recipient", public)
+    assert "--identity" in refused("import", "mary.dubfew")
+    assert told("import", "mary.dubfew", "--identity", "identity")["revision"] == 4
+    assert "there already" in refused("keygen", "identity")
+
+
+@pytest.mark.usefixtures("anybody")
+def test_push_and_pull(stored: Registry) -> None:
+    assert "revision 2" in run("push", "mary", "memory://cli/mary", "--revision", 2).stdout
+    assert told("pull", "memory://cli/mary", "--actor", "anna")["actor"] == "anna"
+    assert "cannot be read" in refused("pull", "memory://cli/nothing")
+
+
+def test_where_the_keys_are(stored: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told("keys") == {"keys": str(stored.keys), "wrapping": "file"}
+    assert "DUBFEW_PASSPHRASE" in refused("keys", "--wrapping", "passphrase")
+    monkeypatch.setenv("DUBFEW_PASSPHRASE", WORDS)
+    assert told("keys", "--wrapping", "passphrase")["wrapping"] == "passphrase"
+    assert told("show", "mary")["config"] == {"method": "lora", "number": 2}
+    assert "no way 'magic'" in refused("keys", "--wrapping", "magic")
+
+
+def test_a_new_passphrase_is_asked_for_twice(
+    stored: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DUBFEW_EXPORT_PASSPHRASE")
+    monkeypatch.setattr(passphrase, "_ask", console.ask_passphrase)
+    typed = iter([WORDS, WORDS + "x", WORDS, WORDS, WORDS])
+    prompts = []
+
+    def getpass(prompt: str) -> str:
+        prompts.append(prompt)
+        return next(typed)
+
+    monkeypatch.setattr("getpass.getpass", getpass)
+    with pytest.raises(KeyMissingError, match="differ"):
+        stored.export("mary", Path("x"))
+    stored.export("mary", Path("x"))
+    stored.import_file(Path("x"))
+    assert prompts[0] == "Passphrase for the export of 'mary': "
+    assert len(prompts) == 5

@@ -1,0 +1,53 @@
+"""The bundled footage is what the demo needs, and the demo runs end to end."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import files
+
+import numpy as np
+
+from dubfew.demo import ACTOR, DUB, run_demo
+from dubfew.demo import run as demo
+from dubfew.media import probe, read_audio, read_frames
+from dubfew.reconstruction.detection.landmarks import FaceLandmarker
+from dubfew.registry import Registry
+from tests.footage import cut
+
+FOLDER = files("dubfew.demo")
+
+
+def test_bundled_clip():
+    path = FOLDER / ACTOR
+    info = probe(str(path))
+    assert (info.width, info.height) == (512, 512)
+    assert info.has_audio
+    assert 5 < info.duration < 9
+    assert path.stat().st_size < 1_500_000
+    assert read_audio(str(FOLDER / DUB)).duration < info.duration
+
+
+def test_bundled_person_is_found():
+    with FaceLandmarker() as landmarker:
+        frames = read_frames(str(FOLDER / ACTOR), stop=12)
+        assert all(landmarker(frame.to_rgb()) is not None for frame in frames)
+
+
+def test_demo_end_to_end(tmp_path, monkeypatch):
+    """On the clip's first two seconds: the whole way, in a third of the time."""
+    folder = tmp_path / "bundled"
+    folder.mkdir()
+    cut(folder / ACTOR, 0, 50)
+    shutil.copy(str(FOLDER / DUB), folder / DUB)
+    monkeypatch.setattr(demo, "files", lambda package: folder)
+    registry = Registry(tmp_path / "home")
+    result = run_demo(tmp_path / "out", registry=registry, prior="warp", steps=2)
+    info = probe(result.video)
+    assert info.has_audio
+    assert result.frames == 50
+    page = result.report.read_text()
+    assert "http" not in page.replace("http://www.w3.org", "")  # self-contained
+    assert [revision.actor for revision in registry.list()] == ["demo"]
+    before = next(frame.to_rgb() for frame in read_frames(str(FOLDER / ACTOR), stop=1))
+    after = next(frame.to_rgb() for frame in read_frames(result.video, stop=1))
+    assert np.abs(before[:60].astype(int) - after[:60]).mean() < 3

@@ -1,0 +1,144 @@
+"""A two-person, two-shot clip of synthetic people; the linking by itself."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dubfew.errors import DubfewError
+from dubfew.media import Frame, VideoInfo, VideoWriter
+from dubfew.reconstruction.detection import face_tracks
+from dubfew.reconstruction.detection.detection import FaceFollower, detect
+from dubfew.reconstruction.detection.face_tracks import (
+    Appearance,
+    FaceLinker,
+    choose_person,
+    people_of,
+    stretches,
+)
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.track import OTHER_PERSON
+from dubfew.reconstruction.tracking import track_person
+from dubfew.synthetic.clip import render_clip
+from dubfew.synthetic.person import SyntheticPerson
+
+SHOT = 8
+SIDE = 192
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> Path:
+    """Both people side by side, changing sides at the cut; then the second alone."""
+    one, other = (
+        np.stack(list(render_clip(SyntheticPerson(seed), seconds=3 * SHOT / 25, size=SIDE).frames))
+        for seed in (3, 4)
+    )
+    nobody = np.full_like(one[:SHOT], 90)
+    clip = np.concatenate(
+        [
+            np.concatenate([one[:SHOT], other[:SHOT]], 2),
+            np.concatenate([other[SHOT : 2 * SHOT], one[SHOT : 2 * SHOT]], 2),
+            np.concatenate([nobody, other[2 * SHOT :]], 2),
+        ]
+    )
+    path = tmp_path_factory.mktemp("two") / "two.mp4"
+    info = VideoInfo(path, 2 * SIDE, SIDE, Fraction(25), color_range=1, colorspace=1,
+                     color_primaries=1, color_trc=1)  # fmt: skip
+    with VideoWriter(path, info, crf=12) as writer:
+        for index, rgb in enumerate(clip):
+            writer.write(Frame.from_rgb(rgb, index, 25, colour=info.colour))
+    return path
+
+
+@pytest.fixture(scope="module")
+def seen(two):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(face_tracks, "load_likeness", Appearance)  # whatever else is installed
+        return detect(two)
+
+
+def test_everybody_is_found_and_known_again_after_the_cut(seen):
+    assert seen.shots.tolist() == [0] * SHOT + [1] * SHOT + [2] * SHOT
+    assert [stretches(person.frames) for person in seen.people] == [
+        [(0, 3 * SHOT - 1)],
+        [(0, 2 * SHOT - 1)],
+    ]
+    first, second = seen.people
+    left = second.landmarks[:, 0, 0] < SIDE
+    np.testing.assert_array_equal(left, np.arange(2 * SHOT) < SHOT)  # they changed sides
+    assert (first.landmarks[:SHOT, 0, 0] > SIDE).all()
+    assert (first.landmarks[SHOT : 2 * SHOT, 0, 0] < SIDE).all()
+
+
+def test_a_track_holds_the_person_who_was_asked_for(two, seen):
+    track = track_person(two, seen, "1", head=load_head())
+    assert track.face == 1
+    assert track.valid.tolist() == [True] * 2 * SHOT + [False] * SHOT
+    assert (track.flags[2 * SHOT :] & OTHER_PERSON > 0).all()
+    assert not (track.flags[: 2 * SHOT] & OTHER_PERSON).any()
+    np.testing.assert_array_equal(track.shot, seen.shots)
+    assert track.usable.sum() == 2 * SHOT  # other light in another shot covers nothing
+    # The head is where the face is on either side of the cut: nothing was smoothed over it.
+    centre = track.box[: 2 * SHOT, [0, 2]].mean(1)
+    assert (centre[:SHOT] < SIDE).all()
+    assert (centre[SHOT:] > SIDE).all()
+
+
+def test_choosing(seen):
+    first, second = seen.people
+    assert choose_person(seen.people, None) is first
+    assert choose_person(seen.people, "1") is second
+    assert choose_person(seen.people, "largest").width == max(p.width for p in seen.people)
+    only_second = second.landmarks[0, 1, :2]
+    chosen = choose_person(seen.people[:1], f"{only_second[0] + SIDE:.0f},{only_second[1]:.0f}")
+    assert chosen is first
+    with pytest.raises(DubfewError, match="no face 2: 2 found"):
+        choose_person(seen.people, "2")
+    with pytest.raises(DubfewError, match="no face is ever at 0,0"):
+        choose_person(seen.people, "0,0")
+    with pytest.raises(DubfewError, match="give a number, largest"):
+        choose_person(seen.people, "me")
+
+
+def test_one_face_costs_one_search(monkeypatch):
+    """Where there is one face, the landmarker for several is never started."""
+    frames = list(render_clip(SyntheticPerson(3), seconds=3 / 25, size=SIDE).frames)
+    with FaceFollower() as follower:
+        found = [follower(rgb, False) for rgb in frames]
+        assert follower._several is None
+    assert [len(face_tracks) for faces in found] == [1, 1, 1]
+
+
+def face_at(x: float, y: float) -> np.ndarray:
+    face = np.random.default_rng(0).uniform(-20, 20, (478, 3)).astype(np.float32)
+    return face + np.array([x, y, 0], np.float32)
+
+
+def test_faces_are_linked_by_place_whatever_their_order():
+    linker = FaceLinker()
+    picture = np.zeros((200, 400, 3), np.uint8)
+    for index in range(10):
+        pair = [face_at(100 + index, 100), face_at(300 - index, 100)]
+        linker.see(index, pair[:: 1 if index % 2 else -1], picture, False)
+    seen = linker.sightings()
+    assert [len(passage.frames) for passage in seen.passages] == [10, 10]
+    assert all(np.ptp(seen.landmarks_of(p)[:, 0, 0]) < 10 for p in seen.passages)
+    people = people_of(seen, [], 10)
+    assert len(people) == 2  # seen at once: they are two, however alike
+
+
+def test_brief_mistakes_are_nobody():
+    linker = FaceLinker()
+    picture = np.zeros((200, 400, 3), np.uint8)
+    for index in range(30):
+        pair = [face_at(100, 100), face_at(300, 100)]
+        linker.see(index, pair if index in (4, 5) else pair[:1], picture, False)
+    assert [len(p.frames) for p in people_of(linker.sightings(), [], 30)] == [30]
+
+
+def test_stretches():
+    assert stretches(np.array([0, 1, 2, 30, 31])) == [(0, 2), (30, 31)]
+    assert stretches(np.array([], np.int64)) == []

@@ -1,0 +1,33 @@
+"""MICA's identity network behind the interface of all face embeddings."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from dubfew.errors import AssetError
+from dubfew.reconstruction.detection.recognition import load_embedding
+from dubfew.reconstruction.heads.mica.crop import FIVE_POINTS, TEMPLATE
+from tests.reconstruction.heads.mica.stored import mica_file
+
+
+def test_a_face_gives_a_unit_vector_wherever_it_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("DUBFEW_MICA", str(mica_file(tmp_path / "mica.tar")))
+    embedding = load_embedding("arcface")
+    rng = np.random.default_rng(0)
+    rgb = (gaussian_filter(rng.random((112, 112, 3)), (4, 4, 0)) * 1000 % 256).astype(np.uint8)
+    landmarks = np.zeros((478, 3), np.float32)
+    for ids, place in zip(FIVE_POINTS, TEMPLATE, strict=True):
+        landmarks[list(ids), :2] = place
+    code = embedding(rgb, landmarks)
+    assert code.shape == (512,)
+    assert np.linalg.norm(code) == pytest.approx(1, abs=1e-5)
+    wider = np.zeros((200, 300, 3), np.uint8)
+    wider[20:132, 90:202] = rgb
+    np.testing.assert_allclose(embedding(wider, landmarks + np.array([90, 20, 0])), code, atol=1e-4)
+
+
+def test_without_the_file_it_says_which(monkeypatch, tmp_path):
+    monkeypatch.delenv("DUBFEW_MICA", raising=False)
+    monkeypatch.setenv("DUBFEW_HOME", str(tmp_path))
+    with pytest.raises(AssetError, match="dubfew assets add mica"):
+        load_embedding("arcface")

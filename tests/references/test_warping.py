@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dubfew.data.samples import collate, make_sample
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.references.inputs import frame_inputs, motion_window
+from dubfew.references.warping import spread, warp
+from tests.data.people import toy_footage
+
+
+@pytest.fixture(scope="module")
+def footage():
+    return toy_footage()
+
+
+def error(picture, sample) -> float:
+    painted = sample.inputs.alpha * sample.inputs.covered
+    return float(((picture - sample.truth).abs() * painted).sum() / painted.sum() / 3)
+
+
+def test_a_frame_warped_onto_itself_is_itself(footage):
+    sample = make_sample(footage, 5, np.array([5]), load_head(), 2)
+    assert error(warp(sample.inputs).blend(sample.inputs), sample) < 2e-3
+
+
+def test_the_mesh_carries_another_frame_into_place(footage):
+    head = load_head()
+    bank = np.array([11])
+    sample = make_sample(footage, 3, bank, head, 2)
+    warped = error(warp(sample.inputs).blend(sample.inputs), sample)
+    pasted = torch.from_numpy(footage.images[bank]).permute(0, 3, 1, 2).float() / 255
+    assert warped < 0.5 * error(pasted, sample)
+
+
+def test_nothing_inside_the_mask_reaches_the_inputs(footage):
+    head, bank = load_head(), np.array([8, 9, 10])
+
+    def inputs(image):
+        scores = np.zeros(2, np.float32)
+        motion = motion_window(footage.motion, 2)
+        mesh, hull = footage.vertices[2], footage.hulls[2]
+        return frame_inputs(head, mesh, hull, image, motion, footage, bank[:2], scores)
+
+    seen = inputs(footage.images[2])
+    inside = (seen.alpha[0, 0] > 0).numpy()
+    other = np.where(inside[..., None], 255 - footage.images[2], footage.images[2])
+    changed = inputs(other)
+    for field in dataclasses.fields(seen):
+        torch.testing.assert_close(getattr(seen, field.name), getattr(changed, field.name))
+
+
+def test_light_of_the_references_is_matched(footage):
+    darker = dataclasses.replace(footage, images=(footage.images * 0.9).astype(np.uint8))
+    both = dataclasses.replace(
+        footage,
+        images=np.where(np.arange(24)[:, None, None, None] < 12, footage.images, darker.images),
+    )
+    sample = make_sample(both, 4, np.array([16, 17]), load_head(), 2)
+    warped = warp(sample.inputs)
+    assert error(warped.colours[:, 0], sample) < 0.6 * error(
+        warped.colours[:, 0] - warped.light[:, 0], sample
+    )
+
+
+def test_the_nearest_is_never_outvoted_by_being_far(footage):
+    sample = make_sample(footage, 4, np.array([16, 17]), load_head(), 2)
+    far = dataclasses.replace(sample.inputs, scores=sample.inputs.scores + 100)
+    torch.testing.assert_close(warp(far).logits, warp(sample.inputs).logits, atol=1e-2, rtol=0)
+    assert float(warp(far).logits.max()) == 0
+
+
+def test_batches_are_their_frames(footage):
+    head, bank = load_head(), np.arange(12, 24)
+    parts = [make_sample(footage, row, bank, head, 2) for row in (1, 6)]
+    together = collate(parts)
+    picture = warp(together.inputs).blend(together.inputs)
+    for i, part in enumerate(parts):
+        torch.testing.assert_close(picture[i : i + 1], warp(part.inputs).blend(part.inputs))
+
+
+def test_spread_keeps_a_constant_and_fills_with_it():
+    known = (torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    out = spread(torch.full((1, 2, 40, 40), 0.7) * known, known)
+    torch.testing.assert_close(out, torch.full((1, 2, 40, 40), 0.7), atol=1e-4, rtol=0)
+
+
+def test_spread_of_nothing_is_finite():
+    assert torch.isfinite(spread(torch.ones(1, 3, 16, 16), torch.zeros(1, 1, 16, 16))).all()
+
+
+def test_the_opening_between_the_lips_is_told(footage):
+    head, row = load_head(), int(footage.motion[..., 1].std(1).argmax())
+    inputs = make_sample(footage, row, np.arange(14, 24), head, 2).inputs
+    flag, height = inputs.inside[0]
+    rows = torch.nonzero(flag)[:, 0].float()
+    assert 0 < len(rows) < 0.05 * flag.numel()
+    assert not height[flag == 0].any()
+    # Higher up in the picture is nearer to the upper lip.
+    assert torch.corrcoef(torch.stack([rows, height[flag > 0]]))[0, 1] > 0.8

@@ -1,0 +1,122 @@
+"""Drives: what moves the mouth, and wishes that contradict each other."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dubfew.errors import DubfewError, MissingDependencyError
+from dubfew.media import read_audio
+from dubfew.motion.extraction import motion_of_track
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.progress import silent
+from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.render import driving
+from dubfew.speech.model import SpeechModel
+from dubfew.speech.style import Style
+from dubfew.speech.visemes import Phone
+from tests.data.people import toy_track
+
+MODEL = SpeechModel.load_default()
+
+
+@pytest.fixture(scope="module")
+def performance() -> MouthMotion:
+    return motion_of_track(toy_track(40), load_head())
+
+
+def driven(monkeypatch, actor: MouthMotion, times: np.ndarray) -> MouthMotion:
+    monkeypatch.setattr(driving, "track_video", lambda path, **options: toy_track(40))
+    return driving.video_motion(Path("driver.mp4"), times, actor, load_head(), silent)
+
+
+@pytest.mark.parametrize(("opens", "gain"), [(1.0, 1.0), (1.2, 1.2), (0.1, 0.7), (5.0, 1.4)])
+def test_another_performance_gets_the_actors_spread(monkeypatch, performance, opens, gain):
+    actor = MouthMotion(performance.displacement * np.float32(opens), performance.times)
+    found = driven(monkeypatch, actor, performance.times)
+    np.testing.assert_allclose(found.displacement, performance.displacement * gain, atol=1e-5)
+
+
+def test_another_performance_on_the_scenes_clock(monkeypatch, performance):
+    """Between the driver's frames it is interpolated; after its end the mouth stays."""
+    times = np.arange(100) / 50
+    found = driven(monkeypatch, performance, times)
+    assert len(found) == 100
+    np.testing.assert_allclose(found.displacement[0:80:2], performance.displacement, atol=1e-5)
+    middle = (performance.displacement[3] + performance.displacement[4]) / 2
+    np.testing.assert_allclose(found.displacement[7], middle, atol=1e-5)
+    np.testing.assert_allclose(found.displacement[80:], found.displacement[[79] * 20], atol=1e-5)
+
+
+def test_silence_is_the_actors_rest_pose(silence):
+    """Half a second of nothing, in the manner of somebody whose lips rest a little apart."""
+    times = np.arange(10) / 25
+    neutral = Style.neutral()
+    assert np.abs(driving.audio_motion(silence(0.5), times, neutral, MODEL).aperture()).max() < 0.02
+    flat = neutral.basis.reshape(len(neutral.basis), -1)
+    apart = np.zeros_like(neutral.basis[0])
+    apart[:, 1] = np.linspace(0.01, -0.01, len(apart))
+    offset = (flat @ apart.ravel()).astype(np.float32)
+    rest = driving.audio_motion(silence(0.5), times, replace(neutral, offset=offset), MODEL)
+    there = driving.audio_motion(silence(0.5), times, neutral, MODEL).displacement
+    shift = (rest.displacement - there).reshape(10, -1)
+    np.testing.assert_allclose(shift, (offset @ flat)[None].repeat(10, 0), atol=1e-4)
+
+
+def test_a_transcript_sharpens_what_is_heard():
+    """The bundled dub with an /m/ said to last for a quarter of a second."""
+    audio, times = Path(str(files("dubfew.demo") / "dub.wav")), np.arange(50) / 25
+    heard = driving.audio_motion(audio, times, Style.neutral(), MODEL)
+    widest = times[heard.aperture().argmax()]
+    phones = [Phone("a", 0.0, widest), Phone("m", widest, widest + 0.25), Phone("a", 2.0, 3.0)]
+    found = driving.audio_motion(audio, times, Style.neutral(), MODEL, phones)
+    assert heard.aperture().max() > 0.06
+    assert found.aperture()[heard.aperture().argmax()] < 0.02
+
+
+def test_recognised_sounds_are_known_sounds():
+    pytest.importorskip("pocketsphinx")
+    audio = Path(str(files("dubfew.demo") / "dub.wav"))
+    assert driving.known_sounds(audio, (), None, False) == ()
+    phones = driving.known_sounds(audio, (), None, True)
+    assert len(phones) > 10
+    assert phones[-1].end == pytest.approx(read_audio(audio).duration, abs=0.1)
+    times = np.arange(50) / 25
+    heard, blend = (
+        driving.audio_motion(audio, times, Style.neutral(), MODEL, known).displacement
+        for known in ((), phones)
+    )
+    assert 0.005 < np.abs(heard - blend).max() < 0.3
+
+
+def test_recognition_needs_audio_and_no_transcript(monkeypatch):
+    for name, text in (("self", None), ("audio", Path("x.txt"))):
+        with pytest.raises(DubfewError, match="leave it nothing"):
+            driving.check_drive(name, None, text, "en", recognise=True)
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    with pytest.raises(MissingDependencyError, match=r"dubfew\[listen\]"):
+        driving.check_drive("audio", None, recognise=True)
+
+
+def test_contradictions():
+    driving.check_drive("audio", None)
+    driving.check_drive("self", None)
+    driving.check_drive("video", Path("x"))
+    for name, driver in (("video", None), ("audio", Path("x")), ("self", Path("x"))):
+        with pytest.raises(DubfewError, match="need each other"):
+            driving.check_drive(name, driver)
+    text = Path("x.txt")
+    driving.check_drive("audio", None, text, "de")
+    driving.check_drive("audio", None, None, "de")
+    with pytest.raises(DubfewError, match="needs its language"):
+        driving.check_drive("audio", None, text, None)
+    for name, driver in (("video", text), ("self", None)):
+        with pytest.raises(DubfewError, match=f"drive '{name}' has no use"):
+            driving.check_drive(name, driver, text, "de")
+    with pytest.raises(DubfewError, match="there are audio, video, self"):
+        driving.check_drive("", None)

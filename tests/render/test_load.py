@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from dubfew.progress import silent
+from dubfew.reconstruction.track import COVERED
+from dubfew.render import load
+from tests.data.people import toy_track
+
+
+def test_a_parser_of_faces_adds_to_what_is_left_as_it_is(monkeypatch):
+    track, looked = toy_track(6), []
+
+    def found(path, seen, parser, head, progress):
+        looked.append((path, parser, head))
+        return dataclasses.replace(seen, flags=np.full(6, COVERED, np.uint8))
+
+    monkeypatch.setattr(load, "_tracked", lambda *arguments: (track, "whose"))
+    monkeypatch.setattr(load, "with_occluders", found)
+    who = SimpleNamespace(head="lite")
+    assert load.scene_track(Path("v.mp4"), who, None, None, silent) == (track, "whose")
+    assert not looked
+    flagged, note = load.scene_track(Path("v.mp4"), who, None, "parser", silent)
+    assert looked == [(Path("v.mp4"), "parser", "lite")]
+    assert not flagged.usable.any()
+    assert note == "whose"

@@ -1,0 +1,277 @@
+"""Encoders of transformers' at toy size: their clock, their windows, training and prediction."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from dubfew.cli.app import app
+from dubfew.errors import ArtefactError, MissingDependencyError
+from dubfew.media.mel import RATE, Channel, channel_of
+from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
+from dubfew.speech.encoders.encoder import ROW_SAMPLES, find_encoder
+from dubfew.speech.encoders.transformers import OVERLAP, TransformersEncoder
+from dubfew.speech.model import MotionSpace, SpeechModel
+from dubfew.speech.network import NetworkConfig, SpeechEnsemble
+from dubfew.speech.training.motion_basis import Recording
+from tests.speech.shards import sample, sound_at, write_shard
+
+transformers = pytest.importorskip("transformers", reason="pip install 'dubfew[speech-encoders]'")
+
+KINDS = ("wav2vec2", "hubert", "whisper")
+
+
+def save_toy(folder: Path, kind: str, **sizes: object) -> str:
+    """A random encoder of two layers, as save_pretrained writes it."""
+    torch.manual_seed(0)
+    if kind == "whisper":
+        config = transformers.WhisperConfig(
+            **{"max_source_positions": 200} | sizes,
+            vocab_size=16,
+            num_mel_bins=20,
+            encoder_layers=2,
+            decoder_layers=1,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            encoder_ffn_dim=16,
+            decoder_ffn_dim=16,
+            d_model=12,
+            max_target_positions=8,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+            decoder_start_token_id=1,
+        )
+        model = transformers.WhisperModel(config)
+    else:
+        common = {
+            "hidden_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 16,
+            "conv_dim": (8,) * 7,
+            "num_conv_pos_embeddings": 8,
+            "num_conv_pos_embedding_groups": 2,
+            **sizes,
+        }
+        names = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert"}
+        config = getattr(transformers, f"{names[kind]}Config")(**common)
+        model = getattr(transformers, f"{names[kind]}Model")(config)
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("encoders")
+    return {kind: save_toy(folder / kind, kind) for kind in KINDS}
+
+
+def noise(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal(int(seconds * RATE))).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames_are_centred_on_the_networks_rows(kind: str, tmp_path: Path) -> None:
+    # The group norm of the smaller models spreads every change over all of time.
+    sizes = {} if kind == "whisper" else {"feat_extract_norm": "layer"}
+    encoder = TransformersEncoder(save_toy(tmp_path, kind, **sizes))
+    channel = Channel(-20.0, np.zeros(80, np.float32))
+    # The transformer mixes all of time; what comes before it tells where each frame listens.
+    model: Any = encoder._front.model
+    local: list[NDArray[np.float64]] = []
+    front = model.conv2 if kind == "whisper" else model.feature_extractor
+    front.register_forward_hook(lambda *call: local.append(call[2][0].double().numpy()))
+    quiet = 0.01 * noise(3.0)
+    encoder.listen(quiet, channel).frames(0, 150)
+    rows = np.arange(20, 130, 10)
+    for row in rows:
+        clicked = quiet.copy()
+        clicked[row * ROW_SAMPLES + np.array([-40, 40])] += 0.02  # 2.5 ms before and after
+        encoder.listen(clicked, channel).frames(0, 150)
+    errors = []
+    for row, found in zip(rows, local[1:], strict=True):
+        change = np.abs(found - local[0]).sum(axis=0)
+        assert abs(change.argmax() - row) <= 1
+        errors.append((change * np.arange(len(change))).sum() / change.sum() - row)
+    assert abs(np.mean(errors)) < 0.1  # 2 ms
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames_do_not_depend_on_who_asks(toys: dict[str, str], kind: str) -> None:
+    encoder = TransformersEncoder(toys[kind])
+    samples = noise(9.0)
+    channel = channel_of(samples)
+    whole = encoder.listen(samples, channel).frames(-20, 480)
+    assert whole.shape == (500, encoder.width)
+    assert not whole[:20].any()
+    assert not whole[470:].any()
+    assert whole[20:470].any(axis=1).all()
+    hearing = encoder.listen(samples, channel)
+    pieces = [hearing.frames(start, start + 50) for start in range(-20, 480, 50)]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    louder = encoder.listen(3 * samples, channel_of(3 * samples)).frames(-20, 480)
+    np.testing.assert_allclose(louder, whole, atol=2e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 199, 200, 201, 260, 380, 555])
+def test_every_row_is_heard_once(toys: dict[str, str], rows: int) -> None:
+    """With an encoder that says the same everywhere, no seam shows and nothing is doubled."""
+    encoder = TransformersEncoder(toys["whisper"])
+    heard: list[tuple[int, int]] = []
+
+    def ones(samples: object, gain: float, start: int, stop: int) -> NDArray[np.float32]:
+        heard.append((start, stop))
+        return np.ones((stop - start, encoder.width), np.float32)
+
+    encoder.rows = ones  # type: ignore[method-assign]
+    samples = np.zeros(rows * ROW_SAMPLES, np.float32)
+    hearing = encoder.listen(samples, Channel(-20.0, np.zeros(80, np.float32)))
+    np.testing.assert_allclose(hearing.frames(0, rows), 1.0, atol=1e-6)
+    assert {stop - start for start, stop in heard} == {min(rows, 200)}
+    assert (heard[0][0], heard[-1][1]) == (0, rows)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_seams_are_no_steps(toys: dict[str, str], kind: str, monkeypatch) -> None:
+    encoder = TransformersEncoder(toys[kind])
+    encoder.window = min(encoder.window, 200)
+    samples = noise(14.0)
+    hearing = encoder.listen(samples, channel_of(samples))
+    found = hearing.frames(0, 700)
+    starts = hearing._starts[1:]
+    assert len(starts) >= 3
+    # Where one window fades into the next a frame moves by a share of their difference more.
+    overlap = min(OVERLAP, encoder.window // 4)
+    spread = found.std()
+    differences = []
+    for before, start in zip(hearing._starts, starts, strict=False):
+        a = hearing._heard(before)[start - before :][:overlap]
+        b = hearing._heard(start)[:overlap]
+        differences.append(np.abs(a[: len(b)] - b[: len(a)]).max())
+        faded = found[start : start + overlap]
+        weight = (np.arange(overlap)[:, None] + 0.5) / overlap
+        np.testing.assert_allclose(faded, (1 - weight) * a + weight * b, atol=1e-5)
+    assert max(differences) / overlap < 0.1 * spread
+
+
+def model_with(encoder: TransformersEncoder) -> SpeechModel:
+    """An untrained speech model that hears through it."""
+    torch.manual_seed(1)
+    config = NetworkConfig(inputs=encoder.width, stride=encoder.stride)
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((len(MOUTH_POINTS) * 3, 8)))[0]
+    basis = np.ascontiguousarray(basis.T.reshape(8, -1, 3), np.float32)
+    return SpeechModel(
+        SpeechEnsemble(config, torch.ones(8)),
+        MotionSpace(basis, np.ones(8, np.float32), 0.2),
+        encoder,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prediction_is_the_same_in_chunks_and_after_storage(
+    toys: dict[str, str], kind: str, tmp_path: Path
+) -> None:
+    model = model_with(TransformersEncoder(toys[kind]))
+    sound = Recording(noise(9.0))
+    whole = model.coefficients(sound, chunk_rows=10_000)
+    np.testing.assert_allclose(model.coefficients(sound, chunk_rows=70), whole, atol=1e-4)
+    assert np.abs(whole).max() > 0
+    model.save(tmp_path / "m.safetensors")
+    again = SpeechModel.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.coefficients(sound), model.coefficients(sound))
+    for samples in (np.zeros(0), np.zeros(1), np.full(900, np.nan)):
+        motion = again.predict(Recording(samples.astype(np.float32)), np.arange(5) / 25)
+        assert np.abs(motion.displacement).max() < 0.01
+
+
+def test_a_model_finds_its_encoder_again_or_says_so(
+    toys: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.safetensors"
+    moved = Path(save_toy(tmp_path / "here", "hubert"))
+    model_with(TransformersEncoder(str(moved))).save(path)
+    moved = moved.rename(tmp_path / "there")
+    with pytest.raises(ArtefactError, match="here"):
+        SpeechModel.load(path)
+    assert SpeechModel.load(path, encoder=str(moved)).encoder.width == 16
+    other = save_toy(tmp_path / "here", "hubert", num_hidden_layers=1)
+    with pytest.raises(ArtefactError, match="is not the one that the model was trained with"):
+        SpeechModel.load(path, encoder=other)
+
+    real = builtins.__import__
+
+    def without(name: str, *rest: object, **more: object):
+        if name.split(".")[0] == "transformers":
+            raise ImportError("No module named 'transformers'")
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr("importlib.import_module", lambda name: without(name))
+    with pytest.raises(MissingDependencyError, match=r"dubfew\[speech-encoders\]") as error:
+        SpeechModel.load(path)
+    assert "\n" not in str(error.value)
+    assert find_encoder().width == 80
+
+
+def _other_kind(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
+
+
+def _other_hop(folder: Path) -> None:
+    save_toy(folder, "wav2vec2", conv_stride=(5, 2, 2, 2, 2, 2, 1))
+
+
+def _no_weights(folder: Path) -> None:
+    save_toy(folder, "hubert")
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "no encoder"),
+        (lambda folder: folder.mkdir(), "no encoder"),
+        (_other_kind, "is a bert, expected wav2vec2, hubert, whisper"),
+        (_other_hop, "every 10 ms, expected 20 ms"),
+        (_no_weights, "no encoder"),
+    ],
+)
+def test_what_is_no_encoder_is_refused_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[Path], None],
+    message: str,
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path / "encoder"
+    make(folder)
+    with pytest.raises(ArtefactError, match=message) as error:
+        find_encoder(str(folder))
+    assert "\n" not in str(error.value)
+
+
+def test_training_with_an_encoder(toys: dict[str, str], tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    data = write_shard(tmp_path / "data", [sample("ann", 0, np.arange(60))])
+    out = tmp_path / "m.safetensors"
+    line = ["speech", "train", "-o", out, "--data", data, "--steps", "1", "--json"]
+    line += ["--encoder", toys["wav2vec2"]]
+    result = CliRunner().invoke(app, list(map(str, line)))
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["clips"][0]["clip"] == "ann.mp4"
+    model = SpeechModel.load(out)
+    assert isinstance(model.encoder, TransformersEncoder)
+    motion = model.predict(Recording(sound_at(2.0)), np.arange(50) / 25)
+    assert np.isfinite(motion.displacement).all()

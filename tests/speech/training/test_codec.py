@@ -1,0 +1,64 @@
+"""Lossy coding: something is lost, nothing is moved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.signal import correlate
+
+from dubfew.media.mel import RATE
+from dubfew.speech.training.augmentation import coded
+from dubfew.speech.training.codec import CODECS, Codec, codecs, round_trip
+
+
+def syllables(seconds: float = 2.0) -> np.ndarray:
+    """Bursts of noise between 200 and 3000 Hz, which every codec here carries."""
+    rng = np.random.default_rng(0)
+    count = int(seconds * RATE)
+    spectrum = np.fft.rfft(rng.standard_normal(count))
+    frequency = np.fft.rfftfreq(count, 1 / RATE)
+    spectrum *= (frequency > 200) & (frequency < 3000)
+    t = np.arange(count) / RATE
+    sound = np.fft.irfft(spectrum, count) * np.maximum(0, np.sin(2 * np.pi * 3.1 * t))
+    return (0.5 * sound / np.abs(sound).max()).astype(np.float32)
+
+
+EVERY = [(codec, rate) for codec in codecs() for rate in codec.bit_rates or (None,)]
+
+
+@pytest.mark.parametrize(("codec", "bit_rate"), EVERY, ids=lambda x: getattr(x, "name", str(x)))
+def test_coding_loses_something_and_moves_nothing(codec: Codec, bit_rate: int | None) -> None:
+    sound = syllables()
+    heard = round_trip(sound, codec, bit_rate)
+    assert heard.shape == sound.shape
+    assert heard.dtype == np.float32
+    lag = int(np.argmax(correlate(heard, sound))) - (len(sound) - 1)
+    assert abs(lag) <= RATE / 1000
+    # The envelope, which low rates keep where they do not keep the wave.
+    window = np.hanning(320)
+    a, b = (np.convolve(np.abs(x), window, "same") for x in (sound, heard))
+    assert np.corrcoef(a, b)[0, 1] > 0.9
+    assert np.sqrt(np.mean((heard - sound) ** 2)) > 0.005 * np.sqrt(np.mean(sound**2))
+
+
+def test_wheels_of_pyav_have_every_codec() -> None:
+    assert codecs() == CODECS
+
+
+@pytest.mark.parametrize("count", [0, 1, 50, 333, 2000])
+def test_short_sounds_keep_their_length(count: int) -> None:
+    sound = syllables()[5000 : 5000 + count]
+    for codec in codecs():
+        heard = round_trip(sound, codec, min(codec.bit_rates, default=None))
+        assert heard.shape == (count,)
+        assert np.isfinite(heard).all()
+
+
+def test_augmentation_keeps_level_and_silence_and_is_seeded() -> None:
+    loud = 4 * syllables()
+    for seed in range(6):
+        heard = coded(loud, np.random.default_rng(seed))
+        np.testing.assert_array_equal(heard, coded(loud, np.random.default_rng(seed)))
+        assert 0.5 < heard.std() / loud.std() < 1.5
+        silence = coded(np.zeros(RATE, np.float32), np.random.default_rng(seed))
+        assert np.abs(silence).max() < 1e-3

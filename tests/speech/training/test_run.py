@@ -1,0 +1,113 @@
+"""`dubfew speech`: from shards to a model file, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from dubfew.cli.app import app
+from dubfew.speech.model import SpeechModel
+from tests.speech.shards import sample, write_shard
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    parts = [sample(name, 0, np.arange(60)) for name in ("ann", "bob")]
+    return write_shard(tmp_path_factory.mktemp("data"), [*parts, sample("cy", 0, np.arange(9))])
+
+
+def invoke(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["speech", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result.stderr if code else result.stdout
+
+
+def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    out = tmp_path / "new" / "m.safetensors"
+    line = ["--data", data, "--steps", 3, "--leave-out", "bob", "--json"]
+    found = json.loads(invoke("train", "-o", out, *line))
+    assert (found["output"], found["steps"]) == (str(out), 3)
+    bob, ann = found["clips"]
+    assert (bob["clip"], bob["part"]) == ("bob.mp4", "held out")
+    assert ann["part"] in ("trained", "unfit")
+    assert found["r_held_out"] == bob["r"]
+    assert list(found["passed"]) == ["cy.mp4"]
+    assert {path.name for path in out.parent.iterdir()} == {"m.safetensors", "fields.safetensors"}
+    assert load_file(out.with_name("fields.safetensors"))["fields"].shape == (5, 63, 3)
+    model = SpeechModel.load(out)
+    assert model.training["clips"]["bob.mp4"] == "held out"
+    assert "bob.mp4 held out" in invoke("info", out)
+    told = json.loads(invoke("info", out, "--json"))
+    assert (told["header"]["training"]["steps"], told["card"]) == (3, "")
+
+
+def test_the_shipped_model_describes_itself() -> None:
+    info = json.loads(invoke("info", "--json"))
+    assert info["bytes"] < 6_000_000
+    assert 4 * info["weights"] < info["bytes"]
+    assert "GRID" in info["card"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["train", "-o", "m.bin"], "ends in .safetensors"),
+        (["train", "-o", "fields.safetensors"], "no name for a model"),
+        (["train", "-o", "m.safetensors", "--data", "none"], "dubfew prior prepare"),
+        (["train", "-o", "m.safetensors", "--leave-out", "ann"], "nobody can be left out"),
+        (["train", "-o", "m.safetensors", "--data", "{data}", "--leave-out", "x"], "is nobody"),
+        (["train", "-o", "m.safetensors", "--data", "{data}", "--exclude", "no"], "cannot be read"),
+        (["train", "-o", "folder.safetensors"], "is a folder"),
+        (["info", "missing"], "dubfew speech train"),
+    ],
+)
+def test_refusals_are_one_line_and_leave_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.safetensors").mkdir()
+    stderr = invoke(*(word.format(data=data) for word in line), code=1)
+    assert stderr.startswith("dubfew: error: ")
+    assert message in stderr
+    assert stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.safetensors"]
+
+
+TRAINING = """
+import sys
+from dubfew.cli import main
+import dubfew.speech.training.run as training
+def train(clips, config, **rest):
+    print("ready", flush=True)
+    import time
+    for _ in range(200):
+        time.sleep(0.1)
+training.train = train
+sys.argv = ["dubfew", "speech", "train", "-o", sys.argv[1], "--data", sys.argv[2]]
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupted_training_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", TRAINING, str(tmp_path / "m.safetensors"), str(data)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (1, "dubfew: interrupted\n")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,47 @@
+"""Vowels that are held."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("espeakng_loader")
+
+from dubfew.media.mel import RATE
+from dubfew.speech.espeak import Utterance, espeak
+from dubfew.speech.training.vowel_hold import LENGTHS, hold
+from dubfew.speech.visemes import VOWELS, Phone
+
+
+def test_one_vowel_is_held_and_all_that_follows_moves() -> None:
+    said = espeak().say("Mama has a large car.", "en-us")
+    held = hold(said, np.random.default_rng(0))
+    longer = (len(held.samples) - len(said.samples)) / RATE
+    assert LENGTHS[0] <= longer <= LENGTHS[1]
+    assert [p.symbol for p in held.phones] == [p.symbol for p in said.phones]
+    growth = [
+        (b.end - b.start) - (a.end - a.start) for a, b in zip(said.phones, held.phones, strict=True)
+    ]
+    (number,) = np.flatnonzero(np.array(growth) > 1e-6)
+    assert growth[number] == pytest.approx(longer, abs=1e-6)
+    vowel = held.phones[number]
+    assert vowel.symbol in VOWELS
+    # It sounds all the while, as loud as the vowel was, and the rest is as it was.
+    inside = held.samples[int(vowel.start * RATE) + 400 : int(vowel.end * RATE) - 400]
+    blocks = inside[: len(inside) // 320 * 320].reshape(-1, 320)
+    loud = np.sqrt((blocks**2).mean(axis=1))
+    assert loud.min() > 0.3 * loud.max()
+    before, after = said.phones[number].start, said.phones[number].end
+    np.testing.assert_array_equal(
+        held.samples[: int(before * RATE)], said.samples[: int(before * RATE)]
+    )
+    tail = len(said.samples) - int(after * RATE)
+    np.testing.assert_array_equal(held.samples[-tail:], said.samples[-tail:])
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros(16000), np.random.default_rng(0).normal(0, 0.1, 16000)]
+)
+def test_what_has_no_voice_is_not_held(samples: np.ndarray) -> None:
+    said = Utterance(samples.astype(np.float32), (Phone("a", 0.0, 1.0),), "en")
+    assert hold(said, np.random.default_rng(0)) is said

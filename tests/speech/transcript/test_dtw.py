@@ -1,0 +1,82 @@
+"""Warping: the way through the reference is the one that is heard."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dubfew.speech.transcript.dtw import warp
+
+
+def reference(length: int = 30) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((length, 8)).astype(np.float32)
+
+
+def edges(length: int, *places: int) -> np.ndarray:
+    found = np.zeros(length, bool)
+    found[[0, *places]] = True
+    return found
+
+
+def test_stretching_and_leaving_out():
+    sounds = reference()
+    order = np.array([0, 1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 10, 12, 14, *range(15, 30)])
+    path, cost = warp(sounds, edges(30), sounds[order], np.ones(len(order)))
+    np.testing.assert_array_equal(path, order)
+    assert cost == pytest.approx((2 * 0.3 + 3 * 0.5) / len(order), abs=1e-5)
+
+
+def test_pauses_anywhere_are_free_of_charge_and_no_part_of_a_sound():
+    sounds = reference()
+    quiet = np.full((40, 8), 3.0, np.float32)
+    heard = np.concatenate([quiet, sounds[:12], quiet, sounds[12:], quiet])
+    loudness = np.concatenate([np.zeros(40), np.ones(12), np.zeros(40), np.ones(18), np.zeros(40)])
+    path, cost = warp(sounds, edges(30, 12, 20), heard, loudness)
+    np.testing.assert_array_equal(path[loudness > 0], np.arange(30))
+    assert (path[loudness == 0] == -1).all()
+    # Three pauses begin: the first costs nothing.
+    assert cost == pytest.approx(2 / 30, abs=1e-5)
+
+
+def test_a_pause_is_quiet():
+    """What is as loud as speech belongs to a sound, however unlike it is."""
+    sounds = reference(10)
+    strange = np.concatenate([sounds[:5], sounds[:5] * 0.5, sounds[5:]])
+    path, _ = warp(sounds, edges(10, 5), strange, np.ones(15))
+    assert (path >= 0).all()
+
+
+def test_more_reference_than_three_times_the_recording_cannot_be():
+    path, cost = warp(reference(100), edges(100), reference(20), np.ones(20))
+    assert cost > 1e6
+    assert len(path) == 20
+    for empty in ((reference(0), reference(5)), (reference(5), reference(0))):
+        assert warp(empty[0], edges(max(1, len(empty[0])))[: len(empty[0])], empty[1], [])[1] == (
+            float("inf")
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 60))
+def test_the_path_goes_forward(seed, m, n):
+    rng = np.random.default_rng(seed)
+    boundary = rng.random(m) < 0.3
+    boundary[0] = True
+    path, cost = warp(
+        rng.standard_normal((m, 4)).astype(np.float32),
+        boundary,
+        rng.standard_normal((n, 4)).astype(np.float32),
+        rng.random(n).astype(np.float32),
+    )
+    if cost > 1e6:
+        assert m > 3 * n - 3
+        return
+    said = path[path >= 0]
+    assert said[0] == 0
+    assert said[-1] == m - 1
+    assert set(np.diff(said)) <= {0, 1, 2, 3}
+    # After a pause a sound begins.
+    after = np.flatnonzero((path[1:] >= 0) & (path[:-1] < 0)) + 1
+    assert boundary[path[after]].all()
