@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from benchmarks.cells import NO_PRIOR, PRODUCT, Cell, bench_of, bench_parser
 from benchmarks.common import markdown_table
 from benchmarks.windows import MEASURES, Figures, Variant, mean_figures
-from dubfew.adapt.pipeline import REPLAY
-from dubfew.evaluate.contact_sheets import contact_sheet, save_sheet
-from dubfew.evaluate.face_geometry import similarity
+from dubfew.adapt.pipeline import REPLAY_BY_DEFAULT
+from dubfew.evaluate.contact_sheets import draw_contact_sheet, save_contact_sheet
+from dubfew.evaluate.face_geometry import fit_similarity_transform
 from dubfew.references.footage import Footage
 from dubfew.references.inputs import RenderInputs
-from dubfew.references.selection import spanning
+from dubfew.references.selection import farthest_point_sampling
 
 MOST, TRAINED = 4, 2
 REFERENCES = 3  # of the `lite` renderer
@@ -60,23 +60,23 @@ def stored(count: int) -> Any:
     """Fewer stored references, chosen as `dubfew.adapt` chooses them."""
 
     def choose(footage: Footage, row: int, bank: NDArray) -> NDArray:
-        return np.asarray(bank[spanning(footage.key[bank], count)])
+        return np.asarray(bank[farthest_point_sampling(footage.key[bank], count)])
 
     return choose
 
 
 def rigid(inputs: RenderInputs) -> RenderInputs:
     """References placed by one similarity each, that of the face around the mask."""
-    places = inputs.places.clone()
+    places = inputs.sampling_grid.clone()
     size = places.shape[2]
     at = (np.arange(size) + 0.5) * (2 / size) - 1
     here = np.stack(np.meshgrid(at, at, indexing="xy"), -1)
-    around = ((inputs.covered > 0) & (inputs.alpha <= 0))[0, 0].numpy()
-    for index, there in enumerate(inputs.places[0].numpy()):
-        matrix = similarity(here[around], there[around])
+    around = ((inputs.mesh_mask > 0) & (inputs.alpha <= 0))[0, 0].numpy()
+    for index, there in enumerate(inputs.sampling_grid[0].numpy()):
+        matrix = fit_similarity_transform(here[around], there[around])
         moved = here @ matrix[:, :2].T + matrix[:, 2]
         places[0, index] = torch.from_numpy(moved).to(places)
-    return replace(inputs, places=places)
+    return replace(inputs, sampling_grid=places)
 
 
 def left_alone(inputs: RenderInputs, seen: torch.Tensor, vertices: NDArray) -> NDArray:
@@ -85,15 +85,16 @@ def left_alone(inputs: RenderInputs, seen: torch.Tensor, vertices: NDArray) -> N
 
 
 def not_started(texture: object, actor: int, rgb: object) -> None:
-    """Stands in for `NeuralTexture.start_from`."""
+    """Stands in for `NeuralTexture.initialize_from_image`."""
 
 
-TEMPERATURE = "dubfew.references.warping.TEMPERATURE"
+TEMPERATURE = "dubfew.references.warping.BLEND_TEMPERATURE"
 VARIANTS: Mapping[str, Variant] = {
     "product": PRODUCT,
     "prior": NO_PRIOR,
     "mixed": Variant(
-        "no other people mixed in" if REPLAY else "other people mixed in, 1:1", mixed=not REPLAY
+        "no other people mixed in" if REPLAY_BY_DEFAULT else "other people mixed in, 1:1",
+        mixed=not REPLAY_BY_DEFAULT,
     ),
     "random": Variant("random references", choose=at_random),
     "first": Variant("always the first references", choose=earliest),
@@ -103,10 +104,12 @@ VARIANTS: Mapping[str, Variant] = {
     "mesh": Variant("references placed rigidly, not by the mesh", edit=rigid),
     "alignment": Variant(
         "no photometric alignment",
-        patches={"dubfew.data.samples.aligned": left_alone},
+        patches={"dubfew.data.samples.align_vertices": left_alone},
         aligns=False,
     ),
-    "light": Variant("no light matching", patches={"dubfew.references.warping.LIGHT_LIMIT": 0.0}),
+    "light": Variant(
+        "no light matching", patches={"dubfew.references.warping.MAX_COLOR_CORRECTION": 0.0}
+    ),
     "texture": Variant(
         "texture starts from the prior's mean, not unwrapped",
         patches={"dubfew.textures.NeuralTexture.start_from": not_started},
@@ -191,8 +194,8 @@ def main(arguments: list[str] | None = None) -> int:
     for index in learnt:
         pairs = [bench.sheet_rows(cells[name][index], VARIANTS[name].label) for name in names]
         clip = cells["product"][index].clip.stem
-        sheet = contact_sheet([pairs[0][0], *(own for _, own in pairs)], title=clip)
-        save_sheet(sheet, options.out / "sheets" / f"ablations-{clip}.png")
+        sheet = draw_contact_sheet([pairs[0][0], *(own for _, own in pairs)], title=clip)
+        save_contact_sheet(sheet, options.out / "sheets" / f"ablations-{clip}.png")
     notes = (
         f"Window level; {options.tests} test frames a clip. Worth: the product's figure minus "
         "that without the part. Sharpness is output / original: 1 is right, more is not better."

@@ -24,7 +24,7 @@ from benchmarks.common import (
 )
 from benchmarks.footage import looped, write_frames
 from benchmarks.memory import run_fresh
-from dubfew.adapt.pipeline import DEFAULT_SECONDS
+from dubfew.adapt.pipeline import DEFAULT_FOOTAGE_SECONDS
 
 LENGTHS = (4, 30, 300)
 QUICK_STEPS = 5
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = clip_parser(__doc__, "a talking person, looped to the wanted lengths")
     parser.add_argument("--lengths", type=int, nargs="+", default=list(LENGTHS), help="seconds")
     parser.add_argument(
-        "--seconds", type=float, default=DEFAULT_SECONDS, help="to learn from; %(default)s"
+        "--seconds", type=float, default=DEFAULT_FOOTAGE_SECONDS, help="to learn from; %(default)s"
     )
     parser.add_argument("--steps", type=int, help="default: as dubfew adapt")
     parser.add_argument("--quick", action="store_true", help="the shortest length, few steps")

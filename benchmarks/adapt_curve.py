@@ -18,7 +18,7 @@ from benchmarks.cells import LONG, Cell, bench_of, bench_parser
 from benchmarks.common import markdown_table
 from benchmarks.steps import Curve, judged_part
 from benchmarks.windows import MEASURES
-from dubfew.adapt.trainer import LOOK_EVERY, PATIENCE
+from dubfew.adapt.trainer import PATIENCE_VALIDATIONS, VALIDATE_EVERY_STEPS
 
 MOST = 3
 TICK = 10  # seconds
@@ -33,7 +33,7 @@ def stopped(curve: Curve) -> tuple[int, int]:
     for point in looks[1:]:
         if point["heldout"] > kept["heldout"]:
             kept = point
-        if point["step"] - kept["step"] >= LOOK_EVERY * PATIENCE:
+        if point["step"] - kept["step"] >= VALIDATE_EVERY_STEPS * PATIENCE_VALIDATIONS:
             return kept["step"], point["step"]
     return kept["step"], looks[-1]["step"]
 

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
 from dubfew.evaluate.face_geometry import (
-    FACE_SIZE,
-    LIPS,
-    RIGID_POINTS,
-    Box,
+    FACE_CROP_SIZE_PX,
+    LIP_POINTS,
+    STILL_POINTS,
+    PixelBox,
     face_boxes,
+    fit_similarity_transform,
     has_face,
-    similarity,
 )
-from dubfew.evaluate.regions import Region
+from dubfew.evaluate.regions import EditRegion
 from dubfew.media import Frame, probe, read_frames
 
 # Standard deviation of the blurred baseline at the 256 px face crop: teeth melt into one band,
@@ -45,7 +45,7 @@ class Reference:
     """
 
     pixels: NDArray[np.uint8]
-    box: Box
+    box: PixelBox
     landmarks: NDArray[np.float32]
 
 
@@ -62,14 +62,14 @@ def references_of(clip: Path, landmarks: Landmarks) -> list[Reference]:
 
 
 def pasted(
-    clip: Path, landmarks: Landmarks, references: list[Reference], region: Region
+    clip: Path, landmarks: Landmarks, references: list[Reference], region: EditRegion
 ) -> Iterable[Frame]:
     """Each frame with the mouth of the reference whose lips are nearest, placed rigidly.
 
     The reference comes into place by the similarity transform of the points that speech does
     not move; nothing bends.
     """
-    home = references[0].landmarks[list(RIGID_POINTS), :2]
+    home = references[0].landmarks[list(STILL_POINTS), :2]
     shapes = np.stack([_lips_at(home, reference.landmarks) for reference in references])
     faces = has_face(landmarks)
     for frame in read_frames(clip):
@@ -79,13 +79,13 @@ def pasted(
         marks = landmarks[frame.index]
         distance = np.linalg.norm(shapes - _lips_at(home, marks), axis=-1).mean(axis=-1)
         reference = references[int(distance.argmin())]
-        rigid = list(RIGID_POINTS)
-        to_reference = similarity(marks[rigid, :2], reference.landmarks[rigid, :2])
+        rigid = list(STILL_POINTS)
+        to_reference = fit_similarity_transform(marks[rigid, :2], reference.landmarks[rigid, :2])
         paint = partial(_sample, reference, to_reference)
         yield _edit(frame, region(frame.index), paint)
 
 
-def blurred(clip: Path, landmarks: Landmarks, region: Region) -> Iterable[Frame]:
+def blurred(clip: Path, landmarks: Landmarks, region: EditRegion) -> Iterable[Frame]:
     """Each frame with its own mouth softened: what a renderer without fine detail looks like."""
     info = probe(clip)
     boxes = face_boxes(landmarks, info.height, info.width)
@@ -94,9 +94,11 @@ def blurred(clip: Path, landmarks: Landmarks, region: Region) -> Iterable[Frame]
         if face is None:
             yield frame
             continue
-        sigma = BLUR_SIGMA * face.width / FACE_SIZE
+        sigma = BLUR_SIGMA * face.width / FACE_CROP_SIZE_PX
 
-        def soften(box: Box, frame: Frame = frame, sigma: float = sigma) -> NDArray[np.float32]:
+        def soften(
+            box: PixelBox, frame: Frame = frame, sigma: float = sigma
+        ) -> NDArray[np.float32]:
             # The filter looks beyond the region, so that its edge does not turn dark.
             whole = frame.to_rgb().astype(np.float32)
             margin = int(np.ceil(4 * sigma))
@@ -113,12 +115,12 @@ def _lips_at(
     home: NDArray[np.float32], landmarks: NDArray[np.float32]
 ) -> NDArray[np.float64]:  # [40, 2]
     """The lips of one frame as if its head stood where ``home``'s rigid points are."""
-    matrix = similarity(landmarks[list(RIGID_POINTS), :2], home)
-    return np.asarray(landmarks[list(LIPS), :2] @ matrix[:, :2].T + matrix[:, 2])
+    matrix = fit_similarity_transform(landmarks[list(STILL_POINTS), :2], home)
+    return np.asarray(landmarks[list(LIP_POINTS), :2] @ matrix[:, :2].T + matrix[:, 2])
 
 
 def _sample(
-    reference: Reference, matrix: NDArray[np.float64], box: Box
+    reference: Reference, matrix: NDArray[np.float64], box: PixelBox
 ) -> NDArray[np.float32]:  # [h, w, 3]
     """The reference as seen through a box of the target frame, bicubic.
 
@@ -137,14 +139,14 @@ def _sample(
 
 
 def _edit(
-    frame: Frame, region: NDArray[np.bool_] | None, paint: Callable[[Box], NDArray[np.float32]]
+    frame: Frame, region: NDArray[np.bool_] | None, paint: Callable[[PixelBox], NDArray[np.float32]]
 ) -> Frame:
     """The frame with its region painted, blended over the region's edge."""
     if region is None or not region.any():
         return frame
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    mask = box.cut(region)
+    box = PixelBox(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    mask = box.crop(region)
     # Distance to the region's edge, also where the region touches the border of its box.
     depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     alpha = np.clip(depth / max(1.0, FEATHER * box.width), 0, 1)[..., None]

@@ -1,4 +1,5 @@
-"""Runs of ``dubfew.adapt.trainer.learn`` at window level, each measured once and remembered.
+"""Runs of ``dubfew.adapt.trainer.train_adapter`` at window level, each measured once and
+remembered.
 
 A *cell* is one clip learnt in one way. Finished cells are kept in ``cells`` of the results folder,
 one file each, named by everything that decides them (the prior's hash too, but not dubfew's own
@@ -45,21 +46,21 @@ from benchmarks.windows import (
     untrained,
 )
 from dubfew.adapt import trainer
-from dubfew.adapt.methods import method_named
-from dubfew.adapt.pipeline import REPLAY
-from dubfew.adapt.replay import replay_for
-from dubfew.adapt.trainer import Learned, learn
-from dubfew.data.samples import Sample
+from dubfew.adapt.methods import get_method
+from dubfew.adapt.pipeline import REPLAY_BY_DEFAULT
+from dubfew.adapt.replay import load_replay_for_prior
+from dubfew.adapt.trainer import AdapterTraining, train_adapter
+from dubfew.data.samples import TrainingSample
 from dubfew.errors import DubfewError
 from dubfew.evaluate.contact_sheets import SheetRow
 from dubfew.media import probe
 from dubfew.prior.checkpoint import Prior
-from dubfew.progress import silent
+from dubfew.progress import no_progress
 from dubfew.textures import NeuralTexture
 from dubfew.utils.files import atomic_path, write_atomic
 
 # Enough for the order of methods and ablations; the product's own limit is
-# `dubfew.adapt.pipeline.DEFAULT_STEPS`.
+# `dubfew.adapt.pipeline.DEFAULT_TRAINING_STEPS`.
 STEPS = 50
 # Long enough to see what comes after the product would have stopped.
 LONG = 300
@@ -81,7 +82,7 @@ class Cell:
         steps: at most so many.
         variant: what is different from the product.
         method: of adaptation, unless the variant has its own.
-        options: what is asked of the method, see `Method.with_options`.
+        options: what is asked of the method, see `Method.resolve_options`.
         stops: ends when held-out frames stop gaining, as the product does.
         tail: judged in the clip's tail alone, the same however much is known.
     """
@@ -97,9 +98,9 @@ class Cell:
 
 
 class Watcher:
-    """Judges test frames while ``learn`` runs, and takes its own time off the clock."""
+    """Judges test frames while ``train_adapter`` runs, and takes its own time off the clock."""
 
-    def __init__(self, batch: Sample, last: int, *, restores: bool) -> None:
+    def __init__(self, batch: TrainingSample, last: int, *, restores: bool) -> None:
         self.batch = batch
         self.last = last
         self.restores = restores
@@ -215,13 +216,13 @@ class Bench:
 
     def _learnt(self, cell: Cell) -> dict[str, Any]:
         variant, prior, head = cell.variant, self._prior(cell), self.shelf.head
-        method = method_named(self._method(cell))
-        options = method.with_options(**cell.options)
+        method = get_method(self._method(cell))
+        options = method.resolve_options(**cell.options)
         cut = scene(self.shelf, cell.clip, cell.known, variant, tail=cell.tail, tests=self.tests)
         count = prior.renderer.config.references
         batch = batch_of(cut, variant, head, count).to(self.device)
         watcher = Watcher(batch, cell.steps, restores=variant.restores)
-        learned = learn(
+        learned = train_adapter(
             prior,
             cut.known,
             head,
@@ -230,24 +231,24 @@ class Bench:
             steps=cell.steps,
             device=self.device,
             seed=self.seed,
-            progress=silent,
-            watch=watcher,
-            replay=replay_for(prior, head) if self._mixed(cell) else None,
+            progress=no_progress,
+            on_step=watcher,
+            replay=load_replay_for_prior(prior, head) if self._mixed(cell) else None,
         )
-        kept = method.merged(deepcopy(prior.renderer), learned.weights, options)
+        kept = method.apply_delta(deepcopy(prior.renderer), learned.weights, options)
         output = self._render(kept, learned.texture, batch, variant)
         bare = torch.zeros_like(prior.texture)
         heldout = {step: psnr for step, _, psnr in learned.curve}
         return {
-            "steps": learned.steps,
+            "steps": learned.best_step,
             "last": max(watcher.seconds),
             "seconds": max(watcher.seconds.values()),
-            "psnr_heldout": learned.psnr,
+            "psnr_heldout": learned.psnr_heldout,
             "bytes": stored_bytes(learned),
             "warp": judged(self._render(self.blank.renderer, bare, batch, variant), batch),
             "zero": watcher.figures[0],
             "kept": judged(output, batch),
-            "shown": self._show(cell, pixels(batch.truth), output, boxes_of(batch)),
+            "shown": self._show(cell, pixels(batch.target), output, boxes_of(batch)),
             "curve": [
                 {
                     "step": step,
@@ -260,7 +261,7 @@ class Bench:
         }
 
     def _render(
-        self, renderer: nn.Module, features: torch.Tensor, batch: Sample, variant: Variant
+        self, renderer: nn.Module, features: torch.Tensor, batch: TrainingSample, variant: Variant
     ) -> NDArray[np.uint8]:
         texture = NeuralTexture(1, len(features))
         with torch.no_grad():
@@ -305,7 +306,7 @@ class Bench:
     def key(self, cell: Cell) -> str:
         """Everything that decides a cell's figures, as text."""
         method, prior = self._method(cell), self._prior(cell)
-        options = method_named(method).with_options(**cell.options)
+        options = get_method(method).resolve_options(**cell.options)
         parts = {
             "known": cell.known,
             "prior": prior.sha256[:12] or "untrained",
@@ -326,7 +327,7 @@ class Bench:
         return cell.variant.method or cell.method
 
     def _mixed(self, cell: Cell) -> bool:
-        return REPLAY if cell.variant.mixed is None else cell.variant.mixed
+        return REPLAY_BY_DEFAULT if cell.variant.mixed is None else cell.variant.mixed
 
     def _prior(self, cell: Cell) -> Prior:
         return self.prior if cell.variant.prior else self.blank
@@ -348,11 +349,13 @@ def patches_of(cell: Cell) -> dict[str, object]:
         **(cell.variant.patches or {}),
     }
     if not cell.stops:
-        patches["dubfew.adapt.trainer.PATIENCE"] = cell.steps + trainer.PATIENCE
+        patches["dubfew.adapt.trainer.PATIENCE_VALIDATIONS"] = (
+            cell.steps + trainer.PATIENCE_VALIDATIONS
+        )
     return patches
 
 
-def stored_bytes(learned: Learned) -> dict[str, int]:
+def stored_bytes(learned: AdapterTraining) -> dict[str, int]:
     """What an adapter of this actor holds beside its references, in half precision."""
     weights = {name: value.half().contiguous() for name, value in learned.weights.items()}
     texture = {"features": learned.texture.half().contiguous()}

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from dubfew.progress import Progress
-from dubfew.utils.cpu import usable_cores
+from dubfew.utils.cpu import num_available_cpus
 from dubfew.utils.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +27,7 @@ def machine() -> dict[str, str | int | float]:
     """What must be known to read a time: cores, load, processor, versions."""
     found: dict[str, str | int | float] = {
         "processor": _processor(),
-        "cores": usable_cores(),
+        "cores": num_available_cpus(),
         "load_1min": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
     }

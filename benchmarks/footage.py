@@ -38,7 +38,7 @@ def _write_part(path: Path, clip: Path, start: int, stop: int) -> None:
     sound = AudioSource(clip, start=first, duration=length) if info.has_audio else None
     with VideoWriter(path, info, audio=sound, lossless=True) as writer:
         for index, frame in enumerate(read_frames(clip, start=start, stop=stop)):
-            writer.write(frame.at(index, frame.stamp))
+            writer.write(frame.with_time(index, frame.stamp))
 
 
 def write_frames(path: Path, like: Path, frames: Iterable[Frame], *, lossless: bool = True) -> None:
@@ -49,7 +49,7 @@ def write_frames(path: Path, like: Path, frames: Iterable[Frame], *, lossless: b
     info = probe(like)
     with VideoWriter(path, info, lossless=lossless) as writer:
         for index, frame in enumerate(frames):
-            writer.write(frame.at(index, index / info.fps))
+            writer.write(frame.with_time(index, index / info.fps))
 
 
 def delayed(clip: Path, frames: int = 1) -> Iterable[Frame]:

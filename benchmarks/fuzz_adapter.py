@@ -16,22 +16,38 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from dubfew.adapt.artefact import CONFIG, MODEL, REFERENCES, STYLE, TEXTURE, TRACK, ActorAdapter
-from dubfew.adapt.import_check import admit
-from dubfew.adapt.methods import METHODS
-from dubfew.prior.checkpoint import Prior, new_prior
-from dubfew.prior.renderers import LiteConfig
-from dubfew.reconstruction.crop import POLYGON
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.adapt.artefact import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_REFERENCES_FILE,
+    ADAPTER_STYLE_FILE,
+    ADAPTER_TEXTURE_FILE,
+    ADAPTER_TRACK_FILE,
+    ADAPTER_WEIGHTS_FILE,
+    ActorAdapter,
+)
+from dubfew.adapt.import_check import check_importable
+from dubfew.adapt.methods import ADAPT_METHODS
+from dubfew.prior.checkpoint import Prior, create_untrained_prior
+from dubfew.prior.renderers import BlendingUNetConfig
+from dubfew.reconstruction.crop import NUM_HULL_CORNERS
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Camera, Track
 from dubfew.references.footage import Footage
-from dubfew.speech.style import Style
+from dubfew.speech.style import SpeakingStyle
 
 Files = dict[str, bytes]
 Change = Callable[[Files], Files]
-SMALL = LiteConfig(window=64, references=2, texture_channels=5, widths=(8, 8, 8, 8), style=8)
-TENSORS = (MODEL, TEXTURE, REFERENCES, STYLE, TRACK)
+SMALL = BlendingUNetConfig(
+    window=64, references=2, texture_channels=5, widths=(8, 8, 8, 8), style=8
+)
+TENSORS = (
+    ADAPTER_WEIGHTS_FILE,
+    ADAPTER_TEXTURE_FILE,
+    ADAPTER_REFERENCES_FILE,
+    ADAPTER_STYLE_FILE,
+    ADAPTER_TRACK_FILE,
+)
 NUMBERS = (np.nan, np.inf, -np.inf, 1e30, 65504.0, -1.0, 0.0)
 PLACES = (
     "format_version",
@@ -60,10 +76,10 @@ class SoundAdapter:
 
     def __init__(self, folder: Path) -> None:
         self._home, place = folder / "priors-home", folder / "prior"
-        new_prior(0, SMALL).save(place, {}, "")
+        create_untrained_prior(0, SMALL).save(place, {}, "")
         self._prior = Prior.load(place)
-        method, head = METHODS["lora"], load_head()
-        model = method.prepare(deepcopy(self._prior.renderer), method.options)
+        method, head = ADAPT_METHODS["lora"], load_head_model()
+        model = method.make_trainable(deepcopy(self._prior.renderer), method.default_options)
         rng = np.random.default_rng(0)
         count, points = 2, len(MOUTH_POINTS)
 
@@ -73,7 +89,7 @@ class SoundAdapter:
         references = Footage(
             images=rng.integers(0, 255, (count, 8, 8, 3), np.uint8),
             vertices=some(count, len(head.template), 3),
-            hulls=some(count, POLYGON, 2),
+            hulls=some(count, NUM_HULL_CORNERS, 2),
             key=some(count, 3 * len(OUTER_LIPS + INNER_LIPS) + 3),
             motion=some(count, points, 3),
             frames=np.arange(count),
@@ -102,29 +118,29 @@ class SoundAdapter:
             config={
                 "prior": prior,
                 "method": "lora",
-                "options": method.options,
+                "options": method.default_options,
                 "head": head.name,
                 "source": source,
             },
-            weights=method.weights(model, self._prior.renderer.state_dict()),
+            weights=method.extract_delta(model, self._prior.renderer.state_dict()),
             texture=self._prior.texture,
             references=references,
-            style=Style.neutral(),
-            track=track.to_bytes(),
+            style=SpeakingStyle.neutral(),
+            track_bytes=track.to_bytes(),
         ).to_files()
-        admit({}, self.files, home=self._home, prior=place)
+        check_importable({}, self.files, home=self._home, prior=place)
 
     def admit(self, files: Files) -> None:
         """As an import does."""
-        admit({}, files, home=self._home)
+        check_importable({}, files, home=self._home)
 
     def assert_renders(self, files: Files) -> None:
         """See that what was let in gives a network of finite numbers."""
         adapter = ActorAdapter.from_files(files)
-        renderer = adapter.renderer(self._prior)
+        renderer = adapter.merge_with_prior(self._prior)
         assert all(bool(torch.isfinite(value).all()) for value in renderer.state_dict().values())
         assert bool(torch.isfinite(adapter.texture).all())
-        Track.from_bytes(adapter.track, "track")
+        Track.from_bytes(adapter.track_bytes, "track")
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -194,12 +210,12 @@ def _shape(kind: str, length: int) -> Callable[[np.ndarray], np.ndarray]:
 def _configured(steps: list[str], value: Any) -> Change:
     def change(files: Files) -> Files:
         try:
-            config = json.loads(files[CONFIG])
+            config = json.loads(files[ADAPTER_CONFIG_FILE])
             inner = config
             for step in steps[:-1]:
                 inner = inner[step]
             inner[steps[-1]] = value
-            return {**files, CONFIG: json.dumps(config).encode()}
+            return {**files, ADAPTER_CONFIG_FILE: json.dumps(config).encode()}
         except (ValueError, TypeError, KeyError):
             return files
 
@@ -227,7 +243,7 @@ def _swapped(one: str, other: str) -> Change:
 
 def changed_adapters() -> st.SearchStrategy[Change]:
     """One to three changes, one after the other."""
-    files, tensors = st.sampled_from((CONFIG, *TENSORS)), st.sampled_from(TENSORS)
+    files, tensors = st.sampled_from((ADAPTER_CONFIG_FILE, *TENSORS)), st.sampled_from(TENSORS)
     which = st.integers(0, 100)
     sizes = st.integers(-1, 9) | st.sampled_from([1 << 31, 1 << 32, 1 << 40, 1 << 63, 1 << 70])
     scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)

@@ -27,12 +27,12 @@ from benchmarks.common import machine_line
 from benchmarks.fuzz_adapter import SoundAdapter, changed_adapters
 from dubfew.errors import ConsentError, DubfewError
 from dubfew.registry import cipher, sealing, strict_json
-from dubfew.registry.archive import pack, unpack
+from dubfew.registry.archive import pack_archive, unpack_archive
 from dubfew.registry.audit import AuditLog
-from dubfew.registry.consent import Consent, example
-from dubfew.registry.envelope import Opener, disclose, enclose
-from dubfew.registry.names import actor_id, skeleton
-from dubfew.registry.receipt import Receipt
+from dubfew.registry.consent import ConsentRecord, example_consent
+from dubfew.registry.envelope import DecryptionSecrets, decrypt_export, encrypt_export
+from dubfew.registry.names import lookalike_key, normalize_actor_id
+from dubfew.registry.receipt import ErasureReceipt
 from dubfew.registry.registry import Registry
 
 WORDS = "correct horse battery"
@@ -110,8 +110,8 @@ class Fuzz:
         self._folder = folder
         sealing.SCRYPT_LOG2_N = 4  # or scrypt is all that is measured
         registry = Registry(folder / "home")
-        self._plain = pack(registry.create("mary", {"method": "lora"}, FILES), FILES)
-        self._sealed = enclose(self._plain, "x", secret=WORDS)
+        self._plain = pack_archive(registry.create("mary", {"method": "lora"}, FILES), FILES)
+        self._sealed = encrypt_export(self._plain, "x", secret=WORDS)
         self._key, self._content = bytes(32), b"content" * 20_000
         self._file = cipher.seal_bytes(self._key, b"place", self._content)
         self._log = AuditLog(folder / "log", folder / "head")
@@ -140,8 +140,8 @@ class Fuzz:
     def archives(self, changes: list[tuple[str, int, Any]]) -> None:
         """An export with changed bytes is refused, or holds what it held."""
         data = changed(self._plain, changes)
-        if not self._refused("archives", lambda: unpack(data, "x")):
-            assert unpack(data, "x").files == FILES
+        if not self._refused("archives", lambda: unpack_archive(data, "x")):
+            assert unpack_archive(data, "x").files == FILES
 
     def manifests(self, change: tuple[list[int], Any, str], name: str) -> None:
         """A sound zip, whose manifest says something else, or whose member has another name."""
@@ -155,18 +155,20 @@ class Fuzz:
             for each, content in members.items():
                 archive.writestr(name if name and each == "b.safetensors" else each, content)
         data = buffer.getvalue()
-        if not self._refused("manifests", lambda: unpack(data, "x")):
-            found = unpack(data, "x")
+        if not self._refused("manifests", lambda: unpack_archive(data, "x")):
+            found = unpack_archive(data, "x")
             assert all(content in FILES.values() for content in found.files.values())
-            assert found.actor == actor_id(found.actor)
+            assert found.actor == normalize_actor_id(found.actor)
 
     def envelopes(self, changes: list[tuple[str, int, Any]]) -> None:
         """An encrypted export with changed bytes is refused, or is the same."""
         data = changed(self._sealed, changes)
         if data[COST_PLACE : COST_PLACE + 1] > bytes([CHEAP]):
             data = data[:COST_PLACE] + bytes([CHEAP]) + data[COST_PLACE + 1 :]
-        if not self._refused("envelopes", lambda: disclose(data, "x", Opener(WORDS))):
-            assert disclose(data, "x", Opener(WORDS)) == self._plain
+        if not self._refused(
+            "envelopes", lambda: decrypt_export(data, "x", DecryptionSecrets(WORDS))
+        ):
+            assert decrypt_export(data, "x", DecryptionSecrets(WORDS)) == self._plain
 
     def sealed_files(self, changes: list[tuple[str, int, Any]]) -> None:
         """A stored file with changed bytes is refused, or is the same."""
@@ -184,14 +186,14 @@ class Fuzz:
 
     def records(self, change: tuple[list[int], Any, str]) -> None:
         """A changed consent record is refused, or is the record that it says."""
-        record = changed_json(example(), *change)
+        record = changed_json(example_consent(), *change)
         data = json.dumps(record).encode()
         if not self._refused("consent records", lambda: _consent(data)):
             assert _consent(data).record == record
 
     def record_bytes(self, changes: list[tuple[str, int, Any]]) -> None:
         """A consent file with changed bytes."""
-        data = changed(json.dumps(example()).encode(), changes)
+        data = changed(json.dumps(example_consent()).encode(), changes)
         self._refused("consent files", lambda: _consent(data))
 
     def logs(self, changes: list[tuple[str, int, Any]], order: list[int] | None) -> None:
@@ -213,19 +215,19 @@ class Fuzz:
 
     def ids(self, actor: str) -> None:
         """An id is refused, or printable and no path; its look-alike form is stable."""
-        assert skeleton(skeleton(actor)) == skeleton(actor)
-        if not self._refused("ids", lambda: actor_id(actor)):
-            name = actor_id(actor)
-            assert name == actor_id(name)
+        assert lookalike_key(lookalike_key(actor)) == lookalike_key(actor)
+        if not self._refused("ids", lambda: normalize_actor_id(actor)):
+            name = normalize_actor_id(actor)
+            assert name == normalize_actor_id(name)
             assert 1 <= len(name) <= 100
             assert not {"/", "\\", "\n", "\x00"} & {*name}
-            assert skeleton(name) == skeleton(actor)
+            assert lookalike_key(name) == lookalike_key(actor)
 
     def receipts(self, change: tuple[list[int], Any, str]) -> None:
         """A changed note of a deletion is refused, or names a file in the folder of receipts."""
         data = json.dumps(changed_json(json.loads(self._receipt), *change)).encode()
-        if not self._refused("notes of deletions", lambda: Receipt.from_bytes(data, "x")):
-            name = Receipt.from_bytes(data, "x").name
+        if not self._refused("notes of deletions", lambda: ErasureReceipt.from_bytes(data, "x")):
+            name = ErasureReceipt.from_bytes(data, "x").file_name
             assert Path(name).name == name
             assert len(name) < 60
 
@@ -269,13 +271,13 @@ class Fuzz:
             plan(seed(number)(given(**given_by)(_calling(family))))()
 
 
-def _consent(data: bytes) -> Consent:
+def _consent(data: bytes) -> ConsentRecord:
     """As `read_consent` reads it."""
     try:
-        found = strict_json.parse(data)
+        found = strict_json.parse_strict_json(data)
     except ValueError as error:
         raise ConsentError(str(error)) from None
-    return Consent.of_record(found, "x")
+    return ConsentRecord.from_record(found, "x")
 
 
 def _calling(family: Callable[..., None]) -> Callable[..., None]:

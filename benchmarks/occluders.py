@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from dubfew.media import read_frames
-from dubfew.reconstruction.detection.face_tracks import Person
+from dubfew.reconstruction.detection.face_tracks import DetectedPerson
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
-from dubfew.reconstruction.visibility.temporal_occlusion import covered, face_patch
+from dubfew.reconstruction.visibility.temporal_occlusion import (
+    detect_occluded_frames,
+    extract_face_patch,
+)
 
 MOUTH = (61, 291, 0, 17, 13, 14)
 CHEEK = 205
@@ -39,7 +42,7 @@ def occluded(
 
 
 def found_share(
-    path: Path, person: Person, kind: str, first: int, stop: int, rng: np.random.Generator
+    path: Path, person: DetectedPerson, kind: str, first: int, stop: int, rng: np.random.Generator
 ) -> tuple[int, int, int]:
     """Cover a person's mouth in some frames of a clip, and look for it as tracking does.
 
@@ -63,9 +66,9 @@ def found_share(
     patches, landmarks, lost = _looked(path, person, slice(first, stop), at - LEAD_IN, draw)
     if lost[first:stop].all():  # some faces are found late in a clip, and only followed from there
         patches, landmarks, lost = _looked(path, person, slice(first, stop), 0, draw)
-    before = covered(person.patches, person.landmarks, person.frames)
+    before = detect_occluded_frames(person.patches, person.landmarks, person.frames)
     hidden = np.zeros(len(lost), bool)
-    hidden[~lost] = covered(patches[~lost], landmarks[~lost], person.frames[~lost])
+    hidden[~lost] = detect_occluded_frames(patches[~lost], landmarks[~lost], person.frames[~lost])
     inside = np.zeros(len(lost), bool)
     inside[first:stop] = True
     return (
@@ -77,7 +80,7 @@ def found_share(
 
 def _looked(
     path: Path,
-    person: Person,
+    person: DetectedPerson,
     rows: slice,
     begin: int,
     draw: Callable[[NDArray[np.uint8], int], NDArray[np.uint8]],
@@ -98,7 +101,7 @@ def _looked(
             face = detector(drawn)
             lost[row] = face is None
             if face is not None:
-                landmarks[row], patches[row] = face, face_patch(drawn, face)
+                landmarks[row], patches[row] = face, extract_face_patch(drawn, face)
     return patches, landmarks, lost
 
 

@@ -22,9 +22,9 @@ import numpy as np
 from benchmarks.common import RESULTS, machine, machine_line, markdown_table, write_results
 from benchmarks.track_people import CAST, COLUMNS, SECONDS, SIZE, Cast, compare
 from dubfew.reconstruction.fitting.photometric import fit_photometric
-from dubfew.reconstruction.fitting.photometric.measure import photometric_error
-from dubfew.reconstruction.fitting.track_quality import measure
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.fitting.photometric.measure import measure_photometric_error
+from dubfew.reconstruction.fitting.track_quality import measure_stability
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.synthetic import SyntheticPerson, write_clip
@@ -60,18 +60,18 @@ def carried_on(video: Path, track: Track) -> Pair:
 
 def person_rows(cast: Cast, folder: Path, frames: int) -> list[list[object]]:
     """Two rows of the table of people: landmark fit and photometric fit."""
-    head = load_head()
+    head = load_head_model()
     video = folder / f"person-{cast.seed}.mp4"
     if not video.with_suffix(".track").exists():
         write_clip(
             SyntheticPerson(cast.seed), video, seconds=SECONDS, size=SIZE, seed=cast.seed,
-            turn=cast.turn,
+            head_turn=cast.turn,
         )  # fmt: skip
     truth = Track.load(video.with_suffix(".track")).select(slice(frames))
     pair = carried_on(video, track_video(video, stop=frames))
     rows: list[list[object]] = []
     for found in (pair.landmarks, pair.photometric):
-        colour = 100 * photometric_error(video, found)
+        colour = 100 * measure_photometric_error(video, found)
         ratio = found.camera.focal / truth.camera.focal
         rows.append(
             [cast.label, found.method, *vars(compare(found, truth, head)).values(), colour, ratio]
@@ -83,17 +83,17 @@ def person_rows(cast: Cast, folder: Path, frames: int) -> list[list[object]]:
 
 def clip_rows(video: Path, frames: int) -> list[list[object]]:
     """Two rows of the table of real clips."""
-    head = load_head()
+    head = load_head_model()
     pair = carried_on(video, track_video(video, stop=frames))
     rows: list[list[object]] = []
     for found in (pair.landmarks, pair.photometric):
-        figures = measure(found, head)
-        still = figures.still & np.isfinite(figures.jitter)
+        figures = measure_stability(found, head)
+        still = figures.is_still & np.isfinite(figures.jitter)
         rows.append(
             [
                 video.stem,
                 found.method,
-                100 * photometric_error(video, found),
+                100 * measure_photometric_error(video, found),
                 float(np.nanmean(figures.error_px)),
                 100 * float(np.nanmean(figures.error)),
                 100 * float(figures.jitter[still].mean()) if still.any() else None,

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import machine_line, markdown_table
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.reconstruction.rasterizer.raster import RASTERISERS, rasterise_frames
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.rasterizer.raster import RASTERIZER_BACKENDS, rasterize_frames
 
 FOCAL = 1.5  # per image edge
 FRAMES = 8  # of the row that works on several at once
@@ -70,33 +70,35 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="times are medians of so many")
     options = parser.parse_args()
     reference = importlib.util.find_spec("pytorch3d") is not None
-    head = load_head()
+    head = load_head_model()
     rows = []
     for name, (points, faces) in {"ball": ball(), "head": (head.template, head.faces)}.items():
         for size in options.sizes:
             vertices = projected(points, size)
-            ours = RASTERISERS["numba"](vertices, faces, size, size)
+            ours = RASTERIZER_BACKENDS["numba"](vertices, faces, size, size)
             frames = np.repeat(vertices[None], FRAMES, 0)
             row = [
                 f"{name}, {len(faces)} faces",
                 f"{size} x {size}",
                 median_ms(
-                    lambda v=vertices, f=faces, s=size: RASTERISERS["numba"](v, f, s, s),
+                    lambda v=vertices, f=faces, s=size: RASTERIZER_BACKENDS["numba"](v, f, s, s),
                     options.runs,
                 ),
                 median_ms(
-                    lambda v=frames, f=faces, s=size: rasterise_frames(v, f, s, s), options.runs
+                    lambda v=frames, f=faces, s=size: rasterize_frames(v, f, s, s), options.runs
                 )
                 / FRAMES,
             ]
             if reference:
-                theirs = RASTERISERS["pytorch3d"](vertices, faces, size, size)
-                either = ours.covered | theirs.covered
+                theirs = RASTERIZER_BACKENDS["pytorch3d"](vertices, faces, size, size)
+                either = ours.coverage | theirs.coverage
                 same = either & (ours.face_id == theirs.face_id)
                 away = np.abs(ours.barycentric - theirs.barycentric)[same]
                 row += [
                     median_ms(
-                        lambda v=vertices, f=faces, s=size: RASTERISERS["pytorch3d"](v, f, s, s),
+                        lambda v=vertices, f=faces, s=size: RASTERIZER_BACKENDS["pytorch3d"](
+                            v, f, s, s
+                        ),
                         options.runs,
                     ),
                     f"{100 * same.sum() / either.sum():.4f}",

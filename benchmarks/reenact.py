@@ -42,11 +42,11 @@ from benchmarks.common import (
 )
 from benchmarks.footage import delayed, split_clip, write_frames
 from dubfew.errors import DubfewError
-from dubfew.evaluate import Evaluation, evaluate, landmarks_of
-from dubfew.evaluate.contact_sheets import contact_sheet, save_sheet, sheet_rows
-from dubfew.evaluate.face_geometry import still_lips
-from dubfew.evaluate.metrics import lmd
-from dubfew.evaluate.regions import Region, mouth_region
+from dubfew.evaluate import EvaluationResult, detect_landmarks, evaluate
+from dubfew.evaluate.contact_sheets import draw_contact_sheet, make_sheet_rows, save_contact_sheet
+from dubfew.evaluate.face_geometry import freeze_lips
+from dubfew.evaluate.metrics import lip_landmark_distance
+from dubfew.evaluate.regions import EditRegion, mouth_region
 from dubfew.media import probe
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 # The name under which ``adapt`` knows the untrained network that hands the warp through.
 BARE_WARP = "warp"
-MEASURES = tuple(field.name for field in fields(Evaluation) if field.name != "frames")
+MEASURES = tuple(field.name for field in fields(EvaluationResult) if field.name != "frames")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Job:
     adapt_marks: Landmarks
     test_marks: Landmarks
     track: Track
-    region: Region
+    region: EditRegion
     registry: Registry
     prior: Path | None
     steps: int | None
@@ -96,11 +96,11 @@ def _warped(job: Job, path: Path) -> None:
 
 # What makes a warp more than bare, taken away: the nearest reference takes all the weight.
 BARE: Mapping[str, object] = {
-    "dubfew.references.warping.TEMPERATURE": 1e-6,
-    "dubfew.references.warping.LIGHT_LIMIT": 0.0,
+    "dubfew.references.warping.BLEND_TEMPERATURE": 1e-6,
+    "dubfew.references.warping.MAX_COLOR_CORRECTION": 0.0,
     "dubfew.adapt.pipeline.align_footage": lambda footage, head, progress: footage,
-    "dubfew.render.compositing.aligned": lambda inputs, seen, vertices: vertices,
-    "dubfew.render.compositing.restore": lambda images, energy, scale: images,
+    "dubfew.render.compositing.align_vertices": lambda inputs, seen, vertices: vertices,
+    "dubfew.render.compositing.restore_high_frequencies": lambda images, energy, scale: images,
 }
 
 
@@ -160,7 +160,7 @@ class Row:
 
     Attributes:
         label: how the tables call it.
-        make: writes the row's video of ``job.test_clip`` to a path.
+        make: writes the row's video of ``report_errors.test_clip`` to a path.
         needs_sound: it is left out of silent clips' tables.
     """
 
@@ -199,11 +199,11 @@ def run_clip(
         adapt_clip, test_clip = folder / "adapt.mp4", folder / "test.mp4"
         split_clip(clip, adapt_clip, test_clip)
         track = track_video(test_clip, progress=show)
-        test_marks = landmarks_of(test_clip)
+        test_marks = detect_landmarks(test_clip)
         job = Job(
             adapt_clip=adapt_clip,
             test_clip=test_clip,
-            adapt_marks=landmarks_of(adapt_clip),
+            adapt_marks=detect_landmarks(adapt_clip),
             test_marks=test_marks,
             track=track,
             region=mouth_region(track),
@@ -222,13 +222,13 @@ def run_clip(
             seconds[row] = round(time.perf_counter() - started, 2)
             figures[row] = evaluate(test_clip, path, track=track).to_json()
             videos[ROWS[row].label] = path
-        cuts, moments = sheet_rows(videos, landmarks=test_marks)
-        sheet = contact_sheet(cuts, moments=moments, title=clip.stem)
-        save_sheet(sheet, out / "sheets" / f"{clip.stem}.png")
+        cuts, moments = make_sheet_rows(videos, landmarks=test_marks)
+        sheet = draw_contact_sheet(cuts, moments=moments, title=clip.stem)
+        save_contact_sheet(sheet, out / "sheets" / f"{clip.stem}.png")
         return {
             "clip": clip.name,
             "frames": len(test_marks),
-            "still_lmd": lmd(test_marks, still_lips(test_marks)),
+            "still_lmd": lip_landmark_distance(test_marks, freeze_lips(test_marks)),
             "rows": figures,
             "row_seconds": seconds,
             "adapt": {

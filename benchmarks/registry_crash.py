@@ -148,7 +148,7 @@ def _look(
             wrong.append(f"{actor} is at {there.get(actor)}, expected one of {allowed}")
         if actor in there:
             for revision in registry.revisions(actor):
-                held = {name: revision.read(name) for name in revision.names()}
+                held = {name: revision.read(name) for name in revision.file_names()}
                 if held != content(actor, revision.number):
                     wrong.append(f"{actor} {revision.number} holds something else")
         elif any(actor.encode() in path.read_bytes() for path in home.rglob("*") if path.is_file()):

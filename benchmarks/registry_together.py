@@ -127,7 +127,7 @@ def together(
     registry = Registry(home)
     log = registry.audit()
     assert log is not None
-    logged = [entry for entry in log.entries() if getattr(entry, "event", "") == "render"]
+    logged = [entry for entry in log.iter_entries() if getattr(entry, "event", "") == "render"]
     hashes = sorted(str(entry.fields["output_sha256"]) for entry in logged)
     found = sorted(sha256_file(output) if output.exists() else "missing" for output in outputs)
     if hashes != found:

@@ -33,19 +33,23 @@ from benchmarks.common import (
     write_results,
 )
 from dubfew.errors import MediaError, NoFaceError
-from dubfew.media.mel import HOP, RATE, level_db
-from dubfew.motion.mouth_motion import INNER_PAIRS, MouthMotion, rows_of
+from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ, frame_levels_db
+from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.corpus import Clip, correlation, find_lag
+from dubfew.speech.corpus import SpeechClip, estimate_lag, pearson_correlation
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.style import fit_style
-from dubfew.speech.training.augmentation import breath, coloured_noise, music
-from dubfew.speech.training.clip_pairs import prepare_clip
-from dubfew.speech.training.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS, synthesise
-from dubfew.speech.training.run import train_model
-from dubfew.speech.training.shard_clips import filmed_speakers
-from dubfew.speech.transcript.recognize import recognised_gap
-from dubfew.speech.visemes import BILABIALS, OPEN_VOWELS, SILENCE
+from dubfew.speech.training.augmentation import breath_noise, colored_noise, music_noise
+from dubfew.speech.training.clip_pairs import load_speech_clip
+from dubfew.speech.training.examples import (
+    HELD_OUT_LANGUAGES,
+    HELD_OUT_VARIANTS,
+    synthesize_sentences,
+)
+from dubfew.speech.training.run import train_speech_model
+from dubfew.speech.training.shard_clips import load_filmed_clips
+from dubfew.speech.transcript.recognize import recognize_lip_gap
+from dubfew.speech.visemes import BILABIAL_LETTERS, OPEN_VOWEL_LETTERS, SILENCE_SYMBOL
 
 # Lips closer than this look closed, farther apart than OPEN look open (inter-ocular distances).
 CLOSED, OPEN = 0.03, 0.06
@@ -54,7 +58,7 @@ CLOSED, OPEN = 0.03, 0.06
 @dataclass(frozen=True)
 class Sound:
     samples: NDArray[np.float32]
-    rate: int = RATE
+    rate: int = SPEECH_SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -77,32 +81,36 @@ class ClipResult:
     styled_spread: float
 
 
-def energy_motion(clip: Clip, times: NDArray[np.float64]) -> MouthMotion:
+def energy_motion(clip: SpeechClip, times: NDArray[np.float64]) -> MouthMotion:
     """The baseline: a mouth as open as the sound is loud (dB, at least -60)."""
-    level = np.maximum(level_db(clip.samples), -60)
-    opening = np.interp(times, np.arange(len(level)) * HOP / RATE, level) / 60 + 1
+    level = np.maximum(frame_levels_db(clip.samples), -60)
+    opening = (
+        np.interp(times, np.arange(len(level)) * MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ, level)
+        / 60
+        + 1
+    )
     motion = np.zeros((len(times), len(MOUTH_POINTS), 3), np.float32)
-    motion[:, rows_of(tuple(pair[1] for pair in INNER_PAIRS)), 1] = -opening[:, None]
+    motion[:, mouth_point_rows(tuple(pair[1] for pair in INNER_LIP_PAIRS)), 1] = -opening[:, None]
     return MouthMotion(motion, times)
 
 
-def phoneme_motion(clip: Clip, times: NDArray[np.float64]) -> MouthMotion:
+def phoneme_motion(clip: SpeechClip, times: NDArray[np.float64]) -> MouthMotion:
     """The other baseline: visemes of what an off-the-shelf recogniser hears."""
     motion = np.zeros((len(times), len(MOUTH_POINTS), 3), np.float32)
-    opening = recognised_gap([clip.samples], times)
-    motion[:, rows_of(tuple(pair[1] for pair in INNER_PAIRS)), 1] = -opening[:, None]
+    opening = recognize_lip_gap([clip.samples], times)
+    motion[:, mouth_point_rows(tuple(pair[1] for pair in INNER_LIP_PAIRS)), 1] = -opening[:, None]
     return MouthMotion(motion, times)
 
 
-def measure_clip(model: SpeechModel, clip: Clip) -> ClipResult:
+def measure_clip(model: SpeechModel, clip: SpeechClip) -> ClipResult:
     """How well the model foresees this speaker's mouth."""
     seen = clip.motion
-    grid = np.arange(0, len(clip.samples) / RATE, 0.01)
+    grid = np.arange(0, len(clip.samples) / SPEECH_SAMPLE_RATE_HZ, 0.01)
     dense = model.predict(Sound(clip.samples), grid)
     predicted = model.predict(Sound(clip.samples), seen.times)
-    sync = find_lag(dense, seen)
-    energy = find_lag(energy_motion(clip, grid), seen)
-    phonemes = find_lag(phoneme_motion(clip, grid), seen)
+    sync = estimate_lag(dense, seen)
+    energy = estimate_lag(energy_motion(clip, grid), seen)
+    phonemes = estimate_lag(phoneme_motion(clip, grid), seen)
     half = len(seen) // 2
     halves = (slice(0, half), slice(half, None))
     styled, lagged = [], []
@@ -111,22 +119,22 @@ def measure_clip(model: SpeechModel, clip: Clip) -> ClipResult:
         styled.append(
             (style.apply(predicted.select(test)).aperture(), seen.select(test).aperture())
         )
-        lag = find_lag(dense, seen.select(learn)).lag
-        late = dense.at(seen.times[test] - lag)
+        lag = estimate_lag(dense, seen.select(learn)).lag_seconds
+        late = dense.resample(seen.times[test] - lag)
         lagged.append((style.apply(late).aperture(), seen.select(test).aperture()))
     return ClipResult(
         clip=clip.name,
         r=sync.r_zero,
-        r_best=sync.r,
-        lag_ms=sync.lag * 1000,
+        r_best=sync.r_best,
+        lag_ms=sync.lag_seconds * 1000,
         energy_r=energy.r_zero,
-        energy_r_best=energy.r,
+        energy_r_best=energy.r_best,
         phonemes_r=phonemes.r_zero,
-        phonemes_r_best=phonemes.r,
-        width_r=correlation(predicted.width(), seen.width()),
+        phonemes_r_best=phonemes.r_best,
+        width_r=pearson_correlation(predicted.width_change(), seen.width_change()),
         spread=float(predicted.aperture().std() / seen.aperture().std()),
-        styled_r=float(np.mean([correlation(a, b) for a, b in styled])),
-        styled_lagged_r=float(np.mean([correlation(a, b) for a, b in lagged])),
+        styled_r=float(np.mean([pearson_correlation(a, b) for a, b in styled])),
+        styled_lagged_r=float(np.mean([pearson_correlation(a, b) for a, b in lagged])),
         styled_spread=float(np.mean([a.std() / b.std() for a, b in styled])),
     )
 
@@ -135,18 +143,20 @@ def measure_synthetic(model: SpeechModel, count: int) -> dict[str, float]:
     """Closures and open vowels in languages and voices that the training never heard."""
     closed, opened, paused = [], [], []
     rng = np.random.default_rng(7)
-    for said in synthesise(count, rng, languages=HELD_OUT_LANGUAGES, variants=HELD_OUT_VARIANTS):
-        grid = np.arange(0, len(said.samples) / RATE, 0.01)
+    for said in synthesize_sentences(
+        count, rng, languages=HELD_OUT_LANGUAGES, variants=HELD_OUT_VARIANTS
+    ):
+        grid = np.arange(0, len(said.samples) / SPEECH_SAMPLE_RATE_HZ, 0.01)
         gap = model.predict(Sound(said.samples), grid, lead=0.0).aperture()
         for phone in said.phones:
             inside = gap[(grid >= phone.start) & (grid <= phone.end)]
             if not len(inside):
                 continue
-            if phone.symbol in BILABIALS:
+            if phone.symbol in BILABIAL_LETTERS:
                 closed.append(inside.min() < CLOSED)
-            elif phone.symbol in OPEN_VOWELS and phone.end - phone.start > 0.05:
+            elif phone.symbol in OPEN_VOWEL_LETTERS and phone.end - phone.start > 0.05:
                 opened.append(inside.max() > OPEN)
-            elif phone.symbol == SILENCE and phone.end - phone.start > 0.3:
+            elif phone.symbol == SILENCE_SYMBOL and phone.end - phone.start > 0.3:
                 paused.append(gap[(grid > phone.start + 0.12) & (grid < phone.end - 0.12)].max())
     return {
         "bilabials_closed": float(np.mean(closed)),
@@ -161,10 +171,10 @@ def measure_no_speech(model: SpeechModel) -> dict[str, float]:
     """95th percentile of the gap where nobody speaks, worst and mean of ten sounds each."""
     times = np.arange(0.2, 3.8, 0.02)
     result = {}
-    for make in (coloured_noise, music, breath):
+    for make in (colored_noise, music_noise, breath_noise):
         gaps = []
         for seed in range(300, 310):
-            sound = 0.1 * make(4 * RATE, np.random.default_rng(seed))
+            sound = 0.1 * make(4 * SPEECH_SAMPLE_RATE_HZ, np.random.default_rng(seed))
             gap = model.predict(Sound(sound.astype(np.float32)), times).aperture()
             gaps.append(float(np.quantile(gap, 0.95)))
         result[f"{make.__name__}_mean"] = float(np.mean(gaps))
@@ -175,7 +185,7 @@ def measure_no_speech(model: SpeechModel) -> dict[str, float]:
 def measure_speed(model: SpeechModel) -> float:
     """Seconds for 10 s of sound on one core, best of three."""
     torch.set_num_threads(1)
-    sound = Sound(0.1 * coloured_noise(10 * RATE, np.random.default_rng(0)))
+    sound = Sound(0.1 * colored_noise(10 * SPEECH_SAMPLE_RATE_HZ, np.random.default_rng(0)))
     taken = []
     for _ in range(4):
         started = time.perf_counter()
@@ -184,12 +194,12 @@ def measure_speed(model: SpeechModel) -> float:
     return min(taken[1:])
 
 
-def load_clips(folder: Path, split: str) -> list[Clip]:
+def load_clips(folder: Path, split: str) -> list[SpeechClip]:
     """Every audible clip of that split with a face."""
     clips = []
     for path in clips_of(split, folder):
         try:
-            clips.append(prepare_clip(path))
+            clips.append(load_speech_clip(path))
         except (MediaError, NoFaceError) as error:
             print(f"passed over: {error}")
     return clips
@@ -208,14 +218,14 @@ def measure_turns(data: Path, turns: int, models: Path) -> list[ClipResult]:
 
     Models are kept in ``models`` and used again by an interrupted run.
     """
-    people = sorted({clip.identity for clip in filmed_speakers(data).train})
+    people = sorted({clip.identity for clip in load_filmed_clips(data).train})
     results = []
     for turn in range(turns):
         away, path = people[turn::turns], models / f"turn{turn}of{turns}.safetensors"
         if not path.exists():
-            train_model(path, data=data, leave_out=away, progress=show)
+            train_speech_model(path, data=data, leave_out=away, progress=show)
         model = SpeechModel.load(path)
-        held_out = filmed_speakers(data, leave_out=away).held_out
+        held_out = load_filmed_clips(data, held_out_people=away).held_out
         results += [measure_clip(model, clip) for clip in held_out]
     return sorted(results, key=lambda result: result.clip)
 

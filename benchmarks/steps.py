@@ -28,7 +28,7 @@ from benchmarks.cells import LONG, NO_PRIOR, PRODUCT, QUICK_STEPS, Cell, bench_o
 from benchmarks.common import markdown_table
 from benchmarks.windows import Variant
 from dubfew.references.inputs import RenderInputs
-from dubfew.references.warping import spread
+from dubfew.references.warping import push_pull_fill
 
 MOST = 3
 BASELINE_STEPS = 400
@@ -40,15 +40,15 @@ Curve = list[dict[str, Any]]
 def without_references(inputs: RenderInputs) -> RenderInputs:
     """Nothing of the actor's other frames: in their place the target's surroundings, continued
     smoothly into the mask."""
-    fill = spread(inputs.target, (inputs.alpha <= 0).float())
+    fill = push_pull_fill(inputs.scene, (inputs.alpha <= 0).float())
     size, count = fill.shape[-1], inputs.references.shape[1]
     at = (torch.arange(size) + 0.5) * (2 / size) - 1
     places = torch.stack(torch.meshgrid(at, at, indexing="xy"), -1)
     return replace(
         inputs,
         references=fill[:, None].expand(-1, count, -1, -1, -1),
-        places=places.expand_as(inputs.places),
-        scores=torch.zeros_like(inputs.scores),
+        sampling_grid=places.expand_as(inputs.sampling_grid),
+        reference_distances=torch.zeros_like(inputs.reference_distances),
     )
 
 

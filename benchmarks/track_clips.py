@@ -14,14 +14,18 @@ from benchmarks.common import markdown_table
 from benchmarks.transcript import CLOSED, grid_text
 from dubfew.errors import DubfewError
 from dubfew.media import read_audio
-from dubfew.media.mel import RATE
-from dubfew.reconstruction.fitting.track_quality import LIPS, Stability, measure
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.reconstruction.fitting.track_quality import (
+    LIP_RING_LANDMARKS,
+    TrackStability,
+    measure_stability,
+)
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
-from dubfew.speech.transcript.align import align
-from dubfew.speech.transcript.transcript import Cue
-from dubfew.speech.visemes import BILABIALS
+from dubfew.speech.transcript.align import align_transcript
+from dubfew.speech.transcript.transcript import TranscriptCue
+from dubfew.speech.visemes import BILABIAL_LETTERS
 
 # The lips' gap may change by this share of the eye distance a second: a mouth at rest.
 QUIET = 0.1
@@ -59,15 +63,15 @@ class Closings:
 def measure_clip(clip: Path) -> tuple[list[object], Closings]:
     """Track a clip: its row of the table, and its closings."""
     track = track_video(clip)
-    head = load_head(track.head)
-    found = measure(track, head)
-    still = found.still & np.isfinite(found.jitter)
+    head = load_head_model(track.head)
+    found = measure_stability(track, head)
+    still = found.is_still & np.isfinite(found.jitter)
     quiet = still & _quiet(track, found)
     row: list[object] = [
         clip.stem,
         len(track),
         f"{100 * track.valid.mean():.0f}",
-        float(np.median(found.size)),
+        float(np.median(found.eye_distance_px)),
         float(np.nanmean(found.error_px)),
         100 * float(np.nanmean(found.error)),
     ]
@@ -114,9 +118,12 @@ def closings_text(found: dict[str, Closings]) -> str:
     return "## Closing lips\n\n" + markdown_table(headers, rows)
 
 
-def closings(clip: Path, track: Track, found: Stability) -> Closings:
+def closings(clip: Path, track: Track, found: TrackStability) -> Closings:
     """Compare the closings of the lips in a track with the detector's."""
-    theirs, ours = gap(track.landmarks[:, LIPS, :2], found), gap(found.lips, found)
+    theirs, ours = (
+        gap(track.landmarks[:, LIP_RING_LANDMARKS, :2], found),
+        gap(found.lip_points, found),
+    )
     longest = FASTEST * float(track.fps)
     frames, shape = find_peaks(-theirs, prominence=PROMINENCE, width=(0, longest), rel_height=0.5)
     inside = (frames >= REACH) & (frames < len(theirs) - REACH) & track.valid[frames]
@@ -139,16 +146,16 @@ def closings(clip: Path, track: Track, found: Stability) -> Closings:
     )
 
 
-def gap(lips: NDArray, found: Stability) -> NDArray[np.float64]:  # [N, 40, 2] -> [N]
+def gap(lips: NDArray, found: TrackStability) -> NDArray[np.float64]:  # [N, 40, 2] -> [N]
     """Distance of the inner lips' middle, three pairs, in eye distances."""
     upper, lower = lips[:, 24:27], lips[:, [36, 35, 34]]
     distance = np.linalg.norm(upper.astype(np.float64) - lower, axis=-1).mean(1)
-    return np.asarray(distance / found.size)
+    return np.asarray(distance / found.eye_distance_px)
 
 
-def _quiet(track: Track, found: Stability) -> NDArray[np.bool_]:
+def _quiet(track: Track, found: TrackStability) -> NDArray[np.bool_]:
     fps = float(track.fps)
-    curve = gaussian_filter1d(gap(track.landmarks[:, LIPS, :2], found), 0.06 * fps)
+    curve = gaussian_filter1d(gap(track.landmarks[:, LIP_RING_LANDMARKS, :2], found), 0.06 * fps)
     return np.asarray(np.abs(np.gradient(curve)) * fps < QUIET)
 
 
@@ -160,10 +167,14 @@ def _spoken(
     if not clip.stem.startswith("grid_"):
         return ()
     try:
-        phones = align(read_audio(clip, rate=RATE), [Cue(grid_text(clip.stem))], "en").phones
+        phones = align_transcript(
+            read_audio(clip, rate=SPEECH_SAMPLE_RATE_HZ),
+            [TranscriptCue(grid_text(clip.stem))],
+            "en",
+        ).phones
     except DubfewError:  # the sound does not fit the words
         return ()
-    asked = [phone for phone in phones if phone.symbol in BILABIALS]
+    asked = [phone for phone in phones if phone.symbol in BILABIAL_LETTERS]
     seen = kept = 0
     for phone in asked:
         inside = (track.times >= phone.start - 0.04) & (track.times <= phone.end + 0.04)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from benchmarks.common import markdown_table
-from dubfew.reconstruction.crop import project, rotations
-from dubfew.reconstruction.detection.detection import detect
-from dubfew.reconstruction.fitting.track_quality import eye_distance, second_difference
-from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.reconstruction.crop import project_head_points, rotvecs_to_matrices
+from dubfew.reconstruction.detection.detection import detect_people
+from dubfew.reconstruction.fitting.track_quality import frontal_eye_distance, second_difference
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
-from dubfew.reconstruction.tracking import FOCAL_PER_LONG_SIDE, fit_track
+from dubfew.reconstruction.tracking import DEFAULT_FOCAL_PER_LONG_SIDE, fit_track
 from dubfew.synthetic import SyntheticPerson, write_clip
 
 SIZE, SECONDS = 384, 4.0
@@ -93,12 +93,14 @@ def measure_people(folder: Path) -> tuple[list[list[object]], list[list[object]]
         Rows of the table of people, and of that of focal lengths.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    head = load_head()
+    head = load_head_model()
     found: list[Errors] = []
     by_focal: dict[float, list[Errors]] = {factor: [] for factor in FOCAL_FACTORS}
     for cast in CAST:
         truth, seen = _filmed(cast, folder)
-        found.append(compare(_fitted(seen, truth, head, FOCAL_PER_LONG_SIDE * SIZE), truth, head))
+        found.append(
+            compare(_fitted(seen, truth, head, DEFAULT_FOCAL_PER_LONG_SIDE * SIZE), truth, head)
+        )
         for factor, errors in by_focal.items():
             track = _fitted(seen, truth, head, factor * truth.camera.focal)
             errors.append(compare(track, truth, head))
@@ -111,7 +113,7 @@ def measure_people(folder: Path) -> tuple[list[list[object]], list[list[object]]
 
 def people_text(people: list[list[object]], focal: list[list[object]]) -> str:
     """Both tables as Markdown."""
-    default = FOCAL_PER_LONG_SIDE * SIZE
+    default = DEFAULT_FOCAL_PER_LONG_SIDE * SIZE
     return "\n\n".join(
         [
             "## Synthetic people",
@@ -137,16 +139,17 @@ def compare(track: Track, truth: Track, head: HeadModel) -> Errors:
         for t in (track, truth)
     )
     ours = _aligned(ours, theirs)
-    unit = head.inter_ocular(truth.shape) / 100
+    unit = head.inter_ocular_distance(truth.shape) / 100
     lower = np.flatnonzero(head.template[:FACE_POINTS, 1] < head.template[BELOW_NOSE, 1])
     lips = ours[:, LIPS] - theirs[:, LIPS]
-    size = eye_distance(truth, head)[rows] / 100
+    size = frontal_eye_distance(truth, head)[rows] / 100
     true_lips = truth.landmarks[rows][:, LIPS, :2].astype(np.float64)
-    shown = project(head.vertices(track.shape, track.expression, track.jaw), track)
+    shown = project_head_points(head.vertices(track.shape, track.expression, track.jaw), track)
     shown_error = shown[rows][:, LIPS, :2] - true_lips
     seen_error = track.landmarks[rows][:, LIPS, :2] - true_lips
     turned = Rotation.from_matrix(
-        rotations(track.rotation[rows]) @ rotations(truth.rotation[rows]).transpose(0, 2, 1)
+        rotvecs_to_matrices(track.rotation[rows])
+        @ rotvecs_to_matrices(truth.rotation[rows]).transpose(0, 2, 1)
     )
     return Errors(
         lower_face=_length(ours[:, lower] - theirs[:, lower]) / unit,
@@ -172,11 +175,11 @@ def _filmed(cast: Cast, folder: Path) -> tuple[Track, NDArray[np.float32]]:
             seconds=SECONDS,
             size=SIZE,
             seed=cast.seed,
-            turn=cast.turn,
+            head_turn=cast.turn,
         )
     if not marks.exists():
-        seen = detect(video)
-        np.save(marks, seen.people[0].rows(len(seen.times)))
+        seen = detect_people(video)
+        np.save(marks, seen.people[0].dense_landmarks(len(seen.times)))
     return Track.load(exact), np.load(marks)
 
 
@@ -187,7 +190,7 @@ def _fitted(seen: NDArray[np.float32], truth: Track, head: HeadModel, focal: flo
         head,
         replace(truth.camera, focal=focal),
         fps=truth.fps,
-        size=(truth.width, truth.height),
+        frame_size=(truth.width, truth.height),
         source="a synthetic person",
         sha256=truth.source_sha256,
     )

@@ -29,20 +29,26 @@ from numpy.typing import NDArray
 from benchmarks.common import FOOTAGE, RESULTS, machine, markdown_table, write_results
 from dubfew.errors import DubfewError
 from dubfew.media import Audio, read_audio
-from dubfew.media.mel import RATE
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.speech.corpus import correlation
-from dubfew.speech.espeak import espeak, sentences
-from dubfew.speech.model import LEAD, SpeechModel
-from dubfew.speech.training.augmentation import disturb
-from dubfew.speech.training.clip_pairs import prepare_clip
+from dubfew.speech.corpus import pearson_correlation
+from dubfew.speech.espeak import get_synthesizer, load_sentences
+from dubfew.speech.model import MOUTH_LEAD_SECONDS, SpeechModel
+from dubfew.speech.training.augmentation import augment_audio
+from dubfew.speech.training.clip_pairs import load_speech_clip
 from dubfew.speech.training.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS
-from dubfew.speech.transcript.align import align
-from dubfew.speech.transcript.phoneme_fusion import sharpen
-from dubfew.speech.transcript.recognize import ARPABET
-from dubfew.speech.transcript.transcript import Cue
-from dubfew.speech.viseme_basis import default_fields
-from dubfew.speech.visemes import BILABIALS, SILENCE, VISEMES, Phone, motion_of_phones
+from dubfew.speech.transcript.align import align_transcript
+from dubfew.speech.transcript.phoneme_fusion import fuse_phonemes
+from dubfew.speech.transcript.recognize import IPA_BY_ARPABET
+from dubfew.speech.transcript.transcript import TranscriptCue
+from dubfew.speech.viseme_basis import load_viseme_basis
+from dubfew.speech.visemes import (
+    BILABIAL_LETTERS,
+    SILENCE_SYMBOL,
+    VISEME_BY_LETTER,
+    Phone,
+    motion_from_phones,
+)
 
 # Lips closer than this look closed (inter-ocular distances).
 CLOSED = 0.03
@@ -73,34 +79,36 @@ class Spoken:
 
 def espeak_sentences(count: int, rng: np.random.Generator) -> Iterator[Spoken]:
     """Held-out voices and languages, and English, French and German, disturbed."""
-    texts, languages = sentences(), (*HELD_OUT_LANGUAGES, "en-us", "fr", "de")
+    texts, languages = load_sentences(), (*HELD_OUT_LANGUAGES, "en-us", "fr", "de")
     for _ in range(count):
         language = languages[rng.integers(len(languages))]
         text = texts[language][rng.integers(len(texts[language]))]
-        said = espeak().say(
+        said = get_synthesizer().synthesize(
             text,
             language,
             variant=HELD_OUT_VARIANTS[rng.integers(len(HELD_OUT_VARIANTS))],
-            rate=int(rng.integers(120, 210)),
+            words_per_minute=int(rng.integers(120, 210)),
             pitch=int(rng.integers(20, 80)),
         )
-        phones = [phone for phone in said.phones if phone.symbol != SILENCE]
-        before, after = (np.zeros(int(rng.uniform(0, AROUND) * RATE), np.float32) for _ in "ab")
+        phones = [phone for phone in said.phones if phone.symbol != SILENCE_SYMBOL]
+        before, after = (
+            np.zeros(int(rng.uniform(0, AROUND) * SPEECH_SAMPLE_RATE_HZ), np.float32) for _ in "ab"
+        )
         yield Spoken(
-            disturb(np.concatenate([before, said.samples, after]), rng),
+            augment_audio(np.concatenate([before, said.samples, after]), rng),
             text,
             language,
             tuple(phone.symbol for phone in phones),
-            tuple(phone.start + len(before) / RATE for phone in phones),
+            tuple(phone.start + len(before) / SPEECH_SAMPLE_RATE_HZ for phone in phones),
         )
 
 
 def flite_sentences(program: str, rng: np.random.Generator) -> Iterator[Spoken]:
     """English by flite's four voices, every second one disturbed."""
-    letters = {name.lower(): ipa for name, ipa in ARPABET.items()} | {"ax": "ə"}
+    letters = {name.lower(): ipa for name, ipa in IPA_BY_ARPABET.items()} | {"ax": "ə"}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "said.wav"
-        for number, text in enumerate(sentences()["en-us"]):
+        for number, text in enumerate(load_sentences()["en-us"]):
             voice = FLITE_VOICES[number % len(FLITE_VOICES)]
             stretch = f"duration_stretch={rng.uniform(0.85, 1.25)}"
             command = [program, "-voice", voice, "-psdur", "--setf", stretch, "-t", text]
@@ -110,9 +118,9 @@ def flite_sentences(program: str, rng: np.random.Generator) -> Iterator[Spoken]:
             names, ends = zip(*(token.rsplit(":", 1) for token in told.stdout.split()), strict=True)
             begins = [0.0, *map(float, ends[:-1])]
             said = [(letters[n][0], t) for n, t in zip(names, begins, strict=True) if n in letters]
-            samples = read_audio(path, rate=RATE).samples
+            samples = read_audio(path, rate=SPEECH_SAMPLE_RATE_HZ).samples
             if number // len(FLITE_VOICES) % 2:
-                samples = disturb(samples, rng)
+                samples = augment_audio(samples, rng)
             symbols, starts = zip(*said, strict=True)
             yield Spoken(samples, text, "en-us", symbols, starts)
 
@@ -120,10 +128,14 @@ def flite_sentences(program: str, rng: np.random.Generator) -> Iterator[Spoken]:
 def errors(spoken: Spoken) -> tuple[NDArray[np.float64], int]:
     """Errors of the sounds' beginnings, s, and how many sounds there were."""
     try:
-        found = align(Audio(spoken.samples, RATE), [Cue(spoken.text)], spoken.language)
+        found = align_transcript(
+            Audio(spoken.samples, SPEECH_SAMPLE_RATE_HZ),
+            [TranscriptCue(spoken.text)],
+            spoken.language,
+        )
     except DubfewError:
         return np.zeros(0), len(spoken.symbols)
-    phones = [phone for phone in found.phones if phone.symbol != SILENCE]
+    phones = [phone for phone in found.phones if phone.symbol != SILENCE_SYMBOL]
     # The two do not say every word alike: only sounds in common are compared.
     mine, theirs = (
         [_kind(s) for s in side] for side in ([p.symbol for p in phones], spoken.symbols)
@@ -135,7 +147,7 @@ def errors(spoken: Spoken) -> tuple[NDArray[np.float64], int]:
 
 def _kind(symbol: str) -> str:
     """Vowels are one kind, flaps are plosives."""
-    if VISEMES[symbol].gap_firm == 1.6:
+    if VISEME_BY_LETTER[symbol].gap_firm == 1.6:
         return "vowel"
     return {"ɾ": "t", "d": "t", "ɚ": "vowel", "ɝ": "vowel"}.get(symbol, symbol)
 
@@ -168,7 +180,11 @@ def measure_wrong_texts(group: list[Spoken]) -> list[object]:
             continue
         tried += 1
         try:
-            align(Audio(spoken.samples, RATE), [Cue(other.text)], spoken.language)
+            align_transcript(
+                Audio(spoken.samples, SPEECH_SAMPLE_RATE_HZ),
+                [TranscriptCue(other.text)],
+                spoken.language,
+            )
             accepted += 1
         except DubfewError:
             pass
@@ -201,21 +217,21 @@ class ClipResult:
 
 
 def measure_clip(model: SpeechModel, path: Path) -> ClipResult:
-    clip = prepare_clip(path)
-    sound, seen = Audio(clip.samples, RATE), clip.motion
-    phones = align(sound, [Cue(grid_text(path.stem))], "en").phones
+    clip = load_speech_clip(path)
+    sound, seen = Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), clip.motion
+    phones = align_transcript(sound, [TranscriptCue(grid_text(path.stem))], "en").phones
     heard = model.predict(sound, seen.times)
-    text = motion_of_phones(phones, seen.times + LEAD, default_fields())
-    blend = sharpen(heard, phones)
-    gap, width = seen.aperture(), seen.width()
-    bilabials = [phone for phone in phones if phone.symbol in BILABIALS]
+    text = motion_from_phones(phones, seen.times + MOUTH_LEAD_SECONDS, load_viseme_basis())
+    blend = fuse_phonemes(heard, phones)
+    gap, width = seen.aperture(), seen.width_change()
+    bilabials = [phone for phone in phones if phone.symbol in BILABIAL_LETTERS]
     return ClipResult(
         path.stem,
-        correlation(heard.aperture(), gap),
-        correlation(text.aperture(), gap),
-        correlation(blend.aperture(), gap),
-        correlation(heard.width(), width),
-        correlation(blend.width(), width),
+        pearson_correlation(heard.aperture(), gap),
+        pearson_correlation(text.aperture(), gap),
+        pearson_correlation(blend.aperture(), gap),
+        pearson_correlation(heard.width_change(), width),
+        pearson_correlation(blend.width_change(), width),
         len(bilabials),
         *(sum(_closes(motion, phone) for phone in bilabials) for motion in (seen, heard, blend)),
     )
@@ -223,7 +239,7 @@ def measure_clip(model: SpeechModel, path: Path) -> ClipResult:
 
 def _closes(motion: MouthMotion, phone: Phone) -> bool:
     """Whether the lips meet in a frame of a sound, half a frame of film around."""
-    times = motion.times + LEAD
+    times = motion.times + MOUTH_LEAD_SECONDS
     inside = motion.aperture()[(times >= phone.start - 0.02) & (times <= phone.end + 0.02)]
     return bool(len(inside) and inside.min() < CLOSED)
 

@@ -25,13 +25,16 @@ import numpy as np
 from benchmarks.common import FOOTAGE, RESULTS, machine, machine_line, markdown_table, write_results
 from benchmarks.occluders import OCCLUDERS, found_share
 from dubfew.errors import DubfewError
-from dubfew.reconstruction.crop import track_regions
-from dubfew.reconstruction.detection.detection import Detection, detect
-from dubfew.reconstruction.fitting.track_quality import measure
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.reconstruction.track import REASONS
+from dubfew.reconstruction.crop import compute_track_regions
+from dubfew.reconstruction.detection.detection import ClipDetections, detect_people
+from dubfew.reconstruction.fitting.track_quality import measure_stability
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.track import FLAG_DESCRIPTIONS
 from dubfew.reconstruction.tracking import track_person
-from dubfew.reconstruction.visibility.pose_and_border import outside, turn
+from dubfew.reconstruction.visibility.pose_and_border import (
+    estimate_turn_angle,
+    measure_outside_fraction,
+)
 
 COVERED_FRAMES = 20  # of each clip, for each of the things that are drawn
 UNKNOWN = "other"  # split of clips that no manifest names
@@ -54,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{clip.name} ...", file=sys.stderr)
         split = splits.get(clip.name, UNKNOWN)
         try:
-            seen = detect(clip)
+            seen = detect_people(clip)
             rows.append({"clip": clip.stem, "split": split, **measure_clip(clip, seen)})
             if options.drawn:
                 drawn += [{"split": split, **row} for row in draw_before(clip, seen)]
@@ -70,33 +73,37 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def measure_clip(clip: Path, seen: Detection) -> Row:
+def measure_clip(clip: Path, seen: ClipDetections) -> Row:
     """The row of a clip: who is seen most is tracked.
 
     Raises:
         NoFaceError: nobody is seen.
     """
-    head = load_head()
+    head = load_head_model()
     track = track_person(clip, seen, None, head=head)
     valid = track.valid
-    hull = track_regions(track, head).hull
-    found = measure(track, head)
+    hull = compute_track_regions(track, head).hull
+    found = measure_stability(track, head)
     return {
         "frames": len(track),
         "people": len(seen.people),
         "shots": int(track.shot[-1]) + 1,
         "valid": int(valid.sum()),
         "usable": int(track.usable.sum()),
-        **{reason: int(((track.flags & bit) > 0).sum()) for bit, reason in REASONS.items()},
-        "turn": float(np.rad2deg(turn(track.landmarks[valid]).max())),
-        "outside": 100 * float(outside(hull, (track.width, track.height))[valid].max()),
+        **{
+            reason: int(((track.flags & bit) > 0).sum())
+            for bit, reason in FLAG_DESCRIPTIONS.items()
+        },
+        "turn": float(np.rad2deg(estimate_turn_angle(track.landmarks[valid]).max())),
+        "outside": 100
+        * float(measure_outside_fraction(hull, (track.width, track.height))[valid].max()),
         "error": 100 * float(np.nanmean(found.error)),
     }
 
 
 def clips_text(rows: list[Row]) -> str:
     """The table of clips as Markdown; its last row has sums, the worst cases and the mean error."""
-    reasons = list(REASONS.values())
+    reasons = list(FLAG_DESCRIPTIONS.values())
     sums = ["frames", "people", "shots", "valid", "usable", *reasons]
     last: Row = {"clip": "**all**", "split": None} | {
         key: sum(r[key] for r in rows) for key in sums
@@ -122,7 +129,7 @@ def clips_text(rows: list[Row]) -> str:
     return markdown_table(headers, lines)
 
 
-def draw_before(clip: Path, seen: Detection) -> list[Row]:
+def draw_before(clip: Path, seen: ClipDetections) -> list[Row]:
     """What is found of each thing before the mouth of who is seen most, in one stretch each."""
     person = seen.people[0]
     shots = seen.shots[person.frames]

@@ -31,12 +31,17 @@ from benchmarks.common import (
     write_results,
 )
 from dubfew.errors import NoFaceError
-from dubfew.marks.detection import best_reading, look, readings
-from dubfew.marks.payload import DOUBTFUL, word
-from dubfew.marks.watermark import Marker
+from dubfew.marks.detection import decode_watermark, project_mouths, rank_candidates
+from dubfew.marks.payload import NUM_DOUBTFUL_BITS, encode_payload
+from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame, VideoWriter, probe, read_frames
-from dubfew.reconstruction.crop import FEATHER, Regions, soft_mask, track_regions
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.crop import (
+    MASK_FEATHER_FRACTION,
+    FaceRegions,
+    compute_track_regions,
+    render_soft_mask,
+)
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 
@@ -77,9 +82,11 @@ class Outcome:
     certainty: float
 
 
-def marked(frames: Iterator[Frame], track: Track, regions: Regions, cost: list) -> Iterator[Frame]:
+def marked(
+    frames: Iterator[Frame], track: Track, regions: FaceRegions, cost: list
+) -> Iterator[Frame]:
     """Frames with a watermark in the mouth; ``cost`` gets square errors, peaks and seconds."""
-    marker = Marker(ID)
+    marker = WatermarkEmbedder(ID)
     for frame in frames:
         if not track.valid[frame.index]:
             yield frame
@@ -88,10 +95,15 @@ def marked(frames: Iterator[Frame], track: Track, regions: Regions, cost: list) 
         x0, y0 = np.maximum(np.floor(hull.min(0)).astype(int), 0)
         x1, y1 = np.minimum(np.ceil(hull.max(0)).astype(int), (frame.width, frame.height))
         before = frame.crop_rgb(x0, y0, x1, y1)
-        mask = soft_mask(hull, FEATHER * float(window[2]), x0, y0, 1.0, y1 - y0, x1 - x0) > 0
+        mask = (
+            render_soft_mask(
+                hull, MASK_FEATHER_FRACTION * float(window[2]), x0, y0, 1.0, y1 - y0, x1 - x0
+            )
+            > 0
+        )
         paint = before.astype(np.float32)
         began = time.perf_counter()
-        marker.mark(frame, paint, mask, (int(x0), int(y0)), window)
+        marker.embed_watermark(frame, paint, mask, (int(x0), int(y0)), window)
         spent = time.perf_counter() - began
         after = (paint + 0.5).astype(np.uint8)
         change = after[mask].astype(float) - before[mask]
@@ -101,9 +113,9 @@ def marked(frames: Iterator[Frame], track: Track, regions: Regions, cost: list) 
 
 def mark(clip: Path, path: Path, count: int) -> Cost:
     """Write the first frames of a clip with a watermark."""
-    head = load_head()
+    head = load_head_model()
     track = track_video(clip, head=head, stop=count, progress=show)
-    regions, cost = track_regions(track, head), []
+    regions, cost = compute_track_regions(track, head), []
     with VideoWriter(path, probe(clip)) as writer:
         for frame in marked(read_frames(clip, stop=len(track)), track, regions, cost):
             writer.write(frame)
@@ -172,14 +184,14 @@ CHANGES: dict[str, Callable[[Path, Path], None]] = {
 def outcome(path: Path, count: int) -> Outcome:
     """Read a file as ``verify`` does."""
     try:
-        seen = look(path, 0, count, show)[:1]
+        seen = project_mouths(path, 0, count, show)[:1]
     except NoFaceError:
         return Outcome(False, 0.5, 0.0)
-    best = readings(seen, starts=1)[0]
-    found = best_reading(seen)
+    best = rank_candidates(seen, num_starts=1)[0]
+    found = decode_watermark(seen)
     return Outcome(
         found is not None and found.id == ID,
-        float(((best < 0) == word(ID)).mean()),
+        float(((best < 0) == encode_payload(ID)).mean()),
         float(np.abs(best).mean()),
     )
 
@@ -226,7 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
         text.append(
             f"{len(unmarked)} unmarked clips: {wrong} with a watermark; the most certain reading "
             f"had {most:.2f}; each reading checked passes by chance once in "
-            f"{2 ** (32 - DOUBTFUL):,}."
+            f"{2 ** (32 - NUM_DOUBTFUL_BITS):,}."
         )
     data = {
         "machine": machine(),
@@ -244,10 +256,10 @@ def main(arguments: list[str] | None = None) -> int:
 def unmarked_look(clip: Path, count: int) -> tuple[bool, float]:
     """Whether an id was read in an unmarked clip, and the certainty of its likeliest reading."""
     try:
-        seen = look(clip, 0, count, show)[:1]
+        seen = project_mouths(clip, 0, count, show)[:1]
     except NoFaceError:
         return False, 0.0
-    return best_reading(seen) is not None, float(np.abs(readings(seen)[0]).mean())
+    return decode_watermark(seen) is not None, float(np.abs(rank_candidates(seen)[0]).mean())
 
 
 def _cell(found: Outcome) -> str:

@@ -21,22 +21,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.common import show
-from dubfew.adapt.pipeline import REFERENCES
+from dubfew.adapt.pipeline import NUM_STORED_REFERENCES
 from dubfew.data.footage_io import load_footage, save_footage
-from dubfew.data.samples import Sample, collate, make_sample
+from dubfew.data.samples import TrainingSample, collate_samples, make_sample
 from dubfew.errors import DubfewError
-from dubfew.evaluate.metrics import IMAGE_MEASURES
-from dubfew.prior.checkpoint import Prior, renderer_config
-from dubfew.prior.renderers import Fields, make_renderer
-from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.evaluate.metrics import IMAGE_METRICS
+from dubfew.prior.checkpoint import Prior, renderer_config_to_dict
+from dubfew.prior.renderers import BlendFields, make_renderer
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.tracking import track_video
-from dubfew.references.alignment import REFERENCES as ALIGNED_WITH
-from dubfew.references.alignment import align_footage, aligned
-from dubfew.references.detail import detail_energy, restore
-from dubfew.references.footage import Footage, clip_footage
-from dubfew.references.inputs import RenderInputs, row_inputs
-from dubfew.references.selection import spanning
-from dubfew.references.warping import sample, warp
+from dubfew.references.alignment import ALIGNMENT_REFERENCES as ALIGNED_WITH
+from dubfew.references.alignment import align_footage, align_vertices
+from dubfew.references.detail import local_detail_energy, restore_high_frequencies
+from dubfew.references.footage import Footage, load_clip_footage
+from dubfew.references.inputs import RenderInputs, make_footage_inputs
+from dubfew.references.selection import farthest_point_sampling
+from dubfew.references.warping import sample_references, warp_references
 
 # As many as `benchmarks.reenact` knows of a clip at 25 fps; half of a shorter clip.
 KNOWN = 100
@@ -49,9 +49,9 @@ GAP = 5
 DETAIL_SCALE = 1
 
 MEASURES = {
-    "psnr": IMAGE_MEASURES["psnr_mouth"],
-    "ssim": IMAGE_MEASURES["ssim_mouth"],
-    "sharpness": IMAGE_MEASURES["sharpness"],
+    "psnr": IMAGE_METRICS["psnr_mouth"],
+    "ssim": IMAGE_METRICS["ssim_mouth"],
+    "sharpness": IMAGE_METRICS["sharpness"],
 }
 Figures = dict[str, float]
 # (footage, wanted row, rows to choose from) -> rows that may be references
@@ -87,7 +87,7 @@ class Variant:
 
     def make_sample(
         self, footage: Footage, row: int, bank: NDArray, *rest: object, **named: object
-    ) -> Sample:
+    ) -> TrainingSample:
         """Stands in for `dubfew.data.samples.make_sample`."""
         rows = self.choose(footage, row, bank) if self.choose else bank
         made = make_sample(footage, row, rows, *rest, **named)  # type: ignore[arg-type]
@@ -109,7 +109,7 @@ class Shelf:
         self.folder = folder
         self.size = size
         self.prepared = prepared
-        self.head = load_head()
+        self.head = load_head_model()
         self._raw: tuple[str, Footage] | None = None
 
     def raw(self, clip: Path) -> Footage:
@@ -124,14 +124,15 @@ class Shelf:
         path = self._path(clip, "raw")
         if not path.exists():
             track = track_video(clip, head=self.head, progress=show)
-            made = clip_footage(clip, track, self.head, size=self.size, progress=show)
+            made = load_clip_footage(clip, track, self.head, window_size=self.size, progress=show)
             save_footage(path, made, {"file": clip.name})
         return load_footage(path)[0]
 
     def _fitting(self, footage: Footage) -> Footage:
-        if footage.size != self.size:
+        if footage.window_size != self.size:
             raise DubfewError(
-                f"prepared footage is {footage.size} px wide, the prior wants {self.size}: leave "
+                f"prepared footage is {footage.window_size} px wide, the prior wants {self.size}: "
+                "leave "
                 "--prepared out"
             )
         return footage
@@ -140,7 +141,7 @@ class Shelf:
         """The first frames of a clip, aligned with each other alone, as ``adapt`` has them."""
         path = self._path(clip, f"known-{count}")
         if not path.exists():
-            first = self.raw(clip).select(range(count))
+            first = self.raw(clip).select_frames(range(count))
             save_footage(path, align_footage(first, self.head, progress=show), {"file": clip.name})
         return load_footage(path)[0]
 
@@ -168,7 +169,7 @@ class Scene:
     @property
     def known(self) -> Footage:
         """What an actor is learned from."""
-        return self.footage.select(range(self.count))
+        return self.footage.select_frames(range(self.count))
 
 
 def default_known(frames: int) -> int:
@@ -214,7 +215,7 @@ def scene(
         )
     start = tail_start(len(footage)) if tail else count
     rows = spread_rows(start, len(footage), tests)
-    bank = spanning(footage.key[:count], REFERENCES)
+    bank = farthest_point_sampling(footage.key[:count], NUM_STORED_REFERENCES)
     if variant.aligns:
         vertices = footage.vertices.copy()
         vertices[:count] = shelf.known(clip, count).vertices
@@ -228,14 +229,14 @@ def scene(
 def _aligned_once(
     footage: Footage, row: int, bank: NDArray, head: HeadModel
 ) -> NDArray[np.float32]:  # [V, 3]
-    inputs = row_inputs(footage, row, footage.vertices[row], bank, ALIGNED_WITH, head)
+    inputs = make_footage_inputs(footage, row, footage.vertices[row], bank, ALIGNED_WITH, head)
     seen = torch.from_numpy(footage.images[row]).permute(2, 0, 1)[None] / 255
-    return aligned(inputs, seen, footage.vertices[row][None])[0]
+    return align_vertices(inputs, seen, footage.vertices[row][None])[0]
 
 
-def batch_of(cut: Scene, variant: Variant, head: HeadModel, references: int) -> Sample:
+def batch_of(cut: Scene, variant: Variant, head: HeadModel, references: int) -> TrainingSample:
     """The test frames as one batch, as rendering would see them."""
-    return collate(
+    return collate_samples(
         [
             variant.make_sample(cut.footage, int(row), cut.bank, head, references)
             for row in cut.tests
@@ -246,13 +247,13 @@ def batch_of(cut: Scene, variant: Variant, head: HeadModel, references: int) -> 
 def untrained(prior: Prior, seed: int = 0) -> Prior:
     """A network of the same architecture that has learnt nothing: it renders the bare warp."""
     torch.manual_seed(seed)
-    renderer = make_renderer(prior.renderer_name, renderer_config(prior.renderer))
+    renderer = make_renderer(prior.renderer_name, renderer_config_to_dict(prior.renderer))
     return Prior(renderer.eval(), prior.renderer_name, torch.zeros_like(prior.texture), prior.head)
 
 
 @torch.no_grad()
 def rendered(
-    renderer: nn.Module, texture: nn.Module, batch: Sample, *, restores: bool = True
+    renderer: nn.Module, texture: nn.Module, batch: TrainingSample, *, restores: bool = True
 ) -> NDArray[np.uint8]:  # [B, S, S, 3]
     """Test frames with their mouths painted.
 
@@ -263,37 +264,41 @@ def rendered(
         restores: give back fine detail.
     """
     inputs = batch.inputs
-    sampled = texture(inputs.actor, inputs.uv, inputs.covered[:, 0] > 0)
-    fields = renderer.fields(inputs, sampled, warp(inputs))
+    sampled = texture(inputs.actor_index, inputs.uv, inputs.mesh_mask[:, 0] > 0)
+    fields = renderer.fields(inputs, sampled, warp_references(inputs))
     picture = drawn(fields, inputs, restores=restores).clamp(0, 1)
-    return pixels(inputs.alpha * picture + (1 - inputs.alpha) * batch.truth)
+    return pixels(inputs.alpha * picture + (1 - inputs.alpha) * batch.target)
 
 
-def judged(output: NDArray[np.uint8], batch: Sample) -> Figures:
+def judged(output: NDArray[np.uint8], batch: TrainingSample) -> Figures:
     """Test frames compared with the truth."""
-    return compared(pixels(batch.truth), output, boxes_of(batch))
+    return compared(pixels(batch.target), output, boxes_of(batch))
 
 
-def boxes_of(batch: Sample) -> NDArray[np.int64]:
+def boxes_of(batch: TrainingSample) -> NDArray[np.int64]:
     """The lips' boxes in whole px, inside the window: left, top, right, bottom. [B, 4]"""
-    size = batch.truth.shape[-1]
-    mouth = batch.mouth.cpu().numpy()
+    size = batch.target.shape[-1]
+    mouth = batch.mouth_box.cpu().numpy()
     low = np.clip(np.floor(mouth[:, :2]), 0, size - 1)
     return np.concatenate([low, np.clip(np.ceil(mouth[:, 2:]), 1, size)], 1).astype(np.int64)
 
 
-def drawn(fields: Fields, inputs: RenderInputs, *, restores: bool) -> Tensor:
+def drawn(fields: BlendFields, inputs: RenderInputs, *, restores: bool) -> Tensor:
     """The fields over references of the window's own size, sampled and sharpened as
     `dubfew.render.compositing` does at the video's size. [B, 3, S, S]"""
-    where = inputs.places + fields.offsets
-    colours = sample(inputs.references, where, "bicubic") + fields.light
-    shares = fields.weights[:, : where.shape[1], None]
-    picture = (shares * colours).sum(1) + fields.weights[:, -1:] * fields.fill + fields.residual
+    where = inputs.sampling_grid + fields.offsets
+    colours = sample_references(inputs.references, where, "bicubic") + fields.color_correction
+    shares = fields.blend_weights[:, : where.shape[1], None]
+    picture = (
+        (shares * colours).sum(1)
+        + fields.blend_weights[:, -1:] * fields.background_fill
+        + fields.residual
+    )
     if not restores:
         return picture
-    energies = detail_energy(inputs.references.flatten(0, 1), DETAIL_SCALE)
-    energy = sample(energies.unflatten(0, inputs.references.shape[:2]), where)
-    return restore(picture, (shares * energy).sum(1), DETAIL_SCALE)
+    energies = local_detail_energy(inputs.references.flatten(0, 1), DETAIL_SCALE)
+    energy = sample_references(energies.unflatten(0, inputs.references.shape[:2]), where)
+    return restore_high_frequencies(picture, (shares * energy).sum(1), DETAIL_SCALE)
 
 
 def compared(
@@ -307,7 +312,7 @@ def compared(
         for a, b, (left, top, right, bottom) in zip(truth, output, boxes, strict=True)
     ]
     return {
-        name: measure.combine(np.array([measure.function(a, b) for a, b in pairs]))
+        name: measure.aggregate(np.array([measure.function(a, b) for a, b in pairs]))
         for name, measure in MEASURES.items()
     }
 

@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Prior", "Registry", "Track", "__version__", "adapt", "evaluate", "render"]
 
-_CLASSES = {
+_LAZY_CLASSES = {
     "Prior": "dubfew.prior",
     "Registry": "dubfew.registry",
     "Track": "dubfew.reconstruction.track",
 }
 
 # Each of these is a room and the function that the room is for: {room: where its function is}.
-_FUNCTIONS = {
+_CALLABLE_PACKAGES = {
     "adapt": "dubfew.adapt",
     "evaluate": "dubfew.evaluate.compare",
     "render": "dubfew.render",
 }
 
 
-class _Room(ModuleType):
+class _CallablePackage(ModuleType):
     """A room that can be called like the function it is named after.
 
     Python binds ``dubfew.render`` to the room as soon as anything in it is imported, so the
@@ -46,24 +46,24 @@ class _Room(ModuleType):
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         name = self.__name__.rpartition(".")[2]
-        return getattr(importlib.import_module(_FUNCTIONS[name]), name)(*args, **options)
+        return getattr(importlib.import_module(_CALLABLE_PACKAGES[name]), name)(*args, **options)
 
 
-class _Package(ModuleType):
+class _RootPackage(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
-        if name in _FUNCTIONS and isinstance(value, ModuleType):
-            value.__class__ = _Room
+        if name in _CALLABLE_PACKAGES and isinstance(value, ModuleType):
+            value.__class__ = _CallablePackage
         super().__setattr__(name, value)
 
 
-sys.modules[__name__].__class__ = _Package
+sys.modules[__name__].__class__ = _RootPackage
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FUNCTIONS:
+    if name in _CALLABLE_PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name in _CLASSES:
-        return getattr(importlib.import_module(_CLASSES[name]), name)
+    if name in _LAZY_CLASSES:
+        return getattr(importlib.import_module(_LAZY_CLASSES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -13,20 +13,29 @@ from pathlib import Path
 from dubfew import __version__
 from dubfew.assets import list_assets
 from dubfew.errors import AssetError, MissingDependencyError
-from dubfew.registry import default_home
-from dubfew.utils.cpu import usable_cores
-from dubfew.utils.import_utils import PARTS, probe
+from dubfew.registry import default_data_dir
+from dubfew.utils.cpu import num_available_cpus
+from dubfew.utils.import_utils import OPTIONAL_PACKAGES, installed_version
 
-PYTHON_VERSIONS = ((3, 10), (3, 12))  # first and last that are supported
-ENCODERS = ("libx264", "libx265", "prores_ks", "ffv1", "libvpx-vp9", "aac", "flac", "pcm_s16le")
+SUPPORTED_PYTHON_VERSIONS = ((3, 10), (3, 12))  # first and last that are supported
+KNOWN_ENCODERS = (
+    "libx264",
+    "libx265",
+    "prores_ks",
+    "ffv1",
+    "libvpx-vp9",
+    "aac",
+    "flac",
+    "pcm_s16le",
+)
 # Without these no output can be written by default.
-NEEDED_ENCODERS = frozenset({"libx264", "aac"})
+REQUIRED_ENCODERS = frozenset({"libx264", "aac"})
 
-REINSTALL = "pip install --force-reinstall dubfew"
+REINSTALL_COMMAND = "pip install --force-reinstall dubfew"
 
 
 @dataclass(frozen=True)
-class Check:
+class InstallCheck:
     """One thing that was looked at.
 
     Attributes:
@@ -43,7 +52,7 @@ class Check:
     found: str
     install: str = ""
 
-    def line(self) -> str:
+    def format_line(self) -> str:
         """For people."""
         state = "ok" if self.ok else ("MISSING" if self.needed else "absent")
         advice = f"  ->  {self.install}" if self.install and not self.ok else ""
@@ -51,10 +60,10 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class InstallReport:
     """All checks."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[InstallCheck, ...]
 
     @property
     def ok(self) -> bool:
@@ -62,27 +71,32 @@ class Report:
         return all(check.ok for check in self.checks if check.needed)
 
 
-def examine() -> Report:
+def check_installation() -> InstallReport:
     """Look at this installation. Imports what dubfew imports, so that broken installs show."""
-    return Report(
+    return InstallReport(
         (
-            _python(),
-            Check("dubfew", True, True, __version__),
-            *(_package(module, pip) for module, pip in PACKAGES.items()),
-            _tracker(),
-            _encoders(),
-            Check("processor", True, True, f"{usable_cores()} usable cores, {platform.machine()}"),
-            _home(),
-            _cuda(),
-            _assets(),
-            *(_optional(name) for name in PARTS),
+            _check_python(),
+            InstallCheck("dubfew", True, True, __version__),
+            *(_check_package(module, pip) for module, pip in REQUIRED_PACKAGES.items()),
+            _check_face_landmarker(),
+            _check_encoders(),
+            InstallCheck(
+                "processor",
+                True,
+                True,
+                f"{num_available_cpus()} usable cores, {platform.machine()}",
+            ),
+            _check_home(),
+            _check_cuda(),
+            _check_assets(),
+            *(_check_optional_package(name) for name in OPTIONAL_PACKAGES),
         )
     )
 
 
 # Imported by dubfew on its default path: module -> what pip calls it. MediaPipe is tried by
 # starting its graph (_tracker), because dubfew does not import the package as such.
-PACKAGES = {
+REQUIRED_PACKAGES = {
     "numpy": "numpy",
     "scipy": "scipy",
     "numba": "numba",
@@ -98,19 +112,19 @@ PACKAGES = {
 }
 
 
-def _attempt(name: str, look: Callable[[], str], install: str) -> Check:
+def _run_check(name: str, get_version: Callable[[], str], install: str) -> InstallCheck:
     try:
-        return Check(name, True, True, look())
+        return InstallCheck(name, True, True, get_version())
     except (ImportError, OSError, RuntimeError, MissingDependencyError) as error:
         # What broken wheels and missing system libraries raise.
         found = " ".join(f"{type(error).__name__}: {error}".split())
-        return Check(name, False, True, found, install)
+        return InstallCheck(name, False, True, found, install)
 
 
-def _python() -> Check:
-    first, last = PYTHON_VERSIONS
+def _check_python() -> InstallCheck:
+    first, last = SUPPORTED_PYTHON_VERSIONS
     version = tuple(map(int, platform.python_version_tuple()[:2]))
-    return Check(
+    return InstallCheck(
         "python",
         first <= version <= last,
         True,
@@ -119,16 +133,16 @@ def _python() -> Check:
     )
 
 
-def _package(module: str, distribution: str) -> Check:
-    def look() -> str:
+def _check_package(module: str, distribution: str) -> InstallCheck:
+    def get_version() -> str:
         importlib.import_module(module)
         return importlib.metadata.version(distribution)
 
-    return _attempt(distribution, look, f"pip install --force-reinstall {distribution}")
+    return _run_check(distribution, get_version, f"pip install --force-reinstall {distribution}")
 
 
-def _tracker() -> Check:
-    def look() -> str:
+def _check_face_landmarker() -> InstallCheck:
+    def get_version() -> str:
         import numpy as np
 
         from dubfew.reconstruction.detection.landmarks import FaceLandmarker
@@ -137,18 +151,18 @@ def _tracker() -> Check:
             landmarker(np.zeros((64, 64, 3), np.uint8))
         return f"{importlib.metadata.version('mediapipe')}, its face graph runs"
 
-    return _attempt("mediapipe", look, "pip install --force-reinstall mediapipe==0.10.21")
+    return _run_check("mediapipe", get_version, "pip install --force-reinstall mediapipe==0.10.21")
 
 
-def _encoders() -> Check:
+def _check_encoders() -> InstallCheck:
     try:
         import av
     except ImportError:
-        return Check("encoders", False, True, "unknown without av", REINSTALL)
-    there = [name for name in ENCODERS if name in av.codecs_available and _can_encode(name)]
-    return Check(
+        return InstallCheck("encoders", False, True, "unknown without av", REINSTALL_COMMAND)
+    there = [name for name in KNOWN_ENCODERS if name in av.codecs_available and _can_encode(name)]
+    return InstallCheck(
         "encoders",
-        set(there) >= NEEDED_ENCODERS,
+        set(there) >= REQUIRED_ENCODERS,
         True,
         ", ".join(there) or "none",
         "pip install --force-reinstall av  (the wheel; a build against the system's FFmpeg "
@@ -165,22 +179,22 @@ def _can_encode(name: str) -> bool:
         return False
 
 
-def _home() -> Check:
-    home = default_home()
+def _check_home() -> InstallCheck:
+    home = default_data_dir()
     # Looking must not create it: the nearest folder that exists decides.
     place = home
     while not place.exists() and place != place.parent:
         place = place.parent
-    return Check(
+    return InstallCheck(
         "DUBFEW_HOME",
-        _writable(place),
+        _is_writable(place),
         True,
         f"{home}{'' if home.exists() else ' (not there yet)'}",
         f"make {place} writable, or set DUBFEW_HOME to a folder that is",
     )
 
 
-def _writable(folder: Path) -> bool:
+def _is_writable(folder: Path) -> bool:
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True
@@ -188,7 +202,7 @@ def _writable(folder: Path) -> bool:
         return False
 
 
-def _cuda() -> Check:
+def _check_cuda() -> InstallCheck:
     advice = (
         "only with an NVIDIA GPU and driver: pip install torch from the index that "
         "https://pytorch.org/get-started names"
@@ -196,26 +210,26 @@ def _cuda() -> Check:
     try:
         import torch
     except (ImportError, OSError):
-        return Check("cuda", False, False, "unknown without torch", advice)
+        return InstallCheck("cuda", False, False, "unknown without torch", advice)
     if torch.cuda.is_available():
-        return Check("cuda", True, False, torch.cuda.get_device_name(0))
-    return Check("cuda", False, False, "no usable GPU; everything runs on the CPU", advice)
+        return InstallCheck("cuda", True, False, torch.cuda.get_device_name(0))
+    return InstallCheck("cuda", False, False, "no usable GPU; everything runs on the CPU", advice)
 
 
-def _assets() -> Check:
+def _check_assets() -> InstallCheck:
     advice = "'dubfew assets list' says what can be registered and where it is licensed"
     try:
         there = [kind for kind, asset in list_assets().items() if asset is not None]
     except (AssetError, OSError) as error:
-        return Check("assets", False, False, str(error), advice)
+        return InstallCheck("assets", False, False, str(error), advice)
     found = ", ".join(there) or "none registered; optional: FLAME, MICA"
-    return Check("assets", bool(there), False, found, advice)
+    return InstallCheck("assets", bool(there), False, found, advice)
 
 
-def _optional(name: str) -> Check:
-    part = PARTS[name]
-    version = probe(name)
-    return Check(
+def _check_optional_package(name: str) -> InstallCheck:
+    part = OPTIONAL_PACKAGES[name]
+    version = installed_version(name)
+    return InstallCheck(
         part.distribution,
         version is not None,
         False,

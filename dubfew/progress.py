@@ -30,5 +30,5 @@ class ProgressCallback(Protocol):
     def __call__(self, progress: Progress) -> None: ...
 
 
-def silent(progress: Progress) -> None:
+def no_progress(progress: Progress) -> None:
     """The callback that shows nothing."""

@@ -20,7 +20,7 @@ def cut(path: Path, start: int, stop: int) -> Path:
     audio = AudioSource(ACTOR, start=start / rate, duration=(stop - start) / rate)
     with VideoWriter(path, info, audio=audio, lossless=True, preset="ultrafast") as writer:
         for number, frame in enumerate(read_frames(ACTOR, start=start, stop=stop)):
-            writer.write(frame.at(number, number / info.fps))
+            writer.write(frame.with_time(number, number / info.fps))
     return path
 
 

@@ -19,7 +19,14 @@ from typer.testing import CliRunner
 
 import dubfew
 from dubfew.cli import app as cli
-from dubfew.cli.options import Drive, Fit, Identity, Method, SegmenterName, TrackMethod
+from dubfew.cli.options import (
+    DriveChoice,
+    FitChoice,
+    IdentityChoice,
+    MethodChoice,
+    SegmenterChoice,
+    TrackMethodChoice,
+)
 
 # What must not come with `import dubfew`: each takes from 0.1 s to several.
 HEAVY = ("accelerate", "av", "kornia", "mediapipe", "numba", "numpy", "peft", "scipy", "torch")
@@ -139,10 +146,10 @@ def test_every_parameter_is_an_option(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_function_reports_progress(command: str) -> None:
-    from dubfew.progress import silent
+    from dubfew.progress import no_progress
 
     parameter = inspect.signature(function(command)).parameters["progress"]
-    assert parameter.default is silent
+    assert parameter.default is no_progress
     assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
 
 
@@ -192,7 +199,7 @@ def calls_of(command: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
     call = Call(command)
     module, name = COMMANDS[command]
     monkeypatch.setattr(importlib.import_module(module), name, call)
-    monkeypatch.setattr(cli, "lines", repr)
+    monkeypatch.setattr(cli, "format_fields", repr)
     done = CliRunner().invoke(cli.app, [command, *arguments])
     assert done.exit_code == 0, done.output
     return call.given
@@ -234,20 +241,20 @@ def test_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_choices_are_those_of_the_library() -> None:
-    from dubfew.adapt.methods import METHODS
+    from dubfew.adapt.methods import ADAPT_METHODS
     from dubfew.reconstruction import tracking
     from dubfew.reconstruction.detection.segmentation import SEGMENTERS
-    from dubfew.reconstruction.heads.mica.identity import IDENTITIES
-    from dubfew.render.driving import DRIVES
-    from dubfew.render.schedule import FITS
+    from dubfew.reconstruction.heads.mica.identity import IDENTITY_SOURCES
+    from dubfew.render.driving import DRIVE_NAMES
+    from dubfew.render.schedule import FIT_MODES
 
     for choices, known in (
-        (Method, METHODS),
-        (TrackMethod, tracking.METHODS),
-        (Identity, IDENTITIES),
-        (SegmenterName, SEGMENTERS),
-        (Drive, DRIVES),
-        (Fit, FITS),
+        (MethodChoice, ADAPT_METHODS),
+        (TrackMethodChoice, tracking.TRACKING_METHODS),
+        (IdentityChoice, IDENTITY_SOURCES),
+        (SegmenterChoice, SEGMENTERS),
+        (DriveChoice, DRIVE_NAMES),
+        (FitChoice, FIT_MODES),
     ):
         assert [choice.value for choice in choices] == list(known)
 

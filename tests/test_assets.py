@@ -10,14 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from dubfew.assets import (
-    KINDS,
+    ASSET_KINDS,
     add_asset,
     asset_path,
+    environment_variable,
     find_asset,
     list_assets,
     remove_asset,
     require_asset,
-    variable,
 )
 from dubfew.cli.app import app
 from dubfew.errors import AssetError
@@ -26,8 +26,8 @@ from dubfew.errors import AssetError
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
-    for kind in KINDS:
-        monkeypatch.delenv(variable(kind), raising=False)
+    for kind in ASSET_KINDS:
+        monkeypatch.delenv(environment_variable(kind), raising=False)
     return tmp_path / "home"
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_was_changed_is_not_taken(home: Path, tmp_path: Path) -> Non
         list_assets()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ASSET_KINDS)
 def test_a_file_of_another_kind_is_not_taken(kind: str, home: Path, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("v 1 2 3\n")
@@ -102,7 +102,7 @@ def test_a_file_of_another_kind_is_not_taken(kind: str, home: Path, tmp_path: Pa
     assert not (home / "assets").exists()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ASSET_KINDS)
 def test_what_is_missing_names_licence_and_command(kind: str, home: Path) -> None:
     with pytest.raises(AssetError, match="https://") as caught:
         require_asset(kind)

@@ -13,8 +13,8 @@ from benchmarks import memory, reenact, speed, watermark
 from benchmarks.baselines import Reference, blurred, pasted
 from benchmarks.common import machine, machine_line, markdown_table, write_results
 from benchmarks.footage import count_frames, delayed, looped, split_clip, write_frames
-from dubfew.evaluate.face_geometry import FACE_SIZE, Box, face_boxes
-from dubfew.evaluate.metrics import psnr, sharpness
+from dubfew.evaluate.face_geometry import FACE_CROP_SIZE_PX, PixelBox, face_boxes
+from dubfew.evaluate.metrics import psnr, relative_sharpness
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
 
 SIZE = 128
@@ -160,7 +160,7 @@ def test_pasting_finds_the_reference_and_its_place(tmp_path: Path):
     # The actor's footage holds another mouth and the wanted one, 6 px further to the right.
     wanted, other = face(x=70), face(x=70)
     other[[13, 14, 17, 84], 1] += 15
-    box = Box(0, 0, SIZE, SIZE)
+    box = PixelBox(0, 0, SIZE, SIZE)
     references = [
         Reference(np.zeros((SIZE, SIZE, 3), np.uint8), box, other),
         Reference(picture(shift=6), box, wanted),
@@ -181,15 +181,15 @@ def test_blurring_softens_the_region_only(tmp_path: Path):
     clip = video(tmp_path / "clip.mp4", [rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)])
     (before,) = read_frames(clip)
     (after,) = blurred(clip, face()[None], centre)
-    assert face_boxes(face()[None], SIZE, SIZE)[0].width > FACE_SIZE / 4
-    assert sharpness(before.to_rgb()[52:76, 52:76], after.to_rgb()[52:76, 52:76]) < 0.2
+    assert face_boxes(face()[None], SIZE, SIZE)[0].width > FACE_CROP_SIZE_PX / 4
+    assert relative_sharpness(before.to_rgb()[52:76, 52:76], after.to_rgb()[52:76, 52:76]) < 0.2
     np.testing.assert_array_equal(after.to_rgb()[~centre(0)], before.to_rgb()[~centre(0)])
 
 
 def test_frames_without_a_face_pass_unchanged(tmp_path: Path):
     clip = video(tmp_path / "clip.mp4", [picture()])
     nobody = np.full((1, 478, 3), np.nan, np.float32)
-    reference = Reference(picture(), Box(0, 0, SIZE, SIZE), face())
+    reference = Reference(picture(), PixelBox(0, 0, SIZE, SIZE), face())
     for frames in (pasted(clip, nobody, [reference], centre), blurred(clip, nobody, centre)):
         (frame,) = frames
         np.testing.assert_array_equal(frame.to_rgb(), next(read_frames(clip)).to_rgb())

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from dubfew.media import probe, read_frames
-from dubfew.reconstruction.crop import project
-from dubfew.reconstruction.heads.head_model import HeadModel, load_head
-from dubfew.reconstruction.rasterizer.raster import rasterise
+from dubfew.reconstruction.crop import project_head_points
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.track import Camera, Track
 from dubfew.textures import sample_texture
 
@@ -25,7 +25,7 @@ NTSC = Fraction(30000, 1001)
 
 @pytest.fixture(scope="module")
 def head() -> HeadModel:
-    return load_head()
+    return load_head_model()
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_times_are_seconds(clip: Path) -> None:
 
 def test_pixel_centres_lie_at_one_half() -> None:
     corners = np.float32([[1, 1, 1], [3, 1, 1], [3, 2, 1], [1, 2, 1]])
-    seen = rasterise(corners, np.int32([[0, 1, 2], [0, 2, 3]]), 4, 5).face_id >= 0
+    seen = rasterize_mesh(corners, np.int32([[0, 1, 2], [0, 2, 3]]), 4, 5).face_id >= 0
     expected = np.zeros((4, 5), bool)
     expected[1, 1:3] = True
     np.testing.assert_array_equal(seen, expected)
@@ -104,7 +104,7 @@ def test_the_nearer_surface_is_seen_and_nothing_behind_the_camera() -> None:
     triangle = np.float32([[0, 0, 0], [9, 0, 0], [0, 9, 0]])
     vertices = np.concatenate([triangle + np.float32([0, 0, depth]) for depth in (3, 2, -1)])
     faces = np.arange(9, dtype=np.int32).reshape(3, 3)
-    assert rasterise(vertices.astype(np.float32), faces, 4, 4).face_id[1, 1] == 1
+    assert rasterize_mesh(vertices.astype(np.float32), faces, 4, 4).face_id[1, 1] == 1
 
 
 def test_head_space_is_metres_x_right_y_up_z_forward(head: HeadModel, track: Track) -> None:
@@ -112,12 +112,12 @@ def test_head_space_is_metres_x_right_y_up_z_forward(head: HeadModel, track: Tra
     assert points[LEFT_EYE, 0] < points[RIGHT_EYE, 0]
     assert points[CHIN, 1] < points[FOREHEAD, 1]
     assert points[NOSE_TIP, 2] > points[[LEFT_EYE, RIGHT_EYE, CHIN, FOREHEAD], 2].max()
-    assert 0.07 < head.inter_ocular(track.shape) < 0.11  # between the outer corners
+    assert 0.07 < head.inter_ocular_distance(track.shape) < 0.11  # between the outer corners
 
 
 def test_a_head_with_rotation_zero_faces_the_camera(head: HeadModel, track: Track) -> None:
     points = head.vertices(track.shape, track.expression, track.jaw, track.neck)
-    (image,) = project(points, track)
+    (image,) = project_head_points(points, track)
     assert image[LEFT_EYE, 0] < track.camera.cx < image[RIGHT_EYE, 0]
     assert image[FOREHEAD, 1] < image[CHIN, 1]  # the image's y points down
     assert image[NOSE_TIP, 2] < image[[LEFT_EYE, RIGHT_EYE], 2].min()  # nearer: smaller depth
@@ -136,7 +136,7 @@ def test_head_to_camera_follows_the_formula(head: HeadModel, track: Track) -> No
     )
     x, y, z = turned * [1, -1, -1] + [0.1, 0.2, 0.9]
     expected = [1000 * x / z + 320, 1000 * y / z + 240, z]
-    assert project(point[None, None], moved)[0, 0] == pytest.approx(expected, rel=1e-4)
+    assert project_head_points(point[None, None], moved)[0, 0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_uv_has_its_origin_at_the_top_left(head: HeadModel) -> None:

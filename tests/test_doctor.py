@@ -38,8 +38,8 @@ def test_this_installation_is_sound(home: Path) -> None:
 def test_missing_parts_come_with_the_line_that_installs_them(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "PACKAGES", {"no_such_module": "no-such-package"})
-    monkeypatch.setattr(doctor, "probe", lambda name: None)
+    monkeypatch.setattr(doctor, "REQUIRED_PACKAGES", {"no_such_module": "no-such-package"})
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1
     lines = {line.split()[1]: line for line in result.stdout.splitlines()}
@@ -52,31 +52,37 @@ def test_missing_parts_come_with_the_line_that_installs_them(
 @pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
 def test_a_home_that_cannot_be_written_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBFEW_HOME", "/proc/dubfew")
-    check = next(check for check in doctor.examine().checks if check.name == "DUBFEW_HOME")
+    check = next(
+        check for check in doctor.check_installation().checks if check.name == "DUBFEW_HOME"
+    )
     assert not check.ok
     assert "make /proc writable" in check.install
 
 
 def test_require_gives_the_module_or_the_line() -> None:
-    part = import_utils.OptionalPart("json", "json-package", "reading", "pip install json-package")
-    missing = import_utils.OptionalPart("no_such", "no-such", "testing", "pip install no-such")
+    part = import_utils.OptionalPackage(
+        "json", "json-package", "reading", "pip install json-package"
+    )
+    missing = import_utils.OptionalPackage("no_such", "no-such", "testing", "pip install no-such")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(import_utils.PARTS, "json", part)
-        patch.setitem(import_utils.PARTS, "no_such", missing)
-        assert import_utils.require("json") is json
-        assert import_utils.probe("json") == "unknown"  # no such distribution in pip's records
-        assert import_utils.probe("no_such") is None
+        patch.setitem(import_utils.OPTIONAL_PACKAGES, "json", part)
+        patch.setitem(import_utils.OPTIONAL_PACKAGES, "no_such", missing)
+        assert import_utils.import_optional("json") is json
+        assert (
+            import_utils.installed_version("json") == "unknown"
+        )  # no such distribution in pip's records
+        assert import_utils.installed_version("no_such") is None
         with pytest.raises(MissingDependencyError, match=r"testing.*pip install no-such"):
-            import_utils.require("no_such")
+            import_utils.import_optional("no_such")
 
 
 def test_registered_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
-    assert not doctor._assets().ok
+    assert not doctor._check_assets().ok
     np.save(tmp_path / "lid.npy", np.zeros((5023, 3)))
     added = add_asset("flame-eyelid-left", tmp_path / "lid.npy")
-    assert doctor._assets().found == "flame-eyelid-left"
+    assert doctor._check_assets().found == "flame-eyelid-left"
     added.path.write_bytes(b"changed")
-    check = doctor._assets()
+    check = doctor._check_assets()
     assert not check.ok
     assert "no longer" in check.found

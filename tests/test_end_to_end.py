@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dubfew.cli.app import app
-from dubfew.registry.consent import example
+from dubfew.registry.consent import example_consent
 from dubfew.utils.files import sha256_file
 from tests.footage import cut
 
@@ -42,7 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_consent_adapt_render_verify_delete_receipt_audit(home: Path, tmp_path: Path) -> None:
     clip = cut(tmp_path / "clip.mp4", 0, FRAMES)
-    record = example() | {
+    record = example_consent() | {
         "uses": ["dubbing"],
         "languages": ["de"],
         "territories": ["AT"],

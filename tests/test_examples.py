@@ -16,8 +16,8 @@ import pytest
 
 from dubfew.media import probe, read_frames
 from dubfew.registry import Registry
-from dubfew.registry.consent import Consent
-from dubfew.registry.consent import example as consent_example
+from dubfew.registry.consent import ConsentRecord
+from dubfew.registry.consent import example_consent as consent_example
 from tests.footage import cut
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -140,7 +140,9 @@ def test_reenact(takes, home, capsys):
 def test_expired_consent(home, capsys):
     registry = Registry(home)
     for actor, end in {"anna": "2026-03-31", "ben": "2027-03-31", "cleo": None}.items():
-        record = Consent.of_record({**consent_example(), "valid_to": end}, actor).stored()
+        record = ConsentRecord.from_record(
+            {**consent_example(), "valid_to": end}, actor
+        ).to_config_entry()
         config = {"consent": record if end else None}
         registry.create(actor, config, {"texture": actor.encode() * 500})
     script = example("expired_consent")

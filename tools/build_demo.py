@@ -13,25 +13,25 @@ from pathlib import Path
 import numpy as np
 from scipy.io import wavfile
 
-from dubfew.demo.run import ACTOR, DUB
+from dubfew.demo.run import ACTOR_CLIP_FILE, DUB_AUDIO_FILE
 from dubfew.media import Audio
-from dubfew.speech.espeak import Utterance, espeak
-from dubfew.synthetic import Speech, SyntheticPerson, write_clip
+from dubfew.speech.espeak import Utterance, get_synthesizer
+from dubfew.synthetic import SyntheticPerson, SyntheticSpeech, write_clip
 
 # Chosen by eye among the first twenty: a friendly face, teeth that show, an even light.
-PERSON, TAKE = 14, 1
-SIZE, FPS, CRF = 512, 25, 18
-RATE = 16000
-TEXT = (
+PERSON_SEED, CLIP_SEED = 14, 1
+FRAME_SIZE_PX, FRAMES_PER_SECOND, CLIP_CRF = 512, 25, 18
+SAMPLE_RATE_HZ = 16000
+ACTOR_TEXT = (
     "Hello, I am not a real person. My face, my voice and this room were made by a program, "
     "so that you may put new words in my mouth."
 )
 DUB_TEXT = "Buongiorno a tutti! Oggi parlo italiano, e la mia bocca si muove con le nuove parole."
 
 
-def speech_of(utterance: Utterance) -> Speech:
+def speech_from_utterance(utterance: Utterance) -> SyntheticSpeech:
     """espeak-ng's sound with its times, as a synthetic person speaks it."""
-    return Speech(Audio(utterance.samples, RATE), utterance.phones)
+    return SyntheticSpeech(Audio(utterance.samples, SAMPLE_RATE_HZ), utterance.phones)
 
 
 def main() -> None:
@@ -39,15 +39,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent)
     folder = parser.parse_args().folder
-    speech = speech_of(espeak().say(TEXT, "en-us", variant="f3", rate=178, pitch=52))
-    seconds = min(len(speech.audio.samples) / RATE + 0.3, 8.0)
+    speech = speech_from_utterance(
+        get_synthesizer().synthesize(
+            ACTOR_TEXT, "en-us", variant="f3", words_per_minute=178, pitch=52
+        )
+    )
+    seconds = min(len(speech.audio.samples) / SAMPLE_RATE_HZ + 0.3, 8.0)
     write_clip(
-        SyntheticPerson(PERSON), folder / ACTOR,
-        seconds=seconds, fps=FPS, size=SIZE, seed=TAKE, speech=speech, crf=CRF,
+        SyntheticPerson(PERSON_SEED), folder / ACTOR_CLIP_FILE,
+        seconds=seconds, fps=FRAMES_PER_SECOND, size=FRAME_SIZE_PX, seed=CLIP_SEED,
+        speech=speech, crf=CLIP_CRF,
     )  # fmt: skip
-    (folder / ACTOR).with_suffix(".track").unlink()  # users track the clip themselves
-    dub = espeak().say(DUB_TEXT, "it", variant="f2", rate=165, pitch=45)
-    wavfile.write(folder / DUB, RATE, (np.clip(dub.samples, -1, 1) * 32767).astype(np.int16))
+    (folder / ACTOR_CLIP_FILE).with_suffix(".track").unlink()  # users track the clip themselves
+    dub = get_synthesizer().synthesize(DUB_TEXT, "it", variant="f2", words_per_minute=165, pitch=45)
+    wavfile.write(
+        folder / DUB_AUDIO_FILE,
+        SAMPLE_RATE_HZ,
+        (np.clip(dub.samples, -1, 1) * 32767).astype(np.int16),
+    )
 
 
 if __name__ == "__main__":

@@ -17,24 +17,29 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from dubfew.adapt.methods import method_named
-from dubfew.adapt.validation import check_config, check_references, check_style, check_weights
+from dubfew.adapt.methods import get_method
+from dubfew.adapt.validation import (
+    check_config,
+    check_finite_weights,
+    check_references,
+    check_style,
+)
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.renderers import Renderer
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.footage import Footage
-from dubfew.speech.style import Style
+from dubfew.speech.style import SpeakingStyle
 
-FORMAT_VERSION = 1
-CONFIG = "adapter_config.json"
-MODEL = "adapter_model.safetensors"
-TEXTURE = "texture.safetensors"
-REFERENCES = "references.safetensors"
-STYLE = "style.safetensors"
-TRACK = "track.safetensors"
+ADAPTER_FORMAT_VERSION = 1
+ADAPTER_CONFIG_FILE = "adapter_config.json"
+ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
+ADAPTER_TEXTURE_FILE = "texture.safetensors"
+ADAPTER_REFERENCES_FILE = "references.safetensors"
+ADAPTER_STYLE_FILE = "style.safetensors"
+ADAPTER_TRACK_FILE = "track.safetensors"
 # What rendering needs of the configuration.
-NEEDED: dict[tuple[str, ...], type] = {
+REQUIRED_CONFIG_TYPES: dict[tuple[str, ...], type] = {
     ("prior", "name"): str,
     ("prior", "sha256"): str,
     ("method",): str,
@@ -58,15 +63,15 @@ class ActorAdapter:
         texture: neural texture. [C, H, W]
         references: windows of the actor at their own resolution.
         style: speaking style.
-        track: the footage's track, serialised.
+        track_bytes: the footage's track, serialised.
     """
 
     config: dict[str, Any]
     weights: dict[str, Tensor]
     texture: Tensor
     references: Footage
-    style: Style
-    track: bytes
+    style: SpeakingStyle
+    track_bytes: bytes
 
     def to_files(self) -> dict[str, bytes]:
         """The artefact as named files, in half precision."""
@@ -74,14 +79,14 @@ class ActorAdapter:
             name: np.ascontiguousarray(getattr(self.references, name)) for name in FOOTAGE_ARRAYS
         }
         return {
-            CONFIG: json.dumps(
-                {"format_version": FORMAT_VERSION, **self.config}, indent=2
+            ADAPTER_CONFIG_FILE: json.dumps(
+                {"format_version": ADAPTER_FORMAT_VERSION, **self.config}, indent=2
             ).encode(),
-            MODEL: save_tensors({k: _half(v) for k, v in self.weights.items()}),
-            TEXTURE: save_tensors({"features": _half(self.texture)}),
-            REFERENCES: save_arrays(references),
-            STYLE: self.style.to_bytes(),
-            TRACK: self.track,
+            ADAPTER_WEIGHTS_FILE: save_tensors({k: _to_half(v) for k, v in self.weights.items()}),
+            ADAPTER_TEXTURE_FILE: save_tensors({"features": _to_half(self.texture)}),
+            ADAPTER_REFERENCES_FILE: save_arrays(references),
+            ADAPTER_STYLE_FILE: self.style.to_bytes(),
+            ADAPTER_TRACK_FILE: self.track_bytes,
         }
 
     @classmethod
@@ -92,23 +97,26 @@ class ActorAdapter:
             ArtefactError: a file is missing or damaged, or the format is newer.
         """
         try:
-            config = json.loads(files[CONFIG])
+            config = json.loads(files[ADAPTER_CONFIG_FILE])
             version = config["format_version"]
             if type(version) is not int or version < 1:
                 raise ValueError(f"format_version is {ascii(version)[:40]}")
-            if version > FORMAT_VERSION:
+            if version > ADAPTER_FORMAT_VERSION:
                 raise ArtefactError(
                     f"this actor has format {version}, this dubfew reads up to "
-                    f"{FORMAT_VERSION}: update dubfew"
+                    f"{ADAPTER_FORMAT_VERSION}: update dubfew"
                 )
-            check_config(config, NEEDED)
-            head = load_head(config["head"])
-            weights, texture = load_tensors(files[MODEL]), load_tensors(files[TEXTURE])
-            check_weights(weights, "weight")
-            check_weights(texture, "texture")
-            references = Footage(**load_arrays(files[REFERENCES]))
+            check_config(config, REQUIRED_CONFIG_TYPES)
+            head = load_head_model(config["head"])
+            weights, texture = (
+                load_tensors(files[ADAPTER_WEIGHTS_FILE]),
+                load_tensors(files[ADAPTER_TEXTURE_FILE]),
+            )
+            check_finite_weights(weights, "weight")
+            check_finite_weights(texture, "texture")
+            references = Footage(**load_arrays(files[ADAPTER_REFERENCES_FILE]))
             check_references(references, head)
-            style = Style.from_bytes(files[STYLE])
+            style = SpeakingStyle.from_bytes(files[ADAPTER_STYLE_FILE])
             check_style(style)
             return cls(
                 config=config,
@@ -116,21 +124,21 @@ class ActorAdapter:
                 texture=texture["features"].float(),
                 references=references,
                 style=style,
-                track=files[TRACK],
+                track_bytes=files[ADAPTER_TRACK_FILE],
             )
         except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             # Errors quote what they found, which may be anything.
             found = ascii(str(error))[1:-1][:200]
             raise ArtefactError(f"this actor's files are damaged ({found}): adapt anew") from error
 
-    def renderer(self, prior: Prior) -> Renderer:
+    def merge_with_prior(self, prior: Prior) -> Renderer:
         """The prior's renderer with this actor's delta merged in; the prior is left as it is.
 
         Raises:
             ArtefactError: the adapter belongs to another prior, or is damaged.
         """
         self.check_prior(prior)
-        return self.merged_into(deepcopy(prior.renderer))
+        return self.merge_into(deepcopy(prior.renderer))
 
     def check_prior(self, prior: Prior) -> None:
         """Raises ArtefactError unless this actor was adapted on that prior."""
@@ -147,20 +155,20 @@ class ActorAdapter:
                 f"{list(prior.texture.shape)}: adapt anew"
             )
 
-    def merged_into(self, renderer: Renderer) -> Renderer:
+    def merge_into(self, renderer: Renderer) -> Renderer:
         """Merge the delta into a renderer with the prior's weights, in place.
 
         Raises:
             ArtefactError: the delta does not fit; the renderer may then be changed in part.
         """
         try:
-            method, options = method_named(self.config["method"]), self.config["options"]
-            return method.merged(renderer, self.weights, options).eval()
+            method, options = get_method(self.config["method"]), self.config["options"]
+            return method.apply_delta(renderer, self.weights, options).eval()
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtefactError(
                 "this actor's weights or their options do not fit its prior: adapt anew"
             ) from error
 
 
-def _half(tensor: Tensor) -> Tensor:
+def _to_half(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().to(torch.float16).contiguous()

@@ -14,43 +14,45 @@ from dubfew.errors import ArtefactError
 from dubfew.prior.renderers import Renderer
 
 # Larger ranks than this are larger than the layers themselves.
-MOST = 256
-Options = dict[str, Any]
-Weights = dict[str, Tensor]
+MAX_LORA_RANK = 256
+MethodOptions = dict[str, Any]
+NamedWeights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Method:
+class AdaptMethod:
     """One way to adapt.
 
     Attributes:
-        options: defaults, stored with the actor.
+        default_options: defaults, stored with the actor.
         learning_rate: of the network's trainable weights.
-        prepare: make a renderer trainable in this way, in place; returns what to train.
-        weights: the delta of a trained renderer against the prior's weights.
-        merged: a renderer of the prior with the delta applied, plain again.
+        make_trainable: make a renderer trainable in this way, in place; returns what to train.
+        extract_delta: the delta of a trained renderer against the prior's weights.
+        apply_delta: a renderer of the prior with the delta applied, plain again.
     """
 
-    options: Options
+    default_options: MethodOptions
     learning_rate: float
-    prepare: Callable[[Renderer, Options], nn.Module]
-    weights: Callable[[nn.Module, Weights], Weights]
-    merged: Callable[[Renderer, Weights, Options], Renderer]
+    make_trainable: Callable[[Renderer, MethodOptions], nn.Module]
+    extract_delta: Callable[[nn.Module, NamedWeights], NamedWeights]
+    apply_delta: Callable[[Renderer, NamedWeights, MethodOptions], Renderer]
 
-    def with_options(self, **wishes: int | None) -> Options:
+    def resolve_options(self, **overrides: int | None) -> MethodOptions:
         """The options with some of them set; a wish of None leaves its default.
 
         Raises:
             ArtefactError: the method has no such option, or the value is out of range.
         """
-        given = {name: value for name, value in wishes.items() if value is not None}
+        given = {name: value for name, value in overrides.items() if value is not None}
         for name, value in given.items():
-            if name not in self.options:
-                methods = [key for key, method in METHODS.items() if name in method.options]
+            if name not in self.default_options:
+                methods = [
+                    key for key, method in ADAPT_METHODS.items() if name in method.default_options
+                ]
                 raise ArtefactError(f"--{name} is an option of {', '.join(methods)} only")
-            if not 1 <= value <= MOST:
-                raise ArtefactError(f"--{name} is {value}: give a number from 1 to {MOST}")
-        options = {**self.options, **given}
+            if not 1 <= value <= MAX_LORA_RANK:
+                raise ArtefactError(f"--{name} is {value}: give a number from 1 to {MAX_LORA_RANK}")
+        options = {**self.default_options, **given}
         if "rank" in given:
             options["alpha"] = options["rank"]  # the update's scale stays what it was
         return options
@@ -63,30 +65,32 @@ class Method:
         """
         if not (
             isinstance(options, dict)
-            and options.keys() == self.options.keys()
-            and all(type(value) is int and 1 <= value <= MOST for value in options.values())
+            and options.keys() == self.default_options.keys()
+            and all(
+                type(value) is int and 1 <= value <= MAX_LORA_RANK for value in options.values()
+            )
         ):
             raise ArtefactError(
                 f"this actor's options are {ascii(options)[:60]}: expected numbers from 1 to "
-                f"{MOST} for {', '.join(self.options) or 'nothing'}; adapt anew"
+                f"{MAX_LORA_RANK} for {', '.join(self.default_options) or 'nothing'}; adapt anew"
             )
 
 
-def _frozen(renderer: Renderer, options: Options) -> nn.Module:
+def _freeze_renderer(renderer: Renderer, options: MethodOptions) -> nn.Module:
     return renderer.requires_grad_(False)
 
 
-def _nothing(model: nn.Module, prior: Weights) -> Weights:
+def _extract_nothing(model: nn.Module, prior: NamedWeights) -> NamedWeights:
     return {}
 
 
-def _unchanged(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
+def _apply_nothing(renderer: Renderer, weights: NamedWeights, options: MethodOptions) -> Renderer:
     if weights:
         raise ArtefactError("the adapter has weights, though its method changes none")
     return renderer
 
 
-def _lora(renderer: Renderer, options: Options) -> nn.Module:
+def _inject_lora(renderer: Renderer, options: MethodOptions) -> nn.Module:
     from peft import LoraConfig, inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
 
@@ -97,11 +101,11 @@ def _lora(renderer: Renderer, options: Options) -> nn.Module:
     model = inject_adapter_in_model(config, renderer)
     for module in model.modules():
         if isinstance(module, LoraLayer):
-            module.forward = MethodType(_folded, module)
+            module.forward = MethodType(_forward_folded_lora, module)
     return model
 
 
-def _folded(layer: Any, x: Tensor) -> Tensor:
+def _forward_folded_lora(layer: Any, x: Tensor) -> Tensor:
     """A LoRA layer's forward pass with the delta added to the weights.
 
     The same numbers as PEFT's own, which convolves twice more instead: on pictures that costs more
@@ -114,17 +118,17 @@ def _folded(layer: Any, x: Tensor) -> Tensor:
     return F.linear(x, weight, base.bias)
 
 
-def _lora_weights(model: nn.Module, prior: Weights) -> Weights:
+def _extract_lora(model: nn.Module, prior: NamedWeights) -> NamedWeights:
     from peft import get_peft_model_state_dict
 
     return dict(get_peft_model_state_dict(model))
 
 
-def _lora_merged(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
+def _apply_lora(renderer: Renderer, weights: NamedWeights, options: MethodOptions) -> Renderer:
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from peft.tuners.lora import LoraLayer
 
-    model = _lora(renderer, options)
+    model = _inject_lora(renderer, options)
     expected = set(get_peft_model_state_dict(model))
     if expected != set(weights):
         odd = sorted(expected ^ set(weights))
@@ -139,15 +143,17 @@ def _lora_merged(renderer: Renderer, weights: Weights, options: Options) -> Rend
     return renderer
 
 
-def _full(renderer: Renderer, options: Options) -> nn.Module:
+def _unfreeze_renderer(renderer: Renderer, options: MethodOptions) -> nn.Module:
     return renderer.requires_grad_(True)
 
 
-def _difference(model: nn.Module, prior: Weights) -> Weights:
+def _extract_difference(model: nn.Module, prior: NamedWeights) -> NamedWeights:
     return {name: value - prior[name] for name, value in model.state_dict().items()}
 
 
-def _added(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
+def _apply_difference(
+    renderer: Renderer, weights: NamedWeights, options: MethodOptions
+) -> Renderer:
     state = renderer.state_dict()
     if {n: v.shape for n, v in state.items()} != {n: v.shape for n, v in weights.items()}:
         raise ArtefactError("the adapter's weights are not those of its prior's renderer")
@@ -155,19 +161,21 @@ def _added(renderer: Renderer, weights: Weights, options: Options) -> Renderer:
     return renderer
 
 
-METHODS: dict[str, Method] = {
-    "texture": Method({}, 0.0, _frozen, _nothing, _unchanged),
-    "lora": Method({"rank": 16, "alpha": 16}, 3e-4, _lora, _lora_weights, _lora_merged),
-    "full": Method({}, 1e-4, _full, _difference, _added),
+ADAPT_METHODS: dict[str, AdaptMethod] = {
+    "texture": AdaptMethod({}, 0.0, _freeze_renderer, _extract_nothing, _apply_nothing),
+    "lora": AdaptMethod({"rank": 16, "alpha": 16}, 3e-4, _inject_lora, _extract_lora, _apply_lora),
+    "full": AdaptMethod({}, 1e-4, _unfreeze_renderer, _extract_difference, _apply_difference),
 }
 
 
-def method_named(name: str) -> Method:
+def get_method(name: str) -> AdaptMethod:
     """The method of that name.
 
     Raises:
         ArtefactError: there is none.
     """
-    if name not in METHODS:
-        raise ArtefactError(f"no adaptation method {name[:40]!a}: there are {', '.join(METHODS)}")
-    return METHODS[name]
+    if name not in ADAPT_METHODS:
+        raise ArtefactError(
+            f"no adaptation method {name[:40]!a}: there are {', '.join(ADAPT_METHODS)}"
+        )
+    return ADAPT_METHODS[name]

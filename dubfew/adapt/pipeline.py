@@ -11,48 +11,48 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dubfew.adapt.artefact import FORMAT_VERSION, ActorAdapter
-from dubfew.adapt.methods import method_named
-from dubfew.adapt.replay import replay_for
-from dubfew.adapt.segment_selection import Segment, choose_segment
-from dubfew.adapt.trainer import learn
+from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter
+from dubfew.adapt.methods import get_method
+from dubfew.adapt.replay import load_replay_for_prior
+from dubfew.adapt.segment_selection import FootageSegment, choose_segment
+from dubfew.adapt.trainer import train_adapter
 from dubfew.errors import DubfewError, MediaError, NoFaceError
 from dubfew.media import Audio, VideoInfo, probe, read_frames
 from dubfew.media.audio import stream_audio
-from dubfew.media.mel import RATE
-from dubfew.motion.extraction import motion_of_track
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.prior.checkpoint import Prior
-from dubfew.progress import ProgressCallback, silent
-from dubfew.reconstruction.crop import track_regions
-from dubfew.reconstruction.detection.segmentation import DEFAULT
-from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.progress import ProgressCallback, no_progress
+from dubfew.reconstruction.crop import compute_track_regions
+from dubfew.reconstruction.detection.segmentation import DEFAULT_SEGMENTER
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.alignment import align_footage
-from dubfew.references.footage import footage_from
-from dubfew.references.selection import resized, spanning
+from dubfew.references.footage import footage_from_frames
+from dubfew.references.selection import farthest_point_sampling, resize_footage
 from dubfew.registry import Registry
 from dubfew.registry.consent import read_consent
-from dubfew.registry.names import actor_id
+from dubfew.registry.names import normalize_actor_id
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.resolve_model import model_facts
-from dubfew.speech.style import Style, fit_style
+from dubfew.speech.resolve_model import make_model_reference
+from dubfew.speech.style import SpeakingStyle, fit_style
 
 # Longer footage is cut here unless asked otherwise: it costs time and memory, and references
 # and texture have by then seen most of what the mouth does.
-DEFAULT_SECONDS = 10.0
+DEFAULT_FOOTAGE_SECONDS = 10.0
 # More than these brought nobody further (docs/findings.md).
-DEFAULT_STEPS = 150
+DEFAULT_TRAINING_STEPS = 150
 # References are stored no larger than this (a mouth window of a 4K close-up), or than the
 # renderer's window.
-LARGEST_REFERENCE = 384
-REFERENCES = 48
+MAX_REFERENCE_SIZE_PX = 384
+NUM_STORED_REFERENCES = 48
 # Sound around the part that is learned from, which sounds at its ends are judged by (s).
-AROUND = 1.0
+AUDIO_MARGIN_SECONDS = 1.0
 # Whether the network goes on seeing other people: with the set that ships it took longer and gave
 # 0.1 dB less (docs/findings.md).
-REPLAY = False
+REPLAY_BY_DEFAULT = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class AdaptResult:
     actor: str
     revision: int
     method: str
-    segment: Segment
+    segment: FootageSegment
     frames: int
     steps: int
     seconds: dict[str, float]
@@ -96,7 +96,7 @@ def adapt(
     seconds: float | None = None,
     start: float | None = None,
     face: str | None = None,
-    segmenter: str = DEFAULT,
+    segmenter: str = DEFAULT_SEGMENTER,
     replay: bool | None = None,
     steps: int | None = None,
     prior: str | Path | None = None,
@@ -106,7 +106,7 @@ def adapt(
     device: str = "auto",
     seed: int = 0,
     registry: Registry | None = None,
-    progress: ProgressCallback = silent,
+    progress: ProgressCallback = no_progress,
 ) -> AdaptResult:
     """Learn an actor from a few seconds of footage.
 
@@ -120,7 +120,8 @@ def adapt(
         start: where that part is to begin instead, s.
         face: whose, as ``choose_person`` reads it; who is seen most by default.
         segmenter: one of ``SEGMENTERS``; "facer" looks for things before the mouth, too.
-        replay: go on showing the network other people, see `Replay`; see `REPLAY` for the default.
+        replay: go on showing the network other people, see `Replay`; see `REPLAY_BY_DEFAULT` for
+            the default.
         steps: at most so many; training ends sooner when held-out frames stop gaining.
         prior: name or folder; the shipped one by default.
         head: head model, see `HEADS`; the prior's by default.
@@ -147,10 +148,10 @@ def adapt(
     began = time.monotonic()
     video = Path(video)
     # What was asked for wrongly is said before minutes of work.
-    name = actor_id(video.stem if actor is None else actor)
-    device = pick_device(device)
-    chosen = method_named(method)
-    options = chosen.with_options(rank=rank)
+    name = normalize_actor_id(video.stem if actor is None else actor)
+    device = resolve_device(device)
+    chosen = get_method(method)
+    options = chosen.resolve_options(rank=rank)
     given = read_consent(consent) if consent is not None else None
     speech = Path(speech) if speech is not None else None
     speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
@@ -160,11 +161,11 @@ def adapt(
     note = registry.check_learning(name, record)
     base = Prior.load(prior)
     info = probe(video)
-    model = load_head(base.head if head is None else head)
-    replay = REPLAY if replay is None else replay
-    others = replay_for(base, model) if replay else None
-    wanted = checked_seconds(DEFAULT_SECONDS if seconds is None else seconds)
-    part = choose_segment(video, info, wanted, start=checked_start(start), progress=progress)
+    model = load_head_model(base.head if head is None else head)
+    replay = REPLAY_BY_DEFAULT if replay is None else replay
+    others = load_replay_for_prior(base, model) if replay else None
+    wanted = check_seconds(DEFAULT_FOOTAGE_SECONDS if seconds is None else seconds)
+    part = choose_segment(video, info, wanted, start=check_start(start), progress=progress)
     chose = time.monotonic()
     track = track_video(
         video,
@@ -175,30 +176,32 @@ def adapt(
         segmenter=segmenter,
         progress=progress,
     )
-    check_usable(video, track)
-    motion = motion_of_track(track, model)
-    large = footage_from(
+    check_usable_frames(video, track)
+    motion = motion_from_track(track, model)
+    large = footage_from_frames(
         read_frames(video, start=part.first, stop=part.stop),
         track,
         model,
         motion.displacement,
-        size=reference_size(track, model, base.renderer.config.window),
-        first=part.first,
+        window_size=choose_reference_size(track, model, base.renderer.config.window),
+        first_frame=part.first,
         progress=progress,
     )
-    small = align_footage(resized(large, base.renderer.config.window), model, progress=progress)
-    ratio = np.array([large.size / small.size] * 2 + [1], np.float32)
+    small = align_footage(
+        resize_footage(large, base.renderer.config.window), model, progress=progress
+    )
+    ratio = np.array([large.window_size / small.window_size] * 2 + [1], np.float32)
     large = replace(large, vertices=small.vertices * ratio)
-    style = actor_style(video, info, motion, speech_model)
+    style = fit_actor_style(video, info, motion, speech_model)
     tracked = time.monotonic()
 
-    learned = learn(
+    learned = train_adapter(
         base,
         small,
         model,
         chosen,
         options,
-        steps=DEFAULT_STEPS if steps is None else steps,
+        steps=DEFAULT_TRAINING_STEPS if steps is None else steps,
         device=device,
         seed=seed,
         replay=others,
@@ -211,7 +214,7 @@ def adapt(
             "method": method,
             "options": options,
             "head": model.name,
-            "speech": model_facts(speech),
+            "speech": make_model_reference(speech),
             "source": {
                 "path": str(video.resolve()),
                 "sha256": track.source_sha256,
@@ -221,23 +224,23 @@ def adapt(
                 "complete": part.first == 0 and len(track) < part.stop,
             },
             "training": {
-                "steps": learned.steps,
+                "steps": learned.best_step,
                 "seed": seed,
                 "replay": replay,
-                "psnr_heldout": learned.psnr,
+                "psnr_heldout": learned.psnr_heldout,
             },
         },
         weights=learned.weights,
         texture=learned.texture,
-        references=large.select(spanning(large.key, REFERENCES)),
+        references=large.select_frames(farthest_point_sampling(large.key, NUM_STORED_REFERENCES)),
         style=style,
-        track=track.to_bytes(),
+        track_bytes=track.to_bytes(),
     )
     config = {
-        "format_version": FORMAT_VERSION,
+        "format_version": ADAPTER_FORMAT_VERSION,
         "method": method,
         **adapter.config,
-        "consent": record.stored() if record else None,
+        "consent": record.to_config_entry() if record else None,
     }
     revision = registry.create(name, config, adapter.to_files())
     return AdaptResult(
@@ -246,21 +249,21 @@ def adapt(
         method=method,
         segment=replace(part, stop=part.first + len(track), seconds=len(track) / float(info.fps)),
         frames=len(large),
-        steps=learned.steps,
+        steps=learned.best_step,
         seconds={
             "choose": chose - began,
             "track": tracked - chose,
             "train": trained - tracked,
             "total": time.monotonic() - began,
         },
-        psnr_heldout=learned.psnr,
+        psnr_heldout=learned.psnr_heldout,
         bytes=revision.bytes,
         curve=learned.curve,
         note=note,
     )
 
 
-def check_usable(video: Path, track: Track) -> None:
+def check_usable_frames(video: Path, track: Track) -> None:
     """See that there are frames to learn from.
 
     Raises:
@@ -273,7 +276,7 @@ def check_usable(video: Path, track: Track) -> None:
         )
 
 
-def checked_seconds(seconds: float) -> float:
+def check_seconds(seconds: float) -> float:
     """A length of time to use.
 
     Raises:
@@ -284,7 +287,7 @@ def checked_seconds(seconds: float) -> float:
     return seconds
 
 
-def checked_start(start: float | None) -> float | None:
+def check_start(start: float | None) -> float | None:
     """A moment to begin at, or None.
 
     Raises:
@@ -295,45 +298,50 @@ def checked_start(start: float | None) -> float | None:
     return start
 
 
-def reference_size(track: Track, head: HeadModel, window: int) -> int:
+def choose_reference_size(track: Track, head: HeadModel, window: int) -> int:
     """Edge of the stored references, px: twice the windows' size in the footage, so that looking
     them up between their pixels loses no sharpness; ``window`` is what the renderer looks at."""
-    side = float(np.median(track_regions(track, head).window[track.usable, 2]))
-    return int(np.clip(2 * round(side), 160, max(LARGEST_REFERENCE, window)))
+    side = float(np.median(compute_track_regions(track, head).window[track.usable, 2]))
+    return int(np.clip(2 * round(side), 160, max(MAX_REFERENCE_SIZE_PX, window)))
 
 
-def actor_style(video: Path, info: VideoInfo, motion: MouthMotion, model: SpeechModel) -> Style:
+def fit_actor_style(
+    video: Path, info: VideoInfo, motion: MouthMotion, model: SpeechModel
+) -> SpeakingStyle:
     """Speaking style from the footage's sound, or from its motion alone."""
     if info.has_audio:
-        begin, end = max(0.0, motion.times[0] - AROUND), motion.times[-1] + AROUND
+        begin, end = (
+            max(0.0, motion.times[0] - AUDIO_MARGIN_SECONDS),
+            motion.times[-1] + AUDIO_MARGIN_SECONDS,
+        )
         try:
-            audio = sound_between(video, begin, end)
+            audio = read_audio_between(video, begin, end)
         except MediaError:
-            return Style.from_statistics(motion, model.space)
+            return SpeakingStyle.from_statistics(motion, model.space)
         if len(audio.samples):
             heard = model.predict(audio, motion.times - begin)
             return fit_style(replace(heard, times=motion.times), motion, model.space)
-    return Style.from_statistics(motion, model.space)
+    return SpeakingStyle.from_statistics(motion, model.space)
 
 
-def sound_between(video: Path, begin: float, end: float) -> Audio:
+def read_audio_between(video: Path, begin: float, end: float) -> Audio:
     """The sound of a part of a video, s; memory does not grow with what is around it.
 
     Raises:
         MediaError: there is none.
     """
     kept = [np.zeros(0, np.float32)]
-    first, last = round(begin * RATE), round(end * RATE)
+    first, last = round(begin * SPEECH_SAMPLE_RATE_HZ), round(end * SPEECH_SAMPLE_RATE_HZ)
     position = 0
-    for block in stream_audio(video, RATE):
+    for block in stream_audio(video, SPEECH_SAMPLE_RATE_HZ):
         kept.append(block[max(0, first - position) : max(0, last - position)])
         position += len(block)
         if position >= last:
             break
-    return Audio(np.concatenate(kept), RATE)
+    return Audio(np.concatenate(kept), SPEECH_SAMPLE_RATE_HZ)
 
 
-def pick_device(device: str) -> str:
+def resolve_device(device: str) -> str:
     """ "auto" becomes "cuda" where there is one.
 
     Raises:

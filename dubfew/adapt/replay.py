@@ -25,24 +25,33 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from dubfew.data.augmentation import mirrored, tinted
-from dubfew.data.samples import Sample, collate, footage_texture, mouth_box
+from dubfew.data.augmentation import jitter_sample_color, mirror_sample
+from dubfew.data.samples import (
+    TrainingSample,
+    collate_samples,
+    compute_mouth_box,
+    unwrap_footage_texture,
+)
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.footage import Footage
-from dubfew.references.inputs import frame_inputs, motion_window, nearest_references
-from dubfew.references.selection import resized, spanning
+from dubfew.references.inputs import (
+    find_nearest_references,
+    make_frame_inputs,
+    select_motion_window,
+)
+from dubfew.references.selection import farthest_point_sampling, resize_footage
 from dubfew.textures import sample_texture
 from dubfew.utils.files import write_atomic
 
-FORMAT_VERSION = 1
-FILE, HEADER = "replay.safetensors", "dubfew.replay"
-QUALITY = 90  # of the JPEG pictures, whose colours keep their full resolution
+REPLAY_FORMAT_VERSION = 1
+REPLAY_FILE, REPLAY_METADATA_KEY = "replay.safetensors", "dubfew.replay"
+JPEG_QUALITY = 90  # of the JPEG pictures, whose colours keep their full resolution
 # Positions are whole numbers, from one window outside the window to one window beyond it: steps of
 # 0.007 px of a window of 160 px.
-LEVELS = 65535
-FEWEST_REFERENCES = 2
+POSITION_LEVELS = 65535
+MIN_REPLAY_REFERENCES = 2
 
 
 @dataclass(frozen=True)
@@ -58,14 +67,14 @@ class ReplayPerson:
     motion: NDArray[np.float32]
 
     @classmethod
-    def of(cls, footage: Footage, count: int) -> ReplayPerson:
+    def from_footage(cls, footage: Footage, count: int) -> ReplayPerson:
         """The ``count`` frames of some footage that span its mouth shapes."""
-        rows = spanning(footage.key, count)
-        motion = np.stack([motion_window(footage.motion, int(row)) for row in rows])
-        return cls(footage.select(rows), motion.astype(np.float32))
+        rows = farthest_point_sampling(footage.key, count)
+        motion = np.stack([select_motion_window(footage.motion, int(row)) for row in rows])
+        return cls(footage.select_frames(rows), motion.astype(np.float32))
 
 
-class Replay:
+class ReplaySampler:
     """Draws training samples of some people; their textures are unwrapped when first needed."""
 
     def __init__(self, people: Sequence[ReplayPerson], head: HeadModel) -> None:
@@ -73,35 +82,45 @@ class Replay:
         self.head = head
         self._textures: dict[int, Tensor] = {}
 
-    def draw(
-        self, count: int, references: int, channels: int, generator: np.random.Generator
-    ) -> tuple[Sample, Tensor]:
+    def sample_replay_batch(
+        self,
+        num_samples: int,
+        num_references: int,
+        num_channels: int,
+        generator: np.random.Generator,
+    ) -> tuple[TrainingSample, Tensor]:
         """A random batch and the texture that the renderer sees of it. [B, C, S, S]
 
         Colours vary and faces are mirrored as in the prior's own training, and textures hold
         unwrapped colours alone, as those of people do who are new to it.
         """
         samples, textures = [], []
-        for _ in range(count):
+        for _ in range(num_samples):
             person = int(generator.integers(len(self.people)))
-            sample = varied(self._sample(self.people[person], references, generator), generator)
+            sample = augment_sample(
+                self._sample_person(self.people[person], num_references, generator), generator
+            )
             inputs = sample.inputs
-            seen = sample_texture(self._texture(person), inputs.uv, inputs.covered[:, 0] > 0)
-            empty = seen.new_zeros(1, channels - 3, *seen.shape[2:])
+            seen = sample_texture(
+                self._person_texture(person), inputs.uv, inputs.mesh_mask[:, 0] > 0
+            )
+            empty = seen.new_zeros(1, num_channels - 3, *seen.shape[2:])
             samples.append(sample)
             textures.append(torch.cat([seen, empty], 1))
-        return collate(samples), torch.cat(textures)
+        return collate_samples(samples), torch.cat(textures)
 
-    def _sample(
-        self, person: ReplayPerson, references: int, generator: np.random.Generator
-    ) -> Sample:
+    def _sample_person(
+        self, person: ReplayPerson, num_references: int, generator: np.random.Generator
+    ) -> TrainingSample:
         windows = person.windows
         row = int(generator.integers(len(windows)))
         others = generator.permutation(np.delete(np.arange(len(windows)), row))
-        fewest = min(FEWEST_REFERENCES, len(others))
+        fewest = min(MIN_REPLAY_REFERENCES, len(others))
         bank = others[: int(generator.integers(fewest, len(others) + 1))]
-        picked, scores = nearest_references(windows.key[row], windows.key[bank], references)
-        inputs = frame_inputs(
+        picked, scores = find_nearest_references(
+            windows.key[row], windows.key[bank], num_references
+        )
+        inputs = make_frame_inputs(
             self.head,
             windows.vertices[row],
             windows.hulls[row],
@@ -112,33 +131,33 @@ class Replay:
             scores,
         )
         truth = torch.from_numpy(windows.images[row]).permute(2, 0, 1).float()[None] / 255
-        mouth = torch.from_numpy(mouth_box(windows.vertices[row], self.head))[None]
-        return Sample(inputs, truth, mouth, torch.tensor([True]))
+        mouth = torch.from_numpy(compute_mouth_box(windows.vertices[row], self.head))[None]
+        return TrainingSample(inputs, truth, mouth, torch.tensor([True]))
 
-    def _texture(self, person: int) -> Tensor:
+    def _person_texture(self, person: int) -> Tensor:
         """Unwrapped colours of one person. [1, 3, H, W]"""
         if person not in self._textures:
-            rgb = footage_texture(self.people[person].windows, self.head)
+            rgb = unwrap_footage_texture(self.people[person].windows, self.head)
             self._textures[person] = torch.from_numpy(rgb).permute(2, 0, 1)[None]
         return self._textures[person]
 
 
-def varied(sample: Sample, generator: np.random.Generator) -> Sample:
+def augment_sample(sample: TrainingSample, generator: np.random.Generator) -> TrainingSample:
     """A sample mirrored by chance, and in the colours of another camera."""
     if generator.random() < 0.5:
-        sample = mirrored(sample)
-    return tinted(sample, generator)
+        sample = mirror_sample(sample)
+    return jitter_sample_color(sample, generator)
 
 
-def replay_for(prior: Prior, head: HeadModel) -> Replay:
+def load_replay_for_prior(prior: Prior, head: HeadModel) -> ReplaySampler:
     """The replay set that belongs to a prior: its own, or the one that ships.
 
     Raises:
         ArtefactError: the set is damaged, or its people were tracked with another head model.
     """
     # A prior of the user's own goes by the whole path of its folder, a shipped one by its name.
-    own = Path(prior.name) / FILE
-    path = own if own.is_absolute() and own.exists() else shipped()
+    own = Path(prior.name) / REPLAY_FILE
+    path = own if own.is_absolute() and own.exists() else bundled_replay_path()
     people, header = load_replay(path)
     if header["head"] != head.name:
         raise ArtefactError(
@@ -146,12 +165,14 @@ def replay_for(prior: Prior, head: HeadModel) -> Replay:
             f"{head.name!r}: adapt without replay, or give the prior its own set"
         )
     size = prior.renderer.config.window
-    return Replay([ReplayPerson(resized(p.windows, size), p.motion) for p in people], head)
+    return ReplaySampler(
+        [ReplayPerson(resize_footage(p.windows, size), p.motion) for p in people], head
+    )
 
 
-def shipped() -> Path:
+def bundled_replay_path() -> Path:
     """The replay set of synthetic people."""
-    return Path(str(files("dubfew.adapt") / "replay")) / FILE
+    return Path(str(files("dubfew.adapt") / "replay")) / REPLAY_FILE
 
 
 def save_replay(path: Path, people: Sequence[ReplayPerson], header: dict[str, Any]) -> None:
@@ -162,24 +183,24 @@ def save_replay(path: Path, people: Sequence[ReplayPerson], header: dict[str, An
         people: at least one, all with windows of the same size.
         header: says what they are; "head" names the head model.
     """
-    size = people[0].windows.size
-    pictures = [_jpeg(image) for p in people for image in p.windows.images]
+    size = people[0].windows.window_size
+    pictures = [_encode_jpeg(image) for p in people for image in p.windows.images]
     vertices = np.concatenate([p.windows.vertices for p in people])
     middle = vertices[..., 2].mean(1, keepdims=True)
     arrays = {
         "pictures": np.frombuffer(b"".join(pictures), np.uint8),
         "lengths": np.array([len(p) for p in pictures], np.int32),
         "people": np.array([len(p.windows) for p in people], np.int32),
-        "places": _whole(vertices[..., :2], size),
+        "places": _quantize_positions(vertices[..., :2], size),
         "depths": (vertices[..., 2] - middle).astype(np.float16),
         "middles": middle[:, 0].astype(np.float32),
-        "hulls": _whole(np.concatenate([p.windows.hulls for p in people]), size),
+        "hulls": _quantize_positions(np.concatenate([p.windows.hulls for p in people]), size),
         "keys": np.concatenate([p.windows.key for p in people]).astype(np.float16),
         "motion": np.concatenate([p.motion for p in people]).astype(np.float16),
         "frames": np.concatenate([p.windows.frames for p in people]).astype(np.int32),
     }
-    text = json.dumps({"format_version": FORMAT_VERSION, "window": size, **header})
-    write_atomic(path, save(arrays, metadata={HEADER: text}))
+    text = json.dumps({"format_version": REPLAY_FORMAT_VERSION, "window": size, **header})
+    write_atomic(path, save(arrays, metadata={REPLAY_METADATA_KEY: text}))
 
 
 @lru_cache(maxsize=1)
@@ -191,8 +212,8 @@ def load_replay(path: Path) -> tuple[list[ReplayPerson], dict[str, Any]]:
     """
     try:
         with safe_open(str(path), framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[HEADER])
-            if header["format_version"] > FORMAT_VERSION:
+            header = json.loads((file.metadata() or {})[REPLAY_METADATA_KEY])
+            if header["format_version"] > REPLAY_FORMAT_VERSION:
                 raise ArtefactError(f"{path} was written by a newer dubfew: update dubfew")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         size, motion = int(header["window"]), arrays["motion"].astype(np.float32)
@@ -201,42 +222,44 @@ def load_replay(path: Path) -> tuple[list[ReplayPerson], dict[str, Any]]:
         data = arrays["pictures"].tobytes()
         footage = Footage(
             images=np.stack(
-                [_picture(data[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+                [_decode_image(data[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
             ),
-            vertices=np.concatenate([_places(arrays["places"], size), depths[..., None]], 2),
-            hulls=_places(arrays["hulls"], size),
+            vertices=np.concatenate(
+                [_dequantize_positions(arrays["places"], size), depths[..., None]], 2
+            ),
+            hulls=_dequantize_positions(arrays["hulls"], size),
             key=arrays["keys"].astype(np.float32),
             motion=motion[:, motion.shape[1] // 2],
             frames=arrays["frames"].astype(np.int64),
         )
         stops = np.cumsum(arrays["people"], dtype=np.int64)
-        if footage.size != size or stops[-1] != len(footage) or min(arrays["people"]) < 2:
+        if footage.window_size != size or stops[-1] != len(footage) or min(arrays["people"]) < 2:
             raise ValueError("its parts do not fit together")
     except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
         raise ArtefactError(f"{path} is not a replay set, or damaged ({error})") from error
     people = [
-        ReplayPerson(footage.select(np.arange(a, b)), motion[a:b])
+        ReplayPerson(footage.select_frames(np.arange(a, b)), motion[a:b])
         for a, b in zip([0, *stops[:-1]], stops, strict=True)
     ]
     return people, header
 
 
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
+def _encode_jpeg(image: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
     return file.getvalue()
 
 
-def _picture(data: bytes) -> NDArray[np.uint8]:
+def _decode_image(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def _whole(places: NDArray, size: int) -> NDArray[np.uint16]:
+def _quantize_positions(positions: NDArray, size: int) -> NDArray[np.uint16]:
     """Positions in window px as whole numbers."""
-    share = (places / size + 1) / 3
-    return np.rint(np.clip(share, 0, 1) * LEVELS).astype(np.uint16)
+    share = (positions / size + 1) / 3
+    return np.rint(np.clip(share, 0, 1) * POSITION_LEVELS).astype(np.uint16)
 
 
-def _places(whole: NDArray[np.uint16], size: int) -> NDArray[np.float32]:
-    share = whole.astype(np.float32) / LEVELS
+def _dequantize_positions(quantized: NDArray[np.uint16], size: int) -> NDArray[np.float32]:
+    share = quantized.astype(np.float32) / POSITION_LEVELS
     return ((share * 3 - 1) * size).astype(np.float32)

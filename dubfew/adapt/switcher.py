@@ -11,7 +11,7 @@ from dubfew.prior.checkpoint import Prior
 from dubfew.prior.renderers import Renderer
 
 
-class Stage:
+class AdapterSwitcher:
     """A renderer on which actors take turns.
 
     Memory is that of two renderers, however many actors there are: the prior's own, never
@@ -21,27 +21,27 @@ class Stage:
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
         self._renderer = deepcopy(prior.renderer)
-        self._taken = False
+        self._is_active = False
 
     @contextmanager
-    def playing(self, adapter: ActorAdapter) -> Iterator[Renderer]:
+    def activate(self, adapter: ActorAdapter) -> Iterator[Renderer]:
         """The renderer with an actor's delta merged in; afterwards it is the prior's, bit for bit.
 
         Raises:
             ArtefactError: the adapter belongs to another prior, or is damaged.
             RuntimeError: another actor is still playing.
         """
-        if self._taken:
+        if self._is_active:
             raise RuntimeError("another actor is still playing: let them leave first")
         adapter.check_prior(self.prior)
-        self._taken = True
+        self._is_active = True
         try:
-            yield adapter.merged_into(self._renderer)
+            yield adapter.merge_into(self._renderer)
         finally:
-            self._leave()
-            self._taken = False
+            self._restore_prior()
+            self._is_active = False
 
-    def _leave(self) -> None:
+    def _restore_prior(self) -> None:
         own = self.prior.renderer
         if [type(m) for m in self._renderer.modules()] == [type(m) for m in own.modules()]:
             self._renderer.load_state_dict(own.state_dict())

@@ -13,45 +13,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dubfew.adapt.methods import method_named
-from dubfew.reconstruction.crop import POLYGON
+from dubfew.adapt.methods import get_method
+from dubfew.reconstruction.crop import NUM_HULL_CORNERS
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 from dubfew.references.footage import Footage
-from dubfew.speech.style import Style
+from dubfew.speech.style import SpeakingStyle
 
 # Far outside of any window or head, px and inter-ocular distances; far inside of float32.
-FAR = 1e6
+MAX_COORDINATE = 1e6
 # Edges of reference windows and of frames, px; frames of a clip a second.
-MOST_PIXELS, MOST_FPS = 1 << 15, 1000
+MAX_IMAGE_SIZE_PX, MAX_FRAME_RATE = 1 << 15, 1000
 # Inter-ocular distances: no mouth opens so far.
-WIDEST = 10.0
+MAX_MOUTH_OPENING = 10.0
 
 
-def check_config(config: Mapping[str, Any], needed: Mapping[tuple[str, ...], type]) -> None:
+def check_config(config: Mapping[str, Any], required_types: Mapping[tuple[str, ...], type]) -> None:
     """See that a configuration says what rendering needs, and nothing odd.
 
     Args:
-        needed: types of values, by path.
+        required_types: types of values, by path.
 
     Raises:
         KeyError, TypeError, ValueError: it does not.
         ArtefactError: there is no such method, or it has no such options.
     """
-    for path, kind in needed.items():
+    for path, kind in required_types.items():
         value: Any = config
         for step in path:
             value = value[step]
         if not isinstance(value, kind):
             raise ValueError(f"{'.'.join(path)} is {ascii(value)[:40]}")
-    method_named(config["method"]).check_options(config["options"])
+    get_method(config["method"]).check_options(config["options"])
     speech = config.get("speech")
     if speech is not None and not all(isinstance(speech[key], str) for key in ("path", "sha256")):
         raise ValueError("what it says of its speech model")
 
 
-def check_weights(tensors: Mapping[str, Tensor], what: str) -> None:
+def check_finite_weights(tensors: Mapping[str, Tensor], label: str) -> None:
     """See that all tensors are finite, of half or single precision.
 
     Raises:
@@ -59,9 +59,9 @@ def check_weights(tensors: Mapping[str, Tensor], what: str) -> None:
     """
     for name, tensor in tensors.items():
         if tensor.dtype not in (torch.float16, torch.float32):
-            raise ValueError(f"the {what} {ascii(name)[:60]} is of type {tensor.dtype}")
+            raise ValueError(f"the {label} {ascii(name)[:60]} is of type {tensor.dtype}")
         if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"the {what} {ascii(name)[:60]} is not finite everywhere")
+            raise ValueError(f"the {label} {ascii(name)[:60]} is not finite everywhere")
 
 
 def check_references(references: Footage, head: HeadModel) -> None:
@@ -75,18 +75,18 @@ def check_references(references: Footage, head: HeadModel) -> None:
     shapes: dict[str, tuple[type, tuple[int, ...]]] = {
         "images": (np.uint8, references.images.shape),
         "vertices": (np.float32, (count, len(head.template), 3)),
-        "hulls": (np.float32, (count, POLYGON, 2)),
+        "hulls": (np.float32, (count, NUM_HULL_CORNERS, 2)),
         "key": (np.float32, (count, 3 * points + 3)),
         "motion": (np.float32, (count, len(MOUTH_POINTS), 3)),
         "frames": (np.int64, (count,)),
     }
-    if not (count and 1 < references.size <= MOST_PIXELS):
-        raise ValueError(f"{count} references of {references.size} px")
+    if not (count and 1 < references.window_size <= MAX_IMAGE_SIZE_PX):
+        raise ValueError(f"{count} references of {references.window_size} px")
     for name, (kind, shape) in shapes.items():
         _check_array(f"the references' {name}", getattr(references, name), kind, shape)
 
 
-def check_style(style: Style) -> None:
+def check_style(style: SpeakingStyle) -> None:
     """See that a style is one.
 
     Raises:
@@ -99,8 +99,8 @@ def check_style(style: Style) -> None:
         "offset": (count,),
     }.items():
         _check_array(f"the style's {name}", getattr(style, name), np.float32, shape)
-    if not 0 < style.limit <= WIDEST:
-        raise ValueError(f"the style's limit is {style.limit:.3g}")
+    if not 0 < style.max_aperture <= MAX_MOUTH_OPENING:
+        raise ValueError(f"the style's limit is {style.max_aperture:.3g}")
 
 
 def check_track(track: Track, head: HeadModel) -> None:
@@ -124,19 +124,21 @@ def check_track(track: Track, head: HeadModel) -> None:
     if not (count and track.valid.dtype == bool and bool((np.diff(track.times) >= 0).all())):
         raise ValueError("the track's frames have no order")
     for name, value in {"width": track.width, "height": track.height}.items():
-        if type(value) is not int or not 0 < value <= MOST_PIXELS:
+        if type(value) is not int or not 0 < value <= MAX_IMAGE_SIZE_PX:
             raise ValueError(f"the track's {name} is {ascii(value)[:40]}")
-    if not 0 < track.fps <= MOST_FPS:
+    if not 0 < track.fps <= MAX_FRAME_RATE:
         raise ValueError(f"the track's frame rate is {ascii(track.fps)[:40]}")
     camera = (track.camera.focal, track.camera.cx, track.camera.cy)
-    if not (all(type(v) in (int, float) and abs(v) <= FAR for v in camera) and camera[0] > 0):
+    if not (
+        all(type(v) in (int, float) and abs(v) <= MAX_COORDINATE for v in camera) and camera[0] > 0
+    ):
         raise ValueError("the track's camera is none")
 
 
-def _check_array(what: str, array: np.ndarray, kind: type, shape: tuple[int, ...]) -> None:
-    if array.dtype != kind or array.shape != shape:
-        expected = f"{np.dtype(kind)} {list(shape)}"
-        raise ValueError(f"{what} are {array.dtype} {list(array.shape)}, expected {expected}")
+def _check_array(label: str, array: np.ndarray, dtype: type, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        expected = f"{np.dtype(dtype)} {list(shape)}"
+        raise ValueError(f"{label} are {array.dtype} {list(array.shape)}, expected {expected}")
     # Also false for NaN.
-    if array.dtype.kind == "f" and not bool((np.abs(array) <= FAR).all()):
-        raise ValueError(f"{what} are not finite, or far off")
+    if array.dtype.kind == "f" and not bool((np.abs(array) <= MAX_COORDINATE).all()):
+        raise ValueError(f"{label} are not finite, or far off")

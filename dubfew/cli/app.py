@@ -8,54 +8,54 @@ from typing import Annotated
 import typer
 
 from dubfew import __version__
-from dubfew.cli import exchange as exchange  # adds its commands to ``actors``
-from dubfew.cli.actors import actors
-from dubfew.cli.assets import assets
-from dubfew.cli.audit import audit
-from dubfew.cli.bench import bench
-from dubfew.cli.commands import Commands
-from dubfew.cli.consent import consent as consent_commands
+from dubfew.cli import exchange as exchange  # adds its commands to ``actors_app``
+from dubfew.cli.actors import actors_app
+from dubfew.cli.assets import assets_app
+from dubfew.cli.audit import audit_app
+from dubfew.cli.bench import bench_app
+from dubfew.cli.commands import CommandGroup
+from dubfew.cli.consent import consent_app as consent_commands
 from dubfew.cli.console import (
-    emit,
-    job,
-    lines,
+    format_fields,
+    print_result,
     progress_bar,
+    report_errors,
 )
 from dubfew.cli.options import (
-    Device,
-    Drive,
-    Face,
-    Fit,
+    DeviceOption,
+    DriveChoice,
+    FaceOption,
+    FitChoice,
     HeadOption,
-    Identity,
-    Json,
-    Method,
+    IdentityChoice,
+    JsonOption,
+    MethodChoice,
     PriorOption,
-    SceneFace,
-    Seconds,
-    Seed,
-    SegmenterName,
+    SceneFaceOption,
+    SecondsOption,
+    SeedOption,
+    SegmenterChoice,
     SegmenterOption,
-    TrackMethod,
-    Video,
+    TrackMethodChoice,
+    VideoArgument,
 )
-from dubfew.cli.prior import prior
-from dubfew.cli.speech import speech as speech_commands
+from dubfew.cli.prior import prior_app
+from dubfew.cli.speech import speech_app as speech_commands
 from dubfew.cli.verify import verify
 
-app = Commands("Learn an actor from a few seconds of footage, then make them speak new audio.")
-app.add_typer(actors, name="actors")
-app.add_typer(assets, name="assets")
-app.add_typer(audit, name="audit")
-app.add_typer(bench, name="bench")
+app = CommandGroup("Learn an actor from a few seconds of footage, then make them speak new audio.")
+app.add_typer(actors_app, name="actors")
+app.add_typer(assets_app, name="assets")
+app.add_typer(audit_app, name="audit")
+app.add_typer(bench_app, name="bench")
 app.add_typer(consent_commands, name="consent")
-app.add_typer(prior, name="prior")
+app.add_typer(prior_app, name="prior")
 app.add_typer(speech_commands, name="speech")
 app.command()(verify)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(value: bool) -> None:
+    if value:
         print(f"dubfew {__version__}")
         raise typer.Exit
 
@@ -63,30 +63,30 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def dubfew(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
     """Learn an actor from a few seconds of footage, then make them speak new audio."""
 
 
 @app.command()
-@job
+@report_errors
 def adapt(
-    video: Video,
+    video: VideoArgument,
     actor: Annotated[
         str | None, typer.Option(metavar="ID", help="Default: the file's name without its ending.")
     ] = None,
-    method: Annotated[Method, typer.Option(help="What is learned.")] = Method.lora,
+    method: Annotated[MethodChoice, typer.Option(help="What is learned.")] = MethodChoice.lora,
     rank: Annotated[
         int | None, typer.Option(metavar="R", min=1, help="Of the lora method's updates.")
     ] = None,
-    seconds: Seconds = None,
+    seconds: SecondsOption = None,
     start: Annotated[
         float | None,
         typer.Option(metavar="T", min=0, help="Begin there rather than at the best part, s."),
     ] = None,
-    face: Face = None,
-    segmenter: SegmenterOption = SegmenterName.mediapipe,
+    face: FaceOption = None,
+    segmenter: SegmenterOption = SegmenterChoice.mediapipe,
     replay: Annotated[
         bool | None,
         typer.Option(
@@ -110,9 +110,9 @@ def adapt(
         Path | None,
         typer.Option(metavar="FILE", help="Of 'dubfew speech train'; default: the one that ships."),
     ] = None,
-    device: Device = "auto",
-    seed: Seed = 0,
-    as_json: Json = False,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Learn an actor from a few seconds of footage."""
     from dubfew.adapt import adapt as learn
@@ -137,11 +137,11 @@ def adapt(
             seed=seed,
             progress=progress,
         )
-    emit(result, as_json=as_json, text=lines(result))
+    print_result(result, as_json=as_json, text=format_fields(result))
 
 
 @app.command()
-@job
+@report_errors
 def render(
     actor: Annotated[str, typer.Option(metavar="ID", help="Whose mouth to render.")],
     video: Annotated[
@@ -151,11 +151,12 @@ def render(
     audio: Annotated[
         Path | None, typer.Option(metavar="A", help="New speech; default: the scene's own sound.")
     ] = None,
-    face: SceneFace = None,
-    segmenter: SegmenterOption = SegmenterName.mediapipe,
+    face: SceneFaceOption = None,
+    segmenter: SegmenterOption = SegmenterChoice.mediapipe,
     drive: Annotated[
-        Drive, typer.Option(help="The mouth follows the audio, a driver, or the scene itself.")
-    ] = Drive.audio,
+        DriveChoice,
+        typer.Option(help="The mouth follows the audio, a driver, or the scene itself."),
+    ] = DriveChoice.audio,
     driver: Annotated[
         Path | None, typer.Option(metavar="V", help="The performance for --drive video.")
     ] = None,
@@ -195,7 +196,9 @@ def render(
             metavar="R", min=0.1, max=10, help="Let audio open the mouth R times as far as filmed."
         ),
     ] = 1.0,
-    fit: Annotated[Fit | None, typer.Option(help="When audio and video differ in length.")] = None,
+    fit: Annotated[
+        FitChoice | None, typer.Option(help="When audio and video differ in length.")
+    ] = None,
     revision: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Default: the newest.")
     ] = None,
@@ -221,21 +224,21 @@ def render(
             help="Mark the mouth invisibly; the credentials say it when not.",
         ),
     ] = True,
-    device: Device = "auto",
+    device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="OUT", help="Default: <ID>-dubbed.mp4 here."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make an actor speak new audio in any footage of theirs."""
     if lossless and crf is not None:
         raise typer.BadParameter("--lossless has no quality to choose: leave out --crf")
-    if (drive is Drive.video) != (driver is not None):
+    if (drive is DriveChoice.video) != (driver is not None):
         raise typer.BadParameter("--drive video and --driver FILE need each other")
     if transcript is not None and language is None:
         raise typer.BadParameter("--transcript FILE needs --language CODE")
-    if transcript is not None and drive is not Drive.audio:
+    if transcript is not None and drive is not DriveChoice.audio:
         raise typer.BadParameter("--transcript says what the audio says: it needs --drive audio")
     from dubfew.render import render as dub
 
@@ -267,45 +270,45 @@ def render(
             device=device,
             progress=progress,
         )
-    emit(result, as_json=as_json, text=lines(result))
+    print_result(result, as_json=as_json, text=format_fields(result))
 
 
 @app.command()
-@job
+@report_errors
 def track(
-    video: Video,
+    video: VideoArgument,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="TRACK", help="A .safetensors file.")],
     head: HeadOption = "lite",
     method: Annotated[
-        TrackMethod, typer.Option(help="Fit to the landmarks alone, or on to the pictures.")
-    ] = TrackMethod.landmarks,
-    face: Face = None,
-    segmenter: SegmenterOption = SegmenterName.mediapipe,
+        TrackMethodChoice, typer.Option(help="Fit to the landmarks alone, or on to the pictures.")
+    ] = TrackMethodChoice.landmarks,
+    face: FaceOption = None,
+    segmenter: SegmenterOption = SegmenterChoice.mediapipe,
     faces: Annotated[bool, typer.Option("--faces", help="Say who is seen where, too.")] = False,
     identity: Annotated[
-        Identity,
+        IdentityChoice,
         typer.Option(help="Where the head's shape comes from; auto: MICA where it is registered."),
-    ] = Identity.auto,
+    ] = IdentityChoice.auto,
     report: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a page that shows how well it fits (.html)."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
     if out.suffix != ".safetensors":
         raise typer.BadParameter("--out: a file name that ends in .safetensors is needed")
     if report is not None and report.suffix != ".html":
         raise typer.BadParameter("--report: a file name that ends in .html is needed")
-    from dubfew.reconstruction.detection.detection import Detection
+    from dubfew.reconstruction.detection.detection import ClipDetections
     from dubfew.reconstruction.tracking import track_video
-    from dubfew.utils.files import check_output
+    from dubfew.utils.files import check_output_path
 
-    check_output(out, video)
+    check_output_path(out, video)
     if report is not None:
-        check_output(report, video)
+        check_output_path(report, video)
     with progress_bar(as_json=as_json) as progress:
-        sightings: list[Detection] = []
+        sightings: list[ClipDetections] = []
         found = track_video(
             video,
             head=head,
@@ -313,7 +316,7 @@ def track(
             identity=identity.value,
             face=face,
             segmenter=segmenter.value,
-            sighted=sightings.append,
+            on_detection=sightings.append,
             progress=progress,
         )
     found.save(out)
@@ -336,11 +339,11 @@ def track(
         "method": found.method,
         "shape_from": found.shape_from,
     }
-    emit(result, as_json=as_json, text=lines(result))
+    print_result(result, as_json=as_json, text=format_fields(result))
 
 
 @app.command()
-@job
+@report_errors
 def evaluate(
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The original video.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What render made of it.")],
@@ -356,7 +359,7 @@ def evaluate(
         bool,
         typer.Option("--listen", help="Compare the mouth with the phonemes PocketSphinx hears."),
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure an output against its original."""
     from dubfew.evaluate.compare import evaluate as compare
@@ -364,36 +367,36 @@ def evaluate(
     with progress_bar(as_json=as_json) as progress:
         result = compare(reference, output, syncnet=syncnet, listen=listen, progress=progress)
     measured = {name: value for name, value in vars(result).items() if value is not None}
-    emit(result, as_json=as_json, text=lines(measured))
+    print_result(result, as_json=as_json, text=format_fields(measured))
 
 
 @app.command()
-@job
-def doctor(as_json: Json = False) -> None:
+@report_errors
+def doctor(as_json: JsonOption = False) -> None:
     """Say what is installed, what is missing, and the line that installs it."""
-    from dubfew.doctor import examine
+    from dubfew.doctor import check_installation
 
-    report = examine()
-    emit(
+    report = check_installation()
+    print_result(
         {"ok": report.ok, "checks": report.checks},
         as_json=as_json,
-        text="\n".join(check.line() for check in report.checks),
+        text="\n".join(check.format_line() for check in report.checks),
     )
     if not report.ok:
         raise typer.Exit(1)
 
 
 @app.command()
-@job
+@report_errors
 def demo(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the results go.")
     ] = Path("demo"),
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Adapt to the bundled clip of a synthetic person and dub it with the bundled audio."""
     from dubfew.demo import run_demo
 
     with progress_bar(as_json=as_json) as progress:
         result = run_demo(out, progress=progress)
-    emit(result, as_json=as_json, text=lines(result))
+    print_result(result, as_json=as_json, text=format_fields(result))

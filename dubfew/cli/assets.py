@@ -7,49 +7,51 @@ from typing import Annotated
 
 import typer
 
-from dubfew.cli.commands import Commands
-from dubfew.cli.console import emit, job
-from dubfew.cli.options import Json
+from dubfew.cli.commands import CommandGroup
+from dubfew.cli.console import print_result, report_errors
+from dubfew.cli.options import JsonOption
 
-assets = Commands("Register files that dubfew may not ship, such as FLAME and MICA.")
+assets_app = CommandGroup("Register files that dubfew may not ship, such as FLAME and MICA.")
 
 KindArgument = Annotated[str, typer.Argument(metavar="KIND", help="'assets list' shows all.")]
 
 
-@assets.command("add")
-@job
-def add(
+@assets_app.command("add")
+@report_errors
+def register_asset(
     kind: KindArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="It is checked and copied.")],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a file and keep a copy of it."""
     from dubfew.assets import add_asset
 
     asset = add_asset(kind, file)
-    emit(asset, as_json=as_json, text=f"{kind}: {asset.path} ({asset.sha256[:16]})")
+    print_result(asset, as_json=as_json, text=f"{kind}: {asset.path} ({asset.sha256[:16]})")
 
 
-@assets.command("list")
-@job
-def show(as_json: Json = False) -> None:
+@assets_app.command("list")
+@report_errors
+def show_assets(as_json: JsonOption = False) -> None:
     """Show every kind of file, and which are there."""
-    from dubfew.assets import KINDS, list_assets
+    from dubfew.assets import ASSET_KINDS, list_assets
 
     found = list_assets()
     width = max(map(len, found))
-    text = "\n".join(
-        f"{kind:<{width}}  {asset.path if asset else f'- {KINDS[kind].what}; {KINDS[kind].page}'}"
-        for kind, asset in found.items()
-    )
-    emit(found, as_json=as_json, text=text)
+    lines = []
+    for kind, asset in found.items():
+        known = ASSET_KINDS[kind]
+        where = asset.path if asset else f"- {known.description}; {known.license_page}"
+        lines.append(f"{kind:<{width}}  {where}")
+    text = "\n".join(lines)
+    print_result(found, as_json=as_json, text=text)
 
 
-@assets.command("remove")
-@job
-def remove(kind: KindArgument, as_json: Json = False) -> None:
+@assets_app.command("remove")
+@report_errors
+def unregister_asset(kind: KindArgument, as_json: JsonOption = False) -> None:
     """Delete the copy of a file."""
     from dubfew.assets import remove_asset
 
     remove_asset(kind)
-    emit({"removed": kind}, as_json=as_json, text=f"{kind} removed")
+    print_result({"removed": kind}, as_json=as_json, text=f"{kind} removed")

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dubfew.cli.commands import Commands
-from dubfew.cli.console import JOB_FAILED, emit, job, shown
-from dubfew.cli.options import Json
+from dubfew.cli.commands import CommandGroup
+from dubfew.cli.console import EXIT_FAILURE, format_value, print_result, report_errors
+from dubfew.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from dubfew.registry.audit import Entry
+    from dubfew.registry.audit import AuditEntry
 
-audit = Commands("What was done with actors, in a log that shows any change.")
+audit_app = CommandGroup("What was done with actors, in a log that shows any change.")
 
 
-@audit.command("verify")
-@job
+@audit_app.command("verify")
+@report_errors
 def verify_log(
     head: Annotated[
         str | None,
@@ -26,7 +26,7 @@ def verify_log(
             help="The newest entry of an earlier 'audit verify': it must still be there.",
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Find any line of the audit log that was changed, removed, added or moved."""
     from dubfew.registry import Registry
@@ -44,57 +44,62 @@ def verify_log(
         "restored": report.restored,
         "faults": report.faults,
     }
-    emit(result, as_json=as_json, text="\n".join(text))
+    print_result(result, as_json=as_json, text="\n".join(text))
     if not report.ok:
-        raise typer.Exit(JOB_FAILED)
+        raise typer.Exit(EXIT_FAILURE)
 
 
-@audit.command("show")
-@job
-def show_log(as_json: Json = False) -> None:
+@audit_app.command("show")
+@report_errors
+def show_log(as_json: JsonOption = False) -> None:
     """Print the audit log; who is deleted has no name in it any more."""
     from dubfew.registry import Registry
-    from dubfew.registry.audit import Damaged
+    from dubfew.registry.audit import DamagedEntry
 
     registry = Registry()
     log = registry.audit()
-    found = [] if log is None else list(log.entries())
+    found = [] if log is None else list(log.iter_entries())
     names = registry.pseudonyms()
     entries = [
-        {"damaged": each.found} if isinstance(each, Damaged) else _facts(each, names)
+        {"damaged": each.problem} if isinstance(each, DamagedEntry) else _entry_to_json(each, names)
         for each in found
     ]
-    emit({"entries": entries}, as_json=as_json, text="\n".join(map(_line, entries)) or "no entries")
+    print_result(
+        {"entries": entries},
+        as_json=as_json,
+        text="\n".join(map(_format_entry, entries)) or "no entries",
+    )
 
 
-@audit.command("find")
-@job
+@audit_app.command("find")
+@report_errors
 def find_watermark(
     watermark: Annotated[
         str, typer.Argument(metavar="WATERMARK_ID", help="As 'dubfew verify' reads it.")
     ],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the renders that put a watermark into their output; exit code 1 when there is none."""
     from dubfew.registry import Registry
 
     registry = Registry()
     log = registry.audit()
-    found = [] if log is None else log.find(watermark)
+    found = [] if log is None else log.find_by_watermark(watermark)
     names = registry.pseudonyms() if found else {}
-    entries = [_facts(each, names) for each in found]
-    emit(
+    entries = [_entry_to_json(each, names) for each in found]
+    print_result(
         {"entries": entries},
         as_json=as_json,
-        text="\n".join(map(_line, entries)) or f"no entry of {watermark} in {registry.home}",
+        text="\n".join(map(_format_entry, entries))
+        or f"no entry of {watermark} in {registry.home}",
     )
     if not found:
-        raise typer.Exit(JOB_FAILED)
+        raise typer.Exit(EXIT_FAILURE)
 
 
-@audit.command("restart")
-@job
-def restart_log(as_json: Json = False) -> None:
+@audit_app.command("restart")
+@report_errors
+def restart_log(as_json: JsonOption = False) -> None:
     """Put a damaged log aside and begin a new one, which names the old one's hash."""
     from dubfew.errors import AuditError
     from dubfew.registry import Registry
@@ -104,27 +109,27 @@ def restart_log(as_json: Json = False) -> None:
     if log is None:
         raise AuditError(f"there is no registry in {registry.home}, so there is no audit log")
     aside = log.restart()
-    emit(
+    print_result(
         {"aside": aside, "log": log.path},
         as_json=as_json,
         text=f"began {log.path}; the old one is {aside or 'not there'}",
     )
 
 
-def _facts(entry: Entry, names: dict[str, str]) -> dict[str, Any]:
+def _entry_to_json(entry: AuditEntry, actor_ids: dict[str, str]) -> dict[str, Any]:
     """An entry for ``--json``: its fields, and the actor's id where there is one still."""
     who = entry.fields.get("actor")
     return {
         "seq": entry.seq,
         "time": entry.time,
         "event": entry.event,
-        "id": names.get(who) if isinstance(who, str) else None,
+        "id": actor_ids.get(who) if isinstance(who, str) else None,
         "fields": entry.fields,
         "hash": entry.hash,
     }
 
 
-def _line(facts: dict[str, Any]) -> str:
+def _format_entry(facts: dict[str, Any]) -> str:
     """An entry for people: what is null or empty is left out, hashes are short."""
     if "damaged" in facts:
         return f"a line {facts['damaged']}"
@@ -132,7 +137,7 @@ def _line(facts: dict[str, Any]) -> str:
     who = fields.pop("actor", None)
     name = facts["id"] or (f"deleted actor {str(who)[:8]}" if who else "-")
     told = (
-        f"{key} {value[:16] if isinstance(value, str) else shown(value)}"
+        f"{key} {value[:16] if isinstance(value, str) else format_value(value)}"
         for key, value in fields.items()
         if value not in (None, [], "")
     )

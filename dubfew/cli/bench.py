@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from dubfew.cli.commands import Commands
-from dubfew.cli.console import JOB_FAILED, emit, job, progress_bar
-from dubfew.cli.options import Device, Json, PriorOption, Seed
+from dubfew.cli.commands import CommandGroup
+from dubfew.cli.console import EXIT_FAILURE, print_result, progress_bar, report_errors
+from dubfew.cli.options import DeviceOption, JsonOption, PriorOption, SeedOption
 
-bench = Commands("Measure what dubfew promises.")
+bench_app = CommandGroup("Measure what dubfew promises.")
 
 
-@bench.command("leak")
-@job
-def leak(
+@bench_app.command("leak")
+@report_errors
+def measure_leakage(
     videos: Annotated[
         list[Path] | None,
         typer.Argument(metavar="VIDEO", help="Footage of one person each, adapted for this."),
@@ -45,9 +45,9 @@ def leak(
     embedding: Annotated[
         str, typer.Option(metavar="NAME", help="What tells faces apart.", show_default=True)
     ] = "dlib",
-    device: Device = "auto",
-    seed: Seed = 0,
-    as_json: Json = False,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Delete actors and see whether anything of their faces is left.
 
@@ -56,13 +56,13 @@ def leak(
     face-recognition network tells whether that brings those nearer to the actor than to others.
     Code 1 if so, or if anything deleted can still be opened.
     """
-    from dubfew.evaluate.leakage import leak_test
-    from dubfew.evaluate.leakage.result import LEAK, NEARER, text_of
+    from dubfew.evaluate.leakage import run_leak_test
+    from dubfew.evaluate.leakage.result import VERDICT_LEAK, VERDICT_NEARER, format_leak_result
 
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise typer.BadParameter("--sheet: a file name that ends in .png is needed")
     with progress_bar(as_json=as_json) as progress:
-        result = leak_test(
+        result = run_leak_test(
             videos or (),
             actors=actor or (),
             strangers=stranger or (),
@@ -74,6 +74,6 @@ def leak(
             seed=seed,
             progress=progress,
         )
-    emit(result, as_json=as_json, text=text_of(result))
-    if result.verdict in (LEAK, NEARER):
-        raise typer.Exit(JOB_FAILED)
+    print_result(result, as_json=as_json, text=format_leak_result(result))
+    if result.verdict in (VERDICT_LEAK, VERDICT_NEARER):
+        raise typer.Exit(EXIT_FAILURE)

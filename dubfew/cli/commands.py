@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 
-class _QuickHelp:
+class _FastHelpMixin:
     """A command whose ``--help`` is false rather than nothing when it is not given.
 
     Typer has pydantic look at values that are not there, and importing pydantic takes as long as
@@ -23,15 +23,15 @@ class _QuickHelp:
         return option
 
 
-class _Command(_QuickHelp, TyperCommand):
+class _FastHelpCommand(_FastHelpMixin, TyperCommand):
     pass
 
 
-class _Group(_QuickHelp, TyperGroup):
+class _FastHelpGroup(_FastHelpMixin, TyperGroup):
     pass
 
 
-class Commands(typer.Typer):
+class CommandGroup(typer.Typer):
     """A group of commands.
 
     Plain help: rich's boxes double the time that --help takes. Tracebacks are job()'s affair.
@@ -39,7 +39,7 @@ class Commands(typer.Typer):
 
     def __init__(self, help: str) -> None:
         super().__init__(
-            cls=_Group,
+            cls=_FastHelpGroup,
             help=help,
             no_args_is_help=True,
             rich_markup_mode=None,
@@ -49,4 +49,4 @@ class Commands(typer.Typer):
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         """As Typer's, for a command of this kind."""
-        return super().command(name, cls=_Command, **settings)
+        return super().command(name, cls=_FastHelpCommand, **settings)

@@ -8,55 +8,59 @@ from typing import Annotated
 
 import typer
 
-from dubfew.cli.commands import Commands
-from dubfew.cli.console import emit, job, lines
-from dubfew.cli.options import ActorArgument, Json
+from dubfew.cli.commands import CommandGroup
+from dubfew.cli.console import format_fields, print_result, report_errors
+from dubfew.cli.options import ActorArgument, JsonOption
 
-consent = Commands("Check, show and attach consent records.")
+consent_app = CommandGroup("Check, show and attach consent records.")
 
-RecordFile = Annotated[Path, typer.Argument(metavar="FILE", help="A consent record.")]
+RecordArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A consent record.")]
 
 
-@consent.command("check")
-@job
-def check_consent(file: RecordFile, as_json: Json = False) -> None:
+@consent_app.command("check")
+@report_errors
+def check_consent(file: RecordArgument, as_json: JsonOption = False) -> None:
     """Check a consent record, and print the hash that outputs carry."""
-    from dubfew.registry.consent import read_consent, today
+    from dubfew.registry.consent import read_consent, today_utc
 
     found = read_consent(file)
-    found.check_valid(today(), str(file))
+    found.check_valid(today_utc(), str(file))
     facts = {"sha256": found.sha256, **found.record}
-    emit(facts, as_json=as_json, text=lines(facts))
+    print_result(facts, as_json=as_json, text=format_fields(facts))
 
 
-@consent.command("example")
-@job
+@consent_app.command("example")
+@report_errors
 def show_example() -> None:
     """Print a consent record to start from."""
-    from dubfew.registry.consent import example
+    from dubfew.registry.consent import example_consent
 
-    emit(None, as_json=False, text=json.dumps(example(), indent=2, ensure_ascii=False))
+    print_result(
+        None, as_json=False, text=json.dumps(example_consent(), indent=2, ensure_ascii=False)
+    )
 
 
-@consent.command("schema")
-@job
+@consent_app.command("schema")
+@report_errors
 def show_schema() -> None:
     """Print the JSON Schema of consent records."""
-    from dubfew.registry.consent import schema
+    from dubfew.registry.consent import load_consent_schema
 
-    emit(None, as_json=False, text=json.dumps(schema(), indent=2, ensure_ascii=False))
+    print_result(
+        None, as_json=False, text=json.dumps(load_consent_schema(), indent=2, ensure_ascii=False)
+    )
 
 
-@consent.command("attach")
-@job
-def attach_consent(actor: ActorArgument, file: RecordFile, as_json: Json = False) -> None:
+@consent_app.command("attach")
+@report_errors
+def attach_consent(actor: ActorArgument, file: RecordArgument, as_json: JsonOption = False) -> None:
     """Put an actor under a new consent record; makes a new revision."""
     from dubfew.registry import Registry
     from dubfew.registry.consent import read_consent
 
     record = read_consent(file)
     stored = Registry().attach_consent(actor, record)
-    emit(
+    print_result(
         {"actor": stored.actor, "revision": stored.number, "consent_sha256": record.sha256},
         as_json=as_json,
         text=f"{stored.actor}, revision {stored.number}, is under consent {record.sha256[:16]}",

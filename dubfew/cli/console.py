@@ -23,19 +23,19 @@ import typer
 from dubfew.errors import DubfewError, KeyMissingError
 from dubfew.progress import Progress, ProgressCallback
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
-JOB_FAILED = 1
+EXIT_FAILURE = 1
 
 
-def job(command: Command) -> Command:
+def report_errors(command: CommandFunction) -> CommandFunction:
     """Turn what a command raises into one line on stderr and exit code 1.
 
     ``DUBFEW_DEBUG=1`` shows the traceback as well.
     """
 
     @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> Any:
+    def wrapper(*args: Any, **options: Any) -> Any:
         try:
             return command(*args, **options)
         except (typer.Exit, typer.BadParameter):
@@ -45,18 +45,18 @@ def job(command: Command) -> Command:
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("DUBFEW_DEBUG"):
                 traceback.print_exc()
-            print(f"dubfew: {one_line(error)}", file=sys.stderr)
-            raise typer.Exit(JOB_FAILED) from None
+            print(f"dubfew: {format_error(error)}", file=sys.stderr)
+            raise typer.Exit(EXIT_FAILURE) from None
 
-    return run  # type: ignore[return-value]
+    return wrapper  # type: ignore[return-value]
 
 
-def one_line(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """What went wrong and what to do about it, without a line break."""
-    return " ".join(_explanation(error).splitlines())
+    return " ".join(_explain_error(error).splitlines())
 
 
-def _explanation(error: BaseException) -> str:
+def _explain_error(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, DubfewError):
@@ -86,29 +86,29 @@ def _explanation(error: BaseException) -> str:
     )
 
 
-def ask_passphrase(purpose: str, new: bool) -> str:
+def prompt_passphrase(purpose: str, is_new: bool) -> str:
     """Ask at the terminal, without showing what is typed; a new passphrase twice.
 
     Raises:
         KeyMissingError: what was typed differs.
     """
     given = getpass.getpass(f"Passphrase for {purpose}: ")
-    if new and getpass.getpass("The same again: ") != given:
+    if is_new and getpass.getpass("The same again: ") != given:
         raise KeyMissingError("the two passphrases differ: run this again")
     return given
 
 
-_signals: list[int] = []
+_received_signals: list[int] = []
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
+def handle_interrupt_signal(number: int, frame: FrameType | None) -> None:
     """A signal's handler: end the job, cleaning up."""
-    _signals.append(number)
+    _received_signals.append(number)
     raise KeyboardInterrupt
 
 
-def _stop_if_interrupted(progress: Progress) -> None:
-    if _signals:
+def _raise_if_interrupted(progress: Progress) -> None:
+    if _received_signals:
         raise KeyboardInterrupt
 
 
@@ -128,10 +128,10 @@ def mute_native_libraries() -> None:
     os.close(nowhere)
 
 
-def emit(result: Any, *, as_json: bool, text: str) -> None:
+def print_result(result: Any, *, as_json: bool, text: str) -> None:
     """Print a command's result: ``text`` for people, or one JSON object on one line."""
     try:
-        print(json.dumps(plain(result), ensure_ascii=False) if as_json else text)
+        print(json.dumps(to_jsonable(result), ensure_ascii=False) if as_json else text)
         sys.stdout.flush()  # so that a closed pipe or a full disk is noticed here
     except OSError:
         # What is still in the buffer must not fail a second time when Python ends.
@@ -141,49 +141,49 @@ def emit(result: Any, *, as_json: bool, text: str) -> None:
         raise
 
 
-def plain(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """``value`` in JSON's own types; NaN and infinity, which JSON has not, become null."""
     if value is None or type(value) in (str, int, bool):  # at once: listings have many of these
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name: plain(getattr(value, field.name))
+            field.name: to_jsonable(getattr(value, field.name))
             for field in dataclasses.fields(value)
             if not field.name.startswith("_")
         }
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     if isinstance(value, Path | Fraction):
         return str(value)
     if hasattr(value, "item"):  # a number of numpy or torch
-        return plain(value.item())
+        return to_jsonable(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 
 
-def lines(values: Any) -> str:
+def format_fields(values: Any) -> str:
     """One line per entry of a mapping or field of a result, for people."""
     if not isinstance(values, Mapping):
         values = {field.name: getattr(values, field.name) for field in dataclasses.fields(values)}
     width = max(map(len, values), default=0)
-    return "\n".join(f"{name:<{width}}  {shown(value)}" for name, value in values.items())
+    return "\n".join(f"{name:<{width}}  {format_value(value)}" for name, value in values.items())
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value for people: rounded figures, a dash for what there is not."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {shown(item)}" for name, item in value.items()) or "-"
+        return ", ".join(f"{name} {format_value(item)}" for name, item in value.items()) or "-"
     if isinstance(value, list | tuple):
-        return ", ".join(map(shown, value)) or "-"
+        return ", ".join(map(format_value, value)) or "-"
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
     return "-" if value is None or value == "" else str(value)
 
 
-def size(count: int) -> str:
+def format_byte_count(count: int) -> str:
     """A number of bytes for people."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
@@ -199,7 +199,7 @@ def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
     its locks is only printed.
     """
     if as_json or not sys.stderr.isatty():
-        yield _stop_if_interrupted
+        yield _raise_if_interrupted
         return
     from rich import progress as bars
     from rich.console import Console
@@ -214,9 +214,11 @@ def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
     with bars.Progress(*columns, console=Console(stderr=True)) as display:
         tasks: dict[str, bars.TaskID] = {}
 
-        def show(progress: Progress) -> None:
-            _stop_if_interrupted(progress)
-            values = "  ".join(f"{name} {shown(value)}" for name, value in progress.values.items())
+        def update_bar(progress: Progress) -> None:
+            _raise_if_interrupted(progress)
+            values = "  ".join(
+                f"{name} {format_value(value)}" for name, value in progress.values.items()
+            )
             if progress.stage not in tasks:
                 tasks[progress.stage] = display.add_task(progress.stage, values="")
             display.update(
@@ -226,4 +228,4 @@ def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
                 values=values,
             )
 
-        yield show
+        yield update_bar

@@ -8,25 +8,25 @@ from typing import Annotated
 
 import typer
 
-from dubfew.cli.actors import actors, summary
-from dubfew.cli.console import emit, job
-from dubfew.cli.options import ActorArgument, Json
+from dubfew.cli.actors import actors_app, summarize_revision
+from dubfew.cli.console import print_result, report_errors
+from dubfew.cli.options import ActorArgument, JsonOption
 
-WhichRevision = Annotated[
+RevisionOption = Annotated[
     int | None, typer.Option("--revision", metavar="N", min=1, help="Default: the newest.")
 ]
-Recipient = Annotated[
+RecipientOption = Annotated[
     str | None,
     typer.Option(metavar="KEY", help="Encrypt to this public key instead of a passphrase."),
 ]
-Identity = Annotated[
+IdentityOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Private key, for what is encrypted to a public one."),
 ]
-ImportAs = Annotated[
+ImportAsOption = Annotated[
     str | None, typer.Option("--actor", metavar="ID", help="Default: the id that the file names.")
 ]
-ImportPrior = Annotated[
+ImportPriorOption = Annotated[
     str | None,
     typer.Option(
         "--prior",
@@ -35,22 +35,22 @@ ImportPrior = Annotated[
         "it is remembered.",
     ),
 ]
-AllowDeleted = Annotated[
+AllowDeletedOption = Annotated[
     bool, typer.Option("--allow-deleted", help="Let in what was deleted here.")
 ]
 
 
-@actors.command("export")
-@job
+@actors_app.command("export")
+@report_errors
 def export_actor(
     actor: ActorArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file to write.")],
-    revision: WhichRevision = None,
-    recipient: Recipient = None,
+    revision: RevisionOption = None,
+    recipient: RecipientOption = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Do not encrypt it: a zip that anybody can read.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write an actor into one file, for another machine.
 
@@ -61,7 +61,7 @@ def export_actor(
     if plain and recipient is not None:
         raise typer.BadParameter("--plain and --recipient exclude each other")
     exported = Registry().export(actor, file, revision, recipient=recipient, plain=plain)
-    emit(
+    print_result(
         {"actor": exported.actor, "revision": exported.number, "output": file, "plain": plain},
         as_json=as_json,
         text=f"exported {exported.actor}, revision {exported.number}, to {file}"
@@ -69,18 +69,18 @@ def export_actor(
     )
 
 
-@actors.command("import")
-@job
+@actors_app.command("import")
+@report_errors
 def import_actor(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'actors export' wrote.")],
-    actor: ImportAs = None,
-    identity: Identity = None,
-    allow_deleted: AllowDeleted = False,
-    prior: ImportPrior = None,
-    as_json: Json = False,
+    actor: ImportAsOption = None,
+    identity: IdentityOption = None,
+    allow_deleted: AllowDeletedOption = False,
+    prior: ImportPriorOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Store an exported actor as a new revision, if it can be rendered here."""
-    from dubfew.adapt.import_check import admit
+    from dubfew.adapt.import_check import check_importable
     from dubfew.registry import Registry
 
     registry = Registry()
@@ -89,50 +89,50 @@ def import_actor(
         actor,
         identity=identity,
         allow_deleted=allow_deleted,
-        check=partial(admit, home=registry.home, prior=prior),
+        check=partial(check_importable, home=registry.home, prior=prior),
     )
-    emit(
-        summary(stored),
+    print_result(
+        summarize_revision(stored),
         as_json=as_json,
         text=f"imported {stored.actor}, revision {stored.number}",
     )
 
 
-@actors.command("push")
-@job
+@actors_app.command("push")
+@report_errors
 def push_actor(
     actor: ActorArgument,
     url: Annotated[
         str, typer.Argument(metavar="URL", help="A file's, such as s3://bucket/mary.dubfew.")
     ],
-    revision: WhichRevision = None,
-    recipient: Recipient = None,
-    as_json: Json = False,
+    revision: RevisionOption = None,
+    recipient: RecipientOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write an actor to a URL that fsspec knows; it is encrypted before it leaves."""
     from dubfew.registry import Registry
-    from dubfew.registry.remote import shown
+    from dubfew.registry.remote import redact_url
 
     pushed = Registry().push(actor, url, revision, recipient=recipient)
-    emit(
-        {"actor": pushed.actor, "revision": pushed.number, "output": shown(url)},
+    print_result(
+        {"actor": pushed.actor, "revision": pushed.number, "output": redact_url(url)},
         as_json=as_json,
-        text=f"pushed {pushed.actor}, revision {pushed.number}, to {shown(url)}",
+        text=f"pushed {pushed.actor}, revision {pushed.number}, to {redact_url(url)}",
     )
 
 
-@actors.command("pull")
-@job
+@actors_app.command("pull")
+@report_errors
 def pull_actor(
     url: Annotated[str, typer.Argument(metavar="URL", help="What 'actors push' wrote.")],
-    actor: ImportAs = None,
-    identity: Identity = None,
-    allow_deleted: AllowDeleted = False,
-    prior: ImportPrior = None,
-    as_json: Json = False,
+    actor: ImportAsOption = None,
+    identity: IdentityOption = None,
+    allow_deleted: AllowDeletedOption = False,
+    prior: ImportPriorOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Store a pushed actor as a new revision, if it can be rendered here."""
-    from dubfew.adapt.import_check import admit
+    from dubfew.adapt.import_check import check_importable
     from dubfew.registry import Registry
 
     registry = Registry()
@@ -141,19 +141,23 @@ def pull_actor(
         actor,
         identity=identity,
         allow_deleted=allow_deleted,
-        check=partial(admit, home=registry.home, prior=prior),
+        check=partial(check_importable, home=registry.home, prior=prior),
     )
-    emit(summary(stored), as_json=as_json, text=f"pulled {stored.actor}, revision {stored.number}")
+    print_result(
+        summarize_revision(stored),
+        as_json=as_json,
+        text=f"pulled {stored.actor}, revision {stored.number}",
+    )
 
 
-@actors.command("keygen")
-@job
-def make_keys(
+@actors_app.command("keygen")
+@report_errors
+def generate_key_pair(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the private key goes.")],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a pair of keys, and print the public one: who has it can send you actors."""
-    from dubfew.registry import write_identity
+    from dubfew.registry import create_identity_file
 
-    public = write_identity(file)
-    emit({"public": public, "output": file}, as_json=as_json, text=public)
+    public = create_identity_file(file)
+    print_result({"public": public, "output": file}, as_json=as_json, text=public)

@@ -9,20 +9,20 @@ from typing import Annotated
 
 import typer
 
-Json = Annotated[
+JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON object, the last line.")
 ]
-Device = Annotated[
+DeviceOption = Annotated[
     str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.", show_default=True)
 ]
-Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="Footage of one person.")]
+VideoArgument = Annotated[Path, typer.Argument(metavar="VIDEO", help="Footage of one person.")]
 ActorArgument = Annotated[str, typer.Argument(metavar="ID", help="The actor's id.")]
 PriorOption = Annotated[
     str | None,
     typer.Option(metavar="P", help="Name or folder of a prior; default: the one that ships."),
 ]
 
-Face = Annotated[
+FaceOption = Annotated[
     str | None,
     typer.Option(
         "--face",
@@ -30,7 +30,7 @@ Face = Annotated[
         help="N, largest, or X,Y in px, where there are several; default: who is seen most.",
     ),
 ]
-SceneFace = Annotated[
+SceneFaceOption = Annotated[
     str | None,
     typer.Option(
         "--face",
@@ -43,22 +43,24 @@ HeadOption = Annotated[
 ]
 
 
-def _positive(value: float | None) -> float | None:
+def _check_positive(value: float | None) -> float | None:
     if value is not None and not (0 < value < math.inf):
         raise typer.BadParameter("a number of seconds above 0 is needed")
     return value
 
 
-Seconds = Annotated[
+SecondsOption = Annotated[
     float | None,
-    typer.Option(metavar="S", callback=_positive, help="Use the best S seconds; default: 10."),
+    typer.Option(
+        metavar="S", callback=_check_positive, help="Use the best S seconds; default: 10."
+    ),
 ]
-Seed = Annotated[
+SeedOption = Annotated[
     int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Seed of everything random.")
 ]
 
 
-class Method(str, Enum):
+class MethodChoice(str, Enum):
     """What is learned of an actor."""
 
     texture = "texture"
@@ -66,14 +68,14 @@ class Method(str, Enum):
     full = "full"
 
 
-class TrackMethod(str, Enum):
+class TrackMethodChoice(str, Enum):
     """What a head is fitted to."""
 
     landmarks = "landmarks"
     photometric = "photometric"
 
 
-class SegmenterName(str, Enum):
+class SegmenterChoice(str, Enum):
     """Who says what the pixels of a face show."""
 
     mediapipe = "mediapipe"
@@ -81,7 +83,7 @@ class SegmenterName(str, Enum):
 
 
 SegmenterOption = Annotated[
-    SegmenterName,
+    SegmenterChoice,
     typer.Option(
         "--segmenter",
         help="facer: FaRL's face parsing looks for things before the mouth, too; needs the "
@@ -90,7 +92,7 @@ SegmenterOption = Annotated[
 ]
 
 
-class Drive(str, Enum):
+class DriveChoice(str, Enum):
     """Where the mouth motion comes from."""
 
     audio = "audio"
@@ -98,7 +100,7 @@ class Drive(str, Enum):
     self = "self"
 
 
-class Fit(str, Enum):
+class FitChoice(str, Enum):
     """What happens when audio and video differ in length."""
 
     trim = "trim"
@@ -106,7 +108,7 @@ class Fit(str, Enum):
     hold = "hold"
 
 
-class Identity(str, Enum):
+class IdentityChoice(str, Enum):
     """Where the shape of a head comes from."""
 
     auto = "auto"
@@ -114,14 +116,14 @@ class Identity(str, Enum):
     mica = "mica"
 
 
-class Engine(str, Enum):
+class EngineChoice(str, Enum):
     """Where clips are prepared."""
 
     local = "local"
     ray = "ray"
 
 
-class IdentityBy(str, Enum):
+class IdentityByChoice(str, Enum):
     """Whose a clip is that no list names."""
 
     folder = "folder"

@@ -7,21 +7,29 @@ from typing import Annotated
 
 import typer
 
-from dubfew.cli.commands import Commands
-from dubfew.cli.console import emit, job, lines, plain, progress_bar, shown, size
-from dubfew.cli.options import Engine, IdentityBy, Json
+from dubfew.cli.commands import CommandGroup
+from dubfew.cli.console import (
+    format_byte_count,
+    format_fields,
+    format_value,
+    print_result,
+    progress_bar,
+    report_errors,
+    to_jsonable,
+)
+from dubfew.cli.options import EngineChoice, IdentityByChoice, JsonOption
 
-prior = Commands("List, describe, train and prepare priors.")
+prior_app = CommandGroup("List, describe, train and prepare priors.")
 
 
-@prior.command("list")
-@job
-def list_priors(as_json: Json = False) -> None:
+@prior_app.command("list")
+@report_errors
+def list_priors(as_json: JsonOption = False) -> None:
     """List the priors that are there."""
     from dubfew.prior import list_priors as find
 
     found = find()
-    emit(
+    print_result(
         {
             "priors": [
                 {
@@ -34,34 +42,46 @@ def list_priors(as_json: Json = False) -> None:
             ]
         },
         as_json=as_json,
-        text=lines({each.name: f"{size(each.bytes)}  {each.path}" for each in found})
+        text=format_fields(
+            {each.name: f"{format_byte_count(each.bytes)}  {each.path}" for each in found}
+        )
         or "no priors",
     )
 
 
-@prior.command("info")
-@job
+@prior_app.command("info")
+@report_errors
 def show_prior(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name or folder of a prior.")],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Describe a prior: its card, its configuration, its hash, who it was learned from."""
     from dubfew.prior import prior_info
 
     info = prior_info(name)
-    facts = {"name": info.name, "path": info.path, "sha256": info.sha256, "size": size(info.bytes)}
-    told = plain(info.config)
+    facts = {
+        "name": info.name,
+        "path": info.path,
+        "sha256": info.sha256,
+        "size": format_byte_count(info.bytes),
+    }
+    told = to_jsonable(info.config)
     people = told.pop("people", [])
     who = "\n".join(
-        "  " + ", ".join(shown(each.get(key)) for key in ("identity", "file", "source", "license"))
+        "  "
+        + ", ".join(
+            format_value(each.get(key)) for key in ("identity", "file", "source", "license")
+        )
         for each in people
     )
     learned = f"learned from {len(people)} clips (--json has their SHA-256):\n{who}"
-    emit(info, as_json=as_json, text=f"{lines(facts | told)}\n\n{learned}\n\n{info.card}")
+    print_result(
+        info, as_json=as_json, text=f"{format_fields(facts | told)}\n\n{learned}\n\n{info.card}"
+    )
 
 
-@prior.command("prepare")
-@job
+@prior_app.command("prepare")
+@report_errors
 def prepare_people(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Videos, nested as they come.")],
     out: Annotated[
@@ -88,9 +108,9 @@ def prepare_people(
         str, typer.Option(metavar="NAME", help="Which clips of a list that has splits.")
     ] = "train",
     by: Annotated[
-        IdentityBy,
+        IdentityByChoice,
         typer.Option("--identity-by", help="Whose a clip is that no list names."),
-    ] = IdentityBy.folder,
+    ] = IdentityByChoice.folder,
     edge: Annotated[
         int, typer.Option("--size", metavar="PX", min=32, max=1024, help="Edge of the windows.")
     ] = 160,
@@ -99,37 +119,38 @@ def prepare_people(
         typer.Option("--jobs", "-j", metavar="N", min=1, help="Processes; default: one per core."),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="This machine, or a Ray cluster (pip install 'dubfew[ray]').")
-    ] = Engine.local,
+        EngineChoice,
+        typer.Option(help="This machine, or a Ray cluster (pip install 'dubfew[ray]')."),
+    ] = EngineChoice.local,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail when any clip cannot be prepared.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Turn a folder of videos into shards for training; goes on where a stopped run left off."""
-    from dubfew.data.prepare import prepare
+    from dubfew.data.prepare import prepare_footage
 
     with progress_bar(as_json=as_json) as progress:
-        result = prepare(
+        result = prepare_footage(
             folder,
             out,
             identities=identities,
             exclude=exclude,
             split=split,
             by=by.value,
-            size=edge,
+            window_size=edge,
             jobs=jobs,
             engine=engine.value,
             strict=strict,
             progress=progress,
         )
-    facts = plain(result) | {"written": len(result.written)}
+    facts = to_jsonable(result) | {"written": len(result.written)}
     failed = [f"failed  {file}: {reason}" for file, reason in facts.pop("failed").items()]
-    emit(result, as_json=as_json, text="\n".join([lines(facts), *failed]))
+    print_result(result, as_json=as_json, text="\n".join([format_fields(facts), *failed]))
 
 
-@prior.command("purge")
-@job
+@prior_app.command("purge")
+@report_errors
 def purge_people(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="What 'prior prepare' filled.")],
     exclude: Annotated[
@@ -138,18 +159,18 @@ def purge_people(
             metavar="FILE", help="Whom to remove: an identity, a file or a SHA-256 per line."
         ),
     ],
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove people from prepared data; their videos need not be there any more."""
-    from dubfew.data.clip_index import read_exclude
-    from dubfew.data.prepare import purge
+    from dubfew.data.clip_index import read_exclude_list
+    from dubfew.data.prepare import purge_footage
 
-    removed = purge(folder, read_exclude(exclude))
-    emit({"removed": removed}, as_json=as_json, text=lines({"removed": removed}))
+    removed = purge_footage(folder, read_exclude_list(exclude))
+    print_result({"removed": removed}, as_json=as_json, text=format_fields({"removed": removed}))
 
 
-@prior.command("train")
-@job
+@prior_app.command("train")
+@report_errors
 def train_prior(
     config: Annotated[
         Path, typer.Argument(metavar="CONFIG", help="JSON; docs/training.md lists its keys.")
@@ -161,7 +182,7 @@ def train_prior(
     steps: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Default: what the config says.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a prior on prepared people; goes on where a stopped run left off.
 
@@ -169,29 +190,29 @@ def train_prior(
     """
     import dataclasses
 
-    from dubfew.prior.training.trainer import TrainConfig, train
+    from dubfew.prior.training.trainer import PriorTrainConfig, train_renderer
 
-    wanted = TrainConfig.load(config)
+    wanted = PriorTrainConfig.load(config)
     if out is not None:
         wanted = dataclasses.replace(wanted, out=str(out))
     if steps is not None:
         wanted = dataclasses.replace(wanted, steps=steps)
     with progress_bar(as_json=as_json) as progress:
-        folder = train(wanted, progress)
-    emit({"prior": folder}, as_json=as_json, text=lines({"prior": folder}))
+        folder = train_renderer(wanted, progress)
+    print_result({"prior": folder}, as_json=as_json, text=format_fields({"prior": folder}))
 
 
-@prior.command("fetch-vgg")
-@job
+@prior_app.command("fetch-vgg")
+@report_errors
 def fetch_vgg(
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Default: in dubfew's cache."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Download VGG-19's weights (575 MB), which some training losses need."""
     from dubfew.prior.losses import fetch_vgg19
 
     path = fetch_vgg19(out)
-    emit({"path": path}, as_json=as_json, text=lines({"path": path}))
+    print_result({"path": path}, as_json=as_json, text=format_fields({"path": path}))

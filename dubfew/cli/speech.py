@@ -7,36 +7,46 @@ from typing import Annotated, Any
 
 import typer
 
-from dubfew.cli.commands import Commands
-from dubfew.cli.console import emit, job, lines, plain, progress_bar, shown, size
-from dubfew.cli.options import Json, Seed
+from dubfew.cli.commands import CommandGroup
+from dubfew.cli.console import (
+    format_byte_count,
+    format_fields,
+    format_value,
+    print_result,
+    progress_bar,
+    report_errors,
+    to_jsonable,
+)
+from dubfew.cli.options import JsonOption, SeedOption
 
-speech = Commands("Describe and train the speech model.")
+speech_app = CommandGroup("Describe and train the speech model.")
 
 
-@speech.command("info")
-@job
-def show_model(
+@speech_app.command("info")
+@report_errors
+def show_speech_model(
     model: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="Default: the model that ships.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Describe a speech model: its sizes, how it was trained, its card."""
-    from dubfew.speech.model_info import speech_info
+    from dubfew.speech.model_info import read_speech_info
 
-    info = speech_info(model)
+    info = read_speech_info(model)
     facts = {
         "path": info.path,
         "sha256": info.sha256,
-        "size": size(info.bytes),
+        "size": format_byte_count(info.bytes),
         "weights": info.weights,
     }
-    emit(info, as_json=as_json, text=f"{lines(facts | info.header)}\n\n{info.card}".rstrip())
+    print_result(
+        info, as_json=as_json, text=f"{format_fields(facts | info.header)}\n\n{info.card}".rstrip()
+    )
 
 
-@speech.command("train")
-@job
+@speech_app.command("train")
+@report_errors
 def train_speech(
     out: Annotated[
         Path,
@@ -53,7 +63,7 @@ def train_speech(
         int | None,
         typer.Option(metavar="N", min=1, help="Steps of each network; default: 700."),
     ] = None,
-    seed: Seed = 0,
+    seed: SeedOption = 0,
     leave_out: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,16 +88,16 @@ def train_speech(
             "'dubfew[speech-encoders]').",
         ),
     ] = "mel",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train the speech model anew, and measure it on every clip.
 
     Needs espeak-ng: pip install 'dubfew[speech-train]'
     """
-    from dubfew.speech.training.run import train_model
+    from dubfew.speech.training.run import train_speech_model
 
     with progress_bar(as_json=as_json) as progress:
-        result = train_model(
+        result = train_speech_model(
             out,
             data=data,
             steps=steps,
@@ -97,14 +107,14 @@ def train_speech(
             encoder=encoder,
             progress=progress,
         )
-    facts = plain(result)
+    facts = to_jsonable(result)
     clips, passed = facts.pop("clips"), facts.pop("passed")
-    text = [lines(facts), *map(_clip_line, clips)]
+    text = [format_fields(facts), *map(_format_clip, clips)]
     text += [f"passed over  {file}: {reason}" for file, reason in passed.items()]
-    emit(result, as_json=as_json, text="\n".join(text))
+    print_result(result, as_json=as_json, text="\n".join(text))
 
 
-def _clip_line(clip: dict[str, Any]) -> str:
-    figures = {name: shown(clip[name]) for name in ("r", "r_best", "lag_ms")}
+def _format_clip(measures: dict[str, Any]) -> str:
+    figures = {name: format_value(measures[name]) for name in ("r", "r_best", "lag_ms")}
     said = "r {r}, best {r_best} at {lag_ms} ms".format(**figures)
-    return f"{clip['part']:<8}  {said}  {clip['clip']} ({clip['identity']})"
+    return f"{measures['part']:<8}  {said}  {measures['clip']} ({measures['identity']})"

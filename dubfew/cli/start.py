@@ -9,8 +9,8 @@ import warnings
 
 import typer
 
-from dubfew.cli.console import ask_passphrase, interrupt, mute_native_libraries
-from dubfew.utils.passphrase import ask_with
+from dubfew.cli.console import handle_interrupt_signal, mute_native_libraries, prompt_passphrase
+from dubfew.utils.passphrase import set_passphrase_prompt
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, interrupt)
+            signal.signal(number, handle_interrupt_signal)
     if not os.environ.get("DUBFEW_DEBUG"):
         mute_native_libraries()
         # Users can act on dubfew's own warnings, not on those of the packages below.
@@ -28,20 +28,20 @@ def main() -> None:
         warnings.filterwarnings("once", category=UserWarning, module=r"dubfew(\.|$)")
         warnings.formatwarning = lambda message, *rest, **more: f"dubfew: warning: {message}\n"
     if sys.stdin is not None and sys.stdin.isatty():
-        ask_with(ask_passphrase)
-    commands, words = _commands(sys.argv[1:])
+        set_passphrase_prompt(prompt_passphrase)
+    commands, words = _select_commands(sys.argv[1:])
     commands(words, prog_name=" ".join(["dubfew", *sys.argv[1 : len(sys.argv) - len(words)]]))
 
 
-def _commands(words: list[str]) -> tuple[typer.Typer, list[str]]:
+def _select_commands(arguments: list[str]) -> tuple[typer.Typer, list[str]]:
     """The commands among which these words choose, and the words that are left to do so.
 
     Building all commands takes longer than listing actors, which is done often.
     """
-    if words[:1] == ["actors"]:
-        from dubfew.cli.exchange import actors
+    if arguments[:1] == ["actors"]:
+        from dubfew.cli.exchange import actors_app
 
-        return actors, words[1:]
+        return actors_app, arguments[1:]
     from dubfew.cli.app import app
 
-    return app, words
+    return app, arguments

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from dubfew.data.samples import Sample
+from dubfew.data.samples import TrainingSample
 from dubfew.reconstruction.heads.landmark_indices import (
-    CHEEKS,
-    CHIN,
+    CHEEK_LANDMARKS,
+    CHIN_LANDMARKS,
     INNER_LIPS,
     JAW_LINE,
     MOUTH_POINTS,
@@ -24,75 +24,75 @@ from dubfew.reconstruction.heads.landmark_indices import (
 from dubfew.references.footage import Footage
 
 
-def _mirrored_points() -> list[int]:
+def _mirrored_point_order() -> list[int]:
     """Row of each mouth point's mirror image. [P]"""
     ring = [*range(10, -1, -1), *range(19, 10, -1)]
     order = ring + [20 + i for i in ring]
     start = len(OUTER_LIPS) + len(INNER_LIPS)
     order += [start + i for i in reversed(range(len(JAW_LINE)))]
     start += len(JAW_LINE)
-    order += [start + i for i in range(len(CHIN))]
-    start += len(CHIN)
-    order += [start + (i ^ 1) for i in range(len(CHEEKS))]
+    order += [start + i for i in range(len(CHIN_LANDMARKS))]
+    start += len(CHIN_LANDMARKS)
+    order += [start + (i ^ 1) for i in range(len(CHEEK_LANDMARKS))]
     return order
 
 
-_MIRROR = torch.tensor(_mirrored_points())
+_MIRRORED_POINT_ORDER = torch.tensor(_mirrored_point_order())
 
 
-def mirrored(sample: Sample) -> Sample:
+def mirror_sample(sample: TrainingSample) -> TrainingSample:
     """The sample seen in a mirror; the neural texture is looked up where it was."""
     i = sample.inputs
     flip = torch.tensor([-1.0, 1.0])
-    motion = i.motion.view(*i.motion.shape[:2], len(MOUTH_POINTS), 3)[:, :, _MIRROR]
+    motion = i.motion.view(*i.motion.shape[:2], len(MOUTH_POINTS), 3)[:, :, _MIRRORED_POINT_ORDER]
     inputs = replace(
         i,
-        target=i.target.flip(-1),
+        scene=i.scene.flip(-1),
         alpha=i.alpha.flip(-1),
-        covered=i.covered.flip(-1),
-        inside=i.inside.flip(-1),
+        mesh_mask=i.mesh_mask.flip(-1),
+        mouth_interior=i.mouth_interior.flip(-1),
         uv=i.uv.flip(2),
         references=i.references.flip(-1),
-        places=i.places.flip(3) * flip,
+        sampling_grid=i.sampling_grid.flip(3) * flip,
         motion=(motion * torch.tensor([-1.0, 1.0, 1.0])).flatten(2),
     )
-    size = i.target.shape[-1]
-    box = sample.mouth
+    size = i.scene.shape[-1]
+    box = sample.mouth_box
     mouth = torch.stack([size - box[:, 2], box[:, 1], size - box[:, 0], box[:, 3]], 1)
-    return replace(sample, inputs=inputs, truth=sample.truth.flip(-1), mouth=mouth)
+    return replace(sample, inputs=inputs, target=sample.target.flip(-1), mouth_box=mouth)
 
 
-def tinted(sample: Sample, rng: np.random.Generator) -> Sample:
+def jitter_sample_color(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
     """Another camera's colours for the whole sample, slightly other light on the references."""
 
-    def tint(spread: float) -> tuple[Tensor, Tensor]:
-        gain = 1 + spread * rng.standard_normal(3) + spread * rng.standard_normal()
-        shift = 0.5 * spread * rng.standard_normal(3)
+    def sample_gain_and_shift(strength: float) -> tuple[Tensor, Tensor]:
+        gain = 1 + strength * rng.standard_normal(3) + strength * rng.standard_normal()
+        shift = 0.5 * strength * rng.standard_normal(3)
         return (
             torch.tensor(gain, dtype=torch.float32).view(3, 1, 1),
             torch.tensor(shift, dtype=torch.float32).view(3, 1, 1),
         )
 
     i = sample.inputs
-    gain, shift = tint(0.08)
-    own_gain, own_shift = tint(0.02)
+    gain, shift = sample_gain_and_shift(0.08)
+    own_gain, own_shift = sample_gain_and_shift(0.02)
     outside = (i.alpha <= 0).float()
     return replace(
         sample,
         inputs=replace(
             i,
-            target=(i.target * gain + shift).clamp(0, 1) * outside,
+            scene=(i.scene * gain + shift).clamp(0, 1) * outside,
             references=(i.references * gain * own_gain + shift + own_shift).clamp(0, 1),
         ),
-        truth=(sample.truth * gain + shift).clamp(0, 1),
+        target=(sample.target * gain + shift).clamp(0, 1),
     )
 
 
 # Share of the samples that are re-framed, resampled and compressed.
-REFRAMED, COARSE, COMPRESSED = 0.5, 0.35, 0.35
+AFFINE_PROBABILITY, DOWNSCALE_PROBABILITY, JPEG_PROBABILITY = 0.5, 0.35, 0.35
 
 
-def reframed(footage: Footage, row: int, rng: np.random.Generator) -> Footage:
+def transform_frame_affine(footage: Footage, row: int, rng: np.random.Generator) -> Footage:
     """Footage in which one frame is turned, stretched and zoomed, picture and mesh alike.
 
     Its references stay as they are, so the rest of the sample meets a head pose and a face that
@@ -103,15 +103,15 @@ def reframed(footage: Footage, row: int, rng: np.random.Generator) -> Footage:
     zoom = np.exp(rng.uniform(-0.05, 0.12))
     c, s = np.cos(turn), np.sin(turn)
     matrix = zoom * np.array([[c, -s], [s, c]]) @ np.diag([stretch, 1 / stretch])
-    centre = np.full(2, footage.size / 2)
+    centre = np.full(2, footage.window_size / 2)
     back = np.linalg.inv(matrix)
     shift = centre - back @ centre
     # What comes in from outside the window repeats its edge.
-    margin = footage.size // 4
+    margin = footage.window_size // 4
     padded = np.pad(footage.images[row], [(margin, margin), (margin, margin), (0, 0)], "edge")
     # PIL maps each pixel of the result to its source, centres at +0.5, as meshes have it.
     picture = Image.fromarray(padded).transform(
-        (footage.size, footage.size),
+        (footage.window_size, footage.window_size),
         Image.Transform.AFFINE,
         (*back[0], shift[0] + margin, *back[1], shift[1] + margin),
         Image.Resampling.BICUBIC,
@@ -124,35 +124,38 @@ def reframed(footage: Footage, row: int, rng: np.random.Generator) -> Footage:
     return replace(footage, images=images, vertices=vertices, hulls=hulls)
 
 
-def filmed(sample: Sample, rng: np.random.Generator) -> Sample:
+def degrade_sample(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
     """As a smaller camera and a stingier encoder would have kept the clip: all pictures alike."""
-    truth, references = sample.truth, sample.inputs.references
-    if rng.random() < COARSE:
+    truth, references = sample.target, sample.inputs.references
+    if rng.random() < DOWNSCALE_PROBABILITY:
         share = float(np.exp(rng.uniform(np.log(0.4), np.log(0.9))))
-        truth, references = coarse(truth, share), coarse(references[0], share)[None]
-    if rng.random() < COMPRESSED:
+        truth, references = (
+            reduce_resolution(truth, share),
+            reduce_resolution(references[0], share)[None],
+        )
+    if rng.random() < JPEG_PROBABILITY:
         quality = int(rng.integers(35, 90))
-        truth = compressed(truth, quality)
-        references = compressed(references[0], quality)[None]
+        truth = compress_images(truth, quality)
+        references = compress_images(references[0], quality)[None]
     outside = (sample.inputs.alpha <= 0).float()
-    inputs = replace(sample.inputs, target=truth * outside, references=references)
-    return replace(sample, inputs=inputs, truth=truth)
+    inputs = replace(sample.inputs, scene=truth * outside, references=references)
+    return replace(sample, inputs=inputs, target=truth)
 
 
-def coarse(images: Tensor, share: float) -> Tensor:
+def reduce_resolution(images: Tensor, scale: float) -> Tensor:
     """Pictures [N, 3, S, S] taken down to a share of their size and up again."""
     size = images.shape[-1]
-    less = max(8, round(size * share))
+    less = max(8, round(size * scale))
     small = F.interpolate(images, size=(less, less), mode="bicubic", antialias=True)
     return F.interpolate(small, size=(size, size), mode="bicubic").clamp(0, 1)
 
 
-def compressed(images: Tensor, quality: int) -> Tensor:
+def compress_images(images: Tensor, quality: int) -> Tensor:
     """Pictures [N, 3, S, S] in [0, 1] after JPEG of that quality."""
-    return torch.stack([_jpeg(image, quality) for image in images])
+    return torch.stack([_jpeg_round_trip(image, quality) for image in images])
 
 
-def _jpeg(image: Tensor, quality: int) -> Tensor:
+def _jpeg_round_trip(image: Tensor, quality: int) -> Tensor:
     pixels: NDArray[np.uint8] = (image.permute(1, 2, 0) * 255 + 0.5).byte().numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=0)

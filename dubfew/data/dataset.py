@@ -9,24 +9,30 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from dubfew.data.augmentation import REFRAMED, filmed, mirrored, reframed, tinted
-from dubfew.data.samples import Sample, make_sample
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.data.augmentation import (
+    AFFINE_PROBABILITY,
+    degrade_sample,
+    jitter_sample_color,
+    mirror_sample,
+    transform_frame_affine,
+)
+from dubfew.data.samples import TrainingSample, make_sample
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.footage import Footage
-from dubfew.references.inputs import motion_window, nearest_references
+from dubfew.references.inputs import find_nearest_references, select_motion_window
 
 # A reference in training is at least this many frames away from its target, or it would be
 # nearly the target itself, which rendering never has.
-NEIGHBOURS = 10
+MIN_REFERENCE_GAP_TRAIN = 10
 # So often a person is seen as a new actor would be, with the unwrapped colours alone: otherwise
 # the network leans on learned features that a new actor lacks.
-NEW_ACTORS = 0.5
+UNSEEN_ACTOR_PROBABILITY = 0.5
 # So often the references are taken from the third of the frames that is least like the target:
 # four seconds of footage lack many mouths that a dub asks for.
-UNLIKE = 0.3
+HARD_REFERENCES_PROBABILITY = 0.3
 
 
-class PeopleDataset(Dataset[Sample]):
+class MouthDataset(Dataset[TrainingSample]):
     """Training samples over many people; item ``i`` is the same in every run with that seed."""
 
     def __init__(
@@ -34,54 +40,54 @@ class PeopleDataset(Dataset[Sample]):
         people: Sequence[Footage],
         length: int,
         *,
-        references: int,
+        num_references: int,
         seed: int = 0,
-        start: int = 0,
-        actors: Sequence[int] | None = None,
+        first_index: int = 0,
+        actor_indices: Sequence[int] | None = None,
         augment: bool = True,
     ) -> None:
         self.people = people
         self.length = length
-        self.references = references
+        self.num_references = num_references
         self.seed = seed
-        self.start = start
-        self.actors = actors if actors is not None else range(len(people))
+        self.first_index = first_index
+        self.actor_indices = actor_indices if actor_indices is not None else range(len(people))
         self.augment = augment
-        self.head = load_head()
+        self.head = load_head_model()
         # A longer clip shows more of its actor, but not in proportion.
         share = np.sqrt([len(p) for p in people])
-        self.share = share / share.sum()
+        self.person_probabilities = share / share.sum()
 
     def __len__(self) -> int:
-        return self.length - self.start
+        return self.length - self.first_index
 
-    def __getitem__(self, index: int) -> Sample:
-        rng = np.random.default_rng((self.seed, self.start + index))
-        person = int(rng.choice(len(self.people), p=self.share))
+    def __getitem__(self, index: int) -> TrainingSample:
+        rng = np.random.default_rng((self.seed, self.first_index + index))
+        person = int(rng.choice(len(self.people), p=self.person_probabilities))
         footage = self.people[person]
         row = int(rng.integers(len(footage)))
-        far = np.nonzero(np.abs(footage.frames - footage.frames[row]) >= NEIGHBOURS)[0]
-        if rng.random() < UNLIKE:
+        far = np.nonzero(np.abs(footage.frames - footage.frames[row]) >= MIN_REFERENCE_GAP_TRAIN)[0]
+        if rng.random() < HARD_REFERENCES_PROBABILITY:
             distance = np.linalg.norm(footage.key[far] - footage.key[row], axis=1)
             far = far[np.argsort(-distance, kind="stable")[: max(4, len(far) // 3)]]
         # Often few references, so that none shows what is wanted.
         bank = rng.permutation(far)[: round(float(np.exp(rng.uniform(*np.log((2, 64))))))]
-        actor = self.actors[person]
+        actor = self.actor_indices[person]
         if not self.augment:
-            return make_sample(footage, row, bank, self.head, self.references, actor)
-        near, _ = nearest_references(footage.key[row], footage.key[bank], self.references)
-        few = footage.select([row, *bank[near]])
-        if rng.random() < REFRAMED:
-            few = reframed(few, 0, rng)
+            return make_sample(footage, row, bank, self.head, self.num_references, actor)
+        near, _ = find_nearest_references(footage.key[row], footage.key[bank], self.num_references)
+        few = footage.select_frames([row, *bank[near]])
+        if rng.random() < AFFINE_PROBABILITY:
+            few = transform_frame_affine(few, 0, rng)
         rows = np.arange(1, len(few))
-        sample = make_sample(few, 0, rows, self.head, self.references, actor)
+        sample = make_sample(few, 0, rows, self.head, self.num_references, actor)
         # The neighbours in time went with the selection.
-        motion = torch.from_numpy(motion_window(footage.motion, row)).flatten(1)[None]
+        motion = torch.from_numpy(select_motion_window(footage.motion, row)).flatten(1)[None]
         sample = replace(
             sample,
             inputs=replace(sample.inputs, motion=motion),
-            fresh=torch.tensor([bool(rng.random() < NEW_ACTORS)]),
+            is_new_actor=torch.tensor([bool(rng.random() < UNSEEN_ACTOR_PROBABILITY)]),
         )
         if rng.random() < 0.5:
-            sample = mirrored(sample)
-        return tinted(filmed(sample, rng), rng)
+            sample = mirror_sample(sample)
+        return jitter_sample_color(degrade_sample(sample, rng), rng)

@@ -11,130 +11,133 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import dubfew
-from dubfew.data.workers import ClipJob, Frames, Outcome, Worker
-from dubfew.utils.cpu import usable_cores
-from dubfew.utils.import_utils import require
+from dubfew.data.workers import ClipJob, ClipOutcome, ClipWorker, FramesCallback
+from dubfew.utils.cpu import num_available_cpus
+from dubfew.utils.import_utils import import_optional
 
 # An engine looks up so often, s: to tell of frames, and on Windows to hear Ctrl-C at all.
-LOOK = 1.0
-Results = Generator[tuple[int, Outcome], None, None]
+POLL_SECONDS = 1.0
+OutcomeStream = Generator[tuple[int, ClipOutcome], None, None]
 Task = TypeVar("Task")
 
 
-def run_local(
-    jobs: Sequence[ClipJob], count: int | None, frames: Frames = lambda count: None
-) -> Results:
+def run_with_processes(
+    jobs: Sequence[ClipJob], num_workers: int | None, on_frames: FramesCallback = lambda count: None
+) -> OutcomeStream:
     """Prepare clips with processes of this machine.
 
     Args:
         jobs: the clips.
-        count: how many processes; one per core by default.
-        frames: told of frames as they are done, how many more each time.
+        num_workers: how many processes; one per core by default.
+        on_frames: told of frames as they are done, how many more each time.
 
     Yields:
         Number and outcome of each job as it ends.
     """
-    count = max(1, min(count or usable_cores(), len(jobs)))
+    num_workers = max(1, min(num_workers or num_available_cpus(), len(jobs)))
     heard: queue.SimpleQueue[int] = queue.SimpleQueue()
-    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    idle: queue.SimpleQueue[ClipWorker] = queue.SimpleQueue()
 
-    def run(job: ClipJob) -> Outcome:
+    def run_job(job: ClipJob) -> ClipOutcome:
         worker = idle.get()
         try:
-            return worker.run(job, heard.put)
+            return worker.run_job(job, heard.put)
         finally:
             idle.put(worker)
 
-    def ended(running: Collection[Future[Outcome]]) -> Collection[Future[Outcome]]:
-        done, _ = wait(running, LOOK, FIRST_COMPLETED)
-        frames(sum(heard.get() for _ in range(heard.qsize())))
+    def wait_for_any(running: Collection[Future[ClipOutcome]]) -> Collection[Future[ClipOutcome]]:
+        done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
+        on_frames(sum(heard.get() for _ in range(heard.qsize())))
         return done
 
     # Left in this order: workers are killed, then the threads that wait for them can end.
-    with ThreadPoolExecutor(count) as threads, ExitStack() as workers:
-        for _ in range(count):
-            idle.put(workers.enter_context(Worker()))
-        yield from _in_turn(jobs, count, lambda job: threads.submit(run, job), ended, Future.result)
-
-
-_in_ray: Worker | None = None
-
-
-def _ray_task(job: ClipJob, version: str) -> Outcome:
-    """What Ray runs: the same worker process as on this machine, kept for the next task."""
-    global _in_ray
-    if dubfew.__version__ != version:
-        return Outcome(
-            error=f"{platform.node()} has dubfew {dubfew.__version__}, this machine {version}: "
-            "install the same on all"
+    with ThreadPoolExecutor(num_workers) as threads, ExitStack() as workers:
+        for _ in range(num_workers):
+            idle.put(workers.enter_context(ClipWorker()))
+        yield from _run_bounded(
+            jobs, num_workers, lambda job: threads.submit(run_job, job), wait_for_any, Future.result
         )
-    _in_ray = _in_ray or Worker()
-    return _in_ray.run(job)
 
 
-def run_ray(
-    jobs: Sequence[ClipJob], count: int | None, frames: Frames = lambda count: None
-) -> Results:
+_ray_worker: ClipWorker | None = None
+
+
+def _run_ray_job(job: ClipJob, driver_version: str) -> ClipOutcome:
+    """What Ray runs: the same worker process as on this machine, kept for the next task."""
+    global _ray_worker
+    if dubfew.__version__ != driver_version:
+        return ClipOutcome(
+            error=f"{platform.node()} has dubfew {dubfew.__version__}, this machine "
+            f"{driver_version}: install the same on all"
+        )
+    _ray_worker = _ray_worker or ClipWorker()
+    return _ray_worker.run_job(job)
+
+
+def run_with_ray(
+    jobs: Sequence[ClipJob], num_workers: int | None, on_frames: FramesCallback = lambda count: None
+) -> OutcomeStream:
     """Prepare clips with Ray, over all machines of the cluster that ``RAY_ADDRESS`` names.
 
-    Without one Ray is started on this machine, with ``count`` processors. Every machine must have
+    Without one Ray is started on this machine, with ``num_workers`` processors. Every machine must
+    have
     the same dubfew, and see the videos and the output folder at the same paths.
 
     Raises:
         MissingDependencyError: Ray is not installed.
     """
-    ray = require("ray")
+    ray = import_optional("ray")
     started = not ray.is_initialized()
     if started:
-        own = {"num_cpus": count, "include_dashboard": False}
+        own = {"num_cpus": num_workers, "include_dashboard": False}
         own = {} if os.environ.get("RAY_ADDRESS") else own
         ray.init(log_to_driver=False, logging_level="ERROR", **own)
 
-    def ended(running: Collection[Any]) -> Collection[Any]:
-        ready, _ = ray.wait(list(running), timeout=LOOK)
-        frames(0)
+    def wait_for_any(running: Collection[Any]) -> Collection[Any]:
+        ready, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+        on_frames(0)
         return ready
 
-    def outcome(reference: Any) -> Outcome:
+    def get_outcome(reference: Any) -> ClipOutcome:
         try:
-            found: Outcome = ray.get(reference)
+            found: ClipOutcome = ray.get(reference)
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[0]
-            return Outcome(error=f"Ray lost it ({type(error).__name__}: {reason})")
-        frames(found.frames)
+            return ClipOutcome(error=f"Ray lost it ({type(error).__name__}: {reason})")
+        on_frames(found.num_frames)
         return found
 
     try:
         # One processor each; a clip that kills its process is not tried again.
-        task = ray.remote(num_cpus=1, max_retries=0)(_ray_task)
-        limit = count or max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
+        task = ray.remote(num_cpus=1, max_retries=0)(_run_ray_job)
+        limit = num_workers or max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
         submit = lambda job: task.remote(job, dubfew.__version__)  # noqa: E731
-        yield from _in_turn(jobs, limit, submit, ended, outcome)
+        yield from _run_bounded(jobs, limit, submit, wait_for_any, get_outcome)
     finally:
         if started:
             ray.shutdown()
 
 
-def _in_turn(
+def _run_bounded(
     jobs: Sequence[ClipJob],
-    limit: int,
+    max_running: int,
     submit: Callable[[ClipJob], Task],
-    ended: Callable[[Collection[Task]], Collection[Task]],
-    outcome: Callable[[Task], Outcome],
-) -> Results:
+    wait_for_any: Callable[[Collection[Task]], Collection[Task]],
+    get_outcome: Callable[[Task], ClipOutcome],
+) -> OutcomeStream:
     """Jobs handed out a few at a time, so that nobody need hold a list of thousands."""
     running: dict[Task, int] = {}
     waiting = iter(enumerate(jobs))
     while True:
-        while len(running) < limit and (numbered := next(waiting, None)):
+        while len(running) < max_running and (numbered := next(waiting, None)):
             number, job = numbered
             running[submit(job)] = number
         if not running:
             return
-        for task in ended(running):
-            yield running.pop(task), outcome(task)
+        for task in wait_for_any(running):
+            yield running.pop(task), get_outcome(task)
 
 
-Engine = Callable[[Sequence[ClipJob], "int | None", Frames], Results]
+ClipExecutor = Callable[[Sequence[ClipJob], "int | None", FramesCallback], OutcomeStream]
 # An engine is one line here.
-ENGINES: dict[str, Engine] = {"local": run_local, "ray": run_ray}
+CLIP_EXECUTORS: dict[str, ClipExecutor] = {"local": run_with_processes, "ray": run_with_ray}

@@ -15,21 +15,21 @@ from dubfew.errors import ArtefactError
 from dubfew.references.footage import Footage
 from dubfew.utils.files import write_atomic
 
-FORMAT_VERSION = 1
-ARRAYS = ("images", "vertices", "hulls", "key", "motion", "frames")
+FOOTAGE_FORMAT_VERSION = 1
+FOOTAGE_ARRAY_NAMES = ("images", "vertices", "hulls", "key", "motion", "frames")
 
 
-def footage_bytes(footage: Footage, header: Mapping[str, Any]) -> bytes:
+def serialize_footage(footage: Footage, header: Mapping[str, Any]) -> bytes:
     """Footage as safetensors, the same bytes for the same footage."""
-    arrays = {name: np.ascontiguousarray(getattr(footage, name)) for name in ARRAYS}
+    arrays = {name: np.ascontiguousarray(getattr(footage, name)) for name in FOOTAGE_ARRAY_NAMES}
     # One entry of metadata: safetensors puts several in no fixed order.
-    text = json.dumps({"format_version": FORMAT_VERSION, **header})
+    text = json.dumps({"format_version": FOOTAGE_FORMAT_VERSION, **header})
     return save(arrays, metadata={"dubfew.footage": text})
 
 
 def save_footage(path: Path, footage: Footage, header: Mapping[str, Any]) -> None:
     """Store prepared footage."""
-    write_atomic(path, footage_bytes(footage, header))
+    write_atomic(path, serialize_footage(footage, header))
 
 
 def load_footage(path: Path) -> tuple[Footage, dict[str, Any]]:
@@ -41,7 +41,7 @@ def load_footage(path: Path) -> tuple[Footage, dict[str, Any]]:
     try:
         with safe_open(str(path), framework="numpy") as file:
             header = json.loads((file.metadata() or {})["dubfew.footage"])
-            footage = Footage(**{name: file.get_tensor(name) for name in ARRAYS})
+            footage = Footage(**{name: file.get_tensor(name) for name in FOOTAGE_ARRAY_NAMES})
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ArtefactError(
             f"{path} is not prepared footage: make it with `dubfew prior prepare`"

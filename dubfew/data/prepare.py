@@ -14,30 +14,30 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dubfew.data.clip_index import (
-    Clip,
-    choose,
-    excluded_names,
+    SourceClip,
+    exclusion_keys,
     find_clips,
     is_excluded,
-    names_of,
-    read_exclude,
+    normalize_excluded_names,
+    read_exclude_list,
+    select_split,
 )
-from dubfew.data.executors import ENGINES
-from dubfew.data.shards import ShardWriter, read_shard, revise, stored_clips
-from dubfew.data.workers import ClipJob, Outcome
+from dubfew.data.executors import CLIP_EXECUTORS
+from dubfew.data.shards import ShardWriter, list_stored_clips, read_shard, rewrite_shards
+from dubfew.data.workers import ClipJob, ClipOutcome
 from dubfew.errors import ArtefactError, DubfewError
-from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.utils.files import check_folder, write_atomic
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.utils.files import check_writable_folder, write_atomic
 
-MANIFEST_VERSION = 1
-HEAD = "lite"
+MANIFEST_FORMAT_VERSION = 1
+HEAD_MODEL_NAME = "lite"
 # Shards of this many bytes are read well from network storage, and are rewritten in seconds.
-SHARD_BYTES = 256 << 20
+DEFAULT_SHARD_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What `prepare` did, and what there is now.
+class PrepareResult:
+    """What `prepare_footage` did, and what there is now.
 
     Attributes:
         out: the folder of shards.
@@ -65,7 +65,7 @@ class Prepared:
     unmatched: list[str]
 
 
-def prepare(
+def prepare_footage(
     folder: Path,
     out: Path,
     *,
@@ -73,17 +73,17 @@ def prepare(
     exclude: Path | None = None,
     split: str = "train",
     by: str = "folder",
-    size: int = 160,
+    window_size: int = 160,
     jobs: int | None = None,
     engine: str = "local",
     strict: bool = False,
-    shard_bytes: int = SHARD_BYTES,
-    progress: ProgressCallback = silent,
-) -> Prepared:
+    shard_bytes: int = DEFAULT_SHARD_BYTES,
+    progress: ProgressCallback = no_progress,
+) -> PrepareResult:
     """Turn a folder of videos into shards of prepared footage.
 
     Of a list of clips (a CSV, or ``manifest.json`` in the folder) only those of ``split`` are
-    taken, see `choose`.
+    taken, see `select_split`.
 
     A run that was stopped, however hard, goes on where it was: a finished clip is neither lost
     nor prepared twice. A clip that cannot be prepared is reported and skipped. The result does
@@ -93,11 +93,12 @@ def prepare(
         folder: of videos, see `find_clips` for what is taken of it and whose it is.
         out: where the shards go; one folder for each split.
         identities: CSV that says whose the clips are.
-        exclude: list of people who must not be in the result, see `read_exclude`; those who are
+        exclude: list of people who must not be in the result, see `read_exclude_list`; those who
+            are
             in ``out`` already are removed from it.
         split: which part of a list of clips.
         by: see `find_clips`.
-        size: edge of the windows, px.
+        window_size: edge of the windows, px.
         jobs: processes; one per core by default, with Ray as many as the cluster takes.
         engine: "local", or "ray" for all machines of a Ray cluster.
         strict: fail if any clip failed.
@@ -109,33 +110,37 @@ def prepare(
             else; with ``strict``, a clip failed.
         MissingDependencyError: Ray is asked for and not installed.
     """
-    if engine not in ENGINES:
-        raise DubfewError(f"no engine {engine!r}: give {' or '.join(ENGINES)}")
-    clips, refused = choose(find_clips(folder, identities=identities, by=by), split)
+    if engine not in CLIP_EXECUTORS:
+        raise DubfewError(f"no engine {engine!r}: give {' or '.join(CLIP_EXECUTORS)}")
+    clips, refused = select_split(find_clips(folder, identities=identities, by=by), split)
     if not clips:
         raise DubfewError(
             f"no clip to prepare in {folder}: put videos there, or check its manifest, the CSV of "
             "identities and --split"
         )
-    names = frozenset() if exclude is None else read_exclude(exclude)
-    wanted = [clip for clip in clips if not is_excluded(clip.facts(), names)]
+    names = frozenset() if exclude is None else read_exclude_list(exclude)
+    wanted = [clip for clip in clips if not is_excluded(clip.metadata(), names)]
     left_out = {clip.file for clip in clips} - {clip.file for clip in wanted}
-    unmatched = names - {name for clip in clips for name in names_of(clip.facts())}
-    with _alone(out):
-        before = stored_clips(out)
-        _check_same_windows(out, before, size)
-        unmatched -= {name for clip in before for name in names_of(clip)}
+    unmatched = names - {name for clip in clips for name in exclusion_keys(clip.metadata())}
+    with _locked_folder(out):
+        before = list_stored_clips(out)
+        _check_window_format(out, before, window_size)
+        unmatched -= {name for clip in before for name in exclusion_keys(clip)}
         left_out |= {clip["file"] for clip in before if is_excluded(clip, names)}
         gone = {clip.file for clip in refused} | left_out
-        removed = _revise(out, [clip for clip in wanted if clip.file not in gone], gone)
-        done = {clip["file"] for clip in stored_clips(out)}
-        run = _Run(out, [clip for clip in wanted if clip.file not in done], size, names)
-        run.sweep()
-        run.work(engine, jobs, shard_bytes, progress)
+        removed = _reconcile_stored_clips(
+            out, [clip for clip in wanted if clip.file not in gone], gone
+        )
+        done = {clip["file"] for clip in list_stored_clips(out)}
+        run = _PrepareRun(
+            out, [clip for clip in wanted if clip.file not in done], window_size, names
+        )
+        run.remove_stale_parts()
+        run.prepare_missing(engine, jobs, shard_bytes, progress)
         left_out |= run.excluded.keys()
         unmatched -= set(run.excluded.values())
         after = write_manifest(out, failed=run.failed, excluded=sorted(left_out))
-    result = Prepared(
+    result = PrepareResult(
         out=out,
         identities=len({clip["identity"] for clip in after}),
         clips=len(after),
@@ -156,11 +161,11 @@ def prepare(
     return result
 
 
-def purge(out: Path, exclude: Collection[str]) -> list[str]:
+def purge_footage(out: Path, exclude: Collection[str]) -> list[str]:
     """Remove people from prepared data, without their videos being at hand.
 
     Args:
-        out: what `prepare` made.
+        out: what `prepare_footage` made.
         exclude: identities, files or SHA-256 sums.
 
     Returns:
@@ -169,13 +174,15 @@ def purge(out: Path, exclude: Collection[str]) -> list[str]:
     Raises:
         DubfewError: nothing is prepared there.
     """
-    names = excluded_names(exclude)
+    names = normalize_excluded_names(exclude)
     if not out.is_dir():
-        raise DubfewError(f"no prepared footage in {out}: name the folder that `prepare` filled")
-    with _alone(out):
-        before = _read_manifest(out)
-        removed = revise(out, lambda header: None if is_excluded(header, names) else header)
-        _clear(out / PARTS)
+        raise DubfewError(
+            f"no prepared footage in {out}: name the folder that `prepare_footage` filled"
+        )
+    with _locked_folder(out):
+        before = _read_own_manifest(out)
+        removed = rewrite_shards(out, lambda header: None if is_excluded(header, names) else header)
+        _clear_folder(out / PARTS_FOLDER)
         write_manifest(
             out,
             failed=before.get("failed", {}),
@@ -185,9 +192,9 @@ def purge(out: Path, exclude: Collection[str]) -> list[str]:
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def _locked_folder(out: Path) -> Iterator[None]:
     """Hold a folder against other runs; the system frees it when the process dies."""
-    check_folder(out)
+    check_writable_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
@@ -196,22 +203,27 @@ def _alone(out: Path) -> Iterator[None]:
         raise DubfewError(f"another run is writing to {out}: wait for it to end") from error
 
 
-def _check_same_windows(out: Path, stored: Iterable[dict[str, Any]], size: int) -> None:
-    for clip in stored:
-        if clip.get("size", size) != size or clip.get("head", HEAD) != HEAD:
+def _check_window_format(out: Path, clips: Iterable[dict[str, Any]], window_size: int) -> None:
+    for clip in clips:
+        if (
+            clip.get("size", window_size) != window_size
+            or clip.get("head", HEAD_MODEL_NAME) != HEAD_MODEL_NAME
+        ):
             raise DubfewError(
                 f"{out} holds windows of {clip.get('size')} px on the head {clip.get('head')}, "
-                f"expected {size} px on {HEAD}: choose another folder to write to"
+                f"expected {window_size} px on {HEAD_MODEL_NAME}: choose another folder to write to"
             )
 
 
-def _revise(out: Path, wanted: list[Clip], gone: set[str]) -> list[str]:
+def _reconcile_stored_clips(
+    out: Path, selected_clips: list[SourceClip], removed_files: set[str]
+) -> list[str]:
     """Bring what is stored in line with the lists: who is not wanted any more goes, and whose
     video has another size than it had; origins are corrected. Returns the files that went."""
-    clips = {clip.file: clip for clip in wanted}
+    clips = {clip.file: clip for clip in selected_clips}
 
-    def change(header: dict[str, Any]) -> dict[str, Any] | None:
-        if header["file"] in gone:
+    def updated_header(header: dict[str, Any]) -> dict[str, Any] | None:
+        if header["file"] in removed_files:
             return None
         clip = clips.get(header["file"])
         # Clips of earlier versions say nothing of the video's size.
@@ -219,119 +231,129 @@ def _revise(out: Path, wanted: list[Clip], gone: set[str]) -> list[str]:
             return header
         if clip.path.is_file() and clip.path.stat().st_size != header["bytes"]:
             return None
-        return {**header, **clip.facts()}
+        return {**header, **clip.metadata()}
 
-    return revise(out, change)
-
-
-PARTS = ".parts"
+    return rewrite_shards(out, updated_header)
 
 
-class _Run:
+PARTS_FOLDER = ".parts"
+
+
+class _PrepareRun:
     """One call's work: parts are made by workers and joined to shards in the clips' order."""
 
-    def __init__(self, out: Path, clips: list[Clip], size: int, names: frozenset[str]) -> None:
+    def __init__(
+        self, out: Path, clips: list[SourceClip], window_size: int, exclude_list: frozenset[str]
+    ) -> None:
         self.out = out
         self.clips = clips
-        self.sums = tuple(sorted(name for name in names if re.fullmatch("[0-9a-f]{64}", name)))
-        self.size = size
+        self.excluded_sha256s = tuple(
+            sorted(name for name in exclude_list if re.fullmatch("[0-9a-f]{64}", name))
+        )
+        self.window_size = window_size
         self.written: list[str] = []
         self.failed: dict[str, str] = {}
         self.excluded: dict[str, str] = {}  # file: SHA-256
 
-    def part(self, clip: Clip) -> Path:
+    def part_path(self, clip: SourceClip) -> Path:
         """Where a clip's tar lies until it is in a shard."""
-        return self.out.absolute() / PARTS / f"{clip.key}.tar"
+        return self.out.absolute() / PARTS_FOLDER / f"{clip.sample_key}.tar"
 
-    def sweep(self) -> None:
+    def remove_stale_parts(self) -> None:
         """Remove what a killed run left, but for finished clips that are still wanted."""
-        wanted = {self.part(clip): clip for clip in self.clips}
-        keep = {path for path, clip in wanted.items() if path.exists() and self._whole(path, clip)}
-        _clear(self.out / PARTS, keep)
+        wanted = {self.part_path(clip): clip for clip in self.clips}
+        keep = {
+            path
+            for path, clip in wanted.items()
+            if path.exists() and self._is_complete_part(path, clip)
+        }
+        _clear_folder(self.out / PARTS_FOLDER, keep)
         for left in self.out.glob(".*.dubfew-*"):
             left.unlink(missing_ok=True)
 
-    def _whole(self, path: Path, clip: Clip) -> bool:
+    def _is_complete_part(self, path: Path, clip: SourceClip) -> bool:
         try:
             header = read_shard(path)[0].header
         except (ArtefactError, IndexError):
             return False
         size = clip.path.stat().st_size if clip.path.is_file() else None
         return (
-            header.get("size") == self.size
-            and header.get("head") == HEAD
-            and header.get("sha256") not in self.sums
-            and {**header, **self._facts(clip, size)} == header
+            header.get("size") == self.window_size
+            and header.get("head") == HEAD_MODEL_NAME
+            and header.get("sha256") not in self.excluded_sha256s
+            and {**header, **self._header_metadata(clip, size)} == header
         )
 
     @staticmethod
-    def _facts(clip: Clip, size: int | None) -> dict[str, Any]:
-        return {**clip.facts(), "bytes": size}
+    def _header_metadata(clip: SourceClip, num_bytes: int | None) -> dict[str, Any]:
+        return {**clip.metadata(), "bytes": num_bytes}
 
-    def work(
-        self, engine: str, processes: int | None, shard_bytes: int, progress: ProgressCallback
+    def prepare_missing(
+        self, engine: str, num_workers: int | None, shard_bytes: int, progress: ProgressCallback
     ) -> None:
         """Prepare what is missing."""
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, ClipOutcome] = {}
         jobs: dict[int, ClipJob] = {}
         for number, clip in enumerate(self.clips):
-            if self.part(clip).exists():
-                outcomes[number] = Outcome()
+            if self.part_path(clip).exists():
+                outcomes[number] = ClipOutcome()
             elif not clip.path.is_file():
-                outcomes[number] = Outcome(error=f"there is no file {clip.path}")
+                outcomes[number] = ClipOutcome(error=f"there is no file {clip.path}")
             else:
                 jobs[number] = ClipJob(
-                    path=str(clip.path.absolute()),
-                    out=str(self.part(clip)),
-                    key=clip.key,
-                    size=self.size,
-                    facts=self._facts(clip, clip.path.stat().st_size),
-                    excluded=self.sums,
+                    video_path=str(clip.path.absolute()),
+                    output_path=str(self.part_path(clip)),
+                    sample_key=clip.sample_key,
+                    window_size=self.window_size,
+                    metadata=self._header_metadata(clip, clip.path.stat().st_size),
+                    excluded=self.excluded_sha256s,
                 )
         frames = 0
 
-        def count(more: int) -> None:
+        def add_frames(num_new_frames: int) -> None:
             nonlocal frames
-            frames += more
+            frames += num_new_frames
             progress(Progress("prepare", len(outcomes), len(self.clips), {"frames": frames}))
 
         writer = ShardWriter(self.out, shard_bytes)
         numbers = list(jobs)
-        joined = self._join(writer, outcomes, 0)
+        joined = self._append_ready_parts(writer, outcomes, 0)
         if jobs:
             # Closing ends the workers, whatever it is that stops us.
-            run = ENGINES[engine]
-            with closing(run(list(jobs.values()), processes, count)) as results:
+            run = CLIP_EXECUTORS[engine]
+            with closing(run(list(jobs.values()), num_workers, add_frames)) as results:
                 for position, outcome in results:
                     outcomes[numbers[position]] = outcome
-                    joined = self._join(writer, outcomes, joined)
-                    count(0)
+                    joined = self._append_ready_parts(writer, outcomes, joined)
+                    add_frames(0)
         writer.close()
-        _clear(self.out / PARTS)
+        _clear_folder(self.out / PARTS_FOLDER)
 
-    def _join(self, writer: ShardWriter, outcomes: dict[int, Outcome], joined: int) -> int:
+    def _append_ready_parts(
+        self, writer: ShardWriter, outcomes: dict[int, ClipOutcome], num_joined: int
+    ) -> int:
         """Hand on every clip before which nothing is missing; returns how many there are."""
-        while joined in outcomes:
-            clip, outcome = self.clips[joined], outcomes[joined]
+        while num_joined in outcomes:
+            clip, outcome = self.clips[num_joined], outcomes[num_joined]
             if outcome.error:
                 self.failed[clip.file] = outcome.error
-            elif outcome.excluded:
-                self.excluded[clip.file] = outcome.excluded
+            elif outcome.excluded_sha256:
+                self.excluded[clip.file] = outcome.excluded_sha256
             else:
-                writer.add(self.part(clip))
+                writer.add(self.part_path(clip))
                 self.written.append(clip.file)
-            joined += 1
-        return joined
+            num_joined += 1
+        return num_joined
 
 
-def _clear(folder: Path, keep: Collection[Path] = ()) -> None:
+def _clear_folder(folder: Path, paths_to_keep: Collection[Path] = ()) -> None:
     """Remove a folder's files and, when it is empty, the folder."""
     if not folder.is_dir():
         return
     for path in folder.absolute().iterdir():
-        if path not in keep:
+        if path not in paths_to_keep:
             path.unlink(missing_ok=True)
-    if not keep:
+    if not paths_to_keep:
         os.rmdir(folder)
 
 
@@ -339,15 +361,15 @@ def write_manifest(
     out: Path, *, failed: dict[str, str], excluded: list[str]
 ) -> list[dict[str, Any]]:
     """Write ``manifest.json`` of prepared data; returns the facts of its clips."""
-    clips = stored_clips(out)
+    clips = list_stored_clips(out)
     people: dict[str, Any] = {}
     for clip in sorted(clips, key=lambda clip: (clip["identity"], clip["file"])):
         person = people.setdefault(clip["identity"], {"frames": 0, "seconds": 0.0, "clips": []})
         person["frames"] += clip["frames"]
         person["seconds"] = round(person["seconds"] + (clip.get("seconds") or 0.0), 3)
-        person["clips"].append({name: clip.get(name) for name in _LISTED})
+        person["clips"].append({name: clip.get(name) for name in _MANIFEST_CLIP_KEYS})
     manifest = {
-        "format_version": MANIFEST_VERSION,
+        "format_version": MANIFEST_FORMAT_VERSION,
         "identities": people,
         "failed": failed,
         "excluded": excluded,
@@ -356,7 +378,7 @@ def write_manifest(
     return clips
 
 
-_LISTED = (
+_MANIFEST_CLIP_KEYS = (
     "file",
     "sha256",
     "frames",
@@ -370,7 +392,7 @@ _LISTED = (
 )
 
 
-def _read_manifest(out: Path) -> dict[str, Any]:
+def _read_own_manifest(out: Path) -> dict[str, Any]:
     try:
         found = json.loads((out / "manifest.json").read_bytes())
     except (OSError, ValueError):

@@ -13,34 +13,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dubfew.data.clip_index import excluded_names, is_excluded
-from dubfew.data.footage_io import ARRAYS
-from dubfew.data.mapped_arrays import Mapped, Rows, Stored
-from dubfew.data.tar import Member, copy_members, damaged, end_tar, member_bytes, read_members
+from dubfew.data.clip_index import is_excluded, normalize_excluded_names
+from dubfew.data.footage_io import FOOTAGE_ARRAY_NAMES
+from dubfew.data.mapped_arrays import ConcatenatedArray, MappedArray, MappedFile
+from dubfew.data.tar import (
+    TarMember,
+    copy_members,
+    damaged_shard_message,
+    read_members,
+    serialize_member,
+    write_tar_end,
+)
 from dubfew.errors import ArtefactError, DubfewError, ShapeError
 from dubfew.references.footage import Footage
 from dubfew.utils.files import atomic_path
 
-FORMAT_VERSION = 1
+SHARD_FORMAT_VERSION = 1
 # What is worth mapping; the rest of a frame is 1.4 kB and is used as whole arrays.
-LARGE = ("images", "vertices")
-_OF_A_SEGMENT = ("format_version", "segment", "start", "stop", "frames", "seconds")
+MAPPED_ARRAYS = ("images", "vertices")
+_SEGMENT_KEYS = ("format_version", "segment", "start", "stop", "frames", "seconds")
 
 
 @dataclass(frozen=True)
-class StoredSample:
+class ShardSample:
     """One sample of a shard.
 
     Attributes:
-        shard: the tar.
+        shard_path: the tar.
         key: name of the sample.
         members: its files by extension.
         header: what KEY.json says.
     """
 
-    shard: Path
+    shard_path: Path
     key: str
-    members: dict[str, Member]
+    members: dict[str, TarMember]
     header: dict[str, Any]
 
 
@@ -49,37 +56,39 @@ def shard_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob("shard-*.tar"))
 
 
-def single_paths(folder: Path) -> list[Path]:
+def legacy_clip_paths(folder: Path) -> list[Path]:
     """Clips stored as files of their own, as dubfew did before it had shards, in order."""
     return sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("."))
 
 
-def read_shard(path: Path) -> list[StoredSample]:
+def read_shard(path: Path) -> list[ShardSample]:
     """What a shard holds, without the windows.
 
     Raises:
         ArtefactError: damaged, or not a shard of dubfew's, or from a newer dubfew.
     """
-    groups: dict[str, dict[str, Member]] = {}
+    groups: dict[str, dict[str, TarMember]] = {}
     for member in read_members(path):
         key, _, extension = member.name.partition(".")
         if extension in groups.setdefault(key, {}):
-            raise ArtefactError(damaged(path, f"{member.name!r} is there twice"))
+            raise ArtefactError(damaged_shard_message(path, f"{member.name!r} is there twice"))
         groups[key][extension] = member
     samples = []
     with open(path, "rb") as file:
         for key, members in groups.items():
-            samples.append(StoredSample(path, key, members, _header(path, key, members, file)))
+            samples.append(ShardSample(path, key, members, _read_header(path, key, members, file)))
     return samples
 
 
-def _header(path: Path, key: str, members: Mapping[str, Member], file: Any) -> dict[str, Any]:
+def _read_header(
+    path: Path, key: str, members: Mapping[str, TarMember], file: Any
+) -> dict[str, Any]:
     try:
         member = members["json"]
         if "footage.safetensors" not in members:
             raise KeyError("footage.safetensors")
-        file.seek(member.offset)
-        header = json.loads(file.read(member.size))
+        file.seek(member.data_offset)
+        header = json.loads(file.read(member.num_bytes))
         if not isinstance(header, dict):
             raise ValueError("no object")
         if not all(isinstance(header[name], str) for name in ("file", "identity", "clip")):
@@ -87,16 +96,18 @@ def _header(path: Path, key: str, members: Mapping[str, Member], file: Any) -> d
         if not all(isinstance(header[name], int) for name in ("format_version", "start", "frames")):
             raise ValueError("counts that are no numbers")
     except (KeyError, ValueError, RecursionError) as error:
-        raise ArtefactError(damaged(path, f"sample {key!r} is incomplete: {error}")) from error
-    if header["format_version"] > FORMAT_VERSION:
+        raise ArtefactError(
+            damaged_shard_message(path, f"sample {key!r} is incomplete: {error}")
+        ) from error
+    if header["format_version"] > SHARD_FORMAT_VERSION:
         raise ArtefactError(
             f"the shard {path} has format {header['format_version']}, this dubfew reads up to "
-            f"{FORMAT_VERSION}: update dubfew"
+            f"{SHARD_FORMAT_VERSION}: update dubfew"
         )
     return header
 
 
-def stored_clips(folder: Path) -> list[dict[str, Any]]:
+def list_stored_clips(folder: Path) -> list[dict[str, Any]]:
     """What is known of each clip in a folder, whichever way it is stored, shards first.
 
     Every entry has at least file, identity and frames, and ``stored``: the name of what holds it.
@@ -106,22 +117,23 @@ def stored_clips(folder: Path) -> list[dict[str, Any]]:
     """
     return [
         {**header, "frames": frames, "stored": path.name}
-        for path, header, frames, _ in _all(folder)
+        for path, header, frames, _ in _iter_clips(folder)
     ]
 
 
-def open_people(
-    folder: Path, exclude: Collection[str] = ()
+def open_prepared_clips(
+    folder: Path, excluded: Collection[str] = ()
 ) -> list[tuple[Footage, dict[str, Any]]]:
     """Prepared clips of a folder in a fixed order, their windows left on the disk.
 
-    The windows and meshes behave as arrays but are read when they are looked at (`Rows`), in
+    The windows and meshes behave as arrays but are read when they are looked at
+    (`ConcatenatedArray`), in
     every process that the footage is sent to. Clips stored by earlier versions, a file each, are
     read as well.
 
     Args:
         folder: what `dubfew prior prepare` made.
-        exclude: identities, files or SHA-256 sums of people to leave out, see `read_exclude`.
+        excluded: identities, files or SHA-256 sums of people to leave out, see `read_exclude_list`.
 
     Returns:
         Footage and facts of each clip: file, identity, source, license, sha256, fps, ...
@@ -130,8 +142,8 @@ def open_people(
         ArtefactError: something in the folder is damaged.
         DubfewError: there is nobody, or nobody is left.
     """
-    names = excluded_names(exclude)
-    found = list(_all(folder))
+    names = normalize_excluded_names(excluded)
+    found = list(_iter_clips(folder))
     if not found:
         raise DubfewError(f"no prepared footage in {folder}: make it with `dubfew prior prepare`")
     wanted = [
@@ -144,7 +156,7 @@ def open_people(
     people = []
     for path, header, parts in wanted:
         try:
-            footage = _footage(parts)
+            footage = _join_footage(parts)
         except (KeyError, ShapeError) as error:
             raise ArtefactError(
                 f"{path} holds no whole footage of {header['file']} ({error}): prepare it again"
@@ -153,35 +165,35 @@ def open_people(
     return people
 
 
-Parts = list[dict[str, Stored]]
+ClipParts = list[dict[str, MappedArray]]
 
 
-def _all(folder: Path) -> Iterator[tuple[Path, dict[str, Any], int, Parts]]:
+def _iter_clips(folder: Path) -> Iterator[tuple[Path, dict[str, Any], int, ClipParts]]:
     """File, facts, frames and arrays of every clip."""
     for path in shard_paths(folder):
-        file = Mapped(path)
-        clips: dict[str, list[StoredSample]] = {}
+        file = MappedFile(path)
+        clips: dict[str, list[ShardSample]] = {}
         for sample in read_shard(path):
             clips.setdefault(sample.header["clip"], []).append(sample)
         for samples in clips.values():
             samples.sort(key=lambda sample: sample.header["start"])
             first = samples[0].header
-            header = {k: v for k, v in first.items() if k not in _OF_A_SEGMENT}
+            header = {k: v for k, v in first.items() if k not in _SEGMENT_KEYS}
             header["seconds"] = sum(s.header.get("seconds", 0.0) for s in samples)
-            parts = [_tensors(file, s.members["footage.safetensors"]) for s in samples]
+            parts = [_map_tensors(file, s.members["footage.safetensors"]) for s in samples]
             yield path, header, sum(s.header["frames"] for s in samples), parts
-    for path in single_paths(folder):
-        header, arrays = _single(path)
+    for path in legacy_clip_paths(folder):
+        header, arrays = _open_legacy_clip(path)
         yield path, header, arrays["frames"].shape[0] if "frames" in arrays else 0, [arrays]
 
 
-def _tensors(file: Mapped, member: Member) -> dict[str, Stored]:
-    return file.tensors(member.offset, member.size)[0]
+def _map_tensors(file: MappedFile, member: TarMember) -> dict[str, MappedArray]:
+    return file.read_safetensors(member.data_offset, member.num_bytes)[0]
 
 
-def _single(path: Path) -> tuple[dict[str, Any], dict[str, Stored]]:
+def _open_legacy_clip(path: Path) -> tuple[dict[str, Any], dict[str, MappedArray]]:
     try:
-        arrays, metadata = Mapped(path).tensors(0, path.stat().st_size)
+        arrays, metadata = MappedFile(path).read_safetensors(0, path.stat().st_size)
         header = json.loads(metadata["dubfew.footage"])
         file = header.setdefault("file", path.stem)
         header.setdefault("identity", str(Path(file).with_suffix("")))
@@ -193,59 +205,68 @@ def _single(path: Path) -> tuple[dict[str, Any], dict[str, Stored]]:
     return header, arrays
 
 
-def _footage(parts: Parts) -> Footage:
+def _join_footage(parts: ClipParts) -> Footage:
     arrays: dict[str, Any] = {}
-    for name in ARRAYS:
-        joined = Rows([part[name] for part in parts])
+    for name in FOOTAGE_ARRAY_NAMES:
+        joined = ConcatenatedArray([part[name] for part in parts])
         whole = parts[0][name].array if len(parts) == 1 else joined[:]
-        arrays[name] = joined if name in LARGE else whole
+        arrays[name] = joined if name in MAPPED_ARRAYS else whole
     return Footage(**arrays)
 
 
 class ShardWriter:
     """Joins finished clips to shards of about one size, in the order in which they come."""
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, shard_bytes: int) -> None:
         """
         Args:
             folder: where the shards go.
-            limit: bytes from which on a shard is closed.
+            shard_bytes: bytes from which on a shard is closed.
         """
         self.folder = folder
-        self.limit = limit
-        self._waiting: list[tuple[Path, list[Member]]] = []
+        self.shard_bytes = shard_bytes
+        self._pending_parts: list[tuple[Path, list[TarMember]]] = []
         taken = [int(path.stem[6:]) for path in shard_paths(folder) if path.stem[6:].isdigit()]
-        self._number = max(taken, default=-1) + 1
+        self._next_number = max(taken, default=-1) + 1
 
     def add(self, part: Path) -> None:
         """Take a tar with one clip; it is removed once its shard is written."""
-        self._waiting.append((part, read_members(part)))
-        if sum(m.stop - m.start for _, members in self._waiting for m in members) >= self.limit:
+        self._pending_parts.append((part, read_members(part)))
+        if (
+            sum(
+                m.end_offset - m.header_offset
+                for _, members in self._pending_parts
+                for m in members
+            )
+            >= self.shard_bytes
+        ):
             self.close()
 
     def close(self) -> None:
         """Write what waits, if anything does."""
-        if not self._waiting:
+        if not self._pending_parts:
             return
-        shard = self.folder / f"shard-{self._number:06d}.tar"
+        shard = self.folder / f"shard-{self._next_number:06d}.tar"
         with atomic_path(shard) as temporary, open(temporary, "wb") as file:
-            for part, members in self._waiting:
+            for part, members in self._pending_parts:
                 copy_members(part, members, file)
-            end_tar(file)
-        for part, _ in self._waiting:
+            write_tar_end(file)
+        for part, _ in self._pending_parts:
             part.unlink(missing_ok=True)
-        self._number += 1
-        self._waiting = []
+        self._next_number += 1
+        self._pending_parts = []
 
 
-def revise(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> list[str]:
+def rewrite_shards(
+    folder: Path, update_header: Callable[[dict[str, Any]], dict[str, Any] | None]
+) -> list[str]:
     """Remove clips from prepared data, or correct what is said of them.
 
     Shards that hold such clips are written anew without a byte of what was removed.
 
     Args:
         folder: of shards and single clips.
-        change: gives a sample's new header for its old one; None removes the sample. Single
+        update_header: gives a sample's new header for its old one; None removes the sample. Single
             clips can only be removed.
 
     Returns:
@@ -254,7 +275,7 @@ def revise(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any] | Non
     removed: dict[str, None] = {}
     for path in shard_paths(folder):
         samples = read_shard(path)
-        headers = [change(sample.header) for sample in samples]
+        headers = [update_header(sample.header) for sample in samples]
         pairs = list(zip(samples, headers, strict=True))
         removed |= {s.header["file"]: None for s, header in pairs if header is None}
         if all(header is None for header in headers):
@@ -265,23 +286,23 @@ def revise(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any] | Non
                     if header is not None:
                         for name, member in sample.members.items():
                             if name == "json" and header != sample.header:
-                                file.write(member_bytes(member.name, header_bytes(header)))
+                                file.write(serialize_member(member.name, serialize_header(header)))
                             else:
                                 copy_members(path, [member], file)
-                end_tar(file)
-    for path in single_paths(folder):
-        header, _ = _single(path)
-        if change(header) is None:
+                write_tar_end(file)
+    for path in legacy_clip_paths(folder):
+        header, _ = _open_legacy_clip(path)
+        if update_header(header) is None:
             path.unlink()
             removed[header["file"]] = None
     return list(removed)
 
 
-def header_bytes(header: Mapping[str, Any]) -> bytes:
+def serialize_header(header: Mapping[str, Any]) -> bytes:
     """A sample's KEY.json."""
     return json.dumps(header, indent=1).encode("ascii")
 
 
-def sample_bytes(key: str, files: Mapping[str, bytes]) -> bytes:
+def serialize_sample(key: str, files: Mapping[str, bytes]) -> bytes:
     """All files of one sample as they lie in a tar, ordered by name."""
-    return b"".join(member_bytes(f"{key}.{name}", files[name]) for name in sorted(files))
+    return b"".join(serialize_member(f"{key}.{name}", files[name]) for name in sorted(files))

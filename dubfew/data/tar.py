@@ -10,89 +10,95 @@ from typing import BinaryIO
 
 from dubfew.errors import ArtefactError
 
-BLOCK = 512
-_COPY = 1 << 20
+TAR_BLOCK_BYTES = 512
+_COPY_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Member:
+class TarMember:
     """One file within a tar.
 
     Attributes:
         name: as stored.
-        offset: where its bytes begin, from the start of the tar.
-        size: their number.
+        data_offset: where its bytes begin, from the start of the tar.
+        num_bytes: their number.
     """
 
     name: str
-    offset: int
-    size: int
+    data_offset: int
+    num_bytes: int
 
     @property
-    def start(self) -> int:
+    def header_offset(self) -> int:
         """Where its header begins."""
-        return self.offset - BLOCK
+        return self.data_offset - TAR_BLOCK_BYTES
 
     @property
-    def stop(self) -> int:
+    def end_offset(self) -> int:
         """Where the next member begins."""
-        return self.offset + -(-self.size // BLOCK) * BLOCK
+        return self.data_offset + -(-self.num_bytes // TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES
 
 
-def member_bytes(name: str, data: bytes) -> bytes:
+def serialize_member(name: str, data: bytes) -> bytes:
     """One member with its header, without owner, time or anything else that would vary."""
     info = tarfile.TarInfo(name)
     info.size = len(data)
     header = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
-    return header + data + bytes(-len(data) % BLOCK)
+    return header + data + bytes(-len(data) % TAR_BLOCK_BYTES)
 
 
-def end_tar(file: BinaryIO) -> None:
+def write_tar_end(file: BinaryIO) -> None:
     """Write what every tar ends with."""
-    file.write(bytes(2 * BLOCK))
+    file.write(bytes(2 * TAR_BLOCK_BYTES))
 
 
-def copy_members(source: Path, members: Iterable[Member], file: BinaryIO) -> None:
+def copy_members(source: Path, members: Iterable[TarMember], output: BinaryIO) -> None:
     """Append members of another tar as they are."""
     with open(source, "rb") as tar:
         for member in members:
-            tar.seek(member.start)
-            left = member.stop - member.start
+            tar.seek(member.header_offset)
+            left = member.end_offset - member.header_offset
             while left:
-                block = tar.read(min(left, _COPY))
+                block = tar.read(min(left, _COPY_CHUNK_BYTES))
                 if not block:
-                    raise ArtefactError(damaged(source, "ends early"))
-                file.write(block)
+                    raise ArtefactError(damaged_shard_message(source, "ends early"))
+                output.write(block)
                 left -= len(block)
 
 
-def read_members(path: Path) -> list[Member]:
+def read_members(path: Path) -> list[TarMember]:
     """What a tar holds, without reading the content.
 
-    Only regular files with short names: what `member_bytes` and WebDataset's own writer make.
+    Only regular files with short names: what `serialize_member` and WebDataset's own writer make.
 
     Raises:
         ArtefactError: not such a tar, or damaged; names it.
     """
-    members: list[Member] = []
+    members: list[TarMember] = []
     try:
         with tarfile.open(path, "r:") as tar:
             for info in tar:
                 if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.pax_headers:
-                    raise ArtefactError(damaged(path, f"{info.name!r} is no plain file"))
-                members.append(Member(info.name, info.offset_data, info.size))
+                    raise ArtefactError(
+                        damaged_shard_message(path, f"{info.name!r} is no plain file")
+                    )
+                members.append(TarMember(info.name, info.offset_data, info.size))
         # Python takes whatever it cannot read for the end of a tar.
         with open(path, "rb") as file:
-            file.seek(members[-1].stop if members else 0)
-            if file.read(2 * BLOCK) != bytes(2 * BLOCK):
-                raise ArtefactError(damaged(path, "it does not end where its list ends"))
+            file.seek(members[-1].end_offset if members else 0)
+            if file.read(2 * TAR_BLOCK_BYTES) != bytes(2 * TAR_BLOCK_BYTES):
+                raise ArtefactError(
+                    damaged_shard_message(path, "it does not end where its list ends")
+                )
     except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise ArtefactError(damaged(path, str(error))) from error
+        raise ArtefactError(damaged_shard_message(path, str(error))) from error
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read ({error.strerror}): check it") from error
     return members
 
 
-def damaged(path: Path, what: str) -> str:
+def damaged_shard_message(path: Path, problem: str) -> str:
     """The one line about a tar that is of no use."""
-    return f"the shard {path} is damaged ({what}): delete it and run `dubfew prior prepare` again"
+    return (
+        f"the shard {path} is damaged ({problem}): delete it and run `dubfew prior prepare` again"
+    )

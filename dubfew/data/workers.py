@@ -21,16 +21,18 @@ from dataclasses import dataclass
 from typing import Any
 
 # Libraries read these when they are loaded, so they have to be there when the process starts.
-ONE_THREAD = {
+SINGLE_THREAD_ENV = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
 }
-_START = "import sys; sys.path[:] = {path!r}; from dubfew.data.workers import serve; serve()"
+_WORKER_SCRIPT = (
+    "import sys; sys.path[:] = {path!r}; from dubfew.data.workers import serve; serve()"
+)
 
-Frames = Callable[[int], None]
+FramesCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -38,46 +40,46 @@ class ClipJob:
     """What a worker needs to know of a clip; plain values, as it crosses processes and machines.
 
     Attributes:
-        path: the video.
-        out: the tar to write.
-        key: name of the clip's samples.
-        size: edge of the windows, px.
-        facts: identity, file, source, license, ... for the samples' headers.
+        video_path: the video.
+        output_path: the tar to write.
+        sample_key: name of the clip's samples.
+        window_size: edge of the windows, px.
+        metadata: identity, file, source, license, ... for the samples' headers.
         excluded: SHA-256 sums of files that must not be prepared.
     """
 
-    path: str
-    out: str
-    key: str
-    size: int
-    facts: Mapping[str, Any]
+    video_path: str
+    output_path: str
+    sample_key: str
+    window_size: int
+    metadata: Mapping[str, Any]
     excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClipOutcome:
     """What became of a clip.
 
     Attributes:
-        frames: how many were prepared.
+        num_frames: how many were prepared.
         error: why there are none, or empty.
-        excluded: the SHA-256 for which it was left out, or empty.
+        excluded_sha256: the SHA-256 for which it was left out, or empty.
     """
 
-    frames: int = 0
+    num_frames: int = 0
     error: str = ""
-    excluded: str = ""
+    excluded_sha256: str = ""
 
 
-class Worker:
+class ClipWorker:
     """A process that prepares one clip after another. Use as a context manager."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._errors: Any = None
+        self._stderr_file: Any = None
         self._closed = False
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> ClipWorker:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -89,17 +91,17 @@ class Worker:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._errors.close()
+            self._stderr_file.close()
 
-    def run(self, job: ClipJob, frames: Frames = lambda count: None) -> Outcome:
+    def run_job(self, job: ClipJob, on_frames: FramesCallback = lambda count: None) -> ClipOutcome:
         """Prepare a clip; a process that dies over it is a failure of the clip.
 
         Args:
             job: the clip.
-            frames: told of its frames as they are done, how many more each time.
+            on_frames: told of its frames as they are done, how many more each time.
         """
         try:
-            process = self._running()
+            process = self._ensure_process()
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.write(json.dumps(dataclasses.asdict(job)) + "\n")
@@ -107,21 +109,21 @@ class Worker:
             for line in process.stdout:
                 message = json.loads(line)
                 if "done" in message:
-                    return Outcome(**message["done"])
-                frames(message["frames"])
+                    return ClipOutcome(**message["done"])
+                on_frames(message["frames"])
         except (OSError, ValueError):
             pass  # it died; a half-written line is no message
-        return Outcome(error=self._death())
+        return ClipOutcome(error=self._describe_death())
 
-    def _running(self) -> subprocess.Popen[str]:
+    def _ensure_process(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
-            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+            self._stderr_file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START.format(path=sys.path)],
+                [sys.executable, "-c", _WORKER_SCRIPT.format(path=sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env={**os.environ, **ONE_THREAD},
+                stderr=self._stderr_file,
+                env={**os.environ, **SINGLE_THREAD_ENV},
                 text=True,
                 encoding="ascii",
                 # Ctrl-C is the parent's to handle.
@@ -131,12 +133,14 @@ class Worker:
                 self._process.kill()
         return self._process
 
-    def _death(self) -> str:
+    def _describe_death(self) -> str:
         assert self._process is not None
         self._process.kill()
         code = self._process.wait()
-        self._errors.seek(0)
-        last = (self._errors.read().decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+        self._stderr_file.seek(0)
+        last = (self._stderr_file.read().decode("utf-8", "replace").strip().splitlines() or [""])[
+            -1
+        ]
         if code < 0:
             what = f"was ended by {signal.Signals(-code).name}"
             if code == -signal.SIGKILL:
@@ -152,9 +156,9 @@ def serve() -> None:
     channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="ascii")
     os.dup2(2, 1)
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
 
-    def tell(message: dict[str, Any]) -> None:
+    def send_message(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
 
     import torch
@@ -166,13 +170,13 @@ def serve() -> None:
         fields = json.loads(jobs.get())
         job = ClipJob(**{**fields, "excluded": tuple(fields["excluded"])})
         try:
-            outcome = prepare_clip(job, lambda frames: tell({"frames": frames}))
+            outcome = prepare_clip(job, lambda frames: send_message({"frames": frames}))
         except Exception as error:  # a fault of ours costs one clip, not the night's run
-            outcome = Outcome(error=f"unexpected {type(error).__name__}: {error}")
-        tell({"done": dataclasses.asdict(outcome)})
+            outcome = ClipOutcome(error=f"unexpected {type(error).__name__}: {error}")
+        send_message({"done": dataclasses.asdict(outcome)})
 
 
-def _listen(jobs: queue.SimpleQueue[str]) -> None:
+def _read_jobs(jobs: queue.SimpleQueue[str]) -> None:
     for line in sys.stdin:
         jobs.put(line)
     # The parent is done or dead. What is half prepared is swept by the next run.

@@ -11,22 +11,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.adapt.artefact import TRACK, ActorAdapter
+from dubfew.adapt.artefact import ADAPTER_TRACK_FILE, ActorAdapter
 from dubfew.adapt.pipeline import adapt
 from dubfew.evaluate.report import write_report
 from dubfew.media import read_frames
-from dubfew.progress import ProgressCallback, silent
+from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.render.pipeline import render
 
-ACTOR, DUB = "actor.mp4", "dub.wav"
-NAME = "demo"
-MOMENTS = 6  # shown on the page
-MOUTH = 0.55  # half a side of the mouth pictures, in distances of the outer eye corners
+ACTOR_CLIP_FILE, DUB_AUDIO_FILE = "actor.mp4", "dub.wav"
+DEMO_ACTOR_ID = "demo"
+NUM_REPORT_FRAMES = 6  # shown on the page
+MOUTH_CROP_HALF_WIDTH = (
+    0.55  # half a side of the mouth pictures, in distances of the outer eye corners
+)
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class DemoResult:
 def run_demo(
     out: Path | str,
     *,
-    progress: ProgressCallback = silent,
+    progress: ProgressCallback = no_progress,
     registry: Registry | None = None,
     prior: str | None = None,
     steps: int | None = None,
@@ -74,33 +76,40 @@ def run_demo(
             registry = Registry(Path(temporary) / "home")
             return run_demo(out, progress=progress, registry=registry, prior=prior, steps=steps)
     folder = files("dubfew.demo")
-    with as_file(folder / ACTOR) as actor, as_file(folder / DUB) as dub:
+    with as_file(folder / ACTOR_CLIP_FILE) as actor, as_file(folder / DUB_AUDIO_FILE) as dub:
         learned = adapt(
-            actor, actor=NAME, prior=prior, steps=steps, registry=registry, progress=progress
+            actor,
+            actor=DEMO_ACTOR_ID,
+            prior=prior,
+            steps=steps,
+            registry=registry,
+            progress=progress,
         )
         made = render(
-            NAME,
+            DEMO_ACTOR_ID,
             video=actor,
             audio=dub,
             out=out / "dubbed.mp4",
             registry=registry,
             progress=progress,
         )
-        stored = registry.open(NAME)
-        adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
-        track = Track.from_bytes(adapter.track, f"{TRACK} of {NAME}")
-        shown = np.linspace(0, min(made.frames, len(track)) - 1, MOMENTS + 2).astype(int)[1:-1]
-        before, after = _pictures(actor, shown), _pictures(made.output, shown)
+        stored = registry.open(DEMO_ACTOR_ID)
+        adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
+        track = Track.from_bytes(adapter.track_bytes, f"{ADAPTER_TRACK_FILE} of {DEMO_ACTOR_ID}")
+        shown = np.linspace(0, min(made.frames, len(track)) - 1, NUM_REPORT_FRAMES + 2).astype(int)[
+            1:-1
+        ]
+        before, after = _load_frames(actor, shown), _load_frames(made.output, shown)
     report = out / "report.html"
     write_report(
         report,
         title="dubfew demo",
         before=before,
         after=after,
-        mouths_before=_mouths(before, track, shown),
-        mouths_after=_mouths(after, track, shown),
+        mouths_before=_crop_mouths(before, track, shown),
+        mouths_after=_crop_mouths(after, track, shown),
         moments=[f"{track.times[row]:.2f} s" for row in shown],
-        texture=_texture(adapter),
+        texture=_texture_to_rgb(adapter),
         curve=learned.curve,
         timings={
             **{f"adapt: {name}": value for name, value in learned.seconds.items()},
@@ -128,18 +137,22 @@ def run_demo(
     )
 
 
-def _pictures(path: Path, rows: NDArray[np.int64]) -> list[Picture]:
+def _load_frames(path: Path, rows: NDArray[np.int64]) -> list[RgbImage]:
     wanted = set(rows.tolist())
     frames = read_frames(path, stop=int(rows[-1]) + 1)
     return [frame.to_rgb() for frame in frames if frame.index in wanted]
 
 
-def _mouths(pictures: Iterable[Picture], track: Track, rows: NDArray[np.int64]) -> list[Picture]:
+def _crop_mouths(
+    pictures: Iterable[RgbImage], track: Track, rows: NDArray[np.int64]
+) -> list[RgbImage]:
     """Squares around where the footage's mouth was; the same place in every version."""
     squares = []
     for picture, row in zip(pictures, rows, strict=True):
         points = track.landmarks[row, :, :2]
-        half = MOUTH * float(np.linalg.norm(points[EYE_CORNERS[0]] - points[EYE_CORNERS[1]]))
+        half = MOUTH_CROP_HALF_WIDTH * float(
+            np.linalg.norm(points[EYE_CORNERS[0]] - points[EYE_CORNERS[1]])
+        )
         x, y = points[list(OUTER_LIPS + INNER_LIPS)].mean(0)
         height, width = picture.shape[:2]
         left, right = np.clip([x - half, x + half], 0, width).astype(int)
@@ -148,7 +161,7 @@ def _mouths(pictures: Iterable[Picture], track: Track, rows: NDArray[np.int64]) 
     return squares
 
 
-def _texture(adapter: ActorAdapter) -> Picture:
+def _texture_to_rgb(adapter: ActorAdapter) -> RgbImage:
     """The texture's first three channels, which are kept close to plain colour."""
     colour = adapter.texture[:3].permute(1, 2, 0).numpy()
     return (np.clip(colour, 0, 1) * 255 + 0.5).astype(np.uint8)

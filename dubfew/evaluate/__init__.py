@@ -1,17 +1,22 @@
 """How good an output is: measures against the original, contact sheets, reports."""
 
-from dubfew.evaluate.compare import Evaluation, evaluate, landmarks_of
-from dubfew.evaluate.contact_sheets import SheetRow, contact_sheet, save_sheet, sheet_rows
-from dubfew.evaluate.report import report_of, write_report
+from dubfew.evaluate.compare import EvaluationResult, detect_landmarks, evaluate
+from dubfew.evaluate.contact_sheets import (
+    SheetRow,
+    draw_contact_sheet,
+    make_sheet_rows,
+    save_contact_sheet,
+)
+from dubfew.evaluate.report import write_report, write_video_report
 
 __all__ = [
-    "Evaluation",
+    "EvaluationResult",
     "SheetRow",
-    "contact_sheet",
+    "detect_landmarks",
+    "draw_contact_sheet",
     "evaluate",
-    "landmarks_of",
-    "report_of",
-    "save_sheet",
-    "sheet_rows",
+    "make_sheet_rows",
+    "save_contact_sheet",
     "write_report",
+    "write_video_report",
 ]

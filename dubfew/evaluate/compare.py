@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dubfew.errors import DubfewError, MediaError
-from dubfew.evaluate.face_geometry import FACE_SIZE, Box, face_boxes, mouth_box
-from dubfew.evaluate.lipsync.phonemes import listen as listen_to
-from dubfew.evaluate.lipsync.sync_score import lip_sync
+from dubfew.evaluate.face_geometry import FACE_CROP_SIZE_PX, PixelBox, clip_mouth_box, face_boxes
+from dubfew.evaluate.lipsync.phonemes import measure_phoneme_sync as listen_to
+from dubfew.evaluate.lipsync.sync_score import measure_lip_sync
 from dubfew.evaluate.lipsync.syncnet import load_syncnet
-from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
-from dubfew.evaluate.regions import CHROMA_REACH, mouth_region
+from dubfew.evaluate.metrics import IMAGE_METRICS, LANDMARK_METRICS
+from dubfew.evaluate.regions import CHROMA_REACH_PX, mouth_region
 from dubfew.media import probe, read_frames
-from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.detection.landmarks import LANDMARKS, FaceLandmarker
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS, FaceLandmarker
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
-from dubfew.utils.import_utils import require
+from dubfew.utils.import_utils import import_optional
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationResult:
     """How an output compares with its original; see :mod:`dubfew.evaluate.metrics`.
 
     A figure that cannot be had (nothing moves, no face in the output) is NaN, one that was not
@@ -48,12 +48,14 @@ class Evaluation:
         outside_max: largest difference of any RGB value outside the mouth mask, 0 to 255; 0 if
             the file is lossless and nothing else was touched.
         lse_c: of the output's mouth and its own sound, see
-            :class:`dubfew.evaluate.lipsync.syncnet.LipSync`; needs SyncNet's weights, as do the
+            :class:`dubfew.evaluate.lipsync.syncnet.LipSyncScore`; needs SyncNet's weights, as do
+            the
             next two.
         lse_d: of the same.
         av_offset: of the same.
         heard_r: of the output's mouth and the sounds that a phoneme recogniser hears, see
-            :class:`dubfew.evaluate.lipsync.phonemes.Heard`; measured on request, as are the next
+            :class:`dubfew.evaluate.lipsync.phonemes.PhonemeSync`; measured on request, as are the
+            next
             two.
         heard_lag_ms: of the same.
         heard_r_best: of the same.
@@ -93,8 +95,8 @@ def evaluate(
     track: Track | None = None,
     syncnet: Path | str | None = None,
     listen: bool = False,
-    progress: ProgressCallback = silent,
-) -> Evaluation:
+    progress: ProgressCallback = no_progress,
+) -> EvaluationResult:
     """Compare a rendered video with the original, frame k with frame k.
 
     Streams: first the reference alone, for its landmarks and track, then both in step. No more
@@ -119,7 +121,7 @@ def evaluate(
         MissingDependencyError: PocketSphinx is wanted and not installed.
     """
     if listen:
-        require("pocketsphinx")
+        import_optional("pocketsphinx")
     network = None if syncnet is None else load_syncnet(syncnet)
     reference, output = Path(reference), Path(output)
     size, other = probe(reference), probe(output)
@@ -128,13 +130,13 @@ def evaluate(
             f"{output} is {other.width} x {other.height} px but its reference {reference} is "
             f"{size.width} x {size.height}: give two videos of the same size"
         )
-    marks = landmarks_of(reference, progress=progress)
-    mouth = mouth_box(marks, size.height, size.width)
+    marks = detect_landmarks(reference, progress=progress)
+    mouth = clip_mouth_box(marks, size.height, size.width)
     faces = face_boxes(marks, size.height, size.width)
     track = track or track_video(reference, progress=progress)
-    region = mouth_region(track, grow=CHROMA_REACH)
+    region = mouth_region(track, grow_px=CHROMA_REACH_PX)
 
-    figures: dict[str, list[float]] = {name: [] for name in IMAGE_MEASURES}
+    figures: dict[str, list[float]] = {name: [] for name in IMAGE_METRICS}
     output_marks: list[NDArray[np.float32] | None] = []
     times: list[float] = []
     outside_max = 0
@@ -147,14 +149,14 @@ def evaluate(
             ours, theirs = b.to_rgb(), a.to_rgb()
             output_marks.append(landmarker(ours))
             times.append(b.time)
-            outside_max = max(outside_max, largest_difference(theirs, ours, region(index)))
+            outside_max = max(outside_max, max_difference_outside(theirs, ours, region(index)))
             face = faces[index]
             if face is not None:
                 crops = {
-                    "face": (face_crop(theirs, face), face_crop(ours, face)),
-                    "mouth": (mouth.cut(theirs), mouth.cut(ours)),
+                    "face": (crop_face_square(theirs, face), crop_face_square(ours, face)),
+                    "mouth": (mouth.crop(theirs), mouth.crop(ours)),
                 }
-                for name, measure in IMAGE_MEASURES.items():
+                for name, measure in IMAGE_METRICS.items():
                     figures[name].append(measure.function(*crops[measure.region]))
             progress(Progress("compare", index + 1, len(faces)))
     frames = len(output_marks)
@@ -163,20 +165,20 @@ def evaluate(
 
     clip = stack_landmarks(output_marks)
     images = {
-        name: measure.combine(np.asarray(figures[name], np.float64))
-        for name, measure in IMAGE_MEASURES.items()
+        name: measure.aggregate(np.asarray(figures[name], np.float64))
+        for name, measure in IMAGE_METRICS.items()
     }
-    motion = {name: measure(marks[:frames], clip) for name, measure in LANDMARK_MEASURES.items()}
+    motion = {name: measure(marks[:frames], clip) for name, measure in LANDMARK_METRICS.items()}
     sync: dict[str, float] = {}
     if network is not None:
-        sync |= dataclasses.asdict(lip_sync(output, clip, network, progress=progress))
+        sync |= dataclasses.asdict(measure_lip_sync(output, clip, network, progress=progress))
     if listen:
         sync |= dataclasses.asdict(listen_to(output, clip, np.array(times)))
-    return Evaluation(frames=frames, outside_max=outside_max, **images, **motion, **sync)
+    return EvaluationResult(frames=frames, outside_max=outside_max, **images, **motion, **sync)
 
 
-def landmarks_of(
-    video: Path | str, *, progress: ProgressCallback = silent
+def detect_landmarks(
+    video: Path | str, *, progress: ProgressCallback = no_progress
 ) -> NDArray[np.float32]:  # [N, 478, 3]
     """The detector's landmarks of every frame, px; rows of frames without a face are NaN."""
     marks = []
@@ -190,26 +192,28 @@ def landmarks_of(
 
 def stack_landmarks(rows: list[NDArray[np.float32] | None]) -> NDArray[np.float32]:
     """Per-frame landmarks, None without a face, as one array with NaN rows. [N, 478, 3]"""
-    clip = np.full((len(rows), LANDMARKS, 3), np.nan, np.float32)
+    clip = np.full((len(rows), NUM_LANDMARKS, 3), np.nan, np.float32)
     for index, row in enumerate(rows):
         if row is not None:
             clip[index] = row
     return clip
 
 
-def face_crop(image: NDArray[np.uint8], box: Box, size: int = FACE_SIZE) -> NDArray[np.uint8]:
+def crop_face_square(
+    image: NDArray[np.uint8], box: PixelBox, size: int = FACE_CROP_SIZE_PX
+) -> NDArray[np.uint8]:
     """The inside of a box, resized to a square (bilinear, anti-aliased). [size, size, 3]"""
-    cut = Image.fromarray(np.ascontiguousarray(box.cut(image)))
+    cut = Image.fromarray(np.ascontiguousarray(box.crop(image)))
     return np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def largest_difference(
+def max_difference_outside(
     reference: NDArray[np.uint8],  # [H, W, 3]
     output: NDArray[np.uint8],  # [H, W, 3]
-    ignore: NDArray[np.bool_] | None,  # [H, W]
+    ignore_mask: NDArray[np.bool_] | None,  # [H, W]
 ) -> int:
-    """Largest difference of any value outside ``ignore``, 0 to 255."""
+    """Largest difference of any value outside ``ignore_mask``, 0 to 255."""
     difference = np.maximum(reference, output) - np.minimum(reference, output)
-    if ignore is not None:
-        difference[ignore] = 0
+    if ignore_mask is not None:
+        difference[ignore_mask] = 0
     return int(difference.max(initial=0))

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dubfew.errors import MediaError, ShapeError
-from dubfew.evaluate.compare import landmarks_of
-from dubfew.evaluate.face_geometry import Box, face_boxes, has_face, mouth_box
+from dubfew.evaluate.compare import detect_landmarks
+from dubfew.evaluate.face_geometry import PixelBox, clip_mouth_box, face_boxes, has_face
 from dubfew.media import probe, read_frames
 from dubfew.utils.files import atomic_path
 
-Picture = NDArray[np.uint8]  # [H, W, 3] RGB
+RgbImage = NDArray[np.uint8]  # [H, W, 3] RGB
 
-LABEL_WIDTH = 120  # px at least
-LINE = 24
-GAP = 4
-PAPER, INK = (250, 250, 248), (40, 40, 40)
+MIN_LABEL_WIDTH_PX = 120  # px at least
+LINE_HEIGHT_PX = 24
+TILE_GAP_PX = 4
+PAPER_COLOR, INK_COLOR = (250, 250, 248), (40, 40, 40)
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class SheetRow:
     """
 
     name: str
-    faces: tuple[Picture, ...]
-    mouths: tuple[Picture, ...]
+    faces: tuple[RgbImage, ...]
+    mouths: tuple[RgbImage, ...]
 
     def __post_init__(self) -> None:
         if len(self.faces) != len(self.mouths):
@@ -49,10 +49,10 @@ class SheetRow:
             )
 
 
-def contact_sheet(
-    rows: Sequence[SheetRow], *, moments: Sequence[str] = (), title: str = "", tile: int = 192
+def draw_contact_sheet(
+    rows: Sequence[SheetRow], *, moments: Sequence[str] = (), title: str = "", tile_px: int = 192
 ) -> Image.Image:
-    """Lay out rows of faces, then under them rows of mouths, all pictures ``tile`` px wide.
+    """Lay out rows of faces, then under them rows of mouths, all pictures ``tile_px`` px wide.
 
     The mouths stand together because they are what is compared. They are enlarged without
     smoothing away their pixels' softness (Lanczos); faces keep their proportions.
@@ -61,7 +61,7 @@ def contact_sheet(
         rows: at least one, all with the same number of moments.
         moments: labels of the columns, such as "1.20 s"; none if empty.
         title: one line above.
-        tile: width of a picture and largest height of one, px.
+        tile_px: width of a picture and largest height of one, px.
 
     Raises:
         ShapeError: no rows, or rows of different lengths.
@@ -73,40 +73,49 @@ def contact_sheet(
         )
     columns = lengths.pop()
     bands = [[row.faces for row in rows], [row.mouths for row in rows]]
-    heights = [_height(band, tile) for band in bands]
-    top = (LINE if title else 0) + (LINE if moments else 0) + GAP
-    total = top + sum(len(rows) * (height + GAP) for height in heights) + GAP * 2
+    heights = [_band_height(band, tile_px) for band in bands]
+    top = (LINE_HEIGHT_PX if title else 0) + (LINE_HEIGHT_PX if moments else 0) + TILE_GAP_PX
+    total = top + sum(len(rows) * (height + TILE_GAP_PX) for height in heights) + TILE_GAP_PX * 2
     font = ImageFont.load_default(15)
-    label = max(LABEL_WIDTH, *(round(font.getlength(row.name)) + 3 * GAP for row in rows))
-    sheet = Image.new("RGB", (label + columns * (tile + GAP), total), PAPER)
+    label = max(
+        MIN_LABEL_WIDTH_PX, *(round(font.getlength(row.name)) + 3 * TILE_GAP_PX for row in rows)
+    )
+    sheet = Image.new("RGB", (label + columns * (tile_px + TILE_GAP_PX), total), PAPER_COLOR)
     draw = ImageDraw.Draw(sheet)
     if title:
-        draw.text((GAP, GAP), title, INK, font)
+        draw.text((TILE_GAP_PX, TILE_GAP_PX), title, INK_COLOR, font)
     for column, moment in enumerate(moments[:columns]):
-        draw.text((label + column * (tile + GAP), top - LINE), moment, INK, font)
+        draw.text(
+            (label + column * (tile_px + TILE_GAP_PX), top - LINE_HEIGHT_PX),
+            moment,
+            INK_COLOR,
+            font,
+        )
     y = top
     for band, height in zip(bands, heights, strict=True):
         for row, pictures in zip(rows, band, strict=True):
-            draw.text((GAP, y + height // 2 - LINE // 2), row.name, INK, font)
+            draw.text(
+                (TILE_GAP_PX, y + height // 2 - LINE_HEIGHT_PX // 2), row.name, INK_COLOR, font
+            )
             for column, picture in enumerate(pictures):
                 fitted = ImageOps.contain(
                     Image.fromarray(np.ascontiguousarray(picture)),
-                    (tile, height),
+                    (tile_px, height),
                     Image.Resampling.LANCZOS,
                 )
-                sheet.paste(fitted, (label + column * (tile + GAP), y))
-            y += height + GAP
-        y += GAP
+                sheet.paste(fitted, (label + column * (tile_px + TILE_GAP_PX), y))
+            y += height + TILE_GAP_PX
+        y += TILE_GAP_PX
     return sheet
 
 
-def save_sheet(sheet: Image.Image, path: Path | str) -> None:
+def save_contact_sheet(sheet: Image.Image, path: Path | str) -> None:
     """Write a sheet as PNG, atomically."""
     with atomic_path(Path(path)) as temporary:
         sheet.save(temporary, format="PNG")
 
 
-def sheet_rows(
+def make_sheet_rows(
     videos: Mapping[str, Path],
     *,
     count: int = 6,
@@ -128,26 +137,28 @@ def sheet_rows(
         MediaError: a video ends before the last moment.
     """
     original = next(iter(videos.values()))
-    marks = landmarks_of(original) if landmarks is None else landmarks
+    marks = detect_landmarks(original) if landmarks is None else landmarks
     info = probe(original)
-    mouth = mouth_box(marks, info.height, info.width)
+    mouth = clip_mouth_box(marks, info.height, info.width)
     faces = face_boxes(marks, info.height, info.width)
-    moments = evenly_spaced(np.flatnonzero(has_face(marks)), count)
+    moments = pick_evenly_spaced(np.flatnonzero(has_face(marks)), count)
     rows = []
     for name, video in videos.items():
-        cuts = _cut(video, {index: _some(faces[index]) for index in moments}, mouth)
+        cuts = _crop_moments(video, {index: _require_box(faces[index]) for index in moments}, mouth)
         rows.append(SheetRow(name, tuple(f for f, _ in cuts), tuple(m for _, m in cuts)))
     return rows, [f"{index / float(info.fps):.2f} s" for index in moments]
 
 
-def evenly_spaced(candidates: NDArray[np.int64], count: int) -> list[int]:
+def pick_evenly_spaced(candidates: NDArray[np.int64], count: int) -> list[int]:
     """``count`` of the candidates, in the middles of equal parts of them."""
     count = min(count, len(candidates))
     places = (np.arange(count) + 0.5) * len(candidates) / max(count, 1)
     return [int(candidates[int(place)]) for place in places]
 
 
-def _cut(video: Path, faces: Mapping[int, Box], mouth: Box) -> list[tuple[Picture, Picture]]:
+def _crop_moments(
+    video: Path, faces: Mapping[int, PixelBox], mouth: PixelBox
+) -> list[tuple[RgbImage, RgbImage]]:
     cuts = []
     for frame in read_frames(video, stop=max(faces) + 1):
         if frame.index in faces:
@@ -165,13 +176,13 @@ def _cut(video: Path, faces: Mapping[int, Box], mouth: Box) -> list[tuple[Pictur
     return cuts
 
 
-def _some(box: Box | None) -> Box:
+def _require_box(box: PixelBox | None) -> PixelBox:
     if box is None:  # cannot be: moments are chosen among the frames with a face
         raise AssertionError
     return box
 
 
-def _height(band: Sequence[Sequence[Picture]], tile: int) -> int:
-    """Height of a band's rows: that of its tallest picture at full width, at most ``tile``."""
+def _band_height(band: Sequence[Sequence[RgbImage]], tile_px: int) -> int:
+    """Height of a band's rows: that of its tallest picture at full width, at most ``tile_px``."""
     tallest = max(p.shape[0] / p.shape[1] for row in band for p in row)
-    return min(tile, max(1, round(tile * tallest)))
+    return min(tile_px, max(1, round(tile_px * tallest)))

@@ -15,25 +15,25 @@ from scipy.ndimage import gaussian_filter1d
 
 from dubfew.errors import NoFaceError
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
-from dubfew.reconstruction.similarity_transform import similarity
+from dubfew.reconstruction.similarity_transform import fit_similarity_transform
 
-LIPS = OUTER_LIPS + INNER_LIPS
+LIP_POINTS = OUTER_LIPS + INNER_LIPS
 # Points that speech does not move: eye corners, bridge and base of the nose, temples, forehead.
-RIGID_POINTS = (33, 133, 362, 263, 168, 6, 197, 195, 2, 98, 327, 127, 356, 10, 109, 338)
-INNER_LIP_MIDDLE = (13, 14)  # upper, lower
-MOUTH_ENLARGEMENT = 1.4
+STILL_POINTS = (33, 133, 362, 263, 168, 6, 197, 195, 2, 98, 327, 127, 356, 10, 109, 338)
+INNER_LIP_MIDDLE_POINTS = (13, 14)  # upper, lower
+MOUTH_BOX_SCALE = 1.4
 # The closed mouth is the mean of this share of the frames, because a single one may be a misfit.
-STILL_SHARE = 0.05
+CLOSED_FRAME_FRACTION = 0.05
 # The face crop, in units of the eye-corner distance: an adult's face from hairline to opened jaw
 # is about 2.2 of them high; the rest is margin for the chin of long faces.
-FACE_SIDE = 2.6
-FACE_SIZE = 256
+FACE_CROP_SCALE = 2.6
+FACE_CROP_SIZE_PX = 256
 # Frames; removes the detector's jitter from the crop but follows the head.
-BOX_SMOOTHING = 4.0
+BOX_SIGMA_FRAMES = 4.0
 
 
 @dataclass(frozen=True)
-class Box:
+class PixelBox:
     """A rectangle of whole pixels: ``left <= x < right``, ``top <= y < bottom``."""
 
     left: int
@@ -49,7 +49,7 @@ class Box:
     def height(self) -> int:
         return self.bottom - self.top
 
-    def cut(self, image: NDArray) -> NDArray:
+    def crop(self, image: NDArray) -> NDArray:
         """The part of an image [H, W, ...] inside the box, as a view."""
         return image[self.top : self.bottom, self.left : self.right]
 
@@ -59,13 +59,13 @@ def has_face(landmarks: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(landmarks).all(axis=(1, 2)), np.bool_)
 
 
-def eye_distance(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+def eye_corner_distance(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     """Distance of the outer eye corners in the image, px. [N, 478, 3] -> [N]"""
     left, right = (landmarks[:, corner, :2].astype(np.float64) for corner in EYE_CORNERS)
     return np.asarray(np.linalg.norm(left - right, axis=-1))
 
 
-def mouth_box(landmarks: NDArray[np.float32], height: int, width: int) -> Box:
+def clip_mouth_box(landmarks: NDArray[np.float32], height: int, width: int) -> PixelBox:
     """The mouth box of a clip: one rectangle for all of its frames.
 
     Union over the clip of the 40 lip landmarks, enlarged 1.4 times about its centre, rounded
@@ -80,14 +80,14 @@ def mouth_box(landmarks: NDArray[np.float32], height: int, width: int) -> Box:
     Raises:
         NoFaceError: no frame shows a face.
     """
-    lips = landmarks[has_face(landmarks)][:, LIPS, :2]
+    lips = landmarks[has_face(landmarks)][:, LIP_POINTS, :2]
     if not len(lips):
         raise NoFaceError("no frame of the reference shows a face: give a clip with a visible face")
     low, high = lips.min(axis=(0, 1)), lips.max(axis=(0, 1))
-    centre, half = (low + high) / 2, (high - low) / 2 * MOUTH_ENLARGEMENT
+    centre, half = (low + high) / 2, (high - low) / 2 * MOUTH_BOX_SCALE
     left, top = np.floor(centre - half)
     right, bottom = np.ceil(centre + half)
-    return Box(
+    return PixelBox(
         int(np.clip(left, 0, width - 1)),
         int(np.clip(top, 0, height - 1)),
         int(np.clip(right, 1, width)),
@@ -95,7 +95,7 @@ def mouth_box(landmarks: NDArray[np.float32], height: int, width: int) -> Box:
     )
 
 
-def face_boxes(landmarks: NDArray[np.float32], height: int, width: int) -> list[Box | None]:
+def face_boxes(landmarks: NDArray[np.float32], height: int, width: int) -> list[PixelBox | None]:
     """The stable square face crop of every frame; None where there is no face.
 
     Side 2.6 eye-corner distances (measured in 3D, so that turning the head does not zoom), centred
@@ -103,36 +103,36 @@ def face_boxes(landmarks: NDArray[np.float32], height: int, width: int) -> list[
     leaves the frame is pushed back in, one larger than the frame shrunk, so that it stays square.
     """
     faces = has_face(landmarks)
-    rigid = landmarks[:, RIGID_POINTS].astype(np.float64)
+    rigid = landmarks[:, STILL_POINTS].astype(np.float64)
     bounds = np.concatenate([rigid.min(axis=1)[:, :2], rigid.max(axis=1)[:, :2]], axis=1)
     corners = landmarks[:, EYE_CORNERS].astype(np.float64)
     distance = np.linalg.norm(corners[:, 0] - corners[:, 1], axis=-1, keepdims=True)
     # Half a distance below the middle of the rigid points lies the middle of the whole face.
     centre_x = bounds[:, [0, 2]].mean(axis=1, keepdims=True)
     centre_y = bounds[:, [1, 3]].mean(axis=1, keepdims=True) + 0.5 * distance
-    rows = np.concatenate([centre_x, centre_y, distance * FACE_SIDE], axis=1)[faces]
+    rows = np.concatenate([centre_x, centre_y, distance * FACE_CROP_SCALE], axis=1)[faces]
     if not len(rows):
         return [None] * len(landmarks)
     # Frames without a face are passed over: the frames on both sides of a gap blend a little.
-    smooth = iter(gaussian_filter1d(rows, BOX_SMOOTHING, axis=0, mode="nearest"))
-    return [_square(next(smooth), height, width) if face else None for face in faces]
+    smooth = iter(gaussian_filter1d(rows, BOX_SIGMA_FRAMES, axis=0, mode="nearest"))
+    return [_clamp_square(next(smooth), height, width) if face else None for face in faces]
 
 
-def _square(row: NDArray[np.float64], height: int, width: int) -> Box:
+def _clamp_square(row: NDArray[np.float64], height: int, width: int) -> PixelBox:
     centre_x, centre_y, side = (float(value) for value in row)
     whole = min(max(8, round(side)), height, width)
     left = int(np.clip(round(centre_x - whole / 2), 0, width - whole))
     top = int(np.clip(round(centre_y - whole / 2), 0, height - whole))
-    return Box(left, top, left + whole, top + whole)
+    return PixelBox(left, top, left + whole, top + whole)
 
 
-def opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     """How far the lips are apart: inner-lip gap over outer-eye-corner distance. [N]"""
-    upper, lower = (landmarks[:, point, :2].astype(np.float64) for point in INNER_LIP_MIDDLE)
-    return np.asarray(np.linalg.norm(upper - lower, axis=-1) / eye_distance(landmarks))
+    upper, lower = (landmarks[:, point, :2].astype(np.float64) for point in INNER_LIP_MIDDLE_POINTS)
+    return np.asarray(np.linalg.norm(upper - lower, axis=-1) / eye_corner_distance(landmarks))
 
 
-def still_lips(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+def freeze_lips(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     """The landmarks of the same clip if the mouth stayed closed and did not move at all.
 
     The mean lip shape of the clip's most closed frames, carried along by the points that speech
@@ -149,15 +149,15 @@ def still_lips(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = np.flatnonzero(has_face(landmarks))
     if not len(rows):
         return result
-    home = landmarks[rows[0], RIGID_POINTS, :2]
-    by_opening = rows[np.argsort(opening(landmarks[rows]), kind="stable")]
-    closed = by_opening[: max(1, round(len(rows) * STILL_SHARE))]
+    home = landmarks[rows[0], STILL_POINTS, :2]
+    by_opening = rows[np.argsort(mouth_opening(landmarks[rows]), kind="stable")]
+    closed = by_opening[: max(1, round(len(rows) * CLOSED_FRAME_FRACTION))]
     carried = []
     for row in closed:
-        to_home = similarity(landmarks[row, RIGID_POINTS, :2], home)
-        carried.append(landmarks[row, LIPS, :2] @ to_home[:, :2].T + to_home[:, 2])
+        to_home = fit_similarity_transform(landmarks[row, STILL_POINTS, :2], home)
+        carried.append(landmarks[row, LIP_POINTS, :2] @ to_home[:, :2].T + to_home[:, 2])
     mean = np.mean(carried, axis=0)
     for row in rows:
-        back = similarity(home, landmarks[row, RIGID_POINTS, :2])
-        result[row, LIPS, :2] = mean @ back[:, :2].T + back[:, 2]
+        back = fit_similarity_transform(home, landmarks[row, STILL_POINTS, :2])
+        result[row, LIP_POINTS, :2] = mean @ back[:, :2].T + back[:, 2]
     return result

@@ -10,23 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import ShapeError
-from dubfew.evaluate.contact_sheets import sheet_rows
-from dubfew.evaluate.training_curve import curve_svg
-from dubfew.utils.html import Picture, figures, picture, section, write_page
+from dubfew.evaluate.contact_sheets import make_sheet_rows
+from dubfew.evaluate.training_curve import draw_training_curve
+from dubfew.utils.html import RgbImage, html_section, image_tag, metrics_table, write_html_page
 
-FACE_WIDTH, MOUTH_WIDTH, TEXTURE_WIDTH = 320, 320, 512  # px at most; a report stays near 1 MB
+FACE_WIDTH_PX, MOUTH_WIDTH_PX, TEXTURE_WIDTH_PX = (
+    320,
+    320,
+    512,
+)  # px at most; a report stays near 1 MB
 
 
 def write_report(
     path: Path | str,
     *,
     title: str,
-    before: Sequence[Picture],
-    after: Sequence[Picture],
-    mouths_before: Sequence[Picture] = (),
-    mouths_after: Sequence[Picture] = (),
+    before: Sequence[RgbImage],
+    after: Sequence[RgbImage],
+    mouths_before: Sequence[RgbImage] = (),
+    mouths_after: Sequence[RgbImage] = (),
     moments: Sequence[str] = (),
-    texture: Picture | None = None,
+    texture: RgbImage | None = None,
     curve: Sequence[tuple[int, float, float]] = (),
     timings: Mapping[str, float] | None = None,
     numbers: Mapping[str, float | int | str | None] | None = None,
@@ -61,17 +65,17 @@ def write_report(
                 "give the same moments of both"
             )
     sections = [
-        _pairs("Before and after", before, after, moments, FACE_WIDTH),
-        _pairs("The mouths", mouths_before, mouths_after, moments, MOUTH_WIDTH),
-        _texture(texture),
-        section("Training: PSNR on held-out frames, dB", curve_svg(curve)),
-        _timings(timings or {}),
-        figures("Numbers", numbers or {}),
+        _pairs_section("Before and after", before, after, moments, FACE_WIDTH_PX),
+        _pairs_section("The mouths", mouths_before, mouths_after, moments, MOUTH_WIDTH_PX),
+        _texture_section(texture),
+        html_section("Training: PSNR on held-out frames, dB", draw_training_curve(curve)),
+        _timings_section(timings or {}),
+        metrics_table("Numbers", numbers or {}),
     ]
-    write_page(path, title, sections, note=note)
+    write_html_page(path, title, sections, note=note)
 
 
-def report_of(
+def write_video_report(
     reference: Path | str,
     output: Path | str,
     path: Path | str,
@@ -79,7 +83,7 @@ def report_of(
     title: str,
     count: int = 6,
     landmarks: NDArray[np.float32] | None = None,
-    texture: Picture | None = None,
+    texture: RgbImage | None = None,
     curve: Sequence[tuple[int, float, float]] = (),
     timings: Mapping[str, float] | None = None,
     numbers: Mapping[str, float | int | str | None] | None = None,
@@ -100,7 +104,7 @@ def report_of(
         MediaError: a file cannot be read, or the output is shorter than the reference.
     """
     videos = {"before": Path(reference), "after": Path(output)}
-    (before, after), moments = sheet_rows(videos, count=count, landmarks=landmarks)
+    (before, after), moments = make_sheet_rows(videos, count=count, landmarks=landmarks)
     write_report(
         path,
         title=title,
@@ -117,10 +121,10 @@ def report_of(
     )
 
 
-def _pairs(
+def _pairs_section(
     heading: str,
-    before: Sequence[Picture],
-    after: Sequence[Picture],
+    before: Sequence[RgbImage],
+    after: Sequence[RgbImage],
     moments: Sequence[str],
     width: int,
 ) -> str:
@@ -128,28 +132,28 @@ def _pairs(
     for index, pair in enumerate(zip(before, after, strict=True)):
         label = moments[index] if index < len(moments) else str(index + 1)
         pictures = "".join(
-            picture(pixels, f"{word}, {label}", width)
+            image_tag(pixels, f"{word}, {label}", width)
             for word, pixels in zip(("before", "after"), pair, strict=True)
         )
         shown.append(f"<figure>{pictures}<figcaption>{html.escape(label)}</figcaption></figure>")
     if not shown:
         return ""
     key = '<p class="key">Above before, below after.</p>'
-    return section(heading, f'<div class="strip">{"".join(shown)}</div>{key}')
+    return html_section(heading, f'<div class="strip">{"".join(shown)}</div>{key}')
 
 
-def _texture(texture: Picture | None) -> str:
+def _texture_section(texture: RgbImage | None) -> str:
     if texture is None:
         return ""
-    image = picture(texture, "the actor's texture", TEXTURE_WIDTH)
-    return section("The texture", f'<div class="texture">{image}</div>')
+    image = image_tag(texture, "the actor's texture", TEXTURE_WIDTH_PX)
+    return html_section("The texture", f'<div class="texture">{image}</div>')
 
 
-def _timings(timings: Mapping[str, float]) -> str:
+def _timings_section(timings: Mapping[str, float]) -> str:
     longest = max(timings.values(), default=0.0) or 1.0
     rows = "".join(
         f'<tr><th>{html.escape(stage)}</th><td class="bar"><span style="width:'
         f'{100 * seconds / longest:.1f}%"></span></td><td>{seconds:.1f} s</td></tr>'
         for stage, seconds in timings.items()
     )
-    return section("Time", f"<table>{rows}</table>" if rows else "")
+    return html_section("Time", f"<table>{rows}</table>" if rows else "")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-WIDTH, HEIGHT = 640, 240
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 36
+SVG_WIDTH_PX, SVG_HEIGHT_PX = 640, 240
+MARGIN_LEFT_PX, MARGIN_RIGHT_PX, MARGIN_TOP_PX, MARGIN_BOTTOM_PX = 56, 16, 16, 36
 
 
-def curve_svg(curve: Sequence[tuple[int, float, float]]) -> str:
+def draw_training_curve(curve: Sequence[tuple[int, float, float]]) -> str:
     """Held-out PSNR over training steps, to be put inside an HTML page.
 
     Colours come from the page's CSS variables, so it is right in light and dark. Needs no
@@ -27,24 +27,33 @@ def curve_svg(curve: Sequence[tuple[int, float, float]]) -> str:
         return ""
     steps, values = [p[0] for p in points], [p[2] for p in points]
     low_x, high_x = min(steps), max(max(steps), min(steps) + 1)
-    ticks = _ticks(min(values), max(values))
+    ticks = _choose_ticks(min(values), max(values))
     low_y, high_y = ticks[0], ticks[-1]
 
     def x(step: float) -> float:
-        return LEFT + (step - low_x) / (high_x - low_x) * (WIDTH - LEFT - RIGHT)
+        return MARGIN_LEFT_PX + (step - low_x) / (high_x - low_x) * (
+            SVG_WIDTH_PX - MARGIN_LEFT_PX - MARGIN_RIGHT_PX
+        )
 
     def y(value: float) -> float:
-        return HEIGHT - BOTTOM - (value - low_y) / (high_y - low_y) * (HEIGHT - TOP - BOTTOM)
+        return (
+            SVG_HEIGHT_PX
+            - MARGIN_BOTTOM_PX
+            - (value - low_y)
+            / (high_y - low_y)
+            * (SVG_HEIGHT_PX - MARGIN_TOP_PX - MARGIN_BOTTOM_PX)
+        )
 
     parts = [
-        f'<svg class="curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="curve" viewBox="0 0 {SVG_WIDTH_PX} {SVG_HEIGHT_PX}" role="img" '
         f'aria-label="PSNR on held-out frames over training steps">'
     ]
     for tick in ticks:
         parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" '
+            f'<line class="grid" x1="{MARGIN_LEFT_PX}" x2="{SVG_WIDTH_PX - MARGIN_RIGHT_PX}" '
             f'y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-            f'<text x="{LEFT - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>'
+            f'<text x="{MARGIN_LEFT_PX - 8}" y="{y(tick) + 4:.1f}" '
+            f'text-anchor="end">{tick:g}</text>'
         )
     line = " ".join(f"{x(step):.1f},{y(psnr):.1f}" for step, _, psnr in points)
     parts.append(f'<polyline class="line" points="{line}"/>')
@@ -55,14 +64,14 @@ def curve_svg(curve: Sequence[tuple[int, float, float]]) -> str:
         )
     last_step, last_seconds, _ = points[-1]
     parts.append(
-        f'<text x="{LEFT}" y="{HEIGHT - 10}">step {points[0][0]}</text>'
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 10}" text-anchor="end">'
+        f'<text x="{MARGIN_LEFT_PX}" y="{SVG_HEIGHT_PX - 10}">step {points[0][0]}</text>'
+        f'<text x="{SVG_WIDTH_PX - MARGIN_RIGHT_PX}" y="{SVG_HEIGHT_PX - 10}" text-anchor="end">'
         f"step {last_step}, {last_seconds:.0f} s</text></svg>"
     )
     return "".join(parts)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def _choose_ticks(low: float, high: float) -> list[float]:
     """Round numbers from below ``low`` to above ``high``, about four of them."""
     span = max(high - low, 0.1)
     rough = span / 3

@@ -1,6 +1,6 @@
 """Machine-readable marks on every output: Content Credentials and an invisible watermark.
 
-``verify`` reads both. See docs/marks.md.
+``verify_marks`` reads both. See docs/marks.md.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dubfew.marks.verification import Verification, verify
+    from dubfew.marks.verification import MarksReport, verify_marks
 
-__all__ = ["Verification", "verify"]
+__all__ = ["MarksReport", "verify_marks"]
 
 
 def __getattr__(name: str) -> Any:

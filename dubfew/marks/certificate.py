@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
 # Files of the user's own: a chain, the signer's certificate first, and its private key.
-CERTIFICATE, KEY = "DUBFEW_SIGN_CERT", "DUBFEW_SIGN_KEY"
-FILE = "signing.pem"  # in DUBFEW_HOME: key and chain in one
-YEARS = 10
+SIGNING_CERTIFICATE_VARIABLE, SIGNING_KEY_VARIABLE = "DUBFEW_SIGN_CERT", "DUBFEW_SIGN_KEY"
+SIGNING_FILE_NAME = "signing.pem"  # in DUBFEW_HOME: key and chain in one
+CERTIFICATE_VALIDITY_YEARS = 10
 
 
 @dataclass(frozen=True)
-class Identity:
+class SigningIdentity:
     """What signs.
 
     Attributes:
-        chain: certificates, the signer's first, PEM.
-        key: private key, PKCS #8, PEM.
+        certificate_chain: certificates, the signer's first, PEM.
+        private_key: private key, PKCS #8, PEM.
         algorithm: as C2PA calls it.
     """
 
-    chain: bytes
-    key: bytes
+    certificate_chain: bytes
+    private_key: bytes
     algorithm: str
 
 
-def signing_identity(home: Path) -> Identity:
+def load_signing_identity(home: Path) -> SigningIdentity:
     """The certificate and key to sign with.
 
     Args:
@@ -46,26 +46,32 @@ def signing_identity(home: Path) -> Identity:
         DubfewError: certificate and key cannot be read, do not belong together, or are of a kind
             that C2PA does not know.
     """
-    certificate, key = os.environ.get(CERTIFICATE), os.environ.get(KEY)
+    certificate, key = (
+        os.environ.get(SIGNING_CERTIFICATE_VARIABLE),
+        os.environ.get(SIGNING_KEY_VARIABLE),
+    )
     if certificate or key:
         if not (certificate and key):
-            raise DubfewError(f"only one of {CERTIFICATE} and {KEY} is set: set both, or neither")
-        return _identity(_read(Path(certificate)), _read(Path(key)), certificate)
-    path = home / FILE
+            raise DubfewError(
+                f"only one of {SIGNING_CERTIFICATE_VARIABLE} and {SIGNING_KEY_VARIABLE} is set: "
+                "set both, or neither"
+            )
+        return _identity_from_pem(_read_pem(Path(certificate)), _read_pem(Path(key)), certificate)
+    path = home / SIGNING_FILE_NAME
     if not path.exists():
-        _write_private(path, _self_made())
-    pem = _read(path)
-    return _identity(pem, pem, str(path))
+        _write_private_pem(path, _make_self_signed_pem())
+    pem = _read_pem(path)
+    return _identity_from_pem(pem, pem, str(path))
 
 
-def _identity(certificates: bytes, private: bytes, source: str) -> Identity:
+def _identity_from_pem(certificates: bytes, private: bytes, source: str) -> SigningIdentity:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
     try:
         chain = x509.load_pem_x509_certificates(certificates)
-        key = serialization.load_pem_private_key(_block(private, b"PRIVATE KEY"), None)
+        key = serialization.load_pem_private_key(_first_pem_block(private, b"PRIVATE KEY"), None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise DubfewError(
             f"{source} cannot be signed with ({error}): give a PEM chain and its private key "
@@ -84,14 +90,14 @@ def _identity(certificates: bytes, private: bytes, source: str) -> Identity:
             f"to {chain[0].not_valid_after_utc:%Y-%m-%d}: renew it"
         )
     pem = serialization.Encoding.PEM
-    return Identity(
+    return SigningIdentity(
         b"".join(certificate.public_bytes(pem) for certificate in chain),
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-        _algorithm(key, source),
+        _signature_algorithm(key, source),
     )
 
 
-def _algorithm(key: Any, source: str) -> str:
+def _signature_algorithm(key: Any, source: str) -> str:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     if isinstance(key, ed25519.Ed25519PrivateKey):
@@ -108,7 +114,7 @@ def _algorithm(key: Any, source: str) -> str:
     )
 
 
-def _self_made() -> bytes:
+def _make_self_signed_pem() -> bytes:
     """A key and a chain of two: C2PA's profile refuses certificates that sign themselves.
 
     The root's own key is thrown away, so that nothing else can be signed in its name.
@@ -121,16 +127,16 @@ def _self_made() -> bytes:
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    root_name = _name("dubfew, made by its user")
+    root_name = _x509_name("dubfew, made by its user")
     root = (
-        _certificate(root_name, root_name, root_key.public_key())
+        _certificate_builder(root_name, root_name, root_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
     )
     leaf = (
-        _certificate(_name("dubfew (unverified)"), root_name, key.public_key())
+        _certificate_builder(_x509_name("dubfew (unverified)"), root_name, key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(digital_signature=True), critical=True)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
         )
@@ -143,10 +149,10 @@ def _self_made() -> bytes:
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
-    ) + b"".join(_signed(certificate, root_key) for certificate in (leaf, root))
+    ) + b"".join(_sign_certificate(certificate, root_key) for certificate in (leaf, root))
 
 
-def _name(common: str) -> Any:
+def _x509_name(common: str) -> Any:
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
@@ -158,7 +164,7 @@ def _name(common: str) -> Any:
     )
 
 
-def _certificate(subject: Any, issuer: Any, key: ec.EllipticCurvePublicKey) -> Any:
+def _certificate_builder(subject: Any, issuer: Any, key: ec.EllipticCurvePublicKey) -> Any:
     from cryptography import x509
 
     now = datetime.now(timezone.utc)
@@ -170,43 +176,44 @@ def _certificate(subject: Any, issuer: Any, key: ec.EllipticCurvePublicKey) -> A
         .serial_number(x509.random_serial_number())
         # Clocks of those who check may be a little behind.
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=365 * YEARS))
+        .not_valid_after(now + timedelta(days=365 * CERTIFICATE_VALIDITY_YEARS))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
-def _usage(**given: bool) -> Any:
+def _key_usage(**usages: bool) -> Any:
     from cryptography import x509
 
     names = (
         "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
         "key_cert_sign crl_sign encipher_only decipher_only"
     )
-    return x509.KeyUsage(**{name: given.get(name, False) for name in names.split()})
+    return x509.KeyUsage(**{name: usages.get(name, False) for name in names.split()})
 
 
-def _signed(certificate: Any, key: ec.EllipticCurvePrivateKey) -> bytes:
+def _sign_certificate(certificate: Any, key: ec.EllipticCurvePrivateKey) -> bytes:
     from cryptography.hazmat.primitives import hashes, serialization
 
     return certificate.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def _block(pem: bytes, kind: bytes) -> bytes:
+def _first_pem_block(pem: bytes, kind: bytes) -> bytes:
     """The first PEM block of a kind: a file may hold others before it."""
     end = pem.find(b"-----END", max(pem.find(kind), 0))
     return pem[pem.rfind(b"-----BEGIN", 0, end) :] if end >= 0 else pem
 
 
-def _read(path: Path) -> bytes:
+def _read_pem(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise DubfewError(
-            f"{path} cannot be read ({error.strerror}): name the file with {CERTIFICATE} and {KEY}"
+            f"{path} cannot be read ({error.strerror}): name the file with "
+            f"{SIGNING_CERTIFICATE_VARIABLE} and {SIGNING_KEY_VARIABLE}"
         ) from error
 
 
-def _write_private(path: Path, data: bytes) -> None:
+def _write_private_pem(path: Path, data: bytes) -> None:
     """Write a file that only its owner reads; whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with 0600

@@ -11,52 +11,54 @@ from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError
 
-ID_BYTES = 5
-CHECK_BYTES = 4
-BITS = 8 * (ID_BYTES + CHECK_BYTES)
+WATERMARK_ID_BYTES = 5
+CHECKSUM_BYTES = 4
+PAYLOAD_BITS = 8 * (WATERMARK_ID_BYTES + CHECKSUM_BYTES)
 # The least certain bits of a reading are tried both ways. Each doubles what reading costs and the
 # chance that noise passes the checksum.
-DOUBTFUL = 12
+NUM_DOUBTFUL_BITS = 12
 
 
 @dataclass(frozen=True)
-class Reading:
+class DecodedPayload:
     """A word that passed its checksum.
 
     Attributes:
-        id: the watermark's id, ten hexadecimal digits.
-        corrected: bits that had to be turned over.
+        watermark_id: the watermark's id, ten hexadecimal digits.
+        num_corrected: bits that had to be turned over.
     """
 
-    id: str
-    corrected: int
+    watermark_id: str
+    num_corrected: int
 
 
-def new_id() -> str:
+def generate_watermark_id() -> str:
     """A random id: ten hexadecimal digits."""
-    return secrets.token_hex(ID_BYTES)
+    return secrets.token_hex(WATERMARK_ID_BYTES)
 
 
-def word(identifier: str) -> NDArray[np.uint8]:
+def encode_payload(watermark_id: str) -> NDArray[np.uint8]:
     """The bits that carry an id, each 0 or 1. [BITS]
 
     Raises:
-        DubfewError: ``identifier`` is not ten hexadecimal digits.
+        DubfewError: ``watermark_id`` is not ten hexadecimal digits.
     """
     try:
-        data = bytes.fromhex(identifier)
+        data = bytes.fromhex(watermark_id)
     except ValueError:
         data = b""
-    if len(data) != ID_BYTES or identifier != data.hex():
-        raise DubfewError(f"the watermark id {identifier!r:.40} is not {2 * ID_BYTES} hex digits")
-    return np.unpackbits(np.frombuffer(data + _check(data), np.uint8))
+    if len(data) != WATERMARK_ID_BYTES or watermark_id != data.hex():
+        raise DubfewError(
+            f"the watermark id {watermark_id!r:.40} is not {2 * WATERMARK_ID_BYTES} hex digits"
+        )
+    return np.unpackbits(np.frombuffer(data + _checksum(data), np.uint8))
 
 
-def read(certainty: NDArray) -> Reading | None:
+def decode_payload(bit_certainty: NDArray) -> DecodedPayload | None:
     """The id in a soft reading, or None where the checksum never fits.
 
     Args:
-        certainty: of each bit, positive for 0 and negative for 1. [BITS]
+        bit_certainty: of each bit, positive for 0 and negative for 1. [BITS]
 
     Returns:
         The fitting word whose turned bits were the least certain. Noise gives one with a
@@ -64,31 +66,31 @@ def read(certainty: NDArray) -> Reading | None:
 
     Source: Chase 1972, algorithm 2, with the checksum as the judge.
     """
-    hard = (certainty < 0).astype(np.uint8)
-    doubtful = np.argsort(np.abs(certainty), kind="stable")[:DOUBTFUL]
+    hard = (bit_certainty < 0).astype(np.uint8)
+    doubtful = np.argsort(np.abs(bit_certainty), kind="stable")[:NUM_DOUBTFUL_BITS]
     # What is wrong with the checksum of a word with turned bits is what each turn adds, together:
     # CRCs are linear.
-    sums, costs = np.array([_error(hard)], np.uint32), np.zeros(1)
-    still = _error(np.zeros(BITS, np.uint8))
+    sums, costs = np.array([_checksum_error(hard)], np.uint32), np.zeros(1)
+    still = _checksum_error(np.zeros(PAYLOAD_BITS, np.uint8))
     for bit in doubtful:
-        one = np.zeros(BITS, np.uint8)
+        one = np.zeros(PAYLOAD_BITS, np.uint8)
         one[bit] = 1
-        sums = np.concatenate([sums, sums ^ np.uint32(_error(one) ^ still)])
-        costs = np.concatenate([costs, costs + abs(certainty[bit])])
+        sums = np.concatenate([sums, sums ^ np.uint32(_checksum_error(one) ^ still)])
+        costs = np.concatenate([costs, costs + abs(bit_certainty[bit])])
     fitting = np.flatnonzero(sums == 0)
     if not fitting.size:
         return None
     best = int(fitting[np.argmin(costs[fitting])])
-    turned = doubtful[(best >> np.arange(DOUBTFUL) & 1) == 1]
+    turned = doubtful[(best >> np.arange(NUM_DOUBTFUL_BITS) & 1) == 1]
     hard[turned] ^= 1
-    return Reading(np.packbits(hard).tobytes()[:ID_BYTES].hex(), len(turned))
+    return DecodedPayload(np.packbits(hard).tobytes()[:WATERMARK_ID_BYTES].hex(), len(turned))
 
 
-def _error(bits: NDArray[np.uint8]) -> int:
+def _checksum_error(bits: NDArray[np.uint8]) -> int:
     """The checksum of a word less the one that it should have: 0 where it fits."""
     data = np.packbits(bits).tobytes()
-    return zlib.crc32(data[:ID_BYTES]) ^ int.from_bytes(data[ID_BYTES:], "big")
+    return zlib.crc32(data[:WATERMARK_ID_BYTES]) ^ int.from_bytes(data[WATERMARK_ID_BYTES:], "big")
 
 
-def _check(data: bytes) -> bytes:
-    return zlib.crc32(data).to_bytes(CHECK_BYTES, "big")
+def _checksum(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "big")

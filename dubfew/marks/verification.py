@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.errors import MediaError
-from dubfew.marks.credentials import Credentials, read_credentials
-from dubfew.marks.detection import Found, find_watermark
+from dubfew.marks.credentials import ContentCredentials, read_credentials
+from dubfew.marks.detection import DetectedWatermark, find_watermark
 from dubfew.media import probe
-from dubfew.progress import ProgressCallback, silent
+from dubfew.progress import ProgressCallback, no_progress
 
 
 @dataclass(frozen=True)
-class Verification:
+class MarksReport:
     """What was found in a file.
 
     Attributes:
@@ -26,15 +26,15 @@ class Verification:
     """
 
     path: Path
-    credentials: Credentials | None
-    watermark: Found | None
+    credentials: ContentCredentials | None
+    watermark: DetectedWatermark | None
     intact: bool
     findings: tuple[str, ...]
 
 
-def verify(
-    path: Path | str, *, trust: Path | None = None, progress: ProgressCallback = silent
-) -> Verification:
+def verify_marks(
+    path: Path | str, *, trust: Path | None = None, progress: ProgressCallback = no_progress
+) -> MarksReport:
     """Look for Content Credentials and for the watermark.
 
     Args:
@@ -64,12 +64,12 @@ def verify(
         if credentials is None:
             raise
         damage.append(f"the watermark cannot be looked for: {error}")
-    said, wrong = _compared(credentials, found)
-    findings = [*_told(credentials), *_seen(found), *said, *damage]
-    return Verification(path, credentials, found, not (wrong or damage), tuple(findings))
+    said, wrong = _compare_marks(credentials, found)
+    findings = [*_describe_credentials(credentials), *_describe_watermark(found), *said, *damage]
+    return MarksReport(path, credentials, found, not (wrong or damage), tuple(findings))
 
 
-def _told(credentials: Credentials | None) -> list[str]:
+def _describe_credentials(credentials: ContentCredentials | None) -> list[str]:
     if credentials is None:
         return ["no Content Credentials"]
     state = {
@@ -95,7 +95,7 @@ def _told(credentials: Credentials | None) -> list[str]:
     return lines
 
 
-def _seen(found: Found | None) -> list[str]:
+def _describe_watermark(found: DetectedWatermark | None) -> list[str]:
     if found is None:
         return ["no watermark found"]
     return [
@@ -104,7 +104,9 @@ def _seen(found: Found | None) -> list[str]:
     ]
 
 
-def _compared(credentials: Credentials | None, found: Found | None) -> tuple[list[str], bool]:
+def _compare_marks(
+    credentials: ContentCredentials | None, found: DetectedWatermark | None
+) -> tuple[list[str], bool]:
     """What the two marks say of each other, and whether something is wrong."""
     if credentials is None:
         return (["the credentials were taken off"] if found else ["no marks"]), True

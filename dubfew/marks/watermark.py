@@ -21,48 +21,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.marks.pattern import (
-    PLACES,
-    ROUND,
-    SLOT,
-    WAVES,
-    cells,
-    gather,
-    order,
-    picture,
-    project,
-    slots,
-    spread,
+    CELL_WAVES,
+    NUM_PATTERNS,
+    ROUND_SLOTS,
+    SLOT_SECONDS,
+    bit_schedule,
+    downsampling_weights,
+    project_patterns,
+    render_patterns,
+    slots_from_times,
+    split_cells,
+    upsampling_weights,
 )
-from dubfew.marks.payload import word
+from dubfew.marks.payload import encode_payload
 from dubfew.media import Frame
-from dubfew.media.pixels import rgb_to_yuv
+from dubfew.media.pixels import rgb_to_yuv_matrix
 
 # Steps of the scale, levels of luma. A small face has few pixels to average codec noise over.
-STEP_SMALL, STEP_LARGE = 4.0, 2.0
-LARGE = 256  # px across the window
+SMALL_WINDOW_STEP_LEVELS, LARGE_WINDOW_STEP_LEVELS = 4.0, 2.0
+LARGE_WINDOW_PX = 256  # px across the window
 # Share of the way to the wished place on the scale: less is less visible, and at the noise of
 # codecs hardly worse to read.
-COMPENSATION = 0.75
+DISTORTION_COMPENSATION = 0.75
 # A video whose beginning was cut off starts at one of so many times in the round of slots.
-STARTS = 4 * ROUND
+NUM_START_OFFSETS = 4 * ROUND_SLOTS
 # A cell is marked when this much of it may be painted.
-FREE = 0.85
+MIN_PAINTABLE_SHARE = 0.85
 
 
-class Marker:
+class WatermarkEmbedder:
     """Writes one id into the frames of a video, in order. Frames do not depend on each other."""
 
-    def __init__(self, identifier: str) -> None:
+    def __init__(self, watermark_id: str) -> None:
         """Raises DubfewError for an id that is none."""
-        self.id = identifier
-        self._word = word(identifier)
+        self.watermark_id = watermark_id
+        self._payload_bits = encode_payload(watermark_id)
         self._step: float | None = None  # that of the first frame, so that readers may add up
 
-    def mark(
+    def embed_watermark(
         self,
         frame: Frame,
         rgb: NDArray[np.float32],  # [h, w, 3]
-        inside: NDArray[np.bool_],  # [h, w]
+        mask: NDArray[np.bool_],  # [h, w]
         corner: tuple[int, int],
         window: NDArray[np.float32],  # [3]
     ) -> None:
@@ -71,41 +71,52 @@ class Marker:
         Args:
             frame: which is to be painted; its time and its colours count.
             rgb: the paint, levels 0 to 255. Changed by a level or two.
-            inside: where it may change.
+            mask: where it may change.
             corner: x and y of the paint in the frame, px.
             window: around the mouth: left, top, side, px.
         """
         (left, top, side), (x, y) = map(float, window), corner
         # The file holds luma as the frame's own matrix makes it.
-        luma = rgb_to_yuv(frame.colour.matrix_for(frame.height), True, 8)[0][:, 0]
+        luma = rgb_to_yuv_matrix(frame.color.matrix_for(frame.height), True, 8)[0][:, 0]
         if self._step is None:
-            self._step = STEP_LARGE if side >= LARGE else STEP_SMALL
-        height, width = inside.shape
-        rows, columns = gather(top - y, side, height), gather(left - x, side, width)
-        seen = project(rows @ (rgb @ luma) @ columns.T)
-        weights = offsets_to(seen, self._word, self._step, frame.time)
-        free = (cells(rows @ inside.astype(np.float32) @ columns.T) > 0.5).mean((1, 2)) >= FREE
-        weights = weights * np.repeat(free, len(WAVES)) * COMPENSATION
-        drawn = picture(weights.astype(np.float32))
-        added = spread(top - y, side, height) @ drawn @ spread(left - x, side, width).T
-        rgb += np.where(inside, added, 0)[..., None]
+            self._step = (
+                LARGE_WINDOW_STEP_LEVELS if side >= LARGE_WINDOW_PX else SMALL_WINDOW_STEP_LEVELS
+            )
+        height, width = mask.shape
+        rows, columns = (
+            downsampling_weights(top - y, side, height),
+            downsampling_weights(left - x, side, width),
+        )
+        seen = project_patterns(rows @ (rgb @ luma) @ columns.T)
+        weights = quantization_offsets(seen, self._payload_bits, self._step, frame.time)
+        free = (split_cells(rows @ mask.astype(np.float32) @ columns.T) > 0.5).mean(
+            (1, 2)
+        ) >= MIN_PAINTABLE_SHARE
+        weights = weights * np.repeat(free, len(CELL_WAVES)) * DISTORTION_COMPENSATION
+        drawn = render_patterns(weights.astype(np.float32))
+        added = (
+            upsampling_weights(top - y, side, height)
+            @ drawn
+            @ upsampling_weights(left - x, side, width).T
+        )
+        rgb += np.where(mask, added, 0)[..., None]
         np.clip(rgb, 0, 255, out=rgb)
 
 
-def offsets_to(
+def quantization_offsets(
     projections: NDArray, bits: NDArray[np.uint8], step: float, time: float
 ) -> NDArray[np.float64]:
     """From projections to the nearest places on the scale that tell the bits, levels. [PLACES]"""
-    carried, offsets = order()
-    slot = slots(np.array(time))
+    carried, offsets = bit_schedule()
+    slot = slots_from_times(np.array(time))
     wished = (offsets[slot] + 0.5 * bits[carried[slot]]) * step
     apart = wished - projections
     return apart - step * np.round(apart / step)
 
 
-def gathered(
+def accumulate_directions(
     projections: NDArray[np.float32],  # [N, A, PLACES]
-    trust: NDArray[np.float32],  # [N, PLACES]
+    pattern_weights: NDArray[np.float32],  # [N, PLACES]
     times: NDArray[np.float64],  # [N]
     step: float,
 ) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
@@ -113,7 +124,7 @@ def gathered(
 
     Args:
         projections: of N frames, looked at in A ways.
-        trust: weight of each place.
+        pattern_weights: weight of each place.
         times: of the frames, s.
         step: of the scale, levels.
 
@@ -121,16 +132,19 @@ def gathered(
         Directions on the scale [STARTS, A, PLACES] and sums of squared weights [STARTS, PLACES],
         by quarters of a slot.
     """
-    turns = np.exp(2j * np.pi / step * projections) * trust[:, None]
-    quarter = np.floor(times * (STARTS / (ROUND * SLOT)) + 1e-6).astype(np.int64) % STARTS
-    sums = np.zeros((STARTS, *projections.shape[1:]), np.complex64)
-    power = np.zeros((STARTS, PLACES))
+    turns = np.exp(2j * np.pi / step * projections) * pattern_weights[:, None]
+    quarter = (
+        np.floor(times * (NUM_START_OFFSETS / (ROUND_SLOTS * SLOT_SECONDS)) + 1e-6).astype(np.int64)
+        % NUM_START_OFFSETS
+    )
+    sums = np.zeros((NUM_START_OFFSETS, *projections.shape[1:]), np.complex64)
+    power = np.zeros((NUM_START_OFFSETS, NUM_PATTERNS))
     np.add.at(sums, quarter, turns)
-    np.add.at(power, quarter, trust**2)
+    np.add.at(power, quarter, pattern_weights**2)
     return sums, power
 
 
-def certainties(
+def compute_bit_certainties(
     sums: NDArray[np.complex64], power: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # [STARTS, A, BITS]
     """What frames together say of every bit: positive for 0, negative for 1.
@@ -140,15 +154,15 @@ def certainties(
     numbers would be normal with a standard deviation of 1 if frames were independent.
 
     Args:
-        sums, power: see `gathered`.
+        sums, power: see `accumulate_directions`.
     """
-    carried, offsets = order()
+    carried, offsets = bit_schedule()
     place = np.argsort(carried, axis=1)  # of each bit
     back = np.exp(-2j * np.pi * offsets)[:, None]
     found = []
-    for start in range(STARTS):
-        slot = np.roll(sums, start, 0).reshape(ROUND, -1, *sums.shape[1:]).sum(1)
-        weight = np.roll(power, start, 0).reshape(ROUND, -1, PLACES).sum(1)
+    for start in range(NUM_START_OFFSETS):
+        slot = np.roll(sums, start, 0).reshape(ROUND_SLOTS, -1, *sums.shape[1:]).sum(1)
+        weight = np.roll(power, start, 0).reshape(ROUND_SLOTS, -1, NUM_PATTERNS).sum(1)
         votes = np.take_along_axis((slot * back).real, place[:, None], 2).sum(0)
         total = np.take_along_axis(weight, place, 1).sum(0)
         found.append(votes / np.sqrt(np.maximum(total, 1e-12) / 2))

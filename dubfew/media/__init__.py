@@ -7,14 +7,14 @@ with the same properties, and ``read_audio`` gives sound in time with the pictur
 from dubfew.media.audio import Audio, AudioSource, read_audio, stream_audio
 from dubfew.media.frame import Frame
 from dubfew.media.info import VideoInfo, probe
-from dubfew.media.pixels import Colour
+from dubfew.media.pixels import ColorTags
 from dubfew.media.reading import DamagedMediaWarning, read_frames
 from dubfew.media.writing import VideoWriter
 
 __all__ = [
     "Audio",
     "AudioSource",
-    "Colour",
+    "ColorTags",
     "DamagedMediaWarning",
     "Frame",
     "VideoInfo",

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from dubfew.errors import MediaError
 from dubfew.media.opening import audio_stream, open_media, video_stream
 
-Samples = NDArray[np.float32]
+AudioSamples = NDArray[np.float32]
 
 # A gap or overlap between packets that is longer than this is mended (seconds): shorter
 # ones are rounding of the container's clock, up to a few milliseconds in MPEG streams.
-_TOLERANCE = 0.04
+_GAP_TOLERANCE_SECONDS = 0.04
 
 # PyAV reads past the planes of a frame with as many as this: they must be packed first.
-_MOST_PLANES = 8
+_MAX_READABLE_PLANES = 8
 
 # Weight of a channel in the mono mix. Dialogue is in the centre; effects count less.
 _MONO_WEIGHTS = {"FC": 1.414, "FL": 1.0, "FR": 1.0, "LFE": 0.0, "LFE2": 0.0}
@@ -38,7 +38,7 @@ class Audio:
         rate: samples per second.
     """
 
-    samples: Samples
+    samples: AudioSamples
     rate: int
 
     @property
@@ -87,11 +87,13 @@ def read_audio(path: Path | str, rate: int = 16000) -> Audio:
     return Audio(np.concatenate(blocks), rate)
 
 
-def stream_audio(path: Path | str, rate: int = 16000, block: int = 16000) -> Iterator[Samples]:
+def stream_audio(path: Path | str, rate: int = 16000, block: int = 16000) -> Iterator[AudioSamples]:
     """``read_audio`` in blocks of ``block`` samples (the last is shorter), constant memory."""
     with SoundReader(Path(path)) as reader:
         rest = np.zeros(0, np.float32)
-        for samples in resampled((reader.mono_mix(b) for b in reader.blocks()), reader.rate, rate):
+        for samples in resample_blocks(
+            (reader.mix_to_mono(b) for b in reader.iter_blocks()), reader.rate, rate
+        ):
             rest = np.concatenate([rest, samples[0]])
             while len(rest) >= block:
                 yield rest[:block]
@@ -123,7 +125,7 @@ class SoundReader:
                 raise MediaError(f"{self.path} has no sound: give a file with a sound track")
             context = stream.codec_context
             if not context.sample_rate or not context.channels:
-                raise _no_samples(self.path)
+                raise _no_samples_error(self.path)
         except MediaError:
             self._opened.__exit__(None, None, None)
             raise
@@ -132,7 +134,7 @@ class SoundReader:
         self.channels: int = context.channels
         self.layout = _layout_name(context.layout.name, self.channels)
         self.time_base = Fraction(stream.time_base or Fraction(1, self.rate))
-        self.origin = self._origin()
+        self.origin = self._find_origin()
         self.offset = (
             0.0
             if stream.start_time is None
@@ -146,7 +148,7 @@ class SoundReader:
     def __exit__(self, *error: object) -> None:
         self._opened.__exit__(None, None, None)
 
-    def _origin(self) -> Fraction:
+    def _find_origin(self) -> Fraction:
         """The time, on the file's clock, of the first frame or else of the first sample."""
         try:
             picture = video_stream(self.container, self.path)
@@ -155,7 +157,7 @@ class SoundReader:
             start, base = self.stream.start_time, self.time_base
         return Fraction(0) if start is None or base is None else start * Fraction(base)
 
-    def blocks(self) -> Iterator[Samples]:
+    def iter_blocks(self) -> Iterator[AudioSamples]:
         """Decoded samples [channels, n] from the picture's first moment, gaps filled.
 
         Raises:
@@ -164,31 +166,31 @@ class SoundReader:
         position = 0  # samples delivered
         heard = False
         packer = av.AudioResampler(format="flt")
-        for frame in self._frames():
+        for frame in self._decode_frames():
             if frame.sample_rate != self.rate or frame.layout.nb_channels != self.channels:
                 raise MediaError(
                     f"the sound of {self.path} changes its rate or channels midway: "
                     "convert it to WAV first"
                 )
             heard = True
-            if frame.format.is_planar and self.channels >= _MOST_PLANES:
+            if frame.format.is_planar and self.channels >= _MAX_READABLE_PLANES:
                 (frame,) = packer.resample(frame)
-            samples = float_samples(frame)
+            samples = to_float_samples(frame)
             if frame.pts is not None:
                 base = Fraction(frame.time_base or self.time_base)
                 late = round((frame.pts * base - self.origin) * self.rate) - position
-                if late > (_TOLERANCE * self.rate if position else 0):
+                if late > (_GAP_TOLERANCE_SECONDS * self.rate if position else 0):
                     yield from _silence(late, self.channels, self.rate)
                     position += late
-                elif late < (-_TOLERANCE * self.rate if position else 0):
+                elif late < (-_GAP_TOLERANCE_SECONDS * self.rate if position else 0):
                     samples = samples[:, -late:]
             position += samples.shape[1]
             if samples.shape[1]:
                 yield samples
         if not heard:
-            raise _no_samples(self.path)
+            raise _no_samples_error(self.path)
 
-    def _frames(self) -> Iterator[av.AudioFrame]:
+    def _decode_frames(self) -> Iterator[av.AudioFrame]:
         packets = self.container.demux(self.stream)
         while True:
             try:
@@ -201,7 +203,7 @@ class SoundReader:
             if packet is None or (packet.dts is None and not packet.size):
                 return
 
-    def mono_mix(self, samples: Samples) -> Samples:
+    def mix_to_mono(self, samples: AudioSamples) -> AudioSamples:
         """[channels, n] to [1, n]."""
         if self.channels == 1:
             return samples
@@ -212,11 +214,11 @@ class SoundReader:
         return (weights / weights.sum()) @ samples[None]
 
 
-def _no_samples(path: Path) -> MediaError:
+def _no_samples_error(path: Path) -> MediaError:
     return MediaError(f"the sound track of {path} holds no samples: give a file with sound in it")
 
 
-def _silence(count: int, channels: int, rate: int) -> Iterator[Samples]:
+def _silence(count: int, channels: int, rate: int) -> Iterator[AudioSamples]:
     """``count`` silent samples in blocks of at most a second."""
     for start in range(0, count, rate):
         yield np.zeros((channels, min(rate, count - start)), np.float32)
@@ -228,7 +230,7 @@ def _layout_name(name: str, channels: int) -> str:
     return usual.get(channels, name) if name.endswith("channels") else name
 
 
-def float_samples(frame: av.AudioFrame) -> Samples:  # [channels, n]
+def to_float_samples(frame: av.AudioFrame) -> AudioSamples:  # [channels, n]
     """A frame's samples in [-1, 1], whatever their type; what is no number is silence."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
@@ -243,37 +245,39 @@ def float_samples(frame: av.AudioFrame) -> Samples:  # [channels, n]
     return finite.astype(np.float32, copy=False)
 
 
-def resampled(
-    blocks: Iterator[Samples], rate: int, target: int, layout: str = "mono"
-) -> Iterator[Samples]:
-    """Blocks [channels, n] at ``rate`` as blocks at ``target`` Hz.
+def resample_blocks(
+    blocks: Iterator[AudioSamples], rate: int, target_rate: int, layout: str = "mono"
+) -> Iterator[AudioSamples]:
+    """Blocks [channels, n] at ``rate`` as blocks at ``target_rate`` Hz.
 
     The whole is round(n * target / rate) samples long, whatever filter delay there is.
     """
-    if rate == target:
+    if rate == target_rate:
         yield from blocks
         return
-    resampler = av.AudioResampler(format="flt", layout=layout, rate=target)
+    resampler = av.AudioResampler(format="flt", layout=layout, rate=target_rate)
     taken = given = 0
     channels = 1
 
     for block in blocks:
         channels = len(block)
-        for out in resampler.resample(sound_frame(block, rate, layout, taken)):
+        for out in resampler.resample(make_audio_frame(block, rate, layout, taken)):
             given += out.samples
-            yield float_samples(out)
+            yield to_float_samples(out)
         taken += block.shape[1]
-    missing = round(taken * target / rate) - given
-    tail = [float_samples(out) for out in resampler.resample(None)]
+    missing = round(taken * target_rate / rate) - given
+    tail = [to_float_samples(out) for out in resampler.resample(None)]
     tail.append(np.zeros((channels, max(0, missing)), np.float32))
     yield np.concatenate(tail, axis=1)[:, : max(0, missing)]
 
 
-def sound_frame(samples: Samples, rate: int, layout: str, position: int) -> av.AudioFrame:
-    """PyAV's frame of samples [channels, n] whose first is number ``position``."""
+def make_audio_frame(
+    samples: AudioSamples, rate: int, layout: str, first_sample: int
+) -> av.AudioFrame:
+    """PyAV's frame of samples [channels, n] whose first is number ``first_sample``."""
     packed = np.ascontiguousarray(samples.T).reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
     frame.sample_rate = rate
     frame.time_base = Fraction(1, rate)
-    frame.pts = position
+    frame.pts = first_sample
     return frame

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from dubfew.errors import ShapeError
 from dubfew.media.pixels import (
-    NATIVE,
+    NATIVE_FORMATS,
     RANGE_FULL,
-    Colour,
+    ColorTags,
     PixelFormat,
     Plane,
-    convert,
-    even_box,
-    grey_to_rgb_table,
+    convert_picture,
+    crop_even_box,
+    gray_to_rgb_table,
     new_picture,
     plane_views,
-    rgb_to_yuv,
+    rgb_to_yuv_matrix,
 )
 
 
@@ -32,11 +32,11 @@ class Frame:
     Attributes:
         index: number of the frame in its video, from 0.
         stamp: presentation time in seconds after the first frame, exact.
-        colour: its colour tags, as read.
+        color: its colour tags, as read.
         duration: seconds for which it is shown, exact.
     """
 
-    __slots__ = ("_picture", "colour", "duration", "index", "stamp")
+    __slots__ = ("_picture", "color", "duration", "index", "stamp")
 
     def __init__(
         self,
@@ -44,14 +44,14 @@ class Frame:
         index: int,
         stamp: Fraction,
         duration: Fraction,
-        colour: Colour,
+        color: ColorTags,
     ) -> None:
         """``picture`` must be upright and in a format of ``pixels.NATIVE``."""
         self._picture = picture
         self.index = index
         self.stamp = stamp
         self.duration = duration
-        self.colour = colour
+        self.color = color
 
     @classmethod
     def from_rgb(
@@ -60,7 +60,7 @@ class Frame:
         index: int = 0,
         fps: Fraction | int = 25,
         pix_fmt: str = "yuv420p",
-        colour: Colour | None = None,
+        color: ColorTags | None = None,
     ) -> Frame:
         """A frame at ``index / fps`` from an RGB picture. Raises ShapeError."""
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
@@ -71,7 +71,7 @@ class Frame:
             index,
             index / Fraction(fps),
             1 / Fraction(fps),
-            colour or Colour(),
+            color or ColorTags(),
         )
         return blank.with_patch(0, 0, rgb, np.ones((height, width), bool))
 
@@ -99,12 +99,12 @@ class Frame:
         return self._picture
 
     @property
-    def _form(self) -> PixelFormat:
-        return NATIVE[self.pix_fmt]
+    def _pixel_format(self) -> PixelFormat:
+        return NATIVE_FORMATS[self.pix_fmt]
 
     @property
-    def _full(self) -> bool:
-        return self.colour.range_for(self._form) == RANGE_FULL
+    def _is_full_range(self) -> bool:
+        return self.color.range_for(self._pixel_format) == RANGE_FULL
 
     def planes(self) -> tuple[Plane, ...]:
         """Read-only views of the planes; see ``pixels.plane_views`` for their shapes."""
@@ -113,9 +113,9 @@ class Frame:
             view.flags.writeable = False
         return views
 
-    def at(self, index: int, stamp: Fraction) -> Frame:
+    def with_time(self, index: int, stamp: Fraction) -> Frame:
         """The same picture at another place in time (to loop or to hold)."""
-        return Frame(self._picture, index, stamp, self.duration, self.colour)
+        return Frame(self._picture, index, stamp, self.duration, self.color)
 
     def to_rgb(self, *, fast: bool = False) -> NDArray[np.uint8]:  # [H,W,3]
         """The whole picture in RGB.
@@ -124,11 +124,11 @@ class Frame:
             fast: about five times faster and 1 to 3 levels too dark (swscale's quick
                 path): good enough to find a face, not to paint one.
         """
-        form = self._form
+        form = self._pixel_format
         even = self.width % 2 == 0 and self.height % 2 == 0
         if not form.is_yuv or not even:
             return self.crop_rgb(0, 0, self.width, self.height)
-        rgb = convert(self._picture, "rgb24", self.colour, self.height, RANGE_FULL, fast)
+        rgb = convert_picture(self._picture, "rgb24", self.color, self.height, RANGE_FULL, fast)
         return np.ascontiguousarray(plane_views(rgb)[0])
 
     def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
@@ -144,7 +144,7 @@ class Frame:
             ShapeError: the box is empty or leaves the frame.
         """
         self._check_box(left, top, right, bottom)
-        form, planes = self._form, plane_views(self._picture)
+        form, planes = self._pixel_format, plane_views(self._picture)
         rows, columns = slice(top, bottom), slice(left, right)
         if form.kind == "rgb":
             return planes[0][rows, columns].copy()
@@ -152,15 +152,15 @@ class Frame:
             green, blue, red = (plane[rows, columns] for plane in planes)
             return np.stack([red, green, blue], axis=-1)
         if form.kind == "gray":
-            level = grey_to_rgb_table(self._full)[planes[0][rows, columns]]
+            level = gray_to_rgb_table(self._is_full_range)[planes[0][rows, columns]]
             grey = np.empty((*level.shape, 3), np.uint8)
             grey[...] = level[..., None]
             return grey
         x, y = left - left % 2, top - top % 2  # chroma cells begin at even pixels
-        box = even_box(planes, form, x, y, right, bottom)
+        box = crop_even_box(planes, form, x, y, right, bottom)
         height, width = box[0].shape
         picture = new_picture(form.name, width, height, box)
-        rgb = plane_views(convert(picture, "rgb24", self.colour, self.height, RANGE_FULL))[0]
+        rgb = plane_views(convert_picture(picture, "rgb24", self.color, self.height, RANGE_FULL))[0]
         return np.ascontiguousarray(rgb[top - y : bottom - y, left - x : right - x])
 
     def with_patch(
@@ -196,7 +196,7 @@ class Frame:
         rgb, mask, left, top = rgb[inner], mask[inner], left + int(columns[0]), top + int(rows[0])
 
         picture = new_picture(self.pix_fmt, self.width, self.height, plane_views(self._picture))
-        planes, form = plane_views(picture), self._form
+        planes, form = plane_views(picture), self._pixel_format
         box = (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1]))
         if form.kind == "rgb":
             np.copyto(planes[0][box], rgb, where=mask[..., None])
@@ -204,7 +204,9 @@ class Frame:
             for plane, channel in zip(planes, (1, 2, 0), strict=True):
                 np.copyto(plane[box], rgb[..., channel], where=mask)
         else:
-            weights, offset = rgb_to_yuv(self.colour.matrix_for(self.height), self._full, form.bits)
+            weights, offset = rgb_to_yuv_matrix(
+                self.color.matrix_for(self.height), self._is_full_range, form.bits
+            )
             values = rgb.astype(np.float32)
             luma = values @ weights[:, 0]
             luma += offset[0] + 0.5  # rounded by the cast: luma of RGB levels never leaves 0..max
@@ -212,7 +214,7 @@ class Frame:
             if form.is_yuv:
                 size = (self.height, self.width)
                 _patch_chroma(planes[1:], size, form, left, top, values, mask, weights, offset)
-        return Frame(picture, self.index, self.stamp, self.duration, self.colour)
+        return Frame(picture, self.index, self.stamp, self.duration, self.color)
 
     def _check_box(self, left: int, top: int, right: int, bottom: int) -> None:
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):
@@ -222,7 +224,7 @@ class Frame:
             )
 
 
-def _cell_sums(values: NDArray[np.float32], form: PixelFormat) -> NDArray[np.float32]:
+def _chroma_cell_sums(values: NDArray[np.float32], form: PixelFormat) -> NDArray[np.float32]:
     """Sums over the chroma cells of an array whose size is a multiple of the cell's."""
     if form.sub_y == 2:
         values = values[0::2] + values[1::2]
@@ -257,7 +259,7 @@ def _patch_chroma(
 
     inside = np.zeros(whole, np.float32)
     inside[inner] = mask
-    covered = _cell_sums(inside, form)
+    covered = _chroma_cell_sums(inside, form)
     # The edge of an odd-sized frame cuts cells: only pixels that exist have a say in them.
     present = np.multiply.outer(
         np.minimum(form.sub_y, size[0] - form.sub_y * np.arange(first[0], last[0])),
@@ -267,7 +269,7 @@ def _patch_chroma(
     for number in (1, 2):
         np.multiply(rgb @ weights[:, number], mask, out=values[inner])
         plane = chroma[number - 1] if len(chroma) == 2 else chroma[0][..., number - 1]
-        mixed = _cell_sums(values, form) + covered * offset[number]
+        mixed = _chroma_cell_sums(values, form) + covered * offset[number]
         mixed += (present - covered) * plane[cells]
         mixed /= present
         # Full-range chroma of pure red or blue is half a level above the highest sample.

@@ -13,7 +13,7 @@ from av.container import InputContainer
 from dubfew.errors import MediaError
 from dubfew.media.opening import audio_stream, open_media, video_stream
 from dubfew.media.orientation import Orientation
-from dubfew.media.pixels import UNSPECIFIED, Colour, native_name
+from dubfew.media.pixels import UNSPECIFIED_CODE_POINT, ColorTags, native_format_name
 
 # Matroska, WebM and Flash count in milliseconds: times and rates read from such a clock
 # are rounded, and are put back on the frame grid where they lie within a tick of it.
@@ -52,18 +52,18 @@ class VideoInfo:
     audio_rate: int | None = None
     pix_fmt: str = "yuv420p"
     color_range: int = 0
-    colorspace: int = UNSPECIFIED
-    color_primaries: int = UNSPECIFIED
-    color_trc: int = UNSPECIFIED
+    colorspace: int = UNSPECIFIED_CODE_POINT
+    color_primaries: int = UNSPECIFIED_CODE_POINT
+    color_trc: int = UNSPECIFIED_CODE_POINT
     rotation: int = 0
     time_base: Fraction = Fraction(1, 90000)
     sample_aspect: Fraction = Fraction(1)
     codec: str = ""
 
     @property
-    def colour(self) -> Colour:
+    def color(self) -> ColorTags:
         """The colour tags as one value."""
-        return Colour(self.color_range, self.colorspace, self.color_primaries, self.color_trc)
+        return ColorTags(self.color_range, self.colorspace, self.color_primaries, self.color_trc)
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -75,12 +75,12 @@ def probe(path: Path | str) -> VideoInfo:
     path = Path(path)
     with open_media(path) as container:
         stream = video_stream(container, path)
-        picture = next(decoded_pictures(container, stream, path))
+        picture = next(decode_pictures(container, stream, path))
         sound = audio_stream(container)
-        turn = Orientation.of(picture)
+        turn = Orientation.from_picture(picture)
         width, height = picture.width, picture.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
-        if turn.swaps:
+        if turn.swaps_axes:
             width, height, aspect = height, width, 1 / aspect
         fps = frame_rate(stream)
         still = is_still(container)
@@ -90,10 +90,10 @@ def probe(path: Path | str) -> VideoInfo:
             height=height,
             fps=fps,
             frames=1 if still else (stream.frames or None),
-            duration=float(1 / fps) if still else float(_duration(container, stream, fps)),
+            duration=float(1 / fps) if still else float(_video_duration(container, stream, fps)),
             has_audio=sound is not None,
             audio_rate=sound.codec_context.sample_rate if sound is not None else None,
-            pix_fmt=turn.pixel_format(native_name(picture.format.name), width, height),
+            pix_fmt=turn.pixel_format(native_format_name(picture.format.name), width, height),
             color_range=int(picture.color_range),
             colorspace=int(picture.colorspace),
             color_primaries=int(picture.color_primaries),
@@ -134,7 +134,7 @@ def declared_duration(stream: av.VideoStream) -> Fraction | None:
         return None
 
 
-def _duration(container: InputContainer, stream: av.VideoStream, fps: Fraction) -> Fraction:
+def _video_duration(container: InputContainer, stream: av.VideoStream, fps: Fraction) -> Fraction:
     declared = declared_duration(stream)
     if declared is not None:
         return declared
@@ -143,7 +143,7 @@ def _duration(container: InputContainer, stream: av.VideoStream, fps: Fraction) 
     return Fraction(container.duration or 0, 1_000_000)
 
 
-def decoded_pictures(
+def decode_pictures(
     container: InputContainer, stream: av.VideoStream, path: Path
 ) -> Iterator[av.VideoFrame]:
     """Every picture of a stream that decodes. Raises MediaError if there is none.
@@ -153,7 +153,7 @@ def decoded_pictures(
     """
     stream.thread_type = "AUTO"
     found = False
-    for packet in _packets(container, stream):
+    for packet in _complete_packets(container, stream):
         try:
             pictures = stream.decode(packet)
         except av.FFmpegError:
@@ -167,7 +167,9 @@ def decoded_pictures(
         )
 
 
-def _packets(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Packet | None]:
+def _complete_packets(
+    container: InputContainer, stream: av.VideoStream
+) -> Iterator[av.Packet | None]:
     """Packets in file order and None (flush) at the end, without a cut-off last packet."""
     held: av.Packet | None = None
     try:

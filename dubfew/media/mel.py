@@ -15,31 +15,36 @@ from dubfew.errors import MediaError
 
 FloatArray = NDArray[np.float32]
 
-RATE = 16000  # Hz
-HOP = 160  # 10 ms
-WINDOW = 400  # 25 ms, what speech recognition uses: resolves phonemes, not pitch periods
-FFT = 512
-BANDS = 80
-LOW, HIGH = 50.0, 7600.0  # Hz: below is rumble, above is gone in telephone-grade sources
+SPEECH_SAMPLE_RATE_HZ = 16000  # Hz
+MEL_HOP_SAMPLES = 160  # 10 ms
+MEL_WINDOW_SAMPLES = (
+    400  # 25 ms, what speech recognition uses: resolves phonemes, not pitch periods
+)
+MEL_FFT_SIZE = 512
+NUM_MEL_BANDS = 80
+MEL_LOW_HZ, MEL_HIGH_HZ = (
+    50.0,
+    7600.0,
+)  # Hz: below is rumble, above is gone in telephone-grade sources
 # Level of the loud frames after normalisation, and the noise floor below it that the model is
 # still shown: 55 dB hold every consonant, more would show it the recorder's own noise.
-LOUD_DB = -20.0
-RANGE_DB = 55.0
+LOUD_LEVEL_DB = -20.0
+DYNAMIC_RANGE_DB = 55.0
 # Quieter than this is no recording of speech at all; it is not amplified (dB full scale).
-SILENT_DB = -65.0
+MIN_SPEECH_LEVEL_DB = -65.0
 # Frames this far under the loud ones still are speech; so many frames of no tilt are believed
 # beforehand, because half a second of speech is one vowel rather than a microphone.
-_LOUD_RANGE_DB, _TILT_PRIOR_FRAMES = 30.0, 50
-_PIECE = 40  # samples; divides HOP and half of WINDOW
-_BLOCK = 4096  # frames per FFT call, bounds memory
+_TILT_RANGE_DB, _TILT_PRIOR_FRAMES = 30.0, 50
+_ENERGY_PIECE_SAMPLES = 40  # samples; divides HOP and half of WINDOW
+_FRAMES_PER_BLOCK = 4096  # frames per FFT call, bounds memory
 
 
-def prepare_samples(samples: NDArray, rate: int) -> FloatArray:
+def resample_audio(samples: NDArray, sample_rate: int) -> FloatArray:
     """Mono samples at 16 kHz, finite, within [-1, 1].
 
     Args:
         samples: mono, any rate; NaN and infinities count as silence. [n]
-        rate: Hz.
+        sample_rate: Hz.
 
     Raises:
         MediaError: not mono, or a rate that is no rate.
@@ -47,75 +52,79 @@ def prepare_samples(samples: NDArray, rate: int) -> FloatArray:
     samples = np.asarray(samples, np.float32)
     if samples.ndim != 1:
         raise MediaError(f"audio samples have shape {samples.shape}, expected [n]: mix to mono")
-    if rate <= 0:
-        raise MediaError(f"audio has a sample rate of {rate} Hz, expected a positive one")
+    if sample_rate <= 0:
+        raise MediaError(f"audio has a sample rate of {sample_rate} Hz, expected a positive one")
     samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
-    if rate != RATE and len(samples):
-        common = gcd(RATE, rate)
-        samples = resample_poly(samples, RATE // common, rate // common).astype(np.float32)
+    if sample_rate != SPEECH_SAMPLE_RATE_HZ and len(samples):
+        common = gcd(SPEECH_SAMPLE_RATE_HZ, sample_rate)
+        samples = resample_poly(
+            samples, SPEECH_SAMPLE_RATE_HZ // common, sample_rate // common
+        ).astype(np.float32)
     return samples
 
 
-def frame_count(samples: int) -> int:
+def num_mel_frames(num_samples: int) -> int:
     """How many 10 ms frames cover so many samples; frame k is centred on sample k * HOP."""
-    return samples // HOP + 1
+    return num_samples // MEL_HOP_SAMPLES + 1
 
 
-def level_db(samples: FloatArray) -> FloatArray:
+def frame_levels_db(samples: FloatArray) -> FloatArray:
     """Level of each 10 ms frame (25 ms window), dB full scale, at least -100. [T]"""
     # Sums over 2.5 ms pieces first: a running sum over the samples would take eight bytes each.
-    pieces = -(-len(samples) // _PIECE)
-    whole = samples[: len(samples) // _PIECE * _PIECE].reshape(-1, _PIECE)
+    pieces = -(-len(samples) // _ENERGY_PIECE_SAMPLES)
+    whole = samples[: len(samples) // _ENERGY_PIECE_SAMPLES * _ENERGY_PIECE_SAMPLES].reshape(
+        -1, _ENERGY_PIECE_SAMPLES
+    )
     energy = np.zeros(pieces, np.float64)
     energy[: len(whole)] = np.einsum("ij,ij->i", whole, whole)
     if len(whole) < pieces:
-        rest = samples[len(whole) * _PIECE :]
+        rest = samples[len(whole) * _ENERGY_PIECE_SAMPLES :]
         energy[-1] = float(rest @ rest)
     total = np.concatenate([[0.0], np.cumsum(energy)])
-    centre = np.arange(frame_count(len(samples))) * (HOP // _PIECE)
-    low = np.clip(centre - WINDOW // _PIECE // 2, 0, pieces)
-    high = np.clip(centre + WINDOW // _PIECE // 2, 0, pieces)
-    power = (total[high] - total[low]) / WINDOW
+    centre = np.arange(num_mel_frames(len(samples))) * (MEL_HOP_SAMPLES // _ENERGY_PIECE_SAMPLES)
+    low = np.clip(centre - MEL_WINDOW_SAMPLES // _ENERGY_PIECE_SAMPLES // 2, 0, pieces)
+    high = np.clip(centre + MEL_WINDOW_SAMPLES // _ENERGY_PIECE_SAMPLES // 2, 0, pieces)
+    power = (total[high] - total[low]) / MEL_WINDOW_SAMPLES
     return (10 * np.log10(np.maximum(power, 1e-10))).astype(np.float32)
 
 
-def speech_level(samples: FloatArray) -> float:
+def speech_level_db(samples: FloatArray) -> float:
     """Level of the loud frames of a recording, dB full scale: what normalisation goes by."""
-    return max(float(np.quantile(level_db(samples), 0.95)), SILENT_DB)
+    return max(float(np.quantile(frame_levels_db(samples), 0.95)), MIN_SPEECH_LEVEL_DB)
 
 
 @dataclass(frozen=True)
-class Channel:
+class RecordingChannel:
     """What a recording does to every voice in it: microphone, distance, gain.
 
     Attributes:
-        level: of the loud frames, dB full scale.
-        tilt: mean spectrum of the speech-loud frames against its own mean, in units of
+        level_db: of the loud frames, dB full scale.
+        spectral_tilt: mean spectrum of the speech-loud frames against its own mean, in units of
             ``log_mel``. [80]
     """
 
-    level: float
-    tilt: FloatArray
+    level_db: float
+    spectral_tilt: FloatArray
 
 
-def channel_of(samples: FloatArray) -> Channel:
+def estimate_channel(samples: FloatArray) -> RecordingChannel:
     """Estimate the channel of a recording, in blocks. Short recordings get little tilt."""
-    level = speech_level(samples)
-    flat = Channel(level, np.zeros(BANDS, np.float32))
-    loud = level_db(samples) > level - _LOUD_RANGE_DB
-    total = np.zeros(BANDS)
-    for start in range(0, len(loud), _BLOCK):
-        stop = min(len(loud), start + _BLOCK)
+    level = speech_level_db(samples)
+    flat = RecordingChannel(level, np.zeros(NUM_MEL_BANDS, np.float32))
+    loud = frame_levels_db(samples) > level - _TILT_RANGE_DB
+    total = np.zeros(NUM_MEL_BANDS)
+    for start in range(0, len(loud), _FRAMES_PER_BLOCK):
+        stop = min(len(loud), start + _FRAMES_PER_BLOCK)
         mel = log_mel(samples, channel=flat, start=start, stop=stop)
         total += mel[loud[start:stop]].sum(axis=0)
     mean = total / (loud.sum() + _TILT_PRIOR_FRAMES)
-    return Channel(level, (mean - mean.mean()).astype(np.float32))
+    return RecordingChannel(level, (mean - mean.mean()).astype(np.float32))
 
 
 def log_mel(
     samples: FloatArray,  # [n] at 16 kHz
     *,
-    channel: Channel | None = None,
+    channel: RecordingChannel | None = None,
     start: int = 0,
     stop: int | None = None,
 ) -> FloatArray:  # [stop - start, 80]
@@ -123,49 +132,58 @@ def log_mel(
 
     Args:
         samples: 16 kHz, mono. [n]
-        channel: of the whole recording, from ``channel_of``; None estimates it here.
+        channel: of the whole recording, from ``estimate_channel``; None estimates it here.
         start: first frame wanted; frame k is centred on k * 10 ms. Frames before the recording
             (negative) and after it are silence.
         stop: frame after the last one wanted; None goes to the end of the recording.
 
     Returns:
-        Per frame and band: 0 at the floor (``RANGE_DB`` under the loud frames), about 1 at their
+        Per frame and band: 0 at the floor (``DYNAMIC_RANGE_DB`` under the loud frames), about 1 at
+        their
         level. [stop - start, 80]
     """
-    channel = channel_of(samples) if channel is None else channel
-    stop = frame_count(len(samples)) if stop is None else stop
-    gain = 10 ** ((LOUD_DB - channel.level) / 20)
-    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
-    frames = np.empty((max(0, stop - start), BANDS), np.float32)
-    for first in range(start, stop, _BLOCK):
-        last = min(stop, first + _BLOCK)
-        low, high = first * HOP - WINDOW // 2, (last - 1) * HOP + WINDOW // 2
+    channel = estimate_channel(samples) if channel is None else channel
+    stop = num_mel_frames(len(samples)) if stop is None else stop
+    gain = 10 ** ((LOUD_LEVEL_DB - channel.level_db) / 20)
+    window = np.hanning(MEL_WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
+    frames = np.empty((max(0, stop - start), NUM_MEL_BANDS), np.float32)
+    for first in range(start, stop, _FRAMES_PER_BLOCK):
+        last = min(stop, first + _FRAMES_PER_BLOCK)
+        low, high = (
+            first * MEL_HOP_SAMPLES - MEL_WINDOW_SAMPLES // 2,
+            (last - 1) * MEL_HOP_SAMPLES + MEL_WINDOW_SAMPLES // 2,
+        )
         piece = samples[max(0, low) : max(0, high)] * np.float32(gain)
         before = min(max(0, -low), high - low)
         piece = np.pad(piece, (before, high - low - before - len(piece)))
-        blocks = np.lib.stride_tricks.sliding_window_view(piece, WINDOW)[::HOP] * window
-        power = np.abs(rfft(blocks, FFT, axis=1)) ** 2
-        frames[first - start : last - start] = power @ mel_matrix()
+        blocks = (
+            np.lib.stride_tricks.sliding_window_view(piece, MEL_WINDOW_SAMPLES)[::MEL_HOP_SAMPLES]
+            * window
+        )
+        power = np.abs(rfft(blocks, MEL_FFT_SIZE, axis=1)) ** 2
+        frames[first - start : last - start] = power @ mel_filterbank()
     # A frame of full-band noise at level 0 dB has about this power in one band.
-    db = 10 * np.log10(frames / (WINDOW * 0.375 * FFT / BANDS) + 1e-12)
-    mel = np.clip((db - (LOUD_DB - RANGE_DB)) / RANGE_DB, 0.0, 1.5)
+    db = 10 * np.log10(frames / (MEL_WINDOW_SAMPLES * 0.375 * MEL_FFT_SIZE / NUM_MEL_BANDS) + 1e-12)
+    mel = np.clip((db - (LOUD_LEVEL_DB - DYNAMIC_RANGE_DB)) / DYNAMIC_RANGE_DB, 0.0, 1.5)
     # The tilt fades out towards the floor, so that silence stays 0 in every band.
-    return np.maximum(mel - channel.tilt * np.minimum(mel / 0.25, 1.0), 0.0).astype(np.float32)
+    return np.maximum(mel - channel.spectral_tilt * np.minimum(mel / 0.25, 1.0), 0.0).astype(
+        np.float32
+    )
 
 
 @lru_cache(maxsize=1)
-def mel_matrix() -> FloatArray:
+def mel_filterbank() -> FloatArray:
     """Triangular filters, evenly spaced on the mel scale, each of height 1. [FFT / 2 + 1, 80]
 
     Source: the HTK mel scale, 2595 log10(1 + f / 700).
     """
-    mel = np.linspace(_mel(LOW), _mel(HIGH), BANDS + 2)
+    mel = np.linspace(_hertz_to_mel(MEL_LOW_HZ), _hertz_to_mel(MEL_HIGH_HZ), NUM_MEL_BANDS + 2)
     edges = 700 * (10 ** (mel / 2595) - 1)
-    frequency = np.linspace(0, RATE / 2, FFT // 2 + 1)[:, None]
+    frequency = np.linspace(0, SPEECH_SAMPLE_RATE_HZ / 2, MEL_FFT_SIZE // 2 + 1)[:, None]
     rising = (frequency - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - frequency) / (edges[2:] - edges[1:-1])
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
-def _mel(hertz: float) -> float:
+def _hertz_to_mel(hertz: float) -> float:
     return 2595 * float(np.log10(1 + hertz / 700))

@@ -32,7 +32,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         container = av.open(str(path.absolute()), metadata_errors="ignore")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            f"{path} cannot be read as video or sound ({reason(error)}): "
+            f"{path} cannot be read as video or sound ({error_reason(error)}): "
             "it is damaged, cut short or no media file; export it again, for example as .mp4"
         ) from error
     with container:
@@ -41,7 +41,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def reason(error: Exception) -> str:
+def error_reason(error: Exception) -> str:
     """FFmpeg's or the system's own words for an error, on one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
@@ -76,5 +76,5 @@ def writing_errors(path: Path) -> Iterator[None]:
                 "free some space or write elsewhere"
             ) from error
         raise MediaError(
-            f"{path} cannot be written ({reason(error)}): write to another place"
+            f"{path} cannot be written ({error_reason(error)}): write to another place"
         ) from error

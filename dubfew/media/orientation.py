@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
-from dubfew.media.pixels import NATIVE, Plane, new_picture, plane_views
+from dubfew.media.pixels import NATIVE_FORMATS, Plane, new_picture, plane_views
 
 
 @dataclass(frozen=True)
@@ -16,16 +16,16 @@ class Orientation:
     """One of the eight ways in which a picture can lie: transpose first, then mirror.
 
     Attributes:
-        swaps: rows become columns.
+        swaps_axes: rows become columns.
         mirror_x, mirror_y: the result is mirrored left-right, upside down.
     """
 
-    swaps: bool = False
+    swaps_axes: bool = False
     mirror_x: bool = False
     mirror_y: bool = False
 
     @classmethod
-    def of(cls, picture: av.VideoFrame) -> Orientation:
+    def from_picture(cls, picture: av.VideoFrame) -> Orientation:
         """The turn that a decoded picture needs; angles between are taken to the nearest."""
         data: Any = picture.side_data.get("DISPLAYMATRIX")
         if data is None:
@@ -33,13 +33,13 @@ class Orientation:
         # Stored x, y go to a*x + c*y, b*x + d*y on the display (16.16 fixed point).
         a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
         if abs(b) + abs(c) > abs(a) + abs(d):
-            return cls(swaps=True, mirror_x=c < 0, mirror_y=b < 0)
+            return cls(swaps_axes=True, mirror_x=c < 0, mirror_y=b < 0)
         return cls(mirror_x=a < 0, mirror_y=d < 0)
 
     @property
     def degrees(self) -> int:
         """Degrees clockwise by which the picture is turned: 0, 90, 180, 270."""
-        if self.swaps:
+        if self.swaps_axes:
             return 90 if self.mirror_x else 270
         return 180 if self.mirror_y else 0
 
@@ -54,24 +54,24 @@ class Orientation:
             ``name``, or its sibling without chroma subsampling where the turn would put
             chroma cells across pixel borders (4:2:2 on its side; odd sizes mirrored).
         """
-        form = NATIVE[name]
-        across = form.sub_y if self.swaps else form.sub_x
-        down = form.sub_x if self.swaps else form.sub_y
+        form = NATIVE_FORMATS[name]
+        across = form.sub_y if self.swaps_axes else form.sub_x
+        down = form.sub_x if self.swaps_axes else form.sub_y
         cut = (self.mirror_x and width % across) or (self.mirror_y and height % down)
-        if self != Orientation() and (cut or (self.swaps and form.sub_x != form.sub_y)):
+        if self != Orientation() and (cut or (self.swaps_axes and form.sub_x != form.sub_y)):
             return "yuv444p" if name == "nv12" else name.replace("420", "444").replace("422", "444")
         return name
 
     def apply(self, picture: av.VideoFrame) -> av.VideoFrame:
         """A picture in the format that ``pixel_format`` gave, turned."""
-        planes = tuple(self._turn(plane) for plane in plane_views(picture))
+        planes = tuple(self._turn_plane(plane) for plane in plane_views(picture))
         width, height = picture.width, picture.height
-        if self.swaps:
+        if self.swaps_axes:
             width, height = height, width
         return new_picture(picture.format.name, width, height, planes)
 
-    def _turn(self, plane: Plane) -> Plane:
-        if self.swaps:
+    def _turn_plane(self, plane: Plane) -> Plane:
+        if self.swaps_axes:
             # A contiguous transpose first: copying mirrored and transposed at once is slower.
             plane = np.ascontiguousarray(plane.swapaxes(0, 1))
         return plane[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]

@@ -27,7 +27,7 @@ class PixelFormat:
         kind: "planar" (Y, U, V), "nv12" (Y, UV), "rgb", "gbrp" (G, B, R) or "gray".
         sub_x, sub_y: luma samples per chroma sample, across and down.
         bits: per sample; more than 8 means uint16.
-        full: True when the format itself says full range (the yuvj family).
+        full_range: True when the format itself says full range (the yuvj family).
     """
 
     name: str
@@ -35,22 +35,22 @@ class PixelFormat:
     sub_x: int = 1
     sub_y: int = 1
     bits: int = 8
-    full: bool = False
+    full_range: bool = False
 
     @property
     def is_yuv(self) -> bool:
         return self.kind in ("planar", "nv12")
 
 
-NATIVE = {
+NATIVE_FORMATS = {
     form.name: form
     for form in (
         PixelFormat("yuv420p", "planar", 2, 2),
-        PixelFormat("yuvj420p", "planar", 2, 2, full=True),
+        PixelFormat("yuvj420p", "planar", 2, 2, full_range=True),
         PixelFormat("yuv422p", "planar", 2, 1),
-        PixelFormat("yuvj422p", "planar", 2, 1, full=True),
+        PixelFormat("yuvj422p", "planar", 2, 1, full_range=True),
         PixelFormat("yuv444p", "planar"),
-        PixelFormat("yuvj444p", "planar", full=True),
+        PixelFormat("yuvj444p", "planar", full_range=True),
         PixelFormat("yuv420p10le", "planar", 2, 2, bits=10),
         PixelFormat("yuv422p10le", "planar", 2, 1, bits=10),
         PixelFormat("yuv444p10le", "planar", bits=10),
@@ -62,7 +62,7 @@ NATIVE = {
 }
 
 RANGE_LIMITED, RANGE_FULL = 1, 2
-UNSPECIFIED = 2  # of matrix, primaries and transfer; the range's "unspecified" is 0
+UNSPECIFIED_CODE_POINT = 2  # of matrix, primaries and transfer; the range's "unspecified" is 0
 
 # Code point of the matrix (ITU-T H.273) -> weight of red and of blue in luma.
 _LUMA_WEIGHTS = {
@@ -79,7 +79,7 @@ _SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 
 
 @dataclass(frozen=True)
-class Colour:
+class ColorTags:
     """Colour tags of a picture: ITU-T H.273 code points, as FFmpeg numbers them.
 
     Attributes:
@@ -88,9 +88,9 @@ class Colour:
     """
 
     range: int = 0
-    matrix: int = UNSPECIFIED
-    primaries: int = UNSPECIFIED
-    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED_CODE_POINT
+    primaries: int = UNSPECIFIED_CODE_POINT
+    transfer: int = UNSPECIFIED_CODE_POINT
 
     def matrix_for(self, height: int) -> int:
         """The tagged matrix or, untagged, BT.601 below 720 lines and BT.709 from there on."""
@@ -100,20 +100,20 @@ class Colour:
 
     def range_for(self, form: PixelFormat) -> int:
         """The tagged range or, untagged, limited for YUV and full for grey and RGB."""
-        if form.kind in ("rgb", "gbrp") or form.full:
+        if form.kind in ("rgb", "gbrp") or form.full_range:
             return RANGE_FULL
         if self.range in (RANGE_LIMITED, RANGE_FULL):
             return self.range
         return RANGE_FULL if form.kind == "gray" else RANGE_LIMITED
 
 
-def native_name(name: str) -> str:
-    """The format of ``NATIVE`` that holds most of what format ``name`` holds.
+def native_format_name(name: str) -> str:
+    """The format of ``NATIVE_FORMATS`` that holds most of what format ``name`` holds.
 
     Alpha is dropped, depths above 10 bits become 10, packed becomes planar, and deep RGB
     or grey becomes 8-bit (they are rare and no encoder here writes them).
     """
-    if name in NATIVE:
+    if name in NATIVE_FORMATS:
         return name
     form = av.VideoFormat(name)
     parts = form.components
@@ -138,7 +138,7 @@ def plane_views(picture: av.VideoFrame) -> tuple[Plane, ...]:
         planar: (Y[H,W], U[h,w], V[h,w]); nv12: (Y[H,W], UV[h,w,2]); rgb24: ([H,W,3],);
         gbrp: (G, B, R); gray: (Y,). uint8, or uint16 (little endian) above 8 bits.
     """
-    form = NATIVE[picture.format.name]
+    form = NATIVE_FORMATS[picture.format.name]
     dtype = np.dtype("<u2") if form.bits > 8 else np.dtype(np.uint8)
     views = []
     for number, plane in enumerate(picture.planes):
@@ -160,49 +160,49 @@ def new_picture(name: str, width: int, height: int, planes: tuple[Plane, ...]) -
     return picture
 
 
-_local = threading.local()
+_thread_local = threading.local()
 
 
 def _reformatter() -> VideoReformatter:
     # swscale's context costs more than a small conversion, and it is not thread-safe.
-    if not hasattr(_local, "reformatter"):
-        _local.reformatter = VideoReformatter()
-    return _local.reformatter
+    if not hasattr(_thread_local, "reformatter"):
+        _thread_local.reformatter = VideoReformatter()
+    return _thread_local.reformatter
 
 
 # Nearest chroma, full precision. FULL_CHR_H_INT also keeps swscale off its coarse tables.
 # (Its 31 bits overflow only for samples far outside both legal luma and legal chroma.)
 # As libswscale's own numbers, because PyAV names the last two only from version 18 on.
-_POINT = 0x10
-_EXACT = _POINT | 0x2000 | 0x40000  # SWS_POINT | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND
+_SWS_POINT = 0x10
+_SWS_EXACT = _SWS_POINT | 0x2000 | 0x40000  # SWS_POINT | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND
 
 
-def convert(
+def convert_picture(
     picture: av.VideoFrame,
     name: str,
-    colour: Colour,
-    lines: int,
+    color: ColorTags,
+    frame_height: int,
     target_range: int | None = None,
     fast: bool = False,
 ) -> av.VideoFrame:
     """``picture`` in pixel format ``name`` (swscale).
 
     Args:
-        colour: tags of ``picture``.
-        lines: height of the whole frame, by which an untagged matrix is chosen.
+        color: tags of ``picture``.
+        frame_height: height of the whole frame, by which an untagged matrix is chosen.
         target_range: 1 or 2; None keeps the range of the source.
         fast: swscale's quick path: several times faster, 1 to 3 levels too dark.
     """
-    form = NATIVE.get(picture.format.name, PixelFormat(picture.format.name, "planar"))
-    if picture.format.name in NATIVE and not fast:
+    form = NATIVE_FORMATS.get(picture.format.name, PixelFormat(picture.format.name, "planar"))
+    if picture.format.name in NATIVE_FORMATS and not fast:
         # A fresh copy says nothing of where chroma is sited. Decoded pictures do, and
         # swscale would shift their chroma by a pixel, but not that of a crop of them.
         planes = plane_views(picture)
         picture = new_picture(picture.format.name, picture.width, picture.height, planes)
         # PyAV 17 does not pass BT.2020 on to swscale, which then goes by the picture's tag.
-        picture.colorspace = 9 if colour.matrix in (9, 10) else colour.matrix_for(lines)
-    matrix = _SWSCALE_MATRIX[colour.matrix_for(lines)]
-    source_range = colour.range_for(form)
+        picture.colorspace = 9 if color.matrix in (9, 10) else color.matrix_for(frame_height)
+    matrix = _SWSCALE_MATRIX[color.matrix_for(frame_height)]
+    source_range = color.range_for(form)
     return _reformatter().reformat(
         picture,
         format=name,
@@ -210,12 +210,12 @@ def convert(
         dst_colorspace=matrix,
         src_color_range=source_range,
         dst_color_range=source_range if target_range is None else target_range,
-        interpolation=_POINT if fast else _EXACT,
+        interpolation=_SWS_POINT if fast else _SWS_EXACT,
         threads=1,
     )
 
 
-def even_box(
+def crop_even_box(
     planes: tuple[Plane, ...], form: PixelFormat, left: int, top: int, right: int, bottom: int
 ) -> tuple[Plane, ...]:
     """Copies of a box of YUV planes. left, top are even; an odd size grows at its far edge.
@@ -241,16 +241,16 @@ def even_box(
     return (luma, *chroma)
 
 
-def grey_to_rgb_table(full: bool) -> NDArray[np.uint8]:  # [256]
+def gray_to_rgb_table(full_range: bool) -> NDArray[np.uint8]:  # [256]
     """RGB level of every 8-bit grey level."""
     levels = np.arange(256, dtype=np.float32)
-    if not full:
+    if not full_range:
         levels = (levels - 16) * (255 / 219)
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
-def rgb_to_yuv(
-    matrix: int, full: bool, bits: int
+def rgb_to_yuv_matrix(
+    matrix: int, full_range: bool, bits: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The affine map from 8-bit RGB to YUV samples: ``yuv = rgb @ weights + offset``.
 
@@ -264,7 +264,7 @@ def rgb_to_yuv(
     u = (np.array([0.0, 0.0, 1.0]) - luma) / (2 * (1 - blue))
     v = (np.array([1.0, 0.0, 0.0]) - luma) / (2 * (1 - red))
     step = 2.0 ** (bits - 8)
-    if full:
+    if full_range:
         # H.273 says 2**bits - 1; swscale reads 255 * step, and the two must undo each other.
         scale, offset = np.full(3, 255.0) * step, np.array([0.0, 128.0, 128.0]) * step
     else:

@@ -15,13 +15,13 @@ from dubfew.media.frame import Frame
 from dubfew.media.info import (
     COARSE_CLOCK,
     declared_duration,
-    decoded_pictures,
+    decode_pictures,
     frame_rate,
     is_still,
 )
 from dubfew.media.opening import open_media, video_stream
 from dubfew.media.orientation import Orientation
-from dubfew.media.pixels import Colour, convert, native_name
+from dubfew.media.pixels import ColorTags, convert_picture, native_format_name
 
 
 class DamagedMediaWarning(UserWarning):
@@ -44,21 +44,21 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
         raise MediaError(f"frames {start} to {stop} of {path}: give 0 <= start <= stop")
     with open_media(path) as container:
         stream = video_stream(container, path)
-        clock = _Clock(frame_rate(stream), Fraction(stream.time_base or Fraction(1, 90000)))
-        upright: _Upright | None = None
+        clock = _FrameClock(frame_rate(stream), Fraction(stream.time_base or Fraction(1, 90000)))
+        upright: _UprightConverter | None = None
         index = -1
         stamp = Fraction(0)
-        for index, picture in enumerate(decoded_pictures(container, stream, path)):
+        for index, picture in enumerate(decode_pictures(container, stream, path)):
             if stop is not None and index >= stop:
                 return
-            stamp = clock.stamp(picture.pts)
-            upright = upright or _Upright(picture)
+            stamp = clock.next_stamp(picture.pts)
+            upright = upright or _UprightConverter(picture)
             if index >= start:
-                yield upright.frame(picture, index, stamp, clock.duration(picture.duration))
+                yield upright.make_frame(picture, index, stamp, clock.duration(picture.duration))
         _warn_if_short(path, container, stream, index + 1, stamp + 1 / clock.fps)
 
 
-class _Clock:
+class _FrameClock:
     """Makes a file's time stamps start at 0, rise, and stand on the grid if they mean to."""
 
     def __init__(self, fps: Fraction, time_base: Fraction) -> None:
@@ -67,7 +67,7 @@ class _Clock:
         self._shift: Fraction | None = None
         self._last: Fraction | None = None
 
-    def stamp(self, pts: int | None) -> Fraction:
+    def next_stamp(self, pts: int | None) -> Fraction:
         """Seconds since the first frame."""
         if self._last is None:
             self._last = Fraction(0)
@@ -101,29 +101,29 @@ class _Clock:
         return nearest if abs(stamp - nearest) < self.time_base else stamp
 
 
-class _Upright:
+class _UprightConverter:
     """Brings decoded pictures into a native format and upright, all in the same way."""
 
     def __init__(self, first: av.VideoFrame) -> None:
-        self._turn = Orientation.of(first)
+        self._turn = Orientation.from_picture(first)
         width, height = first.width, first.height
-        if self._turn.swaps:
+        if self._turn.swaps_axes:
             width, height = height, width
         self._size = (width, height)
-        native = native_name(first.format.name)
+        native = native_format_name(first.format.name)
         self._format = self._turn.pixel_format(native, width, height)
 
-    def frame(
+    def make_frame(
         self, picture: av.VideoFrame, index: int, stamp: Fraction, duration: Fraction
     ) -> Frame:
-        colour = Colour(
+        colour = ColorTags(
             int(picture.color_range),
             int(picture.colorspace),
             int(picture.color_primaries),
             int(picture.color_trc),
         )
         if picture.format.name != self._format:
-            picture = convert(picture, self._format, colour, self._size[1])
+            picture = convert_picture(picture, self._format, colour, self._size[1])
         if self._turn != Orientation():
             picture = self._turn.apply(picture)
         if (picture.width, picture.height) != self._size:

@@ -13,31 +13,31 @@ from av.container import OutputContainer
 
 from dubfew.errors import MediaError
 from dubfew.media.audio import (
+    AudioSamples,
     AudioSource,
-    Samples,
     SoundReader,
-    float_samples,
-    resampled,
-    sound_frame,
+    make_audio_frame,
+    resample_blocks,
+    to_float_samples,
 )
-from dubfew.media.codecs import Container
+from dubfew.media.codecs import ContainerFormat
 
 # A track that begins earlier than this before the picture is cut by decoding (seconds);
 # less is an encoder's priming, which must stay with its packets.
-_PRIMING = 0.1
+_MAX_PRIMING_SECONDS = 0.1
 # Silence shorter than this at the end is not worth encoding the whole track anew (seconds).
-_SHORT_BY = 0.1
-_BIT_RATE_PER_CHANNEL = 96_000
+_END_TOLERANCE_SECONDS = 0.1
+_BITS_PER_SECOND_PER_CHANNEL = 96_000
 
 
 class SoundTrack:
     """Feeds one AudioSource into a container that is being written.
 
     Attributes:
-        copied: True if packets go in unchanged.
+        is_copied: True if packets go in unchanged.
     """
 
-    def __init__(self, source: AudioSource, container: Container) -> None:
+    def __init__(self, source: AudioSource, container: ContainerFormat) -> None:
         if source.duration is not None and source.duration < 0:
             raise MediaError(f"sound duration {source.duration} s: give a positive number")
         if source.start < 0:
@@ -48,18 +48,18 @@ class SoundTrack:
         self._container = container
         self._packets: Iterator[tuple[float, av.Packet]] = iter(())
         self._time = 0.0
-        self.copied = False
+        self.is_copied = False
 
     def open(self, output: OutputContainer, stack: ExitStack) -> None:
         """Add the track's stream to ``output``; ``stack`` closes the source later."""
         reader = stack.enter_context(SoundReader(self._source.path))
-        self.copied = self._can_copy(reader, output)
-        if self.copied:
+        self.is_copied = self._can_copy(reader, output)
+        if self.is_copied:
             stream = output.add_stream_from_template(reader.stream)
-            self._packets = self._copy(reader, stream)
+            self._packets = self._copy_packets(reader, stream)
         else:
-            stream, layout = self._encoder(reader, output)
-            self._packets = self._encode(reader, stream, layout)
+            stream, layout = self._add_encoded_stream(reader, output)
+            self._packets = self._encode_packets(reader, stream, layout)
 
     def packets_until(self, time: float) -> Iterator[av.Packet]:
         """The packets that are due before ``time`` (seconds; infinity for all the rest)."""
@@ -71,16 +71,16 @@ class SoundTrack:
 
     def _can_copy(self, reader: SoundReader, output: OutputContainer) -> bool:
         source, name = self._source, reader.stream.codec_context.codec.canonical_name
-        allowed = self._container.sound_copied
+        allowed = self._container.copied_audio_codecs
         if not (name in allowed or ("*" in allowed and name in output.supported_codecs)):
             return False
-        if source.start > 0 or source.loop or reader.offset < -_PRIMING:
+        if source.start > 0 or source.loop or reader.offset < -_MAX_PRIMING_SECONDS:
             return False
         if source.duration is None or not source.pad or reader.duration is None:
             return True
-        return reader.duration + reader.offset + _SHORT_BY >= source.duration
+        return reader.duration + reader.offset + _END_TOLERANCE_SECONDS >= source.duration
 
-    def _copy(
+    def _copy_packets(
         self, reader: SoundReader, stream: av.AudioStream
     ) -> Iterator[tuple[float, av.Packet]]:
         base, last = reader.time_base, None
@@ -93,7 +93,7 @@ class SoundTrack:
             if end is not None:
                 if time >= end:
                     return
-                packet = _trimmed(packet, reader, end - time)
+                packet = _trim_packet(packet, reader, end - time)
             packet.pts = packet.dts = pts - shift  # sound is never reordered
             if last is not None and packet.pts <= last:
                 continue  # a stutter of the source's clock; muxers refuse it
@@ -101,55 +101,57 @@ class SoundTrack:
             packet.stream = stream
             yield time, packet
 
-    def _encoder(self, reader: SoundReader, output: OutputContainer) -> tuple[av.AudioStream, str]:
-        name = self._container.sound_encoder
+    def _add_encoded_stream(
+        self, reader: SoundReader, output: OutputContainer
+    ) -> tuple[av.AudioStream, str]:
+        name = self._container.audio_encoder
         codec = av.Codec(name, "w")
         rates = sorted(codec.audio_rates or ())
         rate = reader.rate
         if rates and rate not in rates:
             rate = next((r for r in rates if r > rate), rates[-1])
-        layout = _layout_for(name, reader, rate)
+        layout = _supported_layout(name, reader, rate)
         stream = output.add_stream(name, rate=rate)
         assert isinstance(stream, av.AudioStream)
         stream.codec_context.layout = layout
         channels = stream.codec_context.channels
-        stream.codec_context.bit_rate = _bit_rate(channels, rate)
+        stream.codec_context.bit_rate = _audio_bit_rate(channels, rate)
         stream.codec_context.time_base = Fraction(1, rate)
         return stream, layout
 
-    def _encode(
+    def _encode_packets(
         self, reader: SoundReader, stream: av.AudioStream, layout: str
     ) -> Iterator[tuple[float, av.Packet]]:
         rate = stream.codec_context.sample_rate
         mixer = av.AudioResampler(format="flt", layout=layout, rate=reader.rate)
         position = 0
 
-        def mixed() -> Iterator[Samples]:
+        def mix_blocks() -> Iterator[AudioSamples]:
             place = 0
-            for block in self._cut(reader):
-                frame = sound_frame(block, reader.rate, reader.layout, place)
+            for block in self._cut_blocks(reader):
+                frame = make_audio_frame(block, reader.rate, reader.layout, place)
                 place += block.shape[1]
                 for out in mixer.resample(frame):
-                    yield float_samples(out)
+                    yield to_float_samples(out)
 
-        for block in resampled(mixed(), reader.rate, rate, layout):
+        for block in resample_blocks(mix_blocks(), reader.rate, rate, layout):
             if not block.shape[1]:
                 continue
-            frame = sound_frame(block, rate, layout, position)
+            frame = make_audio_frame(block, rate, layout, position)
             position += block.shape[1]
             for packet in stream.encode(frame):
                 yield position / rate, packet
         for packet in stream.encode(None):
             yield position / rate, packet
 
-    def _cut(self, reader: SoundReader) -> Iterator[Samples]:
+    def _cut_blocks(self, reader: SoundReader) -> Iterator[AudioSamples]:
         """The source's samples from ``start`` for ``duration``, looped and padded."""
         source, rate = self._source, reader.rate
         left = None if source.duration is None else round(source.duration * rate)
         with ExitStack() as stack:
             while left is None or left > 0:
                 played = 0
-                for block in _from(reader.blocks(), round(source.start * rate)):
+                for block in _skip_samples(reader.iter_blocks(), round(source.start * rate)):
                     block = block if left is None else block[:, :left]
                     played += block.shape[1]
                     left = None if left is None else left - block.shape[1]
@@ -168,7 +170,7 @@ class SoundTrack:
                 yield np.zeros((reader.channels, min(rate, left - start)), np.float32)
 
 
-def _trimmed(packet: av.Packet, reader: SoundReader, seconds: float) -> av.Packet:
+def _trim_packet(packet: av.Packet, reader: SoundReader, seconds: float) -> av.Packet:
     """The first ``seconds`` of a packet if it is PCM, which can be cut at any sample."""
     pcm = re.fullmatch(r"pcm_[suf](\d+)[lb]?e?", reader.stream.codec_context.codec.canonical_name)
     if pcm is None:
@@ -182,19 +184,19 @@ def _trimmed(packet: av.Packet, reader: SoundReader, seconds: float) -> av.Packe
     return part
 
 
-def _from(blocks: Iterator[Samples], skip: int) -> Iterator[Samples]:
+def _skip_samples(blocks: Iterator[AudioSamples], skip: int) -> Iterator[AudioSamples]:
     for block in blocks:
         if skip < block.shape[1]:
             yield block[:, skip:]
         skip = max(0, skip - block.shape[1])
 
 
-def _bit_rate(channels: int, rate: int) -> int:
+def _audio_bit_rate(channels: int, rate: int) -> int:
     """192 kbit/s for stereo at 44.1 or 48 kHz, in proportion otherwise."""
-    return int(_BIT_RATE_PER_CHANNEL * channels * min(1.0, max(rate, 16000) / 44100))
+    return int(_BITS_PER_SECOND_PER_CHANNEL * channels * min(1.0, max(rate, 16000) / 44100))
 
 
-def _layout_for(encoder: str, reader: SoundReader, rate: int) -> str:
+def _supported_layout(encoder: str, reader: SoundReader, rate: int) -> str:
     """The source's layout, or the nearest that the encoder opens with."""
     for layout in (reader.layout, "5.1" if reader.channels == 6 else "stereo"):
         context = av.CodecContext.create(encoder, "w")

@@ -15,15 +15,15 @@ from av.container import OutputContainer
 
 from dubfew.errors import MediaError
 from dubfew.media.audio import AudioSource
-from dubfew.media.codecs import Encoding, choose_encoding
+from dubfew.media.codecs import VideoEncoding, choose_encoding
 from dubfew.media.frame import Frame
 from dubfew.media.info import VideoInfo
 from dubfew.media.opening import writing_errors
 from dubfew.media.pixels import (
-    NATIVE,
+    NATIVE_FORMATS,
     RANGE_LIMITED,
-    Colour,
-    convert,
+    ColorTags,
+    convert_picture,
     new_picture,
     plane_views,
 )
@@ -32,7 +32,7 @@ from dubfew.utils.files import atomic_path
 
 # Encoders and containers hold ticks per second in 32 bits; this leaves room for muxers
 # that multiply them.
-_FINEST_CLOCK = 10_000_000
+_MAX_TICKS_PER_SECOND = 10_000_000
 
 
 class VideoWriter:
@@ -59,7 +59,8 @@ class VideoWriter:
             (libx264 at qp 0; FFV1 where H.264 has not the format, only in .mkv and .avi).
             nv12 comes back as yuv420p, RGB as rgb24, with the same samples.
         preset: libx264's and libx265's trade of speed for size.
-        seal: given the finished file before it takes its place; what it raises leaves nothing.
+        before_publish: given the finished file before it takes its place; what it raises leaves
+            nothing.
 
     Raises:
         MediaError: at once for an unknown suffix or codec; on writing when the disk is
@@ -77,24 +78,26 @@ class VideoWriter:
         crf: int | None = None,
         lossless: bool = False,
         preset: str | None = None,
-        seal: Callable[[Path], None] | None = None,
+        before_publish: Callable[[Path], None] | None = None,
     ) -> None:
         self.path = Path(path)
         self.info = info
         if self.path.is_dir():
             raise MediaError(f"{path} is a folder: name the file to write")
-        self.encoding: Encoding = choose_encoding(self.path, info, codec, crf, lossless, preset)
+        self.encoding: VideoEncoding = choose_encoding(
+            self.path, info, codec, crf, lossless, preset
+        )
         self._sound = None if audio is None else SoundTrack(audio, self.encoding.container)
-        self._time_base = _time_base(info, self.encoding)
-        self._colour = _output_colour(info, self.encoding)
-        self._seal = seal
+        self._time_base = _choose_time_base(info, self.encoding)
+        self._color = _output_color(info, self.encoding)
+        self._before_publish = before_publish
         self._temporary = self.path
         self._stack = ExitStack()
         self._container: OutputContainer | None = None
         self._stream: av.VideoStream
-        self._first = Fraction(0)
-        self._last: tuple[Fraction, int] | None = None
-        self._shown = 1  # ticks for which the last frame stays
+        self._first_stamp = Fraction(0)
+        self._last_stamp_and_pts: tuple[Fraction, int] | None = None
+        self._last_duration_ticks = 1  # ticks for which the last frame stays
         self.frames = 0  # written so far
 
     def __enter__(self) -> VideoWriter:
@@ -103,7 +106,7 @@ class VideoWriter:
             self._temporary = temporary
             self._container = av.open(str(temporary.absolute()), "w")
             stack.callback(self._close_quietly)
-            self._stream = self._add_picture(self._container)
+            self._stream = self._add_video_stream(self._container)
             if self._sound is not None:
                 self._sound.open(self._container, stack)
             self._stack = stack.pop_all()
@@ -130,11 +133,13 @@ class VideoWriter:
                 f"frame {frame.index} is {frame.width} x {frame.height}, the video "
                 f"{self.info.width} x {self.info.height}: give frames of one size"
             )
-        pts = self._pts(frame)
-        picture = self._encodable(frame)
+        pts = self._next_pts(frame)
+        picture = self._to_encoder_format(frame)
         picture.pts = pts
         picture.time_base = self._time_base
-        picture.duration = self._shown = max(1, round(frame.duration / self._time_base))
+        picture.duration = self._last_duration_ticks = max(
+            1, round(frame.duration / self._time_base)
+        )
         picture.pict_type = 0  # the decoder's choice of I, P, B is none of the encoder's
         with writing_errors(self.path):
             self._mux(self._container, self._stream.encode(picture))
@@ -143,36 +148,36 @@ class VideoWriter:
                 for packet in self._sound.packets_until(float(pts * self._time_base)):
                     self._container.mux(packet)
 
-    def _pts(self, frame: Frame) -> int:
-        if self._last is None:
-            self._first = frame.stamp
-        stamp = frame.stamp - self._first
+    def _next_pts(self, frame: Frame) -> int:
+        if self._last_stamp_and_pts is None:
+            self._first_stamp = frame.stamp
+        stamp = frame.stamp - self._first_stamp
         pts = round(stamp / self._time_base)
-        if self._last is not None:
-            if stamp <= self._last[0]:
+        if self._last_stamp_and_pts is not None:
+            if stamp <= self._last_stamp_and_pts[0]:
                 raise MediaError(
                     f"frame {frame.index} at {float(stamp):.6f} s does not come after the one "
-                    f"before it ({float(self._last[0]):.6f} s): write frames in order"
+                    f"before it ({float(self._last_stamp_and_pts[0]):.6f} s): write frames in order"
                 )
-            pts = max(pts, self._last[1] + 1)
-        self._last = (stamp, pts)
+            pts = max(pts, self._last_stamp_and_pts[1] + 1)
+        self._last_stamp_and_pts = (stamp, pts)
         return pts
 
-    def _encodable(self, frame: Frame) -> av.VideoFrame:
+    def _to_encoder_format(self, frame: Frame) -> av.VideoFrame:
         """The frame's picture in the encoder's format."""
         source, target = frame.pix_fmt, self.encoding.pix_fmt
         if source == target:
             return frame.picture
-        form = NATIVE[source]
+        form = NATIVE_FORMATS[source]
         if source.replace("yuvj", "yuv") == target:
             return new_picture(target, frame.width, frame.height, frame.planes())
         if form.is_yuv or target == "bgr0":
-            return convert(frame.picture, target, frame.colour, frame.height)
+            return convert_picture(frame.picture, target, frame.color, frame.height)
         if form.kind == "gray":
-            return _grey_to_yuv(frame, target)
-        return Frame.from_rgb(frame.to_rgb(), pix_fmt=target, colour=self._colour).picture
+            return _gray_to_yuv(frame, target)
+        return Frame.from_rgb(frame.to_rgb(), pix_fmt=target, color=self._color).picture
 
-    def _add_picture(self, container: OutputContainer) -> av.VideoStream:
+    def _add_video_stream(self, container: OutputContainer) -> av.VideoStream:
         info, encoding = self.info, self.encoding
         options = encoding.options
         stream = container.add_stream(encoding.codec.encoder, rate=info.fps, options=options)
@@ -182,20 +187,20 @@ class VideoWriter:
         context.pix_fmt = encoding.pix_fmt
         context.time_base = self._time_base
         context.sample_aspect_ratio = info.sample_aspect
-        context.color_range = self._colour.range
-        context.colorspace = self._colour.matrix
-        context.color_primaries = self._colour.primaries
-        context.color_trc = self._colour.transfer
+        context.color_range = self._color.range
+        context.colorspace = self._color.matrix
+        context.color_primaries = self._color.primaries
+        context.color_trc = self._color.transfer
         # PyAV asks for slice threads; with frame threads libx264 is a tenth faster.
         context.thread_type = "AUTO"
-        if not encoding.container.any_times:
+        if not encoding.container.allows_any_times:
             context.max_b_frames = 0  # reordering needs time stamps
         return stream
 
     def _mux(self, container: OutputContainer, packets: list[av.Packet]) -> None:
         for packet in packets:
             if not packet.duration:  # or the last frame has none and the mean rate comes out high
-                packet.duration = self._shown
+                packet.duration = self._last_duration_ticks
             container.mux(packet)
 
     def _finish(self) -> None:
@@ -208,8 +213,8 @@ class VideoWriter:
                 container.mux(packet)
         self._container = None
         container.close()
-        if self._seal is not None:
-            self._seal(self._temporary)
+        if self._before_publish is not None:
+            self._before_publish(self._temporary)
 
     def _close_quietly(self) -> None:
         container, self._container = self._container, None
@@ -219,29 +224,29 @@ class VideoWriter:
                 container.close()
 
 
-def _time_base(info: VideoInfo, encoding: Encoding) -> Fraction:
+def _choose_time_base(info: VideoInfo, encoding: VideoEncoding) -> Fraction:
     """A clock that has both the source's ticks and the grid of its frame rate."""
-    if not encoding.container.any_times:
+    if not encoding.container.allows_any_times:
         return 1 / info.fps
     ticks = math.lcm(info.time_base.denominator, info.fps.numerator)
-    if ticks > _FINEST_CLOCK:
-        ticks = max(1, _FINEST_CLOCK // info.fps.numerator) * info.fps.numerator
+    if ticks > _MAX_TICKS_PER_SECOND:
+        ticks = max(1, _MAX_TICKS_PER_SECOND // info.fps.numerator) * info.fps.numerator
     return Fraction(1, ticks)
 
 
-def _output_colour(info: VideoInfo, encoding: Encoding) -> Colour:
+def _output_color(info: VideoInfo, encoding: VideoEncoding) -> ColorTags:
     """The source's tags, completed where encoding to YUV needs a choice to be said."""
-    form, colour = NATIVE[info.pix_fmt], info.colour
+    form, colour = NATIVE_FORMATS[info.pix_fmt], info.color
     if encoding.pix_fmt == "bgr0":
         return colour
     if form.kind in ("rgb", "gbrp"):
         return replace(colour, range=RANGE_LIMITED, matrix=colour.matrix_for(info.height))
-    if form.full or form.kind == "gray":
+    if form.full_range or form.kind == "gray":
         return replace(colour, range=colour.range_for(form))
     return colour
 
 
-def _grey_to_yuv(frame: Frame, target: str) -> av.VideoFrame:
+def _gray_to_yuv(frame: Frame, target: str) -> av.VideoFrame:
     """Luma as it is, chroma neutral; the range stays that of the grey."""
     width, height = frame.width, frame.height
     picture = av.VideoFrame(width, height, "yuv444p")
@@ -249,5 +254,5 @@ def _grey_to_yuv(frame: Frame, target: str) -> av.VideoFrame:
     luma[...] = frame.planes()[0]
     for plane in chroma:
         plane[...] = 128
-    colour = replace(frame.colour, range=frame.colour.range_for(NATIVE["gray"]))
-    return convert(picture, target, colour, height)
+    colour = replace(frame.color, range=frame.color.range_for(NATIVE_FORMATS["gray"]))
+    return convert_picture(picture, target, colour, height)

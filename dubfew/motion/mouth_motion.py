@@ -11,15 +11,15 @@ from dubfew.errors import ShapeError
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 
 # Opposite points of the inner lips around their middle (upper, lower), and the mouth corners.
-INNER_PAIRS = ((82, 87), (13, 14), (312, 317))
-CORNERS = (61, 291)
+INNER_LIP_PAIRS = ((82, 87), (13, 14), (312, 317))
+MOUTH_CORNERS = (61, 291)
 
-_ROW = {point: row for row, point in enumerate(MOUTH_POINTS)}
+_ROW_BY_POINT = {point: row for row, point in enumerate(MOUTH_POINTS)}
 
 
-def rows_of(points: tuple[int, ...]) -> NDArray[np.int64]:
+def mouth_point_rows(points: tuple[int, ...]) -> NDArray[np.int64]:
     """Rows of ``MOUTH_POINTS`` that hold these face-mesh points. [len(points)]"""
-    return np.array([_ROW[point] for point in points], np.int64)
+    return np.array([_ROW_BY_POINT[point] for point in points], np.int64)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class MouthMotion:
         """Only these rows (a slice, indices or a boolean mask), in this order."""
         return MouthMotion(self.displacement[rows], self.times[rows])
 
-    def at(self, times: NDArray[np.float64]) -> MouthMotion:
+    def resample(self, times: NDArray[np.float64]) -> MouthMotion:
         """The same motion at other moments, linear between rows, held before and after them.
 
         Raises:
@@ -82,10 +82,10 @@ class MouthMotion:
 
     def aperture(self) -> NDArray[np.float32]:
         """Gap between the inner lips at their middle; 0 closed, 0.1 to 0.2 in open vowels. [N]"""
-        upper, lower = np.array([rows_of(pair) for pair in INNER_PAIRS]).T
+        upper, lower = np.array([mouth_point_rows(pair) for pair in INNER_LIP_PAIRS]).T
         return (self.displacement[:, upper, 1] - self.displacement[:, lower, 1]).mean(axis=1)
 
-    def width(self) -> NDArray[np.float32]:
+    def width_change(self) -> NDArray[np.float32]:
         """How much farther apart the corners are than at rest; negative when rounded. [N]"""
-        right, left = rows_of(CORNERS)
+        right, left = mouth_point_rows(MOUTH_CORNERS)
         return self.displacement[:, left, 0] - self.displacement[:, right, 0]

@@ -14,7 +14,7 @@ __all__ = [
     "prior_info",
 ]
 
-_ROOMS = {
+_LAZY_MODULES = {
     "Prior": "checkpoint",
     "PriorInfo": "checkpoint",
     "list_priors": "checkpoint",
@@ -24,8 +24,8 @@ _ROOMS = {
 
 def __getattr__(name: str) -> Any:
     """Load on first use, so that a look at one part does not bring the training's imports."""
-    if name not in _ROOMS:
+    if name not in _LAZY_MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY_MODULES[name]}"), name)

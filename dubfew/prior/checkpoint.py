@@ -14,14 +14,18 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.renderers import LiteConfig, LiteRenderer, Renderer, make_renderer
+from dubfew.prior.renderers import BlendingUNet, BlendingUNetConfig, Renderer, make_renderer
 from dubfew.textures import TEXTURE_SIZE
 from dubfew.utils.files import sha256_file, write_atomic
 
-FORMAT_VERSION = 1
-CONFIG, MODEL, CARD = "prior_config.json", "prior_model.safetensors", "CARD.md"
-TEXTURE = "texture_mean"
-DEFAULT, WARP = "lite", "warp"
+PRIOR_FORMAT_VERSION = 1
+PRIOR_CONFIG_FILE, PRIOR_WEIGHTS_FILE, PRIOR_CARD_FILE = (
+    "prior_config.json",
+    "prior_model.safetensors",
+    "CARD.md",
+)
+MEAN_TEXTURE_KEY = "texture_mean"
+DEFAULT_PRIOR, UNTRAINED_PRIOR = "lite", "warp"
 
 
 @dataclass(frozen=True)
@@ -63,24 +67,24 @@ class Prior:
     texture: Tensor
     head: str
     sha256: str = ""
-    name: str = WARP
+    name: str = UNTRAINED_PRIOR
 
     def save(self, folder: Path, config: dict[str, Any], card: str) -> None:
         """Store in half precision with its configuration and card."""
         tensors = {f"renderer.{k}": v for k, v in self.renderer.state_dict().items()}
-        tensors[TEXTURE] = self.texture
+        tensors[MEAN_TEXTURE_KEY] = self.texture
         half = {k: v.detach().cpu().half().contiguous() for k, v in tensors.items()}
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / MODEL, save(half))
+        write_atomic(folder / PRIOR_WEIGHTS_FILE, save(half))
         stored = {
-            "format_version": FORMAT_VERSION,
+            "format_version": PRIOR_FORMAT_VERSION,
             "renderer": self.renderer_name,
-            "renderer_config": renderer_config(self.renderer),
+            "renderer_config": renderer_config_to_dict(self.renderer),
             "head": self.head,
             **config,
         }
-        write_atomic(folder / CONFIG, json.dumps(stored, indent=2).encode())
-        write_atomic(folder / CARD, card.encode())
+        write_atomic(folder / PRIOR_CONFIG_FILE, json.dumps(stored, indent=2).encode())
+        write_atomic(folder / PRIOR_CARD_FILE, card.encode())
 
     @classmethod
     def load(cls, name: str | Path | None = None) -> Prior:
@@ -92,11 +96,11 @@ class Prior:
         Raises:
             ArtefactError: no such prior, damaged, or from a newer dubfew.
         """
-        if str(name) == WARP:
-            return new_prior()
+        if str(name) == UNTRAINED_PRIOR:
+            return create_untrained_prior()
         info = prior_info(name)
         try:
-            tensors = load_file(info.path / MODEL)
+            tensors = load_file(info.path / PRIOR_WEIGHTS_FILE)
         except (OSError, SafetensorError) as error:
             raise ArtefactError(f"the weights in {info.path} cannot be read: {error}") from error
         renderer = make_renderer(info.config["renderer"], info.config["renderer_config"])
@@ -111,27 +115,29 @@ class Prior:
         return cls(
             renderer.eval(),
             info.config["renderer"],
-            tensors[TEXTURE].float(),
+            tensors[MEAN_TEXTURE_KEY].float(),
             info.config["head"],
             info.sha256,
-            info.name if info.path == _shipped() / info.name else str(info.path.resolve()),
+            info.name
+            if info.path == _shipped_priors_dir() / info.name
+            else str(info.path.resolve()),
         )
 
 
-def renderer_config(renderer: Renderer) -> dict[str, Any]:
+def renderer_config_to_dict(renderer: Renderer) -> dict[str, Any]:
     """The configuration that builds this renderer again."""
     return asdict(renderer.config)
 
 
-def new_prior(seed: int = 0, config: LiteConfig | None = None) -> Prior:
+def create_untrained_prior(seed: int = 0, config: BlendingUNetConfig | None = None) -> Prior:
     """An untrained ``lite`` prior: it renders the bare warp."""
     torch.manual_seed(seed)
-    renderer = LiteRenderer(config)
+    renderer = BlendingUNet(config)
     texture = torch.zeros(renderer.config.texture_channels, TEXTURE_SIZE, TEXTURE_SIZE)
     return Prior(renderer.eval(), "lite", texture, "lite")
 
 
-def _shipped() -> Path:
+def _shipped_priors_dir() -> Path:
     return Path(str(files("dubfew.prior") / "weights"))
 
 
@@ -144,29 +150,30 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
     Raises:
         ArtefactError: no such prior, or it is from a newer dubfew.
     """
-    wanted = str(name or DEFAULT)
-    if wanted == WARP:
+    wanted = str(name or DEFAULT_PRIOR)
+    if wanted == UNTRAINED_PRIOR:
         raise ArtefactError(
-            f"prior {WARP!r} is an untrained network: it has no weights, card or hash to show"
+            f"prior {UNTRAINED_PRIOR!r} is an untrained network: it has no weights, card or hash "
+            "to show"
         )
-    folder = _shipped() / wanted
-    if not (folder / CONFIG).exists():
+    folder = _shipped_priors_dir() / wanted
+    if not (folder / PRIOR_CONFIG_FILE).exists():
         folder = Path(wanted)
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = json.loads((folder / PRIOR_CONFIG_FILE).read_text())
     except OSError as error:
         known = ", ".join(p.name for p in list_priors()) or "none"
         raise ArtefactError(
             f"no prior {wanted!r}: give the folder of one, or one of those shipped: {known}"
         ) from error
     except ValueError as error:
-        raise ArtefactError(f"{folder / CONFIG} is damaged: it is not JSON") from error
-    if config.get("format_version", 0) > FORMAT_VERSION:
+        raise ArtefactError(f"{folder / PRIOR_CONFIG_FILE} is damaged: it is not JSON") from error
+    if config.get("format_version", 0) > PRIOR_FORMAT_VERSION:
         raise ArtefactError(f"prior {wanted!r} was written by a newer dubfew: update dubfew")
-    weights = folder / MODEL
+    weights = folder / PRIOR_WEIGHTS_FILE
     if not weights.exists():
-        raise ArtefactError(f"prior {wanted!r} has no {MODEL}")
-    card = folder / CARD
+        raise ArtefactError(f"prior {wanted!r} has no {PRIOR_WEIGHTS_FILE}")
+    card = folder / PRIOR_CARD_FILE
     return PriorInfo(
         name=folder.name,
         path=folder,
@@ -179,7 +186,9 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
 
 def list_priors() -> list[PriorInfo]:
     """The priors that ship with dubfew."""
-    folder = _shipped()
+    folder = _shipped_priors_dir()
     if not folder.is_dir():
         return []
-    return [prior_info(p.name) for p in sorted(folder.iterdir()) if (p / CONFIG).exists()]
+    return [
+        prior_info(p.name) for p in sorted(folder.iterdir()) if (p / PRIOR_CONFIG_FILE).exists()
+    ]

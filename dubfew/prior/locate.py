@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.checkpoint import WARP, PriorInfo, list_priors, prior_info
+from dubfew.prior.checkpoint import UNTRAINED_PRIOR, PriorInfo, list_priors, prior_info
 from dubfew.utils.files import write_atomic
 
-FOLDER = "priors"
+PRIOR_PATHS_FOLDER = "priors"
 
 
 def find_prior(home: Path, sha256: str) -> str | None:
@@ -25,12 +25,12 @@ def find_prior(home: Path, sha256: str) -> str | None:
         sha256: of the weights; empty for ``warp``, which has none.
     """
     if not sha256:
-        return WARP
+        return UNTRAINED_PRIOR
     for info in list_priors():
         if info.sha256 == sha256:
             return info.name
     # What names a file must be a hash and nothing else.
-    note = home / FOLDER / sha256
+    note = home / PRIOR_PATHS_FOLDER / sha256
     if not re.fullmatch("[0-9a-f]{64}", sha256) or not note.is_file():
         return None
     noted = note.read_text(encoding="utf-8")
@@ -40,9 +40,9 @@ def find_prior(home: Path, sha256: str) -> str | None:
         return None
 
 
-def note_prior(home: Path, info: PriorInfo) -> None:
+def register_prior_path(home: Path, info: PriorInfo) -> None:
     """Remember where a prior is."""
-    folder = home / FOLDER
+    folder = home / PRIOR_PATHS_FOLDER
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True)
     write_atomic(folder / info.sha256, str(info.path.resolve()).encode())

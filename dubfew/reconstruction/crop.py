@@ -13,25 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from dubfew.reconstruction.fitting.landmark_fit import FLIP
-from dubfew.reconstruction.heads.head_model import JAW_OPEN, HeadModel
+from dubfew.reconstruction.fitting.landmark_fit import HEAD_TO_CAMERA_AXES
+from dubfew.reconstruction.heads.head_model import MAX_JAW_OPENING_RADIANS, HeadModel
 from dubfew.reconstruction.track import Camera, Track
-from dubfew.utils.jit import compiled
+from dubfew.utils.jit import njit_cached
 
 # The mask is the convex hull of these landmarks: below the nose, cheeks, jaw line, chin.
-MASK_RING = (
+MOUTH_MASK_LANDMARKS = (
     2, 97, 326, 98, 327, 203, 423, 206, 426, 207, 427, 192, 416, 214, 434, 135, 364, 169, 394,
     170, 395, 140, 369, 171, 396, 175, 136, 365, 150, 379, 149, 378, 176, 400, 148, 377, 152,
 )  # fmt: skip
-BOX_MARGIN = 1.12  # the crop is this much larger than the head
-WINDOW_MARGIN = 1.22  # the window is this much larger than the mask: context for the seam
-FEATHER = 0.075  # the mask fades over this share of the window's side, all inside the hull
-POLYGON = 48  # hulls are stored with this many corners
-BLOCK = 256  # frames whose points are held at once
+HEAD_BOX_SCALE = 1.12  # the crop is this much larger than the head
+MOUTH_WINDOW_SCALE = 1.22  # the window is this much larger than the mask: context for the seam
+MASK_FEATHER_FRACTION = (
+    0.075  # the mask fades over this share of the window's side, all inside the hull
+)
+NUM_HULL_CORNERS = 48  # hulls are stored with this many corners
+PROJECTION_BLOCK_FRAMES = 256  # frames whose points are held at once
 
 
 @dataclass(frozen=True)
-class Regions:
+class FaceRegions:
     """Where to look and where to paint, for N frames, px.
 
     Attributes:
@@ -45,96 +47,101 @@ class Regions:
     hull: NDArray[np.float32]
 
 
-def project(head_points: NDArray, track: Track) -> NDArray[np.float32]:
+def project_head_points(head_points: NDArray, track: Track) -> NDArray[np.float32]:
     """Head-space points [N, V, 3] (m) to the image: x, y in px, depth in m. [N, V, 3]"""
-    return project_posed(head_points, rotations(track.rotation), track.translation, track.camera)
+    return project_posed_points(
+        head_points, rotvecs_to_matrices(track.rotation), track.translation, track.camera
+    )
 
 
-def project_posed(
+def project_posed_points(
     head_points: NDArray, rotation: NDArray, translation: NDArray, camera: Camera
 ) -> NDArray[np.float32]:
-    """Like :func:`project`, for rotation matrices [N, 3, 3] and translations [N, 3]."""
-    turned = np.matmul(head_points, np.swapaxes(rotation, 1, 2)) @ FLIP.astype(np.float32)
+    """Like :func:`project_head_points`, for rotation matrices [N, 3, 3] and translations [N, 3]."""
+    turned = np.matmul(head_points, np.swapaxes(rotation, 1, 2)) @ HEAD_TO_CAMERA_AXES.astype(
+        np.float32
+    )
     space = turned + translation[:, None]
     return np.concatenate([camera.project(space), space[..., 2:]], -1).astype(np.float32)
 
 
-def rotations(vectors: NDArray) -> NDArray[np.float32]:
+def rotvecs_to_matrices(rotvecs: NDArray) -> NDArray[np.float32]:
     """Axis-angle [N, 3] (rad) to matrices [N, 3, 3]."""
     from scipy.spatial.transform import Rotation
 
-    return Rotation.from_rotvec(vectors).as_matrix().astype(np.float32)
+    return Rotation.from_rotvec(rotvecs).as_matrix().astype(np.float32)
 
 
-def regions(
+def compute_face_regions(
     head: HeadModel,
     shape: NDArray,  # [S]
     rotation: NDArray,  # [N, 3] rad
     translation: NDArray,  # [N, 3] m
     camera: Camera,
-) -> Regions:
+) -> FaceRegions:
     """Boxes, windows and masks of N frames of one identity."""
-    jaws = np.array([[0, 0, 0], [JAW_OPEN, 0, 0]], np.float32)
+    jaws = np.array([[0, 0, 0], [MAX_JAW_OPENING_RADIANS, 0, 0]], np.float32)
     still = np.zeros((2, len(head.expression_basis)), np.float32)
     both = head.vertices(shape, still, jaws)
-    ring = np.matmul(head.points(MASK_RING), both).reshape(1, -1, 3)
+    ring = np.matmul(head.point_matrix(MOUTH_MASK_LANDMARKS), both).reshape(1, -1, 3)
     outline = both[:, head.landmark_matrix().any(0)].reshape(1, -1, 3)
     box = np.empty((len(rotation), 4), np.float32)
     window = np.empty((len(rotation), 3), np.float32)
-    hull = np.empty((len(rotation), POLYGON, 2), np.float32)
-    for start in range(0, len(rotation), BLOCK):
-        rows = slice(start, start + BLOCK)
-        placed = rotations(rotation[rows]), translation[rows], camera
-        image = _projected(outline, *placed)
+    hull = np.empty((len(rotation), NUM_HULL_CORNERS, 2), np.float32)
+    for start in range(0, len(rotation), PROJECTION_BLOCK_FRAMES):
+        rows = slice(start, start + PROJECTION_BLOCK_FRAMES)
+        placed = rotvecs_to_matrices(rotation[rows]), translation[rows], camera
+        image = _project_static_points(outline, *placed)
         low, high = image.min(1), image.max(1)
-        centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * BOX_MARGIN
+        centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * HEAD_BOX_SCALE
         box[rows] = np.concatenate([centre - side / 2, centre + side / 2], 1)
 
-        image = _projected(ring, *placed)
+        image = _project_static_points(ring, *placed)
         low, high = image.min(1), image.max(1)
-        centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * WINDOW_MARGIN
+        centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * MOUTH_WINDOW_SCALE
         window[rows] = np.concatenate([centre - side / 2, side], 1)
         for row, points in enumerate(image, start):
-            hull[row] = _hull(points)
-    return Regions(box, window, hull)
+            hull[row] = _padded_convex_hull(points)
+    return FaceRegions(box, window, hull)
 
 
-def _projected(
-    points: NDArray, matrices: NDArray, translation: NDArray, camera: Camera
+def _project_static_points(
+    points: NDArray, rotation: NDArray, translation: NDArray, camera: Camera
 ) -> NDArray[np.float32]:
     """The same head-space points [1, P, 3] in every frame's image. [N, P, 2]"""
-    repeated = np.repeat(points, len(matrices), 0)
-    return project_posed(repeated, matrices, translation, camera)[..., :2]
+    repeated = np.repeat(points, len(rotation), 0)
+    return project_posed_points(repeated, rotation, translation, camera)[..., :2]
 
 
-def track_regions(track: Track, head: HeadModel) -> Regions:
+def compute_track_regions(track: Track, head: HeadModel) -> FaceRegions:
     """Boxes, windows and masks of a whole track."""
-    return regions(head, track.shape, track.rotation, track.translation, track.camera)
+    return compute_face_regions(head, track.shape, track.rotation, track.translation, track.camera)
 
 
-def _hull(points: NDArray) -> NDArray[np.float32]:
-    corners = points[ConvexHull(points).vertices][:POLYGON]
-    filled = np.concatenate([corners, np.repeat(corners[-1:], POLYGON - len(corners), 0)])
+def _padded_convex_hull(points: NDArray) -> NDArray[np.float32]:
+    corners = points[ConvexHull(points).vertices][:NUM_HULL_CORNERS]
+    filled = np.concatenate([corners, np.repeat(corners[-1:], NUM_HULL_CORNERS - len(corners), 0)])
     return filled.astype(np.float32)
 
 
-def soft_mask(
+def render_soft_mask(
     hull: NDArray[np.float32],  # [48, 2] px
-    feather: float,
+    feather_width: float,
     left: float,
     top: float,
-    step: float,
+    pixel_size: float,
     height: int,
     width: int,
 ) -> NDArray[np.float32]:  # [height, width]
-    """Opacity of the paint: 0 on and outside the hull, rising to 1 over ``feather`` px inside.
+    """Opacity of the paint: 0 on and outside the hull, rising to 1 over ``feather_width`` px
+    inside.
 
     Args:
         hull: corners of a convex polygon, px. [48, 2]
-        feather: width of the fade, px.
+        feather_width: width of the fade, px.
         left: image x of the mask's left edge, px.
         top: image y of the mask's top edge, px.
-        step: image px per mask pixel.
+        pixel_size: image px per mask pixel.
         height: rows of the mask.
         width: columns of the mask.
 
@@ -142,12 +149,14 @@ def soft_mask(
         Opacity in [0, 1], sampled at pixel centres. [height, width]
     """
     out = np.empty((height, width), np.float32)
-    _soft_mask(np.ascontiguousarray(hull, np.float32), feather, left, top, step, out)
+    _soft_mask_kernel(
+        np.ascontiguousarray(hull, np.float32), feather_width, left, top, pixel_size, out
+    )
     return out
 
 
-@compiled
-def _soft_mask(hull, feather, left, top, step, out):
+@njit_cached
+def _soft_mask_kernel(hull, feather_width, left, top, pixel_size, out):
     count = len(hull)
     area = 0.0
     for k in range(count):
@@ -169,22 +178,24 @@ def _soft_mask(hull, feather, left, top, step, out):
         lines[edges, 2] = turn * (ey * hull[k, 0] - ex * hull[k, 1]) / length
         edges += 1
     for row in range(out.shape[0]):
-        y = top + (row + 0.5) * step
+        y = top + (row + 0.5) * pixel_size
         for column in range(out.shape[1]):
-            x = left + (column + 0.5) * step
-            inside = feather
+            x = left + (column + 0.5) * pixel_size
+            inside = feather_width
             for k in range(edges):
                 distance = lines[k, 0] * x + lines[k, 1] * y + lines[k, 2]
                 if distance < inside:
                     inside = distance
                     if inside <= 0:
                         break
-            t = max(inside, 0.0) / feather
+            t = max(inside, 0.0) / feather_width
             out[row, column] = t * t * (3 - 2 * t)
 
 
-def mouth_mask(track: Track, head: HeadModel, frame: int, height: int, width: int) -> NDArray:
+def render_mouth_mask(
+    track: Track, head: HeadModel, frame_index: int, height: int, width: int
+) -> NDArray:
     """Opacity of one frame's mouth mask over the whole image. [height, width]"""
-    one = track_regions(track.select([frame]), head)
-    feather = FEATHER * float(one.window[0, 2])
-    return soft_mask(one.hull[0], feather, 0.0, 0.0, 1.0, height, width)
+    one = compute_track_regions(track.select([frame_index]), head)
+    feather = MASK_FEATHER_FRACTION * float(one.window[0, 2])
+    return render_soft_mask(one.hull[0], feather, 0.0, 0.0, 1.0, height, width)

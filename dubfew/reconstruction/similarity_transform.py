@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def similarity(
+def fit_similarity_transform(
     source: NDArray[np.floating],  # [K, 2]
     target: NDArray[np.floating],  # [K, 2]
 ) -> NDArray[np.float64]:  # [2, 3]

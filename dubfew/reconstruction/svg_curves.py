@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from dubfew.reconstruction.track import Track
 
-WIDTH, HEIGHT = 760, 200
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 26
-COLUMNS = WIDTH - LEFT - RIGHT  # points of a curve at most
+CURVE_WIDTH_UNITS, CURVE_HEIGHT_UNITS = 760, 200
+CURVE_MARGIN_LEFT, CURVE_MARGIN_RIGHT, CURVE_MARGIN_TOP, CURVE_MARGIN_BOTTOM = 46, 12, 12, 26
+MAX_CURVE_COLUMNS = (
+    CURVE_WIDTH_UNITS - CURVE_MARGIN_LEFT - CURVE_MARGIN_RIGHT
+)  # points of a curve at most
 
 
-def curves_svg(track: Track, curves: Mapping[str, NDArray[np.float64]]) -> str:
+def render_curves_svg(track: Track, curves: Mapping[str, NDArray[np.float64]]) -> str:
     """Curves [N] of one unit over time, the last one drawn on top.
 
     Where there are more frames than columns, a column shows the largest of its frames: a single
@@ -23,63 +25,72 @@ def curves_svg(track: Track, curves: Mapping[str, NDArray[np.float64]]) -> str:
     """
     if not len(track):
         return ""
-    columns = min(COLUMNS, len(track))
-    drawn = {name: _largest(values, columns) for name, values in curves.items()}
+    columns = min(MAX_CURVE_COLUMNS, len(track))
+    drawn = {name: _column_maxima(values, columns) for name, values in curves.items()}
     finite = np.concatenate([values[np.isfinite(values)] for values in drawn.values()])
     top = float(finite.max()) if len(finite) else 1.0
     top = max(top, 1e-9)
-    step = (WIDTH - LEFT - RIGHT) / columns
+    step = (CURVE_WIDTH_UNITS - CURVE_MARGIN_LEFT - CURVE_MARGIN_RIGHT) / columns
 
-    def y(value: float) -> float:
-        return HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM)
+    def y_from_value(value: float) -> float:
+        return (
+            CURVE_HEIGHT_UNITS
+            - CURVE_MARGIN_BOTTOM
+            - value / top * (CURVE_HEIGHT_UNITS - CURVE_MARGIN_TOP - CURVE_MARGIN_BOTTOM)
+        )
 
     parts = [
-        f'<svg class="curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH_UNITS} {CURVE_HEIGHT_UNITS}" role="img" '
         f'aria-label="{", ".join(curves)} by frame">'
     ]
-    flagged = _largest((track.flags != 0).astype(np.float64), columns) > 0
-    for start, stop in _runs(flagged):
+    flagged = _column_maxima((track.flags != 0).astype(np.float64), columns) > 0
+    for start, stop in _iterate_true_runs(flagged):
         parts.append(
-            f'<rect class="flag" x="{LEFT + start * step:.1f}" y="{TOP}" '
-            f'width="{(stop - start) * step:.1f}" height="{HEIGHT - TOP - BOTTOM}"/>'
+            f'<rect class="flag" x="{CURVE_MARGIN_LEFT + start * step:.1f}" y="{CURVE_MARGIN_TOP}" '
+            f'width="{(stop - start) * step:.1f}" '
+            f'height="{CURVE_HEIGHT_UNITS - CURVE_MARGIN_TOP - CURVE_MARGIN_BOTTOM}"/>'
         )
     for cut in np.unique((np.flatnonzero(np.diff(track.shot)) + 1) * columns // len(track)):
-        x = LEFT + cut * step
+        x = CURVE_MARGIN_LEFT + cut * step
         parts.append(
-            f'<line class="cut" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+            f'<line class="cut" x1="{x:.1f}" x2="{x:.1f}" y1="{CURVE_MARGIN_TOP}" '
+            f'y2="{CURVE_HEIGHT_UNITS - CURVE_MARGIN_BOTTOM}"/>'
         )
     for share in (0.0, 0.5, 1.0):
-        level = y(share * top)
+        level = y_from_value(share * top)
         parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" '
-            f'y2="{level:.1f}"/><text x="{LEFT - 6}" y="{level + 4:.1f}" text-anchor="end">'
+            f'<line class="grid" x1="{CURVE_MARGIN_LEFT}" '
+            f'x2="{CURVE_WIDTH_UNITS - CURVE_MARGIN_RIGHT}" y1="{level:.1f}" '
+            f'y2="{level:.1f}"/><text x="{CURVE_MARGIN_LEFT - 6}" y="{level + 4:.1f}" '
+            'text-anchor="end">'
             f"{share * top:.3g}</text>"
         )
     for index, values in enumerate(drawn.values()):
         kind = "line" if index == len(drawn) - 1 else "other"
-        for start, stop in _runs(np.isfinite(values)):
-            points = " ".join(
-                f"{LEFT + (column + 0.5) * step:.1f},{y(values[column]):.1f}"
-                for column in range(start, stop)
-            )
+        for start, stop in _iterate_true_runs(np.isfinite(values)):
+            xs = [CURVE_MARGIN_LEFT + (column + 0.5) * step for column in range(start, stop)]
+            ys = [y_from_value(values[column]) for column in range(start, stop)]
+            points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
             parts.append(f'<polyline class="{kind}" points="{points}"/>')
     first, last = float(track.times[0]), float(track.times[-1])
     parts.append(
-        f'<text x="{LEFT}" y="{HEIGHT - 8}">{first:.1f} s</text><text x="{WIDTH - RIGHT}" '
-        f'y="{HEIGHT - 8}" text-anchor="end">{last:.1f} s</text></svg>'
+        f'<text x="{CURVE_MARGIN_LEFT}" y="{CURVE_HEIGHT_UNITS - 8}">{first:.1f} s</text>'
+        f"<text "
+        f'x="{CURVE_WIDTH_UNITS - CURVE_MARGIN_RIGHT}" '
+        f'y="{CURVE_HEIGHT_UNITS - 8}" text-anchor="end">{last:.1f} s</text></svg>'
     )
     return "".join(parts)
 
 
-def _largest(values: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
+def _column_maxima(values: NDArray[np.float64], num_columns: int) -> NDArray[np.float64]:
     """The largest value of each column's frames, NaN where none is a number. [columns]"""
-    starts = np.arange(columns) * len(values) // columns
+    starts = np.arange(num_columns) * len(values) // num_columns
     filled = np.where(np.isfinite(values), values, -np.inf)
     found = np.maximum.reduceat(filled, starts)
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def _iterate_true_runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """Where True begins and ends."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

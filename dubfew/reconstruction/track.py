@@ -15,22 +15,22 @@ from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.utils.files import write_atomic
-from dubfew.utils.safetensors_io import UNREADABLE, read_tensors
+from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
-FORMAT_VERSION = 2
+TRACK_FORMAT_VERSION = 2
 
 # Why a frame is not to be learned from or painted: bits of ``Track.flags``.
-NO_FACE = 1
-TURNED = 2
-COVERED = 4
-CUT_BY_EDGE = 8
-OTHER_PERSON = 16
-REASONS = {
-    NO_FACE: "no face",
-    TURNED: "turned away",
-    COVERED: "mouth covered",
-    CUT_BY_EDGE: "cut by the frame's edge",
-    OTHER_PERSON: "only somebody else",
+FLAG_NO_FACE = 1
+FLAG_TURNED_AWAY = 2
+FLAG_MOUTH_COVERED = 4
+FLAG_CUT_BY_EDGE = 8
+FLAG_OTHER_PERSON = 16
+FLAG_DESCRIPTIONS = {
+    FLAG_NO_FACE: "no face",
+    FLAG_TURNED_AWAY: "turned away",
+    FLAG_MOUTH_COVERED: "mouth covered",
+    FLAG_CUT_BY_EDGE: "cut by the frame's edge",
+    FLAG_OTHER_PERSON: "only somebody else",
 }
 
 FloatArray = NDArray[np.float32]
@@ -82,7 +82,8 @@ class Track:
         height: frame height, px, after rotation metadata.
         head: id of the head model that the coefficients belong to.
         source_sha256: hash of the file that was tracked.
-        flags: why the frame is to be left as it is, bits of ``REASONS``; without any, only frames
+        flags: why the frame is to be left as it is, bits of ``FLAG_DESCRIPTIONS``; without any,
+            only frames
             without a face are. [N] uint8
         shot: number of the shot, from 0 on. [N] int32
         method: what the head was fitted to: "landmarks" or "photometric".
@@ -118,7 +119,9 @@ class Track:
         n = len(self.valid)
         # What is left out, as in format 1: one shot, whose only flaw may be to show no face.
         if not len(self.flags):
-            object.__setattr__(self, "flags", np.where(self.valid, 0, NO_FACE).astype(np.uint8))
+            object.__setattr__(
+                self, "flags", np.where(self.valid, 0, FLAG_NO_FACE).astype(np.uint8)
+            )
         if not len(self.shot):
             object.__setattr__(self, "shot", np.zeros(n, np.int32))
         expected: dict[str, tuple[int, ...]] = {
@@ -150,22 +153,24 @@ class Track:
 
     def reasons(self) -> dict[str, int]:
         """How many frames are left as they are, by reason; a frame may have several."""
-        counts = {word: int((self.flags & bit > 0).sum()) for bit, word in REASONS.items()}
+        counts = {
+            word: int((self.flags & bit > 0).sum()) for bit, word in FLAG_DESCRIPTIONS.items()
+        }
         return {word: count for word, count in counts.items() if count}
 
     def select(self, rows: slice | Iterable[int] | NDArray) -> Track:
         """The same clip with only these frames, in this order."""
         index = rows if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)
         return dataclasses.replace(
-            self, **{name: getattr(self, name)[index] for name in _PER_FRAME}
+            self, **{name: getattr(self, name)[index] for name in _PER_FRAME_FIELDS}
         )
 
     def to_bytes(self) -> bytes:
         """Serialise as safetensors with a JSON header."""
-        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _PER_FRAME}
+        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _PER_FRAME_FIELDS}
         tensors["shape"] = self.shape
         header = {
-            "format_version": FORMAT_VERSION,
+            "format_version": TRACK_FORMAT_VERSION,
             "camera": dataclasses.asdict(self.camera),
             "fps": str(self.fps),
             "width": self.width,
@@ -203,11 +208,11 @@ class Track:
             ArtefactError: not a track, damaged, or written by a newer dubfew.
         """
         try:
-            tensors, header = read_tensors(data, "dubfew.track")
-            if header["format_version"] > FORMAT_VERSION:
+            tensors, header = read_tensors_and_header(data, "dubfew.track")
+            if header["format_version"] > TRACK_FORMAT_VERSION:
                 raise ArtefactError(
                     f"{name} has track format {header['format_version']}, this dubfew reads up "
-                    f"to {FORMAT_VERSION}: update dubfew"
+                    f"to {TRACK_FORMAT_VERSION}: update dubfew"
                 )
             if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
                 raise ValueError("not all numbers are finite")
@@ -224,13 +229,13 @@ class Track:
                 shape_from=header.get("shape_from", "landmarks"),
                 face=header.get("face", 0),
             )
-        except UNREADABLE as error:
+        except TENSOR_READ_ERRORS as error:
             raise ArtefactError(
                 f"{name} is not a dubfew track: make one with `dubfew track`"
             ) from error
 
 
-_PER_FRAME = (
+_PER_FRAME_FIELDS = (
     "valid",
     "times",
     "expression",

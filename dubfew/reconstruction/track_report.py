@@ -10,17 +10,24 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dubfew.media import read_frames
-from dubfew.reconstruction.crop import project
-from dubfew.reconstruction.fitting.track_quality import LIPS, Stability, measure
-from dubfew.reconstruction.heads.head_model import HeadModel, load_head
-from dubfew.reconstruction.svg_curves import curves_svg
-from dubfew.reconstruction.track import REASONS, Track
-from dubfew.utils.html import Picture, figures, picture, section, write_page
+from dubfew.reconstruction.crop import project_head_points
+from dubfew.reconstruction.fitting.track_quality import (
+    LIP_RING_LANDMARKS,
+    TrackStability,
+    measure_stability,
+)
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
+from dubfew.reconstruction.svg_curves import render_curves_svg
+from dubfew.reconstruction.track import FLAG_DESCRIPTIONS, Track
+from dubfew.utils.html import RgbImage, html_section, image_tag, metrics_table, write_html_page
 
-SPREAD, WORST = 8, 4  # pictures evenly in time, and of the frames that fit least
-SIDE = 320  # px of a picture
-MESH, SEEN = (90, 220, 255), (255, 90, 60)
-APART = 10  # frames at least between two of the worst
+NUM_SPREAD_FRAMES, NUM_WORST_FRAMES = (
+    8,
+    4,
+)  # pictures evenly in time, and of the frames that fit least
+OVERLAY_SIZE_PX = 320  # px of a picture
+MESH_COLOR, LANDMARK_COLOR = (90, 220, 255), (255, 90, 60)
+MIN_WORST_GAP_FRAMES = 10  # frames at least between two of the worst
 
 
 def write_track_report(
@@ -42,20 +49,21 @@ def write_track_report(
         MediaError: the video cannot be read.
         AssetError: the track's head model is not there.
     """
-    head = head or load_head(track.head)
-    found = measure(track, head)
-    rows = sample(track, found)
+    head = head or load_head_model(track.head)
+    found = measure_stability(track, head)
+    rows = select_report_rows(track, found)
     moments = [f"{track.times[row]:.2f} s, error {100 * found.error[row]:.2f} %" for row in rows]
     pictures = "".join(
-        f"<figure>{picture(pixels, moment, SIDE)}<figcaption>{moment}</figcaption></figure>"
-        for pixels, moment in zip(overlays(video, track, head, rows), moments, strict=True)
+        f"<figure>{image_tag(pixels, moment, OVERLAY_SIZE_PX)}"
+        f"<figcaption>{moment}</figcaption></figure>"
+        for pixels, moment in zip(draw_overlays(video, track, head, rows), moments, strict=True)
     )
     percent = "% of the distance of the outer eye corners"
-    write_page(
+    write_html_page(
         path,
         f"Track of {Path(video).name}",
         [
-            section(
+            html_section(
                 "The head on the picture",
                 f'<div class="strip">{pictures}</div><p class="key">Blue: the head as fitted. Red: '
                 "the lips as the detector saw them. First frames spread over the clip, then those "
@@ -63,13 +71,13 @@ def write_track_report(
                 if pictures
                 else "",
             ),
-            section(
+            html_section(
                 f"Distance of the fitted head from the detector's landmarks, {percent}",
-                curves_svg(track, {"error": 100 * found.error}),
+                render_curves_svg(track, {"error": 100 * found.error}),
             ),
-            section(
+            html_section(
                 f"Jitter of the lips, {percent}",
-                curves_svg(
+                render_curves_svg(
                     track,
                     {"detector": 100 * found.detector_jitter, "track": 100 * found.jitter},
                 )
@@ -77,19 +85,19 @@ def write_track_report(
                 "a mouth and a head really do is part of both. Shaded: frames that later stages "
                 "leave as they are; dashed: cuts.</p>",
             ),
-            figures("Figures", numbers(track, found)),
-            figures("Frames that are left as they are", reasons(track)),
+            metrics_table("Figures", summarize_track(track, found)),
+            metrics_table("Frames that are left as they are", count_flagged_frames(track)),
         ],
     )
 
 
-def numbers(track: Track, found: Stability) -> dict[str, float | int | str | None]:
+def summarize_track(track: Track, stability: TrackStability) -> dict[str, float | int | str | None]:
     """The track in figures, by the names that the page gives them."""
-    measured = np.isfinite(found.error)
-    still = found.still & np.isfinite(found.jitter)
+    measured = np.isfinite(stability.error)
+    still = stability.is_still & np.isfinite(stability.jitter)
     ours, detectors = (
         100 * float(values[still].mean()) if still.any() else None
-        for values in (found.jitter, found.detector_jitter)
+        for values in (stability.jitter, stability.detector_jitter)
     )
     return {
         "frames": len(track),
@@ -101,44 +109,48 @@ def numbers(track: Track, found: Stability) -> dict[str, float | int | str | Non
         "fitted to": track.method,
         "shape from": track.shape_from,
         "focal length, px": float(track.camera.focal),
-        "distance of the eyes, px": float(np.median(found.size)),
-        "landmark error, px": float(found.error_px[measured].mean()) if measured.any() else None,
-        "landmark error, %": 100 * float(found.error[measured].mean()) if measured.any() else None,
+        "distance of the eyes, px": float(np.median(stability.eye_distance_px)),
+        "landmark error, px": float(stability.error_px[measured].mean())
+        if measured.any()
+        else None,
+        "landmark error, %": 100 * float(stability.error[measured].mean())
+        if measured.any()
+        else None,
         "frames with a still head": int(still.sum()),
         "jitter in them, detector, %": detectors,
         "jitter in them, track, %": ours,
     }
 
 
-def reasons(track: Track) -> dict[str, float | int | str | None]:
+def count_flagged_frames(track: Track) -> dict[str, float | int | str | None]:
     """How many frames have each flaw."""
     return {
         words: count
-        for bit, words in REASONS.items()
+        for bit, words in FLAG_DESCRIPTIONS.items()
         if (count := int(np.count_nonzero(track.flags & bit)))
     }
 
 
-def sample(track: Track, found: Stability) -> list[int]:
+def select_report_rows(track: Track, stability: TrackStability) -> list[int]:
     """Rows to show: some spread over the frames with a face, then those that fit least."""
     valid = np.flatnonzero(track.valid)
-    places = (np.arange(min(SPREAD, len(valid))) + 0.5) * len(valid) / SPREAD
+    places = (np.arange(min(NUM_SPREAD_FRAMES, len(valid))) + 0.5) * len(valid) / NUM_SPREAD_FRAMES
     spread = [int(valid[int(min(place, len(valid) - 1))]) for place in places]
     worst: list[int] = []
-    for row in np.argsort(-np.nan_to_num(found.error, nan=-1.0)):
-        if len(worst) == WORST or not track.valid[row]:
+    for row in np.argsort(-np.nan_to_num(stability.error, nan=-1.0)):
+        if len(worst) == NUM_WORST_FRAMES or not track.valid[row]:
             break
-        if all(abs(int(row) - other) >= APART for other in worst):
+        if all(abs(int(row) - other) >= MIN_WORST_GAP_FRAMES for other in worst):
             worst.append(int(row))
     return [*dict.fromkeys([*spread, *worst])]
 
 
-def overlays(
+def draw_overlays(
     video: Path | str, track: Track, head: HeadModel, rows: Sequence[int]
-) -> Iterator[Picture]:
+) -> Iterator[RgbImage]:
     """The face in these rows' frames with the fitted mesh and the detector's lips drawn on it, in
     the order of ``rows``. [SIDE, SIDE, 3] each"""
-    drawn: dict[int, Picture] = {}
+    drawn: dict[int, RgbImage] = {}
     waiting = sorted(set(rows))
     for frame in read_frames(video):
         if not waiting:
@@ -147,14 +159,14 @@ def overlays(
         if frame.time < track.times[waiting[0]] - 0.5 / float(track.fps):
             continue
         row = waiting.pop(0)
-        left, top, right, bottom = _box(track, row)
-        drawn[row] = _overlay(
+        left, top, right, bottom = _clip_face_box(track, row)
+        drawn[row] = _draw_overlay(
             frame.crop_rgb(left, top, right, bottom), (left, top), track.select([row]), head
         )
     yield from (drawn[row] for row in rows if row in drawn)
 
 
-def _box(track: Track, row: int) -> tuple[int, int, int, int]:
+def _clip_face_box(track: Track, row: int) -> tuple[int, int, int, int]:
     """The face's box inside the frame, px."""
     limits = np.array([track.width, track.height] * 2)
     left, top, right, bottom = np.clip(np.round(track.box[row]), 0, limits).astype(int)
@@ -162,27 +174,29 @@ def _box(track: Track, row: int) -> tuple[int, int, int, int]:
     return left, top, max(right, left + 2), max(bottom, top + 2)
 
 
-def _overlay(
-    pixels: Picture, corner: tuple[int, int], one: Track, head: HeadModel
+def _draw_overlay(
+    pixels: RgbImage, corner: tuple[int, int], frame_track: Track, head: HeadModel
 ) -> NDArray[np.uint8]:
-    scale = SIDE / max(pixels.shape[:2])
+    scale = OVERLAY_SIZE_PX / max(pixels.shape[:2])
     image = Image.fromarray(pixels).resize(
         (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))),
         Image.Resampling.LANCZOS,
     )
-    vertices = head.vertices(one.shape, one.expression, one.jaw, one.neck)
-    mesh = (project(vertices, one)[0, :, :2] - corner) * scale
-    lips = (one.landmarks[0, LIPS, :2] - corner) * scale
+    vertices = head.vertices(
+        frame_track.shape, frame_track.expression, frame_track.jaw, frame_track.neck
+    )
+    mesh = (project_head_points(vertices, frame_track)[0, :, :2] - corner) * scale
+    lips = (frame_track.landmarks[0, LIP_RING_LANDMARKS, :2] - corner) * scale
     ink = Image.new("RGBA", image.size)
     draw = ImageDraw.Draw(ink)
-    for start, end in _edges(mesh, head.faces):
-        draw.line([*mesh[start], *mesh[end]], fill=(*MESH, 110), width=1)
+    for start, end in _find_front_edges(mesh, head.faces):
+        draw.line([*mesh[start], *mesh[end]], fill=(*MESH_COLOR, 110), width=1)
     for x, y in lips:
-        draw.ellipse([x - 1.3, y - 1.3, x + 1.3, y + 1.3], fill=(*SEEN, 255))
+        draw.ellipse([x - 1.3, y - 1.3, x + 1.3, y + 1.3], fill=(*LANDMARK_COLOR, 255))
     return np.asarray(Image.alpha_composite(image.convert("RGBA"), ink).convert("RGB"))
 
 
-def _edges(mesh: NDArray, faces: NDArray[np.int32]) -> NDArray[np.int32]:
+def _find_front_edges(mesh: NDArray, faces: NDArray[np.int32]) -> NDArray[np.int32]:
     """Edges of the faces that are turned to the camera. [K, 2]"""
     a, b, c = (mesh[faces[:, k]] for k in range(3))
     area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]

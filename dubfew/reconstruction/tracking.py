@@ -14,25 +14,31 @@ from scipy.spatial.transform import Rotation
 
 from dubfew.errors import DubfewError, NoFaceError, ShapeError
 from dubfew.media import probe
-from dubfew.progress import ProgressCallback, silent
-from dubfew.reconstruction.crop import regions
-from dubfew.reconstruction.detection.detection import Detection, detect
+from dubfew.progress import ProgressCallback, no_progress
+from dubfew.reconstruction.crop import compute_face_regions
+from dubfew.reconstruction.detection.detection import ClipDetections, detect_people
 from dubfew.reconstruction.detection.face_tracks import choose_person
-from dubfew.reconstruction.detection.segmentation import DEFAULT, face_parser
-from dubfew.reconstruction.fitting.landmark_fit import SHAPE_FRAMES, LandmarkFitter
-from dubfew.reconstruction.fitting.smoothing import smooth
-from dubfew.reconstruction.heads.head_model import HeadModel, load_head
-from dubfew.reconstruction.heads.mica.identity import check_identity, mica_shape
-from dubfew.reconstruction.track import COVERED, NO_FACE, OTHER_PERSON, Camera, Track
-from dubfew.reconstruction.visibility.parsed_occlusion import with_occluders
-from dubfew.reconstruction.visibility.pose_and_border import geometric_flags
-from dubfew.reconstruction.visibility.temporal_occlusion import covered
+from dubfew.reconstruction.detection.segmentation import DEFAULT_SEGMENTER, load_face_parser
+from dubfew.reconstruction.fitting.landmark_fit import NUM_SHAPE_FRAMES, LandmarkFitter
+from dubfew.reconstruction.fitting.smoothing import smooth_parameters
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
+from dubfew.reconstruction.heads.mica.identity import check_identity_source, estimate_clip_shape
+from dubfew.reconstruction.track import (
+    FLAG_MOUTH_COVERED,
+    FLAG_NO_FACE,
+    FLAG_OTHER_PERSON,
+    Camera,
+    Track,
+)
+from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
+from dubfew.reconstruction.visibility.pose_and_border import compute_geometric_flags
+from dubfew.reconstruction.visibility.temporal_occlusion import detect_occluded_frames
 from dubfew.utils.files import sha256_file
-from dubfew.utils.growable_array import taken
+from dubfew.utils.growable_array import take_rows
 
 # Without metadata: a normal lens (28 mm on a 36 mm wide sensor would be 0.78, a portrait 2.4).
-FOCAL_PER_LONG_SIDE = 1.5
-METHODS = ("landmarks", "photometric")
+DEFAULT_FOCAL_PER_LONG_SIDE = 1.5
+TRACKING_METHODS = ("landmarks", "photometric")
 
 
 def track_video(
@@ -44,22 +50,22 @@ def track_video(
     face: str | None = None,
     start: int = 0,
     stop: int | None = None,
-    segmenter: str = DEFAULT,
-    sighted: Callable[[Detection], None] | None = None,
-    progress: ProgressCallback = silent,
+    segmenter: str = DEFAULT_SEGMENTER,
+    on_detection: Callable[[ClipDetections], None] | None = None,
+    progress: ProgressCallback = no_progress,
 ) -> Track:
     """Follow one face through a clip.
 
     Args:
         path: a video.
         head: head model, or its name in `HEADS`.
-        method: what it is fitted to, one of `METHODS`.
+        method: what it is fitted to, one of `TRACKING_METHODS`.
         identity: where its shape comes from, one of ``mica.identity.IDENTITIES``.
         face: whose, as ``choose_person`` reads it; who is seen most by default.
         start: begin at this frame; times stay those of the clip.
         stop: look at the frames before this one only.
         segmenter: one of ``SEGMENTERS``; "facer" looks for things before the mouth, too.
-        sighted: told who is seen where, before one of them is fitted.
+        on_detection: told who is seen where, before one of them is fitted.
         progress: told every ten frames.
 
     Returns:
@@ -72,65 +78,70 @@ def track_video(
         AssetError: identity by MICA is asked for and cannot be had, or the head model.
         MissingDependencyError: the segmenter is not installed, or its weights cannot be had.
     """
-    if method not in METHODS:
-        raise DubfewError(f"no method {method!r}: give {' or '.join(METHODS)}")
-    model = load_head(head) if isinstance(head, str) else head
-    check_identity(identity, model)
-    parser = face_parser(segmenter)
-    seen = detect(path, start=start, stop=stop, progress=progress)
-    if sighted is not None:
-        sighted(seen)
+    if method not in TRACKING_METHODS:
+        raise DubfewError(f"no method {method!r}: give {' or '.join(TRACKING_METHODS)}")
+    model = load_head_model(head) if isinstance(head, str) else head
+    check_identity_source(identity, model)
+    parser = load_face_parser(segmenter)
+    seen = detect_people(path, start=start, stop=stop, progress=progress)
+    if on_detection is not None:
+        on_detection(seen)
     track = track_person(path, seen, face, head=model, identity=identity, start=start)
     if method == "photometric":
         from dubfew.reconstruction.fitting.photometric import fit_photometric  # loads torch
 
-        track = fit_photometric(path, track, head=model, first=start, progress=progress)
+        track = fit_photometric(path, track, head=model, first_frame=start, progress=progress)
     if parser is not None:
         with closing(parser):
-            track = with_occluders(path, track, parser, model, first=start, progress=progress)
+            track = flag_occluded_frames(
+                path, track, parser, model, first_frame=start, progress=progress
+            )
     return track
 
 
 def track_person(
     path: Path | str,
-    seen: Detection,
+    detections: ClipDetections,
     face: str | None,
     *,
     head: HeadModel,
     identity: str = "auto",
     start: int = 0,
 ) -> Track:
-    """Fit one of the people that ``detect`` found; arguments and errors of ``track_video``."""
-    if not seen.people:
+    """Fit one of the people that ``detect_people`` found; arguments and errors of "
+    "``track_video``."""
+    if not detections.people:
         raise NoFaceError(
             f"no face found in {path}: give footage whose face is seen from the front"
         )
-    person = choose_person(seen.people, face)
-    width, height = seen.size
-    landmarks = person.rows(len(seen.times))
+    person = choose_person(detections.people, face)
+    width, height = detections.frame_size
+    landmarks = person.dense_landmarks(len(detections.times))
     track = fit_track(
         landmarks,
-        seen.times,
+        detections.times,
         head,
-        Camera(FOCAL_PER_LONG_SIDE * max(width, height), width / 2, height / 2),
+        Camera(DEFAULT_FOCAL_PER_LONG_SIDE * max(width, height), width / 2, height / 2),
         fps=probe(path).fps,
-        size=(width, height),
+        frame_size=(width, height),
         source=str(path),
         sha256=sha256_file(Path(path)),
-        shape=mica_shape(path, landmarks, head, identity, start=start),
-        shot=seen.shots,
+        shape=estimate_clip_shape(path, landmarks, head, identity, first_frame=start),
+        shot=detections.shots,
     )
     flags = track.flags.copy()
     # Another shot has another light: frames are compared with those of their own.
-    for number in np.unique(seen.shots[person.frames]):
-        rows = np.nonzero(seen.shots[person.frames] == number)[0]
+    for number in np.unique(detections.shots[person.frames]):
+        rows = np.nonzero(detections.shots[person.frames] == number)[0]
         frames = person.frames[rows]
-        hidden = covered(taken(person.patches, rows), taken(person.landmarks, rows), frames)
-        flags[frames[hidden]] |= COVERED
-    for other in seen.people:
+        hidden = detect_occluded_frames(
+            take_rows(person.patches, rows), take_rows(person.landmarks, rows), frames
+        )
+        flags[frames[hidden]] |= FLAG_MOUTH_COVERED
+    for other in detections.people:
         if other is not person:
             alone = other.frames[~track.valid[other.frames]]
-            flags[alone] |= OTHER_PERSON
+            flags[alone] |= FLAG_OTHER_PERSON
     return replace(track, flags=flags, face=person.number)
 
 
@@ -141,7 +152,7 @@ def fit_track(
     camera: Camera,
     *,
     fps: Fraction,
-    size: tuple[int, int],
+    frame_size: tuple[int, int],
     source: str,
     sha256: str,
     shape: NDArray | None = None,
@@ -166,25 +177,25 @@ def fit_track(
     fitter = LandmarkFitter(head, camera)
     shape_from = "landmarks" if shape is None else "mica"
     if shape is None:
-        rows = np.unique(np.linspace(0, len(seen) - 1, SHAPE_FRAMES).astype(int))
-        shape = fitter.shape(seen[rows])
+        rows = np.unique(np.linspace(0, len(seen) - 1, NUM_SHAPE_FRAMES).astype(int))
+        shape = fitter.fit_shape(seen[rows])
     elif shape.shape != (len(head.shape_basis),):
         raise ShapeError(
             f"shape has {list(shape.shape)} coefficients, the head {head.name} "
             f"{[len(head.shape_basis)]}"
         )
-    pose = fitter.refine(seen, shape, fitter.start(seen))
+    pose = fitter.refine_parameters(seen, shape, fitter.estimate_initial_pose(seen))
     shot = np.zeros(len(valid), np.int32) if shot is None else shot
     frames = np.nonzero(valid)[0]
-    pose = smooth(pose, _runs(frames, shot[frames]), head, shape, fps)
+    pose = smooth_parameters(pose, _find_unbroken_runs(frames, shot[frames]), head, shape, fps)
 
-    nearest = _nearest_valid(valid)
+    nearest = _find_nearest_valid(valid)
     rotation = Rotation.from_matrix(pose.rotation).as_rotvec().astype(np.float32)[nearest]
     translation = pose.translation.astype(np.float32)[nearest]
     n = len(landmarks)
-    where = regions(head, shape, rotation, translation, camera)
-    flags = np.full(n, NO_FACE, np.uint8)
-    flags[valid] = geometric_flags(seen, where.hull[valid], size)
+    where = compute_face_regions(head, shape, rotation, translation, camera)
+    flags = np.full(n, FLAG_NO_FACE, np.uint8)
+    flags[valid] = compute_geometric_flags(seen, where.hull[valid], frame_size)
     return Track(
         valid=valid,
         times=np.asarray(times, np.float64),
@@ -200,8 +211,8 @@ def fit_track(
         shape=shape.astype(np.float32),
         camera=camera,
         fps=fps,
-        width=size[0],
-        height=size[1],
+        width=frame_size[0],
+        height=frame_size[1],
         head=head.name,
         source_sha256=sha256,
         shape_from=shape_from,
@@ -210,14 +221,14 @@ def fit_track(
     )
 
 
-def _runs(frames: NDArray, shot: NDArray) -> list[slice]:
+def _find_unbroken_runs(frames: NDArray, shot: NDArray) -> list[slice]:
     """Rows of unbroken runs of frames within a shot; a gap may hide a cut."""
     begins = (np.diff(frames, prepend=-2) > 1) | (np.diff(shot, prepend=-1) != 0)
     starts = np.nonzero(begins)[0]
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(frames)], strict=True)]
 
 
-def _nearest_valid(valid: NDArray) -> NDArray[np.int64]:
+def _find_nearest_valid(valid: NDArray) -> NDArray[np.int64]:
     """For every frame, the row among the valid ones that is nearest in time. [N]"""
     frames = np.nonzero(valid)[0]
     right = np.clip(np.searchsorted(frames, np.arange(len(valid))), 0, len(frames) - 1)

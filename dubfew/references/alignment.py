@@ -10,43 +10,47 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from dubfew.progress import Progress, ProgressCallback, silent
+from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.optical_flow import displacement
+from dubfew.reconstruction.optical_flow import lucas_kanade_flow
 from dubfew.references.footage import Footage
-from dubfew.references.inputs import RenderInputs, row_inputs, stack
-from dubfew.references.warping import warp
+from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_footage_inputs
+from dubfew.references.warping import warp_references
 
 # The first round brings most; a third one brought less than 0.1 dB.
-ROUNDS = 2
-REFERENCES = 3
+ALIGNMENT_ROUNDS = 2
+ALIGNMENT_REFERENCES = 3
 # Frames nearer in time than this look like the frame itself, errors included.
-NEIGHBOURS = 5
-BATCH = 8
+MIN_REFERENCE_GAP_ALIGN = 5
+ALIGNMENT_BATCH_SIZE = 8
 # Larger windows are looked at no larger than this, px: the field that is looked for is smooth,
 # and its cells are to be as fine against the lips as they are here.
-LARGEST = 160
+MAX_FLOW_WINDOW_PX = 160
 
 
 @torch.no_grad()
-def aligned(
+def align_vertices(
     inputs: RenderInputs,
-    seen: Tensor,  # [B, 3, S, S]
+    target: Tensor,  # [B, 3, S, S]
     vertices: NDArray[np.float32],  # [B, V, 3]
 ) -> NDArray[np.float32]:  # [B, V, 3]
     """Meshes moved in the picture to where the warped references say that they are.
 
     Args:
         inputs: made with ``vertices``.
-        seen: the true windows in [0, 1], mouths included. [B, 3, S, S]
+        target: the true windows in [0, 1], mouths included. [B, 3, S, S]
         vertices: x, y in window px, depth in m. [B, V, 3]
     """
-    pictures = torch.cat([seen, warp(inputs).blend(inputs), inputs.covered], 1)
-    shrunk = seen.shape[-1] / min(seen.shape[-1], LARGEST)
+    pictures = torch.cat(
+        [target, warp_references(inputs).blend_references(inputs), inputs.mesh_mask], 1
+    )
+    shrunk = target.shape[-1] / min(target.shape[-1], MAX_FLOW_WINDOW_PX)
     if shrunk > 1:
-        pictures = F.interpolate(pictures, size=(LARGEST, LARGEST), mode="bilinear", antialias=True)
-    field = displacement(*pictures.split([3, 3, 1], 1))
-    places = torch.from_numpy(vertices[:, None, :, :2] * (2 / seen.shape[-1]) - 1)
+        pictures = F.interpolate(
+            pictures, size=(MAX_FLOW_WINDOW_PX, MAX_FLOW_WINDOW_PX), mode="bilinear", antialias=True
+        )
+    field = lucas_kanade_flow(*pictures.split([3, 3, 1], 1))
+    places = torch.from_numpy(vertices[:, None, :, :2] * (2 / target.shape[-1]) - 1)
     moves = F.grid_sample(field, places.to(field), padding_mode="border", align_corners=False)
     moved = vertices.copy()
     moved[..., :2] += moves[:, :, 0].permute(0, 2, 1).cpu().numpy() * shrunk
@@ -55,31 +59,35 @@ def aligned(
 
 @torch.no_grad()
 def align_footage(
-    footage: Footage, head: HeadModel, *, progress: ProgressCallback = silent
+    footage: Footage, head: HeadModel, *, progress: ProgressCallback = no_progress
 ) -> Footage:
     """Every mesh of some footage aligned with the other frames.
 
     Footage of fewer than a dozen frames comes back as it is: every frame would be its own
     neighbour.
     """
-    if len(footage) < 2 * NEIGHBOURS + 2:
+    if len(footage) < 2 * MIN_REFERENCE_GAP_ALIGN + 2:
         return footage
-    for turn in range(ROUNDS):
+    for turn in range(ALIGNMENT_ROUNDS):
         moved = []
-        for start in range(0, len(footage), BATCH):
-            rows = range(start, min(start + BATCH, len(footage)))
-            inputs = stack([_inputs(footage, row, head) for row in rows])
+        for start in range(0, len(footage), ALIGNMENT_BATCH_SIZE):
+            rows = range(start, min(start + ALIGNMENT_BATCH_SIZE, len(footage)))
+            inputs = concatenate_inputs(
+                [_make_alignment_inputs(footage, row, head) for row in rows]
+            )
             seen = torch.from_numpy(footage.images[start : rows.stop]).permute(0, 3, 1, 2) / 255
-            moved.append(aligned(inputs, seen, footage.vertices[start : rows.stop]))
+            moved.append(align_vertices(inputs, seen, footage.vertices[start : rows.stop]))
             done = turn * len(footage) + rows.stop
-            progress(Progress("align", done, ROUNDS * len(footage)))
+            progress(Progress("align", done, ALIGNMENT_ROUNDS * len(footage)))
         footage = replace(footage, vertices=np.concatenate(moved))
     return footage
 
 
-def _inputs(footage: Footage, row: int, head: HeadModel) -> RenderInputs:
+def _make_alignment_inputs(footage: Footage, row: int, head: HeadModel) -> RenderInputs:
     """One frame with references among those that are not near in time."""
-    bank = np.nonzero(np.abs(footage.frames - footage.frames[row]) > NEIGHBOURS)[0]
+    bank = np.nonzero(np.abs(footage.frames - footage.frames[row]) > MIN_REFERENCE_GAP_ALIGN)[0]
     if not len(bank):
         bank = np.delete(np.arange(len(footage)), row)
-    return row_inputs(footage, row, footage.vertices[row], bank, REFERENCES, head)
+    return make_footage_inputs(
+        footage, row, footage.vertices[row], bank, ALIGNMENT_REFERENCES, head
+    )

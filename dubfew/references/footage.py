@@ -13,8 +13,13 @@ from PIL import Image
 
 from dubfew.errors import ShapeError
 from dubfew.media import Frame, read_frames
-from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.crop import FEATHER, Regions, project, track_regions
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.crop import (
+    MASK_FEATHER_FRACTION,
+    FaceRegions,
+    compute_track_regions,
+    project_head_points,
+)
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
@@ -25,7 +30,7 @@ POSE_WEIGHT = 0.15
 
 
 @dataclass(frozen=True)
-class Geometry:
+class TrackGeometry:
     """The mesh of N frames in the image, and where to paint.
 
     Attributes:
@@ -36,41 +41,45 @@ class Geometry:
     """
 
     vertices: NDArray[np.float32]
-    regions: Regions
+    regions: FaceRegions
     key: NDArray[np.float32]
 
-    def in_window(self, row: int, size: int) -> NDArray[np.float32]:
-        """Vertices of one frame in pixels of its window drawn ``size`` px wide. [V, 3]"""
+    def vertices_in_window(self, row: int, window_size: int) -> NDArray[np.float32]:
+        """Vertices of one frame in pixels of its window drawn ``window_size`` px wide. [V, 3]"""
         left, top, side = self.regions.window[row]
         scaled = self.vertices[row].copy()
-        scaled[:, :2] = (scaled[:, :2] - (left, top)) * (size / side)
+        scaled[:, :2] = (scaled[:, :2] - (left, top)) * (window_size / side)
         return scaled
 
-    def hull_in_window(self, row: int, size: int) -> NDArray[np.float32]:
+    def hull_in_window(self, row: int, window_size: int) -> NDArray[np.float32]:
         """Corners of one frame's mask in pixels of its window. [48, 2]"""
         left, top, side = self.regions.window[row]
-        return (self.regions.hull[row] - (left, top)) * (size / side)
+        return (self.regions.hull[row] - (left, top)) * (window_size / side)
 
 
-def geometry(track: Track, head: HeadModel) -> Geometry:
+def compute_track_geometry(track: Track, head: HeadModel) -> TrackGeometry:
     """Mesh, windows and keys of a track (a block of frames at a time keeps memory small)."""
     vertices = head.vertices(track.shape, track.expression, track.jaw, track.neck)
-    return Geometry(project(vertices, track), track_regions(track, head), keys(track, head))
+    return TrackGeometry(
+        project_head_points(vertices, track),
+        compute_track_regions(track, head),
+        compute_frame_keys(track, head),
+    )
 
 
-def keys(track: Track, head: HeadModel) -> NDArray[np.float32]:
+def compute_frame_keys(track: Track, head: HeadModel) -> NDArray[np.float32]:
     """What makes two frames of one actor alike for a reference, see `Geometry.key`. [N, D]"""
-    lips = head.points(OUTER_LIPS + INNER_LIPS)
+    lips = head.point_matrix(OUTER_LIPS + INNER_LIPS)
     posed = np.matmul(lips, head.vertices(track.shape, track.expression, track.jaw))
-    shape = posed / head.inter_ocular(track.shape)
+    shape = posed / head.inter_ocular_distance(track.shape)
     # Mean over the lips' points, so that the number of points does not set the scale.
     shape = shape.reshape(len(track), -1) / np.sqrt(lips.shape[0])
     return np.concatenate([shape, POSE_WEIGHT * track.rotation], 1).astype(np.float32)
 
 
-def feather(size: int) -> float:
-    """Width of the mask's fade in a window drawn ``size`` px wide, px."""
-    return FEATHER * size
+def feather_width(window_size: int) -> float:
+    """Width of the mask's fade in a window drawn ``window_size`` px wide, px."""
+    return MASK_FEATHER_FRACTION * window_size
 
 
 @dataclass(frozen=True)
@@ -115,11 +124,11 @@ class Footage:
         return len(self.images)
 
     @property
-    def size(self) -> int:
+    def window_size(self) -> int:
         """Edge of the windows, px."""
         return int(self.images.shape[1])
 
-    def select(self, rows: NDArray | Sequence[int]) -> Footage:
+    def select_frames(self, rows: NDArray | Sequence[int]) -> Footage:
         """Only these frames, in this order."""
         index = np.asarray(rows, np.int64)
         return Footage(
@@ -130,8 +139,8 @@ class Footage:
         )
 
 
-class Croppable(Protocol):
-    """What `cut_window` needs of a frame."""
+class CroppableFrame(Protocol):
+    """What `crop_window` needs of a frame."""
 
     @property
     def width(self) -> int: ...
@@ -142,11 +151,11 @@ class Croppable(Protocol):
     def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]: ...
 
 
-def cut_window(frame: Croppable, window: NDArray, size: int) -> NDArray[np.uint8]:
+def crop_window(frame: CroppableFrame, window: NDArray, output_size: int) -> NDArray[np.uint8]:
     """One square window [left, top, side] (px, sub-pixel) of a frame, resampled with
     anti-aliasing; what lies outside the frame repeats its edge. [size, size, 3]"""
     left, top, side = (float(v) for v in window)
-    margin = 2 + side / size  # reach of the resampling filter
+    margin = 2 + side / output_size  # reach of the resampling filter
     x0, y0 = int(np.floor(left - margin)), int(np.floor(top - margin))
     x1, y1 = int(np.ceil(left + side + margin)), int(np.ceil(top + side + margin))
     inner = (
@@ -164,20 +173,22 @@ def cut_window(frame: Croppable, window: NDArray, size: int) -> NDArray[np.uint8
     if any(p for pair in padding for p in pair):
         pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
     box = (left - x0, top - y0, left - x0 + side, top - y0 + side)
-    image = Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS, box=box)
+    image = Image.fromarray(pixels).resize(
+        (output_size, output_size), Image.Resampling.LANCZOS, box=box
+    )
     return np.asarray(image)
 
 
-def footage_from(
+def footage_from_frames(
     frames: Iterator[Frame],
     track: Track,
     head: HeadModel,
     motion: NDArray[np.float32],
     *,
-    size: int,
+    window_size: int,
     rows: Sequence[int] | None = None,
-    first: int = 0,
-    progress: ProgressCallback = silent,
+    first_frame: int = 0,
+    progress: ProgressCallback = no_progress,
 ) -> Footage:
     """Cut the windows of the wanted frames out of a stream.
 
@@ -186,19 +197,19 @@ def footage_from(
         track: its track.
         head: the track's head model.
         motion: mouth motion of every row. [N, P, 3]
-        size: edge of the windows, px.
+        window_size: edge of the windows, px.
         rows: which rows of the track; all usable ones by default.
-        first: number of the track's first frame in the clip.
+        first_frame: number of the track's first frame in the clip.
         progress: told every ten frames.
     """
-    shapes = geometry(track, head)
+    shapes = compute_track_geometry(track, head)
     wanted = np.nonzero(track.usable)[0] if rows is None else np.asarray(rows, np.int64)
     images: dict[int, NDArray[np.uint8]] = {}
     needed = set(wanted.tolist())
     for frame in frames:
-        row = frame.index - first
+        row = frame.index - first_frame
         if row in needed:
-            images[row] = cut_window(frame, shapes.regions.window[row], size)
+            images[row] = crop_window(frame, shapes.regions.window[row], window_size)
             if len(images) % 10 == 0:
                 progress(Progress("cut", len(images), len(needed)))
         if len(images) == len(needed):
@@ -206,26 +217,31 @@ def footage_from(
     wanted = np.array([row for row in wanted if row in images], np.int64)
     return Footage(
         images=np.stack([images[row] for row in wanted]),
-        vertices=np.stack([shapes.in_window(row, size) for row in wanted]),
-        hulls=np.stack([shapes.hull_in_window(row, size) for row in wanted]),
+        vertices=np.stack([shapes.vertices_in_window(row, window_size) for row in wanted]),
+        hulls=np.stack([shapes.hull_in_window(row, window_size) for row in wanted]),
         key=shapes.key[wanted],
         motion=motion[wanted],
-        frames=wanted + first,
+        frames=wanted + first_frame,
     )
 
 
-def clip_footage(
+def load_clip_footage(
     path: Path | str,
     track: Track,
     head: HeadModel,
     *,
-    size: int,
-    progress: ProgressCallback = silent,
+    window_size: int,
+    progress: ProgressCallback = no_progress,
 ) -> Footage:
     """Windows of every usable frame of a clip."""
-    from dubfew.motion.extraction import motion_of_track
+    from dubfew.motion.extraction import motion_from_track
 
-    motion = motion_of_track(track, head).displacement
-    return footage_from(
-        read_frames(path, stop=len(track)), track, head, motion, size=size, progress=progress
+    motion = motion_from_track(track, head).displacement
+    return footage_from_frames(
+        read_frames(path, stop=len(track)),
+        track,
+        head,
+        motion,
+        window_size=window_size,
+        progress=progress,
     )

@@ -11,11 +11,11 @@ from PIL import Image
 from dubfew.references.footage import Footage
 
 
-def resized(footage: Footage, size: int) -> Footage:
+def resize_footage(footage: Footage, size: int) -> Footage:
     """The same windows drawn ``size`` px wide."""
-    if footage.size == size:
+    if footage.window_size == size:
         return footage
-    ratio = size / footage.size
+    ratio = size / footage.window_size
     images = [
         np.asarray(Image.fromarray(i).resize((size, size), Image.Resampling.BILINEAR))
         for i in footage.images
@@ -29,14 +29,14 @@ def resized(footage: Footage, size: int) -> Footage:
     )
 
 
-def spanning(key: NDArray, count: int) -> NDArray[np.int64]:
+def farthest_point_sampling(keys: NDArray, count: int) -> NDArray[np.int64]:
     """Rows that span the keys: each next one is farthest from those before.
 
     Source: Gonzalez 1985, farthest-point clustering.
     """
-    rows = [int(np.argmin(np.linalg.norm(key - key.mean(0), axis=1)))]
-    distance = np.linalg.norm(key - key[rows[0]], axis=1)
-    while len(rows) < min(count, len(key)):
+    rows = [int(np.argmin(np.linalg.norm(keys - keys.mean(0), axis=1)))]
+    distance = np.linalg.norm(keys - keys[rows[0]], axis=1)
+    while len(rows) < min(count, len(keys)):
         rows.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(key - key[rows[-1]], axis=1))
+        distance = np.minimum(distance, np.linalg.norm(keys - keys[rows[-1]], axis=1))
     return np.sort(np.array(rows, np.int64))

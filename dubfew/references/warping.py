@@ -14,35 +14,36 @@ from dubfew.references.inputs import RenderInputs
 
 # Weights of references fall off with distance at this scale (inter-ocular distances): small
 # enough that one clear winner takes nearly all, so that nothing is blurred by averaging.
-TEMPERATURE = 0.004
+BLEND_TEMPERATURE = 0.004
 # A difference larger than this between reference and target is no matter of light.
-LIGHT_LIMIT = 0.12
+MAX_COLOR_CORRECTION = 0.12
 
 
 @dataclass(frozen=True)
-class Warped:
+class WarpedReferences:
     """References as they look in the target's pose.
 
     Attributes:
-        colours: of each reference, light matched to the target. [B, K, 3, S, S]
-        light: what was added to each to match the light. [B, K, 3, S, S]
-        fill: smooth continuation of the target into the mask, for where no mesh is. [B, 3, S, S]
-        logits: of the blending weights, from the references' scores; the best is 0. [B, K]
+        colors: of each reference, light matched to the target. [B, K, 3, S, S]
+        color_correction: what was added to each to match the light. [B, K, 3, S, S]
+        background_fill: smooth continuation of the target into the mask, for where no mesh is. [B,
+            3, S, S]
+        blend_logits: of the blending weights, from the references' scores; the best is 0. [B, K]
     """
 
-    colours: Tensor
-    light: Tensor
-    fill: Tensor
-    logits: Tensor
+    colors: Tensor
+    color_correction: Tensor
+    background_fill: Tensor
+    blend_logits: Tensor
 
-    def blend(self, inputs: RenderInputs) -> Tensor:
+    def blend_references(self, inputs: RenderInputs) -> Tensor:
         """The picture without any network. [B, 3, S, S]"""
-        weights = self.logits.softmax(1)[:, :, None, None, None]
-        mixed = (weights * self.colours).sum(1)
-        return inputs.covered * mixed + (1 - inputs.covered) * self.fill
+        weights = self.blend_logits.softmax(1)[:, :, None, None, None]
+        mixed = (weights * self.colors).sum(1)
+        return inputs.mesh_mask * mixed + (1 - inputs.mesh_mask) * self.background_fill
 
 
-def sample(references: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
+def sample_references(references: Tensor, sampling_grid: Tensor, mode: str = "bilinear") -> Tensor:
     """Look up references [B, K, C, R, R] at places [B, K, H, W, 2]. [B, K, C, H, W]
 
     ``mode`` is `grid_sample`'s: "bilinear", or "bicubic", sharper and slower.
@@ -50,7 +51,7 @@ def sample(references: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor
     b, k = references.shape[:2]
     sampled = F.grid_sample(
         references.flatten(0, 1),
-        places.flatten(0, 1),
+        sampling_grid.flatten(0, 1),
         mode=mode,
         padding_mode="border",
         align_corners=False,
@@ -58,28 +59,32 @@ def sample(references: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor
     return sampled.view(b, k, *sampled.shape[1:])
 
 
-def warp(inputs: RenderInputs) -> Warped:
+def warp_references(inputs: RenderInputs) -> WarpedReferences:
     """Bring the references into the target's pose and light."""
-    colours = sample(inputs.references, inputs.places)
+    colours = sample_references(inputs.references, inputs.sampling_grid)
     outside = (inputs.alpha <= 0).float()
-    known = (outside * inputs.covered)[:, None]
-    difference = (inputs.target[:, None] - colours).clamp(-LIGHT_LIMIT, LIGHT_LIMIT)
+    known = (outside * inputs.mesh_mask)[:, None]
+    difference = (inputs.scene[:, None] - colours).clamp(
+        -MAX_COLOR_CORRECTION, MAX_COLOR_CORRECTION
+    )
     b, k = colours.shape[:2]
-    light = spread(
+    light = push_pull_fill(
         difference.flatten(0, 1), known.expand(b, k, *known.shape[2:]).flatten(0, 1)
     ).view_as(colours)
-    fill = spread(inputs.target, outside)
+    fill = push_pull_fill(inputs.scene, outside)
     # The nearest gets 0 however far it is: what else is on offer must not win by its distance.
-    nearest = inputs.scores.amin(1, keepdim=True)
-    return Warped(colours + light, light, fill, (nearest - inputs.scores) / TEMPERATURE)
+    nearest = inputs.reference_distances.amin(1, keepdim=True)
+    return WarpedReferences(
+        colours + light, light, fill, (nearest - inputs.reference_distances) / BLEND_TEMPERATURE
+    )
 
 
-def spread(values: Tensor, known: Tensor) -> Tensor:
+def push_pull_fill(values: Tensor, known_mask: Tensor) -> Tensor:
     """Continue known values smoothly into the unknown (push-pull over a pyramid).
 
     Args:
         values: any image. [N, C, S, S]
-        known: 1 where ``values`` counts, 0 where it is to be filled. [N, 1, S, S]
+        known_mask: 1 where ``values`` counts, 0 where it is to be filled. [N, 1, S, S]
 
     Returns:
         A smooth image that is close to ``values`` where known. [N, C, S, S]
@@ -88,8 +93,8 @@ def spread(values: Tensor, known: Tensor) -> Tensor:
     """
     size = values.shape[-2:]
     # Light is smooth: start at a quarter of the resolution.
-    total = F.avg_pool2d(values * known, 4, ceil_mode=True)
-    weight = F.avg_pool2d(known, 4, ceil_mode=True)
+    total = F.avg_pool2d(values * known_mask, 4, ceil_mode=True)
+    weight = F.avg_pool2d(known_mask, 4, ceil_mode=True)
     levels = [(total, weight)]
     while min(levels[-1][0].shape[-2:]) > 2:
         total, weight = levels[-1]

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dubfew.errors import RegistryError
-from dubfew.registry.names import actor_id, check_file_names
+from dubfew.registry.names import check_file_names, normalize_actor_id
 from dubfew.registry.revision import Revision
 
-FORMAT = "dubfew-actor"
-FORMAT_VERSION = 1
-MANIFEST_NAME = "manifest.json"
+ARCHIVE_FORMAT = "dubfew-actor"
+ARCHIVE_FORMAT_VERSION = 1
+ARCHIVE_MANIFEST_NAME = "manifest.json"
 
 # What a broken or hostile zip makes zipfile raise.
 _ZIP_ERRORS = (
@@ -47,11 +47,11 @@ class ArchiveContent:
     files: dict[str, bytes]
 
 
-def pack(revision: Revision, files: Mapping[str, bytes]) -> bytes:
+def pack_archive(revision: Revision, files: Mapping[str, bytes]) -> bytes:
     """The export of a revision. The same revision gives the same bytes."""
     manifest = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format": ARCHIVE_FORMAT,
+        "format_version": ARCHIVE_FORMAT_VERSION,
         "actor": revision.actor,
         "revision": revision.number,
         "created": revision.created,
@@ -64,7 +64,7 @@ def pack(revision: Revision, files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in {
-            MANIFEST_NAME: json.dumps(manifest, indent=1).encode(),
+            ARCHIVE_MANIFEST_NAME: json.dumps(manifest, indent=1).encode(),
             **files,
         }.items():
             # ZipInfo's default date (1980) instead of now keeps the export reproducible.
@@ -72,7 +72,7 @@ def pack(revision: Revision, files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(data: bytes, source: str) -> ArchiveContent:
+def unpack_archive(data: bytes, source: str) -> ArchiveContent:
     """Check an export wholly and return what it holds.
 
     Args:
@@ -82,21 +82,25 @@ def unpack(data: bytes, source: str) -> ArchiveContent:
     Raises:
         RegistryError: it is not an export, newer than this dubfew, or damaged.
     """
-    members = _members(data, source)
-    manifest = _manifest(members.pop(MANIFEST_NAME, None), source)
+    members = _read_members(data, source)
+    manifest = _parse_manifest(members.pop(ARCHIVE_MANIFEST_NAME, None), source)
     listed = manifest["files"]
     if set(listed) != set(members):
         odd = sorted(set(listed) ^ set(members))[0]
-        raise _damaged(source, f"{odd[:60]!a} is not both in the manifest and in the archive")
+        raise _damaged_archive_error(
+            source, f"{odd[:60]!a} is not both in the manifest and in the archive"
+        )
     for name, content in members.items():
         entry = listed[name]
         digest = hashlib.sha256(content).hexdigest()
         if not isinstance(entry, dict) or entry.get("sha256") != digest:
-            raise _damaged(source, f"{name!r} has not the SHA-256 that the manifest names")
+            raise _damaged_archive_error(
+                source, f"{name!r} has not the SHA-256 that the manifest names"
+            )
     return ArchiveContent(manifest["actor"], manifest["config"], members)
 
 
-def _members(data: bytes, source: str) -> dict[str, bytes]:
+def _read_members(data: bytes, source: str) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
@@ -104,39 +108,46 @@ def _members(data: bytes, source: str) -> dict[str, bytes]:
             # Stored members cannot grow when read, nor can they together exceed the file
             # unless they overlap: a small file cannot fill the memory.
             if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
-                raise _damaged(source, "it has compressed members")
+                raise _damaged_archive_error(source, "it has compressed members")
             if sum(info.file_size for info in infos) > len(data):
-                raise _damaged(source, "its members are larger than the file")
+                raise _damaged_archive_error(source, "its members are larger than the file")
             return {info.filename: archive.read(info) for info in infos}
     except _ZIP_ERRORS as error:
-        raise _damaged(source, f"not a readable zip: {ascii(str(error))[:100]}") from error
+        raise _damaged_archive_error(
+            source, f"not a readable zip: {ascii(str(error))[:100]}"
+        ) from error
 
 
-def _manifest(content: bytes | None, source: str) -> dict[str, Any]:
+def _parse_manifest(content: bytes | None, source: str) -> dict[str, Any]:
     if content is None:
-        raise _damaged(source, f"it has no {MANIFEST_NAME}")
+        raise _damaged_archive_error(source, f"it has no {ARCHIVE_MANIFEST_NAME}")
     try:
         manifest = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _damaged(source, f"its {MANIFEST_NAME} is not JSON") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _damaged(source, f"its {MANIFEST_NAME} does not say format {FORMAT!r}")
+        raise _damaged_archive_error(source, f"its {ARCHIVE_MANIFEST_NAME} is not JSON") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != ARCHIVE_FORMAT:
+        raise _damaged_archive_error(
+            source, f"its {ARCHIVE_MANIFEST_NAME} does not say format {ARCHIVE_FORMAT!r}"
+        )
     version = manifest.get("format_version")
     if type(version) is not int or version < 1:
-        raise _damaged(source, "its format_version is not a number from 1")
-    if version > FORMAT_VERSION:
+        raise _damaged_archive_error(source, "its format_version is not a number from 1")
+    if version > ARCHIVE_FORMAT_VERSION:
         raise RegistryError(
-            f"{source} has format {version}, newer than this dubfew reads ({FORMAT_VERSION}): "
+            f"{source} has format {version}, newer than this dubfew reads "
+            f"({ARCHIVE_FORMAT_VERSION}): "
             "update dubfew"
         )
     for key, kind in (("actor", str), ("config", dict), ("files", dict)):
         if not isinstance(manifest.get(key), kind):
-            raise _damaged(source, f"its {MANIFEST_NAME} has no proper {key!r}")
-    manifest["actor"] = actor_id(manifest["actor"])
+            raise _damaged_archive_error(
+                source, f"its {ARCHIVE_MANIFEST_NAME} has no proper {key!r}"
+            )
+    manifest["actor"] = normalize_actor_id(manifest["actor"])
     return manifest
 
 
-def _damaged(source: str, found: str) -> RegistryError:
+def _damaged_archive_error(source: str, problem: str) -> RegistryError:
     return RegistryError(
-        f"{source} is not a sound export of an actor ({found}): export the actor again"
+        f"{source} is not a sound export of an actor ({problem}): export the actor again"
     )

@@ -29,13 +29,13 @@ from filelock import FileLock, Timeout
 
 from dubfew.errors import AuditError
 from dubfew.registry import strict_json
-from dubfew.registry.keys import write_private
-from dubfew.utils.files import sha256_file, sync_folder
+from dubfew.registry.keys import write_private_file
+from dubfew.utils.files import fsync_folder, sha256_file
 
-NAME = "audit.jsonl"
-HEAD_NAME = "audit-head.json"
-FORMAT_VERSION = 1
-EVENTS = (
+AUDIT_LOG_NAME = "audit.jsonl"
+AUDIT_HEAD_NAME = "audit-head.json"
+AUDIT_FORMAT_VERSION = 1
+AUDIT_EVENTS = (
     "adapt",
     "consent",
     "delete",
@@ -49,14 +49,14 @@ EVENTS = (
     "suspend",
 )
 # Lines have some hundred bytes; what somebody put there must not fill the memory.
-MAX_LINE_BYTES = 1 << 16
-MAX_FAULTS = 100
-LOCK_SECONDS = 60.0
-_NOTHING = "0" * 64
+MAX_AUDIT_LINE_BYTES = 1 << 16
+MAX_REPORTED_FAULTS = 100
+AUDIT_LOCK_SECONDS = 60.0
+_GENESIS_HASH = "0" * 64
 
 
 @dataclass(frozen=True)
-class Entry:
+class AuditEntry:
     """One line. ``fields`` has plain JSON: texts, whole numbers, booleans, null, lists of texts."""
 
     seq: int
@@ -67,20 +67,22 @@ class Entry:
     hash: str
 
     @classmethod
-    def after(cls, last: Entry | None, event: str, fields: Mapping[str, Any]) -> Entry:
-        """The entry that follows ``last``."""
+    def create_next(
+        cls, previous_entry: AuditEntry | None, event: str, fields: Mapping[str, Any]
+    ) -> AuditEntry:
+        """The entry that follows ``previous_entry``."""
         time = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         content: dict[str, Any] = {
-            "seq": last.seq + 1 if last else 1,
+            "seq": previous_entry.seq + 1 if previous_entry else 1,
             "time": time,
             "event": event,
             "fields": dict(fields),
-            "previous": last.hash if last else _NOTHING,
+            "previous": previous_entry.hash if previous_entry else _GENESIS_HASH,
         }
-        return cls(**content, hash=_digest(content))
+        return cls(**content, hash=_hash_content(content))
 
     @classmethod
-    def of_line(cls, line: bytes) -> Entry:
+    def from_line(cls, line: bytes) -> AuditEntry:
         """The entry in a line, which may have been changed.
 
         Raises:
@@ -89,36 +91,47 @@ class Entry:
         if not line.endswith(b"\n"):
             raise ValueError("is too long or has no end")
         try:
-            found = strict_json.parse(line)
+            found = strict_json.parse_strict_json(line)
         except ValueError as error:
             raise ValueError(f"was changed ({error})") from None
-        kinds = {name: type(found.get(name)) for name in _KINDS} if isinstance(found, dict) else {}
-        if kinds != _KINDS or found.keys() != _KINDS.keys():
+        kinds = (
+            {name: type(found.get(name)) for name in _ENTRY_FIELD_TYPES}
+            if isinstance(found, dict)
+            else {}
+        )
+        if kinds != _ENTRY_FIELD_TYPES or found.keys() != _ENTRY_FIELD_TYPES.keys():
             raise ValueError("was changed (it is no entry)")
         entry = cls(**found)
         # Compared as bytes: another way to write the same JSON is a change as well.
-        if entry.line() != line or entry.hash != _digest(_without_hash(found)):
+        if entry.to_line() != line or entry.hash != _hash_content(_without_hash(found)):
             raise ValueError("was changed")
         return entry
 
-    def line(self) -> bytes:
+    def to_line(self) -> bytes:
         """The entry as it stands in the log."""
-        return strict_json.canonical(asdict(self)) + b"\n"
+        return strict_json.canonical_json(asdict(self)) + b"\n"
 
     @property
-    def name(self) -> str:
+    def anchor(self) -> str:
         """Names this entry and thereby all before it: to be kept elsewhere, see `verify`."""
         return f"{self.seq}:{self.hash}"
 
 
-_KINDS = {"seq": int, "time": str, "event": str, "fields": dict, "previous": str, "hash": str}
+_ENTRY_FIELD_TYPES = {
+    "seq": int,
+    "time": str,
+    "event": str,
+    "fields": dict,
+    "previous": str,
+    "hash": str,
+}
 
 
 @dataclass(frozen=True)
-class Damaged:
-    """A line that is not as it was written. ``found`` says how that shows."""
+class DamagedEntry:
+    """A line that is not as it was written. ``problem`` says how that shows."""
 
-    found: str
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -146,34 +159,34 @@ class AuditReport:
 class AuditLog:
     """One registry's log. Safe for several processes at once; a process may be killed anywhere."""
 
-    def __init__(self, home: Path, keys: Path) -> None:
+    def __init__(self, home: Path, keys_folder: Path) -> None:
         """A log, which need not exist yet.
 
         Args:
             home: the folder of the log.
-            keys: that of its head.
+            keys_folder: that of its head.
         """
         self.home = home
-        self.path = home / NAME
-        self.head_path = keys / HEAD_NAME
+        self.path = home / AUDIT_LOG_NAME
+        self.head_path = keys_folder / AUDIT_HEAD_NAME
 
-    def append(self, event: str, fields: Mapping[str, Any]) -> Entry:
+    def append(self, event: str, fields: Mapping[str, Any]) -> AuditEntry:
         """Add an entry; it is on disk when this returns. Warns when a crash had cut the log.
 
         Args:
-            event: one of `EVENTS`.
+            event: one of `AUDIT_EVENTS`.
 
         Raises:
             AuditError: it cannot be written, or the log does not end as it did.
         """
-        if event not in EVENTS:
-            raise AuditError(f"there is no event {event!r}: use one of {', '.join(EVENTS)}")
+        if event not in AUDIT_EVENTS:
+            raise AuditError(f"there is no event {event!r}: use one of {', '.join(AUDIT_EVENTS)}")
         with self._lock():
-            last, end, restored = self._settled()
+            last, end, restored = self._recover_last_entry()
             if restored:
                 warnings.warn(f"audit log: {restored}", stacklevel=2)
-            entry = Entry.after(last, event, fields)
-            self._write(entry, end)
+            entry = AuditEntry.create_next(last, event, fields)
+            self._write_entry(entry, end)
         return entry
 
     def verify(self, anchor: str | None = None) -> AuditReport:
@@ -188,60 +201,60 @@ class AuditLog:
         """
         faults: list[str] = []
 
-        def found(fault: str) -> None:
-            if len(faults) < MAX_FAULTS:
+        def add_fault(fault: str) -> None:
+            if len(faults) < MAX_REPORTED_FAULTS:
                 faults.append(fault)
 
         last, end, restored = None, 0, ""
         with self._lock():
             try:
-                last, end, restored = self._settled()
+                last, end, restored = self._recover_last_entry()
             except AuditError as error:
-                found(str(error))
-                end = _size(self.path)
-        previous: str | None = _NOTHING
+                add_fault(str(error))
+                end = _file_size(self.path)
+        previous: str | None = _GENESIS_HASH
         count, seq, anchored = 0, 0, anchor is None
         # Nothing before the end changes any more, so others may append meanwhile.
-        for entry in _lines(self.path, end):
+        for entry in _read_entries(self.path, end):
             count += 1
             seq += 1
-            if isinstance(entry, Damaged):
-                found(f"line {count} {entry.found}")
+            if isinstance(entry, DamagedEntry):
+                add_fault(f"line {count} {entry.problem}")
                 previous = None
                 continue
             if (previous is not None and entry.previous != previous) or entry.seq != seq:
-                found(f"line {count} does not follow: lines were removed, added or moved")
+                add_fault(f"line {count} does not follow: lines were removed, added or moved")
             previous, seq = entry.hash, entry.seq
-            anchored = anchored or entry.name == anchor
+            anchored = anchored or entry.anchor == anchor
         if not anchored:
-            found(f"no line is the entry {ascii(anchor)[:80]}: the log was written anew")
-        head = "" if last is None else last.name
+            add_fault(f"no line is the entry {ascii(anchor)[:80]}: the log was written anew")
+        head = "" if last is None else last.anchor
         return AuditReport(count, head, restored, tuple(faults))
 
-    def entries(self) -> Iterator[Entry | Damaged]:
+    def iter_entries(self) -> Iterator[AuditEntry | DamagedEntry]:
         """All lines, oldest first; those of logs that :meth:`restart` ended come before.
 
         Raises:
             AuditError: a log cannot be read.
         """
-        for path in self._paths():
-            yield from _lines(path, _size(path))
+        for path in self._log_paths():
+            yield from _read_entries(path, _file_size(path))
 
-    def find(self, watermark: str) -> list[Entry]:
+    def find_by_watermark(self, watermark: str) -> list[AuditEntry]:
         """The entries of what carries a watermark."""
-        return self._with("watermark", watermark)
+        return self._entries_with_field("watermark", watermark)
 
-    def has(self, event: str, name: str, value: str) -> bool:
+    def has_event(self, event: str, field_name: str, value: str) -> bool:
         """Whether there is an entry of that event with that field."""
-        return any(entry.event == event for entry in self._with(name, value))
+        return any(entry.event == event for entry in self._entries_with_field(field_name, value))
 
-    def _with(self, name: str, value: str) -> list[Entry]:
+    def _entries_with_field(self, field_name: str, value: str) -> list[AuditEntry]:
         """The entries that have a field, in this log and in former ones."""
         return [
             entry
-            for path in self._paths()
-            for entry in _lines(path, _size(path), value.encode())
-            if isinstance(entry, Entry) and entry.fields.get(name) == value
+            for path in self._log_paths()
+            for entry in _read_entries(path, _file_size(path), value.encode())
+            if isinstance(entry, AuditEntry) and entry.fields.get(field_name) == value
         ]
 
     def restart(self) -> Path | None:
@@ -262,82 +275,86 @@ class AuditLog:
                 now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
                 aside = self.home / f"audit-{now}-{former[:16]}.jsonl"
                 os.replace(self.path, aside)
-                sync_folder(self.home)
-            self._write(Entry.after(None, "restart", {"former_sha256": former}), 0)
+                fsync_folder(self.home)
+            self._write_entry(AuditEntry.create_next(None, "restart", {"former_sha256": former}), 0)
         return aside
 
-    def _paths(self) -> list[Path]:
+    def _log_paths(self) -> list[Path]:
         return [*sorted(self.home.glob("audit-*.jsonl")), self.path]
 
-    def _settled(self) -> tuple[Entry | None, int, str]:
+    def _recover_last_entry(self) -> tuple[AuditEntry | None, int, str]:
         """The last entry, where it ends, and what had to be restored. Call with the lock held."""
-        size = _size(self.path)
-        head = self._head()
+        size = _file_size(self.path)
+        head = self._read_head()
         if head is None:
             if size:
-                raise self._broken(f"its head {self.head_path} is missing")
+                raise self._damaged_log_error(f"its head {self.head_path} is missing")
             return None, 0, ""
         start, line = head
         try:
-            last = Entry.of_line(line)
+            last = AuditEntry.from_line(line)
         except ValueError as error:
-            raise self._broken(f"its head {self.head_path} {error}") from None
+            raise self._damaged_log_error(f"its head {self.head_path} {error}") from None
         end = start + len(line)
         if not start <= size <= end:
-            raise self._broken("lines at its end were removed or added")
-        tail = _read(self.path, start)
+            raise self._damaged_log_error("lines at its end were removed or added")
+        tail = _read_from(self.path, start)
         if tail == line:
             return last, end, ""
         # Zeros: after a power cut a file may have its new length before its new content.
         if not line.startswith(tail.rstrip(b"\0")):
-            raise self._broken(f"its last line is not the entry {last.seq} that its head names")
-        if self._hash_before(start) != last.previous:
-            raise self._broken("lines before its last one were removed or changed")
-        self._put(line, start)
+            raise self._damaged_log_error(
+                f"its last line is not the entry {last.seq} that its head names"
+            )
+        if self._hash_of_line_before(start) != last.previous:
+            raise self._damaged_log_error("lines before its last one were removed or changed")
+        self._write_line(line, start)
         return last, end, f"entry {last.seq} was cut by a crash and was restored"
 
-    def _hash_before(self, end: int) -> str | None:
+    def _hash_of_line_before(self, end: int) -> str | None:
         """The hash of the line that ends there; None when there is no sound one."""
         if end == 0:
-            return _NOTHING
-        data = _read(self.path, max(0, end - MAX_LINE_BYTES))[: min(end, MAX_LINE_BYTES)]
+            return _GENESIS_HASH
+        data = _read_from(self.path, max(0, end - MAX_AUDIT_LINE_BYTES))[
+            : min(end, MAX_AUDIT_LINE_BYTES)
+        ]
         try:
-            return Entry.of_line(data[data.rfind(b"\n", 0, -1) + 1 :]).hash
+            return AuditEntry.from_line(data[data.rfind(b"\n", 0, -1) + 1 :]).hash
         except ValueError:
             return None
 
-    def _head(self) -> tuple[int, bytes] | None:
+    def _read_head(self) -> tuple[int, bytes] | None:
         try:
-            found = strict_json.parse(self.head_path.read_bytes())
+            found = strict_json.parse_strict_json(self.head_path.read_bytes())
             start, line = found["start"], found["line"]
             if type(start) is not int or start < 0 or not isinstance(line, str):
                 raise ValueError("no head")
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._broken(
+            raise self._damaged_log_error(
                 f"its head {self.head_path} cannot be read ({error.strerror})"
             ) from error
         except (ValueError, KeyError, TypeError):
-            raise self._broken(f"its head {self.head_path} is damaged") from None
+            raise self._damaged_log_error(f"its head {self.head_path} is damaged") from None
         return start, line.encode()
 
-    def _write(self, entry: Entry, start: int) -> None:
-        line = entry.line()
-        if len(line) > MAX_LINE_BYTES:
+    def _write_entry(self, entry: AuditEntry, start: int) -> None:
+        line = entry.to_line()
+        if len(line) > MAX_AUDIT_LINE_BYTES:
             raise AuditError(f"an entry of {len(line)} bytes is too long for the audit log")
-        head = {"format_version": FORMAT_VERSION, "start": start, "line": line.decode()}
+        head = {"format_version": AUDIT_FORMAT_VERSION, "start": start, "line": line.decode()}
         try:
             self.head_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(self.head_path, strict_json.canonical(head))
-            self._put(line, start)
+            write_private_file(self.head_path, strict_json.canonical_json(head))
+            self._write_line(line, start)
         except OSError as error:
             raise AuditError(
                 f"the audit log {self.path} cannot be written ({error.strerror}), so nothing was "
                 "done: free disk space or check permissions, then run this again"
             ) from error
 
-    def _put(self, line: bytes, start: int) -> None:
+    def _write_line(self, line: bytes, start: int) -> None:
         new = not self.path.exists()
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         with os.fdopen(handle, "wb") as file:
@@ -347,11 +364,11 @@ class AuditLog:
             file.flush()
             os.fsync(file.fileno())
         if new:
-            sync_folder(self.home)
+            fsync_folder(self.home)
 
-    def _broken(self, found: str) -> AuditError:
+    def _damaged_log_error(self, problem: str) -> AuditError:
         return AuditError(
-            f"the audit log {self.path} is damaged ({found}): 'dubfew audit verify' tells more, "
+            f"the audit log {self.path} is damaged ({problem}): 'dubfew audit verify' tells more, "
             "'dubfew audit restart' begins a new one"
         )
 
@@ -359,32 +376,33 @@ class AuditLog:
     def _lock(self) -> Iterator[None]:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            with FileLock(self.home / "audit.lock", timeout=LOCK_SECONDS):
+            with FileLock(self.home / "audit.lock", timeout=AUDIT_LOCK_SECONDS):
                 yield
         except Timeout:
             raise AuditError(
-                f"another dubfew process has been writing {self.path} for {LOCK_SECONDS:.0f} s: "
+                f"another dubfew process has been writing {self.path} for {AUDIT_LOCK_SECONDS:.0f} "
+                "s: "
                 "wait for it or end it, then run this again"
             ) from None
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _lines(path: Path, end: int, needle: bytes = b"") -> Iterator[Entry | Damaged]:
+def _read_entries(path: Path, end: int, needle: bytes = b"") -> Iterator[AuditEntry | DamagedEntry]:
     """The lines up to ``end`` that contain ``needle``: most need not be parsed."""
     try:
         with open(path, "rb") as file:
             position = 0
-            while position < end and (line := file.readline(MAX_LINE_BYTES)):
+            while position < end and (line := file.readline(MAX_AUDIT_LINE_BYTES)):
                 position += len(line)
                 if needle not in line:
                     continue
                 try:
-                    yield Entry.of_line(line)
+                    yield AuditEntry.from_line(line)
                 except ValueError as error:
-                    yield Damaged(str(error))
+                    yield DamagedEntry(str(error))
     except FileNotFoundError:
         return
     except OSError as error:
@@ -393,7 +411,7 @@ def _lines(path: Path, end: int, needle: bytes = b"") -> Iterator[Entry | Damage
         ) from error
 
 
-def _read(path: Path, start: int) -> bytes:
+def _read_from(path: Path, start: int) -> bytes:
     try:
         with open(path, "rb") as file:
             file.seek(start)
@@ -406,5 +424,5 @@ def _without_hash(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name != "hash"}
 
 
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(strict_json.canonical(content)).hexdigest()
+def _hash_content(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(strict_json.canonical_json(content)).hexdigest()

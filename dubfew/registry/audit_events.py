@@ -12,28 +12,28 @@ from typing import Any
 
 from dubfew.errors import AuditError, RegistryError
 from dubfew.registry.audit import AuditLog
-from dubfew.registry.pseudonyms import pseudonym
-from dubfew.registry.receipt import Receipt
-from dubfew.registry.revision import Shelves
+from dubfew.registry.pseudonyms import derive_pseudonym
+from dubfew.registry.receipt import ErasureReceipt
+from dubfew.registry.revision import RegistryBackend
 
 
-def audit_log(shelves: Shelves) -> AuditLog:
+def open_audit_log(backend: RegistryBackend) -> AuditLog:
     """The log of a registry."""
-    return AuditLog(shelves.storage.home, shelves.keys.folder)
+    return AuditLog(backend.storage.home, backend.keys.folder)
 
 
-def record(shelves: Shelves, event: str, folder: str, **fields: Any) -> None:
+def record_actor_event(backend: RegistryBackend, event: str, folder: str, **fields: Any) -> None:
     """Add an event about the actor whose folder this is.
 
     Raises:
         AuditError: it cannot be added: whatever it tells must not be done then.
         RegistryError: the actor's key is not there.
     """
-    who = pseudonym(shelves.keys.load(folder))
-    audit_log(shelves).append(event, {"actor": who, **fields})
+    who = derive_pseudonym(backend.keys.load_key(folder))
+    open_audit_log(backend).append(event, {"actor": who, **fields})
 
 
-def record_deletion(shelves: Shelves, folder: str, receipt: Receipt) -> None:
+def record_deletion(backend: RegistryBackend, folder: str, receipt: ErasureReceipt) -> None:
     """Add that an actor is deleted, unless an interrupted attempt has done so. Call while the
     actor has a key.
 
@@ -42,12 +42,12 @@ def record_deletion(shelves: Shelves, folder: str, receipt: Receipt) -> None:
     """
     digest = hashlib.sha256(receipt.to_bytes()).hexdigest()
     try:
-        who: str | None = pseudonym(shelves.keys.load(folder))
+        who: str | None = derive_pseudonym(backend.keys.load_key(folder))
     except RegistryError:  # nor for a lost key or passphrase
         who = None
     try:
-        log = audit_log(shelves)
-        if not log.has("delete", "receipt_sha256", digest):
+        log = open_audit_log(backend)
+        if not log.has_event("delete", "receipt_sha256", digest):
             log.append("delete", {"actor": who, "receipt_sha256": digest})
     except (AuditError, OSError) as error:
         warnings.warn(f"the deletion is not in the audit log: {error}", stacklevel=2)

@@ -31,21 +31,21 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from dubfew.errors import DecryptionError
 
-MAGIC = b"dubfew\x00\x01"  # the last byte is the version of this format
-SALT_BYTES = COMMITMENT_BYTES = KEY_BYTES = 32
-HEADER_BYTES = len(MAGIC) + SALT_BYTES + COMMITMENT_BYTES
+SEALED_FILE_MAGIC = b"dubfew\x00\x01"  # the last byte is the version of this format
+FILE_SALT_BYTES = COMMITMENT_BYTES = KEY_BYTES = 32
+HEADER_BYTES = len(SEALED_FILE_MAGIC) + FILE_SALT_BYTES + COMMITMENT_BYTES
 TAG_BYTES = 16
 CHUNK_BYTES = 1 << 16
 
 
-class Writable(Protocol):
+class ByteSink(Protocol):
     """What can be written to."""
 
     def write(self, data: bytes, /) -> object:
         """Add to it."""
 
 
-def new_key() -> bytes:
+def generate_key() -> bytes:
     """A random key of 256 bits."""
     return os.urandom(KEY_BYTES)
 
@@ -56,82 +56,85 @@ def sealed_size(size: int) -> int:
     return HEADER_BYTES + size + chunks * TAG_BYTES
 
 
-def seal(key: bytes, context: bytes, source: BinaryIO, target: Writable) -> None:
+def seal_stream(key: bytes, context: bytes, source: BinaryIO, target: ByteSink) -> None:
     """Encrypt ``source`` to its end into ``target``.
 
     Args:
         key: 32 bytes.
-        context: says which file this is; :func:`unseal` needs the same.
+        context: says which file this is; :func:`unseal_stream` needs the same.
     """
-    salt = os.urandom(SALT_BYTES)
-    cipher, commitment = _derive(key, salt, context)
-    target.write(MAGIC + salt + commitment)
+    salt = os.urandom(FILE_SALT_BYTES)
+    cipher, commitment = _derive_file_cipher(key, salt, context)
+    target.write(SEALED_FILE_MAGIC + salt + commitment)
     chunk, number, last = source.read(CHUNK_BYTES), 0, False
     while not last:
         following = source.read(CHUNK_BYTES)
         last = not following
-        target.write(cipher.encrypt(_nonce(number, last), chunk, None))
+        target.write(cipher.encrypt(_chunk_nonce(number, last), chunk, None))
         chunk, number = following, number + 1
 
 
-def unseal(key: bytes, context: bytes, source: BinaryIO) -> Iterator[bytes]:
+def unseal_stream(key: bytes, context: bytes, source: BinaryIO) -> Iterator[bytes]:
     """The content of a sealed file, chunk by chunk; each is authentic, but only the end of the
     iteration says that none is missing.
 
     Raises:
         DecryptionError: it is not a sealed file, belongs elsewhere, or was changed or cut.
     """
-    cipher = _opened(key, context, source)
+    cipher = _cipher_from_header(key, context, source)
     chunk, number, last = source.read(CHUNK_BYTES + TAG_BYTES), 0, False
     while not last:
         following = source.read(CHUNK_BYTES + TAG_BYTES)
         last = not following
         try:
-            yield cipher.decrypt(_nonce(number, last), chunk, None)
+            yield cipher.decrypt(_chunk_nonce(number, last), chunk, None)
         except InvalidTag:
             raise DecryptionError(f"it was changed or cut in chunk {number + 1}") from None
         chunk, number = following, number + 1
 
 
 def seal_bytes(key: bytes, context: bytes, content: bytes) -> bytes:
-    """:func:`seal` for what is in memory already."""
+    """:func:`seal_stream` for what is in memory already."""
     target = io.BytesIO()
-    seal(key, context, io.BytesIO(content), target)
+    seal_stream(key, context, io.BytesIO(content), target)
     return target.getvalue()
 
 
 def unseal_bytes(key: bytes, context: bytes, sealed: bytes) -> bytes:
-    """:func:`unseal` for what is in memory already."""
-    return b"".join(unseal(key, context, io.BytesIO(sealed)))
+    """:func:`unseal_stream` for what is in memory already."""
+    return b"".join(unseal_stream(key, context, io.BytesIO(sealed)))
 
 
-def check_header(key: bytes, context: bytes, source: BinaryIO) -> None:
+def check_sealed_header(key: bytes, context: bytes, source: BinaryIO) -> None:
     """Check that key and place are right, without reading the content.
 
     Raises:
         DecryptionError: they are not.
     """
-    _opened(key, context, source)
+    _cipher_from_header(key, context, source)
 
 
-def _opened(key: bytes, context: bytes, source: BinaryIO) -> AESGCM:
+def _cipher_from_header(key: bytes, context: bytes, source: BinaryIO) -> AESGCM:
     header = source.read(HEADER_BYTES)
-    magic, salt = header[: len(MAGIC)], header[len(MAGIC) : len(MAGIC) + SALT_BYTES]
-    if len(header) < HEADER_BYTES or magic[:-1] != MAGIC[:-1]:
+    magic, salt = (
+        header[: len(SEALED_FILE_MAGIC)],
+        header[len(SEALED_FILE_MAGIC) : len(SEALED_FILE_MAGIC) + FILE_SALT_BYTES],
+    )
+    if len(header) < HEADER_BYTES or magic[:-1] != SEALED_FILE_MAGIC[:-1]:
         raise DecryptionError("it is not an encrypted file of dubfew")
-    if magic != MAGIC:
+    if magic != SEALED_FILE_MAGIC:
         raise DecryptionError(f"its format {magic[-1]} is newer than 1: update dubfew")
-    cipher, commitment = _derive(key, salt, context)
+    cipher, commitment = _derive_file_cipher(key, salt, context)
     if not bytes_eq(commitment, header[-COMMITMENT_BYTES:]):
         raise DecryptionError("it belongs to another place or another key, or its head was changed")
     return cipher
 
 
-def _derive(key: bytes, salt: bytes, context: bytes) -> tuple[AESGCM, bytes]:
+def _derive_file_cipher(key: bytes, salt: bytes, context: bytes) -> tuple[AESGCM, bytes]:
     length = KEY_BYTES + COMMITMENT_BYTES
     derived = HKDF(SHA256(), length, salt, b"dubfew file\x00" + context).derive(key)
     return AESGCM(derived[:KEY_BYTES]), derived[KEY_BYTES:]
 
 
-def _nonce(number: int, last: bool) -> bytes:
+def _chunk_nonce(number: int, last: bool) -> bytes:
     return number.to_bytes(11, "big") + bytes([last])

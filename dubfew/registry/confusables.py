@@ -9,22 +9,22 @@ import unicodedata
 from functools import lru_cache
 
 # Entries of right-to-left letters stand between marks of direction.
-_MARKS = str.maketrans("", "", "\u200e\u200f")
+_DIRECTION_MARKS = str.maketrans("", "", "\u200e\u200f")
 
 
-def appearance(text: str) -> str:
+def uts39_skeleton(text: str) -> str:
     """The skeleton of a text: what looks like it has the same.
 
     Source: UTS 39, sec. 4 (confusable detection), without its bidirectional part.
     """
     before, found = "", unicodedata.normalize("NFD", text)
     while found != before:
-        before, found = found, unicodedata.normalize("NFD", found.translate(_prototypes()))
+        before, found = found, unicodedata.normalize("NFD", found.translate(_prototype_table()))
     return found
 
 
 @lru_cache(maxsize=1)
-def _prototypes() -> dict[int, str]:
+def _prototype_table() -> dict[int, str]:
     """For a character the one that stands for all that look like it, where that is another.
 
     The table names for every character those on the other side of the arrow of UTS 39's file, in
@@ -33,7 +33,9 @@ def _prototypes() -> dict[int, str]:
     from confusable_homoglyphs.confusables import confusables_data
 
     table = {
-        character.translate(_MARKS): [entry["c"].translate(_MARKS) for entry in entries]
+        character.translate(_DIRECTION_MARKS): [
+            entry["c"].translate(_DIRECTION_MARKS) for entry in entries
+        ]
         for character, entries in confusables_data.items()
     }
     found = {}

@@ -20,14 +20,14 @@ from typing import Any
 from dubfew.errors import ConsentError
 from dubfew.registry import strict_json
 
-SCHEMA = "consent.schema.json"
-FORMAT_VERSION = 1
-MAX_BYTES = 1 << 16
-ADVICE = "'dubfew consent example' shows a record"
+CONSENT_SCHEMA_NAME = "consent.schema.json"
+CONSENT_FORMAT_VERSION = 1
+MAX_CONSENT_BYTES = 1 << 16
+EXAMPLE_ADVICE = "'dubfew consent example' shows a record"
 
 
 @dataclass(frozen=True)
-class Consent:
+class ConsentRecord:
     """A record, checked. The fields are those of the schema.
 
     Attributes:
@@ -54,7 +54,7 @@ class Consent:
     record: dict[str, Any]
 
     @classmethod
-    def of_record(cls, record: object, source: str) -> Consent:
+    def from_record(cls, record: object, source: str) -> ConsentRecord:
         """Check a record.
 
         Args:
@@ -63,7 +63,7 @@ class Consent:
         Raises:
             ConsentError: it does not follow the schema.
         """
-        checked = _valid(record, source)
+        checked = _validate_record(record, source)
         ends = checked["valid_to"]
         consent = cls(
             subject=checked["subject"],
@@ -71,14 +71,14 @@ class Consent:
             basis=checked["basis"],
             uses=tuple(checked["uses"]),
             languages=tuple(checked["languages"]),
-            territories=_optional(checked, "territories"),
-            projects=_optional(checked, "projects"),
+            territories=_optional_tuple(checked, "territories"),
+            projects=_optional_tuple(checked, "projects"),
             valid_from=date.fromisoformat(checked["valid_from"]),
             valid_to=None if ends is None else date.fromisoformat(ends),
             contact=checked["contact"],
             evidence_sha256=checked["evidence_sha256"],
             minor=checked["minor"],
-            sha256=hashlib.sha256(strict_json.canonical(checked)).hexdigest(),
+            sha256=hashlib.sha256(strict_json.canonical_json(checked)).hexdigest(),
             record=checked,
         )
         if consent.valid_to is not None and consent.valid_to < consent.valid_from:
@@ -88,43 +88,43 @@ class Consent:
             )
         return consent
 
-    def stored(self) -> dict[str, Any]:
+    def to_config_entry(self) -> dict[str, Any]:
         """What a revision's config keeps as "consent"."""
         return {"sha256": self.sha256, "record": self.record}
 
-    def check_age(self, what: str) -> None:
+    def check_age(self, label: str) -> None:
         """See that the subject is of age.
 
         Args:
-            what: who or what the record is for, to begin the error with.
+            label: who or what the record is for, to begin the error with.
 
         Raises:
             ConsentError: the record says otherwise.
         """
         if self.minor:
             raise ConsentError(
-                f"{what}: the consent record says that the subject is a minor, and dubfew neither "
+                f"{label}: the consent record says that the subject is a minor, and dubfew neither "
                 "learns nor renders minors"
             )
 
-    def check_valid(self, on: date, what: str) -> None:
-        """See that the subject is of age and that ``on`` lies between the record's days.
+    def check_valid(self, day: date, label: str) -> None:
+        """See that the subject is of age and that ``day`` lies between the record's days.
 
         Args:
-            what: who or what the record is for, to begin the error with.
+            label: who or what the record is for, to begin the error with.
 
         Raises:
             ConsentError: one of these does not hold.
         """
-        self.check_age(what)
-        if on < self.valid_from:
+        self.check_age(label)
+        if day < self.valid_from:
             raise ConsentError(
-                f"{what}: the consent begins on {self.valid_from}, today is {on} (UTC): wait, or "
+                f"{label}: the consent begins on {self.valid_from}, today is {day} (UTC): wait, or "
                 "ask the rights holder"
             )
-        if self.valid_to is not None and on > self.valid_to:
+        if self.valid_to is not None and day > self.valid_to:
             raise ConsentError(
-                f"{what}: the consent ended on {self.valid_to}, today is {on} (UTC): ask the "
+                f"{label}: the consent ended on {self.valid_to}, today is {day} (UTC): ask the "
                 "rights holder for another, and delete the actor if there is none"
             )
 
@@ -134,12 +134,12 @@ class Consent:
         return any(
             each == "*" or wanted == known or wanted.startswith(f"{known}-")
             for each in self.languages
-            for known in _codes(each)
-            for wanted in [*_codes(tag), *_macro_language(tag)]
+            for known in _language_codes(each)
+            for wanted in [*_language_codes(tag), *_macro_language_tags(tag)]
         )
 
 
-def _codes(tag: str) -> list[str]:
+def _language_codes(tag: str) -> list[str]:
     """A language tag, small, and the same in the codes of today."""
     from langcodes import standardize_tag
 
@@ -152,16 +152,16 @@ def _codes(tag: str) -> list[str]:
     return [own] if own.startswith(f"{today}-") else [own, today]
 
 
-def _macro_language(tag: str) -> list[str]:
+def _macro_language_tags(tag: str) -> list[str]:
     """The same with the macro-language (ISO 639-3) that its language is of, if there is one."""
     from langcodes.data_dicts import MACROLANGUAGES
 
-    language, dash, rest = _codes(tag)[-1].partition("-")
+    language, dash, rest = _language_codes(tag)[-1].partition("-")
     macro = MACROLANGUAGES.get(language)
     return [f"{macro}{dash}{rest}"] if macro else []
 
 
-def read_consent(path: Path | str) -> Consent:
+def read_consent(path: Path | str) -> ConsentRecord:
     """Read a record from a file, which may come from anybody.
 
     Raises:
@@ -169,22 +169,23 @@ def read_consent(path: Path | str) -> Consent:
     """
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(MAX_CONSENT_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         found = getattr(error, "strerror", None) or "no path"
         raise ConsentError(f"{path} cannot be read ({found}): name a consent record") from error
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_CONSENT_BYTES:
         raise ConsentError(
-            f"{path} is larger than {MAX_BYTES >> 10} KiB, so it is not a consent record: {ADVICE}"
+            f"{path} is larger than {MAX_CONSENT_BYTES >> 10} KiB, so it is not a consent record: "
+            f"{EXAMPLE_ADVICE}"
         )
     try:
-        record = strict_json.parse(data)
+        record = strict_json.parse_strict_json(data)
     except ValueError as error:
-        raise ConsentError(f"{path} is not a consent record ({error}): {ADVICE}") from None
-    return Consent.of_record(record, str(path))
+        raise ConsentError(f"{path} is not a consent record ({error}): {EXAMPLE_ADVICE}") from None
+    return ConsentRecord.from_record(record, str(path))
 
 
-def consent_of(config: Mapping[str, Any], actor: str) -> Consent | None:
+def consent_from_config(config: Mapping[str, Any], actor: str) -> ConsentRecord | None:
     """The record that is kept with a revision, or None.
 
     Raises:
@@ -198,7 +199,7 @@ def consent_of(config: Mapping[str, Any], actor: str) -> Consent | None:
         raise ConsentError(
             f"{source} is not a consent record: give one with 'dubfew consent attach'"
         )
-    consent = Consent.of_record(kept["record"], source)
+    consent = ConsentRecord.from_record(kept["record"], source)
     if consent.sha256 != kept["sha256"]:
         raise ConsentError(
             f"{source} has not the SHA-256 that is noted with it: give the record again with "
@@ -207,19 +208,19 @@ def consent_of(config: Mapping[str, Any], actor: str) -> Consent | None:
     return consent
 
 
-def today() -> date:
+def today_utc() -> date:
     """The day in UTC, by which consent begins and ends."""
     return datetime.now(timezone.utc).date()
 
 
-def schema() -> dict[str, Any]:
+def load_consent_schema() -> dict[str, Any]:
     """The JSON Schema of records, draft 2020-12."""
-    text = (files("dubfew.registry") / SCHEMA).read_text(encoding="utf-8")
+    text = (files("dubfew.registry") / CONSENT_SCHEMA_NAME).read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
 
 
-def example() -> dict[str, Any]:
+def example_consent() -> dict[str, Any]:
     """A record to start from: its own text says what belongs where."""
     return {
         "format_version": 1,
@@ -238,28 +239,30 @@ def example() -> dict[str, Any]:
     }
 
 
-def _optional(record: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+def _optional_tuple(record: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
     return tuple(record[key]) if key in record else None
 
 
-def _valid(record: object, source: str) -> dict[str, Any]:
+def _validate_record(record: object, source: str) -> dict[str, Any]:
     from jsonschema.exceptions import best_match
 
     try:
-        strict_json.check(record)
+        strict_json.check_strict_json(record)
     except ValueError as error:
-        raise ConsentError(f"{source} is not a consent record ({error}): {ADVICE}") from None
+        raise ConsentError(
+            f"{source} is not a consent record ({error}): {EXAMPLE_ADVICE}"
+        ) from None
     version = record.get("format_version") if isinstance(record, dict) else None
-    if type(version) is int and version > FORMAT_VERSION:
+    if type(version) is int and version > CONSENT_FORMAT_VERSION:
         raise ConsentError(f"{source} has format {version}, newer than 1: update dubfew")
-    wrong = best_match(_validator().iter_errors(record))
+    wrong = best_match(_schema_validator().iter_errors(record))
     if wrong is not None:
-        raise ConsentError(f"{source}: {_explained(wrong)}: {ADVICE}")
+        raise ConsentError(f"{source}: {_explain_violation(wrong)}: {EXAMPLE_ADVICE}")
     assert isinstance(record, dict)
     return record
 
 
-def _explained(error: Any) -> str:
+def _explain_violation(error: Any) -> str:
     """One short line, whatever the record holds."""
     if error.validator == "additionalProperties":
         extra = sorted(set(error.instance) - set(error.schema["properties"]))[0]
@@ -277,7 +280,7 @@ def _explained(error: Any) -> str:
 
 
 @lru_cache(maxsize=1)
-def _validator() -> Any:
+def _schema_validator() -> Any:
     from jsonschema import Draft202012Validator, FormatChecker
 
-    return Draft202012Validator(schema(), format_checker=FormatChecker(["date"]))
+    return Draft202012Validator(load_consent_schema(), format_checker=FormatChecker(["date"]))

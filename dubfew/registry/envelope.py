@@ -16,32 +16,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.errors import DecryptionError, KeyMissingError, RegistryError
-from dubfew.utils.passphrase import passphrase
+from dubfew.utils.passphrase import get_passphrase
 
-MAGIC = b"dubfew\x00X"
-VERSION = 1
-PASSPHRASE, PUBLIC_KEY = 1, 2
-PASSPHRASE_VARIABLE = "DUBFEW_EXPORT_PASSPHRASE"
-KEY_PREFIX = "dubfew-key-"
+EXPORT_MAGIC = b"dubfew\x00X"
+EXPORT_FORMAT_VERSION = 1
+KIND_PASSPHRASE, KIND_PUBLIC_KEY = 1, 2
+EXPORT_PASSPHRASE_VARIABLE = "DUBFEW_EXPORT_PASSPHRASE"
+PUBLIC_KEY_PREFIX = "dubfew-key-"
 IDENTITY_FORMAT = "dubfew-private-key"
 
 
 @dataclass(frozen=True)
-class Opener:
+class DecryptionSecrets:
     """What opens exports. Without a passphrase the environment or the terminal gives it."""
 
     passphrase: str | None = None
-    identity: Path | None = None
+    identity_file: Path | None = None
 
 
-def enclose(
+def encrypt_export(
     archive: bytes, purpose: str, *, recipient: str | None = None, secret: str | None = None
 ) -> bytes:
     """Encrypt an archive.
 
     Args:
         purpose: what is encrypted, to ask for a passphrase with.
-        recipient: a public key, as :func:`write_identity` gives it; else a passphrase is used.
+        recipient: a public key, as :func:`create_identity_file` gives it; else a passphrase is
+            used.
         secret: the passphrase; by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
 
     Raises:
@@ -50,25 +51,25 @@ def enclose(
     """
     from dubfew.registry import cipher, sealing
 
-    key = cipher.new_key()
-    kind = PASSPHRASE if recipient is None else PUBLIC_KEY
-    start = MAGIC + bytes([VERSION, kind])
+    key = cipher.generate_key()
+    kind = KIND_PASSPHRASE if recipient is None else KIND_PUBLIC_KEY
+    start = EXPORT_MAGIC + bytes([EXPORT_FORMAT_VERSION, kind])
     if recipient is None:
-        words = passphrase(PASSPHRASE_VARIABLE, purpose, new=True, given=secret)
+        words = get_passphrase(EXPORT_PASSPHRASE_VARIABLE, purpose, is_new=True, given=secret)
         sealed = sealing.seal_with_passphrase(words, key, start)
     else:
-        sealed = sealing.seal_to_key(_public_key(recipient), key, start)
+        sealed = sealing.seal_to_key(_parse_public_key(recipient), key, start)
     head = start + len(sealed).to_bytes(2, "big") + sealed
     return head + cipher.seal_bytes(key, head, archive)
 
 
-def is_enclosed(data: bytes) -> bool:
+def is_encrypted_export(data: bytes) -> bool:
     """Whether this is an encrypted export, rather than a plain one."""
-    return data.startswith(MAGIC)
+    return data.startswith(EXPORT_MAGIC)
 
 
-def disclose(data: bytes, source: str, opener: Opener) -> bytes:
-    """The archive that :func:`enclose` was given.
+def decrypt_export(data: bytes, source: str, decryption_secrets: DecryptionSecrets) -> bytes:
+    """The archive that :func:`encrypt_export` was given.
 
     Args:
         source: what to call the export in an error.
@@ -81,33 +82,37 @@ def disclose(data: bytes, source: str, opener: Opener) -> bytes:
 
     start, length = data[:10], int.from_bytes(data[10:12], "big")
     head, body = data[: 12 + length], data[12 + length :]
-    if len(start) < 10 or start[-1] not in (PASSPHRASE, PUBLIC_KEY) or not body:
-        raise _damaged(source, "its head is cut or unknown")
-    if start[8] != VERSION:
+    if len(start) < 10 or start[-1] not in (KIND_PASSPHRASE, KIND_PUBLIC_KEY) or not body:
+        raise _damaged_export_error(source, "its head is cut or unknown")
+    if start[8] != EXPORT_FORMAT_VERSION:
         raise RegistryError(f"{source} has format {start[8]}, newer than 1: update dubfew")
     try:
-        key = _file_key(start, head[12:], source, opener)
+        key = _decrypt_file_key(start, head[12:], source, decryption_secrets)
         if len(key) != cipher.KEY_BYTES:
             raise DecryptionError("its key has another length")
         return cipher.unseal_bytes(key, head, body)
     except DecryptionError as error:
-        raise _damaged(source, str(error)) from None
+        raise _damaged_export_error(source, str(error)) from None
 
 
-def _file_key(start: bytes, sealed: bytes, source: str, opener: Opener) -> bytes:
+def _decrypt_file_key(
+    start: bytes, sealed: bytes, source: str, decryption_secrets: DecryptionSecrets
+) -> bytes:
     from dubfew.registry import sealing
 
-    if start[-1] == PUBLIC_KEY:
-        if opener.identity is None:
+    if start[-1] == KIND_PUBLIC_KEY:
+        if decryption_secrets.identity_file is None:
             raise KeyMissingError(
                 f"{source} is encrypted to a key: name the file of its private key with --identity"
             )
-        return sealing.open_with_key(read_identity(opener.identity), sealed, start)
-    words = passphrase(PASSPHRASE_VARIABLE, source, given=opener.passphrase)
+        return sealing.open_with_key(
+            load_identity_key(decryption_secrets.identity_file), sealed, start
+        )
+    words = get_passphrase(EXPORT_PASSPHRASE_VARIABLE, source, given=decryption_secrets.passphrase)
     return sealing.open_with_passphrase(words, sealed, start)
 
 
-def write_identity(file: Path) -> str:
+def create_identity_file(file: Path) -> str:
     """Make a pair of keys, write the private one into a new file of the owner's, and return the
     public one: ``dubfew-key-`` and 48 letters, digits, ``-`` or ``_``.
 
@@ -115,12 +120,12 @@ def write_identity(file: Path) -> str:
         RegistryError: the file is there already.
     """
     from dubfew.registry import sealing
-    from dubfew.registry.keys import write_private
+    from dubfew.registry.keys import write_private_file
 
     if file.exists():
         raise RegistryError(f"{file} is there already: name a new file, so that no key is lost")
-    private = sealing.new_private_key()
-    public = _shown(sealing.public_key(private))
+    private = sealing.generate_x25519_key()
+    public = _format_public_key(sealing.derive_public_key(private))
     document = {
         "format": IDENTITY_FORMAT,
         "format_version": 1,
@@ -128,11 +133,11 @@ def write_identity(file: Path) -> str:
         "private": base64.b64encode(private).decode(),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_private(file, json.dumps(document, indent=1).encode())
+    write_private_file(file, json.dumps(document, indent=1).encode())
     return public
 
 
-def read_identity(file: Path) -> bytes:
+def load_identity_key(file: Path) -> bytes:
     """A private key [32].
 
     Raises:
@@ -153,26 +158,26 @@ def read_identity(file: Path) -> bytes:
     )
 
 
-def _shown(public: bytes) -> str:
+def _format_public_key(public: bytes) -> str:
     # The checksum: a mistyped key would be a key as well, and nobody's.
     summed = public + zlib.crc32(public).to_bytes(4, "big")
-    return KEY_PREFIX + base64.urlsafe_b64encode(summed).decode()
+    return PUBLIC_KEY_PREFIX + base64.urlsafe_b64encode(summed).decode()
 
 
-def _public_key(shown: str) -> bytes:
+def _parse_public_key(text: str) -> bytes:
     try:
-        summed = base64.b64decode(shown.removeprefix(KEY_PREFIX), b"-_", validate=True)
+        summed = base64.b64decode(text.removeprefix(PUBLIC_KEY_PREFIX), b"-_", validate=True)
     except (ValueError, binascii.Error):
         summed = b""
-    if _shown(summed[:32]) != shown:
+    if _format_public_key(summed[:32]) != text:
         raise RegistryError(
-            f"{shown[:70]!a} is no public key: copy all of what 'actors keygen' printed, from "
-            f"{KEY_PREFIX!r} on"
+            f"{text[:70]!a} is no public key: copy all of what 'actors keygen' printed, from "
+            f"{PUBLIC_KEY_PREFIX!r} on"
         )
     return summed[:32]
 
 
-def _damaged(source: str, found: str) -> DecryptionError:
+def _damaged_export_error(source: str, problem: str) -> DecryptionError:
     return DecryptionError(
-        f"{source} cannot be opened ({found}): give what it was encrypted to, or export again"
+        f"{source} cannot be opened ({problem}): give what it was encrypted to, or export again"
     )

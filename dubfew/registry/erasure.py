@@ -5,27 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from dubfew.registry.index import Identity, RevisionRow
-from dubfew.registry.receipt import ErasedRevision, Receipt
-from dubfew.registry.revision import Shelves
-from dubfew.registry.tombstones import actor_mark
+from dubfew.registry.index import RegistryIdentity, RevisionRow
+from dubfew.registry.receipt import ErasedRevision, ErasureReceipt
+from dubfew.registry.revision import RegistryBackend
+from dubfew.registry.tombstones import compute_actor_mark
 
 
-def now() -> str:
+def utc_timestamp() -> str:
     """The time as ISO 8601 in UTC."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def begin(shelves: Shelves, identity: Identity, rows: Sequence[RevisionRow]) -> Receipt:
+def begin_erasure(
+    backend: RegistryBackend, identity: RegistryIdentity, rows: Sequence[RevisionRow]
+) -> ErasureReceipt:
     """Note on disk that an actor is to be deleted, with the receipt that there will be.
 
     Args:
         rows: all of the actor's revisions.
     """
-    receipt = Receipt(
-        erased=now(),
+    receipt = ErasureReceipt(
+        erased=utc_timestamp(),
         folder=rows[0].folder,
-        actor_mark=actor_mark(rows[0].actor, identity.salt),
+        actor_mark=compute_actor_mark(rows[0].actor, identity.salt),
         actor_salt=identity.salt,
         revisions=tuple(
             ErasedRevision(
@@ -33,16 +35,16 @@ def begin(shelves: Shelves, identity: Identity, rows: Sequence[RevisionRow]) -> 
                 created=row.created,
                 method=row.method,
                 content_mark=row.mark,
-                files=tuple(shelves.index.files(row.folder, row.number)),
+                files=tuple(backend.index.files(row.folder, row.number)),
             )
             for row in rows
         ),
     )
-    shelves.storage.begin_deletion(receipt.folder, receipt.to_bytes())
+    backend.storage.begin_deletion(receipt.folder, receipt.to_bytes())
     return receipt
 
 
-def finish(shelves: Shelves) -> list[str]:
+def finish_erasures(backend: RegistryBackend) -> list[str]:
     """Finish all deletions that have begun; say which. Call with the registry's lock held.
 
     First a line in the audit log, as long as there is a key to name the actor by. Then keys: from
@@ -51,38 +53,40 @@ def finish(shelves: Shelves) -> list[str]:
     """
     from dubfew.registry.audit_events import record_deletion  # late, for the speed of listing
 
-    index, storage = shelves.index, shelves.storage
-    begun = storage.begun_deletions()
+    index, storage = backend.index, backend.storage
+    begun = storage.pending_deletions()
     receipts = {
-        folder: Receipt.from_bytes(note, f"the note deletions/{folder}")
+        folder: ErasureReceipt.from_bytes(note, f"the note deletions/{folder}")
         for folder, note in begun.items()
         if note  # before there was encryption, notes were empty
     }
     for folder in begun:
         if folder in receipts:
-            record_deletion(shelves, folder, receipts[folder])
-        shelves.keys.destroy(folder)
+            record_deletion(backend, folder, receipts[folder])
+        backend.keys.destroy_key(folder)
         if folder in receipts:
-            index.bury(receipts[folder].marks, receipts[folder].erased)
-        index.delete(folder)
-        storage.remove(folder)
+            index.add_tombstones(receipts[folder].tombstone_marks, receipts[folder].erased)
+        index.delete_actor_rows(folder)
+        storage.remove_actor(folder)
     if begun:
-        index.scrub()
+        index.purge_deleted_rows()
     for folder in begun:
         if folder in receipts:
-            receipts[folder].write(storage.receipts / receipts[folder].name)
+            receipts[folder].write(storage.receipts_folder / receipts[folder].file_name)
         storage.end_deletion(folder)
     return [f"deletions/{folder}" for folder in begun]
 
 
-def recover(shelves: Shelves, *, everywhere: bool) -> list[str]:
+def recover_after_crash(backend: RegistryBackend, *, full_sweep: bool) -> list[str]:
     """Finish deletions and clear away what killed processes left; say what that was. Call with
     the registry's lock held.
 
     Args:
-        everywhere: look for leftovers also where the last writer said that there are none.
+        full_sweep: look for leftovers also where the last writer said that there are none.
     """
-    finished = finish(shelves)
-    if shelves.storage.is_swept() and not everywhere:
+    finished = finish_erasures(backend)
+    if backend.storage.is_swept() and not full_sweep:
         return finished
-    return finished + shelves.storage.sweep(shelves.index.numbers(), shelves.keys.destroy)
+    return finished + backend.storage.sweep(
+        backend.index.revision_numbers(), backend.keys.destroy_key
+    )

@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING
 
 from dubfew.errors import ActorNotFoundError, RegistryError, SuspendedError
 from dubfew.registry import erasure
-from dubfew.registry.names import actor_id
+from dubfew.registry.names import normalize_actor_id
 from dubfew.registry.revision import Revision
 from dubfew.registry.store import ActorStore
 
 if TYPE_CHECKING:  # late, for the speed of listing
     from dubfew.registry.audit import AuditLog
-    from dubfew.registry.consent import Consent
-    from dubfew.registry.policy import Purpose
+    from dubfew.registry.consent import ConsentRecord
+    from dubfew.registry.policy import RenderPurpose
 
 MAX_REASON_LENGTH = 200
 
 
 @dataclass(frozen=True)
-class Suspension:
+class ActorSuspension:
     """``since`` is ISO 8601 in UTC; ``reason`` may be empty."""
 
     since: str
     reason: str
 
 
-class OverseenStore(ActorStore):
+class GovernedStore(ActorStore):
     """The actors under one home folder, and what may be done with them. See `ActorStore`."""
 
-    def suspend(self, actor: str, reason: str = "") -> Suspension:
+    def suspend(self, actor: str, reason: str = "") -> ActorSuspension:
         """Let nobody render or export an actor until :meth:`resume`, whatever revisions come.
 
         Args:
@@ -48,13 +48,13 @@ class OverseenStore(ActorStore):
                 f"the reason is {ascii(reason)[:40]}: use one line of up to {MAX_REASON_LENGTH} "
                 "characters"
             )
-        with self._writing_actor(actor_id(actor)) as (_, shelves, rows):
+        with self._write_actor_session(normalize_actor_id(actor)) as (_, shelves, rows):
             folder = rows[0].folder
-            suspension = Suspension(erasure.now(), reason)
-            key = shelves.keys.load(folder)
-            sealed = cipher.seal_bytes(key, _place(folder), reason.encode())
-            audit_events.record(shelves, "suspend", folder)
-            self._index.suspend(folder, suspension.since, sealed)
+            suspension = ActorSuspension(erasure.utc_timestamp(), reason)
+            key = shelves.keys.load_key(folder)
+            sealed = cipher.seal_bytes(key, _suspension_context(folder), reason.encode())
+            audit_events.record_actor_event(shelves, "suspend", folder)
+            self._index.add_suspension(folder, suspension.since, sealed)
         return suspension
 
     def resume(self, actor: str) -> None:
@@ -67,14 +67,14 @@ class OverseenStore(ActorStore):
         """
         from dubfew.registry import audit_events
 
-        with self._writing_actor(actor_id(actor)) as (_, shelves, rows):
+        with self._write_actor_session(normalize_actor_id(actor)) as (_, shelves, rows):
             folder = rows[0].folder
-            if self._index.suspension(folder) is None:
+            if self._index.find_suspension(folder) is None:
                 raise RegistryError(f"{actor!r} is not suspended: there is nothing to resume")
-            audit_events.record(shelves, "resume", folder)
-            self._index.resume(folder)
+            audit_events.record_actor_event(shelves, "resume", folder)
+            self._index.remove_suspension(folder)
 
-    def suspension(self, revision: Revision) -> Suspension | None:
+    def suspension(self, revision: Revision) -> ActorSuspension | None:
         """The suspension of a revision's actor, or None.
 
         Raises:
@@ -82,13 +82,15 @@ class OverseenStore(ActorStore):
         """
         from dubfew.registry import cipher
 
-        row, shelves = revision._row, revision._shelves
-        found = self._index.suspension(row.folder)
+        row, shelves = revision._row, revision._backend
+        found = self._index.find_suspension(row.folder)
         if found is None:
             return None
         since, sealed = found
-        reason = cipher.unseal_bytes(shelves.keys.load(row.folder), _place(row.folder), sealed)
-        return Suspension(since, reason.decode())
+        reason = cipher.unseal_bytes(
+            shelves.keys.load_key(row.folder), _suspension_context(row.folder), sealed
+        )
+        return ActorSuspension(since, reason.decode())
 
     def check_suspension(self, revision: Revision) -> None:
         """See that a revision's actor is not suspended.
@@ -104,18 +106,18 @@ class OverseenStore(ActorStore):
                 "'dubfew actors resume' ends that, once they agree"
             )
 
-    def check_learning(self, actor: str, consent: Consent | None) -> str:
+    def check_learning(self, actor: str, consent: ConsentRecord | None) -> str:
         """See that an actor may be learned today, under this home's policy. A note, or "".
 
         Raises:
             ConsentError: no.
         """
-        from dubfew.registry.consent import today
-        from dubfew.registry.policy import permit_learning, read_policy
+        from dubfew.registry.consent import today_utc
+        from dubfew.registry.policy import check_learning_allowed, read_policy
 
-        return permit_learning(actor, consent, read_policy(self.home), today())
+        return check_learning_allowed(actor, consent, read_policy(self.home), today_utc())
 
-    def check_render(self, revision: Revision, purpose: Purpose) -> str:
+    def check_render(self, revision: Revision, purpose: RenderPurpose) -> str:
         """See that an actor may be rendered today for a purpose, under this home's policy.
 
         Returns:
@@ -125,14 +127,14 @@ class OverseenStore(ActorStore):
             SuspendedError: the actor is suspended.
             ConsentError: the consent does not cover it, or is damaged.
         """
-        from dubfew.registry.consent import today
-        from dubfew.registry.policy import permit_render, read_policy
+        from dubfew.registry.consent import today_utc
+        from dubfew.registry.policy import check_render_allowed, read_policy
 
         self.check_suspension(revision)
         policy = read_policy(self.home)
-        return permit_render(revision.actor, revision.consent, purpose, policy, today())
+        return check_render_allowed(revision.actor, revision.consent, purpose, policy, today_utc())
 
-    def consent(self, actor: str) -> Consent | None:
+    def consent(self, actor: str) -> ConsentRecord | None:
         """The record of an actor's newest revision; None when it has none, or there is no actor.
 
         Raises:
@@ -143,7 +145,7 @@ class OverseenStore(ActorStore):
         except ActorNotFoundError:
             return None
 
-    def attach_consent(self, actor: str, consent: Consent) -> Revision:
+    def attach_consent(self, actor: str, consent: ConsentRecord) -> Revision:
         """Store a new revision that is the newest one under another consent.
 
         Raises:
@@ -153,16 +155,16 @@ class OverseenStore(ActorStore):
         """
         consent.check_age(repr(actor))
         newest = self.open(actor)
-        config = {**newest.config, "consent": consent.stored()}
-        files = {name: newest.read(name) for name in newest.names()}
-        return self._store(actor, config, files, restoring=False, event="consent")
+        config = {**newest.config, "consent": consent.to_config_entry()}
+        files = {name: newest.read(name) for name in newest.file_names()}
+        return self._store_revision(actor, config, files, refuse_deleted=False, event="consent")
 
     def audit(self) -> AuditLog | None:
         """The audit log; None when nothing was ever stored here."""
-        from dubfew.registry.audit_events import audit_log
+        from dubfew.registry.audit_events import open_audit_log
 
-        known = self._ready()
-        return None if known is None else audit_log(known[1])
+        known = self._prepare_reading()
+        return None if known is None else open_audit_log(known[1])
 
     def pseudonyms(self) -> dict[str, str]:
         """The ids of those who are in the audit log and not deleted, by pseudonym.
@@ -170,11 +172,11 @@ class OverseenStore(ActorStore):
         Raises:
             RegistryError: the keys cannot be unlocked, or one is missing.
         """
-        from dubfew.registry.pseudonyms import pseudonyms
+        from dubfew.registry.pseudonyms import actors_by_pseudonym
 
-        known = self._ready()
-        return {} if known is None else pseudonyms(self._index, known[1].keys)
+        known = self._prepare_reading()
+        return {} if known is None else actors_by_pseudonym(self._index, known[1].keys)
 
 
-def _place(folder: str) -> bytes:
+def _suspension_context(folder: str) -> bytes:
     return f"{folder}\0suspension".encode()

@@ -19,7 +19,7 @@ from dubfew.errors import RegistryError
 BUSY_SECONDS = 30.0
 
 # Entry i brings a database from user_version i to i + 1. Released entries never change.
-MIGRATIONS = (
+INDEX_MIGRATIONS = (
     """
     CREATE TABLE actors (
         id INTEGER PRIMARY KEY,
@@ -64,7 +64,7 @@ MIGRATIONS = (
     )
     """,
 )
-ENCRYPTION = 2  # the step above
+ENCRYPTION_STEP = 2  # the step above
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,20 @@ class RevisionRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Identity:
+class RegistryIdentity:
     """What tells one registry from others. ``salt`` goes into all marks, see tombstones.py."""
 
     id: str
     salt: str
 
 
-_COLUMNS = "a.name, a.folder, r.number, r.created, r.method, r.bytes, r.stored, r.mark"
-_REVISIONS = f"SELECT {_COLUMNS} FROM revisions r JOIN actors a ON a.id = r.actor_id"
+_REVISION_COLUMNS = "a.name, a.folder, r.number, r.created, r.method, r.bytes, r.stored, r.mark"
+_SELECT_REVISIONS = (
+    f"SELECT {_REVISION_COLUMNS} FROM revisions r JOIN actors a ON a.id = r.actor_id"
+)
 
 
-class Index:
+class RegistryIndex:
     """One SQLite file. Every call opens it, does one transaction and closes it again."""
 
     def __init__(self, path: Path) -> None:
@@ -124,7 +126,7 @@ class Index:
         """Whether there is a file."""
         return self._path.exists()
 
-    def identity(self) -> Identity | None:
+    def load_registry_identity(self) -> RegistryIdentity | None:
         """Whose index this is; None while it is in an older format, so that the calls below do
         not work yet.
 
@@ -132,42 +134,46 @@ class Index:
             RegistryError: a newer dubfew wrote it.
         """
         with self._connection() as db:
-            if self._version(db) < len(MIGRATIONS):
+            if self._format_version(db) < len(INDEX_MIGRATIONS):
                 return None
-            return Identity(*db.execute("SELECT id, salt FROM registry").fetchone())
+            return RegistryIdentity(*db.execute("SELECT id, salt FROM registry").fetchone())
 
-    def prepare(self, encrypt: Callable[[Identity], None]) -> Identity:
+    def migrate(self, encrypt_files: Callable[[RegistryIdentity], None]) -> RegistryIdentity:
         """Create the file or bring it to the newest format. Call with the registry's lock held:
         SQLite cannot wait for another process while it switches to a write-ahead log.
 
         Args:
-            encrypt: encrypts the files of a registry that has plain ones. It may be killed, and
+            encrypt_files: encrypts the files of a registry that has plain ones. It may be killed,
+                and
                 is then called again.
         """
         with self._connection() as db:
             db.execute("PRAGMA journal_mode = WAL")
-            version = self._version(db)
-            for step in range(version, len(MIGRATIONS)):
-                if step == ENCRYPTION:
-                    encrypt(Identity(*db.execute("SELECT id, salt FROM registry").fetchone()))
+            version = self._format_version(db)
+            for step in range(version, len(INDEX_MIGRATIONS)):
+                if step == ENCRYPTION_STEP:
+                    encrypt_files(
+                        RegistryIdentity(*db.execute("SELECT id, salt FROM registry").fetchone())
+                    )
                 db.execute("BEGIN IMMEDIATE")
-                for statement in MIGRATIONS[step].split(";"):
+                for statement in INDEX_MIGRATIONS[step].split(";"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {step + 1}")
                 db.execute("COMMIT")
-            return Identity(*db.execute("SELECT id, salt FROM registry").fetchone())
+            return RegistryIdentity(*db.execute("SELECT id, salt FROM registry").fetchone())
 
     def revisions(self, actor: str | None = None) -> list[RevisionRow]:
         """All revisions, or one actor's, by actor and number."""
-        return self._rows(
-            f"{_REVISIONS} WHERE :actor IS NULL OR a.name = :actor ORDER BY a.name, r.number",
+        return self._query_revisions(
+            f"{_SELECT_REVISIONS} WHERE :actor IS NULL OR a.name = :actor ORDER BY a.name, "
+            "r.number",
             {"actor": actor},
         )
 
-    def newest(self) -> list[RevisionRow]:
+    def newest_revisions(self) -> list[RevisionRow]:
         """The newest revision of every actor, by actor."""
-        return self._rows(
-            f"{_REVISIONS} WHERE r.number ="
+        return self._query_revisions(
+            f"{_SELECT_REVISIONS} WHERE r.number ="
             " (SELECT max(number) FROM revisions WHERE actor_id = a.id) ORDER BY a.name"
         )
 
@@ -182,12 +188,12 @@ class Index:
             ).fetchall()
         return [FileRow(*row) for row in found]
 
-    def actors(self) -> dict[str, str]:
+    def actors_by_folder(self) -> dict[str, str]:
         """The id of every actor by folder."""
         with self._transaction("DEFERRED") as db:
             return dict(db.execute("SELECT folder, name FROM actors").fetchall())
 
-    def totals(self) -> tuple[int, int, int, int]:
+    def count_totals(self) -> tuple[int, int, int, int]:
         """Numbers of actors, revisions and files, and bytes on disk."""
         with self._transaction("DEFERRED") as db:
             found: tuple[int, int, int, int] = db.execute(
@@ -196,7 +202,7 @@ class Index:
             ).fetchone()
         return found
 
-    def numbers(self) -> dict[str, set[int]]:
+    def revision_numbers(self) -> dict[str, set[int]]:
         """The revision numbers of every actor, by folder."""
         known: dict[str, set[int]] = {}
         with self._transaction("DEFERRED") as db:
@@ -208,8 +214,10 @@ class Index:
                     numbers.add(number)
         return known
 
-    def insert(self, row: RevisionRow, files: Sequence[FileRow], lift: str | None = None) -> None:
-        """Add a revision, and its actor when new, and remove the tombstone ``lift``."""
+    def insert(
+        self, row: RevisionRow, files: Sequence[FileRow], lifted_tombstone: str | None = None
+    ) -> None:
+        """Add a revision, and its actor when new, and remove the tombstone ``lifted_tombstone``."""
         with self._transaction("IMMEDIATE") as db:
             db.execute(
                 "INSERT INTO actors (name, folder) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
@@ -232,9 +240,9 @@ class Index:
                 "INSERT INTO files (revision_id, name, bytes, sha256) VALUES (?, ?, ?, ?)",
                 [(key, file.name, file.bytes, file.sha256) for file in files],
             )
-            db.execute("DELETE FROM tombstones WHERE mark = ?", (lift,))
+            db.execute("DELETE FROM tombstones WHERE mark = ?", (lifted_tombstone,))
 
-    def note_encrypted(self, row: RevisionRow, files: Sequence[FileRow]) -> None:
+    def mark_encrypted(self, row: RevisionRow, files: Sequence[FileRow]) -> None:
         """Say that a revision's files are encrypted now, and how they lie on disk."""
         with self._transaction("IMMEDIATE") as db:
             (key,) = db.execute(
@@ -247,7 +255,7 @@ class Index:
                 [(file.sha256, key, file.name) for file in files],
             )
 
-    def remove_revisions(self, folder: str, numbers: Sequence[int]) -> None:
+    def delete_revision_rows(self, folder: str, numbers: Sequence[int]) -> None:
         """Remove rows of some of an actor's revisions."""
         with self._transaction("IMMEDIATE") as db:
             db.executemany(
@@ -256,12 +264,12 @@ class Index:
                 [(number, folder) for number in numbers],
             )
 
-    def delete(self, folder: str) -> None:
+    def delete_actor_rows(self, folder: str) -> None:
         """Remove all rows of the actor whose folder this is."""
         with self._transaction("IMMEDIATE") as db:
             db.execute("DELETE FROM actors WHERE folder = ?", (folder,))
 
-    def suspend(self, folder: str, since: str, reason: bytes) -> None:
+    def add_suspension(self, folder: str, since: str, reason: bytes) -> None:
         """Note that an actor is suspended; replaces an earlier note."""
         with self._transaction("IMMEDIATE") as db:
             db.execute(
@@ -269,7 +277,7 @@ class Index:
                 (since, reason, folder),
             )
 
-    def resume(self, folder: str) -> None:
+    def remove_suspension(self, folder: str) -> None:
         """Remove the note of a suspension."""
         with self._transaction("IMMEDIATE") as db:
             db.execute(
@@ -277,7 +285,7 @@ class Index:
                 (folder,),
             )
 
-    def suspension(self, folder: str) -> tuple[str, bytes] | None:
+    def find_suspension(self, folder: str) -> tuple[str, bytes] | None:
         """Since when an actor is suspended, and the sealed reason; None when it is not."""
         with self._transaction("DEFERRED") as db:
             found: tuple[str, bytes] | None = db.execute(
@@ -292,7 +300,7 @@ class Index:
         with self._transaction("DEFERRED") as db:
             return {mark for (mark,) in db.execute("SELECT mark FROM tombstones")}
 
-    def bury(self, marks: Sequence[str], erased: str) -> None:
+    def add_tombstones(self, marks: Sequence[str], erased: str) -> None:
         """Add tombstones."""
         with self._transaction("IMMEDIATE") as db:
             db.executemany(
@@ -300,7 +308,7 @@ class Index:
                 [(mark, erased) for mark in marks],
             )
 
-    def scrub(self) -> None:
+    def purge_deleted_rows(self) -> None:
         """Make sure that deleted rows are in no page of any file.
 
         ``secure_delete`` has overwritten the freed cells, VACUUM rebuilds the file without
@@ -318,7 +326,9 @@ class Index:
                 "stay in its log: end that process; the next dubfew command finishes the deletion"
             )
 
-    def _rows(self, query: str, values: Mapping[str, object] | None = None) -> list[RevisionRow]:
+    def _query_revisions(
+        self, query: str, values: Mapping[str, object] | None = None
+    ) -> list[RevisionRow]:
         with self._transaction("DEFERRED") as db:
             return [*map(RevisionRow._make, db.execute(query, values or {}))]
 
@@ -348,11 +358,11 @@ class Index:
                 "free disk space, or name another folder in DUBFEW_HOME"
             ) from error
 
-    def _version(self, db: sqlite3.Connection) -> int:
+    def _format_version(self, db: sqlite3.Connection) -> int:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
+        if version > len(INDEX_MIGRATIONS):
             raise RegistryError(
                 f"the index {self._path} has format {version}, newer than this dubfew reads "
-                f"({len(MIGRATIONS)}): update dubfew"
+                f"({len(INDEX_MIGRATIONS)}): update dubfew"
             )
         return int(version)

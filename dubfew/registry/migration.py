@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from dubfew.errors import DecryptionError
-from dubfew.registry.index import FileRow, Index, RevisionRow
+from dubfew.registry.index import FileRow, RegistryIndex, RevisionRow
 from dubfew.registry.keys import KeyStore
 from dubfew.registry.shredding import replace_and_shred
-from dubfew.registry.storage import Storage, place, write_sealed
-from dubfew.registry.tombstones import content_mark
+from dubfew.registry.storage import ActorStorage, file_context, write_sealed_file
+from dubfew.registry.tombstones import compute_content_mark
 
 
-def encrypt_plain(index: Index, storage: Storage, keys: KeyStore, salt: str) -> None:
+def encrypt_plain_files(
+    index: RegistryIndex, storage: ActorStorage, keys: KeyStore, salt: str
+) -> None:
     """Encrypt the files of every revision that has no mark yet. Call with the lock held.
 
     It may be killed anywhere and called again: a file is replaced by its encrypted form in one
@@ -25,21 +27,24 @@ def encrypt_plain(index: Index, storage: Storage, keys: KeyStore, salt: str) -> 
         if row.mark:
             continue
         folder = storage.revision_folder(row.folder, row.number)
-        key = keys.load(row.folder) if keys.has(row.folder) else keys.create(row.folder)
+        key = keys.load_key(row.folder) if keys.has_key(row.folder) else keys.create_key(row.folder)
         files = index.files(row.folder, row.number)
         # Marks are of plain content; before this point the index has its hashes.
-        mark = content_mark(((file.name, file.sha256) for file in files), salt)
-        done = [_encrypted(folder, file, row, key) for file in files]
-        sizes = sum(file.bytes for file in files), sum(_size(folder / file.name) for file in files)
-        index.note_encrypted(row._replace(bytes=sizes[0], stored=sizes[1], mark=mark), done)
+        mark = compute_content_mark(((file.name, file.sha256) for file in files), salt)
+        done = [_encrypt_file(folder, file, row, key) for file in files]
+        sizes = (
+            sum(file.bytes for file in files),
+            sum(_file_size(folder / file.name) for file in files),
+        )
+        index.mark_encrypted(row._replace(bytes=sizes[0], stored=sizes[1], mark=mark), done)
 
 
-def _encrypted(folder: Path, file: FileRow, row: RevisionRow, key: bytes) -> FileRow:
+def _encrypt_file(folder: Path, file: FileRow, row: RevisionRow, key: bytes) -> FileRow:
     """Encrypt one file in its place, unless that is done. What is missing or damaged stays so."""
     from dubfew.registry import cipher
 
     path = folder / file.name
-    context = place(row.folder, row.number, file.name)
+    context = file_context(row.folder, row.number, file.name)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -47,7 +52,7 @@ def _encrypted(folder: Path, file: FileRow, row: RevisionRow, key: bytes) -> Fil
     if hashlib.sha256(content).hexdigest() == file.sha256:
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)
-        sha256 = write_sealed(temporary, content, key, context)
+        sha256 = write_sealed_file(temporary, content, key, context)
         replace_and_shred(temporary, path)
         return replace(file, sha256=sha256)
     try:
@@ -57,5 +62,5 @@ def _encrypted(folder: Path, file: FileRow, row: RevisionRow, key: bytes) -> Fil
     return replace(file, sha256=hashlib.sha256(content).hexdigest())
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0

@@ -8,17 +8,19 @@ from collections.abc import Iterable
 
 from dubfew.errors import RegistryError
 
-MAX_ACTOR_LENGTH = 100
+MAX_ACTOR_ID_LENGTH = 100
 
 # Flat and plain, so that a name means the same file on every system and in every zip.
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_FILE_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 # Windows takes these for devices, in every folder and with any ending.
-_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.I)
+_WINDOWS_DEVICE_PATTERN = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.I
+)
 
 # Letters of Cyrillic and Greek, case folded, whose capital or small form looks like one of Latin:
 # from confusables.txt of Unicode Technical Standard 39, the letters of modern alphabets.
-_LOOK_ALIKES = str.maketrans(
+_LOOKALIKE_LETTERS = str.maketrans(
     "авеѕіјкмнорстухһԁԛԝαβεικνορτυχ\u0131",
     "abesijkmhopctyxhdqwabeiknoptyxi",
 )
@@ -26,10 +28,10 @@ _LOOK_ALIKES = str.maketrans(
 # Cc control, Cf invisible formatting, Cs lone surrogates, Zl and Zp line breaks.
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Joiners are Cf too, but words of Persian or Hindi and many emoji need them.
-_JOINERS = frozenset({"\u200c", "\u200d"})
+_JOINER_CHARACTERS = frozenset({"\u200c", "\u200d"})
 
 
-def actor_id(actor: str) -> str:
+def normalize_actor_id(actor: str) -> str:
     """The id under which ``actor`` is stored: the same text, in Unicode form NFC.
 
     File systems disagree about the form of a name ("é" as one character or two), and an id
@@ -43,9 +45,10 @@ def actor_id(actor: str) -> str:
     shown = ascii(name[:40])
     if not name.strip():
         raise RegistryError("the actor's id is empty: give it at least one visible character")
-    if len(name) > MAX_ACTOR_LENGTH:
+    if len(name) > MAX_ACTOR_ID_LENGTH:
         raise RegistryError(
-            f"the actor's id {shown}... has {len(name)} characters: use at most {MAX_ACTOR_LENGTH}"
+            f"the actor's id {shown}... has {len(name)} characters: use at most "
+            f"{MAX_ACTOR_ID_LENGTH}"
         )
     if name in {".", ".."} or "/" in name or "\\" in name:
         raise RegistryError(
@@ -53,12 +56,12 @@ def actor_id(actor: str) -> str:
         )
     for character in name:
         category = unicodedata.category(character)
-        if category in _FORBIDDEN_CATEGORIES and character not in _JOINERS:
+        if category in _FORBIDDEN_CATEGORIES and character not in _JOINER_CHARACTERS:
             raise RegistryError(
                 f"the actor's id {shown} contains the unprintable character "
                 f"U+{ord(character):04X}: use printable characters only"
             )
-    if _DEVICE.fullmatch(name.strip()):
+    if _WINDOWS_DEVICE_PATTERN.fullmatch(name.strip()):
         raise RegistryError(
             f"the actor's id {shown} is a device's name on Windows: use another, such as "
             f"{'actor-' + name[:30]!a}"
@@ -66,7 +69,7 @@ def actor_id(actor: str) -> str:
     return name
 
 
-def skeleton(actor: str) -> str:
+def lookalike_key(actor: str) -> str:
     """What ids that look alike have in common, as do "mary", "Mary", and one with a Cyrillic a.
 
     Unicode form NFKC, case folded, joiners and outer spaces away, look-alike letters of Cyrillic
@@ -74,8 +77,8 @@ def skeleton(actor: str) -> str:
     made from it, so it stays as it is; :func:`check_distinct` looks closer.
     """
     folded = unicodedata.normalize("NFKC", actor).casefold()
-    folded = unicodedata.normalize("NFKC", folded).translate(_LOOK_ALIKES)
-    return " ".join("".join(each for each in folded if each not in _JOINERS).split())
+    folded = unicodedata.normalize("NFKC", folded).translate(_LOOKALIKE_LETTERS)
+    return " ".join("".join(each for each in folded if each not in _JOINER_CHARACTERS).split())
 
 
 def check_distinct(actor: str, others: Iterable[str]) -> None:
@@ -85,23 +88,23 @@ def check_distinct(actor: str, others: Iterable[str]) -> None:
     Raises:
         RegistryError: it does.
     """
-    wanted = _appearances(actor)
+    wanted = _lookalike_keys(actor)
     for other in others:
-        if other != actor and not wanted.isdisjoint(_appearances(other)):
+        if other != actor and not wanted.isdisjoint(_lookalike_keys(other)):
             raise RegistryError(
                 f"the actor's id {ascii(actor)[:60]} looks like {ascii(other)[:60]}, who exists: "
                 "use that id, or one that differs visibly"
             )
 
 
-def _appearances(actor: str) -> set[str]:
+def _lookalike_keys(actor: str) -> set[str]:
     """What an id looks like, in its own case and in none; ids that share one look alike."""
-    from dubfew.registry.confusables import appearance  # late, for the speed of listing
+    from dubfew.registry.confusables import uts39_skeleton  # late, for the speed of listing
 
-    plain = skeleton(actor)
-    own = " ".join("".join(each for each in actor if each not in _JOINERS).split())
-    seen = appearance(own)
-    return {plain, appearance(plain), seen, appearance(seen.casefold())}
+    plain = lookalike_key(actor)
+    own = " ".join("".join(each for each in actor if each not in _JOINER_CHARACTERS).split())
+    seen = uts39_skeleton(own)
+    return {plain, uts39_skeleton(plain), seen, uts39_skeleton(seen.casefold())}
 
 
 def check_file_names(names: list[str]) -> None:
@@ -112,12 +115,12 @@ def check_file_names(names: list[str]) -> None:
     """
     seen: set[str] = set()
     for name in names:
-        if not _FILE_NAME.fullmatch(name):
+        if not _FILE_NAME_PATTERN.fullmatch(name):
             raise RegistryError(
                 f"{name[:60]!a} cannot name a stored file: use 1 to 100 letters, digits, "
                 "'.', '_' or '-', beginning with a letter or digit"
             )
-        if name.endswith(".") or _DEVICE.fullmatch(name):
+        if name.endswith(".") or _WINDOWS_DEVICE_PATTERN.fullmatch(name):
             raise RegistryError(
                 f"{name!r} cannot name a stored file: Windows reads it as something else"
             )

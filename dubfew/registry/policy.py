@@ -13,23 +13,23 @@ from pathlib import Path
 
 from dubfew.errors import ConsentError, DubfewError
 from dubfew.registry import strict_json
-from dubfew.registry.consent import Consent
+from dubfew.registry.consent import ConsentRecord
 
-NAME = "policy.json"
-MAX_BYTES = 1 << 16
+POLICY_FILE_NAME = "policy.json"
+MAX_POLICY_BYTES = 1 << 16
 
 # The forms that the schema of consent gives its entries.
-_FORMS = {
+_PURPOSE_PATTERNS = {
     "use": (r"[a-z0-9]+(-[a-z0-9]+)*", "small letters, digits and single hyphens"),
     "language": (r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", "a language tag such as de or pt-BR"),
     "territory": (r"[A-Z]{2}", "a country as two capital letters, such as AT"),
     "project": (r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,200}", "a text on one line"),
 }
-MAX_LENGTH = {"use": 64, "language": 64}
+MAX_PURPOSE_LENGTHS = {"use": 64, "language": 64}
 
 
 @dataclass(frozen=True)
-class Policy:
+class RegistryPolicy:
     """Settings of one home folder.
 
     Attributes:
@@ -40,7 +40,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Purpose:
+class RenderPurpose:
     """What a render is for. None: not said."""
 
     use: str | None = None
@@ -50,32 +50,32 @@ class Purpose:
 
     def __post_init__(self) -> None:
         """Raises DubfewError where an entry has not the form that records give it."""
-        for name, (form, expected) in _FORMS.items():
+        for name, (form, expected) in _PURPOSE_PATTERNS.items():
             value = getattr(self, name)
-            long = value is not None and len(value) > MAX_LENGTH.get(name, 200)
+            long = value is not None and len(value) > MAX_PURPOSE_LENGTHS.get(name, 200)
             if value is not None and (long or not re.fullmatch(form, value)):
                 raise DubfewError(f"--{name} is {ascii(value)[:60]}: expected {expected}")
 
 
-def read_policy(home: Path) -> Policy:
+def read_policy(home: Path) -> RegistryPolicy:
     """The policy of a home folder.
 
     Raises:
         DubfewError: the file is there and is not a policy: what it demands must not be ignored.
     """
-    path = home / NAME
+    path = home / POLICY_FILE_NAME
     try:
         with open(path, "rb") as file:
-            found = strict_json.parse(file.read(MAX_BYTES))
+            found = strict_json.parse_strict_json(file.read(MAX_POLICY_BYTES))
     except FileNotFoundError:
-        return Policy()
+        return RegistryPolicy()
     except OSError as error:
         raise DubfewError(
             f"the policy {path} cannot be read ({error.strerror}): check its permissions"
         ) from error
     except ValueError as error:
         raise DubfewError(f"the policy {path} is damaged ({error}): correct or remove it") from None
-    known = {field.name for field in fields(Policy)}
+    known = {field.name for field in fields(RegistryPolicy)}
     if not (
         isinstance(found, dict)
         and found.keys() <= known
@@ -85,10 +85,12 @@ def read_policy(home: Path) -> Policy:
             f"the policy {path} is {ascii(found)[:60]}: expected an object with true or false for "
             f"{', '.join(sorted(known))}"
         )
-    return Policy(**found)
+    return RegistryPolicy(**found)
 
 
-def permit_learning(actor: str, consent: Consent | None, policy: Policy, on: date) -> str:
+def check_learning_allowed(
+    actor: str, consent: ConsentRecord | None, policy: RegistryPolicy, day: date
+) -> str:
     """See that an actor may be learned.
 
     Returns:
@@ -99,7 +101,7 @@ def permit_learning(actor: str, consent: Consent | None, policy: Policy, on: dat
             policy demands one.
     """
     if consent is not None:
-        consent.check_valid(on, repr(actor))
+        consent.check_valid(day, repr(actor))
         return ""
     if policy.require_consent:
         raise ConsentError(
@@ -108,8 +110,12 @@ def permit_learning(actor: str, consent: Consent | None, policy: Policy, on: dat
     return f"no consent of {actor!r} was recorded"
 
 
-def permit_render(
-    actor: str, consent: Consent | None, purpose: Purpose, policy: Policy, on: date
+def check_render_allowed(
+    actor: str,
+    consent: ConsentRecord | None,
+    purpose: RenderPurpose,
+    policy: RegistryPolicy,
+    day: date,
 ) -> str:
     """See that an actor may be rendered for a purpose.
 
@@ -129,7 +135,7 @@ def permit_render(
                 "'dubfew consent attach' adds it"
             )
         return f"no consent of {actor!r} was recorded"
-    consent.check_valid(on, repr(actor))
+    consent.check_valid(day, repr(actor))
     unsaid = []
     for name, allowed in (
         ("use", consent.uses),

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import hmac
 
-from dubfew.registry.index import Index
+from dubfew.registry.index import RegistryIndex
 from dubfew.registry.keys import KeyStore
 
 
-def pseudonym(key: bytes) -> str:
+def derive_pseudonym(key: bytes) -> str:
     """The pseudonym of the actor whose key this is. Hexadecimal [32]."""
     return hmac.digest(key, b"dubfew audit", "sha256").hex()[:32]
 
 
-def pseudonyms(index: Index, keys: KeyStore) -> dict[str, str]:
+def actors_by_pseudonym(index: RegistryIndex, keys: KeyStore) -> dict[str, str]:
     """The id of every actor by pseudonym.
 
     Raises:
         RegistryError: the keys cannot be unlocked, or one is missing.
     """
-    return {pseudonym(keys.load(folder)): actor for folder, actor in sorted(index.actors().items())}
+    return {
+        derive_pseudonym(keys.load_key(folder)): actor
+        for folder, actor in sorted(index.actors_by_folder().items())
+    }

@@ -17,10 +17,12 @@ from dubfew.registry import tombstones
 from dubfew.registry.index import FileRow
 from dubfew.utils.files import write_atomic
 
-FORMAT = "dubfew-erasure-receipt"
-FORMAT_VERSION = 1
-_MARK = "[0-9a-f]{64}|"  # a revision that was stored before there were marks has none
-_FORMS = {
+RECEIPT_FORMAT = "dubfew-erasure-receipt"
+RECEIPT_FORMAT_VERSION = 1
+_CONTENT_MARK_PATTERN = (
+    "[0-9a-f]{64}|"  # a revision that was stored before there were marks has none
+)
+_RECEIPT_FIELD_PATTERNS = {
     "erased": "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
     "folder": "[0-9a-f]{32}",
     "actor_mark": "[0-9a-f]{64}",
@@ -31,7 +33,7 @@ _FORMS = {
 @dataclass(frozen=True)
 class ErasedRevision:
     """One revision that was destroyed. ``files`` has SHA-256 of the encrypted files, the config
-    among them; ``content_mark`` recognises the content, see tombstones.py."""
+    among them; ``compute_content_mark`` recognises the content, see tombstones.py."""
 
     number: int
     created: str
@@ -41,7 +43,7 @@ class ErasedRevision:
 
 
 @dataclass(frozen=True)
-class Receipt:
+class ErasureReceipt:
     """What was destroyed. ``erased`` is ISO 8601 in UTC; ``folder`` the random name that stood for
     the actor."""
 
@@ -52,20 +54,20 @@ class Receipt:
     revisions: tuple[ErasedRevision, ...]
 
     @property
-    def marks(self) -> list[str]:
+    def tombstone_marks(self) -> list[str]:
         """The tombstones: of the id, and of every revision's content."""
         return [self.actor_mark, *(each.content_mark for each in self.revisions)]
 
     @property
-    def name(self) -> str:
+    def file_name(self) -> str:
         """What its file is called."""
         return f"{self.erased.replace(':', '')}-{self.folder[:8]}.json"
 
     def to_bytes(self) -> bytes:
         """As a JSON file."""
         head = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format": RECEIPT_FORMAT,
+            "format_version": RECEIPT_FORMAT_VERSION,
             "statement": (
                 "The key was overwritten and removed, then the files, then every row of the index."
             ),
@@ -77,7 +79,7 @@ class Receipt:
         return json.dumps(head | asdict(self), indent=1).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes, source: str) -> Receipt:
+    def from_bytes(cls, data: bytes, source: str) -> ErasureReceipt:
         """A receipt again.
 
         Raises:
@@ -91,15 +93,17 @@ class Receipt:
                 ErasedRevision(**each | {"files": tuple(FileRow(**file) for file in each["files"])})
                 for each in found["revisions"]
             )
-            receipt = cls(**{name: found[name] for name in _FORMS}, revisions=revisions)
+            receipt = cls(
+                **{name: found[name] for name in _RECEIPT_FIELD_PATTERNS}, revisions=revisions
+            )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise wrong from error
-        if type(version) is int and version > FORMAT_VERSION:
+        if type(version) is int and version > RECEIPT_FORMAT_VERSION:
             raise RegistryError(f"{source} has format {version}, newer than 1: update dubfew")
         # Its name becomes a path, and its marks go into the index.
-        forms = [(getattr(receipt, name), form) for name, form in _FORMS.items()]
-        forms += [(each.content_mark, _MARK) for each in revisions]
-        if version != FORMAT_VERSION or not all(
+        forms = [(getattr(receipt, name), form) for name, form in _RECEIPT_FIELD_PATTERNS.items()]
+        forms += [(each.content_mark, _CONTENT_MARK_PATTERN) for each in revisions]
+        if version != RECEIPT_FORMAT_VERSION or not all(
             isinstance(text, str) and re.fullmatch(form, text) for text, form in forms
         ):
             raise wrong

@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.errors import RegistryError
-from dubfew.registry.envelope import Opener, disclose, enclose, is_enclosed
-from dubfew.registry.governance import OverseenStore
+from dubfew.registry.envelope import (
+    DecryptionSecrets,
+    decrypt_export,
+    encrypt_export,
+    is_encrypted_export,
+)
+from dubfew.registry.governance import GovernedStore
 from dubfew.registry.revision import Revision
-from dubfew.utils.files import check_output, write_atomic
+from dubfew.utils.files import check_output_path, write_atomic
 
 # Actors take some tens of megabytes. What is read of anybody's file must end somewhere.
 MAX_EXPORT_BYTES = 4 << 30
 
 # Looks at a config and files that come from elsewhere.
-Check = Callable[[Mapping[str, Any], Mapping[str, bytes]], None]
+ImportCheck = Callable[[Mapping[str, Any], Mapping[str, bytes]], None]
 
 
-class Registry(OverseenStore):
-    """The actors under one home folder, and their exchange with others. See `OverseenStore`."""
+class Registry(GovernedStore):
+    """The actors under one home folder, and their exchange with others. See `GovernedStore`."""
 
     def export(
         self,
@@ -36,7 +41,8 @@ class Registry(OverseenStore):
         """Write one revision, by default the newest, into one file and return it.
 
         Args:
-            recipient: encrypt it to this public key, see `write_identity`, and not to a passphrase.
+            recipient: encrypt it to this public key, see `create_identity_file`, and not to a
+                passphrase.
             passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
             plain: do not encrypt it: a zip file that anybody can read.
 
@@ -50,11 +56,11 @@ class Registry(OverseenStore):
         """
         chosen = self.open(actor, revision)
         self.check_suspension(chosen)
-        check_output(Path(file))
-        data = _packed(chosen)
+        check_output_path(Path(file))
+        data = _pack_revision(chosen)
         if not plain:
             purpose = f"the export of {chosen.actor!r}"
-            data = enclose(data, purpose, recipient=recipient, secret=passphrase)
+            data = encrypt_export(data, purpose, recipient=recipient, secret=passphrase)
         _record_export(chosen, data, plain=plain, recipient=recipient)
         write_atomic(Path(file), data)
         return chosen
@@ -67,7 +73,7 @@ class Registry(OverseenStore):
         passphrase: str | None = None,
         identity: Path | None = None,
         allow_deleted: bool = False,
-        check: Check | None = None,
+        check: ImportCheck | None = None,
     ) -> Revision:
         """Store what :meth:`export` wrote, as the next revision of its actor or of ``actor``.
 
@@ -93,8 +99,8 @@ class Registry(OverseenStore):
             raise RegistryError(
                 f"{file} cannot be read ({error.strerror}): name a file from 'actors export'"
             ) from error
-        opener = Opener(passphrase, identity)
-        return self._take_in(data, str(file), actor, opener, allow_deleted, check)
+        opener = DecryptionSecrets(passphrase, identity)
+        return self._import_data(data, str(file), actor, opener, allow_deleted, check)
 
     def push(
         self,
@@ -116,9 +122,11 @@ class Registry(OverseenStore):
         chosen = self.open(actor, revision)
         self.check_suspension(chosen)
         purpose = f"the export of {chosen.actor!r}"
-        data = enclose(_packed(chosen), purpose, recipient=recipient, secret=passphrase)
+        data = encrypt_export(
+            _pack_revision(chosen), purpose, recipient=recipient, secret=passphrase
+        )
         _record_export(chosen, data, plain=False, recipient=recipient)
-        remote.write(url, data)
+        remote.write_url(url, data)
         return chosen
 
     def pull(
@@ -129,7 +137,7 @@ class Registry(OverseenStore):
         passphrase: str | None = None,
         identity: Path | None = None,
         allow_deleted: bool = False,
-        check: Check | None = None,
+        check: ImportCheck | None = None,
     ) -> Revision:
         """Like :meth:`import_file`, from any file that fsspec can read.
 
@@ -139,30 +147,30 @@ class Registry(OverseenStore):
         """
         from dubfew.registry import remote
 
-        data = remote.read(url, MAX_EXPORT_BYTES)
-        opener = Opener(passphrase, identity)
-        return self._take_in(data, remote.shown(url), actor, opener, allow_deleted, check)
+        data = remote.read_url(url, MAX_EXPORT_BYTES)
+        opener = DecryptionSecrets(passphrase, identity)
+        return self._import_data(data, remote.redact_url(url), actor, opener, allow_deleted, check)
 
-    def _take_in(
+    def _import_data(
         self,
         data: bytes,
         source: str,
         actor: str | None,
-        opener: Opener,
+        decryption_secrets: DecryptionSecrets,
         allow_deleted: bool,
-        check: Check | None,
+        check: ImportCheck | None,
     ) -> Revision:
         from dubfew.registry import archive  # late, for the speed of listing
-        from dubfew.registry.consent import consent_of
+        from dubfew.registry.consent import consent_from_config
 
         if len(data) > MAX_EXPORT_BYTES:
             raise RegistryError(f"{source} is larger than {MAX_EXPORT_BYTES >> 30} GiB: no export")
         sha256 = hashlib.sha256(data).hexdigest()
-        if is_enclosed(data):
-            data = disclose(data, source, opener)
-        content = archive.unpack(data, source)
+        if is_encrypted_export(data):
+            data = decrypt_export(data, source, decryption_secrets)
+        content = archive.unpack_archive(data, source)
         name = content.actor if actor is None else actor
-        consent = consent_of(content.config, name)
+        consent = consent_from_config(content.config, name)
         if consent is not None:
             consent.check_age(repr(name))
         if check is not None:
@@ -178,10 +186,12 @@ class Registry(OverseenStore):
 
 def _record_export(revision: Revision, data: bytes, *, plain: bool, recipient: str | None) -> None:
     lock = "none" if plain else "passphrase" if recipient is None else "public key"
-    revision.record("export", file_sha256=hashlib.sha256(data).hexdigest(), encrypted_to=lock)
+    revision.record_event("export", file_sha256=hashlib.sha256(data).hexdigest(), encrypted_to=lock)
 
 
-def _packed(revision: Revision) -> bytes:
+def _pack_revision(revision: Revision) -> bytes:
     from dubfew.registry import archive  # late, for the speed of listing
 
-    return archive.pack(revision, {name: revision.read(name) for name in revision.names()})
+    return archive.pack_archive(
+        revision, {name: revision.read(name) for name in revision.file_names()}
+    )

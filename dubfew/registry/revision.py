@@ -9,23 +9,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dubfew.errors import ActorNotFoundError, DecryptionError, KeyMissingError, RegistryError
-from dubfew.registry.index import FileRow, Index, RevisionRow
+from dubfew.registry.index import FileRow, RegistryIndex, RevisionRow
 from dubfew.registry.keys import KeyStore
-from dubfew.registry.storage import Storage
+from dubfew.registry.storage import ActorStorage
 
 if TYPE_CHECKING:  # late, for the speed of listing
-    from dubfew.registry.consent import Consent
+    from dubfew.registry.consent import ConsentRecord
 
 # Stored like every other file of a revision, so that what protects those protects it.
-CONFIG_NAME = "config.json"
+REVISION_CONFIG_NAME = "config.json"
 
 
 @dataclass(frozen=True)
-class Shelves:
+class RegistryBackend:
     """Where the parts of a revision are."""
 
-    index: Index
-    storage: Storage
+    index: RegistryIndex
+    storage: ActorStorage
     keys: KeyStore
 
 
@@ -35,7 +35,7 @@ class Revision:
 
     # Listings make ten thousands of these, so nothing is copied out of the row.
     _row: RevisionRow
-    _shelves: Shelves = field(repr=False, compare=False)
+    _backend: RegistryBackend = field(repr=False, compare=False)
 
     @property
     def actor(self) -> str:
@@ -67,7 +67,7 @@ class Revision:
         """Size of what the files hold."""
         return self._row.bytes
 
-    def names(self) -> list[str]:
+    def file_names(self) -> list[str]:
         """Names of the stored files, without the config, sorted.
 
         Raises:
@@ -81,7 +81,7 @@ class Revision:
         Raises:
             ActorNotFoundError: the actor was deleted meanwhile.
         """
-        return [file for file in self._files if file.name != CONFIG_NAME]
+        return [file for file in self._file_rows if file.name != REVISION_CONFIG_NAME]
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Revision:
         Raises:
             RegistryError: the stored config is damaged, or its key is missing.
         """
-        config = json.loads(self._opened(CONFIG_NAME))
+        config = json.loads(self._read_file(REVISION_CONFIG_NAME))
         assert isinstance(config, dict)  # create() stored a mapping, and nobody else has the key
         return config
 
@@ -103,26 +103,26 @@ class Revision:
             DecryptionError: the file is not what was stored.
             RegistryError: there is no such file.
         """
-        if name not in self.names():
+        if name not in self.file_names():
             raise RegistryError(
                 f"revision {self.number} of {self.actor!r} has no file {name!r}, "
-                f"only {', '.join(self.names()) or 'its config'}: adapt the actor again"
+                f"only {', '.join(self.file_names()) or 'its config'}: adapt the actor again"
             )
-        return self._opened(name)
+        return self._read_file(name)
 
     @cached_property
-    def consent(self) -> Consent | None:
+    def consent(self) -> ConsentRecord | None:
         """The consent record that is kept with it, or None.
 
         Raises:
             ConsentError: what is kept is no record.
             RegistryError: as for `config`.
         """
-        from dubfew.registry.consent import consent_of  # late, for the speed of listing
+        from dubfew.registry.consent import consent_from_config  # late, for the speed of listing
 
-        return consent_of(self.config, self.actor)
+        return consent_from_config(self.config, self.actor)
 
-    def record(self, event: str, **fields: Any) -> None:
+    def record_event(self, event: str, **fields: Any) -> None:
         """Add what is about to be done with it to the audit log, see audit_events.py.
 
         Raises:
@@ -134,39 +134,39 @@ class Revision:
 
         fields = {"revision": self.number, **fields}
         try:
-            audit_events.record(self._shelves, event, self._row.folder, **fields)
+            audit_events.record_actor_event(self._backend, event, self._row.folder, **fields)
         except (KeyMissingError, DecryptionError):
-            if self._is_going():
-                raise self._gone() from None
+            if self._is_being_deleted():
+                raise self._deleted_error() from None
             raise
 
-    def check(self) -> None:
+    def check_exists(self) -> None:
         """See that the revision is still there; cheap enough for every frame of a render.
 
         Raises:
             ActorNotFoundError: it was deleted or pruned meanwhile.
         """
-        row, shelves = self._row, self._shelves
-        there = shelves.keys.has(row.folder)
+        row, shelves = self._row, self._backend
+        there = shelves.keys.has_key(row.folder)
         if not (there and shelves.storage.revision_folder(row.folder, row.number).is_dir()):
-            raise self._gone()
+            raise self._deleted_error()
 
     @cached_property
-    def _files(self) -> list[FileRow]:
-        files = self._shelves.index.files(self._row.folder, self._row.number)
+    def _file_rows(self) -> list[FileRow]:
+        files = self._backend.index.files(self._row.folder, self._row.number)
         if not files:  # every revision has at least its config
-            raise self._gone()
+            raise self._deleted_error()
         return files
 
-    def _opened(self, name: str) -> builtins.bytes:
-        row, shelves = self._row, self._shelves
+    def _read_file(self, name: str) -> builtins.bytes:
+        row, shelves = self._row, self._backend
         try:
             # Not kept: after a deletion nothing shall be read any more.
-            key = shelves.keys.load(row.folder)
-            return shelves.storage.read(row.folder, row.number, name, key)
+            key = shelves.keys.load_key(row.folder)
+            return shelves.storage.read_file(row.folder, row.number, name, key)
         except KeyMissingError:
-            if self._is_going():
-                raise self._gone() from None
+            if self._is_being_deleted():
+                raise self._deleted_error() from None
             raise
         except FileNotFoundError:
             raise ActorNotFoundError(
@@ -174,21 +174,21 @@ class Revision:
                 "was deleted meanwhile or the registry is damaged; adapt or import the actor again"
             ) from None
         except DecryptionError as error:
-            if self._is_going():  # what is destroyed is overwritten first
-                raise self._gone() from None
+            if self._is_being_deleted():  # what is destroyed is overwritten first
+                raise self._deleted_error() from None
             raise DecryptionError(
                 f"the file {name!r} of revision {self.number} of {self.actor!r} is damaged "
                 f"({error}): adapt or import the actor again"
             ) from None
 
-    def _is_going(self) -> bool:
+    def _is_being_deleted(self) -> bool:
         """Whether somebody deletes it right now, or has."""
         # A deletion's note is there before the key goes, until after the rows have gone.
-        row, shelves = self._row, self._shelves
-        deleting = shelves.storage.is_deleting(row.folder)
+        row, shelves = self._row, self._backend
+        deleting = shelves.storage.is_deletion_pending(row.folder)
         return deleting or not shelves.index.files(row.folder, row.number)
 
-    def _gone(self) -> ActorNotFoundError:
+    def _deleted_error(self) -> ActorNotFoundError:
         return ActorNotFoundError(
             f"revision {self.number} of {self.actor!r} was deleted meanwhile: adapt or import the "
             "actor again"

@@ -21,20 +21,20 @@ from dubfew.errors import DecryptionError
 SCRYPT_LOG2_N = 17
 # What others sealed may be costlier, but must not take all memory: 2^20 is 1 GiB.
 MAX_SCRYPT_LOG2_N = 20
-SALT_BYTES = 16
+SCRYPT_SALT_BYTES = 16
 
 _HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
-def scrypt(passphrase: bytes, salt: bytes, log2_n: int) -> bytes:
+def derive_scrypt_key(passphrase: bytes, salt: bytes, log2_n: int) -> bytes:
     """A key of 32 bytes, slow to compute."""
     return Scrypt(salt=salt, length=32, n=1 << log2_n, r=8, p=1).derive(passphrase)
 
 
 def seal_with_passphrase(passphrase: bytes, secret: bytes, context: bytes) -> bytes:
     """``secret`` for whoever knows the passphrase and names the same ``context``."""
-    salt = os.urandom(SALT_BYTES)
-    key = scrypt(passphrase, salt, SCRYPT_LOG2_N)
+    salt = os.urandom(SCRYPT_SALT_BYTES)
+    key = derive_scrypt_key(passphrase, salt, SCRYPT_LOG2_N)
     return bytes([SCRYPT_LOG2_N]) + salt + AESGCM(key).encrypt(bytes(12), secret, context)
 
 
@@ -47,9 +47,9 @@ def open_with_passphrase(passphrase: bytes, sealed: bytes, context: bytes) -> by
     log2_n = sealed[0] if sealed else 0
     if not 1 <= log2_n <= MAX_SCRYPT_LOG2_N:
         raise DecryptionError(f"it asks for scrypt with n = 2^{log2_n}, which nobody writes")
-    salt, box = sealed[1 : 1 + SALT_BYTES], sealed[1 + SALT_BYTES :]
+    salt, box = sealed[1 : 1 + SCRYPT_SALT_BYTES], sealed[1 + SCRYPT_SALT_BYTES :]
     try:
-        return AESGCM(scrypt(passphrase, salt, log2_n)).decrypt(bytes(12), box, context)
+        return AESGCM(derive_scrypt_key(passphrase, salt, log2_n)).decrypt(bytes(12), box, context)
     except InvalidTag:
         raise DecryptionError("the passphrase is wrong, or its head was changed") from None
 
@@ -71,11 +71,11 @@ def open_with_key(private: bytes, sealed: bytes, context: bytes) -> bytes:
         raise DecryptionError("it is for another key, or its head was changed") from None
 
 
-def new_private_key() -> bytes:
+def generate_x25519_key() -> bytes:
     """An X25519 private key [32]."""
     return X25519PrivateKey.generate().private_bytes_raw()
 
 
-def public_key(private: bytes) -> bytes:
+def derive_public_key(private: bytes) -> bytes:
     """The X25519 public key [32] that belongs to a private one [32]."""
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()

@@ -6,17 +6,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dubfew.utils.files import sync_folder
+from dubfew.utils.files import fsync_folder
 
-BLOCK_BYTES = 1 << 20
+OVERWRITE_BLOCK_BYTES = 1 << 20
 
 
-def shred(path: Path) -> None:
+def shred_file(path: Path) -> None:
     """Overwrite a file with random bytes and remove it. Raises OSError."""
     with open(path, "rb+", buffering=0) as file:
         _overwrite(file.fileno())
     path.unlink()
-    sync_folder(path.parent)
+    fsync_folder(path.parent)
 
 
 def replace_and_shred(new: Path, path: Path) -> None:
@@ -25,7 +25,7 @@ def replace_and_shred(new: Path, path: Path) -> None:
     old = os.open(path, os.O_WRONLY) if os.name != "nt" and path.exists() else None
     try:
         os.replace(new, path)
-        sync_folder(path.parent)
+        fsync_folder(path.parent)
         if old is not None:
             _overwrite(old)
     finally:
@@ -37,5 +37,5 @@ def _overwrite(handle: int) -> None:
     left = os.fstat(handle).st_size
     os.lseek(handle, 0, os.SEEK_SET)
     while left > 0:
-        left -= os.write(handle, os.urandom(min(left, BLOCK_BYTES)))
+        left -= os.write(handle, os.urandom(min(left, OVERWRITE_BLOCK_BYTES)))
     os.fsync(handle)

@@ -26,22 +26,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dubfew.errors import RegistryError
-from dubfew.utils.files import sync_folder
+from dubfew.utils.files import fsync_folder
 
 # Writing tens of megabytes takes a second; a minute means that something hangs.
 LOCK_SECONDS = 60.0
 
 
-class Storage:
+class ActorStorage:
     """The files of all actors. Which of them count is for the index to say."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.receipts = home / "receipts"
-        self._actors = home / "actors"
-        self._staging = home / "staging"
-        self._deletions = home / "deletions"
-        self._swept = home / "swept"
+        self.receipts_folder = home / "receipts"
+        self._actors_folder = home / "actors"
+        self._staging_folder = home / "staging"
+        self._deletions_folder = home / "deletions"
+        self._swept_flag = home / "swept"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -65,38 +65,38 @@ class Storage:
 
     def is_swept(self) -> bool:
         """Whether nothing lies about: whoever wrote last finished it."""
-        return self._swept.exists()
+        return self._swept_flag.exists()
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def track_unfinished_write(self) -> Iterator[None]:
         """What is changed in the block may be left half done, unless the block ends well. Call
         with the lock held.
 
         Sweeping looks at every folder, which with ten thousand actors takes longer than all else.
         """
         if self.is_swept():
-            self._swept.unlink()
-            sync_folder(self.home)
+            self._swept_flag.unlink()
+            fsync_folder(self.home)
         yield
         with suppress(OSError):  # a full disk: what was to be done is done, the next one sweeps
-            self._swept.touch()
+            self._swept_flag.touch()
 
     @contextmanager
-    def staged(self, actor_folder: str, number: int) -> Iterator[Path]:
+    def stage_revision(self, actor_folder: str, number: int) -> Iterator[Path]:
         """A folder that becomes the revision's when the block succeeds, and else is gone. Call
         with the lock held.
 
         It is on disk before the block begins: until the revision is in its place, it says whose
         key may be nobody's.
         """
-        staged = self._staging / f"{actor_folder}.{number}"
+        staged = self._staging_folder / f"{actor_folder}.{number}"
         target = self.revision_folder(actor_folder, number)
         staged.mkdir(parents=True)
         try:
-            sync_folder(self._staging)
-            sync_folder(self.home)
+            fsync_folder(self._staging_folder)
+            fsync_folder(self.home)
             yield staged
-            sync_folder(staged)
+            fsync_folder(staged)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(staged, target)
         except OSError as error:
@@ -108,11 +108,11 @@ class Storage:
         except BaseException:
             remove_folder(staged)
             raise
-        sync_folder(target.parent)
-        sync_folder(self._actors)
-        sync_folder(self.home)
+        fsync_folder(target.parent)
+        fsync_folder(self._actors_folder)
+        fsync_folder(self.home)
 
-    def read(self, actor_folder: str, number: int, name: str, key: bytes) -> bytes:
+    def read_file(self, actor_folder: str, number: int, name: str, key: bytes) -> bytes:
         """A stored file's content.
 
         Raises:
@@ -122,32 +122,36 @@ class Storage:
         from dubfew.registry import cipher  # late, for the speed of listing
 
         with open(self.revision_folder(actor_folder, number) / name, "rb") as file:
-            return b"".join(cipher.unseal(key, place(actor_folder, number, name), file))
+            return b"".join(
+                cipher.unseal_stream(key, file_context(actor_folder, number, name), file)
+            )
 
-    def sweep(self, known: Mapping[str, set[int]], forget_key: Callable[[str], None]) -> list[str]:
+    def sweep(
+        self, known_revisions: Mapping[str, set[int]], forget_key: Callable[[str], None]
+    ) -> list[str]:
         """Remove what killed processes left. Call with the lock held.
 
         Args:
-            known: the revision numbers that the index has, per actor folder.
+            known_revisions: the revision numbers that the index has, per actor folder.
             forget_key: told of every actor folder that the index does not have.
 
         Returns:
             What was removed: paths below the home folder.
         """
         left = []
-        for staged in _entries(self._staging):
+        for staged in _list_folder(self._staging_folder):
             folder = staged.name.partition(".")[0]
-            if folder not in known:
+            if folder not in known_revisions:
                 forget_key(folder)
             left.append(staged)
         # Names alone: with ten thousand actors, a path for each takes most of the time.
-        for name in sorted(os.listdir(self._actors)) if self._actors.is_dir() else ():
-            folder = os.path.join(self._actors, name)
-            if name not in known:
+        for name in sorted(os.listdir(self._actors_folder)) if self._actors_folder.is_dir() else ():
+            folder = os.path.join(self._actors_folder, name)
+            if name not in known_revisions:
                 forget_key(name)
                 left.append(Path(folder))
                 continue
-            numbers = {str(number) for number in known[name]}
+            numbers = {str(number) for number in known_revisions[name]}
             try:
                 extra = sorted(set(os.listdir(folder)) - numbers)
             except NotADirectoryError:
@@ -155,63 +159,63 @@ class Storage:
             left += [Path(folder, each) for each in extra]
         for each in left:
             remove_folder(each)
-            sync_folder(each.parent)
+            fsync_folder(each.parent)
         return [each.relative_to(self.home).as_posix() for each in left]
 
     def actor_folders(self) -> set[str]:
         """Every folder of an actor that there is."""
-        return {entry.name for entry in _entries(self._actors)}
+        return {entry.name for entry in _list_folder(self._actors_folder)}
 
-    def entries(self, actor_folder: str) -> set[str]:
+    def list_actor_folder(self, actor_folder: str) -> set[str]:
         """What lies in the folder of an actor: revisions, by number."""
-        return {entry.name for entry in _entries(self._actors / actor_folder)}
+        return {entry.name for entry in _list_folder(self._actors_folder / actor_folder)}
 
     def revision_folder(self, actor_folder: str, number: int) -> Path:
         """Where a revision's files are."""
-        return self._actors / actor_folder / str(number)
+        return self._actors_folder / actor_folder / str(number)
 
     def begin_deletion(self, actor_folder: str, note: bytes) -> None:
         """Note that an actor's deletion has begun, so that a crash cannot leave it half done."""
-        self._staging.mkdir(exist_ok=True)
-        staged = self._staging / f"{actor_folder}.deletion"
+        self._staging_folder.mkdir(exist_ok=True)
+        staged = self._staging_folder / f"{actor_folder}.deletion"
         staged.unlink(missing_ok=True)
         with open(staged, "xb") as file:
             file.write(note)
             file.flush()
             os.fsync(file.fileno())
-        self._deletions.mkdir(exist_ok=True)
-        os.replace(staged, self._deletions / actor_folder)
-        sync_folder(self._deletions)
-        sync_folder(self.home)
+        self._deletions_folder.mkdir(exist_ok=True)
+        os.replace(staged, self._deletions_folder / actor_folder)
+        fsync_folder(self._deletions_folder)
+        fsync_folder(self.home)
 
-    def begun_deletions(self) -> dict[str, bytes]:
+    def pending_deletions(self) -> dict[str, bytes]:
         """Actor folders whose deletion has begun and is not finished, with the notes."""
-        return {note.name: note.read_bytes() for note in _entries(self._deletions)}
+        return {note.name: note.read_bytes() for note in _list_folder(self._deletions_folder)}
 
-    def is_deleting(self, actor_folder: str) -> bool:
+    def is_deletion_pending(self, actor_folder: str) -> bool:
         """Whether the actor's deletion has begun and is not finished."""
-        return (self._deletions / actor_folder).exists()
+        return (self._deletions_folder / actor_folder).exists()
 
-    def remove(self, actor_folder: str) -> None:
+    def remove_actor(self, actor_folder: str) -> None:
         """Remove an actor's files."""
-        remove_folder(self._actors / actor_folder)
-        if self._actors.is_dir():
-            sync_folder(self._actors)
+        remove_folder(self._actors_folder / actor_folder)
+        if self._actors_folder.is_dir():
+            fsync_folder(self._actors_folder)
 
     def remove_revision(self, actor_folder: str, number: int) -> None:
         """Remove the files of one revision."""
         folder = self.revision_folder(actor_folder, number)
         remove_folder(folder)
         if folder.parent.is_dir():
-            sync_folder(folder.parent)
+            fsync_folder(folder.parent)
 
     def end_deletion(self, actor_folder: str) -> None:
         """Forget the note: nothing is left to delete."""
-        (self._deletions / actor_folder).unlink(missing_ok=True)
-        sync_folder(self._deletions)
+        (self._deletions_folder / actor_folder).unlink(missing_ok=True)
+        fsync_folder(self._deletions_folder)
 
 
-def place(actor_folder: str, number: int, name: str) -> bytes:
+def file_context(actor_folder: str, number: int, name: str) -> bytes:
     """What a stored file is sealed for."""
     return f"{actor_folder}\0{number}\0{name}".encode()
 
@@ -234,19 +238,19 @@ class HashingWriter:
         return self._digest.hexdigest()
 
 
-def write_sealed(path: Path, content: bytes, key: bytes, context: bytes) -> str:
+def write_sealed_file(path: Path, content: bytes, key: bytes, context: bytes) -> str:
     """Write one encrypted file and return its SHA-256."""
     from dubfew.registry import cipher  # late, for the speed of listing
 
     with open(path, "xb") as file:
         hashing = HashingWriter(file)
-        cipher.seal(key, context, io.BytesIO(content), hashing)
+        cipher.seal_stream(key, context, io.BytesIO(content), hashing)
         file.flush()
         os.fsync(file.fileno())
     return hashing.sha256
 
 
-def _entries(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 

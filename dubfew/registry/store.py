@@ -14,18 +14,18 @@ from typing import Any
 
 from dubfew.errors import ActorNotFoundError, RegistryError, TombstoneError
 from dubfew.registry import erasure
-from dubfew.registry.index import FileRow, Identity, Index, RevisionRow
-from dubfew.registry.keys import DEFAULT_WRAPPING, KeyStore, default_keys
-from dubfew.registry.names import actor_id, check_distinct, check_file_names
-from dubfew.registry.receipt import Receipt
-from dubfew.registry.revision import CONFIG_NAME, Revision, Shelves
-from dubfew.registry.storage import Storage, place, write_sealed
-from dubfew.registry.tombstones import actor_mark, content_mark
-from dubfew.registry.verification import Verification, examine
-from dubfew.utils.files import check_folder, check_output
-from dubfew.utils.paths import default_home
+from dubfew.registry.index import FileRow, RegistryIdentity, RegistryIndex, RevisionRow
+from dubfew.registry.keys import DEFAULT_WRAPPING, KeyStore, default_keys_folder
+from dubfew.registry.names import check_distinct, check_file_names, normalize_actor_id
+from dubfew.registry.receipt import ErasureReceipt
+from dubfew.registry.revision import REVISION_CONFIG_NAME, RegistryBackend, Revision
+from dubfew.registry.storage import ActorStorage, file_context, write_sealed_file
+from dubfew.registry.tombstones import compute_actor_mark, compute_content_mark
+from dubfew.registry.verification import IntegrityReport, find_faults
+from dubfew.utils.files import check_output_path, check_writable_folder
+from dubfew.utils.paths import default_data_dir
 
-MAX_METHOD_LENGTH = 40
+MAX_METHOD_NAME_LENGTH = 40
 
 
 class ActorStore:
@@ -39,21 +39,21 @@ class ActorStore:
         """A store, which need not exist yet.
 
         Args:
-            home: its folder; by default :func:`default_home`.
-            keys: the folder of keys; by default ``default_keys``.
+            home: its folder; by default :func:`default_data_dir`.
+            keys: the folder of keys; by default ``default_keys_folder``.
 
         Raises:
             RegistryError: the keys would lie among what they protect.
         """
-        self.home = (Path(home) if home is not None else default_home()).absolute()
-        self.keys = (Path(keys) if keys is not None else default_keys(self.home)).absolute()
+        self.home = (Path(home) if home is not None else default_data_dir()).absolute()
+        self.keys = (Path(keys) if keys is not None else default_keys_folder(self.home)).absolute()
         if self.keys.is_relative_to(self.home):
             raise RegistryError(
                 f"the keys {self.keys} would lie inside the data {self.home}, so that whoever "
                 "copies one has both: name a folder outside in DUBFEW_KEYS"
             )
-        self._index = Index(self.home / "registry.sqlite")
-        self._storage = Storage(self.home)
+        self._index = RegistryIndex(self.home / "registry.sqlite")
+        self._storage = ActorStorage(self.home)
 
     def create(self, actor: str, config: Mapping[str, Any], files: Mapping[str, bytes]) -> Revision:
         """Store a new revision of an actor, wholly or not at all.
@@ -70,7 +70,7 @@ class ActorStore:
             RegistryError: a name or the config cannot be stored, or a new id looks like another.
             AuditError: the audit log cannot be written.
         """
-        return self._store(actor, config, files, restoring=False, event="adapt")
+        return self._store_revision(actor, config, files, refuse_deleted=False, event="adapt")
 
     def restore(
         self,
@@ -90,44 +90,48 @@ class ActorStore:
             TombstoneError: actor or content was deleted here, and ``allow_deleted`` is not set.
             RegistryError: as in :meth:`create`.
         """
-        return self._store(
+        return self._store_revision(
             actor,
             config,
             files,
-            restoring=not allow_deleted,
+            refuse_deleted=not allow_deleted,
             event="import",
             file_sha256=source_sha256,
             overrides=["allow-deleted"] if allow_deleted else [],
         )
 
-    def _store(
+    def _store_revision(
         self,
         actor: str,
         config: Mapping[str, Any],
         files: Mapping[str, bytes],
         *,
-        restoring: bool,
+        refuse_deleted: bool,
         event: str,
-        **told: Any,
+        **audit_fields: Any,
     ) -> Revision:
         """Args: event, told: what the audit log is to say of it."""
-        from dubfew.registry.audit_events import record  # late, for the speed of listing
+        from dubfew.registry.audit_events import (
+            record_actor_event,
+        )  # late, for the speed of listing
 
-        actor = actor_id(actor)
-        method = _method(config)
-        if CONFIG_NAME in files:
-            raise RegistryError(f"{CONFIG_NAME!r} is kept for the config: rename that file")
-        stored = dict(sorted({CONFIG_NAME: _json_bytes(config), **files}.items()))
+        actor = normalize_actor_id(actor)
+        method = _method_from_config(config)
+        if REVISION_CONFIG_NAME in files:
+            raise RegistryError(
+                f"{REVISION_CONFIG_NAME!r} is kept for the config: rename that file"
+            )
+        stored = dict(sorted({REVISION_CONFIG_NAME: _config_to_json(config), **files}.items()))
         check_file_names([*stored])
         hashes = [(name, hashlib.sha256(content).hexdigest()) for name, content in stored.items()]
-        with self._writing() as (identity, shelves):
+        with self._write_session() as (identity, shelves):
             earlier = self._index.revisions(actor)
             if not earlier:
-                check_distinct(actor, self._index.actors().values())
-            mark = content_mark(hashes, identity.salt)
+                check_distinct(actor, self._index.actors_by_folder().values())
+            mark = compute_content_mark(hashes, identity.salt)
             buried = self._index.tombstones()
-            lift = actor_mark(actor, identity.salt) if buried and not earlier else None
-            if restoring and (mark in buried or lift in buried):
+            lift = compute_actor_mark(actor, identity.salt) if buried and not earlier else None
+            if refuse_deleted and (mark in buried or lift in buried):
                 raise TombstoneError(
                     f"{actor!r} was deleted from {self.home}, and deleted actors do not come back "
                     "by an import: adapt the actor anew, or say --allow-deleted"
@@ -136,19 +140,25 @@ class ActorStore:
             number = earlier[-1].number + 1 if earlier else 1
             # Files first: a row must never promise what is not there. Files and keys without a
             # row are swept by the next writer.
-            rows, size = self._write_files(shelves.keys, folder, number, stored, new=not earlier)
+            rows, size = self._write_files(
+                shelves.keys, folder, number, stored, is_new_actor=not earlier
+            )
             row = RevisionRow(
                 actor=actor,
                 folder=folder,
                 number=number,
-                created=erasure.now(),
+                created=erasure.utc_timestamp(),
                 method=method,
                 bytes=sum(file.bytes for file in rows),
                 stored=size,
                 mark=mark,
             )
-            told = {"revision": number, "consent_sha256": _consent_sha256(config), **told}
-            record(shelves, event, folder, **told)
+            audit_fields = {
+                "revision": number,
+                "consent_sha256": _consent_sha256_from_config(config),
+                **audit_fields,
+            }
+            record_actor_event(shelves, event, folder, **audit_fields)
             self._index.insert(row, rows, lift)
         return Revision(row, shelves)
 
@@ -157,23 +167,25 @@ class ActorStore:
         keys: KeyStore,
         folder: str,
         number: int,
-        stored: Mapping[str, bytes],
+        contents: Mapping[str, bytes],
         *,
-        new: bool,
+        is_new_actor: bool,
     ) -> tuple[builtins.list[FileRow], int]:
         """Put a revision's files in their place. Rows, and size on disk."""
         rows, size = [], 0
         try:
-            with self._storage.staged(folder, number) as staged:
-                key = keys.create(folder) if new else keys.load(folder)
-                for name, content in stored.items():
+            with self._storage.stage_revision(folder, number) as staged:
+                key = keys.create_key(folder) if is_new_actor else keys.load_key(folder)
+                for name, content in contents.items():
                     path = staged / name
-                    sha256 = write_sealed(path, content, key, place(folder, number, name))
+                    sha256 = write_sealed_file(
+                        path, content, key, file_context(folder, number, name)
+                    )
                     rows.append(FileRow(name, len(content), sha256))
                     size += path.stat().st_size
         except BaseException:
-            if new:
-                keys.destroy(folder)
+            if is_new_actor:
+                keys.destroy_key(folder)
             raise
         return rows, size
 
@@ -183,14 +195,14 @@ class ActorStore:
         Raises:
             DubfewError: it could not: the folders, the keys, or an id that looks like another.
         """
-        actor = actor_id(actor)
-        check_folder(self.home)
-        check_folder(self.keys)
-        known = self._ready()
+        actor = normalize_actor_id(actor)
+        check_writable_folder(self.home)
+        check_writable_folder(self.keys)
+        known = self._prepare_reading()
         if known is not None:
             _, shelves = known
-            shelves.keys.unlock()
-            others = self._index.actors().values()
+            shelves.keys.check_unlockable()
+            others = self._index.actors_by_folder().values()
             if actor not in others:
                 check_distinct(actor, others)
 
@@ -217,21 +229,21 @@ class ActorStore:
         Raises:
             ActorNotFoundError: no such actor.
         """
-        actor = actor_id(actor)
-        known = self._ready()
+        actor = normalize_actor_id(actor)
+        known = self._prepare_reading()
         rows = self._index.revisions(actor) if known is not None else []
         if known is None or not rows:
-            raise self._not_found(actor)
+            raise self._actor_not_found_error(actor)
         return [Revision(row, known[1]) for row in rows]
 
     def list(self) -> builtins.list[Revision]:
         """The newest revision of every actor, by id. Needs no key."""
-        known = self._ready()
+        known = self._prepare_reading()
         if known is None:
             return []
-        return [Revision(row, known[1]) for row in self._index.newest()]
+        return [Revision(row, known[1]) for row in self._index.newest_revisions()]
 
-    def delete(self, actor: str, receipt: Path | None = None) -> Receipt:
+    def delete(self, actor: str, receipt: Path | None = None) -> ErasureReceipt:
         """Remove an actor: the key first, then every revision, and every byte of the id, under
         the home folder. A tombstone refuses their return, see :meth:`restore`.
 
@@ -245,20 +257,20 @@ class ActorStore:
             RegistryError: the actor is gone, but another process keeps traces alive.
             DubfewError: ``receipt`` cannot be written.
         """
-        actor = actor_id(actor)
+        actor = normalize_actor_id(actor)
         if receipt is not None:
-            check_output(Path(receipt))
+            check_output_path(Path(receipt))
         # What a killed process left may be the actor's.
-        with self._writing_actor(actor, everywhere=True) as (identity, shelves, rows):
-            draft = erasure.begin(shelves, identity, rows)
-            erasure.finish(shelves)
+        with self._write_actor_session(actor, full_sweep=True) as (identity, shelves, rows):
+            draft = erasure.begin_erasure(shelves, identity, rows)
+            erasure.finish_erasures(shelves)
         if receipt is not None:
             draft.write(Path(receipt))
         return draft
 
-    def receipt_file(self, receipt: Receipt) -> Path:
+    def receipt_file(self, receipt: ErasureReceipt) -> Path:
         """Where the receipt of a deletion is kept."""
-        return self._storage.receipts / receipt.name
+        return self._storage.receipts_folder / receipt.file_name
 
     def prune(self, actor: str, keep: int) -> builtins.list[int]:
         """Remove all revisions of an actor but the newest ``keep``, and return their numbers.
@@ -270,42 +282,44 @@ class ActorStore:
             ActorNotFoundError: no such actor.
             RegistryError: ``keep`` is less than 1.
         """
-        from dubfew.registry.audit_events import record  # late, for the speed of listing
+        from dubfew.registry.audit_events import (
+            record_actor_event,
+        )  # late, for the speed of listing
 
-        actor = actor_id(actor)
+        actor = normalize_actor_id(actor)
         if keep < 1:
             raise RegistryError(f"{keep} revisions cannot be kept: keep at least 1, or delete")
-        with self._writing_actor(actor) as (_, shelves, rows):
+        with self._write_actor_session(actor) as (_, shelves, rows):
             gone = [row.number for row in rows[:-keep]]
-            record(shelves, "prune", rows[0].folder, revisions=gone)
+            record_actor_event(shelves, "prune", rows[0].folder, revisions=gone)
             # Rows first, see _store.
-            self._index.remove_revisions(rows[0].folder, gone)
+            self._index.delete_revision_rows(rows[0].folder, gone)
             for number in gone:
                 self._storage.remove_revision(rows[0].folder, number)
         return gone
 
-    def verify(self) -> Verification:
+    def verify(self) -> IntegrityReport:
         """Compare index, files and keys. What a killed process left is cleared away and told.
 
         Raises:
             RegistryError: the index cannot be read.
         """
-        if not (self._index.exists() or self._storage.begun_deletions()):
-            return Verification(0, 0, 0, 0, (), ())
+        if not (self._index.exists() or self._storage.pending_deletions()):
+            return IntegrityReport(0, 0, 0, 0, (), ())
         with self._storage.lock():
-            shelves = self._shelves(self._index.prepare(self._encrypt_plain))
-            recovered = erasure.recover(shelves, everywhere=True)
-        faults = tuple(examine(shelves))
+            shelves = self._open_backend(self._index.migrate(self._encrypt_plain_files))
+            recovered = erasure.recover_after_crash(shelves, full_sweep=True)
+        faults = tuple(find_faults(shelves))
         if faults:
             # Others may have been at work meanwhile; now nobody is.
-            with self._writing():
-                faults = tuple(examine(shelves))
-        return Verification(*self._index.totals(), tuple(recovered), faults)
+            with self._write_session():
+                faults = tuple(find_faults(shelves))
+        return IntegrityReport(*self._index.count_totals(), tuple(recovered), faults)
 
     def wrapping(self) -> str:
         """How the keys are kept, see wrapping.py."""
-        known = self._ready()
-        return DEFAULT_WRAPPING if known is None else known[1].keys.wrapping
+        known = self._prepare_reading()
+        return DEFAULT_WRAPPING if known is None else known[1].keys.wrapping_name
 
     def rewrap(self, name: str) -> None:
         """Keep the keys another way from now on.
@@ -316,84 +330,92 @@ class ActorStore:
         Raises:
             RegistryError: there is no such way, it fails, or the keys cannot be unlocked.
         """
-        with self._writing() as (_, shelves):
-            shelves.keys.rewrap(name)
+        with self._write_session() as (_, shelves):
+            shelves.keys.rewrap_master_key(name)
 
-    def _ready(self) -> tuple[Identity, Shelves] | None:
+    def _prepare_reading(self) -> tuple[RegistryIdentity, RegistryBackend] | None:
         """What is needed for reading, or None; finishes what another process left undone."""
-        begun = self._storage.begun_deletions()
+        begun = self._storage.pending_deletions()
         if not (begun or self._index.exists()):
             return None
-        identity = None if begun else self._index.identity()
+        identity = None if begun else self._index.load_registry_identity()
         if identity is None:
-            with self._writing() as known:
+            with self._write_session() as known:
                 return known
-        return identity, self._shelves(identity)
+        return identity, self._open_backend(identity)
 
     @contextmanager
-    def _writing(self, *, everywhere: bool = False) -> Iterator[tuple[Identity, Shelves]]:
+    def _write_session(
+        self, *, full_sweep: bool = False
+    ) -> Iterator[tuple[RegistryIdentity, RegistryBackend]]:
         """The only writer, in a registry without leftovers. Every change of state happens here.
 
         Args:
-            everywhere: see ``erasure.recover``.
+            full_sweep: see ``erasure.recover``.
         """
         with self._storage.lock():
-            identity = self._index.prepare(self._encrypt_plain)
-            shelves = self._shelves(identity)
-            erasure.recover(shelves, everywhere=everywhere)
-            with self._storage.writing():
+            identity = self._index.migrate(self._encrypt_plain_files)
+            shelves = self._open_backend(identity)
+            erasure.recover_after_crash(shelves, full_sweep=full_sweep)
+            with self._storage.track_unfinished_write():
                 yield identity, shelves
 
     @contextmanager
-    def _writing_actor(
-        self, actor: str, *, everywhere: bool = False
-    ) -> Iterator[tuple[Identity, Shelves, builtins.list[RevisionRow]]]:
+    def _write_actor_session(
+        self, actor: str, *, full_sweep: bool = False
+    ) -> Iterator[tuple[RegistryIdentity, RegistryBackend, builtins.list[RevisionRow]]]:
         """The only writer, and an actor's revisions, oldest first, at least one.
 
         Raises:
             ActorNotFoundError: no such actor.
         """
-        if self._ready() is None:
-            raise self._not_found(actor)
-        with self._writing(everywhere=everywhere) as (identity, shelves):
+        if self._prepare_reading() is None:
+            raise self._actor_not_found_error(actor)
+        with self._write_session(full_sweep=full_sweep) as (identity, shelves):
             rows = self._index.revisions(actor)
             if not rows:
-                raise self._not_found(actor)
+                raise self._actor_not_found_error(actor)
             yield identity, shelves, rows
 
-    def _shelves(self, identity: Identity) -> Shelves:
+    def _open_backend(self, identity: RegistryIdentity) -> RegistryBackend:
         # A folder for each registry, so that several can share DUBFEW_KEYS.
-        return Shelves(self._index, self._storage, KeyStore(self.keys / identity.id))
+        return RegistryBackend(self._index, self._storage, KeyStore(self.keys / identity.id))
 
-    def _encrypt_plain(self, identity: Identity) -> None:
-        from dubfew.registry.migration import encrypt_plain  # of use once in a registry's life
+    def _encrypt_plain_files(self, identity: RegistryIdentity) -> None:
+        from dubfew.registry.migration import (
+            encrypt_plain_files,
+        )  # of use once in a registry's life
 
-        encrypt_plain(self._index, self._storage, self._shelves(identity).keys, identity.salt)
+        encrypt_plain_files(
+            self._index, self._storage, self._open_backend(identity).keys, identity.salt
+        )
 
-    def _not_found(self, actor: str) -> ActorNotFoundError:
+    def _actor_not_found_error(self, actor: str) -> ActorNotFoundError:
         return ActorNotFoundError(
             f"no actor {actor!r} in {self.home}: 'dubfew actors list' shows who is there, "
             "'dubfew adapt' adds one"
         )
 
 
-def _method(config: Mapping[str, Any]) -> str:
+def _method_from_config(config: Mapping[str, Any]) -> str:
     method = config.get("method", "")
-    if not (isinstance(method, str) and len(method) <= MAX_METHOD_LENGTH and method.isprintable()):
+    if not (
+        isinstance(method, str) and len(method) <= MAX_METHOD_NAME_LENGTH and method.isprintable()
+    ):
         raise RegistryError(
             f"the config's method is {ascii(method)[:60]}: expected a short printable text"
         )
     return method
 
 
-def _consent_sha256(config: Mapping[str, Any]) -> str | None:
+def _consent_sha256_from_config(config: Mapping[str, Any]) -> str | None:
     """The hash that stands beside a consent record; what came from elsewhere may have any."""
     kept = config.get("consent")
     sha256 = kept.get("sha256") if isinstance(kept, Mapping) else None
     return sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None
 
 
-def _json_bytes(config: Mapping[str, Any]) -> bytes:
+def _config_to_json(config: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(dict(config), allow_nan=False, sort_keys=True, indent=1).encode()
     except (TypeError, ValueError, RecursionError) as error:

@@ -10,20 +10,20 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 
-from dubfew.registry.names import skeleton
+from dubfew.registry.names import lookalike_key
 
 # 16 MiB and some hundredths of a second for every name that is tried.
 SCRYPT_LOG2_N = 14
 
 
-def actor_mark(actor: str, salt: str) -> str:
+def compute_actor_mark(actor: str, salt: str) -> str:
     """The mark of an id, the same for ids that look alike. Hexadecimal [64]."""
-    from dubfew.registry.sealing import scrypt
+    from dubfew.registry.sealing import derive_scrypt_key
 
-    return scrypt(skeleton(actor).encode(), salt.encode(), SCRYPT_LOG2_N).hex()
+    return derive_scrypt_key(lookalike_key(actor).encode(), salt.encode(), SCRYPT_LOG2_N).hex()
 
 
-def content_mark(files: Iterable[tuple[str, str]], salt: str) -> str:
+def compute_content_mark(files: Iterable[tuple[str, str]], salt: str) -> str:
     """The mark of a revision, from names and SHA-256 of its files' content. Hexadecimal [64]."""
     listed = "\n".join(f"{name} {sha256}" for name, sha256 in sorted(files))
     return hmac.new(salt.encode(), listed.encode(), "sha256").hexdigest()

@@ -5,77 +5,77 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubfew.adapt.artefact import TRACK, ActorAdapter
+from dubfew.adapt.artefact import ADAPTER_TRACK_FILE, ActorAdapter
 from dubfew.errors import MediaError
 from dubfew.media import VideoInfo, probe, read_audio
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.locate import find_prior
 from dubfew.prior.renderers import Renderer
 from dubfew.progress import ProgressCallback
-from dubfew.reconstruction.detection.detection import detect
+from dubfew.reconstruction.detection.detection import detect_people
 from dubfew.reconstruction.detection.segmentation import Segmenter
-from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_person
-from dubfew.reconstruction.visibility.parsed_occlusion import with_occluders
+from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
 from dubfew.registry import Registry
-from dubfew.registry.policy import Purpose
+from dubfew.registry.policy import RenderPurpose
 from dubfew.registry.revision import Revision
-from dubfew.render.actor_matching import most_like
+from dubfew.render.actor_matching import match_actor
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.resolve_model import model_of_actor
+from dubfew.speech.resolve_model import resolve_speech_model
 from dubfew.utils.files import sha256_file
 
 
 @dataclass(frozen=True)
-class Sources:
+class RenderSources:
     """What a render is made from.
 
     Attributes:
         drive: "audio", "video" or "self".
         scene: the video to paint in.
-        info: of the scene.
-        sound: that is heard with it, or None.
-        new_seconds: of speech that is not the scene's own, or None.
+        scene_info: of the scene.
+        audio: that is heard with it, or None.
+        new_speech_seconds: of speech that is not the scene's own, or None.
         driver: the performance for "video".
     """
 
     drive: str
     scene: Path
-    info: VideoInfo
-    sound: Path | None
-    new_seconds: float | None
+    scene_info: VideoInfo
+    audio: Path | None
+    new_speech_seconds: float | None
     driver: Path | None
 
 
 @dataclass(frozen=True)
-class Actor:
+class LoadedActor:
     """Whose mouth is rendered.
 
     Attributes:
-        stored: in the registry.
+        revision: in the registry.
         adapter: what was learned.
-        model: that moves their mouth from audio.
+        speech_model: that moves their mouth from audio.
         renderer: the prior with what was learned.
         head: that they were tracked with.
-        note: one line about their consent, or "".
+        consent_note: one line about their consent, or "".
     """
 
-    stored: Revision
+    revision: Revision
     adapter: ActorAdapter
-    model: SpeechModel
+    speech_model: SpeechModel
     renderer: Renderer
     head: HeadModel
-    note: str
+    consent_note: str
 
 
-def open_actor(
+def load_actor(
     name: str,
     revision: int | None,
     registry: Registry,
-    purpose: Purpose,
+    purpose: RenderPurpose,
     speech: Path | None,
-) -> Actor:
+) -> LoadedActor:
     """Load an actor who may be rendered for this purpose.
 
     Raises:
@@ -86,28 +86,30 @@ def open_actor(
     """
     stored = registry.open(name, revision)
     note = registry.check_render(stored, purpose)
-    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
-    model = model_of_actor(adapter.config.get("speech"), speech)
+    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
+    model = resolve_speech_model(adapter.config.get("speech"), speech)
     prior = adapter.config["prior"]
     # One without weights is known by its name alone.
     known = find_prior(registry.home, prior["sha256"]) if prior["sha256"] else None
-    renderer = adapter.renderer(Prior.load(known or prior["name"]))
-    return Actor(stored, adapter, model, renderer, load_head(adapter.config["head"]), note)
+    renderer = adapter.merge_with_prior(Prior.load(known or prior["name"]))
+    return LoadedActor(
+        stored, adapter, model, renderer, load_head_model(adapter.config["head"]), note
+    )
 
 
-def choose_sources(
+def resolve_sources(
     adapter: ActorAdapter,
     drive: str,
     video: Path | None,
     audio: Path | None,
     driver: Path | None,
-) -> Sources:
+) -> RenderSources:
     """Find what a render is made from; see ``render`` for what is taken by default.
 
     Raises:
         MediaError: something cannot be read, or there is nothing to speak.
     """
-    scene = scene_path(video, adapter)
+    scene = resolve_scene_path(video, adapter)
     info = probe(scene)
     sound = audio or (scene if info.has_audio else None)
     if drive == "audio" and sound is None:
@@ -115,10 +117,10 @@ def choose_sources(
     seconds = read_audio(audio).duration if audio is not None else None
     if driver is not None:
         probe(driver)
-    return Sources(drive, scene, info, sound, seconds, driver)
+    return RenderSources(drive, scene, info, sound, seconds, driver)
 
 
-def scene_path(video: Path | None, adapter: ActorAdapter) -> Path:
+def resolve_scene_path(video: Path | None, adapter: ActorAdapter) -> Path:
     """The scene to render.
 
     Raises:
@@ -132,9 +134,9 @@ def scene_path(video: Path | None, adapter: ActorAdapter) -> Path:
     return path
 
 
-def scene_track(
+def track_scene(
     scene: Path,
-    who: Actor,
+    actor: LoadedActor,
     face: str | None,
     parser: Segmenter | None,
     progress: ProgressCallback,
@@ -145,23 +147,25 @@ def scene_track(
     and ``face`` does not say which, it is who is most like the actor. A ``parser`` of faces looks
     for things before the mouth, too.
     """
-    track, note = _tracked(scene, who, face, progress)
+    track, note = _track_actor_face(scene, actor, face, progress)
     if parser is not None:
-        track = with_occluders(scene, track, parser, who.head, progress=progress)
+        track = flag_occluded_frames(scene, track, parser, actor.head, progress=progress)
     return track, note
 
 
-def _tracked(
-    scene: Path, who: Actor, face: str | None, progress: ProgressCallback
+def _track_actor_face(
+    scene: Path, actor: LoadedActor, face: str | None, progress: ProgressCallback
 ) -> tuple[Track, str]:
-    source = who.adapter.config["source"]
+    source = actor.adapter.config["source"]
     if face is None and sha256_file(scene) == source["sha256"]:
-        own = Track.from_bytes(who.adapter.track, f"{TRACK} of {who.stored.actor}")
+        own = Track.from_bytes(
+            actor.adapter.track_bytes, f"{ADAPTER_TRACK_FILE} of {actor.revision.actor}"
+        )
         if source["complete"]:
             return own, ""
-    seen = detect(scene, progress=progress)
+    seen = detect_people(scene, progress=progress)
     note = ""
     if face is None and len(seen.people) > 1:
-        person, note = most_like(seen.people, who.stored.actor, who.adapter, who.head)
+        person, note = match_actor(seen.people, actor.revision.actor, actor.adapter, actor.head)
         face = str(person.number)
-    return track_person(scene, seen, face, head=who.head), note
+    return track_person(scene, seen, face, head=actor.head), note

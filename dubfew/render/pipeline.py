@@ -12,35 +12,45 @@ from pathlib import Path
 
 import numpy as np
 
-from dubfew.adapt.pipeline import pick_device, resized
-from dubfew.marks.certificate import signing_identity
-from dubfew.marks.credentials import Rendering, place_of
-from dubfew.marks.payload import new_id
-from dubfew.marks.watermark import Marker
+from dubfew.adapt.pipeline import resize_footage, resolve_device
+from dubfew.marks.certificate import load_signing_identity
+from dubfew.marks.credentials import RenderProvenance, credentials_path
+from dubfew.marks.payload import generate_watermark_id
+from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import AudioSource, VideoWriter, read_audio
 from dubfew.media.codecs import choose_encoding
-from dubfew.motion.extraction import motion_of_track
+from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.motion.retargeting import retarget
-from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.detection.segmentation import DEFAULT, face_parser
+from dubfew.motion.retargeting import retarget_mouth
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.detection.segmentation import DEFAULT_SEGMENTER, load_face_parser
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
-from dubfew.registry.policy import Purpose
-from dubfew.render.background import BackgroundKeeper
-from dubfew.render.compositing import Painter
-from dubfew.render.driving import audio_motion, check_drive, check_reach, known_sounds, video_motion
-from dubfew.render.load import Actor, Sources, choose_sources, open_actor, scene_track
-from dubfew.render.plot import check_plot, plot_motion
-from dubfew.render.publish import finish
-from dubfew.render.schedule import plan
-from dubfew.render.streaming import drawn, painted
-from dubfew.render.transitions import eased, left_as_is, presence
-from dubfew.speech.transcript.align import known_language
+from dubfew.registry.policy import RenderPurpose
+from dubfew.render.background import BackgroundPreserver
+from dubfew.render.compositing import MouthCompositor
+from dubfew.render.driving import (
+    check_drive,
+    check_mouth_gain,
+    motion_from_audio,
+    motion_from_video,
+    phones_from_audio,
+)
+from dubfew.render.load import LoadedActor, RenderSources, load_actor, resolve_sources, track_scene
+from dubfew.render.plot import check_plot_path, plot_motion
+from dubfew.render.publish import sign_and_log
+from dubfew.render.schedule import schedule_frames
+from dubfew.render.streaming import composite_frames, predict_frames
+from dubfew.render.transitions import (
+    blend_mouth_motion,
+    describe_skipped_frames,
+    transition_weights,
+)
+from dubfew.speech.transcript.align import resolve_language
 from dubfew.speech.transcript.transcript import read_transcript
 from dubfew.speech.visemes import Phone
-from dubfew.utils.files import check_output
-from dubfew.utils.prefetch import beside
+from dubfew.utils.files import check_output_path
+from dubfew.utils.prefetch import prefetch
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ def render(
     video: Path | str | None = None,
     audio: Path | str | None = None,
     face: str | None = None,
-    segmenter: str = DEFAULT,
+    segmenter: str = DEFAULT_SEGMENTER,
     drive: str = "audio",
     driver: Path | str | None = None,
     transcript: Path | str | None = None,
@@ -98,7 +108,7 @@ def render(
     speech: Path | str | None = None,
     watermark: bool = True,
     device: str = "auto",
-    progress: ProgressCallback = silent,
+    progress: ProgressCallback = no_progress,
 ) -> RenderResult:
     """Make an actor speak new audio in a scene.
 
@@ -106,7 +116,7 @@ def render(
         actor: id in the registry.
         video: the scene; by default the footage that the actor was adapted on.
         face: whose mouth it is in the scene, as ``choose_person`` reads it; by default who is most
-            like the actor, see ``most_like``, and where nobody is, who is seen most.
+            like the actor, see ``match_actor``, and where nobody is, who is seen most.
         segmenter: one of ``SEGMENTERS``; with "facer", frames with something before the mouth that
             it sees are left as they are, too.
         audio: new speech; by default the scene's own sound.
@@ -122,7 +132,7 @@ def render(
         project: the production that it is for. These four are checked against the record.
         reach: how far audio may open the mouth, as a multiple of the widest opening that the
             actor's footage supports.
-        fit: "trim", "loop" or "hold", see `plan`.
+        fit: "trim", "loop" or "hold", see `schedule_frames`.
         out: where to; ``<actor>-dubbed.mp4`` in the working directory by default.
         codec: video encoder.
         crf: its quality.
@@ -146,36 +156,36 @@ def render(
         MissingDependencyError: what a transcript, recognition or the segmenter needs is not there.
     """
     began = time.monotonic()
-    driver, transcript = _path(driver), _path(transcript)
+    driver, transcript = _to_path(driver), _to_path(transcript)
     # What was asked for wrongly is said before minutes of work.
     check_drive(drive, driver, transcript, language, recognise)
     cues = read_transcript(transcript) if transcript is not None else ()
     if cues and language is not None:
-        known_language(language)
-    check_reach(reach)
-    device = pick_device(device)
+        resolve_language(language)
+    check_mouth_gain(reach)
+    device = resolve_device(device)
     registry = registry or Registry()
-    purpose = Purpose(use, language, territory, project)
-    who = open_actor(actor, revision, registry, purpose, _path(speech))
-    sources = choose_sources(who.adapter, drive, _path(video), _path(audio), driver)
-    info, sound = sources.info, sources.sound
-    output = _path(out) or Path(f"{actor}-dubbed.mp4")
-    check_output(output, sources.scene, sound, driver, transcript)
-    plot = _path(plot)
+    purpose = RenderPurpose(use, language, territory, project)
+    who = load_actor(actor, revision, registry, purpose, _to_path(speech))
+    sources = resolve_sources(who.adapter, drive, _to_path(video), _to_path(audio), driver)
+    info, sound = sources.scene_info, sources.audio
+    output = _to_path(out) or Path(f"{actor}-dubbed.mp4")
+    check_output_path(output, sources.scene, sound, driver, transcript)
+    plot = _to_path(plot)
     if plot is not None:
-        check_plot(plot)
-        check_output(plot, sources.scene, sound, driver)
+        check_plot_path(plot)
+        check_output_path(plot, sources.scene, sound, driver)
     choose_encoding(output, info, codec, crf, lossless)
-    parser = face_parser(segmenter)
-    identity = signing_identity(registry.home)
-    phones = known_sounds(sound, cues, language, recognise) if sound is not None else ()
-    track, whose = scene_track(sources.scene, who, face, parser, progress)
+    parser = load_face_parser(segmenter)
+    identity = load_signing_identity(registry.home)
+    phones = phones_from_audio(sound, cues, language, recognise) if sound is not None else ()
+    track, whose = track_scene(sources.scene, who, face, parser, progress)
     tracked = time.monotonic()
 
-    shown = plan(track.times, info.fps, sources.new_seconds, fit)
-    track = dataclasses.replace(track.select(shown.rows), times=shown.times)
-    track = _driven(track, sources, who, phones, reach, progress)
-    motion = motion_of_track(track, who.head)
+    shown = schedule_frames(track.times, info.fps, sources.new_speech_seconds, fit)
+    track = dataclasses.replace(track.select(shown.scene_rows), times=shown.times)
+    track = _retarget_track(track, sources, who, phones, reach, progress)
+    motion = motion_from_track(track, who.head)
     driven = time.monotonic()
 
     seconds = {"track": tracked - began, "drive": driven - tracked}
@@ -183,24 +193,24 @@ def render(
     if sound is not None:
         end = float(shown.times[-1]) + float(1 / info.fps)
         track_of_sound = AudioSource(sound, duration=end, pad=False)
-    marker = Marker(new_id()) if watermark else None
+    marker = WatermarkEmbedder(generate_watermark_id()) if watermark else None
     prior = who.adapter.config["prior"]
-    consent = who.stored.consent
-    rendering = Rendering(
+    consent = who.revision.consent
+    rendering = RenderProvenance(
         scene=sources.scene,
         sound=sound if sound != sources.scene else None,
         drive=drive,
         prior=prior["name"],
         prior_sha256=prior["sha256"],
         consent_sha256=consent.sha256 if consent else None,
-        watermark=marker.id if marker else None,
+        watermark=marker.watermark_id if marker else None,
     )
 
-    def seal(file: Path) -> None:
-        finish(file, output, rendering, identity, purpose, registry, who.stored)
+    def seal_output(file: Path) -> None:
+        sign_and_log(file, output, rendering, identity, purpose, registry, who.revision)
 
     with (
-        BackgroundKeeper() as background,
+        BackgroundPreserver() as background,
         VideoWriter(
             output,
             info,
@@ -208,34 +218,34 @@ def render(
             codec=codec,
             crf=crf,
             lossless=lossless,
-            seal=seal,
+            before_publish=seal_output,
         ) as writer,
     ):
-        painter = Painter(
+        painter = MouthCompositor(
             who.renderer,
             who.adapter.texture,
             who.adapter.references,
-            resized(who.adapter.references, who.renderer.config.window),
+            resize_footage(who.adapter.references, who.renderer.config.window),
             who.head,
             device,
             background,
             # Only here do the frames show the mouths that are wanted.
-            aligns=drive == "self",
+            align_meshes=drive == "self",
             marker=marker,
         )
         count = 0
         # Closed here, so that on an error no thread still paints with what is closed next.
         with (
-            closing(beside(shown.frames(sources.scene, info.fps))) as frames,
-            closing(beside(drawn(frames, track, motion, who.head, painter))) as drawings,
-            closing(beside(painted(drawings, painter))) as done,
+            closing(prefetch(shown.iter_frames(sources.scene, info.fps))) as frames,
+            closing(prefetch(predict_frames(frames, track, motion, who.head, painter))) as drawings,
+            closing(prefetch(composite_frames(drawings, painter))) as done,
         ):
             for frame in done:
-                who.stored.check()  # once deleted, the actor is rendered no further
+                who.revision.check_exists()  # once deleted, the actor is rendered no further
                 writer.write(frame)
                 count += 1
-                progress(Progress("render", count, len(shown.rows)))
-        who.stored.check()
+                progress(Progress("render", count, len(shown.scene_rows)))
+        who.revision.check_exists()
     if plot is not None:
         plot_motion(plot, motion, read_audio(sound) if sound else None, output.name)
     return RenderResult(
@@ -243,41 +253,49 @@ def render(
         frames=count,
         edited_frames=int(track.usable[:count].sum()),
         fps=info.fps,
-        seconds={**seconds, **painter.seconds, "total": time.monotonic() - began},
-        peak_rss_mb=peak_rss_mb(),
-        note="; ".join(note for note in (shown.note, who.note, whose, left_as_is(track)) if note),
+        seconds={**seconds, **painter.stage_seconds, "total": time.monotonic() - began},
+        peak_rss_mb=measure_peak_rss_mb(),
+        note="; ".join(
+            note
+            for note in (shown.note, who.consent_note, whose, describe_skipped_frames(track))
+            if note
+        ),
         watermark=rendering.watermark,
-        credentials=place_of(output),
+        credentials=credentials_path(output),
     )
 
 
-def _path(path: Path | str | None) -> Path | None:
+def _to_path(path: Path | str | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _driven(
+def _retarget_track(
     track: Track,
-    sources: Sources,
-    who: Actor,
+    sources: RenderSources,
+    actor: LoadedActor,
     phones: tuple[Phone, ...],
-    reach: float,
+    mouth_gain: float,
     progress: ProgressCallback,
 ) -> Track:
     """The scene's track with the mouth that is wanted."""
-    if sources.drive == "audio" and sources.sound is not None:
-        wanted = audio_motion(
-            sources.sound, track.times, who.adapter.style, who.model, phones, reach
+    if sources.drive == "audio" and sources.audio is not None:
+        wanted = motion_from_audio(
+            sources.audio, track.times, actor.adapter.style, actor.speech_model, phones, mouth_gain
         )
-        return eased(track, retarget(track, who.head, wanted), presence(track))
+        return blend_mouth_motion(
+            track, retarget_mouth(track, actor.head, wanted), transition_weights(track)
+        )
     if sources.drive == "video" and sources.driver is not None:
-        shown = who.adapter.references.motion
+        shown = actor.adapter.references.motion
         own = MouthMotion(shown, np.arange(len(shown), dtype=np.float64))
-        wanted = video_motion(sources.driver, track.times, own, who.head, progress)
-        return eased(track, retarget(track, who.head, wanted), presence(track))
+        wanted = motion_from_video(sources.driver, track.times, own, actor.head, progress)
+        return blend_mouth_motion(
+            track, retarget_mouth(track, actor.head, wanted), transition_weights(track)
+        )
     return track
 
 
-def peak_rss_mb() -> float:
+def measure_peak_rss_mb() -> float:
     """Largest resident memory of this process so far, MB; 0 where the system does not say."""
     try:
         import resource

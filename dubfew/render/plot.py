@@ -14,16 +14,16 @@ from dubfew.media import Audio
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.utils.files import write_atomic
 
-FORMATS = (".png", ".svg", ".pdf")
-ROW_SECONDS = 10.0
-MOST_ROWS = 60  # of ten seconds each; longer sound gets longer rows
-_SLICE = 400  # samples between the points of a waveform
-_LEAST_TOP = 0.2  # of the axis, eye distances: a mumble is not drawn like a shout
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+PLOT_ROW_SECONDS = 10.0
+MAX_PLOT_ROWS = 60  # of ten seconds each; longer sound gets longer rows
+_SAMPLES_PER_POINT = 400  # samples between the points of a waveform
+_MIN_AXIS_TOP = 0.2  # of the axis, eye distances: a mumble is not drawn like a shout
 
 
-def check_plot(path: Path) -> None:
+def check_plot_path(path: Path) -> None:
     """Raises DubfewError for a picture of no known kind."""
-    if path.suffix.lower() not in FORMATS:
+    if path.suffix.lower() not in PLOT_SUFFIXES:
         raise DubfewError(f"{path} is no picture to plot into: end its name in .png, .svg or .pdf")
 
 
@@ -42,18 +42,18 @@ def plot_motion(path: Path, motion: MouthMotion, audio: Audio | None, title: str
     # A second to import, for a picture that few ask for.
     from matplotlib.figure import Figure
 
-    check_plot(path)
+    check_plot_path(path)
     end = float(motion.times[-1])
-    seconds = max(ROW_SECONDS, end / MOST_ROWS)
+    seconds = max(PLOT_ROW_SECONDS, end / MAX_PLOT_ROWS)
     rows = max(1, int(np.ceil(end / seconds)))
     figure = Figure((14, 2 * rows + 0.6), dpi=100, layout="constrained")
     gap = motion.aperture()
-    top = max(_LEAST_TOP, 1.05 * float(gap.max()))
+    top = max(_MIN_AXIS_TOP, 1.05 * float(gap.max()))
     for row, axes in enumerate(figure.subplots(rows, 1, squeeze=False)[:, 0]):
         start, stop = row * seconds, (row + 1) * seconds
         if audio is not None:
             heard = audio.samples[int(start * audio.rate) : int(stop * audio.rate)]
-            _draw_sound(axes, heard, audio.rate, start)
+            _draw_spectrogram(axes, heard, audio.rate, start)
         axes.set(xlim=(start, stop), ylim=(0, 5), ylabel="kHz")
         seen = (motion.times >= start) & (motion.times <= stop)
         above = axes.twinx()
@@ -67,7 +67,7 @@ def plot_motion(path: Path, motion: MouthMotion, audio: Audio | None, title: str
     write_atomic(path, file.getvalue())
 
 
-def _draw_sound(axes: Any, samples: NDArray[np.float32], rate: int, start: float) -> None:
+def _draw_spectrogram(axes: Any, samples: NDArray[np.float32], rate: int, start: float) -> None:
     """Spectrogram up to 5 kHz, the waveform's outline in its upper fifth."""
     if len(samples) < rate // 10:
         return
@@ -82,8 +82,10 @@ def _draw_sound(axes: Any, samples: NDArray[np.float32], rate: int, start: float
         vmin=-110,
         xextent=(start, start + len(samples) / rate),
     )
-    whole = samples[: len(samples) // _SLICE * _SLICE].reshape(-1, _SLICE)
+    whole = samples[: len(samples) // _SAMPLES_PER_POINT * _SAMPLES_PER_POINT].reshape(
+        -1, _SAMPLES_PER_POINT
+    )
     loudest = np.abs(whole).max(axis=1)
-    moments = start + (np.arange(len(whole)) + 0.5) * _SLICE / rate
+    moments = start + (np.arange(len(whole)) + 0.5) * _SAMPLES_PER_POINT / rate
     height = 0.5 * loudest / max(float(loudest.max()), 1e-3)
     axes.fill_between(moments, 4.5 - height, 4.5 + height, color="tab:blue", alpha=0.5)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dubfew.marks.certificate import Identity
-from dubfew.marks.credentials import Rendering, place_of, sign
+from dubfew.marks.certificate import SigningIdentity
+from dubfew.marks.credentials import RenderProvenance, credentials_path, sign_video
 from dubfew.registry import Registry
-from dubfew.registry.policy import Purpose
+from dubfew.registry.policy import RenderPurpose
 from dubfew.registry.revision import Revision
 from dubfew.utils.files import sha256_file
 
 
-def finish(
+def sign_and_log(
     file: Path,
     output: Path,
-    rendering: Rendering,
-    identity: Identity,
-    purpose: Purpose,
+    rendering: RenderProvenance,
+    identity: SigningIdentity,
+    purpose: RenderPurpose,
     registry: Registry,
-    stored: Revision,
+    revision: Revision,
 ) -> None:
     """Sign a finished file that is yet to take its place, and log it.
 
@@ -28,9 +28,9 @@ def finish(
     Args:
         file: the finished video.
         output: the name it is going to have.
-        rendering, identity: see `sign`.
+        rendering, identity: see `sign_video`.
         purpose: what it is for.
-        stored: the actor.
+        revision: the actor.
 
     Raises:
         ActorNotFoundError: the actor was deleted meanwhile.
@@ -38,11 +38,11 @@ def finish(
         MediaError: it cannot be signed.
         AuditError: the audit log cannot be written.
     """
-    stored.check()
-    registry.check_suspension(stored)
-    sign(file, output, rendering, identity)
+    revision.check_exists()
+    registry.check_suspension(revision)
+    sign_video(file, output, rendering, identity)
     try:
-        stored.record(
+        revision.record_event(
             "render",
             output_sha256=sha256_file(file),
             watermark=rendering.watermark,
@@ -54,7 +54,7 @@ def finish(
             overrides=[] if rendering.watermark else ["no-watermark"],
         )
     except BaseException:
-        beside = place_of(output)
+        beside = credentials_path(output)
         if beside != output:
             beside.unlink(missing_ok=True)
         raise

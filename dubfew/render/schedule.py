@@ -13,47 +13,52 @@ from numpy.typing import NDArray
 from dubfew.errors import DubfewError
 from dubfew.media import Frame, read_frames
 
-FITS = ("trim", "loop", "hold")
-DEFAULT_FIT = "trim"
+FIT_MODES = ("trim", "loop", "hold")
+DEFAULT_FIT_MODE = "trim"
 # Shorter differences are rounding of clocks and encoders' padding.
-TOLERANCE = 0.1
+LENGTH_TOLERANCE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
+class FrameSchedule:
     """The output's frames.
 
     Attributes:
-        rows: scene frame that each output frame shows. [M]
+        scene_rows: scene frame that each output frame shows. [M]
         times: when it is shown, s. [M]
         note: what was done about different lengths, or "".
     """
 
-    rows: NDArray[np.int64]
+    scene_rows: NDArray[np.int64]
     times: NDArray[np.float64]
     note: str
 
-    def frames(self, path: Path, fps: Fraction) -> Iterator[Frame]:
+    def iter_frames(self, path: Path, fps: Fraction) -> Iterator[Frame]:
         """The scene's frames in the output's order, each at its place in time."""
         shown, before = 0, Fraction(0)
-        while shown < len(self.rows):
+        while shown < len(self.scene_rows):
             last = None
             for frame in read_frames(path):
-                if shown == len(self.rows) or self.rows[shown] != frame.index:
+                if shown == len(self.scene_rows) or self.scene_rows[shown] != frame.index:
                     break
                 # Repeated frames follow at the nominal rate, whatever the scene's own clock did.
-                last = frame if frame.index == shown else frame.at(shown, before + 1 / fps)
+                last = frame if frame.index == shown else frame.with_time(shown, before + 1 / fps)
                 yield last
                 shown, before = shown + 1, last.stamp
             if last is None:
                 return
-            while shown < len(self.rows) and self.rows[shown] == self.rows[shown - 1]:
+            while (
+                shown < len(self.scene_rows)
+                and self.scene_rows[shown] == self.scene_rows[shown - 1]
+            ):
                 before += 1 / fps
-                yield last.at(shown, before)
+                yield last.with_time(shown, before)
                 shown += 1
 
 
-def plan(times: NDArray[np.float64], fps: Fraction, sound: float | None, fit: str | None) -> Plan:
+def schedule_frames(
+    times: NDArray[np.float64], fps: Fraction, sound_seconds: float | None, fit_mode: str | None
+) -> FrameSchedule:
     """Decide what is shown.
 
     ``trim``: the picture is the master, every frame of it comes out once; longer sound is cut,
@@ -63,32 +68,34 @@ def plan(times: NDArray[np.float64], fps: Fraction, sound: float | None, fit: st
     Args:
         times: of the scene's frames, s. [N]
         fps: of the scene.
-        sound: length of the new sound, s; None without.
-        fit: "trim", "loop" or "hold"; trim by default.
+        sound_seconds: length of the new sound, s; None without.
+        fit_mode: "trim", "loop" or "hold"; trim by default.
 
     Raises:
         DubfewError: no such fit.
     """
-    chosen = fit or DEFAULT_FIT
-    if chosen not in FITS:
-        raise DubfewError(f"no fit {chosen!r}: there are {', '.join(FITS)}")
+    chosen = fit_mode or DEFAULT_FIT_MODE
+    if chosen not in FIT_MODES:
+        raise DubfewError(f"no fit {chosen!r}: there are {', '.join(FIT_MODES)}")
     count = len(times)
     length = float(times[-1]) + float(1 / fps)
     rows = np.arange(count)
-    if sound is None or abs(sound - length) < TOLERANCE:
-        return Plan(rows, times, "")
-    if sound < length:
-        note = f"the sound ends {length - sound:.1f} s before the picture: the mouth rests there"
-        return Plan(rows, times, note)
+    if sound_seconds is None or abs(sound_seconds - length) < LENGTH_TOLERANCE_SECONDS:
+        return FrameSchedule(rows, times, "")
+    if sound_seconds < length:
+        early = length - sound_seconds
+        note = f"the sound ends {early:.1f} s before the picture: the mouth rests there"
+        return FrameSchedule(rows, times, note)
     if chosen == "trim":
-        note = (
-            f"the last {sound - length:.1f} s of the sound are cut (--fit loop or hold keeps them)"
-        )
-        return Plan(rows, times, note)
-    more = np.arange(round((sound - length) * float(fps)))
+        late = sound_seconds - length
+        note = f"the last {late:.1f} s of the sound are cut (--fit loop or hold keeps them)"
+        return FrameSchedule(rows, times, note)
+    more = np.arange(round((sound_seconds - length) * float(fps)))
     rows = np.concatenate(
         [rows, more % count if chosen == "loop" else np.full(len(more), count - 1)]
     )
     times = np.concatenate([times, length + more / float(fps)])
     what = "starts again" if chosen == "loop" else "holds its last frame"
-    return Plan(rows, times, f"the picture {what} for the last {sound - length:.1f} s of the sound")
+    return FrameSchedule(
+        rows, times, f"the picture {what} for the last {sound_seconds - length:.1f} s of the sound"
+    )

@@ -12,48 +12,50 @@ from dubfew.media import Frame
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
-from dubfew.references.footage import Geometry, geometry, keys
-from dubfew.references.inputs import motion_window
-from dubfew.render.compositing import Drawn, Order, Painter
-from dubfew.render.transitions import opacity, presence
+from dubfew.references.footage import TrackGeometry, compute_frame_keys, compute_track_geometry
+from dubfew.references.inputs import select_motion_window
+from dubfew.render.compositing import FrameTask, MouthCompositor, PredictedFrame
+from dubfew.render.transitions import paint_opacity, transition_weights
 
-BLOCK = 64  # frames whose meshes are held at once
-BATCH = 4  # frames that go through the network together
+GEOMETRY_BLOCK_FRAMES = 64  # frames whose meshes are held at once
+NETWORK_BATCH_FRAMES = 4  # frames that go through the network together
 # Distances to the references are smoothed over time, so that their order does not flicker.
-CHOICE_SMOOTHING = 1.0
+DISTANCE_SMOOTHING_FRAMES = 1.0
 # Share of the pose's weight in these distances, against that in keys as they are stored, where
 # the mouth is not the scene's own. The mesh carries a mouth over ten degrees well; a mouth of
 # another shape it can only stretch, and sound asks for mouths never seen in the scene's pose.
-POSE_SHARE = 0.3
+POSE_DISTANCE_WEIGHT = 0.3
 
 
-def drawn(
+def predict_frames(
     frames: Iterator[Frame],
     track: Track,
     motion: MouthMotion,
     head: HeadModel,
-    painter: Painter,
-) -> Iterator[Frame | Drawn]:
+    compositor: MouthCompositor,
+) -> Iterator[Frame | PredictedFrame]:
     """What is to be painted into the frames; those without a face that can be
     painted pass untouched."""
-    rows, scores = choose_references(track, head, painter)
-    usable, seen = track.usable, opacity(presence(track))
-    block: Geometry | None = None
-    waiting: list[Frame | Order] = []
+    rows, scores = choose_references(track, head, compositor)
+    usable, seen = track.usable, paint_opacity(transition_weights(track))
+    block: TrackGeometry | None = None
+    waiting: list[Frame | FrameTask] = []
     orders = 0
     for number, frame in enumerate(frames):
         if number >= len(track):
             break
-        if number % BLOCK == 0:
-            block = geometry(track.select(slice(number, number + BLOCK)), head)
+        if number % GEOMETRY_BLOCK_FRAMES == 0:
+            block = compute_track_geometry(
+                track.select(slice(number, number + GEOMETRY_BLOCK_FRAMES)), head
+            )
         if usable[number]:
             assert block is not None
             waiting.append(
-                Order(
+                FrameTask(
                     frame,
                     block,
-                    number % BLOCK,
-                    motion_window(motion.displacement, number),
+                    number % GEOMETRY_BLOCK_FRAMES,
+                    select_motion_window(motion.displacement, number),
                     rows[number],
                     scores[number],
                     float(seen[number]),
@@ -62,40 +64,51 @@ def drawn(
             orders += 1
         else:
             waiting.append(frame)
-        if orders == BATCH or len(waiting) == 4 * BATCH:
-            yield from _flush(waiting, painter)
+        if orders == NETWORK_BATCH_FRAMES or len(waiting) == 4 * NETWORK_BATCH_FRAMES:
+            yield from _predict_pending(waiting, compositor)
             waiting, orders = [], 0
-    yield from _flush(waiting, painter)
+    yield from _predict_pending(waiting, compositor)
 
 
-def _flush(waiting: list[Frame | Order], painter: Painter) -> Iterator[Frame | Drawn]:
-    orders = [item for item in waiting if isinstance(item, Order)]
-    drawings = iter(painter.draw(orders) if orders else [])
-    for item in waiting:
-        yield Drawn(item, next(drawings)) if isinstance(item, Order) else item
+def _predict_pending(
+    pending: list[Frame | FrameTask], compositor: MouthCompositor
+) -> Iterator[Frame | PredictedFrame]:
+    orders = [item for item in pending if isinstance(item, FrameTask)]
+    drawings = iter(compositor.predict_batch(orders) if orders else [])
+    for item in pending:
+        yield PredictedFrame(item, next(drawings)) if isinstance(item, FrameTask) else item
 
 
-def painted(items: Iterable[Frame | Drawn], painter: Painter) -> Iterator[Frame]:
+def composite_frames(
+    items: Iterable[Frame | PredictedFrame], compositor: MouthCompositor
+) -> Iterator[Frame]:
     """The frames with their mouths painted."""
     for item in items:
-        yield painter.compose(item.order, item.drawing) if isinstance(item, Drawn) else item
+        yield (
+            compositor.composite(item.task, item.prediction)
+            if isinstance(item, PredictedFrame)
+            else item
+        )
 
 
 def choose_references(
-    track: Track, head: HeadModel, painter: Painter
+    track: Track, head: HeadModel, compositor: MouthCompositor
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """For every frame the references whose mouth and pose are nearest. [N, K] each"""
     wanted = np.concatenate(
-        [keys(track.select(slice(i, i + BLOCK)), head) for i in range(0, len(track), BLOCK)]
+        [
+            compute_frame_keys(track.select(slice(i, i + GEOMETRY_BLOCK_FRAMES)), head)
+            for i in range(0, len(track), GEOMETRY_BLOCK_FRAMES)
+        ]
     )
     weight = np.ones(wanted.shape[1], np.float32)
-    weight[-3:] = 1.0 if painter.aligns else POSE_SHARE
-    bank, wanted = painter.references.key * weight, wanted * weight
+    weight[-3:] = 1.0 if compositor.align_meshes else POSE_DISTANCE_WEIGHT
+    bank, wanted = compositor.references.key * weight, wanted * weight
     squared = (wanted**2).sum(1)[:, None] + (bank**2).sum(1) - 2 * wanted @ bank.T
     distance = gaussian_filter1d(
-        np.sqrt(np.maximum(squared, 0)), CHOICE_SMOOTHING, axis=0, mode="nearest"
+        np.sqrt(np.maximum(squared, 0)), DISTANCE_SMOOTHING_FRAMES, axis=0, mode="nearest"
     )
-    count = painter.renderer.config.references
+    count = compositor.renderer.config.references
     rows = np.argsort(distance, axis=1, kind="stable")[:, :count]
     if rows.shape[1] < count:
         rows = np.concatenate([rows, np.repeat(rows[:, :1], count - rows.shape[1], 1)], 1)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from dubfew.motion.mouth_motion import MouthMotion
 
 # Pictures later or earlier than this against their sound are not looked for, s.
-LARGEST_LAG = 0.4
+MAX_LAG_SECONDS = 0.4
 
 
 @dataclass(frozen=True)
-class Clip:
+class SpeechClip:
     """A filmed speaker: sound and what the mouth did.
 
     Attributes:
@@ -31,65 +31,70 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Sync:
+class LagEstimate:
     """How sound and picture lie to each other.
 
     Attributes:
-        lag: how much later the picture shows what is heard, s (negative: earlier).
-        r: Pearson correlation of the apertures at that lag.
+        lag_seconds: how much later the picture shows what is heard, s (negative: earlier).
+        r_best: Pearson correlation of the apertures at that lag.
         r_zero: the same with no lag.
     """
 
-    lag: float
-    r: float
+    lag_seconds: float
+    r_best: float
     r_zero: float
 
 
-def correlation(a: NDArray, b: NDArray) -> float:
+def pearson_correlation(a: NDArray, b: NDArray) -> float:
     """Pearson correlation; 0 where one of them does not vary."""
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
     return float((a * b).sum()) / scale if scale > 1e-12 else 0.0
 
 
-def find_lag(
-    predicted: MouthMotion, observed: MouthMotion, *, largest: float = LARGEST_LAG
-) -> Sync:
+def estimate_lag(
+    predicted: MouthMotion, observed: MouthMotion, *, max_lag: float = MAX_LAG_SECONDS
+) -> LagEstimate:
     """Lag of a picture against its sound, by cross-correlation of lip apertures.
 
     Args:
         predicted: from the sound, on a grid at least as fine as the video's frames.
         observed: from the picture.
-        largest: lag to look for in either direction, s.
+        max_lag: lag to look for in either direction, s.
 
     Returns:
         The lag of highest correlation, in steps of 10 ms; 0 where only the end of the range
         would do, which is no peak.
     """
-    return lag_of(
-        predicted.times, predicted.aperture(), observed.times, observed.aperture(), largest
+    return estimate_curve_lag(
+        predicted.times, predicted.aperture(), observed.times, observed.aperture(), max_lag
     )
 
 
-def lag_of(
-    times: NDArray[np.float64],  # [M]
-    heard: NDArray,  # [M]
-    seen_at: NDArray[np.float64],  # [N]
-    seen: NDArray,  # [N]
-    largest: float = LARGEST_LAG,
-) -> Sync:
-    """``find_lag`` for two curves: one that is heard, one that is seen."""
-    lags = np.arange(-round(largest * 100), round(largest * 100) + 1) / 100
-    r = [correlation(np.interp(seen_at - lag, times, heard), seen) for lag in lags]
+def estimate_curve_lag(
+    audio_times: NDArray[np.float64],  # [M]
+    audio_curve: NDArray,  # [M]
+    video_times: NDArray[np.float64],  # [N]
+    video_curve: NDArray,  # [N]
+    max_lag: float = MAX_LAG_SECONDS,
+) -> LagEstimate:
+    """``estimate_lag`` for two curves: one that is heard, one that is seen."""
+    lags = np.arange(-round(max_lag * 100), round(max_lag * 100) + 1) / 100
+    r = [
+        pearson_correlation(np.interp(video_times - lag, audio_times, audio_curve), video_curve)
+        for lag in lags
+    ]
     best = int(np.argmax(r))
     if best in (0, len(lags) - 1):
         best = len(lags) // 2
-    return Sync(float(lags[best]), r[best], r[len(lags) // 2])
+    return LagEstimate(float(lags[best]), r[best], r[len(lags) // 2])
 
 
-def trusted_lag(sync: Sync) -> float:
+def reliable_lag(sync: LagEstimate) -> float:
     """The lag to correct, s: that of the highest correlation where it clearly beats none.
 
     The larger the lag, the clearer it must be.
     """
-    return sync.lag if sync.r > sync.r_zero + 0.05 + 0.4 * abs(sync.lag) else 0.0
+    return (
+        sync.lag_seconds if sync.r_best > sync.r_zero + 0.05 + 0.4 * abs(sync.lag_seconds) else 0.0
+    )

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError, MissingDependencyError
-from dubfew.media.mel import prepare_samples
-from dubfew.speech.visemes import PLOSIVES, SILENCE, Phone, letters_of
-from dubfew.utils.import_utils import require
+from dubfew.media.mel import resample_audio
+from dubfew.speech.visemes import PLOSIVE_LETTERS, SILENCE_SYMBOL, Phone, split_ipa_letters
+from dubfew.utils.import_utils import import_optional
 
 # Constants of espeak-ng's speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2
 _INIT_PHONEME_EVENTS, _INIT_PHONEME_IPA, _INIT_DONT_EXIT = 1, 2, 0x8000
 _EVENT_END, _EVENT_PHONEME = 0, 7
 _CHARS_UTF8 = 1
-_RATE, _PITCH = 1, 3
+_PARAMETER_RATE, _PARAMETER_PITCH = 1, 3
 
 
 class _EventId(ctypes.Union):
@@ -55,7 +55,7 @@ class _Voice(ctypes.Structure):
     ]
 
 
-_CALLBACK = ctypes.CFUNCTYPE(
+_SYNTH_CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
 )
 
@@ -75,28 +75,28 @@ class Utterance:
     language: str
 
 
-class Espeak:
+class EspeakSynthesizer:
     """The synthesiser. It is one per process (the library keeps global state)."""
 
     def __init__(self) -> None:
-        espeakng_loader = require("espeakng_loader")
+        espeakng_loader = import_optional("espeakng_loader")
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         options = _INIT_PHONEME_EVENTS | _INIT_PHONEME_IPA | _INIT_DONT_EXIT
-        self._rate = self._library.espeak_Initialize(
+        self._sample_rate = self._library.espeak_Initialize(
             _OUTPUT_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), options
         )
-        if self._rate <= 0:
+        if self._sample_rate <= 0:
             raise MissingDependencyError(
                 "espeak-ng does not start: pip install --force-reinstall espeakng-loader"
             )
-        self._samples: list[NDArray[np.int16]] = []
+        self._sample_chunks: list[NDArray[np.int16]] = []
         self._events: list[tuple[int, str]] = []
-        self._callback = _CALLBACK(self._receive)
+        self._callback = _SYNTH_CALLBACK(self._on_synthesis)
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def _receive(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
+    def _on_synthesis(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
         if samples and count > 0:
-            self._samples.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            self._sample_chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         index = 0
         while events[index].type != _EVENT_END:
             event = events[index]
@@ -106,7 +106,7 @@ class Espeak:
             index += 1
         return 0
 
-    def voices(self) -> dict[str, str]:
+    def voice_by_language(self) -> dict[str, str]:
         """Name of the voice that ``say`` takes, for every language code in small letters."""
         list_voices = self._library.espeak_ListVoices
         list_voices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
@@ -126,8 +126,14 @@ class Espeak:
             index += 1
         return {code: identifier for code, (_, identifier) in best.items()}
 
-    def say(
-        self, text: str, language: str, *, variant: str = "", rate: int = 165, pitch: int = 50
+    def synthesize(
+        self,
+        text: str,
+        language: str,
+        *,
+        variant: str = "",
+        words_per_minute: int = 165,
+        pitch: int = 50,
     ) -> Utterance:
         """Speak a sentence.
 
@@ -135,7 +141,7 @@ class Espeak:
             text: in the writing of the language.
             language: espeak's code, such as ``en-us``, or a name out of ``voices``.
             variant: a voice variant such as ``f3``; empty is the language's own voice.
-            rate: words per minute, 80 to 450.
+            words_per_minute: words per minute, 80 to 450.
             pitch: 0 to 99.
 
         Raises:
@@ -144,32 +150,32 @@ class Espeak:
         voice = f"{language}+{variant}" if variant else language
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise DubfewError(f"espeak-ng has no voice {voice!r}: see `espeak-ng --voices`")
-        self._library.espeak_SetParameter(_RATE, rate, 0)
-        self._library.espeak_SetParameter(_PITCH, pitch, 0)
-        self._samples, self._events = [], []
+        self._library.espeak_SetParameter(_PARAMETER_RATE, words_per_minute, 0)
+        self._library.espeak_SetParameter(_PARAMETER_PITCH, pitch, 0)
+        self._sample_chunks, self._events = [], []
         data = text.encode()
         self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _CHARS_UTF8, None, None)
         self._library.espeak_Synchronize()
-        if not self._samples:
+        if not self._sample_chunks:
             raise DubfewError(f"espeak-ng said nothing for {text!r} in {language}")
-        sound = np.concatenate(self._samples).astype(np.float32) / 32768
-        phones = _phones(self._events, sound, self._rate)
-        return Utterance(prepare_samples(sound, self._rate), phones, language)
+        sound = np.concatenate(self._sample_chunks).astype(np.float32) / 32768
+        phones = _phones_from_events(self._events, sound, self._sample_rate)
+        return Utterance(resample_audio(sound, self._sample_rate), phones, language)
 
 
 @lru_cache(maxsize=1)
-def espeak() -> Espeak:
+def get_synthesizer() -> EspeakSynthesizer:
     """The one synthesiser of this process."""
-    return Espeak()
+    return EspeakSynthesizer()
 
 
-def sentences() -> dict[str, list[str]]:
+def load_sentences() -> dict[str, list[str]]:
     """The sentences that synthetic training speech is made of, by language."""
     return json.loads((files("dubfew.speech") / "sentences.json").read_text("utf-8"))
 
 
-def _phones(
-    events: list[tuple[int, str]], sound: NDArray[np.float32], rate: int
+def _phones_from_events(
+    events: list[tuple[int, str]], samples: NDArray[np.float32], sample_rate: int
 ) -> tuple[Phone, ...]:
     """Sounds with their times from espeak's events.
 
@@ -177,29 +183,33 @@ def _phones(
     closure to the sound before it; here the closure belongs to the plosive.
     """
     phones: list[Phone] = []
-    ends = [sample for sample, _ in events[1:]] + [len(sound)]
+    ends = [sample for sample, _ in events[1:]] + [len(samples)]
     for (first, name), last in zip(events, ends, strict=True):
         if last <= first:
             continue
-        letters = letters_of(name) or [SILENCE]
-        edges = np.linspace(first, last, len(letters) + 1) / rate
+        letters = split_ipa_letters(name) or [SILENCE_SYMBOL]
+        edges = np.linspace(first, last, len(letters) + 1) / sample_rate
         for letter, start, end in zip(letters, edges[:-1], edges[1:], strict=True):
             closure = start
-            if letter in PLOSIVES and phones:
-                closure = _closure_start(sound, rate, phones[-1].start, start)
+            if letter in PLOSIVE_LETTERS and phones:
+                closure = _find_closure_start(samples, sample_rate, phones[-1].start, start)
                 phones[-1] = Phone(phones[-1].symbol, phones[-1].start, closure)
             phones.append(Phone(letter, closure, end))
     if phones and phones[0].start > 0:
-        phones.insert(0, Phone(SILENCE, 0.0, phones[0].start))
+        phones.insert(0, Phone(SILENCE_SYMBOL, 0.0, phones[0].start))
     return tuple(phones)
 
 
-def _closure_start(
-    sound: NDArray[np.float32], rate: int, earliest: float, release: float, floor: float = 1e-3
+def _find_closure_start(
+    samples: NDArray[np.float32],
+    sample_rate: int,
+    earliest: float,
+    release: float,
+    silence_threshold: float = 1e-3,
 ) -> float:
     """When the silence before a release began, at most 0.1 s before it."""
-    low = int(max(earliest + 0.02, release - 0.1) * rate)
-    loud = np.flatnonzero(np.abs(sound[low : int(release * rate)]) > floor)
-    if int(release * rate) <= low:
+    low = int(max(earliest + 0.02, release - 0.1) * sample_rate)
+    loud = np.flatnonzero(np.abs(samples[low : int(release * sample_rate)]) > silence_threshold)
+    if int(release * sample_rate) <= low:
         return release
-    return (low + (int(loud[-1]) + 1 if len(loud) else 0)) / rate
+    return (low + (int(loud[-1]) + 1 if len(loud) else 0)) / sample_rate

@@ -15,8 +15,8 @@ from dubfew.errors import ArtefactError
 from dubfew.utils.files import sha256_file
 
 # 1: one network, mel bands only; 2: several networks, names its encoder and how it was trained.
-FORMAT_VERSION = 2
-CARD = "CARD.md"
+SPEECH_FORMAT_VERSION = 2
+MODEL_CARD_NAME = "CARD.md"
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,23 @@ class SpeechInfo:
     card: str
 
 
-def shipped_model() -> Path:
+def shipped_speech_model_path() -> Path:
     """The model that ships with dubfew."""
     return Path(str(files("dubfew.speech") / "weights" / "speech.safetensors"))
 
 
-def speech_info(path: Path | None = None) -> SpeechInfo:
+def read_speech_info(path: Path | None = None) -> SpeechInfo:
     """Look at a speech model, by default the one that ships.
 
     Raises:
         ArtefactError: not a speech model, or of another dubfew's format.
     """
-    path = shipped_model() if path is None else path
-    header = read_header(path)
+    path = shipped_speech_model_path() if path is None else path
+    header = read_speech_header(path)
     with safe_open(str(path), framework="numpy") as file:
         names = [name for name in file.keys() if name.startswith("network.")]  # noqa: SIM118
         weights = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
-    card = path.with_name(CARD)
+    card = path.with_name(MODEL_CARD_NAME)
     return SpeechInfo(
         path=path,
         sha256=sha256_file(path),
@@ -67,7 +67,7 @@ def speech_info(path: Path | None = None) -> SpeechInfo:
     )
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_speech_header(path: Path) -> dict[str, Any]:
     """What a speech model's file says of itself.
 
     Raises:
@@ -81,11 +81,11 @@ def read_header(path: Path) -> dict[str, Any]:
         raise ArtefactError(
             f"{path} is not a dubfew speech model: make one with `dubfew speech train`"
         ) from error
-    if version < FORMAT_VERSION:
+    if version < SPEECH_FORMAT_VERSION:
         raise ArtefactError(f"{path} was trained by an earlier dubfew: train it anew")
-    if version > FORMAT_VERSION:
+    if version > SPEECH_FORMAT_VERSION:
         raise ArtefactError(
             f"{path} has speech model format {version}, this dubfew reads up to "
-            f"{FORMAT_VERSION}: update dubfew"
+            f"{SPEECH_FORMAT_VERSION}: update dubfew"
         )
     return header

@@ -8,37 +8,37 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dubfew.media.mel import BANDS
+from dubfew.media.mel import NUM_MEL_BANDS
 
-STRIDE = 2  # steps of 10 ms per output row
+MEL_FRAMES_PER_ROW = 2  # steps of 10 ms per output row
 # A linear reader looks at every second row within a quarter of a second to either side, at fewer
 # with an encoder so wide that the equations for its weights would not fit into memory.
-TAPS, SPACING, MOST_COLUMNS = 13, 2, 2000
+MAX_LINEAR_TAPS, TAP_SPACING_ROWS, MAX_LINEAR_COLUMNS = 13, 2, 2000
 
 
 # Gaps that the networks foresee between which lips go from held together to as foreseen, in
 # inter-ocular distances. Lips nearer than 0.03 look closed.
-CLOSING = (0.03, 0.06)
+CLOSING_GAP_RANGE = (0.03, 0.06)
 # A closure is a dip: within so many rows the gap is larger by this much. Or it is rest: within them
 # it is nowhere larger than this. Without that, passages in which nothing is sure would be spoken
 # with lips held shut.
-DIP, REST, NEAR_ROWS = (0.01, 0.03), (0.02, 0.04), 7
+CLOSURE_DIP_RANGE, REST_GAP_RANGE, CLOSURE_WINDOW_ROWS = (0.01, 0.03), (0.02, 0.04), 7
 
 
-class Predicted(NamedTuple):
+class SpeechPrediction(NamedTuple):
     """What is foreseen for every row.
 
     Attributes:
-        motion: coefficients, before gating. [B, R, K]
-        voice: logit of "somebody speaks". [B, R]
+        coefficients: coefficients, before gating. [B, R, K]
+        voice_logits: logit of "somebody speaks". [B, R]
     """
 
-    motion: Tensor
-    voice: Tensor
+    coefficients: Tensor
+    voice_logits: Tensor
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class SpeechNetworkConfig:
     """Sizes of a ``SpeechEnsemble``.
 
     Attributes:
@@ -56,21 +56,23 @@ class NetworkConfig:
     components: int = 8
     members: int = 3
     dropout: float = 0.2
-    inputs: int = BANDS
-    stride: int = STRIDE
+    inputs: int = NUM_MEL_BANDS
+    stride: int = MEL_FRAMES_PER_ROW
 
     @property
-    def reach(self) -> int:
+    def context_rows(self) -> int:
         """Output rows on either side that one row depends on, rounded up."""
-        return max(sum(self.dilations) + 2 + NEAR_ROWS, self.taps // 2 * SPACING + 1)
+        return max(
+            sum(self.dilations) + 2 + CLOSURE_WINDOW_ROWS, self.num_taps // 2 * TAP_SPACING_ROWS + 1
+        )
 
     @property
-    def taps(self) -> int:
+    def num_taps(self) -> int:
         """Rows that the linear reader looks at, an odd number."""
-        return max(1, min(TAPS, (MOST_COLUMNS // self.inputs - 1) // 2 * 2 + 1))
+        return max(1, min(MAX_LINEAR_TAPS, (MAX_LINEAR_COLUMNS // self.inputs - 1) // 2 * 2 + 1))
 
 
-class _Block(nn.Module):
+class _DilatedBlock(nn.Module):
     """Dilated convolution, then a mix of channels, around a shortcut."""
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
@@ -88,39 +90,40 @@ class _Block(nn.Module):
 class SpeechNetwork(nn.Module):
     """Temporal convolutions that hear about half a second to either side; one of several."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: SpeechNetworkConfig) -> None:
         super().__init__()
         self.config = config
         self.stem = nn.Conv1d(config.inputs, config.channels, 5, stride=config.stride, padding=2)
         self.blocks = nn.ModuleList(
-            _Block(config.channels, dilation, config.dropout) for dilation in config.dilations
+            _DilatedBlock(config.channels, dilation, config.dropout)
+            for dilation in config.dilations
         )
         self.head = nn.Conv1d(config.channels, config.components + 1, 1)
 
     def forward(
         self,
         frames: Tensor,  # [B, T, inputs]
-    ) -> Predicted:
+    ) -> SpeechPrediction:
         """Row r is centred on frame ``stride * r``; there are ceil(T / stride)."""
         x = nn.functional.gelu(self.stem(frames.transpose(1, 2)))
         for block in self.blocks:
             x = block(x)
         out = self.head(x).transpose(1, 2)
-        return Predicted(out[..., :-1], out[..., -1])
+        return SpeechPrediction(out[..., :-1], out[..., -1])
 
 
-class LinearReader(nn.Module):
+class LinearPredictor(nn.Module):
     """A linear map of the frames around each row; its weights are solved for, not trained."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: SpeechNetworkConfig) -> None:
         super().__init__()
         self.map = nn.Conv1d(
             config.inputs,
             config.components,
-            config.taps,
+            config.num_taps,
             stride=config.stride,
-            dilation=SPACING * config.stride,
-            padding=config.taps // 2 * SPACING * config.stride,
+            dilation=TAP_SPACING_ROWS * config.stride,
+            padding=config.num_taps // 2 * TAP_SPACING_ROWS * config.stride,
         )
 
     def forward(self, frames: Tensor) -> Tensor:  # [B, T, inputs] -> [B, R, K]
@@ -138,7 +141,7 @@ class SpeechEnsemble(nn.Module):
 
     def __init__(
         self,
-        config: NetworkConfig,
+        config: SpeechNetworkConfig,
         opening: Tensor,  # [K]
     ) -> None:
         """
@@ -149,29 +152,36 @@ class SpeechEnsemble(nn.Module):
         super().__init__()
         self.config = config
         self.networks = nn.ModuleList(SpeechNetwork(config) for _ in range(config.members))
-        self.linear = LinearReader(config)
+        self.linear = LinearPredictor(config)
         self.opening: Tensor
         self.register_buffer("opening", opening.clone())
 
     def forward(
         self,
         frames: Tensor,  # [B, T, inputs]
-    ) -> Predicted:
+    ) -> SpeechPrediction:
         """See ``SpeechNetwork.forward``."""
         motions, voices = zip(*(network(frames) for network in self.networks), strict=True)
         motion = torch.stack(motions).mean(0)
         mean = (motion + self.linear(frames)) / 2
         foreseen = motion @ self.opening
-        around = nn.functional.max_pool1d(foreseen[:, None], 2 * NEAR_ROWS + 1, 1, NEAR_ROWS)[:, 0]
-        surely = torch.maximum(_smooth_step(around - foreseen, DIP), 1 - _smooth_step(around, REST))
-        closed = (1 - _smooth_step(foreseen, CLOSING)) * surely
+        around = nn.functional.max_pool1d(
+            foreseen[:, None], 2 * CLOSURE_WINDOW_ROWS + 1, 1, CLOSURE_WINDOW_ROWS
+        )[:, 0]
+        surely = torch.maximum(
+            _smoothstep(around - foreseen, CLOSURE_DIP_RANGE),
+            1 - _smoothstep(around, REST_GAP_RANGE),
+        )
+        closed = (1 - _smoothstep(foreseen, CLOSING_GAP_RANGE)) * surely
         gap = (mean @ self.opening).clamp_min(0)
         # The least change of the coefficients that takes the gap away.
         direction = self.opening / (self.opening @ self.opening)
-        return Predicted(mean - (gap * closed)[..., None] * direction, torch.stack(voices).mean(0))
+        return SpeechPrediction(
+            mean - (gap * closed)[..., None] * direction, torch.stack(voices).mean(0)
+        )
 
 
-def _smooth_step(x: Tensor, edges: tuple[float, float]) -> Tensor:
+def _smoothstep(x: Tensor, edges: tuple[float, float]) -> Tensor:
     """From 0 at the first edge to 1 at the second, without corners."""
     share = ((x - edges[0]) / (edges[1] - edges[0])).clamp(0, 1)
     return share * share * (3 - 2 * share)

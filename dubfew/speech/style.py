@@ -11,40 +11,41 @@ from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.speech.corpus import find_lag, trusted_lag
+from dubfew.speech.corpus import estimate_lag, reliable_lag
 from dubfew.speech.model import MotionSpace, SpeechModel
-from dubfew.utils.safetensors_io import UNREADABLE, read_tensors
+from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
-FORMAT_VERSION = 1
+STYLE_FORMAT_VERSION = 1
 FloatArray = NDArray[np.float32]
 
 # Rows of footage that weigh as much as the belief that the actor moves like everybody: 2 s.
 _PRIOR_ROWS = 50.0
 # Predicted motion below this (root mean square of coefficients against typical) is a pause.
-_PAUSE = 0.08
+_PAUSE_RMS = 0.08
 # Lips farther apart than this are not at rest, whatever the footage shows in its pauses.
-_REST_GAP = 0.03
+_MAX_REST_GAP = 0.03
 # A short clip may show a mumble or a shout; the actor can do otherwise.
-_GAINS = (0.6, 1.8)
+_GAIN_RANGE = (0.6, 1.8)
 # A clip with closed lips says nothing about how far they open.
-_LEAST_LIMIT = 0.1
+_MIN_APERTURE_LIMIT = 0.1
 
 
 @dataclass(frozen=True)
-class Style:
+class SpeakingStyle:
     """Per-actor affine map of mouth motion, in the speech model's low-dimensional space.
 
     Attributes:
         basis: the space's directions, so that the style stands by itself. [K, P, 3]
         gain: factor of each coefficient. [K]
         offset: coefficients of the actor's rest pose against closed lips. [K]
-        limit: the widest gap between the lips that the footage supports, inter-ocular distances.
+        max_aperture: the widest gap between the lips that the footage supports, inter-ocular
+            distances.
     """
 
     basis: FloatArray
     gain: FloatArray
     offset: FloatArray
-    limit: float
+    max_aperture: float
 
     def __post_init__(self) -> None:
         k = len(self.basis)
@@ -64,7 +65,7 @@ class Style:
             motion: as the speech model predicts it.
             reach: how far the mouth may open, as a multiple of ``limit``.
         """
-        limit = reach * self.limit
+        limit = reach * self.max_aperture
         flat = self.basis.reshape(len(self.basis), -1)
         coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
         change = (coefficients * (self.gain - 1) + self.offset) @ flat
@@ -79,18 +80,21 @@ class Style:
         return MouthMotion((moved * factor[:, None, None]).astype(np.float32), motion.times)
 
     @classmethod
-    def neutral(cls, space: MotionSpace | None = None) -> Style:
+    def neutral(cls, space: MotionSpace | None = None) -> SpeakingStyle:
         """The style that changes nothing."""
         space = space or SpeechModel.load_default().space
         k = len(space.basis)
         return cls(space.basis, np.ones(k, np.float32), np.zeros(k, np.float32), 1.0)
 
     @classmethod
-    def from_statistics(cls, observed: MouthMotion, space: MotionSpace | None = None) -> Style:
+    def from_statistics(
+        cls, observed: MouthMotion, space: MotionSpace | None = None
+    ) -> SpeakingStyle:
         """Style of an actor whose footage has no sound.
 
         One gain for all directions: the ratio of the actor's wide openings (95th percentile) to
-        those of predicted speech, between ``_GAINS``; never above 1 unless the footage shows it.
+        those of predicted speech, between ``_GAIN_RANGE``; never above 1 unless the footage shows
+        it.
 
         Args:
             observed: the actor's tracked motion.
@@ -100,15 +104,15 @@ class Style:
             ShapeError: no rows.
         """
         space = space or SpeechModel.load_default().space
-        _need_rows(observed)
-        ratio = float(np.quantile(observed.aperture(), 0.95)) / max(space.aperture, 1e-3)
+        _check_not_empty(observed)
+        ratio = float(np.quantile(observed.aperture(), 0.95)) / max(space.aperture_p95, 1e-3)
         k = len(space.basis)
-        gain = np.full(k, np.clip(ratio, *_GAINS), np.float32)
-        return cls(space.basis, gain, np.zeros(k, np.float32), _limit(observed))
+        gain = np.full(k, np.clip(ratio, *_GAIN_RANGE), np.float32)
+        return cls(space.basis, gain, np.zeros(k, np.float32), _estimate_max_aperture(observed))
 
     def to_bytes(self) -> bytes:
         """Serialise as safetensors with a JSON header."""
-        header = {"format_version": FORMAT_VERSION, "limit": self.limit}
+        header = {"format_version": STYLE_FORMAT_VERSION, "limit": self.max_aperture}
         tensors = {"basis": self.basis, "gain": self.gain, "offset": self.offset}
         return save(
             {name: np.ascontiguousarray(array, np.float32) for name, array in tensors.items()},
@@ -116,27 +120,27 @@ class Style:
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Style:
+    def from_bytes(cls, data: bytes) -> SpeakingStyle:
         """Read what ``to_bytes`` wrote.
 
         Raises:
             ArtefactError: not a style, damaged, or written by a newer dubfew.
         """
         try:
-            tensors, header = read_tensors(data, "dubfew.style")
-            if header["format_version"] > FORMAT_VERSION:
+            tensors, header = read_tensors_and_header(data, "dubfew.style")
+            if header["format_version"] > STYLE_FORMAT_VERSION:
                 raise ArtefactError(
                     f"style has format {header['format_version']}, this dubfew reads up to "
-                    f"{FORMAT_VERSION}: update dubfew"
+                    f"{STYLE_FORMAT_VERSION}: update dubfew"
                 )
             return cls(tensors["basis"], tensors["gain"], tensors["offset"], float(header["limit"]))
-        except UNREADABLE as error:
+        except TENSOR_READ_ERRORS as error:
             raise ArtefactError("not a dubfew style, or damaged: adapt the actor anew") from error
 
 
 def fit_style(
     predicted: MouthMotion, observed: MouthMotion, space: MotionSpace | None = None
-) -> Style:
+) -> SpeakingStyle:
     """Style of an actor whose footage has sound.
 
     Per direction, regularised least squares from prediction to observation through the origin,
@@ -155,50 +159,54 @@ def fit_style(
         ShapeError: the two do not have the same rows, or none.
     """
     space = space or SpeechModel.load_default().space
-    _need_rows(observed)
+    _check_not_empty(observed)
     if len(predicted) != len(observed):
         raise ShapeError(
             f"{len(predicted)} predicted rows for {len(observed)} observed: predict at the "
             "observed times"
         )
-    lag = trusted_lag(find_lag(predicted, observed))
-    predicted = predicted.at(observed.times - lag)
-    given = space.project(predicted) / space.typical
-    seen = space.project(observed) / space.typical
-    pause = np.sqrt((given**2).mean(axis=1)) < _PAUSE
-    offset = _rest_offset(seen[pause], space)
+    lag = reliable_lag(estimate_lag(predicted, observed))
+    predicted = predicted.resample(observed.times - lag)
+    given = space.project(predicted) / space.coefficient_rms
+    seen = space.project(observed) / space.coefficient_rms
+    pause = np.sqrt((given**2).mean(axis=1)) < _PAUSE_RMS
+    offset = _estimate_rest_offset(seen[pause], space)
     speech = ~pause
     if not speech.any():
-        return Style.from_statistics(observed, space)
+        return SpeakingStyle.from_statistics(observed, space)
     x, y = given[speech], seen[speech] - offset
     gain = ((x * y).sum(axis=0) + _PRIOR_ROWS) / ((x * x).sum(axis=0) + _PRIOR_ROWS)
-    gain = np.clip(gain, 0.0, _GAINS[1])
-    fitted = space.expand(given * gain * space.typical, observed.times).aperture()[speech]
+    gain = np.clip(gain, 0.0, _GAIN_RANGE[1])
+    fitted = space.reconstruct(given * gain * space.coefficient_rms, observed.times).aperture()[
+        speech
+    ]
     wanted = observed.aperture()[speech]
     trust = speech.sum() / (speech.sum() + _PRIOR_ROWS)
-    spread = float(np.clip(wanted.std() / max(fitted.std(), 1e-4), *_GAINS)) ** trust
-    return Style(
+    spread = float(np.clip(wanted.std() / max(fitted.std(), 1e-4), *_GAIN_RANGE)) ** trust
+    return SpeakingStyle(
         space.basis,
-        np.clip(gain * spread, 0.0, 2 * _GAINS[1]).astype(np.float32),
-        (offset * space.typical).astype(np.float32),
-        _limit(observed),
+        np.clip(gain * spread, 0.0, 2 * _GAIN_RANGE[1]).astype(np.float32),
+        (offset * space.coefficient_rms).astype(np.float32),
+        _estimate_max_aperture(observed),
     )
 
 
-def _rest_offset(pauses: FloatArray, space: MotionSpace) -> FloatArray:
+def _estimate_rest_offset(pauses: FloatArray, space: MotionSpace) -> FloatArray:
     """The actor's rest pose in pauses, drawn to closed lips where there are few. [K]"""
     if not len(pauses):
-        return np.zeros(len(space.typical), np.float32)
+        return np.zeros(len(space.coefficient_rms), np.float32)
     offset = np.median(pauses, axis=0) * (len(pauses) / (len(pauses) + 10))
-    gap = abs(float(space.expand(offset[None] * space.typical, np.zeros(1)).aperture()[0]))
-    return (offset * min(1.0, _REST_GAP / max(gap, 1e-6))).astype(np.float32)
+    gap = abs(
+        float(space.reconstruct(offset[None] * space.coefficient_rms, np.zeros(1)).aperture()[0])
+    )
+    return (offset * min(1.0, _MAX_REST_GAP / max(gap, 1e-6))).astype(np.float32)
 
 
-def _limit(observed: MouthMotion) -> float:
+def _estimate_max_aperture(observed: MouthMotion) -> float:
     # A tenth more than the widest that was seen: 4 s rarely hold the widest vowel.
-    return max(1.1 * float(np.quantile(observed.aperture(), 0.99)), _LEAST_LIMIT)
+    return max(1.1 * float(np.quantile(observed.aperture(), 0.99)), _MIN_APERTURE_LIMIT)
 
 
-def _need_rows(observed: MouthMotion) -> None:
+def _check_not_empty(observed: MouthMotion) -> None:
     if not len(observed):
         raise ShapeError("no observed motion: a style needs at least one tracked frame")

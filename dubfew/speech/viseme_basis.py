@@ -14,12 +14,12 @@ from dubfew.utils.files import write_atomic
 FloatArray = NDArray[np.float32]
 
 
-def default_fields() -> FloatArray:
+def load_viseme_basis() -> FloatArray:
     """The controls' fields that ship with dubfew. [5, P, 3]"""
     path = files("dubfew.speech") / "weights" / "fields.safetensors"
     return load_file(str(path))["fields"]
 
 
-def save_fields(fields: FloatArray, path: Path | str) -> None:
+def save_viseme_basis(basis: FloatArray, path: Path | str) -> None:
     """Write the controls' fields beside the model."""
-    write_atomic(Path(path), save({"fields": fields}))
+    write_atomic(Path(path), save({"fields": basis}))

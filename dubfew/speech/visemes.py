@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.motion.mouth_motion import INNER_PAIRS, MouthMotion, rows_of
+from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 
 FloatArray = NDArray[np.float32]
 
-CONTROLS = ("upper", "lower", "width", "purse", "chin")
-SILENCE = ""
+MOUTH_CONTROLS = ("upper", "lower", "width", "purse", "chin")
+SILENCE_SYMBOL = ""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Phone:
     """A speech sound and when it is heard.
 
     Attributes:
-        symbol: one IPA letter, or ``SILENCE``.
+        symbol: one IPA letter, or ``SILENCE_SYMBOL``.
         start: s.
         end: s.
     """
@@ -62,72 +62,72 @@ class Viseme:
 
 # Openings follow what running speech shows on film (median 0.07, nine tenths below 0.15), not
 # what a phonetics plate shows: citation forms open twice as far.
-_CLOSED = Viseme(0.0, 0.005, gap_firm=40.0, shape_firm=0.2)
+_BILABIAL = Viseme(0.0, 0.005, gap_firm=40.0, shape_firm=0.2)
 _LABIODENTAL = Viseme(0.022, 0.01, lift=0.012, gap_firm=12.0, shape_firm=0.3)
-_TIP = Viseme(0.06, 0.02, 0.01, gap_firm=1.0, shape_firm=0.2)  # t d n
+_ALVEOLAR = Viseme(0.06, 0.02, 0.01, gap_firm=1.0, shape_firm=0.2)  # t d n
 _SIBILANT = Viseme(0.045, 0.008, 0.025, gap_firm=2.0, shape_firm=0.5)
-_HUSH = Viseme(0.05, 0.01, -0.05, 0.025, gap_firm=2.0, shape_firm=1.2)
-_BACK = Viseme(0.075, 0.03, gap_firm=0.6, shape_firm=0.1)  # k g
-_THROAT = Viseme(0.09, 0.04, gap_firm=0.3, shape_firm=0.05)  # h takes its neighbours' shape
-_GLIDE = Viseme(0.06, 0.015, 0.035, shape_firm=1.0)
+_POSTALVEOLAR = Viseme(0.05, 0.01, -0.05, 0.025, gap_firm=2.0, shape_firm=1.2)
+_VELAR = Viseme(0.075, 0.03, gap_firm=0.6, shape_firm=0.1)  # k g
+_GLOTTAL = Viseme(0.09, 0.04, gap_firm=0.3, shape_firm=0.05)  # h takes its neighbours' shape
+_PALATAL_GLIDE = Viseme(0.06, 0.015, 0.035, shape_firm=1.0)
 _RHOTIC = Viseme(0.065, 0.02, -0.03, 0.012, shape_firm=0.6)
 _TRILL = Viseme(0.075, 0.03, gap_firm=0.7, shape_firm=0.15)
-_ROUND_GLIDE = Viseme(0.03, 0.015, -0.12, 0.035, gap_firm=3.0, shape_firm=3.0)
+_ROUNDED_GLIDE = Viseme(0.03, 0.015, -0.12, 0.035, gap_firm=3.0, shape_firm=3.0)
 
 
-def _vowel(gap: float, jaw: float, width: float, purse: float = 0.0) -> Viseme:
+def _make_vowel(gap: float, jaw: float, width: float, purse: float = 0.0) -> Viseme:
     return Viseme(gap, jaw, width, purse, gap_firm=1.6, shape_firm=2.0 if purse else 1.0)
 
 
-VISEMES: dict[str, Viseme] = {
-    SILENCE: Viseme(0.0, 0.0, gap_firm=1.5, shape_firm=0.7),
-    **dict.fromkeys("pbmɓʙ", _CLOSED),
+VISEME_BY_LETTER: dict[str, Viseme] = {
+    SILENCE_SYMBOL: Viseme(0.0, 0.0, gap_firm=1.5, shape_firm=0.7),
+    **dict.fromkeys("pbmɓʙ", _BILABIAL),
     **dict.fromkeys("fvɱ", _LABIODENTAL),
     **dict.fromkeys("ɸβʋ", Viseme(0.03, 0.012, gap_firm=5.0, shape_firm=0.3)),
-    **dict.fromkeys("tdnʈɖɳɗ", _TIP),
+    **dict.fromkeys("tdnʈɖɳɗ", _ALVEOLAR),
     **dict.fromkeys("θð", Viseme(0.065, 0.02, 0.01, gap_firm=1.5, shape_firm=0.3)),
     **dict.fromkeys("szɬɮ", _SIBILANT),
-    **dict.fromkeys("ʃʒʂʐɕʑ", _HUSH),
-    **dict.fromkeys("kɡgŋɣxcɟɲçʝɴqχʁ", _BACK),
-    **dict.fromkeys("hɦħʕʔ", _THROAT),
-    **dict.fromkeys("jʎ", _GLIDE),
+    **dict.fromkeys("ʃʒʂʐɕʑ", _POSTALVEOLAR),
+    **dict.fromkeys("kɡgŋɣxcɟɲçʝɴqχʁ", _VELAR),
+    **dict.fromkeys("hɦħʕʔ", _GLOTTAL),
+    **dict.fromkeys("jʎ", _PALATAL_GLIDE),
     **dict.fromkeys("lɫɭʟ", Viseme(0.08, 0.03, 0.005, gap_firm=0.8, shape_firm=0.2)),
     **dict.fromkeys("ɹɻɚɝ", _RHOTIC),
     **dict.fromkeys("rɾɽʀ", _TRILL),
-    **dict.fromkeys("wɥʍ", _ROUND_GLIDE),
-    **dict.fromkeys("iɪᵻ", _vowel(0.075, 0.02, 0.045)),
-    **dict.fromkeys("eɘ", _vowel(0.105, 0.035, 0.04)),
-    **dict.fromkeys("ɛ", _vowel(0.135, 0.05, 0.03)),
-    **dict.fromkeys("æ", _vowel(0.17, 0.075, 0.03)),
-    **dict.fromkeys("aɑɐ", _vowel(0.18, 0.085, 0.0)),
-    **dict.fromkeys("ʌɜ", _vowel(0.135, 0.06, 0.0)),
-    **dict.fromkeys("əɨɯɤ", _vowel(0.09, 0.035, 0.0)),
-    **dict.fromkeys("ɒɔ", _vowel(0.14, 0.07, -0.06, 0.015)),
-    **dict.fromkeys("oɵ", _vowel(0.10, 0.05, -0.085, 0.025)),
-    **dict.fromkeys("uʊʉ", _vowel(0.05, 0.025, -0.115, 0.035)),
-    **dict.fromkeys("yʏø", _vowel(0.055, 0.025, -0.105, 0.035)),
-    **dict.fromkeys("œɶ", _vowel(0.10, 0.045, -0.07, 0.022)),
+    **dict.fromkeys("wɥʍ", _ROUNDED_GLIDE),
+    **dict.fromkeys("iɪᵻ", _make_vowel(0.075, 0.02, 0.045)),
+    **dict.fromkeys("eɘ", _make_vowel(0.105, 0.035, 0.04)),
+    **dict.fromkeys("ɛ", _make_vowel(0.135, 0.05, 0.03)),
+    **dict.fromkeys("æ", _make_vowel(0.17, 0.075, 0.03)),
+    **dict.fromkeys("aɑɐ", _make_vowel(0.18, 0.085, 0.0)),
+    **dict.fromkeys("ʌɜ", _make_vowel(0.135, 0.06, 0.0)),
+    **dict.fromkeys("əɨɯɤ", _make_vowel(0.09, 0.035, 0.0)),
+    **dict.fromkeys("ɒɔ", _make_vowel(0.14, 0.07, -0.06, 0.015)),
+    **dict.fromkeys("oɵ", _make_vowel(0.10, 0.05, -0.085, 0.025)),
+    **dict.fromkeys("uʊʉ", _make_vowel(0.05, 0.025, -0.115, 0.035)),
+    **dict.fromkeys("yʏø", _make_vowel(0.055, 0.025, -0.105, 0.035)),
+    **dict.fromkeys("œɶ", _make_vowel(0.10, 0.045, -0.07, 0.022)),
 }  # fmt: skip
-BILABIALS = frozenset("pbm")
-OPEN_VOWELS = frozenset("aɑɐæɛʌ")
-VOWELS = OPEN_VOWELS | frozenset("iɪᵻeɘɜəɨɯɤɒɔoɵuʊʉyʏøœɶ")
-PLOSIVES = frozenset("pbtdkɡgqcɟʈɖʔ")
+BILABIAL_LETTERS = frozenset("pbm")
+OPEN_VOWEL_LETTERS = frozenset("aɑɐæɛʌ")
+VOWEL_LETTERS = OPEN_VOWEL_LETTERS | frozenset("iɪᵻeɘɜəɨɯɤɒɔoɵuʊʉyʏøœɶ")
+PLOSIVE_LETTERS = frozenset("pbtdkɡgqcɟʈɖʔ")
 
 # How long before and after its own time a sound still bends a control, s: lips are quick, the
 # jaw is heavy, rounding spreads over a syllable.
-_REACH = {"gap": 0.055, "jaw": 0.07, "shape": 0.09}
+_COARTICULATION_SECONDS = {"gap": 0.055, "jaw": 0.07, "shape": 0.09}
 # Nothing reaches farther, s. Moments are looked at a block at a time, so that an hour's sounds and
 # an hour's moments do not make a table.
-_FAR, _BLOCK = 1.0, 500
+_MAX_INFLUENCE_SECONDS, _TIMES_PER_BLOCK = 1.0, 500
 
 
-def letters_of(name: str) -> list[str]:
+def split_ipa_letters(phoneme: str) -> list[str]:
     """IPA letters of a phoneme's name that have a viseme, without stress, length and tone."""
-    plain = unicodedata.normalize("NFD", name)
-    return [letter for letter in plain if letter in VISEMES and letter]
+    plain = unicodedata.normalize("NFD", phoneme)
+    return [letter for letter in plain if letter in VISEME_BY_LETTER and letter]
 
 
-def controls_at(
+def blend_visemes(
     phones: Sequence[Phone],
     times: NDArray[np.float64],  # [N]
 ) -> FloatArray:  # [N, 5]
@@ -142,26 +142,32 @@ def controls_at(
         times: moments wanted, s. [N]
 
     Returns:
-        ``CONTROLS`` in inter-ocular distances. [N, 5]
+        ``MOUTH_CONTROLS`` in inter-ocular distances. [N, 5]
 
     Source: Cohen & Massaro 1993, modelling coarticulation by dominance functions.
     """
-    blocks = [times[start : start + _BLOCK] for start in range(0, len(times), _BLOCK)]
-    found = [_controls_in(_near(phones, block), block) for block in blocks]
-    return np.concatenate([np.zeros((0, len(CONTROLS)), np.float32), *found])
+    blocks = [
+        times[start : start + _TIMES_PER_BLOCK] for start in range(0, len(times), _TIMES_PER_BLOCK)
+    ]
+    found = [_blend_block(_phones_near(phones, block), block) for block in blocks]
+    return np.concatenate([np.zeros((0, len(MOUTH_CONTROLS)), np.float32), *found])
 
 
-def _near(phones: Sequence[Phone], times: NDArray[np.float64]) -> list[Phone]:
+def _phones_near(phones: Sequence[Phone], times: NDArray[np.float64]) -> list[Phone]:
     """Sounds that bend the mouth at some of these moments."""
-    first, last = times.min() - _FAR, times.max() + _FAR
+    first, last = times.min() - _MAX_INFLUENCE_SECONDS, times.max() + _MAX_INFLUENCE_SECONDS
     return [phone for phone in phones if phone.end > first and phone.start < last]
 
 
-def _controls_in(phones: list[Phone], times: NDArray[np.float64]) -> FloatArray:
+def _blend_block(phones: list[Phone], times: NDArray[np.float64]) -> FloatArray:
     first = phones[0].start if phones else 0.0
     last = phones[-1].end if phones else 0.0
-    phones = [Phone(SILENCE, first - 60.0, first), *phones, Phone(SILENCE, last, last + 60.0)]
-    visemes = [VISEMES[phone.symbol] for phone in phones]
+    phones = [
+        Phone(SILENCE_SYMBOL, first - 60.0, first),
+        *phones,
+        Phone(SILENCE_SYMBOL, last, last + 60.0),
+    ]
+    visemes = [VISEME_BY_LETTER[phone.symbol] for phone in phones]
     start = np.array([phone.start for phone in phones])
     end = np.array([phone.end for phone in phones])
     edge = np.minimum((end - start) / 4, 0.04)
@@ -169,7 +175,7 @@ def _controls_in(phones: list[Phone], times: NDArray[np.float64]) -> FloatArray:
         0.0, np.maximum(start + edge - times[:, None], times[:, None] - end + edge)
     )
 
-    def blend(names: tuple[str, ...], firm: str, reach: float) -> list[NDArray]:
+    def blend_controls(names: tuple[str, ...], firm: str, reach: float) -> list[NDArray]:
         firmness = np.array([getattr(viseme, firm) for viseme in visemes])
         # A closure is firm and short: without this its weight would reach into the vowels.
         narrow = reach / np.sqrt(1 + np.log(np.maximum(firmness, 1.0)))
@@ -178,31 +184,33 @@ def _controls_in(phones: list[Phone], times: NDArray[np.float64]) -> FloatArray:
         weight /= weight.sum(axis=1, keepdims=True)
         return [weight @ np.array([getattr(v, name) for v in visemes]) for name in names]
 
-    gap, lift = blend(("gap", "lift"), "gap_firm", _REACH["gap"])
-    (jaw,) = blend(("jaw",), "gap_firm", _REACH["jaw"])
-    width, purse = blend(("width", "purse"), "shape_firm", _REACH["shape"])
+    gap, lift = blend_controls(("gap", "lift"), "gap_firm", _COARTICULATION_SECONDS["gap"])
+    (jaw,) = blend_controls(("jaw",), "gap_firm", _COARTICULATION_SECONDS["jaw"])
+    width, purse = blend_controls(
+        ("width", "purse"), "shape_firm", _COARTICULATION_SECONDS["shape"]
+    )
     return np.stack([0.28 * gap + lift, -0.72 * gap + lift, width, purse, -jaw], 1).astype(
         np.float32
     )
 
 
-def controls_of(motion: MouthMotion) -> FloatArray:
+def controls_from_motion(motion: MouthMotion) -> FloatArray:
     """Read the controls off a motion: linear functionals of the displacement. [N, 5]"""
     d = motion.displacement
-    upper, lower = np.array([rows_of(pair) for pair in INNER_PAIRS]).T
+    upper, lower = np.array([mouth_point_rows(pair) for pair in INNER_LIP_PAIRS]).T
     return np.stack(
         [
             d[:, upper, 1].mean(axis=1),
             d[:, lower, 1].mean(axis=1),
-            motion.width(),
-            d[:, rows_of((0, 13, 14, 17)), 2].mean(axis=1),
-            d[:, rows_of((152,))[0], 1],
+            motion.width_change(),
+            d[:, mouth_point_rows((0, 13, 14, 17)), 2].mean(axis=1),
+            d[:, mouth_point_rows((152,))[0], 1],
         ],
         axis=1,
     ).astype(np.float32)
 
 
-def learn_fields(motions: Sequence[MouthMotion], ridge: float = 1e-3) -> FloatArray:
+def fit_viseme_basis(motions: Sequence[MouthMotion], ridge: float = 1e-3) -> FloatArray:
     """How the whole lower face goes along with the controls, by least squares on real motion.
 
     A plain regression is unbiased but for a ridge that keeps silent footage harmless.
@@ -214,19 +222,21 @@ def learn_fields(motions: Sequence[MouthMotion], ridge: float = 1e-3) -> FloatAr
     Returns:
         Displacement per unit of each control. [5, P, 3]
     """
-    controls = np.concatenate([controls_of(motion) for motion in motions]).astype(np.float64)
+    controls = np.concatenate([controls_from_motion(motion) for motion in motions]).astype(
+        np.float64
+    )
     points = np.concatenate([m.displacement.reshape(len(m), -1) for m in motions])
     gram = controls.T @ controls
     gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
     fields = np.linalg.solve(gram, controls.T @ points)
-    return fields.reshape(len(CONTROLS), -1, 3).astype(np.float32)
+    return fields.reshape(len(MOUTH_CONTROLS), -1, 3).astype(np.float32)
 
 
-def motion_of_phones(
+def motion_from_phones(
     phones: Sequence[Phone],
     times: NDArray[np.float64],  # [N]
-    fields: FloatArray,  # [5, P, 3]
+    basis: FloatArray,  # [5, P, 3]
 ) -> MouthMotion:
     """Mouth motion of sounds whose times are known."""
-    displacement = np.tensordot(controls_at(phones, times), fields, axes=1)
+    displacement = np.tensordot(blend_visemes(phones, times), basis, axes=1)
     return MouthMotion(displacement.astype(np.float32), np.asarray(times, np.float64))

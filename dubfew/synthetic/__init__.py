@@ -2,6 +2,6 @@
 
 from dubfew.synthetic.clip import SyntheticClip, render_clip, write_clip
 from dubfew.synthetic.person import SyntheticPerson
-from dubfew.synthetic.voice import Speech
+from dubfew.synthetic.voice import SyntheticSpeech
 
-__all__ = ["Speech", "SyntheticClip", "SyntheticPerson", "render_clip", "write_clip"]
+__all__ = ["SyntheticClip", "SyntheticPerson", "SyntheticSpeech", "render_clip", "write_clip"]

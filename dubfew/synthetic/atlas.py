@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.synthetic.noise import cloud_noise, smooth_noise
+from dubfew.synthetic.noise import fractal_noise, smooth_noise
 from dubfew.synthetic.parts import (
     ATLAS_HEIGHT,
     ATLAS_WIDTH,
@@ -18,34 +18,34 @@ from dubfew.synthetic.parts import (
     MOUTH_TILE,
     SKIN_TILE,
 )
-from dubfew.synthetic.skin import canvas, paint_face
-from dubfew.synthetic.skull import HAIR_REACH, hairline
-from dubfew.synthetic.traits import Traits
+from dubfew.synthetic.skin import make_canvas, paint_face
+from dubfew.synthetic.skull import HAIR_MAX_POLAR_RADIANS, hairline_polar_angle
+from dubfew.synthetic.traits import PersonTraits
 
-Field = NDArray[np.float32]
+FloatImage = NDArray[np.float32]
 
 
-def paint_atlas(head: HeadModel, traits: Traits, rng: np.random.Generator) -> Field:
+def paint_atlas(head: HeadModel, traits: PersonTraits, rng: np.random.Generator) -> FloatImage:
     """Linear RGB, alpha and gloss of every material. [ATLAS_HEIGHT, ATLAS_WIDTH, 5]"""
     atlas = np.zeros((ATLAS_HEIGHT, ATLAS_WIDTH, 5), np.float32)
     for tile, texture in (
-        (FACE_TILE, paint_face(canvas(head, FACE_TILE[2]), traits, rng)),
-        (HAIR_TILE, _hair(traits, rng)),
-        (EYE_TILE, _eye(traits, rng)),
-        (CLOTH_TILE, _cloth(traits, rng)),
-        (SKIN_TILE, _skin(traits, rng)),
-        (MOUTH_TILE, _mouth(rng)),
+        (FACE_TILE, paint_face(make_canvas(head, FACE_TILE[2]), traits, rng)),
+        (HAIR_TILE, _paint_hair(traits, rng)),
+        (EYE_TILE, _paint_eye(traits, rng)),
+        (CLOTH_TILE, _paint_cloth(traits, rng)),
+        (SKIN_TILE, _paint_skin(traits, rng)),
+        (MOUTH_TILE, _paint_mouth(rng)),
     ):
         left, top, width, height = tile
         atlas[top : top + height, left : left + width] = texture
     return atlas
 
 
-def _stack(colour: NDArray, alpha: NDArray | float, gloss: NDArray | float) -> Field:
-    shape = colour.shape[:2]
+def _stack_channels(color: NDArray, alpha: NDArray | float, gloss: NDArray | float) -> FloatImage:
+    shape = color.shape[:2]
     return np.concatenate(
         [
-            np.clip(colour, 0.0005, 1),
+            np.clip(color, 0.0005, 1),
             np.broadcast_to(alpha, shape)[..., None],
             np.broadcast_to(gloss, shape)[..., None],
         ],
@@ -53,7 +53,7 @@ def _stack(colour: NDArray, alpha: NDArray | float, gloss: NDArray | float) -> F
     ).astype(np.float32)
 
 
-def _hair(traits: Traits, rng: np.random.Generator) -> Field:
+def _paint_hair(traits: PersonTraits, rng: np.random.Generator) -> FloatImage:
     """Upper half: the cap, strands from the crown down; lower half: hair that hangs."""
     _, _, width, height = HAIR_TILE
     half = height // 2
@@ -61,10 +61,10 @@ def _hair(traits: Traits, rng: np.random.Generator) -> Field:
         rng, height, width, (140, 5)
     )
     locks = smooth_noise(rng, height, width, (200, 16))
-    colour = traits.hair * np.exp(0.30 * fine + 0.28 * locks)[..., None]
-    polar = (np.arange(half) + 0.5)[:, None] / half * HAIR_REACH
+    colour = traits.hair_color * np.exp(0.30 * fine + 0.28 * locks)[..., None]
+    polar = (np.arange(half) + 0.5)[:, None] / half * HAIR_MAX_POLAR_RADIANS
     azimuth = ((np.arange(width) + 0.5) / width - 0.5) * 2 * np.pi
-    edge = hairline(azimuth, traits.hairline)
+    edge = hairline_polar_angle(azimuth, traits.hairline_shift)
     ragged = 0.030 * smooth_noise(rng, half, width, (300, 2.0)) + 0.035 * smooth_noise(
         rng, half, width, (300, 14)
     )
@@ -76,16 +76,16 @@ def _hair(traits: Traits, rng: np.random.Generator) -> Field:
     # Light on hair lies in a band across the strands.
     band = np.exp(-(((polar - 0.75) / 0.28) ** 2)) * np.ones((half, width))
     gloss = np.concatenate([0.25 + 0.55 * band, np.full((half, width), 0.35)]) * np.exp(0.3 * fine)
-    return _stack(colour, np.concatenate([cap, hanging]), np.clip(gloss, 0, 2))
+    return _stack_channels(colour, np.concatenate([cap, hanging]), np.clip(gloss, 0, 2))
 
 
-def _eye(traits: Traits, rng: np.random.Generator) -> Field:
+def _paint_eye(traits: PersonTraits, rng: np.random.Generator) -> FloatImage:
     """Sclera, iris and pupil; the tile spans four ball radii."""
     _, _, width, height = EYE_TILE
     y, x = (np.mgrid[:height, :width] + 0.5) / height * 4 - 2
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     white = np.array([0.70, 0.64, 0.61])
-    veins = np.clip(cloud_noise(rng, height, width, 20) - 0.6, 0, 2) * np.clip(radius - 0.5, 0, 1)
+    veins = np.clip(fractal_noise(rng, height, width, 20) - 0.6, 0, 2) * np.clip(radius - 0.5, 0, 1)
     colour = white * (1 - 0.10 * veins[..., None] * np.array([0.3, 1.0, 1.0]))
     colour *= (1 - 0.16 * np.clip(radius - 0.45, 0, 1) ** 1.5)[..., None]
     iris_radius, pupil_radius = 0.485, 0.19
@@ -94,7 +94,7 @@ def _eye(traits: Traits, rng: np.random.Generator) -> Field:
         [np.clip(radius / iris_radius, 0, 1) * 63, (angle / (2 * np.pi) + 0.5) * 359],
         order=1,
     )
-    iris = traits.iris * np.exp(0.35 * rays)[..., None]
+    iris = traits.iris_color * np.exp(0.35 * rays)[..., None]
     iris = iris * (1 + 0.5 * np.exp(-(((radius - 0.27) / 0.07) ** 2)))[..., None]
     iris = iris * (1 - 0.75 * np.clip((radius - 0.38) / 0.105, 0, 1) ** 2)[..., None]
     inside = np.clip((iris_radius - radius) / 0.045 + 0.5, 0, 1)[..., None]
@@ -103,13 +103,13 @@ def _eye(traits: Traits, rng: np.random.Generator) -> Field:
     colour = colour * (1 - pupil) + 0.004 * pupil
     # The key light's reflection, a little window up to the left.
     glint = np.clip(1.6 - np.hypot((x + 0.17) / 0.075, (y + 0.19) / 0.085), 0, 1)[..., None]
-    return _stack(colour * (1 - glint) + 0.95 * glint, 1.0, 0.35)
+    return _stack_channels(colour * (1 - glint) + 0.95 * glint, 1.0, 0.35)
 
 
-def _cloth(traits: Traits, rng: np.random.Generator) -> Field:
+def _paint_cloth(traits: PersonTraits, rng: np.random.Generator) -> FloatImage:
     _, _, width, height = CLOTH_TILE
     rows, columns = np.mgrid[:height, :width]
-    first, second = traits.shirt
+    first, second = traits.shirt_colors
     if traits.shirt_pattern == 1:
         share = (np.sin(rows * 2 * np.pi / 26) > 0.2).astype(float)
     elif traits.shirt_pattern == 2:
@@ -117,32 +117,38 @@ def _cloth(traits: Traits, rng: np.random.Generator) -> Field:
             np.sin(columns * 2 * np.pi / 32) > 0.3
         )
     elif traits.shirt_pattern == 3:
-        share = np.clip(0.5 + 0.35 * cloud_noise(rng, height, width, 6, 3), 0, 1)
+        share = np.clip(0.5 + 0.35 * fractal_noise(rng, height, width, 6, 3), 0, 1)
     else:
         share = np.zeros((height, width))
     share = ndimage.gaussian_filter(share, 0.8)[..., None]
     share[:56] *= 0.25  # the collar is plain
-    weave = 0.05 * smooth_noise(rng, height, width, 1.5) + 0.09 * cloud_noise(
+    weave = 0.05 * smooth_noise(rng, height, width, 1.5) + 0.09 * fractal_noise(
         rng, height, width, 60
     )
     rib = 0.10 * np.sin(columns * 2 * np.pi / 5) * (rows < 52)
-    return _stack((first * (1 - share) + second * share) * np.exp(weave + rib)[..., None], 1.0, 0.1)
+    return _stack_channels(
+        (first * (1 - share) + second * share) * np.exp(weave + rib)[..., None], 1.0, 0.1
+    )
 
 
-def _skin(traits: Traits, rng: np.random.Generator) -> Field:
+def _paint_skin(traits: PersonTraits, rng: np.random.Generator) -> FloatImage:
     _, _, width, height = SKIN_TILE
-    grain = 0.035 * smooth_noise(rng, height, width, 2.0) + 0.05 * cloud_noise(
+    grain = 0.035 * smooth_noise(rng, height, width, 2.0) + 0.05 * fractal_noise(
         rng, height, width, 40
     )
-    return _stack(
-        traits.skin * np.exp(-grain[..., None] * np.array([0.8, 1.1, 1.2])), 1.0, 0.4 + 0.1 * grain
+    return _stack_channels(
+        traits.skin_color * np.exp(-grain[..., None] * np.array([0.8, 1.1, 1.2])),
+        1.0,
+        0.4 + 0.1 * grain,
     )
 
 
-def _mouth(rng: np.random.Generator) -> Field:
+def _paint_mouth(rng: np.random.Generator) -> FloatImage:
     """Nearly white: the parts' own tint is the colour."""
     _, _, width, height = MOUTH_TILE
     streaks = smooth_noise(rng, height, width, (20, 2.5)) * 0.025 + 0.02 * smooth_noise(
         rng, height, width, 5
     )
-    return _stack(np.repeat(np.clip(0.96 + streaks, 0, 1)[..., None], 3, 2), 1.0, 0.5 + 2 * streaks)
+    return _stack_channels(
+        np.repeat(np.clip(0.96 + streaks, 0, 1)[..., None], 3, 2), 1.0, 0.5 + 2 * streaks
+    )

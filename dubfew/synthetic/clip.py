@@ -14,20 +14,24 @@ from numpy.typing import NDArray
 from scipy.io import wavfile
 
 from dubfew.media import Audio, AudioSource, Frame, VideoInfo, VideoWriter
-from dubfew.reconstruction.crop import project_posed, regions, rotations
+from dubfew.reconstruction.crop import (
+    compute_face_regions,
+    project_posed_points,
+    rotvecs_to_matrices,
+)
 from dubfew.reconstruction.track import Camera, Track
-from dubfew.synthetic.eyes import BALL, iris_points
-from dubfew.synthetic.lighting import Light, draw_light
-from dubfew.synthetic.motion import Performance, perform
+from dubfew.synthetic.eyes import EYEBALL_RADIUS_METERS, compute_iris_landmarks
+from dubfew.synthetic.lighting import SceneLight, sample_light
+from dubfew.synthetic.motion import PersonMotion, animate_person
 from dubfew.synthetic.person import SyntheticPerson
-from dubfew.synthetic.scene import Moment, Studio, draw_background
-from dubfew.synthetic.voice import Speech, babble
+from dubfew.synthetic.scene import FrameState, PersonRenderer, sample_background
+from dubfew.synthetic.voice import SyntheticSpeech, synthesize_babble
 from dubfew.utils.files import sha256_file
 
 # Focal length over the picture's side: the face fills 54 % of the height at 0.83 m.
 FOCAL_PER_SIZE = 2.6
-NOISE = 1.1 / 255  # standard deviation of the sensor's noise
-IRIS_RADIUS = 0.485 * BALL
+SENSOR_NOISE_STD = 1.1 / 255  # standard deviation of the sensor's noise
+IRIS_RADIUS_METERS = 0.485 * EYEBALL_RADIUS_METERS
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ def render_clip(
     fps: Fraction | int = 25,
     size: int = 256,
     seed: int = 0,
-    speech: Speech | None = None,
-    turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    speech: SyntheticSpeech | None = None,
+    head_turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> SyntheticClip:
     """Film a person.
 
@@ -66,7 +70,7 @@ def render_clip(
         size: width and height, px, even.
         seed: of what happens in this clip: speech, motion, light, room.
         speech: what to say; the built-in babble by default.
-        turn: added to the head's rotation, rad.
+        head_turn: added to the head's rotation, rad.
 
     Returns:
         The clip. The same arguments give the same pixels.
@@ -74,23 +78,25 @@ def render_clip(
     rate = Fraction(fps)
     rng = np.random.default_rng([person.seed, seed, 7])
     traits = person.traits
-    speech = speech or babble(rng, seconds, pitch=traits.pitch, tract=traits.tract)
+    speech = speech or synthesize_babble(
+        rng, seconds, pitch_hz=traits.pitch_hz, tract_length=traits.tract_length
+    )
     times = np.array([float(k / rate) for k in range(max(1, round(seconds * rate)))])
-    performance = perform(person, speech.phones, times, rng, turn)
-    light = draw_light(rng)
+    performance = animate_person(person, speech.phones, times, rng, head_turn)
+    light = sample_light(rng)
     camera = Camera(FOCAL_PER_SIZE * size, size / 2, size / 2)
-    background = draw_background(rng, size, size)
-    track = _track(person, performance, light, camera, rate, size, seed)
+    background = sample_background(rng, size, size)
+    track = _build_track(person, performance, light, camera, rate, size, seed)
 
-    def frames() -> Iterator[NDArray[np.uint8]]:
-        studio = Studio(person, camera, light, background)
+    def generate_frames() -> Iterator[NDArray[np.uint8]]:
+        studio = PersonRenderer(person, camera, light, background)
         grain = np.random.default_rng([person.seed, seed, 8])
         for row in range(len(performance)):
-            picture = studio.picture(_moment(performance, row))
-            picture += NOISE * grain.standard_normal(picture.shape, np.float32)
+            picture = studio.render_frame(_frame_state(performance, row))
+            picture += SENSOR_NOISE_STD * grain.standard_normal(picture.shape, np.float32)
             yield (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
-    return SyntheticClip(frames(), speech.audio, track)
+    return SyntheticClip(generate_frames(), speech.audio, track)
 
 
 def write_clip(
@@ -101,9 +107,9 @@ def write_clip(
     fps: Fraction | int = 25,
     size: int = 256,
     seed: int = 0,
-    speech: Speech | None = None,
+    speech: SyntheticSpeech | None = None,
     crf: int | None = None,
-    turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    head_turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Track:
     """Film a person into a video with sound, and its exact Track beside it.
 
@@ -115,7 +121,7 @@ def write_clip(
     """
     path = Path(path)
     clip = render_clip(
-        person, seconds=seconds, fps=fps, size=size, seed=seed, speech=speech, turn=turn
+        person, seconds=seconds, fps=fps, size=size, seed=seed, speech=speech, head_turn=head_turn
     )
     info = VideoInfo(path, size, size, clip.track.fps, color_range=1, colorspace=1,
                      color_primaries=1, color_trc=1)  # fmt: skip
@@ -125,45 +131,54 @@ def write_clip(
         duration = float(len(clip.track) / clip.track.fps)
         with VideoWriter(path, info, audio=AudioSource(sound, duration=duration), crf=crf) as out:
             for index, rgb in enumerate(clip.frames):
-                out.write(Frame.from_rgb(rgb, index, clip.track.fps, colour=info.colour))
+                out.write(Frame.from_rgb(rgb, index, clip.track.fps, color=info.color))
     track = replace(clip.track, source_sha256=sha256_file(path))
     track.save(path.with_suffix(".track"))
     return track
 
 
-def _moment(p: Performance, row: int) -> Moment:
-    return Moment(
-        p.face[row], p.jaw[row], p.rotation[row], p.translation[row],
-        p.body_rotation[row], p.body_translation[row], p.gaze[row],
+def _frame_state(motion: PersonMotion, row: int) -> FrameState:
+    return FrameState(
+        motion.face_vertices[row], motion.jaw[row], motion.rotation[row], motion.translation[row],
+        motion.body_rotation[row], motion.body_translation[row], motion.gaze[row],
     )  # fmt: skip
 
 
-def _track(
+def _build_track(
     person: SyntheticPerson,
-    p: Performance,
-    light: Light,
+    motion: PersonMotion,
+    light: SceneLight,
     camera: Camera,
     fps: Fraction,
     size: int,
     seed: int,
 ) -> Track:
-    n = len(p)
-    irises = np.stack([iris_points(person.anatomy.balls, gaze, IRIS_RADIUS) for gaze in p.gaze])
-    points = np.concatenate([p.face, irises], 1).astype(np.float32)
-    landmarks = project_posed(points, rotations(p.rotation), p.translation, camera)
+    n = len(motion)
+    irises = np.stack(
+        [
+            compute_iris_landmarks(person.body_meshes.eyeballs, gaze, IRIS_RADIUS_METERS)
+            for gaze in motion.gaze
+        ]
+    )
+    points = np.concatenate([motion.face_vertices, irises], 1).astype(np.float32)
+    landmarks = project_posed_points(
+        points, rotvecs_to_matrices(motion.rotation), motion.translation, camera
+    )
     # The detector's depth: px like x and y, counted from the head's own distance.
-    depth = p.translation[:, 2:3]
+    depth = motion.translation[:, 2:3]
     landmarks[..., 2] = (landmarks[..., 2] - depth) / depth * camera.focal
-    box = regions(person.head, person.shape, p.rotation, p.translation, camera).box
+    box = compute_face_regions(
+        person.head, person.shape, motion.rotation, motion.translation, camera
+    ).box
     return Track(
         valid=np.ones(n, bool),
-        times=p.times,
-        expression=p.expression,
-        jaw=p.jaw,
+        times=motion.times,
+        expression=motion.expression,
+        jaw=motion.jaw,
         neck=np.zeros((n, 3), np.float32),
-        rotation=p.rotation,
-        translation=p.translation,
-        lighting=np.repeat(light.harmonics[None], n, 0),
+        rotation=motion.rotation,
+        translation=motion.translation,
+        lighting=np.repeat(light.sh_coefficients[None], n, 0),
         box=box,
         landmarks=landmarks,
         confidence=np.ones(n, np.float32),

@@ -8,59 +8,78 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from dubfew.synthetic.parts import EYE_TILE, FACE_VERTICES, Part, grid_faces, make_part
+from dubfew.synthetic.parts import EYE_TILE, NUM_FACE_VERTICES, MeshPart, grid_faces, make_part
 
 # Rings run from the outer corner over the lower lid to the inner corner and back.
-LEFT_IN_IMAGE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
-RIGHT_IN_IMAGE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
-EYES = (LEFT_IN_IMAGE, RIGHT_IN_IMAGE)
+IMAGE_LEFT_EYE_RING = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+IMAGE_RIGHT_EYE_RING = (
+    263,
+    249,
+    390,
+    373,
+    374,
+    380,
+    381,
+    382,
+    362,
+    398,
+    384,
+    385,
+    386,
+    387,
+    388,
+    466,
+)
+EYE_RINGS = (IMAGE_LEFT_EYE_RING, IMAGE_RIGHT_EYE_RING)
 # (upper lid, its partner below) and the rows of skin above that follow the lid.
-_LIDS = (
+_LID_PAIRS = (
     ((246, 161, 160, 159, 158, 157, 173), (7, 163, 144, 145, 153, 154, 155)),
     ((466, 388, 387, 386, 385, 384, 398), (249, 390, 373, 374, 380, 381, 382)),
 )
-_ABOVE = (
+_UPPER_LID_SKIN = (
     ((247, 30, 29, 27, 28, 56, 190), 0.55),
     ((467, 260, 259, 257, 258, 286, 414), 0.55),
     ((113, 225, 224, 223, 222, 221, 189), 0.12),
     ((342, 445, 444, 443, 442, 441, 413), 0.12),
 )
-BALL = 0.0122  # m, radius
-RINGS = 7  # of the patch, centre included
-LID = 0.0012  # m: the patch starts that far behind the lid's edge
+EYEBALL_RADIUS_METERS = 0.0122  # m, radius
+NUM_PATCH_RINGS = 7  # of the patch, centre included
+LID_INSET_METERS = 0.0012  # m: the patch starts that far behind the lid's edge
 
 
 @dataclass(frozen=True)
-class Balls:
+class EyeballPair:
     """The two eyeballs of a face at rest.
 
     Attributes:
-        centre: left one in the image first, head space, m. [2, 3]
+        centers: left one in the image first, head space, m. [2, 3]
     """
 
-    centre: NDArray[np.float64]
+    centers: NDArray[np.float64]
 
 
-def eyeballs(face: NDArray) -> Balls:
+def fit_eyeballs(face: NDArray) -> EyeballPair:
     """Where the eyeballs of a face at rest [468, 3] are: their front between the lids."""
     centres = []
-    for ring in EYES:
+    for ring in EYE_RINGS:
         lids = face[list(ring)]
         middle = (lids.min(0) + lids.max(0)) / 2
         upper, lower = lids[12], lids[4]
-        front = (upper[2] + lower[2]) / 2 - LID + 0.0006
-        centres.append([middle[0], (upper[1] + lower[1]) / 2 + 0.0004, front - BALL])
-    return Balls(np.array(centres))
+        front = (upper[2] + lower[2]) / 2 - LID_INSET_METERS + 0.0006
+        centres.append(
+            [middle[0], (upper[1] + lower[1]) / 2 + 0.0004, front - EYEBALL_RADIUS_METERS]
+        )
+    return EyeballPair(np.array(centres))
 
 
-def eye_patches() -> list[Part]:
-    """One part per eye; only the lids' share of the positions, see :func:`shape_patches`."""
+def build_eye_patches() -> list[MeshPart]:
+    """One part per eye; only the lids' share of the positions, see :func:`project_eye_patches`."""
     parts = []
-    for index, ring in enumerate(EYES):
+    for index, ring in enumerate(EYE_RINGS):
         count = len(ring)
-        follow = np.zeros((RINGS * count, FACE_VERTICES))
-        shade = np.zeros(RINGS * count)
-        for row, share in enumerate(np.linspace(1.0, 0.0, RINGS)):
+        follow = np.zeros((NUM_PATCH_RINGS * count, NUM_FACE_VERTICES))
+        shade = np.zeros(NUM_PATCH_RINGS * count)
+        for row, share in enumerate(np.linspace(1.0, 0.0, NUM_PATCH_RINGS)):
             rows = np.arange(row * count, (row + 1) * count)
             follow[rows, list(ring)] += share
             follow[np.ix_(rows, np.array(ring))] += (1 - share) / count
@@ -70,9 +89,9 @@ def eye_patches() -> list[Part]:
         tint = np.repeat(shade[:, None], 3, 1) ** np.array([0.85, 1.0, 1.0])
         parts.append(
             make_part(
-                grid_faces(RINGS, count, closed=True, flip=index == 1),
-                np.zeros((RINGS * count, 2)),
-                follow=csr_matrix(follow),
+                grid_faces(NUM_PATCH_RINGS, count, closed=True, flip=index == 1),
+                np.zeros((NUM_PATCH_RINGS * count, 2)),
+                face_weights=csr_matrix(follow),
                 tint=tint,
                 gloss=2.2,
             )
@@ -80,33 +99,33 @@ def eye_patches() -> list[Part]:
     return parts
 
 
-def shape_patches(
+def project_eye_patches(
     positions: NDArray,  # [2, K, 3]
-    balls: Balls,
+    eyeballs: EyeballPair,
     gaze: NDArray,  # [2]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Lay the patches of one frame onto the balls.
 
     Args:
         positions: as the lids alone would place them, head space, m. [2, K, 3]
-        balls: of this person.
+        eyeballs: of this person.
         gaze: of the pupils from straight ahead, right and up, rad. [2]
 
     Returns:
         Positions [2, K, 3] and atlas coordinates [2, K, 2].
     """
-    offset = positions[..., :2] - balls.centre[:, None, :2]
-    squared = np.minimum((offset**2).sum(-1), (0.93 * BALL) ** 2)
-    ball = balls.centre[:, None, 2] + np.sqrt(BALL**2 - squared)
-    count = len(LEFT_IN_IMAGE)
-    share = np.repeat(np.linspace(1.0, 0.0, RINGS), count)[None] ** 3
+    offset = positions[..., :2] - eyeballs.centers[:, None, :2]
+    squared = np.minimum((offset**2).sum(-1), (0.93 * EYEBALL_RADIUS_METERS) ** 2)
+    ball = eyeballs.centers[:, None, 2] + np.sqrt(EYEBALL_RADIUS_METERS**2 - squared)
+    count = len(IMAGE_LEFT_EYE_RING)
+    share = np.repeat(np.linspace(1.0, 0.0, NUM_PATCH_RINGS), count)[None] ** 3
     shaped = positions.copy()
-    shaped[..., 2] = share * (positions[..., 2] - LID) + (1 - share) * np.minimum(
+    shaped[..., 2] = share * (positions[..., 2] - LID_INSET_METERS) + (1 - share) * np.minimum(
         ball, positions[..., 2] + 0.004
     )
     left, top, width, height = EYE_TILE
     # The tile spans two ball radii each way from the pupil, so that no gaze leaves it.
-    moved = (offset - np.sin(gaze) * BALL) / (2 * BALL)
+    moved = (offset - np.sin(gaze) * EYEBALL_RADIUS_METERS) / (2 * EYEBALL_RADIUS_METERS)
     uv = np.stack(
         [left + width * (0.5 + moved[..., 0] / 2), top + height * (0.5 - moved[..., 1] / 2)], -1
     )
@@ -115,7 +134,7 @@ def shape_patches(
     return shaped.astype(np.float32), np.clip(uv, low, high).astype(np.float32)
 
 
-def close_lids(face: NDArray, amount: NDArray) -> NDArray[np.float32]:
+def close_eyelids(face: NDArray, amount: NDArray) -> NDArray[np.float32]:
     """Move the upper lids down.
 
     Args:
@@ -126,23 +145,25 @@ def close_lids(face: NDArray, amount: NDArray) -> NDArray[np.float32]:
         [N, 468, 3]
     """
     closed = face.copy()
-    for side, (upper, lower) in enumerate(_LIDS):
+    for side, (upper, lower) in enumerate(_LID_PAIRS):
         gap = face[:, lower] - face[:, upper]
         gap[..., 1] += 0.0006  # the lids touch, they do not cross
         closed[:, upper] += amount[:, None, None] * gap
         # Lids run over the ball: half way down they stand furthest out.
         closed[:, upper, 2] += (0.0016 * np.sin(np.pi * np.clip(amount, 0, 1)))[:, None]
         closed[:, lower, 1] += (0.0006 * amount)[:, None]
-        for skin, share in _ABOVE[side::2]:
+        for skin, share in _UPPER_LID_SKIN[side::2]:
             closed[:, skin] += share * amount[:, None, None] * gap
     return closed.astype(np.float32)
 
 
-def iris_points(balls: Balls, gaze: NDArray, radius: float) -> NDArray[np.float64]:
+def compute_iris_landmarks(
+    eyeballs: EyeballPair, gaze: NDArray, radius: float
+) -> NDArray[np.float64]:
     """MediaPipe's ten iris landmarks (468..477): centre, then right, top, left, bottom. [10, 3]"""
     points = []
-    for centre in balls.centre:
-        middle = centre + BALL * np.array(
+    for centre in eyeballs.centers:
+        middle = centre + EYEBALL_RADIUS_METERS * np.array(
             [np.sin(gaze[0]), np.sin(gaze[1]), np.cos(gaze[0]) * np.cos(gaze[1])]
         )
         ring = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]]) * radius

@@ -12,22 +12,22 @@ SH_FACTORS = np.array(
     [0.282095, 0.488603, 0.488603, 0.488603, 1.092548, 1.092548, 0.315392, 1.092548, 0.546274]
 )
 # A clamped cosine's spectrum over pi (Ramamoorthi and Hanrahan 2001), per coefficient.
-_COSINE = np.array([1.0, *[2 / 3] * 3, *[1 / 4] * 5])
+_COSINE_SPECTRUM = np.array([1.0, *[2 / 3] * 3, *[1 / 4] * 5])
 
 
 @dataclass(frozen=True)
-class Light:
+class SceneLight:
     """Light of a scene. Axes: x to the image's right, y up, z towards the camera.
 
     Attributes:
-        harmonics: what a normal's diffuse light is made of, RGB, see :func:`sh_basis`. [9, 3]
+        sh_coefficients: what a normal's diffuse light is made of, RGB, see :func:`sh_basis`. [9, 3]
         direction: towards the lamp, unit. [3]
-        colour: of the lamp's highlight, linear RGB. [3]
+        color: of the lamp's highlight, linear RGB. [3]
     """
 
-    harmonics: NDArray[np.float32]
+    sh_coefficients: NDArray[np.float32]
     direction: NDArray[np.float32]
-    colour: NDArray[np.float32]
+    color: NDArray[np.float32]
 
 
 def sh_basis(normals: NDArray) -> NDArray[np.float64]:
@@ -37,7 +37,7 @@ def sh_basis(normals: NDArray) -> NDArray[np.float64]:
     return np.stack(terms, -1) * SH_FACTORS
 
 
-def draw_light(rng: np.random.Generator) -> Light:
+def sample_light(rng: np.random.Generator) -> SceneLight:
     """An interview's light: a key lamp high on one side, fill from the other, a soft room."""
     side = rng.choice([-1.0, 1.0])
     key = np.array([side * rng.uniform(0.35, 0.85), rng.uniform(0.25, 0.65), rng.uniform(0.7, 1.0)])
@@ -53,11 +53,11 @@ def draw_light(rng: np.random.Generator) -> Light:
         (rim, rng.uniform(0.05, 0.3) * np.ones(3)),
     ):
         unit = direction / np.linalg.norm(direction)
-        harmonics += np.outer(_COSINE * sh_basis(unit), colour) * np.pi
+        harmonics += np.outer(_COSINE_SPECTRUM * sh_basis(unit), colour) * np.pi
     ambient = rng.uniform(0.16, 0.26) * np.ones(3)
     harmonics[0] += ambient / SH_FACTORS[0]
     harmonics[1] += 0.25 * ambient / SH_FACTORS[1]
     unit = key / np.linalg.norm(key)
-    return Light(
+    return SceneLight(
         harmonics.astype(np.float32), unit.astype(np.float32), (strength * white).astype(np.float32)
     )

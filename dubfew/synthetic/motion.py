@@ -8,27 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from dubfew.speech.visemes import SILENCE, Phone, controls_at
-from dubfew.synthetic.articulation import Articulator
-from dubfew.synthetic.eyes import close_lids
-from dubfew.synthetic.parts import FACE_VERTICES
+from dubfew.speech.visemes import SILENCE_SYMBOL, Phone, blend_visemes
+from dubfew.synthetic.articulation import MouthArticulator
+from dubfew.synthetic.eyes import close_eyelids
+from dubfew.synthetic.parts import NUM_FACE_VERTICES
 from dubfew.synthetic.person import SyntheticPerson
 
 FloatArray = NDArray[np.float32]
 
-CENTRE = -0.034  # m: height of the face's middle in head space
-DISTANCE = 0.83  # m from the camera
+FACE_CENTER_Y_METERS = -0.034  # m: height of the face's middle in head space
+CAMERA_DISTANCE_METERS = 0.83  # m from the camera
 
 
 @dataclass(frozen=True)
-class Performance:
+class PersonMotion:
     """Everything that moves, for N frames.
 
     Attributes:
         times: s. [N]
         expression: [N, E]
         jaw: rad. [N, 3]
-        face: live face with blinks, head space, m. [N, 468, 3]
+        face_vertices: live face with blinks, head space, m. [N, 468, 3]
         rotation: head, rad. [N, 3]
         translation: m. [N, 3]
         body_rotation: [N, 3]
@@ -39,7 +39,7 @@ class Performance:
     times: NDArray[np.float64]
     expression: FloatArray
     jaw: FloatArray
-    face: FloatArray
+    face_vertices: FloatArray
     rotation: FloatArray
     translation: FloatArray
     body_rotation: FloatArray
@@ -50,51 +50,58 @@ class Performance:
         return len(self.times)
 
 
-def perform(
+def animate_person(
     person: SyntheticPerson,
     phones: tuple[Phone, ...],
     times: NDArray[np.float64],
     rng: np.random.Generator,
-    turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
-) -> Performance:
-    """Speak these sounds and move as people do while they speak, about a head turned by ``turn``
+    head_turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> PersonMotion:
+    """Speak these sounds and move as people do while they speak, about a head turned by
+    ``head_turn``
     (rad, axis-angle)."""
     count = len(times)
     liveliness = rng.uniform(0.85, 1.25)  # people open their mouths differently far
-    expression, jaw = Articulator(person.head, person.shape)(
-        controls_at(phones, times) * liveliness
+    expression, jaw = MouthArticulator(person.head, person.shape)(
+        blend_visemes(phones, times) * liveliness
     )
     upper = slice(person.head.mouth_expressions, None)
     brows = expression.shape[1] - person.head.mouth_expressions
-    expression[:, upper] = 0.35 * _wander(rng, times, 0.9, brows)
-    face = person.head.vertices(person.shape, expression, jaw)[:, :FACE_VERTICES]
-    face = close_lids(face, _blinks(rng, times))
+    expression[:, upper] = 0.35 * _smooth_random_curves(rng, times, 0.9, brows)
+    face = person.head.vertices(person.shape, expression, jaw)[:, :NUM_FACE_VERTICES]
+    face = close_eyelids(face, _sample_blinks(rng, times))
 
-    talking = _talking(phones, times)[:, None]
-    nod = _wander(rng, times, 0.45, 3) * np.array([0.030, 0.022, 0.014]) * (0.35 + 0.65 * talking)
-    sway = _wander(rng, times, 2.2, 3) * np.array([0.035, 0.085, 0.030])
+    talking = _speech_activity(phones, times)[:, None]
+    nod = (
+        _smooth_random_curves(rng, times, 0.45, 3)
+        * np.array([0.030, 0.022, 0.014])
+        * (0.35 + 0.65 * talking)
+    )
+    sway = _smooth_random_curves(rng, times, 2.2, 3) * np.array([0.035, 0.085, 0.030])
     offset = rng.normal(0, 1, 3) * np.array([0.03, 0.07, 0.02])
-    rotation = nod + sway + offset + np.asarray(turn)
-    drift = _wander(rng, times, 2.5, 3) * np.array([0.007, 0.003, 0.006])
-    base = np.array([0.0, CENTRE, DISTANCE]) + rng.normal(0, 1, 3) * np.array([0.008, 0.004, 0.01])
+    rotation = nod + sway + offset + np.asarray(head_turn)
+    drift = _smooth_random_curves(rng, times, 2.5, 3) * np.array([0.007, 0.003, 0.006])
+    base = np.array([0.0, FACE_CENTER_Y_METERS, CAMERA_DISTANCE_METERS]) + rng.normal(
+        0, 1, 3
+    ) * np.array([0.008, 0.004, 0.01])
     # The head turns about the neck, so its middle moves sideways with yaw.
     lean = np.stack([0.030 * rotation[:, 1], 0 * times, 0 * times], 1)
-    return Performance(
+    return PersonMotion(
         times=times,
         expression=expression,
         jaw=jaw,
-        face=face.astype(np.float32),
+        face_vertices=face.astype(np.float32),
         rotation=rotation.astype(np.float32),
         translation=(base + drift + lean).astype(np.float32),
         body_rotation=(0.25 * sway + 0.3 * offset).astype(np.float32),
         body_translation=(base + 0.7 * drift).astype(np.float32),
-        gaze=(_fixations(rng, times) - 0.6 * rotation[:, [1, 0]] * [1, -1])
+        gaze=(_sample_gaze(rng, times) - 0.6 * rotation[:, [1, 0]] * [1, -1])
         .reshape(count, 2)
         .astype(np.float32),
     )
 
 
-def _wander(
+def _smooth_random_curves(
     rng: np.random.Generator, times: NDArray, period: float, channels: int
 ) -> NDArray[np.float64]:
     """Smooth random curves of unit deviation with features of ``period`` s. [N, channels]"""
@@ -103,7 +110,7 @@ def _wander(
     return CubicSpline(knots, rng.normal(0, 0.9, (len(knots), channels)))(times)
 
 
-def _blinks(rng: np.random.Generator, times: NDArray) -> FloatArray:
+def _sample_blinks(rng: np.random.Generator, times: NDArray) -> FloatArray:
     """Closing of the lids, 0 to 1. [N]"""
     closed = np.zeros(len(times))
     moment = rng.uniform(0.3, 2.5)
@@ -117,7 +124,7 @@ def _blinks(rng: np.random.Generator, times: NDArray) -> FloatArray:
     return closed.astype(np.float32)
 
 
-def _fixations(rng: np.random.Generator, times: NDArray) -> NDArray[np.float64]:
+def _sample_gaze(rng: np.random.Generator, times: NDArray) -> NDArray[np.float64]:
     """Gaze that rests and jumps, rad. [N, 2]"""
     gaze = np.zeros((len(times), 2))
     moment = 0.0
@@ -128,11 +135,11 @@ def _fixations(rng: np.random.Generator, times: NDArray) -> NDArray[np.float64]:
     return gaze
 
 
-def _talking(phones: tuple[Phone, ...], times: NDArray) -> NDArray[np.float64]:
+def _speech_activity(phones: tuple[Phone, ...], times: NDArray) -> NDArray[np.float64]:
     """1 while something is said, with soft edges. [N]"""
     level = np.zeros(len(times))
     for phone in phones:
-        if phone.symbol != SILENCE:
+        if phone.symbol != SILENCE_SYMBOL:
             outside = np.maximum(0.0, np.maximum(phone.start - times, times - phone.end))
             level = np.maximum(level, np.clip(1 - outside / 0.3, 0, 1))
     return level

@@ -8,72 +8,77 @@ from scipy.sparse import csr_matrix
 
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
 from dubfew.synthetic.parts import (
-    FACE_VERTICES,
     MOUTH_TILE,
-    Part,
+    NUM_FACE_VERTICES,
+    MeshPart,
+    atlas_pixels_from_uv,
     grid_faces,
     grid_uv,
-    join,
-    linear,
+    join_parts,
+    linear_color,
     make_part,
-    tile_uv,
 )
 
 # Crown widths and heights from the middle outwards, m (mean adult values).
-UPPER_WIDTHS = (0.0086, 0.0068, 0.0077, 0.0070, 0.0068, 0.0098)
-UPPER_HEIGHTS = (0.0102, 0.0088, 0.0097, 0.0082, 0.0075, 0.0068)
-LOWER_WIDTHS = (0.0053, 0.0059, 0.0068, 0.0070, 0.0072, 0.0105)
-LOWER_HEIGHTS = (0.0088, 0.0090, 0.0098, 0.0085, 0.0078, 0.0070)
-BEHIND_LIPS = 0.0065  # m from the inner lips' front to the incisors
+UPPER_CROWN_WIDTHS_METERS = (0.0086, 0.0068, 0.0077, 0.0070, 0.0068, 0.0098)
+UPPER_CROWN_HEIGHTS_METERS = (0.0102, 0.0088, 0.0097, 0.0082, 0.0075, 0.0068)
+LOWER_CROWN_WIDTHS_METERS = (0.0053, 0.0059, 0.0068, 0.0070, 0.0072, 0.0105)
+LOWER_CROWN_HEIGHTS_METERS = (0.0088, 0.0090, 0.0098, 0.0085, 0.0078, 0.0070)
+INCISOR_DEPTH_METERS = 0.0065  # m from the inner lips' front to the incisors
 
 
-def _arch(distance: NDArray, curve: float) -> tuple[NDArray, NDArray]:
+def _dental_arch_points(distance: NDArray, arch_curvature: float) -> tuple[NDArray, NDArray]:
     """Point of the dental arch z = -curve x² at a signed length from its middle. x, z (m)"""
     x = np.linspace(0, 0.05, 500)
-    length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(-curve * x**2)))])
+    length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(-arch_curvature * x**2)))])
     across = np.interp(np.abs(distance), length, x) * np.sign(distance)
-    return across, -curve * across**2
+    return across, -arch_curvature * across**2
 
 
-def _tooth(middle: float, width: float, height: float, up: float, curve: float) -> NDArray:
-    """Crown as a bulged sheet; its biting edge at y = 0, growing towards ``up``. [42, 3]"""
+def _build_crown(
+    middle: float, width: float, height: float, growth_sign: float, arch_curvature: float
+) -> NDArray:
+    """Crown as a bulged sheet; its biting edge at y = 0, growing towards ``growth_sign``. [42, "
+    "3]"""
     rows, columns = 7, 6
     uv = grid_uv(rows, columns)
     u, v = uv[:, 0] * 2 - 1, uv[:, 1]  # v: 0 at the biting edge, 1 at the gum
     # Crowns are widest at the contact point and narrow towards gum and corners.
     half = width / 2 * (0.97 - 0.16 * v**2 - 0.10 * np.clip(0.16 - v, 0, 1) / 0.16)
     distance = middle + u * half
-    x, z = _arch(distance, curve)
+    x, z = _dental_arch_points(distance, arch_curvature)
     z = z + 0.0016 * np.cos(u * 1.25) * np.sin(np.pi * np.clip(0.25 + 0.6 * v, 0, 1))
     # Sides turn away, so that the gap between two teeth is dark.
     z = z - 0.0016 * np.abs(u) ** 5
     round_corner = 0.0009 * np.abs(u) ** 4 * (1 - v) ** 6
     arch_top = 0.0012 * u**2 * v**4
-    return np.stack([x, up * (v * height + round_corner - arch_top), z], 1)
+    return np.stack([x, growth_sign * (v * height + round_corner - arch_top), z], 1)
 
 
-def _teeth(
+def _build_teeth(
     front: NDArray,
-    curve: float,
+    arch_curvature: float,
     widths: tuple[float, ...],
     heights: tuple[float, ...],
-    up: float,
-    jaw: float,
-    enamel: NDArray,
+    growth_sign: float,
+    jaw_weight: float,
+    enamel_color: NDArray,
     rng: np.random.Generator,
-) -> Part:
+) -> MeshPart:
     parts = []
     uv = grid_uv(7, 6)
-    flip = up > 0  # rows of the upper crowns run upwards
+    flip = growth_sign > 0  # rows of the upper crowns run upwards
     for side in (-1.0, 1.0):
         edge = 0.00012
         for index, (width, height) in enumerate(zip(widths, heights, strict=True)):
             middle = side * (edge + width / 2)
             edge += width + 0.00008
-            position = _tooth(middle, width, height * rng.uniform(0.94, 1.05), up, curve)
+            position = _build_crown(
+                middle, width, height * rng.uniform(0.94, 1.05), growth_sign, arch_curvature
+            )
             tilt = rng.normal(0, 0.02)
             position[:, 1] += (position[:, 0] - position[:, 0].mean()) * tilt
-            position[:, 1] += rng.normal(0, 0.00018) + up * (0.0004 if index == 1 else 0.0)
+            position[:, 1] += rng.normal(0, 0.00018) + growth_sign * (0.0004 if index == 1 else 0.0)
             position[:, 2] += rng.normal(0, 0.0002)
             depth = 0.92 - 0.13 * index  # the cheeks' shadow
             u, v = np.abs(uv[:, 0] * 2 - 1), uv[:, 1]
@@ -83,38 +88,47 @@ def _teeth(
             parts.append(
                 make_part(
                     grid_faces(7, 6, flip=flip),
-                    tile_uv(MOUTH_TILE, uv * [0.2, 1] + [0.13 * index, 0]),
-                    rest=position + front,
-                    jaw=jaw,
-                    tint=shade[:, None] * (1 - warm) * enamel * canine * rng.uniform(0.95, 1.04),
+                    atlas_pixels_from_uv(MOUTH_TILE, uv * [0.2, 1] + [0.13 * index, 0]),
+                    rest_offset=position + front,
+                    jaw_weight=jaw_weight,
+                    tint=shade[:, None]
+                    * (1 - warm)
+                    * enamel_color
+                    * canine
+                    * rng.uniform(0.95, 1.04),
                     gloss=1.6,
                 )
             )
-    return join(parts)
+    return join_parts(parts)
 
 
-def _gum(
-    front: NDArray, curve: float, heights: tuple[float, ...], up: float, jaw: float, skin: NDArray
-) -> Part:
+def _build_gum(
+    front: NDArray,
+    arch_curvature: float,
+    heights: tuple[float, ...],
+    growth_sign: float,
+    jaw_weight: float,
+    gum_color: NDArray,
+) -> MeshPart:
     """Band behind and above the crowns, scalloped by hiding behind their rounded tops."""
     rows, columns = 6, 41
     uv = grid_uv(rows, columns)
-    x, z = _arch((uv[:, 0] * 2 - 1) * 0.040, curve)
+    x, z = _dental_arch_points((uv[:, 0] * 2 - 1) * 0.040, arch_curvature)
     v = uv[:, 1]
     bulge = 0.0020 * np.sin(np.pi * np.clip(v * 1.3, 0, 1))
-    y = up * (np.mean(heights[:3]) * 0.62 + v * 0.016)
+    y = growth_sign * (np.mean(heights[:3]) * 0.62 + v * 0.016)
     shade = (0.75 - 13 * np.abs(x)) * (1 - 0.4 * v)
     return make_part(
-        grid_faces(rows, columns, flip=up > 0),
-        tile_uv(MOUTH_TILE, uv),
-        rest=np.stack([x, y, z - 0.0012 + bulge], 1) + front,
-        jaw=jaw,
-        tint=np.clip(shade, 0.1, 1)[:, None] * skin,
+        grid_faces(rows, columns, flip=growth_sign > 0),
+        atlas_pixels_from_uv(MOUTH_TILE, uv),
+        rest_offset=np.stack([x, y, z - 0.0012 + bulge], 1) + front,
+        jaw_weight=jaw_weight,
+        tint=np.clip(shade, 0.1, 1)[:, None] * gum_color,
         gloss=1.3,
     )
 
 
-def _tongue(front: NDArray, colour: NDArray) -> Part:
+def _build_tongue(front: NDArray, color: NDArray) -> MeshPart:
     rows, columns = 14, 20
     uv = grid_uv(rows, columns)
     along = uv[:, 1] * np.pi * 0.62  # from the tip over the back
@@ -127,15 +141,15 @@ def _tongue(front: NDArray, colour: NDArray) -> Part:
     shade = (1 - 0.55 * uv[:, 1]) * (0.75 + 0.25 * np.cos(across))
     return make_part(
         grid_faces(rows, columns, flip=True),
-        tile_uv(MOUTH_TILE, uv),
-        rest=np.stack([x, y, z], 1) + front + np.array([0, 0.0015, -0.006]),
-        jaw=1.0,
-        tint=shade[:, None] * colour,
+        atlas_pixels_from_uv(MOUTH_TILE, uv),
+        rest_offset=np.stack([x, y, z], 1) + front + np.array([0, 0.0015, -0.006]),
+        jaw_weight=1.0,
+        tint=shade[:, None] * color,
         gloss=1.4,
     )
 
 
-def _cavity(face: NDArray, colour: NDArray) -> Part:
+def _build_cavity(face: NDArray, color: NDArray) -> MeshPart:
     """A bag from the inner lips backwards: wet lip inside first, then black."""
     ring = list(INNER_LIPS)
     lips = face[ring]
@@ -157,21 +171,21 @@ def _cavity(face: NDArray, colour: NDArray) -> Part:
         rest.append(side * out + np.array([0, 0, -back]))
         shade.append(np.full(len(ring), light))
     count, rows = len(ring), len(steps) + 1
-    follow = np.tile(np.eye(FACE_VERTICES)[ring], (rows, 1))
+    follow = np.tile(np.eye(NUM_FACE_VERTICES)[ring], (rows, 1))
     follow[-count:] = 0
     rest.append(np.tile(middle + np.array([0, 0, -0.05]), (count, 1)))
     shade.append(np.full(count, 0.002))
     return make_part(
         grid_faces(rows, count, closed=True),
-        tile_uv(MOUTH_TILE, grid_uv(rows, count)),
-        follow=csr_matrix(follow),
-        rest=np.concatenate(rest),
-        tint=np.concatenate(shade)[:, None] * colour,
+        atlas_pixels_from_uv(MOUTH_TILE, grid_uv(rows, count)),
+        face_weights=csr_matrix(follow),
+        rest_offset=np.concatenate(rest),
+        tint=np.concatenate(shade)[:, None] * color,
         gloss=np.repeat([1.0, 1.2, 0.4, 0.1, 0.0, 0.0], count),
     )
 
 
-def mouth_parts(face: NDArray, rng: np.random.Generator) -> Part:
+def build_mouth_interior(face: NDArray, rng: np.random.Generator) -> MeshPart:
     """All of the mouth's inside for a face at rest [468, 3]."""
     upper_lip, lower_lip = face[13], face[14]
     # The dental arch follows the curve of the lips before it, a little more bent.
@@ -179,20 +193,44 @@ def mouth_parts(face: NDArray, rng: np.random.Generator) -> Part:
     fall = lower_lip[2] - corners[:, 2].mean()
     curve = 1.12 * fall / (np.linalg.norm(corners[0] - corners[1]) / 2) ** 2
     front = np.array(
-        [corners[:, 0].mean(), (upper_lip[1] + lower_lip[1]) / 2, lower_lip[2] - BEHIND_LIPS]
+        [
+            corners[:, 0].mean(),
+            (upper_lip[1] + lower_lip[1]) / 2,
+            lower_lip[2] - INCISOR_DEPTH_METERS,
+        ]
     )
     edge = front + np.array([0, rng.uniform(-0.0022, -0.0002), 0])
     yellow = rng.uniform(0, 1)
-    enamel = linear(0.93, 0.90 - 0.03 * yellow, 0.84 - 0.10 * yellow)
-    gum = linear(0.74, 0.40, 0.40) * rng.uniform(0.8, 1.05)
+    enamel = linear_color(0.93, 0.90 - 0.03 * yellow, 0.84 - 0.10 * yellow)
+    gum = linear_color(0.74, 0.40, 0.40) * rng.uniform(0.8, 1.05)
     lower = edge + np.array([0, 0.0002, -0.0026])
-    return join(
+    return join_parts(
         [
-            _cavity(face, linear(0.62, 0.27, 0.26)),
-            _gum(edge, curve, UPPER_HEIGHTS, 1.0, 0.0, gum),
-            _gum(lower + np.array([0, 0, -0.0004]), curve, LOWER_HEIGHTS, -1.0, 1.0, gum),
-            _tongue(lower + np.array([0, -0.0095, -0.005]), linear(0.66, 0.35, 0.35)),
-            _teeth(edge, curve, UPPER_WIDTHS, UPPER_HEIGHTS, 1.0, 0.0, enamel, rng),
-            _teeth(lower, curve, LOWER_WIDTHS, LOWER_HEIGHTS, -1.0, 1.0, enamel * 0.93, rng),
+            _build_cavity(face, linear_color(0.62, 0.27, 0.26)),
+            _build_gum(edge, curve, UPPER_CROWN_HEIGHTS_METERS, 1.0, 0.0, gum),
+            _build_gum(
+                lower + np.array([0, 0, -0.0004]), curve, LOWER_CROWN_HEIGHTS_METERS, -1.0, 1.0, gum
+            ),
+            _build_tongue(lower + np.array([0, -0.0095, -0.005]), linear_color(0.66, 0.35, 0.35)),
+            _build_teeth(
+                edge,
+                curve,
+                UPPER_CROWN_WIDTHS_METERS,
+                UPPER_CROWN_HEIGHTS_METERS,
+                1.0,
+                0.0,
+                enamel,
+                rng,
+            ),
+            _build_teeth(
+                lower,
+                curve,
+                LOWER_CROWN_WIDTHS_METERS,
+                LOWER_CROWN_HEIGHTS_METERS,
+                -1.0,
+                1.0,
+                enamel * 0.93,
+                rng,
+            ),
         ]
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-FACE_VERTICES = 468
+NUM_FACE_VERTICES = 468
 
 # Where each material lies in the texture atlas, px: left, top, width, height.
 ATLAS_HEIGHT, ATLAS_WIDTH = 1024, 1536
@@ -19,11 +19,11 @@ CLOTH_TILE = (1280, 512, 256, 512)
 SKIN_TILE = (1024, 768, 256, 192)
 MOUTH_TILE = (1024, 960, 256, 64)
 
-Tile = tuple[int, int, int, int]
-Colour = tuple[float, float, float]
+AtlasTile = tuple[int, int, int, int]
+RgbColor = tuple[float, float, float]
 
 
-def tile_uv(tile: Tile, uv: NDArray) -> NDArray[np.float32]:
+def atlas_pixels_from_uv(tile: AtlasTile, uv: NDArray) -> NDArray[np.float32]:
     """Coordinates in [0, 1] to atlas px, kept half a texel off the tile's border. [V, 2]"""
     left, top, width, height = tile
     inside = np.clip(uv, 0, 1) * (np.array([width, height]) - 1.0) + 0.5
@@ -31,25 +31,25 @@ def tile_uv(tile: Tile, uv: NDArray) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Part:
+class MeshPart:
     """One mesh. A vertex is ``follow @ face + rest``, then turned with the jaw where it hangs
     on the jaw, then moved by head and body poses.
 
     Attributes:
-        follow: linear map of the live face's vertices. [V, 468]
-        rest: constant share of the position, head space, m. [V, 3]
-        jaw: 1 where the vertex turns rigidly with the jaw. [V]
-        body: 0 moves with the head, 1 with the body. [V]
+        face_weights: linear map of the live face's vertices. [V, 468]
+        rest_offset: constant share of the position, head space, m. [V, 3]
+        jaw_weight: 1 where the vertex turns rigidly with the jaw. [V]
+        body_weight: 0 moves with the head, 1 with the body. [V]
         uv: atlas position, px. [V, 2]
         tint: factor on the texture's colour, linear light. [V, 3]
         gloss: factor on the texture's gloss. [V]
         faces: [F, 3]
     """
 
-    follow: csr_matrix
-    rest: NDArray[np.float32]
-    jaw: NDArray[np.float32]
-    body: NDArray[np.float32]
+    face_weights: csr_matrix
+    rest_offset: NDArray[np.float32]
+    jaw_weight: NDArray[np.float32]
+    body_weight: NDArray[np.float32]
     uv: NDArray[np.float32]
     tint: NDArray[np.float32]
     gloss: NDArray[np.float32]
@@ -60,20 +60,24 @@ def make_part(
     faces: NDArray,
     uv: NDArray,
     *,
-    rest: NDArray | None = None,
-    follow: csr_matrix | None = None,
-    jaw: float = 0.0,
-    body: NDArray | float = 0.0,
-    tint: NDArray | Colour = (1.0, 1.0, 1.0),
+    rest_offset: NDArray | None = None,
+    face_weights: csr_matrix | None = None,
+    jaw_weight: float = 0.0,
+    body_weight: NDArray | float = 0.0,
+    tint: NDArray | RgbColor = (1.0, 1.0, 1.0),
     gloss: NDArray | float = 1.0,
-) -> Part:
+) -> MeshPart:
     """A part with constants spread over its vertices."""
     count = len(uv)
-    return Part(
-        follow=csr_matrix((count, FACE_VERTICES)) if follow is None else follow.tocsr(),
-        rest=np.zeros((count, 3), np.float32) if rest is None else rest.astype(np.float32),
-        jaw=np.full(count, jaw, np.float32),
-        body=np.broadcast_to(np.asarray(body, np.float32), (count,)).copy(),
+    return MeshPart(
+        face_weights=csr_matrix((count, NUM_FACE_VERTICES))
+        if face_weights is None
+        else face_weights.tocsr(),
+        rest_offset=np.zeros((count, 3), np.float32)
+        if rest_offset is None
+        else rest_offset.astype(np.float32),
+        jaw_weight=np.full(count, jaw_weight, np.float32),
+        body_weight=np.broadcast_to(np.asarray(body_weight, np.float32), (count,)).copy(),
         uv=uv.astype(np.float32),
         tint=np.broadcast_to(np.asarray(tint, np.float32), (count, 3)).copy(),
         gloss=np.broadcast_to(np.asarray(gloss, np.float32), (count,)).copy(),
@@ -81,14 +85,14 @@ def make_part(
     )
 
 
-def join(parts: list[Part]) -> Part:
+def join_parts(parts: list[MeshPart]) -> MeshPart:
     """One part out of several, in this order."""
-    offsets = np.cumsum([0, *(len(part.rest) for part in parts[:-1])])
-    return Part(
-        follow=vstack([part.follow for part in parts]).tocsr(),
-        rest=np.concatenate([part.rest for part in parts]),
-        jaw=np.concatenate([part.jaw for part in parts]),
-        body=np.concatenate([part.body for part in parts]),
+    offsets = np.cumsum([0, *(len(part.rest_offset) for part in parts[:-1])])
+    return MeshPart(
+        face_weights=vstack([part.face_weights for part in parts]).tocsr(),
+        rest_offset=np.concatenate([part.rest_offset for part in parts]),
+        jaw_weight=np.concatenate([part.jaw_weight for part in parts]),
+        body_weight=np.concatenate([part.body_weight for part in parts]),
         uv=np.concatenate([part.uv for part in parts]),
         tint=np.concatenate([part.tint for part in parts]),
         gloss=np.concatenate([part.gloss for part in parts]),
@@ -122,7 +126,7 @@ def grid_uv(rows: int, columns: int) -> NDArray:
     return np.stack([u.ravel(), v.ravel()], 1)
 
 
-def linear(*channels: float) -> NDArray[np.float64]:
+def linear_color(*channels: float) -> NDArray[np.float64]:
     """sRGB values in [0, 1] to linear light."""
     value = np.asarray(channels, np.float64)
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)

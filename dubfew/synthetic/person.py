@@ -9,40 +9,48 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
 from dubfew.synthetic.atlas import paint_atlas
-from dubfew.synthetic.eyes import Balls, eye_patches, eyeballs
-from dubfew.synthetic.mouth import mouth_parts
-from dubfew.synthetic.parts import FACE_TILE, FACE_VERTICES, Part, join
-from dubfew.synthetic.skin import face_uv
-from dubfew.synthetic.skull import ears, fit_skull, hair_cap, hair_curtain, head_skin, neck, torso
-from dubfew.synthetic.subdivide import refined
-from dubfew.synthetic.traits import Traits, draw_traits
+from dubfew.synthetic.eyes import EyeballPair, build_eye_patches, fit_eyeballs
+from dubfew.synthetic.mouth import build_mouth_interior
+from dubfew.synthetic.parts import FACE_TILE, NUM_FACE_VERTICES, MeshPart, join_parts
+from dubfew.synthetic.skin import face_uv_px
+from dubfew.synthetic.skull import (
+    build_ears,
+    build_hair_cap,
+    build_hair_curtain,
+    build_head_skin,
+    build_neck,
+    build_torso,
+    fit_skull,
+)
+from dubfew.synthetic.subdivide import subdivide_part
+from dubfew.synthetic.traits import PersonTraits, sample_traits
 
 # Root mean square distance of a face from the mean face, m. Random coefficients combine more
 # wildly than people do, so their displacement is brought to this size.
-SHAPE_SPREAD = 0.0036
-ASYMMETRY = 0.12  # share of the left-right difference that is kept
+SHAPE_DEVIATION_METERS = 0.0036
+ASYMMETRY_FRACTION = 0.12  # share of the left-right difference that is kept
 
 FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class BodyMeshes:
     """Meshes of a person.
 
     Attributes:
         solid: all opaque parts; the eye patches come first, the face's vertices right after.
         hair: drawn over them by its alpha; its vertices are numbered after the solid ones.
-        eyes: number of vertices of one eye patch.
-        balls: the eyeballs.
+        num_patch_vertices: number of vertices of one eye patch.
+        eyeballs: the eyeballs.
     """
 
-    solid: Part
-    hair: Part
-    eyes: int
-    balls: Balls
+    solid: MeshPart
+    hair: MeshPart
+    num_patch_vertices: int
+    eyeballs: EyeballPair
 
 
 @dataclass(frozen=True)
@@ -55,31 +63,31 @@ class SyntheticPerson:
 
     seed: int
 
-    def random(self, purpose: int) -> np.random.Generator:
+    def random_generator(self, stream: int) -> np.random.Generator:
         """Random numbers of their own for each purpose, so that one does not shift another."""
-        return np.random.default_rng([self.seed, purpose])
+        return np.random.default_rng([self.seed, stream])
 
     @cached_property
     def head(self) -> HeadModel:
         """The head model that this person is an instance of."""
-        return load_head("lite")
+        return load_head_model("lite")
 
     @cached_property
-    def traits(self) -> Traits:
+    def traits(self) -> PersonTraits:
         """Colours, hair, age, voice."""
-        return draw_traits(self.random(0))
+        return sample_traits(self.random_generator(0))
 
     @cached_property
     def shape(self) -> FloatArray:
         """Identity coefficients of the head model. [S]"""
-        rng, basis = self.random(1), self.head.shape_basis[:, :FACE_VERTICES]
-        template = self.head.template[:FACE_VERTICES]
+        rng, basis = self.random_generator(1), self.head.shape_basis[:, :NUM_FACE_VERTICES]
+        template = self.head.template[:NUM_FACE_VERTICES]
         flip = np.array([-1, 1, 1], np.float32)
         mirror = cKDTree(template).query(template * flip)[1]
         moved = np.tensordot(rng.normal(0, 1, len(basis)), basis, 1)
         mirrored = moved[mirror] * flip
-        moved = (moved + mirrored) / 2 + ASYMMETRY * (moved - mirrored) / 2
-        moved *= SHAPE_SPREAD * rng.uniform(0.7, 1.2) / np.sqrt((moved**2).sum(1).mean())
+        moved = (moved + mirrored) / 2 + ASYMMETRY_FRACTION * (moved - mirrored) / 2
+        moved *= SHAPE_DEVIATION_METERS * rng.uniform(0.7, 1.2) / np.sqrt((moved**2).sum(1).mean())
         flat = basis.reshape(len(basis), -1)
         gram = flat @ flat.T
         # The ridge is far below the basis' size: it only keeps near-twins from cancelling.
@@ -87,38 +95,38 @@ class SyntheticPerson:
         return np.linalg.solve(gram, flat @ moved.ravel()).astype(np.float32)
 
     @cached_property
-    def face(self) -> FloatArray:
+    def rest_face(self) -> FloatArray:
         """The face at rest, head space, m. [468, 3]"""
-        return self.head.shaped(self.shape)[:FACE_VERTICES]
+        return self.head.rest_vertices(self.shape)[:NUM_FACE_VERTICES]
 
     @cached_property
-    def atlas(self) -> FloatArray:
+    def texture_atlas(self) -> FloatArray:
         """Texture of everything, see ``atlas.paint_atlas``."""
-        return paint_atlas(self.head, self.traits, self.random(2))
+        return paint_atlas(self.head, self.traits, self.random_generator(2))
 
     @cached_property
-    def anatomy(self) -> Anatomy:
+    def body_meshes(self) -> BodyMeshes:
         """The meshes."""
-        face, rng = self.face.astype(np.float64), self.random(3)
+        face, rng = self.rest_face.astype(np.float64), self.random_generator(3)
         # The mouth's inside is built for closed lips.
         closed = face.copy()
         closed[list(INNER_LIPS), 1] = (face[13, 1] + face[14, 1]) / 2
         skull = fit_skull(face)
-        uv = face_uv(self.head, FACE_TILE[2])
+        uv = face_uv_px(self.head, FACE_TILE[2])
         faces = self.head.faces
-        triangles = faces[(faces < FACE_VERTICES).all(1)]
-        patches = eye_patches()
-        solid = join(
+        triangles = faces[(faces < NUM_FACE_VERTICES).all(1)]
+        patches = build_eye_patches()
+        solid = join_parts(
             [
                 *patches,
-                refined(head_skin(face, triangles, uv, skull)),
-                mouth_parts(closed, rng),
-                ears(face),
-                neck(),
-                torso(),
+                subdivide_part(build_head_skin(face, triangles, uv, skull)),
+                build_mouth_interior(closed, rng),
+                build_ears(face),
+                build_neck(),
+                build_torso(),
             ]
         )
-        hair = [hair_cap(skull, self.traits.hair_thickness, self.traits.hairline, rng)]
+        hair = [build_hair_cap(skull, self.traits.hair_thickness, self.traits.hairline_shift, rng)]
         if self.traits.hair_length:
-            hair.append(hair_curtain(skull, self.traits.hair_length))
-        return Anatomy(solid, join(hair), len(patches[0].rest), eyeballs(face))
+            hair.append(build_hair_curtain(skull, self.traits.hair_length))
+        return BodyMeshes(solid, join_parts(hair), len(patches[0].rest_offset), fit_eyeballs(face))

@@ -9,26 +9,26 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from dubfew.reconstruction.fitting.landmark_fit import FLIP
-from dubfew.reconstruction.heads.head_model import JAW
-from dubfew.reconstruction.rasterizer.raster import rasterise
+from dubfew.reconstruction.fitting.landmark_fit import HEAD_TO_CAMERA_AXES
+from dubfew.reconstruction.heads.head_model import JAW_JOINT
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.track import Camera
-from dubfew.synthetic.eyes import shape_patches
-from dubfew.synthetic.lighting import Light
-from dubfew.synthetic.noise import cloud_noise
-from dubfew.synthetic.parts import Part, linear
+from dubfew.synthetic.eyes import project_eye_patches
+from dubfew.synthetic.lighting import SceneLight
+from dubfew.synthetic.noise import fractal_noise
+from dubfew.synthetic.parts import MeshPart, linear_color
 from dubfew.synthetic.person import SyntheticPerson
-from dubfew.synthetic.shader import SAMPLES, shade, to_display
+from dubfew.synthetic.shader import SUPERSAMPLING_FACTOR, shade_samples, tone_map_to_srgb
 
 FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Moment:
+class FrameState:
     """A person at one moment.
 
     Attributes:
-        face: live face, head space, m. [468, 3]
+        face_vertices: live face, head space, m. [468, 3]
         jaw: jaw rotation, axis-angle, rad. [3]
         rotation: head, axis-angle, rad. [3]
         translation: head origin in camera space, m. [3]
@@ -37,7 +37,7 @@ class Moment:
         gaze: right and up, rad. [2]
     """
 
-    face: FloatArray
+    face_vertices: FloatArray
     jaw: FloatArray
     rotation: FloatArray
     translation: FloatArray
@@ -46,71 +46,77 @@ class Moment:
     gaze: FloatArray
 
 
-class Studio:
+class PersonRenderer:
     """A person in their light before their background, seen by one camera."""
 
     def __init__(
-        self, person: SyntheticPerson, camera: Camera, light: Light, background: FloatArray
+        self, person: SyntheticPerson, camera: Camera, light: SceneLight, background: FloatArray
     ) -> None:
         """``background`` is linear RGB of the picture's size. [H, W, 3]"""
         self._person = person
         self._camera = camera
         self._light = light
         self._background = background
-        anatomy = person.anatomy
-        self._hair_faces = (anatomy.hair.faces + len(anatomy.solid.rest)).astype(np.int32)
+        anatomy = person.body_meshes
+        self._hair_faces = (anatomy.hair.faces + len(anatomy.solid.rest_offset)).astype(np.int32)
         parts = (anatomy.solid, anatomy.hair)
-        self._surface = np.concatenate(
+        self._vertex_materials = np.concatenate(
             [np.concatenate([p.uv, p.tint, p.gloss[:, None]], 1) for p in parts]
         )
 
-    def picture(self, moment: Moment) -> FloatArray:
+    def render_frame(self, moment: FrameState) -> FloatArray:
         """Render a moment. sRGB in [0, 1], [H, W, 3]"""
         height, width = self._background.shape[:2]
         points = self._camera_points(moment)
-        fine = self._camera.project(points) * np.float32(SAMPLES)
+        fine = self._camera.project(points) * np.float32(SUPERSAMPLING_FACTOR)
         screen = np.concatenate([fine, points[:, 2:]], 1).astype(np.float32)
-        solid_faces = self._person.anatomy.solid.faces
-        size = (height * SAMPLES, width * SAMPLES)
-        solid = rasterise(screen, solid_faces, *size)
-        hair = rasterise(screen, self._hair_faces, *size)
-        lit = shade(
-            solid, hair, points, solid_faces, self._hair_faces, self._surface,
-            self._person.atlas, self._light, self._background,
+        solid_faces = self._person.body_meshes.solid.faces
+        size = (height * SUPERSAMPLING_FACTOR, width * SUPERSAMPLING_FACTOR)
+        solid = rasterize_mesh(screen, solid_faces, *size)
+        hair = rasterize_mesh(screen, self._hair_faces, *size)
+        lit = shade_samples(
+            solid, hair, points, solid_faces, self._hair_faces, self._vertex_materials,
+            self._person.texture_atlas, self._light, self._background,
         )  # fmt: skip
-        return to_display(lit)
+        return tone_map_to_srgb(lit)
 
-    def _camera_points(self, moment: Moment) -> FloatArray:
+    def _camera_points(self, moment: FrameState) -> FloatArray:
         """All vertices in camera space, m; moves the eyes' texture on the way. [V, 3]"""
-        anatomy, head = self._person.anatomy, self._person.head
-        hinge = head.joint_regressor[JAW] @ head.shaped(self._person.shape)
+        anatomy, head = self._person.body_meshes, self._person.head
+        hinge = head.joint_regressor[JAW_JOINT] @ head.rest_vertices(self._person.shape)
         turn = Rotation.from_rotvec(moment.jaw).as_matrix()
-        solid = _place(anatomy.solid, moment.face, turn, hinge)
-        eyes = 2 * anatomy.eyes
-        shaped, uv = shape_patches(solid[:eyes].reshape(2, -1, 3), anatomy.balls, moment.gaze)
+        solid = _pose_part(anatomy.solid, moment.face_vertices, turn, hinge)
+        eyes = 2 * anatomy.num_patch_vertices
+        shaped, uv = project_eye_patches(
+            solid[:eyes].reshape(2, -1, 3), anatomy.eyeballs, moment.gaze
+        )
         solid[:eyes] = shaped.reshape(-1, 3)
-        self._surface[:eyes, :2] = uv.reshape(-1, 2)
-        points = np.concatenate([solid, _place(anatomy.hair, moment.face, turn, hinge)])
-        body = np.concatenate([anatomy.solid.body, anatomy.hair.body])[:, None]
-        with_head = _pose(points, moment.rotation, moment.translation)
-        with_body = _pose(points, moment.body_rotation, moment.body_translation)
+        self._vertex_materials[:eyes, :2] = uv.reshape(-1, 2)
+        points = np.concatenate(
+            [solid, _pose_part(anatomy.hair, moment.face_vertices, turn, hinge)]
+        )
+        body = np.concatenate([anatomy.solid.body_weight, anatomy.hair.body_weight])[:, None]
+        with_head = _to_camera_space(points, moment.rotation, moment.translation)
+        with_body = _to_camera_space(points, moment.body_rotation, moment.body_translation)
         return ((1 - body) * with_head + body * with_body).astype(np.float32)
 
 
-def _place(part: Part, face: FloatArray, turn: NDArray, hinge: NDArray) -> NDArray:
+def _pose_part(
+    part: MeshPart, face: FloatArray, jaw_rotation: NDArray, jaw_joint: NDArray
+) -> NDArray:
     """A part's vertices in head space. [V, 3]"""
-    points = part.follow @ face + part.rest
-    on_jaw = part.jaw > 0
-    points[on_jaw] = (points[on_jaw] - hinge) @ turn.T + hinge
+    points = part.face_weights @ face + part.rest_offset
+    on_jaw = part.jaw_weight > 0
+    points[on_jaw] = (points[on_jaw] - jaw_joint) @ jaw_rotation.T + jaw_joint
     return points
 
 
-def _pose(points: NDArray, rotation: NDArray, translation: NDArray) -> NDArray:
+def _to_camera_space(points: NDArray, rotation: NDArray, translation: NDArray) -> NDArray:
     """Head space to camera space."""
-    return points @ Rotation.from_rotvec(rotation).as_matrix().T @ FLIP + translation
+    return points @ Rotation.from_rotvec(rotation).as_matrix().T @ HEAD_TO_CAMERA_AXES + translation
 
 
-def draw_background(rng: np.random.Generator, height: int, width: int) -> FloatArray:
+def sample_background(rng: np.random.Generator, height: int, width: int) -> FloatArray:
     """A room out of focus: a wall in two tones, lamps, furniture. Linear RGB, [H, W, 3]"""
     wall = rng.uniform(0.15, 0.75) * (1 + rng.normal(0, 0.10, 3))
     floor = wall * rng.uniform(0.35, 0.9)
@@ -129,5 +135,9 @@ def draw_background(rng: np.random.Generator, height: int, width: int) -> FloatA
         distance = np.hypot(rows - centre[0], columns - centre[1]) / (0.05 * height)
         picture += np.clip(1.5 - distance, 0, 1)[..., None] * rng.uniform(0.2, 0.6)
     picture = ndimage.gaussian_filter(picture, (height / 42, width / 42, 0))
-    picture *= 1 + 0.03 * cloud_noise(rng, height, width, height / 3)[..., None]
-    return linear(*np.clip(np.moveaxis(picture, -1, 0), 0, 1)).transpose(1, 2, 0).astype(np.float32)
+    picture *= 1 + 0.03 * fractal_noise(rng, height, width, height / 3)[..., None]
+    return (
+        linear_color(*np.clip(np.moveaxis(picture, -1, 0), 0, 1))
+        .transpose(1, 2, 0)
+        .astype(np.float32)
+    )

@@ -5,42 +5,42 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.reconstruction.rasterizer.raster import Raster
-from dubfew.synthetic.lighting import SH_FACTORS, Light
-from dubfew.utils.jit import compiled
+from dubfew.reconstruction.rasterizer.raster import RasterizedMesh
+from dubfew.synthetic.lighting import SH_FACTORS, SceneLight
+from dubfew.utils.jit import njit_cached
 
-SAMPLES = 2  # per pixel and axis
+SUPERSAMPLING_FACTOR = 2  # per pixel and axis
 
 FloatArray = NDArray[np.float32]
 
 
-def vertex_normals(points: FloatArray, faces: NDArray[np.int32]) -> FloatArray:
+def _vertex_normals(points: FloatArray, faces: NDArray[np.int32]) -> FloatArray:
     """Area-weighted unit normals of vertices [V, 3]; zero where a vertex has no area. [V, 3]"""
     normals = np.zeros_like(points)
-    _normals(points, faces, normals)
+    _accumulate_vertex_normals(points, faces, normals)
     return normals
 
 
-def shade(
-    solid: Raster,  # [2H, 2W]
-    hair: Raster,  # [2H, 2W]
-    points: FloatArray,  # [V, 3] camera space
+def shade_samples(
+    solid_raster: RasterizedMesh,  # [2H, 2W]
+    hair_raster: RasterizedMesh,  # [2H, 2W]
+    vertices: FloatArray,  # [V, 3] camera space
     faces: NDArray[np.int32],  # [F, 3]
     hair_faces: NDArray[np.int32],  # [G, 3]
-    surface: FloatArray,  # [V, 6]
+    vertex_materials: FloatArray,  # [V, 6]
     atlas: FloatArray,  # [A, B, 5]
-    light: Light,
+    light: SceneLight,
     background: FloatArray,  # [H, W, 3]
 ) -> FloatArray:  # [H, W, 3]
     """Light every sample and average samples to pixels.
 
     Args:
-        solid: opaque meshes, at ``SAMPLES`` times the picture's resolution.
-        hair: the hair, the same; it is laid over by its alpha where it is nearer.
-        points: all vertices, camera space, m. [V, 3]
+        solid_raster: opaque meshes, at ``SUPERSAMPLING_FACTOR`` times the picture's resolution.
+        hair_raster: the hair, the same; it is laid over by its alpha where it is nearer.
+        vertices: all vertices, camera space, m. [V, 3]
         faces: of the opaque meshes. [F, 3]
         hair_faces: [G, 3]
-        surface: per vertex: atlas position (2, px), tint (3, linear), gloss (1). [V, 6]
+        vertex_materials: per vertex: atlas position (2, px), tint (3, linear), gloss (1). [V, 6]
         atlas: linear RGB, alpha, gloss. [A, B, 5]
         light: of the scene.
         background: linear RGB. [H, W, 3]
@@ -48,25 +48,26 @@ def shade(
     Returns:
         Linear RGB. [H, W, 3]
     """
-    normals = vertex_normals(points, np.concatenate([faces, hair_faces]))
-    attributes = np.concatenate([surface, normals, points], 1)
+    normals = _vertex_normals(vertices, np.concatenate([faces, hair_faces]))
+    attributes = np.concatenate([vertex_materials, normals, vertices], 1)
     out = np.empty_like(background)
-    harmonics = light.harmonics * SH_FACTORS[:, None].astype(np.float32)
-    _shade(
-        solid.face_id, solid.barycentric, faces, hair.face_id, hair.barycentric, hair_faces,
-        attributes, atlas, harmonics, light.direction, light.colour, background, out,
+    harmonics = light.sh_coefficients * SH_FACTORS[:, None].astype(np.float32)
+    _shade_pixels(
+        solid_raster.face_id, solid_raster.barycentric, faces,
+        hair_raster.face_id, hair_raster.barycentric, hair_faces,
+        attributes, atlas, harmonics, light.direction, light.color, background, out,
     )  # fmt: skip
     return out
 
 
-def to_display(linear_rgb: FloatArray) -> FloatArray:
+def tone_map_to_srgb(linear_rgb: FloatArray) -> FloatArray:
     """Linear light to sRGB with a soft shoulder instead of clipped highlights. Both [H, W, 3]"""
-    table = _display_table()
+    table = _tone_map_table()
     index = np.clip(linear_rgb, 0, 1.9999) * np.float32(len(table) / 2)
     return table[index.astype(np.int32)]
 
 
-def _display_table() -> FloatArray:
+def _tone_map_table() -> FloatArray:
     value = np.linspace(0, 2, 8192, endpoint=False) + 2 / 16384
     knee = 0.75
     soft = np.where(value < knee, value, knee + (1 - knee) * np.tanh((value - knee) / (1 - knee)))
@@ -75,8 +76,8 @@ def _display_table() -> FloatArray:
     )
 
 
-@compiled
-def _normals(points, faces, normals):
+@njit_cached
+def _accumulate_vertex_normals(points, faces, normals):
     for f in range(faces.shape[0]):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay, az = points[i, 0], points[i, 1], points[i, 2]
@@ -93,8 +94,8 @@ def _normals(points, faces, normals):
             normals[n] /= length
 
 
-@compiled
-def _sample(f, a, b, c, faces, attributes, atlas, harmonics, lamp, lamp_colour):
+@njit_cached
+def _shade_point(f, a, b, c, faces, attributes, atlas, harmonics, lamp_direction, lamp_color):
     """Colour (linear), alpha and depth of a point of a face."""
     i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
     u = a * attributes[i, 0] + b * attributes[j, 0] + c * attributes[k, 0] - np.float32(0.5)
@@ -133,7 +134,7 @@ def _sample(f, a, b, c, faces, attributes, atlas, harmonics, lamp, lamp_colour):
     if facing < 0:
         nx, ny, nz = nx - 2 * facing * ex, ny - 2 * facing * ey, nz - 2 * facing * ez
         facing = -facing
-    hx, hy, hz = lamp[0] + ex, lamp[1] + ey, lamp[2] + ez
+    hx, hy, hz = lamp_direction[0] + ex, lamp_direction[1] + ey, lamp_direction[2] + ez
     length = np.sqrt(hx * hx + hy * hy + hz * hz)
     shine = max((nx * hx + ny * hy + nz * hz) / length, np.float32(0))
     shine = shine * shine
@@ -165,18 +166,18 @@ def _sample(f, a, b, c, faces, attributes, atlas, harmonics, lamp, lamp_colour):
         dark,
     )  # fmt: skip
     return (
-        red + sheen * lamp_colour[0],
-        green + sheen * lamp_colour[1],
-        blue + sheen * lamp_colour[2],
+        red + sheen * lamp_color[0],
+        green + sheen * lamp_color[1],
+        blue + sheen * lamp_color[2],
         alpha,
         depth,
     )
 
 
-@compiled
-def _shade(
-    solid_id, solid_weights, faces, hair_id, hair_weights, hair_faces,
-    attributes, atlas, harmonics, lamp, lamp_colour, background, out,
+@njit_cached
+def _shade_pixels(
+    solid_face_ids, solid_weights, faces, hair_face_ids, hair_weights, hair_faces,
+    attributes, atlas, harmonics, lamp_direction, lamp_color, background, out,
 ):  # fmt: skip
     height, width = out.shape[:2]
     share = np.float32(0.25)
@@ -189,16 +190,25 @@ def _shade(
                 g = background[row, column, 1]
                 b = background[row, column, 2]
                 depth = np.float32(1e9)
-                f = solid_id[y, x]
+                f = solid_face_ids[y, x]
                 if f >= 0:
                     w = solid_weights[y, x]
-                    r, g, b, _, depth = _sample(
-                        f, w[0], w[1], w[2], faces, attributes, atlas, harmonics, lamp, lamp_colour
+                    r, g, b, _, depth = _shade_point(
+                        f,
+                        w[0],
+                        w[1],
+                        w[2],
+                        faces,
+                        attributes,
+                        atlas,
+                        harmonics,
+                        lamp_direction,
+                        lamp_color,
                     )
-                f = hair_id[y, x]
+                f = hair_face_ids[y, x]
                 if f >= 0:
                     w = hair_weights[y, x]
-                    hr, hg, hb, alpha, near = _sample(
+                    hr, hg, hb, alpha, near = _shade_point(
                         f,
                         w[0],
                         w[1],
@@ -207,8 +217,8 @@ def _shade(
                         attributes,
                         atlas,
                         harmonics,
-                        lamp,
-                        lamp_colour,
+                        lamp_direction,
+                        lamp_color,
                     )
                     if near < depth:
                         r += alpha * (hr - r)

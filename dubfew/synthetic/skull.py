@@ -11,63 +11,66 @@ from scipy.sparse import csr_matrix
 from dubfew.synthetic.parts import (
     CLOTH_TILE,
     FACE_TILE,
-    FACE_VERTICES,
     HAIR_TILE,
+    NUM_FACE_VERTICES,
     SKIN_TILE,
-    Part,
+    MeshPart,
+    atlas_pixels_from_uv,
     grid_faces,
     grid_uv,
-    join,
+    join_parts,
     make_part,
-    tile_uv,
 )
 
 # MediaPipe's face oval, from the forehead's middle over the image's right side and back.
-OVAL = (
+FACE_OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
-NECK_Y, NECK_RADIUS = -0.05, (0.064, 0.060)  # m: top inside the head, half width and depth
-BACK = 0.115  # m from the ears to the back of the head
-FULLNESS = 2.6  # exponent; 2 would be an ellipsoid, whose temples are too hollow
+NECK_TOP_Y_METERS, NECK_RADII_METERS = (
+    -0.05,
+    (0.064, 0.060),
+)  # m: top inside the head, half width and depth
+HEAD_BACK_DEPTH_METERS = 0.115  # m from the ears to the back of the head
+SUPERELLIPSOID_EXPONENT = 2.6  # exponent; 2 would be an ellipsoid, whose temples are too hollow
 # Hairline: polar angle from the crown at which hair ends, over azimuth from the front, degrees.
-_AZIMUTH = (0, 18, 36, 52, 62, 74, 84, 94, 106, 130, 180)
-_HAIRLINE = (64, 64, 63, 66, 77, 100, 95, 88, 110, 128, 132)
+_HAIRLINE_AZIMUTHS_DEGREES = (0, 18, 36, 52, 62, 74, 84, 94, 106, 130, 180)
+_HAIRLINE_POLAR_DEGREES = (64, 64, 63, 66, 77, 100, 95, 88, 110, 128, 132)
 
 
 @dataclass(frozen=True)
-class Skull:
+class SkullModel:
     """Rounded box (a superellipsoid) through the upper edge of a face.
 
     Attributes:
-        centre: head space, m. [3]
-        axes: half lengths, m. [3]
+        center: head space, m. [3]
+        semi_axes: half lengths, m. [3]
     """
 
-    centre: NDArray[np.float64]
-    axes: NDArray[np.float64]
+    center: NDArray[np.float64]
+    semi_axes: NDArray[np.float64]
 
-    def surface(self, direction: NDArray, grow: NDArray | float = 0.0) -> NDArray:
-        """Where rays from the centre leave the surface, plus ``grow`` m. [..., 3]"""
-        unit = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
-        power = (np.abs(unit / self.axes) ** FULLNESS).sum(-1, keepdims=True)
-        radius = power ** (-1 / FULLNESS)
-        return self.centre + unit * (radius + np.asarray(grow)[..., None])
+    def surface_points(self, directions: NDArray, offset: NDArray | float = 0.0) -> NDArray:
+        """Where rays from the centre leave the surface, plus ``offset`` m. [..., 3]"""
+        unit = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+        power = (np.abs(unit / self.semi_axes) ** SUPERELLIPSOID_EXPONENT).sum(-1, keepdims=True)
+        radius = power ** (-1 / SUPERELLIPSOID_EXPONENT)
+        return self.center + unit * (radius + np.asarray(offset)[..., None])
 
 
-def fit_skull(face: NDArray) -> Skull:
+def fit_skull(face: NDArray) -> SkullModel:
     """The cranium that belongs to a face at rest [468, 3]."""
     top = face[10, 1] + 0.050
     height = 0.092
     lift = (face[10, 1] - (top - height)) / height
-    slope = (1 - lift**FULLNESS) ** (1 / FULLNESS)
-    depth = (face[10, 2] + BACK) / (1 + slope)
-    centre = np.array([0.0, top - height, depth - BACK])
+    slope = (1 - lift**SUPERELLIPSOID_EXPONENT) ** (1 / SUPERELLIPSOID_EXPONENT)
+    depth = (face[10, 2] + HEAD_BACK_DEPTH_METERS) / (1 + slope)
+    centre = np.array([0.0, top - height, depth - HEAD_BACK_DEPTH_METERS])
     width = np.abs(face[[251, 389, 356, 454, 21, 162, 127, 234], 0]).max() + 0.004
-    return Skull(centre, np.array([width, height, depth]))
+    return SkullModel(centre, np.array([width, height, depth]))
 
 
-def head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: Skull) -> Part:
+def build_head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: SkullModel) -> MeshPart:
     """The face and the skin around it, as one mesh without a seam.
 
     The face's 468 vertices come first and follow the live face exactly. From the face's edge
@@ -79,7 +82,7 @@ def head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: Skull) -> Part:
         uv: of the face, atlas px. [468, 2]
         skull: of this face.
     """
-    oval = list(OVAL)
+    oval = list(FACE_OVAL)
     steps = np.linspace(0, 1, 12)[1:]
     rings, count = len(steps), len(oval)
     share = np.zeros((rings, count))
@@ -88,15 +91,15 @@ def head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: Skull) -> Part:
     edge = face[oval]
     ears = face[[234, 454], 1].mean()
     low = np.clip((ears - edge[:, 1]) / 0.02, 0, 1)[:, None]
-    ray = edge - skull.centre
+    ray = edge - skull.center
     away = np.array([0.0, -0.25, -1.0]) * np.linalg.norm(ray, axis=1, keepdims=True)
     angle = np.clip(edge[:, 0] / 0.075, -1, 1) * 1.35
     # Under the jaw the skin runs back, then down along the neck and into it.
     throat = np.stack(
         [
-            0.97 * NECK_RADIUS[0] * np.sin(angle),
+            0.97 * NECK_RADII_METERS[0] * np.sin(angle),
             edge[:, 1] * 0.30 - 0.135,
-            -0.045 + 0.97 * NECK_RADIUS[1] * np.cos(angle) - 0.010,
+            -0.045 + 0.97 * NECK_RADII_METERS[1] * np.cos(angle) - 0.010,
         ],
         1,
     )
@@ -104,36 +107,39 @@ def head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: Skull) -> Part:
     for ring, t in enumerate(steps):
         # Cranium: swing the ray backwards, its length turning into the ellipsoid's.
         swung = ray * np.cos(t * np.pi / 2) + away * np.sin(t * np.pi / 2)
-        cranium = skull.surface(swung) + (edge - skull.surface(ray)) * max(0.0, 1 - t / 0.5) ** 2
+        cranium = (
+            skull.surface_points(swung)
+            + (edge - skull.surface_points(ray)) * max(0.0, 1 - t / 0.5) ** 2
+        )
         # Jaw: a curve that leaves the edge backwards and meets the neck.
         jaw = (1 - t) ** 2 * edge + 2 * t * (1 - t) * bend + t**2 * throat
         # Near the edge the skin follows the live face, further back it stays.
         share[ring] = (1 - t) ** 2
         rest[ring] = (1 - low) * cranium + low * jaw - share[ring][:, None] * edge
-        cast = jaw_shadow(rest[ring, :, 1] + share[ring] * edge[:, 1])
+        cast = jaw_shadow_factor(rest[ring, :, 1] + share[ring] * edge[:, 1])
         shade[ring] = 1 - (1 - cast) * low[:, 0] * min(1.0, t / 0.35)
-    follow = np.zeros((rings, count, FACE_VERTICES))
+    follow = np.zeros((rings, count, NUM_FACE_VERTICES))
     follow[:, np.arange(count), oval] = share
     out = uv[oval] - uv[[5]]
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     ring_uv = uv[oval] + out * 90 * steps[:, None, None]
-    rows = np.concatenate([oval, FACE_VERTICES + np.arange(rings * count)]).reshape(-1, count)
+    rows = np.concatenate([oval, NUM_FACE_VERTICES + np.arange(rings * count)]).reshape(-1, count)
     around = rows.ravel()[grid_faces(rings + 1, count, closed=True, flip=True)]
     tint = np.concatenate(
-        [np.ones((FACE_VERTICES, 3)), shade.ravel()[:, None] ** np.array([0.8, 1.0, 1.05])]
+        [np.ones((NUM_FACE_VERTICES, 3)), shade.ravel()[:, None] ** np.array([0.8, 1.0, 1.05])]
     )
     return make_part(
         np.concatenate([faces, around]),
         np.concatenate([uv, np.clip(ring_uv.reshape(-1, 2), 2, FACE_TILE[2] - 2)]),
-        follow=csr_matrix(
-            np.concatenate([np.eye(FACE_VERTICES), follow.reshape(-1, FACE_VERTICES)])
+        face_weights=csr_matrix(
+            np.concatenate([np.eye(NUM_FACE_VERTICES), follow.reshape(-1, NUM_FACE_VERTICES)])
         ),
-        rest=np.concatenate([np.zeros((FACE_VERTICES, 3)), rest.reshape(-1, 3)]),
+        rest_offset=np.concatenate([np.zeros((NUM_FACE_VERTICES, 3)), rest.reshape(-1, 3)]),
         tint=tint,
     )
 
 
-def jaw_shadow(y: NDArray) -> NDArray[np.float64]:
+def jaw_shadow_factor(y: NDArray) -> NDArray[np.float64]:
     """Share of the light that the jaw leaves to the skin at a height in head space (m).
 
     One function of the place for everything that lies there, so that meshes meet unseen.
@@ -142,20 +148,20 @@ def jaw_shadow(y: NDArray) -> NDArray[np.float64]:
     return 0.50 + 0.48 * rise * rise * (3 - 2 * rise)
 
 
-def _mirror_tiled(uv: NDArray) -> NDArray:
+def _mirror_u(uv: NDArray) -> NDArray:
     """There and back along u, so that a closed strip has no texture seam."""
     return np.stack([1 - np.abs(2 * uv[:, 0] - 1), uv[:, 1]], 1)
 
 
-def neck() -> Part:
+def build_neck() -> MeshPart:
     """A column from inside the head down into the shirt."""
     rows, columns = 16, 40
     angle = np.linspace(-np.pi, np.pi, columns, endpoint=False)
     height = np.linspace(0, 1, rows)
     flare = 1 + 0.45 * np.clip(height - 0.45, 0, 1) ** 2
-    x = NECK_RADIUS[0] * np.outer(flare, np.sin(angle))
-    z = -0.045 + NECK_RADIUS[1] * np.outer(flare, np.cos(angle)) - 0.02 * height[:, None]
-    y = np.repeat((NECK_Y - 0.21 * height)[:, None], columns, 1)
+    x = NECK_RADII_METERS[0] * np.outer(flare, np.sin(angle))
+    z = -0.045 + NECK_RADII_METERS[1] * np.outer(flare, np.cos(angle)) - 0.02 * height[:, None]
+    y = np.repeat((NECK_TOP_Y_METERS - 0.21 * height)[:, None], columns, 1)
     throat = np.exp(-((angle / 0.22) ** 2)) * 0.004
     z += np.outer(np.exp(-(((height - 0.52) / 0.10) ** 2)), throat)
     # Two tendons that run from behind the ears to the collar bones.
@@ -164,19 +170,19 @@ def neck() -> Part:
         ridge = np.exp(-(((angle[None, :] - run[:, None]) / 0.16) ** 2)) * 0.0045
         x += ridge * np.sin(angle)
         z += ridge * np.cos(angle)
-    shade = jaw_shadow(NECK_Y - 0.21 * height)
+    shade = jaw_shadow_factor(NECK_TOP_Y_METERS - 0.21 * height)
     colour = np.repeat(shade, columns)[:, None] ** np.array([0.85, 1.0, 1.05])
     return make_part(
         grid_faces(rows, columns, closed=True),
-        tile_uv(SKIN_TILE, _mirror_tiled(grid_uv(rows, columns))),
-        rest=np.stack([x, y, z], -1).reshape(-1, 3),
-        body=np.repeat(np.clip(height * 1.15, 0, 1) ** 1.5, columns),
+        atlas_pixels_from_uv(SKIN_TILE, _mirror_u(grid_uv(rows, columns))),
+        rest_offset=np.stack([x, y, z], -1).reshape(-1, 3),
+        body_weight=np.repeat(np.clip(height * 1.15, 0, 1) ** 1.5, columns),
         tint=colour,
         gloss=0.5,
     )
 
 
-def ears(face: NDArray) -> Part:
+def build_ears(face: NDArray) -> MeshPart:
     """Two shells with a raised rim."""
     parts = []
     rows, columns = 14, 18
@@ -202,16 +208,16 @@ def ears(face: NDArray) -> Part:
         parts.append(
             make_part(
                 grid_faces(rows, columns, flip=sign > 0),
-                tile_uv(SKIN_TILE, grid),
-                rest=position + centre,
+                atlas_pixels_from_uv(SKIN_TILE, grid),
+                rest_offset=position + centre,
                 tint=red,
                 gloss=0.5,
             )
         )
-    return join(parts)
+    return join_parts(parts)
 
 
-def torso() -> Part:
+def build_torso() -> MeshPart:
     """Shoulders and chest in a shirt with a ribbed collar."""
     rows, columns = 26, 56
     angle = np.linspace(-np.pi, np.pi, columns, endpoint=False)
@@ -234,32 +240,36 @@ def torso() -> Part:
     uv = np.stack([np.tile(0.5 + angle / (2 * np.pi), rows), np.repeat(v, columns)], 1)
     return make_part(
         grid_faces(rows, columns, closed=True),
-        tile_uv(CLOTH_TILE, _mirror_tiled(uv)),
-        rest=np.stack([x, y, z], -1).reshape(-1, 3),
-        body=1.0,
+        atlas_pixels_from_uv(CLOTH_TILE, _mirror_u(uv)),
+        rest_offset=np.stack([x, y, z], -1).reshape(-1, 3),
+        body_weight=1.0,
         tint=np.repeat(shade, columns)[:, None] * np.ones(3),
         gloss=0.15,
     )
 
 
-HAIR_REACH = np.deg2rad(140.0)  # polar angle at the hair texture's lower edge
+HAIR_MAX_POLAR_RADIANS = np.deg2rad(140.0)  # polar angle at the hair texture's lower edge
 
 
-def hairline(azimuth: NDArray, shift: float) -> NDArray[np.float64]:
+def hairline_polar_angle(azimuth: NDArray, shift: float) -> NDArray[np.float64]:
     """Polar angle from the crown at which hair ends, rad.
 
     Args:
         azimuth: from the front, rad.
         shift: how much higher than usual the hair begins at the front, rad.
     """
-    edge = np.deg2rad(np.interp(np.abs(np.rad2deg(azimuth)), _AZIMUTH, _HAIRLINE))
+    edge = np.deg2rad(
+        np.interp(np.abs(np.rad2deg(azimuth)), _HAIRLINE_AZIMUTHS_DEGREES, _HAIRLINE_POLAR_DEGREES)
+    )
     return edge - shift * np.exp(-((azimuth / np.deg2rad(50)) ** 4))
 
 
-def hair_cap(skull: Skull, thickness: float, shift: float, rng: np.random.Generator) -> Part:
+def build_hair_cap(
+    skull: SkullModel, thickness: float, shift: float, rng: np.random.Generator
+) -> MeshPart:
     """A shell over the cranium; the texture's alpha cuts the hairline."""
     rows, columns = 40, 72
-    polar = np.linspace(0.0, HAIR_REACH, rows)
+    polar = np.linspace(0.0, HAIR_MAX_POLAR_RADIANS, rows)
     azimuth = np.linspace(-np.pi, np.pi, columns)
     sin = np.sin(polar)[:, None]
     direction = np.stack(
@@ -277,31 +287,35 @@ def hair_cap(skull: Skull, thickness: float, shift: float, rng: np.random.Genera
         )
     )
     # Hair rises from the skin at the hairline to its full thickness.
-    near = np.min([hairline(azimuth + d, shift) for d in np.deg2rad((-30, -15, 0, 15, 30))], 0)
+    near = np.min(
+        [hairline_polar_angle(azimuth + d, shift) for d in np.deg2rad((-30, -15, 0, 15, 30))], 0
+    )
     rise = np.clip((near - polar[:, None]) / 0.55 + 0.12, 0.06, 1)
     # At the temples it lies close, or the face would show a gap beside it.
     side = np.exp(-(((np.abs(azimuth) - np.deg2rad(72)) / np.deg2rad(34)) ** 4))
     rise *= 1 - 0.85 * side * np.clip((polar[:, None] - 0.6) / 0.5, 0, 1)
     grow = 0.0015 + thickness * (1 + 0.10 * lumps) * np.sin(rise * np.pi / 2)
-    uv = np.stack(np.meshgrid(azimuth / (2 * np.pi) + 0.5, polar / HAIR_REACH * 0.495), -1)
+    uv = np.stack(
+        np.meshgrid(azimuth / (2 * np.pi) + 0.5, polar / HAIR_MAX_POLAR_RADIANS * 0.495), -1
+    )
     return make_part(
         grid_faces(rows, columns),
-        tile_uv(HAIR_TILE, uv.reshape(-1, 2)),
-        rest=skull.surface(direction, grow).reshape(-1, 3),
+        atlas_pixels_from_uv(HAIR_TILE, uv.reshape(-1, 2)),
+        rest_offset=skull.surface_points(direction, grow).reshape(-1, 3),
         gloss=1.0,
     )
 
 
-def hair_curtain(skull: Skull, length: float) -> Part:
+def build_hair_curtain(skull: SkullModel, length: float) -> MeshPart:
     """Long hair: a sheet that hangs from the cranium's widest line, open at the face."""
     rows, columns = 24, 60
     azimuth = np.linspace(np.deg2rad(63), np.deg2rad(297), columns)
     v = np.linspace(0, 1, rows)[:, None]
     # It begins inside the cap and swings out below the ears.
     spread = 0.93 + 0.22 * np.sin(np.pi / 2 * np.clip(v / 0.45, 0, 1)) - 0.08 * v**2
-    x = skull.axes[0] * spread * np.sin(azimuth) * 1.06
-    z = skull.centre[2] + skull.axes[2] * (spread - 0.12 * v) * np.cos(azimuth) * 1.02
-    y = np.repeat(skull.centre[1] + 0.045 - v * (length + 0.025), columns, 1)
+    x = skull.semi_axes[0] * spread * np.sin(azimuth) * 1.06
+    z = skull.center[2] + skull.semi_axes[2] * (spread - 0.12 * v) * np.cos(azimuth) * 1.02
+    y = np.repeat(skull.center[1] + 0.045 - v * (length + 0.025), columns, 1)
     uv = np.stack(
         [
             np.repeat(np.linspace(0.02, 0.98, columns)[None], rows, 0),
@@ -312,9 +326,9 @@ def hair_curtain(skull: Skull, length: float) -> Part:
     shade = np.interp(v.ravel(), [0, 0.3, 1.0], [1.0, 0.9, 0.7])
     return make_part(
         grid_faces(rows, columns),
-        tile_uv(HAIR_TILE, uv.reshape(-1, 2)),
-        rest=np.stack([x, y, z], -1).reshape(-1, 3),
-        body=np.repeat(np.clip(v.ravel() - 0.5, 0, 1) * 0.6, columns),
+        atlas_pixels_from_uv(HAIR_TILE, uv.reshape(-1, 2)),
+        rest_offset=np.stack([x, y, z], -1).reshape(-1, 3),
+        body_weight=np.repeat(np.clip(v.ravel() - 0.5, 0, 1) * 0.6, columns),
         tint=np.repeat(shade, columns)[:, None] * np.ones(3),
         gloss=0.8,
     )

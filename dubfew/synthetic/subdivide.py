@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity, vstack
 
-from dubfew.synthetic.parts import Part
+from dubfew.synthetic.parts import MeshPart
 
 
-def subdivide(faces: NDArray, count: int, *, smooth: bool) -> tuple[csr_matrix, NDArray[np.int32]]:
+def subdivide_mesh(
+    faces: NDArray, num_vertices: int, *, smooth: bool
+) -> tuple[csr_matrix, NDArray[np.int32]]:
     """Split every triangle into four.
 
     Old vertices stay where they are, so landmarks keep their places. A new vertex lies on the
@@ -18,7 +20,7 @@ def subdivide(faces: NDArray, count: int, *, smooth: bool) -> tuple[csr_matrix, 
 
     Args:
         faces: of a manifold mesh, borders allowed. [F, 3]
-        count: number of vertices V.
+        num_vertices: number of vertices V.
         smooth: curved instead of flat.
 
     Returns:
@@ -42,14 +44,14 @@ def subdivide(faces: NDArray, count: int, *, smooth: bool) -> tuple[csr_matrix, 
     columns: list[int] = []
     values: list[float] = []
 
-    def put(row: int, column: int, value: float) -> None:
+    def add_entry(row: int, column: int, value: float) -> None:
         rows.append(row)
         columns.append(column)
         values.append(value)
 
     for (i, j), row in edges.items():
-        put(row, i, 0.5)
-        put(row, j, 0.5)
+        add_entry(row, i, 0.5)
+        add_entry(row, j, 0.5)
         if not smooth:
             continue
         wings = opposite[i, j]
@@ -57,8 +59,8 @@ def subdivide(faces: NDArray, count: int, *, smooth: bool) -> tuple[csr_matrix, 
             for here, there in ((i, j), (j, i)):
                 beyond = [n for n in border[here] if n != there]
                 if len(beyond) == 1:
-                    put(row, here, 1 / 16)
-                    put(row, beyond[0], -1 / 16)
+                    add_entry(row, here, 1 / 16)
+                    add_entry(row, beyond[0], -1 / 16)
             continue
         for wing in wings:
             # The two triangles across this wing's outer edges; where one is missing its share
@@ -68,29 +70,29 @@ def subdivide(faces: NDArray, count: int, *, smooth: bool) -> tuple[csr_matrix, 
                     tip for tip in opposite[min(wing, end), max(wing, end)] if tip not in (i, j)
                 ]
                 if tips:
-                    put(row, wing, 1 / 16)
-                    put(row, tips[0], -1 / 16)
-    new = csr_matrix((values, (rows, columns)), shape=(len(edges), count))
+                    add_entry(row, wing, 1 / 16)
+                    add_entry(row, tips[0], -1 / 16)
+    new = csr_matrix((values, (rows, columns)), shape=(len(edges), num_vertices))
 
-    def middle(i: int, j: int) -> int:
-        return count + edges[min(i, j), max(i, j)]
+    def midpoint_index(i: int, j: int) -> int:
+        return num_vertices + edges[min(i, j), max(i, j)]
 
     split = []
     for a, b, c in faces.tolist():
-        ab, bc, ca = middle(a, b), middle(b, c), middle(c, a)
+        ab, bc, ca = midpoint_index(a, b), midpoint_index(b, c), midpoint_index(c, a)
         split += [(a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca)]
-    return vstack([identity(count), new]).tocsr(), np.array(split, np.int32)
+    return vstack([identity(num_vertices), new]).tocsr(), np.array(split, np.int32)
 
 
-def refined(part: Part) -> Part:
+def subdivide_part(part: MeshPart) -> MeshPart:
     """The part with four times the triangles: position curved, everything else flat."""
-    curved, faces = subdivide(part.faces, len(part.rest), smooth=True)
-    flat, _ = subdivide(part.faces, len(part.rest), smooth=False)
-    return Part(
-        follow=(curved @ part.follow).tocsr(),
-        rest=(curved @ part.rest).astype(np.float32),
-        jaw=(flat @ part.jaw).astype(np.float32),
-        body=(flat @ part.body).astype(np.float32),
+    curved, faces = subdivide_mesh(part.faces, len(part.rest_offset), smooth=True)
+    flat, _ = subdivide_mesh(part.faces, len(part.rest_offset), smooth=False)
+    return MeshPart(
+        face_weights=(curved @ part.face_weights).tocsr(),
+        rest_offset=(curved @ part.rest_offset).astype(np.float32),
+        jaw_weight=(flat @ part.jaw_weight).astype(np.float32),
+        body_weight=(flat @ part.body_weight).astype(np.float32),
         uv=(flat @ part.uv).astype(np.float32),
         tint=(flat @ part.tint).astype(np.float32),
         gloss=(flat @ part.gloss).astype(np.float32),

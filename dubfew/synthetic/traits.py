@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.synthetic.parts import linear
+from dubfew.synthetic.parts import linear_color
 
 # sRGB from pale to dark; picked by eye from skin charts.
-_SKIN = np.array(
+_SKIN_TONES = np.array(
     [
         (0.925, 0.765, 0.690),
         (0.880, 0.695, 0.590),
@@ -19,7 +19,7 @@ _SKIN = np.array(
         (0.400, 0.270, 0.200),
     ]
 )
-_HAIR = np.array(
+_HAIR_COLORS = np.array(
     [
         (0.07, 0.055, 0.05),
         (0.16, 0.10, 0.07),
@@ -30,7 +30,7 @@ _HAIR = np.array(
         (0.52, 0.51, 0.50),
     ]
 )
-_IRIS = np.array(
+_IRIS_COLORS = np.array(
     [
         (0.24, 0.14, 0.07),
         (0.36, 0.24, 0.12),
@@ -42,62 +42,62 @@ _IRIS = np.array(
 
 
 @dataclass(frozen=True)
-class Traits:
+class PersonTraits:
     """Everything about a person but the form of the face.
 
     Colours are linear light, RGB.
 
     Attributes:
-        skin: [3]
-        hair: [3]
-        iris: [3]
-        lips: colour of the lips. [3]
-        shirt: two colours. [2, 3]
+        skin_color: [3]
+        hair_color: [3]
+        iris_color: [3]
+        lip_color: colour of the lips. [3]
+        shirt_colors: two colours. [2, 3]
         shirt_pattern: 0 plain, 1 stripes, 2 checks, 3 heather.
         freckles: 0 to 1.
         age: 0 young to 1 old: lines and unevenness.
         stubble: 0 to 1.
         beard: 0 none to 1 full.
-        brow: thickness, about 1.
+        brow_thickness: thickness, about 1.
         hair_thickness: of the cap, m.
         hair_length: of the hair behind the ears, m; 0 is short.
-        hairline: shift of the hairline upwards, rad.
-        pitch: of the voice, Hz.
-        tract: length of the vocal tract over an average man's.
+        hairline_shift: shift of the hairline upwards, rad.
+        pitch_hz: of the voice, Hz.
+        tract_length: length of the vocal tract over an average man's.
     """
 
-    skin: NDArray[np.float64]
-    hair: NDArray[np.float64]
-    iris: NDArray[np.float64]
-    lips: NDArray[np.float64]
-    shirt: NDArray[np.float64]
+    skin_color: NDArray[np.float64]
+    hair_color: NDArray[np.float64]
+    iris_color: NDArray[np.float64]
+    lip_color: NDArray[np.float64]
+    shirt_colors: NDArray[np.float64]
     shirt_pattern: int
     freckles: float
     age: float
     stubble: float
     beard: float
-    brow: float
+    brow_thickness: float
     hair_thickness: float
     hair_length: float
-    hairline: float
-    pitch: float
-    tract: float
+    hairline_shift: float
+    pitch_hz: float
+    tract_length: float
 
 
-def draw_traits(rng: np.random.Generator) -> Traits:
+def sample_traits(rng: np.random.Generator) -> PersonTraits:
     """A random person's traits; those that go together are drawn together."""
     bearded = rng.random() < 0.5
-    tone = rng.uniform(0, 1) ** 1.2 * (len(_SKIN) - 1)
-    skin = np.array([np.interp(tone, range(len(_SKIN)), _SKIN[:, c]) for c in range(3)])
+    tone = rng.uniform(0, 1) ** 1.2 * (len(_SKIN_TONES) - 1)
+    skin = np.array([np.interp(tone, range(len(_SKIN_TONES)), _SKIN_TONES[:, c]) for c in range(3)])
     skin = np.clip(skin + rng.normal(0, 0.012, 3), 0.1, 0.97)
     age = rng.uniform(0, 1)
     if age > 0.75 and rng.random() < 0.6:
-        hair = _HAIR[6]
+        hair = _HAIR_COLORS[6]
     elif tone > 2:
-        hair = _HAIR[rng.integers(0, 2)]
+        hair = _HAIR_COLORS[rng.integers(0, 2)]
     else:
-        hair = _HAIR[rng.choice(6, p=(0.15, 0.25, 0.25, 0.15, 0.12, 0.08))]
-    iris = _IRIS[0] if tone > 2.2 else _IRIS[rng.integers(0, len(_IRIS))]
+        hair = _HAIR_COLORS[rng.choice(6, p=(0.15, 0.25, 0.25, 0.15, 0.12, 0.08))]
+    iris = _IRIS_COLORS[0] if tone > 2.2 else _IRIS_COLORS[rng.integers(0, len(_IRIS_COLORS))]
     lips = (
         skin * np.array([0.92, 0.66, 0.68]) if tone < 2.5 else skin * np.array([0.88, 0.72, 0.74])
     )
@@ -107,23 +107,23 @@ def draw_traits(rng: np.random.Generator) -> Traits:
     other = np.clip(shirt + rng.choice([-1, 1]) * rng.uniform(0.1, 0.35, 3), 0.03, 0.95)
     long_hair = not bearded and rng.random() < 0.65
     full = bearded and rng.random() < 0.35
-    return Traits(
-        skin=linear(*skin),
-        hair=linear(*np.clip(hair * rng.uniform(0.8, 1.2), 0, 1)),
-        iris=linear(*np.clip(iris * rng.uniform(0.85, 1.15), 0, 1)),
-        lips=linear(*np.clip(lips, 0, 1)),
-        shirt=np.stack([linear(*shirt), linear(*other)]),
+    return PersonTraits(
+        skin_color=linear_color(*skin),
+        hair_color=linear_color(*np.clip(hair * rng.uniform(0.8, 1.2), 0, 1)),
+        iris_color=linear_color(*np.clip(iris * rng.uniform(0.85, 1.15), 0, 1)),
+        lip_color=linear_color(*np.clip(lips, 0, 1)),
+        shirt_colors=np.stack([linear_color(*shirt), linear_color(*other)]),
         shirt_pattern=int(rng.integers(0, 4)),
         freckles=float(rng.uniform(0.3, 1)) if tone < 1.6 and rng.random() < 0.3 else 0.0,
         age=float(age),
         stubble=float(rng.uniform(0.1, 0.9)) if bearded else 0.0,
         beard=float(rng.uniform(0.6, 1.0)) if full else 0.0,
-        brow=float(rng.uniform(0.8, 1.3) if bearded else rng.uniform(0.55, 0.95)),
+        brow_thickness=float(rng.uniform(0.8, 1.3) if bearded else rng.uniform(0.55, 0.95)),
         hair_thickness=0.003  # shorn
         if bearded and rng.random() < 0.15
         else float(rng.uniform(0.012, 0.022) if long_hair else rng.uniform(0.008, 0.020)),
         hair_length=float(rng.uniform(0.16, 0.26)) if long_hair else 0.0,
-        hairline=float(rng.uniform(-0.06, 0.14) if bearded else rng.uniform(-0.10, 0.04)),
-        pitch=float(rng.uniform(95, 140) if bearded else rng.uniform(170, 225)),
-        tract=float(rng.uniform(0.95, 1.06) if bearded else rng.uniform(0.82, 0.90)),
+        hairline_shift=float(rng.uniform(-0.06, 0.14) if bearded else rng.uniform(-0.10, 0.04)),
+        pitch_hz=float(rng.uniform(95, 140) if bearded else rng.uniform(170, 225)),
+        tract_length=float(rng.uniform(0.95, 1.06) if bearded else rng.uniform(0.82, 0.90)),
     )

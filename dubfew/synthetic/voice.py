@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from dubfew.media.audio import Audio
-from dubfew.speech.visemes import SILENCE, Phone
+from dubfew.speech.visemes import SILENCE_SYMBOL, Phone
 
-RATE = 16000
-BLOCK = 80  # samples between changes of the filters, 5 ms
+VOICE_SAMPLE_RATE_HZ = 16000
+FILTER_BLOCK_SAMPLES = 80  # samples between changes of the filters, 5 ms
 
 # First three formants of an average man, Hz (Peterson and Barney 1952, rounded).
-_VOWELS = {
+_VOWEL_FORMANTS_HZ = {
     "i": (270, 2290, 3010), "ɪ": (390, 1990, 2550), "ɛ": (530, 1840, 2480),  # noqa: RUF001
     "æ": (660, 1720, 2410), "a": (730, 1190, 2440), "ɔ": (570, 840, 2410),
     "o": (460, 880, 2380), "u": (300, 870, 2240), "ə": (500, 1400, 2450),
@@ -30,12 +30,12 @@ _VOWELS = {
 class _Consonant:
     """formants: Hz; voiced, hiss: loudness; hiss_at: Hz; length: s; burst: ends in one."""
 
-    formants: tuple[int, int, int]
-    voiced: float
-    hiss: float
-    hiss_at: float
-    length: float
-    burst: bool = False
+    formants_hz: tuple[int, int, int]
+    voicing_level: float
+    noise_level: float
+    noise_hz: float
+    seconds: float
+    has_burst: bool = False
 
 
 _CONSONANTS = {
@@ -61,7 +61,7 @@ _CONSONANTS = {
 
 
 @dataclass(frozen=True)
-class Speech:
+class SyntheticSpeech:
     """Sound and what is said when.
 
     Attributes:
@@ -73,67 +73,79 @@ class Speech:
     phones: tuple[Phone, ...]
 
 
-def babble(
-    rng: np.random.Generator, seconds: float, *, pitch: float = 120.0, tract: float = 1.0
-) -> Speech:
+def synthesize_babble(
+    rng: np.random.Generator, seconds: float, *, pitch_hz: float = 120.0, tract_length: float = 1.0
+) -> SyntheticSpeech:
     """Random syllables in phrases with pauses.
 
     Args:
         rng: decides the syllables.
         seconds: length of the result.
-        pitch: mean of the voice, Hz.
-        tract: length of the vocal tract over an average man's; formants scale inversely.
+        pitch_hz: mean of the voice, Hz.
+        tract_length: length of the vocal tract over an average man's; formants scale inversely.
     """
-    phones = _phrases(rng, seconds)
-    return Speech(Audio(_synthesise(phones, rng, seconds, pitch, tract), RATE), phones)
+    phones = _sample_phones(rng, seconds)
+    return SyntheticSpeech(
+        Audio(
+            _synthesize_waveform(phones, rng, seconds, pitch_hz, tract_length), VOICE_SAMPLE_RATE_HZ
+        ),
+        phones,
+    )
 
 
-def _phrases(rng: np.random.Generator, seconds: float) -> tuple[Phone, ...]:
+def _sample_phones(rng: np.random.Generator, seconds: float) -> tuple[Phone, ...]:
     phones: list[Phone] = []
     clock = 0.0
 
-    def say(symbol: str, length: float) -> None:
+    def add_phone(symbol: str, duration: float) -> None:
         nonlocal clock
-        end = min(clock + length, seconds)
+        end = min(clock + duration, seconds)
         if end > clock:
             phones.append(Phone(symbol, clock, end))
         clock = end
 
-    say(SILENCE, rng.uniform(0.15, 0.35))
+    add_phone(SILENCE_SYMBOL, rng.uniform(0.15, 0.35))
     while clock < seconds:
         syllables = int(rng.integers(4, 12))
         for position in range(syllables):
             consonant = str(rng.choice(list(_CONSONANTS)))
-            say(consonant, _CONSONANTS[consonant].length * rng.uniform(0.8, 1.2))
+            add_phone(consonant, _CONSONANTS[consonant].seconds * rng.uniform(0.8, 1.2))
             last = position == syllables - 1
-            say(str(rng.choice(list(_VOWELS))), rng.uniform(0.09, 0.17) * (1.7 if last else 1.0))
+            add_phone(
+                str(rng.choice(list(_VOWEL_FORMANTS_HZ))),
+                rng.uniform(0.09, 0.17) * (1.7 if last else 1.0),
+            )
             if rng.random() < 0.25:
                 coda = str(rng.choice(["n", "m", "s", "l", "t", "k", "r"]))
-                say(coda, _CONSONANTS[coda].length * rng.uniform(0.8, 1.1))
-        say(SILENCE, rng.uniform(0.25, 0.7))
+                add_phone(coda, _CONSONANTS[coda].seconds * rng.uniform(0.8, 1.1))
+        add_phone(SILENCE_SYMBOL, rng.uniform(0.25, 0.7))
     return tuple(phones)
 
 
-def _synthesise(
-    phones: tuple[Phone, ...], rng: np.random.Generator, seconds: float, pitch: float, tract: float
+def _synthesize_waveform(
+    phones: tuple[Phone, ...],
+    rng: np.random.Generator,
+    seconds: float,
+    pitch_hz: float,
+    tract_length: float,
 ) -> NDArray[np.float32]:
     """Source and filter, in blocks of 5 ms with everything but bursts smoothed over 20 ms."""
-    count = max(1, round(seconds * RATE))
-    blocks = -(-count // BLOCK)
-    clock = (np.arange(blocks) + 0.5) * BLOCK / RATE
+    count = max(1, round(seconds * VOICE_SAMPLE_RATE_HZ))
+    blocks = -(-count // FILTER_BLOCK_SAMPLES)
+    clock = (np.arange(blocks) + 0.5) * FILTER_BLOCK_SAMPLES / VOICE_SAMPLE_RATE_HZ
     formants = np.tile([500.0, 1500.0, 2500.0], (blocks, 1))
     voiced, hiss, hiss_at = np.zeros(blocks), np.zeros(blocks), np.full(blocks, 2000.0)
     for phone in phones:
         rows = (clock >= phone.start) & (clock < phone.end)
-        if phone.symbol in _VOWELS:
-            formants[rows], voiced[rows] = _VOWELS[phone.symbol], 1.0
+        if phone.symbol in _VOWEL_FORMANTS_HZ:
+            formants[rows], voiced[rows] = _VOWEL_FORMANTS_HZ[phone.symbol], 1.0
         elif phone.symbol in _CONSONANTS:
             sound = _CONSONANTS[phone.symbol]
-            formants[rows], voiced[rows] = sound.formants, sound.voiced
-            hiss[rows], hiss_at[rows] = sound.hiss, sound.hiss_at
-            if sound.burst:
+            formants[rows], voiced[rows] = sound.formants_hz, sound.voicing_level
+            hiss[rows], hiss_at[rows] = sound.noise_level, sound.noise_hz
+            if sound.has_burst:
                 release = rows & (clock > phone.end - 0.018)
-                hiss[release], voiced[release] = 0.28, sound.voiced
+                hiss[release], voiced[release] = 0.28, sound.voicing_level
     window = np.hanning(7)[1:-1]
     window /= window.sum()
     formants = np.stack([np.convolve(np.pad(f, 2, "edge"), window, "valid") for f in formants.T], 1)
@@ -143,34 +155,36 @@ def _synthesise(
     # The pitch wavers.
     knots = np.arange(0, seconds + 0.2, 0.2)
     waver = np.interp(clock, knots, rng.normal(0, 0.06, len(knots)))
-    melody = np.repeat(pitch * np.exp(waver), BLOCK)[:count]
-    phase = np.cumsum(melody / RATE)
+    melody = np.repeat(pitch_hz * np.exp(waver), FILTER_BLOCK_SAMPLES)[:count]
+    phase = np.cumsum(melody / VOICE_SAMPLE_RATE_HZ)
     pulses = np.diff(np.floor(phase), prepend=0.0)
     # A glottal pulse is a decaying slope: two real poles, then a zero at 0 Hz.
     source = lfilter([1.0], [1.0, -1.88, 0.8836], pulses)
     source = np.diff(source, prepend=0.0)
     noise = rng.normal(0, 1, count)
 
-    out = np.zeros(blocks * BLOCK)
-    source = np.pad(source, (0, blocks * BLOCK - count))
-    noise = np.pad(noise, (0, blocks * BLOCK - count))
+    out = np.zeros(blocks * FILTER_BLOCK_SAMPLES)
+    source = np.pad(source, (0, blocks * FILTER_BLOCK_SAMPLES - count))
+    noise = np.pad(noise, (0, blocks * FILTER_BLOCK_SAMPLES - count))
     states = [np.zeros(2) for _ in range(4)]
     widths = (70.0, 100.0, 160.0)
     for block in range(blocks):
-        span = slice(block * BLOCK, (block + 1) * BLOCK)
+        span = slice(block * FILTER_BLOCK_SAMPLES, (block + 1) * FILTER_BLOCK_SAMPLES)
         sound = source[span] * voiced[block] + noise[span] * 0.015 * voiced[block]
         for index in range(3):
-            b, a = _resonance(formants[block, index] / tract, widths[index])
+            b, a = _resonator_coefficients(formants[block, index] / tract_length, widths[index])
             sound, states[index] = lfilter(b, a, sound, zi=states[index])
-        b, a = _resonance(min(hiss_at[block] / tract, 7000.0), 1500.0)
+        b, a = _resonator_coefficients(min(hiss_at[block] / tract_length, 7000.0), 1500.0)
         breath, states[3] = lfilter(b, a, noise[span] * hiss[block], zi=states[3])
         out[span] = sound + 0.6 * breath
     out = out[:count]
     return (0.35 * out / (np.abs(out).max() + 1e-9)).astype(np.float32)
 
 
-def _resonance(frequency: float, width: float) -> tuple[NDArray, NDArray]:
+def _resonator_coefficients(frequency: float, bandwidth: float) -> tuple[NDArray, NDArray]:
     """Two-pole resonator with unit gain at 0 Hz (Klatt 1980)."""
-    radius = np.exp(-np.pi * width / RATE)
-    a = np.array([1.0, -2 * radius * np.cos(2 * np.pi * frequency / RATE), radius**2])
+    radius = np.exp(-np.pi * bandwidth / VOICE_SAMPLE_RATE_HZ)
+    a = np.array(
+        [1.0, -2 * radius * np.cos(2 * np.pi * frequency / VOICE_SAMPLE_RATE_HZ), radius**2]
+    )
     return np.array([a.sum()]), a

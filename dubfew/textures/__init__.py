@@ -5,15 +5,15 @@ from dubfew.textures.neural import (
     TEXTURE_SIZE,
     NeuralTexture,
     sample_texture,
-    texture_regulariser,
+    texture_regularization_loss,
 )
-from dubfew.textures.unwrap import unwrap
+from dubfew.textures.unwrap import unwrap_texture
 
 __all__ = [
     "TEXTURE_CHANNELS",
     "TEXTURE_SIZE",
     "NeuralTexture",
     "sample_texture",
-    "texture_regulariser",
-    "unwrap",
+    "texture_regularization_loss",
+    "unwrap_texture",
 ]

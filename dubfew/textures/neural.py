@@ -11,7 +11,7 @@ from dubfew.errors import ShapeError
 TEXTURE_CHANNELS = 16
 TEXTURE_SIZE = 256
 # Features beyond RGB start small, so that a fresh texture looks like its RGB part.
-INITIAL_SPREAD = 0.05
+INITIAL_FEATURE_STD = 0.05
 
 
 class NeuralTexture(nn.Module):
@@ -21,21 +21,23 @@ class NeuralTexture(nn.Module):
     """
 
     def __init__(
-        self, actors: int = 1, channels: int = TEXTURE_CHANNELS, size: int = TEXTURE_SIZE
+        self, num_actors: int = 1, channels: int = TEXTURE_CHANNELS, size: int = TEXTURE_SIZE
     ) -> None:
         super().__init__()
-        self.features = nn.Parameter(torch.randn(actors, channels, size, size) * INITIAL_SPREAD)
+        self.features = nn.Parameter(
+            torch.randn(num_actors, channels, size, size) * INITIAL_FEATURE_STD
+        )
 
-    def forward(self, actor: Tensor, uv: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, actor_index: Tensor, uv: Tensor, mask: Tensor) -> Tensor:
         """Features [B, C, H, W] of actors [B] at ``uv`` [B, H, W, 2], see `sample_texture`."""
-        return sample_texture(self.features[actor], uv, mask)
+        return sample_texture(self.features[actor_index], uv, mask)
 
     @torch.no_grad()
-    def start_from(self, actor: int, rgb: Tensor) -> None:
+    def initialize_from_image(self, actor_index: int, rgb: Tensor) -> None:
         """Give one actor's first three channels an unwrapped photograph. [3, H, W] in [0, 1]"""
         size = self.features.shape[-1]
         image = F.interpolate(rgb[None], size=(size, size), mode="bilinear", antialias=True)
-        self.features[actor, :3] = image[0].to(self.features)
+        self.features[actor_index, :3] = image[0].to(self.features)
 
 
 def sample_texture(
@@ -71,8 +73,8 @@ def sample_texture(
     return sampled * mask[:, None].to(sampled)
 
 
-def texture_regulariser(
-    sampled: Tensor,  # [B, C, H, W]
+def texture_regularization_loss(
+    sampled_features: Tensor,  # [B, C, H, W]
     target: Tensor,  # [B, 3, H, W]
     mask: Tensor,  # [B, 1, H, W]
 ) -> Tensor:  # []
@@ -80,5 +82,5 @@ def texture_regulariser(
 
     Source: paper 003, sec. 3.4, L_reg.
     """
-    difference = (sampled[:, :3] - target).abs() * mask
+    difference = (sampled_features[:, :3] - target).abs() * mask
     return difference.sum() / (3 * mask.sum()).clamp(min=1)

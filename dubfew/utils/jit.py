@@ -10,7 +10,7 @@ from numba import njit
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(function: Function) -> Function:
+def njit_cached(function: Function) -> Function:
     """Compile with numba; releases the GIL, so threads run it side by side.
 
     The machine code is cached beside the source file or in the user's cache folder. Where

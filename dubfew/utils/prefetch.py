@@ -8,16 +8,16 @@ from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
-_END = object()
+_END_OF_ITEMS = object()
 
 
-def beside(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:
-    """The same items, produced in a thread of their own, at most ``depth`` ahead.
+def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, None, None]:
+    """The same items, produced in a thread of their own, at most ``buffer_size`` ahead.
 
     An exception in the producer is raised where its item would have come. When the consumer
     stops early the producer stops at its next item.
     """
-    buffer: queue.Queue[object] = queue.Queue(depth)
+    buffer: queue.Queue[object] = queue.Queue(buffer_size)
     stopped = threading.Event()
 
     def put(thing: object) -> bool:
@@ -34,15 +34,15 @@ def beside(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]
             for item in items:
                 if not put(item):
                     return
-            put(_END)
+            put(_END_OF_ITEMS)
         except BaseException as error:  # handed to the consumer, who raises it
-            put(_Failure(error))
+            put(_ProducerError(error))
 
     thread = threading.Thread(target=produce, daemon=True)
     thread.start()
     try:
-        while (thing := buffer.get()) is not _END:
-            if isinstance(thing, _Failure):
+        while (thing := buffer.get()) is not _END_OF_ITEMS:
+            if isinstance(thing, _ProducerError):
                 raise thing.error
             yield thing  # type: ignore[misc]
     finally:
@@ -50,6 +50,6 @@ def beside(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]
         thread.join()
 
 
-class _Failure:
+class _ProducerError:
     def __init__(self, error: BaseException) -> None:
         self.error = error

@@ -13,43 +13,47 @@ from torch import Tensor, nn
 from dubfew.errors import AssetError
 
 
-def read_weights(
-    path: Path, expected: str, *, missing: str | None = None, admitted: Sequence[Any] = ()
+def load_torch_weights(
+    path: Path,
+    expectation: str,
+    *,
+    missing_message: str | None = None,
+    allowed_globals: Sequence[Any] = (),
 ) -> dict:
     """What a file holds by name.
 
     Args:
         path: the file.
-        expected: what it should be and where it is had; ends every error.
-        missing: the error where there is no file; names ``path`` by default.
-        admitted: what its pickle may name beside tensors and plain containers.
+        expectation: what it should be and where it is had; ends every error.
+        missing_message: the error where there is no file; names ``path`` by default.
+        allowed_globals: what its pickle may name beside tensors and plain containers.
 
     Raises:
         AssetError: no such file, or no such content.
     """
     try:
-        with torch.serialization.safe_globals(list(admitted)):
+        with torch.serialization.safe_globals(list(allowed_globals)):
             # Mapped: some files are mostly what nobody reads. What PyTorch wrote before 1.6 is no
             # zip and cannot be.
             mapped = is_zipfile(path)
             stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
-        raise AssetError(missing or f"no weights at {path}: {expected}") from None
+        raise AssetError(missing_message or f"no weights at {path}: {expectation}") from None
     except OSError as error:
-        raise AssetError(f"{path} cannot be read ({error.strerror}): {expected}") from error
+        raise AssetError(f"{path} cannot be read ({error.strerror}): {expectation}") from error
     except Exception as error:  # torch's reader raises almost anything on a damaged file
-        raise AssetError(f"{path} is no file of weights: {expected}") from error
+        raise AssetError(f"{path} is no file of weights: {expectation}") from error
     if not isinstance(stored, dict):
-        raise AssetError(f"{path} holds no weights by name: {expected}")
+        raise AssetError(f"{path} holds no weights by name: {expectation}")
     return stored
 
 
-def fill(
+def load_weights_into(
     model: nn.Module,
     weights: Mapping[str, object],
     path: Path,
-    what: str,
-    expected: str,
+    model_name: str,
+    expectation: str,
     *,
     prefix: str = "",
 ) -> None:
@@ -59,8 +63,8 @@ def fill(
         model: takes all of its own parameters and buffers.
         weights: by name; others are left alone.
         path: where they are from.
-        what: the network is called.
-        expected: ends every error.
+        model_name: the network is called.
+        expectation: ends every error.
         prefix: of the names in ``weights``.
 
     Raises:
@@ -73,15 +77,18 @@ def fill(
             values[name] = torch.tensor(0)
             continue
         if not isinstance(found, Tensor):
-            raise AssetError(f"{path} is not {what}, it has no weight {prefix + name}: {expected}")
+            raise AssetError(
+                f"{path} is not {model_name}, it has no weight {prefix + name}: {expectation}"
+            )
         if found.shape != own.shape:
             raise AssetError(
-                f"{path} is not {what}, its weight {prefix + name} is {list(found.shape)} and not "
-                f"{list(own.shape)}: {expected}"
+                f"{path} is not {model_name}, its weight {prefix + name} is {list(found.shape)} "
+                "and not "
+                f"{list(own.shape)}: {expectation}"
             )
         if found.layout is not torch.strided or not found.isfinite().all():
             raise AssetError(
-                f"{path} is damaged, {prefix + name} is not all finite numbers: {expected}"
+                f"{path} is damaged, {prefix + name} is not all finite numbers: {expectation}"
             )
         # A copy: what is mapped would change, or fall away, with the file.
         values[name] = found.to(torch.float32, copy=True, memory_format=torch.contiguous_format)

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubfew.adapt.artefact import (
-    CONFIG,
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FORMAT_VERSION,
+    ADAPTER_REFERENCES_FILE,
+    ADAPTER_STYLE_FILE,
+    ADAPTER_TEXTURE_FILE,
+    ADAPTER_TRACK_FILE,
+    ADAPTER_WEIGHTS_FILE,
     FOOTAGE_ARRAYS,
-    FORMAT_VERSION,
-    MODEL,
-    REFERENCES,
-    STYLE,
-    TEXTURE,
-    TRACK,
     ActorAdapter,
 )
 from dubfew.errors import ArtefactError, DubfewError, RegistryError
@@ -28,7 +28,14 @@ from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from tests.adapt.toys import adapter_of, learned
 
-NAMES = (CONFIG, MODEL, TEXTURE, REFERENCES, STYLE, TRACK)
+NAMES = (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_WEIGHTS_FILE,
+    ADAPTER_TEXTURE_FILE,
+    ADAPTER_REFERENCES_FILE,
+    ADAPTER_STYLE_FILE,
+    ADAPTER_TRACK_FILE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,7 @@ def files(adapter) -> dict[str, bytes]:
 def test_everything_comes_back(adapter, files):
     assert tuple(files) == NAMES
     again = ActorAdapter.from_files(files)
-    assert again.config == {"format_version": FORMAT_VERSION, **adapter.config}
+    assert again.config == {"format_version": ADAPTER_FORMAT_VERSION, **adapter.config}
     for name in FOOTAGE_ARRAYS:
         ours, theirs = getattr(adapter.references, name), getattr(again.references, name)
         np.testing.assert_array_equal(ours, theirs)
@@ -52,11 +59,11 @@ def test_everything_comes_back(adapter, files):
     torch.testing.assert_close(again.texture, adapter.texture, atol=1e-3, rtol=1e-3)
     assert again.texture.dtype == torch.float32
     assert again.style.to_bytes() == adapter.style.to_bytes()
-    assert Track.from_bytes(again.track, "track").to_bytes() == adapter.track
+    assert Track.from_bytes(again.track_bytes, "track").to_bytes() == adapter.track
 
 
 def test_the_files_are_half_precision(adapter, files):
-    assert len(files[TEXTURE]) == pytest.approx(2 * adapter.texture.numel(), abs=200)
+    assert len(files[ADAPTER_TEXTURE_FILE]) == pytest.approx(2 * adapter.texture.numel(), abs=200)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,9 +73,12 @@ def test_a_missing_file_is_named(files, name):
 
 
 def test_a_newer_format_is_refused(files):
-    config = {**json.loads(files[CONFIG]), "format_version": FORMAT_VERSION + 1}
+    config = {
+        **json.loads(files[ADAPTER_CONFIG_FILE]),
+        "format_version": ADAPTER_FORMAT_VERSION + 1,
+    }
     with pytest.raises(ArtefactError, match="update dubfew"):
-        ActorAdapter.from_files({**files, CONFIG: json.dumps(config).encode()})
+        ActorAdapter.from_files({**files, ADAPTER_CONFIG_FILE: json.dumps(config).encode()})
 
 
 @pytest.mark.parametrize(
@@ -86,7 +96,7 @@ def test_a_newer_format_is_refused(files):
 )
 def test_a_damaged_config_is_refused(files, config):
     with pytest.raises(ArtefactError, match="damaged"):
-        ActorAdapter.from_files({**files, CONFIG: config})
+        ActorAdapter.from_files({**files, ADAPTER_CONFIG_FILE: config})
 
 
 @pytest.mark.parametrize(
@@ -119,10 +129,10 @@ def test_damage_is_an_error_or_goes_into_values(prior, files, data):
     whole = False
     with suppress(DubfewError):
         loaded = ActorAdapter.from_files({**files, name: broken})
-        loaded.renderer(prior)
-        Track.from_bytes(loaded.track, "track")
+        loaded.merge_with_prior(prior)
+        Track.from_bytes(loaded.track_bytes, "track")
         whole = True
-    assert not whole or len(broken) == len(content) or name == CONFIG
+    assert not whole or len(broken) == len(content) or name == ADAPTER_CONFIG_FILE
 
 
 @settings(max_examples=30, deadline=None)
@@ -135,10 +145,10 @@ def test_rubbish_is_refused(rubbish):
 def test_the_registry_notices_every_flipped_bit(tmp_path, adapter, files):
     registry = Registry(tmp_path)
     registry.create("toy", {"method": "lora"}, files)
-    stored = next(p for p in tmp_path.rglob(TEXTURE))
+    stored = next(p for p in tmp_path.rglob(ADAPTER_TEXTURE_FILE))
     content = bytearray(stored.read_bytes())
     content[-1] ^= 1
     stored.chmod(0o644)
     stored.write_bytes(content)
     with pytest.raises(RegistryError, match="damaged"):
-        registry.open("toy").read(TEXTURE)
+        registry.open("toy").read(ADAPTER_TEXTURE_FILE)

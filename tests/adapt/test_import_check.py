@@ -15,17 +15,24 @@ import pytest
 from safetensors.numpy import load, save
 from typer.testing import CliRunner
 
-from dubfew.adapt.artefact import CONFIG, MODEL, REFERENCES, STYLE, TEXTURE, TRACK
-from dubfew.adapt.import_check import admit
+from dubfew.adapt.artefact import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_REFERENCES_FILE,
+    ADAPTER_STYLE_FILE,
+    ADAPTER_TEXTURE_FILE,
+    ADAPTER_TRACK_FILE,
+    ADAPTER_WEIGHTS_FILE,
+)
+from dubfew.adapt.import_check import check_importable
 from dubfew.cli.app import app
 from dubfew.errors import ArtefactError, AssetError, ConsentError, DubfewError
-from dubfew.prior.checkpoint import Prior, new_prior
+from dubfew.prior.checkpoint import Prior, create_untrained_prior
 from dubfew.prior.locate import find_prior
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
-from dubfew.registry.consent import Consent, example
-from dubfew.registry.policy import Purpose
-from dubfew.render.load import open_actor
+from dubfew.registry.consent import ConsentRecord, example_consent
+from dubfew.registry.policy import RenderPurpose
+from dubfew.render.load import load_actor
 from tests.adapt.toys import adapter_of, learned, toy_prior
 from tests.data.people import TOY
 
@@ -48,34 +55,39 @@ def files(place, footage) -> Files:
 
 
 def with_config(files: Files, **changes: Any) -> Files:
-    return {**files, CONFIG: json.dumps({**json.loads(files[CONFIG]), **changes}).encode()}
+    return {
+        **files,
+        ADAPTER_CONFIG_FILE: json.dumps(
+            {**json.loads(files[ADAPTER_CONFIG_FILE]), **changes}
+        ).encode(),
+    }
 
 
 def test_a_prior_is_given_once(files, place, tmp_path):
     home = tmp_path / "home"
     sha256 = Prior.load(place).sha256
     with pytest.raises(ArtefactError, match=f"'/home/somebody/else/prior'.*{sha256}.*--prior"):
-        admit({}, files, home=home)
+        check_importable({}, files, home=home)
     assert not home.exists()
-    admit({}, files, home=home, prior=place)
+    check_importable({}, files, home=home, prior=place)
     assert find_prior(home, sha256) == str(place.resolve())
-    admit({}, files, home=home)
+    check_importable({}, files, home=home)
 
 
 def test_another_prior_is_refused_and_not_remembered(files, tmp_path):
-    new_prior(3, TOY).save(tmp_path / "other", {}, "")
+    create_untrained_prior(3, TOY).save(tmp_path / "other", {}, "")
     with pytest.raises(ArtefactError, match="given is another"):
-        admit({}, files, home=tmp_path / "home", prior=tmp_path / "other")
+        check_importable({}, files, home=tmp_path / "home", prior=tmp_path / "other")
     assert not (tmp_path / "home").exists()
 
 
 def test_a_remembered_prior_must_still_be_the_same(files, place, tmp_path):
     moved = tmp_path / "moved"
     Prior.load(place).save(moved, {}, "")
-    admit({}, files, home=tmp_path / "home", prior=moved)
-    new_prior(3, TOY).save(moved, {}, "")
+    check_importable({}, files, home=tmp_path / "home", prior=moved)
+    create_untrained_prior(3, TOY).save(moved, {}, "")
     with pytest.raises(ArtefactError, match="not known here"):
-        admit({}, files, home=tmp_path / "home")
+        check_importable({}, files, home=tmp_path / "home")
 
 
 def test_priors_that_ship_are_known_by_their_weights(tmp_path):
@@ -105,14 +117,16 @@ def test_who_came_in_can_be_rendered(files, place, tmp_path, monkeypatch):
     assert refused.count("\n") == 1
     assert receiver.list() == []
     run("--prior", str(place), code=0)
-    who = open_actor("toy", None, receiver, Purpose(), None)
-    assert {name: who.stored.read(name) for name in who.stored.names()} == files
+    who = load_actor("toy", None, receiver, RenderPurpose(), None)
+    assert {name: who.revision.read(name) for name in who.revision.file_names()} == files
 
 
 def test_a_consent_that_comes_along_is_looked_at(files, tmp_path):
     sender, receiver = Registry(tmp_path / "sender"), Registry(tmp_path / "receiver")
-    minor = Consent.of_record({**example(), "minor": True}, "x").stored()
-    for number, consent in enumerate((minor, {"sha256": "0" * 64, "record": example()}, "yes")):
+    minor = ConsentRecord.from_record({**example_consent(), "minor": True}, "x").to_config_entry()
+    for number, consent in enumerate(
+        (minor, {"sha256": "0" * 64, "record": example_consent()}, "yes")
+    ):
         sender.create(f"toy {number}", {"consent": consent}, files)
         sender.export(f"toy {number}", tmp_path / "toy.zip", plain=True)
         with pytest.raises(ConsentError):
@@ -123,7 +137,7 @@ def test_a_consent_that_comes_along_is_looked_at(files, tmp_path):
 def test_an_own_speech_model_is_named(files, place, tmp_path):
     facts = {"path": "/elsewhere/model.safetensors", "sha256": "5" * 64}
     with pytest.warns(UserWarning, match="555555555555.*--speech"):
-        admit({}, with_config(files, speech=facts), home=tmp_path / "home", prior=place)
+        check_importable({}, with_config(files, speech=facts), home=tmp_path / "home", prior=place)
 
 
 # --- harm
@@ -168,12 +182,12 @@ def shaped(*shape: int) -> Callable[[dict[str, Any]], object]:
 
 
 def track_with(files: Files, **changes: Any) -> bytes:
-    return replace(Track.from_bytes(files[TRACK], "track"), **changes).to_bytes()
+    return replace(Track.from_bytes(files[ADAPTER_TRACK_FILE], "track"), **changes).to_bytes()
 
 
 HARM: dict[str, Callable[[Files], Files]] = {
     "a file too many": lambda f: {**f, "extra.pkl": b"harm"},
-    "a file too few": lambda f: {k: v for k, v in f.items() if k != STYLE},
+    "a file too few": lambda f: {k: v for k, v in f.items() if k != ADAPTER_STYLE_FILE},
     "a newer format": lambda f: with_config(f, format_version=2),
     "a format that is no number": lambda f: with_config(f, format_version=True),
     "a format that is NaN": lambda f: with_config(f, format_version=float("nan")),
@@ -191,101 +205,144 @@ HARM: dict[str, Callable[[Files], Files]] = {
     "a prior that is no text": lambda f: with_config(f, prior={"name": 1, "sha256": None}),
     "a prior that is a path": lambda f: with_config(f, prior={"name": "x", "sha256": "../x"}),
     "a speech model that is none": lambda f: with_config(f, speech={"path": 3}),
-    "a deep config": lambda f: {**f, CONFIG: b"[" * 100_000},
-    "a number of 5000 digits": lambda f: {**f, CONFIG: b'{"format_version": ' + b"1" * 5000 + b"}"},
-    "a header of exabytes": lambda f: {**f, MODEL: struct.pack("<Q", 1 << 62) + f[MODEL][8:]},
-    "a tensor of terabytes": lambda f: {**f, TEXTURE: with_header(f[TEXTURE], shaped(1 << 42))},
+    "a deep config": lambda f: {**f, ADAPTER_CONFIG_FILE: b"[" * 100_000},
+    "a number of 5000 digits": lambda f: {
+        **f,
+        ADAPTER_CONFIG_FILE: b'{"format_version": ' + b"1" * 5000 + b"}",
+    },
+    "a header of exabytes": lambda f: {
+        **f,
+        ADAPTER_WEIGHTS_FILE: struct.pack("<Q", 1 << 62) + f[ADAPTER_WEIGHTS_FILE][8:],
+    },
+    "a tensor of terabytes": lambda f: {
+        **f,
+        ADAPTER_TEXTURE_FILE: with_header(f[ADAPTER_TEXTURE_FILE], shaped(1 << 42)),
+    },
     "a size that overflows": lambda f: {
         **f,
-        MODEL: with_header(f[MODEL], shaped(1 << 33, 1 << 33, 4)),
+        ADAPTER_WEIGHTS_FILE: with_header(f[ADAPTER_WEIGHTS_FILE], shaped(1 << 33, 1 << 33, 4)),
     },
     "a size that overflows to nothing": lambda f: {
         **f,
-        TEXTURE: with_header(f[TEXTURE], shaped(1 << 32, 1 << 32)),
+        ADAPTER_TEXTURE_FILE: with_header(f[ADAPTER_TEXTURE_FILE], shaped(1 << 32, 1 << 32)),
     },
-    "sizes below nothing": lambda f: {**f, TEXTURE: with_header(f[TEXTURE], shaped(-1, -2))},
+    "sizes below nothing": lambda f: {
+        **f,
+        ADAPTER_TEXTURE_FILE: with_header(f[ADAPTER_TEXTURE_FILE], shaped(-1, -2)),
+    },
     "tensors that overlap": lambda f: {
         **f,
-        MODEL: with_header(f[MODEL], lambda h: [v.update(data_offsets=[0, 8]) for v in h.values()]),
+        ADAPTER_WEIGHTS_FILE: with_header(
+            f[ADAPTER_WEIGHTS_FILE], lambda h: [v.update(data_offsets=[0, 8]) for v in h.values()]
+        ),
     },
-    "an unknown tensor": lambda f: {**f, MODEL: save({**load(f[MODEL]), "evil": np.ones(2, "f2")})},
+    "an unknown tensor": lambda f: {
+        **f,
+        ADAPTER_WEIGHTS_FILE: save({**load(f[ADAPTER_WEIGHTS_FILE]), "evil": np.ones(2, "f2")}),
+    },
     "a tensor of another name": lambda f: {
         **f,
-        MODEL: with_header(f[MODEL], lambda h: h.update({"evil": h.pop(first(f[MODEL]))})),
+        ADAPTER_WEIGHTS_FILE: with_header(
+            f[ADAPTER_WEIGHTS_FILE],
+            lambda h: h.update({"evil": h.pop(first(f[ADAPTER_WEIGHTS_FILE]))}),
+        ),
     },
     "a weight of another shape": lambda f: {
         **f,
-        MODEL: with_array(f[MODEL], first(f[MODEL]), lambda a: a.reshape(-1)),
+        ADAPTER_WEIGHTS_FILE: with_array(
+            f[ADAPTER_WEIGHTS_FILE], first(f[ADAPTER_WEIGHTS_FILE]), lambda a: a.reshape(-1)
+        ),
     },
     "a weight that is NaN": lambda f: {
         **f,
-        MODEL: with_array(f[MODEL], first(f[MODEL]), filled(np.nan)),
+        ADAPTER_WEIGHTS_FILE: with_array(
+            f[ADAPTER_WEIGHTS_FILE], first(f[ADAPTER_WEIGHTS_FILE]), filled(np.nan)
+        ),
     },
     "a weight of whole numbers": lambda f: {
         **f,
-        MODEL: with_array(f[MODEL], first(f[MODEL]), lambda a: a.astype("i8")),
+        ADAPTER_WEIGHTS_FILE: with_array(
+            f[ADAPTER_WEIGHTS_FILE], first(f[ADAPTER_WEIGHTS_FILE]), lambda a: a.astype("i8")
+        ),
     },
     "a texture that is infinite": lambda f: {
         **f,
-        TEXTURE: with_array(f[TEXTURE], "features", filled(np.inf)),
+        ADAPTER_TEXTURE_FILE: with_array(f[ADAPTER_TEXTURE_FILE], "features", filled(np.inf)),
     },
     "a texture of another size": lambda f: {
         **f,
-        TEXTURE: with_array(f[TEXTURE], "features", lambda a: a[:, :9]),
+        ADAPTER_TEXTURE_FILE: with_array(f[ADAPTER_TEXTURE_FILE], "features", lambda a: a[:, :9]),
     },
     "references without pixels": lambda f: {
         **f,
-        REFERENCES: with_array(f[REFERENCES], "images", lambda a: a[:, :0, :0]),
+        ADAPTER_REFERENCES_FILE: with_array(
+            f[ADAPTER_REFERENCES_FILE], "images", lambda a: a[:, :0, :0]
+        ),
     },
     "references of fractions": lambda f: {
         **f,
-        REFERENCES: with_array(f[REFERENCES], "images", lambda a: a.astype("f4")),
+        ADAPTER_REFERENCES_FILE: with_array(
+            f[ADAPTER_REFERENCES_FILE], "images", lambda a: a.astype("f4")
+        ),
     },
     "no references": lambda f: {
         **f,
-        REFERENCES: save({name: array[:0] for name, array in load(f[REFERENCES]).items()}),
+        ADAPTER_REFERENCES_FILE: save(
+            {name: array[:0] for name, array in load(f[ADAPTER_REFERENCES_FILE]).items()}
+        ),
     },
     "a mesh far off": lambda f: {
         **f,
-        REFERENCES: with_array(f[REFERENCES], "vertices", filled(1e30)),
+        ADAPTER_REFERENCES_FILE: with_array(f[ADAPTER_REFERENCES_FILE], "vertices", filled(1e30)),
     },
     "a mask that is NaN": lambda f: {
         **f,
-        REFERENCES: with_array(f[REFERENCES], "hulls", filled(np.nan)),
+        ADAPTER_REFERENCES_FILE: with_array(f[ADAPTER_REFERENCES_FILE], "hulls", filled(np.nan)),
     },
     "motion of other points": lambda f: {
         **f,
-        REFERENCES: with_array(f[REFERENCES], "motion", lambda a: a[:, :3]),
+        ADAPTER_REFERENCES_FILE: with_array(
+            f[ADAPTER_REFERENCES_FILE], "motion", lambda a: a[:, :3]
+        ),
     },
-    "a style that is NaN": lambda f: {**f, STYLE: with_array(f[STYLE], "gain", filled(np.nan))},
+    "a style that is NaN": lambda f: {
+        **f,
+        ADAPTER_STYLE_FILE: with_array(f[ADAPTER_STYLE_FILE], "gain", filled(np.nan)),
+    },
     "a style of other points": lambda f: {
         **f,
-        STYLE: with_array(f[STYLE], "basis", lambda a: a[:, :3]),
+        ADAPTER_STYLE_FILE: with_array(f[ADAPTER_STYLE_FILE], "basis", lambda a: a[:, :3]),
     },
     "a style without an end": lambda f: {
         **f,
-        STYLE: f[STYLE].replace(b'\\"limit\\": 1.0', b'\\"limit\\": 1e9'),
+        ADAPTER_STYLE_FILE: f[ADAPTER_STYLE_FILE].replace(b'\\"limit\\": 1.0', b'\\"limit\\": 1e9'),
     },
-    "a track of nobody": lambda f: {**f, TRACK: b""},
-    "a track of another head": lambda f: {**f, TRACK: track_with(f, head="other")},
+    "a track of nobody": lambda f: {**f, ADAPTER_TRACK_FILE: b""},
+    "a track of another head": lambda f: {**f, ADAPTER_TRACK_FILE: track_with(f, head="other")},
     "a track of other numbers": lambda f: {
         **f,
-        TRACK: track_with(f, shape=np.zeros(3, np.float32)),
+        ADAPTER_TRACK_FILE: track_with(f, shape=np.zeros(3, np.float32)),
     },
-    "a track that runs back": lambda f: {**f, TRACK: track_with(f, times=np.arange(4.0)[::-1])},
-    "a track as wide as a planet": lambda f: {**f, TRACK: track_with(f, width=10**12)},
-    "a track whose width is a text": lambda f: {**f, TRACK: track_with(f, width="256")},
+    "a track that runs back": lambda f: {
+        **f,
+        ADAPTER_TRACK_FILE: track_with(f, times=np.arange(4.0)[::-1]),
+    },
+    "a track as wide as a planet": lambda f: {**f, ADAPTER_TRACK_FILE: track_with(f, width=10**12)},
+    "a track whose width is a text": lambda f: {
+        **f,
+        ADAPTER_TRACK_FILE: track_with(f, width="256"),
+    },
 }
 
 
 @pytest.mark.parametrize("harm", HARM)
 def test_harm_is_refused(files, place, tmp_path, harm):
     home = tmp_path / "home"
-    admit({}, files, home=home, prior=place)  # what is sound is let in
+    check_importable({}, files, home=home, prior=place)  # what is sound is let in
     changed = HARM[harm](dict(files))
     assert changed != files
     with pytest.raises((ArtefactError, AssetError)) as caught:
-        admit({}, changed, home=home)
+        check_importable({}, changed, home=home)
     assert isinstance(caught.value, DubfewError)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
@@ -295,7 +352,7 @@ def test_nothing_of_harm_is_stored(files, place, tmp_path):
     sender, receiver = Registry(tmp_path / "sender"), Registry(tmp_path / "receiver")
     sender.create("toy", {}, HARM["a weight that is NaN"](files))
     sender.export("toy", tmp_path / "toy.zip", plain=True)
-    check = partial(admit, home=receiver.home, prior=place)
+    check = partial(check_importable, home=receiver.home, prior=place)
     with pytest.raises(ArtefactError, match="not finite"):
         receiver.import_file(tmp_path / "toy.zip", check=check)
     with pytest.raises(ArtefactError, match="not finite"):

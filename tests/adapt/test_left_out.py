@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dubfew.adapt import ActorAdapter, adapt
-from dubfew.adapt.pipeline import check_usable
+from dubfew.adapt.pipeline import check_usable_frames
 from dubfew.errors import NoFaceError
-from dubfew.reconstruction.track import COVERED, TURNED, Track
+from dubfew.reconstruction.track import FLAG_MOUTH_COVERED, FLAG_TURNED_AWAY, Track
 from dubfew.registry import Registry
 from tests.data.people import toy_track
 from tests.footage import with_paper
@@ -22,16 +22,18 @@ def test_covered_frames_are_not_learned_from(tmp_path):
     registry = Registry(tmp_path / "home")
     result = adapt(clip, actor="a", steps=0, prior="warp", registry=registry)
     stored = registry.open("a")
-    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
-    track = Track.from_bytes(adapter.track, "track")
-    assert (track.flags[20:28] & COVERED > 0).all()
+    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
+    track = Track.from_bytes(adapter.track_bytes, "track")
+    assert (track.flags[20:28] & FLAG_MOUTH_COVERED > 0).all()
     assert result.frames == track.usable.sum() >= 38
     assert not set(adapter.references.frames) & set(range(20, 28))
 
 
 def test_footage_without_a_frame_to_learn_from():
     track = toy_track(4)
-    check_usable(Path("a.mp4"), replace(track, flags=np.array([TURNED] * 3 + [0], np.uint8)))
-    away = replace(track, flags=np.array([TURNED] * 3 + [COVERED], np.uint8))
+    check_usable_frames(
+        Path("a.mp4"), replace(track, flags=np.array([FLAG_TURNED_AWAY] * 3 + [0], np.uint8))
+    )
+    away = replace(track, flags=np.array([FLAG_TURNED_AWAY] * 3 + [FLAG_MOUTH_COVERED], np.uint8))
     with pytest.raises(NoFaceError, match=r"a\.mp4 can be learned from \(turned away, mouth cov"):
-        check_usable(Path("a.mp4"), away)
+        check_usable_frames(Path("a.mp4"), away)

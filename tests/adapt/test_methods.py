@@ -14,37 +14,37 @@ from safetensors.torch import load
 
 from dubfew.adapt import trainer
 from dubfew.adapt.artefact import (
-    CONFIG,
-    MODEL,
-    REFERENCES,
-    STYLE,
-    TEXTURE,
-    TRACK,
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_REFERENCES_FILE,
+    ADAPTER_STYLE_FILE,
+    ADAPTER_TEXTURE_FILE,
+    ADAPTER_TRACK_FILE,
+    ADAPTER_WEIGHTS_FILE,
     ActorAdapter,
 )
-from dubfew.adapt.methods import METHODS, method_named
-from dubfew.adapt.trainer import split
+from dubfew.adapt.methods import ADAPT_METHODS, get_method
+from dubfew.adapt.trainer import split_held_out
 from dubfew.errors import ArtefactError
-from dubfew.prior.checkpoint import new_prior
+from dubfew.prior.checkpoint import create_untrained_prior
 from dubfew.prior.losses.objective import mouth_psnr
 from tests.adapt.toys import adapter_of, assert_same, judged, learned, pixels, state, toy_prior
 from tests.data.people import TOY, toy_footage
 
 STEPS = 3
-every_method = pytest.mark.parametrize("method", METHODS)
+every_method = pytest.mark.parametrize("method", ADAPT_METHODS)
 
 
 @pytest.fixture(scope="module")
 def trained(prior, footage):
     """Every method after a few steps, with what the prior was before them."""
     before = state(prior)
-    results = {name: learned(prior, footage, name, STEPS) for name in METHODS}
+    results = {name: learned(prior, footage, name, STEPS) for name in ADAPT_METHODS}
     return before, results
 
 
 @pytest.fixture(scope="module")
 def sample(footage):
-    train, held = split(len(footage))
+    train, held = split_held_out(len(footage))
     return judged(footage, held, train)
 
 
@@ -52,9 +52,9 @@ def sample(footage):
 def test_zero_steps_are_the_prior(prior, footage, sample, method):
     result = learned(prior, footage, method, 0)
     adapter = adapter_of(prior, footage, method, result)
-    assert result.steps == 0
+    assert result.best_step == 0
     assert torch.equal(
-        pixels(adapter.renderer(prior), result.texture, sample),
+        pixels(adapter.merge_with_prior(prior), result.texture, sample),
         pixels(prior.renderer, result.texture, sample),
     )
 
@@ -86,7 +86,7 @@ def test_the_prior_stays_as_it_was(trained, prior, footage, method):
     before, results = trained
     assert_same(before, state(prior))
     adapter = adapter_of(prior, footage, method, results[method])
-    merged = adapter.renderer(prior)
+    merged = adapter.merge_with_prior(prior)
     with torch.no_grad():
         for parameter in merged.parameters():
             parameter.zero_()  # the merged renderer shares no storage with the prior
@@ -101,8 +101,8 @@ def test_saved_and_loaded_paints_the_same(trained, prior, footage, sample, metho
     result = trained[1][method]
     adapter = adapter_of(prior, footage, method, result)
     again = ActorAdapter.from_files(adapter.to_files())
-    ours = pixels(adapter.renderer(prior), adapter.texture, sample)
-    theirs = pixels(again.renderer(prior), again.texture, sample)
+    ours = pixels(adapter.merge_with_prior(prior), adapter.texture, sample)
+    theirs = pixels(again.merge_with_prior(prior), again.texture, sample)
     # Stored in half precision: less than half a level of an 8-bit picture.
     torch.testing.assert_close(theirs, ours, atol=0.5 / 255, rtol=0)
     assert (
@@ -112,12 +112,12 @@ def test_saved_and_loaded_paints_the_same(trained, prior, footage, sample, metho
     # From then on nothing is lost any more.
     twice = ActorAdapter.from_files(again.to_files())
     assert again.to_files() == adapter.to_files() == twice.to_files()
-    assert torch.equal(pixels(twice.renderer(prior), twice.texture, sample), theirs)
+    assert torch.equal(pixels(twice.merge_with_prior(prior), twice.texture, sample), theirs)
 
 
 @every_method
 def test_the_merged_renderer_is_plain(trained, prior, footage, method):
-    merged = adapter_of(prior, footage, method, trained[1][method]).renderer(prior)
+    merged = adapter_of(prior, footage, method, trained[1][method]).merge_with_prior(prior)
     assert {type(m) for m in merged.modules()} == {type(m) for m in prior.renderer.modules()}
     assert merged.state_dict().keys() == prior.renderer.state_dict().keys()
     assert not merged.training
@@ -127,7 +127,7 @@ def test_the_merged_renderer_is_plain(trained, prior, footage, method):
 def test_the_kept_step_paints_what_was_measured(trained, prior, footage, sample, method):
     """The curve's best, not the last: seen again in a renderer built from the stored delta."""
     result = trained[1][method]
-    renderer = adapter_of(prior, footage, method, result).renderer(prior)
+    renderer = adapter_of(prior, footage, method, result).merge_with_prior(prior)
     psnr = float(mouth_psnr(pixels(renderer, result.texture, sample), sample).mean())
     assert psnr == pytest.approx(result.psnr, abs=0.01)
     assert result.psnr == max(value for _, _, value in result.curve)
@@ -138,16 +138,16 @@ def test_the_kept_step_paints_what_was_measured(trained, prior, footage, sample,
 @pytest.fixture(scope="module")
 def bare():
     """The bare warp, which is hard to beat on footage without noise."""
-    return new_prior(config=TOY)
+    return create_untrained_prior(config=TOY)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_training_that_only_harms_leaves_the_start(bare, footage, sample, method):
-    harmful = replace(method_named(method), learning_rate=1.0)
+    harmful = replace(get_method(method), learning_rate=1.0)
     result = learned(bare, footage, harmful, STEPS)
-    assert result.steps == 0
-    assert result.curve[-1][2] < result.psnr
-    renderer = harmful.merged(deepcopy(bare.renderer), result.weights, harmful.options)
+    assert result.best_step == 0
+    assert result.curve[-1][2] < result.psnr_heldout
+    renderer = harmful.apply_delta(deepcopy(bare.renderer), result.weights, harmful.default_options)
     assert torch.equal(
         pixels(renderer.eval(), result.texture, sample),
         pixels(bare.renderer, result.texture, sample),
@@ -155,16 +155,16 @@ def test_training_that_only_harms_leaves_the_start(bare, footage, sample, method
 
 
 def test_training_without_gain_ends_early(bare, footage, monkeypatch):
-    monkeypatch.setattr(trainer, "LOOK_EVERY", 1)
-    monkeypatch.setattr(trainer, "PATIENCE", 3)
-    harmful = replace(method_named("full"), learning_rate=1.0)
+    monkeypatch.setattr(trainer, "VALIDATE_EVERY_STEPS", 1)
+    monkeypatch.setattr(trainer, "PATIENCE_VALIDATIONS", 3)
+    harmful = replace(get_method("full"), learning_rate=1.0)
     result = learned(bare, footage, harmful, 50)
     assert [step for step, _, _ in result.curve] == [0, 1, 2, 3]
 
 
 def test_training_helps(prior, footage):
     result = learned(prior, footage, "full", 12)
-    assert result.psnr > result.curve[0][2] + 0.1
+    assert result.psnr_heldout > result.curve[0][2] + 0.1
 
 
 def test_the_same_seed_learns_the_same(trained, prior, footage):
@@ -178,7 +178,7 @@ def test_the_same_seed_learns_the_same(trained, prior, footage):
 def test_short_footage_is_learned_from_to_the_end(prior):
     told = []
     result = learned(prior, toy_footage(3), "texture", 2, progress=told.append)
-    assert (result.psnr, result.steps, result.curve) == (None, 2, [])
+    assert (result.psnr_heldout, result.best_step, result.curve) == (None, 2, [])
     assert [(p.stage, p.done, p.total) for p in told] == [("train", 1, 2), ("train", 2, 2)]
 
 
@@ -202,9 +202,9 @@ def test_learning_can_be_interrupted(prior, footage):
 def test_another_prior_is_refused(trained, prior, footage, method):
     adapter = adapter_of(prior, footage, method, trained[1][method])
     with pytest.raises(ArtefactError, match=r"adapted on prior 'toy' \(000000000000\), given"):
-        adapter.renderer(toy_prior(seed=5))
+        adapter.merge_with_prior(toy_prior(seed=5))
     with pytest.raises(ArtefactError, match=r"given is another \(untrained\)"):
-        adapter.renderer(replace(prior, sha256=""))
+        adapter.merge_with_prior(replace(prior, sha256=""))
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
@@ -218,7 +218,7 @@ def test_weights_that_do_not_fit_are_refused(trained, prior, footage, method):
         {**adapter.weights, name: torch.zeros(1)},  # must not be broadcast
     ):
         with pytest.raises(ArtefactError):
-            replace(adapter, weights=weights).renderer(prior)
+            replace(adapter, weights=weights).merge_with_prior(prior)
     assert_same(trained[0], state(prior))
 
 
@@ -226,13 +226,13 @@ def test_weights_that_do_not_fit_are_refused(trained, prior, footage, method):
 def test_merged_equals_unmerged(trained, prior, footage, sample, method):
     """PEFT's own forward pass, and sums taken by hand, show what the merged renderer shows."""
     result = trained[1][method]
-    merged = adapter_of(prior, footage, method, result).renderer(prior)
+    merged = adapter_of(prior, footage, method, result).merge_with_prior(prior)
     plain = deepcopy(prior.renderer)
     if method == "lora":
         targets = [
             n for n, m in plain.named_modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)
         ]
-        options = METHODS["lora"].options
+        options = ADAPT_METHODS["lora"].default_options
         config = LoraConfig(r=options["rank"], lora_alpha=options["alpha"], target_modules=targets)
         inject_adapter_in_model(config, plain)
         set_peft_model_state_dict(plain, result.weights)
@@ -250,7 +250,7 @@ def test_merged_equals_unmerged(trained, prior, footage, sample, method):
 
 def test_the_folded_forward_learns_what_peft_learns(prior, sample):
     """Values and gradients of the fast forward pass are PEFT's."""
-    ours = METHODS["lora"].prepare(deepcopy(prior.renderer), {"rank": 3, "alpha": 6})
+    ours = ADAPT_METHODS["lora"].make_trainable(deepcopy(prior.renderer), {"rank": 3, "alpha": 6})
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, value in ours.named_parameters():
@@ -280,7 +280,7 @@ def test_an_adapter_holds_its_delta_and_nothing_else(trained, prior, footage, me
     if method == "full":
         expected = own
     elif method == "lora":
-        rank = METHODS["lora"].options["rank"]
+        rank = ADAPT_METHODS["lora"].default_options["rank"]
         for name, shape in own.items():
             layer, _, kind = name.rpartition(".")
             if kind == "weight":
@@ -288,38 +288,45 @@ def test_an_adapter_holds_its_delta_and_nothing_else(trained, prior, footage, me
                 b = (shape[0], rank) + (1, 1) * (len(shape) == 4)
                 expected[f"{layer}.lora_A.weight"] = torch.Size(a)
                 expected[f"{layer}.lora_B.weight"] = torch.Size(b)
-    stored = load(files[MODEL])
+    stored = load(files[ADAPTER_WEIGHTS_FILE])
     assert {name: value.shape for name, value in stored.items()} == expected
     assert all(value.dtype == torch.float16 for value in stored.values())
     numbers = sum(shape.numel() for shape in expected.values())
     # Names and shapes stand in a header of some 100 bytes each.
-    assert len(files[MODEL]) <= 2 * numbers + 130 * len(expected) + 100
-    assert len(files[TEXTURE]) <= 2 * prior.texture.numel() + 200
-    assert set(files) == {CONFIG, MODEL, TEXTURE, REFERENCES, STYLE, TRACK}
+    assert len(files[ADAPTER_WEIGHTS_FILE]) <= 2 * numbers + 130 * len(expected) + 100
+    assert len(files[ADAPTER_TEXTURE_FILE]) <= 2 * prior.texture.numel() + 200
+    assert set(files) == {
+        ADAPTER_CONFIG_FILE,
+        ADAPTER_WEIGHTS_FILE,
+        ADAPTER_TEXTURE_FILE,
+        ADAPTER_REFERENCES_FILE,
+        ADAPTER_STYLE_FILE,
+        ADAPTER_TRACK_FILE,
+    }
     for name, value in stored.items():
         assert name not in own or not torch.equal(value, prior.renderer.state_dict()[name].half())
 
 
 def test_options_by_name():
-    lora = method_named("lora")
-    assert lora.with_options(rank=None) == lora.options
-    assert lora.with_options(rank=4) == {"rank": 4, "alpha": 4}
-    assert lora.options["rank"] == 16
+    lora = get_method("lora")
+    assert lora.resolve_options(rank=None) == lora.default_options
+    assert lora.resolve_options(rank=4) == {"rank": 4, "alpha": 4}
+    assert lora.default_options["rank"] == 16
     with pytest.raises(ArtefactError, match="option of lora only"):
-        method_named("texture").with_options(rank=4)
+        get_method("texture").resolve_options(rank=4)
     with pytest.raises(ArtefactError, match="from 1 to"):
-        lora.with_options(rank=100000)
+        lora.resolve_options(rank=100000)
 
 
 def test_unknown_methods_are_refused():
     with pytest.raises(ArtefactError, match="there are texture, lora, full"):
-        method_named("magic")
+        get_method("magic")
 
 
 def test_actors_in_one_process_do_not_disturb_each_other(trained, prior, footage, sample):
     before, results = trained
     others = toy_footage(seed=3)
-    train, held = split(len(others))
+    train, held = split_held_out(len(others))
     samples = [sample, judged(others, held, train)] * 2
     own = [results["lora"], learned(prior, others, "lora", STEPS, seed=3)]
     own += [results["full"], learned(prior, others, "full", STEPS, seed=4)]

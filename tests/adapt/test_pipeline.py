@@ -16,26 +16,31 @@ from hypothesis.extra.numpy import arrays
 
 from dubfew.adapt import ActorAdapter, adapt
 from dubfew.adapt.pipeline import (
-    checked_seconds,
-    checked_start,
-    pick_device,
-    sound_between,
+    check_seconds,
+    check_start,
+    read_audio_between,
+    resolve_device,
 )
-from dubfew.adapt.trainer import HELD_OUT_MOST, NEIGHBOURS, draw, split
+from dubfew.adapt.trainer import (
+    MAX_HELD_OUT_FRAMES,
+    MIN_REFERENCE_GAP_ADAPT,
+    sample_actor_batch,
+    split_held_out,
+)
 from dubfew.errors import ArtefactError, ConsentError, DubfewError, MediaError, RegistryError
 from dubfew.media import read_audio
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
-from dubfew.references.selection import resized, spanning
+from dubfew.references.selection import farthest_point_sampling, resize_footage
 from dubfew.registry import Registry
-from dubfew.registry.consent import example, read_consent
+from dubfew.registry.consent import example_consent, read_consent
 
 
 @given(st.integers(1, 5000))
 def test_split_keeps_learning_and_judging_apart(count):
-    train, held = split(count)
+    train, held = split_held_out(count)
     assert len(train)
-    assert len(held) <= HELD_OUT_MOST
+    assert len(held) <= MAX_HELD_OUT_FRAMES
     assert (len(held) > 0) == (count >= 16)
     np.testing.assert_array_equal(train, np.arange(len(train)))
     assert np.all(np.diff(held) > 0)
@@ -44,7 +49,7 @@ def test_split_keeps_learning_and_judging_apart(count):
 
 
 def test_split_judges_by_the_end_of_the_footage():
-    train, held = split(100)
+    train, held = split_held_out(100)
     assert len(train) == 85
     assert (held[0], held[-1], len(held)) == (85, 99, 12)
 
@@ -58,7 +63,7 @@ def test_split_judges_by_the_end_of_the_footage():
     st.integers(1, 50),
 )
 def test_spanning_gives_rows_in_order_and_never_a_twin_too_many(key, count):
-    rows = spanning(key, count)
+    rows = farthest_point_sampling(key, count)
     assert len(rows) == min(count, len(key))
     assert np.all((rows >= 0) & (rows < len(key)))
     assert np.all(np.diff(rows) >= 0)
@@ -70,20 +75,20 @@ def test_spanning_gives_rows_in_order_and_never_a_twin_too_many(key, count):
 
 def test_spanning_takes_the_extremes():
     key = np.linspace(0, 1, 101)[:, None].astype(np.float32)
-    assert spanning(key, 3).tolist() == [0, 50, 100]
-    assert set(np.diff(spanning(key, 11))) <= set(range(5, 16))
+    assert farthest_point_sampling(key, 3).tolist() == [0, 50, 100]
+    assert set(np.diff(farthest_point_sampling(key, 11))) <= set(range(5, 16))
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), -float("inf")])
 def test_seconds_are_a_time(seconds):
     with pytest.raises(DubfewError, match="positive number"):
-        checked_seconds(seconds)
+        check_seconds(seconds)
 
 
 @pytest.mark.parametrize("start", [-0.1, float("nan"), float("inf")])
 def test_a_start_is_a_moment(start):
     with pytest.raises(DubfewError, match="0 or more"):
-        checked_start(start)
+        check_start(start)
 
 
 def test_a_consent_record_is_checked_before_the_work(tmp_path, monkeypatch):
@@ -92,10 +97,10 @@ def test_a_consent_record_is_checked_before_the_work(tmp_path, monkeypatch):
     registry = Registry(tmp_path / "home")
     path = tmp_path / "consent.json"
     refused = {
-        "minor": example() | {"minor": True},
-        "ended on": example() | {"valid_from": "2020-01-01", "valid_to": "2020-12-31"},
-        "begins on": example() | {"valid_from": "9000-01-01", "valid_to": None},
-        "unknown": example() | {"until": "2027-01-01"},
+        "minor": example_consent() | {"minor": True},
+        "ended on": example_consent() | {"valid_from": "2020-01-01", "valid_to": "2020-12-31"},
+        "begins on": example_consent() | {"valid_from": "9000-01-01", "valid_to": None},
+        "unknown": example_consent() | {"until": "2027-01-01"},
     }
     for said, record in refused.items():
         path.write_text(json.dumps(record))
@@ -111,7 +116,7 @@ def test_the_record_stays_when_the_actor_is_learned_again(tmp_path):
     clip = Path(str(files("dubfew.demo") / "actor.mp4"))
     registry = Registry(tmp_path / "home")
     path = tmp_path / "consent.json"
-    record = example() | {"valid_to": None}
+    record = example_consent() | {"valid_to": None}
     path.write_text(json.dumps(record))
     short = {"prior": "warp", "steps": 0, "seconds": 0.4, "start": 0.0, "registry": registry}
     first = adapt(clip, actor="zoë", consent=path, **short)
@@ -121,37 +126,37 @@ def test_the_record_stays_when_the_actor_is_learned_again(tmp_path):
         assert revision.consent.record == record
         assert revision.config["consent"]["sha256"] == read_consent(path).sha256
         # Nowhere else, where it would outlive a change.
-        assert b"rights_holder" not in b"".join(map(revision.read, revision.names()))
+        assert b"rights_holder" not in b"".join(map(revision.read, revision.file_names()))
 
 
 def test_devices():
-    assert pick_device("cpu") == "cpu"
-    assert pick_device("auto") in ("cpu", "cuda")
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("auto") in ("cpu", "cuda")
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert pick_device("auto") == "cpu"
+    assert resolve_device("auto") == "cpu"
     with pytest.raises(DubfewError, match="use --device cpu"):
-        pick_device("cuda:1")
+        resolve_device("cuda:1")
     with pytest.raises(DubfewError, match="auto, cpu or cuda"):
-        pick_device("gpu")
+        resolve_device("gpu")
 
 
 def test_resized_footage_shows_the_same(footage):
     footage = footage.select([0, 9, 20])
-    half = resized(footage, 32)
+    half = resize_footage(footage, 32)
     assert half.images.shape == (3, 32, 32, 3)
     np.testing.assert_allclose(half.vertices[..., :2] * 2, footage.vertices[..., :2], rtol=1e-6)
     np.testing.assert_array_equal(half.vertices[..., 2], footage.vertices[..., 2])
     np.testing.assert_allclose(half.hulls * 2, footage.hulls, rtol=1e-6)
     means = footage.images.reshape(3, 32, 2, 32, 2, 3).mean((2, 4))
     assert np.abs(half.images[:, 4:-4, 4:-4] - means[:, 4:-4, 4:-4]).mean() < 6
-    assert resized(footage, 64) is footage
+    assert resize_footage(footage, 64) is footage
 
 
 def test_draw_takes_no_reference_near_its_target(footage):
-    head = load_head()
+    head = load_head_model()
     # Every frame its own colour, so that references can be recognised.
     marked = replace(
         footage,
@@ -160,12 +165,12 @@ def test_draw_takes_no_reference_near_its_target(footage):
     )
     generator = np.random.default_rng(0)
     for _ in range(4):
-        sample = draw(marked, np.arange(20), head, 2, generator, vary=False)
-        targets = (sample.truth[:, 0, 0, 0] * 25.5).round()
+        sample = sample_actor_batch(marked, np.arange(20), head, 2, generator, augment=False)
+        targets = (sample.target[:, 0, 0, 0] * 25.5).round()
         references = (sample.inputs.references[:, :, 0, 0, 0] * 25.5).round()
         assert float(targets.max()) < 20
         assert float(references.max()) < 20
-        assert float((references - targets[:, None]).abs().min()) > NEIGHBOURS
+        assert float((references - targets[:, None]).abs().min()) > MIN_REFERENCE_GAP_ADAPT
 
 
 @pytest.mark.parametrize(
@@ -214,8 +219,8 @@ def test_a_part_of_the_footage(tmp_path):
     stored = registry.open("part")
     source = stored.config["source"]
     assert (source["first"], source["frames"], source["complete"]) == (10, 16, False)
-    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
-    track = Track.from_bytes(adapter.track, "track")
+    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
+    track = Track.from_bytes(adapter.track_bytes, "track")
     np.testing.assert_allclose(track.times, np.arange(10, 26) / 25)
     assert adapter.references.frames.min() >= 10
     assert adapter.references.frames.max() < 26
@@ -230,6 +235,6 @@ def test_a_start_beyond_the_end():
 def test_sound_of_a_part():
     clip = Path(str(files("dubfew.demo") / "actor.mp4"))
     whole = read_audio(clip).samples
-    part = sound_between(clip, 1.0, 2.5)
+    part = read_audio_between(clip, 1.0, 2.5)
     np.testing.assert_array_equal(part.samples, whole[16000:40000])
-    assert len(sound_between(clip, 1e3, 1e4).samples) == 0
+    assert len(read_audio_between(clip, 1e3, 1e4).samples) == 0

@@ -13,42 +13,42 @@ from hypothesis import strategies as st
 
 from dubfew.adapt import trainer
 from dubfew.adapt.replay import (
-    FILE,
-    Replay,
+    REPLAY_FILE,
     ReplayPerson,
+    ReplaySampler,
+    bundled_replay_path,
     load_replay,
-    replay_for,
+    load_replay_for_prior,
     save_replay,
-    shipped,
 )
 from dubfew.errors import ArtefactError
-from dubfew.prior.checkpoint import new_prior
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.references.inputs import motion_window
+from dubfew.prior.checkpoint import create_untrained_prior
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.references.inputs import select_motion_window
 from tests.adapt.toys import learned
 from tests.data.people import TOY, toy_footage
-from tools.build_replay_set import FRAMES, SEEDS, film, header
+from tools.build_replay_set import FRAMES_PER_PERSON, PERSON_SEEDS, film_person, make_replay_header
 
 
 @pytest.fixture(scope="module")
 def people():
-    return [ReplayPerson.of(toy_footage(16, seed), 5) for seed in (1, 2)]
+    return [ReplayPerson.from_footage(toy_footage(16, seed), 5) for seed in (1, 2)]
 
 
 @pytest.fixture(scope="module")
 def stored(people, tmp_path_factory):
-    path = tmp_path_factory.mktemp("replay") / FILE
+    path = tmp_path_factory.mktemp("replay") / REPLAY_FILE
     save_replay(path, people, {"head": "lite"})
     return path
 
 
 def test_a_person_is_the_frames_that_span_the_mouth():
     footage = toy_footage(16, 1)
-    person = ReplayPerson.of(footage, 5)
+    person = ReplayPerson.from_footage(footage, 5)
     assert len(person.windows) == 5
     for row, motion in zip(person.windows.frames, person.motion, strict=True):
         # Frames around a frame are those of the clip, not those of the selection.
-        np.testing.assert_array_equal(motion, motion_window(footage.motion, int(row)))
+        np.testing.assert_array_equal(motion, select_motion_window(footage.motion, int(row)))
 
 
 def test_what_is_stored_comes_back(people, stored):
@@ -67,22 +67,22 @@ def test_what_is_stored_comes_back(people, stored):
 
 
 def test_drawing_repeats_with_the_seed_and_shows_everybody(people):
-    replay = Replay(people, load_head())
+    replay = ReplaySampler(people, load_head_model())
 
     def drawn(seed):
-        return replay.draw(6, TOY.references, 5, np.random.default_rng(seed))
+        return replay.sample_replay_batch(6, TOY.references, 5, np.random.default_rng(seed))
 
     (a, texture), (b, same) = drawn(0), drawn(0)
-    assert torch.equal(a.truth, b.truth)
+    assert torch.equal(a.target, b.target)
     assert torch.equal(texture, same)
-    assert not torch.equal(a.truth, drawn(1)[0].truth)
+    assert not torch.equal(a.target, drawn(1)[0].target)
     assert texture.shape == (6, 5, 64, 64)
     assert float(texture[:, :3].std()) > 0.01
     assert not texture[:, 3:].any()
     assert a.inputs.references.shape[1] == TOY.references
     # The texture lies where the face is: it resembles the picture there.
-    inside = a.inputs.covered.bool().expand(-1, 3, -1, -1)
-    assert float((texture[:, :3] - a.truth)[inside].abs().mean()) < 0.15
+    inside = a.inputs.mesh_mask.bool().expand(-1, 3, -1, -1)
+    assert float((texture[:, :3] - a.target)[inside].abs().mean()) < 0.15
 
 
 def test_no_target_is_among_its_own_references(people):
@@ -94,22 +94,22 @@ def test_no_target_is_among_its_own_references(people):
         ),
         people[0].motion,
     )
-    replay = Replay([plain], load_head())
+    replay = ReplaySampler([plain], load_head_model())
     generator = np.random.default_rng(0)
     for _ in range(12):
-        sample = replay._sample(plain, 2, generator)
-        assert float(sample.truth[0, 0, 0, 0]) not in sample.inputs.references[0, :, 0, 0, 0]
+        sample = replay._sample_person(plain, 2, generator)
+        assert float(sample.target[0, 0, 0, 0]) not in sample.inputs.references[0, :, 0, 0, 0]
 
 
 def test_the_shipped_set():
-    people, told = load_replay(shipped())
-    assert shipped().stat().st_size <= 2.5e6
-    assert told["people"] == [f"synthetic person, seed {seed}" for seed in SEEDS]
-    assert told == {"format_version": 1, "window": 160, **header(load_head())}
-    assert [len(p.windows) for p in people] == [FRAMES] * len(SEEDS)
-    replay = Replay(people[:2], load_head())
-    sample, texture = replay.draw(2, 3, 16, np.random.default_rng(0))
-    assert sample.truth.shape == (2, 3, 160, 160)
+    people, told = load_replay(bundled_replay_path())
+    assert bundled_replay_path().stat().st_size <= 2.5e6
+    assert told["people"] == [f"synthetic person, seed {seed}" for seed in PERSON_SEEDS]
+    assert told == {"format_version": 1, "window": 160, **make_replay_header(load_head_model())}
+    assert [len(p.windows) for p in people] == [FRAMES_PER_PERSON] * len(PERSON_SEEDS)
+    replay = ReplaySampler(people[:2], load_head_model())
+    sample, texture = replay.sample_replay_batch(2, 3, 16, np.random.default_rng(0))
+    assert sample.target.shape == (2, 3, 160, 160)
     assert texture.shape == (2, 16, 160, 160)
 
 
@@ -122,39 +122,47 @@ def test_film_makes_a_clip_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr("tools.build_replay_set.write_clip", write)
     monkeypatch.setattr("tools.build_replay_set.SyntheticPerson", lambda seed: seed)
-    assert film(1003, tmp_path) == film(1003, tmp_path) == tmp_path / "synthetic_1003.mp4"
+    assert (
+        film_person(1003, tmp_path)
+        == film_person(1003, tmp_path)
+        == tmp_path / "synthetic_1003.mp4"
+    )
     assert asked == [(1003, {"seconds": 5.0, "size": 576, "seed": 1003, "crf": 20})]
 
 
 def test_a_prior_brings_its_own(tmp_path, stored):
-    prior = new_prior(config=TOY)
+    prior = create_untrained_prior(config=TOY)
     folder = tmp_path / "own"
     prior.save(folder, {}, "card")
-    (folder / FILE).write_bytes(stored.read_bytes())
+    (folder / REPLAY_FILE).write_bytes(stored.read_bytes())
     own = replace(prior, name=str(folder.resolve()))
-    assert len(replay_for(own, load_head()).people) == 2
-    others = replay_for(replace(prior, name="lite"), load_head()).people
-    assert len(others) == len(SEEDS)
+    assert len(load_replay_for_prior(own, load_head_model()).people) == 2
+    others = load_replay_for_prior(replace(prior, name="lite"), load_head_model()).people
+    assert len(others) == len(PERSON_SEEDS)
     # Windows come in the size of the prior's.
-    assert others[0].windows.size == TOY.window
+    assert others[0].windows.window_size == TOY.window
     with pytest.raises(ArtefactError, match="head model 'lite'"):
-        replay_for(own, replace(load_head(), name="flame"))
+        load_replay_for_prior(own, replace(load_head_model(), name="flame"))
 
 
 def test_mixed_batches_reach_the_renderer(prior, footage, people, monkeypatch):
     seen = []
-    inner = trainer.objective
+    inner = trainer.render_and_compute_loss
 
     def spy(renderer, sample, texture, weights):
         seen.append((len(sample.truth), len(texture)))
         return inner(renderer, sample, texture, weights)
 
-    monkeypatch.setattr(trainer, "objective", spy)
-    replay = Replay(people, load_head())
+    monkeypatch.setattr(trainer, "render_and_compute_loss", spy)
+    replay = ReplaySampler(people, load_head_model())
     mixed = learned(prior, footage, "texture", 1, replay=replay)
     alone = learned(prior, footage, "texture", 1)
     again = learned(prior, footage, "texture", 1, replay=replay)
-    assert seen == [(2 * trainer.BATCH,) * 2, (trainer.BATCH,) * 2, (2 * trainer.BATCH,) * 2]
+    assert seen == [
+        (2 * trainer.ACTOR_BATCH_SIZE,) * 2,
+        (trainer.ACTOR_BATCH_SIZE,) * 2,
+        (2 * trainer.ACTOR_BATCH_SIZE,) * 2,
+    ]
     assert not torch.equal(mixed.texture, alone.texture)
     assert torch.equal(mixed.texture, again.texture)
 
@@ -179,7 +187,7 @@ def test_damage_is_an_error_or_goes_into_values(tmp_path_factory, stored, data):
     else:
         flipped = content[place] ^ (1 << data.draw(st.integers(0, 7)))
         broken = content[:place] + bytes([flipped]) + content[place + 1 :]
-    path = tmp_path_factory.mktemp("damaged") / FILE
+    path = tmp_path_factory.mktemp("damaged") / REPLAY_FILE
     path.write_bytes(broken)
     try:
         people, told = load_replay(path)

@@ -14,14 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubfew.adapt import segment_selection
-from dubfew.adapt.footage_scan import Scan, _jumps, scan
-from dubfew.adapt.segment_selection import WEIGHTS, candidates, choose_segment, merits
+from dubfew.adapt.footage_scan import FootageScan, _find_jumps, scan_footage
+from dubfew.adapt.segment_selection import (
+    SCORE_WEIGHTS,
+    candidate_segments,
+    choose_segment,
+    score_segments,
+)
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 
 FPS = 25
 
 
-def seen(looks: int = 60, cuts=(), seed: int = 0, **changes) -> Scan:
+def seen(looks: int = 60, cuts=(), seed: int = 0, **changes) -> FootageScan:
     """A head that speaks in the middle of the footage and rests at both ends."""
     rng = np.random.default_rng(seed)
     speaks = (np.arange(looks) >= looks // 3) & (np.arange(looks) < 2 * looks // 3)
@@ -30,24 +35,24 @@ def seen(looks: int = 60, cuts=(), seed: int = 0, **changes) -> Scan:
     keys[:, 0] = opening
     keys[:, 1:] = 0.02 * rng.standard_normal((looks, 5)) * speaks[:, None]
     sound = rng.uniform(0, 1, (looks * 4, 80)).astype(np.float32) * np.repeat(speaks, 4)[:, None]
-    whole = Scan(
-        looks=np.arange(looks) * 5,
+    whole = FootageScan(
+        frame_indices=np.arange(looks) * 5,
         valid=np.ones(looks, bool),
         keys=keys,
-        opening=opening,
+        mouth_opening=opening,
         turn=np.zeros(looks, np.float32),
-        size=np.full(looks, 80, np.float32),
+        eye_distance=np.full(looks, 80, np.float32),
         cuts=list(cuts),
-        sound=sound,
-        frames=looks * 5,
+        mel_energy=sound,
+        num_frames=looks * 5,
         fps=float(FPS),
     )
     return replace(whole, **changes)
 
 
-def chosen(found: Scan, frames: int, monkeypatch, seconds: float | None = None):
-    monkeypatch.setattr(segment_selection, "scan", lambda *args, **wishes: found)
-    info = VideoInfo(Path("x.mp4"), 64, 64, Fraction(FPS), frames=found.frames)
+def chosen(found: FootageScan, frames: int, monkeypatch, seconds: float | None = None):
+    monkeypatch.setattr(segment_selection, "scan_footage", lambda *args, **wishes: found)
+    info = VideoInfo(Path("x.mp4"), 64, 64, Fraction(FPS), frames=found.num_frames)
     return choose_segment(Path("x.mp4"), info, seconds or frames / FPS)
 
 
@@ -57,7 +62,7 @@ def test_the_part_that_speaks_is_chosen(monkeypatch):
     assert 80 <= part.first <= 120
     assert part.stop - part.first == 90
     assert (part.start, part.seconds) == (part.first / FPS, 90 / FPS)
-    assert set(part.merits) == set(WEIGHTS)
+    assert set(part.merits) == set(SCORE_WEIGHTS)
     assert str(part) == f"{part.start:.1f} s to {part.start + 3.6:.1f} s (best)"
     assert chosen(seen(), 90, monkeypatch) == part
 
@@ -74,14 +79,14 @@ def test_no_part_holds_a_cut(monkeypatch):
 )
 def test_candidates_lie_within_their_shots(frames, cuts):
     found = seen(cuts=cuts)
-    parts = list(candidates(found, frames))
+    parts = list(candidate_segments(found, frames))
     assert parts
     for first, stop in parts:
-        assert 0 <= first < stop <= found.frames
+        assert 0 <= first < stop <= found.num_frames
         assert stop - first <= frames
         assert not any(first < cut < stop for cut in cuts)
     # Every shot is among them.
-    edges = [0, *cuts, found.frames]
+    edges = [0, *cuts, found.num_frames]
     for a, b in pairwise(edges):
         assert any(a <= first < b for first, _ in parts)
 
@@ -94,8 +99,8 @@ def test_merits_are_shares(seed, frames, lost):
     valid = rng.random(60) >= lost
     valid[rng.integers(60)] = True
     found = replace(found, valid=valid, turn=rng.uniform(-1, 1, 60).astype(np.float32))
-    values = merits(found, list(candidates(found, frames)), frames)
-    assert set(values) == set(WEIGHTS)
+    values = score_segments(found, list(candidate_segments(found, frames)), frames)
+    assert set(values) == set(SCORE_WEIGHTS)
     for name, value in values.items():
         assert np.isfinite(value).all(), name
         assert value.min() >= 0, name
@@ -112,19 +117,21 @@ def test_merits_are_shares(seed, frames, lost):
 )
 def test_what_is_worse_counts_less(name, worse):
     found = seen(**worse)
-    first, second = merits(found, [(0, 100), (200, 300)], 100)[name]
+    first, second = score_segments(found, [(0, 100), (200, 300)], 100)[name]
     assert first < second
 
 
 def test_other_sounds_and_longer_parts_count_more():
     found = seen()
-    quiet, loud = merits(found, [(0, 80), (110, 190)], 160)["sound"]
+    quiet, loud = score_segments(found, [(0, 80), (110, 190)], 160)["sound"]
     assert quiet < 0.3 < loud
-    np.testing.assert_allclose(merits(found, [(0, 80), (0, 160)], 160)["length"], [0.5, 1])
+    np.testing.assert_allclose(score_segments(found, [(0, 80), (0, 160)], 160)["length"], [0.5, 1])
 
 
 def test_what_was_asked_for_is_taken(monkeypatch):
-    monkeypatch.setattr(segment_selection, "scan", lambda *args, **wishes: pytest.fail("scanned"))
+    monkeypatch.setattr(
+        segment_selection, "scan_footage", lambda *args, **wishes: pytest.fail("scanned")
+    )
     info = VideoInfo(Path("x.mp4"), 64, 64, Fraction(30000, 1001), frames=3000)
     part = choose_segment(Path("x.mp4"), info, 10, start=20)
     assert (part.first, part.stop, part.chosen) == (599, 899, "asked")
@@ -141,10 +148,10 @@ def test_a_head_that_jumps_is_another_shot():
     looks, valid = np.arange(4) * 5, np.array([True, True, True, True])
     size = np.full(4, 40, np.float32)
     centre = np.array([[50, 50], [55, 50], [150, 50], [150, 52]], np.float32)
-    assert _jumps(looks, valid, size, centre) == [10]
+    assert _find_jumps(looks, valid, size, centre) == [10]
     grown = np.array([40, 41, 41, 70], np.float32)
-    assert _jumps(looks, valid, grown, centre * 0) == [15]
-    assert _jumps(looks, valid & (looks != 10), size, centre) == []
+    assert _find_jumps(looks, valid, grown, centre * 0) == [15]
+    assert _find_jumps(looks, valid & (looks != 10), size, centre) == []
 
 
 @pytest.fixture(scope="module")
@@ -157,27 +164,27 @@ def two_shots(tmp_path_factory) -> Path:
     shots = [*frames, *(np.roll(f, f.shape[1] // 3, 1)[:, ::-1].copy() for f in frames)]
     with VideoWriter(path, info, preset="ultrafast") as writer:
         for number, rgb in enumerate(shots):
-            writer.write(Frame.from_rgb(rgb, number, info.fps, colour=info.colour))
+            writer.write(Frame.from_rgb(rgb, number, info.fps, color=info.color))
     return path
 
 
 def test_scanning_footage(two_shots):
     told = []
-    found = scan(two_shots, probe(two_shots), progress=told.append)
-    assert found.frames == 40
-    assert found.looks.tolist() == list(range(0, 40, 5))
+    found = scan_footage(two_shots, probe(two_shots), progress=told.append)
+    assert found.num_frames == 40
+    assert found.frame_indices.tolist() == list(range(0, 40, 5))
     assert found.cuts == [20]
     assert found.valid[:4].all()
-    assert (found.size[:4] > 10).all()
+    assert (found.eye_distance[:4] > 10).all()
     assert np.abs(found.keys[:4, :2]).max() < 2
     assert (found.turn[:4] < 0.6).all()
-    assert found.sound.shape == (0, 80)
+    assert found.mel_energy.shape == (0, 80)
     assert {p.stage for p in told} == {"scan"}
 
 
 def test_scanning_sound():
     source = Path(str(files("dubfew.demo") / "actor.mp4"))
     info = probe(source)
-    found = scan(source, replace(info, frames=5))
-    assert found.sound.shape[0] == pytest.approx(info.duration * 20, abs=3)
-    assert found.sound.std() > 0.01
+    found = scan_footage(source, replace(info, frames=5))
+    assert found.mel_energy.shape[0] == pytest.approx(info.duration * 20, abs=3)
+    assert found.mel_energy.std() > 0.01

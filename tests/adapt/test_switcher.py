@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dubfew.adapt import METHODS, Stage
+from dubfew.adapt import ADAPT_METHODS, AdapterSwitcher
 from dubfew.errors import ArtefactError
 from tests.adapt.toys import adapter_of, assert_same, judged, learned, pixels, state, toy_prior
 from tests.data.people import toy_footage
@@ -20,7 +20,7 @@ def actors(prior, footage):
     people = [footage, toy_footage(seed=3), toy_footage(seed=3)]
     adapters = [
         adapter_of(prior, person, method, learned(prior, person, method, 2, seed=seed))
-        for seed, (person, method) in enumerate(zip(people, METHODS, strict=True))
+        for seed, (person, method) in enumerate(zip(people, ADAPT_METHODS, strict=True))
     ]
     samples = [judged(person, np.array([20, 22]), np.arange(16)) for person in people]
     return list(zip(adapters, samples, strict=True))
@@ -28,19 +28,19 @@ def actors(prior, footage):
 
 def test_turns_show_what_each_shows_alone(prior, actors):
     alone = [pixels(a.renderer(prior), a.texture, sample) for a, sample in actors]
-    before, stage = state(prior), Stage(prior)
+    before, stage = state(prior), AdapterSwitcher(prior)
     for turn in (0, 1, 2, 1, 0, 2, 2, 1):
         adapter, sample = actors[turn]
-        with stage.playing(adapter) as renderer:
+        with stage.activate(adapter) as renderer:
             assert torch.equal(pixels(renderer, adapter.texture, sample), alone[turn])
     assert_same(before, state(prior))
     assert not torch.equal(alone[1], alone[2])
 
 
 def test_removing_an_actor_restores_the_prior_bit_for_bit(prior, actors):
-    stage = Stage(prior)
+    stage = AdapterSwitcher(prior)
     for adapter, _ in actors:
-        with stage.playing(adapter) as renderer:
+        with stage.activate(adapter) as renderer:
             changed = {n: v.clone() for n, v in renderer.state_dict().items()}
         assert_same(prior.renderer.state_dict(), renderer.state_dict())
         same = all(torch.equal(v, changed[n]) for n, v in renderer.state_dict().items())
@@ -48,54 +48,54 @@ def test_removing_an_actor_restores_the_prior_bit_for_bit(prior, actors):
 
 
 def test_one_renderer_serves_all(prior, actors):
-    stage = Stage(prior)
+    stage = AdapterSwitcher(prior)
     seen = set()
     for adapter, _ in actors:
-        with stage.playing(adapter) as renderer:
+        with stage.activate(adapter) as renderer:
             seen.add(tuple(p.data_ptr() for p in renderer.parameters()))
     assert len({len(pointers) for pointers in seen}) == 1
-    with stage.playing(actors[1][0]) as first:
+    with stage.activate(actors[1][0]) as first:
         pass
-    with stage.playing(actors[2][0]) as second:
+    with stage.activate(actors[2][0]) as second:
         assert first is second
     own = {p.data_ptr() for p in prior.renderer.parameters()}
     assert own.isdisjoint(p.data_ptr() for p in second.parameters())
 
 
 def test_an_error_while_playing_leaves_the_prior(prior, actors):
-    stage = Stage(prior)
-    with pytest.raises(KeyboardInterrupt), stage.playing(actors[1][0]) as renderer:
+    stage = AdapterSwitcher(prior)
+    with pytest.raises(KeyboardInterrupt), stage.activate(actors[1][0]) as renderer:
         raise KeyboardInterrupt
     assert_same(prior.renderer.state_dict(), renderer.state_dict())
 
 
 def test_damaged_actors_leave_the_stage_whole(prior, actors):
     lora, sample = actors[1]
-    stage = Stage(prior)
+    stage = AdapterSwitcher(prior)
     name = next(iter(lora.weights))
     for weights in ({}, {**lora.weights, name: torch.zeros(3)}):
-        with pytest.raises(ArtefactError), stage.playing(replace(lora, weights=weights)):
+        with pytest.raises(ArtefactError), stage.activate(replace(lora, weights=weights)):
             pass
-    with stage.playing(lora) as renderer:
+    with stage.activate(lora) as renderer:
         shown = pixels(renderer, lora.texture, sample)
     assert torch.equal(shown, pixels(lora.renderer(prior), lora.texture, sample))
 
 
 def test_one_at_a_time(prior, actors):
-    stage = Stage(prior)
+    stage = AdapterSwitcher(prior)
     with (
-        stage.playing(actors[0][0]),
+        stage.activate(actors[0][0]),
         pytest.raises(RuntimeError, match="still playing"),
-        stage.playing(actors[1][0]),
+        stage.activate(actors[1][0]),
     ):
         pass
-    with stage.playing(actors[1][0]):
+    with stage.activate(actors[1][0]):
         pass
 
 
 def test_an_actor_of_another_prior_is_refused(actors):
     with (
         pytest.raises(ArtefactError, match="adapted on prior"),
-        Stage(toy_prior(seed=5)).playing(actors[0][0]),
+        AdapterSwitcher(toy_prior(seed=5)).activate(actors[0][0]),
     ):
         pass

@@ -9,23 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from dubfew.adapt.artefact import ActorAdapter
-from dubfew.adapt.methods import Method, method_named
-from dubfew.adapt.replay import Replay
-from dubfew.adapt.trainer import Learned, learn
-from dubfew.data.samples import Sample, collate, make_sample
-from dubfew.prior.checkpoint import Prior, new_prior
-from dubfew.progress import ProgressCallback, silent
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.adapt.methods import AdaptMethod, get_method
+from dubfew.adapt.replay import ReplaySampler
+from dubfew.adapt.trainer import AdapterTraining, train_adapter
+from dubfew.data.samples import TrainingSample, collate_samples, make_sample
+from dubfew.prior.checkpoint import Prior, create_untrained_prior
+from dubfew.progress import ProgressCallback, no_progress
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.footage import Footage
-from dubfew.references.selection import spanning
-from dubfew.speech.style import Style
+from dubfew.references.selection import farthest_point_sampling
+from dubfew.speech.style import SpeakingStyle
 from dubfew.textures import sample_texture
 from tests.data.people import TOY, toy_track
 
 
 def toy_prior(seed: int = 0) -> Prior:
     """A network that does something: an untrained one would show the bare warp whatever it has."""
-    prior = new_prior(seed, TOY)
+    prior = create_untrained_prior(seed, TOY)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in prior.renderer.parameters():
@@ -36,19 +36,19 @@ def toy_prior(seed: int = 0) -> Prior:
 def learned(
     prior: Prior,
     footage: Footage,
-    method: str | Method,
+    method: str | AdaptMethod,
     steps: int,
     seed: int = 0,
-    progress: ProgressCallback = silent,
-    replay: Replay | None = None,
-) -> Learned:
-    chosen = method_named(method) if isinstance(method, str) else method
-    return learn(
+    progress: ProgressCallback = no_progress,
+    replay: ReplaySampler | None = None,
+) -> AdapterTraining:
+    chosen = get_method(method) if isinstance(method, str) else method
+    return train_adapter(
         prior,
         footage,
-        load_head(),
+        load_head_model(),
         chosen,
-        chosen.options,
+        chosen.default_options,
         steps=steps,
         device="cpu",
         seed=seed,
@@ -57,37 +57,39 @@ def learned(
     )
 
 
-def adapter_of(prior: Prior, footage: Footage, method: str, result: Learned) -> ActorAdapter:
+def adapter_of(
+    prior: Prior, footage: Footage, method: str, result: AdapterTraining
+) -> ActorAdapter:
     return ActorAdapter(
         config={
             "prior": {"name": prior.name, "sha256": prior.sha256},
             "method": method,
-            "options": method_named(method).options,
+            "options": get_method(method).default_options,
             "head": "lite",
             "source": {"path": "toy.mp4", "sha256": "0" * 64, "frames": 24, "complete": True},
             "consent": None,
-            "training": {"steps": result.steps, "seed": 0, "psnr_heldout": result.psnr},
+            "training": {"steps": result.best_step, "seed": 0, "psnr_heldout": result.psnr_heldout},
         },
         weights=result.weights,
         texture=result.texture,
-        references=footage.select(spanning(footage.key, 6)),
-        style=Style.neutral(),
-        track=toy_track(4).to_bytes(),
+        references=footage.select_frames(farthest_point_sampling(footage.key, 6)),
+        style=SpeakingStyle.neutral(),
+        track_bytes=toy_track(4).to_bytes(),
     )
 
 
-def judged(footage: Footage, rows: np.ndarray, bank: np.ndarray) -> Sample:
-    return collate(
-        [make_sample(footage, int(row), bank, load_head(), TOY.references) for row in rows]
+def judged(footage: Footage, rows: np.ndarray, bank: np.ndarray) -> TrainingSample:
+    return collate_samples(
+        [make_sample(footage, int(row), bank, load_head_model(), TOY.references) for row in rows]
     )
 
 
 @torch.no_grad()
-def pixels(renderer: nn.Module, texture: Tensor, sample: Sample) -> Tensor:
+def pixels(renderer: nn.Module, texture: Tensor, sample: TrainingSample) -> Tensor:
     """What a renderer shows with an actor's texture. [B, 3, S, S]"""
     inputs = sample.inputs
-    many = texture[None].expand(len(inputs.target), -1, -1, -1)
-    return renderer(inputs, sample_texture(many, inputs.uv, inputs.covered[:, 0] > 0))
+    many = texture[None].expand(len(inputs.scene), -1, -1, -1)
+    return renderer(inputs, sample_texture(many, inputs.uv, inputs.mesh_mask[:, 0] > 0))
 
 
 def state(prior: Prior) -> dict[str, Tensor]:

@@ -13,9 +13,9 @@ import pytest
 from benchmarks import ablations, adapt_cost, adapt_curve, footage_length, methods, steps
 from benchmarks.cells import NO_PRIOR, PRODUCT, Bench, Cell, due, patches_of
 from dubfew.adapt import trainer
-from dubfew.adapt.methods import method_named
-from dubfew.progress import silent
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.adapt.methods import get_method
+from dubfew.progress import no_progress
+from dubfew.reconstruction.heads.head_model import load_head_model
 from tests.adapt.toys import toy_prior
 from tests.benchmarks.conftest import Toys
 from tests.data.people import toy_footage
@@ -77,18 +77,18 @@ def test_a_failed_cell_is_reported(bench: Bench, toys: Toys):
 
 def test_watching_does_not_change_what_is_learned(bench: Bench, toys: Toys):
     def run(watch):
-        method = method_named("full")
-        return trainer.learn(
+        method = get_method("full")
+        return trainer.train_adapter(
             toy_prior(),
             toy_footage(20),
-            load_head(),
+            load_head_model(),
             method,
-            method.options,
+            method.default_options,
             steps=3,
             device="cpu",
             seed=0,
-            progress=silent,
-            watch=watch,
+            progress=no_progress,
+            on_step=watch,
         )
 
     seen: list[int] = []
@@ -99,8 +99,10 @@ def test_watching_does_not_change_what_is_learned(bench: Bench, toys: Toys):
 
 def test_without_stopping_learning_goes_on(toys: Toys):
     assert (
-        patches_of(Cell(toys.clip, 20, 1000, stops=False))["dubfew.adapt.trainer.PATIENCE"]
-        > 1000 / trainer.LOOK_EVERY
+        patches_of(Cell(toys.clip, 20, 1000, stops=False))[
+            "dubfew.adapt.trainer.PATIENCE_VALIDATIONS"
+        ]
+        > 1000 / trainer.VALIDATE_EVERY_STEPS
     )  # type: ignore[operator]
     assert [step for step in (0, 4, 5, 25, 30, 275, 325, 350) if due(step)] == [0, 5, 25, 275, 350]
 
@@ -185,7 +187,10 @@ def test_the_stop_is_that_of_learning():
 
 def test_the_stop_follows_a_real_run(toys: Toys, tmp_path: Path):
     bench = Bench(tmp_path, [toys.clip], prior=toys.prior, prepared=toys.prepared, tests=2)
-    with patch.object(trainer, "LOOK_EVERY", 1), patch.object(trainer, "PATIENCE", 2):
+    with (
+        patch.object(trainer, "VALIDATE_EVERY_STEPS", 1),
+        patch.object(trainer, "PATIENCE_VALIDATIONS", 2),
+    ):
         went_on, stopped = bench.measure([Cell(toys.clip, 20, 8, stops=s) for s in (False, True)])
     assert went_on is not None
     assert stopped is not None

@@ -28,8 +28,8 @@ from benchmarks.windows import (
 )
 from dubfew.errors import DubfewError
 from dubfew.prior.checkpoint import Prior
-from dubfew.references.alignment import ROUNDS, align_footage
-from dubfew.references.warping import warp
+from dubfew.references.alignment import ALIGNMENT_ROUNDS, align_footage
+from dubfew.references.warping import warp_references
 from dubfew.textures import NeuralTexture
 from tests.benchmarks.conftest import FRAMES, Toys
 from tests.data.people import SIZE, TOY
@@ -63,10 +63,10 @@ def test_tests_are_frames_that_nobody_knows(shelf: Shelf, toys: Toys):
 
 def test_known_frames_are_aligned_among_themselves_alone(shelf: Shelf, toys: Toys):
     raw = shelf.raw(toys.clip)
-    expected = align_footage(raw.select(range(16)), shelf.head).vertices
+    expected = align_footage(raw.select_frames(range(16)), shelf.head).vertices
     cut = scene(shelf, toys.clip, 16, PLAIN, tail=False, tests=4)
     np.testing.assert_array_equal(cut.known.vertices, expected)
-    assert ROUNDS == 2  # tests are aligned once in `scene`, once in `make_sample`
+    assert ALIGNMENT_ROUNDS == 2  # tests are aligned once in `scene`, once in `make_sample`
     assert not np.array_equal(cut.footage.vertices[cut.tests], raw.vertices[cut.tests])
     left = scene(shelf, toys.clip, 16, Variant("", aligns=False), tail=False, tests=4)
     np.testing.assert_array_equal(left.footage.vertices, raw.vertices)
@@ -96,18 +96,18 @@ def test_an_untrained_network_shows_the_bare_warp(shelf: Shelf, toys: Toys):
     batch = batch_of(cut, PLAIN, shelf.head, TOY.references)
     inputs = batch.inputs
     with torch.no_grad():
-        warped = warp(inputs)
+        warped = warp_references(inputs)
         features = torch.zeros(3, TOY.texture_channels, SIZE, SIZE)
-        fields = prior.renderer.fields(inputs, features, warped)
-        picture = fields.picture(inputs.references, inputs.places)
-        assert (picture - warped.blend(inputs)).abs().mean() < 0.01
+        fields = prior.renderer.predict_fields(inputs, features, warped)
+        picture = fields.compose_image(inputs.references, inputs.sampling_grid)
+        assert (picture - warped.blend_references(inputs)).abs().mean() < 0.01
         # Bicubic where training is bilinear, so nearly the same.
         assert (drawn(fields, inputs, restores=False) - picture).abs().mean() < 0.01
         soft, sharp = (drawn(fields, inputs, restores=r) for r in (False, True))
     assert sharp.diff(dim=3).square().mean() > soft.diff(dim=3).square().mean()
     shown = rendered(prior.renderer, NeuralTexture(1, TOY.texture_channels), batch)
     outside = (inputs.alpha <= 0)[:, 0].numpy()
-    np.testing.assert_array_equal(shown[outside], pixels(batch.truth)[outside])
+    np.testing.assert_array_equal(shown[outside], pixels(batch.target)[outside])
     assert judged(shown, batch)["psnr"] > 20
 
 

@@ -104,7 +104,9 @@ def test_verify_and_prune(stored: Registry) -> None:
 @pytest.fixture
 def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets in what is no actor of ``adapt``: whether one can be rendered is tested elsewhere."""
-    monkeypatch.setattr("dubfew.adapt.import_check.admit", lambda config, files, **told: None)
+    monkeypatch.setattr(
+        "dubfew.adapt.import_check.check_importable", lambda config, files, **told: None
+    )
 
 
 @pytest.mark.usefixtures("anybody")
@@ -148,7 +150,7 @@ def test_a_new_passphrase_is_asked_for_twice(
     stored: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DUBFEW_EXPORT_PASSPHRASE")
-    monkeypatch.setattr(passphrase, "_ask", console.ask_passphrase)
+    monkeypatch.setattr(passphrase, "_prompt", console.prompt_passphrase)
     typed = iter([WORDS, WORDS + "x", WORDS, WORDS, WORDS])
     prompts = []
 

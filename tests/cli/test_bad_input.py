@@ -29,10 +29,10 @@ from typer.testing import CliRunner, Result
 
 from dubfew.cli.app import app
 from dubfew.errors import DubfewError
-from dubfew.marks.certificate import signing_identity
+from dubfew.marks.certificate import load_signing_identity
 from dubfew.media import probe, read_frames
 from dubfew.registry import Registry
-from dubfew.utils.files import atomic_path, check_output, write_atomic
+from dubfew.utils.files import atomic_path, check_output_path, write_atomic
 
 FRAMES, SIZE = 6, 256
 QUICK = ("--prior", "warp", "--steps", "0", "--json")
@@ -146,7 +146,7 @@ def home(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     home = tmp_path / "home"
     shutil.copytree(learned, home)
     shutil.copytree(learned.with_name("home-keys"), tmp_path / "home-keys")
-    signing_identity(home)  # the first rendering makes and keeps one
+    load_signing_identity(home)  # the first rendering makes and keeps one
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("DUBFEW_HOME", str(home))
@@ -550,7 +550,7 @@ def test_tensors_that_do_not_fit(
 ) -> None:
     registry = Registry(home)
     revision = registry.open("two")
-    content = {name: revision.read(name) for name in revision.names()}
+    content = {name: revision.read(name) for name in revision.file_names()}
     content[file] = damaged_tensor(content[file], tensor, change)
     registry.create("two", revision.config, content)
     failed(render(clips, "two.mp4", "--drive", "self", "-o", "o.mp4"))
@@ -584,7 +584,7 @@ def test_an_adapter_config_that_says_nonsense(
 ) -> None:
     registry = Registry(home)
     revision = registry.open("two")
-    stored = {name: revision.read(name) for name in revision.names()}
+    stored = {name: revision.read(name) for name in revision.file_names()}
     if isinstance(content, tuple):
         config = json.loads(stored["adapter_config.json"]) | {content[0]: content[1]}
         content = json.dumps(config).encode()
@@ -673,7 +673,7 @@ def test_an_interruption_that_python_lost_ends_the_job(
     home: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(home)
-    monkeypatch.setattr("dubfew.cli.console._signals", [signal.SIGINT])
+    monkeypatch.setattr("dubfew.cli.console._received_signals", [signal.SIGINT])
     result = run("adapt", clips / "late.mp4", *QUICK)
     assert (result.exit_code, result.stderr) == (1, "dubfew: interrupted\n")
     assert contents(home) == before
@@ -706,5 +706,5 @@ def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> No
         write_atomic(tmp_path / "place", b"x")
     assert caught.value.filename == str(tmp_path / "place")
     with pytest.raises(DubfewError, match="is a folder"):
-        check_output(tmp_path / "place")
+        check_output_path(tmp_path / "place")
     assert [path.name for path in tmp_path.iterdir()] == ["place"]

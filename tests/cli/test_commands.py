@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 import dubfew
 from dubfew.cli.app import app
-from dubfew.cli.console import one_line, plain, shown, size
+from dubfew.cli.console import format_byte_count, format_error, format_value, to_jsonable
 from dubfew.errors import DubfewError, MediaError
 from dubfew.progress import Progress
 from dubfew.registry import Registry
@@ -518,24 +518,33 @@ def test_noise_of_native_libraries_stays_off_stderr(home: Path) -> None:
 
 
 def test_figures_for_people() -> None:
-    assert [size(count) for count in (0, 999, 1000, 2_560_000, 3 * 10**9)] == [
+    assert [format_byte_count(count) for count in (0, 999, 1000, 2_560_000, 3 * 10**9)] == [
         "0 B",
         "999 B",
         "1.0 kB",
         "2.6 MB",
         "3.0 GB",
     ]
-    assert shown({"track": 1.234, "total": 61.26}) == "track 1.23, total 61.3"
-    assert [shown(value) for value in (None, "", float("nan"), [], 3)] == ["-", "-", "-", "-", "3"]
+    assert format_value({"track": 1.234, "total": 61.26}) == "track 1.23, total 61.3"
+    assert [format_value(value) for value in (None, "", float("nan"), [], 3)] == [
+        "-",
+        "-",
+        "-",
+        "-",
+        "3",
+    ]
 
 
 def test_evaluate_shows_what_was_measured(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dubfew.evaluate import Evaluation
+    from dubfew.evaluate import EvaluationResult
 
     figures = (3, 40.0, 1.0, 30.0, 1.0, 0.5, 1.0, 0.9, 0.0, 0.9, 1.0, 0)
     more: tuple[float, ...] = ()
     called = stand_in(
-        monkeypatch, "dubfew.evaluate.compare", "evaluate", lambda: Evaluation(*figures, *more)
+        monkeypatch,
+        "dubfew.evaluate.compare",
+        "evaluate",
+        lambda: EvaluationResult(*figures, *more),
     )
     monkeypatch.delenv("DUBFEW_SYNCNET", raising=False)
     assert "lse" not in invoke("evaluate", "a.mp4", "b.mp4").stdout
@@ -553,12 +562,12 @@ def test_evaluate_shows_what_was_measured(home: Path, monkeypatch: pytest.Monkey
 
 def test_plain_is_json() -> None:
     value = {"a": (np.float32(0.5), float("inf")), "b": Fraction(25), 3: [Path("x"), None, True]}
-    assert json.loads(json.dumps(plain(value), allow_nan=False)) == {
+    assert json.loads(json.dumps(to_jsonable(value), allow_nan=False)) == {
         "a": [0.5, None],
         "b": "25",
         "3": ["x", None, True],
     }
-    assert one_line(DubfewError("a\r\nb")) == "error: a b"
+    assert format_error(DubfewError("a\r\nb")) == "error: a b"
 
 
 def test_the_public_names_are_lazy_and_rooms_can_be_called(

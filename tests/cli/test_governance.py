@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from dubfew.cli.app import app
 from dubfew.registry import Registry
-from dubfew.registry.consent import Consent, example
+from dubfew.registry.consent import ConsentRecord, example_consent
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 @pytest.fixture
 def stored(registry: Registry) -> Registry:
     registry.create("mary", {"method": "lora"}, {"a": b"texture"})
-    registry.open("mary").record("render", watermark="0123456789", use="dubbing", language=None)
+    registry.open("mary").record_event(
+        "render", watermark="0123456789", use="dubbing", language=None
+    )
     return registry
 
 
@@ -47,7 +49,7 @@ def told(*arguments: object, code: int = 0) -> Any:
 
 
 def record(path: Path, **changes: object) -> Path:
-    path.write_text(json.dumps(example() | {"valid_to": None} | changes))
+    path.write_text(json.dumps(example_consent() | {"valid_to": None} | changes))
     return path
 
 
@@ -55,7 +57,7 @@ def test_the_example_is_a_record_of_the_schema(registry: Registry, tmp_path: Pat
     text = run("consent", "example").stdout
     Draft202012Validator(json.loads(run("consent", "schema").stdout)).validate(json.loads(text))
     found = told("consent", "check", record(tmp_path / "c.json"))
-    assert found["subject"] == example()["subject"]
+    assert found["subject"] == example_consent()["subject"]
     assert len(found["sha256"]) == 64
     assert "valid_to         -" in run("consent", "check", tmp_path / "c.json").stdout
     assert not registry.home.exists()
@@ -146,17 +148,19 @@ def test_a_damaged_log_is_told_and_can_be_put_aside(stored: Registry) -> None:
 
 
 def test_a_forged_line_does_not_steer_the_terminal(stored: Registry) -> None:
-    from dubfew.registry.audit import Entry
+    from dubfew.registry.audit import AuditEntry
 
     log = stored.home / "audit.jsonl"
-    line = Entry.after(None, "render", {"use": "\x1b[2J\u202e"}).line()
+    line = AuditEntry.create_next(None, "render", {"use": "\x1b[2J\u202e"}).to_line()
     log.write_bytes(log.read_bytes() + line)
     run("audit", "verify", code=1)
     assert all(line.isprintable() for line in run("audit", "show").stdout.splitlines())
 
 
 def test_nothing_heavy_is_loaded(stored: Registry) -> None:
-    stored.attach_consent("mary", Consent.of_record(example() | {"valid_to": None}, "test"))
+    stored.attach_consent(
+        "mary", ConsentRecord.from_record(example_consent() | {"valid_to": None}, "test")
+    )
     program = (
         "import sys; from dubfew.cli.app import app; app(sys.argv[1:], standalone_mode=False);"
         "print(sorted({'torch', 'numpy', 'jsonschema', 'fsspec'} & {*sys.modules}))"

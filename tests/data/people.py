@@ -6,20 +6,22 @@ from fractions import Fraction
 
 import numpy as np
 
-from dubfew.motion.extraction import motion_of_track
-from dubfew.prior.renderers import LiteConfig
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.reconstruction.rasterizer.raster import interpolate, rasterise
+from dubfew.motion.extraction import motion_from_track
+from dubfew.prior.renderers import BlendingUNetConfig
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
 from dubfew.reconstruction.track import Camera, Track
-from dubfew.references.footage import Footage, geometry
+from dubfew.references.footage import Footage, compute_track_geometry
 
 SIZE = 64
-TOY = LiteConfig(window=SIZE, references=2, texture_channels=5, widths=(8, 8, 8, 8), style=8)
+TOY = BlendingUNetConfig(
+    window=SIZE, references=2, texture_channels=5, widths=(8, 8, 8, 8), style=8
+)
 
 
 def toy_track(frames: int = 24, seed: int = 0) -> Track:
     """A head that nods, turns and opens its mouth."""
-    head = load_head()
+    head = load_head_model()
     rng = np.random.default_rng(seed)
     t = np.linspace(0, 4 * np.pi, frames)
     zeros = np.zeros((frames, 3), np.float32)
@@ -58,18 +60,18 @@ def toy_footage(frames: int = 24, seed: int = 0, size: int = SIZE, shade: float 
 
     An opening jaw darkens the skin by ``shade``: what a warped reference cannot know.
     """
-    head = load_head()
+    head = load_head_model()
     track = toy_track(frames, seed)
-    shapes = geometry(track, head)
+    shapes = compute_track_geometry(track, head)
     images, vertices = [], []
     for row in range(frames):
-        placed = shapes.in_window(row, size)
-        raster = rasterise(placed, head.faces, size, size)
-        uv = interpolate(raster, head.faces, head.uv)
+        placed = shapes.vertices_in_window(row, size)
+        raster = rasterize_mesh(placed, head.faces, size, size)
+        uv = interpolate_attributes(raster, head.faces, head.uv)
         wave = np.sin(uv[..., :1] * 40 + seed) * np.cos(uv[..., 1:] * 30)
         skin = np.concatenate([0.6 + 0.2 * wave, 0.5 + 0.2 * uv[..., :1], 0.4 + 0.1 * wave], -1)
         skin *= 1 - shade * track.jaw[row, 0] / 0.2
-        picture = np.where(raster.covered[..., None], skin, 0.2)
+        picture = np.where(raster.coverage[..., None], skin, 0.2)
         images.append((picture * 255).astype(np.uint8))
         vertices.append(placed)
     return Footage(
@@ -77,6 +79,6 @@ def toy_footage(frames: int = 24, seed: int = 0, size: int = SIZE, shade: float 
         vertices=np.stack(vertices),
         hulls=np.stack([shapes.hull_in_window(row, size) for row in range(frames)]),
         key=shapes.key,
-        motion=motion_of_track(track, head).displacement,
+        motion=motion_from_track(track, head).displacement,
         frames=np.arange(frames),
     )

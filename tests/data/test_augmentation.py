@@ -6,22 +6,27 @@ import numpy as np
 import pytest
 import torch
 
-from dubfew.data.augmentation import coarse, compressed, filmed, reframed
-from dubfew.data.dataset import PeopleDataset
+from dubfew.data.augmentation import (
+    compress_images,
+    degrade_sample,
+    reduce_resolution,
+    transform_frame_affine,
+)
+from dubfew.data.dataset import MouthDataset
 from dubfew.data.samples import make_sample
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.references.alignment import aligned
-from dubfew.references.inputs import row_inputs
+from dubfew.references.alignment import align_vertices
+from dubfew.references.inputs import make_footage_inputs
 from tests.data.people import toy_footage
 
 
 def misplaced(footage, row: int = 3) -> float:
     """How far the other frames say that a frame's mesh is off, px."""
-    bank, head = np.arange(14, 24), load_head()
-    inputs = row_inputs(footage, row, footage.vertices[row], bank, 2, head)
+    bank, head = np.arange(14, 24), load_head_model()
+    inputs = make_footage_inputs(footage, row, footage.vertices[row], bank, 2, head)
     seen = torch.from_numpy(footage.images[row]).permute(2, 0, 1)[None] / 255
-    moved = aligned(inputs, seen, footage.vertices[row][None])[0]
+    moved = align_vertices(inputs, seen, footage.vertices[row][None])[0]
     lips = list(MOUTH_POINTS)
     return float(np.abs(moved - footage.vertices[row])[lips, :2].mean())
 
@@ -29,7 +34,7 @@ def misplaced(footage, row: int = 3) -> float:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_reframed_frame_still_lies_under_its_mesh(seed):
     footage = toy_footage()
-    turned = reframed(footage, 3, np.random.default_rng(seed))
+    turned = transform_frame_affine(footage, 3, np.random.default_rng(seed))
     assert not np.array_equal(turned.images[3], footage.images[3])
     assert np.array_equal(turned.images[4:], footage.images[4:])
     assert misplaced(turned) < 0.15
@@ -40,7 +45,7 @@ def test_a_reframed_frame_still_lies_under_its_mesh(seed):
 
 def test_coarse_pictures_lose_detail_and_keep_their_colours():
     noise = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    less = coarse(noise, 0.5)
+    less = reduce_resolution(noise, 0.5)
     assert less.shape == noise.shape
     assert float(less.std()) < 0.6 * float(noise.std())
     assert float((less.mean() - noise.mean()).abs()) < 0.01
@@ -48,24 +53,24 @@ def test_coarse_pictures_lose_detail_and_keep_their_colours():
 
 def test_compression_is_what_its_quality_says():
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
-    error = [float((compressed(ramp, q) - ramp).abs().mean()) for q in (95, 20)]
+    error = [float((compress_images(ramp, q) - ramp).abs().mean()) for q in (95, 20)]
     assert error[0] < 0.006 < error[1]
 
 
 def test_filmed_samples_keep_the_mask_empty():
-    sample = make_sample(toy_footage(), 3, np.arange(14, 24), load_head(), 2)
+    sample = make_sample(toy_footage(), 3, np.arange(14, 24), load_head_model(), 2)
     for seed in range(12):
-        seen = filmed(sample, np.random.default_rng(seed))
-        inside = (seen.inputs.alpha > 0).expand_as(seen.inputs.target)
-        assert not seen.inputs.target[inside].any()
+        seen = degrade_sample(sample, np.random.default_rng(seed))
+        inside = (seen.inputs.alpha > 0).expand_as(seen.inputs.scene)
+        assert not seen.inputs.scene[inside].any()
         outside = ~inside
-        assert torch.equal(seen.inputs.target[outside], seen.truth[outside])
+        assert torch.equal(seen.inputs.scene[outside], seen.target[outside])
 
 
 def test_the_motion_around_a_frame_is_that_of_the_clip():
     footage = toy_footage(30)
-    plain = PeopleDataset([footage], 6, references=2, seed=4, augment=False)
-    varied = PeopleDataset([footage], 6, references=2, seed=4)
+    plain = MouthDataset([footage], 6, num_references=2, seed=4, augment=False)
+    varied = MouthDataset([footage], 6, num_references=2, seed=4)
     for index in range(6):
         wanted, found = plain[index].inputs.motion, varied[index].inputs.motion
         # Mirrored samples have theirs mirrored; either way it is as large.

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dubfew.data.clip_index import (
-    Clip,
-    choose,
-    excluded_names,
+    SourceClip,
     find_clips,
     is_excluded,
-    read_exclude,
+    normalize_excluded_names,
+    read_exclude_list,
+    select_split,
 )
 from dubfew.errors import DubfewError
 
@@ -83,18 +83,18 @@ def test_a_csv_says_everything(tmp_path):
         "d.mp4;Eve;CC0;true;validate;x\n",
     )
     clips = find_clips(tmp_path, identities=csv)
-    assert clips[0] == Clip(
+    assert clips[0] == SourceClip(
         tmp_path / "a" / "b.mp4", "a/b.mp4", "Ann; the first", "train", "home", "CC0", True
     )
-    chosen, refused = choose(clips, "train")
+    chosen, refused = select_split(clips, "train")
     assert [clip.file for clip in chosen] == ["a/b.mp4"]
     assert [clip.file for clip in refused] == ["c.mp4", "d.mp4"]
-    assert [clip.file for clip in choose(clips, "validate")[0]] == ["d.mp4"]
+    assert [clip.file for clip in select_split(clips, "validate")[0]] == ["d.mp4"]
 
 
 def test_a_csv_without_split_and_rights_takes_all(tmp_path):
     csv = table(tmp_path, "identity,file\nAnn,a.mp4\n")
-    chosen, refused = choose(find_clips(tmp_path, identities=csv), "train")
+    chosen, refused = select_split(find_clips(tmp_path, identities=csv), "train")
     assert [clip.split for clip in chosen] == ["train"]
     assert refused == []
 
@@ -151,12 +151,12 @@ def test_any_text_is_a_list_or_an_error_of_one_line(tmp_path_factory, text):
             said = "fine"
         assert len(said.splitlines()) == 1
         assert all(clip.file and clip.identity for clip in clips)
-        assert len({clip.key for clip in clips}) == len(clips)
+        assert len({clip.sample_key for clip in clips}) == len(clips)
 
 
 @given(st.text(min_size=1, max_size=60))
 def test_keys_are_what_webdataset_takes(file):
-    key = Clip(None, file, "x").key
+    key = SourceClip(None, file, "x").sample_key
     assert key.isascii()
     assert key.replace("_", "").replace("-", "").isalnum()
     assert len(key) <= 60
@@ -170,8 +170,8 @@ def test_a_manifest_is_a_list_as_well(tmp_path):
     ]
     (tmp_path / "manifest.json").write_text(json.dumps(entries))
     clips = find_clips(tmp_path)
-    assert [clip.identity for clip in choose(clips, "train")[0]] == ["a"]
-    assert [clip.identity for clip in choose(clips, "validate")[0]] == ["Cy"]
+    assert [clip.identity for clip in select_split(clips, "train")[0]] == ["a"]
+    assert [clip.identity for clip in select_split(clips, "validate")[0]] == ["Cy"]
     assert clips[0].license == ""
 
 
@@ -180,7 +180,7 @@ def test_an_exclude_list_names_people_files_and_sums(tmp_path):
     path.write_text(
         f"\ufeff# who withdrew\n\nAnn Lee  # on 1 May\n a/b#2.mp4\n{SHA.upper()}\n", "utf-8"
     )
-    names = read_exclude(path)
+    names = read_exclude_list(path)
     assert names == {"Ann Lee", "a/b#2.mp4", SHA}
     assert is_excluded({"identity": "Ann Lee", "file": "x.mp4"}, names)
     assert is_excluded({"identity": "b", "file": "a/b#2.mp4", "sha256": None}, names)
@@ -192,7 +192,7 @@ def test_an_exclude_list_that_cannot_be_read_is_an_error(tmp_path):
     (tmp_path / "bad.txt").write_bytes(b"\xff")
     for name in ("bad.txt", "none.txt"):
         with pytest.raises(DubfewError, match=name):
-            read_exclude(tmp_path / name)
+            read_exclude_list(tmp_path / name)
 
 
 NAMES = st.text(
@@ -204,8 +204,8 @@ NAMES = st.text(
 def test_every_listed_name_is_excluded_in_any_unicode_form(tmp_path_factory, names):
     path = tmp_path_factory.mktemp("exclude") / "list.txt"
     path.write_text("".join(f"  {name}\t# why\n#{name}x\n" for name in names), "utf-8")
-    found = read_exclude(path)
-    assert found == excluded_names(names)
+    found = read_exclude_list(path)
+    assert found == normalize_excluded_names(names)
     for name in names:
         for form in ("NFC", "NFD"):
             facts = {"identity": unicodedata.normalize(form, name), "file": "f"}
@@ -217,7 +217,7 @@ def test_any_bytes_are_an_exclude_list_or_an_error(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("exclude") / "list.txt"
     path.write_bytes(data)
     try:
-        said = "fine" if "" not in read_exclude(path) else ""
+        said = "fine" if "" not in read_exclude_list(path) else ""
     except DubfewError as error:
         said = str(error)
     assert len(said.splitlines()) == 1

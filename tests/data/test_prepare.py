@@ -1,4 +1,5 @@
-"""The order of things in `prepare`: the workers are replaced by ones that write toy clips."""
+"""The order of things in `prepare_footage`: the workers are replaced by ones that write toy "
+"clips."""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.data import prepare as room
-from dubfew.data.clip_index import Clip
-from dubfew.data.executors import ENGINES
+from dubfew.data.clip_index import SourceClip
+from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.data.footage_io import save_footage
-from dubfew.data.prepare import prepare, purge
-from dubfew.data.shards import open_people, read_shard, shard_paths
-from dubfew.data.workers import ClipJob, Outcome
+from dubfew.data.prepare import prepare_footage, purge_footage
+from dubfew.data.shards import open_prepared_clips, read_shard, shard_paths
+from dubfew.data.workers import ClipJob, ClipOutcome
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.references.footage import Footage
 from tests.data.people import toy_footage
@@ -55,17 +56,17 @@ class Workers:
             yield number, self.prepare(job)
             frames(25)
 
-    def prepare(self, job: ClipJob) -> Outcome:
-        file = job.facts["file"]
+    def prepare(self, job: ClipJob) -> ClipOutcome:
+        file = job.metadata["file"]
         self.seen.append(file)
-        content = Path(job.path).read_bytes()
+        content = Path(job.video_path).read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         if b"bad" in content:
-            return Outcome(error="no face")
+            return ClipOutcome(error="no face")
         if sha256 in job.excluded:
-            return Outcome(excluded=sha256)
-        facts = {**job.facts, "sha256": sha256, "size": SIZE, "head": "lite"}
-        part = Path(job.out)
+            return ClipOutcome(excluded_sha256=sha256)
+        facts = {**job.metadata, "sha256": sha256, "size": SIZE, "head": "lite"}
+        part = Path(job.output_path)
         temporary = part.with_name(f".{part.stem}.dubfew-12345678.tar")
         temporary.parent.mkdir(exist_ok=True)
         write_part(part.with_name(part.stem) / part.name, self.footage(content), facts, 2).rename(
@@ -77,13 +78,13 @@ class Workers:
         temporary.rename(part)
         if self.kill_at == ("done", file):
             os.kill(os.getpid(), signal.SIGKILL)
-        return Outcome(frames=25)
+        return ClipOutcome(num_frames=25)
 
 
 @pytest.fixture
 def workers(monkeypatch, toy) -> Workers:
     found = Workers(toy)
-    monkeypatch.setitem(ENGINES, "local", found)
+    monkeypatch.setitem(CLIP_EXECUTORS, "local", found)
     return found
 
 
@@ -98,7 +99,7 @@ def clips(tmp_path) -> Path:
 
 def run(clips: Path, out: Path, **options):
     # Two toy clips fill a shard.
-    return prepare(clips, out, size=SIZE, shard_bytes=400_000, **options)
+    return prepare_footage(clips, out, window_size=SIZE, shard_bytes=400_000, **options)
 
 
 def files(out: Path) -> dict[str, str]:
@@ -113,7 +114,7 @@ def test_shards_follow_the_order_of_the_clips(clips, tmp_path, workers):
     done = run(clips, tmp_path / "out")
     assert done.written == NAMES
     assert (done.identities, done.clips, done.frames) == (5, 5, 125)
-    assert [header["file"] for _, header in open_people(tmp_path / "out")] == NAMES
+    assert [header["file"] for _, header in open_prepared_clips(tmp_path / "out")] == NAMES
     assert len(shard_paths(tmp_path / "out")) == 3
     assert sorted(files(tmp_path / "out")) == [
         ".lock", "manifest.json", "shard-000000.tar", "shard-000001.tar", "shard-000002.tar",
@@ -190,7 +191,7 @@ def heads(path: Path) -> list[dict]:
 
 
 def part_of(file: str) -> str:
-    return Clip(Path(), file, "").key + ".tar"
+    return SourceClip(Path(), file, "").sample_key + ".tar"
 
 
 def test_a_damaged_part_is_made_again(clips, tmp_path, workers):
@@ -262,7 +263,7 @@ def test_an_excluded_person_is_not_in_the_result(clips, tmp_path, workers, by, w
         for path in shard_paths(out):
             path.unlink()
         for file in NAMES:
-            facts = Clip(clips / file, file, file[0], "train").facts() | {
+            facts = SourceClip(clips / file, file, file[0], "train").metadata() | {
                 "sha256": hashlib.sha256(file.encode()).hexdigest(),
                 "bytes": len(file),
                 "size": SIZE,
@@ -274,7 +275,9 @@ def test_an_excluded_person_is_not_in_the_result(clips, tmp_path, workers, by, w
     assert done.excluded == ["b/two.mp4"]
     assert done.unmatched == ["nobody"]
     assert done.removed == (["b/two.mp4"] if when == "after" else [])
-    assert [header["file"] for _, header in open_people(out)] == [n for n in NAMES if n[0] != "b"]
+    assert [header["file"] for _, header in open_prepared_clips(out)] == [
+        n for n in NAMES if n[0] != "b"
+    ]
     assert traces(out, workers.footage(b"b/two.mp4")) == []
     assert traces(out, workers.footage(b"a/one.mp4")) == ["shard-000000.tar"]
     if when == "killed":
@@ -285,14 +288,14 @@ def test_people_can_be_removed_without_their_videos(clips, tmp_path, workers):
     out = tmp_path / "out"
     run(clips, out)
     save_footage(out / "old.mp4.safetensors", workers.footage(b"old"), {"file": "old.mp4"})
-    assert purge(out, ["b", "old.mp4"]) == ["b/two.mp4", "old.mp4"]
+    assert purge_footage(out, ["b", "old.mp4"]) == ["b/two.mp4", "old.mp4"]
     for gone in (b"b/two.mp4", b"old"):
         assert traces(out, workers.footage(gone)) == []
     manifest = json.loads((out / "manifest.json").read_bytes())
     assert "b" not in manifest["identities"]
     assert manifest["excluded"] == ["b/two.mp4", "old.mp4"]
     with pytest.raises(DubfewError, match="no prepared footage"):
-        purge(tmp_path / "nowhere", ["b"])
+        purge_footage(tmp_path / "nowhere", ["b"])
 
 
 def test_what_is_listed_differently_now_is_brought_in_line(clips, tmp_path, workers):
@@ -307,11 +310,11 @@ def test_what_is_listed_differently_now_is_brought_in_line(clips, tmp_path, work
     done = run(clips, out, identities=who)
     assert workers.seen == ["c/three.mp4"]
     assert done.removed == ["b/two.mp4", "c/three.mp4"]
-    assert {h["file"]: h["identity"] for _, h in open_people(out)} == {
+    assert {h["file"]: h["identity"] for _, h in open_prepared_clips(out)} == {
         "a/one.mp4": "Ann", "c/three.mp4": "Cy", "d/four.mp4": "Dan", "e/five.mp4": "e",
     }  # fmt: skip
     assert traces(out, workers.footage(b"b/two.mp4")) == []
-    assert open_people(out)[0][1]["license"] == "CC0"
+    assert open_prepared_clips(out)[0][1]["license"] == "CC0"
 
 
 def test_clips_of_earlier_versions_are_not_prepared_again(clips, tmp_path, workers, toy):
@@ -322,7 +325,7 @@ def test_clips_of_earlier_versions_are_not_prepared_again(clips, tmp_path, worke
 def test_other_windows_need_another_folder(clips, tmp_path, workers):
     run(clips, tmp_path / "out")
     with pytest.raises(DubfewError, match="holds windows of 32 px"):
-        prepare(clips, tmp_path / "out", size=64)
+        prepare_footage(clips, tmp_path / "out", window_size=64)
 
 
 def test_a_damaged_shard_is_named(clips, tmp_path, workers):
@@ -333,11 +336,11 @@ def test_a_damaged_shard_is_named(clips, tmp_path, workers):
         run(clips, tmp_path / "out")
     path.unlink()
     run(clips, tmp_path / "out")
-    assert {header["file"] for _, header in open_people(tmp_path / "out")} == set(NAMES)
+    assert {header["file"] for _, header in open_prepared_clips(tmp_path / "out")} == set(NAMES)
 
 
 def test_two_runs_do_not_write_to_one_folder(clips, tmp_path, workers):
-    with room._alone(tmp_path / "out"), pytest.raises(DubfewError, match="another run"):
+    with room._locked_folder(tmp_path / "out"), pytest.raises(DubfewError, match="another run"):
         run(clips, tmp_path / "out")
 
 

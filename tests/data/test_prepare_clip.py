@@ -16,21 +16,21 @@ from safetensors.numpy import load
 
 import dubfew.demo
 from dubfew.data import prepare_clip as room
-from dubfew.data.clip_index import Clip
-from dubfew.data.footage_io import ARRAYS
-from dubfew.data.prepare import prepare
+from dubfew.data.clip_index import SourceClip
+from dubfew.data.footage_io import FOOTAGE_ARRAY_NAMES
+from dubfew.data.prepare import prepare_footage
 from dubfew.data.prepare_clip import check_one_face, prepare_clip
-from dubfew.data.shards import open_people, read_shard
+from dubfew.data.shards import open_prepared_clips, read_shard
 from dubfew.data.tar import read_members
-from dubfew.data.workers import ClipJob, Outcome, Worker
+from dubfew.data.workers import ClipJob, ClipOutcome, ClipWorker
 from dubfew.errors import DubfewError, MissingDependencyError
 from dubfew.media import AudioSource, VideoWriter, probe, read_frames
-from dubfew.media.mel import channel_of, log_mel
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.media.mel import estimate_channel, log_mel
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.alignment import align_footage
-from dubfew.references.footage import clip_footage
+from dubfew.references.footage import load_clip_footage
 from dubfew.utils.files import sha256_file
 from tests.footage import with_paper
 
@@ -57,9 +57,9 @@ def video(tmp_path_factory) -> Path:
 
 
 def job(path: Path, out: Path, **more) -> ClipJob:
-    clip = Clip(path, f"{path.parent.name}/{path.name}", path.parent.name, "train")
-    facts = {**clip.facts(), "bytes": path.stat().st_size if path.exists() else 0}
-    return ClipJob(str(path), str(out), clip.key, 64, facts, **more)
+    clip = SourceClip(path, f"{path.parent.name}/{path.name}", path.parent.name, "train")
+    facts = {**clip.metadata(), "bytes": path.stat().st_size if path.exists() else 0}
+    return ClipJob(str(path), str(out), clip.sample_key, 64, facts, **more)
 
 
 @pytest.fixture(scope="module")
@@ -67,22 +67,24 @@ def prepared(video, tmp_path_factory) -> Path:
     """The clip as a worker prepares it: with one thread, unlike what runs in this process."""
     out = tmp_path_factory.mktemp("out") / "shard-000000.tar"
     told: list[int] = []
-    with Worker() as worker:
-        assert worker.run(job(video, out), told.append) == Outcome(frames=FRAMES)
+    with ClipWorker() as worker:
+        assert worker.run_job(job(video, out), told.append) == ClipOutcome(num_frames=FRAMES)
     assert told == [FRAMES]
     return out
 
 
 def member(path: Path, extension: str) -> bytes:
     [found] = [m for m in read_members(path) if m.name.endswith(extension)]
-    return path.read_bytes()[found.offset : found.offset + found.size]
+    return path.read_bytes()[found.data_offset : found.data_offset + found.num_bytes]
 
 
 def test_a_clip_is_tracked_cut_and_aligned_as_in_adaptation(prepared, video):
-    head = load_head()
-    expected = align_footage(clip_footage(video, track_video(video), head, size=64), head)
-    footage, header = open_people(prepared.parent)[0]
-    for name in ARRAYS:
+    head = load_head_model()
+    expected = align_footage(
+        load_clip_footage(video, track_video(video), head, window_size=64), head
+    )
+    footage, header = open_prepared_clips(prepared.parent)[0]
+    for name in FOOTAGE_ARRAY_NAMES:
         np.testing.assert_allclose(
             np.asarray(getattr(footage, name)), getattr(expected, name), atol=1e-4
         )
@@ -110,22 +112,22 @@ def test_sound_is_what_the_speech_model_hears(prepared, video, tmp_path):
     samples = read_audio(video).samples[: FRAMES * 640]
     np.testing.assert_allclose(arrays["samples"] / 32767, samples, atol=2e-5)
     assert arrays["mel"].shape == (FRAMES * 4, 80)
-    expected = log_mel(samples, channel=channel_of(samples))[: FRAMES * 4]
+    expected = log_mel(samples, channel=estimate_channel(samples))[: FRAMES * 4]
     np.testing.assert_array_equal(arrays["mel"], expected)
     np.testing.assert_allclose(arrays["times"], np.arange(FRAMES) / 25, atol=1e-6)
 
 
 def test_a_long_clip_is_prepared_in_passages_and_segments(prepared, video, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "PASSAGE", 14)
-    monkeypatch.setattr(room, "SEGMENT", 8)
+    monkeypatch.setattr(room, "TRACKING_CHUNK_FRAMES", 14)
+    monkeypatch.setattr(room, "SEGMENT_FRAMES", 8)
     out = tmp_path / "shard-000000.tar"
     told: list[int] = []
-    assert prepare_clip(job(video, out), told.append) == Outcome(frames=FRAMES)
+    assert prepare_clip(job(video, out), told.append) == ClipOutcome(num_frames=FRAMES)
     assert told == [7, 7, 5, 4, 5, 4]
     headers = [sample.header for sample in read_shard(out)]
     assert [header["start"] for header in headers] == [0, 7, 14, 19, 23, 28]
-    footage, header = open_people(tmp_path)[0]
-    whole = open_people(prepared.parent)[0][0]
+    footage, header = open_prepared_clips(tmp_path)[0]
+    whole = open_prepared_clips(prepared.parent)[0][0]
     np.testing.assert_array_equal(footage.frames, np.arange(FRAMES))
     assert header["seconds"] == pytest.approx(FRAMES / 25)
     # The head's shape is fitted anew in every passage: windows differ, but not by much.
@@ -137,7 +139,7 @@ def test_a_long_clip_is_prepared_in_passages_and_segments(prepared, video, tmp_p
 def test_a_clip_without_sound_has_none(tmp_path):
     out = tmp_path / "shard-000000.tar"
     path = cut(tmp_path / "mute.mp4", 30, sound=False, blank=3)
-    assert prepare_clip(job(path, out)) == Outcome(frames=27)
+    assert prepare_clip(job(path, out)) == ClipOutcome(num_frames=27)
     assert not any("audio" in m.name for m in read_members(out))
     [sample] = read_shard(out)
     assert (sample.header["start"], sample.header["stop"]) == (3, 30)
@@ -159,7 +161,7 @@ def test_what_cannot_be_prepared_says_why_and_leaves_nothing(tmp_path):
         assert len(outcome.error.splitlines()) == 1
         assert not list(tmp_path.glob("out/*"))
     sha256 = sha256_file(short)
-    assert prepare_clip(job(short, out, excluded=(sha256,))) == Outcome(excluded=sha256)
+    assert prepare_clip(job(short, out, excluded=(sha256,))) == ClipOutcome(excluded_sha256=sha256)
 
 
 def test_covered_frames_are_left_out(tmp_path):
@@ -167,9 +169,9 @@ def test_covered_frames_are_left_out(tmp_path):
     path = with_paper(tmp_path / "paper.mp4", 48, 20, 28)
     outcome = prepare_clip(job(path, out))
     assert outcome.error == ""
-    footage, _ = open_people(tmp_path)[0]
+    footage, _ = open_prepared_clips(tmp_path)[0]
     used = np.asarray(footage.frames)
-    assert outcome.frames == len(used)
+    assert outcome.num_frames == len(used)
     assert not set(used) & set(range(20, 28))
     assert len(used) >= 38  # what is next to paper may be left out, too
 
@@ -187,10 +189,10 @@ def test_a_jump_to_another_face_is_found():
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that never ends")
 def test_the_death_of_a_worker_costs_one_clip(tmp_path):
     os.mkfifo(tmp_path / "endless.mp4")
-    with Worker() as worker:
-        threading.Timer(0.5, worker._running().kill).start()
-        assert "SIGKILL" in worker.run(job(tmp_path / "endless.mp4", tmp_path / "a.tar")).error
-        assert "none.mp4" in worker.run(job(tmp_path / "none.mp4", tmp_path / "a.tar")).error
+    with ClipWorker() as worker:
+        threading.Timer(0.5, worker._ensure_process().kill).start()
+        assert "SIGKILL" in worker.run_job(job(tmp_path / "endless.mp4", tmp_path / "a.tar")).error
+        assert "none.mp4" in worker.run_job(job(tmp_path / "none.mp4", tmp_path / "a.tar")).error
 
 
 def test_two_processes_make_the_same_as_one(prepared, video, tmp_path):
@@ -199,13 +201,13 @@ def test_two_processes_make_the_same_as_one(prepared, video, tmp_path):
         (folder / name).mkdir(parents=True)
         (folder / name / video.name).write_bytes(video.read_bytes())
     (folder / "broken.mp4").write_bytes(b"no video")
-    done = prepare(folder, tmp_path / "out", size=64, jobs=2)
+    done = prepare_footage(folder, tmp_path / "out", window_size=64, jobs=2)
     assert done.failed.keys() == {"broken.mp4"}
     assert (done.clips, done.identities, done.frames) == (2, 2, 2 * FRAMES)
     shard = tmp_path / "out" / "shard-000000.tar"
     first = read_members(shard)[:4]
-    assert shard.read_bytes()[: first[-1].stop] == prepared.read_bytes()[:-1024]
-    footage = [np.asarray(footage.images) for footage, _ in open_people(tmp_path / "out")]
+    assert shard.read_bytes()[: first[-1].end_offset] == prepared.read_bytes()[:-1024]
+    footage = [np.asarray(footage.images) for footage, _ in open_prepared_clips(tmp_path / "out")]
     np.testing.assert_array_equal(*footage)
 
 
@@ -213,7 +215,7 @@ def test_ray_makes_the_same(prepared, video, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     # Ray gives way to everything else on the machine, which beside other tests takes minutes.
     monkeypatch.setenv("RAY_worker_niceness", "0")
-    done = prepare(video.parents[1], tmp_path / "out", size=64, jobs=1, engine="ray")
+    done = prepare_footage(video.parents[1], tmp_path / "out", window_size=64, jobs=1, engine="ray")
     assert done.failed == {}
     shard = tmp_path / "out" / "shard-000000.tar"
     assert shard.read_bytes() == prepared.read_bytes()
@@ -222,4 +224,4 @@ def test_ray_makes_the_same(prepared, video, tmp_path, monkeypatch):
 def test_without_ray_the_message_says_how_to_install_it(video, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'dubfew\[ray\]'"):
-        prepare(video.parents[1], tmp_path / "out", engine="ray")
+        prepare_footage(video.parents[1], tmp_path / "out", engine="ray")

@@ -12,20 +12,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubfew.data.dataset import PeopleDataset
-from dubfew.data.footage_io import ARRAYS, footage_bytes, save_footage
-from dubfew.data.mapped_arrays import Mapped, Rows
+from dubfew.data.dataset import MouthDataset
+from dubfew.data.footage_io import FOOTAGE_ARRAY_NAMES, save_footage, serialize_footage
+from dubfew.data.mapped_arrays import ConcatenatedArray, MappedFile
 from dubfew.data.shards import (
     ShardWriter,
-    header_bytes,
-    open_people,
+    list_stored_clips,
+    open_prepared_clips,
     read_shard,
-    revise,
-    sample_bytes,
+    rewrite_shards,
+    serialize_header,
+    serialize_sample,
     shard_paths,
-    stored_clips,
 )
-from dubfew.data.tar import end_tar, member_bytes, read_members
+from dubfew.data.tar import read_members, serialize_member, write_tar_end
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.references.footage import Footage
 from tests.data.people import toy_footage
@@ -40,11 +40,11 @@ def write_part(path: Path, footage: Footage, facts: Mapping[str, Any], segments:
             header = {"format_version": 1, "clip": key, "segment": number, **facts}
             header |= {"start": int(footage.frames[rows[0]]), "frames": len(rows), "seconds": 0.5}
             files = {
-                "json": header_bytes(header),
-                "footage.safetensors": footage_bytes(footage.select(rows), {}),
+                "json": serialize_header(header),
+                "footage.safetensors": serialize_footage(footage.select_frames(rows), {}),
             }
-            file.write(sample_bytes(f"{key}_{number:05d}", files))
-        end_tar(file)
+            file.write(serialize_sample(f"{key}_{number:05d}", files))
+        write_tar_end(file)
     return path
 
 
@@ -68,28 +68,28 @@ def folder(tmp_path: Path, people: list[Footage]) -> Path:
 
 
 def same(a: Footage, b: Footage) -> None:
-    for name in ARRAYS:
+    for name in FOOTAGE_ARRAY_NAMES:
         np.testing.assert_array_equal(np.asarray(getattr(a, name)), np.asarray(getattr(b, name)))
 
 
 def test_people_come_back_whole(folder, people):
     assert [path.name for path in shard_paths(folder)] == ["shard-000000.tar", "shard-000001.tar"]
     assert not list((folder / ".parts").iterdir())
-    opened = open_people(folder)
+    opened = open_prepared_clips(folder)
     for (footage, header), original, name in zip(opened, people, ("ann", "bob", "cy"), strict=True):
         same(footage, original)
         assert header.items() >= facts(name).items()
         assert "segment" not in header
-    assert [clip["frames"] for clip in stored_clips(folder)] == [26, 25, 25]
+    assert [clip["frames"] for clip in list_stored_clips(folder)] == [26, 25, 25]
 
 
 def test_training_sees_the_same_whether_people_are_in_memory_or_on_disk(folder, people):
     options = {"length": 6, "references": 2, "seed": 3}
-    lazy = PeopleDataset([footage for footage, _ in open_people(folder)], **options)
+    lazy = MouthDataset([footage for footage, _ in open_prepared_clips(folder)], **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for sample, expected in zip(
-            map(lazy.__getitem__, range(6)), PeopleDataset(people, **options), strict=False
+            map(lazy.__getitem__, range(6)), MouthDataset(people, **options), strict=False
         ):
             assert torch.equal(sample.truth, expected.truth)
             for name, value in vars(expected.inputs).items():
@@ -97,14 +97,14 @@ def test_training_sees_the_same_whether_people_are_in_memory_or_on_disk(folder, 
 
 
 def test_windows_stay_on_the_disk_also_in_another_process(folder, people):
-    footage = open_people(folder)[0][0]
+    footage = open_prepared_clips(folder)[0][0]
     packed = pickle.dumps(footage)
-    assert isinstance(footage.images, Rows)
+    assert isinstance(footage.images, ConcatenatedArray)
     assert len(packed) < people[0].images.nbytes / 4
     same(pickle.loads(packed), people[0])
-    one = open_people(folder)[1][0].images[4]
+    one = open_prepared_clips(folder)[1][0].images[4]
     one[:] = 0  # belongs to the reader alone
-    same(open_people(folder)[1][0], people[1])
+    same(open_prepared_clips(folder)[1][0], people[1])
 
 
 INDICES = st.one_of(
@@ -118,7 +118,7 @@ INDICES = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(rows=INDICES)
 def test_joined_rows_are_indexed_as_an_array_is(module_folder, people, rows):
-    found, expected = open_people(module_folder)[0][0].vertices, people[0].vertices
+    found, expected = open_prepared_clips(module_folder)[0][0].vertices, people[0].vertices
     np.testing.assert_array_equal(found[rows], expected[rows])
     np.testing.assert_array_equal(found[rows, ..., :2], expected[rows, ..., :2])
     if not isinstance(rows, np.ndarray):
@@ -135,35 +135,37 @@ def module_folder(tmp_path_factory: pytest.TempPathFactory, people: list[Footage
 
 def test_rows_out_of_range_are_refused(folder):
     with pytest.raises(IndexError):
-        open_people(folder)[0][0].images[26]
+        open_prepared_clips(folder)[0][0].images[26]
 
 
 def test_unaligned_arrays_are_read_rightly(tmp_path, people):
-    data = footage_bytes(people[0], {})
+    data = serialize_footage(people[0], {})
     for shift in (1, 2, 3, 4, 7):
         path = tmp_path / f"{shift}.bin"
         path.write_bytes(bytes(shift) + data)
-        arrays, _ = Mapped(path).tensors(shift, len(data))
+        arrays, _ = MappedFile(path).read_safetensors(shift, len(data))
         found = {name: stored.array for name, stored in arrays.items()}
         assert not found["frames"].flags.aligned
-        dataset = PeopleDataset([Footage(**found)], 1, references=2)
-        expected = PeopleDataset([people[0]], 1, references=2)
+        dataset = MouthDataset([Footage(**found)], 1, num_references=2)
+        expected = MouthDataset([people[0]], 1, num_references=2)
         same(dataset.people[0], people[0])
-        assert torch.equal(dataset[0].inputs.places, expected[0].inputs.places)
+        assert torch.equal(dataset[0].inputs.sampling_grid, expected[0].inputs.sampling_grid)
 
 
 def test_what_dubfew_writes_is_aligned(folder):
     for path in shard_paths(folder):
         for sample in read_shard(path):
             member = sample.members["footage.safetensors"]
-            for stored in Mapped(path).tensors(member.offset, member.size)[0].values():
+            for stored in (
+                MappedFile(path).read_safetensors(member.data_offset, member.num_bytes)[0].values()
+            ):
                 assert stored.offset % 8 == 0 or stored.dtype.itemsize < 8
                 assert stored.offset % stored.dtype.itemsize == 0
 
 
 def test_clips_of_earlier_versions_are_read_beside_shards(folder, people):
     save_footage(folder / "old.mp4.safetensors", people[1], {"file": "old.mp4", "license": "CC0"})
-    footage, header = open_people(folder)[-1]
+    footage, header = open_prepared_clips(folder)[-1]
     same(footage, people[1])
     assert header["identity"] == "old"
     assert header["license"] == "CC0"
@@ -171,14 +173,17 @@ def test_clips_of_earlier_versions_are_read_beside_shards(folder, people):
 
 @pytest.mark.parametrize("name", ["bob", "bob.mp4", f"{ord('b'):02X}" * 32])
 def test_people_on_the_exclude_list_are_not_opened(folder, name):
-    assert [header["identity"] for _, header in open_people(folder, [f" {name} "])] == ["ann", "cy"]
+    assert [header["identity"] for _, header in open_prepared_clips(folder, [f" {name} "])] == [
+        "ann",
+        "cy",
+    ]
 
 
 def test_nobody_to_open_is_an_error(folder, tmp_path_factory):
     with pytest.raises(DubfewError, match="prior prepare"):
-        open_people(tmp_path_factory.mktemp("empty"))
+        open_prepared_clips(tmp_path_factory.mktemp("empty"))
     with pytest.raises(DubfewError, match="exclude list"):
-        open_people(folder, {"ann", "bob", "cy"})
+        open_prepared_clips(folder, {"ann", "bob", "cy"})
 
 
 def traces(folder: Path, footage: Footage) -> list[str]:
@@ -196,13 +201,13 @@ def traces(folder: Path, footage: Footage) -> list[str]:
 def test_a_removed_person_leaves_no_byte(folder, people):
     assert traces(folder, people[0]) == ["shard-000000.tar"]
     untouched = (folder / "shard-000001.tar").read_bytes()
-    removed = revise(folder, lambda header: None if header["identity"] == "ann" else header)
+    removed = rewrite_shards(folder, lambda header: None if header["identity"] == "ann" else header)
     assert removed == ["ann.mp4"]
     assert traces(folder, people[0]) == []
-    assert [header["identity"] for _, header in open_people(folder)] == ["bob", "cy"]
-    same(open_people(folder)[0][0], people[1])
+    assert [header["identity"] for _, header in open_prepared_clips(folder)] == ["bob", "cy"]
+    same(open_prepared_clips(folder)[0][0], people[1])
     assert (folder / "shard-000001.tar").read_bytes() == untouched
-    assert revise(folder, lambda header: None if header["identity"] == "cy" else header)
+    assert rewrite_shards(folder, lambda header: None if header["identity"] == "cy" else header)
     assert [path.name for path in shard_paths(folder)] == ["shard-000000.tar"]
 
 
@@ -210,8 +215,8 @@ def test_origins_can_be_corrected(folder, people):
     def correct(header):
         return header | {"license": "CC-BY-4.0 (ä)"} if header["identity"] == "ann" else header
 
-    assert revise(folder, correct) == []
-    footage, header = open_people(folder)[0]
+    assert rewrite_shards(folder, correct) == []
+    footage, header = open_prepared_clips(folder)[0]
     assert header["license"] == "CC-BY-4.0 (ä)"
     same(footage, people[0])
 
@@ -233,7 +238,9 @@ def test_python_reads_the_tar(folder):
         members = tar.getmembers()
         assert {member.mtime for member in members} == {0}
         found = [(m.name, m.offset_data, m.size) for m in members]
-    assert found == [(m.name, m.offset, m.size) for m in read_members(shard_paths(folder)[0])]
+    assert found == [
+        (m.name, m.data_offset, m.num_bytes) for m in read_members(shard_paths(folder)[0])
+    ]
 
 
 def test_webdataset_reads_the_shards(folder, people):
@@ -254,14 +261,14 @@ def test_a_truncated_shard_is_named(folder, share):
     data = path.read_bytes()
     path.write_bytes(data[: int(share * (len(data) - 1024))])
     with pytest.raises(ArtefactError, match=r"shard-000000\.tar is damaged.*delete it") as found:
-        open_people(folder)
+        open_prepared_clips(folder)
     assert len(str(found.value).splitlines()) == 1
 
 
 def test_a_shard_from_the_future_is_refused(tmp_path, people):
     write_part(tmp_path / "shard-000000.tar", people[0], facts("ann") | {"format_version": 2})
     with pytest.raises(ArtefactError, match="update dubfew"):
-        open_people(tmp_path)
+        open_prepared_clips(tmp_path)
 
 
 @settings(max_examples=60, deadline=None)
@@ -270,7 +277,11 @@ def test_hostile_bytes_are_an_error_of_one_line_or_harmless(module_folder, tmp_p
     whole = bytearray(shard_paths(module_folder)[0].read_bytes())
     members = read_members(shard_paths(module_folder)[0])
     # Where it hurts: the tar's headers, the samples' headers, and those of the arrays.
-    starts = [m.start for m in members] + [m.offset for m in members] + [0, len(whole) - 1024]
+    starts = (
+        [m.header_offset for m in members]
+        + [m.data_offset for m in members]
+        + [0, len(whole) - 1024]
+    )
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.sampled_from(starts)) + data.draw(st.integers(0, 511))
         new = data.draw(st.binary(min_size=1, max_size=12))
@@ -278,8 +289,8 @@ def test_hostile_bytes_are_an_error_of_one_line_or_harmless(module_folder, tmp_p
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "shard-000000.tar").write_bytes(whole)
     try:
-        for footage, _ in open_people(folder):
-            footage.select([0, -1])
+        for footage, _ in open_prepared_clips(folder):
+            footage.select_frames([0, -1])
     except DubfewError as error:
         said = str(error)
     else:
@@ -294,14 +305,14 @@ def test_any_bytes_are_no_shard(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "shard-000000.tar").write_bytes(data)
     with pytest.raises(DubfewError):
-        open_people(folder)
+        open_prepared_clips(folder)
 
 
 def test_an_entry_that_is_no_file_is_refused(tmp_path):
-    header = bytearray(member_bytes("a.json", b"{}"))
+    header = bytearray(serialize_member("a.json", b"{}"))
     header[156:157] = b"2"
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header[:512])
     (tmp_path / "shard-000000.tar").write_bytes(header + bytes(1024))
     with pytest.raises(ArtefactError, match="no plain file"):
-        open_people(tmp_path)
+        open_prepared_clips(tmp_path)

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from dubfew.demo import ACTOR, DUB, run_demo
+from dubfew.demo import ACTOR_CLIP_FILE, DUB_AUDIO_FILE, run_demo
 from dubfew.demo import run as demo
 from dubfew.media import probe, read_audio, read_frames
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
@@ -18,18 +18,18 @@ FOLDER = files("dubfew.demo")
 
 
 def test_bundled_clip():
-    path = FOLDER / ACTOR
+    path = FOLDER / ACTOR_CLIP_FILE
     info = probe(str(path))
     assert (info.width, info.height) == (512, 512)
     assert info.has_audio
     assert 5 < info.duration < 9
     assert path.stat().st_size < 1_500_000
-    assert read_audio(str(FOLDER / DUB)).duration < info.duration
+    assert read_audio(str(FOLDER / DUB_AUDIO_FILE)).duration < info.duration
 
 
 def test_bundled_person_is_found():
     with FaceLandmarker() as landmarker:
-        frames = read_frames(str(FOLDER / ACTOR), stop=12)
+        frames = read_frames(str(FOLDER / ACTOR_CLIP_FILE), stop=12)
         assert all(landmarker(frame.to_rgb()) is not None for frame in frames)
 
 
@@ -37,8 +37,8 @@ def test_demo_end_to_end(tmp_path, monkeypatch):
     """On the clip's first two seconds: the whole way, in a third of the time."""
     folder = tmp_path / "bundled"
     folder.mkdir()
-    cut(folder / ACTOR, 0, 50)
-    shutil.copy(str(FOLDER / DUB), folder / DUB)
+    cut(folder / ACTOR_CLIP_FILE, 0, 50)
+    shutil.copy(str(FOLDER / DUB_AUDIO_FILE), folder / DUB_AUDIO_FILE)
     monkeypatch.setattr(demo, "files", lambda package: folder)
     registry = Registry(tmp_path / "home")
     result = run_demo(tmp_path / "out", registry=registry, prior="warp", steps=2)
@@ -48,6 +48,6 @@ def test_demo_end_to_end(tmp_path, monkeypatch):
     page = result.report.read_text()
     assert "http" not in page.replace("http://www.w3.org", "")  # self-contained
     assert [revision.actor for revision in registry.list()] == ["demo"]
-    before = next(frame.to_rgb() for frame in read_frames(str(FOLDER / ACTOR), stop=1))
+    before = next(frame.to_rgb() for frame in read_frames(str(FOLDER / ACTOR_CLIP_FILE), stop=1))
     after = next(frame.to_rgb() for frame in read_frames(result.video, stop=1))
     assert np.abs(before[:60].astype(int) - after[:60]).mean() < 3

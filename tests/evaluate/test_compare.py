@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from dubfew.errors import DubfewError, NoFaceError
-from dubfew.evaluate import Evaluation, evaluate
-from dubfew.evaluate.compare import face_crop, largest_difference
-from dubfew.evaluate.face_geometry import Box
-from dubfew.evaluate.lipsync.phonemes import Heard
-from dubfew.evaluate.lipsync.syncnet import LipSync
-from dubfew.evaluate.metrics import IMAGE_MEASURES, LANDMARK_MEASURES
+from dubfew.evaluate import EvaluationResult, evaluate
+from dubfew.evaluate.compare import crop_face_square, max_difference_outside
+from dubfew.evaluate.face_geometry import PixelBox
+from dubfew.evaluate.lipsync.phonemes import PhonemeSync
+from dubfew.evaluate.lipsync.syncnet import LipSyncScore
+from dubfew.evaluate.metrics import IMAGE_METRICS, LANDMARK_METRICS
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 
 CLIP = "clips/grid_bbaf2n.mpg"
@@ -27,7 +27,7 @@ def write(path: Path, like: Path, frames: list[Frame]) -> Path:
     info = probe(like)
     with VideoWriter(path, info, lossless=True) as writer:
         for index, frame in enumerate(frames):
-            writer.write(frame.at(index, index / Fraction(info.fps)))
+            writer.write(frame.with_time(index, index / Fraction(info.fps)))
     return path
 
 
@@ -41,14 +41,16 @@ def blank(path: Path, width: int) -> Path:
 
 
 def test_every_measure_has_its_field():
-    names = {field.name for field in dataclasses.fields(Evaluation)}
-    sync = {field.name for field in dataclasses.fields(LipSync)}
-    sync |= {field.name for field in dataclasses.fields(Heard)}
-    assert names == {*IMAGE_MEASURES, *LANDMARK_MEASURES, *sync, "frames", "outside_max"}
+    names = {field.name for field in dataclasses.fields(EvaluationResult)}
+    sync = {field.name for field in dataclasses.fields(LipSyncScore)}
+    sync |= {field.name for field in dataclasses.fields(PhonemeSync)}
+    assert names == {*IMAGE_METRICS, *LANDMARK_METRICS, *sync, "frames", "outside_max"}
 
 
 def test_json_has_the_fields_in_order_and_no_nan():
-    figures = Evaluation(3, math.inf, 1.0, math.inf, 1.0, 0.5, 1.0, math.nan, 0.0, 0.9, 1.0, 0)
+    figures = EvaluationResult(
+        3, math.inf, 1.0, math.inf, 1.0, 0.5, 1.0, math.nan, 0.0, 0.9, 1.0, 0
+    )
     encoded = json.dumps(figures.to_json(), allow_nan=False)
     assert json.loads(encoded)["psnr"] is None
     assert json.loads(encoded)["opening_r"] is None
@@ -64,17 +66,17 @@ def test_largest_difference():
     a = np.zeros((4, 5, 3), np.uint8)
     b = a.copy()
     b[1, 2, 1], b[3, 4, 0] = 200, 7
-    assert largest_difference(a, b, None) == 200
-    assert largest_difference(b, a, a[..., 0] == 0) == 0
+    assert max_difference_outside(a, b, None) == 200
+    assert max_difference_outside(b, a, a[..., 0] == 0) == 0
     ignore = np.zeros((4, 5), bool)
     ignore[1, 2] = True
-    assert largest_difference(b, a, ignore) == 7
+    assert max_difference_outside(b, a, ignore) == 7
 
 
 def test_face_crop_takes_the_box_only():
     image = np.zeros((40, 60, 3), np.uint8)
     image[10:20, 30:40] = 90
-    crop = face_crop(image, Box(30, 10, 40, 20), size=256)
+    crop = crop_face_square(image, PixelBox(30, 10, 40, 20), size=256)
     assert crop.shape == (256, 256, 3)
     assert (crop == 90).all()
 

@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubfew.errors import NoFaceError
-from dubfew.evaluate.face_geometry import LIPS, face_boxes, mouth_box, similarity
+from dubfew.evaluate.face_geometry import (
+    LIP_POINTS,
+    clip_mouth_box,
+    face_boxes,
+    fit_similarity_transform,
+)
 
 
 def face_at(x: float, y: float, size: float = 100.0) -> np.ndarray:
@@ -23,22 +28,22 @@ def face_at(x: float, y: float, size: float = 100.0) -> np.ndarray:
 
 def test_mouth_box_is_the_union_of_the_clip_enlarged():
     clip = np.zeros((2, 478, 3), np.float32)
-    clip[0, LIPS, :2] = (100, 60)
-    clip[1, LIPS, :2] = (120, 70)
-    box = mouth_box(clip, 200, 300)
+    clip[0, LIP_POINTS, :2] = (100, 60)
+    clip[1, LIP_POINTS, :2] = (120, 70)
+    box = clip_mouth_box(clip, 200, 300)
     # 20 x 10 px about (110, 65), 1.4 times: 28 x 14.
     assert (box.left, box.top, box.right, box.bottom) == (96, 58, 124, 72)
 
 
 def test_mouth_box_passes_over_frames_without_a_face():
     clip = np.stack([face_at(100, 100), np.full((478, 3), np.nan, np.float32)])
-    assert mouth_box(clip, 200, 200) == mouth_box(clip[:1], 200, 200)
+    assert clip_mouth_box(clip, 200, 200) == clip_mouth_box(clip[:1], 200, 200)
 
 
 def test_no_face_at_all():
     clip = np.full((3, 478, 3), np.nan, np.float32)
     with pytest.raises(NoFaceError):
-        mouth_box(clip, 100, 100)
+        clip_mouth_box(clip, 100, 100)
     assert face_boxes(clip, 100, 100) == [None, None, None]
 
 
@@ -49,7 +54,7 @@ def test_no_face_at_all():
 )  # fmt: skip
 def test_boxes_lie_inside_any_frame(x, y, size, height, width):
     clip = face_at(x, y, size)[None]
-    for box in (mouth_box(clip, height, width), *face_boxes(clip, height, width)):
+    for box in (clip_mouth_box(clip, height, width), *face_boxes(clip, height, width)):
         assert 0 <= box.left < box.right <= width
         assert 0 <= box.top < box.bottom <= height
     assert box.width == box.height  # the face crop stays square
@@ -69,5 +74,5 @@ def test_face_box_follows_the_head_and_not_the_jaw():
 def test_similarity_is_recovered(angle, scale, dx, dy):
     points = np.random.default_rng(0).uniform(0, 100, (12, 2))
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    matrix = similarity(points, points @ turn.T + (dx, dy))
+    matrix = fit_similarity_transform(points, points @ turn.T + (dx, dy))
     np.testing.assert_allclose(matrix, np.column_stack([turn, (dx, dy)]), atol=1e-8)

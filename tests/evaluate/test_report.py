@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dubfew.errors import ShapeError
-from dubfew.evaluate.report import report_of, write_report
-from dubfew.evaluate.training_curve import curve_svg
+from dubfew.evaluate.report import write_report, write_video_report
+from dubfew.evaluate.training_curve import draw_training_curve
 
 VOID = {"meta", "img", "br", "line", "polyline"}
 
@@ -104,17 +104,17 @@ def test_uneven_pictures_are_refused(tmp_path: Path):
 
 
 def test_curve_stays_inside_its_frame():
-    svg = curve_svg([(0, 0.0, 20.0), (50, 5.0, 20.0), (100, 9.0, 33.3)])
+    svg = draw_training_curve([(0, 0.0, 20.0), (50, 5.0, 20.0), (100, 9.0, 33.3)])
     points = re.search(r'points="([^"]*)"', svg)
     assert points
     xy = np.array([p.split(",") for p in points.group(1).split()], float)
     assert ((xy >= 0) & (xy <= (640, 240))).all()
     assert (np.diff(xy[:, 0]) > 0).all()
     assert xy[2, 1] < xy[0, 1]  # better is higher
-    assert curve_svg([(0, 0.0, 20.0)]) == ""
+    assert draw_training_curve([(0, 0.0, 20.0)]) == ""
 
 
 def test_report_of_a_real_clip(shared: Path, tmp_path: Path):
     clip = shared / "clips" / "grid_bbaf2n.mpg"
-    report_of(clip, clip, tmp_path / "r.html", title="twice the same", count=2)
+    write_video_report(clip, clip, tmp_path / "r.html", title="twice the same", count=2)
     assert (tmp_path / "r.html").read_text().count("<img") == 8

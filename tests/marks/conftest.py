@@ -8,11 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from dubfew.marks.certificate import Identity, signing_identity
-from dubfew.marks.watermark import Marker
+from dubfew.marks.certificate import SigningIdentity, load_signing_identity
+from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import AudioSource, VideoWriter, probe, read_frames
-from dubfew.reconstruction.crop import soft_mask, track_regions
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.crop import compute_track_regions, render_soft_mask
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.tracking import track_video
 from tests.footage import ACTOR, cut
 
@@ -26,8 +26,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def identity(folder) -> Identity:
-    return signing_identity(folder / "home")
+def identity(folder) -> SigningIdentity:
+    return load_signing_identity(folder / "home")
 
 
 @pytest.fixture(scope="session")
@@ -45,14 +45,14 @@ def unmarked(folder) -> Path:
 def marked(folder, unmarked) -> Path:
     """The clip with ``ID`` in its mouths, as the default encoder writes it."""
     track = track_video(unmarked)
-    regions, marker = track_regions(track, load_head()), Marker(ID)
+    regions, marker = compute_track_regions(track, load_head_model()), WatermarkEmbedder(ID)
     path = folder / "marked.mp4"
     with VideoWriter(path, probe(unmarked), preset="veryfast") as writer:
         for row, frame in enumerate(read_frames(unmarked)):
             paint = frame.to_rgb().astype(np.float32)
             hull, window = regions.hull[row], regions.window[row]
-            inside = soft_mask(hull, 1.0, 0.0, 0.0, 1.0, frame.height, frame.width) > 0
-            marker.mark(frame, paint, inside, (0, 0), window)
+            inside = render_soft_mask(hull, 1.0, 0.0, 0.0, 1.0, frame.height, frame.width) > 0
+            marker.embed_watermark(frame, paint, inside, (0, 0), window)
             writer.write(frame.with_patch(0, 0, (paint + 0.5).astype(np.uint8), inside))
     return path
 

@@ -13,7 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from dubfew.errors import DubfewError
-from dubfew.marks.certificate import CERTIFICATE, FILE, KEY, signing_identity
+from dubfew.marks.certificate import (
+    SIGNING_CERTIFICATE_VARIABLE,
+    SIGNING_FILE_NAME,
+    SIGNING_KEY_VARIABLE,
+    load_signing_identity,
+)
 
 PEM = serialization.Encoding.PEM
 UNUSED = (
@@ -75,14 +80,14 @@ def issued(key, days: int = 30, name: str = "Studio Example") -> tuple[bytes, by
 
 def test_one_is_made_and_kept(tmp_path) -> None:
     home = tmp_path / "home"
-    first = signing_identity(home)
+    first = load_signing_identity(home)
     assert first.algorithm == "es256"
-    assert first.chain.count(b"BEGIN CERTIFICATE") == 2
-    assert signing_identity(home) == first
-    assert [path.name for path in home.iterdir()] == [FILE]
+    assert first.certificate_chain.count(b"BEGIN CERTIFICATE") == 2
+    assert load_signing_identity(home) == first
+    assert [path.name for path in home.iterdir()] == [SIGNING_FILE_NAME]
     if os.name != "nt":
-        assert stat.S_IMODE((home / FILE).stat().st_mode) == 0o600
-    leaf, root = x509.load_pem_x509_certificates(first.chain)
+        assert stat.S_IMODE((home / SIGNING_FILE_NAME).stat().st_mode) == 0o600
+    leaf, root = x509.load_pem_x509_certificates(first.certificate_chain)
     leaf.verify_directly_issued_by(root)
     root.verify_directly_issued_by(root)
 
@@ -101,17 +106,17 @@ def test_the_users_own_is_used(tmp_path, monkeypatch, make, algorithm) -> None:
     leaf, root = issued(key)
     (tmp_path / "c.pem").write_bytes(leaf + root)
     (tmp_path / "k.pem").write_bytes(private(key))
-    monkeypatch.setenv(CERTIFICATE, str(tmp_path / "c.pem"))
-    monkeypatch.setenv(KEY, str(tmp_path / "k.pem"))
-    found = signing_identity(tmp_path / "home")
-    assert (found.algorithm, found.chain) == (algorithm, leaf + root)
+    monkeypatch.setenv(SIGNING_CERTIFICATE_VARIABLE, str(tmp_path / "c.pem"))
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, str(tmp_path / "k.pem"))
+    found = load_signing_identity(tmp_path / "home")
+    assert (found.algorithm, found.certificate_chain) == (algorithm, leaf + root)
     assert not (tmp_path / "home").exists()
-    monkeypatch.delenv(CERTIFICATE)
-    monkeypatch.delenv(KEY)
+    monkeypatch.delenv(SIGNING_CERTIFICATE_VARIABLE)
+    monkeypatch.delenv(SIGNING_KEY_VARIABLE)
     # Or in the file of the home folder, in whatever order.
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / FILE).write_bytes(leaf + private(key) + root)
-    assert signing_identity(tmp_path / "other") == found
+    (tmp_path / "other" / SIGNING_FILE_NAME).write_bytes(leaf + private(key) + root)
+    assert load_signing_identity(tmp_path / "other") == found
 
 
 def test_what_cannot_sign_is_said_at_once(tmp_path, monkeypatch) -> None:
@@ -122,7 +127,7 @@ def test_what_cannot_sign_is_said_at_once(tmp_path, monkeypatch) -> None:
     odd = ec.generate_private_key(ec.SECP256K1())
     odd_leaf, _ = issued(odd)
     certificate, secret = tmp_path / "c.pem", tmp_path / "k.pem"
-    monkeypatch.setenv(CERTIFICATE, str(certificate))
+    monkeypatch.setenv(SIGNING_CERTIFICATE_VARIABLE, str(certificate))
     for chain, held, message in (
         (other + root, private(key), "is not that of the private key"),
         (root + leaf, private(key), "put it first"),
@@ -134,13 +139,13 @@ def test_what_cannot_sign_is_said_at_once(tmp_path, monkeypatch) -> None:
     ):
         certificate.write_bytes(chain)
         secret.write_bytes(held)
-        monkeypatch.delenv(KEY, raising=False)
+        monkeypatch.delenv(SIGNING_KEY_VARIABLE, raising=False)
         with pytest.raises(DubfewError, match="only one of"):
-            signing_identity(tmp_path)
-        monkeypatch.setenv(KEY, str(secret))
+            load_signing_identity(tmp_path)
+        monkeypatch.setenv(SIGNING_KEY_VARIABLE, str(secret))
         with pytest.raises(DubfewError, match=message):
-            signing_identity(tmp_path)
-    monkeypatch.setenv(KEY, str(tmp_path / "none.pem"))
+            load_signing_identity(tmp_path)
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, str(tmp_path / "none.pem"))
     with pytest.raises(DubfewError, match="cannot be read"):
-        signing_identity(tmp_path)
-    assert not (tmp_path / FILE).exists()
+        load_signing_identity(tmp_path)
+    assert not (tmp_path / SIGNING_FILE_NAME).exists()

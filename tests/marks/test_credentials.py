@@ -9,14 +9,18 @@ import pytest
 
 from dubfew import __version__
 from dubfew.errors import DubfewError, MediaError
-from dubfew.marks.certificate import CERTIFICATE, KEY, signing_identity
+from dubfew.marks.certificate import (
+    SIGNING_CERTIFICATE_VARIABLE,
+    SIGNING_KEY_VARIABLE,
+    load_signing_identity,
+)
 from dubfew.marks.credentials import (
-    SIDECAR,
-    SYNTHETIC,
-    Rendering,
-    place_of,
+    SIDECAR_SUFFIX,
+    SYNTHETIC_SOURCE_TYPE,
+    RenderProvenance,
+    credentials_path,
     read_credentials,
-    sign,
+    sign_video,
 )
 from tests.marks.conftest import ID, streams_of, written_as
 from tests.marks.test_certificate import issued, private
@@ -26,8 +30,8 @@ BESIDE = [".mkv", ".webm"]
 
 
 @pytest.fixture
-def rendering(short) -> Rendering:
-    return Rendering(short, None, "audio", "lite", "ab" * 32, "cd" * 32, ID)
+def rendering(short) -> RenderProvenance:
+    return RenderProvenance(short, None, "audio", "lite", "ab" * 32, "cd" * 32, ID)
 
 
 def flipped(path, at: float = 0.5) -> None:
@@ -41,16 +45,20 @@ def flipped(path, at: float = 0.5) -> None:
 def test_what_was_done_is_told(tmp_path, identity, rendering, suffix) -> None:
     path = written_as(tmp_path / f"o{suffix}", 2)
     before = streams_of(path)
-    sign(path, path, rendering, identity)
+    sign_video(path, path, rendering, identity)
     assert streams_of(path) == before  # every packet and every time
     found = read_credentials(path)
     assert found is not None
-    assert found.place == place_of(path) == (path if suffix in EMBEDDED else tmp_path / "o.c2pa")
+    assert (
+        found.place
+        == credentials_path(path)
+        == (path if suffix in EMBEDDED else tmp_path / "o.c2pa")
+    )
     assert {p.name for p in tmp_path.iterdir()} == {path.name, found.place.name}
     assert (found.state, found.problems) == ("valid", ())
     assert found.generator == f"dubfew {__version__}"
     assert found.actions == ("c2pa.opened", "c2pa.edited", "c2pa.watermarked.bound")
-    assert found.source_type == SYNTHETIC
+    assert found.source_type == SYNTHETIC_SOURCE_TYPE
     assert [item.relationship for item in found.ingredients] == ["parentOf"]
     assert found.rendering is not None
     told = dict(found.rendering)
@@ -70,7 +78,7 @@ def test_what_was_done_is_told(tmp_path, identity, rendering, suffix) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
 def test_a_changed_file_is_told(tmp_path, identity, rendering, suffix) -> None:
     path = written_as(tmp_path / f"o{suffix}", 2)
-    sign(path, path, rendering, identity)
+    sign_video(path, path, rendering, identity)
     flipped(path, 0.9 if suffix == ".avi" else 0.5)
     try:
         found = read_credentials(path)
@@ -83,7 +91,7 @@ def test_a_changed_file_is_told(tmp_path, identity, rendering, suffix) -> None:
 
 def test_another_file_with_the_same_credentials_is_told(tmp_path, identity, rendering) -> None:
     path = written_as(tmp_path / "o.mkv", 2)
-    sign(path, path, rendering, identity)
+    sign_video(path, path, rendering, identity)
     written_as(path, 3)
     found = read_credentials(path)
     assert found is not None
@@ -92,7 +100,7 @@ def test_another_file_with_the_same_credentials_is_told(tmp_path, identity, rend
 
 def test_the_switch_is_said(tmp_path, identity, rendering) -> None:
     path = written_as(tmp_path / "o.mp4", 2)
-    sign(path, path, dataclasses.replace(rendering, watermark=None), identity)
+    sign_video(path, path, dataclasses.replace(rendering, watermark=None), identity)
     found = read_credentials(path)
     assert found is not None
     assert found.rendering is not None
@@ -106,8 +114,8 @@ def test_a_dub_of_a_dub_keeps_the_first_credentials(
     tmp_path, identity, rendering, suffix, first
 ) -> None:
     scene, path = written_as(tmp_path / f"a{first}", 2), written_as(tmp_path / f"b{suffix}", 2)
-    sign(scene, scene, rendering, identity)
-    sign(path, path, dataclasses.replace(rendering, scene=scene), identity)
+    sign_video(scene, scene, rendering, identity)
+    sign_video(path, path, dataclasses.replace(rendering, scene=scene), identity)
     found = read_credentials(path)
     assert found is not None
     assert (found.state, found.manifests) == ("valid", 2)
@@ -119,7 +127,7 @@ def test_names_stay_out(tmp_path, identity, rendering) -> None:
     scene = tmp_path / "Zaphod Beeblebrox.mp4"
     shutil.copy(rendering.scene, scene)
     path = written_as(tmp_path / "o.mp4", 2)
-    sign(path, path, dataclasses.replace(rendering, scene=scene), identity)
+    sign_video(path, path, dataclasses.replace(rendering, scene=scene), identity)
     assert b"Zaphod" not in path.read_bytes()
 
 
@@ -129,7 +137,7 @@ def test_inputs_that_c2pa_cannot_read(tmp_path, identity, rendering, name) -> No
     noise.write_bytes(b"\0\0\0\x10ftyp" + bytes(range(256)) * 4)
     (tmp_path / "noise.c2pa").write_bytes(b"nonsense")
     path = written_as(tmp_path / "o.mp4", 2)
-    sign(path, path, dataclasses.replace(rendering, scene=noise, sound=noise), identity)
+    sign_video(path, path, dataclasses.replace(rendering, scene=noise, sound=noise), identity)
     found = read_credentials(path)
     assert found is not None
     assert found.state == "valid"
@@ -143,10 +151,10 @@ def test_the_users_certificate_and_whom_one_trusts(tmp_path, monkeypatch, render
     leaf, root = issued(key)
     for name, data in (("c.pem", leaf + root), ("k.pem", private(key)), ("root.pem", root)):
         (tmp_path / name).write_bytes(data)
-    monkeypatch.setenv(CERTIFICATE, str(tmp_path / "c.pem"))
-    monkeypatch.setenv(KEY, str(tmp_path / "k.pem"))
+    monkeypatch.setenv(SIGNING_CERTIFICATE_VARIABLE, str(tmp_path / "c.pem"))
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, str(tmp_path / "k.pem"))
     path = written_as(tmp_path / "o.mp4", 2)
-    sign(path, path, rendering, signing_identity(tmp_path / "home"))
+    sign_video(path, path, rendering, load_signing_identity(tmp_path / "home"))
     found = read_credentials(path)
     assert found is not None
     assert (found.state, found.signer, found.issuer) == ("valid", "Studio Example", "Example")
@@ -164,14 +172,14 @@ def test_a_certificate_that_c2pa_refuses(tmp_path, rendering, identity) -> None:
     chain = root + b"-----END CERTIFICATE-----\n" + leaf + b"-----END CERTIFICATE-----\n"
     path = written_as(tmp_path / "o.mp4", 2)
     with pytest.raises(MediaError, match="cannot be given Content Credentials"):
-        sign(path, path, rendering, dataclasses.replace(identity, chain=chain))
+        sign_video(path, path, rendering, dataclasses.replace(identity, chain=chain))
 
 
 def test_no_credentials(tmp_path, short) -> None:
     assert read_credentials(short) is None
     path = written_as(tmp_path / "o.mkv", 2)
     assert read_credentials(path) is None
-    path.with_suffix(SIDECAR).write_bytes(b"nonsense")
+    path.with_suffix(SIDECAR_SUFFIX).write_bytes(b"nonsense")
     with pytest.raises(MediaError, match=r"o\.c2pa are damaged"):
         read_credentials(path)
     with pytest.raises(OSError, match="none"):

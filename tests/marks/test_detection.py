@@ -9,8 +9,14 @@ import pytest
 from PIL import Image
 
 from dubfew.errors import MediaError
-from dubfew.marks.detection import Sight, best_reading, find_watermark, look, luma_of
-from dubfew.marks.pattern import PLACES
+from dubfew.marks.detection import (
+    WatermarkProjections,
+    crop_luma,
+    decode_watermark,
+    find_watermark,
+    project_mouths,
+)
+from dubfew.marks.pattern import NUM_PATTERNS
 from dubfew.media import Frame, VideoWriter, probe, read_frames
 from tests.marks.conftest import FRAMES, ID, recoded
 
@@ -42,10 +48,10 @@ def test_it_is_found_in_the_face_that_is_seen_less(marked, unmarked, tmp_path) -
             )
             both = [near.resize((frame.width, frame.height)), frame.to_rgb()]
             rgb = np.concatenate([np.asarray(picture) for picture in both], 1)
-            writer.write(Frame.from_rgb(rgb, frame.index, 25, colour=frame.colour))
-    faces = look(path, 0, None)
+            writer.write(Frame.from_rgb(rgb, frame.index, 25, color=frame.color))
+    faces = project_mouths(path, 0, None)
     assert [len(sight.times) for sight in faces] == [FRAMES, FRAMES]
-    assert best_reading(faces[:1]) is None
+    assert decode_watermark(faces[:1]) is None
     found = find_watermark(path)
     assert found is not None
     assert (found.id, found.frames) == (ID, FRAMES)
@@ -53,19 +59,19 @@ def test_it_is_found_in_the_face_that_is_seen_less(marked, unmarked, tmp_path) -
 
 def test_noise_is_not_detected() -> None:
     rng = np.random.default_rng(3)
-    seen = Sight(
-        rng.normal(size=(40, 27, PLACES)).astype(np.float32) * 9,
-        np.ones((40, PLACES), np.float32),
+    seen = WatermarkProjections(
+        rng.normal(size=(40, 27, NUM_PATTERNS)).astype(np.float32) * 9,
+        np.ones((40, NUM_PATTERNS), np.float32),
         np.arange(40) / 25,
     )
-    assert best_reading([seen]) is None
+    assert decode_watermark([seen]) is None
 
 
 def test_a_clip_without_a_face_has_none(short, tmp_path) -> None:
     with VideoWriter(tmp_path / "grey.mp4", probe(short)) as writer:
         for frame in read_frames(short, stop=3):
             grey = np.full((frame.height, frame.width, 3), 128, np.uint8)
-            writer.write(Frame.from_rgb(grey, frame.index, colour=frame.colour))
+            writer.write(Frame.from_rgb(grey, frame.index, color=frame.color))
     assert find_watermark(tmp_path / "grey.mp4") is None
 
 
@@ -79,7 +85,7 @@ def test_what_is_no_video(tmp_path) -> None:
 def test_luma_is_on_one_scale_in_every_format(pix_fmt: str) -> None:
     rgb = np.full((16, 16, 3), 90, np.uint8)
     rgb[:, 8:] = 170
-    luma = luma_of(Frame.from_rgb(rgb, pix_fmt=pix_fmt), 2, 4, 14, 12)
+    luma = crop_luma(Frame.from_rgb(rgb, pix_fmt=pix_fmt), 2, 4, 14, 12)
     assert luma.shape == (8, 12)
     np.testing.assert_allclose(luma[:, :6], 90, atol=0.7)
     np.testing.assert_allclose(luma[:, 6:], 170, atol=0.7)

@@ -1,4 +1,5 @@
-"""From `render` to `verify`: marked by default, told when not, and nothing unmarked in between."""
+"""From `render` to `verify_marks`: marked by default, told when not, and nothing unmarked in "
+"between."""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ from typer.testing import CliRunner
 from dubfew.adapt import adapt
 from dubfew.cli.app import app
 from dubfew.errors import DubfewError, MediaError
-from dubfew.marks import verification, verify
-from dubfew.marks.certificate import FILE
-from dubfew.marks.detection import Found
+from dubfew.marks import verification, verify_marks
+from dubfew.marks.certificate import SIGNING_FILE_NAME
+from dubfew.marks.detection import DetectedWatermark
 from dubfew.media import VideoWriter, probe, read_frames
 from dubfew.registry import Registry
 from dubfew.render import publish, render
@@ -44,7 +45,7 @@ def registry(folder, clip) -> Registry:
 def dubbed(folder, registry, clip):
     # Of so few frames not every id survives every encoding.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dubfew.render.pipeline.new_id", lambda: "5a0c3f96e1")
+        patch.setattr("dubfew.render.pipeline.generate_watermark_id", lambda: "5a0c3f96e1")
         return render("actor", drive="self", out=folder / "dubbed.mp4", registry=registry)
 
 
@@ -54,13 +55,13 @@ def ask(*arguments: str | Path) -> tuple[int, str]:
 
 
 def test_an_output_is_marked(dubbed, registry) -> None:
-    found = verify(dubbed.output)
+    found = verify_marks(dubbed.output)
     assert found.intact
     assert found.credentials is not None
     assert found.watermark is not None
     assert found.watermark.id == dubbed.watermark == found.credentials.rendering["watermark"]
     assert dubbed.credentials == found.credentials.place == dubbed.output
-    assert (registry.home / FILE).exists()
+    assert (registry.home / SIGNING_FILE_NAME).exists()
     code, text = ask(dubbed.output)
     assert code == 0
     assert dubbed.watermark in text
@@ -94,13 +95,13 @@ def test_credentials_that_were_taken_off_are_missed(dubbed, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (Found("ffffffffff", 5.0, 0, 9), "name another watermark"),
+        (DetectedWatermark("ffffffffff", 5.0, 0, 9), "name another watermark"),
         (None, "which cannot be read"),
     ],
 )
 def test_marks_that_contradict_each_other(dubbed, monkeypatch, found, told) -> None:
     monkeypatch.setattr(verification, "find_watermark", lambda path, progress: found)
-    result = verify(dubbed.output)
+    result = verify_marks(dubbed.output)
     assert not result.intact
     assert told in result.findings[-1]
 
@@ -115,7 +116,7 @@ def test_without_a_watermark(registry, tmp_path) -> None:
     out = tmp_path / "o.mkv"
     made = render("actor", drive="self", out=out, watermark=False, registry=registry)
     assert (made.watermark, made.credentials) == (None, tmp_path / "o.c2pa")
-    found = verify(out)
+    found = verify_marks(out)
     assert found.intact
     assert found.watermark is None
     assert "switched off" in found.findings[-1]
@@ -138,7 +139,7 @@ def test_what_cannot_be_signed_is_not_left(registry, clip, tmp_path, monkeypatch
     out = tmp_path / "o.mp4"
     if earlier:
         out.write_bytes(earlier)
-    monkeypatch.setattr(publish, "sign", refuse)
+    monkeypatch.setattr(publish, "sign_video", refuse)
     with pytest.raises(MediaError, match="no ink"):
         render("actor", drive="self", out=out, registry=registry)
     left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

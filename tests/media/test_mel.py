@@ -10,34 +10,38 @@ from scipy.signal import lfilter
 
 from dubfew.errors import MediaError
 from dubfew.media.mel import (
-    BANDS,
-    HOP,
-    RATE,
-    Channel,
-    channel_of,
-    frame_count,
-    level_db,
+    MEL_HOP_SAMPLES,
+    NUM_MEL_BANDS,
+    SPEECH_SAMPLE_RATE_HZ,
+    RecordingChannel,
+    estimate_channel,
+    frame_levels_db,
     log_mel,
-    mel_matrix,
-    prepare_samples,
+    mel_filterbank,
+    num_mel_frames,
+    resample_audio,
 )
 
 
 def _noise(seconds: float = 1.0) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return (0.1 * rng.standard_normal(int(seconds * RATE))).astype(np.float32)
+    return (0.1 * rng.standard_normal(int(seconds * SPEECH_SAMPLE_RATE_HZ))).astype(np.float32)
 
 
 def test_frame_k_is_centred_on_its_time() -> None:
-    samples = np.zeros(RATE, np.float32)
-    samples[50 * HOP] = 1.0  # a click at 0.5 s
+    samples = np.zeros(SPEECH_SAMPLE_RATE_HZ, np.float32)
+    samples[50 * MEL_HOP_SAMPLES] = 1.0  # a click at 0.5 s
     assert int(log_mel(samples).sum(axis=1).argmax()) == 50
 
 
 def test_a_tone_lights_its_own_band() -> None:
-    tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
+    tone = 0.3 * np.sin(
+        2 * np.pi * 1000 * np.arange(SPEECH_SAMPLE_RATE_HZ) / SPEECH_SAMPLE_RATE_HZ
+    ).astype(np.float32)
     band = int(log_mel(tone)[50].argmax())
-    assert abs(int(mel_matrix()[round(1000 / RATE * 512)].argmax()) - band) <= 1
+    assert (
+        abs(int(mel_filterbank()[round(1000 / SPEECH_SAMPLE_RATE_HZ * 512)].argmax()) - band) <= 1
+    )
 
 
 def test_level_of_the_recording_does_not_matter() -> None:
@@ -47,17 +51,22 @@ def test_level_of_the_recording_does_not_matter() -> None:
 
 def test_level_is_that_of_the_window() -> None:
     samples = _noise()[:12345]
-    for frame in (0, 1, 40, frame_count(len(samples)) - 1):
-        inside = samples[max(0, frame * HOP - 200) : frame * HOP + 200]
+    for frame in (0, 1, 40, num_mel_frames(len(samples)) - 1):
+        inside = samples[max(0, frame * MEL_HOP_SAMPLES - 200) : frame * MEL_HOP_SAMPLES + 200]
         power = float((inside.astype(np.float64) ** 2).sum()) / 400
-        assert level_db(samples)[frame] == pytest.approx(10 * np.log10(power), abs=0.3)
+        assert frame_levels_db(samples)[frame] == pytest.approx(10 * np.log10(power), abs=0.3)
 
 
 def test_the_microphone_hardly_matters() -> None:
-    samples = _noise(2.0) * (1 + np.sin(np.arange(2 * RATE) / 3000)).astype(np.float32)
+    samples = _noise(2.0) * (1 + np.sin(np.arange(2 * SPEECH_SAMPLE_RATE_HZ) / 3000)).astype(
+        np.float32
+    )
     dull = lfilter([0.4], [1, -0.6], samples).astype(np.float32)
-    flat = channel_of(samples).tilt * 0
-    raw = [log_mel(x, channel=Channel(channel_of(x).level, flat)) for x in (samples, dull)]
+    flat = estimate_channel(samples).spectral_tilt * 0
+    raw = [
+        log_mel(x, channel=RecordingChannel(estimate_channel(x).level_db, flat))
+        for x in (samples, dull)
+    ]
     evened = [log_mel(x) for x in (samples, dull)]
     apart, closer = (np.abs(a - b).mean() for a, b in (raw, evened))
     assert closer < 0.5 * apart
@@ -66,12 +75,12 @@ def test_the_microphone_hardly_matters() -> None:
 def test_silence_is_not_amplified() -> None:
     hiss = 1e-5 * _noise()
     assert log_mel(hiss).max() < 0.35
-    assert log_mel(np.zeros(RATE, np.float32)).max() == 0.0
+    assert log_mel(np.zeros(SPEECH_SAMPLE_RATE_HZ, np.float32)).max() == 0.0
 
 
 def test_parts_equal_the_whole() -> None:
     samples = _noise(2.0)
-    channel = channel_of(samples)
+    channel = estimate_channel(samples)
     whole = log_mel(samples, channel=channel)
     part = log_mel(samples, channel=channel, start=-7, stop=len(whole) + 9)
     np.testing.assert_allclose(part[7:-9], whole, atol=1e-6)
@@ -85,10 +94,10 @@ def test_other_rates_sound_the_same(rate: int) -> None:
         t = np.arange(at) / at
         return (0.3 * np.sin(2 * np.pi * 700 * t)).astype(np.float32)
 
-    resampled = prepare_samples(tone(rate), rate)
-    assert abs(len(resampled) - RATE) <= 1
+    resampled = resample_audio(tone(rate), rate)
+    assert abs(len(resampled) - SPEECH_SAMPLE_RATE_HZ) <= 1
     np.testing.assert_allclose(
-        resampled[800:-800], tone(RATE)[800 : len(resampled) - 800], atol=0.02
+        resampled[800:-800], tone(SPEECH_SAMPLE_RATE_HZ)[800 : len(resampled) - 800], atol=0.02
     )
 
 
@@ -98,17 +107,17 @@ def test_other_rates_sound_the_same(rate: int) -> None:
     st.integers(1000, 96000),
 )
 def test_hostile_samples_give_finite_features(values: list[float], rate: int) -> None:
-    samples = prepare_samples(np.array(values, np.float32), rate)
+    samples = resample_audio(np.array(values, np.float32), rate)
     assert np.isfinite(samples).all()
     assert np.abs(samples).max(initial=0) < 2
     mel = log_mel(samples)
-    assert mel.shape == (frame_count(len(samples)), BANDS)
+    assert mel.shape == (num_mel_frames(len(samples)), NUM_MEL_BANDS)
     assert np.isfinite(mel).all()
-    assert np.isfinite(level_db(samples)).all()
+    assert np.isfinite(frame_levels_db(samples)).all()
 
 
 def test_errors() -> None:
     with pytest.raises(MediaError, match="mono"):
-        prepare_samples(np.zeros((2, 5), np.float32), RATE)
+        resample_audio(np.zeros((2, 5), np.float32), SPEECH_SAMPLE_RATE_HZ)
     with pytest.raises(MediaError, match="rate"):
-        prepare_samples(np.zeros(5, np.float32), 0)
+        resample_audio(np.zeros(5, np.float32), 0)

@@ -11,23 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubfew.errors import ShapeError
-from dubfew.media import Colour, Frame
-from dubfew.media.pixels import NATIVE, native_name
+from dubfew.media import ColorTags, Frame
+from dubfew.media.pixels import NATIVE_FORMATS, native_format_name
 from tests.media.pictures import noise_planes, smooth_rgb
 
-FORMATS = sorted(NATIVE)
-YUV = [name for name in FORMATS if NATIVE[name].is_yuv]
+FORMATS = sorted(NATIVE_FORMATS)
+YUV = [name for name in FORMATS if NATIVE_FORMATS[name].is_yuv]
 
 
-def noise_frame(name: str, width: int, height: int, seed: int, colour: Colour) -> Frame:
+def noise_frame(name: str, width: int, height: int, seed: int, colour: ColorTags) -> Frame:
     picture = av.VideoFrame(width, height, name)
-    noise_planes(picture, np.random.default_rng(seed), NATIVE[name].bits)
+    noise_planes(picture, np.random.default_rng(seed), NATIVE_FORMATS[name].bits)
     return Frame(picture, 0, Fraction(0), Fraction(1, 25), colour)
 
 
 def reference_rgb(frame: Frame, red: float, blue: float, full: bool) -> np.ndarray:
     """YUV to RGB in floats by the book (ITU-T H.273), chroma repeated."""
-    form = NATIVE[frame.pix_fmt]
+    form = NATIVE_FORMATS[frame.pix_fmt]
     planes = frame.planes()
     y, chroma = planes[0].astype(float), planes[1:]
     if form.kind == "nv12":
@@ -54,8 +54,8 @@ def reference_rgb(frame: Frame, red: float, blue: float, full: bool) -> np.ndarr
 @pytest.mark.parametrize("range_tag", [1, 2])
 @pytest.mark.parametrize("size", [(32, 24), (33, 25)])
 def test_rgb_follows_the_tags(name, matrix, red, blue, range_tag, size) -> None:
-    frame = noise_frame(name, *size, 1, Colour(range_tag, matrix))
-    full = range_tag == 2 or NATIVE[name].full
+    frame = noise_frame(name, *size, 1, ColorTags(range_tag, matrix))
+    full = range_tag == 2 or NATIVE_FORMATS[name].full_range
     error = frame.to_rgb() - reference_rgb(frame, red, blue, full)
     assert np.abs(error).max() <= 1.5
     assert np.abs(error).mean() < 0.3
@@ -64,22 +64,22 @@ def test_rgb_follows_the_tags(name, matrix, red, blue, range_tag, size) -> None:
 
 @pytest.mark.parametrize(("height", "matrix"), [(718, 6), (720, 1)])
 def test_untagged_matrix_goes_by_lines(height: int, matrix: int) -> None:
-    untagged = noise_frame("yuv420p", 32, height, 2, Colour())
-    tagged = Frame(untagged.picture, 0, Fraction(0), Fraction(1), Colour(1, matrix))
+    untagged = noise_frame("yuv420p", 32, height, 2, ColorTags())
+    tagged = Frame(untagged.picture, 0, Fraction(0), Fraction(1), ColorTags(1, matrix))
     assert np.array_equal(untagged.to_rgb(), tagged.to_rgb())
     # A crop has fewer lines than its frame and must not decide by its own.
     assert np.array_equal(untagged.crop_rgb(0, 0, 32, 20), tagged.to_rgb()[:20])
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("colour", [Colour(), Colour(2, 1), Colour(1, 6)])
-def test_patching_back_what_was_read_changes_nothing(name: str, colour: Colour) -> None:
-    frame = Frame.from_rgb(smooth_rgb(40, 48, 3), pix_fmt=name, colour=colour)
+@pytest.mark.parametrize("colour", [ColorTags(), ColorTags(2, 1), ColorTags(1, 6)])
+def test_patching_back_what_was_read_changes_nothing(name: str, colour: ColorTags) -> None:
+    frame = Frame.from_rgb(smooth_rgb(40, 48, 3), pix_fmt=name, color=colour)
     if name == "gray":
         grey = frame.to_rgb()
-        frame = Frame.from_rgb(grey, pix_fmt=name, colour=colour)
+        frame = Frame.from_rgb(grey, pix_fmt=name, color=colour)
     again = frame.with_patch(0, 0, frame.to_rgb(), np.ones((40, 48), bool))
-    step = 2 ** (NATIVE[name].bits - 8)
+    step = 2 ** (NATIVE_FORMATS[name].bits - 8)
     for old, new in zip(frame.planes(), again.planes(), strict=True):
         difference = np.abs(old.astype(int) - new.astype(int))
         # RGB has 8 bits; colours that leave it are cut there, at most a few levels.
@@ -103,7 +103,7 @@ def test_patch_touches_only_what_the_mask_covers(data, name: str, seed: int) -> 
     left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
     w, h = data.draw(st.integers(1, width - left)), data.draw(st.integers(1, height - top))
     rng = np.random.default_rng(seed)
-    frame = noise_frame(name, width, height, seed, Colour(seed % 3, 1))
+    frame = noise_frame(name, width, height, seed, ColorTags(seed % 3, 1))
     before = [plane.copy() for plane in frame.planes()]
     mask = rng.random((h, w)) < rng.choice([0.05, 0.5, 1.0])
     rgb = rng.integers(0, 256, (h, w, 3), dtype=np.uint8)
@@ -111,7 +111,7 @@ def test_patch_touches_only_what_the_mask_covers(data, name: str, seed: int) -> 
 
     whole = np.zeros((height, width), bool)
     whole[top : top + h, left : left + w] = mask
-    form = NATIVE[name]
+    form = NATIVE_FORMATS[name]
     padded = np.pad(whole, ((0, height % 2), (0, width % 2)))
     for number, (old, new) in enumerate(zip(frame.planes(), patched.planes(), strict=True)):
         assert np.array_equal(old, before[number]), "the source frame was changed"
@@ -126,7 +126,7 @@ def test_patch_touches_only_what_the_mask_covers(data, name: str, seed: int) -> 
             np.array_equal(a, b)
             for a, b in zip(
                 patched.planes(),
-                Frame.from_rgb(rgb, pix_fmt=name, colour=frame.colour).planes(),
+                Frame.from_rgb(rgb, pix_fmt=name, color=frame.color).planes(),
                 strict=True,
             )
         )
@@ -139,7 +139,7 @@ def test_crop_equals_the_box_of_the_whole(data, name: str, seed: int) -> None:
     left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
     right = data.draw(st.integers(left + 1, width))
     bottom = data.draw(st.integers(top + 1, height))
-    frame = noise_frame(name, width, height, seed, Colour(seed % 3, (1, 2, 6)[seed % 3]))
+    frame = noise_frame(name, width, height, seed, ColorTags(seed % 3, (1, 2, 6)[seed % 3]))
     box = frame.to_rgb()[top:bottom, left:right]
     crop = frame.crop_rgb(left, top, right, bottom)
     assert crop.shape == box.shape
@@ -147,7 +147,7 @@ def test_crop_equals_the_box_of_the_whole(data, name: str, seed: int) -> None:
 
 
 def test_partly_covered_chroma_is_weighed() -> None:
-    frame = Frame.from_rgb(np.zeros((2, 2, 3), np.uint8), colour=Colour(2, 1))
+    frame = Frame.from_rgb(np.zeros((2, 2, 3), np.uint8), color=ColorTags(2, 1))
     red = np.full((2, 2, 3), (255, 0, 0), np.uint8)
     one = np.array([[True, False], [False, False]])
     quarter = int(frame.with_patch(0, 0, red, one).planes()[2][0, 0])
@@ -203,4 +203,4 @@ def test_planes_are_read_only() -> None:
     ],
 )
 def test_other_formats_have_a_native_one(name: str, native: str) -> None:
-    assert native_name(name) == native
+    assert native_format_name(name) == native

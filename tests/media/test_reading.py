@@ -13,7 +13,7 @@ import pytest
 from dubfew.errors import MediaError
 from dubfew.media import DamagedMediaWarning, Frame, probe, read_audio, read_frames
 from dubfew.media.orientation import Orientation
-from dubfew.media.reading import _Clock
+from dubfew.media.reading import _FrameClock
 from tests.media.pictures import sine, smooth_rgb
 
 RATES = [
@@ -107,19 +107,19 @@ def test_part_of_a_video(make_video) -> None:
 
 class TestClock:
     def test_missing_stamps_follow_the_rate(self) -> None:
-        clock = _Clock(Fraction(25), Fraction(1, 100))
-        stamps = [clock.stamp(pts) for pts in (None, None, 108, None)]
+        clock = _FrameClock(Fraction(25), Fraction(1, 100))
+        stamps = [clock.next_stamp(pts) for pts in (None, None, 108, None)]
         assert stamps == [Fraction(n, 25) for n in range(4)]
 
     def test_a_jump_back_goes_on_from_there(self) -> None:
-        clock = _Clock(Fraction(25), Fraction(1, 90000))
-        stamps = [clock.stamp(pts) for pts in (7200, 10800, 0, 3600, 7200)]
+        clock = _FrameClock(Fraction(25), Fraction(1, 90000))
+        stamps = [clock.next_stamp(pts) for pts in (7200, 10800, 0, 3600, 7200)]
         assert stamps == [Fraction(n, 25) for n in range(5)]
 
     def test_milliseconds_are_put_on_the_grid(self) -> None:
         fps = Fraction(30000, 1001)
-        clock = _Clock(fps, Fraction(1, 1000))
-        stamps = [clock.stamp(round(n * 1000 / fps)) for n in range(100)]
+        clock = _FrameClock(fps, Fraction(1, 1000))
+        stamps = [clock.next_stamp(round(n * 1000 / fps)) for n in range(100)]
         assert stamps == [n / fps for n in range(100)]
 
 
@@ -167,8 +167,8 @@ def test_pictures_come_upright(make_video, matrix, degrees, turn, pix_fmt, size)
 def test_odd_subsampled_pictures_turn_without_smearing() -> None:
     assert Orientation(mirror_x=True).pixel_format("yuv420p", 63, 48) == "yuv444p"
     assert Orientation(mirror_x=True).pixel_format("yuv420p", 64, 47) == "yuv420p"
-    assert Orientation(swaps=True).pixel_format("yuv422p10le", 64, 48) == "yuv444p10le"
-    assert Orientation(swaps=True).pixel_format("yuv420p", 63, 47) == "yuv420p"
+    assert Orientation(swaps_axes=True).pixel_format("yuv422p10le", 64, 48) == "yuv444p10le"
+    assert Orientation(swaps_axes=True).pixel_format("yuv420p", 63, 47) == "yuv420p"
     assert Orientation().pixel_format("yuv422p", 63, 47) == "yuv422p"
 
 
@@ -179,7 +179,7 @@ def test_colour_tags_are_read(make_video, tags) -> None:
     info = probe(path)
     assert tuple(getattr(info, name) for name in names) == tags
     frame = next(read_frames(path))
-    assert (frame.colour.range, frame.colour.matrix) == tags[:2]
+    assert (frame.color.range, frame.color.matrix) == tags[:2]
     assert info.pix_fmt == ("yuvj420p" if tags[0] == 2 else "yuv420p")
 
 
@@ -329,7 +329,7 @@ def test_memory_does_not_grow(make_video) -> None:
 
 def test_frame_at_another_time(make_video) -> None:
     first = next(read_frames(make_video()))
-    later = first.at(7, Fraction(7, 25))
+    later = first.with_time(7, Fraction(7, 25))
     assert (later.index, later.time, first.index) == (7, 0.28, 0)
     assert all(np.array_equal(a, b) for a, b in zip(first.planes(), later.planes(), strict=True))
     assert isinstance(later, Frame)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dubfew.errors import MediaError
 from dubfew.media import (
     AudioSource,
-    Colour,
+    ColorTags,
     Frame,
     VideoInfo,
     VideoWriter,
@@ -82,7 +82,7 @@ def test_any_presentation_times_are_kept(tmp_path: Path, steps, base, fps) -> No
     info = VideoInfo(path, 32, 32, fps, time_base=base)
     with VideoWriter(path, info, preset="ultrafast") as writer:
         for number, stamp in enumerate(stamps):
-            writer.write(blank.at(number, stamp))
+            writer.write(blank.with_time(number, stamp))
     assert [frame.stamp for frame in read_frames(path)] == stamps
 
 
@@ -194,10 +194,10 @@ def test_colour_tags_are_copied(tmp_path: Path, name: str, tags) -> None:
     info = VideoInfo(path, 32, 32, Fraction(25), color_range=tags[0], colorspace=tags[1],
                      color_primaries=tags[2], color_trc=tags[3])  # fmt: skip
     with VideoWriter(path, info) as writer:
-        for frame in made(2, 32, 32, colour=Colour(*tags)):
+        for frame in made(2, 32, 32, colour=ColorTags(*tags)):
             writer.write(frame)
     again = probe(path)
-    assert again.colour == Colour(*tags)
+    assert again.color == ColorTags(*tags)
 
 
 def test_rgb_is_tagged_with_the_matrix_that_was_used(tmp_path: Path) -> None:

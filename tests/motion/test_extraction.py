@@ -7,15 +7,15 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from dubfew.errors import NoFaceError, ShapeError
-from dubfew.motion.extraction import CLOSED_GAP, motion_of_landmarks, rest_pose
-from dubfew.motion.mouth_motion import rows_of
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.motion.extraction import MAX_CLOSED_LIP_GAP, estimate_rest_points, motion_from_landmarks
+from dubfew.motion.mouth_motion import mouth_point_rows
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 
 
 def _landmarks(jaw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A lite head that opens its jaw, at random poses, sizes and places, as a detector sees it."""
-    head = load_head()
+    head = load_head_model()
     n = len(jaw)
     rotation = np.zeros((n, 3), np.float32)
     rotation[:, 0] = jaw
@@ -32,34 +32,34 @@ def _landmarks(jaw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _true_motion(jaw: np.ndarray) -> np.ndarray:
-    head = load_head()
+    head = load_head_model()
     rotation = np.zeros((len(jaw), 3), np.float32)
     rotation[:, 0] = jaw
     none = np.zeros((len(jaw), len(head.expression_basis)))
     shape = np.zeros(len(head.shape_basis))
-    points = head.points(MOUTH_POINTS) @ head.vertices(shape, none, rotation)
-    return (points - points[:1]) / head.inter_ocular(shape)
+    points = head.point_matrix(MOUTH_POINTS) @ head.vertices(shape, none, rotation)
+    return (points - points[:1]) / head.inter_ocular_distance(shape)
 
 
 def test_head_pose_size_and_place_do_not_leak_into_the_mouth() -> None:
     jaw = np.concatenate([np.zeros(12), np.linspace(0, 0.3, 12)])
     landmarks = _landmarks(jaw, np.random.default_rng(0))
-    motion = motion_of_landmarks(landmarks, np.arange(24) / 25)
+    motion = motion_from_landmarks(landmarks, np.arange(24) / 25)
     np.testing.assert_allclose(motion.displacement, _true_motion(jaw), atol=2e-3)
 
 
 def test_an_opening_jaw_opens_the_mouth_downwards() -> None:
     jaw = np.concatenate([np.zeros(12), np.full(4, 0.3)])
-    motion = motion_of_landmarks(_landmarks(jaw, np.random.default_rng(1)), np.arange(16) / 25)
-    assert motion.aperture()[:12].max() < CLOSED_GAP
+    motion = motion_from_landmarks(_landmarks(jaw, np.random.default_rng(1)), np.arange(16) / 25)
+    assert motion.aperture()[:12].max() < MAX_CLOSED_LIP_GAP
     assert motion.aperture()[12:].min() > 0.1
-    assert motion.displacement[12:, rows_of((152,))[0], 1].max() < -0.05
+    assert motion.displacement[12:, mouth_point_rows((152,))[0], 1].max() < -0.05
 
 
 def test_frames_without_a_face_are_bridged() -> None:
     landmarks = _landmarks(np.linspace(0, 0.2, 10), np.random.default_rng(2))
     landmarks[[0, 4]] = np.nan
-    motion = motion_of_landmarks(landmarks, np.arange(10) / 25)
+    motion = motion_from_landmarks(landmarks, np.arange(10) / 25)
     assert np.isfinite(motion.displacement).all()
     between = (motion.displacement[3] + motion.displacement[5]) / 2
     np.testing.assert_allclose(motion.displacement[4], between, atol=1e-6)
@@ -67,16 +67,16 @@ def test_frames_without_a_face_are_bridged() -> None:
 
 def test_a_mouth_that_never_closes_gets_a_closed_rest() -> None:
     landmarks = _landmarks(np.full(8, 0.25), np.random.default_rng(3))
-    motion = motion_of_landmarks(landmarks, np.arange(8) / 25)
+    motion = motion_from_landmarks(landmarks, np.arange(8) / 25)
     assert motion.aperture().min() > 0.1
 
 
 def test_errors_say_what_was_expected() -> None:
     with pytest.raises(ShapeError, match="478"):
-        motion_of_landmarks(np.zeros((2, 468, 3)), np.zeros(2))
+        motion_from_landmarks(np.zeros((2, 468, 3)), np.zeros(2))
     with pytest.raises(ShapeError, match="times"):
-        motion_of_landmarks(np.zeros((2, 478, 3)), np.zeros(3))
+        motion_from_landmarks(np.zeros((2, 478, 3)), np.zeros(3))
     with pytest.raises(NoFaceError):
-        motion_of_landmarks(np.full((2, 478, 3), np.nan), np.zeros(2))
+        motion_from_landmarks(np.full((2, 478, 3), np.nan), np.zeros(2))
     with pytest.raises(NoFaceError):
-        rest_pose(np.full((2, len(MOUTH_POINTS), 3), np.nan, np.float32))
+        estimate_rest_points(np.full((2, len(MOUTH_POINTS), 3), np.nan, np.float32))

@@ -8,26 +8,28 @@ import pytest
 import torch
 
 from dubfew.data.footage_io import save_footage
-from dubfew.data.samples import Sample, collate, make_sample
-from dubfew.prior.renderers import LiteRenderer
-from dubfew.prior.training.config import TrainConfig
-from dubfew.prior.training.trainer import train
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.data.samples import TrainingSample, collate_samples, make_sample
+from dubfew.prior.renderers import BlendingUNet
+from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.trainer import train_renderer
+from dubfew.reconstruction.heads.head_model import load_head_model
 from tests.data.people import TOY, toy_footage
 
 
 @pytest.fixture(scope="module")
-def sample() -> Sample:
+def sample() -> TrainingSample:
     """Two frames of a toy, references from others."""
-    footage, head = toy_footage(), load_head()
-    return collate([make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)])
+    footage, head = toy_footage(), load_head_model()
+    return collate_samples(
+        [make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)]
+    )
 
 
 @pytest.fixture
-def renderer() -> LiteRenderer:
+def renderer() -> BlendingUNet:
     """Untrained, the same every time."""
     torch.manual_seed(0)
-    return LiteRenderer(TOY)
+    return BlendingUNet(TOY)
 
 
 @pytest.fixture(scope="session")
@@ -42,21 +44,21 @@ def toy_people(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def config(toy_people, tmp_path) -> TrainConfig:
+def config(toy_people, tmp_path) -> PriorTrainConfig:
     """A training of seconds."""
     return _config(toy_people, tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
-def trained(toy_people, tmp_path_factory) -> TrainConfig:
+def trained(toy_people, tmp_path_factory) -> PriorTrainConfig:
     """That training, done."""
     config = _config(toy_people, tmp_path_factory.mktemp("trained"))
-    train(config)
+    train_renderer(config)
     return config
 
 
-def _config(people: Path, out: Path) -> TrainConfig:
-    return TrainConfig(
+def _config(people: Path, out: Path) -> PriorTrainConfig:
+    return PriorTrainConfig(
         data=str(people / "data"),
         held_out=str(people / "other"),
         out=str(out),

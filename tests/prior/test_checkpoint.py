@@ -9,14 +9,14 @@ import torch
 from dubfew.data.samples import make_sample
 from dubfew.errors import ArtefactError
 from dubfew.prior import Prior, list_priors, prior_info
-from dubfew.prior.checkpoint import CONFIG, MODEL, new_prior
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.prior.checkpoint import PRIOR_CONFIG_FILE, PRIOR_WEIGHTS_FILE, create_untrained_prior
+from dubfew.reconstruction.heads.head_model import load_head_model
 from tests.data.people import SIZE, TOY, toy_footage
 
 
 @pytest.fixture
 def stored(tmp_path):
-    prior = new_prior(config=TOY)
+    prior = create_untrained_prior(config=TOY)
     with torch.no_grad():
         for parameter in prior.renderer.parameters():
             parameter.copy_((parameter + 0.02).half().float())
@@ -27,7 +27,7 @@ def stored(tmp_path):
 def test_saved_and_loaded_paints_the_same(stored):
     prior, folder = stored
     again = Prior.load(folder)
-    sample = make_sample(toy_footage(), 2, np.arange(12, 24), load_head(), 2)
+    sample = make_sample(toy_footage(), 2, np.arange(12, 24), load_head_model(), 2)
     texture = torch.zeros(1, TOY.texture_channels, SIZE, SIZE)
     torch.testing.assert_close(
         again.renderer(sample.inputs, texture), prior.renderer(sample.inputs, texture)
@@ -38,15 +38,15 @@ def test_saved_and_loaded_paints_the_same(stored):
 
 def test_newer_and_damaged_priors_are_refused(stored):
     _, folder = stored
-    config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps({**config, "format_version": 99}))
+    config = json.loads((folder / PRIOR_CONFIG_FILE).read_text())
+    (folder / PRIOR_CONFIG_FILE).write_text(json.dumps({**config, "format_version": 99}))
     with pytest.raises(ArtefactError, match="update dubfew"):
         Prior.load(folder)
-    (folder / CONFIG).write_text("{")
+    (folder / PRIOR_CONFIG_FILE).write_text("{")
     with pytest.raises(ArtefactError, match="not JSON"):
         Prior.load(folder)
-    (folder / CONFIG).write_text(json.dumps(config))
-    (folder / MODEL).write_bytes(b"broken")
+    (folder / PRIOR_CONFIG_FILE).write_text(json.dumps(config))
+    (folder / PRIOR_WEIGHTS_FILE).write_bytes(b"broken")
     with pytest.raises(ArtefactError, match="cannot be read"):
         Prior.load(folder)
 

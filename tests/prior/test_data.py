@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dubfew.data.augmentation import mirrored
-from dubfew.data.dataset import NEIGHBOURS, PeopleDataset
+from dubfew.data.augmentation import mirror_sample
+from dubfew.data.dataset import MIN_REFERENCE_GAP_TRAIN, MouthDataset
 from dubfew.data.footage_io import load_footage, save_footage
 from dubfew.data.samples import make_sample
 from dubfew.errors import ArtefactError
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from tests.data.people import toy_footage
 
@@ -24,16 +24,16 @@ def same(a, b) -> bool:
 
 def test_items_depend_on_seed_and_number_alone():
     people = [toy_footage(30, 0), toy_footage(30, 1)]
-    whole = PeopleDataset(people, 8, references=2, seed=5)
-    rest = PeopleDataset(people, 8, references=2, seed=5, start=3)
+    whole = MouthDataset(people, 8, num_references=2, seed=5)
+    rest = MouthDataset(people, 8, num_references=2, seed=5, first_index=3)
     assert len(rest) == 5
     assert same(whole[4], rest[1])
-    assert not same(whole[4], PeopleDataset(people, 8, references=2, seed=6)[4])
+    assert not same(whole[4], MouthDataset(people, 8, num_references=2, seed=6)[4])
 
 
 def test_references_are_far_from_their_target():
     footage = toy_footage(30)
-    dataset = PeopleDataset([footage], 20, references=2, augment=False)
+    dataset = MouthDataset([footage], 20, num_references=2, augment=False)
     for index in range(20):
         sample = dataset[index]
         found = [
@@ -43,27 +43,27 @@ def test_references_are_far_from_their_target():
         target = int(
             np.argmin(
                 [
-                    np.abs(image - (sample.truth[0].permute(1, 2, 0).numpy() * 255).round()).sum()
+                    np.abs(image - (sample.target[0].permute(1, 2, 0).numpy() * 255).round()).sum()
                     for image in footage.images.astype(int)
                 ]
             )
         )
-        assert all(abs(f - target) >= NEIGHBOURS for f in found)
+        assert all(abs(f - target) >= MIN_REFERENCE_GAP_TRAIN for f in found)
 
 
 def test_a_mirror_seen_in_a_mirror_is_the_sample():
-    sample = make_sample(toy_footage(), 3, np.arange(14, 24), load_head(), 2)
-    assert same(mirrored(mirrored(sample)), sample)
-    assert not same(mirrored(sample), sample)
+    sample = make_sample(toy_footage(), 3, np.arange(14, 24), load_head_model(), 2)
+    assert same(mirror_sample(mirror_sample(sample)), sample)
+    assert not same(mirror_sample(sample), sample)
 
 
 def test_mirrored_points_are_mirror_images_on_the_head():
-    head = load_head()
+    head = load_head_model()
     place = head.template[list(MOUTH_POINTS)]
     motion = torch.from_numpy(place.reshape(1, 1, -1))
     sample = make_sample(toy_footage(), 3, np.arange(14, 24), head, 2)
     sample = replace(sample, inputs=replace(sample.inputs, motion=motion))
-    flipped = mirrored(sample).inputs.motion.view(-1, 3).numpy()
+    flipped = mirror_sample(sample).inputs.motion.view(-1, 3).numpy()
     np.testing.assert_allclose(flipped, place, atol=0.002)  # the mean head is symmetric
 
 
@@ -85,7 +85,9 @@ def test_some_references_are_unlike_their_target(monkeypatch):
     footage = toy_footage(60)
     distances = {}
     for share in (0.0, 1.0):
-        monkeypatch.setattr("dubfew.data.dataset.UNLIKE", share)
-        dataset = PeopleDataset([footage], 24, references=2, augment=False)
-        distances[share] = np.mean([float(dataset[i].inputs.scores.min()) for i in range(24)])
+        monkeypatch.setattr("dubfew.data.dataset.HARD_REFERENCES_PROBABILITY", share)
+        dataset = MouthDataset([footage], 24, num_references=2, augment=False)
+        distances[share] = np.mean(
+            [float(dataset[i].inputs.reference_distances.min()) for i in range(24)]
+        )
     assert distances[1.0] > 1.5 * distances[0.0]

@@ -6,23 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from dubfew.data.samples import collate, make_sample
+from dubfew.data.samples import collate_samples, make_sample
 from dubfew.prior.discriminator import (
     Discriminator,
     DiscriminatorConfig,
-    composed,
-    condition_of,
+    composite_prediction,
+    discriminator_condition,
     discriminator_loss,
-    generator_terms,
+    generator_losses,
 )
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.head_model import load_head_model
 from tests.data.people import SIZE, toy_footage
 
 
 @pytest.fixture(scope="module")
 def sample():
-    footage, head = toy_footage(), load_head()
-    return collate([make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)])
+    footage, head = toy_footage(), load_head_model()
+    return collate_samples(
+        [make_sample(footage, row, np.arange(12, 24), head, 2) for row in (0, 5)]
+    )
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def noisy(picture: torch.Tensor) -> torch.Tensor:
 
 
 def test_logits_and_features_at_every_scale(discriminator, sample):
-    judged = discriminator(sample.truth, condition_of(sample))
+    judged = discriminator(sample.truth, discriminator_condition(sample))
     assert [len(found) for found in judged] == [4, 4]
     assert [tuple(f.shape[:2]) for f in judged[0]] == [(2, 8), (2, 16), (2, 16), (2, 1)]
     assert judged[1][0].shape[-1] == SIZE // 4
@@ -45,19 +47,19 @@ def test_logits_and_features_at_every_scale(discriminator, sample):
 def test_nothing_outside_the_mask_counts(discriminator, sample):
     discriminator.eval()
     other = sample.truth + (sample.inputs.alpha <= 0)
-    torch.testing.assert_close(composed(sample, other), sample.truth)
-    terms = generator_terms(discriminator, sample, other)
+    torch.testing.assert_close(composite_prediction(sample, other), sample.truth)
+    terms = generator_losses(discriminator, sample, other)
     assert float(terms["matching"]) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_truth_inside_the_mask_is_no_condition(sample):
     inside = (sample.inputs.alpha > 0).expand_as(sample.truth)
-    assert not condition_of(sample)[:, :3][inside].any()
+    assert not discriminator_condition(sample)[:, :3][inside].any()
 
 
 def test_renderer_learns_and_discriminator_does_not(discriminator, sample):
     picture = noisy(sample.truth).requires_grad_()
-    terms = generator_terms(discriminator, sample, picture)
+    terms = generator_losses(discriminator, sample, picture)
     sum(terms.values()).backward()
     assert torch.isfinite(picture.grad).all()
     assert picture.grad.abs().sum() > 0
@@ -84,8 +86,8 @@ def test_it_learns_to_tell_noise_from_skin(discriminator, sample):
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.3 * losses[0]
     discriminator.eval()
-    fooled = generator_terms(discriminator, sample, sample.truth)["adversarial"]
-    caught = generator_terms(discriminator, sample, picture)["adversarial"]
+    fooled = generator_losses(discriminator, sample, sample.truth)["adversarial"]
+    caught = generator_losses(discriminator, sample, picture)["adversarial"]
     assert fooled < 0.3 * caught
 
 

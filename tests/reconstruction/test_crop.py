@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 
 from dubfew.errors import NoFaceError
-from dubfew.reconstruction.crop import mouth_mask, project, soft_mask, track_regions
+from dubfew.reconstruction.crop import (
+    compute_track_regions,
+    project_head_points,
+    render_mouth_mask,
+    render_soft_mask,
+)
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.tracking import fit_track, track_video
 from tests.reconstruction.fitting.test_landmark_fit import CAMERA, truth
 
@@ -25,7 +30,7 @@ def track():
         head,
         CAMERA,
         fps=Fraction(25),
-        size=(512, 512),
+        frame_size=(512, 512),
         source="a test",
         sha256="",
     )
@@ -42,35 +47,36 @@ def test_no_face_at_all_says_so():
         fit_track(
             np.full((4, 478, 3), np.nan, np.float32),
             np.arange(4) / 25,
-            load_head(),
+            load_head_model(),
             CAMERA,
             fps=Fraction(25),
-            size=(64, 64),
+            frame_size=(64, 64),
             source="clip",
             sha256="",
         )
 
 
 def test_box_and_mask_do_not_know_the_jaw(track):
-    head = load_head()
+    head = load_head_model()
     talking = dataclasses.replace(
         track, jaw=track.jaw + np.float32(0.2), expression=track.expression * 3
     )
     for name in ("box", "window", "hull"):
         np.testing.assert_array_equal(
-            getattr(track_regions(track, head), name), getattr(track_regions(talking, head), name)
+            getattr(compute_track_regions(track, head), name),
+            getattr(compute_track_regions(talking, head), name),
         )
 
 
 def test_mask_covers_the_mouth_wide_open_and_lies_in_its_window(track):
-    head = load_head()
-    regions = track_regions(track, head)
+    head = load_head_model()
+    regions = compute_track_regions(track, head)
     for row in range(len(track)):
         left, top, side = regions.window[row]
         hull = regions.hull[row]
         assert (hull >= [left, top]).all()
         assert (hull <= [left + side, top + side]).all()
-    mask = mouth_mask(track, head, 2, 512, 512)
+    mask = render_mouth_mask(track, head, 2, 512, 512)
     x, y = np.round(track.landmarks[2, [61, 291, 13, 17], :2]).astype(int).T
     assert (mask[y, x] > 0.5).all()
     assert mask.max() == 1
@@ -82,8 +88,8 @@ def test_a_window_of_the_mask_is_that_part_of_the_whole():
     square = np.repeat(
         np.array([[20, 20], [60, 20], [60, 60], [20, 60]], np.float32), [1, 1, 1, 45], axis=0
     )
-    whole = soft_mask(square, 5.0, 0, 0, 1.0, 80, 80)
-    part = soft_mask(square, 5.0, 30, 10, 1.0, 40, 20)
+    whole = render_soft_mask(square, 5.0, 0, 0, 1.0, 80, 80)
+    part = render_soft_mask(square, 5.0, 30, 10, 1.0, 40, 20)
     np.testing.assert_array_equal(part, whole[10:50, 30:50])
     assert whole[:20].max() == 0
     assert whole[40, 40] == 1
@@ -93,14 +99,14 @@ def test_a_window_of_the_mask_is_that_part_of_the_whole():
 def test_orientation_of_the_hull_does_not_matter():
     triangle = np.array([[10, 10], [50, 12], [30, 45]], np.float32)
     np.testing.assert_allclose(
-        soft_mask(triangle, 4.0, 0, 0, 1.0, 60, 60),
-        soft_mask(triangle[::-1].copy(), 4.0, 0, 0, 1.0, 60, 60),
+        render_soft_mask(triangle, 4.0, 0, 0, 1.0, 60, 60),
+        render_soft_mask(triangle[::-1].copy(), 4.0, 0, 0, 1.0, 60, 60),
         atol=1e-6,
     )
 
 
 def test_a_blank_picture_has_no_face():
-    with FaceLandmarker(video=False) as landmarker:
+    with FaceLandmarker(use_tracking=False) as landmarker:
         assert landmarker(np.full((120, 160, 3), 90, np.uint8)) is None
 
 
@@ -109,7 +115,7 @@ def test_a_real_clip_is_followed_through(shared):
     assert len(track) == 75
     assert track.valid.all()
     # The fitted head opens its mouth where and when the detector's landmarks do.
-    head = load_head()
-    fitted = project(head.vertices(track.shape, track.expression, track.jaw), track)
+    head = load_head_model()
+    fitted = project_head_points(head.vertices(track.shape, track.expression, track.jaw), track)
     gap, seen = (p[:, 13, :2] - p[:, 14, :2] for p in (fitted, track.landmarks))
     assert np.linalg.norm(gap - seen, axis=1).max() < 0.5  # px; the widest gap is 8

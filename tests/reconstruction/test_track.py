@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from dubfew.errors import ArtefactError, ShapeError
-from dubfew.reconstruction.track import COVERED, NO_FACE, TURNED, Camera, Track
+from dubfew.reconstruction.track import (
+    FLAG_MOUTH_COVERED,
+    FLAG_NO_FACE,
+    FLAG_TURNED_AWAY,
+    Camera,
+    Track,
+)
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -38,7 +44,9 @@ def make_track(n: int = 5) -> Track:
         height=192,
         head="lite",
         source_sha256="ab" * 32,
-        flags=np.array([0, TURNED, NO_FACE, TURNED | COVERED, 0], np.uint8)[:n],
+        flags=np.array(
+            [0, FLAG_TURNED_AWAY, FLAG_NO_FACE, FLAG_TURNED_AWAY | FLAG_MOUTH_COVERED, 0], np.uint8
+        )[:n],
         shot=np.arange(n, dtype=np.int32) // 3,
         method="photometric",
         shape_from="mica",
@@ -94,7 +102,7 @@ def test_camera_projects_by_the_pinhole_rule():
 def test_format_1_says_only_where_no_face_was():
     track = Track.load(FIXTURES / "track-1.safetensors")
     np.testing.assert_array_equal(track.valid, [True, True, False])
-    np.testing.assert_array_equal(track.flags, [0, 0, NO_FACE])
+    np.testing.assert_array_equal(track.flags, [0, 0, FLAG_NO_FACE])
     np.testing.assert_array_equal(track.shot, [0, 0, 0])
     assert (track.method, track.shape_from, track.face) == ("landmarks", "landmarks", 0)
     np.testing.assert_array_equal(Track.from_bytes(track.to_bytes(), "again").flags, track.flags)

@@ -10,14 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dubfew.reconstruction.fitting.track_quality import eye_distance, measure
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.reconstruction.svg_curves import COLUMNS, curves_svg
-from dubfew.reconstruction.track import COVERED, TURNED
-from dubfew.reconstruction.track_report import SIDE, numbers, overlays, sample, write_track_report
+from dubfew.reconstruction.fitting.track_quality import frontal_eye_distance, measure_stability
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.svg_curves import MAX_CURVE_COLUMNS, render_curves_svg
+from dubfew.reconstruction.track import FLAG_MOUTH_COVERED, FLAG_TURNED_AWAY
+from dubfew.reconstruction.track_report import (
+    OVERLAY_SIZE_PX,
+    draw_overlays,
+    select_report_rows,
+    summarize_track,
+    write_track_report,
+)
 from tests.reconstruction.tracks import grey_video, known_track
 
-HEAD = load_head()
+HEAD = load_head_model()
 VOID = {"meta", "img"}
 
 
@@ -50,7 +56,7 @@ class Reader(HTMLParser):
 def flawed():
     """Two shots, some frames turned away, some covered."""
     flags = np.zeros(30, np.uint8)
-    flags[5:8], flags[20] = TURNED, TURNED | COVERED
+    flags[5:8], flags[20] = FLAG_TURNED_AWAY, FLAG_TURNED_AWAY | FLAG_MOUTH_COVERED
     return replace(
         known_track(30, shift=2.0, shake=1.0),
         flags=flags,
@@ -77,7 +83,7 @@ def test_page_is_whole_and_needs_nothing_else(page):
 def test_its_figures_are_those_of_the_track(page, flawed):
     reader = Reader()
     reader.feed(page)
-    size = float(eye_distance(flawed, HEAD)[0])
+    size = float(frontal_eye_distance(flawed, HEAD)[0])
     # Half of the frames lie 2 px aside, half also 1 px below.
     error = (2 + np.sqrt(5)) / 2
     assert float(reader.rows["landmark error, px"]) == pytest.approx(error, rel=1e-3)
@@ -107,29 +113,32 @@ def test_pictures_show_the_mesh_on_the_frames_they_name(page, flawed):
     moments = re.findall(r"<figcaption>([\d.]+) s", page)
     assert len(images) == len(moments) >= 8
     for image, moment in zip(images, moments, strict=True):
-        assert max(image.shape[:2]) == SIDE
+        assert max(image.shape[:2]) == OVERLAY_SIZE_PX
         brightness = 4 * round(float(moment) * 25)
         assert np.median(image[:10, :10]) == pytest.approx(brightness, abs=6)
-        centre = image[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4].astype(int)
+        centre = image[
+            OVERLAY_SIZE_PX // 4 : -OVERLAY_SIZE_PX // 4,
+            OVERLAY_SIZE_PX // 4 : -OVERLAY_SIZE_PX // 4,
+        ].astype(int)
         assert (centre[..., 2] - centre[..., 0] > 30).mean() > 0.03  # the mesh is blue
 
 
 def test_a_track_of_a_part_is_drawn_on_its_own_frames(tmp_path):
     video = grey_video(tmp_path / "clip.mp4")
     track = known_track(10, start=15)
-    (picture,) = overlays(video, track, HEAD, [5])
+    (picture,) = draw_overlays(video, track, HEAD, [5])
     assert np.median(picture[:10, :10]) == pytest.approx(4 * 20, abs=3)
 
 
 def test_worst_frames_are_shown():
     track = known_track(200)
     track.landmarks[137, :, 0] += 9
-    assert 137 in sample(track, measure(track, HEAD))
+    assert 137 in select_report_rows(track, measure_stability(track, HEAD))
 
 
 def test_a_track_without_measurable_frames_has_dashes_instead():
     track = known_track(2)
-    found = numbers(track, measure(track, HEAD))
+    found = summarize_track(track, measure_stability(track, HEAD))
     assert found["jitter in them, track, %"] is None
     assert found["landmark error, px"] == pytest.approx(2, rel=1e-3)
 
@@ -143,8 +152,8 @@ def test_a_long_clip_does_not_make_a_long_curve_and_keeps_its_peaks():
     )
     values = np.zeros(20_000)
     values[11_234] = 7.0
-    svg = curves_svg(many, {"error": values})
+    svg = render_curves_svg(many, {"error": values})
     (points,) = re.findall(r'points="([^"]+)"', svg)
-    assert len(points.split()) == COLUMNS
+    assert len(points.split()) == MAX_CURVE_COLUMNS
     assert ">7<" in svg
     assert len(svg) < 30_000

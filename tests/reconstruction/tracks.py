@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from dubfew.media import Frame, VideoInfo, VideoWriter
-from dubfew.reconstruction.crop import project_posed, regions, rotations
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.crop import (
+    compute_face_regions,
+    project_posed_points,
+    rotvecs_to_matrices,
+)
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Camera, Track
 
 SIZE = 160
@@ -26,14 +30,14 @@ def known_track(n: int = 30, *, shift: float = 2.0, shake: float = 0.0, start: i
         shake: px by which the landmarks go up and down from frame to frame.
         start: number of the first frame in its video.
     """
-    head = load_head()
+    head = load_head_model()
     rest = np.zeros((n, len(head.expression_basis)), np.float32)
     jaw, rotation = np.zeros((n, 3), np.float32), np.zeros((n, 3), np.float32)
     translation = np.tile(np.array([0, -0.02, 0.6], np.float32), (n, 1))
     shape = np.zeros(len(head.shape_basis), np.float32)
     points = head.landmark_matrix() @ head.vertices(shape, rest, jaw)
     landmarks = np.zeros((n, 478, 3), np.float32)
-    image = project_posed(points, rotations(rotation), translation, CAMERA)
+    image = project_posed_points(points, rotvecs_to_matrices(rotation), translation, CAMERA)
     landmarks[:, head.landmark_ids, :2] = image[..., :2] + [shift, 0]
     landmarks[::2, :, 1] += shake
     return Track(
@@ -45,7 +49,7 @@ def known_track(n: int = 30, *, shift: float = 2.0, shake: float = 0.0, start: i
         rotation=rotation,
         translation=translation,
         lighting=np.zeros((n, 9, 3), np.float32),
-        box=regions(head, shape, rotation, translation, CAMERA).box,
+        box=compute_face_regions(head, shape, rotation, translation, CAMERA).box,
         landmarks=landmarks,
         confidence=np.ones(n, np.float32),
         shape=shape,

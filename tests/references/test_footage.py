@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 
 from dubfew.errors import ShapeError
 from dubfew.media import Frame
-from dubfew.references.footage import Footage, cut_window
-from dubfew.references.inputs import motion_window, nearest_references
+from dubfew.references.footage import Footage, crop_window
+from dubfew.references.inputs import find_nearest_references, select_motion_window
 from tests.data.people import toy_footage
 
 
@@ -20,12 +20,12 @@ def ramp(width: int, height: int) -> Frame:
 
 def test_a_window_of_whole_pixels_is_that_part_of_the_frame():
     frame = ramp(60, 50)
-    window = cut_window(frame, np.array([10.0, 12.0, 20.0]), 20)
+    window = crop_window(frame, np.array([10.0, 12.0, 20.0]), 20)
     np.testing.assert_array_equal(window, frame.to_rgb()[12:32, 10:30])
 
 
 def test_pixel_centres_stay_where_they_are_when_enlarged():
-    window = cut_window(ramp(60, 50), np.array([10.25, 5.0, 20.0]), 40).astype(float)
+    window = crop_window(ramp(60, 50), np.array([10.25, 5.0, 20.0]), 40).astype(float)
     # The middle of output column 20 lies at 10.25 + 20.5 / 2 = 20.5: the centre of column 20.
     assert window[20, 20, 0] == pytest.approx(20, abs=1)
 
@@ -37,7 +37,7 @@ def test_pixel_centres_stay_where_they_are_when_enlarged():
     size=st.sampled_from([8, 33]),
 )
 def test_any_window_can_be_cut(left, top, side, size):
-    window = cut_window(ramp(31, 22), np.array([left, top, side]), size)
+    window = crop_window(ramp(31, 22), np.array([left, top, side]), size)
     assert window.shape == (size, size, 3)
     # Bicubic may overshoot by a little, but nothing is invented outside the frame.
     assert window[..., 0].max() <= 34
@@ -45,21 +45,21 @@ def test_any_window_can_be_cut(left, top, side, size):
 
 def test_references_are_the_nearest_and_repeat_when_few():
     bank = np.array([[0.0], [5.0], [1.0]])
-    rows, scores = nearest_references(np.array([0.9]), bank, 2)
+    rows, scores = find_nearest_references(np.array([0.9]), bank, 2)
     assert rows.tolist() == [2, 0]
     np.testing.assert_allclose(scores, [0.1, 0.9], atol=1e-6)
-    rows, _ = nearest_references(np.array([0.9]), bank[:1], 3)
+    rows, _ = find_nearest_references(np.array([0.9]), bank[:1], 3)
     assert rows.tolist() == [0, 0, 0]
 
 
 def test_motion_is_held_at_the_ends():
     motion = np.arange(10, dtype=np.float32)[:, None, None] * np.ones((1, 63, 3), np.float32)
-    assert motion_window(motion, 0)[:, 0, 0].tolist() == [0, 0, 0, 1, 2]
-    assert motion_window(motion, 9)[:, 0, 0].tolist() == [7, 8, 9, 9, 9]
+    assert select_motion_window(motion, 0)[:, 0, 0].tolist() == [0, 0, 0, 1, 2]
+    assert select_motion_window(motion, 9)[:, 0, 0].tolist() == [7, 8, 9, 9, 9]
 
 
 def test_selected_footage_keeps_its_frame_numbers():
-    assert toy_footage(6).select([4, 1]).frames.tolist() == [4, 1]
+    assert toy_footage(6).select_frames([4, 1]).frames.tolist() == [4, 1]
 
 
 def test_windows_that_are_not_square_are_an_error():
@@ -81,7 +81,7 @@ def test_a_window_cut_between_pixels_stays_sharp():
     picture = gaussian_filter(rng.uniform(0, 255, (120, 120)), 0.8)
     picture = np.repeat(((picture - picture.min()) / np.ptp(picture) * 255)[..., None], 3, -1)
     frame = Frame.from_rgb(picture.astype(np.uint8), pix_fmt="rgb24")
-    window = cut_window(frame, np.array([20.75, 20.75, 64.0]), 128)
+    window = crop_window(frame, np.array([20.75, 20.75, 64.0]), 128)
     # Two samples a pixel: every second one lies half a pixel beside the frame's own.
     between = window[::2, ::2, 0].astype(float)
     at = picture[20:86, 20:86, 0]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dubfew.data.samples import collate, make_sample
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.references.inputs import frame_inputs, motion_window
-from dubfew.references.warping import spread, warp
+from dubfew.data.samples import collate_samples, make_sample
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.references.inputs import make_frame_inputs, select_motion_window
+from dubfew.references.warping import push_pull_fill, warp_references
 from tests.data.people import toy_footage
 
 
@@ -24,27 +24,27 @@ def error(picture, sample) -> float:
 
 
 def test_a_frame_warped_onto_itself_is_itself(footage):
-    sample = make_sample(footage, 5, np.array([5]), load_head(), 2)
-    assert error(warp(sample.inputs).blend(sample.inputs), sample) < 2e-3
+    sample = make_sample(footage, 5, np.array([5]), load_head_model(), 2)
+    assert error(warp_references(sample.inputs).blend_references(sample.inputs), sample) < 2e-3
 
 
 def test_the_mesh_carries_another_frame_into_place(footage):
-    head = load_head()
+    head = load_head_model()
     bank = np.array([11])
     sample = make_sample(footage, 3, bank, head, 2)
-    warped = error(warp(sample.inputs).blend(sample.inputs), sample)
+    warped = error(warp_references(sample.inputs).blend_references(sample.inputs), sample)
     pasted = torch.from_numpy(footage.images[bank]).permute(0, 3, 1, 2).float() / 255
     assert warped < 0.5 * error(pasted, sample)
 
 
 def test_nothing_inside_the_mask_reaches_the_inputs(footage):
-    head, bank = load_head(), np.array([8, 9, 10])
+    head, bank = load_head_model(), np.array([8, 9, 10])
 
     def inputs(image):
         scores = np.zeros(2, np.float32)
-        motion = motion_window(footage.motion, 2)
+        motion = select_motion_window(footage.motion, 2)
         mesh, hull = footage.vertices[2], footage.hulls[2]
-        return frame_inputs(head, mesh, hull, image, motion, footage, bank[:2], scores)
+        return make_frame_inputs(head, mesh, hull, image, motion, footage, bank[:2], scores)
 
     seen = inputs(footage.images[2])
     inside = (seen.alpha[0, 0] > 0).numpy()
@@ -60,43 +60,52 @@ def test_light_of_the_references_is_matched(footage):
         footage,
         images=np.where(np.arange(24)[:, None, None, None] < 12, footage.images, darker.images),
     )
-    sample = make_sample(both, 4, np.array([16, 17]), load_head(), 2)
-    warped = warp(sample.inputs)
-    assert error(warped.colours[:, 0], sample) < 0.6 * error(
-        warped.colours[:, 0] - warped.light[:, 0], sample
+    sample = make_sample(both, 4, np.array([16, 17]), load_head_model(), 2)
+    warped = warp_references(sample.inputs)
+    assert error(warped.colors[:, 0], sample) < 0.6 * error(
+        warped.colors[:, 0] - warped.color_correction[:, 0], sample
     )
 
 
 def test_the_nearest_is_never_outvoted_by_being_far(footage):
-    sample = make_sample(footage, 4, np.array([16, 17]), load_head(), 2)
-    far = dataclasses.replace(sample.inputs, scores=sample.inputs.scores + 100)
-    torch.testing.assert_close(warp(far).logits, warp(sample.inputs).logits, atol=1e-2, rtol=0)
-    assert float(warp(far).logits.max()) == 0
+    sample = make_sample(footage, 4, np.array([16, 17]), load_head_model(), 2)
+    far = dataclasses.replace(
+        sample.inputs, reference_distances=sample.inputs.reference_distances + 100
+    )
+    torch.testing.assert_close(
+        warp_references(far).blend_logits,
+        warp_references(sample.inputs).blend_logits,
+        atol=1e-2,
+        rtol=0,
+    )
+    assert float(warp_references(far).blend_logits.max()) == 0
 
 
 def test_batches_are_their_frames(footage):
-    head, bank = load_head(), np.arange(12, 24)
+    head, bank = load_head_model(), np.arange(12, 24)
     parts = [make_sample(footage, row, bank, head, 2) for row in (1, 6)]
-    together = collate(parts)
-    picture = warp(together.inputs).blend(together.inputs)
+    together = collate_samples(parts)
+    picture = warp_references(together.inputs).blend_references(together.inputs)
     for i, part in enumerate(parts):
-        torch.testing.assert_close(picture[i : i + 1], warp(part.inputs).blend(part.inputs))
+        torch.testing.assert_close(
+            picture[i : i + 1], warp_references(part.inputs).blend_references(part.inputs)
+        )
 
 
 def test_spread_keeps_a_constant_and_fills_with_it():
     known = (torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(0)) < 0.3).float()
-    out = spread(torch.full((1, 2, 40, 40), 0.7) * known, known)
+    out = push_pull_fill(torch.full((1, 2, 40, 40), 0.7) * known, known)
     torch.testing.assert_close(out, torch.full((1, 2, 40, 40), 0.7), atol=1e-4, rtol=0)
 
 
 def test_spread_of_nothing_is_finite():
-    assert torch.isfinite(spread(torch.ones(1, 3, 16, 16), torch.zeros(1, 1, 16, 16))).all()
+    assert torch.isfinite(push_pull_fill(torch.ones(1, 3, 16, 16), torch.zeros(1, 1, 16, 16))).all()
 
 
 def test_the_opening_between_the_lips_is_told(footage):
-    head, row = load_head(), int(footage.motion[..., 1].std(1).argmax())
+    head, row = load_head_model(), int(footage.motion[..., 1].std(1).argmax())
     inputs = make_sample(footage, row, np.arange(14, 24), head, 2).inputs
-    flag, height = inputs.inside[0]
+    flag, height = inputs.mouth_interior[0]
     rows = torch.nonzero(flag)[:, 0].float()
     assert 0 < len(rows) < 0.05 * flag.numel()
     assert not height[flag == 0].any()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dubfew.errors import RegistryError
 from dubfew.registry import Registry
-from dubfew.registry.archive import unpack
+from dubfew.registry.archive import unpack_archive
 
 CONFIG = {"method": "texture", "seed": 3}
 FILES = {"a.safetensors": b"alpha", "b.safetensors": b"beta" * 100}
@@ -58,7 +58,7 @@ def test_export_and_import_are_inverse(registry: Registry, tmp_path: Path) -> No
     imported = other.import_file(file)
     assert (imported.actor, imported.number, imported.method) == ("mary", 1, "texture")
     assert imported.config == CONFIG
-    assert {name: imported.read(name) for name in imported.names()} == FILES
+    assert {name: imported.read(name) for name in imported.file_names()} == FILES
     assert other.import_file(file).number == 2
     assert other.import_file(file, "anna").actor == "anna"
 
@@ -141,7 +141,7 @@ def test_the_same_name_twice_is_refused() -> None:
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr("a.safetensors", b"other")
     with pytest.raises(RegistryError, match="twice"):
-        unpack(buffer.getvalue(), "x.zip")
+        unpack_archive(buffer.getvalue(), "x.zip")
 
 
 def test_a_file_that_cannot_be_read_is_named(registry: Registry, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_altered_exports_are_refused_or_hold_what_was_exported(
     for place, value in changes:
         altered[place] = value
     try:
-        content = unpack(bytes(altered[:cut]), "x.zip")
+        content = unpack_archive(bytes(altered[:cut]), "x.zip")
     except RegistryError:
         return
     assert content.files == FILES
@@ -178,7 +178,7 @@ def test_altered_exports_are_refused_or_hold_what_was_exported(
 @given(data=st.binary(max_size=400))
 def test_noise_is_refused(data: bytes) -> None:
     with pytest.raises(RegistryError):
-        unpack(data, "x.zip")
+        unpack_archive(data, "x.zip")
 
 
 JSON = st.recursive(
@@ -213,4 +213,4 @@ def test_any_manifest_is_refused_or_stored_whole(manifest: dict[str, Any]) -> No
         except RegistryError:
             assert registry.list() == []
             return
-        assert {name: revision.read(name) for name in revision.names()} == FILES
+        assert {name: revision.read(name) for name in revision.file_names()} == FILES

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubfew.errors import AuditError
-from dubfew.registry.audit import MAX_LINE_BYTES, AuditLog, Damaged, Entry
+from dubfew.registry.audit import MAX_AUDIT_LINE_BYTES, AuditEntry, AuditLog, DamagedEntry
 
 LENGTH = 6
 
@@ -63,7 +63,7 @@ def assert_found(place: Path, data: bytes, whole: tuple[bytes, bytes]) -> None:
 
 def test_entries_follow_each_other(tmp_path: Path) -> None:
     log = filled(tmp_path)
-    entries = list(log.entries())
+    entries = list(log.iter_entries())
     assert [entry.seq for entry in entries] == list(range(1, LENGTH + 1))
     assert entries[0].previous == "0" * 64
     assert [e.previous for e in entries[1:]] == [e.hash for e in entries[:-1]]
@@ -76,16 +76,16 @@ def test_entries_follow_each_other(tmp_path: Path) -> None:
     report = log.verify()
     assert (report.ok, report.entries, report.restored) == (True, LENGTH, "")
     assert report.head == f"{LENGTH}:{entries[-1].hash}"
-    assert log.find("00000002") == [entries[2]]
-    assert log.find("ffffffff") == []
-    assert log.has("render", "watermark", "00000004")
-    assert not log.has("adapt", "watermark", "00000004")
+    assert log.find_by_watermark("00000002") == [entries[2]]
+    assert log.find_by_watermark("ffffffff") == []
+    assert log.has_event("render", "watermark", "00000004")
+    assert not log.has_event("adapt", "watermark", "00000004")
 
 
 def test_there_may_be_no_log(tmp_path: Path) -> None:
     log = log_at(tmp_path)
-    assert list(log.entries()) == []
-    assert not log.has("render", "watermark", "0")
+    assert list(log.iter_entries()) == []
+    assert not log.has_event("render", "watermark", "0")
     report = log.verify()
     assert (report.ok, report.entries, report.head) == (True, 0, "")
 
@@ -131,13 +131,13 @@ def test_any_cut_and_any_addition_is_found(data, place, whole) -> None:
 def test_a_line_made_anew_with_its_hash_is_found(seq, value, place, whole) -> None:
     """Whoever can write the data, but not the keys, cannot even rewrite the rest of the chain."""
     lines = whole[0].splitlines(keepends=True)
-    last = Entry.of_line(lines[seq - 2]) if seq > 1 else None
-    forged = Entry.after(last, "render", {"use": value})
-    lines[seq - 1] = forged.line()
+    last = AuditEntry.from_line(lines[seq - 2]) if seq > 1 else None
+    forged = AuditEntry.create_next(last, "render", {"use": value})
+    lines[seq - 1] = forged.to_line()
     assert_found(place, b"".join(lines), whole)
     for _ in range(LENGTH - seq):
-        forged = Entry.after(forged, "render", {})
-        lines[forged.seq - 1] = forged.line()
+        forged = AuditEntry.create_next(forged, "render", {})
+        lines[forged.seq - 1] = forged.to_line()
     assert_found(place, b"".join(lines), whole)
 
 
@@ -161,10 +161,10 @@ def test_another_way_to_write_the_same_is_a_change(place, whole) -> None:
 
 
 def test_hostile_lines_are_told_and_bounded(place, whole) -> None:
-    hostile = b"[" * 100_000 + b"\n" + b"x" * (3 * MAX_LINE_BYTES) + b"\n" * 5000 + b"\xff\n"
+    hostile = b"[" * 100_000 + b"\n" + b"x" * (3 * MAX_AUDIT_LINE_BYTES) + b"\n" * 5000 + b"\xff\n"
     report = with_log(place, hostile + whole[0], whole[1]).verify()
     assert 1 < len(report.faults) <= 100
-    assert any(isinstance(each, Damaged) for each in log_at(place).entries())
+    assert any(isinstance(each, DamagedEntry) for each in log_at(place).iter_entries())
 
 
 def test_an_end_cut_off_together_with_its_head_is_known_from_elsewhere(tmp_path: Path) -> None:
@@ -206,11 +206,13 @@ def test_a_new_log_begins_with_the_hash_of_the_old(tmp_path: Path) -> None:
     assert aside is not None
     assert aside.read_bytes().startswith(b"damaged")
     assert log.verify().ok
-    found = list(log.entries())
-    assert [type(each) for each in found] == [Damaged, Entry, Entry, Entry]
+    found = list(log.iter_entries())
+    assert [type(each) for each in found] == [DamagedEntry, AuditEntry, AuditEntry, AuditEntry]
     assert found[-1].event == "restart"
     assert found[-1].fields["former_sha256"][:16] in aside.name
-    assert log.find("00000001") == [found[2]]  # what was said before can still be found
+    assert log.find_by_watermark("00000001") == [
+        found[2]
+    ]  # what was said before can still be found
 
 
 def test_a_log_that_vanished_can_be_begun_anew(tmp_path: Path) -> None:
@@ -248,7 +250,7 @@ def test_unknown_events_and_endless_entries_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match="no event"):
         log.append("party", {})
     with pytest.raises(AuditError, match="too long"):
-        log.append("adapt", {"x": "y" * MAX_LINE_BYTES})
+        log.append("adapt", {"x": "y" * MAX_AUDIT_LINE_BYTES})
     assert log.verify().entries == 1
 
 
@@ -291,7 +293,7 @@ def test_two_processes_write_one_chain(tmp_path: Path) -> None:
     assert log.verify().entries == 100
     assert log.verify().ok
     for name in ("a", "b"):
-        mine = [e.fields["number"] for e in log.entries() if e.fields["by"] == name]
+        mine = [e.fields["number"] for e in log.iter_entries() if e.fields["by"] == name]
         assert mine == list(range(50))
 
 

@@ -56,8 +56,8 @@ def test_another_key_or_place_does_not_open_it(key: bytes, context: bytes) -> No
     with pytest.raises(DecryptionError, match="another place or another key"):
         cipher.unseal_bytes(key, context, sealed)
     with pytest.raises(DecryptionError, match="another place or another key"):
-        cipher.check_header(key, context, io.BytesIO(sealed))
-    cipher.check_header(KEY, CONTEXT, io.BytesIO(sealed))
+        cipher.check_sealed_header(key, context, io.BytesIO(sealed))
+    cipher.check_sealed_header(KEY, CONTEXT, io.BytesIO(sealed))
 
 
 def chunks_of(sealed: bytes) -> list[bytes]:
@@ -111,7 +111,7 @@ def test_any_changed_byte_is_noticed(place: int, flip: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(noise=st.binary(max_size=300))
 def test_noise_does_not_open(noise: bytes) -> None:
-    for each in (noise, cipher.MAGIC + noise, SOUND[:HEADER_BYTES] + noise):
+    for each in (noise, cipher.SEALED_FILE_MAGIC + noise, SOUND[:HEADER_BYTES] + noise):
         with pytest.raises(DecryptionError):
             cipher.unseal_bytes(KEY, CONTEXT, each)
 
@@ -131,7 +131,7 @@ class Zeros(io.RawIOBase):
 def test_memory_does_not_grow_with_the_file() -> None:
     with open(os.devnull, "wb") as nowhere:
         tracemalloc.start()
-        cipher.seal(KEY, CONTEXT, Zeros(200 * CHUNK_BYTES), nowhere)  # type: ignore[arg-type]
+        cipher.seal_stream(KEY, CONTEXT, Zeros(200 * CHUNK_BYTES), nowhere)  # type: ignore[arg-type]
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 8 * CHUNK_BYTES

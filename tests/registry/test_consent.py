@@ -14,10 +14,21 @@ from jsonschema import Draft202012Validator
 
 from dubfew.errors import ConsentError, DubfewError
 from dubfew.registry import consent as module
-from dubfew.registry.consent import Consent, consent_of, example, read_consent
-from dubfew.registry.policy import Policy, Purpose, permit_learning, permit_render, read_policy
+from dubfew.registry.consent import (
+    ConsentRecord,
+    consent_from_config,
+    example_consent,
+    read_consent,
+)
+from dubfew.registry.policy import (
+    RegistryPolicy,
+    RenderPurpose,
+    check_learning_allowed,
+    check_render_allowed,
+    read_policy,
+)
 
-STRICT = Policy(require_consent=True)
+STRICT = RegistryPolicy(require_consent=True)
 DAY = date(2026, 6, 15)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -28,12 +39,12 @@ JSON = st.recursive(
 
 def record(**changes: object) -> dict[str, object]:
     """The example with some entries changed; ``...`` removes one."""
-    changed = copy.deepcopy(example()) | changes
+    changed = copy.deepcopy(example_consent()) | changes
     return {key: value for key, value in changed.items() if value is not ...}
 
 
-def consent(**changes: object) -> Consent:
-    return Consent.of_record(record(**changes), "test")
+def consent(**changes: object) -> ConsentRecord:
+    return ConsentRecord.from_record(record(**changes), "test")
 
 
 def assert_refused(content: bytes, folder: Path) -> str:
@@ -48,18 +59,21 @@ def assert_refused(content: bytes, folder: Path) -> str:
 
 
 def test_the_example_follows_the_schema(tmp_path: Path) -> None:
-    Draft202012Validator.check_schema(module._validator().schema)
+    Draft202012Validator.check_schema(module._schema_validator().schema)
     path = tmp_path / "c.json"
-    path.write_text(json.dumps(example(), indent=3))
+    path.write_text(json.dumps(example_consent(), indent=3))
     found = read_consent(path)
     assert found.uses == ("dubbing",)
     assert (found.valid_from, found.valid_to) == (date(2026, 1, 1), date(2027, 12, 31))
-    assert found.record == example()
-    assert consent_of({"consent": found.stored()}, "mary") == found
+    assert found.record == example_consent()
+    assert consent_from_config({"consent": found.to_config_entry()}, "mary") == found
 
 
 def test_the_hash_is_of_the_content_and_not_of_the_layout(tmp_path: Path) -> None:
-    texts = [json.dumps(example(), indent=3), json.dumps(dict(reversed(example().items())))]
+    texts = [
+        json.dumps(example_consent(), indent=3),
+        json.dumps(dict(reversed(example_consent().items()))),
+    ]
     found = set()
     for number, text in enumerate(texts):
         path = tmp_path / f"{number}.json"
@@ -166,7 +180,7 @@ def test_any_other_file_is_refused_in_one_line(tmp_path_factory, content) -> Non
 
 
 @settings(max_examples=300, deadline=None)
-@given(key=st.sampled_from([*example()]), value=JSON)
+@given(key=st.sampled_from([*example_consent()]), value=JSON)
 def test_any_other_entry_is_refused_or_kept_as_it_is(tmp_path_factory, key, value) -> None:
     path = tmp_path_factory.getbasetemp() / "one.json"
     path.write_text(json.dumps(record(**{key: value})))
@@ -177,7 +191,7 @@ def test_any_other_entry_is_refused_or_kept_as_it_is(tmp_path_factory, key, valu
     else:
         said = ""
         assert found.record[key] == value
-        assert consent_of({"consent": found.stored()}, "mary") == found
+        assert consent_from_config({"consent": found.to_config_entry()}, "mary") == found
     assert said.isprintable()
 
 
@@ -185,16 +199,16 @@ def test_any_other_entry_is_refused_or_kept_as_it_is(tmp_path_factory, key, valu
 @given(kept=JSON | st.fixed_dictionaries({"sha256": JSON, "record": JSON}))
 def test_what_an_import_brings_as_consent_is_checked(kept) -> None:
     if kept is None:
-        assert consent_of({"consent": kept}, "mary") is None
+        assert consent_from_config({"consent": kept}, "mary") is None
         return
     with pytest.raises(ConsentError):
-        consent_of({"consent": kept}, "mary")
+        consent_from_config({"consent": kept}, "mary")
 
 
 def test_a_record_that_was_exchanged_is_found() -> None:
-    kept = consent().stored() | {"record": record(uses=["anything"])}
+    kept = consent().to_config_entry() | {"record": record(uses=["anything"])}
     with pytest.raises(ConsentError, match="SHA-256"):
-        consent_of({"consent": kept}, "mary")
+        consent_from_config({"consent": kept}, "mary")
 
 
 @pytest.mark.parametrize(
@@ -207,15 +221,15 @@ def test_a_record_that_was_exchanged_is_found() -> None:
     ],
 )
 def test_the_first_and_the_last_day_count(day: date, said: str) -> None:
-    purpose = Purpose("dubbing", "de", "AT", "title of the production")
+    purpose = RenderPurpose("dubbing", "de", "AT", "title of the production")
     if said:
         with pytest.raises(ConsentError, match=said):
-            permit_render("mary", consent(), purpose, STRICT, day)
+            check_render_allowed("mary", consent(), purpose, STRICT, day)
         with pytest.raises(ConsentError, match=said):
-            permit_learning("mary", consent(), Policy(), day)
+            check_learning_allowed("mary", consent(), RegistryPolicy(), day)
     else:
-        assert permit_render("mary", consent(), purpose, STRICT, day) == ""
-        assert permit_learning("mary", consent(), STRICT, day) == ""
+        assert check_render_allowed("mary", consent(), purpose, STRICT, day) == ""
+        assert check_learning_allowed("mary", consent(), STRICT, day) == ""
 
 
 def test_days_are_those_of_utc(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,11 +242,11 @@ def test_days_are_those_of_utc(monkeypatch: pytest.MonkeyPatch) -> None:
             return here.astimezone(tz)
 
     monkeypatch.setattr(module, "datetime", Clock)
-    assert module.today() == date(2028, 1, 1)
+    assert module.today_utc() == date(2028, 1, 1)
 
 
 def test_without_an_end_it_holds() -> None:
-    assert permit_learning("mary", consent(valid_to=None), STRICT, date(9999, 12, 31)) == ""
+    assert check_learning_allowed("mary", consent(valid_to=None), STRICT, date(9999, 12, 31)) == ""
 
 
 @pytest.mark.parametrize(
@@ -273,57 +287,67 @@ def test_without_an_end_it_holds() -> None:
     ],
 )
 def test_languages(languages: list[str], wanted: str, covered: bool) -> None:
-    purpose, given = Purpose("dubbing", wanted), consent(languages=languages)
+    purpose, given = RenderPurpose("dubbing", wanted), consent(languages=languages)
     if covered:
-        assert "language" not in permit_render("mary", given, purpose, Policy(), DAY)
+        assert "language" not in check_render_allowed("mary", given, purpose, RegistryPolicy(), DAY)
     else:
         with pytest.raises(ConsentError, match=f"language '{wanted}'"):
-            permit_render("mary", given, purpose, Policy(), DAY)
+            check_render_allowed("mary", given, purpose, RegistryPolicy(), DAY)
 
 
 @pytest.mark.parametrize(
     ("purpose", "said"),
     [
-        (Purpose("advertising", "de"), "use 'advertising', only dubbing"),
-        (Purpose("dubbing", "de", "US"), "territory 'US', only AT, DE"),
-        (Purpose("dubbing", "de", "AT", "another"), "project 'another'"),
+        (RenderPurpose("advertising", "de"), "use 'advertising', only dubbing"),
+        (RenderPurpose("dubbing", "de", "US"), "territory 'US', only AT, DE"),
+        (RenderPurpose("dubbing", "de", "AT", "another"), "project 'another'"),
     ],
 )
-def test_other_uses_territories_and_projects_are_refused(purpose: Purpose, said: str) -> None:
+def test_other_uses_territories_and_projects_are_refused(purpose: RenderPurpose, said: str) -> None:
     with pytest.raises(ConsentError, match=said):
-        permit_render("mary", consent(), purpose, Policy(), DAY)
+        check_render_allowed("mary", consent(), purpose, RegistryPolicy(), DAY)
 
 
 def test_what_the_record_does_not_restrict_is_free() -> None:
     free = consent(territories=..., projects=..., languages=["*"])
-    assert permit_render("mary", free, Purpose("dubbing"), STRICT, DAY) == ""
-    assert permit_render("mary", free, Purpose("dubbing", "de", "US", "any"), STRICT, DAY) == ""
+    assert check_render_allowed("mary", free, RenderPurpose("dubbing"), STRICT, DAY) == ""
+    assert (
+        check_render_allowed("mary", free, RenderPurpose("dubbing", "de", "US", "any"), STRICT, DAY)
+        == ""
+    )
 
 
 def test_what_is_not_said_is_told_or_refused() -> None:
-    note = permit_render("mary", consent(), Purpose("dubbing"), Policy(), DAY)
+    note = check_render_allowed("mary", consent(), RenderPurpose("dubbing"), RegistryPolicy(), DAY)
     assert note == (
         "not checked against the consent, as not said: --language, --territory and --project"
     )
     with pytest.raises(ConsentError, match="say --language"):
-        permit_render("mary", consent(), Purpose("dubbing"), STRICT, DAY)
+        check_render_allowed("mary", consent(), RenderPurpose("dubbing"), STRICT, DAY)
 
 
 def test_minors_are_refused_whatever_else_is_said() -> None:
-    for policy in (Policy(), STRICT):
+    for policy in (RegistryPolicy(), STRICT):
         with pytest.raises(ConsentError, match="minor"):
-            permit_render("mary", consent(minor=True), Purpose("dubbing", "de"), policy, DAY)
+            check_render_allowed(
+                "mary", consent(minor=True), RenderPurpose("dubbing", "de"), policy, DAY
+            )
         with pytest.raises(ConsentError, match="minor"):
-            permit_learning("mary", consent(minor=True), policy, DAY)
+            check_learning_allowed("mary", consent(minor=True), policy, DAY)
 
 
 def test_without_a_record_it_is_said_or_refused() -> None:
-    assert permit_learning("mary", None, Policy(), DAY) == "no consent of 'mary' was recorded"
-    assert "no consent" in permit_render("mary", None, Purpose(), Policy(), DAY)
+    assert (
+        check_learning_allowed("mary", None, RegistryPolicy(), DAY)
+        == "no consent of 'mary' was recorded"
+    )
+    assert "no consent" in check_render_allowed(
+        "mary", None, RenderPurpose(), RegistryPolicy(), DAY
+    )
     with pytest.raises(ConsentError, match="--consent"):
-        permit_learning("mary", None, STRICT, DAY)
+        check_learning_allowed("mary", None, STRICT, DAY)
     with pytest.raises(ConsentError, match="consent attach"):
-        permit_render("mary", None, Purpose(), STRICT, DAY)
+        check_render_allowed("mary", None, RenderPurpose(), STRICT, DAY)
 
 
 @pytest.mark.parametrize(
@@ -342,14 +366,14 @@ def test_without_a_record_it_is_said_or_refused() -> None:
 )
 def test_purposes_have_the_form_that_records_give_them(wrong: dict[str, str]) -> None:
     with pytest.raises(DubfewError, match=f"--{next(iter(wrong))} is "):
-        Purpose(**wrong)
+        RenderPurpose(**wrong)
 
 
 def test_policy(tmp_path: Path) -> None:
-    assert read_policy(tmp_path) == Policy(require_consent=False)
+    assert read_policy(tmp_path) == RegistryPolicy(require_consent=False)
     file = tmp_path / "policy.json"
     file.write_text("{}")
-    assert read_policy(tmp_path) == Policy()
+    assert read_policy(tmp_path) == RegistryPolicy()
     file.write_text('{"require_consent": true}')
     assert read_policy(tmp_path) == STRICT
 

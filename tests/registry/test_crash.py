@@ -112,5 +112,5 @@ def test_killed_while_deleting(registry: Registry) -> None:
             assert [each.read("a") for each in after.revisions(ACTOR)] == [SECRET, SECRET]
         else:
             assert places_of(ACTOR, copy) == []
-            assert [each.event for each in after.audit().entries()].count("delete") == 1
+            assert [each.event for each in after.audit().iter_entries()].count("delete") == 1
         assert after.open("old").read("a") == b"other"

@@ -42,7 +42,7 @@ def test_the_key_goes_first(filled: Registry, monkeypatch: pytest.MonkeyPatch) -
 
     with monkeypatch.context() as patch:
         patch.setattr("dubfew.registry.storage.remove_folder", fail)
-        patch.setattr("dubfew.registry.index.Index.bury", fail)
+        patch.setattr("dubfew.registry.index.RegistryIndex.bury", fail)
         with pytest.raises(OSError, match="Input/output"):
             filled.delete(ACTOR)
     assert [*filled.home.glob("actors/*/2/texture.safetensors")]
@@ -56,14 +56,14 @@ def test_who_reads_while_it_is_overwritten_hears_that_it_was_deleted(
     filled: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revision, overwrite, heard = filled.open(ACTOR), shredding._overwrite, []
-    name = revision.names()[0]
-    key = revision._shelves.keys._path(revision._row.folder).stat()
+    name = revision.file_names()[0]
+    key = revision._backend.keys._key_path(revision._row.folder).stat()
 
     def reads_on(handle: int) -> None:
         overwrite(handle)
         if not os.path.samestat(os.fstat(handle), key):
             return
-        for do in (lambda: revision.read(name), lambda: revision.record("render")):
+        for do in (lambda: revision.read(name), lambda: revision.record_event("render")):
             with pytest.raises(RegistryError) as caught:
                 do()
             heard.append(type(caught.value))
@@ -82,7 +82,7 @@ def test_a_backup_of_before_cannot_be_read_with_the_keys_of_after(
     backup = Registry(tmp_path / "backup", keys=filled.keys)
     assert backup.open("other").read("texture.safetensors") == SECRET * 5000
     for revision in backup.revisions(ACTOR):
-        for name in revision.names():
+        for name in revision.file_names():
             with pytest.raises(KeyMissingError):
                 revision.read(name)
         with pytest.raises(KeyMissingError):
@@ -113,8 +113,8 @@ def test_the_receipt_says_what_was_destroyed_and_not_whose(
     }
     assert len(hashes) == 6
     # Who knows the id can see that the receipt is theirs.
-    assert found["actor_mark"] == tombstones.actor_mark(ACTOR, found["actor_salt"])
-    assert found["actor_mark"] != tombstones.actor_mark("other", found["actor_salt"])
+    assert found["actor_mark"] == tombstones.compute_actor_mark(ACTOR, found["actor_salt"])
+    assert found["actor_mark"] != tombstones.compute_actor_mark("other", found["actor_salt"])
     assert places_of(ACTOR, filled.home) == places_of(ACTOR, tmp_path / "out") == []
 
 
@@ -159,12 +159,12 @@ def test_who_adapts_anew_decides_anew(filled: Registry) -> None:
 
 def test_tombstones_keep_no_name(filled: Registry) -> None:
     filled.delete(ACTOR)
-    identity = filled._index.identity()
+    identity = filled._index.load_registry_identity()
     assert identity is not None
     marks = filled._index.tombstones()
     assert len(marks) == 3  # the id, and two revisions
-    assert tombstones.actor_mark(ACTOR, identity.salt) in marks
-    assert tombstones.actor_mark(ACTOR, "another registry") not in marks
+    assert tombstones.compute_actor_mark(ACTOR, identity.salt) in marks
+    assert tombstones.compute_actor_mark(ACTOR, "another registry") not in marks
 
 
 READER = """

@@ -22,9 +22,14 @@ from dubfew.errors import (
     RegistryError,
     TombstoneError,
 )
-from dubfew.registry import Registry, remote, sealing, write_identity
+from dubfew.registry import Registry, create_identity_file, remote, sealing
 from dubfew.registry import registry as exchange
-from dubfew.registry.envelope import Opener, disclose, enclose, is_enclosed
+from dubfew.registry.envelope import (
+    DecryptionSecrets,
+    decrypt_export,
+    encrypt_export,
+    is_encrypted_export,
+)
 from tests.registry.traces import ACTOR, SECRET
 
 WORDS = "correct horse battery"
@@ -51,7 +56,7 @@ def other(tmp_path: Path) -> Registry:
 def assert_arrived(registry: Registry, actor: str = ACTOR) -> None:
     revision = registry.open(actor)
     assert revision.config == CONFIG
-    assert {name: revision.read(name) for name in revision.names()} == FILES
+    assert {name: revision.read(name) for name in revision.file_names()} == FILES
 
 
 def test_to_a_passphrase(filled: Registry, other: Registry, tmp_path: Path) -> None:
@@ -90,8 +95,8 @@ def test_the_passphrase_comes_from_the_environment(
 
 
 def test_to_a_key(filled: Registry, other: Registry, tmp_path: Path) -> None:
-    public = write_identity(tmp_path / "mine")
-    write_identity(tmp_path / "another")
+    public = create_identity_file(tmp_path / "mine")
+    create_identity_file(tmp_path / "another")
     filled.export(ACTOR, tmp_path / "x.dubfew", recipient=public)
     data = (tmp_path / "x.dubfew").read_bytes()
     assert SECRET not in data
@@ -107,32 +112,32 @@ def test_to_a_key(filled: Registry, other: Registry, tmp_path: Path) -> None:
 
 
 def test_a_private_key_is_its_owners(tmp_path: Path) -> None:
-    public = write_identity(tmp_path / "new" / "mine")
+    public = create_identity_file(tmp_path / "new" / "mine")
     found = json.loads((tmp_path / "new" / "mine").read_bytes())
     assert found["public"] == public
     assert len(public) == len("dubfew-key-") + 48
     if os.name != "nt":
         assert stat.S_IMODE((tmp_path / "new" / "mine").stat().st_mode) == 0o600
     with pytest.raises(RegistryError, match="there already"):
-        write_identity(tmp_path / "new" / "mine")
+        create_identity_file(tmp_path / "new" / "mine")
     assert json.loads((tmp_path / "new" / "mine").read_bytes()) == found
 
 
 def test_a_mistyped_key_is_noticed(tmp_path: Path) -> None:
-    public = write_identity(tmp_path / "mine")
+    public = create_identity_file(tmp_path / "mine")
     wrong = [public[:-1], public[1:], public + "A", "", "dubfew-key-", "dubfew-key-" + "ä" * 48]
     for place in range(len("dubfew-key-"), len(public)):
         changed = "A" if public[place] != "A" else "B"
         wrong.append(public[:place] + changed + public[place + 1 :])
     for each in wrong:
         with pytest.raises(RegistryError, match="no public key"):
-            enclose(b"", "x", recipient=each)
+            encrypt_export(b"", "x", recipient=each)
 
 
 def test_only_an_explicit_wish_gives_a_plain_export(filled: Registry, tmp_path: Path) -> None:
     filled.export(ACTOR, tmp_path / "x.zip", plain=True)
     assert SECRET in (tmp_path / "x.zip").read_bytes()
-    assert not is_enclosed((tmp_path / "x.zip").read_bytes())
+    assert not is_encrypted_export((tmp_path / "x.zip").read_bytes())
 
 
 def test_tombstones_hold_off_imports(filled: Registry, tmp_path: Path) -> None:
@@ -169,7 +174,7 @@ def test_a_costly_passphrase_is_refused_before_it_costs() -> None:
 def sealed() -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sealing, "SCRYPT_LOG2_N", 4)
-        return enclose(b"PK archive " * 20, "x", secret=WORDS)
+        return encrypt_export(b"PK archive " * 20, "x", secret=WORDS)
 
 
 @settings(max_examples=400, deadline=None)
@@ -188,7 +193,7 @@ def test_altered_envelopes_are_refused_or_hold_what_was_sealed(
         # Costs that others chose are obeyed up to 1 GiB; here only for what is cheap.
         altered[place % len(altered)] = min(value, 10) if place == 12 else value
     try:
-        content = disclose(bytes(altered[:cut]), "x", Opener(WORDS))
+        content = decrypt_export(bytes(altered[:cut]), "x", DecryptionSecrets(WORDS))
     except RegistryError:
         return
     assert content == b"PK archive " * 20
@@ -201,7 +206,7 @@ def round_trip(url: str, filled: Registry, other: Registry) -> bytes:
     assert filled.push(ACTOR, url, passphrase=WORDS).number == 1
     assert other.pull(url, passphrase=WORDS).number == 1
     assert_arrived(other)
-    return remote.read(url, 1 << 30)
+    return remote.read_url(url, 1 << 30)
 
 
 @pytest.mark.parametrize("kind", ["file", "memory", "path"])
@@ -214,7 +219,7 @@ def test_push_and_pull(filled: Registry, other: Registry, tmp_path: Path, kind: 
         "path": str(place / "x.dubfew"),
     }[kind]
     data = round_trip(url, filled, other)
-    assert is_enclosed(data)
+    assert is_encrypted_export(data)
     assert SECRET not in data
     with pytest.raises(DecryptionError):
         other.pull(url, passphrase="not the right one")
@@ -241,9 +246,9 @@ def test_a_bad_place_is_one_clear_line(
 
 
 def test_secrets_in_an_address_are_not_shown() -> None:
-    assert remote.shown("https://me:word@host/x?signature=abc") == "https://host/x"
+    assert remote.redact_url("https://me:word@host/x?signature=abc") == "https://host/x"
     with pytest.raises(RegistryError) as caught:
-        remote.read("nonsense://me:word@host/x", 10)
+        remote.read_url("nonsense://me:word@host/x", 10)
     assert "word" not in str(caught.value)
 
 
@@ -251,7 +256,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setattr(importlib.import_module("fsspec.registry"), "_registry", {})
     with pytest.raises(MissingDependencyError, match=r"dubfew\[remote\]"):
-        remote.read("s3://bucket/x", 10)
+        remote.read_url("s3://bucket/x", 10)
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +286,7 @@ def bucket() -> Iterator[str]:
 
 def test_push_and_pull_with_a_real_server(filled: Registry, other: Registry, bucket: str) -> None:
     data = round_trip(f"{bucket}/actors/x.dubfew", filled, other)
-    assert is_enclosed(data)
+    assert is_encrypted_export(data)
     assert SECRET not in data
     with pytest.raises(RegistryError, match="cannot be read"):
         other.pull(f"{bucket}/none", passphrase=WORDS)

@@ -17,26 +17,26 @@ from dubfew.errors import (
     SuspendedError,
 )
 from dubfew.registry import Registry
-from dubfew.registry.audit import Entry
-from dubfew.registry.consent import Consent, example
-from dubfew.registry.policy import Purpose
-from dubfew.registry.pseudonyms import pseudonym
+from dubfew.registry.audit import AuditEntry
+from dubfew.registry.consent import ConsentRecord, example_consent
+from dubfew.registry.policy import RenderPurpose
+from dubfew.registry.pseudonyms import derive_pseudonym
 from tests.registry.traces import ACTOR, SECRET, places_of
 
 FILES = {"a": SECRET}
-PURPOSE = Purpose("dubbing", "de")
+PURPOSE = RenderPurpose("dubbing", "de")
 
 
-def consent(**changes: object) -> Consent:
-    record = example() | {"valid_to": None} | changes
-    return Consent.of_record({k: v for k, v in record.items() if k != "projects"}, "test")
+def consent(**changes: object) -> ConsentRecord:
+    record = example_consent() | {"valid_to": None} | changes
+    return ConsentRecord.from_record({k: v for k, v in record.items() if k != "projects"}, "test")
 
 
-def entries(registry: Registry) -> list[Entry]:
+def entries(registry: Registry) -> list[AuditEntry]:
     log = registry.audit()
     assert log is not None
     assert log.verify().ok
-    return [each for each in log.entries() if isinstance(each, Entry)]
+    return [each for each in log.iter_entries() if isinstance(each, AuditEntry)]
 
 
 def told(registry: Registry) -> list[tuple[str, dict[str, object]]]:
@@ -49,13 +49,13 @@ def told(registry: Registry) -> list[tuple[str, dict[str, object]]]:
 
 @pytest.fixture
 def stored(registry: Registry) -> Registry:
-    registry.create(ACTOR, {"consent": consent().stored()}, FILES)
+    registry.create(ACTOR, {"consent": consent().to_config_entry()}, FILES)
     return registry
 
 
 def test_everything_is_told(stored: Registry, tmp_path: Path) -> None:
     stored.create(ACTOR, {}, FILES)
-    stored.open(ACTOR).record("render", output_sha256="0" * 64, watermark="77")
+    stored.open(ACTOR).record_event("render", output_sha256="0" * 64, watermark="77")
     stored.export(ACTOR, tmp_path / "x", 1, plain=True)
     stored.suspend(ACTOR, "because")
     stored.resume(ACTOR)
@@ -106,8 +106,8 @@ def test_pseudonyms_lead_to_the_living_only(stored: Registry) -> None:
 
 
 def test_a_pseudonym_is_of_the_key_alone() -> None:
-    assert pseudonym(b"k" * 32) == pseudonym(b"k" * 32) != pseudonym(b"l" * 32)
-    assert len(pseudonym(b"k" * 32)) == 32
+    assert derive_pseudonym(b"k" * 32) == derive_pseudonym(b"k" * 32) != derive_pseudonym(b"l" * 32)
+    assert len(derive_pseudonym(b"k" * 32)) == 32
 
 
 def test_the_log_holds_no_name_path_or_reason(stored: Registry, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_the_policy_of_the_home_holds(stored: Registry) -> None:
         stored.check_render(stored.open("bare"), PURPOSE)
     with pytest.raises(ConsentError, match="say --territory"):
         stored.check_render(stored.open(ACTOR), PURPOSE)
-    assert stored.check_render(stored.open(ACTOR), Purpose("dubbing", "de", "AT")) == ""
+    assert stored.check_render(stored.open(ACTOR), RenderPurpose("dubbing", "de", "AT")) == ""
 
 
 def test_attaching_consent_keeps_the_content(stored: Registry) -> None:

@@ -26,9 +26,9 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a process that has unlocked nothing yet."""
     for name in ("DUBFEW_KEYS", "DUBFEW_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)
-    keys._unwrapped.cache_clear()
+    keys._unwrap_master_key.cache_clear()
     yield
-    keys._unwrapped.cache_clear()
+    keys._unwrap_master_key.cache_clear()
 
 
 def key_files(registry: Registry) -> list[Path]:
@@ -87,7 +87,7 @@ def test_a_missing_key_is_one_clear_line(registry: Registry) -> None:
     for actor in ("mary", "john"):
         registry.create(actor, {}, {"a": SECRET})
     revision = registry.open("mary")
-    (registry.keys / revision._shelves.keys.folder.name / f"{revision._row.folder}.key").unlink()
+    (registry.keys / revision._backend.keys.folder.name / f"{revision._row.folder}.key").unlink()
     with pytest.raises(KeyMissingError, match=r"cannot be read.*DUBFEW_KEYS") as caught:
         registry.open("mary").read("a")
     assert "\n" not in str(caught.value)
@@ -155,7 +155,7 @@ def test_a_passphrase(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> No
     assert registry.open("mary").read("a") == SECRET
     registry.create("john", {}, {"a": SECRET})
 
-    keys._unwrapped.cache_clear()
+    keys._unwrap_master_key.cache_clear()
     monkeypatch.setenv("DUBFEW_PASSPHRASE", WORDS + "x")
     with pytest.raises(DecryptionError, match="passphrase is wrong"):
         registry.open("john").read("a")
@@ -184,7 +184,7 @@ def test_both_unicode_forms_of_a_passphrase_are_one(
     monkeypatch.setenv("DUBFEW_PASSPHRASE", "Zoe\u0308 sings well")
     registry.rewrap("passphrase")
     registry.create("mary", {}, {"a": SECRET})
-    keys._unwrapped.cache_clear()
+    keys._unwrap_master_key.cache_clear()
     monkeypatch.setenv("DUBFEW_PASSPHRASE", "Zo\u00eb sings well")
     assert registry.open("mary").read("a") == SECRET
 
@@ -203,7 +203,7 @@ def test_the_terminal_is_asked(registry: Registry, monkeypatch: pytest.MonkeyPat
         asked.append((purpose, new))
         return WORDS
 
-    monkeypatch.setattr(passphrase, "_ask", ask)
+    monkeypatch.setattr(passphrase, "_prompt", ask)
     registry.rewrap("passphrase")
     registry.create("mary", {}, {"a": SECRET})
     assert registry.open("mary").read("a") == SECRET
@@ -231,11 +231,11 @@ def test_a_keyring(registry: Registry) -> None:
     try:
         registry.rewrap("keyring")
         registry.create("mary", {}, {"a": SECRET})
-        keys._unwrapped.cache_clear()
+        keys._unwrap_master_key.cache_clear()
         assert registry.open("mary").read("a") == SECRET
         ((service, name),) = memory.kept
         assert (service, name) == ("dubfew", master_of(registry).parent.name)
-        keys._unwrapped.cache_clear()
+        keys._unwrap_master_key.cache_clear()
         memory.kept.clear()
         with pytest.raises(KeyMissingError, match="keyring has no key"):
             registry.open("mary").read("a")
@@ -273,14 +273,14 @@ class Service:
 
 
 def test_an_entry_point_adds_a_way(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("vault", f"{__name__}:Service", wrapping.ENTRY_POINTS)
+    entry = EntryPoint("vault", f"{__name__}:Service", wrapping.ENTRY_POINT_GROUP)
     monkeypatch.setattr(EntryPoint, "load", lambda self: Service)
     monkeypatch.setattr(wrapping, "entry_points", lambda group: [entry])
     registry.rewrap("vault")
     registry.create("mary", {}, {"a": SECRET})
-    keys._unwrapped.cache_clear()
+    keys._unwrap_master_key.cache_clear()
     assert registry.open("mary").read("a") == SECRET
-    keys._unwrapped.cache_clear()
+    keys._unwrap_master_key.cache_clear()
     monkeypatch.setattr(Service, "broken", True)
     with pytest.raises(DecryptionError, match=r"ConnectionError no route to host") as caught:
         registry.open("mary").read("a")

@@ -50,7 +50,9 @@ def test_a_plain_registry_opens_and_is_encrypted(plain: Path) -> None:
     assert len(in_the_clear(plain)) == 4
     assert_all_there(Registry(plain))
     assert in_the_clear(plain) == []
-    assert all(path.read_bytes().startswith(cipher.MAGIC) for path in stored_files(plain))
+    assert all(
+        path.read_bytes().startswith(cipher.SEALED_FILE_MAGIC) for path in stored_files(plain)
+    )
     assert not [path for path in stored_files(plain) if path.name.startswith(".")]
     verified = Registry(plain).verify()
     assert verified.ok

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dubfew.errors import RegistryError
 from dubfew.registry import Registry
-from dubfew.registry.names import actor_id, check_file_names
+from dubfew.registry.names import check_file_names, normalize_actor_id
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from dubfew.registry.names import actor_id, check_file_names
     ],
 )
 def test_printable_names_of_the_world_are_allowed(actor: str) -> None:
-    assert actor_id(actor) == actor
+    assert normalize_actor_id(actor) == actor
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_printable_names_of_the_world_are_allowed(actor: str) -> None:
 )
 def test_other_ids_are_refused_on_one_line(actor: str, message: str) -> None:
     with pytest.raises(RegistryError, match=message) as caught:
-        actor_id(actor)
+        normalize_actor_id(actor)
     assert str(caught.value).isprintable()
 
 
@@ -70,4 +70,4 @@ def test_every_id_is_refused_or_stored_and_found(actor: str) -> None:
             assert list(Path(folder).iterdir()) == []
             return
         assert registry.open(actor).read("a") == b"1"
-        assert [each.actor for each in registry.list()] == [actor_id(actor)]
+        assert [each.actor for each in registry.list()] == [normalize_actor_id(actor)]

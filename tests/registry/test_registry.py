@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from dubfew.errors import ActorNotFoundError, RegistryError
-from dubfew.registry import Registry, default_home
-from dubfew.registry.index import MIGRATIONS, Index
-from dubfew.registry.storage import Storage
+from dubfew.registry import Registry, default_data_dir
+from dubfew.registry.index import INDEX_MIGRATIONS, RegistryIndex
+from dubfew.registry.storage import ActorStorage
 
 CONFIG = {"method": "lora", "rank": 4, "fps": "30000/1001", "nested": {"list": [1, None, "ä"]}}
 FILES = {"texture.safetensors": bytes(range(256)) * 5, "style.safetensors": b""}
@@ -30,8 +30,8 @@ def test_what_was_stored_comes_back(registry: Registry) -> None:
     assert opened == created
     assert (opened.actor, opened.number, opened.method) == ("mary", 1, "lora")
     assert opened.config == CONFIG
-    assert opened.names() == ["style.safetensors", "texture.safetensors"]
-    assert {name: opened.read(name) for name in opened.names()} == FILES
+    assert opened.file_names() == ["style.safetensors", "texture.safetensors"]
+    assert {name: opened.read(name) for name in opened.file_names()} == FILES
     assert opened.bytes == sum(path.stat().st_size for path in stored_files(registry.home))
 
 
@@ -139,7 +139,7 @@ def test_full_disk_leaves_the_registry_as_it_was(
 def test_index_of_a_newer_dubfew_is_refused(registry: Registry) -> None:
     registry.create("mary", CONFIG, FILES)
     with sqlite3.connect(registry.home / "registry.sqlite") as db:
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        db.execute(f"PRAGMA user_version = {len(INDEX_MIGRATIONS) + 1}")
     with pytest.raises(RegistryError, match="update dubfew"):
         registry.list()
     with pytest.raises(RegistryError, match="update dubfew"):
@@ -155,11 +155,11 @@ def test_broken_index_is_one_clear_error(registry: Registry) -> None:
 
 def test_home_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "ä b"))
-    assert Registry().home == default_home() == tmp_path / "ä b"
+    assert Registry().home == default_data_dir() == tmp_path / "ä b"
     Registry().create("mary", CONFIG, FILES)
     assert Registry(tmp_path / "ä b").open("mary").number == 1
     monkeypatch.delenv("DUBFEW_HOME")
-    assert default_home().name == "dubfew"
+    assert default_data_dir().name == "dubfew"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
@@ -173,13 +173,13 @@ def test_a_write_looks_for_leftovers_only_after_one_that_did_not_end(
 ) -> None:
     """Looking at every folder would make each write dearer with every actor."""
     sweeps = []
-    sweep = Storage.sweep
+    sweep = ActorStorage.sweep
 
-    def counted(storage: Storage, *given: Any) -> list[str]:
+    def counted(storage: ActorStorage, *given: Any) -> list[str]:
         sweeps.append(sweep(storage, *given))
         return sweeps[-1]
 
-    monkeypatch.setattr(Storage, "sweep", counted)
+    monkeypatch.setattr(ActorStorage, "sweep", counted)
     registry.create("mary", {}, FILES)
     first = len(sweeps)
     for _ in range(3):
@@ -187,7 +187,7 @@ def test_a_write_looks_for_leftovers_only_after_one_that_did_not_end(
     registry.prune("mary", 1)
     assert len(sweeps) == first
     with monkeypatch.context() as patch:
-        patch.setattr(Index, "insert", lambda *given: 1 / 0)
+        patch.setattr(RegistryIndex, "insert", lambda *given: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             registry.create("mary", {}, FILES)
     registry.create("mary", {}, FILES)

@@ -104,9 +104,9 @@ def test_every_fault_is_found(filled: Registry, name: str) -> None:
 def test_a_key_of_another_file_is_noticed_without_decrypting_all(filled: Registry) -> None:
     """The files are what the index says, but this key opens none of them."""
     first = filled.open("mary")
-    keys = first._shelves.keys
-    keys.destroy(first._row.folder)
-    keys.create(first._row.folder)
+    keys = first._backend.keys
+    keys.destroy_key(first._row.folder)
+    keys.create_key(first._row.folder)
     found = [fault.found for fault in filled.verify().faults]
     assert len(found) == 9
     assert all("another key" in each for each in found)
@@ -134,7 +134,7 @@ def test_prune_keeps_the_newest(filled: Registry) -> None:
     with pytest.raises(ActorNotFoundError):
         old.read("a")
     with pytest.raises(ActorNotFoundError, match="deleted meanwhile"):
-        old.check()
+        old.check_exists()
     assert filled.prune("mary", 2) == []
     assert filled.prune("mary", 1) == [2]
     assert filled.open("mary").read("a") == SECRET * 99

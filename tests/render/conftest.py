@@ -33,14 +33,14 @@ def write_scene(
     preset = "ultrafast" if path.suffix == ".mp4" else None
     with VideoWriter(path, info, audio=audio, lossless=True, preset=preset) as writer:
         for number, frame in enumerate(frames):
-            writer.write(frame.at(number, number / info.fps))
+            writer.write(frame.with_time(number, number / info.fps))
     return path
 
 
 def grey(like: Frame) -> Frame:
     """A frame that shows nobody."""
     rgb = np.full((like.height, like.width, 3), 128, np.uint8)
-    return Frame.from_rgb(rgb, colour=like.colour)
+    return Frame.from_rgb(rgb, color=like.color)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def registry(folder, clip) -> Registry:
 def track(registry) -> Track:
     stored = registry.open("actor")
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
-    return Track.from_bytes(adapter.track, "track")
+    return Track.from_bytes(adapter.track_bytes, "track")
 
 
 @pytest.fixture(scope="session")

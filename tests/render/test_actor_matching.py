@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from dubfew.adapt import ActorAdapter, adapt
-from dubfew.adapt.artefact import CONFIG
+from dubfew.adapt.artefact import ADAPTER_CONFIG_FILE
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
 from dubfew.reconstruction.detection import face_tracks
-from dubfew.reconstruction.detection.detection import detect
-from dubfew.reconstruction.detection.face_tracks import Appearance
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.detection.detection import detect_people
+from dubfew.reconstruction.detection.face_tracks import PixelDescriptor
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.registry import Registry
 from dubfew.render import actor_matching, render
-from dubfew.render.actor_matching import most_like
+from dubfew.render.actor_matching import match_actor
 from dubfew.synthetic.clip import render_clip
 from dubfew.synthetic.person import SyntheticPerson
 
@@ -44,7 +44,7 @@ def write(path: Path, rgb: np.ndarray) -> Path:
                      color_primaries=1, color_trc=1)  # fmt: skip
     with VideoWriter(path, info, lossless=True, preset="ultrafast") as writer:
         for index, frame in enumerate(rgb):
-            writer.write(Frame.from_rgb(frame, index, 25, colour=info.colour))
+            writer.write(Frame.from_rgb(frame, index, 25, color=info.color))
     return path
 
 
@@ -62,7 +62,7 @@ def beside(*people: np.ndarray) -> np.ndarray:
 def _plain_pictures():
     with pytest.MonkeyPatch.context() as patch:
         for module in (face_tracks, actor_matching):  # whatever else is installed
-            patch.setattr(module, "load_likeness", Appearance)
+            patch.setattr(module, "load_likeness", PixelDescriptor)
         yield
 
 
@@ -95,32 +95,32 @@ def scenes(tmp_path_factory) -> dict[str, Path]:
 
 def without_footage(adapter: ActorAdapter) -> ActorAdapter:
     files = adapter.to_files()
-    config = json.loads(files[CONFIG])
+    config = json.loads(files[ADAPTER_CONFIG_FILE])
     config["source"]["path"] += ".gone"
-    return ActorAdapter.from_files({**files, CONFIG: json.dumps(config).encode()})
+    return ActorAdapter.from_files({**files, ADAPTER_CONFIG_FILE: json.dumps(config).encode()})
 
 
 @pytest.mark.parametrize("by", ["footage", "mouths"])
 def test_who_is_like_the_actor(adapter, scenes, by):
     stored = adapter if by == "footage" else without_footage(adapter)
-    assert bool(actor_matching.pictures_of(stored)) == (by == "footage")
-    head = load_head()
+    assert bool(actor_matching.sample_actor_faces(stored)) == (by == "footage")
+    head = load_head_model()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, left in (("left", True), ("right, small", False)):
-            people = detect(scenes[name]).people
-            person, line = most_like(people, "zoe", stored, head)
+            people = detect_people(scenes[name]).people
+            person, line = match_actor(people, "zoe", stored, head)
             assert (
                 person.landmarks[0, 1, 0] < people[1 - person.number].landmarks[0, 1, 0]
             ) == left
             assert line == f"face {person.number} of 2 is 'zoe', by likeness"
     assert person.number == 1  # the other's face is larger
     with pytest.warns(UserWarning, match="none of 2 faces is like 'zoe': face 0 is taken"):
-        person, line = most_like(detect(scenes["nobody"]).people, "zoe", stored, head)
+        person, line = match_actor(detect_people(scenes["nobody"]).people, "zoe", stored, head)
     assert person.number == 0
     assert "--face" in line
     with pytest.warns(UserWarning, match="faces . and . are nearly alike: . is taken.*--face"):
-        most_like(detect(scenes["twice"]).people, "zoe", stored, head)
+        match_actor(detect_people(scenes["twice"]).people, "zoe", stored, head)
 
 
 def test_the_other_face_is_left_bit_for_bit(actor, scenes, tmp_path):
@@ -139,7 +139,7 @@ def test_the_other_face_is_left_bit_for_bit(actor, scenes, tmp_path):
 
 def test_one_face_is_compared_with_nobody(actor, tmp_path, monkeypatch):
     registry, _ = actor
-    monkeypatch.setattr(actor_matching, "distances", None)
+    monkeypatch.setattr(actor_matching, "distances_from_actor", None)
     scene = write(tmp_path / "one.mp4", filmed(OTHER)[:6])
     result = render("zoe", video=scene, drive="self", out=tmp_path / "o.mp4", registry=registry)
     assert "face" not in result.note

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from dubfew.media import Frame
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.references.footage import POSE_WEIGHT, keys
-from dubfew.render.compositing import _whole_cells
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.references.footage import POSE_WEIGHT, compute_frame_keys
+from dubfew.render.compositing import _keep_whole_chroma_cells
 from dubfew.render.streaming import choose_references
 from tests.data.people import toy_track
 
@@ -22,7 +22,7 @@ masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
 
 @given(masks, st.integers(0, 1), st.integers(0, 1))
 def test_only_whole_cells_and_all_of_them(mask, odd_x, odd_y):
-    whole = _whole_cells(mask, odd_x, odd_y)
+    whole = _keep_whole_chroma_cells(mask, odd_x, odd_y)
     assert whole.shape == mask.shape
     assert not np.any(whole & ~mask)
     height, width = mask.shape
@@ -41,7 +41,7 @@ def test_no_sample_outside_the_mask_changes(origin):
     frame = Frame.from_rgb(rng.integers(0, 255, (32, 40, 3), dtype=np.uint8))
     x0, y0 = origin
     mask = rng.random((20, 22)) < 0.8
-    inside = _whole_cells(mask, x0 % 2, y0 % 2)
+    inside = _keep_whole_chroma_cells(mask, x0 % 2, y0 % 2)
     assert inside.any()
     assert not inside.all()
     painted = frame.with_patch(x0, y0, np.full((20, 22, 3), 255, np.uint8), inside)
@@ -60,8 +60,8 @@ def painter(key: np.ndarray, count: int, *, own: bool = False) -> SimpleNamespac
 
 
 def test_the_nearest_references_come_first():
-    head, track = load_head(), toy_track(70)  # more than one block
-    key = keys(track, head)
+    head, track = load_head_model(), toy_track(70)  # more than one block
+    key = compute_frame_keys(track, head)
     bank = np.random.default_rng(0).permutation(70)[:20]
     rows, scores = choose_references(track, head, painter(key[bank], 3))
     assert rows.shape == scores.shape == (70, 3)
@@ -74,17 +74,17 @@ def test_the_nearest_references_come_first():
 
 
 def test_a_steady_mouth_keeps_its_references():
-    head, track = load_head(), toy_track(24)
+    head, track = load_head_model(), toy_track(24)
     still = track.select([7] * 30)
-    rows, scores = choose_references(still, head, painter(keys(track, head), 3))
+    rows, scores = choose_references(still, head, painter(compute_frame_keys(track, head), 3))
     assert np.all(rows == rows[0])
     assert rows[0, 0] == 7
     assert scores[:, 0].max() < 1e-3
 
 
 def test_the_mouth_counts_for_more_than_ten_degrees_of_pose():
-    head, track = load_head(), toy_track(5).select([2] * 5)
-    turned, other = keys(track, head)[:2]
+    head, track = load_head_model(), toy_track(5).select([2] * 5)
+    turned, other = compute_frame_keys(track, head)[:2]
     turned[-2] += np.deg2rad(10) * POSE_WEIGHT
     other[:-3] += 0.02 / np.sqrt(len(other) - 3)
     rows, _ = choose_references(track, head, painter(np.stack([other, turned]), 2))
@@ -94,8 +94,8 @@ def test_the_mouth_counts_for_more_than_ten_degrees_of_pose():
 
 
 def test_few_references_are_repeated():
-    head, track = load_head(), toy_track(5)
-    key = keys(track, head)
+    head, track = load_head_model(), toy_track(5)
+    key = compute_frame_keys(track, head)
     rows, scores = choose_references(track, head, painter(key[:1], 3))
     assert rows.tolist() == [[0, 0, 0]] * 5
     np.testing.assert_array_equal(scores[:, 0], scores[:, 2])

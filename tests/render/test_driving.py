@@ -12,13 +12,13 @@ import pytest
 
 from dubfew.errors import DubfewError, MissingDependencyError
 from dubfew.media import read_audio
-from dubfew.motion.extraction import motion_of_track
+from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.progress import silent
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.progress import no_progress
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.render import driving
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.style import Style
+from dubfew.speech.style import SpeakingStyle
 from dubfew.speech.visemes import Phone
 from tests.data.people import toy_track
 
@@ -27,12 +27,14 @@ MODEL = SpeechModel.load_default()
 
 @pytest.fixture(scope="module")
 def performance() -> MouthMotion:
-    return motion_of_track(toy_track(40), load_head())
+    return motion_from_track(toy_track(40), load_head_model())
 
 
 def driven(monkeypatch, actor: MouthMotion, times: np.ndarray) -> MouthMotion:
     monkeypatch.setattr(driving, "track_video", lambda path, **options: toy_track(40))
-    return driving.video_motion(Path("driver.mp4"), times, actor, load_head(), silent)
+    return driving.motion_from_video(
+        Path("driver.mp4"), times, actor, load_head_model(), no_progress
+    )
 
 
 @pytest.mark.parametrize(("opens", "gain"), [(1.0, 1.0), (1.2, 1.2), (0.1, 0.7), (5.0, 1.4)])
@@ -56,14 +58,17 @@ def test_another_performance_on_the_scenes_clock(monkeypatch, performance):
 def test_silence_is_the_actors_rest_pose(silence):
     """Half a second of nothing, in the manner of somebody whose lips rest a little apart."""
     times = np.arange(10) / 25
-    neutral = Style.neutral()
-    assert np.abs(driving.audio_motion(silence(0.5), times, neutral, MODEL).aperture()).max() < 0.02
+    neutral = SpeakingStyle.neutral()
+    assert (
+        np.abs(driving.motion_from_audio(silence(0.5), times, neutral, MODEL).aperture()).max()
+        < 0.02
+    )
     flat = neutral.basis.reshape(len(neutral.basis), -1)
     apart = np.zeros_like(neutral.basis[0])
     apart[:, 1] = np.linspace(0.01, -0.01, len(apart))
     offset = (flat @ apart.ravel()).astype(np.float32)
-    rest = driving.audio_motion(silence(0.5), times, replace(neutral, offset=offset), MODEL)
-    there = driving.audio_motion(silence(0.5), times, neutral, MODEL).displacement
+    rest = driving.motion_from_audio(silence(0.5), times, replace(neutral, offset=offset), MODEL)
+    there = driving.motion_from_audio(silence(0.5), times, neutral, MODEL).displacement
     shift = (rest.displacement - there).reshape(10, -1)
     np.testing.assert_allclose(shift, (offset @ flat)[None].repeat(10, 0), atol=1e-4)
 
@@ -71,10 +76,10 @@ def test_silence_is_the_actors_rest_pose(silence):
 def test_a_transcript_sharpens_what_is_heard():
     """The bundled dub with an /m/ said to last for a quarter of a second."""
     audio, times = Path(str(files("dubfew.demo") / "dub.wav")), np.arange(50) / 25
-    heard = driving.audio_motion(audio, times, Style.neutral(), MODEL)
+    heard = driving.motion_from_audio(audio, times, SpeakingStyle.neutral(), MODEL)
     widest = times[heard.aperture().argmax()]
     phones = [Phone("a", 0.0, widest), Phone("m", widest, widest + 0.25), Phone("a", 2.0, 3.0)]
-    found = driving.audio_motion(audio, times, Style.neutral(), MODEL, phones)
+    found = driving.motion_from_audio(audio, times, SpeakingStyle.neutral(), MODEL, phones)
     assert heard.aperture().max() > 0.06
     assert found.aperture()[heard.aperture().argmax()] < 0.02
 
@@ -82,13 +87,13 @@ def test_a_transcript_sharpens_what_is_heard():
 def test_recognised_sounds_are_known_sounds():
     pytest.importorskip("pocketsphinx")
     audio = Path(str(files("dubfew.demo") / "dub.wav"))
-    assert driving.known_sounds(audio, (), None, False) == ()
-    phones = driving.known_sounds(audio, (), None, True)
+    assert driving.phones_from_audio(audio, (), None, False) == ()
+    phones = driving.phones_from_audio(audio, (), None, True)
     assert len(phones) > 10
     assert phones[-1].end == pytest.approx(read_audio(audio).duration, abs=0.1)
     times = np.arange(50) / 25
     heard, blend = (
-        driving.audio_motion(audio, times, Style.neutral(), MODEL, known).displacement
+        driving.motion_from_audio(audio, times, SpeakingStyle.neutral(), MODEL, known).displacement
         for known in ((), phones)
     )
     assert 0.005 < np.abs(heard - blend).max() < 0.3
@@ -97,10 +102,10 @@ def test_recognised_sounds_are_known_sounds():
 def test_recognition_needs_audio_and_no_transcript(monkeypatch):
     for name, text in (("self", None), ("audio", Path("x.txt"))):
         with pytest.raises(DubfewError, match="leave it nothing"):
-            driving.check_drive(name, None, text, "en", recognise=True)
+            driving.check_drive(name, None, text, "en", use_recognizer=True)
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     with pytest.raises(MissingDependencyError, match=r"dubfew\[listen\]"):
-        driving.check_drive("audio", None, recognise=True)
+        driving.check_drive("audio", None, use_recognizer=True)
 
 
 def test_contradictions():

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from dubfew.progress import silent
-from dubfew.reconstruction.track import COVERED
+from dubfew.progress import no_progress
+from dubfew.reconstruction.track import FLAG_MOUTH_COVERED
 from dubfew.render import load
 from tests.data.people import toy_track
 
@@ -17,14 +17,14 @@ def test_a_parser_of_faces_adds_to_what_is_left_as_it_is(monkeypatch):
 
     def found(path, seen, parser, head, progress):
         looked.append((path, parser, head))
-        return dataclasses.replace(seen, flags=np.full(6, COVERED, np.uint8))
+        return dataclasses.replace(seen, flags=np.full(6, FLAG_MOUTH_COVERED, np.uint8))
 
-    monkeypatch.setattr(load, "_tracked", lambda *arguments: (track, "whose"))
-    monkeypatch.setattr(load, "with_occluders", found)
+    monkeypatch.setattr(load, "_track_actor_face", lambda *arguments: (track, "whose"))
+    monkeypatch.setattr(load, "flag_occluded_frames", found)
     who = SimpleNamespace(head="lite")
-    assert load.scene_track(Path("v.mp4"), who, None, None, silent) == (track, "whose")
+    assert load.track_scene(Path("v.mp4"), who, None, None, no_progress) == (track, "whose")
     assert not looked
-    flagged, note = load.scene_track(Path("v.mp4"), who, None, "parser", silent)
+    flagged, note = load.track_scene(Path("v.mp4"), who, None, "parser", no_progress)
     assert looked == [(Path("v.mp4"), "parser", "lite")]
     assert not flagged.usable.any()
     assert note == "whose"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dubfew.errors import DubfewError
 from dubfew.media import Audio
-from dubfew.motion.mouth_motion import INNER_PAIRS, MouthMotion, rows_of
+from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.render import plot
 from dubfew.render.plot import plot_motion
@@ -23,7 +23,7 @@ RED = np.array([214, 39, 40])
 def opening(gap: np.ndarray) -> MouthMotion:
     """A mouth whose lips are so far apart, at 25 fps."""
     displacement = np.zeros((len(gap), len(MOUTH_POINTS), 3), np.float32)
-    displacement[:, rows_of(tuple(pair[1] for pair in INNER_PAIRS)), 1] = -gap[:, None]
+    displacement[:, mouth_point_rows(tuple(pair[1] for pair in INNER_LIP_PAIRS)), 1] = -gap[:, None]
     return MouthMotion(displacement, np.arange(len(gap)) / 25)
 
 
@@ -49,7 +49,7 @@ def test_ten_seconds_a_row(tmp_path, monkeypatch):
         plot_motion(tmp_path / "a.png", opening(np.full(25 * seconds, 0.1)), None)
         heights.append(Image.open(tmp_path / "a.png").height)
     assert heights == [260, 460, 2060]
-    monkeypatch.setattr(plot, "MOST_ROWS", 2)
+    monkeypatch.setattr(plot, "MAX_PLOT_ROWS", 2)
     plot_motion(tmp_path / "a.png", opening(np.full(25 * 100, 0.1)), None)
     assert Image.open(tmp_path / "a.png").height == 460
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from dubfew.errors import ActorNotFoundError, AuditError, SuspendedError
-from dubfew.marks.certificate import signing_identity
-from dubfew.marks.credentials import Rendering
+from dubfew.marks.certificate import load_signing_identity
+from dubfew.marks.credentials import RenderProvenance
 from dubfew.registry import Registry
-from dubfew.registry.policy import Purpose
-from dubfew.render.publish import finish
+from dubfew.registry.policy import RenderPurpose
+from dubfew.render.publish import sign_and_log
 from dubfew.utils.files import sha256_file
 
-PURPOSE = Purpose("dubbing", "de-AT", "AT", "a title that names somebody")
+PURPOSE = RenderPurpose("dubbing", "de-AT", "AT", "a title that names somebody")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def finished(clip: Path, folder: Path, registry: Registry, name: str, watermark:
     """Finish a copy of the clip as ``name``. The file that was to become it."""
     file, output = folder / f"unfinished{Path(name).suffix}", folder / name
     shutil.copy(clip, file)
-    rendering = Rendering(
+    rendering = RenderProvenance(
         scene=clip,
         sound=None,
         drive="self",
@@ -38,8 +38,8 @@ def finished(clip: Path, folder: Path, registry: Registry, name: str, watermark:
         consent_sha256=None,
         watermark=watermark,
     )
-    identity = signing_identity(registry.home)
-    finish(file, output, rendering, identity, PURPOSE, registry, registry.open("mary"))
+    identity = load_signing_identity(registry.home)
+    sign_and_log(file, output, rendering, identity, PURPOSE, registry, registry.open("mary"))
     return file
 
 
@@ -82,4 +82,4 @@ def test_consent_may_be_withdrawn_while_it_is_rendered(clip, tmp_path, home):
     stored = home.open("mary")
     home.delete("mary")
     with pytest.raises(ActorNotFoundError):
-        finish(clip, tmp_path / "out.mkv", None, None, PURPOSE, home, stored)
+        sign_and_log(clip, tmp_path / "out.mkv", None, None, PURPOSE, home, stored)

@@ -14,15 +14,19 @@ from PIL import Image
 from dubfew.errors import ActorNotFoundError, ArtefactError, DubfewError, MediaError, NoFaceError
 from dubfew.evaluate.metrics import psnr
 from dubfew.media import Frame, probe, read_audio, read_frames
-from dubfew.motion.extraction import head_points, motion_of_landmarks, rest_pose
+from dubfew.motion.extraction import (
+    estimate_rest_points,
+    motion_from_landmarks,
+    mouth_points_from_landmarks,
+)
 from dubfew.progress import Progress
-from dubfew.reconstruction.crop import mouth_mask
-from dubfew.reconstruction.detection.detection import Detection, detect
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.crop import render_mouth_mask
+from dubfew.reconstruction.detection.detection import ClipDetections, detect_people
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
 from dubfew.render import render
-from dubfew.render.compositing import Painter
+from dubfew.render.compositing import MouthCompositor
 from tests.render.conftest import FRAMES, grey, write_scene
 
 DUB = Path(str(files("dubfew.demo") / "dub.wav"))
@@ -81,9 +85,9 @@ def test_frames_out_are_frames_in(reenacted, clip):
 
 def test_only_the_mouth_is_painted(reenacted, clip, track):
     result, _ = reenacted
-    head = load_head()
+    head = load_head_model()
     for before, after in zip(read_frames(clip), read_frames(result.output), strict=True):
-        mask = mouth_mask(track, head, before.index, before.height, before.width) > 0
+        mask = render_mouth_mask(track, head, before.index, before.height, before.width) > 0
         changed = assert_only_the_mask_changed(before, after, mask)
         assert changed > 0.2 * mask.sum()
 
@@ -91,10 +95,10 @@ def test_only_the_mouth_is_painted(reenacted, clip, track):
 def test_a_reenacted_mouth_is_the_mouth(reenacted, clip, track):
     """Even the bare warp is near: references of the same footage, laid on exactly."""
     result, _ = reenacted
-    head = load_head()
+    head = load_head_model()
     figures = []
     for before, after in zip(read_frames(clip), read_frames(result.output), strict=True):
-        mask = mouth_mask(track, head, before.index, before.height, before.width) > 0.5
+        mask = render_mouth_mask(track, head, before.index, before.height, before.width) > 0.5
         figures.append(psnr(before.to_rgb()[mask][:, None], after.to_rgb()[mask][:, None]))
     assert np.mean(figures) > 30
 
@@ -113,18 +117,18 @@ def test_it_says_what_it_did(reenacted):
 
 
 def opening(path: Path, rest=None) -> np.ndarray:
-    seen = detect(path)
-    return motion_of_landmarks(rows(seen), seen.times, rest=rest).aperture()
+    seen = detect_people(path)
+    return motion_from_landmarks(rows(seen), seen.times, rest_points=rest).aperture()
 
 
-def rows(seen: Detection) -> np.ndarray:
-    return seen.people[0].rows(len(seen.times))
+def rows(seen: ClipDetections) -> np.ndarray:
+    return seen.people[0].dense_landmarks(len(seen.times))
 
 
 def test_new_speech_moves_the_mouth(registry, clip, tmp_path, silence, track):
     """Silence closes a talking mouth; the dub opens it again; both only inside the mask."""
-    head = load_head()
-    rest = rest_pose(head_points(rows(detect(clip))))
+    head = load_head_model()
+    rest = estimate_rest_points(mouth_points_from_landmarks(rows(detect_people(clip))))
     outputs = {}
     for name, sound in {"silent": silence(FRAMES / 25), "dub": DUB}.items():
         outputs[name] = tmp_path / f"{name}.mp4"
@@ -132,7 +136,7 @@ def test_new_speech_moves_the_mouth(registry, clip, tmp_path, silence, track):
         assert (result.frames, result.edited_frames) == (FRAMES, FRAMES)
         assert probe(result.output).has_audio
         for before, after in zip(read_frames(clip), read_frames(result.output), strict=True):
-            mask = mouth_mask(track, head, before.index, before.height, before.width) > 0
+            mask = render_mouth_mask(track, head, before.index, before.height, before.width) > 0
             assert_only_the_mask_changed(before, after, mask)
     silent, dub, own = (opening(p, rest) for p in (outputs["silent"], outputs["dub"], clip))
     assert silent.max() < 0.05
@@ -197,7 +201,7 @@ def test_a_scene_without_a_face(registry, clip, tmp_path):
 def test_a_scene_of_odd_size(registry, clip, tmp_path):
     """No cell of four pixels may be torn where the frame's edge cuts it either."""
     frames = [
-        Frame.from_rgb(frame.to_rgb()[1:, 1:], colour=frame.colour)
+        Frame.from_rgb(frame.to_rgb()[1:, 1:], color=frame.color)
         for frame in read_frames(clip, start=14, stop=17)
     ]
     scene = write_scene(tmp_path / "scene.mkv", clip, frames)
@@ -205,9 +209,9 @@ def test_a_scene_of_odd_size(registry, clip, tmp_path):
     out = tmp_path / "out.mkv"
     result = render("actor", video=scene, drive="self", lossless=True, out=out, registry=registry)
     assert result.edited_frames == 3
-    track, head = track_video(scene), load_head()
+    track, head = track_video(scene), load_head_model()
     for before, after in zip(read_frames(scene), read_frames(out), strict=True):
-        mask = mouth_mask(track, head, before.index, 511, 511) > 0
+        mask = render_mouth_mask(track, head, before.index, 511, 511) > 0
         assert assert_only_the_mask_changed(before, after, mask) > 0.2 * mask.sum()
 
 
@@ -317,7 +321,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
     out = tmp_path / "out.mp4"
     if earlier:
         out.write_bytes(earlier)
-    composite, painted = Painter._composite, []
+    composite, painted = MouthCompositor._composite, []
 
     def failing(self, order, drawing):
         painted.append(order)
@@ -331,7 +335,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
 
     kwargs = {}
     if place == "painting":
-        monkeypatch.setattr(Painter, "_composite", failing)
+        monkeypatch.setattr(MouthCompositor, "_composite", failing)
         error = OSError
     else:
         kwargs["progress"] = stop

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dubfew.errors import DubfewError
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
-from dubfew.render.schedule import FITS, TOLERANCE, plan
+from dubfew.render.schedule import FIT_MODES, LENGTH_TOLERANCE_SECONDS, schedule_frames
 
 RATES = [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(60), Fraction(10)]
 
@@ -21,36 +21,41 @@ def clock(count: int, fps: Fraction) -> np.ndarray:
     return np.arange(count) / float(fps)
 
 
-@pytest.mark.parametrize("fit", [None, *FITS])
+@pytest.mark.parametrize("fit", [None, *FIT_MODES])
 def test_sound_of_the_same_length_changes_nothing(fit):
     times = clock(50, Fraction(25))
-    for sound in (None, 2.0, 2.0 - 0.99 * TOLERANCE, 2.0 + 0.99 * TOLERANCE):
-        shown = plan(times, Fraction(25), sound, fit)
-        assert shown.rows.tolist() == list(range(50))
+    for sound in (
+        None,
+        2.0,
+        2.0 - 0.99 * LENGTH_TOLERANCE_SECONDS,
+        2.0 + 0.99 * LENGTH_TOLERANCE_SECONDS,
+    ):
+        shown = schedule_frames(times, Fraction(25), sound, fit)
+        assert shown.scene_rows.tolist() == list(range(50))
         assert shown.times is times
         assert shown.note == ""
 
 
-@pytest.mark.parametrize("fit", [None, *FITS])
+@pytest.mark.parametrize("fit", [None, *FIT_MODES])
 def test_under_shorter_sound_the_mouth_rests(fit):
-    shown = plan(clock(50, Fraction(25)), Fraction(25), 1.5, fit)
-    assert shown.rows.tolist() == list(range(50))
+    shown = schedule_frames(clock(50, Fraction(25)), Fraction(25), 1.5, fit)
+    assert shown.scene_rows.tolist() == list(range(50))
     assert shown.note == "the sound ends 0.5 s before the picture: the mouth rests there"
 
 
 def test_longer_sound_is_cut_unless_asked_otherwise():
     for fit in (None, "trim"):
-        shown = plan(clock(50, Fraction(25)), Fraction(25), 3.0, fit)
-        assert shown.rows.tolist() == list(range(50))
+        shown = schedule_frames(clock(50, Fraction(25)), Fraction(25), 3.0, fit)
+        assert shown.scene_rows.tolist() == list(range(50))
         assert shown.note.startswith("the last 1.0 s of the sound are cut")
 
 
 def test_loop_and_hold_fill_longer_sound():
     times = clock(50, Fraction(25))
-    loop = plan(times, Fraction(25), 5.0, "loop")
-    assert loop.rows.tolist() == [*range(50), *range(50), *range(25)]
-    hold = plan(times, Fraction(25), 5.0, "hold")
-    assert hold.rows.tolist() == [*range(50), *[49] * 75]
+    loop = schedule_frames(times, Fraction(25), 5.0, "loop")
+    assert loop.scene_rows.tolist() == [*range(50), *range(50), *range(25)]
+    hold = schedule_frames(times, Fraction(25), 5.0, "hold")
+    assert hold.scene_rows.tolist() == [*range(50), *[49] * 75]
     for shown in (loop, hold):
         np.testing.assert_allclose(shown.times, clock(125, Fraction(25)), atol=1e-9)
         assert "3.0 s" in shown.note
@@ -58,14 +63,14 @@ def test_loop_and_hold_fill_longer_sound():
 
 def test_unknown_fits_are_refused():
     with pytest.raises(DubfewError, match="there are trim, loop, hold"):
-        plan(clock(5, Fraction(25)), Fraction(25), None, "stretch")
+        schedule_frames(clock(5, Fraction(25)), Fraction(25), None, "stretch")
 
 
 @given(
     st.integers(1, 300),
     st.sampled_from(RATES),
     st.none() | st.floats(0, 30),
-    st.sampled_from([None, *FITS]),
+    st.sampled_from([None, *FIT_MODES]),
     st.lists(st.floats(0, 0.3), max_size=20),
 )
 def test_every_plan_is_whole(count, fps, sound, fit, pauses):
@@ -73,22 +78,22 @@ def test_every_plan_is_whole(count, fps, sound, fit, pauses):
     times = clock(count, fps)
     for number, pause in enumerate(pauses):  # variable frame rate: it stands still now and then
         times = times + pause * (np.arange(count) > number * count // 20)
-    shown = plan(times, fps, sound, fit)
-    assert len(shown.rows) == len(shown.times) >= count
-    assert shown.rows.min() == 0
-    assert shown.rows.max() == count - 1
-    np.testing.assert_array_equal(shown.rows[:count], np.arange(count))
+    shown = schedule_frames(times, fps, sound, fit)
+    assert len(shown.scene_rows) == len(shown.times) >= count
+    assert shown.scene_rows.min() == 0
+    assert shown.scene_rows.max() == count - 1
+    np.testing.assert_array_equal(shown.scene_rows[:count], np.arange(count))
     np.testing.assert_array_equal(shown.times[:count], times)
     assert np.all(np.diff(shown.times) > 0)
     frame = 1 / float(fps)
     length = float(times[-1]) + frame
     end = float(shown.times[-1]) + frame
-    if sound is not None and sound > length + TOLERANCE and fit in ("loop", "hold"):
+    if sound is not None and sound > length + LENGTH_TOLERANCE_SECONDS and fit in ("loop", "hold"):
         assert abs(end - sound) <= frame / 2 + 1e-6
     else:
         assert end == pytest.approx(length)
-        assert len(shown.rows) == count
-    steps = set(np.diff(shown.rows[count - 1 :]))
+        assert len(shown.scene_rows) == count
+    steps = set(np.diff(shown.scene_rows[count - 1 :]))
     assert steps <= ({0, 1, 1 - count} if fit == "loop" else {0})
 
 
@@ -103,7 +108,7 @@ def scene(tmp_path_factory):
     with VideoWriter(path, info, lossless=True) as writer:
         for number, tick in enumerate((0, 1, 2, 9, 10)):
             grey = np.full((32, 32, 3), 40 * number + 20, np.uint8)
-            writer.write(Frame.from_rgb(grey, number, FPS).at(number, tick / FPS))
+            writer.write(Frame.from_rgb(grey, number, FPS).with_time(number, tick / FPS))
     return path
 
 
@@ -111,12 +116,12 @@ def levels(frames) -> list[int]:
     return [round((float(frame.to_rgb().mean()) - 20) / 40) for frame in frames]
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("fit", FIT_MODES)
 def test_frames_follow_the_plan(scene, fit):
     times = np.array([frame.time for frame in read_frames(scene)])
-    shown = plan(times, FPS, 0.8, fit)
-    frames = list(shown.frames(scene, FPS))
-    assert levels(frames) == shown.rows.tolist()
+    shown = schedule_frames(times, FPS, 0.8, fit)
+    frames = list(shown.iter_frames(scene, FPS))
+    assert levels(frames) == shown.scene_rows.tolist()
     assert len(frames) == {"trim": 5, "loop": 18, "hold": 18}[fit]
     assert [frame.index for frame in frames] == list(range(len(frames)))
     np.testing.assert_allclose([frame.time for frame in frames], shown.times, atol=2e-3)
@@ -128,21 +133,21 @@ def test_frames_on_a_grid_stay_on_it(tmp_path):
     with VideoWriter(info.path, info, lossless=True) as writer:
         for number in range(3):
             writer.write(Frame.from_rgb(np.full((32, 32, 3), 99, np.uint8), number, FPS))
-    shown = plan(clock(3, FPS), FPS, 0.5, "loop")
-    stamps = [frame.stamp for frame in shown.frames(info.path, FPS)]
+    shown = schedule_frames(clock(3, FPS), FPS, 0.5, "loop")
+    stamps = [frame.stamp for frame in shown.iter_frames(info.path, FPS)]
     assert stamps == [number / FPS for number in range(15)]
 
 
 def test_looped_frames_can_be_written(scene, tmp_path):
     times = np.array([frame.time for frame in read_frames(scene)])
-    shown = plan(times, FPS, 0.8, "loop")
+    shown = schedule_frames(times, FPS, 0.8, "loop")
     out = tmp_path / "out.mkv"
     with VideoWriter(out, VideoInfo(out, 32, 32, FPS), lossless=True) as writer:
-        for frame in shown.frames(scene, FPS):
+        for frame in shown.iter_frames(scene, FPS):
             writer.write(frame)
-    assert levels(read_frames(out)) == shown.rows.tolist()
+    assert levels(read_frames(out)) == shown.scene_rows.tolist()
 
 
 def test_a_scene_that_ends_early_ends_the_output(scene):
-    shown = plan(clock(9, FPS), FPS, None, None)
-    assert levels(shown.frames(scene, FPS)) == [0, 1, 2, 3, 4]
+    shown = schedule_frames(clock(9, FPS), FPS, None, None)
+    assert levels(shown.iter_frames(scene, FPS)) == [0, 1, 2, 3, 4]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.data.audio_io import Sound, sound_bytes
-from dubfew.data.shards import header_bytes, sample_bytes
-from dubfew.data.tar import end_tar
-from dubfew.media.mel import BANDS, HOP, RATE
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.data.audio_io import SegmentAudio, serialize_audio
+from dubfew.data.shards import serialize_header, serialize_sample
+from dubfew.data.tar import write_tar_end
+from dubfew.media.mel import MEL_HOP_SAMPLES, NUM_MEL_BANDS, SPEECH_SAMPLE_RATE_HZ
+from dubfew.reconstruction.heads.head_model import load_head_model
 from tests.data.people import toy_track
 
 FPS = 25
@@ -27,7 +27,7 @@ def jaw_at(times: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def sound_at(seconds: float) -> NDArray[np.float32]:
     """A voice that is louder the wider the jaw is open. [n]"""
-    t = np.arange(int(seconds * RATE)) / RATE
+    t = np.arange(int(seconds * SPEECH_SAMPLE_RATE_HZ)) / SPEECH_SAMPLE_RATE_HZ
     voice = sum(np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 20))
     return (0.8 * (jaw_at(t) + 0.004) * voice).astype(np.float32)
 
@@ -44,7 +44,7 @@ def sample(
     """A segment of a clip: these frames with their sound, which claims to begin ``shift`` late."""
     times = frames / FPS
     track = toy_track(len(frames))
-    head = load_head()
+    head = load_head_model()
     jaw = np.zeros((len(frames), 3), np.float32)
     jaw[:, 0] = jaw_at(times)
     still = np.zeros_like(track.expression)
@@ -55,18 +55,18 @@ def sample(
     header = {"format_version": 1, "file": f"{name}.mp4", "identity": name, "clip": name}
     header |= {"segment": number, "start": int(frames[0]), "frames": len(frames), **facts}
     files = {
-        "json": header_bytes(header),
+        "json": serialize_header(header),
         "footage.safetensors": b"",
         "track.safetensors": track.to_bytes(),
     }
     if heard:
-        first = int(times[0] * RATE / HOP + 1e-6) * HOP
-        last = round((times[-1] + 1 / FPS) * RATE)
+        first = int(times[0] * SPEECH_SAMPLE_RATE_HZ / MEL_HOP_SAMPLES + 1e-6) * MEL_HOP_SAMPLES
+        last = round((times[-1] + 1 / FPS) * SPEECH_SAMPLE_RATE_HZ)
         samples = sound_at(times[-1] + 1)[first:last]
-        mel = np.zeros((0, BANDS), np.float32)
-        sound = Sound(first / RATE + shift, samples, mel, times)
-        files["audio.safetensors"] = sound_bytes(sound)
-    return sample_bytes(f"{name}_{number:05d}", files)
+        mel = np.zeros((0, NUM_MEL_BANDS), np.float32)
+        sound = SegmentAudio(first / SPEECH_SAMPLE_RATE_HZ + shift, samples, mel, times)
+        files["audio.safetensors"] = serialize_audio(sound)
+    return serialize_sample(f"{name}_{number:05d}", files)
 
 
 def write_shard(folder: Path, samples: Sequence[bytes], number: int = 0) -> Path:
@@ -74,5 +74,5 @@ def write_shard(folder: Path, samples: Sequence[bytes], number: int = 0) -> Path
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f"shard-{number:06d}.tar", "wb") as file:
         file.writelines(samples)
-        end_tar(file)
+        write_tar_end(file)
     return folder

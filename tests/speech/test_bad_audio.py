@@ -13,7 +13,7 @@ from scipy.signal import resample_poly
 
 from dubfew.media import read_audio
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.speech.corpus import correlation
+from dubfew.speech.corpus import pearson_correlation
 from dubfew.speech.model import SpeechModel
 
 RATE = 16000
@@ -81,7 +81,7 @@ def test_clipped_speech_still_moves_the_mouth(
     clipped = np.clip(speech * gain, -1, 1)
     assert (np.abs(clipped) == 1).mean() > 0.01
     gap = predict(model, tmp_path, (clipped * 32767).astype(np.int16))
-    assert correlation(gap, usual.aperture()) > least
+    assert pearson_correlation(gap, usual.aperture()) > least
     assert gap.max() < 1.5 * usual.aperture().max()
     # Floats may exceed full scale: they are clipped, not believed.
     np.testing.assert_allclose(
@@ -94,7 +94,7 @@ def test_telephone_rate(
 ) -> None:
     narrow = resample_poly(speech, 1, 2)
     gap = predict(model, tmp_path, (narrow * 32767).astype(np.int16), 8000)
-    assert correlation(gap, usual.aperture()) > 0.8
+    assert pearson_correlation(gap, usual.aperture()) > 0.8
     assert 0.6 < gap.std() / usual.aperture().std() < 1.6
 
 
@@ -122,7 +122,7 @@ def test_samples_that_are_no_numbers_are_silence(
     inside = (TIMES > 1.65) & (TIMES < 2.0)
     assert np.abs(gap[inside]).max() < REST
     outside = (TIMES < 1.0) | (TIMES > 2.7)
-    assert correlation(gap[outside], usual.aperture()[outside]) > 0.9
+    assert pearson_correlation(gap[outside], usual.aperture()[outside]) > 0.9
     everywhere = np.full(4 * rate, np.nan, np.float32)
     assert np.abs(predict(model, tmp_path, everywhere, rate)).max() < REST
 

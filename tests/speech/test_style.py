@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dubfew.errors import ArtefactError, ShapeError
-from dubfew.motion.mouth_motion import INNER_PAIRS, MouthMotion, rows_of
+from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech.model import MotionSpace
-from dubfew.speech.style import Style, fit_style
+from dubfew.speech.style import SpeakingStyle, fit_style
 
 K = 3
 
@@ -21,7 +21,7 @@ def _space() -> MotionSpace:
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((K, len(MOUTH_POINTS) * 3))
     opening = np.zeros((len(MOUTH_POINTS), 3))
-    upper, lower = np.array([rows_of(pair) for pair in INNER_PAIRS]).T
+    upper, lower = np.array([mouth_point_rows(pair) for pair in INNER_LIP_PAIRS]).T
     opening[upper, 1], opening[lower, 1] = 0.3, -0.7
     rows[1:].reshape(K - 1, -1, 3)[:, np.concatenate([upper, lower])] = 0
     rows[0] = opening.ravel()
@@ -37,14 +37,14 @@ SPACE = _space()
 def _speech(n: int = 200, seed: int = 0) -> MouthMotion:
     """Openings and closures with a pause at the end."""
     rng = np.random.default_rng(seed)
-    c = rng.standard_normal((n, K)) * SPACE.typical
+    c = rng.standard_normal((n, K)) * SPACE.coefficient_rms
     c[:, 0] = np.abs(c[:, 0])
     c[-n // 5 :] = 0
-    return SPACE.expand(c, np.arange(n) / 25)
+    return SPACE.reconstruct(c, np.arange(n) / 25)
 
 
 def _mapped(motion: MouthMotion, gain: np.ndarray, offset: np.ndarray) -> MouthMotion:
-    return SPACE.expand(SPACE.project(motion) * gain + offset, motion.times)
+    return SPACE.reconstruct(SPACE.project(motion) * gain + offset, motion.times)
 
 
 def test_a_known_manner_is_recovered() -> None:
@@ -74,14 +74,14 @@ def test_the_rest_pose_of_pauses_becomes_the_offset() -> None:
     offset = np.array([0.02, 0.01, 0.0])
     style = fit_style(predicted, _mapped(predicted, np.ones(K), offset), SPACE)
     np.testing.assert_allclose(style.offset, offset, atol=0.004)
-    still = style.apply(SPACE.expand(np.zeros((1, K)), np.zeros(1)))
+    still = style.apply(SPACE.reconstruct(np.zeros((1, K)), np.zeros(1)))
     np.testing.assert_allclose(SPACE.project(still)[0], style.offset, atol=1e-6)
 
 
 def test_open_pauses_do_not_leave_the_mouth_open() -> None:
     predicted = _speech(500)
     style = fit_style(predicted, _mapped(predicted, np.ones(K), np.array([0.4, 0, 0])), SPACE)
-    still = style.apply(SPACE.expand(np.zeros((1, K)), np.zeros(1)))
+    still = style.apply(SPACE.reconstruct(np.zeros((1, K)), np.zeros(1)))
     assert still.aperture()[0] <= 0.031
 
 
@@ -91,45 +91,45 @@ def test_a_late_picture_is_noticed() -> None:
     smooth = np.convolve(rng.standard_normal(700), np.hanning(9), "same")[:600]
     c = np.zeros((600, K))
     c[:, 0] = 0.1 * np.abs(smooth)
-    predicted = SPACE.expand(c, times)
-    observed = _mapped(predicted.at(times - 0.12), np.array([1.5, 1, 1]), np.zeros(K))
+    predicted = SPACE.reconstruct(c, times)
+    observed = _mapped(predicted.resample(times - 0.12), np.array([1.5, 1, 1]), np.zeros(K))
     assert fit_style(predicted, observed, SPACE).gain[0] == pytest.approx(1.5, rel=0.1)
 
 
 def test_without_sound_never_beyond_the_footage() -> None:
-    small = SPACE.expand(SPACE.project(_speech()) * 0.5, _speech().times)
-    style = Style.from_statistics(small, SPACE)
+    small = SPACE.reconstruct(SPACE.project(_speech()) * 0.5, _speech().times)
+    style = SpeakingStyle.from_statistics(small, SPACE)
     assert style.gain.max() < 1.0
     styled = style.apply(_speech())
-    assert styled.aperture().max() <= style.limit + 1e-6
+    assert styled.aperture().max() <= style.max_aperture + 1e-6
 
 
 def test_without_sound_a_still_mouth_keeps_talking() -> None:
-    still = SPACE.expand(np.zeros((50, K)), np.arange(50) / 25)
-    assert Style.from_statistics(still, SPACE).gain.min() >= 0.5
+    still = SPACE.reconstruct(np.zeros((50, K)), np.arange(50) / 25)
+    assert SpeakingStyle.from_statistics(still, SPACE).gain.min() >= 0.5
 
 
 def test_neutral_changes_nothing() -> None:
     motion = _speech()
     np.testing.assert_allclose(
-        Style.neutral(SPACE).apply(motion).displacement, motion.displacement, atol=1e-6
+        SpeakingStyle.neutral(SPACE).apply(motion).displacement, motion.displacement, atol=1e-6
     )
 
 
 @given(st.floats(0.05, 0.5), st.floats(0.1, 3.0))
 def test_the_limit_is_smooth_and_holds(limit: float, gain: float) -> None:
-    style = Style(SPACE.basis, np.full(K, gain, np.float32), np.zeros(K, np.float32), limit)
+    style = SpeakingStyle(SPACE.basis, np.full(K, gain, np.float32), np.zeros(K, np.float32), limit)
     c = np.zeros((400, K))
     c[:, 0] = np.linspace(0, 1, 400)
-    gap = style.apply(SPACE.expand(c, np.arange(400) / 25)).aperture()
+    gap = style.apply(SPACE.reconstruct(c, np.arange(400) / 25)).aperture()
     assert gap.max() <= limit * 1.001
     assert (np.diff(gap) >= -1e-5).all()
 
 
 def test_the_limit_moves_with_the_reach() -> None:
-    style = Style(SPACE.basis, np.full(K, 1.0, np.float32), np.zeros(K, np.float32), 0.05)
+    style = SpeakingStyle(SPACE.basis, np.full(K, 1.0, np.float32), np.zeros(K, np.float32), 0.05)
     times = np.arange(200) / 25
-    wide = SPACE.expand(np.outer(1 + np.sin(3 * times), SPACE.typical) * 3, times)
+    wide = SPACE.reconstruct(np.outer(1 + np.sin(3 * times), SPACE.coefficient_rms) * 3, times)
     gaps = [style.apply(wide, reach=reach).aperture().max() for reach in (0.5, 1.0, 2.0)]
     assert wide.aperture().max() > 0.2
     np.testing.assert_allclose(gaps, [0.025, 0.05, 0.1], rtol=0.02)
@@ -138,7 +138,7 @@ def test_the_limit_moves_with_the_reach() -> None:
 def test_storage() -> None:
     predicted = _speech()
     style = fit_style(predicted, _mapped(predicted, np.full(K, 1.2), np.zeros(K)), SPACE)
-    again = Style.from_bytes(style.to_bytes())
+    again = SpeakingStyle.from_bytes(style.to_bytes())
     np.testing.assert_array_equal(
         again.apply(predicted).displacement, style.apply(predicted).displacement
     )
@@ -147,20 +147,22 @@ def test_storage() -> None:
 @given(st.binary(max_size=200))
 def test_garbage_is_an_artefact_error(data: bytes) -> None:
     with pytest.raises(ArtefactError):
-        Style.from_bytes(data)
+        SpeakingStyle.from_bytes(data)
 
 
 def test_errors() -> None:
     with pytest.raises(ArtefactError):
-        Style.from_bytes(Style.neutral(SPACE).to_bytes()[:-8])
+        SpeakingStyle.from_bytes(SpeakingStyle.neutral(SPACE).to_bytes()[:-8])
     newer = (
-        Style.neutral(SPACE).to_bytes().replace(rb"format_version\": 1", rb"format_version\": 9")
+        SpeakingStyle.neutral(SPACE)
+        .to_bytes()
+        .replace(rb"format_version\": 1", rb"format_version\": 9")
     )
     with pytest.raises(ArtefactError, match="update dubfew"):
-        Style.from_bytes(newer)
+        SpeakingStyle.from_bytes(newer)
     with pytest.raises(ShapeError, match="rows"):
         fit_style(_speech(10), _speech(11), SPACE)
     with pytest.raises(ShapeError, match="at least one"):
-        Style.from_statistics(_speech().select(slice(0, 0)), SPACE)
+        SpeakingStyle.from_statistics(_speech().select(slice(0, 0)), SPACE)
     with pytest.raises(ShapeError, match="directions"):
-        Style(SPACE.basis, np.ones(2, np.float32), np.zeros(K, np.float32), 1.0)
+        SpeakingStyle(SPACE.basis, np.ones(2, np.float32), np.zeros(K, np.float32), 1.0)

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from dubfew.media import probe, read_audio, read_frames
-from dubfew.motion.extraction import motion_of_track
-from dubfew.reconstruction.crop import project
+from dubfew.motion.extraction import motion_from_track
+from dubfew.reconstruction.crop import project_head_points
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
-from dubfew.speech.visemes import CONTROLS, SILENCE, controls_of
+from dubfew.speech.visemes import MOUTH_CONTROLS, SILENCE_SYMBOL, controls_from_motion
 from dubfew.synthetic import SyntheticPerson, render_clip, write_clip
-from dubfew.synthetic.articulation import Articulator
-from dubfew.synthetic.lighting import draw_light, sh_basis
-from dubfew.synthetic.subdivide import subdivide
-from dubfew.synthetic.voice import RATE, babble
+from dubfew.synthetic.articulation import MouthArticulator
+from dubfew.synthetic.lighting import sample_light, sh_basis
+from dubfew.synthetic.subdivide import subdivide_mesh
+from dubfew.synthetic.voice import VOICE_SAMPLE_RATE_HZ, synthesize_babble
 
 LIPS = list(OUTER_LIPS + INNER_LIPS)
 
@@ -60,9 +60,9 @@ def test_same_seed_same_pixels(person, clip):
 def test_landmarks_are_the_projected_model(clip):
     """But for the eyelids, which the head model cannot close."""
     track = clip[2]
-    head = load_head(track.head)
+    head = load_head_model(track.head)
     vertices = head.vertices(track.shape, track.expression, track.jaw, track.neck)
-    seen = project(vertices[:, :468], track)[..., :2]
+    seen = project_head_points(vertices[:, :468], track)[..., :2]
     np.testing.assert_allclose(seen[:, LIPS], track.landmarks[:, LIPS, :2], atol=1e-2)
     still = [1, 4, 10, 152, 168, 234, 454]
     np.testing.assert_allclose(seen[:, still], track.landmarks[:, still, :2], atol=1e-2)
@@ -91,14 +91,14 @@ def test_frames_are_sharp_where_the_mouth_is(clip):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_articulation_reaches_its_controls(seed):
     someone = SyntheticPerson(seed)
-    wanted = np.zeros((5, len(CONTROLS)))
+    wanted = np.zeros((5, len(MOUTH_CONTROLS)))
     wanted[1] = (0.03, -0.10, 0.0, 0.0, -0.05)
     wanted[2] = (0.01, -0.03, -0.09, 0.03, -0.02)
     wanted[3] = (0.01, -0.04, 0.05, 0.0, -0.02)
     wanted[4] = (0.05, -0.16, 0.0, 0.0, -0.10)
-    expression, jaw = Articulator(someone.head, someone.shape)(wanted)
+    expression, jaw = MouthArticulator(someone.head, someone.shape)(wanted)
     face = someone.head.vertices(someone.shape, expression, jaw)
-    unit = someone.head.inter_ocular(someone.shape)
+    unit = someone.head.inter_ocular_distance(someone.shape)
     gap = (face[:, 13, 1] - face[:, 14, 1]) / unit
     np.testing.assert_allclose(gap, [0, 0.13, 0.04, 0.05, 0.21], atol=0.02)
     width = np.linalg.norm(face[:, 61] - face[:, 291], axis=1) / unit
@@ -108,38 +108,40 @@ def test_articulation_reaches_its_controls(seed):
 def test_mouth_is_closed_in_silence_and_in_closures(person):
     """What the sounds say is what the track's own motion shows."""
     made = render_clip(person, seconds=3.0, size=64, seed=5)
-    controls = controls_of(motion_of_track(made.track, load_head("lite")))
+    controls = controls_from_motion(motion_from_track(made.track, load_head_model("lite")))
     gap = controls[:, 0] - controls[:, 1]
     rng = np.random.default_rng([person.seed, 5, 7])
     traits = person.traits
-    phones = babble(rng, 3.0, pitch=traits.pitch, tract=traits.tract).phones
+    phones = synthesize_babble(rng, 3.0, pitch_hz=traits.pitch, tract_length=traits.tract).phones
     at = np.array(
         [next(p for p in phones if p.start <= t < p.end).symbol for t in made.track.times]
     )
     assert gap[made.track.times < 0.1].max() < 0.03
     vowels = np.isin(at, list("aæɛ"))
-    closed = np.isin(at, [*"pbm", SILENCE])
+    closed = np.isin(at, [*"pbm", SILENCE_SYMBOL])
     assert gap[vowels].mean() > gap[closed].mean() + 0.03
 
 
 def test_voice_is_silent_in_pauses_and_gapless():
-    speech = babble(np.random.default_rng(1), 4.0)
-    assert len(speech.audio.samples) == 4 * RATE
+    speech = synthesize_babble(np.random.default_rng(1), 4.0)
+    assert len(speech.audio.samples) == 4 * VOICE_SAMPLE_RATE_HZ
     assert speech.phones[0].start == 0
     assert speech.phones[-1].end == pytest.approx(4.0)
     for a, b in zip(speech.phones, speech.phones[1:], strict=False):
         assert a.end == b.start
     loud = {True: [], False: []}
     for phone in speech.phones:
-        samples = speech.audio.samples[int((phone.start + 0.02) * RATE) : int(phone.end * RATE)]
+        samples = speech.audio.samples[
+            int((phone.start + 0.02) * VOICE_SAMPLE_RATE_HZ) : int(phone.end * VOICE_SAMPLE_RATE_HZ)
+        ]
         if len(samples) and phone.symbol in ("", "a", "i", "u"):
-            loud[phone.symbol == SILENCE].append(float(np.abs(samples).mean()))
+            loud[phone.symbol == SILENCE_SYMBOL].append(float(np.abs(samples).mean()))
     assert max(loud[True]) < 0.3 * min(loud[False])
 
 
 def test_people_differ_and_stay_human():
-    faces = [SyntheticPerson(seed).face for seed in range(8)]
-    mean = load_head("lite").template[:468]
+    faces = [SyntheticPerson(seed).rest_face for seed in range(8)]
+    mean = load_head_model("lite").template[:468]
     for a, b in itertools.pairwise(faces):
         assert np.linalg.norm(a - b, axis=1).mean() > 0.001
     for face in faces:
@@ -170,7 +172,7 @@ def test_subdivision_keeps_vertices_and_planes():
             a = r * n + c
             faces += [(a, a + 1, a + n), (a + 1, a + n + 1, a + n)]
     for smooth in (False, True):
-        matrix, finer = subdivide(np.array(faces), len(points), smooth=smooth)
+        matrix, finer = subdivide_mesh(np.array(faces), len(points), smooth=smooth)
         new = matrix @ points
         assert len(finer) == 4 * len(faces)
         np.testing.assert_array_equal(new[: len(points)], points)
@@ -182,8 +184,8 @@ def test_light_is_positive_and_brightest_towards_the_lamp():
     directions = rng.normal(size=(500, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     for seed in range(5):
-        light = draw_light(np.random.default_rng(seed))
-        seen = sh_basis(directions) @ light.harmonics
+        light = sample_light(np.random.default_rng(seed))
+        seen = sh_basis(directions) @ light.sh_coefficients
         brightest = directions[seen[:, 1].argmax()]
         assert brightest @ light.direction > 0.6
         assert seen[directions @ light.direction > 0].min() > 0.05

@@ -5,9 +5,14 @@ import pytest
 import torch
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.reconstruction.rasterizer.raster import interpolate, rasterise
-from dubfew.textures import NeuralTexture, sample_texture, texture_regulariser, unwrap
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.textures import (
+    NeuralTexture,
+    sample_texture,
+    texture_regularization_loss,
+    unwrap_texture,
+)
 
 
 def grid(size: int) -> torch.Tensor:
@@ -53,13 +58,13 @@ def test_regulariser_judges_the_first_three_channels_where_the_mask_is():
     target = torch.full((1, 3, 4, 4), 0.5)
     mask = torch.zeros(1, 1, 4, 4)
     mask[..., :2] = 1
-    assert float(texture_regulariser(sampled, target, mask)) == pytest.approx(0.5)
+    assert float(texture_regularization_loss(sampled, target, mask)) == pytest.approx(0.5)
 
 
 def test_a_texture_starts_from_a_photograph():
     torch.manual_seed(0)
     texture = NeuralTexture(2, 6, 16)
-    texture.start_from(1, torch.full((3, 64, 64), 0.25))
+    texture.initialize_from_image(1, torch.full((3, 64, 64), 0.25))
     assert texture.features[1, :3].mean().item() == pytest.approx(0.25)
     assert texture.features[0, :3].abs().mean().item() < 0.1
     out = texture(torch.tensor([1, 0]), grid(4).expand(2, -1, -1, -1), torch.ones(2, 4, 4) > 0)
@@ -67,18 +72,20 @@ def test_a_texture_starts_from_a_photograph():
 
 
 def test_unwrapping_then_sampling_gives_the_picture_back():
-    head = load_head()
+    head = load_head_model()
     flat = head.template * np.array([1, -1, -1], np.float32) + np.array([0, 0, 0.6], np.float32)
     vertices = flat.copy()
     vertices[:, :2] = flat[:, :2] * 1000 + 128
     y, x = np.mgrid[:256, :256]
     image = np.stack([x, y, 255 - x], -1).astype(np.uint8)
-    texture = unwrap(head, [(image, vertices)])
+    texture = unwrap_texture(head, [(image, vertices)])
     assert texture.shape == (256, 256, 3)
-    raster = rasterise(vertices, head.faces, 256, 256)
-    uv = torch.from_numpy(interpolate(raster, head.faces, head.uv))[None]
+    raster = rasterize_mesh(vertices, head.faces, 256, 256)
+    uv = torch.from_numpy(interpolate_attributes(raster, head.faces, head.uv))[None]
     sampled = sample_texture(
-        torch.from_numpy(texture).permute(2, 0, 1)[None], uv, torch.from_numpy(raster.covered)[None]
+        torch.from_numpy(texture).permute(2, 0, 1)[None],
+        uv,
+        torch.from_numpy(raster.coverage)[None],
     )
     lips = np.round(vertices[[0, 17, 61, 291, 199], :2]).astype(int)
     for column, row in lips:
@@ -88,8 +95,8 @@ def test_unwrapping_then_sampling_gives_the_picture_back():
 
 
 def test_texels_that_nothing_shows_are_grey():
-    head = load_head()
+    head = load_head_model()
     behind = head.template.copy()
     behind[:, 2] = -1
-    texture = unwrap(head, [(np.zeros((8, 8, 3), np.uint8), behind)], 16)
+    texture = unwrap_texture(head, [(np.zeros((8, 8, 3), np.uint8), behind)], 16)
     assert np.unique(texture[0, 0]) == pytest.approx(0.5)

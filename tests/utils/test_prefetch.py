@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubfew.utils.prefetch import beside
+from dubfew.utils.prefetch import prefetch
 
 
 def wait_until(condition, seconds: float = 5.0) -> bool:
@@ -25,12 +25,12 @@ def wait_until(condition, seconds: float = 5.0) -> bool:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.none() | st.integers(), max_size=30), st.integers(1, 5))
 def test_the_same_items_in_order(items, depth):
-    assert list(beside(items, depth)) == items
+    assert list(prefetch(items, depth)) == items
 
 
 def test_nothing_starts_before_the_first_item_is_asked_for():
     threads = threading.active_count()
-    stream = beside(iter([1, 2]))
+    stream = prefetch(iter([1, 2]))
     assert threading.active_count() == threads
     stream.close()
 
@@ -39,7 +39,7 @@ def test_the_producer_has_a_thread_of_its_own():
     def items():
         yield threading.get_ident()
 
-    assert next(iter(beside(items()))) != threading.get_ident()
+    assert next(iter(prefetch(items()))) != threading.get_ident()
 
 
 def test_never_further_ahead_than_the_depth():
@@ -50,7 +50,7 @@ def test_never_further_ahead_than_the_depth():
             made.append(number)
             yield number
 
-    with closing(beside(items(), depth=3)) as stream:
+    with closing(prefetch(items(), buffer_size=3)) as stream:
         for taken, _ in enumerate(stream, 1):
             # Those in the buffer, and one in the producer's hands.
             assert len(made) <= taken + 4
@@ -69,7 +69,7 @@ def test_an_error_comes_where_its_item_would_have():
 
     got = []
     with pytest.raises(OSError, match="the disk is gone"):
-        got.extend(iter_into(beside(items()), got))
+        got.extend(iter_into(prefetch(items()), got))
     assert got == [1, 2]
 
 
@@ -95,10 +95,10 @@ def test_every_kind_of_error_arrives(error):
             return self.left
 
     if error is StopIteration:
-        assert list(beside(Items())) == [1, 0]
+        assert list(prefetch(Items())) == [1, 0]
     else:
         with pytest.raises(error):
-            list(beside(Items()))
+            list(prefetch(Items()))
 
 
 def test_stopping_early_ends_the_thread():
@@ -114,7 +114,7 @@ def test_stopping_early_ends_the_thread():
         finally:
             closed.append(True)
 
-    with closing(beside(items(), depth=2)) as stream:
+    with closing(prefetch(items(), buffer_size=2)) as stream:
         for item in stream:
             if item == 5:
                 break
@@ -136,7 +136,7 @@ def test_chains_end_together():
         for item in items:
             yield 2 * item
 
-    with closing(beside(numbers())) as first, closing(beside(doubled(first))) as second:
+    with closing(prefetch(numbers())) as first, closing(prefetch(doubled(first))) as second:
         assert [next(second) for _ in range(5)] == [0, 2, 4, 6, 8]
     assert set(threading.enumerate()) == before
 
@@ -152,8 +152,8 @@ def test_an_error_in_the_middle_of_a_chain_ends_all_of_it():
 
     with (
         pytest.raises(ValueError, match="three"),
-        closing(beside(iter(range(10**9)))) as first,
-        closing(beside(broken(first))) as second,
+        closing(prefetch(iter(range(10**9)))) as first,
+        closing(prefetch(broken(first))) as second,
     ):
         list(second)
     assert set(threading.enumerate()) == before

@@ -18,57 +18,72 @@ from pathlib import Path
 import numpy as np
 
 from dubfew.adapt.artefact import ActorAdapter
-from dubfew.adapt.pipeline import pick_device
+from dubfew.adapt.pipeline import resolve_device
 from dubfew.evaluate.leakage.harness import (
-    Measured,
-    Painted,
-    Studio,
-    leans_of,
-    look_alikes,
-    mean_known,
-    measured,
+    LeakHarness,
+    PictureDistances,
+    PicturesByScene,
+    compute_shifts,
+    find_lookalikes,
+    measure_pictures,
+    nan_mean,
 )
-from dubfew.evaluate.leakage.people import Person, look_at
-from dubfew.evaluate.leakage.recovery import Remains, remains_of
-from dubfew.evaluate.leakage.result import ActorLeak, LeakResult, judge
-from dubfew.evaluate.leakage.scenes import Paint, Picture, film_scene, on_mean_head, with_texture
-from dubfew.evaluate.leakage.sheet import face_of, head_of, write_decoded
-from dubfew.evaluate.leakage.statistics import Lean, PriorLean, lean_of, prior_lean
+from dubfew.evaluate.leakage.people import EmbeddedPerson, embed_person
+from dubfew.evaluate.leakage.recovery import RecoveredActor, recover_actor
+from dubfew.evaluate.leakage.result import ActorLeak, LeakResult, decide_verdict
+from dubfew.evaluate.leakage.scenes import (
+    MouthSource,
+    RgbImage,
+    draw_on_mean_head,
+    load_scene,
+    paint_texture,
+)
+from dubfew.evaluate.leakage.sheet import crop_face_and_mouth, crop_mean_head, write_decoded_sheet
+from dubfew.evaluate.leakage.statistics import (
+    IdentityShift,
+    PriorShift,
+    measure_identity_shift,
+    measure_prior_shift,
+)
 from dubfew.evaluate.leakage.subjects import (
-    Subject,
-    crowd_of,
-    enrol,
-    own_registry,
-    subjects_of,
-    track_of,
+    LeakSubject,
+    collect_people_videos,
+    collect_subjects,
+    enroll_subjects,
+    load_adapter_track,
+    temporary_registry,
 )
-from dubfew.prior.checkpoint import WARP, Prior, prior_info
-from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.detection.recognition import DEFAULT, FaceEmbedding, load_embedding
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.prior.checkpoint import UNTRAINED_PRIOR, Prior, prior_info
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.detection.recognition import (
+    DEFAULT_EMBEDDING,
+    FaceEmbedding,
+    load_face_embedding,
+)
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.registry import Registry
-from dubfew.render.background import BackgroundKeeper
-from dubfew.utils.files import check_output
+from dubfew.render.background import BackgroundPreserver
+from dubfew.utils.files import check_output_path
 
-FACES = 4  # painted into at most, the bundled synthetic person's among them
-BUNDLED = "synthetic"
+MAX_PAINTED_SCENES = 4  # painted into at most, the bundled synthetic person's among them
+BUNDLED_SCENE_NAME = "synthetic"
 
-Found = dict[str, list[Measured]]  # pictures of every kind, actor by actor
+MeasurementsByKind = dict[str, list[PictureDistances]]  # pictures of every kind, actor by actor
 
 
-def leak_test(
+def run_leak_test(
     videos: Sequence[Path | str] = (),
     *,
     actors: Sequence[str] = (),
     strangers: Sequence[Path | str] = (),
     steps: int | None = None,
     prior: str | Path | None = None,
-    embedding: str | FaceEmbedding = DEFAULT,
+    embedding: str | FaceEmbedding = DEFAULT_EMBEDDING,
     sheet: Path | None = None,
     registry: Registry | None = None,
     device: str = "auto",
     seed: int = 0,
-    progress: ProgressCallback = silent,
+    progress: ProgressCallback = no_progress,
 ) -> LeakResult:
     """Adapt, look at what is stored, delete, and look at what is left.
 
@@ -99,63 +114,72 @@ def leak_test(
         DubfewError: too few people, or two of one name.
     """
     began = time.monotonic()
-    device = pick_device(device)
-    subjects = subjects_of([Path(video) for video in videos], actors, registry)
-    crowd = crowd_of(subjects, [Path(video) for video in strangers])
+    device = resolve_device(device)
+    subjects = collect_subjects([Path(video) for video in videos], actors, registry)
+    crowd = collect_people_videos(subjects, [Path(video) for video in strangers])
     if sheet is not None:
-        check_output(sheet, *crowd.values())
-    telling = load_embedding(embedding) if isinstance(embedding, str) else embedding
+        check_output_path(sheet, *crowd.values())
+    telling = load_face_embedding(embedding) if isinstance(embedding, str) else embedding
     base = Prior.load(prior)
     with ExitStack() as stack:
         bundled = stack.enter_context(as_file(files("dubfew.demo") / "actor.mp4"))
-        store, copy = stack.enter_context(own_registry())
-        studio = Studio(
+        store, copy = stack.enter_context(temporary_registry())
+        studio = LeakHarness(
             base,
-            load_head(base.head),
+            load_head_model(base.head),
             telling,
-            _people(crowd, telling, _learned_from(prior), progress),
+            _embed_people(crowd, telling, _training_file_hashes(prior), progress),
             [],
             device,
-            stack.enter_context(BackgroundKeeper()),
+            stack.enter_context(BackgroundPreserver()),
         )
         unknown = dict(list(crowd.items())[len(subjects) :]) or crowd
-        for name, video in [(BUNDLED, bundled), *list(unknown.items())[: FACES - 1]]:
+        for name, video in [
+            (BUNDLED_SCENE_NAME, bundled),
+            *list(unknown.items())[: MAX_PAINTED_SCENES - 1],
+        ]:
             window = base.renderer.config.window
-            scene = film_scene(name, video, studio.head, window, progress=progress)
+            scene = load_scene(name, video, studio.head, window, progress=progress)
             studio.scenes.append(scene)
-        before, empty = studio.alone(base), studio.alone(base, empty=True)
-        kinds = {"before": measured(studio, before), "blank": measured(studio, empty)}
-        adapters = enrol(
+        before, empty = (
+            studio.paint_with_prior(base),
+            studio.paint_with_prior(base, blank_references=True),
+        )
+        kinds = {
+            "before": measure_pictures(studio, before),
+            "blank": measure_pictures(studio, empty),
+        }
+        adapters = enroll_subjects(
             subjects, store, steps=steps, prior=prior, device=device, seed=seed, progress=progress
         )
         adapted = time.monotonic()
-        found: Found = defaultdict(list)
+        found: MeasurementsByKind = defaultdict(list)
         own, decoded = [], {}
         for number, subject in enumerate(subjects, 1):
             adapter = adapters.pop(subject.name)
-            decoded[subject.name] = _paint_all(subject, adapter, studio, found)
-            own.append(_in_own_scene(subject, adapter, studio, decoded[subject.name]))
+            decoded[subject.name] = _measure_adapter(subject, adapter, studio, found)
+            own.append(_measure_own_scene(subject, adapter, studio, decoded[subject.name]))
             progress(Progress("paint", number, len(subjects)))
         del adapter
-        left = _delete(subjects, store, copy)
-        nothing = studio.alone(Prior.load(prior))
-        same = _same(before, nothing)
+        left = _delete_and_recover(subjects, store, copy)
+        nothing = studio.paint_with_prior(Prior.load(prior))
+        same = _are_identical(before, nothing)
         for subject in subjects:
             adapter_left = left[subject.name]["store"].adapter or left[subject.name]["copy"].adapter
-            pictures = nothing if adapter_left is None else studio.all_of(adapter_left)
-            found["after"].append(measured(studio, pictures))
+            pictures = nothing if adapter_left is None else studio.paint_with_adapter(adapter_left)
+            found["after"].append(measure_pictures(studio, pictures))
             found["before"].append(kinds["before"])
             shown = studio.scenes[0]
             for each in (pictures, empty):
-                decoded[subject.name].append(face_of(each[shown.name][0], shown))
+                decoded[subject.name].append(crop_face_and_mouth(each[shown.name][0], shown))
         if sheet is not None:
-            write_decoded(sheet, decoded, f"painted into: {shown.name}; prior: {base.name}")
-        leans = _leans(studio, found, seed)
-        towards = {kind: _prior_lean(studio, each, seed) for kind, each in kinds.items()}
-        opened = [name for name, each in left.items() if any(r.files for r in each.values())]
-        verdict, line = judge(leans, opened, same)
+            write_decoded_sheet(sheet, decoded, f"painted into: {shown.name}; prior: {base.name}")
+        leans = _measure_shifts(studio, found, seed)
+        towards = {kind: _measure_prior_shift(studio, each, seed) for kind, each in kinds.items()}
+        opened = [name for name, each in left.items() if any(r.num_files for r in each.values())]
+        verdict, line = decide_verdict(leans, opened, same)
         one_by_one = tuple(
-            _actor(studio, number, found, own[number], left[subject.name])
+            _summarize_actor(studio, number, found, own[number], left[subject.name])
             for number, subject in enumerate(subjects)
         )
     done = time.monotonic()
@@ -174,84 +198,92 @@ def leak_test(
     )
 
 
-def _people(
-    crowd: Mapping[str, Path],
+def _embed_people(
+    videos: Mapping[str, Path],
     embedding: FaceEmbedding,
-    learned_from: frozenset[str],
+    training_hashes: frozenset[str],
     progress: ProgressCallback,
-) -> list[Person]:
+) -> list[EmbeddedPerson]:
     people = []
-    for name, video in crowd.items():
-        people.append(look_at(name, video, embedding, learned_from))
-        progress(Progress("faces", len(people), len(crowd)))
+    for name, video in videos.items():
+        people.append(embed_person(name, video, embedding, training_hashes))
+        progress(Progress("faces", len(people), len(videos)))
     return people
 
 
-def _learned_from(prior: str | Path | None) -> frozenset[str]:
+def _training_file_hashes(prior: str | Path | None) -> frozenset[str]:
     """SHA-256 of the files that a prior learned from, as its configuration names them."""
-    config = {} if str(prior) == WARP else prior_info(prior).config
+    config = {} if str(prior) == UNTRAINED_PRIOR else prior_info(prior).config
     return frozenset(str(person.get("sha256", "")) for person in config.get("people", []))
 
 
-def _paint_all(
-    subject: Subject, adapter: ActorAdapter, studio: Studio, found: Found
-) -> list[tuple[Picture, Picture]]:
+def _measure_adapter(
+    subject: LeakSubject,
+    adapter: ActorAdapter,
+    harness: LeakHarness,
+    measurements: MeasurementsByKind,
+) -> list[tuple[RgbImage, RgbImage]]:
     """Paint and measure what is stored of an actor, as a whole and in parts; decoded pictures."""
-    texture = {s.name: with_texture(s, adapter.texture, studio.head) for s in studio.scenes}
-    delta, whole = studio.delta_of(adapter), studio.all_of(adapter)
+    texture = {s.name: paint_texture(s, adapter.texture, harness.head) for s in harness.scenes}
+    delta, whole = harness.paint_with_delta(adapter), harness.paint_with_adapter(adapter)
     for kind, pictures in (("texture", texture), ("delta", delta), ("adapter", whole)):
-        found[kind].append(measured(studio, pictures))
-    shown = studio.scenes[0]
+        measurements[kind].append(measure_pictures(harness, pictures))
+    shown = harness.scenes[0]
     return [
-        head_of(on_mean_head(adapter.texture, studio.head)),
-        face_of(studio.hidden_in(adapter, shown)[0], shown),
-        face_of(delta[shown.name][0], shown),
-        face_of(whole[shown.name][0], shown),
+        crop_mean_head(draw_on_mean_head(adapter.texture, harness.head)),
+        crop_face_and_mouth(harness.paint_delta_on_blank(adapter, shown)[0], shown),
+        crop_face_and_mouth(delta[shown.name][0], shown),
+        crop_face_and_mouth(whole[shown.name][0], shown),
     ]
 
 
-def _in_own_scene(
-    subject: Subject,
+def _measure_own_scene(
+    subject: LeakSubject,
     adapter: ActorAdapter,
-    studio: Studio,
-    decoded: list[tuple[Picture, Picture]],
+    harness: LeakHarness,
+    decoded: list[tuple[RgbImage, RgbImage]],
 ) -> dict[str, float]:
     """Frames of the actor's own footage against the same frames painted; puts one first among
     what is decoded."""
-    track, first = track_of(adapter)
-    window = studio.prior.renderer.config.window
-    scene = film_scene(subject.name, subject.video, studio.head, window, track=track, first=first)
-    decoded.insert(0, face_of(scene.pictures()[0], scene))
-    stranger = next(s for s in studio.scenes if s.name != subject.name).references
-    alone = Paint(studio.prior.renderer, studio.prior.texture, stranger)
-    true = studio.codes(scene, scene.pictures())
+    track, first = load_adapter_track(adapter)
+    window = harness.prior.renderer.config.window
+    scene = load_scene(subject.name, subject.video, harness.head, window, track=track, first=first)
+    decoded.insert(0, crop_face_and_mouth(scene.rgb_frames()[0], scene))
+    stranger = next(s for s in harness.scenes if s.name != subject.name).references
+    alone = MouthSource(harness.prior.renderer, harness.prior.texture, stranger)
+    true = harness.embed_pictures(scene, scene.rgb_frames())
 
-    def apart(pictures: list[Picture]) -> float:
-        return float(np.linalg.norm(studio.codes(scene, pictures) - true, axis=1).mean())
+    def mean_distance(pictures: list[RgbImage]) -> float:
+        return float(np.linalg.norm(harness.embed_pictures(scene, pictures) - true, axis=1).mean())
 
-    with studio.stage.playing(adapter) as renderer:
-        whole = studio.paint(scene, Paint(renderer, adapter.texture, adapter.references))
-    return {"before": apart(studio.paint(scene, alone)), "adapter": apart(whole)}
+    with harness.switcher.activate(adapter) as renderer:
+        whole = harness.paint_scene(
+            scene, MouthSource(renderer, adapter.texture, adapter.references)
+        )
+    return {
+        "before": mean_distance(harness.paint_scene(scene, alone)),
+        "adapter": mean_distance(whole),
+    }
 
 
-def _delete(
-    subjects: Sequence[Subject], store: Registry, copy: Path
-) -> dict[str, dict[str, Remains]]:
+def _delete_and_recover(
+    subjects: Sequence[LeakSubject], store: Registry, copy_path: Path
+) -> dict[str, dict[str, RecoveredActor]]:
     """Copy the store, delete everybody in it, and try to open them in both."""
-    shutil.copytree(store.home, copy)
+    shutil.copytree(store.home, copy_path)
     for subject in subjects:
         store.delete(subject.name)
-    old = Registry(copy, keys=store.keys)
+    old = Registry(copy_path, keys=store.keys)
     return {
         subject.name: {
-            "store": remains_of(subject.name, store),
-            "copy": remains_of(subject.name, old),
+            "store": recover_actor(subject.name, store),
+            "copy": recover_actor(subject.name, old),
         }
         for subject in subjects
     }
 
 
-def _same(before: Painted, after: Painted) -> bool:
+def _are_identical(before: PicturesByScene, after: PicturesByScene) -> bool:
     return all(
         np.array_equal(a, b)
         for name in before
@@ -259,10 +291,12 @@ def _same(before: Painted, after: Painted) -> bool:
     )
 
 
-def _leans(studio: Studio, found: Found, seed: int) -> dict[str, Lean]:
+def _measure_shifts(
+    harness: LeakHarness, measurements: MeasurementsByKind, seed: int
+) -> dict[str, IdentityShift]:
     rows = {
-        kind: np.stack([leans_of(studio, each) for each in per_actor])
-        for kind, per_actor in found.items()
+        kind: np.stack([compute_shifts(harness, each) for each in per_actor])
+        for kind, per_actor in measurements.items()
     }
     stored = rows["adapter"]
     count = len(stored)
@@ -270,42 +304,51 @@ def _leans(studio: Studio, found: Found, seed: int) -> dict[str, Lean]:
         painted = stored.copy()
         painted[np.arange(count), np.arange(count)] = np.nan  # of their own pictures
         rows["others"] = np.stack(
-            [mean_known(np.delete(painted, row, axis=0)) for row in range(count)]
+            [nan_mean(np.delete(painted, row, axis=0)) for row in range(count)]
         )
     for each in rows.values():
         for row in range(count):
-            each[row, look_alikes(studio, row)] = np.nan
-    return {kind: lean_of(each, np.arange(count), seed) for kind, each in rows.items()}
+            each[row, find_lookalikes(harness, row)] = np.nan
+    return {
+        kind: measure_identity_shift(each, np.arange(count), seed) for kind, each in rows.items()
+    }
 
 
-def _prior_lean(studio: Studio, found: Measured, seed: int) -> PriorLean:
-    learned = np.array([person.trained for person in studio.people])
-    return prior_lean(leans_of(studio, found), learned, seed)
+def _measure_prior_shift(
+    harness: LeakHarness, measured_pictures: PictureDistances, seed: int
+) -> PriorShift:
+    learned = np.array([person.in_training_set for person in harness.people])
+    return measure_prior_shift(compute_shifts(harness, measured_pictures), learned, seed)
 
 
-def _actor(
-    studio: Studio,
+def _summarize_actor(
+    harness: LeakHarness,
     number: int,
-    found: Found,
+    measurements: MeasurementsByKind,
     scene: dict[str, float],
-    left: Mapping[str, Remains],
+    recovered: Mapping[str, RecoveredActor],
 ) -> ActorLeak:
-    person = studio.people[number]
-    scenes = studio.scenes_for(number)
-    bare = [studio.far(studio.bare_codes(each))[number] for each in scenes]
-    others = [p for p in studio.people if p is not person]
+    person = harness.people[number]
+    scenes = harness.scenes_for_person(number)
+    bare = [harness.mean_distances(harness.embed_bare_scene(each))[number] for each in scenes]
+    others = [p for p in harness.people if p is not person]
     return ActorLeak(
         name=person.name,
-        trained=person.trained,
-        own=person.spread,
-        strangers=float(np.mean([person.distance(other) for other in others])),
+        trained=person.in_training_set,
+        own=person.mean_self_distance,
+        strangers=float(np.mean([person.mean_distance_to(other) for other in others])),
         distance={"unpainted": float(np.mean(bare))}
         | {
-            kind: float(np.mean([each[number].far[scene.name][number] for scene in scenes]))
-            for kind, each in found.items()
+            kind: float(
+                np.mean([each[number].mean_distance[scene.name][number] for scene in scenes])
+            )
+            for kind, each in measurements.items()
         },
-        lean={kind: float(leans_of(studio, each[number])[number]) for kind, each in found.items()},
+        lean={
+            kind: float(compute_shifts(harness, each[number])[number])
+            for kind, each in measurements.items()
+        },
         scene=scene,
-        files_read={place: each.files for place, each in left.items()},
-        refused={place: each.refused for place, each in left.items()},
+        files_read={place: each.num_files for place, each in recovered.items()},
+        refused={place: each.refused for place, each in recovered.items()},
     )

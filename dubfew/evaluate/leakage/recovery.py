@@ -10,21 +10,21 @@ from dubfew.registry import Registry
 
 
 @dataclass(frozen=True)
-class Remains:
+class RecoveredActor:
     """What somebody with the store, or with a copy of it, gets of one actor.
 
     Attributes:
-        files: that could be read, of all revisions.
+        num_files: that could be read, of all revisions.
         refused: what the attempts were answered, each once.
         adapter: the actor, if that was enough to put them together again.
     """
 
-    files: int
+    num_files: int
     refused: tuple[str, ...]
     adapter: ActorAdapter | None
 
 
-def remains_of(actor: str, registry: Registry) -> Remains:
+def recover_actor(actor: str, registry: Registry) -> RecoveredActor:
     """Try to open every file of every revision of an actor."""
     refused: list[str] = []
     adapter = None
@@ -32,11 +32,11 @@ def remains_of(actor: str, registry: Registry) -> Remains:
     try:
         revisions = registry.revisions(actor)
     except DubfewError as error:
-        return Remains(0, (type(error).__name__,), None)
+        return RecoveredActor(0, (type(error).__name__,), None)
     for revision in revisions:
         files = {}
         try:
-            names = revision.names()
+            names = revision.file_names()
         except DubfewError as error:
             refused.append(type(error).__name__)
             continue
@@ -50,4 +50,4 @@ def remains_of(actor: str, registry: Registry) -> Remains:
             adapter = ActorAdapter.from_files(files)
         except DubfewError:
             continue  # not enough of them
-    return Remains(read, tuple(dict.fromkeys(refused)), adapter)
+    return RecoveredActor(read, tuple(dict.fromkeys(refused)), adapter)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubfew.evaluate.leakage.statistics import LEVEL, Lean, PriorLean
+from dubfew.evaluate.leakage.statistics import SIGNIFICANCE_LEVEL, IdentityShift, PriorShift
 
 # What a mouth was painted with. A stranger is whoever is next among the faces painted into.
-CONDITIONS: Mapping[str, str] = {
+PAINT_CONDITIONS: Mapping[str, str] = {
     "before": "the prior, a stranger's references",
     "texture": "the actor's texture on the mesh, no network",
     "delta": "the prior with the actor's delta, a stranger's references",
@@ -17,8 +17,8 @@ CONDITIONS: Mapping[str, str] = {
     "others": "all that is stored of the other actors",
     "after": "what was left after the deletion",
 }
-NO_NEARER, NEARER = "no nearer than strangers", "nearer than strangers"
-LEAK, CANNOT_TELL = "leak", "cannot tell"
+VERDICT_NO_NEARER, VERDICT_NEARER = "no nearer than strangers", "nearer than strangers"
+VERDICT_LEAK, VERDICT_CANNOT_TELL = "leak", "cannot tell"
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class ActorLeak:
         own: mean Euclidean distance of the actor's own pictures from each other.
         strangers: of strangers' pictures from the actor's.
         distance: of strangers' faces from the actor's, as they are ("unpainted") and with mouths
-            painted under the `CONDITIONS`.
-        lean: of the same pictures towards the actor, see `Lean`.
+            painted under the `PAINT_CONDITIONS`.
+        lean: of the same pictures towards the actor, see `IdentityShift`.
         scene: of frames of the actor's own footage from the same frames painted, as papers
             measure it; most of such a frame is not painted.
         files_read: that could be opened after the deletion, in the store ("store") and in a copy
@@ -59,7 +59,7 @@ class LeakResult:
         verdict: "no nearer than strangers", "nearer than strangers", "leak" or "cannot tell".
         line: the verdict and what it rests on.
         actors: one by one.
-        leans: of all actors under the `CONDITIONS`.
+        leans: of all actors under the `PAINT_CONDITIONS`.
         same_pictures: whether those of after the deletion are those of before the adaptation, bit
             for bit.
         prior: whether the prior alone leans towards people whom it learned from, with a stranger's
@@ -74,9 +74,9 @@ class LeakResult:
     verdict: str
     line: str
     actors: tuple[ActorLeak, ...]
-    leans: dict[str, Lean]
+    leans: dict[str, IdentityShift]
     same_pictures: bool
-    prior: dict[str, PriorLean]
+    prior: dict[str, PriorShift]
     people: int
     faces: tuple[str, ...]
     embedding: str
@@ -84,37 +84,39 @@ class LeakResult:
     seconds: dict[str, float]
 
 
-def judge(leans: Mapping[str, Lean], opened: Sequence[str], same_pictures: bool) -> tuple[str, str]:
+def decide_verdict(
+    shifts: Mapping[str, IdentityShift], recovered_actors: Sequence[str], same_pictures: bool
+) -> tuple[str, str]:
     """The verdict and its line.
 
     Args:
-        leans: under "adapter" and "after".
-        opened: actors of whom something could be opened after their deletion.
+        shifts: under "adapter" and "after".
+        recovered_actors: actors of whom something could be opened after their deletion.
         same_pictures: see `LeakResult`.
     """
-    known, after = leans["adapter"], leans["after"]
+    known, after = shifts["adapter"], shifts["after"]
     same = "pictures are those of before the adaptation, bit for bit"
     facts = [
-        f"{', '.join(opened) or 'nothing'} could be opened",
+        f"{', '.join(recovered_actors) or 'nothing'} could be opened",
         same if same_pictures else "pictures are not those of before the adaptation",
         f"lean {after.mean:+.4f}, where at random {after.usual:+.4f} is usual (p {after.p:.2f})",
         f"with the adapter {known.mean:+.4f} (p {known.p:.3f})",
         f"{after.actors} actors",
     ]
-    if opened or not same_pictures:
-        verdict = LEAK
-    elif after.p < LEVEL:
-        verdict = NEARER
+    if recovered_actors or not same_pictures:
+        verdict = VERDICT_LEAK
+    elif after.p < SIGNIFICANCE_LEVEL:
+        verdict = VERDICT_NEARER
         facts.append("so were they before: it is the prior, or chance, and nothing that was stored")
-    elif not known.p < LEVEL:
-        verdict = CANNOT_TELL
+    elif not known.p < SIGNIFICANCE_LEVEL:
+        verdict = VERDICT_CANNOT_TELL
         facts.append("too few people: not even an adapter that is there shows for certain")
     else:
-        verdict = NO_NEARER
+        verdict = VERDICT_NO_NEARER
     return verdict, f"after deletion: {verdict}: {'; '.join(facts)}"
 
 
-def text_of(result: LeakResult) -> str:
+def format_leak_result(result: LeakResult) -> str:
     """For people: the actors, the conditions, the prior, and the verdict as the last line."""
     columns = ("before", "texture", "delta", "adapter", "after")
     names = [f"{each.name}{' *' if each.trained else ''}" for each in result.actors]
@@ -131,7 +133,7 @@ def text_of(result: LeakResult) -> str:
     if any(each.trained for each in result.actors):
         rows.append("* the prior learned from this file")
     rows += ["", f"{'painted with':<58}{'lean':>9}{'usual':>9}{'p':>8}{'named':>7}{'chance':>8}"]
-    for condition, what in CONDITIONS.items():
+    for condition, what in PAINT_CONDITIONS.items():
         if condition in result.leans:
             lean = result.leans[condition]
             rows.append(

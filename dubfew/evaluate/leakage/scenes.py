@@ -11,31 +11,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dubfew.adapt.pipeline import reference_size
+from dubfew.adapt.pipeline import choose_reference_size
 from dubfew.media import Frame, read_frames
-from dubfew.motion.extraction import motion_of_track
+from dubfew.motion.extraction import motion_from_track
 from dubfew.prior.renderers import Renderer
-from dubfew.progress import ProgressCallback, silent
-from dubfew.reconstruction.crop import FEATHER, soft_mask
+from dubfew.progress import ProgressCallback, no_progress
+from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.rasterizer.raster import Raster, interpolate, rasterise
+from dubfew.reconstruction.rasterizer.raster import (
+    RasterizedMesh,
+    interpolate_attributes,
+    rasterize_mesh,
+)
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
-from dubfew.references.footage import Footage, Geometry, footage_from, geometry
-from dubfew.references.inputs import motion_window, nearest_references
-from dubfew.references.selection import resized, spanning
-from dubfew.render.background import BackgroundKeeper
-from dubfew.render.compositing import Order, Painter
+from dubfew.references.footage import (
+    Footage,
+    TrackGeometry,
+    compute_track_geometry,
+    footage_from_frames,
+)
+from dubfew.references.inputs import find_nearest_references, select_motion_window
+from dubfew.references.selection import farthest_point_sampling, resize_footage
+from dubfew.render.background import BackgroundPreserver
+from dubfew.render.compositing import FrameTask, MouthCompositor
 
-Picture = NDArray[np.uint8]  # [H, W, 3] RGB
+RgbImage = NDArray[np.uint8]  # [H, W, 3] RGB
 
-SPAN = 24  # frames of a video that a scene is taken from
-PAINTED = 3  # of them are painted
-LENT = 16  # of them are lent to others as references
+SCENE_SPAN_FRAMES = 24  # frames of a video that a scene is taken from
+PAINTED_FRAMES = 3  # of them are painted
+LENT_REFERENCES = 16  # of them are lent to others as references
 
 
 @dataclass(frozen=True)
-class Scene:
+class LeakScene:
     """A few frames of somebody.
 
     Attributes:
@@ -50,31 +59,31 @@ class Scene:
     name: str
     frames: tuple[Frame, ...]
     landmarks: NDArray[np.float32]
-    geometry: Geometry
+    geometry: TrackGeometry
     motion: NDArray[np.float32]
     references: Footage
 
-    def pictures(self) -> list[Picture]:
+    def rgb_frames(self) -> list[RgbImage]:
         """The frames as they are."""
         return [frame.to_rgb() for frame in self.frames]
 
 
 @dataclass(frozen=True)
-class Paint:
+class MouthSource:
     """What a mouth is painted with.
 
     Attributes:
         renderer: the prior's, or one with a delta merged in.
         texture: neural texture. [C, H, W]
-        references: windows of whoever's mouth it is to be.
+        mouth_references: windows of whoever's mouth it is to be.
     """
 
     renderer: Renderer
     texture: Tensor
-    references: Footage
+    mouth_references: Footage
 
 
-def film_scene(
+def load_scene(
     name: str,
     video: Path,
     head: HeadModel,
@@ -82,8 +91,8 @@ def film_scene(
     *,
     track: Track | None = None,
     first: int = 0,
-    progress: ProgressCallback = silent,
-) -> Scene:
+    progress: ProgressCallback = no_progress,
+) -> LeakScene:
     """The beginning of a video as a scene.
 
     Args:
@@ -99,92 +108,101 @@ def film_scene(
         MediaError: the video cannot be read.
         NoFaceError: it shows no face there.
     """
-    stop = first + SPAN
+    stop = first + SCENE_SPAN_FRAMES
     if track is None:
         track = track_video(video, head=head, start=first, stop=stop, progress=progress)
-    track = track.select(slice(0, SPAN))
-    motion = motion_of_track(track, head).displacement
+    track = track.select(slice(0, SCENE_SPAN_FRAMES))
+    motion = motion_from_track(track, head).displacement
     valid = np.flatnonzero(track.valid)
-    rows = valid[((np.arange(PAINTED) + 0.5) * len(valid) / PAINTED).astype(int)]
+    rows = valid[((np.arange(PAINTED_FRAMES) + 0.5) * len(valid) / PAINTED_FRAMES).astype(int)]
     kept: list[Frame] = []
-    footage = footage_from(
-        _keeping(read_frames(video, start=first, stop=stop), set(rows + first), kept),
+    footage = footage_from_frames(
+        _collect_frames(read_frames(video, start=first, stop=stop), set(rows + first), kept),
         track,
         head,
         motion,
-        size=reference_size(track, head, window),
-        first=first,
+        window_size=choose_reference_size(track, head, window),
+        first_frame=first,
     )
     rows = np.array([frame.index - first for frame in kept])
-    return Scene(
+    return LeakScene(
         name,
         tuple(kept),
         track.landmarks[rows],
-        geometry(track.select(rows), head),
-        np.stack([motion_window(motion, row) for row in rows]),
-        footage.select(spanning(footage.key, LENT)),
+        compute_track_geometry(track.select(rows), head),
+        np.stack([select_motion_window(motion, row) for row in rows]),
+        footage.select_frames(farthest_point_sampling(footage.key, LENT_REFERENCES)),
     )
 
 
-def _keeping(frames: Iterable[Frame], wanted: set[int], kept: list[Frame]) -> Iterator[Frame]:
+def _collect_frames(
+    frames: Iterable[Frame], wanted: set[int], collected: list[Frame]
+) -> Iterator[Frame]:
     for frame in frames:
         if frame.index in wanted:
-            kept.append(frame)
+            collected.append(frame)
         yield frame
 
 
-def painted(
-    scene: Scene, paint: Paint, head: HeadModel, device: str, background: BackgroundKeeper
-) -> list[Picture]:
+def paint_mouth(
+    scene: LeakScene,
+    source: MouthSource,
+    head: HeadModel,
+    device: str,
+    background: BackgroundPreserver,
+) -> list[RgbImage]:
     """The scene's frames with another mouth, as `render` would paint it; its motion stays."""
-    size = paint.renderer.config
-    painter = Painter(
-        paint.renderer,
-        paint.texture,
-        paint.references,
-        resized(paint.references, size.window),
+    size = source.renderer.config
+    painter = MouthCompositor(
+        source.renderer,
+        source.texture,
+        source.mouth_references,
+        resize_footage(source.mouth_references, size.window),
         head,
         device,
         background,
-        aligns=False,
+        align_meshes=False,
     )
     keys = scene.geometry.key
     orders = [
-        Order(
+        FrameTask(
             frame,
             scene.geometry,
             row,
             scene.motion[row],
-            *nearest_references(keys[row], paint.references.key, size.references),
+            *find_nearest_references(keys[row], source.mouth_references.key, size.references),
         )
         for row, frame in enumerate(scene.frames)
     ]
-    drawings = painter.draw(orders)
+    drawings = painter.predict_batch(orders)
     return [
-        painter.compose(order, drawing).to_rgb()
+        painter.composite(order, drawing).to_rgb()
         for order, drawing in zip(orders, drawings, strict=True)
     ]
 
 
-def blank(references: Footage, scene: Scene) -> Footage:
+def make_blank_references(references: Footage, scene: LeakScene) -> Footage:
     """References that show nobody: one plain colour, the mean of the scene's mouth windows."""
     colour = scene.references.images.mean((0, 1, 2)).round().astype(np.uint8)
     return replace(references, images=np.broadcast_to(colour, references.images.shape).copy())
 
 
-def with_texture(scene: Scene, texture: Tensor, head: HeadModel) -> list[Picture]:
+def paint_texture(scene: LeakScene, texture: Tensor, head: HeadModel) -> list[RgbImage]:
     """The scene's frames with a texture's RGB on the mouth's mesh, and nothing else."""
     pictures = []
-    for row, picture in enumerate(scene.pictures()):
+    for row, picture in enumerate(scene.rgb_frames()):
         hull = scene.geometry.regions.hull[row]
         side = float(scene.geometry.regions.window[row, 2])
         x0, y0 = np.maximum(np.floor(hull.min(0)).astype(int), 0)
         x1, y1 = np.minimum(np.ceil(hull.max(0)).astype(int), picture.shape[1::-1])
-        raster = rasterise(
+        raster = rasterize_mesh(
             scene.geometry.vertices[row], head.faces, y1 - y0, x1 - x0, left=x0, top=y0
         )
-        alpha = soft_mask(hull, FEATHER * side, x0, y0, 1.0, y1 - y0, x1 - x0) * raster.covered
-        shown = _looked_up(raster, texture, head)
+        alpha = (
+            render_soft_mask(hull, MASK_FEATHER_FRACTION * side, x0, y0, 1.0, y1 - y0, x1 - x0)
+            * raster.coverage
+        )
+        shown = _look_up_texture(raster, texture, head)
         under = picture[y0:y1, x0:x1]
         mixed = under + alpha[..., None] * (shown * 255.0 - under)
         picture[y0:y1, x0:x1] = (mixed + 0.5).astype(np.uint8)
@@ -192,7 +210,7 @@ def with_texture(scene: Scene, texture: Tensor, head: HeadModel) -> list[Picture
     return pictures
 
 
-def on_mean_head(texture: Tensor, head: HeadModel, size: int = 256) -> Picture:
+def draw_on_mean_head(texture: Tensor, head: HeadModel, size: int = 256) -> RgbImage:
     """A texture's RGB on the mean head, which looks at the camera, mouth closed; grey around."""
     still = np.zeros((1, len(head.expression_basis)), np.float32)
     shape = np.zeros(len(head.shape_basis), np.float32)
@@ -208,14 +226,16 @@ def on_mean_head(texture: Tensor, head: HeadModel, size: int = 256) -> Picture:
         ],
         1,
     ).astype(np.float32)
-    raster = rasterise(flat, head.faces, size, size)
-    picture = np.where(raster.covered[..., None], _looked_up(raster, texture, head), 0.5)
+    raster = rasterize_mesh(flat, head.faces, size, size)
+    picture = np.where(raster.coverage[..., None], _look_up_texture(raster, texture, head), 0.5)
     return (picture * 255 + 0.5).astype(np.uint8)
 
 
-def _looked_up(raster: Raster, texture: Tensor, head: HeadModel) -> NDArray[np.float32]:
+def _look_up_texture(
+    raster: RasterizedMesh, texture: Tensor, head: HeadModel
+) -> NDArray[np.float32]:
     """RGB in [0, 1] of a texture's first three channels under every pixel. [H, W, 3]"""
-    uv = torch.from_numpy(interpolate(raster, head.faces, head.uv))[None]
+    uv = torch.from_numpy(interpolate_attributes(raster, head.faces, head.uv))[None]
     colours = torch.nn.functional.grid_sample(
         texture[None, :3].float(), uv * 2 - 1, padding_mode="border", align_corners=False
     )

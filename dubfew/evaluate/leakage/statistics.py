@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LEVEL = 0.05
-FEWEST_PEOPLE = 3  # in either group, to compare those the prior learned from with others
-SHUFFLES = 9999
+SIGNIFICANCE_LEVEL = 0.05
+MIN_GROUP_PEOPLE = 3  # in either group, to compare those the prior learned from with others
+NUM_PERMUTATIONS = 9999
 
 
 @dataclass(frozen=True)
-class Lean:
+class IdentityShift:
     """How pictures made for some actors lean towards them.
 
     The lean of a picture towards a person is how much nearer the paint brings the face that it is
@@ -37,50 +37,50 @@ class Lean:
     chance: float
 
 
-def lean_of(
-    leans: NDArray[np.float64],  # [A, P]
+def measure_identity_shift(
+    shifts: NDArray[np.float64],  # [A, P]
     actors: NDArray[np.int64],  # [A]
     seed: int = 0,
-) -> Lean:
+) -> IdentityShift:
     """Whether pictures know the actors for whom they were made.
 
     It is asked what would come out if others had been the actors. That holds where the pictures
     are the same for all, as those of a prior alone are.
 
     Args:
-        leans: of every actor's pictures towards everybody; NaN for those who do not count. [A, P]
+        shifts: of every actor's pictures towards everybody; NaN for those who do not count. [A, P]
         actors: the actors' numbers among the people. [A]
         seed: of the random choices.
     """
     rows = np.arange(len(actors))
-    own = leans[rows, actors]
+    own = shifts[rows, actors]
     generator = np.random.default_rng(seed)
-    people = np.tile(np.arange(leans.shape[1]), (SHUFFLES, 1))
+    people = np.tile(np.arange(shifts.shape[1]), (NUM_PERMUTATIONS, 1))
     taken = generator.permuted(people, axis=1)[:, : len(actors)]
-    drawn = leans[rows, taken]
+    drawn = shifts[rows, taken]
     counted = np.isfinite(drawn)
     sums, counts = np.where(counted, drawn, 0).sum(1), counted.sum(1)
     means = sums[counts > 0] / counts[counts > 0]
     mean = float(own.mean())
-    others = np.where(np.isfinite(leans), leans, -np.inf)
-    return Lean(
+    others = np.where(np.isfinite(shifts), shifts, -np.inf)
+    return IdentityShift(
         actors=len(actors),
         mean=mean,
-        usual=float(np.quantile(means, 1 - LEVEL)),
+        usual=float(np.quantile(means, 1 - SIGNIFICANCE_LEVEL)),
         p=float((1 + (means >= mean - 1e-12).sum()) / (1 + len(means))),
-        named=float((own > _without(others, actors).max(1)).mean()),
-        chance=float((1 / np.isfinite(leans).sum(1)).mean()),
+        named=float((own > _mask_own_shift(others, actors).max(1)).mean()),
+        chance=float((1 / np.isfinite(shifts).sum(1)).mean()),
     )
 
 
-def _without(leans: NDArray[np.float64], actors: NDArray[np.int64]) -> NDArray[np.float64]:
-    others = leans.copy()
+def _mask_own_shift(shifts: NDArray[np.float64], actors: NDArray[np.int64]) -> NDArray[np.float64]:
+    others = shifts.copy()
     others[np.arange(len(actors)), actors] = -np.inf
     return others
 
 
 @dataclass(frozen=True)
-class PriorLean:
+class PriorShift:
     """Whether a prior without any adapter leans towards the people whom it learned from.
 
     Attributes:
@@ -97,19 +97,21 @@ class PriorLean:
     p: float
 
 
-def prior_lean(leans: NDArray[np.float64], learned: NDArray[np.bool_], seed: int = 0) -> PriorLean:
+def measure_prior_shift(
+    shifts: NDArray[np.float64], in_training_set: NDArray[np.bool_], seed: int = 0
+) -> PriorShift:
     """Compare leans towards people [P], NaN for who does not count, of whom the prior learned from
     some [P]."""
-    counts = np.isfinite(leans)
-    leans, learned = leans[counts], learned[counts]
-    yes, no = leans[learned], leans[~learned]
+    counts = np.isfinite(shifts)
+    shifts, in_training_set = shifts[counts], in_training_set[counts]
+    yes, no = shifts[in_training_set], shifts[~in_training_set]
     if not len(yes) or not len(no):
-        return PriorLean(len(yes), len(no), math.nan, math.nan)
+        return PriorShift(len(yes), len(no), math.nan, math.nan)
     difference = float(yes.mean() - no.mean())
     p = math.nan
-    if min(len(yes), len(no)) >= FEWEST_PEOPLE:
+    if min(len(yes), len(no)) >= MIN_GROUP_PEOPLE:
         generator = np.random.default_rng(seed)
-        shuffled = generator.permuted(np.tile(leans, (SHUFFLES, 1)), axis=1)
+        shuffled = generator.permuted(np.tile(shifts, (NUM_PERMUTATIONS, 1)), axis=1)
         means = shuffled[:, : len(yes)].mean(1) - shuffled[:, len(yes) :].mean(1)
-        p = float((1 + (means >= difference - 1e-12).sum()) / (1 + SHUFFLES))
-    return PriorLean(len(yes), len(no), difference, p)
+        p = float((1 + (means >= difference - 1e-12).sum()) / (1 + NUM_PERMUTATIONS))
+    return PriorShift(len(yes), len(no), difference, p)

@@ -16,29 +16,29 @@ from dubfew.errors import DubfewError, MediaError
 from dubfew.progress import Progress, ProgressCallback
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
-from dubfew.registry.names import actor_id
+from dubfew.registry.names import normalize_actor_id
 
-FEWEST_OTHERS = 3  # people to compare an actor with
+MIN_STRANGERS = 3  # people to compare an actor with
 
 
 @dataclass(frozen=True)
-class Subject:
+class LeakSubject:
     """Somebody to be adapted, or copied, and then deleted.
 
     Attributes:
         name: id.
         video: that shows their true face.
-        stored: in the user's registry, or None for one to be adapted.
+        source_registry: in the user's registry, or None for one to be adapted.
     """
 
     name: str
     video: Path
-    stored: Registry | None = None
+    source_registry: Registry | None = None
 
 
-def subjects_of(
+def collect_subjects(
     videos: Sequence[Path], actors: Sequence[str], registry: Registry | None
-) -> list[Subject]:
+) -> list[LeakSubject]:
     """Everybody, checked before any work.
 
     Raises:
@@ -47,18 +47,18 @@ def subjects_of(
         MediaError: a video, or an actor's footage, is not there.
         DubfewError: two of one name, or nobody.
     """
-    found = [Subject(actor_id(video.stem), video) for video in videos]
+    found = [LeakSubject(normalize_actor_id(video.stem), video) for video in videos]
     if actors:
         registry = registry or Registry()
     for actor in actors:
         assert registry is not None
         revision = registry.open(actor)
         registry.check_suspension(revision)
-        found.append(Subject(revision.actor, Path(revision.config["source"]["path"]), registry))
+        found.append(LeakSubject(revision.actor, Path(revision.config["source"]["path"]), registry))
     for subject in found:
         if not subject.video.is_file():
             advice = "give --actor only while the footage lies where it was adapted from"
-            if subject.stored is None:
+            if subject.source_registry is None:
                 advice = "check the path"
             raise MediaError(f"{subject.video} is not there: {advice}")
     twice = [name for name, count in Counter(each.name for each in found).items() if count > 1]
@@ -69,7 +69,9 @@ def subjects_of(
     return found
 
 
-def crowd_of(subjects: Sequence[Subject], strangers: Sequence[Path]) -> dict[str, Path]:
+def collect_people_videos(
+    subjects: Sequence[LeakSubject], strangers: Sequence[Path]
+) -> dict[str, Path]:
     """Everybody's video by name, the subjects first.
 
     Args:
@@ -95,16 +97,16 @@ def crowd_of(subjects: Sequence[Subject], strangers: Sequence[Path]) -> dict[str
                     "one"
                 )
             crowd[path.stem] = path
-    if len(crowd) <= FEWEST_OTHERS:
+    if len(crowd) <= MIN_STRANGERS:
         raise DubfewError(
             f"a leak test compares with strangers, and there are {len(crowd) - 1}: give "
-            f"{FEWEST_OTHERS} or more besides each actor, as videos or with --stranger"
+            f"{MIN_STRANGERS} or more besides each actor, as videos or with --stranger"
         )
     return crowd
 
 
 @contextmanager
-def own_registry() -> Iterator[tuple[Registry, Path]]:
+def temporary_registry() -> Iterator[tuple[Registry, Path]]:
     """A registry that is gone afterwards, and a folder for copies of it."""
     with TemporaryDirectory(prefix="dubfew-leak-") as folder:
         registry = Registry(Path(folder) / "home", keys=Path(folder) / "keys")
@@ -115,8 +117,8 @@ def own_registry() -> Iterator[tuple[Registry, Path]]:
                 registry.delete(each.actor)
 
 
-def enrol(
-    subjects: Sequence[Subject],
+def enroll_subjects(
+    subjects: Sequence[LeakSubject],
     registry: Registry,
     *,
     steps: int | None,
@@ -131,10 +133,10 @@ def enrol(
         AuditError: the audit log of the user's registry cannot be written.
     """
     for number, subject in enumerate(subjects, 1):
-        if subject.stored is not None:
-            revision = subject.stored.open(subject.name)
-            revision.record("leak-test")
-            files = {name: revision.read(name) for name in revision.names()}
+        if subject.source_registry is not None:
+            revision = subject.source_registry.open(subject.name)
+            revision.record_event("leak-test")
+            files = {name: revision.read(name) for name in revision.file_names()}
             registry.create(subject.name, revision.config, files)
         else:
             adapt(
@@ -148,16 +150,16 @@ def enrol(
                 progress=progress,
             )
         progress(Progress("actors", number, len(subjects)))
-    return {subject.name: read_adapter(registry, subject.name) for subject in subjects}
+    return {subject.name: load_stored_adapter(registry, subject.name) for subject in subjects}
 
 
-def read_adapter(registry: Registry, actor: str) -> ActorAdapter:
+def load_stored_adapter(registry: Registry, actor: str) -> ActorAdapter:
     """What is stored of an actor."""
     revision = registry.open(actor)
-    return ActorAdapter.from_files({name: revision.read(name) for name in revision.names()})
+    return ActorAdapter.from_files({name: revision.read(name) for name in revision.file_names()})
 
 
-def track_of(adapter: ActorAdapter) -> tuple[Track, int]:
+def load_adapter_track(adapter: ActorAdapter) -> tuple[Track, int]:
     """The track of an actor's footage, and its first frame's number in it."""
-    track = Track.from_bytes(adapter.track, "the actor's track")
+    track = Track.from_bytes(adapter.track_bytes, "the actor's track")
     return track, int(adapter.config["source"].get("first", 0))

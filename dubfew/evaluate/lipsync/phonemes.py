@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from dubfew.evaluate.face_geometry import has_face
 from dubfew.media import probe, stream_audio
-from dubfew.media.mel import RATE
-from dubfew.motion.extraction import motion_of_landmarks
-from dubfew.speech.corpus import lag_of
-from dubfew.speech.transcript.recognize import recognised_gap
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.motion.extraction import motion_from_landmarks
+from dubfew.speech.corpus import estimate_curve_lag
+from dubfew.speech.transcript.recognize import recognize_lip_gap
 
-STEP = 0.01  # of the grid that the sound is looked at on, s
+CURVE_STEP_SECONDS = 0.01  # of the grid that the sound is looked at on, s
 
 
 @dataclass(frozen=True)
-class Heard:
+class PhonemeSync:
     """How a mouth follows its own sound; NaN where nothing moves or nothing is heard.
 
     Attributes:
@@ -34,14 +34,14 @@ class Heard:
     heard_r_best: float
 
 
-NOTHING = Heard(float("nan"), float("nan"), float("nan"))
+NO_PHONEME_SYNC = PhonemeSync(float("nan"), float("nan"), float("nan"))
 
 
-def listen(
+def measure_phoneme_sync(
     video: Path | str,
     landmarks: NDArray[np.float32],  # [N, 478, 3]
     times: NDArray[np.float64],  # [N]
-) -> Heard:
+) -> PhonemeSync:
     """Compare a video's mouth with its own sound.
 
     The lag is where the correlation is highest, 0 where that is no peak. The recogniser knows
@@ -59,11 +59,11 @@ def listen(
     """
     seen = has_face(landmarks)
     if seen.sum() < 2 or not probe(video).has_audio:
-        return NOTHING
-    opening = motion_of_landmarks(landmarks[seen], times[seen]).aperture()
-    grid = np.arange(0.0, times[-1] + STEP, STEP)
-    asked = recognised_gap(stream_audio(video, RATE), grid)
+        return NO_PHONEME_SYNC
+    opening = motion_from_landmarks(landmarks[seen], times[seen]).aperture()
+    grid = np.arange(0.0, times[-1] + CURVE_STEP_SECONDS, CURVE_STEP_SECONDS)
+    asked = recognize_lip_gap(stream_audio(video, SPEECH_SAMPLE_RATE_HZ), grid)
     if not (asked.std() > 0 and opening.std() > 0):
-        return NOTHING
-    sync = lag_of(grid, asked, times[seen], opening)
-    return Heard(sync.r_zero, sync.lag * 1000, sync.r)
+        return NO_PHONEME_SYNC
+    sync = estimate_curve_lag(grid, asked, times[seen], opening)
+    return PhonemeSync(sync.r_zero, sync.lag_seconds * 1000, sync.r_best)

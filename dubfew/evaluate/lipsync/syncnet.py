@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.utils.files import sha256_file
-from dubfew.utils.torch_checkpoint import fill, read_weights
+from dubfew.utils.torch_checkpoint import load_torch_weights, load_weights_into
 
-NAME = "syncnet_v2.model"
-PAGE = "https://github.com/joonson/syncnet_python"
+SYNCNET_WEIGHTS_NAME = "syncnet_v2.model"
+SYNCNET_PAGE_URL = "https://github.com/joonson/syncnet_python"
 # Of the released file, as projects that use it record it.
-SHA256 = "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442"
+SYNCNET_SHA256 = "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442"
 
-SIZE = 224  # px, side of a picture
-PICTURES = 5  # a window: 0.2 s at 25 fps
-CEPSTRA = 20  # the same 0.2 s
-EMBEDDING = 1024
-SHIFTS = 15  # windows, to either side
+SYNCNET_INPUT_SIZE_PX = 224  # px, side of a picture
+FRAMES_PER_WINDOW = 5  # a window: 0.2 s at 25 fps
+CEPSTRA_PER_WINDOW = 20  # the same 0.2 s
+EMBEDDING_SIZE = 1024
+MAX_SHIFT_WINDOWS = 15  # windows, to either side
 
 
 class SyncNet(nn.Module):
@@ -41,70 +41,76 @@ class SyncNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.netcnnaud = nn.Sequential(
-            *_sound(1, 64, 3, padding=1),
+            *_audio_layer(1, 64, 3, padding=1),
             nn.Identity(),  # the file counts a maximum over 1 x 1 here
-            *_sound(64, 192, 3, padding=1),
+            *_audio_layer(64, 192, 3, padding=1),
             nn.MaxPool2d(3, stride=(1, 2)),
-            *_sound(192, 384, 3, padding=1),
-            *_sound(384, 256, 3, padding=1),
-            *_sound(256, 256, 3, padding=1),
+            *_audio_layer(192, 384, 3, padding=1),
+            *_audio_layer(384, 256, 3, padding=1),
+            *_audio_layer(256, 256, 3, padding=1),
             nn.MaxPool2d(3, stride=2),
-            *_sound(256, 512, (5, 4)),
+            *_audio_layer(256, 512, (5, 4)),
         )
-        self.netfcaud = _head()
+        self.netfcaud = _embedding_head()
         self.netcnnlip = nn.Sequential(
-            *_pictures(3, 96, (PICTURES, 7, 7), stride=(1, 2, 2)),
+            *_visual_layer(3, 96, (FRAMES_PER_WINDOW, 7, 7), stride=(1, 2, 2)),
             nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2)),
-            *_pictures(96, 256, (1, 5, 5), stride=(1, 2, 2), padding=(0, 1, 1)),
+            *_visual_layer(96, 256, (1, 5, 5), stride=(1, 2, 2), padding=(0, 1, 1)),
             nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
-            *_pictures(256, 256, (1, 3, 3), padding=(0, 1, 1)),
-            *_pictures(256, 256, (1, 3, 3), padding=(0, 1, 1)),
-            *_pictures(256, 256, (1, 3, 3), padding=(0, 1, 1)),
+            *_visual_layer(256, 256, (1, 3, 3), padding=(0, 1, 1)),
+            *_visual_layer(256, 256, (1, 3, 3), padding=(0, 1, 1)),
+            *_visual_layer(256, 256, (1, 3, 3), padding=(0, 1, 1)),
             nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2)),
-            *_pictures(256, 512, (1, 6, 6)),
+            *_visual_layer(256, 512, (1, 6, 6)),
         )
-        self.netfclip = _head()
+        self.netfclip = _embedding_head()
 
-    def of_sound(
+    def embed_audio(
         self,
         cepstra: Tensor,  # [B, 13, 20]
     ) -> Tensor:  # [B, 1024]
         """Embeddings of windows of sound, see :func:`dubfew.evaluate.lipsync.mfcc.mfcc`."""
         return self.netfcaud(self.netcnnaud(cepstra[:, None]).flatten(1))
 
-    def of_pictures(
+    def embed_frames(
         self,
-        pictures: Tensor,  # [T, 3, 224, 224]
+        frames: Tensor,  # [T, 3, 224, 224]
     ) -> Tensor:  # [T - 4, 1024]
         """Embeddings of all windows of five of the pictures, which follow each other at 25 fps.
 
         Only the first layer spans time, so that windows share the pictures that they overlap in.
 
         Args:
-            pictures: BGR, 0 to 255. [T, 3, 224, 224]
+            frames: BGR, 0 to 255. [T, 3, 224, 224]
         """
-        found = self.netcnnlip(pictures.transpose(0, 1)[None])  # [1, 512, T - 4, 1, 1]
+        found = self.netcnnlip(frames.transpose(0, 1)[None])  # [1, 512, T - 4, 1, 1]
         return self.netfclip(found[0, :, :, 0, 0].T)
 
 
-def _sound(before: int, after: int, kernel: int | tuple[int, int], padding: int = 0) -> list:
-    return [nn.Conv2d(before, after, kernel, padding=padding), nn.BatchNorm2d(after), nn.ReLU()]
+def _audio_layer(
+    in_channels: int, out_channels: int, kernel: int | tuple[int, int], padding: int = 0
+) -> list:
+    return [
+        nn.Conv2d(in_channels, out_channels, kernel, padding=padding),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    ]
 
 
-def _pictures(
-    before: int,
-    after: int,
+def _visual_layer(
+    in_channels: int,
+    out_channels: int,
     kernel: tuple[int, int, int],
     stride: tuple[int, int, int] = (1, 1, 1),
     padding: tuple[int, int, int] = (0, 0, 0),
 ) -> list:
-    convolution = nn.Conv3d(before, after, kernel, stride, padding)
-    return [convolution, nn.BatchNorm3d(after), nn.ReLU()]
+    convolution = nn.Conv3d(in_channels, out_channels, kernel, stride, padding)
+    return [convolution, nn.BatchNorm3d(out_channels), nn.ReLU()]
 
 
-def _head() -> nn.Sequential:
+def _embedding_head() -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, EMBEDDING)
+        nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, EMBEDDING_SIZE)
     )
 
 
@@ -117,14 +123,17 @@ def load_syncnet(path: Path | str) -> SyncNet:
         AssetError: no such file, or not SyncNet's weights.
     """
     path = Path(path)
-    expected = f"give {NAME} of {PAGE}"
-    stored = read_weights(path, expected, missing=f"no SyncNet weights at {path}: {expected}")
+    expected = f"give {SYNCNET_WEIGHTS_NAME} of {SYNCNET_PAGE_URL}"
+    stored = load_torch_weights(
+        path, expected, missing_message=f"no SyncNet weights at {path}: {expected}"
+    )
     with torch.device("meta"):
         model = SyncNet()
-    fill(model, stored, path, "SyncNet", expected)
-    if sha256_file(path) != SHA256:
+    load_weights_into(model, stored, path, "SyncNet", expected)
+    if sha256_file(path) != SYNCNET_SHA256:
         warnings.warn(
-            f"{path} is not the released {NAME}: its LSE figures compare with published ones "
+            f"{path} is not the released {SYNCNET_WEIGHTS_NAME}: its LSE figures compare with "
+            "published ones "
             "only if its weights are the same",
             stacklevel=2,
         )
@@ -132,7 +141,7 @@ def load_syncnet(path: Path | str) -> SyncNet:
 
 
 @dataclass(frozen=True)
-class LipSync:
+class LipSyncScore:
     """How well a mouth goes with its sound, as SyncNet sees it. NaN where it cannot be had.
 
     Attributes:
@@ -160,31 +169,40 @@ class ShiftDistances:
     """
 
     def __init__(self) -> None:
-        self.windows = 0
-        self._total = torch.zeros(2 * SHIFTS + 1, dtype=torch.float64)
+        self.num_windows = 0
+        self._distance_sums = torch.zeros(2 * MAX_SHIFT_WINDOWS + 1, dtype=torch.float64)
         # Windows whose partners have not all come; the sound begins 15 windows before the mouth.
-        self._mouth = torch.zeros(0, EMBEDDING)
-        self._sound = torch.zeros(SHIFTS, EMBEDDING)
+        self._pending_mouth = torch.zeros(0, EMBEDDING_SIZE)
+        self._pending_audio = torch.zeros(MAX_SHIFT_WINDOWS, EMBEDDING_SIZE)
 
-    def add(self, mouth: Tensor, sound: Tensor) -> None:
+    def add(self, mouth: Tensor, audio: Tensor) -> None:
         """Embeddings of the next windows, in step. [B, 1024] each"""
-        self.windows += len(mouth)
-        self._mouth = torch.cat([self._mouth, mouth])
-        self._sound = torch.cat([self._sound, sound])
-        self._take(max(0, len(self._sound) - 2 * SHIFTS))
+        self.num_windows += len(mouth)
+        self._pending_mouth = torch.cat([self._pending_mouth, mouth])
+        self._pending_audio = torch.cat([self._pending_audio, audio])
+        self._accumulate(max(0, len(self._pending_audio) - 2 * MAX_SHIFT_WINDOWS))
 
-    def _take(self, count: int) -> None:
-        for shift in range(2 * SHIFTS + 1):
-            partners = self._sound[shift : shift + count]
-            self._total[shift] += F.pairwise_distance(self._mouth[:count], partners).double().sum()
-        self._mouth, self._sound = self._mouth[count:], self._sound[count:]
+    def _accumulate(self, count: int) -> None:
+        for shift in range(2 * MAX_SHIFT_WINDOWS + 1):
+            partners = self._pending_audio[shift : shift + count]
+            self._distance_sums[shift] += (
+                F.pairwise_distance(self._pending_mouth[:count], partners).double().sum()
+            )
+        self._pending_mouth, self._pending_audio = (
+            self._pending_mouth[count:],
+            self._pending_audio[count:],
+        )
 
-    def result(self) -> LipSync:
+    def compute_score(self) -> LipSyncScore:
         """The figures of all windows that were added. To be asked for once, at the end."""
-        if self.windows <= SHIFTS:
-            return LipSync()
-        self._sound = torch.cat([self._sound, torch.zeros(SHIFTS, EMBEDDING)])
-        self._take(len(self._mouth))
-        mean = self._total / self.windows
+        if self.num_windows <= MAX_SHIFT_WINDOWS:
+            return LipSyncScore()
+        self._pending_audio = torch.cat(
+            [self._pending_audio, torch.zeros(MAX_SHIFT_WINDOWS, EMBEDDING_SIZE)]
+        )
+        self._accumulate(len(self._pending_mouth))
+        mean = self._distance_sums / self.num_windows
         least, shift = mean.min(dim=0)
-        return LipSync(float(mean.median() - least), float(least), float(SHIFTS - shift))
+        return LipSyncScore(
+            float(mean.median() - least), float(least), float(MAX_SHIFT_WINDOWS - shift)
+        )

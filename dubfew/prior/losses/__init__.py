@@ -1,19 +1,24 @@
 """Losses: plain functions on pictures."""
 
-from dubfew.prior.losses.frequency import focal_frequency
-from dubfew.prior.losses.perceptual import perceptual_and_style
-from dubfew.prior.losses.pixels import detail_energy, laplacian_l1, region_weights, weighted_l1
-from dubfew.prior.losses.vgg import Vgg19, fetch_vgg19, load_vgg19, vgg19_path
+from dubfew.prior.losses.frequency import focal_frequency_loss
+from dubfew.prior.losses.perceptual import perceptual_and_style_losses
+from dubfew.prior.losses.pixels import (
+    detail_energy_loss,
+    laplacian_l1_loss,
+    region_weights,
+    weighted_l1_loss,
+)
+from dubfew.prior.losses.vgg import Vgg19, default_vgg19_path, fetch_vgg19, load_vgg19
 
 __all__ = [
     "Vgg19",
-    "detail_energy",
+    "default_vgg19_path",
+    "detail_energy_loss",
     "fetch_vgg19",
-    "focal_frequency",
-    "laplacian_l1",
+    "focal_frequency_loss",
+    "laplacian_l1_loss",
     "load_vgg19",
-    "perceptual_and_style",
+    "perceptual_and_style_losses",
     "region_weights",
-    "vgg19_path",
-    "weighted_l1",
+    "weighted_l1_loss",
 ]

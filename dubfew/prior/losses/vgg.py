@@ -17,16 +17,16 @@ from torch.nn import functional as F
 
 from dubfew.errors import AssetError
 from dubfew.utils.files import atomic_path, sha256_file
-from dubfew.utils.torch_checkpoint import fill, read_weights
+from dubfew.utils.torch_checkpoint import load_torch_weights, load_weights_into
 
-NAME = "vgg19-dcbb9e9d.pth"
-URL = f"https://download.pytorch.org/models/{NAME}"
-SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
+VGG19_FILE = "vgg19-dcbb9e9d.pth"
+VGG19_URL = f"https://download.pytorch.org/models/{VGG19_FILE}"
+VGG19_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
 
 # Channels of the convolutions of each block, a maximum over 2 x 2 px between blocks; nothing
 # after the first convolution of the last block is looked at.
-BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+VGG19_BLOCK_CHANNELS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Vgg19(nn.Module):
@@ -41,27 +41,27 @@ class Vgg19(nn.Module):
         super().__init__()
         self.features = nn.ModuleDict()
         # First convolution of each block, and all of them in order.
-        self.blocks: list[list[str]] = []
+        self.block_layers: list[list[str]] = []
         place, before = 0, 3
-        for widths in BLOCKS:
+        for widths in VGG19_BLOCK_CHANNELS:
             names = []
             for width in widths:
                 self.features[str(place)] = nn.Conv2d(before, width, 3, padding=1)
                 names.append(str(place))
                 place, before = place + 2, width  # each is followed by a ReLU
-            self.blocks.append(names)
+            self.block_layers.append(names)
             place += 1  # the maximum
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("spread", torch.tensor(SPREAD).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("spread", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
         self.mean: Tensor
         self.spread: Tensor
         self.requires_grad_(False)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor) -> list[Tensor]:
         """Features of RGB in [0, 1] [B, 3, S, S], finest first. [B, C, s, s] each"""
-        x = (pictures - self.mean) / self.spread
+        x = (images - self.mean) / self.spread
         found = []
-        for number, names in enumerate(self.blocks):
+        for number, names in enumerate(self.block_layers):
             if number:
                 x = F.max_pool2d(x, 2)
             for name in names:
@@ -80,23 +80,25 @@ def load_vgg19(path: Path | None = None) -> Vgg19:
     Raises:
         AssetError: no such file, or not those weights.
     """
-    path = Path(path) if path else vgg19_path()
-    expected = f"expected {NAME} from {URL}"
+    path = Path(path) if path else default_vgg19_path()
+    expected = f"expected {VGG19_FILE} from {VGG19_URL}"
     missing = (
         f"no VGG-19 weights at {path}: fetch them with `dubfew prior fetch-vgg`, or put "
-        f"{URL} there by hand"
+        f"{VGG19_URL} there by hand"
     )
     model = Vgg19()
-    fill(model, read_weights(path, expected, missing=missing), path, "VGG-19", expected)
+    load_weights_into(
+        model, load_torch_weights(path, expected, missing_message=missing), path, "VGG-19", expected
+    )
     return model
 
 
-def vgg19_path() -> Path:
+def default_vgg19_path() -> Path:
     """Where the weights are looked for unless told otherwise."""
-    return Path(user_cache_dir("dubfew", appauthor=False)) / NAME
+    return Path(user_cache_dir("dubfew", appauthor=False)) / VGG19_FILE
 
 
-def fetch_vgg19(path: Path | None = None, url: str = URL, sha256: str = SHA256) -> Path:
+def fetch_vgg19(path: Path | None = None, url: str = VGG19_URL, sha256: str = VGG19_SHA256) -> Path:
     """Download the weights, unless they are there.
 
     Args:
@@ -107,7 +109,7 @@ def fetch_vgg19(path: Path | None = None, url: str = URL, sha256: str = SHA256) 
     Raises:
         AssetError: they cannot be had, or are not what they should be.
     """
-    path = Path(path) if path else vgg19_path()
+    path = Path(path) if path else default_vgg19_path()
     if path.exists() and sha256_file(path) == sha256:
         return path
     with atomic_path(path) as temporary:

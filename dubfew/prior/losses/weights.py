@@ -52,7 +52,7 @@ class LossWeights:
         return self.adversarial > 0 or self.matching > 0
 
 
-PRESETS: dict[str, LossWeights] = {
+LOSS_PRESETS: dict[str, LossWeights] = {
     "dubfew": LossWeights(),
     # Sec. 3.4 and 4.1. Its VGG loss is one term, here its two halves; it names no layers. Where
     # it says nothing, nothing is added, so the fields are free: only their slopes are held.
@@ -72,16 +72,20 @@ PRESETS: dict[str, LossWeights] = {
 }
 
 
-def loss_weights(wanted: str | Mapping[str, Any]) -> LossWeights:
+def resolve_loss_weights(preset_or_weights: str | Mapping[str, Any]) -> LossWeights:
     """A preset by name, or with some weights changed: ``{"preset": "dubfew", "matching": 1}``.
 
     Raises:
         ArtefactError: no such preset or term, or a weight that is no number from 0 on.
     """
-    given = {"preset": wanted} if isinstance(wanted, str) else dict(wanted)
+    given = (
+        {"preset": preset_or_weights}
+        if isinstance(preset_or_weights, str)
+        else dict(preset_or_weights)
+    )
     name = given.pop("preset", "dubfew")
-    if name not in PRESETS:
-        raise ArtefactError(f"no preset of losses {name!r}: there are {', '.join(PRESETS)}")
+    if name not in LOSS_PRESETS:
+        raise ArtefactError(f"no preset of losses {name!r}: there are {', '.join(LOSS_PRESETS)}")
     for term, weight in given.items():
         if term not in LossWeights.__dataclass_fields__:
             known = ", ".join(LossWeights.__dataclass_fields__)
@@ -90,4 +94,4 @@ def loss_weights(wanted: str | Mapping[str, Any]) -> LossWeights:
             raise ArtefactError(
                 f"the weight of the loss {term!r} is {weight!r}: give a number >= 0"
             )
-    return replace(PRESETS[name], **given)
+    return replace(LOSS_PRESETS[name], **given)

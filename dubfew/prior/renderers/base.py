@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
-from dubfew.references.warping import Warped, sample, warp
+from dubfew.references.warping import WarpedReferences, sample_references, warp_references
 from dubfew.textures import TEXTURE_CHANNELS
 
 
 @dataclass(frozen=True)
-class Fields:
+class BlendFields:
     """How to make the picture from the actor's own pixels.
 
     The picture is ``sum_k weights_k * (reference_k moved by offsets_k + light_k) + residual``.
@@ -22,30 +22,32 @@ class Fields:
     of a higher resolution give a sharp picture at the footage's own size.
 
     Attributes:
-        weights: share of each reference, then of the smooth fill; sums to 1. [B, K + 1, S, S]
+        blend_weights: share of each reference, then of the smooth fill; sums to 1. [B, K + 1, S, S]
         offsets: correction of each reference's place, in units of its half width.
             [B, K, S, S, 2]
-        light: added to each reference. [B, K, 3, S, S]
-        fill: smooth continuation of the surroundings. [B, 3, S, S]
+        color_correction: added to each reference. [B, K, 3, S, S]
+        background_fill: smooth continuation of the surroundings. [B, 3, S, S]
         residual: what no reference shows. [B, 3, S, S]
     """
 
-    weights: Tensor
+    blend_weights: Tensor
     offsets: Tensor
-    light: Tensor
-    fill: Tensor
+    color_correction: Tensor
+    background_fill: Tensor
     residual: Tensor
 
-    def picture(self, references: Tensor, places: Tensor) -> Tensor:
+    def compose_image(self, references: Tensor, sampling_grid: Tensor) -> Tensor:
         """Draw the fields over references [B, K, 3, R, R] at places [B, K, H, W, 2].
 
         H and W may differ from the fields' own size. [B, 3, H, W], not clamped.
         """
-        size = places.shape[2:4]
+        size = sampling_grid.shape[2:4]
         offsets = _resize(self.offsets.permute(0, 1, 4, 2, 3), size).permute(0, 1, 3, 4, 2)
-        colours = sample(references, places + offsets) + _resize(self.light, size)
-        colours = torch.cat([colours, _resize(self.fill, size)[:, None]], 1)
-        weights = _resize(self.weights, size)[:, :, None]
+        colours = sample_references(references, sampling_grid + offsets) + _resize(
+            self.color_correction, size
+        )
+        colours = torch.cat([colours, _resize(self.background_fill, size)[:, None]], 1)
+        weights = _resize(self.blend_weights, size)[:, :, None]
         return (weights * colours).sum(1) + _resize(self.residual, size)
 
 
@@ -75,11 +77,13 @@ class RendererConfig:
 
 
 class Renderer(nn.Module):
-    """Base of all renderers: subclasses give ``fields``."""
+    """Base of all renderers: subclasses give ``predict_fields``."""
 
     config: RendererConfig
 
-    def fields(self, inputs: RenderInputs, texture: Tensor, warped: Warped) -> Fields:
+    def predict_fields(
+        self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
+    ) -> BlendFields:
         """Predict the fields of a batch.
 
         Args:
@@ -91,5 +95,5 @@ class Renderer(nn.Module):
 
     def forward(self, inputs: RenderInputs, texture: Tensor) -> Tensor:
         """RGB windows, composited over the target outside the mask. [B, 3, S, S]"""
-        fields = self.fields(inputs, texture, warp(inputs))
-        return fields.picture(inputs.references, inputs.places)
+        fields = self.predict_fields(inputs, texture, warp_references(inputs))
+        return fields.compose_image(inputs.references, inputs.sampling_grid)

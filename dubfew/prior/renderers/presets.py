@@ -15,10 +15,12 @@ one sees at once is then about the whole window.
 
 from __future__ import annotations
 
-from dubfew.prior.renderers.unet import LiteConfig
+from dubfew.prior.renderers.unet import BlendingUNetConfig
 
-SIZES: dict[str, LiteConfig] = {
-    "lite": LiteConfig(),
-    "base": LiteConfig(window=256, references=4, widths=(40, 64, 112, 160, 192), style=128),
-    "large": LiteConfig(window=512, references=5, widths=(40, 64, 112, 160, 224, 256), style=256),
+RENDERER_CONFIGS: dict[str, BlendingUNetConfig] = {
+    "lite": BlendingUNetConfig(),
+    "base": BlendingUNetConfig(window=256, references=4, widths=(40, 64, 112, 160, 192), style=128),
+    "large": BlendingUNetConfig(
+        window=512, references=5, widths=(40, 64, 112, 160, 224, 256), style=256
+    ),
 }

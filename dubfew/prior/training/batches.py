@@ -9,15 +9,15 @@ import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
-from dubfew.data.clip_index import names_of
-from dubfew.data.dataset import PeopleDataset
-from dubfew.data.samples import Sample, collate
+from dubfew.data.clip_index import exclusion_keys
+from dubfew.data.dataset import MouthDataset
+from dubfew.data.samples import TrainingSample, collate_samples
 from dubfew.errors import DubfewError
-from dubfew.prior.training.config import TrainConfig
+from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.references.footage import Footage
 
 
-def check_apart(
+def check_held_out_disjoint(
     people: Iterable[tuple[Footage, Mapping[str, Any]]],
     held_out: Iterable[tuple[Footage, Mapping[str, Any]]],
 ) -> None:
@@ -26,37 +26,39 @@ def check_apart(
     Raises:
         DubfewError: somebody is in both.
     """
-    learned = set().union(*(names_of(header) for _, header in people))
+    learned = set().union(*(exclusion_keys(header) for _, header in people))
     for _, header in held_out:
-        if names_of(header) & learned:
+        if exclusion_keys(header) & learned:
             raise DubfewError(
                 f"{header.get('file')} is held out, and its person is among those to learn from: "
                 "put them into 'exclude', or hold out others"
             )
 
 
-def check_windows(people: Iterable[tuple[Footage, Mapping[str, Any]]], window: int) -> None:
+def check_window_sizes(
+    people: Iterable[tuple[Footage, Mapping[str, Any]]], window_size: int
+) -> None:
     """Refuse footage whose windows are not the renderer's.
 
     Raises:
         DubfewError: some were prepared in another size.
     """
     for footage, header in people:
-        if footage.size != window:
+        if footage.window_size != window_size:
             raise DubfewError(
-                f"{header.get('file')} was prepared with windows of {footage.size} px, the "
-                f"renderer takes {window} px: prepare with --size {window}"
+                f"{header.get('file')} was prepared with windows of {footage.window_size} px, the "
+                f"renderer takes {window_size} px: prepare with --size {window_size}"
             )
 
 
-def batches(
-    config: TrainConfig,
+def iterate_batches(
+    config: PriorTrainConfig,
     people: Sequence[Footage],
-    references: int,
-    done: int,
+    num_references: int,
+    steps_done: int,
     accelerator: Accelerator,
-) -> Iterator[Sample]:
-    """This process's batches from step ``done`` on.
+) -> Iterator[TrainingSample]:
+    """This process's batches from step ``steps_done`` on.
 
     Step s of any run consists of the same batch * accumulate * processes samples, in batches of
     ``config.batch``. They are dealt out in turn: two processes with one batch each compute
@@ -64,18 +66,18 @@ def batches(
     """
     processes, rank = accelerator.num_processes, accelerator.process_index
     per_step = config.accumulate * processes
-    dataset = PeopleDataset(
+    dataset = MouthDataset(
         people,
         config.steps * per_step * config.batch,
-        references=references,
+        num_references=num_references,
         seed=config.seed,
-        start=done * per_step * config.batch,
+        first_index=steps_done * per_step * config.batch,
     )
-    mine = range(rank, (config.steps - done) * per_step, processes)
+    mine = range(rank, (config.steps - steps_done) * per_step, processes)
     loader = DataLoader(
         dataset,
         batch_sampler=(list(range(n * config.batch, (n + 1) * config.batch)) for n in mine),
-        collate_fn=collate,
+        collate_fn=collate_samples,
         num_workers=config.workers,
         # The loader draws a seed for its workers: not from the generator whose state is resumed.
         generator=torch.Generator(),

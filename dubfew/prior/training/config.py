@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dubfew.data.clip_index import excluded_names, read_exclude
+from dubfew.data.clip_index import normalize_excluded_names, read_exclude_list
 from dubfew.errors import ArtefactError
-from dubfew.prior.losses.weights import LossWeights, loss_weights
+from dubfew.prior.losses.weights import LossWeights, resolve_loss_weights
 
-PRECISIONS = ("no", "fp16", "bf16")
+MIXED_PRECISIONS = ("no", "fp16", "bf16")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class PriorTrainConfig:
     """Everything that decides a training; the fields are the keys of the JSON file.
 
     Attributes:
@@ -48,7 +48,7 @@ class TrainConfig:
         workers: processes that prepare batches, 0: none beside the training itself. The batches
             are the same.
         tensorboard: write curves and pictures to ``out``/tensorboard.
-        loss: a preset, or weights of the terms, see `loss_weights`.
+        loss: a preset, or weights of the terms, see `resolve_loss_weights`.
         vgg: VGG-19's weights for the losses that use it; by default where
             `dubfew.prior.losses.vgg` keeps them.
     """
@@ -87,14 +87,15 @@ class TrainConfig:
             raise ArtefactError("'workers' and 'seed' cannot be below 0")
         if not 0 <= self.ema < 1:
             raise ArtefactError(f"'ema' is {self.ema}: a decay is from 0 to below 1")
-        if self.mixed_precision not in PRECISIONS:
+        if self.mixed_precision not in MIXED_PRECISIONS:
             raise ArtefactError(
-                f"'mixed_precision' is {self.mixed_precision!r}: there are {', '.join(PRECISIONS)}"
+                f"'mixed_precision' is {self.mixed_precision!r}: there are "
+                f"{', '.join(MIXED_PRECISIONS)}"
             )
-        loss_weights(self.loss)
+        resolve_loss_weights(self.loss)
 
     @classmethod
-    def load(cls, path: Path) -> TrainConfig:
+    def load(cls, path: Path) -> PriorTrainConfig:
         """Read a JSON file.
 
         Raises:
@@ -108,31 +109,31 @@ class TrainConfig:
             raise ArtefactError(f"{path} is not a training configuration: {error}") from error
 
     @property
-    def weights(self) -> LossWeights:
+    def loss_weights(self) -> LossWeights:
         """Weights of the terms."""
-        return loss_weights(self.loss)
+        return resolve_loss_weights(self.loss)
 
-    def excluded(self) -> list[str]:
-        """Who must not take part, as `open_people` takes it.
+    def list_excluded_people(self) -> list[str]:
+        """Who must not take part, as `open_prepared_clips` takes it.
 
         Raises:
             DubfewError: the list's file cannot be read.
         """
         if isinstance(self.exclude, str):
-            return sorted(read_exclude(Path(self.exclude))) if self.exclude else []
-        return sorted(excluded_names(self.exclude))
+            return sorted(read_exclude_list(Path(self.exclude))) if self.exclude else []
+        return sorted(normalize_excluded_names(self.exclude))
 
-    def public(self) -> dict[str, Any]:
+    def to_public_dict(self) -> dict[str, Any]:
         """What may be written into a prior: no paths, and the excluded as hashes only."""
         kept = dataclasses.asdict(self)
         for name in ("data", "out", "held_out", "start", "vgg"):
             del kept[name]
-        kept["exclude"] = hashed(self.excluded())
+        kept["exclude"] = hash_names(self.list_excluded_people())
         return kept
 
 
 # Types as JSON has them: an int will do for a float, a bool for neither.
-_TYPES: dict[str, tuple[type, ...]] = {
+_FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
     "float": (int, float),
@@ -145,14 +146,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _check_type(name: str, value: Any) -> None:
-    declared = str(TrainConfig.__dataclass_fields__[name].type)
-    right = isinstance(value, _TYPES[declared])
+    declared = str(PriorTrainConfig.__dataclass_fields__[name].type)
+    right = isinstance(value, _FIELD_TYPES[declared])
     if isinstance(value, bool) and declared != "bool":
         right = False
     if not right:
         raise ArtefactError(f"{name!r} is {value!r}: expected {declared}")
 
 
-def hashed(names: Sequence[str]) -> list[str]:
+def hash_names(names: Sequence[str]) -> list[str]:
     """SHA-256 of each name: whoever knows a name can see that it is there, nobody can read it."""
     return [hashlib.sha256(name.encode()).hexdigest() for name in names]

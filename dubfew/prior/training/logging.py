@@ -10,27 +10,29 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from dubfew.prior.training.resume_state import LOG
-from dubfew.prior.training.validation import Judgement
+from dubfew.prior.training.resume_state import TRAINING_LOG_FILE
+from dubfew.prior.training.validation import ValidationResult
 
 
-class Log:
+class TrainingLog:
     """One line of JSON for each step in ``out``/log.jsonl; TensorBoard, if Accelerate has it."""
 
-    def __init__(self, accelerator: Accelerator, out: Path, done: int) -> None:
+    def __init__(self, accelerator: Accelerator, out: Path, steps_done: int) -> None:
         self.accelerator = accelerator
-        self.file = (out / LOG).open("a") if accelerator.is_main_process else None
+        self.file = (out / TRAINING_LOG_FILE).open("a") if accelerator.is_main_process else None
         # Curves that an interrupted run drew after its last resume state are taken back.
         accelerator.init_trackers(
-            "tensorboard", init_kwargs={"tensorboard": {"purge_step": done + 1}}
+            "tensorboard", init_kwargs={"tensorboard": {"purge_step": steps_done + 1}}
         )
 
-    def write(self, step: int, values: Mapping[str, float], judgement: Judgement | None) -> None:
+    def write_step(
+        self, step: int, metrics: Mapping[str, float], validation: ValidationResult | None
+    ) -> None:
         """Note a step; a checkpoint's note is on the disk before the checkpoint is."""
-        self.accelerator.log(dict(values), step=step)
-        if judgement is not None:
+        self.accelerator.log(dict(metrics), step=step)
+        if validation is not None:
             for tracker in self.accelerator.trackers:
-                for name, picture in judgement.pictures.items():
+                for name, picture in validation.preview_images.items():
                     tracker.log_images(
                         {f"truth, warp, rendered/{name}": picture[None]},
                         step=step,
@@ -38,12 +40,12 @@ class Log:
                     )
         if self.file is None:
             return
-        line: dict[str, Any] = {"step": step, **values}
-        if judgement is not None and judgement.clips:
-            line["heldout"] = judgement.clips
+        line: dict[str, Any] = {"step": step, **metrics}
+        if validation is not None and validation.metrics_by_clip:
+            line["heldout"] = validation.metrics_by_clip
         self.file.write(json.dumps(line) + "\n")
         self.file.flush()
-        if judgement is not None:
+        if validation is not None:
             os.fsync(self.file.fileno())
 
     def close(self) -> None:

@@ -9,31 +9,33 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from dubfew.data.samples import Sample, footage_texture
+from dubfew.data.samples import TrainingSample, unwrap_footage_texture
 from dubfew.errors import ArtefactError
-from dubfew.prior.losses.objective import Critics, Terms, drawn, judged
+from dubfew.prior.losses.objective import LossNetworks, LossTerms, compute_loss, render_batch
 from dubfew.prior.losses.weights import LossWeights
 from dubfew.prior.renderers import Renderer
-from dubfew.prior.training.config import TrainConfig
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.footage import Footage
 from dubfew.textures import TEXTURE_SIZE, sample_texture
-from dubfew.textures.neural import INITIAL_SPREAD
+from dubfew.textures.neural import INITIAL_FEATURE_STD
 
 
-class PriorModel(nn.Module):
+class RendererWithLoss(nn.Module):
     """The renderer; a forward pass is the loss of a batch, its terms and its pictures."""
 
-    def __init__(self, renderer: Renderer, weights: LossWeights) -> None:
+    def __init__(self, renderer: Renderer, loss_weights: LossWeights) -> None:
         super().__init__()
         self.renderer = renderer
-        self.weights = weights
+        self.loss_weights = loss_weights
 
     def forward(
-        self, sample: Sample, texture: Tensor, critics: Critics
-    ) -> tuple[Tensor, Terms, Tensor]:
-        fields, picture = drawn(self.renderer, sample, texture)
-        loss, terms = judged(sample, texture, fields, picture, self.weights, critics)
+        self, sample: TrainingSample, texture: Tensor, loss_networks: LossNetworks
+    ) -> tuple[Tensor, LossTerms, Tensor]:
+        fields, picture = render_batch(self.renderer, sample, texture)
+        loss, terms = compute_loss(
+            sample, texture, fields, picture, self.loss_weights, loss_networks
+        )
         return loss, terms, picture
 
 
@@ -45,33 +47,35 @@ class PeopleTextures(nn.Module):
     module is not wrapped for several processes.
     """
 
-    def __init__(self, people: Sequence[Footage], channels: int) -> None:
+    def __init__(self, people: Sequence[Footage], num_channels: int) -> None:
         super().__init__()
-        head = load_head()
+        head = load_head_model()
         size = TEXTURE_SIZE
         self.features = nn.ParameterList(
-            torch.randn(channels, size, size) * INITIAL_SPREAD for _ in people
+            torch.randn(num_channels, size, size) * INITIAL_FEATURE_STD for _ in people
         )
         self.colours: Tensor
         self.register_buffer("colours", torch.zeros(len(people), 3, size, size), persistent=False)
         with torch.no_grad():
             for person, footage in enumerate(people):
-                rgb = torch.from_numpy(footage_texture(footage, head)).permute(2, 0, 1)
+                rgb = torch.from_numpy(unwrap_footage_texture(footage, head)).permute(2, 0, 1)
                 self.colours[person] = rgb
                 self.features[person][:3] = rgb
 
-    def forward(self, sample: Sample) -> Tensor:
+    def forward(self, sample: TrainingSample) -> Tensor:
         """Texture at every pixel of a batch. [B, C, S, S]"""
         inputs = sample.inputs
         # As lists, or each number would be fetched from the GPU by itself.
-        rows, fresh = inputs.actor.tolist(), sample.fresh.tolist()
+        rows, fresh = inputs.actor_index.tolist(), sample.is_new_actor.tolist()
         texture = torch.stack(
             [
-                bare(self.colours[row], len(self.features[0])) if new else self.features[row]
+                texture_from_colors(self.colours[row], len(self.features[0]))
+                if new
+                else self.features[row]
                 for row, new in zip(rows, fresh, strict=True)
             ]
         )
-        return sample_texture(texture, inputs.uv, inputs.covered[:, 0] > 0)
+        return sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
 
     def average_gradients(self, accelerator: Accelerator) -> None:
         """Give every process the mean of all processes' gradients."""
@@ -86,19 +90,19 @@ class PeopleTextures(nn.Module):
                 own = parameter.new_zeros(parameter.shape) if none else parameter.grad
                 parameter.grad = accelerator.reduce(own, "mean")
 
-    def for_new_actors(self) -> Tensor:
+    def make_new_actor_texture(self) -> Tensor:
         """The texture that a new actor starts from beside the unwrapped colours. [C, H, W]"""
         colours = torch.stack([texture.detach()[:3] for texture in self.features]).mean(0)
-        return bare(colours, len(self.features[0]))
+        return texture_from_colors(colours, len(self.features[0]))
 
 
-def bare(colours: Tensor, channels: int) -> Tensor:
+def texture_from_colors(colors: Tensor, num_channels: int) -> Tensor:
     """A texture that has colours [3, H, W] and nothing learned yet. [C, H, W]"""
-    return torch.cat([colours, colours.new_zeros(channels - 3, *colours.shape[1:])])
+    return torch.cat([colors, colors.new_zeros(num_channels - 3, *colors.shape[1:])])
 
 
-def learning_groups(
-    renderer: Renderer, textures: PeopleTextures, config: TrainConfig
+def make_parameter_groups(
+    renderer: Renderer, textures: PeopleTextures, config: PriorTrainConfig
 ) -> list[dict[str, Any]]:
     """The optimiser's groups, one for each learning rate, which "full_rate" keeps.
 
@@ -122,9 +126,9 @@ def learning_groups(
 
 
 @torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+def update_ema(ema_model: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the average towards the model; what is no parameter is copied."""
-    for a, b in zip(average.parameters(), model.parameters(), strict=True):
+    for a, b in zip(ema_model.parameters(), model.parameters(), strict=True):
         a.lerp_(b.detach(), 1 - decay)
-    for kept, now in zip(average.buffers(), model.buffers(), strict=True):
+    for kept, now in zip(ema_model.buffers(), model.buffers(), strict=True):
         kept.copy_(now)

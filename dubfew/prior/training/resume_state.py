@@ -16,19 +16,27 @@ from accelerate import Accelerator
 from safetensors import SafetensorError
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.checkpoint import renderer_config
+from dubfew.prior.checkpoint import renderer_config_to_dict
 from dubfew.prior.renderers import Renderer
-from dubfew.prior.training.config import TrainConfig
+from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.references.footage import Footage
 from dubfew.utils.files import write_atomic
 
-FORMAT_VERSION = 1
-LATEST, ABOUT, LOG = "latest", "training.json", "log.jsonl"
+STATE_FORMAT_VERSION = 1
+LATEST_STATE_FILE, STATE_INFO_FILE, TRAINING_LOG_FILE = "latest", "training.json", "log.jsonl"
 # Where and how often the training writes may change from one part of a run to the next; who
 # takes part is compared by content, the size of a step by its product.
-FREE = ("steps", "checkpoint", "workers", "tensorboard", "exclude", "batch", "accumulate")
+CHANGEABLE_CONFIG_KEYS = (
+    "steps",
+    "checkpoint",
+    "workers",
+    "tensorboard",
+    "exclude",
+    "batch",
+    "accumulate",
+)
 # Whatever the readers of JSON, safetensors and torch make of a damaged file.
-_UNREADABLE = (
+_READ_ERRORS = (
     OSError,
     EOFError,
     ValueError,
@@ -53,25 +61,29 @@ class RunState:
     best: float | None = None
 
 
-def identity(
-    config: TrainConfig,
+def compute_run_fingerprint(
+    config: PriorTrainConfig,
     renderer: Renderer,
     people: Iterable[tuple[Footage, Mapping[str, Any]]],
     start: Mapping[str, str],
-    processes: int,
+    num_processes: int,
 ) -> dict[str, Any]:
     """What has to be the same for a run to go on as if it had not been interrupted."""
-    same = {name: value for name, value in config.public().items() if name not in FREE}
-    same["renderer_config"] = renderer_config(renderer)
+    same = {
+        name: value
+        for name, value in config.to_public_dict().items()
+        if name not in CHANGEABLE_CONFIG_KEYS
+    }
+    same["renderer_config"] = renderer_config_to_dict(renderer)
     same["start"] = dict(start)
-    same["samples_per_step"] = config.batch * config.accumulate * processes
+    same["samples_per_step"] = config.batch * config.accumulate * num_processes
     who = [[h.get("file"), h.get("sha256"), len(footage)] for footage, h in people]
     same["people"] = hashlib.sha256(json.dumps(who).encode()).hexdigest()[:12]
     return json.loads(json.dumps(same))  # as it will be read back: lists, no tuples
 
 
-def save_state(
-    accelerator: Accelerator, out: Path, state: RunState, same: Mapping[str, Any]
+def save_run_state(
+    accelerator: Accelerator, out: Path, state: RunState, fingerprint: Mapping[str, Any]
 ) -> None:
     """Write everything that resuming needs, then point to it.
 
@@ -86,21 +98,21 @@ def save_state(
     accelerator.save_state(str(unfinished))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        about = {"format_version": FORMAT_VERSION, **asdict(state), "same": same}
-        (unfinished / ABOUT).write_text(json.dumps(about, indent=2))
+        about = {"format_version": STATE_FORMAT_VERSION, **asdict(state), "same": fingerprint}
+        (unfinished / STATE_INFO_FILE).write_text(json.dumps(about, indent=2))
         for path in (*unfinished.rglob("*"), unfinished):
-            _sync(path)
+            _fsync_path(path)
         unfinished.rename(folder)
-        _sync(out)
-        write_atomic(out / LATEST, str(state.step).encode())
-        _sync(out)
+        _fsync_path(out)
+        write_atomic(out / LATEST_STATE_FILE, str(state.step).encode())
+        _fsync_path(out)
         for old in out.glob("state-*"):
             if old != folder:
                 shutil.rmtree(old, ignore_errors=True)
     accelerator.wait_for_everyone()
 
 
-def resume(accelerator: Accelerator, out: Path, same: Mapping[str, Any]) -> RunState:
+def resume_run(accelerator: Accelerator, out: Path, fingerprint: Mapping[str, Any]) -> RunState:
     """Load the latest state, if there is one, and cut the log to it.
 
     Raises:
@@ -109,32 +121,32 @@ def resume(accelerator: Accelerator, out: Path, same: Mapping[str, Any]) -> RunS
     """
     out.mkdir(parents=True, exist_ok=True)
     state = RunState()
-    if (out / LATEST).exists():
-        folder = out / f"state-{(out / LATEST).read_text().strip()}"
+    if (out / LATEST_STATE_FILE).exists():
+        folder = out / f"state-{(out / LATEST_STATE_FILE).read_text().strip()}"
         try:
-            about = json.loads((folder / ABOUT).read_text())
-            if about["format_version"] != FORMAT_VERSION:
+            about = json.loads((folder / STATE_INFO_FILE).read_text())
+            if about["format_version"] != STATE_FORMAT_VERSION:
                 raise ValueError(f"format {about['format_version']}")
             state = RunState(about["step"], about["best"])
-            _compare(out, about["same"], same)
+            _check_fingerprint(out, about["same"], fingerprint)
             accelerator.load_state(str(folder))
-        except _UNREADABLE as error:
+        except _READ_ERRORS as error:
             raise ArtefactError(
                 f"the state {folder} is damaged or of another version of dubfew "
                 f"({type(error).__name__}): choose another 'out' to start anew"
             ) from error
     if accelerator.is_main_process:
-        _cut_log(out / LOG, state.step)
+        _truncate_log(out / TRAINING_LOG_FILE, state.step)
     accelerator.wait_for_everyone()
     return state
 
 
-def _compare(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    names = sorted({*stored, *wanted})
+def _check_fingerprint(out: Path, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    names = sorted({*stored, *expected})
     other = [
-        f"{name} was {stored.get(name)!r}, is {wanted.get(name)!r}"
+        f"{name} was {stored.get(name)!r}, is {expected.get(name)!r}"
         for name in names
-        if stored.get(name) != wanted.get(name)
+        if stored.get(name) != expected.get(name)
     ]
     if other:
         raise ArtefactError(
@@ -143,14 +155,14 @@ def _compare(out: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) ->
         )
 
 
-def _cut_log(path: Path, done: int) -> None:
-    """Forget steps after ``done``, which are done again, and a line that was cut short."""
+def _truncate_log(path: Path, last_step: int) -> None:
+    """Forget steps after ``last_step``, which are done again, and a line that was cut short."""
     if not path.exists():
         return
     kept = []
     for line in path.read_text().splitlines():
         try:
-            if json.loads(line)["step"] > done:
+            if json.loads(line)["step"] > last_step:
                 break
         except (ValueError, KeyError, TypeError):
             break
@@ -158,7 +170,7 @@ def _cut_log(path: Path, done: int) -> None:
     write_atomic(path, "".join(kept).encode())
 
 
-def _sync(path: Path) -> None:
+def _fsync_path(path: Path) -> None:
     """Have the system write a file, or a folder's list of names, to the disk."""
     if path.is_dir() and os.name == "nt":  # Windows knows no such thing for folders
         return

@@ -2,7 +2,7 @@
 
     accelerate launch -m dubfew.prior.train CONFIG.json
 
-or ``dubfew prior train CONFIG.json``. CONFIG holds any of `TrainConfig`'s fields, see
+or ``dubfew prior train CONFIG.json``. CONFIG holds any of `PriorTrainConfig`'s fields, see
 docs/training.md.
 """
 
@@ -24,29 +24,43 @@ from accelerate.utils import GradientAccumulationPlugin, set_seed
 from torch import Tensor
 from torch.optim import Adam
 
-from dubfew.data.shards import open_people
+from dubfew.data.shards import open_prepared_clips
 from dubfew.errors import ArtefactError, DubfewError
-from dubfew.prior.checkpoint import Prior, prior_info, renderer_config
+from dubfew.prior.checkpoint import Prior, prior_info, renderer_config_to_dict
 from dubfew.prior.discriminator import Discriminator, discriminator_loss
 from dubfew.prior.losses import load_vgg19
-from dubfew.prior.losses.objective import Critics, Terms
+from dubfew.prior.losses.objective import LossNetworks, LossTerms
 from dubfew.prior.renderers import Renderer, make_renderer
-from dubfew.prior.training.batches import batches, check_apart, check_windows
-from dubfew.prior.training.config import TrainConfig
-from dubfew.prior.training.logging import Log
-from dubfew.prior.training.model import PeopleTextures, PriorModel, follow, learning_groups
-from dubfew.prior.training.resume_state import RunState, identity, resume, save_state
-from dubfew.prior.training.validation import Judge
-from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.utils.import_utils import require
+from dubfew.prior.training.batches import (
+    check_held_out_disjoint,
+    check_window_sizes,
+    iterate_batches,
+)
+from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.logging import TrainingLog
+from dubfew.prior.training.model import (
+    PeopleTextures,
+    RendererWithLoss,
+    make_parameter_groups,
+    update_ema,
+)
+from dubfew.prior.training.resume_state import (
+    RunState,
+    compute_run_fingerprint,
+    resume_run,
+    save_run_state,
+)
+from dubfew.prior.training.validation import HeldOutValidator
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.utils.import_utils import import_optional
 
-BETAS = (0.9, 0.99)
-OPPONENT_BETAS = (0.5, 0.999)  # Isola et al. 2017, pix2pix, sec. 3.3
-LARGEST_GRADIENT = 1.0
+ADAM_BETAS = (0.9, 0.99)
+DISCRIMINATOR_ADAM_BETAS = (0.5, 0.999)  # Isola et al. 2017, pix2pix, sec. 3.3
+MAX_GRADIENT_NORM = 1.0
 
 
-def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
+def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_progress) -> Path:
     """Train a prior; goes on where an interrupted run with the same ``out`` stopped.
 
     Returns:
@@ -57,43 +71,45 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
         DubfewError: there is no data, the configuration does not fit, ``out`` holds a training of
             another configuration, or the loss is no number any more.
     """
-    with _accelerator(config) as accelerator:
-        out, weights = Path(config.out), config.weights
+    with _configured_accelerator(config) as accelerator:
+        out, weights = Path(config.out), config.loss_weights
         set_seed(config.seed)
-        loaded = open_people(Path(config.data), config.excluded())
-        held_out = open_people(Path(config.held_out)) if config.held_out else []
-        check_apart(loaded, held_out)
+        loaded = open_prepared_clips(Path(config.data), config.list_excluded_people())
+        held_out = open_prepared_clips(Path(config.held_out)) if config.held_out else []
+        check_held_out_disjoint(loaded, held_out)
         people = [footage for footage, _ in loaded]
-        renderer, origin = first_renderer(config)
-        check_windows([*loaded, *held_out], renderer.config.window)
+        renderer, origin = make_initial_renderer(config)
+        check_window_sizes([*loaded, *held_out], renderer.config.window)
         textures = PeopleTextures(people, renderer.config.texture_channels).to(accelerator.device)
         average = deepcopy(renderer).eval().to(accelerator.device)
         model, optimizer = accelerator.prepare(
-            PriorModel(renderer, weights),
-            Adam(learning_groups(renderer, textures, config), betas=BETAS),
+            RendererWithLoss(renderer, weights),
+            Adam(make_parameter_groups(renderer, textures, config), betas=ADAM_BETAS),
         )
         discriminator = Discriminator() if weights.needs_discriminator else None
         if discriminator is not None:
             opponent, opponent_optimizer = accelerator.prepare(
-                discriminator, Adam(discriminator.parameters(), betas=OPPONENT_BETAS)
+                discriminator, Adam(discriminator.parameters(), betas=DISCRIMINATOR_ADAM_BETAS)
             )
         vgg = load_vgg19(Path(config.vgg) if config.vgg else None) if weights.needs_vgg else None
-        unopposed = Critics(vgg.to(accelerator.device) if vgg is not None else None)
+        unopposed = LossNetworks(vgg.to(accelerator.device) if vgg is not None else None)
         critics = replace(unopposed, discriminator=discriminator)
         accelerator.register_for_checkpointing(textures, average)
 
-        same = identity(config, renderer, loaded, origin, accelerator.num_processes)
-        state = resume(accelerator, out, same)
-        log = Log(accelerator, out, state.step)
-        judge = Judge(
+        same = compute_run_fingerprint(config, renderer, loaded, origin, accelerator.num_processes)
+        state = resume_run(accelerator, out, same)
+        log = TrainingLog(accelerator, out, state.step)
+        judge = HeldOutValidator(
             held_out if accelerator.is_main_process else [],
             renderer.config.references,
             accelerator.device,
         )
-        seen: list[Terms] = []
-        for sample in batches(config, people, renderer.config.references, state.step, accelerator):
+        seen: list[LossTerms] = []
+        for sample in iterate_batches(
+            config, people, renderer.config.references, state.step, accelerator
+        ):
             step = state.step + 1
-            rate = schedule(state.step / config.steps)
+            rate = learning_rate_factor(state.step / config.steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["full_rate"] * rate
             opposed = discriminator is not None and step >= config.adversarial_from
@@ -104,7 +120,7 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     textures.average_gradients(accelerator)
-                    accelerator.clip_grad_norm_(renderer.parameters(), LARGEST_GRADIENT)
+                    accelerator.clip_grad_norm_(renderer.parameters(), MAX_GRADIENT_NORM)
                 optimizer.step()
                 optimizer.zero_grad()
                 if opposed:
@@ -117,43 +133,43 @@ def train(config: TrainConfig, progress: ProgressCallback = silent) -> Path:
             seen.append({**terms, "loss": loss})
             if not accelerator.sync_gradients:
                 continue
-            values, seen = _mean(seen, accelerator), []
+            values, seen = _average_terms(seen, accelerator), []
             if not np.isfinite(values["loss"]):
                 raise DubfewError(
                     f"the loss is {values['loss']} at step {step}: lower the learning rates, or "
                     "train without mixed precision"
                 )
-            follow(average, renderer, min(config.ema, step / (step + 9)))
+            update_ema(average, renderer, min(config.ema, step / (step + 9)))
             state = replace(state, step=step)
             judgement = None
             if step % config.checkpoint == 0 or step == config.steps:
                 judgement = judge(average)
-                values |= judgement.values
-                psnr = judgement.values.get("psnr_heldout")
+                values |= judgement.metrics
+                psnr = judgement.metrics.get("psnr_heldout")
                 if psnr is not None and (state.best is None or psnr > state.best):
                     state = replace(state, best=psnr)
-                    _save(out / "best", average, textures, config, same, loaded, state)
-            log.write(step, values, judgement)
+                    _save_prior(out / "best", average, textures, config, same, loaded, state)
+            log.write_step(step, values, judgement)
             if judgement is not None:
-                save_state(accelerator, out, state, same)
+                save_run_state(accelerator, out, state, same)
             if accelerator.is_main_process:
                 progress(Progress("train", step, config.steps, values))
         if accelerator.is_main_process:
-            _save(out / "prior", average, textures, config, same, loaded, state)
+            _save_prior(out / "prior", average, textures, config, same, loaded, state)
         accelerator.wait_for_everyone()
         log.close()
         return out / "prior"
 
 
 @contextmanager
-def _accelerator(config: TrainConfig) -> Iterator[Accelerator]:
+def _configured_accelerator(config: PriorTrainConfig) -> Iterator[Accelerator]:
     """Accelerate, set up by the configuration alone.
 
     Its state outlives an `Accelerator`, and an earlier or later use in this process with other
     settings is none of this training's business.
     """
     if config.tensorboard:
-        require("tensorboard")
+        import_optional("tensorboard")
     if config.mixed_precision == "fp16" and not torch.cuda.is_available():
         raise ArtefactError("'mixed_precision' 'fp16' needs an NVIDIA GPU: use 'bf16' or 'no'")
     AcceleratorState._reset_state()
@@ -169,7 +185,7 @@ def _accelerator(config: TrainConfig) -> Iterator[Accelerator]:
         AcceleratorState._reset_state()
 
 
-def first_renderer(config: TrainConfig) -> tuple[Renderer, dict[str, str]]:
+def make_initial_renderer(config: PriorTrainConfig) -> tuple[Renderer, dict[str, str]]:
     """The renderer before the first step, and the name and hash of the prior that it is from.
 
     Raises:
@@ -178,10 +194,10 @@ def first_renderer(config: TrainConfig) -> tuple[Renderer, dict[str, str]]:
     if not config.start:
         return make_renderer(config.renderer, config.renderer_config), {}
     prior = Prior.load(config.start)
-    own = renderer_config(prior.renderer)
+    own = renderer_config_to_dict(prior.renderer)
     wanted = own
     if config.renderer_config:
-        wanted = renderer_config(make_renderer(config.renderer, config.renderer_config))
+        wanted = renderer_config_to_dict(make_renderer(config.renderer, config.renderer_config))
     if (prior.renderer_name, own) != (config.renderer, wanted):
         raise ArtefactError(
             f"the prior {config.start!r} is a {prior.renderer_name!r} renderer of {own}, not "
@@ -190,33 +206,39 @@ def first_renderer(config: TrainConfig) -> tuple[Renderer, dict[str, str]]:
     return prior.renderer.train(), {"name": prior_info(config.start).name, "sha256": prior.sha256}
 
 
-def schedule(share: float) -> float:
+def learning_rate_factor(fraction_done: float) -> float:
     """Factor on the rates: up over the first 2 % of the steps, then a cosine to a tenth."""
-    return min(1.0, share / 0.02 + 0.01) * (0.55 + 0.45 * float(np.cos(np.pi * min(share, 1.0))))
+    return min(1.0, fraction_done / 0.02 + 0.01) * (
+        0.55 + 0.45 * float(np.cos(np.pi * min(fraction_done, 1.0)))
+    )
 
 
-def _mean(seen: Sequence[Terms], accelerator: Accelerator) -> dict[str, float]:
+def _average_terms(step_terms: Sequence[LossTerms], accelerator: Accelerator) -> dict[str, float]:
     """Means over a step's batches, of all processes."""
-    stacked = torch.stack([torch.stack([t.detach() for t in terms.values()]) for terms in seen])
+    stacked = torch.stack(
+        [torch.stack([t.detach() for t in terms.values()]) for terms in step_terms]
+    )
     means: Tensor = accelerator.reduce(stacked.float().mean(0), "mean")
-    return dict(zip(seen[0], means.tolist(), strict=True))
+    return dict(zip(step_terms[0], means.tolist(), strict=True))
 
 
-def _save(
+def _save_prior(
     folder: Path,
-    average: Renderer,
+    ema_renderer: Renderer,
     textures: PeopleTextures,
-    config: TrainConfig,
-    same: Mapping[str, Any],
+    config: PriorTrainConfig,
+    fingerprint: Mapping[str, Any],
     people: Sequence[tuple[Any, Mapping[str, Any]]],
     state: RunState,
 ) -> None:
-    prior = Prior(average, config.renderer, textures.for_new_actors(), load_head().name)
+    prior = Prior(
+        ema_renderer, config.renderer, textures.make_new_actor_texture(), load_head_model().name
+    )
     record = {
         "training": {
-            **config.public(),
-            "start": same["start"],
-            "samples_per_step": same["samples_per_step"],
+            **config.to_public_dict(),
+            "start": fingerprint["start"],
+            "samples_per_step": fingerprint["samples_per_step"],
             "step": state.step,
             "best_psnr_heldout": state.best,
         },
@@ -236,6 +258,6 @@ def main() -> None:
     )
     parser.add_argument("config", type=Path, metavar="CONFIG", help="JSON; see docs/training.md")
     try:
-        train(TrainConfig.load(parser.parse_args().config))
+        train_renderer(PriorTrainConfig.load(parser.parse_args().config))
     except DubfewError as error:
         raise SystemExit(f"dubfew: error: {error}") from None

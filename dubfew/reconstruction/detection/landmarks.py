@@ -10,44 +10,47 @@ from numpy.typing import NDArray
 from dubfew.reconstruction.detection.mediapipe_loader import (
     FACE_DETECTION_GRAPH,
     FACE_LANDMARK_GRAPH,
-    SELFIE_GRAPH,
-    solution_base,
+    SELFIE_SEGMENTATION_GRAPH,
+    load_solution_base,
 )
 
-LANDMARKS = 478  # 468 on the face mesh, then 5 on each iris
+NUM_LANDMARKS = 478  # 468 on the face mesh, then 5 on each iris
 
 
-Graph = TypeVar("Graph", bound="_Graph")
+GraphType = TypeVar("GraphType", bound="_MediapipeGraph")
 
 
-class _Graph:
+class _MediapipeGraph:
     """One of MediaPipe's graphs, closed at the end of the ``with`` block."""
 
     _graph: Any  # MediaPipe has no types
 
-    def __enter__(self: Graph) -> Graph:
+    def __enter__(self: GraphType) -> GraphType:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._graph.close()
 
 
-class FaceLandmarker(_Graph):
+class FaceLandmarker(_MediapipeGraph):
     """Detects faces and follows them from frame to frame.
 
-    Feed frames in order; it keeps state, so use one per clip and have it ``forget`` at a cut. Use
+    Feed frames in order; it keeps state, so use one per clip and have it ``reset`` at a cut. Use
     as a context manager.
     """
 
-    def __init__(self, *, video: bool = True, min_confidence: float = 0.5, faces: int = 1) -> None:
-        """It looks for up to ``faces`` faces. While it follows fewer it searches every frame, so
+    def __init__(
+        self, *, use_tracking: bool = True, min_confidence: float = 0.5, max_faces: int = 1
+    ) -> None:
+        """It looks for up to ``max_faces`` faces. While it follows fewer it searches every frame,
+        so
         that looking for four where there is one takes twice as long."""
-        self._graph = solution_base()(
+        self._graph = load_solution_base()(
             binary_graph_path=FACE_LANDMARK_GRAPH,
             side_inputs={
-                "num_faces": faces,
+                "num_faces": max_faces,
                 "with_attention": True,
-                "use_prev_landmarks": video,
+                "use_prev_landmarks": use_tracking,
             },
             calculator_params={
                 "facedetectionshortrangecpu__facedetectionshortrange__facedetection__"
@@ -63,10 +66,10 @@ class FaceLandmarker(_Graph):
         Returns:
             [478, 3] in px (z in px as well, smaller is nearer), or None without a face.
         """
-        found = self.every(rgb)
+        found = self.detect_all(rgb)
         return found[0] if found else None
 
-    def every(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def detect_all(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Landmarks of all faces in an RGB image [H, W, 3]: [478, 3] px each."""
         faces = self._graph.process({"image": np.ascontiguousarray(rgb)}).multi_face_landmarks
         height, width = rgb.shape[:2]
@@ -76,18 +79,18 @@ class FaceLandmarker(_Graph):
             for face in faces or ()
         ]
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Search the next frame as if it were the first: where a shot begins, the faces of the
         last one are not to be looked for. Takes as long as a frame."""
         self._graph.reset()
 
 
-class FaceCounter(_Graph):
+class FaceCounter(_MediapipeGraph):
     """Says how many faces an image shows, without landmarks. Use as a context manager."""
 
     def __init__(self, *, min_confidence: float = 0.75) -> None:
         """Below the default, plants and folds of cloth are taken for faces now and then."""
-        self._graph = solution_base()(
+        self._graph = load_solution_base()(
             binary_graph_path=FACE_DETECTION_GRAPH,
             calculator_params={
                 "facedetectionshortrange__facedetection__TensorsToDetectionsCalculator"
@@ -101,12 +104,12 @@ class FaceCounter(_Graph):
         return len(self._graph.process({"image": np.ascontiguousarray(rgb)}).detections or ())
 
 
-class PersonSegmenter(_Graph):
+class PersonSegmenter(_MediapipeGraph):
     """Separates a person from the background. Use as a context manager."""
 
     def __init__(self) -> None:
-        self._graph = solution_base()(
-            binary_graph_path=SELFIE_GRAPH,
+        self._graph = load_solution_base()(
+            binary_graph_path=SELFIE_SEGMENTATION_GRAPH,
             side_inputs={"model_selection": 0},
             outputs=["segmentation_mask"],
         )

@@ -20,11 +20,11 @@ from dubfew.errors import MissingDependencyError
 
 FACE_LANDMARK_GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
 FACE_DETECTION_GRAPH = "mediapipe/modules/face_detection/face_detection_short_range_cpu.binarypb"
-SELFIE_GRAPH = "mediapipe/modules/selfie_segmentation/selfie_segmentation_cpu.binarypb"
+SELFIE_SEGMENTATION_GRAPH = "mediapipe/modules/selfie_segmentation/selfie_segmentation_cpu.binarypb"
 
 
 @lru_cache(maxsize=1)
-def solution_base() -> Any:
+def load_solution_base() -> Any:
     """MediaPipe's ``SolutionBase`` class, which runs a graph.
 
     Raises:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError, MissingDependencyError
 from dubfew.reconstruction.detection.landmarks import PersonSegmenter
-from dubfew.reconstruction.heads.mica.crop import five_points
-from dubfew.utils.import_utils import PARTS, require
+from dubfew.reconstruction.heads.mica.crop import extract_five_points
+from dubfew.utils.import_utils import OPTIONAL_PACKAGES, import_optional
 
-DEFAULT = "mediapipe"
+DEFAULT_SEGMENTER = "mediapipe"
 FloatArray = NDArray[np.float32]
 
 # What FaRL's classes (CelebAMask-HQ's) are here.
-FARL_PARTS = {
+FARL_LABELS_BY_PART = {
     "background": ("background",),
     "skin": ("face", "nose", "rr", "lr", "rb", "lb", "re", "le"),
     "mouth": ("ulip", "llip", "imouth"),
@@ -29,7 +29,7 @@ FARL_PARTS = {
 
 
 @dataclass(frozen=True)
-class Segments:
+class FaceSegmentation:
     """Probabilities of an image's pixels.
 
     Attributes:
@@ -46,7 +46,7 @@ class Segments:
         return self.parts["background"]
 
     @property
-    def hiding(self) -> FloatArray:
+    def occluder_probability(self) -> FloatArray:
         """What hides a face where a face should be. Hair does not count: beards are hair, too. Nor
         does the neck, which lies below a chin. [H, W]"""
         return self.parts["background"] + self.parts.get("worn", 0)
@@ -57,13 +57,15 @@ class Segmenter(Protocol):
 
     Attributes:
         name: of the entry.
-        divides: it tells the parts of a face from what is in front of them.
+        has_face_parts: it tells the parts of a face from what is in front of them.
     """
 
     name: str
-    divides: bool
+    has_face_parts: bool
 
-    def __call__(self, rgb: NDArray[np.uint8], landmarks: FloatArray | None = None) -> Segments:
+    def __call__(
+        self, rgb: NDArray[np.uint8], landmarks: FloatArray | None = None
+    ) -> FaceSegmentation:
         """Segments of an RGB image [H, W, 3] with one face's landmarks [478, 3] (px).
 
         Raises:
@@ -80,14 +82,16 @@ class MediapipeSegmenter:
     """MediaPipe's selfie segmentation: person or background."""
 
     name = "mediapipe"
-    divides = False
+    has_face_parts = False
 
     def __init__(self) -> None:
         self._network = PersonSegmenter()
 
-    def __call__(self, rgb: NDArray[np.uint8], landmarks: FloatArray | None = None) -> Segments:
+    def __call__(
+        self, rgb: NDArray[np.uint8], landmarks: FloatArray | None = None
+    ) -> FaceSegmentation:
         person = self._network(rgb)
-        return Segments({"background": 1 - person, "person": person})
+        return FaceSegmentation({"background": 1 - person, "person": person})
 
     def close(self) -> None:
         self._network.__exit__(None, None, None)
@@ -101,10 +105,10 @@ class FacerSegmenter:
     """
 
     name = "facer"
-    divides = True
+    has_face_parts = True
 
     def __init__(self, device: str = "cpu") -> None:
-        facer = require("facer")
+        facer = import_optional("facer")
         import torch
 
         try:
@@ -112,16 +116,18 @@ class FacerSegmenter:
         except (OSError, RuntimeError) as error:
             raise MissingDependencyError(
                 f"facer's weights cannot be had ({error}); they are fetched once from its page on "
-                f"GitHub: go online, or leave it out. {PARTS['facer'].install}"
+                f"GitHub: go online, or leave it out. {OPTIONAL_PACKAGES['facer'].install}"
             ) from error
 
-    def __call__(self, rgb: NDArray[np.uint8], landmarks: FloatArray | None = None) -> Segments:
+    def __call__(
+        self, rgb: NDArray[np.uint8], landmarks: FloatArray | None = None
+    ) -> FaceSegmentation:
         if landmarks is None:
             raise DubfewError("facer looks where a face is: give its landmarks")
         import torch
 
         image = torch.from_numpy(np.moveaxis(rgb, -1, 0)[None] / np.float32(255))
-        points = torch.from_numpy(five_points(landmarks).astype(np.float32))[None]
+        points = torch.from_numpy(extract_five_points(landmarks).astype(np.float32))[None]
         data = {"points": points, "image_ids": torch.zeros(1, dtype=torch.long)}
         found = self._parser(image, data)["seg"]
         logits = found["logits"][0]
@@ -131,10 +137,10 @@ class FacerSegmenter:
         row = {label: index for index, label in enumerate(found["label_names"])}
         shares[:, unseen] = 0
         shares[row["background"], unseen] = 1
-        return Segments(
+        return FaceSegmentation(
             {
                 part: shares[[row[label] for label in labels]].sum(0)
-                for part, labels in FARL_PARTS.items()
+                for part, labels in FARL_LABELS_BY_PART.items()
             }
         )
 
@@ -148,22 +154,22 @@ SEGMENTERS: Mapping[str, type[MediapipeSegmenter] | type[FacerSegmenter]] = {
 }
 
 
-def load_segmenter(name: str = DEFAULT) -> Segmenter:
+def load_segmenter(name: str = DEFAULT_SEGMENTER) -> Segmenter:
     """An entry of ``SEGMENTERS``.
 
     Raises:
         DubfewError: no such entry.
         MissingDependencyError: what it needs is not installed, or its weights cannot be had.
     """
-    return _entry(name)()
+    return _find_segmenter_class(name)()
 
 
-def face_parser(name: str) -> Segmenter | None:
+def load_face_parser(name: str) -> Segmenter | None:
     """An entry of ``SEGMENTERS`` if it ``divides``; errors of ``load_segmenter``."""
-    return load_segmenter(name) if _entry(name).divides else None
+    return load_segmenter(name) if _find_segmenter_class(name).has_face_parts else None
 
 
-def _entry(name: str) -> type[MediapipeSegmenter] | type[FacerSegmenter]:
+def _find_segmenter_class(name: str) -> type[MediapipeSegmenter] | type[FacerSegmenter]:
     if name not in SEGMENTERS:
         raise DubfewError(f"no segmenter {name!r}: there are {', '.join(SEGMENTERS)}")
     return SEGMENTERS[name]

@@ -11,34 +11,34 @@ from numpy.typing import NDArray
 from dubfew.media import Frame
 
 # A picture is looked at in so many points across and down.
-POINTS = 32
+GRID_POINTS_PER_SIDE = 32
 # A cut changes the points by more than this, in standard deviations of the picture, and by so many
 # times more than the frames before did (their median, so that one flash does not count).
-CUT, CUT_RATIO = 0.35, 4.0
-USUAL = 12
+CUT_THRESHOLD, CUT_TO_MEDIAN_RATIO = 0.35, 4.0
+MEDIAN_WINDOW_FRAMES = 12
 # Pictures that are this alike again so many frames after a cut were hidden by a flash or by
 # somebody who walked past.
-ALIKE, PASSING = 0.3, 10
+FLASH_RETURN_THRESHOLD, MAX_FLASH_FRAMES = 0.3, 10
 # Lengths of cross-fades that are looked for, frames. Each finds fades of about 1/2 to 1 times it.
-FADES = (6, 12, 24)
+FADE_LENGTHS_FRAMES = (6, 12, 24)
 # Of what lies between the ends of a fade, this much is explained by a mixture of the two.
-MIXED = 0.7
+MIN_FADE_EXPLAINED_FRACTION = 0.7
 # Under this contrast a picture is black, white or grey all over; grey levels of 255.
-FLAT = 3.0
+MIN_CONTRAST_LEVELS = 3.0
 # A face's middle does not move further than this share of its width from one frame to the next
 # (the fastest of the clips at hand reaches 0.32), and does not grow by more than this factor.
-JUMP, GROWTH = 0.6, 1.3
+MAX_FACE_STEP_WIDTHS, MAX_FACE_GROWTH_RATIO = 0.6, 1.3
 # The detector may need so many frames to find a face again after a cut.
-GAP = 3
-BLOCK = 256  # frames whose landmarks are looked at at once
+MAX_REDETECTION_GAP_FRAMES = 3
+EXTENT_BLOCK_FRAMES = 256  # frames whose landmarks are looked at at once
 
 
-class ShotFinder:
+class ShotDetector:
     """Finds the first frames of new shots. Feed it frames in order.
 
     Works on the brightness of a grid of points, made independent of exposure. Hard cuts are
     reported at once; cross-fades once they are over; flashes are taken back a little later, so
-    ``starts`` is final only at the end.
+    ``shot_starts`` is final only at the end.
 
     Attributes:
         starts: first frames of the shots after the first one, rising.
@@ -46,97 +46,99 @@ class ShotFinder:
 
     def __init__(self) -> None:
         self.starts: list[int] = []
-        self._past: deque[NDArray[np.float32]] = deque(maxlen=max(FADES) + 1)
-        self._changes: deque[float] = deque(maxlen=USUAL)
+        self._recent_grids: deque[NDArray[np.float32]] = deque(maxlen=max(FADE_LENGTHS_FRAMES) + 1)
+        self._recent_changes: deque[float] = deque(maxlen=MEDIAN_WINDOW_FRAMES)
         # Frame of the last cut and the picture before it, while it may still be taken back.
-        self._before: tuple[int, NDArray[np.float32]] | None = None
+        self._last_cut: tuple[int, NDArray[np.float32]] | None = None
 
-    def see(self, frame: Frame) -> bool:
+    def update(self, frame: Frame) -> bool:
         """Look at the next frame; True where it begins a new shot."""
-        return self.see_points(frame.index, points_of(frame))
+        return self.update_from_grid(frame.index, sample_luma_grid(frame))
 
-    def see_points(self, index: int, points: NDArray[np.float32]) -> bool:
+    def update_from_grid(self, index: int, luma_grid: NDArray[np.float32]) -> bool:
         """Like ``see``, for the brightness of a picture's points. [P]"""
-        past = self._past
+        past = self._recent_grids
         cut = False
-        if past and past[-1].shape == points.shape:
-            change = difference(past[-1], points)
-            usual = float(np.median(self._changes)) if self._changes else change
-            cut = change > CUT and change > CUT_RATIO * usual
-            if self._returned(index, points):
+        if past and past[-1].shape == luma_grid.shape:
+            change = luma_difference(past[-1], luma_grid)
+            usual = float(np.median(self._recent_changes)) if self._recent_changes else change
+            cut = change > CUT_THRESHOLD and change > CUT_TO_MEDIAN_RATIO * usual
+            if self._revoke_flash_cut(index, luma_grid):
                 self.starts.pop()
                 cut = False
             elif cut:
-                if self._before is None:
-                    self._before = (index, past[-1])
+                if self._last_cut is None:
+                    self._last_cut = (index, past[-1])
                 self.starts.append(index)
             if not cut:
-                self._changes.append(change)
-        if cut or (past and past[-1].shape != points.shape):
+                self._recent_changes.append(change)
+        if cut or (past and past[-1].shape != luma_grid.shape):
             past.clear()
-            self._changes.clear()
-        past.append(points)
-        middle = self._fade(index)
+            self._recent_changes.clear()
+        past.append(luma_grid)
+        middle = self._find_fade_middle(index)
         # A long fade is found by several lengths, and a cut explains what is near it.
-        if middle is not None and (not self.starts or middle - self.starts[-1] > FADES[1]):
+        if middle is not None and (
+            not self.starts or middle - self.starts[-1] > FADE_LENGTHS_FRAMES[1]
+        ):
             self.starts.append(middle)
         return cut
 
-    def _returned(self, index: int, points: NDArray[np.float32]) -> bool:
+    def _revoke_flash_cut(self, index: int, luma_grid: NDArray[np.float32]) -> bool:
         """Whether the picture is again what it was before the last cut."""
-        if self._before is None:
+        if self._last_cut is None:
             return False
-        at, before = self._before
-        if index - at > PASSING:
-            self._before = None
+        at, before = self._last_cut
+        if index - at > MAX_FLASH_FRAMES:
+            self._last_cut = None
             return False
-        if difference(before, points) > ALIKE:
+        if luma_difference(before, luma_grid) > FLASH_RETURN_THRESHOLD:
             return False
-        self._before = None
+        self._last_cut = None
         # What was found in between hid the same shot.
         while self.starts[-1] != at:
             self.starts.pop()
         return True
 
-    def _fade(self, index: int) -> int | None:
+    def _find_fade_middle(self, index: int) -> int | None:
         """Middle of a cross-fade that ends with the newest picture, or None."""
-        for length in FADES:
-            if len(self._past) <= length:
+        for length in FADE_LENGTHS_FRAMES:
+            if len(self._recent_grids) <= length:
                 return None
-            pictures = np.stack(list(self._past)[-length - 1 :])
-            place = _crossing(pictures)
+            pictures = np.stack(list(self._recent_grids)[-length - 1 :])
+            place = _find_fade_crossover(pictures)
             if place is not None:
                 return index - length + place
         return None
 
 
-def points_of(frame: Frame) -> NDArray[np.float32]:
+def sample_luma_grid(frame: Frame) -> NDArray[np.float32]:
     """Brightness of a grid of points, 0 to 255 whatever the depth. [P]"""
     luma = frame.planes()[0]
     height, width = luma.shape[:2]
-    down, across = max(1, height // POINTS), max(1, width // POINTS)
+    down, across = max(1, height // GRID_POINTS_PER_SIDE), max(1, width // GRID_POINTS_PER_SIDE)
     grid = luma[down // 2 :: down, across // 2 :: across].astype(np.float32).ravel()
     return grid / 257 if luma.dtype == np.uint16 else grid
 
 
-def difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+def luma_difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     """How different two pictures' points are, whatever their exposure; 0 to about 1.6."""
-    return float(np.abs(_normal(first) - _normal(second)).mean())
+    return float(np.abs(_normalize_luma(first) - _normalize_luma(second)).mean())
 
 
-def _normal(points: NDArray[np.float32]) -> NDArray[np.float32]:
+def _normalize_luma(points: NDArray[np.float32]) -> NDArray[np.float32]:
     centred = points - points.mean()
-    return np.asarray(centred / max(float(points.std()), FLAT), np.float32)
+    return np.asarray(centred / max(float(points.std()), MIN_CONTRAST_LEVELS), np.float32)
 
 
-def _crossing(pictures: NDArray[np.float32]) -> int | None:
+def _find_fade_crossover(luma_grids: NDArray[np.float32]) -> int | None:
     """Where the second picture outweighs the first in a sequence [L + 1, P] that fades from one
     to the other, directly or through black; None if it is something else."""
-    first, last = pictures[0], pictures[-1]
-    if difference(first, last) <= 2 * CUT:
+    first, last = luma_grids[0], luma_grids[-1]
+    if luma_difference(first, last) <= 2 * CUT_THRESHOLD:
         return None
     ends = np.stack([first - first.mean(), last - last.mean()], 1)
-    between = (pictures[1:-1] - pictures[1:-1].mean(1, keepdims=True)).T
+    between = (luma_grids[1:-1] - luma_grids[1:-1].mean(1, keepdims=True)).T
     weights, *_ = np.linalg.lstsq(ends, between, rcond=None)
     left = ((between - ends @ weights) ** 2).sum()
     # The mean of the ends is not worth explaining: only what tells them apart is.
@@ -147,12 +149,12 @@ def _crossing(pictures: NDArray[np.float32]) -> int | None:
         return None
     if (np.diff(new) < -0.15).any() or (np.diff(old) > 0.15).any():
         return None
-    if left > (1 - MIXED) * whole.sum():
+    if left > (1 - MIN_FADE_EXPLAINED_FRACTION) * whole.sum():
         return None
     return int(np.argmax(new > old)) + 1
 
 
-def face_jumps(landmarks: NDArray[np.float32]) -> list[int]:
+def find_face_jumps(landmarks: NDArray[np.float32]) -> list[int]:
     """Frames at which the face is suddenly elsewhere or of another size: a cut that changes little
     else, or the detector went over to somebody else.
 
@@ -163,26 +165,29 @@ def face_jumps(landmarks: NDArray[np.float32]) -> list[int]:
     if len(frames) < 2:
         return []
     measures = [
-        _extent(landmarks[frames[i : i + BLOCK], :, :2]) for i in range(0, len(frames), BLOCK)
+        _measure_face_extent(landmarks[frames[i : i + EXTENT_BLOCK_FRAMES], :, :2])
+        for i in range(0, len(frames), EXTENT_BLOCK_FRAMES)
     ]
     centre, size, width = (np.concatenate(part) for part in zip(*measures, strict=True))
     moved = np.linalg.norm(np.diff(centre, axis=0), axis=1) / np.maximum(width[1:], 1e-6)
     grown = np.abs(np.diff(np.log(np.maximum(size, 1e-6))))
-    far = ((moved > JUMP) | (grown > np.log(GROWTH))) & (np.diff(frames) <= GAP)
+    far = ((moved > MAX_FACE_STEP_WIDTHS) | (grown > np.log(MAX_FACE_GROWTH_RATIO))) & (
+        np.diff(frames) <= MAX_REDETECTION_GAP_FRAMES
+    )
     return [int(frame) for frame in frames[1:][far]]
 
 
-def _extent(points: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray]:
+def _measure_face_extent(points: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray]:
     """Middle [N, 2], mean distance from it [N] and width [N] of some points [N, L, 2]."""
     centre = points.mean(1)
     size = np.linalg.norm(points - centre[:, None], axis=-1).mean(1)
     return centre, size, np.ptp(points[..., 0], axis=1)
 
 
-def shot_numbers(starts: list[int], frames: int) -> NDArray[np.int32]:
+def number_shots(shot_starts: list[int], num_frames: int) -> NDArray[np.int32]:
     """Number of the shot of every frame, from 0 on. [N]"""
-    edges = sorted({0, *(start for start in starts if 0 < start < frames), frames})
-    numbers = np.zeros(frames, np.int32)
+    edges = sorted({0, *(start for start in shot_starts if 0 < start < num_frames), num_frames})
+    numbers = np.zeros(num_frames, np.int32)
     for number, (first, stop) in enumerate(pairwise(edges)):
         numbers[first:stop] = number
     return numbers

@@ -19,12 +19,12 @@ from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
 
 FloatArray = NDArray[np.float32]
 
-FORMAT_VERSION = 1
+HEAD_FORMAT_VERSION = 1
 # FLAME's joints: 0 root, 1 neck, 2 jaw, 3 and 4 eyes. A model may stop after any of them.
-NECK, JAW = 1, 2
-EYES = (3, 4)  # the subject's left, then right
+NECK_JOINT, JAW_JOINT = 1, 2
+EYE_JOINTS = (3, 4)  # the subject's left, then right
 # Far enough open for any speech or laugh, rad: sets the extent of crop and mask.
-JAW_OPEN = 0.45
+MAX_JAW_OPENING_RADIANS = 0.45
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class HeadModel:
                     f"head model {self.name}: {name} has shape {array.shape}, expected {shape}"
                 )
 
-    def shaped(self, shape: NDArray) -> FloatArray:
+    def rest_vertices(self, shape: NDArray) -> FloatArray:
         """The head of an identity [S] at rest. [V, 3] m"""
         return self.template + np.tensordot(shape, self.shape_basis, 1).astype(np.float32)
 
@@ -124,19 +124,19 @@ class HeadModel:
 
         Source: Li et al. 2017 (FLAME), eq. 1-5.
         """
-        rest = self.shaped(shape)
+        rest = self.rest_vertices(shape)
         posed = rest[None] + np.tensordot(
             expression.astype(np.float32), self.expression_basis, axes=(1, 0)
         )
         joints = self.joint_regressor @ (posed if self.expression_moves_joints else rest[None])
         rotations = np.tile(np.eye(3, dtype=np.float32), (len(posed), len(self.parents), 1, 1))
-        rotations[:, JAW] = Rotation.from_rotvec(jaw).as_matrix()
+        rotations[:, JAW_JOINT] = Rotation.from_rotvec(jaw).as_matrix()
         if neck is not None:
-            rotations[:, NECK] = Rotation.from_rotvec(neck).as_matrix()
+            rotations[:, NECK_JOINT] = Rotation.from_rotvec(neck).as_matrix()
         if eyes is not None:
-            if len(self.parents) <= EYES[1]:
+            if len(self.parents) <= EYE_JOINTS[1]:
                 raise ShapeError(f"head model {self.name} has no eyes to turn: leave them out")
-            for joint, vectors in zip(EYES, (eyes[:, :3], eyes[:, 3:]), strict=True):
+            for joint, vectors in zip(EYE_JOINTS, (eyes[:, :3], eyes[:, 3:]), strict=True):
                 rotations[:, joint] = Rotation.from_rotvec(vectors).as_matrix()
         if eyelids is not None:
             if self.eyelid_basis is None:
@@ -145,12 +145,14 @@ class HeadModel:
         if self.pose_basis is not None:
             feature = (rotations[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(posed), -1)
             posed = posed + np.tensordot(feature, self.pose_basis, axes=(1, 0))
-        matrices, offsets = self._chain(rotations, joints)
+        matrices, offsets = self._forward_kinematics(rotations, joints)
         blended = np.einsum("vj,njab->nvab", self.skin_weights, matrices, optimize=True)
         shift = np.einsum("vj,nja->nva", self.skin_weights, offsets, optimize=True)
         return (np.einsum("nvab,nvb->nva", blended, posed) + shift).astype(np.float32)
 
-    def _chain(self, rotations: FloatArray, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _forward_kinematics(
+        self, rotations: FloatArray, joints: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """Rotation and offset of every joint, down the kinematic tree. [N, J, 3, 3], [N, J, 3]
 
         Args:
@@ -184,20 +186,20 @@ class HeadModel:
         matrix.flags.writeable = False
         return matrix
 
-    def points(self, ids: tuple[int, ...]) -> FloatArray:
+    def point_matrix(self, landmark_ids: tuple[int, ...]) -> FloatArray:
         """MediaPipe points as a linear map of vertices. [P, V]
 
         Raises:
             AssetError: the model has no such landmark.
         """
         known = {int(i): row for row, i in enumerate(self.landmark_ids)}
-        missing = [i for i in ids if i not in known]
+        missing = [i for i in landmark_ids if i not in known]
         if missing:
             raise AssetError(f"head model {self.name} carries no landmarks {missing[:5]}")
-        return self.landmark_matrix()[[known[i] for i in ids]]
+        return self.landmark_matrix()[[known[i] for i in landmark_ids]]
 
     @cached_property
-    def mouth_inside(self) -> tuple[NDArray[np.bool_], FloatArray]:
+    def mouth_filling(self) -> tuple[NDArray[np.bool_], FloatArray]:
         """Which faces fill the opening between the lips, and how far down in it a vertex is.
 
         Heads that leave the opening empty have no such face: without ``mouth_faces``, those whose
@@ -209,7 +211,7 @@ class HeadModel:
         height = np.zeros(len(self.template), np.float32)
         if self.mouth_faces is None and not np.isclose(self.landmark_matrix().max(1), 1).all():
             return np.zeros(len(self.faces), bool), height
-        ring = self._ring_of_opening()
+        ring = self._mouth_opening_ring()
         half = len(ring) // 2
         height[ring[1:half]], height[ring[half + 1 :]] = -1, 1
         if self.mouth_faces is not None:
@@ -219,22 +221,22 @@ class HeadModel:
         lips = np.isin(self.faces, ring)
         return (lips | filling[self.faces]).all(1) & lips.any(1), height
 
-    def _ring_of_opening(self) -> NDArray[np.int64]:
+    def _mouth_opening_ring(self) -> NDArray[np.int64]:
         """Vertices around the opening's filling, in the order of ``INNER_LIPS``. [20]
 
         Where landmarks are vertices, it is the lips' own; else the filling has a vertex at each
         landmark's place.
         """
-        lips = self.points(INNER_LIPS)
+        lips = self.point_matrix(INNER_LIPS)
         if self.mouth_faces is None:
             return lips.argmax(1)
         filling = np.unique(self.faces[self.mouth_faces])
         away = (lips @ self.template)[:, None] - self.template[filling]
         return filling[np.linalg.norm(away, axis=-1).argmin(1)]
 
-    def inter_ocular(self, shape: NDArray) -> float:
+    def inter_ocular_distance(self, shape: NDArray) -> float:
         """Distance of the outer eye corners of an identity, m."""
-        corners = self.points((33, 263)) @ self.shaped(shape)
+        corners = self.point_matrix((33, 263)) @ self.rest_vertices(shape)
         return float(np.linalg.norm(corners[0] - corners[1]))
 
     def save(self, path: Path | str) -> None:
@@ -243,11 +245,11 @@ class HeadModel:
 
         arrays = {
             name: np.ascontiguousarray(getattr(self, name))
-            for name in _ARRAYS
+            for name in _STORED_ARRAYS
             if getattr(self, name) is not None
         }
         header = {
-            "format_version": FORMAT_VERSION,
+            "format_version": HEAD_FORMAT_VERSION,
             "name": self.name,
             "mouth_expressions": self.mouth_expressions,
             "expression_moves_joints": self.expression_moves_joints,
@@ -267,7 +269,7 @@ class HeadModel:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise AssetError(f"{path} is not a dubfew head model") from error
-        if header["format_version"] > FORMAT_VERSION:
+        if header["format_version"] > HEAD_FORMAT_VERSION:
             raise AssetError(f"{path} was written by a newer dubfew: update dubfew")
         floats = {
             name: array.astype(np.float32) if array.dtype == np.float16 else array
@@ -284,7 +286,7 @@ class HeadModel:
         )
 
 
-_ARRAYS = (
+_STORED_ARRAYS = (
     "template",
     "shape_basis",
     "expression_basis",
@@ -303,34 +305,38 @@ _ARRAYS = (
 
 
 @lru_cache(maxsize=1)
-def _lite() -> HeadModel:
+def _load_lite_head() -> HeadModel:
     return HeadModel.load(str(files("dubfew.reconstruction.heads") / "lite.safetensors"))
 
 
-def _flame() -> HeadModel:
-    from dubfew.reconstruction.heads.flame.assemble import load_flame
+def _load_flame_head() -> HeadModel:
+    from dubfew.reconstruction.heads.flame.assemble import load_registered_flame
 
-    return load_flame()
+    return load_registered_flame()
 
 
 # A head model is one line here.
-HEADS: dict[str, Callable[[], HeadModel]] = {"lite": _lite, "flame": _flame}
+HEAD_LOADERS: dict[str, Callable[[], HeadModel]] = {
+    "lite": _load_lite_head,
+    "flame": _load_flame_head,
+}
 
 
-def load_head(name: str = "lite") -> HeadModel:
+def load_head_model(name: str = "lite") -> HeadModel:
     """The head model of that name.
 
     Args:
-        name: one of ``HEADS``, or what the ``name`` of such a model is: that of FLAME tells one of
+        name: one of ``HEAD_LOADERS``, or what the ``name`` of such a model is: that of FLAME tells
+            one of
             its files from another, as coefficients of one mean nothing to the other.
 
     Raises:
         AssetError: unknown name, its files are missing, or they are others.
     """
     kind = name.split("-")[0]
-    if kind not in HEADS:
-        raise AssetError(f"no head model {name!r}: there are {', '.join(sorted(HEADS))}")
-    head = HEADS[kind]()
+    if kind not in HEAD_LOADERS:
+        raise AssetError(f"no head model {name!r}: there are {', '.join(sorted(HEAD_LOADERS))}")
+    head = HEAD_LOADERS[kind]()
     if name not in (kind, head.name):
         raise AssetError(
             f"this was made with head model {name}, the one registered is {head.name}: "

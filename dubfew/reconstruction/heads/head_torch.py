@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.heads.head_model import EYES, JAW, NECK, HeadModel
+from dubfew.reconstruction.heads.head_model import EYE_JOINTS, JAW_JOINT, NECK_JOINT, HeadModel
 
 
-class TorchHead(nn.Module):
+class TorchHeadModel(nn.Module):
     """A :class:`HeadModel` whose vertices can be differentiated by everything that moves them.
 
     The model's arrays are float32 buffers: ``.to(device)`` and ``.double()`` work as usual.
@@ -74,13 +74,13 @@ class TorchHead(nn.Module):
         expressed = rest + torch.einsum("ne,evd->nvd", expression, self.expression_basis)
         joints = self.joint_regressor @ (expressed if self.expression_moves_joints else rest)
         joints = joints.expand(len(expression), -1, -1)
-        turns = {JAW: jaw}
+        turns = {JAW_JOINT: jaw}
         if neck is not None:
-            turns[NECK] = neck
+            turns[NECK_JOINT] = neck
         if eyes is not None:
-            if len(self.parents) <= EYES[1]:
+            if len(self.parents) <= EYE_JOINTS[1]:
                 raise ShapeError(f"head model {self.name} has no eyes to turn: leave them out")
-            turns.update(zip(EYES, (eyes[:, :3], eyes[:, 3:]), strict=True))
+            turns.update(zip(EYE_JOINTS, (eyes[:, :3], eyes[:, 3:]), strict=True))
         posed = expressed
         if eyelids is not None:
             if self.eyelid_basis is None:
@@ -88,18 +88,18 @@ class TorchHead(nn.Module):
             posed = posed + torch.einsum("nl,lvd->nvd", eyelids, self.eyelid_basis)
         still = torch.eye(3, dtype=rest.dtype, device=rest.device).expand(len(jaw), 3, 3)
         rotations = [
-            rotation_matrix(turns[joint]) if joint in turns else still
+            axis_angle_to_matrix(turns[joint]) if joint in turns else still
             for joint in range(len(self.parents))
         ]
         if self.pose_basis is not None:
             feature = (torch.stack(rotations[1:], 1) - still[:, None]).flatten(1)
             posed = posed + torch.einsum("np,pvd->nvd", feature, self.pose_basis)
-        matrices, offsets = self._chain(rotations, joints)
+        matrices, offsets = self._forward_kinematics(rotations, joints)
         blended = torch.einsum("vj,njab->nvab", self.skin_weights, matrices)
         shift = torch.einsum("vj,nja->nva", self.skin_weights, offsets)
         return (blended @ posed[..., None])[..., 0] + shift
 
-    def _chain(self, rotations: list[Tensor], joints: Tensor) -> tuple[Tensor, Tensor]:
+    def _forward_kinematics(self, rotations: list[Tensor], joints: Tensor) -> tuple[Tensor, Tensor]:
         """Rotation and offset of every joint, down the kinematic tree. [N, J, 3, 3], [N, J, 3]"""
         matrices: list[Tensor] = []
         offsets: list[Tensor] = []
@@ -115,20 +115,20 @@ class TorchHead(nn.Module):
         return torch.stack(matrices, 1), torch.stack(offsets, 1)
 
 
-def rotation_matrix(
-    vector: Tensor,  # [N, 3]
+def axis_angle_to_matrix(
+    axis_angle: Tensor,  # [N, 3]
 ) -> Tensor:  # [N, 3, 3]
     """Axis-angle to matrices, with right derivatives at zero too.
 
     Args:
-        vector: axis times angle, rad. [N, 3]
+        axis_angle: axis times angle, rad. [N, 3]
 
     Returns:
         Rotations. [N, 3, 3]
 
     Source: Rodrigues' formula; Taylor series in the angle where it is below 0.01 rad.
     """
-    square = (vector * vector).sum(-1)[..., None, None]
+    square = (axis_angle * axis_angle).sum(-1)[..., None, None]
     small = square < 1e-4
     # Inside the series' range the closed form sees a harmless angle: 0/0 there would put NaN
     # into derivatives even though its value is not taken.
@@ -137,8 +137,8 @@ def rotation_matrix(
     versine = torch.where(
         small, 0.5 - square / 24 * (1 - square / 30), (1 - angle.cos()) / angle**2
     )
-    x, y, z = vector.unbind(-1)
+    x, y, z = axis_angle.unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    eye = torch.eye(3, dtype=vector.dtype, device=vector.device)
+    eye = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
     return eye + sine * cross + versine * (cross @ cross)

@@ -14,8 +14,8 @@ INNER_LIPS = (
 )  # fmt: skip
 # The jaw line from below one ear over the chin (152) to the other side.
 JAW_LINE = (172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397)
-CHIN = (18, 200, 199, 175)
-CHEEKS = (205, 425, 187, 411, 214, 434)
-MOUTH_POINTS = OUTER_LIPS + INNER_LIPS + JAW_LINE + CHIN + CHEEKS  # P = 63
+CHIN_LANDMARKS = (18, 200, 199, 175)
+CHEEK_LANDMARKS = (205, 425, 187, 411, 214, 434)
+MOUTH_POINTS = OUTER_LIPS + INNER_LIPS + JAW_LINE + CHIN_LANDMARKS + CHEEK_LANDMARKS  # P = 63
 # Outer eye corners: their distance is the unit of length ("inter-ocular distance").
 EYE_CORNERS = (33, 263)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def strip(upper: list[int], lower: list[int]) -> list[list[int]]:
+def triangulate_strip(upper: list[int], lower: list[int]) -> list[list[int]]:
     """Triangles between two chains of equal length; shared ends give no empty triangle."""
     result = []
     for a, b, c, d in zip(upper, upper[1:], lower, lower[1:], strict=False):

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from dubfew.errors import MissingDependencyError
 
-INSTALL_HINT = (
+PYTORCH3D_INSTALL_HINT = (
     "PyTorch3D is not installed (no wheel on PyPI): install it as "
     "https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md says, or use the "
     "rasteriser 'numba'"
 )
 
 
-def to_ndc(points: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+def image_to_ndc(points: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """Image points (x px, y px, depth) to PyTorch3D's NDC, depth unchanged. [V, 3]"""
     half = min(height, width) / 2
     ndc = points.copy()
@@ -29,7 +29,7 @@ def to_ndc(points: NDArray[np.float32], height: int, width: int) -> NDArray[np.f
     return ndc
 
 
-def rasterise_arrays(
+def rasterize_arrays(
     points: NDArray[np.float32],
     faces: NDArray[np.int32],
     height: int,
@@ -37,7 +37,7 @@ def rasterise_arrays(
     *,
     left: int,
     top: int,
-    cull: bool,
+    cull_backfaces: bool,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Face id [H, W] and barycentrics [H, W, 3] of checked arrays; see ``raster.rasterise``.
 
@@ -48,7 +48,7 @@ def rasterise_arrays(
         from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
         from pytorch3d.structures import Meshes
     except ImportError as error:
-        raise MissingDependencyError(INSTALL_HINT) from error
+        raise MissingDependencyError(PYTORCH3D_INSTALL_HINT) from error
 
     usable = np.isfinite(points).all(1) & (points[:, 2] > 0)
     kept = np.flatnonzero(usable[faces].all(1)).astype(np.int32)
@@ -58,7 +58,7 @@ def rasterise_arrays(
     shifted[:, :2] -= np.array([left, top], np.float32)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     meshes = Meshes(
-        verts=[torch.from_numpy(to_ndc(shifted, height, width)).to(device)],
+        verts=[torch.from_numpy(image_to_ndc(shifted, height, width)).to(device)],
         faces=[torch.from_numpy(faces[kept].astype(np.int64)).to(device)],
     )
     found, _, weights, _ = rasterize_meshes(
@@ -67,7 +67,7 @@ def rasterise_arrays(
         blur_radius=0.0,
         faces_per_pixel=1,
         perspective_correct=True,
-        cull_backfaces=cull,
+        cull_backfaces=cull_backfaces,
     )
     index = found[0, ..., 0].cpu().numpy()
     covered = index >= 0

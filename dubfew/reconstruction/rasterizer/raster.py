@@ -1,7 +1,7 @@
 """Triangles to pixels: which face a pixel shows, and where on it.
 
 No gradients pass here: what must be differentiable is recomputed from the face id and the
-barycentrics in torch, the same way for every backend of ``RASTERISERS``.
+barycentrics in torch, the same way for every backend of ``RASTERIZER_BACKENDS``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import MissingDependencyError, ShapeError
-from dubfew.utils.jit import compiled
+from dubfew.utils.jit import njit_cached
 
 # Names the backend that everything in this process uses.
-BACKEND = "DUBFEW_RASTERISER"
+RASTERIZER_ENV_VARIABLE = "DUBFEW_RASTERISER"
 
 
 @dataclass(frozen=True)
-class Raster:
+class RasterizedMesh:
     """A rasterised mesh.
 
     Attributes:
@@ -35,13 +35,13 @@ class Raster:
     barycentric: NDArray[np.float32]
 
     @property
-    def covered(self) -> NDArray[np.bool_]:
+    def coverage(self) -> NDArray[np.bool_]:
         """True where a face is. [H, W]"""
         return self.face_id >= 0
 
 
-class Rasteriser(Protocol):
-    """The signature that every entry of ``RASTERISERS`` has; see :func:`rasterise`."""
+class RasterizerBackend(Protocol):
+    """The signature that every entry of ``RASTERIZER_BACKENDS`` has; see :func:`rasterize_mesh`."""
 
     def __call__(
         self,
@@ -52,11 +52,11 @@ class Rasteriser(Protocol):
         *,
         left: int = 0,
         top: int = 0,
-        cull: bool = False,
-    ) -> Raster: ...
+        cull_backfaces: bool = False,
+    ) -> RasterizedMesh: ...
 
 
-def rasterise(
+def rasterize_mesh(
     vertices: NDArray,  # [V, 3]
     faces: NDArray,  # [F, 3]
     height: int,
@@ -64,9 +64,9 @@ def rasterise(
     *,
     left: int = 0,
     top: int = 0,
-    cull: bool = False,
+    cull_backfaces: bool = False,
     backend: str | None = None,
-) -> Raster:
+) -> RasterizedMesh:
     """Rasterise a mesh that is already projected into the image.
 
     A pixel belongs to a face when its centre (at +0.5) lies inside; on a shared edge exactly
@@ -81,8 +81,9 @@ def rasterise(
         left: image column of the window's first column; the result equals that window cut
             out of the whole image's raster, bit for bit.
         top: image row of the window's first row.
-        cull: leave out faces whose corners run clockwise on the screen (back faces).
-        backend: an entry of ``RASTERISERS``; default: ``DUBFEW_RASTERISER``, else ``numba``.
+        cull_backfaces: leave out faces whose corners run clockwise on the screen (back faces).
+        backend: an entry of ``RASTERIZER_BACKENDS``; default: ``DUBFEW_RASTERISER``, else
+            ``numba``.
 
     Returns:
         The window's raster, [height, width].
@@ -91,15 +92,18 @@ def rasterise(
         ShapeError: wrong shapes, or a face names a vertex that does not exist.
         MissingDependencyError: that backend is not installed, or there is none of that name.
     """
-    name = backend or os.environ.get(BACKEND) or "numba"
-    if name not in RASTERISERS:
+    name = backend or os.environ.get(RASTERIZER_ENV_VARIABLE) or "numba"
+    if name not in RASTERIZER_BACKENDS:
         raise MissingDependencyError(
-            f"no rasteriser {name!r}: {BACKEND} may be {' or '.join(RASTERISERS)}"
+            f"no rasteriser {name!r}: {RASTERIZER_ENV_VARIABLE} may be "
+            f"{' or '.join(RASTERIZER_BACKENDS)}"
         )
-    return RASTERISERS[name](vertices, faces, height, width, left=left, top=top, cull=cull)
+    return RASTERIZER_BACKENDS[name](
+        vertices, faces, height, width, left=left, top=top, cull_backfaces=cull_backfaces
+    )
 
 
-def rasterise_numba(
+def rasterize_numba(
     vertices: NDArray,  # [V, 3]
     faces: NDArray,  # [F, 3]
     height: int,
@@ -107,18 +111,18 @@ def rasterise_numba(
     *,
     left: int = 0,
     top: int = 0,
-    cull: bool = False,
-) -> Raster:
-    """:func:`rasterise` by a compiled loop over the faces on one core."""
-    points, corners = _checked(vertices, faces)
+    cull_backfaces: bool = False,
+) -> RasterizedMesh:
+    """:func:`rasterize_mesh` by a compiled loop over the faces on one core."""
+    points, corners = _validate_mesh(vertices, faces)
     face_id = np.full((height, width), -1, np.int32)
     barycentric = np.zeros((height, width, 3), np.float32)
     nearness = np.zeros((height, width), np.float64)
-    _fill(points, corners, left, top, cull, face_id, barycentric, nearness)
-    return Raster(face_id, barycentric)
+    _rasterize_kernel(points, corners, left, top, cull_backfaces, face_id, barycentric, nearness)
+    return RasterizedMesh(face_id, barycentric)
 
 
-def rasterise_frames(
+def rasterize_frames(
     vertices: NDArray,  # [N, V, 3]
     faces: NDArray,  # [F, 3]
     height: int,
@@ -126,19 +130,22 @@ def rasterise_frames(
     *,
     left: int = 0,
     top: int = 0,
-    cull: bool = False,
-    threads: int | None = None,
-) -> list[Raster]:
-    """:func:`rasterise` for every frame of N, several at a time (threads, default: all cores)."""
+    cull_backfaces: bool = False,
+    num_threads: int | None = None,
+) -> list[RasterizedMesh]:
+    """:func:`rasterize_mesh` for every frame of N, several at a time (threads, default: all "
+    "cores)."""
 
-    def one(frame: NDArray) -> Raster:
-        return rasterise(frame, faces, height, width, left=left, top=top, cull=cull)
+    def rasterize_frame(frame: NDArray) -> RasterizedMesh:
+        return rasterize_mesh(
+            frame, faces, height, width, left=left, top=top, cull_backfaces=cull_backfaces
+        )
 
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        return list(pool.map(one, vertices))
+    with ThreadPoolExecutor(num_threads or os.cpu_count() or 1) as pool:
+        return list(pool.map(rasterize_frame, vertices))
 
 
-def rasterise_pytorch3d(
+def rasterize_pytorch3d(
     vertices: NDArray,  # [V, 3]
     faces: NDArray,  # [F, 3]
     height: int,
@@ -146,29 +153,31 @@ def rasterise_pytorch3d(
     *,
     left: int = 0,
     top: int = 0,
-    cull: bool = False,
-) -> Raster:
-    """:func:`rasterise` by PyTorch3D, on CUDA where there is one.
+    cull_backfaces: bool = False,
+) -> RasterizedMesh:
+    """:func:`rasterize_mesh` by PyTorch3D, on CUDA where there is one.
 
     Raises:
         MissingDependencyError: PyTorch3D is not installed.
     """
     from dubfew.reconstruction.rasterizer import pytorch3d
 
-    points, corners = _checked(vertices, faces)
-    face_id, barycentric = pytorch3d.rasterise_arrays(
-        points, corners, height, width, left=left, top=top, cull=cull
+    points, corners = _validate_mesh(vertices, faces)
+    face_id, barycentric = pytorch3d.rasterize_arrays(
+        points, corners, height, width, left=left, top=top, cull_backfaces=cull_backfaces
     )
-    return Raster(face_id, barycentric)
+    return RasterizedMesh(face_id, barycentric)
 
 
-RASTERISERS: dict[str, Rasteriser] = {
-    "numba": rasterise_numba,
-    "pytorch3d": rasterise_pytorch3d,
+RASTERIZER_BACKENDS: dict[str, RasterizerBackend] = {
+    "numba": rasterize_numba,
+    "pytorch3d": rasterize_pytorch3d,
 }
 
 
-def interpolate(raster: Raster, faces: NDArray, attributes: NDArray) -> NDArray[np.float32]:
+def interpolate_attributes(
+    raster: RasterizedMesh, faces: NDArray, attributes: NDArray
+) -> NDArray[np.float32]:
     """Values of vertices carried to the pixels.
 
     Args:
@@ -184,7 +193,7 @@ def interpolate(raster: Raster, faces: NDArray, attributes: NDArray) -> NDArray[
     """
     if attributes.ndim != 2:
         raise ShapeError(f"attributes have shape {attributes.shape}, expected [V, C]")
-    corners = _checked_faces(faces, len(attributes))
+    corners = _validate_faces(faces, len(attributes))
     if raster.face_id.size and int(raster.face_id.max()) >= len(corners):
         raise ShapeError(
             f"the raster shows face {int(raster.face_id.max())} of a mesh with {len(corners)} "
@@ -192,30 +201,32 @@ def interpolate(raster: Raster, faces: NDArray, attributes: NDArray) -> NDArray[
         )
     values = np.ascontiguousarray(attributes, np.float32)
     out = np.zeros((*raster.face_id.shape, values.shape[1]), np.float32)
-    _interpolate(raster.face_id, raster.barycentric, corners, values, out)
+    _interpolate_kernel(raster.face_id, raster.barycentric, corners, values, out)
     return out
 
 
-def _checked(vertices: NDArray, faces: NDArray) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _validate_mesh(
+    vertices: NDArray, faces: NDArray
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     if vertices.ndim != 2 or vertices.shape[1] != 3:
         raise ShapeError(f"vertices have shape {vertices.shape}, expected [V, 3]")
-    return np.ascontiguousarray(vertices, np.float32), _checked_faces(faces, len(vertices))
+    return np.ascontiguousarray(vertices, np.float32), _validate_faces(faces, len(vertices))
 
 
-def _checked_faces(faces: NDArray, count: int) -> NDArray[np.int32]:
+def _validate_faces(faces: NDArray, num_vertices: int) -> NDArray[np.int32]:
     if faces.ndim != 2 or faces.shape[1] != 3:
         raise ShapeError(f"faces have shape {faces.shape}, expected [F, 3]")
     # The compiled kernels do not check bounds: a wrong index would read foreign memory.
-    if faces.size and (int(faces.min()) < 0 or int(faces.max()) >= count):
+    if faces.size and (int(faces.min()) < 0 or int(faces.max()) >= num_vertices):
         raise ShapeError(
             f"faces name vertices {int(faces.min())} to {int(faces.max())}, expected 0 to "
-            f"{count - 1}"
+            f"{num_vertices - 1}"
         )
     return np.ascontiguousarray(faces, np.int32)
 
 
-@compiled
-def _edge(ax, ay, bx, by, px, py):
+@njit_cached
+def _edge_function(ax, ay, bx, by, px, py):
     """Twice the signed area of (a, b, p): positive when p is to the right of a → b (y down).
 
     Always computed from the same end, so that the two faces of a shared edge get exactly
@@ -226,14 +237,14 @@ def _edge(ax, ay, bx, by, px, py):
     return -((ax - bx) * (py - by) - (ay - by) * (px - bx))
 
 
-@compiled
-def _owns(ax, ay, bx, by):
+@njit_cached
+def _owns_edge(ax, ay, bx, by):
     """Whether the face to the right of a → b owns the pixels exactly on it; never both sides."""
     return by < ay or (by == ay and bx > ax)
 
 
-@compiled
-def _fill(points, faces, left, top, cull, face_id, barycentric, nearness):
+@njit_cached
+def _rasterize_kernel(points, faces, left, top, cull_backfaces, face_id, barycentric, nearness):
     height, width = face_id.shape
     for f in range(faces.shape[0]):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -245,8 +256,8 @@ def _fill(points, faces, left, top, cull, face_id, barycentric, nearness):
         cx, cy = np.float64(points[k, 0]), np.float64(points[k, 1])
         if not np.isfinite(ax + ay + az + bx + by + bz + cx + cy + cz):
             continue
-        area = _edge(ax, ay, bx, by, cx, cy)
-        if area == 0.0 or (cull and area > 0.0):
+        area = _edge_function(ax, ay, bx, by, cx, cy)
+        if area == 0.0 or (cull_backfaces and area > 0.0):
             continue
         if area < 0.0:  # turn it round, remember which corner is which
             bx, by, bz, cx, cy, cz = cx, cy, cz, bx, by, bz
@@ -258,21 +269,21 @@ def _fill(points, faces, left, top, cull, face_id, barycentric, nearness):
         if first_column > last_column or first_row > last_row:
             continue
         own_a, own_b, own_c = (
-            _owns(bx, by, cx, cy),
-            _owns(cx, cy, ax, ay),
-            _owns(ax, ay, bx, by),
+            _owns_edge(bx, by, cx, cy),
+            _owns_edge(cx, cy, ax, ay),
+            _owns_edge(ax, ay, bx, by),
         )
         for row in range(int(first_row), int(last_row) + 1):
             py = top + row + 0.5
             for column in range(int(first_column), int(last_column) + 1):
                 px = left + column + 0.5
-                a = _edge(bx, by, cx, cy, px, py)
+                a = _edge_function(bx, by, cx, cy, px, py)
                 if a < 0.0 or (a == 0.0 and not own_a):
                     continue
-                b = _edge(cx, cy, ax, ay, px, py)
+                b = _edge_function(cx, cy, ax, ay, px, py)
                 if b < 0.0 or (b == 0.0 and not own_b):
                     continue
-                c = _edge(ax, ay, bx, by, px, py)
+                c = _edge_function(ax, ay, bx, by, px, py)
                 if c < 0.0 or (c == 0.0 and not own_c):
                     continue
                 # 1 / z is linear on the screen, z is not; a + b + c is twice the area.
@@ -290,8 +301,8 @@ def _fill(points, faces, left, top, cull, face_id, barycentric, nearness):
                 barycentric[row, column, 2] = c / total
 
 
-@compiled
-def _interpolate(face_id, barycentric, faces, attributes, out):
+@njit_cached
+def _interpolate_kernel(face_id, barycentric, faces, attributes, out):
     height, width = face_id.shape
     channels = attributes.shape[1]
     for row in range(height):

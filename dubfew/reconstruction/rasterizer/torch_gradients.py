@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.rasterizer.raster import Raster
+from dubfew.reconstruction.rasterizer.raster import RasterizedMesh
 
 
-def barycentric(
+def compute_barycentrics(
     vertices: Tensor,  # [V, 3]
     faces: NDArray,  # [F, 3]
-    raster: Raster,  # [H, W]
+    raster: RasterizedMesh,  # [H, W]
     *,
     left: int = 0,
     top: int = 0,
@@ -45,7 +45,7 @@ def barycentric(
         raise ShapeError(
             f"vertices {tuple(vertices.shape)} and faces {faces.shape}: expected [V, 3] and [F, 3]"
         )
-    rows, columns = raster.covered.nonzero()
+    rows, columns = raster.coverage.nonzero()
     shown = raster.face_id[rows, columns]
     if shown.size and int(shown.max()) >= len(faces):
         raise ShapeError(f"the raster shows face {int(shown.max())} of a mesh with {len(faces)}")
@@ -54,21 +54,28 @@ def barycentric(
         [torch.from_numpy(columns + 0.5 + left), torch.from_numpy(rows + 0.5 + top)], -1
     ).to(vertices)
     a, b, c = corners[..., :2].unbind(1)
-    areas = torch.stack([_area(b, c, pixel), _area(c, a, pixel), _area(a, b, pixel)], -1)
+    areas = torch.stack(
+        [
+            _twice_signed_area(b, c, pixel),
+            _twice_signed_area(c, a, pixel),
+            _twice_signed_area(a, b, pixel),
+        ],
+        -1,
+    )
     near = areas / corners[..., 2]
     return near / near.sum(-1, keepdim=True)
 
 
-def _area(a: Tensor, b: Tensor, p: Tensor) -> Tensor:
+def _twice_signed_area(a: Tensor, b: Tensor, p: Tensor) -> Tensor:
     """Twice the signed area of the triangles (a, b, p). [P]"""
     u, v = b - a, p - a
     return u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
 
 
-def carried(
+def interpolate_differentiably(
     vertices: Tensor,  # [V, 3]
     faces: NDArray,  # [F, 3]
-    raster: Raster,  # [H, W]
+    raster: RasterizedMesh,  # [H, W]
     attributes: Tensor,  # [V, C]
     *,
     left: int = 0,
@@ -77,14 +84,14 @@ def carried(
     """Values of vertices at every pixel: ``raster.interpolate``, with gradients.
 
     Differentiable in ``vertices`` and ``attributes``; zero where no face is. Arguments and errors
-    as in :func:`barycentric`; ``attributes`` are C values per vertex.
+    as in :func:`compute_barycentrics`; ``attributes`` are C values per vertex.
     """
     if attributes.ndim != 2 or len(attributes) != len(vertices):
         raise ShapeError(
             f"attributes have shape {tuple(attributes.shape)}, expected [{len(vertices)}, C]"
         )
-    weights = barycentric(vertices, faces, raster, left=left, top=top)
-    rows, columns = raster.covered.nonzero()
+    weights = compute_barycentrics(vertices, faces, raster, left=left, top=top)
+    rows, columns = raster.coverage.nonzero()
     corners = torch.from_numpy(faces[raster.face_id[rows, columns]].astype("int64"))
     values = (weights[..., None] * attributes[corners.to(attributes.device)]).sum(1)
     picture = values.new_zeros(*raster.face_id.shape, attributes.shape[1])

@@ -9,17 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import ArtefactError
-from dubfew.media.mel import BANDS, HOP, RATE, Channel, log_mel
+from dubfew.media.mel import (
+    MEL_HOP_SAMPLES,
+    NUM_MEL_BANDS,
+    SPEECH_SAMPLE_RATE_HZ,
+    RecordingChannel,
+    log_mel,
+)
 
 FloatArray = NDArray[np.float32]
 
-MEL = "mel"
+MEL_ENCODER_NAME = "mel"
 # Samples between two rows of the network.
-ROW_SAMPLES = 2 * HOP
-ROW_SECONDS = ROW_SAMPLES / RATE
+ROW_SAMPLES = 2 * MEL_HOP_SAMPLES
+ROW_SECONDS = ROW_SAMPLES / SPEECH_SAMPLE_RATE_HZ
 
 
-class Hearing(Protocol):
+class EncodedAudio(Protocol):
     """One recording, as an encoder hears it."""
 
     def frames(self, start: int, stop: int) -> FloatArray:
@@ -27,14 +33,14 @@ class Hearing(Protocol):
         ...
 
 
-class Encoder(Protocol):
+class AudioEncoder(Protocol):
     """Turns sound into frames, ``stride`` of them for every row of the network.
 
     Frame k is centred on sample ``k * ROW_SAMPLES / stride``, whatever the encoder's own clock.
     """
 
     @property
-    def width(self) -> int:
+    def feature_dim(self) -> int:
         """Numbers per frame."""
         ...
 
@@ -43,11 +49,11 @@ class Encoder(Protocol):
         """Frames per row of the network (20 ms)."""
         ...
 
-    def listen(self, samples: FloatArray, channel: Channel) -> Hearing:
+    def encode(self, samples: FloatArray, channel: RecordingChannel) -> EncodedAudio:
         """Hear a recording (16 kHz, mono) whose channel is known; computed when asked for."""
         ...
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """What a stored model has to say of its encoder."""
         ...
 
@@ -56,28 +62,28 @@ class Encoder(Protocol):
 class MelEncoder:
     """The default: `log_mel`, every 10 ms."""
 
-    width: int = BANDS
-    stride: int = ROW_SAMPLES // HOP
+    feature_dim: int = NUM_MEL_BANDS
+    stride: int = ROW_SAMPLES // MEL_HOP_SAMPLES
 
-    def listen(self, samples: FloatArray, channel: Channel) -> Hearing:
-        """See ``Encoder``."""
-        return _Mel(samples, channel)
+    def encode(self, samples: FloatArray, channel: RecordingChannel) -> EncodedAudio:
+        """See ``AudioEncoder``."""
+        return _EncodedMel(samples, channel)
 
-    def facts(self) -> dict[str, Any]:
-        """See ``Encoder``."""
-        return {"name": MEL}
+    def metadata(self) -> dict[str, Any]:
+        """See ``AudioEncoder``."""
+        return {"name": MEL_ENCODER_NAME}
 
 
 @dataclass(frozen=True)
-class _Mel:
+class _EncodedMel:
     samples: FloatArray
-    channel: Channel
+    channel: RecordingChannel
 
     def frames(self, start: int, stop: int) -> FloatArray:
         return log_mel(self.samples, channel=self.channel, start=start, stop=stop)
 
 
-def find_encoder(name: str = MEL) -> Encoder:
+def load_encoder(name: str = MEL_ENCODER_NAME) -> AudioEncoder:
     """The encoder of this name.
 
     Args:
@@ -87,30 +93,32 @@ def find_encoder(name: str = MEL) -> Encoder:
         ArtefactError: there is none.
         MissingDependencyError: it needs transformers, which is not installed.
     """
-    if name == MEL:
+    if name == MEL_ENCODER_NAME:
         return MelEncoder()
     from dubfew.speech.encoders.transformers import TransformersEncoder
 
     return TransformersEncoder(name)
 
 
-def stored_encoder(facts: dict[str, Any], other: str | None = None) -> Encoder:
+def load_stored_encoder(
+    stored_metadata: dict[str, Any], new_name: str | None = None
+) -> AudioEncoder:
     """The encoder that a stored model was trained with.
 
     Args:
-        facts: what ``Encoder.facts`` gave.
-        other: where it is now, if not where it was.
+        stored_metadata: what ``AudioEncoder.metadata`` gave.
+        new_name: where it is now, if not where it was.
 
     Raises:
         ArtefactError: it is gone, or another one is in its place.
         MissingDependencyError: it needs transformers, which is not installed.
     """
-    name = other or str(facts["name"])
-    encoder = find_encoder(name)
-    found = encoder.facts()
-    if {**facts, "name": ""} != {**found, "name": ""}:
+    name = new_name or str(stored_metadata["name"])
+    encoder = load_encoder(name)
+    found = encoder.metadata()
+    if {**stored_metadata, "name": ""} != {**found, "name": ""}:
         raise ArtefactError(
             f"the encoder {name} is not the one that the model was trained with "
-            f"({facts['name']}): name the folder where that is"
+            f"({stored_metadata['name']}): name the folder where that is"
         )
     return encoder

@@ -9,36 +9,36 @@ import torch
 from torch import Tensor
 
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.encoders.encoder import Encoder
-from dubfew.speech.training.config import TrainConfig
-from dubfew.speech.training.examples import Take, example_of, silent_take
+from dubfew.speech.encoders.encoder import AudioEncoder
+from dubfew.speech.training.config import SpeechTrainConfig
+from dubfew.speech.training.examples import LabeledRecording, sample_window, silent_recording
 
 
 @dataclass(frozen=True)
-class Batch:
+class SpeechBatch:
     """Windows to train on.
 
     Attributes:
-        frames: the encoder's. [B, T, width]
-        wanted: displacements. [B, R, P, 3]
-        voice: 1 where somebody speaks. [B, R]
-        filmed: which windows are of filmed speakers. [B]
+        features: the encoder's. [B, T, width]
+        target: displacements. [B, R, P, 3]
+        voice_activity: 1 where somebody speaks. [B, R]
+        is_filmed: which windows are of filmed speakers. [B]
     """
 
-    frames: Tensor
-    wanted: Tensor
-    voice: Tensor
-    filmed: Tensor
+    features: Tensor
+    target: Tensor
+    voice_activity: Tensor
+    is_filmed: Tensor
 
 
-def draw_batch(
-    synthetic: list[Take],
-    filmed: list[Take],
-    config: TrainConfig,
+def sample_speech_batch(
+    synthetic: list[LabeledRecording],
+    filmed: list[LabeledRecording],
+    config: SpeechTrainConfig,
     rng: np.random.Generator,
-    encoder: Encoder,
-    real_share: float,
-) -> Batch:
+    encoder: AudioEncoder,
+    filmed_fraction: float,
+) -> SpeechBatch:
     """Random windows.
 
     Args:
@@ -47,24 +47,24 @@ def draw_batch(
         config: says how many, and how many of them silent.
         rng: that draws.
         encoder: that the network hears by.
-        real_share: of the windows that come from ``filmed``, if there is any.
+        filmed_fraction: of the windows that come from ``filmed``, if there is any.
     """
-    lengths = np.array([len(take.voice) for take in filmed], np.float64)
+    lengths = np.array([len(take.voice_activity) for take in filmed], np.float64)
     examples, real = [], []
-    for _ in range(config.batch):
+    for _ in range(config.batch_size):
         draw = rng.random()
-        is_real = draw < real_share and len(filmed) > 0
+        is_real = draw < filmed_fraction and len(filmed) > 0
         if is_real:
             takes = [filmed[rng.choice(len(filmed), p=lengths / lengths.sum())]]
-        elif draw > 1 - config.silent_share:
-            takes = [silent_take(rng)]
+        elif draw > 1 - config.silent_fraction:
+            takes = [silent_recording(rng)]
         else:
             takes = [synthetic[rng.integers(len(synthetic))] for _ in range(2)]
-        examples.append(example_of(takes, rng, len(MOUTH_POINTS), encoder))
+        examples.append(sample_window(takes, rng, len(MOUTH_POINTS), encoder))
         real.append(is_real)
-    return Batch(
-        torch.from_numpy(np.stack([example.frames for example in examples])),
+    return SpeechBatch(
+        torch.from_numpy(np.stack([example.features for example in examples])),
         torch.from_numpy(np.stack([example.displacement for example in examples])),
-        torch.from_numpy(np.stack([example.voice for example in examples])),
+        torch.from_numpy(np.stack([example.voice_activity for example in examples])),
         torch.tensor(real),
     )

@@ -13,43 +13,46 @@ from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from dubfew.media.audio import float_samples, sound_frame
-from dubfew.media.mel import RATE
+from dubfew.media.audio import make_audio_frame, to_float_samples
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 
 FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Codec:
+class LossyCodec:
     """An encoder of FFmpeg's, set up as recordings of speech meet it.
 
     Attributes:
         name: FFmpeg's, such as ``libopus``.
-        rate: Hz that the sound is brought to first.
+        sample_rate: Hz that the sound is brought to first.
         bit_rates: to choose from, bit/s; empty where the codec has only one.
     """
 
     name: str
-    rate: int
+    sample_rate: int
     bit_rates: tuple[int, ...] = ()
 
 
-CODECS = (
-    Codec("libopus", RATE, (8000, 12000, 16000, 24000)),  # calls and messages
-    Codec("libopus", 8000, (6000, 9000)),
-    Codec("aac", RATE, (12000, 16000, 24000, 32000)),  # the sound of web video
-    Codec("libmp3lame", RATE, (16000, 24000, 32000)),
-    Codec("pcm_mulaw", 8000),  # G.711, the telephone network
+SPEECH_CODECS = (
+    LossyCodec("libopus", SPEECH_SAMPLE_RATE_HZ, (8000, 12000, 16000, 24000)),  # calls and messages
+    LossyCodec("libopus", 8000, (6000, 9000)),
+    LossyCodec(
+        "aac", SPEECH_SAMPLE_RATE_HZ, (12000, 16000, 24000, 32000)
+    ),  # the sound of web video
+    LossyCodec("libmp3lame", SPEECH_SAMPLE_RATE_HZ, (16000, 24000, 32000)),
+    LossyCodec("pcm_mulaw", 8000),  # G.711, the telephone network
 )
 
 
 @lru_cache(maxsize=1)
-def codecs() -> tuple[Codec, ...]:
-    """Those of ``CODECS`` that this PyAV can encode; its wheels have all, a build may lack some."""
-    return tuple(codec for codec in CODECS if codec.name in av.codecs_available)
+def available_codecs() -> tuple[LossyCodec, ...]:
+    """Those of ``SPEECH_CODECS`` that this PyAV can encode; its wheels have all, a build may lack "
+    "some."""
+    return tuple(codec for codec in SPEECH_CODECS if codec.name in av.codecs_available)
 
 
-def round_trip(samples: FloatArray, codec: Codec, bit_rate: int | None = None) -> FloatArray:
+def apply_codec(samples: FloatArray, codec: LossyCodec, bit_rate: int | None = None) -> FloatArray:
     """What is left of a sound, each sample where it was.
 
     Args:
@@ -63,30 +66,30 @@ def round_trip(samples: FloatArray, codec: Codec, bit_rate: int | None = None) -
     if not len(samples):
         return samples
     # Zero phase, unlike a decoder's own resampling.
-    sent = resample_poly(samples, codec.rate, RATE).astype(np.float32)
-    heard, start = _decoded(*_encoded(sent, codec, bit_rate))
+    sent = resample_poly(samples, codec.sample_rate, SPEECH_SAMPLE_RATE_HZ).astype(np.float32)
+    heard, start = _decode(*_encode(sent, codec, bit_rate))
     out = np.zeros(len(samples), np.float32)
     low, high = max(0, start), min(len(out), start + len(heard))
     out[low:high] = heard[low - start : high - start]
     return out
 
 
-def _encoded(
-    samples: FloatArray, codec: Codec, bit_rate: int | None
+def _encode(
+    samples: FloatArray, codec: LossyCodec, bit_rate: int | None
 ) -> tuple[AudioCodecContext, list[av.Packet]]:
     encoder = cast(AudioCodecContext, av.CodecContext.create(codec.name, "w"))
     form = (encoder.codec.audio_formats or [av.AudioFormat("s16")])[0]
-    encoder.sample_rate, encoder.layout, encoder.format = codec.rate, "mono", form
-    encoder.time_base = Fraction(1, codec.rate)
+    encoder.sample_rate, encoder.layout, encoder.format = codec.sample_rate, "mono", form
+    encoder.time_base = Fraction(1, codec.sample_rate)
     if bit_rate is not None:
         encoder.bit_rate = bit_rate
-    converter = av.AudioResampler(form, "mono", codec.rate)
-    frames = converter.resample(sound_frame(samples[None], codec.rate, "mono", 0))
+    converter = av.AudioResampler(form, "mono", codec.sample_rate)
+    frames = converter.resample(make_audio_frame(samples[None], codec.sample_rate, "mono", 0))
     packets = [packet for frame in [*frames, None] for packet in encoder.encode(frame)]
     return encoder, packets
 
 
-def _decoded(encoder: AudioCodecContext, packets: list[av.Packet]) -> tuple[FloatArray, int]:
+def _decode(encoder: AudioCodecContext, packets: list[av.Packet]) -> tuple[FloatArray, int]:
     """The sound at 16 kHz and the number of its first sample."""
     decoder = cast(AudioCodecContext, av.CodecContext.create(encoder.codec.canonical_name, "r"))
     decoder.sample_rate, decoder.layout = encoder.sample_rate, "mono"
@@ -100,5 +103,7 @@ def _decoded(encoder: AudioCodecContext, packets: list[av.Packet]) -> tuple[Floa
     timed = frames[min(1, len(frames) - 1)]
     if timed.pts is not None and timed.time_base is not None:
         start += round(timed.pts * timed.time_base * rate)
-    sound = np.concatenate([float_samples(frame)[0] for frame in frames])
-    return resample_poly(sound, RATE, rate).astype(np.float32), round(start * RATE / rate)
+    sound = np.concatenate([to_float_samples(frame)[0] for frame in frames])
+    return resample_poly(sound, SPEECH_SAMPLE_RATE_HZ, rate).astype(np.float32), round(
+        start * SPEECH_SAMPLE_RATE_HZ / rate
+    )

@@ -7,25 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.media.mel import RATE
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.encoders.encoder import ROW_SECONDS, Encoder
+from dubfew.speech.encoders.encoder import ROW_SECONDS, AudioEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble
-from dubfew.speech.training.examples import Take
+from dubfew.speech.training.examples import LabeledRecording
 
 FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Recording:
+class MonoAudio:
     """Samples as ``SpeechModel.predict`` takes them."""
 
     samples: NDArray[np.float32]
-    rate: int = RATE
+    rate: int = SPEECH_SAMPLE_RATE_HZ
 
 
-def motion_basis(synthetic: list[Take], filmed: list[Take], components: int) -> FloatArray:
+def compute_motion_basis(
+    synthetic: list[LabeledRecording], filmed: list[LabeledRecording], num_components: int
+) -> FloatArray:
     """Principal directions of motion about rest, both sources weighing alike. [K, P, 3]"""
     gram = np.zeros((len(MOUTH_POINTS) * 3,) * 2)
     for takes in (synthetic, filmed):
@@ -33,24 +35,27 @@ def motion_basis(synthetic: list[Take], filmed: list[Take], components: int) -> 
             flat = np.concatenate([t.displacement.reshape(len(t.displacement), -1) for t in takes])
             gram += flat.T.astype(np.float64) @ flat / len(flat)
     _, vectors = np.linalg.eigh(gram)
-    basis = vectors.T[::-1][:components]
-    return np.ascontiguousarray(basis.reshape(components, -1, 3), np.float32)
+    basis = vectors.T[::-1][:num_components]
+    return np.ascontiguousarray(basis.reshape(num_components, -1, 3), np.float32)
 
 
-def model_of(
-    network: SpeechEnsemble, basis: FloatArray, takes: list[Take], encoder: Encoder | None = None
+def build_speech_model(
+    network: SpeechEnsemble,
+    basis: FloatArray,
+    recordings: list[LabeledRecording],
+    encoder: AudioEncoder | None = None,
 ) -> SpeechModel:
     """The networks with the statistics of what it predicts for these recordings."""
     nothing = MotionSpace(basis, np.ones(len(basis), np.float32), 1.0)
     model = SpeechModel(network, nothing, encoder)
     predicted, speaking = [], []
-    for take in takes[:60]:
-        rows = model.coefficients(Recording(take.samples))[: len(take.voice)]
+    for take in recordings[:60]:
+        rows = model.predict_coefficients(MonoAudio(take.samples))[: len(take.voice_activity)]
         predicted.append(rows)
-        speaking.append(take.voice[: len(rows)] > 0)
+        speaking.append(take.voice_activity[: len(rows)] > 0)
     spoken = np.concatenate(predicted)[np.concatenate(speaking)]
     times = np.arange(len(spoken)) * ROW_SECONDS
-    gap = nothing.expand(spoken, times).aperture()
+    gap = nothing.reconstruct(spoken, times).aperture()
     typical = np.sqrt((spoken**2).mean(axis=0)).astype(np.float32)
     space = MotionSpace(basis, typical, float(np.quantile(gap, 0.95)))
     return SpeechModel(network, space, encoder)

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from dubfew.data.clip_index import read_exclude
+from dubfew.data.clip_index import read_exclude_list
 from dubfew.errors import DubfewError
-from dubfew.media.mel import RATE
-from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.speech.corpus import Clip, find_lag
-from dubfew.speech.encoders.encoder import MEL, find_encoder
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.speech.corpus import SpeechClip, estimate_lag
+from dubfew.speech.encoders.encoder import MEL_ENCODER_NAME, load_encoder
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.training.config import TrainConfig
-from dubfew.speech.training.motion_basis import Recording
-from dubfew.speech.training.shard_clips import Filmed, filmed_speakers
-from dubfew.speech.training.trainer import train
-from dubfew.speech.viseme_basis import save_fields
-from dubfew.utils.files import check_output
+from dubfew.speech.training.config import SpeechTrainConfig
+from dubfew.speech.training.motion_basis import MonoAudio
+from dubfew.speech.training.shard_clips import FilmedClips, load_filmed_clips
+from dubfew.speech.training.trainer import fit_speech_model
+from dubfew.speech.viseme_basis import save_viseme_basis
+from dubfew.utils.files import check_output_path
 
-FIELDS = "fields.safetensors"
+VISEME_BASIS_FILENAME = "fields.safetensors"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ClipScore:
 
 
 @dataclass(frozen=True)
-class SpeechTraining:
+class SpeechTrainingResult:
     """What a training of the speech model made.
 
     Attributes:
@@ -78,7 +78,7 @@ class SpeechTraining:
     passed: dict[str, str]
 
 
-def train_model(
+def train_speech_model(
     out: Path,
     *,
     data: Path | None = None,
@@ -86,22 +86,23 @@ def train_model(
     seed: int = 0,
     exclude: Path | None = None,
     leave_out: Collection[str] = (),
-    encoder: str = MEL,
-    progress: ProgressCallback = silent,
-) -> SpeechTraining:
+    encoder: str = MEL_ENCODER_NAME,
+    progress: ProgressCallback = no_progress,
+) -> SpeechTrainingResult:
     """Train the speech model on synthetic and filmed speech, and measure it.
 
     Nothing is written before the training is over.
 
     Args:
-        out: the model's file, which ends in .safetensors; `FIELDS` is written beside it.
+        out: the model's file, which ends in .safetensors; `VISEME_BASIS_FILENAME` is written
+            beside it.
         data: shards of `dubfew prior prepare`; None trains on synthetic speech alone.
         steps: of the optimiser; None takes the usual number.
         seed: of everything random.
-        exclude: list of people not to be touched, see `read_exclude`.
+        exclude: list of people not to be touched, see `read_exclude_list`.
         leave_out: identities to measure on instead of training on them.
-        encoder: what the network hears, see `find_encoder`.
-        progress: see `train`.
+        encoder: what the network hears, see `load_encoder`.
+        progress: see `fit_speech_model`.
 
     Raises:
         DubfewError: nothing to train on, or ``out`` cannot be written to.
@@ -109,30 +110,30 @@ def train_model(
         MissingDependencyError: espeak-ng, or transformers for an encoder, is not installed.
     """
     started = time.perf_counter()
-    if out.suffix != ".safetensors" or out.name == FIELDS:
+    if out.suffix != ".safetensors" or out.name == VISEME_BASIS_FILENAME:
         raise DubfewError(
             f"{out.name!r} is no name for a model: give one that ends in .safetensors, other than "
-            f"{FIELDS}, which is written beside it"
+            f"{VISEME_BASIS_FILENAME}, which is written beside it"
         )
     if data is None and (leave_out or exclude):
         raise DubfewError("nobody can be left out where nobody was filmed: give prepared footage")
-    fields = out.with_name(FIELDS)
+    fields = out.with_name(VISEME_BASIS_FILENAME)
     for path in (out, fields):
-        check_output(path)
-    names = frozenset() if exclude is None else read_exclude(exclude)
-    filmed = Filmed([], [], {})
+        check_output_path(path)
+    names = frozenset() if exclude is None else read_exclude_list(exclude)
+    filmed = FilmedClips([], [], {})
     if data is not None:
-        filmed = filmed_speakers(data, exclude=names, leave_out=leave_out)
-    hears = find_encoder(encoder)
-    config = TrainConfig(seed=seed)
+        filmed = load_filmed_clips(data, excluded_people=names, held_out_people=leave_out)
+    hears = load_encoder(encoder)
+    config = SpeechTrainConfig(seed=seed)
     config = config if steps is None else config.with_steps(steps)
-    trained = train(filmed.train, config, encoder=hears, progress=progress)
-    scores = [score(trained.model, clip, "held out") for clip in filmed.held_out]
+    trained = fit_speech_model(filmed.train, config, encoder=hears, progress=progress)
+    scores = [score_clip(trained.model, clip, "held out") for clip in filmed.held_out]
     for number, clip in enumerate(filmed.train):
         progress(Progress("measure", number, len(filmed.train)))
-        part = "trained" if clip.name in trained.used else "unfit"
-        scores.append(score(trained.model, clip, part))
-    means = {part: _mean(scores, part) for part in ("trained", "held out")}
+        part = "trained" if clip.name in trained.used_clips else "unfit"
+        scores.append(score_clip(trained.model, clip, part))
+    means = {part: _mean_correlation(scores, part) for part in ("trained", "held out")}
     facts = {
         "steps": config.steps,
         "seed": seed,
@@ -140,9 +141,9 @@ def train_model(
         "clips": {each.clip: each.part for each in scores},
     }
     model = SpeechModel(trained.model.network, trained.model.space, hears, facts)
-    save_fields(trained.fields, fields)
+    save_viseme_basis(trained.viseme_basis, fields)
     model.save(out)
-    return SpeechTraining(
+    return SpeechTrainingResult(
         output=out,
         fields=fields,
         steps=config.steps,
@@ -151,18 +152,20 @@ def train_model(
         r_trained=means["trained"],
         r_held_out=means["held out"],
         clips=tuple(scores),
-        passed=filmed.passed,
+        passed=filmed.skipped,
     )
 
 
-def score(model: SpeechModel, clip: Clip, part: str) -> ClipScore:
+def score_clip(model: SpeechModel, clip: SpeechClip, part: str) -> ClipScore:
     """Measure a model on one clip."""
-    seconds = len(clip.samples) / RATE
+    seconds = len(clip.samples) / SPEECH_SAMPLE_RATE_HZ
     grid = np.arange(0, seconds, 0.01)
-    sync = find_lag(model.predict(Recording(clip.samples), grid), clip.motion)
-    return ClipScore(clip.name, clip.identity, part, seconds, sync.r_zero, sync.r, sync.lag * 1000)
+    sync = estimate_lag(model.predict(MonoAudio(clip.samples), grid), clip.motion)
+    return ClipScore(
+        clip.name, clip.identity, part, seconds, sync.r_zero, sync.r_best, sync.lag_seconds * 1000
+    )
 
 
-def _mean(scores: list[ClipScore], part: str) -> float:
+def _mean_correlation(scores: list[ClipScore], part: str) -> float:
     chosen = [each.r for each in scores if each.part == part]
     return float(np.mean(chosen)) if chosen else float("nan")

@@ -9,81 +9,85 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dubfew.data.audio_io import Sound, sound_of_bytes
-from dubfew.data.clip_index import excluded_names, is_excluded, names_of
-from dubfew.data.shards import StoredSample, read_shard, shard_paths, single_paths
-from dubfew.data.tar import Member
+from dubfew.data.audio_io import SegmentAudio, deserialize_audio
+from dubfew.data.clip_index import exclusion_keys, is_excluded, normalize_excluded_names
+from dubfew.data.shards import ShardSample, legacy_clip_paths, read_shard, shard_paths
+from dubfew.data.tar import TarMember
 from dubfew.errors import ArtefactError, DubfewError, NoFaceError
-from dubfew.media.mel import HOP, RATE
-from dubfew.motion.extraction import motion_of_landmarks
+from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ
+from dubfew.motion.extraction import motion_from_landmarks
 from dubfew.reconstruction.track import Track
-from dubfew.speech.corpus import Clip
+from dubfew.speech.corpus import SpeechClip
 
 # Frames without a face are not stored. Motion is bridged over a blink of the detector; over
 # more than this it would be invented, and the clip is taken apart there, s.
-LONGEST_BRIDGE = 0.5
+MAX_FACE_GAP_SECONDS = 0.5
 # A stretch that is left must hold a few syllables to say whether sound and picture agree, s.
-SHORTEST_STRETCH = 1.0
+MIN_STRETCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Filmed:
+class FilmedClips:
     """The speakers of a folder of shards.
 
     Attributes:
         train: clips to train on.
         held_out: clips of the identities to leave out, for measuring.
-        passed: clips that cannot be used, and why.
+        skipped: clips that cannot be used, and why.
     """
 
-    train: list[Clip]
-    held_out: list[Clip]
-    passed: dict[str, str]
+    train: list[SpeechClip]
+    held_out: list[SpeechClip]
+    skipped: dict[str, str]
 
 
-def filmed_speakers(
-    folder: Path, *, exclude: Collection[str] = (), leave_out: Collection[str] = ()
-) -> Filmed:
+def load_filmed_clips(
+    folder: Path, *, excluded_people: Collection[str] = (), held_out_people: Collection[str] = ()
+) -> FilmedClips:
     """Read sound and mouth motion of every clip; the windows are not looked at.
 
     The rest pose is estimated from the whole clip. A clip is taken apart where no face was seen
-    for long (`LONGEST_BRIDGE`) and where it has no sound.
+    for long (`MAX_FACE_GAP_SECONDS`) and where it has no sound.
 
     Args:
         folder: what `dubfew prior prepare` made.
-        exclude: identities, files or SHA-256 sums of people who are not to be touched at all.
-        leave_out: those of people to measure on instead of training on them.
+        excluded_people: identities, files or SHA-256 sums of people who are not to be touched at
+            all.
+        held_out_people: those of people to measure on instead of training on them.
 
     Raises:
         ArtefactError: something in the folder is damaged.
-        DubfewError: nobody can be heard and seen there, or ``leave_out`` names nobody.
+        DubfewError: nobody can be heard and seen there, or ``held_out_people`` names nobody.
     """
-    excluded, measured = excluded_names(exclude), excluded_names(leave_out)
-    found = Filmed([], [], {})
+    excluded, measured = (
+        normalize_excluded_names(excluded_people),
+        normalize_excluded_names(held_out_people),
+    )
+    found = FilmedClips([], [], {})
     clips = known = 0
     unknown = set(measured)
     for path in shard_paths(folder):
         with open(path, "rb") as file:
-            for samples in _by_clip(read_shard(path)):
+            for samples in _group_by_clip(read_shard(path)):
                 header = samples[0].header
                 clips += 1
-                unknown -= names_of(header)
+                unknown -= exclusion_keys(header)
                 if is_excluded(header, excluded):
                     continue
                 known += 1
                 try:
-                    stretches = list(_stretches(samples, file))
+                    stretches = list(_continuous_clips(samples, file))
                 except NoFaceError as error:
-                    found.passed[header["file"]] = str(error)
+                    found.skipped[header["file"]] = str(error)
                     continue
                 if not stretches:
                     heard = any("audio.safetensors" in each.members for each in samples)
-                    found.passed[header["file"]] = (
+                    found.skipped[header["file"]] = (
                         "no second of it has both sound and a face" if heard else "it has no sound"
                     )
                 (found.held_out if is_excluded(header, measured) else found.train).extend(stretches)
-    old = [path.name for path in single_paths(folder)]
-    found.passed.update(dict.fromkeys(old, "stored without sound by an earlier dubfew"))
+    old = [path.name for path in legacy_clip_paths(folder)]
+    found.skipped.update(dict.fromkeys(old, "stored without sound by an earlier dubfew"))
     if unknown:
         raise DubfewError(
             f"{sorted(unknown)[0]!r} is nobody in {folder}: leave out an identity that "
@@ -101,24 +105,29 @@ def filmed_speakers(
     return found
 
 
-def _by_clip(samples: list[StoredSample]) -> list[list[StoredSample]]:
-    clips: dict[str, list[StoredSample]] = {}
+def _group_by_clip(samples: list[ShardSample]) -> list[list[ShardSample]]:
+    clips: dict[str, list[ShardSample]] = {}
     for sample in samples:
         clips.setdefault(sample.header["clip"], []).append(sample)
     return [sorted(clip, key=lambda sample: sample.header["start"]) for clip in clips.values()]
 
 
-def _stretches(samples: list[StoredSample], file: BinaryIO) -> Iterator[Clip]:
+def _continuous_clips(samples: list[ShardSample], file: BinaryIO) -> Iterator[SpeechClip]:
     """The parts of one clip in which sound and face go on without a break."""
-    parts: list[tuple[Track, Sound]] = []
+    parts: list[tuple[Track, SegmentAudio]] = []
     for sample in samples:
-        name = f"{sample.shard}: {sample.key}"
+        name = f"{sample.shard_path}: {sample.key}"
         if {"track.safetensors", "audio.safetensors"} <= sample.members.keys():
-            track = Track.from_bytes(_read(file, sample.members["track.safetensors"]), name)
-            sound = sound_of_bytes(_read(file, sample.members["audio.safetensors"]), name)
-            if not len(track) or abs(sound.start - track.times[0]) > HOP / RATE:
+            track = Track.from_bytes(_read_member(file, sample.members["track.safetensors"]), name)
+            sound = deserialize_audio(_read_member(file, sample.members["audio.safetensors"]), name)
+            if (
+                not len(track)
+                or abs(sound.start_seconds - track.times[0])
+                > MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
+            ):
                 raise ArtefactError(
-                    f"{name} has sound from {sound.start} s on, which is not where its frames "
+                    f"{name} has sound from {sound.start_seconds} s on, which is not where its "
+                    "frames "
                     "begin: prepare the data again"
                 )
             parts.append((track, sound))
@@ -126,31 +135,34 @@ def _stretches(samples: list[StoredSample], file: BinaryIO) -> Iterator[Clip]:
         return
     header: dict[str, Any] = samples[0].header
     times = np.concatenate([track.times for track, _ in parts])
-    motion = motion_of_landmarks(np.concatenate([track.landmarks for track, _ in parts]), times)
+    motion = motion_from_landmarks(np.concatenate([track.landmarks for track, _ in parts]), times)
     step = 1 / float(parts[0][0].fps)
-    first = round(parts[0][1].start * RATE)
-    ends = [round(sound.start * RATE) + len(sound.samples) for _, sound in parts]
+    first = round(parts[0][1].start_seconds * SPEECH_SAMPLE_RATE_HZ)
+    ends = [
+        round(sound.start_seconds * SPEECH_SAMPLE_RATE_HZ) + len(sound.samples)
+        for _, sound in parts
+    ]
     heard = np.zeros(max(ends) - first, np.float32)
     for (_, sound), end in zip(parts, ends, strict=True):
         heard[end - len(sound.samples) - first : end - first] = sound.samples
-    breaks = np.flatnonzero(np.diff(times) > LONGEST_BRIDGE) + 1
+    breaks = np.flatnonzero(np.diff(times) > MAX_FACE_GAP_SECONDS) + 1
     number = 0
     for rows in np.split(np.arange(len(times)), breaks):
         start, stop = float(times[rows[0]]), float(times[rows[-1]]) + step
-        if stop - start < SHORTEST_STRETCH:
+        if stop - start < MIN_STRETCH_SECONDS:
             continue
         # Whole steps of the features, so that a stretch sounds as it did in its place.
-        low = int(start * RATE / HOP + 1e-6) * HOP
+        low = int(start * SPEECH_SAMPLE_RATE_HZ / MEL_HOP_SAMPLES + 1e-6) * MEL_HOP_SAMPLES
         moved = motion.select(rows)
         number += 1
-        yield Clip(
+        yield SpeechClip(
             header["file"] if number == 1 else f"{header['file']} ({number})",
-            heard[low - first : round(stop * RATE) - first],
-            type(motion)(moved.displacement, moved.times - low / RATE),
+            heard[low - first : round(stop * SPEECH_SAMPLE_RATE_HZ) - first],
+            type(motion)(moved.displacement, moved.times - low / SPEECH_SAMPLE_RATE_HZ),
             header["identity"],
         )
 
 
-def _read(file: BinaryIO, member: Member) -> bytes:
-    file.seek(member.offset)
-    return file.read(member.size)
+def _read_member(file: BinaryIO, member: TarMember) -> bytes:
+    file.seek(member.data_offset)
+    return file.read(member.num_bytes)

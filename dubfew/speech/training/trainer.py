@@ -10,61 +10,61 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dubfew.media.mel import RATE
-from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.speech.corpus import Clip, Sync, find_lag, trusted_lag
-from dubfew.speech.encoders.encoder import Encoder, MelEncoder
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.speech.corpus import LagEstimate, SpeechClip, estimate_lag, reliable_lag
+from dubfew.speech.encoders.encoder import AudioEncoder, MelEncoder
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.network import LinearReader, NetworkConfig, SpeechEnsemble
-from dubfew.speech.training.batches import Batch, draw_batch
-from dubfew.speech.training.config import TrainConfig
+from dubfew.speech.network import LinearPredictor, SpeechEnsemble, SpeechNetworkConfig
+from dubfew.speech.training.batches import SpeechBatch, sample_speech_batch
+from dubfew.speech.training.config import SpeechTrainConfig
 from dubfew.speech.training.examples import (
-    VARIANTS,
-    Take,
-    synthesise,
-    take_of_clip,
-    take_of_utterance,
+    TRAINING_VARIANTS,
+    LabeledRecording,
+    recording_from_clip,
+    recording_from_utterance,
+    synthesize_sentences,
     training_languages,
 )
 from dubfew.speech.training.loss import MotionLoss
-from dubfew.speech.training.motion_basis import Recording, model_of, motion_basis
-from dubfew.speech.training.ridge_regression import solve_linear
-from dubfew.speech.training.vowel_hold import hold
-from dubfew.speech.viseme_basis import default_fields
-from dubfew.speech.visemes import learn_fields
+from dubfew.speech.training.motion_basis import MonoAudio, build_speech_model, compute_motion_basis
+from dubfew.speech.training.ridge_regression import solve_linear_predictor
+from dubfew.speech.training.vowel_hold import hold_random_vowel
+from dubfew.speech.viseme_basis import load_viseme_basis
+from dubfew.speech.visemes import fit_viseme_basis
 
 FloatArray = NDArray[np.float32]
 
 # Three seconds of film correlate by chance at some larger lag, and a clip trained on with a wrong
 # lag does harm: this much holds nearly every lag that containers and encoders make.
-TRAINING_LAG = 0.12
-REPORTED = 10  # steps
+MAX_TRAINING_LAG_SECONDS = 0.12
+REPORT_EVERY_STEPS = 10  # steps
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedSpeechModel:
     """A model and what was found out about its clips.
 
     Attributes:
         model: ready to predict.
-        fields: the controls' fields that its synthetic targets were made with. [5, P, 3]
-        syncs: what was found out about each clip while it was not trained on.
-        used: names of the clips that were trained on.
+        viseme_basis: the controls' fields that its synthetic targets were made with. [5, P, 3]
+        lag_estimates: what was found out about each clip while it was not trained on.
+        used_clips: names of the clips that were trained on.
     """
 
     model: SpeechModel
-    fields: FloatArray
-    syncs: dict[str, Sync]
-    used: tuple[str, ...]
+    viseme_basis: FloatArray
+    lag_estimates: dict[str, LagEstimate]
+    used_clips: tuple[str, ...]
 
 
-def train(
-    clips: list[Clip],
-    config: TrainConfig | None = None,
+def fit_speech_model(
+    clips: list[SpeechClip],
+    config: SpeechTrainConfig | None = None,
     *,
-    encoder: Encoder | None = None,
-    progress: ProgressCallback = silent,
-) -> Trained:
+    encoder: AudioEncoder | None = None,
+    progress: ProgressCallback = no_progress,
+) -> TrainedSpeechModel:
     """Train from nothing: the same result for the same seed on the same machine.
 
     That holds for a fresh process; espeak-ng varies its voices a little with all that it has
@@ -80,126 +80,151 @@ def train(
         encoder: what the network hears; None is mel bands.
         progress: told about every sentence said, every 10th step and the last.
     """
-    config = config or TrainConfig()
+    config = config or SpeechTrainConfig()
     encoder = encoder or MelEncoder()
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
-    fields = learn_fields([clip.motion for clip in clips]) if clips else default_fields()
-    said = synthesise(
-        config.utterances,
+    fields = fit_viseme_basis([clip.motion for clip in clips]) if clips else load_viseme_basis()
+    said = synthesize_sentences(
+        config.num_utterances,
         rng,
         languages=training_languages(),
-        variants=VARIANTS,
+        variants=TRAINING_VARIANTS,
         progress=progress,
     )
-    said = [hold(each, rng) if rng.random() < config.held else each for each in said]
-    synthetic = [take_of_utterance(utterance, fields) for utterance in said]
-    network_config = NetworkConfig(inputs=encoder.width, stride=encoder.stride)
-    filmed = [take_of_clip(clip, 0.0) for clip in clips]
-    basis = motion_basis(synthetic, filmed, network_config.components)
-    total = config.scout * bool(clips) + config.steps * network_config.members
+    said = [
+        hold_random_vowel(each, rng) if rng.random() < config.held_vowel_fraction else each
+        for each in said
+    ]
+    synthetic = [recording_from_utterance(utterance, fields) for utterance in said]
+    network_config = SpeechNetworkConfig(inputs=encoder.feature_dim, stride=encoder.stride)
+    filmed = [recording_from_clip(clip, 0.0) for clip in clips]
+    basis = compute_motion_basis(synthetic, filmed, network_config.components)
+    total = config.scout_steps * bool(clips) + config.steps * network_config.members
     loss_of = MotionLoss(basis)
-    course = _Course(loss_of, basis, synthetic, config, rng, encoder, progress, total)
-    syncs: dict[str, Sync] = {}
+    course = _TrainingRun(loss_of, basis, synthetic, config, rng, encoder, progress, total)
+    syncs: dict[str, LagEstimate] = {}
     used: tuple[str, ...] = ()
-    takes: list[Take] = []
+    takes: list[LabeledRecording] = []
     if clips:
-        scout = SpeechEnsemble(replace(network_config, members=1), loss_of.opening)
-        course.train(scout.networks[0], [], config.scout)
-        course.solve(scout.linear, [])
-        syncs = measure_sync(model_of(scout, basis, synthetic, encoder), clips)
-        used, takes = _chosen(clips, syncs, config.least_r)
-    ensemble = SpeechEnsemble(network_config, loss_of.opening)
+        scout = SpeechEnsemble(replace(network_config, members=1), loss_of.gap_per_coefficient)
+        course.train_network(scout.networks[0], [], config.scout_steps)
+        course.fit_linear_predictor(scout.linear, [])
+        syncs = measure_lags(build_speech_model(scout, basis, synthetic, encoder), clips)
+        used, takes = _select_synced_clips(clips, syncs, config.min_correlation)
+    ensemble = SpeechEnsemble(network_config, loss_of.gap_per_coefficient)
     for number, network in enumerate(ensemble.networks):
-        course.train(network, takes, config.steps)
+        course.train_network(network, takes, config.steps)
         if number == 0 and clips:
-            course.solve(ensemble.linear, takes)
-            first = SpeechEnsemble(replace(network_config, members=1), loss_of.opening)
+            course.fit_linear_predictor(ensemble.linear, takes)
+            first = SpeechEnsemble(replace(network_config, members=1), loss_of.gap_per_coefficient)
             first.networks[0].load_state_dict(network.state_dict())
             first.linear.load_state_dict(ensemble.linear.state_dict())
             # A clip that is trained on already no longer says whether it should be.
             fresh = [clip for clip in clips if clip.name not in used]
-            syncs |= measure_sync(model_of(first, basis, synthetic, encoder), fresh)
-            used, takes = _chosen(clips, syncs, config.least_r)
-    course.solve(ensemble.linear, takes)
-    model = model_of(ensemble, basis, takes or synthetic, encoder)
-    return Trained(model, fields, syncs, used)
+            syncs |= measure_lags(build_speech_model(first, basis, synthetic, encoder), fresh)
+            used, takes = _select_synced_clips(clips, syncs, config.min_correlation)
+    course.fit_linear_predictor(ensemble.linear, takes)
+    model = build_speech_model(ensemble, basis, takes or synthetic, encoder)
+    return TrainedSpeechModel(model, fields, syncs, used)
 
 
-def _chosen(
-    clips: list[Clip], syncs: dict[str, Sync], least_r: float
-) -> tuple[tuple[str, ...], list[Take]]:
+def _select_synced_clips(
+    clips: list[SpeechClip], lag_estimates: dict[str, LagEstimate], min_correlation: float
+) -> tuple[tuple[str, ...], list[LabeledRecording]]:
     """Clips whose mouth follows their sound, with their lag taken out."""
-    chosen = [clip for clip in clips if syncs[clip.name].r >= least_r]
-    takes = [take_of_clip(clip, trusted_lag(syncs[clip.name])) for clip in chosen]
+    chosen = [clip for clip in clips if lag_estimates[clip.name].r_best >= min_correlation]
+    takes = [recording_from_clip(clip, reliable_lag(lag_estimates[clip.name])) for clip in chosen]
     return tuple(clip.name for clip in chosen), takes
 
 
 @dataclass
-class _Course:
+class _TrainingRun:
     """What all networks of one training share."""
 
-    loss_of: MotionLoss
+    motion_loss: MotionLoss
     basis: FloatArray
-    synthetic: list[Take]
-    config: TrainConfig
+    synthetic_recordings: list[LabeledRecording]
+    config: SpeechTrainConfig
     rng: np.random.Generator
-    encoder: Encoder
+    encoder: AudioEncoder
     progress: ProgressCallback
-    total: int
-    done: int = 0
+    total_steps: int
+    steps_done: int = 0
 
-    def train(self, network: nn.Module, filmed: list[Take], steps: int) -> None:
+    def train_network(
+        self, network: nn.Module, filmed_recordings: list[LabeledRecording], steps: int
+    ) -> None:
         """Train a network from where it is."""
         config = self.config
-        optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=0.02)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=config.peak_learning_rate, weight_decay=0.02
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: _rate_at((step + 1) / steps)
+            optimiser, lambda step: _learning_rate_factor((step + 1) / steps)
         )
         network.train()
         for step in range(steps):
-            batch = self._draw(filmed, config.real_share)
-            predicted = network(batch.frames)
-            wanted = batch.wanted
+            batch = self._sample_batch(filmed_recordings, config.filmed_fraction)
+            predicted = network(batch.features)
+            wanted = batch.target
             # Before it knows anything it could only shift at random.
-            if step > steps // 3 and batch.filmed.any():
-                wanted = self.loss_of.synchronised(predicted, wanted, batch.filmed)
-            loss = self.loss_of(predicted, wanted, batch.voice)
+            if step > steps // 3 and batch.is_filmed.any():
+                wanted = self.motion_loss.align_target(predicted, wanted, batch.is_filmed)
+            loss = self.motion_loss(predicted, wanted, batch.voice_activity)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-            self.done += 1
-            if (step + 1) % REPORTED == 0 or step + 1 == steps:
-                self.progress(Progress("train", self.done, self.total, {"loss": loss.item()}))
+            self.steps_done += 1
+            if (step + 1) % REPORT_EVERY_STEPS == 0 or step + 1 == steps:
+                self.progress(
+                    Progress("train", self.steps_done, self.total_steps, {"loss": loss.item()})
+                )
         network.eval()
 
-    def solve(self, reader: LinearReader, filmed: list[Take]) -> None:
+    def fit_linear_predictor(
+        self, predictor: LinearPredictor, filmed_recordings: list[LabeledRecording]
+    ) -> None:
         """Solve for the linear reader, from film if there is any."""
-        solve_linear(
-            reader, (self._draw(filmed, 1.0) for _ in range(self.config.linear)), self.basis
+        solve_linear_predictor(
+            predictor,
+            (
+                self._sample_batch(filmed_recordings, 1.0)
+                for _ in range(self.config.num_linear_batches)
+            ),
+            self.basis,
         )
 
-    def _draw(self, filmed: list[Take], real_share: float) -> Batch:
-        return draw_batch(self.synthetic, filmed, self.config, self.rng, self.encoder, real_share)
+    def _sample_batch(
+        self, filmed_recordings: list[LabeledRecording], filmed_fraction: float
+    ) -> SpeechBatch:
+        return sample_speech_batch(
+            self.synthetic_recordings,
+            filmed_recordings,
+            self.config,
+            self.rng,
+            self.encoder,
+            filmed_fraction,
+        )
 
 
-def measure_sync(model: SpeechModel, clips: list[Clip]) -> dict[str, Sync]:
+def measure_lags(model: SpeechModel, clips: list[SpeechClip]) -> dict[str, LagEstimate]:
     """Lag of each clip's picture against its sound, as this model hears it."""
     syncs = {}
     for clip in clips:
-        grid = np.arange(0, len(clip.samples) / RATE, 0.01)
-        syncs[clip.name] = find_lag(
-            model.predict(Recording(clip.samples), grid, lead=0.0),
+        grid = np.arange(0, len(clip.samples) / SPEECH_SAMPLE_RATE_HZ, 0.01)
+        syncs[clip.name] = estimate_lag(
+            model.predict(MonoAudio(clip.samples), grid, lead=0.0),
             clip.motion,
-            largest=TRAINING_LAG,
+            max_lag=MAX_TRAINING_LAG_SECONDS,
         )
     return syncs
 
 
-def _rate_at(done: float) -> float:
+def _learning_rate_factor(fraction_done: float) -> float:
     """Learning rate after a share of the steps: up over a tenth, then down a cosine to 0."""
-    if done < 0.1:
-        return done / 0.1
-    return 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9))
+    if fraction_done < 0.1:
+        return fraction_done / 0.1
+    return 0.5 * (1 + math.cos(math.pi * (fraction_done - 0.1) / 0.9))

@@ -11,21 +11,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.utils.jit import compiled
+from dubfew.utils.jit import njit_cached
 
 FloatArray = NDArray[np.float32]
 
 # Costs beside the distance of two frames, which is about 0.8 where they say the same: of a
 # reference frame that lasts for one more, of one that is left out, of a pause that begins, of a
 # pause that is as loud as speech.
-STAY, SKIP, ENTER, LOUD = 0.3, 0.5, 1.0, 4.0
+STAY_COST, SKIP_COST, PAUSE_START_COST, LOUD_PAUSE_COST = 0.3, 0.5, 1.0, 4.0
 # What the path can do: 0 stays, 1 to 3 reference frames forward, out of a pause, begin.
-_OUT, _BEGIN = 4, 5
+_LEAVE_PAUSE_STEP, _BEGIN_STEP = 4, 5
 
 
-def warp(
+def align_with_pauses(
     reference: FloatArray,  # [M, D]
-    boundary: NDArray[np.bool_],  # [M]
+    boundaries: NDArray[np.bool_],  # [M]
     recording: FloatArray,  # [N, D]
     loudness: FloatArray,  # [N]
 ) -> tuple[NDArray[np.int32], float]:
@@ -37,7 +37,7 @@ def warp(
 
     Args:
         reference: features without pauses. [M, D]
-        boundary: True where a sound of the reference begins. [M]
+        boundaries: True where a sound of the reference begins. [M]
         recording: features. [N, D]
         loudness: 0 quiet to 1 as loud as speech. [N]
 
@@ -49,20 +49,20 @@ def warp(
         return np.full(n, -1, np.int32), float("inf")
     steps = np.empty((n, m), np.int8)
     entered = np.zeros((n, m + 1), np.bool_)
-    in_pause = _forward(
+    in_pause = _accumulate_costs(
         np.ascontiguousarray(reference, np.float32),
-        np.append(boundary, True),
+        np.append(boundaries, True),
         np.ascontiguousarray(recording, np.float32),
         np.ascontiguousarray(loudness, np.float32),
         steps,
         entered,
     )
-    path, cost = _backward(steps, entered, in_pause[0] < in_pause[1]), min(in_pause)
+    path, cost = _trace_path(steps, entered, in_pause[0] < in_pause[1]), min(in_pause)
     return path, float(cost) / max(1, int((path >= 0).sum()))
 
 
-@compiled
-def _forward(reference, boundary, recording, loudness, steps, entered):
+@njit_cached
+def _accumulate_costs(reference, boundaries, recording, loudness, steps, entered):
     n, d = recording.shape
     m = len(reference)
     infinite = np.float32(1e30)
@@ -76,46 +76,46 @@ def _forward(reference, boundary, recording, loudness, steps, entered):
             if frame == 0 and i == 0:
                 before = np.float32(0)
             if i < m:
-                best, step = said[i] + np.float32(STAY), 0
+                best, step = said[i] + np.float32(STAY_COST), 0
                 if i > 0 and said[i - 1] < best:
                     best, step = said[i - 1], 1
-                if i > 1 and said[i - 2] + np.float32(SKIP) < best:
-                    best, step = said[i - 2] + np.float32(SKIP), 2
-                if i > 2 and said[i - 3] + np.float32(2 * SKIP) < best:
-                    best, step = said[i - 3] + np.float32(2 * SKIP), 3
+                if i > 1 and said[i - 2] + np.float32(SKIP_COST) < best:
+                    best, step = said[i - 2] + np.float32(SKIP_COST), 2
+                if i > 2 and said[i - 3] + np.float32(2 * SKIP_COST) < best:
+                    best, step = said[i - 3] + np.float32(2 * SKIP_COST), 3
                 if before < best:
-                    best, step = before, _OUT if frame > 0 else _BEGIN
+                    best, step = before, _LEAVE_PAUSE_STEP if frame > 0 else _BEGIN_STEP
                 distance = np.float32(0)
                 for k in range(d):
                     difference = reference[i, k] - recording[frame, k]
                     distance += difference * difference
                 steps[frame, i] = step
                 now = best + np.sqrt(distance)
-            if boundary[i]:
-                if i > 0 and said[i - 1] + np.float32(ENTER) < before:
-                    before = said[i - 1] + np.float32(ENTER)
+            if boundaries[i]:
+                if i > 0 and said[i - 1] + np.float32(PAUSE_START_COST) < before:
+                    before = said[i - 1] + np.float32(PAUSE_START_COST)
                     entered[frame, i] = True
-                paused[i] = before + np.float32(LOUD) * loudness[frame]
+                paused[i] = before + np.float32(LOUD_PAUSE_COST) * loudness[frame]
             if i < m:
                 said[i] = now
     return paused[m], said[m - 1]
 
 
-@compiled
-def _backward(steps, entered, pausing):
+@njit_cached
+def _trace_path(steps, entered, in_pause):
     n, m = steps.shape
     path = np.full(n, -1, np.int32)
-    i = m if pausing else m - 1
+    i = m if in_pause else m - 1
     for frame in range(n - 1, -1, -1):
-        if pausing:
+        if in_pause:
             if entered[frame, i]:
-                pausing = False
+                in_pause = False
                 i -= 1
         else:
             path[frame] = i
             step = steps[frame, i]
-            if step == _OUT:
-                pausing = True
-            elif step < _OUT:
+            if step == _LEAVE_PAUSE_STEP:
+                in_pause = True
+            elif step < _LEAVE_PAUSE_STEP:
                 i -= step
     return path

@@ -9,27 +9,31 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.speech.model import LEAD
-from dubfew.speech.viseme_basis import default_fields
-from dubfew.speech.visemes import VISEMES, Phone, motion_of_phones
+from dubfew.speech.model import MOUTH_LEAD_SECONDS
+from dubfew.speech.viseme_basis import load_viseme_basis
+from dubfew.speech.visemes import VISEME_BY_LETTER, Phone, motion_from_phones
 
 FloatArray = NDArray[np.float32]
 
 # The text's share in sounds that leave the lips free.
-SHARE = 0.3
+TEXT_WEIGHT = 0.3
 # Sounds that hold the lips so firmly (``Viseme.gap_firm``) are the text's alone: closures and
 # labiodentals. Over so many seconds around them the share changes from one to the other.
-_FIRM, _RAMP = 10.0, 0.03
+_MIN_FIRM_WEIGHT, _FIRM_RAMP_SECONDS = 10.0, 0.03
 # The text says nothing where the lips stay under this share of their usual gap for as long as
 # this around, s: what is not heard is not said.
-_LEAST, _AROUND = 0.3, 0.15
+_AUDIBLE_GAP_FRACTION, _AUDIBLE_REACH_SECONDS = 0.3, 0.15
 # However little is heard or written, the text's openings are not made smaller or larger than so.
-_SCALES = (0.3, 2.0)
-_GRID = 0.01
+_SCALE_RANGE = (0.3, 2.0)
+_GRID_STEP_SECONDS = 0.01
 
 
-def sharpen(
-    heard: MouthMotion, phones: Sequence[Phone], *, lead: float = LEAD, share: float = SHARE
+def fuse_phonemes(
+    predicted: MouthMotion,
+    phones: Sequence[Phone],
+    *,
+    lead: float = MOUTH_LEAD_SECONDS,
+    text_weight: float = TEXT_WEIGHT,
 ) -> MouthMotion:
     """Blend what was heard with what the text says.
 
@@ -37,42 +41,50 @@ def sharpen(
     size and count only where something is heard. Sounds that hold the lips have the text's shape.
 
     Args:
-        heard: predicted from the sound, in order of time.
+        predicted: predicted from the sound, in order of time.
         phones: sounds with their times; none leaves all as it is.
         lead: how far the mouth is ahead of the sound, s.
-        share: of the text in sounds that leave the lips free.
+        text_weight: of the text in sounds that leave the lips free.
     """
-    if not phones or not len(heard):
-        return heard
-    times = heard.times + lead
-    text = motion_of_phones(phones, times, default_fields())
-    gap = _size(heard.aperture())
-    scale = np.clip(gap / max(_size(text.aperture()), 1e-6), *_SCALES)
-    weight = share + (1 - share) * firmness(phones, times)
-    weight = (weight * _audible(heard, gap)).astype(np.float32)[:, None, None]
-    mixed = (1 - weight) * heard.displacement + weight * np.float32(scale) * text.displacement
-    return MouthMotion(mixed, heard.times)
+    if not phones or not len(predicted):
+        return predicted
+    times = predicted.times + lead
+    text = motion_from_phones(phones, times, load_viseme_basis())
+    gap = _rms_gap(predicted.aperture())
+    scale = np.clip(gap / max(_rms_gap(text.aperture()), 1e-6), *_SCALE_RANGE)
+    weight = text_weight + (1 - text_weight) * lip_firmness(phones, times)
+    weight = (weight * _audible_weight(predicted, gap)).astype(np.float32)[:, None, None]
+    mixed = (1 - weight) * predicted.displacement + weight * np.float32(scale) * text.displacement
+    return MouthMotion(mixed, predicted.times)
 
 
-def firmness(phones: Sequence[Phone], times: NDArray[np.float64]) -> NDArray[np.float64]:
+def lip_firmness(phones: Sequence[Phone], times: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 in sounds that hold the lips, 0 in others, with ramps between. [N]"""
     result = np.zeros(len(times))
     for phone in phones:
-        if VISEMES[phone.symbol].gap_firm >= _FIRM:
-            near = slice(*np.searchsorted(times, [phone.start - _RAMP, phone.end + _RAMP]))
+        if VISEME_BY_LETTER[phone.symbol].gap_firm >= _MIN_FIRM_WEIGHT:
+            near = slice(
+                *np.searchsorted(
+                    times, [phone.start - _FIRM_RAMP_SECONDS, phone.end + _FIRM_RAMP_SECONDS]
+                )
+            )
             away = np.maximum(phone.start - times[near], times[near] - phone.end)
-            result[near] = np.maximum(result[near], 1 - np.maximum(away, 0.0) / _RAMP)
+            result[near] = np.maximum(result[near], 1 - np.maximum(away, 0.0) / _FIRM_RAMP_SECONDS)
     return result
 
 
-def _audible(heard: MouthMotion, gap: float) -> NDArray[np.float64]:
+def _audible_weight(predicted: MouthMotion, usual_gap: float) -> NDArray[np.float64]:
     """1 where the mouth moves, or did or will shortly, 0 where it rests. [N]"""
-    grid = np.arange(heard.times[0], heard.times[-1] + _GRID, _GRID)
-    opening = np.interp(grid, heard.times, np.abs(heard.aperture()))
-    widest = maximum_filter1d(opening, 2 * round(_AROUND / _GRID) + 1, mode="nearest")
-    presence = np.clip(widest / max(_LEAST * gap, 1e-6), 0.0, 1.0)
-    return np.interp(heard.times, grid, presence)
+    grid = np.arange(
+        predicted.times[0], predicted.times[-1] + _GRID_STEP_SECONDS, _GRID_STEP_SECONDS
+    )
+    opening = np.interp(grid, predicted.times, np.abs(predicted.aperture()))
+    widest = maximum_filter1d(
+        opening, 2 * round(_AUDIBLE_REACH_SECONDS / _GRID_STEP_SECONDS) + 1, mode="nearest"
+    )
+    presence = np.clip(widest / max(_AUDIBLE_GAP_FRACTION * usual_gap, 1e-6), 0.0, 1.0)
+    return np.interp(predicted.times, grid, presence)
 
 
-def _size(gap: FloatArray) -> float:
+def _rms_gap(gap: FloatArray) -> float:
     return float(np.sqrt((gap.astype(np.float64) ** 2).mean()))

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.media.mel import HOP, RATE, level_db
-from dubfew.speech.visemes import SILENCE, Phone, controls_at, letters_of
-from dubfew.utils.import_utils import require
+from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ, frame_levels_db
+from dubfew.speech.visemes import SILENCE_SYMBOL, Phone, blend_visemes, split_ipa_letters
+from dubfew.utils.import_utils import import_optional
 
 FloatArray = NDArray[np.float32]
 
 # CMU's phonemes, as its recogniser names them; those not here are noises.
-ARPABET = {
+IPA_BY_ARPABET = {
     "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "aʊ", "AY": "aɪ", "B": "b", "CH": "tʃ",
     "D": "d", "DH": "ð", "EH": "ɛ", "ER": "ɝ", "EY": "eɪ", "F": "f", "G": "ɡ", "HH": "h",
     "IH": "ɪ", "IY": "i", "JH": "dʒ", "K": "k", "L": "l", "M": "m", "N": "n", "NG": "ŋ",
@@ -31,16 +31,18 @@ ARPABET = {
     "UH": "ʊ", "UW": "u", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
 }  # fmt: skip
 # Recognised at once, s: the recogniser keeps every path it thought of until the end.
-PASSAGE = 20.0
+MAX_SEGMENT_SECONDS = 20.0
 # Passages are cut at the quietest moment of their last seconds.
-_CUT_WITHIN = 4.0
-_PEAK = 0.9
-_LEAST = RATE // 10  # samples: the recogniser fails on less than a few frames
-_AUDIBLE = 1e-3
-_FRAME = 0.01  # s
+_CUT_WINDOW_SECONDS = 4.0
+_NORMALIZED_PEAK = 0.9
+_MIN_SEGMENT_SAMPLES = (
+    SPEECH_SAMPLE_RATE_HZ // 10
+)  # samples: the recogniser fails on less than a few frames
+_MIN_AUDIBLE_PEAK = 1e-3
+_DECODER_FRAME_SECONDS = 0.01  # s
 
 
-def recognise(samples: FloatArray) -> tuple[Phone, ...]:
+def recognize_segment(samples: FloatArray) -> tuple[Phone, ...]:
     """Sounds of a passage with their times, gapless from 0 s on.
 
     Args:
@@ -49,24 +51,27 @@ def recognise(samples: FloatArray) -> tuple[Phone, ...]:
     Raises:
         MissingDependencyError: PocketSphinx is not installed.
     """
-    decoder = _decoder()
+    decoder = _load_decoder()
     peak = float(np.abs(samples).max(initial=0.0))
-    if len(samples) < _LEAST or peak < _AUDIBLE:
-        return (Phone(SILENCE, 0.0, len(samples) / RATE),)
-    pcm = (samples * (_PEAK / peak) * 32767).astype("<i2").tobytes()
+    if len(samples) < _MIN_SEGMENT_SAMPLES or peak < _MIN_AUDIBLE_PEAK:
+        return (Phone(SILENCE_SYMBOL, 0.0, len(samples) / SPEECH_SAMPLE_RATE_HZ),)
+    pcm = (samples * (_NORMALIZED_PEAK / peak) * 32767).astype("<i2").tobytes()
     decoder.start_utt()
     decoder.process_raw(pcm, full_utt=True)
     decoder.end_utt()
     phones: list[Phone] = []
     for segment in decoder.seg() or ():
-        start, end = segment.start_frame * _FRAME, (segment.end_frame + 1) * _FRAME
-        letters = letters_of(ARPABET.get(segment.word, "")) or [SILENCE]
+        start, end = (
+            segment.start_frame * _DECODER_FRAME_SECONDS,
+            (segment.end_frame + 1) * _DECODER_FRAME_SECONDS,
+        )
+        letters = split_ipa_letters(IPA_BY_ARPABET.get(segment.word, "")) or [SILENCE_SYMBOL]
         edges = np.linspace(start, end, len(letters) + 1)
         phones += map(Phone, letters, edges[:-1].tolist(), edges[1:].tolist())
     return tuple(phones)
 
 
-def recognised(blocks: Iterable[FloatArray]) -> tuple[Phone, ...]:
+def recognize_phones(blocks: Iterable[FloatArray]) -> tuple[Phone, ...]:
     """Sounds of a recording of any length; a passage of it is held at a time.
 
     Args:
@@ -77,22 +82,22 @@ def recognised(blocks: Iterable[FloatArray]) -> tuple[Phone, ...]:
     """
     phones: list[Phone] = []
     begin = 0
-    for samples in _passages(blocks):
-        offset = begin / RATE
-        for phone in recognise(samples):
+    for samples in _split_at_quiet(blocks):
+        offset = begin / SPEECH_SAMPLE_RATE_HZ
+        for phone in recognize_segment(samples):
             phones.append(Phone(phone.symbol, phone.start + offset, phone.end + offset))
         begin += len(samples)
     return tuple(phones)
 
 
-def recognised_gap(
+def recognize_lip_gap(
     blocks: Iterable[FloatArray],
     times: NDArray[np.float64],  # [N]
 ) -> NDArray[np.float64]:  # [N]
     """Gap between the lips that the recognised sounds ask for.
 
     Args:
-        blocks: as for ``recognised``.
+        blocks: as for ``recognize_phones``.
         times: moments wanted, s; 0 is the first sample. [N]
 
     Returns:
@@ -101,18 +106,21 @@ def recognised_gap(
     Raises:
         MissingDependencyError: PocketSphinx is not installed.
     """
-    controls = controls_at(recognised(blocks), times)
+    controls = blend_visemes(recognize_phones(blocks), times)
     return (controls[:, 0] - controls[:, 1]).astype(np.float64)
 
 
-def _passages(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    """The sound in pieces of at most ``PASSAGE``, cut where it is quiet."""
+def _split_at_quiet(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    """The sound in pieces of at most ``MAX_SEGMENT_SECONDS``, cut where it is quiet."""
     held = np.zeros(0, np.float32)
-    longest, least = int(PASSAGE * RATE), int((PASSAGE - _CUT_WITHIN) * RATE)
+    longest, least = (
+        int(MAX_SEGMENT_SECONDS * SPEECH_SAMPLE_RATE_HZ),
+        int((MAX_SEGMENT_SECONDS - _CUT_WINDOW_SECONDS) * SPEECH_SAMPLE_RATE_HZ),
+    )
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) >= longest:
-            quietest = int(np.argmin(level_db(held[least:longest]))) * HOP
+            quietest = int(np.argmin(frame_levels_db(held[least:longest]))) * MEL_HOP_SAMPLES
             yield held[: least + quietest]
             held = held[least + quietest :]
     if len(held):
@@ -120,8 +128,8 @@ def _passages(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
 
 
 @lru_cache(maxsize=1)
-def _decoder() -> Any:
-    sphinx = require("pocketsphinx")
+def _load_decoder() -> Any:
+    sphinx = import_optional("pocketsphinx")
     model = Path(sphinx.get_model_path()) / "en-us"
     # A loop over phonemes with their bigrams. Wide beams: with no dictionary to help, the right
     # sound is often not the likeliest at first.

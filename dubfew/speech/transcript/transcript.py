@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.errors import DubfewError
-from dubfew.utils.import_utils import require
+from dubfew.utils.import_utils import import_optional
 
-SUBTITLES = {".srt": "srt", ".vtt": "vtt"}
+SUBTITLE_FORMATS = {".srt": "srt", ".vtt": "vtt"}
 # An hour of speech is about 60 kB.
-LARGEST_BYTES = 2_000_000
+MAX_TRANSCRIPT_BYTES = 2_000_000
 # A script's sentence that is longer is cut at a word: espeak says it in one breath otherwise.
-_LONGEST_LINE = 400
-_SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")  # noqa: RUF001 - full-width marks
+_MAX_LINE_LENGTH = 400
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")  # noqa: RUF001 - full-width marks
 
 
 @dataclass(frozen=True)
-class Cue:
+class TranscriptCue:
     """A line that is said.
 
     Attributes:
@@ -34,7 +34,7 @@ class Cue:
     end: float | None = None
 
 
-def read_transcript(path: Path | str) -> tuple[Cue, ...]:
+def read_transcript(path: Path | str) -> tuple[TranscriptCue, ...]:
     """Read a script (any text file, in sentences) or subtitles (``.srt``, ``.vtt``, with times).
 
     Text is UTF-8, or UTF-16 with its mark. What is sung or heard besides speech and stands in
@@ -45,20 +45,20 @@ def read_transcript(path: Path | str) -> tuple[Cue, ...]:
         MissingDependencyError: subtitles without pysubs2.
     """
     path = Path(path)
-    text = _decoded(path)
-    kind = SUBTITLES.get(path.suffix.lower())
-    cues = _script(text) if kind is None else _subtitles(path, text, kind)
+    text = _decode_text(path)
+    kind = SUBTITLE_FORMATS.get(path.suffix.lower())
+    cues = _cues_from_script(text) if kind is None else _cues_from_subtitles(path, text, kind)
     if not cues:
         raise DubfewError(f"{path} holds no words: a transcript is the text that is spoken")
     return cues
 
 
-def _decoded(path: Path) -> str:
+def _decode_text(path: Path) -> str:
     try:
         size = path.stat().st_size
-        if size > LARGEST_BYTES:
+        if size > MAX_TRANSCRIPT_BYTES:
             raise DubfewError(
-                f"{path} has {size} bytes, a transcript at most {LARGEST_BYTES}: "
+                f"{path} has {size} bytes, a transcript at most {MAX_TRANSCRIPT_BYTES}: "
                 "give the text that is spoken"
             )
         data = path.read_bytes()
@@ -74,27 +74,31 @@ def _decoded(path: Path) -> str:
     return text
 
 
-def _script(text: str) -> tuple[Cue, ...]:
-    sentences = (s for line in text.splitlines() for s in _SENTENCE.split(line))
-    return tuple(Cue(piece) for sentence in sentences for piece in _pieces(_plain(sentence)))
+def _cues_from_script(text: str) -> tuple[TranscriptCue, ...]:
+    sentences = (s for line in text.splitlines() for s in _SENTENCE_END.split(line))
+    return tuple(
+        TranscriptCue(piece)
+        for sentence in sentences
+        for piece in _split_line(_clean_line(sentence))
+    )
 
 
-def _pieces(line: str) -> list[str]:
+def _split_line(line: str) -> list[str]:
     """A line in pieces of bearable length that have a letter or digit."""
     pieces = []
-    while len(line) > _LONGEST_LINE:
-        cut = line.rfind(" ", 1, _LONGEST_LINE)
-        cut = cut if cut > 0 else _LONGEST_LINE
+    while len(line) > _MAX_LINE_LENGTH:
+        cut = line.rfind(" ", 1, _MAX_LINE_LENGTH)
+        cut = cut if cut > 0 else _MAX_LINE_LENGTH
         pieces.append(line[:cut])
         line = line[cut:].lstrip()
     return [piece for piece in (*pieces, line) if any(letter.isalnum() for letter in piece)]
 
 
-def _subtitles(path: Path, text: str, kind: str) -> tuple[Cue, ...]:
-    pysubs2 = require("pysubs2")
+def _cues_from_subtitles(path: Path, text: str, kind: str) -> tuple[TranscriptCue, ...]:
+    pysubs2 = import_optional("pysubs2")
     lines = "\n".join(text.splitlines()) + "\n"
     if kind == "vtt":
-        lines = _timed_blocks(lines)
+        lines = _keep_timed_blocks(lines)
     try:
         events = pysubs2.SSAFile.from_string(lines, format_=kind)
     # It is written for well-formed files and says little of what it raises for others.
@@ -103,13 +107,13 @@ def _subtitles(path: Path, text: str, kind: str) -> tuple[Cue, ...]:
     cues = []
     for event in sorted(events, key=lambda event: event.start):
         spoken = re.sub(r"\[[^\]]*\]|\([^)]*\)|♪[^♪]*♪?|^\s*-", " ", event.plaintext)
-        line = _plain(html.unescape(spoken))
+        line = _clean_line(html.unescape(spoken))
         if event.end > event.start >= 0 and any(letter.isalnum() for letter in line):
-            cues.append(Cue(line, event.start / 1000, event.end / 1000))
+            cues.append(TranscriptCue(line, event.start / 1000, event.end / 1000))
     return tuple(cues)
 
 
-def _timed_blocks(text: str) -> str:
+def _keep_timed_blocks(text: str) -> str:
     """WebVTT without notes, styles and names of cues, which pysubs2 takes for spoken."""
     blocks = [block.splitlines() for block in re.split(r"\n\s*\n", text)]
     cues = []
@@ -120,6 +124,6 @@ def _timed_blocks(text: str) -> str:
     return "WEBVTT\n\n" + "\n\n".join(cues) + "\n"
 
 
-def _plain(text: str) -> str:
+def _clean_line(text: str) -> str:
     """One line of printable characters with single spaces."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

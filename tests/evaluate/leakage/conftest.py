@@ -39,8 +39,8 @@ class ColourEmbedding:
 @pytest.fixture(autouse=True)
 def embedding(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of an embedding that needs nothing installed."""
-    table = {**recognition.EMBEDDINGS, "colour": ColourEmbedding}
-    monkeypatch.setattr(recognition, "EMBEDDINGS", table)
+    table = {**recognition.FACE_EMBEDDINGS, "colour": ColourEmbedding}
+    monkeypatch.setattr(recognition, "FACE_EMBEDDINGS", table)
     return "colour"
 
 
@@ -56,6 +56,6 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 rgb = frame.to_rgb()
                 lower = rgb[rgb.shape[0] // 2 :]
                 lower[:] = np.clip(lower * colour, 0, 255).astype(np.uint8)
-                made_up = Frame.from_rgb(rgb, colour=frame.colour)
-                writer.write(made_up.at(number, number / info.fps))
+                made_up = Frame.from_rgb(rgb, color=frame.color)
+                writer.write(made_up.with_time(number, number / info.fps))
     return {name: folder / f"{name}.mp4" for name in PEOPLE}

@@ -59,7 +59,7 @@ def test_a_deletion_that_works(people: dict[str, Path], home: Path, tmp_path: Pa
 def test_a_deletion_that_leaves_the_key_is_found(
     people: dict[str, Path], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KeyStore, "destroy", lambda self, folder: None)
+    monkeypatch.setattr(KeyStore, "destroy_key", lambda self, folder: None)
     done = bench(*given(people, ["red"]), *QUICK)
     assert done.exit_code == 1
     last = done.stdout.splitlines()[-1]

@@ -7,11 +7,17 @@ from pathlib import Path
 import pytest
 
 from dubfew.errors import ActorNotFoundError, DubfewError, MediaError, SuspendedError
-from dubfew.evaluate.leakage.leak_test import _delete
-from dubfew.evaluate.leakage.recovery import remains_of
-from dubfew.evaluate.leakage.subjects import Subject, crowd_of, enrol, own_registry, subjects_of
+from dubfew.evaluate.leakage.leak_test import _delete_and_recover
+from dubfew.evaluate.leakage.recovery import recover_actor
+from dubfew.evaluate.leakage.subjects import (
+    LeakSubject,
+    collect_people_videos,
+    collect_subjects,
+    enroll_subjects,
+    temporary_registry,
+)
 from dubfew.prior.checkpoint import Prior
-from dubfew.progress import silent
+from dubfew.progress import no_progress
 from dubfew.registry import Registry
 from dubfew.registry.keys import KeyStore
 from tests.adapt.toys import adapter_of, learned, toy_prior
@@ -35,26 +41,26 @@ def store(prior: Prior, tmp_path: Path) -> Registry:
     return registry
 
 
-MARY = Subject("mary", Path("mary.mp4"))
+MARY = LeakSubject("mary", Path("mary.mp4"))
 
 
 def test_after_a_deletion_nothing_opens(store: Registry, tmp_path: Path) -> None:
-    assert remains_of("mary", store).adapter is not None
-    left = _delete([MARY], store, tmp_path / "copy")["mary"]
+    assert recover_actor("mary", store).adapter is not None
+    left = _delete_and_recover([MARY], store, tmp_path / "copy")["mary"]
     assert left["store"].refused == ("ActorNotFoundError",)
     assert left["copy"].refused == ("KeyMissingError",)
-    assert (left["store"].files, left["copy"].files) == (0, 0)
+    assert (left["store"].num_files, left["copy"].num_files) == (0, 0)
     assert left["store"].adapter is left["copy"].adapter is None
-    assert remains_of("other", store).adapter is not None
+    assert recover_actor("other", store).adapter is not None
 
 
 def test_a_key_that_stays_opens_the_copy(
     store: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KeyStore, "destroy", lambda self, folder: None)
-    left = _delete([MARY], store, tmp_path / "copy")["mary"]
-    assert (left["store"].files, left["store"].adapter) == (0, None)
-    assert left["copy"].files == 6
+    monkeypatch.setattr(KeyStore, "destroy_key", lambda self, folder: None)
+    left = _delete_and_recover([MARY], store, tmp_path / "copy")["mary"]
+    assert (left["store"].num_files, left["store"].adapter) == (0, None)
+    assert left["copy"].num_files == 6
     assert left["copy"].adapter is not None
 
 
@@ -63,30 +69,30 @@ def test_a_file_that_is_left_shows_though_it_is_no_actor(
 ) -> None:
     monkeypatch.setattr(Registry, "delete", lambda self, actor: None)
     next(store.home.glob("actors/*/1/texture.safetensors")).unlink()
-    actor = next(name for name in ("mary", "other") if len(remains_of(name, store).refused))
-    left = _delete([Subject(actor, MARY.video)], store, tmp_path / "copy")[actor]
-    assert left["store"].files == left["copy"].files == 5
+    actor = next(name for name in ("mary", "other") if len(recover_actor(name, store).refused))
+    left = _delete_and_recover([LeakSubject(actor, MARY.video)], store, tmp_path / "copy")[actor]
+    assert left["store"].num_files == left["copy"].num_files == 5
     assert left["store"].adapter is None
 
 
 def test_the_users_actors_are_copied_and_stay(store: Registry) -> None:
-    subjects = subjects_of([], ["mary"], store)
-    with own_registry() as (registry, copy):
-        adapters = enrol(
-            subjects, registry, steps=None, prior=None, device="cpu", seed=0, progress=silent
+    subjects = collect_subjects([], ["mary"], store)
+    with temporary_registry() as (registry, copy):
+        adapters = enroll_subjects(
+            subjects, registry, steps=None, prior=None, device="cpu", seed=0, progress=no_progress
         )
-        assert adapters["mary"].texture.shape == remains_of("mary", store).adapter.texture.shape
-        _delete(subjects, registry, copy)
+        assert adapters["mary"].texture.shape == recover_actor("mary", store).adapter.texture.shape
+        _delete_and_recover(subjects, registry, copy)
         home = registry.home
     assert not home.exists()
     log = store.audit()
     assert log is not None
-    assert [entry.event for entry in log.entries()][-1] == "leak-test"
-    assert remains_of("mary", store).adapter is not None
+    assert [entry.event for entry in log.iter_entries()][-1] == "leak-test"
+    assert recover_actor("mary", store).adapter is not None
 
 
 def test_an_error_leaves_nothing_in_the_temporary_place(store: Registry) -> None:
-    with pytest.raises(RuntimeError), own_registry() as (registry, _):  # noqa: PT012
+    with pytest.raises(RuntimeError), temporary_registry() as (registry, _):  # noqa: PT012
         registry.create("a", {}, {"b": b"c"})
         home = registry.home
         raise RuntimeError
@@ -95,27 +101,27 @@ def test_an_error_leaves_nothing_in_the_temporary_place(store: Registry) -> None
 
 def test_who_cannot_be_tested(store: Registry, tmp_path: Path) -> None:
     with pytest.raises(DubfewError, match="nobody to test"):
-        subjects_of([], [], store)
+        collect_subjects([], [], store)
     with pytest.raises(ActorNotFoundError):
-        subjects_of([], ["nobody"], store)
+        collect_subjects([], ["nobody"], store)
     with pytest.raises(DubfewError, match="two are called 'mary'"):
-        subjects_of([tmp_path / "mary.mp4"], ["mary"], store)
+        collect_subjects([tmp_path / "mary.mp4"], ["mary"], store)
     with pytest.raises(MediaError, match=r"none\.mp4 is not there: check the path"):
-        subjects_of([tmp_path / "none.mp4"], [], store)
+        collect_subjects([tmp_path / "none.mp4"], [], store)
     (tmp_path / "mary.mp4").unlink()
     with pytest.raises(MediaError, match="adapted from"):
-        subjects_of([], ["mary"], store)
+        collect_subjects([], ["mary"], store)
     store.suspend("other", "dispute")
     with pytest.raises(SuspendedError):
-        subjects_of([], ["other"], store)
+        collect_subjects([], ["other"], store)
 
 
 def test_a_crowd(tmp_path: Path) -> None:
     for name in ("mary.mp4", "ann.mp4", "bob.mov", "notes.txt", "cid.mkv"):
         (tmp_path / name).touch()
-    mary = [Subject("mary", tmp_path / "mary.mp4")]
-    assert list(crowd_of(mary, [tmp_path])) == ["mary", "ann", "bob", "cid"]
+    mary = [LeakSubject("mary", tmp_path / "mary.mp4")]
+    assert list(collect_people_videos(mary, [tmp_path])) == ["mary", "ann", "bob", "cid"]
     with pytest.raises(DubfewError, match="there are 1"):
-        crowd_of(mary, [tmp_path / "ann.mp4"])
+        collect_people_videos(mary, [tmp_path / "ann.mp4"])
     with pytest.raises(DubfewError, match="two are called 'ann'"):
-        crowd_of(mary, [tmp_path / "ann.mp4", tmp_path])
+        collect_people_videos(mary, [tmp_path / "ann.mp4", tmp_path])

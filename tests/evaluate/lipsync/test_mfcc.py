@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dubfew.evaluate.lipsync.mfcc import mel_filters, mfcc
+from dubfew.evaluate.lipsync.mfcc import mfcc, mfcc_filterbank
 
 # python_speech_features.mfcc(sound(), 16000), windows 0 and 9 of 11.
 FIRST = [
@@ -35,7 +35,7 @@ def test_the_values_of_python_speech_features() -> None:
 
 def test_a_part_is_as_in_the_whole() -> None:
     samples = sound()
-    whole, part = mfcc(samples), mfcc(samples[640:], before=samples[639])
+    whole, part = mfcc(samples), mfcc(samples[640:], previous_sample=samples[639])
     np.testing.assert_allclose(part, whole[4:], atol=1e-9)
     assert abs(mfcc(samples[640:])[0] - whole[4]).max() > 1e-3
 
@@ -52,6 +52,6 @@ def test_whole_windows_only(samples: int, rows: int) -> None:
 
 
 def test_filters_cover_the_spectrum() -> None:
-    filters = mel_filters()
+    filters = mfcc_filterbank()
     assert filters.shape == (257, 26)
     assert (filters.max(axis=0) == 1).all()

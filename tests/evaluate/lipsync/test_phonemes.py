@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from dubfew.evaluate.lipsync import phonemes
-from dubfew.evaluate.lipsync.phonemes import listen
+from dubfew.evaluate.lipsync.phonemes import measure_phoneme_sync
 from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.head_model import load_head_model
 
 FPS = 25
 
 
 def landmarks(opening: np.ndarray) -> np.ndarray:
     """A face before the camera that opens its jaw so far, rad."""
-    head = load_head()
+    head = load_head_model()
     rotation = np.zeros((len(opening), 3), np.float32)
     rotation[:, 0] = opening
     none = np.zeros((len(opening), len(head.expression_basis)))
@@ -49,27 +49,27 @@ def video(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("late", [-0.12, 0.0, 0.2])
 def test_the_lag_that_was_put_in_is_found(monkeypatch, video, late):
-    monkeypatch.setattr(phonemes, "recognised_gap", lambda blocks, times: wave(times))
+    monkeypatch.setattr(phonemes, "recognize_lip_gap", lambda blocks, times: wave(times))
     times = np.arange(150) / FPS
-    found = listen(video, landmarks(wave(times - late)), times)
+    found = measure_phoneme_sync(video, landmarks(wave(times - late)), times)
     assert found.heard_r_best > 0.95
     assert found.heard_lag_ms == pytest.approx(late * 1000, abs=15)
     assert (found.heard_r > 0.95) == (late == 0)
 
 
 def test_frames_without_a_face_are_left_out(monkeypatch, video):
-    monkeypatch.setattr(phonemes, "recognised_gap", lambda blocks, times: wave(times))
+    monkeypatch.setattr(phonemes, "recognize_lip_gap", lambda blocks, times: wave(times))
     times = np.arange(150) / FPS
     seen = landmarks(wave(times))
     seen[40:80] = np.nan
-    assert listen(video, seen, times).heard_r > 0.98
+    assert measure_phoneme_sync(video, seen, times).heard_r > 0.98
 
 
 def test_nothing_to_compare(monkeypatch, video):
     pytest.importorskip("pocketsphinx")
     times = np.arange(25) / FPS
     moving = landmarks(wave(times))
-    assert math.isnan(listen(video, moving, times).heard_r)  # silence
-    assert math.isnan(listen(video, np.full_like(moving, np.nan), times).heard_lag_ms)
-    monkeypatch.setattr(phonemes, "recognised_gap", lambda blocks, times: wave(times))
-    assert math.isnan(listen(video, landmarks(np.zeros(25)), times).heard_r_best)
+    assert math.isnan(measure_phoneme_sync(video, moving, times).heard_r)  # silence
+    assert math.isnan(measure_phoneme_sync(video, np.full_like(moving, np.nan), times).heard_lag_ms)
+    monkeypatch.setattr(phonemes, "recognize_lip_gap", lambda blocks, times: wave(times))
+    assert math.isnan(measure_phoneme_sync(video, landmarks(np.zeros(25)), times).heard_r_best)

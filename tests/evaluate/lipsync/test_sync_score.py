@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from dubfew.evaluate import compare
 from dubfew.evaluate.lipsync.mfcc import mfcc
 from dubfew.evaluate.lipsync.sync_score import (
-    BATCH,
-    OUTSIDE,
-    at_picture_rate,
-    beats_of_sound,
-    face_picture,
-    face_squares,
-    lip_sync,
-    longest_stretch,
-    windows,
+    PADDING_GRAY,
+    WINDOWS_PER_BATCH,
+    batch_windows,
+    compute_face_squares,
+    crop_syncnet_face,
+    find_longest_face_run,
+    measure_lip_sync,
+    resample_frames,
+    stream_audio_frames,
 )
-from dubfew.evaluate.lipsync.syncnet import EMBEDDING, LipSync, SyncNet, load_syncnet
+from dubfew.evaluate.lipsync.syncnet import EMBEDDING_SIZE, LipSyncScore, SyncNet, load_syncnet
 from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter, probe, read_frames
 
 CLIP = "clips/grid_bbaf2n.mpg"
@@ -51,7 +51,7 @@ def faces(count: int) -> np.ndarray:
 def test_the_nearest_frame_25_times_a_second(fps: Fraction) -> None:
     count = round(2 * fps)
     frames = [grey(0, index, fps) for index in range(count)]
-    shown = [frame.index for frame in at_picture_rate(frames)]
+    shown = [frame.index for frame in resample_frames(frames)]
     assert len(shown) == pytest.approx(count / fps * 25, abs=0.5)
     for tick, index in enumerate(shown):
         nearest = min(abs(frame.stamp - Fraction(tick, 25)) for frame in frames)
@@ -64,10 +64,10 @@ def test_the_nearest_frame_25_times_a_second(fps: Fraction) -> None:
 
 def test_a_variable_rate_is_taken_at_its_times() -> None:
     stamps = [Fraction(n, 100) for n in (300, 301, 309, 330, 332)]  # a part of a longer clip
-    frames = [grey().at(index, stamp) for index, stamp in enumerate(stamps)]
-    shown = [frame.index for frame in at_picture_rate(frames)]
+    frames = [grey().with_time(index, stamp) for index, stamp in enumerate(stamps)]
+    shown = [frame.index for frame in resample_frames(frames)]
     assert shown == [0, 1, 2, 2, 2, 3, 3, 3, 4]
-    assert list(at_picture_rate([])) == []
+    assert list(resample_frames([])) == []
 
 
 # --- picture ------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_the_crop_is_the_papers() -> None:
     rgb = np.zeros((200, 300, 3), np.uint8)
     rgb[50:110, 130:170] = (250, 10, 20)  # a box 60 high about (150, 80)
     frame = Frame.from_rgb(rgb, pix_fmt="yuv444p")
-    picture = face_picture(frame, np.array([150.0, 80.0, 30.0]))
+    picture = crop_syncnet_face(frame, np.array([150.0, 80.0, 30.0]))
     assert picture.shape == (3, 224, 224)
     # Rows 50 to 134 and columns 108 to 192: 84 px, and BGR.
     scale = 224 / 84
@@ -89,43 +89,45 @@ def test_the_crop_is_the_papers() -> None:
 
 
 def test_beyond_the_frame_is_grey() -> None:
-    picture = face_picture(grey(200), np.array([0.0, 10.0, 20.0]))  # rows -10 to 46, x from -28
-    assert (picture[:, :35] == OUTSIDE).all()
-    assert (picture[:, :, :100] == OUTSIDE).all()
+    picture = crop_syncnet_face(
+        grey(200), np.array([0.0, 10.0, 20.0])
+    )  # rows -10 to 46, x from -28
+    assert (picture[:, :35] == PADDING_GRAY).all()
+    assert (picture[:, :, :100] == PADDING_GRAY).all()
     assert picture[:, 60:, 130:].mean() == pytest.approx(200, abs=2)
-    assert (face_picture(grey(200), np.array([900.0, 900.0, 20.0])) == OUTSIDE).all()
+    assert (crop_syncnet_face(grey(200), np.array([900.0, 900.0, 20.0])) == PADDING_GRAY).all()
 
 
 def test_the_box_bridges_gaps_and_passes_over_misfits() -> None:
     marks = faces(40)
     marks[:, :, 0] += np.arange(40, dtype=np.float32)[:, None] / 4
     marks[10:14] = np.nan
-    plain = face_squares(marks)
+    plain = compute_face_squares(marks)
     assert np.diff(plain[8:32, 0]) == pytest.approx(0.25, abs=1e-4)
     assert plain[:, 2] == pytest.approx(plain[0, 2], abs=1e-4)
     marks[20] += 30
-    np.testing.assert_allclose(face_squares(marks), plain, atol=0.26)
+    np.testing.assert_allclose(compute_face_squares(marks), plain, atol=0.26)
 
 
 def test_the_longest_stretch() -> None:
     seen = np.zeros(100, bool)
-    assert longest_stretch(seen, 25) == (0, 0)
+    assert find_longest_face_run(seen, 25) == (0, 0)
     seen[[3, 4, 5]] = seen[[40, 50, 60]] = seen[[90, 91]] = True
-    assert longest_stretch(seen, 10) == (40, 61)
-    assert longest_stretch(seen, 9) == (3, 6)
-    assert longest_stretch(seen, 35) == (3, 92)
+    assert find_longest_face_run(seen, 10) == (40, 61)
+    assert find_longest_face_run(seen, 9) == (3, 6)
+    assert find_longest_face_run(seen, 35) == (3, 92)
 
 
 # --- sound --------------------------------------------------------------------------------------
 
 
 def test_windows_are_those_of_the_whole() -> None:
-    count = 2 * BATCH + 9
+    count = 2 * WINDOWS_PER_BATCH + 9
     rng = np.random.default_rng(0)
     samples = np.rint(rng.normal(0, 2000, (count, 640)))
     pictures = [torch.full((3, 2, 2), float(number)) for number in range(count)]
     cepstra = mfcc(samples.ravel())
-    batches = list(windows(zip(pictures, samples, strict=True)))
+    batches = list(batch_windows(zip(pictures, samples, strict=True)))
     number = 0
     for clip, sound in batches:
         assert len(clip) == len(sound) + 4
@@ -138,26 +140,28 @@ def test_windows_are_those_of_the_whole() -> None:
     assert number == count - 5
 
 
-@pytest.mark.parametrize(("count", "rows"), [(0, 0), (5, 0), (6, 1), (BATCH + 5, BATCH)])
+@pytest.mark.parametrize(
+    ("count", "rows"), [(0, 0), (5, 0), (6, 1), (WINDOWS_PER_BATCH + 5, WINDOWS_PER_BATCH)]
+)
 def test_too_few_pictures_for_a_window(count: int, rows: int) -> None:
     beats = [(torch.zeros(3, 2, 2), np.zeros(640))] * count
-    assert sum(len(sound) for _, sound in windows(beats)) == rows
+    assert sum(len(sound) for _, sound in batch_windows(beats)) == rows
 
 
 def test_sound_in_whole_beats(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     samples = np.arange(40_000, dtype=np.int16)[: 16000 * 2 + 100] // 2
     wavfile.write(path, 16000, samples)
-    beats = list(beats_of_sound(path, 1234))
+    beats = list(stream_audio_frames(path, 1234))
     assert len(beats) == (len(samples) - 1234) // 640
     np.testing.assert_array_equal(np.concatenate(beats), samples[1234 : 1234 + 640 * len(beats)])
-    assert list(beats_of_sound(path, 10**6)) == []
+    assert list(stream_audio_frames(path, 10**6)) == []
 
 
 def test_samples_that_no_16_bit_file_has(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     wavfile.write(path, 16000, np.tile(np.float32([np.nan, 3, -3, 0.5]), 400))
-    (first, _) = beats_of_sound(path, 0)
+    (first, _) = stream_audio_frames(path, 0)
     assert first[:4].tolist() == [0, 32767, -32768, 16384]
 
 
@@ -172,13 +176,13 @@ class Loudness(SyncNet):
 
     def of_pictures(self, pictures: Tensor) -> Tensor:
         level = (pictures[:, :, 60:160, 60:160].mean(dim=(1, 2, 3)) - 128) / 100
-        return nn.functional.pad(level.unfold(0, 5, 1), (0, EMBEDDING - 5))
+        return nn.functional.pad(level.unfold(0, 5, 1), (0, EMBEDDING_SIZE - 5))
 
     def of_sound(self, cepstra: Tensor) -> Tensor:
         # Of the four windows that begin in a beat the last two reach into the next; a beat that
         # follows a tone has the last of its pre-emphasis.
         loud = (cepstra[:, 0] > 17).float().unfold(1, 4, 4)[..., :2].mean(dim=2)
-        return nn.functional.pad(2 * loud - 1, (0, EMBEDDING - 5))
+        return nn.functional.pad(2 * loud - 1, (0, EMBEDDING_SIZE - 5))
 
 
 @pytest.fixture
@@ -206,7 +210,7 @@ def flashing(tmp_path: Path) -> Callable[..., Path]:
 @pytest.mark.parametrize(("fps", "late"), [(25, 0), (25, 4), (25, -3), (50, 2), (100, -9)])
 def test_an_offset_is_found_in_a_video(flashing: Callable[..., Path], fps: int, late: int) -> None:
     video = flashing(fps, 90, late)
-    found = lip_sync(video, faces(probe(video).frames or 90 * fps // 25), Loudness())
+    found = measure_lip_sync(video, faces(probe(video).frames or 90 * fps // 25), Loudness())
     assert found.av_offset == late
     assert found.lse_d < 0.5
     assert found.lse_c > 1
@@ -218,7 +222,7 @@ def test_only_the_stretch_with_a_face_counts(flashing: Callable[..., Path]) -> N
     marks[:37] = np.nan  # then the sound, too, begins at frame 37
     marks[50:60] = np.nan
     seen = []
-    found = lip_sync(video, marks, Loudness(), progress=seen.append)
+    found = measure_lip_sync(video, marks, Loudness(), progress=seen.append)
     assert found.av_offset == 2
     assert found.lse_d < 0.5
     assert (seen[-1].stage, seen[-1].done, seen[-1].total) == ("lip sync", 83, 83)
@@ -231,14 +235,14 @@ def test_figures_that_cannot_be_had(
     flashing: Callable[..., Path], beats: int, sound: bool, face: bool
 ) -> None:
     marks = faces(beats) if face else np.full((beats, 478, 3), np.nan, np.float32)
-    found = lip_sync(flashing(25, beats, sound=sound), marks, Loudness())
+    found = measure_lip_sync(flashing(25, beats, sound=sound), marks, Loudness())
     assert all(math.isnan(value) for value in vars(found).values())
-    assert vars(found).keys() == vars(LipSync()).keys()
+    assert vars(found).keys() == vars(LipSyncScore()).keys()
 
 
 @pytest.mark.filterwarnings("ignore:.*not the released")
 def test_the_shortest_clip_with_figures(flashing: Callable[..., Path], syncnet_file: Path) -> None:
-    found = lip_sync(flashing(25, 21), faces(21), load_syncnet(syncnet_file))
+    found = measure_lip_sync(flashing(25, 21), faces(21), load_syncnet(syncnet_file))
     assert found.lse_d > 0
     assert found.lse_c >= 0
     assert found.av_offset in range(-15, 16)
@@ -255,8 +259,8 @@ def test_evaluate_measures_it_when_given_the_weights(
             writer.write(frame)
     figures = compare.evaluate(path, path, syncnet="any.model")
     assert figures.frames == 22
-    marks = compare.landmarks_of(path)
-    assert lip_sync(path, marks, Loudness()) == LipSync(
+    marks = compare.detect_landmarks(path)
+    assert measure_lip_sync(path, marks, Loudness()) == LipSyncScore(
         figures.lse_c, figures.lse_d, figures.av_offset
     )
     assert math.isfinite(figures.lse_d)

@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from dubfew.errors import AssetError
 from dubfew.evaluate.lipsync import syncnet
-from dubfew.evaluate.lipsync.syncnet import EMBEDDING, SHIFTS, LipSync, ShiftDistances, load_syncnet
+from dubfew.evaluate.lipsync.syncnet import (
+    EMBEDDING_SIZE,
+    MAX_SHIFT_WINDOWS,
+    LipSyncScore,
+    ShiftDistances,
+    load_syncnet,
+)
 from dubfew.utils.files import sha256_file
 from tests.evaluate.conftest import syncnet_weights
 
@@ -43,7 +49,7 @@ def refused(path: Path, *words: str) -> None:
         load_syncnet(path)
     message = str(error.value)
     assert "\n" not in message
-    for word in (str(path), syncnet.NAME, *words):
+    for word in (str(path), syncnet.SYNCNET_WEIGHTS_NAME, *words):
         assert word in message
 
 
@@ -52,8 +58,8 @@ def test_it_computes_what_the_public_code_does(network: syncnet.SyncNet) -> None
     rng = np.random.default_rng(1)
     pictures = torch.from_numpy(rng.uniform(0, 255, (6, 3, 224, 224)).astype(np.float32))
     cepstra = torch.from_numpy(rng.normal(0, 10, (2, 13, 20)).astype(np.float32))
-    mouth, sound = network.of_pictures(pictures), network.of_sound(cepstra)
-    assert mouth.shape == sound.shape == (2, EMBEDDING)
+    mouth, sound = network.embed_frames(pictures), network.embed_audio(cepstra)
+    assert mouth.shape == sound.shape == (2, EMBEDDING_SIZE)
     some = [0, 511, 1023]
     theirs = [[542.18939, -160.03352, -518.98956], [502.28452, -66.81486, -566.27332]]
     np.testing.assert_allclose(mouth[:, some], theirs, rtol=1e-4)
@@ -78,7 +84,7 @@ def test_a_file_of_a_newer_pytorch_is_read(tmp_path: Path, network: syncnet.Sync
 def test_the_released_file_is_read_without_a_warning(
     syncnet_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(syncnet, "SHA256", sha256_file(syncnet_file))
+    monkeypatch.setattr(syncnet, "SYNCNET_SHA256", sha256_file(syncnet_file))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not load_syncnet(syncnet_file).training
@@ -152,18 +158,18 @@ def test_damaged_files(hostile: Path, old: bool, place: float, value: int, cut: 
         refused(hostile)
 
 
-def distances(mouth: np.ndarray, sound: np.ndarray, sizes: list[int] | None = None) -> LipSync:
+def distances(mouth: np.ndarray, sound: np.ndarray, sizes: list[int] | None = None) -> LipSyncScore:
     found = ShiftDistances()
     edges = np.cumsum(sizes or [len(mouth)])[:-1]
     for a, b in zip(np.split(mouth, edges), np.split(sound, edges), strict=True):
         found.add(torch.from_numpy(np.float32(a)), torch.from_numpy(np.float32(b)))
-    return found.result()
+    return found.compute_score()
 
 
 @pytest.mark.parametrize("late", [0, 1, -1, 7, -15, 15])
 def test_a_planted_offset(late: int) -> None:
     count, length = 60, 3.0
-    code = np.eye(EMBEDDING) * length
+    code = np.eye(EMBEDDING_SIZE) * length
     sound = code[20 : 20 + count]
     mouth = code[20 - late : 20 - late + count]
     found = distances(mouth, sound)
@@ -171,9 +177,9 @@ def test_a_planted_offset(late: int) -> None:
     # Equal windows are 0 apart, different ones sqrt(2) lengths, and one from the zeros beyond the
     # clip's ends one length. PyTorch's distance adds 1e-6 to each of 1024 numbers.
     assert found.lse_d == pytest.approx(length * abs(late) / count, abs=1e-4)
-    beyond = np.abs(np.arange(-SHIFTS, SHIFTS + 1))
+    beyond = np.abs(np.arange(-MAX_SHIFT_WINDOWS, MAX_SHIFT_WINDOWS + 1))
     others = length * (beyond + math.sqrt(2) * (count - beyond)) / count
-    others[SHIFTS - late] = found.lse_d
+    others[MAX_SHIFT_WINDOWS - late] = found.lse_d
     assert found.lse_c == pytest.approx(np.median(others) - found.lse_d, abs=1e-4)
 
 
@@ -181,16 +187,16 @@ def test_a_planted_offset(late: int) -> None:
 @given(sizes=st.lists(st.integers(0, 20), min_size=1, max_size=8), seed=st.integers(0, 9))
 def test_any_batches_give_the_plain_definition(sizes: list[int], seed: int) -> None:
     rng, count = np.random.default_rng(seed), sum(sizes)
-    mouth, sound = rng.normal(size=(2, count, EMBEDDING))
+    mouth, sound = rng.normal(size=(2, count, EMBEDDING_SIZE))
     found = distances(mouth, sound, sizes)
-    if count <= SHIFTS:
+    if count <= MAX_SHIFT_WINDOWS:
         assert all(math.isnan(value) for value in vars(found).values())
         return
-    padded = np.pad(sound, ((SHIFTS, SHIFTS), (0, 0)))
+    padded = np.pad(sound, ((MAX_SHIFT_WINDOWS, MAX_SHIFT_WINDOWS), (0, 0)))
     means = [
         np.linalg.norm(mouth - padded[shift : shift + count], axis=1).mean()
-        for shift in range(2 * SHIFTS + 1)
+        for shift in range(2 * MAX_SHIFT_WINDOWS + 1)
     ]
     assert found.lse_d == pytest.approx(min(means), rel=1e-5)
     assert found.lse_c == pytest.approx(np.median(means) - min(means), abs=1e-4)
-    assert found.av_offset == SHIFTS - int(np.argmin(means))
+    assert found.av_offset == MAX_SHIFT_WINDOWS - int(np.argmin(means))

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from dubfew.prior.losses import (
-    detail_energy,
-    focal_frequency,
-    laplacian_l1,
+    detail_energy_loss,
+    focal_frequency_loss,
+    laplacian_l1_loss,
     region_weights,
-    weighted_l1,
+    weighted_l1_loss,
 )
 
-LOSSES = [weighted_l1, laplacian_l1, focal_frequency, detail_energy]
+LOSSES = [weighted_l1_loss, laplacian_l1_loss, focal_frequency_loss, detail_energy_loss]
 
 
 def pictures() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -29,7 +29,7 @@ def test_equal_pictures_cost_nothing_and_others_something(loss):
     assert float(loss(other, truth, weights)) > 1e-5
 
 
-@pytest.mark.parametrize("loss", [weighted_l1, focal_frequency])
+@pytest.mark.parametrize("loss", [weighted_l1_loss, focal_frequency_loss])
 def test_what_lies_outside_the_weights_does_not_count(loss):
     truth, _, weights = pictures()
     other = truth.clone()
@@ -48,7 +48,7 @@ def test_gradient(loss):
 
 def test_l1_is_the_mean_under_its_weights():
     truth, _, weights = pictures()
-    assert float(weighted_l1(truth + 0.25, truth, weights)) == pytest.approx(0.25)
+    assert float(weighted_l1_loss(truth + 0.25, truth, weights)) == pytest.approx(0.25)
 
 
 def test_softness_costs_detail_energy_even_where_l1_gains():
@@ -57,8 +57,10 @@ def test_softness_costs_detail_energy_even_where_l1_gains():
     weights = torch.ones(1, 1, 64, 64)
     guess = torch.rand(1, 3, 64, 64, generator=generator)  # as sharp, but other pixels
     soft = torch.full_like(truth, 0.5)
-    assert weighted_l1(soft, truth, weights) < weighted_l1(guess, truth, weights)
-    assert detail_energy(guess, truth, weights) < 0.3 * detail_energy(soft, truth, weights)
+    assert weighted_l1_loss(soft, truth, weights) < weighted_l1_loss(guess, truth, weights)
+    assert detail_energy_loss(guess, truth, weights) < 0.3 * detail_energy_loss(
+        soft, truth, weights
+    )
 
 
 def test_the_mouth_weighs_most_and_nothing_counts_outside_the_mask():

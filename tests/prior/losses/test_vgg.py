@@ -8,10 +8,10 @@ import torch
 from dubfew.errors import AssetError
 from dubfew.prior.losses import (
     Vgg19,
+    default_vgg19_path,
     fetch_vgg19,
     load_vgg19,
-    perceptual_and_style,
-    vgg19_path,
+    perceptual_and_style_losses,
 )
 from dubfew.utils.files import sha256_file
 
@@ -88,10 +88,10 @@ def test_perceptual_and_style(vgg):
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand(2, 3, 32, 32, generator=generator)
     weights = torch.ones(2, 1, 32, 32)
-    same = perceptual_and_style(vgg, truth, truth, weights)
+    same = perceptual_and_style_losses(vgg, truth, truth, weights)
     assert {n: float(v) for n, v in same.items()} == {"perceptual": 0.0, "style": 0.0}
     other = (truth + 0.2 * torch.rand(truth.shape, generator=generator)).requires_grad_()
-    terms = perceptual_and_style(vgg, other, truth, weights)
+    terms = perceptual_and_style_losses(vgg, other, truth, weights)
     assert min(float(v.detach()) for v in terms.values()) > 1e-4
     sum(terms.values()).backward()
     assert torch.isfinite(other.grad).all()
@@ -101,8 +101,8 @@ def test_perceptual_and_style(vgg):
 def test_style_does_not_mind_where_things_are(vgg):
     truth = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     weights = torch.ones(1, 1, 32, 32)
-    moved = perceptual_and_style(vgg, truth.roll(16, 3), truth, weights)
-    soft = perceptual_and_style(vgg, truth * 0 + truth.mean(), truth, weights)
+    moved = perceptual_and_style_losses(vgg, truth.roll(16, 3), truth, weights)
+    soft = perceptual_and_style_losses(vgg, truth * 0 + truth.mean(), truth, weights)
     style, content = (float(moved[n] / soft[n]) for n in ("style", "perceptual"))
     assert style < 0.25
     assert style < 0.6 * content
@@ -113,7 +113,7 @@ def test_weights_that_are_not_there(tmp_path, monkeypatch):
     with pytest.raises(AssetError, match=r"none\.pth.*fetch-vgg.*https://"):
         load_vgg19(missing)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert vgg19_path().name == "vgg19-dcbb9e9d.pth"
+    assert default_vgg19_path().name == "vgg19-dcbb9e9d.pth"
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights at all", b"PK\x03\x04broken"])

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.losses.weights import PRESETS, LossWeights, loss_weights
+from dubfew.prior.losses.weights import LOSS_PRESETS, LossWeights, resolve_loss_weights
 
 
 def test_paper_003():
-    paper = loss_weights("paper-003")
+    paper = resolve_loss_weights("paper-003")
     # Sec. 4.1: lambda_1, lambda_VGG, lambda_reg and lambda_adv; sec. 3.4: regions.
     assert (paper.l1, paper.perceptual, paper.style) == (10, 10, 10)
     assert (paper.texture, paper.adversarial) == (5, 1)
@@ -17,17 +17,17 @@ def test_paper_003():
 
 
 def test_the_default_needs_nothing_downloaded():
-    assert loss_weights({}) == PRESETS["dubfew"] == LossWeights()
+    assert resolve_loss_weights({}) == LOSS_PRESETS["dubfew"] == LossWeights()
     assert not LossWeights().needs_vgg
     assert not LossWeights().needs_discriminator
 
 
 def test_a_preset_with_changes():
-    weights = loss_weights({"preset": "paper-003", "style": 0, "matching": 2.5})
+    weights = resolve_loss_weights({"preset": "paper-003", "style": 0, "matching": 2.5})
     assert weights.style == 0
     assert weights.matching == 2.5
     assert weights.l1 == 10
-    assert PRESETS["paper-003"].style == 10
+    assert LOSS_PRESETS["paper-003"].style == 10
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_a_preset_with_changes():
 )
 def test_what_cannot_be_is_said(wanted, said):
     with pytest.raises(ArtefactError, match=said):
-        loss_weights(wanted)
+        resolve_loss_weights(wanted)

@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from dubfew.adapt import adapt
-from dubfew.adapt.pipeline import LARGEST_REFERENCE, reference_size
+from dubfew.adapt.pipeline import MAX_REFERENCE_SIZE_PX, choose_reference_size
 from dubfew.data.footage_io import save_footage
 from dubfew.errors import ArtefactError
 from dubfew.media import read_frames
 from dubfew.prior import Prior
-from dubfew.prior.renderers import SIZES, LiteConfig, make_renderer
-from dubfew.prior.training.trainer import TrainConfig, train
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.prior.renderers import RENDERER_CONFIGS, BlendingUNetConfig, make_renderer
+from dubfew.prior.training.trainer import PriorTrainConfig, train_renderer
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Camera
-from dubfew.references.alignment import aligned
-from dubfew.references.inputs import row_inputs
+from dubfew.references.alignment import align_vertices
+from dubfew.references.inputs import make_footage_inputs
 from dubfew.registry import Registry
 from dubfew.render import render
 from tests.data.people import toy_footage, toy_track
@@ -35,8 +35,8 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sizes")
     for seed in range(2):
         save_footage(folder / "data" / f"{seed}.safetensors", toy_footage(26, seed, 96), {})
-    return train(
-        TrainConfig(
+    return train_renderer(
+        PriorTrainConfig(
             data=str(folder / "data"),
             out=str(folder / "run"),
             renderer="base",
@@ -50,7 +50,7 @@ def trained(tmp_path_factory) -> Path:
 def test_a_larger_size_is_trained_and_stored(trained):
     prior = Prior.load(trained)
     assert prior.renderer_name == "base"
-    assert prior.renderer.config == LiteConfig(
+    assert prior.renderer.config == BlendingUNetConfig(
         window=96, references=4, widths=(8, 8, 8, 8, 8), style=8, texture_channels=5
     )
 
@@ -71,25 +71,25 @@ def test_a_larger_size_is_adapted_and_rendered(trained, tmp_path):
 
 
 def test_stored_references_are_as_large_as_the_window_that_looks_at_them():
-    head = load_head()
+    head = load_head_model()
     near = toy_track(4)
     near = dataclasses.replace(near, camera=Camera(4000.0, 1280.0, 1280.0), width=2560, height=2560)
-    assert reference_size(near, head, 160) == LARGEST_REFERENCE
-    assert reference_size(near, head, 512) == 512
-    assert reference_size(toy_track(4), head, 512) < 200
+    assert choose_reference_size(near, head, 160) == MAX_REFERENCE_SIZE_PX
+    assert choose_reference_size(near, head, 512) == 512
+    assert choose_reference_size(toy_track(4), head, 512) < 200
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", RENDERER_CONFIGS)
 def test_sizes_can_be_built_and_are_small(name):
     renderer = make_renderer(name, {})
-    assert renderer.config == SIZES[name]
+    assert renderer.config == RENDERER_CONFIGS[name]
     # Half precision, with a texture beside it.
     assert sum(p.numel() for p in renderer.parameters()) * 2 < 13.5e6
 
 
 def test_a_size_can_be_changed():
     config = make_renderer("large", {"references": 2, "widths": [8, 8, 8]}).config
-    assert config == dataclasses.replace(SIZES["large"], references=2, widths=(8, 8, 8))
+    assert config == dataclasses.replace(RENDERER_CONFIGS["large"], references=2, widths=(8, 8, 8))
 
 
 @pytest.mark.parametrize("config", [{"window": 100}, {"widths": [8, 8]}, {"widths": 8}, {"x": 1}])
@@ -99,7 +99,7 @@ def test_sizes_that_do_not_fit(config):
 
 
 def test_alignment_finds_the_same_in_a_larger_window():
-    head = load_head()
+    head = load_head_model()
     corrections = []
     for size in (160, 320):
         footage = toy_footage(24, 0, size)
@@ -107,9 +107,9 @@ def test_alignment_finds_the_same_in_a_larger_window():
         beside = footage.vertices.copy()
         beside[0, :, :2] += np.array([0.01, -0.006], np.float32) * size
         footage = dataclasses.replace(footage, vertices=beside)
-        inputs = row_inputs(footage, 0, beside[0], np.arange(8, 24), 3, head)
+        inputs = make_footage_inputs(footage, 0, beside[0], np.arange(8, 24), 3, head)
         seen = torch.from_numpy(footage.images[:1]).permute(0, 3, 1, 2) / 255
-        moves = aligned(inputs, seen, beside[:1])[0] - beside[0]
+        moves = align_vertices(inputs, seen, beside[:1])[0] - beside[0]
         visible = ((right > 0) & (right < size)).all(1)
         corrections.append(np.median(moves[visible, :2], 0) / size)
     np.testing.assert_allclose(corrections[0], (-0.006, 0.004), atol=0.001)

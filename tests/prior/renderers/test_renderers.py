@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.renderers import RENDERERS, LiteRenderer, make_renderer
-from dubfew.prior.renderers.unet import Modulated, smooth
-from dubfew.references.warping import warp
+from dubfew.prior.renderers import RENDERER_FACTORIES, BlendingUNet, make_renderer
+from dubfew.prior.renderers.unet import ModulatedResidualBlock, blur_residual
+from dubfew.references.warping import warp_references
 from tests.data.people import SIZE, TOY
 
 
-def shaken(renderer: LiteRenderer) -> LiteRenderer:
+def shaken(renderer: BlendingUNet) -> BlendingUNet:
     """Random weights everywhere, as after some training."""
     torch.manual_seed(1)
     with torch.no_grad():
@@ -29,7 +29,7 @@ def test_shape(renderer, sample):
 
 
 def test_untrained_it_is_the_bare_warp(renderer, sample):
-    bare = warp(sample.inputs).blend(sample.inputs)
+    bare = warp_references(sample.inputs).blend_references(sample.inputs)
     torch.testing.assert_close(renderer(sample.inputs, TEXTURE), bare, atol=0.004, rtol=0)
 
 
@@ -46,16 +46,16 @@ def test_gradient_reaches_the_texture(renderer, sample):
 
 
 def test_weights_are_shares_and_leave_uncovered_pixels_to_the_fill(renderer, sample):
-    fields = shaken(renderer).fields(sample.inputs, TEXTURE, warp(sample.inputs))
-    torch.testing.assert_close(fields.weights.sum(1), torch.ones(2, SIZE, SIZE))
+    fields = shaken(renderer).predict_fields(sample.inputs, TEXTURE, warp_references(sample.inputs))
+    torch.testing.assert_close(fields.blend_weights.sum(1), torch.ones(2, SIZE, SIZE))
     bare = sample.inputs.covered[:, 0] == 0
     assert bare.any()
-    assert (fields.weights[:, -1][bare] == 1).all()
+    assert (fields.blend_weights[:, -1][bare] == 1).all()
 
 
 def test_fields_drawn_larger_shrink_back_to_the_picture(renderer, sample):
     inputs = sample.inputs
-    fields = renderer.fields(inputs, TEXTURE, warp(inputs))
+    fields = renderer.fields(inputs, TEXTURE, warp_references(inputs))
     small = fields.picture(inputs.references, inputs.places)
     k = inputs.places.shape[1]
     large = torch.nn.functional.interpolate(
@@ -77,14 +77,14 @@ def test_what_is_seen_keeps_its_size_down_to_the_last_layer(renderer, sample):
         inputs = dataclasses.replace(
             sample.inputs, references=sample.inputs.references * (1 - shift)
         )
-        fresh.fields(inputs, TEXTURE, warp(inputs))
+        fresh.fields(inputs, TEXTURE, warp_references(inputs))
     assert given[0].std() > 0.3
     assert (given[0] - given[1]).std() > 0.02
 
 
 def test_modulation_is_demodulated():
     torch.manual_seed(0)
-    block = Modulated(8, 4)
+    block = ModulatedResidualBlock(8, 4)
     torch.nn.init.zeros_(block.scale.bias)
     x = torch.randn(1, 8, 6, 6)
     # A scale common to all channels is taken out again.
@@ -96,7 +96,7 @@ def test_modulation_is_demodulated():
 
 
 def test_the_table_knows_its_names():
-    assert set(RENDERERS) == {"lite", "base", "large"}
+    assert set(RENDERER_FACTORIES) == {"lite", "base", "large"}
     with pytest.raises(ArtefactError, match="lite"):
         make_renderer("nothing", {})
     with pytest.raises(ArtefactError, match="colour"):
@@ -107,6 +107,6 @@ def test_the_residual_cannot_be_a_grid():
     grid = torch.ones(1, 3, 16, 16)
     grid[..., ::2, :] *= -1
     grid[..., ::2] *= -1
-    assert float(smooth(grid)[..., 1:-1, 1:-1].abs().max()) < 1e-6
+    assert float(blur_residual(grid)[..., 1:-1, 1:-1].abs().max()) < 1e-6
     flat = torch.full((1, 3, 16, 16), 0.3)
-    torch.testing.assert_close(smooth(flat), flat)
+    torch.testing.assert_close(blur_residual(flat), flat)

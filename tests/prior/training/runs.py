@@ -10,19 +10,19 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dubfew.prior.training.config import TrainConfig
+from dubfew.prior.training.config import PriorTrainConfig
 
 
-def log(config: TrainConfig) -> list[dict[str, Any]]:
+def log(config: PriorTrainConfig) -> list[dict[str, Any]]:
     lines = Path(config.out, "log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
-def losses(config: TrainConfig) -> list[float]:
+def losses(config: PriorTrainConfig) -> list[float]:
     return [line["loss"] for line in log(config)]
 
 
-def state(config: TrainConfig) -> dict[str, Tensor]:
+def state(config: PriorTrainConfig) -> dict[str, Tensor]:
     """Weights of the renderer and the textures in the last resume state."""
     folder = Path(config.out, "state-" + Path(config.out, "latest").read_text())
     weights = load_file(folder / "model.safetensors")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dubfew.prior.training.trainer import train
+from dubfew.prior.training.trainer import train_renderer
 from tests.prior.training.runs import log, losses, state
 
 # On CPUs torch's launcher starts the processes; `accelerate launch` would start only one there.
@@ -47,8 +47,8 @@ def test_two_processes_learn_what_one_does_with_the_same_samples(config, tmp_pat
     one = dataclasses.replace(config, out=str(tmp_path / "one"), accumulate=2)
     large = dataclasses.replace(config, out=str(tmp_path / "large"), batch=4)
     launched(config, 2)
-    train(one)
-    train(large)
+    train_renderer(one)
+    train_renderer(large)
     assert len(log(config)) == 4
     # The same batches, on two processes or one after the other: the same to rounding.
     assert losses(config) == pytest.approx(losses(one), rel=1e-4)
@@ -59,5 +59,5 @@ def test_two_processes_learn_what_one_does_with_the_same_samples(config, tmp_pat
     assert losses(config) == pytest.approx(losses(large), rel=0.05)
     # What two processes left, one goes on with.
     more = dataclasses.replace(config, steps=5, accumulate=2)
-    train(more)
+    train_renderer(more)
     assert [line["step"] for line in log(more)] == [1, 2, 3, 4, 5]

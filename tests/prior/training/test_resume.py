@@ -16,8 +16,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.training.resume_state import RunState, resume, save_state
-from dubfew.prior.training.trainer import train
+from dubfew.prior.training.resume_state import RunState, resume_run, save_run_state
+from dubfew.prior.training.trainer import train_renderer
 from tests.prior.training.runs import log, losses, state
 
 # Trains as a user would, but kills itself: at some moment after a number of lines of the log, or
@@ -76,7 +76,7 @@ def whole(trained, tmp_path_factory):
     """That training, done without an interruption."""
     out = str(tmp_path_factory.mktemp("whole"))
     config = dataclasses.replace(trained, out=out, **RICH)
-    train(config)
+    train_renderer(config)
     return config
 
 
@@ -104,7 +104,7 @@ def test_killed_runs_give_the_curve_and_the_weights_of_a_whole_one(rich, whole):
     assert (out / "latest").read_text() == reached
     assert (out / "unfinished").exists()
     assert [line["step"] for line in log(rich)] == list(range(1, int(reached) + 3))
-    train(rich)
+    train_renderer(rich)
     assert [line["step"] for line in log(rich)] == list(range(1, 7))
     # In another process: the same to rounding.
     assert losses(rich) == pytest.approx(losses(whole), rel=1e-4)
@@ -128,10 +128,10 @@ def test_a_stopped_run_goes_on_to_the_bit(rich, whole):
             raise StopError
 
     with pytest.raises(StopError):
-        train(rich, stop)
+        train_renderer(rich, stop)
     with Path(rich.out, "log.jsonl").open("a") as file:
         file.write('{"step": 6, "lo')  # as a full disk leaves it
-    train(dataclasses.replace(rich, checkpoint=6))
+    train_renderer(dataclasses.replace(rich, checkpoint=6))
     assert losses(rich) == losses(whole)
     for name, value in state(whole).items():
         assert torch.equal(state(rich)[name], value), name
@@ -139,29 +139,29 @@ def test_a_stopped_run_goes_on_to_the_bit(rich, whole):
 
 def test_another_configuration_is_refused_and_the_keys_are_named(rich):
     rich = dataclasses.replace(rich, steps=1, held_out="")
-    train(rich)
+    train_renderer(rich)
     changed = dataclasses.replace(rich, learning_rate=0.1, seed=5)
     with pytest.raises(ArtefactError, match=r"learning_rate was 0\.002, is 0\.1; seed") as error:
-        train(changed)
+        train_renderer(changed)
     assert "texture_rate" not in str(error.value)
     with pytest.raises(ArtefactError, match="samples_per_step was 2, is 6"):
-        train(dataclasses.replace(rich, batch=3))
+        train_renderer(dataclasses.replace(rich, batch=3))
     with pytest.raises(ArtefactError, match="people"):
-        train(dataclasses.replace(rich, exclude=["0.mp4"]))
+        train_renderer(dataclasses.replace(rich, exclude=["0.mp4"]))
     # What does not change the curve may be changed: two batches of one are one of two.
-    train(dataclasses.replace(rich, steps=2, checkpoint=1, batch=2, accumulate=1))
+    train_renderer(dataclasses.replace(rich, steps=2, checkpoint=1, batch=2, accumulate=1))
     assert len(log(rich)) == 2
 
 
 def test_a_damaged_state_is_an_error(rich):
     rich = dataclasses.replace(rich, steps=1, held_out="")
-    train(rich)
+    train_renderer(rich)
     (Path(rich.out) / "state-1" / "optimizer.bin").write_bytes(b"no zip")
     with pytest.raises(ArtefactError, match="damaged"):
-        train(rich)
+        train_renderer(rich)
     (Path(rich.out) / "state-1" / "training.json").unlink()
     with pytest.raises(ArtefactError, match="another 'out'"):
-        train(rich)
+        train_renderer(rich)
 
 
 class Death(BaseException):
@@ -174,7 +174,7 @@ def test_a_state_is_there_wholly_or_not_at_all(tmp_path, monkeypatch):
 
     def put(step: int) -> None:
         nn.init.constant_(accelerator.unwrap_model(layer).weight, step)
-        save_state(accelerator, tmp_path, RunState(step, best=float(step)), {"a": 1})
+        save_run_state(accelerator, tmp_path, RunState(step, best=float(step)), {"a": 1})
 
     put(1)
     deaths, found = 0, {1}
@@ -194,7 +194,7 @@ def test_a_state_is_there_wholly_or_not_at_all(tmp_path, monkeypatch):
                 break
             except Death:
                 deaths += 1
-        step = resume(accelerator, tmp_path, {"a": 1}).step
+        step = resume_run(accelerator, tmp_path, {"a": 1}).step
         found.add(step)
         assert float(accelerator.unwrap_model(layer).weight[0, 0].detach()) == step
         put(1)

@@ -12,19 +12,19 @@ from torch.nn.functional import cosine_similarity
 from typer.testing import CliRunner
 
 from dubfew.cli.app import app
-from dubfew.data.dataset import PeopleDataset
-from dubfew.data.samples import collate
+from dubfew.data.dataset import MouthDataset
+from dubfew.data.samples import collate_samples
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior import Prior
-from dubfew.prior.losses.objective import LossWeights, objective
+from dubfew.prior.losses.objective import LossWeights, render_and_compute_loss
 from dubfew.prior.renderers import make_renderer
-from dubfew.prior.training.config import TrainConfig
-from dubfew.prior.training.trainer import train
+from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.trainer import train_renderer
 from tests.data.people import SIZE, TOY, toy_footage
 from tests.prior.training.runs import log, losses, state
 
 
-def varied(config: TrainConfig, name: str, **changes) -> TrainConfig:
+def varied(config: PriorTrainConfig, name: str, **changes) -> PriorTrainConfig:
     """The same training elsewhere, with some keys changed."""
     out = str(Path(config.out).parent / name)
     return dataclasses.replace(config, out=out, **changes)
@@ -59,7 +59,7 @@ def test_two_accumulated_batches_make_the_step_of_one_twice_as_large(config):
     two = varied(config, "two", batch=2, accumulate=2, steps=1, held_out="")
     half = varied(config, "half", batch=2, steps=1, held_out="")
     for each in (one, two, half):
-        train(each)
+        train_renderer(each)
     # Losses are means over a batch's pixels, and not all faces have the same number.
     assert losses(two) == pytest.approx(losses(one), rel=0.05)
     a, b, c = (_gradient(each) for each in (one, two, half))
@@ -68,7 +68,7 @@ def test_two_accumulated_batches_make_the_step_of_one_twice_as_large(config):
     assert cosine_similarity(a, c, 0) < cosine_similarity(a, b, 0)
 
 
-def _gradient(config: TrainConfig) -> torch.Tensor:
+def _gradient(config: PriorTrainConfig) -> torch.Tensor:
     """Of the renderer in the only step, which Adam's first moment is a tenth of."""
     optimizer = torch.load(Path(config.out, "state-1", "optimizer.bin"), weights_only=True)
     renderer = optimizer["param_groups"][0]["params"]
@@ -76,7 +76,7 @@ def _gradient(config: TrainConfig) -> torch.Tensor:
 
 
 def test_bfloat16_gives_nearly_the_same_losses(config, trained):
-    train(dataclasses.replace(config, mixed_precision="bf16"))
+    train_renderer(dataclasses.replace(config, mixed_precision="bf16"))
     assert np.isfinite(losses(config)).all()
     assert losses(config) == pytest.approx(losses(trained), rel=0.02)
     assert losses(config)[1:] != losses(trained)[1:]
@@ -88,17 +88,17 @@ def test_half_precision_without_a_gpu_is_an_error(config):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU, which can do it")
     with pytest.raises(ArtefactError, match="bf16"):
-        train(dataclasses.replace(config, mixed_precision="fp16"))
+        train_renderer(dataclasses.replace(config, mixed_precision="fp16"))
 
 
 def test_workers_prepare_the_same_batches(config, trained):
-    train(dataclasses.replace(config, workers=1))
+    train_renderer(dataclasses.replace(config, workers=1))
     assert losses(config) == losses(trained)
 
 
 def test_a_discriminator_joins_at_its_step(config):
     config = dataclasses.replace(config, loss={"adversarial": 0.5}, adversarial_from=4)
-    train(config)
+    train_renderer(config)
     assert ["discriminator" in line for line in log(config)] == [False] * 3 + [True] * 3
     assert log(config)[-1]["discriminator"] < log(config)[3]["discriminator"]
 
@@ -106,7 +106,7 @@ def test_a_discriminator_joins_at_its_step(config):
 def test_a_training_can_start_from_a_prior(config, trained):
     first = Path(trained.out, "prior")
     second = varied(config, "second", start=str(first), renderer_config={}, steps=1)
-    stored = json.loads((train(second) / "prior_config.json").read_text())
+    stored = json.loads((train_renderer(second) / "prior_config.json").read_text())
     assert stored["training"]["start"] == {"name": "prior", "sha256": Prior.load(first).sha256}
     # At a hundredth of the rate one step moves nothing far.
     before, after = (
@@ -116,26 +116,26 @@ def test_a_training_can_start_from_a_prior(config, trained):
         torch.testing.assert_close(after[name], value, atol=1e-3, rtol=0)
     other = varied(config, "third", start=str(first), renderer_config={"window": 32})
     with pytest.raises(ArtefactError, match="renderer_config"):
-        train(other)
+        train_renderer(other)
 
 
 def test_parts_of_the_renderer_learn_at_rates_of_their_own(config):
-    train(dataclasses.replace(config, rates={"style": 0.0, "style.0.bias": 1.0}, steps=3))
+    train_renderer(dataclasses.replace(config, rates={"style": 0.0, "style.0.bias": 1.0}, steps=3))
     held = varied(config, "held", rates={"": 0.0}, steps=1)
-    train(held)
+    train_renderer(held)
     start, end = state(held), state(config)
     assert torch.equal(start["renderer.style.0.weight"], end["renderer.style.0.weight"])
     assert not torch.equal(start["renderer.style.0.bias"], end["renderer.style.0.bias"])
     assert not torch.equal(start["renderer.leave.weight"], end["renderer.leave.weight"])
     with pytest.raises(ArtefactError, match=r"'stile'.*style"):
-        train(varied(config, "wrong", rates={"stile": 0.1}))
+        train_renderer(varied(config, "wrong", rates={"stile": 0.1}))
 
 
 @pytest.mark.parametrize("as_file", [False, True])
 def test_the_excluded_take_no_part_and_are_not_named(config, tmp_path, as_file):
     (tmp_path / "exclude.txt").write_text("0.mp4\n")
     exclude = str(tmp_path / "exclude.txt") if as_file else ["0.mp4"]
-    folder = train(dataclasses.replace(config, exclude=exclude, steps=1))
+    folder = train_renderer(dataclasses.replace(config, exclude=exclude, steps=1))
     text = (folder / "prior_config.json").read_text()
     assert [p["file"] for p in json.loads(text)["people"]] == ["1.mp4"]
     assert json.loads(text)["training"]["exclude"] == [hashlib.sha256(b"0.mp4").hexdigest()]
@@ -145,26 +145,26 @@ def test_the_excluded_take_no_part_and_are_not_named(config, tmp_path, as_file):
 
 def test_nobody_may_be_learned_from_and_judged_by(config):
     with pytest.raises(DubfewError, match=r"0\.mp4"):
-        train(dataclasses.replace(config, held_out=config.data))
+        train_renderer(dataclasses.replace(config, held_out=config.data))
 
 
 def test_windows_of_another_size_are_refused(config):
     wider = {**config.renderer_config, "window": 80}
     with pytest.raises(DubfewError, match="--size 80"):
-        train(dataclasses.replace(config, renderer_config=wider))
+        train_renderer(dataclasses.replace(config, renderer_config=wider))
 
 
 def test_the_examples_configurations_can_be_read():
     paths = sorted(Path(__file__).resolve().parents[3].glob("examples/train_*.json"))
     assert paths
     for path in paths:
-        config = TrainConfig.load(path)
+        config = PriorTrainConfig.load(path)
         make_renderer(config.renderer, config.renderer_config)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(config):
     with pytest.raises(DubfewError, match="step"):
-        train(dataclasses.replace(config, loss={"l1": 1e39}))
+        train_renderer(dataclasses.replace(config, loss={"l1": 1e39}))
     assert not Path(config.out, "prior").exists()
 
 
@@ -172,7 +172,7 @@ def test_tensorboard_gets_curves_and_pictures(config):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train(dataclasses.replace(config, tensorboard=True))
+    train_renderer(dataclasses.replace(config, tensorboard=True))
     events = EventAccumulator(str(Path(config.out, "tensorboard"))).Reload()
     assert [e.value for e in events.Scalars("loss")] == pytest.approx(losses(config))
     shown = events.Images("truth, warp, rendered/9.mp4")
@@ -187,22 +187,22 @@ def test_without_tensorboard_asking_for_it_says_what_to_install(config, monkeypa
 
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(DubfewError, match=r"dubfew\[train\]"):
-        train(dataclasses.replace(config, tensorboard=True))
-    train(dataclasses.replace(config, steps=1))
+        train_renderer(dataclasses.replace(config, tensorboard=True))
+    train_renderer(dataclasses.replace(config, steps=1))
 
 
 def test_a_batch_can_be_learnt():
     # Once the renderer's layers shrank their input until nothing reached the output, and a
     # training of hours learnt nothing.
     people = [toy_footage(26, seed, shade=0.7) for seed in range(2)]
-    samples = PeopleDataset(people, 4, references=2, augment=False)
-    batch = collate([samples[i] for i in range(len(samples))])
+    samples = MouthDataset(people, 4, num_references=2, augment=False)
+    batch = collate_samples([samples[i] for i in range(len(samples))])
     model = make_renderer("lite", dataclasses.asdict(TOY))
     texture = torch.zeros(4, TOY.texture_channels, SIZE, SIZE)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     errors = []
     for _ in range(140):
-        loss, terms = objective(model, batch, texture, LossWeights())
+        loss, terms = render_and_compute_loss(model, batch, texture, LossWeights())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -221,7 +221,7 @@ def test_the_command_line_runs_the_same_loop(config, trained, tmp_path):
 
 def test_no_data_is_an_error(config, tmp_path):
     with pytest.raises(DubfewError, match="prior prepare"):
-        train(dataclasses.replace(config, data=str(tmp_path / "none")))
+        train_renderer(dataclasses.replace(config, data=str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize(
@@ -242,4 +242,4 @@ def test_no_data_is_an_error(config, tmp_path):
 def test_a_wrong_configuration_is_an_error(tmp_path, text, message):
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(DubfewError, match=message):
-        TrainConfig.load(tmp_path / "c.json").excluded()
+        PriorTrainConfig.load(tmp_path / "c.json").list_excluded_people()

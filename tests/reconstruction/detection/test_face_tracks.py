@@ -11,16 +11,16 @@ import pytest
 from dubfew.errors import DubfewError
 from dubfew.media import Frame, VideoInfo, VideoWriter
 from dubfew.reconstruction.detection import face_tracks
-from dubfew.reconstruction.detection.detection import FaceFollower, detect
+from dubfew.reconstruction.detection.detection import MultiFaceLandmarker, detect_people
 from dubfew.reconstruction.detection.face_tracks import (
-    Appearance,
-    FaceLinker,
+    FaceTracker,
+    PixelDescriptor,
     choose_person,
-    people_of,
-    stretches,
+    cluster_tracklets,
+    find_frame_runs,
 )
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.reconstruction.track import OTHER_PERSON
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.track import FLAG_OTHER_PERSON
 from dubfew.reconstruction.tracking import track_person
 from dubfew.synthetic.clip import render_clip
 from dubfew.synthetic.person import SyntheticPerson
@@ -49,20 +49,22 @@ def two(tmp_path_factory) -> Path:
                      color_primaries=1, color_trc=1)  # fmt: skip
     with VideoWriter(path, info, crf=12) as writer:
         for index, rgb in enumerate(clip):
-            writer.write(Frame.from_rgb(rgb, index, 25, colour=info.colour))
+            writer.write(Frame.from_rgb(rgb, index, 25, color=info.color))
     return path
 
 
 @pytest.fixture(scope="module")
 def seen(two):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(face_tracks, "load_likeness", Appearance)  # whatever else is installed
-        return detect(two)
+        patch.setattr(
+            face_tracks, "load_face_descriptor", PixelDescriptor
+        )  # whatever else is installed
+        return detect_people(two)
 
 
 def test_everybody_is_found_and_known_again_after_the_cut(seen):
     assert seen.shots.tolist() == [0] * SHOT + [1] * SHOT + [2] * SHOT
-    assert [stretches(person.frames) for person in seen.people] == [
+    assert [find_frame_runs(person.frames) for person in seen.people] == [
         [(0, 3 * SHOT - 1)],
         [(0, 2 * SHOT - 1)],
     ]
@@ -74,11 +76,11 @@ def test_everybody_is_found_and_known_again_after_the_cut(seen):
 
 
 def test_a_track_holds_the_person_who_was_asked_for(two, seen):
-    track = track_person(two, seen, "1", head=load_head())
+    track = track_person(two, seen, "1", head=load_head_model())
     assert track.face == 1
     assert track.valid.tolist() == [True] * 2 * SHOT + [False] * SHOT
-    assert (track.flags[2 * SHOT :] & OTHER_PERSON > 0).all()
-    assert not (track.flags[: 2 * SHOT] & OTHER_PERSON).any()
+    assert (track.flags[2 * SHOT :] & FLAG_OTHER_PERSON > 0).all()
+    assert not (track.flags[: 2 * SHOT] & FLAG_OTHER_PERSON).any()
     np.testing.assert_array_equal(track.shot, seen.shots)
     assert track.usable.sum() == 2 * SHOT  # other light in another shot covers nothing
     # The head is where the face is on either side of the cut: nothing was smoothed over it.
@@ -91,7 +93,7 @@ def test_choosing(seen):
     first, second = seen.people
     assert choose_person(seen.people, None) is first
     assert choose_person(seen.people, "1") is second
-    assert choose_person(seen.people, "largest").width == max(p.width for p in seen.people)
+    assert choose_person(seen.people, "largest").face_width == max(p.width for p in seen.people)
     only_second = second.landmarks[0, 1, :2]
     chosen = choose_person(seen.people[:1], f"{only_second[0] + SIDE:.0f},{only_second[1]:.0f}")
     assert chosen is first
@@ -106,9 +108,9 @@ def test_choosing(seen):
 def test_one_face_costs_one_search(monkeypatch):
     """Where there is one face, the landmarker for several is never started."""
     frames = list(render_clip(SyntheticPerson(3), seconds=3 / 25, size=SIDE).frames)
-    with FaceFollower() as follower:
+    with MultiFaceLandmarker() as follower:
         found = [follower(rgb, False) for rgb in frames]
-        assert follower._several is None
+        assert follower._multi_landmarker is None
     assert [len(face_tracks) for faces in found] == [1, 1, 1]
 
 
@@ -118,27 +120,27 @@ def face_at(x: float, y: float) -> np.ndarray:
 
 
 def test_faces_are_linked_by_place_whatever_their_order():
-    linker = FaceLinker()
+    linker = FaceTracker()
     picture = np.zeros((200, 400, 3), np.uint8)
     for index in range(10):
         pair = [face_at(100 + index, 100), face_at(300 - index, 100)]
-        linker.see(index, pair[:: 1 if index % 2 else -1], picture, False)
-    seen = linker.sightings()
-    assert [len(passage.frames) for passage in seen.passages] == [10, 10]
-    assert all(np.ptp(seen.landmarks_of(p)[:, 0, 0]) < 10 for p in seen.passages)
-    people = people_of(seen, [], 10)
+        linker.update(index, pair[:: 1 if index % 2 else -1], picture, False)
+    seen = linker.take_tracklets()
+    assert [len(passage.frames) for passage in seen.tracklets] == [10, 10]
+    assert all(np.ptp(seen.tracklet_landmarks(p)[:, 0, 0]) < 10 for p in seen.tracklets)
+    people = cluster_tracklets(seen, [], 10)
     assert len(people) == 2  # seen at once: they are two, however alike
 
 
 def test_brief_mistakes_are_nobody():
-    linker = FaceLinker()
+    linker = FaceTracker()
     picture = np.zeros((200, 400, 3), np.uint8)
     for index in range(30):
         pair = [face_at(100, 100), face_at(300, 100)]
-        linker.see(index, pair if index in (4, 5) else pair[:1], picture, False)
-    assert [len(p.frames) for p in people_of(linker.sightings(), [], 30)] == [30]
+        linker.update(index, pair if index in (4, 5) else pair[:1], picture, False)
+    assert [len(p.frames) for p in cluster_tracklets(linker.take_tracklets(), [], 30)] == [30]
 
 
 def test_stretches():
-    assert stretches(np.array([0, 1, 2, 30, 31])) == [(0, 2), (30, 31)]
-    assert stretches(np.array([], np.int64)) == []
+    assert find_frame_runs(np.array([0, 1, 2, 30, 31])) == [(0, 2), (30, 31)]
+    assert find_frame_runs(np.array([], np.int64)) == []

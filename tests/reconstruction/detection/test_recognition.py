@@ -13,19 +13,19 @@ from dubfew.errors import AssetError, DubfewError, MissingDependencyError
 from dubfew.media import read_frames
 from dubfew.reconstruction.detection import recognition
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
-from dubfew.reconstruction.detection.recognition import load_embedding
-from dubfew.utils.import_utils import probe
+from dubfew.reconstruction.detection.recognition import load_face_embedding
+from dubfew.utils.import_utils import installed_version
 
-ABSENT = [name for name in ("dlib", "face_recognition_models") if probe(name) is None]
+ABSENT = [name for name in ("dlib", "face_recognition_models") if installed_version(name) is None]
 needs_dlib = pytest.mark.skipif(
     bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)} (pip install 'dubfew[identity]')"
 )
 
 
 def codes(video: Path, *rows: int) -> list[np.ndarray]:
-    embedding = load_embedding()
+    embedding = load_face_embedding()
     found = []
-    with FaceLandmarker(video=False) as landmarker:
+    with FaceLandmarker(use_tracking=False) as landmarker:
         for frame in read_frames(video, stop=max(rows) + 1):
             if frame.index in rows:
                 rgb = frame.to_rgb()
@@ -40,7 +40,7 @@ def test_one_person_is_nearer_than_two(shared: Path) -> None:
     first = codes(shared / "clips" / "grid_bbaf2n.mpg", 5, 60)
     second = codes(shared / "clips" / "grid_brbk7n.mpg", 5, 60)
     assert first[0].shape == (128,)
-    same = load_embedding().same
+    same = load_face_embedding().same_person_distance
     assert np.linalg.norm(first[0] - first[1]) < 0.35 < same
     assert np.linalg.norm(second[0] - second[1]) < 0.35
     assert min(np.linalg.norm(a - b) for a in first for b in second) > same
@@ -53,7 +53,7 @@ def test_size_and_place_of_a_face_do_not_matter() -> None:
     face = np.repeat(np.repeat(coarse, 20, 0), 20, 1)
     landmarks = np.zeros((478, 3), np.float32)
     landmarks[[263, 362, 33, 133, 2], :2] = [[170, 80], [140, 82], [60, 80], [90, 82], [115, 140]]
-    embedding = load_embedding()
+    embedding = load_face_embedding()
     code = embedding(face, landmarks)
     large = np.repeat(np.repeat(face, 2, 0), 2, 1)
     assert np.linalg.norm(embedding(large, landmarks * 2) - code) < 0.15
@@ -67,28 +67,28 @@ def test_what_is_missing_comes_with_the_line_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(
-        recognition, "require", lambda name: SimpleNamespace(face_recognition_model_v1=None)
+        recognition, "import_optional", lambda name: SimpleNamespace(face_recognition_model_v1=None)
     )
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'dubfew\[identity\]'"):
-        load_embedding()
+        load_face_embedding()
     place = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: place)
     with pytest.raises(MissingDependencyError, match="not the network that is expected"):
-        load_embedding()
+        load_face_embedding()
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / recognition.WEIGHTS).write_bytes(b"another")
+    (tmp_path / "models" / recognition.DLIB_WEIGHTS_FILE).write_bytes(b"another")
     with pytest.raises(MissingDependencyError, match="not the network that is expected"):
-        load_embedding()
+        load_face_embedding()
 
 
 def test_an_embedding_that_is_not_there() -> None:
     with pytest.raises(DubfewError, match="there are arcface, dlib"):
-        load_embedding("clip")
+        load_face_embedding("clip")
 
 
 def test_arcface_wants_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DUBFEW_MICA", str(tmp_path / "none.tar"))
     with pytest.raises(AssetError):
-        load_embedding("arcface")
+        load_face_embedding("arcface")

@@ -12,13 +12,17 @@ import torch
 
 from dubfew.errors import DubfewError, MissingDependencyError
 from dubfew.media import Frame, VideoInfo, VideoWriter
-from dubfew.reconstruction.crop import track_regions
+from dubfew.reconstruction.crop import compute_track_regions
 from dubfew.reconstruction.detection import segmentation
-from dubfew.reconstruction.detection.segmentation import FARL_PARTS, Segments, load_segmenter
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.reconstruction.heads.mica.crop import FIVE_POINTS, TEMPLATE
-from dubfew.reconstruction.track import COVERED
-from dubfew.reconstruction.visibility.parsed_occlusion import with_occluders
+from dubfew.reconstruction.detection.segmentation import (
+    FARL_LABELS_BY_PART,
+    FaceSegmentation,
+    load_segmenter,
+)
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.heads.mica.crop import ARCFACE_TEMPLATE_PX, FIVE_POINT_LANDMARK_IDS
+from dubfew.reconstruction.track import FLAG_MOUTH_COVERED
+from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
 from tests.data.people import toy_track
 
 # facer's names of FaRL's classes, in the order in which its network gives them.
@@ -41,7 +45,7 @@ class ByColour(torch.nn.Module):
 def face_landmarks(size: int) -> np.ndarray:
     """Landmarks whose five points are ArcFace's, in the middle of a picture; noise elsewhere."""
     landmarks = np.random.default_rng(0).uniform(0, size, (478, 3)).astype(np.float32)
-    for ids, place in zip(FIVE_POINTS, TEMPLATE, strict=True):
+    for ids, place in zip(FIVE_POINT_LANDMARK_IDS, ARCFACE_TEMPLATE_PX, strict=True):
         landmarks[list(ids), :2] = place + (size - 112) / 2
     return landmarks
 
@@ -61,7 +65,7 @@ def test_the_default_segmenter_tells_person_and_background():
     segments = segmenter(np.full((64, 64, 3), 128, np.uint8))
     segmenter.close()
     assert set(segments.parts) == {"person", "background"}
-    assert not segmenter.divides
+    assert not segmenter.has_face_parts
     np.testing.assert_allclose(sum(segments.parts.values()), 1, atol=1e-5)
 
 
@@ -82,7 +86,7 @@ def test_what_facer_is_given_and_what_is_made_of_its_answer(monkeypatch):
 
     names = []
     facer = SimpleNamespace(face_parser=lambda name, device: names.append(name) or Parser())
-    monkeypatch.setattr(segmentation, "require", lambda name: facer)
+    monkeypatch.setattr(segmentation, "import_optional", lambda name: facer)
     segmenter = load_segmenter("facer")
     with pytest.raises(DubfewError, match="landmarks"):
         segmenter(picture(160))
@@ -92,9 +96,9 @@ def test_what_facer_is_given_and_what_is_made_of_its_answer(monkeypatch):
     assert names == ["farl/celebm/448"]
     assert images.shape == (1, 3, 160, 160)
     assert float(images.max()) == 1
-    np.testing.assert_allclose(data["points"], (TEMPLATE + 24)[None], atol=1e-4)
+    np.testing.assert_allclose(data["points"], (ARCFACE_TEMPLATE_PX + 24)[None], atol=1e-4)
     assert data["image_ids"].tolist() == [0]
-    assert segmenter.divides
+    assert segmenter.has_face_parts
     check(segments, picture(160))
     assert (segments.background[:, :5] == 1).all()
 
@@ -103,7 +107,9 @@ def test_weights_that_cannot_be_had(monkeypatch):
     def offline(name, device):
         raise URLError("no route")
 
-    monkeypatch.setattr(segmentation, "require", lambda name: SimpleNamespace(face_parser=offline))
+    monkeypatch.setattr(
+        segmentation, "import_optional", lambda name: SimpleNamespace(face_parser=offline)
+    )
     with pytest.raises(MissingDependencyError, match=r"no route.*go online"):
         load_segmenter("facer")
 
@@ -122,7 +128,7 @@ def test_facer_itself_with_a_network_that_goes_by_colour(monkeypatch, tmp_path):
     file.parent.mkdir(parents=True)
     torch.jit.script(ByColour()).save(str(file))
     assert tuple(setting["label_names"]) == LABELS
-    assert {label for labels in FARL_PARTS.values() for label in labels} == set(LABELS)
+    assert {label for labels in FARL_LABELS_BY_PART.values() for label in labels} == set(LABELS)
     rgb = picture(200)
     segmenter = load_segmenter("facer")
     segments = segmenter(rgb, face_landmarks(200))
@@ -131,7 +137,7 @@ def test_facer_itself_with_a_network_that_goes_by_colour(monkeypatch, tmp_path):
     check(segments, rgb)
 
 
-def check(segments: Segments, rgb: np.ndarray) -> None:
+def check(segments: FaceSegmentation, rgb: np.ndarray) -> None:
     """Every part where its colour is, but for a pixel beside edges, in the face's middle."""
     np.testing.assert_allclose(sum(segments.parts.values()), 1, atol=1e-4)
     middle = rgb.shape[0] // 2
@@ -145,7 +151,9 @@ class BlueHides:
 
     def __call__(self, rgb, landmarks=None):
         assert max(rgb.shape) == 448
-        return Segments({"background": np.zeros(rgb.shape[:2]), "worn": rgb[..., 2] / 255.0})
+        return FaceSegmentation(
+            {"background": np.zeros(rgb.shape[:2]), "worn": rgb[..., 2] / 255.0}
+        )
 
     def close(self):
         pass
@@ -153,19 +161,23 @@ class BlueHides:
 
 def test_frames_whose_mouth_something_hides(tmp_path):
     track = toy_track(24)
-    head = load_head()
-    regions = track_regions(track, head)
+    head = load_head_model()
+    regions = compute_track_regions(track, head)
     track = dataclasses.replace(track, box=regions.box)
     source = tmp_path / "toy.mp4"
     write_toy(source, regions.hull)
-    found = with_occluders(source, track, BlueHides(), head)
+    found = flag_occluded_frames(source, track, BlueHides(), head)
     assert np.flatnonzero(found.flags).tolist() == list(range(5, 12))
-    assert (found.flags[5:12] == COVERED).all()
+    assert (found.flags[5:12] == FLAG_MOUTH_COVERED).all()
     # Part of the clip: the track's first row is not the file's.
-    part = with_occluders(source, track.select(np.arange(8, 24)), BlueHides(), head, first=8)
+    part = flag_occluded_frames(
+        source, track.select(np.arange(8, 24)), BlueHides(), head, first_frame=8
+    )
     assert np.flatnonzero(part.flags).tolist() == [0, 1, 2, 3]
     unseen = dataclasses.replace(track, valid=np.arange(24) != 7)
-    assert with_occluders(source, unseen, BlueHides(), head).flags[7] & COVERED == 0
+    assert (
+        flag_occluded_frames(source, unseen, BlueHides(), head).flags[7] & FLAG_MOUTH_COVERED == 0
+    )
 
 
 def write_toy(path: Path, hulls: np.ndarray) -> None:

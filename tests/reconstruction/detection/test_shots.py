@@ -5,11 +5,11 @@ import pytest
 
 from dubfew.media import Frame
 from dubfew.reconstruction.detection.shots import (
-    POINTS,
-    ShotFinder,
-    face_jumps,
-    points_of,
-    shot_numbers,
+    GRID_POINTS_PER_SIDE,
+    ShotDetector,
+    find_face_jumps,
+    number_shots,
+    sample_luma_grid,
 )
 
 
@@ -17,7 +17,7 @@ def scene(seed: int, frames: int = 40, drift: float = 0.15) -> np.ndarray:
     """A soft picture that drifts, as brightness of points. [N, P]"""
     rng = np.random.default_rng(seed)
     waves = rng.normal(0, 1, (6, 2)), rng.uniform(0, 6, 6), rng.uniform(15, 30, 6)
-    y, x = np.mgrid[:POINTS, :POINTS] / 6.0
+    y, x = np.mgrid[:GRID_POINTS_PER_SIDE, :GRID_POINTS_PER_SIDE] / 6.0
     t = np.arange(frames)[:, None, None]
     picture = 120.0 + sum(
         a * np.sin(w[0] * (x + drift * t / 6) + w[1] * y + p)
@@ -28,16 +28,16 @@ def scene(seed: int, frames: int = 40, drift: float = 0.15) -> np.ndarray:
 
 
 def found(points: np.ndarray) -> list[int]:
-    finder = ShotFinder()
+    finder = ShotDetector()
     for index, row in enumerate(points):
-        finder.see_points(index, row)
+        finder.update_from_grid(index, row)
     return finder.starts
 
 
 def test_a_cut_is_found_where_it_is_and_at_once():
     points = np.concatenate([scene(0), scene(1), scene(2)])
-    finder = ShotFinder()
-    at_once = [i for i, row in enumerate(points) if finder.see_points(i, row)]
+    finder = ShotDetector()
+    at_once = [i for i, row in enumerate(points) if finder.update_from_grid(i, row)]
     assert finder.starts == at_once == [40, 80]
 
 
@@ -74,9 +74,9 @@ def test_what_is_no_cut():
 
 def test_points_do_not_depend_on_depth():
     rgb = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
-    eight = points_of(Frame.from_rgb(rgb))
-    ten = points_of(Frame.from_rgb(rgb, pix_fmt="yuv420p10le"))
-    assert eight.shape == ten.shape == (POINTS * POINTS,)
+    eight = sample_luma_grid(Frame.from_rgb(rgb))
+    ten = sample_luma_grid(Frame.from_rgb(rgb, pix_fmt="yuv420p10le"))
+    assert eight.shape == ten.shape == (GRID_POINTS_PER_SIDE * GRID_POINTS_PER_SIDE,)
     ratio = np.polyfit(eight, ten, 1)[0]  # limited range: both count the same way
     assert ratio * 257 == pytest.approx(4, rel=0.02)
 
@@ -86,11 +86,11 @@ def test_faces_that_jump_or_grow():
     places = np.array([100, 104, 108, 300, 304, np.nan, 308, 308, 308.0])
     landmarks = face + places[:, None, None].astype(np.float32)
     landmarks[8] = face * 1.5 + 308
-    assert face_jumps(landmarks) == [3, 8]
+    assert find_face_jumps(landmarks) == [3, 8]
     landmarks[4:7] = np.nan  # after a long gap a face may be elsewhere
-    assert face_jumps(landmarks[3:8]) == []
+    assert find_face_jumps(landmarks[3:8]) == []
 
 
 def test_numbers_of_shots():
-    assert shot_numbers([], 3).tolist() == [0, 0, 0]
-    assert shot_numbers([2, 0, 2, 9], 4).tolist() == [0, 0, 1, 1]
+    assert number_shots([], 3).tolist() == [0, 0, 0]
+    assert number_shots([2, 0, 2, 9], 4).tolist() == [0, 0, 1, 1]

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dubfew.reconstruction.crop import project_posed
-from dubfew.reconstruction.fitting.landmark_fit import LandmarkFitter, PointRig, Pose
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.crop import project_posed_points
+from dubfew.reconstruction.fitting.landmark_fit import FaceParameters, LandmarkFitter, PointRig
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.reconstruction.track import Camera
 
@@ -14,7 +14,7 @@ CAMERA = Camera(800.0, 256.0, 256.0)
 
 def truth(n: int = 12, seed: int = 0):
     """Known parameters and the landmarks that they project to."""
-    head = load_head()
+    head = load_head_model()
     rng = np.random.default_rng(seed)
     shape = rng.standard_normal(len(head.shape_basis)) * 0.5
     t = np.linspace(0, 2 * np.pi, n)
@@ -24,20 +24,20 @@ def truth(n: int = 12, seed: int = 0):
     expression = 0.5 * rng.standard_normal((n, len(head.expression_basis)))
     vertices = head.vertices(shape, expression, jaw)
     matrices = Rotation.from_rotvec(rotation).as_matrix()
-    image = project_posed(vertices, matrices, translation, CAMERA)
+    image = project_posed_points(vertices, matrices, translation, CAMERA)
     landmarks = np.zeros((n, 478, 3), np.float32)
     landmarks[:, :468, :2] = image[:, :468, :2]
     # The detector's depth: relative, in px, smaller is nearer.
     landmarks[:, :468, 2] = (image[:, :468, 2] - translation[:, None, 2]) * CAMERA.focal / 0.6
-    return head, shape, Pose(matrices, translation, jaw, expression), landmarks
+    return head, shape, FaceParameters(matrices, translation, jaw, expression), landmarks
 
 
 def test_known_heads_are_found_again():
     head, _, pose, landmarks = truth()
     fitter = LandmarkFitter(head, CAMERA)
-    shape = fitter.shape(landmarks)
-    found = fitter.refine(landmarks, shape, fitter.start(landmarks))
-    error = fitter.error(landmarks, shape, found)
+    shape = fitter.fit_shape(landmarks)
+    found = fitter.refine_parameters(landmarks, shape, fitter.estimate_initial_pose(landmarks))
+    error = fitter.landmark_errors(landmarks, shape, found)
     # Its shape is not known beforehand, and held near the mean. px, on a face 190 px wide
     assert error.mean() < 0.35
     turned = Rotation.from_matrix(found.rotation) * Rotation.from_matrix(pose.rotation).inv()
@@ -47,37 +47,43 @@ def test_known_heads_are_found_again():
 def test_with_the_true_shape_lips_are_exact():
     head, shape, _, landmarks = truth(seed=3)
     fitter = LandmarkFitter(head, CAMERA)
-    found = fitter.refine(landmarks, shape, fitter.start(landmarks), steps=6)
-    assert fitter.error(landmarks, shape, found)[:, [13, 14, 61, 291]].max() < 0.2
+    found = fitter.refine_parameters(
+        landmarks, shape, fitter.estimate_initial_pose(landmarks), num_steps=6
+    )
+    assert fitter.landmark_errors(landmarks, shape, found)[:, [13, 14, 61, 291]].max() < 0.2
 
 
 def test_slopes_are_the_derivatives():
-    head = load_head()
-    rig = PointRig(head, head.points(MOUTH_POINTS))
+    head = load_head_model()
+    rig = PointRig(head, head.point_matrix(MOUTH_POINTS))
     rng = np.random.default_rng(0)
     shape = rng.standard_normal(len(head.shape_basis)) * 0.3
     jaw, expression = np.zeros((1, 3)), 0.3 * rng.standard_normal((1, len(head.expression_basis)))
     by_point = np.broadcast_to(np.eye(3), (1, len(MOUTH_POINTS), 3, 3))
-    slopes = rig.slopes(rig.pose(shape, jaw, expression), by_point)[0]
+    slopes = rig.jacobian(rig.pose_points(shape, jaw, expression), by_point)[0]
     step = 1e-5
     for k in range(3):
         moved = jaw.copy()
         moved[0, k] = step
         numeric = (
-            rig.pose(shape, moved, expression).points - rig.pose(shape, jaw, expression).points
+            rig.pose_points(shape, moved, expression).points
+            - rig.pose_points(shape, jaw, expression).points
         )
         np.testing.assert_allclose(slopes[:, :, k], numeric[0] / step, atol=1e-5)
     for k in (0, 11, 45):
         moved = expression.copy()
         moved[0, k] += step
-        numeric = rig.pose(shape, jaw, moved).points - rig.pose(shape, jaw, expression).points
+        numeric = (
+            rig.pose_points(shape, jaw, moved).points
+            - rig.pose_points(shape, jaw, expression).points
+        )
         np.testing.assert_allclose(slopes[:, :, 3 + k], numeric[0] / step, atol=1e-6)
 
 
 def test_points_of_the_rig_are_those_of_the_head():
     head, shape, pose, _ = truth(3)
-    rig = PointRig(head, head.points(MOUTH_POINTS))
-    expected = head.points(MOUTH_POINTS) @ head.vertices(shape, pose.expression, pose.jaw)
+    rig = PointRig(head, head.point_matrix(MOUTH_POINTS))
+    expected = head.point_matrix(MOUTH_POINTS) @ head.vertices(shape, pose.expression, pose.jaw)
     np.testing.assert_allclose(
-        rig.pose(shape, pose.jaw, pose.expression).points, expected, atol=1e-5
+        rig.pose_points(shape, pose.jaw, pose.expression).points, expected, atol=1e-5
     )

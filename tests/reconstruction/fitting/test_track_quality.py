@@ -5,36 +5,42 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dubfew.reconstruction.fitting.track_quality import eye_distance, measure, second_difference
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.fitting.track_quality import (
+    frontal_eye_distance,
+    measure_stability,
+    second_difference,
+)
+from dubfew.reconstruction.heads.head_model import load_head_model
 from tests.reconstruction.tracks import CAMERA, known_track
 
-HEAD = load_head()
+HEAD = load_head_model()
 
 
 def test_error_is_the_distance_to_the_detector():
     track = known_track(shift=3.0)
-    found = measure(track, HEAD)
+    found = measure_stability(track, HEAD)
     np.testing.assert_allclose(found.error_px, 3.0, rtol=1e-4)
-    np.testing.assert_allclose(found.error, 3.0 / eye_distance(track, HEAD), rtol=1e-4)
+    np.testing.assert_allclose(found.error, 3.0 / frontal_eye_distance(track, HEAD), rtol=1e-4)
 
 
 def test_eye_distance_is_that_of_a_face_that_is_not_turned():
     track = known_track(3)
     turned = replace(track, rotation=track.rotation + np.array([0, 0.8, 0], np.float32))
     corners = track.landmarks[0, [33, 263], :2]
-    assert eye_distance(track, HEAD)[0] == pytest.approx(np.ptp(corners[:, 0]), rel=1e-3)
-    np.testing.assert_allclose(eye_distance(turned, HEAD), eye_distance(track, HEAD), rtol=0.05)
+    assert frontal_eye_distance(track, HEAD)[0] == pytest.approx(np.ptp(corners[:, 0]), rel=1e-3)
+    np.testing.assert_allclose(
+        frontal_eye_distance(turned, HEAD), frontal_eye_distance(track, HEAD), rtol=0.05
+    )
 
 
 def test_jitter_of_detector_and_track_are_told_apart():
     track = known_track(shake=1.0)
-    found = measure(track, HEAD)
+    found = measure_stability(track, HEAD)
     # Up, down, up: 1 - 2 * 0 + 1 = 2 px.
-    expected = 2.0 / eye_distance(track, HEAD)[1:-1]
+    expected = 2.0 / frontal_eye_distance(track, HEAD)[1:-1]
     np.testing.assert_allclose(found.detector_jitter[1:-1], expected, rtol=1e-3)
     np.testing.assert_allclose(found.jitter[1:-1], 0, atol=1e-6)
-    assert found.still.all()
+    assert found.is_still.all()
 
 
 def test_nothing_is_measured_across_cuts_gaps_and_ends():
@@ -42,7 +48,7 @@ def test_nothing_is_measured_across_cuts_gaps_and_ends():
     shot = np.repeat([0, 1], 10).astype(np.int32)
     valid = np.ones(20, bool)
     valid[15] = False
-    found = measure(replace(track, shot=shot, valid=valid), HEAD)
+    found = measure_stability(replace(track, shot=shot, valid=valid), HEAD)
     missing = np.flatnonzero(~np.isfinite(found.detector_jitter))
     np.testing.assert_array_equal(missing, [0, 9, 10, 14, 15, 16, 19])
     assert np.flatnonzero(~np.isfinite(found.error)).tolist() == [15]
@@ -52,7 +58,7 @@ def test_a_moving_head_is_not_still():
     track = known_track(40)
     moved = track.translation.copy()
     moved[20:, 0] += 0.04 * np.sin(np.arange(20) / 3)
-    still = measure(replace(track, translation=moved.astype(np.float32)), HEAD).still
+    still = measure_stability(replace(track, translation=moved.astype(np.float32)), HEAD).is_still
     assert still[:15].all()
     assert not still[20:30].any()
 
@@ -65,6 +71,8 @@ def test_short_runs_have_no_second_difference_but_in_their_middle(n):
 
 
 def test_lips_are_projected_where_the_track_says():
-    found = measure(known_track(2, shift=0.0), HEAD)
-    assert CAMERA.cx == pytest.approx(found.lips[0, [0, 10], 0].mean(), abs=1.0)
-    assert found.lips[0, 25, 1] < found.lips[0, 35, 1]  # upper inner lip above the lower one
+    found = measure_stability(known_track(2, shift=0.0), HEAD)
+    assert CAMERA.cx == pytest.approx(found.lip_points[0, [0, 10], 0].mean(), abs=1.0)
+    assert (
+        found.lip_points[0, 25, 1] < found.lip_points[0, 35, 1]
+    )  # upper inner lip above the lower one

@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.heads.head_model import JAW, HeadModel, load_head
+from dubfew.reconstruction.heads.head_model import JAW_JOINT, HeadModel, load_head_model
 from dubfew.reconstruction.heads.landmark_indices import (
-    CHIN,
+    CHIN_LANDMARKS,
     EYE_CORNERS,
     INNER_LIPS,
     MOUTH_POINTS,
@@ -19,7 +19,7 @@ from dubfew.reconstruction.heads.landmark_indices import (
 
 @pytest.fixture(scope="module")
 def head() -> HeadModel:
-    return load_head()
+    return load_head_model()
 
 
 def still(head: HeadModel, n: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,7 +38,7 @@ def test_a_positive_jaw_pitch_opens_the_mouth_and_leaves_the_upper_lip(head):
     shape, expression, jaw = still(head)
     opened = head.vertices(shape, expression, jaw + np.array([[0.2, 0, 0]], np.float32))[0]
     moved = opened - head.template
-    assert (moved[list(CHIN), 1] < -0.003).all()
+    assert (moved[list(CHIN_LANDMARKS), 1] < -0.003).all()
     assert np.abs(moved[[13, 33, 263, 1]]).max() < 1e-3
 
 
@@ -56,14 +56,14 @@ def test_skinning_agrees_with_a_loop_over_vertices(head):
     jaw = (rng.standard_normal((2, 3)) * 0.1).astype(np.float32)
     fast = head.vertices(shape, expression, jaw)
     rest = head.shaped(shape)
-    joint = (head.joint_regressor @ rest)[JAW]
+    joint = (head.joint_regressor @ rest)[JAW_JOINT]
     for n in range(2):
         turn = Rotation.from_rotvec(jaw[n]).as_matrix()
         for v in (0, 13, 14, 152, 470, len(rest) - 1):
             point = rest[v] + sum(
                 c * head.expression_basis[k, v] for k, c in enumerate(expression[n])
             )
-            w = head.skin_weights[v, JAW]
+            w = head.skin_weights[v, JAW_JOINT]
             expected = w * (turn @ (point - joint) + joint) + (1 - w) * point
             np.testing.assert_allclose(fast[n, v], expected, atol=2e-6)
 
@@ -97,16 +97,16 @@ def test_saved_and_loaded_is_the_same(head, tmp_path):
 
 def test_unknown_names_and_files_are_errors(tmp_path):
     with pytest.raises(AssetError, match="lite"):
-        load_head("nobody")
+        load_head_model("nobody")
     (tmp_path / "x").write_bytes(b"no")
     with pytest.raises(AssetError, match="not a dubfew head model"):
         HeadModel.load(tmp_path / "x")
 
 
 def test_the_inside_of_the_mouth_lies_between_the_inner_lips():
-    head = load_head()
-    flags, height = head.mouth_inside
-    inner = head.points(INNER_LIPS).argmax(1)
+    head = load_head_model()
+    flags, height = head.mouth_filling
+    inner = head.point_matrix(INNER_LIPS).argmax(1)
     assert flags.sum() == 36
     # Corners and the row half way are at 0, the upper lip at -1, the lower at 1.
     assert height[inner[[0, 10]]].tolist() == [0, 0]
@@ -123,7 +123,7 @@ def test_the_inside_of_the_mouth_lies_between_the_inner_lips():
 
 
 def test_a_head_that_leaves_the_mouth_open_has_no_inside():
-    head = load_head()
+    head = load_head_model()
     between = np.full_like(head.landmark_barycentric, 1 / 3)
-    flags, _ = replace(head, landmark_barycentric=between).mouth_inside
+    flags, _ = replace(head, landmark_barycentric=between).mouth_filling
     assert not flags.any()

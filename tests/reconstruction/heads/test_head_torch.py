@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.reconstruction.heads.head_torch import TorchHead, rotation_matrix
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.heads.head_torch import TorchHeadModel, axis_angle_to_matrix
 from tests.reconstruction.heads.heads import toy_head
 
 N = 3
@@ -32,7 +32,7 @@ def in_torch(values: dict[str, np.ndarray], dtype=torch.float32) -> dict[str, to
 def test_same_vertices_as_numpy(moves: bool) -> None:
     head = toy_head(expression_moves_joints=moves)
     values = controls(head)
-    found = TorchHead(head)(**in_torch(values))
+    found = TorchHeadModel(head)(**in_torch(values))
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), head.vertices(**values), atol=1e-6)
 
@@ -44,27 +44,27 @@ def test_what_is_left_out_is_at_rest(left_out: str) -> None:
     without = {name: value for name, value in values.items() if name != left_out}
     zeroed = {**values, left_out: np.zeros_like(values[left_out])}
     torch.testing.assert_close(
-        TorchHead(head)(**in_torch(without)), TorchHead(head)(**in_torch(zeroed))
+        TorchHeadModel(head)(**in_torch(without)), TorchHeadModel(head)(**in_torch(zeroed))
     )
     np.testing.assert_allclose(head.vertices(**without), head.vertices(**zeroed), atol=1e-6)
 
 
 def test_the_embedded_head() -> None:
-    head = load_head()
+    head = load_head_model()
     values = {k: controls(head)[k] for k in ("shape", "expression", "jaw", "neck")}
-    found = TorchHead(head)(**in_torch(values))
+    found = TorchHeadModel(head)(**in_torch(values))
     np.testing.assert_allclose(found.numpy(), head.vertices(**values), atol=2e-6)
 
 
 @pytest.mark.parametrize("missing", ["eyes", "eyelids"])
 def test_a_head_without_eyes_or_lids_says_so(missing: str) -> None:
-    head = load_head()
+    head = load_head_model()
     values = controls(head)
     given = {k: values[k] for k in ("shape", "expression", "jaw", missing)}
     with pytest.raises(ShapeError, match="lite"):
         head.vertices(**given)
     with pytest.raises(ShapeError, match="lite"):
-        TorchHead(head)(**in_torch(given))
+        TorchHeadModel(head)(**in_torch(given))
 
 
 @pytest.mark.parametrize("at_rest", [False, True])
@@ -74,7 +74,7 @@ def test_gradients(at_rest: bool) -> None:
     if at_rest:
         values = {name: torch.zeros_like(value) for name, value in values.items()}
     names = list(values)
-    model = TorchHead(head).double()
+    model = TorchHeadModel(head).double()
     inputs = [values[name].requires_grad_() for name in names]
     assert torch.autograd.gradcheck(
         lambda *given: model(**dict(zip(names, given, strict=True))), inputs
@@ -85,8 +85,8 @@ def test_rotations_have_right_derivatives_everywhere() -> None:
     angles = torch.tensor([0.0, 1e-9, 0.0099999, 0.0100001, 0.5, 3.0], dtype=torch.float64)
     axis = torch.tensor([0.6, -0.0, 0.8], dtype=torch.float64)
     vectors = (angles[:, None] * axis).requires_grad_()
-    assert torch.autograd.gradcheck(rotation_matrix, vectors)
-    turned = rotation_matrix(vectors)
+    assert torch.autograd.gradcheck(axis_angle_to_matrix, vectors)
+    turned = axis_angle_to_matrix(vectors)
     expected = torch.linalg.matrix_exp(
         torch.stack(
             [
@@ -100,6 +100,6 @@ def test_rotations_have_right_derivatives_everywhere() -> None:
 
 
 def test_arrays_are_no_parameters_and_move_with_the_module() -> None:
-    model = TorchHead(toy_head())
+    model = TorchHeadModel(toy_head())
     assert not list(model.parameters())
     assert all(buffer.dtype == torch.float64 for buffer in model.double().buffers())

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dubfew.errors import MissingDependencyError, ShapeError
-from dubfew.reconstruction.rasterizer.pytorch3d import to_ndc
+from dubfew.reconstruction.rasterizer.pytorch3d import image_to_ndc
 from dubfew.reconstruction.rasterizer.raster import (
-    RASTERISERS,
-    Raster,
-    interpolate,
-    rasterise,
-    rasterise_frames,
+    RASTERIZER_BACKENDS,
+    RasterizedMesh,
+    interpolate_attributes,
+    rasterize_frames,
+    rasterize_mesh,
 )
 
 HAS_PYTORCH3D = importlib.util.find_spec("pytorch3d") is not None
 
 
 def reference(vertices, faces, height, width, cull=False):
-    """What ``rasterise`` does, written to be read: one face at a time, all pixels at once."""
+    """What ``rasterize_mesh`` does, written to be read: one face at a time, all pixels at once."""
     rows, columns = np.mgrid[:height, :width] + 0.5
     face_id = np.full((height, width), -1, np.int32)
     barycentric = np.zeros((height, width, 3))
@@ -52,7 +52,7 @@ def reference(vertices, faces, height, width, cull=False):
         depth[here] = 1 / total[here]
         face_id[here] = index
         barycentric[here] = corrected[here] / total[here][:, None]
-    return Raster(face_id, barycentric.astype(np.float32))
+    return RasterizedMesh(face_id, barycentric.astype(np.float32))
 
 
 def soup(seed, count=40, size=48.0):
@@ -96,7 +96,7 @@ def sphere(rings=9, sectors=14, centre=(30.0, 22.0), radius=17.0):
 def test_equals_the_readable_reference(seed, cull):
     vertices, faces = soup(seed)
     expected = reference(vertices, faces, 40, 56, cull)
-    found = rasterise(vertices, faces, 40, 56, cull=cull)
+    found = rasterize_mesh(vertices, faces, 40, 56, cull_backfaces=cull)
     assert (expected.face_id >= 0).sum() > 100
     np.testing.assert_array_equal(found.face_id, expected.face_id)
     np.testing.assert_allclose(found.barycentric, expected.barycentric, atol=2e-6)
@@ -115,7 +115,7 @@ def test_shared_edges_are_drawn_once():
             a = r * n + c
             faces += [(a, a + 1, a + n), (a + 1, a + n, a + n + 1)]  # either winding
     owners = sum(
-        rasterise(vertices, np.array([face], np.int32), 16, 16).covered.astype(int)
+        rasterize_mesh(vertices, np.array([face], np.int32), 16, 16).coverage.astype(int)
         for face in faces
     )
     assert (owners[1:15, 1:15] == 1).all()
@@ -128,10 +128,10 @@ def test_closed_mesh_is_watertight(seed):
     """Over a closed surface each ray enters and leaves: front and back faces tile the same area."""
     rng = np.random.default_rng(seed)
     vertices, faces = sphere(centre=rng.uniform(18, 40, 2), radius=rng.uniform(5, 16))
-    front = rasterise(vertices, faces, 48, 64, cull=True)
-    back = rasterise(vertices, faces[:, ::-1], 48, 64, cull=True)
-    np.testing.assert_array_equal(front.covered, back.covered)
-    hull = front.covered
+    front = rasterize_mesh(vertices, faces, 48, 64, cull_backfaces=True)
+    back = rasterize_mesh(vertices, faces[:, ::-1], 48, 64, cull_backfaces=True)
+    np.testing.assert_array_equal(front.coverage, back.coverage)
+    hull = front.coverage
     # No hole: each row's covered pixels are one run (a sphere's outline is convex).
     for row in hull:
         assert np.abs(np.diff(np.r_[0, row.astype(int), 0])).sum() in (0, 2)
@@ -143,10 +143,10 @@ def test_perspective_correct():
     plane = np.array([[-1, -1, 2], [1, -1, 2], [1, 1, 8], [-1, 1, 8]], np.float64)
     screen = np.c_[plane[:, :2] / plane[:, 2:] * focal + centre, plane[:, 2]].astype(np.float32)
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
-    raster = rasterise(screen, faces, 64, 64)
-    xyz = interpolate(raster, faces, plane)
+    raster = rasterize_mesh(screen, faces, 64, 64)
+    xyz = interpolate_attributes(raster, faces, plane)
     rows, columns = np.mgrid[:64, :64] + 0.5
-    here = raster.covered
+    here = raster.coverage
     assert here.sum() > 300
     np.testing.assert_allclose(xyz[here, 0] / xyz[here, 2] * focal + centre, columns[here], 1e-4)
     np.testing.assert_allclose(xyz[here, 1] / xyz[here, 2] * focal + centre, rows[here], 1e-4)
@@ -157,16 +157,16 @@ def test_nearest_wins_whatever_the_order():
     near = [(2, 2, 1), (2, 14, 1), (14, 2, 1)]
     far = [(0, 0, 2), (0, 16, 2), (16, 0, 2)]
     faces = np.array([[0, 1, 2], [3, 4, 5]], np.int32)
-    assert rasterise(np.array(near + far, np.float32), faces, 16, 16).face_id[4, 4] == 0
-    assert rasterise(np.array(far + near, np.float32), faces, 16, 16).face_id[4, 4] == 1
+    assert rasterize_mesh(np.array(near + far, np.float32), faces, 16, 16).face_id[4, 4] == 0
+    assert rasterize_mesh(np.array(far + near, np.float32), faces, 16, 16).face_id[4, 4] == 1
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 99), st.integers(-20, 50), st.integers(-20, 50))
 def test_window_is_a_slice_of_the_whole(seed, left, top):
     vertices, faces = soup(seed)
-    whole = rasterise(vertices, faces, 120, 120, left=-30, top=-30)
-    window = rasterise(vertices, faces, 17, 23, left=left, top=top)
+    whole = rasterize_mesh(vertices, faces, 120, 120, left=-30, top=-30)
+    window = rasterize_mesh(vertices, faces, 17, 23, left=left, top=top)
     cut = np.s_[top + 30 : top + 47, left + 30 : left + 53]
     np.testing.assert_array_equal(window.face_id, whole.face_id[cut])
     np.testing.assert_array_equal(window.barycentric, whole.barycentric[cut])
@@ -187,8 +187,8 @@ def test_window_is_a_slice_of_the_whole(seed, left, top):
 )
 def test_hostile_vertices(vertices, seed):
     faces = np.random.default_rng(seed).integers(0, len(vertices), (20, 3)).astype(np.int32)
-    raster = rasterise(vertices, faces, 16, 20)
-    here = raster.covered
+    raster = rasterize_mesh(vertices, faces, 16, 20)
+    here = raster.coverage
     assert raster.face_id.min() >= -1
     assert raster.face_id.max() < len(faces)
     assert not raster.barycentric[~here].any()
@@ -203,39 +203,39 @@ def test_hostile_vertices(vertices, seed):
 def test_batch_equals_single_frames():
     frames = np.stack([soup(seed)[0] for seed in range(5)])
     faces = soup(0)[1]
-    for frame, raster in zip(frames, rasterise_frames(frames, faces, 30, 30), strict=True):
-        np.testing.assert_array_equal(raster.face_id, rasterise(frame, faces, 30, 30).face_id)
+    for frame, raster in zip(frames, rasterize_frames(frames, faces, 30, 30), strict=True):
+        np.testing.assert_array_equal(raster.face_id, rasterize_mesh(frame, faces, 30, 30).face_id)
 
 
 def test_interpolate_is_zero_outside_and_exact_on_constants():
     vertices, faces = soup(3)
-    raster = rasterise(vertices, faces, 40, 40)
-    values = interpolate(raster, faces, np.full((len(vertices), 2), 3.0, np.float32))
-    np.testing.assert_allclose(values[raster.covered], 3.0, rtol=1e-6)
-    assert not values[~raster.covered].any()
+    raster = rasterize_mesh(vertices, faces, 40, 40)
+    values = interpolate_attributes(raster, faces, np.full((len(vertices), 2), 3.0, np.float32))
+    np.testing.assert_allclose(values[raster.coverage], 3.0, rtol=1e-6)
+    assert not values[~raster.coverage].any()
 
 
 def test_wrong_shapes_and_indices_are_refused():
     vertices, faces = soup(0, count=2)
     vertices[3:] = [(4, 4, 1), (20, 4, 1), (4, 20, 1)]
-    raster = rasterise(vertices, faces, 48, 48)
+    raster = rasterize_mesh(vertices, faces, 48, 48)
     with pytest.raises(ShapeError, match="expected"):
-        rasterise(vertices[:, :2], faces, 8, 8)
+        rasterize_mesh(vertices[:, :2], faces, 8, 8)
     with pytest.raises(ShapeError, match="0 to 5"):
-        rasterise(vertices, faces + 1, 8, 8)
+        rasterize_mesh(vertices, faces + 1, 8, 8)
     with pytest.raises(ShapeError, match="0 to 5"):
-        rasterise(vertices, faces - 1, 8, 8)
+        rasterize_mesh(vertices, faces - 1, 8, 8)
     with pytest.raises(ShapeError, match="expected"):
-        interpolate(raster, faces, vertices[:, 0])
+        interpolate_attributes(raster, faces, vertices[:, 0])
     with pytest.raises(ShapeError, match="0 to 4"):
-        interpolate(raster, faces, vertices[:5])
+        interpolate_attributes(raster, faces, vertices[:5])
     with pytest.raises(ShapeError, match="faces that were rasterised"):
-        interpolate(raster, faces[:1], vertices)
+        interpolate_attributes(raster, faces[:1], vertices)
 
 
 def test_empty_mesh():
-    nothing = rasterise(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), 4, 5)
-    assert not nothing.covered.any()
+    nothing = rasterize_mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), 4, 5)
+    assert not nothing.coverage.any()
     assert nothing.barycentric.shape == (4, 5, 3)
 
 
@@ -248,7 +248,7 @@ def test_pytorch3d_coordinates(height, width):
         return -span / 2 + (span * index + span / 2) / size
 
     column, row = 7, 11
-    ndc = to_ndc(np.array([[column + 0.5, row + 0.5, 3.0]], np.float32), height, width)[0]
+    ndc = image_to_ndc(np.array([[column + 0.5, row + 0.5, 3.0]], np.float32), height, width)[0]
     # Its image is stored from +x (left) to -x and from +y (top) to -y.
     assert ndc[0] == pytest.approx(pixel_ndc(width - 1 - column, width, height), abs=1e-6)
     assert ndc[1] == pytest.approx(pixel_ndc(height - 1 - row, height, width), abs=1e-6)
@@ -259,34 +259,36 @@ def test_pytorch3d_coordinates(height, width):
 def test_pytorch3d_missing_says_what_to_do():
     vertices, faces = soup(0)
     with pytest.raises(MissingDependencyError, match=r"INSTALL\.md"):
-        RASTERISERS["pytorch3d"](vertices, faces, 8, 8)
+        RASTERIZER_BACKENDS["pytorch3d"](vertices, faces, 8, 8)
 
 
 def test_the_backend_is_chosen_by_name(monkeypatch):
     vertices, faces = soup(0)
     seen = []
-    expected = rasterise(vertices, faces, 8, 8)
+    expected = rasterize_mesh(vertices, faces, 8, 8)
 
     def other(*arguments, **options):
         seen.append(options)
         return expected
 
-    monkeypatch.setitem(RASTERISERS, "other", other)
+    monkeypatch.setitem(RASTERIZER_BACKENDS, "other", other)
     monkeypatch.setenv("DUBFEW_RASTERISER", "other")
-    assert rasterise(vertices, faces, 8, 8, left=2) is expected
+    assert rasterize_mesh(vertices, faces, 8, 8, left=2) is expected
     assert seen == [{"left": 2, "top": 0, "cull": False}]
-    assert rasterise(vertices, faces, 8, 8, backend="numba") is not expected
+    assert rasterize_mesh(vertices, faces, 8, 8, backend="numba") is not expected
     monkeypatch.setenv("DUBFEW_RASTERISER", "povray")
     with pytest.raises(MissingDependencyError, match="numba or pytorch3d"):
-        rasterise(vertices, faces, 8, 8)
+        rasterize_mesh(vertices, faces, 8, 8)
 
 
 @pytest.mark.skipif(not HAS_PYTORCH3D, reason="needs PyTorch3D")
 @pytest.mark.parametrize("cull", [False, True])
 def test_pytorch3d_agrees(cull):
     vertices, faces = sphere()
-    ours = rasterise(vertices, faces, 48, 64, left=2, top=1, cull=cull)
-    theirs = RASTERISERS["pytorch3d"](vertices, faces, 48, 64, left=2, top=1, cull=cull)
+    ours = rasterize_mesh(vertices, faces, 48, 64, left=2, top=1, cull_backfaces=cull)
+    theirs = RASTERIZER_BACKENDS["pytorch3d"](
+        vertices, faces, 48, 64, left=2, top=1, cull_backfaces=cull
+    )
     assert (ours.face_id == theirs.face_id).mean() > 0.999
     same = ours.face_id == theirs.face_id
     np.testing.assert_allclose(ours.barycentric[same], theirs.barycentric[same], atol=1e-3)

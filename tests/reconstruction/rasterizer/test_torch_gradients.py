@@ -9,8 +9,15 @@ import pytest
 import torch
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.rasterizer.raster import Raster, interpolate, rasterise
-from dubfew.reconstruction.rasterizer.torch_gradients import barycentric, carried
+from dubfew.reconstruction.rasterizer.raster import (
+    RasterizedMesh,
+    interpolate_attributes,
+    rasterize_mesh,
+)
+from dubfew.reconstruction.rasterizer.torch_gradients import (
+    compute_barycentrics,
+    interpolate_differentiably,
+)
 
 HAS_PYTORCH3D = importlib.util.find_spec("pytorch3d") is not None
 
@@ -27,47 +34,53 @@ def soup(seed, count=12, size=24.0):
 @pytest.mark.parametrize(("left", "top"), [(0, 0), (3, 5)])
 def test_equals_the_raster(left, top):
     vertices, faces = soup(0)
-    raster = rasterise(vertices, faces, 18, 20, left=left, top=top)
-    ours = barycentric(torch.from_numpy(vertices).double(), faces, raster, left=left, top=top)
-    np.testing.assert_allclose(ours, raster.barycentric[raster.covered], atol=1e-5)
+    raster = rasterize_mesh(vertices, faces, 18, 20, left=left, top=top)
+    ours = compute_barycentrics(
+        torch.from_numpy(vertices).double(), faces, raster, left=left, top=top
+    )
+    np.testing.assert_allclose(ours, raster.barycentric[raster.coverage], atol=1e-5)
 
 
 def test_carries_what_interpolate_carries():
     vertices, faces = soup(1)
-    raster = rasterise(vertices, faces, 20, 20)
+    raster = rasterize_mesh(vertices, faces, 20, 20)
     colours = np.random.default_rng(2).uniform(size=(len(vertices), 4)).astype(np.float32)
-    ours = carried(torch.from_numpy(vertices), faces, raster, torch.from_numpy(colours))
-    np.testing.assert_allclose(ours, interpolate(raster, faces, colours), atol=1e-4)
-    assert (ours[torch.from_numpy(~raster.covered)] == 0).all()
+    ours = interpolate_differentiably(
+        torch.from_numpy(vertices), faces, raster, torch.from_numpy(colours)
+    )
+    np.testing.assert_allclose(ours, interpolate_attributes(raster, faces, colours), atol=1e-4)
+    assert (ours[torch.from_numpy(~raster.coverage)] == 0).all()
 
 
 def test_gradients():
     vertices, faces = soup(3, count=3, size=6.0)
-    raster = rasterise(vertices, faces, 6, 6)
+    raster = rasterize_mesh(vertices, faces, 6, 6)
     mesh = torch.from_numpy(vertices).double().requires_grad_()
     colours = torch.rand(len(vertices), 2, dtype=torch.float64, requires_grad=True)
-    assert raster.covered.any()
-    assert torch.autograd.gradcheck(lambda v, c: carried(v, faces, raster, c), (mesh, colours))
+    assert raster.coverage.any()
+    assert torch.autograd.gradcheck(
+        lambda v, c: interpolate_differentiably(v, faces, raster, c), (mesh, colours)
+    )
 
 
 def test_an_empty_raster():
     vertices, faces = soup(4)
-    nothing = Raster(np.full((4, 5), -1, np.int32), np.zeros((4, 5, 3), np.float32))
+    nothing = RasterizedMesh(np.full((4, 5), -1, np.int32), np.zeros((4, 5, 3), np.float32))
     mesh = torch.from_numpy(vertices)
-    assert barycentric(mesh, faces, nothing).shape == (0, 3)
-    assert (carried(mesh, faces, nothing, mesh) == 0).all()
+    assert compute_barycentrics(mesh, faces, nothing).shape == (0, 3)
+    assert (interpolate_differentiably(mesh, faces, nothing, mesh) == 0).all()
 
 
 def test_wrong_shapes():
     vertices, faces = soup(5)
-    raster = rasterise(vertices, faces, 20, 20)
+    raster = rasterize_mesh(vertices, faces, 20, 20)
     mesh = torch.from_numpy(vertices)
     with pytest.raises(ShapeError, match=r"\[V, 3\]"):
-        barycentric(mesh[:, :2], faces, raster)
+        compute_barycentrics(mesh[:, :2], faces, raster)
     with pytest.raises(ShapeError, match="of a mesh with 1"):
-        barycentric(mesh, faces[:1], raster)
+        compute_barycentrics(mesh, faces[:1], raster)
     with pytest.raises(ShapeError, match="attributes"):
-        carried(mesh, faces, raster, mesh[:3])
+        interpolate_differentiably(mesh, faces, raster, mesh[:3])
 
 
 @pytest.mark.skipif(not HAS_PYTORCH3D, reason="needs PyTorch3D")
@@ -89,13 +102,13 @@ def test_gradients_are_those_of_pytorch3d(height, width):
         faces_per_pixel=1,
         perspective_correct=True,
     )
-    raster = rasterise(vertices, faces, height, width)
-    same = (raster.face_id == index[0, ..., 0].numpy()) & raster.covered
+    raster = rasterize_mesh(vertices, faces, height, width)
+    same = (raster.face_id == index[0, ..., 0].numpy()) & raster.coverage
     # Near its edges a triangle's barycentrics are the same, but who owns the pixel may differ.
-    assert same.sum() > 0.99 * raster.covered.sum()
+    assert same.sum() > 0.99 * raster.coverage.sum()
     colours = torch.rand(len(vertices), 3, generator=torch.Generator().manual_seed(0))
     where = torch.from_numpy(same)
-    picture = carried(mine, faces, raster, colours)[where]
+    picture = interpolate_differentiably(mine, faces, raster, colours)[where]
     corners = torch.from_numpy(faces[raster.face_id[same]].astype(np.int64))
     reference = (weights[0, ..., 0, :][where][..., None] * colours[corners]).sum(1)
     torch.testing.assert_close(picture, reference, atol=1e-3, rtol=0)

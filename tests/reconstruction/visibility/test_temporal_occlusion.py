@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from dubfew.reconstruction.visibility.temporal_occlusion import HEIGHT, WIDTH, covered, face_patch
+from dubfew.reconstruction.visibility.temporal_occlusion import (
+    PATCH_HEIGHT_PX,
+    PATCH_WIDTH_PX,
+    detect_occluded_frames,
+    extract_face_patch,
+)
 
 N = 80
 
@@ -10,7 +15,9 @@ N = 80
 def faces() -> tuple[np.ndarray, np.ndarray]:
     """Small pictures of one face whose mouth opens and closes and whose light changes."""
     rng = np.random.default_rng(0)
-    face = 140 + 25 * rng.standard_normal((HEIGHT // 4, WIDTH // 4, 3)).repeat(4, 0).repeat(4, 1)
+    face = 140 + 25 * rng.standard_normal((PATCH_HEIGHT_PX // 4, PATCH_WIDTH_PX // 4, 3)).repeat(
+        4, 0
+    ).repeat(4, 1)
     opening = np.round(3 + 3 * np.sin(np.arange(N) / 2)).astype(int)
     frames = np.repeat(face[None], N, 0)
     for row, size in enumerate(opening):
@@ -24,22 +31,22 @@ def faces() -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_talking_mouth_is_not_covered_and_a_hidden_one_is():
     patches, landmarks = faces()
-    assert not covered(patches, landmarks, np.arange(N)).any()
+    assert not detect_occluded_frames(patches, landmarks, np.arange(N)).any()
     patches[30:42, 28:, 4:30] = (20, 20, 25)
-    found = covered(patches, landmarks, np.arange(N))
+    found = detect_occluded_frames(patches, landmarks, np.arange(N))
     np.testing.assert_array_equal(np.flatnonzero(found), np.arange(30, 42))
 
 
 def test_a_short_clip_says_nothing():
     patches, landmarks = faces()
     patches[2:4] = 0
-    assert not covered(patches[:6], landmarks[:6], np.arange(6)).any()
+    assert not detect_occluded_frames(patches[:6], landmarks[:6], np.arange(6)).any()
 
 
 def test_patches_are_aligned_by_the_upper_face():
     rgb = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     landmarks = np.random.default_rng(1).uniform(100, 200, (478, 3)).astype(np.float32)
-    moved = face_patch(np.roll(rgb, 16, 1), landmarks + np.array([16, 0, 0], np.float32))
-    np.testing.assert_allclose(face_patch(rgb, landmarks), moved, atol=2)
-    outside = face_patch(rgb, landmarks + 1000)
-    assert outside.shape == (HEIGHT, WIDTH, 3)
+    moved = extract_face_patch(np.roll(rgb, 16, 1), landmarks + np.array([16, 0, 0], np.float32))
+    np.testing.assert_allclose(extract_face_patch(rgb, landmarks), moved, atol=2)
+    outside = extract_face_patch(rgb, landmarks + 1000)
+    assert outside.shape == (PATCH_HEIGHT_PX, PATCH_WIDTH_PX, 3)

@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.errors import ArtefactError, MissingDependencyError
-from dubfew.media.mel import RATE, Channel, channel_of
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ, RecordingChannel, estimate_channel
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.encoders.encoder import ROW_SAMPLES, find_encoder
-from dubfew.speech.encoders.transformers import OVERLAP, TransformersEncoder
+from dubfew.speech.encoders.encoder import ROW_SAMPLES, load_encoder
+from dubfew.speech.encoders.transformers import ENCODER_OVERLAP_ROWS, TransformersEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
-from dubfew.speech.network import NetworkConfig, SpeechEnsemble
-from dubfew.speech.training.motion_basis import Recording
+from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
+from dubfew.speech.training.motion_basis import MonoAudio
 from tests.speech.shards import sample, sound_at, write_shard
 
 transformers = pytest.importorskip("transformers", reason="pip install 'dubfew[speech-encoders]'")
@@ -78,7 +78,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def noise(seconds: float, seed: int = 0) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
-    return (0.1 * rng.standard_normal(int(seconds * RATE))).astype(np.float32)
+    return (0.1 * rng.standard_normal(int(seconds * SPEECH_SAMPLE_RATE_HZ))).astype(np.float32)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -86,19 +86,19 @@ def test_frames_are_centred_on_the_networks_rows(kind: str, tmp_path: Path) -> N
     # The group norm of the smaller models spreads every change over all of time.
     sizes = {} if kind == "whisper" else {"feat_extract_norm": "layer"}
     encoder = TransformersEncoder(save_toy(tmp_path, kind, **sizes))
-    channel = Channel(-20.0, np.zeros(80, np.float32))
+    channel = RecordingChannel(-20.0, np.zeros(80, np.float32))
     # The transformer mixes all of time; what comes before it tells where each frame listens.
-    model: Any = encoder._front.model
+    model: Any = encoder._backbone.model
     local: list[NDArray[np.float64]] = []
     front = model.conv2 if kind == "whisper" else model.feature_extractor
     front.register_forward_hook(lambda *call: local.append(call[2][0].double().numpy()))
     quiet = 0.01 * noise(3.0)
-    encoder.listen(quiet, channel).frames(0, 150)
+    encoder.encode(quiet, channel).frames(0, 150)
     rows = np.arange(20, 130, 10)
     for row in rows:
         clicked = quiet.copy()
         clicked[row * ROW_SAMPLES + np.array([-40, 40])] += 0.02  # 2.5 ms before and after
-        encoder.listen(clicked, channel).frames(0, 150)
+        encoder.encode(clicked, channel).frames(0, 150)
     errors = []
     for row, found in zip(rows, local[1:], strict=True):
         change = np.abs(found - local[0]).sum(axis=0)
@@ -111,16 +111,16 @@ def test_frames_are_centred_on_the_networks_rows(kind: str, tmp_path: Path) -> N
 def test_frames_do_not_depend_on_who_asks(toys: dict[str, str], kind: str) -> None:
     encoder = TransformersEncoder(toys[kind])
     samples = noise(9.0)
-    channel = channel_of(samples)
-    whole = encoder.listen(samples, channel).frames(-20, 480)
-    assert whole.shape == (500, encoder.width)
+    channel = estimate_channel(samples)
+    whole = encoder.encode(samples, channel).frames(-20, 480)
+    assert whole.shape == (500, encoder.feature_dim)
     assert not whole[:20].any()
     assert not whole[470:].any()
     assert whole[20:470].any(axis=1).all()
-    hearing = encoder.listen(samples, channel)
+    hearing = encoder.encode(samples, channel)
     pieces = [hearing.frames(start, start + 50) for start in range(-20, 480, 50)]
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
-    louder = encoder.listen(3 * samples, channel_of(3 * samples)).frames(-20, 480)
+    louder = encoder.encode(3 * samples, estimate_channel(3 * samples)).frames(-20, 480)
     np.testing.assert_allclose(louder, whole, atol=2e-3)
 
 
@@ -132,11 +132,11 @@ def test_every_row_is_heard_once(toys: dict[str, str], rows: int) -> None:
 
     def ones(samples: object, gain: float, start: int, stop: int) -> NDArray[np.float32]:
         heard.append((start, stop))
-        return np.ones((stop - start, encoder.width), np.float32)
+        return np.ones((stop - start, encoder.feature_dim), np.float32)
 
-    encoder.rows = ones  # type: ignore[method-assign]
+    encoder.encode_rows = ones  # type: ignore[method-assign]
     samples = np.zeros(rows * ROW_SAMPLES, np.float32)
-    hearing = encoder.listen(samples, Channel(-20.0, np.zeros(80, np.float32)))
+    hearing = encoder.encode(samples, RecordingChannel(-20.0, np.zeros(80, np.float32)))
     np.testing.assert_allclose(hearing.frames(0, rows), 1.0, atol=1e-6)
     assert {stop - start for start, stop in heard} == {min(rows, 200)}
     assert (heard[0][0], heard[-1][1]) == (0, rows)
@@ -145,19 +145,19 @@ def test_every_row_is_heard_once(toys: dict[str, str], rows: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_seams_are_no_steps(toys: dict[str, str], kind: str, monkeypatch) -> None:
     encoder = TransformersEncoder(toys[kind])
-    encoder.window = min(encoder.window, 200)
+    encoder.window_rows = min(encoder.window_rows, 200)
     samples = noise(14.0)
-    hearing = encoder.listen(samples, channel_of(samples))
+    hearing = encoder.encode(samples, estimate_channel(samples))
     found = hearing.frames(0, 700)
-    starts = hearing._starts[1:]
+    starts = hearing._window_starts[1:]
     assert len(starts) >= 3
     # Where one window fades into the next a frame moves by a share of their difference more.
-    overlap = min(OVERLAP, encoder.window // 4)
+    overlap = min(ENCODER_OVERLAP_ROWS, encoder.window_rows // 4)
     spread = found.std()
     differences = []
-    for before, start in zip(hearing._starts, starts, strict=False):
-        a = hearing._heard(before)[start - before :][:overlap]
-        b = hearing._heard(start)[:overlap]
+    for before, start in zip(hearing._window_starts, starts, strict=False):
+        a = hearing._encode_window(before)[start - before :][:overlap]
+        b = hearing._encode_window(start)[:overlap]
         differences.append(np.abs(a[: len(b)] - b[: len(a)]).max())
         faded = found[start : start + overlap]
         weight = (np.arange(overlap)[:, None] + 0.5) / overlap
@@ -168,7 +168,7 @@ def test_seams_are_no_steps(toys: dict[str, str], kind: str, monkeypatch) -> Non
 def model_with(encoder: TransformersEncoder) -> SpeechModel:
     """An untrained speech model that hears through it."""
     torch.manual_seed(1)
-    config = NetworkConfig(inputs=encoder.width, stride=encoder.stride)
+    config = SpeechNetworkConfig(inputs=encoder.feature_dim, stride=encoder.stride)
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((len(MOUTH_POINTS) * 3, 8)))[0]
     basis = np.ascontiguousarray(basis.T.reshape(8, -1, 3), np.float32)
     return SpeechModel(
@@ -183,15 +183,17 @@ def test_prediction_is_the_same_in_chunks_and_after_storage(
     toys: dict[str, str], kind: str, tmp_path: Path
 ) -> None:
     model = model_with(TransformersEncoder(toys[kind]))
-    sound = Recording(noise(9.0))
-    whole = model.coefficients(sound, chunk_rows=10_000)
-    np.testing.assert_allclose(model.coefficients(sound, chunk_rows=70), whole, atol=1e-4)
+    sound = MonoAudio(noise(9.0))
+    whole = model.predict_coefficients(sound, chunk_rows=10_000)
+    np.testing.assert_allclose(model.predict_coefficients(sound, chunk_rows=70), whole, atol=1e-4)
     assert np.abs(whole).max() > 0
     model.save(tmp_path / "m.safetensors")
     again = SpeechModel.load(tmp_path / "m.safetensors")
-    np.testing.assert_array_equal(again.coefficients(sound), model.coefficients(sound))
+    np.testing.assert_array_equal(
+        again.predict_coefficients(sound), model.predict_coefficients(sound)
+    )
     for samples in (np.zeros(0), np.zeros(1), np.full(900, np.nan)):
-        motion = again.predict(Recording(samples.astype(np.float32)), np.arange(5) / 25)
+        motion = again.predict(MonoAudio(samples.astype(np.float32)), np.arange(5) / 25)
         assert np.abs(motion.displacement).max() < 0.01
 
 
@@ -204,10 +206,10 @@ def test_a_model_finds_its_encoder_again_or_says_so(
     moved = moved.rename(tmp_path / "there")
     with pytest.raises(ArtefactError, match="here"):
         SpeechModel.load(path)
-    assert SpeechModel.load(path, encoder=str(moved)).encoder.width == 16
+    assert SpeechModel.load(path, encoder_name=str(moved)).encoder.feature_dim == 16
     other = save_toy(tmp_path / "here", "hubert", num_hidden_layers=1)
     with pytest.raises(ArtefactError, match="is not the one that the model was trained with"):
-        SpeechModel.load(path, encoder=other)
+        SpeechModel.load(path, encoder_name=other)
 
     real = builtins.__import__
 
@@ -221,7 +223,7 @@ def test_a_model_finds_its_encoder_again_or_says_so(
     with pytest.raises(MissingDependencyError, match=r"dubfew\[speech-encoders\]") as error:
         SpeechModel.load(path)
     assert "\n" not in str(error.value)
-    assert find_encoder().width == 80
+    assert load_encoder().feature_dim == 80
 
 
 def _other_kind(folder: Path) -> None:
@@ -258,7 +260,7 @@ def test_what_is_no_encoder_is_refused_in_one_line(
     folder = tmp_path / "encoder"
     make(folder)
     with pytest.raises(ArtefactError, match=message) as error:
-        find_encoder(str(folder))
+        load_encoder(str(folder))
     assert "\n" not in str(error.value)
 
 
@@ -273,5 +275,5 @@ def test_training_with_an_encoder(toys: dict[str, str], tmp_path: Path) -> None:
     assert json.loads(result.stdout)["clips"][0]["clip"] == "ann.mp4"
     model = SpeechModel.load(out)
     assert isinstance(model.encoder, TransformersEncoder)
-    motion = model.predict(Recording(sound_at(2.0)), np.arange(50) / 25)
+    motion = model.predict(MonoAudio(sound_at(2.0)), np.arange(50) / 25)
     assert np.isfinite(motion.displacement).all()

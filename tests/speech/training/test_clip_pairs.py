@@ -10,7 +10,7 @@ import pytest
 from dubfew.errors import MediaError
 from dubfew.media import VideoInfo, VideoWriter
 from dubfew.media.frame import Frame
-from dubfew.speech.training.clip_pairs import prepare_clip
+from dubfew.speech.training.clip_pairs import load_speech_clip
 
 
 def test_footage_without_sound_is_refused(tmp_path: Path) -> None:
@@ -19,11 +19,11 @@ def test_footage_without_sound_is_refused(tmp_path: Path) -> None:
         for index in range(3):
             writer.write(Frame.from_rgb(np.full((64, 64, 3), 90, np.uint8), index))
     with pytest.raises(MediaError, match="sound"):
-        prepare_clip(path)
+        load_speech_clip(path)
 
 
 def test_a_filmed_clip(shared: Path) -> None:
-    clip = prepare_clip(shared / "clips" / "grid_lbax4n.mpg")
+    clip = load_speech_clip(shared / "clips" / "grid_lbax4n.mpg")
     gap = clip.motion.aperture()
     assert len(gap) == 75
     assert len(clip.samples) / 16000 == pytest.approx(3.0, abs=0.1)

@@ -44,7 +44,7 @@ def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path) -> None:
     assert {path.name for path in out.parent.iterdir()} == {"m.safetensors", "fields.safetensors"}
     assert load_file(out.with_name("fields.safetensors"))["fields"].shape == (5, 63, 3)
     model = SpeechModel.load(out)
-    assert model.training["clips"]["bob.mp4"] == "held out"
+    assert model.training_info["clips"]["bob.mp4"] == "held out"
     assert "bob.mp4 held out" in invoke("info", out)
     told = json.loads(invoke("info", out, "--json"))
     assert (told["header"]["training"]["steps"], told["card"]) == (3, "")

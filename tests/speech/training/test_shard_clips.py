@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dubfew.errors import ArtefactError, DubfewError
-from dubfew.media.mel import RATE
-from dubfew.speech.corpus import correlation
-from dubfew.speech.training.shard_clips import filmed_speakers
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.speech.corpus import pearson_correlation
+from dubfew.speech.training.shard_clips import load_filmed_clips
 from tests.speech.shards import jaw_at, sample, sound_at, write_shard
 
 FIRST = np.arange(60)
@@ -19,12 +19,14 @@ FIRST = np.arange(60)
 def test_segments_become_one_clip_on_one_clock(tmp_path: Path) -> None:
     # Stored out of order, the first frames without a face: the clip begins at 0.2 s.
     parts = [sample("ann", 1, np.arange(65, 100)), sample("ann", 0, np.arange(5, 65))]
-    (clip,) = filmed_speakers(write_shard(tmp_path, parts)).train
+    (clip,) = load_filmed_clips(write_shard(tmp_path, parts)).train
     assert (clip.name, clip.identity) == ("ann.mp4", "ann")
     np.testing.assert_allclose(clip.motion.times, np.arange(95) / 25, atol=1e-9)
-    np.testing.assert_allclose(clip.samples, sound_at(4.0)[int(0.2 * RATE) :], atol=1e-4)
+    np.testing.assert_allclose(
+        clip.samples, sound_at(4.0)[int(0.2 * SPEECH_SAMPLE_RATE_HZ) :], atol=1e-4
+    )
     moved = clip.motion.aperture()
-    assert correlation(moved, jaw_at(clip.motion.times + 0.2)) > 0.99
+    assert pearson_correlation(moved, jaw_at(clip.motion.times + 0.2)) > 0.99
     assert 0.05 < moved.max() < 0.5
     assert abs(moved.min()) < 0.01
 
@@ -37,45 +39,45 @@ def test_a_clip_is_taken_apart_where_face_or_sound_is_missing(tmp_path: Path) ->
         sample("ann", 2, np.arange(110, 160)),
         sample("ann", 3, np.arange(190, 200)),  # too short to be of use
     ]
-    first, second = filmed_speakers(write_shard(tmp_path, parts)).train
+    first, second = load_filmed_clips(write_shard(tmp_path, parts)).train
     assert (first.name, second.name) == ("ann.mp4", "ann.mp4 (2)")
     assert (len(first.motion), len(second.motion)) == (67, 50)
-    assert len(first.samples) == 3 * RATE
+    assert len(first.samples) == 3 * SPEECH_SAMPLE_RATE_HZ
     np.testing.assert_allclose(second.motion.times, np.arange(50) / 25, atol=1e-9)
-    heard = sound_at(6.4)[int(4.4 * RATE) :]
+    heard = sound_at(6.4)[int(4.4 * SPEECH_SAMPLE_RATE_HZ) :]
     np.testing.assert_allclose(second.samples, heard, atol=1e-4)
 
 
 def test_people_are_held_out_or_not_touched(tmp_path: Path) -> None:
     parts = [sample(name, 0, FIRST, sha256=c * 64) for name, c in (("ann", "a"), ("bob", "b"))]
     folder = write_shard(tmp_path, [*parts, sample("cy", 0, FIRST, heard=False)])
-    found = filmed_speakers(folder, leave_out=["bob"])
+    found = load_filmed_clips(folder, held_out_people=["bob"])
     assert [clip.identity for clip in found.train] == ["ann"]
     assert [clip.identity for clip in found.held_out] == ["bob"]
-    assert list(found.passed) == ["cy.mp4"]
+    assert list(found.skipped) == ["cy.mp4"]
     for name in ("ann", "ann.mp4", "A" * 64):
-        found = filmed_speakers(folder, exclude=[name], leave_out=["bob"])
+        found = load_filmed_clips(folder, excluded_people=[name], held_out_people=["bob"])
         assert not found.train
         assert len(found.held_out) == 1
     with pytest.raises(DubfewError, match=r"'dan' is nobody in .*manifest\.json"):
-        filmed_speakers(folder, leave_out=["dan"])
+        load_filmed_clips(folder, held_out_people=["dan"])
 
 
 def test_folders_that_nothing_can_be_learnt_from(tmp_path: Path) -> None:
     with pytest.raises(DubfewError, match="dubfew prior prepare"):
-        filmed_speakers(tmp_path)
+        load_filmed_clips(tmp_path)
     mute = write_shard(tmp_path / "mute", [sample("ann", 0, FIRST, heard=False)])
     with pytest.raises(DubfewError, match="none of the 1 clips"):
-        filmed_speakers(mute)
+        load_filmed_clips(mute)
     ann = write_shard(tmp_path / "ann", [sample("ann", 0, FIRST)])
     with pytest.raises(DubfewError, match=r"all 1 clips .* exclude list"):
-        filmed_speakers(ann, exclude=["ann"])
+        load_filmed_clips(ann, excluded_people=["ann"])
 
 
 def test_damaged_shards_are_named(tmp_path: Path) -> None:
     late = write_shard(tmp_path / "late", [sample("ann", 0, FIRST, shift=0.5)])
     with pytest.raises(ArtefactError, match="not where its frames begin"):
-        filmed_speakers(late)
+        load_filmed_clips(late)
     good = sample("ann", 0, FIRST)
     for old, new in (
         (b"dubfew.audio", b"dubfew.other"),
@@ -85,4 +87,4 @@ def test_damaged_shards_are_named(tmp_path: Path) -> None:
         assert old in good
         folder = write_shard(tmp_path / "bad", [good.replace(old, new)])
         with pytest.raises(ArtefactError, match=r"shard-000000\.tar: ann_00000"):
-            filmed_speakers(folder)
+            load_filmed_clips(folder)

@@ -7,17 +7,17 @@ import pytest
 
 pytest.importorskip("espeakng_loader")
 
-from dubfew.media.mel import RATE
-from dubfew.speech.espeak import Utterance, espeak
-from dubfew.speech.training.vowel_hold import LENGTHS, hold
-from dubfew.speech.visemes import VOWELS, Phone
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.speech.espeak import Utterance, get_synthesizer
+from dubfew.speech.training.vowel_hold import HOLD_SECONDS_RANGE, hold_random_vowel
+from dubfew.speech.visemes import VOWEL_LETTERS, Phone
 
 
 def test_one_vowel_is_held_and_all_that_follows_moves() -> None:
-    said = espeak().say("Mama has a large car.", "en-us")
-    held = hold(said, np.random.default_rng(0))
-    longer = (len(held.samples) - len(said.samples)) / RATE
-    assert LENGTHS[0] <= longer <= LENGTHS[1]
+    said = get_synthesizer().synthesize("Mama has a large car.", "en-us")
+    held = hold_random_vowel(said, np.random.default_rng(0))
+    longer = (len(held.samples) - len(said.samples)) / SPEECH_SAMPLE_RATE_HZ
+    assert HOLD_SECONDS_RANGE[0] <= longer <= HOLD_SECONDS_RANGE[1]
     assert [p.symbol for p in held.phones] == [p.symbol for p in said.phones]
     growth = [
         (b.end - b.start) - (a.end - a.start) for a, b in zip(said.phones, held.phones, strict=True)
@@ -25,17 +25,21 @@ def test_one_vowel_is_held_and_all_that_follows_moves() -> None:
     (number,) = np.flatnonzero(np.array(growth) > 1e-6)
     assert growth[number] == pytest.approx(longer, abs=1e-6)
     vowel = held.phones[number]
-    assert vowel.symbol in VOWELS
+    assert vowel.symbol in VOWEL_LETTERS
     # It sounds all the while, as loud as the vowel was, and the rest is as it was.
-    inside = held.samples[int(vowel.start * RATE) + 400 : int(vowel.end * RATE) - 400]
+    inside = held.samples[
+        int(vowel.start * SPEECH_SAMPLE_RATE_HZ) + 400 : int(vowel.end * SPEECH_SAMPLE_RATE_HZ)
+        - 400
+    ]
     blocks = inside[: len(inside) // 320 * 320].reshape(-1, 320)
     loud = np.sqrt((blocks**2).mean(axis=1))
     assert loud.min() > 0.3 * loud.max()
     before, after = said.phones[number].start, said.phones[number].end
     np.testing.assert_array_equal(
-        held.samples[: int(before * RATE)], said.samples[: int(before * RATE)]
+        held.samples[: int(before * SPEECH_SAMPLE_RATE_HZ)],
+        said.samples[: int(before * SPEECH_SAMPLE_RATE_HZ)],
     )
-    tail = len(said.samples) - int(after * RATE)
+    tail = len(said.samples) - int(after * SPEECH_SAMPLE_RATE_HZ)
     np.testing.assert_array_equal(held.samples[-tail:], said.samples[-tail:])
 
 
@@ -44,4 +48,4 @@ def test_one_vowel_is_held_and_all_that_follows_moves() -> None:
 )
 def test_what_has_no_voice_is_not_held(samples: np.ndarray) -> None:
     said = Utterance(samples.astype(np.float32), (Phone("a", 0.0, 1.0),), "en")
-    assert hold(said, np.random.default_rng(0)) is said
+    assert hold_random_vowel(said, np.random.default_rng(0)) is said

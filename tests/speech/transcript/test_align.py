@@ -9,13 +9,13 @@ pytest.importorskip("espeakng_loader")
 
 from dubfew.errors import DubfewError
 from dubfew.media import Audio
-from dubfew.media.mel import RATE
-from dubfew.speech.espeak import espeak
-from dubfew.speech.training.augmentation import coloured_noise
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.speech.espeak import get_synthesizer
+from dubfew.speech.training.augmentation import colored_noise
 from dubfew.speech.transcript import segments
-from dubfew.speech.transcript.align import Alignment, align, known_language
-from dubfew.speech.transcript.transcript import Cue
-from dubfew.speech.visemes import SILENCE
+from dubfew.speech.transcript.align import TranscriptAlignment, align_transcript, resolve_language
+from dubfew.speech.transcript.transcript import TranscriptCue
+from dubfew.speech.visemes import SILENCE_SYMBOL
 
 TEXTS = (
     "My mother makes plum jam every summer.",
@@ -29,21 +29,27 @@ def recording(pauses: tuple[float, ...]) -> tuple[np.ndarray, list[tuple[str, fl
     rng = np.random.default_rng(2)
     parts, truth, length = [], [], 0
     for text, pause in zip(TEXTS, pauses, strict=True):
-        said = espeak().say(text, "en-us", variant="f4", rate=140, pitch=60)
-        before = round(pause * RATE)
-        truth += [(p.symbol, p.start + (length + before) / RATE) for p in said.phones if p.symbol]
+        said = get_synthesizer().synthesize(
+            text, "en-us", variant="f4", words_per_minute=140, pitch=60
+        )
+        before = round(pause * SPEECH_SAMPLE_RATE_HZ)
+        truth += [
+            (p.symbol, p.start + (length + before) / SPEECH_SAMPLE_RATE_HZ)
+            for p in said.phones
+            if p.symbol
+        ]
         parts += [np.zeros(before, np.float32), said.samples]
         length += before + len(said.samples)
-    parts.append(np.zeros(RATE // 2, np.float32))
+    parts.append(np.zeros(SPEECH_SAMPLE_RATE_HZ // 2, np.float32))
     sound = np.concatenate(parts)
-    return sound + 0.003 * coloured_noise(len(sound), rng), truth
+    return sound + 0.003 * colored_noise(len(sound), rng), truth
 
 
-def starts(alignment: Alignment) -> list[tuple[str, float]]:
-    return [(p.symbol, p.start) for p in alignment.phones if p.symbol != SILENCE]
+def starts(alignment: TranscriptAlignment) -> list[tuple[str, float]]:
+    return [(p.symbol, p.start) for p in alignment.phones if p.symbol != SILENCE_SYMBOL]
 
 
-def assert_found(alignment: Alignment, truth: list[tuple[str, float]]) -> None:
+def assert_found(alignment: TranscriptAlignment, truth: list[tuple[str, float]]) -> None:
     found = starts(alignment)
     assert [symbol for symbol, _ in found] == [symbol for symbol, _ in truth]
     error = np.abs(np.array([t for _, t in found]) - np.array([t for _, t in truth]))
@@ -60,45 +66,54 @@ def said():
 
 def test_a_script_in_one_piece(said):
     sound, truth = said
-    found = align(Audio(sound, RATE), [Cue(text) for text in TEXTS], "en-us")
+    found = align_transcript(
+        Audio(sound, SPEECH_SAMPLE_RATE_HZ), [TranscriptCue(text) for text in TEXTS], "en-us"
+    )
     assert_found(found, truth)
-    assert found.likeness < 0.85
+    assert found.cost_ratio < 0.85
     # The long pause between the first two is silence, not a stretched sound.
-    pauses = [p for p in found.phones if p.symbol == SILENCE and p.end - p.start > 1.3]
+    pauses = [p for p in found.phones if p.symbol == SILENCE_SYMBOL and p.end - p.start > 1.3]
     assert len(pauses) == 1
 
 
 def test_a_long_recording_in_passages(said, monkeypatch):
     sound, truth = said
-    monkeypatch.setattr(segments, "_WHOLE", 200)
-    monkeypatch.setattr(segments, "_PASSAGE", 300)
+    monkeypatch.setattr(segments, "_MAX_WHOLE_FRAMES", 200)
+    monkeypatch.setattr(segments, "_SEGMENT_FRAMES", 300)
     parts = []
-    cut = segments._cut
+    cut = segments._cut_segments
 
     def spy(*arguments):
         parts.extend(cut(*arguments))
         return parts
 
-    monkeypatch.setattr(segments, "_cut", spy)
-    found = align(Audio(sound, RATE), [Cue(text) for text in TEXTS], "en-us")
+    monkeypatch.setattr(segments, "_cut_segments", spy)
+    found = align_transcript(
+        Audio(sound, SPEECH_SAMPLE_RATE_HZ), [TranscriptCue(text) for text in TEXTS], "en-us"
+    )
     assert len(parts) == 3
-    assert parts[0].stop <= parts[1].start
+    assert parts[0].stop_frame <= parts[1].start_frame
     assert_found(found, truth)
 
 
 def test_a_script_for_hours_needs_times(said, monkeypatch):
-    monkeypatch.setattr(segments, "_WHOLE", 200)
-    monkeypatch.setattr(segments, "_CELLS", 100.0)
+    monkeypatch.setattr(segments, "_MAX_WHOLE_FRAMES", 200)
+    monkeypatch.setattr(segments, "_MAX_COARSE_CELLS", 100.0)
     with pytest.raises(DubfewError, match="give subtitles"):
-        align(Audio(said[0], RATE), [Cue(text) for text in TEXTS], "en-us")
+        align_transcript(
+            Audio(said[0], SPEECH_SAMPLE_RATE_HZ), [TranscriptCue(text) for text in TEXTS], "en-us"
+        )
 
 
 def test_subtitles_are_found_around_their_times(said):
     sound, truth = said
     # Only the first and the last line, with times as careless as subtitles are.
-    first, last, end = truth[0][1], truth[-1][1], len(sound) / RATE
-    cues = [Cue(TEXTS[0], first - 0.2, first + 2.0), Cue(TEXTS[2], last - 2.1, end + 3)]
-    found = starts(align(Audio(sound, RATE), cues, "en-us"))
+    first, last, end = truth[0][1], truth[-1][1], len(sound) / SPEECH_SAMPLE_RATE_HZ
+    cues = [
+        TranscriptCue(TEXTS[0], first - 0.2, first + 2.0),
+        TranscriptCue(TEXTS[2], last - 2.1, end + 3),
+    ]
+    found = starts(align_transcript(Audio(sound, SPEECH_SAMPLE_RATE_HZ), cues, "en-us"))
     for mine, theirs in ((found[:20], truth[:20]), (found[-20:], truth[-20:])):
         error = [a[1] - b[1] for a, b in zip(mine, theirs, strict=True)]
         assert np.median(np.abs(error)) < 0.015
@@ -114,25 +129,33 @@ def test_subtitles_are_found_around_their_times(said):
 )
 def test_another_text_is_refused(said, text):
     with pytest.raises(DubfewError, match="transcript") as caught:
-        align(Audio(said[0], RATE), [Cue(text)], "en-us")
+        align_transcript(Audio(said[0], SPEECH_SAMPLE_RATE_HZ), [TranscriptCue(text)], "en-us")
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("count", [0, 1, RATE // 2])
+@pytest.mark.parametrize("count", [0, 1, SPEECH_SAMPLE_RATE_HZ // 2])
 def test_silence_holds_no_text(count):
     with pytest.raises(DubfewError):
-        align(Audio(np.zeros(count, np.float32), RATE), [Cue("Hello there.")], "en")
+        align_transcript(
+            Audio(np.zeros(count, np.float32), SPEECH_SAMPLE_RATE_HZ),
+            [TranscriptCue("Hello there.")],
+            "en",
+        )
     with pytest.raises(DubfewError, match="later than the sound"):
-        align(Audio(np.zeros(count, np.float32), RATE), [Cue("Hello.", 5.0, 6.0)], "en")
+        align_transcript(
+            Audio(np.zeros(count, np.float32), SPEECH_SAMPLE_RATE_HZ),
+            [TranscriptCue("Hello.", 5.0, 6.0)],
+            "en",
+        )
 
 
 def test_languages_by_their_codes():
     for code in ("en", "en-us", "EN_GB", " de ", "pt-br", "zh", "fr-fr"):
-        assert len(espeak().say("la", known_language(code)).samples)
+        assert len(get_synthesizer().synthesize("la", resolve_language(code)).samples)
     with pytest.raises(DubfewError, match=r"no language 'english': there are .*\bde, .*\bpt-br"):
-        known_language("english")
+        resolve_language("english")
 
 
 def test_a_text_in_foreign_letters(said):
     with pytest.raises(DubfewError):
-        align(Audio(said[0], RATE), [Cue("‎‏ ⠀")], "en")
+        align_transcript(Audio(said[0], SPEECH_SAMPLE_RATE_HZ), [TranscriptCue("‎‏ ⠀")], "en")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubfew.speech.transcript.dtw import warp
+from dubfew.speech.transcript.dtw import align_with_pauses
 
 
 def reference(length: int = 30) -> np.ndarray:
@@ -23,7 +23,7 @@ def edges(length: int, *places: int) -> np.ndarray:
 def test_stretching_and_leaving_out():
     sounds = reference()
     order = np.array([0, 1, 2, 3, 4, 5, 5, 5, 6, 7, 8, 10, 12, 14, *range(15, 30)])
-    path, cost = warp(sounds, edges(30), sounds[order], np.ones(len(order)))
+    path, cost = align_with_pauses(sounds, edges(30), sounds[order], np.ones(len(order)))
     np.testing.assert_array_equal(path, order)
     assert cost == pytest.approx((2 * 0.3 + 3 * 0.5) / len(order), abs=1e-5)
 
@@ -33,7 +33,7 @@ def test_pauses_anywhere_are_free_of_charge_and_no_part_of_a_sound():
     quiet = np.full((40, 8), 3.0, np.float32)
     heard = np.concatenate([quiet, sounds[:12], quiet, sounds[12:], quiet])
     loudness = np.concatenate([np.zeros(40), np.ones(12), np.zeros(40), np.ones(18), np.zeros(40)])
-    path, cost = warp(sounds, edges(30, 12, 20), heard, loudness)
+    path, cost = align_with_pauses(sounds, edges(30, 12, 20), heard, loudness)
     np.testing.assert_array_equal(path[loudness > 0], np.arange(30))
     assert (path[loudness == 0] == -1).all()
     # Three pauses begin: the first costs nothing.
@@ -44,18 +44,18 @@ def test_a_pause_is_quiet():
     """What is as loud as speech belongs to a sound, however unlike it is."""
     sounds = reference(10)
     strange = np.concatenate([sounds[:5], sounds[:5] * 0.5, sounds[5:]])
-    path, _ = warp(sounds, edges(10, 5), strange, np.ones(15))
+    path, _ = align_with_pauses(sounds, edges(10, 5), strange, np.ones(15))
     assert (path >= 0).all()
 
 
 def test_more_reference_than_three_times_the_recording_cannot_be():
-    path, cost = warp(reference(100), edges(100), reference(20), np.ones(20))
+    path, cost = align_with_pauses(reference(100), edges(100), reference(20), np.ones(20))
     assert cost > 1e6
     assert len(path) == 20
     for empty in ((reference(0), reference(5)), (reference(5), reference(0))):
-        assert warp(empty[0], edges(max(1, len(empty[0])))[: len(empty[0])], empty[1], [])[1] == (
-            float("inf")
-        )
+        assert align_with_pauses(
+            empty[0], edges(max(1, len(empty[0])))[: len(empty[0])], empty[1], []
+        )[1] == (float("inf"))
 
 
 @settings(max_examples=40, deadline=None)
@@ -64,7 +64,7 @@ def test_the_path_goes_forward(seed, m, n):
     rng = np.random.default_rng(seed)
     boundary = rng.random(m) < 0.3
     boundary[0] = True
-    path, cost = warp(
+    path, cost = align_with_pauses(
         rng.standard_normal((m, 4)).astype(np.float32),
         boundary,
         rng.standard_normal((n, 4)).astype(np.float32),

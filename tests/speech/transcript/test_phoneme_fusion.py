@@ -7,16 +7,16 @@ import pytest
 
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.transcript.phoneme_fusion import firmness, sharpen
-from dubfew.speech.viseme_basis import default_fields
-from dubfew.speech.visemes import SILENCE, Phone, motion_of_phones
+from dubfew.speech.transcript.phoneme_fusion import fuse_phonemes, lip_firmness
+from dubfew.speech.viseme_basis import load_viseme_basis
+from dubfew.speech.visemes import SILENCE_SYMBOL, Phone, motion_from_phones
 
 PHONES = (
-    Phone(SILENCE, 0.0, 0.4),
+    Phone(SILENCE_SYMBOL, 0.0, 0.4),
     Phone("a", 0.4, 0.8),
     Phone("b", 0.8, 0.9),
     Phone("a", 0.9, 1.3),
-    Phone(SILENCE, 1.3, 2.0),
+    Phone(SILENCE_SYMBOL, 1.3, 2.0),
 )
 TIMES = np.arange(0, 2, 0.01)
 
@@ -24,49 +24,49 @@ TIMES = np.arange(0, 2, 0.01)
 @pytest.fixture(scope="module")
 def mumbled() -> MouthMotion:
     """A mouth that is open from 0.4 to 1.3 s and does not close in between."""
-    return motion_of_phones(
-        [Phone(SILENCE, 0, 0.4), Phone("ə", 0.4, 1.3), Phone(SILENCE, 1.3, 2.0)],
+    return motion_from_phones(
+        [Phone(SILENCE_SYMBOL, 0, 0.4), Phone("ə", 0.4, 1.3), Phone(SILENCE_SYMBOL, 1.3, 2.0)],
         TIMES,
-        default_fields(),
+        load_viseme_basis(),
     )
 
 
 def test_a_closure_closes_at_its_moment(mumbled):
     closure = np.abs(TIMES - 0.85) < 0.03
     assert mumbled.aperture()[closure].min() > 0.06
-    gap = sharpen(mumbled, PHONES, lead=0.0).aperture()
+    gap = fuse_phonemes(mumbled, PHONES, lead=0.0).aperture()
     assert gap[closure].max() < 0.03
     assert gap[np.abs(TIMES - 0.6) < 0.1].min() > 0.06
     # With a lead the mouth closes before the sound is heard.
-    early = sharpen(mumbled, PHONES, lead=0.1).aperture()
+    early = fuse_phonemes(mumbled, PHONES, lead=0.1).aperture()
     assert early[np.abs(TIMES - 0.75) < 0.03].max() < 0.03
 
 
 @pytest.mark.parametrize("size", [0.5, 1.0, 1.8])
 def test_amplitude_is_as_heard(mumbled, size):
     heard = MouthMotion(mumbled.displacement * np.float32(size), TIMES)
-    gap = sharpen(heard, PHONES).aperture()
+    gap = fuse_phonemes(heard, PHONES).aperture()
     assert np.percentile(gap, 90) == pytest.approx(np.percentile(heard.aperture(), 90), rel=0.25)
 
 
 def test_what_is_not_heard_is_not_said(mumbled):
     rest = MouthMotion(np.zeros((200, len(MOUTH_POINTS), 3), np.float32), TIMES)
-    assert np.abs(sharpen(rest, PHONES).displacement).max() == 0
+    assert np.abs(fuse_phonemes(rest, PHONES).displacement).max() == 0
     # A text that goes on where the recording has ended.
     longer = [Phone("a", 0.4, 1.4), Phone("o", 1.6, 2.0)]
-    assert sharpen(mumbled, longer, lead=0.0).aperture()[TIMES > 1.75].max() < 0.005
+    assert fuse_phonemes(mumbled, longer, lead=0.0).aperture()[TIMES > 1.75].max() < 0.005
 
 
 def test_nothing_to_sharpen_with_or_by(mumbled):
-    assert sharpen(mumbled, []) is mumbled
+    assert fuse_phonemes(mumbled, []) is mumbled
     nothing = mumbled.select(slice(0, 0))
-    assert len(sharpen(nothing, PHONES)) == 0
-    one = sharpen(mumbled.select(slice(60, 61)), PHONES)
+    assert len(fuse_phonemes(nothing, PHONES)) == 0
+    one = fuse_phonemes(mumbled.select(slice(60, 61)), PHONES)
     assert np.isfinite(one.displacement).all()
 
 
 def test_share_goes_over_smoothly():
-    share = firmness(PHONES, TIMES)
+    share = lip_firmness(PHONES, TIMES)
     assert share[np.abs(TIMES - 0.85) < 0.04].min() == 1
     assert share[np.abs(TIMES - 0.85) > 0.09].max() == 0
     assert np.abs(np.diff(share)).max() < 0.4

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dubfew.errors import DubfewError
-from dubfew.speech.transcript.transcript import LARGEST_BYTES, Cue, read_transcript
+from dubfew.speech.transcript.transcript import MAX_TRANSCRIPT_BYTES, TranscriptCue, read_transcript
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\n- <i>Hello</i> [laughs]\nworld\n\n"
 LATER = "2\n01:00:03,250 --> 01:00:04,000\n♪ la la ♪\nTwo\n"
@@ -19,7 +19,7 @@ VTT = (
 )
 
 
-def read(tmp_path: Path, name: str, data: bytes) -> tuple[Cue, ...]:
+def read(tmp_path: Path, name: str, data: bytes) -> tuple[TranscriptCue, ...]:
     path = tmp_path / name
     path.write_bytes(data)
     return read_transcript(path)
@@ -30,7 +30,7 @@ def read(tmp_path: Path, name: str, data: bytes) -> tuple[Cue, ...]:
 def test_a_script_is_its_sentences(tmp_path, encoding, newline):
     text = f"Grüße, Welt!{newline}{newline} --- {newline}Zwei?  Drei.{newline}"
     found = read(tmp_path, "a.txt", text.encode(encoding))
-    assert found == (Cue("Grüße, Welt!"), Cue("Zwei?"), Cue("Drei."))
+    assert found == (TranscriptCue("Grüße, Welt!"), TranscriptCue("Zwei?"), TranscriptCue("Drei."))
 
 
 def test_sentences_without_spaces_and_without_end(tmp_path):
@@ -45,11 +45,11 @@ def test_subtitles_have_times_and_only_what_is_spoken(tmp_path, newline):
     pytest.importorskip("pysubs2")
     data = ("\ufeff" + SRT + LATER).replace("\n", newline).encode()
     assert read(tmp_path, "a.SRT", data) == (
-        Cue("Hello world", 1.0, 2.5),
-        Cue("Two", 3603.25, 3604.0),
+        TranscriptCue("Hello world", 1.0, 2.5),
+        TranscriptCue("Two", 3603.25, 3604.0),
     )
     assert read(tmp_path, "a.vtt", VTT.replace("\n", newline).encode()) == (
-        Cue("Hello & bye", 1.0, 2.5),
+        TranscriptCue("Hello & bye", 1.0, 2.5),
     )
 
 
@@ -62,7 +62,7 @@ def test_subtitles_have_times_and_only_what_is_spoken(tmp_path, newline):
         ("a.txt", b"abc\0def", "binary"),
         ("a.txt", bytes(range(256)), "not UTF-8"),
         ("a.txt", "Grüße".encode("latin-1"), "not UTF-8"),
-        ("a.txt", b"x" * (LARGEST_BYTES + 1), "at most"),
+        ("a.txt", b"x" * (MAX_TRANSCRIPT_BYTES + 1), "at most"),
         ("a.srt", b"Hello there.", "holds no words"),
         ("a.srt", b"1\n00:00:03,000 --> 00:00:02,000\nbackwards\n", "holds no words"),
         ("a.vtt", b"", "holds no words"),

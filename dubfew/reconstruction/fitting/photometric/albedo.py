@@ -12,19 +12,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.fitting.photometric.shading import to_display, to_linear
+from dubfew.reconstruction.fitting.photometric.shading import linear_to_srgb, srgb_to_linear
 
 # Edge of the albedo, texels: about as fine as the pictures that the fit looks at.
-TEXELS = 128
+ALBEDO_SIZE_TEXELS = 128
 # Of an albedo that is free in every texel: pull of each to the face's mean colour. As strong as
 # this many full looks, so that light and not skin explains what changes slowly over the face.
-PULL = 0.3
+MEAN_COLOR_STIFFNESS = 0.3
 # Differences of display colour that say nothing: coding, noise.
-SMALLEST_SPREAD = 0.012
+MIN_COLOR_RESIDUAL = 0.012
 # Prior precision of a texture space's coefficients, over the weight of one texel.
-SPACE_STIFFNESS = 0.1
+COEFFICIENT_STIFFNESS = 0.1
 # Leading components of FLAME's 200 that are used: what follows is finer than the texels here.
-COMPONENTS = 60
+NUM_ALBEDO_COMPONENTS = 60
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class Albedo:
 
     Attributes:
         image: linear RGB. [T, T, 3]
-        spread: mean difference of display colour that stays unexplained there. [T, T]
+        residual: mean difference of display colour that stays unexplained there. [T, T]
     """
 
     image: Tensor
-    spread: Tensor
+    residual: Tensor
 
-    def at(
+    def sample(
         self,
         uv: Tensor,  # [P, 2]
     ) -> tuple[Tensor, Tensor]:  # [P, 3], [P]
         """Colour and spread at texture places, bilinear, clamped at the border."""
-        both = torch.cat([self.image, self.spread[..., None]], -1).permute(2, 0, 1)[None]
+        both = torch.cat([self.image, self.residual[..., None]], -1).permute(2, 0, 1)[None]
         found = F.grid_sample(
             both, (uv * 2 - 1)[None, None], padding_mode="border", align_corners=False
         )[0, :, 0].T
@@ -65,14 +65,17 @@ class AlbedoSpace:
 
     @classmethod
     def load(
-        cls, path: Path | str, texels: int = TEXELS, places: NDArray | None = None
+        cls,
+        path: Path | str,
+        texture_size: int = ALBEDO_SIZE_TEXELS,
+        texel_uv: NDArray | None = None,
     ) -> AlbedoSpace:
         """Read FLAME's texture model, FLAME_texture.npz.
 
         Args:
             path: the file.
-            texels: edge of the result.
-            places: where each texel of the result lies in the file's pictures, in [0, 1]; by
+            texture_size: edge of the result.
+            texel_uv: where each texel of the result lies in the file's pictures, in [0, 1]; by
                 default the result is those pictures, made smaller. [texels, texels, 2]
 
         Raises:
@@ -80,7 +83,7 @@ class AlbedoSpace:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                mean, basis = file["mean"], file["tex_dir"][..., :COMPONENTS]
+                mean, basis = file["mean"], file["tex_dir"][..., :NUM_ALBEDO_COMPONENTS]
             edge = int(np.sqrt(mean.size // 3))
             stack = np.concatenate(
                 [
@@ -94,63 +97,65 @@ class AlbedoSpace:
                 "assets add flame-texture FILE`"
             ) from error
         pictures = torch.from_numpy(stack).permute(0, 3, 1, 2) / 255
-        if places is None:
-            small = F.interpolate(pictures, size=(texels, texels), mode="area")
+        if texel_uv is None:
+            small = F.interpolate(pictures, size=(texture_size, texture_size), mode="area")
         else:
-            grid = torch.from_numpy(places * 2 - 1).float()[None].expand(len(pictures), -1, -1, -1)
+            grid = (
+                torch.from_numpy(texel_uv * 2 - 1).float()[None].expand(len(pictures), -1, -1, -1)
+            )
             small = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
         small = small.permute(0, 2, 3, 1)
         return cls(small[0], small[1:])
 
 
 def estimate_albedo(
-    colours: Tensor,  # [K, T, T, 3]
+    colors: Tensor,  # [K, T, T, 3]
     light: Tensor,  # [K, T, T, 3]
     weight: Tensor,  # [K, T, T]
-    space: AlbedoSpace | None = None,
+    albedo_space: AlbedoSpace | None = None,
 ) -> Albedo:
     """The albedo that explains what some frames show of every texel, in closed form.
 
     Args:
-        colours: seen, linear RGB. [K, T, T, 3]
+        colors: seen, linear RGB. [K, T, T, 3]
         light: that falls there, linear RGB. [K, T, T, 3]
         weight: 0 where a frame does not show a texel, else how well. [K, T, T]
-        space: albedos that are possible; without it every texel is free.
+        albedo_space: albedos that are possible; without it every texel is free.
 
     Returns:
         The albedo of least absolute differences (reweighted least squares).
     """
     shown = weight[..., None]
     total = shown.sum((0, 1, 2)).clamp_min(1e-6)
-    skin = (shown * colours / light).sum((0, 1, 2)) / total  # [3]
+    skin = (shown * colors / light).sum((0, 1, 2)) / total  # [3]
     robust = shown
     image = skin.expand(*weight.shape[1:], 3)
     for _ in range(3):
-        image = (robust * light * colours).sum(0) + PULL * skin
-        image = image / ((robust * light * light).sum(0) + PULL)
+        image = (robust * light * colors).sum(0) + MEAN_COLOR_STIFFNESS * skin
+        image = image / ((robust * light * light).sum(0) + MEAN_COLOR_STIFFNESS)
         image = image.clamp(0.002, 1.5)
-        if space is not None:
-            image = _in_space(image, robust.sum(0)[..., 0], space)
-        left = (to_display(image * light) - to_display(colours)).abs().mean(-1, keepdim=True)
-        robust = shown / (left + SMALLEST_SPREAD) * SMALLEST_SPREAD
+        if albedo_space is not None:
+            image = _project_to_space(image, robust.sum(0)[..., 0], albedo_space)
+        left = (linear_to_srgb(image * light) - linear_to_srgb(colors)).abs().mean(-1, keepdim=True)
+        robust = shown / (left + MIN_COLOR_RESIDUAL) * MIN_COLOR_RESIDUAL
     spread = (shown * left).sum(0) / (shown.sum(0) + 1e-6)
     # What nobody has seen is trusted as little as the worst that was.
     unseen = shown.sum(0) < 1e-3
     worst = spread[~unseen].quantile(0.95) if bool((~unseen).any()) else torch.tensor(0.1)
-    spread = torch.where(unseen, worst, spread).clamp_min(SMALLEST_SPREAD)
+    spread = torch.where(unseen, worst, spread).clamp_min(MIN_COLOR_RESIDUAL)
     return Albedo(image, spread[..., 0])
 
 
-def _in_space(image: Tensor, weight: Tensor, space: AlbedoSpace) -> Tensor:
+def _project_to_space(image: Tensor, weight: Tensor, albedo_space: AlbedoSpace) -> Tensor:
     """The nearest albedo of a space, up to the gain of each colour, which is the light's."""
     flat = weight.flatten()[:, None].expand(-1, 3)
-    mean = space.mean.flatten(0, 1)
+    mean = albedo_space.mean.flatten(0, 1)
     wanted = image.flatten(0, 1)
-    gain = (flat * wanted).sum(0) / (flat * to_linear(mean)).sum(0).clamp_min(1e-6)
-    target = (to_display((wanted / gain.clamp_min(1e-6)).clamp(0, 1)) - mean).flatten()
-    rows = space.basis.flatten(1)
+    gain = (flat * wanted).sum(0) / (flat * srgb_to_linear(mean)).sum(0).clamp_min(1e-6)
+    target = (linear_to_srgb((wanted / gain.clamp_min(1e-6)).clamp(0, 1)) - mean).flatten()
+    rows = albedo_space.basis.flatten(1)
     weighted = rows * flat.flatten()
-    normal = weighted @ rows.T + SPACE_STIFFNESS * torch.eye(len(rows))
+    normal = weighted @ rows.T + COEFFICIENT_STIFFNESS * torch.eye(len(rows))
     found = torch.linalg.solve(normal, weighted @ target)
     display = (mean.flatten() + found @ rows).clamp(0.01, 1)
-    return (to_linear(display).reshape(-1, 3) * gain).reshape(image.shape)
+    return (srgb_to_linear(display).reshape(-1, 3) * gain).reshape(image.shape)

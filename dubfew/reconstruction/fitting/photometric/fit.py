@@ -15,48 +15,56 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dubfew.progress import Progress, ProgressCallback, silent
-from dubfew.reconstruction.fitting.landmark_fit import LandmarkFitter, Pose
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.fitting.landmark_fit import FaceParameters, LandmarkFitter
 from dubfew.reconstruction.fitting.photometric.albedo import (
-    TEXELS,
+    ALBEDO_SIZE_TEXELS,
     Albedo,
     AlbedoSpace,
     estimate_albedo,
 )
-from dubfew.reconstruction.fitting.photometric.geometry import Geometry, Shown, normal_equations
+from dubfew.reconstruction.fitting.photometric.geometry import (
+    HeadProjector,
+    ProjectedVertices,
+    build_normal_equations,
+)
 from dubfew.reconstruction.fitting.photometric.shading import (
-    BANDS,
-    shade,
+    NUM_SH_COEFFICIENTS,
+    shade_normals,
     solve_lighting,
-    to_linear,
+    srgb_to_linear,
 )
-from dubfew.reconstruction.fitting.photometric.solve import moved, solve_chain, solve_joint
-from dubfew.reconstruction.fitting.photometric.stages import Stage
+from dubfew.reconstruction.fitting.photometric.solve import (
+    apply_step,
+    solve_chain_step,
+    solve_joint_step,
+)
+from dubfew.reconstruction.fitting.photometric.stages import FitStage
 from dubfew.reconstruction.fitting.photometric.terms import (
-    Landmarks,
-    Pixels,
-    difference,
-    difference_slopes,
-    face_part,
-    in_view,
-    look,
+    FacePixels,
+    LandmarkTerm,
+    collect_face_pixels,
+    compute_photometric_jacobian,
+    compute_photometric_residual,
+    find_skin_faces,
+    to_view_coordinates,
 )
-from dubfew.reconstruction.fitting.photometric.views import SIZE, View
+from dubfew.reconstruction.fitting.photometric.views import VIEW_SIZE_PX, FaceView
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.rasterizer.raster import interpolate, rasterise
+from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
 from dubfew.reconstruction.track import Camera
 
 # Luminance of a face's mean albedo. How bright the skin is and how bright the light cannot be
 # told apart in pictures; so skin is always this bright, and its colour under white light is
 # that of the clip.
-SKIN = 0.35
+SKIN_LUMINANCE = 0.35
 # Pull of a frame's light to the clip's, and of the clip's to even light, over what a pixel says:
 # skin's albedo and a harmonic's mean, both squared, are about 0.01.
-FRAME_STIFFNESS, CLIP_STIFFNESS = 3e-4, 5e-4
+FRAME_LIGHT_STIFFNESS, CLIP_LIGHT_STIFFNESS = 3e-4, 5e-4
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipParameters:
     """What does not vary in a clip.
 
     Attributes:
@@ -77,61 +85,63 @@ class PhotometricFitter:
 
     Args:
         head: the model.
-        space: albedos that are possible; None: free in every texel.
+        albedo_space: albedos that are possible; None: free in every texel.
     """
 
-    def __init__(self, head: HeadModel, space: AlbedoSpace | None = None) -> None:
+    def __init__(self, head: HeadModel, albedo_space: AlbedoSpace | None = None) -> None:
         self.head = head
-        self._space = space
-        self._geometry = Geometry(head)
-        self._part = face_part(head)
-        self._landmarks = Landmarks(head)
-        plane = np.concatenate([head.uv * TEXELS, np.ones((len(head.uv), 1))], 1)
-        self._texels = rasterise(plane.astype(np.float32), head.faces, TEXELS, TEXELS)
+        self._albedo_space = albedo_space
+        self._geometry = HeadProjector(head)
+        self._skin_faces = find_skin_faces(head)
+        self._landmark_term = LandmarkTerm(head)
+        plane = np.concatenate([head.uv * ALBEDO_SIZE_TEXELS, np.ones((len(head.uv), 1))], 1)
+        self._texel_raster = rasterize_mesh(
+            plane.astype(np.float32), head.faces, ALBEDO_SIZE_TEXELS, ALBEDO_SIZE_TEXELS
+        )
 
-    def joint(
+    def fit_clip(
         self,
-        stage: Stage,
-        views: Sequence[View],
+        stage: FitStage,
+        views: Sequence[FaceView],
         landmarks: NDArray,  # [K, 478, 3]
-        pose: Pose,
+        pose: FaceParameters,
         shape: NDArray,  # [S]
         camera: Camera,
-        progress: ProgressCallback = silent,
-    ) -> Clip:
+        progress: ProgressCallback = no_progress,
+    ) -> ClipParameters:
         """Stage 2: what does not vary, from some frames of a clip together."""
         start = np.log(camera.focal)
         for step in range(stage.steps + 1):
             last = step == stage.steps
-            shown = self._geometry.show(
-                pose, shape, camera.focal, slopes="none" if last else "clip"
+            shown = self._geometry.project_frames(
+                pose, shape, camera.focal, derivatives="none" if last else "clip"
             )
-            pixels = self._look(views, shown, camera)
-            albedo, lighting = self._colours(views, shown, pixels, camera)
+            pixels = self._collect_pixels(views, shown, camera)
+            albedo, lighting = self._estimate_albedo_and_light(views, shown, pixels, camera)
             if last:
                 break
-            normals, slopes = self._equations(
+            normals, slopes = self._build_equations(
                 stage, views, shown, pixels, landmarks, camera, albedo, [lighting] * len(views)
             )
             value = np.concatenate([pose.jaw, pose.expression], 1)
             common = np.append(shape, np.log(camera.focal) - start)
-            step_frames, step_clip = solve_joint(stage, normals, slopes, value, common)
-            pose = moved(pose, step_frames)
+            step_frames, step_clip = solve_joint_step(stage, normals, slopes, value, common)
+            pose = apply_step(pose, step_frames)
             shape = shape + step_clip[:-1]
             camera = replace(camera, focal=float(camera.focal * np.exp(step_clip[-1])))
             progress(Progress("joint", step + 1, stage.steps))
-        return Clip(shape, camera, albedo, lighting)
+        return ClipParameters(shape, camera, albedo, lighting)
 
-    def frames(
+    def fit_frames(
         self,
-        stage: Stage,
-        clip: Clip,
-        views: Sequence[View],
+        stage: FitStage,
+        clip: ClipParameters,
+        views: Sequence[FaceView],
         landmarks: NDArray,  # [N, 478, 3]
-        pose: Pose,
-        linked: NDArray[np.bool_],  # [N]
-        before: Pose | None = None,
-    ) -> tuple[Pose, NDArray[np.float32]]:
+        pose: FaceParameters,
+        follows_previous: NDArray[np.bool_],  # [N]
+        previous_pose: FaceParameters | None = None,
+    ) -> tuple[FaceParameters, NDArray[np.float32]]:
         """Stage 3: what varies, for N frames of a clip in a row.
 
         Args:
@@ -140,8 +150,8 @@ class PhotometricFitter:
             views: of the frames.
             landmarks: px. [N, 478, 3]
             pose: where to start.
-            linked: frame follows the one before it without a gap or cut. [N]
-            before: the frame before the first one, already fitted.
+            follows_previous: frame follows the one before it without a gap or cut. [N]
+            previous_pose: the frame before the first one, already fitted.
 
         Returns:
             Pose and lighting [N, 9, 3].
@@ -149,46 +159,60 @@ class PhotometricFitter:
         light = [clip.lighting] * len(views)
         for step in range(stage.steps + 1):
             last = step == stage.steps
-            shown = self._geometry.show(
-                pose, clip.shape, clip.camera.focal, slopes="none" if last else "frame"
+            shown = self._geometry.project_frames(
+                pose, clip.shape, clip.camera.focal, derivatives="none" if last else "frame"
             )
-            pixels = self._look(views, shown, clip.camera)
+            pixels = self._collect_pixels(views, shown, clip.camera)
             light = [
-                self._frame_light(p, clip, near) for p, near in zip(pixels, light, strict=True)
+                self._estimate_frame_light(p, clip, near)
+                for p, near in zip(pixels, light, strict=True)
             ]
             if last:
                 break
-            normals, slopes = self._equations(
+            normals, slopes = self._build_equations(
                 stage, views, shown, pixels, landmarks, clip.camera, clip.albedo, light
             )
-            pose = moved(pose, solve_chain(stage, normals, slopes, pose, linked, before))
+            pose = apply_step(
+                pose,
+                solve_chain_step(stage, normals, slopes, pose, follows_previous, previous_pose),
+            )
         return pose, torch.stack(light).numpy()
 
-    def errors(
-        self, clip: Clip, views: Sequence[View], pose: Pose, lighting: NDArray
+    def measure_color_errors(
+        self,
+        clip: ClipParameters,
+        views: Sequence[FaceView],
+        pose: FaceParameters,
+        lighting: NDArray,
     ) -> NDArray[np.float64]:
         """Mean absolute difference of colour over each frame's face, sRGB in [0, 1]. [N]"""
-        shown = self._geometry.show(pose, clip.shape, clip.camera.focal, slopes="none")
-        pixels = self._look(views, shown, clip.camera)
+        shown = self._geometry.project_frames(
+            pose, clip.shape, clip.camera.focal, derivatives="none"
+        )
+        pixels = self._collect_pixels(views, shown, clip.camera)
         return np.array(
             [
-                difference(p, clip.albedo, torch.from_numpy(own)).mean
+                compute_photometric_residual(p, clip.albedo, torch.from_numpy(own)).mean_abs_error
                 for p, own in zip(pixels, lighting, strict=True)
             ]
         )
 
-    def _look(self, views: Sequence[View], shown: Shown, camera: Camera) -> list[Pixels]:
+    def _collect_pixels(
+        self, views: Sequence[FaceView], shown: ProjectedVertices, camera: Camera
+    ) -> list[FacePixels]:
         return [
-            look(view, shown.values[k], shown.depth[k], camera, self.head, self._part)
+            collect_face_pixels(
+                view, shown.values[k], shown.depth[k], camera, self.head, self._skin_faces
+            )
             for k, view in enumerate(views)
         ]
 
-    def _equations(
+    def _build_equations(
         self,
-        stage: Stage,
-        views: Sequence[View],
-        shown: Shown,
-        pixels: Sequence[Pixels],
+        stage: FitStage,
+        views: Sequence[FaceView],
+        shown: ProjectedVertices,
+        pixels: Sequence[FacePixels],
         landmarks: NDArray,
         camera: Camera,
         albedo: Albedo,
@@ -198,17 +222,17 @@ class PhotometricFitter:
         weights = stage.weights
         normals, slopes = [], []
         for k, (view, p) in enumerate(zip(views, pixels, strict=True)):
-            by_vertex = shown.slopes[k]
-            normal, slope = self._landmarks.equations(
+            by_vertex = shown.jacobian[k]
+            normal, slope = self._landmark_term.build_equations(
                 shown.values[k], by_vertex, landmarks[k], camera
             )
             normal, slope = normal * weights.landmark, slope * weights.landmark
             if len(p):
-                off = difference(p, albedo, light[k])
-                by_pixel = difference_slopes(p, albedo, light[k])
+                off = compute_photometric_residual(p, albedo, light[k])
+                by_pixel = compute_photometric_jacobian(p, albedo, light[k])
                 by_pixel[..., :2] *= view.scale
-                photo = normal_equations(
-                    p.face, p.barycentric, by_pixel, off.residual.numpy(),
+                photo = build_normal_equations(
+                    p.face_ids, p.barycentric, by_pixel, off.residual.numpy(),
                     weights.photometric * off.weight.numpy(), self.head.faces, by_vertex,
                 )  # fmt: skip
                 normal, slope = normal + photo[0], slope + photo[1]
@@ -216,70 +240,85 @@ class PhotometricFitter:
             slopes.append(slope)
         return np.stack(normals), np.stack(slopes)
 
-    def _colours(
-        self, views: Sequence[View], shown: Shown, pixels: Sequence[Pixels], camera: Camera
+    def _estimate_albedo_and_light(
+        self,
+        views: Sequence[FaceView],
+        shown: ProjectedVertices,
+        pixels: Sequence[FacePixels],
+        camera: Camera,
     ) -> tuple[Albedo, Tensor]:
         """Albedo and light of some frames of one clip: light first, skin explains the rest."""
-        seen = torch.cat([p.linear for p in pixels])
+        seen = torch.cat([p.observed_linear for p in pixels])
         normal = torch.cat([p.normal for p in pixels])
         weight = torch.ones(len(seen))
-        even = torch.zeros(BANDS, 3)
+        even = torch.zeros(NUM_SH_COEFFICIENTS, 3)
         even[0] = 1 / 0.282095
         skin = seen.mean(0) if len(seen) else torch.full((3,), 0.2)
-        skin = (skin * SKIN / skin.mean().clamp_min(1e-4)).clamp_min(1e-3)
+        skin = (skin * SKIN_LUMINANCE / skin.mean().clamp_min(1e-4)).clamp_min(1e-3)
         bright = (seen / skin).mean() if len(seen) else torch.tensor(1.0)
         plain = skin.expand(len(seen), 3)
-        light = solve_lighting(seen, plain, normal, weight, even * bright, CLIP_STIFFNESS)
+        light = solve_lighting(seen, plain, normal, weight, even * bright, CLIP_LIGHT_STIFFNESS)
         colours, lit, visible = [], [], []
         for k, view in enumerate(views):
-            colour, facing, looks = self._texel_colours(view, shown, k, camera)
+            colour, facing, looks = self._sample_texels(view, shown, k, camera)
             colours.append(colour)
-            lit.append(shade(facing, light))
+            lit.append(shade_normals(facing, light))
             visible.append(looks)
         albedo = estimate_albedo(
-            torch.stack(colours), torch.stack(lit), torch.stack(visible), self._space
+            torch.stack(colours), torch.stack(lit), torch.stack(visible), self._albedo_space
         )
         if len(seen):
             uv = torch.cat([p.uv for p in pixels])
-            light = solve_lighting(seen, albedo.at(uv)[0], normal, weight, light, CLIP_STIFFNESS)
+            light = solve_lighting(
+                seen, albedo.sample(uv)[0], normal, weight, light, CLIP_LIGHT_STIFFNESS
+            )
         return albedo, light
 
-    def _texel_colours(
-        self, view: View, shown: Shown, k: int, camera: Camera
+    def _sample_texels(
+        self, view: FaceView, shown: ProjectedVertices, k: int, camera: Camera
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Linear colour [T, T, 3], normal [T, T, 3] and visibility [T, T] of every texel."""
-        placed = in_view(shown.values[k], shown.depth[k], view, camera)
-        carried = interpolate(
-            self._texels,
+        placed = to_view_coordinates(shown.values[k], shown.depth[k], view, camera)
+        carried = interpolate_attributes(
+            self._texel_raster,
             self.head.faces,
             np.concatenate([placed, shown.values[k][:, 2:]], 1).astype(np.float32),
         )
         normal = torch.nn.functional.normalize(torch.from_numpy(carried[..., 3:]), dim=-1)
-        grid = torch.from_numpy(carried[..., :2] * (2 / SIZE) - 1)[None]
+        grid = torch.from_numpy(carried[..., :2] * (2 / VIEW_SIZE_PX) - 1)[None]
         colour = torch.nn.functional.grid_sample(
-            view.picture[None], grid, padding_mode="border", align_corners=False
+            view.image[None], grid, padding_mode="border", align_corners=False
         )[0].permute(1, 2, 0)
-        raster = rasterise(placed, self.head.faces, SIZE, SIZE)
-        front = interpolate(raster, self.head.faces, placed[:, 2:])[..., 0]
-        at = np.clip(carried[..., 1::-1].astype(np.int64), 0, SIZE - 1)
+        raster = rasterize_mesh(placed, self.head.faces, VIEW_SIZE_PX, VIEW_SIZE_PX)
+        front = interpolate_attributes(raster, self.head.faces, placed[:, 2:])[..., 0]
+        at = np.clip(carried[..., 1::-1].astype(np.int64), 0, VIEW_SIZE_PX - 1)
         hidden = front[at[..., 0], at[..., 1]] < carried[..., 2] - 0.004
-        part = self._part[self._texels.face_id] & self._texels.covered
-        ok = part & ~hidden & view.seen[at[..., 0], at[..., 1]]
-        ok &= ((carried[..., :2] > 0) & (carried[..., :2] < SIZE)).all(-1)
+        part = self._skin_faces[self._texel_raster.face_id] & self._texel_raster.coverage
+        ok = part & ~hidden & view.inside_frame[at[..., 0], at[..., 1]]
+        ok &= ((carried[..., :2] > 0) & (carried[..., :2] < VIEW_SIZE_PX)).all(-1)
         facing = (normal[..., 2] - 0.15).clamp_min(0) * torch.from_numpy(ok)
-        return to_linear(colour), normal, facing
+        return srgb_to_linear(colour), normal, facing
 
-    def _frame_light(self, pixels: Pixels, clip: Clip, near: Tensor) -> Tensor:
+    def _estimate_frame_light(
+        self, pixels: FacePixels, clip: ClipParameters, previous_light: Tensor
+    ) -> Tensor:
         if not len(pixels):
             return clip.lighting
-        albedo, _ = clip.albedo.at(pixels.uv)
-        kept = difference(pixels, clip.albedo, near).weight
+        albedo, _ = clip.albedo.sample(pixels.uv)
+        kept = compute_photometric_residual(pixels, clip.albedo, previous_light).weight
         return solve_lighting(
-            pixels.linear, albedo, pixels.normal, kept, clip.lighting, FRAME_STIFFNESS
+            pixels.observed_linear,
+            albedo,
+            pixels.normal,
+            kept,
+            clip.lighting,
+            FRAME_LIGHT_STIFFNESS,
         )
 
 
-def start_pose(head: HeadModel, camera: Camera, shape: NDArray, landmarks: NDArray) -> Pose:
+def estimate_start_pose(
+    head: HeadModel, camera: Camera, shape: NDArray, landmarks: NDArray
+) -> FaceParameters:
     """Where landmarks alone [N, 478, 3] put the head."""
     fitter = LandmarkFitter(head, camera)
-    return fitter.refine(landmarks, shape, fitter.start(landmarks))
+    return fitter.refine_parameters(landmarks, shape, fitter.estimate_initial_pose(landmarks))

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-BANDS = 9
+NUM_SH_COEFFICIENTS = 9
 # Y = K * {1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2}, real spherical harmonics.
-FACTORS = (0.282095, *[0.488603] * 3, *[1.092548] * 2, 0.315392, 1.092548, 0.546274)
+SH_NORMALIZATION = (0.282095, *[0.488603] * 3, *[1.092548] * 2, 0.315392, 1.092548, 0.546274)
 # The light of a pixel never falls below this share of full light: a logarithm of colour, and a
 # division by light, stay finite where the nine numbers dip below zero.
-DARKEST = 0.02
+MIN_SHADING = 0.02
 
 
 def sh_basis(
@@ -32,10 +32,10 @@ def sh_basis(
     """
     x, y, z = normals.unbind(-1)
     terms = [torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
-    return torch.stack(terms, -1) * normals.new_tensor(FACTORS)
+    return torch.stack(terms, -1) * normals.new_tensor(SH_NORMALIZATION)
 
 
-def shade(
+def shade_normals(
     normals: Tensor,  # [..., 3]
     lighting: Tensor,  # [9, 3]
 ) -> Tensor:  # [..., 3]
@@ -46,21 +46,21 @@ def shade(
         lighting: coefficients, RGB, the cosine's share already in them. [9, 3]
 
     Returns:
-        Linear RGB, not below ``DARKEST``. [..., 3]
+        Linear RGB, not below ``MIN_SHADING``. [..., 3]
     """
-    return (sh_basis(normals) @ lighting).clamp_min(DARKEST)
+    return (sh_basis(normals) @ lighting).clamp_min(MIN_SHADING)
 
 
-def shade_slope(
+def compute_shading_jacobian(
     normals: Tensor,  # [..., 3]
     lighting: Tensor,  # [9, 3]
 ) -> Tensor:  # [..., 3, 3]
-    """Derivatives of :func:`shade`, each colour by x, y and z of the normal.
+    """Derivatives of :func:`shade_normals`, each colour by x, y and z of the normal.
 
     Light is a quadratic form of the normal, so they are linear in it (Ramamoorthi and Hanrahan
-    2001, eq. 12). Where the light is held at ``DARKEST`` they are those that it would have.
+    2001, eq. 12). Where the light is held at ``MIN_SHADING`` they are those that it would have.
     """
-    factor = lighting * lighting.new_tensor(FACTORS)[:, None]
+    factor = lighting * lighting.new_tensor(SH_NORMALIZATION)[:, None]
     _, y, z, x, xy, yz, zz, xz, xx = factor.unbind(0)  # [3] each
     form = torch.stack(
         [
@@ -89,14 +89,14 @@ def vertex_normals(
     return F.normalize(total, dim=-1, eps=1e-12)
 
 
-def to_linear(display: Tensor) -> Tensor:
+def srgb_to_linear(srgb: Tensor) -> Tensor:
     """sRGB in [0, 1] to linear light."""
     return torch.where(
-        display <= 0.04045, display / 12.92, ((display.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
+        srgb <= 0.04045, srgb / 12.92, ((srgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
     )
 
 
-def to_display(linear: Tensor) -> Tensor:
+def linear_to_srgb(linear: Tensor) -> Tensor:
     """Linear light to sRGB; above 1 it goes on, so that a derivative is left."""
     return torch.where(
         linear <= 0.0031308,
@@ -105,39 +105,39 @@ def to_display(linear: Tensor) -> Tensor:
     )
 
 
-def display_slope(linear: Tensor) -> Tensor:
-    """Derivative of :func:`to_display`."""
+def linear_to_srgb_derivative(linear: Tensor) -> Tensor:
+    """Derivative of :func:`linear_to_srgb`."""
     curved = 1.055 / 2.4 * linear.clamp_min(0.0031308) ** (1 / 2.4 - 1)
     return torch.where(linear <= 0.0031308, torch.full_like(linear, 12.92), curved)
 
 
 def solve_lighting(
-    colour: Tensor,  # [P, 3]
+    color: Tensor,  # [P, 3]
     albedo: Tensor,  # [P, 3]
     normals: Tensor,  # [P, 3]
     weight: Tensor,  # [P]
-    near: Tensor,  # [9, 3]
+    prior_lighting: Tensor,  # [9, 3]
     stiffness: float,
 ) -> Tensor:  # [9, 3]
     """The light under which an albedo shows some colours, in closed form.
 
     Args:
-        colour: seen, linear. [P, 3]
+        color: seen, linear. [P, 3]
         albedo: linear. [P, 3]
         normals: unit vectors in view axes. [P, 3]
         weight: of each pixel. [P]
-        near: what the light is pulled to: flat faces do not show all of it. [9, 3]
+        prior_lighting: what the light is pulled to: flat faces do not show all of it. [9, 3]
         stiffness: of that pull, over the weight of a pixel that shows everything.
 
     Returns:
         Coefficients of least squares. [9, 3]
     """
     basis = sh_basis(normals)
-    pull = stiffness * weight.sum().clamp_min(1e-6) * torch.eye(BANDS).to(basis)
+    pull = stiffness * weight.sum().clamp_min(1e-6) * torch.eye(NUM_SH_COEFFICIENTS).to(basis)
     result = []
     for c in range(3):
         row = basis * albedo[:, c : c + 1]
         normal = row.T @ (row * weight[:, None]) + pull
-        right = row.T @ (weight * colour[:, c]) + pull @ near[:, c]
+        right = row.T @ (weight * color[:, c]) + pull @ prior_lighting[:, c]
         result.append(torch.linalg.solve(normal, right))
     return torch.stack(result, 1)

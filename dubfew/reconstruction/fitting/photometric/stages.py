@@ -14,7 +14,7 @@ CLIP_PARAMETERS = ("shape", "focal")
 
 
 @dataclass(frozen=True)
-class Weights:
+class TermWeights:
     """Weights of the terms: inverse variances of what is held against each.
 
     Attributes:
@@ -23,9 +23,9 @@ class Weights:
         expression: of the coefficients, squared.
         shape: of the coefficients, squared.
         focal: of the logarithm's distance from the start, squared.
-        temporal: of the change of jaw and expression from frame to frame, squared, in units
+        face_temporal: of the change of jaw and expression from frame to frame, squared, in units
             of their own spread.
-        still: of the change of rotation (rad) and translation (face widths), squared.
+        head_temporal: of the change of rotation (rad) and translation (face widths), squared.
     """
 
     photometric: float = 0.0
@@ -33,19 +33,20 @@ class Weights:
     expression: float = 1.0
     shape: float = 1.0
     focal: float = 1 / 0.4**2
-    temporal: float = 0.0
-    still: float = 0.0
+    face_temporal: float = 0.0
+    head_temporal: float = 0.0
 
 
 @dataclass(frozen=True)
-class Stage:
+class FitStage:
     """One stage.
 
     Attributes:
         name: for progress.
-        moves: which parameters are optimised, of FRAME_PARAMETERS and CLIP_PARAMETERS.
-        colours: estimates albedo and the clip's light between the steps.
-        frames: how many of the clip are looked at together, spread over it; None: all of them,
+        optimized_parameters: which parameters are optimised, of FRAME_PARAMETERS and
+            CLIP_PARAMETERS.
+        estimates_color: estimates albedo and the clip's light between the steps.
+        num_frames: how many of the clip are looked at together, spread over it; None: all of them,
             block by block.
         steps: of Gauss and Newton.
         damping: share of the diagonal that is added to it.
@@ -53,32 +54,32 @@ class Stage:
     """
 
     name: str
-    moves: tuple[str, ...]
-    colours: bool
-    frames: int | None
+    optimized_parameters: tuple[str, ...]
+    estimates_color: bool
+    num_frames: int | None
     steps: int
     damping: float
-    weights: Weights
+    weights: TermWeights
 
 
 # Stage 1, identity from landmarks or from MICA, is in the track that the fit begins with.
 # Only where landmarks gave the identity does stage 2 go on with it: MICA's is better than what
 # some frames of one clip can say.
-JOINT = Stage(
+JOINT_STAGE = FitStage(
     "joint",
     (*FRAME_PARAMETERS, *CLIP_PARAMETERS),
-    colours=True,
-    frames=12,
+    estimates_color=True,
+    num_frames=12,
     steps=8,
     damping=1e-3,
-    weights=Weights(photometric=2e4),
+    weights=TermWeights(photometric=2e4),
 )
-FRAMES = Stage(
+FRAME_STAGE = FitStage(
     "frames",
     FRAME_PARAMETERS,
-    colours=False,
-    frames=None,
+    estimates_color=False,
+    num_frames=None,
     steps=4,
     damping=1e-3,
-    weights=Weights(photometric=1e5, landmark=0.3, temporal=1.0, still=1e4),
+    weights=TermWeights(photometric=1e5, landmark=0.3, face_temporal=1.0, head_temporal=1e4),
 )

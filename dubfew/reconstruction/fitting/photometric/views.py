@@ -13,42 +13,42 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.media import Frame, read_frames
-from dubfew.reconstruction.optical_flow import blurred
+from dubfew.reconstruction.optical_flow import blur_gaussian
 
 # Faces are looked at in squares of this size, px: between the eyes lie some 50 of them.
-SIZE = 160
+VIEW_SIZE_PX = 160
 # What is finer than this is noise, and would shorten the reach of the slopes. px
-BLUR = 0.8
+VIEW_BLUR_PX = 0.8
 
 
 @dataclass(frozen=True)
-class View:
+class FaceView:
     """One face of one frame.
 
     Attributes:
         row: of the track.
-        picture: sRGB in [0, 1], slightly blurred. [3, SIZE, SIZE]
-        slopes: its change per px to the right and down. [2, 3, SIZE, SIZE]
-        seen: where the picture lies inside the frame. [SIZE, SIZE] bool
+        image: sRGB in [0, 1], slightly blurred. [3, SIZE, SIZE]
+        image_gradient: its change per px to the right and down. [2, 3, SIZE, SIZE]
+        inside_frame: where the picture lies inside the frame. [SIZE, SIZE] bool
         left: of the square in the frame, px.
         top: px.
         scale: px of the picture per px of the frame.
     """
 
     row: int
-    picture: Tensor
-    slopes: Tensor
-    seen: NDArray[np.bool_]
+    image: Tensor
+    image_gradient: Tensor
+    inside_frame: NDArray[np.bool_]
     left: float
     top: float
     scale: float
 
 
-def view_of(
+def crop_face_view(
     frame: Frame,
     row: int,
     box: NDArray,  # [4]
-) -> View:
+) -> FaceView:
     """Cut the square ``box`` (left, top, right, bottom, px) out of a frame."""
     left, top = int(np.floor(box[0])), int(np.floor(box[1]))
     side = max(int(np.ceil(max(box[2] - box[0], box[3] - box[1]))), 8)
@@ -67,24 +67,30 @@ def view_of(
         whole[rows, columns, :3] = frame.crop_rgb(*inner).astype(np.float32) / 255
         whole[rows, columns, 3] = 1
     wide = torch.from_numpy(whole).permute(2, 0, 1)[None]
-    small = F.interpolate(wide, size=(SIZE, SIZE), mode="bilinear", antialias=side > SIZE)
-    picture = blurred(small[:, :3], BLUR)[0]
+    small = F.interpolate(
+        wide, size=(VIEW_SIZE_PX, VIEW_SIZE_PX), mode="bilinear", antialias=side > VIEW_SIZE_PX
+    )
+    picture = blur_gaussian(small[:, :3], VIEW_BLUR_PX)[0]
     x = F.pad((picture[..., 2:] - picture[..., :-2]) / 2, (1, 1, 0, 0))
     y = F.pad((picture[..., 2:, :] - picture[..., :-2, :]) / 2, (0, 0, 1, 1))
     seen = (small[0, 3] > 0.999).numpy()
-    return View(row, picture, torch.stack([x, y]), seen, left, top, SIZE / side)
+    return FaceView(row, picture, torch.stack([x, y]), seen, left, top, VIEW_SIZE_PX / side)
 
 
-def read_views(path: Path | str, rows: Sequence[int], boxes: NDArray, first: int) -> Iterator[View]:
+def read_face_views(
+    path: Path | str, rows: Sequence[int], boxes: NDArray, first_frame: int
+) -> Iterator[FaceView]:
     """The faces of some rows of a track, in order, from one pass over the video.
 
     Args:
         path: the video.
         rows: of the track, rising.
         boxes: of every row of the track, px. [N, 4]
-        first: frame of the video that the track's row 0 shows.
+        first_frame: frame of the video that the track's row 0 shows.
     """
     wanted = set(rows)
-    for row, frame in enumerate(read_frames(path, start=first, stop=first + max(wanted) + 1)):
+    for row, frame in enumerate(
+        read_frames(path, start=first_frame, stop=first_frame + max(wanted) + 1)
+    ):
         if row in wanted:
-            yield view_of(frame, row, boxes[row])
+            yield crop_face_view(frame, row, boxes[row])

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.heads.flame.pickles import opened, unpickle
+from dubfew.reconstruction.heads.flame.pickles import open_binary, unpickle_arrays
 
 
-def read_numpy(path: Path | str) -> dict[str, Any]:
+def read_named_arrays(path: Path | str) -> dict[str, Any]:
     """Read ``.npz``, or the dictionary inside a ``.npy``; object arrays as `read_pickle` does.
 
     Raises:
         AssetError: the file cannot be read or is neither.
     """
-    with opened(path) as file:
+    with open_binary(path) as file:
         if zipfile.is_zipfile(file):
             try:
                 with zipfile.ZipFile(file) as archive:
@@ -28,9 +28,12 @@ def read_numpy(path: Path | str) -> dict[str, Any]:
                     members = {name[:-4]: archive.read(name) for name in names}
             except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
                 raise AssetError(f"{path} is a damaged .npz ({error}): fetch it again") from error
-            return {name: _npy(io.BytesIO(data), str(path)) for name, data in members.items()}
+            return {
+                name: _read_npy_stream(io.BytesIO(data), str(path))
+                for name, data in members.items()
+            }
         file.seek(0)
-        value = _npy(file, str(path))
+        value = _read_npy_stream(file, str(path))
     while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
         value = value.item()
     if not isinstance(value, dict):
@@ -39,16 +42,16 @@ def read_numpy(path: Path | str) -> dict[str, Any]:
 
 
 def read_npy(path: Path | str) -> Any:
-    """Read one array; see :func:`read_numpy`.
+    """Read one array; see :func:`read_named_arrays`.
 
     Raises:
         AssetError: the file cannot be read or is none.
     """
-    with opened(path) as file:
-        return _npy(file, str(path))
+    with open_binary(path) as file:
+        return _read_npy_stream(file, str(path))
 
 
-def _npy(file: BinaryIO, path: str) -> Any:
+def _read_npy_stream(file: BinaryIO, path: str) -> Any:
     try:
         version = np.lib.format.read_magic(file)
         read = {
@@ -61,10 +64,10 @@ def _npy(file: BinaryIO, path: str) -> Any:
             return np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, KeyError, OSError, EOFError, MemoryError) as error:
         raise AssetError(f"{path} is no NumPy file ({error}): fetch it again") from error
-    return unpickle(file, path)
+    return unpickle_arrays(file, path)
 
 
-def floats(value: Any, name: str, dimensions: int) -> NDArray[np.float32]:
+def to_float_array(value: Any, name: str, num_dimensions: int) -> NDArray[np.float32]:
     """A numeric array of that many dimensions.
 
     Raises:
@@ -74,9 +77,9 @@ def floats(value: Any, name: str, dimensions: int) -> NDArray[np.float32]:
         value = value.toarray()
     if (
         not isinstance(value, np.ndarray)
-        or value.ndim != dimensions
+        or value.ndim != num_dimensions
         or value.dtype.kind not in "biuf"
         or not np.isfinite(value).all()
     ):
-        raise AssetError(f"{name} is no finite array with {dimensions} dimensions")
+        raise AssetError(f"{name} is no finite array with {num_dimensions} dimensions")
     return value.astype(np.float32)

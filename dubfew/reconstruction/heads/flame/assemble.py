@@ -10,19 +10,33 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.assets import Asset, asset_path, find_asset, missing
+from dubfew.assets import Asset, asset_path, find_asset, missing_asset_error
 from dubfew.errors import AssetError
 from dubfew.reconstruction.heads.flame.arrays import read_npy
-from dubfew.reconstruction.heads.flame.attach import attach
-from dubfew.reconstruction.heads.flame.landmarks import Embedding, read_68, read_mediapipe
-from dubfew.reconstruction.heads.flame.masks import read_masks
-from dubfew.reconstruction.heads.flame.model import PARENTS, VERTICES, FlameFile, read_flame
-from dubfew.reconstruction.heads.flame.mouth import Filling, fill_mouth
-from dubfew.reconstruction.heads.flame.uv import UNROLLED, CornerLayout, carried_uv, read_layout
-from dubfew.reconstruction.heads.head_model import HeadModel, load_head
+from dubfew.reconstruction.heads.flame.attach import attach_landmarks
+from dubfew.reconstruction.heads.flame.landmarks import (
+    LandmarkEmbedding,
+    read_ibug_embedding,
+    read_mediapipe_embedding,
+)
+from dubfew.reconstruction.heads.flame.masks import read_flame_masks
+from dubfew.reconstruction.heads.flame.model import (
+    JOINT_PARENTS,
+    NUM_FLAME_VERTICES,
+    FlameModel,
+    read_flame_model,
+)
+from dubfew.reconstruction.heads.flame.mouth import MouthSheet, build_mouth_sheet
+from dubfew.reconstruction.heads.flame.uv import (
+    UNROLL_JAW_PITCH_RADIANS,
+    CornerUvLayout,
+    read_uv_layout,
+    transfer_uv,
+)
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 
 
-def load_flame() -> HeadModel:
+def load_registered_flame() -> HeadModel:
     """The registered FLAME model.
 
     Raises:
@@ -31,24 +45,28 @@ def load_flame() -> HeadModel:
     model = find_asset("flame")
     embedding = find_asset("flame-mediapipe") or find_asset("flame-landmarks")
     if model is None:
-        raise missing("flame")
+        raise missing_asset_error("flame")
     if embedding is None:
-        raise missing("flame-mediapipe")
+        raise missing_asset_error("flame-mediapipe")
     lids = (asset_path("flame-eyelid-left"), asset_path("flame-eyelid-right"))
-    return _assembled(model, embedding, lids)
+    return _assemble_head(model, embedding, lids)
 
 
 @lru_cache(maxsize=1)
-def _assembled(model: Asset, embedding: Asset, lids: tuple[Path | None, Path | None]) -> HeadModel:
-    read = read_mediapipe if embedding.kind == "flame-mediapipe" else read_68
+def _assemble_head(
+    model: Asset, embedding: Asset, eyelid_paths: tuple[Path | None, Path | None]
+) -> HeadModel:
+    read = read_mediapipe_embedding if embedding.kind == "flame-mediapipe" else read_ibug_embedding
     digest = hashlib.sha256((model.sha256 + embedding.sha256).encode()).hexdigest()[:8]
-    left, right = lids
-    eyelids = None if left is None or right is None else read_eyelids(left, right)
+    left, right = eyelid_paths
+    eyelids = None if left is None or right is None else read_eyelid_bases(left, right)
     name = f"flame-{digest}"
-    return flame_head(read_flame(model.path), read(embedding.path), name=name, eyelids=eyelids)
+    return build_flame_head(
+        read_flame_model(model.path), read(embedding.path), name=name, eyelid_basis=eyelids
+    )
 
 
-def flame_layout(head: HeadModel) -> CornerLayout | None:
+def load_flame_uv_layout(head: HeadModel) -> CornerUvLayout | None:
     """FLAME's own texture layout, or None where neither texture nor template is registered.
 
     Its faces are the first of a FLAME head's, in their order.
@@ -60,16 +78,16 @@ def flame_layout(head: HeadModel) -> CornerLayout | None:
     if path is None:
         return None
     own = head.faces if head.mouth_faces is None else head.faces[~head.mouth_faces]
-    return read_layout(path, own)
+    return read_uv_layout(path, own)
 
 
-def flame_masks() -> dict[str, NDArray[np.int32]] | None:
+def load_flame_masks() -> dict[str, NDArray[np.int32]] | None:
     """FLAME's regions of vertices, or None where they are not registered."""
     path = asset_path("flame-masks")
-    return None if path is None else read_masks(path)
+    return None if path is None else read_flame_masks(path)
 
 
-def read_eyelids(left: Path | str, right: Path | str) -> NDArray[np.float32]:
+def read_eyelid_bases(left: Path | str, right: Path | str) -> NDArray[np.float32]:
     """The two eyelid shapes that go with FLAME (``l_eyelid.npy``, ``r_eyelid.npy``). [2, V, 3]
 
     Raises:
@@ -78,70 +96,78 @@ def read_eyelids(left: Path | str, right: Path | str) -> NDArray[np.float32]:
     bases = []
     for path in (left, right):
         basis = read_npy(path)
-        if not isinstance(basis, np.ndarray) or basis.shape != (VERTICES, 3):
-            raise AssetError(f"{path} is no eyelid of FLAME: expected an array [{VERTICES}, 3]")
+        if not isinstance(basis, np.ndarray) or basis.shape != (NUM_FLAME_VERTICES, 3):
+            raise AssetError(
+                f"{path} is no eyelid of FLAME: expected an array [{NUM_FLAME_VERTICES}, 3]"
+            )
         bases.append(basis.astype(np.float32))
     return np.stack(bases)
 
 
-def flame_head(
-    file: FlameFile,
-    known: Embedding,
+def build_flame_head(
+    model: FlameModel,
+    known_landmarks: LandmarkEmbedding,
     *,
     name: str = "flame",
-    eyelids: NDArray[np.float32] | None = None,  # [2, 5023, 3]
+    eyelid_basis: NDArray[np.float32] | None = None,  # [2, 5023, 3]
 ) -> HeadModel:
     """FLAME as dubfew uses it.
 
     The first 5023 vertices and the first faces are FLAME's own, so are all coefficients. Behind
     them come the 29 vertices of a sheet that closes the mouth. Landmarks are all of MediaPipe's
-    468: see `attach`. Texture coordinates are `lite`'s: see `uv`.
+    468: see `attach_landmarks`. Texture coordinates are `lite`'s: see `uv`.
 
     Raises:
         AssetError: the landmarks belong to another mesh, or the head faces another way.
     """
-    if known.faces.min() < 0 or known.faces.max() >= len(file.faces):
+    if known_landmarks.face_ids.min() < 0 or known_landmarks.face_ids.max() >= len(model.faces):
         raise AssetError("the landmark embedding names faces that this FLAME model has not")
-    lite = load_head("lite")
-    landmarks = attach(file.template, file.faces, known, lite)
-    _check_axes(known.positions(file.template, file.faces), known.ids)
-    filling = fill_mouth(landmarks, file.faces, len(file.template))
-    more = len(filling.follow)
+    lite = load_head_model("lite")
+    landmarks = attach_landmarks(model.template, model.faces, known_landmarks, lite)
+    _check_axes(known_landmarks.positions(model.template, model.faces), known_landmarks.ids)
+    filling = build_mouth_sheet(landmarks, model.faces, len(model.template))
+    more = len(filling.vertex_weights)
 
-    def longer(basis: NDArray[np.float32]) -> NDArray[np.float32]:
+    def extend_basis(basis: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of FLAME's vertices [B, V, 3], of all. [B, W, 3]"""
-        return np.concatenate([basis, _carried(filling, basis)], 1)
+        return np.concatenate([basis, _interpolate_basis(filling, basis)], 1)
 
     head = HeadModel(
         name=name,
-        template=np.concatenate([file.template, filling.follow @ file.template + filling.shift]),
-        shape_basis=longer(file.shape_basis),
-        expression_basis=longer(file.expression_basis),
-        pose_basis=longer(file.pose_basis),
-        joint_regressor=np.pad(file.joint_regressor, ((0, 0), (0, more))),
-        skin_weights=np.concatenate([file.skin_weights, filling.follow @ file.skin_weights]),
-        parents=np.array(PARENTS, np.int32),
-        faces=np.concatenate([file.faces, filling.faces]),
-        uv=np.zeros((len(file.template) + more, 2), np.float32),
+        template=np.concatenate(
+            [model.template, filling.vertex_weights @ model.template + filling.vertex_offsets]
+        ),
+        shape_basis=extend_basis(model.shape_basis),
+        expression_basis=extend_basis(model.expression_basis),
+        pose_basis=extend_basis(model.pose_basis),
+        joint_regressor=np.pad(model.joint_regressor, ((0, 0), (0, more))),
+        skin_weights=np.concatenate(
+            [model.skin_weights, filling.vertex_weights @ model.skin_weights]
+        ),
+        parents=np.array(JOINT_PARENTS, np.int32),
+        faces=np.concatenate([model.faces, filling.faces]),
+        uv=np.zeros((len(model.template) + more, 2), np.float32),
         landmark_ids=landmarks.ids,
-        landmark_faces=landmarks.faces,
+        landmark_faces=landmarks.face_ids,
         landmark_barycentric=landmarks.barycentric,
         # FLAME's expressions are principal components of whole faces: all move the mouth.
-        mouth_expressions=len(file.expression_basis),
-        eyelid_basis=None if eyelids is None else longer(eyelids),
-        mouth_faces=np.arange(len(file.faces) + len(filling.faces)) >= len(file.faces),
+        mouth_expressions=len(model.expression_basis),
+        eyelid_basis=None if eyelid_basis is None else extend_basis(eyelid_basis),
+        mouth_faces=np.arange(len(model.faces) + len(filling.faces)) >= len(model.faces),
         expression_moves_joints=True,
     )
     still = np.zeros((1, len(head.expression_basis)), np.float32)
-    jaw = np.array([[UNROLLED, 0, 0]], np.float32)
+    jaw = np.array([[UNROLL_JAW_PITCH_RADIANS, 0, 0]], np.float32)
     opened = head.vertices(np.zeros(len(head.shape_basis)), still, jaw)[0].astype(np.float64)
-    uv = carried_uv(opened, landmarks.positions(opened, head.faces), lite)
+    uv = transfer_uv(opened, landmarks.positions(opened, head.faces), lite)
     return dataclasses.replace(head, uv=uv)
 
 
-def _carried(filling: Filling, basis: NDArray[np.float32]) -> NDArray[np.float32]:
-    used = np.nonzero(filling.follow.any(0))[0]
-    return np.tensordot(basis[:, used], filling.follow[:, used], (1, 1)).transpose(0, 2, 1)
+def _interpolate_basis(mouth_sheet: MouthSheet, basis: NDArray[np.float32]) -> NDArray[np.float32]:
+    used = np.nonzero(mouth_sheet.vertex_weights.any(0))[0]
+    return np.tensordot(basis[:, used], mouth_sheet.vertex_weights[:, used], (1, 1)).transpose(
+        0, 2, 1
+    )
 
 
 def _check_axes(points: NDArray, ids: NDArray) -> None:

@@ -17,60 +17,67 @@ from scipy.sparse import csr_matrix, diags
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from dubfew.reconstruction.heads.flame.landmarks import Embedding
+from dubfew.reconstruction.heads.flame.landmarks import LandmarkEmbedding
 from dubfew.reconstruction.heads.head_model import HeadModel
 
-ROUNDS = 8
+NUM_PROJECTION_ROUNDS = 8
 # Triangles tried for the closest point, nearest middles first: they are a few mm wide.
-CANDIDATES = 24
+NUM_CANDIDATE_TRIANGLES = 24
 # Surfaces that face away from the point's own are another part: a nostril, the back of an ear.
-FACING = 0.3
+MIN_NORMAL_COSINE = 0.3
 
 
-def attach(
+def attach_landmarks(
     template: NDArray,  # [V, 3]
     faces: NDArray,  # [F, 3]
-    known: Embedding,
-    lite: HeadModel,
-) -> Embedding:
-    """All landmarks of ``lite`` on another mean head.
+    known_landmarks: LandmarkEmbedding,
+    lite_head: HeadModel,
+) -> LandmarkEmbedding:
+    """All landmarks of ``lite_head`` on another mean head.
 
     Args:
         template: the other head's vertices, m. [V, 3]
         faces: its triangles. [F, 3]
-        known: landmarks whose place on it is given.
-        lite: the embedded head.
+        known_landmarks: landmarks whose place on it is given.
+        lite_head: the embedded head.
 
     Returns:
-        One row per landmark of ``lite``, in its order; those of ``known`` unchanged.
+        One row per landmark of ``lite_head``, in its order; those of ``known_landmarks`` unchanged.
     """
-    count = len(lite.landmark_ids)
-    points = np.asarray(lite.landmark_matrix() @ lite.template, np.float64)
-    mesh = lite.faces[(lite.faces < count).all(1)]
-    row = {int(i): k for k, i in enumerate(lite.landmark_ids)}
-    rows = np.array([row[int(i)] for i in known.ids if int(i) in row])
-    chosen = np.array([k for k, i in enumerate(known.ids) if int(i) in row])
-    goal = known.positions(template, faces)[chosen].astype(np.float64)
+    count = len(lite_head.landmark_ids)
+    points = np.asarray(lite_head.landmark_matrix() @ lite_head.template, np.float64)
+    mesh = lite_head.faces[(lite_head.faces < count).all(1)]
+    row = {int(i): k for k, i in enumerate(lite_head.landmark_ids)}
+    rows = np.array([row[int(i)] for i in known_landmarks.ids if int(i) in row])
+    chosen = np.array([k for k, i in enumerate(known_landmarks.ids) if int(i) in row])
+    goal = known_landmarks.positions(template, faces)[chosen].astype(np.float64)
 
-    points = similar(points[rows], goal, points)
+    points = align_by_similarity(points[rows], goal, points)
     points = points + RBFInterpolator(points[rows], goal - points[rows], kernel="linear")(points)
-    surface = _Surface(template.astype(np.float64), faces[_skin(faces, len(template))])
+    surface = _TriangleSurface(
+        template.astype(np.float64), faces[_largest_component_mask(faces, len(template))]
+    )
     free = np.ones(count, bool)
     free[rows] = False
-    average = _average(mesh, count)
-    for _ in range(ROUNDS):
-        places, _, _ = surface.closest(points, vertex_normals(points, mesh))
+    average = _neighbor_average_matrix(mesh, count)
+    for _ in range(NUM_PROJECTION_ROUNDS):
+        places, _, _ = surface.closest_points(points, _vertex_normals(points, mesh))
         pull = places - points
         pull[rows] = goal - points[rows]
         smooth = average @ pull
         points = points + np.where(free[:, None], (pull + smooth) / 2, pull)
-    _, face, weights = surface.closest(points, vertex_normals(points, mesh))
-    face = np.nonzero(_skin(faces, len(template)))[0][face]
-    face[rows], weights[rows] = known.faces[chosen], known.barycentric[chosen]
-    return Embedding(lite.landmark_ids, face.astype(np.int32), weights.astype(np.float32))
+    _, face, weights = surface.closest_points(points, _vertex_normals(points, mesh))
+    face = np.nonzero(_largest_component_mask(faces, len(template)))[0][face]
+    face[rows], weights[rows] = (
+        known_landmarks.face_ids[chosen],
+        known_landmarks.barycentric[chosen],
+    )
+    return LandmarkEmbedding(
+        lite_head.landmark_ids, face.astype(np.int32), weights.astype(np.float32)
+    )
 
 
-def similar(source: NDArray, target: NDArray, points: NDArray) -> NDArray:
+def align_by_similarity(source: NDArray, target: NDArray, points: NDArray) -> NDArray:
     """Move points as ``source`` [K, 3] goes to ``target`` [K, 3] by rotation, scale and shift.
 
     Source: Umeyama 1991, eq. 40-42.
@@ -82,7 +89,7 @@ def similar(source: NDArray, target: NDArray, points: NDArray) -> NDArray:
     return scale * (points - centre) @ ((u * sign) @ vt).T + goal
 
 
-def vertex_normals(points: NDArray, faces: NDArray) -> NDArray:
+def _vertex_normals(points: NDArray, faces: NDArray) -> NDArray:
     """Unit normals, outwards. [V, 3]"""
     a, b, c = (points[faces[:, k]] for k in range(3))
     normal = np.zeros_like(points)
@@ -91,48 +98,52 @@ def vertex_normals(points: NDArray, faces: NDArray) -> NDArray:
     return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
 
 
-def _skin(faces: NDArray, count: int) -> NDArray[np.bool_]:
+def _largest_component_mask(faces: NDArray, num_vertices: int) -> NDArray[np.bool_]:
     """Which triangles belong to the largest part: eyeballs are parts of their own. [F]"""
     a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
-    graph = csr_matrix((np.ones(len(a)), (a, b)), shape=(count, count))
+    graph = csr_matrix((np.ones(len(a)), (a, b)), shape=(num_vertices, num_vertices))
     _, part = connected_components(graph, directed=False)
     return part[faces[:, 0]] == np.bincount(part[faces[:, 0]]).argmax()
 
 
-def _average(faces: NDArray, count: int) -> csr_matrix:
+def _neighbor_average_matrix(faces: NDArray, num_vertices: int) -> csr_matrix:
     """Mean over a vertex' neighbours. [V, V]"""
     a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
-    graph = csr_matrix((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(count, count))
+    graph = csr_matrix(
+        (np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(num_vertices, num_vertices)
+    )
     graph.data[:] = 1
     degree = np.maximum(np.asarray(graph.sum(1)).ravel(), 1)
     return (diags(1 / degree) @ graph).tocsr()
 
 
-class _Surface:
+class _TriangleSurface:
     """Closest points on triangles."""
 
     def __init__(self, vertices: NDArray, faces: NDArray) -> None:
         self._corners = vertices[faces]  # [F, 3, 3]
         a, b, c = (self._corners[:, k] for k in range(3))
         normal = np.cross(b - a, c - a)
-        self._normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-        self._tree = cKDTree(self._corners.mean(1))
+        self._face_normals = normal / np.maximum(
+            np.linalg.norm(normal, axis=1, keepdims=True), 1e-12
+        )
+        self._center_tree = cKDTree(self._corners.mean(1))
 
-    def closest(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    def closest_points(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         """Closest point [P, 3], its triangle [P] and barycentrics [P, 3]."""
-        _, tried = self._tree.query(points, CANDIDATES)
+        _, tried = self._center_tree.query(points, NUM_CANDIDATE_TRIANGLES)
         weights = closest_barycentric(points[:, None], self._corners[tried])
         places = np.einsum("pck,pckd->pcd", weights, self._corners[tried])
         distance = np.linalg.norm(places - points[:, None], axis=-1)
-        facing = np.einsum("pcd,pd->pc", self._normal[tried], normals)
-        distance = np.where(facing > FACING, distance, distance + 1.0)
+        facing = np.einsum("pcd,pd->pc", self._face_normals[tried], normals)
+        distance = np.where(facing > MIN_NORMAL_COSINE, distance, distance + 1.0)
         best = distance.argmin(1)
         rows = np.arange(len(points))
         return places[rows, best], tried[rows, best], weights[rows, best]
 
 
 def closest_barycentric(
-    point: NDArray,  # [..., 3]
+    points: NDArray,  # [..., 3]
     corners: NDArray,  # [..., 3, 3]
 ) -> NDArray:  # [..., 3]
     """Barycentrics of the point of a triangle that is closest to a point.
@@ -141,7 +152,7 @@ def closest_barycentric(
     inside and the three edges.
     """
     a, b, c = (corners[..., k, :] for k in range(3))
-    best = _inside(point, a, b, c)
+    best = _plane_barycentric(points, a, b, c)
     ok = (best >= 0).all(-1)
     result = np.where(ok[..., None], best, 0.0)
     nearest = np.where(ok, 0.0, np.inf)
@@ -149,8 +160,8 @@ def closest_barycentric(
         start, end = corners[..., i, :], corners[..., j, :]
         edge = end - start
         length = np.maximum((edge**2).sum(-1), 1e-18)
-        t = np.clip(((point - start) * edge).sum(-1) / length, 0, 1)
-        away = ((start + t[..., None] * edge - point) ** 2).sum(-1)
+        t = np.clip(((points - start) * edge).sum(-1) / length, 0, 1)
+        away = ((start + t[..., None] * edge - points) ** 2).sum(-1)
         closer = ~ok & (away < nearest)
         weights = np.zeros(result.shape)
         weights[..., i], weights[..., j] = 1 - t, t
@@ -159,9 +170,9 @@ def closest_barycentric(
     return result
 
 
-def _inside(point: NDArray, a: NDArray, b: NDArray, c: NDArray) -> NDArray:
+def _plane_barycentric(points: NDArray, a: NDArray, b: NDArray, c: NDArray) -> NDArray:
     """Barycentrics of a point's projection onto the triangles' planes."""
-    ab, ac, ap = b - a, c - a, point - a
+    ab, ac, ap = b - a, c - a, points - a
     aa, cc, across = (ab * ab).sum(-1), (ac * ac).sum(-1), (ab * ac).sum(-1)
     along, up = (ap * ab).sum(-1), (ap * ac).sum(-1)
     area = np.maximum(aa * cc - across**2, 1e-24)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.heads.flame.model import VERTICES
+from dubfew.reconstruction.heads.flame.model import NUM_FLAME_VERTICES
 from dubfew.reconstruction.heads.flame.pickles import read_pickle
 
 
-def read_masks(path: Path | str) -> dict[str, NDArray[np.int32]]:
+def read_flame_masks(path: Path | str) -> dict[str, NDArray[np.int32]]:
     """Vertex numbers of each region: face, lips, nose, neck, scalp, left_eyeball and others.
 
     Raises:
@@ -24,11 +24,11 @@ def read_masks(path: Path | str) -> dict[str, NDArray[np.int32]]:
     regions = {}
     for name, value in held.items():
         array = np.asarray(value)
-        if array.ndim != 1 or array.dtype.kind not in "iu" or not _inside(array):
+        if array.ndim != 1 or array.dtype.kind not in "iu" or not _has_valid_vertex_ids(array):
             raise AssetError(f"{name!r} in {path} is no list of FLAME's vertices")
         regions[str(name)] = array.astype(np.int32)
     return regions
 
 
-def _inside(array: NDArray) -> bool:
-    return array.size == 0 or (array.min() >= 0 and array.max() < VERTICES)
+def _has_valid_vertex_ids(array: NDArray) -> bool:
+    return array.size == 0 or (array.min() >= 0 and array.max() < NUM_FLAME_VERTICES)

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.heads.flame.arrays import floats, read_numpy
+from dubfew.reconstruction.heads.flame.arrays import read_named_arrays, to_float_array
 from dubfew.reconstruction.heads.flame.pickles import read_pickle
 
 FloatArray = NDArray[np.float32]
 
-VERTICES = 5023
+NUM_FLAME_VERTICES = 5023
 # Of `shapedirs`: identity first, expression behind it.
-SHAPES = 300
-SHORT = (10, 10)  # shapes and expressions of the cut-down files, as smplx has it
-PARENTS = (-1, 0, 1, 1, 1)  # root, neck, jaw, left eye, right eye
+NUM_SHAPE_BASES = 300
+REDUCED_BASIS_SIZES = (10, 10)  # shapes and expressions of the cut-down files, as smplx has it
+JOINT_PARENTS = (-1, 0, 1, 1, 1)  # root, neck, jaw, left eye, right eye
 # Names that the same array has in other files.
-NAMES = {
+ARRAY_KEYS = {
     "template": ("v_template",),
     "bases": ("shapedirs",),
     "correctives": ("posedirs",),
@@ -35,7 +35,7 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class FlameFile:
+class FlameModel:
     """What a FLAME file holds, in our order of axes.
 
     Attributes:
@@ -57,85 +57,93 @@ class FlameFile:
     faces: NDArray[np.int32]
 
 
-def read_flame(path: Path | str) -> FlameFile:
+def read_flame_model(path: Path | str) -> FlameModel:
     """Read a FLAME model.
 
     Raises:
         AssetError: the file is none, or damaged, or not in metres.
     """
-    held = read_numpy(path) if zipfile.is_zipfile(path) else read_pickle(path)
+    held = read_named_arrays(path) if zipfile.is_zipfile(path) else read_pickle(path)
     if not isinstance(held, Mapping):
         raise AssetError(f"{path} is no FLAME model: it holds no named arrays")
-    found = {name: _named(held, keys, path) for name, keys in NAMES.items()}
-    template = floats(found["template"], f"v_template of {path}", 2)
-    if template.shape != (VERTICES, 3):
+    found = {name: _find_array(held, keys, path) for name, keys in ARRAY_KEYS.items()}
+    template = to_float_array(found["template"], f"v_template of {path}", 2)
+    if template.shape != (NUM_FLAME_VERTICES, 3):
         raise AssetError(
-            f"{path} has {len(template)} vertices, FLAME has {VERTICES}: give FLAME's own file "
+            f"{path} has {len(template)} vertices, FLAME has {NUM_FLAME_VERTICES}: give FLAME's "
+            "own file "
             "(generic_model.pkl, flame2023.pkl)"
         )
-    bases = _shaped(found["bases"], "shapedirs", (VERTICES, 3, None), path)
-    shapes, expressions = _split(bases.shape[2], path)
-    faces = _faces(found["faces"], path)
+    bases = _array_of_shape(found["bases"], "shapedirs", (NUM_FLAME_VERTICES, 3, None), path)
+    shapes, expressions = _split_basis_count(bases.shape[2], path)
+    faces = _to_face_array(found["faces"], path)
     size = float(np.ptp(template, axis=0).max())
     if not 0.1 < size < 1.0:
         raise AssetError(f"the head in {path} is {size:.3g} m tall: FLAME is in metres")
-    _check_tree(found["tree"], path)
-    weights = _shaped(found["weights"], "weights", (VERTICES, 5), path)
+    _check_joint_parents(found["tree"], path)
+    weights = _array_of_shape(found["weights"], "weights", (NUM_FLAME_VERTICES, 5), path)
     if not np.allclose(weights.sum(1), 1, atol=1e-3):
         raise AssetError(f"the skinning weights in {path} do not sum to 1: fetch the file again")
-    return FlameFile(
+    return FlameModel(
         template=template,
-        shape_basis=_first(bases[..., :shapes]),
-        expression_basis=_first(bases[..., shapes : shapes + expressions]),
-        pose_basis=_first(_shaped(found["correctives"], "posedirs", (VERTICES, 3, 36), path)),
-        joint_regressor=_shaped(found["regressor"], "J_regressor", (5, VERTICES), path),
+        shape_basis=_basis_axis_first(bases[..., :shapes]),
+        expression_basis=_basis_axis_first(bases[..., shapes : shapes + expressions]),
+        pose_basis=_basis_axis_first(
+            _array_of_shape(found["correctives"], "posedirs", (NUM_FLAME_VERTICES, 3, 36), path)
+        ),
+        joint_regressor=_array_of_shape(
+            found["regressor"], "J_regressor", (5, NUM_FLAME_VERTICES), path
+        ),
         skin_weights=weights,
         faces=faces,
     )
 
 
-def _named(held: Mapping[str, Any], keys: tuple[str, ...], path: Path | str) -> Any:
+def _find_array(arrays: Mapping[str, Any], keys: tuple[str, ...], path: Path | str) -> Any:
     for key in keys:
-        if held.get(key) is not None:
-            return held[key]
+        if arrays.get(key) is not None:
+            return arrays[key]
     raise AssetError(f"{path} is no FLAME model: it has no {keys[0]!r}")
 
 
-def _shaped(
+def _array_of_shape(
     value: Any, name: str, shape: tuple[int | None, ...], path: Path | str
 ) -> NDArray[np.float32]:
-    array = floats(value, f"{name} of {path}", len(shape))
+    array = to_float_array(value, f"{name} of {path}", len(shape))
     if any(want not in (None, is_) for want, is_ in zip(shape, array.shape, strict=True)):
         raise AssetError(f"{name} of {path} has shape {array.shape}, FLAME's is {shape}")
     return array
 
 
-def _first(basis: FloatArray) -> FloatArray:
+def _basis_axis_first(basis: FloatArray) -> FloatArray:
     """[V, 3, B] -> [B, V, 3]"""
     return np.ascontiguousarray(np.moveaxis(basis, 2, 0))
 
 
-def _split(count: int, path: Path | str) -> tuple[int, int]:
+def _split_basis_count(count: int, path: Path | str) -> tuple[int, int]:
     """How many of the basis vectors are shapes, and how many expressions."""
-    if count == sum(SHORT):
-        return SHORT
-    if count <= SHAPES:
+    if count == sum(REDUCED_BASIS_SIZES):
+        return REDUCED_BASIS_SIZES
+    if count <= NUM_SHAPE_BASES:
         raise AssetError(
-            f"{path} has {count} basis vectors, FLAME has {SHAPES} shapes and 100 expressions: "
+            f"{path} has {count} basis vectors, FLAME has {NUM_SHAPE_BASES} shapes and 100 "
+            "expressions: "
             "give the complete file"
         )
-    return SHAPES, count - SHAPES
+    return NUM_SHAPE_BASES, count - NUM_SHAPE_BASES
 
 
-def _faces(value: Any, path: Path | str) -> NDArray[np.int32]:
-    array = floats(value, f"faces of {path}", 2)
-    if array.shape[1] != 3 or array.min() < 0 or array.max() >= VERTICES:
+def _to_face_array(value: Any, path: Path | str) -> NDArray[np.int32]:
+    array = to_float_array(value, f"faces of {path}", 2)
+    if array.shape[1] != 3 or array.min() < 0 or array.max() >= NUM_FLAME_VERTICES:
         raise AssetError(f"the faces in {path} are no triangles of its vertices")
     return array.astype(np.int32)
 
 
-def _check_tree(value: Any, path: Path | str) -> None:
+def _check_joint_parents(value: Any, path: Path | str) -> None:
     # The root's parent is written as -1 or, unsigned, as 2**32 - 1.
     parents = np.atleast_2d(np.asarray(value)).astype(np.int64)[0].astype(np.int32)
-    if parents.tolist()[1:] != list(PARENTS[1:]):
-        raise AssetError(f"{path} has joints with parents {parents.tolist()}, FLAME {PARENTS}")
+    if parents.tolist()[1:] != list(JOINT_PARENTS[1:]):
+        raise AssetError(
+            f"{path} has joints with parents {parents.tolist()}, FLAME {JOINT_PARENTS}"
+        )

@@ -21,11 +21,11 @@ import numpy as np
 from dubfew.errors import AssetError
 
 # Kind and size as in the array protocol. No structures and no Python objects: see `_array`.
-_SIMPLE = re.compile(r"[?biufc](1|2|4|8|16)?|[SU]\d{0,6}")
-_SPARSE = ("csc", "csr", "coo")
+_PLAIN_DTYPE_PATTERN = re.compile(r"[?biufc](1|2|4|8|16)?|[SU]\d{0,6}")
+_SPARSE_FORMATS = ("csc", "csr", "coo")
 
 
-class _RefusedError(Exception):
+class _ForbiddenPickleError(Exception):
     """The pickle asks for what is not admitted."""
 
 
@@ -72,13 +72,13 @@ class _Chumpy(_Record):
     __slots__ = ()
 
 
-class _Unread(_Record):
+class _IgnoredRecord(_Record):
     """What a file holds besides and nothing here needs."""
 
     __slots__ = ()
 
 
-class _Callable:
+class _AllowedFunction:
     """A function that a pickle may name, and nothing can be done to but call it."""
 
     __slots__ = ("_function",)
@@ -90,132 +90,132 @@ class _Callable:
         return self._function(*arguments)
 
     def __setstate__(self, state: Any) -> NoReturn:
-        raise _RefusedError("a function with a state")
+        raise _ForbiddenPickleError("a function with a state")
 
 
-class _Token:
+class _TypeToken:
     """A type that a pickle may pass on and not make."""
 
     __slots__ = ()
 
     def __setstate__(self, state: Any) -> NoReturn:
-        raise _RefusedError("a type with a state")
+        raise _ForbiddenPickleError("a type with a state")
 
 
-_OBJECT, _NDARRAY = _Token(), _Token()
+_OBJECT_TOKEN, _NDARRAY_TOKEN = _TypeToken(), _TypeToken()
 
 
-def _reconstruct(subtype: Any, shape: Any, dtype: Any) -> _Array:
-    if subtype is not _NDARRAY:
-        raise _RefusedError("a subclass of numpy.ndarray")
+def _reconstruct_array(subtype: Any, shape: Any, dtype: Any) -> _Array:
+    if subtype is not _NDARRAY_TOKEN:
+        raise _ForbiddenPickleError("a subclass of numpy.ndarray")
     return _Array()
 
 
-def _reconstructor(cls: Any, base: Any, state: Any) -> _Record:
-    if cls not in (_Sparse, _Chumpy) or base is not _OBJECT or state is not None:
-        raise _RefusedError("an object of another class")
+def _reconstruct_object(cls: Any, base: Any, state: Any) -> _Record:
+    if cls not in (_Sparse, _Chumpy) or base is not _OBJECT_TOKEN or state is not None:
+        raise _ForbiddenPickleError("an object of another class")
     return cls()
 
 
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
+def _encode_latin1(text: Any, encoding: Any = "latin1") -> bytes:
     """How Python 3 writes bytes into pickles of Python 2."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise _RefusedError("an encoding other than latin1")
+        raise _ForbiddenPickleError("an encoding other than latin1")
     return text.encode("latin1")
 
 
-def _no_bytes() -> bytes:
+def _empty_bytes() -> bytes:
     """How Python 3 writes empty bytes into pickles of Python 2."""
     return b""
 
 
-def _set(items: Any = ()) -> list:
+def _list_from_set(items: Any = ()) -> list:
     """Chumpy keeps sets of names among its notes: nothing here reads them."""
     return list(items)
 
 
-_ADMITTED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): _NDARRAY,
+_ALLOWED_GLOBALS: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _NDARRAY_TOKEN,
     ("numpy", "dtype"): _DType,
-    ("copy_reg", "_reconstructor"): _Callable(_reconstructor),
-    ("copyreg", "_reconstructor"): _Callable(_reconstructor),
-    ("_codecs", "encode"): _Callable(_encode),
-    ("__builtin__", "object"): _OBJECT,
-    ("builtins", "object"): _OBJECT,
-    ("__builtin__", "bytes"): _Callable(_no_bytes),
-    ("__builtin__", "set"): _Callable(_set),
-    ("builtins", "set"): _Callable(_set),
+    ("copy_reg", "_reconstructor"): _AllowedFunction(_reconstruct_object),
+    ("copyreg", "_reconstructor"): _AllowedFunction(_reconstruct_object),
+    ("_codecs", "encode"): _AllowedFunction(_encode_latin1),
+    ("__builtin__", "object"): _OBJECT_TOKEN,
+    ("builtins", "object"): _OBJECT_TOKEN,
+    ("__builtin__", "bytes"): _AllowedFunction(_empty_bytes),
+    ("__builtin__", "set"): _AllowedFunction(_list_from_set),
+    ("builtins", "set"): _AllowedFunction(_list_from_set),
     # The released landmark embedding holds some tensors beside the same numbers as arrays. The
     # bytes of their storage are another pickle, which nobody opens.
-    ("torch._utils", "_rebuild_tensor_v2"): _Unread,
-    ("torch.storage", "_load_from_bytes"): _Unread,
-    ("collections", "OrderedDict"): _Unread,
+    ("torch._utils", "_rebuild_tensor_v2"): _IgnoredRecord,
+    ("torch.storage", "_load_from_bytes"): _IgnoredRecord,
+    ("collections", "OrderedDict"): _IgnoredRecord,
 }
 for _core in ("numpy.core", "numpy._core"):
-    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _Callable(_reconstruct)
-    _ADMITTED[f"{_core}.multiarray", "scalar"] = _Scalar
-    _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _Buffer
-for _form in _SPARSE:
+    _ALLOWED_GLOBALS[f"{_core}.multiarray", "_reconstruct"] = _AllowedFunction(_reconstruct_array)
+    _ALLOWED_GLOBALS[f"{_core}.multiarray", "scalar"] = _Scalar
+    _ALLOWED_GLOBALS[f"{_core}.numeric", "_frombuffer"] = _Buffer
+for _form in _SPARSE_FORMATS:
     for _module in (f"scipy.sparse.{_form}", f"scipy.sparse._{_form}"):
         for _kind in ("matrix", "array"):
-            _ADMITTED[_module, f"{_form}_{_kind}"] = _Sparse
+            _ALLOWED_GLOBALS[_module, f"{_form}_{_kind}"] = _Sparse
 
 
 # The C class would let a file reserve any amount of memory (a memo of four billion places).
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc, unused-ignore]
+class _RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined, misc, unused-ignore]
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ADMITTED:
-            return _ADMITTED[module, name]
+        if (module, name) in _ALLOWED_GLOBALS:
+            return _ALLOWED_GLOBALS[module, name]
         if module.split(".")[0] == "chumpy" and name.isidentifier():
             return _Chumpy
-        raise _RefusedError(f"{module}.{name}")
+        raise _ForbiddenPickleError(f"{module}.{name}")
 
     def get_extension(self, code: int) -> NoReturn:
-        raise _RefusedError(f"extension {code}")
+        raise _ForbiddenPickleError(f"extension {code}")
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        raise _RefusedError(f"persistent object {pid!r}")
+        raise _ForbiddenPickleError(f"persistent object {pid!r}")
 
 
-class _Builder:
+class _ArrayBuilder:
     """Turns notes into numbers, each object once."""
 
     def __init__(self) -> None:
-        self._done: dict[int, Any] = {}
-        self._open: set[int] = set()
+        self._built: dict[int, Any] = {}
+        self._in_progress: set[int] = set()
 
     def build(self, value: Any) -> Any:
         """Plain data, arrays and sparse matrices in place of records."""
         if value is None or isinstance(value, (bool, int, float, complex, str, bytes, bytearray)):
             return value
-        if id(value) in self._done:
-            return self._done[id(value)]
-        if id(value) in self._open:
-            raise _RefusedError("an object that contains itself")
-        self._open.add(id(value))
-        result = self._build(value)
-        self._open.discard(id(value))
-        self._done[id(value)] = result
+        if id(value) in self._built:
+            return self._built[id(value)]
+        if id(value) in self._in_progress:
+            raise _ForbiddenPickleError("an object that contains itself")
+        self._in_progress.add(id(value))
+        result = self._build_uncached(value)
+        self._in_progress.discard(id(value))
+        self._built[id(value)] = result
         return result
 
-    def _build(self, value: Any) -> Any:
+    def _build_uncached(self, value: Any) -> Any:
         if isinstance(value, dict):
             if not all(key is None or isinstance(key, (str, int, float, bytes)) for key in value):
-                raise _RefusedError("a dictionary whose keys are not plain")
+                raise _ForbiddenPickleError("a dictionary whose keys are not plain")
             return {key: self.build(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return type(value)(self.build(item) for item in value)
         if isinstance(value, (_Array, _Buffer, _Scalar)):
-            return self._array(value)
+            return self._build_array(value)
         if isinstance(value, _Sparse):
-            return self._sparse(value.state)
+            return self._build_sparse(value.state)
         if isinstance(value, _Chumpy):
-            return self._chumpy(value.state)
-        if isinstance(value, _Unread):
+            return self._build_chumpy(value.state)
+        if isinstance(value, _IgnoredRecord):
             return None
-        raise _RefusedError(f"a {type(value).__name__.strip('_')} where numbers belong")
+        raise _ForbiddenPickleError(f"a {type(value).__name__.strip('_')} where numbers belong")
 
-    def _array(self, record: _Record) -> Any:
+    def _build_array(self, record: _Record) -> Any:
         if isinstance(record, _Array):
             _, shape, dtype, columns_first, data = record.state
         elif isinstance(record, _Buffer):
@@ -225,24 +225,24 @@ class _Builder:
             (dtype, data), shape, columns_first = record.arguments, (), False
         shape = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
         if not all(isinstance(n, int) and n >= 0 for n in shape):
-            raise _RefusedError(f"an array of shape {shape}")
+            raise _ForbiddenPickleError(f"an array of shape {shape}")
         count = math.prod(shape)
         order: Literal["F", "C"] = "F" if columns_first else "C"
-        code = _code(dtype)
+        code = _dtype_code(dtype)
         if code == "O":
             if not isinstance(data, list) or len(data) != count:
-                raise _RefusedError("an object array that is not a list of its items")
+                raise _ForbiddenPickleError("an object array that is not a list of its items")
             objects = np.empty(count, object)
             objects[:] = [self.build(item) for item in data]
             return objects.reshape(shape, order=order)
         raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
         kind = np.dtype(code)
         if len(raw) != count * kind.itemsize:
-            raise _RefusedError(f"an array {shape} of {code} in {len(raw)} bytes")
+            raise _ForbiddenPickleError(f"an array {shape} of {code} in {len(raw)} bytes")
         array = np.frombuffer(raw, kind).reshape(shape, order=order).copy()
         return array.astype(kind.newbyteorder("="), copy=False)
 
-    def _sparse(self, state: Any) -> Any:
+    def _build_sparse(self, state: Any) -> Any:
         from scipy import sparse
 
         fields = {str(key).lstrip("_"): self.build(item) for key, item in state.items()}
@@ -258,7 +258,7 @@ class _Builder:
         places = fields.get("coords") or (fields["row"], fields["col"])
         return sparse.coo_matrix((fields["data"], places), shape=shape).tocsc()
 
-    def _chumpy(self, state: Any) -> Any:
+    def _build_chumpy(self, state: Any) -> Any:
         """The array that a chumpy object stands for, or None where only chumpy knows it."""
         if not isinstance(state, dict):
             return None
@@ -271,20 +271,20 @@ class _Builder:
         return None
 
 
-def _code(dtype: Any) -> str:
+def _dtype_code(dtype: Any) -> str:
     """The array protocol's code of a noted dtype."""
     if not isinstance(dtype, _DType) or not dtype.arguments:
-        raise _RefusedError("an array without a type")
+        raise _ForbiddenPickleError("an array without a type")
     code = dtype.arguments[0]
     if code in ("O", "O8", "O4"):
         return "O"
-    if not isinstance(code, str) or not _SIMPLE.fullmatch(code):
-        raise _RefusedError(f"an array of type {code!r}")
+    if not isinstance(code, str) or not _PLAIN_DTYPE_PATTERN.fullmatch(code):
+        raise _ForbiddenPickleError(f"an array of type {code!r}")
     order = dtype.state[1] if dtype.state else "="
     if dtype.state and any(part is not None for part in dtype.state[2:5]):
-        raise _RefusedError("an array of structures")
+        raise _ForbiddenPickleError("an array of structures")
     if order not in ("<", ">", "|", "="):
-        raise _RefusedError(f"byte order {order!r}")
+        raise _ForbiddenPickleError(f"byte order {order!r}")
     return code if order == "|" else order + code
 
 
@@ -302,11 +302,11 @@ def read_pickle(path: Path | str) -> Any:
         AssetError: the file cannot be read, is no pickle, or names anything else. Nothing that it
             names has been run.
     """
-    with opened(path) as file:
-        return unpickle(file, str(path))
+    with open_binary(path) as file:
+        return unpickle_arrays(file, str(path))
 
 
-def opened(path: Path | str) -> BinaryIO:
+def open_binary(path: Path | str) -> BinaryIO:
     """The file, to read; AssetError where it cannot be opened."""
     try:
         return Path(path).open("rb")
@@ -314,11 +314,11 @@ def opened(path: Path | str) -> BinaryIO:
         raise AssetError(f"{path} cannot be read ({error.strerror})") from error
 
 
-def unpickle(file: BinaryIO, path: str) -> Any:
+def unpickle_arrays(file: BinaryIO, path: str) -> Any:
     """:func:`read_pickle` from where an open file stands; ``path`` is for messages."""
     try:
-        return _Builder().build(_Unpickler(file, encoding="latin1").load())
-    except _RefusedError as refused:
+        return _ArrayBuilder().build(_RestrictedUnpickler(file, encoding="latin1").load())
+    except _ForbiddenPickleError as refused:
         raise AssetError(
             f"{path} is not read: it asks for {refused}, and a FLAME file holds arrays alone; "
             "get it from its own site"

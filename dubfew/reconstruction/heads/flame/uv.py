@@ -18,69 +18,75 @@ from scipy.interpolate import RBFInterpolator
 from scipy.ndimage import distance_transform_edt
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.heads.flame.arrays import floats, read_numpy
-from dubfew.reconstruction.heads.flame.attach import similar
+from dubfew.reconstruction.heads.flame.arrays import read_named_arrays, to_float_array
+from dubfew.reconstruction.heads.flame.attach import align_by_similarity
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.rasterizer.raster import rasterise
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 
 # The jaw's pitch at which `lite` is unrolled, so that the mouth's inside has texels; rad.
-UNROLLED = 0.30
-BEHIND = 2.8  # rad from straight ahead: wider triangles than the rest to pi has no FLAME
+UNROLL_JAW_PITCH_RADIANS = 0.30
+BACK_OF_HEAD_ANGLE_RADIANS = (
+    2.8  # rad from straight ahead: wider triangles than the rest to pi has no FLAME
+)
 
 
 @dataclass(frozen=True)
-class CornerLayout:
+class CornerUvLayout:
     """Texture coordinates per corner of every face.
 
     Attributes:
         uv: in [0, 1], origin top left. [T, 2]
-        faces: rows of ``uv`` for the corners of each of FLAME's own faces, in their order. [F, 3]
+        uv_faces: rows of ``uv`` for the corners of each of FLAME's own faces, in their order. [F,
+            3]
     """
 
     uv: NDArray[np.float32]
-    faces: NDArray[np.int32]
+    uv_faces: NDArray[np.int32]
 
 
-def carried_uv(
+def transfer_uv(
     vertices: NDArray,  # [V, 3]
     landmarks: NDArray,  # [L, 3]
-    lite: HeadModel,
+    lite_head: HeadModel,
 ) -> NDArray[np.float32]:  # [V, 2]
-    """The layout of ``lite`` on another head whose jaw is open by ``UNROLLED``.
+    """The layout of ``lite_head`` on another head whose jaw is open by
+    ``UNROLL_JAW_PITCH_RADIANS``.
 
     Args:
         vertices: of the other head, m. [V, 3]
-        landmarks: the landmarks of ``lite`` on it, in their order. [L, 3]
-        lite: the embedded head.
+        landmarks: the landmarks of ``lite_head`` on it, in their order. [L, 3]
+        lite_head: the embedded head.
 
     Returns:
         Coordinates in [0, 1]; what lies behind the ears falls on the edges. [V, 2]
     """
-    still = np.zeros((1, len(lite.expression_basis)), np.float32)
-    jaw = np.array([[UNROLLED, 0, 0]], np.float32)
-    own = lite.vertices(np.zeros(len(lite.shape_basis)), still, jaw)[0].astype(np.float64)
-    goal = lite.landmark_matrix() @ own
-    moved = similar(landmarks, goal, vertices)
-    rough = similar(landmarks, goal, landmarks)
+    still = np.zeros((1, len(lite_head.expression_basis)), np.float32)
+    jaw = np.array([[UNROLL_JAW_PITCH_RADIANS, 0, 0]], np.float32)
+    own = lite_head.vertices(np.zeros(len(lite_head.shape_basis)), still, jaw)[0].astype(np.float64)
+    goal = lite_head.landmark_matrix() @ own
+    moved = align_by_similarity(landmarks, goal, vertices)
+    rough = align_by_similarity(landmarks, goal, landmarks)
     moved = moved + RBFInterpolator(rough, goal - rough, kernel="linear")(moved)
     result = np.empty((len(vertices), 2), np.float32)
-    for axis, (model, other) in enumerate(zip(_unroll(own).T, _unroll(moved).T, strict=True)):
-        slope, start = np.polyfit(model, lite.uv[:, axis], 1)
+    for axis, (model, other) in enumerate(
+        zip(_cylindrical_coordinates(own).T, _cylindrical_coordinates(moved).T, strict=True)
+    ):
+        slope, start = np.polyfit(model, lite_head.uv[:, axis], 1)
         result[:, axis] = slope * other + start
     # Both ends of the unrolled head meet behind it. Faces there would lie across all the texture:
     # what is behind the ears goes along the left and right edges to the upper ones' ends.
-    back = np.abs(_unroll(moved)[:, 0])
-    edge = np.abs(_unroll(own)[:, 0]).max()
-    result[:, 1] *= 1 - np.clip((back - edge) / (BEHIND - edge), 0, 1)
+    back = np.abs(_cylindrical_coordinates(moved)[:, 0])
+    edge = np.abs(_cylindrical_coordinates(own)[:, 0]).max()
+    result[:, 1] *= 1 - np.clip((back - edge) / (BACK_OF_HEAD_ANGLE_RADIANS - edge), 0, 1)
     return np.clip(result, 0, 1)
 
 
-def _unroll(points: NDArray) -> NDArray:
+def _cylindrical_coordinates(points: NDArray) -> NDArray:
     """Angle around the head and height, as `lite` is unrolled. [V, 2]"""
     return np.stack([np.arctan2(points[:, 0], points[:, 2] + 0.06), -points[:, 1]], 1)
 
 
-def read_layout(path: Path | str, faces: NDArray) -> CornerLayout:
+def read_uv_layout(path: Path | str, faces: NDArray) -> CornerUvLayout:
     """FLAME's own layout from ``FLAME_texture.npz`` (or its kin) or the head template ``.obj``.
 
     Args:
@@ -91,46 +97,48 @@ def read_layout(path: Path | str, faces: NDArray) -> CornerLayout:
         AssetError: the file is another, or belongs to another mesh.
     """
     if zipfile.is_zipfile(path):
-        held = read_numpy(path)
+        held = read_named_arrays(path)
         missing = [name for name in ("vt", "ft") if held.get(name) is None]
         if missing:
             raise AssetError(f"{path} is no FLAME texture: it has no {missing}")
-        uv = floats(held["vt"], f"vt of {path}", 2)
-        corners = floats(held["ft"], f"ft of {path}", 2).astype(np.int32)
+        uv = to_float_array(held["vt"], f"vt of {path}", 2)
+        corners = to_float_array(held["ft"], f"ft of {path}", 2).astype(np.int32)
     else:
-        uv, vertices, places = read_obj(path)
-        corners = _in_order(vertices, places, faces, path)
+        uv, vertices, places = read_obj_uv(path)
+        corners = _match_face_order(vertices, places, faces, path)
     if corners.shape != faces.shape or uv.shape[1] != 2:
         raise AssetError(f"{path} has {len(corners)} faces, this FLAME model has {len(faces)}")
     if corners.min() < 0 or corners.max() >= len(uv):
         raise AssetError(f"the faces in {path} name texture coordinates that it has not")
     # Files have the origin at the bottom left.
-    return CornerLayout(np.stack([uv[:, 0], 1 - uv[:, 1]], 1), corners)
+    return CornerUvLayout(np.stack([uv[:, 0], 1 - uv[:, 1]], 1), corners)
 
 
-def places_in(
-    layout: CornerLayout, head: HeadModel, size: int
+def map_texels_to_layout(
+    layout: CornerUvLayout, head: HeadModel, texture_size: int
 ) -> NDArray[np.float32]:  # [size, size, 2]
     """Where each texel of a head's own texture lies in FLAME's layout.
 
     Args:
         layout: of the head's first faces.
         head: whose ``uv`` the texture is in.
-        size: edge of the texture, texels.
+        texture_size: edge of the texture, texels.
 
     Returns:
         Coordinates in [0, 1], origin top left; a texel that no skin covers has those of the
         nearest that one does. [size, size, 2]
     """
-    plane = np.concatenate([head.uv * size, np.ones((len(head.uv), 1), np.float32)], 1)
-    raster = rasterise(plane.astype(np.float32), head.faces[: len(layout.faces)], size, size)
-    corners = layout.uv[layout.faces[raster.face_id]]
+    plane = np.concatenate([head.uv * texture_size, np.ones((len(head.uv), 1), np.float32)], 1)
+    raster = rasterize_mesh(
+        plane.astype(np.float32), head.faces[: len(layout.uv_faces)], texture_size, texture_size
+    )
+    corners = layout.uv[layout.uv_faces[raster.face_id]]
     places = (raster.barycentric[..., None] * corners).sum(2)
-    nearest = distance_transform_edt(~raster.covered, return_distances=False, return_indices=True)
+    nearest = distance_transform_edt(~raster.coverage, return_distances=False, return_indices=True)
     return places[tuple(nearest)].astype(np.float32)
 
 
-def read_obj(
+def read_obj_uv(
     path: Path | str,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
     """Texture coordinates [T, 2] of an ``.obj`` of triangles, and its corners' vertices and
@@ -154,13 +162,13 @@ def read_obj(
     return uv, corners[..., 0] - 1, corners[..., 1] - 1
 
 
-def _in_order(
-    vertices: NDArray, places: NDArray, faces: NDArray, path: Path | str
+def _match_face_order(
+    corner_vertices: NDArray, corner_uv: NDArray, faces: NDArray, path: Path | str
 ) -> NDArray[np.int32]:
     """The corners' coordinates in the order of a model's own faces. [F, 3]"""
     found = {
         tuple(sorted(corner)): dict(zip(corner, place, strict=True))
-        for corner, place in zip(vertices.tolist(), places.tolist(), strict=True)
+        for corner, place in zip(corner_vertices.tolist(), corner_uv.tolist(), strict=True)
     }
     rows = []
     for face in faces.tolist():

@@ -13,36 +13,42 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.heads.mica.crop import CHIP
+from dubfew.reconstruction.heads.mica.crop import CHIP_SIZE_PX
 
-CODE = 512  # length of an identity code
-WIDTHS = (64, 128, 256, 512)
+IDENTITY_CODE_SIZE = 512  # length of an identity code
+LAYER_CHANNELS = (64, 128, 256, 512)
 # Blocks in each of the four layers. MICA's own is r100.
-DEPTHS = {"r18": (2, 2, 2, 2), "r34": (3, 4, 6, 3), "r50": (3, 4, 14, 3), "r100": (3, 13, 30, 3)}
-BATCH = 8  # pictures at once: 8 x 64 x 112 x 112 floats are 26 MB
+IRESNET_DEPTHS = {
+    "r18": (2, 2, 2, 2),
+    "r34": (3, 4, 6, 3),
+    "r50": (3, 4, 14, 3),
+    "r100": (3, 13, 30, 3),
+}
+EMBEDDING_BATCH_SIZE = 8  # pictures at once: 8 x 64 x 112 x 112 floats are 26 MB
 
 
-class Block(nn.Module):
+class IResNetBlock(nn.Module):
     """An improved residual block: nothing is cut off after the sum.
 
     Args:
-        before: channels that come in.
-        after: channels that go out.
+        in_channels: channels that come in.
+        out_channels: channels that go out.
         stride: 2 halves the picture.
     """
 
-    def __init__(self, before: int, after: int, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(before)
-        self.conv1 = nn.Conv2d(before, after, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(after)
-        self.prelu = nn.PReLU(after)
-        self.conv2 = nn.Conv2d(after, after, 3, stride, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(after)
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.prelu = nn.PReLU(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, stride, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample = None
-        if stride != 1 or before != after:
+        if stride != 1 or in_channels != out_channels:
             self.downsample = nn.Sequential(
-                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +61,7 @@ class IResNet(nn.Module):
     """The network.
 
     Args:
-        depths: blocks in each of the four layers, one of ``DEPTHS``.
+        depths: blocks in each of the four layers, one of ``IRESNET_DEPTHS``.
     """
 
     layer1: nn.Sequential
@@ -65,27 +71,29 @@ class IResNet(nn.Module):
 
     def __init__(self, depths: tuple[int, ...]) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
-        self.prelu = nn.PReLU(WIDTHS[0])
-        before = WIDTHS[0]
-        for number, (width, depth) in enumerate(zip(WIDTHS, depths, strict=True), 1):
-            blocks = [Block(before if i == 0 else width, width, 1 + (i == 0)) for i in range(depth)]
+        self.conv1 = nn.Conv2d(3, LAYER_CHANNELS[0], 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(LAYER_CHANNELS[0])
+        self.prelu = nn.PReLU(LAYER_CHANNELS[0])
+        before = LAYER_CHANNELS[0]
+        for number, (width, depth) in enumerate(zip(LAYER_CHANNELS, depths, strict=True), 1):
+            blocks = [
+                IResNetBlock(before if i == 0 else width, width, 1 + (i == 0)) for i in range(depth)
+            ]
             setattr(self, f"layer{number}", nn.Sequential(*blocks))
             before = width
         self.bn2 = nn.BatchNorm2d(before)
-        self.fc = nn.Linear(before * (CHIP // 16) ** 2, CODE)
-        self.features = nn.BatchNorm1d(CODE)
+        self.fc = nn.Linear(before * (CHIP_SIZE_PX // 16) ** 2, IDENTITY_CODE_SIZE)
+        self.features = nn.BatchNorm1d(IDENTITY_CODE_SIZE)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Codes of any length [N, 512] of RGB in [-1, 1] [N, 3, 112, 112]."""
-        x = self.prelu(self.bn1(self.conv1(pictures)))
+        x = self.prelu(self.bn1(self.conv1(images)))
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)
         return self.features(self.fc(self.bn2(x).flatten(1)))
 
 
-def embed(network: IResNet, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+def embed_faces(network: IResNet, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Whose face each picture shows: the dot product of two codes is near 1 for one person.
 
     Args:
@@ -98,16 +106,23 @@ def embed(network: IResNet, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
     Raises:
         ShapeError: other pictures than those.
     """
-    if chips.ndim != 4 or chips.shape[1:] != (CHIP, CHIP, 3) or chips.dtype != np.uint8:
+    if (
+        chips.ndim != 4
+        or chips.shape[1:] != (CHIP_SIZE_PX, CHIP_SIZE_PX, 3)
+        or chips.dtype != np.uint8
+    ):
         raise ShapeError(
-            f"chips are {chips.dtype}{list(chips.shape)}, expected uint8 [N, {CHIP}, {CHIP}, 3]: "
-            "make them with dubfew.reconstruction.heads.mica.crop.chip"
+            f"chips are {chips.dtype}{list(chips.shape)}, expected uint8 [N, {CHIP_SIZE_PX}, "
+            f"{CHIP_SIZE_PX}, 3]: "
+            "make them with dubfew.reconstruction.heads.mica.crop.align_face_chip"
         )
     weight = network.conv1.weight
-    codes = [np.empty((0, CODE), np.float32)]
+    codes = [np.empty((0, IDENTITY_CODE_SIZE), np.float32)]
     with torch.inference_mode():
-        for i in range(0, len(chips), BATCH):
-            pictures = torch.from_numpy(chips[i : i + BATCH]).to(weight.device, weight.dtype)
+        for i in range(0, len(chips), EMBEDDING_BATCH_SIZE):
+            pictures = torch.from_numpy(chips[i : i + EMBEDDING_BATCH_SIZE]).to(
+                weight.device, weight.dtype
+            )
             code = network((pictures.permute(0, 3, 1, 2) - 127.5) / 127.5)
             codes.append(F.normalize(code).float().cpu().numpy())
     return np.concatenate(codes)

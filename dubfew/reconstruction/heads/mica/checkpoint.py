@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.heads.flame.model import VERTICES
-from dubfew.reconstruction.heads.mica.arcface import DEPTHS, IResNet, embed
-from dubfew.reconstruction.heads.mica.mapping import SHAPES, MappingNetwork
-from dubfew.utils.torch_checkpoint import fill, read_weights
+from dubfew.reconstruction.heads.flame.model import NUM_FLAME_VERTICES
+from dubfew.reconstruction.heads.mica.arcface import IRESNET_DEPTHS, IResNet, embed_faces
+from dubfew.reconstruction.heads.mica.mapping import NUM_SHAPE_COEFFICIENTS, MappingNetwork
+from dubfew.utils.torch_checkpoint import load_torch_weights, load_weights_into
 
-PAGE = "https://github.com/Zielon/MICA"
-EXPECTED = f"expected mica.tar of {PAGE}"
+MICA_PAGE_URL = "https://github.com/Zielon/MICA"
+EXPECTED_MICA_FILE = f"expected mica.tar of {MICA_PAGE_URL}"
 # The file also holds how its training stood, with plain numbers as numpy writes them. These make
 # numbers and arrays of numbers and nothing else.
-NUMBERS: list[Any] = [
+SAFE_NUMPY_GLOBALS: list[Any] = [
     np.ndarray,
     np.dtype,
     np.zeros(0).__reduce__()[0],  # what an array is pickled as a call of
@@ -33,59 +33,63 @@ NUMBERS: list[Any] = [
 
 
 @dataclass(frozen=True)
-class Mica:
+class MicaModel:
     """From a picture of a face to the shape of the head.
 
     Attributes:
         arcface: whose face it is.
         mapping: the shape of that person's head.
         template: the mean head that the shapes belong to, m, where the file has it. [V, 3]
-        basis: displacements per unit coefficient, m, where the file has them. [300, V, 3]
+        shape_basis: displacements per unit coefficient, m, where the file has them. [300, V, 3]
     """
 
     arcface: IResNet
     mapping: MappingNetwork
     template: NDArray[np.float32] | None
-    basis: NDArray[np.float32] | None
+    shape_basis: NDArray[np.float32] | None
 
-    def shapes(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict_shapes(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         """FLAME's shape coefficients of each aligned picture [N, 112, 112, 3]. [N, 300]"""
         with torch.inference_mode():
-            return self.mapping(torch.from_numpy(embed(self.arcface, chips))).numpy()
+            return self.mapping(torch.from_numpy(embed_faces(self.arcface, chips))).numpy()
 
 
-def load_mica(path: Path | str) -> Mica:
+def load_mica(path: Path | str) -> MicaModel:
     """Read ``mica.tar``.
 
     Raises:
         AssetError: no such file, or not MICA's weights.
     """
     path = Path(path)
-    stored = read_weights(path, EXPECTED, admitted=NUMBERS)
+    stored = load_torch_weights(path, EXPECTED_MICA_FILE, allowed_globals=SAFE_NUMPY_GLOBALS)
     parts = {}
     for name in ("arcface", "flameModel"):
         if not isinstance(stored.get(name), dict):
-            raise AssetError(f"{path} is not MICA, it has no part {name!r}: {EXPECTED}")
+            raise AssetError(f"{path} is not MICA, it has no part {name!r}: {EXPECTED_MICA_FILE}")
         parts[name] = stored[name]
     flame = parts["flameModel"]
     with torch.device("meta"):
         mapping = MappingNetwork()
-    fill(mapping, flame, path, "MICA", EXPECTED, prefix="regressor.")
+    load_weights_into(mapping, flame, path, "MICA", EXPECTED_MICA_FILE, prefix="regressor.")
     template, basis = (flame.get(f"generator.{name}") for name in ("v_template", "shapedirs"))
     if not (isinstance(template, Tensor) and isinstance(basis, Tensor)):
-        return Mica(_arcface(parts["arcface"], path, EXPECTED), mapping, None, None)
-    expected = (VERTICES, 3)
-    enough = basis.ndim == 3 and basis.shape[:2] == expected and basis.shape[2] >= SHAPES
+        return MicaModel(
+            _build_arcface(parts["arcface"], path, EXPECTED_MICA_FILE), mapping, None, None
+        )
+    expected = (NUM_FLAME_VERTICES, 3)
+    enough = (
+        basis.ndim == 3 and basis.shape[:2] == expected and basis.shape[2] >= NUM_SHAPE_COEFFICIENTS
+    )
     if template.shape != expected or not enough:
         raise AssetError(
             f"{path} is damaged, its FLAME has shapes {list(basis.shape)} for a template "
-            f"{list(template.shape)}: {EXPECTED}"
+            f"{list(template.shape)}: {EXPECTED_MICA_FILE}"
         )
-    return Mica(
-        _arcface(parts["arcface"], path, EXPECTED),
+    return MicaModel(
+        _build_arcface(parts["arcface"], path, EXPECTED_MICA_FILE),
         mapping,
         template.float().numpy().copy(),
-        np.ascontiguousarray(basis[..., :SHAPES].permute(2, 0, 1).float().numpy()),
+        np.ascontiguousarray(basis[..., :NUM_SHAPE_COEFFICIENTS].permute(2, 0, 1).float().numpy()),
     )
 
 
@@ -96,19 +100,19 @@ def load_arcface(path: Path | str) -> IResNet:
         AssetError: no such file, or not such weights.
     """
     path = Path(path)
-    expected = f"{EXPECTED}, or an iresnet's weights of InsightFace's arcface_torch"
-    stored = read_weights(path, expected, admitted=NUMBERS)
+    expected = f"{EXPECTED_MICA_FILE}, or an iresnet's weights of InsightFace's arcface_torch"
+    stored = load_torch_weights(path, expected, allowed_globals=SAFE_NUMPY_GLOBALS)
     part = stored.get("arcface", stored)
-    return _arcface(part if isinstance(part, dict) else {}, path, expected)
+    return _build_arcface(part if isinstance(part, dict) else {}, path, expected)
 
 
-def _arcface(weights: Mapping[str, object], path: Path, expected: str) -> IResNet:
+def _build_arcface(weights: Mapping[str, object], path: Path, expected: str) -> IResNet:
     blocks = [re.match(r"layer([1-4])\.(\d+)\.", str(name)) for name in weights]
     found = {match.groups() for match in blocks if match}
     depths = tuple(sum(layer == str(number) for layer, _ in found) for number in range(1, 5))
-    if depths not in DEPTHS.values():
+    if depths not in IRESNET_DEPTHS.values():
         raise AssetError(f"{path} is no ArcFace, its four layers have {depths} blocks: {expected}")
     with torch.device("meta"):
         network = IResNet(depths)
-    fill(network, weights, path, "ArcFace", expected)
+    load_weights_into(network, weights, path, "ArcFace", expected)
     return network

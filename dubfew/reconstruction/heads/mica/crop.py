@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from dubfew.reconstruction.similarity_transform import similarity
+from dubfew.reconstruction.similarity_transform import fit_similarity_transform
 
-CHIP = 112  # side of an aligned picture, px
+CHIP_SIZE_PX = 112  # side of an aligned picture, px
 # MediaPipe's landmarks whose mean stands for each of the five points: the eyes' middles (not the
 # irises, which follow the gaze), the nose's tip, the corners of the mouth; image's left first. Of
 # the choices these come nearest to the places below on average over frontal faces (0.8 px).
-FIVE_POINTS = ((33, 133), (362, 263), (1, 4), (61,), (291,))
+FIVE_POINT_LANDMARK_IDS = ((33, 133), (362, 263), (1, 4), (61,), (291,))
 # InsightFace's places of them in a picture of 112 px, whose pixel centres are whole numbers: here
 # they are at +0.5. https://github.com/deepinsight/insightface, utils/face_align.py
-TEMPLATE = (
+ARCFACE_TEMPLATE_PX = (
     np.array(
         [
             [38.2946, 51.6963],
@@ -29,13 +29,13 @@ TEMPLATE = (
 )
 
 
-def five_points(landmarks: NDArray) -> NDArray[np.float64]:
+def extract_five_points(landmarks: NDArray) -> NDArray[np.float64]:
     """The five points of faces' landmarks [..., 478, 2 or 3] (px). [..., 5, 2] px"""
     image = np.asarray(landmarks, np.float64)[..., :2]
-    return np.stack([image[..., list(ids), :].mean(-2) for ids in FIVE_POINTS], -2)
+    return np.stack([image[..., list(ids), :].mean(-2) for ids in FIVE_POINT_LANDMARK_IDS], -2)
 
 
-def chip(rgb: NDArray[np.uint8], landmarks: NDArray) -> NDArray[np.uint8]:
+def align_face_chip(rgb: NDArray[np.uint8], landmarks: NDArray) -> NDArray[np.uint8]:
     """The aligned picture of a face.
 
     Sampled bilinearly and not smoothed before, however large the face: so were the pictures that
@@ -48,8 +48,8 @@ def chip(rgb: NDArray[np.uint8], landmarks: NDArray) -> NDArray[np.uint8]:
     Returns:
         RGB. [112, 112, 3] uint8
     """
-    matrix = similarity(five_points(landmarks), TEMPLATE)
-    centres = np.arange(CHIP) + 0.5
+    matrix = fit_similarity_transform(extract_five_points(landmarks), ARCFACE_TEMPLATE_PX)
+    centres = np.arange(CHIP_SIZE_PX) + 0.5
     x, y = np.meshgrid(centres - matrix[0, 2], centres - matrix[1, 2])
     (a, b), (c, d) = np.linalg.inv(matrix[:, :2])
     # Pixel centres are at +0.5, scipy's at whole numbers.

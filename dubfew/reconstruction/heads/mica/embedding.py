@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.assets import require_asset
-from dubfew.reconstruction.heads.mica.arcface import embed
+from dubfew.reconstruction.heads.mica.arcface import embed_faces
 from dubfew.reconstruction.heads.mica.checkpoint import load_arcface
-from dubfew.reconstruction.heads.mica.crop import chip
+from dubfew.reconstruction.heads.mica.crop import align_face_chip
 
 
 class ArcfaceEmbedding:
@@ -20,7 +20,7 @@ class ArcfaceEmbedding:
 
     name = "arcface"
     # InsightFace's own demonstration calls a cosine of 0.28 and more the same person.
-    same = (2 - 2 * 0.28) ** 0.5
+    same_person_distance = (2 - 2 * 0.28) ** 0.5
 
     def __init__(self) -> None:
         self._network = load_arcface(require_asset("mica"))
@@ -28,4 +28,4 @@ class ArcfaceEmbedding:
     def __call__(
         self, rgb: NDArray[np.uint8], landmarks: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        return embed(self._network, chip(rgb, landmarks)[None])[0]
+        return embed_faces(self._network, align_face_chip(rgb, landmarks)[None])[0]

@@ -13,29 +13,33 @@ from scipy.ndimage import laplace
 from dubfew.assets import asset_path, require_asset
 from dubfew.errors import AssetError, DubfewError, NoFaceError
 from dubfew.media import Frame, read_frames
-from dubfew.reconstruction.heads.flame.model import VERTICES
+from dubfew.reconstruction.heads.flame.model import NUM_FLAME_VERTICES
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS
-from dubfew.reconstruction.heads.mica.crop import TEMPLATE, chip, five_points
+from dubfew.reconstruction.heads.mica.crop import (
+    ARCFACE_TEMPLATE_PX,
+    align_face_chip,
+    extract_five_points,
+)
 
 if TYPE_CHECKING:  # loads torch, which tracking by landmarks does without
-    from dubfew.reconstruction.heads.mica.checkpoint import Mica
+    from dubfew.reconstruction.heads.mica.checkpoint import MicaModel
 
 # Where a track's shape may come from; auto is mica where its file and FLAME are there.
-IDENTITIES = ("auto", "landmarks", "mica")
-CANDIDATES = 24  # frames whose pictures are looked at: one in every 24th of the clip
-USED = 8  # the best of them
-TURN_SCALE = 0.35  # rad: farther than that a face no longer counts as frontal
-GAPE_SCALE = 0.15  # gap of the lips over the distance of the eyes' outer corners
-FOREHEAD, CHIN = 10, 152
-UPPER_LIP, LOWER_LIP = 13, 14
+IDENTITY_SOURCES = ("auto", "landmarks", "mica")
+NUM_CANDIDATE_FRAMES = 24  # frames whose pictures are looked at: one in every 24th of the clip
+NUM_USED_FRAMES = 8  # the best of them
+TURN_SCALE_RADIANS = 0.35  # rad: farther than that a face no longer counts as frontal
+LIP_GAP_SCALE = 0.15  # gap of the lips over the distance of the eyes' outer corners
+FOREHEAD_LANDMARK, CHIN_LANDMARK = 10, 152
+UPPER_LIP_LANDMARK, LOWER_LIP_LANDMARK = 13, 14
 # Distance of the eyes' middles in an aligned picture, px: smaller faces are enlarged, show less.
-EYE_DISTANCE = float(np.linalg.norm(TEMPLATE[0] - TEMPLATE[1]))
+TEMPLATE_EYE_DISTANCE_PX = float(np.linalg.norm(ARCFACE_TEMPLATE_PX[0] - ARCFACE_TEMPLATE_PX[1]))
 # m: holds at 0 only what the vertices cannot tell apart.
-RIDGE = 1e-5
+SHAPE_RIDGE_METERS = 1e-5
 
 
-def fitness(landmarks: NDArray) -> NDArray[np.float64]:
+def score_face_views(landmarks: NDArray) -> NDArray[np.float64]:
     """How well frames show a face as far as their landmarks tell: frontal, large, mouth closed.
 
     Args:
@@ -47,46 +51,52 @@ def fitness(landmarks: NDArray) -> NDArray[np.float64]:
     points = np.nan_to_num(np.asarray(landmarks, np.float64))
     seen = np.isfinite(landmarks).all((1, 2))
     across = points[:, EYE_CORNERS[1]] - points[:, EYE_CORNERS[0]]
-    down = points[:, CHIN] - points[:, FOREHEAD]
+    down = points[:, CHIN_LANDMARK] - points[:, FOREHEAD_LANDMARK]
     normal = np.cross(across, down)
     width = np.maximum(np.linalg.norm(across, axis=1), 1e-9)
     turn = np.arccos(
         np.clip(normal[:, 2] / np.maximum(np.linalg.norm(normal, axis=1), 1e-9), -1, 1)
     )
-    gape = np.linalg.norm(points[:, LOWER_LIP] - points[:, UPPER_LIP], axis=1) / width
-    eyes = five_points(points)[:, :2]
-    size = np.minimum(np.linalg.norm(eyes[:, 1] - eyes[:, 0], axis=1) / EYE_DISTANCE, 1)
-    return seen * size * np.exp(-((turn / TURN_SCALE) ** 2) - gape / GAPE_SCALE)
+    gape = (
+        np.linalg.norm(points[:, LOWER_LIP_LANDMARK] - points[:, UPPER_LIP_LANDMARK], axis=1)
+        / width
+    )
+    eyes = extract_five_points(points)[:, :2]
+    size = np.minimum(np.linalg.norm(eyes[:, 1] - eyes[:, 0], axis=1) / TEMPLATE_EYE_DISTANCE_PX, 1)
+    return seen * size * np.exp(-((turn / TURN_SCALE_RADIANS) ** 2) - gape / LIP_GAP_SCALE)
 
 
-def best_rows(landmarks: NDArray, count: int = CANDIDATES) -> NDArray[np.int64]:
-    """The fittest frame of each of ``count`` equal parts of a clip; parts without a face give none.
+def select_candidate_rows(
+    landmarks: NDArray, num_parts: int = NUM_CANDIDATE_FRAMES
+) -> NDArray[np.int64]:
+    """The fittest frame of each of ``num_parts`` equal parts of a clip; parts without a face give
+    none.
 
     Args:
         landmarks: px, NaN rows without a face. [N, 478, 3]
-        count: how many parts.
+        num_parts: how many parts.
 
     Returns:
         Rows in rising order. [K <= count]
     """
-    score = fitness(landmarks)
-    parts = np.array_split(np.arange(len(score)), min(count, len(score)))
+    score = score_face_views(landmarks)
+    parts = np.array_split(np.arange(len(score)), min(num_parts, len(score)))
     rows = np.array([part[score[part].argmax()] for part in parts], np.int64)
     return rows[score[rows] > 0]
 
 
-def sharpness(chips: NDArray[np.uint8]) -> NDArray[np.float64]:
+def measure_chip_sharpness(chips: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Variance of the Laplacian of aligned pictures' brightness [N, 112, 112, 3]. [N]"""
     grey = chips.astype(np.float32).mean(-1)
     return np.array([laplace(picture).var() for picture in grey], np.float64)
 
 
-def best_chips(
+def select_face_chips(
     frames: Iterable[Frame],
     landmarks: NDArray,
     *,
-    candidates: int = CANDIDATES,
-    used: int = USED,
+    num_candidates: int = NUM_CANDIDATE_FRAMES,
+    num_used: int = NUM_USED_FRAMES,
 ) -> NDArray[np.uint8]:
     """Aligned pictures of a face from the frames that show it best.
 
@@ -94,8 +104,8 @@ def best_chips(
         frames: of the clip, in order, one for each row of landmarks. No more of them are read
             than needed, and only the candidates are converted.
         landmarks: px, NaN rows without a face. [N, 478, 3]
-        candidates: how many frames to look at, spread over the clip.
-        used: how many of them to keep, those that are fit and sharp.
+        num_candidates: how many frames to look at, spread over the clip.
+        num_used: how many of them to keep, those that are fit and sharp.
 
     Returns:
         RGB, in order of time. [K <= used, 112, 112, 3] uint8
@@ -103,22 +113,24 @@ def best_chips(
     Raises:
         NoFaceError: no row has a face.
     """
-    rows = best_rows(landmarks, candidates)
+    rows = select_candidate_rows(landmarks, num_candidates)
     if not len(rows):
         raise NoFaceError("no frame has a face: there is no identity to read")
     wanted = set(rows.tolist())
     pictures = []
     for row, frame in enumerate(frames):
         if row in wanted:
-            pictures.append(chip(frame.to_rgb(), landmarks[row]))
+            pictures.append(align_face_chip(frame.to_rgb(), landmarks[row]))
         if row >= rows[-1]:
             break
     chips = np.stack(pictures)
-    score = fitness(landmarks[rows[: len(chips)]]) * sharpness(chips)
-    return chips[np.sort(np.argsort(-score, kind="stable")[:used])]
+    score = score_face_views(landmarks[rows[: len(chips)]]) * measure_chip_sharpness(chips)
+    return chips[np.sort(np.argsort(-score, kind="stable")[:num_used])]
 
 
-def estimate_shape(frames: Iterable[Frame], landmarks: NDArray, mica: Mica) -> NDArray[np.float32]:
+def estimate_mica_shape(
+    frames: Iterable[Frame], landmarks: NDArray, mica: MicaModel
+) -> NDArray[np.float32]:
     """A person's shape coefficients in the basis that MICA was trained with.
 
     Each picture goes through the networks by itself, as in MICA; coefficients are averaged, that
@@ -135,10 +147,10 @@ def estimate_shape(frames: Iterable[Frame], landmarks: NDArray, mica: Mica) -> N
     Raises:
         NoFaceError: no row has a face.
     """
-    return mica.shapes(best_chips(frames, landmarks)).mean(0)
+    return mica.predict_shapes(select_face_chips(frames, landmarks)).mean(0)
 
 
-def shape_for(head: HeadModel, mica: Mica, shape: NDArray) -> NDArray[np.float32]:
+def convert_mica_shape(head: HeadModel, mica: MicaModel, shape: NDArray) -> NDArray[np.float32]:
     """MICA's shape coefficients as those of FLAME as the user registered it.
 
     FLAME's editions differ in their bases: where the head's is not that of MICA's file, the
@@ -155,61 +167,66 @@ def shape_for(head: HeadModel, mica: Mica, shape: NDArray) -> NDArray[np.float32
     Raises:
         AssetError: the head is not FLAME.
     """
-    if len(head.template) < VERTICES:
-        raise _no_flame(head)
+    if len(head.template) < NUM_FLAME_VERTICES:
+        raise _not_flame_error(head)
     count = len(head.shape_basis)
-    own = head.shape_basis[:, :VERTICES]
-    same = mica.basis is None or np.allclose(own, mica.basis[:count], rtol=0, atol=1e-6)
-    if mica.template is None or mica.basis is None or same:
+    own = head.shape_basis[:, :NUM_FLAME_VERTICES]
+    same = mica.shape_basis is None or np.allclose(own, mica.shape_basis[:count], rtol=0, atol=1e-6)
+    if mica.template is None or mica.shape_basis is None or same:
         return np.asarray(shape[:count], np.float32)
-    wanted = mica.template + np.tensordot(shape, mica.basis, 1) - head.template[:VERTICES]
+    wanted = (
+        mica.template
+        + np.tensordot(shape, mica.shape_basis, 1)
+        - head.template[:NUM_FLAME_VERTICES]
+    )
     # Where the head's origin lies is no matter of its shape.
     basis = (own - own.mean(1, keepdims=True)).reshape(count, -1).astype(np.float64)
     target = (wanted - wanted.mean(0)).ravel().astype(np.float64)
-    normal = basis @ basis.T + np.eye(count) * RIDGE**2
+    normal = basis @ basis.T + np.eye(count) * SHAPE_RIDGE_METERS**2
     return np.linalg.solve(normal, basis @ target).astype(np.float32)
 
 
-def check_identity(identity: str, head: HeadModel) -> None:
+def check_identity_source(identity: str, head: HeadModel) -> None:
     """Say before the work begins that a head cannot have its shape from there.
 
     Raises:
-        DubfewError: none of ``IDENTITIES``.
+        DubfewError: none of ``IDENTITY_SOURCES``.
         AssetError: MICA is asked for and its file is not there, or the head is not FLAME.
     """
-    if identity not in IDENTITIES:
-        raise DubfewError(f"identity {identity!r}: choose one of {', '.join(IDENTITIES)}")
+    if identity not in IDENTITY_SOURCES:
+        raise DubfewError(f"identity {identity!r}: choose one of {', '.join(IDENTITY_SOURCES)}")
     if identity == "mica":
         if not _is_flame(head):
-            raise _no_flame(head)
+            raise _not_flame_error(head)
         require_asset("mica")
 
 
-def mica_shape(
+def estimate_clip_shape(
     path: Path | str,
     landmarks: NDArray,
     head: HeadModel,
     identity: str = "auto",
     *,
-    start: int = 0,
+    first_frame: int = 0,
 ) -> NDArray[np.float32] | None:
     """The shape of a clip's person by MICA, if that is wanted and can be had.
 
     Args:
         path: the clip.
-        landmarks: of one person, from frame ``start`` on, px, NaN rows without a face. [N, 478, 3]
+        landmarks: of one person, from frame ``first_frame`` on, px, NaN rows without a face. [N,
+            478, 3]
         head: whose shape coefficients are asked for.
-        identity: one of ``IDENTITIES``.
-        start: frame of the first row.
+        identity: one of ``IDENTITY_SOURCES``.
+        first_frame: frame of the first row.
 
     Returns:
         [S], or None: fit the landmarks.
 
     Raises:
-        As ``check_identity``.
+        As ``check_identity_source``.
         AssetError: the file is not MICA's.
     """
-    check_identity(identity, head)
+    check_identity_source(identity, head)
     if identity == "landmarks" or not _is_flame(head) or not np.isfinite(landmarks).any():
         return None
     file = asset_path("mica")
@@ -218,12 +235,14 @@ def mica_shape(
     from dubfew.reconstruction.heads.mica.checkpoint import load_mica
 
     mica = load_mica(file)
-    return shape_for(head, mica, estimate_shape(read_frames(path, start=start), landmarks, mica))
+    return convert_mica_shape(
+        head, mica, estimate_mica_shape(read_frames(path, start=first_frame), landmarks, mica)
+    )
 
 
 def _is_flame(head: HeadModel) -> bool:
     return head.name.split("-")[0] == "flame"
 
 
-def _no_flame(head: HeadModel) -> AssetError:
+def _not_flame_error(head: HeadModel) -> AssetError:
     return AssetError(f"MICA's shape is one of FLAME's, not of head {head.name}: --head flame")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dubfew.reconstruction.heads.mica.arcface import CODE
+from dubfew.reconstruction.heads.mica.arcface import IDENTITY_CODE_SIZE
 
-SHAPES = 300  # FLAME's identity coefficients
-HIDDEN = 300
-LAYERS = 4  # before the output
+NUM_SHAPE_COEFFICIENTS = 300  # FLAME's identity coefficients
+MAPPING_HIDDEN_SIZE = 300
+NUM_HIDDEN_LAYERS = 4  # before the output
 
 
 class MappingNetwork(nn.Module):
@@ -21,9 +21,10 @@ class MappingNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.network = nn.ModuleList(
-            nn.Linear(HIDDEN if i else CODE, HIDDEN) for i in range(LAYERS)
+            nn.Linear(MAPPING_HIDDEN_SIZE if i else IDENTITY_CODE_SIZE, MAPPING_HIDDEN_SIZE)
+            for i in range(NUM_HIDDEN_LAYERS)
         )
-        self.output = nn.Linear(HIDDEN, SHAPES)
+        self.output = nn.Linear(MAPPING_HIDDEN_SIZE, NUM_SHAPE_COEFFICIENTS)
 
     def forward(self, codes: Tensor) -> Tensor:
         for layer in self.network:

@@ -12,15 +12,15 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from dubfew.media import Frame, VideoInfo, VideoWriter
-from dubfew.reconstruction.crop import regions
-from dubfew.reconstruction.fitting.landmark_fit import Pose
+from dubfew.reconstruction.crop import compute_face_regions
+from dubfew.reconstruction.fitting.landmark_fit import FaceParameters
 from dubfew.reconstruction.fitting.photometric.albedo import Albedo
-from dubfew.reconstruction.fitting.photometric.fit import Clip
-from dubfew.reconstruction.fitting.photometric.geometry import Geometry
-from dubfew.reconstruction.fitting.photometric.shading import shade, to_display
-from dubfew.reconstruction.fitting.photometric.views import View, view_of
-from dubfew.reconstruction.heads.head_model import load_head
-from dubfew.reconstruction.rasterizer.raster import interpolate, rasterise
+from dubfew.reconstruction.fitting.photometric.fit import ClipParameters
+from dubfew.reconstruction.fitting.photometric.geometry import HeadProjector
+from dubfew.reconstruction.fitting.photometric.shading import linear_to_srgb, shade_normals
+from dubfew.reconstruction.fitting.photometric.views import FaceView, crop_face_view
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
 from dubfew.reconstruction.track import Camera, Track
 
 SIDE = 200
@@ -32,7 +32,7 @@ class Scene:
     """N frames of a head that speaks and turns a little."""
 
     def __init__(self, n: int = 6, seed: int = 0) -> None:
-        self.head = load_head()
+        self.head = load_head_model()
         rng = np.random.default_rng(seed)
         spots = np.stack(
             [gaussian_filter(rng.standard_normal((128, 128)), 3) for _ in range(3)], -1
@@ -42,16 +42,20 @@ class Scene:
         light[0], light[2], light[3, 0] = 2.4, 0.6, 0.3
         self.shape = np.zeros(len(self.head.shape_basis))
         self.shape[:6] = 1.5, -1.2, 1.0, 1.3, -1.1, 0.9
-        self.clip = Clip(self.shape, CAMERA, Albedo(image, torch.full((128, 128), 0.012)), light)
+        self.clip = ClipParameters(
+            self.shape, CAMERA, Albedo(image, torch.full((128, 128), 0.012)), light
+        )
         t = np.linspace(0, 2 * np.pi, n, endpoint=False)
         turn = np.stack([0.05 * np.sin(t), 0.12 * np.cos(t), 0.03 * np.sin(2 * t)], 1)
         place = np.stack([0.004 * np.cos(t), -0.03 + 0.004 * np.sin(t), 0.62 + 0 * t], 1)
         jaw = np.stack([0.08 * (1 - np.cos(t)), 0 * t, 0 * t], 1)
         expression = np.zeros((n, len(self.head.expression_basis)))
         expression[:, :4] = 0.7 * np.stack([np.sin(k * t + k) for k in range(1, 5)], 1)
-        self.pose = Pose(Rotation.from_rotvec(turn).as_matrix(), place, jaw, expression)
-        self._geometry = Geometry(self.head)
-        self.shown = self._geometry.show(self.pose, self.shape, CAMERA.focal, slopes="none")
+        self.pose = FaceParameters(Rotation.from_rotvec(turn).as_matrix(), place, jaw, expression)
+        self._geometry = HeadProjector(self.head)
+        self.shown = self._geometry.project_frames(
+            self.pose, self.shape, CAMERA.focal, derivatives="none"
+        )
 
     def pictures(self, light: torch.Tensor | None = None) -> NDArray[np.uint8]:
         """[N, SIDE, SIDE, 3]"""
@@ -60,15 +64,17 @@ class Scene:
     def _picture(self, k: int, light: torch.Tensor | None) -> NDArray[np.uint8]:
         values, head = self.shown.values[k], self.head
         screen = np.concatenate([values[:, :2] + SIDE / 2, self.shown.depth[k][:, None]], 1)
-        raster = rasterise(screen, head.faces, SIDE, SIDE)
-        carried = interpolate(raster, head.faces, np.concatenate([head.uv, values[:, 2:]], 1))
+        raster = rasterize_mesh(screen, head.faces, SIDE, SIDE)
+        carried = interpolate_attributes(
+            raster, head.faces, np.concatenate([head.uv, values[:, 2:]], 1)
+        )
         normal = torch.nn.functional.normalize(torch.from_numpy(carried[..., 2:]), dim=-1)
-        albedo, _ = self.clip.albedo.at(torch.from_numpy(carried[..., :2]).flatten(0, 1))
-        lit = albedo.reshape(SIDE, SIDE, 3) * shade(
+        albedo, _ = self.clip.albedo.sample(torch.from_numpy(carried[..., :2]).flatten(0, 1))
+        lit = albedo.reshape(SIDE, SIDE, 3) * shade_normals(
             normal, self.clip.lighting if light is None else light
         )
-        lit[~torch.from_numpy(raster.covered)] = 0.3
-        return (to_display(lit).clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+        lit[~torch.from_numpy(raster.coverage)] = 0.3
+        return (linear_to_srgb(lit).clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
 
     def landmarks(self, noise: float = 0.0, seed: int = 1) -> NDArray[np.float32]:
         """As a detector gives them, px. [N, 478, 3]"""
@@ -82,29 +88,31 @@ class Scene:
     def boxes(self) -> NDArray[np.float32]:
         vectors = Rotation.from_matrix(self.pose.rotation).as_rotvec().astype(np.float32)
         place = self.pose.translation.astype(np.float32)
-        return regions(self.head, self.shape, vectors, place, CAMERA).box
+        return compute_face_regions(self.head, self.shape, vectors, place, CAMERA).box
 
-    def views(self, light: torch.Tensor | None = None) -> list[View]:
+    def views(self, light: torch.Tensor | None = None) -> list[FaceView]:
         boxes = self.boxes()
         return [
-            view_of(Frame.from_rgb(rgb, k, FPS), k, boxes[k])
+            crop_face_view(Frame.from_rgb(rgb, k, FPS), k, boxes[k])
             for k, rgb in enumerate(self.pictures(light))
         ]
 
-    def error(self, pose: Pose, shape: NDArray | None = None, focal: float = CAMERA.focal) -> float:
+    def error(
+        self, pose: FaceParameters, shape: NDArray | None = None, focal: float = CAMERA.focal
+    ) -> float:
         """Mean distance of the face's vertices in the picture, px."""
-        found = self._geometry.show(
-            pose, self.shape if shape is None else shape, focal, slopes="none"
+        found = self._geometry.project_frames(
+            pose, self.shape if shape is None else shape, focal, derivatives="none"
         )
         away = (found.values - self.shown.values)[:, :468, :2]
         return float(np.linalg.norm(away, axis=-1).mean())
 
     def track(self, noise: float = 0.0) -> Track:
         """A landmark fit of the scene that knows shape and camera."""
-        from dubfew.reconstruction.fitting.photometric.fit import start_pose
+        from dubfew.reconstruction.fitting.photometric.fit import estimate_start_pose
 
         n, landmarks = len(self.pose), self.landmarks(noise)
-        pose = start_pose(self.head, CAMERA, self.shape, landmarks)
+        pose = estimate_start_pose(self.head, CAMERA, self.shape, landmarks)
         return Track(
             valid=np.ones(n, bool),
             times=np.arange(n) / 25,

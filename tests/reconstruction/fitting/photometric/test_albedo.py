@@ -6,7 +6,7 @@ import torch
 
 from dubfew.errors import AssetError
 from dubfew.reconstruction.fitting.photometric.albedo import Albedo, AlbedoSpace, estimate_albedo
-from dubfew.reconstruction.fitting.photometric.shading import to_linear
+from dubfew.reconstruction.fitting.photometric.shading import srgb_to_linear
 
 T = 16
 
@@ -22,7 +22,7 @@ def test_a_seen_albedo_is_found_whatever_the_light():
     truth, light, weight = looks(40)
     found = estimate_albedo(truth * light, light, weight)
     assert (found.image - truth).abs().max() < 0.01
-    assert (found.spread < 0.02).all()
+    assert (found.residual < 0.02).all()
 
 
 def test_one_frame_that_shows_another_thing_is_outvoted():
@@ -39,7 +39,7 @@ def test_texels_that_nobody_saw_are_skin_and_not_trusted():
     found = estimate_albedo(truth * light, light, weight)
     assert torch.isfinite(found.image).all()
     assert (found.image[:4] - truth[4:].mean((0, 1))).abs().max() < 0.05
-    assert found.spread[:4].min() >= found.spread[4:].median()
+    assert found.residual[:4].min() >= found.residual[4:].median()
 
 
 def test_nothing_seen_at_all_is_no_error():
@@ -51,9 +51,9 @@ def test_an_albedo_is_looked_up_between_texels_with_gradients():
     image = torch.rand(T, T, 3, dtype=torch.float64)
     uv = (torch.rand(6, 2, dtype=torch.float64) * 0.8 + 0.1).requires_grad_()
     spread = torch.rand(T, T, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda place: Albedo(image, spread).at(place), (uv,))
+    assert torch.autograd.gradcheck(lambda place: Albedo(image, spread).sample(place), (uv,))
     centre = (torch.tensor([[3.5, 7.5]], dtype=torch.float64)) / T
-    assert torch.allclose(Albedo(image, spread).at(centre)[0], image[7, 3])
+    assert torch.allclose(Albedo(image, spread).sample(centre)[0], image[7, 3])
 
 
 def test_a_texture_space_is_read_and_kept_to(tmp_path):
@@ -62,14 +62,14 @@ def test_a_texture_space_is_read_and_kept_to(tmp_path):
     basis = rng.normal(0, 12, (32, 32, 3, 6))
     path = tmp_path / "FLAME_texture.npz"
     np.savez(path, mean=mean, tex_dir=basis)
-    space = AlbedoSpace.load(path, texels=T)
+    space = AlbedoSpace.load(path, texture_size=T)
     assert space.basis.shape == (6, T, T, 3)
     # OpenCV's order of colours.
     assert np.isclose(space.mean[..., 0].mean(), mean[..., 2].mean() / 255, atol=0.01)
     wanted = space.mean + 0.8 * space.basis[2] - 0.5 * space.basis[4]
     _, light, weight = looks()
-    found = estimate_albedo(to_linear(wanted) * light, light, weight, space)
-    assert (found.image - to_linear(wanted)).abs().max() < 0.03
+    found = estimate_albedo(srgb_to_linear(wanted) * light, light, weight, space)
+    assert (found.image - srgb_to_linear(wanted)).abs().max() < 0.03
 
 
 def test_another_file_is_no_texture_space(tmp_path):

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from dubfew.reconstruction.fitting.photometric.shading import (
-    DARKEST,
-    display_slope,
+    MIN_SHADING,
+    compute_shading_jacobian,
+    linear_to_srgb,
+    linear_to_srgb_derivative,
     sh_basis,
-    shade,
-    shade_slope,
+    shade_normals,
     solve_lighting,
-    to_display,
-    to_linear,
+    srgb_to_linear,
     vertex_normals,
 )
 from dubfew.synthetic.lighting import sh_basis as reference_basis
@@ -43,22 +43,22 @@ def test_a_lamp_lights_by_the_cosine():
     cosine = normals @ lamp
     # The first terms of a clamped cosine's series in Legendre polynomials.
     series = 1 / 4 + cosine / 2 + 5 / 32 * (3 * cosine**2 - 1)
-    light = shade(normals, lighting)
-    assert torch.allclose(light[:, 1], series.clamp_min(DARKEST), atol=1e-5)
+    light = shade_normals(normals, lighting)
+    assert torch.allclose(light[:, 1], series.clamp_min(MIN_SHADING), atol=1e-5)
     assert (light[:, 0] - cosine.clamp_min(0)).abs().max() < 0.094
 
 
 def test_light_is_never_dark():
-    assert (shade(directions(20), -torch.ones(9, 3)) >= DARKEST).all()
+    assert (shade_normals(directions(20), -torch.ones(9, 3)) >= MIN_SHADING).all()
 
 
 def test_slopes_of_light_are_its_derivatives():
     normals = directions(6).double().requires_grad_()
     lighting = torch.rand(9, 3, dtype=torch.float64) * 0.1
     lighting[0] += 5
-    slope = shade_slope(normals, lighting)
+    slope = compute_shading_jacobian(normals, lighting)
     for c in range(3):
-        (expected,) = torch.autograd.grad(shade(normals, lighting)[:, c].sum(), normals)
+        (expected,) = torch.autograd.grad(shade_normals(normals, lighting)[:, c].sum(), normals)
         # The zonal term knows only z; all of these are derivatives off the sphere as well.
         assert torch.allclose(slope[:, c], expected, atol=1e-9)
 
@@ -68,7 +68,7 @@ def test_light_and_normals_have_right_gradients():
     faces = torch.tensor([[0, 1, 2], [0, 2, 3], [0, 3, 4], [1, 2, 4]])
     lighting = torch.rand(9, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda v, k: shade(vertex_normals(v, faces), k + 1), (vertices, lighting)
+        lambda v, k: shade_normals(vertex_normals(v, faces), k + 1), (vertices, lighting)
     )
 
 
@@ -90,10 +90,10 @@ def test_normals_of_a_sphere_point_outwards():
 
 def test_display_colours_go_there_and_back():
     colours = torch.linspace(0, 1, 101, dtype=torch.float64)
-    assert torch.allclose(to_display(to_linear(colours)), colours, atol=1e-6)
+    assert torch.allclose(linear_to_srgb(srgb_to_linear(colours)), colours, atol=1e-6)
     linear = torch.linspace(0.001, 1.5, 60, dtype=torch.float64).requires_grad_()
-    (expected,) = torch.autograd.grad(to_display(linear).sum(), linear)
-    assert torch.allclose(display_slope(linear), expected)
+    (expected,) = torch.autograd.grad(linear_to_srgb(linear).sum(), linear)
+    assert torch.allclose(linear_to_srgb_derivative(linear), expected)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -103,7 +103,7 @@ def test_known_light_is_found_again(seed: int):
     albedo = torch.rand(4000, 3, generator=generator) * 0.5 + 0.2
     lighting = torch.rand(9, 3, generator=generator) * 0.3
     lighting[0] = 3.0
-    colour = albedo * shade(normals, lighting)
+    colour = albedo * shade_normals(normals, lighting)
     found = solve_lighting(colour, albedo, normals, torch.ones(4000), lighting * 0, 1e-7)
     assert torch.allclose(found, lighting, atol=1e-3)
 

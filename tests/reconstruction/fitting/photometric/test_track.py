@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from dubfew.reconstruction.fitting.photometric import fit_photometric, track
-from dubfew.reconstruction.fitting.photometric.stages import FRAMES, JOINT
-from dubfew.reconstruction.fitting.photometric.views import read_views
+from dubfew.reconstruction.fitting.photometric.stages import FRAME_STAGE, JOINT_STAGE
+from dubfew.reconstruction.fitting.photometric.views import read_face_views
 from tests.reconstruction.fitting.photometric.scene import Scene, write
 
 QUICK = {
-    "joint": replace(JOINT, frames=2, steps=1),
-    "frames": replace(FRAMES, steps=1),
+    "joint": replace(JOINT_STAGE, num_frames=2, steps=1),
+    "frames": replace(FRAME_STAGE, steps=1),
 }
 
 
@@ -27,9 +27,9 @@ def video(scene: Scene, tmp_path_factory):
 
 
 def test_a_clip_is_fitted_block_by_block(scene: Scene, video, monkeypatch):
-    monkeypatch.setattr(track, "BLOCK", 4)
+    monkeypatch.setattr(track, "FRAMES_PER_BLOCK", 4)
     held = []
-    frames = track.PhotometricFitter.frames
+    frames = track.PhotometricFitter.fit_frames
 
     def counting(self, stage, clip, views, *rest):
         held.append(len(views))
@@ -87,9 +87,9 @@ def test_a_face_that_leaves_the_frame_is_survived(scene: Scene, video):
 
 def test_views_are_read_in_one_pass(scene: Scene, video):
     rows = [1, 2, 6]
-    views = list(read_views(video, rows, scene.boxes(), first=0))
+    views = list(read_face_views(video, rows, scene.boxes(), first_frame=0))
     assert [view.row for view in views] == rows
     same = np.repeat(scene.boxes()[:1], 7, 0)
-    (late,) = read_views(video, [0], same, first=3)
-    (fourth,) = read_views(video, [3], same, first=0)
-    assert np.array_equal(late.picture, fourth.picture)
+    (late,) = read_face_views(video, [0], same, first_frame=3)
+    (fourth,) = read_face_views(video, [3], same, first_frame=0)
+    assert np.array_equal(late.image, fourth.image)

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from dubfew.reconstruction.heads.flame.landmarks import IBUG_51, Embedding
-from dubfew.reconstruction.heads.flame.model import VERTICES
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.flame.landmarks import IBUG_51_MEDIAPIPE_IDS, LandmarkEmbedding
+from dubfew.reconstruction.heads.flame.model import NUM_FLAME_VERTICES
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
-from dubfew.synthetic.subdivide import subdivide
+from dubfew.synthetic.subdivide import subdivide_mesh
 
 MESH = 468
 EYEBALL = 546
@@ -59,11 +59,11 @@ def bent(points: np.ndarray) -> np.ndarray:
 def flame_arrays() -> dict[str, Any]:
     """What a FLAME file holds, as plain arrays under FLAME's names."""
     rng = np.random.default_rng(7)
-    lite = load_head()
+    lite = load_head_model()
     mesh = lite.faces[(lite.faces < MESH).all(1)]
-    finer, faces = subdivide(mesh, MESH, smooth=False)
+    finer, faces = subdivide_mesh(mesh, MESH, smooth=False)
     face = finer.shape[0]
-    scalp = VERTICES - face - 2 * EYEBALL
+    scalp = NUM_FLAME_VERTICES - face - 2 * EYEBALL
     sizes = (scalp // 2, scalp - scalp // 2, EYEBALL, EYEBALL)
     eyes = lite.template[[33, 133]].mean(0), lite.template[[263, 362]].mean(0)
     places = (np.array([-0.04, 0.02, -0.06]), np.array([0.04, 0.02, -0.06]), *eyes[::-1])
@@ -75,23 +75,24 @@ def flame_arrays() -> dict[str, Any]:
         parts.append(points)
     template = bent(np.concatenate(parts))
 
-    bases = rng.normal(0, 2e-4, (VERTICES, 3, 400))
+    bases = rng.normal(0, 2e-4, (NUM_FLAME_VERTICES, 3, 400))
     for start, basis in ((0, lite.shape_basis), (300, lite.expression_basis)):
         count = len(basis)
         bases[:, :, start : start + count] = 0
         spread = np.einsum("bvd->vdb", basis[:, :MESH]).reshape(MESH, -1)
         bases[:face, :, start : start + count] = (finer @ spread).reshape(face, 3, count)
-    weights = np.zeros((VERTICES, 5))
+    weights = np.zeros((NUM_FLAME_VERTICES, 5))
     weights[:face, 2] = finer @ lite.skin_weights[:MESH, 2]
     weights[-2 * EYEBALL : -EYEBALL, 3] = weights[-EYEBALL:, 4] = 1
     weights[:, 1] = 1 - weights.sum(1)
-    regressor = np.zeros((5, VERTICES))
+    regressor = np.zeros((5, NUM_FLAME_VERTICES))
     regressor[:3, :MESH] = lite.joint_regressor[:, :MESH]
     regressor[3, -2 * EYEBALL : -EYEBALL] = regressor[4, -EYEBALL:] = 1 / EYEBALL
     return {
         "v_template": template,
         "shapedirs": bases,
-        "posedirs": rng.normal(0, 5e-4, (VERTICES, 3, 36)) * (weights[:, 2] > 0)[:, None, None],
+        "posedirs": rng.normal(0, 5e-4, (NUM_FLAME_VERTICES, 3, 36))
+        * (weights[:, 2] > 0)[:, None, None],
         "J_regressor": sparse.csc_matrix(regressor),
         "weights": weights,
         "kintree_table": np.array([[2**32 - 1, 0, 1, 1, 1], [0, 1, 2, 3, 4]], np.uint32),
@@ -99,12 +100,12 @@ def flame_arrays() -> dict[str, Any]:
     }
 
 
-def embedded(ids: tuple[int, ...]) -> Embedding:
+def embedded(ids: tuple[int, ...]) -> LandmarkEmbedding:
     """These landmarks of the head, which are vertices of it."""
     faces = flame_arrays()["f"].astype(int)
     rows = np.array([np.nonzero((faces == i).any(1))[0][0] for i in ids])
     weights = (faces[rows] == np.array(ids)[:, None]).astype(np.float32)
-    return Embedding(np.array(ids, np.int32), rows.astype(np.int32), weights)
+    return LandmarkEmbedding(np.array(ids, np.int32), rows.astype(np.int32), weights)
 
 
 def write_flame(path: Path, kind: str, **changes: Any) -> Path:
@@ -151,7 +152,7 @@ def write_mediapipe(path: Path) -> Path:
     known = embedded(KNOWN)
     np.savez(
         path,
-        lmk_face_idx=known.faces.astype(np.uint32),
+        lmk_face_idx=known.face_ids.astype(np.uint32),
         lmk_b_coords=known.barycentric.astype(np.float64),
         landmark_indices=known.ids.astype(np.int64),
     )
@@ -160,9 +161,9 @@ def write_mediapipe(path: Path) -> Path:
 
 def write_68(path: Path) -> Path:
     """An embedding file in the form of the one with 68 points."""
-    known = embedded(IBUG_51)
+    known = embedded(IBUG_51_MEDIAPIPE_IDS)
     held = {
-        "static_lmk_faces_idx": known.faces.astype(np.int64),
+        "static_lmk_faces_idx": known.face_ids.astype(np.int64),
         "static_lmk_bary_coords": known.barycentric.astype(np.float64),
     }
     np.save(path, held, allow_pickle=True)  # type: ignore[arg-type]

@@ -25,8 +25,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.heads.flame.arrays import read_npy, read_numpy
-from dubfew.reconstruction.heads.flame.pickles import read_pickle, unpickle
+from dubfew.reconstruction.heads.flame.arrays import read_named_arrays, read_npy
+from dubfew.reconstruction.heads.flame.pickles import read_pickle, unpickle_arrays
 
 
 def unpickled(data: bytes, tmp_path: Path) -> Any:
@@ -239,7 +239,7 @@ def test_a_changed_byte_ends_in_numbers_or_an_error(data: st.DataObject) -> None
 
 
 def _read(data: bytes) -> Any:
-    return unpickle(io.BytesIO(data), "file.pkl")
+    return unpickle_arrays(io.BytesIO(data), "file.pkl")
 
 
 def _plain(value: Any) -> bool:
@@ -346,13 +346,13 @@ def test_numpy_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **held)  # type: ignore[arg-type]
     np.save(tmp_path / "b.npy", {"faces": np.arange(3)}, allow_pickle=True)  # type: ignore[arg-type]
     np.save(tmp_path / "c.npy", np.arange(5))
-    found = read_numpy(tmp_path / "a.npz")
+    found = read_named_arrays(tmp_path / "a.npz")
     assert found["vt"].shape == (4, 2)
     assert found["names"].tolist() == ["a", None]
-    np.testing.assert_array_equal(read_numpy(tmp_path / "b.npy")["faces"], np.arange(3))
+    np.testing.assert_array_equal(read_named_arrays(tmp_path / "b.npy")["faces"], np.arange(3))
     np.testing.assert_array_equal(read_npy(tmp_path / "c.npy"), np.arange(5))
     with pytest.raises(AssetError, match="named"):
-        read_numpy(tmp_path / "c.npy")
+        read_named_arrays(tmp_path / "c.npy")
 
 
 def test_pickles_inside_numpy_files_are_read_alike(
@@ -365,7 +365,7 @@ def test_pickles_inside_numpy_files_are_read_alike(
     np.savez("bad.npz", lmk_face_idx=bad)
     for name in ("bad.npy", "bad.npz"):
         with pytest.raises(AssetError, match="system"):
-            read_numpy(name)
+            read_named_arrays(name)
     assert not Path("dubfew-was-here").exists()
 
 
@@ -374,14 +374,14 @@ def test_damaged_numpy_files(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file.npz"
     path.write_bytes(data)
     with pytest.raises(AssetError, match="file"):
-        read_numpy(path)
+        read_named_arrays(path)
 
 
 def test_a_damaged_member(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("vt.npy", b"\x93NUMPY\x01\x00nothing")
     with pytest.raises(AssetError, match=r"a\.npz"):
-        read_numpy(tmp_path / "a.npz")
+        read_named_arrays(tmp_path / "a.npz")
 
 
 def test_what_cannot_be_opened(tmp_path: Path) -> None:
@@ -394,6 +394,6 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
 def test_the_true_embedding_and_masks(shared: Path) -> None:
     masks = read_pickle(shared / "flame" / "FLAME_masks.pkl")
     assert masks["left_eyeball"].shape == (546,)
-    points = read_numpy(shared / "flame" / "landmark_embedding.npy")
+    points = read_named_arrays(shared / "flame" / "landmark_embedding.npy")
     assert points["static_lmk_bary_coords"].shape == (51, 3)
     assert points["dynamic_lmk_bary_coords"] is None  # a tensor, whose storage is another pickle

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dubfew.reconstruction.heads.mica.arcface import DEPTHS, IResNet
+from dubfew.reconstruction.heads.mica.arcface import IRESNET_DEPTHS, IResNet
 from dubfew.reconstruction.heads.mica.mapping import MappingNetwork
 
 VERTICES = 5023
@@ -33,7 +33,7 @@ def arcface_weights(depth: str = "r100", seed: int = 0) -> dict[str, Tensor]:
     """As ``torch.save`` wrote them: names and shapes of InsightFace's iresnet."""
     pool = Pool(seed)
     with torch.device("meta"):
-        network = IResNet(DEPTHS[depth])
+        network = IResNet(IRESNET_DEPTHS[depth])
     weights = {}
     for name, own in network.state_dict().items():
         if name.endswith("num_batches_tracked"):

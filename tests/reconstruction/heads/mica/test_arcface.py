@@ -6,20 +6,25 @@ import torch
 from torch.nn import functional as F
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.heads.mica.arcface import DEPTHS, Block, IResNet, embed
+from dubfew.reconstruction.heads.mica.arcface import (
+    IRESNET_DEPTHS,
+    IResNet,
+    IResNetBlock,
+    embed_faces,
+)
 from dubfew.reconstruction.heads.mica.mapping import MappingNetwork
 
 
 @pytest.mark.parametrize(("depth", "millions"), [("r50", 43.590848), ("r100", 65.156160)])
 def test_as_many_parameters_as_published(depth, millions):
     with torch.device("meta"):
-        network = IResNet(DEPTHS[depth])
+        network = IResNet(IRESNET_DEPTHS[depth])
     assert sum(p.numel() for p in network.parameters()) == round(millions * 1e6)
 
 
 def test_names_and_shapes_of_the_published_weights():
     with torch.device("meta"):
-        own = {n: tuple(v.shape) for n, v in IResNet(DEPTHS["r100"]).state_dict().items()}
+        own = {n: tuple(v.shape) for n, v in IResNet(IRESNET_DEPTHS["r100"]).state_dict().items()}
     norm = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
     expected = {"conv1.weight": (64, 3, 3, 3), "prelu.weight": (64,)}
     expected |= {"fc.weight": (512, 25088), "fc.bias": (512,)}
@@ -44,7 +49,7 @@ def test_names_and_shapes_of_the_published_weights():
 
 def test_a_block_by_hand():
     torch.manual_seed(0)
-    block = Block(3, 4, 2)
+    block = IResNetBlock(3, 4, 2)
     for module in block.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -81,14 +86,14 @@ def test_embed_gives_unit_vectors_of_rgb_in_minus_one_to_one():
 
     chips = np.zeros((9, 112, 112, 3), np.uint8)
     chips[..., 0] = 255
-    codes = embed(Spy(), chips)
+    codes = embed_faces(Spy(), chips)
     assert codes.shape == (9, 512)
     np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1, rtol=1e-6)
     pictures = torch.cat(seen)
     assert pictures.shape == (9, 3, 112, 112)
     assert (pictures[:, 0] == 1).all()
     assert (pictures[:, 1:] == -1).all()
-    assert embed(Spy(), chips[:0]).shape == (0, 512)
+    assert embed_faces(Spy(), chips[:0]).shape == (0, 512)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ def test_embed_gives_unit_vectors_of_rgb_in_minus_one_to_one():
 )
 def test_other_pictures_are_refused(chips):
     with pytest.raises(ShapeError, match=r"expected uint8 \[N, 112, 112, 3\]"):
-        embed(IResNet((1, 1, 1, 1)), chips)
+        embed_faces(IResNet((1, 1, 1, 1)), chips)
 
 
 def test_mapping_by_hand():

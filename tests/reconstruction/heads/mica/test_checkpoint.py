@@ -28,9 +28,9 @@ def test_the_released_layout_loads(released):
     assert mica.template.shape == (5023, 3)
     # FLAME's file has the coefficients last, and MICA's 100 expressions after the shapes.
     np.testing.assert_array_equal(
-        mica.basis[17], stored["flameModel"]["generator.shapedirs"][..., 17].numpy()
+        mica.shape_basis[17], stored["flameModel"]["generator.shapedirs"][..., 17].numpy()
     )
-    assert mica.basis.shape == (300, 5023, 3)
+    assert mica.shape_basis.shape == (300, 5023, 3)
     assert not any(
         p.requires_grad for p in (*mica.arcface.parameters(), *mica.mapping.parameters())
     )
@@ -42,7 +42,7 @@ def test_flame_in_the_file_is_not_needed(tmp_path):
     bare = {name: value for name, value in flame.items() if name.startswith("regressor")}
     mica = load_mica(mica_file(tmp_path / "bare.pth", flameModel=bare))
     assert mica.template is None
-    assert mica.basis is None
+    assert mica.shape_basis is None
 
 
 @pytest.mark.parametrize("depth", ["r18", "r50"])

@@ -5,18 +5,18 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.detection.recognition import load_embedding
-from dubfew.reconstruction.heads.mica.crop import FIVE_POINTS, TEMPLATE
+from dubfew.reconstruction.detection.recognition import load_face_embedding
+from dubfew.reconstruction.heads.mica.crop import ARCFACE_TEMPLATE_PX, FIVE_POINT_LANDMARK_IDS
 from tests.reconstruction.heads.mica.stored import mica_file
 
 
 def test_a_face_gives_a_unit_vector_wherever_it_is(monkeypatch, tmp_path):
     monkeypatch.setenv("DUBFEW_MICA", str(mica_file(tmp_path / "mica.tar")))
-    embedding = load_embedding("arcface")
+    embedding = load_face_embedding("arcface")
     rng = np.random.default_rng(0)
     rgb = (gaussian_filter(rng.random((112, 112, 3)), (4, 4, 0)) * 1000 % 256).astype(np.uint8)
     landmarks = np.zeros((478, 3), np.float32)
-    for ids, place in zip(FIVE_POINTS, TEMPLATE, strict=True):
+    for ids, place in zip(FIVE_POINT_LANDMARK_IDS, ARCFACE_TEMPLATE_PX, strict=True):
         landmarks[list(ids), :2] = place
     code = embedding(rgb, landmarks)
     assert code.shape == (512,)
@@ -30,4 +30,4 @@ def test_without_the_file_it_says_which(monkeypatch, tmp_path):
     monkeypatch.delenv("DUBFEW_MICA", raising=False)
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path))
     with pytest.raises(AssetError, match="dubfew assets add mica"):
-        load_embedding("arcface")
+        load_face_embedding("arcface")

@@ -9,16 +9,16 @@ from scipy.spatial.transform import Rotation
 
 from dubfew.errors import AssetError, NoFaceError
 from dubfew.media import Frame
-from dubfew.reconstruction.heads.flame.model import VERTICES
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.heads.flame.model import NUM_FLAME_VERTICES
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.mica import identity
-from dubfew.reconstruction.heads.mica.checkpoint import Mica
+from dubfew.reconstruction.heads.mica.checkpoint import MicaModel
 from tests.reconstruction.heads.heads import toy_head
 
 
 def _face(yaw=0.0, width=200.0, opening=0.0):
     """Landmarks of the embedded head, seen from far away."""
-    head = load_head()
+    head = load_head_model()
     points = np.zeros((478, 3), np.float32)
     jaw = np.array([[opening, 0, 0]])
     vertices = head.vertices(
@@ -26,27 +26,29 @@ def _face(yaw=0.0, width=200.0, opening=0.0):
     )[0]
     points[head.landmark_ids] = head.landmark_matrix() @ vertices
     points = points @ Rotation.from_euler("y", yaw).as_matrix().T
-    points *= width / head.inter_ocular(np.zeros(len(head.shape_basis)))
+    points *= width / head.inter_ocular_distance(np.zeros(len(head.shape_basis)))
     return (points * (1, -1, -1) + (320, 240, 0)).astype(np.float32)
 
 
 def test_frontal_large_and_closed_is_best():
     faces = [_face(), _face(yaw=0.4), _face(yaw=-0.8), _face(width=30), _face(opening=0.3)]
-    score = identity.fitness(np.stack(faces))
+    score = identity.score_face_views(np.stack(faces))
     assert score[0] == max(score)
     assert score[0] > 0.7
     assert (score[1:] < 0.7 * score[0]).all()
     assert score[1] > score[2]
     # Nothing is gained by being larger than the network's picture.
-    np.testing.assert_allclose(identity.fitness(_face(width=400)[None]), score[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        identity.score_face_views(_face(width=400)[None]), score[0], rtol=1e-5
+    )
 
 
 def test_rows_are_spread_and_never_without_a_face():
     landmarks = np.stack([_face(yaw=0.01 * (i % 10)) for i in range(40)])
     landmarks[10:20] = np.nan
-    assert identity.best_rows(landmarks, 4).tolist() == [0, 20, 30]
-    assert identity.best_rows(landmarks[:2], 24).tolist() == [0, 1]
-    assert not len(identity.best_rows(landmarks[10:12]))
+    assert identity.select_candidate_rows(landmarks, 4).tolist() == [0, 20, 30]
+    assert identity.select_candidate_rows(landmarks[:2], 24).tolist() == [0, 1]
+    assert not len(identity.select_candidate_rows(landmarks[10:12]))
 
 
 def _frames(count, sharp):
@@ -66,12 +68,12 @@ def test_the_sharp_ones_are_kept_and_no_more_is_read_than_needed():
             read.append(frame.index)
             yield frame
 
-    chips = identity.best_chips(frames(), landmarks, candidates=10, used=2)
+    chips = identity.select_face_chips(frames(), landmarks, num_candidates=10, num_used=2)
     assert chips.shape == (2, 112, 112, 3)
-    assert (identity.sharpness(chips) > 1000).all()
+    assert (identity.measure_chip_sharpness(chips) > 1000).all()
     assert read == list(range(6))
     with pytest.raises(NoFaceError, match="no frame has a face"):
-        identity.best_chips(_frames(2, set()), landmarks[6:])
+        identity.select_face_chips(_frames(2, set()), landmarks[6:])
 
 
 def test_the_shape_is_the_mean_of_the_frames():
@@ -80,43 +82,43 @@ def test_the_shape_is_the_mean_of_the_frames():
             return np.arange(len(chips) * 300, dtype=np.float32).reshape(-1, 300)
 
     landmarks = np.stack([_face()] * 3)
-    shape = identity.estimate_shape(_frames(3, set()), landmarks, Fake())
+    shape = identity.estimate_mica_shape(_frames(3, set()), landmarks, Fake())
     np.testing.assert_allclose(shape, np.arange(300) + 300)
 
 
 def _mica(head, basis):
-    return Mica(None, None, head.template[:VERTICES], basis)
+    return MicaModel(None, None, head.template[:NUM_FLAME_VERTICES], basis)
 
 
 @pytest.fixture(scope="module")
 def flame():
     """With a sheet in the mouth behind FLAME's own vertices."""
-    return toy_head(vertices=VERTICES + 3, shapes=5)
+    return toy_head(vertices=NUM_FLAME_VERTICES + 3, shapes=5)
 
 
 def test_one_edition_of_flame_keeps_the_numbers(flame):
-    more = np.ones((3, VERTICES, 3), np.float32)
-    mica = _mica(flame, np.concatenate([flame.shape_basis[:, :VERTICES], more]))
+    more = np.ones((3, NUM_FLAME_VERTICES, 3), np.float32)
+    mica = _mica(flame, np.concatenate([flame.shape_basis[:, :NUM_FLAME_VERTICES], more]))
     shape = np.arange(8, dtype=np.float32)
-    np.testing.assert_array_equal(identity.shape_for(flame, mica, shape), shape[:5])
-    bare = Mica(None, None, None, None)
-    np.testing.assert_array_equal(identity.shape_for(flame, bare, shape), shape[:5])
+    np.testing.assert_array_equal(identity.convert_mica_shape(flame, mica, shape), shape[:5])
+    bare = MicaModel(None, None, None, None)
+    np.testing.assert_array_equal(identity.convert_mica_shape(flame, bare, shape), shape[:5])
 
 
 def test_another_edition_gets_the_same_head(flame):
     mix = np.random.default_rng(0).normal(size=(5, 5)).astype(np.float32)
-    basis = np.tensordot(mix, flame.shape_basis[:, :VERTICES], 1)
+    basis = np.tensordot(mix, flame.shape_basis[:, :NUM_FLAME_VERTICES], 1)
     shape = np.array([1, -2, 0.5, 0, 1], np.float32)
     mica = _mica(flame, basis)
     wanted = mica.template + np.tensordot(shape, basis, 1)
     moved = dataclasses.replace(flame, template=flame.template + np.float32(0.1))
     for head in (flame, moved):
-        found = head.shaped(identity.shape_for(head, mica, shape))[:VERTICES]
+        found = head.shaped(identity.convert_mica_shape(head, mica, shape))[:NUM_FLAME_VERTICES]
         offset = (found - wanted).mean(0)
         np.testing.assert_allclose(found - offset, wanted, atol=2e-5)
 
 
 def test_heads_that_are_not_flame_are_refused(flame):
-    for mica in (_mica(flame, flame.shape_basis), Mica(None, None, None, None)):
+    for mica in (_mica(flame, flame.shape_basis), MicaModel(None, None, None, None)):
         with pytest.raises(AssetError, match="--head flame"):
-            identity.shape_for(load_head(), mica, np.zeros(300))
+            identity.convert_mica_shape(load_head_model(), mica, np.zeros(300))

@@ -18,7 +18,7 @@ def _fit(head, landmarks, shape=None):
         head,
         CAMERA,
         fps=Fraction(25),
-        size=(512, 512),
+        frame_size=(512, 512),
         source="a test",
         sha256="",
         shape=shape,
