@@ -12,8 +12,7 @@ from scipy.fft import rfft
 from scipy.signal import resample_poly
 
 from dubfew.errors import MediaError
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 SPEECH_SAMPLE_RATE_HZ = 16000  # Hz
 MEL_HOP_SAMPLES = 160  # 10 ms

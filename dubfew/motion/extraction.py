@@ -16,8 +16,7 @@ from dubfew.reconstruction.heads.landmark_indices import (
     OUTER_LIPS,
 )
 from dubfew.reconstruction.track import Track
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 # Points that ride on bone whatever the mouth does: forehead, nose bridge, eye corners, temples.
 BONE_POINTS = (10, 151, 9, 8, 168, 6, 197, 195, 33, 133, 362, 263, 127, 356, 54, 284, 103, 332)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import write_atomic
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
@@ -32,8 +33,6 @@ FLAG_DESCRIPTIONS = {
     FLAG_CUT_BY_EDGE: "cut by the frame's edge",
     FLAG_OTHER_PERSON: "only somebody else",
 }
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

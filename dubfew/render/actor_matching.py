@@ -29,9 +29,9 @@ from dubfew.reconstruction.detection.face_tracks import (
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
 from dubfew.references.footage import Footage
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import sha256_file
 
-FloatArray = NDArray[np.float32]
 FacePictures = list[tuple[NDArray[np.uint8], FloatArray]]
 
 # Whoever comes this near to the nearest, in units of what one person's pictures may differ by, is

@@ -33,6 +33,7 @@ from dubfew.speech.model_info import (
     shipped_speech_model_path,
 )
 from dubfew.speech.network import MEL_FRAMES_PER_ROW, SpeechEnsemble, SpeechNetworkConfig
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import write_atomic
 
 # Filmed mouths are ahead of the sound that they make: lips part before a vowel begins. The median
@@ -55,8 +56,6 @@ _CLICK_FILTER_ROWS = 3
 ANTICIPATION_SECONDS = 0.3
 # Half of the time that the mouth takes from speech to rest, s.
 _GATE_SIGMA_SECONDS = 0.03
-
-FloatArray = NDArray[np.float32]
 
 
 class AudioLike(Protocol):

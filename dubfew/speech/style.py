@@ -6,18 +6,16 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.corpus import estimate_lag, reliable_lag
 from dubfew.speech.model import MotionSpace, SpeechModel
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 STYLE_FORMAT_VERSION = 1
-FloatArray = NDArray[np.float32]
-
 # Rows of footage that weigh as much as the belief that the actor moves like everybody: 2 s.
 _PRIOR_ROWS = 50.0
 # Predicted motion below this (root mean square of coefficients against typical) is a pause.

@@ -5,13 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import write_atomic
-
-FloatArray = NDArray[np.float32]
 
 
 def load_viseme_basis() -> FloatArray:

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 MOUTH_CONTROLS = ("upper", "lower", "width", "purse", "chin")
 SILENCE_SYMBOL = ""

@@ -14,8 +14,7 @@ from dubfew.reconstruction.heads.landmark_indices import (
     JAW_LINE,
     OUTER_LIPS,
 )
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 # How much of a lip's movement the points below it take part in: lip to chin.
 _CHIN_SHARE = dict(zip(CHIN_LANDMARKS, (0.55, 0.15, 0.05, 0.0), strict=True))

@@ -13,8 +13,7 @@ from dubfew.synthetic.articulation import MouthArticulator
 from dubfew.synthetic.eyes import close_eyelids
 from dubfew.synthetic.parts import NUM_FACE_VERTICES
 from dubfew.synthetic.person import SyntheticPerson
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 FACE_CENTER_Y_METERS = -0.034  # m: height of the face's middle in head space
 CAMERA_DISTANCE_METERS = 0.83  # m from the camera

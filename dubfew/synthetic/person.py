@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
@@ -27,13 +26,12 @@ from dubfew.synthetic.skull import (
 )
 from dubfew.synthetic.subdivide import subdivide_part
 from dubfew.synthetic.traits import PersonTraits, sample_traits
+from dubfew.utils.arrays import FloatArray
 
 # Root mean square distance of a face from the mean face, m. Random coefficients combine more
 # wildly than people do, so their displacement is brought to this size.
 SHAPE_DEVIATION_METERS = 0.0036
 ASYMMETRY_FRACTION = 0.12  # share of the left-right difference that is kept
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

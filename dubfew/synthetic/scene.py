@@ -19,8 +19,7 @@ from dubfew.synthetic.noise import fractal_noise
 from dubfew.synthetic.parts import MeshPart, linear_color
 from dubfew.synthetic.person import SyntheticPerson
 from dubfew.synthetic.shader import SUPERSAMPLING_FACTOR, shade_samples, tone_map_to_srgb
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 
 @dataclass(frozen=True)

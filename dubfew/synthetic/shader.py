@@ -7,11 +7,10 @@ from numpy.typing import NDArray
 
 from dubfew.reconstruction.rasterizer.raster import RasterizedMesh
 from dubfew.synthetic.lighting import SH_FACTORS, SceneLight
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.jit import njit_cached
 
 SUPERSAMPLING_FACTOR = 2  # per pixel and axis
-
-FloatArray = NDArray[np.float32]
 
 
 def _vertex_normals(points: FloatArray, faces: NDArray[np.int32]) -> FloatArray:

@@ -24,6 +24,7 @@ from dubfew.reconstruction.visibility.temporal_occlusion import (
     PATCH_WIDTH_PX,
     extract_face_patch,
 )
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.growable_array import GrowableArray, take_rows
 
 # A face that was lost for longer, frames, is linked by what it looks like.
@@ -34,8 +35,6 @@ NUM_DESCRIPTOR_CROPS, CROP_INTERVAL_FRAMES, FACE_CROP_PX = 6, 12, 160
 MIN_PERSON_FRAMES = 5
 # Mean embeddings of one person lie nearer than single pictures do, by this factor.
 MEAN_DESCRIPTOR_FACTOR = 0.8
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclass

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from dubfew.errors import DubfewError, MissingDependencyError
 from dubfew.reconstruction.detection.landmarks import PersonSegmenter
 from dubfew.reconstruction.heads.mica.crop import extract_five_points
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.import_utils import OPTIONAL_PACKAGES, import_optional
 
 DEFAULT_SEGMENTER = "mediapipe"
-FloatArray = NDArray[np.float32]
-
 # What FaRL's classes (CelebAMask-HQ's) are here.
 FARL_LABELS_BY_PART = {
     "background": ("background",),

@@ -16,8 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from dubfew.errors import AssetError, ShapeError
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 HEAD_FORMAT_VERSION = 1
 # FLAME's joints: 0 root, 1 neck, 2 jaw, 3 and 4 eyes. A model may stop after any of them.

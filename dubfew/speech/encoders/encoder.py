@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dubfew.errors import ArtefactError
 from dubfew.media.mel import (
     MEL_HOP_SAMPLES,
@@ -16,8 +13,7 @@ from dubfew.media.mel import (
     RecordingChannel,
     log_mel,
 )
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 MEL_ENCODER_NAME = "mel"
 # Samples between two rows of the network.

@@ -14,15 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dubfew.errors import ArtefactError
 from dubfew.media.mel import LOUD_LEVEL_DB, SPEECH_SAMPLE_RATE_HZ, RecordingChannel
 from dubfew.speech.encoders.encoder import ROW_SAMPLES, EncodedAudio
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.import_utils import import_optional
-
-FloatArray = NDArray[np.float32]
 
 # Self-attention hears the whole of what it is given. It is given 20 s at a time, enough for any
 # context that speech has, at places that depend on the recording alone; neighbours share 2 s in

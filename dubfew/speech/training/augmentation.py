@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from dubfew.media.mel import NUM_MEL_BANDS, SPEECH_SAMPLE_RATE_HZ
 from dubfew.speech.training.codec import apply_codec, available_codecs
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 _NUM_CHORD_LOOPS = 64
 

@@ -10,13 +10,11 @@ from typing import cast
 import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
-from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from dubfew.media.audio import make_audio_frame, to_float_samples
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 from scipy.signal import resample_poly
 
@@ -29,8 +28,7 @@ from dubfew.speech.training.augmentation import (
     music_noise,
 )
 from dubfew.speech.visemes import SILENCE_SYMBOL, motion_from_phones
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 WINDOW_ROWS = 150  # of a window: 3 s
 _ROW_SECONDS = MEL_HOP_SAMPLES * MEL_FRAMES_PER_ROW / SPEECH_SAMPLE_RATE_HZ

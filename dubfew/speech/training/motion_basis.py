@@ -13,8 +13,7 @@ from dubfew.speech.encoders.encoder import ROW_SECONDS, AudioEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble
 from dubfew.speech.training.examples import LabeledRecording
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
@@ -32,8 +31,7 @@ from dubfew.speech.training.ridge_regression import solve_linear_predictor
 from dubfew.speech.training.vowel_hold import hold_random_vowel
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import fit_viseme_basis
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 # Three seconds of film correlate by chance at some larger lag, and a clip trained on with a wrong
 # lag does harm: this much holds nearly every lag that containers and encoders make.

@@ -30,8 +30,7 @@ from dubfew.speech.transcript.tts_reference import (
     synthesize_reference,
 )
 from dubfew.speech.visemes import SILENCE_SYMBOL, Phone
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 # Nobody speaks faster; letters per second.
 _MAX_LETTERS_PER_SECOND = 40

@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.jit import njit_cached
-
-FloatArray = NDArray[np.float32]
 
 # Costs beside the distance of two frames, which is about 0.8 where they say the same: of a
 # reference frame that lasts for one more, of one that is left out, of a pause that begins, of a

@@ -12,8 +12,7 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.model import MOUTH_LEAD_SECONDS
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import VISEME_BY_LETTER, Phone, motion_from_phones
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 # The text's share in sounds that leave the lips free.
 TEXT_WEIGHT = 0.3

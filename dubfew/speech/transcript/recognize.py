@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ, frame_levels_db
 from dubfew.speech.visemes import SILENCE_SYMBOL, Phone, blend_visemes, split_ipa_letters
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.import_utils import import_optional
-
-FloatArray = NDArray[np.float32]
 
 # CMU's phonemes, as its recogniser names them; those not here are noises.
 IPA_BY_ARPABET = {

@@ -13,8 +13,7 @@ from dubfew.errors import DubfewError
 from dubfew.speech.transcript.dtw import align_with_pauses
 from dubfew.speech.transcript.transcript import TranscriptCue
 from dubfew.speech.transcript.tts_reference import FRAME_SECONDS, SpokenReference
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 # Frames of a recording whose script is looked for at once: 45 s.
 _MAX_WHOLE_FRAMES = round(45 / FRAME_SECONDS)

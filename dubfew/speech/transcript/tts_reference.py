@@ -20,8 +20,7 @@ from dubfew.media.mel import (
 from dubfew.speech.espeak import Utterance, get_synthesizer
 from dubfew.speech.transcript.transcript import TranscriptCue
 from dubfew.speech.visemes import SILENCE_SYMBOL
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 FRAME_SECONDS = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ  # 10 ms
 # Reference voices (espeak's variant, words per minute): a man, a woman, a deep and a clear one.

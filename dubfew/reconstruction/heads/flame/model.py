@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from dubfew.errors import AssetError
 from dubfew.reconstruction.heads.flame.arrays import read_named_arrays, to_float_array
 from dubfew.reconstruction.heads.flame.pickles import read_pickle
-
-FloatArray = NDArray[np.float32]
+from dubfew.utils.arrays import FloatArray
 
 NUM_FLAME_VERTICES = 5023
 # Of `shapedirs`: identity first, expression behind it.

@@ -1,0 +1,1 @@
+"""Training idioms that the prior, adaptation and the speech model share."""

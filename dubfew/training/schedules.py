@@ -1,0 +1,40 @@
+"""Learning-rate schedules: one family for every trainer."""
+
+from __future__ import annotations
+
+import math
+
+
+def warmup_cosine(
+    step: float,
+    num_steps: float,
+    *,
+    warmup_steps: float,
+    initial: float = 0.0,
+    floor: float = 0.0,
+    decay_start: float = 0.0,
+) -> float:
+    """Compute the factor of the learning rate: a linear warm-up times a cosine decay.
+
+    Args:
+        step: steps done, 0 or more; the factor stays at its last value beyond ``num_steps``.
+        num_steps: steps of the whole training, above ``decay_start``.
+        warmup_steps: the warm-up reaches 1 after this many steps, above 0.
+        initial: the warm-up at step 0, so that the first step already learns. In [0, 1]
+        floor: the cosine at the end, so that the last steps still move. In [0, 1]
+        decay_start: step at which the cosine begins to fall.
+
+    Returns:
+        Factor in [0, 1].
+
+    Source: Loshchilov and Hutter 2017, SGDR: Stochastic Gradient Descent with Warm Restarts
+    (arXiv 1608.03983), eq. 5, without restarts.
+
+    Example:
+        >>> [round(warmup_cosine(step, 100, warmup_steps=10), 3) for step in (0, 5, 10, 50, 100)]
+        [0.0, 0.497, 0.976, 0.5, 0.0]
+    """
+    warmup = min(1.0, step / warmup_steps + initial)
+    decayed = min(max(step - decay_start, 0.0), num_steps - decay_start)
+    cosine = math.cos(math.pi * decayed / (num_steps - decay_start))
+    return warmup * ((1 + floor) / 2 + (1 - floor) / 2 * cosine)
