@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.heads.vertex_normals import sum_face_normals
 from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
 
 
@@ -54,11 +55,7 @@ def _vertex_facing_weights(vertices: NDArray, faces: NDArray) -> NDArray[np.floa
     # Depth is in m while x and y are px: scale it to px by the size of the head in both.
     spread = np.ptp(vertices[:, 0]) / 0.15
     points = vertices * np.array([1, 1, spread], np.float32)
-    a, b, c = (points[faces[:, k]] for k in range(3))
-    normal = np.cross(b - a, c - a)
-    summed = np.zeros_like(points)
-    for k in range(3):
-        np.add.at(summed, faces[:, k], normal)
+    summed = sum_face_normals(points, faces)
     # Faces run counter-clockwise seen from outside with y up; on the screen y runs down and z
     # away, so an outward normal that points at the camera has negative z here.
     length = np.linalg.norm(summed, axis=1) + 1e-9

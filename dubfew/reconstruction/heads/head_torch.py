@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dubfew.errors import ShapeError
 from dubfew.reconstruction.heads.head_model import EYE_JOINTS, JAW_JOINT, NECK_JOINT, HeadModel
@@ -142,3 +143,28 @@ def axis_angle_to_matrix(
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
     eye = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
     return eye + sine * cross + versine * (cross @ cross)
+
+
+def compute_vertex_normals(
+    vertices: Tensor,  # [..., V, 3]
+    faces: Tensor,  # [F, 3]
+) -> Tensor:  # [..., V, 3]
+    """Compute area-weighted unit normals of vertices; differentiable in ``vertices``.
+
+    The twin of ``vertex_normals.compute_vertex_normals``.
+
+    Args:
+        vertices: positions, in any unit. [..., V, 3]
+        faces: corner indices. [F, 3]
+
+    Returns:
+        Unit vectors, zero where all faces of a vertex have no area. [..., V, 3]
+    """
+    a, b, c = (vertices[..., faces[:, corner], :] for corner in range(3))
+    (ux, uy, uz), (vx, vy, vz) = (b - a).unbind(-1), (c - a).unbind(-1)
+    # Written out: torch's own cross is several times slower under forward-mode derivatives.
+    normal = torch.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], -1)
+    total = torch.zeros_like(vertices)
+    for corner in range(3):
+        total = total.index_add(-2, faces[:, corner], normal)
+    return F.normalize(total, dim=-1, eps=1e-12)

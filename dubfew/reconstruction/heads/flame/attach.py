@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from dubfew.reconstruction.heads.flame.landmarks import LandmarkEmbedding
 from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.heads.vertex_normals import compute_vertex_normals
 
 NUM_PROJECTION_ROUNDS = 8
 # Triangles tried for the closest point, nearest middles first: they are a few mm wide.
@@ -61,12 +62,12 @@ def attach_landmarks(
     free[rows] = False
     average = _neighbor_average_matrix(mesh, count)
     for _ in range(NUM_PROJECTION_ROUNDS):
-        places, _, _ = surface.closest_points(points, _vertex_normals(points, mesh))
+        places, _, _ = surface.closest_points(points, compute_vertex_normals(points, mesh))
         pull = places - points
         pull[rows] = goal - points[rows]
         smooth = average @ pull
         points = points + np.where(free[:, None], (pull + smooth) / 2, pull)
-    _, face, weights = surface.closest_points(points, _vertex_normals(points, mesh))
+    _, face, weights = surface.closest_points(points, compute_vertex_normals(points, mesh))
     face = np.nonzero(_largest_component_mask(faces, len(template)))[0][face]
     face[rows], weights[rows] = (
         known_landmarks.face_ids[chosen],
@@ -87,15 +88,6 @@ def align_by_similarity(source: NDArray, target: NDArray, points: NDArray) -> ND
     sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
     scale = (s * sign).sum() / ((source - centre) ** 2).sum()
     return scale * (points - centre) @ ((u * sign) @ vt).T + goal
-
-
-def _vertex_normals(points: NDArray, faces: NDArray) -> NDArray:
-    """Unit normals, outwards. [V, 3]"""
-    a, b, c = (points[faces[:, k]] for k in range(3))
-    normal = np.zeros_like(points)
-    for k in range(3):
-        np.add.at(normal, faces[:, k], np.cross(b - a, c - a))
-    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
 
 
 def _largest_component_mask(faces: NDArray, num_vertices: int) -> NDArray[np.bool_]:
