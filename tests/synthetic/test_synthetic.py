@@ -112,7 +112,9 @@ def test_mouth_is_closed_in_silence_and_in_closures(person):
     gap = controls[:, 0] - controls[:, 1]
     rng = np.random.default_rng([person.seed, 5, 7])
     traits = person.traits
-    phones = synthesize_babble(rng, 3.0, pitch_hz=traits.pitch, tract_length=traits.tract).phones
+    phones = synthesize_babble(
+        rng, 3.0, pitch_hz=traits.pitch_hz, tract_length=traits.tract_length
+    ).phones
     at = np.array(
         [next(p for p in phones if p.start <= t < p.end).symbol for t in made.track.times]
     )

@@ -11,8 +11,8 @@ from dubfew.reconstruction.fitting.photometric.views import read_face_views
 from tests.reconstruction.fitting.photometric.scene import Scene, write
 
 QUICK = {
-    "joint": replace(JOINT_STAGE, num_frames=2, steps=1),
-    "frames": replace(FRAME_STAGE, steps=1),
+    "joint_stage": replace(JOINT_STAGE, num_frames=2, steps=1),
+    "frame_stage": replace(FRAME_STAGE, steps=1),
 }
 
 
@@ -35,7 +35,7 @@ def test_a_clip_is_fitted_block_by_block(scene: Scene, video, monkeypatch):
         held.append(len(views))
         return frames(self, stage, clip, views, *rest)
 
-    monkeypatch.setattr(track.PhotometricFitter, "frames", counting)
+    monkeypatch.setattr(track.PhotometricFitter, "fit_frames", counting)
     before = scene.track(noise=1.0)
     seen = []
     found = fit_photometric(video, before, progress=seen.append, **QUICK)

@@ -78,7 +78,7 @@ def test_the_sharp_ones_are_kept_and_no_more_is_read_than_needed():
 
 def test_the_shape_is_the_mean_of_the_frames():
     class Fake:
-        def shapes(self, chips):
+        def predict_shapes(self, chips):
             return np.arange(len(chips) * 300, dtype=np.float32).reshape(-1, 300)
 
     landmarks = np.stack([_face()] * 3)
@@ -113,7 +113,9 @@ def test_another_edition_gets_the_same_head(flame):
     wanted = mica.template + np.tensordot(shape, basis, 1)
     moved = dataclasses.replace(flame, template=flame.template + np.float32(0.1))
     for head in (flame, moved):
-        found = head.shaped(identity.convert_mica_shape(head, mica, shape))[:NUM_FLAME_VERTICES]
+        found = head.rest_vertices(identity.convert_mica_shape(head, mica, shape))[
+            :NUM_FLAME_VERTICES
+        ]
         offset = (found - wanted).mean(0)
         np.testing.assert_allclose(found - offset, wanted, atol=2e-5)
 
