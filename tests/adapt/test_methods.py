@@ -260,11 +260,11 @@ def test_the_folded_forward_learns_what_peft_learns(prior, sample):
     for module in theirs.modules():
         if isinstance(module, LoraLayer):
             del module.forward  # the instance's own; the class's is PEFT's
-    texture = torch.zeros(len(sample.truth), TOY.texture_channels, *sample.truth.shape[2:])
+    texture = torch.zeros(len(sample.target), TOY.texture_channels, *sample.target.shape[2:])
     pictures = [model(sample.inputs, texture) for model in (ours, theirs)]
     torch.testing.assert_close(*pictures, atol=1e-5, rtol=0)
     for picture in pictures:
-        (picture - sample.truth).square().sum().backward()
+        (picture - sample.target).square().sum().backward()
     for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         assert (a.grad is None) == (b.grad is None) == ("lora_" not in name)
         if a.grad is not None:

@@ -150,7 +150,7 @@ def test_mixed_batches_reach_the_renderer(prior, footage, people, monkeypatch):
     inner = trainer.render_and_compute_loss
 
     def spy(renderer, sample, texture, weights):
-        seen.append((len(sample.truth), len(texture)))
+        seen.append((len(sample.target), len(texture)))
         return inner(renderer, sample, texture, weights)
 
     monkeypatch.setattr(trainer, "render_and_compute_loss", spy)

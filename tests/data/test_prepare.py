@@ -157,10 +157,10 @@ def test_a_run_killed_at_any_moment_is_completed_by_the_next(
         real_end, real_unlink, real_write = room.ShardWriter.close, Path.unlink, room.write_atomic
 
         def close(self):
-            if moment == ("shard", f"shard-{self._number:06d}") and self._waiting:
+            if moment == ("shard", f"shard-{self._next_number:06d}") and self._pending_parts:
                 (self.folder / ".shard-000001.dubfew-abcdefgh.tar").write_bytes(b"half")
                 os.kill(os.getpid(), signal.SIGKILL)
-            if moment == ("joined", f"shard-{self._number:06d}") and self._waiting:
+            if moment == ("joined", f"shard-{self._next_number:06d}") and self._pending_parts:
                 Path.unlink = lambda path, missing_ok=False: (  # type: ignore[method-assign]
                     os.kill(os.getpid(), signal.SIGKILL)
                     if path.parent.name == ".parts"

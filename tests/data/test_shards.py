@@ -84,14 +84,14 @@ def test_people_come_back_whole(folder, people):
 
 
 def test_training_sees_the_same_whether_people_are_in_memory_or_on_disk(folder, people):
-    options = {"length": 6, "references": 2, "seed": 3}
+    options = {"length": 6, "num_references": 2, "seed": 3}
     lazy = MouthDataset([footage for footage, _ in open_prepared_clips(folder)], **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for sample, expected in zip(
             map(lazy.__getitem__, range(6)), MouthDataset(people, **options), strict=False
         ):
-            assert torch.equal(sample.truth, expected.truth)
+            assert torch.equal(sample.target, expected.target)
             for name, value in vars(expected.inputs).items():
                 assert torch.equal(getattr(sample.inputs, name), value)
 

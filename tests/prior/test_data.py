@@ -17,7 +17,7 @@ from tests.data.people import toy_footage
 
 
 def same(a, b) -> bool:
-    parts = [(a.truth, b.truth), (a.mouth, b.mouth)]
+    parts = [(a.target, b.target), (a.mouth_box, b.mouth_box)]
     parts += [(getattr(a.inputs, n), getattr(b.inputs, n)) for n in vars(a.inputs)]
     return all(torch.equal(x, y) for x, y in parts)
 

@@ -38,7 +38,7 @@ def noisy(picture: torch.Tensor) -> torch.Tensor:
 
 
 def test_logits_and_features_at_every_scale(discriminator, sample):
-    judged = discriminator(sample.truth, discriminator_condition(sample))
+    judged = discriminator(sample.target, discriminator_condition(sample))
     assert [len(found) for found in judged] == [4, 4]
     assert [tuple(f.shape[:2]) for f in judged[0]] == [(2, 8), (2, 16), (2, 16), (2, 1)]
     assert judged[1][0].shape[-1] == SIZE // 4
@@ -46,19 +46,19 @@ def test_logits_and_features_at_every_scale(discriminator, sample):
 
 def test_nothing_outside_the_mask_counts(discriminator, sample):
     discriminator.eval()
-    other = sample.truth + (sample.inputs.alpha <= 0)
-    torch.testing.assert_close(composite_prediction(sample, other), sample.truth)
+    other = sample.target + (sample.inputs.alpha <= 0)
+    torch.testing.assert_close(composite_prediction(sample, other), sample.target)
     terms = generator_losses(discriminator, sample, other)
     assert float(terms["matching"]) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_truth_inside_the_mask_is_no_condition(sample):
-    inside = (sample.inputs.alpha > 0).expand_as(sample.truth)
+    inside = (sample.inputs.alpha > 0).expand_as(sample.target)
     assert not discriminator_condition(sample)[:, :3][inside].any()
 
 
 def test_renderer_learns_and_discriminator_does_not(discriminator, sample):
-    picture = noisy(sample.truth).requires_grad_()
+    picture = noisy(sample.target).requires_grad_()
     terms = generator_losses(discriminator, sample, picture)
     sum(terms.values()).backward()
     assert torch.isfinite(picture.grad).all()
@@ -68,7 +68,7 @@ def test_renderer_learns_and_discriminator_does_not(discriminator, sample):
 
 
 def test_discriminator_learns_and_renderer_does_not(discriminator, sample):
-    picture = noisy(sample.truth).requires_grad_()
+    picture = noisy(sample.target).requires_grad_()
     discriminator_loss(discriminator, sample, picture).backward()
     assert picture.grad is None
     assert all(p.grad is not None for p in discriminator.parameters())
@@ -76,7 +76,7 @@ def test_discriminator_learns_and_renderer_does_not(discriminator, sample):
 
 def test_it_learns_to_tell_noise_from_skin(discriminator, sample):
     optimizer = torch.optim.Adam(discriminator.parameters(), 3e-3, betas=(0.5, 0.99))
-    picture = noisy(sample.truth)
+    picture = noisy(sample.target)
     losses = []
     for _ in range(40):
         loss = discriminator_loss(discriminator, sample, picture)
@@ -86,17 +86,17 @@ def test_it_learns_to_tell_noise_from_skin(discriminator, sample):
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.3 * losses[0]
     discriminator.eval()
-    fooled = generator_losses(discriminator, sample, sample.truth)["adversarial"]
+    fooled = generator_losses(discriminator, sample, sample.target)["adversarial"]
     caught = generator_losses(discriminator, sample, picture)["adversarial"]
     assert fooled < 0.3 * caught
 
 
 def test_its_state_brings_it_back(discriminator, sample):
-    discriminator_loss(discriminator, sample, sample.truth).backward()
+    discriminator_loss(discriminator, sample, sample.target).backward()
     other = Discriminator(deepcopy(discriminator.config))
     other.load_state_dict(discriminator.state_dict())
     # Spectral norms keep their power iterations in the state: the next step is the same.
     torch.testing.assert_close(
-        discriminator_loss(other, sample, noisy(sample.truth)),
-        discriminator_loss(discriminator, sample, noisy(sample.truth)),
+        discriminator_loss(other, sample, noisy(sample.target)),
+        discriminator_loss(discriminator, sample, noisy(sample.target)),
     )

@@ -19,8 +19,8 @@ def footage():
 
 
 def error(picture, sample) -> float:
-    painted = sample.inputs.alpha * sample.inputs.covered
-    return float(((picture - sample.truth).abs() * painted).sum() / painted.sum() / 3)
+    painted = sample.inputs.alpha * sample.inputs.mesh_mask
+    return float(((picture - sample.target).abs() * painted).sum() / painted.sum() / 3)
 
 
 def test_a_frame_warped_onto_itself_is_itself(footage):

@@ -48,22 +48,22 @@ def test_gradient_reaches_the_texture(renderer, sample):
 def test_weights_are_shares_and_leave_uncovered_pixels_to_the_fill(renderer, sample):
     fields = shaken(renderer).predict_fields(sample.inputs, TEXTURE, warp_references(sample.inputs))
     torch.testing.assert_close(fields.blend_weights.sum(1), torch.ones(2, SIZE, SIZE))
-    bare = sample.inputs.covered[:, 0] == 0
+    bare = sample.inputs.mesh_mask[:, 0] == 0
     assert bare.any()
     assert (fields.blend_weights[:, -1][bare] == 1).all()
 
 
 def test_fields_drawn_larger_shrink_back_to_the_picture(renderer, sample):
     inputs = sample.inputs
-    fields = renderer.fields(inputs, TEXTURE, warp_references(inputs))
-    small = fields.picture(inputs.references, inputs.places)
-    k = inputs.places.shape[1]
+    fields = renderer.predict_fields(inputs, TEXTURE, warp_references(inputs))
+    small = fields.compose_image(inputs.references, inputs.sampling_grid)
+    k = inputs.sampling_grid.shape[1]
     large = torch.nn.functional.interpolate(
-        inputs.places.flatten(0, 1).permute(0, 3, 1, 2), scale_factor=2, mode="bilinear"
+        inputs.sampling_grid.flatten(0, 1).permute(0, 3, 1, 2), scale_factor=2, mode="bilinear"
     )
     places = large.permute(0, 2, 3, 1).view(2, k, 2 * SIZE, 2 * SIZE, 2)
-    drawn = torch.nn.functional.avg_pool2d(fields.picture(inputs.references, places), 2)
-    inside = (inputs.alpha > 0.9) & (inputs.covered > 0)
+    drawn = torch.nn.functional.avg_pool2d(fields.compose_image(inputs.references, places), 2)
+    inside = (inputs.alpha > 0.9) & (inputs.mesh_mask > 0)
     assert ((drawn - small).abs() * inside).sum() / inside.sum() / 3 < 0.02
 
 
@@ -77,7 +77,7 @@ def test_what_is_seen_keeps_its_size_down_to_the_last_layer(renderer, sample):
         inputs = dataclasses.replace(
             sample.inputs, references=sample.inputs.references * (1 - shift)
         )
-        fresh.fields(inputs, TEXTURE, warp_references(inputs))
+        fresh.predict_fields(inputs, TEXTURE, warp_references(inputs))
     assert given[0].std() > 0.3
     assert (given[0] - given[1]).std() > 0.02
 

@@ -70,7 +70,9 @@ def test_skinning_agrees_with_a_loop_over_vertices(head):
 
 def test_weights_sum_to_one_and_unit_is_nine_centimetres(head):
     np.testing.assert_allclose(head.skin_weights.sum(1), 1, atol=1e-6)
-    assert head.inter_ocular(np.zeros(len(head.shape_basis))) == pytest.approx(0.09, abs=1e-4)
+    assert head.inter_ocular_distance(np.zeros(len(head.shape_basis))) == pytest.approx(
+        0.09, abs=1e-4
+    )
 
 
 def test_mouth_points_are_the_landmarks_of_that_number(head):
