@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Y = K * {1, y, z, x, xy, yz, 3z² - 1, xz, x² - y²}, real spherical harmonics.
-SH_FACTORS = np.array(
-    [0.282095, 0.488603, 0.488603, 0.488603, 1.092548, 1.092548, 0.315392, 1.092548, 0.546274]
+from dubfew.reconstruction.shading_model import (
+    CLAMPED_COSINE_FACTORS,
+    SH_NORMALIZATION,
+    sh_basis,
 )
-# A clamped cosine's spectrum over pi (Ramamoorthi and Hanrahan 2001), per coefficient.
-_COSINE_SPECTRUM = np.array([1.0, *[2 / 3] * 3, *[1 / 4] * 5])
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,6 @@ class SceneLight:
     sh_coefficients: NDArray[np.float32]
     direction: NDArray[np.float32]
     color: NDArray[np.float32]
-
-
-def sh_basis(normals: NDArray) -> NDArray[np.float64]:
-    """Spherical harmonics of unit vectors [..., 3]. [..., 9]"""
-    x, y, z = np.moveaxis(np.asarray(normals, np.float64), -1, 0)
-    terms = [np.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
-    return np.stack(terms, -1) * SH_FACTORS
 
 
 def sample_light(rng: np.random.Generator) -> SceneLight:
@@ -53,10 +45,10 @@ def sample_light(rng: np.random.Generator) -> SceneLight:
         (rim, rng.uniform(0.05, 0.3) * np.ones(3)),
     ):
         unit = direction / np.linalg.norm(direction)
-        harmonics += np.outer(_COSINE_SPECTRUM * sh_basis(unit), colour) * np.pi
+        harmonics += np.outer(CLAMPED_COSINE_FACTORS * sh_basis(unit), colour) * np.pi
     ambient = rng.uniform(0.16, 0.26) * np.ones(3)
-    harmonics[0] += ambient / SH_FACTORS[0]
-    harmonics[1] += 0.25 * ambient / SH_FACTORS[1]
+    harmonics[0] += ambient / SH_NORMALIZATION[0]
+    harmonics[1] += 0.25 * ambient / SH_NORMALIZATION[1]
     unit = key / np.linalg.norm(key)
     return SceneLight(
         harmonics.astype(np.float32), unit.astype(np.float32), (strength * white).astype(np.float32)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from dubfew.reconstruction.shading_model import srgb_to_linear
+
 NUM_FACE_VERTICES = 468
 
 # Where each material lies in the texture atlas, px: left, top, width, height.
@@ -128,5 +130,4 @@ def grid_uv(rows: int, columns: int) -> NDArray:
 
 def linear_color(*channels: float) -> NDArray[np.float64]:
     """sRGB values in [0, 1] to linear light."""
-    value = np.asarray(channels, np.float64)
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return srgb_to_linear(np.asarray(channels, np.float64))

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.reconstruction.rasterizer.raster import RasterizedMesh
-from dubfew.synthetic.lighting import SH_FACTORS, SceneLight
+from dubfew.reconstruction.shading_model import SH_NORMALIZATION, linear_to_srgb
+from dubfew.synthetic.lighting import SceneLight
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.jit import njit_cached
 
@@ -50,7 +51,7 @@ def shade_samples(
     normals = _vertex_normals(vertices, np.concatenate([faces, hair_faces]))
     attributes = np.concatenate([vertex_materials, normals, vertices], 1)
     out = np.empty_like(background)
-    harmonics = light.sh_coefficients * SH_FACTORS[:, None].astype(np.float32)
+    harmonics = light.sh_coefficients * SH_NORMALIZATION[:, None].astype(np.float32)
     _shade_pixels(
         solid_raster.face_id, solid_raster.barycentric, faces,
         hair_raster.face_id, hair_raster.barycentric, hair_faces,
@@ -70,9 +71,7 @@ def _tone_map_table() -> FloatArray:
     value = np.linspace(0, 2, 8192, endpoint=False) + 2 / 16384
     knee = 0.75
     soft = np.where(value < knee, value, knee + (1 - knee) * np.tanh((value - knee) / (1 - knee)))
-    return np.where(soft <= 0.0031308, 12.92 * soft, 1.055 * soft ** (1 / 2.4) - 0.055).astype(
-        np.float32
-    )
+    return linear_to_srgb(soft).astype(np.float32)
 
 
 @njit_cached

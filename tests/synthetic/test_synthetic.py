@@ -14,11 +14,12 @@ from dubfew.reconstruction.crop import project_head_points
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.shading_model import sh_basis
 from dubfew.reconstruction.track import Track
 from dubfew.speech.visemes import MOUTH_CONTROLS, SILENCE_SYMBOL, controls_from_motion
 from dubfew.synthetic import SyntheticPerson, render_clip, write_clip
 from dubfew.synthetic.articulation import MouthArticulator
-from dubfew.synthetic.lighting import sample_light, sh_basis
+from dubfew.synthetic.lighting import sample_light
 from dubfew.synthetic.subdivide import subdivide_mesh
 from dubfew.synthetic.voice import VOICE_SAMPLE_RATE_HZ, synthesize_babble
 

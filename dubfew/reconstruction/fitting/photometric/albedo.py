@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.fitting.photometric.shading import linear_to_srgb, srgb_to_linear
+from dubfew.reconstruction.shading_torch import linear_to_srgb, srgb_to_linear
 
 # Edge of the albedo, texels: about as fine as the pictures that the fit looks at.
 ALBEDO_SIZE_TEXELS = 128

@@ -32,7 +32,6 @@ from dubfew.reconstruction.fitting.photometric.shading import (
     NUM_SH_COEFFICIENTS,
     shade_normals,
     solve_lighting,
-    srgb_to_linear,
 )
 from dubfew.reconstruction.fitting.photometric.solve import (
     apply_step,
@@ -52,6 +51,8 @@ from dubfew.reconstruction.fitting.photometric.terms import (
 from dubfew.reconstruction.fitting.photometric.views import VIEW_SIZE_PX, FaceView
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.shading_model import SH_NORMALIZATION
+from dubfew.reconstruction.shading_torch import srgb_to_linear
 from dubfew.reconstruction.track import Camera
 
 # Luminance of a face's mean albedo. How bright the skin is and how bright the light cannot be
@@ -252,7 +253,7 @@ class PhotometricFitter:
         normal = torch.cat([p.normal for p in pixels])
         weight = torch.ones(len(seen))
         even = torch.zeros(NUM_SH_COEFFICIENTS, 3)
-        even[0] = 1 / 0.282095
+        even[0] = 1 / SH_NORMALIZATION[0]
         skin = seen.mean(0) if len(seen) else torch.full((3,), 0.2)
         skin = (skin * SKIN_LUMINANCE / skin.mean().clamp_min(1e-4)).clamp_min(1e-3)
         bright = (seen / skin).mean() if len(seen) else torch.tensor(1.0)

@@ -12,9 +12,12 @@ from torch import Tensor
 from torch.func import jacfwd, vmap
 
 from dubfew.reconstruction.fitting.landmark_fit import HEAD_TO_CAMERA_AXES, FaceParameters
-from dubfew.reconstruction.fitting.photometric.shading import vertex_normals
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.heads.head_torch import TorchHeadModel, axis_angle_to_matrix
+from dubfew.reconstruction.heads.head_torch import (
+    TorchHeadModel,
+    axis_angle_to_matrix,
+    compute_vertex_normals,
+)
 from dubfew.utils.jit import njit_cached
 
 # Values per vertex: x, y (px from the principal point), normal in view axes.
@@ -92,7 +95,7 @@ class HeadProjector:
         turned = local @ (axis_angle_to_matrix(frame_parameters[None, :3])[0] @ base_rotation).T
         space = turned @ self._camera_flip + frame_parameters[3:6]
         image = space[:, :2] / space[:, 2:] * clip_parameters[-1].exp()
-        values = torch.cat([image, vertex_normals(turned, self._faces)], -1)
+        values = torch.cat([image, compute_vertex_normals(turned, self._faces)], -1)
         return values, (values, space[:, 2])
 
 

@@ -9,30 +9,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from dubfew.reconstruction.shading_model import SH_NORMALIZATION
+from dubfew.reconstruction.shading_torch import sh_basis
 
 NUM_SH_COEFFICIENTS = 9
-# Y = K * {1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2}, real spherical harmonics.
-SH_NORMALIZATION = (0.282095, *[0.488603] * 3, *[1.092548] * 2, 0.315392, 1.092548, 0.546274)
 # The light of a pixel never falls below this share of full light: a logarithm of colour, and a
 # division by light, stay finite where the nine numbers dip below zero.
 MIN_SHADING = 0.02
-
-
-def sh_basis(
-    normals: Tensor,  # [..., 3]
-) -> Tensor:  # [..., 9]
-    """The nine harmonics of unit normals.
-
-    Args:
-        normals: unit vectors in view axes. [..., 3]
-
-    Returns:
-        Values in the order of ``Track.lighting``. [..., 9]
-    """
-    x, y, z = normals.unbind(-1)
-    terms = [torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y]
-    return torch.stack(terms, -1) * normals.new_tensor(SH_NORMALIZATION)
 
 
 def shade_normals(
@@ -72,43 +56,6 @@ def compute_shading_jacobian(
     )  # [3 colours, 3, 3]
     slope = normals @ form.permute(1, 0, 2).reshape(3, 9)
     return slope.unflatten(-1, (3, 3)) + torch.stack([x, y, z], -1)
-
-
-def vertex_normals(
-    vertices: Tensor,  # [..., V, 3]
-    faces: Tensor,  # [F, 3]
-) -> Tensor:  # [..., V, 3]
-    """Area-weighted unit normals; zero where a vertex has no area."""
-    a, b, c = (vertices[..., faces[:, k], :] for k in range(3))
-    (ux, uy, uz), (vx, vy, vz) = (b - a).unbind(-1), (c - a).unbind(-1)
-    # Written out: torch's own cross is several times slower under forward-mode derivatives.
-    normal = torch.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], -1)
-    total = torch.zeros_like(vertices)
-    for k in range(3):
-        total = total.index_add(-2, faces[:, k], normal)
-    return F.normalize(total, dim=-1, eps=1e-12)
-
-
-def srgb_to_linear(srgb: Tensor) -> Tensor:
-    """sRGB in [0, 1] to linear light."""
-    return torch.where(
-        srgb <= 0.04045, srgb / 12.92, ((srgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
-    )
-
-
-def linear_to_srgb(linear: Tensor) -> Tensor:
-    """Linear light to sRGB; above 1 it goes on, so that a derivative is left."""
-    return torch.where(
-        linear <= 0.0031308,
-        12.92 * linear,
-        1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055,
-    )
-
-
-def linear_to_srgb_derivative(linear: Tensor) -> Tensor:
-    """Derivative of :func:`linear_to_srgb`."""
-    curved = 1.055 / 2.4 * linear.clamp_min(0.0031308) ** (1 / 2.4 - 1)
-    return torch.where(linear <= 0.0031308, torch.full_like(linear, 12.92), curved)
 
 
 def solve_lighting(

@@ -15,15 +15,17 @@ from dubfew.reconstruction.fitting.landmark_fit import LANDMARK_PRECISION, LIP_P
 from dubfew.reconstruction.fitting.photometric.albedo import MIN_COLOR_RESIDUAL, Albedo
 from dubfew.reconstruction.fitting.photometric.shading import (
     compute_shading_jacobian,
-    linear_to_srgb,
-    linear_to_srgb_derivative,
     shade_normals,
-    srgb_to_linear,
 )
 from dubfew.reconstruction.fitting.photometric.views import VIEW_SIZE_PX, FaceView
 from dubfew.reconstruction.heads.head_model import EYE_JOINTS, HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.shading_torch import (
+    linear_to_srgb,
+    linear_to_srgb_derivative,
+    srgb_to_linear,
+)
 from dubfew.reconstruction.track import Camera
 
 # Absolute differences of display colour smaller than this count as squares.

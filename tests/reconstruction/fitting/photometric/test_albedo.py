@@ -6,7 +6,7 @@ import torch
 
 from dubfew.errors import AssetError
 from dubfew.reconstruction.fitting.photometric.albedo import Albedo, AlbedoSpace, estimate_albedo
-from dubfew.reconstruction.fitting.photometric.shading import srgb_to_linear
+from dubfew.reconstruction.shading_torch import srgb_to_linear
 
 T = 16
 
