@@ -112,7 +112,7 @@ VARIANTS: Mapping[str, Variant] = {
     ),
     "texture": Variant(
         "texture starts from the prior's mean, not unwrapped",
-        patches={"dubfew.textures.NeuralTexture.start_from": not_started},
+        patches={"dubfew.textures.NeuralTexture.initialize_from_image": not_started},
     ),
     "detail": Variant("fine detail not restored", restores=False),
     "cold": Variant("blending: the nearest takes all", patches={TEMPERATURE: 1e-6}),

@@ -265,7 +265,7 @@ def rendered(
     """
     inputs = batch.inputs
     sampled = texture(inputs.actor_index, inputs.uv, inputs.mesh_mask[:, 0] > 0)
-    fields = renderer.fields(inputs, sampled, warp_references(inputs))
+    fields = renderer.predict_fields(inputs, sampled, warp_references(inputs))
     picture = drawn(fields, inputs, restores=restores).clamp(0, 1)
     return pixels(inputs.alpha * picture + (1 - inputs.alpha) * batch.target)
 

@@ -59,7 +59,7 @@ def test_everything_comes_back(adapter, files):
     torch.testing.assert_close(again.texture, adapter.texture, atol=1e-3, rtol=1e-3)
     assert again.texture.dtype == torch.float32
     assert again.style.to_bytes() == adapter.style.to_bytes()
-    assert Track.from_bytes(again.track_bytes, "track").to_bytes() == adapter.track
+    assert Track.from_bytes(again.track_bytes, "track").to_bytes() == adapter.track_bytes
 
 
 def test_the_files_are_half_precision(adapter, files):
@@ -105,7 +105,7 @@ def test_a_damaged_config_is_refused(files, config):
 )
 def test_a_config_that_no_method_understands_is_refused(prior, adapter, change):
     with pytest.raises(ArtefactError):
-        replace(adapter, config={**adapter.config, **change}).renderer(prior)
+        replace(adapter, config={**adapter.config, **change}).merge_with_prior(prior)
 
 
 @settings(max_examples=100, deadline=None)

@@ -144,7 +144,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
 
 
 def test_resized_footage_shows_the_same(footage):
-    footage = footage.select([0, 9, 20])
+    footage = footage.select_frames([0, 9, 20])
     half = resize_footage(footage, 32)
     assert half.images.shape == (3, 32, 32, 3)
     np.testing.assert_allclose(half.vertices[..., :2] * 2, footage.vertices[..., :2], rtol=1e-6)

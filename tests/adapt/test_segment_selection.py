@@ -112,7 +112,7 @@ def test_merits_are_shares(seed, frames, lost):
     [
         ("valid", {"valid": np.arange(60) >= 30}),
         ("frontal", {"turn": np.where(np.arange(60) < 30, 0.8, 0.0).astype(np.float32)}),
-        ("size", {"size": np.where(np.arange(60) < 30, 30, 80).astype(np.float32)}),
+        ("size", {"eye_distance": np.where(np.arange(60) < 30, 30, 80).astype(np.float32)}),
     ],
 )
 def test_what_is_worse_counts_less(name, worse):

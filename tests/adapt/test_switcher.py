@@ -27,7 +27,7 @@ def actors(prior, footage):
 
 
 def test_turns_show_what_each_shows_alone(prior, actors):
-    alone = [pixels(a.renderer(prior), a.texture, sample) for a, sample in actors]
+    alone = [pixels(a.merge_with_prior(prior), a.texture, sample) for a, sample in actors]
     before, stage = state(prior), AdapterSwitcher(prior)
     for turn in (0, 1, 2, 1, 0, 2, 2, 1):
         adapter, sample = actors[turn]
@@ -78,7 +78,7 @@ def test_damaged_actors_leave_the_stage_whole(prior, actors):
             pass
     with stage.activate(lora) as renderer:
         shown = pixels(renderer, lora.texture, sample)
-    assert torch.equal(shown, pixels(lora.renderer(prior), lora.texture, sample))
+    assert torch.equal(shown, pixels(lora.merge_with_prior(prior), lora.texture, sample))
 
 
 def test_one_at_a_time(prior, actors):
