@@ -59,7 +59,7 @@ lint-spelling: $(READY)
 
 # The documentation, into site/. Warnings are errors.
 docs: $(DOCS_READY)
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(READY)
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name $(BENCH); done
