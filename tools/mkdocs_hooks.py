@@ -42,11 +42,11 @@ def move_links(text: str) -> str:
 
     def moved(match: re.Match[str]) -> str:
         target = match[1]
-        page, anchor = (target.split("#", 1) + [""])[:2]
+        page, separator, anchor = target.partition("#")
         if re.match(r"[a-z]+:|#", target):
             new = target
         elif page in ROOT_PAGES:
-            new = page.lower() + (f"#{anchor}" if anchor else "")
+            new = page.lower() + separator + anchor
         elif page.startswith("docs/"):
             new = target.removeprefix("docs/")
         else:
