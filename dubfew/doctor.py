@@ -72,7 +72,7 @@ class InstallReport:
 
 
 def check_installation() -> InstallReport:
-    """Look at this installation. Imports what dubfew imports, so that broken installs show."""
+    """Look at this installation. Imports what dubfew depends on, so that broken installs show."""
     return InstallReport(
         (
             _check_python(),
