@@ -104,7 +104,7 @@ REQUIRED_PACKAGES = {
     "torch": "torch",
     "accelerate": "accelerate",
     "peft": "peft",
-    "kornia": "kornia",
+    "kornia": "kornia",  # not imported yet: it is there for renderers to come
     "safetensors": "safetensors",
     "av": "av",
     "c2pa": "c2pa-python",
