@@ -25,8 +25,8 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.prior.checkpoint import Prior
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_track_regions
-from dubfew.reconstruction.detection.segmentation import DEFAULT_SEGMENTER
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
+from dubfew.reconstruction.segmenters import DEFAULT_SEGMENTER
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.alignment import align_footage

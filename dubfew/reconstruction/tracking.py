@@ -18,11 +18,11 @@ from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_face_regions
 from dubfew.reconstruction.detection.detection import ClipDetections, detect_people
 from dubfew.reconstruction.detection.face_tracks import choose_person
-from dubfew.reconstruction.detection.segmentation import DEFAULT_SEGMENTER, load_face_parser
 from dubfew.reconstruction.fitting.landmark_fit import NUM_SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.fitting.smoothing import smooth_parameters
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.heads.mica.identity import check_identity_source, estimate_clip_shape
+from dubfew.reconstruction.segmenters import DEFAULT_SEGMENTER, load_face_parser
 from dubfew.reconstruction.track import (
     FLAG_MOUTH_COVERED,
     FLAG_NO_FACE,

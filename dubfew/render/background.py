@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dubfew.media import Frame
-from dubfew.reconstruction.detection.segmentation import MediapipeSegmenter
+from dubfew.reconstruction.segmenters.mediapipe import MediapipeSegmenter
 from dubfew.references.footage import crop_window
 
 # The segmenter sees 256 px, so its edge is uncertain by a pixel or two of that.

@@ -13,8 +13,8 @@ from dubfew.prior.locate import find_prior
 from dubfew.prior.renderers import Renderer
 from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.detection.detection import detect_people
-from dubfew.reconstruction.detection.segmentation import Segmenter
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
+from dubfew.reconstruction.segmenters import Segmenter
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_person
 from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames

@@ -23,7 +23,7 @@ from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.motion.retargeting import retarget_mouth
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.reconstruction.detection.segmentation import DEFAULT_SEGMENTER, load_face_parser
+from dubfew.reconstruction.segmenters import DEFAULT_SEGMENTER, load_face_parser
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose

@@ -20,7 +20,7 @@ from dubfew.evaluate.leakage.scenes import (
     paint_mouth,
 )
 from dubfew.prior.checkpoint import Prior
-from dubfew.reconstruction.detection.recognition import FaceEmbedding
+from dubfew.reconstruction.face_embeddings import FaceEmbedding
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.footage import Footage
 from dubfew.render.background import BackgroundPreserver

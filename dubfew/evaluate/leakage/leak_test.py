@@ -55,7 +55,7 @@ from dubfew.evaluate.leakage.subjects import (
 )
 from dubfew.prior.checkpoint import UNTRAINED_PRIOR, Prior, prior_info
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.reconstruction.detection.recognition import (
+from dubfew.reconstruction.face_embeddings import (
     DEFAULT_EMBEDDING,
     FaceEmbedding,
     load_face_embedding,

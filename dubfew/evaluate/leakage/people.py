@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dubfew.errors import NoFaceError
 from dubfew.media import probe, read_frames
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
-from dubfew.reconstruction.detection.recognition import FaceEmbedding
+from dubfew.reconstruction.face_embeddings import FaceEmbedding
 from dubfew.utils.files import sha256_file
 
 PICTURES_PER_PERSON = 6  # pictures of everybody

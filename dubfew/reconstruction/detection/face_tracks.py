@@ -16,8 +16,8 @@ from scipy.optimize import linear_sum_assignment
 
 from dubfew.errors import DubfewError, MissingDependencyError
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS
-from dubfew.reconstruction.detection.recognition import FaceEmbedding, load_face_embedding
 from dubfew.reconstruction.detection.shots import MAX_FACE_STEP_WIDTHS, find_face_jumps
+from dubfew.reconstruction.face_embeddings import FaceEmbedding, load_face_embedding
 from dubfew.reconstruction.similarity_transform import fit_similarity_transform
 from dubfew.reconstruction.visibility.temporal_occlusion import (
     PATCH_HEIGHT_PX,

@@ -1,4 +1,4 @@
-"""Face landmarks and person segmentation, frame by frame (MediaPipe's models in its wheel)."""
+"""Face landmarks and face counts, frame by frame (MediaPipe's models in its wheel)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from dubfew.reconstruction.detection.mediapipe_loader import (
     FACE_DETECTION_GRAPH,
     FACE_LANDMARK_GRAPH,
-    SELFIE_SEGMENTATION_GRAPH,
     load_solution_base,
 )
 
@@ -102,19 +101,3 @@ class FaceCounter(_MediapipeGraph):
     def __call__(self, rgb: NDArray[np.uint8]) -> int:
         """Faces in an RGB image [H, W, 3]."""
         return len(self._graph.process({"image": np.ascontiguousarray(rgb)}).detections or ())
-
-
-class PersonSegmenter(_MediapipeGraph):
-    """Separates a person from the background. Use as a context manager."""
-
-    def __init__(self) -> None:
-        self._graph = load_solution_base()(
-            binary_graph_path=SELFIE_SEGMENTATION_GRAPH,
-            side_inputs={"model_selection": 0},
-            outputs=["segmentation_mask"],
-        )
-
-    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probability that a pixel of an RGB image [H, W, 3] shows the person. [H, W]"""
-        mask = self._graph.process({"image": np.ascontiguousarray(rgb)}).segmentation_mask
-        return np.asarray(mask, np.float32)

@@ -20,8 +20,8 @@ from dubfew.reconstruction.crop import (
     compute_track_regions,
     render_soft_mask,
 )
-from dubfew.reconstruction.detection.segmentation import Segmenter
 from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.segmenters import Segmenter
 from dubfew.reconstruction.track import FLAG_MOUTH_COVERED, Track
 from dubfew.reconstruction.visibility.pose_and_border import remove_short_runs
 

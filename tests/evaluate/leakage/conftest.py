@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dubfew.media import Frame, VideoWriter, probe, read_frames
-from dubfew.reconstruction.detection import recognition
+from dubfew.reconstruction.face_embeddings import FACE_EMBEDDINGS
 from tests.footage import ACTOR
 
 FRAMES = 9
@@ -26,7 +27,7 @@ class ColourEmbedding:
     """Tells people apart by the colour of their chins, as a face-recognition network would not."""
 
     name = "colour"
-    same = 0.0
+    same_person_distance = 0.0
 
     def __call__(
         self, rgb: NDArray[np.uint8], landmarks: NDArray[np.float32]
@@ -37,11 +38,11 @@ class ColourEmbedding:
 
 
 @pytest.fixture(autouse=True)
-def embedding(monkeypatch: pytest.MonkeyPatch) -> str:
+def embedding() -> Iterator[str]:
     """The name of an embedding that needs nothing installed."""
-    table = {**recognition.FACE_EMBEDDINGS, "colour": ColourEmbedding}
-    monkeypatch.setattr(recognition, "FACE_EMBEDDINGS", table)
-    return "colour"
+    FACE_EMBEDDINGS.register("colour", ColourEmbedding)
+    yield "colour"
+    FACE_EMBEDDINGS.unregister("colour")
 
 
 @pytest.fixture(scope="session")

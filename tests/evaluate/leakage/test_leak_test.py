@@ -74,7 +74,7 @@ def test_what_cannot_be_tested_is_said_before_any_work(people: dict[str, Path], 
         ([], "nobody to test"),
         ([str(people["red"])], "3 or more besides each actor"),
         (["--actor", "nobody"], "no actor"),
-        ([*given(people, ["red"]), "--embedding", "no"], "there are arcface, dlib"),
+        ([*given(people, ["red"]), "--embedding", "no"], "no face embedding 'no'"),
         ([*given(people, ["red"]), *QUICK, "--prior", "none"], "no prior 'none'"),
         ([*given(people, ["red"]), "--sheet", str(people["red"] / "s.png")], "not a folder"),
     ):

@@ -1,11 +1,13 @@
-"""MICA's identity network behind the interface of all face embeddings."""
+"""MICA's identity network as a face embedding."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.detection.recognition import load_face_embedding
+from dubfew.reconstruction.face_embeddings import load_face_embedding
 from dubfew.reconstruction.heads.mica.crop import ARCFACE_TEMPLATE_PX, FIVE_POINT_LANDMARK_IDS
 from tests.reconstruction.heads.mica.stored import mica_file
 
@@ -26,7 +28,7 @@ def test_a_face_gives_a_unit_vector_wherever_it_is(monkeypatch, tmp_path):
     np.testing.assert_allclose(embedding(wider, landmarks + np.array([90, 20, 0])), code, atol=1e-4)
 
 
-def test_without_the_file_it_says_which(monkeypatch, tmp_path):
+def test_a_missing_file_is_named_with_the_command_that_adds_it(monkeypatch, tmp_path):
     monkeypatch.delenv("DUBFEW_MICA", raising=False)
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path))
     with pytest.raises(AssetError, match="dubfew assets add mica"):

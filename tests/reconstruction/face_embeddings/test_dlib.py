@@ -1,4 +1,4 @@
-"""Whose face a picture shows."""
+"""dlib's face embedding."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dubfew.errors import AssetError, DubfewError, MissingDependencyError
+from dubfew.errors import MissingDependencyError
 from dubfew.media import read_frames
-from dubfew.reconstruction.detection import recognition
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
-from dubfew.reconstruction.detection.recognition import load_face_embedding
+from dubfew.reconstruction.face_embeddings import dlib, load_face_embedding
 from dubfew.utils.import_utils import installed_version
 
 ABSENT = [name for name in ("dlib", "face_recognition_models") if installed_version(name) is None]
@@ -22,7 +21,7 @@ needs_dlib = pytest.mark.skipif(
 )
 
 
-def codes(video: Path, *rows: int) -> list[np.ndarray]:
+def embed_rows(video: Path, *rows: int) -> list[np.ndarray]:
     embedding = load_face_embedding()
     found = []
     with FaceLandmarker(use_tracking=False) as landmarker:
@@ -36,9 +35,9 @@ def codes(video: Path, *rows: int) -> list[np.ndarray]:
 
 
 @needs_dlib
-def test_one_person_is_nearer_than_two(shared: Path) -> None:
-    first = codes(shared / "clips" / "grid_bbaf2n.mpg", 5, 60)
-    second = codes(shared / "clips" / "grid_brbk7n.mpg", 5, 60)
+def test_images_of_one_person_are_nearer_than_of_two(shared: Path) -> None:
+    first = embed_rows(shared / "clips" / "grid_bbaf2n.mpg", 5, 60)
+    second = embed_rows(shared / "clips" / "grid_brbk7n.mpg", 5, 60)
     assert first[0].shape == (128,)
     same = load_face_embedding().same_person_distance
     assert np.linalg.norm(first[0] - first[1]) < 0.35 < same
@@ -47,7 +46,7 @@ def test_one_person_is_nearer_than_two(shared: Path) -> None:
 
 
 @needs_dlib
-def test_size_and_place_of_a_face_do_not_matter() -> None:
+def test_size_and_position_of_a_face_do_not_matter() -> None:
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 255, (12, 12, 3), np.uint8)
     face = np.repeat(np.repeat(coarse, 20, 0), 20, 1)
@@ -63,32 +62,20 @@ def test_size_and_place_of_a_face_do_not_matter() -> None:
     assert np.linalg.norm(embedding(mirrored, landmarks) - code) > 0.15
 
 
-def test_what_is_missing_comes_with_the_line_that_installs_it(
+def test_missing_parts_are_named_with_the_line_that_installs_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(
-        recognition, "import_optional", lambda name: SimpleNamespace(face_recognition_model_v1=None)
+        dlib, "import_optional", lambda name: SimpleNamespace(face_recognition_model_v1=None)
     )
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'dubfew\[identity\]'"):
         load_face_embedding()
     place = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: place)
-    with pytest.raises(MissingDependencyError, match="not the network that is expected"):
+    with pytest.raises(MissingDependencyError, match=dlib.DLIB_WEIGHTS_FILE):
         load_face_embedding()
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / recognition.DLIB_WEIGHTS_FILE).write_bytes(b"another")
-    with pytest.raises(MissingDependencyError, match="not the network that is expected"):
+    (tmp_path / "models" / dlib.DLIB_WEIGHTS_FILE).write_bytes(b"another")
+    with pytest.raises(MissingDependencyError, match=dlib.DLIB_WEIGHTS_FILE):
         load_face_embedding()
-
-
-def test_an_embedding_that_is_not_there() -> None:
-    with pytest.raises(DubfewError, match="there are arcface, dlib"):
-        load_face_embedding("clip")
-
-
-def test_arcface_wants_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("DUBFEW_MICA", str(tmp_path / "none.tar"))
-    with pytest.raises(AssetError):
-        load_face_embedding("arcface")
