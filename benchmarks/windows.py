@@ -32,8 +32,9 @@ from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.alignment import ALIGNMENT_REFERENCES as ALIGNED_WITH
 from dubfew.references.alignment import align_footage, align_vertices
+from dubfew.references.cropping import load_clip_footage
 from dubfew.references.detail import local_detail_energy, restore_high_frequencies
-from dubfew.references.footage import Footage, load_clip_footage
+from dubfew.references.footage import Footage
 from dubfew.references.inputs import RenderInputs, make_footage_inputs
 from dubfew.references.selection import farthest_point_sampling
 from dubfew.references.warping import sample_references, warp_references

@@ -18,7 +18,7 @@ from dubfew.adapt.replay import ReplayPerson, bundled_replay_path, save_replay
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.alignment import align_footage
-from dubfew.references.footage import load_clip_footage
+from dubfew.references.cropping import load_clip_footage
 from dubfew.synthetic import SyntheticPerson, write_clip
 
 # Everybody in the set has a seed of their own; they vary in every trait by themselves. Sizes and

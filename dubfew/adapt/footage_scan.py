@@ -28,7 +28,7 @@ from dubfew.reconstruction.fitting.landmark_fit import HEAD_TO_CAMERA_AXES, Land
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Camera
-from dubfew.references.footage import POSE_WEIGHT
+from dubfew.references.track_geometry import POSE_WEIGHT
 
 # Mouths are looked at so often. Fewer looks miss short openings, more cost time.
 SCAN_FRAMES_PER_SECOND = 5

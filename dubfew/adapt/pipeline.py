@@ -30,8 +30,9 @@ from dubfew.reconstruction.segmenters import DEFAULT_SEGMENTER
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.alignment import align_footage
-from dubfew.references.footage import footage_from_frames
-from dubfew.references.selection import farthest_point_sampling, resize_footage
+from dubfew.references.cropping import footage_from_frames
+from dubfew.references.footage import resize_footage
+from dubfew.references.selection import farthest_point_sampling
 from dubfew.registry import Registry
 from dubfew.registry.consent import read_consent
 from dubfew.registry.names import normalize_actor_id
@@ -184,7 +185,7 @@ def adapt(
         model,
         motion.displacement,
         window_size=choose_reference_size(track, model, base.renderer.config.window),
-        first_frame=part.first,
+        frame_numbers=part.first + np.arange(len(track)),
         progress=progress,
     )
     small = align_footage(

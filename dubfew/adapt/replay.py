@@ -35,13 +35,9 @@ from dubfew.data.samples import (
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.references.footage import Footage
-from dubfew.references.inputs import (
-    find_nearest_references,
-    make_frame_inputs,
-    select_motion_window,
-)
-from dubfew.references.selection import farthest_point_sampling, resize_footage
+from dubfew.references.footage import Footage, resize_footage
+from dubfew.references.inputs import make_frame_inputs, select_motion_window
+from dubfew.references.selection import farthest_point_sampling, find_nearest_references
 from dubfew.textures import sample_texture
 from dubfew.utils.files import write_atomic
 

@@ -17,7 +17,7 @@ from dubfew.data.shards import SHARD_FORMAT_VERSION, serialize_header, serialize
 from dubfew.data.tar import write_tar_end
 from dubfew.data.workers import ClipJob, ClipOutcome
 from dubfew.errors import DubfewError, MediaError, NoFaceError
-from dubfew.media import Frame, VideoInfo, probe, read_frames
+from dubfew.media import VideoInfo, probe, read_frames
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS, FaceLandmarker
 from dubfew.reconstruction.detection.shots import find_face_jumps
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
@@ -30,7 +30,8 @@ from dubfew.reconstruction.visibility.temporal_occlusion import (
     extract_face_patch,
 )
 from dubfew.references.alignment import align_footage
-from dubfew.references.footage import Footage, compute_track_geometry, crop_window
+from dubfew.references.cropping import footage_from_frames
+from dubfew.references.footage import Footage
 from dubfew.utils.files import atomic_path, sha256_file
 
 # Frames that are tracked together: fitting takes 85 kB for each. A minute shows enough of a face
@@ -138,9 +139,21 @@ def _iter_segments(
                 continue
             for wanted in np.array_split(rows, -(-len(rows) // SEGMENT_FRAMES)):
                 part = track.select(wanted)
-                footage = _cut_windows(
-                    pictures, part, wanted + start, motion[wanted], head, window_size
+                numbers = wanted + start
+                footage = footage_from_frames(
+                    pictures,
+                    part,
+                    head,
+                    motion[wanted],
+                    window_size=window_size,
+                    rows=range(len(part)),
+                    frame_numbers=numbers,
                 )
+                if len(footage) < len(part):
+                    missing = np.setdiff1d(numbers, footage.frames)[0]
+                    raise MediaError(
+                        f"frame {missing} was there once and is not any more: try again"
+                    )
                 times = part.times
                 yield _Segment(
                     align_footage(footage, head),
@@ -245,33 +258,3 @@ def check_one_face(path: Path, first_frame: int, landmarks: NDArray[np.float32])
             f"in {path} the face jumps between the frames {first_frame + before} and "
             f"{first_frame + jumps[0]} (a cut, or a second person): split the clip there"
         )
-
-
-def _cut_windows(
-    video_frames: Iterator[Frame],
-    track: Track,
-    frame_numbers: NDArray[np.int64],
-    motion: NDArray[np.float32],
-    head: HeadModel,
-    window_size: int,
-) -> Footage:
-    """Windows of some frames, which come later in the stream than any cut before."""
-    shapes = compute_track_geometry(track, head)
-    images = []
-    for row, number in enumerate(frame_numbers):
-        picture = next((p for p in video_frames if p.index == number), None)
-        if picture is None:
-            raise MediaError(f"frame {number} was there once and is not any more: try again")
-        images.append(crop_window(picture, shapes.regions.window[row], window_size))
-    return Footage(
-        images=np.stack(images),
-        vertices=np.stack(
-            [shapes.vertices_in_window(row, window_size) for row in range(len(frame_numbers))]
-        ),
-        hulls=np.stack(
-            [shapes.hull_in_window(row, window_size) for row in range(len(frame_numbers))]
-        ),
-        key=shapes.key,
-        motion=motion,
-        frames=np.asarray(frame_numbers, np.int64),
-    )

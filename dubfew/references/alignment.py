@@ -15,13 +15,12 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.optical_flow import lucas_kanade_flow
 from dubfew.references.footage import Footage
 from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_footage_inputs
+from dubfew.references.selection import MIN_REFERENCE_GAP_ALIGN, find_candidate_rows
 from dubfew.references.warping import warp_references
 
 # The first round brings most; a third one brought less than 0.1 dB.
 ALIGNMENT_ROUNDS = 2
 ALIGNMENT_REFERENCES = 3
-# Frames nearer in time than this look like the frame itself, errors included.
-MIN_REFERENCE_GAP_ALIGN = 5
 ALIGNMENT_BATCH_SIZE = 8
 # Larger windows are looked at no larger than this, px: the field that is looked for is smooth,
 # and its cells are to be as fine against the lips as they are here.
@@ -66,7 +65,7 @@ def align_footage(
     Footage of fewer than a dozen frames comes back as it is: every frame would be its own
     neighbour.
     """
-    if len(footage) < 2 * MIN_REFERENCE_GAP_ALIGN + 2:
+    if len(footage) < 2 * MIN_REFERENCE_GAP_ALIGN:
         return footage
     for turn in range(ALIGNMENT_ROUNDS):
         moved = []
@@ -85,9 +84,7 @@ def align_footage(
 
 def _make_alignment_inputs(footage: Footage, row: int, head: HeadModel) -> RenderInputs:
     """One frame with references among those that are not near in time."""
-    bank = np.nonzero(np.abs(footage.frames - footage.frames[row]) > MIN_REFERENCE_GAP_ALIGN)[0]
-    if not len(bank):
-        bank = np.delete(np.arange(len(footage)), row)
+    candidates = find_candidate_rows(footage.frames, row, MIN_REFERENCE_GAP_ALIGN)
     return make_footage_inputs(
-        footage, row, footage.vertices[row], bank, ALIGNMENT_REFERENCES, head
+        footage, row, footage.vertices[row], candidates, ALIGNMENT_REFERENCES, head
     )

@@ -13,7 +13,9 @@ from torch import Tensor
 from dubfew.reconstruction.crop import render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
-from dubfew.references.footage import Footage, feather_width
+from dubfew.references.footage import Footage
+from dubfew.references.selection import find_nearest_references
+from dubfew.references.track_geometry import feather_width
 
 # Frames of motion that modulate the renderer, centred on the frame: 5 at 25 fps is 200 ms,
 # about a syllable.
@@ -64,25 +66,6 @@ def concatenate_inputs(batches: Sequence[RenderInputs]) -> RenderInputs:
     )
 
 
-def find_nearest_references(
-    query_key: NDArray, reference_keys: NDArray, num_references: int
-) -> tuple[NDArray, NDArray]:
-    """Rows of the bank nearest to a key, nearest first.
-
-    Args:
-        query_key: of the wanted frame. [D]
-        reference_keys: keys of the references. [R, D]
-        num_references: how many; a smaller bank repeats its nearest.
-
-    Returns:
-        Rows [count] and distances [count].
-    """
-    distance = np.linalg.norm(reference_keys - query_key, axis=1)
-    rows = np.argsort(distance, kind="stable")[:num_references]
-    rows = np.concatenate([rows, np.repeat(rows[:1], num_references - len(rows))])
-    return rows, distance[rows].astype(np.float32)
-
-
 def make_footage_inputs(
     footage: Footage,
     row: int,
@@ -91,9 +74,24 @@ def make_footage_inputs(
     num_references: int,
     head: HeadModel,
     actor_index: int = 0,
+    *,
+    motion: NDArray[np.float32] | None = None,  # [T, P, 3]
 ) -> RenderInputs:
-    """The inputs of one of the footage's own frames (B = 1), its references the nearest among the
-    rows ``candidate_rows``, its mesh ``vertices``."""
+    """Make the inputs of one of the footage's own frames (B = 1).
+
+    The references are the nearest among the candidates.
+
+    Args:
+        footage: an actor's windows.
+        row: the frame.
+        vertices: mesh of the frame in window px; the footage's own, or a better one. [V, 3]
+        candidate_rows: rows of the footage to choose references from. [N]
+        num_references: how many references, K.
+        head: the footage's head model.
+        actor_index: row of the neural texture.
+        motion: mouth motion around the frame; taken from the footage's rows around it by default.
+            Footage that does not hold the neighbors in time needs it. [T, P, 3]
+    """
     picked, scores = find_nearest_references(
         footage.key[row], footage.key[candidate_rows], num_references
     )
@@ -102,7 +100,7 @@ def make_footage_inputs(
         vertices,
         footage.hulls[row],
         footage.images[row],
-        select_motion_window(footage.motion, row),
+        select_motion_window(footage.motion, row) if motion is None else motion,
         footage,
         candidate_rows[picked],
         scores,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dubfew.media import Frame
 from dubfew.reconstruction.segmenters.mediapipe import MediapipeSegmenter
-from dubfew.references.footage import crop_window
+from dubfew.references.cropping import crop_window
 
 # The segmenter sees 256 px, so its edge is uncertain by a pixel or two of that.
 SEGMENTER_SIZE_PX = 256

@@ -19,9 +19,11 @@ from dubfew.prior.renderers import BlendFields, Renderer
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.alignment import ALIGNMENT_ROUNDS, align_vertices
+from dubfew.references.cropping import crop_window
 from dubfew.references.detail import local_detail_energy, restore_high_frequencies
-from dubfew.references.footage import Footage, TrackGeometry, crop_window
+from dubfew.references.footage import Footage
 from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_frame_inputs
+from dubfew.references.track_geometry import TrackGeometry
 from dubfew.references.warping import sample_references, warp_references
 from dubfew.render.background import BackgroundPreserver
 from dubfew.textures import sample_texture

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
-
 from dubfew.media import Frame
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
-from dubfew.references.footage import TrackGeometry, compute_frame_keys, compute_track_geometry
 from dubfew.references.inputs import select_motion_window
+from dubfew.references.selection import choose_references
+from dubfew.references.track_geometry import TrackGeometry, compute_track_geometry
 from dubfew.render.compositing import FrameTask, MouthCompositor, PredictedFrame
 from dubfew.render.transitions import paint_opacity, transition_weights
 
 GEOMETRY_BLOCK_FRAMES = 64  # frames whose meshes are held at once
 NETWORK_BATCH_FRAMES = 4  # frames that go through the network together
-# Distances to the references are smoothed over time, so that their order does not flicker.
-DISTANCE_SMOOTHING_FRAMES = 1.0
-# Share of the pose's weight in these distances, against that in keys as they are stored, where
-# the mouth is not the scene's own. The mesh carries a mouth over ten degrees well; a mouth of
-# another shape it can only stretch, and sound asks for mouths never seen in the scene's pose.
-POSE_DISTANCE_WEIGHT = 0.3
 
 
 def predict_frames(
@@ -36,7 +27,13 @@ def predict_frames(
 ) -> Iterator[Frame | PredictedFrame]:
     """What is to be painted into the frames; those without a face that can be
     painted pass untouched."""
-    rows, scores = choose_references(track, head, compositor)
+    rows, scores = choose_references(
+        track,
+        head,
+        compositor.references.key,
+        compositor.renderer.config.references,
+        mouth_in_scene=compositor.align_meshes,
+    )
     usable, seen = track.usable, paint_opacity(transition_weights(track))
     block: TrackGeometry | None = None
     waiting: list[Frame | FrameTask] = []
@@ -89,27 +86,3 @@ def composite_frames(
             if isinstance(item, PredictedFrame)
             else item
         )
-
-
-def choose_references(
-    track: Track, head: HeadModel, compositor: MouthCompositor
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For every frame the references whose mouth and pose are nearest. [N, K] each"""
-    wanted = np.concatenate(
-        [
-            compute_frame_keys(track.select(slice(i, i + GEOMETRY_BLOCK_FRAMES)), head)
-            for i in range(0, len(track), GEOMETRY_BLOCK_FRAMES)
-        ]
-    )
-    weight = np.ones(wanted.shape[1], np.float32)
-    weight[-3:] = 1.0 if compositor.align_meshes else POSE_DISTANCE_WEIGHT
-    bank, wanted = compositor.references.key * weight, wanted * weight
-    squared = (wanted**2).sum(1)[:, None] + (bank**2).sum(1) - 2 * wanted @ bank.T
-    distance = gaussian_filter1d(
-        np.sqrt(np.maximum(squared, 0)), DISTANCE_SMOOTHING_FRAMES, axis=0, mode="nearest"
-    )
-    count = compositor.renderer.config.references
-    rows = np.argsort(distance, axis=1, kind="stable")[:, :count]
-    if rows.shape[1] < count:
-        rows = np.concatenate([rows, np.repeat(rows[:, :1], count - rows.shape[1], 1)], 1)
-    return rows, np.take_along_axis(distance, rows, 1).astype(np.float32)

@@ -31,7 +31,8 @@ from dubfew.errors import ArtefactError, ConsentError, DubfewError, MediaError, 
 from dubfew.media import read_audio
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
-from dubfew.references.selection import farthest_point_sampling, resize_footage
+from dubfew.references.footage import resize_footage
+from dubfew.references.selection import farthest_point_sampling
 from dubfew.registry import Registry
 from dubfew.registry.consent import example_consent, read_consent
 

@@ -11,7 +11,8 @@ from dubfew.prior.renderers import BlendingUNetConfig
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
 from dubfew.reconstruction.track import Camera, Track
-from dubfew.references.footage import Footage, compute_track_geometry
+from dubfew.references.footage import Footage
+from dubfew.references.track_geometry import compute_track_geometry
 
 SIZE = 64
 TOY = BlendingUNetConfig(

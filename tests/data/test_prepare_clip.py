@@ -30,7 +30,7 @@ from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.alignment import align_footage
-from dubfew.references.footage import load_clip_footage
+from dubfew.references.cropping import load_clip_footage
 from dubfew.utils.files import sha256_file
 from tests.footage import with_paper
 

@@ -25,14 +25,11 @@ from dubfew.reconstruction.rasterizer.raster import (
 )
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
-from dubfew.references.footage import (
-    Footage,
-    TrackGeometry,
-    compute_track_geometry,
-    footage_from_frames,
-)
-from dubfew.references.inputs import find_nearest_references, select_motion_window
-from dubfew.references.selection import farthest_point_sampling, resize_footage
+from dubfew.references.cropping import footage_from_frames
+from dubfew.references.footage import Footage, resize_footage
+from dubfew.references.inputs import select_motion_window
+from dubfew.references.selection import farthest_point_sampling, find_nearest_references
+from dubfew.references.track_geometry import TrackGeometry, compute_track_geometry
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import FrameTask, MouthCompositor
 
@@ -122,7 +119,7 @@ def load_scene(
         head,
         motion,
         window_size=choose_reference_size(track, head, window),
-        first_frame=first,
+        frame_numbers=first + np.arange(len(track)),
     )
     rows = np.array([frame.index - first for frame in kept])
     return LeakScene(

@@ -1,0 +1,137 @@
+"""Cut the mouth windows of a tracked clip out of its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dubfew.errors import MediaError
+from dubfew.media import Frame, read_frames
+from dubfew.motion.extraction import motion_from_track
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.track import Track
+from dubfew.references.footage import Footage
+from dubfew.references.track_geometry import compute_track_geometry
+
+
+class CroppableFrame(Protocol):
+    """What `crop_window` needs of a frame."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]: ...
+
+
+def crop_window(frame: CroppableFrame, window: NDArray, output_size: int) -> NDArray[np.uint8]:
+    """One square window [left, top, side] (px, sub-pixel) of a frame, resampled with
+    anti-aliasing; what lies outside the frame repeats its edge. [size, size, 3]"""
+    left, top, side = (float(v) for v in window)
+    margin = 2 + side / output_size  # reach of the resampling filter
+    x0, y0 = int(np.floor(left - margin)), int(np.floor(top - margin))
+    x1, y1 = int(np.ceil(left + side + margin)), int(np.ceil(top + side + margin))
+    inner = (
+        min(max(x0, 0), frame.width - 1),
+        min(max(y0, 0), frame.height - 1),
+        max(min(x1, frame.width), 1),
+        max(min(y1, frame.height), 1),
+    )
+    inner = (inner[0], inner[1], max(inner[2], inner[0] + 1), max(inner[3], inner[1] + 1))
+    pixels = frame.crop_rgb(*inner)
+    padding = (
+        (max(0, inner[1] - y0), max(0, y1 - inner[3])),
+        (max(0, inner[0] - x0), max(0, x1 - inner[2])),
+    )
+    if any(p for pair in padding for p in pair):
+        pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
+    box = (left - x0, top - y0, left - x0 + side, top - y0 + side)
+    image = Image.fromarray(pixels).resize(
+        (output_size, output_size), Image.Resampling.LANCZOS, box=box
+    )
+    return np.asarray(image)
+
+
+def footage_from_frames(
+    frames: Iterator[Frame],
+    track: Track,
+    head: HeadModel,
+    motion: NDArray[np.float32],  # [N, P, 3]
+    *,
+    window_size: int,
+    rows: Sequence[int] | NDArray | None = None,
+    frame_numbers: NDArray | None = None,
+    progress: ProgressCallback = no_progress,
+) -> Footage:
+    """Cut the windows of some frames out of a stream.
+
+    Reads no frame beyond the last one that it needs, so that a caller can go on with the stream.
+
+    Args:
+        frames: the tracked clip, from the track's first frame or earlier.
+        track: the clip's track, N rows.
+        head: the track's head model.
+        motion: mouth motion of every row. [N, P, 3]
+        window_size: edge of the windows, px.
+        rows: rows of the track to cut; all usable ones by default.
+        frame_numbers: number in the clip of each row of the track; by default the track begins
+            at frame 0 and leaves no frame out. [N]
+        progress: called every ten frames.
+
+    Returns:
+        The windows, without those of frames that the stream no longer has.
+
+    Raises:
+        MediaError: the stream has none of the frames.
+    """
+    numbers = np.arange(len(track)) if frame_numbers is None else np.asarray(frame_numbers)
+    selected = np.nonzero(track.usable)[0] if rows is None else np.asarray(rows, np.int64)
+    geometry = compute_track_geometry(track, head)
+    row_of_frame = {int(numbers[row]): int(row) for row in selected}
+    images: dict[int, NDArray[np.uint8]] = {}
+    for frame in frames:
+        row = row_of_frame.get(frame.index)
+        if row is not None:
+            images[row] = crop_window(frame, geometry.regions.window[row], window_size)
+            if len(images) % 10 == 0:
+                progress(Progress("cut", len(images), len(row_of_frame)))
+        if len(images) == len(row_of_frame):
+            break
+    found = np.array([row for row in selected if row in images], np.int64)
+    if not len(found):
+        raise MediaError(f"none of {len(selected)} tracked frames can be read again: try again")
+    return Footage(
+        images=np.stack([images[row] for row in found]),
+        vertices=np.stack([geometry.vertices_in_window(row, window_size) for row in found]),
+        hulls=np.stack([geometry.hull_in_window(row, window_size) for row in found]),
+        key=geometry.key[found],
+        motion=motion[found],
+        frames=numbers[found].astype(np.int64),
+    )
+
+
+def load_clip_footage(
+    path: Path | str,
+    track: Track,
+    head: HeadModel,
+    *,
+    window_size: int,
+    progress: ProgressCallback = no_progress,
+) -> Footage:
+    """Windows of every usable frame of a clip."""
+    return footage_from_frames(
+        read_frames(path, stop=len(track)),
+        track,
+        head,
+        motion_from_track(track, head).displacement,
+        window_size=window_size,
+        progress=progress,
+    )
