@@ -91,7 +91,7 @@ def train(clips, config, **rest):
     import time
     for _ in range(200):
         time.sleep(0.1)
-training.train = train
+training.fit_speech_model = train
 sys.argv = ["dubfew", "speech", "train", "-o", sys.argv[1], "--data", sys.argv[2]]
 main()
 """

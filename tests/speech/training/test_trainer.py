@@ -191,7 +191,7 @@ def test_lips_that_the_networks_close_stay_closed(shut: float) -> None:
     with torch.no_grad():
         ensemble.linear.map.weight.zero_()
         ensemble.linear.map.bias[:] = 0.11 * towards + sideways
-        found = ensemble(torch.rand(1, 120, 80)).motion[0]
+        found = ensemble(torch.rand(1, 120, 80)).coefficients[0]
     expected = torch.full((60,), 0.1)
     expected[20:24] = 0.0
     torch.testing.assert_close(found @ opening, expected, atol=1e-6, rtol=0)
@@ -209,7 +209,7 @@ def test_lips_that_are_low_throughout_are_not_held_shut() -> None:
     with torch.no_grad():
         ensemble.linear.map.weight.zero_()
         ensemble.linear.map.bias[:] = 0.06 * opening / (opening @ opening)
-        gap = ensemble(torch.rand(1, 120, 80)).motion[0] @ opening
+        gap = ensemble(torch.rand(1, 120, 80)).coefficients[0] @ opening
     torch.testing.assert_close(gap, torch.full((60,), 0.05), atol=1e-6, rtol=0)
 
 
