@@ -36,11 +36,10 @@ from dubfew.errors import MediaError, NoFaceError
 from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ, frame_levels_db
 from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.corpus import SpeechClip, estimate_lag, pearson_correlation
 from dubfew.speech.model import SpeechModel
+from dubfew.speech.motion_lag import estimate_lag
 from dubfew.speech.style import fit_style
 from dubfew.speech.training.augmentation import breath_noise, colored_noise, music_noise
-from dubfew.speech.training.clip_pairs import load_speech_clip
 from dubfew.speech.training.examples import (
     HELD_OUT_LANGUAGES,
     HELD_OUT_VARIANTS,
@@ -48,8 +47,10 @@ from dubfew.speech.training.examples import (
 )
 from dubfew.speech.training.run import train_speech_model
 from dubfew.speech.training.shard_clips import load_filmed_clips
+from dubfew.speech.training.speech_clip import SpeechClip, load_speech_clip
 from dubfew.speech.transcript.recognize import recognize_lip_gap
 from dubfew.speech.visemes import BILABIAL_LETTERS, OPEN_VOWEL_LETTERS, SILENCE_SYMBOL
+from dubfew.utils.signal import pearson_correlation
 
 # Lips closer than this look closed, farther apart than OPEN look open (inter-ocular distances).
 CLOSED, OPEN = 0.03, 0.06

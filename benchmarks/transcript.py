@@ -31,12 +31,11 @@ from dubfew.errors import DubfewError
 from dubfew.media import Audio, read_audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.speech.corpus import pearson_correlation
 from dubfew.speech.espeak import get_synthesizer, load_sentences
 from dubfew.speech.model import MOUTH_LEAD_SECONDS, SpeechModel
 from dubfew.speech.training.augmentation import augment_audio
-from dubfew.speech.training.clip_pairs import load_speech_clip
 from dubfew.speech.training.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS
+from dubfew.speech.training.speech_clip import load_speech_clip
 from dubfew.speech.transcript.align import align_transcript
 from dubfew.speech.transcript.phoneme_fusion import fuse_phonemes
 from dubfew.speech.transcript.recognize import IPA_BY_ARPABET
@@ -49,6 +48,7 @@ from dubfew.speech.visemes import (
     Phone,
     motion_from_phones,
 )
+from dubfew.utils.signal import pearson_correlation
 
 # Lips closer than this look closed (inter-ocular distances).
 CLOSED = 0.03

@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, MediaError
 from dubfew.media import VideoInfo, stream_audio
+from dubfew.media.audio import MIN_AUDIBLE_PEAK
 from dubfew.media.mel import (
     MEL_HOP_SAMPLES,
     SPEECH_SAMPLE_RATE_HZ,
@@ -22,8 +23,6 @@ from dubfew.media.mel import (
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 AUDIO_FORMAT_VERSION = 1
-# Quieter than this all through is an empty sound track (full scale 1).
-MIN_AUDIBLE_PEAK = 1e-3
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ sound, if there is any. All segments of a clip lie in one shard, one after the o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,14 @@ def read_shard(path: Path) -> list[ShardSample]:
         for key, members in groups.items():
             samples.append(ShardSample(path, key, members, _read_header(path, key, members, file)))
     return samples
+
+
+def group_by_clip(samples: Iterable[ShardSample]) -> list[list[ShardSample]]:
+    """Group the samples of a shard by clip, each clip's segments in the order of their frames."""
+    clips: dict[str, list[ShardSample]] = {}
+    for sample in samples:
+        clips.setdefault(sample.header["clip"], []).append(sample)
+    return [sorted(clip, key=lambda sample: sample.header["start"]) for clip in clips.values()]
 
 
 def _read_header(
@@ -172,11 +180,7 @@ def _iter_clips(folder: Path) -> Iterator[tuple[Path, dict[str, Any], int, ClipP
     """File, facts, frames and arrays of every clip."""
     for path in shard_paths(folder):
         file = MappedFile(path)
-        clips: dict[str, list[ShardSample]] = {}
-        for sample in read_shard(path):
-            clips.setdefault(sample.header["clip"], []).append(sample)
-        for samples in clips.values():
-            samples.sort(key=lambda sample: sample.header["start"])
+        for samples in group_by_clip(read_shard(path)):
             first = samples[0].header
             header = {k: v for k, v in first.items() if k not in _SEGMENT_KEYS}
             header["seconds"] = sum(s.header.get("seconds", 0.0) for s in samples)

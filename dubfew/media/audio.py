@@ -22,6 +22,10 @@ AudioSamples = NDArray[np.float32]
 # ones are rounding of the container's clock, up to a few milliseconds in MPEG streams.
 _GAP_TOLERANCE_SECONDS = 0.04
 
+# Peak below which a recording counts as silent (full scale is 1): an empty sound track with its
+# dither stays below it, a whisper does not.
+MIN_AUDIBLE_PEAK = 1e-3
+
 # PyAV reads past the planes of a frame with as many as this: they must be packed first.
 _MAX_READABLE_PLANES = 8
 

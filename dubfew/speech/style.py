@@ -10,8 +10,8 @@ from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.speech.corpus import estimate_lag, reliable_lag
 from dubfew.speech.model import MotionSpace, SpeechModel
+from dubfew.speech.motion_lag import estimate_lag, reliable_lag
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 

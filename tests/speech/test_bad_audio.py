@@ -13,8 +13,8 @@ from scipy.signal import resample_poly
 
 from dubfew.media import read_audio
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.speech.corpus import pearson_correlation
 from dubfew.speech.model import SpeechModel
+from dubfew.utils.signal import pearson_correlation
 
 RATE = 16000
 TIMES = np.arange(0, 4, 0.04)

@@ -12,8 +12,8 @@ from dubfew.evaluate.face_geometry import has_face
 from dubfew.media import probe, stream_audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.motion.extraction import motion_from_landmarks
-from dubfew.speech.corpus import estimate_curve_lag
 from dubfew.speech.transcript.recognize import recognize_lip_gap
+from dubfew.utils.signal import estimate_curve_lag
 
 CURVE_STEP_SECONDS = 0.01  # of the grid that the sound is looked at on, s
 

@@ -16,7 +16,6 @@ from dubfew.media.mel import (
     speech_level_db,
 )
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.speech.corpus import SpeechClip
 from dubfew.speech.encoders.encoder import AudioEncoder, MelEncoder
 from dubfew.speech.espeak import Utterance, get_synthesizer, load_sentences
 from dubfew.speech.network import MEL_FRAMES_PER_ROW
@@ -27,6 +26,7 @@ from dubfew.speech.training.augmentation import (
     colored_noise,
     music_noise,
 )
+from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.visemes import SILENCE_SYMBOL, motion_from_phones
 from dubfew.utils.arrays import FloatArray
 

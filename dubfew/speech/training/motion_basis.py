@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
+from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech.encoders.encoder import ROW_SECONDS, AudioEncoder
@@ -14,14 +12,6 @@ from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble
 from dubfew.speech.training.examples import LabeledRecording
 from dubfew.utils.arrays import FloatArray
-
-
-@dataclass(frozen=True)
-class MonoAudio:
-    """Samples as ``SpeechModel.predict`` takes them."""
-
-    samples: NDArray[np.float32]
-    rate: int = SPEECH_SAMPLE_RATE_HZ
 
 
 def compute_motion_basis(
@@ -49,7 +39,9 @@ def build_speech_model(
     model = SpeechModel(network, nothing, encoder)
     predicted, speaking = [], []
     for take in recordings[:60]:
-        rows = model.predict_coefficients(MonoAudio(take.samples))[: len(take.voice_activity)]
+        rows = model.predict_coefficients(Audio(take.samples, SPEECH_SAMPLE_RATE_HZ))[
+            : len(take.voice_activity)
+        ]
         predicted.append(rows)
         speaking.append(take.voice_activity[: len(rows)] > 0)
     spoken = np.concatenate(predicted)[np.concatenate(speaking)]

@@ -12,14 +12,15 @@ import numpy as np
 
 from dubfew.data.clip_index import read_exclude_list
 from dubfew.errors import DubfewError
+from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.speech.corpus import SpeechClip, estimate_lag
 from dubfew.speech.encoders.encoder import MEL_ENCODER_NAME, load_encoder
 from dubfew.speech.model import SpeechModel
+from dubfew.speech.motion_lag import estimate_lag
 from dubfew.speech.training.config import SpeechTrainConfig
-from dubfew.speech.training.motion_basis import MonoAudio
 from dubfew.speech.training.shard_clips import FilmedClips, load_filmed_clips
+from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.trainer import fit_speech_model
 from dubfew.speech.viseme_basis import save_viseme_basis
 from dubfew.utils.files import check_output_path
@@ -160,7 +161,9 @@ def score_clip(model: SpeechModel, clip: SpeechClip, part: str) -> ClipScore:
     """Measure a model on one clip."""
     seconds = len(clip.samples) / SPEECH_SAMPLE_RATE_HZ
     grid = np.arange(0, seconds, 0.01)
-    sync = estimate_lag(model.predict(MonoAudio(clip.samples), grid), clip.motion)
+    sync = estimate_lag(
+        model.predict(Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), grid), clip.motion
+    )
     return ClipScore(
         clip.name, clip.identity, part, seconds, sync.r_zero, sync.r_best, sync.lag_seconds * 1000
     )

@@ -11,13 +11,19 @@ import numpy as np
 
 from dubfew.data.audio_io import SegmentAudio, deserialize_audio
 from dubfew.data.clip_index import exclusion_keys, is_excluded, normalize_excluded_names
-from dubfew.data.shards import ShardSample, legacy_clip_paths, read_shard, shard_paths
+from dubfew.data.shards import (
+    ShardSample,
+    group_by_clip,
+    legacy_clip_paths,
+    read_shard,
+    shard_paths,
+)
 from dubfew.data.tar import TarMember
 from dubfew.errors import ArtefactError, DubfewError, NoFaceError
 from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ
 from dubfew.motion.extraction import motion_from_landmarks
 from dubfew.reconstruction.track import Track
-from dubfew.speech.corpus import SpeechClip
+from dubfew.speech.training.speech_clip import SpeechClip
 
 # Frames without a face are not stored. Motion is bridged over a blink of the detector; over
 # more than this it would be invented, and the clip is taken apart there, s.
@@ -68,7 +74,7 @@ def load_filmed_clips(
     unknown = set(measured)
     for path in shard_paths(folder):
         with open(path, "rb") as file:
-            for samples in _group_by_clip(read_shard(path)):
+            for samples in group_by_clip(read_shard(path)):
                 header = samples[0].header
                 clips += 1
                 unknown -= exclusion_keys(header)
@@ -103,13 +109,6 @@ def load_filmed_clips(
         )
         raise DubfewError(f"{reason}: prepare footage of people who speak")
     return found
-
-
-def _group_by_clip(samples: list[ShardSample]) -> list[list[ShardSample]]:
-    clips: dict[str, list[ShardSample]] = {}
-    for sample in samples:
-        clips.setdefault(sample.header["clip"], []).append(sample)
-    return [sorted(clip, key=lambda sample: sample.header["start"]) for clip in clips.values()]
 
 
 def _continuous_clips(samples: list[ShardSample], file: BinaryIO) -> Iterator[SpeechClip]:

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.speech.corpus import LagEstimate, SpeechClip, estimate_lag, reliable_lag
 from dubfew.speech.encoders.encoder import AudioEncoder, MelEncoder
 from dubfew.speech.model import SpeechModel
+from dubfew.speech.motion_lag import estimate_lag, reliable_lag
 from dubfew.speech.network import LinearPredictor, SpeechEnsemble, SpeechNetworkConfig
 from dubfew.speech.training.batches import SpeechBatch, sample_speech_batch
 from dubfew.speech.training.config import SpeechTrainConfig
@@ -26,12 +27,14 @@ from dubfew.speech.training.examples import (
     training_languages,
 )
 from dubfew.speech.training.loss import MotionLoss
-from dubfew.speech.training.motion_basis import MonoAudio, build_speech_model, compute_motion_basis
+from dubfew.speech.training.motion_basis import build_speech_model, compute_motion_basis
 from dubfew.speech.training.ridge_regression import solve_linear_predictor
+from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.vowel_hold import hold_random_vowel
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import fit_viseme_basis
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.signal import LagEstimate
 
 # Three seconds of film correlate by chance at some larger lag, and a clip trained on with a wrong
 # lag does harm: this much holds nearly every lag that containers and encoders make.
@@ -214,7 +217,7 @@ def measure_lags(model: SpeechModel, clips: list[SpeechClip]) -> dict[str, LagEs
     for clip in clips:
         grid = np.arange(0, len(clip.samples) / SPEECH_SAMPLE_RATE_HZ, 0.01)
         syncs[clip.name] = estimate_lag(
-            model.predict(MonoAudio(clip.samples), grid, lead=0.0),
+            model.predict(Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), grid, lead=0.0),
             clip.motion,
             max_lag=MAX_TRAINING_LAG_SECONDS,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dubfew.media.audio import MIN_AUDIBLE_PEAK
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.speech.espeak import Utterance
 from dubfew.speech.visemes import VOWEL_LETTERS, Phone
@@ -53,7 +54,7 @@ def hold_random_vowel(utterance: Utterance, rng: np.random.Generator) -> Utteran
 def _pitch_loop(samples: np.ndarray) -> np.ndarray:
     """Whole pitch periods of a vowel, about `_LOOP_SECONDS` long; empty where there is no voice."""
     low, high = (int(period * SPEECH_SAMPLE_RATE_HZ) for period in _PITCH_PERIOD_RANGE_SECONDS)
-    if len(samples) < 2 * high or float(np.abs(samples).max()) < 1e-3:
+    if len(samples) < 2 * high or float(np.abs(samples).max()) < MIN_AUDIBLE_PEAK:
         return np.zeros(0, np.float32)
     centred = samples - samples.mean()
     likeness = np.correlate(centred, centred, "full")[len(samples) - 1 :]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.media.audio import MIN_AUDIBLE_PEAK
 from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ, frame_levels_db
 from dubfew.speech.visemes import SILENCE_SYMBOL, Phone, blend_visemes, split_ipa_letters
 from dubfew.utils.arrays import FloatArray
@@ -37,7 +38,6 @@ _NORMALIZED_PEAK = 0.9
 _MIN_SEGMENT_SAMPLES = (
     SPEECH_SAMPLE_RATE_HZ // 10
 )  # samples: the recogniser fails on less than a few frames
-_MIN_AUDIBLE_PEAK = 1e-3
 _DECODER_FRAME_SECONDS = 0.01  # s
 
 
@@ -52,7 +52,7 @@ def recognize_segment(samples: FloatArray) -> tuple[Phone, ...]:
     """
     decoder = _load_decoder()
     peak = float(np.abs(samples).max(initial=0.0))
-    if len(samples) < _MIN_SEGMENT_SAMPLES or peak < _MIN_AUDIBLE_PEAK:
+    if len(samples) < _MIN_SEGMENT_SAMPLES or peak < MIN_AUDIBLE_PEAK:
         return (Phone(SILENCE_SYMBOL, 0.0, len(samples) / SPEECH_SAMPLE_RATE_HZ),)
     pcm = (samples * (_NORMALIZED_PEAK / peak) * 32767).astype("<i2").tobytes()
     decoder.start_utt()

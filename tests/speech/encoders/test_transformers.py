@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.errors import ArtefactError, MissingDependencyError
+from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ, RecordingChannel, estimate_channel
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech.encoders.encoder import ROW_SAMPLES, load_encoder
 from dubfew.speech.encoders.transformers import ENCODER_OVERLAP_ROWS, TransformersEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
-from dubfew.speech.training.motion_basis import MonoAudio
 from tests.speech.shards import sample, sound_at, write_shard
 
 transformers = pytest.importorskip("transformers", reason="pip install 'dubfew[speech-encoders]'")
@@ -183,7 +183,7 @@ def test_prediction_is_the_same_in_chunks_and_after_storage(
     toys: dict[str, str], kind: str, tmp_path: Path
 ) -> None:
     model = model_with(TransformersEncoder(toys[kind]))
-    sound = MonoAudio(noise(9.0))
+    sound = Audio(noise(9.0), SPEECH_SAMPLE_RATE_HZ)
     whole = model.predict_coefficients(sound, chunk_rows=10_000)
     np.testing.assert_allclose(model.predict_coefficients(sound, chunk_rows=70), whole, atol=1e-4)
     assert np.abs(whole).max() > 0
@@ -193,7 +193,9 @@ def test_prediction_is_the_same_in_chunks_and_after_storage(
         again.predict_coefficients(sound), model.predict_coefficients(sound)
     )
     for samples in (np.zeros(0), np.zeros(1), np.full(900, np.nan)):
-        motion = again.predict(MonoAudio(samples.astype(np.float32)), np.arange(5) / 25)
+        motion = again.predict(
+            Audio(samples.astype(np.float32), SPEECH_SAMPLE_RATE_HZ), np.arange(5) / 25
+        )
         assert np.abs(motion.displacement).max() < 0.01
 
 
@@ -275,5 +277,5 @@ def test_training_with_an_encoder(toys: dict[str, str], tmp_path: Path) -> None:
     assert json.loads(result.stdout)["clips"][0]["clip"] == "ann.mp4"
     model = SpeechModel.load(out)
     assert isinstance(model.encoder, TransformersEncoder)
-    motion = model.predict(MonoAudio(sound_at(2.0)), np.arange(50) / 25)
+    motion = model.predict(Audio(sound_at(2.0), SPEECH_SAMPLE_RATE_HZ), np.arange(50) / 25)
     assert np.isfinite(motion.displacement).all()

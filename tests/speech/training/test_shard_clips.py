@@ -9,8 +9,8 @@ import pytest
 
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
-from dubfew.speech.corpus import pearson_correlation
 from dubfew.speech.training.shard_clips import load_filmed_clips
+from dubfew.utils.signal import pearson_correlation
 from tests.speech.shards import jaw_at, sample, sound_at, write_shard
 
 FIRST = np.arange(60)

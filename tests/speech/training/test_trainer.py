@@ -10,18 +10,11 @@ from torch import nn
 pytest.importorskip("espeakng_loader")
 
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
-from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.progress import Progress
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.corpus import (
-    LagEstimate,
-    SpeechClip,
-    estimate_lag,
-    pearson_correlation,
-    reliable_lag,
-)
 from dubfew.speech.encoders.encoder import MelEncoder
 from dubfew.speech.espeak import get_synthesizer
+from dubfew.speech.motion_lag import estimate_lag, reliable_lag
 from dubfew.speech.network import (
     LinearPredictor,
     SpeechEnsemble,
@@ -47,9 +40,11 @@ from dubfew.speech.training.examples import (
 )
 from dubfew.speech.training.loss import MAX_SHIFT_ROWS, MotionLoss
 from dubfew.speech.training.ridge_regression import solve_linear_predictor
+from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.trainer import fit_speech_model
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import motion_from_phones
+from dubfew.utils.signal import LagEstimate
 
 TOY = SpeechTrainConfig(
     steps=5, scout_steps=3, num_linear_batches=2, batch_size=3, num_utterances=4
@@ -109,24 +104,6 @@ def test_the_lag_of_a_picture_is_found(delay: float) -> None:
 
 def test_a_doubtful_lag_is_not_corrected() -> None:
     assert reliable_lag(LagEstimate(lag_seconds=0.2, r_best=0.5, r_zero=0.4)) == 0.0
-
-
-def test_the_end_of_the_range_is_no_peak() -> None:
-    times = np.arange(50) / 25
-    early, late = (np.exp(-(((times - centre) / 0.3) ** 2)) for centre in (0.8, 1.1))
-    opening = load_viseme_basis()[1] * -1
-    motions = [
-        MouthMotion((bump[:, None, None] * opening).astype(np.float32), times)
-        for bump in (early, late)
-    ]
-    sync = estimate_lag(*motions, max_lag=0.1)
-    assert sync.lag_seconds == 0.0
-    assert sync.r_best == sync.r_zero
-
-
-def test_correlation_of_nothing_is_zero() -> None:
-    assert pearson_correlation(np.ones(5), np.arange(5.0)) == 0.0
-    assert pearson_correlation(np.arange(5.0), -np.arange(5.0)) == pytest.approx(-1)
 
 
 def test_windows_have_the_promised_shape() -> None:

@@ -10,7 +10,7 @@ import pytest
 from dubfew.errors import MediaError
 from dubfew.media import VideoInfo, VideoWriter
 from dubfew.media.frame import Frame
-from dubfew.speech.training.clip_pairs import load_speech_clip
+from dubfew.speech.training.speech_clip import load_speech_clip
 
 
 def test_footage_without_sound_is_refused(tmp_path: Path) -> None:
