@@ -23,8 +23,8 @@ from dubfew.data.clip_index import (
     select_split,
 )
 from dubfew.data.executors import CLIP_EXECUTORS
+from dubfew.data.jobs import ClipExecutor, ClipJob, ClipOutcome
 from dubfew.data.shards import ShardWriter, list_stored_clips, read_shard, rewrite_shards
-from dubfew.data.workers import ClipJob, ClipOutcome
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.utils.files import check_writable_folder, write_atomic
@@ -110,8 +110,7 @@ def prepare_footage(
             else; with ``strict``, a clip failed.
         MissingDependencyError: Ray is asked for and not installed.
     """
-    if engine not in CLIP_EXECUTORS:
-        raise DubfewError(f"no engine {engine!r}: give {' or '.join(CLIP_EXECUTORS)}")
+    run_jobs = CLIP_EXECUTORS.load(engine)
     clips, refused = select_split(find_clips(folder, identities=identities, by=by), split)
     if not clips:
         raise DubfewError(
@@ -136,7 +135,7 @@ def prepare_footage(
             out, [clip for clip in wanted if clip.file not in done], window_size, names
         )
         run.remove_stale_parts()
-        run.prepare_missing(engine, jobs, shard_bytes, progress)
+        run.prepare_missing(run_jobs, jobs, shard_bytes, progress)
         left_out |= run.excluded.keys()
         unmatched -= set(run.excluded.values())
         after = write_manifest(out, failed=run.failed, excluded=sorted(left_out))
@@ -289,7 +288,11 @@ class _PrepareRun:
         return {**clip.metadata(), "bytes": num_bytes}
 
     def prepare_missing(
-        self, engine: str, num_workers: int | None, shard_bytes: int, progress: ProgressCallback
+        self,
+        run_jobs: ClipExecutor,
+        num_workers: int | None,
+        shard_bytes: int,
+        progress: ProgressCallback,
     ) -> None:
         """Prepare what is missing."""
         outcomes: dict[int, ClipOutcome] = {}
@@ -320,8 +323,7 @@ class _PrepareRun:
         joined = self._append_ready_parts(writer, outcomes, 0)
         if jobs:
             # Closing ends the workers, whatever it is that stops us.
-            run = CLIP_EXECUTORS[engine]
-            with closing(run(list(jobs.values()), num_workers, add_frames)) as results:
+            with closing(run_jobs(list(jobs.values()), num_workers, add_frames)) as results:
                 for position, outcome in results:
                     outcomes[numbers[position]] = outcome
                     joined = self._append_ready_parts(writer, outcomes, joined)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from dubfew.data.audio_io import AudioChunkReader, SegmentAudio, serialize_audio
 from dubfew.data.footage_io import serialize_footage
+from dubfew.data.jobs import ClipJob, ClipOutcome
 from dubfew.data.shards import SHARD_FORMAT_VERSION, serialize_header, serialize_sample
 from dubfew.data.tar import write_tar_end
-from dubfew.data.workers import ClipJob, ClipOutcome
 from dubfew.errors import DubfewError, MediaError, NoFaceError
 from dubfew.media import VideoInfo, probe, read_frames
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS, FaceLandmarker

@@ -16,9 +16,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from dubfew.data.jobs import ClipJob, ClipOutcome, FramesCallback
 
 # Libraries read these when they are loaded, so they have to be there when the process starts.
 SINGLE_THREAD_ENV = {
@@ -29,46 +29,8 @@ SINGLE_THREAD_ENV = {
     "NUMBA_NUM_THREADS": "1",
 }
 _WORKER_SCRIPT = (
-    "import sys; sys.path[:] = {path!r}; from dubfew.data.workers import serve; serve()"
+    "import sys; sys.path[:] = {path!r}; from dubfew.data.workers import serve_jobs; serve_jobs()"
 )
-
-FramesCallback = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class ClipJob:
-    """What a worker needs to know of a clip; plain values, as it crosses processes and machines.
-
-    Attributes:
-        video_path: the video.
-        output_path: the tar to write.
-        sample_key: name of the clip's samples.
-        window_size: edge of the windows, px.
-        metadata: identity, file, source, license, ... for the samples' headers.
-        excluded: SHA-256 sums of files that must not be prepared.
-    """
-
-    video_path: str
-    output_path: str
-    sample_key: str
-    window_size: int
-    metadata: Mapping[str, Any]
-    excluded: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ClipOutcome:
-    """What became of a clip.
-
-    Attributes:
-        num_frames: how many were prepared.
-        error: why there are none, or empty.
-        excluded_sha256: the SHA-256 for which it was left out, or empty.
-    """
-
-    num_frames: int = 0
-    error: str = ""
-    excluded_sha256: str = ""
 
 
 class ClipWorker:
@@ -150,7 +112,7 @@ class ClipWorker:
         return f"the process that prepared it {what}"
 
 
-def serve() -> None:
+def serve_jobs() -> None:
     """A worker's side: jobs come as lines on stdin, what becomes of them goes to stdout."""
     # Native libraries print as they like; the messages need a channel of their own.
     channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="ascii")

@@ -17,11 +17,10 @@ from typer.testing import CliRunner
 from dubfew.cli.app import app
 from dubfew.data import prepare as room
 from dubfew.data.clip_index import SourceClip
-from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.data.footage_io import save_footage
+from dubfew.data.jobs import ClipJob, ClipOutcome
 from dubfew.data.prepare import prepare_footage, purge_footage
 from dubfew.data.shards import open_prepared_clips, read_shard, shard_paths
-from dubfew.data.workers import ClipJob, ClipOutcome
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.references.footage import Footage
 from tests.data.people import toy_footage
@@ -84,7 +83,7 @@ class Workers:
 @pytest.fixture
 def workers(monkeypatch, toy) -> Workers:
     found = Workers(toy)
-    monkeypatch.setitem(CLIP_EXECUTORS, "local", found)
+    monkeypatch.setattr("dubfew.data.executors.local.run_jobs", found)
     return found
 
 
@@ -373,7 +372,7 @@ def test_only_clips_that_may_be_trained_on_are_taken(tmp_path, workers):
 
 
 def test_an_unknown_engine_is_an_error(clips, tmp_path):
-    with pytest.raises(DubfewError, match="local or ray"):
+    with pytest.raises(DubfewError, match=r"magic.*local, ray"):
         run(clips, tmp_path / "out", engine="magic")
 
 

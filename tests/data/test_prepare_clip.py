@@ -18,11 +18,12 @@ import dubfew.demo
 from dubfew.data import prepare_clip as room
 from dubfew.data.clip_index import SourceClip
 from dubfew.data.footage_io import FOOTAGE_ARRAY_NAMES
+from dubfew.data.jobs import ClipJob, ClipOutcome
 from dubfew.data.prepare import prepare_footage
 from dubfew.data.prepare_clip import check_one_face, prepare_clip
 from dubfew.data.shards import open_prepared_clips, read_shard
 from dubfew.data.tar import read_members
-from dubfew.data.workers import ClipJob, ClipOutcome, ClipWorker
+from dubfew.data.workers import ClipWorker
 from dubfew.errors import DubfewError, MissingDependencyError
 from dubfew.media import AudioSource, VideoWriter, probe, read_frames
 from dubfew.media.mel import estimate_channel, log_mel

@@ -1,0 +1,72 @@
+"""Prepare clips with Ray, over all machines of a cluster."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import dubfew
+from dubfew.data.executors._bounded import POLL_SECONDS, run_bounded
+from dubfew.data.jobs import ClipJob, ClipOutcome, FramesCallback, OutcomeStream
+from dubfew.data.workers import ClipWorker
+from dubfew.utils.import_utils import import_optional
+
+_ray_worker: ClipWorker | None = None
+
+
+def _run_ray_job(job: ClipJob, driver_version: str) -> ClipOutcome:
+    """What Ray runs: the same worker process as on this machine, kept for the next task."""
+    global _ray_worker
+    if dubfew.__version__ != driver_version:
+        return ClipOutcome(
+            error=f"{platform.node()} has dubfew {dubfew.__version__}, this machine "
+            f"{driver_version}: install the same on all"
+        )
+    _ray_worker = _ray_worker or ClipWorker()
+    return _ray_worker.run_job(job)
+
+
+def run_jobs(
+    jobs: Sequence[ClipJob], num_workers: int | None, on_frames: FramesCallback = lambda count: None
+) -> OutcomeStream:
+    """Prepare clips with Ray, over all machines of the cluster that ``RAY_ADDRESS`` names.
+
+    Without one Ray is started on this machine, with ``num_workers`` processors. Every machine must
+    have
+    the same dubfew, and see the videos and the output folder at the same paths.
+
+    Raises:
+        MissingDependencyError: Ray is not installed.
+    """
+    ray = import_optional("ray")
+    started = not ray.is_initialized()
+    if started:
+        own = {"num_cpus": num_workers, "include_dashboard": False}
+        own = {} if os.environ.get("RAY_ADDRESS") else own
+        ray.init(log_to_driver=False, logging_level="ERROR", **own)
+
+    def wait_for_any(running: Collection[Any]) -> Collection[Any]:
+        ready, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+        on_frames(0)
+        return ready
+
+    def get_outcome(reference: Any) -> ClipOutcome:
+        try:
+            found: ClipOutcome = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[0]
+            return ClipOutcome(error=f"Ray lost it ({type(error).__name__}: {reason})")
+        on_frames(found.num_frames)
+        return found
+
+    try:
+        # One processor each; a clip that kills its process is not tried again.
+        task = ray.remote(num_cpus=1, max_retries=0)(_run_ray_job)
+        limit = num_workers or max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
+        submit = lambda job: task.remote(job, dubfew.__version__)  # noqa: E731
+        yield from run_bounded(jobs, limit, submit, wait_for_any, get_outcome)
+    finally:
+        if started:
+            ray.shutdown()

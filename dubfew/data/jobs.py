@@ -1,0 +1,51 @@
+"""Jobs of preparing clips and their outcomes: plain values that cross processes and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FramesCallback = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """What a worker needs to know of a clip; plain values, as it crosses processes and machines.
+
+    Attributes:
+        video_path: the video.
+        output_path: the tar to write.
+        sample_key: name of the clip's samples.
+        window_size: edge of the windows, px.
+        metadata: identity, file, source, license, ... for the samples' headers.
+        excluded: SHA-256 sums of files that must not be prepared.
+    """
+
+    video_path: str
+    output_path: str
+    sample_key: str
+    window_size: int
+    metadata: Mapping[str, Any]
+    excluded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClipOutcome:
+    """What became of a clip.
+
+    Attributes:
+        num_frames: how many were prepared.
+        error: why there are none, or empty.
+        excluded_sha256: the SHA-256 for which it was left out, or empty.
+    """
+
+    num_frames: int = 0
+    error: str = ""
+    excluded_sha256: str = ""
+
+
+# Number and outcome of each job, as it ends.
+OutcomeStream = Generator[tuple[int, ClipOutcome], None, None]
+# Prepares clips: takes the jobs, the number of processes and a callback for prepared frames.
+ClipExecutor = Callable[[Sequence[ClipJob], "int | None", FramesCallback], OutcomeStream]
