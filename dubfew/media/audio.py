@@ -93,7 +93,7 @@ def read_audio(path: Path | str, rate: int = 16000) -> Audio:
 
 def stream_audio(path: Path | str, rate: int = 16000, block: int = 16000) -> Iterator[AudioSamples]:
     """``read_audio`` in blocks of ``block`` samples (the last is shorter), constant memory."""
-    with SoundReader(Path(path)) as reader:
+    with AudioReader(Path(path)) as reader:
         rest = np.zeros(0, np.float32)
         for samples in resample_blocks(
             (reader.mix_to_mono(b) for b in reader.iter_blocks()), reader.rate, rate
@@ -106,7 +106,7 @@ def stream_audio(path: Path | str, rate: int = 16000, block: int = 16000) -> Ite
             yield rest
 
 
-class SoundReader:
+class AudioReader:
     """The sound track of a file, in time with the file's picture.
 
     Attributes:
@@ -121,7 +121,7 @@ class SoundReader:
         self.path = path
         self._opened = open_media(path)
 
-    def __enter__(self) -> SoundReader:
+    def __enter__(self) -> AudioReader:
         self.container: InputContainer = self._opened.__enter__()
         try:
             stream = audio_stream(self.container)

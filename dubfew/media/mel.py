@@ -62,6 +62,23 @@ def resample_audio(samples: NDArray, sample_rate: int) -> FloatArray:
     return samples
 
 
+def slice_padded(samples: FloatArray, low: int, high: int) -> FloatArray:
+    """Take samples [low, high), with silence where the recording has none.
+
+    Args:
+        samples: a recording. [n]
+        low: first sample, may be negative.
+        high: sample after the last one, at least ``low``; may lie beyond the recording.
+
+    Example:
+        >>> slice_padded(np.array([1.0, 2.0], np.float32), -1, 4).tolist()
+        [0.0, 1.0, 2.0, 0.0, 0.0]
+    """
+    piece = samples[max(0, low) : max(0, high)]
+    before = min(max(0, -low), high - low)
+    return np.pad(piece, (before, high - low - before - len(piece)))
+
+
 def num_mel_frames(num_samples: int) -> int:
     """How many 10 ms frames cover so many samples; frame k is centred on sample k * HOP."""
     return num_samples // MEL_HOP_SAMPLES + 1
@@ -152,9 +169,7 @@ def log_mel(
             first * MEL_HOP_SAMPLES - MEL_WINDOW_SAMPLES // 2,
             (last - 1) * MEL_HOP_SAMPLES + MEL_WINDOW_SAMPLES // 2,
         )
-        piece = samples[max(0, low) : max(0, high)] * np.float32(gain)
-        before = min(max(0, -low), high - low)
-        piece = np.pad(piece, (before, high - low - before - len(piece)))
+        piece = slice_padded(samples, low, high) * np.float32(gain)
         blocks = (
             np.lib.stride_tricks.sliding_window_view(piece, MEL_WINDOW_SAMPLES)[::MEL_HOP_SAMPLES]
             * window

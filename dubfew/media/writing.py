@@ -15,6 +15,7 @@ from av.container import OutputContainer
 
 from dubfew.errors import MediaError
 from dubfew.media.audio import AudioSource
+from dubfew.media.audio_track import AudioTrack
 from dubfew.media.codecs import VideoEncoding, choose_encoding
 from dubfew.media.frame import Frame
 from dubfew.media.info import VideoInfo
@@ -27,7 +28,6 @@ from dubfew.media.pixels import (
     new_picture,
     plane_views,
 )
-from dubfew.media.sound import SoundTrack
 from dubfew.utils.files import atomic_path
 
 # Encoders and containers hold ticks per second in 32 bits; this leaves room for muxers
@@ -87,7 +87,7 @@ class VideoWriter:
         self.encoding: VideoEncoding = choose_encoding(
             self.path, info, codec, crf, lossless, preset
         )
-        self._sound = None if audio is None else SoundTrack(audio, self.encoding.container)
+        self._audio_track = None if audio is None else AudioTrack(audio, self.encoding.container)
         self._time_base = _choose_time_base(info, self.encoding)
         self._color = _output_color(info, self.encoding)
         self._before_publish = before_publish
@@ -107,8 +107,8 @@ class VideoWriter:
             self._container = av.open(str(temporary.absolute()), "w")
             stack.callback(self._close_quietly)
             self._stream = self._add_video_stream(self._container)
-            if self._sound is not None:
-                self._sound.open(self._container, stack)
+            if self._audio_track is not None:
+                self._audio_track.open(self._container, stack)
             self._stack = stack.pop_all()
         return self
 
@@ -144,8 +144,8 @@ class VideoWriter:
         with writing_errors(self.path):
             self._mux(self._container, self._stream.encode(picture))
             self.frames += 1
-            if self._sound is not None:
-                for packet in self._sound.packets_until(float(pts * self._time_base)):
+            if self._audio_track is not None:
+                for packet in self._audio_track.packets_until(float(pts * self._time_base)):
                     self._container.mux(packet)
 
     def _next_pts(self, frame: Frame) -> int:
@@ -208,8 +208,8 @@ class VideoWriter:
         if not self.frames or container is None:
             raise MediaError(f"no frame was written to {self.path}: nothing was saved")
         self._mux(container, self._stream.encode(None))
-        if self._sound is not None:
-            for packet in self._sound.packets_until(math.inf):
+        if self._audio_track is not None:
+            for packet in self._audio_track.packets_until(math.inf):
                 container.mux(packet)
         self._container = None
         container.close()

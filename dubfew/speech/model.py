@@ -20,11 +20,12 @@ from dubfew.errors import ArtefactError
 from dubfew.media.mel import estimate_channel, frame_levels_db, num_mel_frames, resample_audio
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.encoders.encoder import (
+from dubfew.speech.encoders import (
+    MEL_FRAMES_PER_ROW,
     ROW_SECONDS,
     AudioEncoder,
     EncodedAudio,
-    MelEncoder,
+    load_encoder,
     load_stored_encoder,
 )
 from dubfew.speech.model_info import (
@@ -32,7 +33,7 @@ from dubfew.speech.model_info import (
     read_speech_header,
     shipped_speech_model_path,
 )
-from dubfew.speech.network import MEL_FRAMES_PER_ROW, SpeechEnsemble, SpeechNetworkConfig
+from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import write_atomic
 
@@ -113,7 +114,7 @@ class SpeechModel:
         """
         self.network = network.eval()
         self.space = space
-        self.encoder = encoder or MelEncoder()
+        self.encoder = encoder or load_encoder()
         self.training_info = dict(training_info or {})
 
     def predict(

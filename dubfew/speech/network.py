@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dubfew.media.mel import NUM_MEL_BANDS
+from dubfew.speech.encoders import MEL_FRAMES_PER_ROW
 
-MEL_FRAMES_PER_ROW = 2  # steps of 10 ms per output row
 # A linear reader looks at every second row within a quarter of a second to either side, at fewer
 # with an encoder so wide that the equations for its weights would not fit into memory.
 MAX_LINEAR_TAPS, TAP_SPACING_ROWS, MAX_LINEAR_COLUMNS = 13, 2, 2000

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from dubfew.media.mel import NUM_MEL_BANDS, SPEECH_SAMPLE_RATE_HZ
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.speech.training.codec import apply_codec, available_codecs
 from dubfew.utils.arrays import FloatArray
 
@@ -113,15 +113,16 @@ def augment_audio(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 def augment_mel(mel: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Shift the formants, tilt the spectrum, blank a few bands. [T, 80]"""
-    place = np.arange(NUM_MEL_BANDS) * rng.uniform(0.86, 1.16)
+    num_bands = mel.shape[1]
+    place = np.arange(num_bands) * rng.uniform(0.86, 1.16)
     rows = np.arange(len(mel))
     grid = np.stack(np.meshgrid(rows, place, indexing="ij"))
     warped = map_coordinates(mel, grid, order=1, mode="nearest")
-    tilt = rng.uniform(-0.1, 0.1) * np.linspace(-1, 1, NUM_MEL_BANDS) + rng.uniform(-0.05, 0.05)
+    tilt = rng.uniform(-0.1, 0.1) * np.linspace(-1, 1, num_bands) + rng.uniform(-0.05, 0.05)
     knots = 0.05 * rng.standard_normal(7)
-    tilt += np.interp(np.linspace(0, 6, NUM_MEL_BANDS), np.arange(7), knots)
+    tilt += np.interp(np.linspace(0, 6, num_bands), np.arange(7), knots)
     warped = np.where(warped > 0.02, np.maximum(warped + tilt, 0.0), warped)
     if rng.random() < 0.3:
-        first = rng.integers(0, NUM_MEL_BANDS - 10)
+        first = rng.integers(0, num_bands - 10)
         warped[:, first : first + rng.integers(3, 10)] = 0.0
     return warped.astype(np.float32)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.encoders.encoder import AudioEncoder
+from dubfew.speech.encoders import AudioEncoder
 from dubfew.speech.training.config import SpeechTrainConfig
 from dubfew.speech.training.examples import LabeledRecording, sample_window, silent_recording
 

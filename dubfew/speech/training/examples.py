@@ -9,16 +9,14 @@ from scipy.ndimage import maximum_filter1d
 from scipy.signal import resample_poly
 
 from dubfew.media.mel import (
-    MEL_HOP_SAMPLES,
     SPEECH_SAMPLE_RATE_HZ,
     estimate_channel,
     frame_levels_db,
     speech_level_db,
 )
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.speech.encoders.encoder import AudioEncoder, MelEncoder
+from dubfew.speech.encoders import MEL_FRAMES_PER_ROW, ROW_SAMPLES, ROW_SECONDS, AudioEncoder
 from dubfew.speech.espeak import Utterance, get_synthesizer, load_sentences
-from dubfew.speech.network import MEL_FRAMES_PER_ROW
 from dubfew.speech.training.augmentation import (
     augment_audio,
     augment_mel,
@@ -31,7 +29,6 @@ from dubfew.speech.visemes import SILENCE_SYMBOL, motion_from_phones
 from dubfew.utils.arrays import FloatArray
 
 WINDOW_ROWS = 150  # of a window: 3 s
-_ROW_SECONDS = MEL_HOP_SAMPLES * MEL_FRAMES_PER_ROW / SPEECH_SAMPLE_RATE_HZ
 # Voices that speak to the training; those of HELD_OUT_VARIANTS and HELD_OUT_LANGUAGES are kept
 # for measuring.
 TRAINING_VARIANTS = (
@@ -114,8 +111,8 @@ def training_languages() -> tuple[str, ...]:
 def recording_from_utterance(utterance: Utterance, viseme_basis: FloatArray) -> LabeledRecording:
     """A synthetic sentence with the visemes' motion."""
     times = (
-        np.arange(int(len(utterance.samples) / SPEECH_SAMPLE_RATE_HZ / _ROW_SECONDS) + 1)
-        * _ROW_SECONDS
+        np.arange(int(len(utterance.samples) / SPEECH_SAMPLE_RATE_HZ / ROW_SECONDS) + 1)
+        * ROW_SECONDS
     )
     motion = motion_from_phones(utterance.phones, times, viseme_basis)
     voice = np.zeros(len(times), np.float32)
@@ -131,8 +128,8 @@ def recording_from_clip(clip: SpeechClip, lag_seconds: float) -> LabeledRecordin
     Pauses are left as they were filmed: people breathe in before they speak, which can be foreseen.
     What they do in long pauses cannot, and is kept at rest by the model's gate.
     """
-    rows = int(len(clip.samples) / SPEECH_SAMPLE_RATE_HZ / _ROW_SECONDS)
-    times = np.arange(rows) * _ROW_SECONDS
+    rows = int(len(clip.samples) / SPEECH_SAMPLE_RATE_HZ / ROW_SECONDS)
+    times = np.arange(rows) * ROW_SECONDS
     motion = clip.motion.resample(times + lag_seconds)
     loud = (
         frame_levels_db(clip.samples)[: rows * MEL_FRAMES_PER_ROW : MEL_FRAMES_PER_ROW]
@@ -146,7 +143,7 @@ def recording_from_clip(clip: SpeechClip, lag_seconds: float) -> LabeledRecordin
 
 def silent_recording(rng: np.random.Generator) -> LabeledRecording:
     """Sound with nobody speaking: noise, music, breath."""
-    length = int((WINDOW_ROWS + 20) * _ROW_SECONDS * SPEECH_SAMPLE_RATE_HZ)
+    length = int((WINDOW_ROWS + 20) * ROW_SECONDS * SPEECH_SAMPLE_RATE_HZ)
     kind = rng.integers(3)
     sound = (colored_noise, music_noise, breath_noise)[kind](length, rng)
     sound = sound + 10 ** (-rng.uniform(15, 50) / 20) * colored_noise(length, rng)
@@ -167,12 +164,10 @@ def sample_window(
     voice: list[FloatArray] = []
     for take in recordings:
         pause = int(rng.integers(0, 40)) if rng.random() < 0.7 else 0
-        rows = len(take.voice_activity) or len(take.samples) // (
-            MEL_HOP_SAMPLES * MEL_FRAMES_PER_ROW
-        )
-        samples = np.zeros((pause + rows) * MEL_HOP_SAMPLES * MEL_FRAMES_PER_ROW, np.float32)
-        piece = take.samples[: rows * MEL_HOP_SAMPLES * MEL_FRAMES_PER_ROW]
-        samples[pause * MEL_HOP_SAMPLES * MEL_FRAMES_PER_ROW :][: len(piece)] = piece
+        rows = len(take.voice_activity) or len(take.samples) // ROW_SAMPLES
+        samples = np.zeros((pause + rows) * ROW_SAMPLES, np.float32)
+        piece = take.samples[: rows * ROW_SAMPLES]
+        samples[pause * ROW_SAMPLES :][: len(piece)] = piece
         sound.append(samples)
         wanted = np.zeros((pause + rows, num_points, 3), np.float32)
         active = np.zeros(pause + rows, np.float32)
@@ -184,12 +179,8 @@ def sample_window(
     speed = (9, 10, 11)[rng.integers(3)]  # tenths: time, pitch and formants together
     taken = -(-WINDOW_ROWS * speed // 10)
     start = int(rng.integers(0, max(1, len(wanted) - taken + 1)))
-    window = samples[
-        start * MEL_HOP_SAMPLES * MEL_FRAMES_PER_ROW : (start + taken)
-        * MEL_HOP_SAMPLES
-        * MEL_FRAMES_PER_ROW
-    ]
-    window = np.pad(window, (0, taken * MEL_HOP_SAMPLES * MEL_FRAMES_PER_ROW - len(window)))
+    window = samples[start * ROW_SAMPLES : (start + taken) * ROW_SAMPLES]
+    window = np.pad(window, (0, taken * ROW_SAMPLES - len(window)))
     padding = max(0, taken - (len(wanted) - start))
     wanted = np.pad(wanted[start : start + taken], ((0, padding), (0, 0), (0, 0)))
     active = np.pad(active[start : start + taken], (0, padding))
@@ -202,6 +193,6 @@ def sample_window(
     channel = estimate_channel(window if spoken else samples)
     channel = replace(channel, level_db=channel.level_db + rng.uniform(-3, 3))
     frames = encoder.encode(window, channel).frames(0, WINDOW_ROWS * encoder.stride)
-    if isinstance(encoder, MelEncoder):
+    if encoder.is_mel_spectrogram:
         frames = augment_mel(frames, rng)
     return TrainingWindow(frames, wanted[row], active[row])

@@ -7,7 +7,7 @@ import numpy as np
 from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.encoders.encoder import ROW_SECONDS, AudioEncoder
+from dubfew.speech.encoders import ROW_SECONDS, AudioEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble
 from dubfew.speech.training.examples import LabeledRecording

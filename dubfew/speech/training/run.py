@@ -15,7 +15,7 @@ from dubfew.errors import DubfewError
 from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.speech.encoders.encoder import MEL_ENCODER_NAME, load_encoder
+from dubfew.speech.encoders import DEFAULT_ENCODER_NAME, load_encoder
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion_lag import estimate_lag
 from dubfew.speech.training.config import SpeechTrainConfig
@@ -87,7 +87,7 @@ def train_speech_model(
     seed: int = 0,
     exclude: Path | None = None,
     leave_out: Collection[str] = (),
-    encoder: str = MEL_ENCODER_NAME,
+    encoder: str = DEFAULT_ENCODER_NAME,
     progress: ProgressCallback = no_progress,
 ) -> SpeechTrainingResult:
     """Train the speech model on synthetic and filmed speech, and measure it.

@@ -12,7 +12,7 @@ from torch import nn
 from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.speech.encoders.encoder import AudioEncoder, MelEncoder
+from dubfew.speech.encoders import AudioEncoder, load_encoder
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion_lag import estimate_lag, reliable_lag
 from dubfew.speech.network import LinearPredictor, SpeechEnsemble, SpeechNetworkConfig
@@ -82,7 +82,7 @@ def fit_speech_model(
         progress: told about every sentence said, every 10th step and the last.
     """
     config = config or SpeechTrainConfig()
-    encoder = encoder or MelEncoder()
+    encoder = encoder or load_encoder()
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
     fields = fit_viseme_basis([clip.motion for clip in clips]) if clips else load_viseme_basis()

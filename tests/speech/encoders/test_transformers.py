@@ -19,7 +19,7 @@ from dubfew.errors import ArtefactError, MissingDependencyError
 from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ, RecordingChannel, estimate_channel
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.encoders.encoder import ROW_SAMPLES, load_encoder
+from dubfew.speech.encoders import ROW_SAMPLES, load_encoder
 from dubfew.speech.encoders.transformers import ENCODER_OVERLAP_ROWS, TransformersEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig

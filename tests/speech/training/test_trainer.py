@@ -12,7 +12,7 @@ pytest.importorskip("espeakng_loader")
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.progress import Progress
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.encoders.encoder import MelEncoder
+from dubfew.speech.encoders import load_encoder
 from dubfew.speech.espeak import get_synthesizer
 from dubfew.speech.motion_lag import estimate_lag, reliable_lag
 from dubfew.speech.network import (
@@ -112,12 +112,12 @@ def test_windows_have_the_promised_shape() -> None:
     said = recording_from_utterance(get_synthesizer().synthesize("Ja, ja.", "de"), fields)
     for takes in ([said, said], [silent_recording(rng)], [recording_from_clip(_clip(), 0.0)]):
         for _ in range(4):
-            example = sample_window(takes, rng, len(MOUTH_POINTS), MelEncoder())
+            example = sample_window(takes, rng, len(MOUTH_POINTS), load_encoder())
             assert example.features.shape == (2 * WINDOW_ROWS, 80)
             assert example.displacement.shape == (WINDOW_ROWS, len(MOUTH_POINTS), 3)
             assert example.voice_activity.shape == (WINDOW_ROWS,)
             assert np.isfinite(example.features).all()
-    silent = sample_window([silent_recording(rng)], rng, len(MOUTH_POINTS), MelEncoder())
+    silent = sample_window([silent_recording(rng)], rng, len(MOUTH_POINTS), load_encoder())
     assert silent.voice_activity.max() == 0
     assert np.abs(silent.displacement).max() == 0
 

@@ -13,9 +13,9 @@ from av.container import OutputContainer
 
 from dubfew.errors import MediaError
 from dubfew.media.audio import (
+    AudioReader,
     AudioSamples,
     AudioSource,
-    SoundReader,
     make_audio_frame,
     resample_blocks,
     to_float_samples,
@@ -30,7 +30,7 @@ _END_TOLERANCE_SECONDS = 0.1
 _BITS_PER_SECOND_PER_CHANNEL = 96_000
 
 
-class SoundTrack:
+class AudioTrack:
     """Feeds one AudioSource into a container that is being written.
 
     Attributes:
@@ -52,7 +52,7 @@ class SoundTrack:
 
     def open(self, output: OutputContainer, stack: ExitStack) -> None:
         """Add the track's stream to ``output``; ``stack`` closes the source later."""
-        reader = stack.enter_context(SoundReader(self._source.path))
+        reader = stack.enter_context(AudioReader(self._source.path))
         self.is_copied = self._can_copy(reader, output)
         if self.is_copied:
             stream = output.add_stream_from_template(reader.stream)
@@ -69,7 +69,7 @@ class SoundTrack:
                 return
             yield packet
 
-    def _can_copy(self, reader: SoundReader, output: OutputContainer) -> bool:
+    def _can_copy(self, reader: AudioReader, output: OutputContainer) -> bool:
         source, name = self._source, reader.stream.codec_context.codec.canonical_name
         allowed = self._container.copied_audio_codecs
         if not (name in allowed or ("*" in allowed and name in output.supported_codecs)):
@@ -81,7 +81,7 @@ class SoundTrack:
         return reader.duration + reader.offset + _END_TOLERANCE_SECONDS >= source.duration
 
     def _copy_packets(
-        self, reader: SoundReader, stream: av.AudioStream
+        self, reader: AudioReader, stream: av.AudioStream
     ) -> Iterator[tuple[float, av.Packet]]:
         base, last = reader.time_base, None
         shift, end = round(reader.origin / base), self._source.duration
@@ -102,7 +102,7 @@ class SoundTrack:
             yield time, packet
 
     def _add_encoded_stream(
-        self, reader: SoundReader, output: OutputContainer
+        self, reader: AudioReader, output: OutputContainer
     ) -> tuple[av.AudioStream, str]:
         name = self._container.audio_encoder
         codec = av.Codec(name, "w")
@@ -120,7 +120,7 @@ class SoundTrack:
         return stream, layout
 
     def _encode_packets(
-        self, reader: SoundReader, stream: av.AudioStream, layout: str
+        self, reader: AudioReader, stream: av.AudioStream, layout: str
     ) -> Iterator[tuple[float, av.Packet]]:
         rate = stream.codec_context.sample_rate
         mixer = av.AudioResampler(format="flt", layout=layout, rate=reader.rate)
@@ -144,7 +144,7 @@ class SoundTrack:
         for packet in stream.encode(None):
             yield position / rate, packet
 
-    def _cut_blocks(self, reader: SoundReader) -> Iterator[AudioSamples]:
+    def _cut_blocks(self, reader: AudioReader) -> Iterator[AudioSamples]:
         """The source's samples from ``start`` for ``duration``, looped and padded."""
         source, rate = self._source, reader.rate
         left = None if source.duration is None else round(source.duration * rate)
@@ -164,13 +164,13 @@ class SoundTrack:
                     raise MediaError(
                         f"the sound of {source.path} ends before {source.start} s: start earlier"
                     )
-                reader = stack.enter_context(SoundReader(source.path))
+                reader = stack.enter_context(AudioReader(source.path))
         if left is not None and source.pad:
             for start in range(0, left, rate):
                 yield np.zeros((reader.channels, min(rate, left - start)), np.float32)
 
 
-def _trim_packet(packet: av.Packet, reader: SoundReader, seconds: float) -> av.Packet:
+def _trim_packet(packet: av.Packet, reader: AudioReader, seconds: float) -> av.Packet:
     """The first ``seconds`` of a packet if it is PCM, which can be cut at any sample."""
     pcm = re.fullmatch(r"pcm_[suf](\d+)[lb]?e?", reader.stream.codec_context.codec.canonical_name)
     if pcm is None:
@@ -196,7 +196,7 @@ def _audio_bit_rate(channels: int, rate: int) -> int:
     return int(_BITS_PER_SECOND_PER_CHANNEL * channels * min(1.0, max(rate, 16000) / 44100))
 
 
-def _supported_layout(encoder: str, reader: SoundReader, rate: int) -> str:
+def _supported_layout(encoder: str, reader: AudioReader, rate: int) -> str:
     """The source's layout, or the nearest that the encoder opens with."""
     for layout in (reader.layout, "5.1" if reader.channels == 6 else "stereo"):
         context = av.CodecContext.create(encoder, "w")
