@@ -46,7 +46,7 @@ from benchmarks.windows import (
     untrained,
 )
 from dubfew.adapt import trainer
-from dubfew.adapt.methods import get_method
+from dubfew.adapt.methods import METHODS, resolve_method_options
 from dubfew.adapt.pipeline import REPLAY_BY_DEFAULT
 from dubfew.adapt.replay import load_replay_for_prior
 from dubfew.adapt.trainer import AdapterTraining, train_adapter
@@ -82,7 +82,7 @@ class Cell:
         steps: at most so many.
         variant: what is different from the product.
         method: of adaptation, unless the variant has its own.
-        options: what is asked of the method, see `Method.resolve_options`.
+        options: what is asked of the method, see `resolve_method_options`.
         stops: ends when held-out frames stop gaining, as the product does.
         tail: judged in the clip's tail alone, the same however much is known.
     """
@@ -216,8 +216,8 @@ class Bench:
 
     def _learnt(self, cell: Cell) -> dict[str, Any]:
         variant, prior, head = cell.variant, self._prior(cell), self.shelf.head
-        method = get_method(self._method(cell))
-        options = method.resolve_options(**cell.options)
+        method = METHODS.load(self._method(cell))
+        options = resolve_method_options(self._method(cell), **cell.options)
         cut = scene(self.shelf, cell.clip, cell.known, variant, tail=cell.tail, tests=self.tests)
         count = prior.renderer.config.references
         batch = batch_of(cut, variant, head, count).to(self.device)
@@ -306,7 +306,7 @@ class Bench:
     def key(self, cell: Cell) -> str:
         """Everything that decides a cell's figures, as text."""
         method, prior = self._method(cell), self._prior(cell)
-        options = get_method(method).resolve_options(**cell.options)
+        options = resolve_method_options(method, **cell.options)
         parts = {
             "known": cell.known,
             "prior": prior.sha256[:12] or "untrained",

@@ -26,7 +26,7 @@ from dubfew.adapt.artefact import (
     ActorAdapter,
 )
 from dubfew.adapt.import_check import check_importable
-from dubfew.adapt.methods import ADAPT_METHODS
+from dubfew.adapt.methods import METHODS
 from dubfew.prior.checkpoint import Prior, create_untrained_prior
 from dubfew.prior.renderers import BlendingUNetConfig
 from dubfew.reconstruction.crop import NUM_HULL_CORNERS
@@ -78,7 +78,7 @@ class SoundAdapter:
         self._home, place = folder / "priors-home", folder / "prior"
         create_untrained_prior(0, SMALL).save(place, {}, "")
         self._prior = Prior.load(place)
-        method, head = ADAPT_METHODS["lora"], load_head_model()
+        method, head = METHODS["lora"], load_head_model()
         model = method.make_trainable(deepcopy(self._prior.renderer), method.default_options)
         rng = np.random.default_rng(0)
         count, points = 2, len(MOUTH_POINTS)

@@ -241,7 +241,7 @@ def test_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_choices_are_those_of_the_library() -> None:
-    from dubfew.adapt.methods import ADAPT_METHODS
+    from dubfew.adapt.methods import METHODS
     from dubfew.reconstruction import tracking
     from dubfew.reconstruction.heads.mica.identity import IDENTITY_SOURCES
     from dubfew.reconstruction.segmenters import SEGMENTERS
@@ -249,7 +249,7 @@ def test_choices_are_those_of_the_library() -> None:
     from dubfew.render.schedule import FIT_MODES
 
     for choices, known in (
-        (MethodChoice, ADAPT_METHODS),
+        (MethodChoice, METHODS),
         (TrackMethodChoice, tracking.TRACKING_METHODS),
         (IdentityChoice, IDENTITY_SOURCES),
         (SegmenterChoice, SEGMENTERS),

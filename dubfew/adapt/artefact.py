@@ -17,7 +17,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from dubfew.adapt.methods import get_method
+from dubfew.adapt.methods import METHODS
 from dubfew.adapt.validation import (
     check_config,
     check_finite_weights,
@@ -162,7 +162,7 @@ class ActorAdapter:
             ArtefactError: the delta does not fit; the renderer may then be changed in part.
         """
         try:
-            method, options = get_method(self.config["method"]), self.config["options"]
+            method, options = METHODS.load(self.config["method"]), self.config["options"]
             return method.apply_delta(renderer, self.weights, options).eval()
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtefactError(

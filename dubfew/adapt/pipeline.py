@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter
-from dubfew.adapt.methods import get_method
+from dubfew.adapt.methods import METHODS, resolve_method_options
 from dubfew.adapt.replay import load_replay_for_prior
 from dubfew.adapt.segment_selection import FootageSegment, choose_segment
 from dubfew.adapt.trainer import train_adapter
@@ -151,8 +151,8 @@ def adapt(
     # What was asked for wrongly is said before minutes of work.
     name = normalize_actor_id(video.stem if actor is None else actor)
     device = resolve_device(device)
-    chosen = get_method(method)
-    options = chosen.resolve_options(rank=rank)
+    chosen = METHODS.load(method)
+    options = resolve_method_options(method, rank=rank)
     given = read_consent(consent) if consent is not None else None
     speech = Path(speech) if speech is not None else None
     speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dubfew.adapt.methods import AdaptMethod, MethodOptions
+from dubfew.adapt.methods import AdaptationMethod, MethodOptions
 from dubfew.adapt.replay import ReplaySampler, augment_sample
 from dubfew.data.samples import TrainingSample, collate_samples, make_sample, unwrap_footage_texture
 from dubfew.prior.checkpoint import Prior
@@ -62,7 +62,7 @@ def train_adapter(
     prior: Prior,
     footage: Footage,
     head: HeadModel,
-    method: AdaptMethod,
+    method: AdaptationMethod,
     options: MethodOptions,
     *,
     steps: int,

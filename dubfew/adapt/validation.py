@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dubfew.adapt.methods import get_method
+from dubfew.adapt.methods import METHODS
 from dubfew.reconstruction.crop import NUM_HULL_CORNERS
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
@@ -45,7 +45,7 @@ def check_config(config: Mapping[str, Any], required_types: Mapping[tuple[str, .
             value = value[step]
         if not isinstance(value, kind):
             raise ValueError(f"{'.'.join(path)} is {ascii(value)[:40]}")
-    get_method(config["method"]).check_options(config["options"])
+    METHODS.load(config["method"]).check_options(config["options"])
     speech = config.get("speech")
     if speech is not None and not all(isinstance(speech[key], str) for key in ("path", "sha256")):
         raise ValueError("what it says of its speech model")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dubfew.adapt import ADAPT_METHODS, AdapterSwitcher
+from dubfew.adapt import AdapterSwitcher
 from dubfew.errors import ArtefactError
 from tests.adapt.toys import adapter_of, assert_same, judged, learned, pixels, state, toy_prior
 from tests.data.people import toy_footage
@@ -20,7 +20,9 @@ def actors(prior, footage):
     people = [footage, toy_footage(seed=3), toy_footage(seed=3)]
     adapters = [
         adapter_of(prior, person, method, learned(prior, person, method, 2, seed=seed))
-        for seed, (person, method) in enumerate(zip(people, ADAPT_METHODS, strict=True))
+        for seed, (person, method) in enumerate(
+            zip(people, ("texture", "lora", "full"), strict=True)
+        )
     ]
     samples = [judged(person, np.array([20, 22]), np.arange(16)) for person in people]
     return list(zip(adapters, samples, strict=True))
@@ -35,16 +37,6 @@ def test_turns_show_what_each_shows_alone(prior, actors):
             assert torch.equal(pixels(renderer, adapter.texture, sample), alone[turn])
     assert_same(before, state(prior))
     assert not torch.equal(alone[1], alone[2])
-
-
-def test_removing_an_actor_restores_the_prior_bit_for_bit(prior, actors):
-    stage = AdapterSwitcher(prior)
-    for adapter, _ in actors:
-        with stage.activate(adapter) as renderer:
-            changed = {n: v.clone() for n, v in renderer.state_dict().items()}
-        assert_same(prior.renderer.state_dict(), renderer.state_dict())
-        same = all(torch.equal(v, changed[n]) for n, v in renderer.state_dict().items())
-        assert same == (adapter.config["method"] == "texture")
 
 
 def test_one_renderer_serves_all(prior, actors):

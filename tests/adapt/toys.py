@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dubfew.adapt.artefact import ActorAdapter
-from dubfew.adapt.methods import AdaptMethod, get_method
+from dubfew.adapt.methods import METHODS, AdaptationMethod
 from dubfew.adapt.replay import ReplaySampler
 from dubfew.adapt.trainer import AdapterTraining, train_adapter
 from dubfew.data.samples import TrainingSample, collate_samples, make_sample
@@ -36,13 +36,13 @@ def toy_prior(seed: int = 0) -> Prior:
 def learned(
     prior: Prior,
     footage: Footage,
-    method: str | AdaptMethod,
+    method: str | AdaptationMethod,
     steps: int,
     seed: int = 0,
     progress: ProgressCallback = no_progress,
     replay: ReplaySampler | None = None,
 ) -> AdapterTraining:
-    chosen = get_method(method) if isinstance(method, str) else method
+    chosen = METHODS.load(method) if isinstance(method, str) else method
     return train_adapter(
         prior,
         footage,
@@ -64,7 +64,7 @@ def adapter_of(
         config={
             "prior": {"name": prior.name, "sha256": prior.sha256},
             "method": method,
-            "options": get_method(method).default_options,
+            "options": METHODS.load(method).default_options,
             "head": "lite",
             "source": {"path": "toy.mp4", "sha256": "0" * 64, "frames": 24, "complete": True},
             "consent": None,

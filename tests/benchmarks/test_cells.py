@@ -13,7 +13,7 @@ import pytest
 from benchmarks import ablations, adapt_cost, adapt_curve, footage_length, methods, steps
 from benchmarks.cells import NO_PRIOR, PRODUCT, Bench, Cell, due, patches_of
 from dubfew.adapt import trainer
-from dubfew.adapt.methods import get_method
+from dubfew.adapt.methods import METHODS
 from dubfew.progress import no_progress
 from dubfew.reconstruction.heads.head_model import load_head_model
 from tests.adapt.toys import toy_prior
@@ -77,7 +77,7 @@ def test_a_failed_cell_is_reported(bench: Bench, toys: Toys):
 
 def test_watching_does_not_change_what_is_learned(bench: Bench, toys: Toys):
     def run(watch):
-        method = get_method("full")
+        method = METHODS.load("full")
         return trainer.train_adapter(
             toy_prior(),
             toy_footage(20),
