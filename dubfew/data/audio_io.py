@@ -20,6 +20,7 @@ from dubfew.media.mel import (
     estimate_channel,
     log_mel,
 )
+from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 AUDIO_FORMAT_VERSION = 1
@@ -66,11 +67,7 @@ def deserialize_audio(data: bytes, name: str) -> SegmentAudio:
     """
     try:
         arrays, header = read_tensors_and_header(data, "dubfew.audio")
-        if header["format_version"] > AUDIO_FORMAT_VERSION:
-            raise ArtefactError(
-                f"{name} has sound of format {header['format_version']}, this dubfew reads up to "
-                f"{AUDIO_FORMAT_VERSION}: update dubfew"
-            )
+        check_format_version(header["format_version"], AUDIO_FORMAT_VERSION, f"the sound of {name}")
         if header["rate"] != SPEECH_SAMPLE_RATE_HZ or not np.isfinite(header["start"]):
             raise ValueError("another rate, or no time")
         samples = arrays["samples"].astype(np.float32) / 32767

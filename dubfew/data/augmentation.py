@@ -90,6 +90,8 @@ def jitter_sample_color(sample: TrainingSample, rng: np.random.Generator) -> Tra
 
 # Share of the samples that are re-framed, resampled and compressed.
 AFFINE_PROBABILITY, DOWNSCALE_PROBABILITY, JPEG_PROBABILITY = 0.5, 0.35, 0.35
+# Faces are symmetric enough: half of the samples double the number of people.
+MIRROR_PROBABILITY = 0.5
 
 
 def transform_frame_affine(footage: Footage, row: int, rng: np.random.Generator) -> Footage:
@@ -122,6 +124,23 @@ def transform_frame_affine(footage: Footage, row: int, rng: np.random.Generator)
     vertices[row, :, :2] = (vertices[row, :, :2] - centre) @ matrix.T + centre
     hulls[row] = (hulls[row] - centre) @ matrix.T + centre
     return replace(footage, images=images, vertices=vertices, hulls=hulls)
+
+
+def augment_sample(
+    sample: TrainingSample, rng: np.random.Generator, *, degrade: bool = False
+) -> TrainingSample:
+    """Mirror a sample by chance and give it the colors of another camera.
+
+    Args:
+        sample: one sample (B = 1).
+        rng: random numbers; advanced.
+        degrade: also lower the resolution and compress by chance, see `degrade_sample`.
+    """
+    if rng.random() < MIRROR_PROBABILITY:
+        sample = mirror_sample(sample)
+    if degrade:
+        sample = degrade_sample(sample, rng)
+    return jitter_sample_color(sample, rng)
 
 
 def degrade_sample(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:

@@ -1,4 +1,9 @@
-"""Prepared footage as bytes, and one clip of it as a file of its own."""
+"""Footage as safetensors, with and without a header: the one writer and reader of it.
+
+Three kinds of files hold footage under the same array names: samples of shards
+(``KEY.footage.safetensors``), single prepared clips, and the references of an actor, which have no
+header. `dubfew.data.shards` maps the arrays of the first two into memory instead of reading them.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +13,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
 from dubfew.errors import ArtefactError
-from dubfew.references.footage import Footage
+from dubfew.references.footage import FOOTAGE_ARRAY_NAMES, Footage
 from dubfew.utils.files import write_atomic
+from dubfew.utils.format_version import check_format_version
+from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 FOOTAGE_FORMAT_VERSION = 1
-FOOTAGE_ARRAY_NAMES = ("images", "vertices", "hulls", "key", "motion", "frames")
+# Key of the header in a file's metadata.
+FOOTAGE_METADATA_KEY = "dubfew.footage"
 
 
-def serialize_footage(footage: Footage, header: Mapping[str, Any]) -> bytes:
-    """Footage as safetensors, the same bytes for the same footage."""
+def serialize_footage(footage: Footage, header: Mapping[str, Any] | None = None) -> bytes:
+    """Write footage as safetensors, the same bytes for the same footage.
+
+    Args:
+        footage: the windows; arrays that lie on the disk are read.
+        header: facts to store beside them, JSON values; None for a file without a header.
+    """
     arrays = {name: np.ascontiguousarray(getattr(footage, name)) for name in FOOTAGE_ARRAY_NAMES}
+    if header is None:
+        return save(arrays)
     # One entry of metadata: safetensors puts several in no fixed order.
     text = json.dumps({"format_version": FOOTAGE_FORMAT_VERSION, **header})
-    return save(arrays, metadata={"dubfew.footage": text})
+    return save(arrays, metadata={FOOTAGE_METADATA_KEY: text})
+
+
+def deserialize_footage(data: bytes) -> Footage:
+    """Read what `serialize_footage` gave; a header is ignored.
+
+    Raises:
+        KeyError, TypeError, ValueError, SafetensorError: the bytes are not footage, see
+            `dubfew.utils.safetensors_io.TENSOR_READ_ERRORS`.
+    """
+    return Footage(**load(data))
 
 
 def save_footage(path: Path, footage: Footage, header: Mapping[str, Any]) -> None:
-    """Store prepared footage."""
+    """Store prepared footage as a file of its own.
+
+    Args:
+        path: the file; written whole or not at all.
+        footage: the windows.
+        header: facts to store beside them, such as ``file`` and ``license``.
+    """
     write_atomic(path, serialize_footage(footage, header))
 
 
@@ -36,14 +66,31 @@ def load_footage(path: Path) -> tuple[Footage, dict[str, Any]]:
     """Read prepared footage and its header.
 
     Raises:
-        ArtefactError: not prepared footage.
+        ArtefactError: the file is not prepared footage, or a newer dubfew wrote it.
     """
     try:
-        with safe_open(str(path), framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["dubfew.footage"])
-            footage = Footage(**{name: file.get_tensor(name) for name in FOOTAGE_ARRAY_NAMES})
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        arrays, header = read_tensors_and_header(path.read_bytes(), FOOTAGE_METADATA_KEY)
+        footage = Footage(**{name: arrays[name] for name in FOOTAGE_ARRAY_NAMES})
+        if not isinstance(header, dict):
+            raise TypeError("the header is not an object")
+    except (OSError, *TENSOR_READ_ERRORS) as error:
         raise ArtefactError(
             f"{path} is not prepared footage: make it with `dubfew prior prepare`"
         ) from error
+    check_footage_header(header, str(path))
     return footage, header
+
+
+def check_footage_header(header: Mapping[str, Any], name: str) -> None:
+    """Check the format version in a header; one without a version counts as version 1.
+
+    Args:
+        header: header of a file with footage.
+        name: what the error calls the file.
+
+    Raises:
+        ArtefactError: a newer dubfew wrote the file.
+    """
+    check_format_version(
+        header.get("format_version", 1), FOOTAGE_FORMAT_VERSION, f"the footage {name}"
+    )

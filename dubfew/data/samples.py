@@ -15,6 +15,7 @@ from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
 from dubfew.references.alignment import align_vertices
 from dubfew.references.footage import Footage
 from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_footage_inputs
+from dubfew.references.selection import spread_rows
 from dubfew.textures import TEXTURE_SIZE, unwrap_texture
 
 
@@ -57,20 +58,42 @@ def make_sample(
     head: HeadModel,
     num_references: int,
     actor_index: int = 0,
+    *,
+    motion: NDArray[np.float32] | None = None,
+    align_mesh: bool = True,
 ) -> TrainingSample:
-    """One frame as a sample, its references the nearest among the rows ``candidate_rows``.
+    """Make a sample of one frame, its references the nearest among the candidates.
 
     The mesh is aligned with what the frame shows: no network can learn to undo the errors of
     landmarks, and trying to only makes its pictures soft.
+
+    Args:
+        footage: one person's windows.
+        row: the frame.
+        candidate_rows: rows of the footage to choose references from. [N]
+        head: the footage's head model.
+        num_references: references of the sample, K.
+        actor_index: row of the neural texture.
+        motion: mouth motion around the frame; taken from the footage by default. [T, P, 3]
+        align_mesh: False for footage whose meshes are exact already.
     """
     truth = torch.from_numpy(footage.images[row]).permute(2, 0, 1).float()[None] / 255
-    inputs = make_footage_inputs(
-        footage, row, footage.vertices[row], candidate_rows, num_references, head, actor_index
-    )
-    vertices = align_vertices(inputs, truth, footage.vertices[row][None])[0]
-    inputs = make_footage_inputs(
-        footage, row, vertices, candidate_rows, num_references, head, actor_index
-    )
+
+    def make_inputs(vertices: NDArray[np.float32]) -> RenderInputs:
+        return make_footage_inputs(
+            footage,
+            row,
+            vertices,
+            candidate_rows,
+            num_references,
+            head,
+            actor_index,
+            motion=motion,
+        )
+
+    inputs = make_inputs(footage.vertices[row])
+    if align_mesh:
+        inputs = make_inputs(align_vertices(inputs, truth, footage.vertices[row][None])[0])
     mouth = torch.from_numpy(compute_mouth_box(footage.vertices[row], head))[None]
     return TrainingSample(inputs, truth, mouth, torch.tensor([True]))
 
@@ -87,7 +110,7 @@ def unwrap_footage_texture(
     footage: Footage, head: HeadModel, num_views: int = 8
 ) -> NDArray[np.float32]:
     """Unwrapped colours of some footage, from frames spread over it. [256, 256, 3]"""
-    rows = np.unique(np.linspace(0, len(footage) - 1, num_views).astype(int))
+    rows = spread_rows(0, len(footage) - 1, num_views)
     return unwrap_texture(
         head, ((footage.images[r], footage.vertices[r]) for r in rows), TEXTURE_SIZE
     )

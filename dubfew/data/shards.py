@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.data.clip_index import is_excluded, normalize_excluded_names
-from dubfew.data.footage_io import FOOTAGE_ARRAY_NAMES
+from dubfew.data.footage_io import FOOTAGE_METADATA_KEY, check_footage_header
 from dubfew.data.mapped_arrays import ConcatenatedArray, MappedArray, MappedFile
 from dubfew.data.tar import (
     TarMember,
@@ -25,8 +25,9 @@ from dubfew.data.tar import (
     write_tar_end,
 )
 from dubfew.errors import ArtefactError, DubfewError, ShapeError
-from dubfew.references.footage import Footage
+from dubfew.references.footage import FOOTAGE_ARRAY_NAMES, Footage
 from dubfew.utils.files import atomic_path
+from dubfew.utils.format_version import check_format_version
 
 SHARD_FORMAT_VERSION = 1
 # What is worth mapping; the rest of a frame is 1.4 kB and is used as whole arrays.
@@ -107,11 +108,7 @@ def _read_header(
         raise ArtefactError(
             damaged_shard_message(path, f"sample {key!r} is incomplete: {error}")
         ) from error
-    if header["format_version"] > SHARD_FORMAT_VERSION:
-        raise ArtefactError(
-            f"the shard {path} has format {header['format_version']}, this dubfew reads up to "
-            f"{SHARD_FORMAT_VERSION}: update dubfew"
-        )
+    check_format_version(header["format_version"], SHARD_FORMAT_VERSION, f"the shard {path}")
     return header
 
 
@@ -198,7 +195,7 @@ def _map_tensors(file: MappedFile, member: TarMember) -> dict[str, MappedArray]:
 def _open_legacy_clip(path: Path) -> tuple[dict[str, Any], dict[str, MappedArray]]:
     try:
         arrays, metadata = MappedFile(path).read_safetensors(0, path.stat().st_size)
-        header = json.loads(metadata["dubfew.footage"])
+        header = json.loads(metadata[FOOTAGE_METADATA_KEY])
         file = header.setdefault("file", path.stem)
         header.setdefault("identity", str(Path(file).with_suffix("")))
         header["size"] = arrays["images"].shape[1]
@@ -206,6 +203,7 @@ def _open_legacy_clip(path: Path) -> tuple[dict[str, Any], dict[str, MappedArray
         raise ArtefactError(
             f"{path} is not prepared footage: make it with `dubfew prior prepare`"
         ) from error
+    check_footage_header(header, str(path))
     return header, arrays
 
 

@@ -11,7 +11,7 @@ from dubfew.reconstruction.track import Track
 from dubfew.references.track_geometry import compute_frame_keys
 
 # Least distance in frames between a target and a reference from the same clip. Neighbors show
-# nearly the target itself, which a dub never has: its mouths are not in the footage. The three
+# nearly the target itself, which a dub never has: its mouths are not in the footage. The
 # values are a trade of realism against the number of references that are left.
 #
 # The prior is trained on clips of minutes: 0.4 s at 25 fps costs nothing there, and the mouth has
@@ -22,6 +22,9 @@ MIN_REFERENCE_GAP_TRAIN = 10
 MIN_REFERENCE_GAP_ALIGN = 6
 # An actor has a few seconds of footage: a wider gap would leave too few references.
 MIN_REFERENCE_GAP_ADAPT = 4
+# Validation takes all references from one part of a clip and all targets from another: between the
+# two parts a short gap is enough.
+MIN_REFERENCE_GAP_VALIDATE = 5
 
 # Frames whose keys are computed at once, which bounds memory: 64 meshes of FLAME take 4 MB.
 KEY_BLOCK_FRAMES = 64
@@ -132,6 +135,24 @@ def choose_references(
         np.sqrt(np.maximum(squared, 0)), DISTANCE_SMOOTHING_FRAMES, axis=0, mode="nearest"
     )
     return select_nearest(distances, num_references)
+
+
+def spread_rows(first: int, last: int, count: int) -> NDArray[np.int64]:
+    """Spread rows evenly over a range, both ends included.
+
+    Args:
+        first: first row of the range.
+        last: last row of the range.
+        count: how many rows; all of the range where it has fewer.
+
+    Returns:
+        Rows in ascending order, none twice.
+
+    Example:
+        >>> spread_rows(0, 9, 4).tolist()
+        [0, 3, 6, 9]
+    """
+    return np.unique(np.linspace(first, last, count).astype(int))
 
 
 def farthest_point_sampling(keys: NDArray, count: int) -> NDArray[np.int64]:

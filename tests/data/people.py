@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fractions import Fraction
 
 import numpy as np
+import torch
 
+from dubfew.data.samples import TrainingSample
 from dubfew.motion.extraction import motion_from_track
 from dubfew.prior.renderers import BlendingUNetConfig
 from dubfew.reconstruction.heads.head_model import load_head_model
@@ -83,3 +86,10 @@ def toy_footage(frames: int = 24, seed: int = 0, size: int = SIZE, shade: float 
         motion=motion_from_track(track, head).displacement,
         frames=np.arange(frames),
     )
+
+
+def equal_samples(a: TrainingSample, b: TrainingSample) -> bool:
+    """Whether two samples are equal to the last bit."""
+    pairs = [(getattr(a, f.name), getattr(b, f.name)) for f in fields(a) if f.name != "inputs"]
+    pairs += [(getattr(a.inputs, f.name), getattr(b.inputs, f.name)) for f in fields(a.inputs)]
+    return all(torch.equal(x, y) for x, y in pairs)

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from dubfew.data.augmentation import (
+    augment_sample,
     compress_images,
     degrade_sample,
+    mirror_sample,
     reduce_resolution,
     transform_frame_affine,
 )
@@ -18,7 +20,7 @@ from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.references.alignment import align_vertices
 from dubfew.references.inputs import make_footage_inputs
-from tests.data.people import toy_footage
+from tests.data.people import equal_samples, toy_footage
 
 
 def misplaced(footage, row: int = 3) -> float:
@@ -75,3 +77,30 @@ def test_the_motion_around_a_frame_is_that_of_the_clip():
         wanted, found = plain[index].inputs.motion, varied[index].inputs.motion
         # Mirrored samples have theirs mirrored; either way it is as large.
         torch.testing.assert_close(found.square().sum(), wanted.square().sum())
+
+
+def test_a_mirror_seen_in_a_mirror_is_the_sample():
+    sample = make_sample(toy_footage(), 3, np.arange(14, 24), load_head_model(), 2)
+    assert equal_samples(mirror_sample(mirror_sample(sample)), sample)
+    assert not equal_samples(mirror_sample(sample), sample)
+
+
+def test_mirrored_points_are_mirror_images_on_the_head():
+    head = load_head_model()
+    place = head.template[list(MOUTH_POINTS)]
+    motion = torch.from_numpy(place.reshape(1, 1, -1))
+    sample = make_sample(toy_footage(), 3, np.arange(14, 24), head, 2)
+    sample = replace(sample, inputs=replace(sample.inputs, motion=motion))
+    flipped = mirror_sample(sample).inputs.motion.view(-1, 3).numpy()
+    np.testing.assert_allclose(flipped, place, atol=0.002)  # the mean head is symmetric
+
+
+def test_augmentation_repeats_with_the_seed():
+    sample = make_sample(toy_footage(), 3, np.arange(14, 24), load_head_model(), 2)
+    for degrade in (False, True):
+        one, again, other = (
+            augment_sample(sample, np.random.default_rng(seed), degrade=degrade)
+            for seed in (0, 0, 1)
+        )
+        assert equal_samples(one, again)
+        assert not equal_samples(one, other)

@@ -17,7 +17,6 @@ from safetensors.numpy import load
 import dubfew.demo
 from dubfew.data import prepare_clip as room
 from dubfew.data.clip_index import SourceClip
-from dubfew.data.footage_io import FOOTAGE_ARRAY_NAMES
 from dubfew.data.jobs import ClipJob, ClipOutcome
 from dubfew.data.prepare import prepare_footage
 from dubfew.data.prepare_clip import check_one_face, prepare_clip
@@ -32,6 +31,7 @@ from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.alignment import align_footage
 from dubfew.references.cropping import load_clip_footage
+from dubfew.references.footage import FOOTAGE_ARRAY_NAMES
 from dubfew.utils.files import sha256_file
 from tests.footage import with_paper
 

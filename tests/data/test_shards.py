@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubfew.data.dataset import MouthDataset
-from dubfew.data.footage_io import FOOTAGE_ARRAY_NAMES, save_footage, serialize_footage
+from dubfew.data.footage_io import save_footage, serialize_footage
 from dubfew.data.mapped_arrays import ConcatenatedArray, MappedFile
 from dubfew.data.shards import (
     ShardWriter,
@@ -27,7 +27,7 @@ from dubfew.data.shards import (
 )
 from dubfew.data.tar import read_members, serialize_member, write_tar_end
 from dubfew.errors import ArtefactError, DubfewError
-from dubfew.references.footage import Footage
+from dubfew.references.footage import FOOTAGE_ARRAY_NAMES, Footage
 from tests.data.people import toy_footage
 
 
