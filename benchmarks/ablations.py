@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from benchmarks.cells import NO_PRIOR, PRODUCT, Cell, bench_of, bench_parser
 from benchmarks.common import markdown_table
 from benchmarks.windows import MEASURES, Figures, Variant, mean_figures
-from dubfew.adapt.pipeline import REPLAY_BY_DEFAULT
+from dubfew.adapt.options import REPLAY_BY_DEFAULT
 from dubfew.evaluate.contact_sheets import draw_contact_sheet, save_contact_sheet
 from dubfew.evaluate.face_geometry import fit_similarity_transform
 from dubfew.references.footage import Footage

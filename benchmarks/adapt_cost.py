@@ -24,7 +24,7 @@ from benchmarks.common import (
 )
 from benchmarks.footage import looped, write_frames
 from benchmarks.memory import run_fresh
-from dubfew.adapt.pipeline import DEFAULT_FOOTAGE_SECONDS
+from dubfew.adapt.options import DEFAULT_FOOTAGE_SECONDS
 
 LENGTHS = (4, 30, 300)
 QUICK_STEPS = 5

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 from unittest.mock import patch
 
@@ -47,7 +48,7 @@ from benchmarks.windows import (
 )
 from dubfew.adapt import trainer
 from dubfew.adapt.methods import METHODS, resolve_method_options
-from dubfew.adapt.pipeline import REPLAY_BY_DEFAULT
+from dubfew.adapt.options import REPLAY_BY_DEFAULT
 from dubfew.adapt.replay import load_replay_for_prior
 from dubfew.adapt.trainer import AdapterTraining, train_adapter
 from dubfew.data.samples import TrainingSample
@@ -60,7 +61,7 @@ from dubfew.textures import NeuralTexture
 from dubfew.utils.files import atomic_path, write_atomic
 
 # Enough for the order of methods and ablations; the product's own limit is
-# `dubfew.adapt.pipeline.DEFAULT_TRAINING_STEPS`.
+# `dubfew.adapt.options.DEFAULT_TRAINING_STEPS`.
 STEPS = 50
 # Long enough to see what comes after the product would have stopped.
 LONG = 300
@@ -211,7 +212,8 @@ class Bench:
     def _run(self, cell: Cell) -> dict[str, Any]:
         with ExitStack() as stack:
             for name, value in patches_of(cell).items():
-                stack.enter_context(patch(name, value))
+                owner, _, attribute = name.rpartition(".")
+                stack.enter_context(patch.object(resolve_name(owner), attribute, value))
             return self._learnt(cell)
 
     def _learnt(self, cell: Cell) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -107,7 +108,8 @@ BARE: Mapping[str, object] = {
 def _bare(job: Job, path: Path) -> None:
     with ExitStack() as stack:
         for name, value in BARE.items():
-            stack.enter_context(patch(name, value))
+            owner, _, attribute = name.rpartition(".")
+            stack.enter_context(patch.object(resolve_name(owner), attribute, value))
         _rendered(job, path, "bare", prior=BARE_WARP, steps=0)
 
 

@@ -1,70 +1,79 @@
-"""dubfew: few-shot personalised visual dubbing.
+"""Few-shot personalized visual dubbing.
 
-The public names are loaded on first use, because most of them bring torch, which takes
-seconds, and ``dubfew actors list`` needs none of it.
+Learn an actor from a few seconds of footage, then make them speak new audio:
+
+    import dubfew
+
+    dubfew.adapt("mary.mp4")
+    dubfew.render("mary", video="scene.mp4", audio="dub.wav", out="out.mp4")
+
+Importing ``dubfew`` takes a few hundredths of a second: torch and other large packages are
+imported when a function first needs them.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
+# Three functions have the name of the package that implements them. Python binds `dubfew.adapt`
+# to the package when that is first imported, and only then. So the packages are imported here,
+# which is cheap because they import their modules lazily, and the functions are bound over them.
+# `from dubfew.adapt.pipeline import ...` finds the packages in `sys.modules` all the same.
+for _package in ("adapt", "evaluate", "render"):
+    importlib.import_module(f"{__name__}.{_package}")
+
+from dubfew.adapt.options import AdaptOptions  # noqa: E402
+from dubfew.api import adapt, evaluate, render, track  # noqa: E402
+from dubfew.data.options import PrepareOptions  # noqa: E402
+from dubfew.reconstruction.options import TrackOptions  # noqa: E402
+from dubfew.render.options import RenderOptions  # noqa: E402
+from dubfew.utils.lazy_exports import lazy_exports  # noqa: E402
+
 if TYPE_CHECKING:
-    from dubfew.adapt import adapt
-    from dubfew.evaluate.compare import evaluate
+    from dubfew.adapt.pipeline import AdaptResult
+    from dubfew.data.prepare import PrepareResult, prepare_footage
+    from dubfew.evaluate.compare import EvaluationResult
     from dubfew.prior import Prior
     from dubfew.reconstruction.track import Track
     from dubfew.registry import Registry
-    from dubfew.render import render
+    from dubfew.render.pipeline import RenderResult
 
-__all__ = ["Prior", "Registry", "Track", "__version__", "adapt", "evaluate", "render"]
+__all__ = [
+    "AdaptOptions",
+    "AdaptResult",
+    "EvaluationResult",
+    "PrepareOptions",
+    "PrepareResult",
+    "Prior",
+    "Registry",
+    "RenderOptions",
+    "RenderResult",
+    "Track",
+    "TrackOptions",
+    "__version__",
+    "adapt",
+    "evaluate",
+    "prepare_footage",
+    "render",
+    "track",
+]
 
-_LAZY_CLASSES = {
-    "Prior": "dubfew.prior",
-    "Registry": "dubfew.registry",
-    "Track": "dubfew.reconstruction.track",
-}
-
-# Each of these is a room and the function that the room is for: {room: where its function is}.
-_CALLABLE_PACKAGES = {
-    "adapt": "dubfew.adapt",
-    "evaluate": "dubfew.evaluate.compare",
-    "render": "dubfew.render",
-}
-
-
-class _CallablePackage(ModuleType):
-    """A room that can be called like the function it is named after.
-
-    Python binds ``dubfew.render`` to the room as soon as anything in it is imported, so the
-    function of that name would be there or not depending on what was imported before.
-    """
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        name = self.__name__.rpartition(".")[2]
-        return getattr(importlib.import_module(_CALLABLE_PACKAGES[name]), name)(*args, **options)
-
-
-class _RootPackage(ModuleType):
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _CALLABLE_PACKAGES and isinstance(value, ModuleType):
-            value.__class__ = _CallablePackage
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _RootPackage
-
-
-def __getattr__(name: str) -> Any:
-    if name in _CALLABLE_PACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _LAZY_CLASSES:
-        return getattr(importlib.import_module(_LAZY_CLASSES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "AdaptResult": "adapt.pipeline",
+        "EvaluationResult": "evaluate.compare",
+        "PrepareResult": "data.prepare",
+        "Prior": "prior",
+        "Registry": "registry",
+        "RenderResult": "render.pipeline",
+        "Track": "reconstruction.track",
+        "prepare_footage": "data.prepare",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
+import dataclasses
 import inspect
 import subprocess
 import sys
-from collections.abc import Callable
-from enum import Enum
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,41 +17,29 @@ import pytest
 from typer.testing import CliRunner
 
 import dubfew
+from dubfew import AdaptOptions, PrepareOptions, RenderOptions, TrackOptions, api
 from dubfew.cli import app as cli
-from dubfew.cli.options import (
-    DriveChoice,
-    FitChoice,
-    IdentityChoice,
-    MethodChoice,
-    SegmenterChoice,
-    TrackMethodChoice,
-)
+from dubfew.errors import ArtefactError, DubfewError
+from dubfew.utils.options import list_options
 
-# What must not come with `import dubfew`: each takes from 0.1 s to several.
+# Packages that `import dubfew` must not import: each takes from 0.1 s to several.
 HEAVY = ("accelerate", "av", "kornia", "mediapipe", "numba", "numpy", "peft", "scipy", "torch")
 
-# Each command, and where the library's function for it is.
-COMMANDS = {
-    "adapt": ("dubfew.adapt", "adapt"),
-    "render": ("dubfew.render", "render"),
-    "track": ("dubfew.reconstruction.tracking", "track_video"),
-    "evaluate": ("dubfew.evaluate.compare", "evaluate"),
-}
-# The library calls it by a name of its own, or it belongs to one of the two alone.
-RENAMED = {("track", "video"): "path"}
-# The library returns the track; the command saves it, and a report of it. Who is seen where the
-# library tells the callback `sighted`.
+# Commands whose function in `dubfew.api` has the same name.
+COMMANDS = ("adapt", "render", "track", "evaluate")
+# The command saves the track, and a report of it; the function returns the track, and its callback
+# `on_detection` has the people.
 CLI_ONLY = {("track", "out"), ("track", "report"), ("track", "faces")}
 LIBRARY_ONLY = {
-    ("adapt", "registry"),  # DUBFEW_HOME
+    ("adapt", "registry"),  # the command line has DUBFEW_HOME instead
     ("render", "registry"),
     ("track", "start"),
     ("track", "stop"),
-    ("track", "sighted"),
+    ("track", "on_detection"),
     ("evaluate", "track"),
 }
 
-# An argument for each option, none of them the default: text, and what the library is to get.
+# An argument for each option, none of them the default: text, and the value for the library.
 GIVEN: dict[str, tuple[list[str], Any]] = {
     "actor": (["--actor", "Zoë B"], "Zoë B"),
     "method": (["--method", "full"], "full"),
@@ -108,24 +95,17 @@ def needed_by(command: str) -> list[str]:
     return [word for words in NEEDED[command].values() for word in words]
 
 
-def function(command: str) -> Callable[..., Any]:
-    module, name = COMMANDS[command]
-    return getattr(importlib.import_module(module), name)
-
-
 def of_command(command: str) -> dict[str, Any]:
-    """A command's parameters and their defaults, as the library would write them."""
+    """Return a command's parameters and their defaults, as the library would write them."""
     parameters = inspect.signature(getattr(cli, command)).parameters.values()
     return {
-        p.name: p.default.value if isinstance(p.default, Enum) else p.default
-        for p in parameters
-        if p.name != "as_json"
+        p.name: getattr(p.default, "value", p.default) for p in parameters if p.name != "as_json"
     }
 
 
 def of_library(command: str) -> dict[str, Any]:
-    parameters = inspect.signature(function(command)).parameters.values()
-    return {p.name: p.default for p in parameters if p.name != "progress"}
+    parameters = inspect.signature(getattr(api, command)).parameters.values()
+    return {p.name: p.default for p in parameters if p.name not in ("progress", "options")}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -133,12 +113,12 @@ def test_every_option_is_a_parameter_with_the_same_default(command: str) -> None
     ours, theirs = of_command(command), of_library(command)
     for name, default in ours.items():
         if (command, name) not in CLI_ONLY:
-            assert theirs[RENAMED.get((command, name), name)] == default, name
+            assert theirs[name] == default, name
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_parameter_is_an_option(command: str) -> None:
-    ours = {RENAMED.get((command, name), name) for name in of_command(command)}
+    ours = set(of_command(command))
     extra = {name for owner, name in LIBRARY_ONLY if owner == command}
     assert set(of_library(command)) - extra <= ours
     assert extra.isdisjoint(ours)
@@ -148,31 +128,32 @@ def test_every_parameter_is_an_option(command: str) -> None:
 def test_every_function_reports_progress(command: str) -> None:
     from dubfew.progress import no_progress
 
-    parameter = inspect.signature(function(command)).parameters["progress"]
+    parameter = inspect.signature(getattr(api, command)).parameters["progress"]
     assert parameter.default is no_progress
     assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
 
 
 class Call:
-    """Stands for a library function: binds what it is given as the real one would."""
+    """Stands for a library function: binds its arguments as the real one would."""
 
     def __init__(self, command: str) -> None:
-        self.signature = inspect.signature(function(command))
+        self.signature = inspect.signature(getattr(api, command))
         self.given: dict[str, Any] = {}
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        bound = self.signature.bind(*arguments, **options)
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        bound = self.signature.bind(*arguments, **keywords)
         bound.apply_defaults()
         # A callback is another one at every call.
-        sighted = bound.arguments.pop("sighted", None)
-        if sighted is not None:
-            sighted(SimpleNamespace(people=[], summary=list))
-        self.given = bound.arguments
+        on_detection = bound.arguments.pop("on_detection", None)
+        if on_detection is not None:
+            on_detection(SimpleNamespace(people=[], summary=list))
+        options = bound.arguments.pop("options", None)
+        self.given = {**bound.arguments, **(vars(options) if options else {})}
         return Result()
 
 
 class Result(SimpleNamespace):
-    """A track and any other result that a command prints."""
+    """Stands for a track and for any other result that a command prints."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -197,9 +178,9 @@ class Result(SimpleNamespace):
 
 def calls_of(command: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     call = Call(command)
-    module, name = COMMANDS[command]
-    monkeypatch.setattr(importlib.import_module(module), name, call)
-    monkeypatch.setattr(cli, "format_fields", repr)
+    monkeypatch.setattr(api, command, call)
+    for module in ("adapt", "render", "evaluate"):
+        monkeypatch.setattr(sys.modules[f"dubfew.cli.{module}"], "format_fields", repr)
     done = CliRunner().invoke(cli.app, [command, *arguments])
     assert done.exit_code == 0, done.output
     return call.given
@@ -223,12 +204,11 @@ def test_every_option_arrives_and_changes_nothing_else(
     text, value = GIVEN_TO.get((command, name), GIVEN.get(name))
     given = calls_of(command, [*needed, *text], monkeypatch)
     changed = {key for key in given if given[key] != default[key] and key != "progress"}
-    theirs = RENAMED.get((command, name), name)
-    assert given[theirs] == value
-    assert type(given[theirs]) is type(value)  # no enum of the command line's
+    assert given[name] == value
+    assert type(given[name]) is type(value)  # not an enumeration of the command line
     alone = {"drive", "language"}
-    together = [names for names in TOGETHER if theirs in names and name not in alone]
-    assert changed == (together[0] if together else {theirs})
+    together = [names for names in TOGETHER if name in names and name not in alone]
+    assert changed == (together[0] if together else {name})
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -236,27 +216,99 @@ def test_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None
     given = calls_of(command, needed_by(command), monkeypatch)
     for name, text in NEEDED[command].items():
         if (command, name) not in CLI_ONLY:
-            found = given[RENAMED.get((command, name), name)]
-            assert str(found) == text[-1]
+            assert str(given[name]) == text[-1]
 
 
-def test_choices_are_those_of_the_library() -> None:
+def test_choices_are_the_names_in_the_tables() -> None:
     from dubfew.adapt.methods import METHODS
-    from dubfew.reconstruction import tracking
-    from dubfew.reconstruction.heads.mica.identity import IDENTITY_SOURCES
+    from dubfew.data.executors import CLIP_EXECUTORS
     from dubfew.reconstruction.segmenters import SEGMENTERS
-    from dubfew.render.driving import DRIVE_NAMES
-    from dubfew.render.schedule import FIT_MODES
 
-    for choices, known in (
-        (MethodChoice, METHODS),
-        (TrackMethodChoice, tracking.TRACKING_METHODS),
-        (IdentityChoice, IDENTITY_SOURCES),
-        (SegmenterChoice, SEGMENTERS),
-        (DriveChoice, DRIVE_NAMES),
-        (FitChoice, FIT_MODES),
+    for options_class, name, table in (
+        (AdaptOptions, "method", METHODS),
+        (AdaptOptions, "segmenter", SEGMENTERS),
+        (RenderOptions, "segmenter", SEGMENTERS),
+        (TrackOptions, "segmenter", SEGMENTERS),
+        (PrepareOptions, "engine", CLIP_EXECUTORS),
     ):
-        assert sorted(choice.value for choice in choices) == sorted(known)
+        (option,) = (each for each in list_options(options_class) if each.name == name)
+        assert set(option.choices) == set(table)
+
+
+FUNCTIONS = {"adapt": AdaptOptions, "render": RenderOptions, "track": TrackOptions}
+
+
+@pytest.mark.parametrize(("name", "options_class"), FUNCTIONS.items())
+def test_help_and_signature_show_every_option(name: str, options_class: type) -> None:
+    function = getattr(dubfew, name)
+    assert inspect.isfunction(function)
+    parameters = inspect.signature(function).parameters
+    text = inspect.getdoc(function)
+    arguments = text.split("Args:")[1].split("\n\n")[0]
+    for option in list_options(options_class):
+        assert parameters[option.name].default == option.default
+        assert f"\n    {option.name}: " in arguments
+        assert " ".join(option.rules.help.split()) in " ".join(arguments.split())
+        assert f"\n    {option.name}: " in inspect.getdoc(options_class)
+    assert "overrides" not in parameters
+
+
+@pytest.mark.parametrize(("name", "options_class"), FUNCTIONS.items())
+def test_the_function_of_the_package_has_the_same_options(name: str, options_class: type) -> None:
+    import dubfew.reconstruction.tracking
+    from dubfew.adapt import adapt
+    from dubfew.render import render
+
+    inner = {"adapt": adapt, "render": render, "track": dubfew.reconstruction.tracking.track_video}
+    ours = inspect.signature(getattr(dubfew, name)).parameters
+    theirs = inspect.signature(inner[name]).parameters
+    assert list(ours)[1:] == list(theirs)[1:]  # the first is the video, by another name
+    assert all(ours[key].default == theirs[key].default for key in list(ours)[1:])
+
+
+def test_an_options_object_and_keywords_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dubfew.render import pipeline
+
+    calls: list[Any] = []
+    monkeypatch.setattr(pipeline, "render", lambda actor, options, **rest: calls.append(options))
+    dubfew.render("mary", video="v.mp4", crf=20)
+    dubfew.render("mary", RenderOptions(video="v.mp4", crf=20))
+    dubfew.render("mary", RenderOptions(video="w.mp4", crf=20), video="v.mp4")
+    dubfew.render("mary", options=RenderOptions(video="v.mp4"), crf=20)
+    assert calls == [RenderOptions(video="v.mp4", crf=20)] * 4
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sharpness'"):
+        dubfew.render("mary", sharpness=3)
+    with pytest.raises(TypeError, match="AdaptOptions"):
+        dubfew.render("mary", AdaptOptions())
+    with pytest.raises(DubfewError, match=r"crf.*64"):
+        dubfew.render("mary", crf=64)
+    assert len(calls) == 4
+
+
+def test_an_unknown_method_is_an_artefact_error() -> None:
+    with pytest.raises(ArtefactError, match=r"magic.*texture"):
+        dubfew.adapt("v.mp4", method="magic")
+
+
+def test_options_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        AdaptOptions().steps = 3  # type: ignore[misc]
+
+
+def test_the_old_name_of_the_detection_callback_works_for_one_release(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from dubfew.reconstruction import tracking
+
+    found = SimpleNamespace(people=[])
+    monkeypatch.setattr(tracking, "detect_people", lambda *args, **keywords: found)
+    seen: list[Any] = []
+    # Nobody was found, which ends both calls.
+    with pytest.warns(DeprecationWarning, match="on_detection"), pytest.raises(DubfewError):
+        tracking.track_video("v.mp4", sighted=seen.append)
+    with pytest.raises(DubfewError, match="no face"):
+        dubfew.track("v.mp4", on_detection=seen.append)
+    assert seen == [found, found]
 
 
 def in_a_fresh_python(program: str) -> str:
@@ -274,25 +326,21 @@ def test_import_brings_nothing_heavy() -> None:
 
 
 def test_every_public_name_is_there_whatever_was_imported_before() -> None:
-    """`dubfew.render` is a function to its users; Python would make it a module half of the
-    time."""
+    """Python alone would make `dubfew.render` a function or a package, by the order of imports."""
     program = """
+import types
 import dubfew
-functions = {"adapt", "evaluate", "render"}
 def check():
-    for name in sorted(dubfew.__all__):
+    for name in dubfew.__all__:
         found = getattr(dubfew, name)
         assert callable(found) or name == "__version__", name
-        if name in functions:
-            assert found.__name__ == "dubfew." + name
-            assert "missing 1 required" in refusal(found)
-def refusal(function):
-    try:
-        function()
-    except TypeError as error:
-        return str(error).replace("missing 2 required", "missing 1 required")
+    for name in ("adapt", "evaluate", "render", "track"):
+        assert type(getattr(dubfew, name)) is types.FunctionType, name
 check()
-import dubfew.render.schedule, dubfew.adapt.methods, dubfew.evaluate.metrics
+import dubfew.render.schedule, dubfew.adapt.pipeline, dubfew.evaluate.metrics
+from dubfew.adapt import ActorAdapter, adapt, pipeline
+from dubfew.adapt.pipeline import resolve_device
+assert adapt is pipeline.adapt
 check()
 from dubfew import *
 assert {name for name in dubfew.__all__ if name in globals()} == set(dubfew.__all__)
@@ -301,9 +349,20 @@ print("whole")
     assert in_a_fresh_python(program) == "whole"
 
 
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="bogus"):
+        dubfew.bogus  # noqa: B018
+
+
 def test_all_is_what_dir_and_type_checkers_see() -> None:
     assert set(dubfew.__all__) <= set(dir(dubfew))
     assert len(set(dubfew.__all__)) == len(dubfew.__all__)
-    source = Path(dubfew.__file__).read_text()
-    typed = source.split("if TYPE_CHECKING:")[1].split("__all__")[0]
-    assert all(f"import {name}" in typed for name in dubfew.__all__ if name != "__version__")
+    # Names that a type checker sees: those that are imported somewhere in the file.
+    tree = ast.parse(Path(dubfew.__file__).read_text())
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(dubfew.__all__) - imported == {"__version__"}

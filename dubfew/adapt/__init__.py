@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dubfew.adapt.options import AdaptOptions
 from dubfew.utils.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
@@ -12,7 +13,14 @@ if TYPE_CHECKING:
     from dubfew.adapt.pipeline import AdaptResult, adapt
     from dubfew.adapt.switcher import AdapterSwitcher
 
-__all__ = ["METHODS", "ActorAdapter", "AdaptResult", "AdapterSwitcher", "adapt"]
+__all__ = [
+    "METHODS",
+    "ActorAdapter",
+    "AdaptOptions",
+    "AdaptResult",
+    "AdapterSwitcher",
+    "adapt",
+]
 
 __getattr__ = lazy_exports(
     __name__,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter
 from dubfew.adapt.methods import METHODS, resolve_method_options
+from dubfew.adapt.options import (
+    DEFAULT_FOOTAGE_SECONDS,
+    DEFAULT_TRAINING_STEPS,
+    REPLAY_BY_DEFAULT,
+    AdaptOptions,
+)
 from dubfew.adapt.replay import load_replay_for_prior
 from dubfew.adapt.segment_selection import FootageSegment, choose_segment
 from dubfew.adapt.trainer import train_adapter
@@ -26,7 +32,6 @@ from dubfew.prior.checkpoint import Prior
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_track_regions
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
-from dubfew.reconstruction.segmenters import DEFAULT_SEGMENTER
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.alignment import align_footage
@@ -39,21 +44,14 @@ from dubfew.registry.names import normalize_actor_id
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.resolve_model import make_model_reference
 from dubfew.speech.style import SpeakingStyle, fit_style
+from dubfew.utils.options import document_options, merge_options
 
-# Longer footage is cut here unless asked otherwise: it costs time and memory, and references
-# and texture have by then seen most of what the mouth does.
-DEFAULT_FOOTAGE_SECONDS = 10.0
-# More than these brought nobody further (docs/findings.md).
-DEFAULT_TRAINING_STEPS = 150
 # References are stored no larger than this (a mouth window of a 4K close-up), or than the
 # renderer's window.
 MAX_REFERENCE_SIZE_PX = 384
 NUM_STORED_REFERENCES = 48
 # Sound around the part that is learned from, which sounds at its ends are judged by (s).
 AUDIO_MARGIN_SECONDS = 1.0
-# Whether the network goes on seeing other people: with the set that ships it took longer and gave
-# 0.1 dB less (docs/findings.md).
-REPLAY_BY_DEFAULT = False
 
 
 @dataclass(frozen=True)
@@ -88,93 +86,55 @@ class AdaptResult:
     note: str
 
 
+@document_options(AdaptOptions)
 def adapt(
     video: Path | str,
+    options: AdaptOptions | None = None,
     *,
-    actor: str | None = None,
-    method: str = "lora",
-    rank: int | None = None,
-    seconds: float | None = None,
-    start: float | None = None,
-    face: str | None = None,
-    segmenter: str = DEFAULT_SEGMENTER,
-    replay: bool | None = None,
-    steps: int | None = None,
-    prior: str | Path | None = None,
-    head: str | None = None,
-    consent: Path | str | None = None,
-    speech: Path | str | None = None,
-    device: str = "auto",
-    seed: int = 0,
     registry: Registry | None = None,
     progress: ProgressCallback = no_progress,
+    **overrides: Any,
 ) -> AdaptResult:
-    """Learn an actor from a few seconds of footage.
+    """Choose a part of the footage, track it, train on it, and store the actor.
+
+    ``dubfew.adapt`` is this function; its documentation lists the errors.
 
     Args:
         video: footage of the actor, who may not be alone in it.
-        actor: id; the file's stem by default.
-        method: "texture", "lora" or "full", see `METHODS`.
-        rank: of the low-rank updates, for "lora" only; see `METHODS` for the default.
-        seconds: how much of the footage to use, 10 s by default. Of longer footage the best part is
-            taken, see `choose_segment`.
-        start: where that part is to begin instead, s.
-        face: whose, as ``choose_person`` reads it; who is seen most by default.
-        segmenter: one of ``SEGMENTERS``; "facer" looks for things before the mouth, too.
-        replay: go on showing the network other people, see `Replay`; see `REPLAY_BY_DEFAULT` for
-            the default.
-        steps: at most so many; training ends sooner when held-out frames stop gaining.
-        prior: name or folder; the shipped one by default.
-        head: head model, see `HEADS`; the prior's by default.
-        consent: a consent record, see docs/consent.md, that is kept with the actor; by default that
-            of the actor's newest revision, if there is one.
-        speech: a model of `dubfew speech train`; the shipped one by default. The actor's style
-            belongs to it, so it also moves their mouth later.
-        device: "auto", "cpu" or "cuda".
-        seed: the same seed gives the same actor on the same machine.
-        registry: where to keep the actor; the user's own by default.
-        progress: told of every stage.
-
-    Raises:
-        MediaError: the footage cannot be read.
-        NoFaceError: it shows no face, or none that can be learned from.
-        ArtefactError: no such method, prior or speech model.
-        AssetError: no such head model, or its files are not registered.
-        ConsentError: the consent is no proper record or not valid today, its subject is a minor, or
-            there is none and the policy requires one.
-        RegistryError: the id cannot be used or the registry cannot be written.
-        AuditError: the audit log cannot be written.
-        MissingDependencyError: the segmenter is not installed, or its weights cannot be had.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that stores the actor; default: the user's own.
+        progress: function that is called with the state of every stage.
     """
+    options = merge_options(AdaptOptions, options, overrides)
     began = time.monotonic()
     video = Path(video)
     # What was asked for wrongly is said before minutes of work.
-    name = normalize_actor_id(video.stem if actor is None else actor)
-    device = resolve_device(device)
-    chosen = METHODS.load(method)
-    options = resolve_method_options(method, rank=rank)
-    given = read_consent(consent) if consent is not None else None
-    speech = Path(speech) if speech is not None else None
+    name = normalize_actor_id(video.stem if options.actor is None else options.actor)
+    device = resolve_device(options.device)
+    chosen = METHODS.load(options.method)
+    method_options = resolve_method_options(options.method, rank=options.rank)
+    given = read_consent(options.consent) if options.consent is not None else None
+    speech = Path(options.speech) if options.speech is not None else None
     speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
     registry = registry or Registry()
     registry.check_create(name)
     record = given or registry.consent(name)
     note = registry.check_learning(name, record)
-    base = Prior.load(prior)
+    base = Prior.load(options.prior)
     info = probe(video)
-    model = load_head_model(base.head if head is None else head)
-    replay = REPLAY_BY_DEFAULT if replay is None else replay
+    model = load_head_model(base.head if options.head is None else options.head)
+    replay = REPLAY_BY_DEFAULT if options.replay is None else options.replay
     others = load_replay_for_prior(base, model) if replay else None
-    wanted = check_seconds(DEFAULT_FOOTAGE_SECONDS if seconds is None else seconds)
-    part = choose_segment(video, info, wanted, start=check_start(start), progress=progress)
+    seconds = DEFAULT_FOOTAGE_SECONDS if options.seconds is None else options.seconds
+    part = choose_segment(video, info, seconds, start=options.start, progress=progress)
     chose = time.monotonic()
     track = track_video(
         video,
         head=model,
-        face=face,
+        face=options.face,
         start=part.first,
         stop=part.stop,
-        segmenter=segmenter,
+        segmenter=options.segmenter,
         progress=progress,
     )
     check_usable_frames(video, track)
@@ -201,10 +161,10 @@ def adapt(
         small,
         model,
         chosen,
-        options,
-        steps=DEFAULT_TRAINING_STEPS if steps is None else steps,
+        method_options,
+        steps=DEFAULT_TRAINING_STEPS if options.steps is None else options.steps,
         device=device,
-        seed=seed,
+        seed=options.seed,
         replay=others,
         progress=progress,
     )
@@ -212,8 +172,8 @@ def adapt(
     adapter = ActorAdapter(
         config={
             "prior": {"name": base.name, "sha256": base.sha256},
-            "method": method,
-            "options": options,
+            "method": options.method,
+            "options": method_options,
             "head": model.name,
             "speech": make_model_reference(speech),
             "source": {
@@ -226,7 +186,7 @@ def adapt(
             },
             "training": {
                 "steps": learned.best_step,
-                "seed": seed,
+                "seed": options.seed,
                 "replay": replay,
                 "psnr_heldout": learned.psnr_heldout,
             },
@@ -239,7 +199,7 @@ def adapt(
     )
     config = {
         "format_version": ADAPTER_FORMAT_VERSION,
-        "method": method,
+        "method": options.method,
         **adapter.config,
         "consent": record.to_config_entry() if record else None,
     }
@@ -247,7 +207,7 @@ def adapt(
     return AdaptResult(
         actor=revision.actor,
         revision=revision.number,
-        method=method,
+        method=options.method,
         segment=replace(part, stop=part.first + len(track), seconds=len(track) / float(info.fps)),
         frames=len(large),
         steps=learned.best_step,
@@ -275,28 +235,6 @@ def check_usable_frames(video: Path, track: Track) -> None:
             f"no frame of {video} can be learned from ({', '.join(track.reasons())}): give footage "
             "whose mouth is seen from the front"
         )
-
-
-def check_seconds(seconds: float) -> float:
-    """A length of time to use.
-
-    Raises:
-        DubfewError: not a positive, finite time.
-    """
-    if not 0 < seconds < math.inf:
-        raise DubfewError(f"--seconds is {seconds:g}: give a positive number of seconds")
-    return seconds
-
-
-def check_start(start: float | None) -> float | None:
-    """A moment to begin at, or None.
-
-    Raises:
-        DubfewError: before the footage, or no number.
-    """
-    if start is not None and not 0 <= start < math.inf:
-        raise DubfewError(f"--start is {start:g}: give a number of seconds, 0 or more")
-    return start
 
 
 def choose_reference_size(track: Track, head: HeadModel, window: int) -> int:

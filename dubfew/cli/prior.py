@@ -17,7 +17,9 @@ from dubfew.cli.console import (
     report_errors,
     to_jsonable,
 )
-from dubfew.cli.options import EngineChoice, IdentityByChoice, JsonOption
+from dubfew.cli.option_flags import accept_options
+from dubfew.cli.options import JsonOption
+from dubfew.data.options import PrepareOptions
 
 prior_app = CommandGroup("List, describe, train and prepare priors.")
 
@@ -82,68 +84,23 @@ def show_prior(
 
 @prior_app.command("prepare")
 @report_errors
+@accept_options(PrepareOptions)
 def prepare_people(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Videos, nested as they come.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of videos, at any depth.")
+    ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="OUT", help="Where the shards go, one split to each."),
+        typer.Option("--out", "-o", metavar="OUT", help="Folder for the shards of one split."),
     ],
-    identities: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV",
-            help="Whose the clips are: file, identity and any of source, license, "
-            "weights_may_ship, split. Default: FOLDER/manifest.json, else the folders' names.",
-        ),
-    ] = None,
-    exclude: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="People to leave out, and to remove from OUT: an identity, a file or a SHA-256 "
-            "per line.",
-        ),
-    ] = None,
-    split: Annotated[
-        str, typer.Option(metavar="NAME", help="Which clips of a list that has splits.")
-    ] = "train",
-    by: Annotated[
-        IdentityByChoice,
-        typer.Option("--identity-by", help="Whose a clip is that no list names."),
-    ] = IdentityByChoice.folder,
-    edge: Annotated[
-        int, typer.Option("--size", metavar="PX", min=32, max=1024, help="Edge of the windows.")
-    ] = 160,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", metavar="N", min=1, help="Processes; default: one per core."),
-    ] = None,
-    engine: Annotated[
-        EngineChoice,
-        typer.Option(help="This machine, or a Ray cluster (pip install 'dubfew[ray]')."),
-    ] = EngineChoice.local,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Fail when any clip cannot be prepared.")
-    ] = False,
+    options: PrepareOptions,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a folder of videos into shards for training; goes on where a stopped run left off."""
     from dubfew.data.prepare import prepare_footage
 
     with progress_bar(as_json=as_json) as progress:
-        result = prepare_footage(
-            folder,
-            out,
-            identities=identities,
-            exclude=exclude,
-            split=split,
-            by=by.value,
-            window_size=edge,
-            jobs=jobs,
-            engine=engine.value,
-            strict=strict,
-            progress=progress,
-        )
+        result = prepare_footage(folder, out, options, progress=progress)
     facts = to_jsonable(result) | {"written": len(result.written)}
     failed = [f"failed  {file}: {reason}" for file, reason in facts.pop("failed").items()]
     print_result(result, as_json=as_json, text="\n".join([format_fields(facts), *failed]))

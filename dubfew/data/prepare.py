@@ -24,15 +24,15 @@ from dubfew.data.clip_index import (
 )
 from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.data.jobs import ClipExecutor, ClipJob, ClipOutcome
+from dubfew.data.options import PrepareOptions
 from dubfew.data.shards import ShardWriter, list_stored_clips, read_shard, rewrite_shards
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.utils.files import check_writable_folder, write_atomic
+from dubfew.utils.options import document_options, merge_options
 
 MANIFEST_FORMAT_VERSION = 1
 HEAD_MODEL_NAME = "lite"
-# Shards of this many bytes are read well from network storage, and are rewritten in seconds.
-DEFAULT_SHARD_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,14 @@ class PrepareResult:
     unmatched: list[str]
 
 
+@document_options(PrepareOptions)
 def prepare_footage(
     folder: Path,
     out: Path,
+    options: PrepareOptions | None = None,
     *,
-    identities: Path | None = None,
-    exclude: Path | None = None,
-    split: str = "train",
-    by: str = "folder",
-    window_size: int = 160,
-    jobs: int | None = None,
-    engine: str = "local",
-    strict: bool = False,
-    shard_bytes: int = DEFAULT_SHARD_BYTES,
     progress: ProgressCallback = no_progress,
+    **overrides: Any,
 ) -> PrepareResult:
     """Turn a folder of videos into shards of prepared footage.
 
@@ -92,17 +86,7 @@ def prepare_footage(
     Args:
         folder: of videos, see `find_clips` for what is taken of it and whose it is.
         out: where the shards go; one folder for each split.
-        identities: CSV that says whose the clips are.
-        exclude: list of people who must not be in the result, see `read_exclude_list`; those who
-            are
-            in ``out`` already are removed from it.
-        split: which part of a list of clips.
-        by: see `find_clips`.
-        window_size: edge of the windows, px.
-        jobs: processes; one per core by default, with Ray as many as the cluster takes.
-        engine: "local", or "ray" for all machines of a Ray cluster.
-        strict: fail if any clip failed.
-        shard_bytes: size from which on a shard is closed.
+        options: the options below as one object; those given as keywords override it.
         progress: told how many clips and frames are done.
 
     Raises:
@@ -110,8 +94,14 @@ def prepare_footage(
             else; with ``strict``, a clip failed.
         MissingDependencyError: Ray is asked for and not installed.
     """
-    run_jobs = CLIP_EXECUTORS.load(engine)
-    clips, refused = select_split(find_clips(folder, identities=identities, by=by), split)
+    options = merge_options(PrepareOptions, options, overrides)
+    identities = None if options.identities is None else Path(options.identities)
+    exclude = None if options.exclude is None else Path(options.exclude)
+    window_size = options.window_size
+    run_jobs = CLIP_EXECUTORS.load(options.engine)
+    clips, refused = select_split(
+        find_clips(folder, identities=identities, by=options.by), options.split
+    )
     if not clips:
         raise DubfewError(
             f"no clip to prepare in {folder}: put videos there, or check its manifest, the CSV of "
@@ -135,7 +125,7 @@ def prepare_footage(
             out, [clip for clip in wanted if clip.file not in done], window_size, names
         )
         run.remove_stale_parts()
-        run.prepare_missing(run_jobs, jobs, shard_bytes, progress)
+        run.prepare_missing(run_jobs, options.jobs, options.shard_bytes, progress)
         left_out |= run.excluded.keys()
         unmatched -= set(run.excluded.values())
         after = write_manifest(out, failed=run.failed, excluded=sorted(left_out))
@@ -151,7 +141,7 @@ def prepare_footage(
         removed=removed,
         unmatched=sorted(unmatched),
     )
-    if run.failed and (strict or not after):
+    if run.failed and (options.strict or not after):
         file, reason = next(iter(run.failed.items()))
         raise DubfewError(
             f"{len(run.failed)} of {len(wanted)} clips could not be prepared, the first one is "

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from dubfew.errors import DubfewError, NoFaceError, ShapeError
+from dubfew.errors import NoFaceError, ShapeError
 from dubfew.media import probe
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_face_regions
@@ -22,7 +24,8 @@ from dubfew.reconstruction.fitting.landmark_fit import NUM_SHAPE_FRAMES, Landmar
 from dubfew.reconstruction.fitting.smoothing import smooth_parameters
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.heads.mica.identity import check_identity_source, estimate_clip_shape
-from dubfew.reconstruction.segmenters import DEFAULT_SEGMENTER, load_face_parser
+from dubfew.reconstruction.options import TrackOptions
+from dubfew.reconstruction.segmenters import load_face_parser
 from dubfew.reconstruction.track import (
     FLAG_MOUTH_COVERED,
     FLAG_NO_FACE,
@@ -35,59 +38,56 @@ from dubfew.reconstruction.visibility.pose_and_border import compute_geometric_f
 from dubfew.reconstruction.visibility.temporal_occlusion import detect_occluded_frames
 from dubfew.utils.files import sha256_file
 from dubfew.utils.growable_array import take_rows
+from dubfew.utils.options import document_options, merge_options
 
 # Without metadata: a normal lens (28 mm on a 36 mm wide sensor would be 0.78, a portrait 2.4).
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.5
-TRACKING_METHODS = ("landmarks", "photometric")
 
 
+@document_options(TrackOptions)
 def track_video(
     path: Path | str,
+    options: TrackOptions | None = None,
     *,
-    head: HeadModel | str = "lite",
-    method: str = "landmarks",
-    identity: str = "auto",
-    face: str | None = None,
-    start: int = 0,
-    stop: int | None = None,
-    segmenter: str = DEFAULT_SEGMENTER,
     on_detection: Callable[[ClipDetections], None] | None = None,
     progress: ProgressCallback = no_progress,
+    **overrides: Any,
 ) -> Track:
-    """Follow one face through a clip.
+    """Detect everyone in a clip, fit the head to one of them, and flag the frames to leave out.
+
+    ``dubfew.track`` is this function; its documentation lists the errors.
 
     Args:
-        path: a video.
-        head: head model, or its name in `HEADS`.
-        method: what it is fitted to, one of `TRACKING_METHODS`.
-        identity: where its shape comes from, one of ``mica.identity.IDENTITIES``.
-        face: whose, as ``choose_person`` reads it; who is seen most by default.
-        start: begin at this frame; times stay those of the clip.
-        stop: look at the frames before this one only.
-        segmenter: one of ``SEGMENTERS``; "facer" looks for things before the mouth, too.
-        on_detection: told who is seen where, before one of them is fitted.
-        progress: told every ten frames.
+        path: the clip.
+        options: the options below as one object; those given as keywords override it. ``head``
+            may also be a loaded ``HeadModel``.
+        on_detection: function that is called with everyone who was detected, before one of them
+            is fitted.
+        progress: function that is called every ten frames.
 
     Returns:
-        One row per frame; frames without this face have ``valid`` False.
-
-    Raises:
-        MediaError: the file cannot be read as video.
-        NoFaceError: no frame shows a face.
-        DubfewError: nobody is what ``face`` asks for, or there is no such method.
-        AssetError: identity by MICA is asked for and cannot be had, or the head model.
-        MissingDependencyError: the segmenter is not installed, or its weights cannot be had.
+        One row per frame; rows of frames without this face have ``valid`` False.
     """
-    if method not in TRACKING_METHODS:
-        raise DubfewError(f"no method {method!r}: give {' or '.join(TRACKING_METHODS)}")
-    model = load_head_model(head) if isinstance(head, str) else head
-    check_identity_source(identity, model)
-    parser = load_face_parser(segmenter)
-    seen = detect_people(path, start=start, stop=stop, progress=progress)
+    if "sighted" in overrides:
+        warnings.warn(
+            "track_video's keyword 'sighted' is called on_detection now; 'sighted' goes with the "
+            "next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        on_detection = overrides.pop("sighted")
+    options = merge_options(TrackOptions, options, overrides)
+    start = options.start
+    model = load_head_model(options.head) if isinstance(options.head, str) else options.head
+    check_identity_source(options.identity, model)
+    parser = load_face_parser(options.segmenter)
+    seen = detect_people(path, start=start, stop=options.stop, progress=progress)
     if on_detection is not None:
         on_detection(seen)
-    track = track_person(path, seen, face, head=model, identity=identity, start=start)
-    if method == "photometric":
+    track = track_person(
+        path, seen, options.face, head=model, identity=options.identity, start=start
+    )
+    if options.method == "photometric":
         from dubfew.reconstruction.fitting.photometric import fit_photometric  # loads torch
 
         track = fit_photometric(path, track, head=model, first_frame=start, progress=progress)

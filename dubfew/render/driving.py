@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.tracking import track_video
+from dubfew.render.options import DRIVE_NAMES
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.style import SpeakingStyle
 from dubfew.speech.transcript.align import align_transcript
@@ -25,8 +25,6 @@ from dubfew.speech.transcript.recognize import recognize_phones
 from dubfew.speech.transcript.transcript import TranscriptCue
 from dubfew.speech.visemes import Phone
 from dubfew.utils.import_utils import import_optional
-
-DRIVE_NAMES = ("audio", "video", "self")
 
 
 def motion_from_audio(
@@ -116,9 +114,3 @@ def phones_from_audio(
     if cues and language is not None:
         return align_transcript(read_audio(audio), cues, language).phones
     return recognize_phones(stream_audio(audio, SPEECH_SAMPLE_RATE_HZ)) if use_recognizer else ()
-
-
-def check_mouth_gain(mouth_gain: float) -> None:
-    """Raises DubfewError for a reach that is none."""
-    if not 0 < mouth_gain < math.inf:
-        raise DubfewError(f"a mouth cannot reach {mouth_gain} times as far: give a number above 0")

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.motion.retargeting import retarget_mouth
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.reconstruction.segmenters import DEFAULT_SEGMENTER, load_face_parser
+from dubfew.reconstruction.segmenters import load_face_parser
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
@@ -31,12 +32,12 @@ from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.driving import (
     check_drive,
-    check_mouth_gain,
     motion_from_audio,
     motion_from_video,
     phones_from_audio,
 )
 from dubfew.render.load import LoadedActor, RenderSources, load_actor, resolve_sources, track_scene
+from dubfew.render.options import RenderOptions
 from dubfew.render.plot import check_plot_path, plot_motion
 from dubfew.render.publish import sign_and_log
 from dubfew.render.schedule import schedule_frames
@@ -50,6 +51,7 @@ from dubfew.speech.transcript.align import resolve_language
 from dubfew.speech.transcript.transcript import read_transcript
 from dubfew.speech.visemes import Phone
 from dubfew.utils.files import check_output_path
+from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.prefetch import prefetch
 
 
@@ -81,110 +83,60 @@ class RenderResult:
     credentials: Path
 
 
+@document_options(RenderOptions)
 def render(
     actor: str,
+    options: RenderOptions | None = None,
     *,
-    video: Path | str | None = None,
-    audio: Path | str | None = None,
-    face: str | None = None,
-    segmenter: str = DEFAULT_SEGMENTER,
-    drive: str = "audio",
-    driver: Path | str | None = None,
-    transcript: Path | str | None = None,
-    language: str | None = None,
-    recognise: bool = False,
-    use: str | None = None,
-    territory: str | None = None,
-    project: str | None = None,
-    reach: float = 1.0,
-    fit: str | None = None,
-    out: Path | str | None = None,
-    codec: str | None = None,
-    crf: int | None = None,
-    lossless: bool = False,
-    revision: int | None = None,
     registry: Registry | None = None,
-    plot: Path | str | None = None,
-    speech: Path | str | None = None,
-    watermark: bool = True,
-    device: str = "auto",
     progress: ProgressCallback = no_progress,
+    **overrides: Any,
 ) -> RenderResult:
-    """Make an actor speak new audio in a scene.
+    """Track the scene, move its mouth, composite the frames, and write them, all as streams.
+
+    ``dubfew.render`` is this function; its documentation lists the errors.
 
     Args:
-        actor: id in the registry.
-        video: the scene; by default the footage that the actor was adapted on.
-        face: whose mouth it is in the scene, as ``choose_person`` reads it; by default who is most
-            like the actor, see ``match_actor``, and where nobody is, who is seen most.
-        segmenter: one of ``SEGMENTERS``; with "facer", frames with something before the mouth that
-            it sees are left as they are, too.
-        audio: new speech; by default the scene's own sound.
-        drive: "audio"; "video" (mouth of ``driver``); "self" (the scene's own mouth motion:
-            re-enactment, for measuring).
-        driver: video of another performance.
-        transcript: what the audio says, as a script or subtitles (.srt, .vtt).
-        recognise: let PocketSphinx listen as well, which sharpens the motion; it knows American
-            English, and hears the nearest of its sounds in other languages.
-        language: what is spoken, such as "de" or "pt-BR"; a transcript needs it.
-        use: what the output is for, as the actor's consent record calls it, such as "dubbing".
-        territory: the country that it is for, such as "AT".
-        project: the production that it is for. These four are checked against the record.
-        reach: how far audio may open the mouth, as a multiple of the widest opening that the
-            actor's footage supports.
-        fit: "trim", "loop" or "hold", see `schedule_frames`.
-        out: where to; ``<actor>-dubbed.mp4`` in the working directory by default.
-        codec: video encoder.
-        crf: its quality.
-        lossless: lose nothing.
-        revision: of the actor; the newest by default.
-        speech: where the actor's own speech model is now, if it has moved since they were adapted.
-        plot: a picture to draw the opening of the lips over the sound into, .png, .svg or .pdf.
-        watermark: mark the mouth invisibly; the credentials say so where it is switched off.
-        registry: where the actor is; the user's own by default.
-        device: "auto", "cpu" or "cuda".
-        progress: told of every stage.
-
-    Raises:
-        ActorNotFoundError: no such actor, or it was deleted meanwhile; no output is left then.
-        ConsentError: the actor's consent does not cover it.
-        SuspendedError: the actor is suspended, or was meanwhile; no output is left then.
-        AuditError: the audit log cannot be written; no output is left then.
-        MediaError: a file cannot be read or written.
-        NoFaceError: the scene shows no face.
-        DubfewError: the wishes contradict each other, or the transcript is not what is said.
-        MissingDependencyError: what a transcript, recognition or the segmenter needs is not there.
+        actor: id of the actor in the registry.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that holds the actor; default: the user's own.
+        progress: function that is called with the state of every stage.
     """
+    options = merge_options(RenderOptions, options, overrides)
     began = time.monotonic()
-    driver, transcript = _to_path(driver), _to_path(transcript)
+    drive, language = options.drive, options.language
+    driver, transcript = _to_path(options.driver), _to_path(options.transcript)
     # What was asked for wrongly is said before minutes of work.
-    check_drive(drive, driver, transcript, language, recognise)
+    check_drive(drive, driver, transcript, language, options.recognise)
     cues = read_transcript(transcript) if transcript is not None else ()
     if cues and language is not None:
         resolve_language(language)
-    check_mouth_gain(reach)
-    device = resolve_device(device)
+    device = resolve_device(options.device)
     registry = registry or Registry()
-    purpose = RenderPurpose(use, language, territory, project)
-    who = load_actor(actor, revision, registry, purpose, _to_path(speech))
-    sources = resolve_sources(who.adapter, drive, _to_path(video), _to_path(audio), driver)
+    purpose = RenderPurpose(options.use, language, options.territory, options.project)
+    who = load_actor(actor, options.revision, registry, purpose, _to_path(options.speech))
+    sources = resolve_sources(
+        who.adapter, drive, _to_path(options.video), _to_path(options.audio), driver
+    )
     info, sound = sources.scene_info, sources.audio
-    output = _to_path(out) or Path(f"{actor}-dubbed.mp4")
+    output = _to_path(options.out) or Path(f"{actor}-dubbed.mp4")
     check_output_path(output, sources.scene, sound, driver, transcript)
-    plot = _to_path(plot)
+    plot = _to_path(options.plot)
     if plot is not None:
         check_plot_path(plot)
         check_output_path(plot, sources.scene, sound, driver)
-    choose_encoding(output, info, codec, crf, lossless)
-    parser = load_face_parser(segmenter)
+    choose_encoding(output, info, options.codec, options.crf, options.lossless)
+    parser = load_face_parser(options.segmenter)
     identity = load_signing_identity(registry.home)
-    phones = phones_from_audio(sound, cues, language, recognise) if sound is not None else ()
-    track, whose = track_scene(sources.scene, who, face, parser, progress)
+    phones = (
+        phones_from_audio(sound, cues, language, options.recognise) if sound is not None else ()
+    )
+    track, whose = track_scene(sources.scene, who, options.face, parser, progress)
     tracked = time.monotonic()
 
-    shown = schedule_frames(track.times, info.fps, sources.new_speech_seconds, fit)
+    shown = schedule_frames(track.times, info.fps, sources.new_speech_seconds, options.fit)
     track = dataclasses.replace(track.select(shown.scene_rows), times=shown.times)
-    track = _retarget_track(track, sources, who, phones, reach, progress)
+    track = _retarget_track(track, sources, who, phones, options.reach, progress)
     motion = motion_from_track(track, who.head)
     driven = time.monotonic()
 
@@ -193,7 +145,7 @@ def render(
     if sound is not None:
         end = float(shown.times[-1]) + float(1 / info.fps)
         track_of_sound = AudioSource(sound, duration=end, pad=False)
-    marker = WatermarkEmbedder(generate_watermark_id()) if watermark else None
+    marker = WatermarkEmbedder(generate_watermark_id()) if options.watermark else None
     prior = who.adapter.config["prior"]
     consent = who.revision.consent
     rendering = RenderProvenance(
@@ -215,9 +167,9 @@ def render(
             output,
             info,
             audio=track_of_sound,
-            codec=codec,
-            crf=crf,
-            lossless=lossless,
+            codec=options.codec,
+            crf=options.crf,
+            lossless=options.lossless,
             before_publish=seal_output,
         ) as writer,
     ):

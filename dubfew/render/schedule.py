@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError
 from dubfew.media import Frame, read_frames
+from dubfew.render.options import FIT_MODES
 
-FIT_MODES = ("trim", "loop", "hold")
 DEFAULT_FIT_MODE = "trim"
 # Shorter differences are rounding of clocks and encoders' padding.
 LENGTH_TOLERANCE_SECONDS = 0.1

@@ -14,13 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dubfew.adapt import ActorAdapter, adapt
-from dubfew.adapt.pipeline import (
-    check_seconds,
-    check_start,
-    read_audio_between,
-    resolve_device,
-)
+from dubfew.adapt import ActorAdapter, AdaptOptions, adapt, pipeline
+from dubfew.adapt.pipeline import read_audio_between, resolve_device
 from dubfew.adapt.trainer import (
     MAX_HELD_OUT_FRAMES,
     MIN_REFERENCE_GAP_ADAPT,
@@ -29,6 +24,7 @@ from dubfew.adapt.trainer import (
 )
 from dubfew.errors import ArtefactError, ConsentError, DubfewError, MediaError, RegistryError
 from dubfew.media import read_audio
+from dubfew.prior import Prior
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.references.footage import resize_footage
@@ -82,18 +78,18 @@ def test_spanning_takes_the_extremes():
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), -float("inf")])
 def test_seconds_are_a_time(seconds):
-    with pytest.raises(DubfewError, match="positive number"):
-        check_seconds(seconds)
+    with pytest.raises(DubfewError, match=r"seconds.*above 0"):
+        AdaptOptions(seconds=seconds)
 
 
 @pytest.mark.parametrize("start", [-0.1, float("nan"), float("inf")])
 def test_a_start_is_a_moment(start):
     with pytest.raises(DubfewError, match="0 or more"):
-        check_start(start)
+        AdaptOptions(start=start)
 
 
 def test_a_consent_record_is_checked_before_the_work(tmp_path, monkeypatch):
-    monkeypatch.setattr("dubfew.adapt.pipeline.Prior.load", lambda *given: pytest.fail("it began"))
+    monkeypatch.setattr(Prior, "load", lambda *given: pytest.fail("it began"))
     clip = files("dubfew.demo") / "actor.mp4"
     registry = Registry(tmp_path / "home")
     path = tmp_path / "consent.json"
@@ -194,7 +190,7 @@ def test_wishes_are_checked_before_the_work(tmp_path, monkeypatch, wishes, error
     def late(*args, **options):
         pytest.fail("tracking began")
 
-    monkeypatch.setattr("dubfew.adapt.pipeline.track_video", late)
+    monkeypatch.setattr(pipeline, "track_video", late)
     clip = files("dubfew.demo") / "actor.mp4"
     began = time.monotonic()
     with pytest.raises(error):

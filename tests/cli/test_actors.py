@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from dubfew.adapt import import_check
 from dubfew.cli import console
 from dubfew.cli.app import app
 from dubfew.errors import KeyMissingError
@@ -104,9 +105,7 @@ def test_verify_and_prune(stored: Registry) -> None:
 @pytest.fixture
 def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets in what is no actor of ``adapt``: whether one can be rendered is tested elsewhere."""
-    monkeypatch.setattr(
-        "dubfew.adapt.import_check.check_importable", lambda config, files, **told: None
-    )
+    monkeypatch.setattr(import_check, "check_importable", lambda config, files, **context: None)
 
 
 @pytest.mark.usefixtures("anybody")

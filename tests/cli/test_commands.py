@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import json
 import os
 import signal
@@ -20,7 +19,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-import dubfew
+from dubfew import AdaptOptions, RenderOptions, api
 from dubfew.cli.app import app
 from dubfew.cli.console import format_byte_count, format_error, format_value, to_jsonable
 from dubfew.errors import DubfewError, MediaError
@@ -214,7 +213,7 @@ def test_asking_for_help_is_code_0(arguments: list[str]) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Stands for any room's result."""
+    """Stands for the result of any function."""
 
     output: Path = Path("a b.mp4")
     fps: Fraction = Fraction(30000, 1001)
@@ -225,134 +224,88 @@ class Outcome:
 
 
 class Recorder:
-    """Stands for a room's function: remembers its call and does what it was told."""
+    """Stands for a function of the library: remembers its call and returns or raises."""
 
     def __init__(self, act: Callable[[], object] = Outcome) -> None:
         self.act = act
         self.arguments: tuple[Any, ...] = ()
-        self.options: dict[str, Any] = {}
+        self.keywords: dict[str, Any] = {}
 
-    def __call__(self, *arguments: Any, **options: Any) -> object:
-        self.arguments, self.options = arguments, options
-        options.pop("progress")(Progress("track", 1, 2, {"psnr_heldout": 30.0}))
+    def __call__(self, *arguments: Any, **keywords: Any) -> object:
+        self.arguments, self.keywords = arguments, keywords
+        keywords.pop("progress")(Progress("track", 1, 2, {"psnr_heldout": 30.0}))
         return self.act()
 
 
 def stand_in(
-    monkeypatch: pytest.MonkeyPatch, module: str, name: str, act: Callable[[], object] = Outcome
+    monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], object] = Outcome
 ) -> Recorder:
     recorder = Recorder(act)
-    monkeypatch.setattr(importlib.import_module(module), name, recorder, raising=False)
+    monkeypatch.setattr(api, name, recorder)
     return recorder
 
 
-def test_adapt_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    called = stand_in(monkeypatch, "dubfew.adapt", "adapt")
+def test_adapt_passes_its_options_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = stand_in(monkeypatch, "adapt")
     assert invoke("adapt", "a b.mp4").exit_code == 0
-    assert called.arguments == (Path("a b.mp4"),)
-    assert called.options == {
-        "actor": None,
-        "method": "lora",
-        "rank": None,
-        "seconds": None,
-        "start": None,
-        "face": None,
-        "segmenter": "mediapipe",
-        "replay": None,
-        "steps": None,
-        "prior": None,
-        "head": None,
-        "consent": None,
-        "speech": None,
-        "device": "auto",
-        "seed": 0,
-    }
+    assert called.arguments == (Path("a b.mp4"), AdaptOptions())
     line = (
         "adapt v --actor i --method full --rank 4 --seconds 4 --start 1 --no-replay --steps 9 "
         "--prior p --consent c.json --face 1 --head flame"
     )
     assert invoke(*line.split(), "--device", "cpu", "--seed", "3", "--json").exit_code == 0
-    assert called.options == {
-        "actor": "i",
-        "method": "full",
-        "rank": 4,
-        "seconds": 4.0,
-        "start": 1.0,
-        "face": "1",
-        "segmenter": "mediapipe",
-        "replay": False,
-        "steps": 9,
-        "prior": "p",
-        "head": "flame",
-        "consent": Path("c.json"),
-        "speech": None,
-        "device": "cpu",
-        "seed": 3,
-    }
+    expected = AdaptOptions(
+        actor="i",
+        method="full",
+        rank=4,
+        seconds=4.0,
+        start=1.0,
+        face="1",
+        replay=False,
+        steps=9,
+        prior="p",
+        head="flame",
+        consent=Path("c.json"),
+        device="cpu",
+        seed=3,
+    )
+    assert called.arguments == (Path("v"), expected)
+    assert called.keywords == {}
 
 
-def test_render_passes_everything_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    called = stand_in(monkeypatch, "dubfew.render", "render")
+def test_render_passes_its_options_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = stand_in(monkeypatch, "render")
     assert invoke("render", "--actor", "i").exit_code == 0
-    assert called.arguments == ("i",)
-    usual = {
-        "video": None,
-        "audio": None,
-        "face": None,
-        "segmenter": "mediapipe",
-        "drive": "audio",
-        "driver": None,
-        "transcript": None,
-        "language": None,
-        "use": None,
-        "territory": None,
-        "project": None,
-        "recognise": False,
-        "reach": 1.0,
-        "fit": None,
-        "out": None,
-        "codec": None,
-        "crf": None,
-        "lossless": False,
-        "revision": None,
-        "speech": None,
-        "plot": None,
-        "watermark": True,
-        "device": "auto",
-    }
-    assert called.options == usual
+    assert called.arguments == ("i", RenderOptions())
     line = (
         "render --actor i --video v --audio a --drive video --driver d --fit loop --codec libx265"
     )
     more = "--crf 20 --revision 2 --device cuda:1 -o out.mp4"
     assert invoke(*line.split(), *more.split()).exit_code == 0
-    assert called.options == {
-        **usual,
-        "video": Path("v"),
-        "audio": Path("a"),
-        "drive": "video",
-        "driver": Path("d"),
-        "fit": "loop",
-        "out": Path("out.mp4"),
-        "codec": "libx265",
-        "crf": 20,
-        "revision": 2,
-        "device": "cuda:1",
-    }
-    assert (
-        invoke(*["render", "--actor", "i", "--transcript", "t.srt", "--lang", "pt-br"]).exit_code
-        == 0
+    expected = RenderOptions(
+        video=Path("v"),
+        audio=Path("a"),
+        drive="video",
+        driver=Path("d"),
+        fit="loop",
+        out=Path("out.mp4"),
+        codec="libx265",
+        crf=20,
+        revision=2,
+        device="cuda:1",
     )
-    assert called.options["transcript"] == Path("t.srt")
-    assert called.options["language"] == "pt-br"
+    assert called.arguments == ("i", expected)
+    line = "render --actor i --transcript t.srt --lang pt-br"
+    assert invoke(*line.split()).exit_code == 0
+    assert called.arguments[1] == RenderOptions(transcript=Path("t.srt"), language="pt-br")
     purpose = {"use": "dubbing", "language": "de-AT", "territory": "AT", "project": "A film"}
     words = [word for name, value in purpose.items() for word in (f"--{name}", value)]
     assert invoke("render", "--actor", "i", *words).exit_code == 0
-    assert {name: called.options[name] for name in purpose} == purpose
+    assert called.arguments[1] == RenderOptions(**purpose)
 
 
 def test_results_are_one_json_line_or_readable(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch, "dubfew.render", "render")
+    stand_in(monkeypatch, "render")
     result = invoke("render", "--actor", "i", "--json")
     assert json.loads(result.stdout) == {
         "output": "a b.mp4",
@@ -396,7 +349,7 @@ def raising(error: BaseException) -> Callable[[], object]:
 def test_every_exception_is_one_line_and_code_1(
     home: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, line: str
 ) -> None:
-    stand_in(monkeypatch, "dubfew.adapt", "adapt", raising(error))
+    stand_in(monkeypatch, "adapt", raising(error))
     result = invoke("adapt", "x.mp4", "--json")
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -419,7 +372,7 @@ def test_a_prior_says_who_it_was_learned_from() -> None:
 
 def test_debug_shows_the_traceback(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBFEW_DEBUG", "1")
-    stand_in(monkeypatch, "dubfew.adapt", "adapt", raising(ValueError("odd")))
+    stand_in(monkeypatch, "adapt", raising(ValueError("odd")))
     result = invoke("adapt", "x.mp4")
     assert result.exit_code == 1
     assert "Traceback" in result.stderr
@@ -540,15 +493,10 @@ def test_evaluate_shows_what_was_measured(home: Path, monkeypatch: pytest.Monkey
 
     figures = (3, 40.0, 1.0, 30.0, 1.0, 0.5, 1.0, 0.9, 0.0, 0.9, 1.0, 0)
     more: tuple[float, ...] = ()
-    called = stand_in(
-        monkeypatch,
-        "dubfew.evaluate.compare",
-        "evaluate",
-        lambda: EvaluationResult(*figures, *more),
-    )
+    called = stand_in(monkeypatch, "evaluate", lambda: EvaluationResult(*figures, *more))
     monkeypatch.delenv("DUBFEW_SYNCNET", raising=False)
     assert "lse" not in invoke("evaluate", "a.mp4", "b.mp4").stdout
-    assert called.options == {"syncnet": None, "listen": False}
+    assert called.keywords == {"syncnet": None, "listen": False}
     monkeypatch.setenv("DUBFEW_SYNCNET", "s.model")
     more = (6.25, float("nan"), -2.0)
     shown = invoke("evaluate", "a.mp4", "b.mp4").stdout.splitlines()[-3:]
@@ -557,7 +505,7 @@ def test_evaluate_shows_what_was_measured(home: Path, monkeypatch: pytest.Monkey
         ["lse_d", "-"],
         ["av_offset", "-2"],
     ]
-    assert called.options == {"syncnet": Path("s.model"), "listen": False}
+    assert called.keywords == {"syncnet": Path("s.model"), "listen": False}
 
 
 def test_plain_is_json() -> None:
@@ -568,17 +516,3 @@ def test_plain_is_json() -> None:
         "3": ["x", None, True],
     }
     assert format_error(DubfewError("a\r\nb")) == "error: a b"
-
-
-def test_the_public_names_are_lazy_and_rooms_can_be_called(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert {"adapt", "render", "evaluate", "Registry"} <= set(dir(dubfew))
-    assert dubfew.Registry is Registry
-    with pytest.raises(AttributeError, match="no attribute 'bogus'"):
-        dubfew.bogus  # noqa: B018
-    room = importlib.import_module("dubfew.render")
-    assert dubfew.render is room
-    called = stand_in(monkeypatch, "dubfew.render", "render")
-    assert dubfew.render("mary", video="v.mp4", progress=lambda progress: None) == Outcome()
-    assert (called.arguments, called.options) == (("mary",), {"video": "v.mp4"})

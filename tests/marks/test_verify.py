@@ -22,6 +22,7 @@ from dubfew.marks.certificate import SIGNING_FILE_NAME
 from dubfew.marks.detection import DetectedWatermark
 from dubfew.media import VideoWriter, probe, read_frames
 from dubfew.registry import Registry
+from dubfew.render import pipeline as render_pipeline
 from dubfew.render import publish, render
 from tests.footage import cut
 from tests.marks.conftest import recoded
@@ -45,7 +46,7 @@ def registry(folder, clip) -> Registry:
 def dubbed(folder, registry, clip):
     # Of so few frames not every id survives every encoding.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dubfew.render.pipeline.generate_watermark_id", lambda: "5a0c3f96e1")
+        patch.setattr(render_pipeline, "generate_watermark_id", lambda: "5a0c3f96e1")
         return render("actor", drive="self", out=folder / "dubbed.mp4", registry=registry)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # so that names of segmenters can be listed without importing numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
-from dubfew.utils.arrays import FloatArray
+    from dubfew.utils.arrays import FloatArray
 
 
 @dataclass(frozen=True)

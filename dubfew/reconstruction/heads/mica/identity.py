@@ -21,12 +21,12 @@ from dubfew.reconstruction.heads.mica.crop import (
     align_face_chip,
     extract_five_points,
 )
+from dubfew.reconstruction.options import IDENTITY_SOURCES
 
 if TYPE_CHECKING:  # loads torch, which tracking by landmarks does without
     from dubfew.reconstruction.heads.mica.checkpoint import MicaModel
 
 # Where a track's shape may come from; auto is mica where its file and FLAME are there.
-IDENTITY_SOURCES = ("auto", "landmarks", "mica")
 NUM_CANDIDATE_FRAMES = 24  # frames whose pictures are looked at: one in every 24th of the clip
 NUM_USED_FRAMES = 8  # the best of them
 TURN_SCALE_RADIANS = 0.35  # rad: farther than that a face no longer counts as frontal

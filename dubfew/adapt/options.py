@@ -1,0 +1,108 @@
+"""Options of ``adapt``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubfew.adapt.methods import METHODS
+from dubfew.errors import ArtefactError
+from dubfew.reconstruction.options import face_option, segmenter_option
+from dubfew.utils.options import document_fields, option, validate_options
+
+# Length (s) of the part of the footage that is used. Longer parts cost time and memory, and
+# references and texture have by then seen most of what the mouth does.
+DEFAULT_FOOTAGE_SECONDS = 10.0
+# Training steps. More did not improve held-out frames (docs/findings.md).
+DEFAULT_TRAINING_STEPS = 150
+# Whether training frames of other people are mixed in. With the set that ships, training took
+# longer and held-out frames lost 0.1 dB (docs/findings.md).
+REPLAY_BY_DEFAULT = False
+# Largest seed: what fits into a signed 64-bit number, as torch stores it.
+MAX_SEED = 2**63 - 1
+
+
+def device_option() -> Any:
+    """Make the option that chooses between CPU and GPU."""
+    return option("auto", help="Device of the network: auto, cpu, cuda or cuda:N.", metavar="D")
+
+
+@document_fields
+@dataclass(frozen=True, kw_only=True)
+class AdaptOptions:
+    """Options of ``dubfew.adapt`` and ``dubfew adapt``."""
+
+    actor: str | None = option(
+        None, help="Id of the actor; default: the file's name without its ending.", metavar="ID"
+    )
+    method: str = option(
+        "lora",
+        help="Adaptation method. texture trains the actor's texture alone, lora also low-rank "
+        "updates of the network, full all of its weights.",
+        choices=METHODS,
+        error=ArtefactError,
+    )
+    rank: int | None = option(
+        None,
+        help="Rank of the updates of method lora; default: 16.",
+        metavar="R",
+        minimum=1,
+        error=ArtefactError,
+    )
+    seconds: float | None = option(
+        None,
+        help=f"Seconds of footage to use; default: {DEFAULT_FOOTAGE_SECONDS:g}. The best part of "
+        "longer footage is chosen.",
+        metavar="S",
+        above=0,
+        unit="s",
+    )
+    start: float | None = option(
+        None,
+        help="Time in seconds at which that part begins; default: the best part is chosen.",
+        metavar="T",
+        minimum=0,
+        unit="s",
+    )
+    face: str | None = face_option(default="the one that is seen most")
+    segmenter: str = segmenter_option()
+    replay: bool | None = option(
+        None, help="Mix frames of other people into the training; default: no."
+    )
+    steps: int | None = option(
+        None,
+        help=f"Training steps at most; default: {DEFAULT_TRAINING_STEPS}. Training ends sooner "
+        "when held-out frames stop improving.",
+        metavar="N",
+        minimum=0,
+    )
+    prior: str | Path | None = option(
+        None, help="Name or folder of a prior; default: the one that ships.", metavar="P"
+    )
+    head: str | None = option(
+        None, help="Head model: lite, or flame; default: the prior's.", metavar="NAME"
+    )
+    consent: Path | str | None = option(
+        None,
+        help="Record of the actor's consent (docs/consent.md); default: the record of the actor's "
+        "newest revision.",
+        metavar="FILE",
+    )
+    speech: Path | str | None = option(
+        None,
+        help="Speech model of 'dubfew speech train'; default: the one that ships. Renders of the "
+        "actor use the same model.",
+        metavar="FILE",
+    )
+    device: str = device_option()
+    seed: int = option(
+        0,
+        help="Seed of everything random. The same seed gives the same result on the same machine.",
+        metavar="N",
+        minimum=0,
+        maximum=MAX_SEED,
+    )
+
+    def __post_init__(self) -> None:
+        validate_options(self)

@@ -1,0 +1,211 @@
+"""The functions of ``import dubfew``: adapt, render, evaluate and track.
+
+Each checks its options, imports its pipeline, which takes seconds because of torch, and calls it.
+Importing this module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dubfew.adapt.options import AdaptOptions
+from dubfew.progress import ProgressCallback, no_progress
+from dubfew.reconstruction.options import TrackOptions
+from dubfew.render.options import RenderOptions
+from dubfew.utils.options import document_options, merge_options
+
+if TYPE_CHECKING:
+    from dubfew.adapt.pipeline import AdaptResult
+    from dubfew.evaluate.compare import EvaluationResult
+    from dubfew.reconstruction.detection.detection import ClipDetections
+    from dubfew.reconstruction.track import Track
+    from dubfew.registry import Registry
+    from dubfew.render.pipeline import RenderResult
+
+
+@document_options(AdaptOptions)
+def adapt(
+    video: Path | str,
+    options: AdaptOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    progress: ProgressCallback = no_progress,
+    **overrides: Any,
+) -> AdaptResult:
+    """Learn an actor from a few seconds of footage and store them in the registry.
+
+    Args:
+        video: footage of the actor, who may not be alone in it.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that stores the actor; default: the user's own, in DUBFEW_HOME.
+        progress: function that is called with the state of every stage of the work.
+
+    Returns:
+        The stored actor's id and revision, and measurements of the training.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
+        DubfewError: An option has a value that is not allowed.
+        MediaError: The footage cannot be read.
+        NoFaceError: The footage shows no face, or no face that can be learned from.
+        ArtefactError: The method, prior or speech model does not exist or is damaged.
+        AssetError: The head model does not exist, or its files are not registered.
+        ConsentError: The consent record is malformed or not valid today, its subject is a minor,
+            or there is no record and the registry's policy requires one.
+        RegistryError: The id cannot be used, or the registry cannot be written.
+        AuditError: The audit log cannot be written.
+        MissingDependencyError: The segmenter is not installed, or its weights cannot be downloaded.
+
+    Example::
+
+        import dubfew
+
+        dubfew.adapt("mary.mp4", method="full", steps=300)
+        options = dubfew.AdaptOptions(method="full", steps=300)
+        dubfew.adapt("mary.mp4", options, actor="mary-2")
+    """
+    options = merge_options(AdaptOptions, options, overrides)
+    from dubfew.adapt import pipeline
+
+    return pipeline.adapt(video, options, registry=registry, progress=progress)
+
+
+@document_options(RenderOptions)
+def render(
+    actor: str,
+    options: RenderOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    progress: ProgressCallback = no_progress,
+    **overrides: Any,
+) -> RenderResult:
+    """Make an actor speak new audio in any footage of theirs.
+
+    Args:
+        actor: id of the actor in the registry.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that holds the actor; default: the user's own, in DUBFEW_HOME.
+        progress: function that is called with the state of every stage of the work.
+
+    Returns:
+        The output file, with measurements of the work.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
+        DubfewError: An option has a value that is not allowed, options contradict each other, or
+            the transcript does not match the audio.
+        ActorNotFoundError: The actor does not exist, or was deleted during the work; then no
+            output is left.
+        ConsentError: The actor's consent does not cover this use.
+        SuspendedError: The actor is suspended, or was suspended during the work; then no output is
+            left.
+        AuditError: The audit log cannot be written; then no output is left.
+        MediaError: A file cannot be read or written.
+        NoFaceError: The scene shows no face.
+        MissingDependencyError: A package that a transcript, recognition or the segmenter needs is
+            not installed.
+
+    Example::
+
+        import dubfew
+
+        dubfew.render("mary", video="scene.mp4", audio="dub.wav", out="out.mp4")
+        options = dubfew.RenderOptions(audio="dub.wav", lossless=True)
+        for scene in ("a.mp4", "b.mp4"):
+            dubfew.render("mary", options, video=scene, out=f"dubbed-{scene}")
+    """
+    options = merge_options(RenderOptions, options, overrides)
+    from dubfew.render import pipeline
+
+    return pipeline.render(actor, options, registry=registry, progress=progress)
+
+
+@document_options(TrackOptions)
+def track(
+    video: Path | str,
+    options: TrackOptions | None = None,
+    *,
+    on_detection: Callable[[ClipDetections], None] | None = None,
+    progress: ProgressCallback = no_progress,
+    **overrides: Any,
+) -> Track:
+    """Reconstruct one face of a clip: head, pose, expression and camera of every frame.
+
+    Args:
+        video: the clip.
+        options: the options below as one object; those given as keywords override it. ``head``
+            may also be a loaded ``HeadModel``.
+        on_detection: function that is called with everyone who was detected, before one of them
+            is fitted.
+        progress: function that is called every ten frames.
+
+    Returns:
+        A track with one row per frame; rows of frames without this face have ``valid`` False.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
+        DubfewError: An option has a value that is not allowed, or no face fits ``face``.
+        MediaError: The file cannot be read as video.
+        NoFaceError: No frame shows a face.
+        AssetError: The head model, or MICA where it is asked for, is not registered.
+        MissingDependencyError: The segmenter is not installed, or its weights cannot be downloaded.
+
+    Example::
+
+        import dubfew
+
+        track = dubfew.track("mary.mp4", method="photometric")
+        track.save("mary.safetensors")
+    """
+    options = merge_options(TrackOptions, options, overrides)
+    from dubfew.reconstruction import tracking
+
+    return tracking.track_video(video, options, on_detection=on_detection, progress=progress)
+
+
+def evaluate(
+    reference: Path | str,
+    output: Path | str,
+    *,
+    track: Track | None = None,
+    syncnet: Path | str | None = None,
+    listen: bool = False,
+    progress: ProgressCallback = no_progress,
+) -> EvaluationResult:
+    """Compare a rendered video with the original, frame by frame.
+
+    Both videos are read as streams, so that memory does not grow with their length.
+
+    Args:
+        reference: the original video.
+        output: the rendered video, of the same size. If one video is longer, its rest is ignored.
+        track: track of the reference, if it is known already. Its mouth mask is the region in which
+            a change is allowed.
+        syncnet: file of SyncNet's weights; without it, LSE-C and LSE-D are not measured.
+        listen: also compare the mouth with the phonemes that PocketSphinx recognizes.
+        progress: function that is called with the state of the stages "landmarks", "track",
+            "compare" and "lip sync".
+
+    Returns:
+        One number per measure; see ``dubfew.evaluate.metrics``.
+
+    Raises:
+        MediaError: A file cannot be read as video.
+        DubfewError: The videos differ in size.
+        NoFaceError: No frame of the reference shows a face.
+        AssetError: The file ``syncnet`` does not hold SyncNet's weights.
+        MissingDependencyError: ``listen`` is set and PocketSphinx is not installed.
+
+    Example::
+
+        import dubfew
+
+        print(dubfew.evaluate("scene.mp4", "out.mp4").psnr_mouth)
+    """
+    from dubfew.evaluate import compare
+
+    return compare.evaluate(
+        reference, output, track=track, syncnet=syncnet, listen=listen, progress=progress
+    )

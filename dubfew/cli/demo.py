@@ -1,0 +1,26 @@
+"""``dubfew demo``: adapt and render with bundled files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubfew.cli.console import format_fields, print_result, progress_bar, report_errors
+from dubfew.cli.options import JsonOption
+
+
+@report_errors
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the results.")
+    ] = Path("demo"),
+    as_json: JsonOption = False,
+) -> None:
+    """Adapt to the bundled clip of a synthetic person and dub it with the bundled audio."""
+    from dubfew.demo import run_demo
+
+    with progress_bar(as_json=as_json) as progress:
+        result = run_demo(out, progress=progress)
+    print_result(result, as_json=as_json, text=format_fields(result))

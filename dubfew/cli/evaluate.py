@@ -1,0 +1,39 @@
+"""``dubfew evaluate``: measure an output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dubfew import api
+from dubfew.cli.console import format_fields, print_result, progress_bar, report_errors
+from dubfew.cli.options import JsonOption
+
+
+@report_errors
+def evaluate(
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="The original video.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The rendered video.")],
+    syncnet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="DUBFEW_SYNCNET",
+            help="Weights of SyncNet (syncnet_v2.model), to measure LSE-C and LSE-D as well.",
+        ),
+    ] = None,
+    listen: Annotated[
+        bool,
+        typer.Option(
+            "--listen", help="Compare the mouth with the phonemes that PocketSphinx recognizes."
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure an output against its original."""
+    with progress_bar(as_json=as_json) as progress:
+        result = api.evaluate(reference, output, syncnet=syncnet, listen=listen, progress=progress)
+    measured = {name: value for name, value in vars(result).items() if value is not None}
+    print_result(result, as_json=as_json, text=format_fields(measured))

@@ -1,0 +1,72 @@
+"""``dubfew track``: reconstruct a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dubfew import api
+from dubfew.cli.console import format_fields, print_result, progress_bar, report_errors
+from dubfew.cli.option_flags import accept_options
+from dubfew.cli.options import JsonOption, VideoArgument
+from dubfew.reconstruction.options import TrackOptions
+
+if TYPE_CHECKING:
+    from dubfew.reconstruction.detection.detection import ClipDetections
+
+
+@report_errors
+@accept_options(TrackOptions)
+def track(
+    video: VideoArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="TRACK", help="A .safetensors file.")],
+    options: TrackOptions,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Also list the people and the frames that show them.")
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a page that shows how well the head fits (.html)."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Reconstruct a clip: head, pose, expression and camera of every frame."""
+    if out.suffix != ".safetensors":
+        raise typer.BadParameter("--out: a file name that ends in .safetensors is needed")
+    if report is not None and report.suffix != ".html":
+        raise typer.BadParameter("--report: a file name that ends in .html is needed")
+    from dubfew.utils.files import check_output_path
+
+    # Before the work, which takes minutes.
+    check_output_path(out, video)
+    if report is not None:
+        check_output_path(report, video)
+
+    detections: list[ClipDetections] = []
+    with progress_bar(as_json=as_json) as progress:
+        found = api.track(video, options, on_detection=detections.append, progress=progress)
+    found.save(out)
+    if report is not None:
+        from dubfew.reconstruction.track_report import write_track_report
+
+        write_track_report(report, video, found)
+    result = {
+        "output": out,
+        **({"report": report} if report else {}),
+        "frames": len(found),
+        "valid_frames": int(found.valid.sum()),
+        "usable_frames": int(found.usable.sum()),
+        "left_out": found.reasons(),
+        "shots": int(found.shot[-1]) + 1,
+        "face": found.face,
+        "faces": detections[0].summary() if faces else len(detections[0].people),
+        "fps": found.fps,
+        "head": found.head,
+        "method": found.method,
+        "shape_from": found.shape_from,
+    }
+    print_result(result, as_json=as_json, text=format_fields(result))

@@ -1,0 +1,127 @@
+"""Options of ``render``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubfew.adapt.options import device_option
+from dubfew.errors import MediaError
+from dubfew.reconstruction.options import face_option, segmenter_option
+from dubfew.utils.options import document_fields, option, validate_options
+
+DRIVE_NAMES = ("audio", "video", "self")
+FIT_MODES = ("trim", "loop", "hold")
+
+
+@document_fields
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions:
+    """Options of ``dubfew.render`` and ``dubfew render``."""
+
+    video: Path | str | None = option(
+        None,
+        help="Video to dub (the scene); default: the footage that the actor was adapted on.",
+        metavar="V",
+    )
+    audio: Path | str | None = option(
+        None, help="New speech; default: the scene's own sound.", metavar="A"
+    )
+    face: str | None = face_option(default="the one that is most like the actor")
+    segmenter: str = segmenter_option()
+    drive: str = option(
+        "audio",
+        help="Source of the mouth's motion: the audio, a driver's video, or the scene itself.",
+        choices=DRIVE_NAMES,
+    )
+    driver: Path | str | None = option(
+        None, help="Video of another performance, for drive video.", metavar="V"
+    )
+    transcript: Path | str | None = option(
+        None,
+        help="Text of the audio (a script, .srt or .vtt). It sharpens the timing and needs the "
+        "language.",
+        metavar="FILE",
+    )
+    language: str | None = option(
+        None,
+        help="Language of the audio: en, de-AT, pt-BR. It is checked against the actor's consent.",
+        metavar="CODE",
+        flags=("--language", "--lang"),
+    )
+    use: str | None = option(
+        None,
+        help="Use of the output, as the actor's consent record names it, such as dubbing. It is "
+        "checked against the record.",
+        metavar="USE",
+    )
+    territory: str | None = option(
+        None,
+        help="Country that the output is for, such as AT. It is checked against the record.",
+        metavar="CC",
+    )
+    project: str | None = option(
+        None,
+        help="Production that the output is for. It is checked against the record.",
+        metavar="TEXT",
+    )
+    recognise: bool = option(
+        False,
+        help="Recognize phonemes with PocketSphinx, which sharpens the timing of English speech.",
+    )
+    reach: float = option(
+        1.0,
+        help="Widest mouth that audio may open, as a multiple of the widest in the actor's "
+        "footage.",
+        metavar="R",
+        minimum=0.1,
+        maximum=10,
+    )
+    fit: str | None = option(
+        None,
+        help="Treatment of audio that is longer than the video: cut the audio (trim), repeat the "
+        "video (loop), or hold its last frame (hold); default: trim.",
+        choices=FIT_MODES,
+    )
+    revision: int | None = option(
+        None, help="Revision of the actor; default: the newest.", metavar="N", minimum=1
+    )
+    codec: str | None = option(
+        None,
+        help="Video encoder, by its name in FFmpeg; default: one that suits the scene and the "
+        "output's container.",
+        metavar="C",
+    )
+    crf: int | None = option(
+        None,
+        help="Quality of the encoder: a lower number means better pictures and a larger file.",
+        metavar="N",
+        minimum=0,
+        maximum=63,
+        error=MediaError,
+    )
+    lossless: bool = option(False, help="Encode without any loss.")
+    speech: Path | str | None = option(
+        None,
+        help="Place of the actor's speech model, if it was moved since they were adapted.",
+        metavar="FILE",
+    )
+    plot: Path | str | None = option(
+        None,
+        help="File to draw the opening of the lips over the sound into: .png, .svg or .pdf.",
+        metavar="P",
+    )
+    watermark: bool = option(
+        True,
+        help="Mark the mouth invisibly. The Content Credentials record it where this is off.",
+    )
+    device: str = device_option()
+    out: Path | str | None = option(
+        None,
+        help="Output file; default: <ID>-dubbed.mp4 in the working directory.",
+        metavar="OUT",
+        flags=("--out", "-o"),
+    )
+
+    def __post_init__(self) -> None:
+        validate_options(self)
