@@ -617,7 +617,7 @@ def pause():
     for _ in range(600):
         time.sleep(0.1)
 
-write, sync = VideoWriter.write, storage.sync_folder
+write, sync = VideoWriter.write, storage.fsync_folder
 
 def slow_write(self, frame):
     write(self, frame)
@@ -628,7 +628,7 @@ def slow_sync(folder):
     if "staging" in folder.parts:
         pause()
 
-VideoWriter.write, storage.sync_folder = slow_write, slow_sync
+VideoWriter.write, storage.fsync_folder = slow_write, slow_sync
 main()
 """
 
