@@ -24,7 +24,7 @@ from dubfew.synthetic.eyes import EYEBALL_RADIUS_METERS, compute_iris_landmarks
 from dubfew.synthetic.lighting import SceneLight, sample_light
 from dubfew.synthetic.motion import PersonMotion, animate_person
 from dubfew.synthetic.person import SyntheticPerson
-from dubfew.synthetic.scene import FrameState, PersonRenderer, sample_background
+from dubfew.synthetic.scene import PersonRenderer, sample_background
 from dubfew.synthetic.voice import SyntheticSpeech, synthesize_babble
 from dubfew.utils.files import sha256_file
 
@@ -92,7 +92,7 @@ def render_clip(
         studio = PersonRenderer(person, camera, light, background)
         grain = np.random.default_rng([person.seed, seed, 8])
         for row in range(len(performance)):
-            picture = studio.render_frame(_frame_state(performance, row))
+            picture = studio.render_frame(performance.select(row))
             picture += SENSOR_NOISE_STD * grain.standard_normal(picture.shape, np.float32)
             yield (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -135,13 +135,6 @@ def write_clip(
     track = replace(clip.track, source_sha256=sha256_file(path))
     track.save(path.with_suffix(".track"))
     return track
-
-
-def _frame_state(motion: PersonMotion, row: int) -> FrameState:
-    return FrameState(
-        motion.face_vertices[row], motion.jaw[row], motion.rotation[row], motion.translation[row],
-        motion.body_rotation[row], motion.body_translation[row], motion.gaze[row],
-    )  # fmt: skip
 
 
 def _build_track(

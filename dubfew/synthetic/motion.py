@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,21 @@ CAMERA_DISTANCE_METERS = 0.83  # m from the camera
 
 @dataclass(frozen=True)
 class PersonMotion:
-    """Everything that moves, for N frames.
+    """Everything that moves, for the N frames of a clip, or for one frame of it.
+
+    One frame, as `select` gives it, has the same arrays without their first axis.
 
     Attributes:
-        times: s. [N]
-        expression: [N, E]
-        jaw: rad. [N, 3]
+        times: seconds from the start of the clip. [N]
+        expression: expression coefficients of the head model. [N, E]
+        jaw: jaw rotation, axis-angle, rad. [N, 3]
         face_vertices: live face with blinks, head space, m. [N, 468, 3]
-        rotation: head, rad. [N, 3]
-        translation: m. [N, 3]
-        body_rotation: [N, 3]
-        body_translation: [N, 3]
-        gaze: right and up, rad. [N, 2]
+        rotation: head rotation, axis-angle, rad. [N, 3]
+        translation: head origin in camera space, m. [N, 3]
+        body_rotation: rotation of the shoulders, axis-angle, rad. [N, 3]
+        body_translation: where head space's origin would be if it followed the shoulders, m.
+            [N, 3]
+        gaze: direction of the eyes from straight ahead, right and up, rad. [N, 2]
     """
 
     times: NDArray[np.float64]
@@ -47,6 +50,10 @@ class PersonMotion:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def select(self, row: int) -> PersonMotion:
+        """Return the state in one frame, its arrays without the frames' axis."""
+        return PersonMotion(*(getattr(self, field.name)[row] for field in fields(self)))
 
 
 def animate_person(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -15,34 +13,18 @@ from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.track import Camera
 from dubfew.synthetic.eyes import project_eye_patches
 from dubfew.synthetic.lighting import SceneLight
+from dubfew.synthetic.motion import PersonMotion
 from dubfew.synthetic.noise import fractal_noise
 from dubfew.synthetic.parts import MeshPart, linear_color
 from dubfew.synthetic.person import SyntheticPerson
-from dubfew.synthetic.shader import SUPERSAMPLING_FACTOR, shade_samples, tone_map_to_srgb
+from dubfew.synthetic.shader import (
+    ATLAS_COLUMNS,
+    SUPERSAMPLING_FACTOR,
+    pack_vertex_materials,
+    shade_samples,
+    tone_map_to_srgb,
+)
 from dubfew.utils.arrays import FloatArray
-
-
-@dataclass(frozen=True)
-class FrameState:
-    """A person at one moment.
-
-    Attributes:
-        face_vertices: live face, head space, m. [468, 3]
-        jaw: jaw rotation, axis-angle, rad. [3]
-        rotation: head, axis-angle, rad. [3]
-        translation: head origin in camera space, m. [3]
-        body_rotation: [3]
-        body_translation: [3]
-        gaze: right and up, rad. [2]
-    """
-
-    face_vertices: FloatArray
-    jaw: FloatArray
-    rotation: FloatArray
-    translation: FloatArray
-    body_rotation: FloatArray
-    body_translation: FloatArray
-    gaze: FloatArray
 
 
 class PersonRenderer:
@@ -59,45 +41,48 @@ class PersonRenderer:
         anatomy = person.body_meshes
         self._hair_faces = (anatomy.hair.faces + len(anatomy.solid.rest_offset)).astype(np.int32)
         parts = (anatomy.solid, anatomy.hair)
-        self._vertex_materials = np.concatenate(
-            [np.concatenate([p.uv, p.tint, p.gloss[:, None]], 1) for p in parts]
-        )
+        self._vertex_materials = pack_vertex_materials(parts)
 
-    def render_frame(self, moment: FrameState) -> FloatArray:
-        """Render a moment. sRGB in [0, 1], [H, W, 3]"""
+    def render_frame(self, moment: PersonMotion) -> FloatArray:
+        """Render one frame, a row of ``PersonMotion.select``. sRGB in [0, 1], [H, W, 3]"""
         height, width = self._background.shape[:2]
-        points = self._camera_points(moment)
+        points, eye_positions_uv = self._place_vertices(moment)
+        materials = self._vertex_materials.copy()
+        materials[: len(eye_positions_uv), ATLAS_COLUMNS] = eye_positions_uv
+        # Everything is drawn at twice the size; `shade_samples` averages four samples to a pixel.
         fine = self._camera.project(points) * np.float32(SUPERSAMPLING_FACTOR)
         screen = np.concatenate([fine, points[:, 2:]], 1).astype(np.float32)
         solid_faces = self._person.body_meshes.solid.faces
         size = (height * SUPERSAMPLING_FACTOR, width * SUPERSAMPLING_FACTOR)
+        # Hair is see-through, so it has a buffer of its own beside that of the opaque meshes.
         solid = rasterize_mesh(screen, solid_faces, *size)
         hair = rasterize_mesh(screen, self._hair_faces, *size)
         lit = shade_samples(
-            solid, hair, points, solid_faces, self._hair_faces, self._vertex_materials,
+            solid, hair, points, solid_faces, self._hair_faces, materials,
             self._person.texture_atlas, self._light, self._background,
         )  # fmt: skip
         return tone_map_to_srgb(lit)
 
-    def _camera_points(self, moment: FrameState) -> FloatArray:
-        """All vertices in camera space, m; moves the eyes' texture on the way. [V, 3]"""
-        anatomy, head = self._person.body_meshes, self._person.head
+    def _place_vertices(self, moment: PersonMotion) -> tuple[FloatArray, FloatArray]:
+        """Put all vertices in camera space, m [V, 3], and the eyes' in the atlas, px [2K, 2]."""
+        meshes, head = self._person.body_meshes, self._person.head
         hinge = head.joint_regressor[JAW_JOINT] @ head.rest_vertices(self._person.shape)
         turn = Rotation.from_rotvec(moment.jaw).as_matrix()
-        solid = _pose_part(anatomy.solid, moment.face_vertices, turn, hinge)
-        eyes = 2 * anatomy.num_patch_vertices
-        shaped, uv = project_eye_patches(
-            solid[:eyes].reshape(2, -1, 3), anatomy.eyeballs, moment.gaze
+        solid = _pose_part(meshes.solid, moment.face_vertices, turn, hinge)
+        # The eyes' patches come first: they lie on the eyeballs and slide over their texture.
+        num_eye_vertices = 2 * meshes.num_patch_vertices
+        patches, uv = project_eye_patches(
+            solid[:num_eye_vertices].reshape(2, -1, 3), meshes.eyeballs, moment.gaze
         )
-        solid[:eyes] = shaped.reshape(-1, 3)
-        self._vertex_materials[:eyes, :2] = uv.reshape(-1, 2)
-        points = np.concatenate(
-            [solid, _pose_part(anatomy.hair, moment.face_vertices, turn, hinge)]
-        )
-        body = np.concatenate([anatomy.solid.body_weight, anatomy.hair.body_weight])[:, None]
+        solid[:num_eye_vertices] = patches.reshape(-1, 3)
+        hair = _pose_part(meshes.hair, moment.face_vertices, turn, hinge)
+        points = np.concatenate([solid, hair])
+        # Shoulders move less than the head; neck and long hair go with both in part.
+        body = np.concatenate([meshes.solid.body_weight, meshes.hair.body_weight])[:, None]
         with_head = _to_camera_space(points, moment.rotation, moment.translation)
         with_body = _to_camera_space(points, moment.body_rotation, moment.body_translation)
-        return ((1 - body) * with_head + body * with_body).astype(np.float32)
+        blended = ((1 - body) * with_head + body * with_body).astype(np.float32)
+        return blended, uv.reshape(-1, 2)
 
 
 def _pose_part(
