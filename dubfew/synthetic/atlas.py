@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.synthetic.canvas import FloatImage, make_canvas
+from dubfew.synthetic.hair import HAIR_MAX_POLAR_RADIANS, hairline_polar_angle
 from dubfew.synthetic.noise import fractal_noise, smooth_noise
 from dubfew.synthetic.parts import (
     ATLAS_HEIGHT,
@@ -18,11 +20,8 @@ from dubfew.synthetic.parts import (
     MOUTH_TILE,
     SKIN_TILE,
 )
-from dubfew.synthetic.skin import make_canvas, paint_face
-from dubfew.synthetic.skull import HAIR_MAX_POLAR_RADIANS, hairline_polar_angle
+from dubfew.synthetic.skin import paint_face
 from dubfew.synthetic.traits import PersonTraits
-
-FloatImage = NDArray[np.float32]
 
 
 def paint_atlas(head: HeadModel, traits: PersonTraits, rng: np.random.Generator) -> FloatImage:

@@ -11,19 +11,13 @@ from scipy.spatial import cKDTree
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
 from dubfew.synthetic.atlas import paint_atlas
+from dubfew.synthetic.body import build_ears, build_neck, build_torso
+from dubfew.synthetic.canvas import face_uv_px
 from dubfew.synthetic.eyes import EyeballPair, build_eye_patches, fit_eyeballs
+from dubfew.synthetic.hair import build_hair_cap, build_hair_curtain
 from dubfew.synthetic.mouth import build_mouth_interior
 from dubfew.synthetic.parts import FACE_TILE, NUM_FACE_VERTICES, MeshPart, join_parts
-from dubfew.synthetic.skin import face_uv_px
-from dubfew.synthetic.skull import (
-    build_ears,
-    build_hair_cap,
-    build_hair_curtain,
-    build_head_skin,
-    build_neck,
-    build_torso,
-    fit_skull,
-)
+from dubfew.synthetic.skull import build_head_skin, fit_skull
 from dubfew.synthetic.subdivide import subdivide_part
 from dubfew.synthetic.traits import PersonTraits, sample_traits
 from dubfew.utils.arrays import FloatArray

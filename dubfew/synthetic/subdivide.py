@@ -8,6 +8,8 @@ from scipy.sparse import csr_matrix, identity, vstack
 
 from dubfew.synthetic.parts import MeshPart
 
+Edge = tuple[int, int]  # the lower vertex number first
+
 
 def subdivide_mesh(
     faces: NDArray, num_vertices: int, *, smooth: bool
@@ -29,59 +31,77 @@ def subdivide_mesh(
     Source: Dyn, Levin and Gregory 1990, A butterfly subdivision scheme (w = 1/16); four-point
     scheme on borders.
     """
-    opposite: dict[tuple[int, int], list[int]] = {}
+    opposite = _opposite_vertices(faces)
+    border = _border_neighbors(opposite)
+    rows: list[int] = []
+    columns: list[int] = []
+    values: list[float] = []
+    for row, edge in enumerate(opposite):
+        weights = [(edge[0], 0.5), (edge[1], 0.5)]
+        if smooth:
+            weights += _butterfly_weights(edge, opposite, border)
+        for column, value in weights:
+            rows.append(row)
+            columns.append(column)
+            values.append(value)
+    new = csr_matrix((values, (rows, columns)), shape=(len(opposite), num_vertices))
+    matrix = vstack([identity(num_vertices), new]).tocsr()
+    return matrix, _split_faces(faces, {e: num_vertices + k for k, e in enumerate(opposite)})
+
+
+def _opposite_vertices(faces: NDArray) -> dict[Edge, list[int]]:
+    """Map every edge to the third vertices of the one or two triangles that share it."""
+    opposite: dict[Edge, list[int]] = {}
     for a, b, c in faces.tolist():
         for i, j, k in ((a, b, c), (b, c, a), (c, a, b)):
-            opposite.setdefault((min(i, j), max(i, j)), []).append(k)
-    edges = {edge: index for index, edge in enumerate(opposite)}
+            opposite.setdefault(_edge(i, j), []).append(k)
+    return opposite
+
+
+def _border_neighbors(opposite: dict[Edge, list[int]]) -> dict[int, list[int]]:
+    """Map every vertex on the mesh's border to its neighbors along the border."""
     border: dict[int, list[int]] = {}
     for (i, j), wings in opposite.items():
         if len(wings) == 1:
             border.setdefault(i, []).append(j)
             border.setdefault(j, []).append(i)
+    return border
 
-    rows: list[int] = []
-    columns: list[int] = []
-    values: list[float] = []
 
-    def add_entry(row: int, column: int, value: float) -> None:
-        rows.append(row)
-        columns.append(column)
-        values.append(value)
+def _butterfly_weights(
+    edge: Edge, opposite: dict[Edge, list[int]], border: dict[int, list[int]]
+) -> list[tuple[int, float]]:
+    """What the smooth scheme adds to the middle of an edge: vertices and weights that sum to 0."""
+    weights: list[tuple[int, float]] = []
+    i, j = edge
+    wings = opposite[edge]
+    if len(wings) == 1:
+        for here, there in ((i, j), (j, i)):
+            beyond = [n for n in border[here] if n != there]
+            if len(beyond) == 1:
+                weights += [(here, 1 / 16), (beyond[0], -1 / 16)]
+        return weights
+    for wing in wings:
+        # The two triangles across this wing's outer edges; where one is missing its share
+        # goes back to the edge, so that rows sum to one.
+        for end in edge:
+            tips = [tip for tip in opposite[_edge(wing, end)] if tip not in edge]
+            if tips:
+                weights += [(wing, 1 / 16), (tips[0], -1 / 16)]
+    return weights
 
-    for (i, j), row in edges.items():
-        add_entry(row, i, 0.5)
-        add_entry(row, j, 0.5)
-        if not smooth:
-            continue
-        wings = opposite[i, j]
-        if len(wings) == 1:
-            for here, there in ((i, j), (j, i)):
-                beyond = [n for n in border[here] if n != there]
-                if len(beyond) == 1:
-                    add_entry(row, here, 1 / 16)
-                    add_entry(row, beyond[0], -1 / 16)
-            continue
-        for wing in wings:
-            # The two triangles across this wing's outer edges; where one is missing its share
-            # goes back to the edge, so that rows sum to one.
-            for end in (i, j):
-                tips = [
-                    tip for tip in opposite[min(wing, end), max(wing, end)] if tip not in (i, j)
-                ]
-                if tips:
-                    add_entry(row, wing, 1 / 16)
-                    add_entry(row, tips[0], -1 / 16)
-    new = csr_matrix((values, (rows, columns)), shape=(len(edges), num_vertices))
 
-    def midpoint_index(i: int, j: int) -> int:
-        return num_vertices + edges[min(i, j), max(i, j)]
-
+def _split_faces(faces: NDArray, middles: dict[Edge, int]) -> NDArray[np.int32]:
+    """Four triangles for each one: its three corners, then its middle. [4F, 3]"""
     split = []
     for a, b, c in faces.tolist():
-        ab, bc, ca = midpoint_index(a, b), midpoint_index(b, c), midpoint_index(c, a)
+        ab, bc, ca = middles[_edge(a, b)], middles[_edge(b, c)], middles[_edge(c, a)]
         split += [(a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca)]
-    return vstack([identity(num_vertices), new]).tocsr(), np.array(split, np.int32)
+    return np.array(split, np.int32)
+
+
+def _edge(i: int, j: int) -> Edge:
+    return min(i, j), max(i, j)
 
 
 def subdivide_part(part: MeshPart) -> MeshPart:

@@ -94,32 +94,54 @@ def synthesize_babble(
 
 
 def _sample_phones(rng: np.random.Generator, seconds: float) -> tuple[Phone, ...]:
+    """Draw phrases of syllables with pauses between them, cut off at the end."""
+    sounds = [(SILENCE_SYMBOL, rng.uniform(0.15, 0.35))]
     phones: list[Phone] = []
     clock = 0.0
+    while True:
+        for symbol, duration in sounds:
+            end = min(clock + duration, seconds)
+            if end > clock:
+                phones.append(Phone(symbol, clock, end))
+            clock = end
+        if clock >= seconds:
+            return tuple(phones)
+        sounds = _sample_phrase(rng)
 
-    def add_phone(symbol: str, duration: float) -> None:
-        nonlocal clock
-        end = min(clock + duration, seconds)
-        if end > clock:
-            phones.append(Phone(symbol, clock, end))
-        clock = end
 
-    add_phone(SILENCE_SYMBOL, rng.uniform(0.15, 0.35))
-    while clock < seconds:
-        syllables = int(rng.integers(4, 12))
-        for position in range(syllables):
-            consonant = str(rng.choice(list(_CONSONANTS)))
-            add_phone(consonant, _CONSONANTS[consonant].seconds * rng.uniform(0.8, 1.2))
-            last = position == syllables - 1
-            add_phone(
-                str(rng.choice(list(_VOWEL_FORMANTS_HZ))),
-                rng.uniform(0.09, 0.17) * (1.7 if last else 1.0),
-            )
-            if rng.random() < 0.25:
-                coda = str(rng.choice(["n", "m", "s", "l", "t", "k", "r"]))
-                add_phone(coda, _CONSONANTS[coda].seconds * rng.uniform(0.8, 1.1))
-        add_phone(SILENCE_SYMBOL, rng.uniform(0.25, 0.7))
-    return tuple(phones)
+def _sample_phrase(rng: np.random.Generator) -> list[tuple[str, float]]:
+    """Draw 4 to 11 syllables and the pause behind them: symbols and durations, s."""
+    sounds: list[tuple[str, float]] = []
+    syllables = int(rng.integers(4, 12))
+    for position in range(syllables):
+        onset = str(rng.choice(list(_CONSONANTS)))
+        sounds.append((onset, _CONSONANTS[onset].seconds * rng.uniform(0.8, 1.2)))
+        nucleus = str(rng.choice(list(_VOWEL_FORMANTS_HZ)))
+        # The last vowel of a phrase is drawn out.
+        stretch = 1.7 if position == syllables - 1 else 1.0
+        sounds.append((nucleus, rng.uniform(0.09, 0.17) * stretch))
+        if rng.random() < 0.25:
+            coda = str(rng.choice(["n", "m", "s", "l", "t", "k", "r"]))
+            sounds.append((coda, _CONSONANTS[coda].seconds * rng.uniform(0.8, 1.1)))
+    sounds.append((SILENCE_SYMBOL, rng.uniform(0.25, 0.7)))
+    return sounds
+
+
+@dataclass(frozen=True)
+class _FilterTracks:
+    """Settings of source and filters in B blocks.
+
+    Attributes:
+        formants_hz: first three resonances of the vocal tract. [B, 3]
+        voicing: loudness of the voice. [B]
+        noise: loudness of hisses and bursts. [B]
+        noise_hz: resonance of the noise. [B]
+    """
+
+    formants_hz: NDArray[np.float64]
+    voicing: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    noise_hz: NDArray[np.float64]
 
 
 def _synthesize_waveform(
@@ -133,6 +155,20 @@ def _synthesize_waveform(
     count = max(1, round(seconds * VOICE_SAMPLE_RATE_HZ))
     blocks = -(-count // FILTER_BLOCK_SAMPLES)
     clock = (np.arange(blocks) + 0.5) * FILTER_BLOCK_SAMPLES / VOICE_SAMPLE_RATE_HZ
+    tracks = _plan_filters(phones, clock)
+    source = _glottal_source(rng, clock, count, seconds, pitch_hz)
+    noise = rng.normal(0, 1, count)
+    padding = blocks * FILTER_BLOCK_SAMPLES - count
+    out = _filter_blocks(
+        tracks, np.pad(source, (0, padding)), np.pad(noise, (0, padding)), tract_length
+    )
+    out = out[:count]
+    return (0.35 * out / (np.abs(out).max() + 1e-9)).astype(np.float32)
+
+
+def _plan_filters(phones: tuple[Phone, ...], clock: NDArray) -> _FilterTracks:
+    """Set source and filters for the phone in every block, then smooth them over time."""
+    blocks = len(clock)
     formants = np.tile([500.0, 1500.0, 2500.0], (blocks, 1))
     voiced, hiss, hiss_at = np.zeros(blocks), np.zeros(blocks), np.full(blocks, 2000.0)
     for phone in phones:
@@ -148,11 +184,18 @@ def _synthesize_waveform(
                 hiss[release], voiced[release] = 0.28, sound.voicing_level
     window = np.hanning(7)[1:-1]
     window /= window.sum()
-    formants = np.stack([np.convolve(np.pad(f, 2, "edge"), window, "valid") for f in formants.T], 1)
-    voiced = np.convolve(np.pad(voiced, 2, "edge"), window, "valid")
-    hiss = np.convolve(np.pad(hiss, 1, "edge"), [0.25, 0.5, 0.25], "valid")
+    return _FilterTracks(
+        np.stack([np.convolve(np.pad(f, 2, "edge"), window, "valid") for f in formants.T], 1),
+        np.convolve(np.pad(voiced, 2, "edge"), window, "valid"),
+        np.convolve(np.pad(hiss, 1, "edge"), [0.25, 0.5, 0.25], "valid"),
+        hiss_at,
+    )
 
-    # The pitch wavers.
+
+def _glottal_source(
+    rng: np.random.Generator, clock: NDArray, count: int, seconds: float, pitch_hz: float
+) -> NDArray[np.float64]:
+    """Pulses of the vocal folds at a pitch that wavers. [count]"""
     knots = np.arange(0, seconds + 0.2, 0.2)
     waver = np.interp(clock, knots, rng.normal(0, 0.06, len(knots)))
     melody = np.repeat(pitch_hz * np.exp(waver), FILTER_BLOCK_SAMPLES)[:count]
@@ -160,25 +203,29 @@ def _synthesize_waveform(
     pulses = np.diff(np.floor(phase), prepend=0.0)
     # A glottal pulse is a decaying slope: two real poles, then a zero at 0 Hz.
     source = lfilter([1.0], [1.0, -1.88, 0.8836], pulses)
-    source = np.diff(source, prepend=0.0)
-    noise = rng.normal(0, 1, count)
+    return np.diff(source, prepend=0.0)
 
-    out = np.zeros(blocks * FILTER_BLOCK_SAMPLES)
-    source = np.pad(source, (0, blocks * FILTER_BLOCK_SAMPLES - count))
-    noise = np.pad(noise, (0, blocks * FILTER_BLOCK_SAMPLES - count))
+
+def _filter_blocks(
+    tracks: _FilterTracks, source: NDArray, noise: NDArray, tract_length: float
+) -> NDArray[np.float64]:
+    """Send source and noise through resonators that change from block to block."""
+    out = np.zeros(len(source))
     states = [np.zeros(2) for _ in range(4)]
     widths = (70.0, 100.0, 160.0)
-    for block in range(blocks):
+    for block in range(len(tracks.voicing)):
         span = slice(block * FILTER_BLOCK_SAMPLES, (block + 1) * FILTER_BLOCK_SAMPLES)
-        sound = source[span] * voiced[block] + noise[span] * 0.015 * voiced[block]
+        voicing = tracks.voicing[block]
+        sound = source[span] * voicing + noise[span] * 0.015 * voicing
         for index in range(3):
-            b, a = _resonator_coefficients(formants[block, index] / tract_length, widths[index])
+            b, a = _resonator_coefficients(
+                tracks.formants_hz[block, index] / tract_length, widths[index]
+            )
             sound, states[index] = lfilter(b, a, sound, zi=states[index])
-        b, a = _resonator_coefficients(min(hiss_at[block] / tract_length, 7000.0), 1500.0)
-        breath, states[3] = lfilter(b, a, noise[span] * hiss[block], zi=states[3])
+        b, a = _resonator_coefficients(min(tracks.noise_hz[block] / tract_length, 7000.0), 1500.0)
+        breath, states[3] = lfilter(b, a, noise[span] * tracks.noise[block], zi=states[3])
         out[span] = sound + 0.6 * breath
-    out = out[:count]
-    return (0.35 * out / (np.abs(out).max() + 1e-9)).astype(np.float32)
+    return out
 
 
 def _resonator_coefficients(frequency: float, bandwidth: float) -> tuple[NDArray, NDArray]:
