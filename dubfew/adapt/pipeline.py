@@ -218,7 +218,7 @@ def adapt(
             "total": time.monotonic() - began,
         },
         psnr_heldout=learned.psnr_heldout,
-        bytes=revision.bytes,
+        bytes=revision.stored_bytes,
         curve=learned.curve,
         note=note,
     )

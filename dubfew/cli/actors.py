@@ -25,10 +25,11 @@ actors_app = CommandGroup("Who is in the registry: list, show, verify, suspend, 
 @report_errors
 def list_actors(as_json: JsonOption = False) -> None:
     """List all actors with their newest revision."""
-    from dubfew.registry import Registry
+    from dubfew.registry.listing import list_newest_revisions
+    from dubfew.utils.paths import default_data_dir
 
-    registry = Registry()
-    found = registry.list()
+    home = default_data_dir().absolute()
+    found = list_newest_revisions(home)
     if as_json:
         print_result(
             {"actors": [summarize_revision(each) for each in found]}, as_json=True, text=""
@@ -47,7 +48,7 @@ def list_actors(as_json: JsonOption = False) -> None:
     ]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     table = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in (header, *rows))
-    text = "\n".join(table) if rows else f"no actors in {registry.home}"
+    text = "\n".join(table) if rows else f"no actors in {home}"
     print_result({}, as_json=False, text=text)
 
 
@@ -218,5 +219,5 @@ def summarize_revision(revision: Any) -> dict[str, Any]:
         "revision": revision.number,
         "method": revision.method,
         "created": revision.created,
-        "bytes": revision.bytes,
+        "bytes": revision.stored_bytes,
     }

@@ -18,6 +18,7 @@ from typing import Any
 from dubfew.errors import RegistryError
 from dubfew.registry.names import check_file_names, normalize_actor_id
 from dubfew.registry.revision import Revision
+from dubfew.utils.format_version import check_format_version
 
 ARCHIVE_FORMAT = "dubfew-actor"
 ARCHIVE_FORMAT_VERSION = 1
@@ -129,15 +130,9 @@ def _parse_manifest(content: bytes | None, source: str) -> dict[str, Any]:
         raise _damaged_archive_error(
             source, f"its {ARCHIVE_MANIFEST_NAME} does not say format {ARCHIVE_FORMAT!r}"
         )
-    version = manifest.get("format_version")
-    if type(version) is not int or version < 1:
-        raise _damaged_archive_error(source, "its format_version is not a number from 1")
-    if version > ARCHIVE_FORMAT_VERSION:
-        raise RegistryError(
-            f"{source} has format {version}, newer than this dubfew reads "
-            f"({ARCHIVE_FORMAT_VERSION}): "
-            "update dubfew"
-        )
+    check_format_version(
+        manifest.get("format_version"), ARCHIVE_FORMAT_VERSION, source, RegistryError
+    )
     for key, kind in (("actor", str), ("config", dict), ("files", dict)):
         if not isinstance(manifest.get(key), kind):
             raise _damaged_archive_error(

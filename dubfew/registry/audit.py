@@ -29,8 +29,9 @@ from filelock import FileLock, Timeout
 
 from dubfew.errors import AuditError
 from dubfew.registry import strict_json
-from dubfew.registry.keys import write_private_file
-from dubfew.utils.files import fsync_folder, sha256_file
+from dubfew.registry.keys import write_key_file
+from dubfew.utils.files import file_size, fsync_folder, sha256_file
+from dubfew.utils.timestamps import utc_timestamp
 
 AUDIT_LOG_NAME = "audit.jsonl"
 AUDIT_HEAD_NAME = "audit-head.json"
@@ -71,10 +72,9 @@ class AuditEntry:
         cls, previous_entry: AuditEntry | None, event: str, fields: Mapping[str, Any]
     ) -> AuditEntry:
         """The entry that follows ``previous_entry``."""
-        time = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         content: dict[str, Any] = {
             "seq": previous_entry.seq + 1 if previous_entry else 1,
-            "time": time,
+            "time": utc_timestamp(),
             "event": event,
             "fields": dict(fields),
             "previous": previous_entry.hash if previous_entry else _GENESIS_HASH,
@@ -211,7 +211,7 @@ class AuditLog:
                 last, end, restored = self._recover_last_entry()
             except AuditError as error:
                 add_fault(str(error))
-                end = _file_size(self.path)
+                end = file_size(self.path)
         previous: str | None = _GENESIS_HASH
         count, seq, anchored = 0, 0, anchor is None
         # Nothing before the end changes any more, so others may append meanwhile.
@@ -238,7 +238,7 @@ class AuditLog:
             AuditError: a log cannot be read.
         """
         for path in self._log_paths():
-            yield from _read_entries(path, _file_size(path))
+            yield from _read_entries(path, file_size(path))
 
     def find_by_watermark(self, watermark: str) -> list[AuditEntry]:
         """The entries of what carries a watermark."""
@@ -253,7 +253,7 @@ class AuditLog:
         return [
             entry
             for path in self._log_paths()
-            for entry in _read_entries(path, _file_size(path), value.encode())
+            for entry in _read_entries(path, file_size(path), value.encode())
             if isinstance(entry, AuditEntry) and entry.fields.get(field_name) == value
         ]
 
@@ -284,7 +284,7 @@ class AuditLog:
 
     def _recover_last_entry(self) -> tuple[AuditEntry | None, int, str]:
         """The last entry, where it ends, and what had to be restored. Call with the lock held."""
-        size = _file_size(self.path)
+        size = file_size(self.path)
         head = self._read_head()
         if head is None:
             if size:
@@ -346,7 +346,7 @@ class AuditLog:
         head = {"format_version": AUDIT_FORMAT_VERSION, "start": start, "line": line.decode()}
         try:
             self.head_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private_file(self.head_path, strict_json.canonical_json(head))
+            write_key_file(self.head_path, strict_json.canonical_json(head))
             self._write_line(line, start)
         except OSError as error:
             raise AuditError(
@@ -384,10 +384,6 @@ class AuditLog:
                 "s: "
                 "wait for it or end it, then run this again"
             ) from None
-
-
-def _file_size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _read_entries(path: Path, end: int, needle: bytes = b"") -> Iterator[AuditEntry | DamagedEntry]:

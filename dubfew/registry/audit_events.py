@@ -12,9 +12,9 @@ from typing import Any
 
 from dubfew.errors import AuditError, RegistryError
 from dubfew.registry.audit import AuditLog
+from dubfew.registry.backend import RegistryBackend
 from dubfew.registry.pseudonyms import derive_pseudonym
 from dubfew.registry.receipt import ErasureReceipt
-from dubfew.registry.revision import RegistryBackend
 
 
 def open_audit_log(backend: RegistryBackend) -> AuditLog:

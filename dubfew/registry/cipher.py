@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from dubfew.errors import DecryptionError
+from dubfew.utils.format_version import check_format_version
 
 SEALED_FILE_MAGIC = b"dubfew\x00\x01"  # the last byte is the version of this format
 FILE_SALT_BYTES = COMMITMENT_BYTES = KEY_BYTES = 32
@@ -122,8 +123,7 @@ def _cipher_from_header(key: bytes, context: bytes, source: BinaryIO) -> AESGCM:
     )
     if len(header) < HEADER_BYTES or magic[:-1] != SEALED_FILE_MAGIC[:-1]:
         raise DecryptionError("it is not an encrypted file of dubfew")
-    if magic != SEALED_FILE_MAGIC:
-        raise DecryptionError(f"its format {magic[-1]} is newer than 1: update dubfew")
+    check_format_version(magic[-1], SEALED_FILE_MAGIC[-1], "it", DecryptionError)
     cipher, commitment = _derive_file_cipher(key, salt, context)
     if not bytes_eq(commitment, header[-COMMITMENT_BYTES:]):
         raise DecryptionError("it belongs to another place or another key, or its head was changed")

@@ -19,6 +19,7 @@ from typing import Any
 
 from dubfew.errors import ConsentError
 from dubfew.registry import strict_json
+from dubfew.utils.format_version import check_format_version
 
 CONSENT_SCHEMA_NAME = "consent.schema.json"
 CONSENT_FORMAT_VERSION = 1
@@ -253,8 +254,8 @@ def _validate_record(record: object, source: str) -> dict[str, Any]:
             f"{source} is not a consent record ({error}): {EXAMPLE_ADVICE}"
         ) from None
     version = record.get("format_version") if isinstance(record, dict) else None
-    if type(version) is int and version > CONSENT_FORMAT_VERSION:
-        raise ConsentError(f"{source} has format {version}, newer than 1: update dubfew")
+    if type(version) is int and version > CONSENT_FORMAT_VERSION:  # the schema refuses the rest
+        check_format_version(version, CONSENT_FORMAT_VERSION, source, ConsentError)
     wrong = best_match(_schema_validator().iter_errors(record))
     if wrong is not None:
         raise ConsentError(f"{source}: {_explain_violation(wrong)}: {EXAMPLE_ADVICE}")

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.errors import DecryptionError, KeyMissingError, RegistryError
+from dubfew.registry import cipher, sealing
+from dubfew.registry.keys import write_key_file
+from dubfew.utils.format_version import check_format_version
 from dubfew.utils.passphrase import get_passphrase
 
 EXPORT_MAGIC = b"dubfew\x00X"
@@ -49,8 +52,6 @@ def encrypt_export(
         KeyMissingError: there is no passphrase, or it is short.
         RegistryError: the public key is none.
     """
-    from dubfew.registry import cipher, sealing
-
     key = cipher.generate_key()
     kind = KIND_PASSPHRASE if recipient is None else KIND_PUBLIC_KEY
     start = EXPORT_MAGIC + bytes([EXPORT_FORMAT_VERSION, kind])
@@ -78,14 +79,11 @@ def decrypt_export(data: bytes, source: str, decryption_secrets: DecryptionSecre
         DecryptionError: the passphrase or key is wrong, or the export was changed.
         KeyMissingError: there is no passphrase or key.
     """
-    from dubfew.registry import cipher
-
     start, length = data[:10], int.from_bytes(data[10:12], "big")
     head, body = data[: 12 + length], data[12 + length :]
     if len(start) < 10 or start[-1] not in (KIND_PASSPHRASE, KIND_PUBLIC_KEY) or not body:
         raise _damaged_export_error(source, "its head is cut or unknown")
-    if start[8] != EXPORT_FORMAT_VERSION:
-        raise RegistryError(f"{source} has format {start[8]}, newer than 1: update dubfew")
+    check_format_version(start[8], EXPORT_FORMAT_VERSION, source, RegistryError)
     try:
         key = _decrypt_file_key(start, head[12:], source, decryption_secrets)
         if len(key) != cipher.KEY_BYTES:
@@ -98,8 +96,6 @@ def decrypt_export(data: bytes, source: str, decryption_secrets: DecryptionSecre
 def _decrypt_file_key(
     start: bytes, sealed: bytes, source: str, decryption_secrets: DecryptionSecrets
 ) -> bytes:
-    from dubfew.registry import sealing
-
     if start[-1] == KIND_PUBLIC_KEY:
         if decryption_secrets.identity_file is None:
             raise KeyMissingError(
@@ -119,9 +115,6 @@ def create_identity_file(file: Path) -> str:
     Raises:
         RegistryError: the file is there already.
     """
-    from dubfew.registry import sealing
-    from dubfew.registry.keys import write_private_file
-
     if file.exists():
         raise RegistryError(f"{file} is there already: name a new file, so that no key is lost")
     private = sealing.generate_x25519_key()
@@ -133,7 +126,7 @@ def create_identity_file(file: Path) -> str:
         "private": base64.b64encode(private).decode(),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_private_file(file, json.dumps(document, indent=1).encode())
+    write_key_file(file, json.dumps(document, indent=1).encode())
     return public
 
 

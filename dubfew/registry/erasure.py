@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 
+from dubfew.registry.audit_events import record_deletion
+from dubfew.registry.backend import RegistryBackend
 from dubfew.registry.index import RegistryIdentity, RevisionRow
 from dubfew.registry.receipt import ErasedRevision, ErasureReceipt
-from dubfew.registry.revision import RegistryBackend
 from dubfew.registry.tombstones import compute_actor_mark
-
-
-def utc_timestamp() -> str:
-    """The time as ISO 8601 in UTC."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+from dubfew.utils.timestamps import utc_timestamp
 
 
 def begin_erasure(
@@ -51,8 +47,6 @@ def finish_erasures(backend: RegistryBackend) -> list[str]:
     then on nothing can be read, whatever comes. Then rows, so that nobody finds the actor half
     deleted, then files. The note goes last.
     """
-    from dubfew.registry.audit_events import record_deletion  # late, for the speed of listing
-
     index, storage = backend.index, backend.storage
     begun = storage.pending_deletions()
     receipts = {

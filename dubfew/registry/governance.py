@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dubfew.errors import ActorNotFoundError, RegistryError, SuspendedError
-from dubfew.registry import erasure
+from dubfew.registry import audit_events, cipher
+from dubfew.registry.audit import AuditLog
+from dubfew.registry.consent import ConsentRecord, today_utc
 from dubfew.registry.names import normalize_actor_id
+from dubfew.registry.policy import (
+    RenderPurpose,
+    check_learning_allowed,
+    check_render_allowed,
+    read_policy,
+)
+from dubfew.registry.pseudonyms import actors_by_pseudonym
 from dubfew.registry.revision import Revision
 from dubfew.registry.store import ActorStore
-
-if TYPE_CHECKING:  # late, for the speed of listing
-    from dubfew.registry.audit import AuditLog
-    from dubfew.registry.consent import ConsentRecord
-    from dubfew.registry.policy import RenderPurpose
+from dubfew.utils.timestamps import utc_timestamp
 
 MAX_REASON_LENGTH = 200
 
@@ -41,19 +45,17 @@ class GovernedStore(ActorStore):
             RegistryError: the reason is long or no line, or the actor's key is missing.
             AuditError: the audit log cannot be written.
         """
-        from dubfew.registry import audit_events, cipher
-
         if len(reason) > MAX_REASON_LENGTH or not (reason.isprintable() or not reason):
             raise RegistryError(
                 f"the reason is {ascii(reason)[:40]}: use one line of up to {MAX_REASON_LENGTH} "
                 "characters"
             )
-        with self._write_actor_session(normalize_actor_id(actor)) as (_, shelves, rows):
+        with self._write_actor_session(normalize_actor_id(actor)) as (_, backend, rows):
             folder = rows[0].folder
-            suspension = ActorSuspension(erasure.utc_timestamp(), reason)
-            key = shelves.keys.load_key(folder)
+            suspension = ActorSuspension(utc_timestamp(), reason)
+            key = backend.keys.load_key(folder)
             sealed = cipher.seal_bytes(key, _suspension_context(folder), reason.encode())
-            audit_events.record_actor_event(shelves, "suspend", folder)
+            audit_events.record_actor_event(backend, "suspend", folder)
             self._index.add_suspension(folder, suspension.since, sealed)
         return suspension
 
@@ -65,13 +67,11 @@ class GovernedStore(ActorStore):
             RegistryError: the actor is not suspended.
             AuditError: the audit log cannot be written.
         """
-        from dubfew.registry import audit_events
-
-        with self._write_actor_session(normalize_actor_id(actor)) as (_, shelves, rows):
+        with self._write_actor_session(normalize_actor_id(actor)) as (_, backend, rows):
             folder = rows[0].folder
             if self._index.find_suspension(folder) is None:
                 raise RegistryError(f"{actor!r} is not suspended: there is nothing to resume")
-            audit_events.record_actor_event(shelves, "resume", folder)
+            audit_events.record_actor_event(backend, "resume", folder)
             self._index.remove_suspension(folder)
 
     def suspension(self, revision: Revision) -> ActorSuspension | None:
@@ -80,15 +80,13 @@ class GovernedStore(ActorStore):
         Raises:
             RegistryError: the actor's key is missing.
         """
-        from dubfew.registry import cipher
-
-        row, shelves = revision._row, revision._backend
+        row, backend = revision._row, revision._backend
         found = self._index.find_suspension(row.folder)
         if found is None:
             return None
         since, sealed = found
         reason = cipher.unseal_bytes(
-            shelves.keys.load_key(row.folder), _suspension_context(row.folder), sealed
+            backend.keys.load_key(row.folder), _suspension_context(row.folder), sealed
         )
         return ActorSuspension(since, reason.decode())
 
@@ -112,9 +110,6 @@ class GovernedStore(ActorStore):
         Raises:
             ConsentError: no.
         """
-        from dubfew.registry.consent import today_utc
-        from dubfew.registry.policy import check_learning_allowed, read_policy
-
         return check_learning_allowed(actor, consent, read_policy(self.home), today_utc())
 
     def check_render(self, revision: Revision, purpose: RenderPurpose) -> str:
@@ -127,9 +122,6 @@ class GovernedStore(ActorStore):
             SuspendedError: the actor is suspended.
             ConsentError: the consent does not cover it, or is damaged.
         """
-        from dubfew.registry.consent import today_utc
-        from dubfew.registry.policy import check_render_allowed, read_policy
-
         self.check_suspension(revision)
         policy = read_policy(self.home)
         return check_render_allowed(revision.actor, revision.consent, purpose, policy, today_utc())
@@ -161,10 +153,8 @@ class GovernedStore(ActorStore):
 
     def audit(self) -> AuditLog | None:
         """The audit log; None when nothing was ever stored here."""
-        from dubfew.registry.audit_events import open_audit_log
-
         known = self._prepare_reading()
-        return None if known is None else open_audit_log(known[1])
+        return None if known is None else audit_events.open_audit_log(known[1])
 
     def pseudonyms(self) -> dict[str, str]:
         """The ids of those who are in the audit log and not deleted, by pseudonym.
@@ -172,8 +162,6 @@ class GovernedStore(ActorStore):
         Raises:
             RegistryError: the keys cannot be unlocked, or one is missing.
         """
-        from dubfew.registry.pseudonyms import actors_by_pseudonym
-
         known = self._prepare_reading()
         return {} if known is None else actors_by_pseudonym(self._index, known[1].keys)
 

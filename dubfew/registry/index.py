@@ -87,8 +87,8 @@ class RevisionRow(NamedTuple):
 
     Attributes:
         created: ISO 8601, UTC.
-        bytes: size of all files' content.
-        stored: size of all files on disk, encrypted.
+        content_bytes: size of all files' content.
+        stored_bytes: size of all files on disk, encrypted.
         mark: recognises the content, see tombstones.py.
     """
 
@@ -97,8 +97,8 @@ class RevisionRow(NamedTuple):
     number: int
     created: str
     method: str
-    bytes: int
-    stored: int
+    content_bytes: int
+    stored_bytes: int
     mark: str
 
 
@@ -230,8 +230,8 @@ class RegistryIndex:
                     row.number,
                     row.created,
                     row.method,
-                    row.bytes,
-                    row.stored,
+                    row.content_bytes,
+                    row.stored_bytes,
                     row.mark,
                     row.actor,
                 ),
@@ -248,7 +248,7 @@ class RegistryIndex:
             (key,) = db.execute(
                 "UPDATE revisions SET bytes = ?, stored = ?, mark = ? WHERE number = ?"
                 " AND actor_id = (SELECT id FROM actors WHERE folder = ?) RETURNING id",
-                (row.bytes, row.stored, row.mark, row.number, row.folder),
+                (row.content_bytes, row.stored_bytes, row.mark, row.number, row.folder),
             ).fetchone()
             db.executemany(
                 "UPDATE files SET sha256 = ? WHERE revision_id = ? AND name = ?",

@@ -18,37 +18,21 @@ import os
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from platformdirs import user_config_dir, user_data_dir
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dubfew.errors import DecryptionError, KeyMissingError, RegistryError
+from dubfew.registry import cipher, wrapping
 from dubfew.registry.shredding import replace_and_shred, shred_file
 from dubfew.utils.files import fsync_folder
-
-if TYPE_CHECKING:  # the package itself is imported late, for the speed of listing
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from dubfew.utils.format_version import check_format_version
+from dubfew.utils.private_files import write_private_file
 
 MASTER_KEY_FORMAT_VERSION = 1
 MASTER_KEY_NAME = "master.json"
 KEY_SUFFIX = ".key"
 DEFAULT_WRAPPING = "file"
-
-
-def default_keys_folder(home: Path) -> Path:
-    """Where the keys of the registry at ``home`` are.
-
-    ``DUBFEW_KEYS``; else for the default home the system's folder for a user's configuration,
-    which backups and synchronisation of data do not take along; else ``<home>-keys``.
-    """
-    named = os.environ.get("DUBFEW_KEYS")
-    if named:
-        return Path(named).expanduser().absolute()
-    if home == Path(user_data_dir("dubfew", appauthor=False)):
-        # Not a folder in "dubfew": where data and configuration are one folder, as on macOS
-        # and Windows, the keys would lie inside the data.
-        return Path(user_config_dir("dubfew-keys", appauthor=False))
-    return home.with_name(f"{home.name}-keys")
 
 
 class KeyStore:
@@ -81,14 +65,12 @@ class KeyStore:
 
     def create_key(self, actor_folder: str) -> bytes:
         """A new key for an actor, on disk before this returns."""
-        from dubfew.registry import cipher
-
         if not self._master_file.exists():
             self._write_master_key(cipher.generate_key(), DEFAULT_WRAPPING)
         key = cipher.generate_key()
         nonce = os.urandom(12)
-        sealed = _aes_gcm(self._unlock_master_key()).encrypt(nonce, key, actor_folder.encode())
-        write_private_file(self._key_path(actor_folder), nonce + sealed)
+        sealed = AESGCM(self._unlock_master_key()).encrypt(nonce, key, actor_folder.encode())
+        write_key_file(self._key_path(actor_folder), nonce + sealed)
         return key
 
     def load_key(self, actor_folder: str) -> bytes:
@@ -98,8 +80,6 @@ class KeyStore:
             KeyMissingError: there is none.
             DecryptionError: it is damaged, or the master key is another.
         """
-        from cryptography.exceptions import InvalidTag
-
         path = self._key_path(actor_folder)
         try:
             sealed = path.read_bytes()
@@ -109,7 +89,7 @@ class KeyStore:
                 "that belongs to these actors, or name it in DUBFEW_KEYS"
             ) from error
         try:
-            return _aes_gcm(self._unlock_master_key()).decrypt(
+            return AESGCM(self._unlock_master_key()).decrypt(
                 sealed[:12], sealed[12:], actor_folder.encode()
             )
         except (InvalidTag, ValueError):  # ValueError: too short
@@ -140,8 +120,6 @@ class KeyStore:
         Raises:
             RegistryError: there is no such way, it fails, or the key cannot be unlocked.
         """
-        from dubfew.registry import cipher
-
         master = self._unlock_master_key() if self._master_file.exists() else cipher.generate_key()
         self._write_master_key(master, wrapping_name)
 
@@ -162,8 +140,6 @@ class KeyStore:
         return _parse_master_document(self._master_file.read_bytes())
 
     def _write_master_key(self, master: bytes, wrapping_name: str) -> None:
-        from dubfew.registry import wrapping
-
         document = {
             "format_version": MASTER_KEY_FORMAT_VERSION,
             "wrapping": wrapping_name,
@@ -173,7 +149,7 @@ class KeyStore:
         }
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fsync_folder(self.folder.parent)
-        write_private_file(self._master_file, json.dumps(document, indent=1).encode())
+        write_key_file(self._master_file, json.dumps(document, indent=1).encode())
 
     def _key_path(self, actor_folder: str) -> Path:
         return self.folder / f"{actor_folder}{KEY_SUFFIX}"
@@ -182,8 +158,6 @@ class KeyStore:
 # The same file stands for the same key: scrypt and keyrings take their time once per process.
 @lru_cache(maxsize=4)
 def _unwrap_master_key(document: bytes, store: str) -> bytes:
-    from dubfew.registry import wrapping
-
     parsed = _parse_master_document(document)
     return wrapping.unwrap_key(parsed["wrapping"], base64.b64decode(parsed["master"]), store)
 
@@ -198,28 +172,13 @@ def _parse_master_document(document: bytes) -> dict[str, str]:
         sound = False
     if not sound:
         raise DecryptionError(f"{MASTER_KEY_NAME} is damaged")
-    if version > MASTER_KEY_FORMAT_VERSION:
-        raise RegistryError(f"{MASTER_KEY_NAME} has format {version}, newer than 1: update dubfew")
+    check_format_version(version, MASTER_KEY_FORMAT_VERSION, MASTER_KEY_NAME, RegistryError)
     return parsed
 
 
-def _aes_gcm(key: bytes) -> AESGCM:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    return AESGCM(key)
-
-
-def write_private_file(path: Path, data: bytes) -> None:
+def write_key_file(path: Path, data: bytes) -> None:
     """Put a file of the owner's in its place, overwriting what another of the name held."""
-    temporary = _temporary_path(path)
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    replace_and_shred(temporary, path)
+    write_private_file(path, data, temporary=_temporary_path(path), replace=replace_and_shred)
 
 
 def _temporary_path(path: Path) -> Path:

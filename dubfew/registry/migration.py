@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from dubfew.errors import DecryptionError
+from dubfew.registry import cipher
 from dubfew.registry.index import FileRow, RegistryIndex, RevisionRow
 from dubfew.registry.keys import KeyStore
 from dubfew.registry.shredding import replace_and_shred
 from dubfew.registry.storage import ActorStorage, file_context, write_sealed_file
 from dubfew.registry.tombstones import compute_content_mark
+from dubfew.utils.files import file_size
 
 
 def encrypt_plain_files(
@@ -32,17 +34,16 @@ def encrypt_plain_files(
         # Marks are of plain content; before this point the index has its hashes.
         mark = compute_content_mark(((file.name, file.sha256) for file in files), salt)
         done = [_encrypt_file(folder, file, row, key) for file in files]
-        sizes = (
-            sum(file.bytes for file in files),
-            sum(_file_size(folder / file.name) for file in files),
+        encrypted = row._replace(
+            content_bytes=sum(file.bytes for file in files),
+            stored_bytes=sum(file_size(folder / file.name) for file in files),
+            mark=mark,
         )
-        index.mark_encrypted(row._replace(bytes=sizes[0], stored=sizes[1], mark=mark), done)
+        index.mark_encrypted(encrypted, done)
 
 
 def _encrypt_file(folder: Path, file: FileRow, row: RevisionRow, key: bytes) -> FileRow:
     """Encrypt one file in its place, unless that is done. What is missing or damaged stays so."""
-    from dubfew.registry import cipher
-
     path = folder / file.name
     context = file_context(row.folder, row.number, file.name)
     try:
@@ -60,7 +61,3 @@ def _encrypt_file(folder: Path, file: FileRow, row: RevisionRow, key: bytes) -> 
     except DecryptionError:
         return file  # it was damaged before: reading it and verify say so
     return replace(file, sha256=hashlib.sha256(content).hexdigest())
-
-
-def _file_size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

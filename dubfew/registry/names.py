@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from dubfew.errors import RegistryError
+from dubfew.registry.confusables import uts39_skeleton
 
 MAX_ACTOR_ID_LENGTH = 100
 
@@ -99,8 +100,6 @@ def check_distinct(actor: str, others: Iterable[str]) -> None:
 
 def _lookalike_keys(actor: str) -> set[str]:
     """What an id looks like, in its own case and in none; ids that share one look alike."""
-    from dubfew.registry.confusables import uts39_skeleton  # late, for the speed of listing
-
     plain = lookalike_key(actor)
     own = " ".join("".join(each for each in actor if each not in _JOINER_CHARACTERS).split())
     seen = uts39_skeleton(own)

@@ -16,6 +16,7 @@ from dubfew.errors import RegistryError
 from dubfew.registry import tombstones
 from dubfew.registry.index import FileRow
 from dubfew.utils.files import write_atomic
+from dubfew.utils.format_version import check_format_version
 
 RECEIPT_FORMAT = "dubfew-erasure-receipt"
 RECEIPT_FORMAT_VERSION = 1
@@ -98,14 +99,11 @@ class ErasureReceipt:
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise wrong from error
-        if type(version) is int and version > RECEIPT_FORMAT_VERSION:
-            raise RegistryError(f"{source} has format {version}, newer than 1: update dubfew")
+        check_format_version(version, RECEIPT_FORMAT_VERSION, source, RegistryError)
         # Its name becomes a path, and its marks go into the index.
         forms = [(getattr(receipt, name), form) for name, form in _RECEIPT_FIELD_PATTERNS.items()]
         forms += [(each.content_mark, _CONTENT_MARK_PATTERN) for each in revisions]
-        if version != RECEIPT_FORMAT_VERSION or not all(
-            isinstance(text, str) and re.fullmatch(form, text) for text, form in forms
-        ):
+        if not all(isinstance(text, str) and re.fullmatch(form, text) for text, form in forms):
             raise wrong
         return receipt
 

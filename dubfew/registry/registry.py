@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.errors import RegistryError
+from dubfew.registry import archive, remote
+from dubfew.registry.consent import consent_from_config
 from dubfew.registry.envelope import (
     DecryptionSecrets,
     decrypt_export,
@@ -117,8 +119,6 @@ class Registry(GovernedStore):
             RegistryError: as in :meth:`export`, or ``url`` cannot be written.
             MissingDependencyError: a package for this kind of place is missing.
         """
-        from dubfew.registry import remote
-
         chosen = self.open(actor, revision)
         self.check_suspension(chosen)
         purpose = f"the export of {chosen.actor!r}"
@@ -145,8 +145,6 @@ class Registry(GovernedStore):
             RegistryError: as in :meth:`import_file`, or ``url`` cannot be read.
             MissingDependencyError: a package for this kind of place is missing.
         """
-        from dubfew.registry import remote
-
         data = remote.read_url(url, MAX_EXPORT_BYTES)
         opener = DecryptionSecrets(passphrase, identity)
         return self._import_data(data, remote.redact_url(url), actor, opener, allow_deleted, check)
@@ -160,9 +158,6 @@ class Registry(GovernedStore):
         allow_deleted: bool,
         check: ImportCheck | None,
     ) -> Revision:
-        from dubfew.registry import archive  # late, for the speed of listing
-        from dubfew.registry.consent import consent_from_config
-
         if len(data) > MAX_EXPORT_BYTES:
             raise RegistryError(f"{source} is larger than {MAX_EXPORT_BYTES >> 30} GiB: no export")
         sha256 = hashlib.sha256(data).hexdigest()
@@ -190,8 +185,6 @@ def _record_export(revision: Revision, data: bytes, *, plain: bool, recipient: s
 
 
 def _pack_revision(revision: Revision) -> bytes:
-    from dubfew.registry import archive  # late, for the speed of listing
-
     return archive.pack_archive(
         revision, {name: revision.read(name) for name in revision.file_names()}
     )

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dubfew.errors import ActorNotFoundError, DecryptionError, KeyMissingError, RegistryError
-from dubfew.registry.index import FileRow, RegistryIndex, RevisionRow
-from dubfew.registry.keys import KeyStore
-from dubfew.registry.storage import ActorStorage
-
-if TYPE_CHECKING:  # late, for the speed of listing
-    from dubfew.registry.consent import ConsentRecord
+from dubfew.registry.audit_events import record_actor_event
+from dubfew.registry.backend import RegistryBackend
+from dubfew.registry.consent import ConsentRecord, consent_from_config
+from dubfew.registry.index import FileRow, RevisionRow
 
 # Stored like every other file of a revision, so that what protects those protects it.
 REVISION_CONFIG_NAME = "config.json"
-
-
-@dataclass(frozen=True)
-class RegistryBackend:
-    """Where the parts of a revision are."""
-
-    index: RegistryIndex
-    storage: ActorStorage
-    keys: KeyStore
 
 
 @dataclass(frozen=True)
@@ -58,14 +46,14 @@ class Revision:
         return self._row.method
 
     @property
-    def bytes(self) -> int:
+    def stored_bytes(self) -> int:
         """Size of all files on disk, encrypted."""
-        return self._row.stored
+        return self._row.stored_bytes
 
     @property
     def content_bytes(self) -> int:
         """Size of what the files hold."""
-        return self._row.bytes
+        return self._row.content_bytes
 
     def file_names(self) -> list[str]:
         """Names of the stored files, without the config, sorted.
@@ -94,7 +82,7 @@ class Revision:
         assert isinstance(config, dict)  # create() stored a mapping, and nobody else has the key
         return config
 
-    def read(self, name: str) -> builtins.bytes:
+    def read(self, name: str) -> bytes:
         """A stored file's content.
 
         Raises:
@@ -118,8 +106,6 @@ class Revision:
             ConsentError: what is kept is no record.
             RegistryError: as for `config`.
         """
-        from dubfew.registry.consent import consent_from_config  # late, for the speed of listing
-
         return consent_from_config(self.config, self.actor)
 
     def record_event(self, event: str, **fields: Any) -> None:
@@ -130,11 +116,9 @@ class Revision:
             ActorNotFoundError: the actor was deleted meanwhile.
             RegistryError: the actor's key is not there.
         """
-        from dubfew.registry import audit_events
-
         fields = {"revision": self.number, **fields}
         try:
-            audit_events.record_actor_event(self._backend, event, self._row.folder, **fields)
+            record_actor_event(self._backend, event, self._row.folder, **fields)
         except (KeyMissingError, DecryptionError):
             if self._is_being_deleted():
                 raise self._deleted_error() from None
@@ -146,9 +130,9 @@ class Revision:
         Raises:
             ActorNotFoundError: it was deleted or pruned meanwhile.
         """
-        row, shelves = self._row, self._backend
-        there = shelves.keys.has_key(row.folder)
-        if not (there and shelves.storage.revision_folder(row.folder, row.number).is_dir()):
+        row, backend = self._row, self._backend
+        there = backend.keys.has_key(row.folder)
+        if not (there and backend.storage.revision_folder(row.folder, row.number).is_dir()):
             raise self._deleted_error()
 
     @cached_property
@@ -158,12 +142,12 @@ class Revision:
             raise self._deleted_error()
         return files
 
-    def _read_file(self, name: str) -> builtins.bytes:
-        row, shelves = self._row, self._backend
+    def _read_file(self, name: str) -> bytes:
+        row, backend = self._row, self._backend
         try:
             # Not kept: after a deletion nothing shall be read any more.
-            key = shelves.keys.load_key(row.folder)
-            return shelves.storage.read_file(row.folder, row.number, name, key)
+            key = backend.keys.load_key(row.folder)
+            return backend.storage.read_file(row.folder, row.number, name, key)
         except KeyMissingError:
             if self._is_being_deleted():
                 raise self._deleted_error() from None
@@ -184,9 +168,9 @@ class Revision:
     def _is_being_deleted(self) -> bool:
         """Whether somebody deletes it right now, or has."""
         # A deletion's note is there before the key goes, until after the rows have gone.
-        row, shelves = self._row, self._backend
-        deleting = shelves.storage.is_deletion_pending(row.folder)
-        return deleting or not shelves.index.files(row.folder, row.number)
+        row, backend = self._row, self._backend
+        deleting = backend.storage.is_deletion_pending(row.folder)
+        return deleting or not backend.index.files(row.folder, row.number)
 
     def _deleted_error(self) -> ActorNotFoundError:
         return ActorNotFoundError(

@@ -25,7 +25,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
 from dubfew.errors import RegistryError
+from dubfew.registry import cipher
+from dubfew.registry.locations import DELETIONS_FOLDER_NAME
 from dubfew.utils.files import fsync_folder
 
 # Writing tens of megabytes takes a second; a minute means that something hangs.
@@ -40,7 +44,7 @@ class ActorStorage:
         self.receipts_folder = home / "receipts"
         self._actors_folder = home / "actors"
         self._staging_folder = home / "staging"
-        self._deletions_folder = home / "deletions"
+        self._deletions_folder = home / DELETIONS_FOLDER_NAME
         self._swept_flag = home / "swept"
 
     @contextmanager
@@ -50,8 +54,6 @@ class ActorStorage:
         Raises:
             RegistryError: another process kept it for a minute.
         """
-        from filelock import FileLock, Timeout  # late, for the speed of listing
-
         # What lies here identifies people, so other users of the machine are kept out.
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -119,8 +121,6 @@ class ActorStorage:
             OSError: it is not there.
             DecryptionError: it is damaged.
         """
-        from dubfew.registry import cipher  # late, for the speed of listing
-
         with open(self.revision_folder(actor_folder, number) / name, "rb") as file:
             return b"".join(
                 cipher.unseal_stream(key, file_context(actor_folder, number, name), file)
@@ -240,8 +240,6 @@ class HashingWriter:
 
 def write_sealed_file(path: Path, content: bytes, key: bytes, context: bytes) -> str:
     """Write one encrypted file and return its SHA-256."""
-    from dubfew.registry import cipher  # late, for the speed of listing
-
     with open(path, "xb") as file:
         hashing = HashingWriter(file)
         cipher.seal_stream(key, context, io.BytesIO(content), hashing)

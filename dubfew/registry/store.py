@@ -14,16 +14,20 @@ from typing import Any
 
 from dubfew.errors import ActorNotFoundError, RegistryError, TombstoneError
 from dubfew.registry import erasure
+from dubfew.registry.audit_events import record_actor_event
+from dubfew.registry.backend import RegistryBackend
 from dubfew.registry.index import FileRow, RegistryIdentity, RegistryIndex, RevisionRow
-from dubfew.registry.keys import DEFAULT_WRAPPING, KeyStore, default_keys_folder
+from dubfew.registry.keys import DEFAULT_WRAPPING, KeyStore
+from dubfew.registry.locations import INDEX_FILE_NAME, resolve_folders
+from dubfew.registry.migration import encrypt_plain_files
 from dubfew.registry.names import check_distinct, check_file_names, normalize_actor_id
 from dubfew.registry.receipt import ErasureReceipt
-from dubfew.registry.revision import REVISION_CONFIG_NAME, RegistryBackend, Revision
+from dubfew.registry.revision import REVISION_CONFIG_NAME, Revision
 from dubfew.registry.storage import ActorStorage, file_context, write_sealed_file
 from dubfew.registry.tombstones import compute_actor_mark, compute_content_mark
 from dubfew.registry.verification import IntegrityReport, find_faults
 from dubfew.utils.files import check_output_path, check_writable_folder
-from dubfew.utils.paths import default_data_dir
+from dubfew.utils.timestamps import utc_timestamp
 
 MAX_METHOD_NAME_LENGTH = 40
 
@@ -45,14 +49,8 @@ class ActorStore:
         Raises:
             RegistryError: the keys would lie among what they protect.
         """
-        self.home = (Path(home) if home is not None else default_data_dir()).absolute()
-        self.keys = (Path(keys) if keys is not None else default_keys_folder(self.home)).absolute()
-        if self.keys.is_relative_to(self.home):
-            raise RegistryError(
-                f"the keys {self.keys} would lie inside the data {self.home}, so that whoever "
-                "copies one has both: name a folder outside in DUBFEW_KEYS"
-            )
-        self._index = RegistryIndex(self.home / "registry.sqlite")
+        self.home, self.keys = resolve_folders(home, keys)
+        self._index = RegistryIndex(self.home / INDEX_FILE_NAME)
         self._storage = ActorStorage(self.home)
 
     def create(self, actor: str, config: Mapping[str, Any], files: Mapping[str, bytes]) -> Revision:
@@ -111,10 +109,6 @@ class ActorStore:
         **audit_fields: Any,
     ) -> Revision:
         """Args: event, told: what the audit log is to say of it."""
-        from dubfew.registry.audit_events import (
-            record_actor_event,
-        )  # late, for the speed of listing
-
         actor = normalize_actor_id(actor)
         method = _method_from_config(config)
         if REVISION_CONFIG_NAME in files:
@@ -124,7 +118,7 @@ class ActorStore:
         stored = dict(sorted({REVISION_CONFIG_NAME: _config_to_json(config), **files}.items()))
         check_file_names([*stored])
         hashes = [(name, hashlib.sha256(content).hexdigest()) for name, content in stored.items()]
-        with self._write_session() as (identity, shelves):
+        with self._write_session() as (identity, backend):
             earlier = self._index.revisions(actor)
             if not earlier:
                 check_distinct(actor, self._index.actors_by_folder().values())
@@ -141,16 +135,16 @@ class ActorStore:
             # Files first: a row must never promise what is not there. Files and keys without a
             # row are swept by the next writer.
             rows, size = self._write_files(
-                shelves.keys, folder, number, stored, is_new_actor=not earlier
+                backend.keys, folder, number, stored, is_new_actor=not earlier
             )
             row = RevisionRow(
                 actor=actor,
                 folder=folder,
                 number=number,
-                created=erasure.utc_timestamp(),
+                created=utc_timestamp(),
                 method=method,
-                bytes=sum(file.bytes for file in rows),
-                stored=size,
+                content_bytes=sum(file.bytes for file in rows),
+                stored_bytes=size,
                 mark=mark,
             )
             audit_fields = {
@@ -158,9 +152,9 @@ class ActorStore:
                 "consent_sha256": _consent_sha256_from_config(config),
                 **audit_fields,
             }
-            record_actor_event(shelves, event, folder, **audit_fields)
+            record_actor_event(backend, event, folder, **audit_fields)
             self._index.insert(row, rows, lift)
-        return Revision(row, shelves)
+        return Revision(row, backend)
 
     def _write_files(
         self,
@@ -200,8 +194,8 @@ class ActorStore:
         check_writable_folder(self.keys)
         known = self._prepare_reading()
         if known is not None:
-            _, shelves = known
-            shelves.keys.check_unlockable()
+            _, backend = known
+            backend.keys.check_unlockable()
             others = self._index.actors_by_folder().values()
             if actor not in others:
                 check_distinct(actor, others)
@@ -261,9 +255,9 @@ class ActorStore:
         if receipt is not None:
             check_output_path(Path(receipt))
         # What a killed process left may be the actor's.
-        with self._write_actor_session(actor, full_sweep=True) as (identity, shelves, rows):
-            draft = erasure.begin_erasure(shelves, identity, rows)
-            erasure.finish_erasures(shelves)
+        with self._write_actor_session(actor, full_sweep=True) as (identity, backend, rows):
+            draft = erasure.begin_erasure(backend, identity, rows)
+            erasure.finish_erasures(backend)
         if receipt is not None:
             draft.write(Path(receipt))
         return draft
@@ -282,16 +276,12 @@ class ActorStore:
             ActorNotFoundError: no such actor.
             RegistryError: ``keep`` is less than 1.
         """
-        from dubfew.registry.audit_events import (
-            record_actor_event,
-        )  # late, for the speed of listing
-
         actor = normalize_actor_id(actor)
         if keep < 1:
             raise RegistryError(f"{keep} revisions cannot be kept: keep at least 1, or delete")
-        with self._write_actor_session(actor) as (_, shelves, rows):
+        with self._write_actor_session(actor) as (_, backend, rows):
             gone = [row.number for row in rows[:-keep]]
-            record_actor_event(shelves, "prune", rows[0].folder, revisions=gone)
+            record_actor_event(backend, "prune", rows[0].folder, revisions=gone)
             # Rows first, see _store.
             self._index.delete_revision_rows(rows[0].folder, gone)
             for number in gone:
@@ -307,13 +297,13 @@ class ActorStore:
         if not (self._index.exists() or self._storage.pending_deletions()):
             return IntegrityReport(0, 0, 0, 0, (), ())
         with self._storage.lock():
-            shelves = self._open_backend(self._index.migrate(self._encrypt_plain_files))
-            recovered = erasure.recover_after_crash(shelves, full_sweep=True)
-        faults = tuple(find_faults(shelves))
+            backend = self._open_backend(self._index.migrate(self._encrypt_plain_files))
+            recovered = erasure.recover_after_crash(backend, full_sweep=True)
+        faults = tuple(find_faults(backend))
         if faults:
             # Others may have been at work meanwhile; now nobody is.
             with self._write_session():
-                faults = tuple(find_faults(shelves))
+                faults = tuple(find_faults(backend))
         return IntegrityReport(*self._index.count_totals(), tuple(recovered), faults)
 
     def wrapping(self) -> str:
@@ -330,8 +320,8 @@ class ActorStore:
         Raises:
             RegistryError: there is no such way, it fails, or the keys cannot be unlocked.
         """
-        with self._write_session() as (_, shelves):
-            shelves.keys.rewrap_master_key(name)
+        with self._write_session() as (_, backend):
+            backend.keys.rewrap_master_key(name)
 
     def _prepare_reading(self) -> tuple[RegistryIdentity, RegistryBackend] | None:
         """What is needed for reading, or None; finishes what another process left undone."""
@@ -355,10 +345,10 @@ class ActorStore:
         """
         with self._storage.lock():
             identity = self._index.migrate(self._encrypt_plain_files)
-            shelves = self._open_backend(identity)
-            erasure.recover_after_crash(shelves, full_sweep=full_sweep)
+            backend = self._open_backend(identity)
+            erasure.recover_after_crash(backend, full_sweep=full_sweep)
             with self._storage.track_unfinished_write():
-                yield identity, shelves
+                yield identity, backend
 
     @contextmanager
     def _write_actor_session(
@@ -371,21 +361,17 @@ class ActorStore:
         """
         if self._prepare_reading() is None:
             raise self._actor_not_found_error(actor)
-        with self._write_session(full_sweep=full_sweep) as (identity, shelves):
+        with self._write_session(full_sweep=full_sweep) as (identity, backend):
             rows = self._index.revisions(actor)
             if not rows:
                 raise self._actor_not_found_error(actor)
-            yield identity, shelves, rows
+            yield identity, backend, rows
 
     def _open_backend(self, identity: RegistryIdentity) -> RegistryBackend:
         # A folder for each registry, so that several can share DUBFEW_KEYS.
         return RegistryBackend(self._index, self._storage, KeyStore(self.keys / identity.id))
 
     def _encrypt_plain_files(self, identity: RegistryIdentity) -> None:
-        from dubfew.registry.migration import (
-            encrypt_plain_files,
-        )  # of use once in a registry's life
-
         encrypt_plain_files(
             self._index, self._storage, self._open_backend(identity).keys, identity.salt
         )

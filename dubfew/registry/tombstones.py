@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Iterable
 
 from dubfew.registry.names import lookalike_key
+from dubfew.registry.sealing import derive_scrypt_key
 
 # 16 MiB and some hundredths of a second for every name that is tried.
 SCRYPT_LOG2_N = 14
@@ -18,8 +19,6 @@ SCRYPT_LOG2_N = 14
 
 def compute_actor_mark(actor: str, salt: str) -> str:
     """The mark of an id, the same for ids that look alike. Hexadecimal [64]."""
-    from dubfew.registry.sealing import derive_scrypt_key
-
     return derive_scrypt_key(lookalike_key(actor).encode(), salt.encode(), SCRYPT_LOG2_N).hex()
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.errors import RegistryError
+from dubfew.registry import cipher
+from dubfew.registry.backend import RegistryBackend
 from dubfew.registry.index import RevisionRow
-from dubfew.registry.revision import RegistryBackend
 from dubfew.registry.storage import file_context
 from dubfew.utils.files import sha256_file
 
@@ -85,7 +86,7 @@ def _revision_faults(
 ) -> Iterator[IntegrityFault]:
     folder = backend.storage.revision_folder(row.folder, row.number)
     files = backend.index.files(row.folder, row.number)
-    if sum(file.bytes for file in files) != row.bytes:
+    if sum(file.bytes for file in files) != row.content_bytes:
         yield IntegrityFault(
             row.actor, f"revision {row.number}: the index contradicts itself on its size"
         )
@@ -106,8 +107,6 @@ def _revision_faults(
 
 def _describe_file_fault(path: Path, sha256: str, key: bytes | None, context: bytes) -> str:
     """What is wrong with a stored file; empty when nothing is."""
-    from dubfew.registry import cipher  # late, for the speed of listing
-
     if not path.exists():
         return "is missing"
     try:

@@ -11,7 +11,10 @@ import os
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from dubfew.errors import DecryptionError, DubfewError, KeyMissingError, RegistryError
+from dubfew.registry import sealing
 from dubfew.utils.import_utils import import_optional
 from dubfew.utils.passphrase import get_passphrase
 
@@ -43,14 +46,10 @@ class PassphraseWrapping:
     """The key is sealed to a passphrase, from ``DUBFEW_PASSPHRASE`` or the terminal."""
 
     def wrap(self, key: bytes, store: str) -> bytes:
-        from dubfew.registry import sealing
-
         chosen = get_passphrase(KEYS_PASSPHRASE_VARIABLE, "the actors' keys", is_new=True)
         return sealing.seal_with_passphrase(chosen, key, store.encode())
 
     def unwrap(self, wrapped: bytes, store: str) -> bytes:
-        from dubfew.registry import sealing
-
         given = get_passphrase(KEYS_PASSPHRASE_VARIABLE, "the actors' keys")
         return sealing.open_with_passphrase(given, wrapped, store.encode())
 
@@ -61,15 +60,11 @@ class KeyringWrapping:
     SERVICE_NAME = "dubfew"
 
     def wrap(self, key: bytes, store: str) -> bytes:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         outer = os.urandom(32)
         self._call_keyring("set_password", store, base64.b64encode(outer).decode())
         return AESGCM(outer).encrypt(bytes(12), key, store.encode())
 
     def unwrap(self, wrapped: bytes, store: str) -> bytes:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         outer = self._call_keyring("get_password", store)
         if outer is None:
             raise KeyMissingError(

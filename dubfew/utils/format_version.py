@@ -34,7 +34,7 @@ def check_format_version(
         raise error(f"{name} has format version {str(found)[:20]!a}: expected a number from 1 on")
     if found > newest:
         raise error(
-            f"{name} was written by a newer dubfew: its format version is {found}, this one reads "
-            f"up to {newest}: update dubfew"
+            f"{name} was written by a newer dubfew: its format version is {str(found)[:20]}, this "
+            f"one reads up to {newest}: update dubfew"
         )
     return found

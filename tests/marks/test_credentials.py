@@ -168,11 +168,11 @@ def test_the_users_certificate_and_whom_one_trusts(tmp_path, monkeypatch, render
 
 def test_a_certificate_that_c2pa_refuses(tmp_path, rendering, identity) -> None:
     """One that may sign certificates, and nothing else."""
-    leaf, root = identity.chain.split(b"-----END CERTIFICATE-----\n")[:2]
+    leaf, root = identity.certificate_chain.split(b"-----END CERTIFICATE-----\n")[:2]
     chain = root + b"-----END CERTIFICATE-----\n" + leaf + b"-----END CERTIFICATE-----\n"
     path = written_as(tmp_path / "o.mp4", 2)
     with pytest.raises(MediaError, match="cannot be given Content Credentials"):
-        sign_video(path, path, rendering, dataclasses.replace(identity, chain=chain))
+        sign_video(path, path, rendering, dataclasses.replace(identity, certificate_chain=chain))
 
 
 def test_no_credentials(tmp_path, short) -> None:

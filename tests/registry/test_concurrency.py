@@ -41,7 +41,7 @@ while not Path(sys.argv[2]).exists():
             by, number = revision.config["by"], revision.config["number"]
             expected = f"{revision.actor} by {by}, {number} ".encode() * 6000
             assert revision.read("a") == revision.read("b") == expected
-            revision.check()
+            revision.check_exists()
             reads += 1
         except ActorNotFoundError:
             gone += 1  # deleted or pruned between two lines

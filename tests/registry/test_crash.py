@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from dubfew.registry import Registry, erasure, index, keys, revision, storage, store
+from dubfew.utils import private_files
 from tests.registry.traces import ACTOR, SECRET, places_of
 
-SOURCES = {module.__file__ for module in (erasure, index, keys, revision, storage, store)}
+SOURCES = {
+    module.__file__ for module in (erasure, index, keys, private_files, revision, storage, store)
+}
 KILLED = 9
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

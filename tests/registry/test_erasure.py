@@ -42,7 +42,7 @@ def test_the_key_goes_first(filled: Registry, monkeypatch: pytest.MonkeyPatch) -
 
     with monkeypatch.context() as patch:
         patch.setattr("dubfew.registry.storage.remove_folder", fail)
-        patch.setattr("dubfew.registry.index.RegistryIndex.bury", fail)
+        patch.setattr("dubfew.registry.index.RegistryIndex.add_tombstones", fail)
         with pytest.raises(OSError, match="Input/output"):
             filled.delete(ACTOR)
     assert [*filled.home.glob("actors/*/2/texture.safetensors")]
@@ -173,13 +173,13 @@ from pathlib import Path
 from dubfew.errors import ActorNotFoundError
 from dubfew.registry import Registry
 revision = Registry(Path(sys.argv[1])).open(sys.argv[2])
-revision.check()
+revision.check_exists()
 assert revision.read("texture.safetensors")
 print("opened", flush=True)
 sys.stdin.readline()
 failed = 0
 for attempt in (
-    revision.check,
+    revision.check_exists,
     lambda: revision.read("texture.safetensors"),
     lambda: revision.config,
 ):

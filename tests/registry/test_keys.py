@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from platformdirs import user_data_dir
 
 from dubfew.errors import DecryptionError, KeyMissingError, MissingDependencyError, RegistryError
 from dubfew.registry import Registry, keys, wrapping
@@ -76,7 +77,7 @@ def test_where_the_keys_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert Registry(tmp_path / "one").verify().ok
     monkeypatch.delenv("DUBFEW_KEYS")
     monkeypatch.setenv("HOME", str(tmp_path))
-    default = Path(keys.user_data_dir("dubfew", appauthor=False))
+    default = Path(user_data_dir("dubfew", appauthor=False))
     assert Registry(default).keys.name == "dubfew-keys"
     assert not Registry(default).keys.is_relative_to(default)
     with pytest.raises(RegistryError, match="inside the data"):

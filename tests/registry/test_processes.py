@@ -43,8 +43,8 @@ def test_writers_and_deleters_do_not_disturb_each_other(home: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from dubfew.registry.storage import Storage
-with Storage(Path(sys.argv[1])).lock():
+from dubfew.registry.storage import ActorStorage
+with ActorStorage(Path(sys.argv[1])).lock():
     print("held", flush=True)
     time.sleep(60)
 """

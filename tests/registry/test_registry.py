@@ -32,7 +32,7 @@ def test_what_was_stored_comes_back(registry: Registry) -> None:
     assert opened.config == CONFIG
     assert opened.file_names() == ["style.safetensors", "texture.safetensors"]
     assert {name: opened.read(name) for name in opened.file_names()} == FILES
-    assert opened.bytes == sum(path.stat().st_size for path in stored_files(registry.home))
+    assert opened.stored_bytes == sum(path.stat().st_size for path in stored_files(registry.home))
 
 
 def test_revisions_count_up_per_actor(registry: Registry) -> None:
