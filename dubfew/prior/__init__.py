@@ -1,8 +1,10 @@
-"""The multi-person renderer: what a mouth looks like, learned from many people."""
+"""The prior: a renderer of mouths trained on many people, where every actor starts from."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dubfew.utils.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dubfew.prior.checkpoint import Prior, PriorInfo, list_priors, prior_info
@@ -14,18 +16,4 @@ __all__ = [
     "prior_info",
 ]
 
-_LAZY_MODULES = {
-    "Prior": "checkpoint",
-    "PriorInfo": "checkpoint",
-    "list_priors": "checkpoint",
-    "prior_info": "checkpoint",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load on first use, so that a look at one part does not bring the training's imports."""
-    if name not in _LAZY_MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY_MODULES[name]}"), name)
+__getattr__ = lazy_exports(__name__, dict.fromkeys(__all__, "checkpoint"))

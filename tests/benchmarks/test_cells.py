@@ -195,7 +195,7 @@ def test_the_stop_follows_a_real_run(toys: Toys, tmp_path: Path):
     assert went_on is not None
     assert stopped is not None
     assert went_on["last"] == 8
-    with patch.multiple(adapt_curve, LOOK_EVERY=1, PATIENCE=2):
+    with patch.multiple(adapt_curve, VALIDATE_EVERY_STEPS=1, PATIENCE_VALIDATIONS=2):
         assert adapt_curve.stopped(went_on["curve"]) == (stopped["steps"], stopped["last"])
 
 

@@ -1,54 +1,70 @@
-"""Renderers: one file each, one line in the table for each of their sizes."""
+"""Renderers: networks that draw an actor's mouth, one module each.
+
+Every module of this package that does not begin with an underscore defines ``RENDERER``, a
+`RendererEntry`: a network class and its configuration. Training configurations and stored priors
+name a renderer by its module. A new size of the blending U-Net is a new file like ``lite.py``; a
+new network is an underscored module beside ``_unet.py`` and a file that makes an entry of it.
+Importing this package imports no torch, so names can be listed quickly.
+
+All renderers so far are subclasses of `Renderer`: they do not paint but predict fields that blend
+an actor's warped references. A network that paints pixels (StyleSync, DINet, SIDGAN, IPTalker) is
+to have a base class of its own beside `Renderer` in ``_base.py`` and an entry in the same table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.renderers.base import BlendFields, Renderer
-from dubfew.prior.renderers.presets import RENDERER_CONFIGS
-from dubfew.prior.renderers.unet import BlendingUNet, BlendingUNetConfig
+from dubfew.utils.extension_table import ExtensionTable
+from dubfew.utils.lazy_exports import lazy_exports
 
+if TYPE_CHECKING:
+    from dubfew.prior.renderers._base import BlendFields, Renderer, RendererConfig, RendererEntry
+    from dubfew.prior.renderers._unet import BlendingUNet, BlendingUNetConfig
 
-def _make_blending_unet(base_config: BlendingUNetConfig, overrides: dict[str, Any]) -> Renderer:
-    return BlendingUNet(replace(base_config, **overrides))
-
-
-# Builds a renderer from what is to differ from its size's own configuration.
-RENDERER_FACTORIES: dict[str, Callable[[dict[str, Any]], Renderer]] = {
-    name: partial(_make_blending_unet, size) for name, size in RENDERER_CONFIGS.items()
-}
+RENDERERS: ExtensionTable[RendererEntry] = ExtensionTable(
+    "renderer", "dubfew.prior.renderers", "RENDERER", ArtefactError
+)
 
 
 def make_renderer(name: str, overrides: dict[str, Any]) -> Renderer:
-    """Build a renderer by name.
+    """Build a renderer with fresh weights.
 
     Args:
-        name: entry of `RENDERER_FACTORIES`.
-        overrides: what differs from that size's own configuration.
+        name: an entry of `RENDERERS`.
+        overrides: fields of the entry's configuration that differ, as stored in a prior.
 
     Raises:
-        ArtefactError: no renderer of that name, or it does not fit ``overrides``.
+        ArtefactError: The renderer does not exist, or its configuration has no such field or
+            value.
     """
-    if name not in RENDERER_FACTORIES:
-        raise ArtefactError(
-            f"no renderer {name!r}: there are {', '.join(sorted(RENDERER_FACTORIES))}"
-        )
+    entry = RENDERERS.load(name)
     try:
-        return RENDERER_FACTORIES[name](overrides)
+        return entry.build(overrides)
     except (TypeError, ValueError) as error:
         raise ArtefactError(f"renderer {name!r} does not fit its configuration: {error}") from error
 
 
 __all__ = [
-    "RENDERER_CONFIGS",
-    "RENDERER_FACTORIES",
+    "RENDERERS",
     "BlendFields",
     "BlendingUNet",
     "BlendingUNetConfig",
     "Renderer",
+    "RendererConfig",
+    "RendererEntry",
     "make_renderer",
 ]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "BlendFields": "_base",
+        "BlendingUNet": "_unet",
+        "BlendingUNetConfig": "_unet",
+        "Renderer": "_base",
+        "RendererConfig": "_base",
+        "RendererEntry": "_base",
+    },
+)

@@ -15,7 +15,7 @@ from dubfew.data.footage_io import save_footage
 from dubfew.errors import ArtefactError
 from dubfew.media import read_frames
 from dubfew.prior import Prior
-from dubfew.prior.renderers import RENDERER_CONFIGS, BlendingUNetConfig, make_renderer
+from dubfew.prior.renderers import RENDERERS, BlendingUNetConfig, make_renderer
 from dubfew.prior.training.trainer import PriorTrainConfig, train_renderer
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Camera
@@ -79,17 +79,17 @@ def test_stored_references_are_as_large_as_the_window_that_looks_at_them():
     assert choose_reference_size(toy_track(4), head, 512) < 200
 
 
-@pytest.mark.parametrize("name", RENDERER_CONFIGS)
+@pytest.mark.parametrize("name", RENDERERS.names)
 def test_sizes_can_be_built_and_are_small(name):
     renderer = make_renderer(name, {})
-    assert renderer.config == RENDERER_CONFIGS[name]
+    assert renderer.config == RENDERERS[name].config
     # Half precision, with a texture beside it.
     assert sum(p.numel() for p in renderer.parameters()) * 2 < 13.5e6
 
 
 def test_a_size_can_be_changed():
     config = make_renderer("large", {"references": 2, "widths": [8, 8, 8]}).config
-    assert config == dataclasses.replace(RENDERER_CONFIGS["large"], references=2, widths=(8, 8, 8))
+    assert config == dataclasses.replace(RENDERERS["large"].config, references=2, widths=(8, 8, 8))
 
 
 @pytest.mark.parametrize("config", [{"window": 100}, {"widths": [8, 8]}, {"widths": 8}, {"x": 1}])

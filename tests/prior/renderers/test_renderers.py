@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.renderers import RENDERER_FACTORIES, BlendingUNet, make_renderer
-from dubfew.prior.renderers.unet import ModulatedResidualBlock, blur_residual
+from dubfew.prior.renderers import RENDERERS, BlendingUNet, make_renderer
+from dubfew.prior.renderers._unet import ModulatedResidualBlock, blur_residual
 from dubfew.references.warping import warp_references
 from tests.data.people import SIZE, TOY
 
@@ -96,11 +98,21 @@ def test_modulation_is_demodulated():
 
 
 def test_the_table_knows_its_names():
-    assert set(RENDERER_FACTORIES) == {"lite", "base", "large"}
-    with pytest.raises(ArtefactError, match="lite"):
+    assert {"lite", "base", "large"} <= set(RENDERERS.names)
+    with pytest.raises(ArtefactError, match=r"'nothing'.*base, large, lite"):
         make_renderer("nothing", {})
     with pytest.raises(ArtefactError, match="colour"):
         make_renderer("lite", {"colour": 3})
+
+
+def test_names_need_no_torch():
+    program = (
+        "import sys; from dubfew.prior.renderers import RENDERERS; print(*RENDERERS.names); "
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == list(RENDERERS.names)
 
 
 def test_the_residual_cannot_be_a_grid():

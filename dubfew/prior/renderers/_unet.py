@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.renderers.base import BlendFields, Renderer, RendererConfig
+from dubfew.prior.renderers._base import BlendFields, Renderer, RendererConfig
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.references.inputs import MOTION_WINDOW_FRAMES, RenderInputs
 from dubfew.references.warping import WarpedReferences
