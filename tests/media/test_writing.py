@@ -194,7 +194,7 @@ def test_colour_tags_are_copied(tmp_path: Path, name: str, tags) -> None:
     info = VideoInfo(path, 32, 32, Fraction(25), color_range=tags[0], colorspace=tags[1],
                      color_primaries=tags[2], color_trc=tags[3])  # fmt: skip
     with VideoWriter(path, info) as writer:
-        for frame in made(2, 32, 32, colour=ColorTags(*tags)):
+        for frame in made(2, 32, 32, color=ColorTags(*tags)):
             writer.write(frame)
     again = probe(path)
     assert again.color == ColorTags(*tags)
@@ -371,7 +371,7 @@ def test_sound_goes_in_while_the_picture_does(make_wav, tmp_path: Path) -> None:
     wav = make_wav(sine(2.0, 48000)[None], 48000)
     info = VideoInfo(tmp_path / "a.mp4", 64, 64, Fraction(25))
     with VideoWriter(tmp_path / "a.mp4", info, audio=AudioSource(wav)) as writer:
-        assert writer._sound is not None
+        assert writer._audio_track is not None
         for number, frame in enumerate(made(50, 64, 64)):
             writer.write(frame)
-            assert writer._sound._time == pytest.approx(number / 25, abs=0.1)
+            assert writer._audio_track._time == pytest.approx(number / 25, abs=0.1)
