@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from dubfew.errors import ArtefactError
 from dubfew.utils.files import sha256_file
+from dubfew.utils.format_version import check_format_version
+from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_header
 
 # 1: one network, mel bands only; 2: several networks, names its encoder and how it was trained.
 SPEECH_FORMAT_VERSION = 2
@@ -74,18 +75,13 @@ def read_speech_header(path: Path) -> dict[str, Any]:
         ArtefactError: not a speech model, or of another dubfew's format.
     """
     try:
-        with safe_open(str(path), framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["dubfew.speech"])
-        version = int(header["format_version"])
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        header = read_header(path, "dubfew.speech")
+        version = header["format_version"]
+    except (OSError, *TENSOR_READ_ERRORS) as error:
         raise ArtefactError(
             f"{path} is not a dubfew speech model: make one with `dubfew speech train`"
         ) from error
+    version = check_format_version(version, SPEECH_FORMAT_VERSION, str(path))
     if version < SPEECH_FORMAT_VERSION:
         raise ArtefactError(f"{path} was trained by an earlier dubfew: train it anew")
-    if version > SPEECH_FORMAT_VERSION:
-        raise ArtefactError(
-            f"{path} has speech model format {version}, this dubfew reads up to "
-            f"{SPEECH_FORMAT_VERSION}: update dubfew"
-        )
     return header

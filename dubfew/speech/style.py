@@ -13,6 +13,7 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.motion_lag import estimate_lag, reliable_lag
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 STYLE_FORMAT_VERSION = 1
@@ -126,11 +127,7 @@ class SpeakingStyle:
         """
         try:
             tensors, header = read_tensors_and_header(data, "dubfew.style")
-            if header["format_version"] > STYLE_FORMAT_VERSION:
-                raise ArtefactError(
-                    f"style has format {header['format_version']}, this dubfew reads up to "
-                    f"{STYLE_FORMAT_VERSION}: update dubfew"
-                )
+            check_format_version(header["format_version"], STYLE_FORMAT_VERSION, "style")
             return cls(tensors["basis"], tensors["gain"], tensors["offset"], float(header["limit"]))
         except TENSOR_READ_ERRORS as error:
             raise ArtefactError("not a dubfew style, or damaged: adapt the actor anew") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +14,20 @@ from dubfew.speech.encoders import AudioEncoder
 from dubfew.speech.training.config import SpeechTrainConfig
 from dubfew.speech.training.examples import LabeledRecording, sample_window, silent_recording
 
+# Synthetic sentences that one window is cut from: two with a pause between, so that the network
+# sees mouths come to rest and start again.
+_SENTENCES_PER_WINDOW = 2
+
 
 @dataclass(frozen=True)
 class SpeechBatch:
-    """Windows to train on.
+    """Training windows, stacked.
 
     Attributes:
-        features: the encoder's. [B, T, width]
-        target: displacements. [B, R, P, 3]
-        voice_activity: 1 where somebody speaks. [B, R]
-        is_filmed: which windows are of filmed speakers. [B]
+        features: features of the audio encoder. [B, T, width]
+        target: displacements of the mouth points. [B, R, P, 3]
+        voice_activity: 1 where there is speech, else 0. [B, R]
+        is_filmed: True for windows of filmed speakers. [B]
     """
 
     features: Tensor
@@ -32,39 +37,42 @@ class SpeechBatch:
 
 
 def sample_speech_batch(
-    synthetic: list[LabeledRecording],
-    filmed: list[LabeledRecording],
+    synthetic: Sequence[LabeledRecording],
+    filmed: Sequence[LabeledRecording],
     config: SpeechTrainConfig,
     rng: np.random.Generator,
     encoder: AudioEncoder,
     filmed_fraction: float,
 ) -> SpeechBatch:
-    """Random windows.
+    """Draw a batch of random windows.
 
     Args:
-        synthetic: to draw from.
-        filmed: to draw from, may be empty.
-        config: says how many, and how many of them silent.
-        rng: that draws.
-        encoder: that the network hears by.
-        filmed_fraction: of the windows that come from ``filmed``, if there is any.
+        synthetic: recordings of synthetic speech, at least one.
+        filmed: recordings of filmed speakers, drawn in proportion to their length; may be empty.
+        config: gives the batch size and the fraction of windows without speech.
+        rng: source of randomness.
+        encoder: computes the features.
+        filmed_fraction: fraction of windows from ``filmed``, 0 to 1; without any, they are
+            synthetic.
     """
-    lengths = np.array([len(take.voice_activity) for take in filmed], np.float64)
-    examples, real = [], []
+    lengths = np.array([len(recording.voice_activity) for recording in filmed], np.float64)
+    windows, is_filmed = [], []
     for _ in range(config.batch_size):
         draw = rng.random()
-        is_real = draw < filmed_fraction and len(filmed) > 0
-        if is_real:
-            takes = [filmed[rng.choice(len(filmed), p=lengths / lengths.sum())]]
+        from_film = draw < filmed_fraction and len(filmed) > 0
+        if from_film:
+            recordings = [filmed[rng.choice(len(filmed), p=lengths / lengths.sum())]]
         elif draw > 1 - config.silent_fraction:
-            takes = [silent_recording(rng)]
+            recordings = [silent_recording(rng)]
         else:
-            takes = [synthetic[rng.integers(len(synthetic))] for _ in range(2)]
-        examples.append(sample_window(takes, rng, len(MOUTH_POINTS), encoder))
-        real.append(is_real)
+            recordings = [
+                synthetic[rng.integers(len(synthetic))] for _ in range(_SENTENCES_PER_WINDOW)
+            ]
+        windows.append(sample_window(recordings, rng, len(MOUTH_POINTS), encoder))
+        is_filmed.append(from_film)
     return SpeechBatch(
-        torch.from_numpy(np.stack([example.features for example in examples])),
-        torch.from_numpy(np.stack([example.displacement for example in examples])),
-        torch.from_numpy(np.stack([example.voice_activity for example in examples])),
-        torch.tensor(real),
+        torch.from_numpy(np.stack([window.features for window in windows])),
+        torch.from_numpy(np.stack([window.displacement for window in windows])),
+        torch.from_numpy(np.stack([window.voice_activity for window in windows])),
+        torch.tensor(is_filmed),
     )

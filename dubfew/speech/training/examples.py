@@ -1,7 +1,8 @@
-"""Training windows: sound, wanted motion and voice activity, from synthetic and real speech."""
+"""Labeled recordings of synthetic, filmed and silent sound, and training windows cut from them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,9 +29,12 @@ from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.visemes import SILENCE_SYMBOL, motion_from_phones
 from dubfew.utils.arrays import FloatArray
 
-WINDOW_ROWS = 150  # of a window: 3 s
-# Voices that speak to the training; those of HELD_OUT_VARIANTS and HELD_OUT_LANGUAGES are kept
-# for measuring.
+# Rows (20 ms) of a training window: 3 s. That is six times what the network sees to either side;
+# longer windows would give fewer independent examples per step for the same time.
+WINDOW_ROWS = 150
+
+# Voice variants of espeak-ng that training uses. Those of HELD_OUT_VARIANTS and HELD_OUT_LANGUAGES
+# are kept for measuring.
 TRAINING_VARIANTS = (
     "", "m1", "m2", "m3", "m4", "m6", "m7", "f1", "f2", "f3", "f5", "Andy", "Annie", "Denis",
     "Gene", "Jacky", "Lee", "Mario", "Michael", "adam", "aunty", "belinda", "benjamin", "boris",
@@ -40,19 +44,46 @@ TRAINING_VARIANTS = (
 )  # fmt: skip
 HELD_OUT_VARIANTS = ("m5", "f4", "Hugo", "shelby", "klatt4")
 HELD_OUT_LANGUAGES = ("el", "id", "ja", "ro")
-# Filmed people move by different amounts; training brings their 90th percentile of the gap here
-# (what style later gives back to each).
+
+# Ranges of speaking rate (words per minute) and of espeak-ng's pitch (0 to 99) of synthetic
+# sentences: from slow to fast speech, from deep to high voices.
+_WORDS_PER_MINUTE_RANGE, _PITCH_RANGE = (115, 215), (15, 85)
+
+# Speech counts as active this long before and after a synthetic phone, s: lips move earlier and
+# later than the sound.
+_ACTIVITY_MARGIN_SECONDS = 0.06
+# Film frames this far under the loud ones are no speech, dB; and rows over which activity is
+# widened, 0.12 s to either side.
+_ACTIVITY_RANGE_DB, _ACTIVITY_FILTER_ROWS = 33, 13
+
+# Filmed people move by different amounts. Training scales each clip so that the 90th percentile
+# of the lip gap is this (inter-ocular distances); `SpeakingStyle` gives each actor's own amount
+# back. The scale stays in the range, because a clip may be a mumble or a shout.
 _REFERENCE_LIP_GAP = 0.145
+_LIP_GAP_SCALE_RANGE = (0.6, 1.7)
+
+# Silent recordings: rows beyond a window, so that its start can vary; and range of the level of
+# the noise that is mixed in, dB.
+_SILENT_EXTRA_ROWS = 20
+_SILENT_NOISE_DB_RANGE = (15, 50)
+
+# Pauses before the recordings of a window: probability, and longest in rows (0.8 s).
+_PAUSE_PROBABILITY, _MAX_PAUSE_ROWS = 0.7, 40
+# Playing speeds of windows in tenths; time, pitch and formants change together.
+_SPEEDS_IN_TENTHS = (9, 10, 11)
+# The level that a window is normalized by is wrong by up to this much, dB, so that the network
+# does not rely on it.
+_MAX_LEVEL_ERROR_DB = 3
 
 
 @dataclass(frozen=True)
 class TrainingWindow:
-    """One training window.
+    """One training window of `WINDOW_ROWS` rows (R).
 
     Attributes:
-        features: of the encoder. [stride * ROWS, width]
-        displacement: wanted motion. [ROWS, P, 3]
-        voice_activity: 1 where somebody speaks. [ROWS]
+        features: features of the audio encoder. [stride * R, width]
+        displacement: target displacements of the mouth points. [R, P, 3]
+        voice_activity: 1 where there is speech, else 0. [R]
     """
 
     features: FloatArray
@@ -62,12 +93,12 @@ class TrainingWindow:
 
 @dataclass(frozen=True)
 class LabeledRecording:
-    """A whole recording with its wanted motion at 50 Hz from 0 s on.
+    """A recording with its target motion at 50 Hz from 0 s on.
 
     Attributes:
-        samples: 16 kHz. [n]
-        displacement: [R, P, 3]
-        voice_activity: [R]
+        samples: mono at 16 kHz. [n]
+        displacement: target displacements; no rows in a recording without speech. [R, P, 3]
+        voice_activity: 1 where there is speech, else 0; no rows as above. [R]
     """
 
     samples: FloatArray
@@ -79,120 +110,167 @@ def synthesize_sentences(
     num_sentences: int,
     rng: np.random.Generator,
     *,
-    languages: tuple[str, ...],
-    variants: tuple[str, ...],
+    languages: Sequence[str],
+    variants: Sequence[str],
     progress: ProgressCallback = no_progress,
 ) -> list[Utterance]:
-    """Random sentences in random voices, rates and pitches."""
+    """Synthesize random sentences in random voices, rates and pitches.
+
+    Args:
+        num_sentences: number of sentences.
+        rng: source of randomness.
+        languages: language codes to draw from, keys of `load_sentences`.
+        variants: voice variants of espeak-ng to draw from; empty text is a language's own voice.
+        progress: called before every sentence.
+
+    Raises:
+        MissingDependencyError: espeak-ng is not installed.
+    """
     texts = load_sentences()
-    voice = get_synthesizer()
-    said = []
+    synthesizer = get_synthesizer()
+    utterances = []
     for number in range(num_sentences):
         progress(Progress("synthesise", number, num_sentences))
         language = languages[rng.integers(len(languages))]
         text = texts[language][rng.integers(len(texts[language]))]
-        said.append(
-            voice.synthesize(
+        utterances.append(
+            synthesizer.synthesize(
                 text,
                 language,
                 variant=variants[rng.integers(len(variants))],
-                words_per_minute=int(rng.integers(115, 215)),
-                pitch=int(rng.integers(15, 85)),
+                words_per_minute=int(rng.integers(*_WORDS_PER_MINUTE_RANGE)),
+                pitch=int(rng.integers(*_PITCH_RANGE)),
             )
         )
-    return said
+    return utterances
 
 
 def training_languages() -> tuple[str, ...]:
-    """Every language with sentences that is not held out."""
+    """List the languages that have sentences and are not held out.
+
+    Example:
+        >>> "en-us" in training_languages(), "ja" in training_languages()
+        (True, False)
+    """
     return tuple(code for code in load_sentences() if code not in HELD_OUT_LANGUAGES)
 
 
 def recording_from_utterance(utterance: Utterance, viseme_basis: FloatArray) -> LabeledRecording:
-    """A synthetic sentence with the visemes' motion."""
-    times = (
-        np.arange(int(len(utterance.samples) / SPEECH_SAMPLE_RATE_HZ / ROW_SECONDS) + 1)
-        * ROW_SECONDS
-    )
+    """Label a synthetic sentence with the motion of its visemes.
+
+    Args:
+        utterance: sound and phones with their times.
+        viseme_basis: displacement per unit of each mouth control. [5, P, 3]
+    """
+    seconds = len(utterance.samples) / SPEECH_SAMPLE_RATE_HZ
+    times = np.arange(int(seconds / ROW_SECONDS) + 1) * ROW_SECONDS
     motion = motion_from_phones(utterance.phones, times, viseme_basis)
-    voice = np.zeros(len(times), np.float32)
+    activity = np.zeros(len(times), np.float32)
     for phone in utterance.phones:
         if phone.symbol != SILENCE_SYMBOL:
-            voice[(times >= phone.start - 0.06) & (times <= phone.end + 0.06)] = 1.0
-    return LabeledRecording(utterance.samples, motion.displacement, voice)
+            start = phone.start - _ACTIVITY_MARGIN_SECONDS
+            end = phone.end + _ACTIVITY_MARGIN_SECONDS
+            activity[(times >= start) & (times <= end)] = 1.0
+    return LabeledRecording(utterance.samples, motion.displacement, activity)
 
 
 def recording_from_clip(clip: SpeechClip, lag_seconds: float) -> LabeledRecording:
-    """A filmed clip, its picture shifted onto its sound, its opening brought to the usual size.
+    """Label a filmed clip with its tracked motion, in sync and at the usual amplitude.
 
-    Pauses are left as they were filmed: people breathe in before they speak, which can be foreseen.
-    What they do in long pauses cannot, and is kept at rest by the model's gate.
+    Pauses stay as they were filmed: people breathe in before they speak, which can be predicted.
+    Motion in long pauses cannot; there the model's gate keeps the mouth at rest.
+
+    Args:
+        clip: sound and tracked motion.
+        lag_seconds: delay of the picture against the sound, to be removed, s.
     """
     rows = int(len(clip.samples) / SPEECH_SAMPLE_RATE_HZ / ROW_SECONDS)
     times = np.arange(rows) * ROW_SECONDS
     motion = clip.motion.resample(times + lag_seconds)
-    loud = (
-        frame_levels_db(clip.samples)[: rows * MEL_FRAMES_PER_ROW : MEL_FRAMES_PER_ROW]
-        > speech_level_db(clip.samples) - 33
-    )
-    voice = maximum_filter1d(loud.astype(np.float32), 13)  # 0.12 s before and after
-    gap = motion.aperture()[voice > 0] if voice.any() else motion.aperture()
-    scale = np.clip(_REFERENCE_LIP_GAP / max(float(np.quantile(gap, 0.9)), 1e-3), 0.6, 1.7)
-    return LabeledRecording(clip.samples, motion.displacement * np.float32(scale), voice)
+    levels = frame_levels_db(clip.samples)[: rows * MEL_FRAMES_PER_ROW : MEL_FRAMES_PER_ROW]
+    is_loud = levels > speech_level_db(clip.samples) - _ACTIVITY_RANGE_DB
+    activity = maximum_filter1d(is_loud.astype(np.float32), _ACTIVITY_FILTER_ROWS)
+    gap = motion.aperture()[activity > 0] if activity.any() else motion.aperture()
+    wide_gap = max(float(np.quantile(gap, 0.9)), 1e-3)
+    scale = np.clip(_REFERENCE_LIP_GAP / wide_gap, *_LIP_GAP_SCALE_RANGE)
+    return LabeledRecording(clip.samples, motion.displacement * np.float32(scale), activity)
 
 
 def silent_recording(rng: np.random.Generator) -> LabeledRecording:
-    """Sound with nobody speaking: noise, music, breath."""
-    length = int((WINDOW_ROWS + 20) * ROW_SECONDS * SPEECH_SAMPLE_RATE_HZ)
+    """Make a recording without speech: noise, music or breath, with noise over it."""
+    length = int((WINDOW_ROWS + _SILENT_EXTRA_ROWS) * ROW_SECONDS * SPEECH_SAMPLE_RATE_HZ)
     kind = rng.integers(3)
     sound = (colored_noise, music_noise, breath_noise)[kind](length, rng)
-    sound = sound + 10 ** (-rng.uniform(15, 50) / 20) * colored_noise(length, rng)
+    level_db = -rng.uniform(*_SILENT_NOISE_DB_RANGE)
+    sound = sound + 10 ** (level_db / 20) * colored_noise(length, rng)
     return LabeledRecording(
         sound.astype(np.float32), np.zeros((0, 0, 3), np.float32), np.zeros(0, np.float32)
     )
 
 
 def sample_window(
-    recordings: list[LabeledRecording],
+    recordings: Sequence[LabeledRecording],
     rng: np.random.Generator,
     num_points: int,
     encoder: AudioEncoder,
 ) -> TrainingWindow:
-    """A random window out of takes played one after the other with pauses between."""
-    sound: list[FloatArray] = []
-    motion: list[FloatArray] = []
-    voice: list[FloatArray] = []
-    for take in recordings:
-        pause = int(rng.integers(0, 40)) if rng.random() < 0.7 else 0
-        rows = len(take.voice_activity) or len(take.samples) // ROW_SAMPLES
-        samples = np.zeros((pause + rows) * ROW_SAMPLES, np.float32)
-        piece = take.samples[: rows * ROW_SAMPLES]
-        samples[pause * ROW_SAMPLES :][: len(piece)] = piece
-        sound.append(samples)
-        wanted = np.zeros((pause + rows, num_points, 3), np.float32)
-        active = np.zeros(pause + rows, np.float32)
-        if len(take.voice_activity):
-            wanted[pause:], active[pause:] = take.displacement, take.voice_activity
-        motion.append(wanted)
-        voice.append(active)
-    samples, wanted, active = (np.concatenate(parts) for parts in (sound, motion, voice))
-    speed = (9, 10, 11)[rng.integers(3)]  # tenths: time, pitch and formants together
-    taken = -(-WINDOW_ROWS * speed // 10)
-    start = int(rng.integers(0, max(1, len(wanted) - taken + 1)))
-    window = samples[start * ROW_SAMPLES : (start + taken) * ROW_SAMPLES]
-    window = np.pad(window, (0, taken * ROW_SAMPLES - len(window)))
-    padding = max(0, taken - (len(wanted) - start))
-    wanted = np.pad(wanted[start : start + taken], ((0, padding), (0, 0), (0, 0)))
-    active = np.pad(active[start : start + taken], (0, padding))
+    """Cut a random window from recordings that are played one after the other, and augment it.
+
+    Args:
+        recordings: recordings in their order, with random pauses before them; at least one.
+        rng: source of randomness.
+        num_points: number P of mouth points.
+        encoder: computes the features.
+    """
+    samples, target, activity = _join_with_pauses(recordings, rng, num_points)
+    # A window that is played faster is cut from more rows.
+    speed = _SPEEDS_IN_TENTHS[rng.integers(len(_SPEEDS_IN_TENTHS))]
+    cut_rows = -(-WINDOW_ROWS * speed // 10)
+    start = int(rng.integers(0, max(1, len(target) - cut_rows + 1)))
+    window = samples[start * ROW_SAMPLES : (start + cut_rows) * ROW_SAMPLES]
+    window = np.pad(window, (0, cut_rows * ROW_SAMPLES - len(window)))
+    padding = max(0, cut_rows - (len(target) - start))
+    target = np.pad(target[start : start + cut_rows], ((0, padding), (0, 0), (0, 0)))
+    activity = np.pad(activity[start : start + cut_rows], (0, padding))
     if speed != 10:
         window = resample_poly(window, 10, speed).astype(np.float32)
-    row = np.minimum((np.arange(WINDOW_ROWS) * speed / 10).round().astype(int), taken - 1)
+    row = np.minimum((np.arange(WINDOW_ROWS) * speed / 10).round().astype(int), cut_rows - 1)
     window = augment_audio(window, rng)
-    # A window without speech keeps the channel of the recording that it was cut from.
-    spoken = active.any() or not any(len(take.voice_activity) for take in recordings)
-    channel = estimate_channel(window if spoken else samples)
-    channel = replace(channel, level_db=channel.level_db + rng.uniform(-3, 3))
-    frames = encoder.encode(window, channel).frames(0, WINDOW_ROWS * encoder.stride)
+    # A window without speech, cut from a recording that has some, keeps the recording's channel:
+    # by its own level, noise would be amplified to the level of speech.
+    has_speech = activity.any() or not any(len(each.voice_activity) for each in recordings)
+    channel = estimate_channel(window if has_speech else samples)
+    level_error = rng.uniform(-_MAX_LEVEL_ERROR_DB, _MAX_LEVEL_ERROR_DB)
+    channel = replace(channel, level_db=channel.level_db + level_error)
+    features = encoder.encode(window, channel).frames(0, WINDOW_ROWS * encoder.stride)
     if encoder.is_mel_spectrogram:
-        frames = augment_mel(frames, rng)
-    return TrainingWindow(frames, wanted[row], active[row])
+        features = augment_mel(features, rng)
+    return TrainingWindow(features, target[row], activity[row])
+
+
+def _join_with_pauses(
+    recordings: Sequence[LabeledRecording], rng: np.random.Generator, num_points: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Join recordings with random pauses before them.
+
+    Returns:
+        Samples [R * ROW_SAMPLES], target displacements [R, P, 3], voice activity [R].
+    """
+    all_samples, all_targets, all_activity = [], [], []
+    for recording in recordings:
+        has_pause = rng.random() < _PAUSE_PROBABILITY
+        pause = int(rng.integers(0, _MAX_PAUSE_ROWS)) if has_pause else 0
+        # Recordings without speech have no rows: their length is that of the sound.
+        rows = len(recording.voice_activity) or len(recording.samples) // ROW_SAMPLES
+        samples = np.zeros((pause + rows) * ROW_SAMPLES, np.float32)
+        piece = recording.samples[: rows * ROW_SAMPLES]
+        samples[pause * ROW_SAMPLES :][: len(piece)] = piece
+        target = np.zeros((pause + rows, num_points, 3), np.float32)
+        activity = np.zeros(pause + rows, np.float32)
+        if len(recording.voice_activity):
+            target[pause:] = recording.displacement
+            activity[pause:] = recording.voice_activity
+        all_samples.append(samples)
+        all_targets.append(target)
+        all_activity.append(activity)
+    return np.concatenate(all_samples), np.concatenate(all_targets), np.concatenate(all_activity)

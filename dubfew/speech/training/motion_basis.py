@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dubfew.media import Audio
@@ -15,7 +17,7 @@ from dubfew.utils.arrays import FloatArray
 
 
 def compute_motion_basis(
-    synthetic: list[LabeledRecording], filmed: list[LabeledRecording], num_components: int
+    synthetic: Sequence[LabeledRecording], filmed: Sequence[LabeledRecording], num_components: int
 ) -> FloatArray:
     """Principal directions of motion about rest, both sources weighing alike. [K, P, 3]"""
     gram = np.zeros((len(MOUTH_POINTS) * 3,) * 2)
@@ -31,7 +33,7 @@ def compute_motion_basis(
 def build_speech_model(
     network: SpeechEnsemble,
     basis: FloatArray,
-    recordings: list[LabeledRecording],
+    recordings: Sequence[LabeledRecording],
     encoder: AudioEncoder | None = None,
 ) -> SpeechModel:
     """The networks with the statistics of what it predicts for these recordings."""

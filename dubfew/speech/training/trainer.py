@@ -1,22 +1,20 @@
-"""The training loop of the speech model."""
+"""The training loop of the speech model: a scout, the selection of clips, the ensemble."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import nn
 
-from dubfew.media import Audio
-from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.speech.encoders import AudioEncoder, load_encoder
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.motion_lag import estimate_lag, reliable_lag
 from dubfew.speech.network import LinearPredictor, SpeechEnsemble, SpeechNetworkConfig
 from dubfew.speech.training.batches import SpeechBatch, sample_speech_batch
+from dubfew.speech.training.clip_sync import SyncedClips, measure_lags, select_synced_clips
 from dubfew.speech.training.config import SpeechTrainConfig
 from dubfew.speech.training.examples import (
     TRAINING_VARIANTS,
@@ -33,23 +31,32 @@ from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.vowel_hold import hold_random_vowel
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import fit_viseme_basis
+from dubfew.training.schedules import warmup_cosine
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.signal import LagEstimate
 
-# Three seconds of film correlate by chance at some larger lag, and a clip trained on with a wrong
-# lag does harm: this much holds nearly every lag that containers and encoders make.
-MAX_TRAINING_LAG_SECONDS = 0.12
-REPORT_EVERY_STEPS = 10  # steps
+# Steps between two progress reports; more often would cost as much as a step.
+REPORT_EVERY_STEPS = 10
+# Fraction of the steps over which the learning rate rises, so that the first gradients, which are
+# large and point anywhere, do not throw the weights far away.
+_WARMUP_FRACTION = 0.1
+# Decoupled weight decay of AdamW: a little, against overfitting to minutes of film.
+_WEIGHT_DECAY = 0.02
+# Largest norm of the gradient of all weights together; single windows exceed it early on.
+_MAX_GRADIENT_NORM = 1.0
+# Filmed targets may move in time after one part in three of the steps. Before that the network
+# predicts next to nothing and could only shift them at random.
+_ALIGN_AFTER_ONE_IN = 3
 
 
 @dataclass(frozen=True)
 class TrainedSpeechModel:
-    """A model and what was found out about its clips.
+    """A trained model, and what the training measured of its clips.
 
     Attributes:
         model: ready to predict.
-        viseme_basis: the controls' fields that its synthetic targets were made with. [5, P, 3]
-        lag_estimates: what was found out about each clip while it was not trained on.
+        viseme_basis: viseme basis that the synthetic targets were made with. [5, P, 3]
+        lag_estimates: lag and correlation of each clip while it was not trained on, by name.
         used_clips: names of the clips that were trained on.
     """
 
@@ -66,85 +73,80 @@ def fit_speech_model(
     encoder: AudioEncoder | None = None,
     progress: ProgressCallback = no_progress,
 ) -> TrainedSpeechModel:
-    """Train from nothing: the same result for the same seed on the same machine.
+    """Train a speech model from scratch.
 
-    That holds for a fresh process; espeak-ng varies its voices a little with all that it has
-    said before in one.
+    A scout network learns from synthetic speech alone. It measures the lag of each clip's picture
+    against its sound and whether the two belong together. The networks of the ensemble then learn
+    from synthetic and filmed speech, one after the other; after the first one, clips that were
+    left out are measured again. The linear predictor is solved for at the end.
 
-    First a network hears synthetic speech alone; it measures each clip's lag of picture against
-    sound and whether the two belong together. The networks of the model then learn from both, one
-    after the other; after the first of them clips that were left out are measured once more.
+    The same seed gives the same result on the same machine in a fresh process. (espeak-ng's voices
+    depend a little on everything that it has spoken before in a process.)
 
     Args:
         clips: filmed speakers, may be empty.
-        config: None takes the defaults.
-        encoder: what the network hears; None is mel bands.
-        progress: told about every sentence said, every 10th step and the last.
+        config: sizes and rates; None takes the defaults.
+        encoder: audio encoder of the network; None is mel bands.
+        progress: called for every synthesized sentence, every 10th step and the last one.
     """
     config = config or SpeechTrainConfig()
     encoder = encoder or load_encoder()
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
-    fields = fit_viseme_basis([clip.motion for clip in clips]) if clips else load_viseme_basis()
-    said = synthesize_sentences(
+    viseme_basis = (
+        fit_viseme_basis([clip.motion for clip in clips]) if clips else load_viseme_basis()
+    )
+    synthetic = _synthesize_recordings(viseme_basis, config, rng, progress)
+    network_config = SpeechNetworkConfig(inputs=encoder.feature_dim, stride=encoder.stride)
+    filmed = [recording_from_clip(clip, 0.0) for clip in clips]
+    basis = compute_motion_basis(synthetic, filmed, network_config.components)
+    run = _TrainingRun(
+        motion_loss=MotionLoss(basis),
+        basis=basis,
+        network_config=network_config,
+        synthetic_recordings=synthetic,
+        config=config,
+        rng=rng,
+        encoder=encoder,
+        progress=progress,
+        total_steps=config.scout_steps * bool(clips) + config.steps * network_config.members,
+    )
+    synced = _sync_clips(run, clips) if clips else SyncedClips()
+    ensemble, synced = _train_ensemble(run, clips, synced)
+    model = build_speech_model(ensemble, basis, synced.recordings or synthetic, encoder)
+    return TrainedSpeechModel(model, viseme_basis, dict(synced.lag_estimates), synced.names)
+
+
+def _synthesize_recordings(
+    viseme_basis: FloatArray,
+    config: SpeechTrainConfig,
+    rng: np.random.Generator,
+    progress: ProgressCallback,
+) -> list[LabeledRecording]:
+    """Synthesize sentences, hold a vowel in some of them, and label them with viseme motion."""
+    utterances = synthesize_sentences(
         config.num_utterances,
         rng,
         languages=training_languages(),
         variants=TRAINING_VARIANTS,
         progress=progress,
     )
-    said = [
-        hold_random_vowel(each, rng) if rng.random() < config.held_vowel_fraction else each
-        for each in said
+    utterances = [
+        hold_random_vowel(utterance, rng)
+        if rng.random() < config.held_vowel_fraction
+        else utterance
+        for utterance in utterances
     ]
-    synthetic = [recording_from_utterance(utterance, fields) for utterance in said]
-    network_config = SpeechNetworkConfig(inputs=encoder.feature_dim, stride=encoder.stride)
-    filmed = [recording_from_clip(clip, 0.0) for clip in clips]
-    basis = compute_motion_basis(synthetic, filmed, network_config.components)
-    total = config.scout_steps * bool(clips) + config.steps * network_config.members
-    loss_of = MotionLoss(basis)
-    course = _TrainingRun(loss_of, basis, synthetic, config, rng, encoder, progress, total)
-    syncs: dict[str, LagEstimate] = {}
-    used: tuple[str, ...] = ()
-    takes: list[LabeledRecording] = []
-    if clips:
-        scout = SpeechEnsemble(replace(network_config, members=1), loss_of.gap_per_coefficient)
-        course.train_network(scout.networks[0], [], config.scout_steps)
-        course.fit_linear_predictor(scout.linear, [])
-        syncs = measure_lags(build_speech_model(scout, basis, synthetic, encoder), clips)
-        used, takes = _select_synced_clips(clips, syncs, config.min_correlation)
-    ensemble = SpeechEnsemble(network_config, loss_of.gap_per_coefficient)
-    for number, network in enumerate(ensemble.networks):
-        course.train_network(network, takes, config.steps)
-        if number == 0 and clips:
-            course.fit_linear_predictor(ensemble.linear, takes)
-            first = SpeechEnsemble(replace(network_config, members=1), loss_of.gap_per_coefficient)
-            first.networks[0].load_state_dict(network.state_dict())
-            first.linear.load_state_dict(ensemble.linear.state_dict())
-            # A clip that is trained on already no longer says whether it should be.
-            fresh = [clip for clip in clips if clip.name not in used]
-            syncs |= measure_lags(build_speech_model(first, basis, synthetic, encoder), fresh)
-            used, takes = _select_synced_clips(clips, syncs, config.min_correlation)
-    course.fit_linear_predictor(ensemble.linear, takes)
-    model = build_speech_model(ensemble, basis, takes or synthetic, encoder)
-    return TrainedSpeechModel(model, fields, syncs, used)
-
-
-def _select_synced_clips(
-    clips: list[SpeechClip], lag_estimates: dict[str, LagEstimate], min_correlation: float
-) -> tuple[tuple[str, ...], list[LabeledRecording]]:
-    """Clips whose mouth follows their sound, with their lag taken out."""
-    chosen = [clip for clip in clips if lag_estimates[clip.name].r_best >= min_correlation]
-    takes = [recording_from_clip(clip, reliable_lag(lag_estimates[clip.name])) for clip in chosen]
-    return tuple(clip.name for clip in chosen), takes
+    return [recording_from_utterance(utterance, viseme_basis) for utterance in utterances]
 
 
 @dataclass
 class _TrainingRun:
-    """What all networks of one training share."""
+    """Everything that the networks of one training share, and the number of steps done."""
 
     motion_loss: MotionLoss
     basis: FloatArray
+    network_config: SpeechNetworkConfig
     synthetic_recordings: list[LabeledRecording]
     config: SpeechTrainConfig
     rng: np.random.Generator
@@ -153,30 +155,38 @@ class _TrainingRun:
     total_steps: int
     steps_done: int = 0
 
+    def new_ensemble(self, *, members: int | None = None) -> SpeechEnsemble:
+        """Make an untrained ensemble, by default with the configured number of networks."""
+        config = self.network_config
+        config = config if members is None else replace(config, members=members)
+        return SpeechEnsemble(config, self.motion_loss.gap_per_coefficient)
+
     def train_network(
-        self, network: nn.Module, filmed_recordings: list[LabeledRecording], steps: int
+        self, network: nn.Module, filmed_recordings: Sequence[LabeledRecording], steps: int
     ) -> None:
-        """Train a network from where it is."""
-        config = self.config
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=config.peak_learning_rate, weight_decay=0.02
+        """Train one network by gradient descent, in place."""
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=self.config.peak_learning_rate, weight_decay=_WEIGHT_DECAY
         )
+        warmup_steps = _WARMUP_FRACTION * steps
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: _learning_rate_factor((step + 1) / steps)
+            optimizer,
+            lambda step: warmup_cosine(
+                step + 1, steps, warmup_steps=warmup_steps, decay_start=warmup_steps
+            ),
         )
         network.train()
         for step in range(steps):
-            batch = self._sample_batch(filmed_recordings, config.filmed_fraction)
+            batch = self._sample_batch(filmed_recordings, self.config.filmed_fraction)
             predicted = network(batch.features)
-            wanted = batch.target
-            # Before it knows anything it could only shift at random.
-            if step > steps // 3 and batch.is_filmed.any():
-                wanted = self.motion_loss.align_target(predicted, wanted, batch.is_filmed)
-            loss = self.motion_loss(predicted, wanted, batch.voice_activity)
-            optimiser.zero_grad()
+            target = batch.target
+            if step > steps // _ALIGN_AFTER_ONE_IN and batch.is_filmed.any():
+                target = self.motion_loss.align_target(predicted, target, batch.is_filmed)
+            loss = self.motion_loss(predicted, target, batch.voice_activity)
+            optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
+            optimizer.step()
             schedule.step()
             self.steps_done += 1
             if (step + 1) % REPORT_EVERY_STEPS == 0 or step + 1 == steps:
@@ -186,9 +196,9 @@ class _TrainingRun:
         network.eval()
 
     def fit_linear_predictor(
-        self, predictor: LinearPredictor, filmed_recordings: list[LabeledRecording]
+        self, predictor: LinearPredictor, filmed_recordings: Sequence[LabeledRecording]
     ) -> None:
-        """Solve for the linear reader, from film if there is any."""
+        """Solve for the linear predictor's weights, from film alone if there is any."""
         solve_linear_predictor(
             predictor,
             (
@@ -198,8 +208,12 @@ class _TrainingRun:
             self.basis,
         )
 
+    def build_model(self, ensemble: SpeechEnsemble) -> SpeechModel:
+        """Wrap an ensemble whose statistics are measured on synthetic speech."""
+        return build_speech_model(ensemble, self.basis, self.synthetic_recordings, self.encoder)
+
     def _sample_batch(
-        self, filmed_recordings: list[LabeledRecording], filmed_fraction: float
+        self, filmed_recordings: Sequence[LabeledRecording], filmed_fraction: float
     ) -> SpeechBatch:
         return sample_speech_batch(
             self.synthetic_recordings,
@@ -211,21 +225,44 @@ class _TrainingRun:
         )
 
 
-def measure_lags(model: SpeechModel, clips: list[SpeechClip]) -> dict[str, LagEstimate]:
-    """Lag of each clip's picture against its sound, as this model hears it."""
-    syncs = {}
-    for clip in clips:
-        grid = np.arange(0, len(clip.samples) / SPEECH_SAMPLE_RATE_HZ, 0.01)
-        syncs[clip.name] = estimate_lag(
-            model.predict(Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), grid, lead=0.0),
-            clip.motion,
-            max_lag=MAX_TRAINING_LAG_SECONDS,
-        )
-    return syncs
+def _sync_clips(run: _TrainingRun, clips: list[SpeechClip]) -> SyncedClips:
+    """Train the scout on synthetic speech alone, and select the clips that it finds in sync."""
+    scout = run.new_ensemble(members=1)
+    run.train_network(scout.networks[0], [], run.config.scout_steps)
+    run.fit_linear_predictor(scout.linear, [])
+    lag_estimates = measure_lags(run.build_model(scout), clips)
+    return select_synced_clips(clips, lag_estimates, run.config.min_correlation)
 
 
-def _learning_rate_factor(fraction_done: float) -> float:
-    """Learning rate after a share of the steps: up over a tenth, then down a cosine to 0."""
-    if fraction_done < 0.1:
-        return fraction_done / 0.1
-    return 0.5 * (1 + math.cos(math.pi * (fraction_done - 0.1) / 0.9))
+def _train_ensemble(
+    run: _TrainingRun, clips: list[SpeechClip], synced: SyncedClips
+) -> tuple[SpeechEnsemble, SyncedClips]:
+    """Train all networks and the linear predictor.
+
+    Returns:
+        The ensemble, and the clips that it was trained on in the end.
+    """
+    ensemble = run.new_ensemble()
+    for number, network in enumerate(ensemble.networks):
+        run.train_network(network, synced.recordings, run.config.steps)
+        if number == 0 and clips:
+            synced = _resync_unused_clips(run, ensemble, clips, synced)
+    run.fit_linear_predictor(ensemble.linear, synced.recordings)
+    return ensemble, synced
+
+
+def _resync_unused_clips(
+    run: _TrainingRun, ensemble: SpeechEnsemble, clips: list[SpeechClip], synced: SyncedClips
+) -> SyncedClips:
+    """Measure the clips that were left out once more, with the first network of the ensemble.
+
+    It has seen real mouths and judges better than the scout. Clips that it was trained on keep
+    their first estimate: a network agrees with what it has learned, in sync or not.
+    """
+    run.fit_linear_predictor(ensemble.linear, synced.recordings)
+    first = run.new_ensemble(members=1)
+    first.networks[0].load_state_dict(ensemble.networks[0].state_dict())
+    first.linear.load_state_dict(ensemble.linear.state_dict())
+    unused = [clip for clip in clips if clip.name not in synced.names]
+    lag_estimates = dict(synced.lag_estimates) | measure_lags(run.build_model(first), unused)
+    return select_synced_clips(clips, lag_estimates, run.config.min_correlation)
