@@ -348,6 +348,7 @@ def patches_of(cell: Cell) -> dict[str, object]:
     """What stands in for what in dubfew while a cell runs."""
     patches = {
         "dubfew.adapt.trainer.make_sample": cell.variant.make_sample,
+        "dubfew.data.sampling.make_sample": cell.variant.make_sample,
         **(cell.variant.patches or {}),
     }
     if not cell.stops:

@@ -90,6 +90,9 @@ class Variant:
         self, footage: Footage, row: int, bank: NDArray, *rest: object, **named: object
     ) -> TrainingSample:
         """Stands in for `dubfew.data.samples.make_sample`."""
+        if not named.get("align_mesh", True):
+            # A person of the replay set, who is the same in every variant.
+            return make_sample(footage, row, bank, *rest, **named)  # type: ignore[arg-type]
         rows = self.choose(footage, row, bank) if self.choose else bank
         made = make_sample(footage, row, rows, *rest, **named)  # type: ignore[arg-type]
         return replace(made, inputs=self.edit(made.inputs)) if self.edit else made

@@ -8,11 +8,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -24,6 +21,7 @@ from dubfew.adapt.validation import (
     check_references,
     check_style,
 )
+from dubfew.data.footage_io import deserialize_footage, serialize_footage
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.renderers import Renderer
@@ -49,7 +47,6 @@ REQUIRED_CONFIG_TYPES: dict[tuple[str, ...], type] = {
     ("source", "sha256"): str,
     ("source", "complete"): bool,
 }
-FOOTAGE_ARRAYS = ("images", "vertices", "hulls", "key", "motion", "frames")
 
 
 @dataclass(frozen=True)
@@ -75,16 +72,13 @@ class ActorAdapter:
 
     def to_files(self) -> dict[str, bytes]:
         """The artefact as named files, in half precision."""
-        references = {
-            name: np.ascontiguousarray(getattr(self.references, name)) for name in FOOTAGE_ARRAYS
-        }
         return {
             ADAPTER_CONFIG_FILE: json.dumps(
                 {"format_version": ADAPTER_FORMAT_VERSION, **self.config}, indent=2
             ).encode(),
             ADAPTER_WEIGHTS_FILE: save_tensors({k: _to_half(v) for k, v in self.weights.items()}),
             ADAPTER_TEXTURE_FILE: save_tensors({"features": _to_half(self.texture)}),
-            ADAPTER_REFERENCES_FILE: save_arrays(references),
+            ADAPTER_REFERENCES_FILE: serialize_footage(self.references),
             ADAPTER_STYLE_FILE: self.style.to_bytes(),
             ADAPTER_TRACK_FILE: self.track_bytes,
         }
@@ -114,7 +108,7 @@ class ActorAdapter:
             )
             check_finite_weights(weights, "weight")
             check_finite_weights(texture, "texture")
-            references = Footage(**load_arrays(files[ADAPTER_REFERENCES_FILE]))
+            references = deserialize_footage(files[ADAPTER_REFERENCES_FILE])
             check_references(references, head)
             style = SpeakingStyle.from_bytes(files[ADAPTER_STYLE_FILE])
             check_style(style)

@@ -25,19 +25,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from dubfew.data.augmentation import jitter_sample_color, mirror_sample
-from dubfew.data.samples import (
-    TrainingSample,
-    collate_samples,
-    compute_mouth_box,
-    unwrap_footage_texture,
-)
+from dubfew.data.samples import TrainingSample, collate_samples, unwrap_footage_texture
+from dubfew.data.sampling import REPLAY_SAMPLING, draw_sample
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.footage import Footage, resize_footage
-from dubfew.references.inputs import make_frame_inputs, select_motion_window
-from dubfew.references.selection import farthest_point_sampling, find_nearest_references
+from dubfew.references.inputs import select_motion_window
+from dubfew.references.selection import farthest_point_sampling
 from dubfew.textures import sample_texture
 from dubfew.utils.files import write_atomic
 
@@ -47,7 +42,6 @@ JPEG_QUALITY = 90  # of the JPEG pictures, whose colours keep their full resolut
 # Positions are whole numbers, from one window outside the window to one window beyond it: steps of
 # 0.007 px of a window of 160 px.
 POSITION_LEVELS = 65535
-MIN_REPLAY_REFERENCES = 2
 
 
 @dataclass(frozen=True)
@@ -93,8 +87,13 @@ class ReplaySampler:
         samples, textures = [], []
         for _ in range(num_samples):
             person = int(generator.integers(len(self.people)))
-            sample = augment_sample(
-                self._sample_person(self.people[person], num_references, generator), generator
+            sample = draw_sample(
+                self.people[person].windows,
+                self.head,
+                num_references,
+                REPLAY_SAMPLING,
+                generator,
+                motion_windows=self.people[person].motion,
             )
             inputs = sample.inputs
             seen = sample_texture(
@@ -105,44 +104,12 @@ class ReplaySampler:
             textures.append(torch.cat([seen, empty], 1))
         return collate_samples(samples), torch.cat(textures)
 
-    def _sample_person(
-        self, person: ReplayPerson, num_references: int, generator: np.random.Generator
-    ) -> TrainingSample:
-        windows = person.windows
-        row = int(generator.integers(len(windows)))
-        others = generator.permutation(np.delete(np.arange(len(windows)), row))
-        fewest = min(MIN_REPLAY_REFERENCES, len(others))
-        bank = others[: int(generator.integers(fewest, len(others) + 1))]
-        picked, scores = find_nearest_references(
-            windows.key[row], windows.key[bank], num_references
-        )
-        inputs = make_frame_inputs(
-            self.head,
-            windows.vertices[row],
-            windows.hulls[row],
-            windows.images[row],
-            person.motion[row],
-            windows,
-            bank[picked],
-            scores,
-        )
-        truth = torch.from_numpy(windows.images[row]).permute(2, 0, 1).float()[None] / 255
-        mouth = torch.from_numpy(compute_mouth_box(windows.vertices[row], self.head))[None]
-        return TrainingSample(inputs, truth, mouth, torch.tensor([True]))
-
     def _person_texture(self, person: int) -> Tensor:
         """Unwrapped colours of one person. [1, 3, H, W]"""
         if person not in self._textures:
             rgb = unwrap_footage_texture(self.people[person].windows, self.head)
             self._textures[person] = torch.from_numpy(rgb).permute(2, 0, 1)[None]
         return self._textures[person]
-
-
-def augment_sample(sample: TrainingSample, generator: np.random.Generator) -> TrainingSample:
-    """A sample mirrored by chance, and in the colours of another camera."""
-    if generator.random() < 0.5:
-        sample = mirror_sample(sample)
-    return jitter_sample_color(sample, generator)
 
 
 def load_replay_for_prior(prior: Prior, head: HeadModel) -> ReplaySampler:

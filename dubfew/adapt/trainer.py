@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dubfew.adapt.methods import AdaptationMethod, MethodOptions
-from dubfew.adapt.replay import ReplaySampler, augment_sample
+from dubfew.adapt.replay import ReplaySampler
 from dubfew.data.samples import TrainingSample, collate_samples, make_sample, unwrap_footage_texture
+from dubfew.data.sampling import ADAPT_SAMPLING, draw_sample
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.losses.objective import LossWeights, mouth_psnr, render_and_compute_loss
 from dubfew.prior.renderers import Renderer
 from dubfew.progress import Progress, ProgressCallback
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.footage import Footage
+from dubfew.references.selection import spread_rows
 from dubfew.textures import NeuralTexture
 
 ACTOR_BATCH_SIZE = 4
@@ -29,8 +31,6 @@ ACTOR_BATCH_SIZE = 4
 # without a gain.
 VALIDATE_EVERY_STEPS, PATIENCE_VALIDATIONS = 25, 5
 HELD_OUT_FRACTION, MAX_HELD_OUT_FRAMES = 0.15, 12
-# References this near in time would show the target itself.
-MIN_REFERENCE_GAP_ADAPT = 3
 TEXTURE_LEARNING_RATE = 1e-3
 # Share of the replay set in every batch: one to one, as in paper 003, sec. 3.5.
 REPLAY_FRACTION = 0.5
@@ -182,8 +182,7 @@ def split_held_out(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if not held:
         return rows, rows[:0]
     tail = rows[count - held :]
-    spread = np.unique(np.linspace(0, held - 1, min(held, MAX_HELD_OUT_FRAMES)).astype(int))
-    return rows[: count - held], tail[spread]
+    return rows[: count - held], tail[spread_rows(0, held - 1, min(held, MAX_HELD_OUT_FRAMES))]
 
 
 def sample_actor_batch(
@@ -195,25 +194,25 @@ def sample_actor_batch(
     *,
     augment: bool = True,
 ) -> TrainingSample:
-    """A random batch, references from the other rows.
+    """Draw a batch of the actor's frames, each with references from the other rows.
 
-    Faces are mirrored and colours changed as in the prior's training, unless ``augment`` is False:
-    a
-    few seconds show one light, which the network would otherwise learn by heart.
-
-    Every mesh is aligned anew with the references that were drawn: without that, which would save a
-    fifth of the time, an actor who moves far was rendered 0.5 dB worse after 100 steps than before.
+    Faces are mirrored and colors changed as in the prior's training, unless ``augment`` is False:
+    a few seconds show one light, which the network would otherwise learn by heart.
     """
     samples = []
     for row in generator.choice(rows, ACTOR_BATCH_SIZE, replace=len(rows) < ACTOR_BATCH_SIZE):
-        bank = rows[np.abs(footage.frames[rows] - footage.frames[row]) > MIN_REFERENCE_GAP_ADAPT]
-        # Fewer references than there are, at random: rendering meets mouths that are not among
-        # them.
-        if len(bank) > 8:
-            bank = generator.permutation(bank)[: int(generator.integers(8, len(bank) + 1))]
-        bank = bank if len(bank) else rows
-        sample = make_sample(footage, row, bank, head, num_references)
-        samples.append(augment_sample(sample, generator) if augment else sample)
+        samples.append(
+            draw_sample(
+                footage,
+                head,
+                num_references,
+                ADAPT_SAMPLING,
+                generator,
+                row=int(row),
+                rows=rows,
+                augment=augment,
+            )
+        )
     return collate_samples(samples)
 
 

@@ -20,11 +20,11 @@ from dubfew.adapt.artefact import (
     ADAPTER_TEXTURE_FILE,
     ADAPTER_TRACK_FILE,
     ADAPTER_WEIGHTS_FILE,
-    FOOTAGE_ARRAYS,
     ActorAdapter,
 )
 from dubfew.errors import ArtefactError, DubfewError, RegistryError
 from dubfew.reconstruction.track import Track
+from dubfew.references.footage import FOOTAGE_ARRAY_NAMES
 from dubfew.registry import Registry
 from tests.adapt.toys import adapter_of, learned
 
@@ -52,7 +52,7 @@ def test_everything_comes_back(adapter, files):
     assert tuple(files) == NAMES
     again = ActorAdapter.from_files(files)
     assert again.config == {"format_version": ADAPTER_FORMAT_VERSION, **adapter.config}
-    for name in FOOTAGE_ARRAYS:
+    for name in FOOTAGE_ARRAY_NAMES:
         ours, theirs = getattr(adapter.references, name), getattr(again.references, name)
         np.testing.assert_array_equal(ours, theirs)
         assert ours.dtype == theirs.dtype

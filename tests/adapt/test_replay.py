@@ -21,6 +21,7 @@ from dubfew.adapt.replay import (
     load_replay_for_prior,
     save_replay,
 )
+from dubfew.data.sampling import REPLAY_SAMPLING, draw_sample
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import create_untrained_prior
 from dubfew.reconstruction.heads.head_model import load_head_model
@@ -94,10 +95,11 @@ def test_no_target_is_among_its_own_references(people):
         ),
         people[0].motion,
     )
-    replay = ReplaySampler([plain], load_head_model())
-    generator = np.random.default_rng(0)
+    head, motion, generator = load_head_model(), plain.motion, np.random.default_rng(0)
     for _ in range(12):
-        sample = replay._sample_person(plain, 2, generator)
+        sample = draw_sample(
+            plain.windows, head, 2, REPLAY_SAMPLING, generator, augment=False, motion_windows=motion
+        )
         assert float(sample.target[0, 0, 0, 0]) not in sample.inputs.references[0, :, 0, 0, 0]
 
 

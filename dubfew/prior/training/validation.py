@@ -14,6 +14,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from dubfew.data.samples import TrainingSample, collate_samples, make_sample, unwrap_footage_texture
+from dubfew.data.sampling import split_validation_rows
 from dubfew.prior.losses.objective import mouth_psnr
 from dubfew.prior.renderers import Renderer
 from dubfew.prior.training.model import texture_from_colors
@@ -66,10 +67,9 @@ class HeldOutValidator:
         self.held_out_clips: dict[str, _HeldOutClip] = {}
         head = load_head_model()
         for number, (footage, header) in enumerate(people):
-            half = min(100, len(footage) // 2)
-            bank = np.unique(np.linspace(0, half - 1, VALIDATION_REFERENCES).astype(int))
-            last = len(footage) - 1
-            rows = np.unique(np.linspace(min(half + 4, last), last, VALIDATION_FRAMES).astype(int))
+            bank, rows = split_validation_rows(
+                len(footage), VALIDATION_REFERENCES, VALIDATION_FRAMES
+            )
             sample = collate_samples(
                 [make_sample(footage, r, bank, head, num_references) for r in rows]
             )
