@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from benchmarks.common import machine_line, markdown_table
 from dubfew.reconstruction.heads.head_model import load_head_model
-from dubfew.reconstruction.rasterizer.raster import RASTERIZER_BACKENDS, rasterize_frames
+from dubfew.reconstruction.rasterizer.backends import RASTERIZER_BACKENDS
+from dubfew.reconstruction.rasterizer.raster import rasterize_frames
 
 FOCAL = 1.5  # per image edge
 FRAMES = 8  # of the row that works on several at once

@@ -1,8 +1,8 @@
-"""Licensed files that dubfew can use and may not ship: registered once, found by what they are.
+"""Registered licensed files: files that dubfew can use and may not ship, such as FLAME's.
 
-A file is looked for where the caller says, then where ``DUBFEW_<KIND>`` says, then in the folder
-``assets`` of ``DUBFEW_HOME``, into which ``dubfew assets add`` copies it. Such a copy is checked
-against the hash noted then, each time it is asked for.
+A file of a kind is looked for in this order: the path that the caller gives, the environment
+variable ``DUBFEW_<KIND>``, the folder ``assets`` of ``DUBFEW_HOME``. ``dubfew assets add`` copies
+a file into that folder and notes its hash; every later use checks the copy against the hash.
 """
 
 from __future__ import annotations
@@ -10,78 +10,33 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from dubfew.errors import AssetError
+from dubfew.utils.extension_table import ExtensionTable
 from dubfew.utils.files import atomic_path, sha256_file, write_atomic
+from dubfew.utils.format_version import check_format_version
 from dubfew.utils.paths import default_data_dir
 
+# Folder inside of DUBFEW_HOME, and the index of it: file name, hash and size by kind.
 ASSETS_FOLDER, ASSETS_INDEX_FILE = "assets", "assets.json"
+# Newest version of the index that this dubfew reads, and the version that it writes.
 ASSETS_FORMAT_VERSION = 1
-FLAME_PAGE_URL = "https://flame.is.tue.mpg.de"
-
-
-def _check_flame(path: Path) -> None:
-    from dubfew.reconstruction.heads.flame.model import read_flame_model
-
-    read_flame_model(path)
-
-
-def _check_flame_texture(path: Path) -> None:
-    from dubfew.reconstruction.heads.flame.arrays import read_named_arrays
-
-    lacking = {"vt", "ft"} - read_named_arrays(path).keys()
-    if lacking:
-        raise AssetError(f"{path} is no FLAME texture: it has no {sorted(lacking)}")
-
-
-def _check_flame_template(path: Path) -> None:
-    from dubfew.reconstruction.heads.flame.uv import read_obj_uv
-
-    read_obj_uv(path)
-
-
-def _check_flame_masks(path: Path) -> None:
-    from dubfew.reconstruction.heads.flame.masks import read_flame_masks
-
-    read_flame_masks(path)
-
-
-def _check_flame_landmarks(path: Path) -> None:
-    from dubfew.reconstruction.heads.flame.landmarks import read_ibug_embedding
-
-    read_ibug_embedding(path)
-
-
-def _check_mediapipe_embedding(path: Path) -> None:
-    from dubfew.reconstruction.heads.flame.landmarks import read_mediapipe_embedding
-
-    read_mediapipe_embedding(path)
-
-
-def _check_flame_eyelid(path: Path) -> None:
-    from dubfew.reconstruction.heads.flame.assemble import read_eyelid_bases
-
-    read_eyelid_bases(path, path)
-
-
-def _check_mica(path: Path) -> None:
-    from dubfew.reconstruction.heads.mica.checkpoint import load_mica
-
-    load_mica(path)
+# Hashes kept in memory, one per file: there are fewer kinds than this.
+MAX_CACHED_HASHES = 32
 
 
 @dataclass(frozen=True)
 class AssetKind:
-    """A sort of file.
+    """A kind of licensed file.
 
     Attributes:
-        description: one line for people.
-        license_page: where it is licensed.
-        check: raises AssetError unless a file is of this kind.
+        description: one line for people: content and usual file name.
+        license_page: web page where users accept the license and download the file.
+        check: function that raises AssetError unless a file is of this kind.
     """
 
     description: str
@@ -89,52 +44,23 @@ class AssetKind:
     check: Callable[[Path], None]
 
 
-# A kind of file is one entry here.
-ASSET_KINDS: dict[str, AssetKind] = {
-    "flame": AssetKind(
-        "FLAME head model: generic_model.pkl (2019, 2020), flame2023.pkl, or an .npz",
-        FLAME_PAGE_URL,
-        _check_flame,
-    ),
-    "flame-mediapipe": AssetKind(
-        "MediaPipe's landmarks on FLAME: mediapipe_landmark_embedding.npz",
-        FLAME_PAGE_URL,
-        _check_mediapipe_embedding,
-    ),
-    "flame-landmarks": AssetKind(
-        "68 landmarks on FLAME: landmark_embedding.npy", FLAME_PAGE_URL, _check_flame_landmarks
-    ),
-    "flame-texture": AssetKind(
-        "FLAME's texture space: FLAME_texture.npz", FLAME_PAGE_URL, _check_flame_texture
-    ),
-    "flame-template": AssetKind(
-        "FLAME's mesh with texture coordinates: head_template_mesh.obj",
-        FLAME_PAGE_URL,
-        _check_flame_template,
-    ),
-    "flame-masks": AssetKind(
-        "FLAME's regions: FLAME_masks.pkl", FLAME_PAGE_URL, _check_flame_masks
-    ),
-    "flame-eyelid-left": AssetKind(
-        "closing of the left eyelid: l_eyelid.npy", FLAME_PAGE_URL, _check_flame_eyelid
-    ),
-    "flame-eyelid-right": AssetKind(
-        "closing of the right eyelid: r_eyelid.npy", FLAME_PAGE_URL, _check_flame_eyelid
-    ),
-    "mica": AssetKind("MICA's networks: mica.tar", "https://zielon.github.io/mica/", _check_mica),
-}
+# Families of kinds, one module each. They are found by the package's name: the modules import
+# this one and the readers of their files, which lie in a higher layer.
+ASSET_KIND_FAMILIES: ExtensionTable[Mapping[str, AssetKind]] = ExtensionTable(
+    "family of assets", "dubfew.reconstruction.heads.asset_kinds", "ASSET_KINDS", AssetError
+)
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file that is there.
+    """A licensed file on this machine.
 
     Attributes:
-        kind: one of ``ASSET_KINDS``.
-        path: where it lies.
-        sha256: of its content.
-        bytes: its size.
-        name: what it was called when it was added.
+        kind: one of `asset_kinds`.
+        path: location of the file.
+        sha256: hash of its content, hexadecimal.
+        bytes: size.
+        name: file name at the time when it was added.
     """
 
     kind: str
@@ -144,76 +70,97 @@ class Asset:
     name: str
 
 
+@lru_cache(maxsize=1)
+def asset_kinds() -> Mapping[str, AssetKind]:
+    """Collect all kinds of licensed files, by name, from ``ASSET_KIND_FAMILIES``."""
+    return {name: kind for family in ASSET_KIND_FAMILIES.values() for name, kind in family.items()}
+
+
 def environment_variable(kind: str) -> str:
-    """The environment variable that names a file of this kind."""
+    """Name the environment variable that holds the path of a file of this kind.
+
+    Example:
+        >>> environment_variable("flame-eyelid-left")
+        'DUBFEW_FLAME_EYELID_LEFT'
+    """
     return "DUBFEW_" + kind.upper().replace("-", "_")
 
 
 def add_asset(kind: str, file: Path | str) -> Asset:
-    """Check a file and copy it into the assets folder, in place of one of its kind.
+    """Check a file and copy it into the assets folder; it replaces an older one of its kind.
+
+    Args:
+        kind: one of `asset_kinds`.
+        file: the downloaded file; it may be deleted afterwards.
 
     Raises:
-        AssetError: no such kind, or the file is not of it.
-        OSError: it cannot be copied.
+        AssetError: The kind is unknown, or the file is not of this kind.
+        OSError: The file cannot be copied.
     """
-    found, file = _asset_kind(kind), Path(file)
+    known, file = _find_kind(kind), Path(file)
     if not file.is_file():
-        raise AssetError(f"{file} is no file: give the one from {found.license_page}")
-    found.check(file)
+        raise AssetError(f"{file} is not a file: give the one from {known.license_page}")
+    known.check(file)
     folder = _assets_dir()
     name = kind + file.suffix.lower()
     with atomic_path(folder / name) as temporary:
         shutil.copyfile(file, temporary)
         sha256, size = sha256_file(temporary), temporary.stat().st_size
     entries = _read_index()
-    before = entries.get(kind, {}).get("file")
+    previous_name = entries.get(kind, {}).get("file")
     asset = Asset(kind, folder / name, sha256, size, file.name)
     entries[kind] = {"file": name, **{k: asdict(asset)[k] for k in ("sha256", "bytes", "name")}}
     _write_index(entries)
-    if before not in (None, name):
-        (folder / before).unlink(missing_ok=True)
+    # A copy with another suffix is deleted only after the index names the new one.
+    if previous_name not in (None, name):
+        (folder / previous_name).unlink(missing_ok=True)
     return asset
 
 
 def remove_asset(kind: str) -> None:
-    """Delete the copy of a file.
+    """Delete the copy of a file from the assets folder.
 
     Raises:
-        AssetError: no such kind, or none was added.
+        AssetError: The kind is unknown, or no file of this kind was added.
     """
-    _asset_kind(kind)
+    _find_kind(kind)
     entries = _read_index()
     if kind not in entries:
-        raise AssetError(f"no {kind} was added: 'dubfew assets list' shows what was")
+        raise AssetError(f"no {kind} was added: 'dubfew assets list' shows all files")
     entry = entries.pop(kind)
     _write_index(entries)
     (_assets_dir() / entry["file"]).unlink(missing_ok=True)
 
 
 def list_assets() -> dict[str, Asset | None]:
-    """Every kind, and the file that would be taken, or None.
+    """Find the file of every kind, or None where there is no file.
 
     Raises:
-        AssetError: a file is not what was added.
+        AssetError: A file changed since it was added.
     """
-    return {kind: find_asset(kind) for kind in ASSET_KINDS}
+    return {kind: find_asset(kind) for kind in asset_kinds()}
 
 
 def find_asset(kind: str, override: Path | str | None = None) -> Asset | None:
-    """The file of a kind: the one given, or the environment's, or the one added.
+    """Find the file of a kind: the given one, or the environment's, or the added one.
+
+    Args:
+        kind: one of `asset_kinds`.
+        override: path of a file that is used instead of all others.
+
+    Returns:
+        The file, or None if there is none of this kind.
 
     Raises:
-        AssetError: the file that is named is not there, or is not what was added.
+        AssetError: The kind is unknown, the named file does not exist, or the added file changed.
     """
-    _asset_kind(kind)
+    known = _find_kind(kind)
     named = override or os.environ.get(environment_variable(kind))
     if named:
         path = Path(named).expanduser()
         if not path.is_file():
             source = "given" if override else environment_variable(kind)
-            raise AssetError(
-                f"{path}, {source} as {kind}, is no file: give {ASSET_KINDS[kind].description}"
-            )
+            raise AssetError(f"{path}, {source} as {kind}, is not a file: give {known.description}")
         return Asset(kind, path, _cached_sha256(path), path.stat().st_size, path.name)
     entry = _read_index().get(kind)
     if entry is None:
@@ -227,16 +174,21 @@ def find_asset(kind: str, override: Path | str | None = None) -> Asset | None:
 
 
 def asset_path(kind: str, override: Path | str | None = None) -> Path | None:
-    """Where the file of a kind lies, or None; see :func:`find_asset`."""
-    found = find_asset(kind, override)
-    return None if found is None else found.path
+    """Find the path of a kind's file; arguments and errors as in `find_asset`."""
+    asset = find_asset(kind, override)
+    return None if asset is None else asset.path
 
 
 def require_asset(kind: str, override: Path | str | None = None) -> Path:
-    """Where the file of a kind lies.
+    """Find the path of a kind's file, which must exist.
+
+    Args:
+        kind: one of `asset_kinds`.
+        override: path of a file that is used instead of all others.
 
     Raises:
-        AssetError: it was not added; the message names the page that licenses it.
+        AssetError: There is no file of this kind; the message names the page that licenses it.
+            Also the errors of `find_asset`.
     """
     path = asset_path(kind, override)
     if path is None:
@@ -245,19 +197,18 @@ def require_asset(kind: str, override: Path | str | None = None) -> Path:
 
 
 def missing_asset_error(kind: str) -> AssetError:
-    """What to say where a file of this kind is needed and was not added."""
-    found = ASSET_KINDS[kind]
+    """Make the error for a file that is needed and was not added."""
+    known = asset_kinds()[kind]
     return AssetError(
-        f"no {kind} file ({found.description}): get it from {found.license_page} under its "
-        "licence, then "
-        f"'dubfew assets add {kind} FILE'"
+        f"no {kind} file ({known.description}): get it from {known.license_page} under its "
+        f"license, then 'dubfew assets add {kind} FILE'"
     )
 
 
-def _asset_kind(name: str) -> AssetKind:
-    if name not in ASSET_KINDS:
-        raise AssetError(f"no kind of asset {name!r}: there are {', '.join(ASSET_KINDS)}")
-    return ASSET_KINDS[name]
+def _find_kind(name: str) -> AssetKind:
+    if name not in asset_kinds():
+        raise AssetError(f"no kind of asset {name!r}: there are {', '.join(asset_kinds())}")
+    return asset_kinds()[name]
 
 
 def _assets_dir() -> Path:
@@ -265,15 +216,15 @@ def _assets_dir() -> Path:
 
 
 def _read_index() -> dict[str, dict]:
+    """Read the index of the assets folder, checked; empty where there is no index."""
     path = _assets_dir() / ASSETS_INDEX_FILE
     try:
         index = json.loads(path.read_text("utf-8"))
-        if index["format_version"] > ASSETS_FORMAT_VERSION:
-            raise AssetError(f"{path} was written by a newer dubfew: update dubfew")
+        check_format_version(index["format_version"], ASSETS_FORMAT_VERSION, str(path), AssetError)
         entries = index["assets"]
         for kind, entry in entries.items():
-            # A name, not a path: what is removed lies in this folder.
-            if kind not in ASSET_KINDS or Path(entry["file"]).name != entry["file"]:
+            # The file must be a plain name: `remove_asset` deletes it inside of this folder.
+            if kind not in asset_kinds() or Path(entry["file"]).name != entry["file"]:
                 raise ValueError(kind)
             if not isinstance(entry["sha256"], str) or not isinstance(entry["bytes"], int):
                 raise ValueError(kind)
@@ -290,10 +241,11 @@ def _write_index(entries: dict[str, dict]) -> None:
 
 
 def _cached_sha256(path: Path) -> str:
+    """Hash a file, once for as long as its size and its time of change stay the same."""
     state = path.stat()
     return _sha256_at_state(path, state.st_mtime_ns, state.st_size)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=MAX_CACHED_HASHES)
 def _sha256_at_state(path: Path, modified_ns: int, size: int) -> str:
     return sha256_file(path)

@@ -222,6 +222,7 @@ def test_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None
 def test_choices_are_the_names_in_the_tables() -> None:
     from dubfew.adapt.methods import METHODS
     from dubfew.data.executors import CLIP_EXECUTORS
+    from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
     from dubfew.reconstruction.segmenters import SEGMENTERS
 
     for options_class, name, table in (
@@ -229,6 +230,7 @@ def test_choices_are_the_names_in_the_tables() -> None:
         (AdaptOptions, "segmenter", SEGMENTERS),
         (RenderOptions, "segmenter", SEGMENTERS),
         (TrackOptions, "segmenter", SEGMENTERS),
+        (TrackOptions, "method", TRACKING_METHODS),
         (PrepareOptions, "engine", CLIP_EXECUTORS),
     ):
         (option,) = (each for each in list_options(options_class) if each.name == name)

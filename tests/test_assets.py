@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dubfew.assets import (
-    ASSET_KINDS,
     add_asset,
+    asset_kinds,
     asset_path,
     environment_variable,
     find_asset,
@@ -26,7 +26,7 @@ from dubfew.errors import AssetError
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
-    for kind in ASSET_KINDS:
+    for kind in asset_kinds():
         monkeypatch.delenv(environment_variable(kind), raising=False)
     return tmp_path / "home"
 
@@ -90,19 +90,19 @@ def test_a_file_that_was_changed_is_not_taken(home: Path, tmp_path: Path) -> Non
         list_assets()
 
 
-@pytest.mark.parametrize("kind", ASSET_KINDS)
+@pytest.mark.parametrize("kind", asset_kinds())
 def test_a_file_of_another_kind_is_not_taken(kind: str, home: Path, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("v 1 2 3\n")
     with pytest.raises(AssetError) as caught:
         add_asset(kind, path)
     assert "\n" not in str(caught.value)
-    with pytest.raises(AssetError, match="no file"):
+    with pytest.raises(AssetError, match="not a file"):
         add_asset(kind, tmp_path / "absent")
     assert not (home / "assets").exists()
 
 
-@pytest.mark.parametrize("kind", ASSET_KINDS)
+@pytest.mark.parametrize("kind", asset_kinds())
 def test_what_is_missing_names_licence_and_command(kind: str, home: Path) -> None:
     with pytest.raises(AssetError, match="https://") as caught:
         require_asset(kind)

@@ -34,13 +34,13 @@ def register_asset(
 @report_errors
 def show_assets(as_json: JsonOption = False) -> None:
     """Show every kind of file, and which are there."""
-    from dubfew.assets import ASSET_KINDS, list_assets
+    from dubfew.assets import asset_kinds, list_assets
 
     found = list_assets()
     width = max(map(len, found))
     lines = []
     for kind, asset in found.items():
-        known = ASSET_KINDS[kind]
+        known = asset_kinds()[kind]
         where = asset.path if asset else f"- {known.description}; {known.license_page}"
         lines.append(f"{kind:<{width}}  {where}")
     text = "\n".join(lines)

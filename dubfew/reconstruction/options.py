@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.segmenters import DEFAULT_SEGMENTER, SEGMENTERS
 from dubfew.utils.options import document_fields, option, validate_options
 
-TRACKING_METHODS = ("landmarks", "photometric")
 IDENTITY_SOURCES = ("auto", "landmarks", "mica")
 # A loaded `dubfew.reconstruction.heads.head_model.HeadModel`. It is not imported here, because
 # that needs numpy, and `dubfew --help` should not wait for it.

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import write_atomic
+from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 TRACK_FORMAT_VERSION = 2
@@ -208,11 +209,7 @@ class Track:
         """
         try:
             tensors, header = read_tensors_and_header(data, "dubfew.track")
-            if header["format_version"] > TRACK_FORMAT_VERSION:
-                raise ArtefactError(
-                    f"{name} has track format {header['format_version']}, this dubfew reads up "
-                    f"to {TRACK_FORMAT_VERSION}: update dubfew"
-                )
+            check_format_version(header["format_version"], TRACK_FORMAT_VERSION, name)
             if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
                 raise ValueError("not all numbers are finite")
             return cls(

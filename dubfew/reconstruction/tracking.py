@@ -21,6 +21,7 @@ from dubfew.reconstruction.crop import compute_face_regions
 from dubfew.reconstruction.detection.detection import ClipDetections, detect_people
 from dubfew.reconstruction.detection.face_tracks import choose_person
 from dubfew.reconstruction.fitting.landmark_fit import NUM_SHAPE_FRAMES, LandmarkFitter
+from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.fitting.smoothing import smooth_parameters
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.heads.mica.identity import check_identity_source, estimate_clip_shape
@@ -78,6 +79,7 @@ def track_video(
         on_detection = overrides.pop("sighted")
     options = merge_options(TrackOptions, options, overrides)
     start = options.start
+    refine_track = TRACKING_METHODS.load(options.method)
     model = load_head_model(options.head) if isinstance(options.head, str) else options.head
     check_identity_source(options.identity, model)
     parser = load_face_parser(options.segmenter)
@@ -87,10 +89,7 @@ def track_video(
     track = track_person(
         path, seen, options.face, head=model, identity=options.identity, start=start
     )
-    if options.method == "photometric":
-        from dubfew.reconstruction.fitting.photometric import fit_photometric  # loads torch
-
-        track = fit_photometric(path, track, head=model, first_frame=start, progress=progress)
+    track = refine_track(path, track, head=model, first_frame=start, progress=progress)
     if parser is not None:
         with closing(parser):
             track = flag_occluded_frames(

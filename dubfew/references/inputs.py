@@ -12,7 +12,8 @@ from torch import Tensor
 
 from dubfew.reconstruction.crop import render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.references.footage import Footage
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import feather_width

@@ -10,7 +10,8 @@ from scipy import ndimage
 from skimage.draw import polygon2mask
 
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.synthetic.parts import NUM_FACE_VERTICES
 
 FloatImage = NDArray[np.float32]

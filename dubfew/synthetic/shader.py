@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.reconstruction.rasterizer.raster import RasterizedMesh
+from dubfew.reconstruction.rasterizer.base import RasterizedMesh
 from dubfew.reconstruction.shading_model import SH_NORMALIZATION, linear_to_srgb
 from dubfew.synthetic.lighting import SceneLight
 from dubfew.synthetic.parts import MeshPart

@@ -10,7 +10,8 @@ from scipy.ndimage import map_coordinates
 
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.vertex_normals import sum_face_normals
-from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 
 
 def unwrap_texture(

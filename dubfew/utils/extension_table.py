@@ -48,6 +48,7 @@ class ExtensionTable(Mapping[str, Part], Generic[Part]):
         self._attribute = attribute
         self._error = error
         self._registered: dict[str, Any] = {}
+        self._loaded: dict[str, Any] = {}  # listing a folder takes longer than some parts run
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,9 +97,12 @@ class ExtensionTable(Mapping[str, Part], Generic[Part]):
     def __getitem__(self, name: str) -> Part:
         if name in self._registered:
             return self._registered[name]
-        if name not in self.names:
-            raise KeyError(name)
-        return getattr(import_module(f"{self._package}.{name}"), self._attribute)
+        if name not in self._loaded:
+            if name not in self.names:
+                raise KeyError(name)
+            module = import_module(f"{self._package}.{name}")
+            self._loaded[name] = getattr(module, self._attribute)
+        return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

@@ -12,7 +12,8 @@ from dubfew.data.samples import TrainingSample
 from dubfew.motion.extraction import motion_from_track
 from dubfew.prior.renderers import BlendingUNetConfig
 from dubfew.reconstruction.heads.head_model import load_head_model
-from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.track import Camera, Track
 from dubfew.references.footage import Footage
 from dubfew.references.track_geometry import compute_track_geometry

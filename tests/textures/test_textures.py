@@ -6,7 +6,8 @@ import torch
 
 from dubfew.errors import ShapeError
 from dubfew.reconstruction.heads.head_model import load_head_model
-from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.textures import (
     NeuralTexture,
     sample_texture,

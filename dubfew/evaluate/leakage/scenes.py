@@ -18,11 +18,9 @@ from dubfew.prior.renderers import Renderer
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.rasterizer.raster import (
-    RasterizedMesh,
-    interpolate_attributes,
-    rasterize_mesh,
-)
+from dubfew.reconstruction.rasterizer.base import RasterizedMesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.cropping import footage_from_frames

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from importlib.resources import files
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from scipy.spatial.transform import Rotation
 
 from dubfew.errors import AssetError, ShapeError
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
+from dubfew.reconstruction.heads.loaders import HEAD_LOADERS
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.format_version import check_format_version
+from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 HEAD_FORMAT_VERSION = 1
 # FLAME's joints: 0 root, 1 neck, 2 jaw, 3 and 4 eyes. A model may stop after any of them.
@@ -263,13 +263,11 @@ class HeadModel:
             AssetError: not a head model of this format.
         """
         try:
-            with safe_open(str(path), framework="numpy") as file:
-                header = json.loads((file.metadata() or {})["dubfew.head"])
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            arrays, header = read_tensors_and_header(Path(path).read_bytes(), "dubfew.head")
+            version = header["format_version"]
+        except (OSError, *TENSOR_READ_ERRORS) as error:
             raise AssetError(f"{path} is not a dubfew head model") from error
-        if header["format_version"] > HEAD_FORMAT_VERSION:
-            raise AssetError(f"{path} was written by a newer dubfew: update dubfew")
+        check_format_version(version, HEAD_FORMAT_VERSION, str(path), AssetError)
         floats = {
             name: array.astype(np.float32) if array.dtype == np.float16 else array
             for name, array in arrays.items()
@@ -303,38 +301,21 @@ _STORED_ARRAYS = (
 )
 
 
-@lru_cache(maxsize=1)
-def _load_lite_head() -> HeadModel:
-    return HeadModel.load(str(files("dubfew.reconstruction.heads") / "lite.safetensors"))
-
-
-def _load_flame_head() -> HeadModel:
-    from dubfew.reconstruction.heads.flame.assemble import load_registered_flame
-
-    return load_registered_flame()
-
-
-# A head model is one line here.
-HEAD_LOADERS: dict[str, Callable[[], HeadModel]] = {
-    "lite": _load_lite_head,
-    "flame": _load_flame_head,
-}
-
-
 def load_head_model(name: str = "lite") -> HeadModel:
-    """The head model of that name.
+    """Load a head model by name.
 
     Args:
-        name: one of ``HEAD_LOADERS``, or what the ``name`` of such a model is: that of FLAME tells
-            one of
-            its files from another, as coefficients of one mean nothing to the other.
+        name: an entry of ``HEAD_LOADERS``, such as "flame"; or the full name of one edition, such
+            as "flame-1a2b3c4d", which a track or an actor stores. Coefficients of one edition
+            mean nothing to another.
 
     Raises:
-        AssetError: unknown name, its files are missing, or they are others.
+        AssetError: The name is unknown, files of the model are missing, or another edition is
+            registered.
     """
     kind = name.split("-")[0]
     if kind not in HEAD_LOADERS:
-        raise AssetError(f"no head model {name!r}: there are {', '.join(sorted(HEAD_LOADERS))}")
+        raise AssetError(f"no head model {name!r}: there are {', '.join(HEAD_LOADERS.names)}")
     head = HEAD_LOADERS[kind]()
     if name not in (kind, head.name):
         raise AssetError(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.rasterizer.raster import RasterizedMesh
+from dubfew.reconstruction.rasterizer.base import RasterizedMesh
 
 
 def compute_barycentrics(

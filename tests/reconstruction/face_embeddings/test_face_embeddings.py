@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +45,3 @@ def test_arcface_needs_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("DUBFEW_MICA", str(tmp_path / "none.tar"))
     with pytest.raises(AssetError):
         load_face_embedding("arcface")
-
-
-def test_names_load_nothing_heavy():
-    program = (
-        "import sys; from dubfew.reconstruction.face_embeddings import FACE_EMBEDDINGS as table; "
-        "table.names; print([n for n in ('torch', 'dlib', 'numba', 'scipy') if n in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr

@@ -55,7 +55,7 @@ def test_skinning_agrees_with_a_loop_over_vertices(head):
     expression = rng.standard_normal((2, len(head.expression_basis))).astype(np.float32)
     jaw = (rng.standard_normal((2, 3)) * 0.1).astype(np.float32)
     fast = head.vertices(shape, expression, jaw)
-    rest = head.shaped(shape)
+    rest = head.rest_vertices(shape)
     joint = (head.joint_regressor @ rest)[JAW_JOINT]
     for n in range(2):
         turn = Rotation.from_rotvec(jaw[n]).as_matrix()
@@ -76,9 +76,9 @@ def test_weights_sum_to_one_and_unit_is_nine_centimetres(head):
 
 
 def test_mouth_points_are_the_landmarks_of_that_number(head):
-    picked = head.points(MOUTH_POINTS) @ head.template
+    picked = head.point_matrix(MOUTH_POINTS) @ head.template
     np.testing.assert_allclose(picked, head.template[list(MOUTH_POINTS)], atol=1e-6)
-    assert head.points(EYE_CORNERS).shape == (2, len(head.template))
+    assert head.point_matrix(EYE_CORNERS).shape == (2, len(head.template))
 
 
 def test_every_face_has_area_in_the_texture(head):

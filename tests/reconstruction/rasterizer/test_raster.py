@@ -13,14 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dubfew.errors import MissingDependencyError, ShapeError
-from dubfew.reconstruction.rasterizer.pytorch3d import image_to_ndc
-from dubfew.reconstruction.rasterizer.raster import (
-    RASTERIZER_BACKENDS,
-    RasterizedMesh,
-    interpolate_attributes,
-    rasterize_frames,
-    rasterize_mesh,
-)
+from dubfew.reconstruction.rasterizer.backends import RASTERIZER_BACKENDS
+from dubfew.reconstruction.rasterizer.backends.pytorch3d import image_to_ndc
+from dubfew.reconstruction.rasterizer.base import RasterizedMesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_frames, rasterize_mesh
 
 HAS_PYTORCH3D = importlib.util.find_spec("pytorch3d") is not None
 
@@ -271,10 +268,13 @@ def test_the_backend_is_chosen_by_name(monkeypatch):
         seen.append(options)
         return expected
 
-    monkeypatch.setitem(RASTERIZER_BACKENDS, "other", other)
-    monkeypatch.setenv("DUBFEW_RASTERISER", "other")
-    assert rasterize_mesh(vertices, faces, 8, 8, left=2) is expected
-    assert seen == [{"left": 2, "top": 0, "cull": False}]
+    RASTERIZER_BACKENDS.register("other", other)
+    try:
+        monkeypatch.setenv("DUBFEW_RASTERISER", "other")
+        assert rasterize_mesh(vertices, faces, 8, 8, left=2) is expected
+    finally:
+        RASTERIZER_BACKENDS.unregister("other")
+    assert seen == [{"left": 2, "top": 0, "cull_backfaces": False}]
     assert rasterize_mesh(vertices, faces, 8, 8, backend="numba") is not expected
     monkeypatch.setenv("DUBFEW_RASTERISER", "povray")
     with pytest.raises(MissingDependencyError, match="numba or pytorch3d"):
@@ -300,9 +300,9 @@ def test_works_where_no_cache_can_be_written(tmp_path):
         "import numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = []\n"
         "import numpy as np\n"
-        "from dubfew.reconstruction.rasterizer.raster import rasterise\n"
+        "from dubfew.reconstruction.rasterizer.raster import rasterize_mesh\n"
         "v = np.array([[0, 0, 1], [8, 0, 1], [0, 8, 1]], np.float32)\n"
-        "print(rasterise(v, np.array([[0, 1, 2]], np.int32), 8, 8).covered.sum())\n"
+        "print(rasterize_mesh(v, np.array([[0, 1, 2]], np.int32), 8, 8).coverage.sum())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 20

@@ -9,11 +9,9 @@ import pytest
 import torch
 
 from dubfew.errors import ShapeError
-from dubfew.reconstruction.rasterizer.raster import (
-    RasterizedMesh,
-    interpolate_attributes,
-    rasterize_mesh,
-)
+from dubfew.reconstruction.rasterizer.base import RasterizedMesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.rasterizer.torch_gradients import (
     compute_barycentrics,
     interpolate_differentiably,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from urllib.error import URLError
 
 import numpy as np
@@ -53,12 +51,3 @@ def test_the_default_needs_no_face_parts():
 def test_unknown_name():
     with pytest.raises(DubfewError, match=r"sam.*facer, mediapipe"):
         load_segmenter("sam")
-
-
-def test_names_load_nothing_heavy():
-    program = (
-        "import sys; from dubfew.reconstruction.segmenters import SEGMENTERS; SEGMENTERS.names; "
-        "print([name for name in ('torch', 'mediapipe', 'numba', 'scipy') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr

@@ -50,7 +50,8 @@ from dubfew.reconstruction.fitting.photometric.terms import (
 )
 from dubfew.reconstruction.fitting.photometric.views import VIEW_SIZE_PX, FaceView
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.shading_model import SH_NORMALIZATION
 from dubfew.reconstruction.shading_torch import srgb_to_linear
 from dubfew.reconstruction.track import Camera

@@ -20,7 +20,8 @@ from dubfew.reconstruction.fitting.photometric.shading import (
 from dubfew.reconstruction.fitting.photometric.views import VIEW_SIZE_PX, FaceView
 from dubfew.reconstruction.heads.head_model import EYE_JOINTS, HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
-from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.shading_torch import (
     linear_to_srgb,
     linear_to_srgb_derivative,

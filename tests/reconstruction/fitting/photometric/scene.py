@@ -20,7 +20,8 @@ from dubfew.reconstruction.fitting.photometric.geometry import HeadProjector
 from dubfew.reconstruction.fitting.photometric.shading import shade_normals
 from dubfew.reconstruction.fitting.photometric.views import FaceView, crop_face_view
 from dubfew.reconstruction.heads.head_model import load_head_model
-from dubfew.reconstruction.rasterizer.raster import interpolate_attributes, rasterize_mesh
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.shading_torch import linear_to_srgb
 from dubfew.reconstruction.track import Camera, Track
 
