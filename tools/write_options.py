@@ -1,0 +1,118 @@
+"""Write docs/options.md, the tables of all options, from the dataclasses that describe them.
+
+python -m tools.write_options           # write the page
+python -m tools.write_options --check   # exit with 1 if the page is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from dubfew.adapt.options import AdaptOptions
+from dubfew.data.options import PrepareOptions
+from dubfew.reconstruction.options import TrackOptions
+from dubfew.render.options import RenderOptions
+from dubfew.utils.options import Option, list_options
+
+OPTIONS_PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
+
+# Command, Python call and dataclass of each section of the page, in its order.
+SECTIONS: tuple[tuple[str, str, type], ...] = (
+    ("dubfew adapt VIDEO", 'dubfew.adapt("VIDEO")', AdaptOptions),
+    ("dubfew render --actor ID", 'dubfew.render("ID")', RenderOptions),
+    ("dubfew track VIDEO --out TRACK", 'dubfew.track("VIDEO")', TrackOptions),
+    (
+        "dubfew prior prepare FOLDER --out OUT",
+        "dubfew.prepare_footage(folder, out)",
+        PrepareOptions,
+    ),
+)
+
+INTRODUCTION = """\
+# Options
+
+<!-- Written by `python -m tools.write_options` from the dataclasses of options. Do not edit. -->
+
+Each command that works on footage has a function in Python and a dataclass that holds its options.
+All three have the same names, defaults and checks:
+
+```python
+import dubfew
+
+dubfew.render("mary", audio="dub.wav", lossless=True)  # options as keywords
+options = dubfew.RenderOptions(audio="dub.wav", lossless=True)  # or as one object
+dubfew.render("mary", options)
+dubfew.render("mary", options, video="scene.mp4")  # keywords override the object
+```
+
+A value that is not allowed is a `DubfewError`, before any work. On the command line it ends with
+exit code 2, or with 1 where only the work shows it. An option without a default is not set; its
+meaning says what happens then.
+"""
+
+
+def render_page() -> str:
+    """Return the whole page as Markdown."""
+    return "\n".join([INTRODUCTION, *(render_section(*section) for section in SECTIONS)])
+
+
+def render_section(command: str, call: str, options_class: type) -> str:
+    """Return the section of one command.
+
+    Args:
+        command: the command line without its options.
+        call: the call in Python without its options.
+        options_class: dataclass of the options.
+
+    Returns:
+        A heading, a sentence and a table with one row per option, as Markdown.
+    """
+    name = options_class.__name__
+    lines = [
+        f"## {name}",
+        "",
+        f"For `{command}` and `{call}`.",
+        "",
+        "| option | command line | default | allowed | meaning |",
+        "|---|---|---|---|---|",
+        *(_render_row(option) for option in list_options(options_class)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _render_row(option: Option) -> str:
+    flags = list(option.flags) if option.rules.on_command_line else []
+    if option.types[0] is bool and option.default is not False:
+        flags.append(f"--no-{option.flags[0].removeprefix('--')}")
+    default = "" if option.default is None else f"`{option.default}`"
+    allowed = ", ".join(f"`{name}`" for name in option.choices) or option.describe_limits()
+    meaning = option.rules.help.replace("<", "&lt;").replace("|", r"\|")
+    words = ", ".join(f"`{flag}`" for flag in flags)
+    return f"| `{option.name}` | {words} | {default} | {allowed} | {meaning} |"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write or check the page.
+
+    Args:
+        arguments: words of the command line; default: those of this process.
+
+    Returns:
+        Exit code: 1 if ``--check`` finds the page out of date.
+    """
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    if parser.parse_args(arguments).check:
+        if OPTIONS_PAGE.read_text("utf-8") == render_page():
+            return 0
+        print(f"{OPTIONS_PAGE} is out of date: run python -m tools.write_options", file=sys.stderr)
+        return 1
+    OPTIONS_PAGE.write_text(render_page(), "utf-8", newline="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
