@@ -21,6 +21,7 @@ GENERATED: dict[str, Any] = {
     "dubfew.api.track": api.track,
     "dubfew.adapt.options.AdaptOptions": dubfew.AdaptOptions,
     "dubfew.data.options.PrepareOptions": dubfew.PrepareOptions,
+    "dubfew.data.prepare.prepare_footage": dubfew.prepare_footage,
     "dubfew.reconstruction.options.TrackOptions": dubfew.TrackOptions,
     "dubfew.render.options.RenderOptions": dubfew.RenderOptions,
 }
