@@ -18,7 +18,6 @@ from torch import Tensor
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.fitting.landmark_fit import FaceParameters, LandmarkFitter
 from dubfew.reconstruction.fitting.photometric.albedo import (
-    ALBEDO_SIZE_TEXELS,
     Albedo,
     AlbedoSpace,
     estimate_albedo,
@@ -27,6 +26,11 @@ from dubfew.reconstruction.fitting.photometric.geometry import (
     HeadProjector,
     ProjectedVertices,
     build_normal_equations,
+)
+from dubfew.reconstruction.fitting.photometric.layout import (
+    LOG_FOCAL_COLUMN,
+    POSITION_VALUES,
+    SHAPE_COLUMNS,
 )
 from dubfew.reconstruction.fitting.photometric.shading import (
     NUM_SH_COEFFICIENTS,
@@ -38,7 +42,7 @@ from dubfew.reconstruction.fitting.photometric.solve import (
     solve_chain_step,
     solve_joint_step,
 )
-from dubfew.reconstruction.fitting.photometric.stages import FitStage
+from dubfew.reconstruction.fitting.photometric.stages import FitStage, TermWeights
 from dubfew.reconstruction.fitting.photometric.terms import (
     FacePixels,
     LandmarkTerm,
@@ -46,14 +50,11 @@ from dubfew.reconstruction.fitting.photometric.terms import (
     compute_photometric_jacobian,
     compute_photometric_residual,
     find_skin_faces,
-    to_view_coordinates,
 )
-from dubfew.reconstruction.fitting.photometric.views import VIEW_SIZE_PX, FaceView
+from dubfew.reconstruction.fitting.photometric.texels import TexelSampler
+from dubfew.reconstruction.fitting.photometric.views import FaceView
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
-from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.shading_model import SH_NORMALIZATION
-from dubfew.reconstruction.shading_torch import srgb_to_linear
 from dubfew.reconstruction.track import Camera
 
 # Luminance of a face's mean albedo. How bright the skin is and how bright the light cannot be
@@ -96,10 +97,7 @@ class PhotometricFitter:
         self._geometry = HeadProjector(head)
         self._skin_faces = find_skin_faces(head)
         self._landmark_term = LandmarkTerm(head)
-        plane = np.concatenate([head.uv * ALBEDO_SIZE_TEXELS, np.ones((len(head.uv), 1))], 1)
-        self._texel_raster = rasterize_mesh(
-            plane.astype(np.float32), head.faces, ALBEDO_SIZE_TEXELS, ALBEDO_SIZE_TEXELS
-        )
+        self._texel_sampler = TexelSampler(head, self._skin_faces)
 
     def fit_clip(
         self,
@@ -129,8 +127,10 @@ class PhotometricFitter:
             common = np.append(shape, np.log(camera.focal) - start)
             step_frames, step_clip = solve_joint_step(stage, normals, slopes, value, common)
             pose = apply_step(pose, step_frames)
-            shape = shape + step_clip[:-1]
-            camera = replace(camera, focal=float(camera.focal * np.exp(step_clip[-1])))
+            shape = shape + step_clip[SHAPE_COLUMNS]
+            camera = replace(
+                camera, focal=float(camera.focal * np.exp(step_clip[LOG_FOCAL_COLUMN]))
+            )
             progress(Progress("joint", step + 1, stage.steps))
         return ClipParameters(shape, camera, albedo, lighting)
 
@@ -221,26 +221,45 @@ class PhotometricFitter:
         light: Sequence[Tensor],
     ) -> tuple[NDArray, NDArray]:
         """J'WJ [N, D, D] and J'Wr [N, D] of both terms, frame by frame."""
-        weights = stage.weights
-        normals, slopes = [], []
-        for k, (view, p) in enumerate(zip(views, pixels, strict=True)):
-            by_vertex = shown.jacobian[k]
-            normal, slope = self._landmark_term.build_equations(
-                shown.values[k], by_vertex, landmarks[k], camera
+        equations = [
+            self._build_frame_equations(
+                stage.weights, view, shown.values[k], shown.jacobian[k], pixels[k], landmarks[k],
+                camera, albedo, light[k],
             )
-            normal, slope = normal * weights.landmark, slope * weights.landmark
-            if len(p):
-                off = compute_photometric_residual(p, albedo, light[k])
-                by_pixel = compute_photometric_jacobian(p, albedo, light[k])
-                by_pixel[..., :2] *= view.scale
-                photo = build_normal_equations(
-                    p.face_ids, p.barycentric, by_pixel, off.residual.numpy(),
-                    weights.photometric * off.weight.numpy(), self.head.faces, by_vertex,
-                )  # fmt: skip
-                normal, slope = normal + photo[0], slope + photo[1]
-            normals.append(normal)
-            slopes.append(slope)
-        return np.stack(normals), np.stack(slopes)
+            for k, view in enumerate(views)
+        ]  # fmt: skip
+        return np.stack([hessian for hessian, _ in equations]), np.stack(
+            [gradient for _, gradient in equations]
+        )
+
+    def _build_frame_equations(
+        self,
+        weights: TermWeights,
+        view: FaceView,
+        values: NDArray,
+        vertex_jacobian: NDArray,
+        pixels: FacePixels,
+        landmarks: NDArray,
+        camera: Camera,
+        albedo: Albedo,
+        light: Tensor,
+    ) -> tuple[NDArray, NDArray]:
+        """J'WJ [D, D] and J'Wr [D] of one frame."""
+        hessian, gradient = self._landmark_term.build_equations(
+            values, vertex_jacobian, landmarks, camera
+        )
+        hessian, gradient = hessian * weights.landmark, gradient * weights.landmark
+        if not len(pixels):
+            return hessian, gradient
+        difference = compute_photometric_residual(pixels, albedo, light)
+        pixel_jacobian = compute_photometric_jacobian(pixels, albedo, light)
+        # From px of the view to px of the frame, in which the vertices' positions are.
+        pixel_jacobian[..., POSITION_VALUES] *= view.scale
+        photometric_hessian, photometric_gradient = build_normal_equations(
+            pixels.face_ids, pixels.barycentric, pixel_jacobian, difference.residual.numpy(),
+            weights.photometric * difference.weight.numpy(), self.head.faces, vertex_jacobian,
+        )  # fmt: skip
+        return hessian + photometric_hessian, gradient + photometric_gradient
 
     def _estimate_albedo_and_light(
         self,
@@ -262,10 +281,10 @@ class PhotometricFitter:
         light = solve_lighting(seen, plain, normal, weight, even * bright, CLIP_LIGHT_STIFFNESS)
         colours, lit, visible = [], [], []
         for k, view in enumerate(views):
-            colour, facing, looks = self._sample_texels(view, shown, k, camera)
-            colours.append(colour)
-            lit.append(shade_normals(facing, light))
-            visible.append(looks)
+            texels = self._texel_sampler.sample(view, shown.values[k], shown.depth[k], camera)
+            colours.append(texels.color)
+            lit.append(shade_normals(texels.normal, light))
+            visible.append(texels.weight)
         albedo = estimate_albedo(
             torch.stack(colours), torch.stack(lit), torch.stack(visible), self._albedo_space
         )
@@ -275,31 +294,6 @@ class PhotometricFitter:
                 seen, albedo.sample(uv)[0], normal, weight, light, CLIP_LIGHT_STIFFNESS
             )
         return albedo, light
-
-    def _sample_texels(
-        self, view: FaceView, shown: ProjectedVertices, k: int, camera: Camera
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Linear colour [T, T, 3], normal [T, T, 3] and visibility [T, T] of every texel."""
-        placed = to_view_coordinates(shown.values[k], shown.depth[k], view, camera)
-        carried = interpolate_attributes(
-            self._texel_raster,
-            self.head.faces,
-            np.concatenate([placed, shown.values[k][:, 2:]], 1).astype(np.float32),
-        )
-        normal = torch.nn.functional.normalize(torch.from_numpy(carried[..., 3:]), dim=-1)
-        grid = torch.from_numpy(carried[..., :2] * (2 / VIEW_SIZE_PX) - 1)[None]
-        colour = torch.nn.functional.grid_sample(
-            view.image[None], grid, padding_mode="border", align_corners=False
-        )[0].permute(1, 2, 0)
-        raster = rasterize_mesh(placed, self.head.faces, VIEW_SIZE_PX, VIEW_SIZE_PX)
-        front = interpolate_attributes(raster, self.head.faces, placed[:, 2:])[..., 0]
-        at = np.clip(carried[..., 1::-1].astype(np.int64), 0, VIEW_SIZE_PX - 1)
-        hidden = front[at[..., 0], at[..., 1]] < carried[..., 2] - 0.004
-        part = self._skin_faces[self._texel_raster.face_id] & self._texel_raster.coverage
-        ok = part & ~hidden & view.inside_frame[at[..., 0], at[..., 1]]
-        ok &= ((carried[..., :2] > 0) & (carried[..., :2] < VIEW_SIZE_PX)).all(-1)
-        facing = (normal[..., 2] - 0.15).clamp_min(0) * torch.from_numpy(ok)
-        return srgb_to_linear(colour), normal, facing
 
     def _estimate_frame_light(
         self, pixels: FacePixels, clip: ClipParameters, previous_light: Tensor

@@ -12,6 +12,15 @@ from torch import Tensor
 from torch.func import jacfwd, vmap
 
 from dubfew.reconstruction.fitting.landmark_fit import HEAD_TO_CAMERA_AXES, FaceParameters
+from dubfew.reconstruction.fitting.photometric.layout import (
+    EXPRESSION_COLUMNS,
+    JAW_COLUMNS,
+    LOG_FOCAL_COLUMN,
+    ROTATION_COLUMNS,
+    SHAPE_COLUMNS,
+    TRANSLATION_COLUMNS,
+    VALUES_PER_VERTEX,
+)
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.head_torch import (
     TorchHeadModel,
@@ -20,8 +29,6 @@ from dubfew.reconstruction.heads.head_torch import (
 )
 from dubfew.utils.jit import njit_cached
 
-# Values per vertex: x, y (px from the principal point), normal in view axes.
-VALUES_PER_VERTEX = 5
 # As many frames' derivatives are made at once as have this many numbers per value: 20 MB, and
 # several times that on the way.
 JACOBIAN_CHUNK_VALUES = 1_000_000
@@ -89,12 +96,13 @@ class HeadProjector:
     def _project_frame(
         self, frame_parameters: Tensor, clip_parameters: Tensor, base_rotation: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        frame = frame_parameters[None]
         local = self._torch_head(
-            clip_parameters[:-1], frame_parameters[None, 9:], frame_parameters[None, 6:9]
+            clip_parameters[SHAPE_COLUMNS], frame[:, EXPRESSION_COLUMNS], frame[:, JAW_COLUMNS]
         )[0]
-        turned = local @ (axis_angle_to_matrix(frame_parameters[None, :3])[0] @ base_rotation).T
-        space = turned @ self._camera_flip + frame_parameters[3:6]
-        image = space[:, :2] / space[:, 2:] * clip_parameters[-1].exp()
+        turned = local @ (axis_angle_to_matrix(frame[:, ROTATION_COLUMNS])[0] @ base_rotation).T
+        space = turned @ self._camera_flip + frame_parameters[TRANSLATION_COLUMNS]
+        image = space[:, :2] / space[:, 2:] * clip_parameters[LOG_FOCAL_COLUMN].exp()
         values = torch.cat([image, compute_vertex_normals(turned, self._faces)], -1)
         return values, (values, space[:, 2])
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dubfew.reconstruction.fitting.landmark_fit import LANDMARK_PRECISION, LIP_PRECISION
 from dubfew.reconstruction.fitting.photometric.albedo import MIN_COLOR_RESIDUAL, Albedo
+from dubfew.reconstruction.fitting.photometric.layout import NORMAL_VALUES, POSITION_VALUES
 from dubfew.reconstruction.fitting.photometric.shading import (
     compute_shading_jacobian,
     shade_normals,
@@ -106,7 +107,9 @@ def collect_face_pixels(
     mask = raster.coverage & skin_faces[raster.face_id] & view.inside_frame
     rows, columns = np.nonzero(binary_erosion(mask, np.ones((3, 3)), RIM_PX))
     carried = interpolate_attributes(
-        raster, head.faces, np.concatenate([head.uv, values[:, 2:]], 1).astype(np.float32)
+        raster,
+        head.faces,
+        np.concatenate([head.uv, values[:, NORMAL_VALUES]], 1).astype(np.float32),
     )[rows, columns]
     normal = torch.from_numpy(carried[:, 2:].copy())
     length = normal.norm(dim=-1).clamp_min(1e-6)
@@ -202,9 +205,11 @@ class LandmarkTerm:
         """J'J [D, D] and J'r [D] of one frame's landmarks [478, 3] (px)."""
         wanted = target[self._ids, :2] - [camera.cx, camera.cy]
         precision = self._precision / np.linalg.norm(np.ptp(wanted, axis=0))
-        at = np.einsum("lk,lkv->lv", self._barycentric, values[self._corners, :2])
+        at = np.einsum("lk,lkv->lv", self._barycentric, values[self._corners, POSITION_VALUES])
         residual = ((at - wanted) * precision).ravel()
-        moved = np.einsum("lk,lkvd->lvd", self._barycentric, vertex_jacobian[self._corners, :2])
+        moved = np.einsum(
+            "lk,lkvd->lvd", self._barycentric, vertex_jacobian[self._corners, POSITION_VALUES]
+        )
         jacobian = (moved * precision[..., None]).reshape(len(residual), -1).astype(np.float32)
         normal = (jacobian.T @ jacobian).astype(np.float64)
         return normal, (jacobian.T @ residual.astype(np.float32)).astype(np.float64)
