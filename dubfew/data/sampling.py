@@ -27,8 +27,8 @@ from dubfew.references.selection import (
     spread_rows,
 )
 
-# Fewest and most candidates in the prior's training. The number is drawn log-uniformly: it is often
-# small, so that no reference shows the target's mouth. An actor stores at most 64 references.
+# Fewest and most candidates in the prior's training. The number is drawn log-uniformly: often it is
+# small, so that no reference shows the target's mouth; seldom it exceeds the 48 of an actor.
 MIN_TRAIN_CANDIDATES, MAX_TRAIN_CANDIDATES = 2, 64
 # Probability that training keeps only the third of the candidates that is least like the target:
 # four seconds of footage lack many mouths that a dub asks for.

@@ -1,4 +1,9 @@
-"""Meshes laid more exactly on their pictures, by what the actor's other frames look like."""
+"""Align meshes with their images: the actor's other frames, warped, show where the mesh is off.
+
+Landmarks leave a mesh about a hundredth of a window beside the picture. References that it warps
+then land beside the target, and a renderer trained on them learns to be soft. Optical flow from
+the warped references to the true image measures the error, and the mesh is moved by it.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +23,16 @@ from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_foot
 from dubfew.references.selection import MIN_REFERENCE_GAP_ALIGN, find_candidate_rows
 from dubfew.references.warping import warp_references
 
-# The first round brings most; a third one brought less than 0.1 dB.
+# Passes over all frames. The first brings most, a third one brought less than 0.1 dB.
 ALIGNMENT_ROUNDS = 2
+# References that are warped onto each frame. More would average out more of the errors of their own
+# meshes, but each costs time.
 ALIGNMENT_REFERENCES = 3
+# Frames that go through the optical flow together: bounds memory, changes no result.
 ALIGNMENT_BATCH_SIZE = 8
-# Larger windows are looked at no larger than this, px: the field that is looked for is smooth,
-# and its cells are to be as fine against the lips as they are here.
+# Larger windows are shrunk to this for the flow, px. The flow is smooth, and its cells and reach
+# are in pixels: at 512 px it took back nothing of an error of 1 % of the window, at 160 px 63 %
+# (docs/findings.md).
 MAX_FLOW_WINDOW_PX = 160
 
 
@@ -33,26 +42,31 @@ def align_vertices(
     target: Tensor,  # [B, 3, S, S]
     vertices: NDArray[np.float32],  # [B, V, 3]
 ) -> NDArray[np.float32]:  # [B, V, 3]
-    """Meshes moved in the picture to where the warped references say that they are.
+    """Move meshes in the image to where the warped references match the target.
 
     Args:
         inputs: made with ``vertices``.
         target: the true windows in [0, 1], mouths included. [B, 3, S, S]
         vertices: x, y in window px, depth in m. [B, V, 3]
+
+    Returns:
+        Moved meshes; depths stay. [B, V, 3]
     """
-    pictures = torch.cat(
+    stacked = torch.cat(
         [target, warp_references(inputs).blend_references(inputs), inputs.mesh_mask], 1
     )
-    shrunk = target.shape[-1] / min(target.shape[-1], MAX_FLOW_WINDOW_PX)
-    if shrunk > 1:
-        pictures = F.interpolate(
-            pictures, size=(MAX_FLOW_WINDOW_PX, MAX_FLOW_WINDOW_PX), mode="bilinear", antialias=True
+    # Measure the flow at no more than the size that its cells are made for.
+    scale = target.shape[-1] / min(target.shape[-1], MAX_FLOW_WINDOW_PX)
+    if scale > 1:
+        stacked = F.interpolate(
+            stacked, size=(MAX_FLOW_WINDOW_PX, MAX_FLOW_WINDOW_PX), mode="bilinear", antialias=True
         )
-    field = lucas_kanade_flow(*pictures.split([3, 3, 1], 1))
-    places = torch.from_numpy(vertices[:, None, :, :2] * (2 / target.shape[-1]) - 1)
-    moves = F.grid_sample(field, places.to(field), padding_mode="border", align_corners=False)
+    flow = lucas_kanade_flow(*stacked.split([3, 3, 1], 1))
+    # Every vertex moves by the flow at its own position.
+    positions = torch.from_numpy(vertices[:, None, :, :2] * (2 / target.shape[-1]) - 1)
+    shifts = F.grid_sample(flow, positions.to(flow), padding_mode="border", align_corners=False)
     moved = vertices.copy()
-    moved[..., :2] += moves[:, :, 0].permute(0, 2, 1).cpu().numpy() * shrunk
+    moved[..., :2] += shifts[:, :, 0].permute(0, 2, 1).cpu().numpy() * scale
     return moved
 
 
@@ -60,30 +74,37 @@ def align_vertices(
 def align_footage(
     footage: Footage, head: HeadModel, *, progress: ProgressCallback = no_progress
 ) -> Footage:
-    """Every mesh of some footage aligned with the other frames.
+    """Align every mesh of some footage with the other frames.
 
-    Footage of fewer than a dozen frames comes back as it is: every frame would be its own
-    neighbour.
+    Args:
+        footage: windows of one actor.
+        head: the footage's head model.
+        progress: called after every batch.
+
+    Returns:
+        The footage with other vertices; as it was where it has fewer than a dozen frames, since
+        then no frame is far enough in time from another.
     """
     if len(footage) < 2 * MIN_REFERENCE_GAP_ALIGN:
         return footage
-    for turn in range(ALIGNMENT_ROUNDS):
+    for round_number in range(ALIGNMENT_ROUNDS):
         moved = []
         for start in range(0, len(footage), ALIGNMENT_BATCH_SIZE):
             rows = range(start, min(start + ALIGNMENT_BATCH_SIZE, len(footage)))
             inputs = concatenate_inputs(
                 [_make_alignment_inputs(footage, row, head) for row in rows]
             )
-            seen = torch.from_numpy(footage.images[start : rows.stop]).permute(0, 3, 1, 2) / 255
-            moved.append(align_vertices(inputs, seen, footage.vertices[start : rows.stop]))
-            done = turn * len(footage) + rows.stop
+            target = torch.from_numpy(footage.images[start : rows.stop]).permute(0, 3, 1, 2) / 255
+            moved.append(align_vertices(inputs, target, footage.vertices[start : rows.stop]))
+            done = round_number * len(footage) + rows.stop
             progress(Progress("align", done, ALIGNMENT_ROUNDS * len(footage)))
+        # Only now: within a round all frames see the same references.
         footage = replace(footage, vertices=np.concatenate(moved))
     return footage
 
 
 def _make_alignment_inputs(footage: Footage, row: int, head: HeadModel) -> RenderInputs:
-    """One frame with references among those that are not near in time."""
+    """Make the inputs of one frame with references that are not near in time."""
     candidates = find_candidate_rows(footage.frames, row, MIN_REFERENCE_GAP_ALIGN)
     return make_footage_inputs(
         footage, row, footage.vertices[row], candidates, ALIGNMENT_REFERENCES, head

@@ -19,26 +19,52 @@ from dubfew.reconstruction.track import Track
 from dubfew.references.footage import Footage
 from dubfew.references.track_geometry import compute_track_geometry
 
+# Frames between two reports of progress; more frequent ones would only cost time.
+PROGRESS_EVERY_FRAMES = 10
+# Whole pixels around a window that the resampling filter reads, beside one px of the result. At
+# scale 1 that makes 3 px, the reach of Lanczos; where a window shrinks the filter's tails are cut
+# off at the window's border. Less would blur the border of windows that keep their size.
+FILTER_MARGIN_PX = 2
+
 
 class CroppableFrame(Protocol):
-    """What `crop_window` needs of a frame."""
+    """The part of a frame that `crop_window` uses; `dubfew.media.Frame` has it."""
 
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Return the width, px."""
 
     @property
-    def height(self) -> int: ...
+    def height(self) -> int:
+        """Return the height, px."""
 
-    def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]: ...
+    def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
+        """Return RGB pixels of a box within the frame, right and bottom exclusive. [H, W, 3]"""
 
 
-def crop_window(frame: CroppableFrame, window: NDArray, output_size: int) -> NDArray[np.uint8]:
-    """One square window [left, top, side] (px, sub-pixel) of a frame, resampled with
-    anti-aliasing; what lies outside the frame repeats its edge. [size, size, 3]"""
+def crop_window(
+    frame: CroppableFrame,
+    window: NDArray,  # [3]
+    output_size: int,
+) -> NDArray[np.uint8]:  # [size, size, 3]
+    """Cut a square window out of a frame and resample it with anti-aliasing.
+
+    Args:
+        frame: the frame.
+        window: left, top and side of the window, px of the frame, not rounded. It may reach beyond
+            the frame, whose edge pixels are repeated there. [3]
+        output_size: edge of the result, px.
+
+    Returns:
+        RGB. [output_size, output_size, 3]
+    """
     left, top, side = (float(v) for v in window)
-    margin = 2 + side / output_size  # reach of the resampling filter
+    # Whole pixels around the window, with what the filter reaches on either side.
+    margin = FILTER_MARGIN_PX + side / output_size
     x0, y0 = int(np.floor(left - margin)), int(np.floor(top - margin))
     x1, y1 = int(np.ceil(left + side + margin)), int(np.ceil(top + side + margin))
+    # The part of it that lies inside the frame, at least one pixel, so that there is an edge to
+    # repeat even for a window that lies wholly outside.
     inner = (
         min(max(x0, 0), frame.width - 1),
         min(max(y0, 0), frame.height - 1),
@@ -53,6 +79,7 @@ def crop_window(frame: CroppableFrame, window: NDArray, output_size: int) -> NDA
     )
     if any(p for pair in padding for p in pair):
         pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
+    # Lanczos keeps the finest detail of windows between pixels; bicubic enlargement took a third.
     box = (left - x0, top - y0, left - x0 + side, top - y0 + side)
     image = Image.fromarray(pixels).resize(
         (output_size, output_size), Image.Resampling.LANCZOS, box=box
@@ -90,8 +117,9 @@ def footage_from_frames(
         The windows, without those of frames that the stream no longer has.
 
     Raises:
-        MediaError: the stream has none of the frames.
+        MediaError: The stream has none of the frames.
     """
+    # Look rows up by frame number: the stream may begin before the track, and may miss frames.
     numbers = np.arange(len(track)) if frame_numbers is None else np.asarray(frame_numbers)
     selected = np.nonzero(track.usable)[0] if rows is None else np.asarray(rows, np.int64)
     geometry = compute_track_geometry(track, head)
@@ -101,10 +129,11 @@ def footage_from_frames(
         row = row_of_frame.get(frame.index)
         if row is not None:
             images[row] = crop_window(frame, geometry.regions.window[row], window_size)
-            if len(images) % 10 == 0:
+            if len(images) % PROGRESS_EVERY_FRAMES == 0:
                 progress(Progress("cut", len(images), len(row_of_frame)))
         if len(images) == len(row_of_frame):
             break
+    # Keep the order of ``rows``, which need not be that of the frames.
     found = np.array([row for row in selected if row in images], np.int64)
     if not len(found):
         raise MediaError(f"none of {len(selected)} tracked frames can be read again: try again")
@@ -126,7 +155,18 @@ def load_clip_footage(
     window_size: int,
     progress: ProgressCallback = no_progress,
 ) -> Footage:
-    """Windows of every usable frame of a clip."""
+    """Cut the windows of every usable frame of a clip.
+
+    Args:
+        path: the tracked video.
+        track: its track, from its first frame on.
+        head: the track's head model.
+        window_size: edge of the windows, px.
+        progress: called every ten frames.
+
+    Raises:
+        MediaError: The video cannot be read, or has none of the frames.
+    """
     return footage_from_frames(
         read_frames(path, stop=len(track)),
         track,

@@ -11,7 +11,8 @@ from PIL import Image
 
 from dubfew.errors import ShapeError
 
-# Arrays of `Footage` in the order of its fields; files store them under these names.
+# Arrays of `Footage` in the order of its fields. Files store them under these names
+# (`dubfew.data.footage_io`), so that a change needs a new format version.
 FOOTAGE_ARRAY_NAMES = ("images", "vertices", "hulls", "key", "motion", "frames")
 
 
@@ -21,11 +22,14 @@ class Footage:
 
     Attributes:
         images: RGB mouth windows. [N, S, S, 3] uint8
-        vertices: projected mesh in window px, depth in m. [N, V, 3]
-        hulls: corners of the mask in window px. [N, 48, 2]
-        key: see `Geometry.key`. [N, D]
+        vertices: projected mesh, x and y in window px, depth in m. [N, V, 3]
+        hulls: corners of the mouth mask in window px. [N, 48, 2]
+        key: mouth shape and pose, see `dubfew.references.track_geometry.TrackGeometry`. [N, D]
         motion: displacement of the mouth points, inter-ocular distances. [N, P, 3]
         frames: number of each frame in the clip. [N]
+
+    Raises:
+        ShapeError: The arrays do not have these shapes.
     """
 
     images: NDArray[np.uint8]
@@ -36,6 +40,8 @@ class Footage:
     frames: NDArray[np.int64]
 
     def __post_init__(self) -> None:
+        # The images set the number of frames and the size; padded, so that images of too few
+        # axes fail the check below rather than here.
         n, size = (*self.images.shape[:2], 0, 0)[:2]
         expected: dict[str, tuple[int | None, ...]] = {
             "images": (n, size, size, 3),
@@ -58,24 +64,34 @@ class Footage:
 
     @property
     def window_size(self) -> int:
-        """Edge of the windows, px."""
+        """Return the edge of the windows, px."""
         return int(self.images.shape[1])
 
     def select_frames(self, rows: NDArray | Sequence[int]) -> Footage:
-        """Only these frames, in this order."""
+        """Return only these rows, in this order."""
         index = np.asarray(rows, np.int64)
         return Footage(*(getattr(self, name)[index] for name in FOOTAGE_ARRAY_NAMES))
 
 
 def resize_footage(footage: Footage, size: int) -> Footage:
-    """The same windows drawn ``size`` px wide."""
+    """Draw the windows at another size; meshes and masks follow.
+
+    Args:
+        footage: windows of any size.
+        size: new edge of the windows, px.
+
+    Returns:
+        New footage, or ``footage`` itself where it has this size already.
+    """
     if footage.window_size == size:
         return footage
     ratio = size / footage.window_size
+    # Pillow's bilinear filter averages over all source pixels when it shrinks.
     images = [
-        np.asarray(Image.fromarray(i).resize((size, size), Image.Resampling.BILINEAR))
-        for i in footage.images
+        np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+        for image in footage.images
     ]
+    # Depth is in m and stays.
     scale = np.array([ratio, ratio, 1], np.float32)
     return replace(
         footage,

@@ -1,4 +1,8 @@
-"""What a renderer sees of a frame, and how it is put together from geometry and references."""
+"""Inputs of a blending renderer, put together from a frame's mesh and an actor's references.
+
+A blending renderer (`dubfew.prior.renderers`) moves and mixes pixels of references. `RenderInputs`
+holds one frame per row of the batch.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,8 @@ from dubfew.references.footage import Footage
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import feather_width
 
-# Frames of motion that modulate the renderer, centred on the frame: 5 at 25 fps is 200 ms,
-# about a syllable.
+# Frames of motion that modulate the renderer, centered on the frame: 5 at 25 fps are 200 ms, about
+# a syllable. Stored priors have this number in the shape of their weights.
 MOTION_WINDOW_FRAMES = 5
 
 
@@ -30,16 +34,16 @@ class RenderInputs:
     Attributes:
         scene: RGB window in [0, 1], zero inside the mask. [B, 3, S, S]
         alpha: opacity of the paint in [0, 1]; above 0 is inside the mask. [B, 1, S, S]
-        mesh_mask: 1 where the mesh covers the pixel. [B, 1, S, S]
-        mouth_interior: 1 where the opening between the lips shows; how far down in it, -1 to 1,
-            and 0
-            elsewhere. [B, 2, S, S]
+        mesh_mask: 1 where the mesh covers the pixel, else 0. [B, 1, S, S]
+        mouth_interior: first channel 1 where the opening between the lips shows, else 0; second
+            channel the height in the opening, -1 at the upper lip to 1 at the lower one, and 0
+            outside of it. [B, 2, S, S]
         uv: texture coordinates in [0, 1]. [B, S, S, 2]
         references: RGB windows of the actor in [0, 1], of any size. [B, K, 3, R, R]
-        sampling_grid: where each pixel lies in each reference, in [-1, 1] as `grid_sample` has it.
-            [B, K, S, S, 2]
-        reference_distances: how far each reference is from the wanted frame, see `Geometry.key`.
-            [B, K]
+        sampling_grid: position of each pixel in each reference, in [-1, 1] as `grid_sample` takes
+            it. [B, K, S, S, 2]
+        reference_distances: distance of each reference's key from the frame's, in inter-ocular
+            distances. [B, K]
         motion: mouth displacements of the frames around, inter-ocular distances. [B, T, P * 3]
         actor_index: row of the neural texture. [B] int64
     """
@@ -56,12 +60,12 @@ class RenderInputs:
     actor_index: Tensor
 
     def to(self, device: torch.device | str) -> RenderInputs:
-        """The same batch on another device."""
+        """Return the same batch on another device."""
         return RenderInputs(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
 def concatenate_inputs(batches: Sequence[RenderInputs]) -> RenderInputs:
-    """Several batches as one."""
+    """Join several batches to one; all need the same S, R, K and T."""
     return RenderInputs(
         *(torch.cat([getattr(item, f.name) for item in batches]) for f in fields(RenderInputs))
     )
@@ -87,13 +91,13 @@ def make_footage_inputs(
         row: the frame.
         vertices: mesh of the frame in window px; the footage's own, or a better one. [V, 3]
         candidate_rows: rows of the footage to choose references from. [N]
-        num_references: how many references, K.
+        num_references: how many references, K; fewer candidates than that repeat the nearest.
         head: the footage's head model.
         actor_index: row of the neural texture.
         motion: mouth motion around the frame; taken from the footage's rows around it by default.
             Footage that does not hold the neighbors in time needs it. [T, P, 3]
     """
-    picked, scores = find_nearest_references(
+    picked, distances = find_nearest_references(
         footage.key[row], footage.key[candidate_rows], num_references
     )
     return make_frame_inputs(
@@ -104,7 +108,7 @@ def make_footage_inputs(
         select_motion_window(footage.motion, row) if motion is None else motion,
         footage,
         candidate_rows[picked],
-        scores,
+        distances,
         actor_index,
     )
 
@@ -120,31 +124,34 @@ def make_frame_inputs(
     reference_distances: NDArray[np.float32],  # [K]
     actor_index: int = 0,
 ) -> RenderInputs:
-    """The inputs of one frame (B = 1).
+    """Make the inputs of one frame (B = 1).
 
     Args:
-        head: gives faces and texture layout.
-        vertices: the wanted mesh in window px. [V, 3]
+        head: faces and texture layout.
+        vertices: mesh to render, in window px. [V, 3]
         hull: the frame's mask in window px. [48, 2]
         image: the frame's own window; nothing inside the mask is used. [S, S, 3]
         motion: mouth motion of the frames around. [T, P, 3]
-        reference_footage: the actor's references.
-        reference_rows: which references. [K]
-        reference_distances: their distances. [K]
+        reference_footage: the actor's windows, of any size.
+        reference_rows: rows of the references. [K]
+        reference_distances: their distances from the frame. [K]
         actor_index: row of the neural texture.
     """
     size = len(image)
     raster = rasterize_mesh(vertices, head.faces, size, size)
-    opening, height = head.mouth_filling
+    # Everything that vertices carry goes to the pixels in one pass: texture coordinates, height in
+    # the mouth's opening, and the vertices' own positions in every reference.
+    fills_opening, height = head.mouth_filling
     attributes = [head.uv, height[:, None]]
     for row in reference_rows:
         attributes.append(
             reference_footage.vertices[row, :, :2] * (2 / reference_footage.window_size) - 1
         )
     carried = interpolate_attributes(raster, head.faces, np.concatenate(attributes, 1))
-    # Face -1 is no face; what is read for it does not count.
-    inside = opening[raster.face_id] & raster.coverage
-    places = carried[..., 3:].reshape(size, size, len(reference_rows), 2).transpose(2, 0, 1, 3)
+    # Uncovered pixels have face -1, which reads the last face: coverage takes them out again.
+    inside = fills_opening[raster.face_id] & raster.coverage
+    grid = carried[..., 3:].reshape(size, size, len(reference_rows), 2).transpose(2, 0, 1, 3)
+    # Blank the mouth: the renderer may not see what it has to paint.
     alpha = render_soft_mask(hull, feather_width(size), 0.0, 0.0, 1.0, size, size)
     outside = np.where(alpha[..., None] > 0, 0, image)
     references = reference_footage.images[reference_rows]
@@ -157,7 +164,7 @@ def make_frame_inputs(
         )[None],
         uv=torch.from_numpy(np.ascontiguousarray(carried[..., :2]))[None],
         references=torch.stack([_image_to_tensor(r) for r in references])[None],
-        sampling_grid=torch.from_numpy(np.ascontiguousarray(places))[None],
+        sampling_grid=torch.from_numpy(np.ascontiguousarray(grid))[None],
         reference_distances=torch.from_numpy(np.ascontiguousarray(reference_distances))[None],
         motion=torch.from_numpy(motion.reshape(1, len(motion), -1).astype(np.float32)),
         actor_index=torch.tensor([actor_index]),
@@ -165,11 +172,28 @@ def make_frame_inputs(
 
 
 def _image_to_tensor(rgb: NDArray[np.uint8]) -> Tensor:
+    """Convert [H, W, 3] in 0 to 255 to [3, H, W] in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1).float() / 255
 
 
-def select_motion_window(motion: NDArray[np.float32], row: int) -> NDArray[np.float32]:
-    """Motion of the frames around one, held at the ends. [T, P, 3]"""
+def select_motion_window(
+    motion: NDArray[np.float32],  # [N, P, 3]
+    row: int,
+) -> NDArray[np.float32]:  # [T, P, 3]
+    """Select the motion of the frames around one; the first and last frame are held at the ends.
+
+    Args:
+        motion: mouth motion of consecutive frames. [N, P, 3]
+        row: the frame in the middle.
+
+    Returns:
+        T = `MOTION_WINDOW_FRAMES` frames. [T, P, 3]
+
+    Example:
+        >>> motion = np.arange(9, dtype=np.float32).reshape(9, 1, 1)
+        >>> select_motion_window(motion, 1)[:, 0, 0].tolist()
+        [0.0, 0.0, 1.0, 2.0, 3.0]
+    """
     reach = MOTION_WINDOW_FRAMES // 2
     rows = np.clip(np.arange(row - reach, row + reach + 1), 0, len(motion) - 1)
     return motion[rows]

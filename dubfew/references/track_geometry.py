@@ -1,4 +1,4 @@
-"""Mesh, window and comparison key of every frame of a track."""
+"""Mesh, mouth window and comparison key of every frame of a track."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 
-# A mouth's shape counts once, a head turn of 1 rad as much as lips moved by 0.15 eye distances:
-# found on train clips, where it gave the best bare warp (see docs/architecture.md).
+# Weight of head rotation beside mouth shape in a key: a head turned by 1 rad is as far away as lips
+# moved by 0.15 inter-ocular distances. Found on training clips, where it gave the best warp without
+# a network; the result is flat around it (docs/findings.md, "Choice of references").
 POSE_WEIGHT = 0.15
 
 
 @dataclass(frozen=True)
 class TrackGeometry:
-    """The mesh of N frames in the image, and where to paint.
+    """The mesh of N frames in the image, and the regions to paint.
 
     Attributes:
-        vertices: x, y in px of the whole frame, depth in m. [N, V, 3]
-        regions: boxes, windows and masks.
-        key: mouth shape and head pose, to compare frames by Euclidean distance, in inter-ocular
-            distances. [N, D]
+        vertices: x and y in px of the whole frame, depth in m. [N, V, 3]
+        regions: face boxes, mouth windows and mouth masks.
+        key: mouth shape and head pose, whose Euclidean distance says how alike two frames of one
+            actor are, in inter-ocular distances; the last three entries are the rotation. [N, D]
     """
 
     vertices: NDArray[np.float32]
@@ -38,20 +39,43 @@ class TrackGeometry:
     key: NDArray[np.float32]
 
     def vertices_in_window(self, row: int, window_size: int) -> NDArray[np.float32]:
-        """Vertices of one frame in pixels of its window drawn ``window_size`` px wide. [V, 3]"""
+        """Return the mesh of one frame in pixels of its window.
+
+        Args:
+            row: the frame.
+            window_size: edge of the window as drawn, px.
+
+        Returns:
+            x and y in window px, depth in m. [V, 3]
+        """
         left, top, side = self.regions.window[row]
         scaled = self.vertices[row].copy()
         scaled[:, :2] = (scaled[:, :2] - (left, top)) * (window_size / side)
         return scaled
 
     def hull_in_window(self, row: int, window_size: int) -> NDArray[np.float32]:
-        """Corners of one frame's mask in pixels of its window. [48, 2]"""
+        """Return the corners of one frame's mouth mask in pixels of its window.
+
+        Args:
+            row: the frame.
+            window_size: edge of the window as drawn, px.
+
+        Returns:
+            Corners of a convex polygon, window px. [48, 2]
+        """
         left, top, side = self.regions.window[row]
         return (self.regions.hull[row] - (left, top)) * (window_size / side)
 
 
 def compute_track_geometry(track: Track, head: HeadModel) -> TrackGeometry:
-    """Mesh, windows and keys of a track (a block of frames at a time keeps memory small)."""
+    """Compute meshes, regions and keys of a track.
+
+    All meshes are in memory at once: give long tracks in blocks, by `Track.select`.
+
+    Args:
+        track: N frames.
+        head: the track's head model.
+    """
     vertices = head.vertices(track.shape, track.expression, track.jaw, track.neck)
     return TrackGeometry(
         project_head_points(vertices, track),
@@ -61,15 +85,24 @@ def compute_track_geometry(track: Track, head: HeadModel) -> TrackGeometry:
 
 
 def compute_frame_keys(track: Track, head: HeadModel) -> NDArray[np.float32]:
-    """What makes two frames of one actor alike for a reference, see `Geometry.key`. [N, D]"""
+    """Compute the vectors by which frames of one actor are compared.
+
+    Args:
+        track: N frames.
+        head: the track's head model.
+
+    Returns:
+        Positions of the lips' points in head space, then the weighted head rotation, such that
+        Euclidean distances are in inter-ocular distances. [N, D]
+    """
     lips = head.point_matrix(OUTER_LIPS + INNER_LIPS)
     posed = np.matmul(lips, head.vertices(track.shape, track.expression, track.jaw))
     shape = posed / head.inter_ocular_distance(track.shape)
-    # Mean over the lips' points, so that the number of points does not set the scale.
+    # Root mean square over the lips' points, so that their number does not set the scale.
     shape = shape.reshape(len(track), -1) / np.sqrt(lips.shape[0])
     return np.concatenate([shape, POSE_WEIGHT * track.rotation], 1).astype(np.float32)
 
 
 def feather_width(window_size: int) -> float:
-    """Width of the mask's fade in a window drawn ``window_size`` px wide, px."""
+    """Return the width of the mouth mask's fade, px, in a window drawn ``window_size`` px wide."""
     return MASK_FEATHER_FRACTION * window_size

@@ -1,6 +1,6 @@
-"""References brought into the target's pose, and matched to its light: no learning here.
+"""Warp references into the target's pose and match them to its light; nothing here is learned.
 
-This is what a render after zero steps shows.
+A render after zero training steps shows the result of this module.
 """
 
 from __future__ import annotations
@@ -12,11 +12,18 @@ from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
 
-# Weights of references fall off with distance at this scale (inter-ocular distances): small
-# enough that one clear winner takes nearly all, so that nothing is blurred by averaging.
+# Scale, in inter-ocular distances, at which a reference's weight falls off with its distance. Small
+# enough that one clear winner takes nearly all, so that averaging blurs nothing; at 0 the winner
+# would change abruptly from frame to frame.
 BLEND_TEMPERATURE = 0.004
-# A difference larger than this between reference and target is no matter of light.
+# Largest correction of a color. A larger difference between reference and target does not come from
+# light, but from hair, glasses or a wrong mesh, which must not tint the mouth.
 MAX_COLOR_CORRECTION = 0.12
+# Factor by which light is shrunk before it is continued: it is smooth, so that a quarter of the
+# resolution is enough and sixteen times faster.
+LIGHT_DOWNSCALE = 4
+# Smallest weight that sums are divided by, where nothing is known.
+MIN_FILL_WEIGHT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -24,11 +31,12 @@ class WarpedReferences:
     """References as they look in the target's pose.
 
     Attributes:
-        colors: of each reference, light matched to the target. [B, K, 3, S, S]
-        color_correction: what was added to each to match the light. [B, K, 3, S, S]
-        background_fill: smooth continuation of the target into the mask, for where no mesh is. [B,
-            3, S, S]
-        blend_logits: of the blending weights, from the references' scores; the best is 0. [B, K]
+        colors: each reference with its light matched to the target. [B, K, 3, S, S]
+        color_correction: difference that was added to each to match the light. [B, K, 3, S, S]
+        background_fill: smooth continuation of the scene into the mask, for pixels without mesh.
+            [B, 3, S, S]
+        blend_logits: logits of the blending weights, from the references' distances; that of the
+            best reference is 0. [B, K]
     """
 
     colors: Tensor
@@ -37,16 +45,26 @@ class WarpedReferences:
     blend_logits: Tensor
 
     def blend_references(self, inputs: RenderInputs) -> Tensor:
-        """The picture without any network. [B, 3, S, S]"""
+        """Blend the references to an image without any network. [B, 3, S, S]"""
         weights = self.blend_logits.softmax(1)[:, :, None, None, None]
         mixed = (weights * self.colors).sum(1)
         return inputs.mesh_mask * mixed + (1 - inputs.mesh_mask) * self.background_fill
 
 
-def sample_references(references: Tensor, sampling_grid: Tensor, mode: str = "bilinear") -> Tensor:
-    """Look up references [B, K, C, R, R] at places [B, K, H, W, 2]. [B, K, C, H, W]
+def sample_references(
+    references: Tensor,  # [B, K, C, R, R]
+    sampling_grid: Tensor,  # [B, K, H, W, 2]
+    mode: str = "bilinear",
+) -> Tensor:  # [B, K, C, H, W]
+    """Look up references at the positions of a grid.
 
-    ``mode`` is `grid_sample`'s: "bilinear", or "bicubic", sharper and slower.
+    Args:
+        references: images of the actor. [B, K, C, R, R]
+        sampling_grid: positions in [-1, 1]; outside, the border is repeated. [B, K, H, W, 2]
+        mode: ``"bilinear"``, or ``"bicubic"``, which is sharper and slower.
+
+    Returns:
+        Sampled values. [B, K, C, H, W]
     """
     b, k = references.shape[:2]
     sampled = F.grid_sample(
@@ -61,51 +79,56 @@ def sample_references(references: Tensor, sampling_grid: Tensor, mode: str = "bi
 
 def warp_references(inputs: RenderInputs) -> WarpedReferences:
     """Bring the references into the target's pose and light."""
-    colours = sample_references(inputs.references, inputs.sampling_grid)
+    colors = sample_references(inputs.references, inputs.sampling_grid)
+    # Light is compared where both can be seen: on the mesh, outside of the mask.
     outside = (inputs.alpha <= 0).float()
     known = (outside * inputs.mesh_mask)[:, None]
-    difference = (inputs.scene[:, None] - colours).clamp(
-        -MAX_COLOR_CORRECTION, MAX_COLOR_CORRECTION
-    )
-    b, k = colours.shape[:2]
+    difference = (inputs.scene[:, None] - colors).clamp(-MAX_COLOR_CORRECTION, MAX_COLOR_CORRECTION)
+    # From there it is continued smoothly into the mask, for every reference on its own.
+    b, k = colors.shape[:2]
     light = push_pull_fill(
         difference.flatten(0, 1), known.expand(b, k, *known.shape[2:]).flatten(0, 1)
-    ).view_as(colours)
+    ).view_as(colors)
     fill = push_pull_fill(inputs.scene, outside)
-    # The nearest gets 0 however far it is: what else is on offer must not win by its distance.
+    # The nearest reference gets 0 however far it is: a renderer's other candidate, the fill, has a
+    # fixed logit and must not win because all references are far.
     nearest = inputs.reference_distances.amin(1, keepdim=True)
     return WarpedReferences(
-        colours + light, light, fill, (nearest - inputs.reference_distances) / BLEND_TEMPERATURE
+        colors + light, light, fill, (nearest - inputs.reference_distances) / BLEND_TEMPERATURE
     )
 
 
-def push_pull_fill(values: Tensor, known_mask: Tensor) -> Tensor:
-    """Continue known values smoothly into the unknown (push-pull over a pyramid).
+def push_pull_fill(
+    values: Tensor,  # [N, C, S, S]
+    known_mask: Tensor,  # [N, 1, S, S]
+) -> Tensor:  # [N, C, S, S]
+    """Continue known values smoothly into the unknown, by push-pull over a pyramid.
 
     Args:
         values: any image. [N, C, S, S]
         known_mask: 1 where ``values`` counts, 0 where it is to be filled. [N, 1, S, S]
 
     Returns:
-        A smooth image that is close to ``values`` where known. [N, C, S, S]
+        A smooth image that is close to ``values`` where they are known. [N, C, S, S]
 
-    Source: Gortler et al. 1996, The Lumigraph, sec. 3.4 (push-pull).
+    Source: Gortler, Grzeszczuk, Szeliski and Cohen 1996, The Lumigraph (SIGGRAPH), sec. 3.4.
     """
     size = values.shape[-2:]
-    # Light is smooth: start at a quarter of the resolution.
-    total = F.avg_pool2d(values * known_mask, 4, ceil_mode=True)
-    weight = F.avg_pool2d(known_mask, 4, ceil_mode=True)
+    # Push: sums of known values and their weights, ever coarser.
+    total = F.avg_pool2d(values * known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
+    weight = F.avg_pool2d(known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
     levels = [(total, weight)]
     while min(levels[-1][0].shape[-2:]) > 2:
         total, weight = levels[-1]
         levels.append(
             (F.avg_pool2d(total, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True))
         )
+    # Pull: from the coarsest level up, holes take the coarser level's values.
     total, weight = levels[-1]
-    result = total / weight.clamp(min=1e-4)
+    result = total / weight.clamp(min=MIN_FILL_WEIGHT)
     for total, weight in reversed(levels[:-1]):
         result = F.interpolate(result, size=total.shape[-2:], mode="bilinear", align_corners=False)
         # A cell that is known in part takes its own mean to that part.
-        share = weight.clamp(0, 1)
-        result = share * (total / weight.clamp(min=1e-4)) + (1 - share) * result
+        fraction = weight.clamp(0, 1)
+        result = fraction * (total / weight.clamp(min=MIN_FILL_WEIGHT)) + (1 - fraction) * result
     return F.interpolate(result, size=size, mode="bilinear", align_corners=False)

@@ -92,17 +92,17 @@ def test_batches_are_their_frames(footage):
         )
 
 
-def test_spread_keeps_a_constant_and_fills_with_it():
+def test_push_pull_keeps_a_constant_and_fills_with_it():
     known = (torch.rand(1, 1, 40, 40, generator=torch.Generator().manual_seed(0)) < 0.3).float()
     out = push_pull_fill(torch.full((1, 2, 40, 40), 0.7) * known, known)
     torch.testing.assert_close(out, torch.full((1, 2, 40, 40), 0.7), atol=1e-4, rtol=0)
 
 
-def test_spread_of_nothing_is_finite():
+def test_push_pull_without_known_values_is_finite():
     assert torch.isfinite(push_pull_fill(torch.ones(1, 3, 16, 16), torch.zeros(1, 1, 16, 16))).all()
 
 
-def test_the_opening_between_the_lips_is_told(footage):
+def test_the_opening_between_the_lips_is_marked(footage):
     head, row = load_head_model(), int(footage.motion[..., 1].std(1).argmax())
     inputs = make_sample(footage, row, np.arange(14, 24), head, 2).inputs
     flag, height = inputs.mouth_interior[0]
