@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from dubfew.media import read_frames
-from dubfew.reconstruction.detection.face_tracks import DetectedPerson
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
+from dubfew.reconstruction.detection.people import DetectedPerson
 from dubfew.reconstruction.visibility.temporal_occlusion import (
     detect_occluded_frames,
     extract_face_patch,

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from benchmarks.common import markdown_table
-from dubfew.reconstruction.crop import project_head_points, rotvecs_to_matrices
-from dubfew.reconstruction.detection.detection import detect_people
+from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.fitting.track_quality import frontal_eye_distance, second_difference
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.projection import project_head_points, rotvecs_to_matrices
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import DEFAULT_FOCAL_PER_LONG_SIDE, fit_track
 from dubfew.synthetic import SyntheticPerson, write_clip

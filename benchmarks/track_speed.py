@@ -40,8 +40,8 @@ import json, os, sys, time
 from fractions import Fraction
 import numpy as np
 from dubfew.media import probe, read_frames
-from dubfew.reconstruction.detection.detection import FaceFollower
-from dubfew.reconstruction.heads.head_model import load_head
+from dubfew.reconstruction.detection.multi_face_landmarker import MultiFaceLandmarker
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Camera
 from dubfew.reconstruction.tracking import fit_track
 clip, count = sys.argv[1], int(sys.argv[2])
@@ -54,7 +54,7 @@ def timed(stage, work):
     old[1] += time.perf_counter() - wall
     return result
 frames = read_frames(clip, stop=count)
-with FaceFollower() as follower:
+with MultiFaceLandmarker() as follower:
     follower(next(read_frames(clip)).to_rgb(fast=True), True)
     while (frame := timed("decode", lambda: next(frames, None))) is not None:
         rgb = timed("to RGB", lambda: frame.to_rgb(fast=True))
@@ -63,10 +63,10 @@ with FaceFollower() as follower:
             found.append(marks[0])
             times.append(frame.time)
 info = probe(clip)
-head, size = load_head(), (info.width, info.height)
+head, size = load_head_model(), (info.width, info.height)
 fit = lambda: fit_track(np.stack(found), np.array(times), head,
                         Camera(1.5 * max(size), size[0] / 2, size[1] / 2),
-                        fps=info.fps, size=size, source=clip, sha256="")
+                        fps=info.fps, frame_size=size, source=clip, sha256="")
 fit()
 timed("fit", fit)
 print(json.dumps({stage: [1000 * s / len(found) for s in pair] for stage, pair in spent.items()}))

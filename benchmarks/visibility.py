@@ -26,7 +26,7 @@ from benchmarks.common import FOOTAGE, RESULTS, machine, machine_line, markdown_
 from benchmarks.occluders import OCCLUDERS, found_share
 from dubfew.errors import DubfewError
 from dubfew.reconstruction.crop import compute_track_regions
-from dubfew.reconstruction.detection.detection import ClipDetections, detect_people
+from dubfew.reconstruction.detection.clip_detections import ClipDetections, detect_people
 from dubfew.reconstruction.fitting.track_quality import measure_stability
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import FLAG_DESCRIPTIONS

@@ -19,7 +19,7 @@ from dubfew.utils.options import document_options, merge_options
 if TYPE_CHECKING:
     from dubfew.adapt.pipeline import AdaptResult
     from dubfew.evaluate.compare import EvaluationResult
-    from dubfew.reconstruction.detection.detection import ClipDetections
+    from dubfew.reconstruction.detection.clip_detections import ClipDetections
     from dubfew.reconstruction.track import Track
     from dubfew.registry import Registry
     from dubfew.render.pipeline import RenderResult

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from dubfew.media import probe, read_frames
-from dubfew.reconstruction.crop import project_head_points
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
+from dubfew.reconstruction.projection import project_head_points
 from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.track import Camera, Track
 from dubfew.textures import sample_texture

@@ -24,9 +24,10 @@ from dubfew.media.mel import (
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.detection.shots import ShotDetector
-from dubfew.reconstruction.fitting.landmark_fit import HEAD_TO_CAMERA_AXES, LandmarkFitter
+from dubfew.reconstruction.fitting.landmark_fit import LandmarkFitter
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.projection import HEAD_TO_CAMERA_AXES
 from dubfew.reconstruction.track import Camera
 from dubfew.references.track_geometry import POSE_WEIGHT
 

@@ -14,7 +14,7 @@ from dubfew.cli.options import JsonOption, VideoArgument
 from dubfew.reconstruction.options import TrackOptions
 
 if TYPE_CHECKING:
-    from dubfew.reconstruction.detection.detection import ClipDetections
+    from dubfew.reconstruction.detection.clip_detections import ClipDetections
 
 
 @report_errors

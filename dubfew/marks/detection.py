@@ -35,7 +35,7 @@ from dubfew.reconstruction.crop import (
     compute_track_regions,
     render_soft_mask,
 )
-from dubfew.reconstruction.detection.detection import detect_people
+from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.tracking import track_person
 

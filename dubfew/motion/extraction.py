@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dubfew.errors import NoFaceError, ShapeError
 from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
-from dubfew.reconstruction.fitting.landmark_fit import PointRig
+from dubfew.reconstruction.fitting.point_rig import PointRig
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.heads.landmark_indices import (
     EYE_CORNERS,

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from dubfew.errors import ShapeError
 from dubfew.motion.extraction import BONE_POINTS, estimate_rest_points, mouth_points_from_track
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.reconstruction.fitting.landmark_fit import JAW_PRECISION, PointRig, limit_blas_threads
+from dubfew.reconstruction.fitting.landmark_fit import JAW_PRECISION, limit_blas_threads
+from dubfew.reconstruction.fitting.point_rig import PointRig
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Track

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dubfew.media import read_frames
-from dubfew.reconstruction.crop import project_head_points
 from dubfew.reconstruction.fitting.track_quality import (
     LIP_RING_LANDMARKS,
     TrackStability,
     measure_stability,
 )
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
+from dubfew.reconstruction.projection import project_head_points
 from dubfew.reconstruction.svg_curves import render_curves_svg
 from dubfew.reconstruction.track import FLAG_DESCRIPTIONS, Track
 from dubfew.utils.html import RgbImage, html_section, image_tag, metrics_table, write_html_page

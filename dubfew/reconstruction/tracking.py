@@ -18,8 +18,8 @@ from dubfew.errors import NoFaceError, ShapeError
 from dubfew.media import probe
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_face_regions
-from dubfew.reconstruction.detection.detection import ClipDetections, detect_people
-from dubfew.reconstruction.detection.face_tracks import choose_person
+from dubfew.reconstruction.detection.clip_detections import ClipDetections, detect_people
+from dubfew.reconstruction.detection.people import choose_person
 from dubfew.reconstruction.fitting.landmark_fit import NUM_SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.fitting.smoothing import smooth_parameters

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.reconstruction.crop import (
-    MASK_FEATHER_FRACTION,
-    FaceRegions,
-    compute_track_regions,
-    project_head_points,
-)
+from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, FaceRegions, compute_track_regions
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.projection import project_head_points
 from dubfew.reconstruction.track import Track
 
 # Weight of head rotation beside mouth shape in a key: a head turned by 1 rad is as far away as lips

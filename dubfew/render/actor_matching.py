@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from dubfew.adapt.artefact import ADAPTER_TRACK_FILE, ActorAdapter
 from dubfew.errors import MediaError
 from dubfew.media import read_frames
-from dubfew.reconstruction.detection.face_tracks import (
+from dubfew.reconstruction.detection.face_descriptors import (
     MEAN_DESCRIPTOR_FACTOR,
     NUM_DESCRIPTOR_CROPS,
-    DetectedPerson,
     FaceDescriptor,
     compute_mean_descriptor,
     compute_pixel_descriptor,
     crop_face,
     load_face_descriptor,
 )
+from dubfew.reconstruction.detection.people import DetectedPerson
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
 from dubfew.references.footage import Footage

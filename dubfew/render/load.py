@@ -12,7 +12,7 @@ from dubfew.prior.checkpoint import Prior
 from dubfew.prior.locate import find_prior
 from dubfew.prior.renderers import Renderer
 from dubfew.progress import ProgressCallback
-from dubfew.reconstruction.detection.detection import detect_people
+from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.segmenters import Segmenter
 from dubfew.reconstruction.track import Track

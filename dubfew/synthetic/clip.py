@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 from scipy.io import wavfile
 
 from dubfew.media import Audio, AudioSource, Frame, VideoInfo, VideoWriter
-from dubfew.reconstruction.crop import (
-    compute_face_regions,
-    project_posed_points,
-    rotvecs_to_matrices,
-)
+from dubfew.reconstruction.crop import compute_face_regions
+from dubfew.reconstruction.projection import project_posed_points, rotvecs_to_matrices
 from dubfew.reconstruction.track import Camera, Track
 from dubfew.synthetic.eyes import EYEBALL_RADIUS_METERS, compute_iris_landmarks
 from dubfew.synthetic.lighting import SceneLight, sample_light

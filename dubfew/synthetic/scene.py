@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from dubfew.reconstruction.fitting.landmark_fit import HEAD_TO_CAMERA_AXES
 from dubfew.reconstruction.heads.head_model import JAW_JOINT
+from dubfew.reconstruction.projection import HEAD_TO_CAMERA_AXES
 from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.track import Camera
 from dubfew.synthetic.eyes import project_eye_patches

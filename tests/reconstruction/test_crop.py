@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 
 from dubfew.errors import NoFaceError
-from dubfew.reconstruction.crop import (
-    compute_track_regions,
-    project_head_points,
-    render_mouth_mask,
-    render_soft_mask,
-)
+from dubfew.reconstruction.crop import compute_track_regions, render_mouth_mask, render_soft_mask
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.projection import project_head_points
 from dubfew.reconstruction.tracking import fit_track, track_video
 from tests.reconstruction.fitting.test_landmark_fit import CAMERA, truth
 

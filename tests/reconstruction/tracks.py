@@ -8,12 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from dubfew.media import Frame, VideoInfo, VideoWriter
-from dubfew.reconstruction.crop import (
-    compute_face_regions,
-    project_posed_points,
-    rotvecs_to_matrices,
-)
+from dubfew.reconstruction.crop import compute_face_regions
 from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.projection import project_posed_points, rotvecs_to_matrices
 from dubfew.reconstruction.track import Camera, Track
 
 SIZE = 160

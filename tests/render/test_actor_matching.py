@@ -15,9 +15,9 @@ import pytest
 from dubfew.adapt import ActorAdapter, adapt
 from dubfew.adapt.artefact import ADAPTER_CONFIG_FILE
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
-from dubfew.reconstruction.detection import face_tracks
-from dubfew.reconstruction.detection.detection import detect_people
-from dubfew.reconstruction.detection.face_tracks import PixelDescriptor
+from dubfew.reconstruction.detection import people as detected_people
+from dubfew.reconstruction.detection.clip_detections import detect_people
+from dubfew.reconstruction.detection.face_descriptors import PixelDescriptor
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.registry import Registry
 from dubfew.render import actor_matching, render
@@ -61,8 +61,8 @@ def beside(*people: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module", autouse=True)
 def _plain_pictures():
     with pytest.MonkeyPatch.context() as patch:
-        for module in (face_tracks, actor_matching):  # whatever else is installed
-            patch.setattr(module, "load_likeness", PixelDescriptor)
+        for module in (detected_people, actor_matching):  # whatever else is installed
+            patch.setattr(module, "load_face_descriptor", PixelDescriptor)
         yield
 
 

@@ -21,7 +21,7 @@ from dubfew.motion.extraction import (
 )
 from dubfew.progress import Progress
 from dubfew.reconstruction.crop import render_mouth_mask
-from dubfew.reconstruction.detection.detection import ClipDetections, detect_people
+from dubfew.reconstruction.detection.clip_detections import ClipDetections, detect_people
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry

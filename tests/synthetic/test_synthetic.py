@@ -10,10 +10,10 @@ import pytest
 
 from dubfew.media import probe, read_audio, read_frames
 from dubfew.motion.extraction import motion_from_track
-from dubfew.reconstruction.crop import project_head_points
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.projection import project_head_points
 from dubfew.reconstruction.shading_model import sh_basis
 from dubfew.reconstruction.track import Track
 from dubfew.speech.visemes import MOUTH_CONTROLS, SILENCE_SYMBOL, controls_from_motion

@@ -23,7 +23,8 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation
 
-from dubfew.reconstruction.fitting.landmark_fit import FaceParameters, PointRig
+from dubfew.reconstruction.fitting.landmark_fit import FaceParameters
+from dubfew.reconstruction.fitting.point_rig import PointRig
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from dubfew.reconstruction.crop import project_posed_points, rotvecs_to_matrices
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
+from dubfew.reconstruction.projection import project_posed_points, rotvecs_to_matrices
 from dubfew.reconstruction.track import Track
 
 LIP_RING_LANDMARKS = OUTER_LIPS + INNER_LIPS

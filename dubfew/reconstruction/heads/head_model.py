@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -268,7 +269,7 @@ class HeadModel:
         except (OSError, *TENSOR_READ_ERRORS) as error:
             raise AssetError(f"{path} is not a dubfew head model") from error
         check_format_version(version, HEAD_FORMAT_VERSION, str(path), AssetError)
-        floats = {
+        floats: dict[str, Any] = {
             name: array.astype(np.float32) if array.dtype == np.float16 else array
             for name, array in arrays.items()
         }

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dubfew.reconstruction.crop import project_posed_points
-from dubfew.reconstruction.fitting.landmark_fit import FaceParameters, LandmarkFitter, PointRig
+from dubfew.reconstruction.fitting.landmark_fit import FaceParameters, LandmarkFitter
+from dubfew.reconstruction.fitting.point_rig import PointRig
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
+from dubfew.reconstruction.projection import project_posed_points
 from dubfew.reconstruction.track import Camera
 
 CAMERA = Camera(800.0, 256.0, 256.0)

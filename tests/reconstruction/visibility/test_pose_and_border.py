@@ -5,9 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubfew.reconstruction.crop import rotvecs_to_matrices
-from dubfew.reconstruction.fitting.landmark_fit import HEAD_TO_CAMERA_AXES
 from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.projection import HEAD_TO_CAMERA_AXES, rotvecs_to_matrices
 from dubfew.reconstruction.track import FLAG_CUT_BY_EDGE, FLAG_NO_FACE, FLAG_TURNED_AWAY
 from dubfew.reconstruction.tracking import track_video
 from dubfew.reconstruction.visibility.pose_and_border import (

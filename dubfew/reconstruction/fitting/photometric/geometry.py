@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import jacfwd, vmap
 
-from dubfew.reconstruction.fitting.landmark_fit import HEAD_TO_CAMERA_AXES, FaceParameters
+from dubfew.reconstruction.fitting.landmark_fit import FaceParameters
 from dubfew.reconstruction.fitting.photometric.layout import (
     EXPRESSION_COLUMNS,
     JAW_COLUMNS,
@@ -27,6 +27,7 @@ from dubfew.reconstruction.heads.head_torch import (
     axis_angle_to_matrix,
     compute_vertex_normals,
 )
+from dubfew.reconstruction.projection import HEAD_TO_CAMERA_AXES
 from dubfew.utils.jit import njit_cached
 
 # As many frames' derivatives are made at once as have this many numbers per value: 20 MB, and

@@ -15,7 +15,7 @@ from dubfew.errors import AssetError, ShapeError
 from dubfew.motion.extraction import estimate_rest_points, motion_from_track
 from dubfew.motion.retargeting import retarget_mouth
 from dubfew.reconstruction.crop import compute_track_regions
-from dubfew.reconstruction.fitting.landmark_fit import PointRig
+from dubfew.reconstruction.fitting.point_rig import PointRig
 from dubfew.reconstruction.heads.flame.assemble import (
     build_flame_head,
     load_flame_uv_layout,

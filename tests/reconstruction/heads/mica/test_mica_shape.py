@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dubfew.errors import AssetError, DubfewError
-from dubfew.reconstruction.detection.detection import detect_people
+from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.heads.flame.model import NUM_FLAME_VERTICES
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.mica.checkpoint import load_mica

@@ -10,15 +10,12 @@ import pytest
 
 from dubfew.errors import DubfewError
 from dubfew.media import Frame, VideoInfo, VideoWriter
-from dubfew.reconstruction.detection import face_tracks
-from dubfew.reconstruction.detection.detection import MultiFaceLandmarker, detect_people
-from dubfew.reconstruction.detection.face_tracks import (
-    FaceTracker,
-    PixelDescriptor,
-    choose_person,
-    cluster_tracklets,
-    find_frame_runs,
-)
+from dubfew.reconstruction.detection import people
+from dubfew.reconstruction.detection.clip_detections import detect_people
+from dubfew.reconstruction.detection.face_descriptors import PixelDescriptor
+from dubfew.reconstruction.detection.face_tracker import FaceTracker
+from dubfew.reconstruction.detection.multi_face_landmarker import MultiFaceLandmarker
+from dubfew.reconstruction.detection.people import choose_person, cluster_tracklets, find_frame_runs
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import FLAG_OTHER_PERSON
 from dubfew.reconstruction.tracking import track_person
@@ -56,9 +53,7 @@ def two(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def seen(two):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            face_tracks, "load_face_descriptor", PixelDescriptor
-        )  # whatever else is installed
+        patch.setattr(people, "load_face_descriptor", PixelDescriptor)  # whatever else is installed
         return detect_people(two)
 
 
@@ -93,7 +88,9 @@ def test_choosing(seen):
     first, second = seen.people
     assert choose_person(seen.people, None) is first
     assert choose_person(seen.people, "1") is second
-    assert choose_person(seen.people, "largest").face_width == max(p.width for p in seen.people)
+    assert choose_person(seen.people, "largest").face_width == max(
+        p.face_width for p in seen.people
+    )
     only_second = second.landmarks[0, 1, :2]
     chosen = choose_person(seen.people[:1], f"{only_second[0] + SIDE:.0f},{only_second[1]:.0f}")
     assert chosen is first
@@ -111,7 +108,7 @@ def test_one_face_costs_one_search(monkeypatch):
     with MultiFaceLandmarker() as follower:
         found = [follower(rgb, False) for rgb in frames]
         assert follower._multi_landmarker is None
-    assert [len(face_tracks) for faces in found] == [1, 1, 1]
+    assert [len(faces) for faces in found] == [1, 1, 1]
 
 
 def face_at(x: float, y: float) -> np.ndarray:
