@@ -1,7 +1,7 @@
 """Video and audio in and out, through PyAV.
 
-``probe`` says what a file is, ``read_frames`` decodes it, ``VideoWriter`` encodes frames
-with the same properties, and ``read_audio`` gives sound in time with the picture.
+`probe` reads a file's properties, `read_frames` decodes it, `VideoWriter` encodes frames with the
+same properties, and `read_audio` decodes sound in time with the picture.
 """
 
 from dubfew.media.audio import Audio, AudioSource, read_audio, stream_audio

@@ -1,4 +1,4 @@
-"""Sound in: decoding to float samples that stand in time with the picture."""
+"""Decoding of audio to float samples that stand in time with the picture."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ from dubfew.media.opening import audio_stream, open_media, video_stream
 
 AudioSamples = NDArray[np.float32]
 
-# A gap or overlap between packets that is longer than this is mended (seconds): shorter
-# ones are rounding of the container's clock, up to a few milliseconds in MPEG streams.
+# Gaps and overlaps between packets that are longer than this are filled or cut, s. Shorter ones
+# are rounding of the container's clock, up to a few milliseconds in MPEG streams.
 _GAP_TOLERANCE_SECONDS = 0.04
 
 # Peak below which a recording counts as silent (full scale is 1): an empty sound track with its
 # dither stays below it, a whisper does not.
 MIN_AUDIBLE_PEAK = 1e-3
 
-# PyAV reads past the planes of a frame with as many as this: they must be packed first.
+# PyAV reads past the planes of frames with this many of them or more; such frames are packed
+# first.
 _MAX_READABLE_PLANES = 8
 
-# Weight of a channel in the mono mix. Dialogue is in the centre; effects count less.
+# Weights of channels in the mono mix, by FFmpeg's names. Dialogue is in the center (FC), so it
+# counts most; surround channels, which are not listed, count 0.707 and the bass channels nothing.
 _MONO_WEIGHTS = {"FC": 1.414, "FL": 1.0, "FR": 1.0, "LFE": 0.0, "LFE2": 0.0}
 
 
 @dataclass(frozen=True)
 class Audio:
-    """Mono sound.
+    """A mono recording.
 
     Attributes:
-        samples: float32 [n], full scale is [-1, 1].
-        rate: samples per second.
+        samples: full scale is [-1, 1]. [n]
+        rate: sample rate, Hz.
     """
 
     samples: AudioSamples
@@ -47,26 +49,27 @@ class Audio:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Return the length in seconds."""
         return len(self.samples) / self.rate
 
 
 @dataclass(frozen=True)
 class AudioSource:
-    """Sound for ``VideoWriter`` to put beside the picture.
+    """Sound for `VideoWriter` to put beside the picture.
 
-    The packets are copied as they are where the container takes the codec and the source
-    is played from its start and not looped; otherwise they are decoded and encoded anew
-    (AAC, in WebM Opus), at the source's rate and channels where the codec has them.
+    Packets are copied unchanged where the container takes the codec and the source is played from
+    its
+    start and not looped. Otherwise they are decoded and encoded again (AAC, in WebM Opus), at the
+    source's rate and channels where the codec has them.
 
     Attributes:
         path: any file with a sound track.
-        start: second of the source that meets the first frame.
-        duration: seconds to play; None = to the source's end.
+        start: time in the source that meets the first frame, s.
+        duration: time to play, s; None plays to the source's end.
         loop: start again from ``start`` when the source ends before ``duration``.
-        pad: fill with silence up to ``duration`` when the source ends before it. False
-            lets the track end early, which players show as silence too, and which
-            allows copying.
+        pad: fill with silence up to ``duration`` when the source ends before it. False lets the
+            track
+            end early, which players show as silence too, and which allows copying.
     """
 
     path: Path
@@ -77,27 +80,46 @@ class AudioSource:
 
 
 def read_audio(path: Path | str, rate: int = 16000) -> Audio:
-    """The whole sound track of a file, mixed to mono.
+    """Read the whole sound track of a file, mixed to mono.
 
-    In a video the first sample is at the time of the first frame: sound that begins later
-    is preceded by silence, sound before it is cut. In a sound file it is the first sample.
-    More than two channels are mixed with the centre weighed most and without the LFE.
+    In a video the first sample is at the time of the first frame: sound that begins later is
+    preceded
+    by silence, sound before it is cut. In an audio file it is the first sample. More than two
+    channels
+    are mixed with the center weighed most and without the bass channel (LFE).
+
+    Args:
+        path: a video or audio file.
+        rate: sample rate of the result, Hz; 16000 is what the speech model needs.
 
     Raises:
-        MediaError: unreadable, no sound track, or a track without samples.
+        MediaError: The file is unreadable, has no sound track, or the track has no samples.
     """
-    # A sample or two may be none at another rate.
+    # One or two samples may become none at another rate; concatenate needs at least one array.
     blocks = [np.zeros(0, np.float32), *stream_audio(path, rate, block=rate)]
     return Audio(np.concatenate(blocks), rate)
 
 
 def stream_audio(path: Path | str, rate: int = 16000, block: int = 16000) -> Iterator[AudioSamples]:
-    """``read_audio`` in blocks of ``block`` samples (the last is shorter), constant memory."""
+    """Read a sound track like `read_audio`, in blocks and constant memory.
+
+    Args:
+        path: a video or audio file.
+        rate: sample rate of the result, Hz.
+        block: samples per block; the last one is shorter.
+
+    Yields:
+        Mono samples. [block]
+
+    Raises:
+        MediaError: The file is unreadable, has no sound track, or the track has no samples.
+    """
     with AudioReader(Path(path)) as reader:
         rest = np.zeros(0, np.float32)
         for samples in resample_blocks(
             (reader.mix_to_mono(b) for b in reader.iter_blocks()), reader.rate, rate
         ):
+            # Decoded blocks have sizes of their own: collect them and cut blocks of one size.
             rest = np.concatenate([rest, samples[0]])
             while len(rest) >= block:
                 yield rest[:block]
@@ -107,17 +129,18 @@ def stream_audio(path: Path | str, rate: int = 16000, block: int = 16000) -> Ite
 
 
 class AudioReader:
-    """The sound track of a file, in time with the file's picture.
+    """The sound track of a file, in time with the file's picture. A context manager.
 
     Attributes:
-        rate: Hz.
-        channels: their number.
-        layout: FFmpeg's name, such as "stereo" or "5.1(side)".
-        offset: seconds by which the track begins after the picture (negative: before).
-        duration: seconds as the file states it, None where it does not.
+        rate: sample rate, Hz.
+        channels: number of channels.
+        layout: FFmpeg's name of the channel layout, such as "stereo" or "5.1(side)".
+        offset: time by which the track begins after the picture, s; negative if before.
+        duration: length that the file states, s; None where it states none.
     """
 
     def __init__(self, path: Path) -> None:
+        """Prepare to read; the file is opened on entering the context."""
         self.path = path
         self._opened = open_media(path)
 
@@ -134,10 +157,12 @@ class AudioReader:
             self._opened.__exit__(None, None, None)
             raise
         self.stream = stream
+        # Facts of the stream that all users need.
         self.rate: int = context.sample_rate
         self.channels: int = context.channels
         self.layout = _layout_name(context.layout.name, self.channels)
         self.time_base = Fraction(stream.time_base or Fraction(1, self.rate))
+        # Times count from the picture's first frame, so that sound and picture stay in step.
         self.origin = self._find_origin()
         self.offset = (
             0.0
@@ -145,6 +170,7 @@ class AudioReader:
             else float(stream.start_time * self.time_base - self.origin)
         )
         self.duration = float(stream.duration * self.time_base) if stream.duration else None
+        # Some containers state the length of the whole file only, in microseconds.
         if self.duration is None and self.container.duration:
             self.duration = self.container.duration / 1e6
         return self
@@ -153,8 +179,9 @@ class AudioReader:
         self._opened.__exit__(None, None, None)
 
     def _find_origin(self) -> Fraction:
-        """The time, on the file's clock, of the first frame or else of the first sample."""
+        """Find the time of the first frame, or else of the first sample, on the file's clock."""
         try:
+            # An audio file raises here; its own first sample is the origin then.
             picture = video_stream(self.container, self.path)
             start, base = picture.start_time, picture.time_base
         except MediaError:
@@ -162,12 +189,15 @@ class AudioReader:
         return Fraction(0) if start is None or base is None else start * Fraction(base)
 
     def iter_blocks(self) -> Iterator[AudioSamples]:
-        """Decoded samples [channels, n] from the picture's first moment, gaps filled.
+        """Decode samples from the picture's first moment on, with gaps filled by silence.
+
+        Yields:
+            Samples of all channels. [channels, n]
 
         Raises:
-            MediaError: nothing decodes.
+            MediaError: Nothing can be decoded, or the rate or number of channels changes.
         """
-        position = 0  # samples delivered
+        position = 0  # samples delivered so far
         heard = False
         packer = av.AudioResampler(format="flt")
         for frame in self._decode_frames():
@@ -180,8 +210,11 @@ class AudioReader:
             if frame.format.is_planar and self.channels >= _MAX_READABLE_PLANES:
                 (frame,) = packer.resample(frame)
             samples = to_float_samples(frame)
+            # Fill gaps with silence and cut overlaps. Before the first sample even small ones
+            # count: they are the offset between sound and picture.
             if frame.pts is not None:
                 base = Fraction(frame.time_base or self.time_base)
+                # How far the frame lies behind the samples delivered so far, in samples.
                 late = round((frame.pts * base - self.origin) * self.rate) - position
                 if late > (_GAP_TOLERANCE_SECONDS * self.rate if position else 0):
                     yield from _silence(late, self.channels, self.rate)
@@ -195,23 +228,27 @@ class AudioReader:
             raise _no_samples_error(self.path)
 
     def _decode_frames(self) -> Iterator[av.AudioFrame]:
+        """Decode all frames that can be decoded."""
         packets = self.container.demux(self.stream)
         while True:
             try:
                 packet = next(packets, None)
             except av.FFmpegError:
                 packet = None  # the end of a truncated file
-            # A damaged packet is passed over; the time stamps keep the rest in place.
+            # Damaged packets are skipped; time stamps keep the rest in place.
             with suppress(av.FFmpegError):
                 yield from self.stream.decode(packet)
+            # Demuxing ends with an empty packet, which flushes the decoder; a truncated
+            # file ends with None.
             if packet is None or (packet.dts is None and not packet.size):
                 return
 
     def mix_to_mono(self, samples: AudioSamples) -> AudioSamples:
-        """[channels, n] to [1, n]."""
+        """Mix samples [channels, n] to one channel [1, n]."""
         if self.channels == 1:
             return samples
         names = [channel.name for channel in self.stream.codec_context.layout.channels]
+        # Stereo is a plain mean, and so is a layout whose channels are unknown.
         weights = np.array([_MONO_WEIGHTS.get(name, 0.707) for name in names], np.float32)
         if len(names) != self.channels or self.channels == 2 or not weights.any():
             weights = np.ones(self.channels, np.float32)
@@ -219,32 +256,34 @@ class AudioReader:
 
 
 def _no_samples_error(path: Path) -> MediaError:
+    """Make the error for a sound track without samples."""
     return MediaError(f"the sound track of {path} holds no samples: give a file with sound in it")
 
 
 def _silence(count: int, channels: int, rate: int) -> Iterator[AudioSamples]:
-    """``count`` silent samples in blocks of at most a second."""
+    """Yield ``count`` silent samples in blocks of at most a second."""
     for start in range(0, count, rate):
         yield np.zeros((channels, min(rate, count - start)), np.float32)
 
 
 def _layout_name(name: str, channels: int) -> str:
-    """A layout that says where its channels are; WAV files often only count them."""
+    """Return a layout with named channels; WAV files often only count them."""
     usual = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
     return usual.get(channels, name) if name.endswith("channels") else name
 
 
 def to_float_samples(frame: av.AudioFrame) -> AudioSamples:  # [channels, n]
-    """A frame's samples in [-1, 1], whatever their type; what is no number is silence."""
+    """Convert a frame's samples of any type to floats in [-1, 1]; NaN becomes silence."""
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
+    # 8-bit samples are unsigned with silence at 128, wider ones are signed.
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - 128) / 128
     if samples.dtype.kind == "i":
         scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
         return (samples / scale).astype(np.float32)
-    # Encoders refuse NaN and infinity, and filters would spread them.
+    # Encoders refuse NaN and infinity, and filters would spread them to their neighbors.
     finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
     return finite.astype(np.float32, copy=False)
 
@@ -252,9 +291,18 @@ def to_float_samples(frame: av.AudioFrame) -> AudioSamples:  # [channels, n]
 def resample_blocks(
     blocks: Iterator[AudioSamples], rate: int, target_rate: int, layout: str = "mono"
 ) -> Iterator[AudioSamples]:
-    """Blocks [channels, n] at ``rate`` as blocks at ``target_rate`` Hz.
+    """Resample a stream of blocks.
 
-    The whole is round(n * target / rate) samples long, whatever filter delay there is.
+    The output is round(n * target_rate / rate) samples long in all, whatever delay the filter has.
+
+    Args:
+        blocks: samples in order. [channels, n] each
+        rate: sample rate of the blocks, Hz.
+        target_rate: sample rate of the result, Hz.
+        layout: FFmpeg's name of the channel layout of the blocks.
+
+    Yields:
+        Samples at the target rate. [channels, m]
     """
     if rate == target_rate:
         yield from blocks
@@ -269,6 +317,7 @@ def resample_blocks(
             given += out.samples
             yield to_float_samples(out)
         taken += block.shape[1]
+    # The filter's delay makes the output too short or too long; fill or cut its end.
     missing = round(taken * target_rate / rate) - given
     tail = [to_float_samples(out) for out in resampler.resample(None)]
     tail.append(np.zeros((channels, max(0, missing)), np.float32))
@@ -278,7 +327,14 @@ def resample_blocks(
 def make_audio_frame(
     samples: AudioSamples, rate: int, layout: str, first_sample: int
 ) -> av.AudioFrame:
-    """PyAV's frame of samples [channels, n] whose first is number ``first_sample``."""
+    """Make PyAV's frame of samples.
+
+    Args:
+        samples: samples in [-1, 1]. [channels, n]
+        rate: sample rate, Hz.
+        layout: FFmpeg's name of the channel layout.
+        first_sample: number of the first sample in its track, which sets the frame's time.
+    """
     packed = np.ascontiguousarray(samples.T).reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
     frame.sample_rate = rate

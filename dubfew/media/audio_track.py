@@ -1,4 +1,4 @@
-"""Sound out: packets of an AudioSource for a container, copied or encoded, one by one."""
+"""Encoding of audio: packets of an `AudioSource` for a container, copied or encoded one by one."""
 
 from __future__ import annotations
 
@@ -22,22 +22,33 @@ from dubfew.media.audio import (
 )
 from dubfew.media.codecs import ContainerFormat
 
-# A track that begins earlier than this before the picture is cut by decoding (seconds);
-# less is an encoder's priming, which must stay with its packets.
+# A track that begins by more than this before the picture is decoded and cut, s. Less is an
+# encoder's priming, which must stay with its packets.
 _MAX_PRIMING_SECONDS = 0.1
-# Silence shorter than this at the end is not worth encoding the whole track anew (seconds).
+# Silence missing at the end that is shorter than this is not worth encoding the whole track
+# again, s.
 _END_TOLERANCE_SECONDS = 0.1
+# Bit rate per channel at 44.1 kHz and more; AAC is transparent for most material there.
 _BITS_PER_SECOND_PER_CHANNEL = 96_000
 
 
 class AudioTrack:
-    """Feeds one AudioSource into a container that is being written.
+    """Feeds one `AudioSource` into a container that is being written.
 
     Attributes:
         is_copied: True if packets go in unchanged.
     """
 
     def __init__(self, source: AudioSource, container: ContainerFormat) -> None:
+        """Check the source's times; no file is opened yet.
+
+        Args:
+            source: sound, and the part of it to play.
+            container: format that is written.
+
+        Raises:
+            MediaError: A time is negative, or looped sound has no end.
+        """
         if source.duration is not None and source.duration < 0:
             raise MediaError(f"sound duration {source.duration} s: give a positive number")
         if source.start < 0:
@@ -51,7 +62,15 @@ class AudioTrack:
         self.is_copied = False
 
     def open(self, output: OutputContainer, stack: ExitStack) -> None:
-        """Add the track's stream to ``output``; ``stack`` closes the source later."""
+        """Add the track's stream to a container.
+
+        Args:
+            output: container that is being written.
+            stack: closes the source later.
+
+        Raises:
+            MediaError: The source cannot be read or has no sound.
+        """
         reader = stack.enter_context(AudioReader(self._source.path))
         self.is_copied = self._can_copy(reader, output)
         if self.is_copied:
@@ -62,7 +81,7 @@ class AudioTrack:
             self._packets = self._encode_packets(reader, stream, layout)
 
     def packets_until(self, time: float) -> Iterator[av.Packet]:
-        """The packets that are due before ``time`` (seconds; infinity for all the rest)."""
+        """Yield the packets that are due before ``time``, s; infinity yields all the rest."""
         while self._time <= time:
             self._time, packet = next(self._packets, (float("inf"), None))
             if packet is None:
@@ -70,7 +89,9 @@ class AudioTrack:
             yield packet
 
     def _can_copy(self, reader: AudioReader, output: OutputContainer) -> bool:
+        """Decide whether the source's packets can go in unchanged."""
         source, name = self._source, reader.stream.codec_context.codec.canonical_name
+        # Packets cannot be cut or repeated, so the source must be played whole from its start.
         allowed = self._container.copied_audio_codecs
         if not (name in allowed or ("*" in allowed and name in output.supported_codecs)):
             return False
@@ -83,6 +104,8 @@ class AudioTrack:
     def _copy_packets(
         self, reader: AudioReader, stream: av.AudioStream
     ) -> Iterator[tuple[float, av.Packet]]:
+        # Times count from the picture's first frame.
+        """Yield time and packet, in s, of the source's packets, moved to the picture's clock."""
         base, last = reader.time_base, None
         shift, end = round(reader.origin / base), self._source.duration
         for packet in reader.container.demux(reader.stream):
@@ -90,6 +113,7 @@ class AudioTrack:
             if pts is None or not packet.size or packet.is_corrupt:
                 continue
             time = float((pts - shift) * base)
+            # Drop everything after the requested duration.
             if end is not None:
                 if time >= end:
                     return
@@ -104,10 +128,12 @@ class AudioTrack:
     def _add_encoded_stream(
         self, reader: AudioReader, output: OutputContainer
     ) -> tuple[av.AudioStream, str]:
+        """Add a stream at the nearest rate and layout that the encoder has."""
         name = self._container.audio_encoder
         codec = av.Codec(name, "w")
         rates = sorted(codec.audio_rates or ())
         rate = reader.rate
+        # The next higher rate of the encoder loses nothing; the highest one is the fallback.
         if rates and rate not in rates:
             rate = next((r for r in rates if r > rate), rates[-1])
         layout = _supported_layout(name, reader, rate)
@@ -122,9 +148,10 @@ class AudioTrack:
     def _encode_packets(
         self, reader: AudioReader, stream: av.AudioStream, layout: str
     ) -> Iterator[tuple[float, av.Packet]]:
+        """Yield time and packet, in s, of the source decoded and encoded again."""
         rate = stream.codec_context.sample_rate
         mixer = av.AudioResampler(format="flt", layout=layout, rate=reader.rate)
-        position = 0
+        position = 0  # samples given to the encoder
 
         def mix_blocks() -> Iterator[AudioSamples]:
             place = 0
@@ -145,10 +172,11 @@ class AudioTrack:
             yield position / rate, packet
 
     def _cut_blocks(self, reader: AudioReader) -> Iterator[AudioSamples]:
-        """The source's samples from ``start`` for ``duration``, looped and padded."""
+        """Yield the source's samples from ``start`` for ``duration``, looped and padded."""
         source, rate = self._source, reader.rate
         left = None if source.duration is None else round(source.duration * rate)
         with ExitStack() as stack:
+            # Every turn plays the source once; looping opens it again.
             while left is None or left > 0:
                 played = 0
                 for block in _skip_samples(reader.iter_blocks(), round(source.start * rate)):
@@ -171,10 +199,11 @@ class AudioTrack:
 
 
 def _trim_packet(packet: av.Packet, reader: AudioReader, seconds: float) -> av.Packet:
-    """The first ``seconds`` of a packet if it is PCM, which can be cut at any sample."""
+    """Cut a packet to ``seconds`` if it is PCM, which can be cut at any sample."""
     pcm = re.fullmatch(r"pcm_[suf](\d+)[lb]?e?", reader.stream.codec_context.codec.canonical_name)
     if pcm is None:
         return packet
+    # The codec's name states the bits per sample.
     size = round(seconds * reader.rate) * reader.channels * int(pcm[1]) // 8
     if size >= packet.size:
         return packet
@@ -185,6 +214,7 @@ def _trim_packet(packet: av.Packet, reader: AudioReader, seconds: float) -> av.P
 
 
 def _skip_samples(blocks: Iterator[AudioSamples], skip: int) -> Iterator[AudioSamples]:
+    """Drop the first ``skip`` samples."""
     for block in blocks:
         if skip < block.shape[1]:
             yield block[:, skip:]
@@ -192,13 +222,14 @@ def _skip_samples(blocks: Iterator[AudioSamples], skip: int) -> Iterator[AudioSa
 
 
 def _audio_bit_rate(channels: int, rate: int) -> int:
-    """192 kbit/s for stereo at 44.1 or 48 kHz, in proportion otherwise."""
+    """Compute the bit rate: 192 kbit/s for stereo at 44.1 or 48 kHz, else in proportion."""
     return int(_BITS_PER_SECOND_PER_CHANNEL * channels * min(1.0, max(rate, 16000) / 44100))
 
 
 def _supported_layout(encoder: str, reader: AudioReader, rate: int) -> str:
-    """The source's layout, or the nearest that the encoder opens with."""
+    """Return the source's layout, or the nearest one that the encoder opens with."""
     for layout in (reader.layout, "5.1" if reader.channels == 6 else "stereo"):
+        # Only opening tells whether an encoder takes a layout.
         context = av.CodecContext.create(encoder, "w")
         assert isinstance(context, av.AudioCodecContext)
         context.sample_rate = rate

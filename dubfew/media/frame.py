@@ -1,4 +1,4 @@
-"""One picture of a video, kept as the decoder made it and converted only where asked."""
+"""One video frame, kept as the decoder made it and converted only where it is asked for."""
 
 from __future__ import annotations
 
@@ -25,15 +25,13 @@ from dubfew.media.pixels import (
 
 
 class Frame:
-    """An upright picture with its place in time. Never changed after it is made.
-
-    A Frame may be used by one thread at a time.
+    """An upright picture with its place in time. Immutable; used by one thread at a time.
 
     Attributes:
         index: number of the frame in its video, from 0.
-        stamp: presentation time in seconds after the first frame, exact.
-        color: its colour tags, as read.
-        duration: seconds for which it is shown, exact.
+        stamp: presentation time after the first frame, s, exact.
+        color: color tags, as read.
+        duration: time for which the frame is shown, s, exact.
     """
 
     __slots__ = ("_picture", "color", "duration", "index", "stamp")
@@ -46,7 +44,15 @@ class Frame:
         duration: Fraction,
         color: ColorTags,
     ) -> None:
-        """``picture`` must be upright and in a format of ``pixels.NATIVE``."""
+        """Wrap a decoded picture.
+
+        Args:
+            picture: upright picture in one of `NATIVE_FORMATS`.
+            index: number of the frame in its video, from 0.
+            stamp: presentation time after the first frame, s.
+            duration: time for which the frame is shown, s.
+            color: color tags of the picture.
+        """
         self._picture = picture
         self.index = index
         self.stamp = stamp
@@ -62,7 +68,18 @@ class Frame:
         pix_fmt: str = "yuv420p",
         color: ColorTags | None = None,
     ) -> Frame:
-        """A frame at ``index / fps`` from an RGB picture. Raises ShapeError."""
+        """Make a frame at ``index / fps`` from an RGB picture.
+
+        Args:
+            rgb: picture. [H, W, 3]
+            index: number of the frame in its video, from 0.
+            fps: frame rate, which sets time and duration.
+            pix_fmt: one of `NATIVE_FORMATS`.
+            color: color tags; None leaves them unspecified.
+
+        Raises:
+            ShapeError: The picture is not uint8 [H, W, 3].
+        """
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
             raise ShapeError(f"rgb is {rgb.dtype}{list(rgb.shape)}: give uint8 [H, W, 3]")
         height, width = rgb.shape[:2]
@@ -77,25 +94,27 @@ class Frame:
 
     @property
     def time(self) -> float:
-        """Presentation time in seconds after the first frame."""
+        """Return the presentation time after the first frame, s."""
         return float(self.stamp)
 
     @property
     def width(self) -> int:
+        """Return the width, px."""
         return self._picture.width
 
     @property
     def height(self) -> int:
+        """Return the height, px."""
         return self._picture.height
 
     @property
     def pix_fmt(self) -> str:
-        """Name of the pixel format, one of ``pixels.NATIVE``."""
+        """Return the name of the pixel format, one of `NATIVE_FORMATS`."""
         return self._picture.format.name
 
     @property
     def picture(self) -> av.VideoFrame:
-        """The picture as PyAV holds it; not to be changed."""
+        """Return the picture as PyAV holds it; it must not be changed."""
         return self._picture
 
     @property
@@ -107,22 +126,31 @@ class Frame:
         return self.color.range_for(self._pixel_format) == RANGE_FULL
 
     def planes(self) -> tuple[Plane, ...]:
-        """Read-only views of the planes; see ``pixels.plane_views`` for their shapes."""
+        """Return read-only views of the planes; `plane_views` describes their shapes."""
         views = plane_views(self._picture)
         for view in views:
             view.flags.writeable = False
         return views
 
     def with_time(self, index: int, stamp: Fraction) -> Frame:
-        """The same picture at another place in time (to loop or to hold)."""
+        """Return the same picture at another place in time, to loop or to hold it.
+
+        Args:
+            index: number of the frame in its video, from 0.
+            stamp: presentation time after the first frame, s.
+        """
         return Frame(self._picture, index, stamp, self.duration, self.color)
 
     def to_rgb(self, *, fast: bool = False) -> NDArray[np.uint8]:  # [H,W,3]
-        """The whole picture in RGB.
+        """Convert the whole picture to RGB.
 
         Args:
-            fast: about five times faster and 1 to 3 levels too dark (swscale's quick
-                path): good enough to find a face, not to paint one.
+            fast: use swscale's quick path, which is about five times faster and 1 to 3 levels too
+                dark:
+                good enough to find a face, not to render one.
+
+        Returns:
+            uint8 [H, W, 3]
         """
         form = self._pixel_format
         even = self.width % 2 == 0 and self.height % 2 == 0
@@ -132,16 +160,19 @@ class Frame:
         return np.ascontiguousarray(plane_views(rgb)[0])
 
     def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
-        """A box in RGB: the same levels as that box of ``to_rgb()``; only it is converted.
+        """Convert a box to RGB, with the same levels as that box of `to_rgb`.
 
         Args:
-            left, top, right, bottom: px, right and bottom exclusive, inside the frame.
+            left: left edge, px.
+            top: upper edge, px.
+            right: right edge, px, exclusive.
+            bottom: lower edge, px, exclusive.
 
         Returns:
             uint8 [bottom - top, right - left, 3]
 
         Raises:
-            ShapeError: the box is empty or leaves the frame.
+            ShapeError: The box is empty or leaves the frame.
         """
         self._check_box(left, top, right, bottom)
         form, planes = self._pixel_format, plane_views(self._picture)
@@ -153,9 +184,9 @@ class Frame:
             return np.stack([red, green, blue], axis=-1)
         if form.kind == "gray":
             level = gray_to_rgb_table(self._is_full_range)[planes[0][rows, columns]]
-            grey = np.empty((*level.shape, 3), np.uint8)
-            grey[...] = level[..., None]
-            return grey
+            gray = np.empty((*level.shape, 3), np.uint8)
+            gray[...] = level[..., None]
+            return gray
         x, y = left - left % 2, top - top % 2  # chroma cells begin at even pixels
         box = crop_even_box(planes, form, x, y, right, bottom)
         height, width = box[0].shape
@@ -170,17 +201,22 @@ class Frame:
         rgb: NDArray[np.uint8],  # [h,w,3]
         mask: NDArray[np.bool_],  # [h,w]
     ) -> Frame:
-        """A copy of this frame with ``rgb`` written where ``mask`` is True.
+        """Return a copy of the frame with RGB pixels written where a mask is True.
 
-        Luma changes exactly at the mask's pixels. A subsampled chroma sample changes when
-        its cell holds a pixel of the mask, and becomes the mean over the cell of the
-        patch's chroma (mask) and its own (elsewhere). Every other sample stays bit for bit.
+        Luma changes exactly at the mask's pixels. A subsampled chroma sample changes if its cell
+        holds a
+        pixel of the mask; it becomes the mean over the cell of the patch's chroma (inside the mask)
+        and
+        its own (outside). Every other sample stays bit for bit.
 
         Args:
-            left, top: px, where the patch's first pixel goes; any parity.
+            left: column of the patch's first pixel, px; odd or even.
+            top: row of the patch's first pixel, px; odd or even.
+            rgb: patch. [h, w, 3]
+            mask: pixels of the patch to write. [h, w]
 
         Raises:
-            ShapeError: shapes disagree or the patch leaves the frame.
+            ShapeError: Shapes disagree, or the patch leaves the frame.
         """
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
             raise ShapeError(f"rgb is {rgb.dtype}{list(rgb.shape)}: give uint8 [h, w, 3]")
@@ -189,6 +225,7 @@ class Frame:
                 f"mask is {mask.dtype}{list(mask.shape)}: give bool {list(rgb.shape[:2])}, like rgb"
             )
         self._check_box(left, top, left + rgb.shape[1], top + rgb.shape[0])
+        # Work on the mask's bounding box only.
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
             return self
@@ -225,7 +262,7 @@ class Frame:
 
 
 def _chroma_cell_sums(values: NDArray[np.float32], form: PixelFormat) -> NDArray[np.float32]:
-    """Sums over the chroma cells of an array whose size is a multiple of the cell's."""
+    """Sum an array over chroma cells; its size is a multiple of the cell's."""
     if form.sub_y == 2:
         values = values[0::2] + values[1::2]
     if form.sub_x == 2:
@@ -244,11 +281,13 @@ def _patch_chroma(
     weights: NDArray[np.float32],
     offset: NDArray[np.float32],
 ) -> None:
-    """Write the patch's chroma into ``chroma`` in place; see ``Frame.with_patch``.
+    """Write the chroma of a patch into ``chroma`` in place, see `Frame.with_patch`.
 
-    ``size`` is the height and width of the frame. Works plane by plane on contiguous
-    arrays: with the channels interleaved the same sums take ten times as long.
+    ``size`` is the height and width of the frame. Planes are handled one by one in contiguous
+    arrays:
+    with interleaved channels the same sums take ten times as long.
     """
+    # The block of whole chroma cells around the patch, and the patch's place in it.
     height, width = mask.shape
     first = (top // form.sub_y, left // form.sub_x)
     last = (-(-(top + height) // form.sub_y), -(-(left + width) // form.sub_x))
@@ -257,16 +296,18 @@ def _patch_chroma(
     y, x = top - first[0] * form.sub_y, left - first[1] * form.sub_x
     inner = (slice(y, y + height), slice(x, x + width))
 
+    # Pixels of the mask in each cell.
     inside = np.zeros(whole, np.float32)
     inside[inner] = mask
     covered = _chroma_cell_sums(inside, form)
-    # The edge of an odd-sized frame cuts cells: only pixels that exist have a say in them.
+    # Pixels of the frame in each cell: the edge of an odd-sized frame cuts cells.
     present = np.multiply.outer(
         np.minimum(form.sub_y, size[0] - form.sub_y * np.arange(first[0], last[0])),
         np.minimum(form.sub_x, size[1] - form.sub_x * np.arange(first[1], last[1])),
     ).astype(np.float32)
     values = np.zeros(whole, np.float32)
     for number in (1, 2):
+        # Mean over the cell: new chroma inside of the mask, the old sample for the rest.
         np.multiply(rgb @ weights[:, number], mask, out=values[inner])
         plane = chroma[number - 1] if len(chroma) == 2 else chroma[0][..., number - 1]
         mixed = _chroma_cell_sums(values, form) + covered * offset[number]

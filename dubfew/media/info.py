@@ -1,4 +1,4 @@
-"""What a video file is, found without decoding more than its first frame."""
+"""Properties of a video file, read without decoding more than its first frame."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from dubfew.media.opening import audio_stream, open_media, video_stream
 from dubfew.media.orientation import Orientation
 from dubfew.media.pixels import UNSPECIFIED_CODE_POINT, ColorTags, native_format_name
 
-# Matroska, WebM and Flash count in milliseconds: times and rates read from such a clock
-# are rounded, and are put back on the frame grid where they lie within a tick of it.
+# Seconds per tick from which a clock counts as coarse. Matroska, WebM and Flash count in
+# milliseconds: times and rates from such a clock are rounded, and are put back on the frame grid
+# where they lie within a tick of it.
 COARSE_CLOCK = Fraction(1, 2000)
+# Frame rates that cameras and editors use, for rates that a coarse clock has blurred.
 _COMMON_RATES = [Fraction(n) for n in (24, 25, 30, 48, 50, 60, 120)] + [
     Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
 ]
@@ -25,21 +27,26 @@ _COMMON_RATES = [Fraction(n) for n in (24, 25, 30, 48, 50, 60, 120)] + [
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """A video's properties. Only the first four are needed to write a new one.
+    """Properties of a video. Only the first four are needed to write a new one.
 
     Attributes:
-        width, height: px, upright (after rotation).
+        path: the file.
+        width: px, after rotation.
+        height: px, after rotation.
         fps: mean frame rate, exact.
-        frames: as the container states; None where it does not say.
-        duration: seconds.
-        audio_rate: Hz, None without sound.
-        pix_fmt: format of the frames that ``read_frames`` yields, one of ``pixels.NATIVE``.
+        frames: number of frames that the container states; None where it states none.
+        duration: length, s.
+        has_audio: True if the file has a sound track.
+        audio_rate: sample rate of the sound track, Hz; None without one.
+        pix_fmt: pixel format of the frames that `read_frames` yields, one of `NATIVE_FORMATS`.
         color_range: 0 unspecified, 1 limited, 2 full.
-        colorspace, color_primaries, color_trc: ITU-T H.273 code points; 2 = unspecified.
+        colorspace: ITU-T H.273 code point of the matrix; 2 is unspecified.
+        color_primaries: ITU-T H.273 code point; 2 is unspecified.
+        color_trc: ITU-T H.273 code point of the transfer characteristics; 2 is unspecified.
         rotation: degrees clockwise by which the stored picture was turned to be upright.
         time_base: seconds per tick of the file's clock.
-        sample_aspect: width of a pixel over its height, upright.
-        codec: FFmpeg's name of the video codec, "" for a video that is still to be written.
+        sample_aspect: width of a pixel over its height, after rotation.
+        codec: FFmpeg's name of the video codec; empty for a video that is still to be written.
     """
 
     path: Path
@@ -62,24 +69,31 @@ class VideoInfo:
 
     @property
     def color(self) -> ColorTags:
-        """The colour tags as one value."""
+        """Return the color tags as one value."""
         return ColorTags(self.color_range, self.colorspace, self.color_primaries, self.color_trc)
 
 
 def probe(path: Path | str) -> VideoInfo:
     """Read a video's properties. A still image counts as a video of one frame.
 
+    Args:
+        path: a video or image file.
+
     Raises:
-        MediaError: no such file, not a video, no picture in it, or no frame decodes.
+        MediaError: The file does not exist, is not a video, has no picture, or no frame of it can
+            be
+            decoded.
     """
     path = Path(path)
     with open_media(path) as container:
         stream = video_stream(container, path)
+        # Pixel format, color tags and rotation are certain only once a frame is decoded.
         picture = next(decode_pictures(container, stream, path))
         sound = audio_stream(container)
         turn = Orientation.from_picture(picture)
         width, height = picture.width, picture.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
+        # Report the size after rotation: frames are delivered upright.
         if turn.swaps_axes:
             width, height, aspect = height, width, 1 / aspect
         fps = frame_rate(stream)
@@ -106,23 +120,24 @@ def probe(path: Path | str) -> VideoInfo:
 
 
 def is_still(container: InputContainer) -> bool:
-    """True for an image file (PNG, JPEG, ...)."""
+    """Return True for an image file (PNG, JPEG, ...)."""
     return container.format.name == "image2" or container.format.name.endswith("_pipe")
 
 
 def frame_rate(stream: av.VideoStream) -> Fraction:
-    """Mean frames per second, put on a common rate where a coarse clock has blurred it."""
+    """Return the mean frame rate, put on a common rate where a coarse clock has blurred it."""
     fps = Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
     if stream.time_base is not None and stream.time_base >= COARSE_CLOCK:
         nearest = min(_COMMON_RATES, key=lambda rate: abs(rate - fps))
-        # 29.97 and 30 are 1e-3 apart; a millisecond in five seconds is 2e-4.
+        # A relative difference of 2e-4 is a millisecond in five seconds; 29.97 and 30 differ by
+        # 1e-3.
         if abs(nearest - fps) <= nearest / 5000:
             return nearest
     return fps
 
 
 def declared_duration(stream: av.VideoStream) -> Fraction | None:
-    """Length of the picture in seconds as the file states it, None where it does not."""
+    """Return the length of the picture that the file states, s; None where it states none."""
     if stream.duration and stream.time_base:
         return stream.duration * Fraction(stream.time_base)
     tag = stream.metadata.get("DURATION", "")  # Matroska: "00:00:04.000000000"
@@ -135,9 +150,11 @@ def declared_duration(stream: av.VideoStream) -> Fraction | None:
 
 
 def _video_duration(container: InputContainer, stream: av.VideoStream, fps: Fraction) -> Fraction:
+    """Return the length of the picture, s, from the best source that the file has."""
     declared = declared_duration(stream)
     if declared is not None:
         return declared
+    # Without a stated length, count frames; the container's own length may include the sound.
     if stream.frames:
         return stream.frames / fps
     return Fraction(container.duration or 0, 1_000_000)
@@ -146,10 +163,18 @@ def _video_duration(container: InputContainer, stream: av.VideoStream, fps: Frac
 def decode_pictures(
     container: InputContainer, stream: av.VideoStream, path: Path
 ) -> Iterator[av.VideoFrame]:
-    """Every picture of a stream that decodes. Raises MediaError if there is none.
+    """Decode every picture of a stream that can be decoded.
 
-    Broken packets are passed over. A last packet that the file cuts off is not decoded:
-    it would give a picture with a grey lower half.
+    Broken packets are skipped. A last packet that the file cuts off is not decoded: it would give a
+    picture with a gray lower half.
+
+    Args:
+        container: opened file.
+        stream: its video stream.
+        path: name of the file for error messages.
+
+    Raises:
+        MediaError: No picture can be decoded.
     """
     stream.thread_type = "AUTO"
     found = False
@@ -158,6 +183,7 @@ def decode_pictures(
             pictures = stream.decode(packet)
         except av.FFmpegError:
             continue
+        # One packet may give no picture yet, or several.
         for picture in pictures:
             found = True
             yield picture
@@ -170,15 +196,16 @@ def decode_pictures(
 def _complete_packets(
     container: InputContainer, stream: av.VideoStream
 ) -> Iterator[av.Packet | None]:
-    """Packets in file order and None (flush) at the end, without a cut-off last packet."""
-    held: av.Packet | None = None
+    """Yield packets in file order, without a cut-off last one, and None (flush) at the end."""
+    corrupt: av.Packet | None = None  # yielded only if another packet follows
     try:
         for packet in container.demux(stream):
-            if held is not None:
-                yield held
-                held = None
+            if corrupt is not None:
+                yield corrupt
+                corrupt = None
+            # A corrupt packet counts as cut off if it is the last one; elsewhere it may decode.
             if packet.is_corrupt:
-                held = packet
+                corrupt = packet
             elif packet.size:
                 yield packet
     except av.FFmpegError:

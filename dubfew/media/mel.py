@@ -1,4 +1,4 @@
-"""Sound as the speech model hears it: log-mel frames at a normalised level, and voice activity."""
+"""Speech features: log-mel spectrograms at a normalized level, frame levels, and resampling."""
 
 from __future__ import annotations
 
@@ -14,51 +14,75 @@ from scipy.signal import resample_poly
 from dubfew.errors import MediaError
 from dubfew.utils.arrays import FloatArray
 
-SPEECH_SAMPLE_RATE_HZ = 16000  # Hz
-MEL_HOP_SAMPLES = 160  # 10 ms
-MEL_WINDOW_SAMPLES = (
-    400  # 25 ms, what speech recognition uses: resolves phonemes, not pitch periods
-)
+# Sample rate of all speech processing, Hz. Speech has little above 8 kHz that shapes the mouth, and
+# speech recognition, espeak-ng's references and SyncNet use this rate as well.
+SPEECH_SAMPLE_RATE_HZ = 16000
+# Samples between two mel frames: 10 ms, the usual step of speech recognition.
+MEL_HOP_SAMPLES = 160
+# Samples of a mel frame's window: 25 ms, which resolves phonemes but not pitch periods.
+MEL_WINDOW_SAMPLES = 400
+# Points of the Fourier transform: the next power of two above the window.
 MEL_FFT_SIZE = 512
+# Bands of the mel spectrogram. Stored models are trained for this number.
 NUM_MEL_BANDS = 80
-MEL_LOW_HZ, MEL_HIGH_HZ = (
-    50.0,
-    7600.0,
-)  # Hz: below is rumble, above is gone in telephone-grade sources
-# Level of the loud frames after normalisation, and the noise floor below it that the model is
-# still shown: 55 dB hold every consonant, more would show it the recorder's own noise.
+# Range of the mel bands, Hz: rumble lies below it, and telephone-grade sources have nothing above.
+MEL_LOW_HZ, MEL_HIGH_HZ = 50.0, 7600.0
+# Level of the loud frames after normalization, dB.
 LOUD_LEVEL_DB = -20.0
+# Range below the loud frames that the model sees, dB. 55 dB hold every consonant; more would show
+# the recorder's own noise.
 DYNAMIC_RANGE_DB = 55.0
-# Quieter than this is no recording of speech at all; it is not amplified (dB full scale).
+# Recordings whose loud frames are quieter than this hold no speech and are not amplified, dB full
+# scale.
 MIN_SPEECH_LEVEL_DB = -65.0
-# Frames this far under the loud ones still are speech; so many frames of no tilt are believed
-# beforehand, because half a second of speech is one vowel rather than a microphone.
-_TILT_RANGE_DB, _TILT_PRIOR_FRAMES = 30.0, 50
-_ENERGY_PIECE_SAMPLES = 40  # samples; divides HOP and half of WINDOW
-_FRAMES_PER_BLOCK = 4096  # frames per FFT call, bounds memory
+# Lowest level that is reported, dB full scale: the logarithm of digital silence is not finite.
+_MIN_LEVEL_DB = -100.0
+# Frames this far under the loud ones count as speech when the spectral tilt is estimated, dB.
+_TILT_RANGE_DB = 30.0
+# Number of frames without tilt that are added to the mean, because half a second of speech is one
+# vowel rather than a microphone. More would leave the tilt of short recordings in place.
+_TILT_PRIOR_FRAMES = 50
+# Samples whose energy is summed at once; divides the hop and half of the window.
+_ENERGY_PIECE_SAMPLES = 40
+# Frames per Fourier transform call, which bounds memory.
+_FRAMES_PER_BLOCK = 4096
+# Mean of the squared Hann window, by which it reduces a signal's power.
+_HANN_POWER = 0.375
+# Level, as a fraction of the dynamic range, below which the correction of the tilt fades out.
+_TILT_FADE_LEVEL = 0.25
+# Highest value of a log-mel band: loud peaks lie half of the dynamic range above the loud frames
+# at most, and clipped samples should not stand out further.
+_MAX_MEL_VALUE = 1.5
 
 
-def resample_audio(samples: NDArray, sample_rate: int) -> FloatArray:
-    """Mono samples at 16 kHz, finite, within [-1, 1].
+def resample_audio(samples: NDArray, rate: int) -> FloatArray:
+    """Resample mono samples to 16 kHz and make them finite and in [-1, 1].
 
     Args:
-        samples: mono, any rate; NaN and infinities count as silence. [n]
-        sample_rate: Hz.
+        samples: mono samples; NaN and infinities count as silence. [n]
+        rate: sample rate of ``samples``, Hz.
+
+    Returns:
+        Samples at `SPEECH_SAMPLE_RATE_HZ`. [m]
 
     Raises:
-        MediaError: not mono, or a rate that is no rate.
+        MediaError: The samples are not mono, or the rate is not positive.
+
+    Example:
+        >>> resample_audio(np.array([0.5, np.nan, 3.0]), 16000).tolist()
+        [0.5, 0.0, 1.0]
     """
     samples = np.asarray(samples, np.float32)
     if samples.ndim != 1:
         raise MediaError(f"audio samples have shape {samples.shape}, expected [n]: mix to mono")
-    if sample_rate <= 0:
-        raise MediaError(f"audio has a sample rate of {sample_rate} Hz, expected a positive one")
+    if rate <= 0:
+        raise MediaError(f"audio has a sample rate of {rate} Hz, expected a positive one")
     samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
-    if sample_rate != SPEECH_SAMPLE_RATE_HZ and len(samples):
-        common = gcd(SPEECH_SAMPLE_RATE_HZ, sample_rate)
-        samples = resample_poly(
-            samples, SPEECH_SAMPLE_RATE_HZ // common, sample_rate // common
-        ).astype(np.float32)
+    if rate != SPEECH_SAMPLE_RATE_HZ and len(samples):
+        common = gcd(SPEECH_SAMPLE_RATE_HZ, rate)
+        samples = resample_poly(samples, SPEECH_SAMPLE_RATE_HZ // common, rate // common).astype(
+            np.float32
+        )
     return samples
 
 
@@ -80,13 +104,25 @@ def slice_padded(samples: FloatArray, low: int, high: int) -> FloatArray:
 
 
 def num_mel_frames(num_samples: int) -> int:
-    """How many 10 ms frames cover so many samples; frame k is centred on sample k * HOP."""
+    """Compute the number of mel frames of a recording; frame k is centered on sample k * hop.
+
+    Example:
+        >>> num_mel_frames(16000)
+        101
+    """
     return num_samples // MEL_HOP_SAMPLES + 1
 
 
 def frame_levels_db(samples: FloatArray) -> FloatArray:
-    """Level of each 10 ms frame (25 ms window), dB full scale, at least -100. [T]"""
-    # Sums over 2.5 ms pieces first: a running sum over the samples would take eight bytes each.
+    """Compute the level of each mel frame (25 ms window, every 10 ms).
+
+    Args:
+        samples: mono at 16 kHz. [n]
+
+    Returns:
+        dB full scale, at least -100. [T]
+    """
+    # Sum over pieces of 2.5 ms first: a running sum over all samples would take eight bytes each.
     pieces = -(-len(samples) // _ENERGY_PIECE_SAMPLES)
     whole = samples[: len(samples) // _ENERGY_PIECE_SAMPLES * _ENERGY_PIECE_SAMPLES].reshape(
         -1, _ENERGY_PIECE_SAMPLES
@@ -96,27 +132,32 @@ def frame_levels_db(samples: FloatArray) -> FloatArray:
     if len(whole) < pieces:
         rest = samples[len(whole) * _ENERGY_PIECE_SAMPLES :]
         energy[-1] = float(rest @ rest)
+    # The energy of a window is a difference of the running sum.
     total = np.concatenate([[0.0], np.cumsum(energy)])
-    centre = np.arange(num_mel_frames(len(samples))) * (MEL_HOP_SAMPLES // _ENERGY_PIECE_SAMPLES)
-    low = np.clip(centre - MEL_WINDOW_SAMPLES // _ENERGY_PIECE_SAMPLES // 2, 0, pieces)
-    high = np.clip(centre + MEL_WINDOW_SAMPLES // _ENERGY_PIECE_SAMPLES // 2, 0, pieces)
+    center = np.arange(num_mel_frames(len(samples))) * (MEL_HOP_SAMPLES // _ENERGY_PIECE_SAMPLES)
+    low = np.clip(center - MEL_WINDOW_SAMPLES // _ENERGY_PIECE_SAMPLES // 2, 0, pieces)
+    high = np.clip(center + MEL_WINDOW_SAMPLES // _ENERGY_PIECE_SAMPLES // 2, 0, pieces)
     power = (total[high] - total[low]) / MEL_WINDOW_SAMPLES
-    return (10 * np.log10(np.maximum(power, 1e-10))).astype(np.float32)
+    return (10 * np.log10(np.maximum(power, 10 ** (_MIN_LEVEL_DB / 10)))).astype(np.float32)
 
 
 def speech_level_db(samples: FloatArray) -> float:
-    """Level of the loud frames of a recording, dB full scale: what normalisation goes by."""
+    """Compute the level of a recording's loud frames, by which it is normalized.
+
+    Returns:
+        95th percentile of the frame levels, dB full scale, at least `MIN_SPEECH_LEVEL_DB`.
+    """
     return max(float(np.quantile(frame_levels_db(samples), 0.95)), MIN_SPEECH_LEVEL_DB)
 
 
 @dataclass(frozen=True)
 class RecordingChannel:
-    """What a recording does to every voice in it: microphone, distance, gain.
+    """Effects of a recording on every voice in it: microphone, distance, gain.
 
     Attributes:
-        level_db: of the loud frames, dB full scale.
-        spectral_tilt: mean spectrum of the speech-loud frames against its own mean, in units of
-            ``log_mel``. [80]
+        level_db: level of the loud frames, dB full scale.
+        spectral_tilt: mean log-mel spectrum of the loud frames minus its own mean, in units of
+            `log_mel`. [80]
     """
 
     level_db: float
@@ -124,7 +165,14 @@ class RecordingChannel:
 
 
 def estimate_channel(samples: FloatArray) -> RecordingChannel:
-    """Estimate the channel of a recording, in blocks. Short recordings get little tilt."""
+    """Estimate the channel of a recording, in constant memory.
+
+    The shorter the recording, the smaller the tilt: half a second is one vowel.
+
+    Args:
+        samples: mono at 16 kHz. [n]
+    """
+    # Mean log-mel spectrum of the loud frames, without any correction of its tilt.
     level = speech_level_db(samples)
     flat = RecordingChannel(level, np.zeros(NUM_MEL_BANDS, np.float32))
     loud = frame_levels_db(samples) > level - _TILT_RANGE_DB
@@ -144,27 +192,29 @@ def log_mel(
     start: int = 0,
     stop: int | None = None,
 ) -> FloatArray:  # [stop - start, 80]
-    """Log-mel frames with the recording's level and spectral tilt taken out.
+    """Compute log-mel frames with the recording's level and spectral tilt taken out.
 
     Args:
-        samples: 16 kHz, mono. [n]
-        channel: of the whole recording, from ``estimate_channel``; None estimates it here.
-        start: first frame wanted; frame k is centred on k * 10 ms. Frames before the recording
-            (negative) and after it are silence.
-        stop: frame after the last one wanted; None goes to the end of the recording.
+        samples: mono at 16 kHz. [n]
+        channel: channel of the whole recording, from `estimate_channel`; None estimates it here.
+        start: first frame; frame k is centered on k * 10 ms. Frames before the recording (negative)
+            and after it are silence.
+        stop: frame after the last one; None goes to the end of the recording.
 
     Returns:
-        Per frame and band: 0 at the floor (``DYNAMIC_RANGE_DB`` under the loud frames), about 1 at
-        their
-        level. [stop - start, 80]
+        0 at the floor (`DYNAMIC_RANGE_DB` under the loud frames), about 1 at the level of the loud
+        frames, at most 1.5 plus tilt. [stop - start, 80]
     """
     channel = estimate_channel(samples) if channel is None else channel
     stop = num_mel_frames(len(samples)) if stop is None else stop
+    # Normalize the level before anything else, so that the floor means the same in all recordings.
     gain = 10 ** ((LOUD_LEVEL_DB - channel.level_db) / 20)
     window = np.hanning(MEL_WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
     frames = np.empty((max(0, stop - start), NUM_MEL_BANDS), np.float32)
+    # Power spectra of all windows of a block at once, then their mel bands.
     for first in range(start, stop, _FRAMES_PER_BLOCK):
         last = min(stop, first + _FRAMES_PER_BLOCK)
+        # Samples of the windows of all frames of the block.
         low, high = (
             first * MEL_HOP_SAMPLES - MEL_WINDOW_SAMPLES // 2,
             (last - 1) * MEL_HOP_SAMPLES + MEL_WINDOW_SAMPLES // 2,
@@ -176,28 +226,34 @@ def log_mel(
         )
         power = np.abs(rfft(blocks, MEL_FFT_SIZE, axis=1)) ** 2
         frames[first - start : last - start] = power @ mel_filterbank()
-    # A frame of full-band noise at level 0 dB has about this power in one band.
-    db = 10 * np.log10(frames / (MEL_WINDOW_SAMPLES * 0.375 * MEL_FFT_SIZE / NUM_MEL_BANDS) + 1e-12)
-    mel = np.clip((db - (LOUD_LEVEL_DB - DYNAMIC_RANGE_DB)) / DYNAMIC_RANGE_DB, 0.0, 1.5)
+    # Power of one band in a frame of full-band noise at 0 dB, roughly: the reference of the levels.
+    reference_power = MEL_WINDOW_SAMPLES * _HANN_POWER * MEL_FFT_SIZE / NUM_MEL_BANDS
+    db = 10 * np.log10(frames / reference_power + 1e-12)
+    mel = np.clip((db - (LOUD_LEVEL_DB - DYNAMIC_RANGE_DB)) / DYNAMIC_RANGE_DB, 0.0, _MAX_MEL_VALUE)
     # The tilt fades out towards the floor, so that silence stays 0 in every band.
-    return np.maximum(mel - channel.spectral_tilt * np.minimum(mel / 0.25, 1.0), 0.0).astype(
-        np.float32
-    )
+    return np.maximum(
+        mel - channel.spectral_tilt * np.minimum(mel / _TILT_FADE_LEVEL, 1.0), 0.0
+    ).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def mel_filterbank() -> FloatArray:
-    """Triangular filters, evenly spaced on the mel scale, each of height 1. [FFT / 2 + 1, 80]
+    """Compute triangular filters of height 1, evenly spaced on the mel scale.
 
-    Source: the HTK mel scale, 2595 log10(1 + f / 700).
+    Returns:
+        Weight of each frequency in each band. [MEL_FFT_SIZE / 2 + 1, 80]
+
+    Source: the mel scale of HTK, 2595 log10(1 + f / 700): Young et al. 2006, The HTK Book.
     """
     mel = np.linspace(_hertz_to_mel(MEL_LOW_HZ), _hertz_to_mel(MEL_HIGH_HZ), NUM_MEL_BANDS + 2)
     edges = 700 * (10 ** (mel / 2595) - 1)
     frequency = np.linspace(0, SPEECH_SAMPLE_RATE_HZ / 2, MEL_FFT_SIZE // 2 + 1)[:, None]
+    # Each filter rises from its neighbor's center to its own and falls to the next one's.
     rising = (frequency - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - frequency) / (edges[2:] - edges[1:-1])
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
 def _hertz_to_mel(hertz: float) -> float:
+    """Convert Hz to mel."""
     return 2595 * float(np.log10(1 + hertz / 700))

@@ -1,4 +1,4 @@
-"""Opening files with PyAV, and turning what goes wrong into one-line messages."""
+"""Opening of media files with PyAV, and conversion of its errors to one-line messages."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from av.stream import Disposition
 
 from dubfew.errors import MediaError
 
-# FFmpeg draws any text file as a picture of a terminal; nobody dubs that.
+# Formats that are refused: FFmpeg renders any text file as video of a terminal.
 _TEXT_FORMATS = {"tty"}
 
 
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
-    """The container at ``path``, closed at the end. Raises MediaError in one line."""
+    """Open the container at a path; it is closed at the end of the context.
+
+    Args:
+        path: a media file.
+
+    Raises:
+        MediaError: The file does not exist, is empty, or cannot be read as video or audio.
+    """
     path = Path(path)
     if path.is_dir():
         raise MediaError(f"{path} is a folder, not a media file: name one file in it")
@@ -42,13 +49,21 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 
 
 def error_reason(error: Exception) -> str:
-    """FFmpeg's or the system's own words for an error, on one line."""
+    """Return FFmpeg's or the system's own words for an error, on one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    """The moving picture of a file; a cover image in a sound file does not count."""
+    """Find the moving picture of a file; a cover image in an audio file does not count.
+
+    Args:
+        container: opened file.
+        path: name of the file for error messages.
+
+    Raises:
+        MediaError: The file has no video stream that this FFmpeg knows.
+    """
     for stream in container.streams.video:
         # A stream without codec context is of a codec that this FFmpeg does not know.
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
@@ -57,7 +72,8 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
 
 
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
-    """The main sound track of a file, or None."""
+    """Find the main sound track of a file; None if there is none."""
+    # Streams of codecs that this FFmpeg does not know have no codec context.
     streams = [s for s in container.streams.audio if s.codec_context is not None]
     default = [s for s in streams if s.disposition & Disposition.default]
     return next(iter(default or streams), None)
@@ -65,7 +81,14 @@ def audio_stream(container: InputContainer) -> av.AudioStream | None:
 
 @contextmanager
 def writing_errors(path: Path) -> Iterator[None]:
-    """Turn FFmpeg's and the system's errors while writing ``path`` into MediaError."""
+    """Turn FFmpeg's and the system's errors into `MediaError` while a file is written.
+
+    Args:
+        path: file that is written, for the messages.
+
+    Raises:
+        MediaError: The disk is full, or the file cannot be written.
+    """
     try:
         yield
     except (av.FFmpegError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Turning pictures upright as the file's display matrix says, sample by sample."""
+"""Rotation and mirroring of pictures to upright, sample by sample."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from dubfew.media.pixels import NATIVE_FORMATS, Plane, new_picture, plane_views
 
 @dataclass(frozen=True)
 class Orientation:
-    """One of the eight ways in which a picture can lie: transpose first, then mirror.
+    """One of the eight ways to turn a picture: transpose first, then mirror.
 
     Attributes:
         swaps_axes: rows become columns.
-        mirror_x, mirror_y: the result is mirrored left-right, upside down.
+        mirror_x: mirror the result left to right.
+        mirror_y: mirror the result top to bottom.
     """
 
     swaps_axes: bool = False
@@ -26,7 +27,7 @@ class Orientation:
 
     @classmethod
     def from_picture(cls, picture: av.VideoFrame) -> Orientation:
-        """The turn that a decoded picture needs; angles between are taken to the nearest."""
+        """Read the turn from a decoded picture; other angles go to the nearest right angle."""
         data: Any = picture.side_data.get("DISPLAYMATRIX")
         if data is None:
             return cls()
@@ -38,32 +39,35 @@ class Orientation:
 
     @property
     def degrees(self) -> int:
-        """Degrees clockwise by which the picture is turned: 0, 90, 180, 270."""
+        """Return the clockwise rotation of the picture, degrees: 0, 90, 180 or 270."""
         if self.swaps_axes:
             return 90 if self.mirror_x else 270
         return 180 if self.mirror_y else 0
 
     def pixel_format(self, name: str, width: int, height: int) -> str:
-        """Format of the turned picture.
+        """Return the pixel format of the turned picture.
 
         Args:
-            name: a native format.
-            width, height: of the upright picture, px.
+            name: one of `NATIVE_FORMATS`.
+            width: width of the upright picture, px.
+            height: height of the upright picture, px.
 
         Returns:
-            ``name``, or its sibling without chroma subsampling where the turn would put
-            chroma cells across pixel borders (4:2:2 on its side; odd sizes mirrored).
+            ``name``, or its sibling without chroma subsampling where the turn would put chroma
+                cells
+            across pixel borders (4:2:2 on its side; odd sizes mirrored).
         """
         form = NATIVE_FORMATS[name]
         across = form.sub_y if self.swaps_axes else form.sub_x
         down = form.sub_x if self.swaps_axes else form.sub_y
+        # True if mirroring would cut a chroma cell.
         cut = (self.mirror_x and width % across) or (self.mirror_y and height % down)
         if self != Orientation() and (cut or (self.swaps_axes and form.sub_x != form.sub_y)):
             return "yuv444p" if name == "nv12" else name.replace("420", "444").replace("422", "444")
         return name
 
     def apply(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """A picture in the format that ``pixel_format`` gave, turned."""
+        """Turn a picture that is in the format given by `pixel_format`."""
         planes = tuple(self._turn_plane(plane) for plane in plane_views(picture))
         width, height = picture.width, picture.height
         if self.swaps_axes:
@@ -71,6 +75,7 @@ class Orientation:
         return new_picture(picture.format.name, width, height, planes)
 
     def _turn_plane(self, plane: Plane) -> Plane:
+        """Turn one plane."""
         if self.swaps_axes:
             # A contiguous transpose first: copying mirrored and transposed at once is slower.
             plane = np.ascontiguousarray(plane.swapaxes(0, 1))

@@ -1,8 +1,8 @@
-"""Pixel formats that dubfew works on, their planes as arrays, and colour arithmetic.
+"""Pixel formats, their planes as arrays, and conversion between YUV and RGB.
 
-YUV to RGB is swscale's, with flags that make it exact to the rounding (its default path
-is up to three levels too dark) and repeat chroma samples instead of interpolating them.
-RGB to YUV is a matrix product. The two are each other's inverse up to 8-bit rounding.
+YUV to RGB is swscale's, with flags that make it exact up to rounding (its default path is up to
+three levels too dark) and that repeat chroma samples instead of interpolating them. RGB to YUV is a
+matrix product. The two are each other's inverse up to 8-bit rounding.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-Plane = NDArray[Any]  # uint8 or uint16: [H,W] or [H,W,C]
+# One plane of a picture, uint8 or uint16: [H, W] or [H, W, C].
+Plane = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """How a picture's samples lie in memory.
+    """Layout of a picture's samples in memory.
 
     Attributes:
+        name: FFmpeg's name.
         kind: "planar" (Y, U, V), "nv12" (Y, UV), "rgb", "gbrp" (G, B, R) or "gray".
-        sub_x, sub_y: luma samples per chroma sample, across and down.
-        bits: per sample; more than 8 means uint16.
-        full_range: True when the format itself says full range (the yuvj family).
+        sub_x: luma samples per chroma sample, across.
+        sub_y: luma samples per chroma sample, down.
+        bits: bits per sample; more than 8 means uint16.
+        full_range: True if the format itself implies full range (the yuvj family).
     """
 
     name: str
@@ -39,9 +42,11 @@ class PixelFormat:
 
     @property
     def is_yuv(self) -> bool:
+        """Return True if the format has luma and chroma."""
         return self.kind in ("planar", "nv12")
 
 
+# Pixel formats that dubfew works on, by FFmpeg's name; all others are converted to one of them.
 NATIVE_FORMATS = {
     form.name: form
     for form in (
@@ -61,10 +66,12 @@ NATIVE_FORMATS = {
     )
 }
 
+# FFmpeg's numbers of the ranges: 16 to 235 (for 8 bits), and 0 to 255. 0 is unspecified.
 RANGE_LIMITED, RANGE_FULL = 1, 2
-UNSPECIFIED_CODE_POINT = 2  # of matrix, primaries and transfer; the range's "unspecified" is 0
+# "Unspecified" among the code points of matrix, primaries and transfer characteristics.
+UNSPECIFIED_CODE_POINT = 2
 
-# Code point of the matrix (ITU-T H.273) -> weight of red and of blue in luma.
+# Weights of red and of blue in luma, by the matrix's code point (ITU-T H.273).
 _LUMA_WEIGHTS = {
     1: (0.2126, 0.0722),  # BT.709
     4: (0.30, 0.11),  # FCC
@@ -72,19 +79,21 @@ _LUMA_WEIGHTS = {
     6: (0.299, 0.114),  # BT.601, 525 lines
     7: (0.212, 0.087),  # SMPTE 240M
     9: (0.2627, 0.0593),  # BT.2020
-    10: (0.2627, 0.0593),  # BT.2020 constant luminance, taken as the former
+    10: (0.2627, 0.0593),  # BT.2020 with constant luminance, treated like the one above
 }
-# The same code points in swscale's own numbering.
+# Matrices in swscale's own numbering, by the same code points.
 _SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 
 
 @dataclass(frozen=True)
 class ColorTags:
-    """Colour tags of a picture: ITU-T H.273 code points, as FFmpeg numbers them.
+    """Color tags of a picture: ITU-T H.273 code points, as FFmpeg numbers them.
 
     Attributes:
-        range: 0 unspecified, 1 limited (16-235), 2 full (0-255).
-        matrix, primaries, transfer: 2 = unspecified, 1 = BT.709, ...
+        range: 0 unspecified, 1 limited (16 to 235), 2 full (0 to 255).
+        matrix: 1 is BT.709, 2 unspecified, ...
+        primaries: 1 is BT.709, 2 unspecified, ...
+        transfer: 1 is BT.709, 2 unspecified, ...
     """
 
     range: int = 0
@@ -93,13 +102,13 @@ class ColorTags:
     transfer: int = UNSPECIFIED_CODE_POINT
 
     def matrix_for(self, height: int) -> int:
-        """The tagged matrix or, untagged, BT.601 below 720 lines and BT.709 from there on."""
+        """Return the tagged matrix; untagged, BT.601 below 720 lines and BT.709 from there on."""
         if self.matrix in _LUMA_WEIGHTS:
             return self.matrix
         return 6 if height < 720 else 1
 
     def range_for(self, form: PixelFormat) -> int:
-        """The tagged range or, untagged, limited for YUV and full for grey and RGB."""
+        """Return the tagged range; untagged, limited for YUV and full for gray and RGB."""
         if form.kind in ("rgb", "gbrp") or form.full_range:
             return RANGE_FULL
         if self.range in (RANGE_LIMITED, RANGE_FULL):
@@ -108,18 +117,23 @@ class ColorTags:
 
 
 def native_format_name(name: str) -> str:
-    """The format of ``NATIVE_FORMATS`` that holds most of what format ``name`` holds.
+    """Choose the native format that holds most of what another format holds.
 
-    Alpha is dropped, depths above 10 bits become 10, packed becomes planar, and deep RGB
-    or grey becomes 8-bit (they are rare and no encoder here writes them).
+    Alpha is dropped, depths above 10 bits become 10, packed becomes planar, and deep RGB or gray
+    becomes 8-bit (both are rare, and no encoder here writes them).
+
+    Example:
+        >>> native_format_name("yuva444p12le")
+        'yuv444p10le'
     """
     if name in NATIVE_FORMATS:
         return name
     form = av.VideoFormat(name)
+    # Gray and RGB first, then YUV by its chroma subsampling.
     parts = form.components
     if form.is_rgb or form.has_palette or form.is_bayer:
         return "rgb24"
-    if len(parts) <= 2:  # grey, grey with alpha
+    if len(parts) <= 2:  # gray, gray with alpha
         return "gray"
     across, down = 64 // form.chroma_width(64), 64 // form.chroma_height(64)
     base = {(1, 1): "yuv444p", (2, 1): "yuv422p", (4, 1): "yuv422p"}.get((across, down))
@@ -132,14 +146,15 @@ def native_format_name(name: str) -> str:
 
 
 def plane_views(picture: av.VideoFrame) -> tuple[Plane, ...]:
-    """Writable views of the planes of a picture in a native format, without padding.
+    """Return writable views of a native picture's planes, without padding.
 
     Returns:
-        planar: (Y[H,W], U[h,w], V[h,w]); nv12: (Y[H,W], UV[h,w,2]); rgb24: ([H,W,3],);
+        planar: (Y [H, W], U [h, w], V [h, w]); nv12: (Y [H, W], UV [h, w, 2]); rgb24: ([H, W, 3],);
         gbrp: (G, B, R); gray: (Y,). uint8, or uint16 (little endian) above 8 bits.
     """
     form = NATIVE_FORMATS[picture.format.name]
     dtype = np.dtype("<u2") if form.bits > 8 else np.dtype(np.uint8)
+    # FFmpeg pads rows; a negative line size means that rows are stored from the bottom up.
     views = []
     for number, plane in enumerate(picture.planes):
         channels = {"rgb": 3, "nv12": 1 + number}.get(form.kind, 1)
@@ -153,7 +168,14 @@ def plane_views(picture: av.VideoFrame) -> tuple[Plane, ...]:
 
 
 def new_picture(name: str, width: int, height: int, planes: tuple[Plane, ...]) -> av.VideoFrame:
-    """A picture in format ``name`` with copies of ``planes``."""
+    """Make a picture from copies of planes.
+
+    Args:
+        name: one of `NATIVE_FORMATS`.
+        width: px.
+        height: px.
+        planes: planes in the shapes of `plane_views`.
+    """
     picture = av.VideoFrame(width, height, name)
     for target, source in zip(plane_views(picture), planes, strict=True):
         target[...] = source
@@ -164,15 +186,16 @@ _thread_local = threading.local()
 
 
 def _reformatter() -> VideoReformatter:
-    # swscale's context costs more than a small conversion, and it is not thread-safe.
+    """Return this thread's swscale context: it is costly to make, and not thread-safe."""
     if not hasattr(_thread_local, "reformatter"):
         _thread_local.reformatter = VideoReformatter()
     return _thread_local.reformatter
 
 
-# Nearest chroma, full precision. FULL_CHR_H_INT also keeps swscale off its coarse tables.
-# (Its 31 bits overflow only for samples far outside both legal luma and legal chroma.)
-# As libswscale's own numbers, because PyAV names the last two only from version 18 on.
+# Flags of swscale: nearest chroma, and full precision. FULL_CHR_H_INT also keeps swscale off its
+# coarse tables. (Its 31 bits overflow only for samples far outside both legal luma and legal
+# chroma.) They stand here as libswscale's own numbers, because PyAV names the last two only from
+# version 18 on.
 _SWS_POINT = 0x10
 _SWS_EXACT = _SWS_POINT | 0x2000 | 0x40000  # SWS_POINT | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND
 
@@ -185,21 +208,25 @@ def convert_picture(
     target_range: int | None = None,
     fast: bool = False,
 ) -> av.VideoFrame:
-    """``picture`` in pixel format ``name`` (swscale).
+    """Convert a picture to another pixel format with swscale.
 
     Args:
-        color: tags of ``picture``.
-        frame_height: height of the whole frame, by which an untagged matrix is chosen.
-        target_range: 1 or 2; None keeps the range of the source.
-        fast: swscale's quick path: several times faster, 1 to 3 levels too dark.
+        picture: picture to convert; it stays as it is.
+        name: pixel format of the result.
+        color: color tags of ``picture``.
+        frame_height: height of the whole frame, px, by which an untagged matrix is chosen; a crop
+            must
+            be converted like its frame.
+        target_range: 1 limited, 2 full; None keeps the range of the source.
+        fast: use swscale's quick path: several times faster, 1 to 3 levels too dark.
     """
     form = NATIVE_FORMATS.get(picture.format.name, PixelFormat(picture.format.name, "planar"))
     if picture.format.name in NATIVE_FORMATS and not fast:
-        # A fresh copy says nothing of where chroma is sited. Decoded pictures do, and
-        # swscale would shift their chroma by a pixel, but not that of a crop of them.
+        # Decoded pictures state where chroma samples lie, and swscale would shift the chroma of
+        # the picture by a pixel, but not that of a crop of it. A fresh copy states nothing.
         planes = plane_views(picture)
         picture = new_picture(picture.format.name, picture.width, picture.height, planes)
-        # PyAV 17 does not pass BT.2020 on to swscale, which then goes by the picture's tag.
+        # PyAV 17 does not pass BT.2020 on to swscale, which then uses the picture's tag.
         picture.colorspace = 9 if color.matrix in (9, 10) else color.matrix_for(frame_height)
     matrix = _SWSCALE_MATRIX[color.matrix_for(frame_height)]
     source_range = color.range_for(form)
@@ -218,12 +245,22 @@ def convert_picture(
 def crop_even_box(
     planes: tuple[Plane, ...], form: PixelFormat, left: int, top: int, right: int, bottom: int
 ) -> tuple[Plane, ...]:
-    """Copies of a box of YUV planes. left, top are even; an odd size grows at its far edge.
+    """Copy a box of YUV planes; an odd size grows by one at its far edge.
 
-    swscale places chroma samples of odd-sized pictures elsewhere than those of even ones,
-    so it is only ever given even ones; the added row and column repeat the last.
+    swscale places the chroma samples of odd-sized pictures elsewhere than those of even ones, so it
+    is
+    only ever given even ones. The added row and column repeat the last.
+
+    Args:
+        planes: planes in the shapes of `plane_views`.
+        form: format of the planes, which must be YUV.
+        left: px, even.
+        top: px, even.
+        right: px, exclusive.
+        bottom: px, exclusive.
     """
     width, height = right - left, bottom - top
+    # Chroma cells that the box touches.
     cells = (
         slice(top // form.sub_y, -(-bottom // form.sub_y)),
         slice(left // form.sub_x, -(-right // form.sub_x)),
@@ -242,7 +279,7 @@ def crop_even_box(
 
 
 def gray_to_rgb_table(full_range: bool) -> NDArray[np.uint8]:  # [256]
-    """RGB level of every 8-bit grey level."""
+    """Compute the RGB level of every 8-bit gray level."""
     levels = np.arange(256, dtype=np.float32)
     if not full_range:
         levels = (levels - 16) * (255 / 219)
@@ -252,20 +289,26 @@ def gray_to_rgb_table(full_range: bool) -> NDArray[np.uint8]:  # [256]
 def rgb_to_yuv_matrix(
     matrix: int, full_range: bool, bits: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The affine map from 8-bit RGB to YUV samples: ``yuv = rgb @ weights + offset``.
+    """Compute the affine map from 8-bit RGB to YUV samples, ``yuv = rgb @ weights + offset``.
+
+    Args:
+        matrix: ITU-T H.273 code point of the matrix, one that `ColorTags.matrix_for` returns.
+        full_range: True if samples use the full range.
+        bits: bits per YUV sample.
 
     Returns:
-        weights [3,3] (RGB down, YUV across) and offset [3].
+        weights [3, 3] (RGB down, YUV across) and offset [3].
 
     Source: ITU-T H.273, 8.3.
     """
     red, blue = _LUMA_WEIGHTS[matrix]
     luma = np.array([red, 1 - red - blue, blue])
+    # U and V are blue and red minus luma, scaled to [-0.5, 0.5].
     u = (np.array([0.0, 0.0, 1.0]) - luma) / (2 * (1 - blue))
     v = (np.array([1.0, 0.0, 0.0]) - luma) / (2 * (1 - red))
     step = 2.0 ** (bits - 8)
     if full_range:
-        # H.273 says 2**bits - 1; swscale reads 255 * step, and the two must undo each other.
+        # H.273 has 2**bits - 1 here, but swscale has 255 * step, and the two must be inverse.
         scale, offset = np.full(3, 255.0) * step, np.array([0.0, 128.0, 128.0]) * step
     else:
         scale, offset = np.array([219.0, 224.0, 224.0]) * step, np.array([16.0, 128, 128]) * step

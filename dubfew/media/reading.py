@@ -1,4 +1,4 @@
-"""Decoding: upright frames in presentation order, one at a time."""
+"""Decoding of video: upright frames in presentation order, one at a time."""
 
 from __future__ import annotations
 
@@ -25,19 +25,27 @@ from dubfew.media.pixels import ColorTags, convert_picture, native_format_name
 
 
 class DamagedMediaWarning(UserWarning):
-    """A file ends early or has holes; what could be decoded was delivered."""
+    """A file ends early or has holes; everything that can be decoded was delivered."""
 
 
 def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-    """Decode frames ``start`` to ``stop`` (exclusive) of a video, upright.
+    """Decode frames of a video, upright and in order.
 
-    Formats outside ``pixels.NATIVE`` are converted to the nearest one in it (alpha is
-    dropped, depths above 10 bits become 10). Times begin at 0 with the file's first frame
-    and always rise; missing ones follow the frame rate. Memory does not grow with length.
+    Formats outside of `NATIVE_FORMATS` are converted to the nearest one in it (alpha is dropped,
+    depths
+    above 10 bits become 10). Times begin at 0 with the file's first frame and always rise; missing
+    ones
+    follow the frame rate. Memory does not grow with length.
+
+    Args:
+        path: a video or image file.
+        start: first frame to yield, from 0.
+        stop: frame after the last one to yield; None goes to the end.
 
     Raises:
-        MediaError: as ``probe``. A file that is damaged further on gives its whole frames
-            and a DamagedMediaWarning.
+        MediaError: The file cannot be read as video (see `probe`), the range is negative, or the
+            picture changes its size. A file that is damaged further on gives its whole frames and a
+            `DamagedMediaWarning`.
     """
     path = Path(path)
     if start < 0 or (stop is not None and stop < start):
@@ -49,6 +57,7 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
         index = -1
         stamp = Fraction(0)
         for index, picture in enumerate(decode_pictures(container, stream, path)):
+            # Frames before ``start`` are decoded, too: later ones depend on them.
             if stop is not None and index >= stop:
                 return
             stamp = clock.next_stamp(picture.pts)
@@ -59,7 +68,7 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
 
 
 class _FrameClock:
-    """Makes a file's time stamps start at 0, rise, and stand on the grid if they mean to."""
+    """Makes a file's time stamps start at 0, rise, and stand on the frame grid if they mean to."""
 
     def __init__(self, fps: Fraction, time_base: Fraction) -> None:
         self.fps = fps
@@ -68,7 +77,8 @@ class _FrameClock:
         self._last: Fraction | None = None
 
     def next_stamp(self, pts: int | None) -> Fraction:
-        """Seconds since the first frame."""
+        """Compute the time after the first frame, s."""
+        # The first frame is at 0, whatever its stamp.
         if self._last is None:
             self._last = Fraction(0)
             self._shift = None if pts is None else -pts * self.time_base
@@ -77,11 +87,12 @@ class _FrameClock:
         if pts is None:
             stamp = expected
         else:
+            # The first stamp may come late, after frames without one.
             if self._shift is None:
                 self._shift = expected - pts * self.time_base
             stamp = pts * self.time_base + self._shift
             if stamp <= self._last:
-                # Joined recordings count anew in the middle: go on from where we are.
+                # Joined recordings start counting again in the middle: continue from here.
                 self._shift += expected - stamp
                 stamp = expected
             stamp = self._on_grid(stamp)
@@ -89,12 +100,13 @@ class _FrameClock:
         return self._last
 
     def duration(self, ticks: int | None) -> Fraction:
-        """Seconds for which a frame is shown."""
+        """Compute the time for which a frame is shown, s."""
         duration, usual = (ticks or 0) * self.time_base, 1 / self.fps
         blurred = self.time_base >= COARSE_CLOCK and abs(duration - usual) < self.time_base
         return usual if duration <= 0 or blurred else duration
 
     def _on_grid(self, stamp: Fraction) -> Fraction:
+        """Move a stamp from a coarse clock to the frame grid if it is within a tick of it."""
         if self.time_base < COARSE_CLOCK:
             return stamp
         nearest = round(stamp * self.fps) / self.fps
@@ -102,7 +114,7 @@ class _FrameClock:
 
 
 class _UprightConverter:
-    """Brings decoded pictures into a native format and upright, all in the same way."""
+    """Converts decoded pictures to a native format and upright, all in the same way."""
 
     def __init__(self, first: av.VideoFrame) -> None:
         self._turn = Orientation.from_picture(first)
@@ -116,14 +128,15 @@ class _UprightConverter:
     def make_frame(
         self, picture: av.VideoFrame, index: int, stamp: Fraction, duration: Fraction
     ) -> Frame:
-        colour = ColorTags(
+        """Convert one picture."""
+        color = ColorTags(
             int(picture.color_range),
             int(picture.colorspace),
             int(picture.color_primaries),
             int(picture.color_trc),
         )
         if picture.format.name != self._format:
-            picture = convert_picture(picture, self._format, colour, self._size[1])
+            picture = convert_picture(picture, self._format, color, self._size[1])
         if self._turn != Orientation():
             picture = self._turn.apply(picture)
         if (picture.width, picture.height) != self._size:
@@ -131,12 +144,13 @@ class _UprightConverter:
                 f"the picture changes its size at frame {index}, from {self._size[0]} x "
                 f"{self._size[1]} to {picture.width} x {picture.height}: cut the video there"
             )
-        return Frame(picture, index, stamp, duration, colour)
+        return Frame(picture, index, stamp, duration, color)
 
 
 def _warn_if_short(
     path: Path, container: InputContainer, stream: av.VideoStream, frames: int, end: Fraction
 ) -> None:
+    """Warn if a file ends before the length that it states."""
     declared = declared_duration(stream)
     # Half a second of slack: containers round, and edit lists hide a few frames.
     if not is_still(container) and declared is not None and end + Fraction(1, 2) < declared:

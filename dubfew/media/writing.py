@@ -1,4 +1,4 @@
-"""Encoding: frames and sound into a file that appears only when it is whole."""
+"""Encoding of video: frames and sound into a file that appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -30,42 +30,28 @@ from dubfew.media.pixels import (
 )
 from dubfew.utils.files import atomic_path
 
-# Encoders and containers hold ticks per second in 32 bits; this leaves room for muxers
-# that multiply them.
+# Most ticks per second of an output's clock. Encoders and containers hold them in 32 bits; this
+# leaves room for muxers that multiply them.
 _MAX_TICKS_PER_SECOND = 10_000_000
 
 
 class VideoWriter:
-    """Writes a video with the properties of another. A context manager.
+    """Writes a video with the properties of another one. A context manager.
 
-    Every frame that goes in comes out, at its own presentation time (the first at 0), with
-    the source's rate, size, pixel aspect and colour tags. The suffix chooses the container:
-    .mp4, .m4v, .mov, .mkv, .webm or .avi (.avi only knows the grid of the frame rate).
+    Every frame that goes in comes out, at its own presentation time (the first at 0), with the
+    source's
+    rate, size, pixel aspect and color tags. The suffix chooses the container: .mp4, .m4v, .mov,
+    .mkv,
+    .webm or .avi (.avi only knows the grid of the frame rate).
 
-    Depth and chroma subsampling stay as they are where the codec has them. Grey and RGB
-    become 4:2:0; pictures of odd width or height become 4:4:4 in H.264 and H.265, which
-    cannot hold such sizes subsampled. Sound is interleaved while the picture is written.
+    Depth and chroma subsampling stay as they are where the codec has them. Gray and RGB become
+    4:2:0;
+    pictures of odd width or height become 4:4:4 in H.264 and H.265, which cannot hold such sizes
+    subsampled. Sound is interleaved while the picture is written.
 
-    The file is written beside ``path`` under a temporary name and takes its place when
-    the block ends well. After any exception nothing of it is left.
-
-    Args:
-        path: where to. An existing file is replaced, also the one that is being read.
-        info: of the source, or made by hand.
-        audio: sound to put beside the picture, or None.
-        codec: libx264 (default), libx265, libvpx-vp9, prores_ks or ffv1.
-        crf: quality, lower is better; the codec's default is visually transparent.
-        lossless: every sample comes back bit for bit in the source's pixel format
-            (libx264 at qp 0; FFV1 where H.264 has not the format, only in .mkv and .avi).
-            nv12 comes back as yuv420p, RGB as rgb24, with the same samples.
-        preset: libx264's and libx265's trade of speed for size.
-        before_publish: given the finished file before it takes its place; what it raises leaves
-            nothing.
-
-    Raises:
-        MediaError: at once for an unknown suffix or codec; on writing when the disk is
-            full, a frame has another size, or times do not rise; at the end when no frame
-            was written.
+    The file is written beside ``path`` under a temporary name and renamed when the block ends
+    without
+    an error. After any exception nothing of it is left.
     """
 
     def __init__(
@@ -80,6 +66,28 @@ class VideoWriter:
         preset: str | None = None,
         before_publish: Callable[[Path], None] | None = None,
     ) -> None:
+        """Choose the encoding; nothing is written before the context is entered.
+
+        Args:
+            path: file to write. An existing file is replaced, even the one that is being read.
+            info: properties of the source, or made by hand.
+            audio: sound to put beside the picture, or None.
+            codec: libx264 (default), libx265, libvpx-vp9, prores_ks or ffv1.
+            crf: quality, lower is better; the codec's default is visually transparent.
+            lossless: keep every sample bit for bit in the source's pixel format (libx264 at qp 0;
+                FFV1
+                where H.264 lacks the format, only in .mkv and .avi). nv12 comes back as yuv420p,
+                RGB as
+                rgb24, with the same samples.
+            preset: trade of speed for size in libx264 and libx265.
+            before_publish: called with the finished file before it is renamed; if it raises,
+                nothing is
+                left.
+
+        Raises:
+            MediaError: The path is a folder, or suffix, codec, quality and preset do not fit
+                together.
+        """
         self.path = Path(path)
         self.info = info
         if self.path.is_dir():
@@ -97,10 +105,11 @@ class VideoWriter:
         self._stream: av.VideoStream
         self._first_stamp = Fraction(0)
         self._last_stamp_and_pts: tuple[Fraction, int] | None = None
-        self._last_duration_ticks = 1  # ticks for which the last frame stays
-        self.frames = 0  # written so far
+        self._last_duration_ticks = 1  # time for which the last frame is shown
+        self.frames = 0  # number of frames written
 
     def __enter__(self) -> VideoWriter:
+        """Open the temporary file."""
         with writing_errors(self.path), ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
             self._temporary = temporary
@@ -118,6 +127,7 @@ class VideoWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Finish and rename the file, or remove it after an error."""
         if error is not None:
             self._stack.__exit__(kind, error, traceback)
             return
@@ -125,7 +135,13 @@ class VideoWriter:
             self._finish()
 
     def write(self, frame: Frame) -> None:
-        """Append a frame. Its picture is not kept. Raises MediaError."""
+        """Append a frame; its picture is not kept.
+
+        Raises:
+            MediaError: The writer is not open, the frame has another size, its time does not come
+                after
+                the one before, or the disk is full.
+        """
         if self._container is None:
             raise MediaError(f"{self.path} is not open: write inside the with block")
         if (frame.width, frame.height) != (self.info.width, self.info.height):
@@ -140,15 +156,18 @@ class VideoWriter:
         picture.duration = self._last_duration_ticks = max(
             1, round(frame.duration / self._time_base)
         )
-        picture.pict_type = 0  # the decoder's choice of I, P, B is none of the encoder's
+        picture.pict_type = 0  # let the encoder choose I, P or B, not repeat the source's choice
         with writing_errors(self.path):
             self._mux(self._container, self._stream.encode(picture))
             self.frames += 1
             if self._audio_track is not None:
+                # Interleave: sound up to this frame's time goes in now.
                 for packet in self._audio_track.packets_until(float(pts * self._time_base)):
                     self._container.mux(packet)
 
     def _next_pts(self, frame: Frame) -> int:
+        """Compute the time of a frame in ticks; times must rise."""
+        # Times of the output count from its first frame.
         if self._last_stamp_and_pts is None:
             self._first_stamp = frame.stamp
         stamp = frame.stamp - self._first_stamp
@@ -159,16 +178,18 @@ class VideoWriter:
                     f"frame {frame.index} at {float(stamp):.6f} s does not come after the one "
                     f"before it ({float(self._last_stamp_and_pts[0]):.6f} s): write frames in order"
                 )
+            # Two stamps may fall on one tick; the later one moves to the next.
             pts = max(pts, self._last_stamp_and_pts[1] + 1)
         self._last_stamp_and_pts = (stamp, pts)
         return pts
 
     def _to_encoder_format(self, frame: Frame) -> av.VideoFrame:
-        """The frame's picture in the encoder's format."""
+        """Convert a frame's picture to the encoder's pixel format."""
         source, target = frame.pix_fmt, self.encoding.pix_fmt
         if source == target:
             return frame.picture
         form = NATIVE_FORMATS[source]
+        # Same samples, full range is a tag in the output.
         if source.replace("yuvj", "yuv") == target:
             return new_picture(target, frame.width, frame.height, frame.planes())
         if form.is_yuv or target == "bgr0":
@@ -178,6 +199,7 @@ class VideoWriter:
         return Frame.from_rgb(frame.to_rgb(), pix_fmt=target, color=self._color).picture
 
     def _add_video_stream(self, container: OutputContainer) -> av.VideoStream:
+        """Add the picture's stream with the source's properties."""
         info, encoding = self.info, self.encoding
         options = encoding.options
         stream = container.add_stream(encoding.codec.encoder, rate=info.fps, options=options)
@@ -198,12 +220,14 @@ class VideoWriter:
         return stream
 
     def _mux(self, container: OutputContainer, packets: list[av.Packet]) -> None:
+        """Write packets of the picture."""
         for packet in packets:
-            if not packet.duration:  # or the last frame has none and the mean rate comes out high
+            if not packet.duration:  # without it the mean frame rate would come out too high
                 packet.duration = self._last_duration_ticks
             container.mux(packet)
 
     def _finish(self) -> None:
+        """Flush the encoders and close the file."""
         container = self._container
         if not self.frames or container is None:
             raise MediaError(f"no frame was written to {self.path}: nothing was saved")
@@ -217,42 +241,43 @@ class VideoWriter:
             self._before_publish(self._temporary)
 
     def _close_quietly(self) -> None:
+        """Close the file on the way out of another error, which is the one to report."""
         container, self._container = self._container, None
         if container is not None:
-            # Only reached on the way out of another error, which is the one to report.
             with suppress(av.FFmpegError, OSError):
                 container.close()
 
 
 def _choose_time_base(info: VideoInfo, encoding: VideoEncoding) -> Fraction:
-    """A clock that has both the source's ticks and the grid of its frame rate."""
+    """Choose a clock that has both the source's ticks and the grid of its frame rate."""
     if not encoding.container.allows_any_times:
         return 1 / info.fps
     ticks = math.lcm(info.time_base.denominator, info.fps.numerator)
+    # A clock with too many ticks: keep the frame grid and round the source's ticks.
     if ticks > _MAX_TICKS_PER_SECOND:
         ticks = max(1, _MAX_TICKS_PER_SECOND // info.fps.numerator) * info.fps.numerator
     return Fraction(1, ticks)
 
 
 def _output_color(info: VideoInfo, encoding: VideoEncoding) -> ColorTags:
-    """The source's tags, completed where encoding to YUV needs a choice to be said."""
-    form, colour = NATIVE_FORMATS[info.pix_fmt], info.color
+    """Complete the source's color tags where encoding to YUV needs a decision."""
+    form, color = NATIVE_FORMATS[info.pix_fmt], info.color
     if encoding.pix_fmt == "bgr0":
-        return colour
+        return color
     if form.kind in ("rgb", "gbrp"):
-        return replace(colour, range=RANGE_LIMITED, matrix=colour.matrix_for(info.height))
+        return replace(color, range=RANGE_LIMITED, matrix=color.matrix_for(info.height))
     if form.full_range or form.kind == "gray":
-        return replace(colour, range=colour.range_for(form))
-    return colour
+        return replace(color, range=color.range_for(form))
+    return color
 
 
 def _gray_to_yuv(frame: Frame, target: str) -> av.VideoFrame:
-    """Luma as it is, chroma neutral; the range stays that of the grey."""
+    """Convert gray to YUV: luma as it is, neutral chroma, the same range."""
     width, height = frame.width, frame.height
     picture = av.VideoFrame(width, height, "yuv444p")
     luma, *chroma = plane_views(picture)
     luma[...] = frame.planes()[0]
     for plane in chroma:
-        plane[...] = 128
-    colour = replace(frame.color, range=frame.color.range_for(NATIVE_FORMATS["gray"]))
-    return convert_picture(picture, target, colour, height)
+        plane[...] = 128  # neutral
+    color = replace(frame.color, range=frame.color.range_for(NATIVE_FORMATS["gray"]))
+    return convert_picture(picture, target, color, height)
