@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Protocol
 
 
 def warmup_cosine(
@@ -38,3 +40,44 @@ def warmup_cosine(
     decayed = min(max(step - decay_start, 0.0), num_steps - decay_start)
     cosine = math.cos(math.pi * decayed / (num_steps - decay_start))
     return warmup * ((1 + floor) / 2 + (1 - floor) / 2 * cosine)
+
+
+class HasParameterGroups(Protocol):
+    """A torch optimizer, or Accelerate's wrapper of one."""
+
+    @property
+    def param_groups(self) -> list[dict]: ...
+
+
+class LearningRateSchedule:
+    """Learning rates of an optimizer: each group's peak rate times a factor of the step.
+
+    The rates are a function of the step alone. So nothing has to be stored to resume a run, and
+    the number of processes does not matter, unlike with a scheduler that counts its own calls.
+
+    The optimizer's rates are taken for the peaks when the schedule is made. Make it before a
+    resume state is loaded: a loaded optimizer has the rates of its last step.
+
+    Args:
+        optimizer: optimizer whose groups have their peak rates.
+        factor: maps a step to the factor, such as a call of `warmup_cosine`.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+        >>> schedule = LearningRateSchedule(optimizer, lambda step: step / 10)
+        >>> schedule.set_step(4)
+        >>> optimizer.param_groups[0]["lr"]
+        0.2
+    """
+
+    def __init__(self, optimizer: HasParameterGroups, factor: Callable[[int], float]) -> None:
+        self.optimizer = optimizer
+        self.factor = factor
+        self.peak_rates: list[float] = [group["lr"] for group in optimizer.param_groups]
+
+    def set_step(self, step: int) -> None:
+        """Give the optimizer the rates of a step."""
+        factor = self.factor(step)
+        for group, peak_rate in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
+            group["lr"] = peak_rate * factor

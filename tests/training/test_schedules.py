@@ -6,8 +6,9 @@ import itertools
 import math
 
 import pytest
+import torch
 
-from dubfew.training.schedules import warmup_cosine
+from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
 
 
 def test_value_at_the_ends():
@@ -33,3 +34,32 @@ def test_the_decay_can_begin_after_the_warm_up():
 def test_adaptation_has_the_schedule_it_always_had(step):
     expected = min(1.0, step / 20) * (0.55 + 0.45 * math.cos(math.pi * step / 75))
     assert warmup_cosine(step, 75, warmup_steps=20, floor=0.1) == expected
+
+
+@pytest.mark.parametrize("step", [0, 1, 20, 60, 999])
+def test_the_prior_has_the_schedule_it_always_had(step):
+    fraction = step / 1000
+    expected = min(1.0, fraction / 0.02 + 0.01) * (0.55 + 0.45 * math.cos(math.pi * fraction))
+    found = warmup_cosine(step, 1000, warmup_steps=20, initial=0.01, floor=0.1)
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_every_group_keeps_its_peak():
+    groups = [{"params": [torch.zeros(1)], "lr": rate} for rate in (0.5, 0.25, 0.0)]
+    optimizer = torch.optim.Adam(groups)
+    schedule = LearningRateSchedule(optimizer, lambda step: step / 4)
+    for step, expected in ((2, [0.25, 0.125, 0]), (4, [0.5, 0.25, 0]), (1, [0.125, 0.0625, 0])):
+        schedule.set_step(step)
+        assert [group["lr"] for group in optimizer.param_groups] == expected
+
+
+def test_a_loaded_optimizer_does_not_change_the_peaks():
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+    schedule = LearningRateSchedule(optimizer, lambda step: step / 4)
+    schedule.set_step(1)
+    stored = optimizer.state_dict()
+    again = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+    resumed = LearningRateSchedule(again, lambda step: step / 4)
+    again.load_state_dict(stored)
+    resumed.set_step(2)
+    assert again.param_groups[0]["lr"] == 0.25

@@ -10,8 +10,8 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from dubfew.prior.training.resume_state import TRAINING_LOG_FILE
 from dubfew.prior.training.validation import ValidationResult
+from dubfew.training.resume_state import TRAINING_LOG_FILE
 
 
 class TrainingLog:

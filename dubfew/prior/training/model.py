@@ -123,12 +123,3 @@ def make_parameter_groups(
     groups = [(grouped[each], each) for each in sorted(grouped, reverse=True)]
     groups.append((list(textures.parameters()), config.texture_rate))
     return [{"params": p, "lr": each, "full_rate": each} for p, each in groups]
-
-
-@torch.no_grad()
-def update_ema(ema_model: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move the average towards the model; what is no parameter is copied."""
-    for a, b in zip(ema_model.parameters(), model.parameters(), strict=True):
-        a.lerp_(b.detach(), 1 - decay)
-    for kept, now in zip(ema_model.buffers(), model.buffers(), strict=True):
-        kept.copy_(now)

@@ -9,19 +9,20 @@ docs/training.md.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin, set_seed
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from dubfew.data.shards import open_prepared_clips
@@ -37,85 +38,115 @@ from dubfew.prior.training.batches import (
     iterate_batches,
 )
 from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.fingerprint import compute_run_fingerprint
 from dubfew.prior.training.logging import TrainingLog
-from dubfew.prior.training.model import (
-    PeopleTextures,
-    RendererWithLoss,
-    make_parameter_groups,
-    update_ema,
-)
-from dubfew.prior.training.resume_state import (
-    RunState,
-    compute_run_fingerprint,
-    resume_run,
-    save_run_state,
-)
+from dubfew.prior.training.model import PeopleTextures, RendererWithLoss, make_parameter_groups
 from dubfew.prior.training.validation import HeldOutValidator
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.training import MAX_GRADIENT_NORM
+from dubfew.training.ema import update_ema
+from dubfew.training.resume_state import RunState, resume_run, save_run_state
+from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
 from dubfew.utils.import_utils import import_optional
 
+# Momentum and second moment of the renderer and the textures. 0.99 follows the gradient's size
+# within a hundred steps; Adam's own 0.999 would take a fourth of a training of 4000 steps.
 ADAM_BETAS = (0.9, 0.99)
-DISCRIMINATOR_ADAM_BETAS = (0.5, 0.999)  # Isola et al. 2017, pix2pix, sec. 3.3
-MAX_GRADIENT_NORM = 1.0
+# Less momentum for the discriminator, whose opponent moves at every step.
+# Source: Isola et al. 2017, pix2pix (arXiv 1611.07004), section 3.3.
+DISCRIMINATOR_ADAM_BETAS = (0.5, 0.999)
+# Part of the training during which the rates rise, and the factor that they begin and end with.
+WARMUP_FRACTION = 0.02
+INITIAL_RATE_FACTOR, FINAL_RATE_FACTOR = 0.01, 0.1
+# Ramp of the moving average: step s keeps at most s / (s + EMA_RAMP_STEPS) of it. Without the ramp
+# the random start would stay in it for many steps; a longer one averages less at first.
+EMA_RAMP_STEPS = 9
+
+
+@dataclass(frozen=True)
+class _Critic:
+    """A discriminator with what trains it.
+
+    Attributes:
+        network: bare network, which the renderer's loss calls.
+        wrapped: same network as Accelerate wraps it, whose gradients all processes average.
+        optimizer: optimizer of its weights.
+        schedule: rates of that optimizer.
+    """
+
+    network: Discriminator
+    wrapped: nn.Module
+    optimizer: AcceleratedOptimizer
+    schedule: LearningRateSchedule
 
 
 def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_progress) -> Path:
-    """Train a prior; goes on where an interrupted run with the same ``out`` stopped.
+    """Train a prior, or go on where an interrupted run with the same ``out`` stopped.
+
+    Args:
+        config: everything that decides the training.
+        progress: function that is called after every step, in the main process.
 
     Returns:
-        The folder of the finished prior. Beside it lie ``best``, the checkpoint that rendered
-        the held-out people best, and ``log.jsonl``, one line for each step.
+        Folder of the finished prior. Beside it are ``best``, the checkpoint that rendered the
+        held-out people best, and ``log.jsonl``, one line for each step.
 
     Raises:
-        DubfewError: there is no data, the configuration does not fit, ``out`` holds a training of
-            another configuration, or the loss is no number any more.
+        DubfewError: The data is missing, the configuration does not fit, ``out`` holds a training
+            with another configuration, or the loss is not finite any more.
     """
     with _configured_accelerator(config) as accelerator:
         out, weights = Path(config.out), config.loss_weights
         set_seed(config.seed)
+
+        # Everybody's footage stays on the disk and is read as needed.
         loaded = open_prepared_clips(Path(config.data), config.list_excluded_people())
         held_out = open_prepared_clips(Path(config.held_out)) if config.held_out else []
         check_held_out_disjoint(loaded, held_out)
         people = [footage for footage, _ in loaded]
+
+        # The networks. Textures are not prepared: they average their own gradients.
         renderer, origin = make_initial_renderer(config)
         check_window_sizes([*loaded, *held_out], renderer.config.window)
+        num_references = renderer.config.references
         textures = PeopleTextures(people, renderer.config.texture_channels).to(accelerator.device)
-        average = deepcopy(renderer).eval().to(accelerator.device)
+        ema_renderer = deepcopy(renderer).eval().to(accelerator.device)
         model, optimizer = accelerator.prepare(
             RendererWithLoss(renderer, weights),
             Adam(make_parameter_groups(renderer, textures, config), betas=ADAM_BETAS),
         )
-        discriminator = Discriminator() if weights.needs_discriminator else None
-        if discriminator is not None:
-            opponent, opponent_optimizer = accelerator.prepare(
-                discriminator, Adam(discriminator.parameters(), betas=DISCRIMINATOR_ADAM_BETAS)
-            )
+        critic = _prepare_critic(accelerator, config) if weights.needs_discriminator else None
         vgg = load_vgg19(Path(config.vgg) if config.vgg else None) if weights.needs_vgg else None
-        unopposed = LossNetworks(vgg.to(accelerator.device) if vgg is not None else None)
-        critics = replace(unopposed, discriminator=discriminator)
-        accelerator.register_for_checkpointing(textures, average)
+        loss_networks = LossNetworks(vgg.to(accelerator.device) if vgg is not None else None)
+        accelerator.register_for_checkpointing(textures, ema_renderer)
 
-        same = compute_run_fingerprint(config, renderer, loaded, origin, accelerator.num_processes)
-        state = resume_run(accelerator, out, same)
-        log = TrainingLog(accelerator, out, state.step)
-        judge = HeldOutValidator(
-            held_out if accelerator.is_main_process else [],
-            renderer.config.references,
-            accelerator.device,
+        # Go on from the latest state. The schedule is made first: see `LearningRateSchedule`.
+        schedule = LearningRateSchedule(optimizer, _rate_factor(config))
+        fingerprint = compute_run_fingerprint(
+            config, renderer, loaded, origin, accelerator.num_processes
         )
-        seen: list[LossTerms] = []
-        for sample in iterate_batches(
-            config, people, renderer.config.references, state.step, accelerator
-        ):
+        state = resume_run(accelerator, out, fingerprint)
+        log = TrainingLog(accelerator, out, state.step)
+        validator = HeldOutValidator(
+            held_out if accelerator.is_main_process else [], num_references, accelerator.device
+        )
+
+        def save_prior(folder: Path) -> None:
+            _save_prior(folder, ema_renderer, textures, config, fingerprint, loaded, state)
+
+        step_terms: list[LossTerms] = []
+        for sample in iterate_batches(config, people, num_references, state.step, accelerator):
             step = state.step + 1
-            rate = learning_rate_factor(state.step / config.steps)
-            for group in optimizer.param_groups:
-                group["lr"] = group["full_rate"] * rate
-            opposed = discriminator is not None and step >= config.adversarial_from
-            with accelerator.accumulate(model, *([opponent] if opposed else [])):
-                loss, terms, picture = model(
-                    sample, textures(sample), critics if opposed else unopposed
+            adversary = critic if critic and step >= config.adversarial_from else None
+            schedule.set_step(state.step)
+            with accelerator.accumulate(model, *([adversary.wrapped] if adversary else [])):
+                loss, terms, prediction = model(
+                    sample,
+                    textures(sample),
+                    replace(loss_networks, discriminator=adversary.network)
+                    if adversary
+                    else loss_networks,
                 )
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
@@ -123,42 +154,68 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
                     accelerator.clip_grad_norm_(renderer.parameters(), MAX_GRADIENT_NORM)
                 optimizer.step()
                 optimizer.zero_grad()
-                if opposed:
-                    for group in opponent_optimizer.param_groups:
-                        group["lr"] = config.discriminator_rate * rate
-                    terms["discriminator"] = discriminator_loss(opponent, sample, picture)
+                if adversary:
+                    # The discriminator's own step, on the prediction without its gradient.
+                    adversary.schedule.set_step(state.step)
+                    terms["discriminator"] = discriminator_loss(
+                        adversary.wrapped, sample, prediction
+                    )
                     accelerator.backward(terms["discriminator"])
-                    opponent_optimizer.step()
-                    opponent_optimizer.zero_grad()
-            seen.append({**terms, "loss": loss})
+                    adversary.optimizer.step()
+                    adversary.optimizer.zero_grad()
+            step_terms.append({**terms, "loss": loss})
             if not accelerator.sync_gradients:
-                continue
-            values, seen = _average_terms(seen, accelerator), []
+                continue  # more batches belong to this step
+
+            values, step_terms = _average_terms(step_terms, accelerator), []
             if not np.isfinite(values["loss"]):
                 raise DubfewError(
                     f"the loss is {values['loss']} at step {step}: lower the learning rates, or "
                     "train without mixed precision"
                 )
-            update_ema(average, renderer, min(config.ema, step / (step + 9)))
+            update_ema(ema_renderer, renderer, min(config.ema, step / (step + EMA_RAMP_STEPS)))
             state = replace(state, step=step)
-            judgement = None
+            validation = None
             if step % config.checkpoint == 0 or step == config.steps:
-                judgement = judge(average)
-                values |= judgement.metrics
-                psnr = judgement.metrics.get("psnr_heldout")
+                validation = validator(ema_renderer)
+                values |= validation.metrics
+                psnr = validation.metrics.get("psnr_heldout")
                 if psnr is not None and (state.best is None or psnr > state.best):
                     state = replace(state, best=psnr)
-                    _save_prior(out / "best", average, textures, config, same, loaded, state)
-            log.write_step(step, values, judgement)
-            if judgement is not None:
-                save_run_state(accelerator, out, state, same)
+                    save_prior(out / "best")
+            # The log first: it is cut to the state when a run resumes, never extended.
+            log.write_step(step, values, validation)
+            if validation is not None:
+                save_run_state(accelerator, out, state, fingerprint)
             if accelerator.is_main_process:
                 progress(Progress("train", step, config.steps, values))
         if accelerator.is_main_process:
-            _save_prior(out / "prior", average, textures, config, same, loaded, state)
+            save_prior(out / "prior")
         accelerator.wait_for_everyone()
         log.close()
         return out / "prior"
+
+
+def _rate_factor(config: PriorTrainConfig) -> Callable[[int], float]:
+    """Make the factor of all learning rates as a function of the steps done."""
+    return lambda steps_done: warmup_cosine(
+        steps_done,
+        config.steps,
+        warmup_steps=WARMUP_FRACTION * config.steps,
+        initial=INITIAL_RATE_FACTOR,
+        floor=FINAL_RATE_FACTOR,
+    )
+
+
+def _prepare_critic(accelerator: Accelerator, config: PriorTrainConfig) -> _Critic:
+    """Make the discriminator and what trains it."""
+    network = Discriminator()
+    wrapped, optimizer = accelerator.prepare(
+        network,
+        Adam(network.parameters(), config.discriminator_rate, betas=DISCRIMINATOR_ADAM_BETAS),
+    )
+    schedule = LearningRateSchedule(optimizer, _rate_factor(config))
+    return _Critic(network, wrapped, optimizer, schedule)
 
 
 @contextmanager
@@ -204,13 +261,6 @@ def make_initial_renderer(config: PriorTrainConfig) -> tuple[Renderer, dict[str,
             f"{config.renderer!r} of {wanted}: leave out 'renderer_config', or 'start'"
         )
     return prior.renderer.train(), {"name": prior_info(config.start).name, "sha256": prior.sha256}
-
-
-def learning_rate_factor(fraction_done: float) -> float:
-    """Factor on the rates: up over the first 2 % of the steps, then a cosine to a tenth."""
-    return min(1.0, fraction_done / 0.02 + 0.01) * (
-        0.55 + 0.45 * float(np.cos(np.pi * min(fraction_done, 1.0)))
-    )
 
 
 def _average_terms(step_terms: Sequence[LossTerms], accelerator: Accelerator) -> dict[str, float]:

@@ -12,11 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
-from torch import nn
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.training.resume_state import RunState, resume_run, save_run_state
 from dubfew.prior.training.trainer import train_renderer
 from tests.prior.training.runs import log, losses, state
 
@@ -162,42 +159,3 @@ def test_a_damaged_state_is_an_error(rich):
     (Path(rich.out) / "state-1" / "training.json").unlink()
     with pytest.raises(ArtefactError, match="another 'out'"):
         train_renderer(rich)
-
-
-class Death(BaseException):
-    """Like a kill, it is not caught by anybody."""
-
-
-def test_a_state_is_there_wholly_or_not_at_all(tmp_path, monkeypatch):
-    accelerator = Accelerator(cpu=True)
-    layer = accelerator.prepare(nn.Linear(2, 2))
-
-    def put(step: int) -> None:
-        nn.init.constant_(accelerator.unwrap_model(layer).weight, step)
-        save_run_state(accelerator, tmp_path, RunState(step, best=float(step)), {"a": 1})
-
-    put(1)
-    deaths, found = 0, {1}
-    while True:
-        calls = 0
-
-        def dies(handle: int, at: int = deaths + 1) -> None:
-            nonlocal calls
-            calls += 1
-            if calls == at:
-                raise Death
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "fsync", dies)
-            try:
-                put(2)
-                break
-            except Death:
-                deaths += 1
-        step = resume_run(accelerator, tmp_path, {"a": 1}).step
-        found.add(step)
-        assert float(accelerator.unwrap_model(layer).weight[0, 0].detach()) == step
-        put(1)
-    # A file at least, the folder, its name, the pointer, the pointer's name.
-    assert deaths >= 5
-    assert found == {1, 2}
