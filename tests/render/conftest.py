@@ -64,7 +64,7 @@ def registry(folder, clip) -> Registry:
 @pytest.fixture(scope="session")
 def track(registry) -> Track:
     stored = registry.open("actor")
-    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
+    adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
     return Track.from_bytes(adapter.track_bytes, "track")
 
 

@@ -289,7 +289,7 @@ def test_a_deleted_actor_is_gone(registry, tmp_path):
 def test_an_actor_that_is_deleted_during_the_render_leaves_no_output(registry, tmp_path, frame):
     other = Registry(tmp_path / "home")
     stored = registry.open("actor")
-    other.create("brief", stored.config, {name: stored.read(name) for name in stored.names()})
+    other.create("brief", stored.config, {name: stored.read(name) for name in stored.file_names()})
     out = tmp_path / "out" / "out.mp4"
 
     def delete(progress: Progress) -> None:
@@ -303,7 +303,7 @@ def test_an_actor_that_is_deleted_during_the_render_leaves_no_output(registry, t
 
 def test_an_actor_of_another_prior_is_refused(registry, tmp_path):
     stored = registry.open("actor")
-    kept = {name: stored.read(name) for name in stored.names()}
+    kept = {name: stored.read(name) for name in stored.file_names()}
     name = "adapter_config.json"
     kept[name] = kept[name].replace(b'"sha256": ""', b'"sha256": "0123456789abcdef"')
     other = Registry(tmp_path / "home")
@@ -376,7 +376,7 @@ def test_the_footage_survives_a_preview_beside_it(registry, clip, short, tmp_pat
 def test_footage_that_moved_away(registry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     stored = registry.open("actor")
-    kept = {name: stored.read(name) for name in stored.names()}
+    kept = {name: stored.read(name) for name in stored.file_names()}
     config = json.loads(kept["adapter_config.json"])
     config["source"]["path"] = "/none/a.mp4"
     kept["adapter_config.json"] = json.dumps(config).encode()

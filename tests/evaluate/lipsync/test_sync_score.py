@@ -174,11 +174,11 @@ class Loudness(SyncNet):
     def __init__(self) -> None:
         nn.Module.__init__(self)
 
-    def of_pictures(self, pictures: Tensor) -> Tensor:
+    def embed_frames(self, pictures: Tensor) -> Tensor:
         level = (pictures[:, :, 60:160, 60:160].mean(dim=(1, 2, 3)) - 128) / 100
         return nn.functional.pad(level.unfold(0, 5, 1), (0, EMBEDDING_SIZE - 5))
 
-    def of_sound(self, cepstra: Tensor) -> Tensor:
+    def embed_audio(self, cepstra: Tensor) -> Tensor:
         # Of the four windows that begin in a beat the last two reach into the next; a beat that
         # follows a tone has the last of its pre-emphasis.
         loud = (cepstra[:, 0] > 17).float().unfold(1, 4, 4)[..., :2].mean(dim=2)
