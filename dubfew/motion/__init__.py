@@ -1,1 +1,1 @@
-"""Motion of the mouth, independent of a head model: measured, and transferred to a head."""
+"""Mouth motion independent of any head: its type, its extraction from footage, retargeting."""

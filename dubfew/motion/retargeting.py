@@ -1,4 +1,4 @@
-"""MouthMotion -> a head model's own jaw and expression, by least squares."""
+"""Retargeting: from `MouthMotion` to a head model's own jaw and expression, by least squares."""
 
 from __future__ import annotations
 
@@ -16,34 +16,40 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 
-# Inverse standard deviations, 1 / inter-ocular distance: lips are to be met within a hundredth,
-# the rest of the lower face within three.
+# Inverse standard deviations of the points' errors, 1 / inter-ocular distance: lips should be met
+# within one hundredth, the rest of the lower face within three. Larger values let the fit bend
+# jaw and expression further from their means.
 LIP_POINT_PRECISION, FACE_POINT_PRECISION = 1 / 0.01, 1 / 0.03
-# Of the upper face: forehead, temples, bridge and base of the nose, around the eyes, cheekbones.
+# Face-mesh points that hold the upper face still: forehead, temples, bridge and base of the nose,
+# around the eyes, cheekbones.
 UPPER_FACE_POINTS = (*BONE_POINTS, 4, 2, 98, 327, 50, 280, 117, 346)
+# Steps of the solver. The problem is nearly linear, so few are needed.
 GAUSS_NEWTON_STEPS = 4
+# Frames that are solved at once, which bounds memory.
 SOLVE_BLOCK_FRAMES = 256
 
 
 def retarget_mouth(track: Track, head: HeadModel, motion: MouthMotion) -> Track:
-    """The same clip with another mouth motion.
+    """Give a tracked clip another mouth motion.
 
-    Jaw and the lower face's expression are solved for; head pose and the upper face stay (nearly,
-    where the head has no expressions of the lower face alone).
+    Jaw and the lower face's expression are solved for. Head pose and upper face stay (nearly, for
+    heads without expressions of the lower face alone).
 
     Args:
         track: the scene.
-        head: the model that ``track.head`` names.
-        motion: wanted displacements from the person's closed rest pose, one row per frame.
+        head: the head model that ``track.head`` names.
+        motion: displacements from the person's closed rest pose, one row per frame.
 
     Returns:
         The track with new ``jaw`` and ``expression``.
 
     Raises:
-        ShapeError: not one row of motion per frame.
+        ShapeError: The motion does not have one row per frame.
+        NoFaceError: No frame of the track is valid.
     """
     if len(motion) != len(track):
         raise ShapeError(f"{len(motion)} rows of mouth motion for {len(track)} frames")
+    # Target positions: the scene person's own rest pose plus the displacements, in m.
     points = mouth_points_from_track(track, head)
     rest = estimate_rest_points(points[track.usable if track.usable.any() else track.valid])
     unit = head.inter_ocular_distance(track.shape)
@@ -53,9 +59,10 @@ def retarget_mouth(track: Track, head: HeadModel, motion: MouthMotion) -> Track:
         np.isin(MOUTH_POINTS, OUTER_LIPS + INNER_LIPS), LIP_POINT_PRECISION, FACE_POINT_PRECISION
     )
     if head.mouth_expressions == len(head.expression_basis):
-        # Every expression moves the whole face: what is not the mouth's has to be held.
-        held = PointRig(head, head.point_matrix(UPPER_FACE_POINTS))
-        kept = held.pose_points(track.shape, track.jaw, track.expression).points
+        # Every expression of this head moves the whole face, so points of the upper face are
+        # added that should stay where they are.
+        upper_rig = PointRig(head, head.point_matrix(UPPER_FACE_POINTS))
+        kept = upper_rig.pose_points(track.shape, track.jaw, track.expression).points
         goal = np.concatenate([goal, kept], 1)
         rig = PointRig(head, head.point_matrix(MOUTH_POINTS + UPPER_FACE_POINTS))
         weights = np.append(weights, np.full(len(UPPER_FACE_POINTS), LIP_POINT_PRECISION))
@@ -88,10 +95,12 @@ def _solve_jaw_and_expression(
     weights: NDArray,
     num_free: int,
 ) -> tuple[NDArray, NDArray]:
-    """Gauss-Newton on jaw and the first ``num_free`` coefficients of a block of frames."""
+    """Solve for jaw and the first ``num_free`` expressions of a block of frames (Gauss-Newton)."""
+    # Start at rest; the coefficients beyond ``num_free`` keep the scene's values.
     expression = expression.copy()
     expression[:, :num_free] = 0
     jaw = np.zeros((len(target_points), 3))
+    # The prior draws jaw and expression to their means.
     prior = np.concatenate([JAW_PRECISION, np.ones(num_free)])
     slope = (
         np.broadcast_to(np.eye(3), (len(target_points), target_points.shape[1], 3, 3))
@@ -105,6 +114,7 @@ def _solve_jaw_and_expression(
         jacobian = rig.jacobian(posed, slope)[..., : 3 + num_free].reshape(*residual.shape, -1)
         transposed = jacobian.transpose(0, 2, 1).astype(np.float64)
         value = np.concatenate([jaw, expression[:, :num_free]], 1)
+        # Normal equations of the linearized problem, for all frames at once.
         normal = transposed @ jacobian + np.diag(prior**2)
         gradient = (transposed @ residual[..., None])[..., 0] + prior**2 * value
         step = np.linalg.solve(normal, gradient[..., None])[..., 0]
