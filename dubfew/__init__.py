@@ -16,8 +16,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
-
 # Three functions have the name of the package that implements them. Python binds `dubfew.adapt`
 # to the package when that is first imported, and only then. So the packages are imported here,
 # which is cheap because they import their modules lazily, and the functions are bound over them.
@@ -31,6 +29,7 @@ from dubfew.data.options import PrepareOptions  # noqa: E402
 from dubfew.reconstruction.options import TrackOptions  # noqa: E402
 from dubfew.render.options import RenderOptions  # noqa: E402
 from dubfew.utils.lazy_exports import lazy_exports  # noqa: E402
+from dubfew.version import __version__  # noqa: E402
 
 if TYPE_CHECKING:
     from dubfew.adapt.pipeline import AdaptResult

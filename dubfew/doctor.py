@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubfew import __version__
 from dubfew.assets import list_assets
 from dubfew.errors import AssetError, MissingDependencyError
 from dubfew.utils.cpu import num_available_cpus
 from dubfew.utils.import_utils import OPTIONAL_PACKAGES, installed_version
 from dubfew.utils.paths import default_data_dir
+from dubfew.version import __version__
 
 SUPPORTED_PYTHON_VERSIONS = ((3, 10), (3, 12))  # first and last that are supported
 KNOWN_ENCODERS = (

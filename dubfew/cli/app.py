@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from dubfew import __version__
 from dubfew.cli import exchange as exchange  # adds its commands to ``actors_app``
 from dubfew.cli.actors import actors_app
 from dubfew.cli.adapt import adapt
@@ -23,6 +22,7 @@ from dubfew.cli.render import render
 from dubfew.cli.speech import speech_app
 from dubfew.cli.track import track
 from dubfew.cli.verify import verify
+from dubfew.version import __version__
 
 app = CommandGroup("Learn an actor from a few seconds of footage, then make them speak new audio.")
 

@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dubfew import __version__
 from dubfew.errors import DubfewError, MediaError
 from dubfew.marks.certificate import SigningIdentity
 from dubfew.utils.files import sha256_file, write_atomic
+from dubfew.version import __version__
 
 RENDER_ASSERTION_LABEL = "dubfew.render"  # of dubfew's own assertion
 ASSERTION_FORMAT_VERSION = 1

@@ -7,11 +7,11 @@ import platform
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import dubfew
 from dubfew.data.executors._bounded import POLL_SECONDS, run_bounded
 from dubfew.data.jobs import ClipJob, ClipOutcome, FramesCallback, OutcomeStream
 from dubfew.data.workers import ClipWorker
 from dubfew.utils.import_utils import import_optional
+from dubfew.version import __version__
 
 _ray_worker: ClipWorker | None = None
 
@@ -19,9 +19,9 @@ _ray_worker: ClipWorker | None = None
 def _run_ray_job(job: ClipJob, driver_version: str) -> ClipOutcome:
     """What Ray runs: the same worker process as on this machine, kept for the next task."""
     global _ray_worker
-    if dubfew.__version__ != driver_version:
+    if __version__ != driver_version:
         return ClipOutcome(
-            error=f"{platform.node()} has dubfew {dubfew.__version__}, this machine "
+            error=f"{platform.node()} has dubfew {__version__}, this machine "
             f"{driver_version}: install the same on all"
         )
     _ray_worker = _ray_worker or ClipWorker()
@@ -65,7 +65,7 @@ def run_jobs(
         # One processor each; a clip that kills its process is not tried again.
         task = ray.remote(num_cpus=1, max_retries=0)(_run_ray_job)
         limit = num_workers or max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
-        submit = lambda job: task.remote(job, dubfew.__version__)  # noqa: E731
+        submit = lambda job: task.remote(job, __version__)  # noqa: E731
         yield from run_bounded(jobs, limit, submit, wait_for_any, get_outcome)
     finally:
         if started:
