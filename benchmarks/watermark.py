@@ -31,8 +31,9 @@ from benchmarks.common import (
     write_results,
 )
 from dubfew.errors import NoFaceError
-from dubfew.marks.detection import decode_watermark, project_mouths, rank_candidates
+from dubfew.marks.detection import decode_watermark, rank_candidates, track_mouths
 from dubfew.marks.payload import NUM_DOUBTFUL_BITS, encode_payload
+from dubfew.marks.projection import project_mouths
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame, VideoWriter, probe, read_frames
 from dubfew.reconstruction.crop import (
@@ -184,7 +185,7 @@ CHANGES: dict[str, Callable[[Path, Path], None]] = {
 def outcome(path: Path, count: int) -> Outcome:
     """Read a file as ``verify`` does."""
     try:
-        seen = project_mouths(path, 0, count, show)[:1]
+        seen = project_mouths(path, track_mouths(path, 0, count, show), 0, count)[:1]
     except NoFaceError:
         return Outcome(False, 0.5, 0.0)
     best = rank_candidates(seen, num_starts=1)[0]
@@ -256,7 +257,7 @@ def main(arguments: list[str] | None = None) -> int:
 def unmarked_look(clip: Path, count: int) -> tuple[bool, float]:
     """Whether an id was read in an unmarked clip, and the certainty of its likeliest reading."""
     try:
-        seen = project_mouths(clip, 0, count, show)[:1]
+        seen = project_mouths(clip, track_mouths(clip, 0, count, show), 0, count)[:1]
     except NoFaceError:
         return False, 0.0
     return decode_watermark(seen) is not None, float(np.abs(rank_candidates(seen)[0]).mean())

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dubfew.utils.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dubfew.marks.verification import MarksReport, verify_marks
 
 __all__ = ["MarksReport", "verify_marks"]
 
-
-def __getattr__(name: str) -> Any:
-    # The painter needs the watermark alone, and not the tracker that finds it.
-    if name in __all__:
-        return getattr(importlib.import_module("dubfew.marks.verification"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Rendering needs the embedder alone, without the face tracker that finds a watermark.
+__getattr__ = lazy_exports(
+    __name__, {"MarksReport": "verification", "verify_marks": "verification"}
+)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dubfew.errors import DubfewError
+from dubfew.utils.private_files import write_private_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -59,7 +59,8 @@ def load_signing_identity(home: Path) -> SigningIdentity:
         return _identity_from_pem(_read_pem(Path(certificate)), _read_pem(Path(key)), certificate)
     path = home / SIGNING_FILE_NAME
     if not path.exists():
-        _write_private_pem(path, _make_self_signed_pem())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private_file(path, _make_self_signed_pem())
     pem = _read_pem(path)
     return _identity_from_pem(pem, pem, str(path))
 
@@ -211,18 +212,3 @@ def _read_pem(path: Path) -> bytes:
             f"{path} cannot be read ({error.strerror}): name the file with "
             f"{SIGNING_CERTIFICATE_VARIABLE} and {SIGNING_KEY_VARIABLE}"
         ) from error
-
-
-def _write_private_pem(path: Path, data: bytes) -> None:
-    """Write a file that only its owner reads; whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -9,14 +9,9 @@ import pytest
 from PIL import Image
 
 from dubfew.errors import MediaError
-from dubfew.marks.detection import (
-    WatermarkProjections,
-    crop_luma,
-    decode_watermark,
-    find_watermark,
-    project_mouths,
-)
+from dubfew.marks.detection import decode_watermark, find_watermark, track_mouths
 from dubfew.marks.pattern import NUM_PATTERNS
+from dubfew.marks.projection import WatermarkProjections, crop_luma, project_mouths
 from dubfew.media import Frame, VideoWriter, probe, read_frames
 from tests.marks.conftest import FRAMES, ID, recoded
 
@@ -49,7 +44,7 @@ def test_it_is_found_in_the_face_that_is_seen_less(marked, unmarked, tmp_path) -
             both = [near.resize((frame.width, frame.height)), frame.to_rgb()]
             rgb = np.concatenate([np.asarray(picture) for picture in both], 1)
             writer.write(Frame.from_rgb(rgb, frame.index, 25, color=frame.color))
-    faces = project_mouths(path, 0, None)
+    faces = project_mouths(path, track_mouths(path, 0, None), 0, None)
     assert [len(sight.times) for sight in faces] == [FRAMES, FRAMES]
     assert decode_watermark(faces[:1]) is None
     found = find_watermark(path)

@@ -155,7 +155,7 @@ clip, out = Path(sys.argv[1]), Path(sys.argv[2])
 def seal(file):
     assert file != out and file.stat().st_size > 1000
     os.kill(os.getpid(), signal.SIGKILL)
-with VideoWriter(out, probe(clip), seal=seal) as writer:
+with VideoWriter(out, probe(clip), before_publish=seal) as writer:
     for frame in read_frames(clip, stop=3):
         writer.write(frame)
 """

@@ -1,0 +1,156 @@
+"""Projections of tracked mouths on the watermark's patterns, frame by frame."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.marks.pattern import (
+    CELL_WAVES,
+    WINDOW_SAMPLES,
+    downsampling_weights,
+    project_patterns,
+    split_cells,
+)
+from dubfew.media import Frame, read_frames
+from dubfew.media.pixels import NATIVE_FORMATS, RANGE_FULL, rgb_to_yuv_matrix
+from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, FaceRegions, render_soft_mask
+from dubfew.reconstruction.track import Track
+
+# The tracker finds the mouth of a changed video a little elsewhere: shares of the window, scales.
+WINDOW_SHIFTS = (-0.01, 0.0, 0.01)
+WINDOW_SCALES = (0.985, 1.0, 1.015)
+# Trust in a cell falls where its picture is steep, levels per sample: there misplacing weighs most.
+STEEP_GRADIENT_LEVELS = 4.0
+
+
+@dataclass(frozen=True)
+class TrackedMouth:
+    """The mouth of one face in some frames of a video.
+
+    Attributes:
+        track: where the face is in each frame.
+        regions: mask and window of the mouth in each frame.
+    """
+
+    track: Track
+    regions: FaceRegions
+
+
+@dataclass(frozen=True)
+class WatermarkProjections:
+    """What frames show of the mouth, for every shift and scale.
+
+    Attributes:
+        projections: levels. [N, A, PLACES]
+        weights: in each. [N, PLACES]
+        times: s. [N]
+    """
+
+    projections: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    times: NDArray[np.float64]
+
+
+# Shift across and down, and scale. The straight look comes first.
+WINDOW_VARIANTS = sorted(
+    itertools.product(WINDOW_SHIFTS, WINDOW_SHIFTS, WINDOW_SCALES),
+    key=lambda a: a != (0.0, 0.0, 1.0),
+)
+
+
+def project_mouths(
+    path: Path, mouths: Sequence[TrackedMouth], start: int, stop: int | None
+) -> list[WatermarkProjections]:
+    """Project mouths on the patterns, in every frame in which they are seen.
+
+    Args:
+        path: the video.
+        mouths: tracked in the frames from ``start`` to ``stop``.
+        start: first frame.
+        stop: frame after the last one, or None for all frames.
+
+    Returns:
+        One entry for each mouth that is seen in any frame, in the order of ``mouths``.
+    """
+    rows: list[list[tuple[NDArray, NDArray, float]]] = [[] for _ in mouths]
+    for row, frame in enumerate(read_frames(path, start=start, stop=stop)):
+        for mouth, found in zip(mouths, rows, strict=True):
+            if row < len(mouth.track) and mouth.track.valid[row]:
+                samples = sample_window_luma(frame, mouth.regions.window[row])
+                weights = _reliability_weights(samples[0], mouth.regions, row)
+                found.append((project_patterns(samples), weights, frame.time))
+    return [
+        WatermarkProjections(*(np.array(part) for part in zip(*found, strict=True)))
+        for found in rows
+        if found
+    ]
+
+
+def sample_window_luma(frame: Frame, window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Luma of a window by every one of ``WINDOW_VARIANTS``; 0 outside the frame. [A, SIZE, SIZE]"""
+    left, top, side = map(float, window)
+    reach = side * (max(WINDOW_SHIFTS) + max(WINDOW_SCALES) - 1)
+    x0, y0 = max(int(left - reach), 0), max(int(top - reach), 0)
+    x1 = min(int(np.ceil(left + side + reach)), frame.width)
+    y1 = min(int(np.ceil(top + side + reach)), frame.height)
+    if x1 <= x0 or y1 <= y0:
+        return np.zeros((len(WINDOW_VARIANTS), WINDOW_SAMPLES, WINDOW_SAMPLES), np.float32)
+    part = crop_luma(frame, x0, y0, x1, y1)
+    seen = {}
+    for scale in WINDOW_SCALES:
+        margin, size = side * (1 - scale) / 2, side * scale
+        down, across = (
+            np.concatenate(
+                [
+                    downsampling_weights(low + margin + shift * side, size, count)
+                    for shift in WINDOW_SHIFTS
+                ]
+            )
+            for low, count in ((top - y0, y1 - y0), (left - x0, x1 - x0))
+        )
+        both = (down @ part @ across.T).reshape(
+            len(WINDOW_SHIFTS), WINDOW_SAMPLES, len(WINDOW_SHIFTS), WINDOW_SAMPLES
+        )
+        for i, j in itertools.product(range(len(WINDOW_SHIFTS)), repeat=2):
+            seen[WINDOW_SHIFTS[j], WINDOW_SHIFTS[i], scale] = both[i, :, j]
+    return np.stack([seen[look] for look in WINDOW_VARIANTS])
+
+
+def crop_luma(frame: Frame, left: int, top: int, right: int, bottom: int) -> NDArray[np.float32]:
+    """Luma of a box as it is stored, on the scale of levels 0 to 255. [h, w]"""
+    form = NATIVE_FORMATS[frame.pix_fmt]
+    if form.kind in ("rgb", "gbrp"):
+        weights, _ = rgb_to_yuv_matrix(frame.color.matrix_for(frame.height), True, 8)
+        return frame.crop_rgb(left, top, right, bottom).astype(np.float32) @ weights[:, 0]
+    luma = frame.planes()[0][top:bottom, left:right].astype(np.float32) / 2 ** (form.bits - 8)
+    if frame.color.range_for(form) != RANGE_FULL:
+        luma = (luma - 16) * (255 / 219)
+    return luma.astype(np.float32)
+
+
+def _reliability_weights(
+    samples: NDArray[np.float32], regions: FaceRegions, row: int
+) -> NDArray[np.float32]:
+    """How far each place is to be believed. [PLACES]"""
+    left, top, side = map(float, regions.window[row])
+    mask = render_soft_mask(
+        regions.hull[row],
+        MASK_FEATHER_FRACTION * side,
+        left,
+        top,
+        side / WINDOW_SAMPLES,
+        WINDOW_SAMPLES,
+        WINDOW_SAMPLES,
+    )
+    inside = (split_cells(mask) > 0).mean((1, 2)) > 0.5
+    down, across = np.gradient(samples)
+    steep = split_cells(np.abs(down) + np.abs(across)).mean((1, 2))
+    return np.repeat(inside / (1 + (steep / STEEP_GRADIENT_LEVELS) ** 2), len(CELL_WAVES)).astype(
+        np.float32
+    )
