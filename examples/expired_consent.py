@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         if over and given.delete:
             registry.delete(actor.actor)  # every revision, every byte
         state = ("deleted" if given.delete else "ended") if over else "kept"
-        print(f"{actor.actor}\t{state}\tuntil {end or '-'}\t{actor.bytes} bytes")
+        print(f"{actor.actor}\t{state}\tuntil {end or '-'}\t{actor.stored_bytes} bytes")
     return 0
 
 

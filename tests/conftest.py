@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import sys
 import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Hypothesis draws the same examples in every run: a test fails where a change broke something, and
+# not by chance. `pytest --hypothesis-profile=explore` looks for new ones. Neither measures time: a
+# busy machine is no fault.
+_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dubfew", derandomize=True, **_PATIENT)
+settings.register_profile("explore", **_PATIENT)
+settings.load_profile("dubfew")
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and every program that they
 # start inherits that: what an interruption does could not be tested.
@@ -24,3 +35,24 @@ def shared() -> Path:
     if not (folder / "clips" / "manifest.json").exists():
         pytest.skip("no ../shared with real footage beside this checkout")
     return folder
+
+
+def _seed_all() -> None:
+    """Seed the global generators; those of packages that no test has imported stay unimported."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _seeded_module() -> None:
+    """Random numbers of a module's fixtures do not depend on which modules ran before."""
+    _seed_all()
+
+
+@pytest.fixture(autouse=True)
+def _seeded_test(_seeded_module: None) -> None:
+    """Random numbers of a test do not depend on which tests ran before."""
+    _seed_all()

@@ -139,7 +139,7 @@ def test_reenact(takes, home, capsys):
 
 def test_expired_consent(home, capsys):
     registry = Registry(home)
-    for actor, end in {"anna": "2026-03-31", "ben": "2027-03-31", "cleo": None}.items():
+    for actor, end in {"annabel": "2026-03-31", "ben": "2027-03-31", "cleo": None}.items():
         record = ConsentRecord.from_record(
             {**consent_example(), "valid_to": end}, actor
         ).to_config_entry()
@@ -149,10 +149,14 @@ def test_expired_consent(home, capsys):
     for today, state in (("2026-03-31", "kept"), ("2026-04-01", "ended")):
         assert script.main(["--today", today]) == 0
         rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-        assert [row[:2] for row in rows] == [["anna", state], ["ben", "kept"], ["cleo", "kept"]]
+        assert [row[:2] for row in rows] == [
+            ["annabel", state],
+            ["ben", "kept"],
+            ["cleo", "kept"],
+        ]
         assert [row[2] for row in rows] == ["until 2026-03-31", "until 2027-03-31", "until -"]
     assert len(registry.list()) == 3
     assert script.main(["--today", "2026-04-01", "--delete"]) == 0
-    assert "anna\tdeleted" in capsys.readouterr().out
+    assert "annabel\tdeleted" in capsys.readouterr().out
     assert [each.actor for each in registry.list()] == ["ben", "cleo"]
-    assert not any(b"anna" in path.read_bytes() for path in home.rglob("*") if path.is_file())
+    assert not any(b"annabel" in path.read_bytes() for path in home.rglob("*") if path.is_file())

@@ -614,7 +614,7 @@ from dubfew.media import VideoWriter
 def pause():
     print("ready", flush=True)
     # A signal that another thread takes, or that comes just before it, does not end a sleep.
-    for _ in range(600):
+    for _ in range(6000):
         time.sleep(0.1)
 
 write, sync = VideoWriter.write, storage.fsync_folder
@@ -653,7 +653,7 @@ def test_ended_in_the_middle(home: Path, clips: Path, command: str, number: sign
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=300)
     (actor,) = json.loads(run("actors", "list", "--json").stdout)["actors"]
     assert actor["actor"] == "two"
     if number == signal.SIGINT:

@@ -39,7 +39,7 @@ def run(
         [sys.executable, "-m", "dubfew", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         stdin=subprocess.DEVNULL,
         env={**os.environ, "DUBFEW_HOME": str(home), "DUBFEW_DEBUG": "", **environment},
     )
@@ -82,12 +82,12 @@ def test_help_and_list_import_nothing_heavy(stored: Registry) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["actors", "list"]])
-def test_help_and_list_answer_in_under_half_a_second(
+def test_help_and_list_take_less_than_three_times_what_typer_takes(
     stored: Registry, arguments: list[str]
 ) -> None:
-    def once() -> float:
+    def seconds(*command: str) -> float:
         wall, before = time.perf_counter(), os.times()
-        run(*arguments, home=stored.home)
+        subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
         wall, after = time.perf_counter() - wall, os.times()
         work = after.children_user + after.children_system
         work -= before.children_user + before.children_system
@@ -95,7 +95,10 @@ def test_help_and_list_answer_in_under_half_a_second(
         # does not count the work of children.
         return min(wall, work) if work else wall
 
-    assert min(once() for _ in range(5)) < 0.5
+    # Both in turn, so that a slow or busy machine slows both down.
+    runs = [(seconds("-m", "dubfew", *arguments), seconds("-c", "import typer")) for _ in range(5)]
+    ours, typer = (min(column) for column in zip(*runs, strict=True))
+    assert ours < 3 * typer
 
 
 def test_actors_from_the_shell(stored: Registry, tmp_path: Path) -> None:

@@ -191,7 +191,13 @@ def test_a_jump_to_another_face_is_found():
 def test_the_death_of_a_worker_costs_one_clip(tmp_path):
     os.mkfifo(tmp_path / "endless.mp4")
     with ClipWorker() as worker:
-        threading.Timer(0.5, worker._ensure_process().kill).start()
+        process = worker._ensure_process()
+
+        def kill_reader() -> None:
+            with open(tmp_path / "endless.mp4", "wb"):  # waits until the worker reads it
+                process.kill()
+
+        threading.Thread(target=kill_reader, daemon=True).start()
         assert "SIGKILL" in worker.run_job(job(tmp_path / "endless.mp4", tmp_path / "a.tar")).error
         assert "none.mp4" in worker.run_job(job(tmp_path / "none.mp4", tmp_path / "a.tar")).error
 

@@ -68,7 +68,9 @@ def test_frames_out_are_frames_in(tmp_path: Path, fps: Fraction, suffix: str) ->
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     steps=st.lists(st.integers(1, 40_000), min_size=1, max_size=30),

@@ -287,7 +287,7 @@ def appender(folder: Path, count: int, name: str) -> subprocess.Popen[str]:
 def test_two_processes_write_one_chain(tmp_path: Path) -> None:
     processes = [appender(tmp_path, 50, name) for name in ("a", "b")]
     for process in processes:
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         assert process.returncode == 0
     log = log_at(tmp_path)
     assert log.verify().entries == 100

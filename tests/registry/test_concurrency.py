@@ -15,7 +15,9 @@ ROUNDS = 12
 WRITER = """
 import sys
 from pathlib import Path
-from dubfew.registry import Registry
+from dubfew.registry import Registry, index, storage
+# On a slow disk the others' turns together take longer than a user would wait.
+index.BUSY_SECONDS = storage.LOCK_SECONDS = 600
 registry, own = Registry(Path(sys.argv[1])), sys.argv[2]
 for number in range(int(sys.argv[3])):
     for actor in ("shared", own):
@@ -31,10 +33,14 @@ READER = """
 import json, sys, time
 from pathlib import Path
 from dubfew.errors import ActorNotFoundError
-from dubfew.registry import Registry
+from dubfew.registry import Registry, index, storage
+index.BUSY_SECONDS = storage.LOCK_SECONDS = 600
 registry = Registry(Path(sys.argv[1]))
+print("ready", flush=True)
 reads = gone = 0
-while not Path(sys.argv[2]).exists():
+done = False
+while not (done and reads):
+    done = Path(sys.argv[2]).exists()
     for newest in registry.list():
         try:
             revision = registry.open(newest.actor)
@@ -58,15 +64,18 @@ def test_two_writers_and_ten_readers(home: Path, tmp_path: Path) -> None:
         )
         for _ in range(10)
     ]
+    for reader in readers:  # a reader that starts when all is written would have read nothing
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "ready\n"
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(home), name, str(ROUNDS)])
         for name in ("one", "two")
     ]
     try:
-        assert [writer.wait(120) for writer in writers] == [0, 0]
+        assert [writer.wait(600) for writer in writers] == [0, 0]
     finally:
         done.touch()
-    counts = [json.loads(reader.communicate(timeout=60)[0]) for reader in readers]
+    counts = [json.loads(reader.communicate(timeout=600)[0]) for reader in readers]
     assert [reader.returncode for reader in readers] == [0] * 10
     assert all(reads > 0 for reads, _ in counts)
     registry = Registry(home)

@@ -201,6 +201,6 @@ def test_another_process_that_had_it_open_reads_no_more(filled: Registry) -> Non
     assert reader.stdout is not None
     assert reader.stdout.readline() == "opened\n"
     filled.delete(ACTOR)
-    out, _ = reader.communicate("\n", timeout=30)
+    out, _ = reader.communicate("\n", timeout=300)
     assert out == "3\n"
     assert reader.returncode == 0

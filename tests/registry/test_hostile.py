@@ -208,7 +208,9 @@ def changed(data: bytes, changes: list[tuple[str, int, int | bytes]]) -> bytes:
 
 @pytest.mark.parametrize("sound", [PLAIN, SEALED], ids=["plain", "encrypted"])
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(changes=CHANGES)
 def test_a_mutated_export_is_refused_or_changes_nothing(

@@ -344,7 +344,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
     with pytest.raises(error) as caught:
         render("actor", drive="self", out=out, registry=registry, **kwargs)
     # While the error, and with it every frame of the stack, is still held:
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads
     assert caught.value is not None
     left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert left == ({"out.mp4": earlier} if earlier else {})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dubfew.utils.prefetch import prefetch
 
 
-def wait_until(condition, seconds: float = 5.0) -> bool:
+def wait_until(condition, seconds: float = 60.0) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -29,9 +29,9 @@ def test_the_same_items_in_order(items, depth):
 
 
 def test_nothing_starts_before_the_first_item_is_asked_for():
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     stream = prefetch(iter([1, 2]))
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= before
     stream.close()
 
 
@@ -118,7 +118,7 @@ def test_stopping_early_ends_the_thread():
         for item in stream:
             if item == 5:
                 break
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
     del stream
     assert closed == [True]
 
@@ -138,7 +138,7 @@ def test_chains_end_together():
 
     with closing(prefetch(numbers())) as first, closing(prefetch(doubled(first))) as second:
         assert [next(second) for _ in range(5)] == [0, 2, 4, 6, 8]
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_an_error_in_the_middle_of_a_chain_ends_all_of_it():
@@ -156,4 +156,4 @@ def test_an_error_in_the_middle_of_a_chain_ends_all_of_it():
         closing(prefetch(broken(first))) as second,
     ):
         list(second)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before

@@ -22,21 +22,25 @@ from tests.prior.training.runs import log, losses, state
 MORTAL = """
 import os, random, signal, sys, threading, time
 import torch
+from dubfew.prior.training.logging import TrainingLog
 from dubfew.prior.training.trainer import main
 
-how, number, log = sys.argv.pop(1), int(sys.argv.pop(1)), sys.argv.pop(1)
+how, number = sys.argv.pop(1), int(sys.argv.pop(1))
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-def watch():
-    while not os.path.exists(log) or len(open(log).readlines()) < number:
-        time.sleep(0.002)
-    time.sleep(random.uniform(0, 0.05))
-    die()
+write_step = TrainingLog.write_step
+
+def write_step_and_die(self, step, *rest):
+    write_step(self, step, *rest)
+    if step == number:
+        threading.Timer(random.uniform(0, 0.05), die).start()
+    if step == number + 2:  # the last step but one waits for death, however late that comes
+        time.sleep(600)
 
 if how == "anywhere":
-    threading.Thread(target=watch, daemon=True).start()
+    TrainingLog.write_step = write_step_and_die
 else:
     save, saved = torch.save, []
 
@@ -82,7 +86,7 @@ def killed(config, how: str, number: int) -> None:
     path = Path(config.out).parent / "config.json"
     path.write_text(json.dumps(dataclasses.asdict(config)))
     done = subprocess.run(
-        [sys.executable, "-c", MORTAL, how, str(number), f"{config.out}/log.jsonl", str(path)],
+        [sys.executable, "-c", MORTAL, how, str(number), str(path)],
         cwd=Path(__file__).resolve().parents[3],
         capture_output=True,
         text=True,
