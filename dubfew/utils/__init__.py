@@ -1,1 +1,1 @@
-"""Helpers that know nothing of faces: files, numba, prefetching, HTML, optional imports."""
+"""Helpers without knowledge of faces: files, options, compilation, prefetching, HTML, imports."""

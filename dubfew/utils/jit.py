@@ -1,4 +1,4 @@
-"""numba, set up once: compiled without the GIL, cached on disk where there is a place for it."""
+"""Compilation of numerical loops with numba: without the GIL, and cached on disk."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def njit_cached(function: Function) -> Function:
-    """Compile with numba; releases the GIL, so threads run it side by side.
+    """Compile a function with numba, for use as a decorator.
 
-    The machine code is cached beside the source file or in the user's cache folder. Where
-    neither can be written (a read-only install with no home) numba refuses to decorate; the
-    function is then compiled anew in each process.
+    The compiled function releases the GIL, so that threads run it in parallel. Its machine code is
+    cached beside the source file or in the user's cache folder. If neither can be written, as in a
+    read-only installation without a home folder, every process compiles it anew.
+
+    Args:
+        function: a function of numbers and arrays that numba can compile.
     """
     try:
         return cast(Function, njit(cache=True, nogil=True)(function))
-    except RuntimeError:
+    except RuntimeError:  # numba found no place for its cache
         return cast(Function, njit(nogil=True)(function))

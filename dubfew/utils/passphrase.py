@@ -1,4 +1,4 @@
-"""Passphrases: from the environment, or from whoever sits at the terminal."""
+"""Passphrases from environment variables or from a prompt at the terminal."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from collections.abc import Callable
 
 from dubfew.errors import KeyMissingError
 
-# A dictionary word falls to any guessing; four of them, or eight odd characters, do not at once.
+# Shortest new passphrase, in characters. A single dictionary word is guessed at once; eight mixed
+# characters, or several words, resist for a while because scrypt makes every guess slow.
 MIN_PASSPHRASE_LENGTH = 8
 
-# Gets what the passphrase is for and whether it is a new one. The command line sets it.
+# Function that asks the user: takes the purpose of the passphrase and whether it is a new one.
 PassphrasePrompt = Callable[[str, bool], str]
+# Set by the command line; the library itself never asks.
 _prompt: PassphrasePrompt | None = None
 
 
 def set_passphrase_prompt(prompt: PassphrasePrompt | None) -> None:
-    """Let ``prompt`` be called for passphrases that the environment does not have."""
+    """Set the function that asks for passphrases which the environment does not contain.
+
+    Args:
+        prompt: the function, or None to raise an error instead of asking.
+    """
     global _prompt
     _prompt = prompt
 
@@ -25,16 +31,20 @@ def set_passphrase_prompt(prompt: PassphrasePrompt | None) -> None:
 def get_passphrase(
     variable: str, purpose: str, *, is_new: bool = False, given: str | None = None
 ) -> bytes:
-    """A passphrase in Unicode form NFC, which makes all keyboards agree, as UTF-8.
+    """Get a passphrase from the caller, the environment or the prompt, in this order.
 
     Args:
-        variable: the environment variable that may hold it.
-        purpose: what it is for, to ask with: "the export of 'mary'".
-        is_new: it is chosen now, so it must not be short, and should be asked for twice.
-        given: the passphrase, if the caller has it already.
+        variable: environment variable that may contain the passphrase.
+        purpose: words for the prompt and for errors, such as "the export of 'mary'".
+        is_new: True if the passphrase is being chosen. Then it must not be short, and the prompt
+            asks for it twice.
+        given: passphrase that the caller has already.
+
+    Returns:
+        The passphrase as UTF-8, in Unicode form NFC: keyboards differ in how they compose letters.
 
     Raises:
-        KeyMissingError: there is none, or a new one is too short.
+        KeyMissingError: No passphrase was given, or a new one is too short.
     """
     if given is None:
         given = os.environ.get(variable)

@@ -1,4 +1,4 @@
-"""Where a user's data lies."""
+"""Location of a user's data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from platformdirs import user_data_dir
 
 
 def default_data_dir() -> Path:
-    """``DUBFEW_HOME``, or the system's folder for a user's data."""
-    named = os.environ.get("DUBFEW_HOME")
-    return Path(named).expanduser() if named else Path(user_data_dir("dubfew", appauthor=False))
+    """Return the folder for registry, priors and assets.
+
+    Returns:
+        ``DUBFEW_HOME`` if it is set, else the operating system's folder for a user's data.
+    """
+    home = os.environ.get("DUBFEW_HOME")
+    return Path(home).expanduser() if home else Path(user_data_dir("dubfew", appauthor=False))

@@ -1,4 +1,4 @@
-"""Stages that run side by side with bounded buffers between them."""
+"""Prefetching: a producer that runs in a thread, ahead of its consumer by a bounded buffer."""
 
 from __future__ import annotations
 
@@ -8,22 +8,40 @@ from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
+# Put into the buffer behind the last item.
 _END_OF_ITEMS = object()
+# Seconds between two looks at whether the consumer has stopped, while the buffer is full. Shorter
+# ones cost time, longer ones delay the end after an error.
+STOP_CHECK_SECONDS = 0.1
 
 
 def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, None, None]:
-    """The same items, produced in a thread of their own, at most ``buffer_size`` ahead.
+    """Produce the same items in a thread, ahead of the consumer.
 
-    An exception in the producer is raised where its item would have come. When the consumer
-    stops early the producer stops at its next item.
+    An exception of the producer is raised in place of the item that it prevented. When the
+    consumer stops early, the producer stops at its next item. Close the generator, as with
+    ``contextlib.closing``, to be sure that the thread has ended.
+
+    Args:
+        items: source of the items; it is iterated in the thread.
+        buffer_size: largest number of items that wait for the consumer. More items smooth out
+            uneven work and cost memory; frames of 4K video take 25 MB each.
+
+    Yields:
+        The items in their order.
+
+    Example:
+        >>> list(prefetch(range(3)))
+        [0, 1, 2]
     """
     buffer: queue.Queue[object] = queue.Queue(buffer_size)
     stopped = threading.Event()
 
     def put(thing: object) -> bool:
+        """Put into the buffer; return False if the consumer has stopped."""
         while not stopped.is_set():
             try:
-                buffer.put(thing, timeout=0.1)
+                buffer.put(thing, timeout=STOP_CHECK_SECONDS)
                 return True
             except queue.Full:
                 continue
@@ -35,7 +53,7 @@ def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, Non
                 if not put(item):
                     return
             put(_END_OF_ITEMS)
-        except BaseException as error:  # handed to the consumer, who raises it
+        except BaseException as error:  # the consumer raises it
             put(_ProducerError(error))
 
     thread = threading.Thread(target=produce, daemon=True)
@@ -51,5 +69,7 @@ def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, Non
 
 
 class _ProducerError:
+    """An exception of the producer on its way through the buffer."""
+
     def __init__(self, error: BaseException) -> None:
         self.error = error

@@ -1,4 +1,4 @@
-"""Other people's weights, read from PyTorch's files without running anything in them."""
+"""Weights from PyTorch checkpoints of other projects, read without running code in them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ def load_torch_weights(
     missing_message: str | None = None,
     allowed_globals: Sequence[Any] = (),
 ) -> dict:
-    """What a file holds by name.
+    """Read a checkpoint file.
 
     Args:
-        path: the file.
-        expectation: what it should be and where it is had; ends every error.
-        missing_message: the error where there is no file; names ``path`` by default.
-        allowed_globals: what its pickle may name beside tensors and plain containers.
+        path: the file, as ``torch.save`` writes it.
+        expectation: description of the right file and of where to get it; ends every error.
+        missing_message: error if the file does not exist; names ``path`` by default.
+        allowed_globals: classes that the file's pickle may contain beside tensors and plain
+            containers.
+
+    Returns:
+        The content by name. Tensors may be mapped from the file: copy those that are kept.
 
     Raises:
-        AssetError: no such file, or no such content.
+        AssetError: The file does not exist, cannot be read, or is not a checkpoint.
     """
     try:
         with torch.serialization.safe_globals(list(allowed_globals)):
-            # Mapped: some files are mostly what nobody reads. What PyTorch wrote before 1.6 is no
-            # zip and cannot be.
+            # Map the file, because we read only a small part of some files. Checkpoints from
+            # before PyTorch 1.6 are not zip files and cannot be mapped.
             mapped = is_zipfile(path)
             stored = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
@@ -42,9 +46,9 @@ def load_torch_weights(
     except OSError as error:
         raise AssetError(f"{path} cannot be read ({error.strerror}): {expectation}") from error
     except Exception as error:  # torch's reader raises almost anything on a damaged file
-        raise AssetError(f"{path} is no file of weights: {expectation}") from error
+        raise AssetError(f"{path} is not a file of weights: {expectation}") from error
     if not isinstance(stored, dict):
-        raise AssetError(f"{path} holds no weights by name: {expectation}")
+        raise AssetError(f"{path} does not contain weights by name: {expectation}")
     return stored
 
 
@@ -57,40 +61,41 @@ def load_weights_into(
     *,
     prefix: str = "",
 ) -> None:
-    """Give a model, best made on "meta", its weights; it is never trained.
+    """Load weights into a model and freeze it.
 
     Args:
-        model: takes all of its own parameters and buffers.
-        weights: by name; others are left alone.
-        path: where they are from.
-        model_name: the network is called.
-        expectation: ends every error.
-        prefix: of the names in ``weights``.
+        model: receives all of its parameters and buffers. Make it on the device "meta", so that
+            its initial weights take no memory.
+        weights: tensors by name; those that the model does not have are ignored.
+        path: file of the weights, for errors.
+        model_name: name of the network, for errors.
+        expectation: description of the right file and of where to get it; ends every error.
+        prefix: beginning of the names in ``weights`` that the model's own names lack.
 
     Raises:
-        AssetError: one is missing, of another shape, or not finite.
+        AssetError: A weight is missing, has another shape, or is not finite.
     """
     values: dict[str, Tensor] = {}
     for name, own in model.state_dict().items():
         found = weights.get(prefix + name)
-        if name.endswith("num_batches_tracked"):  # has no effect, and some files lack it
+        if name.endswith("num_batches_tracked"):  # unused by frozen networks, and often missing
             values[name] = torch.tensor(0)
             continue
         if not isinstance(found, Tensor):
             raise AssetError(
-                f"{path} is not {model_name}, it has no weight {prefix + name}: {expectation}"
+                f"{path} is not {model_name}: weight {prefix + name} is missing: {expectation}"
             )
         if found.shape != own.shape:
             raise AssetError(
-                f"{path} is not {model_name}, its weight {prefix + name} is {list(found.shape)} "
-                "and not "
-                f"{list(own.shape)}: {expectation}"
+                f"{path} is not {model_name}: weight {prefix + name} has shape "
+                f"{list(found.shape)} instead of {list(own.shape)}: {expectation}"
             )
         if found.layout is not torch.strided or not found.isfinite().all():
             raise AssetError(
-                f"{path} is damaged, {prefix + name} is not all finite numbers: {expectation}"
+                f"{path} is damaged: weight {prefix + name} has values that are not finite: "
+                f"{expectation}"
             )
-        # A copy: what is mapped would change, or fall away, with the file.
+        # Copy, because a mapped tensor would change or vanish with the file.
         values[name] = found.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
     model.load_state_dict(values, assign=True)
     model.eval().requires_grad_(False)

@@ -270,8 +270,8 @@ def test_sound_that_cannot_be_used(home: Path, clips: Path, name: str, words: st
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("text.mp4", "is no file of weights"),
-        ("empty.mp4", "is no file of weights"),
+        ("text.mp4", "not a file of weights"),
+        ("empty.mp4", "not a file of weights"),
         ("folder.mp4", "cannot be read"),
         ("none.model", "no SyncNet weights"),
     ],
@@ -404,13 +404,13 @@ def test_an_output_never_replaces_an_input(home: Path, clips: Path, tmp_path: Pa
     speech = Path(shutil.copy(clips / "sound.wav", tmp_path / "sound.wav"))
     data = video.read_bytes()
     scene = ("render", "--actor", "two", "--video", video)
-    failed(run(*scene, "--drive", "self", "-o", video), "is what is read")
-    failed(run(*scene, "--audio", speech, "-o", speech), "is what is read")
+    failed(run(*scene, "--drive", "self", "-o", video), "input file")
+    failed(run(*scene, "--audio", speech, "-o", speech), "input file")
     assert run("track", video, "-o", video).exit_code == 2
     assert video.read_bytes() == data
     linked = tmp_path / "link.safetensors"
     linked.symlink_to(video)
-    failed(run("track", video, "-o", linked), "is what is read")
+    failed(run("track", video, "-o", linked), "input file")
 
 
 def test_identity_that_cannot_be_had(home: Path, clips: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_missing_weight(tmp_path: Path, name: str) -> None:
     weights = syncnet_weights()
     del weights[name]
     torch.save(weights, tmp_path / "x.model")
-    refused(tmp_path / "x.model", f"no weight {name}")
+    refused(tmp_path / "x.model", f"weight {name}")
 
 
 def test_a_wrong_shape(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_numbers_that_are_none(tmp_path: Path) -> None:
 def test_something_else(tmp_path: Path, stored: object) -> None:
     torch.save(stored, tmp_path / "x.model")
     named = isinstance(stored, dict)
-    refused(tmp_path / "x.model", "no weight netcnnaud.0.weight" if named else "no weights by name")
+    refused(tmp_path / "x.model", "weight netcnnaud.0.weight" if named else "weights by name")
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -132,7 +132,7 @@ def test_nothing_in_the_file_is_run(tmp_path: Path, form: str) -> None:
         path.write_bytes(pickle.dumps(weights))
     else:
         torch.save(weights, path, _use_new_zipfile_serialization=form == "zip")
-    refused(path, "no file of weights")
+    refused(path, "not a file of weights")
     assert not made.exists()
 
 

@@ -120,7 +120,7 @@ def test_weights_that_are_not_there(tmp_path, monkeypatch):
 def test_damaged_weights(tmp_path, content):
     path = tmp_path / "vgg.pth"
     path.write_bytes(content)
-    with pytest.raises(AssetError, match="no file of weights"):
+    with pytest.raises(AssetError, match="not a file of weights"):
         load_vgg19(path)
 
 
@@ -130,7 +130,7 @@ def test_code_in_the_file_is_not_run(tmp_path):
             return (Path.touch, (tmp_path / "harmed",))
 
     torch.save({"features.0.weight": Harm()}, tmp_path / "vgg.pth")
-    with pytest.raises(AssetError, match="no file of weights"):
+    with pytest.raises(AssetError, match="not a file of weights"):
         load_vgg19(tmp_path / "vgg.pth")
     assert not (tmp_path / "harmed").exists()
 
