@@ -1,4 +1,4 @@
-"""What is installed, what is missing, and the line that installs it."""
+"""Check of an installation: what is there, what is missing, and how to install it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from dubfew.utils.import_utils import OPTIONAL_PACKAGES, installed_version
 from dubfew.utils.paths import default_data_dir
 from dubfew.version import __version__
 
-SUPPORTED_PYTHON_VERSIONS = ((3, 10), (3, 12))  # first and last that are supported
+# First and last supported version of Python, as in pyproject.toml.
+SUPPORTED_PYTHON_VERSIONS = ((3, 10), (3, 12))
+# Encoders, by their names in FFmpeg, that dubfew can write with (`dubfew.media.codecs`).
 KNOWN_ENCODERS = (
     "libx264",
     "libx265",
@@ -28,22 +30,22 @@ KNOWN_ENCODERS = (
     "flac",
     "pcm_s16le",
 )
-# Without these no output can be written by default.
+# Encoders of the default output, an MP4 file. Without them the installation is not usable.
 REQUIRED_ENCODERS = frozenset({"libx264", "aac"})
-
+# Remedy where a required package is broken and no better one is known.
 REINSTALL_COMMAND = "pip install --force-reinstall dubfew"
 
 
 @dataclass(frozen=True)
 class InstallCheck:
-    """One thing that was looked at.
+    """Result of checking one part of the installation.
 
     Attributes:
-        name: what was looked at.
-        ok: whether it is there and works.
-        needed: False for optional parts.
+        name: name of the part.
+        ok: True if the part is there and works.
+        needed: False if dubfew works without it.
         found: version or state, one line.
-        install: what to do when it is not ok, else empty.
+        install: remedy where ``ok`` is False, else "".
     """
 
     name: str
@@ -53,7 +55,7 @@ class InstallCheck:
     install: str = ""
 
     def format_line(self) -> str:
-        """For people."""
+        """Format the result as one line of text."""
         state = "ok" if self.ok else ("MISSING" if self.needed else "absent")
         advice = f"  ->  {self.install}" if self.install and not self.ok else ""
         return f"{state:<8} {self.name:<22} {self.found}{advice}"
@@ -61,18 +63,28 @@ class InstallCheck:
 
 @dataclass(frozen=True)
 class InstallReport:
-    """All checks."""
+    """Results of all checks.
+
+    Attributes:
+        checks: the results in the order in which they are shown.
+    """
 
     checks: tuple[InstallCheck, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether everything that is needed is there."""
+        """True if every part that is needed is there and works."""
         return all(check.ok for check in self.checks if check.needed)
 
 
 def check_installation() -> InstallReport:
-    """Look at this installation. Imports what dubfew depends on, so that broken installs show."""
+    """Check this installation by importing and trying what dubfew depends on.
+
+    Takes several seconds, mostly for the import of torch. Nothing is written.
+
+    Returns:
+        One result per part; a missing or broken part is a result, not an exception.
+    """
     return InstallReport(
         (
             _check_python(),
@@ -94,8 +106,8 @@ def check_installation() -> InstallReport:
     )
 
 
-# Imported by dubfew on its default path: module -> what pip calls it. MediaPipe is tried by
-# starting its graph (_tracker), because dubfew does not import the package as such.
+# Required packages: name for import -> name for pip. MediaPipe is missing here because its graph is
+# started instead (`_check_face_landmarker`): dubfew does not import the package as a whole.
 REQUIRED_PACKAGES = {
     "numpy": "numpy",
     "scipy": "scipy",
@@ -104,7 +116,8 @@ REQUIRED_PACKAGES = {
     "torch": "torch",
     "accelerate": "accelerate",
     "peft": "peft",
-    "kornia": "kornia",  # not imported yet: it is there for renderers to come
+    # A declared dependency that no code of dubfew imports yet.
+    "kornia": "kornia",
     "safetensors": "safetensors",
     "av": "av",
     "c2pa": "c2pa-python",
@@ -113,10 +126,11 @@ REQUIRED_PACKAGES = {
 
 
 def _run_check(name: str, get_version: Callable[[], str], install: str) -> InstallCheck:
+    """Call a function that imports a required part and returns its version."""
     try:
         return InstallCheck(name, True, True, get_version())
     except (ImportError, OSError, RuntimeError, MissingDependencyError) as error:
-        # What broken wheels and missing system libraries raise.
+        # Broken wheels and missing system libraries raise these.
         found = " ".join(f"{type(error).__name__}: {error}".split())
         return InstallCheck(name, False, True, found, install)
 
@@ -142,6 +156,8 @@ def _check_package(module: str, distribution: str) -> InstallCheck:
 
 
 def _check_face_landmarker() -> InstallCheck:
+    """Run MediaPipe's face landmarker once, on a black image."""
+
     def get_version() -> str:
         import numpy as np
 
@@ -175,13 +191,14 @@ def _can_encode(name: str) -> bool:
 
     try:
         return bool(av.Codec(name, "w").is_encoder)
-    except ValueError:  # av's error for an unknown codec is one
+    except ValueError:  # base class of av's error for an unknown codec
         return False
 
 
 def _check_home() -> InstallCheck:
+    """Check that DUBFEW_HOME can be written to, without creating it."""
     home = default_data_dir()
-    # Looking must not create it: the nearest folder that exists decides.
+    # The nearest parent that exists decides whether the folder could be created.
     place = home
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -217,7 +234,7 @@ def _check_cuda() -> InstallCheck:
 
 
 def _check_assets() -> InstallCheck:
-    advice = "'dubfew assets list' says what can be registered and where it is licensed"
+    advice = "'dubfew assets list' shows what can be registered and where to get it"
     try:
         there = [kind for kind, asset in list_assets().items() if asset is not None]
     except (AssetError, OSError) as error:
@@ -227,12 +244,12 @@ def _check_assets() -> InstallCheck:
 
 
 def _check_optional_package(name: str) -> InstallCheck:
-    part = OPTIONAL_PACKAGES[name]
+    package = OPTIONAL_PACKAGES[name]
     version = installed_version(name)
     return InstallCheck(
-        part.distribution,
+        package.distribution,
         version is not None,
         False,
-        version or f"optional: {part.purpose}",
-        part.install,
+        version or f"optional: {package.purpose}",
+        package.install,
     )

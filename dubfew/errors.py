@@ -1,14 +1,14 @@
-"""Errors that dubfew raises on purpose.
+"""Exceptions that dubfew raises on purpose.
 
-Each message says what was found, what was expected and what to do, on one line: the
-command line prints it as it is and exits with code 1.
+Each message is one line that states what was found, what was expected and what to do. The command
+line prints it unchanged and exits with code 1.
 """
 
 from __future__ import annotations
 
 
 class DubfewError(Exception):
-    """Base of every error that dubfew raises on purpose."""
+    """Base class of every error that dubfew raises on purpose."""
 
 
 class MediaError(DubfewError):
@@ -16,52 +16,52 @@ class MediaError(DubfewError):
 
 
 class NoFaceError(DubfewError):
-    """No usable face in the footage."""
+    """The footage shows no face that can be used."""
 
 
 class ShapeError(DubfewError, ValueError):
-    """An array has not the shape that its name promises."""
+    """An array has another shape than the function expects."""
 
 
 class ArtefactError(DubfewError):
-    """A stored artefact (track, prior, adapter) is damaged, too new or does not belong here."""
+    """A stored artefact (track, prior, adapter) is damaged, too new, or of another kind."""
 
 
 class AssetError(DubfewError):
-    """A licensed or downloaded file is missing or is not what it should be."""
+    """A licensed or downloaded file is missing, damaged, or not the expected file."""
 
 
 class RegistryError(DubfewError):
-    """The registry cannot do what was asked."""
+    """The registry cannot be read or written, or refuses an operation."""
 
 
 class ActorNotFoundError(RegistryError):
-    """No such actor, or no such revision."""
+    """The registry has no actor of this id, or the actor has no such revision."""
 
 
 class TombstoneError(RegistryError):
-    """What is to come in was deleted here."""
+    """An actor that is to be imported was deleted from this registry before."""
 
 
 class DecryptionError(RegistryError):
-    """Encrypted data was changed or cut, lies in the wrong place, or needs another key."""
+    """Encrypted data was changed, cut off or moved, or belongs to another key."""
 
 
 class KeyMissingError(RegistryError):
-    """The key of an actor, or what unlocks the keys, is not there."""
+    """An actor's key is missing, or the passphrase or master key that unlocks it."""
 
 
 class ConsentError(DubfewError):
-    """There is no consent, it is no proper record, or it does not cover what is asked for."""
+    """A consent record is missing or malformed, or does not cover the intended use."""
 
 
 class SuspendedError(ConsentError):
-    """Use of the actor is suspended."""
+    """The actor is suspended: rendering and export are refused until they are resumed."""
 
 
 class AuditError(DubfewError):
-    """The audit log cannot be written, or is not what was written."""
+    """The audit log cannot be written, or was changed after it was written."""
 
 
 class MissingDependencyError(DubfewError):
-    """An optional dependency is needed; the message gives the line that installs it."""
+    """An optional package is needed and missing. The message tells how to install it."""

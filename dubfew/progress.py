@@ -1,4 +1,4 @@
-"""How the library tells its caller how far it is. The library itself prints nothing."""
+"""Progress reports from the library to its caller. The library itself prints nothing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Progress:
-    """One report.
+    """One progress report.
 
     Attributes:
-        stage: "track", "train", "render", ...
-        done: units finished so far (frames, steps).
-        total: units in all, or None when unknown.
-        values: figures worth showing, such as ``{"psnr_heldout": 31.2}``.
+        stage: name of the stage of the work, such as "track", "train" or "render".
+        done: number of finished units, which are frames, steps or clips.
+        total: number of all units, or None if it is unknown.
+        values: measurements to show, such as ``{"psnr_heldout": 31.2}``.
     """
 
     stage: str
@@ -25,10 +25,10 @@ class Progress:
 
 
 class ProgressCallback(Protocol):
-    """Receives reports; may raise KeyboardInterrupt to stop the job."""
+    """Function that receives reports. An exception that it raises stops the work."""
 
     def __call__(self, progress: Progress) -> None: ...
 
 
 def no_progress(progress: Progress) -> None:
-    """The callback that shows nothing."""
+    """Ignore a report; the default callback."""

@@ -1,8 +1,9 @@
-"""Learn an actor from one clip, then let them say something else in another.
+"""Learn an actor from one clip, then dub another clip with new speech.
 
     python examples/dub_clip.py mary.mp4 scene.mp4 dub.wav out.mp4
 
-The actor stays in the registry under the first clip's name and need not be learned again.
+The actor is stored in the registry under the name of the first clip. Later renders reuse them:
+`dubfew.render("mary", ...)`.
 """
 
 from __future__ import annotations
@@ -17,34 +18,37 @@ from dubfew.progress import Progress
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the example; returns its exit code."""
     parser = argparse.ArgumentParser(description="Learn an actor and dub a scene.")
     parser.add_argument("footage", type=Path, help="a few seconds of the actor talking")
-    parser.add_argument("scene", type=Path, help="where their mouth is to move")
-    parser.add_argument("sound", type=Path, help="what they are to say")
-    parser.add_argument("output", type=Path, help="the video to write")
-    parser.add_argument("--prior", help="what to start from; default: the prior that ships")
-    parser.add_argument("--steps", type=int, help="at most so many steps of training")
-    given = parser.parse_args(arguments)
+    parser.add_argument("scene", type=Path, help="footage of the actor to dub")
+    parser.add_argument("sound", type=Path, help="new speech")
+    parser.add_argument("output", type=Path, help="video to write")
+    parser.add_argument("--prior", help="name or folder of a prior; default: the one that ships")
+    parser.add_argument("--steps", type=int, help="training steps at most")
+    parsed = parser.parse_args(arguments)
     try:
-        learned = dubfew.adapt(given.footage, prior=given.prior, steps=given.steps, progress=tell)
-        made = dubfew.render(
-            learned.actor,
-            video=given.scene,
-            audio=given.sound,
-            out=given.output,
-            progress=tell,
+        adapted = dubfew.adapt(
+            parsed.footage, prior=parsed.prior, steps=parsed.steps, progress=print_progress
         )
-    except DubfewError as error:  # says in one line what was found and what to do
+        rendered = dubfew.render(
+            adapted.actor,
+            video=parsed.scene,
+            audio=parsed.sound,
+            out=parsed.output,
+            progress=print_progress,
+        )
+    except DubfewError as error:  # its message is one line with the remedy
         print(error, file=sys.stderr)
         return 1
-    print(f"{made.output}: {made.edited_frames} of {made.frames} frames dubbed")
-    if made.note:
-        print(made.note)
+    print(f"{rendered.output}: {rendered.edited_frames} of {rendered.frames} frames dubbed")
+    if rendered.note:
+        print(rendered.note)
     return 0
 
 
-def tell(progress: Progress) -> None:
-    """Every stage reports like this; a studio would move its own bar here."""
+def print_progress(progress: Progress) -> None:
+    """Print one progress report; a program with a window would move a bar here."""
     end = "\n" if progress.done == progress.total else "\r"
     print(f"{progress.stage} {progress.done}/{progress.total or '?'}", end=end, file=sys.stderr)
 

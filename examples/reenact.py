@@ -1,10 +1,10 @@
-"""Measure how well an actor was learned, before their mouth is trusted with new words.
+"""Measure how well an actor was learned, before new speech is rendered.
 
     python examples/reenact.py take1.mp4 take2.mp4
 
-Learns from one take and renders the other with the mouth motion that the other take has itself:
-the original is then the right answer, and the difference is what learning and painting cost.
-Nothing is left in the registry.
+Adapts to one take and renders the other take with that take's own mouth motion. The other take
+itself is then the correct result, and the difference measures adaptation and rendering. The actor
+is stored in a temporary registry.
 """
 
 from __future__ import annotations
@@ -18,34 +18,37 @@ import dubfew
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Re-enact one take with what another taught.")
-    parser.add_argument("footage", type=Path, help="the take to learn from")
+    """Run the example; returns its exit code."""
+    parser = argparse.ArgumentParser(description="Re-enact one take after learning from another.")
+    parser.add_argument("footage", type=Path, help="take to learn from")
     parser.add_argument("scene", type=Path, help="another take of the same actor")
-    parser.add_argument("--seconds", type=float, help="learn from the first seconds only")
-    parser.add_argument("--prior", help="what to start from; default: the prior that ships")
-    parser.add_argument("--steps", type=int, help="at most so many steps of training")
-    given = parser.parse_args(arguments)
+    parser.add_argument(
+        "--seconds", type=float, help="seconds of footage to use; the best part is chosen"
+    )
+    parser.add_argument("--prior", help="name or folder of a prior; default: the one that ships")
+    parser.add_argument("--steps", type=int, help="training steps at most")
+    parsed = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         registry = dubfew.Registry(Path(folder) / "actors")
-        learned = dubfew.adapt(
-            given.footage,
+        adapted = dubfew.adapt(
+            parsed.footage,
             actor="take",
-            seconds=given.seconds,
-            prior=given.prior,
-            steps=given.steps,
+            seconds=parsed.seconds,
+            prior=parsed.prior,
+            steps=parsed.steps,
             registry=registry,
         )
-        made = dubfew.render(
+        rendered = dubfew.render(
             "take",
-            video=given.scene,
+            video=parsed.scene,
             drive="self",
-            lossless=True,  # the encoder's own losses are none of the actor's
+            lossless=True,  # so that losses of the encoder are not measured as well
             out=Path(folder) / "again.mkv",
             registry=registry,
         )
-        figures = dubfew.evaluate(given.scene, made.output)
-    rate = made.frames / made.seconds["total"]
-    report = {"learned_from": learned.frames, "frames_per_second": rate, **figures.to_json()}
+        measures = dubfew.evaluate(parsed.scene, rendered.output)
+    rate = rendered.frames / rendered.seconds["total"]
+    report = {"learned_from": adapted.frames, "frames_per_second": rate, **measures.to_json()}
     print(json.dumps(report, indent=2))
     return 0
 

@@ -1,4 +1,4 @@
-"""Every script of examples/ does what it says, on the bundled person's first second."""
+"""Every script of examples/, on the first second of the bundled clip."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.footage import cut
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
-# The reference warp instead of a network, and no training: the way is the same.
+# The reference warp instead of a network, and no training, to save time.
 QUICK = ["--prior", "warp", "--steps", "0"]
 
 
@@ -56,7 +56,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def mary(takes, tmp_path_factory) -> Path:
-    """A registry in which an example left its actor."""
+    """Return the folder of a registry in which an example stored an actor."""
     home = tmp_path_factory.mktemp("actors")
     words = [takes / "mary.mp4", takes / "scene.mp4", takes / "dub.wav", home / "out.mp4"]
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +65,7 @@ def mary(takes, tmp_path_factory) -> Path:
     return home
 
 
-def test_each_is_listed_and_explains_itself():
+def test_each_script_is_in_the_readme_and_has_a_help():
     readme = (EXAMPLES / "README.md").read_text()
     assert len(SCRIPTS) >= 3
     for name in SCRIPTS:
@@ -81,7 +81,7 @@ def test_dub_clip(mary, takes):
     out = mary / "out.mp4"
     assert (probe(out).frames, probe(out).has_audio) == (10, True)
     assert [each.actor for each in Registry(mary / "home").list()] == ["mary"]
-    # Under silence the lower face is another one, the rest is not.
+    # Silence closes the mouth: the lower half of the image changes, the upper half does not.
     before, after = (
         next(frame.to_rgb() for frame in read_frames(path) if frame.index == 5)
         for path in (takes / "scene.mp4", out)
@@ -91,12 +91,12 @@ def test_dub_clip(mary, takes):
     assert difference.max() > 2 * difference[:150].max()
 
 
-def test_dub_clip_says_why_not(takes, home, capsys):
+def test_dub_clip_prints_an_error(takes, home, capsys):
     words = [takes / "nobody.mp4", takes / "scene.mp4", takes / "dub.wav", home / "out.mp4"]
     assert example("dub_clip").main([*map(str, words), *QUICK]) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "nobody.mp4" in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "nobody.mp4" in printed.err
 
 
 def test_dub_folder(mary, takes, tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_dub_folder(mary, takes, tmp_path, monkeypatch):
     assert report["2.mp4"]["frames"] == report["3.mp4"]["edited_frames"] == 10
     assert report["2.mp4"]["fps"] == "25"
     assert sorted(path.name for path in out.iterdir()) == ["2.mp4", "3.mp4", "report.json"]
-    # One was silenced, the other speaks its own words.
+    # One scene got silence, the other its own sound.
     assert (out / "2.mp4").read_bytes() != (out / "3.mp4").read_bytes()
     (scenes / "1.mp4").unlink()
     (out / "3.mp4").unlink()

@@ -1,4 +1,4 @@
-"""``dubfew demo``: the whole way on a bundled clip of a person who does not exist."""
+"""Demonstration: adapt to a bundled clip of a synthetic person and dub it."""
 
 from dubfew.demo.run import ACTOR_CLIP_FILE, DUB_AUDIO_FILE, DemoResult, run_demo
 

@@ -1,4 +1,4 @@
-"""The bundled footage is what the demo needs, and the demo runs end to end."""
+"""The bundled files of the demo, and the demo from end to end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.pages import without_embedded_pictures
 FOLDER = files("dubfew.demo")
 
 
-def test_bundled_clip():
+def test_bundled_clip_has_the_expected_size_and_sound():
     path = FOLDER / ACTOR_CLIP_FILE
     info = probe(str(path))
     assert (info.width, info.height) == (512, 512)
@@ -28,14 +28,14 @@ def test_bundled_clip():
     assert read_audio(str(FOLDER / DUB_AUDIO_FILE)).duration < info.duration
 
 
-def test_bundled_person_is_found():
+def test_a_face_is_detected_in_the_bundled_clip():
     with FaceLandmarker() as landmarker:
         frames = read_frames(str(FOLDER / ACTOR_CLIP_FILE), stop=12)
         assert all(landmarker(frame.to_rgb()) is not None for frame in frames)
 
 
 def test_demo_end_to_end(tmp_path, monkeypatch):
-    """On the clip's first two seconds: the whole way, in a third of the time."""
+    """All of it on the first two seconds of the clip, in a third of the time."""
     folder = tmp_path / "bundled"
     folder.mkdir()
     cut(folder / ACTOR_CLIP_FILE, 0, 50)
