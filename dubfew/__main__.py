@@ -1,4 +1,4 @@
-"""``python -m dubfew`` is the ``dubfew`` command."""
+"""Entry point of ``python -m dubfew``, which is the ``dubfew`` command."""
 
 from dubfew.cli import main
 

@@ -1,7 +1,7 @@
-"""The ``dubfew`` command. Every command parses, calls one library function, and prints.
+"""The ``dubfew`` command. Each subcommand parses, calls one library function, and prints.
 
-Nothing here imports torch or another heavy package at module level: commands import the
-library inside, so that ``--help`` and ``actors list`` answer at once.
+No module of this package imports torch or another large package at module level. The commands
+import the library inside, so that ``--help`` and ``actors list`` take a tenth of a second.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sys
 
 
 def main() -> None:
-    """The command's entry point."""
-    # Even the imports take a tenth of a second, in which Ctrl-C may come.
+    """Run the command line with the words of this process."""
+    # Imported inside the block: Ctrl-C may come during the imports already.
     try:
         from dubfew.cli.start import main as run
 

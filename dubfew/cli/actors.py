@@ -1,4 +1,4 @@
-"""``dubfew actors``: who is in the registry."""
+"""``dubfew actors``: list, show and delete the actors of the registry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from dubfew.cli.console import (
 )
 from dubfew.cli.options import ActorArgument, JsonOption
 
-actors_app = CommandGroup("Who is in the registry: list, show, verify, suspend, delete, exchange.")
+actors_app = CommandGroup(
+    "List, show, verify, suspend, delete and exchange the actors of the registry."
+)
 
 
 @actors_app.command("list")
@@ -61,7 +63,7 @@ def show_actor(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is stored of an actor."""
+    """Show an actor: revisions, configuration, consent and files."""
     from dubfew.registry import Registry
 
     registry = Registry()
@@ -72,13 +74,13 @@ def show_actor(
         "config": chosen.config,
         "files": chosen.files(),
     }
-    people = format_fields(
+    text = format_fields(
         {name: value for name, value in details.items() if name not in {"files", "config"}}
         | describe_consent(chosen)
         | {f"config.{key}": value for key, value in chosen.config.items() if key != "consent"}
         | {f"file {file.name}": format_byte_count(file.bytes) for file in chosen.files()}
     )
-    print_result(details, as_json=as_json, text=people)
+    print_result(details, as_json=as_json, text=text)
 
 
 @actors_app.command("forget", hidden=True)
@@ -88,13 +90,13 @@ def delete_actor(
     actor: ActorArgument,
     receipt: Annotated[
         Path | None,
-        typer.Option("--receipt", metavar="FILE", help="Write the receipt here as well."),
+        typer.Option("--receipt", metavar="FILE", help="Write a copy of the receipt to this file."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Destroy an actor's key, then all that is stored of them ("forget" is the same).
+    """Destroy an actor's key, then delete all stored files ("forget" is the same command).
 
-    What was rendered, exported or pushed is beyond reach.
+    Rendered videos, exported files and pushed copies are not deleted.
     """
     from dubfew.registry import Registry
 
@@ -112,10 +114,12 @@ def delete_actor(
 @report_errors
 def suspend_actor(
     actor: ActorArgument,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Kept encrypted.")] = "",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Reason, which is stored encrypted.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Let nobody render or export an actor, as when they withdraw their consent."""
+    """Refuse to render and export an actor, as when they withdraw their consent."""
     from dubfew.registry import Registry
 
     suspension = Registry().suspend(actor, reason)
@@ -139,7 +143,7 @@ def resume_actor(actor: ActorArgument, as_json: JsonOption = False) -> None:
 @actors_app.command("verify")
 @report_errors
 def verify_actors(as_json: JsonOption = False) -> None:
-    """Compare index, files and keys; clear away what killed processes left."""
+    """Compare index, files and keys, and remove leftovers of killed processes."""
     from dubfew.registry import Registry
 
     found = Registry().verify()
@@ -148,6 +152,7 @@ def verify_actors(as_json: JsonOption = False) -> None:
         f"{format_byte_count(found.bytes)}: "
         f"{'sound' if found.ok else f'{len(found.faults)} faults'}"
     )
+    # Recovered leftovers first, then faults, then one line with the totals.
     text = [f"cleared away {each}" for each in found.recovered]
     text += [f"{each.actor or '-'}: {each.found}" for each in found.faults]
     print_result(
@@ -161,7 +166,9 @@ def verify_actors(as_json: JsonOption = False) -> None:
 @report_errors
 def prune_actor(
     actor: ActorArgument,
-    keep: Annotated[int, typer.Option(metavar="N", min=1, help="So many of the newest stay.")],
+    keep: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of newest revisions that stay.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Remove an actor's older revisions."""
@@ -182,13 +189,13 @@ def show_keys(
         str | None,
         typer.Option(
             metavar="W",
-            help="Keep them this way from now on: file, passphrase, keyring, or what an installed "
-            "package adds.",
+            help="Protect the master key in another way from now on: file, passphrase, keyring, or "
+            "a way that an installed package adds.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say where the actors' keys are and how they are kept, or change that."""
+    """Show where the actors' keys are and how they are protected, or change the protection."""
     from dubfew.registry import Registry
 
     registry = Registry()
@@ -199,7 +206,15 @@ def show_keys(
 
 
 def describe_consent(revision: Any) -> dict[str, Any]:
-    """What people are told of a revision's consent; what is no record is told as it is."""
+    """Describe a revision's consent for readers.
+
+    Args:
+        revision: a ``dubfew.registry.Revision``.
+
+    Returns:
+        The fields of the record; or one entry that explains why there is none, or why the stored
+        record cannot be used.
+    """
     from dubfew.errors import ConsentError
 
     try:
@@ -213,7 +228,11 @@ def describe_consent(revision: Any) -> dict[str, Any]:
 
 
 def summarize_revision(revision: Any) -> dict[str, Any]:
-    """What ``--json`` says of a revision."""
+    """Collect the facts on a revision that ``--json`` prints.
+
+    Args:
+        revision: a ``dubfew.registry.Revision``.
+    """
     return {
         "actor": revision.actor,
         "revision": revision.number,

@@ -1,4 +1,4 @@
-"""``dubfew assets``: files under licences of their own."""
+"""``dubfew assets``: files that dubfew may not distribute."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from dubfew.cli.options import JsonOption
 
 assets_app = CommandGroup("Register files that dubfew may not ship, such as FLAME and MICA.")
 
-KindArgument = Annotated[str, typer.Argument(metavar="KIND", help="'assets list' shows all.")]
+KindArgument = Annotated[
+    str, typer.Argument(metavar="KIND", help="Kind of file; 'assets list' shows all.")
+]
 
 
 @assets_app.command("add")
 @report_errors
 def register_asset(
     kind: KindArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="It is checked and copied.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to check and copy.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check a file and keep a copy of it."""
+    """Check a file and store a copy of it."""
     from dubfew.assets import add_asset
 
     asset = add_asset(kind, file)
@@ -33,7 +35,7 @@ def register_asset(
 @assets_app.command("list")
 @report_errors
 def show_assets(as_json: JsonOption = False) -> None:
-    """Show every kind of file, and which are there."""
+    """Show every kind of file, and which are registered."""
     from dubfew.assets import asset_kinds, list_assets
 
     found = list_assets()
@@ -50,7 +52,7 @@ def show_assets(as_json: JsonOption = False) -> None:
 @assets_app.command("remove")
 @report_errors
 def unregister_asset(kind: KindArgument, as_json: JsonOption = False) -> None:
-    """Delete the copy of a file."""
+    """Delete the stored copy of a file."""
     from dubfew.assets import remove_asset
 
     remove_asset(kind)

@@ -1,4 +1,4 @@
-"""``dubfew audit``: what was done with actors."""
+"""``dubfew audit``: the log of everything that was done with actors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dubfew.cli.options import JsonOption
 if TYPE_CHECKING:
     from dubfew.registry.audit import AuditEntry
 
-audit_app = CommandGroup("What was done with actors, in a log that shows any change.")
+audit_app = CommandGroup("Show and verify the log of everything that was done with actors.")
 
 
 @audit_app.command("verify")
@@ -23,12 +23,12 @@ def verify_log(
         str | None,
         typer.Option(
             metavar="N:HASH",
-            help="The newest entry of an earlier 'audit verify': it must still be there.",
+            help="Newest entry that an earlier 'audit verify' printed; it must still exist.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find any line of the audit log that was changed, removed, added or moved."""
+    """Find lines of the audit log that were changed, removed, added or moved."""
     from dubfew.registry import Registry
     from dubfew.registry.audit import AuditReport
 
@@ -52,7 +52,7 @@ def verify_log(
 @audit_app.command("show")
 @report_errors
 def show_log(as_json: JsonOption = False) -> None:
-    """Print the audit log; who is deleted has no name in it any more."""
+    """Print the audit log. Deleted actors appear without a name."""
     from dubfew.registry import Registry
     from dubfew.registry.audit import DamagedEntry
 
@@ -75,11 +75,14 @@ def show_log(as_json: JsonOption = False) -> None:
 @report_errors
 def find_watermark(
     watermark: Annotated[
-        str, typer.Argument(metavar="WATERMARK_ID", help="As 'dubfew verify' reads it.")
+        str,
+        typer.Argument(
+            metavar="WATERMARK_ID", help="Id of a watermark, as 'dubfew verify' prints it."
+        ),
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Print the renders that put a watermark into their output; exit code 1 when there is none."""
+    """Print the renders that wrote a watermark; exit code 1 if there is none."""
     from dubfew.registry import Registry
 
     registry = Registry()
@@ -100,7 +103,7 @@ def find_watermark(
 @audit_app.command("restart")
 @report_errors
 def restart_log(as_json: JsonOption = False) -> None:
-    """Put a damaged log aside and begin a new one, which names the old one's hash."""
+    """Rename a damaged log and begin a new one, which contains the hash of the old one."""
     from dubfew.errors import AuditError
     from dubfew.registry import Registry
 
@@ -117,30 +120,30 @@ def restart_log(as_json: JsonOption = False) -> None:
 
 
 def _entry_to_json(entry: AuditEntry, actor_ids: dict[str, str]) -> dict[str, Any]:
-    """An entry for ``--json``: its fields, and the actor's id where there is one still."""
-    who = entry.fields.get("actor")
+    """Convert an entry for ``--json``; ``id`` is None if the actor was deleted."""
+    pseudonym = entry.fields.get("actor")
     return {
         "seq": entry.seq,
         "time": entry.time,
         "event": entry.event,
-        "id": actor_ids.get(who) if isinstance(who, str) else None,
+        "id": actor_ids.get(pseudonym) if isinstance(pseudonym, str) else None,
         "fields": entry.fields,
         "hash": entry.hash,
     }
 
 
 def _format_entry(facts: dict[str, Any]) -> str:
-    """An entry for people: what is null or empty is left out, hashes are short."""
+    """Format an entry for readers, without empty fields and with shortened hashes."""
     if "damaged" in facts:
         return f"a line {facts['damaged']}"
     fields = dict(facts["fields"])
-    who = fields.pop("actor", None)
-    name = facts["id"] or (f"deleted actor {str(who)[:8]}" if who else "-")
-    told = (
+    pseudonym = fields.pop("actor", None)
+    name = facts["id"] or (f"deleted actor {str(pseudonym)[:8]}" if pseudonym else "-")
+    details = (
         f"{key} {value[:16] if isinstance(value, str) else format_value(value)}"
         for key, value in fields.items()
         if value not in (None, [], "")
     )
-    line = "  ".join([str(facts["seq"]), facts["time"], facts["event"], name, ", ".join(told)])
-    # What somebody forged shall not steer the terminal.
+    line = "  ".join([str(facts["seq"]), facts["time"], facts["event"], name, ", ".join(details)])
+    # Escape control characters: a forged entry must not control the terminal.
     return line if line.isprintable() else ascii(line)

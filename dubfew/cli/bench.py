@@ -1,4 +1,4 @@
-"""``dubfew bench``: what dubfew promises, measured."""
+"""``dubfew bench``: measurements of what dubfew promises."""
 
 from __future__ import annotations
 
@@ -19,42 +19,48 @@ bench_app = CommandGroup("Measure what dubfew promises.")
 def measure_leakage(
     videos: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="VIDEO", help="Footage of one person each, adapted for this."),
+        typer.Argument(
+            metavar="VIDEO", help="Videos of one person each, who become actors for this test."
+        ),
     ] = None,
     actor: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ID", help="An actor that is there; repeat for more. A copy is deleted."
+            metavar="ID", help="Existing actor; repeat for more. The test deletes a copy."
         ),
     ] = None,
     stranger: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="VIDEO",
-            help="Somebody else, to compare with, or a folder of such videos; repeat for more.",
+            help="Video of another person, to compare with, or a folder of such videos; repeat "
+            "for more.",
         ),
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="OUT.png", help="Draw what texture and adapter show by themselves."),
+        typer.Option(
+            metavar="OUT.png", help="Image to write that shows texture and adapter alone."
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Training steps; default: as adapt.")
+        int | None,
+        typer.Option(metavar="N", min=0, help="Training steps at most; default: as adapt has it."),
     ] = None,
     prior: PriorOption = None,
     embedding: Annotated[
-        str, typer.Option(metavar="NAME", help="What tells faces apart.", show_default=True)
+        str, typer.Option(metavar="NAME", help="Face recognition network.", show_default=True)
     ] = "dlib",
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete actors and see whether anything of their faces is left.
+    """Delete actors and measure whether anything of their faces remains.
 
-    Everything happens in a temporary registry; actors in yours are copied there and stay. Mouths
-    are painted into strangers' faces with what is stored before and after the deletion; a
-    face-recognition network tells whether that brings those nearer to the actor than to others.
-    Code 1 if so, or if anything deleted can still be opened.
+    The test works in a temporary registry; your actors are copied into it and stay. Mouths are
+    rendered into strangers' faces with what is stored before and after the deletion. A
+    face-recognition network measures whether that makes the strangers more similar to the actor
+    than to other people. Exit code 1 if so, or if anything deleted can still be opened.
     """
     from dubfew.evaluate.leakage import run_leak_test
     from dubfew.evaluate.leakage.result import VERDICT_LEAK, VERDICT_NEARER, format_leak_result

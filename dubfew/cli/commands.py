@@ -1,4 +1,4 @@
-"""What all of dubfew's groups of commands have in common."""
+"""Base classes of all commands and groups of commands."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typer.core import TyperCommand, TyperGroup
 
 
 class _FastHelpMixin:
-    """A command whose ``--help`` is false rather than nothing when it is not given.
+    """A command whose ``--help`` has the default False instead of None.
 
-    Typer has pydantic look at values that are not there, and importing pydantic takes as long as
-    all the rest of ``dubfew actors list``.
+    Typer checks missing values with pydantic, and importing pydantic takes as long as all the rest
+    of ``dubfew actors list``.
     """
 
     def get_help_option(self, ctx: Any) -> Any:
+        """Return Typer's ``--help`` option with another default."""
         option = super().get_help_option(ctx)  # type: ignore[misc]
         if option is not None:
             option.default = False
@@ -32,9 +33,13 @@ class _FastHelpGroup(_FastHelpMixin, TyperGroup):
 
 
 class CommandGroup(typer.Typer):
-    """A group of commands.
+    """A group of commands with plain help.
 
-    Plain help: rich's boxes double the time that --help takes. Tracebacks are job()'s affair.
+    Boxes and colors by rich would double the time of ``--help``. Typer's own tracebacks are off,
+    because `dubfew.cli.console.report_errors` turns exceptions into one line.
+
+    Args:
+        help: one sentence on the group, for ``--help``.
     """
 
     def __init__(self, help: str) -> None:
@@ -48,5 +53,10 @@ class CommandGroup(typer.Typer):
         )
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-        """As Typer's, for a command of this kind."""
+        """Make a decorator that adds a command, as Typer does.
+
+        Args:
+            name: word of the command; default: the function's name.
+            **settings: further arguments of ``typer.Typer.command``.
+        """
         return super().command(name, cls=_FastHelpCommand, **settings)

@@ -1,4 +1,4 @@
-"""``dubfew consent``: records of what an actor allowed."""
+"""``dubfew consent``: records of the uses that an actor agreed to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RecordArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A consent 
 @consent_app.command("check")
 @report_errors
 def check_consent(file: RecordArgument, as_json: JsonOption = False) -> None:
-    """Check a consent record, and print the hash that outputs carry."""
+    """Check a consent record, and print its hash, which outputs contain."""
     from dubfew.registry.consent import read_consent, today_utc
 
     found = read_consent(file)
@@ -32,7 +32,7 @@ def check_consent(file: RecordArgument, as_json: JsonOption = False) -> None:
 @consent_app.command("example")
 @report_errors
 def show_example() -> None:
-    """Print a consent record to start from."""
+    """Print an example of a consent record, to be edited."""
     from dubfew.registry.consent import example_consent
 
     print_result(
@@ -54,7 +54,7 @@ def show_schema() -> None:
 @consent_app.command("attach")
 @report_errors
 def attach_consent(actor: ActorArgument, file: RecordArgument, as_json: JsonOption = False) -> None:
-    """Put an actor under a new consent record; makes a new revision."""
+    """Attach a new consent record to an actor, as a new revision."""
     from dubfew.registry import Registry
     from dubfew.registry.consent import read_consent
 

@@ -1,4 +1,4 @@
-"""What every command shares: errors on one line, results on stdout, progress on stderr."""
+"""Output of all commands: results on stdout, errors in one line and progress on stderr."""
 
 from __future__ import annotations
 
@@ -25,13 +25,34 @@ from dubfew.progress import Progress, ProgressCallback
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
+# Exit code of a command whose work failed. Wrong usage is 2, as in Typer and most programs.
 EXIT_FAILURE = 1
+# Remedies for errors of the operating system, by error number. They complete "error: Permission
+# denied: FILE: ...".
+OS_ERROR_ADVICE = {
+    errno.ENOSPC: "free some space on that disk and run this again",
+    errno.EDQUOT: "free some of your quota on that disk and run this again",
+    errno.EACCES: "check the permissions of that file and its folder",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EEXIST: "choose another place, or move what is there",
+    errno.EISDIR: "that is a folder: name a file",
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.EFBIG: "write to a disk that holds larger files, or raise the limit",
+}
+# Decimal factors of units of bytes, largest first.
+BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def report_errors(command: CommandFunction) -> CommandFunction:
-    """Turn what a command raises into one line on stderr and exit code 1.
+    """Turn exceptions of a command into one line on stderr and exit code 1, as a decorator.
 
-    ``DUBFEW_DEBUG=1`` shows the traceback as well.
+    ``DUBFEW_DEBUG=1`` prints the traceback as well. Errors of usage and Typer's own exits pass
+    through unchanged.
+
+    Args:
+        command: function of the command.
     """
 
     @functools.wraps(command)
@@ -41,7 +62,7 @@ def report_errors(command: CommandFunction) -> CommandFunction:
         except (typer.Exit, typer.BadParameter):
             raise
         except BrokenPipeError:
-            raise  # the reader of a pipe has seen enough; typer ends quietly
+            raise  # the reader of the pipe has ended; Typer then exits quietly
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("DUBFEW_DEBUG"):
                 traceback.print_exc()
@@ -52,7 +73,12 @@ def report_errors(command: CommandFunction) -> CommandFunction:
 
 
 def format_error(error: BaseException) -> str:
-    """What went wrong and what to do about it, without a line break."""
+    """Describe an exception and its remedy in one line.
+
+    Example:
+        >>> format_error(FileNotFoundError(2, "No such file or directory", "a.mp4"))
+        'error: No such file or directory: a.mp4: check the path'
+    """
     return " ".join(_explain_error(error).splitlines())
 
 
@@ -63,23 +89,12 @@ def _explain_error(error: BaseException) -> str:
         return f"error: {error}"
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
-        advice = {
-            errno.ENOSPC: "free some space on that disk and run this again",
-            errno.EDQUOT: "free some of your quota on that disk and run this again",
-            errno.EACCES: "check the permissions of that file and its folder",
-            errno.EROFS: "choose a place that can be written to",
-            errno.ENOENT: "check the path",
-            errno.ENOTDIR: "check the path",
-            errno.EEXIST: "choose another place, or move what is there",
-            errno.EISDIR: "that is a folder: name a file",
-            errno.ENAMETOOLONG: "use a shorter name",
-            errno.EFBIG: "write to a disk that holds larger files, or raise the limit",
-        }.get(error.errno or 0, "check that place and run this again")
+        advice = OS_ERROR_ADVICE.get(error.errno or 0, "check that place and run this again")
         return f"error: {error.strerror}{place}: {advice}"
     if isinstance(error, MemoryError):
         return "error: not enough memory: close other programs or use shorter footage"
     if isinstance(error, ModuleNotFoundError):
-        return f"error: {error}: 'dubfew doctor' says what is missing and how to install it"
+        return f"error: {error}: 'dubfew doctor' shows what is missing and how to install it"
     return (
         f"error: unexpected {type(error).__name__}: {error} (this is a fault of dubfew: please "
         "report it with what DUBFEW_DEBUG=1 prints)"
@@ -87,10 +102,14 @@ def _explain_error(error: BaseException) -> str:
 
 
 def prompt_passphrase(purpose: str, is_new: bool) -> str:
-    """Ask at the terminal, without showing what is typed; a new passphrase twice.
+    """Ask for a passphrase at the terminal without showing it.
+
+    Args:
+        purpose: words for the prompt, such as "the export of 'mary'".
+        is_new: True to ask twice, for a passphrase that is being chosen.
 
     Raises:
-        KeyMissingError: what was typed differs.
+        KeyMissingError: The two new passphrases differ.
     """
     given = getpass.getpass(f"Passphrase for {purpose}: ")
     if is_new and getpass.getpass("The same again: ") != given:
@@ -98,11 +117,21 @@ def prompt_passphrase(purpose: str, is_new: bool) -> str:
     return given
 
 
+# Numbers of the signals that this process received. Progress reports look here as well, see
+# `progress_bar`.
 _received_signals: list[int] = []
 
 
 def handle_interrupt_signal(number: int, frame: FrameType | None) -> None:
-    """A signal's handler: end the job, cleaning up."""
+    """Handle a signal: end the work with KeyboardInterrupt, so that it cleans up.
+
+    Args:
+        number: number of the signal.
+        frame: stack frame at which it came; not used.
+
+    Raises:
+        KeyboardInterrupt: Always.
+    """
     _received_signals.append(number)
     raise KeyboardInterrupt
 
@@ -113,37 +142,59 @@ def _raise_if_interrupted(progress: Progress) -> None:
 
 
 def mute_native_libraries() -> None:
-    """Let only Python write to stderr from here on.
+    """Discard what libraries in other languages write to stderr from here on.
 
-    MediaPipe's C++ core logs there whatever it is told, which would bury the one line that
-    matters. Python's own stderr moves to a copy of the old descriptor.
+    MediaPipe's C++ core logs there whatever its settings are, and would bury the one line of an
+    error. Python's ``sys.stderr`` is moved to a copy of the old file descriptor.
     """
     try:
-        own = os.dup(2)
-    except OSError:  # started without a stderr
+        copy = os.dup(2)
+    except OSError:  # this process was started without a stderr
         return
-    sys.stderr = os.fdopen(own, "w", buffering=1, errors="backslashreplace")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    sys.stderr = os.fdopen(copy, "w", buffering=1, errors="backslashreplace")
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, 2)
+    os.close(null_device)
 
 
 def print_result(result: Any, *, as_json: bool, text: str) -> None:
-    """Print a command's result: ``text`` for people, or one JSON object on one line."""
+    """Print the result of a command.
+
+    Args:
+        result: object to print as JSON.
+        as_json: True to print ``result`` as one JSON object on one line, False to print ``text``.
+        text: the result for readers.
+
+    Raises:
+        OSError: stdout cannot be written to, because of a closed pipe or a full disk.
+    """
     try:
         print(json.dumps(to_jsonable(result), ensure_ascii=False) if as_json else text)
-        sys.stdout.flush()  # so that a closed pipe or a full disk is noticed here
+        sys.stdout.flush()  # so that a closed pipe or a full disk shows here
     except OSError:
-        # What is still in the buffer must not fail a second time when Python ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.close(nowhere)
+        # Discard the rest of the buffer, which would fail a second time when Python ends.
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, 1)
+        os.close(null_device)
         raise
 
 
 def to_jsonable(value: Any) -> Any:
-    """``value`` in JSON's own types; NaN and infinity, which JSON has not, become null."""
-    if value is None or type(value) in (str, int, bool):  # at once: listings have many of these
+    """Convert a value to types that JSON has.
+
+    Args:
+        value: dataclass, mapping, sequence, number, path or fraction, nested at will. Fields whose
+            names begin with an underscore are left out.
+
+    Returns:
+        Dictionaries, lists, texts and numbers. NaN and infinity, which JSON does not have, become
+        None.
+
+    Example:
+        >>> to_jsonable({"fps": Fraction(30000, 1001), "psnr": math.inf})
+        {'fps': '30000/1001', 'psnr': None}
+    """
+    if value is None or type(value) in (str, int, bool):  # first, because listings have many
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
@@ -157,7 +208,7 @@ def to_jsonable(value: Any) -> Any:
         return [to_jsonable(item) for item in value]
     if isinstance(value, Path | Fraction):
         return str(value)
-    if hasattr(value, "item"):  # a number of numpy or torch
+    if hasattr(value, "item"):  # number of numpy or torch
         return to_jsonable(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -165,7 +216,16 @@ def to_jsonable(value: Any) -> Any:
 
 
 def format_fields(values: Any) -> str:
-    """One line per entry of a mapping or field of a result, for people."""
+    """Format a result for readers, one line per entry.
+
+    Args:
+        values: mapping or dataclass.
+
+    Example:
+        >>> print(format_fields({"frames": 25, "psnr": 31.256}))
+        frames  25
+        psnr    31.3
+    """
     if not isinstance(values, Mapping):
         values = {field.name: getattr(values, field.name) for field in dataclasses.fields(values)}
     width = max(map(len, values), default=0)
@@ -173,7 +233,12 @@ def format_fields(values: Any) -> str:
 
 
 def format_value(value: Any) -> str:
-    """A value for people: rounded figures, a dash for what there is not."""
+    """Format a value for readers: numbers are rounded, missing values become a dash.
+
+    Example:
+        >>> format_value({"track": 1.234, "total": None})
+        'track 1.23, total -'
+    """
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {format_value(item)}" for name, item in value.items()) or "-"
     if isinstance(value, list | tuple):
@@ -184,8 +249,13 @@ def format_value(value: Any) -> str:
 
 
 def format_byte_count(count: int) -> str:
-    """A number of bytes for people."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    """Format a number of bytes with a decimal unit.
+
+    Example:
+        >>> format_byte_count(2_560_000)
+        '2.6 MB'
+    """
+    for unit, factor in BYTE_UNITS:
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count} B"
@@ -193,10 +263,16 @@ def format_byte_count(count: int) -> str:
 
 @contextmanager
 def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
-    """A callback that draws bars on stderr, or nothing with ``--json`` or without a terminal.
+    """Provide a progress callback that draws bars on stderr.
 
-    It also ends the job after a Ctrl-C that Python lost: one that comes while an import frees
-    its locks is only printed.
+    The callback also ends the work after a signal whose KeyboardInterrupt Python lost: one that
+    comes while an import releases its locks is printed and ignored.
+
+    Args:
+        as_json: True to draw nothing. Nothing is drawn without a terminal, either.
+
+    Yields:
+        The callback, for the ``progress`` argument of the library's functions.
     """
     if as_json or not sys.stderr.isatty():
         yield _raise_if_interrupted
@@ -215,6 +291,7 @@ def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
         tasks: dict[str, bars.TaskID] = {}
 
         def update_bar(progress: Progress) -> None:
+            """Move the bar of a stage, which is added with its first report."""
             _raise_if_interrupted(progress)
             values = "  ".join(
                 f"{name} {format_value(value)}" for name, value in progress.values.items()

@@ -1,4 +1,4 @@
-"""``dubfew actors export|import|push|pull|keygen``: actors on their way, encrypted."""
+"""``dubfew actors export|import|push|pull|keygen``: encrypted exchange of actors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from dubfew.cli.console import print_result, report_errors
 from dubfew.cli.options import ActorArgument, JsonOption
 
 RevisionOption = Annotated[
-    int | None, typer.Option("--revision", metavar="N", min=1, help="Default: the newest.")
+    int | None,
+    typer.Option(
+        "--revision", metavar="N", min=1, help="Revision of the actor; default: the newest."
+    ),
 ]
 RecipientOption = Annotated[
     str | None,
@@ -21,22 +24,25 @@ RecipientOption = Annotated[
 ]
 IdentityOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Private key, for what is encrypted to a public one."),
+    typer.Option(
+        metavar="FILE", help="Private key, for actors that were encrypted to a public key."
+    ),
 ]
 ImportAsOption = Annotated[
-    str | None, typer.Option("--actor", metavar="ID", help="Default: the id that the file names.")
+    str | None,
+    typer.Option("--actor", metavar="ID", help="Id of the new actor; default: the id in the file."),
 ]
 ImportPriorOption = Annotated[
     str | None,
     typer.Option(
         "--prior",
         metavar="P",
-        help="Name or folder of the prior that the actor needs, if it is not one that ships; "
-        "it is remembered.",
+        help="Name or folder of the prior that the actor needs, if it is not one that ships. "
+        "Later renders find it as well.",
     ),
 ]
 AllowDeletedOption = Annotated[
-    bool, typer.Option("--allow-deleted", help="Let in what was deleted here.")
+    bool, typer.Option("--allow-deleted", help="Accept an actor that was deleted here.")
 ]
 
 
@@ -44,17 +50,17 @@ AllowDeletedOption = Annotated[
 @report_errors
 def export_actor(
     actor: ActorArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file to write.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
     revision: RevisionOption = None,
     recipient: RecipientOption = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="Do not encrypt it: a zip that anybody can read.")
+        bool, typer.Option("--plain", help="Do not encrypt: write a zip that everybody can read.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write an actor into one file, for another machine.
 
-    It is encrypted to a passphrase, from DUBFEW_EXPORT_PASSPHRASE or the terminal.
+    The file is encrypted to a passphrase, from DUBFEW_EXPORT_PASSPHRASE or the terminal.
     """
     from dubfew.registry import Registry
 
@@ -72,7 +78,7 @@ def export_actor(
 @actors_app.command("import")
 @report_errors
 def import_actor(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'actors export' wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File that 'actors export' wrote.")],
     actor: ImportAsOption = None,
     identity: IdentityOption = None,
     allow_deleted: AllowDeletedOption = False,
@@ -103,13 +109,13 @@ def import_actor(
 def push_actor(
     actor: ActorArgument,
     url: Annotated[
-        str, typer.Argument(metavar="URL", help="A file's, such as s3://bucket/mary.dubfew.")
+        str, typer.Argument(metavar="URL", help="URL of a file, such as s3://bucket/mary.dubfew.")
     ],
     revision: RevisionOption = None,
     recipient: RecipientOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write an actor to a URL that fsspec knows; it is encrypted before it leaves."""
+    """Encrypt an actor and write it to a URL that fsspec supports."""
     from dubfew.registry import Registry
     from dubfew.registry.remote import redact_url
 
@@ -124,7 +130,7 @@ def push_actor(
 @actors_app.command("pull")
 @report_errors
 def pull_actor(
-    url: Annotated[str, typer.Argument(metavar="URL", help="What 'actors push' wrote.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="URL that 'actors push' wrote to.")],
     actor: ImportAsOption = None,
     identity: IdentityOption = None,
     allow_deleted: AllowDeletedOption = False,
@@ -153,10 +159,10 @@ def pull_actor(
 @actors_app.command("keygen")
 @report_errors
 def generate_key_pair(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the private key goes.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File for the private key.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Make a pair of keys, and print the public one: who has it can send you actors."""
+    """Make a pair of keys and print the public one, with which others can send you actors."""
     from dubfew.registry import create_identity_file
 
     public = create_identity_file(file)

@@ -15,7 +15,7 @@ JsonOption = Annotated[
 ]
 VideoArgument = Annotated[Path, typer.Argument(metavar="VIDEO", help="Footage of one person.")]
 ActorArgument = Annotated[str, typer.Argument(metavar="ID", help="The actor's id.")]
-# As `dubfew adapt` has them.
+# Options of `dubfew adapt` that other commands have as well.
 DeviceOption = Annotated[str, make_flag(AdaptOptions, "device")]
 PriorOption = Annotated[str | None, make_flag(AdaptOptions, "prior")]
 SeedOption = Annotated[int, make_flag(AdaptOptions, "seed")]

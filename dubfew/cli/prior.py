@@ -1,4 +1,4 @@
-"""``dubfew prior``: the multi-person renderers that adaptation starts from."""
+"""``dubfew prior``: renderers of many people, from which adaptation starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ prior_app = CommandGroup("List, describe, train and prepare priors.")
 @prior_app.command("list")
 @report_errors
 def list_priors(as_json: JsonOption = False) -> None:
-    """List the priors that are there."""
+    """List the available priors."""
     from dubfew.prior import list_priors as find
 
     found = find()
@@ -57,7 +57,7 @@ def show_prior(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name or folder of a prior.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Describe a prior: its card, its configuration, its hash, who it was learned from."""
+    """Describe a prior: hash, configuration, training clips and card."""
     from dubfew.prior import prior_info
 
     info = prior_info(name)
@@ -67,18 +67,18 @@ def show_prior(
         "sha256": info.sha256,
         "size": format_byte_count(info.bytes),
     }
-    told = to_jsonable(info.config)
-    people = told.pop("people", [])
-    who = "\n".join(
+    config = to_jsonable(info.config)
+    people = config.pop("people", [])
+    clips = "\n".join(
         "  "
         + ", ".join(
             format_value(each.get(key)) for key in ("identity", "file", "source", "license")
         )
         for each in people
     )
-    learned = f"learned from {len(people)} clips (--json has their SHA-256):\n{who}"
+    learned = f"learned from {len(people)} clips (--json has their SHA-256):\n{clips}"
     print_result(
-        info, as_json=as_json, text=f"{format_fields(facts | told)}\n\n{learned}\n\n{info.card}"
+        info, as_json=as_json, text=f"{format_fields(facts | config)}\n\n{learned}\n\n{info.card}"
     )
 
 
@@ -96,7 +96,7 @@ def prepare_people(
     options: PrepareOptions,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn a folder of videos into shards for training; goes on where a stopped run left off."""
+    """Turn a folder of videos into shards for training, or continue a run that was stopped."""
     from dubfew.data.prepare import prepare_footage
 
     with progress_bar(as_json=as_json) as progress:
@@ -109,16 +109,19 @@ def prepare_people(
 @prior_app.command("purge")
 @report_errors
 def purge_people(
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="What 'prior prepare' filled.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder that 'prior prepare' filled.")
+    ],
     exclude: Annotated[
         Path,
         typer.Option(
-            metavar="FILE", help="Whom to remove: an identity, a file or a SHA-256 per line."
+            metavar="FILE",
+            help="List of people to remove: an identity, a file or a SHA-256 per line.",
         ),
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Remove people from prepared data; their videos need not be there any more."""
+    """Remove people from prepared data; their videos are not needed."""
     from dubfew.data.clip_index import read_exclude_list
     from dubfew.data.prepare import purge_footage
 
@@ -130,18 +133,21 @@ def purge_people(
 @report_errors
 def train_prior(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="JSON; docs/training.md lists its keys.")
+        Path, typer.Argument(metavar="CONFIG", help="JSON file; docs/training.md lists its keys.")
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="OUT", help="Default: what the config says."),
+        typer.Option(
+            "--out", "-o", metavar="OUT", help="Folder to write; default: that in CONFIG."
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Default: what the config says.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Training steps; default: those in CONFIG."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a prior on prepared people; goes on where a stopped run left off.
+    """Train a prior on prepared people, or continue a run that was stopped.
 
     Several GPUs: accelerate launch -m dubfew.prior.train CONFIG
     """
@@ -149,13 +155,13 @@ def train_prior(
 
     from dubfew.prior.training.trainer import PriorTrainConfig, train_renderer
 
-    wanted = PriorTrainConfig.load(config)
+    settings = PriorTrainConfig.load(config)
     if out is not None:
-        wanted = dataclasses.replace(wanted, out=str(out))
+        settings = dataclasses.replace(settings, out=str(out))
     if steps is not None:
-        wanted = dataclasses.replace(wanted, steps=steps)
+        settings = dataclasses.replace(settings, steps=steps)
     with progress_bar(as_json=as_json) as progress:
-        folder = train_renderer(wanted, progress)
+        folder = train_renderer(settings, progress)
     print_result({"prior": folder}, as_json=as_json, text=format_fields({"prior": folder}))
 
 
@@ -164,7 +170,9 @@ def train_prior(
 def fetch_vgg(
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Default: in dubfew's cache."),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="File to write; default: one in dubfew's cache."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

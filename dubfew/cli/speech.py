@@ -1,4 +1,4 @@
-"""``dubfew speech``: the model that hears what a mouth does."""
+"""``dubfew speech``: the model that predicts mouth motion from audio."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ speech_app = CommandGroup("Describe and train the speech model.")
 @report_errors
 def show_speech_model(
     model: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Default: the model that ships.")
+        Path | None,
+        typer.Argument(metavar="FILE", help="Speech model; default: the one that ships."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Describe a speech model: its sizes, how it was trained, its card."""
+    """Describe a speech model: sizes, training and card."""
     from dubfew.speech.model_info import read_speech_info
 
     info = read_speech_info(model)
@@ -50,18 +51,18 @@ def show_speech_model(
 def train_speech(
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FILE", help="The model, a .safetensors file."),
+        typer.Option("--out", "-o", metavar="FILE", help="Model to write, a .safetensors file."),
     ],
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="What 'prior prepare' filled; default: synthetic speech alone.",
+            help="Folder that 'prior prepare' filled; default: synthetic speech alone.",
         ),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Steps of each network; default: 700."),
+        typer.Option(metavar="N", min=1, help="Training steps of each network; default: 700."),
     ] = None,
     seed: SeedOption = 0,
     leave_out: Annotated[
@@ -69,28 +70,27 @@ def train_speech(
         typer.Option(
             "--leave-out",
             metavar="ID",
-            help="Measure on this identity instead of training on it; may be given repeatedly.",
+            help="Identity to measure on instead of training on it; repeat for more.",
         ),
     ] = None,
     exclude: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="People not to be touched: an identity, a file or a SHA-256 per line.",
+            help="List of people to leave out: an identity, a file or a SHA-256 per line.",
         ),
     ] = None,
     encoder: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="What the network hears: mel, or a wav2vec 2.0, HuBERT or Whisper of "
-            "transformers, a folder or a name on the Hugging Face hub (pip install "
-            "'dubfew[speech-encoders]').",
+            help="Audio encoder: mel, or a folder or Hugging Face name of a wav2vec 2.0, HuBERT or "
+            "Whisper model (pip install 'dubfew[speech-encoders]').",
         ),
     ] = "mel",
     as_json: JsonOption = False,
 ) -> None:
-    """Train the speech model anew, and measure it on every clip.
+    """Train a speech model, and measure it on every clip.
 
     Needs espeak-ng: pip install 'dubfew[speech-train]'
     """
@@ -115,6 +115,7 @@ def train_speech(
 
 
 def _format_clip(measures: dict[str, Any]) -> str:
+    """Format the correlation of predicted and filmed motion of one clip."""
     figures = {name: format_value(measures[name]) for name in ("r", "r_best", "lag_ms")}
-    said = "r {r}, best {r_best} at {lag_ms} ms".format(**figures)
-    return f"{measures['part']:<8}  {said}  {measures['clip']} ({measures['identity']})"
+    correlation = "r {r}, best {r_best} at {lag_ms} ms".format(**figures)
+    return f"{measures['part']:<8}  {correlation}  {measures['clip']} ({measures['identity']})"

@@ -1,4 +1,4 @@
-"""What happens before a command: signals, warnings, and only as many imports as it needs."""
+"""Start of the command line: signals, warnings, and no more imports than the command needs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from dubfew.utils.passphrase import set_passphrase_prompt
 
 
 def main() -> None:
-    """The command's entry point."""
-    # kill and a closed terminal are to clean up like Ctrl-C: no temporary files stay behind.
+    """Set up signals, warnings and prompts, then run the command that the words choose."""
+    # End on `kill` and on a closed terminal as on Ctrl-C, so that temporary files are removed.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+        if (
+            number is not None and signal.getsignal(number) is not signal.SIG_IGN
+        ):  # as nohup sets it
             signal.signal(number, handle_interrupt_signal)
     if not os.environ.get("DUBFEW_DEBUG"):
         mute_native_libraries()
-        # Users can act on dubfew's own warnings, not on those of the packages below.
+        # Show dubfew's own warnings only: users cannot act on those of other packages.
         warnings.simplefilter("ignore")
-        # Once, though a file is read several times.
+        # Show each once, though a file is read several times.
         warnings.filterwarnings("once", category=UserWarning, module=r"dubfew(\.|$)")
         warnings.formatwarning = lambda message, *rest, **more: f"dubfew: warning: {message}\n"
     if sys.stdin is not None and sys.stdin.isatty():
@@ -34,9 +36,9 @@ def main() -> None:
 
 
 def _select_commands(arguments: list[str]) -> tuple[typer.Typer, list[str]]:
-    """The commands among which these words choose, and the words that are left to do so.
+    """Return the smallest group of commands that contains the command, and the words for it.
 
-    Building all commands takes longer than listing actors, which is done often.
+    Building all commands takes longer than `dubfew actors list`, which scripts run often.
     """
     if arguments[:1] == ["actors"]:
         from dubfew.cli.exchange import actors_app

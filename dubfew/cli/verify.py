@@ -1,4 +1,4 @@
-"""``dubfew verify``: what the marks of a file say."""
+"""``dubfew verify``: check the marks of a video."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dubfew.cli.options import JsonOption
 
 @report_errors
 def verify(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A video.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Video to check.")],
     trust: Annotated[
         Path | None,
-        typer.Option(metavar="PEM", help="Certificates whose signers count as known."),
+        typer.Option(metavar="PEM", help="Certificates of signers to trust."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a file's Content Credentials and watermark; code 1 unless both are intact."""
-    from dubfew.marks.verification import verify_marks as examine
+    """Check a video's Content Credentials and watermark; exit code 1 unless both are intact."""
+    from dubfew.marks.verification import verify_marks
 
     with progress_bar(as_json=as_json) as progress:
-        result = examine(path, trust=trust, progress=progress)
+        result = verify_marks(path, trust=trust, progress=progress)
     print_result(result, as_json=as_json, text="\n".join(result.findings))
     if not result.intact:
         raise typer.Exit(EXIT_FAILURE)
