@@ -1,1 +1,1 @@
-"""Detection: faces, landmarks, shots, identities and segmentation of a clip's frames."""
+"""Detection: from a clip's frames to shots, people, and their face landmarks."""

@@ -1,4 +1,4 @@
-"""The one pass through a clip's pictures: shots, faces and their landmarks."""
+"""Detection on a whole clip: one pass over the frames finds shots, people and landmarks."""
 
 from __future__ import annotations
 
@@ -24,16 +24,23 @@ from dubfew.reconstruction.detection.people import (
 from dubfew.reconstruction.detection.shots import ShotDetector, number_shots, sample_luma_grid
 from dubfew.utils.prefetch import prefetch
 
+# Frames decoded ahead in another thread. Two keep the detector busy; more only take memory.
+DECODED_AHEAD_FRAMES = 2
+# Frames between two calls of the progress callback.
+PROGRESS_INTERVAL_FRAMES = 10
+# Frames from which a person's position is estimated: enough for a median, whatever the length.
+POSITION_SAMPLE_FRAMES = 100
+
 
 @dataclass(frozen=True)
 class ClipDetections:
-    """What the pictures of a clip show, N frames.
+    """Shots and people of a clip of N frames.
 
     Attributes:
-        times: of the frames, s. [N]
+        times: presentation times of the frames, s. [N]
         frame_size: width and height, px.
-        shots: number of each frame's shot. [N]
-        people: who is seen most first.
+        shots: number of each frame's shot, from 0 on. [N]
+        people: everyone in the clip, the most seen person first.
     """
 
     times: NDArray[np.float64]
@@ -42,7 +49,7 @@ class ClipDetections:
     people: list[DetectedPerson]
 
     def summary(self) -> list[dict[str, Any]]:
-        """Who is seen in which frames, and where: for people to read and programs to use."""
+        """Summarize who is seen in which frames, and where, as plain values for JSON."""
         return [
             {
                 "face": person.number,
@@ -56,9 +63,9 @@ class ClipDetections:
 
 
 def _median_position(landmarks: NDArray[np.float32]) -> list[int]:
-    """Where a face mostly is, px; told from a hundred frames. [2]"""
-    some = landmarks[:: max(1, len(landmarks) // 100), :, :2]
-    return [round(float(value)) for value in np.median(some, (0, 1))]
+    """Estimate where a face is most of the time, px. [2]"""
+    step = max(1, len(landmarks) // POSITION_SAMPLE_FRAMES)
+    return [round(float(value)) for value in np.median(landmarks[::step, :, :2], (0, 1))]
 
 
 def detect_people(
@@ -68,33 +75,43 @@ def detect_people(
     stop: int | None = None,
     progress: ProgressCallback = no_progress,
 ) -> ClipDetections:
-    """Look at every frame from ``start`` to ``stop`` once. Nobody there is no error here.
+    """Find shots, people and landmarks in the frames of a clip; every frame is read once.
+
+    A clip without people is not an error.
+
+    Args:
+        path: the clip.
+        start: first frame.
+        stop: frame after the last one; default: the end of the clip.
+        progress: called every ten frames.
 
     Raises:
-        MediaError: the file cannot be read as video.
-        NoFaceError: there are no such frames.
+        MediaError: The file cannot be read as video.
+        NoFaceError: The clip has no frames in this range.
     """
     info = probe(path)
     times: list[float] = []
     width, height = info.width, info.height
     last = stop or info.frames
     total = None if last is None else last - start
-    shots, linker = ShotDetector(), FaceTracker()
-    reading = prefetch(_read_detection_frames(path, start, stop), buffer_size=2)
-    with MultiFaceLandmarker() as follower, closing(reading) as pictures:
-        for row, (time, points, rgb) in enumerate(pictures):
+    shots, tracker = ShotDetector(), FaceTracker()
+    reading = prefetch(_read_detection_frames(path, start, stop), buffer_size=DECODED_AHEAD_FRAMES)
+    with MultiFaceLandmarker() as landmarker, closing(reading) as frames:
+        for index, (time, luma_grid, rgb) in enumerate(frames):
             height, width = rgb.shape[:2]
-            cut = shots.update_from_grid(row, points)
-            linker.update(row, follower(rgb, cut), rgb, cut)
+            # The detector must know of a cut before it searches near the faces of the last shot.
+            is_new_shot = shots.update_from_grid(index, luma_grid)
+            tracker.update(index, landmarker(rgb, is_new_shot), rgb, is_new_shot)
             times.append(time)
-            if len(times) % 10 == 0:
+            if len(times) % PROGRESS_INTERVAL_FRAMES == 0:
                 progress(Progress("track", len(times), total))
     if not times:
         raise NoFaceError(
             f"{path} has no frames{f' from number {start} on' if start else ''}: give a video that "
             "shows a face"
         )
-    people = cluster_tracklets(linker.take_tracklets(), shots.starts, len(times))
+    # Shots are final only now: a flash may take a cut back, and cross-fades are found late.
+    people = cluster_tracklets(tracker.take_tracklets(), shots.starts, len(times))
     return ClipDetections(
         np.array(times), (width, height), number_shots(shots.starts, len(times)), people
     )
@@ -103,6 +120,6 @@ def detect_people(
 def _read_detection_frames(
     path: Path | str, start: int, stop: int | None
 ) -> Iterator[tuple[float, NDArray[np.float32], NDArray[np.uint8]]]:
-    """Time, points for shots and RGB of every frame."""
+    """Read time, brightness grid and RGB of every frame."""
     for frame in read_frames(path, start=start, stop=stop):
         yield frame.time, sample_luma_grid(frame), frame.to_rgb(fast=True)

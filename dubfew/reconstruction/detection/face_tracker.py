@@ -1,4 +1,4 @@
-"""Faces linked from frame to frame into tracklets, by their position."""
+"""Face tracker: the faces of a frame are linked to those of the frames before, by position."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ from dubfew.reconstruction.visibility.temporal_occlusion import (
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.growable_array import GrowableArray, take_rows
 
-# A face that was lost for longer, frames, is linked by what it looks like.
+# A face that was lost for at most this long (0.5 s at 25 fps) continues its tracklet if it comes
+# back at the same place. After longer gaps appearance decides, because another person may have
+# taken that place.
 MAX_LOST_FRAMES = 12
+# A tracklet keeps a crop for re-identification from every 12th frame. More crops cost time, fewer
+# leave short tracklets without one.
 CROP_INTERVAL_FRAMES = 12
+# Distance of faces, in face widths, above which all matches are equally bad.
+MAX_MATCH_DISTANCE_WIDTHS = 10.0
 
 
 @dataclass
@@ -30,9 +36,9 @@ class Tracklet:
     """One face through part of a shot.
 
     Attributes:
-        frames: in which it is seen, rising.
-        rows: of the ``TrackletSet`` that belong to it, one for each.
-        crops: a few: frame, picture of the face and the landmarks in it.
+        frames: frame numbers in which it is seen, rising.
+        rows: rows of the ``TrackletSet``, one for each frame.
+        crops: a few crops for re-identification: frame number, image and landmarks in the image.
     """
 
     frames: list[int] = field(default_factory=list)
@@ -40,20 +46,25 @@ class Tracklet:
     crops: list[tuple[int, NDArray[np.uint8], FloatArray]] = field(default_factory=list)
 
     def select_frames(self, first: int, stop: int) -> Tracklet:
-        """The part in some frames."""
+        """Cut out the part of the tracklet in a range of frames.
+
+        Args:
+            first: first frame of the range.
+            stop: frame after the last one.
+        """
         a, b = np.searchsorted(self.frames, [first, stop])
-        pictures = [picture for picture in self.crops if first <= picture[0] < stop]
-        return Tracklet(self.frames[a:b], self.rows[a:b], pictures)
+        crops = [crop for crop in self.crops if first <= crop[0] < stop]
+        return Tracklet(self.frames[a:b], self.rows[a:b], crops)
 
 
 @dataclass(frozen=True)
 class TrackletSet:
-    """Every face of every frame, as a ``FaceTracker`` saw them: M in all.
+    """All faces of all frames, M in total, as a ``FaceTracker`` found them.
 
     Attributes:
-        tracklets: which of them belong together.
+        tracklets: groups of faces that belong together.
         landmarks: px. [M, 478, 3]
-        patches: small pictures of the faces, see ``extract_face_patch``. [M, 48, 32, 3]
+        patches: small images of the faces, see ``extract_face_patch``. [M, 48, 32, 3]
     """
 
     tracklets: list[Tracklet]
@@ -61,16 +72,17 @@ class TrackletSet:
     patches: NDArray[np.uint8]
 
     def tracklet_landmarks(self, tracklet: Tracklet) -> FloatArray:
-        """Px. [m, 478, 3]"""
+        """Select the landmarks of one tracklet, px. [m, 478, 3]"""
         return take_rows(self.landmarks, np.array(tracklet.rows))
 
 
 class FaceTracker:
-    """Links the faces of a frame to those of the frames before. Feed it frames in order."""
+    """Link the faces of every frame into tracklets. Feed it frames in order."""
 
     def __init__(self) -> None:
         self._tracklets: list[Tracklet] = []
-        self._active_tracklets: list[tuple[Tracklet, FloatArray]] = []  # and where it was last seen
+        # Tracklets that may go on, each with its last landmarks.
+        self._active_tracklets: list[tuple[Tracklet, FloatArray]] = []
         self._landmarks = GrowableArray((NUM_LANDMARKS, 3), np.float32)
         self._patches = GrowableArray((PATCH_HEIGHT_PX, PATCH_WIDTH_PX, 3), np.uint8)
 
@@ -81,14 +93,21 @@ class FaceTracker:
         rgb: NDArray[np.uint8],
         is_new_shot: bool,
     ) -> None:
-        """Look at the faces of the next frame: landmarks [478, 3] px each, and its picture."""
+        """Add the faces of the next frame.
+
+        Args:
+            frame_index: number of the frame.
+            faces: landmarks of each face, px. [478, 3] each
+            rgb: the frame. [H, W, 3]
+            is_new_shot: True if a shot begins with it: all tracklets end.
+        """
         self._active_tracklets = (
             []
             if is_new_shot
             else [
-                o
-                for o in self._active_tracklets
-                if frame_index - o[0].frames[-1] <= MAX_LOST_FRAMES
+                (tracklet, last_face)
+                for tracklet, last_face in self._active_tracklets
+                if frame_index - tracklet.frames[-1] <= MAX_LOST_FRAMES
             ]
         )
         for face, place in zip(faces, self._match_faces(faces), strict=True):
@@ -96,19 +115,24 @@ class FaceTracker:
                 place = len(self._active_tracklets)
                 self._active_tracklets.append((Tracklet(), face))
                 self._tracklets.append(self._active_tracklets[place][0])
-            passage = self._active_tracklets[place][0]
-            self._active_tracklets[place] = passage, face
-            passage.frames.append(frame_index)
-            passage.rows.append(len(self._landmarks))
+            tracklet = self._active_tracklets[place][0]
+            self._active_tracklets[place] = tracklet, face
+            tracklet.frames.append(frame_index)
+            tracklet.rows.append(len(self._landmarks))
             self._landmarks.append(face)
             self._patches.append(extract_face_patch(rgb, face))
-            if len(passage.frames) % CROP_INTERVAL_FRAMES == 1:
-                passage.crops.append((frame_index, *crop_face(rgb, face)))
-                if len(passage.crops) > 2 * NUM_DESCRIPTOR_CROPS:
-                    del passage.crops[1::2]
+            if len(tracklet.frames) % CROP_INTERVAL_FRAMES == 1:
+                tracklet.crops.append((frame_index, *crop_face(rgb, face)))
+                # Every second crop goes when there are too many: the rest still spans the tracklet.
+                if len(tracklet.crops) > 2 * NUM_DESCRIPTOR_CROPS:
+                    del tracklet.crops[1::2]
 
     def _match_faces(self, faces: Sequence[FloatArray]) -> list[int | None]:
-        """Which of the open passages each face goes on with: the nearest, and near enough."""
+        """Assign faces to active tracklets, so that the sum of distances is smallest.
+
+        Returns:
+            Index of the active tracklet for each face, None where none is near enough.
+        """
         result: list[int | None] = [None] * len(faces)
         if not faces or not self._active_tracklets:
             return result
@@ -118,19 +142,25 @@ class FaceTracker:
                 for face in faces
             ]
         )
-        for row, column in zip(*linear_sum_assignment(np.minimum(distance, 10.0)), strict=True):
+        matches = linear_sum_assignment(np.minimum(distance, MAX_MATCH_DISTANCE_WIDTHS))
+        for row, column in zip(*matches, strict=True):
             if distance[row, column] < MAX_FACE_STEP_WIDTHS:
                 result[row] = int(column)
         return result
 
     def take_tracklets(self) -> TrackletSet:
-        """All that was seen; the linker has nothing left then."""
+        """Move all faces out of the tracker, which is empty afterwards."""
         return TrackletSet(
             self._tracklets, self._landmarks.take_array(), self._patches.take_array()
         )
 
 
 def face_center_distance(first: FloatArray, second: FloatArray) -> float:
-    """Of two faces' middles, in widths of the larger."""
+    """Measure the distance of two faces' centers, in widths of the wider face.
+
+    Args:
+        first: landmarks of one face, px. [478, 3]
+        second: landmarks of the other face, px. [478, 3]
+    """
     width = max(float(np.ptp(first[:, 0])), float(np.ptp(second[:, 0])), 1e-6)
     return float(np.linalg.norm(first[:, :2].mean(0) - second[:, :2].mean(0))) / width

@@ -1,4 +1,4 @@
-"""Face landmarks and face counts, frame by frame (MediaPipe's models in its wheel)."""
+"""Face landmarks and face counts, frame by frame, by the models in MediaPipe's wheel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from dubfew.reconstruction.detection.mediapipe_loader import (
 
 NUM_LANDMARKS = 478  # 468 on the face mesh, then 5 on each iris
 
-
 GraphType = TypeVar("GraphType", bound="_MediapipeGraph")
 
 
 class _MediapipeGraph:
-    """One of MediaPipe's graphs, closed at the end of the ``with`` block."""
+    """Base of classes that run one graph; the ``with`` block closes the graph at its end."""
 
     _graph: Any  # MediaPipe has no types
 
@@ -32,22 +31,30 @@ class _MediapipeGraph:
 
 
 class FaceLandmarker(_MediapipeGraph):
-    """Detects faces and follows them from frame to frame.
+    """Detect faces and follow them from frame to frame. Use as a context manager.
 
-    Feed frames in order; it keeps state, so use one per clip and have it ``reset`` at a cut. Use
-    as a context manager.
+    The landmarker keeps state: feed frames in order, use one object per clip, and call `reset` at
+    every cut.
+
+    Args:
+        use_tracking: search a face near its position in the frame before; False treats every frame
+            as the first one, which takes longer.
+        min_confidence: confidence below which a detected face is dropped, 0 to 1.
+        max_faces: largest number of faces. While the landmarker follows fewer faces it searches
+            every frame, so that 4 instead of 1 doubles the time of a clip with one face.
+
+    Raises:
+        MissingDependencyError: MediaPipe is not installed.
     """
 
     def __init__(
         self, *, use_tracking: bool = True, min_confidence: float = 0.5, max_faces: int = 1
     ) -> None:
-        """It looks for up to ``max_faces`` faces. While it follows fewer it searches every frame,
-        so
-        that looking for four where there is one takes twice as long."""
         self._graph = load_solution_base()(
             binary_graph_path=FACE_LANDMARK_GRAPH,
             side_inputs={
                 "num_faces": max_faces,
+                # The model with attention has more exact lips and eyes, and the irises.
                 "with_attention": True,
                 "use_prev_landmarks": use_tracking,
             },
@@ -60,18 +67,19 @@ class FaceLandmarker(_MediapipeGraph):
         )
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """Landmarks of the face in an RGB image [H, W, 3].
+        """Find the landmarks of one face in an RGB image [H, W, 3].
 
         Returns:
-            [478, 3] in px (z in px as well, smaller is nearer), or None without a face.
+            Landmarks in px (z in px as well, smaller is nearer), or None without a face. [478, 3]
         """
-        found = self.detect_all(rgb)
-        return found[0] if found else None
+        faces = self.detect_all(rgb)
+        return faces[0] if faces else None
 
     def detect_all(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Landmarks of all faces in an RGB image [H, W, 3]: [478, 3] px each."""
+        """Find the landmarks of all faces in an RGB image [H, W, 3]; px. [478, 3] each"""
         faces = self._graph.process({"image": np.ascontiguousarray(rgb)}).multi_face_landmarks
         height, width = rgb.shape[:2]
+        # MediaPipe's coordinates are fractions of the image; z has the scale of x.
         scale = np.array([width, height, width], np.float32)
         return [
             np.array([(p.x, p.y, p.z) for p in face.landmark], np.float32) * scale
@@ -79,16 +87,22 @@ class FaceLandmarker(_MediapipeGraph):
         ]
 
     def reset(self) -> None:
-        """Search the next frame as if it were the first: where a shot begins, the faces of the
-        last one are not to be looked for. Takes as long as a frame."""
+        """Forget the faces of the frames before, as at a cut. Takes as long as one frame."""
         self._graph.reset()
 
 
 class FaceCounter(_MediapipeGraph):
-    """Says how many faces an image shows, without landmarks. Use as a context manager."""
+    """Count the faces of an image, without landmarks. Use as a context manager.
+
+    Args:
+        min_confidence: confidence below which a detection is dropped, 0 to 1. Lower values take
+            plants and folds of cloth for faces now and then.
+
+    Raises:
+        MissingDependencyError: MediaPipe is not installed.
+    """
 
     def __init__(self, *, min_confidence: float = 0.75) -> None:
-        """Below the default, plants and folds of cloth are taken for faces now and then."""
         self._graph = load_solution_base()(
             binary_graph_path=FACE_DETECTION_GRAPH,
             calculator_params={
@@ -99,5 +113,5 @@ class FaceCounter(_MediapipeGraph):
         )
 
     def __call__(self, rgb: NDArray[np.uint8]) -> int:
-        """Faces in an RGB image [H, W, 3]."""
+        """Count the faces in an RGB image [H, W, 3]."""
         return len(self._graph.process({"image": np.ascontiguousarray(rgb)}).detections or ())

@@ -1,9 +1,9 @@
-"""The one door to MediaPipe.
+"""MediaPipe's graph runner without the rest of the package.
 
-``import mediapipe`` pulls in OpenCV (whose Linux wheel needs libGL and glib from the system),
-jax, matplotlib and every solution. dubfew needs the graph runner and two graphs, all of which
-lie in the wheel and need nothing from the system. So the package is registered here without
-running its ``__init__``, and only the graph runner's modules are imported.
+``import mediapipe`` imports OpenCV (whose Linux wheel needs libGL and glib from the system), jax,
+matplotlib and every solution. dubfew needs the graph runner and three graphs, all of which are in
+the wheel and need nothing from the system. So the package is registered here without running its
+``__init__``, and only the modules of the graph runner are imported.
 """
 
 from __future__ import annotations
@@ -18,19 +18,44 @@ from typing import Any
 
 from dubfew.errors import MissingDependencyError
 
+# Graphs inside the wheel: landmarks of the largest faces, boxes of faces, and the mask of a person.
 FACE_LANDMARK_GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
 FACE_DETECTION_GRAPH = "mediapipe/modules/face_detection/face_detection_short_range_cpu.binarypb"
 SELFIE_SEGMENTATION_GRAPH = "mediapipe/modules/selfie_segmentation/selfie_segmentation_cpu.binarypb"
 
+# Protobuf modules that register the message types of these graphs. Without one of them the runner
+# cannot parse the graph.
+GRAPH_MESSAGE_MODULES = (
+    "mediapipe.calculators.core.constant_side_packet_calculator_pb2",
+    "mediapipe.calculators.core.gate_calculator_pb2",
+    "mediapipe.calculators.core.split_vector_calculator_pb2",
+    "mediapipe.calculators.tensor.image_to_tensor_calculator_pb2",
+    "mediapipe.calculators.tensor.inference_calculator_pb2",
+    "mediapipe.calculators.tensor.tensors_to_classification_calculator_pb2",
+    "mediapipe.calculators.tensor.tensors_to_detections_calculator_pb2",
+    "mediapipe.calculators.tensor.tensors_to_landmarks_calculator_pb2",
+    "mediapipe.calculators.tensor.tensors_to_segmentation_calculator_pb2",
+    "mediapipe.calculators.tflite.ssd_anchors_calculator_pb2",
+    "mediapipe.calculators.util.association_calculator_pb2",
+    "mediapipe.calculators.util.detections_to_rects_calculator_pb2",
+    "mediapipe.calculators.util.landmarks_refinement_calculator_pb2",
+    "mediapipe.calculators.util.local_file_contents_calculator_pb2",
+    "mediapipe.calculators.util.logic_calculator_pb2",
+    "mediapipe.calculators.util.non_max_suppression_calculator_pb2",
+    "mediapipe.calculators.util.rect_transformation_calculator_pb2",
+    "mediapipe.calculators.util.thresholding_calculator_pb2",
+    "mediapipe.framework.tool.switch_container_pb2",
+)
+
 
 @lru_cache(maxsize=1)
 def load_solution_base() -> Any:
-    """MediaPipe's ``SolutionBase`` class, which runs a graph.
+    """Import MediaPipe's ``SolutionBase``, the class that runs a graph.
 
     Raises:
         MissingDependencyError: MediaPipe is not installed.
     """
-    # Its C++ core logs to stderr at start; users should see dubfew's lines only.
+    # MediaPipe's C++ core logs to stderr when it starts; users should see dubfew's lines only.
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "mediapipe" not in sys.modules:
@@ -39,32 +64,12 @@ def load_solution_base() -> Any:
             raise MissingDependencyError(
                 "MediaPipe is not installed: pip install mediapipe==0.10.21"
             )
+        # An empty package with the right path: submodules can be imported, __init__ never runs.
         package = types.ModuleType("mediapipe")
         package.__path__ = [str(Path(spec.origin).parent)]
         package.__spec__ = spec
         package.__file__ = spec.origin
         sys.modules["mediapipe"] = package
-    # The protobuf modules register message types that the binary graphs are written in.
-    for module in (
-        "mediapipe.calculators.core.constant_side_packet_calculator_pb2",
-        "mediapipe.calculators.core.gate_calculator_pb2",
-        "mediapipe.calculators.core.split_vector_calculator_pb2",
-        "mediapipe.calculators.tensor.image_to_tensor_calculator_pb2",
-        "mediapipe.calculators.tensor.inference_calculator_pb2",
-        "mediapipe.calculators.tensor.tensors_to_classification_calculator_pb2",
-        "mediapipe.calculators.tensor.tensors_to_detections_calculator_pb2",
-        "mediapipe.calculators.tensor.tensors_to_landmarks_calculator_pb2",
-        "mediapipe.calculators.tensor.tensors_to_segmentation_calculator_pb2",
-        "mediapipe.calculators.tflite.ssd_anchors_calculator_pb2",
-        "mediapipe.calculators.util.association_calculator_pb2",
-        "mediapipe.calculators.util.detections_to_rects_calculator_pb2",
-        "mediapipe.calculators.util.landmarks_refinement_calculator_pb2",
-        "mediapipe.calculators.util.local_file_contents_calculator_pb2",
-        "mediapipe.calculators.util.logic_calculator_pb2",
-        "mediapipe.calculators.util.non_max_suppression_calculator_pb2",
-        "mediapipe.calculators.util.rect_transformation_calculator_pb2",
-        "mediapipe.calculators.util.thresholding_calculator_pb2",
-        "mediapipe.framework.tool.switch_container_pb2",
-    ):
+    for module in GRAPH_MESSAGE_MODULES:
         importlib.import_module(module)
     return importlib.import_module("mediapipe.python.solution_base").SolutionBase

@@ -1,4 +1,4 @@
-"""Landmarks of several faces at the price of one face while only one is there."""
+"""Landmarks of several faces, at the cost of one face while a clip shows only one."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ from numpy.typing import NDArray
 
 from dubfew.reconstruction.detection.landmarks import FaceCounter, FaceLandmarker
 
-# While one face is followed, others are looked for every so many frames and where a shot begins:
-# looking in every frame would double the time of a clip that shows one.
+# While one face is followed, faces are counted in every 12th frame and where a shot begins.
+# Counting in every frame would double the time of a clip with one face; counting more rarely
+# finds a second person later.
 FACE_COUNT_INTERVAL_FRAMES = 12
-MAX_TRACKED_FACES = 4  # faces that are followed at once
-MULTI_FACE_CONFIRMATIONS = (
-    3  # looks in a row that must find several, unless a shot begins with them
-)
+# Faces followed at once. Every further face costs the time of one face.
+MAX_TRACKED_FACES = 4
+# Consecutive counts of several faces before several are followed. One count suffices at the start
+# of a shot; later three are needed, because single counts are wrong now and then.
+MULTI_FACE_CONFIRMATIONS = 3
 
 
 class MultiFaceLandmarker:
-    """Landmarks of all faces of frame after frame; one face costs no more than one does.
+    """Find the landmarks of all faces, frame after frame. Use as a context manager.
 
-    Use as a context manager.
+    Starts with a landmarker for one face. A face counter decides when the slower landmarker for
+    several faces takes over, which then works until the end of the shot.
     """
 
     def __init__(self) -> None:
         self._single_landmarker = FaceLandmarker()
         self._face_counter = FaceCounter()
         self._multi_landmarker: FaceLandmarker | None = None
-        self._frames_since_count = FACE_COUNT_INTERVAL_FRAMES
-        self._confirmations = MULTI_FACE_CONFIRMATIONS - 1
+        self._expect_new_shot()
 
     def __enter__(self) -> MultiFaceLandmarker:
         return self
@@ -38,26 +40,36 @@ class MultiFaceLandmarker:
                 part.__exit__(None, None, None)
 
     def __call__(self, rgb: NDArray[np.uint8], is_new_shot: bool) -> list[NDArray[np.float32]]:
-        """Landmarks of the faces in the next frame, [478, 3] px each."""
+        """Find the landmarks of the faces in the next frame.
+
+        Args:
+            rgb: the frame. [H, W, 3]
+            is_new_shot: True if a shot begins with it.
+
+        Returns:
+            Landmarks of each face, px. [478, 3] each
+        """
         if is_new_shot:
             self._single_landmarker.reset()
             self._close_multi_landmarker()
-            self._frames_since_count, self._confirmations = (
-                FACE_COUNT_INTERVAL_FRAMES,
-                MULTI_FACE_CONFIRMATIONS - 1,
-            )
+            self._expect_new_shot()
         if self._multi_landmarker is None:
             self._update_face_count(rgb)
         if self._multi_landmarker is not None:
             return self._multi_landmarker.detect_all(rgb)
         return self._single_landmarker.detect_all(rgb)
 
+    def _expect_new_shot(self) -> None:
+        """Count faces in the next frame, and let this one count decide."""
+        self._frames_since_count = FACE_COUNT_INTERVAL_FRAMES
+        self._confirmations = MULTI_FACE_CONFIRMATIONS - 1
+
     def _update_face_count(self, rgb: NDArray[np.uint8]) -> None:
+        """Count faces if it is time, and start the landmarker for several if there are several."""
         self._frames_since_count += 1
-        if (
-            self._frames_since_count < FACE_COUNT_INTERVAL_FRAMES
-            and not 0 < self._confirmations < MULTI_FACE_CONFIRMATIONS
-        ):
+        # A first count of several faces is confirmed in the very next frames.
+        is_confirming = 0 < self._confirmations < MULTI_FACE_CONFIRMATIONS
+        if self._frames_since_count < FACE_COUNT_INTERVAL_FRAMES and not is_confirming:
             return
         self._frames_since_count = 0
         self._confirmations = self._confirmations + 1 if self._face_counter(rgb) > 1 else 0

@@ -1,4 +1,4 @@
-"""The people of a clip: tracklets of one person grouped over all shots."""
+"""People of a clip: tracklets of one person, grouped over all shots."""
 
 from __future__ import annotations
 
@@ -28,21 +28,27 @@ from dubfew.reconstruction.detection.shots import MAX_FACE_STEP_WIDTHS, find_fac
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.growable_array import take_rows
 
-# Who is seen in fewer frames is the detector's mistake where others are seen longer.
+# A person who is seen in fewer frames is a mistake of the detector, unless nobody in the clip is
+# seen longer.
 MIN_PERSON_FRAMES = 5
+# Descriptor distance of tracklets without a crop, in units of the largest distance within one
+# person: above 1, so that they are joined only with a tracklet that goes on at the same place.
+UNKNOWN_DESCRIPTOR_DISTANCE = 2.0
+# Distance of tracklets that are seen at the same time: they are never one person.
+SIMULTANEOUS_DISTANCE = 1e6
 
 
 @dataclass(frozen=True)
 class DetectedPerson:
-    """Somebody in a clip.
+    """One person of a clip, seen in M frames.
 
     Attributes:
-        number: 0 is seen most, in frames times the width of the face.
-        frames: in which they are seen, rising. [M]
+        number: 0 for the most seen person; the order is by frames times width of the face.
+        frames: frame numbers in which the person is seen, rising. [M]
         landmarks: px. [M, 478, 3]
-        patches: small pictures of the face, see ``extract_face_patch``. [M, 48, 32, 3]
-        face_width: of the face in the middle of these frames, px.
-        crops: of the face, with the landmarks in them.
+        patches: small images of the face, see ``extract_face_patch``. [M, 48, 32, 3]
+        face_width: median width of the face, px.
+        crops: a few crops of the face, with the landmarks in them.
     """
 
     number: int
@@ -53,7 +59,14 @@ class DetectedPerson:
     crops: Sequence[tuple[NDArray[np.uint8], FloatArray]]
 
     def dense_landmarks(self, num_frames: int) -> FloatArray:
-        """Landmarks of all frames of the clip, NaN where the person is not seen. [N, 478, 3]"""
+        """Spread the landmarks over all frames of the clip, NaN in frames without the person.
+
+        Args:
+            num_frames: number of the clip's frames, N.
+
+        Returns:
+            Landmarks in px; not a copy if the person is seen in every frame. [N, 478, 3]
+        """
         if len(self.frames) == num_frames:
             return self.landmarks
         rows = np.full((num_frames, NUM_LANDMARKS, 3), np.nan, np.float32)
@@ -64,23 +77,26 @@ class DetectedPerson:
 def cluster_tracklets(
     tracklet_set: TrackletSet, shot_starts: Sequence[int], num_frames: int
 ) -> list[DetectedPerson]:
-    """The people of a clip, who is seen most first.
+    """Group the tracklets of a clip by person, the most seen person first.
 
-    Passages of one shot that follow each other in the same place are one person's; all others are
-    told apart by the network of the extra `identity` where it is installed, and by plain
-    likeness of the aligned pictures otherwise, which knows a person again in the same light and
-    pose and not much beyond.
+    Tracklets that follow each other at the same place of a shot belong to one person. All others
+    are compared by a face descriptor: the network of the extra `identity` where it is installed,
+    else the aligned pixels, which recognize a person in the same light and pose only.
 
     Args:
-        tracklet_set: by a ``FaceTracker``.
-        shot_starts: first frames of the shots after the first.
-        num_frames: of the clip.
+        tracklet_set: all faces of the clip.
+        shot_starts: first frames of all shots but the first one.
+        num_frames: number of the clip's frames.
+
+    Returns:
+        The people, numbered from 0 on.
     """
     edges = sorted({0, *shot_starts, num_frames})
+    # Shot boundaries that were found late still split tracklets.
     pieces = [
-        part
-        for passage in tracklet_set.tracklets
-        for part in _split_tracklet(passage, tracklet_set.tracklet_landmarks(passage), edges)
+        piece
+        for tracklet in tracklet_set.tracklets
+        for piece in _split_tracklet(tracklet, tracklet_set.tracklet_landmarks(tracklet), edges)
     ]
     groups = _group_tracklets(pieces, tracklet_set.landmarks, np.array(edges))
     lengths = [sum(len(piece.frames) for piece in group) for group in groups]
@@ -94,15 +110,15 @@ def cluster_tracklets(
 
 
 def choose_person(people: Sequence[DetectedPerson], selector: str | None) -> DetectedPerson:
-    """Whom somebody asked for.
+    """Choose one person of a clip.
 
     Args:
-        people: of the clip, at least one.
-        selector: a number; "largest"; "X,Y", a place in the picture, px; or None for who is seen
-            most.
+        people: everyone in the clip, at least one person.
+        selector: a person's number; "largest"; "X,Y", a position in the frame in px; or None for
+            the most seen person.
 
     Raises:
-        DubfewError: there is no such person, or the wish cannot be read.
+        DubfewError: No person fits the selector, or the selector cannot be parsed.
     """
     if selector is None:
         return people[0]
@@ -113,27 +129,41 @@ def choose_person(people: Sequence[DetectedPerson], selector: str | None) -> Det
             return people[int(selector)]
         raise DubfewError(
             f"there is no face {selector}: {len(people)} found, numbered from 0; "
-            "`dubfew track --faces` says who is seen where"
+            "`dubfew track --faces` lists all faces and where they are seen"
         )
-    place = re.fullmatch(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", selector)
-    if place is None:
+    coordinates = re.fullmatch(r"(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", selector)
+    if coordinates is None:
         raise DubfewError(
-            f"no face {selector!r}: give a number, largest, or a place in px such as 320,200"
+            f"no face {selector!r}: give a number, largest, or a position in px such as 320,200"
         )
-    at = np.array([float(value) for value in place.groups()])
-    inside = [int(_box_contains(person.landmarks, at).sum()) for person in people]
-    if not any(inside):
+    position = np.array([float(value) for value in coordinates.groups()])
+    # People move: the person whose face is at this position in most frames is meant.
+    hits = [int(_box_contains(person.landmarks, position).sum()) for person in people]
+    if not any(hits):
         raise DubfewError(
-            f"no face is ever at {selector}: give another place, or a number of `dubfew track "
+            f"no face is ever at {selector}: give another position, or a number of `dubfew track "
             "--faces`"
         )
-    return people[int(np.argmax(inside))]
+    return people[int(np.argmax(hits))]
 
 
 def find_frame_runs(
     frames: NDArray[np.int64], max_gap: int = MAX_LOST_FRAMES
 ) -> list[tuple[int, int]]:
-    """First and last frames of the stretches that some rising frame numbers make up."""
+    """Find runs of frames, bridging short gaps.
+
+    Args:
+        frames: frame numbers, rising. [M]
+        max_gap: largest difference of two numbers in one run; by default as long as the tracker
+            waits for a lost face.
+
+    Returns:
+        First and last frame of every run.
+
+    Example:
+        >>> find_frame_runs(np.array([0, 1, 2, 30, 31]))
+        [(0, 2), (30, 31)]
+    """
     if not len(frames):
         return []
     ends = np.nonzero(np.diff(frames) > max_gap)[0]
@@ -144,7 +174,7 @@ def find_frame_runs(
 def _split_tracklet(
     tracklet: Tracklet, landmarks: FloatArray, shot_edges: Sequence[int]
 ) -> list[Tracklet]:
-    """A passage cut where shots begin and where the face jumps."""
+    """Split a tracklet where shots begin and where the face jumps."""
     gaps = np.diff(tracklet.frames, prepend=tracklet.frames[0])
     jumps = [
         tracklet.frames[row] for row in find_face_jumps(landmarks) if gaps[row] <= MAX_LOST_FRAMES
@@ -156,47 +186,47 @@ def _split_tracklet(
 def _group_tracklets(
     tracklets: list[Tracklet], landmarks: FloatArray, shot_edges: NDArray[np.int64]
 ) -> list[list[Tracklet]]:
-    """Pieces of the same person together."""
+    """Group tracklets by person, by clustering with complete linkage."""
     if len(tracklets) < 2:
         return [tracklets] if tracklets else []
-    likeness = load_face_descriptor()
+    descriptor = load_face_descriptor()
     vectors = [
-        compute_mean_descriptor([picture[1:] for picture in piece.crops], likeness)
-        if piece.crops
+        compute_mean_descriptor([crop[1:] for crop in tracklet.crops], descriptor)
+        if tracklet.crops
         else None
-        for piece in tracklets
+        for tracklet in tracklets
     ]
-    n = len(tracklets)
-    ends = [(landmarks[piece.rows[0]], landmarks[piece.rows[-1]]) for piece in tracklets]
-    # In units of what is one person at most.
-    distance = np.zeros((n, n))
-    for i in range(n):
+    count = len(tracklets)
+    ends = [(landmarks[tracklet.rows[0]], landmarks[tracklet.rows[-1]]) for tracklet in tracklets]
+    same_person_distance = descriptor.same_person_distance * MEAN_DESCRIPTOR_FACTOR
+    # Distances of all pairs, in units of the largest distance within one person.
+    distance = np.zeros((count, count))
+    for i in range(count):
         for j in range(i):
             early, late = sorted((i, j), key=lambda k: tracklets[k].frames[0])
-            near = face_center_distance(ends[early][1], ends[late][0]) < MAX_FACE_STEP_WIDTHS
+            is_near = face_center_distance(ends[early][1], ends[late][0]) < MAX_FACE_STEP_WIDTHS
             distance[i, j] = distance[j, i] = _tracklet_distance(
                 tracklets[early],
                 tracklets[late],
-                near,
-                _descriptor_distance(
-                    vectors[i], vectors[j], likeness.same_person_distance * MEAN_DESCRIPTOR_FACTOR
-                ),
+                is_near,
+                _descriptor_distance(vectors[i], vectors[j], same_person_distance),
                 shot_edges,
             )
-    rows, columns = np.triu_indices(n, 1)
-    names = fcluster(linkage(distance[rows, columns], "complete"), 1.0, "distance")
+    # Complete linkage: every pair of tracklets within a group must be near enough.
+    rows, columns = np.triu_indices(count, 1)
+    labels = fcluster(linkage(distance[rows, columns], "complete"), 1.0, "distance")
     return [
-        [piece for piece, name in zip(tracklets, names, strict=True) if name == wanted]
-        for wanted in np.unique(names)
+        [tracklet for tracklet, own in zip(tracklets, labels, strict=True) if own == label]
+        for label in np.unique(labels)
     ]
 
 
 def _descriptor_distance(
     first: FloatArray | None, second: FloatArray | None, same_person_distance: float
 ) -> float:
-    """How unlike two faces look, in units of what is one person at most."""
+    """Measure the distance of two descriptors, in units of the largest within one person."""
     if first is None or second is None:
-        return 2.0
+        return UNKNOWN_DESCRIPTOR_DISTANCE
     return float(np.linalg.norm(first - second)) / same_person_distance
 
 
@@ -207,35 +237,37 @@ def _tracklet_distance(
     descriptor_distance: float,
     shot_edges: NDArray[np.int64],
 ) -> float:
-    """How far apart the two are as passages of one person; above 1 they are two people's.
+    """Measure the distance of two tracklets; above 1 they belong to different people.
 
     Args:
-        first: the one that begins first.
-        second: the other.
-        is_near: it begins where the first ends.
-        descriptor_distance: see ``_descriptor_distance``.
-        shot_edges: first frames of the shots.
+        first: the tracklet that begins first.
+        second: the other tracklet.
+        is_near: True if the second begins where the first ends.
+        descriptor_distance: distance of their descriptors, see ``_descriptor_distance``.
+        shot_edges: first frames of all shots.
     """
     if np.intersect1d(first.frames, second.frames).size:
-        return 1e6
-    ends = np.searchsorted(shot_edges, [first.frames[-1], second.frames[0]], side="right")
-    # Where they are in the same place of a shot it takes more to tell them apart.
-    return descriptor_distance / 2 if ends[0] == ends[1] and is_near else descriptor_distance
+        return SIMULTANEOUS_DISTANCE
+    shots = np.searchsorted(shot_edges, [first.frames[-1], second.frames[0]], side="right")
+    # At the same place of one shot, twice the difference in appearance is accepted.
+    return descriptor_distance / 2 if shots[0] == shots[1] and is_near else descriptor_distance
 
 
 def _merge_tracklets(tracklets: Sequence[Tracklet], tracklet_set: TrackletSet) -> DetectedPerson:
-    frames = np.array([frame for piece in tracklets for frame in piece.frames], np.int64)
-    rows = np.array([row for piece in tracklets for row in piece.rows], np.int64)
+    """Join the tracklets of one person in the order of time; the number is set later."""
+    frames = np.array([frame for tracklet in tracklets for frame in tracklet.frames], np.int64)
+    rows = np.array([row for tracklet in tracklets for row in tracklet.rows], np.int64)
     order = np.argsort(frames, kind="stable")
     landmarks = take_rows(tracklet_set.landmarks, rows[order])
     width = float(np.median(np.ptp(landmarks[..., 0], axis=1)))
-    ordered = sorted(tracklets, key=lambda piece: piece.frames[0])
-    pictures = [picture[1:] for piece in ordered for picture in piece.crops]
+    ordered = sorted(tracklets, key=lambda tracklet: tracklet.frames[0])
+    crops = [crop[1:] for tracklet in ordered for crop in tracklet.crops]
     return DetectedPerson(
-        0, frames[order], landmarks, take_rows(tracklet_set.patches, rows[order]), width, pictures
+        0, frames[order], landmarks, take_rows(tracklet_set.patches, rows[order]), width, crops
     )
 
 
 def _box_contains(landmarks: FloatArray, position: NDArray) -> NDArray[np.bool_]:
+    """Test in which frames the landmarks' bounding box contains a position [2] (px). [M]"""
     points = landmarks[..., :2]
     return np.asarray(((points.min(1) <= position) & (position <= points.max(1))).all(1))

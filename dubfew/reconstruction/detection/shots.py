@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins: cuts, cross-fades and dips, as the frames stream by."""
+"""Shot boundaries while the frames stream by: cuts, cross-fades and dips to black."""
 
 from __future__ import annotations
 
@@ -10,110 +10,134 @@ from numpy.typing import NDArray
 
 from dubfew.media import Frame
 
-# A picture is looked at in so many points across and down.
+# Sampled points across and down. 32 x 32 points show every cut; fewer miss cuts between similar
+# backgrounds.
 GRID_POINTS_PER_SIDE = 32
-# A cut changes the points by more than this, in standard deviations of the picture, and by so many
-# times more than the frames before did (their median, so that one flash does not count).
-CUT_THRESHOLD, CUT_TO_MEDIAN_RATIO = 0.35, 4.0
+# A cut changes the points by more than this on average, in standard deviations of the frame.
+# Lower values take a fast pan for a cut.
+CUT_THRESHOLD = 0.35
+# A cut also exceeds the median of the changes before it by this factor, so that fast motion that
+# goes on is not cut into pieces.
+CUT_TO_MEDIAN_RATIO = 4.0
+# Changes that this median is taken of. A median, so that one flash does not count.
 MEDIAN_WINDOW_FRAMES = 12
-# Pictures that are this alike again so many frames after a cut were hidden by a flash or by
-# somebody who walked past.
+# A cut is taken back if the frame before it comes back within this many frames (0.4 s at 25 fps):
+# a flash, or somebody who walked past the camera. The difference that counts as "back" is smaller
+# than that of a cut.
 FLASH_RETURN_THRESHOLD, MAX_FLASH_FRAMES = 0.3, 10
-# Lengths of cross-fades that are looked for, frames. Each finds fades of about 1/2 to 1 times it.
+# Lengths of cross-fades that are searched for, frames. Each finds fades of about half to all of
+# its length, so these three find fades of 3 to 24 frames.
 FADE_LENGTHS_FRAMES = (6, 12, 24)
-# Of what lies between the ends of a fade, this much is explained by a mixture of the two.
+# Fraction of the change within a fade that mixtures of its first and last frame must explain.
+# Lower values take motion for a fade.
 MIN_FADE_EXPLAINED_FRACTION = 0.7
-# Under this contrast a picture is black, white or grey all over; grey levels of 255.
+# Mixing weights may leave [0, 1], or run backwards, by this much: noise of the least squares.
+FADE_WEIGHT_TOLERANCE = 0.15
+# Standard deviation below which a frame is uniform (black, white or gray), levels of 0 to 255.
+# It limits the normalization of such frames, whose noise would otherwise look like a cut.
 MIN_CONTRAST_LEVELS = 3.0
-# A face's middle does not move further than this share of its width from one frame to the next
-# (the fastest of the clips at hand reaches 0.32), and does not grow by more than this factor.
-MAX_FACE_STEP_WIDTHS, MAX_FACE_GROWTH_RATIO = 0.6, 1.3
-# The detector may need so many frames to find a face again after a cut.
+# Largest step of a face's center from one frame to the next, in widths of the face. The fastest
+# face of the test clips moves 0.32 widths.
+MAX_FACE_STEP_WIDTHS = 0.6
+# Largest growth of a face from one frame to the next.
+MAX_FACE_GROWTH_RATIO = 1.3
+# After a cut the detector may need this many frames to find the face again. Over longer gaps a
+# face may really have moved.
 MAX_REDETECTION_GAP_FRAMES = 3
-EXTENT_BLOCK_FRAMES = 256  # frames whose landmarks are looked at at once
+EXTENT_BLOCK_FRAMES = 256  # frames whose landmarks are in memory at once: 3 MB
 
 
 class ShotDetector:
-    """Finds the first frames of new shots. Feed it frames in order.
+    """Find the first frames of new shots. Feed it frames in order.
 
-    Works on the brightness of a grid of points, made independent of exposure. Hard cuts are
-    reported at once; cross-fades once they are over; flashes are taken back a little later, so
-    ``shot_starts`` is final only at the end.
+    The detector compares the brightness of a grid of points, normalized for exposure. Hard cuts
+    are reported at once, cross-fades when they are over. A flash is taken back a few frames later,
+    so that ``starts`` is final only after the last frame.
 
     Attributes:
-        starts: first frames of the shots after the first one, rising.
+        starts: first frames of all shots but the first one, rising.
     """
 
     def __init__(self) -> None:
         self.starts: list[int] = []
         self._recent_grids: deque[NDArray[np.float32]] = deque(maxlen=max(FADE_LENGTHS_FRAMES) + 1)
         self._recent_changes: deque[float] = deque(maxlen=MEDIAN_WINDOW_FRAMES)
-        # Frame of the last cut and the picture before it, while it may still be taken back.
+        # Index of the last cut and the frame before it, for as long as it may be taken back.
         self._last_cut: tuple[int, NDArray[np.float32]] | None = None
 
     def update(self, frame: Frame) -> bool:
-        """Look at the next frame; True where it begins a new shot."""
+        """Add the next frame; return True if it begins a new shot."""
         return self.update_from_grid(frame.index, sample_luma_grid(frame))
 
     def update_from_grid(self, index: int, luma_grid: NDArray[np.float32]) -> bool:
-        """Like ``see``, for the brightness of a picture's points. [P]"""
+        """Add the next frame by its brightness grid, as `sample_luma_grid` gives it.
+
+        Args:
+            index: number of the frame.
+            luma_grid: brightness of its points, 0 to 255. [P]
+
+        Returns:
+            True if a hard cut lies before this frame.
+        """
         past = self._recent_grids
-        cut = False
+        is_cut = False
+        # A change of the frame size gives another number of points: a new start, not a cut.
         if past and past[-1].shape == luma_grid.shape:
             change = luma_difference(past[-1], luma_grid)
             usual = float(np.median(self._recent_changes)) if self._recent_changes else change
-            cut = change > CUT_THRESHOLD and change > CUT_TO_MEDIAN_RATIO * usual
+            is_cut = change > CUT_THRESHOLD and change > CUT_TO_MEDIAN_RATIO * usual
+            # The frame from before the last cut is back: both cuts were the edges of a flash.
             if self._revoke_flash_cut(index, luma_grid):
                 self.starts.pop()
-                cut = False
-            elif cut:
+                is_cut = False
+            elif is_cut:
                 if self._last_cut is None:
                     self._last_cut = (index, past[-1])
                 self.starts.append(index)
-            if not cut:
+            if not is_cut:
                 self._recent_changes.append(change)
-        if cut or (past and past[-1].shape != luma_grid.shape):
+        # A new shot has another amount of motion, and no fade reaches over a cut.
+        if is_cut or (past and past[-1].shape != luma_grid.shape):
             past.clear()
             self._recent_changes.clear()
         past.append(luma_grid)
         middle = self._find_fade_middle(index)
-        # A long fade is found by several lengths, and a cut explains what is near it.
+        # One long fade is found by several lengths, and a cut explains a fade next to it.
         if middle is not None and (
             not self.starts or middle - self.starts[-1] > FADE_LENGTHS_FRAMES[1]
         ):
             self.starts.append(middle)
-        return cut
+        return is_cut
 
     def _revoke_flash_cut(self, index: int, luma_grid: NDArray[np.float32]) -> bool:
-        """Whether the picture is again what it was before the last cut."""
+        """Return True if the frame equals the one before the last cut, and forget this cut."""
         if self._last_cut is None:
             return False
-        at, before = self._last_cut
-        if index - at > MAX_FLASH_FRAMES:
+        cut_index, before = self._last_cut
+        if index - cut_index > MAX_FLASH_FRAMES:
             self._last_cut = None
             return False
         if luma_difference(before, luma_grid) > FLASH_RETURN_THRESHOLD:
             return False
         self._last_cut = None
-        # What was found in between hid the same shot.
-        while self.starts[-1] != at:
+        # Boundaries found since then lie inside of the flash, in the same shot.
+        while self.starts[-1] != cut_index:
             self.starts.pop()
         return True
 
     def _find_fade_middle(self, index: int) -> int | None:
-        """Middle of a cross-fade that ends with the newest picture, or None."""
+        """Find the middle of a cross-fade that ends with the newest frame, or None."""
         for length in FADE_LENGTHS_FRAMES:
             if len(self._recent_grids) <= length:
                 return None
-            pictures = np.stack(list(self._recent_grids)[-length - 1 :])
-            place = _find_fade_crossover(pictures)
-            if place is not None:
-                return index - length + place
+            crossover = _find_fade_crossover(np.stack(list(self._recent_grids)[-length - 1 :]))
+            if crossover is not None:
+                return index - length + crossover
         return None
 
 
 def sample_luma_grid(frame: Frame) -> NDArray[np.float32]:
-    """Brightness of a grid of points, 0 to 255 whatever the depth. [P]"""
+    """Sample the brightness of a grid of points, 0 to 255 for every bit depth. [P]"""
     luma = frame.planes()[0]
     height, width = luma.shape[:2]
     down, across = max(1, height // GRID_POINTS_PER_SIDE), max(1, width // GRID_POINTS_PER_SIDE)
@@ -122,70 +146,112 @@ def sample_luma_grid(frame: Frame) -> NDArray[np.float32]:
 
 
 def luma_difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """How different two pictures' points are, whatever their exposure; 0 to about 1.6."""
+    """Measure the difference of two frames' points, independent of exposure.
+
+    Args:
+        first: brightness of the points of one frame. [P]
+        second: brightness of the same points of another frame. [P]
+
+    Returns:
+        Mean absolute difference in standard deviations: 0 for equal frames, at most about 1.6.
+    """
     return float(np.abs(_normalize_luma(first) - _normalize_luma(second)).mean())
 
 
 def _normalize_luma(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    centred = points - points.mean()
-    return np.asarray(centred / max(float(points.std()), MIN_CONTRAST_LEVELS), np.float32)
+    """Scale brightness to mean 0 and standard deviation 1; less where there is no contrast."""
+    centered = points - points.mean()
+    return np.asarray(centered / max(float(points.std()), MIN_CONTRAST_LEVELS), np.float32)
 
 
 def _find_fade_crossover(luma_grids: NDArray[np.float32]) -> int | None:
-    """Where the second picture outweighs the first in a sequence [L + 1, P] that fades from one
-    to the other, directly or through black; None if it is something else."""
+    """Find the frame at which the last frame of a fade outweighs its first one.
+
+    The frames [L + 1, P] fade directly or through black; None if they do something else.
+    """
     first, last = luma_grids[0], luma_grids[-1]
+    # The ends of a fade are two shots, so they differ more than the two sides of a cut must.
     if luma_difference(first, last) <= 2 * CUT_THRESHOLD:
         return None
+    # Explain every frame between as a mixture of both ends, by least squares. Means are removed,
+    # so that a dip to black, which lowers all points, fits as well.
     ends = np.stack([first - first.mean(), last - last.mean()], 1)
     between = (luma_grids[1:-1] - luma_grids[1:-1].mean(1, keepdims=True)).T
     weights, *_ = np.linalg.lstsq(ends, between, rcond=None)
-    left = ((between - ends @ weights) ** 2).sum()
-    # The mean of the ends is not worth explaining: only what tells them apart is.
-    whole = np.minimum(((between - ends[:, :1]) ** 2).sum(0), ((between - ends[:, 1:]) ** 2).sum(0))
+    unexplained = ((between - ends @ weights) ** 2).sum()
+    # What both ends have in common needs no explanation: compare with the nearer end alone.
+    to_explain = np.minimum(
+        ((between - ends[:, :1]) ** 2).sum(0), ((between - ends[:, 1:]) ** 2).sum(0)
+    )
     old, new = weights
-    mixes = (old > 0.15) & (new > 0.15)
-    if mixes.sum() < 2 or (weights < -0.15).any() or (weights > 1.15).any():
+    # At least two frames must be real mixtures, and no weight may leave the range of a mixture.
+    mixtures = (old > FADE_WEIGHT_TOLERANCE) & (new > FADE_WEIGHT_TOLERANCE)
+    if (
+        mixtures.sum() < 2
+        or (weights < -FADE_WEIGHT_TOLERANCE).any()
+        or (weights > 1 + FADE_WEIGHT_TOLERANCE).any()
+    ):
         return None
-    if (np.diff(new) < -0.15).any() or (np.diff(old) > 0.15).any():
+    # The new shot must come and the old one must go, not the other way round.
+    if (np.diff(new) < -FADE_WEIGHT_TOLERANCE).any() or (
+        np.diff(old) > FADE_WEIGHT_TOLERANCE
+    ).any():
         return None
-    if left > (1 - MIN_FADE_EXPLAINED_FRACTION) * whole.sum():
+    if unexplained > (1 - MIN_FADE_EXPLAINED_FRACTION) * to_explain.sum():
         return None
     return int(np.argmax(new > old)) + 1
 
 
 def find_face_jumps(landmarks: NDArray[np.float32]) -> list[int]:
-    """Frames at which the face is suddenly elsewhere or of another size: a cut that changes little
-    else, or the detector went over to somebody else.
+    """Find the frames at which a face suddenly has another position or size.
+
+    Such a jump is a cut that changes little else in the frame, or a detector that switched to
+    another person.
 
     Args:
-        landmarks: px, NaN rows without a face. [N, L, 3]
+        landmarks: px, NaN in frames without a face. [N, L, 3]
+
+    Returns:
+        Frame numbers, rising.
     """
     frames = np.nonzero(np.isfinite(landmarks[:, 0, 0]))[0]
     if len(frames) < 2:
         return []
-    measures = [
+    # Block by block: the landmarks of a long clip would fill gigabytes as a copy.
+    extents = [
         _measure_face_extent(landmarks[frames[i : i + EXTENT_BLOCK_FRAMES], :, :2])
         for i in range(0, len(frames), EXTENT_BLOCK_FRAMES)
     ]
-    centre, size, width = (np.concatenate(part) for part in zip(*measures, strict=True))
-    moved = np.linalg.norm(np.diff(centre, axis=0), axis=1) / np.maximum(width[1:], 1e-6)
-    grown = np.abs(np.diff(np.log(np.maximum(size, 1e-6))))
-    far = ((moved > MAX_FACE_STEP_WIDTHS) | (grown > np.log(MAX_FACE_GROWTH_RATIO))) & (
+    center, size, width = (np.concatenate(part) for part in zip(*extents, strict=True))
+    step = np.linalg.norm(np.diff(center, axis=0), axis=1) / np.maximum(width[1:], 1e-6)
+    growth = np.abs(np.diff(np.log(np.maximum(size, 1e-6))))
+    is_jump = ((step > MAX_FACE_STEP_WIDTHS) | (growth > np.log(MAX_FACE_GROWTH_RATIO))) & (
         np.diff(frames) <= MAX_REDETECTION_GAP_FRAMES
     )
-    return [int(frame) for frame in frames[1:][far]]
+    return [int(frame) for frame in frames[1:][is_jump]]
 
 
 def _measure_face_extent(points: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray]:
-    """Middle [N, 2], mean distance from it [N] and width [N] of some points [N, L, 2]."""
-    centre = points.mean(1)
-    size = np.linalg.norm(points - centre[:, None], axis=-1).mean(1)
-    return centre, size, np.ptp(points[..., 0], axis=1)
+    """Measure center [N, 2], mean distance from it [N] and width [N] of points [N, L, 2]."""
+    center = points.mean(1)
+    size = np.linalg.norm(points - center[:, None], axis=-1).mean(1)
+    return center, size, np.ptp(points[..., 0], axis=1)
 
 
 def number_shots(shot_starts: list[int], num_frames: int) -> NDArray[np.int32]:
-    """Number of the shot of every frame, from 0 on. [N]"""
+    """Number the shot of every frame.
+
+    Args:
+        shot_starts: first frames of all shots but the first one.
+        num_frames: number of frames.
+
+    Returns:
+        Shot numbers from 0 on. [N]
+
+    Example:
+        >>> number_shots([3], 5).tolist()
+        [0, 0, 0, 1, 1]
+    """
     edges = sorted({0, *(start for start in shot_starts if 0 < start < num_frames), num_frames})
     numbers = np.zeros(num_frames, np.int32)
     for number, (first, stop) in enumerate(pairwise(edges)):

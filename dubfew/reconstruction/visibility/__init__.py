@@ -1,1 +1,1 @@
-"""Visibility: frames whose mouth is turned away, cut off or occluded."""
+"""Visibility: frames whose mouth is turned away, cut off by the frame's edge, or covered."""

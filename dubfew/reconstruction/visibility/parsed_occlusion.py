@@ -1,7 +1,7 @@
-"""Is something in front of the mouth? Told by a network that knows the parts of a face.
+"""Occluded mouths, found by a segmenter that knows the parts of a face.
 
-Beside ``covering.py``, which needs no network and knows the mouth from the rest of the clip only:
-what stays in front of it, or is there in most frames, is seen here, too.
+Unlike ``temporal_occlusion.py``, which compares the frames of a clip and needs no network, it also
+finds an object that covers the mouth in most of the frames.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ from dubfew.reconstruction.segmenters import Segmenter
 from dubfew.reconstruction.track import FLAG_MOUTH_COVERED, Track
 from dubfew.reconstruction.visibility.pose_and_border import remove_short_runs
 
-# Faces are looked at at this size, px: FaRL's own.
+# Longer side of the crop that the segmenter gets, px: the size at which FaRL works.
 PARSING_SIZE_PX = 448
-# So much of the paint may lie on what is not the face: its edge, on a turned head.
+# Largest hidden fraction of the mouth mask. On a turned head the mask's edge leaves the face, so
+# that a smaller value flags free mouths.
 MAX_HIDDEN_FRACTION = 0.1
+# Frames between two calls of the progress callback.
+PROGRESS_INTERVAL_FRAMES = 10
 
 
 def flag_occluded_frames(
@@ -40,20 +43,23 @@ def flag_occluded_frames(
     first_frame: int = 0,
     progress: ProgressCallback = no_progress,
 ) -> Track:
-    """The track, ``FLAG_MOUTH_COVERED`` also where the segmenter sees something before the mouth.
+    """Add ``FLAG_MOUTH_COVERED`` where the segmenter finds something in front of the mouth.
 
-    Reads the video once more, a frame at a time.
+    Reads the video once more, one frame at a time.
 
     Args:
         path: the video that was tracked.
-        track: of its frames from ``first_frame`` on.
-        segmenter: one that ``divides``.
-        head: the track's.
-        first_frame: number of the track's first frame.
-        progress: told every ten frames.
+        track: track of its frames from ``first_frame`` on.
+        segmenter: segmenter with face parts.
+        head: head model of the track.
+        first_frame: number of the track's first frame in the video.
+        progress: called every ten frames.
+
+    Returns:
+        The track with more flags.
 
     Raises:
-        MediaError: the file cannot be read as video.
+        MediaError: The file cannot be read as video.
     """
     regions = compute_track_regions(track, head)
     hidden = np.zeros(len(track), bool)
@@ -61,14 +67,20 @@ def flag_occluded_frames(
         read_frames(path, start=first_frame, stop=first_frame + len(track))
     ):
         if track.valid[row]:
-            box, window = track.box[row], regions.window[row]
-            share = measure_hidden_fraction(
-                frame, box, track.landmarks[row], regions.hull[row], window[2], segmenter
+            window_side = regions.window[row, 2]
+            fraction = measure_hidden_fraction(
+                frame,
+                track.box[row],
+                track.landmarks[row],
+                regions.hull[row],
+                window_side,
+                segmenter,
             )
-            hidden[row] = share > MAX_HIDDEN_FRACTION
-        if row % 10 == 9:
+            hidden[row] = fraction > MAX_HIDDEN_FRACTION
+        if row % PROGRESS_INTERVAL_FRAMES == PROGRESS_INTERVAL_FRAMES - 1:
             progress(Progress("occluders", row + 1, len(track)))
-    for number in np.unique(track.shot):  # a stretch does not reach into another shot
+    # Runs of covered frames are smoothed within each shot.
+    for number in np.unique(track.shot):
         rows = track.shot == number
         hidden[rows] = remove_short_runs(hidden[rows])
     flags = track.flags | (hidden & track.valid) * np.uint8(FLAG_MOUTH_COVERED)
@@ -83,28 +95,33 @@ def measure_hidden_fraction(
     window_side: float,
     segmenter: Segmenter,
 ) -> float:
-    """Share of the mouth's paint that would lie on something else than the face.
+    """Measure the fraction of the mouth mask that covers something else than the face.
 
     Args:
-        frame: of the video.
+        frame: frame of the video.
         box: crop of the head: left, top, right, bottom, px. [4]
         landmarks: px. [478, 3]
-        hull: corners of the mouth's region, px. [48, 2]
-        window_side: of the mouth's window, px.
-        segmenter: one that ``divides``.
+        hull: corners of the mouth mask, px. [48, 2]
+        window_side: edge of the mouth window, px.
+        segmenter: segmenter with face parts.
+
+    Returns:
+        Fraction of the mask's opacity, 0 to 1; 0 if the crop or the mask is empty.
     """
+    # The part of the head's crop that lies inside of the frame, at the segmenter's size.
     x0, y0 = np.maximum(np.floor(box[:2]).astype(int), 0)
     x1, y1 = np.minimum(np.ceil(box[2:]).astype(int), (frame.width, frame.height))
     scale = PARSING_SIZE_PX / max(x1 - x0, y1 - y0, 1)
     width, height = round((x1 - x0) * scale), round((y1 - y0) * scale)
     if width < 1 or height < 1:
         return 0.0
-    paint = render_soft_mask(
+    mask = render_soft_mask(
         hull, MASK_FEATHER_FRACTION * window_side, x0, y0, 1 / scale, height, width
     )
-    if paint.sum() < 1:
+    if mask.sum() < 1:
         return 0.0
     crop = Image.fromarray(frame.crop_rgb(x0, y0, x1, y1))
     rgb = np.asarray(crop.resize((width, height), Image.Resampling.BILINEAR))
-    placed = (landmarks - np.array([x0, y0, 0], np.float32)) * np.float32(scale)
-    return float((segmenter(rgb, placed).occluder_probability * paint).sum() / paint.sum())
+    crop_landmarks = (landmarks - np.array([x0, y0, 0], np.float32)) * np.float32(scale)
+    occluders = segmenter(rgb, crop_landmarks).occluder_probability
+    return float((occluders * mask).sum() / mask.sum())
