@@ -28,6 +28,7 @@ from dubfew.prior.renderers import Renderer
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.footage import Footage
 from dubfew.speech.style import SpeakingStyle
+from dubfew.utils.format_version import check_format_version
 
 ADAPTER_FORMAT_VERSION = 1
 ADAPTER_CONFIG_FILE = "adapter_config.json"
@@ -92,14 +93,7 @@ class ActorAdapter:
         """
         try:
             config = json.loads(files[ADAPTER_CONFIG_FILE])
-            version = config["format_version"]
-            if type(version) is not int or version < 1:
-                raise ValueError(f"format_version is {ascii(version)[:40]}")
-            if version > ADAPTER_FORMAT_VERSION:
-                raise ArtefactError(
-                    f"this actor has format {version}, this dubfew reads up to "
-                    f"{ADAPTER_FORMAT_VERSION}: update dubfew"
-                )
+            check_format_version(config["format_version"], ADAPTER_FORMAT_VERSION, "this actor")
             check_config(config, REQUIRED_CONFIG_TYPES)
             head = load_head_model(config["head"])
             weights, texture = (

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
@@ -35,6 +34,8 @@ from dubfew.references.inputs import select_motion_window
 from dubfew.references.selection import farthest_point_sampling
 from dubfew.textures import sample_texture
 from dubfew.utils.files import write_atomic
+from dubfew.utils.format_version import check_format_version
+from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 REPLAY_FORMAT_VERSION = 1
 REPLAY_FILE, REPLAY_METADATA_KEY = "replay.safetensors", "dubfew.replay"
@@ -174,11 +175,8 @@ def load_replay(path: Path) -> tuple[list[ReplayPerson], dict[str, Any]]:
         ArtefactError: not a replay set, damaged, or from a newer dubfew.
     """
     try:
-        with safe_open(str(path), framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[REPLAY_METADATA_KEY])
-            if header["format_version"] > REPLAY_FORMAT_VERSION:
-                raise ArtefactError(f"{path} was written by a newer dubfew: update dubfew")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        arrays, header = read_tensors_and_header(path.read_bytes(), REPLAY_METADATA_KEY)
+        check_format_version(header["format_version"], REPLAY_FORMAT_VERSION, str(path))
         size, motion = int(header["window"]), arrays["motion"].astype(np.float32)
         depths = arrays["depths"].astype(np.float32) + arrays["middles"][:, None]
         ends = np.cumsum(arrays["lengths"], dtype=np.int64)
@@ -198,7 +196,7 @@ def load_replay(path: Path) -> tuple[list[ReplayPerson], dict[str, Any]]:
         stops = np.cumsum(arrays["people"], dtype=np.int64)
         if footage.window_size != size or stops[-1] != len(footage) or min(arrays["people"]) < 2:
             raise ValueError("its parts do not fit together")
-    except (OSError, KeyError, IndexError, TypeError, ValueError, SafetensorError) as error:
+    except (OSError, IndexError, *TENSOR_READ_ERRORS) as error:
         raise ArtefactError(f"{path} is not a replay set, or damaged ({error})") from error
     people = [
         ReplayPerson(footage.select_frames(np.arange(a, b)), motion[a:b])

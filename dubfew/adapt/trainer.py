@@ -1,4 +1,4 @@
-"""The few steps that make a prior into one actor."""
+"""The adaptation loop: train a copy of the prior on one actor's footage for some hundred steps."""
 
 from __future__ import annotations
 
@@ -25,30 +25,51 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.footage import Footage
 from dubfew.references.selection import spread_rows
 from dubfew.textures import NeuralTexture
+from dubfew.training import MAX_GRADIENT_NORM
+from dubfew.training.early_stopping import EarlyStopping
+from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
 
+# Frames of the actor in every batch. More make a step slower without making it much better: the
+# frames of a few seconds resemble each other.
 ACTOR_BATCH_SIZE = 4
-# Held-out frames are looked at this often; training stops after this many looks in a row
-# without a gain.
-VALIDATE_EVERY_STEPS, PATIENCE_VALIDATIONS = 25, 5
+# Steps from one validation to the next. Closer ones find the best step more exactly and cost time.
+VALIDATE_EVERY_STEPS = 25
+# Validations in a row without a gain after which training stops. Less patience stops at the noise
+# of a few held-out frames; more wastes the user's time.
+PATIENCE_VALIDATIONS = 5
+# Part of the footage, at its end, that is held out for validation, and the most frames of it that
+# are rendered. A larger part leaves less to learn from; more frames make validations slower.
 HELD_OUT_FRACTION, MAX_HELD_OUT_FRAMES = 0.15, 12
+# Fewest frames of footage of which some are held out: 15 % of fewer are no measure.
+MIN_FRAMES_TO_HOLD_OUT = 16
+# Peak learning rate (Adam) of the neural texture. Higher than that of any network weight: each
+# texel is seen by few pixels.
 TEXTURE_LEARNING_RATE = 1e-3
-# Share of the replay set in every batch: one to one, as in paper 003, sec. 3.5.
+# Momentum and second moment of Adam. 0.99 follows the gradient's size within a hundred steps, as
+# many as an adaptation has.
+ADAM_BETAS = (0.9, 0.99)
+# Steps during which the learning rates rise, so that Adam's first steps, whose moments are
+# guesses, move little; and the factor that the rates end with, so that the last steps only settle.
+WARMUP_STEPS, FINAL_RATE_FACTOR = 20, 0.1
+# Share of replayed people in a mixed batch: as many of their frames as of the actor's.
+# Source: Saunders and Namboodiri 2024 (arXiv 2401.06126), section 3.5, ratio 1:1.
 REPLAY_FRACTION = 0.5
 
-# Step, renderer and texture while learning.
+# Called with the steps done, the renderer and the texture.
 StepCallback = Callable[[int, nn.Module, nn.Module], None]
 
 
 @dataclass(frozen=True)
 class AdapterTraining:
-    """What the steps gave.
+    """Result of an adaptation.
 
     Attributes:
-        weights: delta of the method.
-        texture: neural texture. [C, H, W]
-        best_step: the step that the result is from.
-        psnr_heldout: of the held-out frames' mouths at that step, dB; None without such frames.
-        curve: step, seconds and held-out PSNR of every look.
+        weights: delta against the prior's weights, as the method extracts it.
+        texture: the actor's neural texture. [C, H, W]
+        best_step: step that weights and texture are from.
+        psnr_heldout: mean PSNR of the mouths of the held-out frames at that step, dB; None if no
+            frames were held out.
+        curve: step, seconds since the start and held-out PSNR of every validation.
     """
 
     weights: dict[str, Tensor]
@@ -56,6 +77,42 @@ class AdapterTraining:
     best_step: int
     psnr_heldout: float | None
     curve: list[tuple[int, float, float]]
+
+
+class _Validation:
+    """Measures the held-out frames during a training and keeps the best step.
+
+    Attributes:
+        stopping: weights of the best step.
+        curve: step, seconds since the start and PSNR of every validation.
+    """
+
+    def __init__(
+        self, renderer: Renderer, texture: nn.Module, held_out: TrainingSample | None
+    ) -> None:
+        self.renderer, self.texture, self.held_out = renderer, texture, held_out
+        self.stopping = EarlyStopping(
+            (renderer, texture), patience_steps=VALIDATE_EVERY_STEPS * PATIENCE_VALIDATIONS
+        )
+        self.curve: list[tuple[int, float, float]] = []
+        self._began = time.monotonic()
+
+    def measure(self, step: int) -> float | None:
+        """Measure a step, keep it if it is the best, and return its PSNR in dB.
+
+        Without held-out frames the newest step is kept, and None returned.
+        """
+        if self.held_out is None:
+            self.stopping.keep(step)
+            return None
+        psnr = mean_mouth_psnr(self.renderer, self.texture, self.held_out)
+        self.curve.append((step, time.monotonic() - self._began, psnr))
+        self.stopping.update(step, psnr)
+        return psnr
+
+    def should_stop(self, step: int) -> bool:
+        """Return whether the held-out frames stopped gaining."""
+        return self.held_out is not None and self.stopping.is_exhausted(step)
 
 
 def train_adapter(
@@ -73,116 +130,151 @@ def train_adapter(
     progress: ProgressCallback,
     on_step: StepCallback | None = None,
 ) -> AdapterTraining:
-    """Adapt a prior to footage; keeps the step that renders the held-out frames best.
+    """Adapt a prior to footage; keep the step that renders the held-out frames best.
 
-    Step 0 competes too, so the result is never worse on those frames than the prior.
+    Step 0 competes, too, so the result renders these frames at least as well as the prior. The
+    loss has the weights of the preset ``dubfew``, whatever preset the prior was trained with.
 
     Args:
-        prior: where to start; left unchanged.
-        footage: windows of the actor, of the renderer's own size.
+        prior: prior to start from; does not change.
+        footage: windows of the actor, of the size that the prior's renderer takes.
         head: head model of the footage.
-        method: what may change.
-        options: of the method.
-        steps: at most so many.
-        device: "cpu" or "cuda".
-        seed: of the order of frames.
-        replay: other people to go on seeing; none by default.
-        replay_fraction: their share of every batch, 0.5 for as many as of the actor.
-        progress: told after every step.
-        on_step: shown step 0 and every step after it, for measuring; it must change nothing.
+        method: says which weights of the renderer are trained.
+        options: options of the method, all of them.
+        steps: largest number of steps; 0 measures the prior alone.
+        device: "cpu" or "cuda", as torch names it.
+        seed: seed of the batches and of new weights.
+        replay: other people in every batch, so that the renderer keeps what it knows of them; None
+            for the actor alone.
+        replay_fraction: share of these people in a batch, from 0 to below 1.
+        progress: function that is called after every step and every validation.
+        on_step: function that is called before the first step and after every step, to measure; it
+            must not change anything.
+
+    Returns:
+        The actor's weights and texture, and how they were measured.
     """
     accelerator = Accelerator(cpu=device == "cpu")
     generator = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    train, held = split_held_out(len(footage))
-    start = {name: value.clone() for name, value in prior.renderer.state_dict().items()}
+    train_rows, held_out_rows = split_held_out(len(footage))
+
+    # What is trained: a copy of the renderer as the method allows, and the actor's texture.
+    prior_weights = {name: value.clone() for name, value in prior.renderer.state_dict().items()}
     renderer = deepcopy(prior.renderer)
     model = method.make_trainable(renderer, options)
-    texture = NeuralTexture(1, len(prior.texture))
-    with torch.no_grad():
-        texture.features[0] = prior.texture
-    rgb = unwrap_footage_texture(footage.select_frames(train), head)
-    texture.initialize_from_image(0, torch.from_numpy(rgb).permute(2, 0, 1))
+    texture = make_actor_texture(prior, footage.select_frames(train_rows), head)
     groups = [{"params": texture.parameters(), "lr": TEXTURE_LEARNING_RATE}]
-    moving = [p for p in model.parameters() if p.requires_grad]
-    if moving:
-        groups.append({"params": moving, "lr": method.learning_rate})
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    renderer, texture, optimizer = accelerator.prepare(renderer, texture, optimizer)
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if trainable:
+        groups.append({"params": trainable, "lr": method.learning_rate})
+    renderer, texture, optimizer = accelerator.prepare(
+        renderer, texture, torch.optim.Adam(groups, betas=ADAM_BETAS)
+    )
+    schedule = LearningRateSchedule(
+        optimizer,
+        lambda step: warmup_cosine(step, steps, warmup_steps=WARMUP_STEPS, floor=FINAL_RATE_FACTOR),
+    )
 
-    count = prior.renderer.config.references
-    judged = [make_sample(footage, row, train, head, count) for row in held]
-    test = collate_samples(judged).to(accelerator.device) if judged else None
-    others = round(ACTOR_BATCH_SIZE * replay_fraction / (1 - replay_fraction))
-    weights = LossWeights()
-    began = time.monotonic()
-    curve: list[tuple[int, float, float]] = []
-    best = (-1.0, 0, _copy_state(renderer, texture))
+    num_references = prior.renderer.config.references
+    held_out = [
+        make_sample(footage, row, train_rows, head, num_references) for row in held_out_rows
+    ]
+    validation = _Validation(
+        renderer,
+        texture,
+        collate_samples(held_out).to(accelerator.device) if held_out else None,
+    )
+    num_replayed = round(ACTOR_BATCH_SIZE * replay_fraction / (1 - replay_fraction))
+    loss_weights = LossWeights()
 
-    def validate(step: int) -> bool:
-        """Judge the held-out frames; True when there is no hope for more."""
-        nonlocal best
-        if test is None:
-            best = (-1.0, step, _copy_state(renderer, texture))
-            return False
-        psnr = mean_mouth_psnr(renderer, texture, test)
-        curve.append((step, time.monotonic() - began, psnr))
-        if psnr > best[0] or step == 0:
-            best = (psnr, step, _copy_state(renderer, texture))
+    def report(step: int, psnr: float) -> None:
         progress(Progress("train", step, steps, {"psnr_heldout": psnr}))
-        return step - best[1] >= VALIDATE_EVERY_STEPS * PATIENCE_VALIDATIONS
 
-    validate(0)
+    # The prior itself is measured first, as step 0.
+    psnr = validation.measure(0)
+    if psnr is not None:
+        report(0, psnr)
     if on_step is not None:
         on_step(0, renderer, texture)
     for step in range(1, steps + 1):
-        # Warm up, then fall along a cosine: the last steps only settle.
-        share = min(1.0, step / 20) * (0.55 + 0.45 * float(np.cos(np.pi * step / steps)))
-        for group, rate in zip(
-            optimizer.param_groups, (TEXTURE_LEARNING_RATE, method.learning_rate), strict=False
-        ):
-            group["lr"] = rate * share
-        sample = sample_actor_batch(footage, train, head, count, generator).to(accelerator.device)
+        schedule.set_step(step)
+        sample = sample_actor_batch(footage, train_rows, head, num_references, generator)
+        sample = sample.to(accelerator.device)
         inputs = sample.inputs
-        sampled = texture(inputs.actor_index, inputs.uv, inputs.mesh_mask[:, 0] > 0)
-        if replay is not None and others:
-            more, seen = replay.sample_replay_batch(others, count, sampled.shape[1], generator)
-            sample = collate_samples([sample, more.to(accelerator.device)])
-            sampled = torch.cat([sampled, seen.to(accelerator.device)])
-        loss, _ = render_and_compute_loss(renderer, sample, sampled, weights)
+        features = texture(inputs.actor_index, inputs.uv, inputs.mesh_mask[:, 0] > 0)
+        if replay is not None and num_replayed:
+            # Other people come with features of their own, which are not trained.
+            others, other_features = replay.sample_replay_batch(
+                num_replayed, num_references, features.shape[1], generator
+            )
+            sample = collate_samples([sample, others.to(accelerator.device)])
+            features = torch.cat([features, other_features.to(accelerator.device)])
+        loss, _ = render_and_compute_loss(renderer, sample, features, loss_weights)
         accelerator.backward(loss)
-        if moving:
-            accelerator.clip_grad_norm_(moving, 1.0)
+        if trainable:
+            accelerator.clip_grad_norm_(trainable, MAX_GRADIENT_NORM)
         optimizer.step()
         optimizer.zero_grad()
         if on_step is not None:
             on_step(step, renderer, texture)
-        if (step % VALIDATE_EVERY_STEPS == 0 or step == steps) and validate(step):
-            break
-        progress(Progress("train", step, steps, {"psnr_heldout": max(best[0], 0.0)}))
+        if step % VALIDATE_EVERY_STEPS == 0 or step == steps:
+            psnr = validation.measure(step)
+            if psnr is not None:
+                report(step, psnr)
+            if validation.should_stop(step):
+                break
+        report(step, max(validation.stopping.best_score or 0.0, 0.0))
 
-    psnr, kept, (renderer_state, texture_state) = best
-    accelerator.unwrap_model(renderer).load_state_dict(renderer_state)
+    validation.stopping.restore()
     return AdapterTraining(
-        weights=method.extract_delta(accelerator.unwrap_model(renderer).cpu(), start),
-        texture=texture_state["features"][0].cpu(),
-        best_step=kept,
-        psnr_heldout=psnr if test is not None else None,
-        curve=curve,
+        weights=method.extract_delta(accelerator.unwrap_model(renderer).cpu(), prior_weights),
+        texture=accelerator.unwrap_model(texture).features[0].detach().cpu(),
+        best_step=validation.stopping.best_step or 0,
+        psnr_heldout=validation.stopping.best_score,
+        curve=validation.curve,
     )
 
 
-def split_held_out(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows to learn from and rows to judge by, the latter from the end of the footage.
+def make_actor_texture(prior: Prior, footage: Footage, head: HeadModel) -> NeuralTexture:
+    """Make a new actor's texture: the prior's mean, its colors unwrapped from the footage.
 
-    Very short footage (under 16 frames) is all learnt from.
+    Args:
+        prior: prior with the mean of its people's textures.
+        footage: windows of the actor.
+        head: head model of the footage.
     """
-    held = int(count * HELD_OUT_FRACTION) if count >= 16 else 0
-    rows = np.arange(count)
-    if not held:
+    texture = NeuralTexture(1, len(prior.texture))
+    with torch.no_grad():
+        texture.features[0] = prior.texture
+    rgb = unwrap_footage_texture(footage, head)
+    texture.initialize_from_image(0, torch.from_numpy(rgb).permute(2, 0, 1))
+    return texture
+
+
+def split_held_out(
+    num_frames: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # [M], [V]
+    """Split footage into rows for training and, from its end, rows for validation.
+
+    Args:
+        num_frames: frames of the footage; all of fewer than 16 are trained on.
+
+    Returns:
+        Training rows and validation rows, ascending. [M] and [V]
+
+    Example:
+        >>> train_rows, held_out_rows = split_held_out(20)
+        >>> len(train_rows), held_out_rows.tolist()
+        (17, [17, 18, 19])
+    """
+    rows = np.arange(num_frames)
+    if num_frames < MIN_FRAMES_TO_HOLD_OUT:
         return rows, rows[:0]
-    tail = rows[count - held :]
-    return rows[: count - held], tail[spread_rows(0, held - 1, min(held, MAX_HELD_OUT_FRAMES))]
+    num_held_out = int(num_frames * HELD_OUT_FRACTION)
+    tail = rows[num_frames - num_held_out :]
+    spread = spread_rows(0, num_held_out - 1, min(num_held_out, MAX_HELD_OUT_FRAMES))
+    return rows[: num_frames - num_held_out], tail[spread]
 
 
 def sample_actor_batch(
@@ -196,8 +288,16 @@ def sample_actor_batch(
 ) -> TrainingSample:
     """Draw a batch of the actor's frames, each with references from the other rows.
 
-    Faces are mirrored and colors changed as in the prior's training, unless ``augment`` is False:
-    a few seconds show one light, which the network would otherwise learn by heart.
+    Faces are mirrored and colors changed as in the prior's training: a few seconds show one light,
+    which the network would otherwise learn by heart.
+
+    Args:
+        footage: windows of the actor.
+        rows: rows to draw targets and references from. [M]
+        head: head model of the footage.
+        num_references: references of each sample.
+        generator: random numbers; advanced.
+        augment: False for frames as filmed, for tests.
     """
     samples = []
     for row in generator.choice(rows, ACTOR_BATCH_SIZE, replace=len(rows) < ACTOR_BATCH_SIZE):
@@ -218,16 +318,13 @@ def sample_actor_batch(
 
 @torch.no_grad()
 def mean_mouth_psnr(renderer: Renderer, texture: nn.Module, sample: TrainingSample) -> float:
-    """Mean PSNR of the mouths of a sample, dB."""
+    """Measure the mean PSNR of the mouths of a batch, dB.
+
+    Args:
+        renderer: network to measure.
+        texture: neural texture of the batch's actors.
+        sample: batch with its targets.
+    """
     inputs = sample.inputs
     sampled = texture(inputs.actor_index, inputs.uv, inputs.mesh_mask[:, 0] > 0)
     return float(mouth_psnr(renderer(inputs, sampled), sample).mean())
-
-
-def _copy_state(
-    renderer: nn.Module, texture: nn.Module
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    return (
-        {name: value.detach().clone() for name, value in renderer.state_dict().items()},
-        {name: value.detach().clone() for name, value in texture.state_dict().items()},
-    )

@@ -17,6 +17,7 @@ from dubfew.errors import ArtefactError
 from dubfew.prior.renderers import BlendingUNet, BlendingUNetConfig, Renderer, make_renderer
 from dubfew.textures import TEXTURE_SIZE
 from dubfew.utils.files import sha256_file, write_atomic
+from dubfew.utils.format_version import check_format_version
 
 PRIOR_FORMAT_VERSION = 1
 PRIOR_CONFIG_FILE, PRIOR_WEIGHTS_FILE, PRIOR_CARD_FILE = (
@@ -168,8 +169,9 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
         ) from error
     except ValueError as error:
         raise ArtefactError(f"{folder / PRIOR_CONFIG_FILE} is damaged: it is not JSON") from error
-    if config.get("format_version", 0) > PRIOR_FORMAT_VERSION:
-        raise ArtefactError(f"prior {wanted!r} was written by a newer dubfew: update dubfew")
+    if not isinstance(config, dict):
+        raise ArtefactError(f"{folder / PRIOR_CONFIG_FILE} is damaged: it is not a JSON object")
+    check_format_version(config.get("format_version", 1), PRIOR_FORMAT_VERSION, f"prior {wanted!r}")
     weights = folder / PRIOR_WEIGHTS_FILE
     if not weights.exists():
         raise ArtefactError(f"prior {wanted!r} has no {PRIOR_WEIGHTS_FILE}")

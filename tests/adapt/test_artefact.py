@@ -95,7 +95,7 @@ def test_a_newer_format_is_refused(files):
     ],
 )
 def test_a_damaged_config_is_refused(files, config):
-    with pytest.raises(ArtefactError, match="damaged"):
+    with pytest.raises(ArtefactError, match=r"damaged|format version '1'"):
         ActorAdapter.from_files({**files, ADAPTER_CONFIG_FILE: config})
 
 
