@@ -1,4 +1,4 @@
-"""The sound of prepared segments, as the speech model hears it."""
+"""Audio of prepared segments, with the features that speech training reads."""
 
 from __future__ import annotations
 
@@ -24,17 +24,24 @@ from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 AUDIO_FORMAT_VERSION = 1
+# Key of the header in a file's metadata.
+AUDIO_METADATA_KEY = "dubfew.audio"
+# Largest value of a 16 bit sample: stored audio is whole numbers between it and its negative.
+INT16_MAX = 32767
+# Slack, in 10 ms steps, when times are rounded to steps. Times of frames are rounded fractions:
+# 0.28 s must not begin a step early.
+_STEP_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class SegmentAudio:
-    """Sound of a stretch of a clip.
+    """Audio of a segment of a clip.
 
     Attributes:
         start_seconds: time of the first sample and the first mel frame on the clip's clock, s.
         samples: mono at 16 kHz. [n]
-        mel: `log_mel`, a frame every 10 ms, normalised over the clip's passage. [T, 80]
-        frame_times: of the video frames that belong to it, s. [N]
+        mel: `log_mel`, a frame every 10 ms, normalized over the clip's chunk. [T, 80]
+        frame_times: times of the segment's video frames, s. [N]
     """
 
     start_seconds: float
@@ -44,9 +51,9 @@ class SegmentAudio:
 
 
 def serialize_audio(audio: SegmentAudio) -> bytes:
-    """As safetensors; the samples with 16 bits."""
+    """Write audio as safetensors; the samples get 16 bits."""
     arrays: dict[str, NDArray] = {
-        "samples": np.rint(audio.samples * 32767).astype(np.int16),
+        "samples": np.rint(audio.samples * INT16_MAX).astype(np.int16),
         "mel": np.ascontiguousarray(audio.mel),
         "times": np.ascontiguousarray(audio.frame_times),
     }
@@ -56,21 +63,25 @@ def serialize_audio(audio: SegmentAudio) -> bytes:
         "hop": MEL_HOP_SAMPLES,
         "start": audio.start_seconds,
     }
-    return save(arrays, metadata={"dubfew.audio": json.dumps(header)})
+    return save(arrays, metadata={AUDIO_METADATA_KEY: json.dumps(header)})
 
 
 def deserialize_audio(data: bytes, name: str) -> SegmentAudio:
-    """Read what ``serialize_audio`` gave; ``name`` is what an error calls it.
+    """Read what `serialize_audio` gave.
+
+    Args:
+        data: the bytes.
+        name: what an error calls them.
 
     Raises:
-        ArtefactError: not prepared sound, damaged, or written by a newer dubfew.
+        ArtefactError: The bytes are not prepared audio, are damaged, or a newer dubfew wrote them.
     """
     try:
-        arrays, header = read_tensors_and_header(data, "dubfew.audio")
+        arrays, header = read_tensors_and_header(data, AUDIO_METADATA_KEY)
         check_format_version(header["format_version"], AUDIO_FORMAT_VERSION, f"the sound of {name}")
         if header["rate"] != SPEECH_SAMPLE_RATE_HZ or not np.isfinite(header["start"]):
             raise ValueError("another rate, or no time")
-        samples = arrays["samples"].astype(np.float32) / 32767
+        samples = arrays["samples"].astype(np.float32) / INT16_MAX
         return SegmentAudio(float(header["start"]), samples, arrays["mel"], arrays["times"])
     except TENSOR_READ_ERRORS as error:
         raise ArtefactError(f"{name} holds no prepared sound: prepare the data again") from error
@@ -78,12 +89,12 @@ def deserialize_audio(data: bytes, name: str) -> SegmentAudio:
 
 @dataclass(frozen=True)
 class AudioChunk:
-    """Sound of one passage with what its recording does to it.
+    """Audio of one chunk of a clip, and the channel of its recording.
 
     Attributes:
         first_sample: number of the first sample in the clip, a multiple of ``MEL_HOP_SAMPLES``.
         samples: mono at 16 kHz. [n]
-        channel: of these samples.
+        channel: level and tilt of these samples.
     """
 
     first_sample: int
@@ -91,7 +102,12 @@ class AudioChunk:
     channel: RecordingChannel
 
     def segment_audio(self, frame_times: NDArray[np.float64], stop_seconds: float) -> SegmentAudio:
-        """The sound that belongs to frames at these times, until ``stop_seconds`` (s)."""
+        """Cut out the audio of a segment.
+
+        Args:
+            frame_times: times of the segment's video frames, s. [N]
+            stop_seconds: end of the segment's last frame, s.
+        """
         low, high = _hop_range(float(frame_times[0]), stop_seconds)
         offset = self.first_sample // MEL_HOP_SAMPLES
         samples = self.samples[(low - offset) * MEL_HOP_SAMPLES : (high - offset) * MEL_HOP_SAMPLES]
@@ -102,30 +118,44 @@ class AudioChunk:
 
 
 def _hop_range(start_seconds: float, stop_seconds: float) -> tuple[int, int]:
-    """Numbers of the 10 ms steps that hold a stretch of time (s)."""
-    # Times are rounded fractions: 0.28 s must not begin a step early.
-    return int(start_seconds * SPEECH_SAMPLE_RATE_HZ / MEL_HOP_SAMPLES + 1e-6), int(
-        np.ceil(stop_seconds * SPEECH_SAMPLE_RATE_HZ / MEL_HOP_SAMPLES - 1e-6)
-    )
+    """Return the first 10 ms step that touches a time range (s), and the step after the last."""
+    first = start_seconds * SPEECH_SAMPLE_RATE_HZ / MEL_HOP_SAMPLES + _STEP_TOLERANCE
+    stop = stop_seconds * SPEECH_SAMPLE_RATE_HZ / MEL_HOP_SAMPLES - _STEP_TOLERANCE
+    return int(first), int(np.ceil(stop))
 
 
 class AudioChunkReader:
-    """A clip's sound, handed out in order and forgotten. To be closed."""
+    """Reads the audio of a clip in order, in memory that does not grow with the clip.
+
+    Must be closed.
+    """
 
     def __init__(self, path: Path, info: VideoInfo) -> None:
+        """Open a clip.
+
+        Args:
+            path: the clip.
+            info: its properties.
+        """
         self._blocks = stream_audio(path, SPEECH_SAMPLE_RATE_HZ) if info.has_audio else None
         self._buffer = np.zeros(0, np.float32)
         self._buffer_start = 0
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._blocks is not None:
             self._blocks.close()  # type: ignore[attr-defined]
 
     def read_between(self, start_seconds: float, stop_seconds: float) -> AudioChunk | None:
-        """Sound between two times (s), later than any asked for before; None where there is none.
+        """Read the audio between two times.
 
-        A sound track that cannot be decoded counts as none: the pictures are worth having.
+        Args:
+            start_seconds: start, s; no earlier than the start of any chunk read before.
+            stop_seconds: end, s.
+
+        Returns:
+            The chunk; None where the clip has no audio there, or only silence. Audio that cannot
+            be decoded counts as missing: the frames are worth having without it.
         """
         low, high = (hop * MEL_HOP_SAMPLES for hop in _hop_range(start_seconds, stop_seconds))
         try:
@@ -136,6 +166,7 @@ class AudioChunkReader:
                 self._buffer = np.concatenate([self._buffer, block])
         except MediaError:
             self._blocks = None
+        # Forget what lies before; later chunks do not need it.
         dropped = min(max(0, low - self._buffer_start), len(self._buffer))
         self._buffer, self._buffer_start = self._buffer[dropped:], self._buffer_start + dropped
         samples = np.clip(self._buffer[: max(0, high - low)], -1, 1)

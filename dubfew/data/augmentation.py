@@ -1,4 +1,8 @@
-"""The same sample as other cameras, lights and encoders would have shown it."""
+"""Vary samples as other cameras, lights and encoders would have shown them.
+
+Every function that draws takes a generator and advances it, so that equal states give equal
+samples.
+"""
 
 from __future__ import annotations
 
@@ -23,26 +27,50 @@ from dubfew.reconstruction.heads.landmark_indices import (
 )
 from dubfew.references.footage import Footage
 
+# Probabilities that a sample's target is turned and zoomed, that its resolution is lowered, and
+# that it is compressed. The other samples stay as filmed, which most footage is like.
+AFFINE_PROBABILITY, DOWNSCALE_PROBABILITY, JPEG_PROBABILITY = 0.5, 0.35, 0.35
+# Probability of mirroring. Faces are symmetric enough: it doubles the number of people.
+MIRROR_PROBABILITY = 0.5
+# Strength of the color changes, as a standard deviation of gains: of the whole sample, as cameras
+# differ, and of the references against the target, as the light in one clip does.
+SAMPLE_COLOR_STRENGTH, REFERENCE_COLOR_STRENGTH = 0.08, 0.02
+# Standard deviation of the rotation of a frame, degrees, and of the logarithm of its stretch.
+# Stronger ones show heads that do not exist.
+AFFINE_ROTATION_DEGREES, AFFINE_LOG_STRETCH = 3.0, 0.03
+# Range of the logarithm of a frame's zoom. Mostly larger: what a smaller frame lacks at its border
+# has to be made up.
+AFFINE_LOG_ZOOM = (-0.05, 0.12)
+# Range of the factor by which a lower resolution shrinks a window, drawn log-uniformly, and its
+# least edge, px. At 0.4 a window of 160 px is one of 64 px, a face in a small video.
+DOWNSCALE_RANGE, MIN_DOWNSCALED_PX = (0.4, 0.9), 8
+# Range of JPEG qualities, the last one excluded: from visible blocks to nearly none.
+JPEG_QUALITY_RANGE = (35, 90)
+
 
 def _mirrored_point_order() -> list[int]:
-    """Row of each mouth point's mirror image. [P]"""
+    """List the row of each mouth point's mirror image. [P]"""
+    # Rings of lips run from corner to corner above (11 points) and back below (9).
     ring = [*range(10, -1, -1), *range(19, 10, -1)]
     order = ring + [20 + i for i in ring]
     start = len(OUTER_LIPS) + len(INNER_LIPS)
     order += [start + i for i in reversed(range(len(JAW_LINE)))]
     start += len(JAW_LINE)
+    # Landmarks of the chin lie on the middle of the face; those of the cheeks come in pairs.
     order += [start + i for i in range(len(CHIN_LANDMARKS))]
     start += len(CHIN_LANDMARKS)
     order += [start + (i ^ 1) for i in range(len(CHEEK_LANDMARKS))]
     return order
 
 
+# Order of the mouth points that makes the motion of a mirrored face.
 _MIRRORED_POINT_ORDER = torch.tensor(_mirrored_point_order())
 
 
 def mirror_sample(sample: TrainingSample) -> TrainingSample:
-    """The sample seen in a mirror; the neural texture is looked up where it was."""
+    """Mirror a sample left to right; the neural texture is looked up where it was."""
     i = sample.inputs
+    # Positions in [-1, 1] change their sign, motion also changes sides.
     flip = torch.tensor([-1.0, 1.0])
     motion = i.motion.view(*i.motion.shape[:2], len(MOUTH_POINTS), 3)[:, :, _MIRRORED_POINT_ORDER]
     inputs = replace(
@@ -63,9 +91,15 @@ def mirror_sample(sample: TrainingSample) -> TrainingSample:
 
 
 def jitter_sample_color(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
-    """Another camera's colours for the whole sample, slightly other light on the references."""
+    """Change the colors of a sample as another camera would, and the references' light a little.
+
+    Args:
+        sample: one sample (B = 1).
+        rng: random numbers; advanced.
+    """
 
     def sample_gain_and_shift(strength: float) -> tuple[Tensor, Tensor]:
+        # Each color channel varies, and the brightness with all three.
         gain = 1 + strength * rng.standard_normal(3) + strength * rng.standard_normal()
         shift = 0.5 * strength * rng.standard_normal(3)
         return (
@@ -74,8 +108,8 @@ def jitter_sample_color(sample: TrainingSample, rng: np.random.Generator) -> Tra
         )
 
     i = sample.inputs
-    gain, shift = sample_gain_and_shift(0.08)
-    own_gain, own_shift = sample_gain_and_shift(0.02)
+    gain, shift = sample_gain_and_shift(SAMPLE_COLOR_STRENGTH)
+    own_gain, own_shift = sample_gain_and_shift(REFERENCE_COLOR_STRENGTH)
     outside = (i.alpha <= 0).float()
     return replace(
         sample,
@@ -88,30 +122,33 @@ def jitter_sample_color(sample: TrainingSample, rng: np.random.Generator) -> Tra
     )
 
 
-# Share of the samples that are re-framed, resampled and compressed.
-AFFINE_PROBABILITY, DOWNSCALE_PROBABILITY, JPEG_PROBABILITY = 0.5, 0.35, 0.35
-# Faces are symmetric enough: half of the samples double the number of people.
-MIRROR_PROBABILITY = 0.5
-
-
 def transform_frame_affine(footage: Footage, row: int, rng: np.random.Generator) -> Footage:
-    """Footage in which one frame is turned, stretched and zoomed, picture and mesh alike.
+    """Turn, stretch and zoom one frame of some footage, image and mesh alike.
 
-    Its references stay as they are, so the rest of the sample meets a head pose and a face that
-    the clip does not have. Thirty people have few of either.
+    The other frames stay: as references they meet a head pose and a face that the clip does not
+    have. Thirty people have few of either.
+
+    Args:
+        footage: one person's windows; all images are copied, so select few first.
+        row: the frame.
+        rng: random numbers; advanced.
+
+    Returns:
+        New footage.
     """
-    turn = np.radians(rng.normal(0, 3))
-    stretch = np.exp(rng.normal(0, 0.03))
-    zoom = np.exp(rng.uniform(-0.05, 0.12))
+    turn = np.radians(rng.normal(0, AFFINE_ROTATION_DEGREES))
+    stretch = np.exp(rng.normal(0, AFFINE_LOG_STRETCH))
+    zoom = np.exp(rng.uniform(*AFFINE_LOG_ZOOM))
     c, s = np.cos(turn), np.sin(turn)
     matrix = zoom * np.array([[c, -s], [s, c]]) @ np.diag([stretch, 1 / stretch])
-    centre = np.full(2, footage.window_size / 2)
+    # The window's center stays where it is.
+    center = np.full(2, footage.window_size / 2)
     back = np.linalg.inv(matrix)
-    shift = centre - back @ centre
-    # What comes in from outside the window repeats its edge.
+    shift = center - back @ center
+    # Pixels from outside the window repeat its edge.
     margin = footage.window_size // 4
     padded = np.pad(footage.images[row], [(margin, margin), (margin, margin), (0, 0)], "edge")
-    # PIL maps each pixel of the result to its source, centres at +0.5, as meshes have it.
+    # PIL maps each pixel of the result to its source, centers at +0.5, as meshes have it.
     picture = Image.fromarray(padded).transform(
         (footage.window_size, footage.window_size),
         Image.Transform.AFFINE,
@@ -121,8 +158,8 @@ def transform_frame_affine(footage: Footage, row: int, rng: np.random.Generator)
     images = footage.images.copy()
     images[row] = np.asarray(picture)
     vertices, hulls = footage.vertices.copy(), footage.hulls.copy()
-    vertices[row, :, :2] = (vertices[row, :, :2] - centre) @ matrix.T + centre
-    hulls[row] = (hulls[row] - centre) @ matrix.T + centre
+    vertices[row, :, :2] = (vertices[row, :, :2] - center) @ matrix.T + center
+    hulls[row] = (hulls[row] - center) @ matrix.T + center
     return replace(footage, images=images, vertices=vertices, hulls=hulls)
 
 
@@ -144,37 +181,61 @@ def augment_sample(
 
 
 def degrade_sample(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
-    """As a smaller camera and a stingier encoder would have kept the clip: all pictures alike."""
-    truth, references = sample.target, sample.inputs.references
+    """Lower resolution and quality by chance, of target and references alike.
+
+    A smaller camera and a stronger compression would have stored the clip so.
+
+    Args:
+        sample: one sample (B = 1).
+        rng: random numbers; advanced.
+    """
+    target, references = sample.target, sample.inputs.references
     if rng.random() < DOWNSCALE_PROBABILITY:
-        share = float(np.exp(rng.uniform(np.log(0.4), np.log(0.9))))
-        truth, references = (
-            reduce_resolution(truth, share),
-            reduce_resolution(references[0], share)[None],
-        )
+        low, high = np.log(DOWNSCALE_RANGE)
+        scale = float(np.exp(rng.uniform(low, high)))
+        target = reduce_resolution(target, scale)
+        references = reduce_resolution(references[0], scale)[None]
     if rng.random() < JPEG_PROBABILITY:
-        quality = int(rng.integers(35, 90))
-        truth = compress_images(truth, quality)
+        quality = int(rng.integers(*JPEG_QUALITY_RANGE))
+        target = compress_images(target, quality)
         references = compress_images(references[0], quality)[None]
+    # The scene is the target with its mouth blanked, in the same quality.
     outside = (sample.inputs.alpha <= 0).float()
-    inputs = replace(sample.inputs, scene=truth * outside, references=references)
-    return replace(sample, inputs=inputs, target=truth)
+    inputs = replace(sample.inputs, scene=target * outside, references=references)
+    return replace(sample, inputs=inputs, target=target)
 
 
 def reduce_resolution(images: Tensor, scale: float) -> Tensor:
-    """Pictures [N, 3, S, S] taken down to a share of their size and up again."""
+    """Shrink images and enlarge them again.
+
+    Args:
+        images: RGB in [0, 1]. [N, 3, S, S]
+        scale: factor of the size in between, in (0, 1].
+
+    Returns:
+        Images of the same size with less detail. [N, 3, S, S]
+    """
     size = images.shape[-1]
-    less = max(8, round(size * scale))
-    small = F.interpolate(images, size=(less, less), mode="bicubic", antialias=True)
+    reduced = max(MIN_DOWNSCALED_PX, round(size * scale))
+    small = F.interpolate(images, size=(reduced, reduced), mode="bicubic", antialias=True)
     return F.interpolate(small, size=(size, size), mode="bicubic").clamp(0, 1)
 
 
 def compress_images(images: Tensor, quality: int) -> Tensor:
-    """Pictures [N, 3, S, S] in [0, 1] after JPEG of that quality."""
+    """Compress images as JPEG and decode them again.
+
+    Args:
+        images: RGB in [0, 1]. [N, 3, S, S]
+        quality: JPEG quality, 1 to 95; colors keep their full resolution.
+
+    Returns:
+        Decoded images in [0, 1]. [N, 3, S, S]
+    """
     return torch.stack([_jpeg_round_trip(image, quality) for image in images])
 
 
 def _jpeg_round_trip(image: Tensor, quality: int) -> Tensor:
+    """Compress one image [3, S, S] and decode it. [3, S, S]"""
     pixels: NDArray[np.uint8] = (image.permute(1, 2, 0) * 255 + 0.5).byte().numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=0)

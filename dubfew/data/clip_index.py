@@ -1,4 +1,8 @@
-"""Who is to be prepared: clips of a folder, whose they are, and who is to be left out."""
+"""Find the clips of a folder and the people in them, and read the list of people to leave out.
+
+Identities come from a CSV, from the folder's ``manifest.json``, or from the names of folders.
+docs/training-data.md describes all three.
+"""
 
 from __future__ import annotations
 
@@ -15,36 +19,40 @@ from typing import Any
 
 from dubfew.errors import DubfewError
 
+# Suffixes of the files that count as videos where no list names the clips.
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".ts", ".mxf"}
 )
+# Columns of a list of clips.
 REQUIRED_COLUMNS, OPTIONAL_COLUMNS = (
     ("file", "identity"),
     ("source", "license", "weights_may_ship", "split"),
 )
+# Longest identity, characters. Names are shorter; a longer text is a shifted column of a CSV.
 MAX_IDENTITY_LENGTH = 200
-# Folders that say what lies in them rather than who: VoxCeleb has dev/mp4/id00012/..., LRS3
-# pretrain/0Fi83BHQsMA/..., MEAD M003/video/front/...
+# Folders, in lower case, that are named after their content instead of a person: VoxCeleb has
+# dev/mp4/id00012/..., LRS3 pretrain/0Fi83BHQsMA/..., MEAD M003/video/front/...
 GENERIC_FOLDER_NAMES = frozenset(
     {"audio", "clips", "cropped", "data", "footage", "mp4", "raw", "video", "videos"}
     | {"dev", "pretrain", "test", "train", "training", "trainval"}
     | {"val", "valid", "validate", "validation"}
 )
+# Spellings of the column ``weights_may_ship``, in lower case.
 _TRUE_WORDS, _FALSE_WORDS = {"true", "yes", "1"}, {"false", "no", "0", ""}
 
 
 @dataclass(frozen=True)
 class SourceClip:
-    """One video and whose it is.
+    """One video and the person in it.
 
     Attributes:
-        path: where it lies.
-        file: its path within the folder, with forward slashes, Unicode form NFC.
+        path: the file.
+        file: its path within the folder, with forward slashes, in Unicode form NFC.
         identity: the person it shows.
-        split: part of the data that it belongs to, empty where nobody said.
-        source: where it comes from, or empty.
-        license: its licence, or empty.
-        weights_may_ship: what is learned from it may be published; None where nobody said.
+        split: part of the data that it belongs to, such as ``train``; empty if unknown.
+        source: where it comes from; empty if unknown.
+        license: its license; empty if unknown.
+        weights_may_ship: whether weights trained on it may be published; None if unknown.
     """
 
     path: Path
@@ -57,13 +65,14 @@ class SourceClip:
 
     @property
     def sample_key(self) -> str:
-        """Name of the clip's samples: plain ASCII without dots, as WebDataset wants it."""
+        """Return the name of the clip's samples: ASCII without dots, as WebDataset needs it."""
+        # The start of the file's name, for people; a hash of its whole path, for uniqueness.
         stem = re.sub(r"[^A-Za-z0-9]+", "-", PurePosixPath(self.file).stem)[:40].strip("-")
         digest = hashlib.sha256(self.file.encode("utf-8", "surrogateescape")).hexdigest()
         return f"{stem or 'clip'}_{digest[:12]}"
 
     def metadata(self) -> dict[str, Any]:
-        """What prepared data says of the clip's origin."""
+        """Return the facts about the clip's origin that prepared data stores."""
         return {
             "file": self.file,
             "identity": self.identity,
@@ -77,23 +86,27 @@ class SourceClip:
 def find_clips(
     folder: Path, *, identities: Path | None = None, by: str = "folder"
 ) -> list[SourceClip]:
-    """The clips of a folder, ordered by name.
+    """Find the clips of a folder.
 
-    A CSV or else the folder's ``manifest.json`` says which clips there are and whose; without
+    The clips are those that a CSV lists, else those of the folder's ``manifest.json``. Without
     either every video in the folder and below is taken.
 
     Args:
-        folder: of videos, nested as they come.
+        folder: folder of videos, nested in any way.
         identities: CSV with the columns file, identity and optionally source, license,
             weights_may_ship, split.
-        by: whose a clip is that no list names: "file", each file's own; "folder", of the first
-            folder on the way to it that does not bear a general name such as train or mp4.
+        by: identity of clips without a list: ``"file"`` makes every file a person; ``"folder"``
+            takes the first folder on the way to the file whose name is not a general one such as
+            train or mp4.
+
+    Returns:
+        Clips ordered by file name. Listed files need not exist.
 
     Raises:
-        DubfewError: there is no such folder, or a list has a fault (names the line).
+        DubfewError: The folder does not exist, or a list has an error, whose line is named.
     """
     if not folder.is_dir():
-        raise DubfewError(f"{folder} is no folder: give the folder that holds the videos")
+        raise DubfewError(f"{folder} is not a folder: give the folder that holds the videos")
     manifest = folder / "manifest.json"
     if identities is not None:
         rows = _read_clip_csv(identities)
@@ -105,6 +118,7 @@ def find_clips(
             for path, file in _find_videos(folder, folder)
         ]
         return sorted(clips, key=lambda clip: clip.file)
+    # Take paths as the system spells them: it may compose the letters of a name in another way.
     there = {file: path for path, file in _find_videos(folder, folder)}
     clips = [
         SourceClip(
@@ -124,10 +138,17 @@ def find_clips(
 def select_split(
     clips: Sequence[SourceClip], split: str
 ) -> tuple[list[SourceClip], list[SourceClip]]:
-    """Clips of a split, and those that a list gives to another one or does not allow.
+    """Select the clips of a split.
 
-    Clips without a split belong to any, if the list has no splits at all. For "train" only those
-    are allowed whose ``weights_may_ship`` is true, if the list says it of any.
+    Where no clip has a split all belong to it. Where any clip states ``weights_may_ship``, the
+    split ``train`` takes only clips of which it is true.
+
+    Args:
+        clips: clips of a list or folder.
+        split: name of the split.
+
+    Returns:
+        The clips of the split, and the clips that belong to another split or are not allowed.
     """
     has_splits = any(clip.split for clip in clips)
     has_rights = split == "train" and any(clip.weights_may_ship is not None for clip in clips)
@@ -139,11 +160,14 @@ def select_split(
 
 
 def _find_videos(folder: Path, root: Path) -> Iterator[tuple[Path, str]]:
-    """Videos below a folder with their names within it; links are followed, hidden files not."""
+    """Find videos below a folder, with their names relative to ``root``.
+
+    Links are followed; hidden files and folders are left out.
+    """
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        if real in seen:  # a link back to where we come from
+        if real in seen:  # a link to a folder that was searched already
             folders.clear()
             continue
         seen.add(real)
@@ -155,6 +179,7 @@ def _find_videos(folder: Path, root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _identity_from_path(file: str, by: str) -> str:
+    """Derive an identity from a file's path within the folder, see `find_clips`."""
     path = PurePosixPath(file)
     if by == "folder":
         for name in path.parts[:-1]:
@@ -164,11 +189,12 @@ def _identity_from_path(file: str, by: str) -> str:
 
 
 def _normalize_unicode(text: str) -> str:
-    # Some systems hand out decomposed names: the same name must be the same text everywhere.
+    # Some systems return decomposed names: the same name must be the same text everywhere.
     return unicodedata.normalize("NFC", text)
 
 
 def _read_clip_csv(path: Path) -> list[dict[str, Any]]:
+    """Read the checked rows of a CSV whose fields are separated by commas, semicolons or tabs."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             head = file.readline()
@@ -187,6 +213,7 @@ def _read_clip_csv(path: Path) -> list[dict[str, Any]]:
 
 
 def _parse_csv_rows(path: Path, reader: Any) -> Iterator[dict[str, Any]]:
+    """Check the first line, then every row, of a CSV."""
     columns = [name.strip().lower() for name in next(reader, [])]
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     unknown = [name for name in columns if name not in REQUIRED_COLUMNS + OPTIONAL_COLUMNS]
@@ -195,6 +222,7 @@ def _parse_csv_rows(path: Path, reader: Any) -> Iterator[dict[str, Any]]:
             f"{path}, line 1: found the columns {', '.join(columns)[:100]!r}, expected file, "
             f"identity and any of {', '.join(OPTIONAL_COLUMNS)}, each once: correct the first line"
         )
+    # Every file once: two rows could name two people.
     lines: dict[str, int] = {}
     for fields in reader:
         if not any(field.strip() for field in fields):
@@ -220,12 +248,13 @@ def _row_error(path: Path, line: int, problem: str) -> DubfewError:
 
 
 def _read_clip_manifest(path: Path) -> list[dict[str, Any]]:
+    """Read the checked entries of a JSON list; fields that are not columns are ignored."""
     try:
         entries = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
         raise DubfewError(f"{path} is not JSON: correct it, or remove it") from error
     if not isinstance(entries, list):
-        raise DubfewError(f"{path} holds no list of clips: correct it, or remove it")
+        raise DubfewError(f"{path} does not hold a list of clips: correct it, or remove it")
     rows = []
     for number, entry in enumerate(entries, 1):
         try:
@@ -242,10 +271,10 @@ def _read_clip_manifest(path: Path) -> list[dict[str, Any]]:
 
 
 def _check_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """One entry of a list, checked.
+    """Check and normalize one entry of a list.
 
     Raises:
-        ValueError: saying what is wrong with it.
+        ValueError: A field is missing or wrong; the message says which and why.
     """
     row: dict[str, Any] = {}
     for name, value in entry.items():
@@ -265,6 +294,7 @@ def _check_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         if not text and name in REQUIRED_COLUMNS:
             raise ValueError(f"{name} is empty")
         row[name] = text
+    # Lists come from other people: a path may not lead out of the folder.
     path = PurePosixPath(row["file"].replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", str(path)):
         raise ValueError(f"file is {row['file'][:80]!r}, expected a path within the folder")
@@ -273,12 +303,15 @@ def _check_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_exclude_list(path: Path) -> frozenset[str]:
-    """An exclude list: one identity, file or SHA-256 per line.
+    """Read an exclude list: one identity, file or SHA-256 per line.
 
     A ``#`` at the start of a line or after white space begins a comment.
 
+    Returns:
+        Names for `is_excluded`.
+
     Raises:
-        DubfewError: it cannot be read.
+        DubfewError: The file cannot be read, or is not UTF-8.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -293,19 +326,34 @@ def read_exclude_list(path: Path) -> frozenset[str]:
 
 
 def normalize_excluded_names(names: Collection[str] | Iterator[str]) -> frozenset[str]:
-    """Names in the form in which `is_excluded` compares them."""
-    wanted = (_normalize_unicode(name.strip()) for name in names)
+    """Normalize names to the form in which `is_excluded` compares them.
+
+    Example:
+        >>> sorted(normalize_excluded_names([" Ann Lee ", "", "AB" * 32])) == ["Ann Lee", "ab" * 32]
+        True
+    """
+    stripped = (_normalize_unicode(name.strip()) for name in names)
     return frozenset(
-        name.lower() if re.fullmatch("[0-9A-Fa-f]{64}", name) else name for name in wanted if name
+        name.lower() if re.fullmatch("[0-9A-Fa-f]{64}", name) else name for name in stripped if name
     )
 
 
 def exclusion_keys(metadata: Mapping[str, Any]) -> set[str]:
-    """The names by which an exclude list may call a clip: identity, file and SHA-256."""
+    """Return the names by which an exclude list may call a clip: identity, file and SHA-256.
+
+    Example:
+        >>> sorted(exclusion_keys({"identity": "ann", "file": "a/1.mp4", "fps": "25"}))
+        ['a/1.mp4', 'ann']
+    """
     found = {metadata.get("identity"), metadata.get("file"), metadata.get("sha256")}
     return {_normalize_unicode(name) for name in found if name}
 
 
 def is_excluded(metadata: Mapping[str, Any], exclude_list: frozenset[str]) -> bool:
-    """Whether a clip with these facts is on an exclude list (from `normalize_excluded_names`)."""
+    """Return whether a clip is on an exclude list.
+
+    Args:
+        metadata: facts of the clip, of which ``identity``, ``file`` and ``sha256`` count.
+        exclude_list: names from `normalize_excluded_names` or `read_exclude_list`.
+    """
     return not exclude_list.isdisjoint(exclusion_keys(metadata))

@@ -1,4 +1,4 @@
-"""Training samples over many people."""
+"""The dataset of the prior's training: samples of many people in random order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from dubfew.references.footage import Footage
 
 
 class MouthDataset(Dataset[TrainingSample]):
-    """Training samples over many people; item ``i`` is the same in every run with that seed."""
+    """Training samples of many people.
+
+    Item ``i`` depends on the seed and on its number alone: a training that goes on after a stop
+    sees what it would have seen, with any number of loader processes.
+    """
 
     def __init__(
         self,
@@ -28,6 +32,18 @@ class MouthDataset(Dataset[TrainingSample]):
         augment: bool = True,
         rule: SamplingRule = TRAIN_SAMPLING,
     ) -> None:
+        """Describe the items; nothing is drawn yet.
+
+        Args:
+            people: footage of each person, in memory or mapped from the disk.
+            length: number of items of the whole training.
+            num_references: references of each sample.
+            seed: seed of all items.
+            first_index: number of the first item, where a stopped training goes on.
+            actor_indices: row of the neural texture of each person; 0, 1, ... by default.
+            augment: False for samples as filmed.
+            rule: how samples are drawn.
+        """
         self.people = people
         self.length = length
         self.num_references = num_references
@@ -37,9 +53,9 @@ class MouthDataset(Dataset[TrainingSample]):
         self.augment = augment
         self.rule = rule
         self.head = load_head_model()
-        # A longer clip shows more of its actor, but not in proportion.
-        share = np.sqrt([len(p) for p in people])
-        self.person_probabilities = share / share.sum()
+        # A longer clip shows more of its person, but not in proportion.
+        weight = np.sqrt([len(p) for p in people])
+        self.person_probabilities = weight / weight.sum()
 
     def __len__(self) -> int:
         return self.length - self.first_index

@@ -6,19 +6,20 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# Receives the number of frames that were prepared since the last call.
 FramesCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class ClipJob:
-    """What a worker needs to know of a clip; plain values, as it crosses processes and machines.
+    """One clip to prepare.
 
     Attributes:
         video_path: the video.
         output_path: the tar to write.
         sample_key: name of the clip's samples.
         window_size: edge of the windows, px.
-        metadata: identity, file, source, license, ... for the samples' headers.
+        metadata: identity, file, source, license, ... for the samples' headers; JSON values.
         excluded: SHA-256 sums of files that must not be prepared.
     """
 
@@ -32,12 +33,12 @@ class ClipJob:
 
 @dataclass(frozen=True)
 class ClipOutcome:
-    """What became of a clip.
+    """Result of preparing one clip.
 
     Attributes:
-        num_frames: how many were prepared.
-        error: why there are none, or empty.
-        excluded_sha256: the SHA-256 for which it was left out, or empty.
+        num_frames: number of prepared frames.
+        error: reason of a failure, or empty.
+        excluded_sha256: the SHA-256 for which the clip was left out, or empty.
     """
 
     num_frames: int = 0
@@ -47,5 +48,5 @@ class ClipOutcome:
 
 # Number and outcome of each job, as it ends.
 OutcomeStream = Generator[tuple[int, ClipOutcome], None, None]
-# Prepares clips: takes the jobs, the number of processes and a callback for prepared frames.
+# Prepares clips: takes the jobs, the number of processes (None: as many as fit) and a callback.
 ClipExecutor = Callable[[Sequence[ClipJob], "int | None", FramesCallback], OutcomeStream]

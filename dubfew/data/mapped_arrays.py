@@ -1,4 +1,4 @@
-"""Arrays that stay on the disk: views of mapped files, and several of them as one."""
+"""Arrays that stay on the disk: parts of mapped files, and several of them as one array."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dubfew.errors import ArtefactError
 
+# Element types by their names in safetensors files; only those that dubfew writes.
 _SAFETENSORS_DTYPES = {
     "U8": np.uint8,
     "I16": np.int16,
@@ -23,18 +24,32 @@ _SAFETENSORS_DTYPES = {
     "F64": np.float64,
     "BOOL": np.bool_,
 }
+# Longest header of a safetensors file that is read. Ours take under 1 kB; a damaged length must not
+# make gigabytes be parsed as JSON.
 _MAX_HEADER_BYTES = 1 << 24
 
 
 class MappedFile:
-    """A file mapped into memory when it is first looked at; another process maps it anew."""
+    """A file that is mapped into memory when it is first read.
+
+    May be sent to another process, which maps the file anew.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Remember size and time of a file; nothing is read yet.
+
+        Args:
+            path: the file, which may not change from now on.
+
+        Raises:
+            ArtefactError: The file does not exist.
+        """
         self.path = path
         self._stamp = self._read_stamp()
         self._content: NDArray[np.uint8] | None = None
 
     def _read_stamp(self) -> tuple[int, int]:
+        """Return size and time of the last change, which tell whether a file was replaced."""
         try:
             found = os.stat(self.path)
         except OSError as error:
@@ -43,7 +58,11 @@ class MappedFile:
 
     @property
     def mapped_bytes(self) -> NDArray[np.uint8]:
-        """The file's bytes."""
+        """Return the bytes of the file, mapped.
+
+        Raises:
+            ArtefactError: The file is gone, is empty, or changed since it was opened.
+        """
         if self._content is None:
             if self._read_stamp() != self._stamp:
                 raise ArtefactError(f"{self.path} changed while it was in use: start again")
@@ -59,13 +78,21 @@ class MappedFile:
     def read_safetensors(
         self, offset: int, size: int
     ) -> tuple[dict[str, MappedArray], dict[str, str]]:
-        """Arrays and metadata of a safetensors file that lies within this one.
+        """Find the arrays of a safetensors file that lies within this file.
+
+        Args:
+            offset: first byte of the safetensors file.
+            size: its length, bytes.
+
+        Returns:
+            Arrays by name, not read yet, and the metadata.
 
         Raises:
-            ArtefactError: there is none.
+            ArtefactError: The bytes are not a safetensors file.
         """
         data = self.mapped_bytes[offset : offset + size]
         try:
+            # The format: 8 bytes length, a JSON header of that length, then the arrays.
             length = int.from_bytes(data[:8].tobytes(), "little")
             if not 2 <= length <= min(_MAX_HEADER_BYTES, len(data) - 8):
                 raise ValueError("no header")
@@ -75,6 +102,7 @@ class MappedFile:
             for name, entry in header.items():
                 start, stop = entry["data_offsets"]
                 shape, kind = tuple(entry["shape"]), np.dtype(_SAFETENSORS_DTYPES[entry["dtype"]])
+                # The views below trust these numbers: an array may not reach beyond its file.
                 if (
                     not all(type(n) is int and n >= 0 for n in (start, stop, *shape))
                     or stop > len(data) - 8 - length
@@ -96,6 +124,14 @@ class MappedArray:
     def __init__(
         self, file: MappedFile, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]
     ) -> None:
+        """Describe an array; nothing is read yet.
+
+        Args:
+            file: the file that holds it.
+            offset: its first byte in the file.
+            shape: its shape.
+            dtype: type of its elements.
+        """
         self.file = file
         self.offset = offset
         self.shape = shape
@@ -103,20 +139,28 @@ class MappedArray:
 
     @property
     def array(self) -> NDArray[Any]:
-        """A view of the file. Alignment does not matter to NumPy."""
+        """Return a view of the file. Its alignment does not matter to NumPy."""
         count = math.prod(self.shape)
         stop = self.offset + count * self.dtype.itemsize
         return self.file.mapped_bytes[self.offset : stop].view(self.dtype).reshape(self.shape)
 
 
 class ConcatenatedArray:
-    """Stored arrays joined along their first axis and read only where they are looked at.
+    """Mapped arrays joined along their first axis; only rows that are indexed are read.
 
     Behaves as the part of ``ndarray`` that footage is used by: shape, length, rows by number,
     slice or list, each with further indices, and ``np.asarray`` for the whole.
     """
 
     def __init__(self, parts: Sequence[MappedArray]) -> None:
+        """Join arrays.
+
+        Args:
+            parts: at least one array; all of the same type and shape but for the first axis.
+
+        Raises:
+            ArtefactError: The arrays differ in type or shape.
+        """
         if len({(part.shape[1:], part.dtype) for part in parts}) != 1:
             raise ArtefactError(
                 f"the parts of a clip in {parts[0].file.path} differ in shape: prepare it again"
@@ -134,6 +178,7 @@ class ConcatenatedArray:
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         first, *rest = index if isinstance(index, tuple) else (index,)
+        # NumPy itself turns any kind of index into row numbers.
         rows = np.arange(len(self))[first]
         if rows.ndim == 0:
             part = int(np.searchsorted(self._ends, rows, "right"))
@@ -146,9 +191,10 @@ class ConcatenatedArray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def _gather_rows(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Copy rows [N] of any parts, each part in one go. [N, ...]"""
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         owner = np.searchsorted(self._ends, rows, "right")
         for part in np.unique(owner):
-            mine = owner == part
-            found[mine] = self._parts[part].array[rows[mine] - self._starts[part]]
+            in_part = owner == part
+            found[in_part] = self._parts[part].array[rows[in_part] - self._starts[part]]
         return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.utils.options import document_fields, option, validate_options
 
+# Values of ``by``: how clips that no list names get their identity, see `find_clips`.
 IDENTITY_RULES = ("folder", "file")
 # Size from which on a shard is closed. Shards of 256 MiB are read well from network storage, and
 # rewriting one, to remove a person, takes seconds.

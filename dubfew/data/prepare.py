@@ -1,4 +1,9 @@
-"""Videos -> shards of prepared footage, which training reads."""
+"""Prepare a folder of videos as shards of footage, which training reads.
+
+Every clip becomes a tar of its own first (a part, by `dubfew.data.prepare_clip` in a worker
+process). Parts are joined to shards in the order of the clips, whoever is ready first. Whatever is
+finished survives a killed run.
+"""
 
 from __future__ import annotations
 
@@ -32,25 +37,28 @@ from dubfew.utils.files import check_writable_folder, write_atomic
 from dubfew.utils.options import document_options, merge_options
 
 MANIFEST_FORMAT_VERSION = 1
+# Head model of prepared data: the one that ships, so that a prior may ship as well.
 HEAD_MODEL_NAME = "lite"
+# Folder within the output for finished clips that are not in a shard yet.
+PARTS_FOLDER = ".parts"
 
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """What `prepare_footage` did, and what there is now.
+    """Result of `prepare_footage`: its own work, and the content of the folder after it.
 
     Attributes:
         out: the folder of shards.
-        identities: people in it.
-        clips: clips in it.
-        frames: frames in it.
-        seconds: of footage in it.
-        written: clips that were prepared by this call, in order.
-        failed: reason for each clip that was skipped.
-        excluded: clips that were left out because of the exclude list.
-        removed: clips that were in the folder and are gone: excluded, given to another split, or
-            their video changed.
-        unmatched: lines of the exclude list that name nobody here.
+        identities: number of people in the folder.
+        clips: number of clips in the folder.
+        frames: number of frames in the folder.
+        seconds: length of the footage in the folder, s.
+        written: files of the clips that this call prepared, in order.
+        failed: reason of the failure of each clip that was skipped, by file.
+        excluded: files of the clips that the exclude list left out.
+        removed: files of the clips that were in the folder and are gone: they are excluded, belong
+            to another split now, or their video changed.
+        unmatched: names of the exclude list that belong to no clip.
     """
 
     out: Path
@@ -76,23 +84,23 @@ def prepare_footage(
 ) -> PrepareResult:
     """Turn a folder of videos into shards of prepared footage.
 
-    Of a list of clips (a CSV, or ``manifest.json`` in the folder) only those of ``split`` are
-    taken, see `select_split`.
+    If the clips come from a list (a CSV, or ``manifest.json`` in the folder), only those of
+    ``split`` are prepared, see `select_split`.
 
     A run that was stopped, however hard, goes on where it was: a finished clip is neither lost
     nor prepared twice. A clip that cannot be prepared is reported and skipped. The result does
     not depend on ``jobs`` or ``engine``.
 
     Args:
-        folder: of videos, see `find_clips` for what is taken of it and whose it is.
-        out: where the shards go; one folder for each split.
+        folder: folder of videos, see `find_clips` for the clips that it has and their identities.
+        out: folder of the shards; one for each split.
         options: the options below as one object; those given as keywords override it.
-        progress: told how many clips and frames are done.
+        progress: called with the numbers of clips and frames that are done.
 
     Raises:
-        DubfewError: there is nothing to prepare, or nothing could be, or ``out`` holds something
-            else; with ``strict``, a clip failed.
-        MissingDependencyError: Ray is asked for and not installed.
+        DubfewError: There is nothing to prepare, nothing could be prepared, an option is wrong, or
+            ``out`` holds other data; with ``strict`` also if any clip failed.
+        MissingDependencyError: The engine is Ray, which is not installed.
     """
     options = merge_options(PrepareOptions, options, overrides)
     identities = None if options.identities is None else Path(options.identities)
@@ -107,27 +115,32 @@ def prepare_footage(
             f"no clip to prepare in {folder}: put videos there, or check its manifest, the CSV of "
             "identities and --split"
         )
+    # Leave out everybody whose name or file is listed. Hashes are known only when a worker reads a
+    # video: it compares them.
     names = frozenset() if exclude is None else read_exclude_list(exclude)
-    wanted = [clip for clip in clips if not is_excluded(clip.metadata(), names)]
-    left_out = {clip.file for clip in clips} - {clip.file for clip in wanted}
+    included = [clip for clip in clips if not is_excluded(clip.metadata(), names)]
+    left_out = {clip.file for clip in clips} - {clip.file for clip in included}
     unmatched = names - {name for clip in clips for name in exclusion_keys(clip.metadata())}
     with _locked_folder(out):
+        # First remove from the folder whatever the lists no longer allow.
         before = list_stored_clips(out)
         _check_window_format(out, before, window_size)
         unmatched -= {name for clip in before for name in exclusion_keys(clip)}
         left_out |= {clip["file"] for clip in before if is_excluded(clip, names)}
         gone = {clip.file for clip in refused} | left_out
         removed = _reconcile_stored_clips(
-            out, [clip for clip in wanted if clip.file not in gone], gone
+            out, [clip for clip in included if clip.file not in gone], gone
         )
+        # Then prepare what is missing.
         done = {clip["file"] for clip in list_stored_clips(out)}
         run = _PrepareRun(
-            out, [clip for clip in wanted if clip.file not in done], window_size, names
+            out, [clip for clip in included if clip.file not in done], window_size, names
         )
         run.remove_stale_parts()
         run.prepare_missing(run_jobs, options.jobs, options.shard_bytes, progress)
         left_out |= run.excluded.keys()
         unmatched -= set(run.excluded.values())
+        # Last the list of what is there now, from the shards themselves.
         after = write_manifest(out, failed=run.failed, excluded=sorted(left_out))
     result = PrepareResult(
         out=out,
@@ -144,24 +157,25 @@ def prepare_footage(
     if run.failed and (options.strict or not after):
         file, reason = next(iter(run.failed.items()))
         raise DubfewError(
-            f"{len(run.failed)} of {len(wanted)} clips could not be prepared, the first one is "
+            f"{len(run.failed)} of {len(included)} clips could not be prepared, the first one is "
             f"{file}: {reason} ({out / 'manifest.json'} has all reasons)"
         )
     return result
 
 
 def purge_footage(out: Path, exclude: Collection[str]) -> list[str]:
-    """Remove people from prepared data, without their videos being at hand.
+    """Remove people from prepared data; their videos are not needed.
 
     Args:
-        out: what `prepare_footage` made.
+        out: folder that `prepare_footage` filled.
         exclude: identities, files or SHA-256 sums.
 
     Returns:
-        Files of the clips that were removed.
+        Files of the removed clips.
 
     Raises:
-        DubfewError: nothing is prepared there.
+        ArtefactError: A file in the folder is damaged.
+        DubfewError: The folder does not exist, or another run is writing to it.
     """
     names = normalize_excluded_names(exclude)
     if not out.is_dir():
@@ -182,7 +196,11 @@ def purge_footage(out: Path, exclude: Collection[str]) -> list[str]:
 
 @contextmanager
 def _locked_folder(out: Path) -> Iterator[None]:
-    """Hold a folder against other runs; the system frees it when the process dies."""
+    """Lock a folder against other runs; the system unlocks it when the process dies.
+
+    Raises:
+        DubfewError: Another run holds the lock, or the folder cannot be written to.
+    """
     check_writable_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -193,6 +211,11 @@ def _locked_folder(out: Path) -> Iterator[None]:
 
 
 def _check_window_format(out: Path, clips: Iterable[dict[str, Any]], window_size: int) -> None:
+    """Refuse to mix windows of two sizes or head models in one folder.
+
+    Raises:
+        DubfewError: A clip in the folder has another size or head model.
+    """
     for clip in clips:
         if (
             clip.get("size", window_size) != window_size
@@ -207,15 +230,18 @@ def _check_window_format(out: Path, clips: Iterable[dict[str, Any]], window_size
 def _reconcile_stored_clips(
     out: Path, selected_clips: list[SourceClip], removed_files: set[str]
 ) -> list[str]:
-    """Bring what is stored in line with the lists: who is not wanted any more goes, and whose
-    video has another size than it had; origins are corrected. Returns the files that went."""
+    """Bring stored clips in line with the lists.
+
+    Removes the given files and clips whose video has another size than it had, corrects the
+    origins of the others, and returns the files of the clips that it removed.
+    """
     clips = {clip.file: clip for clip in selected_clips}
 
     def updated_header(header: dict[str, Any]) -> dict[str, Any] | None:
         if header["file"] in removed_files:
             return None
         clip = clips.get(header["file"])
-        # Clips of earlier versions say nothing of the video's size.
+        # Clips of earlier versions lack the size of their video.
         if clip is None or "bytes" not in header:
             return header
         if clip.path.is_file() and clip.path.stat().st_size != header["bytes"]:
@@ -225,11 +251,8 @@ def _reconcile_stored_clips(
     return rewrite_shards(out, updated_header)
 
 
-PARTS_FOLDER = ".parts"
-
-
 class _PrepareRun:
-    """One call's work: parts are made by workers and joined to shards in the clips' order."""
+    """The work of one call: workers make parts, which are joined to shards in the clips' order."""
 
     def __init__(
         self, out: Path, clips: list[SourceClip], window_size: int, exclude_list: frozenset[str]
@@ -245,15 +268,15 @@ class _PrepareRun:
         self.excluded: dict[str, str] = {}  # file: SHA-256
 
     def part_path(self, clip: SourceClip) -> Path:
-        """Where a clip's tar lies until it is in a shard."""
+        """Return the path of a clip's tar until it is in a shard."""
         return self.out.absolute() / PARTS_FOLDER / f"{clip.sample_key}.tar"
 
     def remove_stale_parts(self) -> None:
-        """Remove what a killed run left, but for finished clips that are still wanted."""
-        wanted = {self.part_path(clip): clip for clip in self.clips}
+        """Remove the remains of a killed run, except finished clips that still belong here."""
+        parts = {self.part_path(clip): clip for clip in self.clips}
         keep = {
             path
-            for path, clip in wanted.items()
+            for path, clip in parts.items()
             if path.exists() and self._is_complete_part(path, clip)
         }
         _clear_folder(self.out / PARTS_FOLDER, keep)
@@ -261,6 +284,7 @@ class _PrepareRun:
             left.unlink(missing_ok=True)
 
     def _is_complete_part(self, path: Path, clip: SourceClip) -> bool:
+        """Return whether a part is whole, and made from this clip for this folder."""
         try:
             header = read_shard(path)[0].header
         except (ArtefactError, IndexError):
@@ -275,6 +299,7 @@ class _PrepareRun:
 
     @staticmethod
     def _header_metadata(clip: SourceClip, num_bytes: int | None) -> dict[str, Any]:
+        """Return the facts of a clip that its samples store; the size tells whether it changed."""
         return {**clip.metadata(), "bytes": num_bytes}
 
     def prepare_missing(
@@ -284,7 +309,15 @@ class _PrepareRun:
         shard_bytes: int,
         progress: ProgressCallback,
     ) -> None:
-        """Prepare what is missing."""
+        """Prepare every clip that has no part yet, and join all parts to shards.
+
+        Args:
+            run_jobs: executor of the jobs.
+            num_workers: processes; None for the executor's default.
+            shard_bytes: size at which a shard is closed.
+            progress: called with the numbers of clips and frames that are done.
+        """
+        # Clips with a part and clips without a file have their outcome already.
         outcomes: dict[int, ClipOutcome] = {}
         jobs: dict[int, ClipJob] = {}
         for number, clip in enumerate(self.clips):
@@ -312,7 +345,7 @@ class _PrepareRun:
         numbers = list(jobs)
         joined = self._append_ready_parts(writer, outcomes, 0)
         if jobs:
-            # Closing ends the workers, whatever it is that stops us.
+            # Closing the stream ends the workers, whatever the reason to stop.
             with closing(run_jobs(list(jobs.values()), num_workers, add_frames)) as results:
                 for position, outcome in results:
                     outcomes[numbers[position]] = outcome
@@ -324,7 +357,7 @@ class _PrepareRun:
     def _append_ready_parts(
         self, writer: ShardWriter, outcomes: dict[int, ClipOutcome], num_joined: int
     ) -> int:
-        """Hand on every clip before which nothing is missing; returns how many there are."""
+        """Join every clip whose predecessors are all done; return how many clips are joined."""
         while num_joined in outcomes:
             clip, outcome = self.clips[num_joined], outcomes[num_joined]
             if outcome.error:
@@ -339,7 +372,7 @@ class _PrepareRun:
 
 
 def _clear_folder(folder: Path, paths_to_keep: Collection[Path] = ()) -> None:
-    """Remove a folder's files and, when it is empty, the folder."""
+    """Remove a folder's files and, unless some are kept, the folder."""
     if not folder.is_dir():
         return
     for path in folder.absolute().iterdir():
@@ -352,7 +385,19 @@ def _clear_folder(folder: Path, paths_to_keep: Collection[Path] = ()) -> None:
 def write_manifest(
     out: Path, *, failed: dict[str, str], excluded: list[str]
 ) -> list[dict[str, Any]]:
-    """Write ``manifest.json`` of prepared data; returns the facts of its clips."""
+    """Write ``manifest.json`` of prepared data.
+
+    Args:
+        out: folder of shards.
+        failed: reasons of failures by file.
+        excluded: files that the exclude list left out.
+
+    Returns:
+        Facts of each clip in the folder, see `list_stored_clips`.
+
+    Raises:
+        ArtefactError: A file in the folder is damaged.
+    """
     clips = list_stored_clips(out)
     people: dict[str, Any] = {}
     for clip in sorted(clips, key=lambda clip: (clip["identity"], clip["file"])):
@@ -370,6 +415,7 @@ def write_manifest(
     return clips
 
 
+# Facts of a clip that the manifest repeats from the shards.
 _MANIFEST_CLIP_KEYS = (
     "file",
     "sha256",
@@ -385,8 +431,9 @@ _MANIFEST_CLIP_KEYS = (
 
 
 def _read_own_manifest(out: Path) -> dict[str, Any]:
+    """Read the manifest of prepared data; empty if there is none or it is damaged."""
     try:
         found = json.loads((out / "manifest.json").read_bytes())
     except (OSError, ValueError):
-        return {}  # it is written anew from the shards
+        return {}  # the caller writes it anew from the shards
     return found if isinstance(found, dict) else {}

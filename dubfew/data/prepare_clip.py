@@ -1,4 +1,8 @@
-"""One video -> one tar of prepared segments, in memory that does not grow with its length."""
+"""Prepare one video as a tar of segments, in memory that does not grow with its length.
+
+The video is decoded twice, side by side: once for the detector, which fills chunks of frames that
+are tracked together, and once for the windows, which are cut where the track says so.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from dubfew.data.shards import SHARD_FORMAT_VERSION, serialize_header, serialize
 from dubfew.data.tar import write_tar_end
 from dubfew.errors import DubfewError, MediaError, NoFaceError
 from dubfew.media import VideoInfo, probe, read_frames
+from dubfew.motion.extraction import motion_from_track
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS, FaceLandmarker
 from dubfew.reconstruction.detection.shots import find_face_jumps
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
@@ -34,13 +39,14 @@ from dubfew.references.cropping import footage_from_frames
 from dubfew.references.footage import Footage
 from dubfew.utils.files import atomic_path, sha256_file
 
-# Frames that are tracked together: fitting takes 85 kB for each. A minute shows enough of a face
-# to fit its shape; longer clips are tracked a passage at a time.
+# Frames that are tracked together, a minute at 25 fps: enough of a face to fit its shape, of which
+# each chunk of a longer clip gets its own. Fitting takes 85 kB for each frame.
 TRACKING_CHUNK_FRAMES = 1500
-# Frames that are aligned together and make a sample: 20 MB. Ten seconds hold the mouth shapes
-# that a frame is compared with.
+# Frames that are aligned together and make a sample of a shard, 20 MB. Ten seconds hold the mouth
+# shapes that alignment compares a frame with; longer segments only take more memory.
 SEGMENT_FRAMES = 256
-# Training takes a frame's references from frames at least ten away, on either side.
+# Fewest frames of a clip. Training takes references that are at least ten frames away, and every
+# frame should have some of them.
 MIN_CLIP_FRAMES = 25
 
 
@@ -49,11 +55,14 @@ def prepare_clip(
 ) -> ClipOutcome:
     """Track, cut, align and store one clip.
 
-    Never raises for what is wrong with the clip: the outcome says it.
+    A clip that cannot be prepared raises nothing: the outcome has the reason.
 
     Args:
-        job: what to do.
-        on_frames: told the number of its frames after each segment.
+        job: the clip and the tar to write.
+        on_frames: called after each segment with the number of its frames.
+
+    Returns:
+        Number of prepared frames, or the reason why there are none.
     """
     path = Path(job.video_path)
     try:
@@ -61,6 +70,7 @@ def prepare_clip(
         if sha256 in job.excluded:
             return ClipOutcome(excluded_sha256=sha256)
         info = probe(path)
+        # The tar appears under its name only when it is whole.
         with atomic_path(Path(job.output_path)) as temporary, open(temporary, "wb") as file:
             frames = 0
             for number, piece in enumerate(_iter_segments(path, info, sha256, job.window_size)):
@@ -76,8 +86,7 @@ def prepare_clip(
             if frames < MIN_CLIP_FRAMES:
                 raise NoFaceError(
                     f"{path} shows a face in {frames} frames, expected {MIN_CLIP_FRAMES} or more: "
-                    "give a "
-                    "second or more of a face seen from the front"
+                    "give a second or more of a face seen from the front"
                 )
             write_tar_end(file)
     except (DubfewError, OSError) as error:
@@ -87,7 +96,7 @@ def prepare_clip(
 
 @dataclass(frozen=True)
 class _Segment:
-    """A segment: its windows, its rows of the track and its sound."""
+    """Windows, rows of the track and audio of one segment."""
 
     footage: Footage
     track: Track
@@ -97,6 +106,7 @@ class _Segment:
 def _serialize_segment(
     sample_key: str, metadata: dict[str, Any], segment: _Segment, video_info: VideoInfo
 ) -> bytes:
+    """Write the sample of one segment as it lies in a tar."""
     frames, track = segment.footage.frames, segment.track
     header = {
         "format_version": SHARD_FORMAT_VERSION,
@@ -125,26 +135,31 @@ def _serialize_segment(
 def _iter_segments(
     path: Path, video_info: VideoInfo, sha256: str, window_size: int
 ) -> Iterator[_Segment]:
-    from dubfew.motion.extraction import motion_from_track
+    """Track, cut and align a clip, segment by segment.
 
+    Raises:
+        DubfewError: The video cannot be read, or its face jumps.
+    """
     head = load_head_model()
-    pictures = read_frames(path)
-    with closing(AudioChunkReader(path, video_info)) as sound:
+    video_frames = read_frames(path)
+    with closing(AudioChunkReader(path, video_info)) as audio:
         for start, track in _track_chunks(path, video_info, sha256, head):
+            # Motion and audio level are those of the whole chunk: a segment may be one long vowel.
             motion = motion_from_track(track, head).displacement
             step = 1 / float(video_info.fps)
-            heard = sound.read_between(float(track.times[0]), float(track.times[-1]) + step)
+            chunk = audio.read_between(float(track.times[0]), float(track.times[-1]) + step)
             rows = np.nonzero(track.usable)[0]
             if not len(rows):
                 continue
-            for wanted in np.array_split(rows, -(-len(rows) // SEGMENT_FRAMES)):
-                part = track.select(wanted)
-                numbers = wanted + start
+            # Segments of equal length rather than full ones and a short rest.
+            for segment_rows in np.array_split(rows, -(-len(rows) // SEGMENT_FRAMES)):
+                part = track.select(segment_rows)
+                numbers = segment_rows + start
                 footage = footage_from_frames(
-                    pictures,
+                    video_frames,
                     part,
                     head,
-                    motion[wanted],
+                    motion[segment_rows],
                     window_size=window_size,
                     rows=range(len(part)),
                     frame_numbers=numbers,
@@ -158,45 +173,58 @@ def _iter_segments(
                 yield _Segment(
                     align_footage(footage, head),
                     part,
-                    None if heard is None else heard.segment_audio(times, float(times[-1]) + step),
+                    None if chunk is None else chunk.segment_audio(times, float(times[-1]) + step),
                 )
 
 
 def _track_chunks(
     path: Path, video_info: VideoInfo, sha256: str, head: HeadModel
 ) -> Iterator[tuple[int, Track]]:
-    """Tracks of a clip's passages and the number of their first frames."""
-    for seen in _detect_chunks(path):
-        valid = np.isfinite(seen.landmarks[:, 0, 0])
+    """Track each chunk of a clip that shows a face; gives the number of its first frame, too.
+
+    Raises:
+        DubfewError: The video cannot be read, or its face jumps.
+    """
+    for chunk in _detect_chunks(path):
+        valid = np.isfinite(chunk.landmarks[:, 0, 0])
         if not valid.any():
             continue
-        check_one_face(path, seen.first_frame, seen.landmarks)
+        check_one_face(path, chunk.first_frame, chunk.landmarks)
         track = fit_track(
-            seen.landmarks,
-            seen.times,
+            chunk.landmarks,
+            chunk.times,
             head,
             Camera(
-                DEFAULT_FOCAL_PER_LONG_SIDE * max(seen.frame_size),
-                seen.frame_size[0] / 2,
-                seen.frame_size[1] / 2,
+                DEFAULT_FOCAL_PER_LONG_SIDE * max(chunk.frame_size),
+                chunk.frame_size[0] / 2,
+                chunk.frame_size[1] / 2,
             ),
             fps=video_info.fps,
-            frame_size=seen.frame_size,
+            frame_size=chunk.frame_size,
             source=str(path),
             sha256=sha256,
         )
-        hidden = detect_occluded_frames(
-            seen.face_patches[valid], seen.landmarks[valid], np.flatnonzero(valid)
+        # Frames with a covered mouth are tracked, but not usable: they would teach hands and
+        # microphones.
+        covered = detect_occluded_frames(
+            chunk.face_patches[valid], chunk.landmarks[valid], np.flatnonzero(valid)
         )
         flags = track.flags.copy()
-        flags[valid] |= np.where(hidden, FLAG_MOUTH_COVERED, 0).astype(np.uint8)
-        yield seen.first_frame, replace(track, flags=flags)
+        flags[valid] |= np.where(covered, FLAG_MOUTH_COVERED, 0).astype(np.uint8)
+        yield chunk.first_frame, replace(track, flags=flags)
 
 
 @dataclass(frozen=True)
 class _DetectedChunk:
-    """What the detector says of some frames: number of the first, landmarks (px, NaN rows without
-    a face), times (s), small pictures of the face, and the frames' size (px)."""
+    """Detections in some consecutive frames.
+
+    Attributes:
+        first_frame: number of the first frame.
+        landmarks: px, NaN where a frame shows no face. [N, 478, 3]
+        times: times of the frames, s. [N]
+        face_patches: small images of the face, black without one. [N, h, w, 3]
+        frame_size: width and height of the frames, px.
+    """
 
     first_frame: int
     landmarks: NDArray[np.float32]
@@ -206,10 +234,14 @@ class _DetectedChunk:
 
 
 def _detect_chunks(path: Path) -> Iterator[_DetectedChunk]:
-    """Passages of like length."""
+    """Detect the face in every frame, in chunks of similar length.
+
+    Raises:
+        MediaError: The video cannot be read.
+    """
     rows: list[tuple[NDArray[np.float32], float, NDArray[np.uint8]]] = []
-    nobody = np.full((NUM_LANDMARKS, 3), np.nan, np.float32)
-    nothing = np.zeros((PATCH_HEIGHT_PX, PATCH_WIDTH_PX, 3), np.uint8)
+    no_landmarks = np.full((NUM_LANDMARKS, 3), np.nan, np.float32)
+    no_patch = np.zeros((PATCH_HEIGHT_PX, PATCH_WIDTH_PX, 3), np.uint8)
     start, size = 0, (0, 0)
 
     def make_chunk(first_row: int, stop_row: int) -> _DetectedChunk:
@@ -224,11 +256,12 @@ def _detect_chunks(path: Path) -> Iterator[_DetectedChunk]:
             rgb = frame.to_rgb(fast=True)
             found = landmarker(rgb)
             rows.append(
-                (nobody, frame.time, nothing)
+                (no_landmarks, frame.time, no_patch)
                 if found is None
                 else (found, frame.time, extract_face_patch(rgb, found))
             )
-            if len(rows) == 2 * TRACKING_CHUNK_FRAMES:  # so the last passage is never a scrap
+            # Keep a whole chunk back, so that the last one is never a short rest.
+            if len(rows) == 2 * TRACKING_CHUNK_FRAMES:
                 yield make_chunk(0, TRACKING_CHUNK_FRAMES)
                 del rows[:TRACKING_CHUNK_FRAMES]
                 start += TRACKING_CHUNK_FRAMES
@@ -240,15 +273,15 @@ def _detect_chunks(path: Path) -> Iterator[_DetectedChunk]:
 
 
 def check_one_face(path: Path, first_frame: int, landmarks: NDArray[np.float32]) -> None:
-    """Refuse a clip whose face jumps: a cut, or the detector went over to a second person.
+    """Refuse a clip whose face jumps: at a cut, or where the detector changes to another person.
 
     Args:
-        path: named in the error.
+        path: the clip, for the error.
         first_frame: number of the first row's frame.
-        landmarks: px, NaN rows without a face. [N, 478, 3]
+        landmarks: px, NaN where a frame shows no face. [N, 478, 3]
 
     Raises:
-        DubfewError: naming the two frames.
+        DubfewError: The face jumps; the message names the two frames.
     """
     jumps = find_face_jumps(landmarks)
     if jumps:

@@ -1,4 +1,4 @@
-"""Training samples: frames as the renderer sees them, beside the truth."""
+"""Training samples: frames as the renderer sees them, beside the true images."""
 
 from __future__ import annotations
 
@@ -18,15 +18,19 @@ from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_foot
 from dubfew.references.selection import spread_rows
 from dubfew.textures import TEXTURE_SIZE, unwrap_texture
 
+# Factor from the box of the lips to that of the mouth. A larger box counts more of the cheeks, a
+# smaller one cuts off lips whose mesh lies a little beside them.
+MOUTH_BOX_SCALE = 1.4
+
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """Inputs, the true windows and the lips' boxes of a batch.
+    """Inputs, true windows and mouth boxes of a batch.
 
     Attributes:
-        inputs: what the renderer sees.
-        target: RGB windows in [0, 1]. [B, 3, S, S]
-        mouth_box: box of the lips, left, top, right, bottom, px. [B, 4]
+        inputs: the renderer's inputs.
+        target: true RGB windows in [0, 1]. [B, 3, S, S]
+        mouth_box: box of the mouth, left, top, right, bottom, window px. [B, 4]
         is_new_actor: True where training shows the person as a new actor, whose texture has nothing
             learned in it yet. [B]
     """
@@ -37,12 +41,12 @@ class TrainingSample:
     is_new_actor: Tensor
 
     def to(self, device: torch.device | str) -> TrainingSample:
-        """The same batch on another device."""
+        """Return the same batch on another device."""
         return TrainingSample(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
 def collate_samples(samples: Sequence[TrainingSample]) -> TrainingSample:
-    """Several samples as one batch."""
+    """Join several samples to one batch; all need windows and references of the same sizes."""
     return TrainingSample(
         concatenate_inputs([s.inputs for s in samples]),
         torch.cat([s.target for s in samples]),
@@ -77,7 +81,7 @@ def make_sample(
         motion: mouth motion around the frame; taken from the footage by default. [T, P, 3]
         align_mesh: False for footage whose meshes are exact already.
     """
-    truth = torch.from_numpy(footage.images[row]).permute(2, 0, 1).float()[None] / 255
+    target = torch.from_numpy(footage.images[row]).permute(2, 0, 1).float()[None] / 255
 
     def make_inputs(vertices: NDArray[np.float32]) -> RenderInputs:
         return make_footage_inputs(
@@ -93,23 +97,44 @@ def make_sample(
 
     inputs = make_inputs(footage.vertices[row])
     if align_mesh:
-        inputs = make_inputs(align_vertices(inputs, truth, footage.vertices[row][None])[0])
-    mouth = torch.from_numpy(compute_mouth_box(footage.vertices[row], head))[None]
-    return TrainingSample(inputs, truth, mouth, torch.tensor([True]))
+        inputs = make_inputs(align_vertices(inputs, target, footage.vertices[row][None])[0])
+    # The box is that of the mesh as tracked: it selects pixels and need not be exact.
+    mouth_box = torch.from_numpy(compute_mouth_box(footage.vertices[row], head))[None]
+    return TrainingSample(inputs, target, mouth_box, torch.tensor([True]))
 
 
-def compute_mouth_box(vertices: NDArray[np.float32], head: HeadModel) -> NDArray[np.float32]:
-    """Box of the lips in window px, enlarged by 40 %: left, top, right, bottom. [4]"""
+def compute_mouth_box(
+    vertices: NDArray[np.float32],  # [V, 3]
+    head: HeadModel,
+) -> NDArray[np.float32]:  # [4]
+    """Compute the box of the lips, enlarged by 40 %.
+
+    Args:
+        vertices: mesh in window px. [V, 3]
+        head: head model of the mesh.
+
+    Returns:
+        Left, top, right, bottom, window px; may reach beyond the window. [4]
+    """
     lips = head.point_matrix(OUTER_LIPS) @ vertices[:, :2]
     low, high = lips.min(0), lips.max(0)
-    centre, half = (low + high) / 2, (high - low) / 2 * 1.4
-    return np.concatenate([centre - half, centre + half]).astype(np.float32)
+    center, half = (low + high) / 2, (high - low) / 2 * MOUTH_BOX_SCALE
+    return np.concatenate([center - half, center + half]).astype(np.float32)
 
 
 def unwrap_footage_texture(
     footage: Footage, head: HeadModel, num_views: int = 8
 ) -> NDArray[np.float32]:
-    """Unwrapped colours of some footage, from frames spread over it. [256, 256, 3]"""
+    """Unwrap the colors of some footage, from frames spread over it.
+
+    Args:
+        footage: one person's windows.
+        head: the footage's head model.
+        num_views: most frames to use; more hardly change the mean and cost time.
+
+    Returns:
+        RGB in [0, 1], gray where no frame shows the skin. [256, 256, 3]
+    """
     rows = spread_rows(0, len(footage) - 1, num_views)
     return unwrap_texture(
         head, ((footage.images[r], footage.vertices[r]) for r in rows), TEXTURE_SIZE

@@ -1,8 +1,8 @@
-"""Prepared people in shards: WebDataset's tar layout, read without copying it to memory.
+"""Prepared clips in shards of WebDataset's tar layout, read without copying them to memory.
 
-A sample is a clip or a segment of one: ``KEY.json`` says what it is, ``KEY.footage.safetensors``
-holds windows and meshes, ``KEY.track.safetensors`` the track and ``KEY.audio.safetensors`` the
-sound, if there is any. All segments of a clip lie in one shard, one after the other.
+A sample is a clip or a segment of one: ``KEY.json`` has its facts, ``KEY.footage.safetensors`` the
+windows and meshes, ``KEY.track.safetensors`` the track and ``KEY.audio.safetensors`` the audio, if
+there is any. All segments of a clip lie in one shard, one after the other.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from dubfew.utils.files import atomic_path
 from dubfew.utils.format_version import check_format_version
 
 SHARD_FORMAT_VERSION = 1
-# What is worth mapping; the rest of a frame is 1.4 kB and is used as whole arrays.
+# Arrays that stay on the disk. The others take 1.4 kB for each frame and are used as a whole.
 MAPPED_ARRAYS = ("images", "vertices")
+# Facts of a segment that are not facts of its clip.
 _SEGMENT_KEYS = ("format_version", "segment", "start", "stop", "frames", "seconds")
 
 
@@ -42,8 +43,8 @@ class ShardSample:
     Attributes:
         shard_path: the tar.
         key: name of the sample.
-        members: its files by extension.
-        header: what KEY.json says.
+        members: its files by extension, such as ``footage.safetensors``.
+        header: content of KEY.json.
     """
 
     shard_path: Path
@@ -53,20 +54,20 @@ class ShardSample:
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """The shards of a folder, in order."""
+    """List the shards of a folder, in order."""
     return sorted(folder.glob("shard-*.tar"))
 
 
 def legacy_clip_paths(folder: Path) -> list[Path]:
-    """Clips stored as files of their own, as dubfew did before it had shards, in order."""
+    """List clips stored as files of their own, as dubfew did before it had shards, in order."""
     return sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("."))
 
 
 def read_shard(path: Path) -> list[ShardSample]:
-    """What a shard holds, without the windows.
+    """Read the samples of a shard: headers and places of their files, without the windows.
 
     Raises:
-        ArtefactError: damaged, or not a shard of dubfew's, or from a newer dubfew.
+        ArtefactError: The file is damaged, is not a shard of dubfew's, or a newer dubfew wrote it.
     """
     groups: dict[str, dict[str, TarMember]] = {}
     for member in read_members(path):
@@ -92,6 +93,7 @@ def group_by_clip(samples: Iterable[ShardSample]) -> list[list[ShardSample]]:
 def _read_header(
     path: Path, key: str, members: Mapping[str, TarMember], file: Any
 ) -> dict[str, Any]:
+    """Read and check KEY.json of a sample; ``file`` is the open shard."""
     try:
         member = members["json"]
         if "footage.safetensors" not in members:
@@ -99,11 +101,11 @@ def _read_header(
         file.seek(member.data_offset)
         header = json.loads(file.read(member.num_bytes))
         if not isinstance(header, dict):
-            raise ValueError("no object")
+            raise ValueError("its header is not an object")
         if not all(isinstance(header[name], str) for name in ("file", "identity", "clip")):
-            raise ValueError("names that are no text")
+            raise ValueError("a name is not text")
         if not all(isinstance(header[name], int) for name in ("format_version", "start", "frames")):
-            raise ValueError("counts that are no numbers")
+            raise ValueError("a count is not a number")
     except (KeyError, ValueError, RecursionError) as error:
         raise ArtefactError(
             damaged_shard_message(path, f"sample {key!r} is incomplete: {error}")
@@ -113,86 +115,92 @@ def _read_header(
 
 
 def list_stored_clips(folder: Path) -> list[dict[str, Any]]:
-    """What is known of each clip in a folder, whichever way it is stored, shards first.
+    """List the facts of each clip in a folder, those in shards first.
 
-    Every entry has at least file, identity and frames, and ``stored``: the name of what holds it.
+    Returns:
+        Per clip at least ``file``, ``identity`` and ``frames``, and ``stored``, the name of the
+        file that holds it.
 
     Raises:
-        ArtefactError: something in the folder is damaged.
+        ArtefactError: A file in the folder is damaged.
     """
     return [
-        {**header, "frames": frames, "stored": path.name}
-        for path, header, frames, _ in _iter_clips(folder)
+        {**clip.header, "frames": clip.num_frames, "stored": clip.path.name}
+        for clip in _iter_clips(folder)
     ]
 
 
 def open_prepared_clips(
     folder: Path, excluded: Collection[str] = ()
 ) -> list[tuple[Footage, dict[str, Any]]]:
-    """Prepared clips of a folder in a fixed order, their windows left on the disk.
+    """Open the prepared clips of a folder in a fixed order, their windows left on the disk.
 
-    The windows and meshes behave as arrays but are read when they are looked at
-    (`ConcatenatedArray`), in
-    every process that the footage is sent to. Clips stored by earlier versions, a file each, are
-    read as well.
+    Windows and meshes behave as arrays but are read when they are indexed
+    (`dubfew.data.mapped_arrays.ConcatenatedArray`), in every process that the footage is sent to.
+    Clips stored by earlier versions, a file each, are opened as well.
 
     Args:
-        folder: what `dubfew prior prepare` made.
+        folder: folder that `dubfew prior prepare` filled.
         excluded: identities, files or SHA-256 sums of people to leave out, see `read_exclude_list`.
 
     Returns:
         Footage and facts of each clip: file, identity, source, license, sha256, fps, ...
 
     Raises:
-        ArtefactError: something in the folder is damaged.
-        DubfewError: there is nobody, or nobody is left.
+        ArtefactError: A file in the folder is damaged.
+        DubfewError: The folder has no clips, or all of them are excluded.
     """
     names = normalize_excluded_names(excluded)
     found = list(_iter_clips(folder))
     if not found:
         raise DubfewError(f"no prepared footage in {folder}: make it with `dubfew prior prepare`")
-    wanted = [
-        (path, header, parts) for path, header, _, parts in found if not is_excluded(header, names)
-    ]
-    if not wanted:
+    included = [clip for clip in found if not is_excluded(clip.header, names)]
+    if not included:
         raise DubfewError(
             f"all {len(found)} clips in {folder} are on the exclude list: prepare other people"
         )
-    people = []
-    for path, header, parts in wanted:
+    clips = []
+    for clip in included:
         try:
-            footage = _join_footage(parts)
+            footage = _join_footage(clip.segments)
         except (KeyError, ShapeError) as error:
             raise ArtefactError(
-                f"{path} holds no whole footage of {header['file']} ({error}): prepare it again"
+                f"{clip.path} holds no whole footage of {clip.header['file']} ({error}): prepare "
+                "it again"
             ) from error
-        people.append((footage, header))
-    return people
+        clips.append((footage, clip.header))
+    return clips
 
 
-ClipParts = list[dict[str, MappedArray]]
+@dataclass(frozen=True)
+class _StoredClip:
+    """The file that holds a clip, its facts, and the mapped arrays of each of its segments."""
+
+    path: Path
+    header: dict[str, Any]
+    num_frames: int
+    segments: list[dict[str, MappedArray]]
 
 
-def _iter_clips(folder: Path) -> Iterator[tuple[Path, dict[str, Any], int, ClipParts]]:
-    """File, facts, frames and arrays of every clip."""
+def _iter_clips(folder: Path) -> Iterator[_StoredClip]:
+    """Find every clip of a folder; nothing but headers is read."""
     for path in shard_paths(folder):
         file = MappedFile(path)
         for samples in group_by_clip(read_shard(path)):
             first = samples[0].header
             header = {k: v for k, v in first.items() if k not in _SEGMENT_KEYS}
             header["seconds"] = sum(s.header.get("seconds", 0.0) for s in samples)
-            parts = [_map_tensors(file, s.members["footage.safetensors"]) for s in samples]
-            yield path, header, sum(s.header["frames"] for s in samples), parts
+            members = [s.members["footage.safetensors"] for s in samples]
+            segments = [file.read_safetensors(m.data_offset, m.num_bytes)[0] for m in members]
+            yield _StoredClip(path, header, sum(s.header["frames"] for s in samples), segments)
     for path in legacy_clip_paths(folder):
         header, arrays = _open_legacy_clip(path)
-        yield path, header, arrays["frames"].shape[0] if "frames" in arrays else 0, [arrays]
-
-
-def _map_tensors(file: MappedFile, member: TarMember) -> dict[str, MappedArray]:
-    return file.read_safetensors(member.data_offset, member.num_bytes)[0]
+        num_frames = arrays["frames"].shape[0] if "frames" in arrays else 0
+        yield _StoredClip(path, header, num_frames, [arrays])
 
 
 def _open_legacy_clip(path: Path) -> tuple[dict[str, Any], dict[str, MappedArray]]:
+    """Map the arrays of a clip in a file of its own, and complete its header."""
     try:
         arrays, metadata = MappedFile(path).read_safetensors(0, path.stat().st_size)
         header = json.loads(metadata[FOOTAGE_METADATA_KEY])
@@ -207,11 +215,12 @@ def _open_legacy_clip(path: Path) -> tuple[dict[str, Any], dict[str, MappedArray
     return header, arrays
 
 
-def _join_footage(parts: ClipParts) -> Footage:
+def _join_footage(segments: list[dict[str, MappedArray]]) -> Footage:
+    """Join the segments of a clip; windows and meshes stay on the disk."""
     arrays: dict[str, Any] = {}
     for name in FOOTAGE_ARRAY_NAMES:
-        joined = ConcatenatedArray([part[name] for part in parts])
-        whole = parts[0][name].array if len(parts) == 1 else joined[:]
+        joined = ConcatenatedArray([segment[name] for segment in segments])
+        whole = segments[0][name].array if len(segments) == 1 else joined[:]
         arrays[name] = joined if name in MAPPED_ARRAYS else whole
     return Footage(**arrays)
 
@@ -220,19 +229,24 @@ class ShardWriter:
     """Joins finished clips to shards of about one size, in the order in which they come."""
 
     def __init__(self, folder: Path, shard_bytes: int) -> None:
-        """
+        """Go on behind the shards that a folder has.
+
         Args:
-            folder: where the shards go.
-            shard_bytes: bytes from which on a shard is closed.
+            folder: folder of the shards.
+            shard_bytes: a shard is closed as soon as it has this many bytes.
         """
         self.folder = folder
         self.shard_bytes = shard_bytes
         self._pending_parts: list[tuple[Path, list[TarMember]]] = []
-        taken = [int(path.stem[6:]) for path in shard_paths(folder) if path.stem[6:].isdigit()]
-        self._next_number = max(taken, default=-1) + 1
+        numbers = [int(path.stem[6:]) for path in shard_paths(folder) if path.stem[6:].isdigit()]
+        self._next_number = max(numbers, default=-1) + 1
 
     def add(self, part: Path) -> None:
-        """Take a tar with one clip; it is removed once its shard is written."""
+        """Add a tar with one clip, which is removed once its shard is written.
+
+        Raises:
+            ArtefactError: The tar is damaged.
+        """
         self._pending_parts.append((part, read_members(part)))
         if (
             sum(
@@ -245,7 +259,7 @@ class ShardWriter:
             self.close()
 
     def close(self) -> None:
-        """Write what waits, if anything does."""
+        """Write the shard that was begun, if any."""
         if not self._pending_parts:
             return
         shard = self.folder / f"shard-{self._next_number:06d}.tar"
@@ -262,18 +276,22 @@ class ShardWriter:
 def rewrite_shards(
     folder: Path, update_header: Callable[[dict[str, Any]], dict[str, Any] | None]
 ) -> list[str]:
-    """Remove clips from prepared data, or correct what is said of them.
+    """Remove clips from prepared data, or correct their facts.
 
-    Shards that hold such clips are written anew without a byte of what was removed.
+    Shards that hold such clips are written anew, without a byte of the clips that were removed.
 
     Args:
-        folder: of shards and single clips.
+        folder: folder of shards and of single clips.
         update_header: gives a sample's new header for its old one; None removes the sample. Single
-            clips can only be removed.
+            clips can be removed, but not corrected.
 
     Returns:
-        Files of the clips that were removed.
+        Files of the removed clips.
+
+    Raises:
+        ArtefactError: A file in the folder is damaged.
     """
+    # A dictionary as an ordered set: a clip has several samples.
     removed: dict[str, None] = {}
     for path in shard_paths(folder):
         samples = read_shard(path)
@@ -283,15 +301,7 @@ def rewrite_shards(
         if all(header is None for header in headers):
             path.unlink()
         elif any(sample.header != header for sample, header in pairs):
-            with atomic_path(path) as temporary, open(temporary, "wb") as file:
-                for sample, header in pairs:
-                    if header is not None:
-                        for name, member in sample.members.items():
-                            if name == "json" and header != sample.header:
-                                file.write(serialize_member(member.name, serialize_header(header)))
-                            else:
-                                copy_members(path, [member], file)
-                write_tar_end(file)
+            _rewrite_shard(path, pairs)
     for path in legacy_clip_paths(folder):
         header, _ = _open_legacy_clip(path)
         if update_header(header) is None:
@@ -300,11 +310,32 @@ def rewrite_shards(
     return list(removed)
 
 
+def _rewrite_shard(
+    path: Path, pairs: Iterable[tuple[ShardSample, Mapping[str, Any] | None]]
+) -> None:
+    """Replace a shard by one with new headers; samples without a header are left out."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        for sample, header in pairs:
+            if header is None:
+                continue
+            for name, member in sample.members.items():
+                if name == "json" and header != sample.header:
+                    file.write(serialize_member(member.name, serialize_header(header)))
+                else:
+                    copy_members(path, [member], file)
+        write_tar_end(file)
+
+
 def serialize_header(header: Mapping[str, Any]) -> bytes:
-    """A sample's KEY.json."""
+    """Write a sample's KEY.json."""
     return json.dumps(header, indent=1).encode("ascii")
 
 
 def serialize_sample(key: str, files: Mapping[str, bytes]) -> bytes:
-    """All files of one sample as they lie in a tar, ordered by name."""
+    """Write the members of one sample as they lie in a tar, ordered by name.
+
+    Args:
+        key: name of the sample, ASCII without dots.
+        files: contents by extension, such as ``json``.
+    """
     return b"".join(serialize_member(f"{key}.{name}", files[name]) for name in sorted(files))

@@ -1,4 +1,4 @@
-"""The plain tar of WebDataset shards: written the same for the same content, read by offset."""
+"""The plain tar files of WebDataset shards: equal content gives equal bytes, read by offset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import BinaryIO
 
 from dubfew.errors import ArtefactError
 
+# Unit of a tar, set by the format: headers take one block, contents are padded to whole ones.
 TAR_BLOCK_BYTES = 512
+# Bytes that are copied at once, which bounds memory.
 _COPY_CHUNK_BYTES = 1 << 20
 
 
@@ -19,9 +21,9 @@ class TarMember:
     """One file within a tar.
 
     Attributes:
-        name: as stored.
-        data_offset: where its bytes begin, from the start of the tar.
-        num_bytes: their number.
+        name: name as stored.
+        data_offset: first byte of its content, from the start of the tar.
+        num_bytes: length of its content.
     """
 
     name: str
@@ -30,17 +32,22 @@ class TarMember:
 
     @property
     def header_offset(self) -> int:
-        """Where its header begins."""
+        """Return the first byte of the member's header, from the start of the tar."""
         return self.data_offset - TAR_BLOCK_BYTES
 
     @property
     def end_offset(self) -> int:
-        """Where the next member begins."""
+        """Return the first byte after the member's padding, where the next member begins."""
         return self.data_offset + -(-self.num_bytes // TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES
 
 
 def serialize_member(name: str, data: bytes) -> bytes:
-    """One member with its header, without owner, time or anything else that would vary."""
+    """Write one member with header and padding, without owner, time or anything that would vary.
+
+    Args:
+        name: ASCII, at most 100 characters.
+        data: its content.
+    """
     info = tarfile.TarInfo(name)
     info.size = len(data)
     header = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
@@ -48,12 +55,21 @@ def serialize_member(name: str, data: bytes) -> bytes:
 
 
 def write_tar_end(file: BinaryIO) -> None:
-    """Write what every tar ends with."""
+    """Write the two empty blocks that end every tar."""
     file.write(bytes(2 * TAR_BLOCK_BYTES))
 
 
 def copy_members(source: Path, members: Iterable[TarMember], output: BinaryIO) -> None:
-    """Append members of another tar as they are."""
+    """Append members of another tar as they are.
+
+    Args:
+        source: the tar to copy from.
+        members: members of it.
+        output: a tar without its end.
+
+    Raises:
+        ArtefactError: The source ends before a member does.
+    """
     with open(source, "rb") as tar:
         for member in members:
             tar.seek(member.header_offset)
@@ -67,12 +83,13 @@ def copy_members(source: Path, members: Iterable[TarMember], output: BinaryIO) -
 
 
 def read_members(path: Path) -> list[TarMember]:
-    """What a tar holds, without reading the content.
+    """List the members of a tar without reading their content.
 
-    Only regular files with short names: what `serialize_member` and WebDataset's own writer make.
+    Only regular files with short names are accepted, which `serialize_member` and WebDataset's own
+    writer make.
 
     Raises:
-        ArtefactError: not such a tar, or damaged; names it.
+        ArtefactError: The file cannot be read, is not such a tar, or is damaged.
     """
     members: list[TarMember] = []
     try:
@@ -80,10 +97,10 @@ def read_members(path: Path) -> list[TarMember]:
             for info in tar:
                 if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.pax_headers:
                     raise ArtefactError(
-                        damaged_shard_message(path, f"{info.name!r} is no plain file")
+                        damaged_shard_message(path, f"{info.name!r} is not a plain file")
                     )
                 members.append(TarMember(info.name, info.offset_data, info.size))
-        # Python takes whatever it cannot read for the end of a tar.
+        # Python takes whatever it cannot read for the end of a tar: look for the real end.
         with open(path, "rb") as file:
             file.seek(members[-1].end_offset if members else 0)
             if file.read(2 * TAR_BLOCK_BYTES) != bytes(2 * TAR_BLOCK_BYTES):
@@ -98,7 +115,12 @@ def read_members(path: Path) -> list[TarMember]:
 
 
 def damaged_shard_message(path: Path, problem: str) -> str:
-    """The one line about a tar that is of no use."""
+    """Word the error about a damaged shard, in one line.
+
+    Args:
+        path: the shard.
+        problem: what is wrong with it.
+    """
     return (
         f"the shard {path} is damaged ({problem}): delete it and run `dubfew prior prepare` again"
     )

@@ -1,8 +1,11 @@
-"""A process that prepares clips, and what crosses its border.
+"""Processes that prepare clips.
 
 Each is a Python process of its own that computes with one thread, so that the result of a clip does
-not depend on how many there are; its death is the failure of one clip only, and it ends when its
-parent does. Pools of the standard library are broken as a whole by such a death.
+not depend on the number of processes. When one dies only its clip fails, and it ends when its
+parent does. The pools of the standard library break as a whole when a process dies.
+
+Messages are lines of JSON: a job on the process's stdin; on its stdout ``{"frames": n}`` after each
+segment, then ``{"done": outcome}``.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ from typing import Any
 
 from dubfew.data.jobs import ClipJob, ClipOutcome, FramesCallback
 
-# Libraries read these when they are loaded, so they have to be there when the process starts.
+# Environment of the processes. Libraries read these variables when they are loaded, so that they
+# have to be set when the process starts. More threads would compete for the same cores, and sum in
+# another order: other bits.
 SINGLE_THREAD_ENV = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -28,13 +33,17 @@ SINGLE_THREAD_ENV = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
 }
+# Program of a process; it finds dubfew where this process does.
 _WORKER_SCRIPT = (
     "import sys; sys.path[:] = {path!r}; from dubfew.data.workers import serve_jobs; serve_jobs()"
 )
 
 
 class ClipWorker:
-    """A process that prepares one clip after another. Use as a context manager."""
+    """A process that prepares one clip after another.
+
+    Use as a context manager. The process starts with the first job, and anew after it died.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -56,11 +65,11 @@ class ClipWorker:
             self._stderr_file.close()
 
     def run_job(self, job: ClipJob, on_frames: FramesCallback = lambda count: None) -> ClipOutcome:
-        """Prepare a clip; a process that dies over it is a failure of the clip.
+        """Prepare a clip; the death of the process is a failure of the clip.
 
         Args:
             job: the clip.
-            on_frames: told of its frames as they are done, how many more each time.
+            on_frames: called after every segment with the number of its frames.
         """
         try:
             process = self._ensure_process()
@@ -74,11 +83,13 @@ class ClipWorker:
                     return ClipOutcome(**message["done"])
                 on_frames(message["frames"])
         except (OSError, ValueError):
-            pass  # it died; a half-written line is no message
+            pass  # the process died; its last line may be cut off
         return ClipOutcome(error=self._describe_death())
 
     def _ensure_process(self) -> subprocess.Popen[str]:
+        """Start the process unless it runs."""
         if self._process is None or self._process.poll() is not None:
+            # A file rather than a pipe: a full pipe that nobody reads would stop the process.
             self._stderr_file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _WORKER_SCRIPT.format(path=sys.path)],
@@ -88,41 +99,43 @@ class ClipWorker:
                 env={**os.environ, **SINGLE_THREAD_ENV},
                 text=True,
                 encoding="ascii",
-                # Ctrl-C is the parent's to handle.
+                # Ctrl-C goes to a whole session: it is the parent's to handle.
                 start_new_session=True,
             )
-            if self._closed:  # closed by another thread meanwhile
+            if self._closed:  # by another thread, while the process started
                 self._process.kill()
         return self._process
 
     def _describe_death(self) -> str:
+        """Describe how the process ended, in one line."""
         assert self._process is not None
         self._process.kill()
         code = self._process.wait()
         self._stderr_file.seek(0)
-        last = (self._stderr_file.read().decode("utf-8", "replace").strip().splitlines() or [""])[
-            -1
-        ]
+        lines = self._stderr_file.read().decode("utf-8", "replace").strip().splitlines()
         if code < 0:
-            what = f"was ended by {signal.Signals(-code).name}"
+            reason = f"was ended by {signal.Signals(-code).name}"
             if code == -signal.SIGKILL:
-                what += " (memory may have run out: try fewer --jobs)"
+                reason += " (memory may have run out: try fewer --jobs)"
         else:
-            what = f"ended with code {code}" + (f": {last}" if last else "")
-        return f"the process that prepared it {what}"
+            reason = f"ended with code {code}" + (f": {lines[-1]}" if lines else "")
+        return f"the process that prepared it {reason}"
 
 
 def serve_jobs() -> None:
-    """A worker's side: jobs come as lines on stdin, what becomes of them goes to stdout."""
-    # Native libraries print as they like; the messages need a channel of their own.
+    """Read jobs from stdin and write what becomes of them to stdout, until stdin ends."""
+    # Native libraries print to stdout as they like: the messages get a channel of their own, and
+    # everything else goes to stderr.
     channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="ascii")
     os.dup2(2, 1)
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
+    # A thread waits for the end of stdin, so that the process ends in the middle of a clip, too.
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
 
     def send_message(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
 
+    # Only now: the imports take seconds, and their output must not reach the channel.
     import torch
 
     from dubfew.data.prepare_clip import prepare_clip
@@ -133,13 +146,14 @@ def serve_jobs() -> None:
         job = ClipJob(**{**fields, "excluded": tuple(fields["excluded"])})
         try:
             outcome = prepare_clip(job, lambda frames: send_message({"frames": frames}))
-        except Exception as error:  # a fault of ours costs one clip, not the night's run
+        except Exception as error:  # a bug of dubfew's costs one clip, not the whole run
             outcome = ClipOutcome(error=f"unexpected {type(error).__name__}: {error}")
         send_message({"done": dataclasses.asdict(outcome)})
 
 
 def _read_jobs(jobs: queue.SimpleQueue[str]) -> None:
+    """Put lines of stdin into a queue; end the process when stdin ends."""
     for line in sys.stdin:
         jobs.put(line)
-    # The parent is done or dead. What is half prepared is swept by the next run.
+    # The parent is done or dead. The next run removes what is half prepared.
     os._exit(0)

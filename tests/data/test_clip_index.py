@@ -129,7 +129,7 @@ def test_lists_that_cannot_be_read_say_so(tmp_path):
     for name in ("bad.csv", "none.csv"):
         with pytest.raises(DubfewError, match=name):
             find_clips(tmp_path, identities=tmp_path / name)
-    with pytest.raises(DubfewError, match="no folder"):
+    with pytest.raises(DubfewError, match="not a folder"):
         find_clips(tmp_path / "bad.csv")
     for text in ("{", "{}", "[1]", '[{"file": 3}]', '[{"file": "../x"}]', "[" * 100_000):
         (tmp_path / "manifest.json").write_text(text)

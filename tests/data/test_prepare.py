@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from dubfew.cli.app import app
 from dubfew.data import prepare as room
 from dubfew.data.clip_index import SourceClip
+from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.data.footage_io import save_footage
 from dubfew.data.jobs import ClipJob, ClipOutcome
 from dubfew.data.prepare import prepare_footage, purge_footage
@@ -83,7 +84,8 @@ class Workers:
 @pytest.fixture
 def workers(monkeypatch, toy) -> Workers:
     found = Workers(toy)
-    monkeypatch.setattr("dubfew.data.executors.local.run_jobs", found)
+    # In place of the module's own, as if it had been imported.
+    monkeypatch.setitem(CLIP_EXECUTORS._loaded, "local", found)
     return found
 
 

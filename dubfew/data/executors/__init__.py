@@ -1,6 +1,7 @@
-"""Ways of preparing many clips at once; a new one is a new file here.
+"""Ways of preparing many clips at once, a file each.
 
-Every module defines ``run_jobs``, a `dubfew.data.jobs.ClipExecutor`.
+A new one is a new module here that defines ``run_jobs``, a `dubfew.data.jobs.ClipExecutor`. The
+names are known without importing the modules.
 """
 
 from __future__ import annotations
@@ -8,4 +9,5 @@ from __future__ import annotations
 from dubfew.data.jobs import ClipExecutor
 from dubfew.utils.extension_table import ExtensionTable
 
+# `prepare_footage` calls its choice of executor the engine, and so does the command line.
 CLIP_EXECUTORS: ExtensionTable[ClipExecutor] = ExtensionTable("engine", __name__, "run_jobs")

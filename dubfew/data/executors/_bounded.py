@@ -1,4 +1,4 @@
-"""The loop that all executors share."""
+"""The loop that all executors share: run a limited number of jobs at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from dubfew.data.jobs import ClipJob, ClipOutcome, OutcomeStream
 
-# An engine looks up so often, s: to tell of frames, and on Windows to hear Ctrl-C at all.
+# Longest wait for an outcome, s, before frames are reported. Without an end to the wait Windows
+# would not notice Ctrl-C at all; a shorter one only costs time.
 POLL_SECONDS = 1.0
 Task = TypeVar("Task")
 
@@ -19,7 +20,18 @@ def run_bounded(
     wait_for_any: Callable[[Collection[Task]], Collection[Task]],
     get_outcome: Callable[[Task], ClipOutcome],
 ) -> OutcomeStream:
-    """Jobs handed out a few at a time, so that nobody need hold a list of thousands."""
+    """Run jobs, a few at a time, so that no executor has to hold thousands.
+
+    Args:
+        jobs: the clips.
+        max_running: most jobs that run at once, at least 1.
+        submit: starts a job.
+        wait_for_any: gives those of some tasks that ended, or none after `POLL_SECONDS`.
+        get_outcome: gives the outcome of a task that ended.
+
+    Yields:
+        Number and outcome of each job, as it ends.
+    """
     running: dict[Task, int] = {}
     waiting = iter(enumerate(jobs))
     while True:

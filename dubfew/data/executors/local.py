@@ -20,29 +20,31 @@ def run_jobs(
 
     Args:
         jobs: the clips.
-        num_workers: how many processes; one per core by default.
-        on_frames: told of frames as they are done, how many more each time.
+        num_workers: number of processes; None for one per core.
+        on_frames: called about every second with the number of newly prepared frames.
 
     Yields:
-        Number and outcome of each job as it ends.
+        Number and outcome of each job, as it ends.
     """
     num_workers = max(1, min(num_workers or num_available_cpus(), len(jobs)))
-    heard: queue.SimpleQueue[int] = queue.SimpleQueue()
+    new_frames: queue.SimpleQueue[int] = queue.SimpleQueue()
     idle: queue.SimpleQueue[ClipWorker] = queue.SimpleQueue()
 
     def run_job(job: ClipJob) -> ClipOutcome:
         worker = idle.get()
         try:
-            return worker.run_job(job, heard.put)
+            return worker.run_job(job, new_frames.put)
         finally:
             idle.put(worker)
 
     def wait_for_any(running: Collection[Future[ClipOutcome]]) -> Collection[Future[ClipOutcome]]:
         done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
-        on_frames(sum(heard.get() for _ in range(heard.qsize())))
+        # Report from this thread: callers need not expect calls from others.
+        on_frames(sum(new_frames.get() for _ in range(new_frames.qsize())))
         return done
 
-    # Left in this order: workers are killed, then the threads that wait for them can end.
+    # A thread per process waits for its messages. On leaving, the processes are killed first; then
+    # the threads that wait for them can end.
     with ThreadPoolExecutor(num_workers) as threads, ExitStack() as workers:
         for _ in range(num_workers):
             idle.put(workers.enter_context(ClipWorker()))

@@ -13,11 +13,12 @@ from dubfew.data.workers import ClipWorker
 from dubfew.utils.import_utils import import_optional
 from dubfew.version import __version__
 
+# The worker process that belongs to this process of Ray's; starting one takes seconds.
 _ray_worker: ClipWorker | None = None
 
 
 def _run_ray_job(job: ClipJob, driver_version: str) -> ClipOutcome:
-    """What Ray runs: the same worker process as on this machine, kept for the next task."""
+    """Run a job on a machine of the cluster, in the same worker process as without Ray."""
     global _ray_worker
     if __version__ != driver_version:
         return ClipOutcome(
@@ -33,9 +34,18 @@ def run_jobs(
 ) -> OutcomeStream:
     """Prepare clips with Ray, over all machines of the cluster that ``RAY_ADDRESS`` names.
 
-    Without one Ray is started on this machine, with ``num_workers`` processors. Every machine must
-    have
-    the same dubfew, and see the videos and the output folder at the same paths.
+    Without that variable Ray is started on this machine. Every machine must have the same dubfew,
+    and see the videos and the output folder at the same paths.
+
+    Args:
+        jobs: the clips.
+        num_workers: most clips at once, and processors of a Ray that is started here; None for as
+            many as the cluster has.
+        on_frames: called with the number of a clip's frames when it is done, and with 0 about every
+            second.
+
+    Yields:
+        Number and outcome of each job, as it ends.
 
     Raises:
         MissingDependencyError: Ray is not installed.
@@ -43,6 +53,7 @@ def run_jobs(
     ray = import_optional("ray")
     started = not ray.is_initialized()
     if started:
+        # Ray refuses these settings for a cluster that exists.
         own = {"num_cpus": num_workers, "include_dashboard": False}
         own = {} if os.environ.get("RAY_ADDRESS") else own
         ray.init(log_to_driver=False, logging_level="ERROR", **own)
@@ -64,6 +75,7 @@ def run_jobs(
     try:
         # One processor each; a clip that kills its process is not tried again.
         task = ray.remote(num_cpus=1, max_retries=0)(_run_ray_job)
+        # Twice as many as there are processors, so that none waits for its next clip.
         limit = num_workers or max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
         submit = lambda job: task.remote(job, __version__)  # noqa: E731
         yield from run_bounded(jobs, limit, submit, wait_for_any, get_outcome)
