@@ -58,9 +58,8 @@ class AudioSource:
     """Sound for `VideoWriter` to put beside the picture.
 
     Packets are copied unchanged where the container takes the codec and the source is played from
-    its
-    start and not looped. Otherwise they are decoded and encoded again (AAC, in WebM Opus), at the
-    source's rate and channels where the codec has them.
+    its start and not looped. Otherwise they are decoded and encoded again (AAC, in WebM Opus), at
+    the source's rate and channels where the codec has them.
 
     Attributes:
         path: any file with a sound track.
@@ -68,8 +67,7 @@ class AudioSource:
         duration: time to play, s; None plays to the source's end.
         loop: start again from ``start`` when the source ends before ``duration``.
         pad: fill with silence up to ``duration`` when the source ends before it. False lets the
-            track
-            end early, which players show as silence too, and which allows copying.
+            track end early, which players show as silence too, and which allows copying.
     """
 
     path: Path
@@ -83,10 +81,8 @@ def read_audio(path: Path | str, rate: int = 16000) -> Audio:
     """Read the whole sound track of a file, mixed to mono.
 
     In a video the first sample is at the time of the first frame: sound that begins later is
-    preceded
-    by silence, sound before it is cut. In an audio file it is the first sample. More than two
-    channels
-    are mixed with the center weighed most and without the bass channel (LFE).
+    preceded by silence, sound before it is cut. In an audio file it is the first sample. More than
+    two channels are mixed with the center weighed most and without the bass channel (LFE).
 
     Args:
         path: a video or audio file.

@@ -89,8 +89,7 @@ class ContainerFormat:
     Attributes:
         codecs: video encoders that it takes, the default first.
         copied_audio_codecs: audio codecs whose packets are copied unchanged; "*" stands for all
-            that
-            the container takes.
+            that the container takes.
         audio_encoder: FFmpeg's encoder for all other sound.
         allows_any_times: False if frames must stand on the grid of the frame rate.
     """
@@ -245,8 +244,7 @@ def _choose_pixel_format(path: Path, codec: VideoCodec, info: VideoInfo, lossles
     """Choose the video's own pixel format or the nearest one that the encoder takes.
 
     Depth is kept before chroma subsampling; gray and RGB become 4:2:0. Odd sizes become 4:4:4,
-    because
-    H.264 and H.265 cannot hold them with subsampled chroma.
+    because H.264 and H.265 cannot hold them with subsampled chroma.
     """
     stored = _lossless_pixel_format(codec, info)
     if stored is not None and (lossless or stored not in ("gray", "bgr0")):

@@ -146,8 +146,7 @@ class Frame:
 
         Args:
             fast: use swscale's quick path, which is about five times faster and 1 to 3 levels too
-                dark:
-                good enough to find a face, not to render one.
+                dark: good enough to find a face, not to render one.
 
         Returns:
             uint8 [H, W, 3]
@@ -204,10 +203,8 @@ class Frame:
         """Return a copy of the frame with RGB pixels written where a mask is True.
 
         Luma changes exactly at the mask's pixels. A subsampled chroma sample changes if its cell
-        holds a
-        pixel of the mask; it becomes the mean over the cell of the patch's chroma (inside the mask)
-        and
-        its own (outside). Every other sample stays bit for bit.
+        holds a pixel of the mask; it becomes the mean over the cell of the patch's chroma (inside
+        the mask) and its own (outside). Every other sample stays bit for bit.
 
         Args:
             left: column of the patch's first pixel, px; odd or even.
@@ -284,8 +281,7 @@ def _patch_chroma(
     """Write the chroma of a patch into ``chroma`` in place, see `Frame.with_patch`.
 
     ``size`` is the height and width of the frame. Planes are handled one by one in contiguous
-    arrays:
-    with interleaved channels the same sums take ten times as long.
+    arrays: with interleaved channels the same sums take ten times as long.
     """
     # The block of whole chroma cells around the patch, and the patch's place in it.
     height, width = mask.shape

@@ -81,8 +81,7 @@ def probe(path: Path | str) -> VideoInfo:
 
     Raises:
         MediaError: The file does not exist, is not a video, has no picture, or no frame of it can
-            be
-            decoded.
+            be decoded.
     """
     path = Path(path)
     with open_media(path) as container:

@@ -215,8 +215,7 @@ def convert_picture(
         name: pixel format of the result.
         color: color tags of ``picture``.
         frame_height: height of the whole frame, px, by which an untagged matrix is chosen; a crop
-            must
-            be converted like its frame.
+            must be converted like its frame.
         target_range: 1 limited, 2 full; None keeps the range of the source.
         fast: use swscale's quick path: several times faster, 1 to 3 levels too dark.
     """
@@ -248,8 +247,7 @@ def crop_even_box(
     """Copy a box of YUV planes; an odd size grows by one at its far edge.
 
     swscale places the chroma samples of odd-sized pictures elsewhere than those of even ones, so it
-    is
-    only ever given even ones. The added row and column repeat the last.
+    is only ever given even ones. The added row and column repeat the last.
 
     Args:
         planes: planes in the shapes of `plane_views`.

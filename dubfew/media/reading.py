@@ -32,10 +32,8 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
     """Decode frames of a video, upright and in order.
 
     Formats outside of `NATIVE_FORMATS` are converted to the nearest one in it (alpha is dropped,
-    depths
-    above 10 bits become 10). Times begin at 0 with the file's first frame and always rise; missing
-    ones
-    follow the frame rate. Memory does not grow with length.
+    depths above 10 bits become 10). Times begin at 0 with the file's first frame and always rise;
+    missing ones follow the frame rate. Memory does not grow with length.
 
     Args:
         path: a video or image file.

@@ -39,19 +39,15 @@ class VideoWriter:
     """Writes a video with the properties of another one. A context manager.
 
     Every frame that goes in comes out, at its own presentation time (the first at 0), with the
-    source's
-    rate, size, pixel aspect and color tags. The suffix chooses the container: .mp4, .m4v, .mov,
-    .mkv,
-    .webm or .avi (.avi only knows the grid of the frame rate).
+    source's rate, size, pixel aspect and color tags. The suffix chooses the container: .mp4, .m4v,
+    .mov, .mkv, .webm or .avi (.avi only knows the grid of the frame rate).
 
     Depth and chroma subsampling stay as they are where the codec has them. Gray and RGB become
-    4:2:0;
-    pictures of odd width or height become 4:4:4 in H.264 and H.265, which cannot hold such sizes
-    subsampled. Sound is interleaved while the picture is written.
+    4:2:0; pictures of odd width or height become 4:4:4 in H.264 and H.265, which cannot hold such
+    sizes subsampled. Sound is interleaved while the picture is written.
 
     The file is written beside ``path`` under a temporary name and renamed when the block ends
-    without
-    an error. After any exception nothing of it is left.
+    without an error. After any exception nothing of it is left.
     """
 
     def __init__(
@@ -75,14 +71,11 @@ class VideoWriter:
             codec: libx264 (default), libx265, libvpx-vp9, prores_ks or ffv1.
             crf: quality, lower is better; the codec's default is visually transparent.
             lossless: keep every sample bit for bit in the source's pixel format (libx264 at qp 0;
-                FFV1
-                where H.264 lacks the format, only in .mkv and .avi). nv12 comes back as yuv420p,
-                RGB as
-                rgb24, with the same samples.
+                FFV1 where H.264 lacks the format, only in .mkv and .avi). nv12 comes back as
+                yuv420p, RGB as rgb24, with the same samples.
             preset: trade of speed for size in libx264 and libx265.
             before_publish: called with the finished file before it is renamed; if it raises,
-                nothing is
-                left.
+                nothing is left.
 
         Raises:
             MediaError: The path is a folder, or suffix, codec, quality and preset do not fit
@@ -139,8 +132,7 @@ class VideoWriter:
 
         Raises:
             MediaError: The writer is not open, the frame has another size, its time does not come
-                after
-                the one before, or the disk is full.
+                after the one before, or the disk is full.
         """
         if self._container is None:
             raise MediaError(f"{self.path} is not open: write inside the with block")

@@ -36,8 +36,7 @@ def mouth_points_from_landmarks(
 
     Args:
         landmarks: px, z in px too and smaller is nearer; NaN rows are frames without a face. [N,
-            478,
-            3]
+            478, 3]
 
     Returns:
         Positions in head axes, in inter-ocular distances (between the outer eye corners); NaN where

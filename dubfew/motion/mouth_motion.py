@@ -39,17 +39,14 @@ class MouthMotion:
     - Row ``p`` belongs to face-mesh point ``MOUTH_POINTS[p]``. Other points of the face are not
       described.
     - Zero is *closed, relaxed lips* of the person who moves: the lips touch, and nothing is
-      pressed,
-      spread or pursed. It is a pose of that person, not a mean over speech. So silence is zero, and
-      `aperture` is the gap between the lips itself, not its change.
+      pressed, spread or pursed. It is a pose of that person, not a mean over speech. So silence is
+      zero, and `aperture` is the gap between the lips itself, not its change.
     - Axes are those of head space and turn with the head: x to the image's right when the head
-      faces
-      the camera, y up, z towards the camera. An opening mouth has negative y below.
+      faces the camera, y up, z towards the camera. An opening mouth has negative y below.
     - The unit is the inter-ocular distance of the person who moves, between the outer eye corners
       (``EYE_CORNERS`` in `dubfew.reconstruction.heads.landmark_indices`). To give this motion to a
       head model, add ``displacement * head.inter_ocular_distance(shape)`` (m) to the head's own
-      rest
-      positions of the same points and solve for its coefficients, as `retarget_mouth` does.
+      rest positions of the same points and solve for its coefficients, as `retarget_mouth` does.
     - Identity is not in it: two people who speak the same words differ here by their manner alone.
 
     Attributes:

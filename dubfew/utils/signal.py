@@ -141,8 +141,8 @@ def estimate_curve_lag(
 ) -> LagEstimate:
     """Estimate the delay between two curves that have clocks of their own.
 
-    The reference is interpolated at the observed times minus each lag. A maximum at the end of
-    the range is no peak and counts as no lag.
+    The reference is interpolated at the observed times minus each lag. A maximum at the end of the
+    range is no peak and counts as no lag.
 
     Args:
         reference_times: times of the reference's samples, rising, s. [M]

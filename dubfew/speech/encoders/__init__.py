@@ -2,8 +2,8 @@
 
 Each module without an underscore is one entry of `AUDIO_ENCODERS` and defines
 ``make_encoder(name)``. To add an encoder, add a file with a class that has the members of
-`AudioEncoder` and a ``make_encoder``; its file name is what ``dubfew speech train --encoder``
-takes and what stored models name.
+`AudioEncoder` and a ``make_encoder``; its file name is what ``dubfew speech train --encoder`` takes
+and what stored models name.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def load_encoder(name: str = DEFAULT_ENCODER_NAME) -> AudioEncoder:
     """Load an audio encoder by name.
 
     Args:
-        name: an entry of `AUDIO_ENCODERS` such as ``mel``; any other text is a folder or a
-            Hugging Face name for `encoders.transformers.TransformersEncoder`.
+        name: an entry of `AUDIO_ENCODERS` such as ``mel``; any other text is a folder or a Hugging
+            Face name for `encoders.transformers.TransformersEncoder`.
 
     Raises:
         ArtefactError: There is no such encoder.

@@ -115,8 +115,8 @@ def make_encoder(name: str) -> TransformersEncoder:
 class _WindowedAudio:
     """Features of one recording, encoded in overlapping windows that fade into each other.
 
-    Window positions depend on the recording's length alone, so that features are the same
-    whatever ranges are asked for.
+    Window positions depend on the recording's length alone, so that features are the same whatever
+    ranges are asked for.
     """
 
     def __init__(self, encoder: TransformersEncoder, samples: FloatArray, gain: float) -> None:

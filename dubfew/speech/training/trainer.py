@@ -77,8 +77,8 @@ def fit_speech_model(
 
     A scout network learns from synthetic speech alone. It measures the lag of each clip's picture
     against its sound and whether the two belong together. The networks of the ensemble then learn
-    from synthetic and filmed speech, one after the other; after the first one, clips that were
-    left out are measured again. The linear predictor is solved for at the end.
+    from synthetic and filmed speech, one after the other; after the first one, clips that were left
+    out are measured again. The linear predictor is solved for at the end.
 
     The same seed gives the same result on the same machine in a fresh process. (espeak-ng's voices
     depend a little on everything that it has spoken before in a process.)
