@@ -1,0 +1,1 @@
+"""From audio to mouth motion: encoders, the model, visemes, style, transcripts, training."""

@@ -1,4 +1,4 @@
-"""Synthetic speech with known phoneme times, by espeak-ng (optional)."""
+"""Synthetic speech with known phone times, by espeak-ng (optional)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,30 @@ from dubfew.media.mel import resample_audio
 from dubfew.speech.visemes import PLOSIVE_LETTERS, SILENCE_SYMBOL, Phone, split_ipa_letters
 from dubfew.utils.import_utils import import_optional
 
-# Constants of espeak-ng's speak_lib.h.
+# Constants of espeak-ng's speak_lib.h: output mode, flags of espeak_Initialize, types of events,
+# text encoding, voice parameters.
 _OUTPUT_SYNCHRONOUS = 2
 _INIT_PHONEME_EVENTS, _INIT_PHONEME_IPA, _INIT_DONT_EXIT = 1, 2, 0x8000
 _EVENT_END, _EVENT_PHONEME = 0, 7
 _CHARS_UTF8 = 1
 _PARAMETER_RATE, _PARAMETER_PITCH = 1, 3
 
+# Longest closure before a plosive's release, s, and the least time that is left for the phone
+# before it, s.
+_MAX_CLOSURE_SECONDS, _MIN_PHONE_SECONDS = 0.1, 0.02
+# Amplitude up to which a closure's samples count as silent; full scale is 1.
+_CLOSURE_PEAK = 1e-3
+
 
 class _EventId(ctypes.Union):
+    """The union ``id`` of espeak_EVENT."""
+
     _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
+    """The struct espeak_EVENT."""
+
     _fields_ = [
         ("type", ctypes.c_int),
         ("unique", ctypes.c_uint),
@@ -42,6 +53,8 @@ class _Event(ctypes.Structure):
 
 
 class _Voice(ctypes.Structure):
+    """The struct espeak_VOICE."""
+
     _fields_ = [
         ("name", ctypes.c_char_p),
         ("languages", ctypes.c_void_p),
@@ -62,12 +75,12 @@ _SYNTH_CALLBACK = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True)
 class Utterance:
-    """A spoken sentence.
+    """A synthesized sentence.
 
     Attributes:
         samples: mono at 16 kHz. [n]
-        phones: its sounds in order, gapless from 0 to the end.
-        language: espeak's code.
+        phones: phones in order, without gaps from 0 to the end.
+        language: espeak-ng's language code or voice name.
     """
 
     samples: NDArray[np.float32]
@@ -76,9 +89,14 @@ class Utterance:
 
 
 class EspeakSynthesizer:
-    """The synthesiser. It is one per process (the library keeps global state)."""
+    """The synthesizer. Use `get_synthesizer`: the library keeps global state per process."""
 
     def __init__(self) -> None:
+        """Start espeak-ng.
+
+        Raises:
+            MissingDependencyError: espeak-ng is not installed or does not start.
+        """
         espeakng_loader = import_optional("espeakng_loader")
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         options = _INIT_PHONEME_EVENTS | _INIT_PHONEME_IPA | _INIT_DONT_EXIT
@@ -95,8 +113,10 @@ class EspeakSynthesizer:
         self._library.espeak_SetSynthCallback(self._callback)
 
     def _on_synthesis(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
+        """Collect samples and phoneme events; espeak-ng calls this during synthesis."""
         if samples and count > 0:
             self._sample_chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        # The array of events ends with one of type END.
         index = 0
         while events[index].type != _EVENT_END:
             event = events[index]
@@ -107,7 +127,7 @@ class EspeakSynthesizer:
         return 0
 
     def voice_by_language(self) -> dict[str, str]:
-        """Name of the voice that ``say`` takes, for every language code in small letters."""
+        """Map every language code, in small letters, to the voice that `synthesize` takes."""
         list_voices = self._library.espeak_ListVoices
         list_voices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         found = list_voices(None)
@@ -115,7 +135,7 @@ class EspeakSynthesizer:
         index = 0
         while found[index]:
             voice = found[index].contents
-            # Its languages: a byte of priority (low is good), the code, 0; a 0 ends the list.
+            # Its languages: a byte of priority (lower is better), the code, 0; a 0 ends the list.
             place = voice.languages
             while priority := ctypes.string_at(place, 1)[0]:
                 code = ctypes.string_at(place + 1)
@@ -138,20 +158,21 @@ class EspeakSynthesizer:
         """Speak a sentence.
 
         Args:
-            text: in the writing of the language.
-            language: espeak's code, such as ``en-us``, or a name out of ``voices``.
-            variant: a voice variant such as ``f3``; empty is the language's own voice.
-            words_per_minute: words per minute, 80 to 450.
+            text: sentence in the script of the language.
+            language: espeak-ng's code, such as ``en-us``, or a voice from `voice_by_language`.
+            variant: voice variant such as ``f3``; empty is the language's own voice.
+            words_per_minute: speaking rate, 80 to 450.
             pitch: 0 to 99.
 
         Raises:
-            DubfewError: no such language or variant.
+            DubfewError: There is no such language or variant, or nothing in the text can be spoken.
         """
         voice = f"{language}+{variant}" if variant else language
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise DubfewError(f"espeak-ng has no voice {voice!r}: see `espeak-ng --voices`")
         self._library.espeak_SetParameter(_PARAMETER_RATE, words_per_minute, 0)
         self._library.espeak_SetParameter(_PARAMETER_PITCH, pitch, 0)
+        # The callback fills these while espeak_Synth runs.
         self._sample_chunks, self._events = [], []
         data = text.encode()
         self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _CHARS_UTF8, None, None)
@@ -165,32 +186,38 @@ class EspeakSynthesizer:
 
 @lru_cache(maxsize=1)
 def get_synthesizer() -> EspeakSynthesizer:
-    """The one synthesiser of this process."""
+    """Return the synthesizer of this process, started on first use.
+
+    Raises:
+        MissingDependencyError: espeak-ng is not installed or does not start.
+    """
     return EspeakSynthesizer()
 
 
 def load_sentences() -> dict[str, list[str]]:
-    """The sentences that synthetic training speech is made of, by language."""
+    """Load the sentences for synthetic training speech, by language code."""
     return json.loads((files("dubfew.speech") / "sentences.json").read_text("utf-8"))
 
 
 def _phones_from_events(
     events: list[tuple[int, str]], samples: NDArray[np.float32], sample_rate: int
 ) -> tuple[Phone, ...]:
-    """Sounds with their times from espeak's events.
+    """Convert espeak-ng's events to phones with their times.
 
-    espeak puts the event of a voiceless plosive at its release and leaves the silence of the
-    closure to the sound before it; here the closure belongs to the plosive.
+    espeak-ng puts the event of a voiceless plosive at its release and leaves the silence of the
+    closure to the phone before it. Here the closure belongs to the plosive.
     """
     phones: list[Phone] = []
     ends = [sample for sample, _ in events[1:]] + [len(samples)]
     for (first, name), last in zip(events, ends, strict=True):
         if last <= first:
             continue
+        # Diphthongs and affricates are split evenly into their letters.
         letters = split_ipa_letters(name) or [SILENCE_SYMBOL]
         edges = np.linspace(first, last, len(letters) + 1) / sample_rate
         for letter, start, end in zip(letters, edges[:-1], edges[1:], strict=True):
             closure = start
+            # The closure's silence moves from the phone before to the plosive.
             if letter in PLOSIVE_LETTERS and phones:
                 closure = _find_closure_start(samples, sample_rate, phones[-1].start, start)
                 phones[-1] = Phone(phones[-1].symbol, phones[-1].start, closure)
@@ -205,11 +232,10 @@ def _find_closure_start(
     sample_rate: int,
     earliest: float,
     release: float,
-    silence_threshold: float = 1e-3,
 ) -> float:
-    """When the silence before a release began, at most 0.1 s before it."""
-    low = int(max(earliest + 0.02, release - 0.1) * sample_rate)
-    loud = np.flatnonzero(np.abs(samples[low : int(release * sample_rate)]) > silence_threshold)
+    """Find the time at which the silence before a release begins, at most 0.1 s before it."""
+    low = int(max(earliest + _MIN_PHONE_SECONDS, release - _MAX_CLOSURE_SECONDS) * sample_rate)
+    loud = np.flatnonzero(np.abs(samples[low : int(release * sample_rate)]) > _CLOSURE_PEAK)
     if int(release * sample_rate) <= low:
         return release
     return (low + (int(loud[-1]) + 1 if len(loud) else 0)) / sample_rate

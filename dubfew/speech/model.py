@@ -1,4 +1,4 @@
-"""SpeechModel: audio to MouthMotion at any moments."""
+"""The speech model: from audio to `MouthMotion` at any times."""
 
 from __future__ import annotations
 
@@ -37,47 +37,57 @@ from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import write_atomic
 
-# Filmed mouths are ahead of the sound that they make: lips part before a vowel begins. The median
-# best lag of the training clips; training itself works with moments as annotated.
+# Lead of the mouth over the sound, s: lips part before a vowel begins. This is the median best lag
+# of the training clips. Training itself uses times as annotated, without a lead.
 MOUTH_LEAD_SECONDS = 0.04
-# Rows per pass: 20 s, small enough for constant memory, large enough that overlap costs little.
+# Rows per pass of the network: 20 s, few enough for constant memory, enough that the overlap costs
+# little.
 CHUNK_ROWS = 1000
-# Silence around the recording, so that the network never sees an edge it was not trained on.
+# Rows of silence after the recording (1 s), in which the mouth comes to rest.
 SILENCE_MARGIN_ROWS = 50
-# Quieter than this under the loud frames counts as a pause whatever the network thinks, and
-# above QUIET_DB + RAMP_DB the network alone decides.
+# Level relative to the loud frames below which a row counts as a pause whatever the network
+# predicts, and width of the ramp below it, dB. Above PAUSE_LEVEL_DB the network alone decides.
 PAUSE_LEVEL_DB, PAUSE_RAMP_DB = -42.0, 10.0
-# In a recording without loud frames to compare with, digital silence and the dither of 16 bits
-# (-92 dB) are a pause all the same.
+# Level below which a row counts as a pause in any recording, even in one without loud frames to
+# compare with, dB full scale. The dither of 16-bit files lies at -92 dB.
 DIGITAL_SILENCE_DB = -80.0
-# A pause shorter than this is a plosive's closure: the network's business, s.
+# Quiet moments shorter than this are closures of plosives and left to the network, s.
 MIN_PAUSE_SECONDS = 0.12
+# Loud moments shorter than this many rows (60 ms) are clicks: no vowel is so short.
 _CLICK_FILTER_ROWS = 3
-# People open their mouths and breathe in before they speak: so early rest may be left, s.
+# Time before speech at which the mouth may leave rest, s: people open their mouths and breathe in
+# before they speak.
 ANTICIPATION_SECONDS = 0.3
-# Half of the time that the mouth takes from speech to rest, s.
+# Standard deviation of the filter that smooths the gate, s: about half of the time that the mouth
+# takes from speech to rest.
 _GATE_SIGMA_SECONDS = 0.03
+# Level of rows after the end of the recording, dB full scale.
+_SILENCE_LEVEL_DB = -100.0
 
 
 class AudioLike(Protocol):
-    """What ``predict`` needs of an audio track (``dubfew.media.Audio`` is one)."""
+    """Mono audio, as `SpeechModel.predict` takes it; `dubfew.media.Audio` has these members."""
 
     @property
-    def samples(self) -> NDArray[np.float32]: ...
+    def samples(self) -> NDArray[np.float32]:
+        """Return mono samples, full scale 1. [n]"""
+        ...
 
     @property
-    def rate(self) -> int: ...
+    def rate(self) -> int:
+        """Return the sample rate, Hz."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
 class MotionSpace:
-    """The low-dimensional space that predicted motion lives in.
+    """The low-dimensional space of predicted motion.
 
     Attributes:
-        basis: displacement per unit coefficient, orthonormal rows. [K, P, 3]
+        basis: displacement per unit of each coefficient, orthonormal rows. [K, P, 3]
         coefficient_rms: root mean square of each coefficient in speech as the model predicts it.
             [K]
-        aperture_p95: 95th percentile of the lips' gap in that speech.
+        aperture_p95: 95th percentile of the lip gap in that speech, inter-ocular distances.
     """
 
     basis: FloatArray
@@ -85,18 +95,23 @@ class MotionSpace:
     aperture_p95: float
 
     def project(self, motion: MouthMotion) -> FloatArray:
-        """Coefficients of a motion, by least squares. [N, K]"""
+        """Compute the coefficients of a motion, by least squares. [N, K]"""
         flat = self.basis.reshape(len(self.basis), -1)
         return motion.displacement.reshape(len(motion), -1) @ flat.T
 
     def reconstruct(self, coefficients: NDArray, times: NDArray[np.float64]) -> MouthMotion:
-        """The motion of coefficients [N, K]."""
+        """Compute the motion of coefficients.
+
+        Args:
+            coefficients: rows in this space. [N, K]
+            times: time of each row, s. [N]
+        """
         displacement = np.tensordot(coefficients, self.basis, axes=1).astype(np.float32)
         return MouthMotion(displacement, np.asarray(times, np.float64))
 
 
 class SpeechModel:
-    """Predicts what a mouth does from what is heard."""
+    """Predicts mouth motion from audio."""
 
     def __init__(
         self,
@@ -105,12 +120,13 @@ class SpeechModel:
         encoder: AudioEncoder | None = None,
         training_info: Mapping[str, Any] | None = None,
     ) -> None:
-        """
+        """Combine a trained network with its space and encoder.
+
         Args:
-            network: trained.
-            space: that its coefficients live in.
-            encoder: that the network was trained with; None is mel bands.
-            training_info: how it was trained, in JSON's types; kept with the weights.
+            network: trained networks.
+            space: the space of the network's coefficients.
+            encoder: audio encoder that the network was trained with; None is mel bands.
+            training_info: facts about the training in JSON's types, stored with the weights.
         """
         self.network = network.eval()
         self.space = space
@@ -120,28 +136,29 @@ class SpeechModel:
     def predict(
         self, audio: AudioLike, times: NDArray[np.float64], *, lead: float = MOUTH_LEAD_SECONDS
     ) -> MouthMotion:
-        """Mouth motion at the given moments of a recording.
+        """Predict mouth motion at the given times of a recording.
 
-        Works at 50 Hz inside and interpolates, so any frame rate, also a variable one, is
-        served alike. The network sees 20 s at a time, whatever the recording's length.
+        The network works at 50 Hz and its output is interpolated, so any frame rate, even a
+        variable one, is served alike. The network sees 20 s at a time, whatever the recording's
+        length.
 
         Args:
-            audio: mono samples of any rate; NaN counts as silence, no samples as well.
-            times: moments on the recording's clock, s; outside it the mouth rests. [N]
-            lead: how far the mouth is ahead of the sound, s.
+            audio: mono samples of any rate; NaN counts as silence, and so does an empty recording.
+            times: times on the recording's clock, s; outside of it the mouth rests. [N]
+            lead: time by which the mouth is ahead of the sound, s.
 
         Returns:
-            Displacements from the closed rest pose, one row per moment.
+            Displacements from the closed rest pose, one row per time.
 
         Raises:
-            MediaError: the samples are not mono.
+            MediaError: The samples are not mono.
         """
         times = np.asarray(times, np.float64)
         coefficients = self.predict_coefficients(audio)
-        moments = np.arange(len(coefficients)) * ROW_SECONDS
+        row_times = np.arange(len(coefficients)) * ROW_SECONDS
         at_times = np.stack(
             [
-                np.interp(times + lead, moments, column, left=0.0, right=0.0)
+                np.interp(times + lead, row_times, column, left=0.0, right=0.0)
                 for column in coefficients.T
             ],
             axis=1,
@@ -149,62 +166,76 @@ class SpeechModel:
         return self.space.reconstruct(at_times, times)
 
     def predict_coefficients(self, audio: AudioLike, *, chunk_rows: int = CHUNK_ROWS) -> FloatArray:
-        """Gated coefficients at 50 Hz, from 0 s on. [R, K]"""
+        """Predict gated coefficients at 50 Hz, from 0 s on.
+
+        Args:
+            audio: mono samples of any rate.
+            chunk_rows: rows per pass of the network; the result does not depend on it.
+
+        Returns:
+            Coefficients in ``space``, 0 where the mouth rests. [R, K]
+
+        Raises:
+            MediaError: The samples are not mono.
+        """
         samples = resample_audio(audio.samples, audio.rate)
+        # Rows that cover the recording, rounded up, and some silence.
         rows = (
             num_mel_frames(len(samples)) + MEL_FRAMES_PER_ROW - 1
         ) // MEL_FRAMES_PER_ROW + SILENCE_MARGIN_ROWS
         channel = estimate_channel(samples)
-        hearing = self.encoder.encode(samples, channel)
+        encoded = self.encoder.encode(samples, channel)
         raw = np.empty((rows, self.network.config.components), np.float32)
-        voice = np.empty(rows, np.float32)
+        voice_logits = np.empty(rows, np.float32)
         for start in range(0, rows, chunk_rows):
             stop = min(rows, start + chunk_rows)
-            raw[start:stop], voice[start:stop] = self._predict_rows(hearing, start, stop)
-        return raw * self._compute_speech_gate(samples, channel.level_db, voice)[:, None]
+            raw[start:stop], voice_logits[start:stop] = self._predict_rows(encoded, start, stop)
+        return raw * self._compute_speech_gate(samples, channel.level_db, voice_logits)[:, None]
 
     def _predict_rows(
         self, encoded: EncodedAudio, start: int, stop: int
     ) -> tuple[FloatArray, FloatArray]:
-        """Coefficients and voice logit of rows [start, stop), exact whatever the chunk."""
-        reach, stride = self.network.config.context_rows, self.encoder.stride
-        frames = encoded.frames((start - reach) * stride, (stop + reach) * stride)
+        """Predict coefficients [R, K] and voice logits [R] of rows [start, stop)."""
+        # With the network's context around them, rows do not depend on where chunks begin.
+        context, stride = self.network.config.context_rows, self.encoder.stride
+        frames = encoded.frames((start - context) * stride, (stop + context) * stride)
         with torch.inference_mode():
-            raw, voice = self.network(torch.from_numpy(frames)[None])
-        return raw[0, reach:-reach].numpy(), voice[0, reach:-reach].numpy()
+            raw, voice_logits = self.network(torch.from_numpy(frames)[None])
+        return raw[0, context:-context].numpy(), voice_logits[0, context:-context].numpy()
 
     def _compute_speech_gate(
         self, samples: FloatArray, loud_level_db: float, voice_logits: FloatArray
     ) -> FloatArray:
-        """How far the mouth may leave rest, 0 to 1, at 50 Hz. [R]
+        """Compute how far the mouth may leave rest at each row, 0 to 1. [R]
 
-        The network's own judgement, times an energy gate that does not depend on training.
+        This is the smaller of the network's own voice activity and an energy gate that does not
+        depend on training, opened early and smoothed.
         """
         rows = len(voice_logits)
-        heard = 1 / (1 + np.exp(-voice_logits))
-        loudness = np.full(rows, -100.0, np.float32)
+        voice_probability = 1 / (1 + np.exp(-voice_logits))
+        row_levels = np.full(rows, _SILENCE_LEVEL_DB, np.float32)
         levels = frame_levels_db(samples)[::MEL_FRAMES_PER_ROW][:rows]
-        loudness[: len(levels)] = levels
-        quiet = max(loud_level_db + PAUSE_LEVEL_DB, DIGITAL_SILENCE_DB)
-        loud = np.clip((loudness - quiet) / PAUSE_RAMP_DB + 1, 0.0, 1.0)
-        # Gaps shorter than a pause are filled (dilate, erode); clicks, shorter than any vowel,
-        # are dropped (erode, dilate).
+        row_levels[: len(levels)] = levels
+        pause_level = max(loud_level_db + PAUSE_LEVEL_DB, DIGITAL_SILENCE_DB)
+        loud = np.clip((row_levels - pause_level) / PAUSE_RAMP_DB + 1, 0.0, 1.0)
+        # Fill gaps shorter than a pause (dilate, erode), then drop clicks (erode, dilate).
         size = int(MIN_PAUSE_SECONDS / ROW_SECONDS) // 2 * 2 + 1
         loud = minimum_filter1d(maximum_filter1d(loud, size), size, mode="constant")
         loud = maximum_filter1d(
             minimum_filter1d(loud, _CLICK_FILTER_ROWS, mode="constant"), _CLICK_FILTER_ROWS
         )
-        allowed = np.minimum(heard, loud)
+        allowed = np.minimum(voice_probability, loud)
+        # Open early: the origin makes the maximum look ahead only.
         size = int(ANTICIPATION_SECONDS / ROW_SECONDS) // 2 * 2 + 1
         allowed = maximum_filter1d(allowed, size, origin=-(size // 2), mode="constant")
         return gaussian_filter1d(allowed, _GATE_SIGMA_SECONDS / ROW_SECONDS).astype(np.float32)
 
     def to_bytes(self) -> bytes:
-        """Serialise as safetensors with a JSON header."""
+        """Serialize as safetensors with a JSON header."""
         tensors = {
             f"network.{name}": tensor.numpy()
             for name, tensor in self.network.state_dict().items()
-            if not name.endswith("num_batches_tracked")
+            if not name.endswith("num_batches_tracked")  # counters of training, of no effect
         }
         tensors["space.basis"] = self.space.basis
         tensors["space.typical"] = self.space.coefficient_rms
@@ -222,21 +253,22 @@ class SpeechModel:
         )
 
     def save(self, path: Path | str) -> None:
-        """Write to ``path``, atomically."""
+        """Write the model to a file, atomically."""
         write_atomic(Path(path), self.to_bytes())
 
     @classmethod
     def load(cls, path: Path | str, *, encoder_name: str | None = None) -> SpeechModel:
-        """Read what ``save`` wrote.
+        """Read a file that `save` wrote.
 
         Args:
-            path: of the model.
-            encoder_name: where its encoder is now, if it is not where it was in training.
+            path: file of the model.
+            encoder_name: present folder or name of its encoder if that has moved since the
+                training.
 
         Raises:
-            ArtefactError: not a speech model, damaged, written by a newer dubfew, or its encoder
-                is gone.
-            MissingDependencyError: its encoder needs transformers, which is not installed.
+            ArtefactError: The file is not a speech model, is damaged or was written by a newer
+                dubfew, or the model's encoder is gone.
+            MissingDependencyError: The encoder needs transformers, which is not installed.
         """
         header = read_speech_header(Path(path))
         try:
@@ -248,6 +280,7 @@ class SpeechModel:
                 raise ArtefactError(f"{path} was trained for other mouth points: train it anew")
             sizes = header["network"] | {"dilations": tuple(header["network"]["dilations"])}
             config = SpeechNetworkConfig(**sizes)
+            # The stored weights include the gap per coefficient, so any value does here.
             network = SpeechEnsemble(config, torch.zeros(config.components))
             state = network.state_dict()
             stored = {
@@ -262,12 +295,12 @@ class SpeechModel:
             )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtefactError(f"{path} lacks weights that its header promises") from error
-        hears = load_stored_encoder(header["encoder"], encoder_name)
-        return cls(network, space, hears, header.get("training"))
+        encoder = load_stored_encoder(header["encoder"], encoder_name)
+        return cls(network, space, encoder, header.get("training"))
 
     @staticmethod
     def load_default() -> SpeechModel:
-        """The model that ships with dubfew (read once per process)."""
+        """Load the model that ships with dubfew; it is read once per process."""
         return _load_shipped_model()
 
 

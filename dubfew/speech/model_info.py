@@ -1,4 +1,4 @@
-"""What a stored speech model is, without loading its weights."""
+"""Facts about a stored speech model, read without loading its weights."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from dubfew.utils.files import sha256_file
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_header
 
-# 1: one network, mel bands only; 2: several networks, names its encoder and how it was trained.
+# Version of the file format. 1: one network, mel bands only; 2: several networks, and the header
+# names the encoder and the training.
 SPEECH_FORMAT_VERSION = 2
+# File name of the model card beside a model.
 MODEL_CARD_NAME = "CARD.md"
 
 
@@ -26,11 +28,11 @@ class SpeechInfo:
 
     Attributes:
         path: the file.
-        sha256: of it.
-        bytes: its size.
-        weights: numbers that the network consists of.
-        header: what the file says of itself: sizes of the network, how it was trained.
-        card: of the model that ships; of another the card beside it, empty if there is none.
+        sha256: SHA-256 of the file, hexadecimal.
+        bytes: size of the file.
+        weights: number of weights of the networks.
+        header: sizes of the network and facts about the training, from the file.
+        card: text of the model card beside the file; empty if there is none.
     """
 
     path: Path
@@ -42,15 +44,16 @@ class SpeechInfo:
 
 
 def shipped_speech_model_path() -> Path:
-    """The model that ships with dubfew."""
+    """Return the path of the model that ships with dubfew."""
     return Path(str(files("dubfew.speech") / "weights" / "speech.safetensors"))
 
 
 def read_speech_info(path: Path | None = None) -> SpeechInfo:
-    """Look at a speech model, by default the one that ships.
+    """Read the facts about a speech model, by default the one that ships.
 
     Raises:
-        ArtefactError: not a speech model, or of another dubfew's format.
+        ArtefactError: The file is not a speech model, or has a format that this dubfew does not
+            read.
     """
     path = shipped_speech_model_path() if path is None else path
     header = read_speech_header(path)
@@ -63,16 +66,18 @@ def read_speech_info(path: Path | None = None) -> SpeechInfo:
         sha256=sha256_file(path),
         bytes=path.stat().st_size,
         weights=weights,
+        # The list of mouth points is long and the same in every model.
         header={name: header[name] for name in header if name != "points"},
         card=card.read_text("utf-8") if card.is_file() else "",
     )
 
 
 def read_speech_header(path: Path) -> dict[str, Any]:
-    """What a speech model's file says of itself.
+    """Read and check the header of a speech model.
 
     Raises:
-        ArtefactError: not a speech model, or of another dubfew's format.
+        ArtefactError: The file is not a speech model, or has a format that this dubfew does not
+            read.
     """
     try:
         header = read_header(path, "dubfew.speech")

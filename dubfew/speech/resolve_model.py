@@ -1,4 +1,4 @@
-"""Which speech model an actor's style belongs to: the one that ships, or a user's own."""
+"""The speech model that an actor's style belongs to: the one that ships, or a user's own."""
 
 from __future__ import annotations
 
@@ -12,22 +12,29 @@ from dubfew.utils.files import sha256_file
 
 
 def make_model_reference(path: Path | None) -> dict[str, Any] | None:
-    """What an adapter has to say of the model that its style was fitted to; None of the shipped."""
+    """Describe a speech model in an adapter, so that `resolve_speech_model` finds it again.
+
+    Args:
+        path: file of a user's own model; None stands for the model that ships.
+
+    Returns:
+        Path and SHA-256 of the file; None for the model that ships.
+    """
     return None if path is None else {"path": str(path.resolve()), "sha256": sha256_file(path)}
 
 
 def resolve_speech_model(
     model_reference: Mapping[str, Any] | None, path: Path | None = None
 ) -> SpeechModel:
-    """The model that an actor's style was fitted to.
+    """Load the model that an actor's style was fitted to.
 
     Args:
-        model_reference: what `make_model_reference` gave when they were adapted.
-        path: where the model is now, if it has moved.
+        model_reference: output of `make_model_reference` from the time of the adaptation.
+        path: present path of the model if it has moved.
 
     Raises:
-        ArtefactError: it is gone, or it is another one.
-        MissingDependencyError: its encoder needs transformers, which is not installed.
+        ArtefactError: The model is gone, or the file is another model.
+        MissingDependencyError: The model's encoder needs transformers, which is not installed.
     """
     if model_reference is None:
         if path is not None:

@@ -139,11 +139,11 @@ def fit_style(
     """Style of an actor whose footage has sound.
 
     Per direction, regularised least squares from prediction to observation through the origin,
-    drawn towards no change by as much as two seconds of footage would weigh. Least squares
-    shrinks where prediction and footage disagree, which would look like mumbling; a common
-    factor therefore restores the spread of the lips' gap that the footage shows. The offset is
-    the actor's pose where the prediction rests. A picture that runs early or late against its
-    sound is shifted first.
+    drawn towards no change by as much as two seconds of footage would weigh. Least squares shrinks
+    where prediction and footage disagree, which would look like mumbling; a common factor therefore
+    restores the spread of the lips' gap that the footage shows. The offset is the actor's pose
+    where the prediction rests. A picture that runs early or late against its sound is shifted
+    first.
 
     Args:
         predicted: by the speech model from the footage's sound, at ``observed.times``.

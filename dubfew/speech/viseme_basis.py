@@ -1,4 +1,4 @@
-"""The controls' fields: how the lower face goes along with them (`visemes.learn_fields`)."""
+"""The viseme basis that ships: displacement of the lower face per unit of each mouth control."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from dubfew.utils.files import write_atomic
 
 
 def load_viseme_basis() -> FloatArray:
-    """The controls' fields that ship with dubfew. [5, P, 3]"""
+    """Load the viseme basis that ships with dubfew. [5, P, 3]"""
     path = files("dubfew.speech") / "weights" / "fields.safetensors"
     return load_file(str(path))["fields"]
 
 
 def save_viseme_basis(basis: FloatArray, path: Path | str) -> None:
-    """Write the controls' fields beside the model."""
+    """Write a viseme basis, atomically.
+
+    Args:
+        basis: output of `fit_viseme_basis`. [5, P, 3]
+        path: a .safetensors file.
+    """
     write_atomic(Path(path), save({"fields": basis}))

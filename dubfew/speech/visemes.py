@@ -1,7 +1,7 @@
 """From phonemes with known times to mouth motion: visemes and how they blend.
 
-Five controls describe a mouth; what they do to the other points of the lower face is a linear
-field learnt from real footage (``weights/fields.safetensors``).
+Five controls describe a mouth; what they do to the other points of the lower face is a linear field
+learnt from real footage (``weights/fields.safetensors``).
 """
 
 # ruff: noqa: RUF001 - the letters of the International Phonetic Alphabet look like others.
@@ -132,9 +132,9 @@ def blend_visemes(
 ) -> FloatArray:  # [N, 5]
     """Blend the visemes of a sequence of sounds.
 
-    Each sound pulls with full weight inside its time, with a Gaussian falling off around that;
-    the weighted mean is the control's value. Firm sounds (closures) win. Before the first sound
-    and after the last there is silence.
+    Each sound pulls with full weight inside its time, with a Gaussian falling off around that; the
+    weighted mean is the control's value. Firm sounds (closures) win. Before the first sound and
+    after the last there is silence.
 
     Args:
         phones: in order of time.

@@ -12,8 +12,7 @@ class SpeechTrainConfig:
     Attributes:
         steps: optimiser steps of each network.
         scout_steps: steps of the network that is trained on synthetic speech alone and then says
-            which
-            clips' pictures belong to their sound, and with what lag.
+            which clips' pictures belong to their sound, and with what lag.
         batch_size: windows of 3 s per step.
         filmed_fraction: of the windows that come from filmed speakers.
         silent_fraction: of the windows in which nobody speaks.

@@ -68,8 +68,7 @@ class MotionLoss:
         self, predicted: SpeechPrediction, target: Tensor, is_filmed: Tensor
     ) -> Tensor:
         """Wanted motion of filmed windows, moved by up to ``MAX_SHIFT_ROWS`` rows to where it
-        agrees
-        best with what is predicted.
+        agrees best with what is predicted.
 
         A picture is seldom known to be in step with its sound to the frame. Without this a network
         learns the mean of several moments, which is a blur.

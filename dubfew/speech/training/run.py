@@ -35,8 +35,8 @@ class ClipScore:
     Attributes:
         clip: file of the clip.
         identity: whose it is.
-        part: "held out" (the person is in no training), "trained", or "unfit": passed over by
-            the training itself, because the mouth did not follow the sound.
+        part: "held out" (the person is in no training), "trained", or "unfit": passed over by the
+            training itself, because the mouth did not follow the sound.
         seconds: of sound.
         r: correlation of predicted and tracked lip gap at the file's own timing.
         r_best: the same at the best lag within 0.4 s.
@@ -95,8 +95,8 @@ def train_speech_model(
     Nothing is written before the training is over.
 
     Args:
-        out: the model's file, which ends in .safetensors; `VISEME_BASIS_FILENAME` is written
-            beside it.
+        out: the model's file, which ends in .safetensors; `VISEME_BASIS_FILENAME` is written beside
+            it.
         data: shards of `dubfew prior prepare`; None trains on synthetic speech alone.
         steps: of the optimiser; None takes the usual number.
         seed: of everything random.

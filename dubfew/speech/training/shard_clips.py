@@ -52,8 +52,8 @@ def load_filmed_clips(
 ) -> FilmedClips:
     """Read sound and mouth motion of every clip; the windows are not looked at.
 
-    The rest pose is estimated from the whole clip. A clip is taken apart where no face was seen
-    for long (`MAX_FACE_GAP_SECONDS`) and where it has no sound.
+    The rest pose is estimated from the whole clip. A clip is taken apart where no face was seen for
+    long (`MAX_FACE_GAP_SECONDS`) and where it has no sound.
 
     Args:
         folder: what `dubfew prior prepare` made.

@@ -19,8 +19,8 @@ _PITCH_PERIOD_RANGE_SECONDS, _LOOP_SECONDS = (1 / 400, 1 / 65), 0.04
 def hold_random_vowel(utterance: Utterance, rng: np.random.Generator) -> Utterance:
     """The same sentence with one of its vowels held, as singers, callers and mourners do.
 
-    Some pitch periods from the vowel's middle are repeated, with a little vibrato and tremolo;
-    all that comes later moves. A sentence without a long vowel stays as it is.
+    Some pitch periods from the vowel's middle are repeated, with a little vibrato and tremolo; all
+    that comes later moves. A sentence without a long vowel stays as it is.
     """
     vowels = [
         number

@@ -78,9 +78,9 @@ def align_transcript(
 ) -> TranscriptAlignment:
     """Find a transcript's sounds in a recording.
 
-    Subtitles are looked for around their times. A script without times is looked for as a whole
-    in up to 45 s; in longer recordings at a coarse resolution first, then in passages of about
-    20 s, so that memory stays bounded.
+    Subtitles are looked for around their times. A script without times is looked for as a whole in
+    up to 45 s; in longer recordings at a coarse resolution first, then in passages of about 20 s,
+    so that memory stays bounded.
 
     Args:
         audio: mono samples of any rate.

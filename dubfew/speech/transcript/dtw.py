@@ -1,9 +1,9 @@
 """Dynamic time warping of a spoken reference onto a recording, with pauses for free.
 
-Written here because of the pauses: the packages that offer warping (librosa, dtaidistance,
-fastdtw, tslearn, dtw-python) have one kind of step everywhere, so a breath in the recording
-would be paid for as if a vowel had been stretched over it. Here a second layer of states, one
-between any two sounds, absorbs what is quiet.
+Written here because of the pauses: the packages that offer warping (librosa, dtaidistance, fastdtw,
+tslearn, dtw-python) have one kind of step everywhere, so a breath in the recording would be paid
+for as if a vowel had been stretched over it. Here a second layer of states, one between any two
+sounds, absorbs what is quiet.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def align_with_pauses(
     """The reference frame that is heard in every frame of the recording.
 
     Every frame of the recording is either a reference frame or a pause; the reference is run
-    through in order, at up to three times its own rate and as slowly as need be. Pauses are
-    before, after, and wherever a sound begins; they cost what they are loud.
+    through in order, at up to three times its own rate and as slowly as need be. Pauses are before,
+    after, and wherever a sound begins; they cost what they are loud.
 
     Args:
         reference: features without pauses. [M, D]
