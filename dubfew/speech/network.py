@@ -1,4 +1,4 @@
-"""The networks: log-mel frames (or an encoder's) to motion coefficients and a gate at 50 Hz."""
+"""The networks: from encoder features to motion coefficients and voice activity at 50 Hz."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ from torch import Tensor, nn
 from dubfew.media.mel import NUM_MEL_BANDS
 from dubfew.speech.encoders import MEL_FRAMES_PER_ROW
 
-# A linear reader looks at every second row within a quarter of a second to either side, at fewer
-# with an encoder so wide that the equations for its weights would not fit into memory.
-MAX_LINEAR_TAPS, TAP_SPACING_ROWS, MAX_LINEAR_COLUMNS = 13, 2, 2000
+# Rows that the linear predictor sees, at most, and their spacing: every second row within a quarter
+# of a second to either side.
+MAX_LINEAR_TAPS, TAP_SPACING_ROWS = 13, 2
+# Numbers per row that the linear predictor sees, at most: wide encoders get fewer taps, because the
+# equations for the weights need the square of this in memory (32 MB).
+MAX_LINEAR_COLUMNS = 2000
 
-
-# Gaps that the networks foresee between which lips go from held together to as foreseen, in
-# inter-ocular distances. Lips nearer than 0.03 look closed.
+# Predicted lip gaps between which the lips are blended from fully closed to the prediction,
+# inter-ocular distances. Lips nearer than 0.03 look closed; a higher upper end shuts more.
 CLOSING_GAP_RANGE = (0.03, 0.06)
-# A closure is a dip: within so many rows the gap is larger by this much. Or it is rest: within them
-# it is nowhere larger than this. Without that, passages in which nothing is sure would be spoken
-# with lips held shut.
+# The lips are closed only where a low gap is a dip or rest. A dip: within the window the gap is
+# larger by the first range (no closure at its lower end, full closure at its upper end). Rest:
+# within the window the gap is nowhere larger than the second range. Otherwise uncertain stretches,
+# in which the prediction is low throughout, would be spoken with lips shut. The window reaches 7
+# rows (0.14 s) to either side, about a syllable.
 CLOSURE_DIP_RANGE, REST_GAP_RANGE, CLOSURE_WINDOW_ROWS = (0.01, 0.03), (0.02, 0.04), 7
 
 
 class SpeechPrediction(NamedTuple):
-    """What is foreseen for every row.
+    """Prediction for every row.
 
     Attributes:
-        coefficients: coefficients, before gating. [B, R, K]
-        voice_logits: logit of "somebody speaks". [B, R]
+        coefficients: motion coefficients, before gating. [B, R, K]
+        voice_logits: logit of the probability that there is speech. [B, R]
     """
 
     coefficients: Tensor
@@ -39,16 +43,16 @@ class SpeechPrediction(NamedTuple):
 
 @dataclass(frozen=True)
 class SpeechNetworkConfig:
-    """Sizes of a ``SpeechEnsemble``.
+    """Sizes of a `SpeechEnsemble`; stored with the weights.
 
     Attributes:
-        channels: of every block.
-        dilations: of the blocks, in order; they set how far the network hears.
+        channels: channels of every block.
+        dilations: dilations of the blocks, in order; they set how far the network sees.
         components: motion coefficients per row.
-        members: networks that answer together.
-        dropout: share of channels dropped in training.
+        members: number of networks.
+        dropout: fraction of channels that are dropped in training.
         inputs: numbers per frame of the encoder.
-        stride: the encoder's frames per output row.
+        stride: frames of the encoder per output row.
     """
 
     channels: int = 64
@@ -61,19 +65,19 @@ class SpeechNetworkConfig:
 
     @property
     def context_rows(self) -> int:
-        """Output rows on either side that one row depends on, rounded up."""
+        """Compute how many output rows on either side one row depends on, rounded up."""
         return max(
             sum(self.dilations) + 2 + CLOSURE_WINDOW_ROWS, self.num_taps // 2 * TAP_SPACING_ROWS + 1
         )
 
     @property
     def num_taps(self) -> int:
-        """Rows that the linear reader looks at, an odd number."""
+        """Compute how many rows the linear predictor sees, an odd number."""
         return max(1, min(MAX_LINEAR_TAPS, (MAX_LINEAR_COLUMNS // self.inputs - 1) // 2 * 2 + 1))
 
 
 class _DilatedBlock(nn.Module):
-    """Dilated convolution, then a mix of channels, around a shortcut."""
+    """A dilated convolution and a mix of channels, around a shortcut."""
 
     def __init__(self, channels: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -83,12 +87,13 @@ class _DilatedBlock(nn.Module):
         self.drop = nn.Dropout1d(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the block; the shape stays. [B, C, T]"""
         y = nn.functional.gelu(self.norm(self.wide(x)))
         return x + self.drop(self.mix(y))
 
 
 class SpeechNetwork(nn.Module):
-    """Temporal convolutions that hear about half a second to either side; one of several."""
+    """One network of the ensemble: temporal convolutions that see half a second to either side."""
 
     def __init__(self, config: SpeechNetworkConfig) -> None:
         super().__init__()
@@ -104,7 +109,14 @@ class SpeechNetwork(nn.Module):
         self,
         frames: Tensor,  # [B, T, inputs]
     ) -> SpeechPrediction:
-        """Row r is centred on frame ``stride * r``; there are ceil(T / stride)."""
+        """Predict rows; row r is centered on frame ``stride * r``.
+
+        Args:
+            frames: features of the encoder. [B, T, inputs]
+
+        Returns:
+            ceil(T / stride) rows.
+        """
         x = nn.functional.gelu(self.stem(frames.transpose(1, 2)))
         for block in self.blocks:
             x = block(x)
@@ -113,7 +125,10 @@ class SpeechNetwork(nn.Module):
 
 
 class LinearPredictor(nn.Module):
-    """A linear map of the frames around each row; its weights are solved for, not trained."""
+    """A linear map of the frames around each row to motion coefficients.
+
+    Its weights are solved for by `solve_linear_predictor`, not trained by gradient descent.
+    """
 
     def __init__(self, config: SpeechNetworkConfig) -> None:
         super().__init__()
@@ -127,16 +142,17 @@ class LinearPredictor(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:  # [B, T, inputs] -> [B, R, K]
+        """Predict coefficients [B, R, K] from frames [B, T, inputs]."""
         return self.map(frames.transpose(1, 2)).transpose(1, 2)
 
 
 class SpeechEnsemble(nn.Module):
-    """Several networks and a linear reader; the answer is their mean, closed where lips close.
+    """The mean of several networks and a linear predictor, with lips closed where they close.
 
-    With minutes of film, what a network learns beyond the common is mostly chance, and chance
-    differs from one to the next; least squares over all film errs differently from them all, but
-    knows no closures. So where the networks bring the lips together for a moment, or see no speech
-    at all, they stay together.
+    From minutes of film, a network learns much that is chance, and chance differs from one network
+    to the next, so their mean is better. Least squares over all film errs differently from all of
+    them, but predicts no closures. Therefore the lips stay together where the networks bring them
+    together for a moment, or predict no speech at all.
     """
 
     def __init__(
@@ -144,10 +160,11 @@ class SpeechEnsemble(nn.Module):
         config: SpeechNetworkConfig,
         opening: Tensor,  # [K]
     ) -> None:
-        """
+        """Make untrained networks.
+
         Args:
             config: sizes.
-            opening: gap between the lips per unit of each coefficient.
+            opening: lip gap per unit of each coefficient. [K]
         """
         super().__init__()
         self.config = config
@@ -160,21 +177,22 @@ class SpeechEnsemble(nn.Module):
         self,
         frames: Tensor,  # [B, T, inputs]
     ) -> SpeechPrediction:
-        """See ``SpeechNetwork.forward``."""
+        """Predict rows, see `SpeechNetwork.forward`."""
         motions, voices = zip(*(network(frames) for network in self.networks), strict=True)
         motion = torch.stack(motions).mean(0)
         mean = (motion + self.linear(frames)) / 2
-        foreseen = motion @ self.opening
-        around = nn.functional.max_pool1d(
-            foreseen[:, None], 2 * CLOSURE_WINDOW_ROWS + 1, 1, CLOSURE_WINDOW_ROWS
+        # Closure, from 0 to 1: a small gap that is a dip or at rest.
+        predicted_gap = motion @ self.opening
+        largest_gap_near = nn.functional.max_pool1d(
+            predicted_gap[:, None], 2 * CLOSURE_WINDOW_ROWS + 1, 1, CLOSURE_WINDOW_ROWS
         )[:, 0]
-        surely = torch.maximum(
-            _smoothstep(around - foreseen, CLOSURE_DIP_RANGE),
-            1 - _smoothstep(around, REST_GAP_RANGE),
+        is_dip_or_rest = torch.maximum(
+            _smoothstep(largest_gap_near - predicted_gap, CLOSURE_DIP_RANGE),
+            1 - _smoothstep(largest_gap_near, REST_GAP_RANGE),
         )
-        closed = (1 - _smoothstep(foreseen, CLOSING_GAP_RANGE)) * surely
+        closed = (1 - _smoothstep(predicted_gap, CLOSING_GAP_RANGE)) * is_dip_or_rest
+        # Close the lips by the smallest change of the coefficients that removes the gap.
         gap = (mean @ self.opening).clamp_min(0)
-        # The least change of the coefficients that takes the gap away.
         direction = self.opening / (self.opening @ self.opening)
         return SpeechPrediction(
             mean - (gap * closed)[..., None] * direction, torch.stack(voices).mean(0)
@@ -182,6 +200,6 @@ class SpeechEnsemble(nn.Module):
 
 
 def _smoothstep(x: Tensor, edges: tuple[float, float]) -> Tensor:
-    """From 0 at the first edge to 1 at the second, without corners."""
-    share = ((x - edges[0]) / (edges[1] - edges[0])).clamp(0, 1)
-    return share * share * (3 - 2 * share)
+    """Rise from 0 at the first edge to 1 at the second, with a continuous slope."""
+    t = ((x - edges[0]) / (edges[1] - edges[0])).clamp(0, 1)
+    return t * t * (3 - 2 * t)

@@ -1,4 +1,4 @@
-"""Style: how one actor moves the mouth, as an affine map of motion."""
+"""Speaking style: how one actor moves the mouth, as an affine map of predicted motion."""
 
 from __future__ import annotations
 
@@ -16,29 +16,39 @@ from dubfew.utils.arrays import FloatArray
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
+# Version of the stored form.
 STYLE_FORMAT_VERSION = 1
-# Rows of footage that weigh as much as the belief that the actor moves like everybody: 2 s.
+# Weight, in rows of footage (2 s at 25 fps), of the prior that the actor moves as predicted. More
+# footage outweighs it; a higher value keeps short clips closer to the average speaker.
 _PRIOR_ROWS = 50.0
-# Predicted motion below this (root mean square of coefficients against typical) is a pause.
+# Predicted motion below this counts as a pause: root mean square of the coefficients, each relative
+# to its typical size.
 _PAUSE_RMS = 0.08
-# Lips farther apart than this are not at rest, whatever the footage shows in its pauses.
+# Largest lip gap of a rest pose, inter-ocular distances, whatever the footage shows in its pauses.
 _MAX_REST_GAP = 0.03
-# A short clip may show a mumble or a shout; the actor can do otherwise.
+# Range of gains: a short clip may show a mumble or a shout, but the actor can speak otherwise.
 _GAIN_RANGE = (0.6, 1.8)
-# A clip with closed lips says nothing about how far they open.
+# Least limit of the lip gap, inter-ocular distances: a clip with closed lips does not show how far
+# they open.
 _MIN_APERTURE_LIMIT = 0.1
+# Quantile of the observed gap that counts as its widest, and the factor on it: four seconds of
+# footage rarely hold the widest vowel.
+_WIDEST_QUANTILE, _APERTURE_MARGIN = 0.99, 1.1
+# Fraction of the limit up to which gaps stay as they are; wider ones are compressed.
+_COMPRESSION_START = 0.8
+# Rows of pauses whose median weighs half of the rest pose, the other half being closed lips.
+_REST_PRIOR_ROWS = 10
 
 
 @dataclass(frozen=True)
 class SpeakingStyle:
-    """Per-actor affine map of mouth motion, in the speech model's low-dimensional space.
+    """An actor's affine map of mouth motion, in the speech model's low-dimensional space.
 
     Attributes:
-        basis: the space's directions, so that the style stands by itself. [K, P, 3]
+        basis: directions of the space, stored so that the style needs no model. [K, P, 3]
         gain: factor of each coefficient. [K]
-        offset: coefficients of the actor's rest pose against closed lips. [K]
-        max_aperture: the widest gap between the lips that the footage supports, inter-ocular
-            distances.
+        offset: coefficients of the actor's rest pose relative to closed lips. [K]
+        max_aperture: widest lip gap that the footage supports, inter-ocular distances.
     """
 
     basis: FloatArray
@@ -55,14 +65,14 @@ class SpeakingStyle:
             )
 
     def apply(self, motion: MouthMotion, *, reach: float = 1.0) -> MouthMotion:
-        """The same speech in this actor's manner.
+        """Apply the style to a predicted motion.
 
-        Predicted silence (zero) becomes the actor's own rest pose; gaps beyond ``limit`` are
-        pressed towards it smoothly, the whole motion of that moment with them.
+        Predicted silence (zero) becomes the actor's own rest pose. Gaps beyond ``max_aperture`` are
+        compressed smoothly towards it, and the whole motion of that moment with them.
 
         Args:
-            motion: as the speech model predicts it.
-            reach: how far the mouth may open, as a multiple of ``limit``.
+            motion: motion as the speech model predicts it.
+            reach: limit of the gap as a multiple of ``max_aperture``, above 0.
         """
         limit = reach * self.max_aperture
         flat = self.basis.reshape(len(self.basis), -1)
@@ -70,17 +80,17 @@ class SpeakingStyle:
         change = (coefficients * (self.gain - 1) + self.offset) @ flat
         moved = motion.displacement + change.reshape(motion.displacement.shape)
         gap = MouthMotion(moved, motion.times).aperture()
-        # Identity up to 80 % of the limit, then towards the limit with a continuous slope.
-        knee = 0.8 * limit
-        room = limit - knee
-        pressed = np.where(gap > knee, knee + room * np.tanh((gap - knee) / room), gap)
-        factor = pressed / np.maximum(gap, 1e-6)
+        # Identity up to the knee, then towards the limit with a continuous slope.
+        knee = _COMPRESSION_START * limit
+        headroom = limit - knee
+        compressed = np.where(gap > knee, knee + headroom * np.tanh((gap - knee) / headroom), gap)
+        factor = compressed / np.maximum(gap, 1e-6)
         factor = np.where(gap > knee, factor, 1.0)
         return MouthMotion((moved * factor[:, None, None]).astype(np.float32), motion.times)
 
     @classmethod
     def neutral(cls, space: MotionSpace | None = None) -> SpeakingStyle:
-        """The style that changes nothing."""
+        """Make the style that changes nothing; without a space, that of the model that ships."""
         space = space or SpeechModel.load_default().space
         k = len(space.basis)
         return cls(space.basis, np.ones(k, np.float32), np.zeros(k, np.float32), 1.0)
@@ -89,18 +99,18 @@ class SpeakingStyle:
     def from_statistics(
         cls, observed: MouthMotion, space: MotionSpace | None = None
     ) -> SpeakingStyle:
-        """Style of an actor whose footage has no sound.
+        """Estimate the style of an actor whose footage has no sound.
 
-        One gain for all directions: the ratio of the actor's wide openings (95th percentile) to
-        those of predicted speech, between ``_GAIN_RANGE``; never above 1 unless the footage shows
-        it.
+        One gain serves all directions: the ratio of the actor's wide openings (95th percentile) to
+        those of predicted speech, between 0.6 and 1.8. It exceeds 1 only if the footage shows it.
 
         Args:
             observed: the actor's tracked motion.
-            space: of the model whose predictions it will be applied to; None is the default's.
+            space: space of the model whose predictions the style is applied to; None is that of the
+                model that ships.
 
         Raises:
-            ShapeError: no rows.
+            ShapeError: The motion has no rows.
         """
         space = space or SpeechModel.load_default().space
         _check_not_empty(observed)
@@ -110,7 +120,7 @@ class SpeakingStyle:
         return cls(space.basis, gain, np.zeros(k, np.float32), _estimate_max_aperture(observed))
 
     def to_bytes(self) -> bytes:
-        """Serialise as safetensors with a JSON header."""
+        """Serialize as safetensors with a JSON header."""
         header = {"format_version": STYLE_FORMAT_VERSION, "limit": self.max_aperture}
         tensors = {"basis": self.basis, "gain": self.gain, "offset": self.offset}
         return save(
@@ -120,10 +130,10 @@ class SpeakingStyle:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SpeakingStyle:
-        """Read what ``to_bytes`` wrote.
+        """Read the output of `to_bytes`.
 
         Raises:
-            ArtefactError: not a style, damaged, or written by a newer dubfew.
+            ArtefactError: The data is not a style, is damaged or was written by a newer dubfew.
         """
         try:
             tensors, header = read_tensors_and_header(data, "dubfew.style")
@@ -136,22 +146,21 @@ class SpeakingStyle:
 def fit_style(
     predicted: MouthMotion, observed: MouthMotion, space: MotionSpace | None = None
 ) -> SpeakingStyle:
-    """Style of an actor whose footage has sound.
+    """Fit the style of an actor whose footage has sound.
 
-    Per direction, regularised least squares from prediction to observation through the origin,
-    drawn towards no change by as much as two seconds of footage would weigh. Least squares shrinks
-    where prediction and footage disagree, which would look like mumbling; a common factor therefore
-    restores the spread of the lips' gap that the footage shows. The offset is the actor's pose
-    where the prediction rests. A picture that runs early or late against its sound is shifted
-    first.
+    Each direction gets a gain by regularized least squares from prediction to observation through
+    the origin, drawn towards 1 with the weight of two seconds of footage. Least squares shrinks
+    where prediction and footage disagree, which would look like mumbling, so a common factor
+    restores the spread of the observed lip gap. The offset is the actor's pose where the prediction
+    rests. A picture that is early or late against its sound is shifted first.
 
     Args:
-        predicted: by the speech model from the footage's sound, at ``observed.times``.
+        predicted: motion predicted from the footage's sound, at ``observed.times``.
         observed: the actor's tracked motion.
-        space: of the predicting model; None is the default's.
+        space: space of the predicting model; None is that of the model that ships.
 
     Raises:
-        ShapeError: the two do not have the same rows, or none.
+        ShapeError: The two have different numbers of rows, or none.
     """
     space = space or SpeechModel.load_default().space
     _check_not_empty(observed)
@@ -162,22 +171,24 @@ def fit_style(
         )
     lag = reliable_lag(estimate_lag(predicted, observed))
     predicted = predicted.resample(observed.times - lag)
-    given = space.project(predicted) / space.coefficient_rms
-    seen = space.project(observed) / space.coefficient_rms
-    pause = np.sqrt((given**2).mean(axis=1)) < _PAUSE_RMS
-    offset = _estimate_rest_offset(seen[pause], space)
-    speech = ~pause
-    if not speech.any():
+    # Coefficients relative to their typical size, so that all directions weigh alike.
+    x_all = space.project(predicted) / space.coefficient_rms
+    y_all = space.project(observed) / space.coefficient_rms
+    is_pause = np.sqrt((x_all**2).mean(axis=1)) < _PAUSE_RMS
+    offset = _estimate_rest_offset(y_all[is_pause], space)
+    is_speech = ~is_pause
+    if not is_speech.any():
         return SpeakingStyle.from_statistics(observed, space)
-    x, y = given[speech], seen[speech] - offset
+    # Regularized least squares through the origin, one gain per direction.
+    x, y = x_all[is_speech], y_all[is_speech] - offset
     gain = ((x * y).sum(axis=0) + _PRIOR_ROWS) / ((x * x).sum(axis=0) + _PRIOR_ROWS)
     gain = np.clip(gain, 0.0, _GAIN_RANGE[1])
-    fitted = space.reconstruct(given * gain * space.coefficient_rms, observed.times).aperture()[
-        speech
-    ]
-    wanted = observed.aperture()[speech]
-    trust = speech.sum() / (speech.sum() + _PRIOR_ROWS)
-    spread = float(np.clip(wanted.std() / max(fitted.std(), 1e-4), *_GAIN_RANGE)) ** trust
+    # Least squares shrinks where the two disagree; a common factor restores the spread of the gap.
+    fitted = space.reconstruct(x_all * gain * space.coefficient_rms, observed.times)
+    fitted_gap, observed_gap = fitted.aperture()[is_speech], observed.aperture()[is_speech]
+    ratio = observed_gap.std() / max(fitted_gap.std(), 1e-4)
+    trust = is_speech.sum() / (is_speech.sum() + _PRIOR_ROWS)
+    spread = float(np.clip(ratio, *_GAIN_RANGE)) ** trust
     return SpeakingStyle(
         space.basis,
         np.clip(gain * spread, 0.0, 2 * _GAIN_RANGE[1]).astype(np.float32),
@@ -187,10 +198,11 @@ def fit_style(
 
 
 def _estimate_rest_offset(pauses: FloatArray, space: MotionSpace) -> FloatArray:
-    """The actor's rest pose in pauses, drawn to closed lips where there are few. [K]"""
+    """Estimate the actor's rest pose from pauses, drawn to closed lips where there are few. [K]"""
     if not len(pauses):
         return np.zeros(len(space.coefficient_rms), np.float32)
-    offset = np.median(pauses, axis=0) * (len(pauses) / (len(pauses) + 10))
+    offset = np.median(pauses, axis=0) * (len(pauses) / (len(pauses) + _REST_PRIOR_ROWS))
+    # Scale the pose down until its gap is one that a mouth at rest may have.
     gap = abs(
         float(space.reconstruct(offset[None] * space.coefficient_rms, np.zeros(1)).aperture()[0])
     )
@@ -198,10 +210,12 @@ def _estimate_rest_offset(pauses: FloatArray, space: MotionSpace) -> FloatArray:
 
 
 def _estimate_max_aperture(observed: MouthMotion) -> float:
-    # A tenth more than the widest that was seen: 4 s rarely hold the widest vowel.
-    return max(1.1 * float(np.quantile(observed.aperture(), 0.99)), _MIN_APERTURE_LIMIT)
+    """Estimate the widest lip gap that the footage supports."""
+    widest = float(np.quantile(observed.aperture(), _WIDEST_QUANTILE))
+    return max(_APERTURE_MARGIN * widest, _MIN_APERTURE_LIMIT)
 
 
 def _check_not_empty(observed: MouthMotion) -> None:
+    """Raise ShapeError if there is no row."""
     if not len(observed):
         raise ShapeError("no observed motion: a style needs at least one tracked frame")
