@@ -152,7 +152,7 @@ class SpeechEnsemble(nn.Module):
     From minutes of film, a network learns much that is chance, and chance differs from one network
     to the next, so their mean is better. Least squares over all film errs differently from all of
     them, but predicts no closures. Therefore the lips stay together where the networks bring them
-    together for a moment, or predict no speech at all.
+    together for a moment, or predict rest.
     """
 
     def __init__(

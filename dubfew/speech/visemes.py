@@ -1,7 +1,7 @@
-"""From phonemes with known times to mouth motion: visemes and how they blend.
+"""Visemes: from phones with known times to mouth motion.
 
-Five controls describe a mouth; what they do to the other points of the lower face is a linear field
-learnt from real footage (``weights/fields.safetensors``).
+Five controls describe a mouth. Their effect on the other points of the lower face is linear and was
+fitted to real footage (``weights/fields.safetensors``).
 """
 
 # ruff: noqa: RUF001 - the letters of the International Phonetic Alphabet look like others.
@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 from dubfew.utils.arrays import FloatArray
 
+# Controls that describe a mouth, in this order: vertical position of the upper and the lower inner
+# lip, change of the mouth's width, lips forward, vertical position of the chin.
 MOUTH_CONTROLS = ("upper", "lower", "width", "purse", "chin")
+# Symbol of a phone in which nothing is spoken.
 SILENCE_SYMBOL = ""
 
 
 @dataclass(frozen=True)
 class Phone:
-    """A speech sound and when it is heard.
+    """A speech sound and its time.
 
     Attributes:
-        symbol: one IPA letter, or ``SILENCE_SYMBOL``.
+        symbol: one IPA letter, or `SILENCE_SYMBOL`.
         start: s.
         end: s.
     """
@@ -38,16 +41,16 @@ class Phone:
 
 @dataclass(frozen=True)
 class Viseme:
-    """Where a sound wants the mouth, in inter-ocular distances, and how firmly.
+    """Target of the mouth for one sound, in inter-ocular distances, and its weights.
 
     Attributes:
-        gap: between the inner lips.
-        jaw: how far the chin goes down.
-        width: of the mouth against rest.
-        purse: lips forward against rest.
-        lift: both inner lips upwards (the lower lip of /f/ goes to the teeth).
-        gap_firm: weight of ``gap`` and ``jaw`` against the neighbours'.
-        shape_firm: weight of ``width`` and ``purse`` against the neighbours'.
+        gap: gap between the inner lips.
+        jaw: distance of the chin below its position at rest.
+        width: change of the mouth's width from rest.
+        purse: distance of the lips in front of their position at rest.
+        lift: upward shift of both inner lips (for /f/ the lower lip goes to the teeth).
+        gap_firm: weight of ``gap`` and ``jaw`` against those of neighboring sounds.
+        shape_firm: weight of ``width`` and ``purse`` against those of neighboring sounds.
     """
 
     gap: float
@@ -59,8 +62,8 @@ class Viseme:
     shape_firm: float = 0.5
 
 
-# Openings follow what running speech shows on film (median 0.07, nine tenths below 0.15), not
-# what a phonetics plate shows: citation forms open twice as far.
+# Visemes of groups of sounds. Openings follow running speech on film (median 0.07, nine tenths
+# below 0.15), not phonetics plates: citation forms open twice as far.
 _BILABIAL = Viseme(0.0, 0.005, gap_firm=40.0, shape_firm=0.2)
 _LABIODENTAL = Viseme(0.022, 0.01, lift=0.012, gap_firm=12.0, shape_firm=0.3)
 _ALVEOLAR = Viseme(0.06, 0.02, 0.01, gap_firm=1.0, shape_firm=0.2)  # t d n
@@ -75,9 +78,11 @@ _ROUNDED_GLIDE = Viseme(0.03, 0.015, -0.12, 0.035, gap_firm=3.0, shape_firm=3.0)
 
 
 def _make_vowel(gap: float, jaw: float, width: float, purse: float = 0.0) -> Viseme:
+    """Make a vowel; rounded ones hold their shape more firmly."""
     return Viseme(gap, jaw, width, purse, gap_firm=1.6, shape_firm=2.0 if purse else 1.0)
 
 
+# Viseme of every IPA letter that has one, and of silence.
 VISEME_BY_LETTER: dict[str, Viseme] = {
     SILENCE_SYMBOL: Viseme(0.0, 0.0, gap_firm=1.5, shape_firm=0.7),
     **dict.fromkeys("pbmɓʙ", _BILABIAL),
@@ -107,21 +112,35 @@ VISEME_BY_LETTER: dict[str, Viseme] = {
     **dict.fromkeys("yʏø", _make_vowel(0.055, 0.025, -0.105, 0.035)),
     **dict.fromkeys("œɶ", _make_vowel(0.10, 0.045, -0.07, 0.022)),
 }  # fmt: skip
+# Groups of letters: lips shut, wide open vowels, all vowels, plosives (whose closure is silent).
 BILABIAL_LETTERS = frozenset("pbm")
 OPEN_VOWEL_LETTERS = frozenset("aɑɐæɛʌ")
 VOWEL_LETTERS = OPEN_VOWEL_LETTERS | frozenset("iɪᵻeɘɜəɨɯɤɒɔoɵuʊʉyʏøœɶ")
 PLOSIVE_LETTERS = frozenset("pbtdkɡgqcɟʈɖʔ")
 
-# How long before and after its own time a sound still bends a control, s: lips are quick, the
-# jaw is heavy, rounding spreads over a syllable.
+# Width of a sound's influence on a control before and after its own time, s: lips are quick, the
+# jaw is heavy, rounding spreads over a syllable. Larger values blur closures.
 _COARTICULATION_SECONDS = {"gap": 0.055, "jaw": 0.07, "shape": 0.09}
-# Nothing reaches farther, s. Moments are looked at a block at a time, so that an hour's sounds and
-# an hour's moments do not make a table.
+# Time beyond which a sound has no influence, s, and times that are blended at once: an hour of
+# sounds by an hour of times would not fit into memory.
 _MAX_INFLUENCE_SECONDS, _TIMES_PER_BLOCK = 1.0, 500
+# The plateau of a sound's weight ends this far inside of its borders: a fraction of its duration,
+# and at most this many seconds.
+_EDGE_FRACTION, _MAX_EDGE_SECONDS = 1 / 4, 0.04
+# Silence that is added before the first and after the last sound, s, longer than any influence.
+_OUTER_SILENCE_SECONDS = 60.0
+# Fractions of the lip gap by which the upper lip rises and the lower lip falls; the jaw carries the
+# lower lip.
+_UPPER_LIP_FRACTION, _LOWER_LIP_FRACTION = 0.28, 0.72
 
 
 def split_ipa_letters(phoneme: str) -> list[str]:
-    """IPA letters of a phoneme's name that have a viseme, without stress, length and tone."""
+    """Split a phoneme's name into IPA letters that have a viseme, without stress and tone.
+
+    Example:
+        >>> split_ipa_letters("ts5")
+        ['t', 's']
+    """
     plain = unicodedata.normalize("NFD", phoneme)
     return [letter for letter in plain if letter in VISEME_BY_LETTER and letter]
 
@@ -132,18 +151,24 @@ def blend_visemes(
 ) -> FloatArray:  # [N, 5]
     """Blend the visemes of a sequence of sounds.
 
-    Each sound pulls with full weight inside its time, with a Gaussian falling off around that; the
-    weighted mean is the control's value. Firm sounds (closures) win. Before the first sound and
-    after the last there is silence.
+    Each sound has full weight inside of its time and a Gaussian falloff around it; a control's
+    value is the weighted mean. Firm sounds (closures) win. Before the first sound and after the
+    last one there is silence.
 
     Args:
-        phones: in order of time.
-        times: moments wanted, s. [N]
+        phones: sounds in order of time.
+        times: times to compute, s. [N]
 
     Returns:
-        ``MOUTH_CONTROLS`` in inter-ocular distances. [N, 5]
+        `MOUTH_CONTROLS` in inter-ocular distances. [N, 5]
 
-    Source: Cohen & Massaro 1993, modelling coarticulation by dominance functions.
+    Source: Cohen and Massaro 1993, Modeling Coarticulation in Synthetic Visual Speech (Models and
+    Techniques in Computer Animation): dominance functions.
+
+    Example:
+        >>> controls = blend_visemes([Phone("a", 0.0, 0.4)], np.array([0.2]))
+        >>> round(float(controls[0, 0] - controls[0, 1]), 2)
+        0.18
     """
     blocks = [
         times[start : start + _TIMES_PER_BLOCK] for start in range(0, len(times), _TIMES_PER_BLOCK)
@@ -153,32 +178,34 @@ def blend_visemes(
 
 
 def _phones_near(phones: Sequence[Phone], times: NDArray[np.float64]) -> list[Phone]:
-    """Sounds that bend the mouth at some of these moments."""
+    """Select the sounds that have influence at some of these times."""
     first, last = times.min() - _MAX_INFLUENCE_SECONDS, times.max() + _MAX_INFLUENCE_SECONDS
     return [phone for phone in phones if phone.end > first and phone.start < last]
 
 
 def _blend_block(phones: list[Phone], times: NDArray[np.float64]) -> FloatArray:
+    """Blend visemes for a block of times. [N, 5]"""
     first = phones[0].start if phones else 0.0
     last = phones[-1].end if phones else 0.0
     phones = [
-        Phone(SILENCE_SYMBOL, first - 60.0, first),
+        Phone(SILENCE_SYMBOL, first - _OUTER_SILENCE_SECONDS, first),
         *phones,
-        Phone(SILENCE_SYMBOL, last, last + 60.0),
+        Phone(SILENCE_SYMBOL, last, last + _OUTER_SILENCE_SECONDS),
     ]
     visemes = [VISEME_BY_LETTER[phone.symbol] for phone in phones]
     start = np.array([phone.start for phone in phones])
     end = np.array([phone.end for phone in phones])
-    edge = np.minimum((end - start) / 4, 0.04)
+    # Distance of each time from the plateau of each sound, s. [N, number of phones]
+    edge = np.minimum((end - start) * _EDGE_FRACTION, _MAX_EDGE_SECONDS)
     outside = np.maximum(
         0.0, np.maximum(start + edge - times[:, None], times[:, None] - end + edge)
     )
 
     def blend_controls(names: tuple[str, ...], firm: str, reach: float) -> list[NDArray]:
         firmness = np.array([getattr(viseme, firm) for viseme in visemes])
-        # A closure is firm and short: without this its weight would reach into the vowels.
+        # Firm sounds reach less far; otherwise a closure's weight would reach into the vowels.
         narrow = reach / np.sqrt(1 + np.log(np.maximum(firmness, 1.0)))
-        # The small constant: far from every sound the mean of all, never 0 / 0.
+        # The small constant avoids 0 / 0 far from every sound.
         weight = firmness * np.exp(-((outside / narrow) ** 2)) + 1e-9
         weight /= weight.sum(axis=1, keepdims=True)
         return [weight @ np.array([getattr(v, name) for v in visemes]) for name in names]
@@ -188,13 +215,14 @@ def _blend_block(phones: list[Phone], times: NDArray[np.float64]) -> FloatArray:
     width, purse = blend_controls(
         ("width", "purse"), "shape_firm", _COARTICULATION_SECONDS["shape"]
     )
-    return np.stack([0.28 * gap + lift, -0.72 * gap + lift, width, purse, -jaw], 1).astype(
-        np.float32
-    )
+    upper = _UPPER_LIP_FRACTION * gap + lift
+    lower = -_LOWER_LIP_FRACTION * gap + lift
+    return np.stack([upper, lower, width, purse, -jaw], 1).astype(np.float32)
 
 
 def controls_from_motion(motion: MouthMotion) -> FloatArray:
-    """Read the controls off a motion: linear functionals of the displacement. [N, 5]"""
+    """Compute the controls of a motion: linear functions of its displacements. [N, 5]"""
+    # In the order of MOUTH_CONTROLS.
     d = motion.displacement
     upper, lower = np.array([mouth_point_rows(pair) for pair in INNER_LIP_PAIRS]).T
     return np.stack(
@@ -210,13 +238,12 @@ def controls_from_motion(motion: MouthMotion) -> FloatArray:
 
 
 def fit_viseme_basis(motions: Sequence[MouthMotion], ridge: float = 1e-3) -> FloatArray:
-    """How the whole lower face goes along with the controls, by least squares on real motion.
-
-    A plain regression is unbiased but for a ridge that keeps silent footage harmless.
+    """Fit the motion of the whole lower face to the controls, by ridge regression on real motion.
 
     Args:
-        motions: tracked people.
-        ridge: relative to the controls' mean square.
+        motions: tracked motion of several people, at least one.
+        ridge: regularization relative to the controls' mean square; small, so that it only keeps
+            footage without motion harmless.
 
     Returns:
         Displacement per unit of each control. [5, P, 3]
@@ -225,10 +252,11 @@ def fit_viseme_basis(motions: Sequence[MouthMotion], ridge: float = 1e-3) -> Flo
         np.float64
     )
     points = np.concatenate([m.displacement.reshape(len(m), -1) for m in motions])
+    # Normal equations with the ridge on their diagonal.
     gram = controls.T @ controls
     gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
-    fields = np.linalg.solve(gram, controls.T @ points)
-    return fields.reshape(len(MOUTH_CONTROLS), -1, 3).astype(np.float32)
+    basis = np.linalg.solve(gram, controls.T @ points)
+    return basis.reshape(len(MOUTH_CONTROLS), -1, 3).astype(np.float32)
 
 
 def motion_from_phones(
@@ -236,6 +264,12 @@ def motion_from_phones(
     times: NDArray[np.float64],  # [N]
     basis: FloatArray,  # [5, P, 3]
 ) -> MouthMotion:
-    """Mouth motion of sounds whose times are known."""
+    """Compute the mouth motion of sounds with known times.
+
+    Args:
+        phones: sounds in order of time.
+        times: times to compute, s. [N]
+        basis: displacement per unit of each control. [5, P, 3]
+    """
     displacement = np.tensordot(blend_visemes(phones, times), basis, axes=1)
     return MouthMotion(displacement.astype(np.float32), np.asarray(times, np.float64))

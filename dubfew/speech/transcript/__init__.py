@@ -1,1 +1,1 @@
-"""What is said, and when: transcripts, their alignment, recognition."""
+"""Transcripts: reading, forced alignment, phoneme recognition, fusion with predicted motion."""

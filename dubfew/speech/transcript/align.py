@@ -1,9 +1,9 @@
-"""Forced alignment: when every sound of a transcript is heard in a recording.
+"""Forced alignment: the times at which the sounds of a transcript are spoken in a recording.
 
-espeak-ng says the text, which gives sounds with times; its sound is warped onto the recording and
-the times go along. Recording and reference are compared by cepstra whose mean and spread over the
-speech are taken out, which is most of what sets one voice and microphone apart from another;
-several reference voices are tried in every passage and the nearest is kept.
+espeak-ng speaks the text, which gives sounds with times. Its sound is warped onto the recording and
+the times are carried along. Recording and reference are compared by cepstra with the mean and
+spread over the speech removed, which is most of the difference between voices and microphones.
+Several reference voices are tried in every segment, and the nearest is kept.
 """
 
 from __future__ import annotations
@@ -32,23 +32,26 @@ from dubfew.speech.transcript.tts_reference import (
 from dubfew.speech.visemes import SILENCE_SYMBOL, Phone
 from dubfew.utils.arrays import FloatArray
 
-# Nobody speaks faster; letters per second.
+# Letters per second above which a transcript is refused: no one speaks so fast.
 _MAX_LETTERS_PER_SECOND = 40
-# How much faster and slower than espeak somebody may speak.
+# Range of the speech's duration relative to espeak-ng's; outside of it the text is not what is
+# spoken.
 _DURATION_RATIO_RANGE = (0.4, 2.5)
-# The most that ``TranscriptAlignment.cost_ratio`` may be. With a word or two it says nothing.
+# Largest `TranscriptAlignment.cost_ratio` that is accepted; the second one is for texts with fewer
+# phones than the third, in which the ratio is mostly chance. Right texts reach 0.75 to 0.9; a
+# lower limit would refuse them in noise, a higher one accept wrong texts.
 _MAX_COST_RATIO, _MAX_COST_RATIO_SHORT, _MIN_LONG_PHONES = 0.93, 1.0, 12
 
 
 @dataclass(frozen=True)
 class TranscriptAlignment:
-    """Where a text is in a recording.
+    """Position of a text in a recording.
 
     Attributes:
-        phones: sounds in order with their times in the recording, silence where it pauses.
-        cost_ratio: cost of the alignment against that of the same sounds in wrong orders: 0.75 to
-            0.9 where the text is what is said, about 1 where it is not.
-        duration_ratio: time that the sounds take in the recording against the reference.
+        phones: phones in order with their times in the recording, and silence in its pauses.
+        cost_ratio: cost of the alignment relative to that of the same sounds in wrong orders: 0.75
+            to 0.9 if the text is spoken there, about 1 if not.
+        duration_ratio: duration of the sounds in the recording relative to the reference.
     """
 
     phones: tuple[Phone, ...]
@@ -57,14 +60,16 @@ class TranscriptAlignment:
 
 
 def resolve_language(code: str) -> str:
-    """espeak-ng's name of the voice for a language code such as ``de`` or ``pt-br``; of ``de-AT``,
-    for which there is none, that of ``de`` (the lookup of RFC 4647).
+    """Find espeak-ng's voice for a language code such as ``de`` or ``pt-br``.
+
+    Codes without a voice fall back to shorter ones, ``de-AT`` to ``de`` (the lookup of RFC 4647).
 
     Raises:
-        DubfewError: no such language.
-        MissingDependencyError: no espeak-ng.
+        DubfewError: There is no such language.
+        MissingDependencyError: espeak-ng is not installed.
     """
     voices = get_synthesizer().voice_by_language()
+    # Drop subtags from the end until a voice is known.
     found = code.strip().lower().replace("_", "-")
     while found and found not in voices:
         found = found.rpartition("-")[0]
@@ -76,25 +81,25 @@ def resolve_language(code: str) -> str:
 def align_transcript(
     audio: AudioLike, cues: Sequence[TranscriptCue], language: str
 ) -> TranscriptAlignment:
-    """Find a transcript's sounds in a recording.
+    """Find the times of a transcript's sounds in a recording.
 
-    Subtitles are looked for around their times. A script without times is looked for as a whole in
-    up to 45 s; in longer recordings at a coarse resolution first, then in passages of about 20 s,
-    so that memory stays bounded.
+    Subtitles are searched for around their times. A script without times is searched for as a whole
+    in recordings of up to 45 s; in longer ones at a coarse resolution first, then in segments of
+    about 20 s, so that memory stays bounded.
 
     Args:
         audio: mono samples of any rate.
-        cues: what is said, in order; all with times, or none.
-        language: a code that ``resolve_language`` knows.
+        cues: spoken lines in order; either all have times or none has.
+        language: code that `resolve_language` knows.
 
     Raises:
-        DubfewError: no such language, or the text is not what is said.
-        MissingDependencyError: no espeak-ng.
+        DubfewError: There is no such language, or the text is not what is spoken.
+        MissingDependencyError: espeak-ng is not installed.
     """
     voice = resolve_language(language)
     samples = resample_audio(audio.samples, audio.rate)
     seconds = len(samples) / SPEECH_SAMPLE_RATE_HZ
-    # Subtitles of a longer film than the sound that is given.
+    # Leave out subtitles after the end of the sound, as when the sound is a part of a film.
     cues = [cue for cue in cues if cue.start is None or cue.start < seconds]
     if not cues:
         raise DubfewError(f"every subtitle is later than the sound, which lasts {seconds:.1f} s")
@@ -104,31 +109,32 @@ def align_transcript(
             f"the transcript has {letters} characters, the sound {seconds:.1f} s: "
             "give the text of this recording"
         )
-    features, loud = compute_cepstra(samples), compute_loudness(samples)
-    spoken = [
+    features, loudness = compute_cepstra(samples), compute_loudness(samples)
+    references = [
         synthesize_reference(cues, voice, variant, rate) for variant, rate in REFERENCE_VOICES
     ]
     phones: list[Phone] = []
-    cost = wrong = heard = said = 0.0
-    for passage in split_transcript(cues, spoken[0], features, loud):
-        rows = slice(passage.start_frame, passage.stop_frame)
+    # Sums over segments, weighted by their spoken frames.
+    cost = wrong_cost = spoken_frames = reference_frames = 0.0
+    for segment in split_transcript(cues, references[0], features, loudness):
+        rows = slice(segment.start_frame, segment.stop_frame)
         found = _choose_reference(
-            [reference.select_cues(passage.start_cue, passage.stop_cue) for reference in spoken],
+            [each.select_cues(segment.start_cue, segment.stop_cue) for each in references],
             features[rows],
-            loud[rows],
+            loudness[rows],
         )
         if found is None:
             continue
-        phones += _phones_from_path(found, passage.start_frame * FRAME_SECONDS)
-        frames = int((found.path >= 0).sum())
-        cost += found.cost * frames
-        wrong += found.wrong_cost * frames
-        heard += frames
-        said += len(found.reference.features)
+        phones += _phones_from_path(found, segment.start_frame * FRAME_SECONDS)
+        num_spoken = int((found.path >= 0).sum())
+        cost += found.cost * num_spoken
+        wrong_cost += found.wrong_cost * num_spoken
+        spoken_frames += num_spoken
+        reference_frames += len(found.reference.features)
     alignment = TranscriptAlignment(
         tuple(_insert_pauses(phones)),
-        cost / wrong if wrong else np.inf,
-        heard / said if said else 0.0,
+        cost / wrong_cost if wrong_cost else np.inf,
+        spoken_frames / reference_frames if reference_frames else 0.0,
     )
     _check_alignment(alignment, len(phones))
     return alignment
@@ -136,13 +142,13 @@ def align_transcript(
 
 @dataclass(frozen=True)
 class _SegmentAlignment:
-    """A passage's reference in the recording.
+    """The reference of one segment, aligned with the recording.
 
     Attributes:
-        reference: of the nearest voice.
-        path: its frame in each of the recording's, -1 in pauses. [N]
-        cost: per frame.
-        wrong_cost: of its sounds in wrong orders.
+        reference: reference of the nearest voice.
+        path: reference frame at each frame of the recording, -1 in pauses. [N]
+        cost: mean cost per spoken frame.
+        wrong_cost: the same for the reference's sounds in wrong orders.
     """
 
     reference: SpokenReference
@@ -152,30 +158,32 @@ class _SegmentAlignment:
 
 
 def _choose_reference(
-    references: list[SpokenReference], features: FloatArray, loud: FloatArray
+    references: list[SpokenReference], features: FloatArray, loudness: FloatArray
 ) -> _SegmentAlignment | None:
-    """The voice that is nearest to the recording; None where there is nothing to say."""
+    """Align every voice and keep the nearest; None if the segment cannot be aligned."""
     best = None
     for reference in references:
         path, cost = align_with_pauses(
-            reference.features, reference.phone_boundaries, features, loud
+            reference.features, reference.phone_boundaries, features, loudness
         )
         if np.isfinite(cost) and (best is None or cost < best[2]):
             best = reference, path, cost
     if best is None:
         return None
     reference, path, cost = best
-    wrong = [
-        align_with_pauses(rows, edges, features, loud)[1]
+    # Costs of wrong texts in the same voice, to compare with.
+    wrong_costs = [
+        align_with_pauses(rows, edges, features, loudness)[1]
         for rows, edges in _reorder_reference(reference)
     ]
-    return _SegmentAlignment(reference, path, cost, float(np.mean(wrong)))
+    return _SegmentAlignment(reference, path, cost, float(np.mean(wrong_costs)))
 
 
 def _reorder_reference(
     reference: SpokenReference,
 ) -> Iterator[tuple[FloatArray, NDArray[np.bool_]]]:
-    """What the same voice would say if the text were another: backwards, and halves swapped."""
+    """Yield features and boundaries of wrong texts in this voice: reversed, and halves swapped."""
+    # Reversed phones begin where they ended before.
     edges = np.append(reference.phone_boundaries, True)
     yield reference.features[::-1], edges[:0:-1]
     half = int(reference.phone_starts[len(reference.phone_starts) // 2])
@@ -183,7 +191,8 @@ def _reorder_reference(
 
 
 def _phones_from_path(alignment: _SegmentAlignment, start: float) -> list[Phone]:
-    """The reference's sounds at their times in the recording; none is lost, some are short."""
+    """Read the times of the reference's phones off the path; all are kept, some get short."""
+    # Spoken frames of the recording, and for each phone the range of them on its reference frames.
     frames = np.flatnonzero(alignment.path >= 0)
     place = alignment.path[frames]
     edges = np.append(alignment.reference.phone_starts, len(alignment.reference.features))
@@ -192,7 +201,7 @@ def _phones_from_path(alignment: _SegmentAlignment, start: float) -> list[Phone]
     for symbol, first, last in zip(alignment.reference.symbols, order[:-1], order[1:], strict=True):
         begin = frames[min(first, len(frames) - 1)]
         end = frames[last - 1] + 1 if last > first else begin
-        # Frame k is centred on k * FRAME, so it reaches from half a frame before.
+        # Frame k is centered on k * FRAME_SECONDS, so it begins half a frame earlier.
         phones.append(
             Phone(symbol, *(float(start + max(0.0, k - 0.5) * FRAME_SECONDS) for k in (begin, end)))
         )
@@ -200,7 +209,7 @@ def _phones_from_path(alignment: _SegmentAlignment, start: float) -> list[Phone]
 
 
 def _insert_pauses(phones: Sequence[Phone]) -> Iterator[Phone]:
-    """The sounds with silence in the gaps between them."""
+    """Yield the phones with silence in the gaps between them."""
     before = 0.0
     for phone in phones:
         if phone.start > before + FRAME_SECONDS / 2:
@@ -210,6 +219,7 @@ def _insert_pauses(phones: Sequence[Phone]) -> Iterator[Phone]:
 
 
 def _check_alignment(alignment: TranscriptAlignment, num_phones: int) -> None:
+    """Raise DubfewError if the text does not fit the recording."""
     limit = _MAX_COST_RATIO if num_phones >= _MIN_LONG_PHONES else _MAX_COST_RATIO_SHORT
     slow, fast = _DURATION_RATIO_RANGE[1], _DURATION_RATIO_RANGE[0]
     if not (alignment.cost_ratio <= limit and fast <= alignment.duration_ratio <= slow):
