@@ -1,8 +1,8 @@
-"""Phonemes of real speech, by an off-the-shelf recogniser (PocketSphinx, optional).
+"""Recognition of phonemes in real speech by PocketSphinx (optional).
 
-A second opinion on what a mouth should do, to measure by (``evaluate --listen``) or to blend with
-the model's own (``render --recognise``): nothing of it was trained by or for dubfew. Its model is
-of American English; other languages come out as the English sounds that are nearest.
+It is a second source for mouth motion, to measure with (``evaluate --listen``) or to blend with the
+model's own motion (``render --recognise``). No part of it was trained by or for dubfew. Its model
+is of American English; other languages come out as the nearest English sounds.
 """
 
 # ruff: noqa: RUF001 - the letters of the International Phonetic Alphabet look like others.
@@ -22,7 +22,7 @@ from dubfew.speech.visemes import SILENCE_SYMBOL, Phone, blend_visemes, split_ip
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.import_utils import import_optional
 
-# CMU's phonemes, as its recogniser names them; those not here are noises.
+# IPA of CMU's phonemes, by the names that PocketSphinx gives them; other names are noises.
 IPA_BY_ARPABET = {
     "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "aʊ", "AY": "aɪ", "B": "b", "CH": "tʃ",
     "D": "d", "DH": "ð", "EH": "ɛ", "ER": "ɝ", "EY": "eɪ", "F": "f", "G": "ɡ", "HH": "h",
@@ -30,22 +30,28 @@ IPA_BY_ARPABET = {
     "OW": "oʊ", "OY": "ɔɪ", "P": "p", "R": "ɹ", "S": "s", "SH": "ʃ", "T": "t", "TH": "θ",
     "UH": "ʊ", "UW": "u", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
 }  # fmt: skip
-# Recognised at once, s: the recogniser keeps every path it thought of until the end.
+# Longest segment that is recognized at once, s: the recognizer keeps every path in memory until the
+# end.
 MAX_SEGMENT_SECONDS = 20.0
-# Passages are cut at the quietest moment of their last seconds.
+# Segments are cut at the quietest moment of this many last seconds.
 _CUT_WINDOW_SECONDS = 4.0
+# Peak to which segments are amplified before recognition; full scale is 1.
 _NORMALIZED_PEAK = 0.9
-_MIN_SEGMENT_SAMPLES = (
-    SPEECH_SAMPLE_RATE_HZ // 10
-)  # samples: the recogniser fails on less than a few frames
-_DECODER_FRAME_SECONDS = 0.01  # s
+# Shortest segment that is recognized, samples (0.1 s): the recognizer fails on fewer than a few
+# frames.
+_MIN_SEGMENT_SAMPLES = SPEECH_SAMPLE_RATE_HZ // 10
+# Step of the recognizer's frames, s.
+_DECODER_FRAME_SECONDS = 0.01
 
 
 def recognize_segment(samples: FloatArray) -> tuple[Phone, ...]:
-    """Sounds of a passage with their times, gapless from 0 s on.
+    """Recognize the phones of a short segment.
 
     Args:
         samples: mono at 16 kHz, some ten seconds. [n]
+
+    Returns:
+        Phones with their times, without gaps from 0 s on.
 
     Raises:
         MissingDependencyError: PocketSphinx is not installed.
@@ -54,6 +60,7 @@ def recognize_segment(samples: FloatArray) -> tuple[Phone, ...]:
     peak = float(np.abs(samples).max(initial=0.0))
     if len(samples) < _MIN_SEGMENT_SAMPLES or peak < MIN_AUDIBLE_PEAK:
         return (Phone(SILENCE_SYMBOL, 0.0, len(samples) / SPEECH_SAMPLE_RATE_HZ),)
+    # The recognizer takes 16-bit samples.
     pcm = (samples * (_NORMALIZED_PEAK / peak) * 32767).astype("<i2").tobytes()
     decoder.start_utt()
     decoder.process_raw(pcm, full_utt=True)
@@ -64,6 +71,7 @@ def recognize_segment(samples: FloatArray) -> tuple[Phone, ...]:
             segment.start_frame * _DECODER_FRAME_SECONDS,
             (segment.end_frame + 1) * _DECODER_FRAME_SECONDS,
         )
+        # Diphthongs and affricates are split evenly into their letters.
         letters = split_ipa_letters(IPA_BY_ARPABET.get(segment.word, "")) or [SILENCE_SYMBOL]
         edges = np.linspace(start, end, len(letters) + 1)
         phones += map(Phone, letters, edges[:-1].tolist(), edges[1:].tolist())
@@ -71,16 +79,19 @@ def recognize_segment(samples: FloatArray) -> tuple[Phone, ...]:
 
 
 def recognize_phones(blocks: Iterable[FloatArray]) -> tuple[Phone, ...]:
-    """Sounds of a recording of any length; a passage of it is held at a time.
+    """Recognize the phones of a recording of any length, one segment in memory at a time.
 
     Args:
-        blocks: mono sound at 16 kHz, in order, as ``stream_audio`` gives it.
+        blocks: mono samples at 16 kHz, in order, as `stream_audio` yields them.
+
+    Returns:
+        Phones with their times in the recording.
 
     Raises:
         MissingDependencyError: PocketSphinx is not installed.
     """
     phones: list[Phone] = []
-    begin = 0
+    begin = 0  # first sample of the segment
     for samples in _split_at_quiet(blocks):
         offset = begin / SPEECH_SAMPLE_RATE_HZ
         for phone in recognize_segment(samples):
@@ -93,14 +104,14 @@ def recognize_lip_gap(
     blocks: Iterable[FloatArray],
     times: NDArray[np.float64],  # [N]
 ) -> NDArray[np.float64]:  # [N]
-    """Gap between the lips that the recognised sounds ask for.
+    """Compute the lip gap that the recognized phones of a recording require.
 
     Args:
-        blocks: as for ``recognize_phones``.
-        times: moments wanted, s; 0 is the first sample. [N]
+        blocks: mono samples at 16 kHz, in order, as `stream_audio` yields them.
+        times: times to compute, s; 0 is the first sample. [N]
 
     Returns:
-        In inter-ocular distances; closed before and after the sound. [N]
+        Gap in inter-ocular distances; closed before and after the sound. [N]
 
     Raises:
         MissingDependencyError: PocketSphinx is not installed.
@@ -110,28 +121,28 @@ def recognize_lip_gap(
 
 
 def _split_at_quiet(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    """The sound in pieces of at most ``MAX_SEGMENT_SECONDS``, cut where it is quiet."""
-    held = np.zeros(0, np.float32)
-    longest, least = (
-        int(MAX_SEGMENT_SECONDS * SPEECH_SAMPLE_RATE_HZ),
-        int((MAX_SEGMENT_SECONDS - _CUT_WINDOW_SECONDS) * SPEECH_SAMPLE_RATE_HZ),
-    )
+    """Yield the sound in segments of at most `MAX_SEGMENT_SECONDS`, cut where it is quiet."""
+    pending = np.zeros(0, np.float32)
+    longest = int(MAX_SEGMENT_SECONDS * SPEECH_SAMPLE_RATE_HZ)
+    shortest = int((MAX_SEGMENT_SECONDS - _CUT_WINDOW_SECONDS) * SPEECH_SAMPLE_RATE_HZ)
     for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) >= longest:
-            quietest = int(np.argmin(frame_levels_db(held[least:longest]))) * MEL_HOP_SAMPLES
-            yield held[: least + quietest]
-            held = held[least + quietest :]
-    if len(held):
-        yield held
+        pending = np.concatenate([pending, block])
+        while len(pending) >= longest:
+            levels = frame_levels_db(pending[shortest:longest])
+            cut = shortest + int(np.argmin(levels)) * MEL_HOP_SAMPLES
+            yield pending[:cut]
+            pending = pending[cut:]
+    if len(pending):
+        yield pending
 
 
 @lru_cache(maxsize=1)
 def _load_decoder() -> Any:
+    """Load PocketSphinx's phoneme decoder, once per process."""
     sphinx = import_optional("pocketsphinx")
     model = Path(sphinx.get_model_path()) / "en-us"
-    # A loop over phonemes with their bigrams. Wide beams: with no dictionary to help, the right
-    # sound is often not the likeliest at first.
+    # A loop over phonemes with a bigram model. The beams are wide: without a dictionary the right
+    # phoneme is often not the most probable one at first.
     return sphinx.Decoder(
         hmm=str(model / "en-us"),
         allphone=str(model / "en-us-phone.lm.bin"),

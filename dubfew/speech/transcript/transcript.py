@@ -1,4 +1,4 @@
-"""Transcript: what is said in a recording, as a script or as subtitles with times."""
+"""Reading of transcripts: scripts, or subtitles with times."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from pathlib import Path
 from dubfew.errors import DubfewError
 from dubfew.utils.import_utils import import_optional
 
+# Formats of subtitles by suffix, as pysubs2 names them; all other files are scripts.
 SUBTITLE_FORMATS = {".srt": "srt", ".vtt": "vtt"}
-# An hour of speech is about 60 kB.
+# Largest file that is read; an hour of speech is about 60 kB.
 MAX_TRANSCRIPT_BYTES = 2_000_000
-# A script's sentence that is longer is cut at a word: espeak says it in one breath otherwise.
+# Longest line of a script, characters; longer sentences are cut at a space, because espeak-ng would
+# speak them without a pause.
 _MAX_LINE_LENGTH = 400
+# Ends of sentences, also in Chinese and Japanese, which have no spaces after them.
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])\s*")  # noqa: RUF001 - full-width marks
 
 
 @dataclass(frozen=True)
 class TranscriptCue:
-    """A line that is said.
+    """A spoken line.
 
     Attributes:
         text: one line, never empty.
-        start: when its subtitle appears, s; None in a script without times.
-        end: when its subtitle goes, s; None as well.
+        start: time at which its subtitle appears, s; None in a script without times.
+        end: time at which its subtitle vanishes, s; None in a script without times.
     """
 
     text: str
@@ -37,12 +40,15 @@ class TranscriptCue:
 def read_transcript(path: Path | str) -> tuple[TranscriptCue, ...]:
     """Read a script (any text file, in sentences) or subtitles (``.srt``, ``.vtt``, with times).
 
-    Text is UTF-8, or UTF-16 with its mark. What is sung or heard besides speech and stands in
-    brackets or between notes is not spoken and is left out, in subtitles only.
+    Text is UTF-8, or UTF-16 with a byte order mark. In subtitles, everything in brackets or between
+    musical notes is left out: it is heard but not spoken.
+
+    Args:
+        path: a text file.
 
     Raises:
-        DubfewError: not there, not text, too large, or without a word.
-        MissingDependencyError: subtitles without pysubs2.
+        DubfewError: The file cannot be read, is not text, is too large or has no words.
+        MissingDependencyError: The file has subtitles, and pysubs2 is not installed.
     """
     path = Path(path)
     text = _decode_text(path)
@@ -54,6 +60,7 @@ def read_transcript(path: Path | str) -> tuple[TranscriptCue, ...]:
 
 
 def _decode_text(path: Path) -> str:
+    """Read a file as text."""
     try:
         size = path.stat().st_size
         if size > MAX_TRANSCRIPT_BYTES:
@@ -64,6 +71,7 @@ def _decode_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise DubfewError(f"{path} cannot be read: {error.strerror}") from error
+    # Without a byte order mark, text is taken for UTF-8.
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")
@@ -75,6 +83,7 @@ def _decode_text(path: Path) -> str:
 
 
 def _cues_from_script(text: str) -> tuple[TranscriptCue, ...]:
+    """Split a script into sentences."""
     sentences = (s for line in text.splitlines() for s in _SENTENCE_END.split(line))
     return tuple(
         TranscriptCue(piece)
@@ -84,7 +93,7 @@ def _cues_from_script(text: str) -> tuple[TranscriptCue, ...]:
 
 
 def _split_line(line: str) -> list[str]:
-    """A line in pieces of bearable length that have a letter or digit."""
+    """Split a line into pieces of bounded length that have a letter or digit."""
     pieces = []
     while len(line) > _MAX_LINE_LENGTH:
         cut = line.rfind(" ", 1, _MAX_LINE_LENGTH)
@@ -95,17 +104,19 @@ def _split_line(line: str) -> list[str]:
 
 
 def _cues_from_subtitles(path: Path, text: str, kind: str) -> tuple[TranscriptCue, ...]:
+    """Parse subtitles and keep what is spoken."""
     pysubs2 = import_optional("pysubs2")
     lines = "\n".join(text.splitlines()) + "\n"
     if kind == "vtt":
         lines = _keep_timed_blocks(lines)
     try:
         events = pysubs2.SSAFile.from_string(lines, format_=kind)
-    # It is written for well-formed files and says little of what it raises for others.
+    # pysubs2 is written for well-formed files and raises many kinds of errors for others.
     except (pysubs2.Pysubs2Error, ValueError, IndexError, OverflowError) as error:
         raise DubfewError(f"{path} is not a subtitle file of kind {kind}: {error}") from error
     cues = []
     for event in sorted(events, key=lambda event: event.start):
+        # Remove sounds in brackets, songs between notes, and dashes before speakers.
         spoken = re.sub(r"\[[^\]]*\]|\([^)]*\)|♪[^♪]*♪?|^\s*-", " ", event.plaintext)
         line = _clean_line(html.unescape(spoken))
         if event.end > event.start >= 0 and any(letter.isalnum() for letter in line):
@@ -114,7 +125,7 @@ def _cues_from_subtitles(path: Path, text: str, kind: str) -> tuple[TranscriptCu
 
 
 def _keep_timed_blocks(text: str) -> str:
-    """WebVTT without notes, styles and names of cues, which pysubs2 takes for spoken."""
+    """Remove notes, styles and cue names from WebVTT; pysubs2 takes them for spoken text."""
     blocks = [block.splitlines() for block in re.split(r"\n\s*\n", text)]
     cues = []
     for lines in blocks:
@@ -125,5 +136,5 @@ def _keep_timed_blocks(text: str) -> str:
 
 
 def _clean_line(text: str) -> str:
-    """One line of printable characters with single spaces."""
+    """Make one line of printable characters with single spaces."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,4 +1,4 @@
-"""What a transcript sounds like, and how recordings and references are compared."""
+"""Synthesized references of transcripts, and the features that recordings are compared with."""
 
 from __future__ import annotations
 
@@ -22,27 +22,32 @@ from dubfew.speech.transcript.transcript import TranscriptCue
 from dubfew.speech.visemes import SILENCE_SYMBOL
 from dubfew.utils.arrays import FloatArray
 
-FRAME_SECONDS = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ  # 10 ms
-# Reference voices (espeak's variant, words per minute): a man, a woman, a deep and a clear one.
+# Step of the frames that are aligned, s.
+FRAME_SECONDS = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
+# Reference voices as espeak-ng's variant and words per minute: a man, a woman, a deep voice and a
+# clear one. More voices would cost time in proportion.
 REFERENCE_VOICES = (("", 165), ("f2", 150), ("m3", 180), ("Annie", 165))
-# Cepstra beyond the 13th are pitch, which is the speaker's.
+# Number of cepstra that are compared; those beyond the 13th describe pitch, which belongs to the
+# speaker.
 _NUM_CEPSTRA = 13
-# Frames this far under the loud ones are no speech and have no say in mean and spread.
+# Range under the loud frames within which frames count for mean and spread of the features, dB.
 _SPEECH_RANGE_DB = 35.0
-# Between the recording's noise (5th percentile of the level, at most so far under the loud
-# frames) and its loud frames: quiet up to the first share, loud from the second on.
-_NOISE_RANGE_DB, _QUIET_FRACTION, _LOUD_FRACTION = 60.0, 0.3, 0.7
+# Percentile of the frame levels that is taken for the recording's noise, and its largest distance
+# from the loud frames, dB.
+_NOISE_PERCENTILE, _NOISE_RANGE_DB = 5, 60.0
+# Loudness rises from 0 to 1 between these fractions of the way from noise to the loud frames.
+_QUIET_FRACTION, _LOUD_FRACTION = 0.3, 0.7
 
 
 @dataclass(frozen=True)
 class SpokenReference:
-    """A text as one synthetic voice says it, without its pauses.
+    """A text as one synthetic voice speaks it, without its pauses.
 
     Attributes:
-        features: [M, D]
-        symbols: its sounds, in order. [K]
-        phone_starts: frame in which each sound begins. [K]
-        cue_starts: frame in which each cue begins. [C]
+        features: standardized cepstra of its frames. [M, D]
+        symbols: IPA letters of its phones, in order. [K]
+        phone_starts: frame at which each phone begins. [K]
+        cue_starts: frame at which each cue begins. [C]
     """
 
     features: FloatArray
@@ -52,20 +57,25 @@ class SpokenReference:
 
     @property
     def phone_boundaries(self) -> NDArray[np.bool_]:
-        """True where a sound begins. [M]"""
+        """Return True where a phone begins. [M]"""
         found = np.zeros(len(self.features), bool)
         found[self.phone_starts] = True
         return found
 
     def select_cues(self, start_cue: int, stop_cue: int) -> SpokenReference:
-        """Cues [first, last)."""
+        """Cut out the reference of a range of cues.
+
+        Args:
+            start_cue: first cue.
+            stop_cue: cue after the last one.
+        """
         edges = np.append(self.cue_starts, len(self.features))
         low, high = edges[start_cue], edges[stop_cue]
-        sounds = slice(*np.searchsorted(self.phone_starts, [low, high]))
+        phones = slice(*np.searchsorted(self.phone_starts, [low, high]))
         return SpokenReference(
             self.features[low:high],
-            self.symbols[sounds],
-            self.phone_starts[sounds] - low,
+            self.symbols[phones],
+            self.phone_starts[phones] - low,
             self.cue_starts[start_cue:stop_cue] - low,
         )
 
@@ -73,71 +83,91 @@ class SpokenReference:
 def synthesize_reference(
     cues: Sequence[TranscriptCue], voice: str, variant: str, words_per_minute: int
 ) -> SpokenReference:
-    """Have espeak-ng say every cue; cues without a sound in this language are silent.
+    """Synthesize all cues; those without a sound in this language stay empty.
+
+    Args:
+        cues: spoken lines.
+        voice: voice from `resolve_language`.
+        variant: voice variant of espeak-ng; empty is the voice itself.
+        words_per_minute: speaking rate.
 
     Raises:
-        DubfewError: no cue has a sound.
+        DubfewError: No cue has a sound.
+        MissingDependencyError: espeak-ng is not installed.
     """
-    synthesiser = get_synthesizer()
-    sounds, symbols, starts, begins = [], [], [], []
-    rows = 0
+    synthesizer = get_synthesizer()
+    features, symbols, phone_starts, cue_starts = [], [], [], []
+    num_frames = 0
     for cue in cues:
-        begins.append(rows)
+        cue_starts.append(num_frames)
         try:
-            utterance = synthesiser.synthesize(
+            utterance = synthesizer.synthesize(
                 cue.text, voice, variant=variant, words_per_minute=words_per_minute
             )
         except DubfewError:
-            continue  # nothing in it can be said: foreign letters, say
-        frames, sound_of_frame = _spoken_frames(utterance)
-        first = np.flatnonzero(np.diff(sound_of_frame, prepend=-1))
-        symbols += [utterance.phones[k].symbol for k in sound_of_frame[first]]
-        starts += list(rows + first)
-        sounds.append(_raw_cepstra(utterance.samples)[frames])
-        rows += len(frames)
-    if not rows:
+            continue  # it has nothing that can be spoken, such as letters of another script
+        frames, phone_of_frame = _spoken_frames(utterance)
+        # A phone begins where the number of the phone changes.
+        first = np.flatnonzero(np.diff(phone_of_frame, prepend=-1))
+        symbols += [utterance.phones[k].symbol for k in phone_of_frame[first]]
+        phone_starts += list(num_frames + first)
+        features.append(_raw_cepstra(utterance.samples)[frames])
+        num_frames += len(frames)
+    if not num_frames:
         raise DubfewError(
             f"espeak-ng finds nothing to say in the transcript as {voice!r}: is it this language?"
         )
-    features = np.concatenate(sounds)
+    joined = np.concatenate(features)
     return SpokenReference(
-        _standardize(features, features),
+        _standardize(joined, joined),
         tuple(symbols),
-        np.array(starts, np.int64),
-        np.array(begins, np.int64),
+        np.array(phone_starts, np.int64),
+        np.array(cue_starts, np.int64),
     )
 
 
 def _spoken_frames(utterance: Utterance) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Frames of an utterance that are no pause, and the sound that each belongs to."""
+    """Find an utterance's frames outside of pauses, and the phone of each."""
     times = np.arange(len(utterance.samples) // MEL_HOP_SAMPLES) * FRAME_SECONDS
-    sound = np.searchsorted([phone.start for phone in utterance.phones], times, "right") - 1
-    pause = np.array([phone.symbol == SILENCE_SYMBOL for phone in utterance.phones])
-    frames = np.flatnonzero(~pause[sound]) if len(pause) else np.zeros(0, np.int64)
-    return frames, sound[frames]
+    phone_of_frame = (
+        np.searchsorted([phone.start for phone in utterance.phones], times, "right") - 1
+    )
+    is_pause = np.array([phone.symbol == SILENCE_SYMBOL for phone in utterance.phones])
+    frames = np.flatnonzero(~is_pause[phone_of_frame]) if len(is_pause) else np.zeros(0, np.int64)
+    return frames, phone_of_frame[frames]
 
 
 def compute_cepstra(samples: FloatArray) -> FloatArray:
-    """Cepstra of a recording, mean 0 and even spread over its speech. [T, D]"""
+    """Compute cepstra of a recording with mean 0 and even spread over its speech.
+
+    Args:
+        samples: mono at 16 kHz. [n]
+
+    Returns:
+        Features. [T, D]
+    """
     features = _raw_cepstra(samples)
     loud = frame_levels_db(samples) > speech_level_db(samples) - _SPEECH_RANGE_DB
     return _standardize(features, features[loud] if loud.any() else features)
 
 
 def _raw_cepstra(samples: FloatArray) -> FloatArray:
+    """Compute cepstra: the cosine transform of the log-mel bands. [T, D]"""
     return dct(log_mel(samples), axis=1, norm="ortho")[:, :_NUM_CEPSTRA].astype(np.float32)
 
 
 def _standardize(features: FloatArray, speech_features: FloatArray) -> FloatArray:
+    # The root makes the mean distance of two frames independent of the number of cepstra.
+    """Subtract the mean and divide by the spread of the speech frames."""
     scale = (speech_features.std(axis=0) + 1e-6) * np.sqrt(_NUM_CEPSTRA)
     return ((features - speech_features.mean(axis=0)) / scale).astype(np.float32)
 
 
 def compute_loudness(samples: FloatArray) -> FloatArray:
-    """0 where a recording is as quiet as its noise, 1 where it is loud. [T]"""
+    """Compute loudness: 0 where a recording is as quiet as its noise, 1 where it is loud. [T]"""
     level, loud = frame_levels_db(samples), speech_level_db(samples)
-    noise = max(float(np.percentile(level, 5)), loud - _NOISE_RANGE_DB)
-    share = (level - noise) / max(loud - noise, 1e-6)
-    return np.clip((share - _QUIET_FRACTION) / (_LOUD_FRACTION - _QUIET_FRACTION), 0, 1).astype(
+    noise = max(float(np.percentile(level, _NOISE_PERCENTILE)), loud - _NOISE_RANGE_DB)
+    fraction = (level - noise) / max(loud - noise, 1e-6)
+    return np.clip((fraction - _QUIET_FRACTION) / (_LOUD_FRACTION - _QUIET_FRACTION), 0, 1).astype(
         np.float32
     )
