@@ -341,7 +341,7 @@ def check():
 check()
 import dubfew.render.schedule, dubfew.adapt.pipeline, dubfew.evaluate.metrics
 from dubfew.adapt import ActorAdapter, adapt, pipeline
-from dubfew.adapt.pipeline import resolve_device
+from dubfew.utils.device import resolve_device
 assert adapt is pipeline.adapt
 check()
 from dubfew import *

@@ -1,76 +1,59 @@
-"""``adapt``: footage in, an actor in the registry out."""
+"""``adapt``: from a video of an actor to an entry in the registry."""
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
+from dubfew.adapt.actor_footage import ActorFootage, prepare_actor_footage
 from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter
-from dubfew.adapt.methods import METHODS, resolve_method_options
+from dubfew.adapt.methods import METHODS, AdaptationMethod, MethodOptions, resolve_method_options
 from dubfew.adapt.options import (
     DEFAULT_FOOTAGE_SECONDS,
     DEFAULT_TRAINING_STEPS,
     REPLAY_BY_DEFAULT,
     AdaptOptions,
 )
-from dubfew.adapt.replay import load_replay_for_prior
+from dubfew.adapt.replay import ReplaySampler, load_replay_for_prior
 from dubfew.adapt.segment_selection import FootageSegment, choose_segment
-from dubfew.adapt.trainer import train_adapter
-from dubfew.errors import DubfewError, MediaError, NoFaceError
-from dubfew.media import Audio, VideoInfo, probe, read_frames
-from dubfew.media.audio import stream_audio
-from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
-from dubfew.motion.extraction import motion_from_track
-from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.adapt.trainer import AdapterTraining, train_adapter
+from dubfew.media import VideoInfo, probe
 from dubfew.prior.checkpoint import Prior
 from dubfew.progress import ProgressCallback, no_progress
-from dubfew.reconstruction.crop import compute_track_regions
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
-from dubfew.reconstruction.track import Track
-from dubfew.reconstruction.tracking import track_video
-from dubfew.references.alignment import align_footage
-from dubfew.references.cropping import footage_from_frames
-from dubfew.references.footage import resize_footage
 from dubfew.references.selection import farthest_point_sampling
 from dubfew.registry import Registry
-from dubfew.registry.consent import read_consent
+from dubfew.registry.consent import ConsentRecord, read_consent
 from dubfew.registry.names import normalize_actor_id
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.resolve_model import make_model_reference
-from dubfew.speech.style import SpeakingStyle, fit_style
+from dubfew.utils.device import resolve_device
 from dubfew.utils.options import document_options, merge_options
 
-# References are stored no larger than this (a mouth window of a 4K close-up), or than the
-# renderer's window.
-MAX_REFERENCE_SIZE_PX = 384
+# References that are stored of an actor: they span the mouth shapes of ten seconds. More make the
+# actor larger and rendering slower; fewer lack mouths that a dub asks for.
 NUM_STORED_REFERENCES = 48
-# Sound around the part that is learned from, which sounds at its ends are judged by (s).
-AUDIO_MARGIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class AdaptResult:
-    """What ``adapt`` did.
+    """An adapted actor: what is stored, and how the training went.
 
     Attributes:
         actor: id in the registry.
-        revision: of the actor.
-        method: how it was adapted.
-        segment: the part of the footage that was learned from.
-        frames: with a face, learned from.
-        steps: the step whose result was kept.
-        seconds: choose, track, train, total.
-        psnr_heldout: of the mouths of held-out frames of the footage, dB; None when it was too
+        revision: number of the new revision.
+        method: adaptation method.
+        segment: part of the footage that was used.
+        frames: frames with a usable face in it.
+        steps: step whose weights were kept.
+        seconds: time spent in the stages "choose", "track" and "train", and "total".
+        psnr_heldout: mean PSNR of the mouths of held-out frames, dB; None when the footage was too
             short to hold any out.
-        bytes: stored.
-        curve: step, seconds and held-out PSNR of every look during training.
-        note: one line about the consent, or "".
+        bytes: size of the stored actor.
+        curve: step, seconds and held-out PSNR of every validation.
+        note: one line about the consent record, or "".
     """
 
     actor: str
@@ -84,6 +67,24 @@ class AdaptResult:
     bytes: int
     curve: list[tuple[int, float, float]]
     note: str
+
+
+@dataclass(frozen=True)
+class _AdaptInputs:
+    """Everything that the options name, checked and loaded."""
+
+    name: str
+    device: str
+    method: AdaptationMethod
+    method_options: MethodOptions
+    speech: Path | None
+    speech_model: SpeechModel
+    consent: ConsentRecord | None
+    note: str
+    prior: Prior
+    info: VideoInfo
+    head: HeadModel
+    replay: ReplaySampler | None
 
 
 @document_options(AdaptOptions)
@@ -108,188 +109,148 @@ def adapt(
     options = merge_options(AdaptOptions, options, overrides)
     began = time.monotonic()
     video = Path(video)
-    # What was asked for wrongly is said before minutes of work.
-    name = normalize_actor_id(video.stem if options.actor is None else options.actor)
-    device = resolve_device(options.device)
-    chosen = METHODS.load(options.method)
-    method_options = resolve_method_options(options.method, rank=options.rank)
-    given = read_consent(options.consent) if options.consent is not None else None
-    speech = Path(options.speech) if options.speech is not None else None
-    speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
     registry = registry or Registry()
-    registry.check_create(name)
-    record = given or registry.consent(name)
-    note = registry.check_learning(name, record)
-    base = Prior.load(options.prior)
-    info = probe(video)
-    model = load_head_model(base.head if options.head is None else options.head)
-    replay = REPLAY_BY_DEFAULT if options.replay is None else options.replay
-    others = load_replay_for_prior(base, model) if replay else None
-    seconds = DEFAULT_FOOTAGE_SECONDS if options.seconds is None else options.seconds
-    part = choose_segment(video, info, seconds, start=options.start, progress=progress)
-    chose = time.monotonic()
-    track = track_video(
+    inputs = _load_inputs(video, options, registry)
+
+    segment = choose_segment(
         video,
-        head=model,
+        inputs.info,
+        DEFAULT_FOOTAGE_SECONDS if options.seconds is None else options.seconds,
+        start=options.start,
+        progress=progress,
+    )
+    chosen_at = time.monotonic()
+    footage = prepare_actor_footage(
+        video,
+        inputs.info,
+        segment,
+        inputs.head,
+        inputs.prior.renderer.config.window,
+        inputs.speech_model,
         face=options.face,
-        start=part.first,
-        stop=part.stop,
         segmenter=options.segmenter,
         progress=progress,
     )
-    check_usable_frames(video, track)
-    motion = motion_from_track(track, model)
-    large = footage_from_frames(
-        read_frames(video, start=part.first, stop=part.stop),
-        track,
-        model,
-        motion.displacement,
-        window_size=choose_reference_size(track, model, base.renderer.config.window),
-        frame_numbers=part.first + np.arange(len(track)),
-        progress=progress,
-    )
-    small = align_footage(
-        resize_footage(large, base.renderer.config.window), model, progress=progress
-    )
-    ratio = np.array([large.window_size / small.window_size] * 2 + [1], np.float32)
-    large = replace(large, vertices=small.vertices * ratio)
-    style = fit_actor_style(video, info, motion, speech_model)
-    tracked = time.monotonic()
-
-    learned = train_adapter(
-        base,
-        small,
-        model,
-        chosen,
-        method_options,
+    tracked_at = time.monotonic()
+    training = train_adapter(
+        inputs.prior,
+        footage.windows,
+        inputs.head,
+        inputs.method,
+        inputs.method_options,
         steps=DEFAULT_TRAINING_STEPS if options.steps is None else options.steps,
-        device=device,
+        device=inputs.device,
         seed=options.seed,
-        replay=others,
+        replay=inputs.replay,
         progress=progress,
     )
-    trained = time.monotonic()
-    adapter = ActorAdapter(
-        config={
-            "prior": {"name": base.name, "sha256": base.sha256},
-            "method": options.method,
-            "options": method_options,
-            "head": model.name,
-            "speech": make_model_reference(speech),
-            "source": {
-                "path": str(video.resolve()),
-                "sha256": track.source_sha256,
-                "first": part.first,
-                "frames": len(track),
-                # Only then is this the track of the whole file.
-                "complete": part.first == 0 and len(track) < part.stop,
-            },
-            "training": {
-                "steps": learned.best_step,
-                "seed": options.seed,
-                "replay": replay,
-                "psnr_heldout": learned.psnr_heldout,
-            },
-        },
-        weights=learned.weights,
-        texture=learned.texture,
-        references=large.select_frames(farthest_point_sampling(large.key, NUM_STORED_REFERENCES)),
-        style=style,
-        track_bytes=track.to_bytes(),
-    )
+    trained_at = time.monotonic()
+
+    adapter = _make_adapter(video, options, inputs, segment, footage, training)
+    # The registry's own copy of the configuration can be listed without opening the files.
     config = {
         "format_version": ADAPTER_FORMAT_VERSION,
         "method": options.method,
         **adapter.config,
-        "consent": record.to_config_entry() if record else None,
+        "consent": inputs.consent.to_config_entry() if inputs.consent else None,
     }
-    revision = registry.create(name, config, adapter.to_files())
+    revision = registry.create(inputs.name, config, adapter.to_files())
+    num_frames = len(footage.track)
     return AdaptResult(
         actor=revision.actor,
         revision=revision.number,
         method=options.method,
-        segment=replace(part, stop=part.first + len(track), seconds=len(track) / float(info.fps)),
-        frames=len(large),
-        steps=learned.best_step,
+        segment=replace(
+            segment,
+            stop=segment.first + num_frames,
+            seconds=num_frames / float(inputs.info.fps),
+        ),
+        frames=len(footage.references),
+        steps=training.best_step,
         seconds={
-            "choose": chose - began,
-            "track": tracked - chose,
-            "train": trained - tracked,
+            "choose": chosen_at - began,
+            "track": tracked_at - chosen_at,
+            "train": trained_at - tracked_at,
             "total": time.monotonic() - began,
         },
-        psnr_heldout=learned.psnr_heldout,
+        psnr_heldout=training.psnr_heldout,
         bytes=revision.stored_bytes,
-        curve=learned.curve,
-        note=note,
+        curve=training.curve,
+        note=inputs.note,
     )
 
 
-def check_usable_frames(video: Path, track: Track) -> None:
-    """See that there are frames to learn from.
-
-    Raises:
-        NoFaceError: there are none.
-    """
-    if not track.usable.any():
-        raise NoFaceError(
-            f"no frame of {video} can be learned from ({', '.join(track.reasons())}): give footage "
-            "whose mouth is seen from the front"
-        )
-
-
-def choose_reference_size(track: Track, head: HeadModel, window: int) -> int:
-    """Edge of the stored references, px: twice the windows' size in the footage, so that looking
-    them up between their pixels loses no sharpness; ``window`` is what the renderer looks at."""
-    side = float(np.median(compute_track_regions(track, head).window[track.usable, 2]))
-    return int(np.clip(2 * round(side), 160, max(MAX_REFERENCE_SIZE_PX, window)))
-
-
-def fit_actor_style(
-    video: Path, info: VideoInfo, motion: MouthMotion, model: SpeechModel
-) -> SpeakingStyle:
-    """Speaking style from the footage's sound, or from its motion alone."""
-    if info.has_audio:
-        begin, end = (
-            max(0.0, motion.times[0] - AUDIO_MARGIN_SECONDS),
-            motion.times[-1] + AUDIO_MARGIN_SECONDS,
-        )
-        try:
-            audio = read_audio_between(video, begin, end)
-        except MediaError:
-            return SpeakingStyle.from_statistics(motion, model.space)
-        if len(audio.samples):
-            heard = model.predict(audio, motion.times - begin)
-            return fit_style(replace(heard, times=motion.times), motion, model.space)
-    return SpeakingStyle.from_statistics(motion, model.space)
+def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _AdaptInputs:
+    """Check and load everything, so that errors come before minutes of tracking and training."""
+    name = normalize_actor_id(video.stem if options.actor is None else options.actor)
+    device = resolve_device(options.device)
+    method = METHODS.load(options.method)
+    method_options = resolve_method_options(options.method, rank=options.rank)
+    given_consent = read_consent(options.consent) if options.consent is not None else None
+    speech = Path(options.speech) if options.speech is not None else None
+    speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
+    registry.check_create(name)
+    # An actor's newest record stays in force until another one is given.
+    consent = given_consent or registry.consent(name)
+    note = registry.check_learning(name, consent)
+    prior = Prior.load(options.prior)
+    info = probe(video)
+    head = load_head_model(prior.head if options.head is None else options.head)
+    use_replay = REPLAY_BY_DEFAULT if options.replay is None else options.replay
+    return _AdaptInputs(
+        name=name,
+        device=device,
+        method=method,
+        method_options=method_options,
+        speech=speech,
+        speech_model=speech_model,
+        consent=consent,
+        note=note,
+        prior=prior,
+        info=info,
+        head=head,
+        replay=load_replay_for_prior(prior, head) if use_replay else None,
+    )
 
 
-def read_audio_between(video: Path, begin: float, end: float) -> Audio:
-    """The sound of a part of a video, s; memory does not grow with what is around it.
-
-    Raises:
-        MediaError: there is none.
-    """
-    kept = [np.zeros(0, np.float32)]
-    first, last = round(begin * SPEECH_SAMPLE_RATE_HZ), round(end * SPEECH_SAMPLE_RATE_HZ)
-    position = 0
-    for block in stream_audio(video, SPEECH_SAMPLE_RATE_HZ):
-        kept.append(block[max(0, first - position) : max(0, last - position)])
-        position += len(block)
-        if position >= last:
-            break
-    return Audio(np.concatenate(kept), SPEECH_SAMPLE_RATE_HZ)
-
-
-def resolve_device(device: str) -> str:
-    """ "auto" becomes "cuda" where there is one.
-
-    Raises:
-        DubfewError: no such device, or CUDA was asked for and there is none.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise DubfewError(f"no device {device!r}: give auto, cpu or cuda")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise DubfewError(f"--device {device}: torch finds no CUDA device here; use --device cpu")
-    return device
+def _make_adapter(
+    video: Path,
+    options: AdaptOptions,
+    inputs: _AdaptInputs,
+    segment: FootageSegment,
+    footage: ActorFootage,
+    training: AdapterTraining,
+) -> ActorAdapter:
+    """Collect what is stored of the actor."""
+    track, references = footage.track, footage.references
+    config = {
+        "prior": {"name": inputs.prior.name, "sha256": inputs.prior.sha256},
+        "method": options.method,
+        "options": inputs.method_options,
+        "head": inputs.head.name,
+        "speech": make_model_reference(inputs.speech),
+        "source": {
+            "path": str(video.resolve()),
+            "sha256": track.source_sha256,
+            "first": segment.first,
+            "frames": len(track),
+            # A track of the whole file is used again when the actor's own video is rendered. The
+            # file ended within the part if fewer frames came than were asked for.
+            "complete": segment.first == 0 and len(track) < segment.stop,
+        },
+        "training": {
+            "steps": training.best_step,
+            "seed": options.seed,
+            "replay": inputs.replay is not None,
+            "psnr_heldout": training.psnr_heldout,
+        },
+    }
+    spanning_rows = farthest_point_sampling(references.key, NUM_STORED_REFERENCES)
+    return ActorAdapter(
+        config=config,
+        weights=training.weights,
+        texture=training.texture,
+        references=references.select_frames(spanning_rows),
+        style=footage.style,
+        track_bytes=track.to_bytes(),
+    )

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from dubfew.adapt.pipeline import resize_footage, resolve_device
 from dubfew.marks.certificate import load_signing_identity
 from dubfew.marks.credentials import RenderProvenance, credentials_path
 from dubfew.marks.payload import generate_watermark_id
@@ -26,6 +25,7 @@ from dubfew.motion.retargeting import retarget_mouth
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.segmenters import load_face_parser
 from dubfew.reconstruction.track import Track
+from dubfew.references.footage import resize_footage
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.render.background import BackgroundPreserver
@@ -50,6 +50,7 @@ from dubfew.render.transitions import (
 from dubfew.speech.transcript.align import resolve_language
 from dubfew.speech.transcript.transcript import read_transcript
 from dubfew.speech.visemes import Phone
+from dubfew.utils.device import resolve_device
 from dubfew.utils.files import check_output_path
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.prefetch import prefetch

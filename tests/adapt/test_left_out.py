@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dubfew.adapt import ActorAdapter, adapt
-from dubfew.adapt.pipeline import check_usable_frames
+from dubfew.adapt.actor_footage import check_usable_frames
 from dubfew.errors import NoFaceError
 from dubfew.reconstruction.track import FLAG_MOUTH_COVERED, FLAG_TURNED_AWAY, Track
 from dubfew.registry import Registry

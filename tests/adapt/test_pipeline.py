@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dubfew.adapt import ActorAdapter, AdaptOptions, adapt, pipeline
-from dubfew.adapt.pipeline import read_audio_between, resolve_device
+from dubfew.adapt import ActorAdapter, AdaptOptions, actor_footage, adapt
+from dubfew.adapt.actor_footage import read_audio_between
 from dubfew.adapt.trainer import (
     MAX_HELD_OUT_FRAMES,
     sample_actor_batch,
@@ -29,6 +29,7 @@ from dubfew.references.footage import resize_footage
 from dubfew.references.selection import MIN_REFERENCE_GAP_ADAPT, farthest_point_sampling
 from dubfew.registry import Registry
 from dubfew.registry.consent import example_consent, read_consent
+from dubfew.utils.device import resolve_device
 
 
 @given(st.integers(1, 5000))
@@ -188,7 +189,7 @@ def test_wishes_are_checked_before_the_work(tmp_path, monkeypatch, wishes, error
     def late(*args, **options):
         pytest.fail("tracking began")
 
-    monkeypatch.setattr(pipeline, "track_video", late)
+    monkeypatch.setattr(actor_footage, "track_video", late)
     clip = files("dubfew.demo") / "actor.mp4"
     with pytest.raises(error):
         adapt(str(clip), **{"prior": "warp", **wishes})

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from dubfew.adapt.artefact import ActorAdapter
-from dubfew.adapt.pipeline import resolve_device
 from dubfew.evaluate.leakage.harness import (
     LeakHarness,
     PictureDistances,
@@ -63,6 +62,7 @@ from dubfew.reconstruction.face_embeddings import (
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.registry import Registry
 from dubfew.render.background import BackgroundPreserver
+from dubfew.utils.device import resolve_device
 from dubfew.utils.files import check_output_path
 
 MAX_PAINTED_SCENES = 4  # painted into at most, the bundled synthetic person's among them

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dubfew.adapt.pipeline import choose_reference_size
+from dubfew.adapt.actor_footage import choose_reference_size
 from dubfew.media import Frame, read_frames
 from dubfew.motion.extraction import motion_from_track
 from dubfew.prior.renderers import Renderer

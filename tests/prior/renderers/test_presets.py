@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dubfew.adapt import adapt
-from dubfew.adapt.pipeline import MAX_REFERENCE_SIZE_PX, choose_reference_size
+from dubfew.adapt.actor_footage import MAX_REFERENCE_SIZE_PX, choose_reference_size
 from dubfew.data.footage_io import save_footage
 from dubfew.errors import ArtefactError
 from dubfew.media import read_frames

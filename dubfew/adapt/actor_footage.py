@@ -1,0 +1,193 @@
+"""From the chosen part of a video to what an actor is trained on: track, windows, style."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from dubfew.adapt.segment_selection import FootageSegment
+from dubfew.errors import MediaError, NoFaceError
+from dubfew.media import Audio, VideoInfo, read_frames
+from dubfew.media.audio import stream_audio
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.motion.extraction import motion_from_track
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.progress import ProgressCallback, no_progress
+from dubfew.reconstruction.crop import compute_track_regions
+from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.track import Track
+from dubfew.reconstruction.tracking import track_video
+from dubfew.references.alignment import align_footage
+from dubfew.references.cropping import footage_from_frames
+from dubfew.references.footage import Footage, resize_footage
+from dubfew.speech.model import SpeechModel
+from dubfew.speech.style import SpeakingStyle, fit_style
+
+# Smallest and largest edge of stored references, px; the largest is a mouth window of a 4K
+# close-up. Larger ones cost space in the registry and memory in a render.
+MIN_REFERENCE_SIZE_PX, MAX_REFERENCE_SIZE_PX = 160, 384
+# Stored references per pixel of the footage, along an edge. Pixels are looked up between their
+# centers; at twice the resolution this blurs nothing that the footage shows.
+REFERENCE_OVERSAMPLING = 2
+# Sound before and after the part of the footage that the speech model hears, too (s). A network
+# predicts the first and last sounds from what surrounds them; a second is more than it uses.
+AUDIO_MARGIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class ActorFootage:
+    """What an actor is trained on.
+
+    Attributes:
+        track: head and camera in every frame of the part.
+        windows: usable frames in the size that the renderer takes, meshes aligned.
+        references: same frames in the size that is stored.
+        style: how the actor's mouth differs from the speech model's prediction.
+    """
+
+    track: Track
+    windows: Footage
+    references: Footage
+    style: SpeakingStyle
+
+
+def prepare_actor_footage(
+    video: Path,
+    info: VideoInfo,
+    segment: FootageSegment,
+    head: HeadModel,
+    window_size: int,
+    speech_model: SpeechModel,
+    *,
+    face: str | None = None,
+    segmenter: str,
+    progress: ProgressCallback = no_progress,
+) -> ActorFootage:
+    """Track a part of a video, cut its windows, and fit the speaking style.
+
+    Args:
+        video: footage of the actor.
+        info: its properties, from `probe`.
+        segment: part to use.
+        head: head model to track with.
+        window_size: edge of the windows that the renderer takes, px.
+        speech_model: model that the style belongs to.
+        face: which of several people, as `track_video` takes it; None for the one seen most.
+        segmenter: finds things in front of the mouth, one of ``SEGMENTERS``.
+        progress: function that is called with the state of every stage.
+
+    Raises:
+        MediaError: The footage cannot be read.
+        NoFaceError: The footage shows no face, or no face that can be learned from.
+        MissingDependencyError: The segmenter is not installed.
+    """
+    track = track_video(
+        video,
+        head=head,
+        face=face,
+        start=segment.first,
+        stop=segment.stop,
+        segmenter=segmenter,
+        progress=progress,
+    )
+    check_usable_frames(video, track)
+    motion = motion_from_track(track, head)
+    references = footage_from_frames(
+        read_frames(video, start=segment.first, stop=segment.stop),
+        track,
+        head,
+        motion.displacement,
+        window_size=choose_reference_size(track, head, window_size),
+        frame_numbers=segment.first + np.arange(len(track)),
+        progress=progress,
+    )
+    windows = align_footage(resize_footage(references, window_size), head, progress=progress)
+    # The aligned meshes belong to the stored references, too: x and y in their px, z in m.
+    ratio = np.array([references.window_size / windows.window_size] * 2 + [1], np.float32)
+    references = replace(references, vertices=windows.vertices * ratio)
+    style = fit_actor_style(video, info, motion, speech_model)
+    return ActorFootage(track, windows, references, style)
+
+
+def check_usable_frames(video: Path, track: Track) -> None:
+    """Check that a track has frames to train on.
+
+    Args:
+        video: footage, for the error message.
+        track: its track.
+
+    Raises:
+        NoFaceError: Every frame is unusable; the message gives the reasons.
+    """
+    if not track.usable.any():
+        raise NoFaceError(
+            f"no frame of {video} can be learned from ({', '.join(track.reasons())}): give footage "
+            "whose mouth is seen from the front"
+        )
+
+
+def choose_reference_size(track: Track, head: HeadModel, window: int) -> int:
+    """Choose the edge of stored references: twice that of the mouth window in the footage.
+
+    Args:
+        track: track of the footage.
+        head: head model of the track.
+        window: edge of the windows that the renderer takes, px.
+
+    Returns:
+        Edge in px, from `MIN_REFERENCE_SIZE_PX` to `MAX_REFERENCE_SIZE_PX`, or to ``window``
+        where that is larger.
+    """
+    side = float(np.median(compute_track_regions(track, head).window[track.usable, 2]))
+    largest = max(MAX_REFERENCE_SIZE_PX, window)
+    return int(np.clip(REFERENCE_OVERSAMPLING * round(side), MIN_REFERENCE_SIZE_PX, largest))
+
+
+def fit_actor_style(
+    video: Path, info: VideoInfo, motion: MouthMotion, model: SpeechModel
+) -> SpeakingStyle:
+    """Fit the speaking style to the footage's sound, or to its motion alone without sound.
+
+    Args:
+        video: footage of the actor.
+        info: its properties, from `probe`.
+        motion: filmed mouth motion, with its times in the video.
+        model: speech model that the style belongs to.
+    """
+    if info.has_audio:
+        begin = max(0.0, motion.times[0] - AUDIO_MARGIN_SECONDS)
+        try:
+            audio = read_audio_between(video, begin, motion.times[-1] + AUDIO_MARGIN_SECONDS)
+        except MediaError:
+            return SpeakingStyle.from_statistics(motion, model.space)
+        if len(audio.samples):
+            predicted = model.predict(audio, motion.times - begin)
+            return fit_style(replace(predicted, times=motion.times), motion, model.space)
+    return SpeakingStyle.from_statistics(motion, model.space)
+
+
+def read_audio_between(video: Path, begin: float, end: float) -> Audio:
+    """Read the sound of a part of a video; memory does not grow with the rest of it.
+
+    Args:
+        video: the file.
+        begin: start of the part, s.
+        end: end of the part, s.
+
+    Returns:
+        Mono sound at the rate that speech models take; shorter where the file ends.
+
+    Raises:
+        MediaError: The file has no sound, or it cannot be decoded.
+    """
+    kept = [np.zeros(0, np.float32)]
+    first, last = round(begin * SPEECH_SAMPLE_RATE_HZ), round(end * SPEECH_SAMPLE_RATE_HZ)
+    position = 0
+    for block in stream_audio(video, SPEECH_SAMPLE_RATE_HZ):
+        kept.append(block[max(0, first - position) : max(0, last - position)])
+        position += len(block)
+        if position >= last:
+            break
+    return Audio(np.concatenate(kept), SPEECH_SAMPLE_RATE_HZ)
