@@ -52,6 +52,7 @@ class SegmentAudio:
 
 def serialize_audio(audio: SegmentAudio) -> bytes:
     """Write audio as safetensors; the samples get 16 bits."""
+    # Half the size of floats, at an error far below that of any lossy codec.
     arrays: dict[str, NDArray] = {
         "samples": np.rint(audio.samples * INT16_MAX).astype(np.int16),
         "mel": np.ascontiguousarray(audio.mel),
@@ -79,6 +80,7 @@ def deserialize_audio(data: bytes, name: str) -> SegmentAudio:
     try:
         arrays, header = read_tensors_and_header(data, AUDIO_METADATA_KEY)
         check_format_version(header["format_version"], AUDIO_FORMAT_VERSION, f"the sound of {name}")
+        # Times would be wrong at another rate, without any other sign.
         if header["rate"] != SPEECH_SAMPLE_RATE_HZ or not np.isfinite(header["start"]):
             raise ValueError("another rate, or no time")
         samples = arrays["samples"].astype(np.float32) / INT16_MAX
@@ -158,6 +160,7 @@ class AudioChunkReader:
             be decoded counts as missing: the frames are worth having without it.
         """
         low, high = (hop * MEL_HOP_SAMPLES for hop in _hop_range(start_seconds, stop_seconds))
+        # Decode until the end of the range is in the buffer.
         try:
             while self._blocks is not None and self._buffer_start + len(self._buffer) < high:
                 block = next(self._blocks, None)
@@ -169,6 +172,7 @@ class AudioChunkReader:
         # Forget what lies before; later chunks do not need it.
         dropped = min(max(0, low - self._buffer_start), len(self._buffer))
         self._buffer, self._buffer_start = self._buffer[dropped:], self._buffer_start + dropped
+        # Decoders may exceed full scale a little.
         samples = np.clip(self._buffer[: max(0, high - low)], -1, 1)
         if (
             self._buffer_start != low

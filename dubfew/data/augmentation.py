@@ -53,6 +53,7 @@ def _mirrored_point_order() -> list[int]:
     # Rings of lips run from corner to corner above (11 points) and back below (9).
     ring = [*range(10, -1, -1), *range(19, 10, -1)]
     order = ring + [20 + i for i in ring]
+    # The jaw line runs from side to side.
     start = len(OUTER_LIPS) + len(INNER_LIPS)
     order += [start + i for i in reversed(range(len(JAW_LINE)))]
     start += len(JAW_LINE)
@@ -84,6 +85,7 @@ def mirror_sample(sample: TrainingSample) -> TrainingSample:
         sampling_grid=i.sampling_grid.flip(3) * flip,
         motion=(motion * torch.tensor([-1.0, 1.0, 1.0])).flatten(2),
     )
+    # Left and right edges of the box change places.
     size = i.scene.shape[-1]
     box = sample.mouth_box
     mouth = torch.stack([size - box[:, 2], box[:, 1], size - box[:, 0], box[:, 3]], 1)
@@ -107,9 +109,11 @@ def jitter_sample_color(sample: TrainingSample, rng: np.random.Generator) -> Tra
             torch.tensor(shift, dtype=torch.float32).view(3, 1, 1),
         )
 
+    # The same camera for everything, then another light for the references.
     i = sample.inputs
     gain, shift = sample_gain_and_shift(SAMPLE_COLOR_STRENGTH)
     own_gain, own_shift = sample_gain_and_shift(REFERENCE_COLOR_STRENGTH)
+    # The shift must not brighten the blanked mouth.
     outside = (i.alpha <= 0).float()
     return replace(
         sample,
@@ -147,6 +151,7 @@ def transform_frame_affine(footage: Footage, row: int, rng: np.random.Generator)
     shift = center - back @ center
     # Pixels from outside the window repeat its edge.
     margin = footage.window_size // 4
+    # A quarter of the window is more than rotation and zoom reach beyond it.
     padded = np.pad(footage.images[row], [(margin, margin), (margin, margin), (0, 0)], "edge")
     # PIL maps each pixel of the result to its source, centers at +0.5, as meshes have it.
     picture = Image.fromarray(padded).transform(
@@ -236,6 +241,7 @@ def compress_images(images: Tensor, quality: int) -> Tensor:
 
 def _jpeg_round_trip(image: Tensor, quality: int) -> Tensor:
     """Compress one image [3, S, S] and decode it. [3, S, S]"""
+    # Adding a half before cutting off rounds to the nearest value.
     pixels: NDArray[np.uint8] = (image.permute(1, 2, 0) * 255 + 0.5).byte().numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=0)

@@ -107,6 +107,7 @@ def find_clips(
     """
     if not folder.is_dir():
         raise DubfewError(f"{folder} is not a folder: give the folder that holds the videos")
+    # A CSV counts for more than the folder's own list, and any list for more than file names.
     manifest = folder / "manifest.json"
     if identities is not None:
         rows = _read_clip_csv(identities)
@@ -171,6 +172,7 @@ def _find_videos(folder: Path, root: Path) -> Iterator[tuple[Path, str]]:
             folders.clear()
             continue
         seen.add(real)
+        # Changing the list in place tells `os.walk` where to go on.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
@@ -197,6 +199,7 @@ def _read_clip_csv(path: Path) -> list[dict[str, Any]]:
     """Read the checked rows of a CSV whose fields are separated by commas, semicolons or tabs."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
+            # The first line decides the separator: spreadsheets of many countries write semicolons.
             head = file.readline()
             file.seek(0)
             delimiter = next((d for d in ",;\t" if d in head), ",")
@@ -225,6 +228,7 @@ def _parse_csv_rows(path: Path, reader: Any) -> Iterator[dict[str, Any]]:
     # Every file once: two rows could name two people.
     lines: dict[str, int] = {}
     for fields in reader:
+        # Spreadsheets end in empty rows.
         if not any(field.strip() for field in fields):
             continue
         if len(fields) != len(columns):
@@ -260,6 +264,7 @@ def _read_clip_manifest(path: Path) -> list[dict[str, Any]]:
         try:
             if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
                 raise ValueError("no file is named")
+            # Other fields are allowed: data sets bring facts of their own.
             rows.append(
                 _check_entry(
                     {k: v for k, v in entry.items() if k in REQUIRED_COLUMNS + OPTIONAL_COLUMNS}
@@ -279,12 +284,14 @@ def _check_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, value in entry.items():
         if name == "weights_may_ship":
+            # JSON has true and false, a CSV has words.
             word = str(value).strip().lower()
             if word not in _TRUE_WORDS | _FALSE_WORDS:
                 raise ValueError(f"weights_may_ship is {word[:40]!r}, expected true or false")
             row[name] = word in _TRUE_WORDS
             continue
         text = "" if value is None else _normalize_unicode(str(value).strip())
+        # Names are shown in terminals and written one per line.
         if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in text):
             raise ValueError(f"{name} is {text[:40]!r}, expected one line without control codes")
         if name == "identity" and len(text) > MAX_IDENTITY_LENGTH:

@@ -61,6 +61,7 @@ class MouthDataset(Dataset[TrainingSample]):
         return self.length - self.first_index
 
     def __getitem__(self, index: int) -> TrainingSample:
+        # A generator of its own for every item, so that none depends on the items before.
         rng = np.random.default_rng((self.seed, self.first_index + index))
         person = int(rng.choice(len(self.people), p=self.person_probabilities))
         return draw_sample(

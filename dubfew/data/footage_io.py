@@ -70,6 +70,7 @@ def load_footage(path: Path) -> tuple[Footage, dict[str, Any]]:
     """
     try:
         arrays, header = read_tensors_and_header(path.read_bytes(), FOOTAGE_METADATA_KEY)
+        # Unknown arrays are ignored: a later version may add some without a new format.
         footage = Footage(**{name: arrays[name] for name in FOOTAGE_ARRAY_NAMES})
         if not isinstance(header, dict):
             raise TypeError("the header is not an object")

@@ -180,11 +180,13 @@ class ConcatenatedArray:
         first, *rest = index if isinstance(index, tuple) else (index,)
         # NumPy itself turns any kind of index into row numbers.
         rows = np.arange(len(self))[first]
+        # A single row is a view of the file, several rows are a copy.
         if rows.ndim == 0:
             part = int(np.searchsorted(self._ends, rows, "right"))
             found = self._parts[part].array[int(rows - self._starts[part])]
         else:
             found = self._gather_rows(rows.reshape(-1)).reshape(*rows.shape, *self.shape[1:])
+        # Further indices apply to the axes behind the rows'.
         return found[(slice(None),) * rows.ndim + tuple(rest)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

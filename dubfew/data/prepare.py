@@ -183,8 +183,10 @@ def purge_footage(out: Path, exclude: Collection[str]) -> list[str]:
             f"no prepared footage in {out}: name the folder that `prepare_footage` filled"
         )
     with _locked_folder(out):
+        # Failures and exclusions are known from the manifest alone.
         before = _read_own_manifest(out)
         removed = rewrite_shards(out, lambda header: None if is_excluded(header, names) else header)
+        # A killed run may have left parts of the same people.
         _clear_folder(out / PARTS_FOLDER)
         write_manifest(
             out,
@@ -216,6 +218,7 @@ def _check_window_format(out: Path, clips: Iterable[dict[str, Any]], window_size
     Raises:
         DubfewError: A clip in the folder has another size or head model.
     """
+    # Clips of earlier versions may lack both facts; then they are as they always were.
     for clip in clips:
         if (
             clip.get("size", window_size) != window_size
@@ -259,6 +262,7 @@ class _PrepareRun:
     ) -> None:
         self.out = out
         self.clips = clips
+        # Of the exclude list only hashes concern workers; they are what remains to be compared.
         self.excluded_sha256s = tuple(
             sorted(name for name in exclude_list if re.fullmatch("[0-9a-f]{64}", name))
         )
@@ -280,6 +284,7 @@ class _PrepareRun:
             if path.exists() and self._is_complete_part(path, clip)
         }
         _clear_folder(self.out / PARTS_FOLDER, keep)
+        # Temporary files of shards and of the manifest, see `dubfew.utils.files.atomic_path`.
         for left in self.out.glob(".*.dubfew-*"):
             left.unlink(missing_ok=True)
 
@@ -289,6 +294,7 @@ class _PrepareRun:
             header = read_shard(path)[0].header
         except (ArtefactError, IndexError):
             return False
+        # All facts of the clip have to be those of now: lists may have changed since.
         size = clip.path.stat().st_size if clip.path.is_file() else None
         return (
             header.get("size") == self.window_size
@@ -342,6 +348,7 @@ class _PrepareRun:
             progress(Progress("prepare", len(outcomes), len(self.clips), {"frames": frames}))
 
         writer = ShardWriter(self.out, shard_bytes)
+        # Executors number the jobs that they get; these are their clips.
         numbers = list(jobs)
         joined = self._append_ready_parts(writer, outcomes, 0)
         if jobs:
@@ -359,6 +366,7 @@ class _PrepareRun:
     ) -> int:
         """Join every clip whose predecessors are all done; return how many clips are joined."""
         while num_joined in outcomes:
+            # Waiting for predecessors makes the shards independent of who is ready first.
             clip, outcome = self.clips[num_joined], outcomes[num_joined]
             if outcome.error:
                 self.failed[clip.file] = outcome.error
@@ -399,6 +407,7 @@ def write_manifest(
         ArtefactError: A file in the folder is damaged.
     """
     clips = list_stored_clips(out)
+    # Sorted by person, since people are asked about, not shards.
     people: dict[str, Any] = {}
     for clip in sorted(clips, key=lambda clip: (clip["identity"], clip["file"])):
         person = people.setdefault(clip["identity"], {"frames": 0, "seconds": 0.0, "clips": []})

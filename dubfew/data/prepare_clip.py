@@ -66,6 +66,7 @@ def prepare_clip(
     """
     path = Path(job.video_path)
     try:
+        # Hash first: clips of excluded people are never decoded.
         sha256 = sha256_file(path)
         if sha256 in job.excluded:
             return ClipOutcome(excluded_sha256=sha256)
@@ -107,6 +108,7 @@ def _serialize_segment(
     sample_key: str, metadata: dict[str, Any], segment: _Segment, video_info: VideoInfo
 ) -> bytes:
     """Write the sample of one segment as it lies in a tar."""
+    # Everything that readers need to choose samples without opening the arrays.
     frames, track = segment.footage.frames, segment.track
     header = {
         "format_version": SHARD_FORMAT_VERSION,
@@ -164,6 +166,7 @@ def _iter_segments(
                     rows=range(len(part)),
                     frame_numbers=numbers,
                 )
+                # Both passes read the same file: a frame that is gone means that it changed.
                 if len(footage) < len(part):
                     missing = np.setdiff1d(numbers, footage.frames)[0]
                     raise MediaError(
@@ -190,6 +193,7 @@ def _track_chunks(
         if not valid.any():
             continue
         check_one_face(path, chunk.first_frame, chunk.landmarks)
+        # The focal length is assumed: one face tells little about it.
         track = fit_track(
             chunk.landmarks,
             chunk.times,
@@ -244,6 +248,7 @@ def _detect_chunks(path: Path) -> Iterator[_DetectedChunk]:
     no_patch = np.zeros((PATCH_HEIGHT_PX, PATCH_WIDTH_PX, 3), np.uint8)
     start, size = 0, (0, 0)
 
+    # ``rows`` holds the frames that are not in a chunk yet, the first of them number ``start``.
     def make_chunk(first_row: int, stop_row: int) -> _DetectedChunk:
         landmarks, times, patches = zip(*rows[first_row:stop_row], strict=True)
         return _DetectedChunk(
@@ -265,6 +270,7 @@ def _detect_chunks(path: Path) -> Iterator[_DetectedChunk]:
                 yield make_chunk(0, TRACKING_CHUNK_FRAMES)
                 del rows[:TRACKING_CHUNK_FRAMES]
                 start += TRACKING_CHUNK_FRAMES
+    # The rest is up to two chunks long: split it evenly.
     for part in np.array_split(
         np.arange(len(rows)), max(1, -(-len(rows) // TRACKING_CHUNK_FRAMES))
     ):

@@ -95,6 +95,7 @@ def make_sample(
             motion=motion,
         )
 
+    # The references that align the mesh are those that the sample shows.
     inputs = make_inputs(footage.vertices[row])
     if align_mesh:
         inputs = make_inputs(align_vertices(inputs, target, footage.vertices[row][None])[0])

@@ -155,6 +155,8 @@ def draw_candidates(
         Rows of the footage, in random order unless all were kept. [C]
     """
     candidates = find_candidate_rows(footage.frames, row, rule.min_gap, rows)
+    # Sometimes only candidates unlike the target. No draw where the rule does without: seeds of
+    # other rules must not depend on it.
     hard = rule.hard_references_probability
     if hard > 0 and rng.random() < hard:
         distance = np.linalg.norm(footage.key[candidates] - footage.key[row], axis=1)
@@ -162,6 +164,7 @@ def draw_candidates(
         candidates = candidates[np.argsort(-distance, kind="stable")[:kept]]
     if len(candidates) <= rule.keep_all_up_to:
         return candidates
+    # Shuffle before counting: tests hold this order of the draws.
     shuffled = rng.permutation(candidates)
     return shuffled[: rule.draw_count(len(candidates), rng)]
 

@@ -69,6 +69,7 @@ def read_shard(path: Path) -> list[ShardSample]:
     Raises:
         ArtefactError: The file is damaged, is not a shard of dubfew's, or a newer dubfew wrote it.
     """
+    # Members of one sample share their name up to the first dot.
     groups: dict[str, dict[str, TarMember]] = {}
     for member in read_members(path):
         key, _, extension = member.name.partition(".")
@@ -102,6 +103,7 @@ def _read_header(
         header = json.loads(file.read(member.num_bytes))
         if not isinstance(header, dict):
             raise ValueError("its header is not an object")
+        # Facts that the code relies on; others are passed on as they are.
         if not all(isinstance(header[name], str) for name in ("file", "identity", "clip")):
             raise ValueError("a name is not text")
         if not all(isinstance(header[name], int) for name in ("format_version", "start", "frames")):
@@ -150,6 +152,7 @@ def open_prepared_clips(
         ArtefactError: A file in the folder is damaged.
         DubfewError: The folder has no clips, or all of them are excluded.
     """
+    # All headers are read before any array, so that damage shows at once.
     names = normalize_excluded_names(excluded)
     found = list(_iter_clips(folder))
     if not found:
@@ -187,6 +190,7 @@ def _iter_clips(folder: Path) -> Iterator[_StoredClip]:
     for path in shard_paths(folder):
         file = MappedFile(path)
         for samples in group_by_clip(read_shard(path)):
+            # Facts of the clip are the same in all of its segments.
             first = samples[0].header
             header = {k: v for k, v in first.items() if k not in _SEGMENT_KEYS}
             header["seconds"] = sum(s.header.get("seconds", 0.0) for s in samples)
@@ -204,6 +208,7 @@ def _open_legacy_clip(path: Path) -> tuple[dict[str, Any], dict[str, MappedArray
     try:
         arrays, metadata = MappedFile(path).read_safetensors(0, path.stat().st_size)
         header = json.loads(metadata[FOOTAGE_METADATA_KEY])
+        # The first versions stored less: a file's name stands in for what is missing.
         file = header.setdefault("file", path.stem)
         header.setdefault("identity", str(Path(file).with_suffix("")))
         header["size"] = arrays["images"].shape[1]
@@ -219,6 +224,7 @@ def _join_footage(segments: list[dict[str, MappedArray]]) -> Footage:
     """Join the segments of a clip; windows and meshes stay on the disk."""
     arrays: dict[str, Any] = {}
     for name in FOOTAGE_ARRAY_NAMES:
+        # One segment needs no copy, several are joined.
         joined = ConcatenatedArray([segment[name] for segment in segments])
         whole = segments[0][name].array if len(segments) == 1 else joined[:]
         arrays[name] = joined if name in MAPPED_ARRAYS else whole
@@ -247,6 +253,7 @@ class ShardWriter:
         Raises:
             ArtefactError: The tar is damaged.
         """
+        # Reading the list of members finds a damaged tar before it gets into a shard.
         self._pending_parts.append((part, read_members(part)))
         if (
             sum(
@@ -262,6 +269,7 @@ class ShardWriter:
         """Write the shard that was begun, if any."""
         if not self._pending_parts:
             return
+        # Parts go only when the shard is whole: a killed run loses nothing.
         shard = self.folder / f"shard-{self._next_number:06d}.tar"
         with atomic_path(shard) as temporary, open(temporary, "wb") as file:
             for part, members in self._pending_parts:
@@ -300,6 +308,7 @@ def rewrite_shards(
         removed |= {s.header["file"]: None for s, header in pairs if header is None}
         if all(header is None for header in headers):
             path.unlink()
+        # Untouched shards keep their bytes and their time.
         elif any(sample.header != header for sample, header in pairs):
             _rewrite_shard(path, pairs)
     for path in legacy_clip_paths(folder):

@@ -48,6 +48,7 @@ def serialize_member(name: str, data: bytes) -> bytes:
         name: ASCII, at most 100 characters.
         data: its content.
     """
+    # A new TarInfo has time 0 and no owner.
     info = tarfile.TarInfo(name)
     info.size = len(data)
     header = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
@@ -73,6 +74,7 @@ def copy_members(source: Path, members: Iterable[TarMember], output: BinaryIO) -
     with open(source, "rb") as tar:
         for member in members:
             tar.seek(member.header_offset)
+            # Header, content and padding in one go.
             left = member.end_offset - member.header_offset
             while left:
                 block = tar.read(min(left, _COPY_CHUNK_BYTES))

@@ -72,6 +72,7 @@ class ClipWorker:
             on_frames: called after every segment with the number of its frames.
         """
         try:
+            # The job is one line; numbers of frames come back as lines, then the outcome.
             process = self._ensure_process()
             assert process.stdin is not None
             assert process.stdout is not None
@@ -111,6 +112,7 @@ class ClipWorker:
         assert self._process is not None
         self._process.kill()
         code = self._process.wait()
+        # The last line of a traceback names the error.
         self._stderr_file.seek(0)
         lines = self._stderr_file.read().decode("utf-8", "replace").strip().splitlines()
         if code < 0:

@@ -34,18 +34,18 @@ def misplaced(footage, row: int = 3) -> float:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_reframed_frame_still_lies_under_its_mesh(seed):
+def test_a_turned_frame_still_fits_its_mesh(seed):
     footage = toy_footage()
     turned = transform_frame_affine(footage, 3, np.random.default_rng(seed))
     assert not np.array_equal(turned.images[3], footage.images[3])
     assert np.array_equal(turned.images[4:], footage.images[4:])
     assert misplaced(turned) < 0.15
-    beside = turned.vertices.copy()
-    beside[3, :, 0] += 0.5
-    assert misplaced(replace(turned, vertices=beside)) > 0.25
+    shifted = turned.vertices.copy()
+    shifted[3, :, 0] += 0.5
+    assert misplaced(replace(turned, vertices=shifted)) > 0.25
 
 
-def test_coarse_pictures_lose_detail_and_keep_their_colours():
+def test_reduced_images_lose_detail_and_keep_their_colours():
     noise = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     less = reduce_resolution(noise, 0.5)
     assert less.shape == noise.shape
@@ -53,13 +53,13 @@ def test_coarse_pictures_lose_detail_and_keep_their_colours():
     assert float((less.mean() - noise.mean()).abs()) < 0.01
 
 
-def test_compression_is_what_its_quality_says():
+def test_lower_quality_compresses_more():
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
     error = [float((compress_images(ramp, q) - ramp).abs().mean()) for q in (95, 20)]
     assert error[0] < 0.006 < error[1]
 
 
-def test_filmed_samples_keep_the_mask_empty():
+def test_degraded_samples_keep_the_mask_empty():
     sample = make_sample(toy_footage(), 3, np.arange(14, 24), load_head_model(), 2)
     for seed in range(12):
         seen = degrade_sample(sample, np.random.default_rng(seed))
@@ -74,12 +74,12 @@ def test_the_motion_around_a_frame_is_that_of_the_clip():
     plain = MouthDataset([footage], 6, num_references=2, seed=4, augment=False)
     varied = MouthDataset([footage], 6, num_references=2, seed=4)
     for index in range(6):
-        wanted, found = plain[index].inputs.motion, varied[index].inputs.motion
+        expected, found = plain[index].inputs.motion, varied[index].inputs.motion
         # Mirrored samples have theirs mirrored; either way it is as large.
-        torch.testing.assert_close(found.square().sum(), wanted.square().sum())
+        torch.testing.assert_close(found.square().sum(), expected.square().sum())
 
 
-def test_a_mirror_seen_in_a_mirror_is_the_sample():
+def test_mirroring_twice_gives_the_sample_back():
     sample = make_sample(toy_footage(), 3, np.arange(14, 24), load_head_model(), 2)
     assert equal_samples(mirror_sample(mirror_sample(sample)), sample)
     assert not equal_samples(mirror_sample(sample), sample)

@@ -27,11 +27,11 @@ def videos(folder, *names):
         path.write_bytes(b"")
 
 
-def whose(folder, **options):
+def identities_of(folder, **options):
     return {clip.file: clip.identity for clip in find_clips(folder, **options)}
 
 
-def table(tmp_path, text):
+def write_csv(tmp_path, text):
     path = tmp_path / "who.csv"
     path.write_text(text, "utf-8")
     return path
@@ -51,32 +51,32 @@ def table(tmp_path, text):
 )
 def test_common_layouts_name_their_people(tmp_path, file, identity):
     videos(tmp_path, file)
-    assert whose(tmp_path) == {file: identity}
+    assert identities_of(tmp_path) == {file: identity}
 
 
 def test_each_file_may_be_a_person(tmp_path):
     videos(tmp_path, "s1/a.mp4", "s1/b.mp4")
-    assert whose(tmp_path, by="file") == {"s1/a.mp4": "s1/a", "s1/b.mp4": "s1/b"}
+    assert identities_of(tmp_path, by="file") == {"s1/a.mp4": "s1/a", "s1/b.mp4": "s1/b"}
 
 
-def test_hidden_files_and_circles_of_links_are_passed_over(tmp_path):
+def test_hidden_files_and_circles_of_links_are_left_out(tmp_path):
     videos(tmp_path, "s1/a.mp4", "s1/._a.mp4", ".cache/b.mp4", "s1/notes.txt")
     (tmp_path / "s1" / "again").symlink_to(tmp_path)
     (tmp_path / "s2").symlink_to(tmp_path / "s1")
-    assert list(whose(tmp_path)) == ["s1/a.mp4"]
+    assert list(identities_of(tmp_path)) == ["s1/a.mp4"]
 
 
 def test_a_decomposed_name_is_found_by_its_composed_one(tmp_path):
     videos(tmp_path, unicodedata.normalize("NFD", "Zoë.mp4"))
-    csv = table(tmp_path, f"file,identity\n{unicodedata.normalize('NFC', 'Zoë.mp4')},Zoë\n")
+    csv = write_csv(tmp_path, f"file,identity\n{unicodedata.normalize('NFC', 'Zoë.mp4')},Zoë\n")
     [clip] = find_clips(tmp_path, identities=csv)
     assert clip.path.is_file()
     assert clip.identity == unicodedata.normalize("NFC", "Zoë")
 
 
-def test_a_csv_says_everything(tmp_path):
+def test_a_csv_gives_all_facts(tmp_path):
     videos(tmp_path, "a/b.mp4", "c.mp4", "not listed.mp4")
-    csv = table(
+    csv = write_csv(
         tmp_path,
         "\ufeffFile;identity;license;weights_may_ship;split;source\r\n"
         'a\\b.mp4;"Ann; the first";CC0;yes;train;home\r\n\r\nc.mp4;Bob;;no;train;\r\n'
@@ -93,7 +93,7 @@ def test_a_csv_says_everything(tmp_path):
 
 
 def test_a_csv_without_split_and_rights_takes_all(tmp_path):
-    csv = table(tmp_path, "identity,file\nAnn,a.mp4\n")
+    csv = write_csv(tmp_path, "identity,file\nAnn,a.mp4\n")
     chosen, refused = select_split(find_clips(tmp_path, identities=csv), "train")
     assert [clip.split for clip in chosen] == ["train"]
     assert refused == []
@@ -120,11 +120,11 @@ def test_a_csv_without_split_and_rights_takes_all(tmp_path):
 )
 def test_a_bad_row_is_named(tmp_path, text, message):
     with pytest.raises(DubfewError, match=message) as found:
-        find_clips(tmp_path, identities=table(tmp_path, text))
+        find_clips(tmp_path, identities=write_csv(tmp_path, text))
     assert "\n" not in str(found.value)
 
 
-def test_lists_that_cannot_be_read_say_so(tmp_path):
+def test_unreadable_lists_are_errors_that_name_them(tmp_path):
     (tmp_path / "bad.csv").write_bytes(b"file,identity\n\xff,a\n")
     for name in ("bad.csv", "none.csv"):
         with pytest.raises(DubfewError, match=name):
@@ -138,7 +138,7 @@ def test_lists_that_cannot_be_read_say_so(tmp_path):
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_a_list_or_an_error_of_one_line(tmp_path_factory, text):
+def test_any_text_is_a_list_or_a_one_line_error(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("csv")
     for lead in ("", "file,identity,split\n"):
         path = folder / "who.csv"
@@ -146,16 +146,16 @@ def test_any_text_is_a_list_or_an_error_of_one_line(tmp_path_factory, text):
         try:
             clips = find_clips(folder, identities=path)
         except DubfewError as error:
-            clips, said = [], str(error)
+            clips, message = [], str(error)
         else:
-            said = "fine"
-        assert len(said.splitlines()) == 1
+            message = "fine"
+        assert len(message.splitlines()) == 1
         assert all(clip.file and clip.identity for clip in clips)
         assert len({clip.sample_key for clip in clips}) == len(clips)
 
 
 @given(st.text(min_size=1, max_size=60))
-def test_keys_are_what_webdataset_takes(file):
+def test_sample_keys_are_valid_in_webdataset(file):
     key = SourceClip(None, file, "x").sample_key
     assert key.isascii()
     assert key.replace("_", "").replace("-", "").isalnum()
@@ -217,7 +217,7 @@ def test_any_bytes_are_an_exclude_list_or_an_error(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("exclude") / "list.txt"
     path.write_bytes(data)
     try:
-        said = "fine" if "" not in read_exclude_list(path) else ""
+        message = "fine" if "" not in read_exclude_list(path) else ""
     except DubfewError as error:
-        said = str(error)
-    assert len(said.splitlines()) == 1
+        message = str(error)
+    assert len(message.splitlines()) == 1

@@ -27,7 +27,7 @@ def test_prepared_footage_comes_back(tmp_path):
     assert header["license"] == "CC0"
 
 
-def test_what_is_not_prepared_footage_says_so(tmp_path):
+def test_a_file_without_footage_is_an_error(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"x")
     with pytest.raises(ArtefactError, match="prior prepare"):
         load_footage(tmp_path / "a.safetensors")

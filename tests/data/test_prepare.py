@@ -1,5 +1,4 @@
-"""The order of things in `prepare_footage`: the workers are replaced by ones that write toy "
-"clips."""
+"""The order of things in `prepare_footage`, with workers that write toy clips."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dubfew.cli.app import app
-from dubfew.data import prepare as room
+from dubfew.data import prepare as prepare_module
 from dubfew.data.clip_index import SourceClip
 from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.data.footage_io import save_footage
@@ -155,7 +154,11 @@ def test_a_run_killed_at_any_moment_is_completed_by_the_next(
     child = os.fork()
     if not child:
         workers.kill_at = moment
-        real_end, real_unlink, real_write = room.ShardWriter.close, Path.unlink, room.write_atomic
+        real_end, real_unlink, real_write = (
+            prepare_module.ShardWriter.close,
+            Path.unlink,
+            prepare_module.write_atomic,
+        )
 
         def close(self):
             if moment == ("shard", f"shard-{self._next_number:06d}") and self._pending_parts:
@@ -174,8 +177,8 @@ def test_a_run_killed_at_any_moment_is_completed_by_the_next(
                 os.kill(os.getpid(), signal.SIGKILL)
             real_write(path, data)
 
-        room.ShardWriter.close = close  # type: ignore[method-assign]
-        room.write_atomic = write
+        prepare_module.ShardWriter.close = close  # type: ignore[method-assign]
+        prepare_module.write_atomic = write
         run(clips, tmp_path / "out")
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -299,7 +302,7 @@ def test_people_can_be_removed_without_their_videos(clips, tmp_path, workers):
         purge_footage(tmp_path / "nowhere", ["b"])
 
 
-def test_what_is_listed_differently_now_is_brought_in_line(clips, tmp_path, workers):
+def test_changes_of_the_list_are_applied_to_stored_clips(clips, tmp_path, workers):
     out, who = tmp_path / "out", tmp_path / "who.csv"
     run(clips, out)
     (clips / "c/three.mp4").write_bytes(b"c/three.mp4, another take")
@@ -341,14 +344,17 @@ def test_a_damaged_shard_is_named(clips, tmp_path, workers):
 
 
 def test_two_runs_do_not_write_to_one_folder(clips, tmp_path, workers):
-    with room._locked_folder(tmp_path / "out"), pytest.raises(DubfewError, match="another run"):
+    with (
+        prepare_module._locked_folder(tmp_path / "out"),
+        pytest.raises(DubfewError, match="another run"),
+    ):
         run(clips, tmp_path / "out")
 
 
 def test_progress_counts_clips_and_frames(clips, tmp_path, workers):
-    told = []
-    run(clips, tmp_path / "out", progress=told.append)
-    assert (told[-1].done, told[-1].total, told[-1].values) == (5, 5, {"frames": 125})
+    reports = []
+    run(clips, tmp_path / "out", progress=reports.append)
+    assert (reports[-1].done, reports[-1].total, reports[-1].values) == (5, 5, {"frames": 125})
 
 
 def test_stopping_leaves_what_is_finished(clips, tmp_path, workers):

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import load
 
 import dubfew.demo
-from dubfew.data import prepare_clip as room
+from dubfew.data import prepare_clip as prepare_clip_module
 from dubfew.data.clip_index import SourceClip
 from dubfew.data.jobs import ClipJob, ClipOutcome
 from dubfew.data.prepare import prepare_footage
@@ -67,10 +67,10 @@ def job(path: Path, out: Path, **more) -> ClipJob:
 def prepared(video, tmp_path_factory) -> Path:
     """The clip as a worker prepares it: with one thread, unlike what runs in this process."""
     out = tmp_path_factory.mktemp("out") / "shard-000000.tar"
-    told: list[int] = []
+    reports: list[int] = []
     with ClipWorker() as worker:
-        assert worker.run_job(job(video, out), told.append) == ClipOutcome(num_frames=FRAMES)
-    assert told == [FRAMES]
+        assert worker.run_job(job(video, out), reports.append) == ClipOutcome(num_frames=FRAMES)
+    assert reports == [FRAMES]
     return out
 
 
@@ -118,13 +118,13 @@ def test_sound_is_what_the_speech_model_hears(prepared, video, tmp_path):
     np.testing.assert_allclose(arrays["times"], np.arange(FRAMES) / 25, atol=1e-6)
 
 
-def test_a_long_clip_is_prepared_in_passages_and_segments(prepared, video, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "TRACKING_CHUNK_FRAMES", 14)
-    monkeypatch.setattr(room, "SEGMENT_FRAMES", 8)
+def test_a_long_clip_is_prepared_in_chunks_and_segments(prepared, video, tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare_clip_module, "TRACKING_CHUNK_FRAMES", 14)
+    monkeypatch.setattr(prepare_clip_module, "SEGMENT_FRAMES", 8)
     out = tmp_path / "shard-000000.tar"
-    told: list[int] = []
-    assert prepare_clip(job(video, out), told.append) == ClipOutcome(num_frames=FRAMES)
-    assert told == [7, 7, 5, 4, 5, 4]
+    reports: list[int] = []
+    assert prepare_clip(job(video, out), reports.append) == ClipOutcome(num_frames=FRAMES)
+    assert reports == [7, 7, 5, 4, 5, 4]
     headers = [sample.header for sample in read_shard(out)]
     assert [header["start"] for header in headers] == [0, 7, 14, 19, 23, 28]
     footage, header = open_prepared_clips(tmp_path)[0]
@@ -147,7 +147,7 @@ def test_a_clip_without_sound_has_none(tmp_path):
     assert not sample.header["sound"]
 
 
-def test_what_cannot_be_prepared_says_why_and_leaves_nothing(tmp_path):
+def test_a_failed_clip_has_a_reason_and_leaves_no_file(tmp_path):
     out = tmp_path / "out" / "a.tar"
     short = cut(tmp_path / "short.mp4", 20)
     (tmp_path / "broken.mp4").write_bytes(b"no video")
@@ -220,7 +220,7 @@ def test_two_processes_make_the_same_as_one(prepared, video, tmp_path):
 
 def test_ray_makes_the_same(prepared, video, tmp_path, monkeypatch):
     pytest.importorskip("ray")
-    # Ray gives way to everything else on the machine, which beside other tests takes minutes.
+    # Ray lowers the priority of its processes: while other tests run that takes minutes.
     monkeypatch.setenv("RAY_worker_niceness", "0")
     done = prepare_footage(video.parents[1], tmp_path / "out", window_size=64, jobs=1, engine="ray")
     assert done.failed == {}

@@ -138,7 +138,7 @@ def test_rows_out_of_range_are_refused(folder):
         open_prepared_clips(folder)[0][0].images[26]
 
 
-def test_unaligned_arrays_are_read_rightly(tmp_path, people):
+def test_unaligned_arrays_are_read_correctly(tmp_path, people):
     data = serialize_footage(people[0], {})
     for shift in (1, 2, 3, 4, 7):
         path = tmp_path / f"{shift}.bin"
@@ -152,7 +152,7 @@ def test_unaligned_arrays_are_read_rightly(tmp_path, people):
         assert torch.equal(dataset[0].inputs.sampling_grid, expected[0].inputs.sampling_grid)
 
 
-def test_what_dubfew_writes_is_aligned(folder):
+def test_written_arrays_are_aligned(folder):
     for path in shard_paths(folder):
         for sample in read_shard(path):
             member = sample.members["footage.safetensors"]
@@ -179,7 +179,7 @@ def test_people_on_the_exclude_list_are_not_opened(folder, name):
     ]
 
 
-def test_nobody_to_open_is_an_error(folder, tmp_path_factory):
+def test_a_folder_without_people_is_an_error(folder, tmp_path_factory):
     with pytest.raises(DubfewError, match="prior prepare"):
         open_prepared_clips(tmp_path_factory.mktemp("empty"))
     with pytest.raises(DubfewError, match="exclude list"):
@@ -273,10 +273,10 @@ def test_a_shard_from_the_future_is_refused(tmp_path, people):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_hostile_bytes_are_an_error_of_one_line_or_harmless(module_folder, tmp_path_factory, data):
+def test_damaged_bytes_are_harmless_or_a_one_line_error(module_folder, tmp_path_factory, data):
     whole = bytearray(shard_paths(module_folder)[0].read_bytes())
     members = read_members(shard_paths(module_folder)[0])
-    # Where it hurts: the tar's headers, the samples' headers, and those of the arrays.
+    # Damage headers: the tar's headers, the samples' headers, and those of the arrays.
     starts = (
         [m.header_offset for m in members]
         + [m.data_offset for m in members]
@@ -292,23 +292,23 @@ def test_hostile_bytes_are_an_error_of_one_line_or_harmless(module_folder, tmp_p
         for footage, _ in open_prepared_clips(folder):
             footage.select_frames([0, -1])
     except DubfewError as error:
-        said = str(error)
+        message = str(error)
     else:
-        said = "shard-000000.tar"
-    assert "shard-000000.tar" in said
-    assert len(said.splitlines()) == 1
+        message = "shard-000000.tar"
+    assert "shard-000000.tar" in message
+    assert len(message.splitlines()) == 1
 
 
 @given(data=st.binary(max_size=2048))
 @settings(deadline=None)
-def test_any_bytes_are_no_shard(tmp_path_factory, data):
+def test_random_bytes_are_refused(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "shard-000000.tar").write_bytes(data)
     with pytest.raises(DubfewError):
         open_prepared_clips(folder)
 
 
-def test_an_entry_that_is_no_file_is_refused(tmp_path):
+def test_an_entry_that_is_not_a_file_is_refused(tmp_path):
     header = bytearray(serialize_member("a.json", b"{}"))
     header[156:157] = b"2"
     header[148:156] = b" " * 8

@@ -47,7 +47,7 @@ def test_a_window_cut_between_pixels_stays_sharp():
     picture = np.repeat(((picture - picture.min()) / np.ptp(picture) * 255)[..., None], 3, -1)
     frame = Frame.from_rgb(picture.astype(np.uint8), pix_fmt="rgb24")
     window = crop_window(frame, np.array([20.75, 20.75, 64.0]), 128)
-    # Two samples a pixel: every second one lies half a pixel beside the frame's own.
+    # Two samples a pixel: every second one lies half a pixel from the frame's own.
     between = window[::2, ::2, 0].astype(float)
     at = picture[20:86, 20:86, 0]
 

@@ -34,14 +34,14 @@ def test_an_average_gets_its_detail_back(skin):
     assert laplacian_variance(restored) == pytest.approx(laplacian_variance(skin), rel=0.1)
 
 
-def test_where_nothing_was_lost_nothing_changes(skin):
+def test_images_with_enough_detail_stay_as_they_are(skin):
     torch.testing.assert_close(
         restore_high_frequencies(skin, local_detail_energy(skin, 2), 2), skin
     )
     torch.testing.assert_close(restore_high_frequencies(skin, torch.zeros(1, 1, 64, 64), 2), skin)
 
 
-def test_nothing_is_invented_and_the_gain_is_bounded(skin):
+def test_flat_images_stay_flat_and_the_gain_is_bounded(skin):
     flat = torch.full_like(skin, 0.5)
     torch.testing.assert_close(
         restore_high_frequencies(flat, local_detail_energy(skin, 1), 1), flat

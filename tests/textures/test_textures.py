@@ -53,7 +53,7 @@ def test_error(uv, mask):
         sample_texture(torch.zeros(1, 3, 8, 8), torch.zeros(uv), torch.zeros(mask))
 
 
-def test_regulariser_judges_the_first_three_channels_where_the_mask_is():
+def test_regularizer_counts_the_first_three_channels_inside_the_mask():
     sampled = torch.zeros(1, 5, 4, 4)
     sampled[:, 3:] = 100
     target = torch.full((1, 3, 4, 4), 0.5)
@@ -95,7 +95,7 @@ def test_unwrapping_then_sampling_gives_the_picture_back():
         )
 
 
-def test_texels_that_nothing_shows_are_grey():
+def test_unseen_texels_are_gray():
     head = load_head_model()
     behind = head.template.copy()
     behind[:, 2] = -1

@@ -35,6 +35,7 @@ def run_bounded(
     running: dict[Task, int] = {}
     waiting = iter(enumerate(jobs))
     while True:
+        # Start as many as may run; results free places for more.
         while len(running) < max_running and (numbered := next(waiting, None)):
             number, job = numbered
             running[submit(job)] = number
