@@ -66,6 +66,7 @@ def adapt(
         options = dubfew.AdaptOptions(method="full", steps=300)
         dubfew.adapt("mary.mp4", options, actor="mary-2")
     """
+    # Check before the import, so that a mistake shows at once.
     options = merge_options(AdaptOptions, options, overrides)
     from dubfew.adapt import pipeline
 

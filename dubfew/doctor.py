@@ -136,6 +136,7 @@ def _run_check(name: str, get_version: Callable[[], str], install: str) -> Insta
 
 
 def _check_python() -> InstallCheck:
+    """Compare Python's version with the supported ones."""
     first, last = SUPPORTED_PYTHON_VERSIONS
     version = tuple(map(int, platform.python_version_tuple()[:2]))
     return InstallCheck(
@@ -175,6 +176,7 @@ def _check_encoders() -> InstallCheck:
         import av
     except ImportError:
         return InstallCheck("encoders", False, True, "unknown without av", REINSTALL_COMMAND)
+    # FFmpeg is inside the wheel of av, and every build of it chooses its own encoders.
     there = [name for name in KNOWN_ENCODERS if name in av.codecs_available and _can_encode(name)]
     return InstallCheck(
         "encoders",
@@ -235,6 +237,7 @@ def _check_cuda() -> InstallCheck:
 
 def _check_assets() -> InstallCheck:
     advice = "'dubfew assets list' shows what can be registered and where to get it"
+    # Reading the list checks the stored files against their hashes.
     try:
         there = [kind for kind, asset in list_assets().items() if asset is not None]
     except (AssetError, OSError) as error:
@@ -245,6 +248,7 @@ def _check_assets() -> InstallCheck:
 
 def _check_optional_package(name: str) -> InstallCheck:
     package = OPTIONAL_PACKAGES[name]
+    # Not imported, because some of these take seconds and none is needed.
     version = installed_version(name)
     return InstallCheck(
         package.distribution,

@@ -12,6 +12,7 @@ from dubfew.cli.console import (
     EXIT_FAILURE,
     format_byte_count,
     format_fields,
+    print_fields,
     print_result,
     report_errors,
     to_jsonable,
@@ -37,6 +38,7 @@ def list_actors(as_json: JsonOption = False) -> None:
             {"actors": [summarize_revision(each) for each in found]}, as_json=True, text=""
         )
         return
+    # A table whose columns are as wide as their longest entry.
     header = ("actor", "revision", "method", "size", "created")
     rows = [
         (
@@ -68,6 +70,7 @@ def show_actor(
 
     registry = Registry()
     chosen = registry.open(actor, revision)
+    # JSON has configuration and files as objects; the text has one line for each of their entries.
     details = summarize_revision(chosen) | {
         "revisions": [each.number for each in registry.revisions(actor)],
         "suspended": to_jsonable(registry.suspension(chosen)),
@@ -102,6 +105,7 @@ def delete_actor(
 
     registry = Registry()
     erased = registry.delete(actor, receipt)
+    # The registry stores a receipt in any case; the user's file is a copy.
     kept = registry.receipt_file(erased)
     print_result(
         {"deleted": actor, "receipt": kept, "revisions": len(erased.revisions)},
@@ -158,6 +162,7 @@ def verify_actors(as_json: JsonOption = False) -> None:
     print_result(
         {"ok": found.ok, **to_jsonable(found)}, as_json=as_json, text="\n".join([*text, summary])
     )
+    # Scripts can rely on the exit code.
     if not found.ok:
         raise typer.Exit(EXIT_FAILURE)
 
@@ -199,10 +204,11 @@ def show_keys(
     from dubfew.registry import Registry
 
     registry = Registry()
+    # Encrypts the master key anew; the actors' own keys stay as they are.
     if wrapping is not None:
         registry.rewrap(wrapping)
     found = {"keys": registry.keys, "wrapping": registry.wrapping()}
-    print_result(found, as_json=as_json, text=format_fields(found))
+    print_fields(found, as_json=as_json)
 
 
 def describe_consent(revision: Any) -> dict[str, Any]:
@@ -217,6 +223,7 @@ def describe_consent(revision: Any) -> dict[str, Any]:
     """
     from dubfew.errors import ConsentError
 
+    # A damaged record must not hide the rest of the actor.
     try:
         consent = revision.consent
     except ConsentError as error:

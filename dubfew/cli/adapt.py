@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dubfew import api
 from dubfew.adapt.options import AdaptOptions
-from dubfew.cli.console import format_fields, print_result, progress_bar, report_errors
+from dubfew.cli.console import print_fields, progress_bar, report_errors
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption, VideoArgument
 
@@ -15,4 +15,4 @@ def adapt(video: VideoArgument, options: AdaptOptions, as_json: JsonOption = Fal
     """Learn an actor from a few seconds of footage."""
     with progress_bar(as_json=as_json) as progress:
         result = api.adapt(video, options, progress=progress)
-    print_result(result, as_json=as_json, text=format_fields(result))
+    print_fields(result, as_json=as_json)

@@ -32,6 +32,7 @@ def verify_log(
     from dubfew.registry import Registry
     from dubfew.registry.audit import AuditReport
 
+    # A registry that does not exist yet has an empty log without faults.
     log = Registry().audit()
     report = AuditReport(0, "") if log is None else log.verify(head)
     text = [each for each in (report.restored, *report.faults) if each]
@@ -59,6 +60,7 @@ def show_log(as_json: JsonOption = False) -> None:
     registry = Registry()
     log = registry.audit()
     found = [] if log is None else list(log.iter_entries())
+    # The log has pseudonyms only; names come from the actors that still exist.
     names = registry.pseudonyms()
     entries = [
         {"damaged": each.problem} if isinstance(each, DamagedEntry) else _entry_to_json(each, names)
@@ -88,6 +90,7 @@ def find_watermark(
     registry = Registry()
     log = registry.audit()
     found = [] if log is None else log.find_by_watermark(watermark)
+    # Computing pseudonyms needs every actor's key, so it is done only if there is an entry.
     names = registry.pseudonyms() if found else {}
     entries = [_entry_to_json(each, names) for each in found]
     print_result(
@@ -109,6 +112,7 @@ def restart_log(as_json: JsonOption = False) -> None:
 
     registry = Registry()
     log = registry.audit()
+    # Restarting must not create a registry.
     if log is None:
         raise AuditError(f"there is no registry in {registry.home}, so there is no audit log")
     aside = log.restart()
@@ -134,6 +138,7 @@ def _entry_to_json(entry: AuditEntry, actor_ids: dict[str, str]) -> dict[str, An
 
 def _format_entry(facts: dict[str, Any]) -> str:
     """Format an entry for readers, without empty fields and with shortened hashes."""
+    # A damaged line cannot be parsed, so there is nothing else to show.
     if "damaged" in facts:
         return f"a line {facts['damaged']}"
     fields = dict(facts["fields"])

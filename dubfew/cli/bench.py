@@ -67,6 +67,7 @@ def measure_leakage(
 
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise typer.BadParameter("--sheet: a file name that ends in .png is needed")
+    # No actor or stranger at all is an error of the library, with a message of its own.
     with progress_bar(as_json=as_json) as progress:
         result = run_leak_test(
             videos or (),

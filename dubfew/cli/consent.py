@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dubfew.cli.commands import CommandGroup
-from dubfew.cli.console import format_fields, print_result, report_errors
+from dubfew.cli.console import print_fields, print_result, report_errors
 from dubfew.cli.options import ActorArgument, JsonOption
 
 consent_app = CommandGroup("Check, show and attach consent records.")
@@ -26,7 +26,7 @@ def check_consent(file: RecordArgument, as_json: JsonOption = False) -> None:
     found = read_consent(file)
     found.check_valid(today_utc(), str(file))
     facts = {"sha256": found.sha256, **found.record}
-    print_result(facts, as_json=as_json, text=format_fields(facts))
+    print_fields(facts, as_json=as_json)
 
 
 @consent_app.command("example")

@@ -60,10 +60,11 @@ def report_errors(command: CommandFunction) -> CommandFunction:
         try:
             return command(*args, **options)
         except (typer.Exit, typer.BadParameter):
-            raise
+            raise  # Typer prints wrong usage itself, with exit code 2
         except BrokenPipeError:
             raise  # the reader of the pipe has ended; Typer then exits quietly
         except (Exception, KeyboardInterrupt) as error:
+            # Interrupts count as failures: scripts must see that there is no result.
             if os.environ.get("DUBFEW_DEBUG"):
                 traceback.print_exc()
             print(f"dubfew: {format_error(error)}", file=sys.stderr)
@@ -83,18 +84,21 @@ def format_error(error: BaseException) -> str:
 
 
 def _explain_error(error: BaseException) -> str:
+    """Describe an exception; the text may have several lines."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, DubfewError):
+    if isinstance(error, DubfewError):  # its message has the remedy already
         return f"error: {error}"
+    # Without a number and text the operating system did not raise it.
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         advice = OS_ERROR_ADVICE.get(error.errno or 0, "check that place and run this again")
         return f"error: {error.strerror}{place}: {advice}"
     if isinstance(error, MemoryError):
         return "error: not enough memory: close other programs or use shorter footage"
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError):  # the installation is incomplete
         return f"error: {error}: 'dubfew doctor' shows what is missing and how to install it"
+    # Every other exception is a mistake in dubfew.
     return (
         f"error: unexpected {type(error).__name__}: {error} (this is a fault of dubfew: please "
         "report it with what DUBFEW_DEBUG=1 prints)"
@@ -137,6 +141,7 @@ def handle_interrupt_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _raise_if_interrupted(progress: Progress) -> None:
+    """Raise the KeyboardInterrupt of a signal again; a progress callback that draws nothing."""
     if _received_signals:
         raise KeyboardInterrupt
 
@@ -151,7 +156,9 @@ def mute_native_libraries() -> None:
         copy = os.dup(2)
     except OSError:  # this process was started without a stderr
         return
+    # Line buffering, as stderr has, and no error for characters that the terminal cannot show.
     sys.stderr = os.fdopen(copy, "w", buffering=1, errors="backslashreplace")
+    # Descriptor 2 is where libraries in C++ write.
     null_device = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null_device, 2)
     os.close(null_device)
@@ -177,6 +184,16 @@ def print_result(result: Any, *, as_json: bool, text: str) -> None:
         os.dup2(null_device, 1)
         os.close(null_device)
         raise
+
+
+def print_fields(result: Any, *, as_json: bool) -> None:
+    """Print a result whose text is one line per field.
+
+    Args:
+        result: mapping or dataclass.
+        as_json: True to print one JSON object instead.
+    """
+    print_result(result, as_json=as_json, text=format_fields(result))
 
 
 def to_jsonable(value: Any) -> Any:
@@ -226,6 +243,7 @@ def format_fields(values: Any) -> str:
         frames  25
         psnr    31.3
     """
+    # Fields in their own order, which is that of the documentation.
     if not isinstance(values, Mapping):
         values = {field.name: getattr(values, field.name) for field in dataclasses.fields(values)}
     width = max(map(len, values), default=0)
@@ -243,6 +261,7 @@ def format_value(value: Any) -> str:
         return ", ".join(f"{name} {format_value(item)}" for name, item in value.items()) or "-"
     if isinstance(value, list | tuple):
         return ", ".join(map(format_value, value)) or "-"
+    # Three digits, or one decimal of larger numbers: what a reader can compare at a glance.
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
     return "-" if value is None or value == "" else str(value)
@@ -277,6 +296,7 @@ def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
     if as_json or not sys.stderr.isatty():
         yield _raise_if_interrupted
         return
+    # Imported here, because most commands draw no bars and rich takes long to import.
     from rich import progress as bars
     from rich.console import Console
 
@@ -293,6 +313,7 @@ def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
         def update_bar(progress: Progress) -> None:
             """Move the bar of a stage, which is added with its first report."""
             _raise_if_interrupted(progress)
+            # Measurements of the stage, such as the PSNR so far, stand to the right of the bar.
             values = "  ".join(
                 f"{name} {format_value(value)}" for name, value in progress.values.items()
             )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dubfew.cli.console import format_fields, print_result, progress_bar, report_errors
+from dubfew.cli.console import print_fields, progress_bar, report_errors
 from dubfew.cli.options import JsonOption
 
 
@@ -23,4 +23,4 @@ def demo(
 
     with progress_bar(as_json=as_json) as progress:
         result = run_demo(out, progress=progress)
-    print_result(result, as_json=as_json, text=format_fields(result))
+    print_fields(result, as_json=as_json)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dubfew.cli.actors import actors_app, summarize_revision
 from dubfew.cli.console import print_result, report_errors
 from dubfew.cli.options import ActorArgument, JsonOption
+
+if TYPE_CHECKING:
+    from dubfew.registry import Registry, Revision
 
 RevisionOption = Annotated[
     int | None,
@@ -86,7 +90,6 @@ def import_actor(
     as_json: JsonOption = False,
 ) -> None:
     """Store an exported actor as a new revision, if it can be rendered here."""
-    from dubfew.adapt.import_check import check_importable
     from dubfew.registry import Registry
 
     registry = Registry()
@@ -95,13 +98,9 @@ def import_actor(
         actor,
         identity=identity,
         allow_deleted=allow_deleted,
-        check=partial(check_importable, home=registry.home, prior=prior),
+        check=_make_import_check(registry, prior),
     )
-    print_result(
-        summarize_revision(stored),
-        as_json=as_json,
-        text=f"imported {stored.actor}, revision {stored.number}",
-    )
+    _print_stored("imported", stored, as_json=as_json)
 
 
 @actors_app.command("push")
@@ -119,6 +118,7 @@ def push_actor(
     from dubfew.registry import Registry
     from dubfew.registry.remote import redact_url
 
+    # URLs may contain credentials, which are not printed.
     pushed = Registry().push(actor, url, revision, recipient=recipient)
     print_result(
         {"actor": pushed.actor, "revision": pushed.number, "output": redact_url(url)},
@@ -138,7 +138,6 @@ def pull_actor(
     as_json: JsonOption = False,
 ) -> None:
     """Store a pushed actor as a new revision, if it can be rendered here."""
-    from dubfew.adapt.import_check import check_importable
     from dubfew.registry import Registry
 
     registry = Registry()
@@ -147,13 +146,9 @@ def pull_actor(
         actor,
         identity=identity,
         allow_deleted=allow_deleted,
-        check=partial(check_importable, home=registry.home, prior=prior),
+        check=_make_import_check(registry, prior),
     )
-    print_result(
-        summarize_revision(stored),
-        as_json=as_json,
-        text=f"pulled {stored.actor}, revision {stored.number}",
-    )
+    _print_stored("pulled", stored, as_json=as_json)
 
 
 @actors_app.command("keygen")
@@ -167,3 +162,19 @@ def generate_key_pair(
 
     public = create_identity_file(file)
     print_result({"public": public, "output": file}, as_json=as_json, text=public)
+
+
+def _make_import_check(registry: Registry, prior: str | None) -> Callable[..., None]:
+    """Make the check of an actor's files that runs before they are stored.
+
+    Without it an actor could be imported that no render accepts.
+    """
+    from dubfew.adapt.import_check import check_importable
+
+    return partial(check_importable, home=registry.home, prior=prior)
+
+
+def _print_stored(action: str, revision: Revision, *, as_json: bool) -> None:
+    """Print which revision was stored."""
+    text = f"{action} {revision.actor}, revision {revision.number}"
+    print_result(summarize_revision(revision), as_json=as_json, text=text)

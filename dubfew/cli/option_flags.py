@@ -27,9 +27,11 @@ def accept_options(options_class: type) -> Callable[[Callable[..., Any]], Callab
     Args:
         options_class: dataclass whose fields are made by ``dubfew.utils.options.option``.
     """
+    # Options of the library alone have no flag.
     options = [each for each in list_options(options_class) if each.rules.on_command_line]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        # eval_str turns annotations back from text, which Typer needs.
         parameters = []
         for own in inspect.signature(command, eval_str=True).parameters.values():
             if own.name == OPTIONS_PARAMETER:
@@ -37,12 +39,13 @@ def accept_options(options_class: type) -> Callable[[Callable[..., Any]], Callab
             else:
                 parameters.append(own.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
+        # Typer calls the wrapper with one keyword per parameter.
         @functools.wraps(command)
         def wrapper(**values: Any) -> Any:
             chosen = {each.name: _plain_value(values.pop(each.name)) for each in options}
             return command(**{OPTIONS_PARAMETER: options_class(**chosen)}, **values)
 
-        # Typer reads both.
+        # Typer reads the signature for defaults and the annotations for types.
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {each.name: each.annotation for each in parameters}
         return wrapper
@@ -114,4 +117,5 @@ def _make_limit_check(limit: float) -> Callable[[float | None], float | None]:
 
 
 def _plain_value(value: Any) -> Any:
+    """Replace a member of a choice type by its name, which the library expects."""
     return value.value if isinstance(value, Enum) else value

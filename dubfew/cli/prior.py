@@ -12,6 +12,7 @@ from dubfew.cli.console import (
     format_byte_count,
     format_fields,
     format_value,
+    print_fields,
     print_result,
     progress_bar,
     report_errors,
@@ -28,27 +29,16 @@ prior_app = CommandGroup("List, describe, train and prepare priors.")
 @report_errors
 def list_priors(as_json: JsonOption = False) -> None:
     """List the available priors."""
-    from dubfew.prior import list_priors as find
+    from dubfew.prior import list_priors as find_priors
 
-    found = find()
-    print_result(
-        {
-            "priors": [
-                {
-                    "name": each.name,
-                    "path": each.path,
-                    "sha256": each.sha256,
-                    "bytes": each.bytes,
-                }
-                for each in found
-            ]
-        },
-        as_json=as_json,
-        text=format_fields(
-            {each.name: f"{format_byte_count(each.bytes)}  {each.path}" for each in found}
-        )
-        or "no priors",
-    )
+    found = find_priors()
+    # Card and configuration, which are long, are left to `prior info`.
+    entries = [
+        {"name": each.name, "path": each.path, "sha256": each.sha256, "bytes": each.bytes}
+        for each in found
+    ]
+    lines = {each.name: f"{format_byte_count(each.bytes)}  {each.path}" for each in found}
+    print_result({"priors": entries}, as_json=as_json, text=format_fields(lines) or "no priors")
 
 
 @prior_app.command("info")
@@ -67,6 +57,7 @@ def show_prior(
         "sha256": info.sha256,
         "size": format_byte_count(info.bytes),
     }
+    # Training clips are one line each, apart from the rest of the configuration.
     config = to_jsonable(info.config)
     people = config.pop("people", [])
     clips = "\n".join(
@@ -101,6 +92,7 @@ def prepare_people(
 
     with progress_bar(as_json=as_json) as progress:
         result = prepare_footage(folder, out, options, progress=progress)
+    # Thousands of clips may have been written; their number is enough.
     facts = to_jsonable(result) | {"written": len(result.written)}
     failed = [f"failed  {file}: {reason}" for file, reason in facts.pop("failed").items()]
     print_result(result, as_json=as_json, text="\n".join([format_fields(facts), *failed]))
@@ -126,7 +118,7 @@ def purge_people(
     from dubfew.data.prepare import purge_footage
 
     removed = purge_footage(folder, read_exclude_list(exclude))
-    print_result({"removed": removed}, as_json=as_json, text=format_fields({"removed": removed}))
+    print_fields({"removed": removed}, as_json=as_json)
 
 
 @prior_app.command("train")
@@ -155,6 +147,7 @@ def train_prior(
 
     from dubfew.prior.training.trainer import PriorTrainConfig, train_renderer
 
+    # Options of the command line replace those of the file.
     settings = PriorTrainConfig.load(config)
     if out is not None:
         settings = dataclasses.replace(settings, out=str(out))
@@ -162,7 +155,7 @@ def train_prior(
         settings = dataclasses.replace(settings, steps=steps)
     with progress_bar(as_json=as_json) as progress:
         folder = train_renderer(settings, progress)
-    print_result({"prior": folder}, as_json=as_json, text=format_fields({"prior": folder}))
+    print_fields({"prior": folder}, as_json=as_json)
 
 
 @prior_app.command("fetch-vgg")
@@ -180,4 +173,4 @@ def fetch_vgg(
     from dubfew.prior.losses import fetch_vgg19
 
     path = fetch_vgg19(out)
-    print_result({"path": path}, as_json=as_json, text=format_fields({"path": path}))
+    print_fields({"path": path}, as_json=as_json)

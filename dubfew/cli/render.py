@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dubfew import api
-from dubfew.cli.console import format_fields, print_result, progress_bar, report_errors
+from dubfew.cli.console import print_fields, progress_bar, report_errors
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption
 from dubfew.render.options import RenderOptions
@@ -24,7 +24,7 @@ def render(
     _check_combinations(options)
     with progress_bar(as_json=as_json) as progress:
         result = api.render(actor, options, progress=progress)
-    print_result(result, as_json=as_json, text=format_fields(result))
+    print_fields(result, as_json=as_json)
 
 
 def _check_combinations(options: RenderOptions) -> None:

@@ -107,6 +107,7 @@ def train_speech(
             encoder=encoder,
             progress=progress,
         )
+    # Totals first, then one line per measured clip, then one per clip that was left out.
     facts = to_jsonable(result)
     clips, passed = facts.pop("clips"), facts.pop("passed")
     text = [format_fields(facts), *map(_format_clip, clips)]

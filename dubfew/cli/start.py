@@ -29,8 +29,10 @@ def main() -> None:
         # Show each once, though a file is read several times.
         warnings.filterwarnings("once", category=UserWarning, module=r"dubfew(\.|$)")
         warnings.formatwarning = lambda message, *rest, **more: f"dubfew: warning: {message}\n"
+    # Ask for passphrases at a terminal only: a script would wait for ever.
     if sys.stdin is not None and sys.stdin.isatty():
         set_passphrase_prompt(prompt_passphrase)
+    # Usage lines must name the group that was chosen: "dubfew actors", not "dubfew".
     commands, words = _select_commands(sys.argv[1:])
     commands(words, prog_name=" ".join(["dubfew", *sys.argv[1 : len(sys.argv) - len(words)]]))
 

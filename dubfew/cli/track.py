@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dubfew import api
-from dubfew.cli.console import format_fields, print_result, progress_bar, report_errors
+from dubfew.cli.console import print_fields, progress_bar, report_errors
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption, VideoArgument
 from dubfew.reconstruction.options import TrackOptions
@@ -35,6 +35,7 @@ def track(
     as_json: JsonOption = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
+    # Endings are fixed, so that nobody takes a track for a video.
     if out.suffix != ".safetensors":
         raise typer.BadParameter("--out: a file name that ends in .safetensors is needed")
     if report is not None and report.suffix != ".html":
@@ -54,6 +55,7 @@ def track(
         from dubfew.reconstruction.track_report import write_track_report
 
         write_track_report(report, video, found)
+    # The track itself is in the file; the result has its totals.
     result = {
         "output": out,
         **({"report": report} if report else {}),
@@ -69,4 +71,4 @@ def track(
         "method": found.method,
         "shape_from": found.shape_from,
     }
-    print_result(result, as_json=as_json, text=format_fields(result))
+    print_fields(result, as_json=as_json)

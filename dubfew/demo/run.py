@@ -78,10 +78,12 @@ def run_demo(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    # Without a registry, run again with one in a temporary folder.
     if registry is None:
         with tempfile.TemporaryDirectory(prefix="dubfew-demo-") as temporary:
             registry = Registry(Path(temporary) / "home")
             return run_demo(out, progress=progress, registry=registry, prior=prior, steps=steps)
+    # As files, because dubfew may be installed as a zip.
     folder = files("dubfew.demo")
     with as_file(folder / ACTOR_CLIP_FILE) as actor, as_file(folder / DUB_AUDIO_FILE) as dub:
         adapted = adapt(

@@ -108,6 +108,7 @@ def check_output_path(path: Path, *inputs: Path | None) -> None:
     """
     if path.is_dir():
         raise DubfewError(f"{path} is a folder: name the file to write")
+    # samefile sees through links and different spellings of a path.
     for source in inputs:
         if source is not None and source.exists() and path.exists() and path.samefile(source):
             raise DubfewError(f"{path} is an input file: write to another file with --out")
@@ -123,6 +124,7 @@ def check_writable_folder(folder: Path) -> None:
     Raises:
         DubfewError: The path or one of its parents is a file, or permissions forbid writing.
     """
+    # The nearest parent that exists decides whether the folder could be created.
     folder = folder.absolute()
     found = next(place for place in (folder, *folder.parents) if place.exists())
     if not found.is_dir():

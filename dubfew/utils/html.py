@@ -36,6 +36,7 @@ def write_html_page(
     Raises:
         OSError: The file cannot be written.
     """
+    # Everything that is not HTML of this module is escaped.
     heading = html.escape(title)
     lead = f"<p>{html.escape(note)}</p>" if note else ""
     page = (
@@ -94,6 +95,7 @@ def image_tag(pixels: RgbImage, alt: str, max_width: int) -> str:
     Returns:
         HTML with the image as a data URI.
     """
+    # Reduce only: enlarging adds bytes and no detail.
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if image.width > max_width:
         image = ImageOps.contain(

@@ -111,7 +111,7 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
 
 
 def installed_version(name: str) -> str | None:
-    """Look up the version of an optional package without importing it.
+    """Find the version of an optional package without importing it.
 
     Args:
         name: module name, a key of `OPTIONAL_PACKAGES`.

@@ -30,7 +30,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _METADATA_KEY = "dubfew.option"
 # Width of generated docstrings. With the indentation that `help` adds they stay within 100.
 _DOCSTRING_WIDTH = 92
-# Error messages write the first as the second.
+# Words for types in error messages.
 _TYPE_NAMES = {
     bool: "True or False",
     int: "a whole number",
@@ -38,6 +38,7 @@ _TYPE_NAMES = {
     str: "text",
     Path: "a path",
 }
+# Words for units in error messages.
 _UNIT_NAMES = {"s": "seconds", "px": "pixels", "bytes": "bytes", "frames": "frames"}
 
 
@@ -153,6 +154,7 @@ class Option:
         return self._describe_range(f" {self.rules.unit}" if self.rules.unit else "")
 
     def _describe_range(self, unit: str = "") -> str:
+        """Describe the smallest and largest number, each with its unit behind it."""
         rules = self.rules
         if rules.above is not None:
             return f"above {rules.above}{unit}"
@@ -169,6 +171,7 @@ class Option:
             DubfewError: The value has another type, is not among the choices or exceeds a limit;
                 of the class that the option names.
         """
+        # None stands for "not set" and has no range.
         if value is None and self.optional:
             return
         if not any(_is_instance(value, kind) for kind in self.types):
@@ -181,6 +184,7 @@ class Option:
             self._check_range(float(value))
 
     def _check_range(self, value: float) -> None:
+        """Check a number against the limits; infinity and NaN are never allowed."""
         rules = self.rules
         if rules.above is not None:
             allowed = value > rules.above
@@ -194,6 +198,7 @@ class Option:
             raise self._make_error(value, f"a number{unit}" + (f", {limits}" if limits else ""))
 
     def _make_error(self, value: Any, expected: str) -> DubfewError:
+        """Make an error that names the option as the command line does."""
         name = self.flags[0] if self.rules.on_command_line else self.name
         shown = f"{value:g}" if isinstance(value, float) else repr(value)
         return self.rules.error(f"{name} is {shown}: give {expected}")
@@ -222,6 +227,7 @@ def list_options(options_class: type) -> tuple[Option, ...]:
     hints = get_type_hints(options_class)
     found = []
     for field in dataclasses.fields(options_class):
+        # "Path | str | None" becomes the members of the union; any other type is its only member.
         hint = hints[field.name]
         members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         found.append(
@@ -273,6 +279,7 @@ def merge_options(
             f"options is {type(options).__name__}: give {options_class.__name__} or keywords"
         )
     untyped: type = options_class  # or mypy takes it for unhashable
+    # Misspelled keywords must not be ignored, as a plain **overrides would.
     known = {each.name for each in list_options(untyped)}
     for name in overrides:
         if name not in known:
@@ -297,6 +304,7 @@ def document_options(options_class: type) -> Callable[[Function], Function]:
     """
 
     def decorate(function: Function) -> Function:
+        # Order: the function's positional parameters, the options, its other keywords.
         own = list(inspect.signature(function).parameters.values())
         own = [each for each in own if each.kind is not inspect.Parameter.VAR_KEYWORD]
         keyword_only = inspect.Parameter.KEYWORD_ONLY
@@ -337,6 +345,8 @@ def _add_to_section(docstring: str | None, heading: str, options_class: type) ->
 
 
 def _format_entry(option: Option) -> list[str]:
+    """Format an option as the lines of an entry in a Google-style section."""
+    # One sentence on the limits follows the help text, which does not repeat them.
     limits = option.describe_limits()
     text = f"{option.name}: {option.rules.help}" + (f" Allowed: {limits}." if limits else "")
     return textwrap.wrap(

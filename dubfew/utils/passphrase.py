@@ -46,6 +46,7 @@ def get_passphrase(
     Raises:
         KeyMissingError: No passphrase was given, or a new one is too short.
     """
+    # An empty passphrase counts as missing, wherever it is from.
     if given is None:
         given = os.environ.get(variable)
     if given is None and _prompt is not None:
@@ -60,4 +61,5 @@ def get_passphrase(
             f"the passphrase for {purpose} has {len(given)} characters: use at least "
             f"{MIN_PASSPHRASE_LENGTH}"
         )
+    # surrogatepass: on Linux the environment may contain bytes that are not UTF-8.
     return unicodedata.normalize("NFC", given).encode("utf-8", "surrogatepass")

@@ -30,10 +30,14 @@ def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, Non
     Yields:
         The items in their order.
 
+    Raises:
+        BaseException: The producer's own exception, whatever its class.
+
     Example:
         >>> list(prefetch(range(3)))
         [0, 1, 2]
     """
+    # Holds items, the end mark, or an exception.
     buffer: queue.Queue[object] = queue.Queue(buffer_size)
     stopped = threading.Event()
 
@@ -56,6 +60,7 @@ def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, Non
         except BaseException as error:  # the consumer raises it
             put(_ProducerError(error))
 
+    # A daemon, so that a consumer that never closes the generator does not keep Python alive.
     thread = threading.Thread(target=produce, daemon=True)
     thread.start()
     try:

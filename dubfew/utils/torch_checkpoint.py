@@ -47,6 +47,7 @@ def load_torch_weights(
         raise AssetError(f"{path} cannot be read ({error.strerror}): {expectation}") from error
     except Exception as error:  # torch's reader raises almost anything on a damaged file
         raise AssetError(f"{path} is not a file of weights: {expectation}") from error
+    # torch.save writes any object; a whole model would need its class to be unpickled.
     if not isinstance(stored, dict):
         raise AssetError(f"{path} does not contain weights by name: {expectation}")
     return stored
@@ -75,6 +76,7 @@ def load_weights_into(
     Raises:
         AssetError: A weight is missing, has another shape, or is not finite.
     """
+    # Collect first, assign at the end: an error leaves the model as it was.
     values: dict[str, Tensor] = {}
     for name, own in model.state_dict().items():
         found = weights.get(prefix + name)
@@ -90,6 +92,7 @@ def load_weights_into(
                 f"{path} is not {model_name}: weight {prefix + name} has shape "
                 f"{list(found.shape)} instead of {list(own.shape)}: {expectation}"
             )
+        # Sparse tensors cannot be weights of these networks, and NaN would spread to every output.
         if found.layout is not torch.strided or not found.isfinite().all():
             raise AssetError(
                 f"{path} is damaged: weight {prefix + name} has values that are not finite: "
