@@ -1,17 +1,13 @@
 """Prepare a folder of videos as shards of footage, which training reads.
 
-Every clip becomes a tar of its own first (a part, by `dubfew.data.prepare_clip` in a worker
-process). Parts are joined to shards in the order of the clips, whoever is ready first. Whatever is
-finished survives a killed run.
+The folder of shards is brought in line with the lists of clips and of excluded people; missing
+clips are prepared by `dubfew.data.prepare_run`; a manifest tells what is there.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,19 +24,14 @@ from dubfew.data.clip_index import (
     select_split,
 )
 from dubfew.data.executors import CLIP_EXECUTORS
-from dubfew.data.jobs import ClipExecutor, ClipJob, ClipOutcome
+from dubfew.data.manifest import read_manifest, write_manifest
 from dubfew.data.options import PrepareOptions
-from dubfew.data.shards import ShardWriter, list_stored_clips, read_shard, rewrite_shards
-from dubfew.errors import ArtefactError, DubfewError
-from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.utils.files import check_writable_folder, write_atomic
+from dubfew.data.prepare_run import HEAD_MODEL_NAME, PARTS_FOLDER, PrepareRun, clear_folder
+from dubfew.data.shards import list_stored_clips, rewrite_shards
+from dubfew.errors import DubfewError
+from dubfew.progress import ProgressCallback, no_progress
+from dubfew.utils.files import check_writable_folder
 from dubfew.utils.options import document_options, merge_options
-
-MANIFEST_FORMAT_VERSION = 1
-# Head model of prepared data: the one that ships, so that a prior may ship as well.
-HEAD_MODEL_NAME = "lite"
-# Folder within the output for finished clips that are not in a shard yet.
-PARTS_FOLDER = ".parts"
 
 
 @dataclass(frozen=True)
@@ -103,28 +94,18 @@ def prepare_footage(
         MissingDependencyError: The engine is Ray, which is not installed.
     """
     options = merge_options(PrepareOptions, options, overrides)
-    identities = None if options.identities is None else Path(options.identities)
-    exclude = None if options.exclude is None else Path(options.exclude)
-    window_size = options.window_size
     run_jobs = CLIP_EXECUTORS.load(options.engine)
-    clips, refused = select_split(
-        find_clips(folder, identities=identities, by=options.by), options.split
-    )
-    if not clips:
-        raise DubfewError(
-            f"no clip to prepare in {folder}: put videos there, or check its manifest, the CSV of "
-            "identities and --split"
-        )
+    clips, refused = _find_split(folder, options)
     # Leave out everybody whose name or file is listed. Hashes are known only when a worker reads a
     # video: it compares them.
-    names = frozenset() if exclude is None else read_exclude_list(exclude)
+    names = frozenset() if options.exclude is None else read_exclude_list(Path(options.exclude))
     included = [clip for clip in clips if not is_excluded(clip.metadata(), names)]
     left_out = {clip.file for clip in clips} - {clip.file for clip in included}
     unmatched = names - {name for clip in clips for name in exclusion_keys(clip.metadata())}
     with _locked_folder(out):
         # First remove from the folder whatever the lists no longer allow.
         before = list_stored_clips(out)
-        _check_window_format(out, before, window_size)
+        _check_window_format(out, before, options.window_size)
         unmatched -= {name for clip in before for name in exclusion_keys(clip)}
         left_out |= {clip["file"] for clip in before if is_excluded(clip, names)}
         gone = {clip.file for clip in refused} | left_out
@@ -133,9 +114,8 @@ def prepare_footage(
         )
         # Then prepare what is missing.
         done = {clip["file"] for clip in list_stored_clips(out)}
-        run = _PrepareRun(
-            out, [clip for clip in included if clip.file not in done], window_size, names
-        )
+        missing = [clip for clip in included if clip.file not in done]
+        run = PrepareRun(out, missing, options.window_size, names)
         run.remove_stale_parts()
         run.prepare_missing(run_jobs, options.jobs, options.shard_bytes, progress)
         left_out |= run.excluded.keys()
@@ -163,6 +143,24 @@ def prepare_footage(
     return result
 
 
+def _find_split(folder: Path, options: PrepareOptions) -> tuple[list[SourceClip], list[SourceClip]]:
+    """Find the clips of the split to prepare, and the clips that do not belong to it.
+
+    Raises:
+        DubfewError: The split has no clips, or a list has an error.
+    """
+    identities = None if options.identities is None else Path(options.identities)
+    clips, refused = select_split(
+        find_clips(folder, identities=identities, by=options.by), options.split
+    )
+    if not clips:
+        raise DubfewError(
+            f"no clip to prepare in {folder}: put videos there, or check its manifest, the CSV of "
+            "identities and --split"
+        )
+    return clips, refused
+
+
 def purge_footage(out: Path, exclude: Collection[str]) -> list[str]:
     """Remove people from prepared data; their videos are not needed.
 
@@ -184,10 +182,10 @@ def purge_footage(out: Path, exclude: Collection[str]) -> list[str]:
         )
     with _locked_folder(out):
         # Failures and exclusions are known from the manifest alone.
-        before = _read_own_manifest(out)
+        before = read_manifest(out)
         removed = rewrite_shards(out, lambda header: None if is_excluded(header, names) else header)
         # A killed run may have left parts of the same people.
-        _clear_folder(out / PARTS_FOLDER)
+        clear_folder(out / PARTS_FOLDER)
         write_manifest(
             out,
             failed=before.get("failed", {}),
@@ -252,197 +250,3 @@ def _reconcile_stored_clips(
         return {**header, **clip.metadata()}
 
     return rewrite_shards(out, updated_header)
-
-
-class _PrepareRun:
-    """The work of one call: workers make parts, which are joined to shards in the clips' order."""
-
-    def __init__(
-        self, out: Path, clips: list[SourceClip], window_size: int, exclude_list: frozenset[str]
-    ) -> None:
-        self.out = out
-        self.clips = clips
-        # Of the exclude list only hashes concern workers; they are what remains to be compared.
-        self.excluded_sha256s = tuple(
-            sorted(name for name in exclude_list if re.fullmatch("[0-9a-f]{64}", name))
-        )
-        self.window_size = window_size
-        self.written: list[str] = []
-        self.failed: dict[str, str] = {}
-        self.excluded: dict[str, str] = {}  # file: SHA-256
-
-    def part_path(self, clip: SourceClip) -> Path:
-        """Return the path of a clip's tar until it is in a shard."""
-        return self.out.absolute() / PARTS_FOLDER / f"{clip.sample_key}.tar"
-
-    def remove_stale_parts(self) -> None:
-        """Remove the remains of a killed run, except finished clips that still belong here."""
-        parts = {self.part_path(clip): clip for clip in self.clips}
-        keep = {
-            path
-            for path, clip in parts.items()
-            if path.exists() and self._is_complete_part(path, clip)
-        }
-        _clear_folder(self.out / PARTS_FOLDER, keep)
-        # Temporary files of shards and of the manifest, see `dubfew.utils.files.atomic_path`.
-        for left in self.out.glob(".*.dubfew-*"):
-            left.unlink(missing_ok=True)
-
-    def _is_complete_part(self, path: Path, clip: SourceClip) -> bool:
-        """Return whether a part is whole, and made from this clip for this folder."""
-        try:
-            header = read_shard(path)[0].header
-        except (ArtefactError, IndexError):
-            return False
-        # All facts of the clip have to be those of now: lists may have changed since.
-        size = clip.path.stat().st_size if clip.path.is_file() else None
-        return (
-            header.get("size") == self.window_size
-            and header.get("head") == HEAD_MODEL_NAME
-            and header.get("sha256") not in self.excluded_sha256s
-            and {**header, **self._header_metadata(clip, size)} == header
-        )
-
-    @staticmethod
-    def _header_metadata(clip: SourceClip, num_bytes: int | None) -> dict[str, Any]:
-        """Return the facts of a clip that its samples store; the size tells whether it changed."""
-        return {**clip.metadata(), "bytes": num_bytes}
-
-    def prepare_missing(
-        self,
-        run_jobs: ClipExecutor,
-        num_workers: int | None,
-        shard_bytes: int,
-        progress: ProgressCallback,
-    ) -> None:
-        """Prepare every clip that has no part yet, and join all parts to shards.
-
-        Args:
-            run_jobs: executor of the jobs.
-            num_workers: processes; None for the executor's default.
-            shard_bytes: size at which a shard is closed.
-            progress: called with the numbers of clips and frames that are done.
-        """
-        # Clips with a part and clips without a file have their outcome already.
-        outcomes: dict[int, ClipOutcome] = {}
-        jobs: dict[int, ClipJob] = {}
-        for number, clip in enumerate(self.clips):
-            if self.part_path(clip).exists():
-                outcomes[number] = ClipOutcome()
-            elif not clip.path.is_file():
-                outcomes[number] = ClipOutcome(error=f"there is no file {clip.path}")
-            else:
-                jobs[number] = ClipJob(
-                    video_path=str(clip.path.absolute()),
-                    output_path=str(self.part_path(clip)),
-                    sample_key=clip.sample_key,
-                    window_size=self.window_size,
-                    metadata=self._header_metadata(clip, clip.path.stat().st_size),
-                    excluded=self.excluded_sha256s,
-                )
-        frames = 0
-
-        def add_frames(num_new_frames: int) -> None:
-            nonlocal frames
-            frames += num_new_frames
-            progress(Progress("prepare", len(outcomes), len(self.clips), {"frames": frames}))
-
-        writer = ShardWriter(self.out, shard_bytes)
-        # Executors number the jobs that they get; these are their clips.
-        numbers = list(jobs)
-        joined = self._append_ready_parts(writer, outcomes, 0)
-        if jobs:
-            # Closing the stream ends the workers, whatever the reason to stop.
-            with closing(run_jobs(list(jobs.values()), num_workers, add_frames)) as results:
-                for position, outcome in results:
-                    outcomes[numbers[position]] = outcome
-                    joined = self._append_ready_parts(writer, outcomes, joined)
-                    add_frames(0)
-        writer.close()
-        _clear_folder(self.out / PARTS_FOLDER)
-
-    def _append_ready_parts(
-        self, writer: ShardWriter, outcomes: dict[int, ClipOutcome], num_joined: int
-    ) -> int:
-        """Join every clip whose predecessors are all done; return how many clips are joined."""
-        while num_joined in outcomes:
-            # Waiting for predecessors makes the shards independent of who is ready first.
-            clip, outcome = self.clips[num_joined], outcomes[num_joined]
-            if outcome.error:
-                self.failed[clip.file] = outcome.error
-            elif outcome.excluded_sha256:
-                self.excluded[clip.file] = outcome.excluded_sha256
-            else:
-                writer.add(self.part_path(clip))
-                self.written.append(clip.file)
-            num_joined += 1
-        return num_joined
-
-
-def _clear_folder(folder: Path, paths_to_keep: Collection[Path] = ()) -> None:
-    """Remove a folder's files and, unless some are kept, the folder."""
-    if not folder.is_dir():
-        return
-    for path in folder.absolute().iterdir():
-        if path not in paths_to_keep:
-            path.unlink(missing_ok=True)
-    if not paths_to_keep:
-        os.rmdir(folder)
-
-
-def write_manifest(
-    out: Path, *, failed: dict[str, str], excluded: list[str]
-) -> list[dict[str, Any]]:
-    """Write ``manifest.json`` of prepared data.
-
-    Args:
-        out: folder of shards.
-        failed: reasons of failures by file.
-        excluded: files that the exclude list left out.
-
-    Returns:
-        Facts of each clip in the folder, see `list_stored_clips`.
-
-    Raises:
-        ArtefactError: A file in the folder is damaged.
-    """
-    clips = list_stored_clips(out)
-    # Sorted by person, since people are asked about, not shards.
-    people: dict[str, Any] = {}
-    for clip in sorted(clips, key=lambda clip: (clip["identity"], clip["file"])):
-        person = people.setdefault(clip["identity"], {"frames": 0, "seconds": 0.0, "clips": []})
-        person["frames"] += clip["frames"]
-        person["seconds"] = round(person["seconds"] + (clip.get("seconds") or 0.0), 3)
-        person["clips"].append({name: clip.get(name) for name in _MANIFEST_CLIP_KEYS})
-    manifest = {
-        "format_version": MANIFEST_FORMAT_VERSION,
-        "identities": people,
-        "failed": failed,
-        "excluded": excluded,
-    }
-    write_atomic(out / "manifest.json", json.dumps(manifest, indent=1).encode())
-    return clips
-
-
-# Facts of a clip that the manifest repeats from the shards.
-_MANIFEST_CLIP_KEYS = (
-    "file",
-    "sha256",
-    "frames",
-    "seconds",
-    "fps",
-    "split",
-    "source",
-    "license",
-    "weights_may_ship",
-    "stored",
-)
-
-
-def _read_own_manifest(out: Path) -> dict[str, Any]:
-    """Read the manifest of prepared data; empty if there is none or it is damaged."""
-    try:
-        found = json.loads((out / "manifest.json").read_bytes())
-    except (OSError, ValueError):
-        return {}  # the caller writes it anew from the shards
-    return found if isinstance(found, dict) else {}

@@ -14,13 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from dubfew.cli.app import app
+from dubfew.data import manifest as manifest_module
 from dubfew.data import prepare as prepare_module
 from dubfew.data.clip_index import SourceClip
 from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.data.footage_io import save_footage
 from dubfew.data.jobs import ClipJob, ClipOutcome
 from dubfew.data.prepare import prepare_footage, purge_footage
-from dubfew.data.shards import open_prepared_clips, read_shard, shard_paths
+from dubfew.data.shards import ShardWriter, open_prepared_clips, read_shard, shard_paths
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.references.footage import Footage
 from tests.data.people import toy_footage
@@ -155,9 +156,9 @@ def test_a_run_killed_at_any_moment_is_completed_by_the_next(
     if not child:
         workers.kill_at = moment
         real_end, real_unlink, real_write = (
-            prepare_module.ShardWriter.close,
+            ShardWriter.close,
             Path.unlink,
-            prepare_module.write_atomic,
+            manifest_module.write_atomic,
         )
 
         def close(self):
@@ -177,8 +178,8 @@ def test_a_run_killed_at_any_moment_is_completed_by_the_next(
                 os.kill(os.getpid(), signal.SIGKILL)
             real_write(path, data)
 
-        prepare_module.ShardWriter.close = close  # type: ignore[method-assign]
-        prepare_module.write_atomic = write
+        ShardWriter.close = close  # type: ignore[method-assign]
+        manifest_module.write_atomic = write
         run(clips, tmp_path / "out")
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
