@@ -174,7 +174,15 @@ def find_asset(kind: str, override: Path | str | None = None) -> Asset | None:
 
 
 def asset_path(kind: str, override: Path | str | None = None) -> Path | None:
-    """Find the path of a kind's file; arguments and errors as in `find_asset`."""
+    """Find the path of a kind's file, or None if there is none of this kind.
+
+    Args:
+        kind: one of `asset_kinds`.
+        override: path of a file that is used instead of all others.
+
+    Raises:
+        AssetError: As in `find_asset`.
+    """
     asset = find_asset(kind, override)
     return None if asset is None else asset.path
 

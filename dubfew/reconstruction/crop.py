@@ -1,8 +1,11 @@
-"""Crop box, window and mouth mask: jaw-independent, steady, made from the fitted head.
+"""Head box, mouth window and mouth mask: steady, and independent of how far the jaw is open.
 
-The network, and anybody who looks at its input, must not be able to tell from a box or a mask
-how far the jaw is open. So all of them are made from the head with its expression at rest and
-the jaw once fully closed and once fully open, united (paper 003, sec. 3.2 and A.2).
+Neither the network nor a viewer may be able to tell from a box or a mask how far the jaw is open.
+So all of them enclose the head twice, with the jaw fully closed and fully open, and with its
+expression at rest.
+
+Source: Saunders and Namboodiri 2024, "Dubbing for Everyone: Data-Efficient Visual Dubbing using
+Neural Rendering Priors" (arXiv 2401.06126), sec. 3.2 and A.2.
 """
 
 from __future__ import annotations
@@ -23,23 +26,27 @@ MOUTH_MASK_LANDMARKS = (
     2, 97, 326, 98, 327, 203, 423, 206, 426, 207, 427, 192, 416, 214, 434, 135, 364, 169, 394,
     170, 395, 140, 369, 171, 396, 175, 136, 365, 150, 379, 149, 378, 176, 400, 148, 377, 152,
 )  # fmt: skip
-HEAD_BOX_SCALE = 1.12  # the crop is this much larger than the head
-MOUTH_WINDOW_SCALE = 1.22  # the window is this much larger than the mask: context for the seam
-MASK_FEATHER_FRACTION = (
-    0.075  # the mask fades over this share of the window's side, all inside the hull
-)
-NUM_HULL_CORNERS = 48  # hulls are stored with this many corners
-PROJECTION_BLOCK_FRAMES = 256  # frames whose points are held at once
+# Side of the head box over the head's larger extent: a small margin around the landmarks.
+HEAD_BOX_SCALE = 1.12
+# Side of the mouth window over the mask's larger extent. The margin shows the network the skin
+# around the seam; a larger one leaves fewer pixels for the mouth.
+MOUTH_WINDOW_SCALE = 1.22
+# Width of the mask's soft edge over the window's side. The edge lies inside of the hull, so that a
+# wider one makes less of the mouth opaque.
+MASK_FEATHER_FRACTION = 0.075
+# Corners with which every hull is stored: more than the hulls of faces have. Part of stored files.
+NUM_HULL_CORNERS = 48
+PROJECTION_BLOCK_FRAMES = 256  # frames whose projected points are in memory at once
 
 
 @dataclass(frozen=True)
 class FaceRegions:
-    """Where to look and where to paint, for N frames, px.
+    """Image regions of N frames, px.
 
     Attributes:
         box: square crop of the head: left, top, right, bottom. [N, 4]
         window: square around the mask: left, top, side. [N, 3]
-        hull: corners of the convex mask in order (the last one repeated to fill). [N, 48, 2]
+        hull: corners of the convex mask in order; the last corner is repeated to fill. [N, 48, 2]
     """
 
     box: NDArray[np.float32]
@@ -54,28 +61,40 @@ def compute_face_regions(
     translation: NDArray,  # [N, 3] m
     camera: Camera,
 ) -> FaceRegions:
-    """Boxes, windows and masks of N frames of one identity."""
+    """Compute head boxes, mouth windows and masks of N frames of one identity.
+
+    Args:
+        head: head model.
+        shape: identity coefficients. [S]
+        rotation: head rotations, axis-angle, rad. [N, 3]
+        translation: origin of the head in camera space, m. [N, 3]
+        camera: intrinsics.
+
+    Raises:
+        AssetError: The head model lacks landmarks of the mouth mask.
+    """
+    # Jaw fully closed and fully open, expression at rest: both together enclose every mouth.
     jaws = np.array([[0, 0, 0], [MAX_JAW_OPENING_RADIANS, 0, 0]], np.float32)
-    still = np.zeros((2, len(head.expression_basis)), np.float32)
-    both = head.vertices(shape, still, jaws)
-    ring = np.matmul(head.point_matrix(MOUTH_MASK_LANDMARKS), both).reshape(1, -1, 3)
-    outline = both[:, head.landmark_matrix().any(0)].reshape(1, -1, 3)
+    at_rest = np.zeros((2, len(head.expression_basis)), np.float32)
+    both_jaws = head.vertices(shape, at_rest, jaws)
+    mask_points = np.matmul(head.point_matrix(MOUTH_MASK_LANDMARKS), both_jaws).reshape(1, -1, 3)
+    # The head's box encloses the vertices that carry landmarks: without scalp and neck.
+    face_points = both_jaws[:, head.landmark_matrix().any(0)].reshape(1, -1, 3)
     box = np.empty((len(rotation), 4), np.float32)
     window = np.empty((len(rotation), 3), np.float32)
     hull = np.empty((len(rotation), NUM_HULL_CORNERS, 2), np.float32)
     for start in range(0, len(rotation), PROJECTION_BLOCK_FRAMES):
         rows = slice(start, start + PROJECTION_BLOCK_FRAMES)
-        placed = rotvecs_to_matrices(rotation[rows]), translation[rows], camera
-        image = _project_static_points(outline, *placed)
-        low, high = image.min(1), image.max(1)
-        centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * HEAD_BOX_SCALE
-        box[rows] = np.concatenate([centre - side / 2, centre + side / 2], 1)
+        pose = rotvecs_to_matrices(rotation[rows]), translation[rows], camera
+        center, side = _enclosing_square(_project_static_points(face_points, *pose))
+        side = side * HEAD_BOX_SCALE
+        box[rows] = np.concatenate([center - side / 2, center + side / 2], 1)
 
-        image = _project_static_points(ring, *placed)
-        low, high = image.min(1), image.max(1)
-        centre, side = (low + high) / 2, (high - low).max(1, keepdims=True) * MOUTH_WINDOW_SCALE
-        window[rows] = np.concatenate([centre - side / 2, side], 1)
-        for row, points in enumerate(image, start):
+        image_points = _project_static_points(mask_points, *pose)
+        center, side = _enclosing_square(image_points)
+        side = side * MOUTH_WINDOW_SCALE
+        window[rows] = np.concatenate([center - side / 2, side], 1)
+        for row, points in enumerate(image_points, start):
             hull[row] = _padded_convex_hull(points)
     return FaceRegions(box, window, hull)
 
@@ -83,20 +102,32 @@ def compute_face_regions(
 def _project_static_points(
     points: NDArray, rotation: NDArray, translation: NDArray, camera: Camera
 ) -> NDArray[np.float32]:
-    """The same head-space points [1, P, 3] in every frame's image. [N, P, 2]"""
+    """Project the same head-space points [1, P, 3] into every frame's image. [N, P, 2]"""
     repeated = np.repeat(points, len(rotation), 0)
     return project_posed_points(repeated, rotation, translation, camera)[..., :2]
 
 
+def _enclosing_square(points: NDArray[np.float32]) -> tuple[NDArray, NDArray]:
+    """Measure center [N, 2] and larger extent [N, 1] of image points [N, P, 2]."""
+    low, high = points.min(1), points.max(1)
+    return (low + high) / 2, (high - low).max(1, keepdims=True)
+
+
 def compute_track_regions(track: Track, head: HeadModel) -> FaceRegions:
-    """Boxes, windows and masks of a whole track."""
+    """Compute head boxes, mouth windows and masks of a whole track.
+
+    Args:
+        track: the track.
+        head: head model of the track.
+    """
     return compute_face_regions(head, track.shape, track.rotation, track.translation, track.camera)
 
 
 def _padded_convex_hull(points: NDArray) -> NDArray[np.float32]:
+    """Find the corners of the convex hull in order, padded with the last corner. [48, 2]"""
     corners = points[ConvexHull(points).vertices][:NUM_HULL_CORNERS]
-    filled = np.concatenate([corners, np.repeat(corners[-1:], NUM_HULL_CORNERS - len(corners), 0)])
-    return filled.astype(np.float32)
+    padding = np.repeat(corners[-1:], NUM_HULL_CORNERS - len(corners), 0)
+    return np.concatenate([corners, padding]).astype(np.float32)
 
 
 def render_soft_mask(
@@ -108,12 +139,11 @@ def render_soft_mask(
     height: int,
     width: int,
 ) -> NDArray[np.float32]:  # [height, width]
-    """Opacity of the paint: 0 on and outside the hull, rising to 1 over ``feather_width`` px
-    inside.
+    """Render the opacity of a mask: 0 on and outside of the hull, rising to 1 inside.
 
     Args:
         hull: corners of a convex polygon, px. [48, 2]
-        feather_width: width of the fade, px.
+        feather_width: width of the soft edge, px.
         left: image x of the mask's left edge, px.
         top: image y of the mask's top edge, px.
         pixel_size: image px per mask pixel.
@@ -121,7 +151,7 @@ def render_soft_mask(
         width: columns of the mask.
 
     Returns:
-        Opacity in [0, 1], sampled at pixel centres. [height, width]
+        Opacity in [0, 1], sampled at pixel centers. [height, width]
     """
     out = np.empty((height, width), np.float32)
     _soft_mask_kernel(
@@ -132,13 +162,16 @@ def render_soft_mask(
 
 @njit_cached
 def _soft_mask_kernel(hull, feather_width, left, top, pixel_size, out):
+    """Fill ``out`` with the smoothstep of each pixel's distance from the hull's edges."""
     count = len(hull)
+    # The sign of the area gives the direction in which the corners run.
     area = 0.0
     for k in range(count):
         j = (k + 1) % count
         area += hull[k, 0] * hull[j, 1] - hull[j, 0] * hull[k, 1]
-    turn = 1.0 if area > 0 else -1.0
-    # Distance to each edge's line is a x + b y + c.
+    orientation = 1.0 if area > 0 else -1.0
+    # The distance to an edge's line is a x + b y + c, positive inside. Edges of no length come
+    # from the repeated last corner.
     lines = np.empty((count, 3))
     edges = 0
     for k in range(count):
@@ -148,14 +181,15 @@ def _soft_mask_kernel(hull, feather_width, left, top, pixel_size, out):
         length = (ex * ex + ey * ey) ** 0.5
         if length < 1e-6:
             continue
-        lines[edges, 0] = -turn * ey / length
-        lines[edges, 1] = turn * ex / length
-        lines[edges, 2] = turn * (ey * hull[k, 0] - ex * hull[k, 1]) / length
+        lines[edges, 0] = -orientation * ey / length
+        lines[edges, 1] = orientation * ex / length
+        lines[edges, 2] = orientation * (ey * hull[k, 0] - ex * hull[k, 1]) / length
         edges += 1
     for row in range(out.shape[0]):
         y = top + (row + 0.5) * pixel_size
         for column in range(out.shape[1]):
             x = left + (column + 0.5) * pixel_size
+            # Inside of a convex hull the distance from it is the smallest of all lines'.
             inside = feather_width
             for k in range(edges):
                 distance = lines[k, 0] * x + lines[k, 1] * y + lines[k, 2]
@@ -170,7 +204,18 @@ def _soft_mask_kernel(hull, feather_width, left, top, pixel_size, out):
 def render_mouth_mask(
     track: Track, head: HeadModel, frame_index: int, height: int, width: int
 ) -> NDArray:
-    """Opacity of one frame's mouth mask over the whole image. [height, width]"""
-    one = compute_track_regions(track.select([frame_index]), head)
-    feather = MASK_FEATHER_FRACTION * float(one.window[0, 2])
-    return render_soft_mask(one.hull[0], feather, 0.0, 0.0, 1.0, height, width)
+    """Render the opacity of one frame's mouth mask over the whole image.
+
+    Args:
+        track: the track.
+        head: head model of the track.
+        frame_index: row of the track.
+        height: height of the image, px.
+        width: width of the image, px.
+
+    Returns:
+        Opacity in [0, 1]. [height, width]
+    """
+    regions = compute_track_regions(track.select([frame_index]), head)
+    feather_width = MASK_FEATHER_FRACTION * float(regions.window[0, 2])
+    return render_soft_mask(regions.hull[0], feather_width, 0.0, 0.0, 1.0, height, width)

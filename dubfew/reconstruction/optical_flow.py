@@ -1,7 +1,7 @@
-"""Where a predicted picture of the mouth has to move to lie on the seen one.
+"""Optical flow between two images of a mouth: how far a predicted one is off an observed one.
 
-Landmarks of a detector are off by a few tenths of a pixel, differently in every frame. Pictures
-of the same mouth tell more exactly how one lies on the other.
+Landmarks of a detector are off by a few tenths of a pixel, differently in every frame. The pixels
+of two images of the same mouth tell the offset more exactly.
 """
 
 from __future__ import annotations
@@ -12,38 +12,48 @@ from torch.nn import functional as F
 
 from dubfew.errors import ShapeError
 
-# The field has one vector per cell: lips are some 15 cells wide, so it bends where they do but
-# cannot follow single pixels.
+# The flow has one vector per cell of this size. Lips are some 15 cells wide, so that the flow bends
+# where they do; smaller cells would follow single pixels.
 FLOW_CELL_PX = 4
-# Standard deviations of the neighbourhoods, in cells, from coarse to fine.
+# Standard deviations of the neighborhoods that share one vector, in cells, one per iteration, from
+# coarse to fine.
 FLOW_WINDOW_SIGMAS_CELLS = (3.0, 3.0, 2.0, 2.0, 1.2, 1.2, 0.8, 0.8)
-# What has less structure than this (squared change of grey per px) does not move by itself.
+# Added to the squared gradient of gray (per px): areas with less structure keep the flow of their
+# neighbors.
 FLOW_REGULARIZATION = 5e-5
-# A difference of grey larger than this is more likely another thing (teeth for a tongue) than a
-# displacement.
+# Differences of gray above this are down-weighted: they are more likely another object (a tongue
+# instead of teeth) than an offset.
 OUTLIER_GRAY_DIFFERENCE = 0.08
-MAX_FLOW_PX = 4.0  # px
-ILLUMINATION_SIGMA_CELLS = 2.0  # cells; smoother differences are light, not places
-NOISE_SIGMA_PX = 0.8  # px
+# Largest offset, px. Larger ones are mistakes: landmarks are better than that.
+MAX_FLOW_PX = 4.0
+# Differences that are smoother than this, in cells, are light and not offsets.
+ILLUMINATION_SIGMA_CELLS = 2.0
+# Blur against camera noise, px.
+NOISE_SIGMA_PX = 0.8
+# A Gaussian kernel ends at this many standard deviations.
+KERNEL_REACH_SIGMAS = 2.5
 
 
 def lucas_kanade_flow(observed: Tensor, predicted: Tensor, mask: Tensor) -> Tensor:
-    """A smooth field d so that ``observed`` at x + d(x) resembles ``predicted`` at x.
+    """Estimate a smooth flow d such that ``observed`` at x + d(x) equals ``predicted`` at x.
 
-    Iterated least squares on small neighbourhoods, outliers weighted down, light taken out.
+    Iterated least squares on small neighborhoods; outliers are down-weighted, differences of light
+    are removed first.
 
     Args:
-        observed: RGB in [0, 1]. [B, 3, S, S]
-        predicted: the same. [B, 3, S, S]
-        mask: where ``predicted`` counts. [B, 1, S, S]
+        observed: RGB in [0, 1]. [B, 3, H, W]
+        predicted: RGB in [0, 1]. [B, 3, H, W]
+        mask: weight of each pixel of ``predicted``, 0 to 1. [B, 1, H, W]
 
     Returns:
-        Horizontal and vertical part in px. [B, 2, S, S]
+        Horizontal and vertical offset, px. [B, 2, H, W]
 
     Raises:
-        ShapeError: the pictures differ in size, or their edge is no multiple of the cell.
+        ShapeError: The images differ in size, or an edge is not a multiple of the cell's edge.
 
-    Source: Lucas and Kanade 1981; weights of Geman and McClure 1987.
+    Source: Lucas and Kanade 1981, "An Iterative Image Registration Technique with an Application to
+    Stereo Vision" (IJCAI); weights of Geman and McClure 1987, "Statistical Methods for Tomographic
+    Image Reconstruction".
     """
     if (
         observed.shape != predicted.shape
@@ -51,32 +61,42 @@ def lucas_kanade_flow(observed: Tensor, predicted: Tensor, mask: Tensor) -> Tens
         or observed.shape[-2] % FLOW_CELL_PX
     ):
         raise ShapeError(
-            f"pictures {tuple(observed.shape)} and {tuple(predicted.shape)}: expected the same "
-            "size, "
+            f"images {tuple(observed.shape)} and {tuple(predicted.shape)}: expected the same size, "
             f"a multiple of {FLOW_CELL_PX}"
         )
     target, source = _bandpass_gray(observed), _bandpass_gray(predicted)
-    slope_x, slope_y = _image_gradients(source)
+    source_x, source_y = _image_gradients(source)
     height, width = observed.shape[-2:]
-    field = observed.new_zeros(len(observed), 2, height // FLOW_CELL_PX, width // FLOW_CELL_PX)
-    for scale in FLOW_WINDOW_SIGMAS_CELLS:
-        moved = warp_by_flow(target, _upsample_cells(field))
-        seen_x, seen_y = _image_gradients(moved)
-        gx, gy = (slope_x + seen_x) / 2, (slope_y + seen_y) / 2
+    flow = observed.new_zeros(len(observed), 2, height // FLOW_CELL_PX, width // FLOW_CELL_PX)
+    for sigma in FLOW_WINDOW_SIGMAS_CELLS:
+        # Move the observed image by the flow so far; its gradients and those of the prediction are
+        # averaged, which is exact to second order.
+        moved = warp_by_flow(target, _upsample_cells(flow))
+        moved_x, moved_y = _image_gradients(moved)
+        gx, gy = (source_x + moved_x) / 2, (source_y + moved_y) / 2
         error = source - moved
         weight = mask / (1 + (error / OUTLIER_GRAY_DIFFERENCE) ** 2)
         wx, wy = weight * gx, weight * gy
         moments = torch.cat([wx * gx, wx * gy, wy * gy, wx * error, wy * error], 1)
-        xx, xy, yy, xe, ye = blur_gaussian(F.avg_pool2d(moments, FLOW_CELL_PX), scale).split(1, 1)
+        # Sum the normal equations over each cell's neighborhood and solve the 2 x 2 systems.
+        xx, xy, yy, xe, ye = blur_gaussian(F.avg_pool2d(moments, FLOW_CELL_PX), sigma).split(1, 1)
         xx, yy = xx + FLOW_REGULARIZATION, yy + FLOW_REGULARIZATION
         determinant = xx * yy - xy * xy
         step = torch.cat([yy * xe - xy * ye, xx * ye - xy * xe], 1) / determinant
-        field = blur_gaussian(field + step, scale / 2).clamp(-MAX_FLOW_PX, MAX_FLOW_PX)
-    return _upsample_cells(field)
+        flow = blur_gaussian(flow + step, sigma / 2).clamp(-MAX_FLOW_PX, MAX_FLOW_PX)
+    return _upsample_cells(flow)
 
 
 def warp_by_flow(image: Tensor, flow: Tensor) -> Tensor:
-    """A picture [B, C, H, W] looked up at x + field(x), ``flow`` in px [B, 2, H, W]."""
+    """Sample an image at x + flow(x), bilinearly; the border is repeated.
+
+    Args:
+        image: the image. [B, C, H, W]
+        flow: horizontal and vertical offset, px. [B, 2, H, W]
+
+    Returns:
+        The moved image. [B, C, H, W]
+    """
     height, width = image.shape[-2:]
     x = (torch.arange(width, device=image.device) + 0.5 + flow[:, 0]) * (2 / width) - 1
     y = torch.arange(height, device=image.device)[:, None] + 0.5 + flow[:, 1]
@@ -85,10 +105,18 @@ def warp_by_flow(image: Tensor, flow: Tensor) -> Tensor:
 
 
 def blur_gaussian(image: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of [B, C, H, W]; the edge is repeated."""
-    reach = min(int(2.5 * sigma), *(n - 1 for n in image.shape[-2:]))
-    at = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.exp(-((at / sigma) ** 2) / 2)
+    """Blur an image by a Gaussian; the border is repeated.
+
+    Args:
+        image: the image. [B, C, H, W]
+        sigma: standard deviation, px. The kernel ends at 2.5 of them.
+
+    Returns:
+        The blurred image. [B, C, H, W]
+    """
+    reach = min(int(KERNEL_REACH_SIGMAS * sigma), *(n - 1 for n in image.shape[-2:]))
+    offsets = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-((offsets / sigma) ** 2) / 2)
     kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, 1, -1)
     channels = image.shape[1]
     wide = F.pad(image, (reach, reach, 0, 0), mode="replicate")
@@ -98,19 +126,23 @@ def blur_gaussian(image: Tensor, sigma: float) -> Tensor:
 
 
 def _bandpass_gray(image: Tensor) -> Tensor:
-    """Grey without noise and without light. [B, 1, H, W]"""
-    grey = image.mean(1, keepdim=True)
-    return blur_gaussian(grey, NOISE_SIGMA_PX) - _upsample_cells(
-        blur_gaussian(F.avg_pool2d(grey, FLOW_CELL_PX), ILLUMINATION_SIGMA_CELLS)
-    )
+    """Convert to gray and remove noise and light, the highest and lowest frequencies.
+
+    Returns:
+        Gray around 0. [B, 1, H, W]
+    """
+    gray = image.mean(1, keepdim=True)
+    light = blur_gaussian(F.avg_pool2d(gray, FLOW_CELL_PX), ILLUMINATION_SIGMA_CELLS)
+    return blur_gaussian(gray, NOISE_SIGMA_PX) - _upsample_cells(light)
 
 
 def _image_gradients(gray: Tensor) -> tuple[Tensor, Tensor]:
-    """Change per px to the right and down."""
+    """Compute central differences to the right and down, per px; 0 at the border."""
     x = F.pad((gray[..., 2:] - gray[..., :-2]) / 2, (1, 1, 0, 0))
     y = F.pad((gray[..., 2:, :] - gray[..., :-2, :]) / 2, (0, 0, 1, 1))
     return x, y
 
 
 def _upsample_cells(cells: Tensor) -> Tensor:
+    """Interpolate values per cell to values per pixel."""
     return F.interpolate(cells, scale_factor=FLOW_CELL_PX, mode="bilinear", align_corners=False)

@@ -1,4 +1,7 @@
-"""The Track: everything that the rest of dubfew needs to know about a clip."""
+"""The `Track`: a clip's head, pose, expression and camera, for all later steps.
+
+A track is stored as safetensors with a JSON header under the key ``dubfew.track``.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,17 @@ from dubfew.utils.files import write_atomic
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
+# Version of stored tracks. Format 1 lacks flags, shots, method, shape_from and face.
 TRACK_FORMAT_VERSION = 2
 
-# Why a frame is not to be learned from or painted: bits of ``Track.flags``.
+# Reasons to leave a frame unchanged and not to learn from it: bits of ``Track.flags``. Stored, so
+# that numbers must never change.
 FLAG_NO_FACE = 1
 FLAG_TURNED_AWAY = 2
 FLAG_MOUTH_COVERED = 4
 FLAG_CUT_BY_EDGE = 8
 FLAG_OTHER_PERSON = 16
+# Words for reports and for JSON output.
 FLAG_DESCRIPTIONS = {
     FLAG_NO_FACE: "no face",
     FLAG_TURNED_AWAY: "turned away",
@@ -51,7 +57,12 @@ class Camera:
     cy: float
 
     def project(self, points: NDArray) -> NDArray:
-        """Camera-space points [..., 3] (m) to image points [..., 2] (px)."""
+        """Project camera-space points [..., 3] (m) to image points [..., 2] (px).
+
+        Example:
+            >>> Camera(focal=500.0, cx=320.0, cy=240.0).project(np.array([0.1, 0.0, 1.0])).tolist()
+            [370.0, 240.0]
+        """
         return points[..., :2] / points[..., 2:] * self.focal + np.array(
             [self.cx, self.cy], points.dtype
         )
@@ -61,10 +72,10 @@ class Camera:
 class Track:
     """One face through one clip of N frames.
 
-    Rows of frames without a face hold the nearest fitted values and ``valid`` False.
+    Rows of frames without a face have ``valid`` False and the values of the nearest valid frame.
 
     Attributes:
-        valid: a face was found and fitted. [N] bool
+        valid: True where a face was found and fitted. [N] bool
         times: presentation time of each frame, s. [N] float64
         expression: coefficients of the head model's expression basis. [N, E]
         jaw: jaw rotation, axis-angle, rad. [N, 3]
@@ -72,9 +83,10 @@ class Track:
         rotation: head rotation, axis-angle, rad, zero when facing the camera. [N, 3]
         translation: head origin in camera space, m. [N, 3]
         lighting: second-order spherical harmonics, RGB. [N, 9, 3]
-        box: stable square crop, jaw-independent: left, top, right, bottom, px. [N, 4]
-        landmarks: detector's landmarks, px (z in px too, smaller is nearer). [N, 478, 3]
-        confidence: 0 to 1. [N]
+        box: steady square crop of the head, independent of the jaw: left, top, right, bottom, px.
+            [N, 4]
+        landmarks: detected landmarks, px (z in px as well, smaller is nearer). [N, 478, 3]
+        confidence: confidence of the fit, 0 to 1. [N]
         shape: identity coefficients of the head model. [S]
         camera: intrinsics of the clip.
         fps: nominal frame rate.
@@ -82,13 +94,15 @@ class Track:
         height: frame height, px, after rotation metadata.
         head: id of the head model that the coefficients belong to.
         source_sha256: hash of the file that was tracked.
-        flags: why the frame is to be left as it is, bits of ``FLAG_DESCRIPTIONS``; without any,
-            only frames
-            without a face are. [N] uint8
-        shot: number of the shot, from 0 on. [N] int32
-        method: what the head was fitted to: "landmarks" or "photometric".
-        shape_from: where ``shape`` came from: "landmarks" or "mica".
-        face: number of the person among those of the clip, the most seen one first.
+        flags: reasons to leave a frame unchanged, bits of ``FLAG_DESCRIPTIONS``; if empty, all
+            frames without a face get ``FLAG_NO_FACE``. [N] uint8
+        shot: number of the shot, from 0 on; if empty, all frames are one shot. [N] int32
+        method: data that the head was fitted to: "landmarks" or "photometric".
+        shape_from: source of ``shape``: "landmarks" or "mica".
+        face: number of the person in the clip, 0 for the most seen person.
+
+    Raises:
+        ShapeError: A field has the wrong shape.
     """
 
     valid: NDArray[np.bool_]
@@ -117,7 +131,7 @@ class Track:
 
     def __post_init__(self) -> None:
         n = len(self.valid)
-        # What is left out, as in format 1: one shot, whose only flaw may be to show no face.
+        # Defaults for fields that format 1 lacks.
         if not len(self.flags):
             object.__setattr__(
                 self, "flags", np.where(self.valid, 0, FLAG_NO_FACE).astype(np.uint8)
@@ -148,25 +162,29 @@ class Track:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Frames whose mouth may be learned from and painted. [N]"""
+        """True for frames whose mouth may be learned from and rendered. [N]"""
         return self.valid & (self.flags == 0)
 
     def reasons(self) -> dict[str, int]:
-        """How many frames are left as they are, by reason; a frame may have several."""
+        """Count the frames that are left unchanged, by reason. A frame may have several reasons."""
         counts = {
             word: int((self.flags & bit > 0).sum()) for bit, word in FLAG_DESCRIPTIONS.items()
         }
         return {word: count for word, count in counts.items() if count}
 
     def select(self, rows: slice | Iterable[int] | NDArray) -> Track:
-        """The same clip with only these frames, in this order."""
+        """Make a track of some of the frames.
+
+        Args:
+            rows: indices of the frames, in the new order.
+        """
         index = rows if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)
         return dataclasses.replace(
             self, **{name: getattr(self, name)[index] for name in _PER_FRAME_FIELDS}
         )
 
     def to_bytes(self) -> bytes:
-        """Serialise as safetensors with a JSON header."""
+        """Serialize as safetensors with a JSON header."""
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _PER_FRAME_FIELDS}
         tensors["shape"] = self.shape
         header = {
@@ -184,15 +202,16 @@ class Track:
         return save(tensors, metadata={"dubfew.track": json.dumps(header)})
 
     def save(self, path: Path | str) -> None:
-        """Write to ``path``, atomically."""
+        """Write the track to a file, which appears as a whole or not at all."""
         write_atomic(Path(path), self.to_bytes())
 
     @classmethod
     def load(cls, path: Path | str) -> Track:
-        """Read a track.
+        """Read a stored track.
 
         Raises:
-            ArtefactError: not a track, damaged, or written by a newer dubfew.
+            ArtefactError: The file does not exist, is damaged or not a track, or a newer dubfew
+                wrote it.
         """
         try:
             data = Path(path).read_bytes()
@@ -202,10 +221,14 @@ class Track:
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str) -> Track:
-        """Read what ``to_bytes`` gave; ``name`` is what an error calls it.
+        """Read a track from the bytes that `to_bytes` made.
+
+        Args:
+            data: the bytes.
+            name: name of the track in error messages.
 
         Raises:
-            ArtefactError: not a track, damaged, or written by a newer dubfew.
+            ArtefactError: The bytes are damaged or not a track, or a newer dubfew wrote them.
         """
         try:
             tensors, header = read_tensors_and_header(data, "dubfew.track")
@@ -220,7 +243,7 @@ class Track:
                 height=header["height"],
                 head=header["head"],
                 source_sha256=header["source_sha256"],
-                # Format 1 has none of these.
+                # Format 1 lacks these.
                 method=header.get("method", "landmarks"),
                 shape_from=header.get("shape_from", "landmarks"),
                 face=header.get("face", 0),
@@ -231,6 +254,7 @@ class Track:
             ) from error
 
 
+# Fields with one row per frame, which `Track.select` cuts, and which are stored as tensors.
 _PER_FRAME_FIELDS = (
     "valid",
     "times",

@@ -1,4 +1,4 @@
-"""Video -> Track, streaming."""
+"""Tracking: from a video to a `Track`, without holding the frames in memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ from dubfew.utils.files import sha256_file
 from dubfew.utils.growable_array import take_rows
 from dubfew.utils.options import document_options, merge_options
 
-# Without metadata: a normal lens (28 mm on a 36 mm wide sensor would be 0.78, a portrait 2.4).
+# Focal length over the longer side of the frame; files do not name the true one. 1.5 is a normal
+# lens. On a sensor 36 mm wide, 28 mm would be 0.78 and a portrait lens 2.4. A wrong value changes
+# depth and perspective of the fitted head, not where its points lie in the image.
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.5
 
 
@@ -79,17 +81,19 @@ def track_video(
         on_detection = overrides.pop("sighted")
     options = merge_options(TrackOptions, options, overrides)
     start = options.start
+    # Load everything that may be missing before the work begins.
     refine_track = TRACKING_METHODS.load(options.method)
     model = load_head_model(options.head) if isinstance(options.head, str) else options.head
     check_identity_source(options.identity, model)
     parser = load_face_parser(options.segmenter)
-    seen = detect_people(path, start=start, stop=options.stop, progress=progress)
+    detections = detect_people(path, start=start, stop=options.stop, progress=progress)
     if on_detection is not None:
-        on_detection(seen)
+        on_detection(detections)
     track = track_person(
-        path, seen, options.face, head=model, identity=options.identity, start=start
+        path, detections, options.face, head=model, identity=options.identity, start=start
     )
     track = refine_track(path, track, head=model, first_frame=start, progress=progress)
+    # A segmenter that knows the parts of a face sees more covered mouths.
     if parser is not None:
         with closing(parser):
             track = flag_occluded_frames(
@@ -107,8 +111,25 @@ def track_person(
     identity: str = "auto",
     start: int = 0,
 ) -> Track:
-    """Fit one of the people that ``detect_people`` found; arguments and errors of "
-    "``track_video``."""
+    """Fit the head to one of the people that `detect_people` found, and flag covered mouths.
+
+    Args:
+        path: the clip.
+        detections: everyone in the clip.
+        face: selector of the person, see `choose_person`; None for the most seen person.
+        head: head model.
+        identity: source of the head's shape, an entry of ``IDENTITY_SOURCES``.
+        start: number of the first frame that was searched.
+
+    Returns:
+        One row per searched frame.
+
+    Raises:
+        MediaError: The file cannot be read as video.
+        NoFaceError: No frame shows a face.
+        DubfewError: No person fits the selector.
+        AssetError: ``identity`` is "mica", and MICA is not registered or does not fit the head.
+    """
     if not detections.people:
         raise NoFaceError(
             f"no face found in {path}: give footage whose face is seen from the front"
@@ -129,7 +150,7 @@ def track_person(
         shot=detections.shots,
     )
     flags = track.flags.copy()
-    # Another shot has another light: frames are compared with those of their own.
+    # Other shots have other light, so every frame is compared with those of its own shot.
     for number in np.unique(detections.shots[person.frames]):
         rows = np.nonzero(detections.shots[person.frames] == number)[0]
         frames = person.frames[rows]
@@ -137,10 +158,11 @@ def track_person(
             take_rows(person.patches, rows), take_rows(person.landmarks, rows), frames
         )
         flags[frames[hidden]] |= FLAG_MOUTH_COVERED
+    # Tell frames that show only other people from frames that show nobody.
     for other in detections.people:
         if other is not person:
-            alone = other.frames[~track.valid[other.frames]]
-            flags[alone] |= FLAG_OTHER_PERSON
+            without_person = other.frames[~track.valid[other.frames]]
+            flags[without_person] |= FLAG_OTHER_PERSON
     return replace(track, flags=flags, face=person.number)
 
 
@@ -157,13 +179,26 @@ def fit_track(
     shape: NDArray | None = None,
     shot: NDArray[np.int32] | None = None,
 ) -> Track:
-    """Fit the head to landmarks [N, 478, 3] (px, NaN rows without a face).
+    """Fit the head to the landmarks of a clip and smooth the result.
 
-    Identity is held at ``shape`` [S] where MICA gave one, and fitted to the landmarks otherwise.
-    Nothing is smoothed from one ``shot`` [N] to the next.
+    Args:
+        landmarks: px, NaN in frames without a face. [N, 478, 3]
+        times: presentation times of the frames, s. [N]
+        head: head model.
+        camera: intrinsics.
+        fps: nominal frame rate.
+        frame_size: width and height, px.
+        source: name of the clip in error messages.
+        sha256: hash of the clip's file.
+        shape: identity coefficients from MICA, kept as they are; None to fit them to the
+            landmarks. [S]
+        shot: number of each frame's shot; nothing is smoothed over a cut. None for one shot. [N]
+
+    Returns:
+        One row per frame. Frames without a face have the values of the nearest frame with one.
 
     Raises:
-        NoFaceError: no row has a face.
+        NoFaceError: No frame has landmarks.
         ShapeError: ``shape`` has another number of coefficients than the head.
     """
     valid = np.isfinite(landmarks[:, 0, 0])
@@ -171,41 +206,36 @@ def fit_track(
         raise NoFaceError(
             f"no face found in {source}: give footage whose face is seen from the front"
         )
-    # Long clips are mostly landmarks: they are not copied where the face is in every frame.
-    seen = np.asarray(landmarks if valid.all() else landmarks[valid], np.float32)
+    # Landmarks take most of the memory of a long clip: copy them only where frames are missing.
+    observed = np.asarray(landmarks if valid.all() else landmarks[valid], np.float32)
     fitter = LandmarkFitter(head, camera)
     shape_from = "landmarks" if shape is None else "mica"
-    if shape is None:
-        rows = np.unique(np.linspace(0, len(seen) - 1, NUM_SHAPE_FRAMES).astype(int))
-        shape = fitter.fit_shape(seen[rows])
-    elif shape.shape != (len(head.shape_basis),):
-        raise ShapeError(
-            f"shape has {list(shape.shape)} coefficients, the head {head.name} "
-            f"{[len(head.shape_basis)]}"
-        )
-    pose = fitter.refine_parameters(seen, shape, fitter.estimate_initial_pose(seen))
+    shape = _fit_clip_shape(fitter, observed) if shape is None else _check_shape(shape, head)
+    parameters = fitter.refine_parameters(observed, shape, fitter.estimate_initial_pose(observed))
     shot = np.zeros(len(valid), np.int32) if shot is None else shot
     frames = np.nonzero(valid)[0]
-    pose = smooth_parameters(pose, _find_unbroken_runs(frames, shot[frames]), head, shape, fps)
+    runs = _find_unbroken_runs(frames, shot[frames])
+    parameters = smooth_parameters(parameters, runs, head, shape, fps)
 
+    # Spread the rows of the frames with a face over all frames.
     nearest = _find_nearest_valid(valid)
-    rotation = Rotation.from_matrix(pose.rotation).as_rotvec().astype(np.float32)[nearest]
-    translation = pose.translation.astype(np.float32)[nearest]
-    n = len(landmarks)
-    where = compute_face_regions(head, shape, rotation, translation, camera)
-    flags = np.full(n, FLAG_NO_FACE, np.uint8)
-    flags[valid] = compute_geometric_flags(seen, where.hull[valid], frame_size)
+    rotation = Rotation.from_matrix(parameters.rotation).as_rotvec().astype(np.float32)[nearest]
+    translation = parameters.translation.astype(np.float32)[nearest]
+    count = len(landmarks)
+    regions = compute_face_regions(head, shape, rotation, translation, camera)
+    flags = np.full(count, FLAG_NO_FACE, np.uint8)
+    flags[valid] = compute_geometric_flags(observed, regions.hull[valid], frame_size)
     return Track(
         valid=valid,
         times=np.asarray(times, np.float64),
-        expression=pose.expression.astype(np.float32)[nearest],
-        jaw=pose.jaw.astype(np.float32)[nearest],
-        neck=np.zeros((n, 3), np.float32),
+        expression=parameters.expression.astype(np.float32)[nearest],
+        jaw=parameters.jaw.astype(np.float32)[nearest],
+        neck=np.zeros((count, 3), np.float32),
         rotation=rotation,
         translation=translation,
-        lighting=np.zeros((n, 9, 3), np.float32),
-        box=where.box,
-        landmarks=seen if valid.all() else seen[nearest],
+        lighting=np.zeros((count, 9, 3), np.float32),
+        box=regions.box,
+        landmarks=observed if valid.all() else observed[nearest],
         confidence=valid.astype(np.float32),
         shape=shape.astype(np.float32),
         camera=camera,
@@ -220,17 +250,34 @@ def fit_track(
     )
 
 
+def _fit_clip_shape(fitter: LandmarkFitter, landmarks: NDArray) -> NDArray[np.float64]:
+    """Fit identity coefficients [S] to the landmarks [M, 478, 3] of evenly spaced frames."""
+    rows = np.unique(np.linspace(0, len(landmarks) - 1, NUM_SHAPE_FRAMES).astype(int))
+    return fitter.fit_shape(landmarks[rows])
+
+
+def _check_shape(shape: NDArray, head: HeadModel) -> NDArray:
+    """Return the shape, or raise ShapeError if it has the wrong number of coefficients."""
+    if shape.shape != (len(head.shape_basis),):
+        raise ShapeError(
+            f"shape has {list(shape.shape)} coefficients, the head {head.name} "
+            f"{[len(head.shape_basis)]}"
+        )
+    return shape
+
+
 def _find_unbroken_runs(frames: NDArray, shot: NDArray) -> list[slice]:
-    """Rows of unbroken runs of frames within a shot; a gap may hide a cut."""
-    begins = (np.diff(frames, prepend=-2) > 1) | (np.diff(shot, prepend=-1) != 0)
-    starts = np.nonzero(begins)[0]
+    """Find rows of consecutive frames within one shot. A gap ends a run: it may hide a cut."""
+    is_start = (np.diff(frames, prepend=-2) > 1) | (np.diff(shot, prepend=-1) != 0)
+    starts = np.nonzero(is_start)[0]
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(frames)], strict=True)]
 
 
 def _find_nearest_valid(valid: NDArray) -> NDArray[np.int64]:
-    """For every frame, the row among the valid ones that is nearest in time. [N]"""
-    frames = np.nonzero(valid)[0]
-    right = np.clip(np.searchsorted(frames, np.arange(len(valid))), 0, len(frames) - 1)
+    """Find for every frame the row, among the valid ones, that is nearest in time. [N]"""
+    valid_frames = np.nonzero(valid)[0]
+    frames = np.arange(len(valid))
+    right = np.clip(np.searchsorted(valid_frames, frames), 0, len(valid_frames) - 1)
     left = np.clip(right - 1, 0, None)
-    here = np.arange(len(valid))
-    return np.where(np.abs(frames[left] - here) < np.abs(frames[right] - here), left, right)
+    left_is_nearer = np.abs(valid_frames[left] - frames) < np.abs(valid_frames[right] - frames)
+    return np.where(left_is_nearer, left, right)

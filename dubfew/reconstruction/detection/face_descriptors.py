@@ -53,7 +53,7 @@ class PixelDescriptor:
     _ALIGNMENT_TARGETS = np.array(
         [[31, 42], [43, 42], [57, 42], [69, 42], [50, 42], [50, 48], [50, 66]], np.float32
     )
-    # Edge of the aligned image, px. Larger images show more detail than alignment can match.
+    # Edge of the aligned image, px. Larger images hold more detail and need a more exact alignment.
     _CROP_PX = 24
 
     def __call__(self, rgb: NDArray[np.uint8], landmarks: FloatArray) -> FloatArray:

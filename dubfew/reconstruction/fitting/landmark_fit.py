@@ -1,9 +1,12 @@
-"""Landmarks -> head-model parameters, by batched Gauss-Newton.
+"""Landmark fit: from landmarks to parameters of a head model, by batched Gauss-Newton.
 
-The unknowns of a frame are head rotation and translation, jaw rotation and expression; of a
-clip, identity shape. Residuals are landmark distances in the image over the size of the face
-in the image, plus zero-mean priors on the coefficients. Source: paper 003, sec. 3.1 and A.1,
-landmark term and regulariser of eq. 3 (the photometric term is another method).
+The unknowns of a frame are head rotation and translation, jaw rotation and expression; the unknown
+of a clip is the identity shape. Residuals are distances of landmarks in the image over the size of
+the face in the image, plus zero-mean priors on the coefficients.
+
+Source: Saunders and Namboodiri 2024, "Dubbing for Everyone: Data-Efficient Visual Dubbing using
+Neural Rendering Priors" (arXiv 2401.06126), sec. 3.1 and A.1, landmark term and regularization of
+eq. 3. The photometric term is in ``fitting/photometric``.
 """
 
 from __future__ import annotations
@@ -21,33 +24,50 @@ from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.projection import HEAD_TO_CAMERA_AXES
 from dubfew.reconstruction.track import Camera
 
-# A residual of 1 is one face width; these are the inverse standard deviations that the
-# residuals and the coefficients are measured in.
+# Precisions are inverse standard deviations: a larger one pulls harder.
+# Landmarks, in sizes of the face: the detector is trusted to 0.4 % of it, on the lips to 0.2 %,
+# because their opening is what dubbing is about.
 LANDMARK_PRECISION = 1 / 0.004
 LIP_PRECISION = 1 / 0.002
+# Coefficients, in standard deviations of the head model's training data.
 EXPRESSION_PRECISION = 1.0
 SHAPE_PRECISION = 1.0
-# rad: speech opens the jaw by pitch; yaw and roll stay small.
+# Jaw by pitch, yaw and roll, 1 / rad: speech opens the jaw by pitch, yaw and roll stay small.
 JAW_PRECISION = np.array([1 / 0.15, 1 / 0.03, 1 / 0.02])
+# Ridge on all normal equations, so that they can be solved if a parameter has no effect.
+NORMAL_EQUATION_RIDGE = 1e-6
+# Frames that one shape is fitted to. More frames see more poses and take longer.
 NUM_SHAPE_FRAMES = 24
-JACOBIAN_BLOCK_FRAMES = 64  # frames whose Jacobians are held at once: 64 x 936 x 60 floats, 14 MB
+# Alternations of parameters and shape, and Gauss-Newton steps in each.
+NUM_SHAPE_ROUNDS, NUM_SHAPE_ROUND_STEPS = 5, 3
+# Factor on the expression's precision while the shape is fitted. With 1, expression would explain
+# part of the identity.
+SHAPE_ROUND_EXPRESSION_STIFFNESS = 3.0
+# All frames of a clip together count as this many independent frames against the shape's prior:
+# they share most of their error.
+EFFECTIVE_SHAPE_FRAMES = 4.0
+# Frames whose Jacobians are in memory at once: 64 x 936 x 60 floats, 14 MB.
+JACOBIAN_BLOCK_FRAMES = 64
 
 
 def limit_blas_threads() -> threadpool_limits:
-    """One BLAS thread inside the block: thousands of small products run 100 times slower on
-    several threads that wait for a busy core than on one."""
+    """Limit BLAS to one thread inside of a ``with`` block.
+
+    Thousands of small products run up to 100 times slower on several threads that wait for a busy
+    core than on one thread.
+    """
     return threadpool_limits(1, user_api="blas")
 
 
 @dataclass(frozen=True)
 class FaceParameters:
-    """Parameters of N frames.
+    """Pose and expression of N frames.
 
     Attributes:
-        rotation: [N, 3, 3], head to camera before the flip of axes.
-        translation: [N, 3] m
-        jaw: [N, 3] rad, axis-angle
-        expression: [N, E]
+        rotation: head rotations as matrices, before ``HEAD_TO_CAMERA_AXES``. [N, 3, 3]
+        translation: origin of the head in camera space, m. [N, 3]
+        jaw: jaw rotations, axis-angle, rad. [N, 3]
+        expression: expression coefficients. [N, E]
     """
 
     rotation: NDArray[np.float64]
@@ -59,13 +79,19 @@ class FaceParameters:
         return len(self.rotation)
 
     def select(self, rows: slice | NDArray) -> FaceParameters:
+        """Select the parameters of some frames."""
         return FaceParameters(
             self.rotation[rows], self.translation[rows], self.jaw[rows], self.expression[rows]
         )
 
 
 class LandmarkFitter:
-    """Fits one head model, seen by one camera, to landmarks."""
+    """Fit one head model, seen by one camera, to landmarks.
+
+    Args:
+        head: head model.
+        camera: intrinsics, fixed.
+    """
 
     def __init__(self, head: HeadModel, camera: Camera) -> None:
         self.head = head
@@ -79,20 +105,38 @@ class LandmarkFitter:
         self._landmark_precision = np.where(lips, LIP_PRECISION, LANDMARK_PRECISION)
 
     def fit_shape(self, landmarks: NDArray) -> NDArray[np.float64]:
-        """Identity shape [S] from some frames' landmarks [K, 478, 3] (px)."""
+        """Fit the identity shape to the landmarks of some frames.
+
+        Alternates between the parameters of the frames and the shape.
+
+        Args:
+            landmarks: px. [K, 478, 3]
+
+        Returns:
+            Identity coefficients. [S]
+        """
         shape = np.zeros(len(self._shape_basis))
-        pose = self.estimate_initial_pose(landmarks)
+        parameters = self.estimate_initial_pose(landmarks)
         with limit_blas_threads():
-            for _ in range(5):
-                # Expression is held stiffer here, or it would explain the identity away.
-                pose = self.refine_parameters(
-                    landmarks, shape, pose, num_steps=3, expression_stiffness=3.0
+            for _ in range(NUM_SHAPE_ROUNDS):
+                parameters = self.refine_parameters(
+                    landmarks,
+                    shape,
+                    parameters,
+                    num_steps=NUM_SHAPE_ROUND_STEPS,
+                    expression_stiffness=SHAPE_ROUND_EXPRESSION_STIFFNESS,
                 )
-                shape = self._update_shape(landmarks, shape, pose)
+                shape = self._update_shape(landmarks, shape, parameters)
         return shape
 
     def estimate_initial_pose(self, landmarks: NDArray) -> FaceParameters:
-        """A first pose for every frame, from the landmarks' own depth (weak perspective)."""
+        """Estimate a first pose for every frame from the landmarks and their depth.
+
+        The mean head is laid on the landmarks in weak perspective; jaw and expression are at rest.
+
+        Args:
+            landmarks: px. [N, 478, 3]
+        """
         return _concatenate_parameters(
             [
                 self._estimate_initial_block(landmarks[i : i + JACOBIAN_BLOCK_FRAMES])
@@ -101,14 +145,17 @@ class LandmarkFitter:
         )
 
     def _estimate_initial_block(self, landmarks: NDArray) -> FaceParameters:
+        """Estimate the first poses of one block by orthogonal Procrustes analysis."""
         points = landmarks[:, self._landmark_ids].astype(np.float64) @ HEAD_TO_CAMERA_AXES
-        centre = points.mean(1, keepdims=True)
+        center = points.mean(1, keepdims=True)
         model = self._template - self._template.mean(0)
-        u, s, vt = np.linalg.svd(np.einsum("nvi,vj->nij", points - centre, model))
+        u, s, vt = np.linalg.svd(np.einsum("nvi,vj->nij", points - center, model))
+        # The sign turns a reflection into a rotation.
         sign = np.ones_like(s)
         sign[:, 2] = np.sign(np.linalg.det(u @ vt))
         rotation = (u * sign[:, None]) @ vt
-        scale = (s * sign).sum(1) / (model**2).sum()  # px per m
+        # Size in the image, px per m, gives the depth.
+        scale = (s * sign).sum(1) / (model**2).sum()
         depth = self.camera.focal / scale
         middle = landmarks[:, self._landmark_ids, :2].mean(1) - [self.camera.cx, self.camera.cy]
         translation = np.concatenate([middle / scale[:, None], depth[:, None]], 1)
@@ -129,14 +176,14 @@ class LandmarkFitter:
         num_steps: int = 4,
         expression_stiffness: float = 1.0,
     ) -> FaceParameters:
-        """Gauss-Newton on every frame by itself.
+        """Improve the parameters of every frame by Gauss-Newton steps; frames are independent.
 
         Args:
-            landmarks: what the detector saw, px. [N, 478, 3]
-            shape: identity, held fixed. [S]
-            parameters: where to start.
-            num_steps: iterations.
-            expression_stiffness: factor on the expression prior's precision.
+            landmarks: detected landmarks, px. [N, 478, 3]
+            shape: identity coefficients, fixed. [S]
+            parameters: starting point.
+            num_steps: Gauss-Newton steps.
+            expression_stiffness: factor on the expression's precision.
 
         Returns:
             The fitted parameters.
@@ -162,10 +209,12 @@ class LandmarkFitter:
         num_steps: int,
         expression_stiffness: float,
     ) -> FaceParameters:
+        """Improve the parameters of one block of frames."""
         target = landmarks[:, self._landmark_ids, :2].astype(np.float64)
-        size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
+        face_size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
         count = len(self._expression_basis)
-        prior = np.concatenate(
+        # Rotation and translation have no prior.
+        prior_precision = np.concatenate(
             [
                 np.zeros(6),
                 JAW_PRECISION,
@@ -173,16 +222,19 @@ class LandmarkFitter:
             ]
         )
         for _ in range(num_steps):
-            residual, jacobian, _ = self._linearize(target, size, shape, parameters)
+            residual, jacobian, _ = self._linearize(target, face_size, shape, parameters)
             value = np.concatenate(
                 [np.zeros((len(parameters), 6)), parameters.jaw, parameters.expression], axis=1
             )
+            # Normal equations of residuals and prior: products in float32 for speed, the solution
+            # in float64.
             transposed = jacobian.transpose(0, 2, 1)
             normal = (transposed @ jacobian).astype(np.float64)
-            normal += np.diag(prior**2 + 1e-6)
-            slope = (transposed @ residual[..., None].astype(np.float32))[..., 0]
-            slope = slope + prior**2 * value
-            step = -np.linalg.solve(normal, slope[..., None])[..., 0]
+            normal += np.diag(prior_precision**2 + NORMAL_EQUATION_RIDGE)
+            gradient = (transposed @ residual[..., None].astype(np.float32))[..., 0]
+            gradient = gradient + prior_precision**2 * value
+            step = -np.linalg.solve(normal, gradient[..., None])[..., 0]
+            # Rotations are updated by multiplication, all else by addition.
             parameters = FaceParameters(
                 Rotation.from_rotvec(step[:, :3]).as_matrix() @ parameters.rotation,
                 parameters.translation + step[:, 3:6],
@@ -194,27 +246,38 @@ class LandmarkFitter:
     def _linearize(
         self, target: NDArray, face_size: NDArray, shape: NDArray, parameters: FaceParameters
     ) -> tuple[NDArray, NDArray, NDArray]:
-        """Residuals [N, 2L], their Jacobian [N, 2L, 9 + E] and d image / d head [N, L, 2, 3]."""
+        """Linearize the residuals at some parameters.
+
+        Args:
+            target: detected landmarks, px. [N, L, 2]
+            face_size: size of each face, px. [N]
+            shape: identity coefficients. [S]
+            parameters: point of the linearization.
+
+        Returns:
+            Residuals [N, 2L], their Jacobian [N, 2L, 9 + E], and the derivatives of residuals by
+            points in head space [N, L, 2, 3].
+        """
         posed = self._rig.pose_points(shape, parameters.jaw, parameters.expression)
-        turned = np.einsum("nab,nlb->nla", parameters.rotation, posed.points)
-        space = turned @ HEAD_TO_CAMERA_AXES + parameters.translation[:, None]
+        rotated = np.einsum("nab,nlb->nla", parameters.rotation, posed.points)
+        space = rotated @ HEAD_TO_CAMERA_AXES + parameters.translation[:, None]
         weight = self._landmark_precision[None, :, None] / face_size[:, None, None]
         residual = (self.camera.project(space) - target) * weight
 
         focal, z = self.camera.focal, space[..., 2]
-        # d projection / d camera-space point, weighted like the residual. [N, L, 2, 3]
-        slope = np.zeros((*z.shape, 2, 3))
-        slope[..., 0, 0] = slope[..., 1, 1] = focal / z
-        slope[..., 0, 2] = -focal * space[..., 0] / z**2
-        slope[..., 1, 2] = -focal * space[..., 1] / z**2
-        slope *= weight[..., None]
-        by_turned = slope @ HEAD_TO_CAMERA_AXES
-        by_local = by_turned @ parameters.rotation[:, None]
+        # Derivative of the projection by camera-space points, weighted like the residual.
+        by_space = np.zeros((*z.shape, 2, 3))
+        by_space[..., 0, 0] = by_space[..., 1, 1] = focal / z
+        by_space[..., 0, 2] = -focal * space[..., 0] / z**2
+        by_space[..., 1, 2] = -focal * space[..., 1] / z**2
+        by_space *= weight[..., None]
+        by_rotated = by_space @ HEAD_TO_CAMERA_AXES
+        by_local = by_rotated @ parameters.rotation[:, None]
         n, count = z.shape
         jacobian = np.empty((n, count, 2, 9 + len(self._expression_basis)), np.float32)
-        # d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T with the sign turned.
-        jacobian[..., 0:3] = -np.cross(by_turned, turned[:, :, None])
-        jacobian[..., 3:6] = slope
+        # Rotation: d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T.
+        jacobian[..., 0:3] = -np.cross(by_rotated, rotated[:, :, None])
+        jacobian[..., 3:6] = by_space
         jacobian[..., 6:] = self._rig.jacobian(posed, by_local)
         flat = jacobian.reshape(n, count * 2, -1)
         return residual.reshape(n, -1), flat, by_local
@@ -222,13 +285,13 @@ class LandmarkFitter:
     def _update_shape(
         self, landmarks: NDArray, shape: NDArray, parameters: FaceParameters
     ) -> NDArray:
+        """Improve the identity shape [S] by one Gauss-Newton step over all frames."""
         target = landmarks[:, self._landmark_ids, :2].astype(np.float64)
-        size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
-        residual, _, by_local = self._linearize(target, size, shape, parameters)
+        face_size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
+        residual, _, by_local = self._linearize(target, face_size, shape, parameters)
         jacobian = np.einsum("nlij,slj->nlis", by_local, self._shape_basis, optimize=True)
         jacobian = jacobian.reshape(-1, len(shape))
-        # Frames of a clip are far from independent: their mean counts, not their sum.
-        scale = 4.0 / len(parameters)
+        scale = EFFECTIVE_SHAPE_FRAMES / len(parameters)
         normal = jacobian.T @ jacobian * scale + np.eye(len(shape)) * SHAPE_PRECISION**2
         gradient = jacobian.T @ residual.ravel() * scale + SHAPE_PRECISION**2 * shape
         return shape - np.linalg.solve(normal, gradient)
@@ -236,21 +299,31 @@ class LandmarkFitter:
     def landmark_errors(
         self, landmarks: NDArray, shape: NDArray, parameters: FaceParameters
     ) -> NDArray[np.float64]:
-        """Distance of each landmark to its fitted place, px. [N, L]"""
+        """Measure the distance of each detected landmark from its fitted position.
+
+        Args:
+            landmarks: detected landmarks, px. [N, 478, 3]
+            shape: identity coefficients. [S]
+            parameters: fitted parameters.
+
+        Returns:
+            Distance of the model's landmarks, px. [N, L]
+        """
         result = np.empty((len(parameters), len(self._landmark_ids)))
         for i in range(0, len(parameters), JACOBIAN_BLOCK_FRAMES):
             part = parameters.select(slice(i, i + JACOBIAN_BLOCK_FRAMES))
             target = landmarks[i : i + JACOBIAN_BLOCK_FRAMES, self._landmark_ids, :2].astype(
                 np.float64
             )
-            size = np.ones(len(part))
-            residual, _, _ = self._linearize(target, size, shape, part)
+            # With a face size of 1, only the precision must be taken out of the residual.
+            residual, _, _ = self._linearize(target, np.ones(len(part)), shape, part)
             distance = residual.reshape(len(part), -1, 2) / self._landmark_precision[None, :, None]
             result[i : i + JACOBIAN_BLOCK_FRAMES] = np.linalg.norm(distance, axis=-1)
         return result
 
 
 def _concatenate_parameters(parts: list[FaceParameters]) -> FaceParameters:
+    """Join the parameters of consecutive blocks of frames."""
     return FaceParameters(
         *(
             np.concatenate([getattr(part, field.name) for part in parts])

@@ -1,4 +1,4 @@
-"""Points of a head model, posed by jaw and expression, with derivatives."""
+"""Some points of a head model, posed by jaw and expression, with derivatives in closed form."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from dubfew.reconstruction.heads.head_model import JAW_JOINT, HeadModel
 
 @dataclass(frozen=True)
 class PosedPoints:
-    """Points of N frames.
+    """Posed points of N frames.
 
     Attributes:
-        points: in head space, m. [N, L, 3]
-        jaw_arm: from the jaw's joint to each point, had it all of the jaw's rotation. [N, L, 3]
-        jaw_rotation: the jaw's rotation. [N, 3, 3]
+        points: positions in head space, m. [N, L, 3]
+        jaw_arm: vector from the jaw's joint to each point, if the point followed the jaw
+            completely, m. [N, L, 3]
+        jaw_rotation: rotation of the jaw. [N, 3, 3]
     """
 
     points: NDArray[np.float64]
@@ -27,33 +28,36 @@ class PosedPoints:
 
 
 class PointRig:
-    """Some points of a head model, posed by jaw and expression, with their derivatives.
+    """Pose some points of a head model, such as landmarks, without posing all vertices.
 
-    A point between vertices is skinned by the mean of their weights, which in FLAME puts it up to
-    0.2 mm from where the skinned vertices have it.
+    A point between vertices is skinned with the mean of their weights. In FLAME this puts it up to
+    0.2 mm away from the position between the skinned vertices.
 
     Args:
-        head: the model.
+        head: head model.
         point_matrix: the points as a linear map of its vertices. [L, V]
     """
 
     def __init__(self, head: HeadModel, point_matrix: NDArray) -> None:
+        # Only the vertices that carry a point are needed.
         used = np.nonzero(point_matrix.any(0))[0]
         point_matrix = point_matrix[:, used].astype(np.float64)
 
         def map_to_points(basis: NDArray) -> NDArray[np.float64]:
-            """Of vertices [B, V, 3], of the points. [B, L, 3]"""
+            """Convert a basis of vertices [B, V, 3] to one of points. [B, L, 3]"""
             return np.tensordot(basis[:, used], point_matrix, (1, 1)).transpose(0, 2, 1)
 
         self.template = point_matrix @ head.template[used]
         self.shape_basis = map_to_points(head.shape_basis)
         self.expression_basis = map_to_points(head.expression_basis)
-        # The same as [L, 3, E], for one small matrix product per point.
+        # Copied as [L, 3, E], which allows one small matrix product per point.
         self._expression_by_point = self.expression_basis.transpose(1, 2, 0).astype(np.float32)
         self.jaw_weight = (point_matrix @ head.skin_weights[used, JAW_JOINT])[:, None]
-        own = slice((JAW_JOINT - 1) * 9, JAW_JOINT * 9)
-        correctives = None if head.pose_basis is None else map_to_points(head.pose_basis[own])
+        # Pose correctives of the jaw: nine per joint, the root has none.
+        jaw_rows = slice((JAW_JOINT - 1) * 9, JAW_JOINT * 9)
+        correctives = None if head.pose_basis is None else map_to_points(head.pose_basis[jaw_rows])
         self._pose_correctives = correctives
+        # The jaw's joint depends linearly on shape, and in FLAME on expression.
         regressor = head.joint_regressor[JAW_JOINT].astype(np.float64)
         self._jaw_joint = regressor @ head.template
         self._jaw_joint_shape_basis = np.tensordot(head.shape_basis, regressor, (1, 0))
@@ -64,45 +68,54 @@ class PointRig:
         )
 
     def pose_points(self, shape: NDArray, jaw: NDArray, expression: NDArray) -> PosedPoints:
-        """Points in head space for shape [S], jaw [N, 3] (rad) and expression [N, E]."""
+        """Pose the points in head space.
+
+        Args:
+            shape: identity coefficients. [S]
+            jaw: jaw rotations, axis-angle, rad. [N, 3]
+            expression: expression coefficients. [N, E]
+        """
         rest = self.template + np.tensordot(shape, self.shape_basis, 1)
         moved = rest + np.tensordot(expression, self.expression_basis, 1)
-        turn = Rotation.from_rotvec(jaw).as_matrix()
+        jaw_rotation = Rotation.from_rotvec(jaw).as_matrix()
         if self._pose_correctives is not None:
             moved = moved + np.tensordot(
-                (turn - np.eye(3)).reshape(-1, 9), self._pose_correctives, 1
+                (jaw_rotation - np.eye(3)).reshape(-1, 9), self._pose_correctives, 1
             )
         joint = self._jaw_joint + shape @ self._jaw_joint_shape_basis
         if self._jaw_joint_expression_basis is not None:
             joint = (joint + expression @ self._jaw_joint_expression_basis)[:, None]
-        arm = np.einsum("nab,nlb->nla", turn, moved - joint)
+        # Linear blend skinning with two bones: the jaw, and the head that holds still.
+        arm = np.einsum("nab,nlb->nla", jaw_rotation, moved - joint)
         points = self.jaw_weight * (arm + joint) + (1 - self.jaw_weight) * moved
-        return PosedPoints(points, arm, turn)
+        return PosedPoints(points, arm, jaw_rotation)
 
     def jacobian(self, posed: PosedPoints, by_point: NDArray) -> NDArray[np.float32]:
-        """Chain rule from points to jaw and expression.
+        """Apply the chain rule from points to jaw and expression.
 
         Args:
-            posed: where to differentiate.
-            by_point: derivatives of some values by each point. [N, L, I, 3]
+            posed: pose at which to differentiate.
+            by_point: derivatives of I values per point by the point's position. [N, L, I, 3]
 
         Returns:
-            Derivatives of those values by jaw, then expression. [N, L, I, 3 + E]
+            Derivatives of these values by jaw (rad), then expression. [N, L, I, 3 + E]
         """
         w = self.jaw_weight[..., None]
-        # d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T.
+        # Jaw: d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T.
         jaw = -np.cross(by_point, posed.jaw_arm[:, :, None]) * w
+        # Blend skinning: a point follows the jaw by its weight and stays for the rest.
         mixed = w * posed.jaw_rotation[:, None] + (1 - w) * np.eye(3)
         by_moved = by_point @ mixed
         if self._pose_correctives is not None:
-            # d exp(a) R / da_k = [e_k]x R; its nine entries weigh the correctives.
-            turning = np.cross(np.eye(3)[:, None], posed.jaw_rotation.transpose(0, 2, 1)[:, None])
-            feature = turning.transpose(0, 1, 3, 2).reshape(-1, 3, 9)
+            # d exp(a) R / da_k = [e_k]x R; its nine entries weight the correctives.
+            by_jaw = np.cross(np.eye(3)[:, None], posed.jaw_rotation.transpose(0, 2, 1)[:, None])
+            feature = by_jaw.transpose(0, 1, 3, 2).reshape(-1, 3, 9)
             jaw = jaw + by_moved @ np.tensordot(feature, self._pose_correctives, 1).transpose(
                 0, 2, 3, 1
             )
         expression = by_moved.astype(np.float32) @ self._expression_by_point
         if self._jaw_joint_expression_basis is not None:
+            # Expression moves the joint as well, and with it the center of the jaw's rotation.
             by_joint = (by_point @ (np.eye(3) - posed.jaw_rotation[:, None])) * w
             expression = expression + (by_joint @ self._jaw_joint_expression_basis.T).astype(
                 np.float32

@@ -1,14 +1,17 @@
-"""The detector's jitter taken out of a fitted clip, without taking out lip closures.
+"""Smoothing: removes the detector's jitter from a fitted clip and keeps lip closures.
 
-Two filters, both without lag, both letting through what stands out of the noise: one for the
-head's rigid motion, one for the mouth. Each is a quadratic through a sliding window (Savitzky and
-Golay 1964); what it leaves over is added again where its power is above the noise's (the local
-Wiener filter of Lee 1980). The noise is measured in the clip itself.
+Two filters without lag, one for the rigid motion of the head and one for the mouth. Each fits a
+quadratic in a sliding window. The remainder is added again where its power exceeds that of the
+noise, which is measured in the clip itself.
 
-The mouth's motion is taken apart first. How far the lips are open is left alone: it is what the
-eye and the ear check against each other, a closure lasts two frames, and of all that a detector
-says about a mouth it is the surest (on synthetic people its power is above the error's at every
-frequency). All else that a mouth does is slower than the detector's error.
+The mouth's motion is split into modes first, and the opening of the lips is left unchanged. Viewers
+compare it with the sound, a closure lasts two frames, and the detector measures it best: on
+synthetic people its power exceeds the error's at every frequency. All other motion of a mouth is
+slower than the detector's error.
+
+Source: Savitzky and Golay 1964, "Smoothing and Differentiation of Data by Simplified Least Squares
+Procedures" (Analytical Chemistry 36); local Wiener filter: Lee 1980, "Digital Image Enhancement and
+Noise Filtering by Use of Local Statistics" (IEEE TPAMI 2).
 """
 
 from __future__ import annotations
@@ -28,20 +31,29 @@ from dubfew.reconstruction.fitting.point_rig import PointRig
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
 
-# s, nine frames of 25 a second. One for both: what is taken from the head and what from the mouth
-# lie in the same place of the picture, and cancel.
+# Length of the sliding window, s: nine frames at 25 fps. Longer windows smooth more and cut off
+# fast motion. Head and mouth have the same window: the corrections of both act at the same place
+# of the image and cancel.
 SMOOTHING_WINDOW_SECONDS = 0.36
-POWER_WINDOW_SECONDS = 0.12  # s over which power is compared with the noise's
-# What must be exceeded, in powers of the noise: chance rarely reaches it in three frames.
+# Time over which the remainder's power is averaged, s: three frames at 25 fps.
+POWER_WINDOW_SECONDS = 0.12
+# Power of the remainder, in powers of the noise, from which it counts as motion. Noise rarely
+# reaches these values in three frames; lower ones keep more jitter, higher ones less fast motion.
 HEAD_NOISE_FACTOR, MOUTH_NOISE_FACTOR = 8.0, 6.0
-# A head that never rests shows no noise to measure: then it is at most this share of the distance
-# between the eyes, what a small, grainy face had.
+# Largest noise of a head's position, as a fraction of the distance between the eyes: that of a
+# small, grainy face. It limits the estimate in clips whose head never rests.
 MAX_HEAD_NOISE_FRACTION = 0.006
-MIN_SMOOTHING_FRAMES = 5  # frames through which a quadratic leaves something over
-HEAD_HALF_WIDTH_METERS = 0.08  # m: a head's, which turns radians into metres
-# Modes by size: speech fills the first, the detector's error all alike.
+# Shortest run that is smoothed: through fewer frames a quadratic leaves no remainder.
+MIN_SMOOTHING_FRAMES = 5
+# Half the width of a head, m: it converts rotations to distances at the surface.
+HEAD_HALF_WIDTH_METERS = 0.08
+# Modes from which the noise is measured, the largest mode being 0. Speech is in the first modes,
+# the detector's error is in all modes alike.
 NOISE_MODE_RANGE = slice(2, 12)
-MIDDLE_LIP_PAIRS = slice(2, 7)  # of the inner lips' pairs from corner to corner
+# Pairs of inner-lip landmarks, counted from corner to corner, that define the lips' opening.
+MIDDLE_LIP_PAIRS = slice(2, 7)
+# Relative ridge on the landmarks' metric: directions that no landmark shows would have no inverse.
+METRIC_RIDGE = 1e-6
 
 
 def smooth_parameters(
@@ -54,21 +66,20 @@ def smooth_parameters(
     """Smooth head and mouth within each unbroken run of frames.
 
     Args:
-        parameters: fitted frame by frame.
-        runs: runs of its rows; what is outside of them is left alone.
-        head: the model that was fitted.
-        shape: whose face. [S]
-        fps: frame rate: the windows are lengths of time.
+        parameters: parameters that were fitted frame by frame.
+        runs: rows of unbroken runs; rows outside of them are not changed.
+        head: head model that was fitted.
+        shape: identity coefficients. [S]
+        fps: frame rate, which converts the windows from seconds to frames.
 
     Returns:
-        The same frames. The openness of the lips, to first order, is the same.
+        Parameters of the same frames. The opening of the lips is unchanged to first order.
     """
     if len(parameters) < MIN_SMOOTHING_FRAMES:
         return parameters
-    window, burst = (
-        _round_to_odd(SMOOTHING_WINDOW_SECONDS * fps),
-        _round_to_odd(POWER_WINDOW_SECONDS * fps),
-    )
+    window = _round_to_odd(SMOOTHING_WINDOW_SECONDS * fps)
+    power_window = _round_to_odd(POWER_WINDOW_SECONDS * fps)
+    # Head: rotation, as a distance at the surface, and translation, both in m.
     rigid = np.concatenate(
         [
             Rotation.from_matrix(parameters.rotation).as_rotvec() * HEAD_HALF_WIDTH_METERS,
@@ -77,11 +88,16 @@ def smooth_parameters(
         1,
     )
     rigid = _smooth_head(
-        rigid, runs, window, burst, MAX_HEAD_NOISE_FRACTION * head.inter_ocular_distance(shape)
+        rigid,
+        runs,
+        window,
+        power_window,
+        MAX_HEAD_NOISE_FRACTION * head.inter_ocular_distance(shape),
     )
+    # Mouth: jaw and expression, as modes without the opening of the lips.
     mouth = _MouthModes.from_parameters(parameters, head, shape)
     values = mouth.project_parameters(parameters)
-    modes = _smooth_modes(values, runs, window, burst)
+    modes = _smooth_modes(values, runs, window, power_window)
     return replace(
         mouth.add_to_parameters(parameters, modes - values),
         rotation=Rotation.from_rotvec(rigid[:, :3] / HEAD_HALF_WIDTH_METERS).as_matrix(),
@@ -92,49 +108,55 @@ def smooth_parameters(
 def _smooth_head(
     rigid: NDArray, runs: Sequence[slice], window: int, power_window: int, noise_limit: float
 ) -> NDArray[np.float64]:
-    """Rotation and translation in m. [N, 6]"""
+    """Smooth rotation (m at the surface) and translation (m). [N, 6]"""
     slow = _fit_sliding_quadratic(rigid, runs, window)
-    rest = rigid - slow
-    # Depth is uncertain and hardly seen: it does not say whether the head moves.
-    power = (rest[:, :5] ** 2).sum(1, keepdims=True)
+    remainder = rigid - slow
+    # Depth is left out: it is uncertain and hardly visible.
+    power = (remainder[:, :5] ** 2).sum(1, keepdims=True)
+    # In most frames a head rests, so that the median is the noise.
     noise = min(float(np.median(power)), noise_limit**2)
-    return slow + _wiener_gain(power, runs, power_window, HEAD_NOISE_FACTOR * noise) * rest
+    return slow + _wiener_gain(power, runs, power_window, HEAD_NOISE_FACTOR * noise) * remainder
 
 
 def _smooth_modes(
     values: NDArray, runs: Sequence[slice], window: int, power_window: int
 ) -> NDArray[np.float64]:
-    """Modes in order of size. [N, M]"""
+    """Smooth each mode by itself; modes are in order of size. [N, M]"""
     slow = _fit_sliding_quadratic(values, runs, window)
-    rest = values - slow
-    noise = float(np.median((rest[:, NOISE_MODE_RANGE] ** 2).mean(0)))
-    return slow + _wiener_gain(rest**2, runs, power_window, MOUTH_NOISE_FACTOR * noise) * rest
+    remainder = values - slow
+    noise = float(np.median((remainder[:, NOISE_MODE_RANGE] ** 2).mean(0)))
+    gain = _wiener_gain(remainder**2, runs, power_window, MOUTH_NOISE_FACTOR * noise)
+    return slow + gain * remainder
 
 
 def _fit_sliding_quadratic(
     values: NDArray, runs: Sequence[slice], window: int
 ) -> NDArray[np.float64]:
-    """The quadratic through each frame's window; runs shorter than it stay. [N, C]"""
+    """Fit a quadratic to each frame's window and take its value there. [N, C]
+
+    The window shrinks to the run's length; the shortest runs are not changed.
+    """
     slow = values.copy()
-    for shot in runs:
-        length = min(window, (len(values[shot]) - 1) // 2 * 2 + 1)
+    for run in runs:
+        length = min(window, (len(values[run]) - 1) // 2 * 2 + 1)
         if length >= MIN_SMOOTHING_FRAMES:
-            slow[shot] = savgol_filter(values[shot], length, 2, axis=0)
+            slow[run] = savgol_filter(values[run], length, 2, axis=0)
     return slow
 
 
 def _wiener_gain(
     power: NDArray, runs: Sequence[slice], power_window: int, noise: float
 ) -> NDArray[np.float64]:
-    """Which share of the rest is motion: 0 to 1. [N, C]"""
-    share = np.ones_like(power)
-    for shot in runs:
-        local = uniform_filter1d(power[shot], power_window, axis=0)
-        share[shot] = np.clip(1 - noise / np.maximum(local, 1e-30), 0, 1)
-    return share
+    """Estimate the fraction of the remainder that is motion, 0 to 1. [N, C]"""
+    gain = np.ones_like(power)
+    for run in runs:
+        local_power = uniform_filter1d(power[run], power_window, axis=0)
+        gain[run] = np.clip(1 - noise / np.maximum(local_power, 1e-30), 0, 1)
+    return gain
 
 
 def _round_to_odd(frames: Fraction | float) -> int:
+    """Round to the nearest odd number, at least 3: windows are centered on a frame."""
     return max(3, round((float(frames) - 1) / 2) * 2 + 1)
 
 
@@ -143,9 +165,10 @@ class _MouthModes:
     """A clip's mouth parameters as modes that move the landmarks independently of each other.
 
     Attributes:
-        mean: of jaw and expression. [3 + E]
-        modes: what a unit of each mode adds to jaw and expression, the largest first. [M, 3 + E]
-        inverse: from jaw and expression to modes. [3 + E, M]
+        mean: mean of jaw and expression. [3 + E]
+        modes: change of jaw and expression per unit of each mode, the largest mode first.
+            [M, 3 + E]
+        inverse: linear map from jaw and expression to modes. [3 + E, M]
     """
 
     mean: NDArray[np.float64]
@@ -156,32 +179,33 @@ class _MouthModes:
     def from_parameters(
         cls, clip_parameters: FaceParameters, head: HeadModel, shape: NDArray
     ) -> _MouthModes:
-        """Principal modes of the landmarks' motion, openness of the lips taken out."""
+        """Compute the principal modes of the landmarks' motion, without the lips' opening."""
         parameters = _stack_mouth_parameters(clip_parameters)
         mean = parameters.mean(0)
-        slopes = _landmark_jacobian(head, shape, mean)
-        count = slopes.shape[-1]
-        flat = slopes.reshape(-1, count) / np.sqrt(len(slopes))
+        jacobian = _landmark_jacobian(head, shape, mean)
+        count = jacobian.shape[-1]
+        # Metric: squared motion of the mean landmark by jaw and expression.
+        flat = jacobian.reshape(-1, count) / np.sqrt(len(jacobian))
         metric = flat.T @ flat
-        # Directions that no landmark shows would have no inverse.
-        metric += 1e-6 * np.trace(metric) / count * np.eye(count)
+        metric += METRIC_RIDGE * np.trace(metric) / count * np.eye(count)
         root = np.linalg.cholesky(metric)
-        openness = np.linalg.solve(root, _lip_opening_gradient(head, slopes))
-        openness /= np.linalg.norm(openness)
-        others = np.eye(count) - np.outer(openness, openness)
+        # Project the direction that opens the lips out of the motion.
+        opening = np.linalg.solve(root, _lip_opening_gradient(head, jacobian))
+        opening /= np.linalg.norm(opening)
+        others = np.eye(count) - np.outer(opening, opening)
         motion = (parameters - mean) @ root @ others
         _, _, directions = np.linalg.svd(motion, full_matrices=False)
         directions = directions @ others
         return cls(mean, directions @ np.linalg.inv(root), root @ directions.T)
 
     def project_parameters(self, clip_parameters: FaceParameters) -> NDArray[np.float64]:
-        """The modes of every frame, m at the mean landmark. [N, M]"""
+        """Project every frame's parameters onto the modes; m at the mean landmark. [N, M]"""
         return (_stack_mouth_parameters(clip_parameters) - self.mean) @ self.inverse
 
     def add_to_parameters(
         self, clip_parameters: FaceParameters, mode_change: NDArray
     ) -> FaceParameters:
-        """The pose with the modes changed by [N, M]."""
+        """Add a change of the modes [N, M] to the parameters."""
         added = mode_change @ self.modes
         return replace(
             clip_parameters,
@@ -191,11 +215,12 @@ class _MouthModes:
 
 
 def _stack_mouth_parameters(clip_parameters: FaceParameters) -> NDArray[np.float64]:
+    """Put jaw and expression side by side. [N, 3 + E]"""
     return np.concatenate([clip_parameters.jaw, clip_parameters.expression], 1)
 
 
 def _landmark_jacobian(head: HeadModel, shape: NDArray, mean: NDArray) -> NDArray[np.float64]:
-    """How jaw and expression move each landmark in head space. [L, 3, 3 + E]"""
+    """Differentiate each landmark's position by jaw and expression. [L, 3, 3 + E]"""
     rig = PointRig(head, head.landmark_matrix())
     posed = rig.pose_points(shape, mean[None, :3], mean[None, 3:])
     axes = np.broadcast_to(np.eye(3), (1, len(head.landmark_ids), 3, 3))
@@ -203,8 +228,9 @@ def _landmark_jacobian(head: HeadModel, shape: NDArray, mean: NDArray) -> NDArra
 
 
 def _lip_opening_gradient(head: HeadModel, jacobian: NDArray) -> NDArray[np.float64]:
-    """How jaw and expression open the middle of the lips. [3 + E]"""
-    row = {int(point): index for index, point in enumerate(head.landmark_ids)}
+    """Differentiate the opening of the middle of the lips by jaw and expression. [3 + E]"""
+    row = {int(landmark): index for index, landmark in enumerate(head.landmark_ids)}
+    # Upper lip from corner to corner, paired with the lower lip in the same direction.
     pairs = list(zip(INNER_LIPS[1:10], INNER_LIPS[:10:-1], strict=True))[MIDDLE_LIP_PAIRS]
-    upper, lower = ([row[point] for point in side] for side in zip(*pairs, strict=True))
+    upper, lower = ([row[landmark] for landmark in side] for side in zip(*pairs, strict=True))
     return np.asarray((jacobian[upper, 1] - jacobian[lower, 1]).mean(0))

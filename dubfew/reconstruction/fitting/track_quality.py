@@ -1,7 +1,7 @@
-"""How well a track lies on what the detector saw, and how steadily: figures per frame.
+"""Quality of a track: landmark error and jitter of every frame.
 
-All are shares of the distance of the outer eye corners as the camera would see it were the face
-not turned (for short: eye distances), so that faces of any size can be compared.
+Measures are in eye distances, so that faces of any size can be compared. An eye distance is the
+distance of the outer eye corners in the image, as it would appear if the face were frontal.
 """
 
 from __future__ import annotations
@@ -18,27 +18,31 @@ from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS
 from dubfew.reconstruction.projection import project_posed_points, rotvecs_to_matrices
 from dubfew.reconstruction.track import Track
 
+# Lips by which jitter is measured: outer ring, then inner ring. [40]
 LIP_RING_LANDMARKS = OUTER_LIPS + INNER_LIPS
-VERTEX_BLOCK_FRAMES = 256  # frames whose vertices are held at once
-# Eye distances a second: below it a viewer calls a head still.
+VERTEX_BLOCK_FRAMES = 256  # frames whose vertices are in memory at once
+# Speed below which a viewer sees a head as still, eye distances per second.
 MAX_STILL_HEAD_SPEED = 0.125
-SPEED_SMOOTHING_SECONDS = 0.06  # s: the detector's own tremble is not motion
+# Standard deviation of the Gaussian that smooths positions before their speed is taken, s. Without
+# it, jitter would count as speed, and no head would be still.
+SPEED_SMOOTHING_SECONDS = 0.06
 
 Float64Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class TrackStability:
-    """Figures of N frames; NaN where there is nothing to measure.
+    """Measures of N frames; NaN where nothing can be measured.
 
     Attributes:
-        error: mean distance of the detector's landmarks from the head's, eye distances. [N]
-        error_px: the same, px. [N]
-        jitter: mean second difference of the head's projected lips over three frames, eye
+        error: mean distance of the detected landmarks from those of the fitted head, eye
             distances. [N]
-        detector_jitter: the same of the detector's lips. [N]
-        is_still: the head hardly moves: what jitters there is not motion of the head. [N] bool
-        lip_points: the head's projected lips, outer ring then inner, px. [N, 40, 2]
+        error_px: the same distance, px. [N]
+        jitter: mean second difference of the fitted head's lips over three frames, eye distances.
+            [N]
+        detector_jitter: mean second difference of the detected lips, eye distances. [N]
+        is_still: True where the head hardly moves, so that all jitter is noise. [N] bool
+        lip_points: lips of the fitted head in the image, outer ring then inner, px. [N, 40, 2]
         eye_distance_px: eye distance, px. [N]
     """
 
@@ -52,36 +56,49 @@ class TrackStability:
 
 
 def measure_stability(track: Track, head: HeadModel) -> TrackStability:
-    """Measure a track against the landmarks it carries.
+    """Measure a track against the detected landmarks that it holds.
 
-    Memory beside the track is 0.4 kB a frame.
+    Takes 0.4 kB of memory per frame.
+
+    Args:
+        track: the track.
+        head: head model of the track.
     """
-    n = len(track)
-    error, lips = np.full(n, np.nan), np.zeros((n, len(LIP_RING_LANDMARKS), 2), np.float32)
-    seen = track.landmarks[:, LIP_RING_LANDMARKS, :2]
-    row = {int(point): index for index, point in enumerate(head.landmark_ids)}
-    columns = [row[point] for point in LIP_RING_LANDMARKS]
+    count = len(track)
+    error = np.full(count, np.nan)
+    lips = np.zeros((count, len(LIP_RING_LANDMARKS), 2), np.float32)
+    detected_lips = track.landmarks[:, LIP_RING_LANDMARKS, :2]
+    row = {int(landmark): index for index, landmark in enumerate(head.landmark_ids)}
+    columns = [row[landmark] for landmark in LIP_RING_LANDMARKS]
     for block, points in project_landmarks(track, head):
         distance = np.linalg.norm(
             points - track.landmarks[block][:, head.landmark_ids, :2], axis=-1
         )
         error[block] = np.where(track.valid[block], distance.mean(1), np.nan)
         lips[block] = points[:, columns]
-    size = frontal_eye_distance(track, head)
-    apart = _find_run_starts(track)
+    eye_distance = frontal_eye_distance(track, head)
+    is_run_start = _find_run_starts(track)
     return TrackStability(
-        error=error / size,
+        error=error / eye_distance,
         error_px=error,
-        jitter=second_difference(lips, apart) / size,
-        detector_jitter=second_difference(seen, apart) / size,
+        jitter=second_difference(lips, is_run_start) / eye_distance,
+        detector_jitter=second_difference(detected_lips, is_run_start) / eye_distance,
         is_still=find_still_frames(track, head),
         lip_points=lips,
-        eye_distance_px=size,
+        eye_distance_px=eye_distance,
     )
 
 
 def project_landmarks(track: Track, head: HeadModel) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """The head's landmarks in the image, px, some frames at a time. [K, L, 2] each"""
+    """Project the fitted head's landmarks, some frames at a time.
+
+    Args:
+        track: the track.
+        head: head model of the track.
+
+    Yields:
+        Rows of the track, and the landmarks in these frames, px [K, L, 2].
+    """
     matrix = head.landmark_matrix()
     for start in range(0, len(track), VERTEX_BLOCK_FRAMES):
         block = slice(start, start + VERTEX_BLOCK_FRAMES)
@@ -98,11 +115,19 @@ def project_landmarks(track: Track, head: HeadModel) -> Iterator[tuple[slice, ND
 
 
 def frontal_eye_distance(track: Track, head: HeadModel) -> Float64Array:
-    """Distance of the outer eye corners, were they side by side where they are, px. [N]"""
+    """Measure the eye distance: inter-ocular distance as if the face were frontal.
+
+    Args:
+        track: the track.
+        head: head model of the track.
+
+    Returns:
+        Distance of the outer eye corners at their depth, px. [N]
+    """
     middle = (head.point_matrix(EYE_CORNERS) @ head.rest_vertices(track.shape)).mean(0)
-    turned = rotvecs_to_matrices(track.rotation) @ middle
-    # Head space looks at the camera, camera space away from it.
-    depth = (track.translation[:, 2] - turned[:, 2]).astype(np.float64)
+    rotated = rotvecs_to_matrices(track.rotation) @ middle
+    # z points towards the camera in head space, and away from it in camera space.
+    depth = (track.translation[:, 2] - rotated[:, 2]).astype(np.float64)
     return np.asarray(track.camera.focal * head.inter_ocular_distance(track.shape) / depth)
 
 
@@ -110,50 +135,64 @@ def second_difference(
     points: NDArray,  # [N, P, 2]
     is_run_start: NDArray[np.bool_] | None = None,  # [N]
 ) -> Float64Array:  # [N]
-    """How far points are from the middle of where they were before and will be after, twice.
+    """Measure the second difference of points over three frames.
 
     Args:
-        points: any unit. [N, P, 2]
-        is_run_start: frames that do not follow on the one before. [N]
+        points: positions in any unit. [N, P, 2]
+        is_run_start: True for frames that do not continue the frame before. [N]
 
     Returns:
-        Mean over the points, in the same unit; NaN at the ends of every run. [N]
+        Mean length over the points, in the same unit; NaN at both ends of every run. [N]
+
+    Example:
+        >>> steady, bent = np.arange(4.0), np.array([0.0, 1, 0, 1])
+        >>> second_difference(np.stack([steady, bent], 1)[:, None]).tolist()
+        [nan, 2.0, 2.0, nan]
     """
-    found = np.full(len(points), np.nan)
+    lengths = np.full(len(points), np.nan)
     if len(points) < 3:
-        return found
-    bend = points[2:].astype(np.float64) - 2 * points[1:-1] + points[:-2]
-    found[1:-1] = np.linalg.norm(bend, axis=-1).mean(-1)
+        return lengths
+    difference = points[2:].astype(np.float64) - 2 * points[1:-1] + points[:-2]
+    lengths[1:-1] = np.linalg.norm(difference, axis=-1).mean(-1)
     if is_run_start is not None:
-        found[is_run_start] = np.nan
-        found[:-1][is_run_start[1:]] = np.nan
-    return found
+        lengths[is_run_start] = np.nan
+        lengths[:-1][is_run_start[1:]] = np.nan
+    return lengths
 
 
 def find_still_frames(track: Track, head: HeadModel) -> NDArray[np.bool_]:
-    """Frames in which the head, whatever the face does, moves slower than "
-    "``MAX_STILL_HEAD_SPEED``. [N]"""
+    """Find the frames in which the head moves slower than ``MAX_STILL_HEAD_SPEED``.
+
+    Motion of the face does not count: the resting face is moved with the head.
+
+    Args:
+        track: the track.
+        head: head model of the track.
+
+    Returns:
+        True where the head is still; False in runs of fewer than three frames. [N]
+    """
     rest = head.landmark_matrix() @ head.rest_vertices(track.shape)
     fps = float(track.fps)
     still = np.zeros(len(track), np.bool_)
-    size = frontal_eye_distance(track, head)
+    eye_distance = frontal_eye_distance(track, head)
     runs = np.flatnonzero(_find_run_starts(track)).tolist()
     for start, stop in zip(runs, [*runs[1:], len(track)], strict=True):
         if stop - start < 3 or not track.valid[start]:
             continue
         run = slice(start, stop)
-        # Four corners of the face say how it moves.
-        image = _project_extreme_points(rest, track, run)
-        smooth = gaussian_filter1d(image, SPEED_SMOOTHING_SECONDS * fps, axis=0, mode="nearest")
+        # Four extreme points of the face are enough to see it move.
+        points = _project_extreme_points(rest, track, run)
+        smooth = gaussian_filter1d(points, SPEED_SMOOTHING_SECONDS * fps, axis=0, mode="nearest")
         speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=-1).mean(1) * fps
-        still[run] = speed < MAX_STILL_HEAD_SPEED * size[run]
+        still[run] = speed < MAX_STILL_HEAD_SPEED * eye_distance[run]
     return still
 
 
 def _project_extreme_points(
     rest_landmarks: NDArray, track: Track, run: slice
 ) -> NDArray[np.float64]:
-    """The extreme points of the resting face in the image. [K, 4, 2]"""
+    """Project the leftmost, lowest, rightmost and highest point of the resting face. [K, 4, 2]"""
     corners = rest_landmarks[[*rest_landmarks[:, :2].argmin(0), *rest_landmarks[:, :2].argmax(0)]]
     rotation = rotvecs_to_matrices(track.rotation[run])
     posed = np.repeat(corners[None], len(rotation), 0)
@@ -162,7 +201,10 @@ def _project_extreme_points(
 
 
 def _find_run_starts(track: Track) -> NDArray[np.bool_]:
-    """Frames that do not follow on the one before: the first, after a cut or gap, no face. [N]"""
-    apart = np.ones(len(track), np.bool_)
-    apart[1:] = (np.diff(track.shot) != 0) | ~track.valid[1:] | ~track.valid[:-1]
-    return apart
+    """Find the frames that do not continue the frame before. [N]
+
+    These are the first frame, frames after a cut, and frames without a face or after one.
+    """
+    is_start = np.ones(len(track), np.bool_)
+    is_start[1:] = (np.diff(track.shot) != 0) | ~track.valid[1:] | ~track.valid[:-1]
+    return is_start

@@ -1,1 +1,1 @@
-"""Head models: FLAME's format and arithmetic, the embedded ``lite`` model, FLAME, MICA."""
+"""Head models: FLAME's format and arithmetic, the embedded model ``lite``, FLAME, and MICA."""

@@ -1,4 +1,4 @@
-"""Head models in FLAME's format and arithmetic."""
+"""Head models in FLAME's format and with FLAME's arithmetic, in NumPy."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from dubfew.errors import AssetError, ShapeError
-from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
+from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS
 from dubfew.reconstruction.heads.loaders import HEAD_LOADERS
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
+# Newest version of stored head models that this dubfew reads, and the version that it writes.
 HEAD_FORMAT_VERSION = 1
-# FLAME's joints: 0 root, 1 neck, 2 jaw, 3 and 4 eyes. A model may stop after any of them.
+# FLAME's joints: 0 root, 1 neck, 2 jaw, 3 and 4 the subject's left and right eye. A model may stop
+# after any of them.
 NECK_JOINT, JAW_JOINT = 1, 2
-EYE_JOINTS = (3, 4)  # the subject's left, then right
-# Far enough open for any speech or laugh, rad: sets the extent of crop and mask.
+EYE_JOINTS = (3, 4)
+# Pitch of a fully open jaw, rad: enough for any speech or laugh. Crop and mask enclose it, so that
+# a larger value makes both larger.
 MAX_JAW_OPENING_RADIANS = 0.45
 
 
@@ -34,26 +37,29 @@ class HeadModel:
     Head space: m, x to the image's right when the head faces the camera, y up, z towards it.
 
     Attributes:
-        name: what a Track calls it.
-        template: mean head. [V, 3]
-        shape_basis: identity displacements per unit coefficient. [S, V, 3]
-        expression_basis: expression displacements per unit coefficient. [E, V, 3]
-        pose_basis: displacements per entry of (R - I) of every joint but the root, or None.
+        name: name of the model, which tracks and actors store.
+        template: mean head, m. [V, 3]
+        shape_basis: identity displacements per unit coefficient, m. [S, V, 3]
+        expression_basis: expression displacements per unit coefficient, m. [E, V, 3]
+        pose_basis: displacements per entry of (R - I) of every joint but the root, m, or None.
             [(J - 1) * 9, V, 3]
-        joint_regressor: joints from shaped vertices. [J, V]
-        skin_weights: rows sum to 1. [V, J]
+        joint_regressor: linear map from shaped vertices to joints. [J, V]
+        skin_weights: weights of the joints per vertex; rows add up to 1. [V, J]
         parents: parent of each joint, -1 for the root. [J]
-        faces: vertex indices. [F, 3]
+        faces: vertex indices of the triangles. [F, 3]
         uv: texture coordinates in [0, 1], origin top left. [V, 2]
-        landmark_ids: MediaPipe's indices of the landmarks that the model knows. [L]
+        landmark_ids: MediaPipe's indices of the model's landmarks. [L]
         landmark_faces: face that carries each landmark. [L]
-        landmark_barycentric: where in that face. [L, 3]
-        mouth_expressions: how many leading expression coefficients move the lower face alone.
-        eyelid_basis: displacements that close the left and the right lid, or None. [2, V, 3]
-        mouth_faces: which faces fill the opening between the lips, or None where they are those
-            beyond the landmarks' own, as in ``lite``. [F]
-        expression_moves_joints: joints are regressed from the head with its expression, as all
-            released FLAME code does; FLAME's paper (eq. 2) and ``lite`` leave expression out.
+        landmark_barycentric: position of each landmark in that face. [L, 3]
+        mouth_expressions: number of leading expression coefficients that move only the lower face.
+        eyelid_basis: displacements that close the left and the right lid, m, or None. [2, V, 3]
+        mouth_faces: True for faces that fill the opening between the lips. None for models like
+            ``lite``, where these are the faces with vertices that carry no landmark. [F]
+        expression_moves_joints: True if expression moves the joints, as in all released FLAME
+            code; in FLAME's paper (eq. 2) and in ``lite`` only shape does.
+
+    Raises:
+        ShapeError: An array has the wrong shape.
     """
 
     name: str
@@ -94,7 +100,7 @@ class HeadModel:
                 )
 
     def rest_vertices(self, shape: NDArray) -> FloatArray:
-        """The head of an identity [S] at rest. [V, 3] m"""
+        """Compute the head of an identity [S] at rest, m. [V, 3]"""
         return self.template + np.tensordot(shape, self.shape_basis, 1).astype(np.float32)
 
     def vertices(
@@ -106,24 +112,27 @@ class HeadModel:
         eyes: NDArray | None = None,  # [N, 6]
         eyelids: NDArray | None = None,  # [N, 2]
     ) -> FloatArray:  # [N, V, 3]
-        """Vertices in head space for N frames of one identity.
+        """Compute the vertices in head space for N frames of one identity.
 
         Args:
             shape: identity coefficients. [S]
             expression: expression coefficients. [N, E]
             jaw: jaw rotations, axis-angle, rad. [N, 3]
-            neck: neck rotations, axis-angle, rad; None holds the neck still. [N, 3]
-            eyes: rotations of the subject's left and right eye, rad; None: straight. [N, 6]
-            eyelids: how far the left and the right lid are closed, 0 to 1; None: open. [N, 2]
+            neck: neck rotations, axis-angle, rad; None for a straight neck. [N, 3]
+            eyes: rotations of the subject's left and right eye, axis-angle, rad; None for eyes
+                that look straight ahead. [N, 6]
+            eyelids: closure of the left and the right lid, 0 to 1; None for open lids. [N, 2]
 
         Returns:
             Vertex positions, m. [N, V, 3]
 
         Raises:
-            ShapeError: the model lacks the eyes or lids that are asked for.
+            ShapeError: Eyes or eyelids are given, and the model has none.
 
-        Source: Li et al. 2017 (FLAME), eq. 1-5.
+        Source: Li et al. 2017, "Learning a model of facial shape and expression from 4D scans"
+        (FLAME, SIGGRAPH Asia), eq. 1-5.
         """
+        # Shape and expression are linear displacements of the template.
         rest = self.rest_vertices(shape)
         posed = rest[None] + np.tensordot(
             expression.astype(np.float32), self.expression_basis, axes=(1, 0)
@@ -142,10 +151,12 @@ class HeadModel:
             if self.eyelid_basis is None:
                 raise ShapeError(f"head model {self.name} has no eyelids: leave them out")
             posed = posed + np.tensordot(eyelids.astype(np.float32), self.eyelid_basis, axes=(1, 0))
+        # Pose correctives undo the artifacts of skinning near the joints.
         if self.pose_basis is not None:
             feature = (rotations[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(posed), -1)
             posed = posed + np.tensordot(feature, self.pose_basis, axes=(1, 0))
         matrices, offsets = self._forward_kinematics(rotations, joints)
+        # Blend the joints' transforms by every vertex's weights, then apply them.
         blended = np.einsum("vj,njab->nvab", self.skin_weights, matrices, optimize=True)
         shift = np.einsum("vj,nja->nva", self.skin_weights, offsets, optimize=True)
         return (np.einsum("nvab,nvb->nva", blended, posed) + shift).astype(np.float32)
@@ -153,18 +164,22 @@ class HeadModel:
     def _forward_kinematics(
         self, rotations: FloatArray, joints: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Rotation and offset of every joint, down the kinematic tree. [N, J, 3, 3], [N, J, 3]
+        """Compute rotation and offset of every joint, from the root outwards.
 
         Args:
-            rotations: of each joint in its parent's frame. [N, J, 3, 3]
-            joints: their places at rest; one row serves all frames. [N or 1, J, 3]
+            rotations: rotation of each joint in its parent's frame. [N, J, 3, 3]
+            joints: positions at rest, m; one row serves all frames. [N or 1, J, 3]
+
+        Returns:
+            Rotations [N, J, 3, 3] and offsets [N, J, 3].
         """
         joints = np.broadcast_to(joints, (len(rotations), *joints.shape[1:]))
         matrices = np.empty_like(rotations)
         offsets = np.empty((*rotations.shape[:2], 3), np.float32)
         for joint, parent in enumerate(self.parents):
-            place = joints[:, joint]
-            own = place - np.einsum("nab,nb->na", rotations[:, joint], place)
+            # A rotation about the joint is a rotation about the origin and an offset.
+            position = joints[:, joint]
+            own = position - np.einsum("nab,nb->na", rotations[:, joint], position)
             if parent < 0:
                 matrices[:, joint], offsets[:, joint] = rotations[:, joint], own
             else:
@@ -175,7 +190,7 @@ class HeadModel:
         return matrices, offsets
 
     def landmark_matrix(self) -> FloatArray:
-        """Landmarks as a linear map of vertices; not to be written to. [L, V]"""
+        """Return the linear map from vertices to landmarks, read-only. [L, V]"""
         return self._landmark_matrix
 
     @cached_property
@@ -187,10 +202,16 @@ class HeadModel:
         return matrix
 
     def point_matrix(self, landmark_ids: tuple[int, ...]) -> FloatArray:
-        """MediaPipe points as a linear map of vertices. [P, V]
+        """Compute the linear map from vertices to some landmarks.
+
+        Args:
+            landmark_ids: MediaPipe's indices.
+
+        Returns:
+            One row per landmark. [P, V]
 
         Raises:
-            AssetError: the model has no such landmark.
+            AssetError: The model lacks one of the landmarks.
         """
         known = {int(i): row for row, i in enumerate(self.landmark_ids)}
         missing = [i for i in landmark_ids if i not in known]
@@ -200,13 +221,14 @@ class HeadModel:
 
     @cached_property
     def mouth_filling(self) -> tuple[NDArray[np.bool_], FloatArray]:
-        """Which faces fill the opening between the lips, and how far down in it a vertex is.
+        """Faces that fill the opening between the lips, and each vertex's height in the opening.
 
-        Heads that leave the opening empty have no such face: without ``mouth_faces``, those whose
-        landmarks are not vertices of their own.
+        Models that leave the opening empty have no such face. These are the models without
+        ``mouth_faces`` whose landmarks lie between vertices.
 
         Returns:
-            One flag per face [F]; -1 at the upper inner lip to 1 at the lower one [V].
+            True for the faces in the opening [F]; heights from -1 at the upper lip to 1 at the
+            lower lip, 0 elsewhere [V].
         """
         height = np.zeros(len(self.template), np.float32)
         if self.mouth_faces is None and not np.isclose(self.landmark_matrix().max(1), 1).all():
@@ -222,25 +244,25 @@ class HeadModel:
         return (lips | filling[self.faces]).all(1) & lips.any(1), height
 
     def _mouth_opening_ring(self) -> NDArray[np.int64]:
-        """Vertices around the opening's filling, in the order of ``INNER_LIPS``. [20]
+        """Find the vertices around the opening, in the order of ``INNER_LIPS``. [20]
 
-        Where landmarks are vertices, it is the lips' own; else the filling has a vertex at each
-        landmark's place.
+        Where landmarks are vertices, these are the lips' vertices. Otherwise the filling has a
+        vertex of its own at the position of each landmark.
         """
         lips = self.point_matrix(INNER_LIPS)
         if self.mouth_faces is None:
             return lips.argmax(1)
         filling = np.unique(self.faces[self.mouth_faces])
-        away = (lips @ self.template)[:, None] - self.template[filling]
-        return filling[np.linalg.norm(away, axis=-1).argmin(1)]
+        offset = (lips @ self.template)[:, None] - self.template[filling]
+        return filling[np.linalg.norm(offset, axis=-1).argmin(1)]
 
     def inter_ocular_distance(self, shape: NDArray) -> float:
-        """Distance of the outer eye corners of an identity, m."""
-        corners = self.point_matrix((33, 263)) @ self.rest_vertices(shape)
+        """Measure the distance of the outer eye corners of an identity [S], m."""
+        corners = self.point_matrix(EYE_CORNERS) @ self.rest_vertices(shape)
         return float(np.linalg.norm(corners[0] - corners[1]))
 
     def save(self, path: Path | str) -> None:
-        """Write as safetensors with a JSON header."""
+        """Write the model as safetensors with a JSON header."""
         from safetensors.numpy import save_file
 
         arrays = {
@@ -258,10 +280,10 @@ class HeadModel:
 
     @classmethod
     def load(cls, path: Path | str) -> HeadModel:
-        """Read what ``save`` wrote.
+        """Read a model that `save` wrote. Arrays may be stored as float16.
 
         Raises:
-            AssetError: not a head model of this format.
+            AssetError: The file cannot be read, is not a head model, or a newer dubfew wrote it.
         """
         try:
             arrays, header = read_tensors_and_header(Path(path).read_bytes(), "dubfew.head")
@@ -284,6 +306,7 @@ class HeadModel:
         )
 
 
+# Arrays of a stored model, by field name. Those that are None are left out.
 _STORED_ARRAYS = (
     "template",
     "shape_basis",

@@ -1,4 +1,4 @@
-"""A head model in torch: the arithmetic of ``HeadModel.vertices`` with derivatives."""
+"""A head model in torch: the arithmetic of `HeadModel.vertices`, with derivatives."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from torch.nn import functional as F
 from dubfew.errors import ShapeError
 from dubfew.reconstruction.heads.head_model import EYE_JOINTS, JAW_JOINT, NECK_JOINT, HeadModel
 
+# Squared angle, rad², below which the Taylor series replaces the closed form of a rotation. Both
+# agree to float32 there.
+SMALL_SQUARED_ANGLE = 1e-4
+
 
 class TorchHeadModel(nn.Module):
-    """A :class:`HeadModel` whose vertices can be differentiated by everything that moves them.
+    """A `HeadModel` whose vertices can be differentiated by everything that moves them.
 
     The model's arrays are float32 buffers: ``.to(device)`` and ``.double()`` work as usual.
 
     Args:
-        head: the model.
+        head: head model.
 
-    Source: Li et al. 2017 (FLAME), eq. 1-5; the same numbers as ``smplx.lbs``.
+    Source: Li et al. 2017, "Learning a model of facial shape and expression from 4D scans" (FLAME,
+    SIGGRAPH Asia), eq. 1-5; the same numbers as ``smplx.lbs``.
     """
 
     template: Tensor  # [V, 3]
@@ -55,63 +60,69 @@ class TorchHeadModel(nn.Module):
         eyes: Tensor | None = None,  # [N, 6]
         eyelids: Tensor | None = None,  # [N, 2]
     ) -> Tensor:  # [N, V, 3]
-        """Vertices in head space for N frames of one identity.
+        """Compute the vertices in head space for N frames of one identity.
 
         Args:
             shape: identity coefficients. [S]
             expression: expression coefficients. [N, E]
             jaw: jaw rotations, axis-angle, rad. [N, 3]
-            neck: neck rotations, axis-angle, rad; None holds the neck still. [N, 3]
-            eyes: rotations of the subject's left and right eye, rad; None: straight. [N, 6]
-            eyelids: how far the left and the right lid are closed, 0 to 1; None: open. [N, 2]
+            neck: neck rotations, axis-angle, rad; None for a straight neck. [N, 3]
+            eyes: rotations of the subject's left and right eye, axis-angle, rad; None for eyes
+                that look straight ahead. [N, 6]
+            eyelids: closure of the left and the right lid, 0 to 1; None for open lids. [N, 2]
 
         Returns:
             Vertex positions, m. [N, V, 3]
 
         Raises:
-            ShapeError: the model lacks the eyes or lids that are asked for.
+            ShapeError: Eyes or eyelids are given, and the model has none.
         """
+        # Shape and expression are linear displacements of the template.
         rest = self.template + torch.einsum("s,svd->vd", shape, self.shape_basis)
         expressed = rest + torch.einsum("ne,evd->nvd", expression, self.expression_basis)
         joints = self.joint_regressor @ (expressed if self.expression_moves_joints else rest)
         joints = joints.expand(len(expression), -1, -1)
-        turns = {JAW_JOINT: jaw}
+        # Joints that move; all others keep the identity.
+        rotvecs = {JAW_JOINT: jaw}
         if neck is not None:
-            turns[NECK_JOINT] = neck
+            rotvecs[NECK_JOINT] = neck
         if eyes is not None:
             if len(self.parents) <= EYE_JOINTS[1]:
                 raise ShapeError(f"head model {self.name} has no eyes to turn: leave them out")
-            turns.update(zip(EYE_JOINTS, (eyes[:, :3], eyes[:, 3:]), strict=True))
+            rotvecs.update(zip(EYE_JOINTS, (eyes[:, :3], eyes[:, 3:]), strict=True))
         posed = expressed
         if eyelids is not None:
             if self.eyelid_basis is None:
                 raise ShapeError(f"head model {self.name} has no eyelids: leave them out")
             posed = posed + torch.einsum("nl,lvd->nvd", eyelids, self.eyelid_basis)
-        still = torch.eye(3, dtype=rest.dtype, device=rest.device).expand(len(jaw), 3, 3)
+        identity = torch.eye(3, dtype=rest.dtype, device=rest.device).expand(len(jaw), 3, 3)
         rotations = [
-            axis_angle_to_matrix(turns[joint]) if joint in turns else still
+            axis_angle_to_matrix(rotvecs[joint]) if joint in rotvecs else identity
             for joint in range(len(self.parents))
         ]
+        # Pose correctives undo the artifacts of skinning near the joints.
         if self.pose_basis is not None:
-            feature = (torch.stack(rotations[1:], 1) - still[:, None]).flatten(1)
+            feature = (torch.stack(rotations[1:], 1) - identity[:, None]).flatten(1)
             posed = posed + torch.einsum("np,pvd->nvd", feature, self.pose_basis)
         matrices, offsets = self._forward_kinematics(rotations, joints)
+        # Blend the joints' transforms by every vertex's weights, then apply them.
         blended = torch.einsum("vj,njab->nvab", self.skin_weights, matrices)
         shift = torch.einsum("vj,nja->nva", self.skin_weights, offsets)
         return (blended @ posed[..., None])[..., 0] + shift
 
     def _forward_kinematics(self, rotations: list[Tensor], joints: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotation and offset of every joint, down the kinematic tree. [N, J, 3, 3], [N, J, 3]"""
+        """Compute rotation [N, J, 3, 3] and offset [N, J, 3] of every joint, root outwards."""
         matrices: list[Tensor] = []
         offsets: list[Tensor] = []
         for joint, parent in enumerate(self.parents):
-            turn = rotations[joint]
-            own = joints[:, joint] - (turn @ joints[:, joint, :, None])[..., 0]
+            # A rotation about the joint is a rotation about the origin and an offset.
+            rotation = rotations[joint]
+            own = joints[:, joint] - (rotation @ joints[:, joint, :, None])[..., 0]
             if parent < 0:
-                matrices.append(turn)
+                matrices.append(rotation)
                 offsets.append(own)
             else:
-                matrices.append(matrices[parent] @ turn)
+                matrices.append(matrices[parent] @ rotation)
                 offsets.append((matrices[parent] @ own[..., None])[..., 0] + offsets[parent])
         return torch.stack(matrices, 1), torch.stack(offsets, 1)
 
@@ -119,20 +130,20 @@ class TorchHeadModel(nn.Module):
 def axis_angle_to_matrix(
     axis_angle: Tensor,  # [N, 3]
 ) -> Tensor:  # [N, 3, 3]
-    """Axis-angle to matrices, with right derivatives at zero too.
+    """Convert axis-angle rotations to matrices, with correct derivatives at zero as well.
 
     Args:
         axis_angle: axis times angle, rad. [N, 3]
 
     Returns:
-        Rotations. [N, 3, 3]
+        Rotation matrices. [N, 3, 3]
 
-    Source: Rodrigues' formula; Taylor series in the angle where it is below 0.01 rad.
+    Source: Rodrigues' rotation formula; Taylor series in the angle where it is below 0.01 rad.
     """
     square = (axis_angle * axis_angle).sum(-1)[..., None, None]
-    small = square < 1e-4
-    # Inside the series' range the closed form sees a harmless angle: 0/0 there would put NaN
-    # into derivatives even though its value is not taken.
+    small = square < SMALL_SQUARED_ANGLE
+    # Where the series applies, the closed form gets an angle of 1: 0 / 0 would put NaN into the
+    # derivatives although its value is not used.
     angle = torch.where(small, torch.ones_like(square), square).sqrt()
     sine = torch.where(small, 1 - square / 6 * (1 - square / 20), angle.sin() / angle)
     versine = torch.where(

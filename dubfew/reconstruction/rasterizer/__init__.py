@@ -1,1 +1,1 @@
-"""Rasterizers: triangles to face ids and barycentric coordinates."""
+"""Rasterization: from projected triangles to face ids and barycentric coordinates per pixel."""

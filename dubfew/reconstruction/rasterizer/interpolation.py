@@ -46,6 +46,7 @@ def interpolate_attributes(
 
 @njit_cached
 def _interpolate_kernel(face_id, barycentric, faces, attributes, out):
+    """Fill ``out`` [H, W, C] where a face covers the pixel."""
     height, width = face_id.shape
     channels = attributes.shape[1]
     for row in range(height):

@@ -1,7 +1,7 @@
-"""What a raster says, once more in torch: differentiable in the mesh, for every backend the same.
+"""Differentiable barycentrics and attributes for the raster of any backend, in torch.
 
-Which face a pixel shows is taken from the raster and held fixed; so gradients tell how colours
-slide over the surface, not how its outline moves.
+The face that a pixel shows comes from the raster and is constant. So gradients describe how
+attributes slide over the surface, and not how the outline of the mesh moves.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def compute_barycentrics(
     left: int = 0,
     top: int = 0,
 ) -> Tensor:  # [P, 3]
-    """Perspective-correct barycentrics of the covered pixels.
+    """Compute perspective-correct barycentrics of the covered pixels.
 
-    Differentiable in ``vertices``, as often as wanted.
+    Differentiable in ``vertices``, to any order.
 
     Args:
-        vertices: x px, y px, depth z > 0; what was rasterised. [V, 3]
-        faces: corner indices; what was rasterised. [F, 3]
-        raster: of these, by any entry of ``RASTERISERS``. [H, W]
+        vertices: x px, y px, depth z > 0, as they were rasterized. [V, 3]
+        faces: corner indices, as they were rasterized. [F, 3]
+        raster: raster of this mesh by any backend. [H, W]
         left: image column of the raster's first column.
         top: image row of the raster's first row.
 
@@ -37,22 +37,25 @@ def compute_barycentrics(
         Weights of the three corners for every covered pixel, row by row. [P, 3]
 
     Raises:
-        ShapeError: wrong shapes, or the raster shows a face that there is none of.
+        ShapeError: Shapes are wrong, or the raster shows a face that does not exist.
 
-    Source: Heckbert and Moreton 1991 (1 / z is linear on the screen).
+    Source: Heckbert and Moreton 1991, "Interpolation for Polygon Texture Mapping and Shading":
+    1 / z is linear on the screen.
     """
     if vertices.ndim != 2 or vertices.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
         raise ShapeError(
             f"vertices {tuple(vertices.shape)} and faces {faces.shape}: expected [V, 3] and [F, 3]"
         )
     rows, columns = raster.coverage.nonzero()
-    shown = raster.face_id[rows, columns]
-    if shown.size and int(shown.max()) >= len(faces):
-        raise ShapeError(f"the raster shows face {int(shown.max())} of a mesh with {len(faces)}")
-    corners = vertices[torch.from_numpy(faces[shown].astype("int64")).to(vertices.device)]
+    visible = raster.face_id[rows, columns]
+    if visible.size and int(visible.max()) >= len(faces):
+        raise ShapeError(f"the raster shows face {int(visible.max())} of a mesh with {len(faces)}")
+    corners = vertices[torch.from_numpy(faces[visible].astype("int64")).to(vertices.device)]
+    # Pixel centers lie at +0.5.
     pixel = torch.stack(
         [torch.from_numpy(columns + 0.5 + left), torch.from_numpy(rows + 0.5 + top)], -1
     ).to(vertices)
+    # A corner's weight on the screen is the area of the triangle opposite to it.
     a, b, c = corners[..., :2].unbind(1)
     areas = torch.stack(
         [
@@ -62,12 +65,13 @@ def compute_barycentrics(
         ],
         -1,
     )
-    near = areas / corners[..., 2]
-    return near / near.sum(-1, keepdim=True)
+    # Dividing by depth makes it the weight on the surface; the sign of the area cancels.
+    by_depth = areas / corners[..., 2]
+    return by_depth / by_depth.sum(-1, keepdim=True)
 
 
 def _twice_signed_area(a: Tensor, b: Tensor, p: Tensor) -> Tensor:
-    """Twice the signed area of the triangles (a, b, p). [P]"""
+    """Compute twice the signed area of the triangles (a, b, p). [P]"""
     u, v = b - a, p - a
     return u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
 
@@ -81,10 +85,24 @@ def interpolate_differentiably(
     left: int = 0,
     top: int = 0,
 ) -> Tensor:  # [H, W, C]
-    """Values of vertices at every pixel: ``raster.interpolate``, with gradients.
+    """Interpolate values of the vertices at every pixel, with gradients.
 
-    Differentiable in ``vertices`` and ``attributes``; zero where no face is. Arguments and errors
-    as in :func:`compute_barycentrics`; ``attributes`` are C values per vertex.
+    The twin of ``interpolation.interpolate_attributes``. Differentiable in ``vertices`` and
+    ``attributes``.
+
+    Args:
+        vertices: x px, y px, depth z > 0, as they were rasterized. [V, 3]
+        faces: corner indices, as they were rasterized. [F, 3]
+        raster: raster of this mesh by any backend. [H, W]
+        attributes: C values per vertex. [V, C]
+        left: image column of the raster's first column.
+        top: image row of the raster's first row.
+
+    Returns:
+        Interpolated values, zero where no face covers the pixel. [H, W, C]
+
+    Raises:
+        ShapeError: Shapes are wrong, or the raster shows a face that does not exist.
     """
     if attributes.ndim != 2 or len(attributes) != len(vertices):
         raise ShapeError(
@@ -94,5 +112,5 @@ def interpolate_differentiably(
     rows, columns = raster.coverage.nonzero()
     corners = torch.from_numpy(faces[raster.face_id[rows, columns]].astype("int64"))
     values = (weights[..., None] * attributes[corners.to(attributes.device)]).sum(1)
-    picture = values.new_zeros(*raster.face_id.shape, attributes.shape[1])
-    return picture.index_put((torch.from_numpy(rows), torch.from_numpy(columns)), values)
+    image = values.new_zeros(*raster.face_id.shape, attributes.shape[1])
+    return image.index_put((torch.from_numpy(rows), torch.from_numpy(columns)), values)

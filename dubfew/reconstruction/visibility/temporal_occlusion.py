@@ -17,7 +17,7 @@ from dubfew.reconstruction.similarity_transform import fit_similarity_transform
 from dubfew.reconstruction.visibility.pose_and_border import remove_short_runs
 
 # Size of an aligned face, from the eyes to the chin. One patch per face and frame stays in memory:
-# 4.6 kB at this size. Larger patches find no more, because alignment is not exact to a pixel.
+# 4.6 kB at this size. Larger patches need more memory and a more exact alignment.
 PATCH_WIDTH_PX, PATCH_HEIGHT_PX = 32, 48
 # Landmarks for the alignment (eye corners, bridge and base of the nose), and their positions in
 # the patch, px. They were chosen in a patch 48 px wide.
@@ -31,8 +31,8 @@ PATCH_ALIGNMENT_TARGETS = (
 UPPER_FACE_ROWS = slice(6, 24)
 # Part of the patch that is compared: below the nose, without the background at the sides.
 LOWER_FACE_ROWS, LOWER_FACE_COLUMNS = slice(24, 48), slice(4, 28)
-# Edge of a compared block, px of the patch. Smaller blocks are found by chance, larger ones miss
-# a thin microphone.
+# Edge of a compared block, px of the patch. Small blocks resemble others by chance; large blocks
+# average thin objects away.
 COMPARISON_BLOCK_PX = 6
 # Frames that each frame is compared with, evenly spaced over the shot. The time grows with it.
 NUM_COMPARISON_FRAMES = 64
@@ -42,7 +42,7 @@ MIN_COMPARISON_GAP_FRAMES = 50
 # Compared frames differ by at most this much in pose: position of the nose between the cheeks, in
 # widths of the face.
 MAX_POSE_DIFFERENCE = 0.12
-# With fewer comparable frames a frame is not judged.
+# A frame with fewer comparable frames gets the score 0.
 MIN_COMPARISON_FRAMES = 6
 # Score (in units of the upper face's color) from which a mouth counts as covered. Free mouths, even
 # grimaces, score up to 0.205.

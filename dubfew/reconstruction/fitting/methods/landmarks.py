@@ -17,7 +17,12 @@ def keep_landmark_fit(
     first_frame: int,
     progress: ProgressCallback,
 ) -> Track:
-    """Return the track unchanged."""
+    """Return the track unchanged.
+
+    Args:
+        path, head, first_frame, progress: not used; other methods need them.
+        track: fit to landmarks.
+    """
     return track
 
 

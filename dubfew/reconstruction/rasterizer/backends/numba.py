@@ -19,7 +19,14 @@ def rasterize_numba(
     top: int = 0,
     cull_backfaces: bool = False,
 ) -> RasterizedMesh:
-    """Rasterize a projected mesh; arguments, result and errors as in `rasterize_mesh`."""
+    """Rasterize a projected mesh by a loop over its faces.
+
+    Args:
+        vertices, faces, height, width, left, top, cull_backfaces: as in `rasterize_mesh`.
+
+    Raises:
+        ShapeError: Shapes are wrong, or a face names a vertex that does not exist.
+    """
     points, corners = validate_mesh(vertices, faces)
     face_id = np.full((height, width), -1, np.int32)
     barycentric = np.zeros((height, width, 3), np.float32)
@@ -33,10 +40,10 @@ def rasterize_numba(
 
 @njit_cached
 def _edge_function(ax, ay, bx, by, px, py):
-    """Twice the signed area of (a, b, p): positive when p is to the right of a → b (y down).
+    """Compute twice the signed area of (a, b, p): positive if p is right of a → b (y down).
 
-    Always computed from the same end, so that the two faces of a shared edge get exactly
-    opposite numbers and no pixel falls between them through rounding.
+    The computation always starts from the same end of the edge, so that the two faces of a shared
+    edge get exactly opposite numbers and no pixel falls between them through rounding.
     """
     if ax < bx or (ax == bx and ay < by):
         return (bx - ax) * (py - ay) - (by - ay) * (px - ax)
@@ -45,17 +52,24 @@ def _edge_function(ax, ay, bx, by, px, py):
 
 @njit_cached
 def _owns_edge(ax, ay, bx, by):
-    """Whether the face to the right of a → b owns the pixels exactly on it; never both sides."""
+    """Return True if the face right of a → b covers pixels exactly on this edge.
+
+    Of the two faces at an edge exactly one gets True: the usual top-left rule.
+    """
     return by < ay or (by == ay and bx > ax)
 
 
 @njit_cached
-def _rasterize_kernel(points, faces, left, top, cull_backfaces, face_id, barycentric, nearness):
+def _rasterize_kernel(
+    points, faces, left, top, cull_backfaces, face_id, barycentric, inverse_depth
+):
+    """Fill ``face_id``, ``barycentric`` and ``inverse_depth`` [H, W] face by face."""
     height, width = face_id.shape
     for f in range(faces.shape[0]):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         az, bz, cz = np.float64(points[i, 2]), np.float64(points[j, 2]), np.float64(points[k, 2])
-        if not (az > 0.0 and bz > 0.0 and cz > 0.0):  # also false for NaN
+        # A corner behind the camera has no image. The comparison is also false for NaN.
+        if not (az > 0.0 and bz > 0.0 and cz > 0.0):
             continue
         ax, ay = np.float64(points[i, 0]), np.float64(points[i, 1])
         bx, by = np.float64(points[j, 0]), np.float64(points[j, 1])
@@ -65,15 +79,18 @@ def _rasterize_kernel(points, faces, left, top, cull_backfaces, face_id, barycen
         area = _edge_function(ax, ay, bx, by, cx, cy)
         if area == 0.0 or (cull_backfaces and area > 0.0):
             continue
-        if area < 0.0:  # turn it round, remember which corner is which
+        # Let the corners of every face run clockwise, so that all edge functions are positive
+        # inside. The sign of the area keeps which corner is which.
+        if area < 0.0:
             bx, by, bz, cx, cy, cz = cx, cy, cz, bx, by, bz
-        # The box is cut to the window as floats: far coordinates would overflow an integer.
+        # Bounding box, clipped to the window as floats: far coordinates would overflow an integer.
         first_column = max(np.ceil(min(ax, bx, cx) - 0.5) - left, 0.0)
         last_column = min(np.floor(max(ax, bx, cx) - 0.5) - left, width - 1.0)
         first_row = max(np.ceil(min(ay, by, cy) - 0.5) - top, 0.0)
         last_row = min(np.floor(max(ay, by, cy) - 0.5) - top, height - 1.0)
         if first_column > last_column or first_row > last_row:
             continue
+        # Which of its edges the face owns, named by the opposite corner.
         own_a, own_b, own_c = (
             _owns_edge(bx, by, cx, cy),
             _owns_edge(cx, cy, ax, ay),
@@ -92,12 +109,13 @@ def _rasterize_kernel(points, faces, left, top, cull_backfaces, face_id, barycen
                 c = _edge_function(ax, ay, bx, by, px, py)
                 if c < 0.0 or (c == 0.0 and not own_c):
                     continue
-                # 1 / z is linear on the screen, z is not; a + b + c is twice the area.
+                # Perspective-correct weights: 1 / z is linear on the screen, z is not. Before the
+                # division a + b + c is twice the area.
                 a, b, c = a / az, b / bz, c / cz
-                near = (a + b + c) / abs(area)
-                if near <= nearness[row, column]:
+                nearness = (a + b + c) / abs(area)
+                if nearness <= inverse_depth[row, column]:
                     continue
-                nearness[row, column] = near
+                inverse_depth[row, column] = nearness
                 face_id[row, column] = f
                 total = a + b + c
                 barycentric[row, column, 0] = a / total

@@ -34,7 +34,8 @@ def rasterize_pytorch3d(
 ) -> RasterizedMesh:
     """Rasterize a projected mesh on CUDA, or on the CPU where there is no CUDA.
 
-    Arguments and result as in `rasterize_mesh`.
+    Args:
+        vertices, faces, height, width, left, top, cull_backfaces: as in `rasterize_mesh`.
 
     Raises:
         ShapeError: Shapes are wrong, or a face names a vertex that does not exist.
