@@ -1,4 +1,4 @@
-"""What is stored of an actor: deltas against a prior, a texture, references, a style."""
+"""The adapter: everything that is stored of an actor, as a handful of named files."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ from dubfew.references.footage import Footage
 from dubfew.speech.style import SpeakingStyle
 from dubfew.utils.format_version import check_format_version
 
+# Version of an actor's files. Higher whenever this dubfew's files would be misread by an older one.
 ADAPTER_FORMAT_VERSION = 1
+# Names of an actor's files in the registry and in exports. Changing one makes stored actors
+# unreadable.
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 ADAPTER_TEXTURE_FILE = "texture.safetensors"
 ADAPTER_REFERENCES_FILE = "references.safetensors"
 ADAPTER_STYLE_FILE = "style.safetensors"
 ADAPTER_TRACK_FILE = "track.safetensors"
-# What rendering needs of the configuration.
+# Keys of the configuration that rendering needs, as paths, and the types of their values.
 REQUIRED_CONFIG_TYPES: dict[tuple[str, ...], type] = {
     ("prior", "name"): str,
     ("prior", "sha256"): str,
@@ -52,16 +55,16 @@ REQUIRED_CONFIG_TYPES: dict[tuple[str, ...], type] = {
 
 @dataclass(frozen=True)
 class ActorAdapter:
-    """One actor.
+    """One actor on top of a prior.
 
     Attributes:
-        config: format version, prior (name and hash), method and its options, head model,
-            source (path, frames, hash).
-        weights: delta against the prior, as its method understands it.
+        config: prior (name and hash), method and its options, head model, speech model, source
+            (path, frames, hash) and training, as JSON.
+        weights: delta against the prior's weights; the method knows how to apply it.
         texture: neural texture. [C, H, W]
-        references: windows of the actor at their own resolution.
+        references: windows of the actor in the footage's own resolution.
         style: speaking style.
-        track_bytes: the footage's track, serialised.
+        track_bytes: track of the footage, as `Track.to_bytes` gives it.
     """
 
     config: dict[str, Any]
@@ -72,7 +75,7 @@ class ActorAdapter:
     track_bytes: bytes
 
     def to_files(self) -> dict[str, bytes]:
-        """The artefact as named files, in half precision."""
+        """Serialize the actor as files by name, weights and texture in half precision."""
         return {
             ADAPTER_CONFIG_FILE: json.dumps(
                 {"format_version": ADAPTER_FORMAT_VERSION, **self.config}, indent=2
@@ -86,10 +89,10 @@ class ActorAdapter:
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> ActorAdapter:
-        """Read what ``to_files`` gave.
+        """Read the files of `to_files`, which may come from anybody.
 
         Raises:
-            ArtefactError: a file is missing or damaged, or the format is newer.
+            ArtefactError: A file is missing or damaged, or a newer dubfew wrote the actor.
         """
         try:
             config = json.loads(files[ADAPTER_CONFIG_FILE])
@@ -115,26 +118,30 @@ class ActorAdapter:
                 track_bytes=files[ADAPTER_TRACK_FILE],
             )
         except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
-            # Errors quote what they found, which may be anything.
+            # The messages quote values from the files: escape and shorten them.
             found = ascii(str(error))[1:-1][:200]
             raise ArtefactError(f"this actor's files are damaged ({found}): adapt anew") from error
 
     def merge_with_prior(self, prior: Prior) -> Renderer:
-        """The prior's renderer with this actor's delta merged in; the prior is left as it is.
+        """Copy the prior's renderer and merge this actor's delta into the copy.
 
         Raises:
-            ArtefactError: the adapter belongs to another prior, or is damaged.
+            ArtefactError: The adapter belongs to another prior, or is damaged.
         """
         self.check_prior(prior)
         return self.merge_into(deepcopy(prior.renderer))
 
     def check_prior(self, prior: Prior) -> None:
-        """Raises ArtefactError unless this actor was adapted on that prior."""
-        wanted = self.config["prior"]
-        if wanted["sha256"] != prior.sha256:
-            own, given = (sha[:12] or "untrained" for sha in (wanted["sha256"], prior.sha256))
+        """Check that this actor was adapted on a prior.
+
+        Raises:
+            ArtefactError: The prior has other weights, or a texture of another shape.
+        """
+        expected = self.config["prior"]
+        if expected["sha256"] != prior.sha256:
+            own, given = (sha[:12] or "untrained" for sha in (expected["sha256"], prior.sha256))
             raise ArtefactError(
-                f"this actor was adapted on prior {wanted['name']!r} ({own}), given is another "
+                f"this actor was adapted on prior {expected['name']!r} ({own}), given is another "
                 f"({given}): adapt anew, or give that one"
             )
         if self.texture.shape != prior.texture.shape:
@@ -144,10 +151,10 @@ class ActorAdapter:
             )
 
     def merge_into(self, renderer: Renderer) -> Renderer:
-        """Merge the delta into a renderer with the prior's weights, in place.
+        """Merge the delta into a renderer that has the prior's weights, in place.
 
         Raises:
-            ArtefactError: the delta does not fit; the renderer may then be changed in part.
+            ArtefactError: The delta does not fit. The renderer may have changed in part.
         """
         try:
             method, options = METHODS.load(self.config["method"]), self.config["options"]

@@ -1,4 +1,4 @@
-"""A quick look through footage of any length: a few frames a second, the sound, and the cuts."""
+"""Scan footage of any length quickly: faces in a few frames a second, the sound, the cuts."""
 
 from __future__ import annotations
 
@@ -31,34 +31,45 @@ from dubfew.reconstruction.projection import HEAD_TO_CAMERA_AXES
 from dubfew.reconstruction.track import Camera
 from dubfew.references.track_geometry import POSE_WEIGHT
 
-# Mouths are looked at so often. Fewer looks miss short openings, more cost time.
+# Detection rate of the scan, Hz. Lower misses short openings of the mouth; higher is slower.
 SCAN_FRAMES_PER_SECOND = 5
-# Footage is looked through so far.
+# Length of footage that is scanned, s. Longer footage would make the scan take more time than the
+# training, and a quarter of an hour has good parts.
 MAX_SCAN_SECONDS = 15 * 60.0
-# One row of sound, s: about a sound of speech.
+# Step between rows of sound energy, s: about the length of a sound of speech.
 SOUND_STEP_SECONDS = 0.05
-# The face is found in pictures no wider than this; the detector itself works on 192 px.
+# Largest width of the images that faces are detected in, px. The detector itself works on 192 px,
+# so larger images would only be slower.
 MAX_SCAN_WIDTH_PX = 640
-# A head that jumps by so many face widths between looks, or grows by this factor, is another shot.
+# Movement of the head between scanned frames, in face widths, and ratio of its sizes, beyond which
+# it is another shot: heads do not move so fast in 0.2 s. They find cuts between similar pictures,
+# which `ShotDetector` misses.
 CUT_MOVE_FACE_WIDTHS, CUT_SCALE_RATIO = 0.7, 1.4
+# Scanned frames between two calls of the progress function: one call a second of footage.
+PROGRESS_EVERY_FRAMES = 5
+# Focal length of the assumed camera in multiples of the larger edge of the frame: that of a usual
+# lens. It only affects poses that are compared with each other.
+FOCAL_LENGTH_RATIO = 1.5
+# Length of the blocks that sound is read in, s. Longer blocks need more memory.
+SOUND_BLOCK_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class FootageScan:
-    """What a scan found at L looks.
+    """Result of a scan of L frames.
 
     Attributes:
-        frame_indices: frame of each look. [L]
-        valid: whether it shows a face; the other rows below are 0 without one. [L]
-        keys: mouth shape and head pose, as in `Geometry.key` but coarser. [L, D]
+        frame_indices: numbers of the scanned frames. [L]
+        valid: True where a face was detected; elsewhere the rows of the next four are 0. [L]
+        keys: mouth shape and head pose, as in `TrackGeometry.key` but coarser. [L, D]
         mouth_opening: distance of the inner lips, inter-ocular distances. [L]
         turn: rotation of the head away from the camera, rad. [L]
-        eye_distance: distance of the eyes, px. [L]
-        cuts: frames that begin a new shot, rising.
-        mel_energy: energy of the mel bands every `SOUND_STEP_SECONDS` s; no rows without sound.
+        eye_distance: distance of the outer eye corners, px. [L]
+        cuts: frames that begin a new shot, ascending.
+        mel_energy: energy of the mel bands every `SOUND_STEP_SECONDS`; no rows without sound.
             [M, 80]
-        num_frames: how many were looked through.
-        fps: frame rate.
+        num_frames: frames of the scanned footage, including those between the scanned ones.
+        fps: frame rate, 1/s.
     """
 
     frame_indices: NDArray[np.int64]
@@ -76,40 +87,48 @@ class FootageScan:
 def scan_footage(
     video: Path, info: VideoInfo, *, progress: ProgressCallback = no_progress
 ) -> FootageScan:
-    """Look through the first `MAX_SCAN_SECONDS` seconds of some footage.
+    """Scan the first `MAX_SCAN_SECONDS` of some footage.
 
-    Memory grows by half a kilobyte a second. No face at all is no error here.
+    Memory grows by half a kilobyte per second of footage. Footage without a face is no error.
+
+    Args:
+        video: the footage.
+        info: its properties, from `probe`.
+        progress: function that is called once a second of footage.
 
     Raises:
-        MediaError: the footage cannot be read.
+        MediaError: The footage cannot be read.
     """
     fps = float(info.fps)
-    most = max(1, round(MAX_SCAN_SECONDS * fps))
-    total = min(info.frames or round(info.duration * fps), most)
-    every = max(1, round(fps / SCAN_FRAMES_PER_SECOND))
-    looks: list[int] = []
+    max_frames = max(1, round(MAX_SCAN_SECONDS * fps))
+    total = min(info.frames or round(info.duration * fps), max_frames)
+    scan_every = max(1, round(fps / SCAN_FRAMES_PER_SECOND))
+    scanned: list[int] = []
     landmarks: list[NDArray[np.float32] | None] = []
     shots = ShotDetector()
-    count = width = height = 0
+    num_frames = width = height = 0
     with FaceLandmarker() as landmarker:
-        for frame in read_frames(video, stop=most):
-            count = frame.index + 1
+        for frame in read_frames(video, stop=max_frames):
+            num_frames = frame.index + 1
             width, height = frame.width, frame.height
+            # Every frame is searched for cuts: after one the landmarker must detect anew.
             if shots.update(frame):
                 landmarker.reset()
-            if frame.index % every == 0:
+            if frame.index % scan_every == 0:
+                # Every step-th pixel is enough for a detector that works on 192 px.
                 step = -(-max(width, height) // MAX_SCAN_WIDTH_PX)
                 found = landmarker(frame.to_rgb(fast=True)[::step, ::step])
-                looks.append(frame.index)
+                scanned.append(frame.index)
                 landmarks.append(None if found is None else found * np.float32(step))
-                if len(looks) % 5 == 0:
-                    progress(Progress("scan", count, total))
-    camera = Camera(1.5 * max(width, height), width / 2, height / 2)
+                if len(scanned) % PROGRESS_EVERY_FRAMES == 0:
+                    progress(Progress("scan", num_frames, total))
+    camera = Camera(FOCAL_LENGTH_RATIO * max(width, height), width / 2, height / 2)
+    frame_indices = np.array(scanned, np.int64)
     valid = np.array([found is not None for found in landmarks], bool)
-    keys, opening, turn, size, centre = _measure_faces(landmarks, valid, camera)
-    jumps = _find_jumps(np.array(looks, np.int64), valid, size, centre)
+    keys, opening, turn, size, center = _measure_faces(landmarks, valid, camera)
+    jumps = _find_jumps(frame_indices, valid, size, center)
     return FootageScan(
-        frame_indices=np.array(looks, np.int64),
+        frame_indices=frame_indices,
         valid=valid,
         keys=keys,
         mouth_opening=opening,
@@ -117,7 +136,7 @@ def scan_footage(
         eye_distance=size,
         cuts=sorted({*shots.starts, *jumps}),
         mel_energy=_scan_mel_energy(video, info),
-        num_frames=count,
+        num_frames=num_frames,
         fps=fps,
     )
 
@@ -125,32 +144,36 @@ def scan_footage(
 def _measure_faces(
     landmarks: list[NDArray[np.float32] | None], valid: NDArray[np.bool_], camera: Camera
 ) -> tuple[NDArray[np.float32], ...]:
-    """Keys, opening, turn, size and centre of every look."""
+    """Measure keys [L, D], opening [L], turn [L], size [L] and center [L, 2] of every face."""
     n = len(landmarks)
     points = 2 * len(OUTER_LIPS + INNER_LIPS)
-    keys, centre = np.zeros((n, points + 3), np.float32), np.zeros((n, 2), np.float32)
+    keys, center = np.zeros((n, points + 3), np.float32), np.zeros((n, 2), np.float32)
     opening, turn, size = (np.zeros(n, np.float32) for _ in range(3))
     if valid.any():
-        seen = np.stack([found for found in landmarks if found is not None])
-        rotation = LandmarkFitter(load_head_model(), camera).estimate_initial_pose(seen).rotation
-        straight = np.einsum("nli,nij->nlj", (seen @ HEAD_TO_CAMERA_AXES), rotation)
-        eyes = straight[:, EYE_CORNERS[1], :2] - straight[:, EYE_CORNERS[0], :2]
+        detected = np.stack([found for found in landmarks if found is not None])
+        fitter = LandmarkFitter(load_head_model(), camera)
+        rotation = fitter.estimate_initial_pose(detected).rotation
+        # Turn the heads to the front, where mouth shapes can be compared.
+        frontal = np.einsum("nli,nij->nlj", (detected @ HEAD_TO_CAMERA_AXES), rotation)
+        eyes = frontal[:, EYE_CORNERS[1], :2] - frontal[:, EYE_CORNERS[0], :2]
         distance = np.linalg.norm(eyes, axis=1, keepdims=True)
-        # Depth of a detector's lips is a guess: shapes are compared from the front.
-        lips = straight[:, OUTER_LIPS + INNER_LIPS, :2] - straight[:, [1], :2]
+        # Without depth, which the detector only guesses for lips. Landmark 1 is the tip of the
+        # nose, which does not move with the mouth.
+        lips = frontal[:, OUTER_LIPS + INNER_LIPS, :2] - frontal[:, [1], :2]
         lips = lips / distance[:, None] / np.sqrt(lips.shape[1])
         angles = _rotation_vectors(rotation)
-        keys[valid] = np.concatenate([lips.reshape(len(seen), -1), POSE_WEIGHT * angles], 1)
-        upper, lower = straight[:, INNER_LIPS[5], :2], straight[:, INNER_LIPS[15], :2]
+        keys[valid] = np.concatenate([lips.reshape(len(detected), -1), POSE_WEIGHT * angles], 1)
+        upper, lower = frontal[:, INNER_LIPS[5], :2], frontal[:, INNER_LIPS[15], :2]
         opening[valid] = np.linalg.norm(upper - lower, axis=1) / distance[:, 0]
+        # The third angle tilts the head in the image plane, which hides nothing.
         turn[valid] = np.linalg.norm(angles[:, :2], axis=1)
         size[valid] = distance[:, 0]
-        centre[valid] = seen[..., :2].mean(1)
-    return keys, opening, turn, size, centre
+        center[valid] = detected[..., :2].mean(1)
+    return keys, opening, turn, size, center
 
 
 def _rotation_vectors(rotation: NDArray) -> NDArray[np.float32]:
-    """Rotation vectors of matrices. [N, 3] rad"""
+    """Turn rotation matrices [N, 3, 3] into rotation vectors. [N, 3] rad"""
     return Rotation.from_matrix(rotation).as_rotvec().astype(np.float32)
 
 
@@ -160,32 +183,34 @@ def _find_jumps(
     eye_distance: NDArray[np.float32],
     center: NDArray[np.float32],
 ) -> list[int]:
-    """Looks at which the head is suddenly elsewhere."""
+    """List the scanned frames at which the head is suddenly in another place or of another size."""
     both = valid[1:] & valid[:-1]
     mean = np.maximum((eye_distance[1:] + eye_distance[:-1]) / 2, 1e-6)
-    # The whole face is about twice as wide as its eyes are apart.
+    # A face is about twice as wide as the distance of its eyes.
     moved = np.linalg.norm(np.diff(center, axis=0), axis=1) / (2 * mean)
     grown = np.abs(np.log(np.maximum(eye_distance[1:], 1e-6) / np.maximum(eye_distance[:-1], 1e-6)))
-    there = both & ((moved > CUT_MOVE_FACE_WIDTHS) | (grown > np.log(CUT_SCALE_RATIO)))
-    return [int(look) for look in frame_indices[1:][there]]
+    is_jump = both & ((moved > CUT_MOVE_FACE_WIDTHS) | (grown > np.log(CUT_SCALE_RATIO)))
+    return [int(frame) for frame in frame_indices[1:][is_jump]]
 
 
 def _scan_mel_energy(video: Path, info: VideoInfo) -> NDArray[np.float32]:
-    """Energy of the mel bands over time, at a fixed gain. [M, 80]"""
+    """Compute the energy of the mel bands over time at a fixed gain. [M, 80]"""
     empty = np.zeros((0, NUM_MEL_BANDS), np.float32)
     if not info.has_audio:
         return empty
     hops = round(SOUND_STEP_SECONDS * SPEECH_SAMPLE_RATE_HZ / MEL_HOP_SAMPLES)
-    plain = RecordingChannel(LOUD_LEVEL_DB, np.zeros(NUM_MEL_BANDS, np.float32))
+    # A fixed channel instead of a measured one: blocks must not be normalized one by one.
+    channel = RecordingChannel(LOUD_LEVEL_DB, np.zeros(NUM_MEL_BANDS, np.float32))
     rows: list[NDArray[np.float32]] = []
-    block = 20 * SPEECH_SAMPLE_RATE_HZ
+    block = SOUND_BLOCK_SECONDS * SPEECH_SAMPLE_RATE_HZ
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracking reads the file again, and warns
+        # The style's fit reads the sound again and warns then.
+        warnings.simplefilter("ignore")
         try:
             for samples in stream_audio(video, SPEECH_SAMPLE_RATE_HZ, block=block):
                 steps = len(samples) // MEL_HOP_SAMPLES // hops
                 if steps:
-                    mel = log_mel(samples, channel=plain, stop=steps * hops)
+                    mel = log_mel(samples, channel=channel, stop=steps * hops)
                     rows.append(mel.reshape(steps, hops, NUM_MEL_BANDS).mean(1))
                 if len(rows) * block / SPEECH_SAMPLE_RATE_HZ >= MAX_SCAN_SECONDS:
                     break

@@ -1,4 +1,4 @@
-"""Whether an actor from elsewhere can be rendered here, before anything of them is stored."""
+"""Check that an imported actor can be rendered here, before anything of it is stored."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from dubfew.prior.locate import find_prior, register_prior_path
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 
+# Files of a complete actor; an import with others, or without one of these, is refused.
 ADAPTER_FILES = frozenset(
     {
         ADAPTER_CONFIG_FILE,
@@ -42,29 +43,31 @@ def check_importable(
     home: Path,
     prior: Path | str | None = None,
 ) -> None:
-    """See that an actor who comes in is whole, sound, and of a prior that is here.
+    """Check that an imported actor is complete, undamaged, and adapted on a prior that is here.
 
-    An actor whose prior is missing is refused: nobody could render them, and a person's likeness
-    is nothing to keep in vain. Paths that the actor's files name are not looked at.
+    An actor whose prior is missing is refused: it could not be rendered, and a person's likeness
+    should not be stored without use. Paths in the actor's files are not opened.
 
     Args:
-        config: as the registry has it; everything needed stands in the files, too.
-        files: what is to be stored.
-        home: of the registry.
-        prior: name or folder of the prior that the actor needs, to be remembered.
+        config: configuration for the registry; unused, since the files hold everything needed.
+        files: content of the actor's files by name.
+        home: home folder of the registry.
+        prior: name or folder of the actor's prior; its place is noted for later. None looks among
+            the shipped and noted priors.
 
     Raises:
-        ArtefactError: a file is missing, odd or damaged, the format is newer, or the prior is
-            another one or unknown.
-        AssetError: the head model is unknown, or its files are missing.
+        ArtefactError: A file is missing, unexpected or damaged, a newer dubfew wrote the actor, or
+            the prior is another one or unknown.
+        AssetError: The head model is unknown, or its files are missing.
     """
-    odd = sorted(files.keys() ^ ADAPTER_FILES)
-    if odd:
-        missing = odd[0] in ADAPTER_FILES
+    wrong = sorted(files.keys() ^ ADAPTER_FILES)
+    if wrong:
+        problem = "is missing" if wrong[0] in ADAPTER_FILES else "does not belong to one"
         raise ArtefactError(
-            f"this is not an actor of 'dubfew adapt': the file {odd[0][:60]!a} "
-            f"{'is missing' if missing else 'is no part of one'}; export the actor again"
+            f"this is not an actor of 'dubfew adapt': the file {wrong[0][:60]!a} {problem}; "
+            "export the actor again"
         )
+    # Reading checks every part but the track, whose checks are slower.
     adapter = ActorAdapter.from_files(files)
     try:
         check_track(
@@ -74,6 +77,7 @@ def check_importable(
     except ValueError as error:
         found = ascii(str(error))[1:-1][:200]
         raise ArtefactError(f"this actor's files are damaged ({found}): adapt anew") from error
+    # Merging is the only full check of the delta.
     adapter.merge_with_prior(Prior.load(_resolve_prior(adapter, home, prior)))
     speech = adapter.config.get("speech")
     if speech is not None:
@@ -86,18 +90,18 @@ def check_importable(
 
 
 def _resolve_prior(adapter: ActorAdapter, home: Path, prior: Path | str | None) -> str:
-    """What ``Prior.load`` takes for the prior of an actor."""
-    wanted = adapter.config["prior"]
-    own = f"{ascii(wanted['name'])[:60]} with SHA-256 {wanted['sha256'][:64] or '(none)'!a}"
+    """Find the prior of an actor, as `Prior.load` takes it, and note a given one."""
+    expected = adapter.config["prior"]
+    own = f"{ascii(expected['name'])[:60]} with SHA-256 {expected['sha256'][:64] or '(none)'!a}"
     if prior is not None:
         info = prior_info(prior)
-        if info.sha256 != wanted["sha256"]:
+        if info.sha256 != expected["sha256"]:
             raise ArtefactError(
                 f"this actor was adapted on the prior {own}, given is another "
                 f"({info.sha256[:12]}): give that one"
             )
         register_prior_path(home, info)
-    found = find_prior(home, wanted["sha256"])
+    found = find_prior(home, expected["sha256"])
     if found is None:
         raise ArtefactError(
             f"this actor was adapted on the prior {own}, which is not known here: get it from "

@@ -1,9 +1,10 @@
-"""Other people whom an adaptation goes on seeing, so that the network keeps what it knows.
+"""Replay: frames of other people in an adaptation, so that the renderer keeps what it knows.
 
-The set that ships shows synthetic people only (``python -m tools.build_replay_set``). A prior of
-one's own may bring its own: ``replay.safetensors`` in its folder.
+The set that ships has synthetic people only (``python -m tools.build_replay_set``). A prior of the
+user's own may bring its own set: ``replay.safetensors`` in its folder.
 
-Source: paper 003, sec. 3.5, mixed training.
+Source: Saunders and Namboodiri 2024, "Dubbing for Everyone: Data-Efficient Visual Dubbing using
+Neural Rendering Priors" (arXiv 2401.06126), section 3.5, mixed training.
 """
 
 from __future__ import annotations
@@ -37,11 +38,15 @@ from dubfew.utils.files import write_atomic
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
+# Version of the file. Higher whenever this dubfew's files would be misread by an older one.
 REPLAY_FORMAT_VERSION = 1
+# Name of the file in a prior's folder, and of its JSON header in the file's metadata.
 REPLAY_FILE, REPLAY_METADATA_KEY = "replay.safetensors", "dubfew.replay"
-JPEG_QUALITY = 90  # of the JPEG pictures, whose colours keep their full resolution
-# Positions are whole numbers, from one window outside the window to one window beyond it: steps of
-# 0.007 px of a window of 160 px.
+# Quality of the stored JPEG images, whose colors keep their full resolution. Lower shows blocks in
+# the targets, which the renderer would learn; higher makes the shipped set larger.
+JPEG_QUALITY = 90
+# Stored positions are whole numbers from 0 to this, from one window's edge before the window to
+# one after it: steps of 0.007 px of a window of 160 px. The largest number of 16 bits.
 POSITION_LEVELS = 65535
 
 
@@ -50,8 +55,9 @@ class ReplayPerson:
     """A few frames of one person.
 
     Attributes:
-        windows: N frames that span what the mouth does.
-        motion: mouth motion around each of them, inter-ocular distances. [N, T, P, 3]
+        windows: N frames that span the person's mouth shapes.
+        motion: mouth motion in the T frames around each of them, inter-ocular distances.
+            [N, T, P, 3]
     """
 
     windows: Footage
@@ -59,7 +65,12 @@ class ReplayPerson:
 
     @classmethod
     def from_footage(cls, footage: Footage, count: int) -> ReplayPerson:
-        """The ``count`` frames of some footage that span its mouth shapes."""
+        """Select the frames that span the mouth shapes of some footage.
+
+        Args:
+            footage: windows of one person, consecutive frames.
+            count: number of frames to select.
+        """
         rows = farthest_point_sampling(footage.key, count)
         motion = np.stack([select_motion_window(footage.motion, int(row)) for row in rows])
         return cls(footage.select_frames(rows), motion.astype(np.float32))
@@ -69,6 +80,12 @@ class ReplaySampler:
     """Draws training samples of some people; their textures are unwrapped when first needed."""
 
     def __init__(self, people: Sequence[ReplayPerson], head: HeadModel) -> None:
+        """Draw from the given people.
+
+        Args:
+            people: at least one person, with windows of the size that the renderer takes.
+            head: head model that they were tracked with.
+        """
         self.people = people
         self.head = head
         self._textures: dict[int, Tensor] = {}
@@ -80,10 +97,19 @@ class ReplaySampler:
         num_channels: int,
         generator: np.random.Generator,
     ) -> tuple[TrainingSample, Tensor]:
-        """A random batch and the texture that the renderer sees of it. [B, C, S, S]
+        """Draw a batch of random people and look up their textures.
 
-        Colours vary and faces are mirrored as in the prior's own training, and textures hold
-        unwrapped colours alone, as those of people do who are new to it.
+        Colors vary and faces are mirrored as in the prior's training. Textures hold unwrapped
+        colors alone, like those of people who are new to the prior.
+
+        Args:
+            num_samples: frames of the batch, B.
+            num_references: references of each sample.
+            num_channels: features of a texture, C.
+            generator: random numbers; advanced.
+
+        Returns:
+            The batch, and the features that the renderer sees beside it. [B, C, S, S]
         """
         samples, textures = [], []
         for _ in range(num_samples):
@@ -106,7 +132,7 @@ class ReplaySampler:
         return collate_samples(samples), torch.cat(textures)
 
     def _person_texture(self, person: int) -> Tensor:
-        """Unwrapped colours of one person. [1, 3, H, W]"""
+        """Return the unwrapped colors of one person. [1, 3, H, W]"""
         if person not in self._textures:
             rgb = unwrap_footage_texture(self.people[person].windows, self.head)
             self._textures[person] = torch.from_numpy(rgb).permute(2, 0, 1)[None]
@@ -114,12 +140,16 @@ class ReplaySampler:
 
 
 def load_replay_for_prior(prior: Prior, head: HeadModel) -> ReplaySampler:
-    """The replay set that belongs to a prior: its own, or the one that ships.
+    """Load the replay set that belongs to a prior: its own, or the one that ships.
+
+    Args:
+        prior: prior whose renderer will see the samples.
+        head: head model of the actor.
 
     Raises:
-        ArtefactError: the set is damaged, or its people were tracked with another head model.
+        ArtefactError: The set is damaged, or its people were tracked with another head model.
     """
-    # A prior of the user's own goes by the whole path of its folder, a shipped one by its name.
+    # The name of a prior of the user's own is the absolute path of its folder.
     own = Path(prior.name) / REPLAY_FILE
     path = own if own.is_absolute() and own.exists() else bundled_replay_path()
     people, header = load_replay(path)
@@ -135,21 +165,22 @@ def load_replay_for_prior(prior: Prior, head: HeadModel) -> ReplaySampler:
 
 
 def bundled_replay_path() -> Path:
-    """The replay set of synthetic people."""
+    """Return the path of the shipped set of synthetic people."""
     return Path(str(files("dubfew.adapt") / "replay")) / REPLAY_FILE
 
 
 def save_replay(path: Path, people: Sequence[ReplayPerson], header: dict[str, Any]) -> None:
-    """Store people small: windows as JPEG, positions in whole numbers, the rest in half precision.
+    """Store people in few bytes: windows as JPEG, positions in 16 bits, the rest in half precision.
 
     Args:
-        path: the file.
-        people: at least one, all with windows of the same size.
-        header: says what they are; "head" names the head model.
+        path: file to write, whole or not at all.
+        people: at least one person, all with windows of the same size.
+        header: facts about the set, JSON values; "head" names the head model.
     """
     size = people[0].windows.window_size
     pictures = [_encode_jpeg(image) for p in people for image in p.windows.images]
     vertices = np.concatenate([p.windows.vertices for p in people])
+    # Half precision holds depths around 0 well, and metres from the camera badly.
     middle = vertices[..., 2].mean(1, keepdims=True)
     arrays = {
         "pictures": np.frombuffer(b"".join(pictures), np.uint8),
@@ -169,14 +200,18 @@ def save_replay(path: Path, people: Sequence[ReplayPerson], header: dict[str, An
 
 @lru_cache(maxsize=1)
 def load_replay(path: Path) -> tuple[list[ReplayPerson], dict[str, Any]]:
-    """Read what `save_replay` wrote; read once per process.
+    """Read a set that `save_replay` wrote, once per process.
+
+    Returns:
+        The people, and the header.
 
     Raises:
-        ArtefactError: not a replay set, damaged, or from a newer dubfew.
+        ArtefactError: The file is not a replay set, is damaged, or was written by a newer dubfew.
     """
     try:
         arrays, header = read_tensors_and_header(path.read_bytes(), REPLAY_METADATA_KEY)
         check_format_version(header["format_version"], REPLAY_FORMAT_VERSION, str(path))
+        # One array holds all people's frames; "people" says how many each has.
         size, motion = int(header["window"]), arrays["motion"].astype(np.float32)
         depths = arrays["depths"].astype(np.float32) + arrays["middles"][:, None]
         ends = np.cumsum(arrays["lengths"], dtype=np.int64)
@@ -195,7 +230,7 @@ def load_replay(path: Path) -> tuple[list[ReplayPerson], dict[str, Any]]:
         )
         stops = np.cumsum(arrays["people"], dtype=np.int64)
         if footage.window_size != size or stops[-1] != len(footage) or min(arrays["people"]) < 2:
-            raise ValueError("its parts do not fit together")
+            raise ValueError("its arrays do not fit together")
     except (OSError, IndexError, *TENSOR_READ_ERRORS) as error:
         raise ArtefactError(f"{path} is not a replay set, or damaged ({error})") from error
     people = [
@@ -206,21 +241,24 @@ def load_replay(path: Path) -> tuple[list[ReplayPerson], dict[str, Any]]:
 
 
 def _encode_jpeg(image: NDArray[np.uint8]) -> bytes:
+    """Encode an RGB image [S, S, 3] as JPEG, the same bytes for the same image."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
     return file.getvalue()
 
 
 def _decode_image(data: bytes) -> NDArray[np.uint8]:
+    """Decode a JPEG file to RGB. [S, S, 3]"""
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def _quantize_positions(positions: NDArray, size: int) -> NDArray[np.uint16]:
-    """Positions in window px as whole numbers."""
-    share = (positions / size + 1) / 3
-    return np.rint(np.clip(share, 0, 1) * POSITION_LEVELS).astype(np.uint16)
+    """Turn positions in window px into whole numbers; those outside the range are clipped."""
+    fraction = (positions / size + 1) / 3
+    return np.rint(np.clip(fraction, 0, 1) * POSITION_LEVELS).astype(np.uint16)
 
 
 def _dequantize_positions(quantized: NDArray[np.uint16], size: int) -> NDArray[np.float32]:
-    share = quantized.astype(np.float32) / POSITION_LEVELS
-    return ((share * 3 - 1) * size).astype(np.float32)
+    """Turn the whole numbers of `_quantize_positions` back into window px."""
+    fraction = quantized.astype(np.float32) / POSITION_LEVELS
+    return ((fraction * 3 - 1) * size).astype(np.float32)

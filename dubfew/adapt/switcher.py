@@ -1,4 +1,4 @@
-"""Several actors in one process, one prior in memory."""
+"""Switch between actors in one process, with one prior in memory."""
 
 from __future__ import annotations
 
@@ -12,27 +12,39 @@ from dubfew.prior.renderers import Renderer
 
 
 class AdapterSwitcher:
-    """A renderer on which actors take turns.
+    """One renderer that actors use in turn.
 
-    Memory is that of two renderers, however many actors there are: the prior's own, never
-    touched, and the one that is painted with. Not for several threads at a time.
+    Memory holds two renderers, however many actors there are: the prior's, which never changes,
+    and the one that deltas are merged into. Not for several threads at a time.
+
+    Example:
+        switcher = AdapterSwitcher(Prior.load())
+        with switcher.activate(mary) as renderer:
+            window = renderer(inputs, texture)
     """
 
     def __init__(self, prior: Prior) -> None:
+        """Copy the renderer of a prior; the prior itself stays as it is."""
         self.prior = prior
         self._renderer = deepcopy(prior.renderer)
         self._is_active = False
 
     @contextmanager
     def activate(self, adapter: ActorAdapter) -> Iterator[Renderer]:
-        """The renderer with an actor's delta merged in; afterwards it is the prior's, bit for bit.
+        """Merge an actor's delta into the renderer; afterwards restore the prior bit for bit.
+
+        Args:
+            adapter: actor of this switcher's prior.
+
+        Yields:
+            The renderer with the actor's weights, the same object for all actors.
 
         Raises:
-            ArtefactError: the adapter belongs to another prior, or is damaged.
-            RuntimeError: another actor is still playing.
+            ArtefactError: The adapter belongs to another prior, or is damaged.
+            RuntimeError: Another actor is still active.
         """
         if self._is_active:
-            raise RuntimeError("another actor is still playing: let them leave first")
+            raise RuntimeError("another actor is still active: leave its 'with' block first")
         adapter.check_prior(self.prior)
         self._is_active = True
         try:
@@ -42,6 +54,7 @@ class AdapterSwitcher:
             self._is_active = False
 
     def _restore_prior(self) -> None:
+        """Give the renderer the prior's weights again, copied so that not a bit differs."""
         own = self.prior.renderer
         if [type(m) for m in self._renderer.modules()] == [type(m) for m in own.modules()]:
             self._renderer.load_state_dict(own.state_dict())

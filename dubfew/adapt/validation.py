@@ -1,7 +1,8 @@
-"""Whether the parts of a stored actor are what they must be: they may come from anybody.
+"""Check the parts of a stored actor, whose files may come from anybody.
 
-Numbers that are not finite, or that no footage gives, and shapes that do not fit together would
-end in a crash or in a picture of nothing, minutes after the work began.
+Without these checks, values that are not finite or that no footage gives, and shapes that do not
+fit together, would end in a crash or in an empty picture minutes into a render. The errors are
+plain ``ValueError``: the callers add what is damaged and what to do.
 """
 
 from __future__ import annotations
@@ -21,41 +22,52 @@ from dubfew.reconstruction.track import Track
 from dubfew.references.footage import Footage
 from dubfew.speech.style import SpeakingStyle
 
-# Far outside of any window or head, px and inter-ocular distances; far inside of float32.
+# Largest magnitude of coordinates, in px or inter-ocular distances: far outside of any window or
+# head. Sums of squares of larger ones could overflow float32.
 MAX_COORDINATE = 1e6
-# Edges of reference windows and of frames, px; frames of a clip a second.
-MAX_IMAGE_SIZE_PX, MAX_FRAME_RATE = 1 << 15, 1000
-# Inter-ocular distances: no mouth opens so far.
+# Largest edge of reference windows and of frames, px: more than any camera has. Larger ones would
+# be allocated before they fail.
+MAX_IMAGE_SIZE_PX = 1 << 15
+# Highest frame rate, 1/s. Footage of cameras and their slow motion is below it.
+MAX_FRAME_RATE = 1000
+# Widest opening of a mouth, inter-ocular distances: a real one opens about one.
 MAX_MOUTH_OPENING = 10.0
 
 
 def check_config(config: Mapping[str, Any], required_types: Mapping[tuple[str, ...], type]) -> None:
-    """See that a configuration says what rendering needs, and nothing odd.
+    """Check that a configuration has the values that rendering needs.
 
     Args:
-        required_types: types of values, by path.
+        config: parsed JSON of an actor's configuration.
+        required_types: types of values by their path of keys.
 
     Raises:
-        KeyError, TypeError, ValueError: it does not.
-        ArtefactError: there is no such method, or it has no such options.
+        KeyError: A value is missing.
+        TypeError: A path leads through a value that has no keys.
+        ValueError: A value has another type.
+        ArtefactError: The method does not exist, or has other options.
     """
-    for path, kind in required_types.items():
+    for path, expected_type in required_types.items():
         value: Any = config
-        for step in path:
-            value = value[step]
-        if not isinstance(value, kind):
+        for key in path:
+            value = value[key]
+        if not isinstance(value, expected_type):
             raise ValueError(f"{'.'.join(path)} is {ascii(value)[:40]}")
     METHODS.load(config["method"]).check_options(config["options"])
     speech = config.get("speech")
     if speech is not None and not all(isinstance(speech[key], str) for key in ("path", "sha256")):
-        raise ValueError("what it says of its speech model")
+        raise ValueError("path and sha256 of its speech model are not text")
 
 
 def check_finite_weights(tensors: Mapping[str, Tensor], label: str) -> None:
-    """See that all tensors are finite, of half or single precision.
+    """Check that all tensors are finite and of half or single precision.
+
+    Args:
+        tensors: tensors by name.
+        label: what the error message calls each of them.
 
     Raises:
-        ValueError: one is not.
+        ValueError: A tensor has another type, infinities or NaN.
     """
     for name, tensor in tensors.items():
         if tensor.dtype not in (torch.float16, torch.float32):
@@ -65,10 +77,15 @@ def check_finite_weights(tensors: Mapping[str, Tensor], label: str) -> None:
 
 
 def check_references(references: Footage, head: HeadModel) -> None:
-    """See that reference windows are of this head.
+    """Check that reference windows have the arrays of footage tracked with a head model.
+
+    Args:
+        references: windows of the actor.
+        head: head model that the actor's configuration names.
 
     Raises:
-        ValueError: they are not.
+        ValueError: An array has another type or shape, or values out of range; or there are no
+            windows.
     """
     points = len(OUTER_LIPS + INNER_LIPS)
     count = len(references)
@@ -87,10 +104,11 @@ def check_references(references: Footage, head: HeadModel) -> None:
 
 
 def check_style(style: SpeakingStyle) -> None:
-    """See that a style is one.
+    """Check the arrays and the limit of a speaking style.
 
     Raises:
-        ValueError: it is not.
+        ValueError: An array has another type or shape, or values out of range; or the limit of the
+            mouth's opening is not a positive distance.
     """
     count = len(style.basis)
     for name, shape in {
@@ -104,10 +122,15 @@ def check_style(style: SpeakingStyle) -> None:
 
 
 def check_track(track: Track, head: HeadModel) -> None:
-    """See that a track is of this head, and of a clip that there can be.
+    """Check that a track belongs to a head model and to a possible clip.
+
+    Args:
+        track: track of the actor's footage.
+        head: head model that the actor's configuration names.
 
     Raises:
-        ValueError: it is not.
+        ValueError: The head model is another one, an array has another type or shape or values out
+            of range, or size, frame rate, times or camera are impossible.
     """
     if track.head != head.name:
         raise ValueError(f"the track is of the head {ascii(track.head)[:40]}")
@@ -122,23 +145,25 @@ def check_track(track: Track, head: HeadModel) -> None:
         _check_array(f"the track's {name}", array, np.float32, array.shape)
     _check_array("the track's times", track.times, np.float64, (count,))
     if not (count and track.valid.dtype == bool and bool((np.diff(track.times) >= 0).all())):
-        raise ValueError("the track's frames have no order")
+        raise ValueError("the track's times do not rise")
     for name, value in {"width": track.width, "height": track.height}.items():
         if type(value) is not int or not 0 < value <= MAX_IMAGE_SIZE_PX:
             raise ValueError(f"the track's {name} is {ascii(value)[:40]}")
     if not 0 < track.fps <= MAX_FRAME_RATE:
         raise ValueError(f"the track's frame rate is {ascii(track.fps)[:40]}")
+    # JSON also gives infinities and booleans for numbers.
     camera = (track.camera.focal, track.camera.cx, track.camera.cy)
     if not (
         all(type(v) in (int, float) and abs(v) <= MAX_COORDINATE for v in camera) and camera[0] > 0
     ):
-        raise ValueError("the track's camera is none")
+        raise ValueError(f"the track's camera is {ascii(camera)[:60]}")
 
 
 def _check_array(label: str, array: np.ndarray, dtype: type, shape: tuple[int, ...]) -> None:
+    """Check type, shape and range of one array; ``label`` is plural, for the error message."""
     if array.dtype != dtype or array.shape != shape:
         expected = f"{np.dtype(dtype)} {list(shape)}"
         raise ValueError(f"{label} are {array.dtype} {list(array.shape)}, expected {expected}")
-    # Also false for NaN.
+    # The comparison is also false for NaN.
     if array.dtype.kind == "f" and not bool((np.abs(array) <= MAX_COORDINATE).all()):
         raise ValueError(f"{label} are not finite, or far off")

@@ -77,7 +77,7 @@ def test_one_at_a_time(prior, actors):
     stage = AdapterSwitcher(prior)
     with (
         stage.activate(actors[0][0]),
-        pytest.raises(RuntimeError, match="still playing"),
+        pytest.raises(RuntimeError, match="still active"),
         stage.activate(actors[1][0]),
     ):
         pass
