@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -43,10 +43,12 @@ from benchmarks.common import (
 )
 from benchmarks.footage import delayed, split_clip, write_frames
 from dubfew.errors import DubfewError
-from dubfew.evaluate import EvaluationResult, detect_landmarks, evaluate
+from dubfew.evaluate import detect_landmarks, evaluate
+from dubfew.evaluate.compare import FIELD_NAMES
 from dubfew.evaluate.contact_sheets import draw_contact_sheet, make_sheet_rows, save_contact_sheet
 from dubfew.evaluate.face_geometry import freeze_lips
-from dubfew.evaluate.metrics import lip_landmark_distance
+from dubfew.evaluate.metrics import METRICS
+from dubfew.evaluate.metrics.lmd import lip_landmark_distance
 from dubfew.evaluate.regions import EditRegion, mouth_region
 from dubfew.media import probe
 from dubfew.reconstruction.track import Track
@@ -58,7 +60,8 @@ if TYPE_CHECKING:
 
 # The name under which ``adapt`` knows the untrained network that hands the warp through.
 BARE_WARP = "warp"
-MEASURES = tuple(field.name for field in fields(EvaluationResult) if field.name != "frames")
+# Columns of the tables: every metric, in the order in which `dubfew evaluate` shows them.
+MEASURES = tuple(n for n in dict.fromkeys((*FIELD_NAMES, *METRICS.names)) if n != "frames")
 
 
 @dataclass(frozen=True)

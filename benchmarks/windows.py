@@ -25,7 +25,7 @@ from dubfew.adapt.pipeline import NUM_STORED_REFERENCES
 from dubfew.data.footage_io import load_footage, save_footage
 from dubfew.data.samples import TrainingSample, collate_samples, make_sample
 from dubfew.errors import DubfewError
-from dubfew.evaluate.metrics import IMAGE_METRICS
+from dubfew.evaluate.metrics import METRICS
 from dubfew.prior.checkpoint import Prior, renderer_config_to_dict
 from dubfew.prior.renderers import BlendFields, make_renderer
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
@@ -50,9 +50,9 @@ GAP = 5
 DETAIL_SCALE = 1
 
 MEASURES = {
-    "psnr": IMAGE_METRICS["psnr_mouth"],
-    "ssim": IMAGE_METRICS["ssim_mouth"],
-    "sharpness": IMAGE_METRICS["sharpness"],
+    "psnr": METRICS["psnr_mouth"].measure,
+    "ssim": METRICS["ssim_mouth"].measure,
+    "sharpness": METRICS["sharpness"].measure,
 }
 Figures = dict[str, float]
 # (footage, wanted row, rows to choose from) -> rows that may be references

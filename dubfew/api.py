@@ -190,7 +190,7 @@ def evaluate(
             "compare" and "lip sync".
 
     Returns:
-        One number per measure; see ``dubfew.evaluate.metrics``.
+        One value per metric; see ``dubfew.evaluate.metrics``.
 
     Raises:
         MediaError: A file cannot be read as video.

@@ -14,7 +14,8 @@ from benchmarks.baselines import Reference, blurred, pasted
 from benchmarks.common import machine, machine_line, markdown_table, write_results
 from benchmarks.footage import count_frames, delayed, looped, split_clip, write_frames
 from dubfew.evaluate.face_geometry import FACE_CROP_SIZE_PX, PixelBox, face_boxes
-from dubfew.evaluate.metrics import psnr, relative_sharpness
+from dubfew.evaluate.metrics.psnr import psnr
+from dubfew.evaluate.metrics.sharpness import relative_sharpness
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
 
 SIZE = 128

@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from dubfew.adapt.methods import METHODS
+from dubfew.evaluate.metrics import METRICS
 from dubfew.prior.renderers import RENDERERS, make_renderer
 from dubfew.reconstruction.segmenters import SEGMENTERS, load_segmenter
 from tests.adapt.toys import learned, toy_prior
 from tests.data.people import toy_footage
+from tests.evaluate.metrics.examples import pair_clips, pair_frames, run_metric, talking_head
 
 PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 
@@ -56,6 +58,21 @@ def test_adaptation_method(recipe):
     for name, value in merged.state_dict().items():
         expected = before[name] + training.weights.get(name, 0)
         torch.testing.assert_close(value, expected, rtol=0, atol=0)
+
+
+def test_metric(recipe):
+    METRICS.register("mae_mouth", recipe("dubfew/evaluate/metrics/mae_mouth.py").METRIC)
+    try:
+        dark, light = (np.full((48, 64, 3), level, np.uint8) for level in (100, 110))
+        landmarks = talking_head(2)
+        value = run_metric(
+            METRICS["mae_mouth"],
+            pair_frames([dark, dark], [light, dark]),
+            pair_clips(landmarks, landmarks),
+        )
+    finally:
+        METRICS.unregister("mae_mouth")
+    assert value == 5
 
 
 def test_segmenter(recipe):

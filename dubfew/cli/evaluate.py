@@ -35,6 +35,5 @@ def evaluate(
     """Measure an output against its original."""
     with progress_bar(as_json=as_json) as progress:
         result = api.evaluate(reference, output, syncnet=syncnet, listen=listen, progress=progress)
-    # Measures that were not asked for are left out of the text; JSON has them as null.
-    measured = {name: value for name, value in vars(result).items() if value is not None}
-    print_result(result, as_json=as_json, text=format_fields(measured))
+    # Metrics that were not asked for are left out of the text; JSON has them as null.
+    print_result(result.to_json(), as_json=as_json, text=format_fields(result.to_display()))

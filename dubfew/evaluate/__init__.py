@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from dubfew.utils.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from dubfew.evaluate.compare import EvaluationResult, detect_landmarks, evaluate
+    from dubfew.evaluate.clip_landmarks import detect_landmarks
+    from dubfew.evaluate.compare import EvaluationResult, evaluate
     from dubfew.evaluate.contact_sheets import (
         SheetRow,
         draw_contact_sheet,
@@ -33,7 +34,7 @@ __getattr__ = lazy_exports(
     {
         "EvaluationResult": "compare",
         "SheetRow": "contact_sheets",
-        "detect_landmarks": "compare",
+        "detect_landmarks": "clip_landmarks",
         "draw_contact_sheet": "contact_sheets",
         "evaluate": "compare",
         "make_sheet_rows": "contact_sheets",

@@ -1,64 +1,61 @@
-"""An output against its original: both videos read once more in step, then one figure each."""
+"""Comparison of an output with its original: both videos are read in step, once."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dubfew.errors import DubfewError, MediaError
-from dubfew.evaluate.face_geometry import FACE_CROP_SIZE_PX, PixelBox, clip_mouth_box, face_boxes
-from dubfew.evaluate.lipsync.phonemes import measure_phoneme_sync as listen_to
-from dubfew.evaluate.lipsync.sync_score import measure_lip_sync
-from dubfew.evaluate.lipsync.syncnet import load_syncnet
-from dubfew.evaluate.metrics import IMAGE_METRICS, LANDMARK_METRICS
-from dubfew.evaluate.regions import CHROMA_REACH_PX, mouth_region
+from dubfew.evaluate.clip_landmarks import detect_landmarks, stack_landmarks
+from dubfew.evaluate.face_geometry import PixelBox, clip_mouth_box, face_boxes
+from dubfew.evaluate.metrics import METRICS, ClipPair, FramePair, Measurement
+from dubfew.evaluate.regions import CHROMA_REACH_PX, EditRegion, mouth_region
 from dubfew.media import probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS, FaceLandmarker
+from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
-from dubfew.utils.import_utils import import_optional
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """How an output compares with its original; see :mod:`dubfew.evaluate.metrics`.
+    """Metrics of an output against its original; see `dubfew.evaluate.metrics`.
 
-    A figure that cannot be had (nothing moves, no face in the output) is NaN, one that was not
-    asked for is None.
+    A metric that cannot be computed (nothing moves, no face in the output) is NaN. One that was not
+    asked for, or lacks what it needs, is None.
 
     Attributes:
-        frames: compared frames, the length of the shorter video.
-        psnr: on the 256 px face crop, dB; inf if no frame was changed.
-        ssim: on the 256 px face crop.
-        psnr_mouth: in the mouth box, dB; inf if no frame was changed there.
-        ssim_mouth: in the mouth box.
+        frames: number of compared frames, which is the length of the shorter video.
+        psnr: peak signal-to-noise ratio of the 256 px face crop, dB; inf if no frame was changed.
+        ssim: structural similarity of the 256 px face crop.
+        psnr_mouth: peak signal-to-noise ratio of the mouth box, dB; inf if no frame was changed.
+        ssim_mouth: structural similarity of the mouth box.
         lmd: lip landmark distance, % of the eye-corner distance.
         sharpness: variance of the Laplacian in the mouth box, output / original.
         opening_r: correlation of the mouth opening with the original's.
-        opening_lag: frames by which the output's mouth is late; of ±5.
-        opening_r_best: correlation at that lag.
-        opening_spread: standard deviation of the opening, output / original.
+        opening_lag: frames by which the output's mouth is late, -5 to 5.
+        opening_r_best: correlation of the mouth opening at that lag.
+        opening_spread: standard deviation of the mouth opening, output / original.
         outside_max: largest difference of any RGB value outside the mouth mask, 0 to 255; 0 if
-            the file is lossless and nothing else was touched.
-        lse_c: of the output's mouth and its own sound, see
-            :class:`dubfew.evaluate.lipsync.syncnet.LipSyncScore`; needs SyncNet's weights, as do
-            the
-            next two.
-        lse_d: of the same.
-        av_offset: of the same.
-        heard_r: of the output's mouth and the sounds that a phoneme recogniser hears, see
-            :class:`dubfew.evaluate.lipsync.phonemes.PhonemeSync`; measured on request, as are the
-            next
-            two.
-        heard_lag_ms: of the same.
-        heard_r_best: of the same.
+            the file is lossless and nothing else was changed.
+        lse_c: SyncNet's confidence of the output's mouth and its own sound, see
+            `dubfew.evaluate.lipsync.syncnet.LipSyncScore`; needs SyncNet's weights.
+        lse_d: SyncNet's distance of the two; needs SyncNet's weights.
+        av_offset: offset of the two that SyncNet finds, in frames of 1/25 s; needs its weights.
+        heard_r: correlation of the output's mouth opening with the phonemes that are recognized in
+            its sound, see `dubfew.evaluate.lipsync.phonemes.PhonemeSync`; measured on request.
+        heard_lag_ms: delay of the mouth against the phonemes, ms; measured on request.
+        heard_r_best: correlation with the phonemes at that delay; measured on request.
+        more: further metrics by name, in alphabetical order; None for those that lack something.
+        unavailable: what each further metric without a value needs, by the metric's name.
     """
 
     frames: int
@@ -79,13 +76,35 @@ class EvaluationResult:
     heard_r: float | None = None
     heard_lag_ms: float | None = None
     heard_r_best: float | None = None
+    more: Mapping[str, float | None] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, int | float | None]:
-        """The fields by name; NaN and infinity, which JSON has not, become None."""
+        """Return all values by name; NaN and infinity, which JSON does not have, become None."""
         return {
             name: value if value is not None and math.isfinite(value) else None
-            for name, value in dataclasses.asdict(self).items()
+            for name, value in {**self._fields(), **self.more}.items()
         }
+
+    def to_display(self) -> dict[str, int | float | str]:
+        """Return all values by name for people to read, without what was not asked for."""
+        measured = {name: value for name, value in self._fields().items() if value is not None}
+        further = {
+            name: f"n/a: needs {self.unavailable.get(name)}" if value is None else value
+            for name, value in self.more.items()
+        }
+        return {**measured, **further}
+
+    def _fields(self) -> dict[str, int | float | None]:
+        return {name: getattr(self, name) for name in FIELD_NAMES}
+
+
+# Fields that are one number each, in the order in which they are shown.
+FIELD_NAMES = tuple(
+    each.name
+    for each in dataclasses.fields(EvaluationResult)
+    if each.name not in ("more", "unavailable")
+)
 
 
 def evaluate(
@@ -99,121 +118,139 @@ def evaluate(
 ) -> EvaluationResult:
     """Compare a rendered video with the original, frame k with frame k.
 
-    Streams: first the reference alone, for its landmarks and track, then both in step. No more
-    than one frame of each is in memory.
+    The reference is read alone first, for its landmarks and track, then both in step. No more than
+    one frame of each is in memory.
 
     Args:
         reference: the original video.
-        output: the video under test, of the same size. If one video is longer, its rest is not
-            compared.
-        track: of the reference if already known; says where the mouth mask is, outside which
-            nothing may change. The landmark measures do not use it: the same detector sees the
-            same conversion of both videos.
-        syncnet: the file of SyncNet's weights; without it, LSE is not measured.
-        listen: compare the mouth with what PocketSphinx hears.
-        progress: told of the stages "landmarks", "track", "compare" and "lip sync".
+        output: the rendered video, of the same size. If one video is longer, its rest is ignored.
+        track: track of the reference, if it is known already. Its mouth mask is the region in which
+            a change is allowed. Metrics of landmarks do not use it: the same detector runs over
+            both videos.
+        syncnet: file of SyncNet's weights; without it, LSE-C and LSE-D are not measured.
+        listen: also compare the mouth with the phonemes that PocketSphinx recognizes.
+        progress: function that is called with the state of the stages "landmarks", "track",
+            "compare" and "lip sync".
+
+    Returns:
+        One value per metric.
 
     Raises:
-        MediaError: a file cannot be read as video.
-        DubfewError: the videos differ in size.
-        NoFaceError: no frame of the reference shows a face.
-        AssetError: ``syncnet`` is not SyncNet's weights.
-        MissingDependencyError: PocketSphinx is wanted and not installed.
+        MediaError: A file cannot be read as video.
+        DubfewError: The videos differ in size.
+        NoFaceError: No frame of the reference shows a face.
+        AssetError: The file ``syncnet`` does not hold SyncNet's weights.
+        MissingDependencyError: ``listen`` is set and PocketSphinx is not installed.
     """
-    if listen:
-        import_optional("pocketsphinx")
-    network = None if syncnet is None else load_syncnet(syncnet)
     reference, output = Path(reference), Path(output)
+    measurements, unavailable = start_measurements({"syncnet": syncnet, "listen": listen or None})
+    width, height = _common_size(reference, output)
+    landmarks = detect_landmarks(reference, progress=progress)
+    # Both sets of boxes come from the original, so that every system is measured in one place.
+    mouth_box = clip_mouth_box(landmarks, height, width)
+    faces = face_boxes(landmarks, height, width)
+    track = track or track_video(reference, progress=progress)
+    region = mouth_region(track, grow_px=CHROMA_REACH_PX)
+
+    output_landmarks: list[NDArray[np.float32] | None] = []
+    times: list[float] = []
+    with FaceLandmarker() as landmarker:
+        for pair, time in _read_pairs(reference, output, faces, mouth_box, region):
+            output_landmarks.append(landmarker(pair.output))
+            times.append(time)
+            for measurement in measurements.values():
+                measurement.add_frame(pair)
+            progress(Progress("compare", len(times), len(faces)))
+    if not times:
+        raise MediaError(f"{output} has no frames: render it again")
+
+    clips = ClipPair(
+        reference,
+        output,
+        landmarks[: len(times)],
+        stack_landmarks(output_landmarks),
+        np.array(times),
+        progress,
+    )
+    values = {name: measurement.compute(clips) for name, measurement in measurements.items()}
+    return _make_result(len(times), values, unavailable)
+
+
+def start_measurements(
+    given: Mapping[str, Any],
+) -> tuple[dict[str, Measurement], dict[str, str]]:
+    """Begin to measure every metric whose requirements are met.
+
+    Args:
+        given: values of requirements by name, see `Requirement`; None if the user gave none. A
+            requirement that is not among them is looked up in its environment variable.
+
+    Returns:
+        The measurements by the metric's name, and what the others need.
+
+    Raises:
+        DubfewError: What was given for a requirement cannot be loaded.
+    """
+    measurements: dict[str, Measurement] = {}
+    unavailable: dict[str, str] = {}
+    loaded: dict[str, Any] = {}
+    for name, metric in METRICS.items():
+        requirement = metric.requirement
+        if requirement is None:
+            measurements[name] = metric.measure.start(None)
+            continue
+        value = given.get(requirement.name)
+        if requirement.variable is not None and requirement.name not in given:
+            value = os.environ.get(requirement.variable) or None
+        if value is None:
+            unavailable[name] = requirement.description
+            continue
+        if requirement.name not in loaded:
+            loaded[requirement.name] = requirement.load(value)
+        measurements[name] = metric.measure.start(loaded[requirement.name])
+    return measurements, unavailable
+
+
+def _common_size(reference: Path, output: Path) -> tuple[int, int]:
+    """Width and height of two videos in px, which have to agree."""
     size, other = probe(reference), probe(output)
     if (size.width, size.height) != (other.width, other.height):
         raise DubfewError(
             f"{output} is {other.width} x {other.height} px but its reference {reference} is "
             f"{size.width} x {size.height}: give two videos of the same size"
         )
-    marks = detect_landmarks(reference, progress=progress)
-    mouth = clip_mouth_box(marks, size.height, size.width)
-    faces = face_boxes(marks, size.height, size.width)
-    track = track or track_video(reference, progress=progress)
-    region = mouth_region(track, grow_px=CHROMA_REACH_PX)
-
-    figures: dict[str, list[float]] = {name: [] for name in IMAGE_METRICS}
-    output_marks: list[NDArray[np.float32] | None] = []
-    times: list[float] = []
-    outside_max = 0
-    with FaceLandmarker() as landmarker:
-        # Not strict: the longer video's rest is left alone, as promised above.
-        pairs = zip(read_frames(reference), read_frames(output), strict=False)
-        for index, (a, b) in enumerate(pairs):
-            if index == len(faces):
-                break
-            ours, theirs = b.to_rgb(), a.to_rgb()
-            output_marks.append(landmarker(ours))
-            times.append(b.time)
-            outside_max = max(outside_max, max_difference_outside(theirs, ours, region(index)))
-            face = faces[index]
-            if face is not None:
-                crops = {
-                    "face": (crop_face_square(theirs, face), crop_face_square(ours, face)),
-                    "mouth": (mouth.crop(theirs), mouth.crop(ours)),
-                }
-                for name, measure in IMAGE_METRICS.items():
-                    figures[name].append(measure.function(*crops[measure.region]))
-            progress(Progress("compare", index + 1, len(faces)))
-    frames = len(output_marks)
-    if frames == 0:
-        raise MediaError(f"{output} has no frames: render it again")
-
-    clip = stack_landmarks(output_marks)
-    images = {
-        name: measure.aggregate(np.asarray(figures[name], np.float64))
-        for name, measure in IMAGE_METRICS.items()
-    }
-    motion = {name: measure(marks[:frames], clip) for name, measure in LANDMARK_METRICS.items()}
-    sync: dict[str, float] = {}
-    if network is not None:
-        sync |= dataclasses.asdict(measure_lip_sync(output, clip, network, progress=progress))
-    if listen:
-        sync |= dataclasses.asdict(listen_to(output, clip, np.array(times)))
-    return EvaluationResult(frames=frames, outside_max=outside_max, **images, **motion, **sync)
+    return size.width, size.height
 
 
-def detect_landmarks(
-    video: Path | str, *, progress: ProgressCallback = no_progress
-) -> NDArray[np.float32]:  # [N, 478, 3]
-    """The detector's landmarks of every frame, px; rows of frames without a face are NaN."""
-    marks = []
-    total = probe(video).frames
-    with FaceLandmarker() as landmarker:
-        for frame in read_frames(video):
-            marks.append(landmarker(frame.to_rgb()))
-            progress(Progress("landmarks", len(marks), total))
-    return stack_landmarks(marks)
+def _read_pairs(
+    reference: Path,
+    output: Path,
+    faces: list[PixelBox | None],
+    mouth_box: PixelBox,
+    region: EditRegion,
+) -> Iterator[tuple[FramePair, float]]:
+    """Read two videos in step: pairs of frames, and the output's time of each, s."""
+    # Not strict: the rest of the longer video is ignored.
+    frames = zip(read_frames(reference), read_frames(output), strict=False)
+    for index, (original, rendered) in enumerate(frames):
+        if index == len(faces):
+            return
+        yield (
+            FramePair(original.to_rgb(), rendered.to_rgb(), faces[index], mouth_box, region(index)),
+            rendered.time,
+        )
 
 
-def stack_landmarks(rows: list[NDArray[np.float32] | None]) -> NDArray[np.float32]:
-    """Per-frame landmarks, None without a face, as one array with NaN rows. [N, 478, 3]"""
-    clip = np.full((len(rows), NUM_LANDMARKS, 3), np.nan, np.float32)
-    for index, row in enumerate(rows):
-        if row is not None:
-            clip[index] = row
-    return clip
-
-
-def crop_face_square(
-    image: NDArray[np.uint8], box: PixelBox, size: int = FACE_CROP_SIZE_PX
-) -> NDArray[np.uint8]:
-    """The inside of a box, resized to a square (bilinear, anti-aliased). [size, size, 3]"""
-    cut = Image.fromarray(np.ascontiguousarray(box.crop(image)))
-    return np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
-
-
-def max_difference_outside(
-    reference: NDArray[np.uint8],  # [H, W, 3]
-    output: NDArray[np.uint8],  # [H, W, 3]
-    ignore_mask: NDArray[np.bool_] | None,  # [H, W]
-) -> int:
-    """Largest difference of any value outside ``ignore_mask``, 0 to 255."""
-    difference = np.maximum(reference, output) - np.minimum(reference, output)
-    if ignore_mask is not None:
-        difference[ignore_mask] = 0
-    return int(difference.max(initial=0))
+def _make_result(
+    frames: int, values: Mapping[str, float], unavailable: Mapping[str, str]
+) -> EvaluationResult:
+    """Sort values by metric into the fields of a result and the further metrics."""
+    known: dict[str, Any] = {name: values[name] for name in FIELD_NAMES if name in values}
+    known["outside_max"] = int(known["outside_max"])
+    further = [name for name in METRICS.names if name not in FIELD_NAMES]
+    return EvaluationResult(
+        frames=frames,
+        **known,
+        more={name: values.get(name) for name in further},
+        unavailable={name: unavailable[name] for name in further if name in unavailable},
+    )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from dubfew.errors import MediaError, ShapeError
-from dubfew.evaluate.compare import detect_landmarks
+from dubfew.evaluate.clip_landmarks import detect_landmarks
 from dubfew.evaluate.face_geometry import PixelBox, clip_mouth_box, face_boxes, has_face
 from dubfew.media import probe, read_frames
 from dubfew.utils.files import atomic_path

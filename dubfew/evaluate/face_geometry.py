@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
 from dubfew.errors import NoFaceError
@@ -52,6 +53,21 @@ class PixelBox:
     def crop(self, image: NDArray) -> NDArray:
         """The part of an image [H, W, ...] inside the box, as a view."""
         return image[self.top : self.bottom, self.left : self.right]
+
+    def crop_resized(
+        self, image: NDArray[np.uint8], size: int = FACE_CROP_SIZE_PX
+    ) -> NDArray[np.uint8]:
+        """Crop an image [H, W, 3] to the box and resize it to a square (bilinear, anti-aliased).
+
+        Args:
+            image: frame that the box lies in. [H, W, 3] uint8 RGB
+            size: edge of the result, px.
+
+        Returns:
+            The resized crop. [size, size, 3]
+        """
+        cut = Image.fromarray(np.ascontiguousarray(self.crop(image)))
+        return np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def has_face(landmarks: NDArray[np.float32]) -> NDArray[np.bool_]:

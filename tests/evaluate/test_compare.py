@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from fractions import Fraction
@@ -13,11 +12,8 @@ import pytest
 
 from dubfew.errors import DubfewError, NoFaceError
 from dubfew.evaluate import EvaluationResult, evaluate
-from dubfew.evaluate.compare import crop_face_square, max_difference_outside
-from dubfew.evaluate.face_geometry import PixelBox
-from dubfew.evaluate.lipsync.phonemes import PhonemeSync
-from dubfew.evaluate.lipsync.syncnet import LipSyncScore
-from dubfew.evaluate.metrics import IMAGE_METRICS, LANDMARK_METRICS
+from dubfew.evaluate.compare import FIELD_NAMES
+from dubfew.evaluate.metrics import METRICS, FrameMeasure, Metric, Requirement
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 
 CLIP = "clips/grid_bbaf2n.mpg"
@@ -41,10 +37,7 @@ def blank(path: Path, width: int) -> Path:
 
 
 def test_every_measure_has_its_field():
-    names = {field.name for field in dataclasses.fields(EvaluationResult)}
-    sync = {field.name for field in dataclasses.fields(LipSyncScore)}
-    sync |= {field.name for field in dataclasses.fields(PhonemeSync)}
-    assert names == {*IMAGE_METRICS, *LANDMARK_METRICS, *sync, "frames", "outside_max"}
+    assert set(FIELD_NAMES) - {"frames"} <= set(METRICS.names)
 
 
 def test_json_has_the_fields_in_order_and_no_nan():
@@ -62,23 +55,47 @@ def test_json_has_the_fields_in_order_and_no_nan():
     )
 
 
-def test_largest_difference():
-    a = np.zeros((4, 5, 3), np.uint8)
-    b = a.copy()
-    b[1, 2, 1], b[3, 4, 0] = 200, 7
-    assert max_difference_outside(a, b, None) == 200
-    assert max_difference_outside(b, a, a[..., 0] == 0) == 0
-    ignore = np.zeros((4, 5), bool)
-    ignore[1, 2] = True
-    assert max_difference_outside(b, a, ignore) == 7
+def test_further_metrics_come_after_the_fields():
+    figures = EvaluationResult(
+        *[3, math.inf, 1.0, math.inf, 1.0, 0.5, 1.0, math.nan, 0.0, 0.9, 1.0, 0],
+        more={"flicker": 0.25, "lpips": None},
+        unavailable={"lpips": "lpips.pth"},
+    )
+    assert list(figures.to_json()) == [*FIELD_NAMES, "flicker", "lpips"]
+    assert figures.to_json()["flicker"] == 0.25
+    assert figures.to_json()["lpips"] is None
+    shown = figures.to_display()
+    assert shown["lpips"] == "n/a: needs lpips.pth"
+    assert list(shown)[-3:] == ["outside_max", "flicker", "lpips"]  # lse_c was not asked for
 
 
-def test_face_crop_takes_the_box_only():
-    image = np.zeros((40, 60, 3), np.uint8)
-    image[10:20, 30:40] = 90
-    crop = crop_face_square(image, PixelBox(30, 10, 40, 20), size=256)
-    assert crop.shape == (256, 256, 3)
-    assert (crop == 90).all()
+@pytest.mark.parametrize("given", [False, True])
+def test_a_registered_metric_is_measured(
+    given: bool, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that reads a file of weights: without the file it says what it needs."""
+    weights = Requirement("toy", "toy.pth", float, variable="DUBFEW_TOY")
+    metric = Metric(
+        unit="",
+        bounds=(0, math.inf),
+        direction="lower",
+        best=0,
+        source="made up",
+        measure=FrameMeasure(lambda factor, pair: factor * len(pair.output), np.sum),
+        requirement=weights,
+    )
+    monkeypatch.delenv("DUBFEW_TOY", raising=False)
+    if given:
+        monkeypatch.setenv("DUBFEW_TOY", "0.5")
+    frames = list(read_frames(shared / CLIP, stop=4))
+    short = write(tmp_path / "short.mp4", shared / CLIP, frames)
+    METRICS.register("toy_metric", metric)
+    try:
+        figures = evaluate(short, short)
+    finally:
+        METRICS.unregister("toy_metric")
+    assert figures.more == {"toy_metric": 0.5 * 4 * frames[0].height if given else None}
+    assert figures.unavailable == ({} if given else {"toy_metric": "toy.pth"})
 
 
 def test_a_clip_against_itself(shared: Path):

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from dubfew.errors import NoFaceError
 from dubfew.evaluate.face_geometry import (
     LIP_POINTS,
+    PixelBox,
     clip_mouth_box,
     face_boxes,
     fit_similarity_transform,
+    mouth_opening,
 )
 
 
@@ -76,3 +78,18 @@ def test_similarity_is_recovered(angle, scale, dx, dy):
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = fit_similarity_transform(points, points @ turn.T + (dx, dy))
     np.testing.assert_allclose(matrix, np.column_stack([turn, (dx, dy)]), atol=1e-8)
+
+
+def test_face_crop_takes_the_box_only():
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10:20, 30:40] = 90
+    crop = PixelBox(30, 10, 40, 20).crop_resized(image, 256)
+    assert crop.shape == (256, 256, 3)
+    assert (crop == 90).all()
+
+
+def test_opening_in_units_of_the_eye_distance():
+    clip = np.stack([face_at(100, 100, 400.0)] * 3)  # eyes 200 px apart
+    clip[:, 13, :2], clip[:, 14, :2] = (100, 150), (100, 200)
+    np.testing.assert_allclose(mouth_opening(clip), 0.25, rtol=1e-6)
+    np.testing.assert_allclose(mouth_opening(clip * 3), 0.25, rtol=1e-6)

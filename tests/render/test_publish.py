@@ -47,7 +47,7 @@ def finished(clip: Path, folder: Path, registry: Registry, name: str, watermark:
 def test_the_line_is_of_the_signed_file(clip, tmp_path, home, watermark, overrides):
     file = finished(clip, tmp_path, home, "out.mp4", watermark)
     assert file.stat().st_size > clip.stat().st_size
-    *_, entry = home.audit().entries()
+    *_, entry = home.audit().iter_entries()
     assert entry.event == "render"
     assert entry.fields == {
         "actor": next(iter(home.pseudonyms())),

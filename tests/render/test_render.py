@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dubfew.errors import ActorNotFoundError, ArtefactError, DubfewError, MediaError, NoFaceError
-from dubfew.evaluate.metrics import psnr
+from dubfew.evaluate.metrics.psnr import psnr
 from dubfew.media import Frame, probe, read_audio, read_frames
 from dubfew.motion.extraction import (
     estimate_rest_points,

@@ -13,7 +13,8 @@ import torch
 from scipy.io import wavfile
 from torch import Tensor, nn
 
-from dubfew.evaluate import compare
+from dubfew.evaluate import compare, detect_landmarks
+from dubfew.evaluate.lipsync import syncnet
 from dubfew.evaluate.lipsync.mfcc import mfcc
 from dubfew.evaluate.lipsync.sync_score import (
     PADDING_GRAY,
@@ -251,7 +252,7 @@ def test_the_shortest_clip_with_figures(flashing: Callable[..., Path], syncnet_f
 def test_evaluate_measures_it_when_given_the_weights(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "load_syncnet", lambda path: Loudness())
+    monkeypatch.setattr(syncnet, "load_syncnet", lambda path: Loudness())
     path = tmp_path / "short.mkv"
     source = AudioSource(shared / CLIP, duration=0.88)
     with VideoWriter(path, probe(shared / CLIP), audio=source, lossless=True) as writer:
@@ -259,7 +260,7 @@ def test_evaluate_measures_it_when_given_the_weights(
             writer.write(frame)
     figures = compare.evaluate(path, path, syncnet="any.model")
     assert figures.frames == 22
-    marks = compare.detect_landmarks(path)
+    marks = detect_landmarks(path)
     assert measure_lip_sync(path, marks, Loudness()) == LipSyncScore(
         figures.lse_c, figures.lse_d, figures.av_offset
     )

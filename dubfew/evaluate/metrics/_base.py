@@ -1,0 +1,323 @@
+"""The interface of a metric, and the pairs of frames and clips that metrics are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import ShapeError
+from dubfew.evaluate.metrics._aggregation import finite_mean
+from dubfew.progress import ProgressCallback, no_progress
+
+if TYPE_CHECKING:
+    from dubfew.evaluate.face_geometry import PixelBox
+
+RgbImage = NDArray[np.uint8]  # [H, W, 3] RGB
+LandmarkArray = NDArray[np.float32]  # [N, 478, 3] px, NaN rows without a face
+
+Shared = TypeVar("Shared")
+
+# Landmarks of a face and their coordinates, as MediaPipe's face mesh with irises has them.
+LANDMARK_SHAPE = (478, 3)
+
+
+@dataclass(frozen=True)
+class FramePair:
+    """One frame of the original and the same frame of the output.
+
+    Attributes:
+        reference: frame of the original. [H, W, 3] uint8 RGB
+        output: the same frame of the output. [H, W, 3] uint8 RGB
+        face_box: face crop of the original, px; None if the original shows no face here.
+        mouth_box: mouth box of the clip, px.
+        editable: True at the pixels that the output may change; None if it may change none. [H, W]
+
+    Raises:
+        ShapeError: The two frames and the mask are not of the same size, or not uint8 RGB.
+    """
+
+    reference: RgbImage
+    output: RgbImage
+    face_box: PixelBox | None
+    mouth_box: PixelBox
+    editable: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        check_image_pair(self.reference, self.output)
+        if self.editable is not None and self.editable.shape != self.reference.shape[:2]:
+            raise ShapeError(
+                f"the mask of editable pixels is {list(self.editable.shape)} and the frame "
+                f"{list(self.reference.shape)}: give one value per pixel"
+            )
+
+    @cached_property
+    def face(self) -> tuple[RgbImage, RgbImage] | None:
+        """Face crops of original and output, 256 px wide; None without a face. [256, 256, 3]"""
+        if self.face_box is None:
+            return None
+        return (
+            self.face_box.crop_resized(self.reference),
+            self.face_box.crop_resized(self.output),
+        )
+
+    @cached_property
+    def mouth(self) -> tuple[RgbImage, RgbImage] | None:
+        """Mouth boxes of original and output; None without a face. [h, w, 3]"""
+        if self.face_box is None:
+            return None
+        return self.mouth_box.crop(self.reference), self.mouth_box.crop(self.output)
+
+
+@dataclass(frozen=True)
+class ClipPair:
+    """Everything that is known of the two clips once all of their frames were compared.
+
+    Attributes:
+        reference: file of the original.
+        output: file of the output.
+        reference_landmarks: landmarks of the compared frames of the original, px; rows of frames
+            without a face are NaN. [N, 478, 3]
+        output_landmarks: landmarks of the same frames of the output. [N, 478, 3]
+        output_times: times of the output's frames from the start of the file, s. [N]
+        progress: function that is called with the state of slow measurements.
+
+    Raises:
+        ShapeError: The landmarks of the two clips differ in number, or are not [N, 478, 3].
+    """
+
+    reference: Path
+    output: Path
+    reference_landmarks: LandmarkArray
+    output_landmarks: LandmarkArray
+    output_times: NDArray[np.float64]
+    progress: ProgressCallback = no_progress
+    _computed: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_landmark_pair(self.reference_landmarks, self.output_landmarks)
+        if len(self.output_times) != len(self.output_landmarks):
+            raise ShapeError(
+                f"there are {len(self.output_times)} times and {len(self.output_landmarks)} rows "
+                "of landmarks: give one time per frame"
+            )
+
+    def compute_once(self, function: Callable[..., Shared], *arguments: Any) -> Shared:
+        """Compute something that several metrics are read from, the first time it is needed.
+
+        Args:
+            function: takes this pair of clips and the arguments.
+            *arguments: further arguments, the same in every call.
+        """
+        if function not in self._computed:
+            self._computed[function] = function(self, *arguments)
+        return self._computed[function]
+
+
+class Measurement(Protocol):
+    """One metric in the course of being measured on one pair of clips."""
+
+    def add_frame(self, pair: FramePair) -> None:
+        """Take account of the next frame; frames come in order and are not kept."""
+
+    def compute(self, clips: ClipPair) -> float:
+        """Compute the value after the last frame; NaN if there is nothing to measure."""
+
+
+class Measure(Protocol):
+    """The way in which a metric is measured."""
+
+    def start(self, resource: Any) -> Measurement:
+        """Begin to measure a pair of clips.
+
+        Args:
+            resource: what `Requirement.load` returned; None for a metric without a requirement.
+        """
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something beside the two videos that a metric needs, such as a file of weights.
+
+    Attributes:
+        name: short name; metrics with the same name share what is loaded.
+        description: what the user has to give, as "n/a: needs ..." shows it.
+        load: makes a resource of the value that the user gave, such as a network of a path. It
+            is called once, before any work, so that it may raise errors early.
+        variable: environment variable with the value. None for a requirement that is an argument
+            of `dubfew.evaluate.compare.evaluate`, of the same name.
+    """
+
+    name: str
+    description: str
+    load: Callable[[Any], Any]
+    variable: str | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that says how an output compares with its original.
+
+    Attributes:
+        unit: unit of the value, or "" for a ratio or a score without one.
+        bounds: lowest and highest possible value.
+        direction: "higher" or "lower" is better, or "closer" to ``best``.
+        best: ideal value. An output that equals its original has it, unless the metric compares
+            the output with its own sound.
+        source: publication that defines the metric, or how it follows from what is compared.
+        measure: how it is measured: a `CropMeasure`, `FrameMeasure` or `ClipMeasure`, or any other
+            `Measure`.
+        requirement: something that the user has to give for it; the metric is left out without.
+    """
+
+    unit: str
+    bounds: tuple[float, float]
+    direction: Literal["higher", "lower", "closer"]
+    best: float
+    source: str
+    measure: Measure
+    requirement: Requirement | None = None
+
+
+@dataclass(frozen=True)
+class CropMeasure:
+    """Measure the crops of every frame with a face, and summarize the frames.
+
+    Attributes:
+        function: (original, output) -> value of one frame; the images are [H, W, 3] uint8 RGB. A
+            metric with a requirement gets its resource as the first argument.
+        region: "face" is the face crop of 256 px, "mouth" the mouth box at the video's resolution.
+        aggregate: values of the frames [N] -> value of the clip.
+    """
+
+    function: Callable[..., float]
+    region: Literal["face", "mouth"]
+    aggregate: Callable[[NDArray[np.float64]], float] = finite_mean
+
+    def start(self, resource: Any) -> Measurement:
+        """Begin to measure a pair of clips; see `Measure.start`."""
+        function = _bind_resource(self.function, resource)
+
+        def measure_crops(pair: FramePair) -> float | None:
+            crops = pair.face if self.region == "face" else pair.mouth
+            return None if crops is None else function(*crops)
+
+        return _FrameByFrame(measure_crops, self.aggregate)
+
+
+@dataclass(frozen=True)
+class FrameMeasure:
+    """Measure every frame as a whole, and summarize the frames.
+
+    Attributes:
+        function: `FramePair` -> value of one frame, or None to leave the frame out. A metric with a
+            requirement gets its resource as the first argument.
+        aggregate: values of the frames [N] -> value of the clip.
+    """
+
+    function: Callable[..., float | None]
+    aggregate: Callable[[NDArray[np.float64]], float] = finite_mean
+
+    def start(self, resource: Any) -> Measurement:
+        """Begin to measure a pair of clips; see `Measure.start`."""
+        return _FrameByFrame(_bind_resource(self.function, resource), self.aggregate)
+
+
+@dataclass(frozen=True)
+class ClipMeasure:
+    """Measure the clips as a whole, from their landmarks and files.
+
+    Attributes:
+        function: `ClipPair` -> value. A metric with a requirement gets its resource as the first
+            argument.
+    """
+
+    function: Callable[..., float]
+
+    def start(self, resource: Any) -> Measurement:
+        """Begin to measure a pair of clips; see `Measure.start`."""
+        return _WholeClip(_bind_resource(self.function, resource))
+
+
+class _FrameByFrame:
+    """Values of the frames so far."""
+
+    def __init__(
+        self,
+        function: Callable[[FramePair], float | None],
+        aggregate: Callable[[NDArray[np.float64]], float],
+    ) -> None:
+        self._function = function
+        self._aggregate = aggregate
+        self._values: list[float] = []
+
+    def add_frame(self, pair: FramePair) -> None:
+        value = self._function(pair)
+        if value is not None:
+            self._values.append(value)
+
+    def compute(self, clips: ClipPair) -> float:
+        return self._aggregate(np.asarray(self._values, np.float64))
+
+
+class _WholeClip:
+    """A measurement that needs no single frames."""
+
+    def __init__(self, function: Callable[[ClipPair], float]) -> None:
+        self._function = function
+
+    def add_frame(self, pair: FramePair) -> None:
+        pass
+
+    def compute(self, clips: ClipPair) -> float:
+        return self._function(clips)
+
+
+def _bind_resource(function: Callable[..., Any], resource: Any) -> Callable[..., Any]:
+    """Give a function its resource as the first argument, if it has one."""
+    return function if resource is None else partial(function, resource)
+
+
+def check_image_pair(reference: NDArray, output: NDArray) -> None:
+    """Check that two images can be compared.
+
+    Args:
+        reference: image of the original. [H, W, 3] uint8 RGB
+        output: image of the output, of the same size. [H, W, 3] uint8 RGB
+
+    Raises:
+        ShapeError: The images differ in size, or are not uint8 RGB.
+    """
+    for image in (reference, output):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ShapeError(f"an image is {list(image.shape)} {image.dtype}: give [H, W, 3] uint8")
+    if reference.shape != output.shape:
+        raise ShapeError(
+            f"the original's image is {list(reference.shape)} and the output's "
+            f"{list(output.shape)}: give two of the same size"
+        )
+
+
+def check_landmark_pair(reference: NDArray, output: NDArray) -> None:
+    """Check that the landmarks of two clips can be compared.
+
+    Args:
+        reference: landmarks of the original. [N, 478, 3] px
+        output: landmarks of as many frames of the output. [N, 478, 3] px
+
+    Raises:
+        ShapeError: The clips differ in length, or their landmarks are not [N, 478, 3].
+    """
+    for landmarks in (reference, output):
+        if landmarks.ndim != 3 or landmarks.shape[1:] != LANDMARK_SHAPE:
+            raise ShapeError(f"landmarks are {list(landmarks.shape)}: give [N, 478, 3]")
+    if len(reference) != len(output):
+        raise ShapeError(
+            f"the original has landmarks of {len(reference)} frames and the output of "
+            f"{len(output)}: give the same frames of both"
+        )

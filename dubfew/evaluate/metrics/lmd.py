@@ -1,0 +1,64 @@
+"""Lip landmark distance."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dubfew.evaluate.face_geometry import LIP_POINTS, eye_corner_distance, has_face
+from dubfew.evaluate.metrics._base import (
+    ClipMeasure,
+    ClipPair,
+    LandmarkArray,
+    Metric,
+    check_landmark_pair,
+)
+
+
+def lip_landmark_distance(
+    reference: LandmarkArray,  # [N, 478, 3]
+    output: LandmarkArray,  # [N, 478, 3]
+) -> float:
+    """Compute the mean distance of the 40 lip landmarks from those of the original.
+
+    Read it beside the value of a mouth that stays closed, which
+    `dubfew.evaluate.face_geometry.freeze_lips` makes.
+
+    Args:
+        reference: landmarks of the original, px; rows of frames without a face are NaN.
+            [N, 478, 3]
+        output: landmarks of the same frames of the output, px. [N, 478, 3]
+
+    Returns:
+        Distance in % of the original's eye-corner distance, lower is better; NaN if no frame shows
+        a face in both clips.
+
+    Raises:
+        ShapeError: The clips differ in length, or their landmarks are not [N, 478, 3].
+
+    Source: after Chen et al. 2018, "Lip Movements Generation at a Glance" (arXiv 1803.10404), with
+    distances relative to the size of the face instead of in px.
+    """
+    check_landmark_pair(reference, output)
+    both = has_face(reference) & has_face(output)
+    if not both.any():
+        return float("nan")
+    lips = reference[both][:, LIP_POINTS, :2].astype(np.float64) - output[both][:, LIP_POINTS, :2]
+    distance = np.linalg.norm(lips, axis=-1).mean(axis=-1)
+    return float(np.mean(distance / eye_corner_distance(reference[both])) * 100)
+
+
+def _measure(clips: ClipPair) -> float:
+    return lip_landmark_distance(clips.reference_landmarks, clips.output_landmarks)
+
+
+METRIC = Metric(
+    unit="% of the eye-corner distance",
+    bounds=(0.0, math.inf),
+    direction="lower",
+    best=0.0,
+    source="Chen et al. 2018, Lip Movements Generation at a Glance (arXiv 1803.10404), relative "
+    "to the size of the face",
+    measure=ClipMeasure(_measure),
+)
