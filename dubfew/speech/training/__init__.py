@@ -1,1 +1,1 @@
-"""From synthetic and filmed speech to a trained speech model."""
+"""Training of the speech model from synthetic and filmed speech."""

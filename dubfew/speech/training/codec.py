@@ -1,4 +1,4 @@
-"""Sound sent through a lossy codec and back, in memory, without moving it in time."""
+"""Lossy coding of sound and back, in memory, without a shift in time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from dubfew.utils.arrays import FloatArray
 
 @dataclass(frozen=True)
 class LossyCodec:
-    """An encoder of FFmpeg's, set up as recordings of speech meet it.
+    """An audio encoder, set up for speech.
 
     Attributes:
-        name: FFmpeg's, such as ``libopus``.
-        sample_rate: Hz that the sound is brought to first.
-        bit_rates: to choose from, bit/s; empty where the codec has only one.
+        name: FFmpeg's name, such as ``libopus``.
+        sample_rate: rate to which the sound is resampled first, Hz.
+        bit_rates: bit rates to choose from, bit/s; empty for codecs with a single one.
     """
 
     name: str
@@ -32,50 +32,52 @@ class LossyCodec:
     bit_rates: tuple[int, ...] = ()
 
 
+# Codecs that recordings of speech go through, at the low bit rates at which they change the sound:
+# calls and messages, web video, old audio files, the telephone network (G.711).
 SPEECH_CODECS = (
-    LossyCodec("libopus", SPEECH_SAMPLE_RATE_HZ, (8000, 12000, 16000, 24000)),  # calls and messages
+    LossyCodec("libopus", SPEECH_SAMPLE_RATE_HZ, (8000, 12000, 16000, 24000)),
     LossyCodec("libopus", 8000, (6000, 9000)),
-    LossyCodec(
-        "aac", SPEECH_SAMPLE_RATE_HZ, (12000, 16000, 24000, 32000)
-    ),  # the sound of web video
+    LossyCodec("aac", SPEECH_SAMPLE_RATE_HZ, (12000, 16000, 24000, 32000)),
     LossyCodec("libmp3lame", SPEECH_SAMPLE_RATE_HZ, (16000, 24000, 32000)),
-    LossyCodec("pcm_mulaw", 8000),  # G.711, the telephone network
+    LossyCodec("pcm_mulaw", 8000),
 )
 
 
 @lru_cache(maxsize=1)
 def available_codecs() -> tuple[LossyCodec, ...]:
-    """Those of ``SPEECH_CODECS`` that this PyAV can encode; its wheels have all, a build may lack "
-    "some."""
+    """List those of `SPEECH_CODECS` that this build of PyAV can encode; its wheels have all."""
     return tuple(codec for codec in SPEECH_CODECS if codec.name in av.codecs_available)
 
 
 def apply_codec(samples: FloatArray, codec: LossyCodec, bit_rate: int | None = None) -> FloatArray:
-    """What is left of a sound, each sample where it was.
+    """Encode and decode a sound; each sample stays at its time.
 
     Args:
-        samples: 16 kHz, mono, within [-1, 1]. [n]
-        codec: to go through.
-        bit_rate: bit/s; None where there is no choice.
+        samples: mono at 16 kHz, in [-1, 1]. [n]
+        codec: codec to use.
+        bit_rate: bit/s; None for codecs with a single one.
 
     Returns:
-        The same length. [n]
+        As many samples. [n]
     """
     if not len(samples):
         return samples
-    # Zero phase, unlike a decoder's own resampling.
+    # This resampling has zero phase, unlike that of decoders.
     sent = resample_poly(samples, codec.sample_rate, SPEECH_SAMPLE_RATE_HZ).astype(np.float32)
-    heard, start = _decode(*_encode(sent, codec, bit_rate))
+    received, start = _decode(*_encode(sent, codec, bit_rate))
+    # Put the decoded samples where they belong, and cut what the encoder added.
     out = np.zeros(len(samples), np.float32)
-    low, high = max(0, start), min(len(out), start + len(heard))
-    out[low:high] = heard[low - start : high - start]
+    low, high = max(0, start), min(len(out), start + len(received))
+    out[low:high] = received[low - start : high - start]
     return out
 
 
 def _encode(
     samples: FloatArray, codec: LossyCodec, bit_rate: int | None
 ) -> tuple[AudioCodecContext, list[av.Packet]]:
+    """Encode samples; returns the encoder, whose settings the decoder needs, and the packets."""
     encoder = cast(AudioCodecContext, av.CodecContext.create(codec.name, "w"))
+    # The first sample format that the encoder supports.
     form = (encoder.codec.audio_formats or [av.AudioFormat("s16")])[0]
     encoder.sample_rate, encoder.layout, encoder.format = codec.sample_rate, "mono", form
     encoder.time_base = Fraction(1, codec.sample_rate)
@@ -88,15 +90,15 @@ def _encode(
 
 
 def _decode(encoder: AudioCodecContext, packets: list[av.Packet]) -> tuple[FloatArray, int]:
-    """The sound at 16 kHz and the number of its first sample."""
+    """Decode packets to samples at 16 kHz, and find the number of the first sample."""
     decoder = cast(AudioCodecContext, av.CodecContext.create(encoder.codec.canonical_name, "r"))
     decoder.sample_rate, decoder.layout = encoder.sample_rate, "mono"
     if encoder.extradata:
         decoder.extradata = encoder.extradata
     frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
-    rate = frames[0].sample_rate  # Opus gives 48 kHz whatever it was given
-    # A decoder that cuts the encoder's padding off its first frame leaves that frame's time as
-    # it was: the second frame's is right.
+    rate = frames[0].sample_rate  # Opus decodes to 48 kHz whatever was encoded
+    # A decoder that cuts the encoder's padding off the first frame does not change that frame's
+    # time; the time of the second frame is right.
     start = -frames[0].samples if len(frames) > 1 else 0
     timed = frames[min(1, len(frames) - 1)]
     if timed.pts is not None and timed.time_base is not None:

@@ -1,4 +1,4 @@
-"""How the speech model is trained."""
+"""Settings of a training of the speech model."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class SpeechTrainConfig:
-    """How to train.
+    """Settings of a training.
 
     Attributes:
-        steps: optimiser steps of each network.
-        scout_steps: steps of the network that is trained on synthetic speech alone and then says
-            which clips' pictures belong to their sound, and with what lag.
+        steps: optimizer steps of each network.
+        scout_steps: optimizer steps of the scout, which learns from synthetic speech alone and then
+            measures which clips are in sync.
         batch_size: windows of 3 s per step.
-        filmed_fraction: of the windows that come from filmed speakers.
-        silent_fraction: of the windows in which nobody speaks.
-        num_linear_batches: batches that the linear reader is solved from.
-        num_utterances: synthetic sentences to draw from.
-        held_vowel_fraction: share of these in which a vowel is held.
-        peak_learning_rate: peak learning rate.
-        min_correlation: a clip whose mouth follows its sound less than this teaches nothing (music,
-            another speaker) and is left out.
-        seed: of everything random.
+        filmed_fraction: fraction of the windows that come from filmed speakers.
+        silent_fraction: fraction of the windows without speech.
+        num_linear_batches: batches that the linear predictor is solved from.
+        num_utterances: synthetic sentences to draw windows from.
+        held_vowel_fraction: fraction of these sentences in which a vowel is held.
+        peak_learning_rate: learning rate at the end of the warm-up.
+        min_correlation: least correlation of predicted and tracked lip gap for a clip to be trained
+            on; below it, the sound is music or another speaker.
+        seed: seed of all randomness.
     """
 
     steps: int = 700
@@ -38,12 +38,17 @@ class SpeechTrainConfig:
     seed: int = 0
 
     def with_steps(self, steps: int) -> SpeechTrainConfig:
-        """The same course in another number of steps."""
+        """Return settings for another number of steps, with the other counts in proportion.
+
+        Example:
+            >>> SpeechTrainConfig().with_steps(70).scout_steps
+            40
+        """
         return replace(
             self,
             steps=steps,
             scout_steps=max(1, steps * self.scout_steps // self.steps),
             num_linear_batches=max(1, steps * self.num_linear_batches // self.steps),
-            # Short trainings need not wait for sentences that they would not draw.
+            # Short trainings need not synthesize sentences that they would never draw.
             num_utterances=min(self.num_utterances, steps * self.batch_size),
         )

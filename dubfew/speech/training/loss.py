@@ -1,4 +1,4 @@
-"""What the speech model is trained to do."""
+"""The loss of the speech model, and the alignment of filmed targets in time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,39 @@ from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MOUTH_CORNERS, mouth_poi
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.speech.network import SpeechPrediction
 
-# By so many rows (20 ms) a filmed window may be moved against its sound; every row has to bring so
-# much correlation.
+# Rows (20 ms) by which the target of a filmed window may be moved, at most, and the gain of
+# correlation that each row must bring. A larger range would let targets move to syllables nearby.
 MAX_SHIFT_ROWS, SHIFT_PENALTY_PER_ROW = 3, 0.01
+# Weights of the mouth points in the position loss: lips count most, inner lips twice as much.
+_FACE_WEIGHT, _OUTER_LIP_WEIGHT, _INNER_LIP_WEIGHT = 0.4, 1.0, 2.0
+# Position errors above this (inter-ocular distances) count linearly, below it quadratically.
+_POSITION_BETA = 0.02
+# Extra weight of closed lips in the gap loss, and the gap at which it has fallen to a third
+# (inter-ocular distances). Closures are short and few, and a /b/ with open lips is the error that
+# every viewer notices.
+_CLOSURE_WEIGHT, _CLOSURE_GAP = 5, 0.012
+# Standard deviation of the lip gap above which a window counts as moving.
+_MIN_MOVING_STD = 0.01
+# Weights of the terms of the loss: positions, lip gap, speed of the lip gap, correlation and spread
+# of the lip gap over time (and of the spread within it), voice activity. They bring the terms to
+# similar sizes.
+_POSITION_TERM, _GAP_TERM, _SPEED_TERM = 3, 3, 2
+_DYNAMICS_TERM, _SPREAD_TERM, _VOICE_TERM = 0.03, 0.4, 0.1
 
 
 class MotionLoss:
-    """How far predicted motion is from the wanted, and how well the gate knows speech."""
+    """Distance of a predicted motion from its target, and error of the voice activity."""
 
     def __init__(self, basis: NDArray[np.float32]) -> None:
+        """Prepare the loss for a space of motion.
+
+        Args:
+            basis: displacement per unit of each coefficient. [K, P, 3]
+        """
         self._basis = torch.from_numpy(basis.reshape(len(basis), -1))
-        weight = np.full(len(MOUTH_POINTS), 0.4, np.float32)
-        weight[mouth_point_rows(OUTER_LIPS)] = 1.0
-        weight[mouth_point_rows(INNER_LIPS)] = 2.0
+        weight = np.full(len(MOUTH_POINTS), _FACE_WEIGHT, np.float32)
+        weight[mouth_point_rows(OUTER_LIPS)] = _OUTER_LIP_WEIGHT
+        weight[mouth_point_rows(INNER_LIPS)] = _INNER_LIP_WEIGHT
         self._point_weights = torch.from_numpy(weight / weight.mean())[:, None]
         upper, lower = np.array([mouth_point_rows(pair) for pair in INNER_LIP_PAIRS]).T
         self._upper_lip, self._lower_lip = torch.from_numpy(upper), torch.from_numpy(lower)
@@ -32,58 +52,78 @@ class MotionLoss:
 
     @property
     def gap_per_coefficient(self) -> Tensor:
-        """Gap between the lips per unit of each coefficient. [K]"""
+        """Compute the lip gap per unit of each coefficient. [K]"""
         return self._lip_gap(self._basis.unflatten(-1, (-1, 3))[None])[0]
 
     def __call__(
         self, predicted: SpeechPrediction, target: Tensor, voice_activity: Tensor
     ) -> Tensor:
-        """Loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
-            predicted: by a network.
+            predicted: prediction of a network.
             target: displacements. [B, R, P, 3]
-            voice_activity: 1 where somebody speaks. [B, R]
+            voice_activity: 1 where there is speech, else 0. [B, R]
+
+        Returns:
+            Loss. []
         """
         motion = self._expand_coefficients(predicted.coefficients)
-        points = F.smooth_l1_loss(motion, target, beta=0.02, reduction="none") * self._point_weights
-        gap, wanted_gap = self._lip_gap(motion), self._lip_gap(target)
-        width, wanted_width = self._mouth_width(motion), self._mouth_width(target)
-        # Closures are short and few, and a /b/ with open lips is the fault that everybody sees.
-        closed = 1 + 5 * voice_activity * torch.exp(-wanted_gap.clamp_min(0) / 0.012)
-        shape = 3 * closed * (gap - wanted_gap).abs() + (width - wanted_width).abs()
-        speed = ((gap.diff(dim=1) - wanted_gap.diff(dim=1)).abs()).mean()
-        # Averages of several answers are small motions; agreement in time and in spread is
-        # asked for by itself, or the mouth would hedge.
-        a, b = _center(gap), _center(wanted_gap)
-        spread_a, spread_b = _temporal_std(a), _temporal_std(b)
-        moves = (spread_b > 0.01).float()
-        r = (a * b).mean(dim=1) / (spread_a * spread_b)
-        dynamics = (moves * ((1 - r) + 0.4 * (spread_a / spread_b).log().abs())).mean()
-        gate = F.binary_cross_entropy_with_logits(predicted.voice_logits, voice_activity)
-        return 3 * points.mean() + shape.mean() + 2 * speed + 0.03 * dynamics + 0.1 * gate
+        points = (
+            F.smooth_l1_loss(motion, target, beta=_POSITION_BETA, reduction="none")
+            * self._point_weights
+        )
+        gap, target_gap = self._lip_gap(motion), self._lip_gap(target)
+        width, target_width = self._mouth_width(motion), self._mouth_width(target)
+        closed = 1 + _CLOSURE_WEIGHT * voice_activity * torch.exp(
+            -target_gap.clamp_min(0) / _CLOSURE_GAP
+        )
+        shape = _GAP_TERM * closed * (gap - target_gap).abs() + (width - target_width).abs()
+        speed = ((gap.diff(dim=1) - target_gap.diff(dim=1)).abs()).mean()
+        # The mean of several plausible motions is a small one. A loss on correlation and spread
+        # over time keeps the network from hedging with it.
+        a, b = _center(gap), _center(target_gap)
+        std_a, std_b = _temporal_std(a), _temporal_std(b)
+        is_moving = (std_b > _MIN_MOVING_STD).float()
+        r = (a * b).mean(dim=1) / (std_a * std_b)
+        spread_error = (std_a / std_b).log().abs()
+        dynamics = (is_moving * ((1 - r) + _SPREAD_TERM * spread_error)).mean()
+        voice = F.binary_cross_entropy_with_logits(predicted.voice_logits, voice_activity)
+        return (
+            _POSITION_TERM * points.mean()
+            + shape.mean()
+            + _SPEED_TERM * speed
+            + _DYNAMICS_TERM * dynamics
+            + _VOICE_TERM * voice
+        )
 
     @torch.no_grad()
     def align_target(
         self, predicted: SpeechPrediction, target: Tensor, is_filmed: Tensor
     ) -> Tensor:
-        """Wanted motion of filmed windows, moved by up to ``MAX_SHIFT_ROWS`` rows to where it
-        agrees best with what is predicted.
+        """Move the targets of filmed windows in time to where they agree best with the prediction.
 
-        A picture is seldom known to be in step with its sound to the frame. Without this a network
-        learns the mean of several moments, which is a blur.
+        A picture is rarely known to be in sync with its sound to the frame. Without this step a
+        network learns the mean of several times, which is a blur. Targets move by up to
+        `MAX_SHIFT_ROWS` rows.
+
+        (The shift-invariant learning of SIDGAN, Muaz et al. 2023, is another idea: it tolerates
+        shifts of pixels in space.)
 
         Args:
-            predicted: by the network in training.
+            predicted: prediction of the network in training.
             target: displacements. [B, R, P, 3]
-            is_filmed: which windows are filmed. [B]
+            is_filmed: True for windows of filmed speakers; the others stay. [B]
 
-        Source: the idea of shift-invariant learning is paper 002's (SIDGAN, sec. 3.2).
+        Returns:
+            Displacements. [B, R, P, 3]
         """
+        # Rolling wraps around, so rows near the ends are not compared.
         edge = MAX_SHIFT_ROWS + 2
         gap = _center(
             self._lip_gap(self._expand_coefficients(predicted.coefficients))[:, edge:-edge]
         )
+        # Small shifts first: argmax takes the first of equal values.
         shifts = sorted(range(-MAX_SHIFT_ROWS, MAX_SHIFT_ROWS + 1), key=abs)
         r = []
         for shift in shifts:
@@ -97,18 +137,23 @@ class MotionLoss:
         return torch.where(is_filmed[:, None, None, None], torch.stack(moved), target)
 
     def _expand_coefficients(self, coefficients: Tensor) -> Tensor:
+        """Compute displacements [..., P, 3] from coefficients [..., K]."""
         return (coefficients @ self._basis).unflatten(-1, (-1, 3))
 
     def _lip_gap(self, motion: Tensor) -> Tensor:
+        """Compute the lip gap. [B, R]"""
         return (motion[:, :, self._upper_lip, 1] - motion[:, :, self._lower_lip, 1]).mean(dim=-1)
 
     def _mouth_width(self, motion: Tensor) -> Tensor:
+        """Compute the change of the mouth's width. [B, R]"""
         return motion[:, :, self._mouth_corners[1], 0] - motion[:, :, self._mouth_corners[0], 0]
 
 
 def _center(gap: Tensor) -> Tensor:
+    """Subtract the mean over time."""
     return gap - gap.mean(dim=1, keepdim=True)
 
 
 def _temporal_std(centered: Tensor) -> Tensor:
+    """Compute the standard deviation over time, never 0."""
     return centered.pow(2).mean(dim=1).add(1e-6).sqrt()

@@ -1,4 +1,4 @@
-"""The space that a model in training predicts motion in, and what it predicts there."""
+"""The space of predicted motion: its basis, and statistics of what a model predicts in it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,31 @@ from dubfew.speech.network import SpeechEnsemble
 from dubfew.speech.training.examples import LabeledRecording
 from dubfew.utils.arrays import FloatArray
 
+# Recordings that statistics of predicted motion are measured on: enough for percentiles, and few
+# enough that it takes a second.
+_NUM_MEASURED_RECORDINGS = 60
+
 
 def compute_motion_basis(
     synthetic: Sequence[LabeledRecording], filmed: Sequence[LabeledRecording], num_components: int
 ) -> FloatArray:
-    """Principal directions of motion about rest, both sources weighing alike. [K, P, 3]"""
+    """Compute principal directions of motion about rest, with equal weight for both sources.
+
+    Args:
+        synthetic: recordings of synthetic speech, may be empty.
+        filmed: recordings of filmed speakers, may be empty.
+        num_components: number K of directions.
+
+    Returns:
+        Orthonormal directions, the strongest first. [K, P, 3]
+    """
+    # Each source's mean of outer products counts once, however long it is.
     gram = np.zeros((len(MOUTH_POINTS) * 3,) * 2)
-    for takes in (synthetic, filmed):
-        if takes:
-            flat = np.concatenate([t.displacement.reshape(len(t.displacement), -1) for t in takes])
+    for recordings in (synthetic, filmed):
+        if recordings:
+            flat = np.concatenate(
+                [each.displacement.reshape(len(each.displacement), -1) for each in recordings]
+            )
             gram += flat.T.astype(np.float64) @ flat / len(flat)
     _, vectors = np.linalg.eigh(gram)
     basis = vectors.T[::-1][:num_components]
@@ -36,19 +52,26 @@ def build_speech_model(
     recordings: Sequence[LabeledRecording],
     encoder: AudioEncoder | None = None,
 ) -> SpeechModel:
-    """The networks with the statistics of what it predicts for these recordings."""
-    nothing = MotionSpace(basis, np.ones(len(basis), np.float32), 1.0)
-    model = SpeechModel(network, nothing, encoder)
-    predicted, speaking = [], []
-    for take in recordings[:60]:
-        rows = model.predict_coefficients(Audio(take.samples, SPEECH_SAMPLE_RATE_HZ))[
-            : len(take.voice_activity)
-        ]
+    """Make a `SpeechModel` whose motion statistics are measured on recordings.
+
+    Args:
+        network: trained networks.
+        basis: directions of motion. [K, P, 3]
+        recordings: recordings to predict and measure, at least one with speech.
+        encoder: audio encoder of the network; None is mel bands.
+    """
+    # Predict with a space of unit statistics, then measure them where there is speech.
+    unit_space = MotionSpace(basis, np.ones(len(basis), np.float32), 1.0)
+    model = SpeechModel(network, unit_space, encoder)
+    predicted, is_speech = [], []
+    for recording in recordings[:_NUM_MEASURED_RECORDINGS]:
+        audio = Audio(recording.samples, SPEECH_SAMPLE_RATE_HZ)
+        rows = model.predict_coefficients(audio)[: len(recording.voice_activity)]
         predicted.append(rows)
-        speaking.append(take.voice_activity[: len(rows)] > 0)
-    spoken = np.concatenate(predicted)[np.concatenate(speaking)]
+        is_speech.append(recording.voice_activity[: len(rows)] > 0)
+    spoken = np.concatenate(predicted)[np.concatenate(is_speech)]
     times = np.arange(len(spoken)) * ROW_SECONDS
-    gap = nothing.reconstruct(spoken, times).aperture()
-    typical = np.sqrt((spoken**2).mean(axis=0)).astype(np.float32)
-    space = MotionSpace(basis, typical, float(np.quantile(gap, 0.95)))
+    gap = unit_space.reconstruct(spoken, times).aperture()
+    coefficient_rms = np.sqrt((spoken**2).mean(axis=0)).astype(np.float32)
+    space = MotionSpace(basis, coefficient_rms, float(np.quantile(gap, 0.95)))
     return SpeechModel(network, space, encoder)

@@ -1,4 +1,4 @@
-"""Weights of the linear reader: ridge regression over many windows, solved at once."""
+"""Weights of the linear predictor by ridge regression over many windows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from dubfew.speech.network import TAP_SPACING_ROWS, LinearPredictor
 from dubfew.speech.training.batches import SpeechBatch
 
-# Of the mean square of the inputs. What people have in common is little against what a window
-# holds: from 0.1 to 1 the figures for people held out hardly differ.
+# Strength of the regularization as a fraction of the inputs' mean square. From 0.1 to 1 the figures
+# for held-out people hardly differ; far less would fit the voices of the training.
 RIDGE_FRACTION = 0.3
 
 
@@ -22,16 +22,20 @@ RIDGE_FRACTION = 0.3
 def solve_linear_predictor(
     predictor: LinearPredictor, batches: Iterable[SpeechBatch], motion_basis: NDArray[np.float32]
 ) -> None:
-    """Set the reader's weights by regularised least squares, in one pass over the batches.
+    """Set the predictor's weights by regularized least squares, in one pass over the batches.
 
     Args:
-        predictor: to be set.
-        batches: at least one.
-        motion_basis: that motion is foreseen in, orthonormal. [K, P, 3]
+        predictor: predictor to set, in place.
+        batches: training windows, at least one batch.
+        motion_basis: directions of the predicted motion, orthonormal. [K, P, 3]
+
+    Source: Hoerl and Kennard 1970, Ridge Regression: Biased Estimation for Nonorthogonal Problems
+    (Technometrics 12(1)).
     """
     taps = predictor.map.kernel_size[0]
     directions = torch.from_numpy(motion_basis.reshape(len(motion_basis), -1))
     columns = predictor.map.in_channels * taps + 1
+    # Sums of products over all rows of all batches.
     gram = torch.zeros(columns, columns, dtype=torch.float64)
     moments = torch.zeros(columns, len(motion_basis), dtype=torch.float64)
     for batch in batches:
@@ -46,7 +50,7 @@ def solve_linear_predictor(
 
 
 def _context_windows(rows: Tensor, taps: int) -> Tensor:
-    """What the reader sees of every row, and a one. [B, R, width] -> [B, R, width * taps + 1]"""
+    """Collect the inputs of every row, and a one. [B, R, width] -> [B, R, width * taps + 1]"""
     half = taps // 2 * TAP_SPACING_ROWS
     windows = F.pad(rows, (0, 0, half, half)).unfold(1, 2 * half + 1, 1)[..., ::TAP_SPACING_ROWS]
     return F.pad(windows.flatten(2), (0, 1), value=1.0)

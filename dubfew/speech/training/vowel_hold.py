@@ -1,4 +1,4 @@
-"""Held vowels: what a synthesiser does not do by itself, and people do all the time."""
+"""Held vowels in synthetic speech: synthesizers do not make them, but people do all the time."""
 
 from __future__ import annotations
 
@@ -9,18 +9,28 @@ from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.speech.espeak import Utterance
 from dubfew.speech.visemes import VOWEL_LETTERS, Phone
 
-# A vowel shorter than this has no steady middle, s.
+# Shortest vowel that is held, s: shorter ones have no steady middle.
 MIN_VOWEL_SECONDS = 0.07
-HOLD_SECONDS_RANGE = (0.3, 2.0)  # that are put in, s
-# Pitch periods that are looked for, s, and for how long the voice is repeated.
+# Range of the time that is inserted, s: calls and songs.
+HOLD_SECONDS_RANGE = (0.3, 2.0)
+# Range of pitch periods that are searched for, s (65 to 400 Hz), and length of the piece that is
+# repeated, s.
 _PITCH_PERIOD_RANGE_SECONDS, _LOOP_SECONDS = (1 / 400, 1 / 65), 0.04
+# Least autocorrelation at the pitch period, relative to that at 0, of a voiced sound.
+_MIN_VOICED_CORRELATION = 0.3
+# Ranges of vibrato: its rate, Hz, and the largest deviation of pitch and of amplitude.
+_VIBRATO_HZ_RANGE, _MAX_VIBRATO, _MAX_TREMOLO = (3, 7), 0.03, 0.2
 
 
 def hold_random_vowel(utterance: Utterance, rng: np.random.Generator) -> Utterance:
-    """The same sentence with one of its vowels held, as singers, callers and mourners do.
+    """Hold one vowel of a sentence, as singers, callers and mourners do.
 
-    Some pitch periods from the vowel's middle are repeated, with a little vibrato and tremolo; all
-    that comes later moves. A sentence without a long vowel stays as it is.
+    Some pitch periods from the vowel's middle are repeated with a little vibrato and tremolo, and
+    everything after it moves. A sentence without a long vowel stays as it is.
+
+    Args:
+        utterance: synthetic sentence.
+        rng: source of randomness.
     """
     vowels = [
         number
@@ -36,12 +46,14 @@ def hold_random_vowel(utterance: Utterance, rng: np.random.Generator) -> Utteran
     if not len(loop):
         return utterance
     extra = rng.uniform(*HOLD_SECONDS_RANGE)
+    # Play the loop with a little vibrato and tremolo.
     t = np.arange(int(extra * SPEECH_SAMPLE_RATE_HZ)) / SPEECH_SAMPLE_RATE_HZ
-    wobble = 2 * np.pi * rng.uniform(3, 7) * t + rng.uniform(0, 2 * np.pi)
-    place = np.cumsum(1 + rng.uniform(0, 0.03) * np.sin(wobble))
+    phase = 2 * np.pi * rng.uniform(*_VIBRATO_HZ_RANGE) * t + rng.uniform(0, 2 * np.pi)
+    place = np.cumsum(1 + rng.uniform(0, _MAX_VIBRATO) * np.sin(phase))
     voice = np.interp(place % len(loop), np.arange(len(loop) + 1), np.append(loop, loop[0]))
-    voice *= 1 + rng.uniform(0, 0.2) * np.sin(wobble + 1)
+    voice *= 1 + rng.uniform(0, _MAX_TREMOLO) * np.sin(phase + 1)
     samples = np.concatenate([utterance.samples[:at], voice, utterance.samples[at:]])
+    # Everything after the vowel's middle moves.
     shift = len(voice) / SPEECH_SAMPLE_RATE_HZ
     phones = [
         *utterance.phones[:number],
@@ -52,13 +64,14 @@ def hold_random_vowel(utterance: Utterance, rng: np.random.Generator) -> Utteran
 
 
 def _pitch_loop(samples: np.ndarray) -> np.ndarray:
-    """Whole pitch periods of a vowel, about `_LOOP_SECONDS` long; empty where there is no voice."""
+    """Cut whole pitch periods, about `_LOOP_SECONDS` long; empty if the sound is not voiced."""
     low, high = (int(period * SPEECH_SAMPLE_RATE_HZ) for period in _PITCH_PERIOD_RANGE_SECONDS)
     if len(samples) < 2 * high or float(np.abs(samples).max()) < MIN_AUDIBLE_PEAK:
         return np.zeros(0, np.float32)
-    centred = samples - samples.mean()
-    likeness = np.correlate(centred, centred, "full")[len(samples) - 1 :]
-    period = low + int(np.argmax(likeness[low:high]))
-    if likeness[period] < 0.3 * likeness[0]:
+    # The pitch period is the lag of the highest autocorrelation.
+    centered = samples - samples.mean()
+    autocorrelation = np.correlate(centered, centered, "full")[len(samples) - 1 :]
+    period = low + int(np.argmax(autocorrelation[low:high]))
+    if autocorrelation[period] < _MIN_VOICED_CORRELATION * autocorrelation[0]:
         return np.zeros(0, np.float32)
     return samples[: period * max(1, int(_LOOP_SECONDS * SPEECH_SAMPLE_RATE_HZ / period))]
