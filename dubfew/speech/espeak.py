@@ -103,12 +103,14 @@ class EspeakSynthesizer:
         self._sample_rate = self._library.espeak_Initialize(
             _OUTPUT_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), options
         )
+        # A negative rate is an error code.
         if self._sample_rate <= 0:
             raise MissingDependencyError(
                 "espeak-ng does not start: pip install --force-reinstall espeakng-loader"
             )
         self._sample_chunks: list[NDArray[np.int16]] = []
         self._events: list[tuple[int, str]] = []
+        # The reference keeps ctypes' callback alive.
         self._callback = _SYNTH_CALLBACK(self._on_synthesis)
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -208,6 +210,7 @@ def _phones_from_events(
     closure to the phone before it. Here the closure belongs to the plosive.
     """
     phones: list[Phone] = []
+    # Every event lasts until the next one.
     ends = [sample for sample, _ in events[1:]] + [len(samples)]
     for (first, name), last in zip(events, ends, strict=True):
         if last <= first:
@@ -222,6 +225,7 @@ def _phones_from_events(
                 closure = _find_closure_start(samples, sample_rate, phones[-1].start, start)
                 phones[-1] = Phone(phones[-1].symbol, phones[-1].start, closure)
             phones.append(Phone(letter, closure, end))
+    # Silence before the first event.
     if phones and phones[0].start > 0:
         phones.insert(0, Phone(SILENCE_SYMBOL, 0.0, phones[0].start))
     return tuple(phones)

@@ -154,6 +154,7 @@ class SpeechModel:
             MediaError: The samples are not mono.
         """
         times = np.asarray(times, np.float64)
+        # Zero outside of the recording: the mouth rests there.
         coefficients = self.predict_coefficients(audio)
         row_times = np.arange(len(coefficients)) * ROW_SECONDS
         at_times = np.stack(
@@ -270,6 +271,7 @@ class SpeechModel:
                 dubfew, or the model's encoder is gone.
             MissingDependencyError: The encoder needs transformers, which is not installed.
         """
+        # The header is checked before the weights are read.
         header = read_speech_header(Path(path))
         try:
             tensors = load_file(str(path))
@@ -282,6 +284,7 @@ class SpeechModel:
             config = SpeechNetworkConfig(**sizes)
             # The stored weights include the gap per coefficient, so any value does here.
             network = SpeechEnsemble(config, torch.zeros(config.components))
+            # Counters of training are not stored; the new network's own are used.
             state = network.state_dict()
             stored = {
                 name.removeprefix("network."): torch.from_numpy(array)

@@ -57,6 +57,7 @@ def read_speech_info(path: Path | None = None) -> SpeechInfo:
     """
     path = shipped_speech_model_path() if path is None else path
     header = read_speech_header(path)
+    # Shapes are in the file's header: no weight is read to count them.
     with safe_open(str(path), framework="numpy") as file:
         names = [name for name in file.keys() if name.startswith("network.")]  # noqa: SIM118
         weights = sum(math.prod(file.get_slice(name).get_shape()) for name in names)

@@ -117,6 +117,8 @@ class SpeechNetwork(nn.Module):
         Returns:
             ceil(T / stride) rows.
         """
+        # The stem brings frames to rows, the blocks look around, the head has one more channel for
+        # voice activity.
         x = nn.functional.gelu(self.stem(frames.transpose(1, 2)))
         for block in self.blocks:
             x = block(x)
@@ -179,6 +181,7 @@ class SpeechEnsemble(nn.Module):
     ) -> SpeechPrediction:
         """Predict rows, see `SpeechNetwork.forward`."""
         motions, voices = zip(*(network(frames) for network in self.networks), strict=True)
+        # Half of the motion is the networks' mean, half the linear predictor's.
         motion = torch.stack(motions).mean(0)
         mean = (motion + self.linear(frames)) / 2
         # Closure, from 0 to 1: a small gap that is a dip or at rest.

@@ -44,6 +44,7 @@ def resolve_speech_model(
             )
         return SpeechModel.load_default()
     found = Path(model_reference["path"]) if path is None else path
+    # A style fits one model only: same path or not, the hash must agree.
     if not found.is_file():
         raise ArtefactError(
             f"the speech model {found} that this actor's style belongs to is not there: name it "

@@ -75,6 +75,7 @@ class SpeakingStyle:
             reach: limit of the gap as a multiple of ``max_aperture``, above 0.
         """
         limit = reach * self.max_aperture
+        # The part of the motion inside of the space changes, the rest stays.
         flat = self.basis.reshape(len(self.basis), -1)
         coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
         change = (coefficients * (self.gain - 1) + self.offset) @ flat
@@ -169,6 +170,7 @@ def fit_style(
             f"{len(predicted)} predicted rows for {len(observed)} observed: predict at the "
             "observed times"
         )
+    # Compare in sync: a lag would look like disagreement.
     lag = reliable_lag(estimate_lag(predicted, observed))
     predicted = predicted.resample(observed.times - lag)
     # Coefficients relative to their typical size, so that all directions weigh alike.

@@ -170,6 +170,7 @@ def blend_visemes(
         >>> round(float(controls[0, 0] - controls[0, 1]), 2)
         0.18
     """
+    # In blocks, each with the few sounds that can reach it.
     blocks = [
         times[start : start + _TIMES_PER_BLOCK] for start in range(0, len(times), _TIMES_PER_BLOCK)
     ]
@@ -185,6 +186,7 @@ def _phones_near(phones: Sequence[Phone], times: NDArray[np.float64]) -> list[Ph
 
 def _blend_block(phones: list[Phone], times: NDArray[np.float64]) -> FloatArray:
     """Blend visemes for a block of times. [N, 5]"""
+    # Silence around the sounds.
     first = phones[0].start if phones else 0.0
     last = phones[-1].end if phones else 0.0
     phones = [

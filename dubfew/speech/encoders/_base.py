@@ -40,17 +40,17 @@ class AudioEncoder(Protocol):
 
     @property
     def feature_dim(self) -> int:
-        """Numbers per frame."""
+        """Return the number of features per frame."""
         ...
 
     @property
     def stride(self) -> int:
-        """Frames per row of the network (20 ms)."""
+        """Return the number of frames per row of the network (20 ms)."""
         ...
 
     @property
     def is_mel_spectrogram(self) -> bool:
-        """True if features are log-mel bands in rising order, which training may warp and tilt."""
+        """Return True if features are log-mel bands in rising order, which training then warps."""
         ...
 
     def encode(self, samples: FloatArray, channel: RecordingChannel) -> EncodedAudio:

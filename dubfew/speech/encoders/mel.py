@@ -19,7 +19,12 @@ class MelEncoder:
     is_mel_spectrogram: bool = True
 
     def encode(self, samples: FloatArray, channel: RecordingChannel) -> EncodedAudio:
-        """Prepare a recording, see `AudioEncoder.encode`."""
+        """Prepare a recording, see `AudioEncoder.encode`.
+
+        Args:
+            samples: mono at 16 kHz. [n]
+            channel: level and spectral tilt of the recording, which are taken out.
+        """
         return _EncodedMel(samples, channel)
 
     def metadata(self) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class TransformersEncoder:
         self.name = str(Path(name).resolve()) if Path(name).is_dir() else name
         with _mute_transformers(transformers):
             try:
+                # The kind is checked before the weights are loaded.
                 kind = transformers.AutoConfig.from_pretrained(self.name).model_type
                 if kind not in BACKBONE_CLASSES:
                     raise ArtefactError(
@@ -87,7 +88,12 @@ class TransformersEncoder:
         return {"name": self.name, "width": self.feature_dim, "sha256": self._weights_sha256}
 
     def encode(self, samples: FloatArray, channel: RecordingChannel) -> EncodedAudio:
-        """Prepare a recording, see `AudioEncoder.encode`; only the channel's level is taken out."""
+        """Prepare a recording, see `AudioEncoder.encode`.
+
+        Args:
+            samples: mono at 16 kHz. [n]
+            channel: channel of the recording; its level is taken out, its spectral tilt is not.
+        """
         return _WindowedAudio(self, samples, 10 ** ((LOUD_LEVEL_DB - channel.level_db) / 20))
 
     def encode_rows(self, samples: FloatArray, gain: float, start: int, stop: int) -> FloatArray:
@@ -143,7 +149,7 @@ class _WindowedAudio:
             )
             low, high = max(start, first), min(stop, until)
             if low >= high:
-                continue
+                continue  # the window has none of these rows
             # Weights rise at the window's beginning and fall at its end; those of two neighbors
             # add up to 1.
             weight = np.ones(high - low, np.float32)

@@ -58,6 +58,7 @@ def sample_speech_batch(
     lengths = np.array([len(recording.voice_activity) for recording in filmed], np.float64)
     windows, is_filmed = [], []
     for _ in range(config.batch_size):
+        # One draw decides the source: film, silence, or synthetic speech.
         draw = rng.random()
         from_film = draw < filmed_fraction and len(filmed) > 0
         if from_film:

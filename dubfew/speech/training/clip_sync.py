@@ -70,6 +70,7 @@ def select_synced_clips(
         lag_estimates: lag and correlation of all of them, by name.
         min_correlation: least correlation of predicted and tracked lip gap at the best lag.
     """
+    # A small lag is left alone unless removing it clearly helps.
     chosen = [clip for clip in clips if lag_estimates[clip.name].r_best >= min_correlation]
     return SyncedClips(
         lag_estimates,

@@ -91,6 +91,7 @@ def _encode(
 
 def _decode(encoder: AudioCodecContext, packets: list[av.Packet]) -> tuple[FloatArray, int]:
     """Decode packets to samples at 16 kHz, and find the number of the first sample."""
+    # The decoder needs the encoder's settings, which a file would carry.
     decoder = cast(AudioCodecContext, av.CodecContext.create(encoder.codec.canonical_name, "r"))
     decoder.sample_rate, decoder.layout = encoder.sample_rate, "mono"
     if encoder.extradata:

@@ -67,7 +67,7 @@ _LIP_GAP_SCALE_RANGE = (0.6, 1.7)
 _SILENT_EXTRA_ROWS = 20
 _SILENT_NOISE_DB_RANGE = (15, 50)
 
-# Pauses before the recordings of a window: probability, and longest in rows (0.8 s).
+# Pauses before the recordings of a window: probability, and longest pause in rows (0.8 s).
 _PAUSE_PROBABILITY, _MAX_PAUSE_ROWS = 0.7, 40
 # Playing speeds of windows in tenths; time, pitch and formants change together.
 _SPEEDS_IN_TENTHS = (9, 10, 11)

@@ -44,6 +44,7 @@ def solve_linear_predictor(
         gram += (x.T @ x).double()
         moments += (x.T @ y).double()
     gram.diagonal().add_(RIDGE_FRACTION * gram.diagonal().mean())
+    # The last column of the inputs is the constant, so the last row is the bias.
     solution = torch.linalg.solve(gram, moments).float()
     predictor.map.weight.copy_(solution[:-1].T.unflatten(1, (-1, taps)))
     predictor.map.bias.copy_(solution[-1])  # type: ignore[union-attr]

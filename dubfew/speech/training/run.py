@@ -1,4 +1,4 @@
-"""From prepared footage to a model file, with what it foresees of each clip."""
+"""From prepared footage to a model file: `dubfew speech train`."""
 
 from __future__ import annotations
 
@@ -25,22 +25,26 @@ from dubfew.speech.training.trainer import fit_speech_model
 from dubfew.speech.viseme_basis import save_viseme_basis
 from dubfew.utils.files import check_output_path
 
+# File of the viseme basis, written beside the model. Only later trainings on synthetic speech alone
+# need it.
 VISEME_BASIS_FILENAME = "fields.safetensors"
+# Step at which a prediction is sampled to be compared with the tracked motion, s.
+_PREDICTION_STEP_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class ClipScore:
-    """How well a model foresees one clip.
+    """Agreement of a model's prediction with one clip.
 
     Attributes:
-        clip: file of the clip.
-        identity: whose it is.
-        part: "held out" (the person is in no training), "trained", or "unfit": passed over by the
-            training itself, because the mouth did not follow the sound.
-        seconds: of sound.
+        clip: file name of the clip.
+        identity: identity of the speaker.
+        part: "held out" (the person is in no training), "trained", or "unfit": left out by the
+            training itself because the mouth does not follow the sound.
+        seconds: length of the sound, s.
         r: correlation of predicted and tracked lip gap at the file's own timing.
-        r_best: the same at the best lag within 0.4 s.
-        lag_ms: that lag, positive where the picture is late.
+        r_best: correlation at the best lag within 0.4 s.
+        lag_ms: that lag, ms, positive if the picture is late.
     """
 
     clip: str
@@ -54,18 +58,18 @@ class ClipScore:
 
 @dataclass(frozen=True)
 class SpeechTrainingResult:
-    """What a training of the speech model made.
+    """Output of a training of the speech model.
 
     Attributes:
-        output: the model.
-        fields: what its synthetic targets were made with, of use to later trainings only.
-        steps: of the optimiser.
-        seed: of everything random.
-        seconds: that it took.
+        output: file of the model.
+        fields: file of the viseme basis that synthetic targets were made with.
+        steps: optimizer steps of each network.
+        seed: seed of all randomness.
+        seconds: duration of the training, s.
         r_trained: mean of ``r`` over the clips trained on; NaN without any.
-        r_held_out: the same over people held out.
-        clips: every clip, those held out first.
-        passed: clips that could not be used, and why.
+        r_held_out: mean of ``r`` over the clips of held-out people; NaN without any.
+        clips: every clip, held-out ones first.
+        passed: reason for each clip that could not be used, by file name.
     """
 
     output: Path
@@ -90,27 +94,28 @@ def train_speech_model(
     encoder: str = DEFAULT_ENCODER_NAME,
     progress: ProgressCallback = no_progress,
 ) -> SpeechTrainingResult:
-    """Train the speech model on synthetic and filmed speech, and measure it.
+    """Train the speech model on synthetic and filmed speech, and measure it on every clip.
 
     Nothing is written before the training is over.
 
     Args:
-        out: the model's file, which ends in .safetensors; `VISEME_BASIS_FILENAME` is written beside
+        out: file of the model, ending in .safetensors; `VISEME_BASIS_FILENAME` is written beside
             it.
-        data: shards of `dubfew prior prepare`; None trains on synthetic speech alone.
-        steps: of the optimiser; None takes the usual number.
-        seed: of everything random.
-        exclude: list of people not to be touched, see `read_exclude_list`.
+        data: shards of ``dubfew prior prepare``; None trains on synthetic speech alone.
+        steps: optimizer steps of each network; None takes those of `SpeechTrainConfig`.
+        seed: seed of all randomness.
+        exclude: list of people whose data must not be used, see `read_exclude_list`.
         leave_out: identities to measure on instead of training on them.
-        encoder: what the network hears, see `load_encoder`.
+        encoder: name of the audio encoder, see `load_encoder`.
         progress: see `fit_speech_model`.
 
     Raises:
-        DubfewError: nothing to train on, or ``out`` cannot be written to.
-        ArtefactError: there is no such encoder.
-        MissingDependencyError: espeak-ng, or transformers for an encoder, is not installed.
+        DubfewError: There is nothing to train on, or ``out`` cannot be written to.
+        ArtefactError: There is no such encoder, or the data is damaged.
+        MissingDependencyError: espeak-ng is not installed, or transformers for an encoder.
     """
     started = time.perf_counter()
+    # Refuse what cannot work before anything is read.
     if out.suffix != ".safetensors" or out.name == VISEME_BASIS_FILENAME:
         raise DubfewError(
             f"{out.name!r} is no name for a model: give one that ends in .safetensors, other than "
@@ -118,30 +123,34 @@ def train_speech_model(
         )
     if data is None and (leave_out or exclude):
         raise DubfewError("nobody can be left out where nobody was filmed: give prepared footage")
+    # Find out now, not after minutes of training, whether the files can be written.
     fields = out.with_name(VISEME_BASIS_FILENAME)
     for path in (out, fields):
         check_output_path(path)
-    names = frozenset() if exclude is None else read_exclude_list(exclude)
+    excluded = frozenset() if exclude is None else read_exclude_list(exclude)
     filmed = FilmedClips([], [], {})
     if data is not None:
-        filmed = load_filmed_clips(data, excluded_people=names, held_out_people=leave_out)
-    hears = load_encoder(encoder)
+        filmed = load_filmed_clips(data, excluded_people=excluded, held_out_people=leave_out)
+    audio_encoder = load_encoder(encoder)
     config = SpeechTrainConfig(seed=seed)
     config = config if steps is None else config.with_steps(steps)
-    trained = fit_speech_model(filmed.train, config, encoder=hears, progress=progress)
+    trained = fit_speech_model(filmed.train, config, encoder=audio_encoder, progress=progress)
+    # Measure every clip; people held out come first, for they are the figure that counts.
     scores = [score_clip(trained.model, clip, "held out") for clip in filmed.held_out]
     for number, clip in enumerate(filmed.train):
         progress(Progress("measure", number, len(filmed.train)))
         part = "trained" if clip.name in trained.used_clips else "unfit"
         scores.append(score_clip(trained.model, clip, part))
     means = {part: _mean_correlation(scores, part) for part in ("trained", "held out")}
+    # Facts that the model's file keeps.
     facts = {
         "steps": config.steps,
         "seed": seed,
         "r": {part: None if math.isnan(r) else round(r, 3) for part, r in means.items()},
-        "clips": {each.clip: each.part for each in scores},
+        "clips": {score.clip: score.part for score in scores},
     }
-    model = SpeechModel(trained.model.network, trained.model.space, hears, facts)
+    # Write both files at the end, so that an interrupted training leaves nothing.
+    model = SpeechModel(trained.model.network, trained.model.space, audio_encoder, facts)
     save_viseme_basis(trained.viseme_basis, fields)
     model.save(out)
     return SpeechTrainingResult(
@@ -158,17 +167,23 @@ def train_speech_model(
 
 
 def score_clip(model: SpeechModel, clip: SpeechClip, part: str) -> ClipScore:
-    """Measure a model on one clip."""
+    """Measure how well a model's prediction follows one clip.
+
+    Args:
+        model: model to measure.
+        clip: filmed speaker.
+        part: value for `ClipScore.part`.
+    """
     seconds = len(clip.samples) / SPEECH_SAMPLE_RATE_HZ
-    grid = np.arange(0, seconds, 0.01)
-    sync = estimate_lag(
-        model.predict(Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), grid), clip.motion
-    )
+    grid = np.arange(0, seconds, _PREDICTION_STEP_SECONDS)
+    predicted = model.predict(Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), grid)
+    lag = estimate_lag(predicted, clip.motion)
     return ClipScore(
-        clip.name, clip.identity, part, seconds, sync.r_zero, sync.r_best, sync.lag_seconds * 1000
+        clip.name, clip.identity, part, seconds, lag.r_zero, lag.r_best, lag.lag_seconds * 1000
     )
 
 
 def _mean_correlation(scores: list[ClipScore], part: str) -> float:
-    chosen = [each.r for each in scores if each.part == part]
-    return float(np.mean(chosen)) if chosen else float("nan")
+    """Average ``r`` over one part; NaN if it is empty."""
+    values = [score.r for score in scores if score.part == part]
+    return float(np.mean(values)) if values else float("nan")

@@ -93,11 +93,13 @@ def fit_speech_model(
     encoder = encoder or load_encoder()
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
+    # How lips move the rest of the lower face is learned from the film, if there is any.
     viseme_basis = (
         fit_viseme_basis([clip.motion for clip in clips]) if clips else load_viseme_basis()
     )
     synthetic = _synthesize_recordings(viseme_basis, config, rng, progress)
     network_config = SpeechNetworkConfig(inputs=encoder.feature_dim, stride=encoder.stride)
+    # Lags are not known yet, but directions of motion do not depend on them.
     filmed = [recording_from_clip(clip, 0.0) for clip in clips]
     basis = compute_motion_basis(synthetic, filmed, network_config.components)
     run = _TrainingRun(
@@ -111,6 +113,7 @@ def fit_speech_model(
         progress=progress,
         total_steps=config.scout_steps * bool(clips) + config.steps * network_config.members,
     )
+    # Scout and selection of clips, then the ensemble, then statistics of its predictions.
     synced = _sync_clips(run, clips) if clips else SyncedClips()
     ensemble, synced = _train_ensemble(run, clips, synced)
     model = build_speech_model(ensemble, basis, synced.recordings or synthetic, encoder)
@@ -168,6 +171,7 @@ class _TrainingRun:
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=self.config.peak_learning_rate, weight_decay=_WEIGHT_DECAY
         )
+        # The rate rises linearly, then falls along a cosine to 0 at the last step.
         warmup_steps = _WARMUP_FRACTION * steps
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
@@ -179,10 +183,12 @@ class _TrainingRun:
         for step in range(steps):
             batch = self._sample_batch(filmed_recordings, self.config.filmed_fraction)
             predicted = network(batch.features)
+            # Filmed targets move to where they agree with the prediction.
             target = batch.target
             if step > steps // _ALIGN_AFTER_ONE_IN and batch.is_filmed.any():
                 target = self.motion_loss.align_target(predicted, target, batch.is_filmed)
             loss = self.motion_loss(predicted, target, batch.voice_activity)
+            # Gradient step.
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)

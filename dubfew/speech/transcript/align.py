@@ -103,6 +103,7 @@ def align_transcript(
     cues = [cue for cue in cues if cue.start is None or cue.start < seconds]
     if not cues:
         raise DubfewError(f"every subtitle is later than the sound, which lasts {seconds:.1f} s")
+    # A text that is much too long would take minutes to align before it is refused.
     letters = sum(len(cue.text) for cue in cues)
     if letters > _MAX_LETTERS_PER_SECOND * (seconds + 1):
         raise DubfewError(
@@ -186,6 +187,7 @@ def _reorder_reference(
     # Reversed phones begin where they ended before.
     edges = np.append(reference.phone_boundaries, True)
     yield reference.features[::-1], edges[:0:-1]
+    # The cut lies between two phones.
     half = int(reference.phone_starts[len(reference.phone_starts) // 2])
     yield np.roll(reference.features, -half, axis=0), np.roll(reference.phone_boundaries, -half)
 

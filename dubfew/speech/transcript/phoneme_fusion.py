@@ -51,6 +51,7 @@ def fuse_phonemes(
     """
     if not phones or not len(predicted):
         return predicted
+    # The mouth shows now what is heard after the lead.
     times = predicted.times + lead
     text = motion_from_phones(phones, times, load_viseme_basis())
     # Bring the text's openings to the size of the predicted ones.

@@ -70,6 +70,7 @@ def split_transcript(
     if len(features) <= _MAX_WHOLE_FRAMES:
         return [TranscriptSegment(0, len(cues), 0, len(features))]
     begins, ends = _coarse_cue_frames(reference, features, loudness)
+    # Segments of a script may hold any pause: the whole recording must be covered.
     groups = _group_cues(begins, ends, _SEGMENT_FRAMES, np.inf)
     return _cut_segments(groups, begins, ends, loudness, len(loudness))
 

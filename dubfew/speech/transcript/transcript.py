@@ -106,6 +106,7 @@ def _split_line(line: str) -> list[str]:
 def _cues_from_subtitles(path: Path, text: str, kind: str) -> tuple[TranscriptCue, ...]:
     """Parse subtitles and keep what is spoken."""
     pysubs2 = import_optional("pysubs2")
+    # pysubs2 knows one kind of line end only.
     lines = "\n".join(text.splitlines()) + "\n"
     if kind == "vtt":
         lines = _keep_timed_blocks(lines)
@@ -115,6 +116,7 @@ def _cues_from_subtitles(path: Path, text: str, kind: str) -> tuple[TranscriptCu
     except (pysubs2.Pysubs2Error, ValueError, IndexError, OverflowError) as error:
         raise DubfewError(f"{path} is not a subtitle file of kind {kind}: {error}") from error
     cues = []
+    # Order by time, whatever the file's order is.
     for event in sorted(events, key=lambda event: event.start):
         # Remove sounds in brackets, songs between notes, and dashes before speakers.
         spoken = re.sub(r"\[[^\]]*\]|\([^)]*\)|♪[^♪]*♪?|^\s*-", " ", event.plaintext)

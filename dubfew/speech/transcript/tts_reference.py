@@ -69,6 +69,7 @@ class SpokenReference:
             start_cue: first cue.
             stop_cue: cue after the last one.
         """
+        # Frames of the cues, phones that begin in them, all counted from the first cue.
         edges = np.append(self.cue_starts, len(self.features))
         low, high = edges[start_cue], edges[stop_cue]
         phones = slice(*np.searchsorted(self.phone_starts, [low, high]))
@@ -165,6 +166,7 @@ def _standardize(features: FloatArray, speech_features: FloatArray) -> FloatArra
 
 def compute_loudness(samples: FloatArray) -> FloatArray:
     """Compute loudness: 0 where a recording is as quiet as its noise, 1 where it is loud. [T]"""
+    # A noise floor far below speech would make every breath loud, hence its limit.
     level, loud = frame_levels_db(samples), speech_level_db(samples)
     noise = max(float(np.percentile(level, _NOISE_PERCENTILE)), loud - _NOISE_RANGE_DB)
     fraction = (level - noise) / max(loud - noise, 1e-6)
