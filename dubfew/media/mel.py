@@ -242,18 +242,54 @@ def mel_filterbank() -> FloatArray:
 
     Returns:
         Weight of each frequency in each band. [MEL_FFT_SIZE / 2 + 1, 80]
+    """
+    frequencies = np.linspace(0, SPEECH_SAMPLE_RATE_HZ / 2, MEL_FFT_SIZE // 2 + 1)
+    edges = mel_band_edges_hz(MEL_LOW_HZ, MEL_HIGH_HZ, NUM_MEL_BANDS)
+    return triangular_filters(frequencies, edges).astype(np.float32)
+
+
+def mel_band_edges_hz(low: float, high: float, count: int) -> NDArray[np.float64]:
+    """Space the edges of overlapping bands evenly on the mel scale.
+
+    Band k begins at edge k, has its center at edge k + 1 and ends at edge k + 2.
+
+    Args:
+        low: lower edge of the first band, Hz.
+        high: upper edge of the last band, Hz.
+        count: number of bands.
+
+    Returns:
+        Edges in Hz, rising. [count + 2]
 
     Source: the mel scale of HTK, 2595 log10(1 + f / 700): Young et al. 2006, The HTK Book.
+
+    Example:
+        >>> mel_band_edges_hz(0, 8000, 2).round().tolist()
+        [0.0, 921.0, 3056.0, 8000.0]
     """
-    mel = np.linspace(_hertz_to_mel(MEL_LOW_HZ), _hertz_to_mel(MEL_HIGH_HZ), NUM_MEL_BANDS + 2)
-    edges = 700 * (10 ** (mel / 2595) - 1)
-    frequency = np.linspace(0, SPEECH_SAMPLE_RATE_HZ / 2, MEL_FFT_SIZE // 2 + 1)[:, None]
+    mel = np.linspace(2595 * np.log10(1 + low / 700), 2595 * np.log10(1 + high / 700), count + 2)
+    return np.asarray(700 * (10 ** (mel / 2595) - 1))
+
+
+def triangular_filters(
+    positions: NDArray,  # [F]
+    edges: NDArray[np.float64],  # [B + 2]
+) -> NDArray[np.float64]:  # [F, B]
+    """Compute triangular filters of height 1.
+
+    Args:
+        positions: positions of the frequencies, in the unit of the edges. [F]
+        edges: edges of the bands, rising; see `mel_band_edges_hz`. [B + 2]
+
+    Returns:
+        Weight of each frequency in each band: 1 at the band's center, 0 outside its edges. [F, B]
+
+    Example:
+        >>> triangular_filters(np.arange(5), np.array([0.0, 2.0, 4.0]))[:, 0].tolist()
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
     # Each filter rises from its neighbor's center to its own and falls to the next one's.
-    rising = (frequency - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - frequency) / (edges[2:] - edges[1:-1])
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-
-
-def _hertz_to_mel(hertz: float) -> float:
-    """Convert Hz to mel."""
-    return 2595 * float(np.log10(1 + hertz / 700))
+    low, center, high = edges[:-2], edges[1:-1], edges[2:]
+    rising = (positions[:, None] - low) / (center - low)
+    falling = (high - positions[:, None]) / (high - center)
+    return np.maximum(0, np.minimum(rising, falling))
