@@ -1,9 +1,10 @@
-"""Make the replay set that ships: film synthetic people, track and prepare them like anybody.
+"""Make the replay set that ships: film synthetic people, then track and prepare them.
 
     python -m tools.build_replay_set [--clips FOLDER] [--out FILE]
 
-Clips that are already in the folder (``synthetic_SEED.mp4``) are not filmed again. The same
-versions of the encoder and of MediaPipe give the same file.
+The people are tracked like real ones, so that the set has the errors that training sees. Clips
+that are already in the folder (``synthetic_SEED.mp4``) are not filmed again. The same versions of
+the encoder and of MediaPipe give the same file.
 """
 
 from __future__ import annotations
@@ -21,17 +22,29 @@ from dubfew.references.alignment import align_footage
 from dubfew.references.cropping import load_clip_footage
 from dubfew.synthetic import SyntheticPerson, write_clip
 
-# Everybody in the set has a seed of their own; they vary in every trait by themselves. Sizes and
-# qualities vary like those of footage do.
+# Seeds of the people in the set, far from those of the demo and the tests. Twelve vary in every
+# trait; more make the file larger.
 PERSON_SEEDS = tuple(range(1001, 1013))
+# Frame sizes and encoder qualities in turn, so that the set varies as footage does.
 FRAME_SIZES_PX, CLIP_CRFS = (256, 352, 448, 576), (16, 20, 24)
+# Length of each clip, s: long enough for every mouth shape, short enough to film twelve.
 CLIP_SECONDS = 5.0
+# Frames that are kept of each person: their pictures are most of the file's size.
 FRAMES_PER_PERSON = 16
+# Edge of the mouth windows that are stored, px: that of the renderers' windows.
 WINDOW_SIZE_PX = 160
 
 
 def film_person(seed: int, folder: Path) -> Path:
-    """The clip of one person, filmed unless it is there."""
+    """Film one person, unless their clip is there already.
+
+    Args:
+        seed: one of ``PERSON_SEEDS``; it decides frame size and quality, too.
+        folder: folder of the clips.
+
+    Returns:
+        Path of the clip.
+    """
     path = folder / f"synthetic_{seed}.mp4"
     if not path.exists():
         write_clip(
@@ -46,14 +59,24 @@ def film_person(seed: int, folder: Path) -> Path:
 
 
 def prepare_person(clip: Path, head: HeadModel) -> ReplayPerson:
-    """A filmed person as training sees them: landmarks, fit and alignment, errors included."""
+    """Track a clip and pick the frames that the set keeps.
+
+    Args:
+        clip: a filmed person.
+        head: head model to track with.
+    """
     track = track_video(clip, head=head)
     footage = align_footage(load_clip_footage(clip, track, head, window_size=WINDOW_SIZE_PX), head)
     return ReplayPerson.from_footage(footage, FRAMES_PER_PERSON)
 
 
 def build_replay_set(out: Path, folder: Path) -> None:
-    """Film, prepare and store everybody."""
+    """Film, prepare and store all people.
+
+    Args:
+        out: file to write.
+        folder: folder of the clips, which exists.
+    """
     head = load_head_model()
     people = [prepare_person(film_person(seed, folder), head) for seed in PERSON_SEEDS]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +84,7 @@ def build_replay_set(out: Path, folder: Path) -> None:
 
 
 def make_replay_header(head: HeadModel) -> dict[str, Any]:
-    """What the file says of itself."""
+    """Describe the set for the file's header: head model, people and license."""
     return {
         "head": head.name,
         "people": [f"synthetic person, seed {seed}" for seed in PERSON_SEEDS],
@@ -69,16 +92,16 @@ def make_replay_header(head: HeadModel) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Entry point."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Make the replay set of synthetic people.")
-    parser.add_argument("--clips", type=Path, help="folder of the clips, made if not there")
-    parser.add_argument("--out", type=Path, default=bundled_replay_path())
-    given = parser.parse_args()
+    parser.add_argument("--clips", type=Path, help="folder of the clips, made if missing")
+    parser.add_argument("--out", type=Path, default=bundled_replay_path(), help="file to write")
+    options = parser.parse_args(arguments)
     with ExitStack() as stack:
-        folder = given.clips or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = options.clips or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        build_replay_set(given.out, folder)
+        build_replay_set(options.out, folder)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 Prints one table. Nothing is imported or executed: files are read with ``ast`` and ``tokenize``.
 
-    python tools/count_style.py                             # this repository's package
-    python tools/count_style.py PATH ...                    # any folders or files
-    python tools/count_style.py --list one-word-functions   # the places behind a figure
-    python tools/count_style.py --list no-docstring         # the places that a share lacks
+    python -m tools.count_style                             # this repository's package
+    python -m tools.count_style PATH ...                    # any folders or files
+    python -m tools.count_style --list one-word-functions   # the places behind a figure
+    python -m tools.count_style --list no-docstring         # the places that a share lacks
 
 Definitions that hold for every figure:
 
@@ -32,6 +32,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# What is measured without arguments: the package beside this folder.
 DEFAULT_PATH = Path(__file__).resolve().parents[1] / "dubfew"
 
 # Body lines from which a function counts as long, very long, and in need of a comment.
@@ -39,22 +40,29 @@ LONG_BODY = 50
 VERY_LONG_BODY = 120
 COMMENT_NEEDED = 25
 
+# Folders and files that are not the package: tests, and what builds leave behind.
 SKIPPED_FOLDERS = {"test", "tests", "testing", "build", "dist", "site-packages", "node_modules"}
 TEST_FILE = re.compile(r"^(test_.*|.*_test|conftest)\.py$")
 
+# Annotations that hold an array, whose shape a reader needs to know.
 ARRAY_TYPE = re.compile(r"ndarray|NDArray|Tensor|Array|Image")
 # Dimensions are numbers or names, optionally with arithmetic: "N", "3", "2*H", "T + 1", "...".
 _DIMENSION = r"\.\.\.|[\w.*+/-]+(?: ?[*+/-] ?[\w.]+)*"
 # "[N, 3]", "[4]" and "[]" are shapes; round brackets need two short dimensions: "(B, 3)".
-SHAPE = re.compile(
+SHAPE_NOTE = re.compile(
     rf"\[\]|\[(?:{_DIMENSION})(?:, ?(?:{_DIMENSION}))*,?\]"
     r"|\((?:\*|\.\.\.|\w{1,3})(?:, ?(?:\*|\.\.\.|\w{1,3}))+\)"
 )
+# Sections of a docstring, in the styles of Google, NumPy and Sphinx.
 ARGS_SECTION = re.compile(r"^\s*(Args|Arguments|Parameters):?\s*$", re.MULTILINE)
 RAISES_SECTION = re.compile(r"^\s*Raises:?\s*$", re.MULTILINE)
-DIRECTIVE = re.compile(r"#\s*(!|noqa|type:|pragma|mypy:|ruff:|fmt:|isort:|pylint:|-\*-)")
+# Comments that tools read, which are not for people.
+TOOL_DIRECTIVE = re.compile(r"#\s*(!|noqa|type:|pragma|mypy:|ruff:|fmt:|isort:|pylint:|-\*-)")
+# An error that prose mentions: the word, or a class of errors.
 ERROR_NAMED = re.compile(r"\b[Rr]aises?\b|\b[A-Z]\w*(?:Error|Exception)\b")
+# Papers cited by a private number ("paper 003"), which no reader can look up.
 NUMBERED_PAPER = re.compile(r"\bpaper[\s#]+0\d\d\b", re.IGNORECASE)
+# Class names of a single word: one capital, or capitals only.
 ONE_WORD_CLASS = re.compile(r"^[A-Z]([a-z0-9]*|[A-Z0-9]*)$")
 
 # First words of an imperative summary. Two kinds are left out on purpose: words that usually open a
@@ -127,7 +135,8 @@ _LOOKALIKES = """
 """
 NOT_PARTICIPLES = frozenset(_LOOKALIKES.split())
 
-PUNCTUATION = "`*'\".,:;()!"
+# Stripped from the ends of words before they are looked up.
+EDGE_PUNCTUATION = "`*'\".,:;()!"
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -201,7 +210,7 @@ class Function:
     def states_shapes(self) -> bool:
         """Tell whether the docstring or a comment gives the shape of an array."""
         comments = (self.signature_comments | self.comments).values()
-        return any(SHAPE.search(text) for text in (self.docstring, *comments))
+        return any(SHAPE_NOTE.search(text) for text in (self.docstring, *comments))
 
     def raises(self) -> bool:
         """Tell whether the body has a ``raise`` of its own, outside nested functions."""
@@ -209,7 +218,7 @@ class Function:
 
     def starts_with_verb(self) -> bool:
         """Tell whether the docstring's first word is an imperative verb."""
-        words = [word.lower().strip(PUNCTUATION) for word in self.docstring.split()[:2]]
+        words = [word.lower().strip(EDGE_PUNCTUATION) for word in self.docstring.split()[:2]]
         # "Name of the voice" is a noun phrase although "name" is a verb, too.
         return bool(words) and words[0] in IMPERATIVE_VERBS and words[1:] != ["of"]
 
@@ -254,7 +263,12 @@ class Module:
         return len(self.text.splitlines())
 
     def place(self, line: int, name: str) -> Place:
-        """Make a place in this file."""
+        """Make a place in this file.
+
+        Args:
+            line: line number, from 1.
+            name: what stands there, as printed.
+        """
         return Place(self.path, line, name)
 
 
@@ -477,7 +491,7 @@ def read_module(path: Path, root: Path) -> Module:
     module = Module(display_path(path), name, is_package, text)
     for token in tokenize.tokenize(io.BytesIO(data).readline):
         if token.type == tokenize.COMMENT:
-            kind = module.directives if DIRECTIVE.match(token.string) else module.comments
+            kind = module.directives if TOOL_DIRECTIVE.match(token.string) else module.comments
             kind[token.start[0]] = token.string
     DefinitionVisitor(module).visit(ast.parse(data, filename=str(path)))
     return module
@@ -529,7 +543,14 @@ def is_skipped(path: Path) -> bool:
 def divide(
     key: str, label: str, functions: Iterable[Function], test: Callable[[Function], bool]
 ) -> Figure:
-    """Make a figure for the share of functions that pass a test."""
+    """Make a figure for the share of functions that pass a test.
+
+    Args:
+        key: name for ``--list``.
+        label: what is counted.
+        functions: the whole that the share refers to.
+        test: whether a function counts.
+    """
     hits: list[Place] = []
     misses: list[Place] = []
     for function in functions:
@@ -538,7 +559,13 @@ def divide(
 
 
 def measure_sizes(modules: list[Module], functions: list[Function]) -> list[Figure]:
-    """Count files, lines and long functions."""
+    """Count files, lines and long functions.
+
+    Args:
+        modules: all modules; their order does not matter.
+        functions: all functions of those modules.
+    """
+    # Largest first, so that ``--list files`` begins with the files to split.
     files = sorted(modules, key=lambda module: -module.line_count)
     places = [module.place(1, f"{module.line_count} lines") for module in files]
     median = statistics.median(module.line_count for module in files)
@@ -575,7 +602,12 @@ def measure_sizes(modules: list[Module], functions: list[Function]) -> list[Figu
 
 
 def measure_docstrings(modules: list[Module], public: list[Function]) -> list[Figure]:
-    """Count what signatures and docstrings of public functions say."""
+    """Count what signatures and docstrings of public functions say.
+
+    Args:
+        modules: all modules, for their examples.
+        public: the public functions of those modules.
+    """
     # One parameter is often said by the summary; from two on, readers look for a list.
     several = [f for f in public if len(f.arguments()) > 1]
     raising = [f for f in public if f.raises()]
@@ -617,7 +649,12 @@ def measure_docstrings(modules: list[Module], public: list[Function]) -> list[Fi
 
 
 def measure_comments(modules: list[Module], functions: list[Function]) -> list[Figure]:
-    """Count comments in function bodies, each line once although functions nest."""
+    """Count comments in function bodies, each line once although functions nest.
+
+    Args:
+        modules: all modules, for their comments.
+        functions: all functions of those modules, for where their bodies are.
+    """
     body_lines = {(f.place.path, line) for f in functions for line in f.body}
     places = [
         module.place(line, text)
@@ -638,7 +675,12 @@ def measure_comments(modules: list[Module], functions: list[Function]) -> list[F
 
 
 def measure_names(modules: list[Module], public: list[Function]) -> list[Figure]:
-    """Count public names of one word, participles and names with several definitions."""
+    """Count public names of one word, participles and names with several definitions.
+
+    Args:
+        modules: all modules, for their classes and constants.
+        public: the public functions of those modules.
+    """
     plain = [f for f in public if not f.is_method]
     methods = [f for f in public if f.is_method]
     classes = [place for module in modules for place in module.classes]
