@@ -1,4 +1,4 @@
-"""Background pixels stay the original's where original and painted picture agree on them."""
+"""Keep the original's background where the original and the painted frame both show background."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from dubfew.media import Frame
 from dubfew.reconstruction.segmenters.mediapipe import MediapipeSegmenter
 from dubfew.references.cropping import crop_window
 
-# The segmenter sees 256 px, so its edge is uncertain by a pixel or two of that.
+# Edge of the crop that is segmented. MediaPipe's network works at this size; a larger crop costs
+# time and adds no detail. The edge of its mask is uncertain by one or two of these pixels.
 SEGMENTER_SIZE_PX = 256
-# Less background than this inside the mask is the segmenter's uncertainty on skin.
+# Fraction of the painted area. Less background than this is an error of the segmenter on skin, and
+# the second segmentation is skipped, which halves the time.
 MIN_BACKGROUND_FRACTION = 0.01
 
 
 class BackgroundPreserver:
-    """Takes opacity away where there is background before and after. A context manager.
+    """Remove opacity where both the original and the painted frame show background.
 
-    Source: paper 003, sec. 3.7, with MediaPipe's segmentation.
+    A context manager, which releases the segmentation network.
+
+    Source: Saunders and Namboodiri 2024, Dubbing for Everyone: Data-Efficient Visual Dubbing using
+    Neural Rendering Priors (arXiv 2401.06126), section 3.7; here with MediaPipe's segmentation.
     """
 
     def __init__(self) -> None:
@@ -46,18 +51,19 @@ class BackgroundPreserver:
         painted: NDArray[np.float32],
         alpha: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """Opacity with the common background taken out.
+        """Lower the opacity of the paint where the background is common to both pictures.
 
         Args:
-            frame: the untouched frame.
-            box: crop of the head, px. [4]
+            frame: original frame.
+            box: crop around the head, px: left, top, right, bottom. [4]
             corner: x and y of the painted picture in the frame, px.
-            painted: the painted picture, RGB 0 to 255. [h, w, 3]
-            alpha: its opacity. [h, w]
+            painted: painted picture, RGB in 0 to 255. [h, w, 3]
+            alpha: opacity of the painted picture, in [0, 1]. [h, w]
 
         Returns:
-            Opacity, nowhere higher than before. [h, w]
+            New opacity, nowhere higher than ``alpha``. [h, w]
         """
+        # Segment a square crop of the original head.
         side = float(box[2] - box[0])
         crop = crop_window(frame, np.array([box[0], box[1], side]), SEGMENTER_SIZE_PX)
         before = self._segmenter(crop).background
@@ -68,17 +74,18 @@ class BackgroundPreserver:
             (corner[0] + alpha.shape[1] - box[0]) * scale,
             (corner[1] + alpha.shape[0] - box[1]) * scale,
         ]
+        # Most masks hold no background; then the painted head need not be segmented.
         here = _sample_box(before, place, alpha.shape)
         if float((here * alpha).sum()) < MIN_BACKGROUND_FRACTION * float(alpha.sum()):
             return alpha
         after = self._segmenter(_paste_image(crop, painted, alpha, place)).background
         both = _sample_box(np.minimum(before, after), place, alpha.shape)
-        # Sure background only: a soft edge there would show both pictures at once.
+        # Only certain background loses opacity: at a soft edge both pictures would show at once.
         return alpha * (1 - np.clip((both - 0.5) / 0.4, 0, 1))
 
 
 def _sample_box(mask: NDArray[np.float32], box: list[float], shape: tuple[int, ...]) -> NDArray:
-    """A box of the segmenter's picture, enlarged to [h, w]."""
+    """Resample a box (left, top, right, bottom, px) of a mask to [h, w]."""
     image = Image.fromarray(mask).transform(
         (shape[1], shape[0]),
         Image.Transform.EXTENT,
@@ -94,7 +101,7 @@ def _paste_image(
     alpha: NDArray[np.float32],
     box: list[float],
 ) -> NDArray[np.uint8]:
-    """The crop with the painted picture in it."""
+    """Paste the painted picture [h, w, 3] into the segmenter's crop at a box (px)."""
     x0, y0, x1, y1 = (round(v) for v in box)
     if x1 <= x0 or y1 <= y0:
         return crop

@@ -1,4 +1,4 @@
-"""What moves the mouth: new audio, another performance, or the scene itself."""
+"""Driving signals: mouth motion from audio, from another performance, or from the scene itself."""
 
 from __future__ import annotations
 
@@ -35,18 +35,24 @@ def motion_from_audio(
     phones: Sequence[Phone] = (),
     mouth_gain: float = 1.0,
 ) -> MouthMotion:
-    """What this actor's mouth does while the audio says something.
+    """Predict an actor's mouth motion from speech.
 
     Args:
-        audio: the speech.
-        times: moments on its clock, s. [N]
-        style: the actor's.
-        model: that their style belongs to.
-        phones: its sounds, where they are known.
-        mouth_gain: how far the mouth may open, as a multiple of what the actor's footage supports.
+        audio: file with the speech.
+        times: times of the frames on the clock of the audio, s. [N]
+        style: speaking style of the actor.
+        model: speech model that the style was fitted to.
+        phones: phones of the audio with their times, if known; they sharpen the prediction.
+        mouth_gain: largest opening, as a multiple of the largest one in the actor's footage.
+
+    Returns:
+        Motion in inter-ocular distances. [N, P, 3]
+
+    Raises:
+        MediaError: The audio cannot be read.
     """
-    heard = model.predict(read_audio(audio), times)
-    return style.apply(fuse_phonemes(heard, phones), reach=mouth_gain)
+    predicted = model.predict(read_audio(audio), times)
+    return style.apply(fuse_phonemes(predicted, phones), reach=mouth_gain)
 
 
 def motion_from_video(
@@ -56,20 +62,35 @@ def motion_from_video(
     head: HeadModel,
     progress: ProgressCallback,
 ) -> MouthMotion:
-    """Another performance's mouth motion, with the spread of the actor's own.
+    """Transfer the mouth motion of another performance to an actor.
+
+    The motion is scaled so that the mouth opens as far as the actor's does.
+
+    Args:
+        driver: video of the performance.
+        times: times of the frames to render, s. [N]
+        actor_motion: motion of the actor in their own footage.
+        head: head model to track the performance with.
+        progress: called with the state of the tracking.
+
+    Returns:
+        Motion in inter-ocular distances. [N, P, 3]
 
     Raises:
-        NoFaceError: the driving video shows no face.
+        MediaError: The video cannot be read.
+        NoFaceError: The video shows no face.
     """
-    played = motion_from_track(track_video(driver, head=head, progress=progress), head)
-    ratio = _aperture_p95(actor_motion) / max(_aperture_p95(played), 1e-4)
-    # A mumbled footage says little of how far the actor can open: stay near the performance.
+    driver_motion = motion_from_track(track_video(driver, head=head, progress=progress), head)
+    # 1e-4 inter-ocular distances: a mouth that stays closed must not divide by 0.
+    ratio = _aperture_p95(actor_motion) / max(_aperture_p95(driver_motion), 1e-4)
+    # Mumbled footage does not show how far the actor can open: stay near the performance.
     gain = float(np.clip(ratio, 0.7, 1.4))
-    return MouthMotion(played.displacement * np.float32(gain), played.times).resample(times)
+    scaled = driver_motion.displacement * np.float32(gain)
+    return MouthMotion(scaled, driver_motion.times).resample(times)
 
 
 def _aperture_p95(motion: MouthMotion) -> float:
-    """How far the mouth opens in a clip: the 95th percentile of the gap between the lips."""
+    """Compute the 95th percentile of the lip gap, in inter-ocular distances."""
     return float(np.percentile(motion.aperture(), 95))
 
 
@@ -80,9 +101,18 @@ def check_drive(
     language: str | None = None,
     use_recognizer: bool = False,
 ) -> None:
-    """Raises DubfewError unless drive, driver, transcript, language and recognition fit.
+    """Check that the options of the driving signal fit together.
 
-    MissingDependencyError if PocketSphinx is wanted and not installed.
+    Args:
+        drive: one of ``DRIVE_NAMES``.
+        driver: video of the performance, for ``"video"`` alone.
+        transcript: text of the audio, for ``"audio"`` alone.
+        language: language of the transcript, which needs one.
+        use_recognizer: recognize phonemes in the audio; not together with a transcript.
+
+    Raises:
+        DubfewError: The drive does not exist, or two options exclude or need each other.
+        MissingDependencyError: ``use_recognizer`` is set and PocketSphinx is not installed.
     """
     if drive not in DRIVE_NAMES:
         raise DubfewError(f"no drive {drive!r}: there are {', '.join(DRIVE_NAMES)}")
@@ -105,11 +135,20 @@ def check_drive(
 def phones_from_audio(
     audio: Path, cues: Sequence[TranscriptCue], language: str | None, use_recognizer: bool
 ) -> tuple[Phone, ...]:
-    """Sounds of the audio with their times: of its transcript, or recognised; empty with neither.
+    """Find the phones of the audio and their times.
+
+    Args:
+        audio: file with the speech.
+        cues: transcript of the audio; empty without one.
+        language: language of the transcript.
+        use_recognizer: recognize phones if there is no transcript.
+
+    Returns:
+        Phones of the transcript or recognized phones; empty with neither.
 
     Raises:
-        DubfewError: the transcript is not what is said.
-        MissingDependencyError: what it needs is not installed.
+        DubfewError: The transcript does not match the audio.
+        MissingDependencyError: espeak-ng or PocketSphinx is needed and not installed.
     """
     if cues and language is not None:
         return align_transcript(read_audio(audio), cues, language).phones

@@ -1,4 +1,4 @@
-"""A picture of what drives a render: the opening of the lips over the sound."""
+"""Plot of the driving signal: the lip gap over the spectrogram of the sound."""
 
 from __future__ import annotations
 
@@ -14,32 +14,42 @@ from dubfew.media import Audio
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.utils.files import write_atomic
 
+# Formats that matplotlib writes without another package.
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+# Length of a row. Syllables are 0.2 s: on longer rows they cannot be told apart.
 PLOT_ROW_SECONDS = 10.0
-MAX_PLOT_ROWS = 60  # of ten seconds each; longer sound gets longer rows
-_SAMPLES_PER_POINT = 400  # samples between the points of a waveform
-_MIN_AXIS_TOP = 0.2  # of the axis, eye distances: a mumble is not drawn like a shout
+# Rows of a plot, which bounds memory: 10 minutes. Longer sound gets longer rows.
+MAX_PLOT_ROWS = 60
+# Samples per point of the waveform's outline. More points than pixels cost time and show nothing.
+_SAMPLES_PER_POINT = 400
+# Smallest top of the lip gap's axis, inter-ocular distances, so that a mumble does not look like a
+# shout.
+_MIN_AXIS_TOP = 0.2
 
 
 def check_plot_path(path: Path) -> None:
-    """Raises DubfewError for a picture of no known kind."""
+    """Check that a file name ends in one of ``PLOT_SUFFIXES``.
+
+    Raises:
+        DubfewError: The ending is another one.
+    """
     if path.suffix.lower() not in PLOT_SUFFIXES:
         raise DubfewError(f"{path} is no picture to plot into: end its name in .png, .svg or .pdf")
 
 
 def plot_motion(path: Path, motion: MouthMotion, audio: Audio | None, title: str = "") -> None:
-    """Draw the gap between the lips over waveform and spectrogram, ten seconds a row.
+    """Draw the lip gap over waveform and spectrogram, ten seconds a row.
 
     Args:
-        path: the picture.
-        motion: that is rendered.
-        audio: that is heard with it, or None.
-        title: one line above.
+        path: file to write; its ending chooses the format.
+        motion: mouth motion that is rendered.
+        audio: sound of the output; None draws the lip gap alone.
+        title: one line above the plot.
 
     Raises:
-        DubfewError: a picture of no known kind, or it cannot be written.
+        DubfewError: The ending is not one of ``PLOT_SUFFIXES``, or the file cannot be written.
     """
-    # A second to import, for a picture that few ask for.
+    # Importing matplotlib takes a second, and few renders are plotted.
     from matplotlib.figure import Figure
 
     check_plot_path(path)
@@ -49,6 +59,7 @@ def plot_motion(path: Path, motion: MouthMotion, audio: Audio | None, title: str
     figure = Figure((14, 2 * rows + 0.6), dpi=100, layout="constrained")
     gap = motion.aperture()
     top = max(_MIN_AXIS_TOP, 1.05 * float(gap.max()))
+    # One row of axes per ten seconds: spectrogram below, lip gap on a second axis above it.
     for row, axes in enumerate(figure.subplots(rows, 1, squeeze=False)[:, 0]):
         start, stop = row * seconds, (row + 1) * seconds
         if audio is not None:
@@ -62,16 +73,25 @@ def plot_motion(path: Path, motion: MouthMotion, audio: Audio | None, title: str
     axes.set_xlabel("s")
     if title:
         figure.suptitle(title)
+    # Drawn in memory first, so that the file appears complete or not at all.
     file = io.BytesIO()
     figure.savefig(file, format=path.suffix[1:].lower())
     write_atomic(path, file.getvalue())
 
 
 def _draw_spectrogram(axes: Any, samples: NDArray[np.float32], rate: int, start: float) -> None:
-    """Spectrogram up to 5 kHz, the waveform's outline in its upper fifth."""
+    """Draw the spectrogram up to 5 kHz, and the outline of the waveform in its upper fifth.
+
+    Args:
+        axes: matplotlib axes, seconds by kHz.
+        samples: samples of the row. [n]
+        rate: sampling rate, Hz.
+        start: time of the first sample, s.
+    """
+    # Less than a tenth of a second is shorter than a few windows of the spectrogram.
     if len(samples) < rate // 10:
         return
-    # Digital silence has no logarithm.
+    # Faint noise: the logarithm of digital silence is not finite.
     audible = samples + np.float32(1e-5) * np.random.default_rng(0).standard_normal(len(samples))
     axes.specgram(
         audible,
@@ -82,6 +102,7 @@ def _draw_spectrogram(axes: Any, samples: NDArray[np.float32], rate: int, start:
         vmin=-110,
         xextent=(start, start + len(samples) / rate),
     )
+    # The loudest sample of each step outlines the waveform.
     whole = samples[: len(samples) // _SAMPLES_PER_POINT * _SAMPLES_PER_POINT].reshape(
         -1, _SAMPLES_PER_POINT
     )

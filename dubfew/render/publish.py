@@ -1,4 +1,4 @@
-"""The last moment before an output takes its place: may it be, is it signed, is it in the log?"""
+"""Publish a finished output: check that the actor may be rendered, sign the file, log it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ def sign_and_log(
     registry: Registry,
     revision: Revision,
 ) -> None:
-    """Sign a finished file that is yet to take its place, and log it.
+    """Sign a finished file and log the render, before the file takes its place.
 
-    The project is not logged: its title may be somebody's name.
+    The project is not logged, because its title may contain a person's name.
 
     Args:
-        file: the finished video.
-        output: the name it is going to have.
-        rendering, identity: see `sign_video`.
-        purpose: what it is for.
-        revision: the actor.
+        file: finished video under a temporary name.
+        output: name that the video will have.
+        rendering: facts about the render that the credentials state.
+        identity: certificate and key to sign with.
+        purpose: purpose of the render, as the consent record names it.
+        registry: registry of the actor.
+        revision: revision of the actor that was rendered.
 
     Raises:
-        ActorNotFoundError: the actor was deleted meanwhile.
-        SuspendedError: the actor was suspended meanwhile.
-        MediaError: it cannot be signed.
-        AuditError: the audit log cannot be written.
+        ActorNotFoundError: The actor was deleted during the render.
+        SuspendedError: The actor was suspended during the render.
+        MediaError: The file cannot be signed.
+        AuditError: The audit log cannot be written.
     """
+    # A render takes minutes: the actor may have been deleted or suspended since it began.
     revision.check_exists()
     registry.check_suspension(revision)
     sign_video(file, output, rendering, identity)
@@ -54,6 +57,7 @@ def sign_and_log(
             overrides=[] if rendering.watermark else ["no-watermark"],
         )
     except BaseException:
+        # An output that is not in the log must not leave its credentials behind.
         beside = credentials_path(output)
         if beside != output:
             beside.unlink(missing_ok=True)

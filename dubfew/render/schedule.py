@@ -1,4 +1,4 @@
-"""Which scene frame is shown when, if sound and picture differ in length."""
+"""Schedule of output frames where sound and picture differ in length."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from dubfew.errors import DubfewError
 from dubfew.media import Frame, read_frames
 from dubfew.render.options import FIT_MODES
 
+# The picture is the master unless the user says otherwise: frames in equal frames out.
 DEFAULT_FIT_MODE = "trim"
-# Shorter differences are rounding of clocks and encoders' padding.
+# Differences below this are rounding of clocks and padding of encoders, and are ignored.
 LENGTH_TOLERANCE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class FrameSchedule:
-    """The output's frames.
+    """Scene frame and time of each output frame.
 
     Attributes:
-        scene_rows: scene frame that each output frame shows. [M]
-        times: when it is shown, s. [M]
-        note: what was done about different lengths, or "".
+        scene_rows: index of the scene frame that each output frame shows. [M]
+        times: presentation time of each output frame, s. [M]
+        note: a line for the user about different lengths, or "".
     """
 
     scene_rows: NDArray[np.int64]
@@ -34,7 +35,15 @@ class FrameSchedule:
     note: str
 
     def iter_frames(self, path: Path, fps: Fraction) -> Iterator[Frame]:
-        """The scene's frames in the output's order, each at its place in time."""
+        """Decode the scene's frames in the order of the output, with the times of the output.
+
+        Args:
+            path: the scene; it is decoded once per loop, so memory stays constant.
+            fps: nominal frame rate of the scene.
+
+        Yields:
+            One frame per output frame.
+        """
         shown, before = 0, Fraction(0)
         while shown < len(self.scene_rows):
             last = None
@@ -47,6 +56,7 @@ class FrameSchedule:
                 shown, before = shown + 1, last.stamp
             if last is None:
                 return
+            # Repeat the last decoded frame where the schedule holds it.
             while (
                 shown < len(self.scene_rows)
                 and self.scene_rows[shown] == self.scene_rows[shown - 1]
@@ -59,20 +69,20 @@ class FrameSchedule:
 def schedule_frames(
     times: NDArray[np.float64], fps: Fraction, sound_seconds: float | None, fit_mode: str | None
 ) -> FrameSchedule:
-    """Decide what is shown.
+    """Decide which scene frame each output frame shows.
 
-    ``trim``: the picture is the master, every frame of it comes out once; longer sound is cut,
-    after shorter sound the mouth rests. ``loop``: under longer sound the scene starts again.
-    ``hold``: under longer sound its last frame stays.
+    With ``trim`` every scene frame is shown once: longer sound is cut, and after shorter sound the
+    mouth rests. With ``loop`` the scene starts again under longer sound. With ``hold`` its last
+    frame stays.
 
     Args:
-        times: of the scene's frames, s. [N]
-        fps: of the scene.
-        sound_seconds: length of the new sound, s; None without.
-        fit_mode: "trim", "loop" or "hold"; trim by default.
+        times: presentation times of the scene's frames, s. [N]
+        fps: nominal frame rate of the scene.
+        sound_seconds: length of the new sound, s; None without sound.
+        fit_mode: "trim", "loop" or "hold"; None for "trim".
 
     Raises:
-        DubfewError: no such fit.
+        DubfewError: The fit mode does not exist.
     """
     chosen = fit_mode or DEFAULT_FIT_MODE
     if chosen not in FIT_MODES:
@@ -80,6 +90,7 @@ def schedule_frames(
     count = len(times)
     length = float(times[-1]) + float(1 / fps)
     rows = np.arange(count)
+    # Equal lengths, shorter sound and trimmed sound: the scene as it is.
     if sound_seconds is None or abs(sound_seconds - length) < LENGTH_TOLERANCE_SECONDS:
         return FrameSchedule(rows, times, "")
     if sound_seconds < length:
@@ -90,6 +101,7 @@ def schedule_frames(
         late = sound_seconds - length
         note = f"the last {late:.1f} s of the sound are cut (--fit loop or hold keeps them)"
         return FrameSchedule(rows, times, note)
+    # Longer sound: add frames at the nominal rate until the sound ends.
     more = np.arange(round((sound_seconds - length) * float(fps)))
     rows = np.concatenate(
         [rows, more % count if chosen == "loop" else np.full(len(more), count - 1)]

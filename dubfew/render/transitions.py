@@ -1,4 +1,4 @@
-"""Into and out of frames that are left as they are."""
+"""Transitions into and out of frames that are not painted, so that nothing jumps."""
 
 from __future__ import annotations
 
@@ -9,25 +9,34 @@ from numpy.typing import NDArray
 
 from dubfew.reconstruction.track import FLAG_NO_FACE, Track
 
-# Over so many frames beside such a frame the mouth goes over to its own motion, so that nothing
-# jumps; over the nearest of them the paint fades as well, for it is never quite the scene's light.
-MOTION_EASE_FRAMES, PAINT_FADE_FRAMES = 5, 2
+# Frames beside an unpainted frame over which the mouth eases from the scene's own motion to the new
+# one. 5 frames are 0.2 s at 25 fps, about a syllable; fewer show a jump, more hide the new speech.
+MOTION_EASE_FRAMES = 5
+# The nearest of these frames, over which the paint fades as well, because its light never matches
+# the scene's completely.
+PAINT_FADE_FRAMES = 2
 
 
 def transition_weights(track: Track) -> NDArray[np.float32]:
-    """How much of the new motion a frame gets: 0 where it is left as it is, rising to 1. [N]
+    """Compute the weight of the new mouth motion in each frame.
 
-    A face that comes into sight, or a cut, needs no transition.
+    Args:
+        track: track of N scene frames, in the order of the output.
+
+    Returns:
+        0 in unpainted frames, rising linearly to 1 beside them. A face that comes into sight and a
+        cut have no transition. [N]
     """
     weight = track.usable.astype(np.float32)
-    left = track.valid & (track.flags & ~np.uint8(FLAG_NO_FACE) > 0)
+    # Unpainted frames with a face; the fade must not cross into another shot.
+    unpainted = track.valid & (track.flags & ~np.uint8(FLAG_NO_FACE) > 0)
     for near in range(1, min(MOTION_EASE_FRAMES + 1, len(track))):
         level = near / (MOTION_EASE_FRAMES + 1)
         for step in (-near, near):
             beside = np.zeros(len(track), bool)
             here = slice(max(0, step), len(track) + min(0, step))
             there = slice(max(0, -step), len(track) - max(0, step))
-            beside[here] = left[there] & (track.shot[here] == track.shot[there])
+            beside[here] = unpainted[there] & (track.shot[here] == track.shot[there])
             weight[beside] = np.minimum(weight[beside], level)
     return weight
 
@@ -35,7 +44,17 @@ def transition_weights(track: Track) -> NDArray[np.float32]:
 def blend_mouth_motion(
     scene_motion: Track, new_motion: Track, weight: NDArray[np.float32]
 ) -> Track:
-    """The wanted track, with the scene's own mouth where ``weight`` [N] is below 1."""
+    """Blend the mouth of the new track with the scene's own.
+
+    Args:
+        scene_motion: track of the scene. N frames
+        new_motion: the same track with new jaw and expression. N frames
+        weight: weight of the new mouth, in [0, 1], see `transition_weights`. [N]
+
+    Returns:
+        ``new_motion`` with blended jaw and expression.
+    """
+    # Smoothstep: the motion starts and ends without a change of speed.
     share = (weight * weight * (3 - 2 * weight))[:, None]
     return replace(
         new_motion,
@@ -46,14 +65,14 @@ def blend_mouth_motion(
 
 
 def paint_opacity(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much of the paint is seen. [N]"""
+    """Convert transition weights [N] to opacities of the paint, in [0, 1]. [N]"""
     return np.minimum(weight * (MOTION_EASE_FRAMES + 1) / (PAINT_FADE_FRAMES + 1), 1).astype(
         np.float32
     )
 
 
 def describe_skipped_frames(track: Track) -> str:
-    """One line about the frames that were not painted, or ""."""
+    """Describe the frames that were not painted in one line; empty if all were."""
     count = int((~track.usable).sum())
     if not count:
         return ""
