@@ -17,8 +17,10 @@ PAGES = sorted(
 REFERENCE = re.compile(r"`([\w/-]+\.py)(?::\s+(\w+(?:\.\w+)*))?[^`]*`")
 # Modules of the package by their dotted names.
 DOTTED = re.compile(r"`(dubfew(?:\.[a-z_0-9]+)+)(?:\.[A-Z]\w*)?`")
-# CHANGELOG.md names what was there once; placeholders stand in CONTRIBUTING.md.
+# CHANGELOG.md names what was there once.
 LEFT_OUT = {"CHANGELOG.md"}
+# Files that the recipes of CONTRIBUTING.md have the reader write.
+RECIPES = {"mae_mouth.py", "bias.py", "ellipse.py", "small.py"}
 
 
 @cache
@@ -56,7 +58,7 @@ def test_what_a_page_names_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for file, name in REFERENCE.findall(text):
         files = files_called(file)
-        if "NAME" in file or "/path/" in file:
+        if "NAME" in file or Path(file).name.removeprefix("test_") in RECIPES:
             continue
         if not files:
             missing.append(file)

@@ -78,7 +78,7 @@ def actor(tmp_path_factory) -> tuple[Registry, Path]:
 @pytest.fixture(scope="module")
 def adapter(actor) -> ActorAdapter:
     stored = actor[0].open("zoe")
-    return ActorAdapter.from_files({name: stored.read(name) for name in stored.names()})
+    return ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
 
 
 @pytest.fixture(scope="module")
