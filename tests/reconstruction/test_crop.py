@@ -12,12 +12,12 @@ from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.projection import project_head_points
 from dubfew.reconstruction.tracking import fit_track, track_video
-from tests.reconstruction.fitting.test_landmark_fit import CAMERA, truth
+from tests.reconstruction.fitting.test_landmark_fit import CAMERA, known_face
 
 
 @pytest.fixture(scope="module")
 def track():
-    head, _, _, landmarks = truth(9)
+    head, _, _, landmarks = known_face(9)
     landmarks = landmarks.copy()
     landmarks[[0, 4]] = np.nan
     return fit_track(
@@ -38,7 +38,7 @@ def test_frames_without_a_face_are_marked_and_filled(track):
     assert np.isfinite(track.landmarks).all()
 
 
-def test_no_face_at_all_says_so():
+def test_a_clip_without_a_face_is_an_error():
     with pytest.raises(NoFaceError, match="no face found in clip"):
         fit_track(
             np.full((4, 478, 3), np.nan, np.float32),
@@ -52,7 +52,7 @@ def test_no_face_at_all_says_so():
         )
 
 
-def test_box_and_mask_do_not_know_the_jaw(track):
+def test_box_and_mask_are_independent_of_jaw_and_expression(track):
     head = load_head_model()
     talking = dataclasses.replace(
         track, jaw=track.jaw + np.float32(0.2), expression=track.expression * 3
@@ -64,7 +64,7 @@ def test_box_and_mask_do_not_know_the_jaw(track):
         )
 
 
-def test_mask_covers_the_mouth_wide_open_and_lies_in_its_window(track):
+def test_mask_covers_an_open_mouth_and_lies_in_its_window(track):
     head = load_head_model()
     regions = compute_track_regions(track, head)
     for row in range(len(track)):
@@ -80,7 +80,7 @@ def test_mask_covers_the_mouth_wide_open_and_lies_in_its_window(track):
     assert (mask[eyes[:, 1], eyes[:, 0]] == 0).all()
 
 
-def test_a_window_of_the_mask_is_that_part_of_the_whole():
+def test_a_part_of_the_mask_equals_that_part_of_the_whole():
     square = np.repeat(
         np.array([[20, 20], [60, 20], [60, 60], [20, 60]], np.float32), [1, 1, 1, 45], axis=0
     )
@@ -101,17 +101,17 @@ def test_orientation_of_the_hull_does_not_matter():
     )
 
 
-def test_a_blank_picture_has_no_face():
+def test_a_blank_image_has_no_face():
     with FaceLandmarker(use_tracking=False) as landmarker:
         assert landmarker(np.full((120, 160, 3), 90, np.uint8)) is None
 
 
-def test_a_real_clip_is_followed_through(shared):
+def test_a_real_clip_is_tracked_in_every_frame(shared):
     track = track_video(shared / "clips" / "grid_bbaf2n.mpg")
     assert len(track) == 75
     assert track.valid.all()
-    # The fitted head opens its mouth where and when the detector's landmarks do.
+    # The fitted head opens its mouth at the same time and as far as the detected landmarks.
     head = load_head_model()
     fitted = project_head_points(head.vertices(track.shape, track.expression, track.jaw), track)
-    gap, seen = (p[:, 13, :2] - p[:, 14, :2] for p in (fitted, track.landmarks))
-    assert np.linalg.norm(gap - seen, axis=1).max() < 0.5  # px; the widest gap is 8
+    gap, detected_gap = (p[:, 13, :2] - p[:, 14, :2] for p in (fitted, track.landmarks))
+    assert np.linalg.norm(gap - detected_gap, axis=1).max() < 0.5  # px; the widest gap is 8

@@ -22,22 +22,22 @@ FIXTURES = Path(__file__).parent / "fixtures"
 def make_track(n: int = 5) -> Track:
     rng = np.random.default_rng(0)
 
-    def some(*shape: int) -> np.ndarray:
+    def random_array(*shape: int) -> np.ndarray:
         return rng.standard_normal(shape).astype(np.float32)
 
     return Track(
         valid=np.arange(n) != 2,
         times=np.arange(n) / 25,
-        expression=some(n, 7),
-        jaw=some(n, 3),
-        neck=some(n, 3),
-        rotation=some(n, 3),
-        translation=some(n, 3),
-        lighting=some(n, 9, 3),
-        box=some(n, 4),
-        landmarks=some(n, 478, 3),
-        confidence=some(n),
-        shape=some(6),
+        expression=random_array(n, 7),
+        jaw=random_array(n, 3),
+        neck=random_array(n, 3),
+        rotation=random_array(n, 3),
+        translation=random_array(n, 3),
+        lighting=random_array(n, 9, 3),
+        box=random_array(n, 4),
+        landmarks=random_array(n, 478, 3),
+        confidence=random_array(n),
+        shape=random_array(6),
         camera=Camera(700.0, 128.0, 96.0),
         fps=Fraction(30000, 1001),
         width=256,
@@ -54,7 +54,7 @@ def make_track(n: int = 5) -> Track:
     )
 
 
-def test_saved_and_loaded_is_the_same(tmp_path):
+def test_save_and_load(tmp_path):
     track = make_track()
     track.save(tmp_path / "é track.safetensors")
     again = Track.load(tmp_path / "é track.safetensors")
@@ -62,7 +62,7 @@ def test_saved_and_loaded_is_the_same(tmp_path):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(track, field.name))
 
 
-def test_rows_are_selected_together():
+def test_select_cuts_all_fields_with_a_row_per_frame():
     part = make_track().select([3, 1])
     assert len(part) == 2
     np.testing.assert_array_equal(part.jaw, make_track().jaw[[3, 1]])
@@ -75,14 +75,14 @@ def test_wrong_shape_is_an_error():
 
 
 @pytest.mark.parametrize("damage", [b"", b"nothing", None])
-def test_what_is_no_track_says_so(tmp_path, damage):
+def test_a_damaged_file_is_an_error(tmp_path, damage):
     data = make_track().to_bytes()[:-100] if damage is None else damage
     (tmp_path / "t").write_bytes(data)
     with pytest.raises(ArtefactError, match="not a dubfew track"):
         Track.load(tmp_path / "t")
 
 
-def test_missing_file_says_what_to_do(tmp_path):
+def test_a_missing_file_is_an_error_with_a_remedy(tmp_path):
     with pytest.raises(ArtefactError, match="dubfew track"):
         Track.load(tmp_path / "none")
 
@@ -94,12 +94,12 @@ def test_newer_format_is_refused(tmp_path):
         Track.load(tmp_path / "t")
 
 
-def test_camera_projects_by_the_pinhole_rule():
+def test_camera_is_a_pinhole():
     camera = Camera(100.0, 50.0, 40.0)
     np.testing.assert_allclose(camera.project(np.array([[1.0, -2.0, 4.0]])), [[75.0, -10.0]])
 
 
-def test_format_1_says_only_where_no_face_was():
+def test_format_1_has_only_the_flag_of_missing_faces():
     track = Track.load(FIXTURES / "track-1.safetensors")
     np.testing.assert_array_equal(track.valid, [True, True, False])
     np.testing.assert_array_equal(track.flags, [0, 0, FLAG_NO_FACE])

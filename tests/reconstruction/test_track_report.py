@@ -22,14 +22,14 @@ from dubfew.reconstruction.track_report import (
     write_track_report,
 )
 from tests.pages import without_embedded_pictures
-from tests.reconstruction.tracks import grey_video, known_track
+from tests.reconstruction.tracks import gray_video, known_track
 
 HEAD = load_head_model()
-VOID = {"meta", "img"}
+VOID_TAGS = {"meta", "img"}
 
 
 class Reader(HTMLParser):
-    """Fails on a tag that is not closed in order; collects the table's rows."""
+    """Parse a page: fail on tags that are not closed in order, and collect the tables' rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Reader(HTMLParser):
         self.name = ""
 
     def handle_starttag(self, tag, attrs):
-        if tag not in VOID:
+        if tag not in VOID_TAGS:
             self.open.append(tag)
         self.links = [value for key, value in attrs if key in ("src", "href")]
         assert all(link.startswith("data:") for link in self.links)
@@ -54,8 +54,8 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def flawed():
-    """Two shots, some frames turned away, some covered."""
+def flagged_track():
+    """A track of two shots; some frames are turned away, some are covered."""
     flags = np.zeros(30, np.uint8)
     flags[5:8], flags[20] = FLAG_TURNED_AWAY, FLAG_TURNED_AWAY | FLAG_MOUTH_COVERED
     return replace(
@@ -66,14 +66,14 @@ def flawed():
 
 
 @pytest.fixture(scope="module")
-def page(flawed, tmp_path_factory) -> str:
+def page(flagged_track, tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("report")
-    video = grey_video(folder / "a & b.mp4")
-    write_track_report(folder / "report.html", video, flawed)
+    video = gray_video(folder / "a & b.mp4")
+    write_track_report(folder / "report.html", video, flagged_track)
     return (folder / "report.html").read_text()
 
 
-def test_page_is_whole_and_needs_nothing_else(page):
+def test_page_is_valid_and_self_contained(page):
     reader = Reader()
     reader.feed(page)
     assert reader.open == []
@@ -81,10 +81,10 @@ def test_page_is_whole_and_needs_nothing_else(page):
     assert "http" not in without_embedded_pictures(page)
 
 
-def test_its_figures_are_those_of_the_track(page, flawed):
+def test_figures_on_the_page(page, flagged_track):
     reader = Reader()
     reader.feed(page)
-    size = float(frontal_eye_distance(flawed, HEAD)[0])
+    size = float(frontal_eye_distance(flagged_track, HEAD)[0])
     # Half of the frames lie 2 px aside, half also 1 px below.
     error = (2 + np.sqrt(5)) / 2
     assert float(reader.rows["landmark error, px"]) == pytest.approx(error, rel=1e-3)
@@ -106,16 +106,16 @@ def test_every_curve_shows_every_frame_of_a_short_clip(page):
     assert [len(line.split()) for line in lines] == [30, 13, 13]
 
 
-def test_pictures_show_the_mesh_on_the_frames_they_name(page, flawed):
+def test_images_show_the_mesh_on_the_frames_of_their_captions(page, flagged_track):
     images = [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
         for data in re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
     ]
-    moments = re.findall(r"<figcaption>([\d.]+) s", page)
-    assert len(images) == len(moments) >= 8
-    for image, moment in zip(images, moments, strict=True):
+    captions = re.findall(r"<figcaption>([\d.]+) s", page)
+    assert len(images) == len(captions) >= 8
+    for image, caption in zip(images, captions, strict=True):
         assert max(image.shape[:2]) == OVERLAY_SIZE_PX
-        brightness = 4 * round(float(moment) * 25)
+        brightness = 4 * round(float(caption) * 25)
         assert np.median(image[:10, :10]) == pytest.approx(brightness, abs=6)
         centre = image[
             OVERLAY_SIZE_PX // 4 : -OVERLAY_SIZE_PX // 4,
@@ -124,11 +124,11 @@ def test_pictures_show_the_mesh_on_the_frames_they_name(page, flawed):
         assert (centre[..., 2] - centre[..., 0] > 30).mean() > 0.03  # the mesh is blue
 
 
-def test_a_track_of_a_part_is_drawn_on_its_own_frames(tmp_path):
-    video = grey_video(tmp_path / "clip.mp4")
+def test_a_track_of_a_part_is_drawn_on_the_right_frames(tmp_path):
+    video = gray_video(tmp_path / "clip.mp4")
     track = known_track(10, start=15)
-    (picture,) = draw_overlays(video, track, HEAD, [5])
-    assert np.median(picture[:10, :10]) == pytest.approx(4 * 20, abs=3)
+    (image,) = draw_overlays(video, track, HEAD, [5])
+    assert np.median(image[:10, :10]) == pytest.approx(4 * 20, abs=3)
 
 
 def test_worst_frames_are_shown():
@@ -137,23 +137,23 @@ def test_worst_frames_are_shown():
     assert 137 in select_report_rows(track, measure_stability(track, HEAD))
 
 
-def test_a_track_without_measurable_frames_has_dashes_instead():
+def test_figures_that_cannot_be_measured_are_none():
     track = known_track(2)
-    found = summarize_track(track, measure_stability(track, HEAD))
-    assert found["jitter in them, track, %"] is None
-    assert found["landmark error, px"] == pytest.approx(2, rel=1e-3)
+    figures = summarize_track(track, measure_stability(track, HEAD))
+    assert figures["jitter in them, track, %"] is None
+    assert figures["landmark error, px"] == pytest.approx(2, rel=1e-3)
 
 
-def test_a_long_clip_does_not_make_a_long_curve_and_keeps_its_peaks():
+def test_curves_of_long_clips_are_short_and_keep_peaks():
     track = known_track(1)
-    many = replace(
+    long_track = replace(
         track.select(np.zeros(20_000, int)),
         times=np.arange(20_000) / 25,
         shot=np.zeros(20_000, np.int32),
     )
     values = np.zeros(20_000)
     values[11_234] = 7.0
-    svg = render_curves_svg(many, {"error": values})
+    svg = render_curves_svg(long_track, {"error": values})
     (points,) = re.findall(r'points="([^"]+)"', svg)
     assert len(points.split()) == MAX_CURVE_COLUMNS
     assert ">7<" in svg

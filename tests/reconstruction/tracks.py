@@ -1,4 +1,4 @@
-"""A track whose every figure is known: the landmarks are the head's own, but for a shift."""
+"""A track with known errors: its landmarks are those of the head, shifted."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FPS = Fraction(25)
 
 
 def known_track(n: int = 30, *, shift: float = 2.0, shake: float = 0.0, start: int = 0) -> Track:
-    """A head at rest whose landmarks lie ``shift`` px to the right of it.
+    """Make a head at rest whose landmarks lie to the right of it.
 
     Args:
-        n: frames.
-        shift: px.
-        shake: px by which the landmarks go up and down from frame to frame.
+        n: number of frames.
+        shift: distance of the landmarks from the head, px.
+        shake: distance by which every second frame's landmarks lie lower, px.
         start: number of the first frame in its video.
     """
     head = load_head_model()
@@ -59,8 +59,8 @@ def known_track(n: int = 30, *, shift: float = 2.0, shake: float = 0.0, start: i
     )
 
 
-def grey_video(path: Path, n: int = 30) -> Path:
-    """Frames as bright as their number."""
+def gray_video(path: Path, n: int = 30) -> Path:
+    """Write frames whose brightness is four times their number."""
     with VideoWriter(path, VideoInfo(path, SIZE, SIZE, FPS), lossless=True) as out:
         for index in range(n):
             out.write(Frame.from_rgb(np.full((SIZE, SIZE, 3), 4 * index, np.uint8), index, FPS))

@@ -36,7 +36,7 @@ def interpolate_attributes(
     if raster.face_id.size and int(raster.face_id.max()) >= len(corners):
         raise ShapeError(
             f"the raster shows face {int(raster.face_id.max())} of a mesh with {len(corners)} "
-            "faces: pass the faces that were rasterised"
+            "faces: pass the faces that were rasterized"
         )
     values = np.ascontiguousarray(attributes, np.float32)
     out = np.zeros((*raster.face_id.shape, values.shape[1]), np.float32)

@@ -13,8 +13,8 @@ from dubfew.reconstruction.track import Camera
 CAMERA = Camera(800.0, 256.0, 256.0)
 
 
-def truth(n: int = 12, seed: int = 0):
-    """Known parameters and the landmarks that they project to."""
+def known_face(n: int = 12, seed: int = 0):
+    """Make known parameters and the landmarks that they project to."""
     head = load_head_model()
     rng = np.random.default_rng(seed)
     shape = rng.standard_normal(len(head.shape_basis)) * 0.5
@@ -33,20 +33,20 @@ def truth(n: int = 12, seed: int = 0):
     return head, shape, FaceParameters(matrices, translation, jaw, expression), landmarks
 
 
-def test_known_heads_are_found_again():
-    head, _, pose, landmarks = truth()
+def test_known_parameters_are_recovered():
+    head, _, pose, landmarks = known_face()
     fitter = LandmarkFitter(head, CAMERA)
     shape = fitter.fit_shape(landmarks)
     found = fitter.refine_parameters(landmarks, shape, fitter.estimate_initial_pose(landmarks))
     error = fitter.landmark_errors(landmarks, shape, found)
-    # Its shape is not known beforehand, and held near the mean. px, on a face 190 px wide
+    # Px, on a face 190 px wide. The shape is unknown, and its prior pulls it to the mean.
     assert error.mean() < 0.35
-    turned = Rotation.from_matrix(found.rotation) * Rotation.from_matrix(pose.rotation).inv()
-    assert np.degrees(turned.magnitude()).mean() < 2.0
+    difference = Rotation.from_matrix(found.rotation) * Rotation.from_matrix(pose.rotation).inv()
+    assert np.degrees(difference.magnitude()).mean() < 2.0
 
 
-def test_with_the_true_shape_lips_are_exact():
-    head, shape, _, landmarks = truth(seed=3)
+def test_lips_are_exact_with_the_true_shape():
+    head, shape, _, landmarks = known_face(seed=3)
     fitter = LandmarkFitter(head, CAMERA)
     found = fitter.refine_parameters(
         landmarks, shape, fitter.estimate_initial_pose(landmarks), num_steps=6
@@ -54,14 +54,14 @@ def test_with_the_true_shape_lips_are_exact():
     assert fitter.landmark_errors(landmarks, shape, found)[:, [13, 14, 61, 291]].max() < 0.2
 
 
-def test_slopes_are_the_derivatives():
+def test_jacobian_agrees_with_differences():
     head = load_head_model()
     rig = PointRig(head, head.point_matrix(MOUTH_POINTS))
     rng = np.random.default_rng(0)
     shape = rng.standard_normal(len(head.shape_basis)) * 0.3
     jaw, expression = np.zeros((1, 3)), 0.3 * rng.standard_normal((1, len(head.expression_basis)))
     by_point = np.broadcast_to(np.eye(3), (1, len(MOUTH_POINTS), 3, 3))
-    slopes = rig.jacobian(rig.pose_points(shape, jaw, expression), by_point)[0]
+    jacobian = rig.jacobian(rig.pose_points(shape, jaw, expression), by_point)[0]
     step = 1e-5
     for k in range(3):
         moved = jaw.copy()
@@ -70,7 +70,7 @@ def test_slopes_are_the_derivatives():
             rig.pose_points(shape, moved, expression).points
             - rig.pose_points(shape, jaw, expression).points
         )
-        np.testing.assert_allclose(slopes[:, :, k], numeric[0] / step, atol=1e-5)
+        np.testing.assert_allclose(jacobian[:, :, k], numeric[0] / step, atol=1e-5)
     for k in (0, 11, 45):
         moved = expression.copy()
         moved[0, k] += step
@@ -78,11 +78,11 @@ def test_slopes_are_the_derivatives():
             rig.pose_points(shape, jaw, moved).points
             - rig.pose_points(shape, jaw, expression).points
         )
-        np.testing.assert_allclose(slopes[:, :, 3 + k], numeric[0] / step, atol=1e-6)
+        np.testing.assert_allclose(jacobian[:, :, 3 + k], numeric[0] / step, atol=1e-6)
 
 
-def test_points_of_the_rig_are_those_of_the_head():
-    head, shape, pose, _ = truth(3)
+def test_rig_and_head_give_the_same_points():
+    head, shape, pose, _ = known_face(3)
     rig = PointRig(head, head.point_matrix(MOUTH_POINTS))
     expected = head.point_matrix(MOUTH_POINTS) @ head.vertices(shape, pose.expression, pose.jaw)
     np.testing.assert_allclose(

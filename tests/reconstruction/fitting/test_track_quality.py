@@ -18,12 +18,12 @@ HEAD = load_head_model()
 
 def test_error_is_the_distance_to_the_detector():
     track = known_track(shift=3.0)
-    found = measure_stability(track, HEAD)
-    np.testing.assert_allclose(found.error_px, 3.0, rtol=1e-4)
-    np.testing.assert_allclose(found.error, 3.0 / frontal_eye_distance(track, HEAD), rtol=1e-4)
+    stability = measure_stability(track, HEAD)
+    np.testing.assert_allclose(stability.error_px, 3.0, rtol=1e-4)
+    np.testing.assert_allclose(stability.error, 3.0 / frontal_eye_distance(track, HEAD), rtol=1e-4)
 
 
-def test_eye_distance_is_that_of_a_face_that_is_not_turned():
+def test_eye_distance_does_not_depend_on_the_head_pose():
     track = known_track(3)
     turned = replace(track, rotation=track.rotation + np.array([0, 0.8, 0], np.float32))
     corners = track.landmarks[0, [33, 263], :2]
@@ -33,25 +33,25 @@ def test_eye_distance_is_that_of_a_face_that_is_not_turned():
     )
 
 
-def test_jitter_of_detector_and_track_are_told_apart():
+def test_jitter_of_detector_and_of_track():
     track = known_track(shake=1.0)
-    found = measure_stability(track, HEAD)
+    stability = measure_stability(track, HEAD)
     # Up, down, up: 1 - 2 * 0 + 1 = 2 px.
     expected = 2.0 / frontal_eye_distance(track, HEAD)[1:-1]
-    np.testing.assert_allclose(found.detector_jitter[1:-1], expected, rtol=1e-3)
-    np.testing.assert_allclose(found.jitter[1:-1], 0, atol=1e-6)
-    assert found.is_still.all()
+    np.testing.assert_allclose(stability.detector_jitter[1:-1], expected, rtol=1e-3)
+    np.testing.assert_allclose(stability.jitter[1:-1], 0, atol=1e-6)
+    assert stability.is_still.all()
 
 
-def test_nothing_is_measured_across_cuts_gaps_and_ends():
+def test_nothing_is_measured_over_cuts_gaps_and_ends():
     track = known_track(20, shake=1.0)
     shot = np.repeat([0, 1], 10).astype(np.int32)
     valid = np.ones(20, bool)
     valid[15] = False
-    found = measure_stability(replace(track, shot=shot, valid=valid), HEAD)
-    missing = np.flatnonzero(~np.isfinite(found.detector_jitter))
+    stability = measure_stability(replace(track, shot=shot, valid=valid), HEAD)
+    missing = np.flatnonzero(~np.isfinite(stability.detector_jitter))
     np.testing.assert_array_equal(missing, [0, 9, 10, 14, 15, 16, 19])
-    assert np.flatnonzero(~np.isfinite(found.error)).tolist() == [15]
+    assert np.flatnonzero(~np.isfinite(stability.error)).tolist() == [15]
 
 
 def test_a_moving_head_is_not_still():
@@ -64,15 +64,15 @@ def test_a_moving_head_is_not_still():
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3])
-def test_short_runs_have_no_second_difference_but_in_their_middle(n):
+def test_second_difference_needs_three_frames(n):
     found = second_difference(np.zeros((n, 4, 2)))
     assert len(found) == n
     assert np.isfinite(found).sum() == max(0, n - 2)
 
 
-def test_lips_are_projected_where_the_track_says():
-    found = measure_stability(known_track(2, shift=0.0), HEAD)
-    assert CAMERA.cx == pytest.approx(found.lip_points[0, [0, 10], 0].mean(), abs=1.0)
+def test_lips_are_projected_into_the_image():
+    stability = measure_stability(known_track(2, shift=0.0), HEAD)
+    assert CAMERA.cx == pytest.approx(stability.lip_points[0, [0, 10], 0].mean(), abs=1.0)
     assert (
-        found.lip_points[0, 25, 1] < found.lip_points[0, 35, 1]
+        stability.lip_points[0, 25, 1] < stability.lip_points[0, 35, 1]
     )  # upper inner lip above the lower one

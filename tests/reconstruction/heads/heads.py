@@ -1,4 +1,4 @@
-"""Head models of toy size with everything that FLAME has: five joints, correctives, eyelids."""
+"""Head models of toy size with all parts of FLAME: five joints, correctives, eyelids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 
 
 def toy_head(vertices: int = 12, shapes: int = 3, expressions: int = 4, **changes) -> HeadModel:
-    """A random head; its bases are large, so that a wrong term shows."""
+    """Make a random head with large bases, so that a wrong term changes the result."""
     rng = np.random.default_rng(5)
 
     def normal(*size: int) -> np.ndarray:

@@ -22,7 +22,7 @@ def head() -> HeadModel:
     return load_head_model()
 
 
-def still(head: HeadModel, n: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def at_rest(head: HeadModel, n: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (
         np.zeros(len(head.shape_basis)),
         np.zeros((n, len(head.expression_basis)), np.float32),
@@ -30,19 +30,19 @@ def still(head: HeadModel, n: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarr
     )
 
 
-def test_at_rest_it_is_the_template(head):
-    np.testing.assert_allclose(head.vertices(*still(head))[0], head.template, atol=1e-6)
+def test_the_head_at_rest_is_the_template(head):
+    np.testing.assert_allclose(head.vertices(*at_rest(head))[0], head.template, atol=1e-6)
 
 
 def test_a_positive_jaw_pitch_opens_the_mouth_and_leaves_the_upper_lip(head):
-    shape, expression, jaw = still(head)
+    shape, expression, jaw = at_rest(head)
     opened = head.vertices(shape, expression, jaw + np.array([[0.2, 0, 0]], np.float32))[0]
     moved = opened - head.template
     assert (moved[list(CHIN_LANDMARKS), 1] < -0.003).all()
     assert np.abs(moved[[13, 33, 263, 1]]).max() < 1e-3
 
 
-def test_upper_face_coefficients_leave_the_mouth_alone(head):
+def test_upper_face_coefficients_do_not_move_the_mouth(head):
     upper = head.expression_basis[head.mouth_expressions :]
     lips = list(OUTER_LIPS + INNER_LIPS)
     assert np.abs(upper[:, lips]).max() < 1e-6
@@ -58,26 +58,26 @@ def test_skinning_agrees_with_a_loop_over_vertices(head):
     rest = head.rest_vertices(shape)
     joint = (head.joint_regressor @ rest)[JAW_JOINT]
     for n in range(2):
-        turn = Rotation.from_rotvec(jaw[n]).as_matrix()
+        rotation = Rotation.from_rotvec(jaw[n]).as_matrix()
         for v in (0, 13, 14, 152, 470, len(rest) - 1):
             point = rest[v] + sum(
                 c * head.expression_basis[k, v] for k, c in enumerate(expression[n])
             )
             w = head.skin_weights[v, JAW_JOINT]
-            expected = w * (turn @ (point - joint) + joint) + (1 - w) * point
+            expected = w * (rotation @ (point - joint) + joint) + (1 - w) * point
             np.testing.assert_allclose(fast[n, v], expected, atol=2e-6)
 
 
-def test_weights_sum_to_one_and_unit_is_nine_centimetres(head):
+def test_weights_add_up_to_one_and_eyes_are_nine_centimeters_apart(head):
     np.testing.assert_allclose(head.skin_weights.sum(1), 1, atol=1e-6)
     assert head.inter_ocular_distance(np.zeros(len(head.shape_basis))) == pytest.approx(
         0.09, abs=1e-4
     )
 
 
-def test_mouth_points_are_the_landmarks_of_that_number(head):
-    picked = head.point_matrix(MOUTH_POINTS) @ head.template
-    np.testing.assert_allclose(picked, head.template[list(MOUTH_POINTS)], atol=1e-6)
+def test_point_matrix_selects_landmarks_by_number(head):
+    points = head.point_matrix(MOUTH_POINTS) @ head.template
+    np.testing.assert_allclose(points, head.template[list(MOUTH_POINTS)], atol=1e-6)
     assert head.point_matrix(EYE_CORNERS).shape == (2, len(head.template))
 
 
@@ -89,10 +89,10 @@ def test_every_face_has_area_in_the_texture(head):
     assert (area > 1e-7).mean() > 0.99
 
 
-def test_saved_and_loaded_is_the_same(head, tmp_path):
+def test_save_and_load(head, tmp_path):
     head.save(tmp_path / "h.safetensors")
     again = HeadModel.load(tmp_path / "h.safetensors")
-    np.testing.assert_array_equal(again.vertices(*still(head)), head.vertices(*still(head)))
+    np.testing.assert_array_equal(again.vertices(*at_rest(head)), head.vertices(*at_rest(head)))
     assert again.name == "lite"
     assert again.mouth_expressions == head.mouth_expressions
 
@@ -105,16 +105,16 @@ def test_unknown_names_and_files_are_errors(tmp_path):
         HeadModel.load(tmp_path / "x")
 
 
-def test_the_inside_of_the_mouth_lies_between_the_inner_lips():
+def test_the_mouth_filling_lies_between_the_inner_lips():
     head = load_head_model()
     flags, height = head.mouth_filling
     inner = head.point_matrix(INNER_LIPS).argmax(1)
     assert flags.sum() == 36
-    # Corners and the row half way are at 0, the upper lip at -1, the lower at 1.
+    # Mouth corners are at 0, the upper lip is at -1, the lower lip at 1.
     assert height[inner[[0, 10]]].tolist() == [0, 0]
     assert set(height[inner[1:10]]) == {-1}
     assert set(height[inner[11:]]) == {1}
-    # It covers what the lips enclose and nothing else.
+    # The filling has the area that the lips enclose.
     area = 0.0
     for face in head.faces[flags]:
         (ax, ay), (bx, by), (cx, cy) = head.template[face, :2]
@@ -124,7 +124,7 @@ def test_the_inside_of_the_mouth_lies_between_the_inner_lips():
     assert area == pytest.approx(enclosed, rel=0.05)
 
 
-def test_a_head_that_leaves_the_mouth_open_has_no_inside():
+def test_a_head_with_an_open_mouth_has_no_filling():
     head = load_head_model()
     between = np.full_like(head.landmark_barycentric, 1 / 3)
     flags, _ = replace(head, landmark_barycentric=between).mouth_filling

@@ -12,7 +12,7 @@ from tests.reconstruction.heads.heads import toy_head
 N = 3
 
 
-def controls(head, seed: int = 0) -> dict[str, np.ndarray]:
+def random_parameters(head, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     return {
         "shape": rng.normal(0, 1, len(head.shape_basis)),
@@ -31,16 +31,16 @@ def in_torch(values: dict[str, np.ndarray], dtype=torch.float32) -> dict[str, to
 @pytest.mark.parametrize("moves", [True, False])
 def test_same_vertices_as_numpy(moves: bool) -> None:
     head = toy_head(expression_moves_joints=moves)
-    values = controls(head)
-    found = TorchHeadModel(head)(**in_torch(values))
-    assert found.dtype == torch.float32
-    np.testing.assert_allclose(found.numpy(), head.vertices(**values), atol=1e-6)
+    values = random_parameters(head)
+    vertices = TorchHeadModel(head)(**in_torch(values))
+    assert vertices.dtype == torch.float32
+    np.testing.assert_allclose(vertices.numpy(), head.vertices(**values), atol=1e-6)
 
 
 @pytest.mark.parametrize("left_out", ["neck", "eyes", "eyelids"])
-def test_what_is_left_out_is_at_rest(left_out: str) -> None:
+def test_omitted_parts_are_at_rest(left_out: str) -> None:
     head = toy_head()
-    values = controls(head)
+    values = random_parameters(head)
     without = {name: value for name, value in values.items() if name != left_out}
     zeroed = {**values, left_out: np.zeros_like(values[left_out])}
     torch.testing.assert_close(
@@ -51,15 +51,15 @@ def test_what_is_left_out_is_at_rest(left_out: str) -> None:
 
 def test_the_embedded_head() -> None:
     head = load_head_model()
-    values = {k: controls(head)[k] for k in ("shape", "expression", "jaw", "neck")}
-    found = TorchHeadModel(head)(**in_torch(values))
-    np.testing.assert_allclose(found.numpy(), head.vertices(**values), atol=2e-6)
+    values = {k: random_parameters(head)[k] for k in ("shape", "expression", "jaw", "neck")}
+    vertices = TorchHeadModel(head)(**in_torch(values))
+    np.testing.assert_allclose(vertices.numpy(), head.vertices(**values), atol=2e-6)
 
 
 @pytest.mark.parametrize("missing", ["eyes", "eyelids"])
-def test_a_head_without_eyes_or_lids_says_so(missing: str) -> None:
+def test_a_head_without_eyes_or_lids_is_an_error(missing: str) -> None:
     head = load_head_model()
-    values = controls(head)
+    values = random_parameters(head)
     given = {k: values[k] for k in ("shape", "expression", "jaw", missing)}
     with pytest.raises(ShapeError, match="lite"):
         head.vertices(**given)
@@ -70,7 +70,7 @@ def test_a_head_without_eyes_or_lids_says_so(missing: str) -> None:
 @pytest.mark.parametrize("at_rest", [False, True])
 def test_gradients(at_rest: bool) -> None:
     head = toy_head(vertices=5, shapes=2, expressions=2)
-    values = in_torch(controls(head), torch.float64)
+    values = in_torch(random_parameters(head), torch.float64)
     if at_rest:
         values = {name: torch.zeros_like(value) for name, value in values.items()}
     names = list(values)
@@ -81,12 +81,12 @@ def test_gradients(at_rest: bool) -> None:
     )
 
 
-def test_rotations_have_right_derivatives_everywhere() -> None:
+def test_rotations_have_correct_derivatives_everywhere() -> None:
     angles = torch.tensor([0.0, 1e-9, 0.0099999, 0.0100001, 0.5, 3.0], dtype=torch.float64)
     axis = torch.tensor([0.6, -0.0, 0.8], dtype=torch.float64)
     vectors = (angles[:, None] * axis).requires_grad_()
     assert torch.autograd.gradcheck(axis_angle_to_matrix, vectors)
-    turned = axis_angle_to_matrix(vectors)
+    rotations = axis_angle_to_matrix(vectors)
     expected = torch.linalg.matrix_exp(
         torch.stack(
             [
@@ -96,10 +96,10 @@ def test_rotations_have_right_derivatives_everywhere() -> None:
             1,
         )
     )
-    torch.testing.assert_close(turned, expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(rotations, expected, atol=1e-12, rtol=0)
 
 
-def test_arrays_are_no_parameters_and_move_with_the_module() -> None:
+def test_arrays_are_buffers() -> None:
     model = TorchHeadModel(toy_head())
     assert not list(model.parameters())
     assert all(buffer.dtype == torch.float64 for buffer in model.double().buffers())

@@ -1,4 +1,4 @@
-"""The rasteriser against a readable twin, and what it promises at borders."""
+"""The rasterizer against a readable reference, and its rules at borders."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from dubfew.reconstruction.rasterizer.raster import rasterize_frames, rasterize_
 HAS_PYTORCH3D = importlib.util.find_spec("pytorch3d") is not None
 
 
-def reference(vertices, faces, height, width, cull=False):
-    """What ``rasterize_mesh`` does, written to be read: one face at a time, all pixels at once."""
+def rasterize_reference(vertices, faces, height, width, cull=False):
+    """Rasterize like ``rasterize_mesh``, one face at a time for all pixels at once."""
     rows, columns = np.mgrid[:height, :width] + 0.5
     face_id = np.full((height, width), -1, np.int32)
     barycentric = np.zeros((height, width, 3))
@@ -52,8 +52,8 @@ def reference(vertices, faces, height, width, cull=False):
     return RasterizedMesh(face_id, barycentric.astype(np.float32))
 
 
-def soup(seed, count=40, size=48.0):
-    """Triangles in general position (no pixel centre exactly on an edge)."""
+def random_triangles(seed, count=40, size=48.0):
+    """Triangles in general position (no pixel center exactly on an edge)."""
     rng = np.random.default_rng(seed)
     centres = rng.uniform(-0.2, 1.2, (count, 1, 2)) * size
     corners = centres + rng.normal(0, size / 6, (count, 3, 2))
@@ -91,8 +91,8 @@ def sphere(rings=9, sectors=14, centre=(30.0, 22.0), radius=17.0):
 @pytest.mark.parametrize("cull", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_the_readable_reference(seed, cull):
-    vertices, faces = soup(seed)
-    expected = reference(vertices, faces, 40, 56, cull)
+    vertices, faces = random_triangles(seed)
+    expected = rasterize_reference(vertices, faces, 40, 56, cull)
     found = rasterize_mesh(vertices, faces, 40, 56, cull_backfaces=cull)
     assert (expected.face_id >= 0).sum() > 100
     np.testing.assert_array_equal(found.face_id, expected.face_id)
@@ -100,7 +100,7 @@ def test_equals_the_readable_reference(seed, cull):
 
 
 def test_shared_edges_are_drawn_once():
-    """On a grid whose edges and corners pass through pixel centres each pixel has one owner."""
+    """On a grid whose edges and corners pass through pixel centers each pixel has one owner."""
     # One face at a time, so that the depth test cannot hide a pixel that two faces claim.
     ticks = np.array([0.5, 3.5, 4.5, 9.5, 11.25, 15.5])
     x, y = np.meshgrid(ticks, ticks)
@@ -150,7 +150,7 @@ def test_perspective_correct():
     np.testing.assert_allclose(xyz[here, 2], 3 * xyz[here, 1] + 5, rtol=1e-4)
 
 
-def test_nearest_wins_whatever_the_order():
+def test_the_nearest_face_wins_in_any_order():
     near = [(2, 2, 1), (2, 14, 1), (14, 2, 1)]
     far = [(0, 0, 2), (0, 16, 2), (16, 0, 2)]
     faces = np.array([[0, 1, 2], [3, 4, 5]], np.int32)
@@ -161,7 +161,7 @@ def test_nearest_wins_whatever_the_order():
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 99), st.integers(-20, 50), st.integers(-20, 50))
 def test_window_is_a_slice_of_the_whole(seed, left, top):
-    vertices, faces = soup(seed)
+    vertices, faces = random_triangles(seed)
     whole = rasterize_mesh(vertices, faces, 120, 120, left=-30, top=-30)
     window = rasterize_mesh(vertices, faces, 17, 23, left=left, top=top)
     cut = np.s_[top + 30 : top + 47, left + 30 : left + 53]
@@ -182,7 +182,7 @@ def test_window_is_a_slice_of_the_whole(seed, left, top):
     ),
     st.integers(0, 2**31),
 )
-def test_hostile_vertices(vertices, seed):
+def test_arbitrary_vertices(vertices, seed):
     faces = np.random.default_rng(seed).integers(0, len(vertices), (20, 3)).astype(np.int32)
     raster = rasterize_mesh(vertices, faces, 16, 20)
     here = raster.coverage
@@ -198,14 +198,14 @@ def test_hostile_vertices(vertices, seed):
 
 
 def test_batch_equals_single_frames():
-    frames = np.stack([soup(seed)[0] for seed in range(5)])
-    faces = soup(0)[1]
+    frames = np.stack([random_triangles(seed)[0] for seed in range(5)])
+    faces = random_triangles(0)[1]
     for frame, raster in zip(frames, rasterize_frames(frames, faces, 30, 30), strict=True):
         np.testing.assert_array_equal(raster.face_id, rasterize_mesh(frame, faces, 30, 30).face_id)
 
 
 def test_interpolate_is_zero_outside_and_exact_on_constants():
-    vertices, faces = soup(3)
+    vertices, faces = random_triangles(3)
     raster = rasterize_mesh(vertices, faces, 40, 40)
     values = interpolate_attributes(raster, faces, np.full((len(vertices), 2), 3.0, np.float32))
     np.testing.assert_allclose(values[raster.coverage], 3.0, rtol=1e-6)
@@ -213,7 +213,7 @@ def test_interpolate_is_zero_outside_and_exact_on_constants():
 
 
 def test_wrong_shapes_and_indices_are_refused():
-    vertices, faces = soup(0, count=2)
+    vertices, faces = random_triangles(0, count=2)
     vertices[3:] = [(4, 4, 1), (20, 4, 1), (4, 20, 1)]
     raster = rasterize_mesh(vertices, faces, 48, 48)
     with pytest.raises(ShapeError, match="expected"):
@@ -226,7 +226,7 @@ def test_wrong_shapes_and_indices_are_refused():
         interpolate_attributes(raster, faces, vertices[:, 0])
     with pytest.raises(ShapeError, match="0 to 4"):
         interpolate_attributes(raster, faces, vertices[:5])
-    with pytest.raises(ShapeError, match="faces that were rasterised"):
+    with pytest.raises(ShapeError, match="faces that were rasterized"):
         interpolate_attributes(raster, faces[:1], vertices)
 
 
@@ -238,9 +238,9 @@ def test_empty_mesh():
 
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (64, 48), (50, 50)])
 def test_pytorch3d_coordinates(height, width):
-    """Our pixel centres land on the NDC that PyTorch3D gives its pixels."""
+    """Our pixel centers land on the NDC that PyTorch3D gives its pixels."""
 
-    def pixel_ndc(index, size, other):  # PixToNonSquareNdc of PyTorch3D's rasteriser
+    def pixel_ndc(index, size, other):  # PixToNonSquareNdc of PyTorch3D's rasterizer
         span = 2.0 * size / other if size > other else 2.0
         return -span / 2 + (span * index + span / 2) / size
 
@@ -253,19 +253,19 @@ def test_pytorch3d_coordinates(height, width):
 
 
 @pytest.mark.skipif(HAS_PYTORCH3D, reason="PyTorch3D is installed")
-def test_pytorch3d_missing_says_what_to_do():
-    vertices, faces = soup(0)
+def test_missing_pytorch3d_is_an_error_with_a_remedy():
+    vertices, faces = random_triangles(0)
     with pytest.raises(MissingDependencyError, match=r"INSTALL\.md"):
         RASTERIZER_BACKENDS["pytorch3d"](vertices, faces, 8, 8)
 
 
 def test_the_backend_is_chosen_by_name(monkeypatch):
-    vertices, faces = soup(0)
-    seen = []
+    vertices, faces = random_triangles(0)
+    calls = []
     expected = rasterize_mesh(vertices, faces, 8, 8)
 
     def other(*arguments, **options):
-        seen.append(options)
+        calls.append(options)
         return expected
 
     RASTERIZER_BACKENDS.register("other", other)
@@ -274,7 +274,7 @@ def test_the_backend_is_chosen_by_name(monkeypatch):
         assert rasterize_mesh(vertices, faces, 8, 8, left=2) is expected
     finally:
         RASTERIZER_BACKENDS.unregister("other")
-    assert seen == [{"left": 2, "top": 0, "cull_backfaces": False}]
+    assert calls == [{"left": 2, "top": 0, "cull_backfaces": False}]
     assert rasterize_mesh(vertices, faces, 8, 8, backend="numba") is not expected
     monkeypatch.setenv("DUBFEW_RASTERISER", "povray")
     with pytest.raises(MissingDependencyError, match="numba or pytorch3d"):
@@ -294,8 +294,8 @@ def test_pytorch3d_agrees(cull):
     np.testing.assert_allclose(ours.barycentric[same], theirs.barycentric[same], atol=1e-3)
 
 
-def test_works_where_no_cache_can_be_written(tmp_path):
-    """A read-only install with no home: numba has no place for its cache and must do without."""
+def test_works_without_a_writable_cache(tmp_path):
+    """In a read-only install without a home folder numba cannot store its cache."""
     code = (
         "import numba.core.caching as caching\n"
         "caching.CacheImpl._locator_classes = []\n"

@@ -1,4 +1,4 @@
-"""Barycentrics in torch: the raster's own numbers, with right gradients."""
+"""Barycentrics in torch: the values of the raster, with correct gradients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dubfew.reconstruction.rasterizer.torch_gradients import (
 HAS_PYTORCH3D = importlib.util.find_spec("pytorch3d") is not None
 
 
-def soup(seed, count=12, size=24.0):
+def random_triangles(seed, count=12, size=24.0):
     """Triangles in general position, near and far corners mixed."""
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, size, (count, 3, 2))
@@ -31,7 +31,7 @@ def soup(seed, count=12, size=24.0):
 
 @pytest.mark.parametrize(("left", "top"), [(0, 0), (3, 5)])
 def test_equals_the_raster(left, top):
-    vertices, faces = soup(0)
+    vertices, faces = random_triangles(0)
     raster = rasterize_mesh(vertices, faces, 18, 20, left=left, top=top)
     ours = compute_barycentrics(
         torch.from_numpy(vertices).double(), faces, raster, left=left, top=top
@@ -39,30 +39,30 @@ def test_equals_the_raster(left, top):
     np.testing.assert_allclose(ours, raster.barycentric[raster.coverage], atol=1e-5)
 
 
-def test_carries_what_interpolate_carries():
-    vertices, faces = soup(1)
+def test_interpolates_like_the_numpy_version():
+    vertices, faces = random_triangles(1)
     raster = rasterize_mesh(vertices, faces, 20, 20)
-    colours = np.random.default_rng(2).uniform(size=(len(vertices), 4)).astype(np.float32)
+    colors = np.random.default_rng(2).uniform(size=(len(vertices), 4)).astype(np.float32)
     ours = interpolate_differentiably(
-        torch.from_numpy(vertices), faces, raster, torch.from_numpy(colours)
+        torch.from_numpy(vertices), faces, raster, torch.from_numpy(colors)
     )
-    np.testing.assert_allclose(ours, interpolate_attributes(raster, faces, colours), atol=1e-4)
+    np.testing.assert_allclose(ours, interpolate_attributes(raster, faces, colors), atol=1e-4)
     assert (ours[torch.from_numpy(~raster.coverage)] == 0).all()
 
 
 def test_gradients():
-    vertices, faces = soup(3, count=3, size=6.0)
+    vertices, faces = random_triangles(3, count=3, size=6.0)
     raster = rasterize_mesh(vertices, faces, 6, 6)
     mesh = torch.from_numpy(vertices).double().requires_grad_()
-    colours = torch.rand(len(vertices), 2, dtype=torch.float64, requires_grad=True)
+    colors = torch.rand(len(vertices), 2, dtype=torch.float64, requires_grad=True)
     assert raster.coverage.any()
     assert torch.autograd.gradcheck(
-        lambda v, c: interpolate_differentiably(v, faces, raster, c), (mesh, colours)
+        lambda v, c: interpolate_differentiably(v, faces, raster, c), (mesh, colors)
     )
 
 
 def test_an_empty_raster():
-    vertices, faces = soup(4)
+    vertices, faces = random_triangles(4)
     nothing = RasterizedMesh(np.full((4, 5), -1, np.int32), np.zeros((4, 5, 3), np.float32))
     mesh = torch.from_numpy(vertices)
     assert compute_barycentrics(mesh, faces, nothing).shape == (0, 3)
@@ -70,7 +70,7 @@ def test_an_empty_raster():
 
 
 def test_wrong_shapes():
-    vertices, faces = soup(5)
+    vertices, faces = random_triangles(5)
     raster = rasterize_mesh(vertices, faces, 20, 20)
     mesh = torch.from_numpy(vertices)
     with pytest.raises(ShapeError, match=r"\[V, 3\]"):
@@ -87,7 +87,7 @@ def test_gradients_are_those_of_pytorch3d(height, width):
     from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
     from pytorch3d.structures import Meshes
 
-    vertices, faces = soup(6, size=40.0)
+    vertices, faces = random_triangles(6, size=40.0)
     mine = torch.from_numpy(vertices).requires_grad_()
     theirs = torch.from_numpy(vertices).requires_grad_()
     half = min(height, width) / 2
@@ -104,15 +104,15 @@ def test_gradients_are_those_of_pytorch3d(height, width):
     same = (raster.face_id == index[0, ..., 0].numpy()) & raster.coverage
     # Near its edges a triangle's barycentrics are the same, but who owns the pixel may differ.
     assert same.sum() > 0.99 * raster.coverage.sum()
-    colours = torch.rand(len(vertices), 3, generator=torch.Generator().manual_seed(0))
+    colors = torch.rand(len(vertices), 3, generator=torch.Generator().manual_seed(0))
     where = torch.from_numpy(same)
-    picture = interpolate_differentiably(mine, faces, raster, colours)[where]
+    image = interpolate_differentiably(mine, faces, raster, colors)[where]
     corners = torch.from_numpy(faces[raster.face_id[same]].astype(np.int64))
-    reference = (weights[0, ..., 0, :][where][..., None] * colours[corners]).sum(1)
-    torch.testing.assert_close(picture, reference, atol=1e-3, rtol=0)
-    pull = torch.randn(picture.shape, generator=torch.Generator().manual_seed(1))
-    (picture * pull).sum().backward()
-    (reference * pull).sum().backward()
+    reference = (weights[0, ..., 0, :][where][..., None] * colors[corners]).sum(1)
+    torch.testing.assert_close(image, reference, atol=1e-3, rtol=0)
+    weight = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    (image * weight).sum().backward()
+    (reference * weight).sum().backward()
     assert mine.grad is not None
     assert theirs.grad is not None
     error = (mine.grad - theirs.grad).norm() / theirs.grad.norm()

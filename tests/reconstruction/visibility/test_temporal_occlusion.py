@@ -12,8 +12,8 @@ from dubfew.reconstruction.visibility.temporal_occlusion import (
 N = 80
 
 
-def faces() -> tuple[np.ndarray, np.ndarray]:
-    """Small pictures of one face whose mouth opens and closes and whose light changes."""
+def face_patches() -> tuple[np.ndarray, np.ndarray]:
+    """Make patches of one face whose mouth opens and closes while the light changes."""
     rng = np.random.default_rng(0)
     face = 140 + 25 * rng.standard_normal((PATCH_HEIGHT_PX // 4, PATCH_WIDTH_PX // 4, 3)).repeat(
         4, 0
@@ -29,16 +29,16 @@ def faces() -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def test_a_talking_mouth_is_not_covered_and_a_hidden_one_is():
-    patches, landmarks = faces()
+def test_a_hidden_mouth_is_found_and_a_talking_one_is_not():
+    patches, landmarks = face_patches()
     assert not detect_occluded_frames(patches, landmarks, np.arange(N)).any()
     patches[30:42, 28:, 4:30] = (20, 20, 25)
     found = detect_occluded_frames(patches, landmarks, np.arange(N))
     np.testing.assert_array_equal(np.flatnonzero(found), np.arange(30, 42))
 
 
-def test_a_short_clip_says_nothing():
-    patches, landmarks = faces()
+def test_a_short_clip_has_no_occluded_frames():
+    patches, landmarks = face_patches()
     patches[2:4] = 0
     assert not detect_occluded_frames(patches[:6], landmarks[:6], np.arange(6)).any()
 

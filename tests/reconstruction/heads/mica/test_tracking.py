@@ -8,7 +8,7 @@ import pytest
 from dubfew.errors import ShapeError
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import fit_track
-from tests.reconstruction.fitting.test_landmark_fit import CAMERA, truth
+from tests.reconstruction.fitting.test_landmark_fit import CAMERA, known_face
 
 
 def _fit(head, landmarks, shape=None):
@@ -26,7 +26,7 @@ def _fit(head, landmarks, shape=None):
 
 
 def test_a_given_shape_is_held_and_said(tmp_path):
-    head, true_shape, true_pose, landmarks = truth(9)
+    head, true_shape, true_pose, landmarks = known_face(9)
     given = _fit(head, landmarks, true_shape)
     assert given.shape_from == "mica"
     np.testing.assert_allclose(given.shape, true_shape, atol=1e-6)
@@ -44,6 +44,6 @@ def test_a_given_shape_is_held_and_said(tmp_path):
 
 
 def test_a_shape_of_another_head_is_refused():
-    head, _, _, landmarks = truth(2)
+    head, _, _, landmarks = known_face(2)
     with pytest.raises(ShapeError, match=r"shape has \[3\] coefficients"):
         _fit(head, landmarks, np.zeros(3))
