@@ -194,7 +194,7 @@ class AudioReader:
             MediaError: Nothing can be decoded, or the rate or number of channels changes.
         """
         position = 0  # samples delivered so far
-        heard = False
+        has_samples = False
         packer = av.AudioResampler(format="flt")
         for frame in self._decode_frames():
             if frame.sample_rate != self.rate or frame.layout.nb_channels != self.channels:
@@ -202,7 +202,7 @@ class AudioReader:
                     f"the sound of {self.path} changes its rate or channels midway: "
                     "convert it to WAV first"
                 )
-            heard = True
+            has_samples = True
             if frame.format.is_planar and self.channels >= _MAX_READABLE_PLANES:
                 (frame,) = packer.resample(frame)
             samples = to_float_samples(frame)
@@ -220,7 +220,7 @@ class AudioReader:
             position += samples.shape[1]
             if samples.shape[1]:
                 yield samples
-        if not heard:
+        if not has_samples:
             raise _no_samples_error(self.path)
 
     def _decode_frames(self) -> Iterator[av.AudioFrame]:

@@ -72,7 +72,7 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
 
 
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
-    """Find the main sound track of a file; None if there is none."""
+    """Find the main sound track of a file, or return None."""
     # Streams of codecs that this FFmpeg does not know have no codec context.
     streams = [s for s in container.streams.audio if s.codec_context is not None]
     default = [s for s in streams if s.disposition & Disposition.default]

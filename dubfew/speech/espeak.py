@@ -180,7 +180,9 @@ class EspeakSynthesizer:
         self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _CHARS_UTF8, None, None)
         self._library.espeak_Synchronize()
         if not self._sample_chunks:
-            raise DubfewError(f"espeak-ng said nothing for {text!r} in {language}")
+            raise DubfewError(
+                f"espeak-ng cannot speak {text!r} in {language}: give text in that language"
+            )
         sound = np.concatenate(self._sample_chunks).astype(np.float32) / 32768
         phones = _phones_from_events(self._events, sound, self._sample_rate)
         return Utterance(resample_audio(sound, self._sample_rate), phones, language)

@@ -32,7 +32,7 @@ class SpeechInfo:
         bytes: size of the file.
         weights: number of weights of the networks.
         header: sizes of the network and facts about the training, from the file.
-        card: text of the model card beside the file; empty if there is none.
+        card: text of the model card beside the file; empty without one.
     """
 
     path: Path

@@ -70,7 +70,7 @@ _ALVEOLAR = Viseme(0.06, 0.02, 0.01, gap_firm=1.0, shape_firm=0.2)  # t d n
 _SIBILANT = Viseme(0.045, 0.008, 0.025, gap_firm=2.0, shape_firm=0.5)
 _POSTALVEOLAR = Viseme(0.05, 0.01, -0.05, 0.025, gap_firm=2.0, shape_firm=1.2)
 _VELAR = Viseme(0.075, 0.03, gap_firm=0.6, shape_firm=0.1)  # k g
-_GLOTTAL = Viseme(0.09, 0.04, gap_firm=0.3, shape_firm=0.05)  # h takes its neighbours' shape
+_GLOTTAL = Viseme(0.09, 0.04, gap_firm=0.3, shape_firm=0.05)  # h has the shape of its neighbors
 _PALATAL_GLIDE = Viseme(0.06, 0.015, 0.035, shape_firm=1.0)
 _RHOTIC = Viseme(0.065, 0.02, -0.03, 0.012, shape_firm=0.6)
 _TRILL = Viseme(0.075, 0.03, gap_firm=0.7, shape_firm=0.15)

@@ -10,7 +10,7 @@ pytest.importorskip("espeakng_loader")
 from dubfew.errors import DubfewError
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ, frame_levels_db
 from dubfew.speech.espeak import get_synthesizer, load_sentences
-from dubfew.speech.training.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS, TRAINING_VARIANTS
+from dubfew.speech.training.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS
 from dubfew.speech.visemes import SILENCE_SYMBOL
 
 
@@ -49,8 +49,7 @@ def test_every_sentence_can_be_said() -> None:
         assert len([phone for phone in said.phones if phone.symbol]) > 5
 
 
-def test_held_out_voices_exist_and_are_not_trained_on() -> None:
-    assert not set(HELD_OUT_VARIANTS) & set(TRAINING_VARIANTS)
+def test_held_out_voices_exist() -> None:
     for variant in HELD_OUT_VARIANTS:
         assert len(get_synthesizer().synthesize("ama", "it", variant=variant).samples)
 

@@ -37,7 +37,7 @@ __all__ = [
 # costs a small part of what the network behind it does.
 DEFAULT_ENCODER_NAME = "mel"
 
-# Entry for every name that is no entry itself: such a name is a folder or a repository of weights.
+# Entry for all other names, which are folders or repositories of weights.
 _FALLBACK_ENTRY = "transformers"
 
 AUDIO_ENCODERS: ExtensionTable[Callable[[str], AudioEncoder]] = ExtensionTable(

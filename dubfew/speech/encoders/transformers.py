@@ -203,8 +203,7 @@ class _WaveBackbone:
         if hop != ROW_SAMPLES:
             raise ArtefactError(
                 f"the encoder {name} has a frame every {hop / SPEECH_SAMPLE_RATE_HZ * 1000:g} ms, "
-                "expected "
-                f"{ROW_SAMPLES / SPEECH_SAMPLE_RATE_HZ * 1000:g} ms: name another"
+                f"expected {ROW_SAMPLES / SPEECH_SAMPLE_RATE_HZ * 1000:g} ms: name another"
             )
 
     def compute_features(self, samples: FloatArray, gain: float, start: int, stop: int) -> Tensor:

@@ -52,8 +52,8 @@ _WORDS_PER_MINUTE_RANGE, _PITCH_RANGE = (115, 215), (15, 85)
 # Speech counts as active this long before and after a synthetic phone, s: lips move earlier and
 # later than the sound.
 _ACTIVITY_MARGIN_SECONDS = 0.06
-# Film frames this far under the loud ones are no speech, dB; and rows over which activity is
-# widened, 0.12 s to either side.
+# Film frames this far under the loud ones do not count as speech, dB; and rows over which activity
+# is widened, 0.12 s to either side.
 _ACTIVITY_RANGE_DB, _ACTIVITY_FILTER_ROWS = 33, 13
 
 # Filmed people move by different amounts. Training scales each clip so that the 90th percentile

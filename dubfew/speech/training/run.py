@@ -118,11 +118,11 @@ def train_speech_model(
     # Refuse what cannot work before anything is read.
     if out.suffix != ".safetensors" or out.name == VISEME_BASIS_FILENAME:
         raise DubfewError(
-            f"{out.name!r} is no name for a model: give one that ends in .safetensors, other than "
-            f"{VISEME_BASIS_FILENAME}, which is written beside it"
+            f"a model cannot be named {out.name!r}: give a name that ends in .safetensors, other "
+            f"than {VISEME_BASIS_FILENAME}, which is written beside it"
         )
     if data is None and (leave_out or exclude):
-        raise DubfewError("nobody can be left out where nobody was filmed: give prepared footage")
+        raise DubfewError("leaving people out needs prepared footage: name its folder with --data")
     # Find out now, not after minutes of training, whether the files can be written.
     fields = out.with_name(VISEME_BASIS_FILENAME)
     for path in (out, fields):

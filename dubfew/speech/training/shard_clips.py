@@ -103,7 +103,7 @@ def load_filmed_clips(
     # A misspelled name must not silently train on the person it meant.
     if unknown_people:
         raise DubfewError(
-            f"{sorted(unknown_people)[0]!r} is nobody in {folder}: leave out an identity that "
+            f"{sorted(unknown_people)[0]!r} is not in {folder}: leave out an identity that "
             f"{folder / 'manifest.json'} lists"
         )
     if not num_clips + len(legacy):

@@ -47,7 +47,7 @@ def load_speech_clip(path: Path | str) -> SpeechClip:
     path = Path(path)
     samples = read_audio(path, rate=SPEECH_SAMPLE_RATE_HZ).samples
     if not len(samples) or float(np.abs(samples).max()) < MIN_AUDIBLE_PEAK:
-        raise MediaError(f"{path} holds no audible sound: nothing to learn speech from")
+        raise MediaError(f"{path} has no audible sound: give a clip of a person who speaks")
     # Frames without a face stay in place as NaN, so that rows keep their times.
     landmarks, times = [], []
     no_face = np.full((NUM_LANDMARKS, 3), np.nan, np.float32)
@@ -57,6 +57,6 @@ def load_speech_clip(path: Path | str) -> SpeechClip:
             landmarks.append(no_face if found is None else found)
             times.append(frame.time)
     if not landmarks:
-        raise NoFaceError(f"{path} holds no frame")
+        raise NoFaceError(f"{path} has no frame: give a video")
     motion = motion_from_landmarks(np.stack(landmarks), np.array(times))
     return SpeechClip(path.stem, samples, motion)

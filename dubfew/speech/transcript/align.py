@@ -102,7 +102,10 @@ def align_transcript(
     # Leave out subtitles after the end of the sound, as when the sound is a part of a film.
     cues = [cue for cue in cues if cue.start is None or cue.start < seconds]
     if not cues:
-        raise DubfewError(f"every subtitle is later than the sound, which lasts {seconds:.1f} s")
+        raise DubfewError(
+            f"every subtitle begins after the end of the sound, which lasts {seconds:.1f} s: "
+            "check the times"
+        )
     # A text that is much too long would take minutes to align before it is refused.
     letters = sum(len(cue.text) for cue in cues)
     if letters > _MAX_LETTERS_PER_SECOND * (seconds + 1):
@@ -226,8 +229,7 @@ def _check_alignment(alignment: TranscriptAlignment, num_phones: int) -> None:
     slow, fast = _DURATION_RATIO_RANGE[1], _DURATION_RATIO_RANGE[0]
     if not (alignment.cost_ratio <= limit and fast <= alignment.duration_ratio <= slow):
         raise DubfewError(
-            f"the transcript is not what is said (likeness {alignment.cost_ratio:.2f}, at most "
+            f"the transcript is not what is spoken (cost ratio {alignment.cost_ratio:.2f}, at most "
             f"{limit}; {alignment.duration_ratio:.1f} times as long as spoken by espeak-ng, {fast} "
-            "to "
-            f"{slow}): check text, language and audio"
+            f"to {slow}): check text, language and audio"
         )

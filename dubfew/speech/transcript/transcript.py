@@ -55,7 +55,7 @@ def read_transcript(path: Path | str) -> tuple[TranscriptCue, ...]:
     kind = SUBTITLE_FORMATS.get(path.suffix.lower())
     cues = _cues_from_script(text) if kind is None else _cues_from_subtitles(path, text, kind)
     if not cues:
-        raise DubfewError(f"{path} holds no words: a transcript is the text that is spoken")
+        raise DubfewError(f"{path} has no words: a transcript is the text that is spoken")
     return cues
 
 

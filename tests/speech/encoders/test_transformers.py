@@ -266,6 +266,7 @@ def test_what_is_no_encoder_is_refused_in_one_line(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_training_with_an_encoder(toys: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("espeakng_loader")
     data = write_shard(tmp_path / "data", [sample("ann", 0, np.arange(60))])

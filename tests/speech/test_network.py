@@ -1,0 +1,78 @@
+"""The ensemble: closures of the networks hold, whatever the linear predictor adds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig, SpeechPrediction
+
+OPENING = torch.tensor([0.5, -0.2, 0.0])
+# Coefficients that open the lips by 1 without any other motion.
+UNIT_GAP = OPENING / (OPENING @ OPENING)
+
+
+class FixedNetwork(nn.Module):
+    """Stands for a network: predicts these gaps for any frames."""
+
+    def __init__(self, gaps: Tensor, sideways: Tensor) -> None:
+        super().__init__()
+        self.prediction = SpeechPrediction(
+            gaps[None, :, None] * UNIT_GAP + sideways, torch.zeros(1, len(gaps))
+        )
+
+    def forward(self, frames: Tensor) -> SpeechPrediction:
+        return self.prediction
+
+
+def predict_with(gaps: Tensor, linear_gap: float, sideways: Tensor) -> Tensor:
+    """Predict coefficients [R, 3] with fixed networks and a constant linear predictor."""
+    config = SpeechNetworkConfig(components=3, members=2)
+    ensemble = SpeechEnsemble(config, OPENING).eval()
+    ensemble.networks = nn.ModuleList([FixedNetwork(gaps, sideways) for _ in range(2)])
+    with torch.no_grad():
+        ensemble.linear.map.weight.zero_()
+        ensemble.linear.map.bias[:] = linear_gap * UNIT_GAP + sideways
+        return ensemble(torch.rand(1, 2 * len(gaps), 80)).coefficients[0]
+
+
+def test_shape() -> None:
+    config = SpeechNetworkConfig(components=4, members=2, inputs=20, stride=3)
+    prediction = SpeechEnsemble(config, torch.ones(4)).eval()(torch.rand(2, 31, 20))
+    assert prediction.coefficients.shape == (2, 11, 4)
+    assert prediction.voice_logits.shape == (2, 11)
+
+
+@pytest.mark.parametrize("shut", [0.0, 0.02])
+def test_lips_that_the_networks_close_stay_closed(shut: float) -> None:
+    sideways = torch.tensor([0.02, 0.05, 0.3])
+    gaps = torch.full((60,), 0.09)
+    gaps[20:24] = shut  # a moment, as for /p/
+    found = predict_with(gaps, 0.11, sideways)
+    expected = torch.full((60,), 0.1)
+    expected[20:24] = 0.0
+    torch.testing.assert_close(found @ OPENING, expected, atol=1e-6, rtol=0)
+    # Nothing but the gap is changed.
+    direction = OPENING / OPENING.norm()
+    across = found - (found @ direction)[:, None] * direction
+    flat = sideways - (sideways @ direction) * direction
+    torch.testing.assert_close(across, flat.expand(60, 3), atol=1e-6, rtol=0)
+
+
+def test_lips_that_are_low_throughout_are_not_held_shut() -> None:
+    gap = predict_with(torch.full((60,), 0.04), 0.06, torch.zeros(3)) @ OPENING
+    torch.testing.assert_close(gap, torch.full((60,), 0.05), atol=1e-6, rtol=0)
+
+
+def test_rows_depend_on_no_more_than_their_context() -> None:
+    torch.manual_seed(0)
+    config = SpeechNetworkConfig(components=3, members=1)
+    ensemble, frames = SpeechEnsemble(config, OPENING).eval(), torch.randn(1, 400, 80)
+    changed = frames.clone()
+    row = 100
+    changed[:, : 2 * (row - config.context_rows)] = 9.0
+    changed[:, 2 * (row + config.context_rows) + 1 :] = -9.0
+    with torch.no_grad():
+        a, b = (ensemble(each).coefficients[0, row] for each in (frames, changed))
+    torch.testing.assert_close(a, b)

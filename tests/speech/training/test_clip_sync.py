@@ -1,0 +1,34 @@
+"""Selection of filmed clips by the lag and correlation of their mouths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("espeakng_loader")
+
+from dubfew.speech.model import SpeechModel
+from dubfew.speech.training.clip_sync import measure_lags, select_synced_clips
+from dubfew.utils.signal import LagEstimate
+from tests.speech.clips import spoken_clip
+
+
+def test_every_clip_is_measured(model: SpeechModel) -> None:
+    found = measure_lags(model, [spoken_clip("early", -0.06), spoken_clip("late", 0.06)])
+    assert set(found) == {"early", "late"}
+    assert found["late"].lag_seconds - found["early"].lag_seconds == pytest.approx(0.12, abs=0.03)
+    assert min(estimate.r_best for estimate in found.values()) > 0.5
+
+
+def test_clips_in_sync_are_kept_and_shifted() -> None:
+    clips = [spoken_clip("late", 0.08), spoken_clip("unrelated"), spoken_clip("exact")]
+    estimates = {
+        "late": LagEstimate(lag_seconds=0.08, r_best=0.9, r_zero=0.3),
+        "unrelated": LagEstimate(lag_seconds=0.1, r_best=0.1, r_zero=0.0),
+        "exact": LagEstimate(lag_seconds=0.0, r_best=0.8, r_zero=0.8),
+    }
+    synced = select_synced_clips(clips, estimates, min_correlation=0.15)
+    assert synced.names == ("late", "exact")
+    assert set(synced.lag_estimates) == set(estimates)
+    late, exact = (recording.displacement[10:-10] for recording in synced.recordings)
+    np.testing.assert_allclose(late[: len(exact)], exact, atol=0.02)
