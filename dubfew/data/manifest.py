@@ -62,7 +62,7 @@ def write_manifest(
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
-    """Read the manifest of prepared data; empty if there is none or it is damaged."""
+    """Read the manifest of prepared data; empty if it is missing or damaged."""
     try:
         found = json.loads((out / MANIFEST_FILE).read_bytes())
     except (OSError, ValueError):
