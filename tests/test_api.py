@@ -80,9 +80,9 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "listen": (["--listen"], True),
 }
 GIVEN_TO = {("track", "method"): (["--method", "photometric"], "photometric")}
-# What has to be given together.
+# Options that need each other.
 TOGETHER = ({"drive", "driver"}, {"transcript", "language"})
-# Arguments that a command cannot go without.
+# Arguments that a command requires.
 NEEDED = {
     "adapt": {"video": ["v.mp4"]},
     "render": {"actor": ["--actor", "x"]},
@@ -212,7 +212,7 @@ def test_every_option_arrives_and_changes_nothing_else(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_required_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = calls_of(command, needed_by(command), monkeypatch)
     for name, text in NEEDED[command].items():
         if (command, name) not in CLI_ONLY:
@@ -305,7 +305,7 @@ def test_the_old_name_of_the_detection_callback_works_for_one_release(
     found = SimpleNamespace(people=[])
     monkeypatch.setattr(tracking, "detect_people", lambda *args, **keywords: found)
     seen: list[Any] = []
-    # Nobody was found, which ends both calls.
+    # No face was found, which ends both calls.
     with pytest.warns(DeprecationWarning, match="on_detection"), pytest.raises(DubfewError):
         tracking.track_video("v.mp4", sighted=seen.append)
     with pytest.raises(DubfewError, match="no face"):
@@ -319,7 +319,7 @@ def in_a_fresh_python(program: str) -> str:
     return done.stdout.strip()
 
 
-def test_import_brings_nothing_heavy() -> None:
+def test_import_imports_nothing_heavy() -> None:
     loaded = f"print([name for name in {HEAVY!r} if name in sys.modules])"
     assert (
         in_a_fresh_python(f"import sys, dubfew, dubfew.errors, dubfew.progress; {loaded}") == "[]"
@@ -327,7 +327,7 @@ def test_import_brings_nothing_heavy() -> None:
     assert in_a_fresh_python(f"import sys; from dubfew import Registry; {loaded}") == "[]"
 
 
-def test_every_public_name_is_there_whatever_was_imported_before() -> None:
+def test_every_public_name_exists_whatever_was_imported_before() -> None:
     """Python alone would make `dubfew.render` a function or a package, by the order of imports."""
     program = """
 import types

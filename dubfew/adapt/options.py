@@ -8,7 +8,7 @@ from typing import Any
 
 from dubfew.adapt.methods import METHODS
 from dubfew.errors import ArtefactError
-from dubfew.reconstruction.options import face_option, segmenter_option
+from dubfew.reconstruction.options import HEAD_NAMES, face_option, segmenter_option
 from dubfew.utils.options import document_fields, option, validate_options
 
 # Length (s) of the part of the footage that is used. Longer parts cost time and memory, and
@@ -81,7 +81,7 @@ class AdaptOptions:
         None, help="Name or folder of a prior; default: the one that ships.", metavar="P"
     )
     head: str | None = option(
-        None, help="Head model: lite, or flame; default: the prior's.", metavar="NAME"
+        None, help=f"Head model: {HEAD_NAMES}; default: the prior's.", metavar="NAME"
     )
     consent: Path | str | None = option(
         None,

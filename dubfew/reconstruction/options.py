@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
+from dubfew.reconstruction.heads.loaders import HEAD_LOADERS
 from dubfew.reconstruction.segmenters import DEFAULT_SEGMENTER, SEGMENTERS
 from dubfew.utils.options import document_fields, option, validate_options
 
 IDENTITY_SOURCES = ("auto", "landmarks", "mica")
+# Names of head models for help texts. They are not choices, because an edition of a model, such as
+# "flame-0123abcd", is a name as well.
+HEAD_NAMES = " or ".join(HEAD_LOADERS.names)
 # A loaded `dubfew.reconstruction.heads.head_model.HeadModel`. It is not imported here, because
 # that needs numpy, and `dubfew --help` should not wait for it.
 LoadedHeadModel = Any
@@ -44,7 +48,7 @@ def segmenter_option() -> Any:
 class TrackOptions:
     """Options of ``dubfew.track`` and ``dubfew track``."""
 
-    head: str | LoadedHeadModel = option("lite", help="Head model: lite, or flame.", metavar="NAME")
+    head: str | LoadedHeadModel = option("lite", help=f"Head model: {HEAD_NAMES}.", metavar="NAME")
     method: str = option(
         "landmarks",
         help="Data that the head is fitted to: the landmarks, or the landmarks and then the "

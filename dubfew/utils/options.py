@@ -19,7 +19,7 @@ from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from dubfew.errors import DubfewError
 
@@ -181,18 +181,21 @@ class Option:
                 f"no {self.name} {value[:40]!a}: there are {', '.join(self.choices)}"
             )
         if isinstance(value, Real) and not isinstance(value, bool):
-            self._check_range(float(value))
+            self._check_range(cast(float, value))
 
     def _check_range(self, value: float) -> None:
         """Check a number against the limits; infinity and NaN are never allowed."""
         rules = self.rules
+        # Whole numbers are compared as they are: as floating point numbers, large ones would be
+        # rounded. A comparison with NaN is False.
+        allowed = isinstance(value, Integral) or math.isfinite(value)
         if rules.above is not None:
-            allowed = value > rules.above
-        else:
-            low = -math.inf if rules.minimum is None else rules.minimum
-            high = math.inf if rules.maximum is None else rules.maximum
-            allowed = low <= value <= high
-        if not (allowed and math.isfinite(value)):  # a comparison with NaN is False
+            allowed = allowed and value > rules.above
+        if rules.minimum is not None:
+            allowed = allowed and value >= rules.minimum
+        if rules.maximum is not None:
+            allowed = allowed and value <= rules.maximum
+        if not allowed:
             unit = f" of {_UNIT_NAMES[rules.unit]}" if rules.unit else ""
             limits = self._describe_range()
             raise self._make_error(value, f"a number{unit}" + (f", {limits}" if limits else ""))

@@ -1,4 +1,4 @@
-"""``dubfew actors`` through the command line."""
+"""``dubfew actors``: list, show, delete, exchange and keys."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def run(*arguments: object, code: int = 0) -> Result:
     return result
 
 
-def told(*arguments: object, code: int = 0) -> Any:
+def run_json(*arguments: object, code: int = 0) -> Any:
     return json.loads(run(*arguments, "--json", code=code).stdout)
 
 
-def refused(*arguments: object) -> str:
+def run_refused(*arguments: object) -> str:
     result = run(*arguments, code=1)
     assert result.stdout == ""
     assert result.stderr.startswith("dubfew: error: ")
@@ -62,7 +62,7 @@ def refused(*arguments: object) -> str:
     return result.stderr
 
 
-def test_listing_needs_no_key_and_loads_no_cipher(stored: Registry) -> None:
+def test_a_listing_needs_no_key_and_imports_no_cipher(stored: Registry) -> None:
     shutil.rmtree(stored.keys)
     shutil.rmtree(stored.home / "actors")
     program = (
@@ -81,22 +81,22 @@ def test_listing_needs_no_key_and_loads_no_cipher(stored: Registry) -> None:
 
 @pytest.mark.parametrize("command", ["delete", "forget"])
 def test_delete_prints_where_the_receipt_is(stored: Registry, command: str) -> None:
-    found = told(command, "mary", "--receipt", "mine/receipt.json")
+    found = run_json(command, "mary", "--receipt", "mine/receipt.json")
     assert (found["deleted"], found["revisions"]) == ("mary", 3)
     assert Path(found["receipt"]).read_bytes() == Path("mine/receipt.json").read_bytes()
-    assert told("list") == {"actors": []}
+    assert run_json("list") == {"actors": []}
     stored.create("john", {}, {})
     assert "receipts" in run(command, "john").stdout
-    assert "no actor" in refused(command, "john")
+    assert "no actor" in run_refused(command, "john")
 
 
 def test_verify_and_prune(stored: Registry) -> None:
     assert "1 actors, 3 revisions, 6 files" in run("verify").stdout
-    assert told("prune", "mary", "--keep", 1)["removed"] == [1, 2]
+    assert run_json("prune", "mary", "--keep", 1)["removed"] == [1, 2]
     assert "removed 0 revisions" in run("prune", "mary", "--keep", 1).stdout
-    assert told("verify")["ok"]
+    assert run_json("verify")["ok"]
     next(stored.home.glob("actors/*/3/a")).unlink()
-    found = told("verify", code=1)
+    found = run_json("verify", code=1)
     assert not found["ok"]
     assert found["faults"] == [{"actor": "mary", "found": "revision 3: the file 'a' is missing"}]
     assert "1 faults" in run("verify", code=1).stdout
@@ -104,7 +104,7 @@ def test_verify_and_prune(stored: Registry) -> None:
 
 @pytest.fixture
 def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets in what is no actor of ``adapt``: whether one can be rendered is tested elsewhere."""
+    """Skip the check whether imported actors can be rendered, which other tests cover."""
     monkeypatch.setattr(import_check, "check_importable", lambda config, files, **context: None)
 
 
@@ -112,37 +112,39 @@ def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_export_and_import(stored: Registry) -> None:
     run("export", "mary", "mary.dubfew")
     assert "not encrypted" in run("export", "mary", "mary.zip", "--plain").stdout
-    assert told("import", "mary.dubfew", "--actor", "anna")["actor"] == "anna"
+    assert run_json("import", "mary.dubfew", "--actor", "anna")["actor"] == "anna"
     run("delete", "mary")
-    assert "--allow-deleted" in refused("import", "mary.dubfew")
-    assert told("import", "mary.dubfew", "--allow-deleted")["revision"] == 1
+    assert "--allow-deleted" in run_refused("import", "mary.dubfew")
+    assert run_json("import", "mary.dubfew", "--allow-deleted")["revision"] == 1
     result = run("export", "anna", "x", "--plain", "--recipient", "dubfew-key-", code=2)
     assert "exclude each other" in result.output
 
 
 @pytest.mark.usefixtures("anybody")
-def test_keys_of_recipients(stored: Registry) -> None:
-    public = told("keygen", "identity")["public"]
+def test_export_to_a_public_key(stored: Registry) -> None:
+    public = run_json("keygen", "identity")["public"]
     run("export", "mary", "mary.dubfew", "--recipient", public)
-    assert "--identity" in refused("import", "mary.dubfew")
-    assert told("import", "mary.dubfew", "--identity", "identity")["revision"] == 4
-    assert "there already" in refused("keygen", "identity")
+    assert "--identity" in run_refused("import", "mary.dubfew")
+    assert run_json("import", "mary.dubfew", "--identity", "identity")["revision"] == 4
+    assert "there already" in run_refused("keygen", "identity")
 
 
 @pytest.mark.usefixtures("anybody")
 def test_push_and_pull(stored: Registry) -> None:
     assert "revision 2" in run("push", "mary", "memory://cli/mary", "--revision", 2).stdout
-    assert told("pull", "memory://cli/mary", "--actor", "anna")["actor"] == "anna"
-    assert "cannot be read" in refused("pull", "memory://cli/nothing")
+    assert run_json("pull", "memory://cli/mary", "--actor", "anna")["actor"] == "anna"
+    assert "cannot be read" in run_refused("pull", "memory://cli/nothing")
 
 
-def test_where_the_keys_are(stored: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told("keys") == {"keys": str(stored.keys), "wrapping": "file"}
-    assert "DUBFEW_PASSPHRASE" in refused("keys", "--wrapping", "passphrase")
+def test_keys_are_shown_and_protected_in_another_way(
+    stored: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_json("keys") == {"keys": str(stored.keys), "wrapping": "file"}
+    assert "DUBFEW_PASSPHRASE" in run_refused("keys", "--wrapping", "passphrase")
     monkeypatch.setenv("DUBFEW_PASSPHRASE", WORDS)
-    assert told("keys", "--wrapping", "passphrase")["wrapping"] == "passphrase"
-    assert told("show", "mary")["config"] == {"method": "lora", "number": 2}
-    assert "no way 'magic'" in refused("keys", "--wrapping", "magic")
+    assert run_json("keys", "--wrapping", "passphrase")["wrapping"] == "passphrase"
+    assert run_json("show", "mary")["config"] == {"method": "lora", "number": 2}
+    assert "no way 'magic'" in run_refused("keys", "--wrapping", "magic")
 
 
 def test_a_new_passphrase_is_asked_for_twice(

@@ -1,4 +1,4 @@
-"""The command line: what it answers, how fast, and how it fails."""
+"""The command line: output, speed, exit codes and errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dubfew.errors import DubfewError, MediaError
 from dubfew.progress import Progress
 from dubfew.registry import Registry
 
-# What must not be imported before a command needs it: each takes from 0.1 s to several.
+# Packages that no command imports before it needs them: each takes from 0.1 s to several.
 HEAVY = ("accelerate", "av", "cv2", "kornia", "mediapipe", "numba", "numpy", "peft", "scipy")
 HEAVY += ("skimage", "torch", "transformers")
 
@@ -34,7 +34,7 @@ HEAVY += ("skimage", "torch", "transformers")
 def run(
     *arguments: str, home: Path, code: int = 0, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the real command in its own process."""
+    """Run the command in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "dubfew", *arguments],
         capture_output=True,
@@ -73,7 +73,7 @@ def test_help_and_list_import_nothing_heavy(stored: Registry) -> None:
         "except SystemExit: pass\n"
         f"print([name for name in {(*HEAVY, 'pydantic')!r} if name in sys.modules])"
     )
-    # With pydantic, which Typer loads where it has values to check, a listing takes twice as long.
+    # pydantic, which Typer imports if it has values to check, would double the time of a listing.
     for arguments in (["--help"], ["actors", "list"], ["actors", "list", "--json"], ["--version"]):
         done = subprocess.run(
             [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
@@ -101,7 +101,9 @@ def test_help_and_list_take_less_than_three_times_what_typer_takes(
     assert ours < 3 * typer
 
 
-def test_actors_from_the_shell(stored: Registry, tmp_path: Path) -> None:
+def test_actors_are_listed_shown_exported_deleted_and_imported(
+    stored: Registry, tmp_path: Path
+) -> None:
     home = stored.home
     listed = run("actors", "list", home=home).stdout
     assert "Zoë B" in listed
@@ -115,7 +117,7 @@ def test_actors_from_the_shell(stored: Registry, tmp_path: Path) -> None:
     run("actors", "delete", "Zoë B", home=home)
     assert json.loads(run("actors", "list", "--json", home=home).stdout) == {"actors": []}
     again = ["actors", "import", str(file), "--actor", "anna", "--allow-deleted"]
-    # What nobody could render does not come in by the command.
+    # The command refuses an actor that could not be rendered.
     assert "not an actor of 'dubfew adapt'" in run(*again, home=home, code=1).stderr
     assert json.loads(run("actors", "list", "--json", home=home).stdout) == {"actors": []}
     Registry(home).import_file(file, "anna", allow_deleted=True)
@@ -210,7 +212,7 @@ def test_wrong_usage_is_code_2(home: Path, arguments: list[str]) -> None:
     "arguments",
     [["--help"], ["--version"], ["adapt", "--help"], ["actors", "--help"], ["prior", "--help"]],
 )
-def test_asking_for_help_is_code_0(arguments: list[str]) -> None:
+def test_help_is_code_0(arguments: list[str]) -> None:
     assert invoke(*arguments).exit_code == 0
 
 
@@ -362,14 +364,14 @@ def test_every_exception_is_one_line_and_code_1(
         assert "DUBFEW_DEBUG=1" in result.stderr
 
 
-def test_a_prior_says_who_it_was_learned_from() -> None:
-    told = json.loads(invoke("prior", "info", "lite", "--json").stdout)["config"]
+def test_prior_info_lists_the_training_clips() -> None:
+    config = json.loads(invoke("prior", "info", "lite", "--json").stdout)["config"]
     shown = invoke("prior", "info", "lite").stdout
-    assert f"learned from {len(told['people'])} clips" in shown
-    for person in told["people"]:
+    assert f"learned from {len(config['people'])} clips" in shown
+    for person in config["people"]:
         assert f"  {person['identity']}, {person['file']}, {person['source']}" in shown
         assert len(person["sha256"]) == 64
-    assert told["training"]["exclude"] == []
+    assert config["training"]["exclude"] == []
     assert "exclude -" in shown
 
 
@@ -423,7 +425,7 @@ def test_full_disk_under_stdout_is_one_line(stored: Registry) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_closed_pipe_is_no_error_worth_a_line(stored: Registry) -> None:
+def test_a_closed_pipe_ends_without_a_message(stored: Registry) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "dubfew", "actors", "list"],
         stdout=subprocess.PIPE,
@@ -458,19 +460,19 @@ cli.main()
     assert done.returncode == 0
 
 
-def test_noise_of_native_libraries_stays_off_stderr(home: Path) -> None:
+def test_messages_of_native_libraries_are_discarded(home: Path) -> None:
     program = (
         "import os, sys\n"
         "from dubfew.cli.console import mute_native_libraries\n"
         "mute_native_libraries()\n"
-        "os.write(2, b'noise of a C++ library')\n"
+        "os.write(2, b'message of a C++ library')\n"
         "print('what matters', file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr == "what matters\n"
 
 
-def test_figures_for_people() -> None:
+def test_numbers_are_formatted_for_readers() -> None:
     assert [format_byte_count(count) for count in (0, 999, 1000, 2_560_000, 3 * 10**9)] == [
         "0 B",
         "999 B",
@@ -488,7 +490,9 @@ def test_figures_for_people() -> None:
     ]
 
 
-def test_evaluate_shows_what_was_measured(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluate_prints_measures_that_were_asked_for(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dubfew.evaluate import EvaluationResult
 
     figures = (3, 40.0, 1.0, 30.0, 1.0, 0.5, 1.0, 0.9, 0.0, 0.9, 1.0, 0)
@@ -508,7 +512,7 @@ def test_evaluate_shows_what_was_measured(home: Path, monkeypatch: pytest.Monkey
     assert called.keywords == {"syncnet": Path("s.model"), "listen": False}
 
 
-def test_plain_is_json() -> None:
+def test_conversion_to_json() -> None:
     value = {"a": (np.float32(0.5), float("inf")), "b": Fraction(25), 3: [Path("x"), None, True]}
     assert json.loads(json.dumps(to_jsonable(value), allow_nan=False)) == {
         "a": [0.5, None],

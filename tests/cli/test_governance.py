@@ -44,7 +44,7 @@ def run(*arguments: object, code: int = 0) -> Result:
     return result
 
 
-def told(*arguments: object, code: int = 0) -> Any:
+def run_json(*arguments: object, code: int = 0) -> Any:
     return json.loads(run(*arguments, "--json", code=code).stdout)
 
 
@@ -56,7 +56,7 @@ def record(path: Path, **changes: object) -> Path:
 def test_the_example_is_a_record_of_the_schema(registry: Registry, tmp_path: Path) -> None:
     text = run("consent", "example").stdout
     Draft202012Validator(json.loads(run("consent", "schema").stdout)).validate(json.loads(text))
-    found = told("consent", "check", record(tmp_path / "c.json"))
+    found = run_json("consent", "check", record(tmp_path / "c.json"))
     assert found["subject"] == example_consent()["subject"]
     assert len(found["sha256"]) == 64
     assert "valid_to         -" in run("consent", "check", tmp_path / "c.json").stdout
@@ -71,7 +71,7 @@ def test_the_example_is_a_record_of_the_schema(registry: Registry, tmp_path: Pat
         ({"x": 1}, "'x' is unknown"),
     ],
 )
-def test_what_is_not_usable_is_told(
+def test_invalid_records_are_refused_with_the_reason(
     registry: Registry, tmp_path: Path, changes: dict[str, object], said: str
 ) -> None:
     result = run("consent", "check", record(tmp_path / "c.json", **changes), code=1)
@@ -79,9 +79,9 @@ def test_what_is_not_usable_is_told(
     assert result.stderr.count("\n") == 1
 
 
-def test_attaching(stored: Registry, tmp_path: Path) -> None:
+def test_attaching_a_record(stored: Registry, tmp_path: Path) -> None:
     assert "none recorded" in run("actors", "show", "mary").stdout
-    found = told("consent", "attach", "mary", record(tmp_path / "c.json"))
+    found = run_json("consent", "attach", "mary", record(tmp_path / "c.json"))
     assert found["revision"] == 2
     assert Registry().open("mary").consent.sha256 == found["consent_sha256"]
     shown = run("actors", "show", "mary").stdout
@@ -89,22 +89,22 @@ def test_attaching(stored: Registry, tmp_path: Path) -> None:
     assert "no actor" in run("consent", "attach", "eve", tmp_path / "c.json", code=1).stderr
 
 
-def test_no_proper_consent_is_shown_all_the_same(registry: Registry) -> None:
+def test_an_actor_with_a_damaged_consent_record_is_shown(registry: Registry) -> None:
     registry.create("old", {"consent": {"any": "thing"}}, {"a": b"x"})
     assert "not usable" in run("actors", "show", "old").stdout
-    assert told("actors", "show", "old")["config"]["consent"] == {"any": "thing"}
+    assert run_json("actors", "show", "old")["config"]["consent"] == {"any": "thing"}
 
 
-def test_suspending(stored: Registry) -> None:
-    assert told("actors", "suspend", "mary", "--reason", "a letter")["reason"] == "a letter"
+def test_suspending_an_actor(stored: Registry) -> None:
+    assert run_json("actors", "suspend", "mary", "--reason", "a letter")["reason"] == "a letter"
     assert "a letter" in run("actors", "show", "mary").stdout
     assert "suspended" in run("actors", "export", "mary", "x", "--plain", code=1).stderr
     assert run("actors", "resume", "mary").stdout == "resumed mary\n"
-    assert told("actors", "show", "mary")["suspended"] is None
+    assert run_json("actors", "show", "mary")["suspended"] is None
 
 
-def test_there_may_be_no_log(registry: Registry) -> None:
-    assert told("audit", "verify") == {
+def test_a_registry_without_a_log(registry: Registry) -> None:
+    assert run_json("audit", "verify") == {
         "ok": True,
         "entries": 0,
         "head": "",
@@ -117,22 +117,22 @@ def test_there_may_be_no_log(registry: Registry) -> None:
     assert not registry.home.exists()
 
 
-def test_showing_and_finding(stored: Registry) -> None:
+def test_showing_the_log_and_finding_a_watermark(stored: Registry) -> None:
     first, second = run("audit", "show").stdout.splitlines()
     assert first.split()[0::2][:2] == ["1", "adapt"]
     assert second.endswith("render  mary  revision 1, use dubbing, watermark 0123456789")
     assert run("audit", "find", "0123456789").stdout == second + "\n"
-    (found,) = told("audit", "find", "0123456789")["entries"]
+    (found,) = run_json("audit", "find", "0123456789")["entries"]
     assert (found["seq"], found["id"]) == (2, "mary")
     assert "no entry of 99" in run("audit", "find", "99", code=1).stdout
     run("actors", "delete", "mary")
     assert "mary" not in run("audit", "show").stdout
     assert "deleted actor" in run("audit", "find", "0123456789").stdout
-    assert told("audit", "find", "0123456789")["entries"][0]["id"] is None
+    assert run_json("audit", "find", "0123456789")["entries"][0]["id"] is None
 
 
-def test_a_damaged_log_is_told_and_can_be_put_aside(stored: Registry) -> None:
-    head = told("audit", "verify")["head"]
+def test_a_damaged_log_is_reported_and_can_be_restarted(stored: Registry) -> None:
+    head = run_json("audit", "verify")["head"]
     assert head.startswith("2:")
     log = stored.home / "audit.jsonl"
     log.write_bytes(log.read_bytes().replace(b"dubbing", b"trailer"))
@@ -143,11 +143,11 @@ def test_a_damaged_log_is_told_and_can_be_put_aside(stored: Registry) -> None:
     assert "audit restart" in run("actors", "suspend", "mary", code=1).stderr
     assert "began" in run("audit", "restart").stdout
     run("audit", "verify")
-    assert told("audit", "verify", "--head", head, code=1)["ok"] is False
+    assert run_json("audit", "verify", "--head", head, code=1)["ok"] is False
     run("actors", "suspend", "mary")
 
 
-def test_a_forged_line_does_not_steer_the_terminal(stored: Registry) -> None:
+def test_a_forged_line_cannot_control_the_terminal(stored: Registry) -> None:
     from dubfew.registry.audit import AuditEntry
 
     log = stored.home / "audit.jsonl"
@@ -157,7 +157,7 @@ def test_a_forged_line_does_not_steer_the_terminal(stored: Registry) -> None:
     assert all(line.isprintable() for line in run("audit", "show").stdout.splitlines())
 
 
-def test_nothing_heavy_is_loaded(stored: Registry) -> None:
+def test_commands_import_nothing_heavy(stored: Registry) -> None:
     stored.attach_consent(
         "mary", ConsentRecord.from_record(example_consent() | {"valid_to": None}, "test")
     )

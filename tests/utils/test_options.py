@@ -33,6 +33,7 @@ class CakeOptions:
     minutes: float | None = option(None, help="Baking time.", above=0, unit="s")
     recipe: Path | str | None = option(None, help="File to follow.", flags=("--recipe", "-r"))
     nuts: bool = option(False, help="Add nuts.")
+    seed: int = option(0, help="Seed of the sprinkles.", minimum=0, maximum=2**63 - 1)
     oven: str | Any = option("mine", help="Oven to use.", on_command_line=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +65,7 @@ def bake(who: str, options: CakeOptions | None = None, *, quiet: bool = False, *
         ("recipe", Path("a")),
         ("oven", object()),
         ("nuts", True),
+        ("seed", 2**63 - 1),
     ],
 )
 def test_value(name: str, value: object) -> None:
@@ -83,6 +85,8 @@ def test_value(name: str, value: object) -> None:
         ("minutes", float("inf"), r"--minutes is inf.*above 0"),
         ("minutes", "5", r"--minutes is '5'.*a number"),
         ("recipe", 5, r"--recipe is 5.*path"),
+        ("seed", 2**63, r"--seed is 9223372036854775808.* 0 to 9223372036854775807"),
+        ("seed", 10**400, r"--seed is 1000"),
         ("nuts", 1, r"--nuts is 1.*True or False"),
     ],
 )
