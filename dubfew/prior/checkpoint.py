@@ -1,4 +1,4 @@
-"""The prior as an artefact: a folder of readable files."""
+"""Priors as artefacts: a folder with configuration, weights and model card, and those shipped."""
 
 from __future__ import annotations
 
@@ -19,27 +19,32 @@ from dubfew.textures import TEXTURE_SIZE
 from dubfew.utils.files import sha256_file, write_atomic
 from dubfew.utils.format_version import check_format_version
 
+# Version of a prior's files. Higher whenever this dubfew's files would be misread by an older one.
 PRIOR_FORMAT_VERSION = 1
+# Names of a prior's files. Changing one makes stored priors unreadable.
 PRIOR_CONFIG_FILE, PRIOR_WEIGHTS_FILE, PRIOR_CARD_FILE = (
     "prior_config.json",
     "prior_model.safetensors",
     "CARD.md",
 )
-MEAN_TEXTURE_KEY = "texture_mean"
+# Names of tensors in the file of weights: the texture, and what the renderer's begin with.
+MEAN_TEXTURE_KEY, RENDERER_KEY_PREFIX = "texture_mean", "renderer."
+# Names that need no folder: the shipped prior that is used by default, and a network with fresh
+# weights, which is made anew instead of stored.
 DEFAULT_PRIOR, UNTRAINED_PRIOR = "lite", "warp"
 
 
 @dataclass(frozen=True)
 class PriorInfo:
-    """What is known of a stored prior without loading its weights.
+    """Facts about a stored prior, without its weights.
 
     Attributes:
-        name: how to ask for it.
-        path: its folder.
-        sha256: of the weights; adapters name it.
-        bytes: of the weights.
-        card: the model card, Markdown.
-        config: the JSON configuration.
+        name: name of its folder.
+        path: the folder.
+        sha256: SHA-256 of the file of weights, by which adapters name their prior.
+        bytes: size of that file.
+        card: model card in Markdown, or "".
+        config: configuration as stored, JSON.
     """
 
     name: str
@@ -52,15 +57,16 @@ class PriorInfo:
 
 @dataclass(frozen=True)
 class Prior:
-    """A trained multi-person renderer.
+    """A renderer that was trained on many people.
 
     Attributes:
-        renderer: the network.
-        renderer_name: its entry in `RENDERERS`.
-        texture: mean of the training people's neural textures: where a new one starts. [C, H, W]
-        head: id of the head model that it was trained with.
-        sha256: of the stored weights, empty for one that was never stored.
-        name: what `Prior.load` finds it by.
+        renderer: the network, in evaluation mode.
+        renderer_name: its entry in `dubfew.prior.renderers.RENDERERS`.
+        texture: texture that a new actor starts from, with the mean colors of the training people.
+            [C, H, W]
+        head: name of the head model that it was trained with.
+        sha256: SHA-256 of the stored weights; "" for a prior that was never stored.
+        name: name or absolute folder that `load` finds it by.
     """
 
     renderer: Renderer
@@ -71,8 +77,14 @@ class Prior:
     name: str = UNTRAINED_PRIOR
 
     def save(self, folder: Path, config: dict[str, Any], card: str) -> None:
-        """Store in half precision with its configuration and card."""
-        tensors = {f"renderer.{k}": v for k, v in self.renderer.state_dict().items()}
+        """Store the prior in half precision.
+
+        Args:
+            folder: folder to write the files into; made where it is missing.
+            config: further entries of the configuration, JSON values: training and people.
+            card: model card in Markdown.
+        """
+        tensors = {f"{RENDERER_KEY_PREFIX}{k}": v for k, v in self.renderer.state_dict().items()}
         tensors[MEAN_TEXTURE_KEY] = self.texture
         half = {k: v.detach().cpu().half().contiguous() for k, v in tensors.items()}
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,11 +103,13 @@ class Prior:
     def load(cls, name: str | Path | None = None) -> Prior:
         """Load a prior by name or from its folder.
 
-        ``lite`` ships with dubfew; ``warp`` is an untrained network that renders the bare warp,
-        for adaptation without a prior.
+        Args:
+            name: ``lite``, which ships; ``warp``, an untrained network that renders the bare warp,
+                for adaptation without a prior; or the folder of another prior. None stands for
+                ``lite``.
 
         Raises:
-            ArtefactError: no such prior, damaged, or from a newer dubfew.
+            ArtefactError: The prior does not exist, is damaged, or was written by a newer dubfew.
         """
         if str(name) == UNTRAINED_PRIOR:
             return create_untrained_prior()
@@ -105,33 +119,41 @@ class Prior:
         except (OSError, SafetensorError) as error:
             raise ArtefactError(f"the weights in {info.path} cannot be read: {error}") from error
         renderer = make_renderer(info.config["renderer"], info.config["renderer_config"])
-        prefix = "renderer."
-        weights = {k[len(prefix) :]: v.float() for k, v in tensors.items() if k.startswith(prefix)}
+        weights = {
+            key.removeprefix(RENDERER_KEY_PREFIX): value.float()
+            for key, value in tensors.items()
+            if key.startswith(RENDERER_KEY_PREFIX)
+        }
         try:
             renderer.load_state_dict(weights)
         except RuntimeError as error:
             raise ArtefactError(
                 f"the weights in {info.path} do not fit its configuration"
             ) from error
+        is_shipped = info.path == _shipped_priors_dir() / info.name
         return cls(
-            renderer.eval(),
-            info.config["renderer"],
-            tensors[MEAN_TEXTURE_KEY].float(),
-            info.config["head"],
-            info.sha256,
-            info.name
-            if info.path == _shipped_priors_dir() / info.name
-            else str(info.path.resolve()),
+            renderer=renderer.eval(),
+            renderer_name=info.config["renderer"],
+            texture=tensors[MEAN_TEXTURE_KEY].float(),
+            head=info.config["head"],
+            sha256=info.sha256,
+            # An actor that names its prior by an absolute folder can be rendered from anywhere.
+            name=info.name if is_shipped else str(info.path.resolve()),
         )
 
 
 def renderer_config_to_dict(renderer: Renderer) -> dict[str, Any]:
-    """The configuration that builds this renderer again."""
+    """Return the configuration that builds a renderer again, see `make_renderer`."""
     return asdict(renderer.config)
 
 
 def create_untrained_prior(seed: int = 0, config: BlendingUNetConfig | None = None) -> Prior:
-    """An untrained ``lite`` prior: it renders the bare warp."""
+    """Make a prior with fresh weights: it renders the bare warp.
+
+    Args:
+        seed: seed of the weights.
+        config: sizes of the network; those of ``lite`` by default.
+    """
     torch.manual_seed(seed)
     renderer = BlendingUNet(config)
     texture = torch.zeros(renderer.config.texture_channels, TEXTURE_SIZE, TEXTURE_SIZE)
@@ -139,42 +161,44 @@ def create_untrained_prior(seed: int = 0, config: BlendingUNetConfig | None = No
 
 
 def _shipped_priors_dir() -> Path:
+    """Return the folder of the priors in this package."""
     return Path(str(files("dubfew.prior") / "weights"))
 
 
 def prior_info(name: str | Path | None = None) -> PriorInfo:
-    """Look at a prior without loading its weights.
+    """Read facts about a prior without loading its weights.
 
     Args:
-        name: a shipped prior's name, or the folder of another; ``lite`` by default.
+        name: name of a shipped prior, or the folder of another; None stands for ``lite``.
 
     Raises:
-        ArtefactError: no such prior, or it is from a newer dubfew.
+        ArtefactError: The prior does not exist, is incomplete, or was written by a newer dubfew.
     """
-    wanted = str(name or DEFAULT_PRIOR)
-    if wanted == UNTRAINED_PRIOR:
+    name = str(name or DEFAULT_PRIOR)
+    if name == UNTRAINED_PRIOR:
         raise ArtefactError(
             f"prior {UNTRAINED_PRIOR!r} is an untrained network: it has no weights, card or hash "
             "to show"
         )
-    folder = _shipped_priors_dir() / wanted
+    # A shipped name wins over a folder of that name in the working directory.
+    folder = _shipped_priors_dir() / name
     if not (folder / PRIOR_CONFIG_FILE).exists():
-        folder = Path(wanted)
+        folder = Path(name)
     try:
         config = json.loads((folder / PRIOR_CONFIG_FILE).read_text())
     except OSError as error:
         known = ", ".join(p.name for p in list_priors()) or "none"
         raise ArtefactError(
-            f"no prior {wanted!r}: give the folder of one, or one of those shipped: {known}"
+            f"no prior {name!r}: give the folder of one, or one of those shipped: {known}"
         ) from error
     except ValueError as error:
         raise ArtefactError(f"{folder / PRIOR_CONFIG_FILE} is damaged: it is not JSON") from error
     if not isinstance(config, dict):
         raise ArtefactError(f"{folder / PRIOR_CONFIG_FILE} is damaged: it is not a JSON object")
-    check_format_version(config.get("format_version", 1), PRIOR_FORMAT_VERSION, f"prior {wanted!r}")
+    check_format_version(config.get("format_version", 1), PRIOR_FORMAT_VERSION, f"prior {name!r}")
     weights = folder / PRIOR_WEIGHTS_FILE
     if not weights.exists():
-        raise ArtefactError(f"prior {wanted!r} has no {PRIOR_WEIGHTS_FILE}")
+        raise ArtefactError(f"prior {name!r} has no {PRIOR_WEIGHTS_FILE}")
     card = folder / PRIOR_CARD_FILE
     return PriorInfo(
         name=folder.name,
@@ -187,7 +211,7 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
 
 
 def list_priors() -> list[PriorInfo]:
-    """The priors that ship with dubfew."""
+    """List the priors that ship with dubfew."""
     folder = _shipped_priors_dir()
     if not folder.is_dir():
         return []

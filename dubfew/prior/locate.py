@@ -1,8 +1,8 @@
-"""Which priors this installation has, by the hash of their weights.
+"""Find priors on this machine by the hash of their weights.
 
-Those that ship are known; others lie where the user put them. An actor that came from elsewhere
-names such a place on another machine, so that ``actors import --prior`` notes the place here:
-``<home>/priors/<sha256>`` holds the path of a folder.
+The shipped priors are known. Another prior is in a folder of the user's, and an actor that was
+imported names a folder on another machine. So ``actors import --prior`` notes the folder on this
+one: the file ``<home>/priors/<sha256>`` holds its path.
 """
 
 from __future__ import annotations
@@ -14,22 +14,27 @@ from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import UNTRAINED_PRIOR, PriorInfo, list_priors, prior_info
 from dubfew.utils.files import write_atomic
 
+# Folder of these notes in the registry's home. Changing it makes noted priors unknown.
 PRIOR_PATHS_FOLDER = "priors"
 
 
 def find_prior(home: Path, sha256: str) -> str | None:
-    """The prior with these weights, as ``Prior.load`` takes it; None when it is not known.
+    """Find the prior with given weights.
 
     Args:
-        home: of the registry.
-        sha256: of the weights; empty for ``warp``, which has none.
+        home: home folder of the registry.
+        sha256: SHA-256 of the weights; "" for ``warp``, whose weights are not stored.
+
+    Returns:
+        Name or folder, as `Prior.load` takes it; None if the prior is not known, or has other
+        weights by now.
     """
     if not sha256:
         return UNTRAINED_PRIOR
     for info in list_priors():
         if info.sha256 == sha256:
             return info.name
-    # What names a file must be a hash and nothing else.
+    # The text may come from an imported actor: only a hash may become part of a path.
     note = home / PRIOR_PATHS_FOLDER / sha256
     if not re.fullmatch("[0-9a-f]{64}", sha256) or not note.is_file():
         return None
@@ -41,7 +46,12 @@ def find_prior(home: Path, sha256: str) -> str | None:
 
 
 def register_prior_path(home: Path, info: PriorInfo) -> None:
-    """Remember where a prior is."""
+    """Note the folder of a prior for `find_prior`.
+
+    Args:
+        home: home folder of the registry; made where it is missing.
+        info: facts about the prior.
+    """
     folder = home / PRIOR_PATHS_FOLDER
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""``accelerate launch -m dubfew.prior.train CONFIG``: train a prior on several processes."""
+"""Entry point of ``accelerate launch -m dubfew.prior.train CONFIG``, on one process or several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Losses: plain functions on pictures."""
+"""Losses of the renderer: plain functions on batches of images.
+
+A new loss is a function here, a weight in `weights.LossWeights` and a term in
+`objective.compute_loss`.
+"""
 
 from dubfew.prior.losses.frequency import focal_frequency_loss
 from dubfew.prior.losses.perceptual import perceptual_and_style_losses

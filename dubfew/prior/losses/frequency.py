@@ -1,4 +1,4 @@
-"""Losses on spectra."""
+"""Losses on the spectra of images."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from torch import Tensor
 
 
 def focal_frequency_loss(prediction: Tensor, target: Tensor, pixel_weights: Tensor) -> Tensor:
-    """Distance of spectra, frequencies that are far off weighing more. []
+    """Compare spectra, with more weight on frequencies that differ more.
 
     Args:
         prediction: RGB. [B, 3, S, S]
         target: RGB. [B, 3, S, S]
-        pixel_weights: of pixels, applied before the transform. [B, 1, S, S]
+        pixel_weights: weights of pixels, applied before the transform. [B, 1, S, S]
 
-    Source: Jiang et al. 2021, Focal Frequency Loss, eq. 8 with alpha 1; paper 002, sec. 3.
+    Returns:
+        Mean weighted squared distance. []
+
+    Source: Jiang et al. 2021, "Focal Frequency Loss for Image Reconstruction and Synthesis" (arXiv
+    2012.12821), eq. 8 with alpha 1; used for dubbing by Muaz et al. 2023, "SIDGAN: High-Resolution
+    Dubbed Video Generation via Shift-Invariant Learning", section 3.3.3.
     """
-    share = pixel_weights / pixel_weights.amax((2, 3), keepdim=True).clamp(min=1e-6)
-    difference = torch.fft.rfft2((prediction - target) * share, norm="ortho")
+    relative = pixel_weights / pixel_weights.amax((2, 3), keepdim=True).clamp(min=1e-6)
+    difference = torch.fft.rfft2((prediction - target) * relative, norm="ortho")
     distance = difference.real**2 + difference.imag**2
-    matrix = distance.detach().sqrt()
-    matrix = matrix / matrix.amax((-2, -1), keepdim=True).clamp(min=1e-8)
-    return (matrix * distance).mean()
+    # The weights in [0, 1] follow the distances but get no gradient.
+    focus = distance.detach().sqrt()
+    focus = focus / focus.amax((-2, -1), keepdim=True).clamp(min=1e-8)
+    return (focus * distance).mean()

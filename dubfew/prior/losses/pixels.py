@@ -1,4 +1,4 @@
-"""Losses on pixels and their differences."""
+"""Losses on pixels and on their differences at several scales."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ def region_weights(
     lower_weight: float = 1.0,
     mouth_weight: float = 3.0,
 ) -> Tensor:  # [B, 1, S, S]
-    """Weight of every pixel: none outside the mask, most in the mouth.
+    """Compute the weight of every pixel: 0 outside the mask, most in the mouth.
 
     Args:
-        alpha: opacity of the paint; what is not painted is not judged. [B, 1, S, S]
+        alpha: opacity of the mask; pixels that are not painted have no loss. [B, 1, S, S]
         mouth_box: box of the lips: left, top, right, bottom, px. [B, 4]
-        lower_weight: of the painted pixels.
-        mouth_weight: of those in the box.
+        lower_weight: weight of painted pixels outside the box.
+        mouth_weight: weight of painted pixels in the box.
 
-    Source: paper 003, sec. 3.4: the mouth at ten, the lower face at eight times the rest. Here
-    nothing but the lower face is ever painted, and a ratio of three kept chins steadier.
+    Returns:
+        Weights, times alpha. [B, 1, S, S]
+
+    Source: Saunders and Namboodiri 2024, "Dubbing for Everyone: Data-Efficient Visual Dubbing using
+    Neural Rendering Priors" (arXiv 2401.06126), section 3.4: ten for the mouth, eight for the lower
+    face, one for the rest. dubfew paints the lower face alone, and weights of three and one kept
+    chins steadier than ten and eight.
     """
     size = alpha.shape[-1]
     at = torch.arange(size, device=alpha.device) + 0.5
@@ -33,7 +38,23 @@ def region_weights(
 
 
 def weighted_l1_loss(prediction: Tensor, target: Tensor, pixel_weights: Tensor) -> Tensor:
-    """Mean absolute difference [B, C, S, S] under weights [B, 1, S, S]. []"""
+    """Compute the weighted mean of absolute differences.
+
+    Args:
+        prediction: images or features. [B, C, S, S]
+        target: same shape. [B, C, S, S]
+        pixel_weights: weights of pixels; the result is 0 if all are. [B, 1, S, S]
+
+    Returns:
+        Mean over weighted pixels and channels. []
+
+    Example:
+        >>> weights = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
+        >>> target = torch.zeros(1, 1, 1, 2)
+        >>> prediction = torch.tensor([0.5, 9.0]).view(1, 1, 1, 2)
+        >>> float(weighted_l1_loss(prediction, target, weights))
+        0.5
+    """
     total = ((prediction - target).abs() * pixel_weights).sum()
     return total / (pixel_weights.sum() * prediction.shape[1]).clamp(min=1)
 
@@ -41,9 +62,19 @@ def weighted_l1_loss(prediction: Tensor, target: Tensor, pixel_weights: Tensor) 
 def laplacian_l1_loss(
     prediction: Tensor, target: Tensor, pixel_weights: Tensor, num_levels: int = 3
 ) -> Tensor:
-    """The same on the bands of a Laplacian pyramid: edges count as much as areas. []
+    """Compare the bands of Laplacian pyramids, so that edges count as much as areas.
 
-    Source: Bojanowski et al. 2018, Optimizing the Latent Space of Generative Networks, sec. 3.
+    Args:
+        prediction: RGB. [B, 3, S, S]
+        target: RGB. [B, 3, S, S]
+        pixel_weights: weights of pixels. [B, 1, S, S]
+        num_levels: bands of the pyramid; S is divisible by 2 to this power.
+
+    Returns:
+        Sum over the bands of their weighted mean absolute differences. []
+
+    Source: Bojanowski et al. 2018, "Optimizing the Latent Space of Generative Networks" (arXiv
+    1707.05776), section 3; without the paper's weights of the levels.
     """
     total = prediction.new_zeros(())
     for _ in range(num_levels):
@@ -60,11 +91,20 @@ def laplacian_l1_loss(
 def detail_energy_loss(
     prediction: Tensor, target: Tensor, pixel_weights: Tensor, num_levels: int = 2
 ) -> Tensor:
-    """Difference of how much fine detail there is in each neighbourhood of 8 px. []
+    """Compare the amount of fine detail in each neighborhood of 8 px.
 
-    Averaging several guesses lowers l1 and every other loss that compares pixel by pixel, and
-    looks soft. How much detail there is can be judged without its lying at the same pixel, so
-    softness costs here what it gains there, with no discriminator.
+    The average of several guesses lowers l1 and every other loss that compares pixel by pixel, but
+    it looks soft. The amount of detail does not depend on where exactly each detail is, so this
+    loss penalizes softness without a discriminator.
+
+    Args:
+        prediction: RGB. [B, 3, S, S]
+        target: RGB. [B, 3, S, S]
+        pixel_weights: weights of pixels. [B, 1, S, S]
+        num_levels: finest bands to compare; S is divisible by 2 to this power and by 8.
+
+    Returns:
+        Sum over the bands of the weighted mean difference of the root mean squares. []
     """
     total = prediction.new_zeros(())
     for level in range(num_levels):
@@ -72,8 +112,10 @@ def detail_energy_loss(
         energies = []
         for image, less in ((prediction, small[0]), (target, small[1])):
             band = image - F.interpolate(less, scale_factor=2, mode="bilinear", align_corners=False)
+            # 8 px of the full image at every level. The small number keeps the root's gradient
+            # finite where an image is flat.
             energies.append((F.avg_pool2d(band**2, 8 >> level) + 1e-6).sqrt())
-        here = F.avg_pool2d(pixel_weights, 8 >> level)
-        total = total + weighted_l1_loss(energies[0], energies[1], here)
+        cell_weights = F.avg_pool2d(pixel_weights, 8 >> level)
+        total = total + weighted_l1_loss(energies[0], energies[1], cell_weights)
         prediction, target, pixel_weights = small
     return total

@@ -1,7 +1,8 @@
-"""VGG-19 as far as losses need it, and the file of its weights.
+"""The layers of VGG-19 that losses need, and the file of their weights.
 
-The weights are torchvision's (ImageNet, BSD-3-Clause). They are not shipped: 575 MB. They are
-read from a path, or from dubfew's cache, where `fetch_vgg19` puts them when asked to.
+The weights are torchvision's (ImageNet, BSD-3-Clause). Their file has 575 MB and does not ship
+with dubfew. It is read from a path of the user's or from dubfew's cache, where `fetch_vgg19`
+(``dubfew prior fetch-vgg``) puts it.
 """
 
 from __future__ import annotations
@@ -19,38 +20,41 @@ from dubfew.errors import AssetError
 from dubfew.utils.files import atomic_path, sha256_file
 from dubfew.utils.torch_checkpoint import load_torch_weights, load_weights_into
 
+# Name, address and SHA-256 of torchvision's file of weights.
 VGG19_FILE = "vgg19-dcbb9e9d.pth"
 VGG19_URL = f"https://download.pytorch.org/models/{VGG19_FILE}"
 VGG19_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
 
-# Channels of the convolutions of each block, a maximum over 2 x 2 px between blocks; nothing
-# after the first convolution of the last block is looked at.
+# Channels of the convolutions in each block; a maximum over 2 x 2 px separates blocks. The last
+# block ends with its first convolution, since no loss uses deeper features.
 VGG19_BLOCK_CHANNELS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
+# Mean and standard deviation of RGB that torchvision's weights expect to be taken out.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Vgg19(nn.Module):
-    """Features relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1; never trained.
+    """Features relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of VGG-19; never trained.
 
-    Parameters have torchvision's names.
-
-    Source: Simonyan and Zisserman 2015, configuration E.
+    Source: Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image
+    Recognition" (arXiv 1409.1556), configuration E.
     """
 
     def __init__(self) -> None:
+        """Make the layers with fresh weights, under the names that torchvision gives them."""
         super().__init__()
         self.features = nn.ModuleDict()
-        # First convolution of each block, and all of them in order.
+        # Names of the convolutions of each block. In torchvision a name is the position in a list
+        # that also holds a ReLU after each convolution and the maximum after each block.
         self.block_layers: list[list[str]] = []
-        place, before = 0, 3
+        position, channels = 0, 3
         for widths in VGG19_BLOCK_CHANNELS:
             names = []
             for width in widths:
-                self.features[str(place)] = nn.Conv2d(before, width, 3, padding=1)
-                names.append(str(place))
-                place, before = place + 2, width  # each is followed by a ReLU
+                self.features[str(position)] = nn.Conv2d(channels, width, 3, padding=1)
+                names.append(str(position))
+                position, channels = position + 2, width
             self.block_layers.append(names)
-            place += 1  # the maximum
+            position += 1
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("spread", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
         self.mean: Tensor
@@ -58,27 +62,34 @@ class Vgg19(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Features of RGB in [0, 1] [B, 3, S, S], finest first. [B, C, s, s] each"""
+        """Compute the features of images.
+
+        Args:
+            images: RGB in [0, 1]. [B, 3, S, S]
+
+        Returns:
+            Five layers of features, finest first. [B, C, s, s] each
+        """
         x = (images - self.mean) / self.spread
-        found = []
+        features = []
         for number, names in enumerate(self.block_layers):
             if number:
                 x = F.max_pool2d(x, 2)
             for name in names:
                 x = F.relu(self.features[name](x))
                 if name == names[0]:
-                    found.append(x)
-        return found
+                    features.append(x)
+        return features
 
 
 def load_vgg19(path: Path | None = None) -> Vgg19:
-    """The network with its weights.
+    """Load the network with torchvision's weights.
 
     Args:
-        path: torchvision's file of the weights; the one in dubfew's cache by default.
+        path: torchvision's file; the one in dubfew's cache by default.
 
     Raises:
-        AssetError: no such file, or not those weights.
+        AssetError: The file does not exist, is damaged, or holds other weights.
     """
     path = Path(path) if path else default_vgg19_path()
     expected = f"expected {VGG19_FILE} from {VGG19_URL}"
@@ -94,7 +105,7 @@ def load_vgg19(path: Path | None = None) -> Vgg19:
 
 
 def default_vgg19_path() -> Path:
-    """Where the weights are looked for unless told otherwise."""
+    """Return the path of the weights in dubfew's cache."""
     return Path(user_cache_dir("dubfew", appauthor=False)) / VGG19_FILE
 
 
@@ -102,12 +113,15 @@ def fetch_vgg19(path: Path | None = None, url: str = VGG19_URL, sha256: str = VG
     """Download the weights, unless they are there.
 
     Args:
-        path: where to put them; dubfew's cache by default.
-        url: where from.
-        sha256: what the file has to hash to.
+        path: file to write; the one in dubfew's cache by default.
+        url: address to download from.
+        sha256: expected SHA-256 of the file.
+
+    Returns:
+        Path of the file.
 
     Raises:
-        AssetError: they cannot be had, or are not what they should be.
+        AssetError: The download failed, or the file has another SHA-256.
     """
     path = Path(path) if path else default_vgg19_path()
     if path.exists() and sha256_file(path) == sha256:

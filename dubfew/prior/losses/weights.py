@@ -1,4 +1,4 @@
-"""Weights of the losses, and named sets of them."""
+"""Weights of the losses, and presets: named sets of weights, as data."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from dubfew.errors import ArtefactError
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weight of each term; one of weight 0 is not computed.
+    """Weights of the loss terms, and of the regions that they are measured in.
+
+    A term of weight 0 is not computed.
 
     Attributes:
-        l1: region-weighted l1.
-        laplacian: l1 on a Laplacian pyramid: sharp edges.
-        energy: as much fine detail as the truth.
+        l1: l1 distance of pixels.
+        laplacian: l1 distance of the bands of a Laplacian pyramid, for sharp edges.
+        energy: distance of the amounts of fine detail, against softness.
         frequency: focal frequency loss.
-        texture: first channels of the texture resemble RGB.
-        offsets: corrections of places stay smooth.
-        perceptual: l1 between features of VGG-19.
-        style: l1 between their Gram matrices.
-        adversarial: a discriminator takes the picture for real.
-        matching: the discriminator finds the same in it as in the truth.
-        mouth: how much a pixel in the lips' box counts,
-        lower: and how much another painted one.
+        texture: l1 distance of the texture's first three channels from RGB.
+        offsets: roughness of the corrections of the sampling grids.
+        perceptual: l1 distance of VGG-19's features.
+        style: l1 distance of their Gram matrices.
+        adversarial: least-squares loss of the generator against a discriminator.
+        matching: l1 distance of the discriminator's features.
+        mouth: weight of a painted pixel in the lips' box, in all terms that weigh pixels.
+        lower: weight of any other painted pixel.
     """
 
     l1: float = 10.0
@@ -43,19 +45,26 @@ class LossWeights:
 
     @property
     def needs_vgg(self) -> bool:
-        """Whether a term needs VGG-19's weights."""
+        """Return whether a term needs VGG-19."""
         return self.perceptual > 0 or self.style > 0
 
     @property
     def needs_discriminator(self) -> bool:
-        """Whether a term needs a discriminator, trained along."""
+        """Return whether a term needs a discriminator."""
         return self.adversarial > 0 or self.matching > 0
 
 
+# Sets of weights that a training configuration may name.
 LOSS_PRESETS: dict[str, LossWeights] = {
+    # The weights that the shipped prior and every adaptation are trained with.
     "dubfew": LossWeights(),
-    # Sec. 3.4 and 4.1. Its VGG loss is one term, here its two halves; it names no layers. Where
-    # it says nothing, nothing is added, so the fields are free: only their slopes are held.
+    # Weights of another renderer's loss on dubfew's terms: Saunders and Namboodiri 2024, "Dubbing
+    # for Everyone: Data-Efficient Visual Dubbing using Neural Rendering Priors" (arXiv 2401.06126),
+    # eq. 1 with the lambdas of section 4 and the region weights of section 3.4. It is not that
+    # paper's loss: the paper has one VGG term of weight 10 and names no layers (here its perceptual
+    # and its style half have 10 each), a discriminator of several frames, and a whole face that is
+    # painted (here only the lower face is, without the paper's weight of 1 for the rest). Offsets
+    # exist in dubfew's renderer alone. The name is a stored word: priors hold it.
     "paper-003": LossWeights(
         l1=10.0,
         laplacian=0.0,
@@ -73,10 +82,18 @@ LOSS_PRESETS: dict[str, LossWeights] = {
 
 
 def resolve_loss_weights(preset_or_weights: str | Mapping[str, Any]) -> LossWeights:
-    """A preset by name, or with some weights changed: ``{"preset": "dubfew", "matching": 1}``.
+    """Turn the ``loss`` of a training configuration into weights.
+
+    Args:
+        preset_or_weights: name of a preset, or weights by term that differ from a preset: that of
+            the key ``preset``, or ``dubfew``.
 
     Raises:
-        ArtefactError: no such preset or term, or a weight that is no number from 0 on.
+        ArtefactError: The preset or a term does not exist, or a weight is not a number from 0 on.
+
+    Example:
+        >>> resolve_loss_weights({"preset": "dubfew", "matching": 0.5}).matching
+        0.5
     """
     given = (
         {"preset": preset_or_weights}

@@ -1,4 +1,4 @@
-"""What every renderer gives back."""
+"""The interface of renderers: blend fields, the base class, its configuration, a table entry."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from dubfew.textures import TEXTURE_CHANNELS
 
 @dataclass(frozen=True)
 class BlendFields:
-    """How to make the picture from the actor's own pixels.
+    """Fields that say how to blend an image from the pixels of K references.
 
-    The picture is ``sum_k weights_k * (reference_k moved by offsets_k + light_k) + residual``.
-    Everything here is smooth enough to be enlarged, so the same fields drawn over references
-    of a higher resolution give a sharp picture at the footage's own size.
+    The image is ``sum_k w_k * (reference_k(grid_k + offset_k) + color_k) + w_K * fill + residual``.
+    All fields are smooth, so that they can be enlarged: composed over references of a higher
+    resolution they give a sharp image at the footage's own size.
 
     Attributes:
-        blend_weights: share of each reference, then of the smooth fill; sums to 1. [B, K + 1, S, S]
-        offsets: correction of each reference's place, in units of its half width.
-            [B, K, S, S, 2]
-        color_correction: added to each reference. [B, K, 3, S, S]
-        background_fill: smooth continuation of the surroundings. [B, 3, S, S]
-        residual: what no reference shows. [B, 3, S, S]
+        blend_weights: weight of each reference, then of the fill; they sum to 1. [B, K + 1, S, S]
+        offsets: corrections of the sampling grids, in half widths of a reference. [B, K, S, S, 2]
+        color_correction: colors added to each reference. [B, K, 3, S, S]
+        background_fill: smooth continuation of the mask's surroundings. [B, 3, S, S]
+        residual: colors added at the end, for what no reference shows. [B, 3, S, S]
     """
 
     blend_weights: Tensor
@@ -39,38 +38,45 @@ class BlendFields:
     residual: Tensor
 
     def compose_image(self, references: Tensor, sampling_grid: Tensor) -> Tensor:
-        """Draw the fields over references [B, K, 3, R, R] at places [B, K, H, W, 2].
+        """Blend an image from references.
 
-        H and W may differ from the fields' own size. [B, 3, H, W], not clamped.
+        Args:
+            references: RGB in any resolution. [B, K, 3, R, R]
+            sampling_grid: place of each pixel in each reference, in [-1, 1]. H and W may differ
+                from the size S of the fields. [B, K, H, W, 2]
+
+        Returns:
+            RGB, not clamped. [B, 3, H, W]
         """
         size = sampling_grid.shape[2:4]
         offsets = _resize(self.offsets.permute(0, 1, 4, 2, 3), size).permute(0, 1, 3, 4, 2)
-        colours = sample_references(references, sampling_grid + offsets) + _resize(
-            self.color_correction, size
-        )
-        colours = torch.cat([colours, _resize(self.background_fill, size)[:, None]], 1)
+        sampled = sample_references(references, sampling_grid + offsets)
+        colors = sampled + _resize(self.color_correction, size)
+        colors = torch.cat([colors, _resize(self.background_fill, size)[:, None]], 1)
         weights = _resize(self.blend_weights, size)[:, :, None]
-        return (weights * colours).sum(1) + _resize(self.residual, size)
+        return (weights * colors).sum(1) + _resize(self.residual, size)
 
 
 def _resize(field: Tensor, size: torch.Size | tuple[int, ...]) -> Tensor:
-    """Bilinear on the last two axes, anti-aliased when it shrinks."""
+    """Resize the last two axes, bilinear, with anti-aliasing where they shrink."""
     if field.shape[-2:] == tuple(size):
         return field
     flat = field.flatten(0, -4) if field.ndim > 4 else field
     shrinks = size[0] < field.shape[-2]
-    done = F.interpolate(flat, size=tuple(size), mode="bilinear", antialias=shrinks)
-    return done.view(*field.shape[:-2], *size)
+    resized = F.interpolate(flat, size=tuple(size), mode="bilinear", antialias=shrinks)
+    return resized.view(*field.shape[:-2], *size)
 
 
 @dataclass(frozen=True)
 class RendererConfig:
-    """What every renderer's configuration has; subclasses add their own sizes.
+    """Part of the configuration that all renderers have; subclasses add their own sizes.
+
+    The fields are keys of stored priors.
 
     Attributes:
         window: edge of the window, px.
-        references: how many references it blends.
-        texture_channels: of the neural texture.
+        references: number of references that are blended, K.
+        texture_channels: features of the neural texture, C.
     """
 
     window: int = 160
@@ -79,24 +85,36 @@ class RendererConfig:
 
 
 class Renderer(nn.Module):
-    """Base of all renderers: subclasses give ``predict_fields``."""
+    """Base class of renderers that blend references: subclasses implement ``predict_fields``.
+
+    Attributes:
+        config: sizes of the network; builds the same network again.
+    """
 
     config: RendererConfig
 
     def predict_fields(
         self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
     ) -> BlendFields:
-        """Predict the fields of a batch.
+        """Predict the blend fields of a batch.
 
         Args:
-            inputs: the batch.
+            inputs: scene, references, mesh and motion of the batch.
             texture: sampled neural texture. [B, C, S, S]
-            warped: its references in the target's pose.
+            warped: references in the pose of the scene, as `warp_references` gives them.
         """
         raise NotImplementedError
 
     def forward(self, inputs: RenderInputs, texture: Tensor) -> Tensor:
-        """RGB windows, composited over the target outside the mask. [B, 3, S, S]"""
+        """Render a batch at the size of its windows.
+
+        Args:
+            inputs: scene, references, mesh and motion of the batch.
+            texture: sampled neural texture. [B, C, S, S]
+
+        Returns:
+            RGB, not clamped; only pixels inside the mask are meant to be shown. [B, 3, S, S]
+        """
         fields = self.predict_fields(inputs, texture, warp_references(inputs))
         return fields.compose_image(inputs.references, inputs.sampling_grid)
 

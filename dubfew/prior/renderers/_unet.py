@@ -1,9 +1,14 @@
-"""The renderer of every size: ``lite`` runs in real time on a laptop's CPU, see `sizes.py`.
+"""The blending U-Net, the network of the renderers ``lite``, ``base`` and ``large``.
 
-A U-Net on space-to-depth input (four pixels to one cell) that does not paint a mouth but says
-how to make it from the actor's own pixels: weights of the warped references, small
-corrections of where they are looked up, and a residual. With its last layer at zero it
-returns the bare warp, so training can only start from there.
+A U-Net that does not paint a mouth but says how to blend it from the actor's own pixels: weights of
+the warped references, small corrections of their sampling grids, and a residual. Its input is
+folded (four pixels to one cell), which makes the first layers four times cheaper. The last layer
+starts at zero: an untrained network renders the bare warp, and training starts from there.
+
+The style vector, from mouth motion and the deepest features, modulates the deeper blocks.
+
+Source: Ronneberger et al. 2015, "U-Net: Convolutional Networks for Biomedical Image Segmentation"
+(arXiv 1505.04597) for the skips. The blend fields are dubfew's own.
 """
 
 from __future__ import annotations
@@ -23,13 +28,14 @@ from dubfew.references.warping import WarpedReferences
 
 @dataclass(frozen=True)
 class BlendingUNetConfig(RendererConfig):
-    """Sizes of a `BlendingUNet`.
+    """Sizes of a `BlendingUNet`; the fields are keys of stored priors.
 
     Attributes:
-        widths: channels at 1/2, 1/4 and so on of the window's resolution, three of them or more.
-            The window has to be divisible by the last of these shares.
+        widths: channels at 1/2, 1/4 and so on of the window's resolution, three or more. The window
+            is divisible by 2 to the power of their number.
         style: length of the style vector.
-        reach: largest correction of a reference's place, in units of its half width.
+        reach: largest correction of a sampling grid, in half widths of a reference. 0.06 is about
+            5 px of 160: landmarks err by less, and a larger reach lets references smear.
     """
 
     widths: tuple[int, ...] = (24, 48, 80, 112)
@@ -37,17 +43,31 @@ class BlendingUNetConfig(RendererConfig):
     reach: float = 0.06
 
 
-# Differences between pictures are a few hundredths: brought to about 1, like all other inputs,
-# they are what the first steps of training learn from.
+# Gains that bring inputs to about 1: colors around their mean, and differences between images,
+# which are a few hundredths. Smaller inputs would be lost on the first steps of training.
 COLOR_INPUT_GAIN, DIFFERENCE_INPUT_GAIN = 8.0, 40.0
-# The opening between the lips is a small part of the picture.
+# Gain on the mask of the opening between the lips, which is a small part of the window.
 INTERIOR_INPUT_GAIN = 3.0
-# Keeps the variance through a SiLU of unit input: 1 / sqrt(E[silu(z)^2]).
+# Gain on mouth motion, whose displacements are about a tenth of the inter-ocular distance.
+MOTION_INPUT_GAIN = 10
+# Keeps the variance of unit inputs through a SiLU: 1 / sqrt(E[silu(z)^2]).
 SILU_GAIN = 1.68
+# Factor on the initial weights of a residual block's last layer and of its modulation: a new block
+# nearly passes its input on, so that deep networks learn from the start.
+RESIDUAL_INIT_GAIN = 0.1
+# Gain on the logits of blend weights: one reference must be able to win clearly.
+LOGIT_GAIN = 8
+# Divisor of the residual: it is seldom more than a shade of a color.
+RESIDUAL_DIVISOR = 4
+# Logit that the fill starts with where there is a mesh: a weight of 0.25 % against equal
+# references. Lower ones could hardly be learned away from.
+FILL_START_LOGIT = -6.0
+# Largest minification or magnification that is distinguished, as a power of two.
+MAX_LOG2_MINIFICATION = 4.0
 
 
 def _initialize_layer(layer: nn.Module) -> None:
-    """Weights that keep the size of what passes through; no bias."""
+    """Draw weights that keep the variance of what passes through; start biases at 0."""
     if isinstance(layer, nn.Conv2d | nn.Linear):
         nn.init.normal_(layer.weight, std=layer.weight[0].numel() ** -0.5)
         if layer.bias is not None:
@@ -55,42 +75,61 @@ def _initialize_layer(layer: nn.Module) -> None:
 
 
 def _normalize_pixels(x: Tensor) -> Tensor:
-    """Each pixel's channels brought to a root mean square of 1.
+    """Scale each pixel's channels to a root mean square of 1.
 
-    Without it a training's first steps, which know nothing yet, can push a layer so far that
-    its activations stay zero for good.
+    Without it the first steps of a training can push a layer so far that its activations stay zero
+    for good.
 
-    Source: Karras et al. 2018, Progressive GAN, sec. 4.2 (pixelwise normalisation).
+    Source: Karras et al. 2018, "Progressive Growing of GANs for Improved Quality, Stability, and
+    Variation" (arXiv 1710.10196), section 4.2.
     """
     return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4)
 
 
 def _normalize_and_activate(x: Tensor) -> Tensor:
+    """Normalize pixels, then apply a SiLU that keeps their variance."""
     return F.silu(_normalize_pixels(x)) * SILU_GAIN
 
 
 @torch.no_grad()
 def _scale_weights(layer: nn.Conv2d | nn.Linear, factor: float) -> None:
-    """Start a layer small: its block then passes its input on."""
+    """Multiply a new layer's weights by a factor."""
     layer.weight *= factor
 
 
 class ModulatedResidualBlock(nn.Module):
-    """Residual block whose convolutions are modulated by a style.
+    """Residual block whose first convolution is modulated by a style.
 
-    The input is evened, scaled by the style and convolved with shared weights, demodulated by
-    the style's own root mean square, so the convolutions are plain ``nn.Conv2d`` and take adapters.
+    StyleGAN2 scales the weights of the convolution by the style, then demodulates them. Here the
+    normalized input is scaled instead, divided by the root mean square of the scales. So the
+    convolution is a plain ``nn.Conv2d`` that adapters can be merged into.
 
-    Source: Karras et al. 2020, StyleGAN2, sec. 2.2, rearranged.
+    Source: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN" (arXiv
+    1912.04958), section 2.2.
     """
 
     def __init__(self, width: int, style: int) -> None:
+        """Make a block.
+
+        Args:
+            width: channels of input and output.
+            style: length of the style vector.
+        """
         super().__init__()
         self.scale = nn.Linear(style, width)
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Transform features.
+
+        Args:
+            x: features. [B, C, s, s]
+            style: style vectors. [B, style]
+
+        Returns:
+            Features of the same shape.
+        """
         scale = 1 + self.scale(style)
         level = torch.rsqrt((scale**2).mean(1, keepdim=True) + 1e-6)
         hidden = F.silu(self.first(_normalize_pixels(x) * (scale * level)[:, :, None, None]))
@@ -101,23 +140,37 @@ class ResidualBlock(nn.Module):
     """Residual block without modulation."""
 
     def __init__(self, width: int) -> None:
+        """Make a block of ``width`` channels."""
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Transform features [B, C, s, s] into features of the same shape."""
         return x + self.second(F.silu(self.first(_normalize_pixels(x))))
 
 
 class BlendingUNet(Renderer):
-    """See the module's docstring."""
+    """U-Net that predicts blend fields; see the module's docstring.
+
+    The names of its layers are keys of stored priors and adapters.
+    """
 
     config: BlendingUNetConfig
 
     def __init__(self, config: BlendingUNetConfig | None = None) -> None:
+        """Make a network with fresh weights, which renders the bare warp.
+
+        Args:
+            config: sizes; those of ``lite`` by default.
+
+        Raises:
+            ArtefactError: There are fewer than three widths, or the window cannot be halved as
+                often as there are widths.
+        """
         super().__init__()
         config = config or BlendingUNetConfig()
-        # JSON gives lists back.
+        # Widths are a list if the configuration was read from JSON.
         self.config = BlendingUNetConfig(**{**vars(config), "widths": tuple(config.widths)})
         k, widths = config.references, self.config.widths
         self.depth = len(widths) - 1
@@ -126,45 +179,52 @@ class BlendingUNet(Renderer):
                 f"a window of {config.window} px and {len(widths)} widths do not fit: expected "
                 f"three widths or more, and a multiple of {2 ** len(widths)} px"
             )
-        # See `_make_network_input`.
+        # Channels of `_make_network_input`, in its order, summed up.
         channels = 3 * (k + 3) + 2 + 2 + 3 * k + config.texture_channels + 2
-        # Space to depth and the first layer in one.
+        # Folding four pixels into one cell and the first layer, in one convolution.
         self.stem = nn.Conv2d(channels, widths[0], 2, stride=2)
         self.enter = nn.Conv2d(widths[0], widths[0], 3, padding=1)
+        # Down: a strided layer into each level, and a block in all but the deepest.
         for level in range(1, self.depth + 1):
             down = nn.Conv2d(widths[level - 1], widths[level], 3, stride=2, padding=1)
             self.add_module(f"down{level}", down)
             if level < self.depth:
                 self.add_module(f"encode{level}", ResidualBlock(widths[level]))
+        # The style vector, from mouth motion and the mean of the deepest features.
         self.style = nn.Sequential(
             nn.Linear(MOTION_WINDOW_FRAMES * len(MOUTH_POINTS) * 3 + widths[-1], config.style),
             nn.SiLU(),
         )
         self.deepest = ModulatedResidualBlock(widths[-1], config.style)
+        # Up: join with the skip of the level, then a block.
         for level in range(self.depth - 1, 0, -1):
             join = nn.Conv2d(widths[level + 1] + widths[level], widths[level], 1)
             self.add_module(f"join{level}", join)
             self.add_module(f"decode{level}", ModulatedResidualBlock(widths[level], config.style))
+        # The finest level has 8 channels more than the stem, since every field is made of them.
         a = widths[0]
         self.join0 = nn.Conv2d(widths[1] + a, a + 8, 1)
         self.decode0 = nn.Conv2d(a + 8, a + 8, 3, padding=1)
-        # Per pixel: logits of the references and of the fill, two offsets each, residual RGB.
+        # Output of each of a cell's four pixels: logits of the references and of the fill, two
+        # offsets for each reference, residual RGB.
         self.leave = nn.Conv2d(a + 8, (k + 1 + 2 * k + 3) * 4, 1)
         self.apply(_initialize_layer)
         for block in self.modules():
             if isinstance(block, ModulatedResidualBlock | ResidualBlock):
-                _scale_weights(block.second, 0.1)
+                _scale_weights(block.second, RESIDUAL_INIT_GAIN)
             if isinstance(block, ModulatedResidualBlock):
-                _scale_weights(block.scale, 0.1)
+                _scale_weights(block.scale, RESIDUAL_INIT_GAIN)
         _scale_weights(self.leave, 0.0)
 
     def _get_layer(self, name: str, level: int) -> nn.Module:
+        """Return a layer by its name and level."""
         return self.get_submodule(f"{name}{level}")
 
     def predict_fields(
         self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
     ) -> BlendFields:
-        k, reach = self.config.references, self.config.reach
+        """Predict the blend fields of a batch, see `Renderer.predict_fields`."""
+        # Down to the deepest level, keeping the features of each level for the way up.
         x = self.stem(_make_network_input(inputs, texture, warped))
         x = x.contiguous(memory_format=torch.channels_last)
         x = _normalize_and_activate(self.enter(_normalize_and_activate(x)))
@@ -175,38 +235,43 @@ class BlendingUNet(Renderer):
             )
             skips.append(x)
         x = _normalize_and_activate(self._get_layer("down", self.depth)(x))
-        # Displacements are a tenth of the inter-ocular distance: bring them to about 1.
-        motion = inputs.motion.flatten(1) * 10
+        motion = inputs.motion.flatten(1) * MOTION_INPUT_GAIN
         style = self.style(torch.cat([motion, x.mean((2, 3))], 1))
+        # Up again.
         x = self.deepest(x, style)
         for level in range(self.depth - 1, 0, -1):
             joined = self._get_layer("join", level)(_upsample_and_concatenate(x, skips[level]))
             x = self._get_layer("decode", level)(joined, style)
-        top = _normalize_and_activate(
-            self.decode0(
-                _normalize_and_activate(self.join0(_upsample_and_concatenate(x, skips[0])))
-            )
-        )
-        out = F.pixel_shuffle(self.leave(top), 2)
+        joined = self.join0(_upsample_and_concatenate(x, skips[0]))
+        top = _normalize_and_activate(self.decode0(_normalize_and_activate(joined)))
+        return self._make_fields(F.pixel_shuffle(self.leave(top), 2), inputs, warped)
 
-        logits, offsets, residual = out.split([k + 1, 2 * k, 3], 1)
-        # A weight has to be able to win clearly, a residual seldom is more than a shade.
-        logits, residual = logits * 8, blur_residual(residual) / 4
-        # Where no mesh is, only the fill can be shown; where there is one, it starts unseen.
+    def _make_fields(
+        self, output: Tensor, inputs: RenderInputs, warped: WarpedReferences
+    ) -> BlendFields:
+        """Turn the network's output [B, 3 K + 4, S, S] into fields in their ranges."""
+        k = self.config.references
+        logits, offsets, residual = output.split([k + 1, 2 * k, 3], 1)
+        logits, residual = logits * LOGIT_GAIN, blur_residual(residual) / RESIDUAL_DIVISOR
+        # Outputs of zero give the blend weights of the bare warp, without the fill.
         start = torch.cat(
             [
                 warped.blend_logits[:, :, None, None].expand(-1, -1, *logits.shape[2:]),
-                torch.full_like(logits[:, :1], -6.0),
+                torch.full_like(logits[:, :1], FILL_START_LOGIT),
             ],
             1,
         )
         weights = (logits + start).softmax(1)
-        bare = torch.cat([torch.zeros_like(weights[:, :k]), torch.ones_like(weights[:, :1])], 1)
-        weights = inputs.mesh_mask * weights + (1 - inputs.mesh_mask) * bare
+        # References are defined on the mesh alone: beside it there is only the fill.
+        fill_only = torch.cat(
+            [torch.zeros_like(weights[:, :k]), torch.ones_like(weights[:, :1])], 1
+        )
+        weights = inputs.mesh_mask * weights + (1 - inputs.mesh_mask) * fill_only
         b, _, h, w = residual.shape
+        offsets = torch.tanh(offsets).view(b, k, 2, h, w).permute(0, 1, 3, 4, 2)
         return BlendFields(
             blend_weights=weights,
-            offsets=torch.tanh(offsets).view(b, k, 2, h, w).permute(0, 1, 3, 4, 2) * reach,
+            offsets=offsets * self.config.reach,
             color_correction=warped.color_correction,
             background_fill=warped.background_fill,
             residual=torch.tanh(residual),
@@ -214,10 +279,10 @@ class BlendingUNet(Renderer):
 
 
 def _make_network_input(inputs: RenderInputs, texture: Tensor, warped: WarpedReferences) -> Tensor:
-    """The network's input, every channel of about the same size. [B, C, S, S]"""
+    """Stack the network's input, all channels of about the same size. [B, C, S, S]"""
     inside = (inputs.alpha > 0).float()
     best = warped.colors[:, 0]
-    # How far each reference is moved tells how far it can be trusted, and where.
+    # A reference that is moved far at a pixel can be trusted less there.
     moves = (inputs.sampling_grid - _identity_grid(inputs.sampling_grid)).permute(0, 1, 4, 2, 3)
     return torch.cat(
         [
@@ -228,13 +293,13 @@ def _make_network_input(inputs: RenderInputs, texture: Tensor, warped: WarpedRef
             warped.color_correction[:, 0] * DIFFERENCE_INPUT_GAIN,
             inside * 2 - 1,
             inputs.mesh_mask * 2 - 1,
-            # Which part of the face this is: what a reference cannot show (teeth behind lips that
-            # are closed there) has to be known from elsewhere.
+            # Place on the face, for what no reference shows (teeth behind lips that are closed in
+            # it): the network has to know it by heart.
             (inputs.uv.permute(0, 3, 1, 2) * 2 - 1) * inputs.mesh_mask,
             (moves * inputs.mesh_mask[:, None]).flatten(1, 2) * COLOR_INPUT_GAIN,
             log2_minification(inputs.sampling_grid) * inputs.mesh_mask,
             texture * COLOR_INPUT_GAIN,
-            # Teeth and the dark behind them belong here, whatever the references show.
+            # The place of teeth and the dark behind them, whatever the references show.
             inputs.mouth_interior * INTERIOR_INPUT_GAIN,
         ],
         1,
@@ -242,23 +307,38 @@ def _make_network_input(inputs: RenderInputs, texture: Tensor, warped: WarpedRef
 
 
 def log2_minification(sampling_grid: Tensor) -> Tensor:
-    """How many times smaller than here a spot is in each reference, as a binary logarithm.
+    """Compute how many times smaller than in the target a pixel's spot is in each reference.
 
-    Large where a reference hardly shows what is wanted: the inside of a mouth that is closed
-    there. [B, K, S, S], in [-4, 4]
+    The value is large where a reference hardly shows the spot, such as the inside of a mouth that
+    is closed in the reference.
+
+    Args:
+        sampling_grid: place of each pixel in each reference, in [-1, 1]. [B, K, S, S, 2]
+
+    Returns:
+        Binary logarithm of the ratio of areas, in [-4, 4]. [B, K, S, S]
     """
     across = sampling_grid[..., :, 1:, :] - sampling_grid[..., :, :-1, :]
     down = sampling_grid[..., 1:, :, :] - sampling_grid[..., :-1, :, :]
     across = torch.cat([across, across[..., :, -1:, :]], -2)
     down = torch.cat([down, down[..., -1:, :, :]], -3)
     area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
-    unit = (2 / sampling_grid.shape[2]) ** 2  # of a reference that lies on the target
-    return -torch.log2((area / unit).clamp(2.0**-4, 2.0**4))
+    pixel_area = (2 / sampling_grid.shape[2]) ** 2  # without any minification
+    low, high = 2.0**-MAX_LOG2_MINIFICATION, 2.0**MAX_LOG2_MINIFICATION
+    return -torch.log2((area / pixel_area).clamp(low, high))
 
 
 def blur_residual(residual: Tensor) -> Tensor:
-    """Without what is finer than a pixel shuffle: else the losses on detail are answered by a
-    grid of 2 px that no eye takes for detail. Same shape."""
+    """Remove what is finer than the network's cells of 2 px.
+
+    Otherwise the network lowers the losses on detail by a grid of 2 px, which looks like no detail.
+
+    Args:
+        residual: the network's output. [B, C, S, S]
+
+    Returns:
+        The residual after a binomial filter of 3 px, same shape.
+    """
     across = torch.tensor([0.25, 0.5, 0.25], device=residual.device, dtype=residual.dtype)
     kernel = (across[:, None] * across).expand(residual.shape[1], 1, 3, 3)
     padded = F.pad(residual, (1, 1, 1, 1), mode="replicate")
@@ -266,11 +346,12 @@ def blur_residual(residual: Tensor) -> Tensor:
 
 
 def _identity_grid(sampling_grid: Tensor) -> Tensor:
-    """Where each pixel of a window lies in itself, in [-1, 1]. [S, S, 2]"""
+    """Make the grid of a window that is sampled at its own pixels, in [-1, 1]. [S, S, 2]"""
     size = sampling_grid.shape[2]
-    at = (torch.arange(size, device=sampling_grid.device) + 0.5) * (2 / size) - 1
-    return torch.stack(torch.meshgrid(at, at, indexing="xy"), -1)
+    centers = (torch.arange(size, device=sampling_grid.device) + 0.5) * (2 / size) - 1
+    return torch.stack(torch.meshgrid(centers, centers, indexing="xy"), -1)
 
 
 def _upsample_and_concatenate(x: Tensor, skip: Tensor) -> Tensor:
+    """Double the size of features and append those of the same level from the way down."""
     return torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skip], 1)

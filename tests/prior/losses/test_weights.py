@@ -8,7 +8,8 @@ from dubfew.prior.losses.weights import LOSS_PRESETS, LossWeights, resolve_loss_
 
 def test_paper_003():
     paper = resolve_loss_weights("paper-003")
-    # Sec. 4.1: lambda_1, lambda_VGG, lambda_reg and lambda_adv; sec. 3.4: regions.
+    # Saunders and Namboodiri 2024, section 4: lambda_1, lambda_VGG, lambda_reg and lambda_adv;
+    # section 3.4: regions.
     assert (paper.l1, paper.perceptual, paper.style) == (10, 10, 10)
     assert (paper.texture, paper.adversarial) == (5, 1)
     assert (paper.mouth, paper.lower) == (10, 8)
