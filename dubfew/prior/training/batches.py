@@ -1,4 +1,4 @@
-"""Which samples each process sees at which step."""
+"""Batches of the prior's training: checks of the people, and the samples of each process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ def check_held_out_disjoint(
     people: Iterable[tuple[Footage, Mapping[str, Any]]],
     held_out: Iterable[tuple[Footage, Mapping[str, Any]]],
 ) -> None:
-    """Refuse to judge by people who are learned from.
+    """Check that no held-out person is among the training people.
+
+    Args:
+        people: footage and header of the training people.
+        held_out: footage and header of the held-out people.
 
     Raises:
-        DubfewError: somebody is in both.
+        DubfewError: A person is in both, by identity, file or SHA-256.
     """
-    learned = set().union(*(exclusion_keys(header) for _, header in people))
+    trained_on = set().union(*(exclusion_keys(header) for _, header in people))
     for _, header in held_out:
-        if exclusion_keys(header) & learned:
+        if exclusion_keys(header) & trained_on:
             raise DubfewError(
                 f"{header.get('file')} is held out, and its person is among those to learn from: "
                 "put them into 'exclude', or hold out others"
@@ -38,10 +42,14 @@ def check_held_out_disjoint(
 def check_window_sizes(
     people: Iterable[tuple[Footage, Mapping[str, Any]]], window_size: int
 ) -> None:
-    """Refuse footage whose windows are not the renderer's.
+    """Check that all footage has windows of the renderer's size.
+
+    Args:
+        people: footage and header of everybody.
+        window_size: edge of the renderer's windows, px.
 
     Raises:
-        DubfewError: some were prepared in another size.
+        DubfewError: A clip was prepared in another size.
     """
     for footage, header in people:
         if footage.window_size != window_size:
@@ -58,11 +66,21 @@ def iterate_batches(
     steps_done: int,
     accelerator: Accelerator,
 ) -> Iterator[TrainingSample]:
-    """This process's batches from step ``steps_done`` on.
+    """Iterate over this process's batches from a step on.
 
     Step s of any run consists of the same batch * accumulate * processes samples, in batches of
-    ``config.batch``. They are dealt out in turn: two processes with one batch each compute
-    what one process does with two accumulated, to the last sample.
+    ``config.batch``. The processes take them in turn, so two processes with one batch each see the
+    samples of one process that accumulates two.
+
+    Args:
+        config: configuration of the training.
+        people: footage of the training people.
+        num_references: references of each sample.
+        steps_done: optimizer steps before this part of the run.
+        accelerator: knows number and rank of the processes and their device.
+
+    Yields:
+        ``config.accumulate`` batches for each step, on the process's device.
     """
     processes, rank = accelerator.num_processes, accelerator.process_index
     per_step = config.accumulate * processes
@@ -73,13 +91,14 @@ def iterate_batches(
         seed=config.seed,
         first_index=steps_done * per_step * config.batch,
     )
-    mine = range(rank, (config.steps - steps_done) * per_step, processes)
+    own_batches = range(rank, (config.steps - steps_done) * per_step, processes)
     loader = DataLoader(
         dataset,
-        batch_sampler=(list(range(n * config.batch, (n + 1) * config.batch)) for n in mine),
+        batch_sampler=(list(range(n * config.batch, (n + 1) * config.batch)) for n in own_batches),
         collate_fn=collate_samples,
         num_workers=config.workers,
-        # The loader draws a seed for its workers: not from the generator whose state is resumed.
+        # The loader draws a seed for its workers. With torch's own generator a resumed run, which
+        # makes a new loader, would go on with other random numbers than an uninterrupted one.
         generator=torch.Generator(),
     )
     for sample in loader:

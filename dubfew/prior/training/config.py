@@ -1,4 +1,4 @@
-"""What decides a training."""
+"""Configuration of a training of the prior: a JSON file as a dataclass."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dubfew.data.clip_index import normalize_excluded_names, read_exclude_list
 from dubfew.errors import ArtefactError
 from dubfew.prior.losses.weights import LossWeights, resolve_loss_weights
 
+# Values of ``mixed_precision``, in Accelerate's words.
 MIXED_PRECISIONS = ("no", "fp16", "bf16")
 
 
@@ -22,35 +23,36 @@ class PriorTrainConfig:
     """Everything that decides a training; the fields are the keys of the JSON file.
 
     Attributes:
-        data: folder of prepared footage of the people to learn from.
+        data: folder of prepared footage of the training people.
         out: folder for resume states, log and the finished prior. With several machines all of
             them must see it.
-        held_out: folder of prepared footage of other people to judge by, or empty.
+        held_out: folder of prepared footage of held-out people, or "" for a training without
+            validation.
         exclude: people who must not take part, by identity, file or SHA-256: a list, or a text
             file with one on each line.
-        renderer: entry of `RENDERERS`.
-        renderer_config: its sizes; by default those of ``start``.
-        start: prior whose weights the training starts from, by name or folder, or empty.
-        steps: optimiser steps.
+        renderer: entry of `dubfew.prior.renderers.RENDERERS`.
+        renderer_config: sizes that differ from the entry's; by default all sizes are those of
+            ``start``.
+        start: prior whose weights the training starts from, by name or folder; "" for fresh ones.
+        steps: optimizer steps.
         batch: samples that a process renders at once.
-        accumulate: such batches per step and process. A step sees batch * accumulate * processes
+        accumulate: batches per step and process. A step sees batch * accumulate * processes
             samples.
         mixed_precision: "no", "bf16", or "fp16" (GPUs only).
-        learning_rate: of the renderer (Adam); falls to a tenth along a cosine, as all rates do.
-        rates: factors on that for parts of the renderer, by the beginning of the parameters'
-            names; the longest that fits counts. 0 holds a part still.
-        texture_rate: of the textures.
-        discriminator_rate: of the discriminator, if the loss has one.
-        adversarial_from: step at which the discriminator begins.
-        ema: decay of the average that is kept as the result.
-        seed: of everything.
-        checkpoint: steps between resume states, each with a look at the held-out people.
-        workers: processes that prepare batches, 0: none beside the training itself. The batches
-            are the same.
-        tensorboard: write curves and pictures to ``out``/tensorboard.
-        loss: a preset, or weights of the terms, see `resolve_loss_weights`.
-        vgg: VGG-19's weights for the losses that use it; by default where
-            `dubfew.prior.losses.vgg` keeps them.
+        learning_rate: peak rate of the renderer (Adam). All rates fall to a tenth along a cosine.
+        rates: factors on ``learning_rate`` for parts of the renderer, by what the parameters' names
+            begin with; the longest that fits counts. 0 freezes a part.
+        texture_rate: peak rate of the textures.
+        discriminator_rate: peak rate of the discriminator, if the loss has one.
+        adversarial_from: first step with the discriminator.
+        ema: decay of the moving average of the weights, which is the result. From 0 to below 1
+        seed: seed of everything random.
+        checkpoint: steps from one resume state to the next, each with a validation.
+        workers: processes that prepare batches; 0 prepares them in the training's own process. The
+            batches are the same.
+        tensorboard: whether curves and images are written to ``out``/tensorboard.
+        loss: name of a preset, or weights of the terms, see `resolve_loss_weights`.
+        vgg: file of VGG-19's weights, for losses that use it; "" for the one in dubfew's cache.
     """
 
     data: str
@@ -80,9 +82,9 @@ class PriorTrainConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check_type(field.name, getattr(self, field.name))
-        for name, least in (("steps", 1), ("batch", 1), ("accumulate", 1), ("checkpoint", 1)):
-            if getattr(self, name) < least:
-                raise ArtefactError(f"{name!r} is {getattr(self, name)}: give at least {least}")
+        for name in ("steps", "batch", "accumulate", "checkpoint"):
+            if getattr(self, name) < 1:
+                raise ArtefactError(f"{name!r} is {getattr(self, name)}: give at least 1")
         if self.workers < 0 or self.seed < 0:
             raise ArtefactError("'workers' and 'seed' cannot be below 0")
         if not 0 <= self.ema < 1:
@@ -92,14 +94,15 @@ class PriorTrainConfig:
                 f"'mixed_precision' is {self.mixed_precision!r}: there are "
                 f"{', '.join(MIXED_PRECISIONS)}"
             )
-        resolve_loss_weights(self.loss)
+        resolve_loss_weights(self.loss)  # raises for unknown terms
 
     @classmethod
     def load(cls, path: Path) -> PriorTrainConfig:
         """Read a JSON file.
 
         Raises:
-            ArtefactError: not JSON, a key that is no field, or a value that does not fit.
+            ArtefactError: The file cannot be read or is not JSON, a key is not a field, or a value
+                has another type or is out of range.
         """
         try:
             return cls(**json.loads(path.read_text()))
@@ -110,21 +113,21 @@ class PriorTrainConfig:
 
     @property
     def loss_weights(self) -> LossWeights:
-        """Weights of the terms."""
+        """Return the weights of the loss terms."""
         return resolve_loss_weights(self.loss)
 
     def list_excluded_people(self) -> list[str]:
-        """Who must not take part, as `open_prepared_clips` takes it.
+        """List the people who must not take part, as `open_prepared_clips` takes them.
 
         Raises:
-            DubfewError: the list's file cannot be read.
+            DubfewError: The file of the list cannot be read.
         """
         if isinstance(self.exclude, str):
             return sorted(read_exclude_list(Path(self.exclude))) if self.exclude else []
         return sorted(normalize_excluded_names(self.exclude))
 
     def to_public_dict(self) -> dict[str, Any]:
-        """What may be written into a prior: no paths, and the excluded as hashes only."""
+        """Return the fields that a prior may hold: no paths, and excluded names as hashes."""
         kept = dataclasses.asdict(self)
         for name in ("data", "out", "held_out", "start", "vgg"):
             del kept[name]
@@ -132,7 +135,7 @@ class PriorTrainConfig:
         return kept
 
 
-# Types as JSON has them: an int will do for a float, a bool for neither.
+# JSON types of the fields, by their annotation. An int may stand for a float.
 _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -146,14 +149,19 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _check_type(name: str, value: Any) -> None:
+    """Check the type of one field's value."""
     declared = str(PriorTrainConfig.__dataclass_fields__[name].type)
-    right = isinstance(value, _FIELD_TYPES[declared])
-    if isinstance(value, bool) and declared != "bool":
-        right = False
-    if not right:
+    # To Python a bool is an int.
+    misplaced_bool = isinstance(value, bool) and declared != "bool"
+    if misplaced_bool or not isinstance(value, _FIELD_TYPES[declared]):
         raise ArtefactError(f"{name!r} is {value!r}: expected {declared}")
 
 
 def hash_names(names: Sequence[str]) -> list[str]:
-    """SHA-256 of each name: whoever knows a name can see that it is there, nobody can read it."""
+    """Hash names, so that a known name can be found in the list and no name can be read from it.
+
+    Example:
+        >>> hash_names(["mary"])[0][:12]
+        '6915771be1c5'
+    """
     return [hashlib.sha256(name.encode()).hexdigest() for name in names]

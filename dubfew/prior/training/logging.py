@@ -1,4 +1,4 @@
-"""What a training says while it runs."""
+"""The log of a training: one line of JSON for each step, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ from dubfew.training.resume_state import TRAINING_LOG_FILE
 
 
 class TrainingLog:
-    """One line of JSON for each step in ``out``/log.jsonl; TensorBoard, if Accelerate has it."""
+    """Writes ``out``/log.jsonl in the main process, and to TensorBoard if Accelerate has it."""
 
     def __init__(self, accelerator: Accelerator, out: Path, steps_done: int) -> None:
+        """Open the log, which `resume_run` has cut to ``steps_done``.
+
+        Args:
+            accelerator: knows the process and has the trackers.
+            out: folder of the run.
+            steps_done: optimizer steps before this part of the run.
+        """
         self.accelerator = accelerator
         self.file = (out / TRAINING_LOG_FILE).open("a") if accelerator.is_main_process else None
-        # Curves that an interrupted run drew after its last resume state are taken back.
+        # TensorBoard drops what an interrupted run drew after its last resume state.
         accelerator.init_trackers(
             "tensorboard", init_kwargs={"tensorboard": {"purge_step": steps_done + 1}}
         )
@@ -28,13 +35,19 @@ class TrainingLog:
     def write_step(
         self, step: int, metrics: Mapping[str, float], validation: ValidationResult | None
     ) -> None:
-        """Note a step; a checkpoint's note is on the disk before the checkpoint is."""
+        """Write a step; the line of a checkpoint is on the disk before the checkpoint is.
+
+        Args:
+            step: optimizer steps done.
+            metrics: figures by name.
+            validation: result of the checkpoint's validation, or None between checkpoints.
+        """
         self.accelerator.log(dict(metrics), step=step)
         if validation is not None:
             for tracker in self.accelerator.trackers:
-                for name, picture in validation.preview_images.items():
+                for name, image in validation.preview_images.items():
                     tracker.log_images(
-                        {f"truth, warp, rendered/{name}": picture[None]},
+                        {f"truth, warp, rendered/{name}": image[None]},
                         step=step,
                         dataformats="NHWC",
                     )
@@ -49,7 +62,7 @@ class TrainingLog:
             os.fsync(self.file.fileno())
 
     def close(self) -> None:
-        """The run is done."""
+        """Close the log and the trackers."""
         for tracker in self.accelerator.trackers:
             tracker.finish()
         if self.file is not None:

@@ -1,4 +1,4 @@
-"""What is trained: the renderer, and one neural texture per person."""
+"""The trainable parts: the renderer with its loss, and one neural texture per person."""
 
 from __future__ import annotations
 
@@ -22,9 +22,18 @@ from dubfew.textures.neural import INITIAL_FEATURE_STD
 
 
 class RendererWithLoss(nn.Module):
-    """The renderer; a forward pass is the loss of a batch, its terms and its pictures."""
+    """A renderer whose forward pass computes the loss of a batch.
+
+    One module with one forward pass is what Accelerate can wrap for several processes.
+    """
 
     def __init__(self, renderer: Renderer, loss_weights: LossWeights) -> None:
+        """Wrap a renderer.
+
+        Args:
+            renderer: network to train.
+            loss_weights: weights of the terms.
+        """
         super().__init__()
         self.renderer = renderer
         self.loss_weights = loss_weights
@@ -32,82 +41,137 @@ class RendererWithLoss(nn.Module):
     def forward(
         self, sample: TrainingSample, texture: Tensor, loss_networks: LossNetworks
     ) -> tuple[Tensor, LossTerms, Tensor]:
-        fields, picture = render_batch(self.renderer, sample, texture)
+        """Render a batch and compute its loss.
+
+        Args:
+            sample: batch with its targets.
+            texture: sampled neural textures. [B, C, S, S]
+            loss_networks: networks of the terms that need one.
+
+        Returns:
+            The loss [], its terms, and the rendered images [B, 3, S, S].
+        """
+        fields, prediction = render_batch(self.renderer, sample, texture)
         loss, terms = compute_loss(
-            sample, texture, fields, picture, self.loss_weights, loss_networks
+            sample, texture, fields, prediction, self.loss_weights, loss_networks
         )
-        return loss, terms, picture
+        return loss, terms, prediction
 
 
 class PeopleTextures(nn.Module):
-    """One neural texture per person, started from the person's unwrapped colours.
+    """One neural texture per person, started from the person's unwrapped colors.
 
-    Each is a parameter of its own: people who are not in a batch cost nothing in that step, and
-    `average_gradients` sends only those between processes who were in somebody's batch. So this
-    module is not wrapped for several processes.
+    Unlike in `dubfew.textures.NeuralTexture` each texture is a parameter of its own: people who are
+    not in a batch cost nothing in that step, and `average_gradients` sends only textures that a
+    process has seen. Therefore the module is not wrapped for several processes.
+
+    Attributes:
+        features: textures of all N people, the keys of resume states. [C, H, W] each
+        colors: unwrapped colors of all people, not stored. [N, 3, H, W]
     """
 
     def __init__(self, people: Sequence[Footage], num_channels: int) -> None:
+        """Start from random features and unwrapped colors.
+
+        Args:
+            people: footage of each person.
+            num_channels: features of a texture, C.
+        """
         super().__init__()
         head = load_head_model()
         size = TEXTURE_SIZE
         self.features = nn.ParameterList(
             torch.randn(num_channels, size, size) * INITIAL_FEATURE_STD for _ in people
         )
-        self.colours: Tensor
-        self.register_buffer("colours", torch.zeros(len(people), 3, size, size), persistent=False)
+        self.colors: Tensor
+        self.register_buffer("colors", torch.zeros(len(people), 3, size, size), persistent=False)
         with torch.no_grad():
             for person, footage in enumerate(people):
                 rgb = torch.from_numpy(unwrap_footage_texture(footage, head)).permute(2, 0, 1)
-                self.colours[person] = rgb
+                self.colors[person] = rgb
                 self.features[person][:3] = rgb
 
     def forward(self, sample: TrainingSample) -> Tensor:
-        """Texture at every pixel of a batch. [B, C, S, S]"""
+        """Look up the textures of a batch at every pixel.
+
+        Samples of new actors get the person's colors without the learned features.
+
+        Args:
+            sample: batch; ``actor_index`` counts the people.
+
+        Returns:
+            Features, 0 beside the mesh. [B, C, S, S]
+        """
         inputs = sample.inputs
-        # As lists, or each number would be fetched from the GPU by itself.
-        rows, fresh = inputs.actor_index.tolist(), sample.is_new_actor.tolist()
+        # As lists: reading tensors one by one would wait for the GPU each time.
+        rows, is_new = inputs.actor_index.tolist(), sample.is_new_actor.tolist()
         texture = torch.stack(
             [
-                texture_from_colors(self.colours[row], len(self.features[0]))
+                texture_from_colors(self.colors[row], len(self.features[0]))
                 if new
                 else self.features[row]
-                for row, new in zip(rows, fresh, strict=True)
+                for row, new in zip(rows, is_new, strict=True)
             ]
         )
         return sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
 
     def average_gradients(self, accelerator: Accelerator) -> None:
-        """Give every process the mean of all processes' gradients."""
+        """Give every process the mean of all processes' gradients.
+
+        A texture without a gradient in any process keeps none, so that Adam's moments for it do
+        not move either.
+        """
         if accelerator.num_processes == 1:
             return
         parameters = list(self.features)
-        touched = torch.tensor([float(p.grad is not None) for p in parameters])
-        anywhere = accelerator.reduce(touched.to(accelerator.device), "sum").tolist()
-        for parameter, count in zip(parameters, anywhere, strict=True):
+        has_gradient = torch.tensor([float(p.grad is not None) for p in parameters])
+        counts = accelerator.reduce(has_gradient.to(accelerator.device), "sum").tolist()
+        # All processes reduce the same textures in the same order, whatever they saw themselves.
+        for parameter, count in zip(parameters, counts, strict=True):
             if count:
-                none = parameter.grad is None
-                own = parameter.new_zeros(parameter.shape) if none else parameter.grad
+                own = parameter.grad
+                if own is None:
+                    own = torch.zeros_like(parameter)
                 parameter.grad = accelerator.reduce(own, "mean")
 
     def make_new_actor_texture(self) -> Tensor:
-        """The texture that a new actor starts from beside the unwrapped colours. [C, H, W]"""
-        colours = torch.stack([texture.detach()[:3] for texture in self.features]).mean(0)
-        return texture_from_colors(colours, len(self.features[0]))
+        """Make the texture that a new actor starts from: the people's mean colors. [C, H, W]
+
+        The footage of an actor replaces the colors where it shows the skin.
+        """
+        colors = torch.stack([texture.detach()[:3] for texture in self.features]).mean(0)
+        return texture_from_colors(colors, len(self.features[0]))
 
 
 def texture_from_colors(colors: Tensor, num_channels: int) -> Tensor:
-    """A texture that has colours [3, H, W] and nothing learned yet. [C, H, W]"""
+    """Make a texture that has colors and no learned features yet.
+
+    Args:
+        colors: RGB in [0, 1]. [3, H, W]
+        num_channels: features of the texture, C.
+
+    Returns:
+        The colors, then zeros. [C, H, W]
+    """
     return torch.cat([colors, colors.new_zeros(num_channels - 3, *colors.shape[1:])])
 
 
 def make_parameter_groups(
     renderer: Renderer, textures: PeopleTextures, config: PriorTrainConfig
 ) -> list[dict[str, Any]]:
-    """The optimiser's groups, one for each learning rate, which "full_rate" keeps.
+    """Group the parameters by their learning rate, for the optimizer.
+
+    Args:
+        renderer: network, whose parts may have factors on their rates.
+        textures: textures of the people, the last group.
+        config: configuration with the rates.
+
+    Returns:
+        Groups as torch's optimizers take them, highest rate of the renderer first. ``full_rate`` is
+        the peak rate once more, a key that resume states have.
 
     Raises:
-        ArtefactError: ``config.rates`` names what no parameter's name begins with.
+        ArtefactError: ``config.rates`` has a key that no parameter's name begins with.
     """
     factors = config.rates
     names = [name for name, _ in renderer.named_parameters()]

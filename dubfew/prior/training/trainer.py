@@ -1,9 +1,13 @@
-"""The prior's training: one loop in the Accelerate idiom.
+"""The training loop of the prior, in the plain Accelerate idiom.
 
+    dubfew prior train CONFIG.json
     accelerate launch -m dubfew.prior.train CONFIG.json
 
-or ``dubfew prior train CONFIG.json``. CONFIG holds any of `PriorTrainConfig`'s fields, see
-docs/training.md.
+CONFIG has any of the fields of `PriorTrainConfig`; docs/training.md explains them.
+
+Source: Saunders and Namboodiri 2024, "Dubbing for Everyone: Data-Efficient Visual Dubbing using
+Neural Rendering Priors" (arXiv 2401.06126), section 3.4: one network for all people, one neural
+texture for each, trained together.
 """
 
 from __future__ import annotations
@@ -220,10 +224,10 @@ def _prepare_critic(accelerator: Accelerator, config: PriorTrainConfig) -> _Crit
 
 @contextmanager
 def _configured_accelerator(config: PriorTrainConfig) -> Iterator[Accelerator]:
-    """Accelerate, set up by the configuration alone.
+    """Set up Accelerate by the configuration alone.
 
-    Its state outlives an `Accelerator`, and an earlier or later use in this process with other
-    settings is none of this training's business.
+    Accelerate keeps settings for the whole process. They are reset before and after, so that
+    neither an earlier use nor a later one is affected.
     """
     if config.tensorboard:
         import_optional("tensorboard")
@@ -232,7 +236,7 @@ def _configured_accelerator(config: PriorTrainConfig) -> Iterator[Accelerator]:
     AcceleratorState._reset_state()
     try:
         yield Accelerator(
-            # As a plugin: the other way a variable of the environment would change it.
+            # The plain argument would give way to an environment variable.
             gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=config.accumulate),
             mixed_precision=config.mixed_precision,
             log_with="tensorboard" if config.tensorboard else None,
@@ -243,28 +247,33 @@ def _configured_accelerator(config: PriorTrainConfig) -> Iterator[Accelerator]:
 
 
 def make_initial_renderer(config: PriorTrainConfig) -> tuple[Renderer, dict[str, str]]:
-    """The renderer before the first step, and the name and hash of the prior that it is from.
+    """Make the renderer that training starts with, fresh or from a prior.
+
+    Returns:
+        The renderer, and name and SHA-256 of the prior that its weights are from; empty for fresh
+        weights.
 
     Raises:
-        ArtefactError: there is no such prior, or its renderer is another one.
+        ArtefactError: The prior does not exist, or its renderer has another name or other sizes
+            than the configuration.
     """
     if not config.start:
         return make_renderer(config.renderer, config.renderer_config), {}
     prior = Prior.load(config.start)
     own = renderer_config_to_dict(prior.renderer)
-    wanted = own
+    expected = own
     if config.renderer_config:
-        wanted = renderer_config_to_dict(make_renderer(config.renderer, config.renderer_config))
-    if (prior.renderer_name, own) != (config.renderer, wanted):
+        expected = renderer_config_to_dict(make_renderer(config.renderer, config.renderer_config))
+    if (prior.renderer_name, own) != (config.renderer, expected):
         raise ArtefactError(
             f"the prior {config.start!r} is a {prior.renderer_name!r} renderer of {own}, not "
-            f"{config.renderer!r} of {wanted}: leave out 'renderer_config', or 'start'"
+            f"{config.renderer!r} of {expected}: leave out 'renderer_config', or 'start'"
         )
     return prior.renderer.train(), {"name": prior_info(config.start).name, "sha256": prior.sha256}
 
 
 def _average_terms(step_terms: Sequence[LossTerms], accelerator: Accelerator) -> dict[str, float]:
-    """Means over a step's batches, of all processes."""
+    """Average the terms over a step's batches and all processes."""
     stacked = torch.stack(
         [torch.stack([t.detach() for t in terms.values()]) for terms in step_terms]
     )
@@ -281,6 +290,7 @@ def _save_prior(
     people: Sequence[tuple[Any, Mapping[str, Any]]],
     state: RunState,
 ) -> None:
+    """Store the moving average as a prior, with how it was trained and on whom."""
     prior = Prior(
         ema_renderer, config.renderer, textures.make_new_actor_texture(), load_head_model().name
     )

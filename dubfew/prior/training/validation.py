@@ -1,4 +1,4 @@
-"""People whom the training does not see, rendered at every checkpoint."""
+"""Validation on people whom the training does not see, at every checkpoint."""
 
 from __future__ import annotations
 
@@ -23,21 +23,28 @@ from dubfew.references.footage import Footage
 from dubfew.references.warping import warp_references
 from dubfew.textures import sample_texture
 
-# Of every person so many references and so many frames to judge, from another part of the clip.
+# References of every person, as many as an actor stores, and frames to render, from another part of
+# the clip. More frames make a validation slower and less noisy.
 VALIDATION_REFERENCES, VALIDATION_FRAMES = 48, 6
+# Edge of the window that SSIM compares in, px: scikit-image's default. Mouths may be little larger.
 SSIM_WINDOW_PX = 7
+# Added to the variances of the Laplacian that sharpness is a ratio of: flat images give 1.
+MIN_DETAIL_VARIANCE = 1e-3
+# Weights of RGB in luma.
+# Source: ITU-R BT.601-7, section 2.5.1.
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """How held-out people look without any adaptation.
+    """Figures and images of held-out people who are rendered without an adaptation.
 
     Attributes:
-        metrics: means over people: "psnr_heldout" of the mouth boxes, "psnr_warp" of the bare
-            warp in the same frames (dB), "ssim_heldout", and "sharpness_heldout", the detail over
-            the truth's. Empty without held-out people.
-        metrics_by_clip: the same figures of each person: "psnr", "warp", "ssim", "sharpness".
-        preview_images: one frame of each person: truth, bare warp and rendered, side by side, RGB.
+        metrics: means over the people, empty if there are none: ``psnr_heldout`` of the mouth boxes
+            and ``psnr_warp`` of the bare warp in the same frames (dB), ``ssim_heldout``, and
+            ``sharpness_heldout``, the amount of detail relative to the target's.
+        metrics_by_clip: the same of each person: ``psnr``, ``warp``, ``ssim``, ``sharpness``.
+        preview_images: one frame of each person: target, bare warp and rendered, side by side, RGB.
             [S, 3 * S, 3] uint8
     """
 
@@ -48,6 +55,8 @@ class ValidationResult:
 
 @dataclass(frozen=True)
 class _HeldOutClip:
+    """Everything about one held-out clip that does not depend on the renderer."""
+
     sample: TrainingSample
     unwrapped_colors: Tensor  # [3, H, W]
     warp_images: Tensor  # [B, 3, S, S]
@@ -63,18 +72,29 @@ class HeldOutValidator:
         num_references: int,
         device: torch.device,
     ) -> None:
+        """Choose frames and references of each person; the choice stays for all validations.
+
+        Args:
+            people: footage and header of the held-out people.
+            num_references: references of each frame.
+            device: device that the renderer is on.
+        """
         self.device = device
         self.held_out_clips: dict[str, _HeldOutClip] = {}
         head = load_head_model()
         for number, (footage, header) in enumerate(people):
-            bank, rows = split_validation_rows(
+            reference_rows, target_rows = split_validation_rows(
                 len(footage), VALIDATION_REFERENCES, VALIDATION_FRAMES
             )
             sample = collate_samples(
-                [make_sample(footage, r, bank, head, num_references) for r in rows]
+                [
+                    make_sample(footage, row, reference_rows, head, num_references)
+                    for row in target_rows
+                ]
             )
+            # Colors from the references alone, as of an actor whose other frames are unknown.
             rgb = torch.from_numpy(
-                unwrap_footage_texture(footage.select_frames(bank), head)
+                unwrap_footage_texture(footage.select_frames(reference_rows), head)
             ).permute(2, 0, 1)
             warped = warp_references(sample.inputs).blend_references(sample.inputs)
             name = str(header.get("file") or number)
@@ -83,34 +103,42 @@ class HeldOutValidator:
 
     @torch.no_grad()
     def __call__(self, renderer: Renderer) -> ValidationResult:
-        clips, pictures = {}, {}
-        for name, case in self.held_out_clips.items():
-            sample = case.sample.to(self.device)
-            inputs = sample.inputs
-            texture = texture_from_colors(
-                case.unwrapped_colors.to(self.device), renderer.config.texture_channels
+        """Render all held-out clips and measure the mouths.
+
+        Args:
+            renderer: network in evaluation mode.
+        """
+        metrics_by_clip, previews = {}, {}
+        for name, clip in self.held_out_clips.items():
+            sample = clip.sample.to(self.device)
+            prediction = self._render(renderer, clip, sample)
+            target, warped, rendered = (
+                _to_uint8_images(images) for images in (sample.target, clip.warp_images, prediction)
             )
-            many = texture.expand(len(inputs.uv), -1, -1, -1)
-            picture = renderer(inputs, sample_texture(many, inputs.uv, inputs.mesh_mask[:, 0] > 0))
-            frames = [_to_uint8_images(each) for each in (sample.target, case.warp_images, picture)]
-            alike = [
-                _measure_mouth(truth, painted, box)
-                for truth, painted, box in zip(
-                    frames[0], frames[2], sample.mouth_box.cpu().numpy(), strict=True
-                )
-            ]
-            ssim, detail = np.array(alike).T
-            clips[name] = {
-                "psnr": float(mouth_psnr(picture, sample).mean()),
-                "warp": case.psnr_warp,
+            boxes = sample.mouth_box.cpu().numpy()
+            measured = [_measure_mouth(*each) for each in zip(target, rendered, boxes, strict=True)]
+            ssim, sharpness = np.array(measured).T
+            metrics_by_clip[name] = {
+                "psnr": float(mouth_psnr(prediction, sample).mean()),
+                "warp": clip.psnr_warp,
                 "ssim": float(ssim.mean()),
-                "sharpness": float(np.exp(np.log(detail).mean())),
+                "sharpness": float(np.exp(np.log(sharpness).mean())),
             }
-            pictures[name] = np.concatenate([each[0] for each in frames], 1)
-        return ValidationResult(_average_metrics(clips), clips, pictures)
+            previews[name] = np.concatenate([target[0], warped[0], rendered[0]], 1)
+        return ValidationResult(_average_metrics(metrics_by_clip), metrics_by_clip, previews)
+
+    def _render(self, renderer: Renderer, clip: _HeldOutClip, sample: TrainingSample) -> Tensor:
+        """Render a clip's frames with its colors and no learned features. [B, 3, S, S]"""
+        inputs = sample.inputs
+        texture = texture_from_colors(
+            clip.unwrapped_colors.to(self.device), renderer.config.texture_channels
+        )
+        texture = texture.expand(len(inputs.uv), -1, -1, -1)
+        return renderer(inputs, sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0))
 
 
 def _average_metrics(metrics_by_clip: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Average the figures over the clips, under the names that logs have."""
     if not metrics_by_clip:
         return {}
     mean = {
@@ -121,7 +149,7 @@ def _average_metrics(metrics_by_clip: Mapping[str, Mapping[str, float]]) -> dict
         "psnr_heldout": mean["psnr"],
         "psnr_warp": mean["warp"],
         "ssim_heldout": mean["ssim"],
-        # Of ratios the geometric mean is the fair one.
+        # The geometric mean, since twice and half the detail are equally far from 1.
         "sharpness_heldout": float(
             np.exp(np.mean([np.log(c["sharpness"]) for c in metrics_by_clip.values()]))
         ),
@@ -129,16 +157,16 @@ def _average_metrics(metrics_by_clip: Mapping[str, Mapping[str, float]]) -> dict
 
 
 def _to_uint8_images(images: Tensor) -> NDArray[np.uint8]:
-    """Pictures in [0, 1] [B, 3, S, S] as RGB. [B, S, S, 3]"""
+    """Turn images in [0, 1] [B, 3, S, S] into RGB of 8 bits. [B, S, S, 3]"""
     return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _measure_mouth(
     target: NDArray[np.uint8], prediction: NDArray[np.uint8], mouth_box: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """SSIM in the lips' box, and the variance of the Laplacian over the truth's."""
+    """Measure SSIM in the lips' box, and sharpness relative to the target's."""
     size = len(target)
-    # A mouth in a corner still gets a box that SSIM's window fits into.
+    # Keep the box inside the window and at least as large as SSIM's window.
     left, top = (int(np.clip(v, 0, size - SSIM_WINDOW_PX)) for v in np.floor(mouth_box[:2]))
     right, bottom = (
         int(np.clip(v, low + SSIM_WINDOW_PX, size))
@@ -146,6 +174,9 @@ def _measure_mouth(
     )
     a, b = (each[top:bottom, left:right].astype(np.float32) for each in (target, prediction))
     ssim = structural_similarity(a, b, win_size=SSIM_WINDOW_PX, data_range=255.0, channel_axis=2)
-    luma = np.array([0.299, 0.587, 0.114], np.float32)
-    detail = [float(laplace(each @ luma, mode="reflect").var()) + 1e-3 for each in (a, b)]
+    # The variance of the Laplacian of luma is the amount of detail.
+    luma = np.array(LUMA_WEIGHTS, np.float32)
+    detail = [
+        float(laplace(each @ luma, mode="reflect").var()) + MIN_DETAIL_VARIANCE for each in (a, b)
+    ]
     return float(ssim), detail[1] / detail[0]
