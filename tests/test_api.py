@@ -166,6 +166,8 @@ class Result(SimpleNamespace):
             method="landmarks",
             shape_from="landmarks",
             reasons=dict,
+            to_json=dict,
+            to_display=dict,
             saved=None,
         )
 
