@@ -1,4 +1,4 @@
-"""Tracks of synthetic people against the truth: geometry, head rotation, focal length."""
+"""Tracking benchmark on synthetic people with ground truth: geometry, rotation, focal length."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import DEFAULT_FOCAL_PER_LONG_SIDE, fit_track
 from dubfew.synthetic import SyntheticPerson, write_clip
 
-SIZE, SECONDS = 384, 4.0
-FACE_POINTS = 468
-LIPS = OUTER_LIPS + INNER_LIPS
-BELOW_NOSE = 2  # the landmark at the nose's base: what lies lower is the lower face
+# Edge of the frames, px, and length of each clip, s.
+CLIP_SIZE_PX, CLIP_SECONDS = 384, 4.0
+# Vertices of the head that are the face.
+NUM_FACE_VERTICES = 468
+LIP_LANDMARKS = OUTER_LIPS + INNER_LIPS
+# Landmark at the base of the nose. The lower face is below it.
+NOSE_BASE_LANDMARK = 2
+# Assumed focal lengths of the second table, over the true one.
 FOCAL_FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0)
 
 
 @dataclass(frozen=True)
-class Cast:
-    """A person to film.
+class CastMember:
+    """A synthetic person and a head pose.
 
     Attributes:
-        seed: who; light, words and expressions follow from it, too.
-        turn: pitch, yaw, roll added to the head's own motion, rad.
-        label: what is special.
+        seed: seed of the person, the light, the words and the expressions.
+        turn: pitch, yaw and roll that are added to the head's motion, rad.
+        label: name of the row in the table.
     """
 
     seed: int
@@ -42,31 +46,31 @@ class Cast:
 
 
 CAST = (
-    Cast(7001, (0.0, 0.0, 0.0), "frontal"),
-    Cast(7002, (0.0, 0.35, 0.0), "turned 20°"),
-    Cast(7003, (0.2, -0.2, 0.0), "down and aside"),
-    Cast(7004, (0.0, 0.0, 0.25), "tilted 14°"),
-    Cast(7005, (-0.2, 0.15, 0.0), "up and aside"),
-    Cast(7006, (0.0, -0.55, 0.0), "turned 32°"),
-    Cast(7007, (0.0, 0.0, 0.0), "frontal"),
-    Cast(7008, (0.1, 0.3, -0.1), "turned and tilted"),
+    CastMember(7001, (0.0, 0.0, 0.0), "frontal"),
+    CastMember(7002, (0.0, 0.35, 0.0), "turned 20°"),
+    CastMember(7003, (0.2, -0.2, 0.0), "down and aside"),
+    CastMember(7004, (0.0, 0.0, 0.25), "tilted 14°"),
+    CastMember(7005, (-0.2, 0.15, 0.0), "up and aside"),
+    CastMember(7006, (0.0, -0.55, 0.0), "turned 32°"),
+    CastMember(7007, (0.0, 0.0, 0.0), "frontal"),
+    CastMember(7008, (0.1, 0.3, -0.1), "turned and tilted"),
 )
 
 
 @dataclass(frozen=True)
-class Errors:
-    """Means over a clip; lengths in % of the distance of the outer eye corners.
+class TrackErrors:
+    """Mean errors of a clip; lengths in % of the distance of the outer eye corners.
 
     Attributes:
-        lower_face: of the landmarks below the nose, in space, see ``compare``.
-        lips: the same of the lips.
-        lips_moving: of the lips, what is not the same in every frame.
-        lips_image: of the lips in the picture.
-        detector_image: of the detector's own lips in the picture.
-        jitter: second difference of the lips' error in the picture.
-        detector_jitter: the same of the detector's.
-        rotation: of the head against the truth, degrees.
-        rotation_moving: without what is the same in every frame.
+        lower_face: error of the face below the nose, in space, see ``compare_with_truth``.
+        lips: error of the lips, in space.
+        lips_moving: error of the lips without the part that is constant over the clip.
+        lips_image: error of the lips in the image.
+        detector_image: error of the detected lips in the image.
+        jitter: second difference of the lips' error in the image.
+        detector_jitter: second difference of the detected lips' error in the image.
+        rotation: error of the head's rotation, degrees.
+        rotation_moving: error of the rotation without the constant part, degrees.
     """
 
     lower_face: float
@@ -80,6 +84,7 @@ class Errors:
     rotation_moving: float
 
 
+# Headers of the columns, in the order of the attributes.
 COLUMNS = (
     "lower face %", "lips %", "lips, moving %", "lips in picture %", "detector's %",
     "jitter %", "detector's %", "rotation °", "moving °",
@@ -87,38 +92,42 @@ COLUMNS = (
 
 
 def measure_people(folder: Path) -> tuple[list[list[object]], list[list[object]]]:
-    """Film the cast into a folder (again only if it is not there), track it, compare.
+    """Render the cast, track it and compare with the ground truth.
+
+    Args:
+        folder: folder for the clips; those that exist are used again.
 
     Returns:
-        Rows of the table of people, and of that of focal lengths.
+        Rows of the table of people and of the table of focal lengths.
     """
     folder.mkdir(parents=True, exist_ok=True)
     head = load_head_model()
-    found: list[Errors] = []
-    by_focal: dict[float, list[Errors]] = {factor: [] for factor in FOCAL_FACTORS}
-    for cast in CAST:
-        truth, seen = _filmed(cast, folder)
-        found.append(
-            compare(_fitted(seen, truth, head, DEFAULT_FOCAL_PER_LONG_SIDE * SIZE), truth, head)
-        )
-        for factor, errors in by_focal.items():
-            track = _fitted(seen, truth, head, factor * truth.camera.focal)
-            errors.append(compare(track, truth, head))
+    errors: list[TrackErrors] = []
+    by_focal: dict[float, list[TrackErrors]] = {factor: [] for factor in FOCAL_FACTORS}
+    for member in CAST:
+        truth, landmarks = _render_and_detect(member, folder)
+        default_focal = DEFAULT_FOCAL_PER_LONG_SIDE * CLIP_SIZE_PX
+        track = _fit_with_focal(landmarks, truth, head, default_focal)
+        errors.append(compare_with_truth(track, truth, head))
+        for factor, focal_errors in by_focal.items():
+            track = _fit_with_focal(landmarks, truth, head, factor * truth.camera.focal)
+            focal_errors.append(compare_with_truth(track, truth, head))
     people: list[list[object]] = [
-        [cast.label, *vars(errors).values()] for cast, errors in zip(CAST, found, strict=True)
+        [member.label, *vars(own).values()] for member, own in zip(CAST, errors, strict=True)
     ]
-    people.append(["**mean**", *_mean(found)])
-    return people, [[f"{factor:g}", *_mean(errors)] for factor, errors in by_focal.items()]
+    people.append(["**mean**", *_average_errors(errors)])
+    focal = [[f"{factor:g}", *_average_errors(own)] for factor, own in by_focal.items()]
+    return people, focal
 
 
-def people_text(people: list[list[object]], focal: list[list[object]]) -> str:
-    """Both tables as Markdown."""
-    default = DEFAULT_FOCAL_PER_LONG_SIDE * SIZE
+def format_people(people: list[list[object]], focal: list[list[object]]) -> str:
+    """Format both tables as Markdown."""
+    default = DEFAULT_FOCAL_PER_LONG_SIDE * CLIP_SIZE_PX
     return "\n\n".join(
         [
             "## Synthetic people",
-            f"{len(CAST)} people, {SECONDS:g} s each at {SIZE} px, assumed focal length "
-            f"{default:g} px.",
+            f"{len(CAST)} people, {CLIP_SECONDS:g} s each at {CLIP_SIZE_PX} px, assumed focal "
+            f"length {default:g} px.",
             markdown_table(["", *COLUMNS], people),
             "Assumed focal length over the true one:",
             markdown_table(["focal length", *COLUMNS], focal),
@@ -126,66 +135,76 @@ def people_text(people: list[list[object]], focal: list[list[object]]) -> str:
     )
 
 
-def compare(track: Track, truth: Track, head: HeadModel) -> Errors:
-    """Errors of a track of a synthetic clip.
+def compare_with_truth(track: Track, truth: Track, head: HeadModel) -> TrackErrors:
+    """Measure the errors of a track of a synthetic clip.
 
-    In space: where the head is, how it is turned and how large it is cannot be told from where it
-    is far away, nearer, and smaller; so head space is compared, after the one similarity transform
-    (for the clip, not for each frame) that brings its face onto the true one best.
+    Errors in space are measured in head space, after one similarity transform for the whole clip.
+    The reason is that a large head far away and a small head nearby give the same image.
     """
     rows = track.valid
+    face = slice(NUM_FACE_VERTICES)
     ours, theirs = (
-        head.vertices(t.shape, t.expression[rows], t.jaw[rows])[:, :FACE_POINTS].astype(np.float64)
+        head.vertices(t.shape, t.expression[rows], t.jaw[rows])[:, face].astype(np.float64)
         for t in (track, truth)
     )
-    ours = _aligned(ours, theirs)
+    ours = _align_to(ours, theirs)
     unit = head.inter_ocular_distance(truth.shape) / 100
-    lower = np.flatnonzero(head.template[:FACE_POINTS, 1] < head.template[BELOW_NOSE, 1])
-    lips = ours[:, LIPS] - theirs[:, LIPS]
-    size = frontal_eye_distance(truth, head)[rows] / 100
-    true_lips = truth.landmarks[rows][:, LIPS, :2].astype(np.float64)
-    shown = project_head_points(head.vertices(track.shape, track.expression, track.jaw), track)
-    shown_error = shown[rows][:, LIPS, :2] - true_lips
-    seen_error = track.landmarks[rows][:, LIPS, :2] - true_lips
-    turned = Rotation.from_matrix(
+    height = head.template[:, 1]
+    lower = np.flatnonzero(height[face] < height[NOSE_BASE_LANDMARK])
+    lips = ours[:, LIP_LANDMARKS] - theirs[:, LIP_LANDMARKS]
+    # Errors in the image, of the fitted and of the detected lips.
+    eye_distance = frontal_eye_distance(truth, head)[rows] / 100
+    true_lips = truth.landmarks[rows][:, LIP_LANDMARKS, :2].astype(np.float64)
+    projected = project_head_points(head.vertices(track.shape, track.expression, track.jaw), track)
+    image_error = projected[rows][:, LIP_LANDMARKS, :2] - true_lips
+    detector_error = track.landmarks[rows][:, LIP_LANDMARKS, :2] - true_lips
+    rotation_error = Rotation.from_matrix(
         rotvecs_to_matrices(track.rotation[rows])
         @ rotvecs_to_matrices(truth.rotation[rows]).transpose(0, 2, 1)
     )
-    return Errors(
-        lower_face=_length(ours[:, lower] - theirs[:, lower]) / unit,
-        lips=_length(lips) / unit,
-        lips_moving=_length(lips - lips.mean(0)) / unit,
-        lips_image=float((np.linalg.norm(shown_error, axis=-1).mean(1) / size).mean()),
-        detector_image=float((np.linalg.norm(seen_error, axis=-1).mean(1) / size).mean()),
-        jitter=float(np.nanmean(second_difference(shown_error) / size)),
-        detector_jitter=float(np.nanmean(second_difference(seen_error) / size)),
-        rotation=float(np.degrees(turned.magnitude()).mean()),
-        rotation_moving=float(np.degrees((turned * turned.mean().inv()).magnitude()).mean()),
+    moving = rotation_error * rotation_error.mean().inv()
+    image_distance, detector_distance = (
+        float((np.linalg.norm(error, axis=-1).mean(1) / eye_distance).mean())
+        for error in (image_error, detector_error)
+    )
+    return TrackErrors(
+        lower_face=_mean_length(ours[:, lower] - theirs[:, lower]) / unit,
+        lips=_mean_length(lips) / unit,
+        lips_moving=_mean_length(lips - lips.mean(0)) / unit,
+        lips_image=image_distance,
+        detector_image=detector_distance,
+        jitter=float(np.nanmean(second_difference(image_error) / eye_distance)),
+        detector_jitter=float(np.nanmean(second_difference(detector_error) / eye_distance)),
+        rotation=float(np.degrees(rotation_error.magnitude()).mean()),
+        rotation_moving=float(np.degrees(moving.magnitude()).mean()),
     )
 
 
-def _filmed(cast: Cast, folder: Path) -> tuple[Track, NDArray[np.float32]]:
-    """The truth about a clip, and what the detector sees in it."""
-    name = f"{cast.seed}-{'_'.join(f'{100 * angle:.0f}' for angle in cast.turn)}"
-    video, exact, marks = (folder / f"{name}{ending}" for ending in (".mp4", ".track", ".npy"))
-    if not exact.exists():
+def _render_and_detect(member: CastMember, folder: Path) -> tuple[Track, NDArray[np.float32]]:
+    """Render a clip and detect its landmarks; return the true track and the landmarks."""
+    name = f"{member.seed}-{'_'.join(f'{100 * angle:.0f}' for angle in member.turn)}"
+    video, truth, landmarks = (folder / f"{name}{ending}" for ending in (".mp4", ".track", ".npy"))
+    if not truth.exists():
         write_clip(
-            SyntheticPerson(cast.seed),
+            SyntheticPerson(member.seed),
             video,
-            seconds=SECONDS,
-            size=SIZE,
-            seed=cast.seed,
-            head_turn=cast.turn,
+            seconds=CLIP_SECONDS,
+            size=CLIP_SIZE_PX,
+            seed=member.seed,
+            head_turn=member.turn,
         )
-    if not marks.exists():
-        seen = detect_people(video)
-        np.save(marks, seen.people[0].dense_landmarks(len(seen.times)))
-    return Track.load(exact), np.load(marks)
+    if not landmarks.exists():
+        detections = detect_people(video)
+        np.save(landmarks, detections.people[0].dense_landmarks(len(detections.times)))
+    return Track.load(truth), np.load(landmarks)
 
 
-def _fitted(seen: NDArray[np.float32], truth: Track, head: HeadModel, focal: float) -> Track:
+def _fit_with_focal(
+    landmarks: NDArray[np.float32], truth: Track, head: HeadModel, focal: float
+) -> Track:
+    """Fit the head to landmarks with an assumed focal length (px)."""
     return fit_track(
-        seen,
+        landmarks,
         truth.times,
         head,
         replace(truth.camera, focal=focal),
@@ -196,19 +215,21 @@ def _fitted(seen: NDArray[np.float32], truth: Track, head: HeadModel, focal: flo
     )
 
 
-def _aligned(points: NDArray, target: NDArray) -> NDArray[np.float64]:
-    """Points [N, P, 3] under the similarity that brings them onto the target (Umeyama 1991)."""
-    middle, goal = points.mean((0, 1)), target.mean((0, 1))
-    centred, wanted = points - middle, target - goal
-    u, singular, vt = np.linalg.svd(np.einsum("npa,npb->ab", wanted, centred))
+def _align_to(points: NDArray, target: NDArray) -> NDArray[np.float64]:
+    """Move points [N, P, 3] by the similarity that fits them to the target (Umeyama 1991)."""
+    center, target_center = points.mean((0, 1)), target.mean((0, 1))
+    centered, centered_target = points - center, target - target_center
+    u, singular, vt = np.linalg.svd(np.einsum("npa,npb->ab", centered_target, centered))
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    scale = (singular * sign).sum() / (centred**2).sum()
-    return np.asarray(scale * centred @ ((u * sign) @ vt).T + goal)
+    scale = (singular * sign).sum() / (centered**2).sum()
+    return np.asarray(scale * centered @ ((u * sign) @ vt).T + target_center)
 
 
-def _length(vectors: NDArray) -> float:
+def _mean_length(vectors: NDArray) -> float:
+    """Average the length of vectors [..., 3]."""
     return float(np.linalg.norm(vectors, axis=-1).mean())
 
 
-def _mean(errors: list[Errors]) -> list[float]:
+def _average_errors(errors: list[TrackErrors]) -> list[float]:
+    """Average each error over clips."""
     return [float(value) for value in np.mean([list(vars(e).values()) for e in errors], axis=0)]

@@ -1,4 +1,4 @@
-"""How fast a clip is tracked, where the time goes, and whether memory grows with length."""
+"""Tracking benchmark: speed, time of each step, and memory by length of the clip."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from benchmarks.footage import looped, write_frames
 from benchmarks.memory import run_fresh
 from dubfew.media import probe
 
-LENGTHS = (1, 4)  # times ``SECONDS``
-SECONDS = 10
+# Lengths of the timed clips: the clip is looped to 10 s and to 40 s.
+LENGTH_FACTORS = (1, 4)
+BASE_SECONDS = 10
+# Frames whose steps are timed one by one.
+NUM_STEP_FRAMES = 100
 
-# Runs in a fresh process. On Linux ru_maxrss begins with the peak of the process that started it,
-# VmHWM does not; elsewhere ru_maxrss is in bytes. The first track loads models and compiled code;
-# the second one is timed.
-CHILD = """
+# Runs in a new process. The first track loads models and compiled code, the second one is timed.
+# On Linux ru_maxrss starts with the peak of the parent process and VmHWM does not; elsewhere
+# ru_maxrss is in bytes.
+TRACK_PROGRAM = """
 import json, os, resource, sys, time
 from pathlib import Path
 from dubfew.reconstruction.tracking import track_video
@@ -34,8 +37,8 @@ print(json.dumps({"frames": len(track), "wall": wall, "cpu": cpu, "peak_mb": pea
                   "load": os.getloadavg()[0]}))
 """
 
-# The same work one stage at a time, each by itself: milliseconds of processor time and of clock.
-STAGES = """
+# The same work one step at a time: milliseconds of processor time and of clock time.
+STEPS_PROGRAM = """
 import json, os, sys, time
 from fractions import Fraction
 import numpy as np
@@ -54,11 +57,11 @@ def timed(stage, work):
     old[1] += time.perf_counter() - wall
     return result
 frames = read_frames(clip, stop=count)
-with MultiFaceLandmarker() as follower:
-    follower(next(read_frames(clip)).to_rgb(fast=True), True)
+with MultiFaceLandmarker() as landmarker:
+    landmarker(next(read_frames(clip)).to_rgb(fast=True), True)
     while (frame := timed("decode", lambda: next(frames, None))) is not None:
         rgb = timed("to RGB", lambda: frame.to_rgb(fast=True))
-        marks = timed("detect", lambda: follower(rgb, False))
+        marks = timed("detect", lambda: landmarker(rgb, False))
         if marks:
             found.append(marks[0])
             times.append(frame.time)
@@ -74,18 +77,20 @@ print(json.dumps({stage: [1000 * s / len(found) for s in pair] for stage, pair i
 
 
 def measure_speed(clip: Path) -> dict[str, object]:
-    """Figures of one clip, looped to the lengths."""
+    """Measure one clip, looped to each length."""
     info = probe(clip)
     runs = {}
     with tempfile.TemporaryDirectory(prefix="dubfew-track-") as name:
         folder = Path(name)
         warm = folder / "warm.mp4"
         write_frames(warm, clip, looped(clip, 1), lossless=False)
-        for times in LENGTHS:
-            path = folder / f"{times}.mp4"
-            write_frames(path, clip, looped(clip, times * SECONDS), lossless=False)
-            runs[times] = run_fresh(CHILD, str(warm), str(path))
-        stages = run_fresh(STAGES, str(folder / f"{LENGTHS[0]}.mp4"), "100")
+        for factor in LENGTH_FACTORS:
+            path = folder / f"{factor}.mp4"
+            write_frames(path, clip, looped(clip, factor * BASE_SECONDS), lossless=False)
+            runs[factor] = run_fresh(TRACK_PROGRAM, str(warm), str(path))
+        stages = run_fresh(
+            STEPS_PROGRAM, str(folder / f"{LENGTH_FACTORS[0]}.mp4"), str(NUM_STEP_FRAMES)
+        )
     return {
         "clip": clip.name,
         "size": [info.width, info.height],
@@ -94,20 +99,20 @@ def measure_speed(clip: Path) -> dict[str, object]:
     }
 
 
-def speed_text(found: dict) -> str:
-    """Both tables as Markdown."""
+def format_speed(found: dict) -> str:
+    """Format both tables as Markdown."""
     rows = [
         [
-            f"{times * SECONDS} s",
+            f"{factor * BASE_SECONDS} s",
             int(run["frames"]),
             run["frames"] / run["wall"],
             1000 * run["cpu"] / run["frames"],
             run["peak_mb"],
             run["load"],
         ]
-        for times, run in found["runs"].items()
+        for factor, run in found["runs"].items()
     ]
-    first, last = found["runs"][LENGTHS[0]], found["runs"][LENGTHS[-1]]
+    first, last = found["runs"][LENGTH_FACTORS[0]], found["runs"][LENGTH_FACTORS[-1]]
     growth = 1024 * (last["peak_mb"] - first["peak_mb"]) / (last["frames"] - first["frames"])
     total = sum(cpu for cpu, _ in found["stages"].values())
     stages = [
@@ -122,8 +127,8 @@ def speed_text(found: dict) -> str:
                 ["clip", "frames", "fps", "processor ms a frame", "peak MB", "load"], rows
             ),
             f"Memory grows by {growth:.1f} kB a frame.",
-            "One stage after the other, of 100 frames. Processor time of all threads, so what the "
-            "decoder does ahead counts where it falls:",
+            f"Each step of {NUM_STEP_FRAMES} frames. Processor time of all threads, so that "
+            "decoding ahead counts for the step in which it happens:",
             markdown_table(["stage", "processor ms", "clock ms", "share %"], stages),
         ]
     )

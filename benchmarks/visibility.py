@@ -1,14 +1,13 @@
-"""Which frames of clips are left as they are, and why; who and how many shots are found in them.
+"""Benchmark of visibility: frames that are left unchanged, by reason; people and shots.
 
     python -m benchmarks.visibility [CLIP ...] [--footage CLIPS] [--drawn] [--out FOLDER]
 
-One row for each clip, all of the footage folder by default, and their sums: frames, people, shots,
-share of frames with a face, share of usable ones, frames by reason, the worst turn, the largest
-share of the mouth's region outside of the picture, and how far the head is from the detector's
-landmarks. ``--drawn``: paper, a microphone, a hand and a pen are drawn before each mouth for 20
-frames of each clip, and the detector sees them; how many of these frames are found, by the splits
-of the footage. Thresholds were chosen on the split "train". Clips are looked at one by one, and
-only their rows are kept.
+The table has one row per clip (by default all of the footage folder) and their sums: frames,
+people, shots, fractions of frames with a face and of usable frames, frames by reason, the largest
+turn, the largest fraction of the mouth region outside of the frame, and the landmark error.
+``--drawn``: paper, a microphone, a hand and a pen are drawn in front of each mouth in 20 frames of
+each clip before detection. The second table has how many of these frames are found, by split of the
+footage. The thresholds were chosen on the split "train".
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import FOOTAGE, RESULTS, machine, machine_line, markdown_table, write_results
-from benchmarks.occluders import OCCLUDERS, found_share
+from benchmarks.occluders import OCCLUDERS, count_found_frames
 from dubfew.errors import DubfewError
 from dubfew.reconstruction.crop import compute_track_regions
 from dubfew.reconstruction.detection.clip_detections import ClipDetections, detect_people
@@ -36,35 +35,38 @@ from dubfew.reconstruction.visibility.pose_and_border import (
     measure_outside_fraction,
 )
 
-COVERED_FRAMES = 20  # of each clip, for each of the things that are drawn
-UNKNOWN = "other"  # split of clips that no manifest names
+# Frames of each clip that each object covers.
+NUM_COVERED_FRAMES = 20
+# Split of clips that are not in a manifest.
+UNKNOWN_SPLIT = "other"
 
 Row = dict[str, Any]
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Measure all clips and write the tables; return 1 if a clip failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("clips", nargs="*", type=Path, help="default: all of the footage folder")
     parser.add_argument("--footage", type=Path, default=FOOTAGE, help="folder with manifest.json")
-    parser.add_argument("--drawn", action="store_true", help="draw things before the mouths, too")
+    parser.add_argument("--drawn", action="store_true", help="also draw objects in front of mouths")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
-    splits = _splits(options.footage, needed=not options.clips)
+    splits = _read_splits(options.footage, needed=not options.clips)
     rows: list[Row] = []
     drawn: list[Row] = []
     failed: dict[str, str] = {}
     for clip in options.clips or [options.footage / name for name in splits]:
         print(f"{clip.name} ...", file=sys.stderr)
-        split = splits.get(clip.name, UNKNOWN)
+        split = splits.get(clip.name, UNKNOWN_SPLIT)
         try:
-            seen = detect_people(clip)
-            rows.append({"clip": clip.stem, "split": split, **measure_clip(clip, seen)})
+            detections = detect_people(clip)
+            rows.append({"clip": clip.stem, "split": split, **measure_clip(clip, detections)})
             if options.drawn:
-                drawn += [{"split": split, **row} for row in draw_before(clip, seen)]
+                drawn += [{"split": split, **row} for row in measure_occluders(clip, detections)]
         except DubfewError as error:
             failed[clip.name] = str(error)
-    texts = ["# Visibility", machine_line(), clips_text(rows)]
-    texts += [drawn_text(drawn)] if drawn else []
+    texts = ["# Visibility", machine_line(), format_clips(rows)]
+    texts += [format_occluders(drawn)] if drawn else []
     texts += [f"Failed: {clip}: {reason}" for clip, reason in failed.items()]
     text = "\n\n".join(texts) + "\n"
     data = {"machine": machine(), "clips": rows, "drawn": drawn, "failed": failed}
@@ -73,20 +75,20 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def measure_clip(clip: Path, seen: ClipDetections) -> Row:
-    """The row of a clip: who is seen most is tracked.
+def measure_clip(clip: Path, detections: ClipDetections) -> Row:
+    """Track the most seen person of a clip and measure the row of the table.
 
     Raises:
-        NoFaceError: nobody is seen.
+        NoFaceError: The clip shows no face.
     """
     head = load_head_model()
-    track = track_person(clip, seen, None, head=head)
+    track = track_person(clip, detections, None, head=head)
     valid = track.valid
     hull = compute_track_regions(track, head).hull
-    found = measure_stability(track, head)
+    stability = measure_stability(track, head)
     return {
         "frames": len(track),
-        "people": len(seen.people),
+        "people": len(detections.people),
         "shots": int(track.shot[-1]) + 1,
         "valid": int(valid.sum()),
         "usable": int(track.usable.sum()),
@@ -97,12 +99,12 @@ def measure_clip(clip: Path, seen: ClipDetections) -> Row:
         "turn": float(np.rad2deg(estimate_turn_angle(track.landmarks[valid]).max())),
         "outside": 100
         * float(measure_outside_fraction(hull, (track.width, track.height))[valid].max()),
-        "error": 100 * float(np.nanmean(found.error)),
+        "error": 100 * float(np.nanmean(stability.error)),
     }
 
 
-def clips_text(rows: list[Row]) -> str:
-    """The table of clips as Markdown; its last row has sums, the worst cases and the mean error."""
+def format_clips(rows: list[Row]) -> str:
+    """Format the table of clips as Markdown; the last row has sums, worst cases, mean error."""
     reasons = list(FLAG_DESCRIPTIONS.values())
     sums = ["frames", "people", "shots", "valid", "usable", *reasons]
     last: Row = {"clip": "**all**", "split": None} | {
@@ -129,18 +131,19 @@ def clips_text(rows: list[Row]) -> str:
     return markdown_table(headers, lines)
 
 
-def draw_before(clip: Path, seen: ClipDetections) -> list[Row]:
-    """What is found of each thing before the mouth of who is seen most, in one stretch each."""
-    person = seen.people[0]
-    shots = seen.shots[person.frames]
+def measure_occluders(clip: Path, detections: ClipDetections) -> list[Row]:
+    """Cover the mouth of the most seen person by each object, in one run of frames each."""
+    person = detections.people[0]
+    shots = detections.shots[person.frames]
+    # Shots are compared separately, so that a run over two shots would be two tests.
     if (shots != shots[0]).any():
-        return []  # where a stretch may lie in two shots, the two would be judged apart
+        return []
     rows = []
     for kind in OCCLUDERS:
         rng = np.random.default_rng(zlib.crc32(f"{clip.name} {kind}".encode()))
-        first = int(rng.integers(0, max(1, len(person.frames) - COVERED_FRAMES)))
-        stop = min(len(person.frames), first + COVERED_FRAMES)
-        lost, found, beside = found_share(clip, person, kind, first, stop, rng)
+        first = int(rng.integers(0, max(1, len(person.frames) - NUM_COVERED_FRAMES)))
+        stop = min(len(person.frames), first + NUM_COVERED_FRAMES)
+        lost, found, beside = count_found_frames(clip, person, kind, first, stop, rng)
         rows.append(
             {"clip": clip.stem, "kind": kind, "frames": stop - first, "lost": lost, "found": found}
             | {"beside": beside}
@@ -148,17 +151,17 @@ def draw_before(clip: Path, seen: ClipDetections) -> list[Row]:
     return rows
 
 
-def drawn_text(rows: list[Row]) -> str:
-    """The table of what was drawn as Markdown, by splits and things."""
+def format_occluders(rows: list[Row]) -> str:
+    """Format the table of covered frames as Markdown, by split and object."""
     lines: list[list[object]] = []
     for split in sorted({row["split"] for row in rows}):
         for kind in OCCLUDERS:
-            of = [row for row in rows if (row["split"], row["kind"]) == (split, kind)]
+            own_rows = [row for row in rows if (row["split"], row["kind"]) == (split, kind)]
             frames, lost, found, beside = (
-                sum(row[key] for row in of) for key in ("frames", "lost", "found", "beside")
+                sum(row[key] for row in own_rows) for key in ("frames", "lost", "found", "beside")
             )
             left = f"{100 * (lost + found) / frames:.0f}"
-            lines.append([split, kind, len(of), frames, lost, found, left, beside])
+            lines.append([split, kind, len(own_rows), frames, lost, found, left, beside])
     headers = [
         "split", "drawn", "clips", "covered frames", "no face found", "found covered",
         "left as they are %", "flagged beside them",
@@ -166,7 +169,8 @@ def drawn_text(rows: list[Row]) -> str:
     return "## Drawn before the mouth\n\n" + markdown_table(headers, lines)
 
 
-def _splits(footage: Path, *, needed: bool) -> dict[str, str]:
+def _read_splits(footage: Path, *, needed: bool) -> dict[str, str]:
+    """Read the split of every clip from a footage folder's manifest."""
     manifest = footage / "manifest.json"
     if not manifest.exists():
         if needed:
