@@ -17,7 +17,7 @@ def noise_planes(picture: av.VideoFrame, rng: np.random.Generator, bits: int = 8
 
 
 def smooth_rgb(height: int, width: int, number: int) -> np.ndarray:
-    """A moving colour gradient, different for every number."""
+    """A moving color gradient, different for every number."""
     y, x = np.mgrid[0:height, 0:width]
     parts = [x * 2 + number * 7, y * 2 + number * 3, x + y + number * 11]
     triangle = [np.abs((p % 510) - 255) for p in parts]

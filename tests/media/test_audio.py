@@ -1,4 +1,4 @@
-"""Sound: in time with the picture, at its own rate, and copied where it can be."""
+"""Audio: in time with the picture, at its own rate, and copied where possible."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from dubfew.media import (
 from tests.media.pictures import sine, smooth_rgb
 
 
-def lag(heard: np.ndarray, wanted: np.ndarray, most: int) -> int:
-    """Samples by which ``heard`` is late, by correlation."""
-    n = min(len(heard), len(wanted))
-    score = correlate(heard[:n], wanted[:n], method="fft")[n - 1 - most : n + most]
+def lag(found: np.ndarray, expected: np.ndarray, most: int) -> int:
+    """Find the delay of ``found``, in samples, by correlation."""
+    n = min(len(found), len(expected))
+    score = correlate(found[:n], expected[:n], method="fft")[n - 1 - most : n + most]
     return int(np.argmax(score)) - most
 
 
@@ -76,22 +76,22 @@ class TestReading:
         "codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"]
     )
     def test_any_depth(self, make_wav, codec: str) -> None:
-        wanted = sine(0.5, 16000)
-        heard = read_audio(make_wav(wanted[None], 16000, codec=codec)).samples
-        assert np.abs(heard - wanted).max() < (0.01 if codec == "pcm_u8" else 1e-4)
+        expected = sine(0.5, 16000)
+        found = read_audio(make_wav(expected[None], 16000, codec=codec)).samples
+        assert np.abs(found - expected).max() < (0.01 if codec == "pcm_u8" else 1e-4)
 
     @pytest.mark.parametrize("rate", [16000, 44100])
-    def test_what_is_no_number_is_silence(self, make_wav, rate: int) -> None:
+    def test_nan_and_infinity_are_silence(self, make_wav, rate: int) -> None:
         holed = sine(1.0, rate)
         holed[rate // 2 : rate // 2 + 400] = np.nan
         holed[[100, 200]] = np.inf, -np.inf
-        heard = read_audio(make_wav(holed[None], rate, codec="pcm_f32le")).samples
-        assert np.isfinite(heard).all()
+        found = read_audio(make_wav(holed[None], rate, codec="pcm_f32le")).samples
+        assert np.isfinite(found).all()
         apart = np.ones(16000, bool)
         apart[[*range(300), *range(7950, 8450)]] = False
-        assert np.abs(heard - sine(1.0, 16000))[apart][:-500].max() < 0.01
+        assert np.abs(found - sine(1.0, 16000))[apart][:-500].max() < 0.01
 
-    def test_a_sample_may_be_none_at_another_rate(self, make_wav) -> None:
+    def test_one_sample_may_vanish_at_another_rate(self, make_wav) -> None:
         one = np.ones((1, 1), np.float32)
         assert len(read_audio(make_wav(one, 44100)).samples) == 0
         assert len(read_audio(make_wav(one, 8000)).samples) == 2
@@ -100,13 +100,13 @@ class TestReading:
         tone = sine(0.5, 16000)
         for layout, channels in (("stereo", 2), ("5.1", 6), ("7.1", 8)):
             same = np.repeat(tone[None], channels, 0)
-            heard = read_audio(make_wav(same, 16000, layout=layout)).samples
-            assert np.abs(heard - tone).max() < 1e-3
+            found = read_audio(make_wav(same, 16000, layout=layout)).samples
+            assert np.abs(found - tone).max() < 1e-3
         left = np.stack([tone, 0 * tone])
-        heard = read_audio(make_wav(left, 16000, layout="stereo")).samples
-        assert np.abs(heard - tone / 2).max() < 1e-3
+        found = read_audio(make_wav(left, 16000, layout="stereo")).samples
+        assert np.abs(found - tone / 2).max() < 1e-3
 
-    def test_centre_is_weighed_most_and_lfe_not_at_all(self, make_wav) -> None:
+    def test_center_counts_most_and_lfe_not_at_all(self, make_wav) -> None:
         tone = sine(0.25, 16000)
         loud = []
         for channel in range(6):  # FL FR FC LFE BL BR
@@ -136,20 +136,20 @@ class TestReading:
     @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
     @pytest.mark.parametrize("delay", [0.0, 0.48])
     def test_sound_stands_where_the_picture_is(self, make_video, name: str, delay: float) -> None:
-        wanted = bursts(1.5, 48000)
-        path = make_video(name, count=25, audio=wanted[None], audio_delay=delay)
-        heard = read_audio(path, 48000).samples
+        expected = bursts(1.5, 48000)
+        path = make_video(name, count=25, audio=expected[None], audio_delay=delay)
+        found = read_audio(path, 48000).samples
         late = lag(
-            heard, np.concatenate([np.zeros(round(delay * 48000), np.float32), wanted]), 2500
+            found, np.concatenate([np.zeros(round(delay * 48000), np.float32), expected]), 2500
         )
         # Milliseconds of the container's clock; TS keeps the encoder's 21 ms of priming.
         assert abs(late) <= (1100 if name == "a.ts" else 60)
 
     def test_picture_that_begins_later_cuts_the_sound(self, make_video) -> None:
-        wanted = bursts(1.5, 48000)
-        path = make_video("a.mkv", count=25, ticks=range(10, 35), audio=wanted[None])
-        heard = read_audio(path, 48000).samples
-        assert abs(lag(heard, wanted[19200:], 2500)) <= 60
+        expected = bursts(1.5, 48000)
+        path = make_video("a.mkv", count=25, ticks=range(10, 35), audio=expected[None])
+        found = read_audio(path, 48000).samples
+        assert abs(lag(found, expected[19200:], 2500)) <= 60
 
     def test_a_gap_becomes_silence(self, tmp_path: Path) -> None:
         path = tmp_path / "gap.mkv"
@@ -162,10 +162,10 @@ class TestReading:
                     packet.pts = packet.dts = start
                     packet.time_base = Fraction(1, 16000)
                     container.mux(packet)
-        heard = read_audio(path).samples
-        assert len(heard) == 32000
-        assert np.abs(heard[8100:23900]).max() == 0
-        assert np.abs(heard[24100:]).max() > 0.4
+        found = read_audio(path).samples
+        assert len(found) == 32000
+        assert np.abs(found[8100:23900]).max() == 0
+        assert np.abs(found[24100:]).max() > 0.4
 
 
 class TestBadInput:
@@ -246,19 +246,19 @@ class TestMuxing:
         [("a.mp4", "aac"), ("a.mov", "pcm_s16le"), ("a.mkv", "pcm_s16le"), ("a.webm", "opus")],
     )
     def test_wav_goes_into_anything(self, make_wav, tmp_path, rate, name, codec) -> None:
-        wanted = bursts(1.0, rate)
-        dub(tmp_path / name, AudioSource(make_wav(wanted[None], rate)))
+        expected = bursts(1.0, rate)
+        dub(tmp_path / name, AudioSource(make_wav(expected[None], rate)))
         out_codec, out_rate, channels = stream_of(tmp_path / name)
         assert (out_codec, channels) == (codec, 1)
         assert out_rate == (48000 if codec == "opus" else rate)
-        heard = read_audio(tmp_path / name, rate).samples
-        assert len(heard) == pytest.approx(rate, abs=1100 if rate < 44100 else 2100)
-        assert abs(lag(heard, wanted, rate // 20)) <= max(2, rate // 900)
-        n = min(len(heard), rate)
-        assert np.corrcoef(heard[:n], wanted[:n])[0, 1] > 0.8 or name == "a.webm"
+        found = read_audio(tmp_path / name, rate).samples
+        assert len(found) == pytest.approx(rate, abs=1100 if rate < 44100 else 2100)
+        assert abs(lag(found, expected, rate // 20)) <= max(2, rate // 900)
+        n = min(len(found), rate)
+        assert np.corrcoef(found[:n], expected[:n])[0, 1] > 0.8 or name == "a.webm"
 
     @pytest.mark.parametrize("name", ["a.mp4", "a.webm"])
-    def test_what_is_no_number_can_be_encoded(self, make_wav, tmp_path: Path, name: str) -> None:
+    def test_nan_and_infinity_can_be_encoded(self, make_wav, tmp_path: Path, name: str) -> None:
         holed = bursts(1.0, 48000)
         holed[24000:26000] = np.nan
         holed[100] = np.inf
@@ -266,10 +266,10 @@ class TestMuxing:
         assert read_audio(tmp_path / name).duration == pytest.approx(1.0, abs=0.05)
 
     def test_odd_rates_go_to_the_next_that_the_codec_has(self, make_wav, tmp_path: Path) -> None:
-        wanted = bursts(1.0, 37800)
-        dub(tmp_path / "a.mp4", AudioSource(make_wav(wanted[None], 37800)))
+        expected = bursts(1.0, 37800)
+        dub(tmp_path / "a.mp4", AudioSource(make_wav(expected[None], 37800)))
         assert stream_of(tmp_path / "a.mp4")[1] == 44100
-        assert abs(lag(read_audio(tmp_path / "a.mp4", 37800).samples, wanted, 2000)) <= 2
+        assert abs(lag(read_audio(tmp_path / "a.mp4", 37800).samples, expected, 2000)) <= 2
 
     @pytest.mark.parametrize("layout", ["stereo", "5.1", "5.1(side)", "7.1"])
     @pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.mkv"])
@@ -300,18 +300,18 @@ class TestMuxing:
         rate = 16000
         source = bursts(1.0, rate)
         part = source[round(start * rate) :]
-        wanted = np.concatenate([part] * 10) if loop else np.append(part, np.zeros(10 * rate))
-        wanted = wanted[: round(seconds * rate)].astype(np.float32)
+        expected = np.concatenate([part] * 10) if loop else np.append(part, np.zeros(10 * rate))
+        expected = expected[: round(seconds * rate)].astype(np.float32)
         audio = AudioSource(make_wav(source[None], rate), start, duration, loop, pad)
         dub(tmp_path / name, audio)
-        heard = read_audio(tmp_path / name, rate).samples
+        found = read_audio(tmp_path / name, rate).samples
         # AAC comes in packets of 1024 samples.
-        assert 0 <= len(heard) - len(wanted) < (1024 if name == "a.mp4" else 1)
-        n = len(wanted)
+        assert 0 <= len(found) - len(expected) < (1024 if name == "a.mp4" else 1)
+        n = len(expected)
         if name == "a.avi":
-            assert np.abs(heard[:n] - wanted).max() < 1e-3
+            assert np.abs(found[:n] - expected).max() < 1e-3
         else:
-            assert np.corrcoef(heard[:n], wanted)[0, 1] > 0.85
+            assert np.corrcoef(found[:n], expected)[0, 1] > 0.85
 
     def test_leading_part_is_copied_too(self, make_video, tmp_path: Path) -> None:
         source = make_video(count=50, audio=bursts(2.0, 48000)[None])
@@ -341,9 +341,9 @@ class TestMuxing:
                 picture = np.full((64, 64, 3), level, np.uint8)
                 writer.write(Frame.from_rgb(picture, number, 25))
         seen = max(read_frames(path), key=lambda frame: frame.to_rgb().mean()).time
-        heard = int(np.argmax(np.abs(read_audio(path, 48000).samples) > 0.3)) / 48000
+        found = int(np.argmax(np.abs(read_audio(path, 48000).samples) > 0.3)) / 48000
         assert seen == 0.6
-        assert heard == pytest.approx(0.6, abs=0.003)
+        assert found == pytest.approx(0.6, abs=0.003)
 
     def test_long_sound_beside_a_short_picture(self, make_wav, tmp_path: Path) -> None:
         wav = make_wav(sine(4.0, 16000)[None], 16000)

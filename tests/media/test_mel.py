@@ -1,4 +1,4 @@
-"""Log-mel: alignment in time, level, hostile samples."""
+"""Log-mel features: alignment in time, level, malformed samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _noise(seconds: float = 1.0) -> np.ndarray:
     return (0.1 * rng.standard_normal(int(seconds * SPEECH_SAMPLE_RATE_HZ))).astype(np.float32)
 
 
-def test_frame_k_is_centred_on_its_time() -> None:
+def test_frame_k_is_centered_on_its_time() -> None:
     samples = np.zeros(SPEECH_SAMPLE_RATE_HZ, np.float32)
     samples[50 * MEL_HOP_SAMPLES] = 1.0  # a click at 0.5 s
     assert int(log_mel(samples).sum(axis=1).argmax()) == 50
@@ -106,7 +106,7 @@ def test_other_rates_sound_the_same(rate: int) -> None:
     st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), max_size=40),
     st.integers(1000, 96000),
 )
-def test_hostile_samples_give_finite_features(values: list[float], rate: int) -> None:
+def test_malformed_samples_give_finite_features(values: list[float], rate: int) -> None:
     samples = resample_audio(np.array(values, np.float32), rate)
     assert np.isfinite(samples).all()
     assert np.abs(samples).max(initial=0) < 2
@@ -116,7 +116,7 @@ def test_hostile_samples_give_finite_features(values: list[float], rate: int) ->
     assert np.isfinite(frame_levels_db(samples)).all()
 
 
-def test_errors() -> None:
+def test_bad_input_is_refused() -> None:
     with pytest.raises(MediaError, match="mono"):
         resample_audio(np.zeros((2, 5), np.float32), SPEECH_SAMPLE_RATE_HZ)
     with pytest.raises(MediaError, match="rate"):

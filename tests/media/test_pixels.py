@@ -1,4 +1,4 @@
-"""Colour and patches: exact where they must be, and the same both ways."""
+"""Colors and patches: exact where they must be, and consistent in both directions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FORMATS = sorted(NATIVE_FORMATS)
 YUV = [name for name in FORMATS if NATIVE_FORMATS[name].is_yuv]
 
 
-def noise_frame(name: str, width: int, height: int, seed: int, colour: ColorTags) -> Frame:
+def noise_frame(name: str, width: int, height: int, seed: int, color: ColorTags) -> Frame:
     picture = av.VideoFrame(width, height, name)
     noise_planes(picture, np.random.default_rng(seed), NATIVE_FORMATS[name].bits)
-    return Frame(picture, 0, Fraction(0), Fraction(1, 25), colour)
+    return Frame(picture, 0, Fraction(0), Fraction(1, 25), color)
 
 
 def reference_rgb(frame: Frame, red: float, blue: float, full: bool) -> np.ndarray:
-    """YUV to RGB in floats by the book (ITU-T H.273), chroma repeated."""
+    """YUV to RGB in floats as specified (ITU-T H.273), chroma repeated."""
     form = NATIVE_FORMATS[frame.pix_fmt]
     planes = frame.planes()
     y, chroma = planes[0].astype(float), planes[1:]
@@ -72,23 +72,23 @@ def test_untagged_matrix_goes_by_lines(height: int, matrix: int) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("colour", [ColorTags(), ColorTags(2, 1), ColorTags(1, 6)])
-def test_patching_back_what_was_read_changes_nothing(name: str, colour: ColorTags) -> None:
-    frame = Frame.from_rgb(smooth_rgb(40, 48, 3), pix_fmt=name, color=colour)
+@pytest.mark.parametrize("color", [ColorTags(), ColorTags(2, 1), ColorTags(1, 6)])
+def test_patching_back_what_was_read_changes_nothing(name: str, color: ColorTags) -> None:
+    frame = Frame.from_rgb(smooth_rgb(40, 48, 3), pix_fmt=name, color=color)
     if name == "gray":
-        grey = frame.to_rgb()
-        frame = Frame.from_rgb(grey, pix_fmt=name, color=colour)
+        gray = frame.to_rgb()
+        frame = Frame.from_rgb(gray, pix_fmt=name, color=color)
     again = frame.with_patch(0, 0, frame.to_rgb(), np.ones((40, 48), bool))
     step = 2 ** (NATIVE_FORMATS[name].bits - 8)
     for old, new in zip(frame.planes(), again.planes(), strict=True):
         difference = np.abs(old.astype(int) - new.astype(int))
-        # RGB has 8 bits; colours that leave it are cut there, at most a few levels.
+        # RGB has 8 bits; colors that leave it are cut there, at most a few levels.
         assert difference.mean() < 0.5 * step
         assert difference.max() <= 2 * step
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "gray"])
-def test_from_rgb_keeps_flat_colours(name: str) -> None:
+def test_from_rgb_keeps_flat_colors(name: str) -> None:
     rng = np.random.default_rng(5)
     rgb = rng.integers(0, 256, (12, 16, 3)).astype(np.uint8).repeat(2, 0).repeat(2, 1)
     error = np.abs(Frame.from_rgb(rgb, pix_fmt=name).to_rgb().astype(int) - rgb)

@@ -1,4 +1,4 @@
-"""Reading: what the file holds, upright, in time, and nothing worse than one line for the rest."""
+"""Reading: frames upright and in time; damaged files give one-line errors."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_odd_subsampled_pictures_turn_without_smearing() -> None:
 
 
 @pytest.mark.parametrize("tags", [(1, 6, 6, 6), (1, 1, 1, 1), (2, 1, 1, 13)])
-def test_colour_tags_are_read(make_video, tags) -> None:
+def test_color_tags_are_read(make_video, tags) -> None:
     names = ("color_range", "colorspace", "color_primaries", "color_trc")
     path = make_video(tags=dict(zip(names, tags, strict=True)))
     info = probe(path)

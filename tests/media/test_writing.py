@@ -1,4 +1,4 @@
-"""Writing: everything that goes in comes out, or nothing is left."""
+"""Writing: every frame that goes in comes out, or nothing is left."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_odd_sizes_stay(tmp_path: Path, size, pix_fmt: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.avi"])
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "yuv420p10le", "gray", "rgb24", "nv12"])
-def test_picture_keeps_its_colours(tmp_path: Path, name: str, pix_fmt: str) -> None:
+def test_picture_keeps_its_colors(tmp_path: Path, name: str, pix_fmt: str) -> None:
     rgb = np.random.default_rng(3).integers(30, 226, (4, 6, 3)).astype(np.uint8)
     rgb = rgb.repeat(16, 0).repeat(16, 1)
     frame = Frame.from_rgb(rgb, pix_fmt=pix_fmt)
@@ -191,7 +191,7 @@ def test_depth_and_subsampling_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
 @pytest.mark.parametrize("tags", [(1, 6, 6, 6), (1, 1, 1, 1), (1, 9, 9, 16), (2, 1, 1, 13)])
-def test_colour_tags_are_copied(tmp_path: Path, name: str, tags) -> None:
+def test_color_tags_are_copied(tmp_path: Path, name: str, tags) -> None:
     path = tmp_path / name
     info = VideoInfo(path, 32, 32, Fraction(25), color_range=tags[0], colorspace=tags[1],
                      color_primaries=tags[2], color_trc=tags[3])  # fmt: skip

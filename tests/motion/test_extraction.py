@@ -1,4 +1,4 @@
-"""Reading motion from landmarks and tracks, against a head whose motion is known."""
+"""Extraction of motion from landmarks, against a head whose motion is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MouthMotion: semantics and interpolation."""
+"""MouthMotion: meaning of its numbers, and interpolation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_width_grows_when_the_corners_part() -> None:
     assert MouthMotion(displacement, np.zeros(1)).width_change() == pytest.approx([0.05])
 
 
-def test_at_interpolates_and_holds() -> None:
+def test_resampling_interpolates_and_is_constant_outside() -> None:
     displacement = np.zeros((2, P, 3), np.float32)
     displacement[1] = 1.0
     motion = MouthMotion(displacement, np.array([1.0, 2.0]))
@@ -39,6 +39,6 @@ def test_at_interpolates_and_holds() -> None:
     np.testing.assert_array_equal(motion.resample(motion.times).displacement, displacement)
 
 
-def test_at_needs_rows() -> None:
+def test_resampling_needs_rows() -> None:
     with pytest.raises(ShapeError, match="no rows"):
         MouthMotion(np.zeros((0, P, 3), np.float32), np.zeros(0)).resample(np.zeros(1))

@@ -1,4 +1,4 @@
-"""Retargeting: the wanted mouth is made, and nothing but the mouth."""
+"""Retargeting: the target motion is reached, and only the mouth changes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def track() -> Track:
 
 @pytest.fixture(scope="module")
 def rest(track: Track, head: HeadModel) -> np.ndarray:
-    """The actor's closed lips, by which both the scene and the result are measured."""
+    """Closed lips of the actor, from which scene and result are measured."""
     return estimate_rest_points(mouth_points_from_track(track, head))
 
 
 @pytest.fixture(scope="module")
 def speech(head: HeadModel) -> MouthMotion:
-    """What somebody else's face does."""
+    """Motion of another person's face."""
     return motion_from_track(toy_track(FRAMES, seed=5), head)
 
 
@@ -46,19 +46,21 @@ def still(track: Track) -> MouthMotion:
     return MouthMotion(np.zeros((len(track), len(MOUTH_POINTS), 3), np.float32), track.times)
 
 
-def error(made: MouthMotion, wanted: MouthMotion) -> float:
+def error(made: MouthMotion, target: MouthMotion) -> float:
     """Mean distance of the points, inter-ocular distances."""
-    return float(np.linalg.norm(made.displacement - wanted.displacement, axis=2).mean())
+    return float(np.linalg.norm(made.displacement - target.displacement, axis=2).mean())
 
 
-def test_ones_own_motion_is_met(track: Track, head: HeadModel, rest: np.ndarray) -> None:
+def test_an_actors_own_motion_is_reproduced(
+    track: Track, head: HeadModel, rest: np.ndarray
+) -> None:
     own = motion_from_track(track, head, rest_points=rest)
     made = motion_from_track(retarget_mouth(track, head, own), head, rest_points=rest)
     assert error(made, own) < 0.1 * error(own, still(track))
     np.testing.assert_allclose(made.aperture(), own.aperture(), atol=0.005)
 
 
-def test_another_persons_motion_is_met(
+def test_another_persons_motion_is_reproduced(
     track: Track, head: HeadModel, rest: np.ndarray, speech: MouthMotion
 ) -> None:
     """Two heads of other shapes and sizes: in eye distances they open alike."""
@@ -78,7 +80,7 @@ def test_no_motion_closes_the_lips(track: Track, head: HeadModel, rest: np.ndarr
     assert np.abs(closed_by).max() < 0.01
 
 
-def test_a_wider_opening_is_a_wider_opening(
+def test_larger_motion_opens_the_mouth_wider(
     track: Track, head: HeadModel, rest: np.ndarray, speech: MouthMotion
 ) -> None:
     gaps = []
@@ -134,7 +136,7 @@ def test_blocks_leave_no_seam(
 def test_frames_without_a_face_are_not_learned_from(
     track: Track, head: HeadModel, speech: MouthMotion
 ) -> None:
-    """What stands in their rows is nobody's rest pose."""
+    """Their rows hold garbage, which must not become the rest pose."""
     blind = np.zeros(FRAMES, bool)
     blind[[0, 9, 10]] = True
     garbled = replace(
@@ -150,16 +152,14 @@ def test_frames_without_a_face_are_not_learned_from(
     assert np.isfinite(ours.expression).all()
 
 
-def test_motion_that_nobody_could_make_stays_finite(
-    track: Track, head: HeadModel, speech: MouthMotion
-) -> None:
+def test_impossible_motion_stays_finite(track: Track, head: HeadModel, speech: MouthMotion) -> None:
     made = retarget_mouth(track, head, MouthMotion(speech.displacement * 8, speech.times))
     assert np.isfinite(made.jaw).all()
     assert np.isfinite(made.expression).all()
     assert np.abs(made.jaw).max() < np.pi / 2
 
 
-def test_rows_have_to_match(track: Track, head: HeadModel, speech: MouthMotion) -> None:
+def test_rows_must_match_frames(track: Track, head: HeadModel, speech: MouthMotion) -> None:
     with pytest.raises(ShapeError, match=f"{FRAMES - 1} rows of mouth motion for {FRAMES} frames"):
         retarget_mouth(track, head, speech.select(slice(1, None)))
 

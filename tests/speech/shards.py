@@ -37,7 +37,7 @@ def sample(
     number: int,
     frames: NDArray[np.int64],
     *,
-    heard: bool = True,
+    has_audio: bool = True,
     shift: float = 0.0,
     **facts: Any,
 ) -> bytes:
@@ -59,13 +59,13 @@ def sample(
         "footage.safetensors": b"",
         "track.safetensors": track.to_bytes(),
     }
-    if heard:
+    if has_audio:
         first = int(times[0] * SPEECH_SAMPLE_RATE_HZ / MEL_HOP_SAMPLES + 1e-6) * MEL_HOP_SAMPLES
         last = round((times[-1] + 1 / FPS) * SPEECH_SAMPLE_RATE_HZ)
         samples = sound_at(times[-1] + 1)[first:last]
         mel = np.zeros((0, NUM_MEL_BANDS), np.float32)
-        sound = SegmentAudio(first / SPEECH_SAMPLE_RATE_HZ + shift, samples, mel, times)
-        files["audio.safetensors"] = serialize_audio(sound)
+        audio = SegmentAudio(first / SPEECH_SAMPLE_RATE_HZ + shift, samples, mel, times)
+        files["audio.safetensors"] = serialize_audio(audio)
     return serialize_sample(f"{name}_{number:05d}", files)
 
 

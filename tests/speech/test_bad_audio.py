@@ -1,4 +1,4 @@
-"""Recordings that are hardly any, from the file to the mouth."""
+"""Damaged, silent and clipped recordings, from the file to the mouth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dubfew.utils.signal import pearson_correlation
 
 RATE = 16000
 TIMES = np.arange(0, 4, 0.04)
-REST = 0.01  # a gap that nobody sees
+REST = 0.01  # a gap that is not visible
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def speech() -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def usual(model: SpeechModel, speech: NDArray[np.float32]) -> MouthMotion:
-    """What the mouth does when nothing is wrong with the sound."""
+    """Predict the motion of the undamaged recording."""
     from dubfew.media import Audio
 
     motion = model.predict(Audio(speech, RATE), TIMES)
@@ -68,7 +68,7 @@ def test_one_sample_is_rest(model: SpeechModel, tmp_path: Path, rate: int, value
     assert np.abs(predict(model, tmp_path, np.array([value], np.int16), rate)).max() < REST
 
 
-# Thirty times too loud leaves a square wave of it.
+# A gain of thirty leaves nearly a square wave.
 @pytest.mark.parametrize(("gain", "least"), [(4.0, 0.7), (30.0, 0.6)])
 def test_clipped_speech_still_moves_the_mouth(
     model: SpeechModel,
@@ -109,7 +109,7 @@ def test_an_empty_channel_changes_nothing(
 
 
 @pytest.mark.parametrize("rate", [RATE, 48000])
-def test_samples_that_are_no_numbers_are_silence(
+def test_nan_and_infinity_are_silence(
     model: SpeechModel, usual: MouthMotion, speech: NDArray, tmp_path: Path, rate: int
 ) -> None:
     samples = resample_poly(speech, rate // RATE, 1).astype(np.float32)
@@ -128,7 +128,7 @@ def test_samples_that_are_no_numbers_are_silence(
 
 
 def test_a_word_in_a_long_silence(model: SpeechModel, speech: NDArray, tmp_path: Path) -> None:
-    """So little speech that no level can be told from it: the silence rests all the same."""
+    """So little speech that its level is unknown: the mouth rests in the silence all the same."""
     samples = np.zeros(60 * RATE, np.float32)
     samples[: len(speech) // 4] = speech[: len(speech) // 4]
     path = tmp_path / "long.wav"

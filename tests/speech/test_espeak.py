@@ -15,19 +15,20 @@ from dubfew.speech.visemes import SILENCE_SYMBOL
 
 
 def test_sounds_fill_the_utterance_without_gaps() -> None:
-    said = get_synthesizer().synthesize("Die Mutter backt einen Kuchen.", "de", variant="f2")
-    assert said.phones[0].start == 0.0
-    for before, after in zip(said.phones, said.phones[1:], strict=False):
+    utterance = get_synthesizer().synthesize("Die Mutter backt einen Kuchen.", "de", variant="f2")
+    assert utterance.phones[0].start == 0.0
+    for before, after in zip(utterance.phones, utterance.phones[1:], strict=False):
         assert before.end == pytest.approx(after.start)
         assert after.end > after.start
-    assert said.phones[-1].end == pytest.approx(len(said.samples) / SPEECH_SAMPLE_RATE_HZ, abs=0.02)
-    assert "m" in [phone.symbol for phone in said.phones]
+    seconds = len(utterance.samples) / SPEECH_SAMPLE_RATE_HZ
+    assert utterance.phones[-1].end == pytest.approx(seconds, abs=0.02)
+    assert "m" in [phone.symbol for phone in utterance.phones]
 
 
 def test_a_voiceless_plosive_owns_the_silence_of_its_closure() -> None:
-    said = get_synthesizer().synthesize("appa appa", "it")
-    level = frame_levels_db(said.samples)
-    closures = [phone for phone in said.phones if phone.symbol == "p"]
+    utterance = get_synthesizer().synthesize("appa appa", "it")
+    level = frame_levels_db(utterance.samples)
+    closures = [phone for phone in utterance.phones if phone.symbol == "p"]
     assert closures
     for phone in closures:
         inside = level[int(phone.start * 100) + 2 : int(phone.end * 100) - 2]
@@ -35,8 +36,8 @@ def test_a_voiceless_plosive_owns_the_silence_of_its_closure() -> None:
 
 
 def test_pauses_are_silence() -> None:
-    said = get_synthesizer().synthesize("One. Two.", "en-us")
-    assert SILENCE_SYMBOL in [phone.symbol for phone in said.phones]
+    utterance = get_synthesizer().synthesize("One. Two.", "en-us")
+    assert SILENCE_SYMBOL in [phone.symbol for phone in utterance.phones]
 
 
 def test_every_sentence_can_be_said() -> None:
@@ -44,9 +45,9 @@ def test_every_sentence_can_be_said() -> None:
     assert len(texts) >= 10
     assert set(HELD_OUT_LANGUAGES) <= set(texts)
     for language, lines in texts.items():
-        said = get_synthesizer().synthesize(lines[0], language)
-        assert np.abs(said.samples).max() > 0.05
-        assert len([phone for phone in said.phones if phone.symbol]) > 5
+        utterance = get_synthesizer().synthesize(lines[0], language)
+        assert np.abs(utterance.samples).max() > 0.05
+        assert len([phone for phone in utterance.phones if phone.symbol]) > 5
 
 
 def test_held_out_voices_exist() -> None:

@@ -1,4 +1,4 @@
-"""SpeechModel: the shipped weights, chunks, time, silence, hostile sound."""
+"""SpeechModel: shipped weights, chunks, frame rates, silence, malformed sound."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def say(text: str, language: str, variant: str = ""):
     return get_synthesizer().synthesize(text, language, variant=variant)
 
 
-REST = 0.01  # a gap that nobody sees
+REST = 0.01  # a gap that is not visible
 
 
 def _speech(seconds: float = 6.0) -> np.ndarray:
@@ -91,18 +91,18 @@ def test_stereo_is_refused(model: SpeechModel) -> None:
         model.predict(Sound(np.zeros((2, 100), np.float32)), np.zeros(1))
 
 
-def test_no_times(model: SpeechModel) -> None:
+def test_without_times_there_is_no_motion(model: SpeechModel) -> None:
     assert len(model.predict(Sound(_speech(1.0)), np.zeros(0))) == 0
 
 
 @pytest.mark.parametrize("floor", [0.0, 1e-3], ids=["digital", "noise floor"])
 def test_the_mouth_closes_within_120_ms_of_a_pause(model: SpeechModel, floor: float) -> None:
     rng = np.random.default_rng(2)
-    said = say("Maybe we should move the meeting.", "en-us").samples
+    utterance = say("Maybe we should move the meeting.", "en-us").samples
     gap = np.zeros(int(1.2 * SPEECH_SAMPLE_RATE_HZ), np.float32)
-    samples = np.concatenate([said, gap, said])
+    samples = np.concatenate([utterance, gap, utterance])
     samples = (samples + floor * rng.standard_normal(len(samples))).astype(np.float32)
-    loud = np.flatnonzero(np.abs(said) > 0.01)[-1] / SPEECH_SAMPLE_RATE_HZ
+    loud = np.flatnonzero(np.abs(utterance) > 0.01)[-1] / SPEECH_SAMPLE_RATE_HZ
     pause = model.predict(Sound(samples), np.arange(loud + 0.12, loud + 0.9, 0.01))
     assert pause.aperture().max() < REST
     speech = model.predict(Sound(samples), np.arange(0, loud, 0.04))
@@ -125,13 +125,13 @@ def test_music_hardly_moves_the_mouth(model: SpeechModel, seed: int) -> None:
 
 @pytest.mark.parametrize(("text", "language"), [("mama papa bambam", "id"), ("aba apa ama", "ro")])
 def test_closures_close_and_open_vowels_open(model: SpeechModel, text: str, language: str) -> None:
-    said = say(text, language, "f4")
+    utterance = say(text, language, "f4")
     middle = {True: [], False: []}
-    for phone in said.phones:
+    for phone in utterance.phones:
         if phone.symbol in BILABIAL_LETTERS | OPEN_VOWEL_LETTERS:
             middle[phone.symbol in BILABIAL_LETTERS].append((phone.start + phone.end) / 2)
-    closed = model.predict(Sound(said.samples), np.array(middle[True]), lead=0.0).aperture()
-    opened = model.predict(Sound(said.samples), np.array(middle[False]), lead=0.0).aperture()
+    closed = model.predict(Sound(utterance.samples), np.array(middle[True]), lead=0.0).aperture()
+    opened = model.predict(Sound(utterance.samples), np.array(middle[False]), lead=0.0).aperture()
     assert np.median(closed) < 0.03
     assert np.median(opened) > 0.06
 

@@ -1,4 +1,4 @@
-"""Style: recovers a known manner, never exceeds the footage, survives storage."""
+"""Style: a known manner is recovered, the footage limits the gap, storage is exact."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_the_limit_moves_with_the_reach() -> None:
     np.testing.assert_allclose(gaps, [0.025, 0.05, 0.1], rtol=0.02)
 
 
-def test_storage() -> None:
+def test_a_stored_style_is_the_same() -> None:
     predicted = _speech()
     style = fit_style(predicted, _mapped(predicted, np.full(K, 1.2), np.zeros(K)), SPACE)
     again = SpeakingStyle.from_bytes(style.to_bytes())
@@ -150,7 +150,7 @@ def test_garbage_is_an_artefact_error(data: bytes) -> None:
         SpeakingStyle.from_bytes(data)
 
 
-def test_errors() -> None:
+def test_malformed_input_is_refused() -> None:
     with pytest.raises(ArtefactError):
         SpeakingStyle.from_bytes(SpeakingStyle.neutral(SPACE).to_bytes()[:-8])
     newer = (

@@ -85,9 +85,9 @@ def test_fields_reproduce_controls_and_motion() -> None:
     fields = fit_viseme_basis([motion], ridge=1e-9)
     again = np.tensordot(controls_from_motion(motion), fields, axes=1)
     np.testing.assert_allclose(again, motion.displacement, atol=2e-3)
-    spoken = motion_from_phones(_word("ama"), times, fields)
-    wanted = blend_visemes(_word("ama"), times)
-    np.testing.assert_allclose(controls_from_motion(spoken), wanted, atol=2e-3)
+    found = motion_from_phones(_word("ama"), times, fields)
+    expected = blend_visemes(_word("ama"), times)
+    np.testing.assert_allclose(controls_from_motion(found), expected, atol=2e-3)
 
 
 def test_an_hour_in_blocks_is_the_same_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Encoders of transformers' at toy size: their clock, their windows, training and prediction."""
+"""Encoders of transformers at toy size: their clock, their windows, training and prediction."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def noise(seconds: float, seed: int = 0) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_are_centred_on_the_networks_rows(kind: str, tmp_path: Path) -> None:
+def test_frames_are_centered_on_the_networks_rows(kind: str, tmp_path: Path) -> None:
     # The group norm of the smaller models spreads every change over all of time.
     sizes = {} if kind == "whisper" else {"feat_extract_norm": "layer"}
     encoder = TransformersEncoder(save_toy(tmp_path, kind, **sizes))
     channel = RecordingChannel(-20.0, np.zeros(80, np.float32))
-    # The transformer mixes all of time; what comes before it tells where each frame listens.
+    # The transformer mixes all times; the layers before it show where each frame is centered.
     model: Any = encoder._backbone.model
     local: list[NDArray[np.float64]] = []
     front = model.conv2 if kind == "whisper" else model.feature_extractor
@@ -108,7 +108,7 @@ def test_frames_are_centred_on_the_networks_rows(kind: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_do_not_depend_on_who_asks(toys: dict[str, str], kind: str) -> None:
+def test_frames_do_not_depend_on_the_requested_ranges(toys: dict[str, str], kind: str) -> None:
     encoder = TransformersEncoder(toys[kind])
     samples = noise(9.0)
     channel = estimate_channel(samples)
@@ -117,47 +117,47 @@ def test_frames_do_not_depend_on_who_asks(toys: dict[str, str], kind: str) -> No
     assert not whole[:20].any()
     assert not whole[470:].any()
     assert whole[20:470].any(axis=1).all()
-    hearing = encoder.encode(samples, channel)
-    pieces = [hearing.frames(start, start + 50) for start in range(-20, 480, 50)]
+    encoded = encoder.encode(samples, channel)
+    pieces = [encoded.frames(start, start + 50) for start in range(-20, 480, 50)]
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
     louder = encoder.encode(3 * samples, estimate_channel(3 * samples)).frames(-20, 480)
     np.testing.assert_allclose(louder, whole, atol=2e-3)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 199, 200, 201, 260, 380, 555])
-def test_every_row_is_heard_once(toys: dict[str, str], rows: int) -> None:
-    """With an encoder that says the same everywhere, no seam shows and nothing is doubled."""
+def test_every_row_is_encoded_once(toys: dict[str, str], rows: int) -> None:
+    """With a constant encoder, no seam shows and nothing is doubled."""
     encoder = TransformersEncoder(toys["whisper"])
-    heard: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
 
     def ones(samples: object, gain: float, start: int, stop: int) -> NDArray[np.float32]:
-        heard.append((start, stop))
+        ranges.append((start, stop))
         return np.ones((stop - start, encoder.feature_dim), np.float32)
 
     encoder.encode_rows = ones  # type: ignore[method-assign]
     samples = np.zeros(rows * ROW_SAMPLES, np.float32)
-    hearing = encoder.encode(samples, RecordingChannel(-20.0, np.zeros(80, np.float32)))
-    np.testing.assert_allclose(hearing.frames(0, rows), 1.0, atol=1e-6)
-    assert {stop - start for start, stop in heard} == {min(rows, 200)}
-    assert (heard[0][0], heard[-1][1]) == (0, rows)
+    encoded = encoder.encode(samples, RecordingChannel(-20.0, np.zeros(80, np.float32)))
+    np.testing.assert_allclose(encoded.frames(0, rows), 1.0, atol=1e-6)
+    assert {stop - start for start, stop in ranges} == {min(rows, 200)}
+    assert (ranges[0][0], ranges[-1][1]) == (0, rows)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_seams_are_no_steps(toys: dict[str, str], kind: str, monkeypatch) -> None:
+def test_seams_are_gradual(toys: dict[str, str], kind: str, monkeypatch) -> None:
     encoder = TransformersEncoder(toys[kind])
     encoder.window_rows = min(encoder.window_rows, 200)
     samples = noise(14.0)
-    hearing = encoder.encode(samples, estimate_channel(samples))
-    found = hearing.frames(0, 700)
-    starts = hearing._window_starts[1:]
+    encoded = encoder.encode(samples, estimate_channel(samples))
+    found = encoded.frames(0, 700)
+    starts = encoded._window_starts[1:]
     assert len(starts) >= 3
     # Where one window fades into the next a frame moves by a share of their difference more.
     overlap = min(ENCODER_OVERLAP_ROWS, encoder.window_rows // 4)
     spread = found.std()
     differences = []
-    for before, start in zip(hearing._window_starts, starts, strict=False):
-        a = hearing._encode_window(before)[start - before :][:overlap]
-        b = hearing._encode_window(start)[:overlap]
+    for before, start in zip(encoded._window_starts, starts, strict=False):
+        a = encoded._encode_window(before)[start - before :][:overlap]
+        b = encoded._encode_window(start)[:overlap]
         differences.append(np.abs(a[: len(b)] - b[: len(a)]).max())
         faded = found[start : start + overlap]
         weight = (np.arange(overlap)[:, None] + 0.5) / overlap
@@ -166,7 +166,7 @@ def test_seams_are_no_steps(toys: dict[str, str], kind: str, monkeypatch) -> Non
 
 
 def model_with(encoder: TransformersEncoder) -> SpeechModel:
-    """An untrained speech model that hears through it."""
+    """Make an untrained speech model with this encoder."""
     torch.manual_seed(1)
     config = SpeechNetworkConfig(inputs=encoder.feature_dim, stride=encoder.stride)
     basis = np.linalg.qr(np.random.default_rng(0).standard_normal((len(MOUTH_POINTS) * 3, 8)))[0]
@@ -199,7 +199,7 @@ def test_prediction_is_the_same_in_chunks_and_after_storage(
         assert np.abs(motion.displacement).max() < 0.01
 
 
-def test_a_model_finds_its_encoder_again_or_says_so(
+def test_a_model_finds_its_encoder_again_or_names_it(
     toys: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m.safetensors"
@@ -252,7 +252,7 @@ def _no_weights(folder: Path) -> None:
         (_no_weights, "no encoder"),
     ],
 )
-def test_what_is_no_encoder_is_refused_in_one_line(
+def test_other_folders_are_refused_in_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     make: Callable[[Path], None],

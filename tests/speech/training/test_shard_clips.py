@@ -35,7 +35,7 @@ def test_a_clip_is_taken_apart_where_face_or_sound_is_missing(tmp_path: Path) ->
     bridged = np.concatenate([np.arange(40), np.arange(48, 75)])  # 0.36 s without a face
     parts = [
         sample("ann", 0, bridged),
-        sample("ann", 1, np.arange(75, 110), heard=False),
+        sample("ann", 1, np.arange(75, 110), has_audio=False),
         sample("ann", 2, np.arange(110, 160)),
         sample("ann", 3, np.arange(190, 200)),  # too short to be of use
     ]
@@ -44,13 +44,13 @@ def test_a_clip_is_taken_apart_where_face_or_sound_is_missing(tmp_path: Path) ->
     assert (len(first.motion), len(second.motion)) == (67, 50)
     assert len(first.samples) == 3 * SPEECH_SAMPLE_RATE_HZ
     np.testing.assert_allclose(second.motion.times, np.arange(50) / 25, atol=1e-9)
-    heard = sound_at(6.4)[int(4.4 * SPEECH_SAMPLE_RATE_HZ) :]
-    np.testing.assert_allclose(second.samples, heard, atol=1e-4)
+    has_audio = sound_at(6.4)[int(4.4 * SPEECH_SAMPLE_RATE_HZ) :]
+    np.testing.assert_allclose(second.samples, has_audio, atol=1e-4)
 
 
 def test_people_are_held_out_or_not_touched(tmp_path: Path) -> None:
     parts = [sample(name, 0, FIRST, sha256=c * 64) for name, c in (("ann", "a"), ("bob", "b"))]
-    folder = write_shard(tmp_path, [*parts, sample("cy", 0, FIRST, heard=False)])
+    folder = write_shard(tmp_path, [*parts, sample("cy", 0, FIRST, has_audio=False)])
     found = load_filmed_clips(folder, held_out_people=["bob"])
     assert [clip.identity for clip in found.train] == ["ann"]
     assert [clip.identity for clip in found.held_out] == ["bob"]
@@ -66,7 +66,7 @@ def test_people_are_held_out_or_not_touched(tmp_path: Path) -> None:
 def test_folders_that_nothing_can_be_learnt_from(tmp_path: Path) -> None:
     with pytest.raises(DubfewError, match="dubfew prior prepare"):
         load_filmed_clips(tmp_path)
-    mute = write_shard(tmp_path / "mute", [sample("ann", 0, FIRST, heard=False)])
+    mute = write_shard(tmp_path / "mute", [sample("ann", 0, FIRST, has_audio=False)])
     with pytest.raises(DubfewError, match="none of the 1 clips"):
         load_filmed_clips(mute)
     ann = write_shard(tmp_path / "ann", [sample("ann", 0, FIRST)])

@@ -14,13 +14,14 @@ from dubfew.speech.visemes import VOWEL_LETTERS, Phone
 
 
 def test_one_vowel_is_held_and_all_that_follows_moves() -> None:
-    said = get_synthesizer().synthesize("Mama has a large car.", "en-us")
-    held = hold_random_vowel(said, np.random.default_rng(0))
-    longer = (len(held.samples) - len(said.samples)) / SPEECH_SAMPLE_RATE_HZ
+    utterance = get_synthesizer().synthesize("Mama has a large car.", "en-us")
+    held = hold_random_vowel(utterance, np.random.default_rng(0))
+    longer = (len(held.samples) - len(utterance.samples)) / SPEECH_SAMPLE_RATE_HZ
     assert HOLD_SECONDS_RANGE[0] <= longer <= HOLD_SECONDS_RANGE[1]
-    assert [p.symbol for p in held.phones] == [p.symbol for p in said.phones]
+    assert [p.symbol for p in held.phones] == [p.symbol for p in utterance.phones]
     growth = [
-        (b.end - b.start) - (a.end - a.start) for a, b in zip(said.phones, held.phones, strict=True)
+        (b.end - b.start) - (a.end - a.start)
+        for a, b in zip(utterance.phones, held.phones, strict=True)
     ]
     (number,) = np.flatnonzero(np.array(growth) > 1e-6)
     assert growth[number] == pytest.approx(longer, abs=1e-6)
@@ -34,18 +35,18 @@ def test_one_vowel_is_held_and_all_that_follows_moves() -> None:
     blocks = inside[: len(inside) // 320 * 320].reshape(-1, 320)
     loud = np.sqrt((blocks**2).mean(axis=1))
     assert loud.min() > 0.3 * loud.max()
-    before, after = said.phones[number].start, said.phones[number].end
+    before, after = utterance.phones[number].start, utterance.phones[number].end
     np.testing.assert_array_equal(
         held.samples[: int(before * SPEECH_SAMPLE_RATE_HZ)],
-        said.samples[: int(before * SPEECH_SAMPLE_RATE_HZ)],
+        utterance.samples[: int(before * SPEECH_SAMPLE_RATE_HZ)],
     )
-    tail = len(said.samples) - int(after * SPEECH_SAMPLE_RATE_HZ)
-    np.testing.assert_array_equal(held.samples[-tail:], said.samples[-tail:])
+    tail = len(utterance.samples) - int(after * SPEECH_SAMPLE_RATE_HZ)
+    np.testing.assert_array_equal(held.samples[-tail:], utterance.samples[-tail:])
 
 
 @pytest.mark.parametrize(
     "samples", [np.zeros(16000), np.random.default_rng(0).normal(0, 0.1, 16000)]
 )
 def test_what_has_no_voice_is_not_held(samples: np.ndarray) -> None:
-    said = Utterance(samples.astype(np.float32), (Phone("a", 0.0, 1.0),), "en")
-    assert hold_random_vowel(said, np.random.default_rng(0)) is said
+    utterance = Utterance(samples.astype(np.float32), (Phone("a", 0.0, 1.0),), "en")
+    assert hold_random_vowel(utterance, np.random.default_rng(0)) is utterance

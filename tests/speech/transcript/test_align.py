@@ -24,22 +24,26 @@ TEXTS = (
 )
 
 
-def recording(pauses: tuple[float, ...]) -> tuple[np.ndarray, list[tuple[str, float]]]:
-    """The texts by a voice that is no reference, in noise, each after a pause; and its sounds."""
+def speak_with_pauses(pauses: tuple[float, ...]) -> tuple[np.ndarray, list[tuple[str, float]]]:
+    """Speak the texts with a held-out voice in noise, each after a pause.
+
+    Returns:
+        Samples, and symbol and start (s) of every phone.
+    """
     rng = np.random.default_rng(2)
     parts, truth, length = [], [], 0
     for text, pause in zip(TEXTS, pauses, strict=True):
-        said = get_synthesizer().synthesize(
+        recording = get_synthesizer().synthesize(
             text, "en-us", variant="f4", words_per_minute=140, pitch=60
         )
         before = round(pause * SPEECH_SAMPLE_RATE_HZ)
         truth += [
             (p.symbol, p.start + (length + before) / SPEECH_SAMPLE_RATE_HZ)
-            for p in said.phones
+            for p in recording.phones
             if p.symbol
         ]
-        parts += [np.zeros(before, np.float32), said.samples]
-        length += before + len(said.samples)
+        parts += [np.zeros(before, np.float32), recording.samples]
+        length += before + len(recording.samples)
     parts.append(np.zeros(SPEECH_SAMPLE_RATE_HZ // 2, np.float32))
     sound = np.concatenate(parts)
     return sound + 0.003 * colored_noise(len(sound), rng), truth
@@ -60,12 +64,12 @@ def assert_found(alignment: TranscriptAlignment, truth: list[tuple[str, float]])
 
 
 @pytest.fixture(scope="module")
-def said():
-    return recording((0.7, 1.5, 0.05))
+def recording():
+    return speak_with_pauses((0.7, 1.5, 0.05))
 
 
-def test_a_script_in_one_piece(said):
-    sound, truth = said
+def test_a_script_in_one_piece(recording):
+    sound, truth = recording
     found = align_transcript(
         Audio(sound, SPEECH_SAMPLE_RATE_HZ), [TranscriptCue(text) for text in TEXTS], "en-us"
     )
@@ -76,8 +80,8 @@ def test_a_script_in_one_piece(said):
     assert len(pauses) == 1
 
 
-def test_a_long_recording_in_passages(said, monkeypatch):
-    sound, truth = said
+def test_a_long_recording_in_segments(recording, monkeypatch):
+    sound, truth = recording
     monkeypatch.setattr(segments, "_MAX_WHOLE_FRAMES", 200)
     monkeypatch.setattr(segments, "_SEGMENT_FRAMES", 300)
     parts = []
@@ -96,17 +100,16 @@ def test_a_long_recording_in_passages(said, monkeypatch):
     assert_found(found, truth)
 
 
-def test_a_script_for_hours_needs_times(said, monkeypatch):
+def test_a_script_for_hours_needs_times(recording, monkeypatch):
     monkeypatch.setattr(segments, "_MAX_WHOLE_FRAMES", 200)
     monkeypatch.setattr(segments, "_MAX_COARSE_CELLS", 100.0)
-    with pytest.raises(DubfewError, match="give subtitles"):
-        align_transcript(
-            Audio(said[0], SPEECH_SAMPLE_RATE_HZ), [TranscriptCue(text) for text in TEXTS], "en-us"
-        )
+    cues = [TranscriptCue(text) for text in TEXTS]
+    with pytest.raises(DubfewError, match="subtitles"):
+        align_transcript(Audio(recording[0], SPEECH_SAMPLE_RATE_HZ), cues, "en-us")
 
 
-def test_subtitles_are_found_around_their_times(said):
-    sound, truth = said
+def test_subtitles_are_found_around_their_times(recording):
+    sound, truth = recording
     # Only the first and the last line, with times as careless as subtitles are.
     first, last, end = truth[0][1], truth[-1][1], len(sound) / SPEECH_SAMPLE_RATE_HZ
     cues = [
@@ -127,9 +130,9 @@ def test_subtitles_are_found_around_their_times(said):
         "a" * 2000,
     ],
 )
-def test_another_text_is_refused(said, text):
+def test_another_text_is_refused(recording, text):
     with pytest.raises(DubfewError, match="transcript") as caught:
-        align_transcript(Audio(said[0], SPEECH_SAMPLE_RATE_HZ), [TranscriptCue(text)], "en-us")
+        align_transcript(Audio(recording[0], SPEECH_SAMPLE_RATE_HZ), [TranscriptCue(text)], "en-us")
     assert "\n" not in str(caught.value)
 
 
@@ -156,6 +159,6 @@ def test_languages_by_their_codes():
         resolve_language("english")
 
 
-def test_a_text_in_foreign_letters(said):
+def test_a_text_in_foreign_letters(recording):
     with pytest.raises(DubfewError):
-        align_transcript(Audio(said[0], SPEECH_SAMPLE_RATE_HZ), [TranscriptCue("‎‏ ⠀")], "en")
+        align_transcript(Audio(recording[0], SPEECH_SAMPLE_RATE_HZ), [TranscriptCue("‎‏ ⠀")], "en")

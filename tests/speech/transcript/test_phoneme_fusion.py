@@ -1,4 +1,4 @@
-"""Sharpening: closures where the text has them, amplitude and rest as heard."""
+"""Fusion with phones: closures where the text has them, amplitude and rest as predicted."""
 
 from __future__ import annotations
 
@@ -43,13 +43,14 @@ def test_a_closure_closes_at_its_moment(mumbled):
 
 
 @pytest.mark.parametrize("size", [0.5, 1.0, 1.8])
-def test_amplitude_is_as_heard(mumbled, size):
-    heard = MouthMotion(mumbled.displacement * np.float32(size), TIMES)
-    gap = fuse_phonemes(heard, PHONES).aperture()
-    assert np.percentile(gap, 90) == pytest.approx(np.percentile(heard.aperture(), 90), rel=0.25)
+def test_amplitude_is_as_predicted(mumbled, size):
+    predicted = MouthMotion(mumbled.displacement * np.float32(size), TIMES)
+    gap = fuse_phonemes(predicted, PHONES).aperture()
+    usual = np.percentile(predicted.aperture(), 90)
+    assert np.percentile(gap, 90) == pytest.approx(usual, rel=0.25)
 
 
-def test_what_is_not_heard_is_not_said(mumbled):
+def test_a_text_does_not_move_a_resting_mouth(mumbled):
     rest = MouthMotion(np.zeros((200, len(MOUTH_POINTS), 3), np.float32), TIMES)
     assert np.abs(fuse_phonemes(rest, PHONES).displacement).max() == 0
     # A text that goes on where the recording has ended.
@@ -57,7 +58,7 @@ def test_what_is_not_heard_is_not_said(mumbled):
     assert fuse_phonemes(mumbled, longer, lead=0.0).aperture()[TIMES > 1.75].max() < 0.005
 
 
-def test_nothing_to_sharpen_with_or_by(mumbled):
+def test_empty_motion_and_empty_text(mumbled):
     assert fuse_phonemes(mumbled, []) is mumbled
     nothing = mumbled.select(slice(0, 0))
     assert len(fuse_phonemes(nothing, PHONES)) == 0
@@ -65,8 +66,8 @@ def test_nothing_to_sharpen_with_or_by(mumbled):
     assert np.isfinite(one.displacement).all()
 
 
-def test_share_goes_over_smoothly():
-    share = lip_firmness(PHONES, TIMES)
-    assert share[np.abs(TIMES - 0.85) < 0.04].min() == 1
-    assert share[np.abs(TIMES - 0.85) > 0.09].max() == 0
-    assert np.abs(np.diff(share)).max() < 0.4
+def test_firmness_has_ramps():
+    firmness = lip_firmness(PHONES, TIMES)
+    assert firmness[np.abs(TIMES - 0.85) < 0.04].min() == 1
+    assert firmness[np.abs(TIMES - 0.85) > 0.09].max() == 0
+    assert np.abs(np.diff(firmness)).max() < 0.4

@@ -1,4 +1,4 @@
-"""Transcripts as people have them: scripts, subtitles, and files that are neither."""
+"""Reading of transcripts: scripts, subtitles, and files that are neither."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def test_subtitles_have_times_and_only_what_is_spoken(tmp_path, newline):
         ("a.vtt", b"", "no words"),
     ],
 )
-def test_what_is_no_transcript(tmp_path, name, data, says):
+def test_files_that_are_not_transcripts_are_refused(tmp_path, name, data, says):
     pytest.importorskip("pysubs2")
     with pytest.raises(DubfewError, match=says):
         read(tmp_path, name, data)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     for path in (tmp_path / "none.txt", tmp_path):
         with pytest.raises(DubfewError, match="cannot be read"):
             read_transcript(path)
