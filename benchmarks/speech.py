@@ -1,15 +1,15 @@
 """Measure the speech model:
 
     python -m benchmarks.speech [--footage FOLDER] [--split validate] [--out FOLDER]
-    python -m benchmarks.speech --turns 3 --data SHARDS    # people held out of training by turns
+    python -m benchmarks.speech --turns 3 --data SHARDS    # cross-validation over people
 
-Per filmed clip: Pearson correlation of predicted and tracked inner-lip gap (at the file's own
-timing, and at the best lag), beside two other predictors, the sound's energy and visemes of the
-phonemes that PocketSphinx hears; correlation of the mouth's width; the ratio of spreads before and
-after a style fitted on the clip's other half. With --turns the people in prepared shards are
-divided, and each is measured with a model that was trained on the others. On synthetic
-speech in held-out languages and voices: how often closures close and open vowels open. In sound
-without speech: how far the mouth opens. And how long prediction takes.
+For each filmed clip: Pearson correlation of predicted and tracked inner-lip gap, at the file's own
+timing and at the best lag, and of two baselines: the sound's loudness, and visemes of the phonemes
+that PocketSphinx recognizes; correlation of the mouth's width; ratio of the spreads of the gap
+before and after a style that was fitted on the clip's other half. With --turns the people in
+prepared shards are divided, and each is measured with a model that was trained on the others. On
+synthetic speech in held-out languages and voices: how often closures close and open vowels open. In
+sound without speech: how far the mouth opens. And the time that a prediction takes.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from benchmarks.common import (
     write_results,
 )
 from dubfew.errors import MediaError, NoFaceError
+from dubfew.media import Audio
 from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ, frame_levels_db
 from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
@@ -52,20 +53,25 @@ from dubfew.speech.transcript.recognize import recognize_lip_gap
 from dubfew.speech.visemes import BILABIAL_LETTERS, OPEN_VOWEL_LETTERS, SILENCE_SYMBOL
 from dubfew.utils.signal import pearson_correlation
 
-# Lips closer than this look closed, farther apart than OPEN look open (inter-ocular distances).
-CLOSED, OPEN = 0.03, 0.06
-
-
-@dataclass(frozen=True)
-class Sound:
-    samples: NDArray[np.float32]
-    rate: int = SPEECH_SAMPLE_RATE_HZ
+# Lip gaps below the first look closed, above the second open, inter-ocular distances (0.03 is
+# about 2.7 mm on an adult).
+CLOSED_GAP, OPEN_GAP = 0.03, 0.06
+# Step at which predictions are sampled, s.
+PREDICTION_STEP_SECONDS = 0.01
+# Level at which the loudness baseline is closed, dB full scale.
+MIN_LOUDNESS_DB = -60
+# Shortest open vowel and pause that are measured, s; and time at both ends of a pause in which the
+# mouth may still move.
+MIN_VOWEL_SECONDS, MIN_PAUSE_SECONDS, PAUSE_MARGIN_SECONDS = 0.05, 0.3, 0.12
 
 
 @dataclass(frozen=True)
 class ClipResult:
-    """One filmed clip; ``styled_*`` are means over both halves, each styled on the other, at the
-    file's own timing and at the lag that was found on the other half."""
+    """Measures of one filmed clip.
+
+    ``styled_*`` are means over both halves, each styled with the other, at the file's own timing
+    and at the lag that was found on the other half.
+    """
 
     clip: str
     r: float
@@ -82,52 +88,57 @@ class ClipResult:
     styled_spread: float
 
 
-def energy_motion(clip: SpeechClip, times: NDArray[np.float64]) -> MouthMotion:
-    """The baseline: a mouth as open as the sound is loud (dB, at least -60)."""
-    level = np.maximum(frame_levels_db(clip.samples), -60)
-    opening = (
-        np.interp(times, np.arange(len(level)) * MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ, level)
-        / 60
-        + 1
-    )
+def to_audio(samples: NDArray) -> Audio:
+    """Wrap samples at 16 kHz."""
+    return Audio(samples.astype(np.float32), SPEECH_SAMPLE_RATE_HZ)
+
+
+def motion_from_gap(gap: NDArray, times: NDArray[np.float64]) -> MouthMotion:
+    """Make a motion with this lip gap, in which nothing but the lower lip moves."""
     motion = np.zeros((len(times), len(MOUTH_POINTS), 3), np.float32)
-    motion[:, mouth_point_rows(tuple(pair[1] for pair in INNER_LIP_PAIRS)), 1] = -opening[:, None]
+    lower_lip = mouth_point_rows(tuple(pair[1] for pair in INNER_LIP_PAIRS))
+    motion[:, lower_lip, 1] = -gap[:, None]
     return MouthMotion(motion, times)
+
+
+def energy_motion(clip: SpeechClip, times: NDArray[np.float64]) -> MouthMotion:
+    """Make the loudness baseline: a mouth as open as the sound is loud."""
+    level = np.maximum(frame_levels_db(clip.samples), MIN_LOUDNESS_DB)
+    level_times = np.arange(len(level)) * MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
+    return motion_from_gap(1 - np.interp(times, level_times, level) / MIN_LOUDNESS_DB, times)
 
 
 def phoneme_motion(clip: SpeechClip, times: NDArray[np.float64]) -> MouthMotion:
-    """The other baseline: visemes of what an off-the-shelf recogniser hears."""
-    motion = np.zeros((len(times), len(MOUTH_POINTS), 3), np.float32)
-    opening = recognize_lip_gap([clip.samples], times)
-    motion[:, mouth_point_rows(tuple(pair[1] for pair in INNER_LIP_PAIRS)), 1] = -opening[:, None]
-    return MouthMotion(motion, times)
+    """Make the phoneme baseline: the lip gap of an off-the-shelf recognizer's phonemes."""
+    return motion_from_gap(recognize_lip_gap([clip.samples], times), times)
 
 
 def measure_clip(model: SpeechModel, clip: SpeechClip) -> ClipResult:
-    """How well the model foresees this speaker's mouth."""
+    """Measure how well the model predicts this speaker's mouth."""
     seen = clip.motion
-    grid = np.arange(0, len(clip.samples) / SPEECH_SAMPLE_RATE_HZ, 0.01)
-    dense = model.predict(Sound(clip.samples), grid)
-    predicted = model.predict(Sound(clip.samples), seen.times)
-    sync = estimate_lag(dense, seen)
+    grid = np.arange(0, len(clip.samples) / SPEECH_SAMPLE_RATE_HZ, PREDICTION_STEP_SECONDS)
+    dense = model.predict(to_audio(clip.samples), grid)
+    predicted = model.predict(to_audio(clip.samples), seen.times)
+    own = estimate_lag(dense, seen)
     energy = estimate_lag(energy_motion(clip, grid), seen)
     phonemes = estimate_lag(phoneme_motion(clip, grid), seen)
+    # Style each half with the other one, without and with the lag found there.
     half = len(seen) // 2
     halves = (slice(0, half), slice(half, None))
     styled, lagged = [], []
-    for learn, test in (halves, halves[::-1]):
-        style = fit_style(predicted.select(learn), seen.select(learn), model.space)
+    for fit, test in (halves, halves[::-1]):
+        style = fit_style(predicted.select(fit), seen.select(fit), model.space)
         styled.append(
             (style.apply(predicted.select(test)).aperture(), seen.select(test).aperture())
         )
-        lag = estimate_lag(dense, seen.select(learn)).lag_seconds
+        lag = estimate_lag(dense, seen.select(fit)).lag_seconds
         late = dense.resample(seen.times[test] - lag)
         lagged.append((style.apply(late).aperture(), seen.select(test).aperture()))
     return ClipResult(
         clip=clip.name,
-        r=sync.r_zero,
-        r_best=sync.r_best,
-        lag_ms=sync.lag_seconds * 1000,
+        r=own.r_zero,
+        r_best=own.r_best,
+        lag_ms=own.lag_seconds * 1000,
         energy_r=energy.r_zero,
         energy_r_best=energy.r_best,
         phonemes_r=phonemes.r_zero,
@@ -141,24 +152,29 @@ def measure_clip(model: SpeechModel, clip: SpeechClip) -> ClipResult:
 
 
 def measure_synthetic(model: SpeechModel, count: int) -> dict[str, float]:
-    """Closures and open vowels in languages and voices that the training never heard."""
+    """Measure closures and open vowels in languages and voices that are not in the training."""
     closed, opened, paused = [], [], []
     rng = np.random.default_rng(7)
-    for said in synthesize_sentences(
+    for utterance in synthesize_sentences(
         count, rng, languages=HELD_OUT_LANGUAGES, variants=HELD_OUT_VARIANTS
     ):
-        grid = np.arange(0, len(said.samples) / SPEECH_SAMPLE_RATE_HZ, 0.01)
-        gap = model.predict(Sound(said.samples), grid, lead=0.0).aperture()
-        for phone in said.phones:
+        total = len(utterance.samples) / SPEECH_SAMPLE_RATE_HZ
+        grid = np.arange(0, total, PREDICTION_STEP_SECONDS)
+        # Without a lead: espeak-ng's phone times are those of the sound.
+        gap = model.predict(to_audio(utterance.samples), grid, lead=0.0).aperture()
+        for phone in utterance.phones:
+            seconds = phone.end - phone.start
             inside = gap[(grid >= phone.start) & (grid <= phone.end)]
             if not len(inside):
                 continue
             if phone.symbol in BILABIAL_LETTERS:
-                closed.append(inside.min() < CLOSED)
-            elif phone.symbol in OPEN_VOWEL_LETTERS and phone.end - phone.start > 0.05:
-                opened.append(inside.max() > OPEN)
-            elif phone.symbol == SILENCE_SYMBOL and phone.end - phone.start > 0.3:
-                paused.append(gap[(grid > phone.start + 0.12) & (grid < phone.end - 0.12)].max())
+                closed.append(inside.min() < CLOSED_GAP)
+            elif phone.symbol in OPEN_VOWEL_LETTERS and seconds > MIN_VOWEL_SECONDS:
+                opened.append(inside.max() > OPEN_GAP)
+            elif phone.symbol == SILENCE_SYMBOL and seconds > MIN_PAUSE_SECONDS:
+                late = grid > phone.start + PAUSE_MARGIN_SECONDS
+                early = grid < phone.end - PAUSE_MARGIN_SECONDS
+                paused.append(gap[late & early].max())
     return {
         "bilabials_closed": float(np.mean(closed)),
         "bilabials": len(closed),
@@ -169,14 +185,14 @@ def measure_synthetic(model: SpeechModel, count: int) -> dict[str, float]:
 
 
 def measure_no_speech(model: SpeechModel) -> dict[str, float]:
-    """95th percentile of the gap where nobody speaks, worst and mean of ten sounds each."""
+    """Measure the gap (95th percentile) without speech: mean and worst of ten sounds each."""
     times = np.arange(0.2, 3.8, 0.02)
     result = {}
     for make in (colored_noise, music_noise, breath_noise):
         gaps = []
         for seed in range(300, 310):
             sound = 0.1 * make(4 * SPEECH_SAMPLE_RATE_HZ, np.random.default_rng(seed))
-            gap = model.predict(Sound(sound.astype(np.float32)), times).aperture()
+            gap = model.predict(to_audio(sound), times).aperture()
             gaps.append(float(np.quantile(gap, 0.95)))
         result[f"{make.__name__}_mean"] = float(np.mean(gaps))
         result[f"{make.__name__}_worst"] = float(np.max(gaps))
@@ -184,30 +200,32 @@ def measure_no_speech(model: SpeechModel) -> dict[str, float]:
 
 
 def measure_speed(model: SpeechModel) -> float:
-    """Seconds for 10 s of sound on one core, best of three."""
+    """Measure the seconds for 10 s of sound on one core, best of three."""
     torch.set_num_threads(1)
-    sound = Sound(0.1 * colored_noise(10 * SPEECH_SAMPLE_RATE_HZ, np.random.default_rng(0)))
-    taken = []
+    noise = colored_noise(10 * SPEECH_SAMPLE_RATE_HZ, np.random.default_rng(0))
+    audio = to_audio(0.1 * noise)
+    # The first run includes loading and is not counted.
+    durations = []
     for _ in range(4):
         started = time.perf_counter()
-        model.predict(sound, np.arange(250) / 25)
-        taken.append(time.perf_counter() - started)
-    return min(taken[1:])
+        model.predict(audio, np.arange(250) / 25)
+        durations.append(time.perf_counter() - started)
+    return min(durations[1:])
 
 
 def load_clips(folder: Path, split: str) -> list[SpeechClip]:
-    """Every audible clip of that split with a face."""
+    """Load every clip of a split that has sound and a face."""
     clips = []
     for path in clips_of(split, folder):
         try:
             clips.append(load_speech_clip(path))
         except (MediaError, NoFaceError) as error:
-            print(f"passed over: {error}")
+            print(f"skipped: {error}")
     return clips
 
 
 def clip_table(results: list[ClipResult]) -> str:
-    """One row per clip, then the means."""
+    """Format one row per clip, then the means."""
     names = [name for name in asdict(results[0]) if name != "clip"]
     rows: list[list[object]] = [list(asdict(result).values()) for result in results]
     means = [float(np.mean([asdict(result)[name] for result in results])) for name in names]
@@ -215,18 +233,18 @@ def clip_table(results: list[ClipResult]) -> str:
 
 
 def measure_turns(data: Path, turns: int, models: Path) -> list[ClipResult]:
-    """Every clip of prepared shards with a model that was trained on other people.
+    """Measure every clip of prepared shards with a model that was trained on other people.
 
-    Models are kept in ``models`` and used again by an interrupted run.
+    Models are kept in ``models``, so that an interrupted run continues.
     """
     people = sorted({clip.identity for clip in load_filmed_clips(data).train})
     results = []
     for turn in range(turns):
-        away, path = people[turn::turns], models / f"turn{turn}of{turns}.safetensors"
+        left_out, path = people[turn::turns], models / f"turn{turn}of{turns}.safetensors"
         if not path.exists():
-            train_speech_model(path, data=data, leave_out=away, progress=show)
+            train_speech_model(path, data=data, leave_out=left_out, progress=show)
         model = SpeechModel.load(path)
-        held_out = load_filmed_clips(data, held_out_people=away).held_out
+        held_out = load_filmed_clips(data, held_out_people=left_out).held_out
         results += [measure_clip(model, clip) for clip in held_out]
     return sorted(results, key=lambda result: result.clip)
 

@@ -1,15 +1,15 @@
-"""Measure what a transcript is worth:
+"""Measure transcripts: alignment in time, and their effect on the mouth:
 
     python -m benchmarks.transcript [--footage FOLDER] [--model FILE] [--out FOLDER]
 
-When sounds begin according to ``dubfew.speech.transcript.align``, against when they do: on espeak-
-ng's voices that are no reference, in noise, rooms and bands, in languages and voices that no
-training heard; and on flite, another synthesiser, if its program is on the PATH. How many right and
-wrong texts are accepted. And on filmed GRID sentences (``grid_*`` in the folder; their names say
-the words) Pearson correlation of the tracked lip gap with that of the audio model, of the text's
-visemes, and of the blend that ``render --transcript`` makes, and the share of /p b m/ in which the
-lips meet.
-Give ``--model`` one that was not trained on these clips; the one that ships was, on most.
+First, times at which phones begin according to ``dubfew.speech.transcript.align``, compared with
+the true ones: for espeak-ng's voices that are not among the references, in noise, rooms and limited
+bands, in languages and voices outside of the training; and for flite, another synthesizer, if its
+program is on the PATH. Then, how many right and wrong texts are accepted. Then, on filmed GRID
+sentences (``grid_*`` in the folder; their names spell the words), Pearson correlation of the
+tracked lip gap with that of the audio model, of the text's visemes, and of the blend that ``render
+--transcript`` makes, and the fraction of /p b m/ in which the lips meet. Give ``--model`` one that
+was not trained on these clips; the one that ships was, on most of them.
 """
 
 from __future__ import annotations
@@ -50,11 +50,14 @@ from dubfew.speech.visemes import (
 )
 from dubfew.utils.signal import pearson_correlation
 
-# Lips closer than this look closed (inter-ocular distances).
-CLOSED = 0.03
-# Text and sound begin and end in up to so much silence or noise, s.
-AROUND = 1.0
+# Lip gaps below this look closed, inter-ocular distances.
+CLOSED_GAP = 0.03
+# Longest silence or noise before and after a sentence, s.
+MAX_MARGIN_SECONDS = 1.0
+# Voices of flite.
 FLITE_VOICES = ("slt", "rms", "awb", "kal")
+# Words of a GRID sentence by the letters in the clip's name: command, color, preposition, letter,
+# digit, adverb.
 GRID_WORDS = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
     {"b": "blue", "g": "green", "r": "red", "w": "white"},
@@ -68,7 +71,15 @@ GRID_WORDS = (
 
 @dataclass(frozen=True)
 class Spoken:
-    """A sentence and when its sounds begin."""
+    """A sentence and the times at which its phones begin.
+
+    Attributes:
+        samples: mono at 16 kHz. [n]
+        text: the sentence.
+        language: espeak-ng's language code.
+        symbols: IPA letters of the phones.
+        starts: time at which each phone begins, s.
+    """
 
     samples: NDArray[np.float32]
     text: str
@@ -78,24 +89,25 @@ class Spoken:
 
 
 def espeak_sentences(count: int, rng: np.random.Generator) -> Iterator[Spoken]:
-    """Held-out voices and languages, and English, French and German, disturbed."""
+    """Yield augmented sentences in held-out voices, in held-out and three other languages."""
     texts, languages = load_sentences(), (*HELD_OUT_LANGUAGES, "en-us", "fr", "de")
     for _ in range(count):
         language = languages[rng.integers(len(languages))]
         text = texts[language][rng.integers(len(texts[language]))]
-        said = get_synthesizer().synthesize(
+        utterance = get_synthesizer().synthesize(
             text,
             language,
             variant=HELD_OUT_VARIANTS[rng.integers(len(HELD_OUT_VARIANTS))],
             words_per_minute=int(rng.integers(120, 210)),
             pitch=int(rng.integers(20, 80)),
         )
-        phones = [phone for phone in said.phones if phone.symbol != SILENCE_SYMBOL]
+        phones = [phone for phone in utterance.phones if phone.symbol != SILENCE_SYMBOL]
         before, after = (
-            np.zeros(int(rng.uniform(0, AROUND) * SPEECH_SAMPLE_RATE_HZ), np.float32) for _ in "ab"
+            np.zeros(int(rng.uniform(0, MAX_MARGIN_SECONDS) * SPEECH_SAMPLE_RATE_HZ), np.float32)
+            for _ in "ab"
         )
         yield Spoken(
-            augment_audio(np.concatenate([before, said.samples, after]), rng),
+            augment_audio(np.concatenate([before, utterance.samples, after]), rng),
             text,
             language,
             tuple(phone.symbol for phone in phones),
@@ -104,29 +116,33 @@ def espeak_sentences(count: int, rng: np.random.Generator) -> Iterator[Spoken]:
 
 
 def flite_sentences(program: str, rng: np.random.Generator) -> Iterator[Spoken]:
-    """English by flite's four voices, every second one disturbed."""
+    """Yield English sentences by flite's four voices, every second one augmented."""
     letters = {name.lower(): ipa for name, ipa in IPA_BY_ARPABET.items()} | {"ax": "ə"}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "said.wav"
+        path = Path(folder) / "flite.wav"
         for number, text in enumerate(load_sentences()["en-us"]):
             voice = FLITE_VOICES[number % len(FLITE_VOICES)]
             stretch = f"duration_stretch={rng.uniform(0.85, 1.25)}"
             command = [program, "-voice", voice, "-psdur", "--setf", stretch, "-t", text]
-            told = subprocess.run(
+            result = subprocess.run(
                 [*command, "-o", path], capture_output=True, text=True, check=True
             )
-            names, ends = zip(*(token.rsplit(":", 1) for token in told.stdout.split()), strict=True)
+            names, ends = zip(
+                *(token.rsplit(":", 1) for token in result.stdout.split()), strict=True
+            )
             begins = [0.0, *map(float, ends[:-1])]
-            said = [(letters[n][0], t) for n, t in zip(names, begins, strict=True) if n in letters]
+            phones = [
+                (letters[n][0], t) for n, t in zip(names, begins, strict=True) if n in letters
+            ]
             samples = read_audio(path, rate=SPEECH_SAMPLE_RATE_HZ).samples
             if number // len(FLITE_VOICES) % 2:
                 samples = augment_audio(samples, rng)
-            symbols, starts = zip(*said, strict=True)
+            symbols, starts = zip(*phones, strict=True)
             yield Spoken(samples, text, "en-us", symbols, starts)
 
 
 def errors(spoken: Spoken) -> tuple[NDArray[np.float64], int]:
-    """Errors of the sounds' beginnings, s, and how many sounds there were."""
+    """Compute the errors of the phones' starts, s, and the number of phones."""
     try:
         found = align_transcript(
             Audio(spoken.samples, SPEECH_SAMPLE_RATE_HZ),
@@ -136,24 +152,24 @@ def errors(spoken: Spoken) -> tuple[NDArray[np.float64], int]:
     except DubfewError:
         return np.zeros(0), len(spoken.symbols)
     phones = [phone for phone in found.phones if phone.symbol != SILENCE_SYMBOL]
-    # The two do not say every word alike: only sounds in common are compared.
-    mine, theirs = (
+    # The two voices do not pronounce every word alike: only phones in common are compared.
+    ours, theirs = (
         [_kind(s) for s in side] for side in ([p.symbol for p in phones], spoken.symbols)
     )
-    blocks = SequenceMatcher(None, mine, theirs, autojunk=False).get_matching_blocks()
+    blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
     pairs = [(a + k, b + k) for a, b, size in blocks for k in range(size)]
     return np.array([phones[a].start - spoken.starts[b] for a, b in pairs]), len(spoken.symbols)
 
 
 def _kind(symbol: str) -> str:
-    """Vowels are one kind, flaps are plosives."""
+    """Put vowels into one class, and flaps with plosives."""
     if VISEME_BY_LETTER[symbol].gap_firm == 1.6:
         return "vowel"
     return {"ɾ": "t", "d": "t", "ɚ": "vowel", "ɝ": "vowel"}.get(symbol, symbol)
 
 
 def measure_times(kind: str, group: list[Spoken]) -> list[object]:
-    """One row of the table."""
+    """Measure alignment errors of a group of sentences: one row of the table."""
     measured = [errors(spoken) for spoken in group]
     found = np.concatenate([e for e, _ in measured]) * 1000
     size = np.abs(found)
@@ -171,7 +187,7 @@ def measure_times(kind: str, group: list[Spoken]) -> list[object]:
 
 
 def measure_wrong_texts(group: list[Spoken]) -> list[object]:
-    """How many of the sentences are accepted with the text of the next one in their language."""
+    """Count how many sentences are accepted with the text of another one in their language."""
     accepted = tried = 0
     for k, spoken in enumerate(group):
         others = [o for o in (*group[k + 1 :], *group[:k]) if o.language == spoken.language]
@@ -192,8 +208,7 @@ def measure_wrong_texts(group: list[Spoken]) -> list[object]:
 
 
 def grid_text(stem: str) -> str:
-    """The words of a GRID clip, which its name spells: command, colour, preposition, letter,
-    digit, adverb."""
+    """Spell out the words of a GRID clip from its name."""
     name = stem.removeprefix("grid_")
     words = (table.get(c, c.upper()) for table, c in zip(GRID_WORDS, name, strict=True))
     return " ".join(words)
@@ -201,8 +216,11 @@ def grid_text(stem: str) -> str:
 
 @dataclass(frozen=True)
 class ClipResult:
-    """One filmed sentence: correlations of lip gap and mouth width with the tracked ones, and
-    /p b m/ in which the lips meet."""
+    """Measures of one filmed sentence.
+
+    Correlations of lip gap and mouth width with the tracked ones, and numbers of /p b m/ in which
+    the lips meet.
+    """
 
     clip: str
     audio_r: float
@@ -217,35 +235,39 @@ class ClipResult:
 
 
 def measure_clip(model: SpeechModel, path: Path) -> ClipResult:
+    """Measure audio model, text and blend on one filmed sentence."""
     clip = load_speech_clip(path)
-    sound, seen = Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), clip.motion
-    phones = align_transcript(sound, [TranscriptCue(grid_text(path.stem))], "en").phones
-    heard = model.predict(sound, seen.times)
+    audio, seen = Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), clip.motion
+    phones = align_transcript(audio, [TranscriptCue(grid_text(path.stem))], "en").phones
+    predicted = model.predict(audio, seen.times)
     text = motion_from_phones(phones, seen.times + MOUTH_LEAD_SECONDS, load_viseme_basis())
-    blend = fuse_phonemes(heard, phones)
+    blend = fuse_phonemes(predicted, phones)
     gap, width = seen.aperture(), seen.width_change()
     bilabials = [phone for phone in phones if phone.symbol in BILABIAL_LETTERS]
     return ClipResult(
         path.stem,
-        pearson_correlation(heard.aperture(), gap),
+        pearson_correlation(predicted.aperture(), gap),
         pearson_correlation(text.aperture(), gap),
         pearson_correlation(blend.aperture(), gap),
-        pearson_correlation(heard.width_change(), width),
+        pearson_correlation(predicted.width_change(), width),
         pearson_correlation(blend.width_change(), width),
         len(bilabials),
-        *(sum(_closes(motion, phone) for phone in bilabials) for motion in (seen, heard, blend)),
+        *(
+            sum(_closes(motion, phone) for phone in bilabials)
+            for motion in (seen, predicted, blend)
+        ),
     )
 
 
 def _closes(motion: MouthMotion, phone: Phone) -> bool:
-    """Whether the lips meet in a frame of a sound, half a frame of film around."""
+    """Return True if the lips meet during a phone, with half a frame of tolerance."""
     times = motion.times + MOUTH_LEAD_SECONDS
     inside = motion.aperture()[(times >= phone.start - 0.02) & (times <= phone.end + 0.02)]
-    return bool(len(inside) and inside.min() < CLOSED)
+    return bool(len(inside) and inside.min() < CLOSED_GAP)
 
 
 def clip_table(results: list[ClipResult]) -> str:
-    """One row per clip, then means of correlations and sums of closures."""
+    """Format one row per clip, then means of correlations and sums of closures."""
     rows: list[list[object]] = [list(asdict(result).values()) for result in results]
     columns = list(zip(*rows, strict=True))[1:]
     last = [float(np.mean(c)) if isinstance(c[0], float) else int(np.sum(c)) for c in columns]
