@@ -179,11 +179,11 @@ def prune_actor(
     """Remove an actor's older revisions."""
     from dubfew.registry import Registry
 
-    gone = Registry().prune(actor, keep)
+    removed = Registry().prune(actor, keep)
     print_result(
-        {"actor": actor, "removed": gone},
+        {"actor": actor, "removed": removed},
         as_json=as_json,
-        text=f"removed {len(gone)} revisions of {actor}",
+        text=f"removed {len(removed)} revisions of {actor}",
     )
 
 
@@ -218,8 +218,8 @@ def describe_consent(revision: Any) -> dict[str, Any]:
         revision: a ``dubfew.registry.Revision``.
 
     Returns:
-        The fields of the record; or one entry that explains why there is none, or why the stored
-        record cannot be used.
+        The fields of the record; or one entry which tells that no record is stored, or why the
+        stored record cannot be used.
     """
     from dubfew.errors import ConsentError
 

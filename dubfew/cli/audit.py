@@ -84,7 +84,7 @@ def find_watermark(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Print the renders that wrote a watermark; exit code 1 if there is none."""
+    """Print the renders that wrote a watermark; exit code 1 if no render wrote it."""
     from dubfew.registry import Registry
 
     registry = Registry()
@@ -124,7 +124,7 @@ def restart_log(as_json: JsonOption = False) -> None:
 
 
 def _entry_to_json(entry: AuditEntry, actor_ids: dict[str, str]) -> dict[str, Any]:
-    """Convert an entry for ``--json``; ``id`` is None if the actor was deleted."""
+    """Convert an entry for ``--json``; ``id`` becomes None after the actor was deleted."""
     pseudonym = entry.fields.get("actor")
     return {
         "seq": entry.seq,

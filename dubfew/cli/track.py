@@ -35,7 +35,7 @@ def track(
     as_json: JsonOption = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
-    # Endings are fixed, so that nobody takes a track for a video.
+    # Endings are fixed, so that a track is not taken for a video.
     if out.suffix != ".safetensors":
         raise typer.BadParameter("--out: a file name that ends in .safetensors is needed")
     if report is not None and report.suffix != ".html":

@@ -1,6 +1,6 @@
 """Dataclasses of options: one description for Python, the command line, the docs and the checks.
 
-A room that has many options describes them once, as a frozen dataclass whose fields are made by
+A package with many options describes them once, as a frozen dataclass whose fields are made by
 `option`. From it come the signature and the ``Args`` of the library function
 (`document_options`), the command line (``dubfew.cli.option_flags``), the table in
 ``docs/options.md`` (``tools/write_options.py``) and the checks of values (`validate_options`).
@@ -336,7 +336,7 @@ def document_fields(options_class: type[Options]) -> type[Options]:
 
 
 def _add_to_section(docstring: str | None, heading: str, options_class: type) -> str | None:
-    """Append the options to a section of a docstring; it is None under ``python -OO``."""
+    """Append the options to a section of a docstring; ``python -OO`` removes docstrings."""
     if docstring is None:
         return None
     lines = inspect.cleandoc(docstring).splitlines()
