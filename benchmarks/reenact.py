@@ -103,7 +103,7 @@ BARE: Mapping[str, object] = {
     "dubfew.references.warping.BLEND_TEMPERATURE": 1e-6,
     "dubfew.references.warping.MAX_COLOR_CORRECTION": 0.0,
     "dubfew.adapt.actor_footage.align_footage": lambda footage, head, progress: footage,
-    "dubfew.render.compositing.align_vertices": lambda inputs, seen, vertices: vertices,
+    "dubfew.render.prediction.align_vertices": lambda inputs, seen, vertices: vertices,
     "dubfew.render.compositing.restore_high_frequencies": lambda images, energy, scale: images,
 }
 

@@ -1,11 +1,6 @@
-"""One frame: inputs, network, composite at the footage's own resolution."""
+"""Compositing of predicted mouths into frames, at the footage's own resolution."""
 
 from __future__ import annotations
-
-import time
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,182 +10,96 @@ from torch.nn import functional as F
 
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame
-from dubfew.prior.renderers import BlendFields, Renderer
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
-from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.references.alignment import ALIGNMENT_ROUNDS, align_vertices
-from dubfew.references.cropping import crop_window
 from dubfew.references.detail import local_detail_energy, restore_high_frequencies
 from dubfew.references.footage import Footage
-from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_frame_inputs
-from dubfew.references.track_geometry import TrackGeometry
-from dubfew.references.warping import sample_references, warp_references
+from dubfew.references.warping import sample_references
 from dubfew.render.background import BackgroundPreserver
-from dubfew.textures import sample_texture
+from dubfew.render.stage_timer import StageTimer
+from dubfew.render.tasks import FrameTask, PredictedFrame
 
-# Meshes lie about a hundredth of a window beside the truth: what is finer blurs in a blend.
+# Scale of the detail that is restored, as a fraction of the mouth window: 1 / 160. Meshes lie about
+# a hundredth of a window beside the truth, so everything finer blurs in a blend. A smaller divisor
+# restores coarser structures as well, which are sharp already.
 DETAIL_CELLS_PER_WINDOW = 160
+# Factor by which stored maps of detail energy are shrunk. They are smooth over more pixels than
+# this, and would otherwise take as much memory as the references.
+ENERGY_SHRINK_FACTOR = 4
 
-
-@dataclass(frozen=True)
-class FrameTask:
-    """What to paint into one frame.
-
-    Attributes:
-        frame: the untouched frame.
-        geometry: mesh and regions of its block of frames.
-        geometry_row: the frame's row there.
-        motion: mouth motion of the frames around. [T, P, 3]
-        reference_rows: rows of the references to use. [K]
-        reference_distances: their distances. [K]
-        opacity: of the paint; below 1 beside frames that are left as they are.
-    """
-
-    frame: Frame
-    geometry: TrackGeometry
-    geometry_row: int
-    motion: NDArray[np.float32]
-    reference_rows: NDArray[np.int64]
-    reference_distances: NDArray[np.float32]
-    opacity: float = 1.0
-
-
-@dataclass(frozen=True)
-class PredictedFrame:
-    """An order and what the network says to it.
-
-    Attributes:
-        task: what was asked for.
-        prediction: see `_pack_fields`. [1, C, S, S]
-    """
-
-    task: FrameTask
-    prediction: Tensor
+PixelRectangle = tuple[int, int, int, int]  # left, top, right, bottom, px
 
 
 class MouthCompositor:
-    """Paints mouths with one actor's renderer; counts the seconds of its stages."""
+    """Draw predicted mouths from full-size references and blend them into frames.
+
+    Args:
+        references: the actor's references at their own resolution.
+        background: keeps background pixels inside the mask as they are in the scene.
+        marker: embeds a watermark into the painted pixels; None for no watermark.
+    """
 
     def __init__(
         self,
-        renderer: Renderer,
-        texture: Tensor,
         references: Footage,
-        window_references: Footage,
-        head: HeadModel,
-        device: str,
         background: BackgroundPreserver,
-        *,
-        align_meshes: bool,
         marker: WatermarkEmbedder | None = None,
     ) -> None:
-        """``window_references`` holds the references drawn at the renderer's own window size;
-        ``align_meshes`` says
-        that the frames' own mouths show where the mesh has to lie; ``marker`` puts a watermark
-        into the paint."""
-        self.renderer = renderer.to(device).eval()
-        self.texture = texture[None].to(device)
         self.references = references
-        self.window_references = window_references
-        self.head = head
-        self.device = device
         self.background = background
-        self.align_meshes = align_meshes
         self.marker = marker
-        self.stage_seconds: dict[str, float] = defaultdict(float)
-        self._energy_cache: dict[int, Tensor] = {}  # fine detail of each reference, at this scale:
+        self.timer = StageTimer()
+        # Detail energy of each reference by its row, at one scale.
+        self._energy_cache: dict[int, Tensor] = {}
         self._energy_cache_scale = 0
 
     @torch.inference_mode()
-    def predict_batch(self, tasks: Sequence[FrameTask]) -> list[Tensor]:
-        """What the network says of each frame: a drawing for ``compose``. [1, C, S, S] each"""
-        clock = time.perf_counter()
-        size = self.window_references.window_size
-        windows = np.stack(
-            [crop_window(o.frame, o.geometry.regions.window[o.geometry_row], size) for o in tasks]
-        )
-        meshes = np.stack([o.geometry.vertices_in_window(o.geometry_row, size) for o in tasks])
-        inputs = self._make_inputs(tasks, windows, meshes)
-        clock = self._record_stage("inputs", clock)
-        if self.align_meshes:
-            seen = torch.from_numpy(windows).permute(0, 3, 1, 2).to(self.device) / 255
-            for _ in range(ALIGNMENT_ROUNDS):
-                meshes = align_vertices(inputs, seen, meshes)
-                inputs = self._make_inputs(tasks, windows, meshes)
-            clock = self._record_stage("align", clock)
-        many = self.texture.expand(len(tasks), -1, -1, -1)
-        sampled = sample_texture(many, inputs.uv, inputs.mesh_mask[:, 0] > 0)
-        fields = self.renderer.predict_fields(inputs, sampled, warp_references(inputs))
-        drawing = _pack_fields(fields, inputs.sampling_grid).cpu()
-        self._record_stage("network", clock)
-        return list(drawing.split(1))
+    def composite(self, predicted: PredictedFrame) -> Frame:
+        """Paint the mouth of one frame.
 
-    def _make_inputs(
-        self,
-        tasks: Sequence[FrameTask],
-        windows: NDArray[np.uint8],  # [B, S, S, 3]
-        meshes: NDArray[np.float32],  # [B, V, 3]
-    ) -> RenderInputs:
-        size = self.window_references.window_size
-        batch = [
-            make_frame_inputs(
-                self.head,
-                mesh,
-                order.geometry.hull_in_window(order.geometry_row, size),
-                window,
-                order.motion,
-                self.window_references,
-                order.reference_rows,
-                order.reference_distances,
-            )
-            for order, window, mesh in zip(tasks, windows, meshes, strict=True)
-        ]
-        return concatenate_inputs(batch).to(self.device)
+        Args:
+            predicted: the frame and the network's prediction for it.
 
-    def _record_stage(self, stage: str, started: float) -> float:
-        now = time.perf_counter()
-        self.stage_seconds[stage] += now - started
-        return now
-
-    @torch.inference_mode()
-    def composite(self, task: FrameTask, prediction: Tensor) -> Frame:
-        """The frame with its mouth painted: the drawing over full-size references, blended in."""
-        clock = time.perf_counter()
-        frame = self._composite(task, prediction)
-        self._record_stage("composite", clock)
-        return frame
+        Returns:
+            The frame with other pixels inside the mouth mask, or the frame itself if the mask lies
+            outside of it.
+        """
+        with self.timer.measure("composite"):
+            return self._composite(predicted.task, predicted.prediction)
 
     def _composite(self, task: FrameTask, prediction: Tensor) -> Frame:
         frame, regions = task.frame, task.geometry.regions
-        hull, side = regions.hull[task.geometry_row], regions.window[task.geometry_row, 2]
+        hull, window = regions.hull[task.geometry_row], regions.window[task.geometry_row]
+        side = float(window[2])
+        # Smallest rectangle of whole pixels around the mask, inside the frame.
         x0, y0 = np.maximum(np.floor(hull.min(0)).astype(int), 0)
         x1 = min(int(np.ceil(hull[:, 0].max())), frame.width)
         y1 = min(int(np.ceil(hull[:, 1].max())), frame.height)
         if x1 <= x0 or y1 <= y0:
             return frame
-        alpha = render_soft_mask(
-            hull, MASK_FEATHER_FRACTION * float(side), x0, y0, 1.0, y1 - y0, x1 - x0
-        )
-        picture = self._upsample_prediction(task, prediction, (x0, y0, x1, y1))
+        alpha = render_soft_mask(hull, MASK_FEATHER_FRACTION * side, x0, y0, 1.0, y1 - y0, x1 - x0)
+        mouth = self._draw_mouth(task, prediction, (x0, y0, x1, y1))
         original = frame.crop_rgb(x0, y0, x1, y1).astype(np.float32)
         alpha = self.background.exclude_background(
-            frame, regions.box[task.geometry_row], (x0, y0), picture, alpha
+            frame, regions.box[task.geometry_row], (x0, y0), mouth, alpha
         )
         alpha = alpha * np.float32(task.opacity)
-        mixed = original + alpha[..., None] * (picture - original)
-        inside = _keep_whole_chroma_cells(alpha > 0, x0 % 2, y0 % 2)
+        mixed = original + alpha[..., None] * (mouth - original)
+        inside = keep_whole_chroma_cells(alpha > 0, x0 % 2, y0 % 2)
         if self.marker is not None:
-            self.marker.embed_watermark(
-                frame, mixed, inside, (x0, y0), regions.window[task.geometry_row]
-            )
+            self.marker.embed_watermark(frame, mixed, inside, (x0, y0), window)
         return frame.with_patch(x0, y0, (mixed + 0.5).astype(np.uint8), inside)
 
-    def _upsample_prediction(
-        self, task: FrameTask, prediction: Tensor, box: tuple[int, int, int, int]
+    def _draw_mouth(
+        self, task: FrameTask, prediction: Tensor, box: PixelRectangle
     ) -> NDArray[np.float32]:
-        """The picture in a box of the frame, from references at their own size. [h, w, 3] 0-255"""
+        """Draw a prediction in a rectangle of the frame. [h, w, 3] RGB 0 to 255
+
+        The blend fields are enlarged to the frame's resolution, and the references are sampled at
+        theirs, so that the mouth is as sharp as the footage.
+        """
         left, top, side = task.geometry.regions.window[task.geometry_row]
         x0, y0, x1, y1 = box
+        # Pixel centers of the frame in coordinates of the window, -1 to 1.
         u = (torch.arange(x0, x1) + 0.5 - float(left)) * (2 / float(side)) - 1
         v = (torch.arange(y0, y1) + 0.5 - float(top)) * (2 / float(side)) - 1
         grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)[None]
@@ -198,54 +107,61 @@ class MouthCompositor:
             prediction, grid, mode="bilinear", padding_mode="border", align_corners=False
         )
         count = len(task.reference_rows)
-        weights, mixed, places = fields.split([count, 3, 2 * count], 1)
+        weights, added, positions = fields.split([count, 3, 2 * count], 1)
         images = torch.from_numpy(self.references.images[task.reference_rows])
         images = images.permute(0, 3, 1, 2).float()[None] / 255
-        at = places.view(count, 2, *places.shape[2:]).permute(0, 2, 3, 1)[None]
-        colours = sample_references(images, at, "bicubic")
-        picture = (weights[0, :, None] * colours[0]).sum(0) + mixed[0]
-        energy = sample_references(self._reference_energies(task, float(side)), at)
+        at = positions.view(count, 2, *positions.shape[2:]).permute(0, 2, 3, 1)[None]
+        colors = sample_references(images, at, "bicubic")
+        mouth = (weights[0, :, None] * colors[0]).sum(0) + added[0]
+        # Blending softens: amplify what is left of the fine detail to the references' energy.
+        energy = sample_references(self._detail_energies(task, float(side)), at)
         energy = (weights[0, :, None] * energy[0]).sum(0, keepdim=True)
-        picture = restore_high_frequencies(picture[None], energy, _detail_scale(float(side)))[0]
-        return (picture.clamp(0, 1) * 255).permute(1, 2, 0).numpy()
+        mouth = restore_high_frequencies(mouth[None], energy, _detail_scale(float(side)))[0]
+        return (mouth.clamp(0, 1) * 255).permute(1, 2, 0).numpy()
 
-    def _reference_energies(self, task: FrameTask, side: float) -> Tensor:
-        """How much fine detail the order's references show, around each pixel. [1, K, 1, R, R]"""
+    def _detail_energies(self, task: FrameTask, side: float) -> Tensor:
+        """Energy of the fine detail around each pixel of a task's references. [1, K, 1, R, R]"""
+        # The scale in px of the references instead of the frame.
         scale = max(1, round(_detail_scale(side) * self.references.window_size / side))
         if scale != self._energy_cache_scale:
             self._energy_cache_scale, self._energy_cache = scale, {}
-        found = []
+        energies = []
         for row in task.reference_rows:
             if row not in self._energy_cache:
                 image = torch.from_numpy(self.references.images[row]).permute(2, 0, 1)[None]
                 energy = local_detail_energy(image.float() / 255, scale)
-                # Smooth over more than this: kept small.
-                self._energy_cache[row] = F.avg_pool2d(energy, 4, ceil_mode=True)
-            found.append(self._energy_cache[row])
-        return torch.stack(found, 1)
+                self._energy_cache[row] = F.avg_pool2d(energy, ENERGY_SHRINK_FACTOR, ceil_mode=True)
+            energies.append(self._energy_cache[row])
+        return torch.stack(energies, 1)
 
 
 def _detail_scale(side: float) -> int:
-    """Scale of what blending softens, px of the frame, for a window ``side`` px wide."""
+    """Scale of the detail that blending softens, px of the frame, in a window ``side`` px wide."""
     return max(1, round(side / DETAIL_CELLS_PER_WINDOW))
 
 
-def _pack_fields(fields: BlendFields, places: Tensor) -> Tensor:
-    """Fields as channels that can be enlarged together. [B, K + 3 + 2 K, S, S]
+def keep_whole_chroma_cells(
+    mask: NDArray[np.bool_],  # [h, w]
+    odd_x: int,
+    odd_y: int,
+) -> NDArray[np.bool_]:  # [h, w]
+    """Shrink a mask to the 2 x 2 px cells of the frame that lie in it as a whole.
 
-    Weights of the references; all that is added to them; where to look each up.
+    In subsampled video four pixels share their chroma, and pixels outside the mask must not change.
+
+    Args:
+        mask: part of a frame's mask. [h, w]
+        odd_x: 1 if the part begins at an odd column of the frame, else 0.
+        odd_y: 1 if the part begins at an odd row of the frame, else 0.
+
+    Returns:
+        True where the whole cell is inside. [h, w]
+
+    Example:
+        >>> keep_whole_chroma_cells(np.array([[1, 1, 1], [1, 1, 0]], bool), 0, 0).astype(int)
+        array([[1, 1, 0],
+               [1, 1, 0]])
     """
-    k = places.shape[1]
-    weights = fields.blend_weights[:, :k]
-    added = (weights[:, :, None] * fields.color_correction).sum(1)
-    added = added + fields.blend_weights[:, k:] * fields.background_fill + fields.residual
-    where = (places + fields.offsets).permute(0, 1, 4, 2, 3).flatten(1, 2)
-    return torch.cat([weights, added, where], 1)
-
-
-def _keep_whole_chroma_cells(mask: NDArray[np.bool_], odd_x: int, odd_y: int) -> NDArray[np.bool_]:
-    """Only those 2 x 2 cells of the frame that lie inside as a whole: in subsampled video the
-    chroma of a cell is shared, and pixels outside the mask are not to change."""
     height, width = mask.shape
     padded = np.zeros((height + odd_y + 1, width + odd_x + 1), bool)
     padded[odd_y : odd_y + height, odd_x : odd_x + width] = mask

@@ -5,26 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubfew.adapt.artefact import ADAPTER_TRACK_FILE, ActorAdapter
+from dubfew.adapt.artefact import ActorAdapter
 from dubfew.errors import MediaError
 from dubfew.media import VideoInfo, probe, read_audio
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.locate import find_prior
 from dubfew.prior.renderers import Renderer
-from dubfew.progress import ProgressCallback
-from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
-from dubfew.reconstruction.segmenters import Segmenter
-from dubfew.reconstruction.track import Track
-from dubfew.reconstruction.tracking import track_person
-from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.registry.revision import Revision
-from dubfew.render.actor_matching import match_actor
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.resolve_model import resolve_speech_model
-from dubfew.utils.files import sha256_file
 
 
 @dataclass(frozen=True)
@@ -132,40 +124,3 @@ def resolve_scene_path(video: Path | None, adapter: ActorAdapter) -> Path:
     if not path.exists():
         raise MediaError(f"the footage {path} is no longer there: give the scene with --video")
     return path
-
-
-def track_scene(
-    scene: Path,
-    actor: LoadedActor,
-    face: str | None,
-    parser: Segmenter | None,
-    progress: ProgressCallback,
-) -> tuple[Track, str]:
-    """The scene's track, and one line about whose it is, or "".
-
-    The actor's own footage was tracked when they were adapted. Where a scene shows several people
-    and ``face`` does not say which, it is who is most like the actor. A ``parser`` of faces looks
-    for things before the mouth, too.
-    """
-    track, note = _track_actor_face(scene, actor, face, progress)
-    if parser is not None:
-        track = flag_occluded_frames(scene, track, parser, actor.head, progress=progress)
-    return track, note
-
-
-def _track_actor_face(
-    scene: Path, actor: LoadedActor, face: str | None, progress: ProgressCallback
-) -> tuple[Track, str]:
-    source = actor.adapter.config["source"]
-    if face is None and sha256_file(scene) == source["sha256"]:
-        own = Track.from_bytes(
-            actor.adapter.track_bytes, f"{ADAPTER_TRACK_FILE} of {actor.revision.actor}"
-        )
-        if source["complete"]:
-            return own, ""
-    seen = detect_people(scene, progress=progress)
-    note = ""
-    if face is None and len(seen.people) > 1:
-        person, note = match_actor(seen.people, actor.revision.actor, actor.adapter, actor.head)
-        face = str(person.number)
-    return track_person(scene, seen, face, head=actor.head), note

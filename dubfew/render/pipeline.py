@@ -1,8 +1,7 @@
-"""``render``: track the scene, move its mouth, paint it, write it, all streaming."""
+"""``render``: track the scene, move its mouth, paint it and write the video, all as streams."""
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from contextlib import closing
@@ -11,66 +10,42 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dubfew.marks.certificate import load_signing_identity
 from dubfew.marks.credentials import RenderProvenance, credentials_path
 from dubfew.marks.payload import generate_watermark_id
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import AudioSource, VideoWriter, read_audio
-from dubfew.media.codecs import choose_encoding
-from dubfew.motion.extraction import motion_from_track
-from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.motion.retargeting import retarget_mouth
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.reconstruction.segmenters import load_face_parser
-from dubfew.reconstruction.track import Track
-from dubfew.references.footage import resize_footage
 from dubfew.registry import Registry
-from dubfew.registry.policy import RenderPurpose
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
-from dubfew.render.driving import (
-    check_drive,
-    motion_from_audio,
-    motion_from_video,
-    phones_from_audio,
-)
-from dubfew.render.load import LoadedActor, RenderSources, load_actor, resolve_sources, track_scene
+from dubfew.render.job import RenderJob, prepare_job
 from dubfew.render.options import RenderOptions
-from dubfew.render.plot import check_plot_path, plot_motion
+from dubfew.render.plot import plot_motion
+from dubfew.render.prediction import MouthPredictor
 from dubfew.render.publish import sign_and_log
-from dubfew.render.schedule import schedule_frames
-from dubfew.render.streaming import composite_frames, predict_frames
-from dubfew.render.transitions import (
-    blend_mouth_motion,
-    describe_skipped_frames,
-    transition_weights,
-)
-from dubfew.speech.transcript.align import resolve_language
-from dubfew.speech.transcript.transcript import read_transcript
-from dubfew.speech.visemes import Phone
-from dubfew.utils.device import resolve_device
-from dubfew.utils.files import check_output_path
+from dubfew.render.scene import DrivenScene, drive_scene, track_scene
+from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
+from dubfew.render.tasks import ReferenceSet
+from dubfew.render.transitions import describe_skipped_frames
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.prefetch import prefetch
 
 
 @dataclass(frozen=True)
 class RenderResult:
-    """What ``render`` did.
+    """The output of a render, and measurements of the work.
 
     Attributes:
-        output: the file.
-        frames: written.
-        edited_frames: in which a mouth was painted.
-        fps: frame rate, exact.
-        seconds: track, drive, inputs, align, network, composite, total (stages run side by side, so
-            they may add up to more than the total).
-        peak_rss_mb: largest resident memory of the process so far.
+        output: written file.
+        frames: number of frames in it.
+        edited_frames: number of frames in which a mouth was painted.
+        fps: exact frame rate.
+        seconds: seconds of each stage: track, drive, inputs, align, network, composite, total.
+            Stages run side by side, so they may add up to more than the total.
+        peak_rss_mb: largest resident memory of the process so far, MB.
         note: one line about what was decided, or "".
-        watermark: id of the one in the mouth, or None where it was switched off.
-        credentials: the file that holds the Content Credentials: the output, or one beside it.
+        watermark: id of the watermark in the mouth, or None if it was switched off.
+        credentials: file that holds the Content Credentials: the output, or one beside it.
     """
 
     output: Path
@@ -82,6 +57,15 @@ class RenderResult:
     note: str
     watermark: str | None
     credentials: Path
+
+
+@dataclass(frozen=True)
+class _WrittenVideo:
+    """The part of a result that is known once the video is written."""
+
+    frames: int
+    seconds: dict[str, float]
+    watermark: str | None
 
 
 @document_options(RenderOptions)
@@ -105,154 +89,127 @@ def render(
     """
     options = merge_options(RenderOptions, options, overrides)
     began = time.monotonic()
-    drive, language = options.drive, options.language
-    driver, transcript = _to_path(options.driver), _to_path(options.transcript)
-    # What was asked for wrongly is said before minutes of work.
-    check_drive(drive, driver, transcript, language, options.recognise)
-    cues = read_transcript(transcript) if transcript is not None else ()
-    if cues and language is not None:
-        resolve_language(language)
-    device = resolve_device(options.device)
-    registry = registry or Registry()
-    purpose = RenderPurpose(options.use, language, options.territory, options.project)
-    who = load_actor(actor, options.revision, registry, purpose, _to_path(options.speech))
-    sources = resolve_sources(
-        who.adapter, drive, _to_path(options.video), _to_path(options.audio), driver
-    )
-    info, sound = sources.scene_info, sources.audio
-    output = _to_path(options.out) or Path(f"{actor}-dubbed.mp4")
-    check_output_path(output, sources.scene, sound, driver, transcript)
-    plot = _to_path(options.plot)
-    if plot is not None:
-        check_plot_path(plot)
-        check_output_path(plot, sources.scene, sound, driver)
-    choose_encoding(output, info, options.codec, options.crf, options.lossless)
-    parser = load_face_parser(options.segmenter)
-    identity = load_signing_identity(registry.home)
-    phones = (
-        phones_from_audio(sound, cues, language, options.recognise) if sound is not None else ()
-    )
-    track, whose = track_scene(sources.scene, who, options.face, parser, progress)
+    # Wrong options are errors here, before minutes of work.
+    job = prepare_job(actor, options, registry or Registry())
+    sources = job.sources
+    track, face_note = track_scene(sources.scene, job.actor, options.face, job.parser, progress)
     tracked = time.monotonic()
-
-    shown = schedule_frames(track.times, info.fps, sources.new_speech_seconds, options.fit)
-    track = dataclasses.replace(track.select(shown.scene_rows), times=shown.times)
-    track = _retarget_track(track, sources, who, phones, options.reach, progress)
-    motion = motion_from_track(track, who.head)
+    scene = drive_scene(job, track, progress)
     driven = time.monotonic()
+    written = _write_video(job, scene, progress)
+    if job.plot is not None:
+        sound = read_audio(sources.audio) if sources.audio else None
+        plot_motion(job.plot, scene.motion, sound, job.output.name)
+    notes = (
+        scene.schedule.note,
+        job.actor.consent_note,
+        face_note,
+        describe_skipped_frames(scene.track),
+    )
+    return RenderResult(
+        output=job.output,
+        frames=written.frames,
+        edited_frames=int(scene.track.usable[: written.frames].sum()),
+        fps=sources.scene_info.fps,
+        seconds={
+            "track": tracked - began,
+            "drive": driven - tracked,
+            **written.seconds,
+            "total": time.monotonic() - began,
+        },
+        peak_rss_mb=measure_peak_rss_mb(),
+        note="; ".join(filter(None, notes)),
+        watermark=written.watermark,
+        credentials=credentials_path(job.output),
+    )
 
-    seconds = {"track": tracked - began, "drive": driven - tracked}
-    track_of_sound = None
-    if sound is not None:
-        end = float(shown.times[-1]) + float(1 / info.fps)
-        track_of_sound = AudioSource(sound, duration=end, pad=False)
-    marker = WatermarkEmbedder(generate_watermark_id()) if options.watermark else None
-    prior = who.adapter.config["prior"]
-    consent = who.revision.consent
-    rendering = RenderProvenance(
-        scene=sources.scene,
-        sound=sound if sound != sources.scene else None,
-        drive=drive,
-        prior=prior["name"],
-        prior_sha256=prior["sha256"],
-        consent_sha256=consent.sha256 if consent else None,
-        watermark=marker.watermark_id if marker else None,
+
+def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback) -> _WrittenVideo:
+    """Paint the frames of a driven scene, write them, sign the file and log it."""
+    info, actor = job.sources.scene_info, job.actor
+    marker = WatermarkEmbedder(generate_watermark_id()) if job.options.watermark else None
+    provenance = _describe_provenance(job, marker.watermark_id if marker else None)
+    references = ReferenceSet.from_footage(actor.adapter.references, actor.renderer.config.window)
+    predictor = MouthPredictor(
+        actor.renderer,
+        actor.adapter.texture,
+        references,
+        actor.head,
+        job.device,
+        # In a reenactment alone the frames show the mouths that are rendered.
+        align_meshes=job.sources.drive == "self",
     )
 
     def seal_output(file: Path) -> None:
-        sign_and_log(file, output, rendering, identity, purpose, registry, who.revision)
+        """Sign and log the finished file before it takes its place."""
+        sign_and_log(
+            file, job.output, provenance, job.identity, job.purpose, job.registry, actor.revision
+        )
 
     with (
         BackgroundPreserver() as background,
         VideoWriter(
-            output,
+            job.output,
             info,
-            audio=track_of_sound,
-            codec=options.codec,
-            crf=options.crf,
-            lossless=options.lossless,
+            audio=_output_sound(job, scene),
+            codec=job.options.codec,
+            crf=job.options.crf,
+            lossless=job.options.lossless,
             before_publish=seal_output,
         ) as writer,
     ):
-        painter = MouthCompositor(
-            who.renderer,
-            who.adapter.texture,
-            who.adapter.references,
-            resize_footage(who.adapter.references, who.renderer.config.window),
-            who.head,
-            device,
-            background,
-            # Only here do the frames show the mouths that are wanted.
-            align_meshes=drive == "self",
-            marker=marker,
-        )
+        compositor = MouthCompositor(references.footage, background, marker)
         count = 0
-        # Closed here, so that on an error no thread still paints with what is closed next.
+        # Decoding, prediction and compositing each run in a thread. All of them are closed here, so
+        # that on an error no thread still uses what is closed next.
         with (
-            closing(prefetch(shown.iter_frames(sources.scene, info.fps))) as frames,
-            closing(prefetch(predict_frames(frames, track, motion, who.head, painter))) as drawings,
-            closing(prefetch(composite_frames(drawings, painter))) as done,
+            closing(prefetch(scene.schedule.iter_frames(job.sources.scene, info.fps))) as frames,
+            closing(make_frame_tasks(frames, scene.track, scene.motion, predictor)) as tasks,
+            closing(prefetch(predict_frames(tasks, predictor))) as predicted,
+            closing(prefetch(composite_frames(predicted, compositor))) as composited,
         ):
-            for frame in done:
-                who.revision.check_exists()  # once deleted, the actor is rendered no further
+            for frame in composited:
+                actor.revision.check_exists()  # a deleted actor is rendered no further
                 writer.write(frame)
                 count += 1
-                progress(Progress("render", count, len(shown.scene_rows)))
-        who.revision.check_exists()
-    if plot is not None:
-        plot_motion(plot, motion, read_audio(sound) if sound else None, output.name)
-    return RenderResult(
-        output=output,
-        frames=count,
-        edited_frames=int(track.usable[:count].sum()),
-        fps=info.fps,
-        seconds={**seconds, **painter.stage_seconds, "total": time.monotonic() - began},
-        peak_rss_mb=measure_peak_rss_mb(),
-        note="; ".join(
-            note
-            for note in (shown.note, who.consent_note, whose, describe_skipped_frames(track))
-            if note
-        ),
-        watermark=rendering.watermark,
-        credentials=credentials_path(output),
+                progress(Progress("render", count, len(scene.schedule.scene_rows)))
+        actor.revision.check_exists()
+    seconds = {**predictor.timer.seconds, **compositor.timer.seconds}
+    return _WrittenVideo(count, seconds, provenance.watermark)
+
+
+def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvenance:
+    """The facts that the output's Content Credentials record."""
+    sources, prior = job.sources, job.actor.adapter.config["prior"]
+    consent = job.actor.revision.consent
+    return RenderProvenance(
+        scene=sources.scene,
+        sound=sources.audio if sources.audio != sources.scene else None,
+        drive=sources.drive,
+        prior=prior["name"],
+        prior_sha256=prior["sha256"],
+        consent_sha256=consent.sha256 if consent else None,
+        watermark=watermark,
     )
 
 
-def _to_path(path: Path | str | None) -> Path | None:
-    return None if path is None else Path(path)
-
-
-def _retarget_track(
-    track: Track,
-    sources: RenderSources,
-    actor: LoadedActor,
-    phones: tuple[Phone, ...],
-    mouth_gain: float,
-    progress: ProgressCallback,
-) -> Track:
-    """The scene's track with the mouth that is wanted."""
-    if sources.drive == "audio" and sources.audio is not None:
-        wanted = motion_from_audio(
-            sources.audio, track.times, actor.adapter.style, actor.speech_model, phones, mouth_gain
-        )
-        return blend_mouth_motion(
-            track, retarget_mouth(track, actor.head, wanted), transition_weights(track)
-        )
-    if sources.drive == "video" and sources.driver is not None:
-        shown = actor.adapter.references.motion
-        own = MouthMotion(shown, np.arange(len(shown), dtype=np.float64))
-        wanted = motion_from_video(sources.driver, track.times, own, actor.head, progress)
-        return blend_mouth_motion(
-            track, retarget_mouth(track, actor.head, wanted), transition_weights(track)
-        )
-    return track
+def _output_sound(job: RenderJob, scene: DrivenScene) -> AudioSource | None:
+    """The audio of the output, cut where its picture ends."""
+    if job.sources.audio is None:
+        return None
+    end = float(scene.schedule.times[-1]) + float(1 / job.sources.scene_info.fps)
+    return AudioSource(job.sources.audio, duration=end, pad=False)
 
 
 def measure_peak_rss_mb() -> float:
-    """Largest resident memory of this process so far, MB; 0 where the system does not say."""
+    """Return the largest resident memory of this process so far in MB; 0 if it is not known.
+
+    Windows does not report it.
+    """
     try:
         import resource
     except ImportError:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS reports bytes, Linux kilobytes.
     return peak / 1024 / (1024 if sys.platform == "darwin" else 1)

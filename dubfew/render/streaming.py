@@ -1,88 +1,113 @@
-"""The stages that a frame goes through: what is to be painted, the drawing, the painted frame."""
+"""Streams of frames through a render: tasks, predictions, composited frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from dubfew.media import Frame
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
 from dubfew.references.inputs import select_motion_window
 from dubfew.references.selection import choose_references
-from dubfew.references.track_geometry import TrackGeometry, compute_track_geometry
-from dubfew.render.compositing import FrameTask, MouthCompositor, PredictedFrame
+from dubfew.references.track_geometry import compute_track_geometry
+from dubfew.render.compositing import MouthCompositor
+from dubfew.render.prediction import MouthPredictor
+from dubfew.render.tasks import FrameTask, PredictedFrame
 from dubfew.render.transitions import paint_opacity, transition_weights
 
-GEOMETRY_BLOCK_FRAMES = 64  # frames whose meshes are held at once
-NETWORK_BATCH_FRAMES = 4  # frames that go through the network together
+# Frames whose meshes are in memory at once. FLAME's take 60 kB each.
+GEOMETRY_BLOCK_FRAMES = 64
+# Frames that go through the network together. More are no faster on a CPU, and take memory.
+NETWORK_BATCH_FRAMES = 4
+# Frames that wait for a batch at most, with the untouched ones among them: a long stretch without a
+# face must not fill the memory.
+MAX_PENDING_FRAMES = 4 * NETWORK_BATCH_FRAMES
+
+
+def make_frame_tasks(
+    frames: Iterable[Frame], track: Track, motion: MouthMotion, predictor: MouthPredictor
+) -> Generator[Frame | FrameTask, None, None]:
+    """Decide for every frame what is to be painted into it.
+
+    Args:
+        frames: frames of the scene, in the output's order.
+        track: track of the same frames, with the mouths to render.
+        motion: mouth motion of that track.
+        predictor: the network that will paint, with the actor's references.
+
+    Yields:
+        A task for each frame that can be painted; the frame itself where it is to stay untouched.
+        No more than the track has rows.
+    """
+    rows, distances = choose_references(
+        track,
+        predictor.head,
+        predictor.references.footage.key,
+        predictor.num_references,
+        mouth_in_scene=predictor.align_meshes,
+    )
+    usable, opacity = track.usable, paint_opacity(transition_weights(track))
+    # The rows come first, so that no frame is read for nothing at the end.
+    for number, frame in zip(range(len(track)), frames, strict=False):
+        if number % GEOMETRY_BLOCK_FRAMES == 0:
+            block = compute_track_geometry(
+                track.select(slice(number, number + GEOMETRY_BLOCK_FRAMES)), predictor.head
+            )
+        if usable[number]:
+            yield FrameTask(
+                frame,
+                block,
+                number % GEOMETRY_BLOCK_FRAMES,
+                select_motion_window(motion.displacement, number),
+                rows[number],
+                distances[number],
+                float(opacity[number]),
+            )
+        else:
+            yield frame
 
 
 def predict_frames(
-    frames: Iterator[Frame],
-    track: Track,
-    motion: MouthMotion,
-    head: HeadModel,
-    compositor: MouthCompositor,
+    items: Iterable[Frame | FrameTask], predictor: MouthPredictor
 ) -> Iterator[Frame | PredictedFrame]:
-    """What is to be painted into the frames; those without a face that can be
-    painted pass untouched."""
-    rows, scores = choose_references(
-        track,
-        head,
-        compositor.references.key,
-        compositor.renderer.config.references,
-        mouth_in_scene=compositor.align_meshes,
-    )
-    usable, seen = track.usable, paint_opacity(transition_weights(track))
-    block: TrackGeometry | None = None
-    waiting: list[Frame | FrameTask] = []
-    orders = 0
-    for number, frame in enumerate(frames):
-        if number >= len(track):
-            break
-        if number % GEOMETRY_BLOCK_FRAMES == 0:
-            block = compute_track_geometry(
-                track.select(slice(number, number + GEOMETRY_BLOCK_FRAMES)), head
-            )
-        if usable[number]:
-            assert block is not None
-            waiting.append(
-                FrameTask(
-                    frame,
-                    block,
-                    number % GEOMETRY_BLOCK_FRAMES,
-                    select_motion_window(motion.displacement, number),
-                    rows[number],
-                    scores[number],
-                    float(seen[number]),
-                )
-            )
-            orders += 1
-        else:
-            waiting.append(frame)
-        if orders == NETWORK_BATCH_FRAMES or len(waiting) == 4 * NETWORK_BATCH_FRAMES:
-            yield from _predict_pending(waiting, compositor)
-            waiting, orders = [], 0
-    yield from _predict_pending(waiting, compositor)
+    """Predict the mouths of tasks in small batches; untouched frames pass in their order.
+
+    Args:
+        items: frames and tasks, see `make_frame_tasks`.
+        predictor: the network.
+
+    Yields:
+        As many items as came in, in the same order.
+    """
+    pending: list[Frame | FrameTask] = []
+    num_tasks = 0
+    for item in items:
+        pending.append(item)
+        num_tasks += isinstance(item, FrameTask)
+        if num_tasks == NETWORK_BATCH_FRAMES or len(pending) == MAX_PENDING_FRAMES:
+            yield from _predict_pending(pending, predictor)
+            pending, num_tasks = [], 0
+    yield from _predict_pending(pending, predictor)
 
 
 def _predict_pending(
-    pending: list[Frame | FrameTask], compositor: MouthCompositor
+    pending: list[Frame | FrameTask], predictor: MouthPredictor
 ) -> Iterator[Frame | PredictedFrame]:
-    orders = [item for item in pending if isinstance(item, FrameTask)]
-    drawings = iter(compositor.predict_batch(orders) if orders else [])
+    """Predict one batch, which may have no tasks."""
+    tasks = [item for item in pending if isinstance(item, FrameTask)]
+    predictions = iter(predictor.predict_batch(tasks) if tasks else [])
     for item in pending:
-        yield PredictedFrame(item, next(drawings)) if isinstance(item, FrameTask) else item
+        yield PredictedFrame(item, next(predictions)) if isinstance(item, FrameTask) else item
 
 
 def composite_frames(
     items: Iterable[Frame | PredictedFrame], compositor: MouthCompositor
 ) -> Iterator[Frame]:
-    """The frames with their mouths painted."""
+    """Paint the predicted mouths into their frames; untouched frames pass.
+
+    Args:
+        items: frames and predictions, see `predict_frames`.
+        compositor: blends the mouths in.
+    """
     for item in items:
-        yield (
-            compositor.composite(item.task, item.prediction)
-            if isinstance(item, PredictedFrame)
-            else item
-        )
+        yield compositor.composite(item) if isinstance(item, PredictedFrame) else item

@@ -323,11 +323,11 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
         out.write_bytes(earlier)
     composite, painted = MouthCompositor._composite, []
 
-    def failing(self, order, drawing):
-        painted.append(order)
+    def failing(self, task, prediction):
+        painted.append(task)
         if len(painted) == 7:
             raise OSError("no more paint")
-        return composite(self, order, drawing)
+        return composite(self, task, prediction)
 
     def stop(progress):
         if (progress.stage, progress.done) == ("render", 5):

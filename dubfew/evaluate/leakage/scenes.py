@@ -24,12 +24,14 @@ from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.references.cropping import footage_from_frames
-from dubfew.references.footage import Footage, resize_footage
+from dubfew.references.footage import Footage
 from dubfew.references.inputs import select_motion_window
 from dubfew.references.selection import farthest_point_sampling, find_nearest_references
 from dubfew.references.track_geometry import TrackGeometry, compute_track_geometry
 from dubfew.render.background import BackgroundPreserver
-from dubfew.render.compositing import FrameTask, MouthCompositor
+from dubfew.render.compositing import MouthCompositor
+from dubfew.render.prediction import MouthPredictor
+from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
 
 RgbImage = NDArray[np.uint8]  # [H, W, 3] RGB
 
@@ -147,32 +149,27 @@ def paint_mouth(
     background: BackgroundPreserver,
 ) -> list[RgbImage]:
     """The scene's frames with another mouth, as `render` would paint it; its motion stays."""
-    size = source.renderer.config
-    painter = MouthCompositor(
-        source.renderer,
-        source.texture,
-        source.mouth_references,
-        resize_footage(source.mouth_references, size.window),
-        head,
-        device,
-        background,
-        align_meshes=False,
+    config = source.renderer.config
+    references = ReferenceSet.from_footage(source.mouth_references, config.window)
+    predictor = MouthPredictor(
+        source.renderer, source.texture, references, head, device, align_meshes=False
     )
+    compositor = MouthCompositor(references.footage, background)
     keys = scene.geometry.key
-    orders = [
+    tasks = [
         FrameTask(
             frame,
             scene.geometry,
             row,
             scene.motion[row],
-            *find_nearest_references(keys[row], source.mouth_references.key, size.references),
+            *find_nearest_references(keys[row], source.mouth_references.key, config.references),
         )
         for row, frame in enumerate(scene.frames)
     ]
-    drawings = painter.predict_batch(orders)
+    predictions = predictor.predict_batch(tasks)
     return [
-        painter.composite(order, drawing).to_rgb()
-        for order, drawing in zip(orders, drawings, strict=True)
+        compositor.composite(PredictedFrame(task, prediction)).to_rgb()
+        for task, prediction in zip(tasks, predictions, strict=True)
     ]
 
 

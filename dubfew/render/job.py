@@ -1,0 +1,120 @@
+"""Everything that a render needs, loaded and checked before the first minutes of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dubfew.marks.certificate import SigningIdentity, load_signing_identity
+from dubfew.media.codecs import choose_encoding
+from dubfew.reconstruction.segmenters import Segmenter, load_face_parser
+from dubfew.registry import Registry
+from dubfew.registry.policy import RenderPurpose
+from dubfew.render.driving import check_drive, phones_from_audio
+from dubfew.render.load import LoadedActor, RenderSources, load_actor, resolve_sources
+from dubfew.render.options import RenderOptions
+from dubfew.render.plot import check_plot_path
+from dubfew.speech.transcript.align import resolve_language
+from dubfew.speech.transcript.transcript import TranscriptCue, read_transcript
+from dubfew.speech.visemes import Phone
+from dubfew.utils.device import resolve_device
+from dubfew.utils.files import check_output_path
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """One render, ready to begin.
+
+    Attributes:
+        options: options as the user gave them.
+        registry: registry that holds the actor.
+        purpose: use, language, territory and project that the actor's consent was checked for.
+        actor: the actor whose mouth is rendered.
+        sources: files that the render is made from.
+        output: file to write.
+        plot: picture of the mouth's motion to write, or None.
+        device: "cpu" or "cuda".
+        parser: segmenter that finds objects before the mouth, or None.
+        identity: key and certificate that sign the output.
+        phones: phonemes of the audio with their times; empty if they are not known.
+    """
+
+    options: RenderOptions
+    registry: Registry
+    purpose: RenderPurpose
+    actor: LoadedActor
+    sources: RenderSources
+    output: Path
+    plot: Path | None
+    device: str
+    parser: Segmenter | None
+    identity: SigningIdentity
+    phones: tuple[Phone, ...]
+
+
+def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> RenderJob:
+    """Load and check everything that a render needs.
+
+    Args:
+        actor: id of the actor in the registry.
+        options: options of the render.
+        registry: registry that holds the actor.
+
+    Returns:
+        The job.
+
+    Raises:
+        DubfewError: Options contradict each other, or the transcript does not match the audio.
+        ActorNotFoundError: The actor does not exist.
+        ConsentError: The actor's consent does not cover this use.
+        SuspendedError: The actor is suspended.
+        ArtefactError: The actor's prior or speech model is not there, or is another one.
+        MediaError: A file cannot be read, or the output cannot be written.
+        MissingDependencyError: A package that an option needs is not installed.
+    """
+    driver, transcript = _to_path(options.driver), _to_path(options.transcript)
+    check_drive(options.drive, driver, transcript, options.language, options.recognise)
+    cues = read_transcript(transcript) if transcript is not None else ()
+    if cues and options.language is not None:
+        resolve_language(options.language)
+    device = resolve_device(options.device)
+    purpose = RenderPurpose(options.use, options.language, options.territory, options.project)
+    loaded = load_actor(actor, options.revision, registry, purpose, _to_path(options.speech))
+    sources = resolve_sources(
+        loaded.adapter, options.drive, _to_path(options.video), _to_path(options.audio), driver
+    )
+    output = _to_path(options.out) or Path(f"{actor}-dubbed.mp4")
+    plot = _to_path(options.plot)
+    # No output may overwrite an input.
+    check_output_path(output, sources.scene, sources.audio, driver, transcript)
+    if plot is not None:
+        check_plot_path(plot)
+        check_output_path(plot, sources.scene, sources.audio, driver)
+    choose_encoding(output, sources.scene_info, options.codec, options.crf, options.lossless)
+    return RenderJob(
+        options=options,
+        registry=registry,
+        purpose=purpose,
+        actor=loaded,
+        sources=sources,
+        output=output,
+        plot=plot,
+        device=device,
+        parser=load_face_parser(options.segmenter),
+        identity=load_signing_identity(registry.home),
+        phones=_find_phones(sources, cues, options),
+    )
+
+
+def _find_phones(
+    sources: RenderSources, cues: Sequence[TranscriptCue], options: RenderOptions
+) -> tuple[Phone, ...]:
+    """Phonemes of the audio, from its transcript or by recognition."""
+    if sources.audio is None:
+        return ()
+    return phones_from_audio(sources.audio, cues, options.language, options.recognise)
+
+
+def _to_path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)

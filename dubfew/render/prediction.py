@@ -1,0 +1,147 @@
+"""Prediction of mouths: network inputs of a batch of frames, mesh alignment, and the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dubfew.prior.renderers import BlendFields, Renderer
+from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.references.alignment import ALIGNMENT_ROUNDS, align_vertices
+from dubfew.references.cropping import crop_window
+from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_frame_inputs
+from dubfew.references.warping import warp_references
+from dubfew.render.stage_timer import StageTimer
+from dubfew.render.tasks import FrameTask, ReferenceSet
+from dubfew.textures import sample_texture
+
+
+class MouthPredictor:
+    """Predict blend fields of mouths with one actor's renderer.
+
+    Args:
+        renderer: the prior's renderer with the actor's delta merged in.
+        texture: the actor's neural texture. [C, H, W]
+        references: the actor's references.
+        head: head model that the actor was tracked with.
+        device: "cpu" or "cuda".
+        align_meshes: whether the frames show the mouths that are rendered, so that the meshes can
+            be aligned with the pictures before the references are warped.
+    """
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        texture: Tensor,  # [C, H, W]
+        references: ReferenceSet,
+        head: HeadModel,
+        device: str,
+        *,
+        align_meshes: bool,
+    ) -> None:
+        self.references = references
+        self.head = head
+        self.align_meshes = align_meshes
+        self.timer = StageTimer()
+        self._renderer = renderer.to(device).eval()
+        self._texture = texture[None].to(device)
+        self._device = device
+
+    @property
+    def num_references(self) -> int:
+        """Number of references that the renderer blends in every frame."""
+        return self._renderer.config.references
+
+    @torch.inference_mode()
+    def predict_batch(self, tasks: Sequence[FrameTask]) -> list[Tensor]:
+        """Run the network on some frames.
+
+        Args:
+            tasks: frames to paint, at least one.
+
+        Returns:
+            Blend fields of each frame, on the CPU; see `pack_fields`. [1, C, S, S] each
+        """
+        size = self.references.windows.window_size
+        with self.timer.measure("inputs"):
+            windows = np.stack([_crop_task_window(task, size) for task in tasks])
+            meshes = np.stack([t.geometry.vertices_in_window(t.geometry_row, size) for t in tasks])
+            inputs = self._make_inputs(tasks, windows, meshes)
+        if self.align_meshes:
+            with self.timer.measure("align"):
+                inputs = self._align(tasks, windows, meshes, inputs)
+        with self.timer.measure("network"):
+            texture = self._texture.expand(len(tasks), -1, -1, -1)
+            sampled = sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
+            fields = self._renderer.predict_fields(inputs, sampled, warp_references(inputs))
+            prediction = pack_fields(fields, inputs.sampling_grid).cpu()
+        return list(prediction.split(1))
+
+    def _align(
+        self,
+        tasks: Sequence[FrameTask],
+        windows: NDArray[np.uint8],  # [B, S, S, 3]
+        meshes: NDArray[np.float32],  # [B, V, 3]
+        inputs: RenderInputs,
+    ) -> RenderInputs:
+        """Inputs with the meshes moved to where the frames' own pixels show the mouths."""
+        images = torch.from_numpy(windows).permute(0, 3, 1, 2).to(self._device) / 255
+        for _ in range(ALIGNMENT_ROUNDS):
+            meshes = align_vertices(inputs, images, meshes)
+            inputs = self._make_inputs(tasks, windows, meshes)
+        return inputs
+
+    def _make_inputs(
+        self,
+        tasks: Sequence[FrameTask],
+        windows: NDArray[np.uint8],  # [B, S, S, 3]
+        meshes: NDArray[np.float32],  # [B, V, 3]
+    ) -> RenderInputs:
+        """Inputs of a batch on the renderer's device."""
+        size = self.references.windows.window_size
+        batch = [
+            make_frame_inputs(
+                self.head,
+                mesh,
+                task.geometry.hull_in_window(task.geometry_row, size),
+                window,
+                task.motion,
+                self.references.windows,
+                task.reference_rows,
+                task.reference_distances,
+            )
+            for task, window, mesh in zip(tasks, windows, meshes, strict=True)
+        ]
+        return concatenate_inputs(batch).to(self._device)
+
+
+def pack_fields(
+    fields: BlendFields,
+    sampling_grid: Tensor,  # [B, K, S, S, 2]
+) -> Tensor:  # [B, K + 3 + 2 K, S, S]
+    """Pack blend fields into channels that can be enlarged together.
+
+    Args:
+        fields: what the renderer predicted for K references.
+        sampling_grid: position in each reference that belongs to each pixel, -1 to 1.
+            [B, K, S, S, 2]
+
+    Returns:
+        K weights of the references; 3 channels of everything that is added to the blend; 2 K
+        positions at which to sample the references. [B, K + 3 + 2 K, S, S]
+    """
+    count = sampling_grid.shape[1]
+    weights = fields.blend_weights[:, :count]
+    added = (weights[:, :, None] * fields.color_correction).sum(1)
+    added = added + fields.blend_weights[:, count:] * fields.background_fill + fields.residual
+    positions = (sampling_grid + fields.offsets).permute(0, 1, 4, 2, 3).flatten(1, 2)
+    return torch.cat([weights, added, positions], 1)
+
+
+def _crop_task_window(task: FrameTask, size: int) -> NDArray[np.uint8]:
+    """The mouth window of a task's frame, as drawn by the network. [size, size, 3]"""
+    return crop_window(task.frame, task.geometry.regions.window[task.geometry_row], size)

@@ -1,0 +1,138 @@
+"""The scene of a render: the track of the actor's face, and its mouth moved by the drive."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dubfew.adapt.artefact import ADAPTER_TRACK_FILE
+from dubfew.motion.extraction import motion_from_track
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.motion.retargeting import retarget_mouth
+from dubfew.progress import ProgressCallback
+from dubfew.reconstruction.detection.clip_detections import detect_people
+from dubfew.reconstruction.segmenters import Segmenter
+from dubfew.reconstruction.track import Track
+from dubfew.reconstruction.tracking import track_person
+from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
+from dubfew.render.actor_matching import match_actor
+from dubfew.render.driving import motion_from_audio, motion_from_video
+from dubfew.render.job import RenderJob
+from dubfew.render.load import LoadedActor
+from dubfew.render.schedule import FrameSchedule, schedule_frames
+from dubfew.render.transitions import blend_mouth_motion, transition_weights
+from dubfew.utils.files import sha256_file
+
+
+@dataclass(frozen=True)
+class DrivenScene:
+    """A scene with the mouth that is to be rendered.
+
+    Attributes:
+        schedule: scene frames of the output and their times.
+        track: one row per frame of the output, with the new mouth.
+        motion: mouth motion of that track.
+    """
+
+    schedule: FrameSchedule
+    track: Track
+    motion: MouthMotion
+
+
+def track_scene(
+    scene: Path,
+    actor: LoadedActor,
+    face: str | None,
+    parser: Segmenter | None,
+    progress: ProgressCallback,
+) -> tuple[Track, str]:
+    """Track the actor's face in a scene.
+
+    The actor's own footage was tracked when they were adapted, and is not tracked again.
+
+    Args:
+        scene: video to track.
+        actor: the actor.
+        face: choice of a face by number, time or position; None for the one that is most like the
+            actor, if the scene shows several.
+        parser: segmenter that flags frames with objects before the mouth, or None.
+        progress: function that is called with the state of the work.
+
+    Returns:
+        One row per frame of the scene, and one line about the choice of the face, or "".
+
+    Raises:
+        MediaError: The scene cannot be read.
+        NoFaceError: The scene shows no face.
+        DubfewError: No face fits ``face``.
+    """
+    track, note = _track_actor_face(scene, actor, face, progress)
+    if parser is not None:
+        track = flag_occluded_frames(scene, track, parser, actor.head, progress=progress)
+    return track, note
+
+
+def _track_actor_face(
+    scene: Path, actor: LoadedActor, face: str | None, progress: ProgressCallback
+) -> tuple[Track, str]:
+    """The track of the actor's face and a line about its choice, before objects are flagged."""
+    source = actor.adapter.config["source"]
+    if face is None and sha256_file(scene) == source["sha256"] and source["complete"]:
+        name = f"{ADAPTER_TRACK_FILE} of {actor.revision.actor}"
+        return Track.from_bytes(actor.adapter.track_bytes, name), ""
+    detections = detect_people(scene, progress=progress)
+    note = ""
+    if face is None and len(detections.people) > 1:
+        person, note = match_actor(
+            detections.people, actor.revision.actor, actor.adapter, actor.head
+        )
+        face = str(person.number)
+    return track_person(scene, detections, face, head=actor.head), note
+
+
+def drive_scene(job: RenderJob, track: Track, progress: ProgressCallback) -> DrivenScene:
+    """Schedule the output's frames and move their mouths.
+
+    Args:
+        job: the render.
+        track: track of the scene, from `track_scene`.
+        progress: function that is called with the state of the work.
+
+    Returns:
+        The output's frames with their mouths.
+
+    Raises:
+        NoFaceError: The driving video shows no face.
+        MediaError: The driving audio or video cannot be read.
+    """
+    schedule = schedule_frames(
+        track.times, job.sources.scene_info.fps, job.sources.new_speech_seconds, job.options.fit
+    )
+    shown = dataclasses.replace(track.select(schedule.scene_rows), times=schedule.times)
+    moved = _move_mouth(job, shown, progress)
+    return DrivenScene(schedule, moved, motion_from_track(moved, job.actor.head))
+
+
+def _move_mouth(job: RenderJob, track: Track, progress: ProgressCallback) -> Track:
+    """A track with the mouth of the drive; the same track if the scene drives itself."""
+    actor, sources = job.actor, job.sources
+    if sources.drive == "audio" and sources.audio is not None:
+        motion = motion_from_audio(
+            sources.audio,
+            track.times,
+            actor.adapter.style,
+            actor.speech_model,
+            job.phones,
+            job.options.reach,
+        )
+    elif sources.drive == "video" and sources.driver is not None:
+        stored = actor.adapter.references.motion
+        own = MouthMotion(stored, np.arange(len(stored), dtype=np.float64))
+        motion = motion_from_video(sources.driver, track.times, own, actor.head, progress)
+    else:
+        return track
+    moved = retarget_mouth(track, actor.head, motion)
+    return blend_mouth_motion(track, moved, transition_weights(track))

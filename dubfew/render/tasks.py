@@ -1,0 +1,73 @@
+"""Frames on their way through a render: what to paint, and what the network predicted for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dubfew.media import Frame
+from dubfew.references.footage import Footage, resize_footage
+from dubfew.references.track_geometry import TrackGeometry
+
+
+@dataclass(frozen=True)
+class ReferenceSet:
+    """The references of one actor, at their own resolution and at that of the network.
+
+    Attributes:
+        footage: windows at their own resolution, whose pixels are composited.
+        windows: the same windows at the edge that the renderer works at, which the network sees.
+    """
+
+    footage: Footage
+    windows: Footage
+
+    @classmethod
+    def from_footage(cls, footage: Footage, window_size: int) -> ReferenceSet:
+        """Resize references for a renderer.
+
+        Args:
+            footage: windows at their own resolution.
+            window_size: edge of the renderer's window, px.
+        """
+        return cls(footage, resize_footage(footage, window_size))
+
+
+@dataclass(frozen=True)
+class FrameTask:
+    """One frame whose mouth is to be painted.
+
+    Attributes:
+        frame: the untouched frame.
+        geometry: mesh and regions of the frame's block of frames.
+        geometry_row: the frame's row in ``geometry``.
+        motion: mouth motion of the frames around, in inter-ocular distances. [T, P, 3]
+        reference_rows: rows of the references to use. [K]
+        reference_distances: distance of each reference's key from the frame's. [K]
+        opacity: opacity of the painted mouth, 0 to 1; below 1 beside frames that are skipped.
+    """
+
+    frame: Frame
+    geometry: TrackGeometry
+    geometry_row: int
+    motion: NDArray[np.float32]
+    reference_rows: NDArray[np.int64]
+    reference_distances: NDArray[np.float32]
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True)
+class PredictedFrame:
+    """A task and the network's prediction for it.
+
+    Attributes:
+        task: the frame to paint.
+        prediction: blend fields in the window, see `dubfew.render.prediction.pack_fields`.
+            [1, C, S, S]
+    """
+
+    task: FrameTask
+    prediction: Tensor

@@ -1,0 +1,76 @@
+"""Frames and tasks keep their order on their way through the network."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from dubfew.render.stage_timer import StageTimer
+from dubfew.render.streaming import (
+    MAX_PENDING_FRAMES,
+    NETWORK_BATCH_FRAMES,
+    composite_frames,
+    predict_frames,
+)
+from dubfew.render.tasks import FrameTask, PredictedFrame
+
+
+class NumberPredictor:
+    """Predicts the number of a task; remembers the sizes of its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def predict_batch(self, tasks):
+        self.batches.append(len(tasks))
+        return [task.frame for task in tasks]
+
+
+def task(number: int) -> FrameTask:
+    return FrameTask(number, None, 0, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("faces", "batches"),
+    [
+        ("", []),
+        ("....", []),
+        ("xxxxxxxxx", [4, 4, 1]),
+        ("x.x..x.x.x", [4, 1]),
+        ("x" + "." * 40 + "xx", [1, 2]),
+    ],
+)
+def test_items_keep_their_order(faces: str, batches: list[int]) -> None:
+    predictor = NumberPredictor()
+    items = [task(number) if face == "x" else number for number, face in enumerate(faces)]
+    predicted = list(predict_frames(items, predictor))
+    assert predictor.batches == batches
+    assert [isinstance(item, PredictedFrame) for item in predicted] == [f == "x" for f in faces]
+    for number, item in enumerate(predicted):
+        found = item.prediction if isinstance(item, PredictedFrame) else item
+        assert found == number
+    compositor = SimpleNamespace(composite=lambda item: item.task.frame)
+    assert list(composite_frames(predicted, compositor)) == list(range(len(faces)))
+
+
+def test_frames_without_a_face_do_not_pile_up() -> None:
+    taken = []
+
+    def frames():
+        for number in range(3 * MAX_PENDING_FRAMES):
+            taken.append(number)
+            yield number
+
+    first = next(predict_frames(frames(), NumberPredictor()))
+    assert first == 0
+    assert len(taken) == MAX_PENDING_FRAMES > NETWORK_BATCH_FRAMES
+
+
+def test_seconds_add_up_by_stage() -> None:
+    timer = StageTimer()
+    for stage in ("a", "b", "a"):
+        with timer.measure(stage):
+            pass
+    assert set(timer.seconds) == {"a", "b"}
+    assert all(value >= 0 for value in timer.seconds.values())
