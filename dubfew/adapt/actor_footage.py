@@ -93,6 +93,7 @@ def prepare_actor_footage(
         progress=progress,
     )
     check_usable_frames(video, track)
+    # Windows are cut once, in the size that is stored, and reduced for the renderer.
     motion = motion_from_track(track, head)
     references = footage_from_frames(
         read_frames(video, start=segment.first, stop=segment.stop),
@@ -107,6 +108,7 @@ def prepare_actor_footage(
     # The aligned meshes belong to the stored references, too: x and y in their px, z in m.
     ratio = np.array([references.window_size / windows.window_size] * 2 + [1], np.float32)
     references = replace(references, vertices=windows.vertices * ratio)
+    # Rendering applies the style to the speech model's prediction.
     style = fit_actor_style(video, info, motion, speech_model)
     return ActorFootage(track, windows, references, style)
 
@@ -158,11 +160,13 @@ def fit_actor_style(
     """
     if info.has_audio:
         begin = max(0.0, motion.times[0] - AUDIO_MARGIN_SECONDS)
+        # Sound that cannot be decoded is no reason to refuse footage whose images can.
         try:
             audio = read_audio_between(video, begin, motion.times[-1] + AUDIO_MARGIN_SECONDS)
         except MediaError:
             return SpeakingStyle.from_statistics(motion, model.space)
         if len(audio.samples):
+            # Times from the start of the sound that was read, then those of the video again.
             predicted = model.predict(audio, motion.times - begin)
             return fit_style(replace(predicted, times=motion.times), motion, model.space)
     return SpeakingStyle.from_statistics(motion, model.space)
@@ -182,6 +186,7 @@ def read_audio_between(video: Path, begin: float, end: float) -> Audio:
     Raises:
         MediaError: The file has no sound, or it cannot be decoded.
     """
+    # One empty block, so that a part beyond the end gives no sound instead of an error.
     kept = [np.zeros(0, np.float32)]
     first, last = round(begin * SPEECH_SAMPLE_RATE_HZ), round(end * SPEECH_SAMPLE_RATE_HZ)
     position = 0

@@ -76,6 +76,7 @@ class ActorAdapter:
 
     def to_files(self) -> dict[str, bytes]:
         """Serialize the actor as files by name, weights and texture in half precision."""
+        # Equal actors give equal bytes: safetensors sorts names, and JSON keeps the order of keys.
         return {
             ADAPTER_CONFIG_FILE: json.dumps(
                 {"format_version": ADAPTER_FORMAT_VERSION, **self.config}, indent=2
@@ -98,6 +99,7 @@ class ActorAdapter:
             config = json.loads(files[ADAPTER_CONFIG_FILE])
             check_format_version(config["format_version"], ADAPTER_FORMAT_VERSION, "this actor")
             check_config(config, REQUIRED_CONFIG_TYPES)
+            # Shapes of the arrays depend on the head model.
             head = load_head_model(config["head"])
             weights, texture = (
                 load_tensors(files[ADAPTER_WEIGHTS_FILE]),
@@ -107,6 +109,7 @@ class ActorAdapter:
             check_finite_weights(texture, "texture")
             references = deserialize_footage(files[ADAPTER_REFERENCES_FILE])
             check_references(references, head)
+            # The track stays as bytes: few callers need it, and they check it themselves.
             style = SpeakingStyle.from_bytes(files[ADAPTER_STYLE_FILE])
             check_style(style)
             return cls(
@@ -144,6 +147,7 @@ class ActorAdapter:
                 f"this actor was adapted on prior {expected['name']!r} ({own}), given is another "
                 f"({given}): adapt anew, or give that one"
             )
+        # The hash covers the prior's texture, but not the one in the adapter's file.
         if self.texture.shape != prior.texture.shape:
             raise ArtefactError(
                 f"this actor's texture is {list(self.texture.shape)}, its prior's "

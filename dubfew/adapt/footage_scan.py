@@ -99,6 +99,7 @@ def scan_footage(
     Raises:
         MediaError: The footage cannot be read.
     """
+    # Bounds, also for files that announce no or a wrong number of frames.
     fps = float(info.fps)
     max_frames = max(1, round(MAX_SCAN_SECONDS * fps))
     total = min(info.frames or round(info.duration * fps), max_frames)
@@ -126,6 +127,7 @@ def scan_footage(
     frame_indices = np.array(scanned, np.int64)
     valid = np.array([found is not None for found in landmarks], bool)
     keys, opening, turn, size, center = _measure_faces(landmarks, valid, camera)
+    # A moving head tells cuts between two similar pictures.
     jumps = _find_jumps(frame_indices, valid, size, center)
     return FootageScan(
         frame_indices=frame_indices,
@@ -208,6 +210,7 @@ def _scan_mel_energy(video: Path, info: VideoInfo) -> NDArray[np.float32]:
         warnings.simplefilter("ignore")
         try:
             for samples in stream_audio(video, SPEECH_SAMPLE_RATE_HZ, block=block):
+                # Whole rows only: the end of a block that fills no row is dropped.
                 steps = len(samples) // MEL_HOP_SAMPLES // hops
                 if steps:
                     mel = log_mel(samples, channel=channel, stop=steps * hops)

@@ -81,6 +81,7 @@ def check_importable(
     adapter.merge_with_prior(Prior.load(_resolve_prior(adapter, home, prior)))
     speech = adapter.config.get("speech")
     if speech is not None:
+        # The model is a file of the sender's own and no part of an export.
         model = ascii(speech["sha256"])[1:13]
         warnings.warn(
             f"this actor's style belongs to the speech model with SHA-256 {model}, which does not "
@@ -93,6 +94,7 @@ def _resolve_prior(adapter: ActorAdapter, home: Path, prior: Path | str | None) 
     """Find the prior of an actor, as `Prior.load` takes it, and note a given one."""
     expected = adapter.config["prior"]
     own = f"{ascii(expected['name'])[:60]} with SHA-256 {expected['sha256'][:64] or '(none)'!a}"
+    # A prior that the user names must be the actor's own; its place is noted for every later use.
     if prior is not None:
         info = prior_info(prior)
         if info.sha256 != expected["sha256"]:
@@ -103,6 +105,7 @@ def _resolve_prior(adapter: ActorAdapter, home: Path, prior: Path | str | None) 
         register_prior_path(home, info)
     found = find_prior(home, expected["sha256"])
     if found is None:
+        # The actor's own path of its prior is from another machine and is not followed.
         raise ArtefactError(
             f"this actor was adapted on the prior {own}, which is not known here: get it from "
             "where the actor comes from, and name its folder with --prior"

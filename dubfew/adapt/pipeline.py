@@ -112,6 +112,7 @@ def adapt(
     registry = registry or Registry()
     inputs = _load_inputs(video, options, registry)
 
+    # Scan the footage, unless the user chose the part or it is short.
     segment = choose_segment(
         video,
         inputs.info,
@@ -120,6 +121,7 @@ def adapt(
         progress=progress,
     )
     chosen_at = time.monotonic()
+    # Track that part, cut the mouth windows, align them, fit the speaking style.
     footage = prepare_actor_footage(
         video,
         inputs.info,
@@ -132,6 +134,7 @@ def adapt(
         progress=progress,
     )
     tracked_at = time.monotonic()
+    # Train the texture, and what the method allows of the renderer.
     training = train_adapter(
         inputs.prior,
         footage.windows,
@@ -146,6 +149,7 @@ def adapt(
     )
     trained_at = time.monotonic()
 
+    # Store everything as a new revision.
     adapter = _make_adapter(video, options, inputs, segment, footage, training)
     # The registry's own copy of the configuration can be listed without opening the files.
     config = {
@@ -160,6 +164,7 @@ def adapt(
         actor=revision.actor,
         revision=revision.number,
         method=options.method,
+        # Footage may have ended within the part that was asked for.
         segment=replace(
             segment,
             stop=segment.first + num_frames,
@@ -182,6 +187,7 @@ def adapt(
 
 def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _AdaptInputs:
     """Check and load everything, so that errors come before minutes of tracking and training."""
+    # The cheap checks first.
     name = normalize_actor_id(video.stem if options.actor is None else options.actor)
     device = resolve_device(options.device)
     method = METHODS.load(options.method)
@@ -189,6 +195,7 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
     given_consent = read_consent(options.consent) if options.consent is not None else None
     speech = Path(options.speech) if options.speech is not None else None
     speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
+    # The registry's permission, before the video is opened.
     registry.check_create(name)
     # An actor's newest record stays in force until another one is given.
     consent = given_consent or registry.consent(name)
@@ -224,6 +231,7 @@ def _make_adapter(
     """Collect what is stored of the actor."""
     track, references = footage.track, footage.references
     config = {
+        # The hash decides; the name tells a user where the prior was.
         "prior": {"name": inputs.prior.name, "sha256": inputs.prior.sha256},
         "method": options.method,
         "options": inputs.method_options,

@@ -112,6 +112,7 @@ class ReplaySampler:
             The batch, and the features that the renderer sees beside it. [B, C, S, S]
         """
         samples, textures = [], []
+        # People are drawn anew for each sample, so that a batch shows several.
         for _ in range(num_samples):
             person = int(generator.integers(len(self.people)))
             sample = draw_sample(
@@ -128,6 +129,7 @@ class ReplaySampler:
             )
             empty = seen.new_zeros(1, num_channels - 3, *seen.shape[2:])
             samples.append(sample)
+            # The features behind the colors are 0, as of anybody without a learned texture.
             textures.append(torch.cat([seen, empty], 1))
         return collate_samples(samples), torch.cat(textures)
 
@@ -194,6 +196,7 @@ def save_replay(path: Path, people: Sequence[ReplayPerson], header: dict[str, An
         "motion": np.concatenate([p.motion for p in people]).astype(np.float16),
         "frames": np.concatenate([p.windows.frames for p in people]).astype(np.int32),
     }
+    # The header is part of the file, so that the two cannot be separated.
     text = json.dumps({"format_version": REPLAY_FORMAT_VERSION, "window": size, **header})
     write_atomic(path, save(arrays, metadata={REPLAY_METADATA_KEY: text}))
 
@@ -228,6 +231,7 @@ def load_replay(path: Path) -> tuple[list[ReplayPerson], dict[str, Any]]:
             motion=motion[:, motion.shape[1] // 2],
             frames=arrays["frames"].astype(np.int64),
         )
+        # Rows of each person end here.
         stops = np.cumsum(arrays["people"], dtype=np.int64)
         if footage.window_size != size or stops[-1] != len(footage) or min(arrays["people"]) < 2:
             raise ValueError("its arrays do not fit together")

@@ -104,6 +104,7 @@ def choose_segment(
     total = info.frames or round(info.duration * fps)
     frames = max(1, round(min(seconds * fps, MAX_FRAME_NUMBER)))
     if start is not None:
+        # Without a known length decoding finds out whether the part exists.
         if total and start * fps >= total:
             raise DubfewError(
                 f"--start {start:g} lies beyond the end of {video}, which has {total / fps:.2f} s"
@@ -111,6 +112,7 @@ def choose_segment(
         first = round(min(start * fps, MAX_FRAME_NUMBER))
         return _make_segment(first, first + frames, fps, "asked")
     if total <= frames:
+        # All of the footage is used; a scan could not choose anything.
         return _make_segment(0, frames, fps, "whole")
     footage_scan = scan_footage(video, info, progress=progress)
     segments = list(candidate_segments(footage_scan, frames))
@@ -146,11 +148,13 @@ def candidate_segments(footage_scan: FootageScan, num_frames: int) -> Iterator[t
     """
     edges = [0, *footage_scan.cuts, footage_scan.num_frames]
     scanned = footage_scan.frame_indices
+    # A part across a cut would show two poses or two people as one.
     for shot_first, shot_stop in pairwise(edges):
         if shot_stop - shot_first <= num_frames:
             if shot_stop > shot_first:
                 yield shot_first, shot_stop
             continue
+        # Begin at scanned frames; a shot between two of them begins with its first frame.
         starts = scanned[(scanned >= shot_first) & (scanned + num_frames <= shot_stop)]
         for first in starts if len(starts) else [shot_first]:
             yield int(first), int(first) + num_frames
@@ -205,9 +209,11 @@ def score_segments(
             min(1.0, _entropy_bits(heard) / whole_entropy) if len(heard) else 0.0
         )
         if not len(faces):
+            # Without a face the part shows nothing of the actor.
             for name in ("shapes", "lips", "frontal", "size"):
                 merits[name].append(0.0)
             continue
+        # Distance of each representative mouth shape to the nearest one in the part.
         nearest = distances[:, begin:end].min(1)
         merits["shapes"].append(1 - float(nearest.mean()) / mean_distance)
         part_range = _opening_range(footage_scan.mouth_opening[faces])

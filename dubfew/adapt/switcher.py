@@ -45,9 +45,11 @@ class AdapterSwitcher:
         """
         if self._is_active:
             raise RuntimeError("another actor is still active: leave its 'with' block first")
+        # Before anything changes: a wrong actor leaves the renderer as it is.
         adapter.check_prior(self.prior)
         self._is_active = True
         try:
+            # Merging may fail halfway, so that it is inside the block that restores the prior.
             yield adapter.merge_into(self._renderer)
         finally:
             self._restore_prior()

@@ -185,6 +185,7 @@ def train_adapter(
         texture,
         collate_samples(held_out).to(accelerator.device) if held_out else None,
     )
+    # Replayed people come on top of the actor's frames, so a mixed step takes longer.
     num_replayed = round(ACTOR_BATCH_SIZE * replay_fraction / (1 - replay_fraction))
     loss_weights = LossWeights()
 
@@ -218,6 +219,7 @@ def train_adapter(
         optimizer.zero_grad()
         if on_step is not None:
             on_step(step, renderer, texture)
+        # The last step is always measured, or its work could not be kept.
         if step % VALIDATE_EVERY_STEPS == 0 or step == steps:
             psnr = validation.measure(step)
             if psnr is not None:
@@ -226,6 +228,7 @@ def train_adapter(
                 break
         report(step, max(validation.stopping.best_score or 0.0, 0.0))
 
+    # Back to the best step, and from the trained module to what the method stores.
     validation.stopping.restore()
     return AdapterTraining(
         weights=method.extract_delta(accelerator.unwrap_model(renderer).cpu(), prior_weights),
@@ -300,6 +303,7 @@ def sample_actor_batch(
         augment: False for frames as filmed, for tests.
     """
     samples = []
+    # Without repetition, unless the footage has fewer frames than a batch.
     for row in generator.choice(rows, ACTOR_BATCH_SIZE, replace=len(rows) < ACTOR_BATCH_SIZE):
         samples.append(
             draw_sample(

@@ -53,7 +53,9 @@ def check_config(config: Mapping[str, Any], required_types: Mapping[tuple[str, .
             value = value[key]
         if not isinstance(value, expected_type):
             raise ValueError(f"{'.'.join(path)} is {ascii(value)[:40]}")
+    # The method's options size the layers that are made for its weights.
     METHODS.load(config["method"]).check_options(config["options"])
+    # Actors of the shipped speech model name none.
     speech = config.get("speech")
     if speech is not None and not all(isinstance(speech[key], str) for key in ("path", "sha256")):
         raise ValueError("path and sha256 of its speech model are not text")
@@ -70,6 +72,7 @@ def check_finite_weights(tensors: Mapping[str, Tensor], label: str) -> None:
         ValueError: A tensor has another type, infinities or NaN.
     """
     for name, tensor in tensors.items():
+        # Integers or double precision are not written by dubfew; messages quote names escaped.
         if tensor.dtype not in (torch.float16, torch.float32):
             raise ValueError(f"the {label} {ascii(name)[:60]} is of type {tensor.dtype}")
         if not bool(torch.isfinite(tensor).all()):
@@ -87,6 +90,7 @@ def check_references(references: Footage, head: HeadModel) -> None:
         ValueError: An array has another type or shape, or values out of range; or there are no
             windows.
     """
+    # Sizes that follow from the head model and from the landmarks that keys are made of.
     points = len(OUTER_LIPS + INNER_LIPS)
     count = len(references)
     shapes: dict[str, tuple[type, tuple[int, ...]]] = {
@@ -110,6 +114,7 @@ def check_style(style: SpeakingStyle) -> None:
         ValueError: An array has another type or shape, or values out of range; or the limit of the
             mouth's opening is not a positive distance.
     """
+    # The number of basis motions is the style's own; everything else follows from it.
     count = len(style.basis)
     for name, shape in {
         "basis": (count, len(MOUTH_POINTS), 3),

@@ -86,9 +86,11 @@ class Prior:
         """
         tensors = {f"{RENDERER_KEY_PREFIX}{k}": v for k, v in self.renderer.state_dict().items()}
         tensors[MEAN_TEXTURE_KEY] = self.texture
+        # Half precision halves the file; training starts from the same rounded weights everywhere.
         half = {k: v.detach().cpu().half().contiguous() for k, v in tensors.items()}
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / PRIOR_WEIGHTS_FILE, save(half))
+        # The first four keys are what loading needs.
         stored = {
             "format_version": PRIOR_FORMAT_VERSION,
             "renderer": self.renderer_name,
@@ -118,6 +120,7 @@ class Prior:
             tensors = load_file(info.path / PRIOR_WEIGHTS_FILE)
         except (OSError, SafetensorError) as error:
             raise ArtefactError(f"the weights in {info.path} cannot be read: {error}") from error
+        # A fresh network of the stored sizes; the strict load below finds anything that is wrong.
         renderer = make_renderer(info.config["renderer"], info.config["renderer_config"])
         weights = {
             key.removeprefix(RENDERER_KEY_PREFIX): value.float()
@@ -176,6 +179,7 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
     """
     name = str(name or DEFAULT_PRIOR)
     if name == UNTRAINED_PRIOR:
+        # The name is known, so the error for unknown names would mislead.
         raise ArtefactError(
             f"prior {UNTRAINED_PRIOR!r} is an untrained network: it has no weights, card or hash "
             "to show"
@@ -199,6 +203,7 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
     weights = folder / PRIOR_WEIGHTS_FILE
     if not weights.exists():
         raise ArtefactError(f"prior {name!r} has no {PRIOR_WEIGHTS_FILE}")
+    # Cards are written by hand: a prior just trained has none.
     card = folder / PRIOR_CARD_FILE
     return PriorInfo(
         name=folder.name,
@@ -213,6 +218,7 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
 def list_priors() -> list[PriorInfo]:
     """List the priors that ship with dubfew."""
     folder = _shipped_priors_dir()
+    # An installation without the weights has no folder.
     if not folder.is_dir():
         return []
     return [

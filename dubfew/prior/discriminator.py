@@ -99,6 +99,7 @@ class Discriminator(nn.Module):
             For every scale the features of each layer [B, C, s, s], then the logits
             [B, 1, s, s]: near 1 for a real patch, near 0 for a rendered one.
         """
+        # The difference to a local mean shows detail, amplified to about 1.
         smooth = F.avg_pool2d(
             image, DETAIL_KERNEL_PX, 1, DETAIL_KERNEL_PX // 2, count_include_pad=False
         )
@@ -151,6 +152,7 @@ def generator_losses(
     2018, pix2pixHD (arXiv 1711.11585), section 3.2, L_FM (matching, there not relative).
     """
     condition, alpha = discriminator_condition(sample), sample.inputs.alpha
+    # Gradients flow through the frozen network into the prediction, not for the target.
     with _frozen_parameters(discriminator):
         fake = discriminator(composite_prediction(sample, prediction), condition)
         with torch.no_grad():
@@ -189,6 +191,7 @@ def discriminator_loss(
     outputs = discriminator(images, torch.cat([condition, condition]))
     losses = []
     for *_, logits in outputs:
+        # The batch holds all targets, then all predictions.
         real, fake = logits.chunk(2)
         losses.append(
             (_mask_weighted_mean((real - 1) ** 2, alpha) + _mask_weighted_mean(fake**2, alpha)) / 2

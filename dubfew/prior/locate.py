@@ -38,6 +38,7 @@ def find_prior(home: Path, sha256: str) -> str | None:
     note = home / PRIOR_PATHS_FOLDER / sha256
     if not re.fullmatch("[0-9a-f]{64}", sha256) or not note.is_file():
         return None
+    # The folder may hold another prior by now, or none.
     noted = note.read_text(encoding="utf-8")
     try:
         return noted if prior_info(noted).sha256 == sha256 else None
@@ -46,13 +47,14 @@ def find_prior(home: Path, sha256: str) -> str | None:
 
 
 def register_prior_path(home: Path, info: PriorInfo) -> None:
-    """Note the folder of a prior for `find_prior`.
+    """Record the folder of a prior for `find_prior`.
 
     Args:
         home: home folder of the registry; made where it is missing.
         info: facts about the prior.
     """
     folder = home / PRIOR_PATHS_FOLDER
+    # The home also holds keys: nobody else may list it.
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True)
     write_atomic(folder / info.sha256, str(info.path.resolve()).encode())

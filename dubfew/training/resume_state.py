@@ -124,6 +124,7 @@ def resume_run(accelerator: Accelerator, out: Path, fingerprint: Mapping[str, An
     if (out / LATEST_STATE_FILE).exists():
         folder = out / f"state-{(out / LATEST_STATE_FILE).read_text().strip()}"
         try:
+            # The fingerprint first: Accelerate's errors on another network explain nothing.
             info = json.loads((folder / STATE_INFO_FILE).read_text())
             check_format_version(info["format_version"], STATE_FORMAT_VERSION, f"state {folder}")
             state = RunState(info["step"], info["best"])
@@ -134,6 +135,7 @@ def resume_run(accelerator: Accelerator, out: Path, fingerprint: Mapping[str, An
                 f"the state {folder} is damaged ({type(error).__name__}): choose another 'out' to "
                 "start anew"
             ) from error
+    # Steps after the state are done again and get their lines again.
     if accelerator.is_main_process:
         _truncate_log(out / TRAINING_LOG_FILE, state.step)
     accelerator.wait_for_everyone()
@@ -142,6 +144,7 @@ def resume_run(accelerator: Accelerator, out: Path, fingerprint: Mapping[str, An
 
 def _check_fingerprint(out: Path, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Refuse a state of another run; the error names every value that differs."""
+    # Keys that only one of the two has differ, too.
     names = sorted({*stored, *expected})
     differences = [
         f"{name} was {stored.get(name)!r}, is {expected.get(name)!r}"
@@ -159,6 +162,7 @@ def _truncate_log(path: Path, last_step: int) -> None:
     """Remove the lines of steps that will be done again, and a line that was cut short."""
     if not path.exists():
         return
+    # A killed process may have left half a line at the end.
     kept = []
     for line in path.read_text().splitlines():
         try:

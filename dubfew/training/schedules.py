@@ -37,6 +37,7 @@ def warmup_cosine(
         [0.0, 0.497, 0.976, 0.5, 0.0]
     """
     warmup = min(1.0, step / warmup_steps + initial)
+    # Steps into the decay, from 0 to its length.
     decayed = min(max(step - decay_start, 0.0), num_steps - decay_start)
     cosine = math.cos(math.pi * decayed / (num_steps - decay_start))
     return warmup * ((1 + floor) / 2 + (1 - floor) / 2 * cosine)
@@ -46,7 +47,9 @@ class HasParameterGroups(Protocol):
     """A torch optimizer, or Accelerate's wrapper of one."""
 
     @property
-    def param_groups(self) -> list[dict]: ...
+    def param_groups(self) -> list[dict]:
+        """List the groups; each has its rate under ``lr``."""
+        ...
 
 
 class LearningRateSchedule:

@@ -65,7 +65,7 @@ class AdaptationMethod:
 
     @property
     def default_options(self) -> MethodOptions:
-        """Default value of each option."""
+        """Return the default value of each option."""
         return self.complete_options({})
 
     def complete_options(self, given: Mapping[str, int]) -> MethodOptions:
@@ -84,6 +84,7 @@ class AdaptationMethod:
             if not self.options[name].accepts(value):
                 maximum = self.options[name].maximum
                 raise ArtefactError(f"--{name} is {value}: give a number from 1 to {maximum}")
+        # Options of the user's own win, then those that follow one of them, then defaults.
         completed = {}
         for name, option in self.options.items():
             fallback = (
@@ -102,6 +103,7 @@ class AdaptationMethod:
             ArtefactError: The value is not an object with exactly the options of this method, or
                 one of them is out of range.
         """
+        # All options are stored, so that a later change of a default does not change old actors.
         if (
             isinstance(stored, dict)
             and stored.keys() == self.options.keys()

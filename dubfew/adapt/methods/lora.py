@@ -41,11 +41,13 @@ DEFAULT_LORA_RANK = 16
 
 def _inject_lora(renderer: Renderer, options: MethodOptions) -> nn.Module:
     """Give every convolution and linear layer a trainable low-rank update, in place."""
+    # By full name: a bare suffix would also match layers of the same name elsewhere.
     targets = [
         name for name, m in renderer.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))
     ]
     config = LoraConfig(r=options["rank"], lora_alpha=options["alpha"], target_modules=targets)
     model = inject_adapter_in_model(config, renderer)
+    # On instances, so that PEFT's class stays as it is for other users in this process.
     for module in model.modules():
         if isinstance(module, LoraLayer):
             module.forward = MethodType(_forward_with_merged_weight, module)
@@ -78,6 +80,7 @@ def _apply_lora(renderer: Renderer, weights: NamedTensors, options: MethodOption
         odd = sorted(expected ^ set(weights))
         raise ArtefactError(f"the adapter's weights do not fit its prior: {ascii(odd[0])[:60]}")
     set_peft_model_state_dict(model, weights)
+    # Replace each wrapper by the layer inside of it, which has the merged weight by then.
     for name, module in list(model.named_modules()):
         if isinstance(module, LoraLayer):
             module.merge()

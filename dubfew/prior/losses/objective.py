@@ -151,6 +151,7 @@ def compute_loss(
         )
     if loss_networks.discriminator is not None and loss_weights.needs_discriminator:
         terms |= generator_losses(loss_networks.discriminator, sample, prediction)
+    # A tensor also if all weights are 0.
     total = sum(
         (getattr(loss_weights, name) * term for name, term in terms.items()),
         prediction.new_zeros(()),
@@ -174,6 +175,7 @@ def mouth_psnr(prediction: Tensor, sample: TrainingSample) -> Tensor:
     Returns:
         PSNR, dB; at most 100. [B]
     """
+    # Weight 1 in the box and 0 around it, whatever the mask.
     box = region_weights(torch.ones_like(sample.inputs.alpha), sample.mouth_box, 0.0, 1.0)
     squared = ((prediction.clamp(0, 1) - sample.target) ** 2 * box).sum((1, 2, 3))
     return -10 * torch.log10(squared / (3 * box.sum((1, 2, 3))).clamp(min=1) + 1e-10)

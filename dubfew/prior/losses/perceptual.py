@@ -40,6 +40,7 @@ def perceptual_and_style_losses(
     for layer_weight, a, b in zip(
         VGG19_LAYER_WEIGHTS, vgg(prediction), target_features, strict=True
     ):
+        # Each layer is smaller than the image, and so are its weights.
         weights = F.adaptive_avg_pool2d(pixel_weights, (a.shape[-2], a.shape[-1]))
         content = content + layer_weight * weighted_l1_loss(a, b, weights)
         difference = _gram_matrix(a, weights) - _gram_matrix(b, weights)

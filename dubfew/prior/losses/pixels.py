@@ -29,10 +29,11 @@ def region_weights(
     face, one for the rest. dubfew paints the lower face alone, and weights of three and one kept
     chins steadier than ten and eight.
     """
+    # Pixels whose centers are in the box, along each axis.
     size = alpha.shape[-1]
-    at = torch.arange(size, device=alpha.device) + 0.5
-    x = (at >= mouth_box[:, :1]) & (at < mouth_box[:, 2:3])
-    y = (at >= mouth_box[:, 1:2]) & (at < mouth_box[:, 3:4])
+    centers = torch.arange(size, device=alpha.device) + 0.5
+    x = (centers >= mouth_box[:, :1]) & (centers < mouth_box[:, 2:3])
+    y = (centers >= mouth_box[:, 1:2]) & (centers < mouth_box[:, 3:4])
     box = (y[:, :, None] & x[:, None, :])[:, None].to(alpha)
     return (lower_weight + (mouth_weight - lower_weight) * box) * alpha
 
@@ -79,6 +80,7 @@ def laplacian_l1_loss(
     total = prediction.new_zeros(())
     for _ in range(num_levels):
         small = [F.avg_pool2d(image, 2) for image in (prediction, target, pixel_weights)]
+        # A band is an image minus what the next smaller one shows of it.
         bands = [
             image - F.interpolate(less, scale_factor=2, mode="bilinear", align_corners=False)
             for image, less in ((prediction, small[0]), (target, small[1]))
@@ -109,6 +111,7 @@ def detail_energy_loss(
     total = prediction.new_zeros(())
     for level in range(num_levels):
         small = [F.avg_pool2d(image, 2) for image in (prediction, target, pixel_weights)]
+        # Root mean squares of the band in cells of 8 px.
         energies = []
         for image, less in ((prediction, small[0]), (target, small[1])):
             band = image - F.interpolate(less, scale_factor=2, mode="bilinear", align_corners=False)

@@ -73,7 +73,7 @@ class Vgg19(nn.Module):
         x = (images - self.mean) / self.spread
         features = []
         for number, names in enumerate(self.block_layers):
-            if number:
+            if number:  # between blocks
                 x = F.max_pool2d(x, 2)
             for name in names:
                 x = F.relu(self.features[name](x))
@@ -126,6 +126,7 @@ def fetch_vgg19(path: Path | None = None, url: str = VGG19_URL, sha256: str = VG
     path = Path(path) if path else default_vgg19_path()
     if path.exists() and sha256_file(path) == sha256:
         return path
+    # Under its name only when it is complete and has the right hash.
     with atomic_path(path) as temporary:
         try:
             with urllib.request.urlopen(url, timeout=30) as source, temporary.open("wb") as file:

@@ -95,6 +95,7 @@ def resolve_loss_weights(preset_or_weights: str | Mapping[str, Any]) -> LossWeig
         >>> resolve_loss_weights({"preset": "dubfew", "matching": 0.5}).matching
         0.5
     """
+    # A name alone is a preset without changes.
     given = (
         {"preset": preset_or_weights}
         if isinstance(preset_or_weights, str)
@@ -107,6 +108,7 @@ def resolve_loss_weights(preset_or_weights: str | Mapping[str, Any]) -> LossWeig
         if term not in LossWeights.__dataclass_fields__:
             known = ", ".join(LossWeights.__dataclass_fields__)
             raise ArtefactError(f"no loss {term!r}: there are {known}")
+        # NaN fails the comparison.
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight >= 0:
             raise ArtefactError(
                 f"the weight of the loss {term!r} is {weight!r}: give a number >= 0"

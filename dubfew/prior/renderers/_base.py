@@ -52,6 +52,7 @@ class BlendFields:
         offsets = _resize(self.offsets.permute(0, 1, 4, 2, 3), size).permute(0, 1, 3, 4, 2)
         sampled = sample_references(references, sampling_grid + offsets)
         colors = sampled + _resize(self.color_correction, size)
+        # The fill is one more reference, already in the target's pose.
         colors = torch.cat([colors, _resize(self.background_fill, size)[:, None]], 1)
         weights = _resize(self.blend_weights, size)[:, :, None]
         return (weights * colors).sum(1) + _resize(self.residual, size)
@@ -61,6 +62,7 @@ def _resize(field: Tensor, size: torch.Size | tuple[int, ...]) -> Tensor:
     """Resize the last two axes, bilinear, with anti-aliasing where they shrink."""
     if field.shape[-2:] == tuple(size):
         return field
+    # `interpolate` takes one axis of images.
     flat = field.flatten(0, -4) if field.ndim > 4 else field
     shrinks = size[0] < field.shape[-2]
     resized = F.interpolate(flat, size=tuple(size), mode="bilinear", antialias=shrinks)
@@ -96,12 +98,15 @@ class Renderer(nn.Module):
     def predict_fields(
         self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
     ) -> BlendFields:
-        """Predict the blend fields of a batch.
+        """Predict the blend fields of a batch; every subclass implements it.
 
         Args:
             inputs: scene, references, mesh and motion of the batch.
             texture: sampled neural texture. [B, C, S, S]
             warped: references in the pose of the scene, as `warp_references` gives them.
+
+        Raises:
+            NotImplementedError: The class is the base class.
         """
         raise NotImplementedError
 

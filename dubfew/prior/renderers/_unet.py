@@ -208,6 +208,7 @@ class BlendingUNet(Renderer):
         # Output of each of a cell's four pixels: logits of the references and of the fill, two
         # offsets for each reference, residual RGB.
         self.leave = nn.Conv2d(a + 8, (k + 1 + 2 * k + 3) * 4, 1)
+        # PyTorch's own weights shrink what passes through a layer.
         self.apply(_initialize_layer)
         for block in self.modules():
             if isinstance(block, ModulatedResidualBlock | ResidualBlock):
@@ -223,9 +224,19 @@ class BlendingUNet(Renderer):
     def predict_fields(
         self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
     ) -> BlendFields:
-        """Predict the blend fields of a batch, see `Renderer.predict_fields`."""
+        """Predict the blend fields of a batch.
+
+        Args:
+            inputs: scene, references, mesh and motion of the batch.
+            texture: sampled neural texture. [B, C, S, S]
+            warped: references in the pose of the scene, as `warp_references` gives them.
+
+        Returns:
+            Fields at the size of the window.
+        """
         # Down to the deepest level, keeping the features of each level for the way up.
         x = self.stem(_make_network_input(inputs, texture, warped))
+        # The layout that convolutions on CPUs are fastest in.
         x = x.contiguous(memory_format=torch.channels_last)
         x = _normalize_and_activate(self.enter(_normalize_and_activate(x)))
         skips = [x]
@@ -318,6 +329,7 @@ def log2_minification(sampling_grid: Tensor) -> Tensor:
     Returns:
         Binary logarithm of the ratio of areas, in [-4, 4]. [B, K, S, S]
     """
+    # Area of a pixel's parallelogram in the reference, from finite differences.
     across = sampling_grid[..., :, 1:, :] - sampling_grid[..., :, :-1, :]
     down = sampling_grid[..., 1:, :, :] - sampling_grid[..., :-1, :, :]
     across = torch.cat([across, across[..., :, -1:, :]], -2)
@@ -341,6 +353,7 @@ def blur_residual(residual: Tensor) -> Tensor:
     """
     across = torch.tensor([0.25, 0.5, 0.25], device=residual.device, dtype=residual.dtype)
     kernel = (across[:, None] * across).expand(residual.shape[1], 1, 3, 3)
+    # Edges repeat, or the border of the window would turn dark.
     padded = F.pad(residual, (1, 1, 1, 1), mode="replicate")
     return F.conv2d(padded, kernel, groups=residual.shape[1])
 

@@ -80,6 +80,7 @@ class PriorTrainConfig:
     vgg: str = ""
 
     def __post_init__(self) -> None:
+        # JSON gives any type for any key.
         for field in dataclasses.fields(self):
             _check_type(field.name, getattr(self, field.name))
         for name in ("steps", "batch", "accumulate", "checkpoint"):
@@ -128,6 +129,7 @@ class PriorTrainConfig:
 
     def to_public_dict(self) -> dict[str, Any]:
         """Return the fields that a prior may hold: no paths, and excluded names as hashes."""
+        # Paths tell about a user's machine, names about people who wanted to be left out.
         kept = dataclasses.asdict(self)
         for name in ("data", "out", "held_out", "start", "vgg"):
             del kept[name]

@@ -53,12 +53,14 @@ class TrainingLog:
                     )
         if self.file is None:
             return
+        # A dictionary of clips cannot be a curve: only the file has it.
         line: dict[str, Any] = {"step": step, **metrics}
         if validation is not None and validation.metrics_by_clip:
             line["heldout"] = validation.metrics_by_clip
         self.file.write(json.dumps(line) + "\n")
         self.file.flush()
         if validation is not None:
+            # A resume state must never be ahead of the log.
             os.fsync(self.file.fileno())
 
     def close(self) -> None:

@@ -86,6 +86,7 @@ class PeopleTextures(nn.Module):
         self.colors: Tensor
         self.register_buffer("colors", torch.zeros(len(people), 3, size, size), persistent=False)
         with torch.no_grad():
+            # Colors are features from the start, as they are for a new actor.
             for person, footage in enumerate(people):
                 rgb = torch.from_numpy(unwrap_footage_texture(footage, head)).permute(2, 0, 1)
                 self.colors[person] = rgb
@@ -179,6 +180,7 @@ def make_parameter_groups(
         if not any(name.startswith(beginning) for name in names):
             parts = ", ".join(sorted({name.split(".")[0] for name in names}))
             raise ArtefactError(f"'rates' names {beginning!r}; the renderer's parts are {parts}")
+    # A prefix of "" fits every name; longer prefixes make exceptions from it.
     grouped: dict[float, list[nn.Parameter]] = {}
     for name, parameter in renderer.named_parameters():
         fitting = [beginning for beginning in factors if name.startswith(beginning)]

@@ -259,6 +259,7 @@ def make_initial_renderer(config: PriorTrainConfig) -> tuple[Renderer, dict[str,
     """
     if not config.start:
         return make_renderer(config.renderer, config.renderer_config), {}
+    # The configuration may repeat the prior's sizes but not change them.
     prior = Prior.load(config.start)
     own = renderer_config_to_dict(prior.renderer)
     expected = own
@@ -274,6 +275,7 @@ def make_initial_renderer(config: PriorTrainConfig) -> tuple[Renderer, dict[str,
 
 def _average_terms(step_terms: Sequence[LossTerms], accelerator: Accelerator) -> dict[str, float]:
     """Average the terms over a step's batches and all processes."""
+    # One reduction for all terms: each costs a round trip between the processes.
     stacked = torch.stack(
         [torch.stack([t.detach() for t in terms.values()]) for terms in step_terms]
     )
@@ -294,6 +296,7 @@ def _save_prior(
     prior = Prior(
         ema_renderer, config.renderer, textures.make_new_actor_texture(), load_head_model().name
     )
+    # Paths and names of excluded people are left out, see `to_public_dict`.
     record = {
         "training": {
             **config.to_public_dict(),
@@ -311,7 +314,12 @@ def _save_prior(
 
 
 def main() -> None:
-    """Entry point of ``accelerate launch -m dubfew.prior.train``."""
+    """Parse the command line of ``python -m dubfew.prior.train`` and train.
+
+    Raises:
+        SystemExit: The arguments are wrong, or the training failed; the message says why.
+    """
+    # The command line of dubfew has the same command; this one is for launchers.
     parser = argparse.ArgumentParser(
         prog="python -m dubfew.prior.train",
         description="Train a prior; goes on where an interrupted run left off.",
