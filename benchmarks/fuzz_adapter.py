@@ -1,4 +1,4 @@
-"""A sound adapter, small, and ways to spoil it; see fuzz_registry.py."""
+"""A small sound adapter and mutations of it, for fuzz_registry.py."""
 
 from __future__ import annotations
 
@@ -36,20 +36,26 @@ from dubfew.reconstruction.track import Camera, Track
 from dubfew.references.footage import Footage
 from dubfew.speech.style import SpeakingStyle
 
+# Files of an adapter by name.
 Files = dict[str, bytes]
+# Function that returns mutated files.
 Change = Callable[[Files], Files]
-SMALL = BlendingUNetConfig(
+# A renderer with all kinds of layers, as small as possible.
+SMALL_CONFIG = BlendingUNetConfig(
     window=64, references=2, texture_channels=5, widths=(8, 8, 8, 8), style=8
 )
-TENSORS = (
+# Files that hold tensors.
+TENSOR_FILES = (
     ADAPTER_WEIGHTS_FILE,
     ADAPTER_TEXTURE_FILE,
     ADAPTER_REFERENCES_FILE,
     ADAPTER_STYLE_FILE,
     ADAPTER_TRACK_FILE,
 )
-NUMBERS = (np.nan, np.inf, -np.inf, 1e30, 65504.0, -1.0, 0.0)
-PLACES = (
+# Numbers that footage does not give; 65504 is the largest of float16.
+ODD_NUMBERS = (np.nan, np.inf, -np.inf, 1e30, 65504.0, -1.0, 0.0)
+# Paths in the adapter's config, with spaces between the keys.
+CONFIG_PATHS = (
     "format_version",
     "prior",
     "prior sha256",
@@ -64,19 +70,23 @@ PLACES = (
     "speech",
     "extra",
 )
-DTYPES = ("F16", "F32", "F64", "BF16", "I64", "U8", "BOOL", "F8_E4M3", "X", "")
+# Types that a safetensors header may name, and two that do not exist.
+HEADER_DTYPES = ("F16", "F32", "F64", "BF16", "I64", "U8", "BOOL", "F8_E4M3", "X", "")
 
 
 class SoundAdapter:
     """An adapter of random numbers on an untrained prior.
 
+    Args:
+        folder: empty folder for the prior.
+
     Attributes:
-        files: as they are stored.
+        files: its files as they are stored.
     """
 
     def __init__(self, folder: Path) -> None:
         self._home, place = folder / "priors-home", folder / "prior"
-        create_untrained_prior(0, SMALL).save(place, {}, "")
+        create_untrained_prior(0, SMALL_CONFIG).save(place, {}, "")
         self._prior = Prior.load(place)
         method, head = METHODS["lora"], load_head_model()
         model = method.make_trainable(deepcopy(self._prior.renderer), method.default_options)
@@ -131,11 +141,11 @@ class SoundAdapter:
         check_importable({}, self.files, home=self._home, prior=place)
 
     def admit(self, files: Files) -> None:
-        """As an import does."""
+        """Check files as an import does."""
         check_importable({}, files, home=self._home)
 
     def assert_renders(self, files: Files) -> None:
-        """See that what was let in gives a network of finite numbers."""
+        """Check that files which passed the import check give a network of finite numbers."""
         adapter = ActorAdapter.from_files(files)
         renderer = adapter.merge_with_prior(self._prior)
         assert all(bool(torch.isfinite(value).all()) for value in renderer.state_dict().values())
@@ -144,12 +154,13 @@ class SoundAdapter:
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Split a safetensors file into its header and the tensors' bytes."""
     end = 8 + int.from_bytes(data[:8], "little")
     return json.loads(data[8:end]), data[end:]
 
 
 def _promised(file: str, which: int, name: str, value: Any) -> Change:
-    """The header says something else of one tensor than its bytes hold."""
+    """Change the header's entry of one tensor, so that it does not fit the bytes."""
 
     def change(files: Files) -> Files:
         header, body = _header(files[file])
@@ -168,7 +179,7 @@ def _promised(file: str, which: int, name: str, value: Any) -> Change:
 
 
 def _array(file: str, which: int, change_of: Callable[[np.ndarray], np.ndarray]) -> Change:
-    """One tensor with other numbers, or of another shape; the file is sound."""
+    """Change numbers or shape of one tensor; the file itself stays sound."""
 
     def change(files: Files) -> Files:
         try:
@@ -184,6 +195,8 @@ def _array(file: str, which: int, change_of: Callable[[np.ndarray], np.ndarray])
 
 
 def _number(place: int, value: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Replace one number of a tensor."""
+
     def change(array: np.ndarray) -> np.ndarray:
         flat = array.reshape(-1)
         if flat.size:
@@ -195,6 +208,7 @@ def _number(place: int, value: float) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _shape(kind: str, length: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Change shape or type of a tensor."""
     return {
         "flat": lambda array: array.reshape(-1),
         "cut": lambda array: array[:length],
@@ -208,6 +222,8 @@ def _shape(kind: str, length: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _configured(steps: list[str], value: Any) -> Change:
+    """Replace one value of the config."""
+
     def change(files: Files) -> Files:
         try:
             config = json.loads(files[ADAPTER_CONFIG_FILE])
@@ -223,6 +239,8 @@ def _configured(steps: list[str], value: Any) -> Change:
 
 
 def _bytes(file: str, place: int, value: int, kind: str) -> Change:
+    """Flip a bit of a file, cut it off or insert a byte."""
+
     def change(files: Files) -> Files:
         data = bytearray(files[file])
         at = place % max(1, len(data))
@@ -238,26 +256,28 @@ def _bytes(file: str, place: int, value: int, kind: str) -> Change:
 
 
 def _swapped(one: str, other: str) -> Change:
+    """Exchange the content of two files."""
     return lambda files: {**files, one: files[other], other: files[one]}
 
 
-def changed_adapters() -> st.SearchStrategy[Change]:
-    """One to three changes, one after the other."""
-    files, tensors = st.sampled_from((ADAPTER_CONFIG_FILE, *TENSORS)), st.sampled_from(TENSORS)
+def adapter_mutations() -> st.SearchStrategy[Change]:
+    """Return a strategy of one to three mutations in a row."""
+    files = st.sampled_from((ADAPTER_CONFIG_FILE, *TENSOR_FILES))
+    tensors = st.sampled_from(TENSOR_FILES)
     which = st.integers(0, 100)
     sizes = st.integers(-1, 9) | st.sampled_from([1 << 31, 1 << 32, 1 << 40, 1 << 63, 1 << 70])
     scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)
     values = scalars | st.lists(scalars, max_size=3) | st.dictionaries(st.text(), scalars)
-    paths = st.sampled_from([each.split() for each in PLACES])
+    paths = st.sampled_from([each.split() for each in CONFIG_PATHS])
     promises = st.one_of(
         st.tuples(st.just("shape"), st.lists(sizes, max_size=4)),
-        st.tuples(st.just("dtype"), st.sampled_from(DTYPES)),
+        st.tuples(st.just("dtype"), st.sampled_from(HEADER_DTYPES)),
         st.tuples(st.just("data_offsets"), st.lists(sizes, min_size=1, max_size=3)),
         st.tuples(st.just("rename"), st.text(max_size=80)),
         st.tuples(st.just("remove"), st.none()),
     )
     kinds = ["flat", "cut", "deeper", "turned", "doubled", "whole", "double", "half"]
-    arrays = st.builds(_number, st.integers(0, 1 << 20), st.sampled_from(NUMBERS)) | st.builds(
+    arrays = st.builds(_number, st.integers(0, 1 << 20), st.sampled_from(ODD_NUMBERS)) | st.builds(
         _shape, st.sampled_from(kinds), st.integers(0, 3)
     )
     change = st.one_of(

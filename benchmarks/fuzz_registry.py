@@ -1,9 +1,9 @@
-"""Feed the registry with harm: every input is refused with one typed line, or it is sound.
+"""Fuzz everything that the registry reads: each input is refused with one typed line, or is sound.
 
     python -m benchmarks.fuzz_registry --inputs 30000
 
-Each family of inputs begins with something sound and changes it: bytes, places, names, numbers, the
-structure. Inputs are hypothesis's, so a failure is shown as the smallest one that fails.
+Each family of inputs starts with a sound one and mutates its bytes, order, names, numbers or
+structure. Hypothesis generates the inputs, so a failure is shown with the smallest failing input.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from benchmarks.common import machine_line
-from benchmarks.fuzz_adapter import SoundAdapter, changed_adapters
+from benchmarks.fuzz_adapter import SoundAdapter, adapter_mutations
 from dubfew.errors import ConsentError, DubfewError
 from dubfew.registry import cipher, sealing, strict_json
 from dubfew.registry.archive import pack_archive, unpack_archive
@@ -35,18 +35,25 @@ from dubfew.registry.names import lookalike_key, normalize_actor_id
 from dubfew.registry.receipt import ErasureReceipt
 from dubfew.registry.registry import Registry
 
-WORDS = "correct horse battery"
+# Passphrase of the encrypted export.
+PASSPHRASE = "correct horse battery"
+# Files of the actor that is exported.
 FILES = {"a.safetensors": b"alpha" * 30, "b.safetensors": b""}
-LONGEST_ERROR = 700
-# scrypt costs above this are obeyed, and take seconds; the envelope's byte 12 holds the cost.
-COST_PLACE, CHEAP = 12, 10
+# Longest error message, characters: it must stay one readable line.
+MAX_ERROR_LENGTH = 700
+# Byte of an encrypted export that holds the cost of scrypt, log2 of n.
+SCRYPT_COST_BYTE = 12
+# Largest cost that is tried. Higher ones are allowed and take seconds.
+MAX_SCRYPT_LOG2_N = 10
 
-JSON = st.recursive(
+# Any small JSON value.
+JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner),
     max_leaves=8,
 )
-CHANGES = st.lists(
+# Mutations of bytes: kind, position (modulo the length) and value.
+BYTE_MUTATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("set"), st.integers(0, 1 << 16), st.integers(0, 255)),
         st.tuples(st.just("cut"), st.integers(0, 1 << 16), st.integers(1, 60)),
@@ -58,8 +65,8 @@ CHANGES = st.lists(
 )
 
 
-def changed(data: bytes, changes: list[tuple[str, int, Any]]) -> bytes:
-    """Bytes with some of them set, cut out, put in, or the whole turned round a place."""
+def mutate_bytes(data: bytes, changes: list[tuple[str, int, Any]]) -> bytes:
+    """Set, cut out or insert bytes, or rotate the whole, once for each mutation."""
     altered = bytearray(data)
     for kind, place, value in changes:
         place %= len(altered) or 1
@@ -74,15 +81,22 @@ def changed(data: bytes, changes: list[tuple[str, int, Any]]) -> bytes:
     return bytes(altered)
 
 
-def changed_json(value: Any, steps: list[int], new: Any, kind: str) -> Any:
-    """A JSON value with one thing in it replaced, removed or added."""
+def mutate_json(value: Any, steps: list[int], new: Any, kind: str) -> Any:
+    """Replace, remove or add one element of a JSON value.
+
+    Args:
+        value: the value, which stays as it is.
+        steps: path to the element, as positions among the sorted keys.
+        new: the new element.
+        kind: "replace", "remove" or "add".
+    """
     if not steps or not isinstance(value, dict | list) or not value:
         return new
     keys: list[Any] = sorted(value) if isinstance(value, dict) else [*range(len(value))]
     key, rest = keys[steps[0] % len(keys)], steps[1:]
     copy: Any = value.copy()
     if rest:
-        copy[key] = changed_json(value[key], rest, new, kind)
+        copy[key] = mutate_json(value[key], rest, new, kind)
     elif kind == "replace":
         copy[key] = new
     elif kind == "remove":
@@ -94,24 +108,29 @@ def changed_json(value: Any, steps: list[int], new: Any, kind: str) -> Any:
     return copy
 
 
-JSON_CHANGE = st.tuples(
+# Mutations of JSON: path, new element and kind.
+JSON_MUTATIONS = st.tuples(
     st.lists(st.integers(0, 40), min_size=1, max_size=4),
-    JSON,
+    JSON_VALUES,
     st.sampled_from(["replace", "remove", "add"]),
 )
 
 
-class Fuzz:
-    """The families, and how many inputs of each were tried and refused."""
+class RegistryFuzzer:
+    """Families of inputs, with the numbers of inputs that were tried and refused.
+
+    Args:
+        folder: empty folder for the sound inputs.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.tried: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._folder = folder
-        sealing.SCRYPT_LOG2_N = 4  # or scrypt is all that is measured
+        sealing.SCRYPT_LOG2_N = 4  # scrypt would take nearly all of the time
         registry = Registry(folder / "home")
         self._plain = pack_archive(registry.create("mary", {"method": "lora"}, FILES), FILES)
-        self._sealed = encrypt_export(self._plain, "x", secret=WORDS)
+        self._sealed = encrypt_export(self._plain, "x", secret=PASSPHRASE)
         self._key, self._content = bytes(32), b"content" * 20_000
         self._file = cipher.seal_bytes(self._key, b"place", self._content)
         self._log = AuditLog(folder / "log", folder / "head")
@@ -124,30 +143,30 @@ class Fuzz:
         self._receipt = receipt.to_bytes()
 
     def _refused(self, family: str, attempt: Callable[[], object]) -> bool:
-        """Try one input. Whether it was refused, properly; anything but a typed error is raised."""
+        """Try one input; return whether it was refused. Any other exception is raised."""
         self.tried[family] += 1
         try:
             attempt()
         except DubfewError as error:
-            said = str(error)
+            message = str(error)
         else:
             return False
         self.refused[family] += 1
-        assert len(said) <= LONGEST_ERROR, f"a long error: {said}"
-        assert said.isprintable(), f"an error that is no line: {said!r}"
+        assert len(message) <= MAX_ERROR_LENGTH, f"a long error: {message}"
+        assert message.isprintable(), f"an error of several lines: {message!r}"
         return True
 
     def archives(self, changes: list[tuple[str, int, Any]]) -> None:
-        """An export with changed bytes is refused, or holds what it held."""
-        data = changed(self._plain, changes)
+        """Check that an export with changed bytes is refused or unchanged in content."""
+        data = mutate_bytes(self._plain, changes)
         if not self._refused("archives", lambda: unpack_archive(data, "x")):
             assert unpack_archive(data, "x").files == FILES
 
     def manifests(self, change: tuple[list[int], Any, str], name: str) -> None:
-        """A sound zip, whose manifest says something else, or whose member has another name."""
+        """Check a sound zip with a mutated manifest or another name of a member."""
         with zipfile.ZipFile(io.BytesIO(self._plain)) as archive:
             members = {each: archive.read(each) for each in archive.namelist()}
-        manifest = changed_json(json.loads(members.pop("manifest.json")), *change)
+        manifest = mutate_json(json.loads(members.pop("manifest.json")), *change)
         buffer = io.BytesIO()
         with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
             warnings.simplefilter("ignore")  # two members of one name
@@ -161,44 +180,46 @@ class Fuzz:
             assert found.actor == normalize_actor_id(found.actor)
 
     def envelopes(self, changes: list[tuple[str, int, Any]]) -> None:
-        """An encrypted export with changed bytes is refused, or is the same."""
-        data = changed(self._sealed, changes)
-        if data[COST_PLACE : COST_PLACE + 1] > bytes([CHEAP]):
-            data = data[:COST_PLACE] + bytes([CHEAP]) + data[COST_PLACE + 1 :]
+        """Check that an encrypted export with changed bytes is refused or the same."""
+        data = mutate_bytes(self._sealed, changes)
+        if data[SCRYPT_COST_BYTE : SCRYPT_COST_BYTE + 1] > bytes([MAX_SCRYPT_LOG2_N]):
+            data = (
+                data[:SCRYPT_COST_BYTE] + bytes([MAX_SCRYPT_LOG2_N]) + data[SCRYPT_COST_BYTE + 1 :]
+            )
         if not self._refused(
-            "envelopes", lambda: decrypt_export(data, "x", DecryptionSecrets(WORDS))
+            "envelopes", lambda: decrypt_export(data, "x", DecryptionSecrets(PASSPHRASE))
         ):
-            assert decrypt_export(data, "x", DecryptionSecrets(WORDS)) == self._plain
+            assert decrypt_export(data, "x", DecryptionSecrets(PASSPHRASE)) == self._plain
 
     def sealed_files(self, changes: list[tuple[str, int, Any]]) -> None:
-        """A stored file with changed bytes is refused, or is the same."""
-        data = changed(self._file, changes)
+        """Check that a stored file with changed bytes is refused or the same."""
+        data = mutate_bytes(self._file, changes)
         if not self._refused(
             "sealed files", lambda: cipher.unseal_bytes(self._key, b"place", data)
         ):
             assert data == self._file
 
     def adapters(self, change: Callable[[dict[str, bytes]], dict[str, bytes]]) -> None:
-        """An adapter that is let in can be rendered: all its numbers are finite."""
+        """Check that an adapter which passes the import check can be rendered."""
         files = change(dict(self._adapter.files))
         if not self._refused("adapters", lambda: self._adapter.admit(files)):
             self._adapter.assert_renders(files)
 
     def records(self, change: tuple[list[int], Any, str]) -> None:
-        """A changed consent record is refused, or is the record that it says."""
-        record = changed_json(example_consent(), *change)
+        """Check that a mutated consent record is refused or read as it is."""
+        record = mutate_json(example_consent(), *change)
         data = json.dumps(record).encode()
         if not self._refused("consent records", lambda: _consent(data)):
             assert _consent(data).record == record
 
     def record_bytes(self, changes: list[tuple[str, int, Any]]) -> None:
-        """A consent file with changed bytes."""
-        data = changed(json.dumps(example_consent()).encode(), changes)
+        """Check a consent file with changed bytes."""
+        data = mutate_bytes(json.dumps(example_consent()).encode(), changes)
         self._refused("consent files", lambda: _consent(data))
 
     def logs(self, changes: list[tuple[str, int, Any]], order: list[int] | None) -> None:
-        """A changed audit log is noticed, or becomes again what it was."""
-        data = changed(self._lines, changes) if order is None else self._lines
+        """Check that a changed audit log is detected or restored."""
+        data = mutate_bytes(self._lines, changes) if order is None else self._lines
         if order is not None:
             lines = self._lines.splitlines(keepends=True)
             data = b"".join(lines[place] for place in order)
@@ -214,7 +235,7 @@ class Fuzz:
             assert report.restored or data == self._lines
 
     def ids(self, actor: str) -> None:
-        """An id is refused, or printable and no path; its look-alike form is stable."""
+        """Check that an id is refused or printable and not a path, and its key stable."""
         assert lookalike_key(lookalike_key(actor)) == lookalike_key(actor)
         if not self._refused("ids", lambda: normalize_actor_id(actor)):
             name = normalize_actor_id(actor)
@@ -224,44 +245,48 @@ class Fuzz:
             assert lookalike_key(name) == lookalike_key(actor)
 
     def receipts(self, change: tuple[list[int], Any, str]) -> None:
-        """A changed note of a deletion is refused, or names a file in the folder of receipts."""
-        data = json.dumps(changed_json(json.loads(self._receipt), *change)).encode()
+        """Check that a mutated note of a deletion is refused or names a file in its folder."""
+        data = json.dumps(mutate_json(json.loads(self._receipt), *change)).encode()
         if not self._refused("notes of deletions", lambda: ErasureReceipt.from_bytes(data, "x")):
             name = ErasureReceipt.from_bytes(data, "x").file_name
             assert Path(name).name == name
             assert len(name) < 60
 
     def families(self) -> dict[Callable[..., None], tuple[int, dict[str, st.SearchStrategy]]]:
-        """Share of all inputs, in %, and where a family's inputs come from."""
-        # zipfile itself cuts names at a zero byte.
+        """Return for each family its share of all inputs, in %, and its strategies."""
+        # zipfile cuts names at a zero byte when it writes them.
         names = st.text(st.characters(exclude_characters="\0"), max_size=40) | st.sampled_from(
             ["../x", "/etc/x", "a\\b", "con", "x."]
         )
         orders = st.none() | st.lists(st.integers(0, 7), max_size=9)
-        bytes_of = {"changes": CHANGES}
+        bytes_of = {"changes": BYTE_MUTATIONS}
         return {
             self.archives: (18, bytes_of),
-            self.manifests: (12, {"change": JSON_CHANGE, "name": st.just("") | names}),
+            self.manifests: (12, {"change": JSON_MUTATIONS, "name": st.just("") | names}),
             self.envelopes: (10, bytes_of),
             self.sealed_files: (10, bytes_of),
-            self.adapters: (8, {"change": changed_adapters()}),
-            self.records: (10, {"change": JSON_CHANGE}),
+            self.adapters: (8, {"change": adapter_mutations()}),
+            self.records: (10, {"change": JSON_MUTATIONS}),
             self.record_bytes: (7, bytes_of),
             self.logs: (8, {**bytes_of, "order": orders}),
             self.ids: (12, {"actor": st.text(max_size=120) | names}),
-            self.receipts: (5, {"change": JSON_CHANGE}),
+            self.receipts: (5, {"change": JSON_MUTATIONS}),
         }
 
     def run(self, inputs: int, number: int = 0) -> None:
-        """Try so many inputs, in all.
+        """Try inputs of all families.
+
+        Args:
+            inputs: number of inputs of all families together.
+            number: seed.
 
         Raises:
-            AssertionError, or what should not have been raised: shown with the smallest input.
+            AssertionError: An input was accepted that is not sound, or the error is not one line.
         """
         for family, (share, given_by) in self.families().items():
-            wanted = max(1, inputs * share // 100)
+            examples = max(1, inputs * share // 100)
             plan = settings(
-                max_examples=wanted,
+                max_examples=examples,
                 deadline=None,
                 database=None,
                 phases=[Phase.generate, Phase.shrink],
@@ -272,7 +297,7 @@ class Fuzz:
 
 
 def _consent(data: bytes) -> ConsentRecord:
-    """As `read_consent` reads it."""
+    """Parse a consent record as `read_consent` does."""
     try:
         found = strict_json.parse_strict_json(data)
     except ValueError as error:
@@ -281,7 +306,7 @@ def _consent(data: bytes) -> ConsentRecord:
 
 
 def _calling(family: Callable[..., None]) -> Callable[..., None]:
-    """A function, which hypothesis needs, that is no method."""
+    """Wrap a method in a function, which hypothesis needs."""
 
     def attempt(**values: Any) -> None:
         family(**values)
@@ -298,7 +323,7 @@ def main() -> None:
     print(machine_line())
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        fuzz = Fuzz(Path(folder))
+        fuzz = RegistryFuzzer(Path(folder))
         fuzz.run(options.inputs, options.seed)
     for family, tried in fuzz.tried.items():
         print(f"{family:20} {tried:6} inputs, {fuzz.refused[family]:6} refused, 0 failures")

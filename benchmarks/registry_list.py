@@ -1,8 +1,8 @@
-"""How long `dubfew actors list` takes with many actors, and what else it costs to have many.
+"""Time `dubfew actors list` and other operations of a registry with many actors.
 
     python -m benchmarks.registry_list --actors 10000
 
-The command runs in a process of its own, start of Python included, its output into a pipe.
+Commands run in their own process, start of Python included, with their output into a pipe.
 """
 
 from __future__ import annotations
@@ -22,19 +22,30 @@ from pathlib import Path
 from benchmarks.common import machine_line
 from dubfew.registry import Registry
 
+# Names of the files of an actor that `adapt` stores.
 FILES = (
     "adapter_config.json",
     "adapter_model.safetensors",
     "config.json",
     "references.safetensors",
+    "style.safetensors",
+    "texture.safetensors",
+    "track.safetensors",
 )
-FILES += ("style.safetensors", "texture.safetensors", "track.safetensors")
-RUNS = 9
+# Measured runs of each operation. The median of an odd number is one of them.
+NUM_RUNS = 9
 
 
 def fill(home: Path, actors: int) -> Registry:
-    """A registry of so many actors with two revisions and seven files each. The index is filled
-    directly: writing and syncing the files takes an hour, and listing must not look at them."""
+    """Create a registry of actors with two revisions and seven files each.
+
+    Only the index is filled: writing and syncing the files takes an hour, and listing must not
+    need them.
+
+    Args:
+        home: home folder of the registry.
+        actors: number of actors.
+    """
     registry = Registry(home)
     registry.create("first", {"method": "lora"}, {"texture.safetensors": b"content"})
     numbers = range(2, actors + 1)
@@ -64,22 +75,28 @@ def fill(home: Path, actors: int) -> Registry:
 
 
 def add_folders(home: Path, actors: int) -> None:
-    """The folders of all revisions, empty: looking for leftovers costs the same."""
+    """Create the empty folders of all revisions: the search for leftovers takes as long with them.
+
+    Args:
+        home: home folder of the registry.
+        actors: number of actors.
+    """
     for number in range(2, actors + 1):
         for revision in (1, 2):
             (home / "actors" / f"{number:032x}" / str(revision)).mkdir(parents=True)
 
 
-def times(job: Callable[[], object], prepare: Callable[[], object] = lambda: None) -> str:
-    """Shortest and median of some runs, s, after one that fills the system's caches.
+def describe_times(job: Callable[[], object], prepare: Callable[[], object] = lambda: None) -> str:
+    """Describe the shortest and the median time of some runs, after one that fills the caches.
 
     Args:
-        prepare: done before every run, not counted.
+        job: the operation.
+        prepare: function that is called before every run and not timed.
     """
     prepare()
     job()
     walls, works = [], []
-    for _ in range(RUNS):
+    for _ in range(NUM_RUNS):
         prepare()
         wall, before = time.perf_counter(), os.times()
         job()
@@ -109,11 +126,11 @@ def main() -> None:
 
         assert command("actors", "list").count("\n") == options.actors + 1
         print(f"{options.actors} actors")
-        print(f"dubfew actors list: {times(lambda: command('actors', 'list'))}")
-        print(f"with --json:        {times(lambda: command('actors', 'list', '--json'))}")
-        print(f"dubfew --help:      {times(lambda: command('--help'))}")
-        print(f"Registry.list():    {times(registry.list)}")
-        print(f"Registry.open():    {times(lambda: registry.open('first'))}")
+        print(f"dubfew actors list: {describe_times(lambda: command('actors', 'list'))}")
+        print(f"with --json:        {describe_times(lambda: command('actors', 'list', '--json'))}")
+        print(f"dubfew --help:      {describe_times(lambda: command('--help'))}")
+        print(f"Registry.list():    {describe_times(registry.list)}")
+        print(f"Registry.open():    {describe_times(lambda: registry.open('first'))}")
 
         add_folders(registry.home, options.actors)
         content = {"texture.safetensors": bytes(1000)}
@@ -122,9 +139,12 @@ def main() -> None:
         def create() -> None:
             registry.create("newest", {}, content)
 
-        print(f"a new actor:        {times(lambda: registry.create(next(names), {}, content))}")
-        print(f"a new revision:     {times(create)}")
-        print(f"Registry.delete():  {times(lambda: registry.delete('newest'), create)}")
+        def create_actor() -> None:
+            registry.create(next(names), {}, content)
+
+        print(f"a new actor:        {describe_times(create_actor)}")
+        print(f"a new revision:     {describe_times(create)}")
+        print(f"Registry.delete():  {describe_times(lambda: registry.delete('newest'), create)}")
 
 
 if __name__ == "__main__":

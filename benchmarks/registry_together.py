@@ -1,11 +1,11 @@
-"""Two adapts and ten renders at once, each a process of its own, against one registry.
+"""Run two adapts and ten renders at once, each in its own process, on one registry.
 
     python -m benchmarks.registry_together --video CLIP
 
-One actor is learned first, for the renders. Then all begin together. Every process must end well,
-every output must be there with the SHA-256 that the audit log names, and index, files, keys and log
-must be sound. Last, an actor is deleted while another process renders them: that render must fail
-with one line and leave no output.
+One actor is adapted first, for the renders. Then all processes start together. Every process must
+succeed, every output must have the SHA-256 in the audit log, and index, files, keys and log must be
+sound. Last, the actor is deleted while another process renders: that render must fail with one line
+and leave no output.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from pathlib import Path
 
 from benchmarks.common import machine_line
 from dubfew.registry import Registry
+from dubfew.registry.audit import AuditEntry
 from dubfew.utils.files import sha256_file
 
+# Clip that is used by default.
 DEMO = Path(str(files("dubfew.demo") / "actor.mp4"))
 
-# Renders an actor; after the first frame it says so and waits for a word.
+# Exit code of the renderer below when the actor is deleted, different from Python's own codes.
+DELETED_EXIT_CODE = 7
+# Program that renders an actor and waits after the first frame for a line on stdin.
 RENDERER = """
 import sys
 from pathlib import Path
@@ -47,15 +51,17 @@ except ActorNotFoundError as error:
 
 
 @dataclass(frozen=True)
-class Together:
-    """What was seen.
+class ConcurrencyResult:
+    """Result of a run.
 
     Attributes:
-        adapts, renders: processes of each kind.
-        seconds: from their start to the end of the last.
-        actors, revisions: that the registry then had.
-        entries: of the audit log.
-        wrong: what must not be, one line each.
+        adapts: number of processes that adapt.
+        renders: number of processes that render.
+        seconds: time from their start to the end of the last one.
+        actors: number of actors in the registry at the end.
+        revisions: number of revisions at the end.
+        entries: number of entries of the audit log.
+        wrong: violations, one line each.
     """
 
     adapts: int
@@ -67,7 +73,7 @@ class Together:
     wrong: list[str]
 
 
-def together(
+def run_together(
     folder: Path,
     video: Path,
     *,
@@ -76,17 +82,23 @@ def together(
     prior: str = "lite",
     steps: int = 20,
     seconds: float = 2.0,
-) -> Together:
-    """Run them all in an empty folder.
+) -> ConcurrencyResult:
+    """Run all processes in an empty folder and check the registry.
 
     Args:
-        video: that actors are learned from, and that is rendered.
-        prior, steps, seconds: of every adapt.
+        folder: the empty folder.
+        video: clip that actors are adapted from, and that is rendered.
+        adapts: number of processes that adapt.
+        renders: number of processes that render.
+        prior: prior of every adapt.
+        steps: training steps of every adapt.
+        seconds: length of the footage of every adapt.
     """
     home = folder / "home"
     environment = {**os.environ, "DUBFEW_HOME": str(home), "OMP_NUM_THREADS": "1"}
     environment.pop("DUBFEW_KEYS", None)
 
+    # One thread each, or the processes would slow each other down.
     def dubfew(*words: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "dubfew", *map(str, words), "--json"]
         return subprocess.Popen(
@@ -103,14 +115,14 @@ def together(
 
     wrong = []
 
-    def ended(what: str, process: subprocess.Popen[str]) -> None:
-        _, said = process.communicate()
+    def wait_for(name: str, process: subprocess.Popen[str]) -> None:
+        _, stderr = process.communicate()
         if process.returncode:
-            wrong.append(f"{what} ended with {process.returncode}: {said.strip()[-200:]}")
+            wrong.append(f"{name} ended with {process.returncode}: {stderr.strip()[-200:]}")
 
-    ended("the first adapt", adapt("rendered"))
+    wait_for("the first adapt", adapt("rendered"))
     if wrong:
-        return Together(adapts, renders, 0.0, 0, 0, 0, wrong)
+        return ConcurrencyResult(adapts, renders, 0.0, 0, 0, 0, wrong)
     began = time.monotonic()
     outputs = [folder / f"out-{number}.mp4" for number in range(renders)]
     running = {f"adapt {number}": adapt(f"new-{number}") for number in range(adapts)}
@@ -120,19 +132,23 @@ def together(
         )
         for output in outputs
     }
-    for what, process in running.items():
-        ended(what, process)
+    for name, process in running.items():
+        wait_for(name, process)
     taken = time.monotonic() - began
 
+    # The audit log and the outputs must agree.
     registry = Registry(home)
     log = registry.audit()
     assert log is not None
-    logged = [entry for entry in log.iter_entries() if getattr(entry, "event", "") == "render"]
-    hashes = sorted(str(entry.fields["output_sha256"]) for entry in logged)
+    hashes = sorted(
+        str(entry.fields["output_sha256"])
+        for entry in log.iter_entries()
+        if isinstance(entry, AuditEntry) and entry.event == "render"
+    )
     found = sorted(sha256_file(output) if output.exists() else "missing" for output in outputs)
     if hashes != found:
         wrong.append(f"outputs {found} are not those of the audit log, {hashes}")
-    wrong += _deleted_while_rendered(folder, registry, environment)
+    wrong += _delete_while_rendering(folder, registry, environment)
     checked, report = registry.verify(), log.verify()
     wrong += [f"{fault.actor}: {fault.found}" for fault in checked.faults]
     wrong += [f"cleared away: {each}" for each in checked.recovered]
@@ -140,15 +156,15 @@ def together(
     names = [each.actor for each in registry.list()]
     if names != sorted(f"new-{number}" for number in range(adapts)):
         wrong.append(f"the registry has {names}")
-    return Together(
+    return ConcurrencyResult(
         adapts, renders, taken, checked.actors, checked.revisions, report.entries, wrong
     )
 
 
-def _deleted_while_rendered(
+def _delete_while_rendering(
     folder: Path, registry: Registry, environment: dict[str, str]
 ) -> list[str]:
-    """Delete the actor from this process while another renders them; what is wrong then."""
+    """Delete the actor while another process renders it; return the violations."""
     place = folder / "late"
     place.mkdir()
     renderer = subprocess.Popen(
@@ -163,10 +179,10 @@ def _deleted_while_rendered(
         renderer.communicate()
         return ["the render that was to be disturbed did not begin"]
     registry.delete("rendered")
-    said, _ = renderer.communicate("go on\n")
+    stdout, _ = renderer.communicate("go on\n")
     wrong = []
-    if renderer.returncode != 7 or "deleted meanwhile" not in said:
-        wrong.append(f"the disturbed render ended with {renderer.returncode}: {said[-200:]}")
+    if renderer.returncode != DELETED_EXIT_CODE or "deleted meanwhile" not in stdout:
+        wrong.append(f"the disturbed render ended with {renderer.returncode}: {stdout[-200:]}")
     if left := [path.name for path in place.iterdir()]:
         wrong.append(f"the disturbed render left {left}")
     return wrong
@@ -183,7 +199,7 @@ def main() -> None:
     options = parser.parse_args()
     print(machine_line())
     with tempfile.TemporaryDirectory() as folder:
-        found = together(
+        found = run_together(
             Path(folder),
             options.video.absolute(),
             adapts=options.adapts,

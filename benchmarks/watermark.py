@@ -1,10 +1,10 @@
-"""What the watermark survives, what it costs, and how often it is seen where none is.
+"""Measure the watermark: robustness to re-encoding, visible cost, and false positives.
 
     python -m benchmarks.watermark [CLIP ...] [--frames N] [--unmarked CLIP ...]
 
-Marks the mouths of the clips as they are (nothing is rendered), writes them with the default
-encoder, changes the files, and reads them as ``dubfew verify`` does. ``--unmarked`` looks for a
-watermark in clips without one.
+Embeds the watermark in the mouths of the clips as they are (nothing is rendered), writes them with
+the default encoder, changes the files, and reads them as ``dubfew verify`` does. ``--unmarked``
+searches clips without a watermark.
 """
 
 from __future__ import annotations
@@ -46,19 +46,21 @@ from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 
-ID = "5ca1ab1e00"
+# Id of the watermark; any ten hexadecimal digits will do.
+WATERMARK_ID = "5ca1ab1e00"
+# Function that changes a picture before it is encoded again.
 Change = Callable[[av.VideoFrame], av.VideoFrame]
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What marking did to a clip's mouths.
+class WatermarkCost:
+    """Cost of the watermark in one clip.
 
     Attributes:
-        psnr: of the marked mouth masks against the unmarked ones, dB.
-        largest: change of a sample, levels.
-        milliseconds: a frame.
-        window: side of the window around the mouth, median, px.
+        psnr: PSNR of the marked against the unmarked pixels inside the mask, dB.
+        largest: largest change of a sample, levels.
+        milliseconds: time for a frame, ms.
+        window: median side of the window around the mouth, px.
     """
 
     psnr: float
@@ -68,14 +70,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What was read in a changed file.
+class DetectionResult:
+    """Result of reading a changed file.
 
     Attributes:
         found: whether the right id was read.
-        accuracy: share of the bits that are right in the most certain reading that begins where
-            the video does, before any is corrected.
-        certainty: of that reading.
+        accuracy: fraction of correct bits, before correction, in the most certain reading that
+            begins at the start of the video.
+        certainty: mean certainty of that reading.
     """
 
     found: bool
@@ -83,11 +85,22 @@ class Outcome:
     certainty: float
 
 
-def marked(
-    frames: Iterator[Frame], track: Track, regions: FaceRegions, cost: list
+def embed_in_frames(
+    frames: Iterator[Frame],
+    track: Track,
+    regions: FaceRegions,
+    cost: list[tuple[float, float, float, float]],
 ) -> Iterator[Frame]:
-    """Frames with a watermark in the mouth; ``cost`` gets square errors, peaks and seconds."""
-    marker = WatermarkEmbedder(ID)
+    """Yield frames with a watermark in the mouth.
+
+    Args:
+        frames: the frames of a clip.
+        track: the face in them.
+        regions: mask and window of the mouth.
+        cost: list to which mean squared error, largest change, seconds and window side of each
+            frame are appended.
+    """
+    marker = WatermarkEmbedder(WATERMARK_ID)
     for frame in frames:
         if not track.valid[frame.index]:
             yield frame
@@ -112,16 +125,23 @@ def marked(
         yield frame.with_patch(int(x0), int(y0), after, mask)
 
 
-def mark(clip: Path, path: Path, count: int) -> Cost:
-    """Write the first frames of a clip with a watermark."""
+def write_marked_clip(clip: Path, path: Path, count: int) -> WatermarkCost:
+    """Write the first frames of a clip with a watermark.
+
+    Args:
+        clip: the clip.
+        path: the file to write.
+        count: number of frames.
+    """
     head = load_head_model()
     track = track_video(clip, head=head, stop=count, progress=show)
-    regions, cost = compute_track_regions(track, head), []
+    regions = compute_track_regions(track, head)
+    cost: list[tuple[float, float, float, float]] = []
     with VideoWriter(path, probe(clip)) as writer:
-        for frame in marked(read_frames(clip, stop=len(track)), track, regions, cost):
+        for frame in embed_in_frames(read_frames(clip, stop=len(track)), track, regions, cost):
             writer.write(frame)
     squares, peaks, seconds, sides = np.array(cost).T
-    return Cost(
+    return WatermarkCost(
         10 * np.log10(255**2 / squares.mean()),
         float(peaks.max()),
         1000 * float(np.median(seconds)),
@@ -130,7 +150,14 @@ def mark(clip: Path, path: Path, count: int) -> Cost:
 
 
 def encode(source: Path, target: Path, crf: int, change: Change | None = None) -> None:
-    """Another generation of H.264."""
+    """Encode a video once more with H.264.
+
+    Args:
+        source: the video.
+        target: the file to write.
+        crf: quality of x264; larger is worse.
+        change: function that changes each picture; by default none.
+    """
     with av.open(str(source)) as read, av.open(str(target), "w") as written:
         rate = read.streams.video[0].average_rate or Fraction(25)
         stream = None
@@ -146,14 +173,14 @@ def encode(source: Path, target: Path, crf: int, change: Change | None = None) -
             written.mux(stream.encode(None))
 
 
-def halved(picture: av.VideoFrame) -> av.VideoFrame:
-    """Half as wide and high."""
+def halve(picture: av.VideoFrame) -> av.VideoFrame:
+    """Scale a picture to half its width and height."""
     width, height = picture.width // 4 * 2, picture.height // 4 * 2
     return picture.reformat(width, height, format="yuv420p", interpolation="BICUBIC")
 
 
-def cropped(picture: av.VideoFrame) -> av.VideoFrame:
-    """A tenth of the width and height gone, half of it on every side."""
+def crop(picture: av.VideoFrame) -> av.VideoFrame:
+    """Cut off a tenth of the width and height, half of it on every side."""
     x, y = picture.width // 40 * 2, picture.height // 40 * 2
     part = picture.to_ndarray(format="rgb24")[y : picture.height - y, x : picture.width - x]
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(part), format="rgb24")
@@ -161,8 +188,8 @@ def cropped(picture: av.VideoFrame) -> av.VideoFrame:
     return frame.reformat(width, height, format="yuv420p")
 
 
-def remuxed(source: Path, target: Path) -> None:
-    """The same stream in another container."""
+def remux(source: Path, target: Path) -> None:
+    """Copy the stream into another container."""
     with av.open(str(source)) as read, av.open(str(target), "w") as written:
         stream = written.add_stream_from_template(read.streams.video[0])
         for packet in read.demux(read.streams.video[0]):
@@ -171,28 +198,34 @@ def remuxed(source: Path, target: Path) -> None:
                 written.mux(packet)
 
 
-CHANGES: dict[str, Callable[[Path, Path], None]] = {
+# Changes of a file, by their name in the table.
+FILE_CHANGES: dict[str, Callable[[Path, Path], object]] = {
     "as written": lambda source, target: target.write_bytes(source.read_bytes()),
-    "re-mux": remuxed,
+    "re-mux": remux,
     "CRF 18": lambda source, target: encode(source, target, 18),
     "CRF 23": lambda source, target: encode(source, target, 23),
     "CRF 28": lambda source, target: encode(source, target, 28),
-    "half size": lambda source, target: encode(source, target, 18, halved),
-    "crop 10 %": lambda source, target: encode(source, target, 18, cropped),
+    "half size": lambda source, target: encode(source, target, 18, halve),
+    "crop 10 %": lambda source, target: encode(source, target, 18, crop),
 }
 
 
-def outcome(path: Path, count: int) -> Outcome:
-    """Read a file as ``verify`` does."""
+def read_watermark(path: Path, count: int) -> DetectionResult:
+    """Read a file as ``dubfew verify`` does.
+
+    Args:
+        path: the video.
+        count: number of frames to read.
+    """
     try:
         seen = project_mouths(path, track_mouths(path, 0, count, show), 0, count)[:1]
     except NoFaceError:
-        return Outcome(False, 0.5, 0.0)
+        return DetectionResult(False, 0.5, 0.0)
     best = rank_candidates(seen, num_starts=1)[0]
     found = decode_watermark(seen)
-    return Outcome(
-        found is not None and found.id == ID,
-        float(((best < 0) == encode_payload(ID)).mean()),
+    return DetectionResult(
+        found is not None and found.id == WATERMARK_ID,
+        float(((best < 0) == encode_payload(WATERMARK_ID)).mean()),
         float(np.abs(best).mean()),
     )
 
@@ -204,23 +237,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--unmarked", nargs="*", type=Path, default=[])
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
-    costs: dict[str, Cost] = {}
-    outcomes: dict[str, dict[str, Outcome]] = {}
+    costs: dict[str, WatermarkCost] = {}
+    outcomes: dict[str, dict[str, DetectionResult]] = {}
     with tempfile.TemporaryDirectory(prefix="dubfew-watermark-") as name:
         for clip in options.clips:
             path = Path(name) / "marked.mp4"
-            costs[clip.stem] = mark(clip, path, options.frames)
+            costs[clip.stem] = write_marked_clip(clip, path, options.frames)
             outcomes[clip.stem] = {}
-            for change, make in CHANGES.items():
+            for change, make in FILE_CHANGES.items():
                 changed = Path(name) / ("changed.mkv" if change == "re-mux" else "changed.mp4")
                 make(path, changed)
-                outcomes[clip.stem][change] = outcome(changed, options.frames)
+                outcomes[clip.stem][change] = read_watermark(changed, options.frames)
     text = [
         "# Watermark",
         machine_line(),
         "Bits that are right before correction, of 72, and certainty; - where no id was read.",
         markdown_table(
-            ["clip", "window, px", *CHANGES],
+            ["clip", "window, px", *FILE_CHANGES],
             [
                 [stem, round(costs[stem].window), *map(_cell, outcomes[stem].values())]
                 for stem in costs
@@ -233,7 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
     ]
     unmarked = {}
     if options.unmarked:
-        unmarked = {clip.stem: unmarked_look(clip, options.frames) for clip in options.unmarked}
+        unmarked = {clip.stem: search_unmarked(clip, options.frames) for clip in options.unmarked}
         wrong = sum(found for found, _ in unmarked.values())
         most = max(certainty for _, certainty in unmarked.values())
         text.append(
@@ -254,8 +287,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def unmarked_look(clip: Path, count: int) -> tuple[bool, float]:
-    """Whether an id was read in an unmarked clip, and the certainty of its likeliest reading."""
+def search_unmarked(clip: Path, count: int) -> tuple[bool, float]:
+    """Search an unmarked clip.
+
+    Args:
+        clip: the clip.
+        count: number of frames to read.
+
+    Returns:
+        Whether an id was read, and the certainty of the most certain reading.
+    """
     try:
         seen = project_mouths(clip, track_mouths(clip, 0, count, show), 0, count)[:1]
     except NoFaceError:
@@ -263,7 +304,7 @@ def unmarked_look(clip: Path, count: int) -> tuple[bool, float]:
     return decode_watermark(seen) is not None, float(np.abs(rank_candidates(seen)[0]).mean())
 
 
-def _cell(found: Outcome) -> str:
+def _cell(found: DetectionResult) -> str:
     bits = f"{round(72 * found.accuracy)} ({found.certainty:.1f})"
     return bits if found.found else f"- {bits}"
 

@@ -64,7 +64,7 @@ def test_consent_adapt_render_verify_delete_receipt_audit(home: Path, tmp_path: 
 
     # Render: only for what the record covers, and not while the actor is suspended.
     render = ["render", "--actor", ACTOR, "--audio", DUB, "-o", "out.mp4", "--territory", "AT"]
-    assert "say --use and --language" in run(*render, code=1)
+    assert "--use and --language" in run(*render, code=1)
     assert "language 'en'" in run(*render, "--use", "dubbing", "--language", "en", code=1)
     assert "use 'advertising'" in run(*render, "--use", "advertising", "--language", "de", code=1)
     purpose = ["--use", "dubbing", "--language", "de-AT"]

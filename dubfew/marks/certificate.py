@@ -1,4 +1,4 @@
-"""Who signs: the user's certificate, or one that dubfew makes for itself on first use."""
+"""Signing identities: the user's certificate, or one that dubfew creates on first use."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from dubfew.errors import DubfewError
 from dubfew.utils.private_files import write_private_file
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-# Files of the user's own: a chain, the signer's certificate first, and its private key.
+# Environment variables of the user's files: a chain, the signer's certificate first, and its
+# private key.
 SIGNING_CERTIFICATE_VARIABLE, SIGNING_KEY_VARIABLE = "DUBFEW_SIGN_CERT", "DUBFEW_SIGN_KEY"
-SIGNING_FILE_NAME = "signing.pem"  # in DUBFEW_HOME: key and chain in one
+# File in DUBFEW_HOME that holds key and chain in one.
+SIGNING_FILE_NAME = "signing.pem"
+# Validity of a self-signed certificate, years. Credentials without a time stamp become invalid when
+# it expires, so it is long.
 CERTIFICATE_VALIDITY_YEARS = 10
+# Smallest RSA key that C2PA allows, bits.
+MIN_RSA_KEY_BITS = 2048
 
 
 @dataclass(frozen=True)
 class SigningIdentity:
-    """What signs.
+    """Certificate and key of a signer.
 
     Attributes:
         certificate_chain: certificates, the signer's first, PEM.
         private_key: private key, PKCS #8, PEM.
-        algorithm: as C2PA calls it.
+        algorithm: C2PA's name of the signature algorithm, such as "es256".
     """
 
     certificate_chain: bytes
@@ -36,20 +45,23 @@ class SigningIdentity:
 
 
 def load_signing_identity(home: Path) -> SigningIdentity:
-    """The certificate and key to sign with.
+    """Load the certificate and key to sign with, or create them on first use.
+
+    The environment variables DUBFEW_SIGN_CERT and DUBFEW_SIGN_KEY come first, then the file
+    ``signing.pem`` in the home folder.
 
     Args:
-        home: DUBFEW_HOME. Where neither DUBFEW_SIGN_CERT and DUBFEW_SIGN_KEY nor a file
-            ``signing.pem`` in it name others, that file is made, readable by its owner alone.
+        home: the home folder. Without a file in it, one is created that only its owner may read.
 
     Raises:
-        DubfewError: certificate and key cannot be read, do not belong together, or are of a kind
-            that C2PA does not know.
+        DubfewError: Certificate and key cannot be read, do not belong together, are not valid
+            today, or are of a kind that C2PA does not allow.
     """
     certificate, key = (
         os.environ.get(SIGNING_CERTIFICATE_VARIABLE),
         os.environ.get(SIGNING_KEY_VARIABLE),
     )
+    # A variable of the two alone is a mistake, which must not lead to another signer.
     if certificate or key:
         if not (certificate and key):
             raise DubfewError(
@@ -66,10 +78,7 @@ def load_signing_identity(home: Path) -> SigningIdentity:
 
 
 def _identity_from_pem(certificates: bytes, private: bytes, source: str) -> SigningIdentity:
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization
-
+    """Parse and check a chain and a private key; ``source`` names them in error messages."""
     try:
         chain = x509.load_pem_x509_certificates(certificates)
         key = serialization.load_pem_private_key(_first_pem_block(private, b"PRIVATE KEY"), None)
@@ -78,18 +87,21 @@ def _identity_from_pem(certificates: bytes, private: bytes, source: str) -> Sign
             f"{source} cannot be signed with ({error}): give a PEM chain and its private key "
             "without a passphrase"
         ) from error
+    # The signer's certificate must come first and belong to the key.
     raw = serialization.PublicFormat.SubjectPublicKeyInfo
     der = serialization.Encoding.DER
     if chain[0].public_key().public_bytes(der, raw) != key.public_key().public_bytes(der, raw):
         raise DubfewError(
             f"the first certificate of {source} is not that of the private key: put it first"
         )
+    # Signatures of an expired certificate would be invalid from the start.
     now = datetime.now(timezone.utc)
     if not chain[0].not_valid_before_utc <= now <= chain[0].not_valid_after_utc:
         raise DubfewError(
             f"the certificate of {source} is valid from {chain[0].not_valid_before_utc:%Y-%m-%d} "
             f"to {chain[0].not_valid_after_utc:%Y-%m-%d}: renew it"
         )
+    # Write both again, because the file may hold text or other blocks between them.
     pem = serialization.Encoding.PEM
     return SigningIdentity(
         b"".join(certificate.public_bytes(pem) for certificate in chain),
@@ -99,11 +111,11 @@ def _identity_from_pem(certificates: bytes, private: bytes, source: str) -> Sign
 
 
 def _signature_algorithm(key: Any, source: str) -> str:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
+    """Return C2PA's name of the signature algorithm for a private key."""
+    # The algorithms of C2PA's profile; curves and sizes outside of it are refused.
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return "ed25519"
-    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 2048:
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= MIN_RSA_KEY_BITS:
         return "ps256"
     if isinstance(key, ec.EllipticCurvePrivateKey):
         known = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
@@ -116,17 +128,15 @@ def _signature_algorithm(key: Any, source: str) -> str:
 
 
 def _make_self_signed_pem() -> bytes:
-    """A key and a chain of two: C2PA's profile refuses certificates that sign themselves.
+    """Create a key and a chain of two certificates.
 
-    The root's own key is thrown away, so that nothing else can be signed in its name.
+    There are two because C2PA's profile refuses certificates that sign themselves. The root's own
+    key is discarded, so that nothing else can be signed in its name.
 
-    Source: C2PA 2.2, 14.5.1 (certificate profiles).
+    Source: Coalition for Content Provenance and Authenticity 2025, C2PA Technical Specification
+    2.2, sec. 14.5.1 (certificate profiles).
     """
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
+    # The root may sign certificates only, the leaf may sign content only.
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root_name = _x509_name("dubfew, made by its user")
     root = (
@@ -154,9 +164,7 @@ def _make_self_signed_pem() -> bytes:
 
 
 def _x509_name(common: str) -> Any:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
+    """Return a certificate's name; the organization says that it is self-signed."""
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COMMON_NAME, common),
@@ -166,8 +174,7 @@ def _x509_name(common: str) -> Any:
 
 
 def _certificate_builder(subject: Any, issuer: Any, key: ec.EllipticCurvePublicKey) -> Any:
-    from cryptography import x509
-
+    """Return a builder with the fields that both certificates share."""
     now = datetime.now(timezone.utc)
     return (
         x509.CertificateBuilder()
@@ -175,7 +182,7 @@ def _certificate_builder(subject: Any, issuer: Any, key: ec.EllipticCurvePublicK
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        # Clocks of those who check may be a little behind.
+        # The clock of a machine that verifies may be a little behind.
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=365 * CERTIFICATE_VALIDITY_YEARS))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
@@ -183,8 +190,7 @@ def _certificate_builder(subject: Any, issuer: Any, key: ec.EllipticCurvePublicK
 
 
 def _key_usage(**usages: bool) -> Any:
-    from cryptography import x509
-
+    """Return a key usage extension with the given usages and no others."""
     names = (
         "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
         "key_cert_sign crl_sign encipher_only decipher_only"
@@ -193,18 +199,18 @@ def _key_usage(**usages: bool) -> Any:
 
 
 def _sign_certificate(certificate: Any, key: ec.EllipticCurvePrivateKey) -> bytes:
-    from cryptography.hazmat.primitives import hashes, serialization
-
+    """Sign a certificate and return it as PEM."""
     return certificate.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def _first_pem_block(pem: bytes, kind: bytes) -> bytes:
-    """The first PEM block of a kind: a file may hold others before it."""
+    """Return a file from its first PEM block of a kind on; there may be others before it."""
     end = pem.find(b"-----END", max(pem.find(kind), 0))
     return pem[pem.rfind(b"-----BEGIN", 0, end) :] if end >= 0 else pem
 
 
 def _read_pem(path: Path) -> bytes:
+    """Read a file; the error names the variables that may have named it."""
     try:
         return path.read_bytes()
     except OSError as error:

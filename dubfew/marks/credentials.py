@@ -1,4 +1,8 @@
-"""Content Credentials (C2PA): what was done to a video, signed into the file or beside it."""
+"""Content Credentials (C2PA) of a video: a signed manifest in the file or beside it.
+
+The manifest records that the mouth was rendered and from what, in C2PA's actions and ingredients,
+in an assertion of dubfew's own, and in a soft binding to the watermark.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +18,38 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import c2pa
+
 from dubfew.errors import DubfewError, MediaError
 from dubfew.marks.certificate import SigningIdentity
 from dubfew.utils.files import sha256_file, write_atomic
 from dubfew.version import __version__
 
-RENDER_ASSERTION_LABEL = "dubfew.render"  # of dubfew's own assertion
+# Label of dubfew's own assertion.
+RENDER_ASSERTION_LABEL = "dubfew.render"
+# Version of that assertion's layout.
 ASSERTION_FORMAT_VERSION = 1
-SOFT_BINDING_ALGORITHM = "dubfew.mouth.1"  # the watermark, as C2PA names a soft binding's algorithm
-# http, not https: it is a name, and this is how IPTC writes it.
+# Name of the watermark's algorithm in the soft binding. It stands for the format of the watermark,
+# which must not change under this name.
+SOFT_BINDING_ALGORITHM = "dubfew.mouth.1"
+# IPTC's term for a picture that a trained model has changed in part. It is an identifier, not an
+# address, so it has http as IPTC writes it.
 SYNTHETIC_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
-# Containers with a place for credentials. Others get a file of this suffix beside them, where
-# every C2PA reader looks.
+# Containers that can hold credentials, with their media types.
 EMBEDDABLE_MEDIA_TYPES = {".mp4": "video/mp4", ".m4v": "video/x-m4v", ".mov": "video/quicktime"}
 EMBEDDABLE_MEDIA_TYPES[".avi"] = "video/avi"
+# Suffix of the credentials beside any other file, where every C2PA reader looks for them.
 SIDECAR_SUFFIX = ".c2pa"
+# Media type of a file that c2pa hashes without parsing it.
 UNKNOWN_MEDIA_TYPE = "application/octet-stream"
+# Settings of the c2pa library.
 C2PA_SETTINGS: dict[str, Any] = {
-    # Nothing is ever asked of the network.
+    # Never use the network.
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": True},
-    # The actions are all told here; a thumbnail would put a picture of the input into the output.
+    # dubfew adds all actions itself, and a thumbnail would put a picture of the input into the
+    # output.
     "builder": {
         "thumbnail": {"enabled": False},
         "actions": {
@@ -50,16 +64,18 @@ C2PA_SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class RenderProvenance:
-    """What the credentials say was done. No names of files or actors, and nothing of their looks.
+    """Facts about a render that its credentials record.
+
+    Names of files and actors stay out of the credentials, as does anything about appearance.
 
     Attributes:
         scene: the video that was changed.
-        sound: what was spoken, or None where the scene has no sound.
-        drive: what moved the mouth: "audio", "video" or "self".
+        sound: file of the speech, or None where it is the scene's own or there is none.
+        drive: source of the mouth motion: "audio", "video" or "self".
         prior: name of the prior.
-        prior_sha256: of its weights, "" for one without any.
-        consent_sha256: of the consent record, or None without one.
-        watermark: id, or None where it was switched off.
+        prior_sha256: SHA-256 of the prior's weights, "" for a prior without weights.
+        consent_sha256: SHA-256 of the consent record, or None without one.
+        watermark: id of the watermark, or None where it was switched off.
     """
 
     scene: Path
@@ -72,7 +88,12 @@ class RenderProvenance:
 
 
 def credentials_path(output: Path) -> Path:
-    """Where the credentials of a video are: in it, or beside it."""
+    """Return the file that holds the credentials of a video: the video, or a file beside it.
+
+    Example:
+        >>> credentials_path(Path("out.mp4")).name, credentials_path(Path("out.mkv")).name
+        ('out.mp4', 'out.c2pa')
+    """
     return (
         output
         if output.suffix.lower() in EMBEDDABLE_MEDIA_TYPES
@@ -83,30 +104,30 @@ def credentials_path(output: Path) -> Path:
 def sign_video(
     file: Path, output: Path, provenance: RenderProvenance, identity: SigningIdentity
 ) -> None:
-    """Sign a finished file that is yet to take its place.
+    """Sign a finished video before it is renamed to its place.
 
     Args:
-        file: the finished video; signed in place where its container can hold credentials.
-        output: the name it is going to have; credentials beside it are written at once.
-        provenance: what was done.
-        identity: who says so.
+        file: the finished video under its temporary name; signed in place where its container can
+            hold credentials.
+        output: the final name of the video; credentials beside it are written at once.
+        provenance: facts about the render.
+        identity: the signer.
 
     Raises:
-        MediaError: the credentials cannot be made.
-        OSError: they cannot be written.
+        MediaError: The credentials cannot be created.
+        OSError: The credentials cannot be written.
     """
-    import c2pa
-
     kind = EMBEDDABLE_MEDIA_TYPES.get(output.suffix.lower())
+    # Credentials are written into a copy, which then replaces the content of the file.
     try:
         with _make_builder(provenance) as builder, _make_signer(identity) as signer:
             if kind is None:
                 builder.set_no_embed()
                 with open(file, "rb") as source:
-                    # What does not hold credentials is copied: to nowhere.
+                    # c2pa copies the file even if it embeds nothing; the copy is discarded.
                     manifest = builder.sign(signer, UNKNOWN_MEDIA_TYPE, source, _NullStream())
             else:
-                # Unnamed: gone with the process, however that ends.
+                # An unnamed file disappears with the process, however that ends.
                 with tempfile.TemporaryFile(dir=file.parent) as signed:
                     with open(file, "rb") as source:
                         builder.sign(signer, kind, source, signed)
@@ -123,8 +144,8 @@ def sign_video(
 
 
 def _make_builder(provenance: RenderProvenance) -> Any:
-    import c2pa
-
+    """Build the manifest: actions, assertions and ingredients."""
+    # Actions in C2PA's vocabulary: the scene was opened, and its mouth edited to fit the sound.
     parameters: dict[str, Any] = {"ingredientIds": ["sound"]} if provenance.sound else {}
     actions: list[dict[str, Any]] = [
         {"action": "c2pa.opened", "parameters": {"ingredientIds": ["scene"]}},
@@ -139,6 +160,7 @@ def _make_builder(provenance: RenderProvenance) -> Any:
         {"label": "c2pa.actions", "data": {"actions": actions}},
         {"label": RENDER_ASSERTION_LABEL, "data": _render_assertion(provenance)},
     ]
+    # The soft binding connects the manifest with the watermark, which survives its removal.
     if provenance.watermark is not None:
         actions.append({"action": "c2pa.watermarked.bound"})
         value = base64.b64encode(bytes.fromhex(provenance.watermark)).decode()
@@ -146,6 +168,7 @@ def _make_builder(provenance: RenderProvenance) -> Any:
         assertions.append({"label": "c2pa.soft-binding", "data": binding})
     generator = {"name": "dubfew", "version": __version__}
     definition = {"claim_generator_info": [generator], "assertions": assertions}
+    # The builder holds native memory, so it is closed if an ingredient cannot be added.
     builder = c2pa.Builder(definition, c2pa.Context.from_dict(C2PA_SETTINGS))
     try:
         _add_ingredient(builder, provenance.scene, "scene", "parentOf")
@@ -158,6 +181,7 @@ def _make_builder(provenance: RenderProvenance) -> Any:
 
 
 def _render_assertion(provenance: RenderProvenance) -> dict[str, Any]:
+    """Return the content of dubfew's own assertion; docs/conventions.md describes it."""
     sound = provenance.sound
     return {
         "format_version": ASSERTION_FORMAT_VERSION,
@@ -173,24 +197,24 @@ def _render_assertion(provenance: RenderProvenance) -> dict[str, Any]:
 
 
 def _add_ingredient(builder: Any, path: Path, name: str, relationship: str) -> None:
-    """Add an input with the credentials that it has, in it or beside it."""
-    import c2pa
-
+    """Add an input as an ingredient, with its own credentials if it has any."""
     suffix = path.suffix.lower()
     about: dict[str, Any] = {"title": name, "label": name, "relationship": relationship}
     beside = path.with_suffix(SIDECAR_SUFFIX)
+    # Credentials beside the input.
     if suffix not in EMBEDDABLE_MEDIA_TYPES and beside.exists():
         manifest = beside.read_bytes()
-        with suppress(MediaError):  # damaged ones cannot be kept
+        with suppress(MediaError):  # damaged credentials cannot be included
             found = _read_manifest_store(path, manifest, None)
             builder.add_resource("credentials", io.BytesIO(manifest))
             about["manifest_data"] = {"format": "application/c2pa", "identifier": "credentials"}
             about["active_manifest"] = found["active_manifest"]
             about["validation_results"] = found["validation_results"]
+    # Credentials inside the input: c2pa reads them if it knows the container.
     kind = EMBEDDABLE_MEDIA_TYPES.get(suffix, suffix[1:])
     with open(path, "rb") as source:
         if kind in _readable_media_types():
-            # What FFmpeg reads c2pa may not: then the input is named, without its credentials.
+            # FFmpeg reads files that c2pa does not. Such an input is added without credentials.
             with suppress(c2pa.C2paError):
                 builder.add_ingredient(about, kind, source)
                 return
@@ -200,14 +224,12 @@ def _add_ingredient(builder: Any, path: Path, name: str, relationship: str) -> N
 
 @cache
 def _readable_media_types() -> frozenset[str]:
-    import c2pa
-
+    """Return the media types and suffixes that c2pa can read."""
     return frozenset(c2pa.Builder.get_supported_mime_types())
 
 
 def _make_signer(identity: SigningIdentity) -> Any:
-    import c2pa
-
+    """Create c2pa's signer, without a time stamp authority."""
     return c2pa.Signer.from_info(
         c2pa.C2paSignerInfo(
             identity.algorithm.encode(), identity.certificate_chain, identity.private_key, None
@@ -216,7 +238,7 @@ def _make_signer(identity: SigningIdentity) -> Any:
 
 
 class _NullStream(io.RawIOBase):
-    """A file that forgets what is written to it, and how much only is known."""
+    """A file that discards everything written to it and keeps only its size and position."""
 
     def __init__(self) -> None:
         self._position = self._end = 0
@@ -247,12 +269,12 @@ class _NullStream(io.RawIOBase):
 
 @dataclass(frozen=True)
 class CredentialsIngredient:
-    """Something that the video was made of.
+    """An input of the video.
 
     Attributes:
         relationship: "parentOf" (the video that was changed) or "inputTo".
-        title: what the credentials call it.
-        generator: what made its own credentials, or None where it has none.
+        title: its title in the credentials.
+        generator: program that made its own credentials, or None without credentials.
     """
 
     relationship: str
@@ -262,20 +284,20 @@ class CredentialsIngredient:
 
 @dataclass(frozen=True)
 class ContentCredentials:
-    """What the credentials of a file say.
+    """Content of a file's credentials.
 
     Attributes:
-        place: the file, or the one beside it.
-        state: "trusted" (valid, and the signer is known), "valid" (unchanged since it was signed,
-            by whomever) or "invalid" (changed since, or signed wrongly).
-        problems: what is wrong with them, in C2PA's codes.
-        signer: whom the certificate names.
-        issuer: who issued it.
-        generator: the program, with its version.
-        actions: what was done, in C2PA's words.
-        source_type: of what was made, in IPTC's words, or None.
-        ingredients: what it was made of.
-        manifests: how many there are, those of the ingredients included.
+        place: the file that holds them, the video or the one beside it.
+        state: "trusted" (valid, by a known signer), "valid" (unchanged since it was signed, by
+            an unknown signer) or "invalid" (changed since, or signed wrongly).
+        problems: C2PA's codes of the problems found.
+        signer: name in the signer's certificate.
+        issuer: name of the certificate's issuer.
+        generator: program that made them, with its version.
+        actions: names of C2PA's actions.
+        source_type: IPTC's digital source type, or None.
+        ingredients: the inputs.
+        manifests: number of manifests, those of the ingredients included.
         rendering: dubfew's own assertion, or None in credentials of other programs.
     """
 
@@ -293,25 +315,27 @@ class ContentCredentials:
 
 
 class _NoCredentialsError(MediaError):
-    """A file has no credentials."""
+    """The file has no credentials."""
 
 
 def read_credentials(path: Path | str, *, trust: Path | None = None) -> ContentCredentials | None:
-    """Read and check the Content Credentials of a file.
+    """Read and verify the Content Credentials of a file.
 
     Args:
         path: a video; credentials beside it are found.
-        trust: certificates (PEM) whose signers count as known.
+        trust: file of certificates (PEM) whose signers count as known; by default none.
 
     Returns:
-        What they say, or None where there are none.
+        The credentials, or None without any.
 
     Raises:
-        MediaError: what is there cannot be read as credentials.
-        OSError: the file cannot be read.
+        MediaError: The credentials are damaged.
+        DubfewError: ``trust`` is not a list of certificates.
+        OSError: The file cannot be read.
     """
     path = Path(path)
     beside = path.with_suffix(SIDECAR_SUFFIX)
+    # A container that can hold credentials may have them beside it all the same.
     if path.suffix.lower() in EMBEDDABLE_MEDIA_TYPES:
         with suppress(_NoCredentialsError):
             return _credentials_from_store(_read_manifest_store(path, None, trust), path)
@@ -323,10 +347,12 @@ def read_credentials(path: Path | str, *, trust: Path | None = None) -> ContentC
 
 
 def _read_manifest_store(path: Path, manifest: bytes | None, trust: Path | None) -> dict[str, Any]:
-    """The manifest store as c2pa's JSON. Raises MediaError."""
-    import c2pa
+    """Read and verify a manifest store, as the JSON that c2pa returns.
 
-    # With credentials given apart, only the file's bytes count: any kind that is known will do.
+    Raises:
+        MediaError: The file has no credentials, or they are damaged.
+    """
+    # With separate credentials c2pa only hashes the file, so the media type does not matter.
     kind = EMBEDDABLE_MEDIA_TYPES[path.suffix.lower()] if manifest is None else "application/c2pa"
     try:
         with (
@@ -342,26 +368,30 @@ def _read_manifest_store(path: Path, manifest: bytes | None, trust: Path | None)
 
 
 def _c2pa_context(trust: Path | None) -> Any:
-    """How c2pa is to judge. Raises DubfewError."""
-    import c2pa
+    """Create c2pa's context with the trusted certificates.
 
+    Raises:
+        DubfewError: The file of certificates cannot be used.
+    """
     if trust is None:
         return c2pa.Context.from_dict(C2PA_SETTINGS)
     try:
         anchors = {"user_anchors": trust.read_text("utf-8")}
         return c2pa.Context.from_dict({**C2PA_SETTINGS, "trust": anchors})
     except (OSError, UnicodeDecodeError, c2pa.C2paError) as error:
-        raise DubfewError(f"{trust} is no list of certificates ({error}): give PEM") from error
+        raise DubfewError(f"{trust} is not a list of certificates ({error}): give PEM") from error
 
 
 def _credentials_from_store(store: Mapping[str, Any], place: Path) -> ContentCredentials:
+    """Extract the facts from a manifest store."""
+    # The active manifest describes this file; the others belong to its ingredients.
     active = store["manifests"][store["active_manifest"]]
     data = {item["label"]: item.get("data", {}) for item in active.get("assertions", [])}
     actions = [
         action
-        for label, held in data.items()
+        for label, content in data.items()
         if label.startswith("c2pa.actions")
-        for action in held.get("actions", [])
+        for action in content.get("actions", [])
     ]
     state = str(store.get("validation_state", "Invalid")).lower()
     problems = {item["code"] for item in store.get("validation_status", [])}
@@ -369,7 +399,7 @@ def _credentials_from_store(store: Mapping[str, Any], place: Path) -> ContentCre
     return ContentCredentials(
         place=place,
         state=state if state in ("trusted", "valid") else "invalid",
-        # That nobody vouches for the signer is what "valid" says.
+        # The state "valid" already means that the signer is unknown.
         problems=tuple(sorted(problems - {"signingCredential.untrusted"})),
         signer=signature.get("common_name", ""),
         issuer=signature.get("issuer", ""),
@@ -394,6 +424,7 @@ def _credentials_from_store(store: Mapping[str, Any], place: Path) -> ContentCre
 
 
 def _generator_name(manifest: Mapping[str, Any]) -> str:
+    """Return name and version of the program that made a manifest."""
     about = (manifest.get("claim_generator_info") or [{}])[0]
     name = about.get("name") or manifest.get("claim_generator") or "unknown"
     return f"{name} {about.get('version', '')}".strip()

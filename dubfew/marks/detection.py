@@ -1,4 +1,8 @@
-"""Looking for the watermark: without the original, by the face tracker, over many frames."""
+"""Detection of the watermark in a video, without the original.
+
+The face tracker finds the mouths, and the projections of many frames are added up until a payload
+passes its checksum.
+"""
 
 from __future__ import annotations
 
@@ -31,23 +35,26 @@ from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.tracking import track_person
 
-# A stretch of the video is read at a time, and no more once the id is found.
-SEARCH_SEGMENT_FRAMES = 300  # frames
+# Length of a segment that is read at a time, frames. Longer segments find weaker watermarks and
+# take longer.
+SEARCH_SEGMENT_FRAMES = 300
+# Number of segments that are read of a long video, spread over it.
 MAX_SEARCH_SEGMENTS = 4
-# The readings that look most like a watermark are checked; more would let more noise through.
+# Number of the most certain readings that are decoded: of the unchanged window from the video's
+# start, and of all variants. More candidates let more noise through.
 MAX_DIRECT_CANDIDATES, MAX_CANDIDATES = 2, 6
 
 
 @dataclass(frozen=True)
 class DetectedWatermark:
-    """A watermark.
+    """A watermark that was found in a video.
 
     Attributes:
         id: ten hexadecimal digits.
-        certainty: mean over the bits, see `watermark.certainties`. Wrong readings reach about 3,
-            because neighbouring frames show the same.
-        corrected: bits that were turned over, of 72.
-        frames: looked at.
+        certainty: mean absolute certainty of the bits, see `watermark.compute_bit_certainties`.
+            Wrong readings reach about 3, because neighboring frames are not independent.
+        corrected: number of the 72 bits that the decoder flipped.
+        frames: number of frames that were read.
     """
 
     id: str
@@ -59,21 +66,22 @@ class DetectedWatermark:
 def find_watermark(
     path: Path | str, *, progress: ProgressCallback = no_progress
 ) -> DetectedWatermark | None:
-    """Read the watermark of a video.
+    """Find the watermark of a video.
 
     Args:
-        path: a video; of a long one up to four stretches of 300 frames are read.
-        progress: told of the tracking and of the stretches.
+        path: a video; of a long one up to four segments of 300 frames are read.
+        progress: callback for the progress of tracking and reading.
 
     Returns:
-        What was found, or None. Chance finds something in at most one of 30,000 unmarked videos of
-        one face: `payload.read` bounds what passes its checksum, and that is tried 4 x (2 + 6)
-        times, for each of the faces that are seen.
+        The watermark, or None. In at most one of 30,000 unmarked videos of one face a watermark is
+        found by chance: `payload.decode_payload` bounds the probability for one reading, and at
+        most 4 x (2 + 6) readings are decoded for each face.
 
     Raises:
-        MediaError: the file cannot be read as video.
+        MediaError: The file cannot be read as video.
     """
     path = Path(path)
+    # Projections of every face so far, by its rank.
     seen: dict[int, list[WatermarkProjections]] = {}
     found = None
     for count, (start, stop) in enumerate(_segment_ranges(probe(path).frames), 1):
@@ -81,9 +89,10 @@ def find_watermark(
             mouths = track_mouths(path, start, stop, progress)
         except NoFaceError:
             continue
-        for number, sight in enumerate(project_mouths(path, mouths, start, stop)):
-            seen.setdefault(number, []).append(sight)
-            found = found or decode_watermark(seen[number])
+        # Each segment adds to the evidence of the segments before.
+        for rank, projections in enumerate(project_mouths(path, mouths, start, stop)):
+            seen.setdefault(rank, []).append(projections)
+            found = found or decode_watermark(seen[rank])
         progress(Progress("read", count, MAX_SEARCH_SEGMENTS))
         if found is not None:
             break
@@ -91,9 +100,8 @@ def find_watermark(
 
 
 def _segment_ranges(frames: int | None) -> Iterator[tuple[int, int | None]]:
-    if (
-        frames is None
-    ):  # a stream that does not say: the first frames, and no more if there are none
+    """Yield start and end of the segments to read, spread evenly over a video."""
+    if frames is None:  # the container does not store the number: read the beginning only
         yield 0, SEARCH_SEGMENT_FRAMES
         return
     count = max(1, min(MAX_SEARCH_SEGMENTS, -(-frames // SEARCH_SEGMENT_FRAMES)))
@@ -105,13 +113,13 @@ def _segment_ranges(frames: int | None) -> Iterator[tuple[int, int | None]]:
 def track_mouths(
     path: Path, start: int, stop: int | None, progress: ProgressCallback = no_progress
 ) -> list[TrackedMouth]:
-    """Follow the mouth of every person through some frames; the person seen most comes first.
+    """Track the mouth of every person through some frames; the person seen most comes first.
 
     Args:
         path: a video.
         start: first frame.
         stop: frame after the last one, or None for all frames.
-        progress: told of the tracking.
+        progress: callback for the progress of tracking.
 
     Raises:
         NoFaceError: No frame shows a face.
@@ -126,16 +134,24 @@ def track_mouths(
 
 
 def decode_watermark(segments: list[WatermarkProjections]) -> DetectedWatermark | None:
-    """The id that the frames together tell, or None."""
-    for looks, starts, checked in (
+    """Decode the watermark from the projections of one mouth.
+
+    Args:
+        segments: projections of the segments read so far.
+
+    Returns:
+        The watermark, or None.
+    """
+    # First the unchanged window from the start of the round, which is fast and usually enough.
+    for variants, starts, checked in (
         (1, 1, MAX_DIRECT_CANDIDATES),
         (len(WINDOW_VARIANTS), NUM_START_OFFSETS, MAX_CANDIDATES),
     ):
-        for reading in rank_candidates(segments, looks, starts)[:checked]:
+        for reading in rank_candidates(segments, variants, starts)[:checked]:
             word = decode_payload(reading)
             if word is not None:
                 mean = float(np.abs(reading).mean())
-                frames = sum(len(sight.times) for sight in segments)
+                frames = sum(len(segment.times) for segment in segments)
                 return DetectedWatermark(word.watermark_id, mean, word.num_corrected, frames)
     return None
 
@@ -145,22 +161,24 @@ def rank_candidates(
     num_variants: int = len(WINDOW_VARIANTS),
     num_starts: int = NUM_START_OFFSETS,
 ) -> NDArray[np.float64]:
-    """What the bits may be, by every way to look at the frames; the most certain first.
+    """Compute readings of the bits under all assumptions, and sort them by their certainty.
 
     Args:
-        segments: the frames.
-        num_variants: how many of ``WINDOW_VARIANTS`` are tried.
-        num_starts: how many times in the round of slots at which the video may begin.
+        segments: projections of one mouth.
+        num_variants: number of `WINDOW_VARIANTS` that are tried.
+        num_starts: number of positions in the round of slots at which the video may begin.
 
     Returns:
-        See `compute_bit_certainties`. [2 * looks * starts, BITS]
+        Certainties of the bits, see `compute_bit_certainties`, the most certain reading first.
+        [2 * num_variants * num_starts, PAYLOAD_BITS]
     """
-    projections = np.concatenate([sight.projections[:, :num_variants] for sight in segments])
-    trust = np.concatenate([sight.weights for sight in segments])
-    times = np.concatenate([sight.times for sight in segments])
+    projections = np.concatenate([segment.projections[:, :num_variants] for segment in segments])
+    weights = np.concatenate([segment.weights for segment in segments])
+    times = np.concatenate([segment.times for segment in segments])
+    # The writer's step depends on the size of its window, which the reader does not know.
     found = np.concatenate(
         [
-            compute_bit_certainties(*accumulate_directions(projections, trust, times, step))[
+            compute_bit_certainties(*accumulate_directions(projections, weights, times, step))[
                 :num_starts
             ].reshape(-1, PAYLOAD_BITS)
             for step in (SMALL_WINDOW_STEP_LEVELS, LARGE_WINDOW_STEP_LEVELS)

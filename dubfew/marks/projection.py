@@ -1,4 +1,4 @@
-"""Projections of tracked mouths on the watermark's patterns, frame by frame."""
+"""Projection of tracked mouths on the watermark's patterns, frame by frame."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from dubfew.media.pixels import NATIVE_FORMATS, RANGE_FULL, rgb_to_yuv_matrix
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, FaceRegions, render_soft_mask
 from dubfew.reconstruction.track import Track
 
-# The tracker finds the mouth of a changed video a little elsewhere: shares of the window, scales.
+# Shifts of the window, as fractions of its side, and scales that are tried. After re-encoding the
+# tracker finds a slightly different window; larger ranges take longer and were not needed.
 WINDOW_SHIFTS = (-0.01, 0.0, 0.01)
 WINDOW_SCALES = (0.985, 1.0, 1.015)
-# Trust in a cell falls where its picture is steep, levels per sample: there misplacing weighs most.
+# Gradient at which the reliability of a cell has fallen to one half, levels per sample. In steep
+# cells a misplaced window changes the projections most.
 STEEP_GRADIENT_LEVELS = 4.0
 
 
@@ -44,12 +46,12 @@ class TrackedMouth:
 
 @dataclass(frozen=True)
 class WatermarkProjections:
-    """What frames show of the mouth, for every shift and scale.
+    """Projections of one mouth in N frames, for all A window variants.
 
     Attributes:
-        projections: levels. [N, A, PLACES]
-        weights: in each. [N, PLACES]
-        times: s. [N]
+        projections: weights of the patterns, levels. [N, A, NUM_PATTERNS]
+        weights: reliability of each pattern, 0 to 1. [N, NUM_PATTERNS]
+        times: times of the frames, s. [N]
     """
 
     projections: NDArray[np.float32]
@@ -57,7 +59,7 @@ class WatermarkProjections:
     times: NDArray[np.float64]
 
 
-# Shift across and down, and scale. The straight look comes first.
+# All combinations of a shift across, a shift down and a scale; the unchanged window comes first.
 WINDOW_VARIANTS = sorted(
     itertools.product(WINDOW_SHIFTS, WINDOW_SHIFTS, WINDOW_SCALES),
     key=lambda a: a != (0.0, 0.0, 1.0),
@@ -78,6 +80,7 @@ def project_mouths(
     Returns:
         One entry for each mouth that is seen in any frame, in the order of ``mouths``.
     """
+    # The video is decoded once for all mouths.
     rows: list[list[tuple[NDArray, NDArray, float]]] = [[] for _ in mouths]
     for row, frame in enumerate(read_frames(path, start=start, stop=stop)):
         for mouth, found in zip(mouths, rows, strict=True):
@@ -93,8 +96,17 @@ def project_mouths(
 
 
 def sample_window_luma(frame: Frame, window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Luma of a window by every one of ``WINDOW_VARIANTS``; 0 outside the frame. [A, SIZE, SIZE]"""
+    """Sample the luma of a window in all `WINDOW_VARIANTS`.
+
+    Args:
+        frame: the frame.
+        window: left, top, side, px. [3]
+
+    Returns:
+        Luma, levels; 0 outside the frame. [A, WINDOW_SAMPLES, WINDOW_SAMPLES]
+    """
     left, top, side = map(float, window)
+    # Read the box that all variants together need, once.
     reach = side * (max(WINDOW_SHIFTS) + max(WINDOW_SCALES) - 1)
     x0, y0 = max(int(left - reach), 0), max(int(top - reach), 0)
     x1 = min(int(np.ceil(left + side + reach)), frame.width)
@@ -102,7 +114,8 @@ def sample_window_luma(frame: Frame, window: NDArray[np.float32]) -> NDArray[np.
     if x1 <= x0 or y1 <= y0:
         return np.zeros((len(WINDOW_VARIANTS), WINDOW_SAMPLES, WINDOW_SAMPLES), np.float32)
     part = crop_luma(frame, x0, y0, x1, y1)
-    seen = {}
+    # Resampling is separable: for each scale, all shifts across and down are two matrices.
+    sampled = {}
     for scale in WINDOW_SCALES:
         margin, size = side * (1 - scale) / 2, side * scale
         down, across = (
@@ -118,13 +131,25 @@ def sample_window_luma(frame: Frame, window: NDArray[np.float32]) -> NDArray[np.
             len(WINDOW_SHIFTS), WINDOW_SAMPLES, len(WINDOW_SHIFTS), WINDOW_SAMPLES
         )
         for i, j in itertools.product(range(len(WINDOW_SHIFTS)), repeat=2):
-            seen[WINDOW_SHIFTS[j], WINDOW_SHIFTS[i], scale] = both[i, :, j]
-    return np.stack([seen[look] for look in WINDOW_VARIANTS])
+            sampled[WINDOW_SHIFTS[j], WINDOW_SHIFTS[i], scale] = both[i, :, j]
+    return np.stack([sampled[variant] for variant in WINDOW_VARIANTS])
 
 
 def crop_luma(frame: Frame, left: int, top: int, right: int, bottom: int) -> NDArray[np.float32]:
-    """Luma of a box as it is stored, on the scale of levels 0 to 255. [h, w]"""
+    """Read the luma of a box as the file stores it, scaled to levels 0 to 255.
+
+    Args:
+        frame: the frame.
+        left: left edge of the box, px.
+        top: top edge, px.
+        right: right edge, px, exclusive.
+        bottom: bottom edge, px, exclusive.
+
+    Returns:
+        Luma, levels. [bottom - top, right - left]
+    """
     form = NATIVE_FORMATS[frame.pix_fmt]
+    # Formats without a luma plane: compute it as an encoder would.
     if form.kind in ("rgb", "gbrp"):
         weights, _ = rgb_to_yuv_matrix(frame.color.matrix_for(frame.height), True, 8)
         return frame.crop_rgb(left, top, right, bottom).astype(np.float32) @ weights[:, 0]
@@ -137,7 +162,7 @@ def crop_luma(frame: Frame, left: int, top: int, right: int, bottom: int) -> NDA
 def _reliability_weights(
     samples: NDArray[np.float32], regions: FaceRegions, row: int
 ) -> NDArray[np.float32]:
-    """How far each place is to be believed. [PLACES]"""
+    """Estimate the reliability of each pattern in a frame, 0 to 1. [NUM_PATTERNS]"""
     left, top, side = map(float, regions.window[row])
     mask = render_soft_mask(
         regions.hull[row],
@@ -148,6 +173,7 @@ def _reliability_weights(
         WINDOW_SAMPLES,
         WINDOW_SAMPLES,
     )
+    # A cell counts if most of it is inside the mask, and the less the steeper its picture is.
     inside = (split_cells(mask) > 0).mean((1, 2)) > 0.5
     down, across = np.gradient(samples)
     steep = split_cells(np.abs(down) + np.abs(across)).mean((1, 2))

@@ -1,4 +1,4 @@
-"""What a file's marks say, and whether they are intact."""
+"""Verification of a file's marks: Content Credentials, watermark, and whether they agree."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dubfew.progress import ProgressCallback, no_progress
 
 @dataclass(frozen=True)
 class MarksReport:
-    """What was found in a file.
+    """Marks that were found in a file.
 
     Attributes:
         path: the file.
         credentials: its Content Credentials, or None.
         watermark: its watermark, or None.
-        intact: the credentials are valid, and the watermark is the one that they name, or is
-            absent because they say that it was switched off.
-        findings: what was found and what is wrong, one line each, for people.
+        intact: whether the credentials are valid, and the watermark is the one that they name, or
+            is absent because they record that it was switched off.
+        findings: results and problems for a reader, one line each.
     """
 
     path: Path
@@ -35,21 +35,22 @@ class MarksReport:
 def verify_marks(
     path: Path | str, *, trust: Path | None = None, progress: ProgressCallback = no_progress
 ) -> MarksReport:
-    """Look for Content Credentials and for the watermark.
+    """Find and compare the Content Credentials and the watermark of a video.
 
     Args:
         path: a video.
-        trust: certificates (PEM) whose signers count as known.
-        progress: told of the search for the watermark.
+        trust: file of certificates (PEM) whose signers count as known; by default none.
+        progress: callback for the progress of the search for the watermark.
 
     Raises:
-        MediaError: the file cannot be read as video, and has no credentials that say it was
-            changed.
-        DubfewError: ``trust`` is no list of certificates.
+        MediaError: The file cannot be read as video and has no credentials, which could show that
+            it was damaged after it was signed.
+        DubfewError: ``trust`` is not a list of certificates.
     """
     path = Path(path)
     damage: list[str] = []
     credentials = None
+    # Damaged credentials are a finding, not an error: the watermark may still be readable.
     try:
         credentials = read_credentials(path, trust=trust)
     except MediaError as error:
@@ -64,14 +65,21 @@ def verify_marks(
         if credentials is None:
             raise
         damage.append(f"the watermark cannot be looked for: {error}")
-    said, wrong = _compare_marks(credentials, found)
-    findings = [*_describe_credentials(credentials), *_describe_watermark(found), *said, *damage]
-    return MarksReport(path, credentials, found, not (wrong or damage), tuple(findings))
+    comparison, is_wrong = _compare_marks(credentials, found)
+    findings = [
+        *_describe_credentials(credentials),
+        *_describe_watermark(found),
+        *comparison,
+        *damage,
+    ]
+    return MarksReport(path, credentials, found, not (is_wrong or damage), tuple(findings))
 
 
 def _describe_credentials(credentials: ContentCredentials | None) -> list[str]:
+    """Describe credentials in lines for a reader."""
     if credentials is None:
         return ["no Content Credentials"]
+    # "valid" does not mean that the signer is who the certificate names; only "trusted" does.
     state = {
         "trusted": "valid, by a signer who is known",
         "valid": "valid: unchanged since it was signed, by a signer whom nobody vouches for",
@@ -82,6 +90,7 @@ def _describe_credentials(credentials: ContentCredentials | None) -> list[str]:
         f"signed by {credentials.signer or 'nobody named'}, issued by {credentials.issuer or '-'}",
         f"made with {credentials.generator}: {', '.join(credentials.actions) or 'no action'}",
     ]
+    # The details are C2PA's own terms, so that they can be looked up.
     lines += [f"problem: {problem}" for problem in credentials.problems]
     if credentials.source_type:
         lines.append(f"source type {credentials.source_type.rpartition('/')[2]}")
@@ -89,13 +98,14 @@ def _describe_credentials(credentials: ContentCredentials | None) -> list[str]:
         own = f"with credentials by {item.generator}" if item.generator else "without credentials"
         lines.append(f"made of {item.title} ({item.relationship}), {own}")
     if credentials.rendering is not None:
-        told = credentials.rendering
-        consent = told.get("consent_sha256") or "none recorded"
-        lines.append(f"driven by {told.get('drive')}, consent {consent}")
+        rendering = credentials.rendering
+        consent = rendering.get("consent_sha256") or "none recorded"
+        lines.append(f"driven by {rendering.get('drive')}, consent {consent}")
     return lines
 
 
 def _describe_watermark(found: DetectedWatermark | None) -> list[str]:
+    """Describe a watermark in lines for a reader."""
     if found is None:
         return ["no watermark found"]
     return [
@@ -107,13 +117,14 @@ def _describe_watermark(found: DetectedWatermark | None) -> list[str]:
 def _compare_marks(
     credentials: ContentCredentials | None, found: DetectedWatermark | None
 ) -> tuple[list[str], bool]:
-    """What the two marks say of each other, and whether something is wrong."""
+    """Compare the two marks; return the result in lines, and whether something is wrong."""
     if credentials is None:
         return (["the credentials were taken off"] if found else ["no marks"]), True
-    told = credentials.rendering
-    if told is None:
+    rendering = credentials.rendering
+    if rendering is None:
         return ["the credentials are not those of a rendering of dubfew"], True
-    named = told.get("watermark")
+    named = rendering.get("watermark")
+    # Without a named watermark there must be none; otherwise the two ids must be equal.
     invalid = credentials.state == "invalid"
     if named is None:
         if found is not None:

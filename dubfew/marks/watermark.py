@@ -1,18 +1,20 @@
-"""An invisible watermark inside the painted mouth: who asks finds the id of the rendering.
+"""The invisible watermark inside the rendered mouth, which carries the id of the render.
 
-Every bit is told by where projections on smooth patterns fall on a scale of steps: quantisation
-index modulation with dither, on which the DWT-DCT-SVD watermark that papers 002 and 003 cite
-(``invisible-watermark``: quantised singular values of DCT blocks in a Haar band) rests as well.
+Quantization index modulation with dither: the picture is projected on smooth patterns, and each
+projection is moved towards the nearest value that encodes its bit. ``invisible-watermark``, an
+implementation of DWT-DCT-SVD watermarking (Navas et al. 2008, which Saunders and Namboodiri 2024,
+arXiv 2401.06126, consider for dubbing), quantizes singular values in the same way.
 
-Why not that package, or another: ``invisible-watermark``, ``blind-watermark`` and ``videoseal``
-import OpenCV, which no bare system can; ``videoseal`` and ``trustmark`` are networks that fetch
-their weights. All of them mark whole pictures on a grid of their own, but pixels outside the
-mouth's mask are not to change, and the box around the mask moves and grows with the face, so that
-reader and writer only agree on it to a hundredth: hence patterns in the face's own measure, and
-votes that change their places over time. docs/marks.md compares.
+Existing packages do not fit. ``invisible-watermark``, ``blind-watermark`` and ``videoseal`` import
+OpenCV, which needs system libraries; ``videoseal`` and ``trustmark`` are networks that download
+their weights. All of them mark whole pictures on a grid of their own. Here pixels outside the mouth
+mask must not change, and the window moves and grows with the face, so that reader and writer agree
+on it only to a hundredth of its side. Therefore the patterns are defined in units of the window,
+and the bits change their places over time. docs/marks.md compares.
 
-Source: Chen and Wornell 2001, Quantization Index Modulation, sec. IV (distortion-compensated,
-spread-transform dither modulation).
+Source: Chen and Wornell 2001, Quantization Index Modulation: A Class of Provably Good Methods for
+Digital Watermarking and Information Embedding (IEEE Transactions on Information Theory 47), sec. IV
+(distortion-compensated, spread-transform dither modulation).
 """
 
 from __future__ import annotations
@@ -37,26 +39,37 @@ from dubfew.marks.payload import encode_payload
 from dubfew.media import Frame
 from dubfew.media.pixels import rgb_to_yuv_matrix
 
-# Steps of the scale, levels of luma. A small face has few pixels to average codec noise over.
+# Step of the quantizer, levels of luma. A larger step is easier to read and more visible. A small
+# window has few pixels to average codec noise over, so it needs the larger step.
 SMALL_WINDOW_STEP_LEVELS, LARGE_WINDOW_STEP_LEVELS = 4.0, 2.0
-LARGE_WINDOW_PX = 256  # px across the window
-# Share of the way to the wished place on the scale: less is less visible, and at the noise of
-# codecs hardly worse to read.
+# Side of the window from which it counts as large, px.
+LARGE_WINDOW_PX = 256
+# Fraction of the way to the quantized value. Less is less visible, and under the noise of codecs
+# hardly harder to read (Chen and Wornell 2001, distortion compensation).
 DISTORTION_COMPENSATION = 0.75
-# A video whose beginning was cut off starts at one of so many times in the round of slots.
+# Number of positions in the round of slots at which a video may begin after its start was cut off:
+# quarters of a slot. Finer steps take longer and gain little.
 NUM_START_OFFSETS = 4 * ROUND_SLOTS
-# A cell is marked when this much of it may be painted.
+# Smallest fraction of a cell that must be paintable. In a cell with less the pattern would be cut
+# and its mean no longer be zero.
 MIN_PAINTABLE_SHARE = 0.85
 
 
 class WatermarkEmbedder:
-    """Writes one id into the frames of a video, in order. Frames do not depend on each other."""
+    """Embed one id into the frames of a video.
+
+    Args:
+        watermark_id: ten hexadecimal digits, see `payload.generate_watermark_id`.
+
+    Raises:
+        DubfewError: ``watermark_id`` is not ten hexadecimal digits.
+    """
 
     def __init__(self, watermark_id: str) -> None:
-        """Raises DubfewError for an id that is none."""
         self.watermark_id = watermark_id
         self._payload_bits = encode_payload(watermark_id)
-        self._step: float | None = None  # that of the first frame, so that readers may add up
+        # Step of the first frame, kept for all frames, so that readers can add them up.
+        self._step: float | None = None
 
     def embed_watermark(
         self,
@@ -66,14 +79,14 @@ class WatermarkEmbedder:
         corner: tuple[int, int],
         window: NDArray[np.float32],  # [3]
     ) -> None:
-        """Mark what is to be painted into a frame, in place.
+        """Embed the id into the pixels that will be composited into a frame, in place.
 
         Args:
-            frame: which is to be painted; its time and its colours count.
-            rgb: the paint, levels 0 to 255. Changed by a level or two.
-            mask: where it may change.
-            corner: x and y of the paint in the frame, px.
-            window: around the mouth: left, top, side, px.
+            frame: the frame; its time selects the slot, and its color matrix defines luma.
+            rgb: the new pixels, levels 0 to 255; changed by a level or two.
+            mask: True where pixels may change.
+            corner: x and y of the pixels in the frame, px.
+            window: window around the mouth: left, top, side, px.
         """
         (left, top, side), (x, y) = map(float, window), corner
         # The file holds luma as the frame's own matrix makes it.
@@ -87,16 +100,19 @@ class WatermarkEmbedder:
             downsampling_weights(top - y, side, height),
             downsampling_weights(left - x, side, width),
         )
-        seen = project_patterns(rows @ (rgb @ luma) @ columns.T)
-        weights = quantization_offsets(seen, self._payload_bits, self._step, frame.time)
-        free = (split_cells(rows @ mask.astype(np.float32) @ columns.T) > 0.5).mean(
+        projections = project_patterns(rows @ (rgb @ luma) @ columns.T)
+        weights = quantization_offsets(projections, self._payload_bits, self._step, frame.time)
+        # Leave out cells that reach out of the mask.
+        paintable = (split_cells(rows @ mask.astype(np.float32) @ columns.T) > 0.5).mean(
             (1, 2)
         ) >= MIN_PAINTABLE_SHARE
-        weights = weights * np.repeat(free, len(CELL_WAVES)) * DISTORTION_COMPENSATION
-        drawn = render_patterns(weights.astype(np.float32))
+        weights = weights * np.repeat(paintable, len(CELL_WAVES)) * DISTORTION_COMPENSATION
+        # Draw the patterns at the resolution of the pixels and add them to all three channels,
+        # which changes luma and keeps the color.
+        pattern = render_patterns(weights.astype(np.float32))
         added = (
             upsampling_weights(top - y, side, height)
-            @ drawn
+            @ pattern
             @ upsampling_weights(left - x, side, width).T
         )
         rgb += np.where(mask, added, 0)[..., None]
@@ -105,64 +121,83 @@ class WatermarkEmbedder:
 
 def quantization_offsets(
     projections: NDArray, bits: NDArray[np.uint8], step: float, time: float
-) -> NDArray[np.float64]:
-    """From projections to the nearest places on the scale that tell the bits, levels. [PLACES]"""
+) -> NDArray[np.float64]:  # [NUM_PATTERNS]
+    """Return the change of each projection to the nearest value that encodes its bit, levels.
+
+    Args:
+        projections: projections of a frame, levels. [NUM_PATTERNS]
+        bits: the payload, 0 or 1. [PAYLOAD_BITS]
+        step: step of the quantizer, levels.
+        time: time of the frame, s.
+    """
     carried, offsets = bit_schedule()
     slot = slots_from_times(np.array(time))
-    wished = (offsets[slot] + 0.5 * bits[carried[slot]]) * step
-    apart = wished - projections
-    return apart - step * np.round(apart / step)
+    # The values of a 1 lie half a step from those of a 0; the dither shifts both.
+    targets = (offsets[slot] + 0.5 * bits[carried[slot]]) * step
+    difference = targets - projections
+    return difference - step * np.round(difference / step)
 
 
 def accumulate_directions(
-    projections: NDArray[np.float32],  # [N, A, PLACES]
-    pattern_weights: NDArray[np.float32],  # [N, PLACES]
+    projections: NDArray[np.float32],  # [N, A, NUM_PATTERNS]
+    pattern_weights: NDArray[np.float32],  # [N, NUM_PATTERNS]
     times: NDArray[np.float64],  # [N]
     step: float,
 ) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
-    """Where projections fall on the scale, summed over what a round of slots shows at one time.
+    """Turn projections into phases within a quantizer step and add them up by time in the round.
+
+    A value on the quantizer's scale is a point on a circle of one step. Sums of such points over
+    frames average the noise, and their direction tells the bit.
 
     Args:
-        projections: of N frames, looked at in A ways.
-        pattern_weights: weight of each place.
-        times: of the frames, s.
-        step: of the scale, levels.
+        projections: projections of N frames for A window variants. [N, A, NUM_PATTERNS]
+        pattern_weights: reliability of each pattern in each frame. [N, NUM_PATTERNS]
+        times: times of the frames, s. [N]
+        step: step of the quantizer, levels.
 
     Returns:
-        Directions on the scale [STARTS, A, PLACES] and sums of squared weights [STARTS, PLACES],
-        by quarters of a slot.
+        For every quarter of a slot, sums of weighted phases
+        [NUM_START_OFFSETS, A, NUM_PATTERNS] and of squared weights
+        [NUM_START_OFFSETS, NUM_PATTERNS].
     """
-    turns = np.exp(2j * np.pi / step * projections) * pattern_weights[:, None]
+    # One step of the quantizer is a full circle.
+    phases = np.exp(2j * np.pi / step * projections) * pattern_weights[:, None]
+    # The quarter of a slot to which each frame belongs, counted from the start of the round.
     quarter = (
         np.floor(times * (NUM_START_OFFSETS / (ROUND_SLOTS * SLOT_SECONDS)) + 1e-6).astype(np.int64)
         % NUM_START_OFFSETS
     )
     sums = np.zeros((NUM_START_OFFSETS, *projections.shape[1:]), np.complex64)
     power = np.zeros((NUM_START_OFFSETS, NUM_PATTERNS))
-    np.add.at(sums, quarter, turns)
+    np.add.at(sums, quarter, phases)
     np.add.at(power, quarter, pattern_weights**2)
     return sums, power
 
 
 def compute_bit_certainties(
     sums: NDArray[np.complex64], power: NDArray[np.float64]
-) -> NDArray[np.float64]:  # [STARTS, A, BITS]
-    """What frames together say of every bit: positive for 0, negative for 1.
+) -> NDArray[np.float64]:  # [NUM_START_OFFSETS, A, PAYLOAD_BITS]
+    """Compute the certainty of every bit over all frames: positive for 0, negative for 1.
 
-    For each quarter of a slot in which the video may begin, and each way to look at it. Without a
-    watermark the signs are random, whatever the picture, because the offsets of the scale are; the
-    numbers would be normal with a standard deviation of 1 if frames were independent.
+    There is one row for each quarter of a slot at which the video may begin, and for each window
+    variant. Without a watermark the signs are random, whatever the picture shows, because the
+    dither is random. The values would be normal with a standard deviation of 1 if frames were
+    independent; neighboring frames are not, so they are larger.
 
     Args:
-        sums, power: see `accumulate_directions`.
+        sums: sums of phases, see `accumulate_directions`.
+        power: sums of squared weights, see `accumulate_directions`.
     """
     carried, offsets = bit_schedule()
-    place = np.argsort(carried, axis=1)  # of each bit
+    place = np.argsort(carried, axis=1)  # pattern of each bit
+    # Turn the dither back, so that a 0 points to +1 and a 1 to -1.
     back = np.exp(-2j * np.pi * offsets)[:, None]
     found = []
     for start in range(NUM_START_OFFSETS):
+        # Assume that the video begins here: shift the quarters and join them to slots.
         slot = np.roll(sums, start, 0).reshape(ROUND_SLOTS, -1, *sums.shape[1:]).sum(1)
         weight = np.roll(power, start, 0).reshape(ROUND_SLOTS, -1, NUM_PATTERNS).sum(1)
+        # Add up the patterns that carry the same bit, and normalize by their weights.
         votes = np.take_along_axis((slot * back).real, place[:, None], 2).sum(0)
         total = np.take_along_axis(weight, place, 1).sum(0)
         found.append(votes / np.sqrt(np.maximum(total, 1e-12) / 2))

@@ -1,7 +1,7 @@
-"""An exported actor: one zip file (stored, not compressed) with a manifest.
+"""The archive inside an exported actor: one zip file, stored without compression, with a manifest.
 
 ``manifest.json`` holds ``format``, ``format_version``, ``actor``, ``revision``, ``created``,
-``config`` and, per file, its size and SHA-256. The files lie beside it.
+``config`` and, for every other member, its size and SHA-256.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ from dubfew.registry.names import check_file_names, normalize_actor_id
 from dubfew.registry.revision import Revision
 from dubfew.utils.format_version import check_format_version
 
+# Value of "format" in the manifest. It tells an export from any other zip file.
 ARCHIVE_FORMAT = "dubfew-actor"
+# Newest version of the layout that this dubfew reads and writes.
 ARCHIVE_FORMAT_VERSION = 1
+# Member that describes all others.
 ARCHIVE_MANIFEST_NAME = "manifest.json"
 
-# What a broken or hostile zip makes zipfile raise.
+# Exceptions that zipfile raises for broken or hostile files.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     EOFError,
     LookupError,
     NotImplementedError,
-    OSError,  # a seek to a negative offset; the bytes lie in memory, so no disk is meant
+    OSError,  # a seek to a negative offset; the bytes are in memory, so no disk is involved
     OverflowError,
     RuntimeError,  # an encrypted member
     struct.error,
@@ -41,7 +44,13 @@ _ZIP_ERRORS = (
 
 @dataclass(frozen=True)
 class ArchiveContent:
-    """What an export holds, checked."""
+    """The checked content of an export.
+
+    Attributes:
+        actor: the actor's id, normalized.
+        config: the revision's config.
+        files: content of every stored file by name, without the config.
+    """
 
     actor: str
     config: dict[str, Any]
@@ -49,7 +58,12 @@ class ArchiveContent:
 
 
 def pack_archive(revision: Revision, files: Mapping[str, bytes]) -> bytes:
-    """The export of a revision. The same revision gives the same bytes."""
+    """Pack a revision into an archive; the same revision always gives the same bytes.
+
+    Args:
+        revision: actor, number, date and config for the manifest.
+        files: content of the revision's files by name.
+    """
     manifest = {
         "format": ARCHIVE_FORMAT,
         "format_version": ARCHIVE_FORMAT_VERSION,
@@ -64,6 +78,7 @@ def pack_archive(revision: Revision, files: Mapping[str, bytes]) -> bytes:
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        # The manifest comes first, so that any zip program shows it first.
         for name, content in {
             ARCHIVE_MANIFEST_NAME: json.dumps(manifest, indent=1).encode(),
             **files,
@@ -74,18 +89,20 @@ def pack_archive(revision: Revision, files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack_archive(data: bytes, source: str) -> ArchiveContent:
-    """Check an export wholly and return what it holds.
+    """Check an archive completely and return its content.
 
     Args:
-        data: the file's bytes; the file may come from anybody.
-        source: what to call it in an error.
+        data: the archive; its sender is not trusted.
+        source: name of the export in error messages.
 
     Raises:
-        RegistryError: it is not an export, newer than this dubfew, or damaged.
+        RegistryError: The data is not an export, is damaged, or was written by a newer dubfew.
     """
+    # Nothing is trusted before names, sizes, manifest and hashes have been checked.
     members = _read_members(data, source)
     manifest = _parse_manifest(members.pop(ARCHIVE_MANIFEST_NAME, None), source)
     listed = manifest["files"]
+    # Manifest and zip must name the same files.
     if set(listed) != set(members):
         odd = sorted(set(listed) ^ set(members))[0]
         raise _damaged_archive_error(
@@ -102,12 +119,13 @@ def unpack_archive(data: bytes, source: str) -> ArchiveContent:
 
 
 def _read_members(data: bytes, source: str) -> dict[str, bytes]:
+    """Read all members of a zip file by name, after checks that bound names and sizes."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
             check_file_names([info.filename for info in infos])
-            # Stored members cannot grow when read, nor can they together exceed the file
-            # unless they overlap: a small file cannot fill the memory.
+            # Stored members do not grow when read, and together they exceed the file only if
+            # they overlap. With these two checks a small file cannot fill the memory.
             if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
                 raise _damaged_archive_error(source, "it has compressed members")
             if sum(info.file_size for info in infos) > len(data):
@@ -120,6 +138,7 @@ def _read_members(data: bytes, source: str) -> dict[str, bytes]:
 
 
 def _parse_manifest(content: bytes | None, source: str) -> dict[str, Any]:
+    """Check the manifest's format, version and types, and normalize the actor's id."""
     if content is None:
         raise _damaged_archive_error(source, f"it has no {ARCHIVE_MANIFEST_NAME}")
     try:
@@ -128,11 +147,12 @@ def _parse_manifest(content: bytes | None, source: str) -> dict[str, Any]:
         raise _damaged_archive_error(source, f"its {ARCHIVE_MANIFEST_NAME} is not JSON") from error
     if not isinstance(manifest, dict) or manifest.get("format") != ARCHIVE_FORMAT:
         raise _damaged_archive_error(
-            source, f"its {ARCHIVE_MANIFEST_NAME} does not say format {ARCHIVE_FORMAT!r}"
+            source, f"the format in its {ARCHIVE_MANIFEST_NAME} is not {ARCHIVE_FORMAT!r}"
         )
     check_format_version(
         manifest.get("format_version"), ARCHIVE_FORMAT_VERSION, source, RegistryError
     )
+    # Types of the values; their content is checked where it is used.
     for key, kind in (("actor", str), ("config", dict), ("files", dict)):
         if not isinstance(manifest.get(key), kind):
             raise _damaged_archive_error(
@@ -143,6 +163,7 @@ def _parse_manifest(content: bytes | None, source: str) -> dict[str, Any]:
 
 
 def _damaged_archive_error(source: str, problem: str) -> RegistryError:
+    """Build the error for an archive that is not as `pack_archive` writes it."""
     return RegistryError(
         f"{source} is not a sound export of an actor ({problem}): export the actor again"
     )

@@ -1,16 +1,15 @@
-"""The audit log: what was done with actors, in lines of which each holds the hash of the one
-before.
+"""The audit log: a hash chain of events, one per line.
 
 ``<home>/audit.jsonl`` has one JSON object (RFC 8785) per line: ``seq`` counts from 1, ``time`` is
 ISO 8601 in UTC, then ``event`` and ``fields``, ``previous`` (the hash of the line before, 64 zeros
-in the first) and ``hash``: SHA-256 of the object without ``hash``.
+in the first line) and ``hash``: SHA-256 of the object without ``hash``.
 
-A chain alone does not say where it ends. So the newest line stands a second time in
-``audit-head.json``, which lies with the actors' keys, apart from the data. It is written there
-first: once it is there, the line counts, and what a crash kept out of the log, whole or in part, is
-restored from it.
+A hash chain does not show when lines are cut off its end. Therefore the newest line is stored a
+second time in ``audit-head.json``, which is kept with the actors' keys, apart from the data. It is
+a write-ahead log of one entry: the line is written there first, and if a crash then keeps all or
+part of it out of the log, the next access restores it.
 
-Who the lines are about is pseudonyms.py's affair. No field may hold an id, a path or a free text.
+Lines name actors by pseudonyms (pseudonyms.py). No field may hold an id, a path or free text.
 """
 
 from __future__ import annotations
@@ -33,9 +32,13 @@ from dubfew.registry.keys import write_key_file
 from dubfew.utils.files import file_size, fsync_folder, sha256_file
 from dubfew.utils.timestamps import utc_timestamp
 
+# The log, below the home folder.
 AUDIT_LOG_NAME = "audit.jsonl"
+# The copy of the newest line, in the folder of keys.
 AUDIT_HEAD_NAME = "audit-head.json"
+# Version of the head's layout.
 AUDIT_FORMAT_VERSION = 1
+# Every event that the log may hold. A typing error must not become an event.
 AUDIT_EVENTS = (
     "adapt",
     "consent",
@@ -49,16 +52,30 @@ AUDIT_EVENTS = (
     "resume",
     "suspend",
 )
-# Lines have some hundred bytes; what somebody put there must not fill the memory.
+# Longest line that is read, bytes. dubfew's own have some hundred; a line that somebody else put
+# there must not fill the memory.
 MAX_AUDIT_LINE_BYTES = 1 << 16
+# Number of faults that a report lists. After the first the others say little.
 MAX_REPORTED_FAULTS = 100
+# Waiting time for another writer, seconds. An entry takes milliseconds, so after a minute
+# something hangs.
 AUDIT_LOCK_SECONDS = 60.0
+# The hash before the first line.
 _GENESIS_HASH = "0" * 64
 
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """One line. ``fields`` has plain JSON: texts, whole numbers, booleans, null, lists of texts."""
+    """One line of the log.
+
+    Attributes:
+        seq: number of the line, from 1.
+        time: ISO 8601 in UTC.
+        event: one of `AUDIT_EVENTS`.
+        fields: facts in plain JSON: texts, whole numbers, booleans, null, lists of texts.
+        previous: hash of the line before, hexadecimal.
+        hash: SHA-256 of all other fields, hexadecimal.
+    """
 
     seq: int
     time: str
@@ -71,7 +88,14 @@ class AuditEntry:
     def create_next(
         cls, previous_entry: AuditEntry | None, event: str, fields: Mapping[str, Any]
     ) -> AuditEntry:
-        """The entry that follows ``previous_entry``."""
+        """Create the entry that follows another one, with the current time.
+
+        Args:
+            previous_entry: the newest entry, or None for the first of a log.
+            event: one of `AUDIT_EVENTS`.
+            fields: facts about the event.
+        """
+        # The hash covers all other fields, and through "previous" all entries before.
         content: dict[str, Any] = {
             "seq": previous_entry.seq + 1 if previous_entry else 1,
             "time": utc_timestamp(),
@@ -83,40 +107,43 @@ class AuditEntry:
 
     @classmethod
     def from_line(cls, line: bytes) -> AuditEntry:
-        """The entry in a line, which may have been changed.
+        """Parse a line and check that it is as it was written.
 
         Raises:
-            ValueError: it was; the message says how it shows.
+            ValueError: The line was changed; the message describes how.
         """
+        # readline cuts long lines, so those have no line break either.
         if not line.endswith(b"\n"):
             raise ValueError("is too long or has no end")
         try:
             found = strict_json.parse_strict_json(line)
         except ValueError as error:
             raise ValueError(f"was changed ({error})") from None
+        # Exact keys and types: a hash over other JSON would be worth nothing.
         kinds = (
             {name: type(found.get(name)) for name in _ENTRY_FIELD_TYPES}
             if isinstance(found, dict)
             else {}
         )
         if kinds != _ENTRY_FIELD_TYPES or found.keys() != _ENTRY_FIELD_TYPES.keys():
-            raise ValueError("was changed (it is no entry)")
+            raise ValueError("was changed (it is not an entry)")
         entry = cls(**found)
-        # Compared as bytes: another way to write the same JSON is a change as well.
+        # Compare bytes: another way to write the same JSON is a change, too.
         if entry.to_line() != line or entry.hash != _hash_content(_without_hash(found)):
             raise ValueError("was changed")
         return entry
 
     def to_line(self) -> bytes:
-        """The entry as it stands in the log."""
+        """Return the entry as a line of the log."""
         return strict_json.canonical_json(asdict(self)) + b"\n"
 
     @property
     def anchor(self) -> str:
-        """Names this entry and thereby all before it: to be kept elsewhere, see `verify`."""
+        """Identifier of this entry, which fixes all entries before it; see `AuditLog.verify`."""
         return f"{self.seq}:{self.hash}"
 
 
+# Exact types of an entry's fields; a bool is not an int here.
 _ENTRY_FIELD_TYPES = {
     "seq": int,
     "time": str,
@@ -129,20 +156,24 @@ _ENTRY_FIELD_TYPES = {
 
 @dataclass(frozen=True)
 class DamagedEntry:
-    """A line that is not as it was written. ``problem`` says how that shows."""
+    """A line that is not as it was written.
+
+    Attributes:
+        problem: description of the change, to follow "line N".
+    """
 
     problem: str
 
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What :meth:`AuditLog.verify` found.
+    """Result of :meth:`AuditLog.verify`.
 
     Attributes:
-        entries: lines.
-        head: names the newest entry and thereby all others; empty when there is none.
-        restored: what a crash had kept out of the log, one line, or "".
-        faults: what was changed, removed, inserted or moved, one line each.
+        entries: number of lines.
+        head: anchor of the newest entry; empty if the log is empty or damaged at its end.
+        restored: description of an entry that a crash had kept out of the log, or "".
+        faults: changed, removed, inserted or moved lines, one description each.
     """
 
     entries: int
@@ -152,32 +183,38 @@ class AuditReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no fault."""
+        """Whether no fault was found."""
         return not self.faults
 
 
 class AuditLog:
-    """One registry's log. Safe for several processes at once; a process may be killed anywhere."""
+    """The audit log of one registry.
+
+    Several processes may use it at once, and a process may be killed at any point.
+    """
 
     def __init__(self, home: Path, keys_folder: Path) -> None:
-        """A log, which need not exist yet.
+        """Open a log, which need not exist yet.
 
         Args:
-            home: the folder of the log.
-            keys_folder: that of its head.
+            home: folder of the log.
+            keys_folder: folder of the copy of its newest line.
         """
         self.home = home
         self.path = home / AUDIT_LOG_NAME
         self.head_path = keys_folder / AUDIT_HEAD_NAME
 
     def append(self, event: str, fields: Mapping[str, Any]) -> AuditEntry:
-        """Add an entry; it is on disk when this returns. Warns when a crash had cut the log.
+        """Append an entry; it is on disk when this returns.
+
+        Warns if a crash had cut the log and the cut entry was restored.
 
         Args:
             event: one of `AUDIT_EVENTS`.
+            fields: facts in plain JSON, without ids, paths or free text.
 
         Raises:
-            AuditError: it cannot be written, or the log does not end as it did.
+            AuditError: The event is unknown, the log cannot be written, or its end was changed.
         """
         if event not in AUDIT_EVENTS:
             raise AuditError(f"there is no event {event!r}: use one of {', '.join(AUDIT_EVENTS)}")
@@ -185,19 +222,20 @@ class AuditLog:
             last, end, restored = self._recover_last_entry()
             if restored:
                 warnings.warn(f"audit log: {restored}", stacklevel=2)
+            # The entry is made with the lock held, because it holds the hash of the last one.
             entry = AuditEntry.create_next(last, event, fields)
             self._write_entry(entry, end)
         return entry
 
     def verify(self, anchor: str | None = None) -> AuditReport:
-        """Check every line, that each follows the one before, and the end.
+        """Check every line, the chain of hashes and the end of the log.
 
         Args:
-            anchor: an earlier report's ``head``, which was kept elsewhere: the entry that it
-                names must still be there.
+            anchor: ``head`` of an earlier report, kept elsewhere; its entry must still be in
+                the log. This detects a log that was written anew together with its head.
 
         Raises:
-            AuditError: the log cannot be read.
+            AuditError: The log cannot be read.
         """
         faults: list[str] = []
 
@@ -205,6 +243,7 @@ class AuditLog:
             if len(faults) < MAX_REPORTED_FAULTS:
                 faults.append(fault)
 
+        # Complete an interrupted write first; if the end is damaged, check the whole file.
         last, end, restored = None, 0, ""
         with self._lock():
             try:
@@ -212,12 +251,14 @@ class AuditLog:
             except AuditError as error:
                 add_fault(str(error))
                 end = file_size(self.path)
+        # After a damaged line the next line's hash cannot be compared: previous is None then.
         previous: str | None = _GENESIS_HASH
         count, seq, anchored = 0, 0, anchor is None
-        # Nothing before the end changes any more, so others may append meanwhile.
+        # Lines before the end never change, so no lock is needed while they are read.
         for entry in _read_entries(self.path, end):
             count += 1
             seq += 1
+            # Entry by entry: its own hash, then its place in the chain.
             if isinstance(entry, DamagedEntry):
                 add_fault(f"line {count} {entry.problem}")
                 previous = None
@@ -226,30 +267,37 @@ class AuditLog:
                 add_fault(f"line {count} does not follow: lines were removed, added or moved")
             previous, seq = entry.hash, entry.seq
             anchored = anchored or entry.anchor == anchor
+        # The anchor finds a history that was written anew together with the head.
         if not anchored:
             add_fault(f"no line is the entry {ascii(anchor)[:80]}: the log was written anew")
         head = "" if last is None else last.anchor
         return AuditReport(count, head, restored, tuple(faults))
 
     def iter_entries(self) -> Iterator[AuditEntry | DamagedEntry]:
-        """All lines, oldest first; those of logs that :meth:`restart` ended come before.
+        """Yield all lines, oldest first, including those of logs that :meth:`restart` set aside.
 
         Raises:
-            AuditError: a log cannot be read.
+            AuditError: A log cannot be read.
         """
         for path in self._log_paths():
             yield from _read_entries(path, file_size(path))
 
     def find_by_watermark(self, watermark: str) -> list[AuditEntry]:
-        """The entries of what carries a watermark."""
+        """Return the entries with a watermark id: the renders that it comes from."""
         return self._entries_with_field("watermark", watermark)
 
     def has_event(self, event: str, field_name: str, value: str) -> bool:
-        """Whether there is an entry of that event with that field."""
+        """Tell whether the log has an entry of an event with a certain field.
+
+        Args:
+            event: one of `AUDIT_EVENTS`.
+            field_name: name of the field.
+            value: its value.
+        """
         return any(entry.event == event for entry in self._entries_with_field(field_name, value))
 
     def _entries_with_field(self, field_name: str, value: str) -> list[AuditEntry]:
-        """The entries that have a field, in this log and in former ones."""
+        """Return the entries with a field's value, in this log and in those set aside."""
         return [
             entry
             for path in self._log_paths()
@@ -258,17 +306,16 @@ class AuditLog:
         ]
 
     def restart(self) -> Path | None:
-        """Put the log aside and begin a new one, whose first entry has the old one's SHA-256.
-
-        For a log that is damaged, so that nothing can be appended to it.
+        """Set a damaged log aside and begin a new one, whose first entry holds the old SHA-256.
 
         Returns:
-            Where the old log is now.
+            New path of the old log, or None if there was none.
 
         Raises:
-            AuditError: the new one cannot be written.
+            AuditError: The new log cannot be written.
         """
         with self._lock():
+            # The name holds the date and the hash, so that no log replaces another.
             former, aside = None, None
             if self.path.exists():
                 former = sha256_file(self.path)
@@ -280,12 +327,17 @@ class AuditLog:
         return aside
 
     def _log_paths(self) -> list[Path]:
+        """Return the logs that were set aside, by date, and the current one."""
         return [*sorted(self.home.glob("audit-*.jsonl")), self.path]
 
     def _recover_last_entry(self) -> tuple[AuditEntry | None, int, str]:
-        """The last entry, where it ends, and what had to be restored. Call with the lock held."""
+        """Return the last entry, its end in bytes, and a description of what was restored.
+
+        Completes a log whose last write was interrupted. Call with the lock held.
+        """
         size = file_size(self.path)
         head = self._read_head()
+        # No head and no log: nothing was ever stored. A log without its head was tampered with.
         if head is None:
             if size:
                 raise self._damaged_log_error(f"its head {self.head_path} is missing")
@@ -296,12 +348,14 @@ class AuditLog:
         except ValueError as error:
             raise self._damaged_log_error(f"its head {self.head_path} {error}") from None
         end = start + len(line)
+        # The head is written first, so an interrupted write leaves a log that ends in its line.
         if not start <= size <= end:
             raise self._damaged_log_error("lines at its end were removed or added")
+        # The end of the log is the head's line, a part of it, or something else.
         tail = _read_from(self.path, start)
         if tail == line:
             return last, end, ""
-        # Zeros: after a power cut a file may have its new length before its new content.
+        # After a power cut a file may have its new length but zeros instead of its new content.
         if not line.startswith(tail.rstrip(b"\0")):
             raise self._damaged_log_error(
                 f"its last line is not the entry {last.seq} that its head names"
@@ -312,9 +366,10 @@ class AuditLog:
         return last, end, f"entry {last.seq} was cut by a crash and was restored"
 
     def _hash_of_line_before(self, end: int) -> str | None:
-        """The hash of the line that ends there; None when there is no sound one."""
+        """Return the hash of the line that ends at a byte, or None if it is damaged."""
         if end == 0:
             return _GENESIS_HASH
+        # No line is longer, so this holds at least all of the last one.
         data = _read_from(self.path, max(0, end - MAX_AUDIT_LINE_BYTES))[
             : min(end, MAX_AUDIT_LINE_BYTES)
         ]
@@ -324,25 +379,29 @@ class AuditLog:
             return None
 
     def _read_head(self) -> tuple[int, bytes] | None:
+        """Return the newest line and the byte at which it begins, or None without a head."""
         try:
             found = strict_json.parse_strict_json(self.head_path.read_bytes())
             start, line = found["start"], found["line"]
             if type(start) is not int or start < 0 or not isinstance(line, str):
-                raise ValueError("no head")
+                raise ValueError("not a head")
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._damaged_log_error(
                 f"its head {self.head_path} cannot be read ({error.strerror})"
             ) from error
+        # Wrong JSON, a missing key, or another type than a dictionary.
         except (ValueError, KeyError, TypeError):
             raise self._damaged_log_error(f"its head {self.head_path} is damaged") from None
         return start, line.encode()
 
     def _write_entry(self, entry: AuditEntry, start: int) -> None:
+        """Write an entry at a byte of the log: first to the head, then to the log."""
         line = entry.to_line()
         if len(line) > MAX_AUDIT_LINE_BYTES:
             raise AuditError(f"an entry of {len(line)} bytes is too long for the audit log")
+        # First the head, then the log: a crash in between is repaired from the head.
         head = {"format_version": AUDIT_FORMAT_VERSION, "start": start, "line": line.decode()}
         try:
             self.head_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -355,7 +414,9 @@ class AuditLog:
             ) from error
 
     def _write_line(self, line: bytes, start: int) -> None:
+        """Write a line at a byte of the log, which ends with it, and sync it to disk."""
         new = not self.path.exists()
+        # Cut at the start of the line: an interrupted write may have left a part of it there.
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         with os.fdopen(handle, "wb") as file:
             file.truncate(start)
@@ -367,6 +428,7 @@ class AuditLog:
             fsync_folder(self.home)
 
     def _damaged_log_error(self, problem: str) -> AuditError:
+        """Build the error for a log that takes no more entries."""
         return AuditError(
             f"the audit log {self.path} is damaged ({problem}): 'dubfew audit verify' tells more, "
             "'dubfew audit restart' begins a new one"
@@ -374,6 +436,7 @@ class AuditLog:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
+        """Keep other writers out; the system frees the lock when a process dies."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with FileLock(self.home / "audit.lock", timeout=AUDIT_LOCK_SECONDS):
@@ -381,18 +444,18 @@ class AuditLog:
         except Timeout:
             raise AuditError(
                 f"another dubfew process has been writing {self.path} for {AUDIT_LOCK_SECONDS:.0f} "
-                "s: "
-                "wait for it or end it, then run this again"
+                "s: wait for it or end it, then run this again"
             ) from None
 
 
 def _read_entries(path: Path, end: int, needle: bytes = b"") -> Iterator[AuditEntry | DamagedEntry]:
-    """The lines up to ``end`` that contain ``needle``: most need not be parsed."""
+    """Yield the lines up to byte ``end`` that contain ``needle``; the others are not parsed."""
     try:
         with open(path, "rb") as file:
             position = 0
             while position < end and (line := file.readline(MAX_AUDIT_LINE_BYTES)):
                 position += len(line)
+                # A search reads all lines but parses only those that can match.
                 if needle not in line:
                     continue
                 try:
@@ -408,6 +471,7 @@ def _read_entries(path: Path, end: int, needle: bytes = b"") -> Iterator[AuditEn
 
 
 def _read_from(path: Path, start: int) -> bytes:
+    """Return a file's bytes from a position on, none where there is no file."""
     try:
         with open(path, "rb") as file:
             file.seek(start)

@@ -1,6 +1,6 @@
-"""Which ids look alike, by the table of confusable characters of Unicode Technical Standard 39.
+"""Confusable ids: skeletons by Unicode Technical Standard 39.
 
-The table is that of confusable-homoglyphs; it is read when an actor is stored, never for a listing.
+The table of confusable characters is that of the package confusable-homoglyphs.
 """
 
 from __future__ import annotations
@@ -8,16 +8,22 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-# Entries of right-to-left letters stand between marks of direction.
+# Marks of writing direction, which the table puts around right-to-left letters. They are removed.
 _DIRECTION_MARKS = str.maketrans("", "", "\u200e\u200f")
 
 
 def uts39_skeleton(text: str) -> str:
-    """The skeleton of a text: what looks like it has the same.
+    """Return the skeleton of a text: texts that look alike have the same skeleton.
 
-    Source: UTS 39, sec. 4 (confusable detection), without its bidirectional part.
+    Example:
+        >>> uts39_skeleton("m\\u0430ry") == uts39_skeleton("mary")  # a Cyrillic a
+        True
+
+    Source: Unicode Technical Standard 39, Unicode Security Mechanisms, sec. 4 (confusable
+    detection), without its bidirectional part.
     """
     before, found = "", unicodedata.normalize("NFD", text)
+    # One replacement may give characters that the table replaces again.
     while found != before:
         before, found = found, unicodedata.normalize("NFD", found.translate(_prototype_table()))
     return found
@@ -25,11 +31,13 @@ def uts39_skeleton(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _prototype_table() -> dict[int, str]:
-    """For a character the one that stands for all that look like it, where that is another.
+    """Map every confusable character to its prototype: one character or text for each class.
 
-    The table names for every character those on the other side of the arrow of UTS 39's file, in
-    both directions. Only what stands for others has several names there, or is several characters.
+    UTS 39's file maps characters to prototypes. The package's table lists the pairs in both
+    directions, so the direction has to be found again: only a prototype has several partners, or
+    several characters.
     """
+    # Imported here: the table takes a while to load, and only a new id needs it.
     from confusable_homoglyphs.confusables import confusables_data
 
     table = {
@@ -41,12 +49,13 @@ def _prototype_table() -> dict[int, str]:
     found = {}
     for character, others in table.items():
         longer = [each for each in others if len(each) > 1]
+        # Texts cannot be keys of str.translate, and some entries name themselves.
         if len(character) > 1 or character in others:
             continue
         if longer:
             found[ord(character)] = longer[0]
         elif len(others) == 1:
-            # Of two that have nobody else, either could stand for the other: it has to be one.
+            # In a class of two either could be the prototype; the smaller one is taken.
             alone = len(table.get(others[0], ())) == 1
             found[ord(character)] = min(character, others[0]) if alone else others[0]
     return found

@@ -1,8 +1,8 @@
-"""An export that only its addressee can open: whoever knows a passphrase, or holds a key.
+"""Envelope encryption of exports, to a passphrase or to a public key.
 
 ``MAGIC [8] | version [1] | kind [1] | length [2, big endian] | sealed key | sealed archive``.
-The archive (archive.py) is sealed in chunks (cipher.py) with a new random key, for the context of
-everything before it; that key is sealed (sealing.py) to a passphrase (kind 1) or to an X25519
+The archive (archive.py) is encrypted in chunks (cipher.py) with a new random key; its context is
+everything before it. That key is sealed (sealing.py) to a passphrase (kind 1) or to an X25519
 public key (kind 2).
 """
 
@@ -21,17 +21,33 @@ from dubfew.registry.keys import write_key_file
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.passphrase import get_passphrase
 
+# First bytes of every encrypted export. A plain export is a zip file and begins otherwise.
 EXPORT_MAGIC = b"dubfew\x00X"
+# Newest version of the layout that this dubfew reads and writes.
 EXPORT_FORMAT_VERSION = 1
+# Values of the byte that names the recipient's kind.
 KIND_PASSPHRASE, KIND_PUBLIC_KEY = 1, 2
+# Lengths in bytes: magic, version and kind; the same with the length of the sealed key.
+START_BYTES, LENGTH_END_BYTES = len(EXPORT_MAGIC) + 2, len(EXPORT_MAGIC) + 4
+# Environment variable of the passphrase for exports. Another one than that of the registry's keys,
+# because the recipient must know it.
 EXPORT_PASSPHRASE_VARIABLE = "DUBFEW_EXPORT_PASSPHRASE"
+# Start of every public key in text form, so that it is recognized for what it is.
 PUBLIC_KEY_PREFIX = "dubfew-key-"
+# Value of "format" in the file of a private key.
 IDENTITY_FORMAT = "dubfew-private-key"
+# Length of X25519 keys, bytes.
+X25519_KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
 class DecryptionSecrets:
-    """What opens exports. Without a passphrase the environment or the terminal gives it."""
+    """Secrets that open encrypted exports.
+
+    Attributes:
+        passphrase: the passphrase; by default from the environment or the terminal.
+        identity_file: file of the private key, for exports to a public key.
+    """
 
     passphrase: str | None = None
     identity_file: Path | None = None
@@ -40,18 +56,20 @@ class DecryptionSecrets:
 def encrypt_export(
     archive: bytes, purpose: str, *, recipient: str | None = None, secret: str | None = None
 ) -> bytes:
-    """Encrypt an archive.
+    """Encrypt an archive to a passphrase or to a public key.
 
     Args:
-        purpose: what is encrypted, to ask for a passphrase with.
-        recipient: a public key, as :func:`create_identity_file` gives it; else a passphrase is
-            used.
+        archive: the bytes to encrypt.
+        purpose: name of the archive, for the question for a passphrase.
+        recipient: a public key, as :func:`create_identity_file` returns it; by default a
+            passphrase is used.
         secret: the passphrase; by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
 
     Raises:
-        KeyMissingError: there is no passphrase, or it is short.
-        RegistryError: the public key is none.
+        KeyMissingError: No passphrase is given, or it is too short.
+        RegistryError: ``recipient`` is not a public key.
     """
+    # A new key for every export: passphrase or public key protect only this key.
     key = cipher.generate_key()
     kind = KIND_PASSPHRASE if recipient is None else KIND_PUBLIC_KEY
     start = EXPORT_MAGIC + bytes([EXPORT_FORMAT_VERSION, kind])
@@ -60,32 +78,42 @@ def encrypt_export(
         sealed = sealing.seal_with_passphrase(words, key, start)
     else:
         sealed = sealing.seal_to_key(_parse_public_key(recipient), key, start)
+    # The whole head is associated data of the archive, so that it cannot be exchanged.
     head = start + len(sealed).to_bytes(2, "big") + sealed
     return head + cipher.seal_bytes(key, head, archive)
 
 
 def is_encrypted_export(data: bytes) -> bool:
-    """Whether this is an encrypted export, rather than a plain one."""
+    """Tell whether an export is encrypted.
+
+    Example:
+        >>> is_encrypted_export(b"PK, as zip files begin")
+        False
+    """
     return data.startswith(EXPORT_MAGIC)
 
 
 def decrypt_export(data: bytes, source: str, decryption_secrets: DecryptionSecrets) -> bytes:
-    """The archive that :func:`encrypt_export` was given.
+    """Return the archive that :func:`encrypt_export` encrypted.
 
     Args:
-        source: what to call the export in an error.
+        data: the export; its sender is not trusted.
+        source: name of the export in error messages.
+        decryption_secrets: passphrase or private key.
 
     Raises:
-        DecryptionError: the passphrase or key is wrong, or the export was changed.
-        KeyMissingError: there is no passphrase or key.
+        DecryptionError: The passphrase or key is wrong, or the export was changed.
+        KeyMissingError: No passphrase or key is given.
+        RegistryError: A newer dubfew wrote the export.
     """
-    start, length = data[:10], int.from_bytes(data[10:12], "big")
-    head, body = data[: 12 + length], data[12 + length :]
-    if len(start) < 10 or start[-1] not in (KIND_PASSPHRASE, KIND_PUBLIC_KEY) or not body:
+    # Lengths are checked before anything is computed; scrypt is costly.
+    start, length = data[:START_BYTES], int.from_bytes(data[START_BYTES:LENGTH_END_BYTES], "big")
+    head, body = data[: LENGTH_END_BYTES + length], data[LENGTH_END_BYTES + length :]
+    if len(start) < START_BYTES or start[-1] not in (KIND_PASSPHRASE, KIND_PUBLIC_KEY) or not body:
         raise _damaged_export_error(source, "its head is cut or unknown")
-    check_format_version(start[8], EXPORT_FORMAT_VERSION, source, RegistryError)
+    check_format_version(start[len(EXPORT_MAGIC)], EXPORT_FORMAT_VERSION, source, RegistryError)
     try:
-        key = _decrypt_file_key(start, head[12:], source, decryption_secrets)
+        key = _decrypt_file_key(start, head[LENGTH_END_BYTES:], source, decryption_secrets)
         if len(key) != cipher.KEY_BYTES:
             raise DecryptionError("its key has another length")
         return cipher.unseal_bytes(key, head, body)
@@ -96,6 +124,8 @@ def decrypt_export(data: bytes, source: str, decryption_secrets: DecryptionSecre
 def _decrypt_file_key(
     start: bytes, sealed: bytes, source: str, decryption_secrets: DecryptionSecrets
 ) -> bytes:
+    """Open the sealed key of an export; ``start`` is its associated data."""
+    # The kind tells which secret is needed.
     if start[-1] == KIND_PUBLIC_KEY:
         if decryption_secrets.identity_file is None:
             raise KeyMissingError(
@@ -109,12 +139,15 @@ def _decrypt_file_key(
 
 
 def create_identity_file(file: Path) -> str:
-    """Make a pair of keys, write the private one into a new file of the owner's, and return the
-    public one: ``dubfew-key-`` and 48 letters, digits, ``-`` or ``_``.
+    """Create a pair of keys: write the private key into a new private file, return the public key.
+
+    Returns:
+        The public key: ``dubfew-key-`` and 48 letters, digits, ``-`` or ``_``.
 
     Raises:
-        RegistryError: the file is there already.
+        RegistryError: The file exists already.
     """
+    # Never replace a private key: exports to it could not be opened any more.
     if file.exists():
         raise RegistryError(f"{file} is there already: name a new file, so that no key is lost")
     private = sealing.generate_x25519_key()
@@ -131,15 +164,16 @@ def create_identity_file(file: Path) -> str:
 
 
 def load_identity_key(file: Path) -> bytes:
-    """A private key [32].
+    """Read a private key [32] from a file.
 
     Raises:
-        KeyMissingError: the file holds none.
+        KeyMissingError: The file cannot be read or does not hold a private key.
     """
     try:
+        # Any other file ends in one error; its content is not shown.
         document = json.loads(file.read_bytes())
         private = base64.b64decode(document["private"], validate=True)
-        if document["format"] == IDENTITY_FORMAT and len(private) == 32:
+        if document["format"] == IDENTITY_FORMAT and len(private) == X25519_KEY_BYTES:
             return private
         found = "another format"
     except OSError as error:
@@ -152,25 +186,29 @@ def load_identity_key(file: Path) -> bytes:
 
 
 def _format_public_key(public: bytes) -> str:
-    # The checksum: a mistyped key would be a key as well, and nobody's.
+    """Write a public key as text."""
+    # Without a checksum a mistyped key would be accepted, and nobody could open the export.
     summed = public + zlib.crc32(public).to_bytes(4, "big")
     return PUBLIC_KEY_PREFIX + base64.urlsafe_b64encode(summed).decode()
 
 
 def _parse_public_key(text: str) -> bytes:
+    """Read a public key [32] from its text and check its checksum."""
     try:
         summed = base64.b64decode(text.removeprefix(PUBLIC_KEY_PREFIX), b"-_", validate=True)
     except (ValueError, binascii.Error):
         summed = b""
-    if _format_public_key(summed[:32]) != text:
+    # Writing the key again checks prefix, length and checksum at once.
+    if _format_public_key(summed[:X25519_KEY_BYTES]) != text:
         raise RegistryError(
-            f"{text[:70]!a} is no public key: copy all of what 'actors keygen' printed, from "
+            f"{text[:70]!a} is not a public key: copy all of what 'actors keygen' printed, from "
             f"{PUBLIC_KEY_PREFIX!r} on"
         )
-    return summed[:32]
+    return summed[:X25519_KEY_BYTES]
 
 
 def _damaged_export_error(source: str, problem: str) -> DecryptionError:
+    """Build the error for an export that does not open."""
     return DecryptionError(
         f"{source} cannot be opened ({problem}): give what it was encrypted to, or export again"
     )

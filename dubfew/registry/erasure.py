@@ -1,4 +1,8 @@
-"""Deleting an actor so that a crash at any point leaves no half of it."""
+"""Deletion of actors in two phases, so that a crash at any point leaves no half-deleted actor.
+
+The first phase writes a note, the receipt to be; the second destroys key, rows and files, and can
+be repeated from any point. The next command finishes a deletion that was interrupted.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,14 @@ from dubfew.utils.timestamps import utc_timestamp
 def begin_erasure(
     backend: RegistryBackend, identity: RegistryIdentity, rows: Sequence[RevisionRow]
 ) -> ErasureReceipt:
-    """Note on disk that an actor is to be deleted, with the receipt that there will be.
+    """Write the note that an actor is to be deleted, and return the receipt that it holds.
 
     Args:
-        rows: all of the actor's revisions.
+        backend: the registry.
+        identity: the registry's identity, whose salt goes into the marks.
+        rows: all revisions of the actor.
     """
+    # The receipt is complete before anything is destroyed: later the facts are gone.
     receipt = ErasureReceipt(
         erased=utc_timestamp(),
         folder=rows[0].folder,
@@ -36,23 +43,28 @@ def begin_erasure(
             for row in rows
         ),
     )
+    # From here on the deletion is certain, whatever happens to this process.
     backend.storage.begin_deletion(receipt.folder, receipt.to_bytes())
     return receipt
 
 
 def finish_erasures(backend: RegistryBackend) -> list[str]:
-    """Finish all deletions that have begun; say which. Call with the registry's lock held.
+    """Finish all deletions that have begun. Call with the registry's lock held.
 
-    First a line in the audit log, as long as there is a key to name the actor by. Then keys: from
-    then on nothing can be read, whatever comes. Then rows, so that nobody finds the actor half
-    deleted, then files. The note goes last.
+    The audit log comes first, while there is a key to derive the pseudonym from. Then the key is
+    destroyed: from here on nothing can be read, whatever happens. Rows go before files, so that
+    nobody finds the actor half deleted. The note goes last.
+
+    Returns:
+        The notes of the finished deletions: paths below the home folder.
     """
     index, storage = backend.index, backend.storage
+    # Every note on disk counts, also those of processes that were killed.
     begun = storage.pending_deletions()
     receipts = {
         folder: ErasureReceipt.from_bytes(note, f"the note deletions/{folder}")
         for folder, note in begun.items()
-        if note  # before there was encryption, notes were empty
+        if note  # notes from before encryption are empty
     }
     for folder in begun:
         if folder in receipts:
@@ -62,6 +74,7 @@ def finish_erasures(backend: RegistryBackend) -> list[str]:
             index.add_tombstones(receipts[folder].tombstone_marks, receipts[folder].erased)
         index.delete_actor_rows(folder)
         storage.remove_actor(folder)
+    # Once for all of them: it rewrites the whole index.
     if begun:
         index.purge_deleted_rows()
     for folder in begun:
@@ -72,12 +85,17 @@ def finish_erasures(backend: RegistryBackend) -> list[str]:
 
 
 def recover_after_crash(backend: RegistryBackend, *, full_sweep: bool) -> list[str]:
-    """Finish deletions and clear away what killed processes left; say what that was. Call with
-    the registry's lock held.
+    """Finish begun deletions and remove leftovers of killed processes. Call with the lock held.
 
     Args:
-        full_sweep: look for leftovers also where the last writer said that there are none.
+        backend: the registry.
+        full_sweep: search for leftovers even if the last writer ended properly. The search takes
+            longer with every actor.
+
+    Returns:
+        The finished deletions and the removed leftovers: paths below the home folder.
     """
+    # Deletions first: what they leave is swept below.
     finished = finish_erasures(backend)
     if backend.storage.is_swept() and not full_sweep:
         return finished

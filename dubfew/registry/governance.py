@@ -1,4 +1,4 @@
-"""What watches over the use of actors: their consent, suspension, the audit log."""
+"""Control over the use of actors: consent, policy, suspension and the audit log."""
 
 from __future__ import annotations
 
@@ -20,30 +20,40 @@ from dubfew.registry.revision import Revision
 from dubfew.registry.store import ActorStore
 from dubfew.utils.timestamps import utc_timestamp
 
+# Longest reason for a suspension, characters: one line to show, not a file to store.
 MAX_REASON_LENGTH = 200
 
 
 @dataclass(frozen=True)
 class ActorSuspension:
-    """``since`` is ISO 8601 in UTC; ``reason`` may be empty."""
+    """Suspension of an actor.
+
+    Attributes:
+        since: when it began, ISO 8601 in UTC.
+        reason: one line, may be empty.
+    """
 
     since: str
     reason: str
 
 
 class GovernedStore(ActorStore):
-    """The actors under one home folder, and what may be done with them. See `ActorStore`."""
+    """Actors on disk and the rules for their use; the second layer of `Registry`.
+
+    `ActorStore` says why the layers inherit.
+    """
 
     def suspend(self, actor: str, reason: str = "") -> ActorSuspension:
-        """Let nobody render or export an actor until :meth:`resume`, whatever revisions come.
+        """Suspend an actor: no present or future revision is rendered or exported.
 
         Args:
-            reason: one line, encrypted with the actor's key.
+            actor: the actor's id.
+            reason: one line of up to 200 characters, encrypted with the actor's key.
 
         Raises:
-            ActorNotFoundError: no such actor.
-            RegistryError: the reason is long or no line, or the actor's key is missing.
-            AuditError: the audit log cannot be written.
+            ActorNotFoundError: The actor does not exist.
+            RegistryError: The reason is longer or has line breaks, or the actor's key is missing.
+            AuditError: The audit log cannot be written.
         """
         if len(reason) > MAX_REASON_LENGTH or not (reason.isprintable() or not reason):
             raise RegistryError(
@@ -53,6 +63,7 @@ class GovernedStore(ActorStore):
         with self._write_actor_session(normalize_actor_id(actor)) as (_, backend, rows):
             folder = rows[0].folder
             suspension = ActorSuspension(utc_timestamp(), reason)
+            # The reason may name people, so it is encrypted and goes with the actor.
             key = backend.keys.load_key(folder)
             sealed = cipher.seal_bytes(key, _suspension_context(folder), reason.encode())
             audit_events.record_actor_event(backend, "suspend", folder)
@@ -60,12 +71,12 @@ class GovernedStore(ActorStore):
         return suspension
 
     def resume(self, actor: str) -> None:
-        """End a suspension.
+        """End the suspension of an actor.
 
         Raises:
-            ActorNotFoundError: no such actor.
-            RegistryError: the actor is not suspended.
-            AuditError: the audit log cannot be written.
+            ActorNotFoundError: The actor does not exist.
+            RegistryError: The actor is not suspended.
+            AuditError: The audit log cannot be written.
         """
         with self._write_actor_session(normalize_actor_id(actor)) as (_, backend, rows):
             folder = rows[0].folder
@@ -75,11 +86,12 @@ class GovernedStore(ActorStore):
             self._index.remove_suspension(folder)
 
     def suspension(self, revision: Revision) -> ActorSuspension | None:
-        """The suspension of a revision's actor, or None.
+        """Return the suspension of a revision's actor, or None.
 
         Raises:
-            RegistryError: the actor's key is missing.
+            RegistryError: The actor's key is missing, so the reason cannot be decrypted.
         """
+        # The row is plain, the reason needs the actor's key.
         row, backend = revision._row, revision._backend
         found = self._index.find_suspension(row.folder)
         if found is None:
@@ -91,10 +103,11 @@ class GovernedStore(ActorStore):
         return ActorSuspension(since, reason.decode())
 
     def check_suspension(self, revision: Revision) -> None:
-        """See that a revision's actor is not suspended.
+        """Check that a revision's actor is not suspended.
 
         Raises:
-            SuspendedError: it is.
+            SuspendedError: The actor is suspended.
+            RegistryError: The actor's key is missing.
         """
         suspension = self.suspension(revision)
         if suspension is not None:
@@ -105,32 +118,47 @@ class GovernedStore(ActorStore):
             )
 
     def check_learning(self, actor: str, consent: ConsentRecord | None) -> str:
-        """See that an actor may be learned today, under this home's policy. A note, or "".
+        """Check that an actor may be adapted today, under the policy of this home folder.
+
+        Args:
+            actor: the actor's id.
+            consent: the consent record, or None without one.
+
+        Returns:
+            A note for the user, one line, or "".
 
         Raises:
-            ConsentError: no.
+            ConsentError: The record is not valid today or is of a minor, or the policy requires
+                one and there is none.
         """
         return check_learning_allowed(actor, consent, read_policy(self.home), today_utc())
 
     def check_render(self, revision: Revision, purpose: RenderPurpose) -> str:
-        """See that an actor may be rendered today for a purpose, under this home's policy.
+        """Check that an actor may be rendered today for a purpose, under the policy of this home.
+
+        Args:
+            revision: the revision to render; its own consent record counts.
+            purpose: what the render is for.
 
         Returns:
-            What the user should know, one line, or "".
+            A note for the user, one line, or "".
 
         Raises:
-            SuspendedError: the actor is suspended.
-            ConsentError: the consent does not cover it, or is damaged.
+            SuspendedError: The actor is suspended.
+            ConsentError: The consent does not cover the purpose, or is damaged.
         """
         self.check_suspension(revision)
         policy = read_policy(self.home)
         return check_render_allowed(revision.actor, revision.consent, purpose, policy, today_utc())
 
     def consent(self, actor: str) -> ConsentRecord | None:
-        """The record of an actor's newest revision; None when it has none, or there is no actor.
+        """Return the consent record of an actor's newest revision.
+
+        Returns:
+            The record, or None where the revision has none or the actor does not exist.
 
         Raises:
-            ConsentError: what is kept is no record.
+            ConsentError: The stored value is not a consent record.
         """
         try:
             return self.open(actor).consent
@@ -138,33 +166,42 @@ class GovernedStore(ActorStore):
             return None
 
     def attach_consent(self, actor: str, consent: ConsentRecord) -> Revision:
-        """Store a new revision that is the newest one under another consent.
+        """Store a copy of an actor's newest revision under another consent record.
+
+        Args:
+            actor: the actor's id.
+            consent: the new record.
+
+        Returns:
+            The new revision.
 
         Raises:
-            ActorNotFoundError: no such actor.
-            ConsentError: the consent is of a minor.
-            RegistryError: the revision cannot be read or stored.
+            ActorNotFoundError: The actor does not exist.
+            ConsentError: The consent is of a minor.
+            RegistryError: The revision cannot be read or stored.
         """
         consent.check_age(repr(actor))
+        # Files are copied: revisions share nothing, so that each can be removed alone.
         newest = self.open(actor)
         config = {**newest.config, "consent": consent.to_config_entry()}
         files = {name: newest.read(name) for name in newest.file_names()}
         return self._store_revision(actor, config, files, refuse_deleted=False, event="consent")
 
     def audit(self) -> AuditLog | None:
-        """The audit log; None when nothing was ever stored here."""
+        """Return the audit log, or None where nothing was ever stored."""
         known = self._prepare_reading()
         return None if known is None else audit_events.open_audit_log(known[1])
 
     def pseudonyms(self) -> dict[str, str]:
-        """The ids of those who are in the audit log and not deleted, by pseudonym.
+        """Return the id of every stored actor by the pseudonym that the audit log uses.
 
         Raises:
-            RegistryError: the keys cannot be unlocked, or one is missing.
+            RegistryError: The keys cannot be unlocked, or one is missing.
         """
         known = self._prepare_reading()
         return {} if known is None else actors_by_pseudonym(self._index, known[1].keys)
 
 
 def _suspension_context(folder: str) -> bytes:
+    """Return the context under which the reason of a suspension is encrypted."""
     return f"{folder}\0suspension".encode()

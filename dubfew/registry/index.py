@@ -1,7 +1,8 @@
-"""The index: which actors, revisions and files there are (SQLite).
+"""The index of actors, revisions and files, an SQLite database.
 
-It is not encrypted, so that listing needs no key: ids, dates, methods and sizes can be read by
-who can read the folder; of contents it has hashes of ciphertext and marks (tombstones.py) only.
+The index is not encrypted, so that listing needs no key: anybody who can read the folder can read
+ids, dates, methods and sizes. It holds nothing of the files but hashes of ciphertext and keyed
+hashes of content (tombstones.py).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import NamedTuple
 
 from dubfew.errors import RegistryError
 
-# Seconds that a statement waits for another process's transaction; those take milliseconds.
+# Waiting time for another process's transaction, seconds. Transactions take milliseconds; only
+# emptying the write-ahead log waits for all readers.
 BUSY_SECONDS = 30.0
 
-# Entry i brings a database from user_version i to i + 1. Released entries never change.
+# SQL that brings a database from user_version i to i + 1, for every i. Released entries never
+# change; a new format is a new entry.
 INDEX_MIGRATIONS = (
     """
     CREATE TABLE actors (
@@ -43,8 +46,8 @@ INDEX_MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     # From here on files are encrypted: "bytes" stays the size of the content, "sha256" becomes
-    # that of the encrypted file. What a listing shows stands in the revision's own row. An empty
-    # mark says that the revision's files are still plain.
+    # that of the encrypted file. A listing needs the revision's own row only. An empty mark means
+    # that the revision's files are not encrypted yet.
     """
     CREATE TABLE registry (id TEXT NOT NULL, salt TEXT NOT NULL);
     INSERT INTO registry VALUES (lower(hex(randomblob(16))), lower(hex(randomblob(16))));
@@ -53,9 +56,9 @@ INDEX_MIGRATIONS = (
     ALTER TABLE revisions ADD COLUMN stored INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE revisions ADD COLUMN mark TEXT NOT NULL DEFAULT ''
     """,
-    # Nothing in the index: before this step, migration.py encrypts the files.
+    # No change of the index: before this step, migration.py encrypts the files.
     "",
-    # Actors that nobody may render, see oversight.py. The reason is sealed with the actor's key.
+    # Suspended actors, see governance.py. The reason is encrypted with the actor's key.
     """
     CREATE TABLE suspensions (
         actor_id INTEGER PRIMARY KEY REFERENCES actors(id) ON DELETE CASCADE,
@@ -64,17 +67,18 @@ INDEX_MIGRATIONS = (
     )
     """,
 )
-ENCRYPTION_STEP = 2  # the step above
+# Number of the entry above before which the files are encrypted.
+ENCRYPTION_STEP = 2
 
 
 @dataclass(frozen=True)
 class FileRow:
-    """What the index knows of one stored file.
+    """Index entry of one stored file.
 
     Attributes:
-        name: within its revision.
-        bytes: size of the content.
-        sha256: of the file as it lies on disk, encrypted.
+        name: name within its revision.
+        bytes: size of the content, bytes.
+        sha256: SHA-256 of the encrypted file on disk, hexadecimal.
     """
 
     name: str
@@ -83,13 +87,17 @@ class FileRow:
 
 
 class RevisionRow(NamedTuple):
-    """What the index knows of one revision. A tuple, because listings make ten thousands.
+    """Index entry of one revision. A tuple, because a listing makes tens of thousands.
 
     Attributes:
-        created: ISO 8601, UTC.
-        content_bytes: size of all files' content.
-        stored_bytes: size of all files on disk, encrypted.
-        mark: recognises the content, see tombstones.py.
+        actor: the actor's id.
+        folder: name of the actor's folder.
+        number: number of the revision, from 1 for every actor.
+        created: when it was stored, ISO 8601 in UTC.
+        method: adaptation method; empty if unknown.
+        content_bytes: size of the content of all files, bytes.
+        stored_bytes: size of all encrypted files on disk, bytes.
+        mark: keyed hash of the content, see tombstones.py; empty before encryption.
     """
 
     actor: str
@@ -104,12 +112,18 @@ class RevisionRow(NamedTuple):
 
 @dataclass(frozen=True)
 class RegistryIdentity:
-    """What tells one registry from others. ``salt`` goes into all marks, see tombstones.py."""
+    """Random values that belong to one registry.
+
+    Attributes:
+        id: name of the registry's folder of keys.
+        salt: salt of all marks, see tombstones.py.
+    """
 
     id: str
     salt: str
 
 
+# Columns in the order of RevisionRow's fields.
 _REVISION_COLUMNS = "a.name, a.folder, r.number, r.created, r.method, r.bytes, r.stored, r.mark"
 _SELECT_REVISIONS = (
     f"SELECT {_REVISION_COLUMNS} FROM revisions r JOIN actors a ON a.id = r.actor_id"
@@ -117,21 +131,30 @@ _SELECT_REVISIONS = (
 
 
 class RegistryIndex:
-    """One SQLite file. Every call opens it, does one transaction and closes it again."""
+    """The index in one SQLite file.
+
+    Every call opens the file, runs one transaction and closes it again.
+
+    Args:
+        path: the file, which need not exist yet.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def exists(self) -> bool:
-        """Whether there is a file."""
+        """Tell whether the file exists."""
         return self._path.exists()
 
     def load_registry_identity(self) -> RegistryIdentity | None:
-        """Whose index this is; None while it is in an older format, so that the calls below do
-        not work yet.
+        """Read the identity of the registry.
+
+        Returns:
+            The identity, or None while the index has an older format. Call :meth:`migrate` then;
+            the other methods do not work yet.
 
         Raises:
-            RegistryError: a newer dubfew wrote it.
+            RegistryError: A newer dubfew wrote the index.
         """
         with self._connection() as db:
             if self._format_version(db) < len(INDEX_MIGRATIONS):
@@ -139,18 +162,27 @@ class RegistryIndex:
             return RegistryIdentity(*db.execute("SELECT id, salt FROM registry").fetchone())
 
     def migrate(self, encrypt_files: Callable[[RegistryIdentity], None]) -> RegistryIdentity:
-        """Create the file or bring it to the newest format. Call with the registry's lock held:
-        SQLite cannot wait for another process while it switches to a write-ahead log.
+        """Create the file or bring it to the newest format.
+
+        Call with the registry's lock held: SQLite cannot wait for another process while it
+        switches to a write-ahead log.
 
         Args:
-            encrypt_files: encrypts the files of a registry that has plain ones. It may be killed,
-                and
-                is then called again.
+            encrypt_files: function that encrypts the files of a registry from before encryption.
+                If it is killed, the next migration calls it again.
+
+        Returns:
+            The identity of the registry.
+
+        Raises:
+            RegistryError: A newer dubfew wrote the index, or it cannot be written.
         """
         with self._connection() as db:
+            # A write-ahead log lets others read while one process writes.
             db.execute("PRAGMA journal_mode = WAL")
             version = self._format_version(db)
             for step in range(version, len(INDEX_MIGRATIONS)):
+                # Files are encrypted outside of the transaction; the step can be repeated.
                 if step == ENCRYPTION_STEP:
                     encrypt_files(
                         RegistryIdentity(*db.execute("SELECT id, salt FROM registry").fetchone())
@@ -158,12 +190,13 @@ class RegistryIndex:
                 db.execute("BEGIN IMMEDIATE")
                 for statement in INDEX_MIGRATIONS[step].split(";"):
                     db.execute(statement)
+                # In the same transaction as the change, so that no step is done twice.
                 db.execute(f"PRAGMA user_version = {step + 1}")
                 db.execute("COMMIT")
             return RegistryIdentity(*db.execute("SELECT id, salt FROM registry").fetchone())
 
     def revisions(self, actor: str | None = None) -> list[RevisionRow]:
-        """All revisions, or one actor's, by actor and number."""
+        """Return all revisions or those of one actor, by actor and number."""
         return self._query_revisions(
             f"{_SELECT_REVISIONS} WHERE :actor IS NULL OR a.name = :actor ORDER BY a.name, "
             "r.number",
@@ -171,14 +204,22 @@ class RegistryIndex:
         )
 
     def newest_revisions(self) -> list[RevisionRow]:
-        """The newest revision of every actor, by actor."""
+        """Return the newest revision of every actor, by actor."""
         return self._query_revisions(
             f"{_SELECT_REVISIONS} WHERE r.number ="
             " (SELECT max(number) FROM revisions WHERE actor_id = a.id) ORDER BY a.name"
         )
 
     def files(self, folder: str, number: int) -> list[FileRow]:
-        """The files of one revision, by name; none when there is no such revision."""
+        """Return the files of one revision by name.
+
+        Args:
+            folder: name of the actor's folder.
+            number: number of the revision.
+
+        Returns:
+            The files, empty where the revision does not exist.
+        """
         with self._transaction("DEFERRED") as db:
             found = db.execute(
                 "SELECT f.name, f.bytes, f.sha256 FROM files f JOIN revisions r"
@@ -189,12 +230,12 @@ class RegistryIndex:
         return [FileRow(*row) for row in found]
 
     def actors_by_folder(self) -> dict[str, str]:
-        """The id of every actor by folder."""
+        """Return the id of every actor by the name of the folder."""
         with self._transaction("DEFERRED") as db:
             return dict(db.execute("SELECT folder, name FROM actors").fetchall())
 
     def count_totals(self) -> tuple[int, int, int, int]:
-        """Numbers of actors, revisions and files, and bytes on disk."""
+        """Count actors, revisions, files and bytes on disk, in this order."""
         with self._transaction("DEFERRED") as db:
             found: tuple[int, int, int, int] = db.execute(
                 "SELECT (SELECT count(*) FROM actors), count(*), (SELECT count(*) FROM files),"
@@ -203,7 +244,8 @@ class RegistryIndex:
         return found
 
     def revision_numbers(self) -> dict[str, set[int]]:
-        """The revision numbers of every actor, by folder."""
+        """Return the revision numbers of every actor by the name of the folder."""
+        # LEFT JOIN: actors without revisions are included, with an empty set.
         known: dict[str, set[int]] = {}
         with self._transaction("DEFERRED") as db:
             for folder, number in db.execute(
@@ -217,7 +259,13 @@ class RegistryIndex:
     def insert(
         self, row: RevisionRow, files: Sequence[FileRow], lifted_tombstone: str | None = None
     ) -> None:
-        """Add a revision, and its actor when new, and remove the tombstone ``lifted_tombstone``."""
+        """Insert a revision, and its actor if that is new.
+
+        Args:
+            row: the revision.
+            files: its files.
+            lifted_tombstone: tombstone to remove in the same transaction, or None.
+        """
         with self._transaction("IMMEDIATE") as db:
             db.execute(
                 "INSERT INTO actors (name, folder) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
@@ -240,11 +288,18 @@ class RegistryIndex:
                 "INSERT INTO files (revision_id, name, bytes, sha256) VALUES (?, ?, ?, ?)",
                 [(key, file.name, file.bytes, file.sha256) for file in files],
             )
+            # The tombstone goes in the same transaction: either both happen or neither.
             db.execute("DELETE FROM tombstones WHERE mark = ?", (lifted_tombstone,))
 
     def mark_encrypted(self, row: RevisionRow, files: Sequence[FileRow]) -> None:
-        """Say that a revision's files are encrypted now, and how they lie on disk."""
+        """Update a revision whose files have been encrypted.
+
+        Args:
+            row: the revision with its new sizes and mark.
+            files: its files with their new hashes.
+        """
         with self._transaction("IMMEDIATE") as db:
+            # "bytes" is known from before; "stored", the mark and the hashes are new.
             (key,) = db.execute(
                 "UPDATE revisions SET bytes = ?, stored = ?, mark = ? WHERE number = ?"
                 " AND actor_id = (SELECT id FROM actors WHERE folder = ?) RETURNING id",
@@ -256,7 +311,12 @@ class RegistryIndex:
             )
 
     def delete_revision_rows(self, folder: str, numbers: Sequence[int]) -> None:
-        """Remove rows of some of an actor's revisions."""
+        """Delete the rows of some revisions of an actor.
+
+        Args:
+            folder: name of the actor's folder.
+            numbers: numbers of the revisions.
+        """
         with self._transaction("IMMEDIATE") as db:
             db.executemany(
                 "DELETE FROM revisions WHERE number = ?"
@@ -265,12 +325,18 @@ class RegistryIndex:
             )
 
     def delete_actor_rows(self, folder: str) -> None:
-        """Remove all rows of the actor whose folder this is."""
+        """Delete all rows of the actor with this folder."""
         with self._transaction("IMMEDIATE") as db:
             db.execute("DELETE FROM actors WHERE folder = ?", (folder,))
 
     def add_suspension(self, folder: str, since: str, reason: bytes) -> None:
-        """Note that an actor is suspended; replaces an earlier note."""
+        """Store a suspension, in place of an earlier one of the actor.
+
+        Args:
+            folder: name of the actor's folder.
+            since: when it began, ISO 8601 in UTC.
+            reason: the encrypted reason.
+        """
         with self._transaction("IMMEDIATE") as db:
             db.execute(
                 "INSERT OR REPLACE INTO suspensions SELECT id, ?, ? FROM actors WHERE folder = ?",
@@ -278,7 +344,7 @@ class RegistryIndex:
             )
 
     def remove_suspension(self, folder: str) -> None:
-        """Remove the note of a suspension."""
+        """Delete the suspension of an actor."""
         with self._transaction("IMMEDIATE") as db:
             db.execute(
                 "DELETE FROM suspensions WHERE actor_id = (SELECT id FROM actors WHERE folder = ?)",
@@ -286,7 +352,7 @@ class RegistryIndex:
             )
 
     def find_suspension(self, folder: str) -> tuple[str, bytes] | None:
-        """Since when an actor is suspended, and the sealed reason; None when it is not."""
+        """Return when an actor's suspension began and its encrypted reason, or None."""
         with self._transaction("DEFERRED") as db:
             found: tuple[str, bytes] | None = db.execute(
                 "SELECT s.since, s.reason FROM suspensions s JOIN actors a ON a.id = s.actor_id"
@@ -296,12 +362,17 @@ class RegistryIndex:
         return found
 
     def tombstones(self) -> set[str]:
-        """The marks of what was deleted."""
+        """Return all tombstones."""
         with self._transaction("DEFERRED") as db:
             return {mark for (mark,) in db.execute("SELECT mark FROM tombstones")}
 
     def add_tombstones(self, marks: Sequence[str], erased: str) -> None:
-        """Add tombstones."""
+        """Store tombstones; those that exist stay as they are.
+
+        Args:
+            marks: keyed hashes of ids and contents.
+            erased: time of the deletion, ISO 8601 in UTC.
+        """
         with self._transaction("IMMEDIATE") as db:
             db.executemany(
                 "INSERT INTO tombstones VALUES (?, ?) ON CONFLICT (mark) DO NOTHING",
@@ -309,13 +380,13 @@ class RegistryIndex:
             )
 
     def purge_deleted_rows(self) -> None:
-        """Make sure that deleted rows are in no page of any file.
+        """Remove deleted rows from every page of the database's files.
 
         ``secure_delete`` has overwritten the freed cells, VACUUM rebuilds the file without
         free pages, and the checkpoint empties the write-ahead log with its copies of old pages.
 
         Raises:
-            RegistryError: another process has been reading the log for half a minute.
+            RegistryError: Another process has kept reading the log for `BUSY_SECONDS`.
         """
         with self._connection() as db:
             db.execute("VACUUM")
@@ -329,12 +400,16 @@ class RegistryIndex:
     def _query_revisions(
         self, query: str, values: Mapping[str, object] | None = None
     ) -> list[RevisionRow]:
+        """Run a query that selects `_REVISION_COLUMNS`."""
         with self._transaction("DEFERRED") as db:
             return [*map(RevisionRow._make, db.execute(query, values or {}))]
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
-        """DEFERRED for reading; IMMEDIATE waits for another writer at once, not in the middle."""
+        """Open a transaction: DEFERRED to read, IMMEDIATE to write.
+
+        IMMEDIATE waits for another writer at the beginning; DEFERRED would fail in the middle.
+        """
         with self._connection() as db:
             db.execute(f"BEGIN {kind}")
             yield db  # closing the connection after an exception rolls back
@@ -342,14 +417,16 @@ class RegistryIndex:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Open a connection with the settings that durability and deletion need."""
         try:
             with closing(
                 sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
             ) as db:
+                # Every commit is on disk; deleted cells are overwritten.
                 db.execute("PRAGMA synchronous = FULL")
                 db.execute("PRAGMA foreign_keys = ON")
                 db.execute("PRAGMA secure_delete = ON")
-                # VACUUM's copy of the database must not pass through the system's /tmp.
+                # VACUUM copies the database; the copy must not be written to the system's /tmp.
                 db.execute("PRAGMA temp_store = MEMORY")
                 yield db
         except sqlite3.Error as error:
@@ -359,7 +436,9 @@ class RegistryIndex:
             ) from error
 
     def _format_version(self, db: sqlite3.Connection) -> int:
+        """Return the number of migrations that the database has seen, 0 for a new one."""
         (version,) = db.execute("PRAGMA user_version").fetchone()
+        # A newer format may mean something else by the same columns.
         if version > len(INDEX_MIGRATIONS):
             raise RegistryError(
                 f"the index {self._path} has format {version}, newer than this dubfew reads "

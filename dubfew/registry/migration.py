@@ -1,4 +1,4 @@
-"""Encrypting what an older dubfew stored in plain files."""
+"""Encryption of registries from before encryption, whose files are plain."""
 
 from __future__ import annotations
 
@@ -21,17 +21,28 @@ def encrypt_plain_files(
 ) -> None:
     """Encrypt the files of every revision that has no mark yet. Call with the lock held.
 
-    It may be killed anywhere and called again: a file is replaced by its encrypted form in one
-    step, and which of the two it is can be told from the hash of the plain one, which the index
-    keeps until all files of the revision are done.
+    The function may be killed at any point and called again: each file is replaced by its encrypted
+    form in one step, and the index keeps the hash of the plain file, which tells the two apart,
+    until all files of the revision are encrypted.
+
+    Args:
+        index: the index, migrated up to this step.
+        storage: the files.
+        keys: the key store; actors without a key get one.
+        salt: the registry's salt, for the marks.
+
+    Raises:
+        RegistryError: A key cannot be read or written.
+        OSError: A file cannot be read or written.
     """
     for row in index.revisions():
         if row.mark:
             continue
         folder = storage.revision_folder(row.folder, row.number)
+        # An earlier, killed attempt may have created the key.
         key = keys.load_key(row.folder) if keys.has_key(row.folder) else keys.create_key(row.folder)
         files = index.files(row.folder, row.number)
-        # Marks are of plain content; before this point the index has its hashes.
+        # A mark is a hash of plain content, and until here the index has those hashes.
         mark = compute_content_mark(((file.name, file.sha256) for file in files), salt)
         done = [_encrypt_file(folder, file, row, key) for file in files]
         encrypted = row._replace(
@@ -43,13 +54,17 @@ def encrypt_plain_files(
 
 
 def _encrypt_file(folder: Path, file: FileRow, row: RevisionRow, key: bytes) -> FileRow:
-    """Encrypt one file in its place, unless that is done. What is missing or damaged stays so."""
+    """Encrypt one file in its place and return its new index entry.
+
+    A file that is encrypted already is left as it is, as is one that is missing or damaged.
+    """
     path = folder / file.name
     context = file_context(row.folder, row.number, file.name)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return file
+    # The hash in the index is that of the plain file, so this one is not encrypted yet.
     if hashlib.sha256(content).hexdigest() == file.sha256:
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)
@@ -57,7 +72,8 @@ def _encrypt_file(folder: Path, file: FileRow, row: RevisionRow, key: bytes) -> 
         replace_and_shred(temporary, path)
         return replace(file, sha256=sha256)
     try:
+        # Encrypted by an earlier attempt, unless it does not open.
         cipher.unseal_bytes(key, context, content)
     except DecryptionError:
-        return file  # it was damaged before: reading it and verify say so
+        return file  # it was damaged before; reading it and verify report that
     return replace(file, sha256=hashlib.sha256(content).hexdigest())

@@ -1,7 +1,7 @@
-"""What this house demands, and whether an actor may be used for what is asked.
+"""The policy of a home folder, and the checks of consent before adapting and rendering.
 
-``<home>/policy.json`` is a JSON object; without it, or without a key of it, the defaults below
-hold. It is not encrypted and names nobody.
+``<home>/policy.json`` is a JSON object; a missing file or key means the defaults below. It is not
+encrypted and holds no personal data.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from dubfew.registry import strict_json
 from dubfew.registry.consent import ConsentRecord
 
 POLICY_FILE_NAME = "policy.json"
+# Number of bytes that are read of a policy; a longer file is cut and so refused as damaged JSON.
 MAX_POLICY_BYTES = 1 << 16
 
-# The forms that the schema of consent gives its entries.
+# Form of every part of a purpose, as in the schema of consent records, and its description.
 _PURPOSE_PATTERNS = {
     "use": (r"[a-z0-9]+(-[a-z0-9]+)*", "small letters, digits and single hyphens"),
     "language": (r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", "a language tag such as de or pt-BR"),
     "territory": (r"[A-Z]{2}", "a country as two capital letters, such as AT"),
     "project": (r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,200}", "a text on one line"),
 }
+# Longest use and language, characters, as in the schema. Other parts: 200.
 MAX_PURPOSE_LENGTHS = {"use": 64, "language": 64}
 
 
@@ -33,7 +35,8 @@ class RegistryPolicy:
     """Settings of one home folder.
 
     Attributes:
-        require_consent: learn and render nobody without a record that covers all that is asked.
+        require_consent: whether adapting and rendering need a consent record that covers the
+            purpose. By default a missing record or an unstated purpose gives a note only.
     """
 
     require_consent: bool = False
@@ -41,7 +44,17 @@ class RegistryPolicy:
 
 @dataclass(frozen=True)
 class RenderPurpose:
-    """What a render is for. None: not said."""
+    """Purpose of a render, to be compared with the consent record; None where it is not stated.
+
+    Attributes:
+        use: kind of use, such as "dubbing".
+        language: language tag (BCP 47) of the new speech.
+        territory: country (ISO 3166-1 alpha-2) in which the output is used.
+        project: title of the production.
+
+    Raises:
+        DubfewError: A part does not have the form that consent records use.
+    """
 
     use: str | None = None
     language: str | None = None
@@ -49,7 +62,8 @@ class RenderPurpose:
     project: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises DubfewError where an entry has not the form that records give it."""
+        """Check the form of every part that is stated."""
+        # A part in another form could never match a record, so the typing error is named here.
         for name, (form, expected) in _PURPOSE_PATTERNS.items():
             value = getattr(self, name)
             long = value is not None and len(value) > MAX_PURPOSE_LENGTHS.get(name, 200)
@@ -58,10 +72,11 @@ class RenderPurpose:
 
 
 def read_policy(home: Path) -> RegistryPolicy:
-    """The policy of a home folder.
+    """Read the policy of a home folder; without a file it is the default.
 
     Raises:
-        DubfewError: the file is there and is not a policy: what it demands must not be ignored.
+        DubfewError: The file exists and is not a policy. It is never ignored, because it may
+            demand something.
     """
     path = home / POLICY_FILE_NAME
     try:
@@ -75,6 +90,7 @@ def read_policy(home: Path) -> RegistryPolicy:
         ) from error
     except ValueError as error:
         raise DubfewError(f"the policy {path} is damaged ({error}): correct or remove it") from None
+    # Unknown keys are refused: a misspelled demand must not be lost.
     known = {field.name for field in fields(RegistryPolicy)}
     if not (
         isinstance(found, dict)
@@ -91,14 +107,20 @@ def read_policy(home: Path) -> RegistryPolicy:
 def check_learning_allowed(
     actor: str, consent: ConsentRecord | None, policy: RegistryPolicy, day: date
 ) -> str:
-    """See that an actor may be learned.
+    """Check that an actor may be adapted.
+
+    Args:
+        actor: the actor's id.
+        consent: the consent record, or None without one.
+        policy: the policy of the home folder.
+        day: today in UTC.
 
     Returns:
-        What the user should know, one line, or "".
+        A note for the user, one line, or "".
 
     Raises:
-        ConsentError: the consent is of a minor or not valid on that day, or there is none and the
-            policy demands one.
+        ConsentError: The record is of a minor or not valid on that day, or the policy requires a
+            record and there is none.
     """
     if consent is not None:
         consent.check_valid(day, repr(actor))
@@ -117,17 +139,25 @@ def check_render_allowed(
     policy: RegistryPolicy,
     day: date,
 ) -> str:
-    """See that an actor may be rendered for a purpose.
+    """Check that an actor may be rendered for a purpose.
 
-    What the purpose does not say cannot be checked: by default that is said, under the policy's
-    ``require_consent`` it is refused.
+    A part of the purpose that is not stated cannot be checked. By default a note names it; under
+    the policy's ``require_consent`` the render is refused.
+
+    Args:
+        actor: the actor's id.
+        consent: the consent record, or None without one.
+        purpose: what the render is for.
+        policy: the policy of the home folder.
+        day: today in UTC.
 
     Returns:
-        What the user should know, one line, or "".
+        A note for the user, one line, or "".
 
     Raises:
-        ConsentError: the consent does not cover it.
+        ConsentError: The consent does not cover the purpose, or the policy requires more.
     """
+    # Without a record nothing can be compared.
     if consent is None:
         if policy.require_consent:
             raise ConsentError(
@@ -136,29 +166,33 @@ def check_render_allowed(
             )
         return f"no consent of {actor!r} was recorded"
     consent.check_valid(day, repr(actor))
-    unsaid = []
+    # Compare every part that the record restricts; collect those that are not stated.
+    unstated = []
     for name, allowed in (
         ("use", consent.uses),
         ("language", consent.languages),
         ("territory", consent.territories),
         ("project", consent.projects),
     ):
-        wanted = getattr(purpose, name)
+        stated = getattr(purpose, name)
         if allowed is None or "*" in allowed:
             continue
-        if wanted is None:
-            unsaid.append(f"--{name}")
-        elif not (consent.covers_language(wanted) if name == "language" else wanted in allowed):
+        if stated is None:
+            unstated.append(f"--{name}")
+        elif not (consent.covers_language(stated) if name == "language" else stated in allowed):
             raise ConsentError(
-                f"{actor!r}: the consent does not cover the {name} {wanted!r}, only "
+                f"{actor!r}: the consent does not cover the {name} {stated!r}, only "
                 f"{', '.join(allowed)[:200]}: ask the rights holder for more"
             )
-    if not unsaid:
+    if not unstated:
         return ""
-    missing = " and ".join([", ".join(unsaid[:-1]), unsaid[-1]] if len(unsaid) > 1 else unsaid)
+    # Name the options that would state the missing parts.
+    missing = " and ".join(
+        [", ".join(unstated[:-1]), unstated[-1]] if len(unstated) > 1 else unstated
+    )
     if policy.require_consent:
         raise ConsentError(
-            f"{actor!r}: the consent is limited and the policy requires it to be checked: say "
+            f"{actor!r}: the consent is limited and the policy requires it to be checked: give "
             f"{missing}"
         )
     return f"not checked against the consent, as not said: {missing}"

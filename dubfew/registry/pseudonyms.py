@@ -1,8 +1,8 @@
-"""How the audit log names an actor.
+"""Pseudonyms of actors in the audit log.
 
-A pseudonym is derived from the actor's own key: whoever has the keys can see whose it is, and
-when the key is destroyed nobody can compute it any more. The lines about a deleted actor stay as
-they are, so that the log stays whole, and say only that they are about one and the same.
+A pseudonym is derived from the actor's key. Whoever has the keys can compute it; when the key is
+destroyed, nobody can. The lines about a deleted actor stay, so that the hash chain stays whole;
+they show only that they are about the same actor.
 """
 
 from __future__ import annotations
@@ -14,15 +14,24 @@ from dubfew.registry.keys import KeyStore
 
 
 def derive_pseudonym(key: bytes) -> str:
-    """The pseudonym of the actor whose key this is. Hexadecimal [32]."""
+    """Derive the pseudonym of an actor from the actor's key: 32 hexadecimal digits.
+
+    Example:
+        >>> derive_pseudonym(bytes(32))
+        '14ee0081cca4794e9f4b86a2607c5910'
+    """
     return hmac.digest(key, b"dubfew audit", "sha256").hex()[:32]
 
 
 def actors_by_pseudonym(index: RegistryIndex, keys: KeyStore) -> dict[str, str]:
-    """The id of every actor by pseudonym.
+    """Return the id of every actor by pseudonym.
+
+    Args:
+        index: the index of actors.
+        keys: the key store.
 
     Raises:
-        RegistryError: the keys cannot be unlocked, or one is missing.
+        RegistryError: The keys cannot be unlocked, or one is missing.
     """
     return {
         derive_pseudonym(keys.load_key(folder)): actor

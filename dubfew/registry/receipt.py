@@ -1,7 +1,7 @@
-"""The receipt of an erasure: what was destroyed and when, and nothing of the person.
+"""Receipts of deletions: what was destroyed and when, without personal data.
 
-A JSON file. The id is not in it, only its mark (tombstones.py): who knows the id can compute the
-mark again from ``actor_salt`` and so see that the receipt is theirs.
+A receipt is a JSON file. It holds the mark of the id (tombstones.py), not the id: whoever knows the
+id can compute the mark from ``actor_salt`` and so recognize the receipt.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from dubfew.registry.index import FileRow
 from dubfew.utils.files import write_atomic
 from dubfew.utils.format_version import check_format_version
 
+# Value of "format" in a receipt.
 RECEIPT_FORMAT = "dubfew-erasure-receipt"
+# Newest version of receipts that this dubfew reads and writes.
 RECEIPT_FORMAT_VERSION = 1
+# Form of a revision's mark.
 _CONTENT_MARK_PATTERN = (
     "[0-9a-f]{64}|"  # a revision that was stored before there were marks has none
 )
+# Form of the receipt's other texts.
 _RECEIPT_FIELD_PATTERNS = {
     "erased": "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
     "folder": "[0-9a-f]{32}",
@@ -33,8 +37,15 @@ _RECEIPT_FIELD_PATTERNS = {
 
 @dataclass(frozen=True)
 class ErasedRevision:
-    """One revision that was destroyed. ``files`` has SHA-256 of the encrypted files, the config
-    among them; ``compute_content_mark`` recognises the content, see tombstones.py."""
+    """A destroyed revision.
+
+    Attributes:
+        number: number of the revision.
+        created: when it was stored, ISO 8601 in UTC.
+        method: adaptation method; empty if unknown.
+        content_mark: keyed hash of the content, see tombstones.py.
+        files: the encrypted files, the config among them, with their SHA-256.
+    """
 
     number: int
     created: str
@@ -45,8 +56,15 @@ class ErasedRevision:
 
 @dataclass(frozen=True)
 class ErasureReceipt:
-    """What was destroyed. ``erased`` is ISO 8601 in UTC; ``folder`` the random name that stood for
-    the actor."""
+    """Receipt of the deletion of an actor.
+
+    Attributes:
+        erased: when the deletion began, ISO 8601 in UTC.
+        folder: the random name of the actor's folder.
+        actor_mark: keyed hash of the id, see tombstones.py.
+        actor_salt: salt of that hash.
+        revisions: all revisions of the actor.
+    """
 
     erased: str
     folder: str
@@ -56,16 +74,16 @@ class ErasureReceipt:
 
     @property
     def tombstone_marks(self) -> list[str]:
-        """The tombstones: of the id, and of every revision's content."""
+        """Tombstones of the id and of the content of every revision."""
         return [self.actor_mark, *(each.content_mark for each in self.revisions)]
 
     @property
     def file_name(self) -> str:
-        """What its file is called."""
+        """Name of the receipt's file in the folder of receipts."""
         return f"{self.erased.replace(':', '')}-{self.folder[:8]}.json"
 
     def to_bytes(self) -> bytes:
-        """As a JSON file."""
+        """Return the receipt as a JSON file."""
         head = {
             "format": RECEIPT_FORMAT,
             "format_version": RECEIPT_FORMAT_VERSION,
@@ -81,11 +99,16 @@ class ErasureReceipt:
 
     @classmethod
     def from_bytes(cls, data: bytes, source: str) -> ErasureReceipt:
-        """A receipt again.
+        """Parse a receipt and check all that is used of it.
+
+        Args:
+            data: the JSON file.
+            source: name of the receipt in error messages.
 
         Raises:
-            RegistryError: it is not one.
+            RegistryError: The data is not a receipt, or a newer dubfew wrote it.
         """
+        # Notes are read from disk after a crash, so they are checked like foreign input.
         wrong = RegistryError(f"{source} is not a receipt of a deletion: remove it")
         try:
             found: dict[str, Any] = json.loads(data)
@@ -100,7 +123,7 @@ class ErasureReceipt:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise wrong from error
         check_format_version(version, RECEIPT_FORMAT_VERSION, source, RegistryError)
-        # Its name becomes a path, and its marks go into the index.
+        # The file's name is made from these texts, and the marks go into the index.
         forms = [(getattr(receipt, name), form) for name, form in _RECEIPT_FIELD_PATTERNS.items()]
         forms += [(each.content_mark, _CONTENT_MARK_PATTERN) for each in revisions]
         if not all(isinstance(text, str) and re.fullmatch(form, text) for text, form in forms):
@@ -108,5 +131,9 @@ class ErasureReceipt:
         return receipt
 
     def write(self, file: Path) -> None:
-        """Put it into a file."""
+        """Write the receipt to a file.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
         write_atomic(file, self.to_bytes())

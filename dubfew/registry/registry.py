@@ -1,4 +1,4 @@
-"""Actors on disk, and on their way: export, import, push, pull."""
+"""The registry: actors on disk, and their exchange with other registries."""
 
 from __future__ import annotations
 
@@ -20,15 +20,39 @@ from dubfew.registry.governance import GovernedStore
 from dubfew.registry.revision import Revision
 from dubfew.utils.files import check_output_path, write_atomic
 
-# Actors take some tens of megabytes. What is read of anybody's file must end somewhere.
+# Largest export that is read, bytes. Actors take tens of megabytes; a received file of any size
+# must not fill the memory.
 MAX_EXPORT_BYTES = 4 << 30
 
-# Looks at a config and files that come from elsewhere.
+# Function that checks an imported config and files, and raises if they must not be stored.
 ImportCheck = Callable[[Mapping[str, Any], Mapping[str, bytes]], None]
 
 
 class Registry(GovernedStore):
-    """The actors under one home folder, and their exchange with others. See `GovernedStore`."""
+    """All actors under one home folder: stored, governed and exchanged with others.
+
+    Several processes may use a registry at once, and a process may be killed at any point.
+
+    Args:
+        home: folder of the data; by default `default_data_dir`.
+        keys: folder of the keys; by default `locations.default_keys_folder`.
+
+    Raises:
+        RegistryError: The keys would lie inside the data.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> registry = Registry(Path(tempfile.mkdtemp()) / "home")
+        >>> registry.create("mary", {"method": "lora"}, {"texture": b"content"}).number
+        1
+        >>> [revision.actor for revision in registry.list()]
+        ['mary']
+        >>> registry.open("mary").read("texture")
+        b'content'
+        >>> len(registry.delete("mary").revisions)
+        1
+    """
 
     def export(
         self,
@@ -40,25 +64,33 @@ class Registry(GovernedStore):
         passphrase: str | None = None,
         plain: bool = False,
     ) -> Revision:
-        """Write one revision, by default the newest, into one file and return it.
+        """Export one revision of an actor into one file.
 
         Args:
-            recipient: encrypt it to this public key, see `create_identity_file`, and not to a
-                passphrase.
+            actor: the actor's id.
+            file: the file to write.
+            revision: number of the revision; by default the newest.
+            recipient: public key to encrypt to, see `create_identity_file`; by default the export
+                is encrypted to a passphrase.
             passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
-            plain: do not encrypt it: a zip file that anybody can read.
+            plain: write a zip file that anybody can read, without encryption.
+
+        Returns:
+            The exported revision.
 
         Raises:
-            ActorNotFoundError: no such actor or revision.
-            SuspendedError: the actor is suspended; elsewhere nobody would know.
-            KeyMissingError: the actor's key or the passphrase is missing.
-            RegistryError: a stored file is damaged.
-            AuditError: the audit log cannot be written.
+            ActorNotFoundError: The actor or the revision does not exist.
+            SuspendedError: The actor is suspended; an export would not carry the suspension.
+            KeyMissingError: The actor's key or the passphrase is missing.
+            RegistryError: A stored file is damaged.
+            AuditError: The audit log cannot be written.
             DubfewError: ``file`` cannot be written.
         """
         chosen = self.open(actor, revision)
         self.check_suspension(chosen)
+        # Refuse the place before decrypting and asking for a passphrase.
         check_output_path(Path(file))
+        # Encrypt, log, write: what cannot be logged is not exported.
         data = _pack_revision(chosen)
         if not plain:
             purpose = f"the export of {chosen.actor!r}"
@@ -77,25 +109,32 @@ class Registry(GovernedStore):
         allow_deleted: bool = False,
         check: ImportCheck | None = None,
     ) -> Revision:
-        """Store what :meth:`export` wrote, as the next revision of its actor or of ``actor``.
+        """Import a file that :meth:`export` wrote, as the next revision of its actor.
 
         Everything is checked before anything is stored.
 
         Args:
+            file: the export; its sender is not trusted.
+            actor: id to store it under; by default the id in the export.
             passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
-            identity: file of the private key, for what is encrypted to a public one.
-            allow_deleted: let in what was deleted here.
-            check: looks at config and files and raises when they are not to be stored; for what
-                `adapt` makes, see ``dubfew.adapt.import_check``.
+            identity: file of the private key, for exports to a public key.
+            allow_deleted: also import an actor or content that was deleted here.
+            check: function that checks config and files, and raises if they must not be stored.
+                ``dubfew.adapt.import_check`` has the one for what `adapt` makes; by default any
+                files are stored.
+
+        Returns:
+            The new revision.
 
         Raises:
-            TombstoneError: actor or content was deleted here.
-            ConsentError: the consent that comes along is no record, or is of a minor.
-            KeyMissingError: the passphrase or private key is missing.
-            RegistryError: the file cannot be read or is not a sound export.
+            TombstoneError: The actor or the content was deleted here.
+            ConsentError: The consent in the export is not a record, or is of a minor.
+            KeyMissingError: The passphrase or private key is missing.
+            RegistryError: The file cannot be read or is not a sound export.
         """
         try:
             with open(file, "rb") as opened:
+                # One byte more than allowed shows that the file is too large.
                 data = opened.read(MAX_EXPORT_BYTES + 1)
         except OSError as error:
             raise RegistryError(
@@ -113,11 +152,22 @@ class Registry(GovernedStore):
         recipient: str | None = None,
         passphrase: str | None = None,
     ) -> Revision:
-        """Like :meth:`export`, to any file that fsspec can write; always encrypted.
+        """Export one revision of an actor to a URL, always encrypted.
+
+        Args:
+            actor: the actor's id.
+            url: address that fsspec can write to.
+            revision: number of the revision; by default the newest.
+            recipient: public key to encrypt to; by default a passphrase is used.
+            passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+
+        Returns:
+            The exported revision.
 
         Raises:
-            RegistryError: as in :meth:`export`, or ``url`` cannot be written.
-            MissingDependencyError: a package for this kind of place is missing.
+            RegistryError: The revision cannot be exported, see :meth:`export`, or the URL cannot
+                be written to.
+            MissingDependencyError: The package for this kind of URL is not installed.
         """
         chosen = self.open(actor, revision)
         self.check_suspension(chosen)
@@ -139,11 +189,23 @@ class Registry(GovernedStore):
         allow_deleted: bool = False,
         check: ImportCheck | None = None,
     ) -> Revision:
-        """Like :meth:`import_file`, from any file that fsspec can read.
+        """Import an export from a URL, as :meth:`import_file` does from a file.
+
+        Args:
+            url: address that fsspec can read.
+            actor: id to store it under; by default the id in the export.
+            passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+            identity: file of the private key, for exports to a public key.
+            allow_deleted: also import an actor or content that was deleted here.
+            check: function that checks config and files, see :meth:`import_file`.
+
+        Returns:
+            The new revision.
 
         Raises:
-            RegistryError: as in :meth:`import_file`, or ``url`` cannot be read.
-            MissingDependencyError: a package for this kind of place is missing.
+            RegistryError: The export cannot be imported, see :meth:`import_file`, or the URL
+                cannot be read.
+            MissingDependencyError: The package for this kind of URL is not installed.
         """
         data = remote.read_url(url, MAX_EXPORT_BYTES)
         opener = DecryptionSecrets(passphrase, identity)
@@ -158,13 +220,16 @@ class Registry(GovernedStore):
         allow_deleted: bool,
         check: ImportCheck | None,
     ) -> Revision:
+        """Check an export, encrypted or plain, and store it."""
         if len(data) > MAX_EXPORT_BYTES:
             raise RegistryError(f"{source} is larger than {MAX_EXPORT_BYTES >> 30} GiB: no export")
         sha256 = hashlib.sha256(data).hexdigest()
+        # The hash in the log is that of the file as it was received.
         if is_encrypted_export(data):
             data = decrypt_export(data, source, decryption_secrets)
         content = archive.unpack_archive(data, source)
         name = content.actor if actor is None else actor
+        # A record that comes along must be sound; a minor's actor is not stored at all.
         consent = consent_from_config(content.config, name)
         if consent is not None:
             consent.check_age(repr(name))
@@ -180,11 +245,13 @@ class Registry(GovernedStore):
 
 
 def _record_export(revision: Revision, data: bytes, *, plain: bool, recipient: str | None) -> None:
+    """Write an export to the audit log, before anybody gets it."""
     lock = "none" if plain else "passphrase" if recipient is None else "public key"
     revision.record_event("export", file_sha256=hashlib.sha256(data).hexdigest(), encrypted_to=lock)
 
 
 def _pack_revision(revision: Revision) -> bytes:
+    """Decrypt all files of a revision into an archive."""
     return archive.pack_archive(
         revision, {name: revision.read(name) for name in revision.file_names()}
     )

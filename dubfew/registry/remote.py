@@ -1,4 +1,4 @@
-"""Bytes to and from any place that fsspec knows: files, S3-compatible storage and many more."""
+"""Reading and writing bytes at any URL that fsspec knows: files, S3-compatible storage and more."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from dubfew.utils.files import check_output_path, write_atomic
 
 
 def write_url(url: str, data: bytes) -> None:
-    """Put ``data`` at ``url``; where the file system can, whole or not at all.
+    """Write data to a URL, whole or not at all where the file system can do that.
+
+    Args:
+        url: address or path that fsspec understands.
+        data: the bytes to write.
 
     Raises:
-        RegistryError: it cannot be written there.
-        MissingDependencyError: a package for this kind of place is missing.
+        RegistryError: The URL cannot be written to.
+        MissingDependencyError: The package for this kind of URL is not installed.
     """
     try:
         system, path = _resolve_url(url)
         if _is_local_filesystem(system):
-            # fsspec would move a file from /tmp here, even into a folder.
+            # fsspec writes to /tmp and moves the file; if path is a folder, into it.
             check_output_path(Path(path))
             write_atomic(Path(path), data)
             return
@@ -31,11 +35,16 @@ def write_url(url: str, data: bytes) -> None:
 
 
 def read_url(url: str, max_bytes: int) -> bytes:
-    """What lies at ``url``, at most ``max_bytes`` bytes and one more.
+    """Read the data at a URL.
+
+    Args:
+        url: address or path that fsspec understands.
+        max_bytes: largest allowed size. One byte more is read, so that the caller notices a
+            larger file without reading all of it.
 
     Raises:
-        RegistryError: it cannot be read.
-        MissingDependencyError: a package for this kind of place is missing.
+        RegistryError: The URL cannot be read.
+        MissingDependencyError: The package for this kind of URL is not installed.
     """
     try:
         system, path = _resolve_url(url)
@@ -47,11 +56,17 @@ def read_url(url: str, max_bytes: int) -> bytes:
 
 
 def redact_url(url: str) -> str:
-    """A URL without what may be secret in it: user, password and query."""
+    """Remove user, password and query from a URL, because they may be secret.
+
+    Example:
+        >>> redact_url("https://me:word@host/x?signature=abc")
+        'https://host/x'
+    """
     return re.sub(r"//[^/@]*@", "//", url).partition("?")[0]
 
 
 def _resolve_url(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a URL, and the path in it."""
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(url)
@@ -59,6 +74,7 @@ def _resolve_url(url: str) -> tuple[Any, str]:
 
 
 def _is_local_filesystem(system: Any) -> bool:
+    """Whether a file system is the machine's own."""
     from fsspec.implementations.local import LocalFileSystem
 
     return isinstance(system, LocalFileSystem)
@@ -67,6 +83,8 @@ def _is_local_filesystem(system: Any) -> bool:
 def _remote_error(
     url: str, action: str, error: Exception
 ) -> RegistryError | MissingDependencyError:
+    """Build an error of one line from any exception, without the secrets of the URL."""
+    # Libraries put the URL into their messages, with its password.
     found = " ".join(str(error).replace(url, redact_url(url)).split())[:200] or type(error).__name__
     if isinstance(error, ImportError):
         return MissingDependencyError(

@@ -1,5 +1,8 @@
-"""Overwriting what is removed. What a disk keeps of it elsewhere, as SSDs and file systems with
-snapshots do, is beyond a program's reach; see docs/privacy.md."""
+"""Removal of files after their content is overwritten.
+
+A program cannot reach the copies that a disk keeps elsewhere, as SSDs and file systems with
+snapshots do; see docs/privacy.md.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,16 @@ from pathlib import Path
 
 from dubfew.utils.files import fsync_folder
 
+# Random bytes that are written at a time. Larger blocks take more memory and are hardly faster.
 OVERWRITE_BLOCK_BYTES = 1 << 20
 
 
 def shred_file(path: Path) -> None:
-    """Overwrite a file with random bytes and remove it. Raises OSError."""
+    """Overwrite a file with random bytes and remove it.
+
+    Raises:
+        OSError: The file cannot be written or removed.
+    """
     with open(path, "rb+", buffering=0) as file:
         _overwrite(file.fileno())
     path.unlink()
@@ -20,8 +28,16 @@ def shred_file(path: Path) -> None:
 
 
 def replace_and_shred(new: Path, path: Path) -> None:
-    """Rename ``new`` to ``path``; overwrite what lay there before. Raises OSError."""
-    # Windows renames over no open file; there the old blocks are left to the disk.
+    """Rename a file to the place of another, and overwrite the content of that one.
+
+    Args:
+        new: the file to rename.
+        path: its new name. If there is a file, it is overwritten after it has lost its name.
+
+    Raises:
+        OSError: The file cannot be renamed, or the old one not be written.
+    """
+    # Windows does not rename over an open file; there the old content is left on the disk.
     old = os.open(path, os.O_WRONLY) if os.name != "nt" and path.exists() else None
     try:
         os.replace(new, path)
@@ -34,6 +50,7 @@ def replace_and_shred(new: Path, path: Path) -> None:
 
 
 def _overwrite(handle: int) -> None:
+    """Overwrite an open file with random bytes and sync it to disk."""
     left = os.fstat(handle).st_size
     os.lseek(handle, 0, os.SEEK_SET)
     while left > 0:

@@ -1,4 +1,4 @@
-"""Actors on disk: create, open, list, delete, prune, verify."""
+"""The store of actors on disk: create, open, list, delete, prune and verify."""
 
 from __future__ import annotations
 
@@ -29,44 +29,56 @@ from dubfew.registry.verification import IntegrityReport, find_faults
 from dubfew.utils.files import check_output_path, check_writable_folder
 from dubfew.utils.timestamps import utc_timestamp
 
+# Longest name of an adaptation method in a config, characters. It goes into the index and into
+# listings, and imported configs are not trusted.
 MAX_METHOD_NAME_LENGTH = 40
 
 
 class ActorStore:
-    """The actors under one home folder. Safe for several processes at once.
+    """The actors under one home folder; the first layer of `Registry`.
 
-    Nothing is created before the first actor is stored. A process may be killed at any
-    moment: what it was storing is not there, what it was deleting is deleted at the next call.
+    Several processes may use it at once. Nothing is created on disk before the first actor is
+    stored. A process may be killed at any point: the next call removes a revision that it had not
+    finished storing, and finishes a deletion that it had begun.
+
+    `Registry` inherits from `GovernedStore`, which inherits from this class, to split its methods
+    by subject. Each layer needs the sessions of the one below (``_write_session``,
+    ``_store_revision``), whose order of locking, recovery and logging the crash tests fix.
+    Composition would make those public and add a forwarding method for each of two dozen.
     """
 
     def __init__(self, home: Path | None = None, keys: Path | None = None) -> None:
-        """A store, which need not exist yet.
+        """Open a store, which need not exist yet.
 
         Args:
-            home: its folder; by default :func:`default_data_dir`.
-            keys: the folder of keys; by default ``default_keys_folder``.
+            home: folder of the data; by default `default_data_dir`.
+            keys: folder of the keys; by default `locations.default_keys_folder`.
 
         Raises:
-            RegistryError: the keys would lie among what they protect.
+            RegistryError: The keys would lie inside the data.
         """
         self.home, self.keys = resolve_folders(home, keys)
         self._index = RegistryIndex(self.home / INDEX_FILE_NAME)
         self._storage = ActorStorage(self.home)
 
     def create(self, actor: str, config: Mapping[str, Any], files: Mapping[str, bytes]) -> Revision:
-        """Store a new revision of an actor, wholly or not at all.
+        """Store a new revision of an actor, completely or not at all.
 
-        An id that was deleted may be used again: footage was at hand, so this is a new decision
-        and no return of what was deleted. Its tombstone is lifted, those of contents stay.
+        The id of a deleted actor may be used again: adapting from footage is a new decision, not
+        the return of deleted data. The tombstone of the id is lifted, those of contents stay.
 
         Args:
-            actor: up to 100 printable characters, no path separators.
-            config: anything JSON can say; ``config["method"]`` becomes the revision's method.
+            actor: id, up to 100 printable characters without path separators.
+            config: values that JSON can hold; ``config["method"]`` becomes the revision's method.
             files: content by name (letters, digits, ".", "_", "-").
 
+        Returns:
+            The new revision.
+
         Raises:
-            RegistryError: a name or the config cannot be stored, or a new id looks like another.
-            AuditError: the audit log cannot be written.
+            RegistryError: A name or the config cannot be stored, or a new id is confusable with
+                another.
+            AuditError: The audit log cannot be written.
         """
         return self._store_revision(actor, config, files, refuse_deleted=False, event="adapt")
 
@@ -79,14 +91,23 @@ class ActorStore:
         allow_deleted: bool = False,
         source_sha256: str | None = None,
     ) -> Revision:
-        """Like :meth:`create`, for what was stored elsewhere or before.
+        """Store a revision that was stored elsewhere or earlier, as :meth:`create` does.
 
         Args:
-            source_sha256: of the file that it comes from, for the audit log.
+            actor: id to store it under.
+            config: its config.
+            files: its files by name.
+            allow_deleted: also store an actor or content that was deleted here.
+            source_sha256: SHA-256 of the file that it comes from, for the audit log.
+
+        Returns:
+            The new revision.
 
         Raises:
-            TombstoneError: actor or content was deleted here, and ``allow_deleted`` is not set.
-            RegistryError: as in :meth:`create`.
+            TombstoneError: The actor or the content was deleted here and ``allow_deleted`` is
+                False.
+            RegistryError: It cannot be stored, see :meth:`create`.
+            AuditError: The audit log cannot be written.
         """
         return self._store_revision(
             actor,
@@ -108,8 +129,9 @@ class ActorStore:
         event: str,
         **audit_fields: Any,
     ) -> Revision:
-        """Args: event, told: what the audit log is to say of it."""
+        """Store a revision; ``event`` and ``audit_fields`` become its entry in the audit log."""
         actor = normalize_actor_id(actor)
+        # Check everything that needs no lock before the lock is taken.
         method = _method_from_config(config)
         if REVISION_CONFIG_NAME in files:
             raise RegistryError(
@@ -119,21 +141,23 @@ class ActorStore:
         check_file_names([*stored])
         hashes = [(name, hashlib.sha256(content).hexdigest()) for name, content in stored.items()]
         with self._write_session() as (identity, backend):
+            # Refuse confusable ids and deleted actors or content.
             earlier = self._index.revisions(actor)
             if not earlier:
                 check_distinct(actor, self._index.actors_by_folder().values())
             mark = compute_content_mark(hashes, identity.salt)
-            buried = self._index.tombstones()
-            lift = compute_actor_mark(actor, identity.salt) if buried and not earlier else None
-            if refuse_deleted and (mark in buried or lift in buried):
+            tombstones = self._index.tombstones()
+            # scrypt takes time, so the mark of the id is computed only if it can match.
+            lift = compute_actor_mark(actor, identity.salt) if tombstones and not earlier else None
+            if refuse_deleted and (mark in tombstones or lift in tombstones):
                 raise TombstoneError(
                     f"{actor!r} was deleted from {self.home}, and deleted actors do not come back "
                     "by an import: adapt the actor anew, or say --allow-deleted"
                 )
             folder = earlier[-1].folder if earlier else secrets.token_hex(16)
             number = earlier[-1].number + 1 if earlier else 1
-            # Files first: a row must never promise what is not there. Files and keys without a
-            # row are swept by the next writer.
+            # Files come before rows, so that a row never refers to missing files. The next writer
+            # removes files and keys without a row.
             rows, size = self._write_files(
                 backend.keys, folder, number, stored, is_new_actor=not earlier
             )
@@ -165,9 +189,10 @@ class ActorStore:
         *,
         is_new_actor: bool,
     ) -> tuple[builtins.list[FileRow], int]:
-        """Put a revision's files in their place. Rows, and size on disk."""
+        """Write the encrypted files of a revision; return their rows and their size on disk."""
         rows, size = [], 0
         try:
+            # An exception removes the folder, and the key of an actor that is new.
             with self._storage.stage_revision(folder, number) as staged:
                 key = keys.create_key(folder) if is_new_actor else keys.load_key(folder)
                 for name, content in contents.items():
@@ -184,12 +209,14 @@ class ActorStore:
         return rows, size
 
     def check_create(self, actor: str) -> None:
-        """See whether a new revision of an actor could be stored, before the work that makes it.
+        """Check that a revision of an actor could be stored, before the work that makes it.
 
         Raises:
-            DubfewError: it could not: the folders, the keys, or an id that looks like another.
+            DubfewError: A folder cannot be written to, the keys cannot be unlocked, or the id is
+                invalid or confusable with another.
         """
         actor = normalize_actor_id(actor)
+        # The same refusals as in create, without writing anything.
         check_writable_folder(self.home)
         check_writable_folder(self.keys)
         known = self._prepare_reading()
@@ -201,11 +228,17 @@ class ActorStore:
                 check_distinct(actor, others)
 
     def open(self, actor: str, revision: int | None = None) -> Revision:
-        """One revision of an actor, by default the newest.
+        """Open one revision of an actor.
+
+        Args:
+            actor: the actor's id.
+            revision: number of the revision; by default the newest.
 
         Raises:
-            ActorNotFoundError: no such actor or revision; the message names those there are.
+            ActorNotFoundError: The actor or the revision does not exist; the message names those
+                that do.
         """
+        # Any revision that exists is in this list, so the error can name the others.
         revisions = self.revisions(actor)
         if revision is None:
             return revisions[-1]
@@ -218,10 +251,10 @@ class ActorStore:
         )
 
     def revisions(self, actor: str) -> builtins.list[Revision]:
-        """All revisions of one actor, oldest first, at least one.
+        """Return all revisions of an actor, oldest first, at least one.
 
         Raises:
-            ActorNotFoundError: no such actor.
+            ActorNotFoundError: The actor does not exist.
         """
         actor = normalize_actor_id(actor)
         known = self._prepare_reading()
@@ -231,31 +264,37 @@ class ActorStore:
         return [Revision(row, known[1]) for row in rows]
 
     def list(self) -> builtins.list[Revision]:
-        """The newest revision of every actor, by id. Needs no key."""
+        """Return the newest revision of every actor, by id, without any key."""
         known = self._prepare_reading()
         if known is None:
             return []
         return [Revision(row, known[1]) for row in self._index.newest_revisions()]
 
     def delete(self, actor: str, receipt: Path | None = None) -> ErasureReceipt:
-        """Remove an actor: the key first, then every revision, and every byte of the id, under
-        the home folder. A tombstone refuses their return, see :meth:`restore`.
+        """Delete an actor: first the key, then every revision and every byte of the id.
 
-        A deletion that was interrupted is finished by the next call of any method.
+        Tombstones refuse a return by import, see :meth:`restore`. The next call of any method
+        finishes a deletion that was interrupted.
 
         Args:
-            receipt: one more place for the receipt, which is kept in ``<home>/receipts``.
+            actor: the actor's id.
+            receipt: another file for the receipt, which is always kept in ``<home>/receipts``.
+
+        Returns:
+            The receipt.
 
         Raises:
-            ActorNotFoundError: no such actor.
-            RegistryError: the actor is gone, but another process keeps traces alive.
+            ActorNotFoundError: The actor does not exist.
+            RegistryError: The actor is deleted, but another process keeps old pages of the index
+                alive.
             DubfewError: ``receipt`` cannot be written.
         """
         actor = normalize_actor_id(actor)
         if receipt is not None:
             check_output_path(Path(receipt))
-        # What a killed process left may be the actor's.
+        # Leftovers of a killed process may belong to the actor, so all folders are searched.
         with self._write_actor_session(actor, full_sweep=True) as (identity, backend, rows):
+            # The note makes the deletion certain; the second call carries it out.
             draft = erasure.begin_erasure(backend, identity, rows)
             erasure.finish_erasures(backend)
         if receipt is not None:
@@ -263,18 +302,26 @@ class ActorStore:
         return draft
 
     def receipt_file(self, receipt: ErasureReceipt) -> Path:
-        """Where the receipt of a deletion is kept."""
+        """Return the file in which the receipt of a deletion is kept."""
         return self._storage.receipts_folder / receipt.file_name
 
     def prune(self, actor: str, keep: int) -> builtins.list[int]:
-        """Remove all revisions of an actor but the newest ``keep``, and return their numbers.
+        """Remove all but the newest revisions of an actor.
 
-        The actor's key stays, so a copy of the files that somebody made earlier stays readable
-        with it; only :meth:`delete` ends that.
+        The actor's key stays, so earlier copies of the files stay readable with it; only
+        :meth:`delete` ends that.
+
+        Args:
+            actor: the actor's id.
+            keep: number of revisions that stay, at least 1.
+
+        Returns:
+            The numbers of the removed revisions.
 
         Raises:
-            ActorNotFoundError: no such actor.
+            ActorNotFoundError: The actor does not exist.
             RegistryError: ``keep`` is less than 1.
+            AuditError: The audit log cannot be written.
         """
         actor = normalize_actor_id(actor)
         if keep < 1:
@@ -282,18 +329,19 @@ class ActorStore:
         with self._write_actor_session(actor) as (_, backend, rows):
             gone = [row.number for row in rows[:-keep]]
             record_actor_event(backend, "prune", rows[0].folder, revisions=gone)
-            # Rows first, see _store.
+            # Rows go before files, so that a row never refers to missing files.
             self._index.delete_revision_rows(rows[0].folder, gone)
             for number in gone:
                 self._storage.remove_revision(rows[0].folder, number)
         return gone
 
     def verify(self) -> IntegrityReport:
-        """Compare index, files and keys. What a killed process left is cleared away and told.
+        """Compare index, files and keys, after removing the leftovers of killed processes.
 
         Raises:
-            RegistryError: the index cannot be read.
+            RegistryError: The index cannot be read.
         """
+        # Nothing was ever stored here.
         if not (self._index.exists() or self._storage.pending_deletions()):
             return IntegrityReport(0, 0, 0, 0, (), ())
         with self._storage.lock():
@@ -301,33 +349,37 @@ class ActorStore:
             recovered = erasure.recover_after_crash(backend, full_sweep=True)
         faults = tuple(find_faults(backend))
         if faults:
-            # Others may have been at work meanwhile; now nobody is.
+            # Another process may have written meanwhile. Look again with the lock held.
             with self._write_session():
                 faults = tuple(find_faults(backend))
         return IntegrityReport(*self._index.count_totals(), tuple(recovered), faults)
 
     def wrapping(self) -> str:
-        """How the keys are kept, see wrapping.py."""
+        """Return the name of the wrapping that protects the keys, see wrapping.py."""
         known = self._prepare_reading()
         return DEFAULT_WRAPPING if known is None else known[1].keys.wrapping_name
 
     def rewrap(self, name: str) -> None:
-        """Keep the keys another way from now on.
+        """Wrap the master key of the actors' keys in another way from now on.
 
         Args:
-            name: "file", "passphrase", "keyring", or what another package adds.
+            name: "file", "passphrase", "keyring", or the name of another package's wrapping.
 
         Raises:
-            RegistryError: there is no such way, it fails, or the keys cannot be unlocked.
+            RegistryError: The wrapping is unknown or fails, or the keys cannot be unlocked.
         """
         with self._write_session() as (_, backend):
             backend.keys.rewrap_master_key(name)
 
     def _prepare_reading(self) -> tuple[RegistryIdentity, RegistryBackend] | None:
-        """What is needed for reading, or None; finishes what another process left undone."""
+        """Return identity and backend for reading, or None where nothing is stored.
+
+        Finishes a deletion that another process began, and migrates an older registry.
+        """
         begun = self._storage.pending_deletions()
         if not (begun or self._index.exists()):
             return None
+        # Deletions and migrations need the lock; everything else is read without it.
         identity = None if begun else self._index.load_registry_identity()
         if identity is None:
             with self._write_session() as known:
@@ -338,10 +390,10 @@ class ActorStore:
     def _write_session(
         self, *, full_sweep: bool = False
     ) -> Iterator[tuple[RegistryIdentity, RegistryBackend]]:
-        """The only writer, in a registry without leftovers. Every change of state happens here.
+        """Make this process the only writer, after recovery. Every change of state happens here.
 
         Args:
-            full_sweep: see ``erasure.recover``.
+            full_sweep: see `erasure.recover_after_crash`.
         """
         with self._storage.lock():
             identity = self._index.migrate(self._encrypt_plain_files)
@@ -354,10 +406,10 @@ class ActorStore:
     def _write_actor_session(
         self, actor: str, *, full_sweep: bool = False
     ) -> Iterator[tuple[RegistryIdentity, RegistryBackend, builtins.list[RevisionRow]]]:
-        """The only writer, and an actor's revisions, oldest first, at least one.
+        """Open a write session for an actor that exists, with its revisions, oldest first.
 
         Raises:
-            ActorNotFoundError: no such actor.
+            ActorNotFoundError: The actor does not exist.
         """
         if self._prepare_reading() is None:
             raise self._actor_not_found_error(actor)
@@ -368,22 +420,26 @@ class ActorStore:
             yield identity, backend, rows
 
     def _open_backend(self, identity: RegistryIdentity) -> RegistryBackend:
-        # A folder for each registry, so that several can share DUBFEW_KEYS.
+        """Combine index and files with the keys of this registry."""
+        # Each registry has its own folder of keys, so that several can share DUBFEW_KEYS.
         return RegistryBackend(self._index, self._storage, KeyStore(self.keys / identity.id))
 
     def _encrypt_plain_files(self, identity: RegistryIdentity) -> None:
+        """Encrypt a registry from before encryption, for `RegistryIndex.migrate`."""
         encrypt_plain_files(
             self._index, self._storage, self._open_backend(identity).keys, identity.salt
         )
 
     def _actor_not_found_error(self, actor: str) -> ActorNotFoundError:
+        """Build the error for an unknown id."""
         return ActorNotFoundError(
-            f"no actor {actor!r} in {self.home}: 'dubfew actors list' shows who is there, "
+            f"no actor {actor!r} in {self.home}: 'dubfew actors list' shows all actors, "
             "'dubfew adapt' adds one"
         )
 
 
 def _method_from_config(config: Mapping[str, Any]) -> str:
+    """Return the adaptation method in a config, checked, or ""."""
     method = config.get("method", "")
     if not (
         isinstance(method, str) and len(method) <= MAX_METHOD_NAME_LENGTH and method.isprintable()
@@ -395,13 +451,14 @@ def _method_from_config(config: Mapping[str, Any]) -> str:
 
 
 def _consent_sha256_from_config(config: Mapping[str, Any]) -> str | None:
-    """The hash that stands beside a consent record; what came from elsewhere may have any."""
-    kept = config.get("consent")
-    sha256 = kept.get("sha256") if isinstance(kept, Mapping) else None
+    """Return the hash of the consent record in a config, or None if it does not look like one."""
+    consent = config.get("consent")
+    sha256 = consent.get("sha256") if isinstance(consent, Mapping) else None
     return sha256 if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) else None
 
 
 def _config_to_json(config: Mapping[str, Any]) -> bytes:
+    """Write a config as JSON, always in the same form."""
     try:
         return json.dumps(dict(config), allow_nan=False, sort_keys=True, indent=1).encode()
     except (TypeError, ValueError, RecursionError) as error:

@@ -1,26 +1,39 @@
-"""JSON from anybody, read so that two readers cannot understand it differently."""
+"""Strict JSON: every accepted document has one meaning for all readers, and one canonical form."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-# Deeper than any file of dubfew, far from Python's own limit.
+# Deepest nesting that is accepted. dubfew's own files have less than half of it; Python's parser
+# fails near 1000.
 MAX_JSON_DEPTH = 20
 _TOO_DEEP_MESSAGE = "it is nested too deeply"
 
 
 def parse_strict_json(data: bytes) -> Any:
-    """What is in ``data``: UTF-8 without a byte order mark, no key twice, no NaN or infinity, no
-    number with a fraction, no half of a surrogate pair, at most `MAX_JSON_DEPTH` levels.
+    """Parse JSON and refuse everything that readers could interpret differently.
+
+    Accepted is UTF-8 without a byte order mark, without duplicate keys, NaN, infinity, numbers with
+    a fraction or lone surrogates, with at most `MAX_JSON_DEPTH` levels.
 
     Raises:
-        ValueError: it is none of that; the message says what was found, on one line.
+        ValueError: The data breaks one of these rules; the message is one line.
+
+    Example:
+        >>> parse_strict_json(b'{"minor": false}')
+        {'minor': False}
+        >>> parse_strict_json(b'{"minor": false, "minor": true}')
+        Traceback (most recent call last):
+        ...
+        ValueError: it has a key twice in one object
     """
+    # Python would skip the mark; other readers fail on it.
     if data.startswith(b"\xef\xbb\xbf"):
         raise ValueError("it begins with a byte order mark: save it as UTF-8 without one")
     try:
         found = json.loads(
+            # json.loads would guess UTF-16 and UTF-32.
             data.decode("utf-8"),
             object_pairs_hook=_dict_without_duplicates,
             parse_constant=_refuse_number,
@@ -37,19 +50,24 @@ def parse_strict_json(data: bytes) -> Any:
 
 
 def check_strict_json(value: Any, levels_left: int = MAX_JSON_DEPTH) -> None:
-    """See that a value, as any reader of JSON gives it, holds nothing that
-    :func:`parse_strict_json` refuses.
+    """Check a parsed value by the rules of :func:`parse_strict_json`.
+
+    Args:
+        value: a value that any JSON parser returned.
+        levels_left: number of nested levels that are still allowed.
 
     Raises:
-        ValueError: it does.
+        ValueError: The value breaks one of the rules; the message is one line.
     """
     if levels_left == 0:
         raise ValueError(_TOO_DEEP_MESSAGE)
     if isinstance(value, str):
         try:
+            # "\ud800" is allowed in JSON, but cannot be written as UTF-8.
             value.encode()
         except UnicodeEncodeError:
             raise ValueError("it has half of a surrogate pair") from None
+    # Floats have several forms for one value; nan and inf are not JSON.
     elif isinstance(value, float):
         _refuse_number(str(value))
     elif isinstance(value, dict):
@@ -62,13 +80,19 @@ def check_strict_json(value: Any, levels_left: int = MAX_JSON_DEPTH) -> None:
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one form of a value that :func:`parse_strict_json` gave, to be hashed: RFC 8785."""
+    """Write a value of :func:`parse_strict_json` in its canonical form (RFC 8785), for hashing.
+
+    Example:
+        >>> canonical_json({"b": 1, "a": [True, None]})
+        b'{"a":[true,null],"b":1}'
+    """
     return json.dumps(
         value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
     ).encode()
 
 
 def _dict_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object from its pairs and refuse duplicate keys."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("it has a key twice in one object")
@@ -76,4 +100,5 @@ def _dict_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_number(text: str) -> Any:
+    """Refuse a number that is not whole."""
     raise ValueError(f"it has the number {text[:20]}: use whole numbers")

@@ -1,4 +1,4 @@
-"""Is everything there that the index promises, and nothing else?"""
+"""Comparison of index, files and keys: nothing may be missing, changed or left over."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dubfew.utils.files import sha256_file
 
 @dataclass(frozen=True)
 class IntegrityFault:
-    """One thing that is not as it should be.
+    """One difference between the index and the disk.
 
     Attributes:
-        actor: whose; empty when nobody knows.
-        found: what it is, one line.
+        actor: id of the actor; empty if unknown.
+        found: description, one line.
     """
 
     actor: str
@@ -29,11 +29,15 @@ class IntegrityFault:
 
 @dataclass(frozen=True)
 class IntegrityReport:
-    """What was looked at and what was found.
+    """Result of `Registry.verify`.
 
     Attributes:
-        recovered: leftovers of killed processes that were cleared away.
-        faults: what only a person can put right.
+        actors: number of actors.
+        revisions: number of revisions.
+        files: number of stored files.
+        bytes: their size on disk, bytes.
+        recovered: leftovers of killed processes that were removed.
+        faults: differences that only a person can resolve.
     """
 
     actors: int
@@ -45,16 +49,17 @@ class IntegrityReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no fault."""
+        """Whether no fault was found."""
         return not self.faults
 
 
 def find_faults(backend: RegistryBackend) -> Iterator[IntegrityFault]:
-    """Everything that is wrong. Without the registry's lock, what others are just doing may seem
-    wrong as well.
+    """Yield every fault of a registry.
 
-    The keys are opened, so a passphrase may be needed; contents are hashed, not decrypted.
+    Without the registry's lock, unfinished changes of other processes look like faults. The keys
+    are unwrapped, so a passphrase may be needed; files are hashed, not decrypted.
     """
+    # Every actor has a revision and a key that opens.
     actors = backend.index.actors_by_folder()
     rows = backend.index.revisions()
     with_revisions = {row.folder for row in rows}
@@ -66,8 +71,10 @@ def find_faults(backend: RegistryBackend) -> Iterator[IntegrityFault]:
             keys[folder] = backend.keys.load_key(folder)
         except RegistryError as error:
             yield IntegrityFault(actor, str(error))
+    # Every file is there and is what was stored.
     for row in rows:
         yield from _revision_faults(row, backend, keys.get(row.folder))
+    # Nothing else is there: folders, keys, revisions.
     for folder in sorted(backend.storage.actor_folders() - set(actors)):
         yield IntegrityFault("", f"the folder actors/{folder} belongs to nobody in the index")
     for folder in sorted(backend.keys.actor_folders() - set(actors)):
@@ -77,15 +84,17 @@ def find_faults(backend: RegistryBackend) -> Iterator[IntegrityFault]:
         known = {str(number) for number in numbers.get(folder, ())}
         for entry in sorted(backend.storage.list_actor_folder(folder) - known):
             yield IntegrityFault(
-                actor, f"the folder actors/{folder}/{entry} is no revision in the index"
+                actor, f"the folder actors/{folder}/{entry} is not a revision in the index"
             )
 
 
 def _revision_faults(
     row: RevisionRow, backend: RegistryBackend, key: bytes | None
 ) -> Iterator[IntegrityFault]:
+    """Yield the faults of one revision; without a key its files are only hashed."""
     folder = backend.storage.revision_folder(row.folder, row.number)
     files = backend.index.files(row.folder, row.number)
+    # The size in the revision's row is for listings, the others are the truth.
     if sum(file.bytes for file in files) != row.content_bytes:
         yield IntegrityFault(
             row.actor, f"revision {row.number}: the index contradicts itself on its size"
@@ -106,10 +115,11 @@ def _revision_faults(
 
 
 def _describe_file_fault(path: Path, sha256: str, key: bytes | None, context: bytes) -> str:
-    """What is wrong with a stored file; empty when nothing is."""
+    """Describe the fault of a stored file, or return ""."""
     if not path.exists():
         return "is missing"
     try:
+        # The hash finds any change of the file; the header finds a wrong key or place.
         if sha256_file(path) != sha256:
             return "has not the SHA-256 that the index names"
         if key is not None:

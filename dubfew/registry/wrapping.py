@@ -1,7 +1,8 @@
-"""How the master key of a key store is kept: a table of ways, open to packages of others.
+"""Key wrapping: a table of ways to protect the master key of a key store.
 
-A way is a :class:`KeyWrapping`. A package adds one, for instance for a key management service,
-by an entry point in the group ``dubfew.key_wrapping`` that names a class without arguments.
+Every entry is a :class:`KeyWrapping`. Another package adds one, for instance for a key management
+service, by an entry point in the group ``dubfew.key_wrapping`` that names a class without
+arguments.
 """
 
 from __future__ import annotations
@@ -18,53 +19,106 @@ from dubfew.registry import sealing
 from dubfew.utils.import_utils import import_optional
 from dubfew.utils.passphrase import get_passphrase
 
+# Group of the entry points by which other packages add wrappings.
 ENTRY_POINT_GROUP = "dubfew.key_wrapping"
+# Environment variable of the passphrase that protects the master key.
 KEYS_PASSPHRASE_VARIABLE = "DUBFEW_PASSPHRASE"
 
 
 class KeyWrapping(Protocol):
-    """One way to keep a key. ``store`` names the key store; both calls get the same."""
+    """Interface of a key wrapping."""
 
     def wrap(self, key: bytes, store: str) -> bytes:
-        """What may lie on disk instead of ``key`` [32]."""
+        """Wrap a key for storage on disk.
+
+        Args:
+            key: the key [32].
+            store: name of the key store, the same for `unwrap`.
+        """
 
     def unwrap(self, wrapped: bytes, store: str) -> bytes:
-        """The key [32] again."""
+        """Unwrap a key [32].
+
+        Args:
+            wrapped: the result of `wrap`.
+            store: name of the key store, the same as for `wrap`.
+        """
 
 
 class PlainFileWrapping:
-    """The key lies in a file that only its owner may read."""
+    """No wrapping: the key is stored as it is, in a file that only its owner may read."""
 
     def wrap(self, key: bytes, store: str) -> bytes:
+        """Return the key as it is."""
         return key
 
     def unwrap(self, wrapped: bytes, store: str) -> bytes:
+        """Return the key as it is."""
         return wrapped
 
 
 class PassphraseWrapping:
-    """The key is sealed to a passphrase, from ``DUBFEW_PASSPHRASE`` or the terminal."""
+    """The key is encrypted to a passphrase, from ``DUBFEW_PASSPHRASE`` or the terminal."""
 
     def wrap(self, key: bytes, store: str) -> bytes:
+        """Encrypt the key to a new passphrase.
+
+        Args:
+            key: the key [32].
+            store: name of the key store, the associated data.
+
+        Raises:
+            KeyMissingError: No passphrase is given, or it is too short.
+        """
         chosen = get_passphrase(KEYS_PASSPHRASE_VARIABLE, "the actors' keys", is_new=True)
         return sealing.seal_with_passphrase(chosen, key, store.encode())
 
     def unwrap(self, wrapped: bytes, store: str) -> bytes:
+        """Decrypt the key with the passphrase.
+
+        Args:
+            wrapped: the result of `wrap`.
+            store: name of the key store, the associated data.
+
+        Raises:
+            KeyMissingError: No passphrase is given.
+            DecryptionError: The passphrase is wrong.
+        """
         given = get_passphrase(KEYS_PASSPHRASE_VARIABLE, "the actors' keys")
         return sealing.open_with_passphrase(given, wrapped, store.encode())
 
 
 class KeyringWrapping:
-    """The key is sealed to another one, which the operating system's keyring keeps."""
+    """The key is encrypted to a random key in the operating system's keyring."""
 
+    # Name of the entry in the keyring; the user name is the key store's.
     SERVICE_NAME = "dubfew"
 
     def wrap(self, key: bytes, store: str) -> bytes:
+        """Encrypt the key to a new random key and store that in the keyring.
+
+        Args:
+            key: the key [32].
+            store: name of the key store: the user name in the keyring and the associated data.
+
+        Raises:
+            KeyMissingError: The keyring cannot be used.
+        """
+        # The keyring holds a key for one ciphertext only, so the nonce may be zero.
         outer = os.urandom(32)
         self._call_keyring("set_password", store, base64.b64encode(outer).decode())
         return AESGCM(outer).encrypt(bytes(12), key, store.encode())
 
     def unwrap(self, wrapped: bytes, store: str) -> bytes:
+        """Decrypt the key with the one in the keyring.
+
+        Args:
+            wrapped: the result of `wrap`.
+            store: name of the key store: the user name in the keyring and the associated data.
+
+        Raises:
+            KeyMissingError: The keyring cannot be used or has no key for this store.
+        """
         outer = self._call_keyring("get_password", store)
         if outer is None:
             raise KeyMissingError(
@@ -74,6 +128,8 @@ class KeyringWrapping:
         return AESGCM(base64.b64decode(outer)).decrypt(bytes(12), wrapped, store.encode())
 
     def _call_keyring(self, name: str, *arguments: str) -> Any:
+        """Call a function of the package keyring; its errors become errors of dubfew."""
+        # Every backend has errors of its own; all derive from KeyringError.
         keyring = import_optional("keyring")
         try:
             return getattr(keyring, name)(self.SERVICE_NAME, *arguments)
@@ -85,6 +141,7 @@ class KeyringWrapping:
             ) from error
 
 
+# Wrappings that come with dubfew, by the name that master.json and the command line use.
 KEY_WRAPPINGS: dict[str, type[KeyWrapping]] = {
     "file": PlainFileWrapping,
     "passphrase": PassphraseWrapping,
@@ -93,19 +150,33 @@ KEY_WRAPPINGS: dict[str, type[KeyWrapping]] = {
 
 
 def wrap_key(wrapping_name: str, key: bytes, store: str) -> bytes:
-    """Wrap a key the way that ``wrapping_name`` says.
+    """Wrap a key.
+
+    Args:
+        wrapping_name: name of an entry of `KEY_WRAPPINGS` or of an entry point.
+        key: the key [32].
+        store: name of the key store; :func:`unwrap_key` needs the same.
 
     Raises:
-        RegistryError: there is no such way, or it fails.
+        RegistryError: The wrapping is unknown or fails.
     """
     return _call_wrapping(wrapping_name, "wrap", key, store)
 
 
 def unwrap_key(wrapping_name: str, wrapped: bytes, store: str) -> bytes:
-    """The key again.
+    """Unwrap a key that :func:`wrap_key` wrapped.
+
+    Args:
+        wrapping_name: the same name.
+        wrapped: the result of :func:`wrap_key`.
+        store: name of the key store.
+
+    Returns:
+        The key [32].
 
     Raises:
-        RegistryError: there is no such way, or it fails.
+        RegistryError: The wrapping is unknown or fails.
+        DecryptionError: The result is not a key of 32 bytes.
     """
     key = _call_wrapping(wrapping_name, "unwrap", wrapped, store)
     if len(key) != 32:
@@ -114,11 +185,12 @@ def unwrap_key(wrapping_name: str, wrapped: bytes, store: str) -> bytes:
 
 
 def _call_wrapping(wrapping_name: str, method: str, data: bytes, store: str) -> bytes:
+    """Call "wrap" or "unwrap" of a wrapping; all its errors become errors of dubfew."""
     try:
         result = getattr(_make_wrapping(wrapping_name), method)(data, store)
     except DubfewError:
         raise
-    except Exception as error:  # others' packages raise what they like
+    except Exception as error:  # other packages raise errors of any kind
         found = " ".join(f"{type(error).__name__} {error}".split())
         raise DecryptionError(
             f"{wrapping_name!r} could not {method} the key ({found[:200]})"
@@ -127,14 +199,16 @@ def _call_wrapping(wrapping_name: str, method: str, data: bytes, store: str) -> 
 
 
 def _make_wrapping(name: str) -> KeyWrapping:
+    """Find a wrapping in the table or among the entry points, and create it."""
     if name in KEY_WRAPPINGS:
         return KEY_WRAPPINGS[name]()
+    # Packages are searched only for a name that dubfew does not have.
     found = entry_points(group=ENTRY_POINT_GROUP)
     for entry in found:
         if entry.name == name:
             return entry.load()()
     known = ", ".join([*KEY_WRAPPINGS, *sorted(entry.name for entry in found)])
     raise RegistryError(
-        f"there is no way {name!r} to keep keys, only {known}: name one of these, or install the "
-        "package that adds it"
+        f"no key wrapping {name!r}, only {known}: name one of these, or install the package that "
+        "adds it"
     )

@@ -144,7 +144,7 @@ def test_keys_are_shown_and_protected_in_another_way(
     monkeypatch.setenv("DUBFEW_PASSPHRASE", WORDS)
     assert run_json("keys", "--wrapping", "passphrase")["wrapping"] == "passphrase"
     assert run_json("show", "mary")["config"] == {"method": "lora", "number": 2}
-    assert "no way 'magic'" in run_refused("keys", "--wrapping", "magic")
+    assert "'magic'" in run_refused("keys", "--wrapping", "magic")
 
 
 def test_a_new_passphrase_is_asked_for_twice(

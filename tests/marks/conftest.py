@@ -1,4 +1,4 @@
-"""A synthetic person's clip, marked and unmarked, and what signs."""
+"""Fixtures: a synthetic person's clip with and without watermark, and a signer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def identity(folder) -> SigningIdentity:
 
 @pytest.fixture(scope="session")
 def short(folder) -> Path:
-    """A few frames with their sound."""
+    """A few frames with sound."""
     return cut(folder / "short.mp4", 0, 6)
 
 
@@ -43,7 +43,7 @@ def unmarked(folder) -> Path:
 
 @pytest.fixture(scope="session")
 def marked(folder, unmarked) -> Path:
-    """The clip with ``ID`` in its mouths, as the default encoder writes it."""
+    """The clip with the watermark ``ID``, written by the default encoder."""
     track = track_video(unmarked)
     regions, marker = compute_track_regions(track, load_head_model()), WatermarkEmbedder(ID)
     path = folder / "marked.mp4"
@@ -57,8 +57,8 @@ def marked(folder, unmarked) -> Path:
     return path
 
 
-def recoded(source: Path, target: Path, crf: int, skip: int = 0) -> Path:
-    """Another generation of H.264, the first frames left out."""
+def encoded_again(source: Path, target: Path, crf: int, skip: int = 0) -> Path:
+    """Encode a video once more with H.264, without its first frames."""
     with av.open(str(source)) as read, av.open(str(target), "w") as written:
         stream = written.add_stream("libx264", rate=25, options={"crf": str(crf)})
         video = read.streams.video[0]
@@ -71,16 +71,16 @@ def recoded(source: Path, target: Path, crf: int, skip: int = 0) -> Path:
     return target
 
 
-def written_as(path: Path, frames: int = 6) -> Path:
-    """The start of the synthetic clip in any container."""
+def synthetic_clip_as(path: Path, frames: int = 6) -> Path:
+    """Write the start of the synthetic clip into a container."""
     with VideoWriter(path, probe(ACTOR), audio=AudioSource(ACTOR, duration=frames / 25)) as writer:
         for frame in read_frames(ACTOR, stop=frames):
             writer.write(frame)
     return path
 
 
-def streams_of(path: Path) -> list[tuple[int, int | None, int | None, bytes]]:
-    """Every packet of every stream: number of the stream, times, bytes."""
+def packets_of(path: Path) -> list[tuple[int, int | None, int | None, bytes]]:
+    """Return all packets: number of the stream, times, bytes."""
     with av.open(str(path)) as container:
         return [
             (packet.stream_index, packet.pts, packet.dts, bytes(packet))

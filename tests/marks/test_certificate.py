@@ -1,4 +1,4 @@
-"""Who signs: made once and kept private, or the user's own, checked before any work."""
+"""Signing identities: created once and private, or the user's own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNUSED = (
 )
 
 
-def private(key, password: bytes | None = None) -> bytes:
+def private_key_pem(key, password: bytes | None = None) -> bytes:
     kind = (
         serialization.BestAvailableEncryption(password)
         if password
@@ -41,8 +41,8 @@ def private(key, password: bytes | None = None) -> bytes:
     return key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, kind)
 
 
-def issued(key, days: int = 30, name: str = "Studio Example") -> tuple[bytes, bytes]:
-    """A certificate by an authority of its own, and the authority's. PEM"""
+def issue_certificate(key, days: int = 30, name: str = "Studio Example") -> tuple[bytes, bytes]:
+    """Issue a certificate by a new authority; return both as PEM."""
     ca = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(timezone.utc)
 
@@ -78,7 +78,7 @@ def issued(key, days: int = 30, name: str = "Studio Example") -> tuple[bytes, by
     return build(name, key.public_key(), False), build("Example CA", ca.public_key(), True)
 
 
-def test_one_is_made_and_kept(tmp_path) -> None:
+def test_a_certificate_is_created_once(tmp_path) -> None:
     home = tmp_path / "home"
     first = load_signing_identity(home)
     assert first.algorithm == "es256"
@@ -103,9 +103,9 @@ def test_one_is_made_and_kept(tmp_path) -> None:
 )
 def test_the_users_own_is_used(tmp_path, monkeypatch, make, algorithm) -> None:
     key = make()
-    leaf, root = issued(key)
+    leaf, root = issue_certificate(key)
     (tmp_path / "c.pem").write_bytes(leaf + root)
-    (tmp_path / "k.pem").write_bytes(private(key))
+    (tmp_path / "k.pem").write_bytes(private_key_pem(key))
     monkeypatch.setenv(SIGNING_CERTIFICATE_VARIABLE, str(tmp_path / "c.pem"))
     monkeypatch.setenv(SIGNING_KEY_VARIABLE, str(tmp_path / "k.pem"))
     found = load_signing_identity(tmp_path / "home")
@@ -115,27 +115,27 @@ def test_the_users_own_is_used(tmp_path, monkeypatch, make, algorithm) -> None:
     monkeypatch.delenv(SIGNING_KEY_VARIABLE)
     # Or in the file of the home folder, in whatever order.
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / SIGNING_FILE_NAME).write_bytes(leaf + private(key) + root)
+    (tmp_path / "other" / SIGNING_FILE_NAME).write_bytes(leaf + private_key_pem(key) + root)
     assert load_signing_identity(tmp_path / "other") == found
 
 
-def test_what_cannot_sign_is_said_at_once(tmp_path, monkeypatch) -> None:
+def test_unusable_certificates_are_refused_at_once(tmp_path, monkeypatch) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    leaf, root = issued(key)
-    other, _ = issued(ec.generate_private_key(ec.SECP256R1()))
-    old, _ = issued(key, days=-1)
+    leaf, root = issue_certificate(key)
+    other, _ = issue_certificate(ec.generate_private_key(ec.SECP256R1()))
+    old, _ = issue_certificate(key, days=-1)
     odd = ec.generate_private_key(ec.SECP256K1())
-    odd_leaf, _ = issued(odd)
+    odd_leaf, _ = issue_certificate(odd)
     certificate, secret = tmp_path / "c.pem", tmp_path / "k.pem"
     monkeypatch.setenv(SIGNING_CERTIFICATE_VARIABLE, str(certificate))
     for chain, held, message in (
-        (other + root, private(key), "is not that of the private key"),
-        (root + leaf, private(key), "put it first"),
-        (old, private(key), "renew it"),
-        (leaf, private(key, b"secret"), "without a passphrase"),
-        (b"", private(key), "cannot be signed with"),
+        (other + root, private_key_pem(key), "is not that of the private key"),
+        (root + leaf, private_key_pem(key), "put it first"),
+        (old, private_key_pem(key), "renew it"),
+        (leaf, private_key_pem(key, b"secret"), "without a passphrase"),
+        (b"", private_key_pem(key), "cannot be signed with"),
         (leaf, b"-----BEGIN", "cannot be signed with"),
-        (odd_leaf, private(odd), "P-256"),
+        (odd_leaf, private_key_pem(odd), "P-256"),
     ):
         certificate.write_bytes(chain)
         secret.write_bytes(held)

@@ -1,4 +1,4 @@
-"""Credentials in every container: valid, true, and gone wrong as soon as a byte is."""
+"""Credentials in every container: complete, valid, and invalid after any change."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from dubfew.marks.credentials import (
     read_credentials,
     sign_video,
 )
-from tests.marks.conftest import ID, streams_of, written_as
-from tests.marks.test_certificate import issued, private
+from tests.marks.conftest import ID, packets_of, synthetic_clip_as
+from tests.marks.test_certificate import issue_certificate, private_key_pem
 
 EMBEDDED = [".mp4", ".m4v", ".mov", ".avi"]
 BESIDE = [".mkv", ".webm"]
@@ -34,19 +34,19 @@ def rendering(short) -> RenderProvenance:
     return RenderProvenance(short, None, "audio", "lite", "ab" * 32, "cd" * 32, ID)
 
 
-def flipped(path, at: float = 0.5) -> None:
-    """Change one bit, somewhere in the file's middle."""
+def flip_bit(path, at: float = 0.5) -> None:
+    """Flip one bit of a file."""
     data = bytearray(path.read_bytes())
     data[int(len(data) * at)] ^= 1
     path.write_bytes(data)
 
 
 @pytest.mark.parametrize("suffix", EMBEDDED + BESIDE)
-def test_what_was_done_is_told(tmp_path, identity, rendering, suffix) -> None:
-    path = written_as(tmp_path / f"o{suffix}", 2)
-    before = streams_of(path)
+def test_the_manifest_records_the_render(tmp_path, identity, rendering, suffix) -> None:
+    path = synthetic_clip_as(tmp_path / f"o{suffix}", 2)
+    before = packets_of(path)
     sign_video(path, path, rendering, identity)
-    assert streams_of(path) == before  # every packet and every time
+    assert packets_of(path) == before  # every packet and every time
     found = read_credentials(path)
     assert found is not None
     assert (
@@ -61,9 +61,9 @@ def test_what_was_done_is_told(tmp_path, identity, rendering, suffix) -> None:
     assert found.source_type == SYNTHETIC_SOURCE_TYPE
     assert [item.relationship for item in found.ingredients] == ["parentOf"]
     assert found.rendering is not None
-    told = dict(found.rendering)
-    assert told.pop("scene_sha256")
-    assert told == {
+    assertion = dict(found.rendering)
+    assert assertion.pop("scene_sha256")
+    assert assertion == {
         "format_version": 1,
         "version": __version__,
         "prior": {"name": "lite", "sha256": "ab" * 32},
@@ -76,10 +76,10 @@ def test_what_was_done_is_told(tmp_path, identity, rendering, suffix) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
-def test_a_changed_file_is_told(tmp_path, identity, rendering, suffix) -> None:
-    path = written_as(tmp_path / f"o{suffix}", 2)
+def test_a_changed_file_is_detected(tmp_path, identity, rendering, suffix) -> None:
+    path = synthetic_clip_as(tmp_path / f"o{suffix}", 2)
     sign_video(path, path, rendering, identity)
-    flipped(path, 0.9 if suffix == ".avi" else 0.5)
+    flip_bit(path, 0.9 if suffix == ".avi" else 0.5)
     try:
         found = read_credentials(path)
     except MediaError:
@@ -89,17 +89,17 @@ def test_a_changed_file_is_told(tmp_path, identity, rendering, suffix) -> None:
     assert any("mismatch" in problem.lower() for problem in found.problems)
 
 
-def test_another_file_with_the_same_credentials_is_told(tmp_path, identity, rendering) -> None:
-    path = written_as(tmp_path / "o.mkv", 2)
+def test_another_file_with_the_same_credentials_is_detected(tmp_path, identity, rendering) -> None:
+    path = synthetic_clip_as(tmp_path / "o.mkv", 2)
     sign_video(path, path, rendering, identity)
-    written_as(path, 3)
+    synthetic_clip_as(path, 3)
     found = read_credentials(path)
     assert found is not None
     assert found.state == "invalid"
 
 
-def test_the_switch_is_said(tmp_path, identity, rendering) -> None:
-    path = written_as(tmp_path / "o.mp4", 2)
+def test_a_switched_off_watermark_is_recorded(tmp_path, identity, rendering) -> None:
+    path = synthetic_clip_as(tmp_path / "o.mp4", 2)
     sign_video(path, path, dataclasses.replace(rendering, watermark=None), identity)
     found = read_credentials(path)
     assert found is not None
@@ -113,7 +113,10 @@ def test_the_switch_is_said(tmp_path, identity, rendering) -> None:
 def test_a_dub_of_a_dub_keeps_the_first_credentials(
     tmp_path, identity, rendering, suffix, first
 ) -> None:
-    scene, path = written_as(tmp_path / f"a{first}", 2), written_as(tmp_path / f"b{suffix}", 2)
+    scene, path = (
+        synthetic_clip_as(tmp_path / f"a{first}", 2),
+        synthetic_clip_as(tmp_path / f"b{suffix}", 2),
+    )
     sign_video(scene, scene, rendering, identity)
     sign_video(path, path, dataclasses.replace(rendering, scene=scene), identity)
     found = read_credentials(path)
@@ -123,10 +126,10 @@ def test_a_dub_of_a_dub_keeps_the_first_credentials(
 
 
 def test_names_stay_out(tmp_path, identity, rendering) -> None:
-    """A file name often is a person's."""
+    """File names often contain the name of a person."""
     scene = tmp_path / "Zaphod Beeblebrox.mp4"
     shutil.copy(rendering.scene, scene)
-    path = written_as(tmp_path / "o.mp4", 2)
+    path = synthetic_clip_as(tmp_path / "o.mp4", 2)
     sign_video(path, path, dataclasses.replace(rendering, scene=scene), identity)
     assert b"Zaphod" not in path.read_bytes()
 
@@ -136,7 +139,7 @@ def test_inputs_that_c2pa_cannot_read(tmp_path, identity, rendering, name) -> No
     noise = tmp_path / name
     noise.write_bytes(b"\0\0\0\x10ftyp" + bytes(range(256)) * 4)
     (tmp_path / "noise.c2pa").write_bytes(b"nonsense")
-    path = written_as(tmp_path / "o.mp4", 2)
+    path = synthetic_clip_as(tmp_path / "o.mp4", 2)
     sign_video(path, path, dataclasses.replace(rendering, scene=noise, sound=noise), identity)
     found = read_credentials(path)
     assert found is not None
@@ -144,16 +147,16 @@ def test_inputs_that_c2pa_cannot_read(tmp_path, identity, rendering, name) -> No
     assert [item.relationship for item in found.ingredients] == ["parentOf", "inputTo"]
 
 
-def test_the_users_certificate_and_whom_one_trusts(tmp_path, monkeypatch, rendering) -> None:
+def test_the_users_certificate_and_trusted_signers(tmp_path, monkeypatch, rendering) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP384R1())
-    leaf, root = issued(key)
-    for name, data in (("c.pem", leaf + root), ("k.pem", private(key)), ("root.pem", root)):
+    leaf, root = issue_certificate(key)
+    for name, data in (("c.pem", leaf + root), ("k.pem", private_key_pem(key)), ("root.pem", root)):
         (tmp_path / name).write_bytes(data)
     monkeypatch.setenv(SIGNING_CERTIFICATE_VARIABLE, str(tmp_path / "c.pem"))
     monkeypatch.setenv(SIGNING_KEY_VARIABLE, str(tmp_path / "k.pem"))
-    path = written_as(tmp_path / "o.mp4", 2)
+    path = synthetic_clip_as(tmp_path / "o.mp4", 2)
     sign_video(path, path, rendering, load_signing_identity(tmp_path / "home"))
     found = read_credentials(path)
     assert found is not None
@@ -162,22 +165,22 @@ def test_the_users_certificate_and_whom_one_trusts(tmp_path, monkeypatch, render
     assert found is not None
     assert found.state == "trusted"
     (tmp_path / "root.pem").write_bytes(b"\xff\xfe")
-    with pytest.raises(DubfewError, match="no list of certificates"):
+    with pytest.raises(DubfewError, match="not a list of certificates"):
         read_credentials(path, trust=tmp_path / "root.pem")
 
 
 def test_a_certificate_that_c2pa_refuses(tmp_path, rendering, identity) -> None:
-    """One that may sign certificates, and nothing else."""
+    """A root certificate may sign certificates only."""
     leaf, root = identity.certificate_chain.split(b"-----END CERTIFICATE-----\n")[:2]
     chain = root + b"-----END CERTIFICATE-----\n" + leaf + b"-----END CERTIFICATE-----\n"
-    path = written_as(tmp_path / "o.mp4", 2)
+    path = synthetic_clip_as(tmp_path / "o.mp4", 2)
     with pytest.raises(MediaError, match="cannot be given Content Credentials"):
         sign_video(path, path, rendering, dataclasses.replace(identity, certificate_chain=chain))
 
 
 def test_no_credentials(tmp_path, short) -> None:
     assert read_credentials(short) is None
-    path = written_as(tmp_path / "o.mkv", 2)
+    path = synthetic_clip_as(tmp_path / "o.mkv", 2)
     assert read_credentials(path) is None
     path.with_suffix(SIDECAR_SUFFIX).write_bytes(b"nonsense")
     with pytest.raises(MediaError, match=r"o\.c2pa are damaged"):

@@ -1,4 +1,4 @@
-"""From a file alone: found after another generation of codec, and not found where there is none."""
+"""Detection: the watermark is found after re-encoding, and not found where there is none."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from dubfew.marks.detection import decode_watermark, find_watermark, track_mouth
 from dubfew.marks.pattern import NUM_PATTERNS
 from dubfew.marks.projection import WatermarkProjections, crop_luma, project_mouths
 from dubfew.media import Frame, VideoWriter, probe, read_frames
-from tests.marks.conftest import FRAMES, ID, recoded
+from tests.marks.conftest import FRAMES, ID, encoded_again
 
 
-def test_it_survives_crf_23(marked, tmp_path) -> None:
-    found = find_watermark(recoded(marked, tmp_path / "again.mp4", 23))
+def test_the_watermark_survives_crf_23(marked, tmp_path) -> None:
+    found = find_watermark(encoded_again(marked, tmp_path / "again.mp4", 23))
     assert found is not None
     assert (found.id, found.frames) == (ID, FRAMES)
 
 
-def test_it_survives_the_loss_of_the_beginning(marked, tmp_path) -> None:
-    found = find_watermark(recoded(marked, tmp_path / "cut.mp4", 18, skip=7))
+def test_the_watermark_survives_the_loss_of_the_beginning(marked, tmp_path) -> None:
+    found = find_watermark(encoded_again(marked, tmp_path / "cut.mp4", 18, skip=7))
     assert found is not None
     assert found.id == ID
 
 
-def test_an_unmarked_clip_has_none(unmarked) -> None:
+def test_an_unmarked_clip_has_no_watermark(unmarked) -> None:
     assert find_watermark(unmarked) is None
 
 
-def test_it_is_found_in_the_face_that_is_seen_less(marked, unmarked, tmp_path) -> None:
+def test_the_watermark_is_found_in_the_smaller_face(marked, unmarked, tmp_path) -> None:
     info = probe(marked)
     path = tmp_path / "two.mp4"
     with VideoWriter(path, replace(info, width=2 * info.width), preset="veryfast") as writer:
@@ -62,7 +62,7 @@ def test_noise_is_not_detected() -> None:
     assert decode_watermark([seen]) is None
 
 
-def test_a_clip_without_a_face_has_none(short, tmp_path) -> None:
+def test_a_clip_without_a_face_has_no_watermark(short, tmp_path) -> None:
     with VideoWriter(tmp_path / "grey.mp4", probe(short)) as writer:
         for frame in read_frames(short, stop=3):
             grey = np.full((frame.height, frame.width, 3), 128, np.uint8)

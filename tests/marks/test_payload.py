@@ -1,4 +1,4 @@
-"""Ids come back, damaged ones too, and noise is none."""
+"""The payload: ids are decoded, errors corrected, and noise is refused."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from dubfew.marks.payload import (
 )
 
 
-def certainty_of(identifier: str) -> np.ndarray:
+def soft_bits_of(identifier: str) -> np.ndarray:
     return 1 - 2.0 * encode_payload(identifier)
 
 
 @given(st.binary(min_size=5, max_size=5))
 def test_every_id_comes_back(data: bytes) -> None:
-    found = decode_payload(certainty_of(data.hex()))
+    found = decode_payload(soft_bits_of(data.hex()))
     assert found is not None
     assert (found.watermark_id, found.num_corrected) == (data.hex(), 0)
 
 
 @given(st.sets(st.integers(0, PAYLOAD_BITS - 1), max_size=5))
 def test_doubtful_bits_are_corrected(wrong: set[int]) -> None:
-    soft = certainty_of("0123456789")
+    soft = soft_bits_of("0123456789")
     soft[list(wrong)] *= -0.1
     found = decode_payload(soft)
     assert found is not None
     assert (found.watermark_id, found.num_corrected) == ("0123456789", len(wrong))
 
 
-def test_certain_errors_are_not() -> None:
-    soft = certainty_of("0123456789") * np.linspace(1, 2, PAYLOAD_BITS)
+def test_certain_errors_are_not_corrected() -> None:
+    soft = soft_bits_of("0123456789") * np.linspace(1, 2, PAYLOAD_BITS)
     soft[-1] *= -1
     assert decode_payload(soft) is None
 
 
-def test_noise_is_no_id() -> None:
+def test_noise_does_not_decode() -> None:
     rng = np.random.default_rng(0)
     assert [decode_payload(rng.normal(size=PAYLOAD_BITS)) for _ in range(50)] == [None] * 50
     assert 2.0 ** (NUM_DOUBTFUL_BITS - 32) < 1e-6  # what the documentation promises
@@ -55,6 +55,6 @@ def test_ids_are_new_and_words_are_even() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "xyz", "0123", "0123456789ab", "01 2345678 9", "ABCDEF0123"])
-def test_what_is_no_id(wrong: str) -> None:
+def test_malformed_ids_are_refused(wrong: str) -> None:
     with pytest.raises(DubfewError, match="is not 10 hex digits"):
         encode_payload(wrong)

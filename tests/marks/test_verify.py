@@ -1,5 +1,4 @@
-"""From `render` to `verify_marks`: marked by default, told when not, and nothing unmarked in "
-"between."""
+"""From `render` to `verify_marks`: outputs are marked by default, and never half finished."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ from dubfew.registry import Registry
 from dubfew.render import pipeline as render_pipeline
 from dubfew.render import publish, render
 from tests.footage import cut
-from tests.marks.conftest import recoded
+from tests.marks.conftest import encoded_again
 
 FRAMES = 64
 
@@ -67,14 +66,14 @@ def test_an_output_is_marked(dubbed, registry) -> None:
     assert code == 0
     assert dubbed.watermark in text
     code, text = ask(dubbed.output, "--json")
-    told = json.loads(text.splitlines()[-1])
+    printed = json.loads(text.splitlines()[-1])
     assert code == 0
-    assert told["intact"] is True
-    assert told["watermark"]["id"] == dubbed.watermark
-    assert told["credentials"]["state"] == "valid"
+    assert printed["intact"] is True
+    assert printed["watermark"]["id"] == dubbed.watermark
+    assert printed["credentials"]["state"] == "valid"
 
 
-def test_a_changed_byte_is_told(dubbed, tmp_path) -> None:
+def test_a_changed_byte_is_detected(dubbed, tmp_path) -> None:
     data = bytearray(dubbed.output.read_bytes())
     data[data.rindex(b"mdat") + len(data) // 3] ^= 1
     path = tmp_path / "changed.mp4"
@@ -86,7 +85,7 @@ def test_a_changed_byte_is_told(dubbed, tmp_path) -> None:
 
 
 def test_credentials_that_were_taken_off_are_missed(dubbed, tmp_path) -> None:
-    code, text = ask(recoded(dubbed.output, tmp_path / "again.mp4", 16))
+    code, text = ask(encoded_again(dubbed.output, tmp_path / "again.mp4", 16))
     assert code == 1
     assert "no Content Credentials" in text
     assert f"watermark {dubbed.watermark}" in text
@@ -94,17 +93,17 @@ def test_credentials_that_were_taken_off_are_missed(dubbed, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "finding"),
     [
         (DetectedWatermark("ffffffffff", 5.0, 0, 9), "name another watermark"),
         (None, "which cannot be read"),
     ],
 )
-def test_marks_that_contradict_each_other(dubbed, monkeypatch, found, told) -> None:
+def test_marks_that_contradict_each_other(dubbed, monkeypatch, found, finding) -> None:
     monkeypatch.setattr(verification, "find_watermark", lambda path, progress: found)
     result = verify_marks(dubbed.output)
     assert not result.intact
-    assert told in result.findings[-1]
+    assert finding in result.findings[-1]
 
 
 def test_an_unmarked_clip_has_no_marks(tmp_path) -> None:
@@ -133,7 +132,9 @@ def test_marks_change_no_time_and_no_sound(dubbed, clip) -> None:
 
 
 @pytest.mark.parametrize("earlier", [None, b"an earlier video"])
-def test_what_cannot_be_signed_is_not_left(registry, clip, tmp_path, monkeypatch, earlier) -> None:
+def test_a_failed_signature_leaves_no_output(
+    registry, clip, tmp_path, monkeypatch, earlier
+) -> None:
     def refuse(*arguments: object) -> None:
         raise MediaError("no ink")
 
@@ -172,7 +173,7 @@ def test_a_process_killed_before_the_signature_leaves_no_output(clip, tmp_path) 
     assert [path.name for path in tmp_path.iterdir()] == ["o.mp4"]
 
 
-def test_what_is_no_video_is_one_line(tmp_path) -> None:
+def test_an_unreadable_file_is_one_line(tmp_path) -> None:
     (tmp_path / "x.mp4").write_bytes(b"nothing")
     for path in (tmp_path / "x.mp4", tmp_path / "none.mp4"):
         code, text = ask(path)
@@ -181,8 +182,8 @@ def test_what_is_no_video_is_one_line(tmp_path) -> None:
         assert text.count("\n") == 1
 
 
-def test_a_broken_certificate_is_said_before_the_work(registry, tmp_path, monkeypatch) -> None:
-    told: list[object] = []
+def test_a_broken_certificate_is_refused_before_the_work(registry, tmp_path, monkeypatch) -> None:
+    calls: list[object] = []
     monkeypatch.setenv("DUBFEW_SIGN_CERT", "/none.pem")
     with pytest.raises(DubfewError, match="set both"):
         render(
@@ -190,6 +191,6 @@ def test_a_broken_certificate_is_said_before_the_work(registry, tmp_path, monkey
             drive="self",
             out=tmp_path / "o.mp4",
             registry=registry,
-            progress=told.append,
+            progress=calls.append,
         )
-    assert told == []
+    assert calls == []

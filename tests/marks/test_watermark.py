@@ -1,4 +1,4 @@
-"""Patterns are what they claim to be; marks stay inside, small, and legible."""
+"""The watermark: patterns, invisibility, and reading without the original."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from dubfew.media.pixels import rgb_to_yuv_matrix
 ID = "00c0ffee11"
 
 
-def test_patterns_have_no_mean_and_are_told_apart() -> None:
+def test_patterns_have_zero_mean_and_are_orthogonal() -> None:
     flat = cell_patterns().reshape(3, -1)
     np.testing.assert_allclose(flat.mean(1), 0, atol=1e-6)
     np.testing.assert_allclose(flat @ flat.T / flat.shape[1], np.eye(3), atol=1e-6)
@@ -56,7 +56,7 @@ def test_sampling_averages_and_drawing_interpolates() -> None:
 
 
 def test_the_order_is_part_of_the_format() -> None:
-    """Whoever changes it reads no watermark of before."""
+    """Another schedule would not read existing watermarks."""
     bits, offsets = bit_schedule()
     assert bits.shape == offsets.shape == (ROUND_SLOTS, NUM_PATTERNS)
     assert (np.sort(bits, 1) == np.arange(NUM_PATTERNS)).all()
@@ -69,14 +69,16 @@ def test_the_order_is_part_of_the_format() -> None:
 
 
 def skin(seed: int, size: int = 200) -> np.ndarray:
-    """A smooth coloured surface with some texture, levels. [size, size, 3]"""
+    """Return a smooth colored surface with some texture, levels. [size, size, 3]"""
     rng = np.random.default_rng(seed)
     rough = gaussian_filter(rng.normal(size=(size, size, 3)), (6, 6, 0))
     return (140 + 25 * rough / rough.std()).clip(20, 235).astype(np.float32)
 
 
-def marked_series(side: float, frames: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Paint before and after, and times, of a still picture. [N, H, W, 3]"""
+def embed_in_still_frames(
+    side: float, frames: int = 60
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Embed the id in still frames; return pixels before and after, and times. [N, H, W, 3]"""
     before, after, marker = [], [], WatermarkEmbedder(ID)
     for number in range(frames):
         frame = Frame.from_rgb(np.zeros((200, 200, 3), np.uint8), index=number)
@@ -103,7 +105,7 @@ def seen(pictures: np.ndarray, times: np.ndarray, side: float, step: float) -> n
 
 @pytest.mark.parametrize("side", [200.0, 180.0])
 def test_a_mark_is_read_without_the_original(side: float) -> None:
-    before, after, times = marked_series(side)
+    before, after, times = embed_in_still_frames(side)
     found = decode_payload(seen(after, times, side, SMALL_WINDOW_STEP_LEVELS))
     assert found is not None
     assert found.watermark_id == ID
@@ -135,7 +137,7 @@ def test_large_mouths_are_marked_more_softly() -> None:
     )
 
 
-def test_nothing_to_paint_is_nothing_to_mark() -> None:
+def test_an_empty_mask_changes_nothing() -> None:
     frame = Frame.from_rgb(np.zeros((64, 64, 3), np.uint8))
     paint = skin(2, 64)
     before = paint.copy()

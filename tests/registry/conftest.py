@@ -1,4 +1,4 @@
-"""What the registry's tests share."""
+"""Fixtures of the registry's tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dubfew.registry import Registry
 
 @pytest.fixture(autouse=True)
 def cheap_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passphrases and names are made costly to guess; tests need not wait for that."""
+    """Lower the cost of scrypt, which makes guessing slow and would make the tests slow, too."""
     monkeypatch.setattr("dubfew.registry.sealing.SCRYPT_LOG2_N", 4)
     monkeypatch.setattr("dubfew.registry.tombstones.SCRYPT_LOG2_N", 4)
 

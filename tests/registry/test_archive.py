@@ -1,4 +1,4 @@
-"""Export and import, and what a hostile export can try."""
+"""Export and import of archives, and hostile archives."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ SOUND = zip_of(FILES, manifest_of(FILES))
     cut=st.integers(0, len(SOUND)),
 )
 @example(changes=[(0, SOUND[0])], cut=len(SOUND))
-def test_altered_exports_are_refused_or_hold_what_was_exported(
+def test_altered_exports_are_refused_or_unchanged_in_content(
     changes: list[tuple[int, int]], cut: int
 ) -> None:
     altered = bytearray(SOUND)
@@ -203,7 +203,7 @@ JSON = st.recursive(
         },
     )
 )
-def test_any_manifest_is_refused_or_stored_whole(manifest: dict[str, Any]) -> None:
+def test_any_manifest_is_refused_or_stored_completely(manifest: dict[str, Any]) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "in.zip"
         file.write_bytes(zip_of(FILES, manifest))

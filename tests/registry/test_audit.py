@@ -1,4 +1,4 @@
-"""The audit log: nothing in it can be changed, removed or moved unseen, and no crash cuts it."""
+"""The audit log: every change is detected, and no crash loses a line."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dubfew.registry.audit import MAX_AUDIT_LINE_BYTES, AuditEntry, AuditLog, Da
 LENGTH = 6
 
 
-def log_at(folder: Path) -> AuditLog:
+def open_log(folder: Path) -> AuditLog:
     return AuditLog(folder / "home", folder / "keys")
 
 
 def filled(folder: Path, entries: int = LENGTH) -> AuditLog:
-    log = log_at(folder)
+    log = open_log(folder)
     for number in range(entries):
         log.append("render", {"actor": "a" * 32, "watermark": f"{number:08x}", "use": None})
     return log
@@ -33,7 +33,7 @@ def filled(folder: Path, entries: int = LENGTH) -> AuditLog:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> tuple[bytes, bytes]:
-    """A sound log's bytes, and its head's."""
+    """Bytes of a sound log and of its head."""
     log = filled(tmp_path_factory.mktemp("log"))
     return log.path.read_bytes(), log.head_path.read_bytes()
 
@@ -43,17 +43,17 @@ def place(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("place")
 
 
-def with_log(place: Path, data: bytes, head: bytes) -> AuditLog:
-    log = log_at(place)
+def write_log(place: Path, data: bytes, head: bytes) -> AuditLog:
+    log = open_log(place)
     for path, content in ((log.path, data), (log.head_path, head)):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
     return log
 
 
-def assert_found(place: Path, data: bytes, whole: tuple[bytes, bytes]) -> None:
-    """The log is not what it was: either that is said, or it is what it was again."""
-    log = with_log(place, data, whole[1])
+def assert_detected(place: Path, data: bytes, whole: tuple[bytes, bytes]) -> None:
+    """Check that a changed log is reported, or restored to what it was."""
+    log = write_log(place, data, whole[1])
     report = log.verify()
     assert report.faults or report.restored
     if report.ok:
@@ -82,8 +82,8 @@ def test_entries_follow_each_other(tmp_path: Path) -> None:
     assert not log.has_event("adapt", "watermark", "00000004")
 
 
-def test_there_may_be_no_log(tmp_path: Path) -> None:
-    log = log_at(tmp_path)
+def test_a_missing_log_is_an_empty_one(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
     assert list(log.iter_entries()) == []
     assert not log.has_event("render", "watermark", "0")
     report = log.verify()
@@ -96,7 +96,7 @@ def test_any_changed_byte_is_found(data, place, whole) -> None:
     text = bytearray(whole[0])
     at = data.draw(st.integers(0, len(text) - 1))
     text[at] = data.draw(st.integers(0, 255).filter(lambda value: value != text[at]))
-    assert_found(place, bytes(text), whole)
+    assert_detected(place, bytes(text), whole)
 
 
 @settings(max_examples=150, deadline=None)
@@ -115,37 +115,37 @@ def test_any_removed_inserted_or_moved_line_is_found(data, place, whole) -> None
             case "copy" if changed:
                 changed.insert(to, changed[at])
     if changed != lines:
-        assert_found(place, b"".join(changed), whole)
+        assert_detected(place, b"".join(changed), whole)
 
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_any_cut_and_any_addition_is_found(data, place, whole) -> None:
     end = data.draw(st.integers(0, len(whole[0]) - 1))
-    assert_found(place, whole[0][:end], whole)
-    assert_found(place, whole[0] + data.draw(st.binary(min_size=1, max_size=50)), whole)
+    assert_detected(place, whole[0][:end], whole)
+    assert_detected(place, whole[0] + data.draw(st.binary(min_size=1, max_size=50)), whole)
 
 
 @settings(max_examples=100, deadline=None)
 @given(seq=st.integers(1, LENGTH), value=st.text(max_size=5))
 def test_a_line_made_anew_with_its_hash_is_found(seq, value, place, whole) -> None:
-    """Whoever can write the data, but not the keys, cannot even rewrite the rest of the chain."""
+    """An attacker who can write the data but not the keys cannot rewrite the rest of the chain."""
     lines = whole[0].splitlines(keepends=True)
     last = AuditEntry.from_line(lines[seq - 2]) if seq > 1 else None
     forged = AuditEntry.create_next(last, "render", {"use": value})
     lines[seq - 1] = forged.to_line()
-    assert_found(place, b"".join(lines), whole)
+    assert_detected(place, b"".join(lines), whole)
     for _ in range(LENGTH - seq):
         forged = AuditEntry.create_next(forged, "render", {})
         lines[forged.seq - 1] = forged.to_line()
-    assert_found(place, b"".join(lines), whole)
+    assert_detected(place, b"".join(lines), whole)
 
 
-def test_one_fault_is_told_once(place: Path, whole: tuple[bytes, bytes]) -> None:
+def test_one_fault_is_reported_once(place: Path, whole: tuple[bytes, bytes]) -> None:
     lines = whole[0].splitlines(keepends=True)
     changed = [*lines[:2], lines[2].replace(b"00000002", b"00000009"), *lines[3:]]
-    assert with_log(place, b"".join(changed), whole[1]).verify().faults == ("line 3 was changed",)
-    removed = with_log(place, b"".join(lines[:2] + lines[3:]), whole[1]).verify().faults
+    assert write_log(place, b"".join(changed), whole[1]).verify().faults == ("line 3 was changed",)
+    removed = write_log(place, b"".join(lines[:2] + lines[3:]), whole[1]).verify().faults
     assert [each for each in removed if "line" in each and "damaged" not in each] == [
         "line 3 does not follow: lines were removed, added or moved"
     ]
@@ -157,14 +157,14 @@ def test_another_way_to_write_the_same_is_a_change(place, whole) -> None:
     other = json.dumps(dict(reversed(json.loads(lines[1]).items())), separators=(",", ":"))
     assert len(other) + 1 == len(lines[1])
     changed = b"".join([lines[0], other.encode() + b"\n", *lines[2:]])
-    assert with_log(place, changed, whole[1]).verify().faults == ("line 2 was changed",)
+    assert write_log(place, changed, whole[1]).verify().faults == ("line 2 was changed",)
 
 
-def test_hostile_lines_are_told_and_bounded(place, whole) -> None:
+def test_hostile_lines_are_reported_and_bounded(place, whole) -> None:
     hostile = b"[" * 100_000 + b"\n" + b"x" * (3 * MAX_AUDIT_LINE_BYTES) + b"\n" * 5000 + b"\xff\n"
-    report = with_log(place, hostile + whole[0], whole[1]).verify()
+    report = write_log(place, hostile + whole[0], whole[1]).verify()
     assert 1 < len(report.faults) <= 100
-    assert any(isinstance(each, DamagedEntry) for each in log_at(place).iter_entries())
+    assert any(isinstance(each, DamagedEntry) for each in open_log(place).iter_entries())
 
 
 def test_an_end_cut_off_together_with_its_head_is_known_from_elsewhere(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_an_end_cut_off_together_with_its_head_is_known_from_elsewhere(tmp_path:
     early = log.verify().head
     log.append("adapt", {})
     late = log.verify().head
-    with_log(tmp_path, *kept)  # whoever can write both, or restores a backup of both
+    write_log(tmp_path, *kept)  # whoever can write both, or restores a backup of both
     assert log.verify().ok
     assert log.verify(early).ok
     (fault,) = log.verify(late).faults
@@ -189,7 +189,7 @@ def test_without_its_head_it_takes_nothing_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"start": -1, "line": ""}'])
-def test_a_damaged_head_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_head_is_reported(tmp_path: Path, content: bytes) -> None:
     log = filled(tmp_path, 2)
     log.head_path.write_bytes(content)
     with pytest.raises(AuditError, match="restart"):
@@ -237,7 +237,7 @@ def test_a_crash_while_writing_loses_nothing(tmp_path: Path, kept: int, zeros: i
         log.append("adapt", {})
     assert log.path.read_bytes().startswith(data)
     log.path.write_bytes(torn)
-    log = with_log(
+    log = write_log(
         tmp_path, torn, json.dumps({"start": start, "line": data[start:].decode()}).encode()
     )
     assert "restored" in log.verify().restored
@@ -255,7 +255,7 @@ def test_unknown_events_and_endless_entries_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs permissions that hold")
-def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     log = filled(tmp_path, 1)
     log.head_path.parent.chmod(0o500)
     try:
@@ -289,7 +289,7 @@ def test_two_processes_write_one_chain(tmp_path: Path) -> None:
     for process in processes:
         process.communicate(timeout=600)
         assert process.returncode == 0
-    log = log_at(tmp_path)
+    log = open_log(tmp_path)
     assert log.verify().entries == 100
     assert log.verify().ok
     for name in ("a", "b"):
@@ -299,19 +299,19 @@ def test_two_processes_write_one_chain(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_kill_9_while_appending(tmp_path: Path) -> None:
-    told = 0
+    acknowledged = 0
     for round_ in range(4):
         process = appender(tmp_path, 10_000, "a")
         assert process.stdout is not None
         for _ in range(1 + 3 * round_):
             process.stdout.readline()
-            told += 1
+            acknowledged += 1
         process.kill()
-        told += len(process.communicate()[0].splitlines())
-        report = log_at(tmp_path).verify()
+        acknowledged += len(process.communicate()[0].splitlines())
+        report = open_log(tmp_path).verify()
         assert report.ok, report.faults
-        # What a process was told to be in is in; one more may have been on its way.
-        assert told <= report.entries <= told + round_ + 1
+        # Every acknowledged entry is in the log; one more per process may have been on its way.
+        assert acknowledged <= report.entries <= acknowledged + round_ + 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

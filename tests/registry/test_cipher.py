@@ -27,7 +27,7 @@ def content_of(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_was_sealed_comes_back(size: int) -> None:
+def test_sealing_and_unsealing_are_inverse(size: int) -> None:
     content = content_of(size)
     sealed = cipher.seal_bytes(KEY, CONTEXT, content)
     assert cipher.unseal_bytes(KEY, CONTEXT, sealed) == content
@@ -36,8 +36,8 @@ def test_what_was_sealed_comes_back(size: int) -> None:
     assert sealed != cipher.seal_bytes(KEY, CONTEXT, content)
 
 
-def test_the_format_is_what_is_written_down() -> None:
-    """Read by nothing but the primitives, from the description alone."""
+def test_the_format_is_the_documented_one() -> None:
+    """Decrypt with the primitives alone, following the description."""
     content = content_of(CHUNK_BYTES + 5)
     sealed = cipher.seal_bytes(KEY, CONTEXT, content)
     salt, rest = sealed[8:40], sealed[72:]
@@ -88,7 +88,7 @@ def test_nothing_can_be_cut_off_or_put_on(size: int) -> None:
             cipher.unseal_bytes(KEY, CONTEXT, each)
 
 
-def test_a_newer_format_says_so() -> None:
+def test_a_newer_format_is_refused() -> None:
     sealed = bytearray(cipher.seal_bytes(KEY, CONTEXT, b""))
     sealed[7] = 2
     with pytest.raises(DecryptionError, match="update dubfew"):
@@ -100,7 +100,7 @@ SOUND = cipher.seal_bytes(KEY, CONTEXT, content_of(CHUNK_BYTES + 100))
 
 @settings(max_examples=300, deadline=None)
 @given(place=st.integers(0, len(SOUND) - 1), flip=st.integers(1, 255))
-def test_any_changed_byte_is_noticed(place: int, flip: int) -> None:
+def test_any_changed_byte_is_detected(place: int, flip: int) -> None:
     altered = bytearray(SOUND)
     altered[place] ^= flip
     with pytest.raises(DecryptionError) as caught:
@@ -117,7 +117,7 @@ def test_noise_does_not_open(noise: bytes) -> None:
 
 
 class Zeros(io.RawIOBase):
-    """Many zeros that take no room."""
+    """A stream of zeros that takes no memory."""
 
     def __init__(self, size: int) -> None:
         self.left = size

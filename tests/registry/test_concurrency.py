@@ -1,4 +1,4 @@
-"""Two processes that store and delete, and ten that read, on one registry."""
+"""Two writers and ten readers, each in its own process, on one registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process killed between any two lines of the registry's code does no damage."""
+"""A process that is killed between any two lines of the registry's code does no damage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from dubfew.registry import Registry, erasure, index, keys, revision, storage, store
 from dubfew.utils import private_files
-from tests.registry.traces import ACTOR, SECRET, places_of
+from tests.registry.traces import ACTOR, SECRET, find_traces
 
 SOURCES = {
     module.__file__ for module in (erasure, index, keys, private_files, revision, storage, store)
@@ -27,11 +27,16 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def run_and_die(
     job: Callable[[], object], lines: int, sources: Collection[str | None] = SOURCES
 ) -> bool:
-    """Run ``job`` in a child that dies, without any clean-up, before its ``lines``-th line of
-    ``sources``.
+    """Run a job in a child process that dies at a line of code, without any clean-up.
+
+    Args:
+        job: function to run.
+        lines: number of the line, counted over all executed lines of ``sources``, before which
+            the child dies.
+        sources: files whose lines count.
 
     Returns:
-        True when the child died, False when it finished first.
+        True if the child died, False if it finished first.
     """
     pid = os.fork()
     if pid == 0:
@@ -56,8 +61,14 @@ def run_and_die(
     return code == KILLED
 
 
-def moments(home: Path, job: Callable[[Registry], object], step: int = 1) -> list[Path]:
-    """One copy of ``home`` for every moment, or every so many, at which ``job`` can be killed."""
+def killed_copies(home: Path, job: Callable[[Registry], object], step: int = 1) -> list[Path]:
+    """Copy a home folder for every moment at which a job can be killed, and kill it there.
+
+    Args:
+        home: home folder before the job.
+        job: function of a registry.
+        step: number of lines of code from one moment to the next.
+    """
     copies = []
     while True:
         copy = home.with_name(f"killed-{len(copies)}")
@@ -71,7 +82,7 @@ def moments(home: Path, job: Callable[[Registry], object], step: int = 1) -> lis
 
 
 def assert_sound(registry: Registry) -> None:
-    """Everything that the index promises is there, and the next write leaves nothing else."""
+    """Check that all revisions can be read and that the next write removes leftovers."""
     for newest in registry.list():
         for each in registry.revisions(newest.actor):
             assert each.config == {}
@@ -88,7 +99,7 @@ def assert_sound(registry: Registry) -> None:
 
 def test_killed_while_storing(registry: Registry) -> None:
     registry.create("old", {}, {"a": SECRET})
-    copies = moments(registry.home, lambda it: it.create(ACTOR, {}, {"a": SECRET}))
+    copies = killed_copies(registry.home, lambda it: it.create(ACTOR, {}, {"a": SECRET}))
     assert len(copies) > 60  # the tracer has seen the code
     stored = []
     for copy in copies:
@@ -102,18 +113,18 @@ def test_killed_while_storing(registry: Registry) -> None:
 def test_killed_while_storing_the_very_first(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    for copy in moments(home, lambda it: it.create(ACTOR, {}, {"a": SECRET})):
+    for copy in killed_copies(home, lambda it: it.create(ACTOR, {}, {"a": SECRET})):
         assert_sound(Registry(copy))
 
 
 def test_killed_while_deleting(registry: Registry) -> None:
     for actor in ("old", ACTOR, ACTOR):
         registry.create(actor, {}, {"a": SECRET if actor == ACTOR else b"other"})
-    for copy in moments(registry.home, lambda it: it.delete(ACTOR)):
+    for copy in killed_copies(registry.home, lambda it: it.delete(ACTOR)):
         after = Registry(copy)
         if ACTOR in [each.actor for each in after.list()]:  # finishes a begun deletion
             assert [each.read("a") for each in after.revisions(ACTOR)] == [SECRET, SECRET]
         else:
-            assert places_of(ACTOR, copy) == []
+            assert find_traces(ACTOR, copy) == []
             assert [each.event for each in after.audit().iter_entries()].count("delete") == 1
         assert after.open("old").read("a") == b"other"

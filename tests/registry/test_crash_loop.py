@@ -1,4 +1,4 @@
-"""A writing process is killed at random moments; benchmarks/registry_crash.py does it longer."""
+"""Kills of a writer at random moments; benchmarks/registry_crash.py runs longer."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.registry_crash import crash
+from benchmarks.registry_crash import kill_writers
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_kills_at_random_moments_do_no_damage(home: Path) -> None:
-    found = crash(home, kills=15, seed=1)
+    found = kill_writers(home, kills=15, seed=1)
     assert found.wrong == []
     assert found.kills == 15
     assert found.inside > 5

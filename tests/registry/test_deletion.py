@@ -1,4 +1,4 @@
-"""After a deletion nothing of the actor is left under the home folder."""
+"""After a deletion no byte of the actor is left under the home folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from dubfew.errors import ActorNotFoundError, RegistryError
 from dubfew.registry import Registry, index
-from tests.registry.traces import ACTOR, SECRET, places_of
+from tests.registry.traces import ACTOR, SECRET, find_traces
 
 
 def fill(registry: Registry) -> None:
@@ -21,10 +21,10 @@ def fill(registry: Registry) -> None:
 
 def test_no_byte_of_the_actor_remains(registry: Registry) -> None:
     fill(registry)
-    assert places_of(ACTOR, registry.home)  # the search can find it
+    assert find_traces(ACTOR, registry.home)  # the search can find it
     folders = {path.parent for path in registry.home.glob("actors/*/3")}
     registry.delete(ACTOR)
-    assert places_of(ACTOR, registry.home) == []
+    assert find_traces(ACTOR, registry.home) == []
     assert folders
     assert not any(folder.exists() for folder in folders)
     assert len(registry.list()) == 31
@@ -34,14 +34,14 @@ def test_no_byte_of_the_actor_remains(registry: Registry) -> None:
 
 
 def test_nothing_remains_while_another_connection_is_open(registry: Registry) -> None:
-    """An open connection keeps the write-ahead log alive: it has to be emptied, not only left."""
+    """An open connection keeps the write-ahead log alive, so it must be emptied."""
     registry.create("before", {}, {"a": b"1"})
     with sqlite3.connect(registry.home / "registry.sqlite") as idle:
         assert idle.execute("SELECT count(*) FROM actors").fetchone() == (1,)
         fill(registry)
         assert (registry.home / "registry.sqlite-wal").stat().st_size > 0
         registry.delete(ACTOR)
-        assert places_of(ACTOR, registry.home) == []
+        assert find_traces(ACTOR, registry.home) == []
     idle.close()
 
 
@@ -57,7 +57,7 @@ def test_a_reader_in_the_way_is_named_and_the_next_call_finishes(
         registry.delete(ACTOR)
     reader.close()
     assert ACTOR not in [revision.actor for revision in registry.list()]
-    assert places_of(ACTOR, registry.home) == []
+    assert find_traces(ACTOR, registry.home) == []
 
 
 def test_leftovers_of_a_killed_write_go_with_the_actor(registry: Registry) -> None:
@@ -66,10 +66,10 @@ def test_leftovers_of_a_killed_write_go_with_the_actor(registry: Registry) -> No
     leftover.mkdir(parents=True)
     (leftover / "a").write_bytes(SECRET)
     registry.delete(ACTOR)
-    assert places_of(ACTOR, registry.home) == []
+    assert find_traces(ACTOR, registry.home) == []
 
 
-def test_a_deleted_actor_can_come_back_from_one(registry: Registry) -> None:
+def test_a_deleted_actor_can_be_created_again(registry: Registry) -> None:
     fill(registry)
     registry.delete(ACTOR)
     assert registry.create(ACTOR, {}, {"a": b"new"}).number == 1

@@ -1,4 +1,4 @@
-"""What a deletion destroys, what it leaves behind, and what it keeps out."""
+"""Deletions: the key goes first, a receipt and tombstones remain, imports are refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dubfew.errors import (
 )
 from dubfew.registry import Registry, shredding, tombstones
 from dubfew.utils.files import sha256_file
-from tests.registry.traces import ACTOR, SECRET, places_of
+from tests.registry.traces import ACTOR, SECRET, find_traces
 
 FILES = {"texture.safetensors": SECRET * 5000, "style.safetensors": b""}
 
@@ -34,7 +34,7 @@ def filled(registry: Registry) -> Registry:
 
 
 def test_the_key_goes_first(filled: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever comes after the key may fail: nothing can be read any more."""
+    """If a step after the key fails, nothing can be read any more."""
     revision = filled.open(ACTOR)
 
     def fail(*_: object) -> None:
@@ -49,10 +49,10 @@ def test_the_key_goes_first(filled: Registry, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises((ActorNotFoundError, KeyMissingError)):
         revision.read("texture.safetensors")
     assert [each.actor for each in filled.list()] == ["other"]  # the deletion goes on
-    assert places_of(ACTOR, filled.home) == []
+    assert find_traces(ACTOR, filled.home) == []
 
 
-def test_who_reads_while_it_is_overwritten_hears_that_it_was_deleted(
+def test_reading_while_the_key_is_overwritten_reports_a_deletion(
     filled: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revision, overwrite, heard = filled.open(ACTOR), shredding._overwrite, []
@@ -92,9 +92,7 @@ def test_a_backup_of_before_cannot_be_read_with_the_keys_of_after(
     assert SECRET not in sealed + stored
 
 
-def test_the_receipt_says_what_was_destroyed_and_not_whose(
-    filled: Registry, tmp_path: Path
-) -> None:
+def test_the_receipt_names_the_files_and_not_the_actor(filled: Registry, tmp_path: Path) -> None:
     hashes = {
         (each.number, path.name): sha256_file(path)
         for each in filled.revisions(ACTOR)
@@ -115,7 +113,7 @@ def test_the_receipt_says_what_was_destroyed_and_not_whose(
     # Who knows the id can see that the receipt is theirs.
     assert found["actor_mark"] == tombstones.compute_actor_mark(ACTOR, found["actor_salt"])
     assert found["actor_mark"] != tombstones.compute_actor_mark("other", found["actor_salt"])
-    assert places_of(ACTOR, filled.home) == places_of(ACTOR, tmp_path / "out") == []
+    assert find_traces(ACTOR, filled.home) == find_traces(ACTOR, tmp_path / "out") == []
 
 
 def test_a_receipt_that_cannot_be_written_stops_the_deletion(
@@ -126,7 +124,7 @@ def test_a_receipt_that_cannot_be_written_stops_the_deletion(
     assert filled.open(ACTOR).read("texture.safetensors") == SECRET * 5000
 
 
-def test_what_was_deleted_does_not_come_back_by_itself(filled: Registry, tmp_path: Path) -> None:
+def test_imports_of_deleted_actors_are_refused(filled: Registry, tmp_path: Path) -> None:
     content = {"method": "lora", "number": 1, "name": ACTOR}
     filled.delete(ACTOR)
     fresh = {"a": b"something else"}
@@ -144,7 +142,7 @@ def test_what_was_deleted_does_not_come_back_by_itself(filled: Registry, tmp_pat
     assert filled.restore(ACTOR, content, FILES, allow_deleted=True).number == 1
 
 
-def test_who_adapts_anew_decides_anew(filled: Registry) -> None:
+def test_creating_a_deleted_actor_lifts_the_tombstone_of_the_id(filled: Registry) -> None:
     old = {"method": "lora", "number": 1, "name": ACTOR}
     filled.delete(ACTOR)
     filled.create(ACTOR, {}, {"a": b"new footage"})
@@ -157,7 +155,7 @@ def test_who_adapts_anew_decides_anew(filled: Registry) -> None:
         filled.restore(ACTOR, {}, {"a": b"any"})
 
 
-def test_tombstones_keep_no_name(filled: Registry) -> None:
+def test_tombstones_do_not_hold_the_name(filled: Registry) -> None:
     filled.delete(ACTOR)
     identity = filled._index.load_registry_identity()
     assert identity is not None
@@ -191,7 +189,7 @@ print(failed, flush=True)
 """
 
 
-def test_another_process_that_had_it_open_reads_no_more(filled: Registry) -> None:
+def test_another_process_with_an_open_revision_cannot_read_any_more(filled: Registry) -> None:
     reader = subprocess.Popen(
         [sys.executable, "-c", READER, str(filled.home), ACTOR],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Encrypted exports, and pushing and pulling them."""
+"""Encrypted exports, push and pull."""
 
 from __future__ import annotations
 
@@ -123,18 +123,18 @@ def test_a_private_key_is_its_owners(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "new" / "mine").read_bytes()) == found
 
 
-def test_a_mistyped_key_is_noticed(tmp_path: Path) -> None:
+def test_a_mistyped_key_is_detected(tmp_path: Path) -> None:
     public = create_identity_file(tmp_path / "mine")
     wrong = [public[:-1], public[1:], public + "A", "", "dubfew-key-", "dubfew-key-" + "ä" * 48]
     for place in range(len("dubfew-key-"), len(public)):
         changed = "A" if public[place] != "A" else "B"
         wrong.append(public[:place] + changed + public[place + 1 :])
     for each in wrong:
-        with pytest.raises(RegistryError, match="no public key"):
+        with pytest.raises(RegistryError, match="not a public key"):
             encrypt_export(b"", "x", recipient=each)
 
 
-def test_only_an_explicit_wish_gives_a_plain_export(filled: Registry, tmp_path: Path) -> None:
+def test_only_an_explicit_option_gives_a_plain_export(filled: Registry, tmp_path: Path) -> None:
     filled.export(ACTOR, tmp_path / "x.zip", plain=True)
     assert SECRET in (tmp_path / "x.zip").read_bytes()
     assert not is_encrypted_export((tmp_path / "x.zip").read_bytes())
@@ -153,7 +153,7 @@ def test_tombstones_hold_off_imports(filled: Registry, tmp_path: Path) -> None:
     assert_arrived(filled)
 
 
-def test_what_is_too_large_is_not_read(
+def test_too_large_exports_are_not_read(
     filled: Registry, other: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled.export(ACTOR, tmp_path / "x.dubfew", passphrase=WORDS)
@@ -185,7 +185,7 @@ def sealed() -> bytes:
 @example(changes=[(9, 2)], cut=600)
 @example(changes=[(8, 2)], cut=600)
 @example(changes=[(12, 20)], cut=600)  # a gibibyte for scrypt would be allowed
-def test_altered_envelopes_are_refused_or_hold_what_was_sealed(
+def test_altered_envelopes_are_refused_or_unchanged_in_content(
     sealed: bytes, changes: list[tuple[int, int]], cut: int
 ) -> None:
     altered = bytearray(sealed)
@@ -261,7 +261,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """A bucket on an S3-compatible server that is started here."""
+    """A bucket on an S3-compatible server of this process."""
     pytest.importorskip("s3fs", reason="needs s3fs: pip install 'dubfew[remote]'")
     server_module = pytest.importorskip("moto.server", reason="needs moto, flask and flask-cors")
     with pytest.MonkeyPatch.context() as patch:

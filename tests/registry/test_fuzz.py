@@ -1,4 +1,4 @@
-"""The families of hostile inputs of benchmarks/fuzz_registry.py, some of each."""
+"""Some inputs of each family of benchmarks/fuzz_registry.py."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz_registry import Fuzz
+from benchmarks.fuzz_registry import RegistryFuzzer
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_harm_is_refused_or_sound(tmp_path: Path) -> None:
-    fuzz = Fuzz(tmp_path)
+    fuzz = RegistryFuzzer(tmp_path)
     fuzz.run(200)
     assert len(fuzz.tried) == 10
     assert sum(fuzz.tried.values()) >= 190

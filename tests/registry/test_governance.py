@@ -1,4 +1,4 @@
-"""Suspension, consent and what the registry writes into the audit log."""
+"""Suspension, consent, and the entries of the audit log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dubfew.registry.audit import AuditEntry
 from dubfew.registry.consent import ConsentRecord, example_consent
 from dubfew.registry.policy import RenderPurpose
 from dubfew.registry.pseudonyms import derive_pseudonym
-from tests.registry.traces import ACTOR, SECRET, places_of
+from tests.registry.traces import ACTOR, SECRET, find_traces
 
 FILES = {"a": SECRET}
 PURPOSE = RenderPurpose("dubbing", "de")
@@ -39,8 +39,8 @@ def entries(registry: Registry) -> list[AuditEntry]:
     return [each for each in log.iter_entries() if isinstance(each, AuditEntry)]
 
 
-def told(registry: Registry) -> list[tuple[str, dict[str, object]]]:
-    """Events and their fields, without the actor's pseudonym."""
+def logged_events(registry: Registry) -> list[tuple[str, dict[str, object]]]:
+    """Return events and fields of the log, without the actors' pseudonyms."""
     return [
         (each.event, {k: v for k, v in each.fields.items() if k != "actor"})
         for each in entries(registry)
@@ -53,7 +53,7 @@ def stored(registry: Registry) -> Registry:
     return registry
 
 
-def test_everything_is_told(stored: Registry, tmp_path: Path) -> None:
+def test_every_action_is_logged(stored: Registry, tmp_path: Path) -> None:
     stored.create(ACTOR, {}, FILES)
     stored.open(ACTOR).record_event("render", output_sha256="0" * 64, watermark="77")
     stored.export(ACTOR, tmp_path / "x", 1, plain=True)
@@ -66,7 +66,7 @@ def test_everything_is_told(stored: Registry, tmp_path: Path) -> None:
     exported = hashlib.sha256((tmp_path / "x").read_bytes()).hexdigest()
     kept = hashlib.sha256(stored.receipt_file(receipt).read_bytes()).hexdigest()
     first, other = consent().sha256, consent(basis="contract").sha256
-    assert told(stored) == [
+    assert logged_events(stored) == [
         ("adapt", {"revision": 1, "consent_sha256": first}),
         ("adapt", {"revision": 2, "consent_sha256": None}),
         ("render", {"revision": 2, "output_sha256": "0" * 64, "watermark": "77"}),
@@ -99,7 +99,7 @@ def test_pseudonyms_lead_to_the_living_only(stored: Registry) -> None:
     stored.delete(ACTOR)
     names = stored.pseudonyms()
     assert [names.get(each.fields["actor"]) for each in entries(stored)] == [None, "other", None]
-    assert places_of(ACTOR, stored.home) == []
+    assert find_traces(ACTOR, stored.home) == []
     # Not from anything that is left: neither the folder's name nor the receipt gives it.
     left = b"".join(path.read_bytes() for path in stored.home.glob("receipts/*"))
     assert entries(stored)[0].fields["actor"].encode() not in left
@@ -153,7 +153,7 @@ def test_the_reason_is_encrypted_and_goes_with_the_actor(stored: Registry) -> No
     assert stored.suspension(stored.open(ACTOR)) is None
 
 
-def test_suspending_nobody_or_with_a_novel(stored: Registry) -> None:
+def test_unknown_actors_and_long_reasons_are_refused(stored: Registry) -> None:
     for act in (stored.suspend, stored.resume, Registry(stored.home / "none").suspend):
         with pytest.raises(ActorNotFoundError):
             act("nobody")
@@ -172,7 +172,7 @@ def test_the_policy_of_the_home_holds(stored: Registry) -> None:
         stored.check_learning("new", None)
     with pytest.raises(ConsentError):
         stored.check_render(stored.open("bare"), PURPOSE)
-    with pytest.raises(ConsentError, match="say --territory"):
+    with pytest.raises(ConsentError, match="--territory"):
         stored.check_render(stored.open(ACTOR), PURPOSE)
     assert stored.check_render(stored.open(ACTOR), RenderPurpose("dubbing", "de", "AT")) == ""
 
@@ -187,16 +187,16 @@ def test_attaching_consent_keeps_the_content(stored: Registry) -> None:
         stored.attach_consent(ACTOR, consent(minor=True))
 
 
-def test_what_an_older_dubfew_kept_is_no_consent(registry: Registry) -> None:
+def test_consent_of_an_older_dubfew_is_not_a_record(registry: Registry) -> None:
     registry.create("old", {"consent": {"until": "2030-01-01"}}, FILES)
     with pytest.raises(ConsentError, match="consent attach"):
         registry.check_render(registry.open("old"), PURPOSE)
     registry.attach_consent("old", consent())
     registry.check_render(registry.open("old"), PURPOSE)
-    assert told(registry)[0] == ("adapt", {"revision": 1, "consent_sha256": None})
+    assert logged_events(registry)[0] == ("adapt", {"revision": 1, "consent_sha256": None})
 
 
-def test_what_cannot_be_logged_is_not_done(stored: Registry, tmp_path: Path) -> None:
+def test_an_action_that_cannot_be_logged_is_not_done(stored: Registry, tmp_path: Path) -> None:
     stored.export(ACTOR, tmp_path / "x", plain=True)
     before = stored.audit().path.read_bytes()
     stored.audit().path.write_bytes(b"damaged" + before)
@@ -228,7 +228,7 @@ def test_a_deletion_does_not_wait_for_a_log(stored: Registry) -> None:
         receipt = stored.delete(ACTOR)
     assert stored.list() == []
     assert stored.receipt_file(receipt).exists()
-    assert places_of(ACTOR, stored.home) == []
+    assert find_traces(ACTOR, stored.home) == []
 
 
 def test_a_deletion_does_not_wait_for_a_key(stored: Registry) -> None:
@@ -259,6 +259,6 @@ def test_an_older_registry_gets_its_log_when_something_is_done(registry: Registr
 def test_forged_hashes_of_consent_are_not_logged(registry: Registry) -> None:
     for number, kept in enumerate([{"sha256": "x" * 10_000}, {"sha256": ["a"]}, ["sha256"], "a"]):
         registry.create(f"actor {number}", {"consent": kept}, FILES)
-    assert {json.dumps(fields) for _, fields in told(registry)} == {
+    assert {json.dumps(fields) for _, fields in logged_events(registry)} == {
         '{"consent_sha256": null, "revision": 1}'
     }

@@ -1,4 +1,4 @@
-"""Ids and exports made to do harm: a typed error on one line, nothing outside, nothing loaded."""
+"""Hostile ids and exports: each ends in a typed error of one line and changes nothing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.fuzz_registry import BYTE_MUTATIONS, mutate_bytes
 from dubfew.errors import RegistryError
 from dubfew.registry import Registry, sealing
 from dubfew.registry.archive import pack_archive
@@ -105,8 +106,8 @@ def test_look_alikes_of_other_scripts(one: str, other: str) -> None:
             check_distinct(actor, [known])
 
 
-def test_who_is_there_already_stays(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registry that was filled before there was this table."""
+def test_existing_confusable_ids_stay(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry may have been filled before dubfew compared confusable ids."""
     with monkeypatch.context() as patch:
         patch.setattr("dubfew.registry.store.check_distinct", lambda actor, others: None)
         for actor in ("mary", "rnary"):
@@ -179,32 +180,6 @@ _cost, sealing.SCRYPT_LOG2_N = sealing.SCRYPT_LOG2_N, 4
 SEALED = encrypt_export(PLAIN, "x", secret=WORDS)
 sealing.SCRYPT_LOG2_N = _cost
 
-CHANGES = st.lists(
-    st.one_of(
-        st.tuples(st.just("set"), st.integers(0, 5000), st.integers(0, 255)),
-        st.tuples(st.just("cut"), st.integers(0, 5000), st.integers(0, 60)),
-        st.tuples(st.just("put"), st.integers(0, 5000), st.binary(min_size=1, max_size=40)),
-        st.tuples(st.just("move"), st.integers(0, 5000), st.integers(0, 5000)),
-    ),
-    min_size=1,
-    max_size=6,
-)
-
-
-def changed(data: bytes, changes: list[tuple[str, int, int | bytes]]) -> bytes:
-    altered = bytearray(data)
-    for kind, place, value in changes:
-        place %= len(altered) or 1
-        if kind == "set" and altered:
-            altered[place] = int(value)  # type: ignore[arg-type]
-        elif kind == "cut":
-            del altered[place : place + int(value)]  # type: ignore[arg-type]
-        elif kind == "put":
-            altered[place:place] = value  # type: ignore[assignment]
-        elif kind == "move":
-            altered = altered[place:] + altered[:place]
-    return bytes(altered)
-
 
 @pytest.mark.parametrize("sound", [PLAIN, SEALED], ids=["plain", "encrypted"])
 @settings(
@@ -212,11 +187,11 @@ def changed(data: bytes, changes: list[tuple[str, int, int | bytes]]) -> bytes:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(changes=CHANGES)
+@given(changes=BYTE_MUTATIONS)
 def test_a_mutated_export_is_refused_or_changes_nothing(
     sound: bytes, tmp_path: Path, changes: list[tuple[str, int, int | bytes]]
 ) -> None:
-    data = changed(sound, changes)
+    data = mutate_bytes(sound, changes)
     if sound is SEALED and data[12:13] > b"\x0a":
         return  # an allowed cost of scrypt: obeyed, and too slow here
     with TemporaryDirectory(dir=tmp_path) as folder:
@@ -233,7 +208,7 @@ def test_a_mutated_export_is_refused_or_changes_nothing(
 
 
 def zip_with(name: str, mode: int = 0, **manifest: object) -> bytes:
-    """An export that would be sound but for one member."""
+    """Return an export that is sound except for one member."""
     content = b"harm"
     files = {name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}}
     head = {"format": "dubfew-actor", "format_version": 1, "actor": "mary", "config": {}}
@@ -284,7 +259,7 @@ def bomb() -> bytes:
 
 
 def overlapping() -> bytes:
-    """Many members that are the same bytes: each sound, together larger than the file."""
+    """Return a zip with many members that share their bytes: together larger than the file."""
     data = bytearray(zip_with("a"))
     end = data.rindex(b"PK\x05\x06")
     start = data.index(b"PK\x01\x02")

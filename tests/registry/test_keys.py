@@ -1,4 +1,4 @@
-"""Keys apart from the data, and the ways to keep them."""
+"""The key store and key wrapping."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORDS = "correct horse battery"
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As in a process that has unlocked nothing yet."""
+    """Forget unlocked keys, as in a new process."""
     for name in ("DUBFEW_KEYS", "DUBFEW_PASSPHRASE"):
         monkeypatch.delenv(name, raising=False)
     keys._unwrap_master_key.cache_clear()
@@ -36,7 +36,7 @@ def key_files(registry: Registry) -> list[Path]:
     return sorted(registry.keys.rglob("*.key"))
 
 
-def master_of(registry: Registry) -> Path:
+def master_file_of(registry: Registry) -> Path:
     (path,) = registry.keys.rglob("master.json")
     return path
 
@@ -139,7 +139,7 @@ def test_keys_of_two_actors_cannot_be_swapped(registry: Registry) -> None:
 )
 def test_a_damaged_master_key_is_one_clear_line(registry: Registry, content: str) -> None:
     revision = registry.create("mary", {}, {"a": SECRET})
-    master_of(registry).write_text(content)
+    master_file_of(registry).write_text(content)
     with pytest.raises(RegistryError) as caught:
         revision.read("a")
     assert "\n" not in str(caught.value)
@@ -148,11 +148,11 @@ def test_a_damaged_master_key_is_one_clear_line(registry: Registry, content: str
 
 def test_a_passphrase(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.create("mary", {}, {"a": SECRET})
-    plain = json.loads(master_of(registry).read_bytes())["master"]
+    plain = json.loads(master_file_of(registry).read_bytes())["master"]
     monkeypatch.setenv("DUBFEW_PASSPHRASE", WORDS)
     registry.rewrap("passphrase")
     assert registry.wrapping() == "passphrase"
-    assert plain not in master_of(registry).read_text()
+    assert plain not in master_file_of(registry).read_text()
     assert registry.open("mary").read("a") == SECRET
     registry.create("john", {}, {"a": SECRET})
 
@@ -197,7 +197,9 @@ def test_short_passphrases_are_refused(registry: Registry, monkeypatch: pytest.M
     assert registry.wrapping() == "file"
 
 
-def test_the_terminal_is_asked(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_passphrase_comes_from_the_terminal(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
     def ask(purpose: str, new: bool) -> str:
@@ -235,7 +237,7 @@ def test_a_keyring(registry: Registry) -> None:
         keys._unwrap_master_key.cache_clear()
         assert registry.open("mary").read("a") == SECRET
         ((service, name),) = memory.kept
-        assert (service, name) == ("dubfew", master_of(registry).parent.name)
+        assert (service, name) == ("dubfew", master_file_of(registry).parent.name)
         keys._unwrap_master_key.cache_clear()
         memory.kept.clear()
         with pytest.raises(KeyMissingError, match="keyring has no key"):
@@ -244,7 +246,9 @@ def test_a_keyring(registry: Registry) -> None:
         keyring.set_keyring(before)
 
 
-def test_a_keyring_that_is_none(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_keyring_is_one_clear_error(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keyring = pytest.importorskip("keyring")
     fail = pytest.importorskip("keyring.backends.fail")
     before = keyring.get_keyring()
@@ -260,7 +264,7 @@ def test_a_keyring_that_is_none(registry: Registry, monkeypatch: pytest.MonkeyPa
 
 
 class Service:
-    """Stands for a key management service: an entry point of another package."""
+    """A stand-in for a key management service that another package adds."""
 
     broken = False
 
@@ -293,7 +297,7 @@ def test_an_entry_point_adds_a_way(registry: Registry, monkeypatch: pytest.Monke
 
 def test_the_old_master_key_is_overwritten(registry: Registry) -> None:
     registry.create("mary", {}, {"a": SECRET})
-    path = master_of(registry)
+    path = master_file_of(registry)
     with open(path, "rb") as old:  # the same blocks of the disk, after the file has no name
         before = old.read()
         registry.rewrap("file")
@@ -315,7 +319,7 @@ def test_a_destroyed_key_is_overwritten(registry: Registry) -> None:
     assert not path.exists()
 
 
-def test_data_without_keys_is_no_use(registry: Registry, tmp_path: Path) -> None:
+def test_data_without_keys_cannot_be_read(registry: Registry, tmp_path: Path) -> None:
     registry.create("mary", {}, {"a": SECRET})
     shutil.copytree(registry.home, tmp_path / "stolen")
     stolen = Registry(tmp_path / "stolen")

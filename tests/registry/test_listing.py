@@ -1,4 +1,4 @@
-"""The list from the index alone is that of the whole registry."""
+"""The fast list of the index equals the list of the registry."""
 
 from __future__ import annotations
 

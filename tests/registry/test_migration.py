@@ -1,4 +1,4 @@
-"""Registries from before there was encryption open, and are encrypted by that."""
+"""Opening a registry from before encryption encrypts it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from dubfew.errors import RegistryError
 from dubfew.registry import Registry, cipher, migration, shredding
-from tests.registry.test_crash import moments
+from tests.registry.test_crash import killed_copies
 
 # Written by dubfew as it was before: two revisions of "mary", one of "Zoë B".
 PLAIN = Path(__file__).parent / "fixtures" / "plain_home"
@@ -29,7 +29,7 @@ def stored_files(home: Path) -> list[Path]:
     return [path for path in home.glob("actors/**/*") if path.is_file()]
 
 
-def in_the_clear(home: Path) -> list[Path]:
+def files_in_plain_text(home: Path) -> list[Path]:
     files = [path for path in home.rglob("*") if path.is_file()]
     return [path for path in files if any(needle in path.read_bytes() for needle in NEEDLES)]
 
@@ -47,9 +47,9 @@ def assert_all_there(registry: Registry) -> None:
 
 
 def test_a_plain_registry_opens_and_is_encrypted(plain: Path) -> None:
-    assert len(in_the_clear(plain)) == 4
+    assert len(files_in_plain_text(plain)) == 4
     assert_all_there(Registry(plain))
-    assert in_the_clear(plain) == []
+    assert files_in_plain_text(plain) == []
     assert all(
         path.read_bytes().startswith(cipher.SEALED_FILE_MAGIC) for path in stored_files(plain)
     )
@@ -65,22 +65,22 @@ def test_a_plain_registry_opens_and_is_encrypted(plain: Path) -> None:
 
 def test_listing_is_enough(plain: Path) -> None:
     assert len(Registry(plain).list()) == 2
-    assert in_the_clear(plain) == []
+    assert files_in_plain_text(plain) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_while_encrypting(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killable = {migration.__file__, shredding.__file__}
     monkeypatch.setattr("tests.registry.test_crash.SOURCES", killable)
-    copies = moments(plain, lambda registry: registry.list(), step=3)
+    copies = killed_copies(plain, lambda registry: registry.list(), step=3)
     assert len(copies) > 50
     for copy in copies:
         assert_all_there(Registry(copy))
-        assert in_the_clear(copy) == []
+        assert files_in_plain_text(copy) == []
         assert Registry(copy).verify().ok
 
 
-def test_what_was_damaged_before_stays_so_and_is_told(plain: Path) -> None:
+def test_earlier_damage_stays_and_is_reported(plain: Path) -> None:
     damaged, missing = sorted(
         path for path in stored_files(plain) if path.read_bytes().startswith(b"mary's")
     )

@@ -1,4 +1,4 @@
-"""Which ids and file names are allowed."""
+"""Rules for ids and names of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes at once."""
+"""Several processes on one registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storing actors and getting them back."""
+"""Storing and reading actors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stored_files(home: Path) -> list[Path]:
     return [path for path in home.rglob("*") if path.is_file() and "actors" in path.parts]
 
 
-def test_what_was_stored_comes_back(registry: Registry) -> None:
+def test_stored_actors_are_read_back(registry: Registry) -> None:
     created = registry.create("mary", CONFIG, FILES)
     opened = registry.open("mary")
     assert opened == created
@@ -45,7 +45,7 @@ def test_revisions_count_up_per_actor(registry: Registry) -> None:
     assert [each.number for each in registry.revisions("mary")] == [1, 2]
 
 
-def test_unknown_actor_revision_and_file_say_what_there_is(registry: Registry) -> None:
+def test_errors_for_unknown_names_list_the_known_ones(registry: Registry) -> None:
     with pytest.raises(ActorNotFoundError, match="no actor 'mary'"):
         registry.open("mary")
     registry.create("mary", CONFIG, FILES)
@@ -57,7 +57,7 @@ def test_unknown_actor_revision_and_file_say_what_there_is(registry: Registry) -
         registry.open("mary").read("../1/style.safetensors")
 
 
-def test_looking_creates_nothing(registry: Registry) -> None:
+def test_reading_creates_nothing(registry: Registry) -> None:
     assert registry.list() == []
     with pytest.raises(ActorNotFoundError):
         registry.delete("mary")
@@ -76,7 +76,7 @@ def test_both_unicode_forms_of_an_id_are_one_actor(registry: Registry) -> None:
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
 @pytest.mark.parametrize("name", ["texture.safetensors", "config.json"])
-def test_damage_is_noticed(registry: Registry, damage: str, name: str) -> None:
+def test_damage_is_detected(registry: Registry, damage: str, name: str) -> None:
     registry.create("mary", CONFIG, FILES)
     (path,) = (each for each in stored_files(registry.home) if each.name == name)
     content = bytearray(path.read_bytes())
@@ -109,7 +109,7 @@ def test_opened_before_deletion_fails_clearly_after_it(registry: Registry) -> No
         ({}, {"a": b"", "A": b""}, "twice"),
     ],
 )
-def test_what_cannot_be_stored_is_refused_before_anything_is_written(
+def test_invalid_content_is_refused_before_anything_is_written(
     registry: Registry, config: dict[str, object], files: dict[str, bytes], message: str
 ) -> None:
     with pytest.raises(RegistryError, match=message):
@@ -168,10 +168,10 @@ def test_other_users_of_the_machine_are_kept_out(registry: Registry) -> None:
     assert stat.S_IMODE(registry.home.stat().st_mode) == 0o700
 
 
-def test_a_write_looks_for_leftovers_only_after_one_that_did_not_end(
+def test_a_writer_sweeps_only_after_an_unfinished_one(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Looking at every folder would make each write dearer with every actor."""
+    """A search of all folders would make writes slower with every actor."""
     sweeps = []
     sweep = ActorStorage.sweep
 

@@ -1,4 +1,4 @@
-"""``verify`` finds what is wrong, and only that; ``prune`` removes revisions."""
+"""``verify`` finds every fault and no other; ``prune`` removes revisions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_sound_registry_is_sound(filled: Registry) -> None:
     assert found.bytes == sum(path.stat().st_size for path in paths)
 
 
-def test_no_registry_is_sound_and_stays_none(registry: Registry) -> None:
+def test_a_missing_registry_is_sound_and_is_not_created(registry: Registry) -> None:
     assert registry.verify().ok
     assert not registry.home.exists()
 
@@ -101,8 +101,8 @@ def test_every_fault_is_found(filled: Registry, name: str) -> None:
     assert all("\n" not in fault.found for fault in found.faults)
 
 
-def test_a_key_of_another_file_is_noticed_without_decrypting_all(filled: Registry) -> None:
-    """The files are what the index says, but this key opens none of them."""
+def test_a_wrong_key_is_detected_without_decrypting_all(filled: Registry) -> None:
+    """The files are unchanged, but the key is another one."""
     first = filled.open("mary")
     keys = first._backend.keys
     keys.destroy_key(first._row.folder)
@@ -112,7 +112,7 @@ def test_a_key_of_another_file_is_noticed_without_decrypting_all(filled: Registr
     assert all("another key" in each for each in found)
 
 
-def test_leftovers_are_cleared_away_and_told(filled: Registry) -> None:
+def test_leftovers_are_removed_and_reported(filled: Registry) -> None:
     (filled.home / "staging" / "0123.1").mkdir(parents=True)
     (filled.home / "actors" / "4567" / "1").mkdir(parents=True)
     (folder_of(filled, "mary") / "9").mkdir()

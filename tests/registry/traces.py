@@ -1,4 +1,4 @@
-"""How to find what is left of an actor."""
+"""Search for traces of an actor."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ ACTOR = "Quetzalcoatl Ünique-7319"
 SECRET = b"the-secret-texture-bytes"
 
 
-def places_of(actor: str, home: Path) -> list[Path]:
-    """Files under ``home`` that contain the id or the stored bytes, or are named by the id."""
+def find_traces(actor: str, home: Path) -> list[Path]:
+    """Return the files under ``home`` that contain the id or the stored bytes."""
     needles = [actor.encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be")]
     needles += [ascii(actor).strip("'").encode(), SECRET]
     return [

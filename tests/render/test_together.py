@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.registry_together import together
+from benchmarks.registry_together import run_together
 from tests.footage import cut
 
 
@@ -17,7 +17,7 @@ def test_an_adapt_and_two_renders_at_once_and_a_deletion_in_between(
     for name in [name for name in os.environ if name.startswith("DUBFEW_")]:
         monkeypatch.delenv(name)
     clip = cut(tmp_path / "clip.mp4", 0, 12)
-    found = together(tmp_path, clip, adapts=1, renders=2, prior="warp", steps=1, seconds=0.4)
+    found = run_together(tmp_path, clip, adapts=1, renders=2, prior="warp", steps=1, seconds=0.4)
     assert found.wrong == []
     assert (found.actors, found.revisions) == (1, 1)
     assert found.entries == 5  # two adapts, two renders, the deletion
