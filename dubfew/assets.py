@@ -155,6 +155,7 @@ def find_asset(kind: str, override: Path | str | None = None) -> Asset | None:
         AssetError: The kind is unknown, the named file does not exist, or the added file changed.
     """
     known = _find_kind(kind)
+    # A file that is named outside of the index is used as it is, without a hash to compare.
     named = override or os.environ.get(environment_variable(kind))
     if named:
         path = Path(named).expanduser()
@@ -162,6 +163,7 @@ def find_asset(kind: str, override: Path | str | None = None) -> Asset | None:
             source = "given" if override else environment_variable(kind)
             raise AssetError(f"{path}, {source} as {kind}, is not a file: give {known.description}")
         return Asset(kind, path, _cached_sha256(path), path.stat().st_size, path.name)
+    # Otherwise the copy that was added, which must be unchanged.
     entry = _read_index().get(kind)
     if entry is None:
         return None

@@ -114,11 +114,13 @@ def blur_gaussian(image: Tensor, sigma: float) -> Tensor:
     Returns:
         The blurred image. [B, C, H, W]
     """
+    # On small images the kernel must not be wider than the border that can be repeated.
     reach = min(int(KERNEL_REACH_SIGMAS * sigma), *(n - 1 for n in image.shape[-2:]))
     offsets = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
     kernel = torch.exp(-((offsets / sigma) ** 2) / 2)
     kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, 1, -1)
     channels = image.shape[1]
+    # A Gaussian is separable: blur rows, then columns.
     wide = F.pad(image, (reach, reach, 0, 0), mode="replicate")
     wide = F.conv2d(wide, kernel, groups=channels)
     tall = F.pad(wide, (0, 0, reach, reach), mode="replicate")

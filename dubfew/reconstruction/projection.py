@@ -43,6 +43,7 @@ def project_posed_points(
         Image x and y in px, depth in m. [N, V, 3]
     """
     axes = HEAD_TO_CAMERA_AXES.astype(np.float32)
+    # Row vectors: multiply by the transposed rotation from the right.
     rotated = np.matmul(head_points, np.swapaxes(rotation, 1, 2)) @ axes
     camera_points = rotated + translation[:, None]
     return np.concatenate([camera.project(camera_points), camera_points[..., 2:]], -1).astype(

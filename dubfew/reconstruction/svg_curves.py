@@ -82,12 +82,14 @@ def render_curves_svg(track: Track, curves: Mapping[str, NDArray[np.float64]]) -
 
 def _draw_flags_and_cuts(track: Track, axes: _PlotAxes, num_columns: int) -> Iterator[str]:
     """Shade the columns with flagged frames and draw a line where a shot begins."""
+    # A column is shaded if one of its frames is flagged.
     flagged = _column_maxima((track.flags != 0).astype(np.float64), num_columns) > 0
     for start, stop in _iterate_true_runs(flagged):
         yield (
             f'<rect class="flag" x="{axes.x_from_column(start):.1f}" y="{CURVE_MARGIN_TOP}" '
             f'width="{(stop - start) * axes.column_width:.1f}" height="{_PLOT_HEIGHT}"/>'
         )
+    # Several cuts in one column are one line.
     for column in np.unique((np.flatnonzero(np.diff(track.shot)) + 1) * num_columns // len(track)):
         x = axes.x_from_column(column)
         yield (
@@ -112,6 +114,7 @@ def _draw_grid(axes: _PlotAxes) -> Iterator[str]:
 def _draw_curves(columns: Mapping[str, NDArray[np.float64]], axes: _PlotAxes) -> Iterator[str]:
     """Draw every curve as lines, one per run of finite values."""
     for index, values in enumerate(columns.values()):
+        # The last curve stands out from the others.
         css_class = "line" if index == len(columns) - 1 else "other"
         for start, stop in _iterate_true_runs(np.isfinite(values)):
             points = " ".join(

@@ -185,6 +185,7 @@ class Track:
 
     def to_bytes(self) -> bytes:
         """Serialize as safetensors with a JSON header."""
+        # Arrays are tensors; everything else is in the JSON header.
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in _PER_FRAME_FIELDS}
         tensors["shape"] = self.shape
         header = {
@@ -233,6 +234,7 @@ class Track:
         try:
             tensors, header = read_tensors_and_header(data, "dubfew.track")
             check_format_version(header["format_version"], TRACK_FORMAT_VERSION, name)
+            # Not a number in any field would spread through all later computations.
             if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
                 raise ValueError("not all numbers are finite")
             return cls(

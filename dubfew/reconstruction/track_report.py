@@ -208,6 +208,7 @@ def draw_overlays(
 
 def _clip_face_box(track: Track, row: int) -> tuple[int, int, int, int]:
     """Clip the head's box to the frame, at least 2 px wide and high."""
+    # Boxes may reach beyond the frame.
     limits = np.array([track.width, track.height] * 2)
     left, top, right, bottom = np.clip(np.round(track.box[row]), 0, limits).astype(int)
     left, top = min(left, track.width - 2), min(top, track.height - 2)
@@ -218,6 +219,7 @@ def _draw_overlay(
     pixels: RgbImage, corner: tuple[int, int], frame_track: Track, head: HeadModel
 ) -> NDArray[np.uint8]:
     """Draw mesh and lips on a crop [H, W, 3] whose upper left corner is at ``corner`` (px)."""
+    # Scale the crop to the size of the page, and mesh and landmarks with it.
     scale = OVERLAY_SIZE_PX / max(pixels.shape[:2])
     image = Image.fromarray(pixels).resize(
         (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))),
@@ -228,6 +230,7 @@ def _draw_overlay(
     )
     mesh = (project_head_points(vertices, frame_track)[0, :, :2] - corner) * scale
     lips = (frame_track.landmarks[0, LIP_RING_LANDMARKS, :2] - corner) * scale
+    # Draw on a transparent layer, so that the lines can be translucent.
     ink = Image.new("RGBA", image.size)
     draw = ImageDraw.Draw(ink)
     for start, end in _find_front_edges(mesh, head.faces):

@@ -134,6 +134,7 @@ def track_person(
         raise NoFaceError(
             f"no face found in {path}: give footage whose face is seen from the front"
         )
+    # From here on the other people count only as flags.
     person = choose_person(detections.people, face)
     width, height = detections.frame_size
     landmarks = person.dense_landmarks(len(detections.times))

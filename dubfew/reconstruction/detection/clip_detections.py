@@ -89,6 +89,7 @@ def detect_people(
         MediaError: The file cannot be read as video.
         NoFaceError: The clip has no frames in this range.
     """
+    # The header may lack the number of frames; then progress has no total.
     info = probe(path)
     times: list[float] = []
     width, height = info.width, info.height

@@ -86,6 +86,7 @@ def compute_pixel_descriptor(
         Image.Resampling.BILINEAR,
     )
     values = np.asarray(aligned, np.float32).ravel()
+    # Mean 0 and length 1 remove brightness and contrast.
     values = values - values.mean()
     return np.asarray(values / max(float(np.linalg.norm(values)), 1e-6), np.float32)
 
@@ -128,6 +129,7 @@ def crop_face(
     Returns:
         Crop [160, 160, 3], and the landmarks in it, px [478, 2].
     """
+    # A square around the landmarks; it may reach beyond the image, where the crop is black.
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     half = float((high - low).max()) * CROP_HALF_SIDE_PER_FACE
     corner = (low + high) / 2 - half
@@ -138,5 +140,6 @@ def crop_face(
         tuple(map(float, box)),
         Image.Resampling.BILINEAR,
     )
+    # The landmarks move and scale with the crop.
     points = (landmarks[:, :2] - corner) * np.float32(FACE_CROP_PX / (2 * half))
     return np.asarray(crop), points.astype(np.float32)

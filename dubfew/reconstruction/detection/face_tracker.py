@@ -101,6 +101,7 @@ class FaceTracker:
             rgb: the frame. [H, W, 3]
             is_new_shot: True if a shot begins with it: all tracklets end.
         """
+        # Tracklets end at a cut, and when their face was lost for too long.
         self._active_tracklets = (
             []
             if is_new_shot
@@ -111,6 +112,7 @@ class FaceTracker:
             ]
         )
         for face, place in zip(faces, self._match_faces(faces), strict=True):
+            # A face without an active tracklet starts one.
             if place is None:
                 place = len(self._active_tracklets)
                 self._active_tracklets.append((Tracklet(), face))
@@ -136,6 +138,8 @@ class FaceTracker:
         result: list[int | None] = [None] * len(faces)
         if not faces or not self._active_tracklets:
             return result
+        # Distances of all pairs. They are limited before the assignment, so that one hopeless pair
+        # cannot spoil the others.
         distance = np.array(
             [
                 [face_center_distance(last, face) for _, last in self._active_tracklets]
@@ -143,6 +147,7 @@ class FaceTracker:
             ]
         )
         matches = linear_sum_assignment(np.minimum(distance, MAX_MATCH_DISTANCE_WIDTHS))
+        # The assignment pairs as many faces as it can: drop the pairs that are too far apart.
         for row, column in zip(*matches, strict=True):
             if distance[row, column] < MAX_FACE_STEP_WIDTHS:
                 result[row] = int(column)

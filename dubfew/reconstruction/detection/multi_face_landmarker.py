@@ -49,12 +49,14 @@ class MultiFaceLandmarker:
         Returns:
             Landmarks of each face, px. [478, 3] each
         """
+        # The faces of the last shot must not be searched for in the new one.
         if is_new_shot:
             self._single_landmarker.reset()
             self._close_multi_landmarker()
             self._expect_new_shot()
         if self._multi_landmarker is None:
             self._update_face_count(rgb)
+        # From the first confirmed count on, all faces are followed until the shot ends.
         if self._multi_landmarker is not None:
             return self._multi_landmarker.detect_all(rgb)
         return self._single_landmarker.detect_all(rgb)

@@ -105,6 +105,7 @@ def cluster_tracklets(
         for group, length in zip(groups, lengths, strict=True)
         if length >= min(MIN_PERSON_FRAMES, max(lengths))
     ]
+    # Frames times width: a large face counts more than a small one in the background.
     people.sort(key=lambda person: -len(person.frames) * person.face_width)
     return [replace(person, number=number) for number, person in enumerate(people)]
 
@@ -124,6 +125,7 @@ def choose_person(people: Sequence[DetectedPerson], selector: str | None) -> Det
         return people[0]
     if selector == "largest":
         return max(people, key=lambda person: person.face_width)
+    # A number, as `dubfew track --faces` lists them.
     if selector.isdecimal():
         if int(selector) < len(people):
             return people[int(selector)]
@@ -189,6 +191,7 @@ def _group_tracklets(
     """Group tracklets by person, by clustering with complete linkage."""
     if len(tracklets) < 2:
         return [tracklets] if tracklets else []
+    # One descriptor per tracklet, averaged over its crops.
     descriptor = load_face_descriptor()
     vectors = [
         compute_mean_descriptor([crop[1:] for crop in tracklet.crops], descriptor)
@@ -197,6 +200,7 @@ def _group_tracklets(
         for tracklet in tracklets
     ]
     count = len(tracklets)
+    # Where each tracklet begins and ends, to see whether another one continues it.
     ends = [(landmarks[tracklet.rows[0]], landmarks[tracklet.rows[-1]]) for tracklet in tracklets]
     same_person_distance = descriptor.same_person_distance * MEAN_DESCRIPTOR_FACTOR
     # Distances of all pairs, in units of the largest distance within one person.
@@ -246,6 +250,7 @@ def _tracklet_distance(
         descriptor_distance: distance of their descriptors, see ``_descriptor_distance``.
         shot_edges: first frames of all shots.
     """
+    # Nobody is at two places at the same time.
     if np.intersect1d(first.frames, second.frames).size:
         return SIMULTANEOUS_DISTANCE
     shots = np.searchsorted(shot_edges, [first.frames[-1], second.frames[0]], side="right")
@@ -259,6 +264,7 @@ def _merge_tracklets(tracklets: Sequence[Tracklet], tracklet_set: TrackletSet) -
     rows = np.array([row for tracklet in tracklets for row in tracklet.rows], np.int64)
     order = np.argsort(frames, kind="stable")
     landmarks = take_rows(tracklet_set.landmarks, rows[order])
+    # The median ignores frames in which the person comes near the camera.
     width = float(np.median(np.ptp(landmarks[..., 0], axis=1)))
     ordered = sorted(tracklets, key=lambda tracklet: tracklet.frames[0])
     crops = [crop[1:] for tracklet in ordered for crop in tracklet.crops]

@@ -58,6 +58,7 @@ def _find_dlib_weights() -> Path:
     The package imports `pkg_resources`, which recent versions of Python lack.
     """
     package = OPTIONAL_PACKAGES["face_recognition_models"]
+    # The specification has the folder without running any code of the package.
     spec = importlib.util.find_spec(package.module)
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError(
@@ -65,6 +66,7 @@ def _find_dlib_weights() -> Path:
             f"{package.install}"
         )
     path = Path(spec.submodule_search_locations[0]) / "models" / DLIB_WEIGHTS_FILE
+    # Other weights would give distances that cannot be compared with published ones.
     if not path.is_file() or sha256_file(path) != DLIB_WEIGHTS_SHA256:
         raise MissingDependencyError(
             f"{path} is not the expected network (SHA-256 {DLIB_WEIGHTS_SHA256[:12]}...). "

@@ -101,6 +101,7 @@ class LandmarkFitter:
         self._template = self._rig.template
         self._shape_basis = self._rig.shape_basis
         self._expression_basis = self._rig.expression_basis
+        # Lips are weighted higher than the rest of the face.
         lips = np.isin(self._landmark_ids, OUTER_LIPS + INNER_LIPS)
         self._landmark_precision = np.where(lips, LIP_PRECISION, LANDMARK_PRECISION)
 
@@ -115,6 +116,7 @@ class LandmarkFitter:
         Returns:
             Identity coefficients. [S]
         """
+        # Start from the mean head.
         shape = np.zeros(len(self._shape_basis))
         parameters = self.estimate_initial_pose(landmarks)
         with limit_blas_threads():
@@ -189,6 +191,7 @@ class LandmarkFitter:
             The fitted parameters.
         """
         with limit_blas_threads():
+            # Frames are independent, so that blocks give the same result as all frames at once.
             parts = [
                 self._refine_block(
                     landmarks[i : i + JACOBIAN_BLOCK_FRAMES],
@@ -289,6 +292,7 @@ class LandmarkFitter:
         target = landmarks[:, self._landmark_ids, :2].astype(np.float64)
         face_size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
         residual, _, by_local = self._linearize(target, face_size, shape, parameters)
+        # Shape moves points before the pose does, like expression.
         jacobian = np.einsum("nlij,slj->nlis", by_local, self._shape_basis, optimize=True)
         jacobian = jacobian.reshape(-1, len(shape))
         scale = EFFECTIVE_SHAPE_FRAMES / len(parameters)

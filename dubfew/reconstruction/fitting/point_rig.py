@@ -75,6 +75,7 @@ class PointRig:
             jaw: jaw rotations, axis-angle, rad. [N, 3]
             expression: expression coefficients. [N, E]
         """
+        # Displacements by shape and expression, then the correctives of the jaw's rotation.
         rest = self.template + np.tensordot(shape, self.shape_basis, 1)
         moved = rest + np.tensordot(expression, self.expression_basis, 1)
         jaw_rotation = Rotation.from_rotvec(jaw).as_matrix()

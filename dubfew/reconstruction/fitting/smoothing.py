@@ -148,6 +148,7 @@ def _wiener_gain(
     power: NDArray, runs: Sequence[slice], power_window: int, noise: float
 ) -> NDArray[np.float64]:
     """Estimate the fraction of the remainder that is motion, 0 to 1. [N, C]"""
+    # Rows outside of all runs keep their remainder.
     gain = np.ones_like(power)
     for run in runs:
         local_power = uniform_filter1d(power[run], power_window, axis=0)
@@ -194,6 +195,8 @@ class _MouthModes:
         opening /= np.linalg.norm(opening)
         others = np.eye(count) - np.outer(opening, opening)
         motion = (parameters - mean) @ root @ others
+        # Principal directions of the rest, largest first; rounding must not bring the opening
+        # back.
         _, _, directions = np.linalg.svd(motion, full_matrices=False)
         directions = directions @ others
         return cls(mean, directions @ np.linalg.inv(root), root @ directions.T)

@@ -70,12 +70,14 @@ def measure_stability(track: Track, head: HeadModel) -> TrackStability:
     detected_lips = track.landmarks[:, LIP_RING_LANDMARKS, :2]
     row = {int(landmark): index for index, landmark in enumerate(head.landmark_ids)}
     columns = [row[landmark] for landmark in LIP_RING_LANDMARKS]
+    # Block by block: all vertices of a long clip would fill gigabytes.
     for block, points in project_landmarks(track, head):
         distance = np.linalg.norm(
             points - track.landmarks[block][:, head.landmark_ids, :2], axis=-1
         )
         error[block] = np.where(track.valid[block], distance.mean(1), np.nan)
         lips[block] = points[:, columns]
+    # Divide by the size of the face, frame by frame.
     eye_distance = frontal_eye_distance(track, head)
     is_run_start = _find_run_starts(track)
     return TrackStability(
@@ -99,6 +101,7 @@ def project_landmarks(track: Track, head: HeadModel) -> Iterator[tuple[slice, ND
     Yields:
         Rows of the track, and the landmarks in these frames, px [K, L, 2].
     """
+    # Landmarks are a linear map of the vertices.
     matrix = head.landmark_matrix()
     for start in range(0, len(track), VERTEX_BLOCK_FRAMES):
         block = slice(start, start + VERTEX_BLOCK_FRAMES)
@@ -150,10 +153,12 @@ def second_difference(
         [nan, 2.0, 2.0, nan]
     """
     lengths = np.full(len(points), np.nan)
+    # Shorter runs have no middle frame.
     if len(points) < 3:
         return lengths
     difference = points[2:].astype(np.float64) - 2 * points[1:-1] + points[:-2]
     lengths[1:-1] = np.linalg.norm(difference, axis=-1).mean(-1)
+    # Frames at both sides of a break have no neighbor on one side.
     if is_run_start is not None:
         lengths[is_run_start] = np.nan
         lengths[:-1][is_run_start[1:]] = np.nan

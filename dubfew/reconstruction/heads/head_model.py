@@ -81,6 +81,7 @@ class HeadModel:
     expression_moves_joints: bool = False
 
     def __post_init__(self) -> None:
+        # Sizes follow from template and parents; all arrays must agree with them.
         vertices, joints = len(self.template), len(self.parents)
         for name, shape in {
             "template": (vertices, 3),
@@ -213,6 +214,7 @@ class HeadModel:
         Raises:
             AssetError: The model lacks one of the landmarks.
         """
+        # Rows of the landmarks by MediaPipe index.
         known = {int(i): row for row, i in enumerate(self.landmark_ids)}
         missing = [i for i in landmark_ids if i not in known]
         if missing:
@@ -230,14 +232,18 @@ class HeadModel:
             True for the faces in the opening [F]; heights from -1 at the upper lip to 1 at the
             lower lip, 0 elsewhere [V].
         """
+        # A model whose landmarks lie between vertices leaves the opening empty.
         height = np.zeros(len(self.template), np.float32)
         if self.mouth_faces is None and not np.isclose(self.landmark_matrix().max(1), 1).all():
             return np.zeros(len(self.faces), bool), height
         ring = self._mouth_opening_ring()
         half = len(ring) // 2
         height[ring[1:half]], height[ring[half + 1 :]] = -1, 1
+        # FLAME lists the faces of its sheet; in lite they are those that touch the ring and have
+        # only vertices of the ring or vertices without a landmark.
         if self.mouth_faces is not None:
             return self.mouth_faces, height
+        # Vertices without a landmark of their own belong to the filling.
         filling = np.ones(len(self.template), bool)
         filling[self.landmark_matrix().argmax(1)] = False
         lips = np.isin(self.faces, ring)
@@ -291,6 +297,7 @@ class HeadModel:
         except (OSError, *TENSOR_READ_ERRORS) as error:
             raise AssetError(f"{path} is not a dubfew head model") from error
         check_format_version(version, HEAD_FORMAT_VERSION, str(path), AssetError)
+        # Bases may be stored as float16 to save space; arithmetic is in float32.
         floats: dict[str, Any] = {
             name: array.astype(np.float32) if array.dtype == np.float16 else array
             for name, array in arrays.items()
@@ -337,6 +344,7 @@ def load_head_model(name: str = "lite") -> HeadModel:
         AssetError: The name is unknown, files of the model are missing, or another edition is
             registered.
     """
+    # The part before the hyphen names the loader, the rest names the edition.
     kind = name.split("-")[0]
     if kind not in HEAD_LOADERS:
         raise AssetError(f"no head model {name!r}: there are {', '.join(HEAD_LOADERS.names)}")

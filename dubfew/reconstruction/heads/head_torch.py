@@ -39,6 +39,7 @@ class TorchHeadModel(nn.Module):
         self.name = head.name
         self.parents = [int(parent) for parent in head.parents]
         self.expression_moves_joints = head.expression_moves_joints
+        # Buffers move with the module and are not trained.
         for name in (
             "template",
             "shape_basis",

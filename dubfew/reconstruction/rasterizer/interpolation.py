@@ -32,6 +32,7 @@ def interpolate_attributes(
     """
     if attributes.ndim != 2:
         raise ShapeError(f"attributes have shape {attributes.shape}, expected [V, C]")
+    # The kernel does not check bounds, so that all indices are checked before.
     corners = validate_faces(faces, len(attributes))
     if raster.face_id.size and int(raster.face_id.max()) >= len(corners):
         raise ShapeError(
@@ -52,6 +53,7 @@ def _interpolate_kernel(face_id, barycentric, faces, attributes, out):
     for row in range(height):
         for column in range(width):
             f = face_id[row, column]
+            # Pixels without a face keep the zeros.
             if f < 0:
                 continue
             i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]

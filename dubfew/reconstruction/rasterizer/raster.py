@@ -57,6 +57,7 @@ def rasterize_mesh(
         ShapeError: Shapes are wrong, or a face names a vertex that does not exist.
         MissingDependencyError: The backend is not installed, or its name is unknown.
     """
+    # The argument counts more than the environment.
     name = backend or os.environ.get(RASTERIZER_ENV_VARIABLE) or DEFAULT_RASTERIZER
     try:
         rasterize = RASTERIZER_BACKENDS[name]

@@ -108,6 +108,7 @@ def interpolate_differentiably(
         raise ShapeError(
             f"attributes have shape {tuple(attributes.shape)}, expected [{len(vertices)}, C]"
         )
+    # Weighted means of the three corners, placed at the covered pixels.
     weights = compute_barycentrics(vertices, faces, raster, left=left, top=top)
     rows, columns = raster.coverage.nonzero()
     corners = torch.from_numpy(faces[raster.face_id[rows, columns]].astype("int64"))

@@ -42,6 +42,7 @@ class FacerSegmenter:
         facer = import_optional("facer")
         import torch
 
+        # The first call downloads the weights, which fails without a network.
         try:
             self._parser = facer.face_parser("farl/celebm/448", device=torch.device(device))
         except (OSError, RuntimeError) as error:

@@ -66,6 +66,7 @@ def flag_occluded_frames(
     for row, frame in enumerate(
         read_frames(path, start=first_frame, stop=first_frame + len(track))
     ):
+        # Frames without a face are flagged already.
         if track.valid[row]:
             window_side = regions.window[row, 2]
             fraction = measure_hidden_fraction(
@@ -118,6 +119,7 @@ def measure_hidden_fraction(
     mask = render_soft_mask(
         hull, MASK_FEATHER_FRACTION * window_side, x0, y0, 1 / scale, height, width
     )
+    # A mask outside of the frame covers nothing.
     if mask.sum() < 1:
         return 0.0
     crop = Image.fromarray(frame.crop_rgb(x0, y0, x1, y1))

@@ -80,6 +80,7 @@ def estimate_turn_angle(landmarks: NDArray) -> NDArray[np.float32]:
         u, _, v = np.linalg.svd(centered.transpose(0, 2, 1) @ mean)
         # A reflection would fit better now and then: turn it into a rotation.
         u[..., 2] *= np.sign(np.linalg.det(u @ v))[:, None]
+        # The face's direction is the z axis of the head: its z component is the cosine.
         result[block] = np.arccos(np.clip((u @ v)[:, 2, 2], -1, 1))
     return result
 

@@ -109,6 +109,7 @@ def detect_occluded_frames(
         True where the mouth is covered. [M]
     """
     score = score_occlusion(patches, landmarks, frame_numbers)
+    # Certain frames exceed both thresholds; their neighbors need only the lower one.
     certain = (score > OCCLUSION_THRESHOLD) & (score > MIN_OCCLUSION_TO_MEDIAN * np.median(score))
     possible = certain | (score > OCCLUSION_HYSTERESIS_THRESHOLD)
     return remove_short_runs(binary_propagation(certain, mask=possible))
@@ -137,6 +138,7 @@ def score_occlusion(
     for start in range(0, count, NUM_COMPARISON_FRAMES):
         rows = slice(start, start + NUM_COMPARISON_FRAMES)
         for row, face in enumerate(_normalize_lower_faces(patches[rows]), start):
+            # Compare with frames of the same pose that are far enough away in time.
             near = np.linalg.norm(pose[others] - pose[row], axis=1) < MAX_POSE_DIFFERENCE
             near &= np.abs(frame_numbers[others] - frame_numbers[row]) > min_gap
             if near.sum() >= MIN_COMPARISON_FRAMES:
