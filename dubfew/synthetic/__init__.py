@@ -1,4 +1,4 @@
-"""People that do not exist: video, sound and the exact Track, all from a seed."""
+"""People who do not exist: video, sound and the exact Track of a clip, all from a seed."""
 
 from dubfew.synthetic.clip import SyntheticClip, render_clip, write_clip
 from dubfew.synthetic.person import SyntheticPerson

@@ -1,4 +1,4 @@
-"""Clips of synthetic people: frames, sound and the exact Track."""
+"""Clips of synthetic people: frames, sound and the exact Track, in memory or as files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from dubfew.media import Audio, AudioSource, Frame, VideoInfo, VideoWriter
 from dubfew.reconstruction.crop import compute_face_regions
 from dubfew.reconstruction.projection import project_posed_points, rotvecs_to_matrices
 from dubfew.reconstruction.track import Camera, Track
-from dubfew.synthetic.eyes import EYEBALL_RADIUS_METERS, compute_iris_landmarks
+from dubfew.synthetic.eyes import (
+    EYEBALL_RADIUS_METERS,
+    IRIS_RADIUS_FRACTION,
+    compute_iris_landmarks,
+)
 from dubfew.synthetic.lighting import SceneLight, sample_light
 from dubfew.synthetic.motion import PersonMotion, animate_person
 from dubfew.synthetic.person import SyntheticPerson
@@ -25,10 +29,16 @@ from dubfew.synthetic.scene import PersonRenderer, sample_background
 from dubfew.synthetic.voice import SyntheticSpeech, synthesize_babble
 from dubfew.utils.files import sha256_file
 
-# Focal length over the picture's side: the face fills 54 % of the height at 0.83 m.
+# Focal length over the picture's side: the face fills 54 % of the height at 0.83 m. That is the
+# framing of an interview; a smaller number shows more of the room.
 FOCAL_PER_SIZE = 2.6
-SENSOR_NOISE_STD = 1.1 / 255  # standard deviation of the sensor's noise
-IRIS_RADIUS_METERS = 0.485 * EYEBALL_RADIUS_METERS
+# Standard deviation of the sensor's noise: about one level of 8 bits, as of a camera in good light.
+SENSOR_NOISE_STD = 1.1 / 255
+# Radius of the iris, m, for its landmarks.
+IRIS_RADIUS_METERS = IRIS_RADIUS_FRACTION * EYEBALL_RADIUS_METERS
+# Random streams of a clip, beside the seeds of person and clip: what happens, and the noise. Noise
+# has its own, so that it can be drawn frame by frame.
+_EVENT_STREAM, _NOISE_STREAM = 7, 8
 
 
 @dataclass(frozen=True)
@@ -36,9 +46,8 @@ class SyntheticClip:
     """A clip of a person who does not exist.
 
     Attributes:
-        frames: RGB pictures, made as they are asked for; can be gone through once.
-            [H, W, 3] uint8 each
-        audio: the voice.
+        frames: RGB pictures, made one by one as the iterator advances. [H, W, 3] uint8 each
+        audio: voice of the clip.
         track: exact parameters and landmarks of every frame. Eyelids and irises are in its
             landmarks only: the head model has no parameters for blinks.
     """
@@ -58,22 +67,28 @@ def render_clip(
     speech: SyntheticSpeech | None = None,
     head_turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> SyntheticClip:
-    """Film a person.
+    """Render a clip of a synthetic person in memory.
 
     Args:
-        person: who.
-        seconds: length of the clip.
-        fps: frame rate.
-        size: width and height, px, even.
-        seed: of what happens in this clip: speech, motion, light, room.
-        speech: what to say; the built-in babble by default.
-        head_turn: added to the head's rotation, rad.
+        person: person to film.
+        seconds: length of the clip; it has at least one frame.
+        fps: frame rate, Hz.
+        size: width and height, px, even as video encoders need it.
+        seed: seed of speech, motion, light and room in this clip.
+        speech: sound and phones to speak; babble by default.
+        head_turn: axis-angle vector that is added to the head's rotation, rad.
 
     Returns:
         The clip. The same arguments give the same pixels.
+
+    Example:
+        >>> from dubfew.synthetic import SyntheticPerson, render_clip
+        >>> clip = render_clip(SyntheticPerson(1), seconds=0.2, fps=25, size=64)
+        >>> len(clip.track), clip.track.landmarks.shape
+        (5, (5, 478, 3))
     """
     rate = Fraction(fps)
-    rng = np.random.default_rng([person.seed, seed, 7])
+    rng = np.random.default_rng([person.seed, seed, _EVENT_STREAM])
     traits = person.traits
     speech = speech or synthesize_babble(
         rng, seconds, pitch_hz=traits.pitch_hz, tract_length=traits.tract_length
@@ -86,11 +101,11 @@ def render_clip(
     track = _build_track(person, performance, light, camera, rate, size, seed)
 
     def generate_frames() -> Iterator[NDArray[np.uint8]]:
-        studio = PersonRenderer(person, camera, light, background)
-        grain = np.random.default_rng([person.seed, seed, 8])
+        renderer = PersonRenderer(person, camera, light, background)
+        noise = np.random.default_rng([person.seed, seed, _NOISE_STREAM])
         for row in range(len(performance)):
-            picture = studio.render_frame(performance.select(row))
-            picture += SENSOR_NOISE_STD * grain.standard_normal(picture.shape, np.float32)
+            picture = renderer.render_frame(performance.select(row))
+            picture += SENSOR_NOISE_STD * noise.standard_normal(picture.shape, np.float32)
             yield (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
     return SyntheticClip(generate_frames(), speech.audio, track)
@@ -108,18 +123,27 @@ def write_clip(
     crf: int | None = None,
     head_turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Track:
-    """Film a person into a video with sound, and its exact Track beside it.
+    """Write a clip of a synthetic person as a video with sound, and its exact Track beside it.
 
-    The track lies at ``path`` with the suffix ``.track``. Arguments are those of
-    :func:`render_clip`; ``crf`` is the encoder's.
+    Args:
+        person: person to film.
+        path: video to write; the track lies beside it with the suffix ``.track``.
+        seconds: length of the clip; it has at least one frame.
+        fps: frame rate, Hz.
+        size: width and height, px, even.
+        seed: seed of speech, motion, light and room in this clip.
+        speech: sound and phones to speak; babble by default.
+        crf: quality of the encoder, smaller is better; its own default without it.
+        head_turn: axis-angle vector that is added to the head's rotation, rad.
 
     Returns:
-        The track, naming the written video's hash.
+        The track, with the hash of the written video.
     """
     path = Path(path)
     clip = render_clip(
         person, seconds=seconds, fps=fps, size=size, seed=seed, speech=speech, head_turn=head_turn
     )
+    # BT.709 in limited range, as most video is.
     info = VideoInfo(path, size, size, clip.track.fps, color_range=1, colorspace=1,
                      color_primaries=1, color_trc=1)  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
@@ -143,6 +167,7 @@ def _build_track(
     size: int,
     seed: int,
 ) -> Track:
+    """The exact Track of a clip: what the head model can express, and landmarks of all the rest."""
     n = len(motion)
     irises = np.stack(
         [
@@ -154,7 +179,7 @@ def _build_track(
     landmarks = project_posed_points(
         points, rotvecs_to_matrices(motion.rotation), motion.translation, camera
     )
-    # The detector's depth: px like x and y, counted from the head's own distance.
+    # Depth as the detector has it: in px like x and y, counted from the head's own distance.
     depth = motion.translation[:, 2:3]
     landmarks[..., 2] = (landmarks[..., 2] - depth) / depth * camera.focal
     box = compute_face_regions(

@@ -1,4 +1,4 @@
-"""Behind the lips: teeth one by one, gums, tongue and the dark."""
+"""The mouth's inside: teeth one by one, gums, tongue and the dark cavity behind them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,25 @@ from dubfew.synthetic.parts import (
     make_part,
 )
 
-# Crown widths and heights from the middle outwards, m (mean adult values).
+# Crown widths and heights of the upper and lower teeth from the middle outwards, m: adults' mean
+# values. Six on each side: a smile shows no more.
 UPPER_CROWN_WIDTHS_METERS = (0.0086, 0.0068, 0.0077, 0.0070, 0.0068, 0.0098)
 UPPER_CROWN_HEIGHTS_METERS = (0.0102, 0.0088, 0.0097, 0.0082, 0.0075, 0.0068)
 LOWER_CROWN_WIDTHS_METERS = (0.0053, 0.0059, 0.0068, 0.0070, 0.0072, 0.0105)
 LOWER_CROWN_HEIGHTS_METERS = (0.0088, 0.0090, 0.0098, 0.0085, 0.0078, 0.0070)
-INCISOR_DEPTH_METERS = 0.0065  # m from the inner lips' front to the incisors
+# Depth of the incisors behind the inner lips' front. Closer, teeth would come through pursed lips.
+INCISOR_DEPTH_METERS = 0.0065
+# Grid of vertices of one crown.
+CROWN_ROWS, CROWN_COLUMNS = 7, 6
+# Gap between two crowns at their widest, and of the first from the middle.
+CROWN_GAP_METERS, MIDLINE_GAP_METERS = 0.00008, 0.00012
+# The dental arch is bent by this factor more than the lips before it.
+ARCH_OVER_LIP_CURVATURE = 1.12
 
 
 def _dental_arch_points(distance: NDArray, arch_curvature: float) -> tuple[NDArray, NDArray]:
-    """Point of the dental arch z = -curve x² at a signed length from its middle. x, z (m)"""
+    """Points x, z (m) of the arch z = -arch_curvature x² at signed lengths from its middle."""
+    # The parabola's length has a closed form, its inverse has not: tabulate it.
     x = np.linspace(0, 0.05, 500)
     length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(-arch_curvature * x**2)))])
     across = np.interp(np.abs(distance), length, x) * np.sign(distance)
@@ -38,18 +47,18 @@ def _dental_arch_points(distance: NDArray, arch_curvature: float) -> tuple[NDArr
 def _build_crown(
     middle: float, width: float, height: float, growth_sign: float, arch_curvature: float
 ) -> NDArray:
-    """Crown as a bulged sheet; its biting edge at y = 0, growing towards ``growth_sign``. [42, "
-    "3]"""
-    rows, columns = 7, 6
-    uv = grid_uv(rows, columns)
+    """A crown as a bulged sheet, its biting edge at y = 0, its gum at ``growth_sign``. [42, 3]"""
+    uv = grid_uv(CROWN_ROWS, CROWN_COLUMNS)
     u, v = uv[:, 0] * 2 - 1, uv[:, 1]  # v: 0 at the biting edge, 1 at the gum
     # Crowns are widest at the contact point and narrow towards gum and corners.
     half = width / 2 * (0.97 - 0.16 * v**2 - 0.10 * np.clip(0.16 - v, 0, 1) / 0.16)
     distance = middle + u * half
     x, z = _dental_arch_points(distance, arch_curvature)
+    # It bulges by 1.6 mm, most at a quarter of its height.
     z = z + 0.0016 * np.cos(u * 1.25) * np.sin(np.pi * np.clip(0.25 + 0.6 * v, 0, 1))
     # Sides turn away, so that the gap between two teeth is dark.
     z = z - 0.0016 * np.abs(u) ** 5
+    # Round corners at the biting edge, and an arched line at the gum.
     round_corner = 0.0009 * np.abs(u) ** 4 * (1 - v) ** 6
     arch_top = 0.0012 * u**2 * v**4
     return np.stack([x, growth_sign * (v * height + round_corner - arch_top), z], 1)
@@ -65,29 +74,33 @@ def _build_teeth(
     enamel_color: NDArray,
     rng: np.random.Generator,
 ) -> MeshPart:
+    """One row of twelve teeth, those of one side from the middle outwards, then the other's."""
     parts = []
-    uv = grid_uv(7, 6)
+    uv = grid_uv(CROWN_ROWS, CROWN_COLUMNS)
     flip = growth_sign > 0  # rows of the upper crowns run upwards
     for side in (-1.0, 1.0):
-        edge = 0.00012
+        edge = MIDLINE_GAP_METERS
         for index, (width, height) in enumerate(zip(widths, heights, strict=True)):
             middle = side * (edge + width / 2)
-            edge += width + 0.00008
+            edge += width + CROWN_GAP_METERS
             position = _build_crown(
                 middle, width, height * rng.uniform(0.94, 1.05), growth_sign, arch_curvature
             )
+            # No two people's teeth stand alike: a little tilt, height and depth by chance. The
+            # second incisor is shorter.
             tilt = rng.normal(0, 0.02)
             position[:, 1] += (position[:, 0] - position[:, 0].mean()) * tilt
             position[:, 1] += rng.normal(0, 0.00018) + growth_sign * (0.0004 if index == 1 else 0.0)
             position[:, 2] += rng.normal(0, 0.0002)
-            depth = 0.92 - 0.13 * index  # the cheeks' shadow
+            # Darker towards the cheeks, at the sides and at the gum; yellower at the gum.
+            depth = 0.92 - 0.13 * index
             u, v = np.abs(uv[:, 0] * 2 - 1), uv[:, 1]
             shade = depth * (1 - 0.50 * u**6) * (1 - 0.22 * v**3) * (0.90 + 0.10 * np.sqrt(v))
             warm = np.stack([0 * v, 0.06 * v**2, 0.20 * v**2], 1)
             canine = 0.94 if index == 2 else 1.0
             parts.append(
                 make_part(
-                    grid_faces(7, 6, flip=flip),
+                    grid_faces(CROWN_ROWS, CROWN_COLUMNS, flip=flip),
                     atlas_pixels_from_uv(MOUTH_TILE, uv * [0.2, 1] + [0.13 * index, 0]),
                     rest_offset=position + front,
                     jaw_weight=jaw_weight,
@@ -110,11 +123,12 @@ def _build_gum(
     jaw_weight: float,
     gum_color: NDArray,
 ) -> MeshPart:
-    """Band behind and above the crowns, scalloped by hiding behind their rounded tops."""
+    """A band behind the crowns' gum ends, whose rounded shapes make it look scalloped."""
     rows, columns = 6, 41
     uv = grid_uv(rows, columns)
     x, z = _dental_arch_points((uv[:, 0] * 2 - 1) * 0.040, arch_curvature)
     v = uv[:, 1]
+    # It begins behind the crowns and bulges beyond them.
     bulge = 0.0020 * np.sin(np.pi * np.clip(v * 1.3, 0, 1))
     y = growth_sign * (np.mean(heights[:3]) * 0.62 + v * 0.016)
     shade = (0.75 - 13 * np.abs(x)) * (1 - 0.4 * v)
@@ -129,6 +143,7 @@ def _build_gum(
 
 
 def _build_tongue(front: NDArray, color: NDArray) -> MeshPart:
+    """A tongue at rest behind the lower teeth, with a groove along its middle."""
     rows, columns = 14, 20
     uv = grid_uv(rows, columns)
     along = uv[:, 1] * np.pi * 0.62  # from the tip over the back
@@ -150,7 +165,7 @@ def _build_tongue(front: NDArray, color: NDArray) -> MeshPart:
 
 
 def _build_cavity(face: NDArray, color: NDArray) -> MeshPart:
-    """A bag from the inner lips backwards: wet lip inside first, then black."""
+    """A bag from the inner lips backwards: the lips' wet insides first, then black."""
     ring = list(INNER_LIPS)
     lips = face[ring]
     middle = lips.mean(0)
@@ -166,6 +181,7 @@ def _build_cavity(face: NDArray, color: NDArray) -> MeshPart:
     # The upper row goes upwards, the lower one downwards, not so far: the chin is thin.
     side[:10, 1], side[11:, 1] = 1, -0.5
     side[0], side[10] = (-0.5, 0, 0), (0.5, 0, 0)
+    # All rings but the last follow the live lips; the last one closes the bag in one point.
     rest, shade = [], []
     for back, out, light in steps:
         rest.append(side * out + np.array([0, 0, -back]))
@@ -186,12 +202,17 @@ def _build_cavity(face: NDArray, color: NDArray) -> MeshPart:
 
 
 def build_mouth_interior(face: NDArray, rng: np.random.Generator) -> MeshPart:
-    """All of the mouth's inside for a face at rest [468, 3]."""
+    """Build all of the mouth's inside.
+
+    Args:
+        face: face at rest with its lips closed, head space, m. [468, 3]
+        rng: source of what differs between people: teeth, and the colors of enamel and gum.
+    """
     upper_lip, lower_lip = face[13], face[14]
-    # The dental arch follows the curve of the lips before it, a little more bent.
+    # The dental arch follows the curve of the lips before it: z falls by ``fall`` at their corners.
     corners = face[[78, 308]]
     fall = lower_lip[2] - corners[:, 2].mean()
-    curve = 1.12 * fall / (np.linalg.norm(corners[0] - corners[1]) / 2) ** 2
+    curve = ARCH_OVER_LIP_CURVATURE * fall / (np.linalg.norm(corners[0] - corners[1]) / 2) ** 2
     front = np.array(
         [
             corners[:, 0].mean(),
@@ -199,10 +220,12 @@ def build_mouth_interior(face: NDArray, rng: np.random.Generator) -> MeshPart:
             lower_lip[2] - INCISOR_DEPTH_METERS,
         ]
     )
+    # The biting edges lie a little below the lips' line; enamel is white to yellow.
     edge = front + np.array([0, rng.uniform(-0.0022, -0.0002), 0])
     yellow = rng.uniform(0, 1)
     enamel = linear_color(0.93, 0.90 - 0.03 * yellow, 0.84 - 0.10 * yellow)
     gum = linear_color(0.74, 0.40, 0.40) * rng.uniform(0.8, 1.05)
+    # Upper incisors stand before the lower ones and nearly touch them.
     lower = edge + np.array([0, 0.0002, -0.0026])
     return join_parts(
         [

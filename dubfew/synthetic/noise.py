@@ -6,16 +6,32 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+# Strength of an octave against the one that is twice as coarse. Near 1 the finest octave drowns the
+# rest, near 0 only the coarsest is left.
+OCTAVE_GAIN = 0.6
+
 
 def smooth_noise(
     rng: np.random.Generator, height: int, width: int, cell_px: float | tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Random field with features of about ``cell_px`` px (one size, or rows and columns).
+    """Draw a random field of mean 0 and standard deviation 1 with features of one size.
+
+    Args:
+        rng: source of the field.
+        height: of the field, px.
+        width: of the field, px.
+        cell_px: size of the features, px: one size, or that along columns and that along rows.
 
     Returns:
-        Mean 0, standard deviation 1. [height, width]
+        Random values on a coarse grid, interpolated smoothly. [height, width]
+
+    Example:
+        >>> field = smooth_noise(np.random.default_rng(0), 32, 48, 6)
+        >>> field.shape, bool(abs(field.std() - 1) < 1e-3)
+        ((32, 48), True)
     """
     rows, columns = cell_px if isinstance(cell_px, tuple) else (cell_px, cell_px)
+    # A random offset of the grid, or all fields would have their extremes at the same pixels.
     down = _catmull_rom_weights(height, rows, rng.uniform(0, 1))
     across = _catmull_rom_weights(width, columns, rng.uniform(0, 1))
     grid = rng.standard_normal((down.shape[1], across.shape[1]), np.float32)
@@ -24,7 +40,11 @@ def smooth_noise(
 
 
 def _catmull_rom_weights(num_pixels: int, cell_px: float, offset: float) -> csr_matrix:
-    """Catmull-Rom weights of grid values, ``cell_px`` px apart, at each pixel. [count, grid]"""
+    """Weights of grid values, ``cell_px`` px apart, at each pixel. [num_pixels, grid]
+
+    Catmull-Rom splines pass through the grid's values and keep constants and straight lines, so
+    that the field's statistics do not depend on where a pixel lies between them.
+    """
     place = np.arange(num_pixels) / cell_px + 1 + offset
     index = place.astype(int)
     t = place - index
@@ -47,9 +67,21 @@ def _catmull_rom_weights(num_pixels: int, cell_px: float, offset: float) -> csr_
 def fractal_noise(
     rng: np.random.Generator, height: int, width: int, cell_px: float, octaves: int = 4
 ) -> NDArray[np.float32]:
-    """Sum of octaves, each half as large and 0.6 as strong. Mean 0, deviation 1. [H, W]"""
+    """Draw a random field with features of many sizes: a sum of ever finer `smooth_noise`.
+
+    Args:
+        rng: source of the field.
+        height: of the field, px.
+        width: of the field, px.
+        cell_px: size of the coarsest features, px.
+        octaves: number of sizes; each is half as large and ``OCTAVE_GAIN`` times as strong as the
+            one before it.
+
+    Returns:
+        Standard deviation 1. [height, width]
+    """
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
         size = max(cell_px / 2**octave, 1.0)
-        total += 0.6**octave * smooth_noise(rng, height, width, size)
+        total += OCTAVE_GAIN**octave * smooth_noise(rng, height, width, size)
     return total / total.std()

@@ -1,4 +1,4 @@
-"""Pieces of a body and how they hang on the moving face."""
+"""Meshes that a body is made of, and how each of their vertices follows the moving face."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from scipy.sparse import csr_matrix, vstack
 
 from dubfew.reconstruction.shading_model import srgb_to_linear
 
+# Vertices of the head model that are MediaPipe's landmarks: the face. Those behind them (mouth
+# filling, neck) are replaced here by better ones.
 NUM_FACE_VERTICES = 468
 
-# Where each material lies in the texture atlas, px: left, top, width, height.
+# Size of the texture atlas, px, and where each material lies in it: left, top, width, height. The
+# face gets the most texels: about three for each px of a clip of 512 px.
 ATLAS_HEIGHT, ATLAS_WIDTH = 1024, 1536
 FACE_TILE = (0, 0, 1024, 1024)
 HAIR_TILE = (1024, 0, 512, 512)
@@ -26,7 +29,20 @@ RgbColor = tuple[float, float, float]
 
 
 def atlas_pixels_from_uv(tile: AtlasTile, uv: NDArray) -> NDArray[np.float32]:
-    """Coordinates in [0, 1] to atlas px, kept half a texel off the tile's border. [V, 2]"""
+    """Convert coordinates within a tile to places in the atlas.
+
+    Args:
+        tile: one of the tiles of this module.
+        uv: coordinates in [0, 1], origin at the tile's top left; others are moved to its border.
+            [V, 2]
+
+    Returns:
+        Places in px, half a texel off the tile's border, so that lookups stay inside. [V, 2]
+
+    Example:
+        >>> atlas_pixels_from_uv(MOUTH_TILE, np.array([[0.0, 0.5]])).tolist()
+        [[1024.5, 992.0]]
+    """
     left, top, width, height = tile
     inside = np.clip(uv, 0, 1) * (np.array([width, height]) - 1.0) + 0.5
     return (inside + np.array([left, top])).astype(np.float32)
@@ -34,18 +50,20 @@ def atlas_pixels_from_uv(tile: AtlasTile, uv: NDArray) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class MeshPart:
-    """One mesh. A vertex is ``follow @ face + rest``, then turned with the jaw where it hangs
-    on the jaw, then moved by head and body poses.
+    """One mesh of V vertices.
+
+    A vertex lies at ``face_weights @ face + rest_offset``. Where ``jaw_weight`` is 1 it is then
+    turned with the jaw, and at last it is moved by the poses of head and body.
 
     Attributes:
         face_weights: linear map of the live face's vertices. [V, 468]
-        rest_offset: constant share of the position, head space, m. [V, 3]
-        jaw_weight: 1 where the vertex turns rigidly with the jaw. [V]
-        body_weight: 0 moves with the head, 1 with the body. [V]
-        uv: atlas position, px. [V, 2]
-        tint: factor on the texture's colour, linear light. [V, 3]
+        rest_offset: constant part of the position, head space, m. [V, 3]
+        jaw_weight: 1 where the vertex turns rigidly with the jaw, else 0. [V]
+        body_weight: 0 moves with the head, 1 with the body, between them in part. [V]
+        uv: place in the atlas, px. [V, 2]
+        tint: factor on the texture's color, linear light. [V, 3]
         gloss: factor on the texture's gloss. [V]
-        faces: [F, 3]
+        faces: corner indices. [F, 3]
     """
 
     face_weights: csr_matrix
@@ -69,7 +87,18 @@ def make_part(
     tint: NDArray | RgbColor = (1.0, 1.0, 1.0),
     gloss: NDArray | float = 1.0,
 ) -> MeshPart:
-    """A part with constants spread over its vertices."""
+    """Make a mesh, spreading constants over its vertices.
+
+    Args:
+        faces: corner indices. [F, 3]
+        uv: place of every vertex in the atlas, px. [V, 2]
+        rest_offset: constant part of the positions, m; zero by default. [V, 3]
+        face_weights: linear map of the live face; by default the mesh does not follow it. [V, 468]
+        jaw_weight: 1 for a mesh that turns with the jaw.
+        body_weight: 0 for the head, 1 for the body, or one value per vertex. [V]
+        tint: factor on the texture's color, or one per vertex. [V, 3]
+        gloss: factor on the texture's gloss, or one per vertex. [V]
+    """
     count = len(uv)
     return MeshPart(
         face_weights=csr_matrix((count, NUM_FACE_VERTICES))
@@ -88,7 +117,7 @@ def make_part(
 
 
 def join_parts(parts: list[MeshPart]) -> MeshPart:
-    """One part out of several, in this order."""
+    """Join meshes to one; vertices and faces keep their order, mesh after mesh."""
     offsets = np.cumsum([0, *(len(part.rest_offset) for part in parts[:-1])])
     return MeshPart(
         face_weights=vstack([part.face_weights for part in parts]).tocsr(),
@@ -105,10 +134,21 @@ def join_parts(parts: list[MeshPart]) -> MeshPart:
 
 
 def grid_faces(rows: int, columns: int, *, closed: bool = False, flip: bool = False) -> NDArray:
-    """Triangles of a grid of vertices numbered row by row; ``closed`` joins last column to first.
+    """Triangulate a grid of vertices that are numbered row by row.
 
-    Seen with columns to the right and rows downwards they run counter-clockwise, ``flip``
-    turns them round. [F, 3]
+    Args:
+        rows: number of rows.
+        columns: number of columns.
+        closed: join the last column to the first, as around a tube.
+        flip: turn all triangles over. Without it they run counter-clockwise where columns run to
+            the right and rows downwards: they face the viewer.
+
+    Returns:
+        Two triangles per square. [F, 3]
+
+    Example:
+        >>> grid_faces(2, 2).tolist()
+        [[0, 2, 3], [0, 3, 1]]
     """
     r, c = np.meshgrid(
         np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij"
@@ -123,11 +163,24 @@ def grid_faces(rows: int, columns: int, *, closed: bool = False, flip: bool = Fa
 
 
 def grid_uv(rows: int, columns: int) -> NDArray:
-    """u along columns, v along rows, both from 0 to 1. [rows * columns, 2]"""
+    """Make coordinates from 0 to 1 for a grid of vertices that are numbered row by row.
+
+    Args:
+        rows: number of rows.
+        columns: number of columns.
+
+    Returns:
+        u along columns, v along rows. [rows * columns, 2]
+    """
     v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
     return np.stack([u.ravel(), v.ravel()], 1)
 
 
 def linear_color(*channels: float) -> NDArray[np.float64]:
-    """sRGB values in [0, 1] to linear light."""
+    """Convert sRGB values in [0, 1] to linear light, for colors that are picked by eye.
+
+    Example:
+        >>> linear_color(0.5, 1.0).round(3).tolist()
+        [0.214, 1.0]
+    """
     return srgb_to_linear(np.asarray(channels, np.float64))

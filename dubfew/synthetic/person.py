@@ -1,4 +1,4 @@
-"""A person who does not exist, from one number."""
+"""A person who does not exist: shape, traits, texture and meshes, all from one number."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ from dubfew.synthetic.subdivide import subdivide_part
 from dubfew.synthetic.traits import PersonTraits, sample_traits
 from dubfew.utils.arrays import FloatArray
 
-# Root mean square distance of a face from the mean face, m. Random coefficients combine more
-# wildly than people do, so their displacement is brought to this size.
-SHAPE_DEVIATION_METERS = 0.0036
-ASYMMETRY_FRACTION = 0.12  # share of the left-right difference that is kept
+# Root mean square distance of a face from the mean face, m, and how much of it people have. Random
+# coefficients combine more wildly than people do, so their displacement is brought to this size.
+SHAPE_DEVIATION_METERS, SHAPE_SCALE_RANGE = 0.0036, (0.7, 1.2)
+# Part of the left-right difference that is kept. All of it looks crooked, none looks like a mask.
+ASYMMETRY_FRACTION = 0.12
+# Ridge over the basis' mean size: far below it, it only keeps near-twins from canceling.
+SHAPE_RIDGE = 1e-4
+# Random streams of a person, one for each purpose, so that a change in one leaves the others.
+_TRAIT_STREAM, _SHAPE_STREAM, _TEXTURE_STREAM, _MESH_STREAM = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,9 @@ class BodyMeshes:
 
     Attributes:
         solid: all opaque parts; the eye patches come first, the face's vertices right after.
-        hair: drawn over them by its alpha; its vertices are numbered after the solid ones.
+        hair: hair, which is blended over them by its alpha.
         num_patch_vertices: number of vertices of one eye patch.
-        eyeballs: the eyeballs.
+        eyeballs: balls on which the eye patches lie.
     """
 
     solid: MeshPart
@@ -47,16 +52,22 @@ class BodyMeshes:
 
 @dataclass(frozen=True)
 class SyntheticPerson:
-    """Everything about the person follows from ``seed``.
+    """A person who follows from one number.
+
+    All properties are computed on first use and kept. The texture takes seconds, the rest does not.
 
     Attributes:
         seed: any non-negative integer.
+
+    Example:
+        >>> SyntheticPerson(3).rest_face.shape
+        (468, 3)
     """
 
     seed: int
 
     def random_generator(self, stream: int) -> np.random.Generator:
-        """Random numbers of their own for each purpose, so that one does not shift another."""
+        """Make the random numbers of one purpose: always the same, independent of the others."""
         return np.random.default_rng([self.seed, stream])
 
     @cached_property
@@ -66,43 +77,51 @@ class SyntheticPerson:
 
     @cached_property
     def traits(self) -> PersonTraits:
-        """Colours, hair, age, voice."""
-        return sample_traits(self.random_generator(0))
+        """Colors, hair, age and voice."""
+        return sample_traits(self.random_generator(_TRAIT_STREAM))
 
     @cached_property
     def shape(self) -> FloatArray:
         """Identity coefficients of the head model. [S]"""
-        rng, basis = self.random_generator(1), self.head.shape_basis[:, :NUM_FACE_VERTICES]
+        rng = self.random_generator(_SHAPE_STREAM)
+        basis = self.head.shape_basis[:, :NUM_FACE_VERTICES]
         template = self.head.template[:NUM_FACE_VERTICES]
+        # Draw coefficients, then make the displacement nearly symmetric and of a person's size.
         flip = np.array([-1, 1, 1], np.float32)
         mirror = cKDTree(template).query(template * flip)[1]
         moved = np.tensordot(rng.normal(0, 1, len(basis)), basis, 1)
         mirrored = moved[mirror] * flip
         moved = (moved + mirrored) / 2 + ASYMMETRY_FRACTION * (moved - mirrored) / 2
-        moved *= SHAPE_DEVIATION_METERS * rng.uniform(0.7, 1.2) / np.sqrt((moved**2).sum(1).mean())
+        moved *= (
+            SHAPE_DEVIATION_METERS
+            * rng.uniform(*SHAPE_SCALE_RANGE)
+            / np.sqrt((moved**2).sum(1).mean())
+        )
+        # Least squares: the coefficients that come nearest to that displacement.
         flat = basis.reshape(len(basis), -1)
         gram = flat @ flat.T
-        # The ridge is far below the basis' size: it only keeps near-twins from cancelling.
-        gram += 1e-4 * np.trace(gram) / len(gram) * np.eye(len(gram))
+        gram += SHAPE_RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
         return np.linalg.solve(gram, flat @ moved.ravel()).astype(np.float32)
 
     @cached_property
     def rest_face(self) -> FloatArray:
-        """The face at rest, head space, m. [468, 3]"""
+        """Vertices of the face at rest, head space, m. [468, 3]"""
         return self.head.rest_vertices(self.shape)[:NUM_FACE_VERTICES]
 
     @cached_property
     def texture_atlas(self) -> FloatArray:
-        """Texture of everything, see ``atlas.paint_atlas``."""
-        return paint_atlas(self.head, self.traits, self.random_generator(2))
+        """Texture of everything, as ``atlas.paint_atlas`` makes it. [1024, 1536, 5]"""
+        return paint_atlas(self.head, self.traits, self.random_generator(_TEXTURE_STREAM))
 
     @cached_property
     def body_meshes(self) -> BodyMeshes:
-        """The meshes."""
-        face, rng = self.rest_face.astype(np.float64), self.random_generator(3)
+        """Meshes of head, hair and shoulders."""
+        face = self.rest_face.astype(np.float64)
+        rng = self.random_generator(_MESH_STREAM)
         # The mouth's inside is built for closed lips.
         closed = face.copy()
         closed[list(INNER_LIPS), 1] = (face[13, 1] + face[14, 1]) / 2
+        # The order matters: `BodyMeshes.solid` says what comes first, and random numbers are drawn.
         skull = fit_skull(face)
         uv = face_uv_px(self.head, FACE_TILE[2])
         faces = self.head.faces

@@ -1,4 +1,4 @@
-"""One moment of a person before a camera, as a picture."""
+"""Pictures of a person before a camera, one frame at a time, and a background behind them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,18 @@ from dubfew.utils.arrays import FloatArray
 
 
 class PersonRenderer:
-    """A person in their light before their background, seen by one camera."""
+    """Renders one person in one light before one background, seen by one camera.
+
+    Args:
+        person: person to render.
+        camera: camera of all frames.
+        light: light of all frames.
+        background: linear RGB; its size is that of the pictures. [H, W, 3]
+    """
 
     def __init__(
         self, person: SyntheticPerson, camera: Camera, light: SceneLight, background: FloatArray
     ) -> None:
-        """``background`` is linear RGB of the picture's size. [H, W, 3]"""
         self._person = person
         self._camera = camera
         self._light = light
@@ -44,7 +50,14 @@ class PersonRenderer:
         self._vertex_materials = pack_vertex_materials(parts)
 
     def render_frame(self, moment: PersonMotion) -> FloatArray:
-        """Render one frame, a row of ``PersonMotion.select``. sRGB in [0, 1], [H, W, 3]"""
+        """Render one frame.
+
+        Args:
+            moment: state of the person, as ``PersonMotion.select`` gives it.
+
+        Returns:
+            sRGB in [0, 1). [H, W, 3]
+        """
         height, width = self._background.shape[:2]
         points, eye_positions_uv = self._place_vertices(moment)
         materials = self._vertex_materials.copy()
@@ -88,7 +101,7 @@ class PersonRenderer:
 def _pose_part(
     part: MeshPart, face: FloatArray, jaw_rotation: NDArray, jaw_joint: NDArray
 ) -> NDArray:
-    """A part's vertices in head space. [V, 3]"""
+    """Put a part's vertices in head space, jaw included. [V, 3]"""
     points = part.face_weights @ face + part.rest_offset
     on_jaw = part.jaw_weight > 0
     points[on_jaw] = (points[on_jaw] - jaw_joint) @ jaw_rotation.T + jaw_joint
@@ -96,28 +109,41 @@ def _pose_part(
 
 
 def _to_camera_space(points: NDArray, rotation: NDArray, translation: NDArray) -> NDArray:
-    """Head space to camera space."""
+    """Move points [V, 3] from head space to camera space by an axis-angle vector and a shift."""
     return points @ Rotation.from_rotvec(rotation).as_matrix().T @ HEAD_TO_CAMERA_AXES + translation
 
 
 def sample_background(rng: np.random.Generator, height: int, width: int) -> FloatArray:
-    """A room out of focus: a wall in two tones, lamps, furniture. Linear RGB, [H, W, 3]"""
+    """Paint a room out of focus: a wall in two tones, furniture and lamps.
+
+    Args:
+        rng: source of colors and places.
+        height: height of the picture, px.
+        width: width of the picture, px.
+
+    Returns:
+        Linear RGB. [H, W, 3]
+    """
+    # Colors are drawn in sRGB, in which they look evenly spread, and converted at the end.
     wall = rng.uniform(0.15, 0.75) * (1 + rng.normal(0, 0.10, 3))
     floor = wall * rng.uniform(0.35, 0.9)
     down = np.linspace(0, 1, height)[:, None, None]
     picture = np.clip(wall, 0.02, 0.95) * (1 - down) + np.clip(floor, 0.02, 0.95) * down
     picture = np.repeat(picture, width, 1)
     rows, columns = np.mgrid[:height, :width]
+    # Furniture: rectangles that let a third of the wall through, some cut by the picture's edge.
     for _ in range(int(rng.integers(2, 7))):
         top, left = rng.uniform(-0.1, 1, 2) * (height, width)
         tall, wide = rng.uniform(0.1, 0.7, 2) * (height, width)
-        colour = rng.uniform(0.05, 0.85) * (1 + rng.normal(0, 0.22, 3))
+        color = rng.uniform(0.05, 0.85) * (1 + rng.normal(0, 0.22, 3))
         inside = (rows > top) & (rows < top + tall) & (columns > left) & (columns < left + wide)
-        picture[inside] = 0.3 * picture[inside] + 0.7 * np.clip(colour, 0.02, 0.95)
+        picture[inside] = 0.3 * picture[inside] + 0.7 * np.clip(color, 0.02, 0.95)
+    # Lamps: bright disks in the upper part.
     for _ in range(int(rng.integers(0, 4))):
-        centre = rng.uniform(0, 1, 2) * (height * 0.6, width)
-        distance = np.hypot(rows - centre[0], columns - centre[1]) / (0.05 * height)
+        center = rng.uniform(0, 1, 2) * (height * 0.6, width)
+        distance = np.hypot(rows - center[0], columns - center[1]) / (0.05 * height)
         picture += np.clip(1.5 - distance, 0, 1)[..., None] * rng.uniform(0.2, 0.6)
+    # Out of focus by a fortieth of the picture; then plaster.
     picture = ndimage.gaussian_filter(picture, (height / 42, width / 42, 0))
     picture *= 1 + 0.03 * fractal_noise(rng, height, width, height / 3)[..., None]
     return (

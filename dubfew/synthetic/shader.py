@@ -1,4 +1,7 @@
-"""Pixels from rasterized meshes: texture, light, hair over skin, antialiasing."""
+"""Pixels from rasterized meshes: texture, light, hair over skin, antialiasing.
+
+Every sample is lit by spherical harmonics (diffuse) and one lamp (highlights), in linear light.
+"""
 
 from __future__ import annotations
 
@@ -54,21 +57,24 @@ def shade_samples(
     light: SceneLight,
     background: FloatArray,  # [H, W, 3]
 ) -> FloatArray:  # [H, W, 3]
-    """Light every sample and average samples to pixels.
+    """Shade every sample and average samples to pixels.
 
     Args:
-        solid_raster: opaque meshes, at ``SUPERSAMPLING_FACTOR`` times the picture's resolution.
-        hair_raster: the hair, the same; it is laid over by its alpha where it is nearer.
+        solid_raster: opaque meshes at ``SUPERSAMPLING_FACTOR`` times the picture's resolution.
+            [2H, 2W]
+        hair_raster: hair at the same resolution; it is blended by its alpha where it is nearer.
+            [2H, 2W]
         vertices: all vertices, camera space, m. [V, 3]
-        faces: of the opaque meshes. [F, 3]
-        hair_faces: [G, 3]
-        vertex_materials: per vertex: atlas position (2, px), tint (3, linear), gloss (1). [V, 6]
-        atlas: linear RGB, alpha, gloss. [A, B, 5]
-        light: of the scene.
-        background: linear RGB. [H, W, 3]
+        faces: corner indices of the opaque meshes. [F, 3]
+        hair_faces: corner indices of the hair. [G, 3]
+        vertex_materials: atlas position (px), tint (linear) and gloss of every vertex, as
+            `pack_vertex_materials` lays them out. [V, 6]
+        atlas: linear RGB, alpha and gloss of every texel. [A, B, 5]
+        light: light of the scene.
+        background: linear RGB where no mesh is. [H, W, 3]
 
     Returns:
-        Linear RGB. [H, W, 3]
+        Linear RGB, above 1 in highlights. [H, W, 3]
     """
     normals = _compute_vertex_normals(vertices, np.concatenate([faces, hair_faces]))
     attributes = np.concatenate([vertex_materials, normals, vertices], 1)
@@ -83,7 +89,14 @@ def shade_samples(
 
 
 def tone_map_to_srgb(linear_rgb: FloatArray) -> FloatArray:
-    """Linear light to sRGB with a soft shoulder instead of clipped highlights. Both [H, W, 3]"""
+    """Convert linear light to sRGB, compressing highlights instead of clipping them.
+
+    Args:
+        linear_rgb: linear light; all from 2 upwards is shown alike. [H, W, 3]
+
+    Returns:
+        sRGB in [0, 1), exact below ``_TONE_KNEE``. [H, W, 3]
+    """
     table = _tone_map_table()
     index = np.clip(linear_rgb, 0, 1.9999) * np.float32(len(table) / 2)
     return table[index.astype(np.int32)]

@@ -1,4 +1,8 @@
-"""The face's skin, painted into the head model's texture space."""
+"""The face's skin, painted into the head model's texture space.
+
+Layer after layer is laid over one color. Most layers take light away by an exponent per color, as
+pigment and blood do, so that they look right on pale and on dark skin. All strengths are by eye.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from dubfew.synthetic.noise import fractal_noise, smooth_noise
 from dubfew.synthetic.parts import NUM_FACE_VERTICES, RgbColor
 from dubfew.synthetic.traits import PersonTraits
 
+# MediaPipe's landmarks of what is drawn along or around them, the image's left side first.
 NOSTRIL_RINGS: tuple[tuple[int, ...], ...] = ((79, 20, 60, 166, 238), (309, 250, 290, 392, 458))
 SMILE_LINES: tuple[tuple[int, ...], ...] = ((129, 203, 206, 216), (358, 423, 426, 436))
 LID_CREASES: tuple[tuple[int, ...], ...] = (
@@ -25,12 +30,16 @@ FOREHEAD_LINES: tuple[tuple[int, ...], ...] = (
 )
 
 
+# Gloss of plain skin, and what nose and forehead and lips add to it.
+BASE_GLOSS, NOSE_GLOSS, FOREHEAD_GLOSS, LIP_GLOSS = 0.42, 0.30, 0.22, 0.75
+
+
 class _SkinLayers:
-    """Color and gloss of a face, painted layer on layer; both change in place."""
+    """Color [size, size, 3] and gloss [size, size] of a face, painted layer on layer in place."""
 
     def __init__(self, size: int, skin_color: NDArray) -> None:
         self.color = np.broadcast_to(skin_color, (size, size, 3)).astype(np.float32).copy()
-        self.gloss = np.full((size, size), 0.42, np.float32)
+        self.gloss = np.full((size, size), BASE_GLOSS, np.float32)
 
     def blend(self, color: NDArray, opacity: FloatImage) -> None:
         """Lay a color over the skin."""
@@ -44,7 +53,12 @@ class _SkinLayers:
 
 
 def paint_face(canvas: TextureCanvas, traits: PersonTraits, rng: np.random.Generator) -> FloatImage:
-    """Albedo, opacity and gloss of the face.
+    """Paint the face's albedo, opacity and gloss.
+
+    Args:
+        canvas: texture space of the head model.
+        traits: colors, age, freckles, stubble and beard.
+        rng: source of every detail.
 
     Returns:
         Linear RGB, alpha (1), gloss. [size, size, 5]
@@ -54,6 +68,7 @@ def paint_face(canvas: TextureCanvas, traits: PersonTraits, rng: np.random.Gener
     cheeks = canvas.soft_spot(canvas.landmark_mean(50, 205), 0.022) + canvas.soft_spot(
         canvas.landmark_mean(280, 425), 0.022
     )
+    # From what lies deep in the skin to what lies on it.
     _paint_undertones(canvas, traits, rng, layers, cheeks)
     _paint_eye_shadows(canvas, traits, layers)
     grain = _paint_grain(canvas, traits, rng, layers, cheeks)
@@ -63,9 +78,10 @@ def paint_face(canvas: TextureCanvas, traits: PersonTraits, rng: np.random.Gener
     _paint_lips(canvas, traits, rng, layers)
     _paint_facial_hair(canvas, traits, rng, layers)
     _paint_lashes(canvas, traits, layers)
-    layers.gloss += 0.30 * canvas.soft_spot(canvas.landmark_mean(4), 0.012) + 0.22 * (
-        canvas.soft_spot(canvas.landmark_mean(151, 9), (0.03, 0.02, 0.03))
-    )
+    # Nose and forehead shine; grain breaks the shine up.
+    layers.gloss += NOSE_GLOSS * canvas.soft_spot(
+        canvas.landmark_mean(4), 0.012
+    ) + FOREHEAD_GLOSS * (canvas.soft_spot(canvas.landmark_mean(151, 9), (0.03, 0.02, 0.03)))
     layers.gloss *= 1 + 0.20 * grain
     opaque = np.ones((size, size, 1), np.float32)
     return np.concatenate(
@@ -93,6 +109,7 @@ def _paint_undertones(
 
 
 def _paint_eye_shadows(canvas: TextureCanvas, traits: PersonTraits, layers: _SkinLayers) -> None:
+    """Rings below the eyes, which grow with age, and shadows at inner corners and upper lids."""
     for ring in EYE_RINGS:
         below = canvas.landmark_mean(ring[4]) + np.array([0, -0.007, 0])
         layers.darken(
@@ -117,7 +134,7 @@ def _paint_grain(
     layers: _SkinLayers,
     cheeks: FloatImage,
 ) -> FloatImage:
-    """Pores and grain, by which sharpness is measured."""
+    """Pores and grain, the finest details of the face; returns the grain for the gloss."""
     size, scale = canvas.size, canvas.brush_scale
     grain = smooth_noise(rng, size, size, 2.2 * scale) + 0.8 * smooth_noise(
         rng, size, size, 4.5 * scale
@@ -132,6 +149,7 @@ def _paint_grain(
 
 
 def _paint_creases(canvas: TextureCanvas, traits: PersonTraits, layers: _SkinLayers) -> None:
+    """Lines beside the mouth, above the lids and on the forehead, deeper with age."""
     scale = canvas.brush_scale
     for line in SMILE_LINES:
         layers.darken((0.06 + 0.26 * traits.age) * canvas.soft_line(line, 5.0 * scale))
@@ -144,13 +162,13 @@ def _paint_creases(canvas: TextureCanvas, traits: PersonTraits, layers: _SkinLay
 def _paint_freckles_and_moles(
     canvas: TextureCanvas, traits: PersonTraits, rng: np.random.Generator, layers: _SkinLayers
 ) -> None:
-    """Freckles and a few moles."""
+    """Freckles across the nose, and up to four moles anywhere."""
     size, scale = canvas.size, canvas.brush_scale
     dots = np.zeros((size, size), np.float32)
     if traits.freckles:
         count = int(500 * traits.freckles)
-        centre = np.array([size / 2, canvas.uv[195, 1]])
-        points = centre + rng.normal(0, 1, (count, 2)) * np.array([150, 75]) * scale
+        center = np.array([size / 2, canvas.uv[195, 1]])
+        points = center + rng.normal(0, 1, (count, 2)) * np.array([150, 75]) * scale
         splat_points(dots, points, rng.uniform(2, 9, count))
         layers.darken(ndimage.gaussian_filter(dots, 1.5 * scale) * 1.1, (0.5, 1.0, 1.3))
     for _ in range(int(rng.integers(0, 5))):
@@ -164,7 +182,7 @@ def _paint_freckles_and_moles(
 
 
 def _paint_contact_shadows(canvas: TextureCanvas, layers: _SkinLayers) -> None:
-    """Contact shadows that the coarse mesh does not show."""
+    """Shadows of nostrils, lower lip and nose, which the coarse mesh does not cast."""
     for points in NOSTRIL_RINGS:
         hole = canvas.soft_spot(
             canvas.landmark_mean(*points) + np.array([0, -0.0012, 0.001]), (0.0050, 0.0024, 0.0060)
@@ -184,7 +202,7 @@ def _paint_contact_shadows(canvas: TextureCanvas, layers: _SkinLayers) -> None:
 def _paint_lips(
     canvas: TextureCanvas, traits: PersonTraits, rng: np.random.Generator, layers: _SkinLayers
 ) -> None:
-    """Red of the lips with its upright lines, darker where the lips meet."""
+    """Red of the lips with upright lines and furrows, darker where they meet and at the corners."""
     size, scale = canvas.size, canvas.brush_scale
     opacity = np.clip(canvas.ring_mask(OUTER_LIPS, 2.6 * scale), 0, 1) * 0.93
     layers.blend(traits.lip_color, opacity)
@@ -198,12 +216,13 @@ def _paint_lips(
         canvas.landmark_mean(291, 308), 0.0035
     )
     layers.darken(0.75 * corners, (0.9, 1.1, 1.1))
-    layers.gloss += opacity * (0.75 - 0.25 * lines * 0.5 - 0.5 * np.clip(furrows, 0, 1))
+    layers.gloss += opacity * (LIP_GLOSS - 0.25 * lines * 0.5 - 0.5 * np.clip(furrows, 0, 1))
 
 
 def _paint_facial_hair(
     canvas: TextureCanvas, traits: PersonTraits, rng: np.random.Generator, layers: _SkinLayers
 ) -> None:
+    """Stubble as a shadow with dots, a beard hair by hair, and brows."""
     size, scale = canvas.size, canvas.brush_scale
     region = beard_region(canvas)
     if traits.stubble:
@@ -217,8 +236,9 @@ def _paint_facial_hair(
 
 
 def _paint_lashes(canvas: TextureCanvas, traits: PersonTraits, layers: _SkinLayers) -> None:
+    """Lashes around the eyes, thicker on the upper lids, and the pink of the inner corners."""
     scale = canvas.brush_scale
-    for ring in EYE_RINGS:  # the upper lid's lashes are thicker
+    for ring in EYE_RINGS:
         layers.darken(1.5 * canvas.soft_line(ring, 1.5 * scale, closed=True), (0.9, 1.0, 1.0))
         layers.darken(1.9 * canvas.soft_line(ring[8:] + ring[:1], 2.1 * scale), (0.9, 1.0, 1.0))
         layers.blend(

@@ -1,4 +1,4 @@
-"""What surrounds the face: cranium, ears, neck, hair, shoulders."""
+"""The cranium, and the skin that closes the face around the head and under the jaw."""
 
 from __future__ import annotations
 
@@ -21,28 +21,41 @@ FACE_OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
-NECK_TOP_Y_METERS, NECK_RADII_METERS = (
-    -0.05,
-    (0.064, 0.060),
-)  # m: top inside the head, half width and depth
-HEAD_BACK_DEPTH_METERS = 0.115  # m from the ears to the back of the head
-SUPERELLIPSOID_EXPONENT = 2.6  # exponent; 2 would be an ellipsoid, whose temples are too hollow
+# Height of the neck's upper end, which is hidden inside the head, m in head space.
+NECK_TOP_Y_METERS = -0.05
+# Half width and half depth of the neck, m: an adult's. The skin under the jaw ends inside it.
+NECK_RADII_METERS = (0.064, 0.060)
+# Distance from the ears to the back of the head, m: an adult's.
+HEAD_BACK_DEPTH_METERS = 0.115
+# Exponent of the superellipsoid. At 2 it is an ellipsoid, whose temples are too hollow; larger ones
+# look like a box.
+SUPERELLIPSOID_EXPONENT = 2.6
+# Rings of skin from the face's edge to the back of the head or the neck.
+NUM_SKIN_RINGS = 11
 
 
 @dataclass(frozen=True)
 class SkullModel:
-    """Rounded box (a superellipsoid) through the upper edge of a face.
+    """A rounded box (a superellipsoid) through the upper edge of a face.
 
     Attributes:
-        center: head space, m. [3]
-        semi_axes: half lengths, m. [3]
+        center: middle of the cranium, head space, m. [3]
+        semi_axes: half of its width, height and depth, m. [3]
     """
 
     center: NDArray[np.float64]
     semi_axes: NDArray[np.float64]
 
     def surface_points(self, directions: NDArray, offset: NDArray | float = 0.0) -> NDArray:
-        """Where rays from the centre leave the surface, plus ``offset`` m. [..., 3]"""
+        """Find where rays from the center leave the surface.
+
+        Args:
+            directions: directions of the rays, of any length. [..., 3]
+            offset: distance beyond the surface, m; one for all rays or one each. [...]
+
+        Returns:
+            Points in head space, m. [..., 3]
+        """
         unit = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
         power = (np.abs(unit / self.semi_axes) ** SUPERELLIPSOID_EXPONENT).sum(-1, keepdims=True)
         radius = power ** (-1 / SUPERELLIPSOID_EXPONENT)
@@ -50,37 +63,40 @@ class SkullModel:
 
 
 def fit_skull(face: NDArray) -> SkullModel:
-    """The cranium that belongs to a face at rest [468, 3]."""
+    """Fit the cranium that belongs to a face at rest [468, 3]."""
+    # The crown is 5 cm above the forehead's upper edge; the center lies about at the eyes.
     top = face[10, 1] + 0.050
     height = 0.092
+    # Deep enough to pass through the forehead's edge and HEAD_BACK_DEPTH_METERS behind the ears.
     lift = (face[10, 1] - (top - height)) / height
     slope = (1 - lift**SUPERELLIPSOID_EXPONENT) ** (1 / SUPERELLIPSOID_EXPONENT)
     depth = (face[10, 2] + HEAD_BACK_DEPTH_METERS) / (1 + slope)
-    centre = np.array([0.0, top - height, depth - HEAD_BACK_DEPTH_METERS])
+    center = np.array([0.0, top - height, depth - HEAD_BACK_DEPTH_METERS])
     width = np.abs(face[[251, 389, 356, 454, 21, 162, 127, 234], 0]).max() + 0.004
-    return SkullModel(centre, np.array([width, height, depth]))
+    return SkullModel(center, np.array([width, height, depth]))
 
 
 def build_head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: SkullModel) -> MeshPart:
-    """The face and the skin around it, as one mesh without a seam.
+    """Build the face and the skin around it, as one mesh without a seam.
 
     The face's 468 vertices come first and follow the live face exactly. From the face's edge
     rings run over the cranium to its back, and under the jaw to the neck.
 
     Args:
-        face: at rest. [468, 3]
-        faces: its triangles. [F, 3]
-        uv: of the face, atlas px. [468, 2]
-        skull: of this face.
+        face: vertices of the face at rest, head space, m. [468, 3]
+        faces: triangles of the face. [F, 3]
+        uv: places of its vertices in the atlas, px. [468, 2]
+        skull: cranium of this face.
     """
     oval = list(FACE_OVAL)
-    steps = np.linspace(0, 1, 12)[1:]
+    steps = np.linspace(0, 1, NUM_SKIN_RINGS + 1)[1:]
     rings, count = len(steps), len(oval)
     share = np.zeros((rings, count))
     rest = np.zeros((rings, count, 3))
     shade = np.ones((rings, count))
     edge = face[oval]
     ears = face[[234, 454], 1].mean()
+    # 1 where the face's edge is the jaw, 0 from the ears upwards.
     low = np.clip((ears - edge[:, 1]) / 0.02, 0, 1)[:, None]
     bend, throat = _throat_curve(edge)
     for ring, t in enumerate(steps):
@@ -90,8 +106,10 @@ def build_head_skin(face: NDArray, faces: NDArray, uv: NDArray, skull: SkullMode
         # Near the edge the skin follows the live face, further back it stays.
         share[ring] = (1 - t) ** 2
         rest[ring] = (1 - low) * cranium + low * jaw - share[ring][:, None] * edge
+        # The jaw's shadow grows over the first third of the way.
         cast = jaw_shadow_factor(rest[ring, :, 1] + share[ring] * edge[:, 1])
         shade[ring] = 1 - (1 - cast) * low[:, 0] * min(1.0, t / 0.35)
+    # Every ring vertex follows the vertex of the face's edge that it began at.
     follow = np.zeros((rings, count, NUM_FACE_VERTICES))
     follow[:, np.arange(count), oval] = share
     rows = np.concatenate([oval, NUM_FACE_VERTICES + np.arange(rings * count)]).reshape(-1, count)
@@ -151,9 +169,9 @@ def _ring_uv(face_uv: NDArray, steps: NDArray) -> NDArray:
 
 
 def jaw_shadow_factor(y: NDArray) -> NDArray[np.float64]:
-    """Share of the light that the jaw leaves to the skin at a height in head space (m).
+    """Compute the fraction of light that the jaw leaves to skin at a height in head space (m).
 
-    One function of the place for everything that lies there, so that meshes meet unseen.
+    Skin and neck both use it, so that their shades agree where the meshes meet.
     """
     rise = np.clip((-0.128 - y) / 0.042, 0, 1)
     return 0.50 + 0.48 * rise * rise * (3 - 2 * rise)

@@ -1,4 +1,4 @@
-"""What chance decides about a person."""
+"""Random traits of a person: colors, age, hair, clothes and voice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dubfew.synthetic.parts import linear_color
 
-# sRGB from pale to dark; picked by eye from skin charts.
+# Skin in sRGB from pale to dark, picked by eye from skin charts; people lie between two of them.
 _SKIN_TONES = np.array(
     [
         (0.925, 0.765, 0.690),
@@ -19,6 +19,7 @@ _SKIN_TONES = np.array(
         (0.400, 0.270, 0.200),
     ]
 )
+# Hair in sRGB: black, three browns, blond, red, and gray, which only the old have.
 _HAIR_COLORS = np.array(
     [
         (0.07, 0.055, 0.05),
@@ -30,6 +31,7 @@ _HAIR_COLORS = np.array(
         (0.52, 0.51, 0.50),
     ]
 )
+# Irises in sRGB: two browns, green, blue and gray. Dark skin always has the first.
 _IRIS_COLORS = np.array(
     [
         (0.24, 0.14, 0.07),
@@ -45,24 +47,24 @@ _IRIS_COLORS = np.array(
 class PersonTraits:
     """Everything about a person but the form of the face.
 
-    Colours are linear light, RGB.
+    Colors are linear light, RGB.
 
     Attributes:
-        skin_color: [3]
-        hair_color: [3]
-        iris_color: [3]
-        lip_color: colour of the lips. [3]
-        shirt_colors: two colours. [2, 3]
+        skin_color: skin without freckles, lines or blush. [3]
+        hair_color: hair of head, brows and beard. [3]
+        iris_color: both irises. [3]
+        lip_color: lips, lipstick included. [3]
+        shirt_colors: ground and pattern of the shirt. [2, 3]
         shirt_pattern: 0 plain, 1 stripes, 2 checks, 3 heather.
-        freckles: 0 to 1.
+        freckles: number of freckles, 0 to 1.
         age: 0 young to 1 old: lines and unevenness.
-        stubble: 0 to 1.
-        beard: 0 none to 1 full.
-        brow_thickness: thickness, about 1.
-        hair_thickness: of the cap, m.
-        hair_length: of the hair behind the ears, m; 0 is short.
-        hairline_shift: shift of the hairline upwards, rad.
-        pitch_hz: of the voice, Hz.
+        stubble: density of stubble, 0 to 1.
+        beard: 0 without to 1 with a full beard.
+        brow_thickness: thickness of the brows, about 1.
+        hair_thickness: height of the hair over the skull, m.
+        hair_length: length of the hair behind the ears, m; 0 is short.
+        hairline_shift: how much higher than usual the hair begins, rad.
+        pitch_hz: mean pitch of the voice, Hz.
         tract_length: length of the vocal tract over an average man's.
     """
 
@@ -85,12 +87,18 @@ class PersonTraits:
 
 
 def sample_traits(rng: np.random.Generator) -> PersonTraits:
-    """A random person's traits; those that go together are drawn together."""
+    """Draw a person's traits; those that go together in people are drawn together.
+
+    All ranges and probabilities are by eye: people should vary widely and stay believable.
+    """
+    # One draw decides beard, pitch, vocal tract and the range of brows and hairlines.
     bearded = rng.random() < 0.5
+    # The tone runs from 0, pale, to 4, dark.
     tone = rng.uniform(0, 1) ** 1.2 * (len(_SKIN_TONES) - 1)
     skin = np.array([np.interp(tone, range(len(_SKIN_TONES)), _SKIN_TONES[:, c]) for c in range(3)])
     skin = np.clip(skin + rng.normal(0, 0.012, 3), 0.1, 0.97)
     age = rng.uniform(0, 1)
+    # The old are often gray, dark-skinned people have dark hair and brown eyes.
     if age > 0.75 and rng.random() < 0.6:
         hair = _HAIR_COLORS[6]
     elif tone > 2:
@@ -98,11 +106,13 @@ def sample_traits(rng: np.random.Generator) -> PersonTraits:
     else:
         hair = _HAIR_COLORS[rng.choice(6, p=(0.15, 0.25, 0.25, 0.15, 0.12, 0.08))]
     iris = _IRIS_COLORS[0] if tone > 2.2 else _IRIS_COLORS[rng.integers(0, len(_IRIS_COLORS))]
+    # Lips are skin with less green and blue.
     lips = (
         skin * np.array([0.92, 0.66, 0.68]) if tone < 2.5 else skin * np.array([0.88, 0.72, 0.74])
     )
     if not bearded and rng.random() < 0.4:  # lipstick
         lips = 0.45 * lips + 0.55 * np.array([0.62, 0.20, 0.24])
+    # The pattern is a lighter or darker relative of the shirt's ground.
     shirt = rng.uniform(0.08, 0.85, 3) * rng.uniform(0.4, 1.0)
     other = np.clip(shirt + rng.choice([-1, 1]) * rng.uniform(0.1, 0.35, 3), 0.03, 0.95)
     long_hair = not bearded and rng.random() < 0.65

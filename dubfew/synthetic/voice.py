@@ -1,7 +1,9 @@
-"""A voice without any dependency: babbled syllables through a formant synthesiser.
+"""A voice without any dependency: babbled syllables through a formant synthesizer.
 
-Not meant to be understood: it has vowels, closures, hisses and pauses whose times are known
+The babble cannot be understood. It has vowels, closures, hisses and pauses whose times are known
 exactly, and a person's pitch and vocal tract length.
+
+Source: Klatt 1980, "Software for a cascade/parallel formant synthesizer" (J. Acoust. Soc. Am. 67).
 """
 
 from __future__ import annotations
@@ -15,8 +17,26 @@ from scipy.signal import lfilter
 from dubfew.media.audio import Audio
 from dubfew.speech.visemes import SILENCE_SYMBOL, Phone
 
+# Sampling rate, that of speech recognizers. Twice the highest resonance must fit below it.
 VOICE_SAMPLE_RATE_HZ = 16000
-FILTER_BLOCK_SAMPLES = 80  # samples between changes of the filters, 5 ms
+# Samples between changes of the filters, 5 ms: shorter costs time, longer makes steps audible.
+FILTER_BLOCK_SAMPLES = 80
+# Formants of the neutral tract, Hz: a tube of 17 cm that is closed at one end.
+NEUTRAL_FORMANTS_HZ = (500.0, 1500.0, 2500.0)
+# Bandwidths of the three formants and of the noise's resonance, Hz. Narrower ones ring like a bell,
+# wider ones blur the vowels.
+FORMANT_BANDWIDTHS_HZ, NOISE_BANDWIDTH_HZ = (70.0, 100.0, 160.0), 1500.0
+# Highest resonance of the noise, Hz: below half of the sampling rate, whatever the tract's length.
+MAX_NOISE_HZ = 7000.0
+# A plosive's burst: its length (s) and loudness.
+BURST_SECONDS, BURST_LEVEL = 0.018, 0.28
+# Spread of the pitch's logarithm and the time between its turns, s: a steady
+# pitch sounds sung.
+PITCH_WAVER, PITCH_KNOT_SECONDS = 0.06, 0.2
+# Breath in a voiced sound, and loudness of the noise against the voice.
+BREATH_LEVEL, NOISE_GAIN = 0.015, 0.6
+# Peak of the waveform, far from clipping.
+PEAK_LEVEL = 0.35
 
 # First three formants of an average man, Hz (Peterson and Barney 1952, rounded).
 _VOWEL_FORMANTS_HZ = {
@@ -28,7 +48,16 @@ _VOWEL_FORMANTS_HZ = {
 
 @dataclass(frozen=True)
 class _Consonant:
-    """formants: Hz; voiced, hiss: loudness; hiss_at: Hz; length: s; burst: ends in one."""
+    """How a consonant sounds.
+
+    Attributes:
+        formants_hz: resonances of the vocal tract.
+        voicing_level: loudness of the voice; a vowel has 1.
+        noise_level: loudness of the hiss.
+        noise_hz: resonance of the hiss or burst.
+        seconds: mean duration.
+        has_burst: whether it ends with a burst, as plosives do.
+    """
 
     formants_hz: tuple[int, int, int]
     voicing_level: float
@@ -38,6 +67,7 @@ class _Consonant:
     has_burst: bool = False
 
 
+# Set by ear: classes of sounds must differ as they do in speech; words need not be understood.
 _CONSONANTS = {
     "p": _Consonant((400, 900, 2200), 0.0, 0.0, 900, 0.10, True),
     "b": _Consonant((400, 900, 2200), 0.12, 0.0, 900, 0.08, True),
@@ -62,11 +92,11 @@ _CONSONANTS = {
 
 @dataclass(frozen=True)
 class SyntheticSpeech:
-    """Sound and what is said when.
+    """Sound, and what is said when.
 
     Attributes:
-        audio: mono.
-        phones: in order, gapless from 0 to the end.
+        audio: mono sound.
+        phones: speech sounds in order, without a gap from 0 to the end.
     """
 
     audio: Audio
@@ -76,12 +106,12 @@ class SyntheticSpeech:
 def synthesize_babble(
     rng: np.random.Generator, seconds: float, *, pitch_hz: float = 120.0, tract_length: float = 1.0
 ) -> SyntheticSpeech:
-    """Random syllables in phrases with pauses.
+    """Draw random syllables in phrases with pauses, and speak them.
 
     Args:
-        rng: decides the syllables.
+        rng: source of syllables, pitch and noise.
         seconds: length of the result.
-        pitch_hz: mean of the voice, Hz.
+        pitch_hz: mean pitch; men's voices are near 120 Hz, women's near 200 Hz.
         tract_length: length of the vocal tract over an average man's; formants scale inversely.
     """
     phones = _sample_phones(rng, seconds)
@@ -151,9 +181,10 @@ def _synthesize_waveform(
     pitch_hz: float,
     tract_length: float,
 ) -> NDArray[np.float32]:
-    """Source and filter, in blocks of 5 ms with everything but bursts smoothed over 20 ms."""
+    """Speak phones: a source and filters that change every 5 ms. [seconds * rate]"""
     count = max(1, round(seconds * VOICE_SAMPLE_RATE_HZ))
     blocks = -(-count // FILTER_BLOCK_SAMPLES)
+    # Times of the blocks' middles.
     clock = (np.arange(blocks) + 0.5) * FILTER_BLOCK_SAMPLES / VOICE_SAMPLE_RATE_HZ
     tracks = _plan_filters(phones, clock)
     source = _glottal_source(rng, clock, count, seconds, pitch_hz)
@@ -163,13 +194,14 @@ def _synthesize_waveform(
         tracks, np.pad(source, (0, padding)), np.pad(noise, (0, padding)), tract_length
     )
     out = out[:count]
-    return (0.35 * out / (np.abs(out).max() + 1e-9)).astype(np.float32)
+    # Equally loud whatever was said.
+    return (PEAK_LEVEL * out / (np.abs(out).max() + 1e-9)).astype(np.float32)
 
 
 def _plan_filters(phones: tuple[Phone, ...], clock: NDArray) -> _FilterTracks:
     """Set source and filters for the phone in every block, then smooth them over time."""
     blocks = len(clock)
-    formants = np.tile([500.0, 1500.0, 2500.0], (blocks, 1))
+    formants = np.tile(NEUTRAL_FORMANTS_HZ, (blocks, 1))
     voiced, hiss, hiss_at = np.zeros(blocks), np.zeros(blocks), np.full(blocks, 2000.0)
     for phone in phones:
         rows = (clock >= phone.start) & (clock < phone.end)
@@ -180,8 +212,9 @@ def _plan_filters(phones: tuple[Phone, ...], clock: NDArray) -> _FilterTracks:
             formants[rows], voiced[rows] = sound.formants_hz, sound.voicing_level
             hiss[rows], hiss_at[rows] = sound.noise_level, sound.noise_hz
             if sound.has_burst:
-                release = rows & (clock > phone.end - 0.018)
-                hiss[release], voiced[release] = 0.28, sound.voicing_level
+                release = rows & (clock > phone.end - BURST_SECONDS)
+                hiss[release], voiced[release] = BURST_LEVEL, sound.voicing_level
+    # Tongue and lips take some 20 ms to move; bursts are sudden, so noise is smoothed over 10.
     window = np.hanning(7)[1:-1]
     window /= window.sum()
     return _FilterTracks(
@@ -196,9 +229,10 @@ def _glottal_source(
     rng: np.random.Generator, clock: NDArray, count: int, seconds: float, pitch_hz: float
 ) -> NDArray[np.float64]:
     """Pulses of the vocal folds at a pitch that wavers. [count]"""
-    knots = np.arange(0, seconds + 0.2, 0.2)
-    waver = np.interp(clock, knots, rng.normal(0, 0.06, len(knots)))
+    knots = np.arange(0, seconds + PITCH_KNOT_SECONDS, PITCH_KNOT_SECONDS)
+    waver = np.interp(clock, knots, rng.normal(0, PITCH_WAVER, len(knots)))
     melody = np.repeat(pitch_hz * np.exp(waver), FILTER_BLOCK_SAMPLES)[:count]
+    # One pulse whenever the phase passes a whole number.
     phase = np.cumsum(melody / VOICE_SAMPLE_RATE_HZ)
     pulses = np.diff(np.floor(phase), prepend=0.0)
     # A glottal pulse is a decaying slope: two real poles, then a zero at 0 Hz.
@@ -211,25 +245,27 @@ def _filter_blocks(
 ) -> NDArray[np.float64]:
     """Send source and noise through resonators that change from block to block."""
     out = np.zeros(len(source))
+    # Filters keep their state from block to block, or every change would click.
     states = [np.zeros(2) for _ in range(4)]
-    widths = (70.0, 100.0, 160.0)
     for block in range(len(tracks.voicing)):
         span = slice(block * FILTER_BLOCK_SAMPLES, (block + 1) * FILTER_BLOCK_SAMPLES)
         voicing = tracks.voicing[block]
-        sound = source[span] * voicing + noise[span] * 0.015 * voicing
+        sound = source[span] * voicing + noise[span] * BREATH_LEVEL * voicing
         for index in range(3):
             b, a = _resonator_coefficients(
-                tracks.formants_hz[block, index] / tract_length, widths[index]
+                tracks.formants_hz[block, index] / tract_length, FORMANT_BANDWIDTHS_HZ[index]
             )
             sound, states[index] = lfilter(b, a, sound, zi=states[index])
-        b, a = _resonator_coefficients(min(tracks.noise_hz[block] / tract_length, 7000.0), 1500.0)
+        b, a = _resonator_coefficients(
+            min(tracks.noise_hz[block] / tract_length, MAX_NOISE_HZ), NOISE_BANDWIDTH_HZ
+        )
         breath, states[3] = lfilter(b, a, noise[span] * tracks.noise[block], zi=states[3])
-        out[span] = sound + 0.6 * breath
+        out[span] = sound + NOISE_GAIN * breath
     return out
 
 
 def _resonator_coefficients(frequency: float, bandwidth: float) -> tuple[NDArray, NDArray]:
-    """Two-pole resonator with unit gain at 0 Hz (Klatt 1980)."""
+    """Coefficients b, a of a two-pole resonator with unit gain at 0 Hz (Klatt 1980, eq. 2)."""
     radius = np.exp(-np.pi * bandwidth / VOICE_SAMPLE_RATE_HZ)
     a = np.array(
         [1.0, -2 * radius * np.cos(2 * np.pi * frequency / VOICE_SAMPLE_RATE_HZ), radius**2]

@@ -129,9 +129,9 @@ def test_frames_are_sharp_where_the_mouth_is(clip):
     frames, _, track = clip
     left, top = track.landmarks[0, LIPS, :2].min(0).astype(int)
     right, bottom = track.landmarks[0, LIPS, :2].max(0).astype(int)
-    grey = frames[0][top:bottom, left:right].mean(-1)
-    laplacian = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2]
-    assert (laplacian - grey[1:-1, 2:]).var() > 20
+    gray = frames[0][top:bottom, left:right].mean(-1)
+    laplacian = 4 * gray[1:-1, 1:-1] - gray[:-2, 1:-1] - gray[2:, 1:-1] - gray[1:-1, :-2]
+    assert (laplacian - gray[1:-1, 2:]).var() > 20
 
 
 def test_written_clip_has_frames_sound_and_track(tmp_path):

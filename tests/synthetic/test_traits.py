@@ -67,6 +67,6 @@ def test_deep_voices_long_tracts_and_beards_go_together(people):
 
 
 def test_grey_hair_is_for_the_old(people):
-    grey = [p for p in people if np.ptp(p.hair_color) < 0.02 and p.hair_color.mean() > 0.1]
-    assert grey
-    assert min(p.age for p in grey) > 0.75
+    gray = [p for p in people if np.ptp(p.hair_color) < 0.02 and p.hair_color.mean() > 0.1]
+    assert gray
+    assert min(p.age for p in gray) > 0.75
