@@ -249,7 +249,7 @@ def mel_filterbank() -> FloatArray:
 
 
 def mel_band_edges_hz(low: float, high: float, count: int) -> NDArray[np.float64]:
-    """Space the edges of overlapping bands evenly on the mel scale.
+    """Compute the edges of overlapping bands, evenly spaced on the mel scale.
 
     Band k begins at edge k, has its center at edge k + 1 and ends at edge k + 2.
 

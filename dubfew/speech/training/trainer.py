@@ -31,7 +31,8 @@ from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.vowel_hold import hold_random_vowel
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import fit_viseme_basis
-from dubfew.training.schedules import warmup_cosine
+from dubfew.training import MAX_GRADIENT_NORM
+from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.signal import LagEstimate
 
@@ -42,8 +43,6 @@ REPORT_EVERY_STEPS = 10
 _WARMUP_FRACTION = 0.1
 # Decoupled weight decay of AdamW: a little, against overfitting to minutes of film.
 _WEIGHT_DECAY = 0.02
-# Largest norm of the gradient of all weights together; single windows exceed it early on.
-_MAX_GRADIENT_NORM = 1.0
 # Filmed targets may move in time after one part in three of the steps. Before that the network
 # predicts next to nothing and could only shift them at random.
 _ALIGN_AFTER_ONE_IN = 3
@@ -173,7 +172,7 @@ class _TrainingRun:
         )
         # The rate rises linearly, then falls along a cosine to 0 at the last step.
         warmup_steps = _WARMUP_FRACTION * steps
-        schedule = torch.optim.lr_scheduler.LambdaLR(
+        schedule = LearningRateSchedule(
             optimizer,
             lambda step: warmup_cosine(
                 step + 1, steps, warmup_steps=warmup_steps, decay_start=warmup_steps
@@ -181,6 +180,7 @@ class _TrainingRun:
         )
         network.train()
         for step in range(steps):
+            schedule.set_step(step)
             batch = self._sample_batch(filmed_recordings, self.config.filmed_fraction)
             predicted = network(batch.features)
             # Filmed targets move to where they agree with the prediction.
@@ -188,12 +188,10 @@ class _TrainingRun:
             if step > steps // _ALIGN_AFTER_ONE_IN and batch.is_filmed.any():
                 target = self.motion_loss.align_target(predicted, target, batch.is_filmed)
             loss = self.motion_loss(predicted, target, batch.voice_activity)
-            # Gradient step.
             optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT_NORM)
+            torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
             optimizer.step()
-            schedule.step()
             self.steps_done += 1
             if (step + 1) % REPORT_EVERY_STEPS == 0 or step + 1 == steps:
                 self.progress(
