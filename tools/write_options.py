@@ -14,6 +14,7 @@ from dubfew.adapt.options import AdaptOptions
 from dubfew.data.options import PrepareOptions
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
+from dubfew.utils.extension_table import ExtensionTable
 from dubfew.utils.options import Option, list_options
 
 OPTIONS_PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
@@ -88,7 +89,11 @@ def _render_row(option: Option) -> str:
     if option.types[0] is bool and option.default is not False:
         flags.append(f"--no-{option.flags[0].removeprefix('--')}")
     default = "" if option.default is None else f"`{option.default}`"
-    allowed = ", ".join(f"`{name}`" for name in option.choices) or option.describe_limits()
+    if isinstance(option.rules.choices, ExtensionTable):
+        # The names are files: the page would change with every new one.
+        allowed = "see `--help`"
+    else:
+        allowed = ", ".join(f"`{name}`" for name in option.choices) or option.describe_limits()
     meaning = option.rules.help.replace("<", "&lt;").replace("|", r"\|")
     words = ", ".join(f"`{flag}`" for flag in flags)
     return f"| `{option.name}` | {words} | {default} | {allowed} | {meaning} |"

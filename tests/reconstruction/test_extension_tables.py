@@ -46,7 +46,7 @@ def test_tracking_methods():
         assert {"path", "track", "head", "first_frame", "progress"} <= set(
             inspect.signature(refine_track).parameters
         )
-    with pytest.raises(DubfewError, match=r"depth.*landmarks, photometric"):
+    with pytest.raises(DubfewError, match="depth.*" + ", ".join(TRACKING_METHODS.names)):
         TRACKING_METHODS.load("depth")
 
 

@@ -50,7 +50,7 @@ class AdaptationMethod:
         make_trainable: changes a renderer in place so that the weights to train, and no others,
             require gradients; takes the options, returns the module to train.
         extract_delta: takes the trained module and the prior's weights by name; returns the
-            tensors that are stored, empty if the renderer did not change.
+            tensors that are stored, none for a method that trains no weights of the renderer.
         apply_delta: takes a renderer with the prior's weights, the stored tensors and the options;
             returns the renderer with the delta merged in and only plain layers left. Raises
             ``ArtefactError`` if the tensors do not fit the renderer.
