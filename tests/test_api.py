@@ -67,6 +67,8 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "project": (["--project", "a film"], "a film"),
     "speech": (["--speech", "s.safetensors"], Path("s.safetensors")),
     "recognise": (["--recognise"], True),
+    "offset": (["--offset", "-80"], -80.0),
+    "open": (["--open", "0.7"], 0.7),
     "reach": (["--reach", "1.5"], 1.5),
     "plot": (["--plot", "p.svg"], Path("p.svg")),
     "fit": (["--fit", "hold"], "hold"),

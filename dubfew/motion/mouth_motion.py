@@ -93,6 +93,17 @@ class MouthMotion:
         mixed = self.displacement[low] * (1 - weight) + self.displacement[high] * weight
         return MouthMotion(mixed, times)
 
+    def scale_opening(self, factor: float) -> MouthMotion:
+        """Scale how far the lips move up and down; width and protrusion stay.
+
+        Closed lips stay closed, so no consonant is lost.
+
+        Args:
+            factor: multiple of the gap between the lips, above 0.
+        """
+        vertical = np.array([1, factor, 1], np.float32)
+        return MouthMotion(self.displacement * vertical, self.times)
+
     def aperture(self) -> NDArray[np.float32]:
         """Compute the gap between the inner lips; 0 closed, 0.1 to 0.2 in open vowels. [N]"""
         upper, lower = np.array([mouth_point_rows(pair) for pair in INNER_LIP_PAIRS]).T

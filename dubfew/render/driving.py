@@ -33,7 +33,9 @@ def motion_from_audio(
     style: SpeakingStyle,
     model: SpeechModel,
     phones: Sequence[Phone] = (),
-    mouth_gain: float = 1.0,
+    *,
+    reach: float = 1.0,
+    opening: float = 1.0,
 ) -> MouthMotion:
     """Predict an actor's mouth motion from speech.
 
@@ -43,7 +45,8 @@ def motion_from_audio(
         style: speaking style of the actor.
         model: speech model that the style was fitted to.
         phones: phones of the audio with their times, if known; they sharpen the prediction.
-        mouth_gain: largest opening, as a multiple of the largest one in the actor's footage.
+        reach: largest opening, as a multiple of the largest one in the actor's footage.
+        opening: factor of the opening, applied before that limit.
 
     Returns:
         Motion in inter-ocular distances. [N, P, 3]
@@ -52,7 +55,7 @@ def motion_from_audio(
         MediaError: The audio cannot be read.
     """
     predicted = model.predict(read_audio(audio), times)
-    return style.apply(fuse_phonemes(predicted, phones), reach=mouth_gain)
+    return style.apply(fuse_phonemes(predicted, phones), reach=reach, opening=opening)
 
 
 def motion_from_video(
@@ -61,6 +64,8 @@ def motion_from_video(
     actor_motion: MouthMotion,
     head: HeadModel,
     progress: ProgressCallback,
+    *,
+    opening: float = 1.0,
 ) -> MouthMotion:
     """Transfer the mouth motion of another performance to an actor.
 
@@ -72,6 +77,7 @@ def motion_from_video(
         actor_motion: motion of the actor in their own footage.
         head: head model to track the performance with.
         progress: called with the state of the tracking.
+        opening: factor of the opening.
 
     Returns:
         Motion in inter-ocular distances. [N, P, 3]
@@ -85,8 +91,8 @@ def motion_from_video(
     ratio = _aperture_p95(actor_motion) / max(_aperture_p95(driver_motion), 1e-4)
     # Mumbled footage does not show how far the actor can open: stay near the performance.
     gain = float(np.clip(ratio, 0.7, 1.4))
-    scaled = driver_motion.displacement * np.float32(gain)
-    return MouthMotion(scaled, driver_motion.times).resample(times)
+    scaled = MouthMotion(driver_motion.displacement * np.float32(gain), driver_motion.times)
+    return scaled.scale_opening(opening).resample(times)
 
 
 def _aperture_p95(motion: MouthMotion) -> float:

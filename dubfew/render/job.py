@@ -11,6 +11,7 @@ from dubfew.media.codecs import choose_encoding
 from dubfew.reconstruction.segmenters import Segmenter, load_face_parser
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
+from dubfew.render.corrections import check_corrections
 from dubfew.render.driving import check_drive, phones_from_audio
 from dubfew.render.load import LoadedActor, RenderSources, load_actor, resolve_sources
 from dubfew.render.options import RenderOptions
@@ -75,6 +76,7 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
     """
     driver, transcript = _to_path(options.driver), _to_path(options.transcript)
     check_drive(options.drive, driver, transcript, options.language, options.recognise)
+    check_corrections(options)
     cues = read_transcript(transcript) if transcript is not None else ()
     if cues and options.language is not None:
         resolve_language(options.language)

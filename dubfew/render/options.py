@@ -69,10 +69,26 @@ class RenderOptions:
         False,
         help="Recognize phonemes with PocketSphinx, which sharpens the timing of English speech.",
     )
+    offset: float = option(
+        0.0,
+        help="Shift of the new mouth motion against the sound, in milliseconds: a positive number "
+        "moves the mouth later, a negative one earlier.",
+        metavar="MS",
+        minimum=-1000,
+        maximum=1000,
+    )
+    open: float = option(
+        1.0,
+        help="Factor of how far the mouth opens: 0.7 speaks with smaller openings, 1.2 with larger "
+        "ones. Closed lips stay closed. Audio opens no wider than reach allows.",
+        metavar="FACTOR",
+        minimum=0.1,
+        maximum=3,
+    )
     reach: float = option(
         1.0,
         help="Widest mouth that audio may open, as a multiple of the widest in the actor's "
-        "footage.",
+        "footage. Wider openings are compressed, and keep their differences.",
         metavar="R",
         minimum=0.1,
         maximum=10,

@@ -118,20 +118,25 @@ def drive_scene(job: RenderJob, track: Track, progress: ProgressCallback) -> Dri
 
 def _move_mouth(job: RenderJob, track: Track, progress: ProgressCallback) -> Track:
     """A track with the mouth of the drive; the same track if the scene drives itself."""
-    actor, sources = job.actor, job.sources
+    actor, sources, options = job.actor, job.sources, job.options
+    # A mouth that is later shows at each frame what was due before it.
+    times = track.times - options.offset / 1000
     if sources.drive == "audio" and sources.audio is not None:
         motion = motion_from_audio(
             sources.audio,
-            track.times,
+            times,
             actor.adapter.style,
             actor.speech_model,
             job.phones,
-            job.options.reach,
+            reach=options.reach,
+            opening=options.open,
         )
     elif sources.drive == "video" and sources.driver is not None:
         stored = actor.adapter.references.motion
         own = MouthMotion(stored, np.arange(len(stored), dtype=np.float64))
-        motion = motion_from_video(sources.driver, track.times, own, actor.head, progress)
+        motion = motion_from_video(
+            sources.driver, times, own, actor.head, progress, opening=options.open
+        )
     else:
         return track
     moved = retarget_mouth(track, actor.head, motion)

@@ -34,8 +34,11 @@ _MIN_APERTURE_LIMIT = 0.1
 # Quantile of the observed gap that counts as its widest, and the factor on it: four seconds of
 # footage rarely hold the widest vowel.
 _WIDEST_QUANTILE, _APERTURE_MARGIN = 0.99, 1.1
-# Fraction of the limit up to which gaps stay as they are; wider ones are compressed.
+# Fraction of the limit up to which gaps stay as they are where little has to be compressed.
 _COMPRESSION_START = 0.8
+# Least mean slope of the compression, if it can start above closed lips. A smaller one squeezes
+# wide openings into a plateau: the mouth seems to stand open while vowels change.
+_MIN_COMPRESSION_SLOPE = 0.5
 # Rows of pauses whose median weighs half of the rest pose, the other half being closed lips.
 _REST_PRIOR_ROWS = 10
 
@@ -64,15 +67,19 @@ class SpeakingStyle:
                 "expected one gain and one offset per direction"
             )
 
-    def apply(self, motion: MouthMotion, *, reach: float = 1.0) -> MouthMotion:
+    def apply(
+        self, motion: MouthMotion, *, reach: float = 1.0, opening: float = 1.0
+    ) -> MouthMotion:
         """Apply the style to a predicted motion.
 
-        Predicted silence (zero) becomes the actor's own rest pose. Gaps beyond ``max_aperture`` are
-        compressed smoothly towards it, and the whole motion of that moment with them.
+        Predicted silence (zero) becomes the actor's own rest pose. If a gap exceeds
+        ``max_aperture``, the wider gaps are compressed so that the widest one meets it, and the
+        whole motion of their moments with them.
 
         Args:
-            motion: motion as the speech model predicts it.
+            motion: motion as the speech model predicts it, of the whole sound.
             reach: limit of the gap as a multiple of ``max_aperture``, above 0.
+            opening: factor of the gap, above 0; applied before the limit.
         """
         limit = reach * self.max_aperture
         # The part of the motion inside of the space changes, the rest stays.
@@ -80,14 +87,13 @@ class SpeakingStyle:
         coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
         change = (coefficients * (self.gain - 1) + self.offset) @ flat
         moved = motion.displacement + change.reshape(motion.displacement.shape)
-        gap = MouthMotion(moved, motion.times).aperture()
-        # Identity up to the knee, then towards the limit with a continuous slope.
-        knee = _COMPRESSION_START * limit
-        headroom = limit - knee
-        compressed = np.where(gap > knee, knee + headroom * np.tanh((gap - knee) / headroom), gap)
-        factor = compressed / np.maximum(gap, 1e-6)
-        factor = np.where(gap > knee, factor, 1.0)
-        return MouthMotion((moved * factor[:, None, None]).astype(np.float32), motion.times)
+        scaled = MouthMotion(moved, motion.times).scale_opening(opening)
+        gap = scaled.aperture()
+        # Closed lips have no ratio, and nothing to compress.
+        factor = np.where(gap > 1e-6, compress_gaps(gap, limit) / np.maximum(gap, 1e-6), 1.0)
+        return MouthMotion(
+            (scaled.displacement * factor[:, None, None]).astype(np.float32), motion.times
+        )
 
     @classmethod
     def neutral(cls, space: MotionSpace | None = None) -> SpeakingStyle:
@@ -197,6 +203,38 @@ def fit_style(
         (offset * space.coefficient_rms).astype(np.float32),
         _estimate_max_aperture(observed),
     )
+
+
+def compress_gaps(
+    gap: FloatArray,  # [N]
+    limit: float,
+) -> FloatArray:  # [N]
+    """Compress lip gaps so that the widest meets a limit; nothing changes if none exceeds it.
+
+    Small gaps stay as they are. Above them a hyperbola with a continuous slope leads from the first
+    compressed gap to the limit. It starts lower the more has to be compressed, so that it never
+    becomes flat: the order of the gaps stays, and their differences stay visible.
+
+    Args:
+        gap: lip gaps of a whole sound, inter-ocular distances. [N]
+        limit: largest gap of the result, above 0.
+
+    Returns:
+        Gaps up to ``limit``. [N]
+
+    Example:
+        >>> compress_gaps(np.array([0.02, 0.1, 0.2, 0.3]), 0.2).round(3)
+        array([0.02 , 0.1  , 0.167, 0.2  ])
+    """
+    widest = float(gap.max(initial=0.0))
+    if widest <= limit:
+        return gap
+    # The mean slope from the knee to the widest gap is (limit - knee) / (widest - knee).
+    slope = _MIN_COMPRESSION_SLOPE
+    knee = max(0.0, min(_COMPRESSION_START * limit, (limit - slope * widest) / (1 - slope)))
+    excess = np.maximum(gap - knee, 0)
+    bend = 1 / (limit - knee) - 1 / (widest - knee)
+    return np.where(gap > knee, knee + excess / (1 + bend * excess), gap)
 
 
 def _estimate_rest_offset(pauses: FloatArray, space: MotionSpace) -> FloatArray:

@@ -24,6 +24,15 @@ def test_aperture_is_the_gap_between_the_lips() -> None:
     assert MouthMotion(displacement, np.zeros(1)).aperture() == pytest.approx([0.1])
 
 
+def test_a_scaled_opening_keeps_width_and_protrusion() -> None:
+    motion = MouthMotion(np.random.default_rng(0).normal(size=(4, P, 3)).astype("f4"), np.arange(4))
+    scaled = motion.scale_opening(0.7)
+    np.testing.assert_allclose(scaled.aperture(), 0.7 * motion.aperture(), rtol=1e-5)
+    np.testing.assert_array_equal(
+        scaled.displacement[..., [0, 2]], motion.displacement[..., [0, 2]]
+    )
+
+
 def test_width_grows_when_the_corners_part() -> None:
     displacement = np.zeros((1, P, 3), np.float32)
     displacement[0, mouth_point_rows(MOUTH_CORNERS), 0] = -0.02, 0.03

@@ -30,10 +30,10 @@ def performance() -> MouthMotion:
     return motion_from_track(toy_track(40), load_head_model())
 
 
-def driven(monkeypatch, actor: MouthMotion, times: np.ndarray) -> MouthMotion:
+def driven(monkeypatch, actor: MouthMotion, times: np.ndarray, opening: float = 1.0) -> MouthMotion:
     monkeypatch.setattr(driving, "track_video", lambda path, **options: toy_track(40))
     return driving.motion_from_video(
-        Path("driver.mp4"), times, actor, load_head_model(), no_progress
+        Path("driver.mp4"), times, actor, load_head_model(), no_progress, opening=opening
     )
 
 
@@ -53,6 +53,11 @@ def test_another_performance_on_the_scenes_clock(monkeypatch, performance):
     middle = (performance.displacement[3] + performance.displacement[4]) / 2
     np.testing.assert_allclose(found.displacement[7], middle, atol=1e-5)
     np.testing.assert_allclose(found.displacement[80:], found.displacement[[79] * 20], atol=1e-5)
+
+
+def test_another_performance_opens_less_where_it_should(monkeypatch, performance):
+    found = driven(monkeypatch, performance, performance.times, opening=0.5)
+    np.testing.assert_allclose(found.aperture(), performance.aperture() / 2, atol=1e-5)
 
 
 def test_silence_is_the_actors_rest_pose(silence):

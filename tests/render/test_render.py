@@ -264,6 +264,8 @@ def test_nothing_to_say(registry, short, tmp_path):
         ({"fit": "stretch"}, "there are trim, loop, hold"),
         ({"reach": 0.0}, "reach is 0"),
         ({"reach": float("nan")}, "reach is nan"),
+        ({"offset": 80, "drive": "self"}, "--drive self keeps"),
+        ({"open": 0.7, "drive": "self"}, "--drive self keeps"),
         ({"codec": "nonsense", "drive": "self"}, "nonsense"),
         ({"revision": 9}, "has no revision 9"),
     ],

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 from dubfew.progress import no_progress
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import FLAG_MOUTH_COVERED
 from dubfew.render import scene
+from dubfew.render.options import RenderOptions
+from dubfew.speech.model import SpeechModel
+from dubfew.speech.style import SpeakingStyle
 from tests.data.people import toy_track
 
 
@@ -28,3 +33,22 @@ def test_a_parser_of_faces_adds_to_what_is_left_as_it_is(monkeypatch):
     assert looked == [(Path("v.mp4"), "parser", "lite")]
     assert not flagged.usable.any()
     assert note == "whose"
+
+
+def test_a_positive_offset_moves_the_mouth_later():
+    """At 25 frames a second 80 ms are two frames."""
+    track = toy_track(40)
+    actor = SimpleNamespace(
+        adapter=SimpleNamespace(style=SpeakingStyle.neutral()),
+        speech_model=SpeechModel.load_default(),
+        head=load_head_model(),
+    )
+    sources = SimpleNamespace(drive="audio", audio=Path(str(files("dubfew.demo") / "dub.wav")))
+    jaws = {}
+    for offset in (0, 80, -80):
+        options = RenderOptions(offset=offset)
+        job = SimpleNamespace(actor=actor, sources=sources, options=options, phones=())
+        jaws[offset] = scene._move_mouth(job, track, no_progress).jaw
+    assert np.ptp(jaws[0][:, 0]) > 0.02
+    np.testing.assert_allclose(jaws[80][2:], jaws[0][:-2], atol=1e-3)
+    np.testing.assert_allclose(jaws[-80][:-2], jaws[0][2:], atol=1e-3)

@@ -11,7 +11,7 @@ from dubfew.errors import ArtefactError, ShapeError
 from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech.model import MotionSpace
-from dubfew.speech.style import SpeakingStyle, fit_style
+from dubfew.speech.style import SpeakingStyle, compress_gaps, fit_style
 
 K = 3
 
@@ -114,6 +114,34 @@ def test_neutral_changes_nothing() -> None:
     np.testing.assert_allclose(
         SpeakingStyle.neutral(SPACE).apply(motion).displacement, motion.displacement, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("excess", [1.01, 1.2, 1.7, 2.5, 5.0])
+def test_compressed_gaps_meet_the_limit_and_never_become_flat(excess: float) -> None:
+    limit = 0.1
+    gap = np.linspace(0, excess * limit, 1001)
+    found = compress_gaps(gap, limit)
+    assert found[-1] == pytest.approx(limit)
+    slope = np.diff(found) / np.diff(gap)
+    assert slope.max() <= 1 + 1e-6
+    # The last millimeter still moves: the slope of the hyperbola's end, (limit / widest) squared.
+    assert slope.min() >= min(0.25, 1 / excess**2) - 1e-3
+    assert np.abs(np.diff(slope)).max() < 0.01  # no corner
+
+
+def test_gaps_within_the_limit_stay() -> None:
+    gap = np.array([0.0, 0.05, 0.1])
+    assert compress_gaps(gap, 0.1) is gap
+
+
+def test_the_opening_is_scaled_before_the_limit() -> None:
+    style = SpeakingStyle(SPACE.basis, np.ones(K, np.float32), np.zeros(K, np.float32), 0.5)
+    motion = _speech()
+    half = style.apply(motion, opening=0.5)
+    np.testing.assert_allclose(half.aperture(), 0.5 * motion.aperture(), atol=1e-6)
+    np.testing.assert_allclose(half.width_change(), motion.width_change(), atol=1e-6)
+    limit = float(motion.aperture().max()) / 0.5
+    assert style.apply(motion, reach=limit, opening=3).aperture().max() <= limit * 0.5 + 1e-6
 
 
 @given(st.floats(0.05, 0.5), st.floats(0.1, 3.0))
