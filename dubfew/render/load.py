@@ -8,6 +8,7 @@ from pathlib import Path
 from dubfew.adapt.artefact import ActorAdapter
 from dubfew.errors import MediaError
 from dubfew.media import VideoInfo, probe, read_audio
+from dubfew.media.speech_span import SpeechSpan, find_speech_span
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.locate import find_prior
 from dubfew.prior.renderers import Renderer
@@ -28,7 +29,7 @@ class RenderSources:
         scene: the video to paint in.
         scene_info: of the scene.
         audio: that is heard with it, or None.
-        new_speech_seconds: of speech that is not the scene's own, or None.
+        new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
         driver: the performance for "video".
     """
 
@@ -36,7 +37,7 @@ class RenderSources:
     scene: Path
     scene_info: VideoInfo
     audio: Path | None
-    new_speech_seconds: float | None
+    new_sound: SpeechSpan | None
     driver: Path | None
 
 
@@ -106,10 +107,10 @@ def resolve_sources(
     sound = audio or (scene if info.has_audio else None)
     if drive == "audio" and sound is None:
         raise MediaError(f"{scene} has no sound to speak: give --audio, or --drive self")
-    seconds = read_audio(audio).duration if audio is not None else None
+    new_sound = find_speech_span(read_audio(audio)) if audio is not None else None
     if driver is not None:
         probe(driver)
-    return RenderSources(drive, scene, info, sound, seconds, driver)
+    return RenderSources(drive, scene, info, sound, new_sound, driver)
 
 
 def resolve_scene_path(video: Path | None, adapter: ActorAdapter) -> Path:

@@ -96,7 +96,8 @@ class RenderOptions:
     fit: str | None = option(
         None,
         help="Treatment of audio that is longer than the video: cut the audio (trim), repeat the "
-        "video (loop), or hold its last frame (hold); default: trim.",
+        "video (loop), or hold its last frame (hold); default: hold where speech would be cut, "
+        "trim where the rest is silent.",
         choices=FIT_MODES,
     )
     revision: int | None = option(

@@ -109,7 +109,7 @@ def drive_scene(job: RenderJob, track: Track, progress: ProgressCallback) -> Dri
         MediaError: The driving audio or video cannot be read.
     """
     schedule = schedule_frames(
-        track.times, job.sources.scene_info.fps, job.sources.new_speech_seconds, job.options.fit
+        track.times, job.sources.scene_info.fps, job.sources.new_sound, job.options.fit
     )
     shown = dataclasses.replace(track.select(schedule.scene_rows), times=schedule.times)
     moved = _move_mouth(job, shown, progress)

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError
 from dubfew.media import Frame, read_frames
+from dubfew.media.speech_span import SpeechSpan
 from dubfew.render.options import FIT_MODES
 
-# The picture is the master unless the user says otherwise: frames in equal frames out.
-DEFAULT_FIT_MODE = "trim"
 # Differences below this are rounding of clocks and padding of encoders, and are ignored.
 LENGTH_TOLERANCE_SECONDS = 0.1
 
@@ -66,8 +65,67 @@ class FrameSchedule:
                 shown += 1
 
 
+def choose_fit_mode(picture_seconds: float, sound: SpeechSpan, fit_mode: str | None) -> str:
+    """Choose how sound that is longer than the picture is treated.
+
+    Unless the user says otherwise no speech is cut: the last frame is held while somebody speaks,
+    and silence at the end of the sound is cut.
+
+    Args:
+        picture_seconds: length of the scene, s.
+        sound: new sound.
+        fit_mode: wish of the user; None for the default.
+
+    Returns:
+        One of ``FIT_MODES``.
+
+    Raises:
+        DubfewError: The fit mode does not exist.
+    """
+    if fit_mode is None:
+        return "hold" if sound.end > picture_seconds else "trim"
+    if fit_mode not in FIT_MODES:
+        raise DubfewError(f"no fit {fit_mode!r}: there are {', '.join(FIT_MODES)}")
+    return fit_mode
+
+
+def describe_fit(picture_seconds: float, sound: SpeechSpan | None, fit_mode: str | None) -> str:
+    """Describe in one line what happens where sound and picture differ in length.
+
+    Args:
+        picture_seconds: length of the scene, s.
+        sound: new sound, or None.
+        fit_mode: wish of the user; None for the default.
+
+    Returns:
+        The line, or "" if the lengths agree within `LENGTH_TOLERANCE_SECONDS`.
+
+    Raises:
+        DubfewError: The fit mode does not exist.
+    """
+    if sound is None or abs(sound.seconds - picture_seconds) < LENGTH_TOLERANCE_SECONDS:
+        return ""
+    late = sound.seconds - picture_seconds
+    if late < 0:
+        return f"the sound ends {-late:.1f} s before the picture: the mouth rests there"
+    chosen = choose_fit_mode(picture_seconds, sound, fit_mode)
+    if chosen == "trim":
+        if sound.end <= picture_seconds:
+            return f"the last {late:.1f} s of the sound, which are silent, are cut"
+        return (
+            f"the last {late:.1f} s of the sound are cut, with {sound.end - picture_seconds:.1f} s "
+            "of speech (--fit hold or loop keeps them)"
+        )
+    other = "loop repeats the picture" if chosen == "hold" else "hold keeps its last frame"
+    what = "holds its last frame" if chosen == "hold" else "starts again"
+    return (
+        f"the picture {what} for the last {late:.1f} s of the sound "
+        f"(--fit trim cuts the sound, --fit {other})"
+    )
+
+
 def schedule_frames(
-    times: NDArray[np.float64], fps: Fraction, sound_seconds: float | None, fit_mode: str | None
+    times: NDArray[np.float64], fps: Fraction, sound: SpeechSpan | None, fit_mode: str | None
 ) -> FrameSchedule:
     """Decide which scene frame each output frame shows.
 
@@ -78,36 +136,26 @@ def schedule_frames(
     Args:
         times: presentation times of the scene's frames, s. [N]
         fps: nominal frame rate of the scene.
-        sound_seconds: length of the new sound, s; None without sound.
-        fit_mode: "trim", "loop" or "hold"; None for "trim".
+        sound: length of the new sound, and of the speech in it; None without sound.
+        fit_mode: "trim", "loop" or "hold"; None chooses, see `choose_fit_mode`.
 
     Raises:
         DubfewError: The fit mode does not exist.
     """
-    chosen = fit_mode or DEFAULT_FIT_MODE
-    if chosen not in FIT_MODES:
-        raise DubfewError(f"no fit {chosen!r}: there are {', '.join(FIT_MODES)}")
     count = len(times)
     length = float(times[-1]) + float(1 / fps)
     rows = np.arange(count)
+    note = describe_fit(length, sound, fit_mode)
     # Equal lengths, shorter sound and trimmed sound: the scene as it is.
-    if sound_seconds is None or abs(sound_seconds - length) < LENGTH_TOLERANCE_SECONDS:
-        return FrameSchedule(rows, times, "")
-    if sound_seconds < length:
-        early = length - sound_seconds
-        note = f"the sound ends {early:.1f} s before the picture: the mouth rests there"
+    if sound is None or sound.seconds - length < LENGTH_TOLERANCE_SECONDS:
         return FrameSchedule(rows, times, note)
+    chosen = choose_fit_mode(length, sound, fit_mode)
     if chosen == "trim":
-        late = sound_seconds - length
-        note = f"the last {late:.1f} s of the sound are cut (--fit loop or hold keeps them)"
         return FrameSchedule(rows, times, note)
     # Longer sound: add frames at the nominal rate until the sound ends.
-    more = np.arange(round((sound_seconds - length) * float(fps)))
+    more = np.arange(round((sound.seconds - length) * float(fps)))
     rows = np.concatenate(
         [rows, more % count if chosen == "loop" else np.full(len(more), count - 1)]
     )
     times = np.concatenate([times, length + more / float(fps)])
-    what = "starts again" if chosen == "loop" else "holds its last frame"
-    return FrameSchedule(
-        rows, times, f"the picture {what} for the last {sound_seconds - length:.1f} s of the sound"
-    )
+    return FrameSchedule(rows, times, note)

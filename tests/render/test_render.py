@@ -132,7 +132,9 @@ def test_new_speech_moves_the_mouth(registry, clip, tmp_path, silence, track):
     outputs = {}
     for name, sound in {"silent": silence(FRAMES / 25), "dub": DUB}.items():
         outputs[name] = tmp_path / f"{name}.mp4"
-        result = render("actor", audio=sound, lossless=True, out=outputs[name], registry=registry)
+        result = render(
+            "actor", audio=sound, fit="trim", lossless=True, out=outputs[name], registry=registry
+        )
         assert (result.frames, result.edited_frames) == (FRAMES, FRAMES)
         assert probe(result.output).has_audio
         for before, after in zip(read_frames(clip), read_frames(result.output), strict=True):

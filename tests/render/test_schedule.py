@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 
 from dubfew.errors import DubfewError
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
+from dubfew.media.speech_span import SpeechSpan
 from dubfew.render.schedule import FIT_MODES, LENGTH_TOLERANCE_SECONDS, schedule_frames
 
 RATES = [Fraction(25), Fraction(30000, 1001), Fraction(24000, 1001), Fraction(60), Fraction(10)]
+
+
+def spoken(seconds: float, end: float | None = None) -> SpeechSpan:
+    """Sound with speech to its end, or to another moment."""
+    return SpeechSpan(seconds, 0.0, seconds if end is None else end)
 
 
 def clock(count: int, fps: Fraction) -> np.ndarray:
@@ -26,9 +32,9 @@ def test_sound_of_the_same_length_changes_nothing(fit):
     times = clock(50, Fraction(25))
     for sound in (
         None,
-        2.0,
-        2.0 - 0.99 * LENGTH_TOLERANCE_SECONDS,
-        2.0 + 0.99 * LENGTH_TOLERANCE_SECONDS,
+        spoken(2.0),
+        spoken(2.0 - 0.99 * LENGTH_TOLERANCE_SECONDS),
+        spoken(2.0 + 0.99 * LENGTH_TOLERANCE_SECONDS),
     ):
         shown = schedule_frames(times, Fraction(25), sound, fit)
         assert shown.scene_rows.tolist() == list(range(50))
@@ -38,23 +44,34 @@ def test_sound_of_the_same_length_changes_nothing(fit):
 
 @pytest.mark.parametrize("fit", [None, *FIT_MODES])
 def test_under_shorter_sound_the_mouth_rests(fit):
-    shown = schedule_frames(clock(50, Fraction(25)), Fraction(25), 1.5, fit)
+    shown = schedule_frames(clock(50, Fraction(25)), Fraction(25), spoken(1.5), fit)
     assert shown.scene_rows.tolist() == list(range(50))
     assert shown.note == "the sound ends 0.5 s before the picture: the mouth rests there"
 
 
-def test_longer_sound_is_cut_unless_asked_otherwise():
-    for fit in (None, "trim"):
-        shown = schedule_frames(clock(50, Fraction(25)), Fraction(25), 3.0, fit)
+def test_speech_is_kept_unless_asked_otherwise():
+    """The sound is a second longer than the picture, and somebody speaks for half of it."""
+    times, sound = clock(50, Fraction(25)), spoken(3.0, end=2.5)
+    kept = schedule_frames(times, Fraction(25), sound, None)
+    assert kept.scene_rows.tolist() == [*range(50), *[49] * 25]
+    assert "holds its last frame for the last 1.0 s" in kept.note
+    cut = schedule_frames(times, Fraction(25), sound, "trim")
+    assert cut.scene_rows.tolist() == list(range(50))
+    assert cut.note.startswith("the last 1.0 s of the sound are cut, with 0.5 s of speech")
+
+
+def test_silence_after_the_speech_is_cut():
+    for end in (0.0, 1.2, 2.0):
+        shown = schedule_frames(clock(50, Fraction(25)), Fraction(25), spoken(3.0, end), None)
         assert shown.scene_rows.tolist() == list(range(50))
-        assert shown.note.startswith("the last 1.0 s of the sound are cut")
+        assert shown.note == "the last 1.0 s of the sound, which are silent, are cut"
 
 
 def test_loop_and_hold_fill_longer_sound():
     times = clock(50, Fraction(25))
-    loop = schedule_frames(times, Fraction(25), 5.0, "loop")
+    loop = schedule_frames(times, Fraction(25), spoken(5.0), "loop")
     assert loop.scene_rows.tolist() == [*range(50), *range(50), *range(25)]
-    hold = schedule_frames(times, Fraction(25), 5.0, "hold")
+    hold = schedule_frames(times, Fraction(25), spoken(5.0), "hold")
     assert hold.scene_rows.tolist() == [*range(50), *[49] * 75]
     for shown in (loop, hold):
         np.testing.assert_allclose(shown.times, clock(125, Fraction(25)), atol=1e-9)
@@ -63,7 +80,7 @@ def test_loop_and_hold_fill_longer_sound():
 
 def test_unknown_fits_are_refused():
     with pytest.raises(DubfewError, match="there are trim, loop, hold"):
-        schedule_frames(clock(5, Fraction(25)), Fraction(25), None, "stretch")
+        schedule_frames(clock(5, Fraction(25)), Fraction(25), spoken(5.0), "stretch")
 
 
 @given(
@@ -78,7 +95,7 @@ def test_every_plan_is_whole(count, fps, sound, fit, pauses):
     times = clock(count, fps)
     for number, pause in enumerate(pauses):  # variable frame rate: it stands still now and then
         times = times + pause * (np.arange(count) > number * count // 20)
-    shown = schedule_frames(times, fps, sound, fit)
+    shown = schedule_frames(times, fps, None if sound is None else spoken(sound), fit)
     assert len(shown.scene_rows) == len(shown.times) >= count
     assert shown.scene_rows.min() == 0
     assert shown.scene_rows.max() == count - 1
@@ -88,7 +105,7 @@ def test_every_plan_is_whole(count, fps, sound, fit, pauses):
     frame = 1 / float(fps)
     length = float(times[-1]) + frame
     end = float(shown.times[-1]) + frame
-    if sound is not None and sound > length + LENGTH_TOLERANCE_SECONDS and fit in ("loop", "hold"):
+    if sound is not None and sound > length + LENGTH_TOLERANCE_SECONDS and fit != "trim":
         assert abs(end - sound) <= frame / 2 + 1e-6
     else:
         assert end == pytest.approx(length)
@@ -119,7 +136,7 @@ def levels(frames) -> list[int]:
 @pytest.mark.parametrize("fit", FIT_MODES)
 def test_frames_follow_the_plan(scene, fit):
     times = np.array([frame.time for frame in read_frames(scene)])
-    shown = schedule_frames(times, FPS, 0.8, fit)
+    shown = schedule_frames(times, FPS, spoken(0.8), fit)
     frames = list(shown.iter_frames(scene, FPS))
     assert levels(frames) == shown.scene_rows.tolist()
     assert len(frames) == {"trim": 5, "loop": 18, "hold": 18}[fit]
@@ -133,14 +150,14 @@ def test_frames_on_a_grid_stay_on_it(tmp_path):
     with VideoWriter(info.path, info, lossless=True) as writer:
         for number in range(3):
             writer.write(Frame.from_rgb(np.full((32, 32, 3), 99, np.uint8), number, FPS))
-    shown = schedule_frames(clock(3, FPS), FPS, 0.5, "loop")
+    shown = schedule_frames(clock(3, FPS), FPS, spoken(0.5), "loop")
     stamps = [frame.stamp for frame in shown.iter_frames(info.path, FPS)]
     assert stamps == [number / FPS for number in range(15)]
 
 
 def test_looped_frames_can_be_written(scene, tmp_path):
     times = np.array([frame.time for frame in read_frames(scene)])
-    shown = schedule_frames(times, FPS, 0.8, "loop")
+    shown = schedule_frames(times, FPS, spoken(0.8), "loop")
     out = tmp_path / "out.mkv"
     with VideoWriter(out, VideoInfo(out, 32, 32, FPS), lossless=True) as writer:
         for frame in shown.iter_frames(scene, FPS):

@@ -1,0 +1,49 @@
+"""Where speech begins and ends, in recordings whose sounds are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dubfew.media import Audio
+from dubfew.media.speech_span import find_speech_span
+
+RATE = 16000
+
+
+def recording(*parts: tuple[float, float]) -> Audio:
+    """Noise of given levels (amplitude) and lengths (s), one after another."""
+    generator = np.random.default_rng(0)
+    return Audio(
+        np.concatenate([level * generator.normal(size=round(s * RATE)) for level, s in parts])
+        .clip(-1, 1)
+        .astype(np.float32),
+        RATE,
+    )
+
+
+def test_the_span_is_that_of_the_sound():
+    span = find_speech_span(recording((0, 0.5), (0.1, 1.2), (0, 0.3), (0.1, 0.4), (0, 0.6)))
+    assert span.seconds == 3.0
+    assert span.start == pytest.approx(0.5, abs=0.03)
+    assert span.end == pytest.approx(2.4, abs=0.03)
+
+
+def test_room_noise_is_silent_and_a_soft_consonant_is_not():
+    span = find_speech_span(recording((0.1, 1.0), (0.005, 0.2), (0.0005, 1.0)))
+    assert span.end == pytest.approx(1.2, abs=0.03)
+
+
+def test_a_click_is_no_speech():
+    span = find_speech_span(recording((0.1, 1.0), (0, 0.5), (0.1, 0.005), (0, 0.5)))
+    assert span.end == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.parametrize("level", [0.0, 3e-5])
+def test_nothing_is_said_in_silence(level):
+    span = find_speech_span(recording((level, 1.0)))
+    assert span.start == span.end
+
+
+def test_an_empty_recording_has_no_span():
+    assert find_speech_span(recording((0.1, 0.0))).end == 0
