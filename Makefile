@@ -32,7 +32,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 .DELETE_ON_ERROR:
 
 demo: $(READY)
-	$(BIN)/dubfew demo
+	$(BIN)/dubfew demo --overwrite
 
 test: $(READY)
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS)

@@ -11,6 +11,10 @@ class DubfewError(Exception):
     """Base class of every error that dubfew raises on purpose."""
 
 
+class OutputExistsError(DubfewError):
+    """An output file exists already and may not be replaced."""
+
+
 class MediaError(DubfewError):
     """A file cannot be read or written as video or audio."""
 

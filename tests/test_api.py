@@ -29,7 +29,7 @@ HEAVY = ("accelerate", "av", "kornia", "mediapipe", "numba", "numpy", "peft", "s
 COMMANDS = ("adapt", "render", "track", "evaluate")
 # The command saves the track, and a report of it; the function returns the track, and its callback
 # `on_detection` has the people.
-CLI_ONLY = {("track", "out"), ("track", "report"), ("track", "faces")}
+CLI_ONLY = {("track", "out"), ("track", "report"), ("track", "faces"), ("track", "overwrite")}
 LIBRARY_ONLY = {
     ("adapt", "registry"),  # the command line has DUBFEW_HOME instead
     ("render", "registry"),
@@ -80,6 +80,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "out": (["--out", "o.mp4"], Path("o.mp4")),
     "syncnet": (["--syncnet", "s.model"], Path("s.model")),
     "listen": (["--listen"], True),
+    "overwrite": (["--overwrite"], True),
 }
 GIVEN_TO = {("track", "method"): (["--method", "photometric"], "photometric")}
 # Options that need each other.

@@ -17,7 +17,7 @@ from dubfew.cli.console import (
     report_errors,
     to_jsonable,
 )
-from dubfew.cli.options import ActorArgument, JsonOption
+from dubfew.cli.options import ActorArgument, JsonOption, OverwriteOption
 
 actors_app = CommandGroup(
     "List, show, verify, suspend, delete and exchange the actors of the registry."
@@ -95,6 +95,7 @@ def delete_actor(
         Path | None,
         typer.Option("--receipt", metavar="FILE", help="Write a copy of the receipt to this file."),
     ] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Destroy an actor's key, then delete all stored files ("forget" is the same command).
@@ -104,7 +105,7 @@ def delete_actor(
     from dubfew.registry import Registry
 
     registry = Registry()
-    erased = registry.delete(actor, receipt)
+    erased = registry.delete(actor, receipt, overwrite=overwrite)
     # The registry stores a receipt in any case; the user's file is a copy.
     kept = registry.receipt_file(erased)
     print_result(

@@ -9,7 +9,13 @@ import typer
 
 from dubfew.cli.commands import CommandGroup
 from dubfew.cli.console import EXIT_FAILURE, print_result, progress_bar, report_errors
-from dubfew.cli.options import DeviceOption, JsonOption, PriorOption, SeedOption
+from dubfew.cli.options import (
+    DeviceOption,
+    JsonOption,
+    OverwriteOption,
+    PriorOption,
+    SeedOption,
+)
 
 bench_app = CommandGroup("Measure what dubfew promises.")
 
@@ -53,6 +59,7 @@ def measure_leakage(
     ] = "dlib",
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete actors and measure whether anything of their faces remains.
@@ -77,6 +84,7 @@ def measure_leakage(
             prior=prior,
             embedding=embedding,
             sheet=sheet,
+            overwrite=overwrite,
             device=device,
             seed=seed,
             progress=progress,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dubfew.cli.console import print_fields, progress_bar, report_errors
-from dubfew.cli.options import JsonOption
+from dubfew.cli.options import JsonOption, OverwriteOption
 
 
 @report_errors
@@ -16,11 +16,12 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the results.")
     ] = Path("demo"),
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Adapt to the bundled clip of a synthetic person and dub it with the bundled audio."""
     from dubfew.demo import run_demo
 
     with progress_bar(as_json=as_json) as progress:
-        result = run_demo(out, progress=progress)
+        result = run_demo(out, overwrite=overwrite, progress=progress)
     print_fields(result, as_json=as_json)

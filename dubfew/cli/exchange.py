@@ -11,7 +11,13 @@ import typer
 
 from dubfew.cli.actors import actors_app, summarize_revision
 from dubfew.cli.console import print_result, report_errors
-from dubfew.cli.options import ActorArgument, JsonOption
+from dubfew.cli.options import (
+    ActorArgument,
+    JsonOption,
+    OutputOption,
+    OverwriteOption,
+    choose_output,
+)
 
 if TYPE_CHECKING:
     from dubfew.registry import Registry, Revision
@@ -54,12 +60,19 @@ AllowDeletedOption = Annotated[
 @report_errors
 def export_actor(
     actor: ActorArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="File to write; default: ID.dubfew, or ID.zip with --plain."
+        ),
+    ] = None,
+    out: OutputOption = None,
     revision: RevisionOption = None,
     recipient: RecipientOption = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Do not encrypt: write a zip that everybody can read.")
     ] = False,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write an actor into one file, for another machine.
@@ -70,7 +83,12 @@ def export_actor(
 
     if plain and recipient is not None:
         raise typer.BadParameter("--plain and --recipient exclude each other")
-    exported = Registry().export(actor, file, revision, recipient=recipient, plain=plain)
+    registry = Registry()
+    ending = "zip" if plain else "dubfew"
+    file = choose_output(file, out) or Path(f"{registry.open(actor, revision).actor}.{ending}")
+    exported = registry.export(
+        actor, file, revision, recipient=recipient, plain=plain, overwrite=overwrite
+    )
     print_result(
         {"actor": exported.actor, "revision": exported.number, "output": file, "plain": plain},
         as_json=as_json,
@@ -112,6 +130,7 @@ def push_actor(
     ],
     revision: RevisionOption = None,
     recipient: RecipientOption = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Encrypt an actor and write it to a URL that fsspec supports."""
@@ -119,7 +138,7 @@ def push_actor(
     from dubfew.registry.remote import redact_url
 
     # URLs may contain credentials, which are not printed.
-    pushed = Registry().push(actor, url, revision, recipient=recipient)
+    pushed = Registry().push(actor, url, revision, recipient=recipient, overwrite=overwrite)
     print_result(
         {"actor": pushed.actor, "revision": pushed.number, "output": redact_url(url)},
         as_json=as_json,
@@ -154,12 +173,18 @@ def pull_actor(
 @actors_app.command("keygen")
 @report_errors
 def generate_key_pair(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File for the private key.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="File for the private key.")
+    ] = None,
+    out: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a pair of keys and print the public one, with which others can send you actors."""
     from dubfew.registry import create_identity_file
 
+    file = choose_output(file, out)
+    if file is None:
+        raise typer.BadParameter("name the file for the private key: 'actors keygen FILE'")
     public = create_identity_file(file)
     print_result({"public": public, "output": file}, as_json=as_json, text=public)
 

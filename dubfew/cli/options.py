@@ -13,9 +13,30 @@ from dubfew.cli.option_flags import make_flag
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON object, the last line.")
 ]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files of these names where they exist.")
+]
 VideoArgument = Annotated[Path, typer.Argument(metavar="VIDEO", help="Footage of one person.")]
 ActorArgument = Annotated[str, typer.Argument(metavar="ID", help="The actor's id.")]
 # Options of `dubfew adapt` that other commands have as well.
 DeviceOption = Annotated[str, make_flag(AdaptOptions, "device")]
 PriorOption = Annotated[str | None, make_flag(AdaptOptions, "prior")]
 SeedOption = Annotated[int, make_flag(AdaptOptions, "seed")]
+# For commands whose output can also be named by position, see `choose_output`.
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="Another way to name the file to write."),
+]
+
+
+def choose_output(argument: Path | None, option: Path | None) -> Path | None:
+    """Return the output that was named by position or by ``--out``, None if neither was given.
+
+    Raises:
+        typer.BadParameter: Both were given.
+    """
+    if argument is not None and option is not None:
+        raise typer.BadParameter(
+            f"the output is named twice, {argument} and {option}: name it once"
+        )
+    return argument or option

@@ -19,7 +19,7 @@ from dubfew.cli.console import (
     to_jsonable,
 )
 from dubfew.cli.option_flags import accept_options
-from dubfew.cli.options import JsonOption
+from dubfew.cli.options import JsonOption, OverwriteOption
 from dubfew.data.options import PrepareOptions
 
 prior_app = CommandGroup("List, describe, train and prepare priors.")
@@ -167,10 +167,11 @@ def fetch_vgg(
             "--out", "-o", metavar="FILE", help="File to write; default: one in dubfew's cache."
         ),
     ] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Download VGG-19's weights (575 MB), which some training losses need."""
     from dubfew.prior.losses import fetch_vgg19
 
-    path = fetch_vgg19(out)
+    path = fetch_vgg19(out, overwrite=overwrite)
     print_fields({"path": path}, as_json=as_json)

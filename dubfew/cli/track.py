@@ -10,7 +10,7 @@ import typer
 from dubfew import api
 from dubfew.cli.console import print_fields, progress_bar, report_errors
 from dubfew.cli.option_flags import accept_options
-from dubfew.cli.options import JsonOption, VideoArgument
+from dubfew.cli.options import JsonOption, OverwriteOption, VideoArgument
 from dubfew.reconstruction.options import TrackOptions
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def track(
             metavar="FILE", help="Write a page that shows how well the head fits (.html)."
         ),
     ] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
@@ -43,9 +44,9 @@ def track(
     from dubfew.utils.files import check_output_path
 
     # Before the work, which takes minutes.
-    check_output_path(out, video)
+    check_output_path(out, video, overwrite=overwrite)
     if report is not None:
-        check_output_path(report, video)
+        check_output_path(report, video, overwrite=overwrite)
 
     detections: list[ClipDetections] = []
     with progress_bar(as_json=as_json) as progress:

@@ -20,6 +20,7 @@ from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.render.pipeline import RenderResult, render
+from dubfew.utils.files import check_output_path
 
 # Bundled files: footage of a synthetic person, and speech of another synthetic voice. Both are made
 # by tools/build_demo.py.
@@ -59,6 +60,7 @@ class DemoResult:
 def run_demo(
     out: Path | str,
     *,
+    overwrite: bool = False,
     progress: ProgressCallback = no_progress,
     registry: Registry | None = None,
     prior: str | None = None,
@@ -68,21 +70,31 @@ def run_demo(
 
     Args:
         out: folder for ``dubbed.mp4`` and ``report.html``; it is created if necessary.
+        overwrite: replace these two files where they exist.
         progress: function that is called with the state of every stage of the work.
         registry: registry that stores the actor; default: a temporary one, removed afterwards.
         prior: name or folder of a prior; default: the one that ships.
         steps: training steps at most; default: as `dubfew.adapt` has it.
 
     Raises:
+        OutputExistsError: One of the files exists and ``overwrite`` is False.
         DubfewError: A step failed, for example because a dependency is broken.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    video, report = Path(out) / "dubbed.mp4", Path(out) / "report.html"
+    for path in (video, report):
+        check_output_path(path, overwrite=overwrite)
     # Without a registry, run again with one in a temporary folder.
     if registry is None:
         with tempfile.TemporaryDirectory(prefix="dubfew-demo-") as temporary:
             registry = Registry(Path(temporary) / "home")
-            return run_demo(out, progress=progress, registry=registry, prior=prior, steps=steps)
+            return run_demo(
+                out,
+                overwrite=overwrite,
+                progress=progress,
+                registry=registry,
+                prior=prior,
+                steps=steps,
+            )
     # As files, because dubfew may be installed as a zip.
     folder = files("dubfew.demo")
     with as_file(folder / ACTOR_CLIP_FILE) as actor, as_file(folder / DUB_AUDIO_FILE) as dub:
@@ -98,11 +110,11 @@ def run_demo(
             DEMO_ACTOR_ID,
             video=actor,
             audio=dub,
-            out=out / "dubbed.mp4",
+            out=video,
+            overwrite=overwrite,
             registry=registry,
             progress=progress,
         )
-        report = out / "report.html"
         _write_demo_report(report, actor, adapted, rendered, registry)
     seconds = {"adapt": adapted.seconds["total"], "render": rendered.seconds["total"]}
     return DemoResult(

@@ -63,6 +63,7 @@ class Registry(GovernedStore):
         recipient: str | None = None,
         passphrase: str | None = None,
         plain: bool = False,
+        overwrite: bool = False,
     ) -> Revision:
         """Export one revision of an actor into one file.
 
@@ -74,6 +75,7 @@ class Registry(GovernedStore):
                 is encrypted to a passphrase.
             passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
             plain: write a zip file that anybody can read, without encryption.
+            overwrite: replace ``file`` where it exists.
 
         Returns:
             The exported revision.
@@ -84,12 +86,13 @@ class Registry(GovernedStore):
             KeyMissingError: The actor's key or the passphrase is missing.
             RegistryError: A stored file is damaged.
             AuditError: The audit log cannot be written.
+            OutputExistsError: ``file`` exists and ``overwrite`` is False.
             DubfewError: ``file`` cannot be written.
         """
         chosen = self.open(actor, revision)
         self.check_suspension(chosen)
         # Refuse the place before decrypting and asking for a passphrase.
-        check_output_path(Path(file))
+        check_output_path(Path(file), overwrite=overwrite)
         # Encrypt, log, write: what cannot be logged is not exported.
         data = _pack_revision(chosen)
         if not plain:
@@ -151,6 +154,7 @@ class Registry(GovernedStore):
         *,
         recipient: str | None = None,
         passphrase: str | None = None,
+        overwrite: bool = False,
     ) -> Revision:
         """Export one revision of an actor to a URL, always encrypted.
 
@@ -160,17 +164,20 @@ class Registry(GovernedStore):
             revision: number of the revision; by default the newest.
             recipient: public key to encrypt to; by default a passphrase is used.
             passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+            overwrite: replace what is at the URL.
 
         Returns:
             The exported revision.
 
         Raises:
+            OutputExistsError: There is something at the URL and ``overwrite`` is False.
             RegistryError: The revision cannot be exported, see :meth:`export`, or the URL cannot
                 be written to.
             MissingDependencyError: The package for this kind of URL is not installed.
         """
         chosen = self.open(actor, revision)
         self.check_suspension(chosen)
+        remote.check_url(url, overwrite=overwrite)
         purpose = f"the export of {chosen.actor!r}"
         data = encrypt_export(
             _pack_revision(chosen), purpose, recipient=recipient, secret=passphrase

@@ -6,8 +6,38 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dubfew.errors import MissingDependencyError, RegistryError
+from dubfew.errors import MissingDependencyError, OutputExistsError, RegistryError
 from dubfew.utils.files import check_output_path, write_atomic
+
+
+def check_url(url: str, *, overwrite: bool = False) -> None:
+    """Check that nothing is replaced at a URL, before the data for it is made.
+
+    Args:
+        url: address or path that fsspec understands.
+        overwrite: True to allow that what is there is replaced.
+
+    Raises:
+        OutputExistsError: There is something at the URL and ``overwrite`` is False.
+        RegistryError: The URL cannot be looked up.
+        MissingDependencyError: The package for this kind of URL is not installed.
+    """
+    try:
+        system, path = _resolve_url(url)
+        if _is_local_filesystem(system):
+            # fsspec writes to /tmp and moves the file; if path is a folder, into it.
+            check_output_path(Path(path), overwrite=overwrite)
+            return
+        exists = not overwrite and system.exists(path)
+    except OutputExistsError:
+        raise
+    except Exception as error:  # every file system raises errors of its own
+        raise _remote_error(url, "written to", error) from error
+    if exists:
+        raise OutputExistsError(
+            f"{redact_url(url)} exists already: name another place, or allow its replacement with "
+            "--overwrite"
+        )
 
 
 def write_url(url: str, data: bytes) -> None:
@@ -24,8 +54,6 @@ def write_url(url: str, data: bytes) -> None:
     try:
         system, path = _resolve_url(url)
         if _is_local_filesystem(system):
-            # fsspec writes to /tmp and moves the file; if path is a folder, into it.
-            check_output_path(Path(path))
             write_atomic(Path(path), data)
             return
         with system.transaction, system.open(path, "wb") as file:

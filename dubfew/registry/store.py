@@ -270,7 +270,9 @@ class ActorStore:
             return []
         return [Revision(row, known[1]) for row in self._index.newest_revisions()]
 
-    def delete(self, actor: str, receipt: Path | None = None) -> ErasureReceipt:
+    def delete(
+        self, actor: str, receipt: Path | None = None, *, overwrite: bool = False
+    ) -> ErasureReceipt:
         """Delete an actor: first the key, then every revision and every byte of the id.
 
         Tombstones refuse a return by import, see :meth:`restore`. The next call of any method
@@ -279,6 +281,7 @@ class ActorStore:
         Args:
             actor: the actor's id.
             receipt: another file for the receipt, which is always kept in ``<home>/receipts``.
+            overwrite: replace ``receipt`` where it exists.
 
         Returns:
             The receipt.
@@ -287,11 +290,12 @@ class ActorStore:
             ActorNotFoundError: The actor does not exist.
             RegistryError: The actor is deleted, but another process keeps old pages of the index
                 alive.
-            DubfewError: ``receipt`` cannot be written.
+            OutputExistsError: ``receipt`` exists and ``overwrite`` is False; nothing is deleted.
+            DubfewError: ``receipt`` cannot be written; nothing is deleted.
         """
         actor = normalize_actor_id(actor)
         if receipt is not None:
-            check_output_path(Path(receipt))
+            check_output_path(Path(receipt), overwrite=overwrite)
         # Leftovers of a killed process may belong to the actor, so all folders are searched.
         with self._write_actor_session(actor, full_sweep=True) as (identity, backend, rows):
             # The note makes the deletion certain; the second call carries it out.

@@ -15,12 +15,11 @@ from dubfew.render.corrections import check_corrections
 from dubfew.render.driving import check_drive, phones_from_audio
 from dubfew.render.load import LoadedActor, RenderSources, load_actor, resolve_sources
 from dubfew.render.options import RenderOptions
-from dubfew.render.plot import check_plot_path
+from dubfew.render.output_name import check_outputs, default_output
 from dubfew.speech.transcript.align import resolve_language
 from dubfew.speech.transcript.transcript import TranscriptCue, read_transcript
 from dubfew.speech.visemes import Phone
 from dubfew.utils.device import resolve_device
-from dubfew.utils.files import check_output_path
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,11 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
     sources = resolve_sources(
         loaded.adapter, options.drive, _to_path(options.video), _to_path(options.audio), driver
     )
-    output = _to_path(options.out) or Path(f"{actor}-dubbed.mp4")
+    output = _to_path(options.out) or default_output(
+        loaded.revision.actor, sources.scene, sources.audio, driver
+    )
     plot = _to_path(options.plot)
-    # No output may overwrite an input.
-    check_output_path(output, sources.scene, sources.audio, driver, transcript)
-    if plot is not None:
-        check_plot_path(plot)
-        check_output_path(plot, sources.scene, sources.audio, driver)
+    check_outputs(output, plot, options, sources.scene, sources.audio, driver, transcript)
     choose_encoding(output, sources.scene_info, options.codec, options.crf, options.lossless)
     return RenderJob(
         options=options,

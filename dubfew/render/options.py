@@ -135,9 +135,13 @@ class RenderOptions:
     device: str = device_option()
     out: Path | str | None = option(
         None,
-        help="Output file; default: <ID>-dubbed.mp4 in the working directory.",
+        help="Output file; default: an .mp4 in the working directory that is named after scene, "
+        "actor and sound, such as scene-mary-german1.mp4.",
         metavar="OUT",
         flags=("--out", "-o"),
+    )
+    overwrite: bool = option(
+        False, help="Replace the output and the plot where files of these names exist."
     )
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dubfew.errors import DubfewError
+from dubfew.errors import DubfewError, OutputExistsError
 
 try:
     import fcntl
@@ -21,6 +21,9 @@ except ImportError:  # Windows, where temporary files of killed processes are no
 # Characters of a file's name in the name of its temporary file. Names may be 255 bytes long, and a
 # character up to 4, so that 40 leave room for the rest of the temporary name.
 MAX_STEM_LENGTH = 40
+# Bytes of an output's name that is made of its inputs' names. File systems allow 255 bytes; the
+# rest is for hyphens, the ending, and an ending of a file beside it.
+MAX_OUTPUT_STEM_BYTES = 225
 # Bytes that are read at once when a file is hashed: large enough for full speed of a disk.
 HASH_BLOCK_BYTES = 1 << 20
 
@@ -96,14 +99,16 @@ def _remove_stale_files(folder: Path, prefix: str, suffix: str) -> None:
             left.unlink()
 
 
-def check_output_path(path: Path, *inputs: Path | None) -> None:
+def check_output_path(path: Path, *inputs: Path | None, overwrite: bool = False) -> None:
     """Check that a file can be written, before the work that produces its content.
 
     Args:
         path: the file to write.
         *inputs: files that are read and must not be replaced; None is ignored.
+        overwrite: True to allow that another file is replaced.
 
     Raises:
+        OutputExistsError: ``path`` exists and ``overwrite`` is False.
         DubfewError: ``path`` is a folder or one of the inputs, or its folder cannot be written to.
     """
     if path.is_dir():
@@ -112,7 +117,29 @@ def check_output_path(path: Path, *inputs: Path | None) -> None:
     for source in inputs:
         if source is not None and source.exists() and path.exists() and path.samefile(source):
             raise DubfewError(f"{path} is an input file: write to another file with --out")
+    # A link that leads nowhere is a name that is taken, too.
+    if not overwrite and os.path.lexists(path):
+        raise OutputExistsError(
+            f"{path} exists already: name another file, or allow its replacement with --overwrite"
+        )
     check_writable_folder(path.parent)
+
+
+def output_stem(*parts: str) -> str:
+    """Join words into the name of an output, without its ending.
+
+    Args:
+        *parts: words such as the stems of the inputs; none is empty.
+
+    Returns:
+        The words with hyphens between them. Long words are cut so that the name fits into a folder.
+
+    Example:
+        >>> output_stem("scene", "mary", "german1")
+        'scene-mary-german1'
+    """
+    limit = MAX_OUTPUT_STEM_BYTES // len(parts)
+    return "-".join(os.fsencode(part)[:limit].decode(errors="ignore") for part in parts)
 
 
 def check_writable_folder(folder: Path) -> None:

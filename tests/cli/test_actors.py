@@ -120,9 +120,34 @@ def test_export_and_import(stored: Registry) -> None:
     assert "exclude each other" in result.output
 
 
+def test_files_that_exist_are_not_replaced_unasked(stored: Registry) -> None:
+    taken = [Path(name) for name in ("mine.bin", "mary.dubfew", "receipt.json")]
+    for path in taken:
+        path.write_bytes(b"precious")
+    writing = [
+        ("export", "mary", "mine.bin"),
+        ("export", "mary", "-o", "mine.bin"),
+        ("export", "mary"),
+        ("push", "mary", "mine.bin"),
+        ("delete", "mary", "--receipt", "receipt.json"),
+    ]
+    for words in writing:
+        assert "--overwrite" in run_refused(*words)
+    assert {path.read_bytes() for path in taken} == {b"precious"}
+    for words in writing:
+        run(*words, "--overwrite")
+    assert b"precious" not in {path.read_bytes() for path in taken}
+
+
+def test_what_is_at_a_url_is_not_replaced_unasked(stored: Registry) -> None:
+    run("push", "mary", "memory://taken/mary")
+    assert "--overwrite" in run_refused("push", "mary", "memory://taken/mary", "--revision", 2)
+    run("push", "mary", "memory://taken/mary", "--revision", 2, "--overwrite")
+
+
 @pytest.mark.usefixtures("anybody")
 def test_export_to_a_public_key(stored: Registry) -> None:
-    public = run_json("keygen", "identity")["public"]
+    public = run_json("keygen", "-o", "identity")["public"]
     run("export", "mary", "mary.dubfew", "--recipient", public)
     assert "--identity" in run_refused("import", "mary.dubfew")
     assert run_json("import", "mary.dubfew", "--identity", "identity")["revision"] == 4

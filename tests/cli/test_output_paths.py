@@ -31,6 +31,21 @@ def test_an_output_never_replaces_an_input(home: Path, clips: Path, tmp_path: Pa
     assert_failed(run("track", video, "-o", linked), "input file")
 
 
+def test_an_output_replaces_no_file_unasked(home: Path, clips: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.mp4"
+    track, report = mine.with_suffix(".safetensors"), mine.with_suffix(".html")
+    for path in (mine, track, report):
+        path.write_bytes(b"mine")
+    two = clips / "two.mp4"
+    assert_failed(render(clips, "two.mp4", "--drive", "self", "-o", mine), "--overwrite")
+    assert_failed(run("track", two, "-o", track), "--overwrite")
+    fresh = tmp_path / "new.safetensors"
+    assert_failed(run("track", two, "-o", fresh, "--report", report), "--overwrite")
+    assert {path.read_bytes() for path in (mine, track, report)} == {b"mine"}
+    assert render(clips, "two.mp4", "--drive", "self", "-o", mine, "--overwrite").exit_code == 0
+    assert probe(mine).frames == 2
+
+
 def test_the_folder_of_the_output_is_created(home: Path, clips: Path) -> None:
     out = Path("new ü") / "deep" / "o.mp4"
     assert render(clips, "two.mp4", "--drive", "self", "-o", out).exit_code == 0

@@ -80,6 +80,7 @@ def run_leak_test(
     prior: str | Path | None = None,
     embedding: str | FaceEmbedding = DEFAULT_EMBEDDING,
     sheet: Path | None = None,
+    overwrite: bool = False,
     registry: Registry | None = None,
     device: str = "auto",
     seed: int = 0,
@@ -98,6 +99,7 @@ def run_leak_test(
         prior: name or folder; the shipped one by default.
         embedding: entry of `EMBEDDINGS`, or one itself.
         sheet: a PNG for what was decoded.
+        overwrite: replace ``sheet`` where it exists.
         registry: where ``actors`` are; the user's own by default.
         device: "auto", "cpu" or "cuda".
         seed: of the adaptations.
@@ -111,6 +113,7 @@ def run_leak_test(
         NoFaceError: a video shows no face.
         ArtefactError: no such prior, or an actor was adapted on another.
         MissingDependencyError: the embedding is not installed.
+        OutputExistsError: ``sheet`` exists and ``overwrite`` is False.
         DubfewError: too few people, or two of one name.
     """
     began = time.monotonic()
@@ -118,7 +121,7 @@ def run_leak_test(
     subjects = collect_subjects([Path(video) for video in videos], actors, registry)
     crowd = collect_people_videos(subjects, [Path(video) for video in strangers])
     if sheet is not None:
-        check_output_path(sheet, *crowd.values())
+        check_output_path(sheet, *crowd.values(), overwrite=overwrite)
     telling = load_face_embedding(embedding) if isinstance(embedding, str) else embedding
     base = Prior.load(prior)
     with ExitStack() as stack:

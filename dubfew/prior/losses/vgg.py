@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.errors import AssetError
-from dubfew.utils.files import atomic_path, sha256_file
+from dubfew.utils.files import atomic_path, check_output_path, sha256_file
 from dubfew.utils.torch_checkpoint import load_torch_weights, load_weights_into
 
 # Name, address and SHA-256 of torchvision's file of weights.
@@ -109,23 +109,34 @@ def default_vgg19_path() -> Path:
     return Path(user_cache_dir("dubfew", appauthor=False)) / VGG19_FILE
 
 
-def fetch_vgg19(path: Path | None = None, url: str = VGG19_URL, sha256: str = VGG19_SHA256) -> Path:
+def fetch_vgg19(
+    path: Path | None = None,
+    url: str = VGG19_URL,
+    sha256: str = VGG19_SHA256,
+    *,
+    overwrite: bool = False,
+) -> Path:
     """Download the weights, unless they are there.
 
     Args:
         path: file to write; the one in dubfew's cache by default.
         url: address to download from.
         sha256: expected SHA-256 of the file.
+        overwrite: replace another file at ``path``. One in the cache is always replaced.
 
     Returns:
         Path of the file.
 
     Raises:
+        OutputExistsError: ``path`` is another file and ``overwrite`` is False.
         AssetError: The download failed, or the file has another SHA-256.
     """
+    # The cache holds nothing but these weights: a file that differs is a damaged one.
+    overwrite = overwrite or path is None
     path = Path(path) if path else default_vgg19_path()
-    if path.exists() and sha256_file(path) == sha256:
+    if path.is_file() and sha256_file(path) == sha256:
         return path
+    check_output_path(path, overwrite=overwrite)
     # Under its name only when it is complete and has the right hash.
     with atomic_path(path) as temporary:
         try:

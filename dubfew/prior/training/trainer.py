@@ -13,6 +13,7 @@ texture for each, trained together.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -30,7 +31,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from dubfew.data.shards import open_prepared_clips
-from dubfew.errors import ArtefactError, DubfewError
+from dubfew.errors import ArtefactError, DubfewError, OutputExistsError
 from dubfew.prior.checkpoint import Prior, prior_info, renderer_config_to_dict
 from dubfew.prior.discriminator import Discriminator, discriminator_loss
 from dubfew.prior.losses import load_vgg19
@@ -50,7 +51,7 @@ from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.training import MAX_GRADIENT_NORM
 from dubfew.training.ema import update_ema
-from dubfew.training.resume_state import RunState, resume_run, save_run_state
+from dubfew.training.resume_state import LATEST_STATE_FILE, RunState, resume_run, save_run_state
 from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
 from dubfew.utils.import_utils import import_optional
 
@@ -66,6 +67,8 @@ INITIAL_RATE_FACTOR, FINAL_RATE_FACTOR = 0.01, 0.1
 # Ramp of the moving average: step s keeps at most s / (s + EMA_RAMP_STEPS) of it. Without the ramp
 # the random start would stay in it for many steps; a longer one averages less at first.
 EMA_RAMP_STEPS = 9
+# Folders of a run for its priors: that of the last step, and the best one of held-out people.
+FINISHED_PRIOR_FOLDER, BEST_PRIOR_FOLDER = "prior", "best"
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,14 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
         held-out people best, and ``log.jsonl``, one line for each step.
 
     Raises:
+        OutputExistsError: ``out`` holds a prior, but no state to go on from.
         DubfewError: The data is missing, the configuration does not fit, ``out`` holds a training
             with another configuration, or the loss is not finite any more.
     """
     with _configured_accelerator(config) as accelerator:
         out, weights = Path(config.out), config.loss_weights
+        if accelerator.is_main_process:
+            _check_run_folder(out)
         set_seed(config.seed)
 
         # Everybody's footage stays on the disk and is read as needed.
@@ -186,7 +192,7 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
                 psnr = validation.metrics.get("psnr_heldout")
                 if psnr is not None and (state.best is None or psnr > state.best):
                     state = replace(state, best=psnr)
-                    save_prior(out / "best")
+                    save_prior(out / BEST_PRIOR_FOLDER)
             # The log first: it is cut to the state when a run resumes, never extended.
             log.write_step(step, values, validation)
             if validation is not None:
@@ -194,10 +200,21 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
             if accelerator.is_main_process:
                 progress(Progress("train", step, config.steps, values))
         if accelerator.is_main_process:
-            save_prior(out / "prior")
+            save_prior(out / FINISHED_PRIOR_FOLDER)
         accelerator.wait_for_everyone()
         log.close()
-        return out / "prior"
+        return out / FINISHED_PRIOR_FOLDER
+
+
+def _check_run_folder(out: Path) -> None:
+    """Check that a training which starts anew in a folder replaces nothing there."""
+    if (out / LATEST_STATE_FILE).exists():
+        return  # an earlier run goes on, whose files these are
+    if os.path.lexists(out / FINISHED_PRIOR_FOLDER):
+        raise OutputExistsError(
+            f"{out / FINISHED_PRIOR_FOLDER} exists already, without a state to go on from: name "
+            "another folder with --out, or move it away"
+        )
 
 
 def _rate_factor(config: PriorTrainConfig) -> Callable[[int], float]:

@@ -92,6 +92,7 @@ def train_speech_model(
     exclude: Path | None = None,
     leave_out: Collection[str] = (),
     encoder: str = DEFAULT_ENCODER_NAME,
+    overwrite: bool = False,
     progress: ProgressCallback = no_progress,
 ) -> SpeechTrainingResult:
     """Train the speech model on synthetic and filmed speech, and measure it on every clip.
@@ -107,9 +108,11 @@ def train_speech_model(
         exclude: list of people whose data must not be used, see `read_exclude_list`.
         leave_out: identities to measure on instead of training on them.
         encoder: name of the audio encoder, see `load_encoder`.
+        overwrite: replace the model and the file beside it where they exist.
         progress: see `fit_speech_model`.
 
     Raises:
+        OutputExistsError: The model or the file beside it exists and ``overwrite`` is False.
         DubfewError: There is nothing to train on, or ``out`` cannot be written to.
         ArtefactError: There is no such encoder, or the data is damaged.
         MissingDependencyError: espeak-ng is not installed, or transformers for an encoder.
@@ -126,7 +129,7 @@ def train_speech_model(
     # Find out now, not after minutes of training, whether the files can be written.
     fields = out.with_name(VISEME_BASIS_FILENAME)
     for path in (out, fields):
-        check_output_path(path)
+        check_output_path(path, overwrite=overwrite)
     excluded = frozenset() if exclude is None else read_exclude_list(exclude)
     filmed = FilmedClips([], [], {})
     if data is not None:

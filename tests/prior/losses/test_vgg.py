@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dubfew.errors import AssetError
+from dubfew.errors import AssetError, OutputExistsError
 from dubfew.prior.losses import (
     Vgg19,
     default_vgg19_path,
@@ -153,6 +153,17 @@ def test_fetching(tmp_path):
     source.unlink()
     # It is there already.
     fetch_vgg19(target, url, sha256_file(target))
+
+
+def test_fetching_does_not_replace_another_file(tmp_path):
+    source, target = tmp_path / "there.pth", tmp_path / "mine.pth"
+    source.write_bytes(b"weights")
+    target.write_bytes(b"mine")
+    with pytest.raises(OutputExistsError):
+        fetch_vgg19(target, source.as_uri(), sha256_file(source))
+    assert target.read_bytes() == b"mine"
+    fetch_vgg19(target, source.as_uri(), sha256_file(source), overwrite=True)
+    assert target.read_bytes() == b"weights"
 
 
 def test_fetching_offline_says_what_to_do(tmp_path):

@@ -1,0 +1,59 @@
+"""Names of rendered files, and the check that nothing is replaced by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dubfew.marks.credentials import credentials_path
+from dubfew.render.options import RenderOptions
+from dubfew.render.plot import check_plot_path
+from dubfew.utils.files import check_output_path, output_stem
+
+# Last word of a name that would otherwise be the scene's own.
+RENDERED_SUFFIX = "dubbed"
+
+
+def default_output(actor: str, scene: Path, sound: Path | None, driver: Path | None) -> Path:
+    """Name the output of a render after scene, actor and sound, in the working directory.
+
+    Args:
+        actor: the actor's id; left out where the scene's file has that name already.
+        scene: video to dub.
+        sound: new speech; None, or ``scene`` itself, where the scene keeps its own.
+        driver: video that drives the mouth, named in place of the sound; None if there is none.
+
+    Returns:
+        A file name such as ``scene-mary-german1.mp4``.
+    """
+    parts = [scene.stem]
+    if scene.stem != actor:
+        parts.append(actor)
+    voice = driver or sound
+    if voice is not None and voice != scene:
+        parts.append(voice.stem)
+    if len(parts) == 1:
+        parts.append(RENDERED_SUFFIX)
+    return Path(f"{output_stem(*parts)}.mp4")
+
+
+def check_outputs(
+    output: Path, plot: Path | None, options: RenderOptions, *inputs: Path | None
+) -> None:
+    """Check that every file of a render can be written and replaces nothing unasked.
+
+    Args:
+        output: video to write.
+        plot: picture to write, or None.
+        options: options of the render; ``overwrite`` allows replacement.
+        *inputs: files that the render reads; None is ignored.
+
+    Raises:
+        OutputExistsError: A file exists and may not be replaced.
+        DubfewError: A file is an input, or cannot be written, or the plot has a wrong ending.
+    """
+    # A set, because credentials are in the video itself for most containers.
+    for path in {output: None, credentials_path(output): None}:
+        check_output_path(path, *inputs, overwrite=options.overwrite)
+    if plot is not None:
+        check_plot_path(plot)
+        check_output_path(plot, *inputs, overwrite=options.overwrite)
