@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dubfew.cli.app import app
-from dubfew.registry.consent import example_consent
 from dubfew.utils.files import sha256_file
+from tests.consents import filled_consent
 from tests.footage import cut
 
 FRAMES = 50  # fewer do not hold a watermark that can be read
@@ -42,7 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_consent_adapt_render_verify_delete_receipt_audit(home: Path, tmp_path: Path) -> None:
     clip = cut(tmp_path / "clip.mp4", 0, FRAMES)
-    record = example_consent() | {
+    record = filled_consent() | {
         "uses": ["dubbing"],
         "languages": ["de"],
         "territories": ["AT"],
@@ -96,7 +96,7 @@ def test_consent_adapt_render_verify_delete_receipt_audit(home: Path, tmp_path: 
     }
 
     # Delete: a receipt, and nothing that leads to the id, but the log stays whole.
-    gone = run("actors", "delete", ACTOR)
+    gone = run("actors", "delete", ACTOR, "--yes")
     receipt = Path(gone["receipt"])
     assert run("audit", "verify") | {"head": ""} == {
         "ok": True,

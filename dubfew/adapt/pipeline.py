@@ -25,7 +25,7 @@ from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.references.selection import farthest_point_sampling
 from dubfew.registry import Registry
-from dubfew.registry.consent import ConsentRecord, read_consent
+from dubfew.registry.consent import ConsentRecord, read_consent, today_utc
 from dubfew.registry.names import normalize_actor_id
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.resolve_model import make_model_reference
@@ -193,6 +193,8 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
     method = METHODS.load(options.method)
     method_options = resolve_method_options(options.method, rank=options.rank)
     given_consent = read_consent(options.consent) if options.consent is not None else None
+    if given_consent is not None:
+        given_consent.check_new(today_utc(), str(options.consent))
     speech = Path(options.speech) if options.speech is not None else None
     speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
     # The registry's permission, before the video is opened.

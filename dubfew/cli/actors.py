@@ -10,8 +10,10 @@ import typer
 from dubfew.cli.commands import CommandGroup
 from dubfew.cli.console import (
     EXIT_FAILURE,
+    ask_line,
     format_byte_count,
     format_fields,
+    is_interactive,
     print_fields,
     print_result,
     report_errors,
@@ -79,7 +81,7 @@ def show_actor(
     }
     text = format_fields(
         {name: value for name, value in details.items() if name not in {"files", "config"}}
-        | describe_consent(chosen)
+        | describe_consent(registry, actor)
         | {f"config.{key}": value for key, value in chosen.config.items() if key != "consent"}
         | {f"file {file.name}": format_byte_count(file.bytes) for file in chosen.files()}
     )
@@ -96,15 +98,26 @@ def delete_actor(
         typer.Option("--receipt", metavar="FILE", help="Write a copy of the receipt to this file."),
     ] = None,
     overwrite: OverwriteOption = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask. Needed where there is no terminal.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Destroy an actor's key, then delete all stored files ("forget" is the same command).
 
-    Rendered videos, exported files and pushed copies are not deleted.
+    Rendered videos, exported files and pushed copies are not deleted. In a terminal the id has to
+    be typed again.
     """
     from dubfew.registry import Registry
 
+    # A script must not wait for an answer, and must not delete by a slip: it says --yes.
+    if not yes and not is_interactive():
+        raise typer.BadParameter(
+            f"deleting cannot be undone: add --yes where no terminal can ask about {actor!r}"
+        )
     registry = Registry()
+    if not yes:
+        _confirm_deletion(actor, len(registry.revisions(actor)))
     erased = registry.delete(actor, receipt, overwrite=overwrite)
     # The registry stores a receipt in any case; the user's file is a copy.
     kept = registry.receipt_file(erased)
@@ -113,6 +126,22 @@ def delete_actor(
         as_json=as_json,
         text=f"deleted {actor}; receipt: {receipt or kept}",
     )
+
+
+def _confirm_deletion(actor: str, num_revisions: int) -> None:
+    """Ask for the id of the actor who is to be deleted.
+
+    Raises:
+        DubfewError: Another text, or nothing, was entered.
+    """
+    from dubfew.errors import DubfewError
+
+    answer = ask_line(
+        f"This destroys the key of {actor!r} and {num_revisions} revisions. It cannot be undone; "
+        f"'dubfew actors suspend' can.\nType the id to delete: "
+    )
+    if answer != actor:
+        raise DubfewError(f"{answer[:40]!a} is not {actor!r}: nothing was deleted")
 
 
 @actors_app.command("suspend")
@@ -212,11 +241,12 @@ def show_keys(
     print_fields(found, as_json=as_json)
 
 
-def describe_consent(revision: Any) -> dict[str, Any]:
-    """Describe a revision's consent for readers.
+def describe_consent(registry: Any, actor: str) -> dict[str, Any]:
+    """Describe an actor's consent for readers.
 
     Args:
-        revision: a ``dubfew.registry.Revision``.
+        registry: a ``dubfew.registry.Registry``.
+        actor: the actor's id.
 
     Returns:
         The fields of the record; or one entry which tells that no record is stored, or why the
@@ -226,7 +256,7 @@ def describe_consent(revision: Any) -> dict[str, Any]:
 
     # A damaged record must not hide the rest of the actor.
     try:
-        consent = revision.consent
+        consent = registry.consent(actor)
     except ConsentError as error:
         return {"consent": f"not usable: {error}"}
     if consent is None:

@@ -24,6 +24,7 @@ def check_consent(file: RecordArgument, as_json: JsonOption = False) -> None:
     from dubfew.registry.consent import read_consent, today_utc
 
     found = read_consent(file)
+    found.check_new(today_utc(), str(file))
     found.check_valid(today_utc(), str(file))
     facts = {"sha256": found.sha256, **found.record}
     print_fields(facts, as_json=as_json)
@@ -54,14 +55,16 @@ def show_schema() -> None:
 @consent_app.command("attach")
 @report_errors
 def attach_consent(actor: ActorArgument, file: RecordArgument, as_json: JsonOption = False) -> None:
-    """Attach a new consent record to an actor, as a new revision."""
+    """Attach a new consent record to an actor, which binds all their revisions."""
     from dubfew.registry import Registry
-    from dubfew.registry.consent import read_consent
+    from dubfew.registry.consent import read_consent, today_utc
 
     record = read_consent(file)
+    record.check_new(today_utc(), str(file))
     stored = Registry().attach_consent(actor, record)
     print_result(
         {"actor": stored.actor, "revision": stored.number, "consent_sha256": record.sha256},
         as_json=as_json,
-        text=f"{stored.actor}, revision {stored.number}, is under consent {record.sha256[:16]}",
+        text=f"{stored.actor} is under consent {record.sha256[:16]} with all revisions (the record "
+        f"is stored as revision {stored.number})",
     )

@@ -115,10 +115,35 @@ def prompt_passphrase(purpose: str, is_new: bool) -> str:
     Raises:
         KeyMissingError: The two new passphrases differ.
     """
-    given = getpass.getpass(f"Passphrase for {purpose}: ")
-    if is_new and getpass.getpass("The same again: ") != given:
-        raise KeyMissingError("the two passphrases differ: run this again")
+    try:
+        given = getpass.getpass(f"Passphrase for {purpose}: ")
+        if is_new and getpass.getpass("The same again: ") != given:
+            raise KeyMissingError("the two passphrases differ: run this again")
+    except EOFError:  # Ctrl-D
+        raise KeyMissingError(f"nothing was entered for {purpose}: run this again") from None
     return given
+
+
+def is_interactive() -> bool:
+    """Tell whether there is a terminal at which a user can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def ask_line(question: str) -> str:
+    """Ask for one line at the terminal, on stderr, so that stdout has the result alone.
+
+    Args:
+        question: text before the cursor.
+
+    Raises:
+        DubfewError: Nothing was entered before the end of the input (Ctrl-D).
+    """
+    print(question, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        print(file=sys.stderr)
+        raise DubfewError("nothing was entered, so nothing was done: run this again")
+    return line.strip()
 
 
 # Numbers of the signals that this process received. Progress reports look here as well, see

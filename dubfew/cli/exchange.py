@@ -77,7 +77,7 @@ def export_actor(
 ) -> None:
     """Write an actor into one file, for another machine.
 
-    The file is encrypted to a passphrase, from DUBFEW_EXPORT_PASSPHRASE or the terminal.
+    The file is encrypted to a passphrase, from DUBFEW_PASSPHRASE or the terminal.
     """
     from dubfew.registry import Registry
 

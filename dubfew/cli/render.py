@@ -10,21 +10,41 @@ from dubfew import api
 from dubfew.cli.console import print_fields, progress_bar, report_errors
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption
+from dubfew.errors import DubfewError
 from dubfew.render.options import RenderOptions
+from dubfew.utils.language_tags import check_language_tag
 
 
 @report_errors
 @accept_options(RenderOptions)
 def render(
-    actor: Annotated[str, typer.Option(metavar="ID", help="Actor whose mouth is rendered.")],
     options: RenderOptions,
+    actor: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Actor whose mouth is rendered.")
+    ] = None,
+    named_actor: Annotated[
+        str | None, typer.Option("--actor", metavar="ID", help="Another way to name the actor.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make an actor speak new audio in any footage of theirs."""
+    actor = _choose_actor(actor, named_actor)
     _check_combinations(options)
     with progress_bar(as_json=as_json) as progress:
         result = api.render(actor, options, progress=progress)
     print_fields(result, as_json=as_json)
+
+
+def _choose_actor(argument: str | None, option: str | None) -> str:
+    """Return the actor who was named by position or by ``--actor``; neither is wrong usage."""
+    if argument is not None and option is not None and argument != option:
+        raise typer.BadParameter(f"two actors are named, {argument!r} and {option!r}: name one")
+    chosen = argument if argument is not None else option
+    if chosen is None:
+        raise typer.BadParameter(
+            "name the actor, as in 'dubfew render mary'; 'dubfew actors list' shows all"
+        )
+    return chosen
 
 
 def _check_combinations(options: RenderOptions) -> None:
@@ -33,6 +53,11 @@ def _check_combinations(options: RenderOptions) -> None:
         raise typer.BadParameter("--lossless has no quality to choose: leave out --crf")
     if (options.drive == "video") != (options.driver is not None):
         raise typer.BadParameter("--drive video and --driver FILE need each other")
+    if options.language is not None:
+        try:
+            check_language_tag(options.language)
+        except DubfewError as error:
+            raise typer.BadParameter(str(error)) from None
     if options.transcript is not None and options.language is None:
         raise typer.BadParameter("--transcript FILE needs --language CODE")
     if options.transcript is not None and options.drive != "audio":

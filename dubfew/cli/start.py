@@ -9,7 +9,12 @@ import warnings
 
 import typer
 
-from dubfew.cli.console import handle_interrupt_signal, mute_native_libraries, prompt_passphrase
+from dubfew.cli.console import (
+    handle_interrupt_signal,
+    is_interactive,
+    mute_native_libraries,
+    prompt_passphrase,
+)
 from dubfew.utils.passphrase import set_passphrase_prompt
 
 
@@ -27,10 +32,11 @@ def main() -> None:
         # Show dubfew's own warnings only: users cannot act on those of other packages.
         warnings.simplefilter("ignore")
         # Show each once, though a file is read several times.
-        warnings.filterwarnings("once", category=UserWarning, module=r"dubfew(\.|$)")
+        for category in (UserWarning, FutureWarning):
+            warnings.filterwarnings("once", category=category, module=r"dubfew(\.|$)")
         warnings.formatwarning = lambda message, *rest, **more: f"dubfew: warning: {message}\n"
     # Ask for passphrases at a terminal only: a script would wait for ever.
-    if sys.stdin is not None and sys.stdin.isatty():
+    if is_interactive():
         set_passphrase_prompt(prompt_passphrase)
     # Usage lines must name the group that was chosen: "dubfew actors", not "dubfew".
     commands, words = _select_commands(sys.argv[1:])

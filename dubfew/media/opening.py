@@ -12,6 +12,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from dubfew.errors import MediaError
+from dubfew.utils.files import check_input_file
 
 # Formats that are refused: FFmpeg renders any text file as video of a terminal.
 _TEXT_FORMATS = {"tty"}
@@ -28,12 +29,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         MediaError: The file does not exist, is empty, or cannot be read as video or audio.
     """
     path = Path(path)
-    if path.is_dir():
-        raise MediaError(f"{path} is a folder, not a media file: name one file in it")
-    if not path.exists():
-        raise MediaError(f"no file at {path}: check the path")
-    if path.is_file() and path.stat().st_size == 0:
-        raise MediaError(f"{path} is empty (0 bytes): copy or download it again")
+    check_input_file(path)
     try:
         # An absolute path, because "take:1.mp4" would be read as protocol "take".
         container = av.open(str(path.absolute()), metadata_errors="ignore")

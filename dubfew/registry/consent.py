@@ -20,6 +20,7 @@ from typing import Any
 
 from dubfew.errors import ConsentError
 from dubfew.registry import strict_json
+from dubfew.registry.placeholders import find_placeholder
 from dubfew.utils.format_version import check_format_version
 
 # The JSON Schema, a file of this package.
@@ -148,6 +149,25 @@ class ConsentRecord:
                 f"{label}: the consent ended on {self.valid_to}, today is {day} (UTC): ask the "
                 "rights holder for another, and delete the actor if there is none"
             )
+
+    def check_new(self, day: date, label: str) -> None:
+        """Check a record that is to be given to an actor: filled in, of age, not ended.
+
+        Records that are stored already are not held to this, so that they stay readable.
+
+        Args:
+            day: today, in UTC.
+            label: start of the error message, such as the name of the file.
+
+        Raises:
+            ConsentError: An entry is a placeholder or an invented hash, the subject is a minor, or
+                the record's last day is over.
+        """
+        found = find_placeholder(self.record, example_consent())
+        if found is not None:
+            raise ConsentError(f"{label}: {found}: fill in the record, then give it again")
+        # A record may begin later: it can be given to an actor before that.
+        self.check_valid(max(day, self.valid_from), label)
 
     def covers_language(self, tag: str) -> bool:
         """Tell whether the record allows a language.

@@ -29,9 +29,6 @@ EXPORT_FORMAT_VERSION = 1
 KIND_PASSPHRASE, KIND_PUBLIC_KEY = 1, 2
 # Lengths in bytes: magic, version and kind; the same with the length of the sealed key.
 START_BYTES, LENGTH_END_BYTES = len(EXPORT_MAGIC) + 2, len(EXPORT_MAGIC) + 4
-# Environment variable of the passphrase for exports. Another one than that of the registry's keys,
-# because the recipient must know it.
-EXPORT_PASSPHRASE_VARIABLE = "DUBFEW_EXPORT_PASSPHRASE"
 # Start of every public key in text form, so that it is recognized for what it is.
 PUBLIC_KEY_PREFIX = "dubfew-key-"
 # Value of "format" in the file of a private key.
@@ -63,7 +60,7 @@ def encrypt_export(
         purpose: name of the archive, for the question for a passphrase.
         recipient: a public key, as :func:`create_identity_file` returns it; by default a
             passphrase is used.
-        secret: the passphrase; by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+        secret: the passphrase; by default from ``DUBFEW_PASSPHRASE`` or the terminal.
 
     Raises:
         KeyMissingError: No passphrase is given, or it is too short.
@@ -74,7 +71,7 @@ def encrypt_export(
     kind = KIND_PASSPHRASE if recipient is None else KIND_PUBLIC_KEY
     start = EXPORT_MAGIC + bytes([EXPORT_FORMAT_VERSION, kind])
     if recipient is None:
-        words = get_passphrase(EXPORT_PASSPHRASE_VARIABLE, purpose, is_new=True, given=secret)
+        words = get_passphrase(purpose, is_export=True, is_new=True, given=secret)
         sealed = sealing.seal_with_passphrase(words, key, start)
     else:
         sealed = sealing.seal_to_key(_parse_public_key(recipient), key, start)
@@ -134,7 +131,7 @@ def _decrypt_file_key(
         return sealing.open_with_key(
             load_identity_key(decryption_secrets.identity_file), sealed, start
         )
-    words = get_passphrase(EXPORT_PASSPHRASE_VARIABLE, source, given=decryption_secrets.passphrase)
+    words = get_passphrase(source, is_export=True, given=decryption_secrets.passphrase)
     return sealing.open_with_passphrase(words, sealed, start)
 
 

@@ -137,7 +137,8 @@ class GovernedStore(ActorStore):
         """Check that an actor may be rendered today for a purpose, under the policy of this home.
 
         Args:
-            revision: the revision to render; its own consent record counts.
+            revision: the revision to render; the consent record of its actor counts, see
+                `consent`.
             purpose: what the render is for.
 
         Returns:
@@ -149,24 +150,31 @@ class GovernedStore(ActorStore):
         """
         self.check_suspension(revision)
         policy = read_policy(self.home)
-        return check_render_allowed(revision.actor, revision.consent, purpose, policy, today_utc())
+        consent = self.consent(revision.actor)
+        return check_render_allowed(revision.actor, consent, purpose, policy, today_utc())
 
     def consent(self, actor: str) -> ConsentRecord | None:
-        """Return the consent record of an actor's newest revision.
+        """Return the consent record that binds all revisions of an actor: the newest one.
 
         Returns:
-            The record, or None where the revision has none or the actor does not exist.
+            The record of the newest revision that has one; None where none has, or where the actor
+            does not exist.
 
         Raises:
             ConsentError: The stored value is not a consent record.
         """
         try:
-            return self.open(actor).consent
+            revisions = self.revisions(actor)
         except ActorNotFoundError:
             return None
+        # A revision without a record, such as an imported one, does not free the actor of theirs.
+        found = (revision.consent for revision in reversed(revisions))
+        return next((consent for consent in found if consent is not None), None)
 
     def attach_consent(self, actor: str, consent: ConsentRecord) -> Revision:
         """Store a copy of an actor's newest revision under another consent record.
+
+        From then on the record binds all revisions of the actor.
 
         Args:
             actor: the actor's id.
@@ -177,10 +185,10 @@ class GovernedStore(ActorStore):
 
         Raises:
             ActorNotFoundError: The actor does not exist.
-            ConsentError: The consent is of a minor.
+            ConsentError: The consent is of a minor, is not filled in, or has ended.
             RegistryError: The revision cannot be read or stored.
         """
-        consent.check_age(repr(actor))
+        consent.check_new(today_utc(), repr(actor))
         # Files are copied: revisions share nothing, so that each can be removed alone.
         newest = self.open(actor)
         config = {**newest.config, "consent": consent.to_config_entry()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -153,3 +154,22 @@ def check_file_names(names: list[str]) -> None:
         if name.lower() in seen:
             raise RegistryError(f"{name!r} is there twice: name every stored file once")
         seen.add(name.lower())
+
+
+def suggest_actor_id(actor: str, known: Iterable[str]) -> str | None:
+    """Find the known id that was probably meant by one that does not exist.
+
+    Args:
+        actor: id that does not exist.
+        known: ids that exist.
+
+    Returns:
+        The most similar id, whatever the case of its letters; None where none is similar.
+
+    Example:
+        >>> suggest_actor_id("Mary", ["mary", "john"])
+        'mary'
+    """
+    by_folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(actor.casefold(), by_folded, n=1)
+    return by_folded[close[0]] if close else None

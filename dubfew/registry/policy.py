@@ -14,6 +14,7 @@ from pathlib import Path
 from dubfew.errors import ConsentError, DubfewError
 from dubfew.registry import strict_json
 from dubfew.registry.consent import ConsentRecord
+from dubfew.utils.language_tags import check_language_tag
 
 POLICY_FILE_NAME = "policy.json"
 # Number of bytes that are read of a policy; a longer file is cut and so refused as damaged JSON.
@@ -53,7 +54,8 @@ class RenderPurpose:
         project: title of the production.
 
     Raises:
-        DubfewError: A part does not have the form that consent records use.
+        DubfewError: A part does not have the form that consent records use, or the language does
+            not exist.
     """
 
     use: str | None = None
@@ -69,6 +71,9 @@ class RenderPurpose:
             long = value is not None and len(value) > MAX_PURPOSE_LENGTHS.get(name, 200)
             if value is not None and (long or not re.fullmatch(form, value)):
                 raise DubfewError(f"--{name} is {ascii(value)[:60]}: expected {expected}")
+        # "German" has the form of a tag. It would look like a language without consent.
+        if self.language is not None:
+            check_language_tag(self.language)
 
 
 def read_policy(home: Path) -> RegistryPolicy:

@@ -73,7 +73,7 @@ class Registry(GovernedStore):
             revision: number of the revision; by default the newest.
             recipient: public key to encrypt to, see `create_identity_file`; by default the export
                 is encrypted to a passphrase.
-            passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+            passphrase: by default from ``DUBFEW_PASSPHRASE`` or the terminal.
             plain: write a zip file that anybody can read, without encryption.
             overwrite: replace ``file`` where it exists.
 
@@ -119,7 +119,7 @@ class Registry(GovernedStore):
         Args:
             file: the export; its sender is not trusted.
             actor: id to store it under; by default the id in the export.
-            passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+            passphrase: by default from ``DUBFEW_PASSPHRASE`` or the terminal.
             identity: file of the private key, for exports to a public key.
             allow_deleted: also import an actor or content that was deleted here.
             check: function that checks config and files, and raises if they must not be stored.
@@ -163,7 +163,7 @@ class Registry(GovernedStore):
             url: address that fsspec can write to.
             revision: number of the revision; by default the newest.
             recipient: public key to encrypt to; by default a passphrase is used.
-            passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+            passphrase: by default from ``DUBFEW_PASSPHRASE`` or the terminal.
             overwrite: replace what is at the URL.
 
         Returns:
@@ -201,7 +201,7 @@ class Registry(GovernedStore):
         Args:
             url: address that fsspec can read.
             actor: id to store it under; by default the id in the export.
-            passphrase: by default from ``DUBFEW_EXPORT_PASSPHRASE`` or the terminal.
+            passphrase: by default from ``DUBFEW_PASSPHRASE`` or the terminal.
             identity: file of the private key, for exports to a public key.
             allow_deleted: also import an actor or content that was deleted here.
             check: function that checks config and files, see :meth:`import_file`.

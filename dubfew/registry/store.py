@@ -20,7 +20,12 @@ from dubfew.registry.index import FileRow, RegistryIdentity, RegistryIndex, Revi
 from dubfew.registry.keys import DEFAULT_WRAPPING, KeyStore
 from dubfew.registry.locations import INDEX_FILE_NAME, resolve_folders
 from dubfew.registry.migration import encrypt_plain_files
-from dubfew.registry.names import check_distinct, check_file_names, normalize_actor_id
+from dubfew.registry.names import (
+    check_distinct,
+    check_file_names,
+    normalize_actor_id,
+    suggest_actor_id,
+)
 from dubfew.registry.receipt import ErasureReceipt
 from dubfew.registry.revision import REVISION_CONFIG_NAME, Revision
 from dubfew.registry.storage import ActorStorage, file_context, write_sealed_file
@@ -436,8 +441,11 @@ class ActorStore:
 
     def _actor_not_found_error(self, actor: str) -> ActorNotFoundError:
         """Build the error for an unknown id."""
+        known = self._index.actors_by_folder().values() if self._index.exists() else ()
+        meant = suggest_actor_id(actor, known)
+        question = f"did you mean {meant!r}? " if meant else ""
         return ActorNotFoundError(
-            f"no actor {actor!r} in {self.home}: 'dubfew actors list' shows all actors, "
+            f"no actor {actor!r} in {self.home}: {question}'dubfew actors list' shows all actors, "
             "'dubfew adapt' adds one"
         )
 

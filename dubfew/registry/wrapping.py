@@ -21,8 +21,6 @@ from dubfew.utils.passphrase import get_passphrase
 
 # Group of the entry points by which other packages add wrappings.
 ENTRY_POINT_GROUP = "dubfew.key_wrapping"
-# Environment variable of the passphrase that protects the master key.
-KEYS_PASSPHRASE_VARIABLE = "DUBFEW_PASSPHRASE"
 
 
 class KeyWrapping(Protocol):
@@ -70,7 +68,7 @@ class PassphraseWrapping:
         Raises:
             KeyMissingError: No passphrase is given, or it is too short.
         """
-        chosen = get_passphrase(KEYS_PASSPHRASE_VARIABLE, "the actors' keys", is_new=True)
+        chosen = get_passphrase("the actors' keys", is_new=True)
         return sealing.seal_with_passphrase(chosen, key, store.encode())
 
     def unwrap(self, wrapped: bytes, store: str) -> bytes:
@@ -84,7 +82,7 @@ class PassphraseWrapping:
             KeyMissingError: No passphrase is given.
             DecryptionError: The passphrase is wrong.
         """
-        given = get_passphrase(KEYS_PASSPHRASE_VARIABLE, "the actors' keys")
+        given = get_passphrase("the actors' keys")
         return sealing.open_with_passphrase(given, wrapped, store.encode())
 
 

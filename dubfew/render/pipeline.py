@@ -181,7 +181,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
 def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvenance:
     """The facts that the output's Content Credentials record."""
     sources, prior = job.sources, job.actor.adapter.config["prior"]
-    consent = job.actor.revision.consent
+    consent = job.registry.consent(job.actor.revision.actor)
     return RenderProvenance(
         scene=sources.scene,
         sound=sources.audio if sources.audio != sources.scene else None,

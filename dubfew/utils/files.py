@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dubfew.errors import DubfewError, OutputExistsError
+from dubfew.errors import DubfewError, MediaError, OutputExistsError
 
 try:
     import fcntl
@@ -97,6 +97,20 @@ def _remove_stale_files(folder: Path, prefix: str, suffix: str) -> None:
         with suppress(OSError), open(left, "rb+") as file:  # OSError: another process uses it
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()
+
+
+def check_input_file(path: Path) -> None:
+    """Check that there is a file with something in it, before anything heavy is loaded for it.
+
+    Raises:
+        MediaError: The path is a folder, there is no file, or it is empty.
+    """
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder, not a media file: name one file in it")
+    if not path.exists():
+        raise MediaError(f"no file at {path}: check the path")
+    if path.is_file() and path.stat().st_size == 0:
+        raise MediaError(f"{path} is empty (0 bytes): copy or download it again")
 
 
 def check_output_path(path: Path, *inputs: Path | None, overwrite: bool = False) -> None:

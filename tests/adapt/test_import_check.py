@@ -100,7 +100,7 @@ def test_priors_that_ship_are_known_by_their_weights(tmp_path):
 
 def test_who_came_in_can_be_rendered(files, place, tmp_path, monkeypatch):
     """By the command, from another home; the adapter names a place that is not here."""
-    monkeypatch.setenv("DUBFEW_EXPORT_PASSPHRASE", PASSPHRASE)
+    monkeypatch.setenv("DUBFEW_PASSPHRASE", PASSPHRASE)
     sender = Registry(tmp_path / "sender")
     sender.create("toy", {"method": "lora"}, files)
     sender.export("toy", tmp_path / "toy.dubfew")

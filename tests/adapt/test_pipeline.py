@@ -28,8 +28,9 @@ from dubfew.reconstruction.track import Track
 from dubfew.references.footage import resize_footage
 from dubfew.references.selection import MIN_REFERENCE_GAP_ADAPT, farthest_point_sampling
 from dubfew.registry import Registry
-from dubfew.registry.consent import example_consent, read_consent
+from dubfew.registry.consent import read_consent
 from dubfew.utils.device import resolve_device
+from tests.consents import filled_consent
 
 
 @given(st.integers(1, 5000))
@@ -93,10 +94,10 @@ def test_a_consent_record_is_checked_before_the_work(tmp_path, monkeypatch):
     registry = Registry(tmp_path / "home")
     path = tmp_path / "consent.json"
     refused = {
-        "minor": example_consent() | {"minor": True},
-        "ended on": example_consent() | {"valid_from": "2020-01-01", "valid_to": "2020-12-31"},
-        "begins on": example_consent() | {"valid_from": "9000-01-01", "valid_to": None},
-        "unknown": example_consent() | {"until": "2027-01-01"},
+        "minor": filled_consent() | {"minor": True},
+        "ended on": filled_consent() | {"valid_from": "2020-01-01", "valid_to": "2020-12-31"},
+        "begins on": filled_consent() | {"valid_from": "9000-01-01", "valid_to": None},
+        "unknown": filled_consent() | {"until": "2027-01-01"},
     }
     for said, record in refused.items():
         path.write_text(json.dumps(record))
@@ -112,7 +113,7 @@ def test_the_record_stays_when_the_actor_is_learned_again(tmp_path):
     clip = Path(str(files("dubfew.demo") / "actor.mp4"))
     registry = Registry(tmp_path / "home")
     path = tmp_path / "consent.json"
-    record = example_consent() | {"valid_to": None}
+    record = filled_consent()
     path.write_text(json.dumps(record))
     short = {"prior": "warp", "steps": 0, "seconds": 0.4, "start": 0.0, "registry": registry}
     first = adapt(clip, actor="zoë", consent=path, **short)

@@ -18,6 +18,7 @@ from dubfew.cli import console
 from dubfew.cli.app import app
 from dubfew.errors import KeyMissingError
 from dubfew.registry import Registry
+from dubfew.registry.envelope import DecryptionSecrets, decrypt_export
 from dubfew.utils import passphrase
 
 WORDS = "correct horse battery"
@@ -28,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
     for name in ("DUBFEW_KEYS", "DUBFEW_PASSPHRASE", "DUBFEW_DEBUG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DUBFEW_EXPORT_PASSPHRASE", WORDS)
+    monkeypatch.setenv("DUBFEW_PASSPHRASE", WORDS)
     for module in ("sealing", "tombstones"):
         monkeypatch.setattr(f"dubfew.registry.{module}.SCRYPT_LOG2_N", 4)
     monkeypatch.chdir(tmp_path)
@@ -81,13 +82,63 @@ def test_a_listing_needs_no_key_and_imports_no_cipher(stored: Registry) -> None:
 
 @pytest.mark.parametrize("command", ["delete", "forget"])
 def test_delete_prints_where_the_receipt_is(stored: Registry, command: str) -> None:
-    found = run_json(command, "mary", "--receipt", "mine/receipt.json")
+    found = run_json(command, "mary", "--yes", "--receipt", "mine/receipt.json")
     assert (found["deleted"], found["revisions"]) == ("mary", 3)
     assert Path(found["receipt"]).read_bytes() == Path("mine/receipt.json").read_bytes()
     assert run_json("list") == {"actors": []}
     stored.create("john", {}, {})
-    assert "receipts" in run(command, "john").stdout
-    assert "no actor" in run_refused(command, "john")
+    assert "receipts" in run(command, "john", "--yes").stdout
+    assert "no actor" in run_refused(command, "john", "--yes")
+
+
+def test_a_script_must_say_yes_to_a_deletion(stored: Registry) -> None:
+    assert "--yes" in run("delete", "mary", code=2).stderr
+    assert len(stored.revisions("mary")) == 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("Mary\n", "'Mary' is not 'mary'"), ("", "nothing was entered")]
+)
+def test_a_terminal_asks_for_the_id_before_a_deletion(
+    stored: Registry, monkeypatch: pytest.MonkeyPatch, typed: str, said: str
+) -> None:
+    monkeypatch.setattr("dubfew.cli.actors.is_interactive", lambda: True)
+    result = CliRunner().invoke(app, ["actors", "delete", "mary"], input=typed)
+    assert result.exit_code == 1
+    assert "3 revisions" in result.stderr
+    assert said in result.stderr
+    assert len(stored.revisions("mary")) == 3
+    done = CliRunner().invoke(app, ["actors", "delete", "mary", "--json"], input="mary\n")
+    assert json.loads(done.stdout)["deleted"] == "mary"
+
+
+def test_an_id_that_is_almost_right_is_named(stored: Registry) -> None:
+    assert "did you mean 'mary'?" in run_refused("show", "Mary")
+    assert "did you mean 'mary'?" in run_refused("delete", "marry", "--yes")
+    assert "did you mean" not in run_refused("show", "john")
+
+
+def test_the_old_name_of_the_passphrase_is_still_read(
+    stored: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DUBFEW_PASSPHRASE", raising=False)
+    monkeypatch.setenv("DUBFEW_EXPORT_PASSPHRASE", WORDS)
+    with pytest.warns(FutureWarning, match="set DUBFEW_PASSPHRASE"):
+        run("export", "mary", "old.dubfew")
+    monkeypatch.delenv("DUBFEW_EXPORT_PASSPHRASE")
+    monkeypatch.setenv("DUBFEW_PASSPHRASE", WORDS)
+    assert Path("old.dubfew").read_bytes() != b""
+    # Opened with the new name: both name the same passphrase.
+    assert decrypt_export(Path("old.dubfew").read_bytes(), "old", DecryptionSecrets())
+
+
+def test_the_end_of_the_input_at_a_passphrase_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", end)
+    with pytest.raises(KeyMissingError, match="nothing was entered"):
+        console.prompt_passphrase("the export of 'mary'", True)
 
 
 def test_verify_and_prune(stored: Registry) -> None:
@@ -113,7 +164,7 @@ def test_export_and_import(stored: Registry) -> None:
     run("export", "mary", "mary.dubfew")
     assert "not encrypted" in run("export", "mary", "mary.zip", "--plain").stdout
     assert run_json("import", "mary.dubfew", "--actor", "anna")["actor"] == "anna"
-    run("delete", "mary")
+    run("delete", "mary", "--yes")
     assert "--allow-deleted" in run_refused("import", "mary.dubfew")
     assert run_json("import", "mary.dubfew", "--allow-deleted")["revision"] == 1
     result = run("export", "anna", "x", "--plain", "--recipient", "dubfew-key-", code=2)
@@ -129,7 +180,7 @@ def test_files_that_exist_are_not_replaced_unasked(stored: Registry) -> None:
         ("export", "mary", "-o", "mine.bin"),
         ("export", "mary"),
         ("push", "mary", "mine.bin"),
-        ("delete", "mary", "--receipt", "receipt.json"),
+        ("delete", "mary", "--yes", "--receipt", "receipt.json"),
     ]
     for words in writing:
         assert "--overwrite" in run_refused(*words)
@@ -165,6 +216,7 @@ def test_keys_are_shown_and_protected_in_another_way(
     stored: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run_json("keys") == {"keys": str(stored.keys), "wrapping": "file"}
+    monkeypatch.delenv("DUBFEW_PASSPHRASE")
     assert "DUBFEW_PASSPHRASE" in run_refused("keys", "--wrapping", "passphrase")
     monkeypatch.setenv("DUBFEW_PASSPHRASE", WORDS)
     assert run_json("keys", "--wrapping", "passphrase")["wrapping"] == "passphrase"
@@ -175,7 +227,7 @@ def test_keys_are_shown_and_protected_in_another_way(
 def test_a_new_passphrase_is_asked_for_twice(
     stored: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DUBFEW_EXPORT_PASSPHRASE")
+    monkeypatch.delenv("DUBFEW_PASSPHRASE")
     monkeypatch.setattr(passphrase, "_prompt", console.prompt_passphrase)
     typed = iter([WORDS, WORDS + "x", WORDS, WORDS, WORDS])
     prompts = []

@@ -114,7 +114,7 @@ def test_actors_are_listed_shown_exported_deleted_and_imported(
     assert [file["name"] for file in shown["files"]] == ["texture.safetensors"]
     file = tmp_path / "ö x.zip"
     assert "revision 1" in run("actors", "export", "Zoë B", str(file), "--plain", home=home).stdout
-    run("actors", "delete", "Zoë B", home=home)
+    run("actors", "delete", "Zoë B", "--yes", home=home)
     assert json.loads(run("actors", "list", "--json", home=home).stdout) == {"actors": []}
     again = ["actors", "import", str(file), "--actor", "anna", "--allow-deleted"]
     # The command refuses an actor that could not be rendered.
@@ -134,7 +134,7 @@ def test_actors_are_listed_shown_exported_deleted_and_imported(
     ("arguments", "message"),
     [
         (["actors", "show", "nobody"], "no actor 'nobody'"),
-        (["actors", "delete", "nobody"], "no actor 'nobody'"),
+        (["actors", "delete", "nobody", "--yes"], "no actor 'nobody'"),
         (["actors", "export", "nobody", "x.zip"], "no actor 'nobody'"),
         (["actors", "show", "Zoë B", "--revision", "9"], "no revision 9"),
         (["actors", "show", "a/b"], "looks like a path"),
@@ -180,7 +180,9 @@ def test_failed_jobs_end_with_one_line_and_code_1(
         ["render", "--actor", "x", "--driver", "a.mp4"],
         ["render", "--actor", "x", "--transcript", "a.txt"],
         ["render", "--actor", "x", "--drive", "self", "--transcript", "a.txt", "--lang", "de"],
-        ["render", "x"],
+        ["render", "x", "--actor", "y"],
+        ["render", "x", "--language", "German"],
+        ["actors", "delete", "x"],
         ["track", "a.mp4"],
         ["track", "a.mp4", "-o", "t.safetensors", "--identity", "face"],
         ["evaluate", "a.mp4"],

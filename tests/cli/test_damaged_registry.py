@@ -34,7 +34,7 @@ def test_a_damaged_file_in_the_registry(home: Path, clips: Path, name: str, dama
         path.write_bytes(path.read_bytes()[:-7] if damage == "cut" else b"{")
     assert_failed(render(clips, "two.mp4", "--drive", "self", "-o", "o.mp4"), name, "again")
     assert run("actors", "list").exit_code == 0
-    assert run("actors", "delete", "two").exit_code == 0
+    assert run("actors", "delete", "two", "--yes").exit_code == 0
 
 
 def damaged_tensor(data: bytes, name: str, change: Callable[[np.ndarray], np.ndarray]) -> bytes:
@@ -122,7 +122,7 @@ def test_an_invalid_adapter_config(
 
 @pytest.mark.parametrize("content", [b"garbage" * 100, 1000, 5000])
 @pytest.mark.parametrize(
-    "command", [["actors", "list"], ["actors", "show", "two"], ["actors", "delete", "two"]]
+    "command", [["actors", "list"], ["actors", "show", "two"], ["actors", "delete", "two", "--yes"]]
 )
 def test_a_damaged_index(home: Path, content: bytes | int, command: list[str]) -> None:
     index = home / "registry.sqlite"

@@ -16,7 +16,8 @@ from typer.testing import CliRunner, Result
 
 from dubfew.cli.app import app
 from dubfew.registry import Registry
-from dubfew.registry.consent import ConsentRecord, example_consent
+from dubfew.registry.consent import ConsentRecord
+from tests.consents import filled_consent
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def run_json(*arguments: object, code: int = 0) -> Any:
 
 
 def record(path: Path, **changes: object) -> Path:
-    path.write_text(json.dumps(example_consent() | {"valid_to": None} | changes))
+    path.write_text(json.dumps(filled_consent(**changes)))
     return path
 
 
@@ -57,7 +58,7 @@ def test_the_example_is_a_record_of_the_schema(registry: Registry, tmp_path: Pat
     text = run("consent", "example").stdout
     Draft202012Validator(json.loads(run("consent", "schema").stdout)).validate(json.loads(text))
     found = run_json("consent", "check", record(tmp_path / "c.json"))
-    assert found["subject"] == example_consent()["subject"]
+    assert found["subject"] == filled_consent()["subject"]
     assert len(found["sha256"]) == 64
     assert "valid_to         -" in run("consent", "check", tmp_path / "c.json").stdout
     assert not registry.home.exists()
@@ -87,6 +88,16 @@ def test_attaching_a_record(stored: Registry, tmp_path: Path) -> None:
     shown = run("actors", "show", "mary").stdout
     assert re.search(rf"^consent.sha256 +{found['consent_sha256']}$", shown, re.M)
     assert "no actor" in run("consent", "attach", "eve", tmp_path / "c.json", code=1).stderr
+
+
+def test_the_example_is_refused_until_it_is_filled_in(stored: Registry, tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(run("consent", "example").stdout)
+    for words in (("consent", "check", path), ("consent", "attach", "mary", path)):
+        assert "subject is still 'name of the person" in run(*words, code=1).stderr
+    ended = record(path, valid_to="2026-01-02")
+    assert "ended on 2026-01-02" in run("consent", "attach", "mary", ended, code=1).stderr
+    assert [each.number for each in stored.revisions("mary")] == [1]
 
 
 def test_an_actor_with_a_damaged_consent_record_is_shown(registry: Registry) -> None:
@@ -125,7 +136,7 @@ def test_showing_the_log_and_finding_a_watermark(stored: Registry) -> None:
     (found,) = run_json("audit", "find", "0123456789")["entries"]
     assert (found["seq"], found["id"]) == (2, "mary")
     assert "no entry of 99" in run("audit", "find", "99", code=1).stdout
-    run("actors", "delete", "mary")
+    run("actors", "delete", "mary", "--yes")
     assert "mary" not in run("audit", "show").stdout
     assert "deleted actor" in run("audit", "find", "0123456789").stdout
     assert run_json("audit", "find", "0123456789")["entries"][0]["id"] is None
@@ -158,9 +169,7 @@ def test_a_forged_line_cannot_control_the_terminal(stored: Registry) -> None:
 
 
 def test_commands_import_nothing_heavy(stored: Registry) -> None:
-    stored.attach_consent(
-        "mary", ConsentRecord.from_record(example_consent() | {"valid_to": None}, "test")
-    )
+    stored.attach_consent("mary", ConsentRecord.from_record(filled_consent(), "test"))
     program = (
         "import sys; from dubfew.cli.app import app; app(sys.argv[1:], standalone_mode=False);"
         "print(sorted({'torch', 'numpy', 'jsonschema', 'fsspec'} & {*sys.modules}))"

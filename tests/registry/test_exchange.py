@@ -39,7 +39,7 @@ FILES = {"a.safetensors": SECRET * 3000, "b.safetensors": b""}
 
 @pytest.fixture(autouse=True)
 def _no_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DUBFEW_EXPORT_PASSPHRASE", raising=False)
+    monkeypatch.delenv("DUBFEW_PASSPHRASE", raising=False)
 
 
 @pytest.fixture
@@ -78,19 +78,19 @@ def test_the_passphrase_comes_from_the_environment(
 ) -> None:
     file = tmp_path / "x.dubfew"
     for attempt in (lambda: filled.export(ACTOR, file), lambda: filled.push(ACTOR, file.as_uri())):
-        with pytest.raises(KeyMissingError, match="DUBFEW_EXPORT_PASSPHRASE"):
+        with pytest.raises(KeyMissingError, match="DUBFEW_PASSPHRASE"):
             attempt()
         with monkeypatch.context() as patch:
-            patch.setenv("DUBFEW_EXPORT_PASSPHRASE", "short")
+            patch.setenv("DUBFEW_PASSPHRASE", "short")
             with pytest.raises(KeyMissingError, match="at least 8"):
                 attempt()
     assert not file.exists()
-    monkeypatch.setenv("DUBFEW_EXPORT_PASSPHRASE", WORDS)
+    monkeypatch.setenv("DUBFEW_PASSPHRASE", WORDS)
     filled.export(ACTOR, file)
     other.import_file(file)
     assert_arrived(other)
-    monkeypatch.delenv("DUBFEW_EXPORT_PASSPHRASE")
-    with pytest.raises(KeyMissingError, match="DUBFEW_EXPORT_PASSPHRASE"):
+    monkeypatch.delenv("DUBFEW_PASSPHRASE")
+    with pytest.raises(KeyMissingError, match="DUBFEW_PASSPHRASE"):
         other.import_file(file)
 
 

@@ -18,9 +18,10 @@ from dubfew.errors import (
 )
 from dubfew.registry import Registry
 from dubfew.registry.audit import AuditEntry
-from dubfew.registry.consent import ConsentRecord, example_consent
+from dubfew.registry.consent import ConsentRecord
 from dubfew.registry.policy import RenderPurpose
 from dubfew.registry.pseudonyms import derive_pseudonym
+from tests.consents import filled_consent
 from tests.registry.traces import ACTOR, SECRET, find_traces
 
 FILES = {"a": SECRET}
@@ -28,7 +29,7 @@ PURPOSE = RenderPurpose("dubbing", "de")
 
 
 def consent(**changes: object) -> ConsentRecord:
-    record = example_consent() | {"valid_to": None} | changes
+    record = filled_consent(**changes)
     return ConsentRecord.from_record({k: v for k, v in record.items() if k != "projects"}, "test")
 
 
@@ -182,6 +183,11 @@ def test_attaching_consent_keeps_the_content(stored: Registry) -> None:
     revision = stored.attach_consent(ACTOR, new)
     assert (revision.number, revision.consent, revision.read("a")) == (2, new, SECRET)
     assert stored.open(ACTOR, 1).consent == consent()
+    # The new record binds the old revision, too, and a revision without one.
+    stored.create(ACTOR, {}, FILES)
+    for number in (1, 2, 3):
+        with pytest.raises(ConsentError, match="does not cover the use 'dubbing', only trailer"):
+            stored.check_render(stored.open(ACTOR, number), PURPOSE)
     assert stored.consent(ACTOR) == new
     with pytest.raises(ConsentError, match="minor"):
         stored.attach_consent(ACTOR, consent(minor=True))
