@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dubfew.adapt.options import AdaptOptions
-from dubfew.progress import ProgressCallback, no_progress
+from dubfew.progress import LOAD_STAGE, Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
+from dubfew.utils.files import check_input_file
 from dubfew.utils.options import document_options, merge_options
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ def adapt(
     """
     # Check before the import, so that a mistake shows at once.
     options = merge_options(AdaptOptions, options, overrides)
+    from dubfew.adapt.precheck import check_adapt_request
+    from dubfew.registry import Registry
+
+    registry = registry or Registry()
+    check_adapt_request(Path(video), options, registry)
+    progress(Progress(LOAD_STAGE, 0))
     from dubfew.adapt import pipeline
 
     return pipeline.adapt(video, options, registry=registry, progress=progress)
@@ -118,6 +125,12 @@ def render(
             dubfew.render("mary", options, video=scene, out=f"dubbed-{scene}")
     """
     options = merge_options(RenderOptions, options, overrides)
+    from dubfew.registry import Registry
+    from dubfew.render.precheck import check_render_request
+
+    registry = registry or Registry()
+    check_render_request(actor, options, registry)
+    progress(Progress(LOAD_STAGE, 0))
     from dubfew.render import pipeline
 
     return pipeline.render(actor, options, registry=registry, progress=progress)
@@ -161,6 +174,8 @@ def track(
         track.save("mary.safetensors")
     """
     options = merge_options(TrackOptions, options, overrides)
+    check_input_file(Path(video))
+    progress(Progress(LOAD_STAGE, 0))
     from dubfew.reconstruction import tracking
 
     return tracking.track_video(video, options, on_detection=on_detection, progress=progress)
@@ -205,6 +220,9 @@ def evaluate(
 
         print(dubfew.evaluate("scene.mp4", "out.mp4").psnr_mouth)
     """
+    for path in (reference, output):
+        check_input_file(Path(path))
+    progress(Progress(LOAD_STAGE, 0))
     from dubfew.evaluate import compare
 
     return compare.evaluate(

@@ -35,6 +35,7 @@ CLI_ONLY = {
     ("track", "faces"),
     ("track", "overwrite"),
     ("render", "named_actor"),
+    *((command, "progress_mode") for command in COMMANDS),
 }
 LIBRARY_ONLY = {
     ("adapt", "registry"),  # the command line has DUBFEW_HOME instead
@@ -281,9 +282,10 @@ def test_the_function_of_the_package_has_the_same_options(name: str, options_cla
 
 
 def test_an_options_object_and_keywords_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dubfew.render import pipeline
+    from dubfew.render import pipeline, precheck
 
     calls: list[Any] = []
+    monkeypatch.setattr(precheck, "check_render_request", lambda *request: None)
     monkeypatch.setattr(pipeline, "render", lambda actor, options, **rest: calls.append(options))
     dubfew.render("mary", video="v.mp4", crf=20)
     dubfew.render("mary", RenderOptions(video="v.mp4", crf=20))
@@ -310,10 +312,12 @@ def test_options_cannot_be_changed() -> None:
 
 
 def test_the_old_name_of_the_detection_callback_works_for_one_release(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from dubfew.reconstruction import tracking
 
+    monkeypatch.chdir(tmp_path)
+    Path("v.mp4").write_bytes(b"video")
     found = SimpleNamespace(people=[])
     monkeypatch.setattr(tracking, "detect_people", lambda *args, **keywords: found)
     seen: list[Any] = []

@@ -25,10 +25,11 @@ def run(*arguments: object, code: int = 0) -> Any:
     """What a command says with ``--json``, or its one line of error."""
     result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
     assert result.exit_code == code, result.output
-    if code and not result.stdout:
+    found = json.loads(result.stdout.splitlines()[-1])
+    if "error" in found:
         assert result.stderr.count("\n") == 1
         return result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
+    return found
 
 
 @pytest.fixture

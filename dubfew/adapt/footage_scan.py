@@ -123,6 +123,7 @@ def scan_footage(
                 landmarks.append(None if found is None else found * np.float32(step))
                 if len(scanned) % PROGRESS_EVERY_FRAMES == 0:
                     progress(Progress("scan", num_frames, total))
+    progress(Progress("scan", num_frames, num_frames))
     camera = Camera(FOCAL_LENGTH_RATIO * max(width, height), width / 2, height / 2)
     frame_indices = np.array(scanned, np.int64)
     valid = np.array([found is not None for found in landmarks], bool)

@@ -9,6 +9,7 @@ from typing import Any
 
 from dubfew.adapt.actor_footage import ActorFootage, prepare_actor_footage
 from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter
+from dubfew.adapt.job_plan import plan_adaptation
 from dubfew.adapt.methods import METHODS, AdaptationMethod, MethodOptions, resolve_method_options
 from dubfew.adapt.options import (
     DEFAULT_FOOTAGE_SECONDS,
@@ -16,6 +17,7 @@ from dubfew.adapt.options import (
     REPLAY_BY_DEFAULT,
     AdaptOptions,
 )
+from dubfew.adapt.precheck import read_given_consent, resolve_actor_id
 from dubfew.adapt.replay import ReplaySampler, load_replay_for_prior
 from dubfew.adapt.segment_selection import FootageSegment, choose_segment
 from dubfew.adapt.trainer import AdapterTraining, train_adapter
@@ -25,11 +27,11 @@ from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.references.selection import farthest_point_sampling
 from dubfew.registry import Registry
-from dubfew.registry.consent import ConsentRecord, read_consent, today_utc
-from dubfew.registry.names import normalize_actor_id
+from dubfew.registry.consent import ConsentRecord
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.resolve_model import make_model_reference
 from dubfew.utils.device import resolve_device
+from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
 
 # References that are stored of an actor: they span the mouth shapes of ten seconds. More make the
@@ -111,6 +113,7 @@ def adapt(
     video = Path(video)
     registry = registry or Registry()
     inputs = _load_inputs(video, options, registry)
+    progress = job = JobProgress(progress, plan_adaptation(inputs.info, options))
 
     # Scan the footage, unless the user chose the part or it is short.
     segment = choose_segment(
@@ -159,6 +162,7 @@ def adapt(
         "consent": inputs.consent.to_config_entry() if inputs.consent else None,
     }
     revision = registry.create(inputs.name, config, adapter.to_files())
+    job.finish()
     num_frames = len(footage.track)
     return AdaptResult(
         actor=revision.actor,
@@ -188,13 +192,11 @@ def adapt(
 def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _AdaptInputs:
     """Check and load everything, so that errors come before minutes of tracking and training."""
     # The cheap checks first.
-    name = normalize_actor_id(video.stem if options.actor is None else options.actor)
+    name = resolve_actor_id(video, options)
     device = resolve_device(options.device)
     method = METHODS.load(options.method)
     method_options = resolve_method_options(options.method, rank=options.rank)
-    given_consent = read_consent(options.consent) if options.consent is not None else None
-    if given_consent is not None:
-        given_consent.check_new(today_utc(), str(options.consent))
+    given_consent = read_given_consent(options)
     speech = Path(options.speech) if options.speech is not None else None
     speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
     # The registry's permission, before the video is opened.

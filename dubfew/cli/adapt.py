@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dubfew import api
 from dubfew.adapt.options import AdaptOptions
-from dubfew.cli.console import print_fields, progress_bar, report_errors
+from dubfew.cli.console import print_fields, report_errors
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption, VideoArgument
+from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 
 
 @report_errors
 @accept_options(AdaptOptions)
-def adapt(video: VideoArgument, options: AdaptOptions, as_json: JsonOption = False) -> None:
+def adapt(
+    video: VideoArgument,
+    options: AdaptOptions,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
+    as_json: JsonOption = False,
+) -> None:
     """Learn an actor from a few seconds of footage."""
-    with progress_bar(as_json=as_json) as progress:
+    with show_progress(progress_mode, as_json=as_json) as progress:
         result = api.adapt(video, options, progress=progress)
     print_fields(result, as_json=as_json)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dubfew.cli.commands import CommandGroup
-from dubfew.cli.console import EXIT_FAILURE, print_result, progress_bar, report_errors
+from dubfew.cli.console import EXIT_FAILURE, print_result, report_errors
 from dubfew.cli.options import (
     DeviceOption,
     JsonOption,
@@ -16,6 +16,7 @@ from dubfew.cli.options import (
     PriorOption,
     SeedOption,
 )
+from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 
 bench_app = CommandGroup("Measure what dubfew promises.")
 
@@ -60,6 +61,7 @@ def measure_leakage(
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
 ) -> None:
     """Delete actors and measure whether anything of their faces remains.
@@ -75,7 +77,7 @@ def measure_leakage(
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise typer.BadParameter("--sheet: a file name that ends in .png is needed")
     # No actor or stranger at all is an error of the library, with a message of its own.
-    with progress_bar(as_json=as_json) as progress:
+    with show_progress(progress_mode, as_json=as_json) as progress:
         result = run_leak_test(
             videos or (),
             actors=actor or (),

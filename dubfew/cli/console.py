@@ -11,8 +11,8 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType
@@ -21,12 +21,12 @@ from typing import Any, TypeVar
 import typer
 
 from dubfew.errors import DubfewError, KeyMissingError
-from dubfew.progress import Progress, ProgressCallback
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
 # Exit code of a command whose work failed. Wrong usage is 2, as in Typer and most programs.
 EXIT_FAILURE = 1
+EXIT_USAGE = 2
 # Remedies for errors of the operating system, by error number. They complete "error: Permission
 # denied: FILE: ...".
 OS_ERROR_ADVICE = {
@@ -49,7 +49,7 @@ def report_errors(command: CommandFunction) -> CommandFunction:
     """Turn exceptions of a command into one line on stderr and exit code 1, as a decorator.
 
     ``DUBFEW_DEBUG=1`` prints the traceback as well. Errors of usage and Typer's own exits pass
-    through unchanged.
+    through. With ``--json`` an error is also printed on stdout, as an object.
 
     Args:
         command: function of the command.
@@ -57,9 +57,14 @@ def report_errors(command: CommandFunction) -> CommandFunction:
 
     @functools.wraps(command)
     def wrapper(*args: Any, **options: Any) -> Any:
+        as_json = bool(options.get("as_json"))
         try:
             return command(*args, **options)
-        except (typer.Exit, typer.BadParameter):
+        except typer.Exit:
+            raise
+        except typer.BadParameter as error:
+            if as_json:
+                _print_json_error("UsageError", error.format_message(), EXIT_USAGE)
             raise  # Typer prints wrong usage itself, with exit code 2
         except BrokenPipeError:
             raise  # the reader of the pipe has ended; Typer then exits quietly
@@ -67,10 +72,21 @@ def report_errors(command: CommandFunction) -> CommandFunction:
             # Interrupts count as failures: scripts must see that there is no result.
             if os.environ.get("DUBFEW_DEBUG"):
                 traceback.print_exc()
-            print(f"dubfew: {format_error(error)}", file=sys.stderr)
+            line = format_error(error)
+            print(f"dubfew: {line}", file=sys.stderr)
+            if as_json:
+                message = line.removeprefix("error: ")
+                _print_json_error(type(error).__name__, message, EXIT_FAILURE)
             raise typer.Exit(EXIT_FAILURE) from None
 
     return wrapper  # type: ignore[return-value]
+
+
+def _print_json_error(kind: str, message: str, exit_code: int) -> None:
+    """Print an error as one JSON object on stdout, for programs that read results there."""
+    with suppress(OSError):  # a closed pipe: the error is on stderr already
+        facts = {"type": kind, "message": message, "exit_code": exit_code}
+        print_result({"error": facts}, as_json=True, text="")
 
 
 def format_error(error: BaseException) -> str:
@@ -147,7 +163,7 @@ def ask_line(question: str) -> str:
 
 
 # Numbers of the signals that this process received. Progress reports look here as well, see
-# `progress_bar`.
+# `raise_if_interrupted`.
 _received_signals: list[int] = []
 
 
@@ -165,8 +181,8 @@ def handle_interrupt_signal(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _raise_if_interrupted(progress: Progress) -> None:
-    """Raise the KeyboardInterrupt of a signal again; a progress callback that draws nothing."""
+def raise_if_interrupted() -> None:
+    """Raise the KeyboardInterrupt of a signal that Python lost: it does while an import ends."""
     if _received_signals:
         raise KeyboardInterrupt
 
@@ -303,52 +319,3 @@ def format_byte_count(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count} B"
-
-
-@contextmanager
-def progress_bar(*, as_json: bool) -> Iterator[ProgressCallback]:
-    """Provide a progress callback that draws bars on stderr.
-
-    The callback also ends the work after a signal whose KeyboardInterrupt Python lost: one that
-    comes while an import releases its locks is printed and ignored.
-
-    Args:
-        as_json: True to draw nothing. Nothing is drawn without a terminal, either.
-
-    Yields:
-        The callback, for the ``progress`` argument of the library's functions.
-    """
-    if as_json or not sys.stderr.isatty():
-        yield _raise_if_interrupted
-        return
-    # Imported here, because most commands draw no bars and rich takes long to import.
-    from rich import progress as bars
-    from rich.console import Console
-
-    columns = (
-        bars.TextColumn("{task.description:>10}"),
-        bars.BarColumn(),
-        bars.MofNCompleteColumn(),
-        bars.TimeRemainingColumn(),
-        bars.TextColumn("{task.fields[values]}"),
-    )
-    with bars.Progress(*columns, console=Console(stderr=True)) as display:
-        tasks: dict[str, bars.TaskID] = {}
-
-        def update_bar(progress: Progress) -> None:
-            """Move the bar of a stage, which is added with its first report."""
-            _raise_if_interrupted(progress)
-            # Measurements of the stage, such as the PSNR so far, stand to the right of the bar.
-            values = "  ".join(
-                f"{name} {format_value(value)}" for name, value in progress.values.items()
-            )
-            if progress.stage not in tasks:
-                tasks[progress.stage] = display.add_task(progress.stage, values="")
-            display.update(
-                tasks[progress.stage],
-                completed=progress.done,
-                total=progress.total,
-                values=values,
-            )
-
-        yield update_bar

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dubfew.cli.console import print_fields, progress_bar, report_errors
+from dubfew.cli.console import print_fields, report_errors
 from dubfew.cli.options import JsonOption, OverwriteOption
+from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 
 
 @report_errors
@@ -17,11 +18,12 @@ def demo(
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the results.")
     ] = Path("demo"),
     overwrite: OverwriteOption = False,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
 ) -> None:
     """Adapt to the bundled clip of a synthetic person and dub it with the bundled audio."""
     from dubfew.demo import run_demo
 
-    with progress_bar(as_json=as_json) as progress:
+    with show_progress(progress_mode, as_json=as_json) as progress:
         result = run_demo(out, overwrite=overwrite, progress=progress)
     print_fields(result, as_json=as_json)

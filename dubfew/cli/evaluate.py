@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from dubfew import api
-from dubfew.cli.console import format_fields, print_result, progress_bar, report_errors
+from dubfew.cli.console import format_fields, print_result, report_errors
 from dubfew.cli.options import JsonOption
+from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 
 
 @report_errors
@@ -30,10 +31,11 @@ def evaluate(
             "--listen", help="Compare the mouth with the phonemes that PocketSphinx recognizes."
         ),
     ] = False,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
 ) -> None:
     """Measure an output against its original."""
-    with progress_bar(as_json=as_json) as progress:
+    with show_progress(progress_mode, as_json=as_json) as progress:
         result = api.evaluate(reference, output, syncnet=syncnet, listen=listen, progress=progress)
     # Metrics that were not asked for are left out of the text; JSON has them as null.
     print_result(result.to_json(), as_json=as_json, text=format_fields(result.to_display()))

@@ -14,12 +14,12 @@ from dubfew.cli.console import (
     format_value,
     print_fields,
     print_result,
-    progress_bar,
     report_errors,
     to_jsonable,
 )
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption, OverwriteOption
+from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 from dubfew.data.options import PrepareOptions
 
 prior_app = CommandGroup("List, describe, train and prepare priors.")
@@ -85,12 +85,13 @@ def prepare_people(
         typer.Option("--out", "-o", metavar="OUT", help="Folder for the shards of one split."),
     ],
     options: PrepareOptions,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a folder of videos into shards for training, or continue a run that was stopped."""
     from dubfew.data.prepare import prepare_footage
 
-    with progress_bar(as_json=as_json) as progress:
+    with show_progress(progress_mode, as_json=as_json) as progress:
         result = prepare_footage(folder, out, options, progress=progress)
     # Thousands of clips may have been written; their number is enough.
     facts = to_jsonable(result) | {"written": len(result.written)}
@@ -137,6 +138,7 @@ def train_prior(
         int | None,
         typer.Option(metavar="N", min=1, help="Training steps; default: those in CONFIG."),
     ] = None,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
 ) -> None:
     """Train a prior on prepared people, or continue a run that was stopped.
@@ -153,7 +155,7 @@ def train_prior(
         settings = dataclasses.replace(settings, out=str(out))
     if steps is not None:
         settings = dataclasses.replace(settings, steps=steps)
-    with progress_bar(as_json=as_json) as progress:
+    with show_progress(progress_mode, as_json=as_json) as progress:
         folder = train_renderer(settings, progress)
     print_fields({"prior": folder}, as_json=as_json)
 

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from dubfew import api
-from dubfew.cli.console import print_fields, progress_bar, report_errors
+from dubfew.cli.console import print_fields, report_errors
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption
+from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 from dubfew.errors import DubfewError
 from dubfew.render.options import RenderOptions
 from dubfew.utils.language_tags import check_language_tag
@@ -25,12 +26,13 @@ def render(
     named_actor: Annotated[
         str | None, typer.Option("--actor", metavar="ID", help="Another way to name the actor.")
     ] = None,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
 ) -> None:
     """Make an actor speak new audio in any footage of theirs."""
     actor = _choose_actor(actor, named_actor)
     _check_combinations(options)
-    with progress_bar(as_json=as_json) as progress:
+    with show_progress(progress_mode, as_json=as_json) as progress:
         result = api.render(actor, options, progress=progress)
     print_fields(result, as_json=as_json)
 

@@ -13,11 +13,11 @@ from dubfew.cli.console import (
     format_fields,
     format_value,
     print_result,
-    progress_bar,
     report_errors,
     to_jsonable,
 )
 from dubfew.cli.options import JsonOption, OverwriteOption, SeedOption
+from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 
 speech_app = CommandGroup("Describe and train the speech model.")
 
@@ -89,6 +89,7 @@ def train_speech(
         ),
     ] = "mel",
     overwrite: OverwriteOption = False,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
 ) -> None:
     """Train a speech model, and measure it on every clip.
@@ -97,7 +98,7 @@ def train_speech(
     """
     from dubfew.speech.training.run import train_speech_model
 
-    with progress_bar(as_json=as_json) as progress:
+    with show_progress(progress_mode, as_json=as_json) as progress:
         result = train_speech_model(
             out,
             data=data,

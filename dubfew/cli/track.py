@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dubfew import api
-from dubfew.cli.console import print_fields, progress_bar, report_errors
+from dubfew.cli.console import print_fields, report_errors
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption, OverwriteOption, VideoArgument
+from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 from dubfew.reconstruction.options import TrackOptions
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def track(
         ),
     ] = None,
     overwrite: OverwriteOption = False,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
@@ -49,7 +51,7 @@ def track(
         check_output_path(report, video, overwrite=overwrite)
 
     detections: list[ClipDetections] = []
-    with progress_bar(as_json=as_json) as progress:
+    with show_progress(progress_mode, as_json=as_json) as progress:
         found = api.track(video, options, on_detection=detections.append, progress=progress)
     found.save(out)
     if report is not None:

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from dubfew.cli.console import EXIT_FAILURE, print_result, progress_bar, report_errors
+from dubfew.cli.console import EXIT_FAILURE, print_result, report_errors
 from dubfew.cli.options import JsonOption
+from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.progress import LOAD_STAGE, Progress
 
 
 @report_errors
@@ -18,12 +20,17 @@ def verify(
         Path | None,
         typer.Option(metavar="PEM", help="Certificates of signers to trust."),
     ] = None,
+    progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
 ) -> None:
     """Check a video's Content Credentials and watermark; exit code 1 unless both are intact."""
-    from dubfew.marks.verification import verify_marks
+    from dubfew.utils.files import check_input_file
 
-    with progress_bar(as_json=as_json) as progress:
+    check_input_file(path)
+    with show_progress(progress_mode, as_json=as_json) as progress:
+        progress(Progress(LOAD_STAGE, 0))
+        from dubfew.marks.verification import verify_marks
+
         result = verify_marks(path, trust=trust, progress=progress)
     print_result(result, as_json=as_json, text="\n".join(result.findings))
     if not result.intact:

@@ -22,6 +22,7 @@ import c2pa
 
 from dubfew.errors import DubfewError, MediaError
 from dubfew.marks.certificate import SigningIdentity
+from dubfew.marks.sidecar import EMBEDDABLE_MEDIA_TYPES, SIDECAR_SUFFIX, credentials_path
 from dubfew.utils.files import sha256_file, write_atomic
 from dubfew.version import __version__
 
@@ -37,11 +38,6 @@ SOFT_BINDING_ALGORITHM = "dubfew.mouth.1"
 SYNTHETIC_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
-# Containers that can hold credentials, with their media types.
-EMBEDDABLE_MEDIA_TYPES = {".mp4": "video/mp4", ".m4v": "video/x-m4v", ".mov": "video/quicktime"}
-EMBEDDABLE_MEDIA_TYPES[".avi"] = "video/avi"
-# Suffix of the credentials beside any other file, where every C2PA reader looks for them.
-SIDECAR_SUFFIX = ".c2pa"
 # Media type of a file that c2pa hashes without parsing it.
 UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 # Settings of the c2pa library.
@@ -85,20 +81,6 @@ class RenderProvenance:
     prior_sha256: str
     consent_sha256: str | None
     watermark: str | None
-
-
-def credentials_path(output: Path) -> Path:
-    """Return the file that holds the credentials of a video: the video, or a file beside it.
-
-    Example:
-        >>> credentials_path(Path("out.mp4")).name, credentials_path(Path("out.mkv")).name
-        ('out.mp4', 'out.c2pa')
-    """
-    return (
-        output
-        if output.suffix.lower() in EMBEDDABLE_MEDIA_TYPES
-        else output.with_suffix(SIDECAR_SUFFIX)
-    )
 
 
 def sign_video(

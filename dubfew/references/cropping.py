@@ -133,6 +133,7 @@ def footage_from_frames(
                 progress(Progress("cut", len(images), len(row_of_frame)))
         if len(images) == len(row_of_frame):
             break
+    progress(Progress("cut", len(images), len(images)))
     # Keep the order of ``rows``, which need not be that of the frames.
     found = np.array([row for row in selected if row in images], np.int64)
     if not len(found):

@@ -28,7 +28,7 @@ def check_url(url: str, *, overwrite: bool = False) -> None:
             # fsspec writes to /tmp and moves the file; if path is a folder, into it.
             check_output_path(Path(path), overwrite=overwrite)
             return
-        exists = not overwrite and system.exists(path)
+        exists = not overwrite and system.isfile(path)
     except OutputExistsError:
         raise
     except Exception as error:  # every file system raises errors of its own

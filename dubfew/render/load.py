@@ -16,6 +16,7 @@ from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.registry.revision import Revision
+from dubfew.render.precheck import resolve_scene_path
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.resolve_model import resolve_speech_model
 
@@ -102,7 +103,7 @@ def resolve_sources(
     Raises:
         MediaError: something cannot be read, or there is nothing to speak.
     """
-    scene = resolve_scene_path(video, adapter)
+    scene = resolve_scene_path(video, adapter.config)
     info = probe(scene)
     sound = audio or (scene if info.has_audio else None)
     if drive == "audio" and sound is None:
@@ -111,17 +112,3 @@ def resolve_sources(
     if driver is not None:
         probe(driver)
     return RenderSources(drive, scene, info, sound, new_sound, driver)
-
-
-def resolve_scene_path(video: Path | None, adapter: ActorAdapter) -> Path:
-    """The scene to render.
-
-    Raises:
-        MediaError: the footage of the actor is no longer where it was.
-    """
-    if video is not None:
-        return video
-    path = Path(adapter.config["source"]["path"])
-    if not path.exists():
-        raise MediaError(f"the footage {path} is no longer there: give the scene with --video")
-    return path

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dubfew.marks.credentials import credentials_path
+from dubfew.errors import DubfewError
+from dubfew.marks.sidecar import credentials_path
 from dubfew.render.options import RenderOptions
-from dubfew.render.plot import check_plot_path
 from dubfew.utils.files import check_output_path, output_stem
 
+# Formats that matplotlib writes without another package.
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 # Last word of a name that would otherwise be the scene's own.
 RENDERED_SUFFIX = "dubbed"
 
@@ -51,9 +53,19 @@ def check_outputs(
         OutputExistsError: A file exists and may not be replaced.
         DubfewError: A file is an input, or cannot be written, or the plot has a wrong ending.
     """
-    # A set, because credentials are in the video itself for most containers.
-    for path in {output: None, credentials_path(output): None}:
-        check_output_path(path, *inputs, overwrite=options.overwrite)
     if plot is not None:
         check_plot_path(plot)
-        check_output_path(plot, *inputs, overwrite=options.overwrite)
+    # Each once, because credentials are in the video itself for most containers.
+    written = {output: None, credentials_path(output): None, **({plot: None} if plot else {})}
+    for path in written:
+        check_output_path(path, *inputs, overwrite=options.overwrite)
+
+
+def check_plot_path(path: Path) -> None:
+    """Check that a file name ends in one of ``PLOT_SUFFIXES``.
+
+    Raises:
+        DubfewError: The ending is another one.
+    """
+    if path.suffix.lower() not in PLOT_SUFFIXES:
+        raise DubfewError(f"{path} is no picture to plot into: end its name in .png, .svg or .pdf")

@@ -10,8 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from dubfew.marks.credentials import RenderProvenance, credentials_path
+from dubfew.marks.credentials import RenderProvenance
 from dubfew.marks.payload import generate_watermark_id
+from dubfew.marks.sidecar import credentials_path
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import AudioSource, VideoWriter, read_audio
 from dubfew.progress import Progress, ProgressCallback, no_progress
@@ -19,6 +20,7 @@ from dubfew.registry import Registry
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.job import RenderJob, prepare_job
+from dubfew.render.job_plan import plan_render
 from dubfew.render.options import RenderOptions
 from dubfew.render.plot import plot_motion
 from dubfew.render.prediction import MouthPredictor
@@ -27,6 +29,7 @@ from dubfew.render.scene import DrivenScene, drive_scene, track_scene
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
 from dubfew.render.tasks import ReferenceSet
 from dubfew.render.transitions import describe_skipped_frames
+from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.prefetch import prefetch
 
@@ -92,6 +95,7 @@ def render(
     # Wrong options are errors here, before minutes of work.
     job = prepare_job(actor, options, registry or Registry())
     sources = job.sources
+    progress = whole = JobProgress(progress, plan_render(sources.scene_info))
     track, face_note = track_scene(sources.scene, job.actor, options.face, job.parser, progress)
     tracked = time.monotonic()
     scene = drive_scene(job, track, progress)
@@ -100,6 +104,7 @@ def render(
     if job.plot is not None:
         sound = read_audio(sources.audio) if sources.audio else None
         plot_motion(job.plot, scene.motion, sound, job.output.name)
+    whole.finish()
     notes = (
         scene.schedule.note,
         job.actor.consent_note,

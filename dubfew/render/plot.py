@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.errors import DubfewError
 from dubfew.media import Audio
 from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.render.output_name import check_plot_path
 from dubfew.utils.files import write_atomic
 
-# Formats that matplotlib writes without another package.
-PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 # Length of a row. Syllables are 0.2 s: on longer rows they cannot be told apart.
 PLOT_ROW_SECONDS = 10.0
 # Rows of a plot, which bounds memory: 10 minutes. Longer sound gets longer rows.
@@ -25,16 +23,6 @@ _SAMPLES_PER_POINT = 400
 # Smallest top of the lip gap's axis, inter-ocular distances, so that a mumble does not look like a
 # shout.
 _MIN_AXIS_TOP = 0.2
-
-
-def check_plot_path(path: Path) -> None:
-    """Check that a file name ends in one of ``PLOT_SUFFIXES``.
-
-    Raises:
-        DubfewError: The ending is another one.
-    """
-    if path.suffix.lower() not in PLOT_SUFFIXES:
-        raise DubfewError(f"{path} is no picture to plot into: end its name in .png, .svg or .pdf")
 
 
 def plot_motion(path: Path, motion: MouthMotion, audio: Audio | None, title: str = "") -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dubfew.marks.certificate import SigningIdentity
-from dubfew.marks.credentials import RenderProvenance, credentials_path, sign_video
+from dubfew.marks.credentials import RenderProvenance, sign_video
+from dubfew.marks.sidecar import credentials_path
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.registry.revision import Revision

@@ -6,6 +6,7 @@ file, no temporary file, and the registry as it was.
 
 from __future__ import annotations
 
+import json
 import struct
 import wave
 from collections.abc import Sequence
@@ -94,10 +95,14 @@ def contents(folder: Path) -> dict[str, int]:
 def assert_failed(result: Result, *words: str) -> None:
     """Check that a job failed with one line that has these words, and left no file behind."""
     assert result.exit_code == 1, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("dubfew: error: ")
-    assert result.stderr.count("\n") == 1
-    assert "unexpected" not in result.stderr
+    *progress, error = result.stderr.splitlines()
+    assert error.startswith("dubfew: error: ")
+    assert not any("error" in line for line in progress)
+    assert "unexpected" not in error
     for word in words:
-        assert word in result.stderr
+        assert word in error
+    # With --json the same is on stdout.
+    if result.stdout:
+        found = json.loads(result.stdout)["error"]
+        assert (found["exit_code"], f"dubfew: error: {found['message']}") == (1, error)
     assert not any(Path().iterdir())

@@ -360,11 +360,59 @@ def test_every_exception_is_one_line_and_code_1(
     stand_in(monkeypatch, "adapt", raising(error))
     result = invoke("adapt", "x.mp4", "--json")
     assert result.exit_code == 1
-    assert result.stdout == ""
     assert result.stderr.startswith(f"dubfew: {line}")
     assert result.stderr.count("\n") == 1
+    # Programs read the same on stdout.
+    found = json.loads(result.stdout)["error"]
+    assert found["message"].startswith(line.removeprefix("error: "))
+    assert (found["type"], found["exit_code"]) == (type(error).__name__, 1)
+    assert invoke("adapt", "x.mp4", "--progress", "none").stdout == ""
     if "unexpected" in line:
         assert "DUBFEW_DEBUG=1" in result.stderr
+
+
+def test_wrong_usage_is_json_too(home: Path) -> None:
+    result = invoke("render", "x", "--language", "German", "--json")
+    assert result.exit_code == 2
+    found = json.loads(result.stdout)["error"]
+    assert "did you mean 'de'" in found["message"]
+    assert (found["type"], found["exit_code"]) == ("UsageError", 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["adapt", "nothere.mp4"], "no file at nothere.mp4"),
+        (["adapt", "."], "is a folder"),
+        (["adapt", "good.mp4", "--actor", "a/b"], "looks like a path"),
+        (["adapt", "good.mp4", "--consent", "none.json"], "cannot be read"),
+        (["render", "mary", "--audio", "good.mp4"], "no actor 'mary'"),
+        (["render", "mary", "--audio", "nothere.wav"], "no file at nothere.wav"),
+        (["track", "nothere.mp4", "-o", "t.safetensors"], "no file at nothere.mp4"),
+        (["evaluate", "good.mp4", "nothere.mp4"], "no file at nothere.mp4"),
+        (["verify", "nothere.mp4"], "no file at nothere.mp4"),
+    ],
+)
+def test_a_typing_error_is_found_before_torch_is_imported(
+    stored: Registry, tmp_path: Path, words: list[str], message: str
+) -> None:
+    (tmp_path / "good.mp4").write_bytes(b"something")
+    program = (
+        "import sys, dubfew.cli.start as cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1  # and nothing was started
+    assert done.stdout == "False\n"
 
 
 def test_prior_info_lists_the_training_clips() -> None:

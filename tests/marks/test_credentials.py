@@ -15,13 +15,12 @@ from dubfew.marks.certificate import (
     load_signing_identity,
 )
 from dubfew.marks.credentials import (
-    SIDECAR_SUFFIX,
     SYNTHETIC_SOURCE_TYPE,
     RenderProvenance,
-    credentials_path,
     read_credentials,
     sign_video,
 )
+from dubfew.marks.sidecar import SIDECAR_SUFFIX, credentials_path
 from tests.marks.conftest import ID, packets_of, synthetic_clip_as
 from tests.marks.test_certificate import issue_certificate, private_key_pem
 

@@ -93,8 +93,9 @@ def detect_people(
     info = probe(path)
     times: list[float] = []
     width, height = info.width, info.height
-    last = stop or info.frames
-    total = None if last is None else last - start
+    # A range may reach beyond the end of the clip.
+    ends = [end for end in (stop, info.frames) if end is not None]
+    total = max(0, min(ends) - start) if ends else None
     shots, tracker = ShotDetector(), FaceTracker()
     reading = prefetch(_read_detection_frames(path, start, stop), buffer_size=DECODED_AHEAD_FRAMES)
     with MultiFaceLandmarker() as landmarker, closing(reading) as frames:
@@ -111,6 +112,7 @@ def detect_people(
             f"{path} has no frames{f' from number {start} on' if start else ''}: give a video that "
             "shows a face"
         )
+    progress(Progress("track", len(times), len(times)))
     # Shots are final only now: a flash may take a cut back, and cross-fades are found late.
     people = cluster_tracklets(tracker.take_tracklets(), shots.starts, len(times))
     return ClipDetections(

@@ -80,6 +80,7 @@ def flag_occluded_frames(
             hidden[row] = fraction > MAX_HIDDEN_FRACTION
         if row % PROGRESS_INTERVAL_FRAMES == PROGRESS_INTERVAL_FRAMES - 1:
             progress(Progress("occluders", row + 1, len(track)))
+    progress(Progress("occluders", len(track), len(track)))
     # Runs of covered frames are smoothed within each shot.
     for number in np.unique(track.shot):
         rows = track.shot == number

@@ -1,0 +1,41 @@
+"""Expected work of an adaptation, for its progress."""
+
+from __future__ import annotations
+
+from dubfew.adapt.footage_scan import MAX_SCAN_SECONDS
+from dubfew.adapt.options import DEFAULT_FOOTAGE_SECONDS, DEFAULT_TRAINING_STEPS, AdaptOptions
+from dubfew.media import VideoInfo
+from dubfew.references.alignment import ALIGNMENT_ROUNDS
+from dubfew.utils.job_progress import StagePlan
+
+# Time of one unit of each stage on two cores, s: frames of 700 px of footage, and training steps.
+SCAN_FRAME_SECONDS = 0.008
+TRACK_FRAME_SECONDS = 0.03
+PARSE_FRAME_SECONDS = 0.1
+CUT_FRAME_SECONDS = 0.01
+ALIGN_FRAME_SECONDS = 0.02
+TRAIN_STEP_SECONDS = 0.8
+
+
+def plan_adaptation(info: VideoInfo, options: AdaptOptions) -> tuple[StagePlan, ...]:
+    """Return the stages of an adaptation with their expected work.
+
+    Args:
+        info: properties of the footage.
+        options: options of the adaptation.
+    """
+    fps = float(info.fps)
+    frames = info.frames or round(info.duration * fps)
+    wanted = DEFAULT_FOOTAGE_SECONDS if options.seconds is None else options.seconds
+    used = min(frames, round(wanted * fps))
+    scanned = min(frames, round(MAX_SCAN_SECONDS * fps)) if options.start is None else 0
+    steps = DEFAULT_TRAINING_STEPS if options.steps is None else options.steps
+    return (
+        StagePlan("scan", scanned if frames > used else 0, SCAN_FRAME_SECONDS),
+        StagePlan("track", used, TRACK_FRAME_SECONDS),
+        # Only if a segmenter for face parts was chosen; else the stage never reports.
+        StagePlan("occluders", 0, PARSE_FRAME_SECONDS),
+        StagePlan("cut", used, CUT_FRAME_SECONDS),
+        StagePlan("align", ALIGNMENT_ROUNDS * used, ALIGN_FRAME_SECONDS),
+        StagePlan("train", steps, TRAIN_STEP_SECONDS),
+    )

@@ -1,0 +1,72 @@
+"""Checks of a render that need no network: they are done before torch is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dubfew.errors import MediaError
+from dubfew.registry import Registry
+from dubfew.registry.policy import RenderPurpose
+from dubfew.render.options import RenderOptions
+from dubfew.render.output_name import check_outputs, default_output
+from dubfew.utils.files import check_input_file
+
+
+def check_render_request(actor: str, options: RenderOptions, registry: Registry) -> None:
+    """Check what a user may have mistyped: actor, files, purpose, output.
+
+    Loading the network takes seconds, and `prepare_job` checks the rest after that.
+
+    Args:
+        actor: id of the actor in the registry.
+        options: options of the render.
+        registry: registry that holds the actor.
+
+    Raises:
+        DubfewError: The purpose is malformed, or an output cannot be written.
+        OutputExistsError: An output exists and may not be replaced.
+        ActorNotFoundError: The actor or the revision does not exist.
+        ConsentError: The actor's consent does not cover this use.
+        SuspendedError: The actor is suspended.
+        MediaError: A file does not exist or is empty.
+    """
+    given = {
+        name: Path(value)
+        for name in ("video", "audio", "driver")
+        if isinstance(value := getattr(options, name), str | Path)
+    }
+    for path in given.values():
+        check_input_file(path)
+    purpose = RenderPurpose(options.use, options.language, options.territory, options.project)
+    revision = registry.open(actor, options.revision)
+    registry.check_render(revision, purpose)
+    scene = resolve_scene_path(given.get("video"), revision.config)
+    check_outputs(
+        Path(options.out)
+        if options.out is not None
+        else default_output(revision.actor, scene, given.get("audio"), given.get("driver")),
+        None if options.plot is None else Path(options.plot),
+        options,
+        scene,
+        *given.values(),
+    )
+
+
+def resolve_scene_path(video: Path | None, config: Mapping[str, Any]) -> Path:
+    """Return the scene to render: the given one, or the footage of the actor.
+
+    Args:
+        video: scene that the user named, or None.
+        config: configuration of the adapted actor.
+
+    Raises:
+        MediaError: The footage of the actor is no longer where it was.
+    """
+    if video is not None:
+        return video
+    path = Path(config["source"]["path"])
+    if not path.exists():
+        raise MediaError(f"the footage {path} is no longer there: give the scene with --video")
+    return path
