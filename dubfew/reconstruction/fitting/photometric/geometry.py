@@ -1,4 +1,4 @@
-"""Where a head's vertices fall in the picture, which way they face, and how that changes."""
+"""A head's vertices in the picture: positions, normals, and their derivatives by the parameters."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ from dubfew.reconstruction.heads.head_torch import (
 from dubfew.reconstruction.projection import HEAD_TO_CAMERA_AXES
 from dubfew.utils.jit import njit_cached
 
-# As many frames' derivatives are made at once as have this many numbers per value: 20 MB, and
-# several times that on the way.
+# Frames whose derivatives are computed at once have at most this many numbers for each of the five
+# values of a vertex: 20 MB of results, and several times that on the way. Larger chunks are not
+# faster.
 JACOBIAN_CHUNK_VALUES = 1_000_000
 
 
@@ -40,11 +41,10 @@ class ProjectedVertices:
     """Vertices of N frames in the picture.
 
     Attributes:
-        values: x, y (px from the principal point), unit normal. [N, V, 5]
-        depth: m. [N, V]
-        jacobian: derivatives of the values by rotation (rad, left of the head's own), translation,
-            jaw, expression, and, where asked for, shape and the focal length's logarithm.
-            [N, V, 5, D]
+        values: x, y (px from the principal point) and unit normal (view axes). [N, V, 5]
+        depth: camera-space depth, m. [N, V]
+        jacobian: derivatives of the values by the D parameters, whose columns ``layout`` names; D
+            is 0 where derivatives were not asked for. [N, V, 5, D]
     """
 
     values: NDArray[np.float32]
@@ -53,7 +53,11 @@ class ProjectedVertices:
 
 
 class HeadProjector:
-    """One head model seen by a pinhole camera."""
+    """Projects the vertices of one head model through a pinhole camera.
+
+    Args:
+        head: head model.
+    """
 
     def __init__(self, head: HeadModel) -> None:
         self.head = head
@@ -69,34 +73,57 @@ class HeadProjector:
         *,
         derivatives: Literal["none", "frame", "clip"],
     ) -> ProjectedVertices:
-        """Vertices, and their derivatives by what moves in a frame, or by shape and camera too."""
-        still = np.zeros((len(pose), 3))
-        moving = np.concatenate([still, pose.translation, pose.jaw, pose.expression], 1)
-        frame = torch.from_numpy(moving.astype(np.float32))
-        common = torch.from_numpy(np.append(shape, np.log(focal)).astype(np.float32))
-        turn = torch.from_numpy(pose.rotation.astype(np.float32))
-        arguments = (0, 1) if derivatives == "clip" else (0,)
-        slope = vmap(
-            jacfwd(self._project_frame, argnums=arguments, has_aux=True), in_dims=(0, None, 0)
-        )
+        """Project the vertices of N frames, with derivatives where they are needed.
+
+        Args:
+            pose: parameters of the frames.
+            shape: identity coefficients. [S]
+            focal: focal length, px.
+            derivatives: "frame" for those by the frame's parameters, "clip" for those by shape and
+                focal length as well, "none" to save their time.
+        """
+        # Rotations step from the present one, so their derivatives are taken at a zero vector.
+        no_turn = np.zeros((len(pose), 3))
+        frame_values = np.concatenate([no_turn, pose.translation, pose.jaw, pose.expression], 1)
+        frame = torch.from_numpy(frame_values.astype(np.float32))
+        clip = torch.from_numpy(np.append(shape, np.log(focal)).astype(np.float32))
+        rotation = torch.from_numpy(pose.rotation.astype(np.float32))
         if derivatives == "none":
             values, (_, depth) = vmap(self._project_frame, in_dims=(0, None, 0))(
-                frame, common, turn
+                frame, clip, rotation
             )
             return ProjectedVertices(
                 values.numpy(), depth.numpy(), np.zeros((*values.shape, 0), np.float32)
             )
-        width = moving.shape[1] + (len(common) if derivatives == "clip" else 0)
-        chunk = max(1, JACOBIAN_CHUNK_VALUES // (width * len(self.head.template)))
+        # Forward mode: there are far fewer parameters than values.
+        differentiate = vmap(
+            jacfwd(
+                self._project_frame,
+                argnums=(0, 1) if derivatives == "clip" else (0,),
+                has_aux=True,
+            ),
+            in_dims=(0, None, 0),
+        )
+        num_columns = frame_values.shape[1] + (len(clip) if derivatives == "clip" else 0)
+        chunk = max(1, JACOBIAN_CHUNK_VALUES // (num_columns * len(self.head.template)))
         parts = []
         for i in range(0, len(pose), chunk):
-            jacobians, (values, depth) = slope(frame[i : i + chunk], common, turn[i : i + chunk])
+            jacobians, (values, depth) = differentiate(
+                frame[i : i + chunk], clip, rotation[i : i + chunk]
+            )
             parts.append((values, depth, torch.cat(jacobians, -1)))
         return ProjectedVertices(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
 
     def _project_frame(
         self, frame_parameters: Tensor, clip_parameters: Tensor, base_rotation: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Values [V, 5] of one frame, and again with the depth [V], which is not differentiated.
+
+        Args:
+            frame_parameters: a frame's parameters, in the order of ``layout``. [9 + E]
+            clip_parameters: the clip's parameters. [S + 1]
+            base_rotation: head rotation that the parameters' own is multiplied with. [3, 3]
+        """
         frame = frame_parameters[None]
         local = self._torch_head(
             clip_parameters[SHAPE_COLUMNS], frame[:, EXPRESSION_COLUMNS], frame[:, JAW_COLUMNS]
@@ -117,24 +144,28 @@ def build_normal_equations(
     faces: NDArray[np.int32],  # [F, 3]
     vertex_jacobian: NDArray[np.float32],  # [V, 5, D]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """J'WJ [D, D] and J'Wr [D] of residuals at points on a mesh.
+    """Build the Gauss-Newton equations of residuals at points on a mesh.
 
     Args:
-        face_ids: that each point lies on. [P]
-        barycentric: where on it. [P, 3]
+        face_ids: face that each point lies on. [P]
+        barycentric: place of the point in that face. [P, 3]
         residual_jacobian: derivatives of the residuals by the point's five values. [P, C, 5]
-        residual: C per point. [P, C]
-        weight: of each point. [P]
-        faces: corner indices. [F, 3]
+        residual: C residuals per point. [P, C]
+        weight: weight of each point. [P]
+        faces: corner indices of the mesh. [F, 3]
         vertex_jacobian: derivatives of the vertices' values by the parameters. [V, 5, D]
+
+    Returns:
+        J'WJ [D, D] and J'Wr [D], where J are the residuals' derivatives by the parameters.
     """
-    used, place = np.unique(face_ids, return_inverse=True)
+    # J = residual_jacobian * barycentric * vertex_jacobian. Its middle part is summed over the
+    # points of each face first: parameters are many, the corners of a face only three.
+    used, face_rows = np.unique(face_ids, return_inverse=True)
     matrix = np.zeros((len(used), 3 * VALUES_PER_VERTEX, 3 * VALUES_PER_VERTEX), np.float32)
     vector = np.zeros((len(used), 3 * VALUES_PER_VERTEX), np.float32)
     _accumulate_by_face(
-        place.astype(np.int64), barycentric, residual_jacobian, residual, weight, matrix, vector
+        face_rows.astype(np.int64), barycentric, residual_jacobian, residual, weight, matrix, vector
     )
-    # Summed over the points of each face first: the parameters are many, the corners only three.
     corners = vertex_jacobian[faces[used]].reshape(len(used), 3 * VALUES_PER_VERTEX, -1)
     flat = corners.reshape(-1, corners.shape[-1])
     half = (matrix @ corners).reshape(flat.shape)
@@ -143,6 +174,7 @@ def build_normal_equations(
 
 @njit_cached
 def _accumulate_by_face(face_rows, barycentric, jacobian, residual, weight, matrix, vector):
+    """Add J'WJ to ``matrix`` [U, 15, 15] and J'Wr to ``vector`` [U, 15], by the corners' values."""
     points, channels, values = jacobian.shape
     row = np.empty(3 * values, np.float32)
     for p in range(points):

@@ -1,4 +1,4 @@
-"""How well a track explains what a clip's pictures show, whatever it was fitted to."""
+"""The photometric error of a track, whatever method fitted it."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from dubfew.reconstruction.track import Track
 def measure_photometric_error(
     path: Path | str, track: Track, *, head: HeadModel | None = None, num_frames: int = 12
 ) -> float:
-    """Mean difference of colour between a clip and its head's albedo under the best light.
+    """Measure the difference of color between a clip and its head's albedo under the best light.
 
     Albedo and light are estimated for the track as it is, from some frames; the difference is
-    taken in as many others. A head that slides over the face smears its albedo.
+    measured in as many others. A head that slides over the face smears its albedo, so that the
+    difference shows how steadily the track follows the face.
 
     Args:
-        path: the video that the track is of.
-        track: of any method.
-        head: the model that its coefficients belong to.
-        num_frames: how many to learn the albedo from, and how many to look at.
+        path: video that the track is of.
+        track: track of any method.
+        head: head model that its coefficients belong to; by default the one that it names.
+        num_frames: number of frames to estimate the albedo from, and of frames to measure.
 
     Returns:
         Mean absolute difference of sRGB in [0, 1] over the faces' skin.
 
     Raises:
-        NoFaceError: fewer than two frames show a face.
+        NoFaceError: Fewer than two frames show a face.
     """
     head = head or load_head_model(track.head)
     rows = np.nonzero(track.valid)[0]
@@ -49,16 +50,17 @@ def measure_photometric_error(
         track.jaw[chosen].astype(np.float64),
         track.expression[chosen].astype(np.float64),
     )
-    marks, shape = track.landmarks[chosen], track.shape.astype(np.float64)
-    learn, look = slice(0, None, 2), slice(1, None, 2)
+    landmarks, shape = track.landmarks[chosen], track.shape.astype(np.float64)
+    # Every other frame gives the albedo, those between them are measured. No stage takes a step.
+    learn, test = slice(0, None, 2), slice(1, None, 2)
     fitter = PhotometricFitter(head)
     with limit_blas_threads():
         clip = fitter.fit_clip(
-            replace(JOINT_STAGE, steps=0), views[learn], marks[learn], pose.select(learn), shape,
-            track.camera,
+            replace(JOINT_STAGE, steps=0), views[learn], landmarks[learn], pose.select(learn),
+            shape, track.camera,
         )  # fmt: skip
         still, light = fitter.fit_frames(
-            replace(FRAME_STAGE, steps=0), clip, views[look], marks[look], pose.select(look),
-            np.zeros(len(views[look]), bool),
+            replace(FRAME_STAGE, steps=0), clip, views[test], landmarks[test], pose.select(test),
+            np.zeros(len(views[test]), bool),
         )  # fmt: skip
-        return float(fitter.measure_color_errors(clip, views[look], still, light).mean())
+        return float(fitter.measure_color_errors(clip, views[test], still, light).mean())

@@ -1,4 +1,8 @@
-"""One step of Gauss and Newton: many frames and what they share, or many frames in a row."""
+"""Gauss-Newton steps: of many frames with the parameters that they share, or of frames in a row.
+
+Both systems are sparse. Frames that share parameters are eliminated one by one (Schur complement);
+frames in a row make a band matrix.
+"""
 
 from __future__ import annotations
 
@@ -21,33 +25,42 @@ from dubfew.reconstruction.fitting.photometric.layout import (
 )
 from dubfew.reconstruction.fitting.photometric.stages import FitStage
 
-HEAD_WIDTH_METERS = 0.15  # m, about a face's width: brings metres to the size of radians
-FROZEN_PRECISION = 1e12  # precision of what a stage leaves alone
+# Width of a head, m: it brings changes of translation to the size of rotations in rad.
+HEAD_WIDTH_METERS = 0.15
+# Precision of a parameter that a stage does not optimize: so large that its step is 0, so small
+# that the matrix stays solvable.
+FROZEN_PRECISION = 1e12
+# Precision of a frame's free pose: it only keeps the matrix regular where no pixel is seen.
+POSE_PRECISION = 1e-6
+# Frames of a clip are far from independent, so what they share is weighed as if they were four.
+EFFECTIVE_FRAMES = 4.0
 
 
 def _prior_precision(stage: FitStage, num_expressions: int) -> NDArray[np.float64]:
-    """Inverse variances of a frame's parameters around zero; its pose is free. [9 + E]"""
+    """Inverse variances of a frame's parameters around zero; its pose is nearly free. [9 + E]"""
     expression = np.full(num_expressions, stage.weights.expression)
-    return np.concatenate([np.full(NUM_POSE_PARAMETERS, 1e-6), JAW_PRECISION**2, expression])
+    return np.concatenate(
+        [np.full(NUM_POSE_PARAMETERS, POSE_PRECISION), JAW_PRECISION**2, expression]
+    )
 
 
 def _frozen_precision(stage: FitStage, num_parameters: int) -> NDArray[np.float64]:
-    """FIXED where a stage leaves a parameter alone, 0 where it moves it."""
-    held = np.zeros(num_parameters)
+    """``FROZEN_PRECISION`` where a stage leaves a parameter alone, else 0. [9 + E]"""
+    frozen = np.zeros(num_parameters)
     for name, columns in FRAME_PARAMETER_COLUMNS.items():
         if name not in stage.optimized_parameters:
-            held[columns] = FROZEN_PRECISION
-    return held
+            frozen[columns] = FROZEN_PRECISION
+    return frozen
 
 
 def _clip_precisions(stage: FitStage, num_parameters: int) -> tuple[NDArray, NDArray]:
     """Precisions of a clip's parameters: of the pull to zero, and of what is frozen. [S + 1]"""
-    pull, held = np.empty(num_parameters), np.zeros(num_parameters)
+    pull, frozen = np.empty(num_parameters), np.zeros(num_parameters)
     pull[SHAPE_COLUMNS], pull[LOG_FOCAL_COLUMN] = stage.weights.shape, stage.weights.focal
     for name, columns in (("shape", SHAPE_COLUMNS), ("focal", LOG_FOCAL_COLUMN)):
         if name not in stage.optimized_parameters:
-            held[columns] = FROZEN_PRECISION
-    return pull, held
+            frozen[columns] = FROZEN_PRECISION
+    return pull, frozen
 
 
 def solve_joint_step(
@@ -57,30 +70,44 @@ def solve_joint_step(
     frame_values: NDArray,  # [K, 3 + E]
     clip_values: NDArray,  # [S + 1]
 ) -> tuple[NDArray, NDArray]:
-    """Step of K frames [K, 9 + E] and of what they share [S + 1]: frames are eliminated first."""
+    """Solve for the step of K frames and of the parameters that they share.
+
+    Args:
+        stage: weights, damping and what is optimized.
+        hessians: J'WJ of each frame, its own parameters first, the shared ones last. [K, D, D]
+        gradients: J'Wr of each frame. [K, D]
+        frame_values: present jaw and expression of each frame, which the priors pull to 0.
+            [K, 3 + E]
+        clip_values: present shape, and change of the focal length's logarithm. [S + 1]
+
+    Returns:
+        Steps of the frames [K, 9 + E] and of the shared parameters [S + 1].
+    """
     frames, n = len(hessians), NUM_POSE_PARAMETERS + frame_values.shape[1]
     prior = _prior_precision(stage, n - NUM_RIGID_PARAMETERS)
-    # Frames of a clip are far from independent: their mean counts, not their sum.
-    scale = 4.0 / frames
-    pull, held = _clip_precisions(stage, len(clip_values))
-    matrix = np.diag(pull + held) / scale
+    # The frames' mean counts, not their sum: the priors are divided instead of the data.
+    scale = EFFECTIVE_FRAMES / frames
+    pull, frozen = _clip_precisions(stage, len(clip_values))
+    matrix = np.diag(pull + frozen) / scale
     vector = pull * clip_values / scale
-    kept = []
+    # Each frame's own step is a linear function of the shared one: put it into the shared
+    # equations.
+    eliminated = []
     for k in range(frames):
         own = hessians[k, :n, :n] + np.diag(prior + _frozen_precision(stage, n))
         own = own + stage.damping * np.diag(np.diag(own))
-        slope = gradients[k, :n] + prior * np.concatenate(
+        gradient = gradients[k, :n] + prior * np.concatenate(
             [np.zeros(NUM_POSE_PARAMETERS), frame_values[k]]
         )
         factor = cho_factor(own)
         mixed = hessians[k, :n, n:]
-        solved = cho_solve(factor, np.column_stack([mixed, slope]))
+        solved = cho_solve(factor, np.column_stack([mixed, gradient]))
         matrix = matrix + hessians[k, n:, n:] - mixed.T @ solved[:, :-1]
         vector = vector + gradients[k, n:] - mixed.T @ solved[:, -1]
-        kept.append(solved)
+        eliminated.append(solved)
     matrix = matrix + stage.damping * np.diag(np.diag(matrix))
     clip = -np.linalg.solve(matrix, vector)
-    return np.stack([-(s[:, -1] + s[:, :-1] @ clip) for s in kept]), clip
+    return np.stack([-(s[:, -1] + s[:, :-1] @ clip) for s in eliminated]), clip
 
 
 def solve_chain_step(
@@ -91,7 +118,19 @@ def solve_chain_step(
     follows_previous: NDArray[np.bool_],  # [N]
     previous_pose: FaceParameters | None,
 ) -> NDArray[np.float64]:
-    """Step of N frames in a row [N, D], each held near the one before it."""
+    """Solve for the step of N frames in a row, each tied to the one before it.
+
+    Args:
+        stage: weights, damping and what is optimized.
+        hessians: J'WJ of each frame. [N, D, D]
+        gradients: J'Wr of each frame. [N, D]
+        pose: present parameters of the frames.
+        follows_previous: True where a frame is tied to the one before it. [N]
+        previous_pose: final parameters of the frame before the first one, if there is one.
+
+    Returns:
+        Steps of the frames. [N, D]
+    """
     frames, n = gradients.shape
     prior = _prior_precision(stage, n - NUM_RIGID_PARAMETERS)
     near = _temporal_precision(stage, n)
@@ -100,9 +139,12 @@ def solve_chain_step(
     vector[:, NUM_POSE_PARAMETERS:] += prior[NUM_POSE_PARAMETERS:] * np.concatenate(
         [pose.jaw, pose.expression], 1
     )
-    band = np.zeros((n + 1, frames * n))  # upper form: row n is the diagonal
+    # Upper band form of scipy.linalg.solveh_banded: row n is the diagonal, row 0 the ties, which
+    # are diagonal blocks beside it.
+    band = np.zeros((n + 1, frames * n))
     for k in range(frames):
         earlier = pose.select(slice(k - 1, k)) if k else previous_pose
+        # A tie adds its precision to both frames; the frame before the first one does not move.
         if follows_previous[k] and earlier is not None:
             pull = near * _pose_difference(earlier, pose.select(slice(k, k + 1)))
             vector[k] += pull
@@ -113,6 +155,7 @@ def solve_chain_step(
                 band[0, k * n : (k + 1) * n] = -near
     for k in range(frames):
         matrix[k] += stage.damping * np.diag(np.diag(matrix[k]))
+        # Blocks on the diagonal are full matrices, stored diagonal by diagonal.
         for offset in range(n):
             band[n - offset, k * n + offset : (k + 1) * n] = np.diagonal(matrix[k], offset)
     return -solveh_banded(band, vector.ravel(), check_finite=False).reshape(frames, n)
@@ -129,7 +172,7 @@ def _temporal_precision(stage: FitStage, num_parameters: int) -> NDArray[np.floa
 
 
 def _pose_difference(earlier: FaceParameters, later: FaceParameters) -> NDArray[np.float64]:
-    """Parameters of one frame minus those of the one before it. [D]"""
+    """Parameters of one frame minus those of the one before it. [9 + E]"""
     turn = Rotation.from_matrix(later.rotation[0] @ earlier.rotation[0].T).as_rotvec()
     return np.concatenate(
         [
@@ -142,7 +185,12 @@ def _pose_difference(earlier: FaceParameters, later: FaceParameters) -> NDArray[
 
 
 def apply_step(pose: FaceParameters, step: NDArray) -> FaceParameters:
-    """Parameters after a step [N, 9 + E]."""
+    """Apply a step to the parameters of N frames.
+
+    Args:
+        pose: present parameters.
+        step: step of every parameter; rotations are multiplied from the left. [N, 9 + E]
+    """
     return FaceParameters(
         Rotation.from_rotvec(step[:, ROTATION_COLUMNS]).as_matrix() @ pose.rotation,
         pose.translation + step[:, TRANSLATION_COLUMNS],

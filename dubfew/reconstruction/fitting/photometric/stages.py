@@ -1,31 +1,36 @@
-"""The stages of the fit: what moves, over how many frames, under which terms.
+"""The stages of the photometric fit: optimized parameters, frames, and weights of the terms.
 
-The solver is Gauss and Newton's on the same sum as the paper's Adam minimises; a step of it takes
-the place of dozens, so there is no learning rate but a damping.
-Source: paper 003, sec. 3.1 and A.1, eq. 3; the way of solving: Thies et al. 2016 (Face2Face).
+The paper minimizes its loss with Adam. Here Gauss-Newton steps minimize the same sum: one step
+takes the place of dozens, and there is a damping instead of a learning rate.
+
+Source: Saunders and Namboodiri 2024, "Dubbing for Everyone: Data-Efficient Visual Dubbing using
+Neural Rendering Priors" (arXiv 2401.06126), sec. 3.1 and appendix A.1, eq. 3. The solver follows
+Thies et al. 2016, "Face2Face: Real-Time Face Capture and Reenactment of RGB Videos" (CVPR).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Names of the parameters that vary from frame to frame, and of those that a clip shares.
 FRAME_PARAMETERS = ("rotation", "translation", "jaw", "expression")
 CLIP_PARAMETERS = ("shape", "focal")
 
 
 @dataclass(frozen=True)
 class TermWeights:
-    """Weights of the terms: inverse variances of what is held against each.
+    """Weights of the terms of the loss; those of squares are inverse variances.
 
     Attributes:
-        photometric: of the mean absolute difference of colour over a face.
+        photometric: weight of the mean absolute difference of color over a face.
         landmark: factor on the landmark fit's own precision.
-        expression: of the coefficients, squared.
-        shape: of the coefficients, squared.
-        focal: of the logarithm's distance from the start, squared.
-        face_temporal: of the change of jaw and expression from frame to frame, squared, in units
-            of their own spread.
-        head_temporal: of the change of rotation (rad) and translation (face widths), squared.
+        expression: weight of the squared expression coefficients.
+        shape: weight of the squared shape coefficients.
+        focal: weight of the squared change of the focal length's logarithm.
+        face_temporal: weight of the squared change of jaw and expression from frame to frame, in
+            units of their own spread.
+        head_temporal: weight of the squared change of rotation (rad) and translation (face widths)
+            from frame to frame.
     """
 
     photometric: float = 0.0
@@ -39,18 +44,18 @@ class TermWeights:
 
 @dataclass(frozen=True)
 class FitStage:
-    """One stage.
+    """Settings of one stage.
 
     Attributes:
-        name: for progress.
-        optimized_parameters: which parameters are optimised, of FRAME_PARAMETERS and
-            CLIP_PARAMETERS.
-        estimates_color: estimates albedo and the clip's light between the steps.
-        num_frames: how many of the clip are looked at together, spread over it; None: all of them,
-            block by block.
-        steps: of Gauss and Newton.
-        damping: share of the diagonal that is added to it.
-        weights: of the terms.
+        name: name of the stage in progress reports.
+        optimized_parameters: names from FRAME_PARAMETERS and CLIP_PARAMETERS; the others stay.
+        estimates_color: whether albedo and the clip's light are estimated between the steps.
+        num_frames: number of frames that are fitted together, spread over the clip; None fits all
+            of them, block by block.
+        steps: number of Gauss-Newton steps.
+        damping: fraction of the Hessian's diagonal that is added to it, as Levenberg and Marquardt
+            do: larger values make shorter, safer steps.
+        weights: weights of the terms.
     """
 
     name: str
@@ -62,9 +67,10 @@ class FitStage:
     weights: TermWeights
 
 
-# Stage 1, identity from landmarks or from MICA, is in the track that the fit begins with.
-# Only where landmarks gave the identity does stage 2 go on with it: MICA's is better than what
-# some frames of one clip can say.
+# The paper's stage 1, identity by MICA, is in the track that the fit begins with. Stage 2 refines
+# the shape only where it came from landmarks: MICA's is better than what some frames of one clip
+# show. More photometric weight leaves the focal length further from the truth, see
+# docs/reconstruction.md.
 JOINT_STAGE = FitStage(
     "joint",
     (*FRAME_PARAMETERS, *CLIP_PARAMETERS),
@@ -74,6 +80,9 @@ JOINT_STAGE = FitStage(
     damping=1e-3,
     weights=TermWeights(photometric=2e4),
 )
+# Stage 3 ties frames to their neighbors. Its weights are the middle one of three settings that were
+# measured on two synthetic people (docs/reconstruction.md): more photometric weight makes lips
+# steadier and puts them further off.
 FRAME_STAGE = FitStage(
     "frames",
     FRAME_PARAMETERS,

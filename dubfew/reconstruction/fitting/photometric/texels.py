@@ -1,4 +1,4 @@
-"""What a picture shows of every texel of the albedo."""
+"""Colors, normals and visibility of the albedo's texels in a view."""
 
 from __future__ import annotations
 
@@ -20,15 +20,22 @@ from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.shading_torch import srgb_to_linear
 from dubfew.reconstruction.track import Camera
 
+# Depth, m, by which a texel may lie behind the nearest surface and still be seen: rounding of
+# depths between pixels. Larger values let hidden sides of the nose through.
+DEPTH_TOLERANCE_METERS = 0.004
+# Cosine to the viewer at which a texel begins to count: flatter views are smeared.
+MIN_FACING_COSINE = 0.15
+
 
 @dataclass(frozen=True)
 class TexelSamples:
-    """What one frame shows of the T x T texels of an albedo.
+    """The T x T texels of an albedo as one frame shows them.
 
     Attributes:
         color: linear RGB. [T, T, 3]
-        normal: unit normals in view axes. [T, T, 3]
-        weight: how well the frame shows the texel; 0 where it does not. [T, T]
+        normal: unit normals, view axes. [T, T, 3]
+        weight: how well the frame shows a texel, by its cosine to the viewer; 0 where it does not.
+            [T, T]
     """
 
     color: Tensor
@@ -40,8 +47,8 @@ class TexelSampler:
     """Samples pictures at the places where a head's texels fall.
 
     Args:
-        head: the model whose texture coordinates the albedo has.
-        skin_faces: faces whose color the fit looks at. [F]
+        head: head model whose texture coordinates the albedo has.
+        skin_faces: faces whose color is fitted. [F]
     """
 
     def __init__(self, head: HeadModel, skin_faces: NDArray[np.bool_]) -> None:
@@ -59,7 +66,15 @@ class TexelSampler:
         depth: NDArray,  # [V]
         camera: Camera,
     ) -> TexelSamples:
-        """Linear colour, normal and visibility of every texel in one frame."""
+        """Sample the color, normal and visibility of every texel in one view.
+
+        Args:
+            view: view of a face.
+            values: projected vertices: x, y (px from the principal point) and normal. [V, 5]
+            depth: their camera-space depth, m. [V]
+            camera: camera of the frame.
+        """
+        # Carry view coordinates and normals from the vertices to the texels.
         placed = to_view_coordinates(values, depth, view, camera)
         carried = interpolate_attributes(
             self._texel_raster,
@@ -73,10 +88,11 @@ class TexelSampler:
         ].permute(1, 2, 0)
         raster = rasterize_mesh(placed, self._head.faces, VIEW_SIZE_PX, VIEW_SIZE_PX)
         front = interpolate_attributes(raster, self._head.faces, placed[:, 2:])[..., 0]
+        # A texel is hidden where the view's depth buffer holds something nearer.
         at = np.clip(carried[..., 1::-1].astype(np.int64), 0, VIEW_SIZE_PX - 1)
-        hidden = front[at[..., 0], at[..., 1]] < carried[..., 2] - 0.004
-        part = self._skin_faces[self._texel_raster.face_id] & self._texel_raster.coverage
-        ok = part & ~hidden & view.inside_frame[at[..., 0], at[..., 1]]
-        ok &= ((carried[..., :2] > 0) & (carried[..., :2] < VIEW_SIZE_PX)).all(-1)
-        weight = (normal[..., 2] - 0.15).clamp_min(0) * torch.from_numpy(ok)
+        hidden = front[at[..., 0], at[..., 1]] < carried[..., 2] - DEPTH_TOLERANCE_METERS
+        skin = self._skin_faces[self._texel_raster.face_id] & self._texel_raster.coverage
+        visible = skin & ~hidden & view.inside_frame[at[..., 0], at[..., 1]]
+        visible &= ((carried[..., :2] > 0) & (carried[..., :2] < VIEW_SIZE_PX)).all(-1)
+        weight = (normal[..., 2] - MIN_FACING_COSINE).clamp_min(0) * torch.from_numpy(visible)
         return TexelSamples(srgb_to_linear(color), normal, weight)

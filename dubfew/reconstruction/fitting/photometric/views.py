@@ -1,4 +1,4 @@
-"""Faces cut out of a clip at the resolution that the fit works at, block by block."""
+"""Views: faces cut out of a clip's frames at the resolution that the fit works at."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from dubfew.media import Frame, read_frames
 from dubfew.reconstruction.optical_flow import blur_gaussian
 
-# Faces are looked at in squares of this size, px: between the eyes lie some 50 of them.
+# Edge of a view, px: some 50 px lie between the eyes. Time grows with its square.
 VIEW_SIZE_PX = 160
-# What is finer than this is noise, and would shorten the reach of the slopes. px
+# Standard deviation of the views' blur, px. Finer details are noise, and gradients of a sharper
+# picture would hold over a shorter distance.
 VIEW_BLUR_PX = 0.8
 
 
@@ -26,13 +27,13 @@ class FaceView:
     """One face of one frame.
 
     Attributes:
-        row: of the track.
+        row: row of the track.
         image: sRGB in [0, 1], slightly blurred. [3, SIZE, SIZE]
-        image_gradient: its change per px to the right and down. [2, 3, SIZE, SIZE]
-        inside_frame: where the picture lies inside the frame. [SIZE, SIZE] bool
-        left: of the square in the frame, px.
-        top: px.
-        scale: px of the picture per px of the frame.
+        image_gradient: change of the image per px to the right and down. [2, 3, SIZE, SIZE]
+        inside_frame: True where the view lies inside the frame. [SIZE, SIZE]
+        left: left edge of the view in the frame, px.
+        top: top edge of the view in the frame, px.
+        scale: px of the view per px of the frame.
     """
 
     row: int
@@ -49,9 +50,16 @@ def crop_face_view(
     row: int,
     box: NDArray,  # [4]
 ) -> FaceView:
-    """Cut the square ``box`` (left, top, right, bottom, px) out of a frame."""
+    """Cut a square around a box out of a frame and scale it to ``VIEW_SIZE_PX``.
+
+    Args:
+        frame: frame of the video.
+        row: row of the track that the frame is.
+        box: left, top, right, bottom of the face, px; it may reach beyond the frame. [4]
+    """
     left, top = int(np.floor(box[0])), int(np.floor(box[1]))
     side = max(int(np.ceil(max(box[2] - box[0], box[3] - box[1]))), 8)
+    # The part inside the frame; the rest stays black and is marked by the fourth channel.
     inner = (
         max(left, 0),
         max(top, 0),
@@ -71,26 +79,30 @@ def crop_face_view(
         wide, size=(VIEW_SIZE_PX, VIEW_SIZE_PX), mode="bilinear", antialias=side > VIEW_SIZE_PX
     )
     picture = blur_gaussian(small[:, :3], VIEW_BLUR_PX)[0]
+    # Central differences; 0 on the border.
     x = F.pad((picture[..., 2:] - picture[..., :-2]) / 2, (1, 1, 0, 0))
     y = F.pad((picture[..., 2:, :] - picture[..., :-2, :]) / 2, (0, 0, 1, 1))
-    seen = (small[0, 3] > 0.999).numpy()
-    return FaceView(row, picture, torch.stack([x, y]), seen, left, top, VIEW_SIZE_PX / side)
+    inside = (small[0, 3] > 0.999).numpy()
+    return FaceView(row, picture, torch.stack([x, y]), inside, left, top, VIEW_SIZE_PX / side)
 
 
 def read_face_views(
     path: Path | str, rows: Sequence[int], boxes: NDArray, first_frame: int
 ) -> Iterator[FaceView]:
-    """The faces of some rows of a track, in order, from one pass over the video.
+    """Read the faces of some rows of a track, in order, in one pass over the video.
 
     Args:
-        path: the video.
-        rows: of the track, rising.
-        boxes: of every row of the track, px. [N, 4]
-        first_frame: frame of the video that the track's row 0 shows.
+        path: video file.
+        rows: rows of the track, in rising order.
+        boxes: box of the face in every row of the track, px. [N, 4]
+        first_frame: frame of the video that is the track's row 0.
+
+    Yields:
+        One view per row.
     """
-    wanted = set(rows)
+    selected = set(rows)
     for row, frame in enumerate(
-        read_frames(path, start=first_frame, stop=first_frame + max(wanted) + 1)
+        read_frames(path, start=first_frame, stop=first_frame + max(selected) + 1)
     ):
-        if row in wanted:
+        if row in selected:
             yield crop_face_view(frame, row, boxes[row])

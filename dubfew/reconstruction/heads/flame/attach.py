@@ -4,7 +4,7 @@ FLAME's published embedding has eyes, brows, nose and lips: no forehead, cheek, 
 dubfew measures mouths by chin and jaw as well, and a head is held steadier by all 468 points than
 by 105. So ``lite``, whose vertices are those points, is laid onto FLAME's mean head: by a
 similarity transform and a spline through the points that both know, then onto the surface along
-its closest points, smoothed over the mesh so that neighbours stay neighbours. The 105 keep their
+its closest points, smoothed over the mesh so that neighbors stay neighbors. The 105 keep their
 published places.
 """
 
@@ -83,11 +83,11 @@ def align_by_similarity(source: NDArray, target: NDArray, points: NDArray) -> ND
 
     Source: Umeyama 1991, eq. 40-42.
     """
-    centre, goal = source.mean(0), target.mean(0)
-    u, s, vt = np.linalg.svd((target - goal).T @ (source - centre))
+    center, goal = source.mean(0), target.mean(0)
+    u, s, vt = np.linalg.svd((target - goal).T @ (source - center))
     sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    scale = (s * sign).sum() / ((source - centre) ** 2).sum()
-    return scale * (points - centre) @ ((u * sign) @ vt).T + goal
+    scale = (s * sign).sum() / ((source - center) ** 2).sum()
+    return scale * (points - center) @ ((u * sign) @ vt).T + goal
 
 
 def _largest_component_mask(faces: NDArray, num_vertices: int) -> NDArray[np.bool_]:
@@ -99,7 +99,7 @@ def _largest_component_mask(faces: NDArray, num_vertices: int) -> NDArray[np.boo
 
 
 def _neighbor_average_matrix(faces: NDArray, num_vertices: int) -> csr_matrix:
-    """Mean over a vertex' neighbours. [V, V]"""
+    """Mean over a vertex' neighbors. [V, V]"""
     a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
     graph = csr_matrix(
         (np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(num_vertices, num_vertices)

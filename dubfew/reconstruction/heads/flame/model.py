@@ -60,7 +60,7 @@ def read_flame_model(path: Path | str) -> FlameModel:
     """Read a FLAME model.
 
     Raises:
-        AssetError: the file is none, or damaged, or not in metres.
+        AssetError: the file is none, or damaged, or not in meters.
     """
     held = read_named_arrays(path) if zipfile.is_zipfile(path) else read_pickle(path)
     if not isinstance(held, Mapping):
@@ -78,7 +78,7 @@ def read_flame_model(path: Path | str) -> FlameModel:
     faces = _to_face_array(found["faces"], path)
     size = float(np.ptp(template, axis=0).max())
     if not 0.1 < size < 1.0:
-        raise AssetError(f"the head in {path} is {size:.3g} m tall: FLAME is in metres")
+        raise AssetError(f"the head in {path} is {size:.3g} m tall: FLAME is in meters")
     _check_joint_parents(found["tree"], path)
     weights = _array_of_shape(found["weights"], "weights", (NUM_FLAME_VERTICES, 5), path)
     if not np.allclose(weights.sum(1), 1, atol=1e-3):

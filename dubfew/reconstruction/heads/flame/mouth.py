@@ -37,7 +37,7 @@ def build_mouth_sheet(
 ) -> MouthSheet:
     """The sheet between the inner lips of a mesh with ``num_vertices`` vertices, as `lite` has it.
 
-    FLAME's lips run on inwards for two centimetres and end open. The sheet hangs from where a
+    FLAME's lips run on inwards for two centimeters and end open. The sheet hangs from where a
     detector sees the lips' inner edges, so what it covers is what shows between them.
     """
     row = {int(i): k for k, i in enumerate(landmarks.ids)}

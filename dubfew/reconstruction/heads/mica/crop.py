@@ -13,7 +13,7 @@ CHIP_SIZE_PX = 112  # side of an aligned picture, px
 # irises, which follow the gaze), the nose's tip, the corners of the mouth; image's left first. Of
 # the choices these come nearest to the places below on average over frontal faces (0.8 px).
 FIVE_POINT_LANDMARK_IDS = ((33, 133), (362, 263), (1, 4), (61,), (291,))
-# InsightFace's places of them in a picture of 112 px, whose pixel centres are whole numbers: here
+# InsightFace's places of them in a picture of 112 px, whose pixel centers are whole numbers: here
 # they are at +0.5. https://github.com/deepinsight/insightface, utils/face_align.py
 ARCFACE_TEMPLATE_PX = (
     np.array(
@@ -49,10 +49,10 @@ def align_face_chip(rgb: NDArray[np.uint8], landmarks: NDArray) -> NDArray[np.ui
         RGB. [112, 112, 3] uint8
     """
     matrix = fit_similarity_transform(extract_five_points(landmarks), ARCFACE_TEMPLATE_PX)
-    centres = np.arange(CHIP_SIZE_PX) + 0.5
-    x, y = np.meshgrid(centres - matrix[0, 2], centres - matrix[1, 2])
+    centers = np.arange(CHIP_SIZE_PX) + 0.5
+    x, y = np.meshgrid(centers - matrix[0, 2], centers - matrix[1, 2])
     (a, b), (c, d) = np.linalg.inv(matrix[:, :2])
-    # Pixel centres are at +0.5, scipy's at whole numbers.
+    # Pixel centers are at +0.5, scipy's at whole numbers.
     place = np.stack([c * x + d * y, a * x + b * y]) - 0.5
     planes = [
         map_coordinates(rgb[..., i], place, np.float32, order=1, mode="grid-constant")

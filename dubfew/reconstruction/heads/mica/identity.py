@@ -87,8 +87,8 @@ def select_candidate_rows(
 
 def measure_chip_sharpness(chips: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Variance of the Laplacian of aligned pictures' brightness [N, 112, 112, 3]. [N]"""
-    grey = chips.astype(np.float32).mean(-1)
-    return np.array([laplace(picture).var() for picture in grey], np.float64)
+    gray = chips.astype(np.float32).mean(-1)
+    return np.array([laplace(picture).var() for picture in gray], np.float64)
 
 
 def select_face_chips(

@@ -27,9 +27,9 @@ def test_a_seen_albedo_is_found_whatever_the_light():
 
 def test_one_frame_that_shows_another_thing_is_outvoted():
     truth, light, weight = looks(9)
-    colours = truth * light
-    colours[4] = 1.0
-    found = estimate_albedo(colours, light, weight)
+    colors = truth * light
+    colors[4] = 1.0
+    found = estimate_albedo(colors, light, weight)
     assert (found.image - truth).abs().mean() < 0.03
 
 
@@ -52,8 +52,8 @@ def test_an_albedo_is_looked_up_between_texels_with_gradients():
     uv = (torch.rand(6, 2, dtype=torch.float64) * 0.8 + 0.1).requires_grad_()
     spread = torch.rand(T, T, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda place: Albedo(image, spread).sample(place), (uv,))
-    centre = (torch.tensor([[3.5, 7.5]], dtype=torch.float64)) / T
-    assert torch.allclose(Albedo(image, spread).sample(centre)[0], image[7, 3])
+    center = (torch.tensor([[3.5, 7.5]], dtype=torch.float64)) / T
+    assert torch.allclose(Albedo(image, spread).sample(center)[0], image[7, 3])
 
 
 def test_a_texture_space_is_read_and_kept_to(tmp_path):
@@ -64,7 +64,7 @@ def test_a_texture_space_is_read_and_kept_to(tmp_path):
     np.savez(path, mean=mean, tex_dir=basis)
     space = AlbedoSpace.load(path, texture_size=T)
     assert space.basis.shape == (6, T, T, 3)
-    # OpenCV's order of colours.
+    # OpenCV's order of colors.
     assert np.isclose(space.mean[..., 0].mean(), mean[..., 2].mean() / 255, atol=0.01)
     wanted = space.mean + 0.8 * space.basis[2] - 0.5 * space.basis[4]
     _, light, weight = looks()

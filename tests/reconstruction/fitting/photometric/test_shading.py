@@ -65,8 +65,8 @@ def test_known_light_is_found_again(seed: int):
     albedo = torch.rand(4000, 3, generator=generator) * 0.5 + 0.2
     lighting = torch.rand(9, 3, generator=generator) * 0.3
     lighting[0] = 3.0
-    colour = albedo * shade_normals(normals, lighting)
-    found = solve_lighting(colour, albedo, normals, torch.ones(4000), lighting * 0, 1e-7)
+    color = albedo * shade_normals(normals, lighting)
+    found = solve_lighting(color, albedo, normals, torch.ones(4000), lighting * 0, 1e-7)
     assert torch.allclose(found, lighting, atol=1e-3)
 
 

@@ -108,7 +108,7 @@ def short() -> dict[str, np.ndarray]:
 
 
 WRONG = {
-    "millimetres": {"v_template": flame_arrays()["v_template"] * 1000},
+    "millimeters": {"v_template": flame_arrays()["v_template"] * 1000},
     "another mesh": {"v_template": np.zeros((10475, 3))},
     "no template": {"v_template": None},
     "few bases": {"shapedirs": np.zeros((NUM_FLAME_VERTICES, 3, 50))},
@@ -347,9 +347,9 @@ def test_pictures_in_flames_layout_come_into_the_heads(head: HeadModel) -> None:
     own = head.faces[~head.mouth_faces]
     layout = CornerUvLayout(head.uv, own)
     places = map_texels_to_layout(layout, head, 64)
-    centres = (np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1) + 0.5) / 64
-    away = np.abs(places - centres).max(-1)
-    assert np.median(away) < 1e-6  # covered texels; the others have their neighbours'
+    centers = (np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1) + 0.5) / 64
+    away = np.abs(places - centers).max(-1)
+    assert np.median(away) < 1e-6  # covered texels; the others have their neighbors'
     assert away.max() < 0.35
     mirrored = dataclasses.replace(layout, uv=1 - head.uv)
     np.testing.assert_allclose(map_texels_to_layout(mirrored, head, 64), 1 - places, atol=1e-5)

@@ -49,7 +49,7 @@ def test_the_picture_is_what_skimage_warps():
     rng = np.random.default_rng(0)
     rgb = (gaussian_filter(rng.random((200, 260, 3)), (2, 2, 0)) * 255).astype(np.uint8)
     points = _posed(0.3, 1.4, (60, -50))
-    # Its pixel centres are whole numbers, and the face reaches over the frame's upper edge.
+    # Its pixel centers are whole numbers, and the face reaches over the frame's upper edge.
     known = estimate_transform("similarity", points - 0.5, ARCFACE_TEMPLATE_PX - 0.5)
     expected = warp(
         rgb, known.inverse, output_shape=(112, 112), order=1, mode="constant", preserve_range=True
@@ -76,7 +76,7 @@ def test_five_points_are_from_image_left_to_right():
     np.testing.assert_array_equal(points[0, 0], (15, 21))
 
 
-def test_arcface_s_places_are_of_whole_pixel_centres():
-    # The centre of the pixel in column 56, row 56 is at (56.5, 56.5) here and at (56, 56) there.
+def test_arcface_s_places_are_of_whole_pixel_centers():
+    # The center of the pixel in column 56, row 56 is at (56.5, 56.5) here and at (56, 56) there.
     np.testing.assert_allclose(ARCFACE_TEMPLATE_PX[2], (56.5252, 72.2366))
     np.testing.assert_allclose(ARCFACE_TEMPLATE_PX.mean(0), (56.52616, 72.40078))
