@@ -91,6 +91,6 @@ def measure_leakage(
             seed=seed,
             progress=progress,
         )
-    print_result(result, as_json=as_json, text=format_leak_result(result))
+    print_result(result.to_json(), as_json=as_json, text=format_leak_result(result))
     if result.verdict in (VERDICT_LEAK, VERDICT_NEARER):
         raise typer.Exit(EXIT_FAILURE)

@@ -1,48 +1,42 @@
-"""The leak test: does anything of an actor stay behind when they are deleted?
+"""The leak test: does anything of an actor's face remain when they are deleted?
 
-A dubbed frame shows the scene's own face around the mouth, so how like the actor it is says little
-about what is stored. Here the mouths are painted into strangers' faces, and what counts is how
-much nearer that brings those to the actor than to others.
+A dubbed frame shows the scene's own face around the mouth, so its similarity to the actor depends
+little on what is stored. The test paints the mouths into strangers' faces instead, and measures how
+much nearer that brings those faces to the actor than to other people.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 
 from dubfew.adapt.artefact import ActorAdapter
-from dubfew.evaluate.leakage.harness import (
-    LeakHarness,
+from dubfew.evaluate.leakage.harness import LeakHarness, PicturesByScene
+from dubfew.evaluate.leakage.measurement import (
+    DistancesByCondition,
     PictureDistances,
-    PicturesByScene,
     compute_shifts,
-    find_lookalikes,
+    measure_all_shifts,
     measure_pictures,
-    nan_mean,
+    measure_training_shift,
 )
+from dubfew.evaluate.leakage.painting import MouthSource, draw_on_mean_head, paint_texture
 from dubfew.evaluate.leakage.people import EmbeddedPerson, embed_person
 from dubfew.evaluate.leakage.recovery import RecoveredActor, recover_actor
 from dubfew.evaluate.leakage.result import ActorLeak, LeakResult, decide_verdict
-from dubfew.evaluate.leakage.scenes import (
-    MouthSource,
-    RgbImage,
-    draw_on_mean_head,
-    load_scene,
-    paint_texture,
-)
-from dubfew.evaluate.leakage.sheet import crop_face_and_mouth, crop_mean_head, write_decoded_sheet
-from dubfew.evaluate.leakage.statistics import (
-    IdentityShift,
-    PriorShift,
-    measure_identity_shift,
-    measure_prior_shift,
+from dubfew.evaluate.leakage.scenes import LeakScene, load_scene
+from dubfew.evaluate.leakage.sheet import (
+    FaceAndMouth,
+    crop_face_and_mouth,
+    crop_mean_head,
+    write_decoded_sheet,
 )
 from dubfew.evaluate.leakage.subjects import (
     LeakSubject,
@@ -53,6 +47,7 @@ from dubfew.evaluate.leakage.subjects import (
     temporary_registry,
 )
 from dubfew.prior.checkpoint import UNTRAINED_PRIOR, Prior, prior_info
+from dubfew.prior.renderers import Renderer
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.face_embeddings import (
     DEFAULT_EMBEDDING,
@@ -60,15 +55,50 @@ from dubfew.reconstruction.face_embeddings import (
     load_face_embedding,
 )
 from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.references.footage import Footage
 from dubfew.registry import Registry
 from dubfew.render.background import BackgroundPreserver
 from dubfew.utils.device import resolve_device
 from dubfew.utils.files import check_output_path
 
-MAX_PAINTED_SCENES = 4  # painted into at most, the bundled synthetic person's among them
+# Scenes to paint into at most, with the bundled synthetic person's. Each takes a quarter of the
+# time of the test; more make the mean over strangers steadier.
+MAX_PAINTED_SCENES = 4
+# Name of the bundled synthetic person in results.
 BUNDLED_SCENE_NAME = "synthetic"
 
-MeasurementsByKind = dict[str, list[PictureDistances]]  # pictures of every kind, actor by actor
+
+@dataclass(frozen=True)
+class _Baseline:
+    """Pictures by the prior alone, before any actor is adapted."""
+
+    lent: PicturesByScene  # with a stranger's references
+    blank: PicturesByScene  # with references that show no person
+    lent_distances: PictureDistances
+    blank_distances: PictureDistances
+
+
+@dataclass(frozen=True)
+class _StoredActor:
+    """Measurements of what is stored of one actor."""
+
+    distances: dict[str, PictureDistances]  # by condition: texture, delta, adapter
+    own_scene: dict[str, float]
+    decoded: list[FaceAndMouth]  # the first columns of the sheet
+
+
+@dataclass(frozen=True)
+class _DeletedActor:
+    """Measurements of what is left of one actor."""
+
+    recovered: dict[str, RecoveredActor]  # from the registry ("store") and a copy of it ("copy")
+    pictures: PicturesByScene
+    distances: PictureDistances
+
+    @property
+    def is_recovered(self) -> bool:
+        """Whether any file could be opened."""
+        return any(each.num_files for each in self.recovered.values())
 
 
 def run_leak_test(
@@ -86,35 +116,38 @@ def run_leak_test(
     seed: int = 0,
     progress: ProgressCallback = no_progress,
 ) -> LeakResult:
-    """Adapt, look at what is stored, delete, and look at what is left.
+    """Adapt actors, measure what is stored, delete them, and measure what is left.
 
-    All of it happens in a temporary registry; actors of the user's are copied there, and theirs
-    stays as it is.
+    Everything happens in a temporary registry. The user's actors are copied there, and the user's
+    registry stays as it is.
 
     Args:
-        videos: of one person each, adapted for the test.
-        actors: of the user's registry; their footage has to be where it was.
-        strangers: videos of other people, to compare with, or folders of such.
-        steps: of each adaptation at most; those of `adapt` by default.
-        prior: name or folder; the shipped one by default.
-        embedding: entry of `EMBEDDINGS`, or one itself.
-        sheet: a PNG for what was decoded.
+        videos: videos of one person each, who are adapted for the test.
+        actors: ids of actors in the user's registry; their footage has to be where it was.
+        strangers: videos of other people to compare with, or folders of such videos.
+        steps: training steps of each adaptation at most; by default as many as `adapt` makes.
+        prior: name or folder of the prior; by default the shipped one.
+        embedding: name of a face embedding, or the embedding itself.
+        sheet: PNG file to write with everything that was decoded; None for no sheet.
         overwrite: replace ``sheet`` where it exists.
-        registry: where ``actors`` are; the user's own by default.
+        registry: registry that holds ``actors``; by default the user's own.
         device: "auto", "cpu" or "cuda".
-        seed: of the adaptations.
-        progress: told of every stage.
+        seed: seed of the adaptations and of the permutation tests.
+        progress: function that is called with the state of every stage.
+
+    Returns:
+        The verdict and all measurements.
 
     Raises:
-        ActorNotFoundError: no such actor.
-        SuspendedError: use of an actor is suspended.
-        AuditError: the audit log of the user's registry cannot be written.
-        MediaError: a video cannot be read.
-        NoFaceError: a video shows no face.
-        ArtefactError: no such prior, or an actor was adapted on another.
-        MissingDependencyError: the embedding is not installed.
+        ActorNotFoundError: One of the actors does not exist.
+        SuspendedError: Use of an actor is suspended.
+        AuditError: The audit log of the user's registry cannot be written.
+        MediaError: A video cannot be read.
+        NoFaceError: A video shows no face.
+        ArtefactError: The prior does not exist, or an actor was adapted on another one.
+        MissingDependencyError: A package that the embedding needs is not installed.
         OutputExistsError: ``sheet`` exists and ``overwrite`` is False.
-        DubfewError: too few people, or two of one name.
+        DubfewError: There are too few people, or two of the same name.
     """
     began = time.monotonic()
     device = resolve_device(device)
@@ -122,83 +155,34 @@ def run_leak_test(
     crowd = collect_people_videos(subjects, [Path(video) for video in strangers])
     if sheet is not None:
         check_output_path(sheet, *crowd.values(), overwrite=overwrite)
-    telling = load_face_embedding(embedding) if isinstance(embedding, str) else embedding
+    if isinstance(embedding, str):
+        embedding = load_face_embedding(embedding)
     base = Prior.load(prior)
-    with ExitStack() as stack:
-        bundled = stack.enter_context(as_file(files("dubfew.demo") / "actor.mp4"))
-        store, copy = stack.enter_context(temporary_registry())
-        studio = LeakHarness(
-            base,
-            load_head_model(base.head),
-            telling,
-            _embed_people(crowd, telling, _training_file_hashes(prior), progress),
-            [],
-            device,
-            stack.enter_context(BackgroundPreserver()),
-        )
-        unknown = dict(list(crowd.items())[len(subjects) :]) or crowd
-        for name, video in [
-            (BUNDLED_SCENE_NAME, bundled),
-            *list(unknown.items())[: MAX_PAINTED_SCENES - 1],
-        ]:
-            window = base.renderer.config.window
-            scene = load_scene(name, video, studio.head, window, progress=progress)
-            studio.scenes.append(scene)
-        before, empty = (
-            studio.paint_with_prior(base),
-            studio.paint_with_prior(base, blank_references=True),
-        )
-        kinds = {
-            "before": measure_pictures(studio, before),
-            "blank": measure_pictures(studio, empty),
-        }
+    with temporary_registry() as (store, copy), BackgroundPreserver() as background:
+        head = load_head_model(base.head)
+        people = _embed_people(crowd, embedding, _training_file_hashes(prior), progress)
+        harness = LeakHarness(base, head, embedding, people, [], device, background)
+        _load_scenes(harness, crowd, len(subjects), progress)
+        baseline = _measure_baseline(harness)
         adapters = enroll_subjects(
             subjects, store, steps=steps, prior=prior, device=device, seed=seed, progress=progress
         )
         adapted = time.monotonic()
-        found: MeasurementsByKind = defaultdict(list)
-        own, decoded = [], {}
+        stored = []
         for number, subject in enumerate(subjects, 1):
-            adapter = adapters.pop(subject.name)
-            decoded[subject.name] = _measure_adapter(subject, adapter, studio, found)
-            own.append(_measure_own_scene(subject, adapter, studio, decoded[subject.name]))
+            # Taken out of the dictionary, so that memory holds no adapter after the deletion.
+            stored.append(_measure_stored(harness, subject, adapters.pop(subject.name)))
             progress(Progress("paint", number, len(subjects)))
-        del adapter
-        left = _delete_and_recover(subjects, store, copy)
-        nothing = studio.paint_with_prior(Prior.load(prior))
-        same = _are_identical(before, nothing)
-        for subject in subjects:
-            adapter_left = left[subject.name]["store"].adapter or left[subject.name]["copy"].adapter
-            pictures = nothing if adapter_left is None else studio.paint_with_adapter(adapter_left)
-            found["after"].append(measure_pictures(studio, pictures))
-            found["before"].append(kinds["before"])
-            shown = studio.scenes[0]
-            for each in (pictures, empty):
-                decoded[subject.name].append(crop_face_and_mouth(each[shown.name][0], shown))
-        if sheet is not None:
-            write_decoded_sheet(sheet, decoded, f"painted into: {shown.name}; prior: {base.name}")
-        leans = _measure_shifts(studio, found, seed)
-        towards = {kind: _measure_prior_shift(studio, each, seed) for kind, each in kinds.items()}
-        opened = [name for name, each in left.items() if any(r.num_files for r in each.values())]
-        verdict, line = decide_verdict(leans, opened, same)
-        one_by_one = tuple(
-            _summarize_actor(studio, number, found, own[number], left[subject.name])
-            for number, subject in enumerate(subjects)
-        )
+        recovered = _delete_and_recover(subjects, store, copy)
+        # Loaded anew: nothing that the adaptations did in memory may count.
+        prior_alone = harness.paint(_prior_source(Prior.load(prior), harness.lent_references))
+        deleted = [_measure_deleted(harness, recovered[s.name], prior_alone) for s in subjects]
+    if sheet is not None:
+        _write_sheet(sheet, harness, subjects, baseline, stored, deleted)
+    result = _summarize(harness, baseline, stored, deleted, prior_alone, sheet, seed)
     done = time.monotonic()
-    return LeakResult(
-        verdict=verdict,
-        line=line,
-        actors=one_by_one,
-        leans=leans,
-        same_pictures=same,
-        prior={kind: each for kind, each in towards.items() if each.learned and each.others},
-        people=len(crowd),
-        faces=tuple(scene.name for scene in studio.scenes),
-        embedding=telling.name,
-        sheet=sheet,
-        seconds={"adapt": adapted - began, "paint": done - adapted, "total": done - began},
-    )
+    seconds = {"adapt": adapted - began, "paint": done - adapted, "total": done - began}
+    return dataclasses.replace(result, seconds=seconds)
 
 
 def _embed_people(
@@ -207,6 +191,7 @@ def _embed_people(
     training_hashes: frozenset[str],
     progress: ProgressCallback,
 ) -> list[EmbeddedPerson]:
+    """Embed everyone's true face, in the order of the videos."""
     people = []
     for name, video in videos.items():
         people.append(embed_person(name, video, embedding, training_hashes))
@@ -215,64 +200,102 @@ def _embed_people(
 
 
 def _training_file_hashes(prior: str | Path | None) -> frozenset[str]:
-    """SHA-256 of the files that a prior learned from, as its configuration names them."""
+    """SHA-256 of the files that a prior was trained on, as its configuration names them."""
     config = {} if str(prior) == UNTRAINED_PRIOR else prior_info(prior).config
     return frozenset(str(person.get("sha256", "")) for person in config.get("people", []))
 
 
-def _measure_adapter(
-    subject: LeakSubject,
-    adapter: ActorAdapter,
+def _load_scenes(
     harness: LeakHarness,
-    measurements: MeasurementsByKind,
-) -> list[tuple[RgbImage, RgbImage]]:
-    """Paint and measure what is stored of an actor, as a whole and in parts; decoded pictures."""
-    texture = {s.name: paint_texture(s, adapter.texture, harness.head) for s in harness.scenes}
-    delta, whole = harness.paint_with_delta(adapter), harness.paint_with_adapter(adapter)
-    for kind, pictures in (("texture", texture), ("delta", delta), ("adapter", whole)):
-        measurements[kind].append(measure_pictures(harness, pictures))
+    videos: Mapping[str, Path],
+    num_subjects: int,
+    progress: ProgressCallback,
+) -> None:
+    """Add the bundled scene and those of some strangers; of the subjects if there are no others."""
+    strangers = dict(list(videos.items())[num_subjects:]) or videos
+    with as_file(files("dubfew.demo") / "actor.mp4") as bundled:
+        for name, video in [
+            (BUNDLED_SCENE_NAME, bundled),
+            *list(strangers.items())[: MAX_PAINTED_SCENES - 1],
+        ]:
+            window = harness.prior.renderer.config.window
+            scene = load_scene(name, video, harness.head, window, progress=progress)
+            harness.scenes.append(scene)
+
+
+def _prior_source(prior: Prior, choose_references: Callable[[LeakScene], Footage]) -> MouthSource:
+    """A prior without any adapter, with some references."""
+    return MouthSource(prior.renderer, prior.texture, choose_references)
+
+
+def _adapter_source(renderer: Renderer, adapter: ActorAdapter) -> MouthSource:
+    """Everything that is stored of an actor, whose delta is merged into the renderer."""
+    return MouthSource(renderer, adapter.texture, lambda scene: adapter.references)
+
+
+def _measure_baseline(harness: LeakHarness) -> _Baseline:
+    """Paint with the prior alone, with a stranger's references and with blank ones."""
+    lent = harness.paint(_prior_source(harness.prior, harness.lent_references))
+    blank = harness.paint(_prior_source(harness.prior, harness.blank_references))
+    return _Baseline(lent, blank, measure_pictures(harness, lent), measure_pictures(harness, blank))
+
+
+def _measure_stored(
+    harness: LeakHarness, subject: LeakSubject, adapter: ActorAdapter
+) -> _StoredActor:
+    """Paint and measure what is stored of an actor, as a whole and in parts."""
     shown = harness.scenes[0]
-    return [
-        crop_mean_head(draw_on_mean_head(adapter.texture, harness.head)),
-        crop_face_and_mouth(harness.paint_delta_on_blank(adapter, shown)[0], shown),
-        crop_face_and_mouth(delta[shown.name][0], shown),
-        crop_face_and_mouth(whole[shown.name][0], shown),
-    ]
+    texture = {s.name: paint_texture(s, adapter.texture, harness.head) for s in harness.scenes}
+    with harness.switcher.activate(adapter) as renderer:
+        lent = MouthSource(renderer, harness.prior.texture, harness.lent_references)
+        blank = MouthSource(renderer, harness.prior.texture, harness.blank_references)
+        delta = harness.paint(lent)
+        whole = harness.paint(_adapter_source(renderer, adapter))
+        without_picture = harness.paint(blank, [shown])
+    pictures = {"texture": texture, "delta": delta, "adapter": whole}
+    own_scene, own_face = _measure_own_scene(harness, subject, adapter)
+    return _StoredActor(
+        {condition: measure_pictures(harness, each) for condition, each in pictures.items()},
+        own_scene,
+        [
+            own_face,
+            crop_mean_head(draw_on_mean_head(adapter.texture, harness.head)),
+            *(
+                crop_face_and_mouth(each[shown.name][0], shown)
+                for each in (without_picture, delta, whole)
+            ),
+        ],
+    )
 
 
 def _measure_own_scene(
-    subject: LeakSubject,
-    adapter: ActorAdapter,
-    harness: LeakHarness,
-    decoded: list[tuple[RgbImage, RgbImage]],
-) -> dict[str, float]:
-    """Frames of the actor's own footage against the same frames painted; puts one first among
-    what is decoded."""
+    harness: LeakHarness, subject: LeakSubject, adapter: ActorAdapter
+) -> tuple[dict[str, float], FaceAndMouth]:
+    """Distances of frames of the actor's own footage, painted, from the same frames untouched.
+
+    Returns the distances with the prior ("before") and with the adapter, and the actor's face.
+    """
     track, first = load_adapter_track(adapter)
     window = harness.prior.renderer.config.window
     scene = load_scene(subject.name, subject.video, harness.head, window, track=track, first=first)
-    decoded.insert(0, crop_face_and_mouth(scene.rgb_frames()[0], scene))
     stranger = next(s for s in harness.scenes if s.name != subject.name).references
-    alone = MouthSource(harness.prior.renderer, harness.prior.texture, stranger)
-    true = harness.embed_pictures(scene, scene.rgb_frames())
+    untouched = harness.embed_pictures(scene, scene.rgb_frames())
 
-    def mean_distance(pictures: list[RgbImage]) -> float:
-        return float(np.linalg.norm(harness.embed_pictures(scene, pictures) - true, axis=1).mean())
+    def mean_distance(source: MouthSource) -> float:
+        embeddings = harness.embed_pictures(scene, harness.paint(source, [scene])[scene.name])
+        return float(np.linalg.norm(embeddings - untouched, axis=1).mean())
 
+    before = mean_distance(_prior_source(harness.prior, lambda _: stranger))
     with harness.switcher.activate(adapter) as renderer:
-        whole = harness.paint_scene(
-            scene, MouthSource(renderer, adapter.texture, adapter.references)
-        )
-    return {
-        "before": mean_distance(harness.paint_scene(scene, alone)),
-        "adapter": mean_distance(whole),
-    }
+        after = mean_distance(_adapter_source(renderer, adapter))
+    face = crop_face_and_mouth(scene.rgb_frames()[0], scene)
+    return {"before": before, "adapter": after}, face
 
 
 def _delete_and_recover(
     subjects: Sequence[LeakSubject], store: Registry, copy_path: Path
 ) -> dict[str, dict[str, RecoveredActor]]:
-    """Copy the store, delete everybody in it, and try to open them in both."""
+    """Copy the registry, delete all subjects in it, and try to open them in both."""
     shutil.copytree(store.home, copy_path)
     for subject in subjects:
         store.delete(subject.name)
@@ -286,72 +309,122 @@ def _delete_and_recover(
     }
 
 
-def _are_identical(before: PicturesByScene, after: PicturesByScene) -> bool:
-    return all(
-        np.array_equal(a, b)
-        for name in before
-        for a, b in zip(before[name], after[name], strict=True)
+def _measure_deleted(
+    harness: LeakHarness, recovered: dict[str, RecoveredActor], prior_alone: PicturesByScene
+) -> _DeletedActor:
+    """Paint with what is left of an actor: an adapter that could be opened, or the prior alone."""
+    adapter = recovered["store"].adapter or recovered["copy"].adapter
+    pictures = prior_alone
+    if adapter is not None:
+        with harness.switcher.activate(adapter) as renderer:
+            pictures = harness.paint(_adapter_source(renderer, adapter))
+    return _DeletedActor(recovered, pictures, measure_pictures(harness, pictures))
+
+
+def _write_sheet(
+    path: Path,
+    harness: LeakHarness,
+    subjects: Sequence[LeakSubject],
+    baseline: _Baseline,
+    stored: Sequence[_StoredActor],
+    deleted: Sequence[_DeletedActor],
+) -> None:
+    """Write the pictures that were decoded of each actor."""
+    shown = harness.scenes[0]
+    decoded = {
+        subject.name: [
+            *before.decoded,
+            crop_face_and_mouth(after.pictures[shown.name][0], shown),
+            crop_face_and_mouth(baseline.blank[shown.name][0], shown),
+        ]
+        for subject, before, after in zip(subjects, stored, deleted, strict=True)
+    }
+    title = f"painted into: {shown.name}; prior: {harness.prior.name}"
+    write_decoded_sheet(path, decoded, title)
+
+
+def _summarize(
+    harness: LeakHarness,
+    baseline: _Baseline,
+    stored: Sequence[_StoredActor],
+    deleted: Sequence[_DeletedActor],
+    prior_alone: PicturesByScene,
+    sheet: Path | None,
+    seed: int,
+) -> LeakResult:
+    """Test all measurements for shifts, and decide the verdict; seconds are still missing."""
+    measured: dict[str, list[PictureDistances]] = {
+        condition: [actor.distances[condition] for actor in stored]
+        for condition in ("texture", "delta", "adapter")
+    }
+    measured["after"] = [actor.distances for actor in deleted]
+    measured["before"] = [baseline.lent_distances] * len(deleted)
+    shifts = measure_all_shifts(harness, measured, seed)
+    prior_shifts = {
+        "before": measure_training_shift(harness, baseline.lent_distances, seed),
+        "blank": measure_training_shift(harness, baseline.blank_distances, seed),
+    }
+    same = _are_identical(baseline.lent, prior_alone)
+    # The actors come first among the people.
+    opened = [
+        person.name
+        for person, actor in zip(harness.people, deleted, strict=False)
+        if actor.is_recovered
+    ]
+    verdict, line = decide_verdict(shifts, opened, same)
+    return LeakResult(
+        verdict=verdict,
+        line=line,
+        actors=tuple(
+            _summarize_actor(harness, row, measured, stored[row].own_scene, deleted[row].recovered)
+            for row in range(len(deleted))
+        ),
+        identity_shifts=shifts,
+        same_pictures=same,
+        # Without people in both groups there is nothing to compare.
+        prior_shifts={name: s for name, s in prior_shifts.items() if s.learned and s.others},
+        num_people=len(harness.people),
+        scenes=tuple(scene.name for scene in harness.scenes),
+        embedding=harness.embedding.name,
+        sheet=sheet,
+        seconds={},
     )
-
-
-def _measure_shifts(
-    harness: LeakHarness, measurements: MeasurementsByKind, seed: int
-) -> dict[str, IdentityShift]:
-    rows = {
-        kind: np.stack([compute_shifts(harness, each) for each in per_actor])
-        for kind, per_actor in measurements.items()
-    }
-    stored = rows["adapter"]
-    count = len(stored)
-    if count > 1:
-        painted = stored.copy()
-        painted[np.arange(count), np.arange(count)] = np.nan  # of their own pictures
-        rows["others"] = np.stack(
-            [nan_mean(np.delete(painted, row, axis=0)) for row in range(count)]
-        )
-    for each in rows.values():
-        for row in range(count):
-            each[row, find_lookalikes(harness, row)] = np.nan
-    return {
-        kind: measure_identity_shift(each, np.arange(count), seed) for kind, each in rows.items()
-    }
-
-
-def _measure_prior_shift(
-    harness: LeakHarness, measured_pictures: PictureDistances, seed: int
-) -> PriorShift:
-    learned = np.array([person.in_training_set for person in harness.people])
-    return measure_prior_shift(compute_shifts(harness, measured_pictures), learned, seed)
 
 
 def _summarize_actor(
     harness: LeakHarness,
-    number: int,
-    measurements: MeasurementsByKind,
-    scene: dict[str, float],
+    row: int,
+    measured: DistancesByCondition,
+    own_scene: dict[str, float],
     recovered: Mapping[str, RecoveredActor],
 ) -> ActorLeak:
-    person = harness.people[number]
-    scenes = harness.scenes_for_person(number)
-    bare = [harness.mean_distances(harness.embed_bare_scene(each))[number] for each in scenes]
-    others = [p for p in harness.people if p is not person]
+    """Collect the measurements of one actor, who is ``harness.people[row]``."""
+    person = harness.people[row]
+    scenes = harness.scenes_for_person(row)
+    others = [other for other in harness.people if other is not person]
+    distance = {"unpainted": float(np.mean([harness.bare_distances(s)[row] for s in scenes]))}
+    shift = {}
+    for condition, per_actor in measured.items():
+        distances = [per_actor[row].mean_distance[scene.name][row] for scene in scenes]
+        distance[condition] = float(np.mean(distances))
+        shift[condition] = float(compute_shifts(harness, per_actor[row])[row])
     return ActorLeak(
         name=person.name,
-        trained=person.in_training_set,
-        own=person.mean_self_distance,
-        strangers=float(np.mean([person.mean_distance_to(other) for other in others])),
-        distance={"unpainted": float(np.mean(bare))}
-        | {
-            kind: float(
-                np.mean([each[number].mean_distance[scene.name][number] for scene in scenes])
-            )
-            for kind, each in measurements.items()
-        },
-        lean={
-            kind: float(compute_shifts(harness, each[number])[number])
-            for kind, each in measurements.items()
-        },
-        scene=scene,
+        in_training_set=person.in_training_set,
+        self_distance=person.mean_self_distance,
+        stranger_distance=float(np.mean([person.mean_distance_to(other) for other in others])),
+        distance=distance,
+        identity_shift=shift,
+        own_scene_distance=own_scene,
         files_read={place: each.num_files for place, each in recovered.items()},
         refused={place: each.refused for place, each in recovered.items()},
+    )
+
+
+def _are_identical(before: PicturesByScene, after: PicturesByScene) -> bool:
+    """Whether all pictures are equal, bit for bit."""
+    return all(
+        np.array_equal(a, b)
+        for name in before
+        for a, b in zip(before[name], after[name], strict=True)
     )

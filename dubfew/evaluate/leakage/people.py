@@ -1,4 +1,4 @@
-"""The people of a leak test: what their faces are like for a face-recognition network."""
+"""People of a leak test: embeddings of their true faces."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.face_embeddings import FaceEmbedding
 from dubfew.utils.files import sha256_file
 
-PICTURES_PER_PERSON = 6  # pictures of everybody
-SAMPLED_SECONDS = 10.0  # at the beginning of a video, from which they are
+# Pictures of each person, whose distances are averaged. More would make the test slow and change
+# the mean little.
+PICTURES_PER_PERSON = 6
+# Length of the beginning of a video that the pictures are spread over, s.
+SAMPLED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class EmbeddedPerson:
-    """Somebody's true face.
+    """Embeddings of one person's true face.
 
     Attributes:
-        name: what they are called in results.
-        embeddings: of some pictures of them. [F, D]
-        in_training_set: whether the prior learned from this very file.
+        name: name in results.
+        embeddings: embeddings of some pictures of the person. [F, D]
+        in_training_set: whether the prior was trained on this very file.
     """
 
     name: str
@@ -36,51 +39,66 @@ class EmbeddedPerson:
 
     @property
     def mean_self_distance(self) -> float:
-        """Mean Euclidean distance of their pictures from each other; NaN of a single one."""
+        """Mean Euclidean distance of the pictures from each other; NaN for a single one."""
         if len(self.embeddings) < 2:
             return math.nan
         between = pairwise_distances(self.embeddings, self.embeddings)
         return float(between[~np.eye(len(between), dtype=bool)].mean())
 
     def mean_distance_to(self, other: EmbeddedPerson) -> float:
-        """Mean Euclidean distance of their pictures from another person's."""
+        """Compute the mean Euclidean distance from another person's pictures."""
         return float(pairwise_distances(self.embeddings, other.embeddings).mean())
 
 
-def pairwise_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Euclidean distances of all of a [N, D] from all of b [M, D]. [N, M]"""
+def pairwise_distances(
+    a: NDArray[np.float32],  # [N, D]
+    b: NDArray[np.float32],  # [M, D]
+) -> NDArray[np.float32]:  # [N, M]
+    """Compute the Euclidean distance of every vector of one set from every vector of another.
+
+    Args:
+        a: first set. [N, D]
+        b: second set. [M, D]
+
+    Example:
+        >>> pairwise_distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]))
+        array([[5., 1.]])
+    """
     return np.linalg.norm(a[:, None] - b[None], axis=-1)
 
 
 def embed_person(
     name: str, video: Path, embedding: FaceEmbedding, training_hashes: Collection[str]
 ) -> EmbeddedPerson:
-    """A person's true face, from pictures spread over the start of a video.
+    """Embed a person's true face in pictures that are spread over the start of a video.
 
     Args:
-        name: what to call them.
+        name: name of the person.
         video: footage of one person.
-        embedding: what tells faces apart.
-        training_hashes: SHA-256 of the files that the prior learned from.
+        embedding: network that maps faces to vectors.
+        training_hashes: SHA-256 of the files that the prior was trained on.
+
+    Returns:
+        The person.
 
     Raises:
-        MediaError: the video cannot be read.
-        NoFaceError: no face in the frames that were looked at.
+        MediaError: The video cannot be read.
+        NoFaceError: None of the pictures shows a face.
     """
     info = probe(video)
     total = max(1, round(min(SAMPLED_SECONDS, info.duration) * float(info.fps)))
-    wanted = {int((i + 0.5) * total / PICTURES_PER_PERSON) for i in range(PICTURES_PER_PERSON)}
-    found = []
+    numbers = {int((i + 0.5) * total / PICTURES_PER_PERSON) for i in range(PICTURES_PER_PERSON)}
+    embeddings = []
     with FaceLandmarker(use_tracking=False) as landmarker:
-        for frame in read_frames(video, stop=max(wanted) + 1):
-            if frame.index in wanted:
+        for frame in read_frames(video, stop=max(numbers) + 1):
+            if frame.index in numbers:
                 rgb = frame.to_rgb()
                 landmarks = landmarker(rgb)
                 if landmarks is not None:
-                    found.append(embedding(rgb, landmarks))
-    if not found:
+                    embeddings.append(embedding(rgb, landmarks))
+    if not embeddings:
         raise NoFaceError(
-            f"{video}: no face in {len(wanted)} frames of its first {total / float(info.fps):.0f} "
-            "s: give footage that shows one"
+            f"{video}: no face in {len(numbers)} frames of its first "
+            f"{total / float(info.fps):.0f} s: give footage that shows one"
         )
-    return EmbeddedPerson(name, np.stack(found), sha256_file(video) in training_hashes)
+    return EmbeddedPerson(name, np.stack(embeddings), sha256_file(video) in training_hashes)

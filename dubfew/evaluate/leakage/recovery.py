@@ -1,4 +1,4 @@
-"""What can still be opened of an actor after a deletion."""
+"""Recovery of a deleted actor: everything of them that can still be opened."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dubfew.registry import Registry
 
 @dataclass(frozen=True)
 class RecoveredActor:
-    """What somebody with the store, or with a copy of it, gets of one actor.
+    """Everything of one actor that a holder of a registry, or of a copy of it, can open.
 
     Attributes:
-        num_files: that could be read, of all revisions.
-        refused: what the attempts were answered, each once.
-        adapter: the actor, if that was enough to put them together again.
+        num_files: number of files that could be read, over all revisions.
+        refused: class names of the errors that the other attempts raised, each once.
+        adapter: the actor's adapter, if the files are enough for one.
     """
 
     num_files: int
@@ -25,10 +25,18 @@ class RecoveredActor:
 
 
 def recover_actor(actor: str, registry: Registry) -> RecoveredActor:
-    """Try to open every file of every revision of an actor."""
+    """Try to open every file of every revision of an actor.
+
+    Args:
+        actor: id of the actor.
+        registry: registry, or a copy of one, that held the actor.
+
+    Returns:
+        Files, errors and adapter; never raises for what cannot be opened.
+    """
     refused: list[str] = []
     adapter = None
-    read = 0
+    num_files = 0
     try:
         revisions = registry.revisions(actor)
     except DubfewError as error:
@@ -45,9 +53,9 @@ def recover_actor(actor: str, registry: Registry) -> RecoveredActor:
                 files[name] = revision.read(name)
             except DubfewError as error:
                 refused.append(type(error).__name__)
-        read += len(files)
+        num_files += len(files)
         try:
             adapter = ActorAdapter.from_files(files)
         except DubfewError:
-            continue  # not enough of them
-    return RecoveredActor(read, tuple(dict.fromkeys(refused)), adapter)
+            continue  # the files are not enough for an adapter
+    return RecoveredActor(num_files, tuple(dict.fromkeys(refused)), adapter)

@@ -1,14 +1,17 @@
-"""What a leak test found, and what follows from it."""
+"""The result of a leak test, its verdict, and its table."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dubfew.evaluate.leakage.statistics import SIGNIFICANCE_LEVEL, IdentityShift, PriorShift
 
-# What a mouth was painted with. A stranger is whoever is next among the faces painted into.
+# Conditions under which mouths are painted, and their labels in the table. The stranger is the
+# person who lends references to the scene.
 PAINT_CONDITIONS: Mapping[str, str] = {
     "before": "the prior, a stranger's references",
     "texture": "the actor's texture on the mesh, no network",
@@ -17,89 +20,127 @@ PAINT_CONDITIONS: Mapping[str, str] = {
     "others": "all that is stored of the other actors",
     "after": "what was left after the deletion",
 }
+# Conditions whose distances have a column in the table, in its order.
+TABLE_COLUMNS = ("before", "texture", "delta", "adapter", "after")
 VERDICT_NO_NEARER, VERDICT_NEARER = "no nearer than strangers", "nearer than strangers"
 VERDICT_LEAK, VERDICT_CANNOT_TELL = "leak", "cannot tell"
 
 
 @dataclass(frozen=True)
 class ActorLeak:
-    """One actor.
+    """Measurements of one deleted actor. All distances are those of the face embedding.
 
     Attributes:
-        name: id, or the video's name without its ending.
-        trained: whether the prior learned from this very file.
-        own: mean Euclidean distance of the actor's own pictures from each other.
-        strangers: of strangers' pictures from the actor's.
-        distance: of strangers' faces from the actor's, as they are ("unpainted") and with mouths
-            painted under the `PAINT_CONDITIONS`.
-        lean: of the same pictures towards the actor, see `IdentityShift`.
-        scene: of frames of the actor's own footage from the same frames painted, as papers
-            measure it; most of such a frame is not painted.
-        files_read: that could be opened after the deletion, in the store ("store") and in a copy
-            of before with the keys of after ("copy").
-        refused: what the attempts were answered, in both.
+        name: id of the actor, or the video's name without its suffix.
+        in_training_set: whether the prior was trained on this very file.
+        self_distance: mean distance between pictures of the actor.
+        stranger_distance: mean distance of strangers' pictures from the actor's.
+        distance: mean distance of strangers' scenes from the actor, untouched ("unpainted") and
+            painted under each of the `PAINT_CONDITIONS`.
+        identity_shift: shift of the same pictures towards the actor, by condition; see
+            `IdentityShift`.
+        own_scene_distance: mean distance between frames of the actor's own footage and the same
+            frames painted ("before", "adapter"). Papers measure identity so, but most of such a
+            frame is not painted.
+        files_read: number of files that could be opened after the deletion, in the registry
+            ("store") and in an earlier copy of it with the keys that are left ("copy").
+        refused: names of the errors that the other attempts raised, for both.
     """
 
     name: str
-    trained: bool
-    own: float
-    strangers: float
+    in_training_set: bool
+    self_distance: float
+    stranger_distance: float
     distance: dict[str, float]
-    lean: dict[str, float]
-    scene: dict[str, float]
+    identity_shift: dict[str, float]
+    own_scene_distance: dict[str, float]
     files_read: dict[str, int]
     refused: dict[str, tuple[str, ...]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields under the keys that JSON output has for them."""
+        return {
+            "name": self.name,
+            "trained": self.in_training_set,
+            "own": self.self_distance,
+            "strangers": self.stranger_distance,
+            "distance": self.distance,
+            "lean": self.identity_shift,
+            "scene": self.own_scene_distance,
+            "files_read": self.files_read,
+            "refused": self.refused,
+        }
 
 
 @dataclass(frozen=True)
 class LeakResult:
-    """What a leak test found.
+    """Result of a leak test.
 
     Attributes:
         verdict: "no nearer than strangers", "nearer than strangers", "leak" or "cannot tell".
-        line: the verdict and what it rests on.
-        actors: one by one.
-        leans: of all actors under the `PAINT_CONDITIONS`.
-        same_pictures: whether those of after the deletion are those of before the adaptation, bit
-            for bit.
-        prior: whether the prior alone leans towards people whom it learned from, with a stranger's
-            references ("before") and with such as show nobody ("blank").
-        people: how many were compared with.
-        faces: whose were painted into.
-        embedding: that tells faces apart.
-        sheet: what was decoded, as a picture; None if it was not asked for.
-        seconds: adapt, paint, total.
+        line: the verdict with its reasons, on one line.
+        actors: measurements of each actor.
+        identity_shifts: shift over all actors under each of the `PAINT_CONDITIONS`.
+        same_pictures: whether the pictures after the deletion equal those before the adaptation,
+            bit for bit.
+        prior_shifts: shift of the prior alone towards the people whom it was trained on, with a
+            stranger's references ("before") and with references that show no person ("blank").
+        num_people: number of people whose faces were compared with.
+        scenes: names of the people in whose scenes mouths were painted.
+        embedding: name of the face embedding.
+        sheet: picture of what was decoded; None if it was not asked for.
+        seconds: seconds of the stages: adapt, paint, total.
     """
 
     verdict: str
     line: str
     actors: tuple[ActorLeak, ...]
-    leans: dict[str, IdentityShift]
+    identity_shifts: dict[str, IdentityShift]
     same_pictures: bool
-    prior: dict[str, PriorShift]
-    people: int
-    faces: tuple[str, ...]
+    prior_shifts: dict[str, PriorShift]
+    num_people: int
+    scenes: tuple[str, ...]
     embedding: str
     sheet: Path | None
     seconds: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields under the keys that JSON output has for them."""
+        return {
+            "verdict": self.verdict,
+            "line": self.line,
+            "actors": [actor.to_json() for actor in self.actors],
+            "leans": {name: shift.to_json() for name, shift in self.identity_shifts.items()},
+            "same_pictures": self.same_pictures,
+            "prior": {name: dataclasses.asdict(each) for name, each in self.prior_shifts.items()},
+            "people": self.num_people,
+            "faces": self.scenes,
+            "embedding": self.embedding,
+            "sheet": self.sheet,
+            "seconds": self.seconds,
+        }
 
 
 def decide_verdict(
     shifts: Mapping[str, IdentityShift], recovered_actors: Sequence[str], same_pictures: bool
 ) -> tuple[str, str]:
-    """The verdict and its line.
+    """Decide what a leak test found.
 
     Args:
-        shifts: under "adapter" and "after".
-        recovered_actors: actors of whom something could be opened after their deletion.
+        shifts: shifts under the conditions "adapter" and "after".
+        recovered_actors: names of actors of whom a file could be opened after their deletion.
         same_pictures: see `LeakResult`.
+
+    Returns:
+        The verdict, and one line with its reasons.
     """
     known, after = shifts["adapter"], shifts["after"]
     same = "pictures are those of before the adaptation, bit for bit"
     facts = [
         f"{', '.join(recovered_actors) or 'nothing'} could be opened",
         same if same_pictures else "pictures are not those of before the adaptation",
-        f"lean {after.mean:+.4f}, where at random {after.usual:+.4f} is usual (p {after.p:.2f})",
+        f"identity shift {after.mean:+.4f}, where chance stays below {after.null_p95:+.4f} in 95 % "
+        f"of cases (p {after.p:.2f})",
         f"with the adapter {known.mean:+.4f} (p {known.p:.3f})",
         f"{after.actors} actors",
     ]
@@ -117,34 +158,60 @@ def decide_verdict(
 
 
 def format_leak_result(result: LeakResult) -> str:
-    """For people: the actors, the conditions, the prior, and the verdict as the last line."""
-    columns = ("before", "texture", "delta", "adapter", "after")
-    names = [f"{each.name}{' *' if each.trained else ''}" for each in result.actors]
-    wide = max(map(len, [*names, "actor"]))
-    header = ["own", "stranger", "bare", *columns]
-    rows = [
-        f"distance of strangers' faces from the actor's ({result.embedding}), bare and painted with"
+    """Format a result for people: actors, conditions, prior, and the verdict as the last line."""
+    parts = [
+        *_format_distances(result),
+        "",
+        *_format_shifts(result.identity_shifts),
+        *_format_prior_shifts(result.prior_shifts),
+        "",
+        result.line,
     ]
-    rows.append(f"{'actor':<{wide}}" + "".join(f"{title:>10}" for title in header))
+    return "\n".join(parts)
+
+
+def _format_distances(result: LeakResult) -> list[str]:
+    """Table of each actor's distances."""
+    names = [f"{each.name}{' *' if each.in_training_set else ''}" for each in result.actors]
+    width = max(map(len, [*names, "actor"]))
+    header = ["own", "stranger", "bare", *TABLE_COLUMNS]
+    rows = [
+        f"distance of strangers' faces from the actor's ({result.embedding}), bare and painted "
+        "with",
+        f"{'actor':<{width}}" + "".join(f"{title:>10}" for title in header),
+    ]
     for name, each in zip(names, result.actors, strict=True):
-        shown = [each.own, each.strangers, each.distance["unpainted"]]
-        shown += [each.distance[column] for column in columns]
-        rows.append(f"{name:<{wide}}" + "".join(f"{value:>10.3f}" for value in shown))
-    if any(each.trained for each in result.actors):
-        rows.append("* the prior learned from this file")
-    rows += ["", f"{'painted with':<58}{'lean':>9}{'usual':>9}{'p':>8}{'named':>7}{'chance':>8}"]
-    for condition, what in PAINT_CONDITIONS.items():
-        if condition in result.leans:
-            lean = result.leans[condition]
+        values = [each.self_distance, each.stranger_distance, each.distance["unpainted"]]
+        values += [each.distance[column] for column in TABLE_COLUMNS]
+        rows.append(f"{name:<{width}}" + "".join(f"{value:>10.3f}" for value in values))
+    if any(each.in_training_set for each in result.actors):
+        rows.append("* the prior was trained on this file")
+    return rows
+
+
+def _format_shifts(shifts: Mapping[str, IdentityShift]) -> list[str]:
+    """Table of the identity shift under each condition."""
+    rows = [
+        f"{'painted with':<58}{'shift':>9}{'null p95':>9}{'p':>8}{'top-1':>7}{'chance':>8}",
+    ]
+    for condition, label in PAINT_CONDITIONS.items():
+        if condition in shifts:
+            shift = shifts[condition]
             rows.append(
-                f"{what:<58}{lean.mean:>+9.4f}{lean.usual:>+9.4f}{lean.p:>8.4f}"
-                f"{lean.named:>7.2f}{lean.chance:>8.2f}"
+                f"{label:<58}{shift.mean:>+9.4f}{shift.null_p95:>+9.4f}{shift.p:>8.4f}"
+                f"{shift.top1_rate:>7.2f}{shift.chance_rate:>8.2f}"
             )
-    for condition, found in result.prior.items():
-        means = "a stranger's references" if condition == "before" else "no references"
+    return rows
+
+
+def _format_prior_shifts(shifts: Mapping[str, PriorShift]) -> list[str]:
+    """Sentences about the people whom the prior was trained on."""
+    rows = []
+    for condition, shift in shifts.items():
+        references = "a stranger's references" if condition == "before" else "no references"
         rows.append(
-            f"the prior alone, {means}: leans {found.difference:+.4f} more towards the "
-            f"{found.learned} people it learned from than towards {found.others} others "
-            f"(p {found.p:.2f})"
+            f"the prior alone, {references}: shifted {shift.difference:+.4f} more towards the "
+            f"{shift.learned} people it was trained on than towards {shift.others} others "
+            f"(p {shift.p:.2f})"
         )
-    return "\n".join([*rows, "", result.line])
+    return rows

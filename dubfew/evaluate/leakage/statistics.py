@@ -1,4 +1,4 @@
-"""How much nearer a painted mouth brings a face to somebody, and whether that is by chance."""
+"""Statistics of the leak test: shifts of identity, and permutation tests of them."""
 
 from __future__ import annotations
 
@@ -8,33 +8,53 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# A shift counts as significant if chance gives it in fewer than 5 % of cases, as is usual. The
+# verdict uses the same level.
 SIGNIFICANCE_LEVEL = 0.05
-MIN_GROUP_PEOPLE = 3  # in either group, to compare those the prior learned from with others
+# Fewest people in either group when people whom a prior was trained on are compared with others.
+# With two there are too few permutations for any significance.
+MIN_GROUP_PEOPLE = 3
+# Random permutations per test: p-values have steps of 1 / 10000.
 NUM_PERMUTATIONS = 9999
+# Tolerance within which a permuted mean counts as equal to the measured one: rounding of sums in
+# another order must not make equal means differ.
+ROUNDING_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
 class IdentityShift:
-    """How pictures made for some actors lean towards them.
+    """Shift of painted faces towards the actors that they were painted for.
 
-    The lean of a picture towards a person is how much nearer the paint brings the face that it is
-    painted into to them, less how much nearer it brings it to everybody on average.
+    The shift of a picture towards a person is how much nearer the paint brings the face to that
+    person, minus how much nearer it brings the face to everyone on average.
 
     Attributes:
-        actors: how many.
-        mean: over actors, in the embedding's distance.
-        usual: 95 of 100 times it is less, if for every actor somebody is taken at random.
-        p: how often that gives the mean or more.
-        named: share of the actors whom their pictures are brought nearer to than to anybody else.
-        chance: that share if people are taken at random.
+        actors: number of actors.
+        mean: mean shift towards the own actor, in the embedding's distance.
+        null_p95: 95th percentile of that mean if the people are assigned to the actors at random.
+        p: probability of a mean this large or larger under random assignment.
+        top1_rate: fraction of the actors whose pictures are shifted towards them more than towards
+            anyone else.
+        chance_rate: that fraction under random assignment.
     """
 
     actors: int
     mean: float
-    usual: float
+    null_p95: float
     p: float
-    named: float
-    chance: float
+    top1_rate: float
+    chance_rate: float
+
+    def to_json(self) -> dict[str, float]:
+        """Return the fields under the keys that JSON output has for them."""
+        return {
+            "actors": self.actors,
+            "mean": self.mean,
+            "usual": self.null_p95,
+            "p": self.p,
+            "named": self.top1_rate,
+            "chance": self.chance_rate,
+        }
 
 
 def measure_identity_shift(
@@ -42,53 +62,55 @@ def measure_identity_shift(
     actors: NDArray[np.int64],  # [A]
     seed: int = 0,
 ) -> IdentityShift:
-    """Whether pictures know the actors for whom they were made.
+    """Test whether pictures are shifted towards the actors that they were painted for.
 
-    It is asked what would come out if others had been the actors. That holds where the pictures
-    are the same for all, as those of a prior alone are.
+    The null hypothesis assigns people to the actors at random. It holds exactly where the pictures
+    are the same for all actors, as those of a prior alone are.
 
     Args:
-        shifts: of every actor's pictures towards everybody; NaN for those who do not count. [A, P]
-        actors: the actors' numbers among the people. [A]
-        seed: of the random choices.
+        shifts: shift of each actor's pictures towards each person; NaN for people who do not count.
+            [A, P]
+        actors: row of each actor among the people. [A]
+        seed: seed of the random assignments.
+
+    Returns:
+        The mean shift and its significance.
     """
     rows = np.arange(len(actors))
     own = shifts[rows, actors]
     generator = np.random.default_rng(seed)
     people = np.tile(np.arange(shifts.shape[1]), (NUM_PERMUTATIONS, 1))
-    taken = generator.permuted(people, axis=1)[:, : len(actors)]
-    drawn = shifts[rows, taken]
-    counted = np.isfinite(drawn)
-    sums, counts = np.where(counted, drawn, 0).sum(1), counted.sum(1)
-    means = sums[counts > 0] / counts[counts > 0]
+    assigned = generator.permuted(people, axis=1)[:, : len(actors)]
+    # Means over the pairs of actor and person that count; assignments without such a pair drop out.
+    permuted = shifts[rows, assigned]
+    is_valid = np.isfinite(permuted)
+    sums, counts = np.where(is_valid, permuted, 0).sum(1), is_valid.sum(1)
+    null_means = sums[counts > 0] / counts[counts > 0]
     mean = float(own.mean())
     others = np.where(np.isfinite(shifts), shifts, -np.inf)
+    others[rows, actors] = -np.inf
+    # The measured assignment is one of the possible ones: hence 1 in numerator and denominator.
+    reached = (null_means >= mean - ROUNDING_TOLERANCE).sum()
     return IdentityShift(
         actors=len(actors),
         mean=mean,
-        usual=float(np.quantile(means, 1 - SIGNIFICANCE_LEVEL)),
-        p=float((1 + (means >= mean - 1e-12).sum()) / (1 + len(means))),
-        named=float((own > _mask_own_shift(others, actors).max(1)).mean()),
-        chance=float((1 / np.isfinite(shifts).sum(1)).mean()),
+        null_p95=float(np.quantile(null_means, 1 - SIGNIFICANCE_LEVEL)),
+        p=float((1 + reached) / (1 + len(null_means))),
+        top1_rate=float((own > others.max(1)).mean()),
+        chance_rate=float((1 / np.isfinite(shifts).sum(1)).mean()),
     )
-
-
-def _mask_own_shift(shifts: NDArray[np.float64], actors: NDArray[np.int64]) -> NDArray[np.float64]:
-    others = shifts.copy()
-    others[np.arange(len(actors)), actors] = -np.inf
-    return others
 
 
 @dataclass(frozen=True)
 class PriorShift:
-    """Whether a prior without any adapter leans towards the people whom it learned from.
+    """Shift of a prior without any adapter towards the people whom it was trained on.
 
     Attributes:
-        learned: how many of the people it learned from.
-        others: how many not.
-        difference: mean lean towards the first, less that towards the others.
-        p: chance of a difference this large if the prior treats all alike (one-sided permutation
-            test); NaN with fewer than three in either group.
+        learned: number of people whom it was trained on.
+        others: number of other people.
+        difference: mean shift towards the first group minus that towards the second.
+        p: probability of a difference this large or larger if the prior treats all people alike
+            (one-sided permutation test); NaN with fewer than three people in a group.
     """
 
     learned: int
@@ -98,20 +120,32 @@ class PriorShift:
 
 
 def measure_prior_shift(
-    shifts: NDArray[np.float64], in_training_set: NDArray[np.bool_], seed: int = 0
+    shifts: NDArray[np.float64],  # [P]
+    in_training_set: NDArray[np.bool_],  # [P]
+    seed: int = 0,
 ) -> PriorShift:
-    """Compare leans towards people [P], NaN for who does not count, of whom the prior learned from
-    some [P]."""
+    """Compare the shifts towards people whom a prior was trained on with those towards others.
+
+    Args:
+        shifts: shift of the prior's pictures towards each person; NaN for people who do not count.
+            [P]
+        in_training_set: True for people whom the prior was trained on. [P]
+        seed: seed of the permutations.
+
+    Returns:
+        The difference and its significance; NaN if a group is empty.
+    """
     counts = np.isfinite(shifts)
     shifts, in_training_set = shifts[counts], in_training_set[counts]
-    yes, no = shifts[in_training_set], shifts[~in_training_set]
-    if not len(yes) or not len(no):
-        return PriorShift(len(yes), len(no), math.nan, math.nan)
-    difference = float(yes.mean() - no.mean())
+    learned, others = shifts[in_training_set], shifts[~in_training_set]
+    if not len(learned) or not len(others):
+        return PriorShift(len(learned), len(others), math.nan, math.nan)
+    difference = float(learned.mean() - others.mean())
     p = math.nan
-    if min(len(yes), len(no)) >= MIN_GROUP_PEOPLE:
+    if min(len(learned), len(others)) >= MIN_GROUP_PEOPLE:
         generator = np.random.default_rng(seed)
-        shuffled = generator.permuted(np.tile(shifts, (NUM_PERMUTATIONS, 1)), axis=1)
-        means = shuffled[:, : len(yes)].mean(1) - shuffled[:, len(yes) :].mean(1)
-        p = float((1 + (means >= difference - 1e-12).sum()) / (1 + NUM_PERMUTATIONS))
-    return PriorShift(len(yes), len(no), difference, p)
+        permuted = generator.permuted(np.tile(shifts, (NUM_PERMUTATIONS, 1)), axis=1)
+        null = permuted[:, : len(learned)].mean(1) - permuted[:, len(learned) :].mean(1)
+        reached = (null >= difference - ROUNDING_TOLERANCE).sum()
+        p = float((1 + reached) / (1 + NUM_PERMUTATIONS))
+    return PriorShift(len(learned), len(others), difference, p)

@@ -1,4 +1,4 @@
-"""Whose leaks are tested: actors in a registry of the test's own, so that they can be deleted."""
+"""Subjects of a leak test: actors in a registry of the test's own, so that they can be deleted."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.registry.names import normalize_actor_id
 
-MIN_STRANGERS = 3  # people to compare an actor with
+# Fewest people to compare an actor with. With fewer, chance alone puts the actor first too often.
+MIN_STRANGERS = 3
 
 
 @dataclass(frozen=True)
 class LeakSubject:
-    """Somebody to be adapted, or copied, and then deleted.
+    """One actor of the test, who is adapted or copied, and then deleted.
 
     Attributes:
-        name: id.
-        video: that shows their true face.
-        source_registry: in the user's registry, or None for one to be adapted.
+        name: id of the actor.
+        video: video that shows the actor's true face.
+        source_registry: registry to copy the actor from; None for an actor to adapt.
     """
 
     name: str
@@ -39,13 +40,21 @@ class LeakSubject:
 def collect_subjects(
     videos: Sequence[Path], actors: Sequence[str], registry: Registry | None
 ) -> list[LeakSubject]:
-    """Everybody, checked before any work.
+    """Collect the subjects and check them before any work.
+
+    Args:
+        videos: videos of one person each, who are adapted under the video's name.
+        actors: ids of actors in the user's registry.
+        registry: registry that holds the actors; None for the user's own.
+
+    Returns:
+        Subjects in the order of the arguments, the videos first.
 
     Raises:
-        ActorNotFoundError: no such actor.
-        SuspendedError: use of an actor is suspended.
-        MediaError: a video, or an actor's footage, is not there.
-        DubfewError: two of one name, or nobody.
+        ActorNotFoundError: One of the actors does not exist.
+        SuspendedError: Use of an actor is suspended.
+        MediaError: A video, or an actor's footage, is not there.
+        DubfewError: Two subjects have the same name, or there are none.
     """
     found = [LeakSubject(normalize_actor_id(video.stem), video) for video in videos]
     if actors:
@@ -72,15 +81,18 @@ def collect_subjects(
 def collect_people_videos(
     subjects: Sequence[LeakSubject], strangers: Sequence[Path]
 ) -> dict[str, Path]:
-    """Everybody's video by name, the subjects first.
+    """Collect the video of every person by name, the subjects first.
 
     Args:
-        subjects: to be deleted.
-        strangers: videos of others, or folders of such, in which those of the subjects do not
-            count again.
+        subjects: actors to delete.
+        strangers: videos of other people, or folders of such videos; the subjects' own videos in a
+            folder are passed over.
+
+    Returns:
+        Videos by name.
 
     Raises:
-        DubfewError: two of one name, or too few people.
+        DubfewError: Two people have the same name, or there are too few people.
     """
     crowd = {subject.name: subject.video for subject in subjects}
     own = {path.resolve() for path in crowd.values()}
@@ -107,13 +119,18 @@ def collect_people_videos(
 
 @contextmanager
 def temporary_registry() -> Iterator[tuple[Registry, Path]]:
-    """A registry that is gone afterwards, and a folder for copies of it."""
+    """Make a registry that is deleted afterwards.
+
+    Yields:
+        The registry, and a path for a copy of it that does not exist yet.
+    """
     with TemporaryDirectory(prefix="dubfew-leak-") as folder:
         registry = Registry(Path(folder) / "home", keys=Path(folder) / "keys")
         try:
             yield registry, Path(folder) / "copy"
         finally:
-            for each in registry.list():  # after an error: keys first, as in any deletion
+            # After an error actors are left. Their keys are destroyed first, as in any deletion.
+            for each in registry.list():
                 registry.delete(each.actor)
 
 
@@ -127,10 +144,22 @@ def enroll_subjects(
     seed: int,
     progress: ProgressCallback,
 ) -> dict[str, ActorAdapter]:
-    """Adapt or copy everybody into a registry, and read them from there.
+    """Adapt or copy all subjects into a registry, and load them from there.
+
+    Args:
+        subjects: actors to adapt or copy.
+        registry: registry to store them in.
+        steps: training steps of each adaptation at most; None for as many as `adapt` makes.
+        prior: name or folder of the prior; None for the shipped one.
+        device: "cpu" or "cuda".
+        seed: seed of the adaptations.
+        progress: function that is called with the state of every stage.
+
+    Returns:
+        Adapters by the subject's name.
 
     Raises:
-        AuditError: the audit log of the user's registry cannot be written.
+        AuditError: The audit log of the user's registry cannot be written.
     """
     for number, subject in enumerate(subjects, 1):
         if subject.source_registry is not None:
@@ -154,12 +183,20 @@ def enroll_subjects(
 
 
 def load_stored_adapter(registry: Registry, actor: str) -> ActorAdapter:
-    """What is stored of an actor."""
+    """Load an actor's adapter.
+
+    Args:
+        registry: registry that holds the actor.
+        actor: id of the actor.
+
+    Raises:
+        DubfewError: The actor cannot be opened.
+    """
     revision = registry.open(actor)
     return ActorAdapter.from_files({name: revision.read(name) for name in revision.file_names()})
 
 
 def load_adapter_track(adapter: ActorAdapter) -> tuple[Track, int]:
-    """The track of an actor's footage, and its first frame's number in it."""
+    """Load the track of an actor's footage, and the number of its first frame in the video."""
     track = Track.from_bytes(adapter.track_bytes, "the actor's track")
     return track, int(adapter.config["source"].get("first", 0))

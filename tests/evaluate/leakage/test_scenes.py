@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from dubfew.evaluate.leakage.painting import draw_on_mean_head, paint_texture
 from dubfew.evaluate.leakage.scenes import (
     PAINTED_FRAMES,
     LeakScene,
-    draw_on_mean_head,
     load_scene,
     make_blank_references,
-    paint_texture,
 )
 from dubfew.evaluate.leakage.sheet import (
     SHEET_COLUMNS,

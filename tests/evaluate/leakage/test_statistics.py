@@ -36,12 +36,12 @@ def test_a_lean_is_found_and_none_is_not() -> None:
         measure_identity_shift(towards(0), ACTORS),
     )
     assert found.p < 0.001
-    assert found.mean > 0.07 > found.usual
-    assert found.named == 1
+    assert found.mean > 0.07 > found.null_p95
+    assert found.top1_rate == 1
     assert none.p > 0.05
     assert none.actors == 6
-    assert none.chance == pytest.approx(1 / 20)
-    assert none.named < 0.5
+    assert none.chance_rate == pytest.approx(1 / 20)
+    assert none.top1_rate < 0.5
 
 
 @given(seed=st.integers(0, 50))
@@ -67,10 +67,10 @@ def test_too_few_people_are_never_certain() -> None:
 def test_who_does_not_count() -> None:
     leans = towards(0.1)
     leans[0, 7] = 99
-    assert measure_identity_shift(leans, ACTORS).named < 1
+    assert measure_identity_shift(leans, ACTORS).top1_rate < 1
     leans[0, 7] = np.nan
-    assert measure_identity_shift(leans, ACTORS).named == 1
-    assert measure_identity_shift(leans, ACTORS).usual < 0.1
+    assert measure_identity_shift(leans, ACTORS).top1_rate == 1
+    assert measure_identity_shift(leans, ACTORS).null_p95 < 0.1
 
 
 def test_a_prior_that_leans_to_its_own_people() -> None:
