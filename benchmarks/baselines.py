@@ -1,4 +1,4 @@
-"""What a trained renderer has to beat, made without any training.
+"""Baselines without any training, which a trained renderer has to beat.
 
 All of them edit the same pixels: the mouth region of each frame, feathered at its edge.
 """
@@ -26,10 +26,11 @@ from dubfew.evaluate.face_geometry import (
 from dubfew.evaluate.regions import EditRegion
 from dubfew.media import Frame, probe, read_frames
 
-# Standard deviation of the blurred baseline at the 256 px face crop: teeth melt into one band,
-# as in the outputs that users complain about.
-BLUR_SIGMA = 2.0
-FEATHER = 0.03  # of the width of the region
+# Standard deviation of the blurred baseline, px at the 256 px face crop. At this value teeth melt into
+# one band, as in outputs that users complain about.
+BLUR_SIGMA_PX = 2.0
+# Width of the feathered edge as a fraction of the region's width. A hard edge would be visible.
+FEATHER_FRACTION = 0.03
 
 Landmarks = NDArray[np.float32]  # [N, 478, 3] px, NaN rows without a face
 
@@ -40,8 +41,8 @@ class Reference:
 
     Attributes:
         pixels: crop of the frame. [h, w, 3] RGB
-        box: where in the frame the crop was.
-        landmarks: px in the frame. [478, 3]
+        box: position of the crop in its frame.
+        landmarks: landmarks in the frame, px. [478, 3]
     """
 
     pixels: NDArray[np.uint8]
@@ -50,7 +51,12 @@ class Reference:
 
 
 def references_of(clip: Path, landmarks: Landmarks) -> list[Reference]:
-    """Every frame of a clip that shows a face, as crops: whole frames would fill the memory."""
+    """Crop the face out of every frame of a clip; whole frames would fill the memory.
+
+    Args:
+        clip: footage of the actor.
+        landmarks: landmarks of its frames, px. [N, 478, 3]
+    """
     info = probe(clip)
     boxes = face_boxes(landmarks, info.height, info.width)
     references = []
@@ -64,11 +70,21 @@ def references_of(clip: Path, landmarks: Landmarks) -> list[Reference]:
 def pasted(
     clip: Path, landmarks: Landmarks, references: list[Reference], region: EditRegion
 ) -> Iterable[Frame]:
-    """Each frame with the mouth of the reference whose lips are nearest, placed rigidly.
+    """Paste the mouth of the reference with the nearest lips into each frame.
 
-    The reference comes into place by the similarity transform of the points that speech does
-    not move; nothing bends.
+    The reference is placed by the similarity transform of the points that speech does not move.
+    Nothing is warped.
+
+    Args:
+        clip: scene to edit.
+        landmarks: landmarks of its frames, px. [N, 478, 3]
+        references: faces of the actor.
+        region: pixels to edit.
+
+    Yields:
+        All frames of the clip; those without a face are untouched.
     """
+    # Compare lips as if all heads stood where the first reference's does.
     home = references[0].landmarks[list(STILL_POINTS), :2]
     shapes = np.stack([_lips_at(home, reference.landmarks) for reference in references])
     faces = has_face(landmarks)
@@ -86,7 +102,16 @@ def pasted(
 
 
 def blurred(clip: Path, landmarks: Landmarks, region: EditRegion) -> Iterable[Frame]:
-    """Each frame with its own mouth softened: what a renderer without fine detail looks like."""
+    """Blur the mouth of each frame, to imitate a renderer without fine detail.
+
+    Args:
+        clip: scene to edit.
+        landmarks: landmarks of its frames, px. [N, 478, 3]
+        region: pixels to edit.
+
+    Yields:
+        All frames of the clip; those without a face are untouched.
+    """
     info = probe(clip)
     boxes = face_boxes(landmarks, info.height, info.width)
     for frame in read_frames(clip):
@@ -94,12 +119,13 @@ def blurred(clip: Path, landmarks: Landmarks, region: EditRegion) -> Iterable[Fr
         if face is None:
             yield frame
             continue
-        sigma = BLUR_SIGMA * face.width / FACE_CROP_SIZE_PX
+        sigma = BLUR_SIGMA_PX * face.width / FACE_CROP_SIZE_PX
 
         def soften(
             box: PixelBox, frame: Frame = frame, sigma: float = sigma
         ) -> NDArray[np.float32]:
-            # The filter looks beyond the region, so that its edge does not turn dark.
+            """Blur the frame in a box."""
+            # The filter reaches beyond the region, so that its edge does not turn dark.
             whole = frame.to_rgb().astype(np.float32)
             margin = int(np.ceil(4 * sigma))
             top, left = max(0, box.top - margin), max(0, box.left - margin)
@@ -114,7 +140,7 @@ def blurred(clip: Path, landmarks: Landmarks, region: EditRegion) -> Iterable[Fr
 def _lips_at(
     home: NDArray[np.float32], landmarks: NDArray[np.float32]
 ) -> NDArray[np.float64]:  # [40, 2]
-    """The lips of one frame as if its head stood where ``home``'s rigid points are."""
+    """Move the lips of one frame so that its rigid points lie where ``home``'s do."""
     matrix = fit_similarity_transform(landmarks[list(STILL_POINTS), :2], home)
     return np.asarray(landmarks[list(LIP_POINTS), :2] @ matrix[:, :2].T + matrix[:, 2])
 
@@ -122,7 +148,7 @@ def _lips_at(
 def _sample(
     reference: Reference, matrix: NDArray[np.float64], box: PixelBox
 ) -> NDArray[np.float32]:  # [h, w, 3]
-    """The reference as seen through a box of the target frame, bicubic.
+    """Resample a reference in a box of the target frame, bicubically.
 
     Bilinear sampling would cost the pasted mouth a quarter of its sharpness.
     """
@@ -141,7 +167,7 @@ def _sample(
 def _edit(
     frame: Frame, region: NDArray[np.bool_] | None, paint: Callable[[PixelBox], NDArray[np.float32]]
 ) -> Frame:
-    """The frame with its region painted, blended over the region's edge."""
+    """Paint a region of a frame, blended over the region's edge."""
     if region is None or not region.any():
         return frame
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
@@ -149,7 +175,7 @@ def _edit(
     mask = box.crop(region)
     # Distance to the region's edge, also where the region touches the border of its box.
     depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    alpha = np.clip(depth / max(1.0, FEATHER * box.width), 0, 1)[..., None]
+    alpha = np.clip(depth / max(1.0, FEATHER_FRACTION * box.width), 0, 1)[..., None]
     before = frame.crop_rgb(box.left, box.top, box.right, box.bottom)
     mixed = before + alpha * (paint(box) - before)
     return frame.with_patch(box.left, box.top, np.rint(mixed).clip(0, 255).astype(np.uint8), mask)

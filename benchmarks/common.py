@@ -1,4 +1,4 @@
-"""What every benchmark needs: the machine in one line, tables, the footage, a place to write."""
+"""Shared parts of the benchmarks: description of the machine, tables, footage, results."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ from dubfew.progress import Progress
 from dubfew.utils.cpu import num_available_cpus
 from dubfew.utils.files import write_atomic
 
+# The repository.
 ROOT = Path(__file__).resolve().parents[1]
+# Real footage beside the checkout; a user's clone has none.
 FOOTAGE = ROOT.parent / "shared" / "clips"
+# The bundled synthetic person, which is always there.
 DEMO_CLIP = ROOT / "dubfew" / "demo" / "actor.mp4"
+# Folder that results are written to by default.
 RESULTS = Path(tempfile.gettempdir()) / "dubfew-bench"
+# Packages whose versions change times.
 PACKAGES = ("dubfew", "torch", "numpy", "numba", "av", "mediapipe")
 
 
 def machine() -> dict[str, str | int | float]:
-    """What must be known to read a time: cores, load, processor, versions."""
+    """Describe what a time depends on: processor, cores, load, versions."""
     found: dict[str, str | int | float] = {
         "processor": _processor(),
         "cores": num_available_cpus(),
@@ -40,11 +45,12 @@ def machine() -> dict[str, str | int | float]:
 
 
 def machine_line() -> str:
-    """The same as one line of text."""
+    """Describe the machine on one line."""
     return ", ".join(f"{name} {value}" for name, value in machine().items())
 
 
 def _processor() -> str:
+    """Name of the processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -55,8 +61,15 @@ def _processor() -> str:
 
 
 def clip_parser(doc: str, clip: str) -> argparse.ArgumentParser:
-    """Arguments of a benchmark of one clip: the clip (``clip`` says what it should show), prior
-    and results folder."""
+    """Make the argument parser of a benchmark of one clip.
+
+    Args:
+        doc: docstring of the benchmark, whose first line is the description.
+        clip: what the clip should show, for the help text.
+
+    Returns:
+        A parser with the arguments clip, prior and out.
+    """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument(
         "clip", nargs="?", type=Path, default=DEMO_CLIP, help=f"{clip}; default: the bundled clip"
@@ -67,14 +80,19 @@ def clip_parser(doc: str, clip: str) -> argparse.ArgumentParser:
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A GitHub table; see :func:`cell` for how values are written."""
+    """Format a table in GitHub's Markdown.
+
+    Args:
+        headers: headings of the columns.
+        rows: values of each row, which `cell` formats.
+    """
     lines = ["| " + " | ".join(headers) + " |", "|---" * len(headers) + "|"]
     lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
 def cell(value: object) -> str:
-    """One value of a table as text: None as a dash, floats with three to five digits."""
+    """Format one value of a table: None as a dash, floats with three to five digits."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -84,8 +102,12 @@ def cell(value: object) -> str:
 
 
 def clips_of(split: str, folder: Path = FOOTAGE) -> list[Path]:
-    """Clips of one split of a footage folder, by its ``manifest.json``; without that folder the
-    bundled synthetic clip."""
+    """List the clips of one split of a footage folder, as its ``manifest.json`` names them.
+
+    Args:
+        split: name of the split, such as "validate".
+        folder: footage folder; if the default one does not exist, the bundled clip is returned.
+    """
     manifest = folder / "manifest.json"
     if not manifest.exists():
         if folder == FOOTAGE:
@@ -96,13 +118,20 @@ def clips_of(split: str, folder: Path = FOOTAGE) -> list[Path]:
 
 
 def write_results(folder: Path, name: str, text: str, data: object) -> None:
-    """``NAME.md`` for people and ``NAME.json`` for programs."""
+    """Write ``NAME.md`` for people and ``NAME.json`` for programs.
+
+    Args:
+        folder: folder to write into; it is created.
+        name: name of the files without suffix.
+        text: Markdown.
+        data: the same as plain values.
+    """
     write_atomic(folder / f"{name}.md", text.encode())
     write_atomic(folder / f"{name}.json", json.dumps(data, indent=1).encode())
 
 
 def show(progress: Progress) -> None:
-    """A progress callback for terminals: one line, rewritten; silent in a log."""
+    """Show progress on one line of a terminal; silent in a log."""
     if sys.stderr.isatty():
         values = " ".join(f"{name} {value:.2f}" for name, value in progress.values.items())
         total = f"/{progress.total}" if progress.total else ""

@@ -1,25 +1,31 @@
-"""Cutting, delaying, blurring and looping clips without a further generation of losses."""
+"""Cutting, delaying and looping of clips, without a further generation of losses."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
 from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_frames
 
+# Length of the part of a clip that an actor is adapted on, s: as much as users have at least.
 ADAPT_SECONDS = 4
 
 
 def count_frames(clip: Path) -> int:
-    """Frames that can really be read, whatever the container says."""
+    """Count the frames that can be decoded; containers may state another number."""
     return sum(1 for _ in read_frames(clip))
 
 
 def split_clip(clip: Path, adapt: Path, test: Path, *, seconds: float = ADAPT_SECONDS) -> int:
-    """Write the first ``seconds`` of a clip, or half of a shorter one, and the rest; lossless, with
-    the clip's own times and sound.
+    """Cut a clip in two, without loss, with its own times and sound.
+
+    Args:
+        clip: file to cut.
+        adapt: file for the first part.
+        test: file for the rest.
+        seconds: length of the first part, s; half of a clip that is shorter than twice that.
 
     Returns:
         Number of frames in the first part.
@@ -32,6 +38,7 @@ def split_clip(clip: Path, adapt: Path, test: Path, *, seconds: float = ADAPT_SE
 
 
 def _write_part(path: Path, clip: Path, start: int, stop: int) -> None:
+    """Write the frames [start, stop) of a clip with the sound beside them."""
     info = probe(clip)
     first = next(iter(read_frames(clip, start=start))).time
     length = (stop - start) / float(info.fps)
@@ -42,9 +49,13 @@ def _write_part(path: Path, clip: Path, start: int, stop: int) -> None:
 
 
 def write_frames(path: Path, like: Path, frames: Iterable[Frame], *, lossless: bool = True) -> None:
-    """Write frames with size, rate and colours as in another clip, without sound.
+    """Write frames with size, rate and colors of another clip, without sound.
 
-    Each takes the next place in time, wherever it came from.
+    Args:
+        path: file to write.
+        like: clip whose properties are taken.
+        frames: frames in order; their own times are ignored.
+        lossless: encode without loss.
     """
     info = probe(like)
     with VideoWriter(path, info, lossless=lossless) as writer:
@@ -53,22 +64,27 @@ def write_frames(path: Path, like: Path, frames: Iterable[Frame], *, lossless: b
 
 
 def delayed(clip: Path, frames: int = 1) -> Iterable[Frame]:
-    """The clip's pictures some frames late, the first held; as many as before."""
-    held: list[Frame] = []
+    """Delay the pictures of a clip; the first is repeated, and the number stays.
+
+    Args:
+        clip: file to read.
+        frames: delay in frames.
+    """
+    waiting: list[Frame] = []
     for frame in read_frames(clip):
-        held.append(frame)
-        yield held[0]
-        if len(held) > frames:
-            held.pop(0)
-
-
-def edited(clip: Path, edit: Callable[[Frame], Frame]) -> Iterable[Frame]:
-    """The clip with every frame edited."""
-    return map(edit, read_frames(clip))
+        waiting.append(frame)
+        yield waiting[0]
+        if len(waiting) > frames:
+            waiting.pop(0)
 
 
 def looped(clip: Path, seconds: Fraction | int) -> Iterable[Frame]:
-    """The clip again and again until ``seconds`` are full, one frame in memory at a time."""
-    wanted = round(seconds * probe(clip).fps)
+    """Repeat a clip until a length is reached, with one frame in memory at a time.
+
+    Args:
+        clip: file to read.
+        seconds: length of the result, s; a longer clip is cut.
+    """
+    count = round(seconds * probe(clip).fps)
     endless = itertools.chain.from_iterable(read_frames(clip) for _ in itertools.count())
-    return itertools.islice(endless, wanted)
+    return itertools.islice(endless, count)

@@ -2,15 +2,21 @@
 
     python -m benchmarks.reenact [CLIP ...] [--out FOLDER] [--only ROW,ROW] [--prior P] [--steps N]
 
-The rest of each clip is rendered with the motion that was tracked in it, so the original is
-the right answer. Rows of the table, from the reference line down: the original one frame late
-(the noise floor of timing), the nearest reference pasted rigidly, the same warped by the mesh that
-landmarks give and nothing else (no light matching, no alignment, no blending, no restored detail),
-three references warped with all of these but no network, the trained prior before any step for
-this actor, the original mouth blurred, dubfew, and dubfew driven by the clip's own sound
-instead of its tracked motion: what speech costs.
-The still mouth has landmarks only. Writes ``reenact.md``, ``reenact.json`` and one contact
-sheet per clip.
+The rest of each clip is rendered with the motion that was tracked in it, so the original is the right
+answer. The table has these rows:
+
+- the original one frame late: the noise floor of timing;
+- the nearest reference, pasted rigidly;
+- the nearest reference, warped by the mesh and nothing else: no matching of light, no alignment, no
+  blending, no restored detail;
+- three references, warped with all of these but without a network;
+- the trained prior before any step for this actor;
+- the original with a blurred mouth;
+- dubfew;
+- dubfew driven by the clip's own sound instead of its tracked motion, which shows the cost of speech.
+
+A still mouth, as the last row, has landmarks only. The benchmark writes ``reenact.md``,
+``reenact.json`` and one contact sheet per clip.
 """
 
 from __future__ import annotations
@@ -58,7 +64,7 @@ from dubfew.registry import Registry
 if TYPE_CHECKING:
     from dubfew.adapt import AdaptResult
 
-# The name under which ``adapt`` knows the untrained network that hands the warp through.
+# Name of the prior without weights, whose network passes the warp through.
 BARE_WARP = "warp"
 # Columns of the tables: every metric, in the order in which `dubfew evaluate` shows them.
 MEASURES = tuple(n for n in dict.fromkeys((*FIELD_NAMES, *METRICS.names)) if n != "frames")
@@ -66,7 +72,20 @@ MEASURES = tuple(n for n in dict.fromkeys((*FIELD_NAMES, *METRICS.names)) if n !
 
 @dataclass(frozen=True)
 class Job:
-    """One clip, cut in two, with what every row needs."""
+    """One clip, cut in two, with everything that a row needs.
+
+    Attributes:
+        adapt_clip: first part, which the actor is adapted on.
+        test_clip: second part, which is rendered.
+        adapt_marks: landmarks of the first part, px. [N, 478, 3]
+        test_marks: landmarks of the second part, px. [M, 478, 3]
+        track: track of the second part.
+        region: pixels of the second part that may change.
+        registry: registry for the adapted actors.
+        prior: name or folder of the prior; None for the shipped one.
+        steps: training steps; None for as many as ``adapt`` makes.
+        adapted: results of the adaptations so far, which the rows append to.
+    """
 
     adapt_clip: Path
     test_clip: Path
@@ -77,7 +96,7 @@ class Job:
     registry: Registry
     prior: Path | None
     steps: int | None
-    adapted: list[AdaptResult]  # filled by the rows that adapt
+    adapted: list[AdaptResult]
 
 
 def _late(job: Job, path: Path) -> None:
@@ -98,7 +117,8 @@ def _warped(job: Job, path: Path) -> None:
     _rendered(job, path, "warped", prior=BARE_WARP, steps=0)
 
 
-# What makes a warp more than bare, taken away: the nearest reference takes all the weight.
+# Parts of the product that the bare warp does without, by what stands in for them. With so low a
+# temperature the nearest reference takes all the weight.
 BARE: Mapping[str, object] = {
     "dubfew.references.warping.BLEND_TEMPERATURE": 1e-6,
     "dubfew.references.warping.MAX_COLOR_CORRECTION": 0.0,
@@ -137,6 +157,7 @@ def _rendered(
     steps: int | None,
     drive: str = "self",
 ) -> None:
+    """Render the test clip with an actor, who is adapted first if they are not there yet."""
     if actor not in (result.actor for result in job.adapted):
         result = dubfew.adapt(
             job.adapt_clip,
@@ -161,12 +182,12 @@ def _rendered(
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table.
+    """A row of the table.
 
     Attributes:
-        label: how the tables call it.
-        make: writes the row's video of ``report_errors.test_clip`` to a path.
-        needs_sound: it is left out of silent clips' tables.
+        label: name of the row in tables.
+        make: function that writes the row's version of ``Job.test_clip`` to a path.
+        needs_sound: whether the row is left out for silent clips.
     """
 
     label: str
@@ -174,6 +195,7 @@ class Row:
     needs_sound: bool = False
 
 
+# Rows in the order of the table, by their names on the command line.
 ROWS: Mapping[str, Row] = {
     "late": Row("original, one frame late", _late),
     "pasted": Row("nearest reference, pasted", _pasted),
@@ -196,6 +218,13 @@ def run_clip(
 ) -> dict[str, Any]:
     """Measure the rows on one clip and write its contact sheet.
 
+    Args:
+        clip: file of one talking person.
+        rows: names of the rows.
+        out: folder of the results.
+        prior: name or folder of the prior; None for the shipped one.
+        steps: training steps; None for as many as ``adapt`` makes.
+
     Returns:
         ``{clip, frames, still_lmd, rows: {name: figures}, adapt: {...}}``, ready for JSON.
     """
@@ -203,6 +232,7 @@ def run_clip(
         folder = Path(name)
         adapt_clip, test_clip = folder / "adapt.mp4", folder / "test.mp4"
         split_clip(clip, adapt_clip, test_clip)
+        # One track for all rows, so that all of them may change the same pixels.
         track = track_video(test_clip, progress=show)
         test_marks = detect_landmarks(test_clip)
         job = Job(
@@ -249,7 +279,7 @@ def run_clip(
 
 
 def mean_rows(results: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Each row's mean over the clips, of the figures that are there."""
+    """Average each row over the clips; missing values are left out."""
     names = dict.fromkeys(name for result in results for name in result["rows"])
     means: dict[str, dict[str, float | None]] = {}
     for name in names:
@@ -262,7 +292,7 @@ def mean_rows(results: list[dict[str, Any]]) -> dict[str, dict[str, float | None
 
 
 def table(rows: Mapping[str, Mapping[str, float | None]], still_lmd: float) -> str:
-    """One clip's (or the mean's) figures, with the still mouth as the last row."""
+    """Format the values of one clip, or their mean, with the still mouth as the last row."""
     body = [
         [ROWS[name].label, *(row[measure] for measure in MEASURES)] for name, row in rows.items()
     ]
@@ -271,7 +301,7 @@ def table(rows: Mapping[str, Mapping[str, float | None]], still_lmd: float) -> s
 
 
 def verdict(results: list[dict[str, Any]]) -> str:
-    """By how much training beats the bare warp, naming the clips on which it does not."""
+    """Format by how much training beats the bare warp, with the clips on which it does not."""
     gains: dict[str, float] = {}
     for result in results:
         if {"ours", "warped"} <= result["rows"].keys():
@@ -290,7 +320,7 @@ def verdict(results: list[dict[str, Any]]) -> str:
 
 
 def document(results: list[dict[str, Any]], failed: Mapping[str, str], line: str) -> str:
-    """The whole result as Markdown."""
+    """Format the whole result as Markdown."""
     parts = ["# Re-enactment", line, verdict(results)]
     if results:
         still = float(np.nanmean([result["still_lmd"] for result in results]))
@@ -306,6 +336,7 @@ def document(results: list[dict[str, Any]], failed: Mapping[str, str], line: str
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark; returns the exit code, 1 if a clip failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="*", type=Path, help="default: the validate clips")
     parser.add_argument("--footage", type=Path, default=FOOTAGE, help="folder with manifest.json")
@@ -334,7 +365,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         except DubfewError as error:
             failed[clip.name] = str(error)
-        # After every clip, because the whole takes long and may be interrupted.
+        # Written after every clip, because the whole takes long and may be interrupted.
         data = {"machine": started_on, "clips": results, "failed": failed}
         write_results(options.out, "reenact", document(results, failed, line), data)
     print(document(results, failed, line))

@@ -1,9 +1,9 @@
-"""How many frames per second ``render`` makes, end to end and per stage.
+"""Speed of ``render`` in frames per second, end to end and per stage.
 
     python -m benchmarks.speed [CLIP] [--drive self|audio] [--audio FILE] [--seconds S]
 
-Reading, tracking, painting, writing and muxing are all inside the total. Adapts with zero steps:
-training changes what is painted, not how long painting takes.
+The total includes reading, tracking, painting, writing and muxing. The actor is adapted with zero
+steps, because training changes the painted pixels but not the time that painting takes.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ from dubfew.registry import Registry
 
 
 def stage_table(frames: int, seconds: Mapping[str, float]) -> str:
-    """Seconds, milliseconds a frame and frames per second of every stage and the total.
+    """Format the time of every stage: seconds, milliseconds per frame, frames per second.
 
-    Stages that run at the same time add up to more than the total.
+    Args:
+        frames: number of frames.
+        seconds: seconds by stage, with "total" among them. Stages that run at the same time add up
+            to more than the total.
     """
     rows = [
         [stage, spent, 1000 * spent / frames, frames / spent if spent > 0 else None]
@@ -43,6 +46,7 @@ def stage_table(frames: int, seconds: Mapping[str, float]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark; returns the exit code."""
     parser = clip_parser(__doc__, "a talking person, 1080p for the quoted figure")
     parser.add_argument("--drive", choices=("self", "audio"), default="self")
     parser.add_argument("--audio", type=Path, help="for --drive audio; default: the clip's own")
@@ -55,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             clip = folder / "clip.mp4"
             write_frames(clip, options.clip, looped(options.clip, options.seconds), lossless=False)
         registry = Registry(folder / "home")
-        # Another file than the scene: render does not track again what it was adapted on.
+        # Another file than the scene, because render does not track the actor's own footage again.
         actor, warm = folder / "actor.mp4", folder / "warm.mp4"
         write_frames(actor, clip, looped(clip, ADAPT_SECONDS), lossless=False)
         adapted = dubfew.adapt(
@@ -66,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
             registry=registry,
             progress=show,
         )
-        # Compiled kernels and model files are loaded once per process, not once per frame.
+        # A first render, because kernels and models are loaded once per process.
         dubfew.render("speed", video=actor, drive="self", out=warm, registry=registry)
         before = machine()
         result = dubfew.render(
