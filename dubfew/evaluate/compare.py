@@ -144,7 +144,9 @@ def evaluate(
     """
     reference, output = Path(reference), Path(output)
     measurements, unavailable = start_measurements({"syncnet": syncnet, "listen": listen or None})
+    # Before the first pass over a video, which takes minutes.
     width, height = _common_size(reference, output)
+    # First pass: the reference alone.
     landmarks = detect_landmarks(reference, progress=progress)
     # Both sets of boxes come from the original, so that every system is measured in one place.
     mouth_box = clip_mouth_box(landmarks, height, width)
@@ -154,6 +156,7 @@ def evaluate(
 
     output_landmarks: list[NDArray[np.float32] | None] = []
     times: list[float] = []
+    # Second pass: both videos in step. The detector follows its own past, as in the first pass.
     with FaceLandmarker() as landmarker:
         for pair, time in _read_pairs(reference, output, faces, mouth_box, region):
             output_landmarks.append(landmarker(pair.output))
@@ -164,6 +167,7 @@ def evaluate(
     if not times:
         raise MediaError(f"{output} has no frames: render it again")
 
+    # Metrics of whole clips, from the landmarks of both passes and the files.
     clips = ClipPair(
         reference,
         output,
@@ -199,6 +203,7 @@ def start_measurements(
         if requirement is None:
             measurements[name] = metric.measure.start(None)
             continue
+        # An argument, or else the environment; the metric is left out without either.
         value = given.get(requirement.name)
         if requirement.variable is not None and requirement.name not in given:
             value = os.environ.get(requirement.variable) or None
@@ -246,6 +251,7 @@ def _make_result(
 ) -> EvaluationResult:
     """Sort values by metric into the fields of a result and the further metrics."""
     known: dict[str, Any] = {name: values[name] for name in FIELD_NAMES if name in values}
+    # A whole number in JSON and in the text, as the levels of pixels are.
     known["outside_max"] = int(known["outside_max"])
     further = [name for name in METRICS.names if name not in FIELD_NAMES]
     return EvaluationResult(

@@ -1,6 +1,6 @@
-"""Contact sheets: the same moments of several videos, faces and enlarged mouths, in one PNG.
+"""Contact sheets: faces and mouths of several videos at the same moments, in one PNG.
 
-Numbers miss what an eye sees at once; every benchmark writes a sheet beside its table.
+Numbers miss much that an eye sees at once, so every benchmark writes a sheet beside its table.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from dubfew.utils.files import atomic_path
 
 RgbImage = NDArray[np.uint8]  # [H, W, 3] RGB
 
-MIN_LABEL_WIDTH_PX = 120  # px at least
-LINE_HEIGHT_PX = 24
+# Smallest width of the column of names, px; longer names widen it.
+MIN_LABEL_WIDTH_PX = 120
+# Height of a line of text, px, and size of its font.
+LINE_HEIGHT_PX, FONT_SIZE_PX = 24, 15
+# Gap between pictures, px.
 TILE_GAP_PX = 4
+# Colors of background and text, RGB: off-white and dark gray, which distract less than extremes.
 PAPER_COLOR, INK_COLOR = (250, 250, 248), (40, 40, 40)
 
 
@@ -32,9 +36,12 @@ class SheetRow:
     """One video on a sheet.
 
     Attributes:
-        name: what is written beside it.
+        name: label beside the pictures.
         faces: face crops, one per moment. [H, W, 3] each
         mouths: mouth boxes of the same moments. [h, w, 3] each
+
+    Raises:
+        ShapeError: There are not as many faces as mouths.
     """
 
     name: str
@@ -52,19 +59,22 @@ class SheetRow:
 def draw_contact_sheet(
     rows: Sequence[SheetRow], *, moments: Sequence[str] = (), title: str = "", tile_px: int = 192
 ) -> Image.Image:
-    """Lay out rows of faces, then under them rows of mouths, all pictures ``tile_px`` px wide.
+    """Lay out rows of faces, and rows of mouths under them.
 
-    The mouths stand together because they are what is compared. They are enlarged without
-    smoothing away their pixels' softness (Lanczos); faces keep their proportions.
+    The mouths stand together so that they can be compared. Pictures keep their proportions, and are
+    resized by Lanczos's filter, which neither sharpens a soft mouth nor blurs a sharp one.
 
     Args:
-        rows: at least one, all with the same number of moments.
-        moments: labels of the columns, such as "1.20 s"; none if empty.
-        title: one line above.
-        tile_px: width of a picture and largest height of one, px.
+        rows: at least one row, all with the same number of moments.
+        moments: labels of the columns, such as "1.20 s"; empty for no labels.
+        title: one line above; empty for no line.
+        tile_px: width of a picture and its largest height, px.
+
+    Returns:
+        The sheet.
 
     Raises:
-        ShapeError: no rows, or rows of different lengths.
+        ShapeError: There are no rows, or rows of different lengths.
     """
     lengths = {len(row.faces) for row in rows}
     if len(lengths) != 1 or lengths == {0}:
@@ -74,43 +84,45 @@ def draw_contact_sheet(
     columns = lengths.pop()
     bands = [[row.faces for row in rows], [row.mouths for row in rows]]
     heights = [_band_height(band, tile_px) for band in bands]
-    top = (LINE_HEIGHT_PX if title else 0) + (LINE_HEIGHT_PX if moments else 0) + TILE_GAP_PX
-    total = top + sum(len(rows) * (height + TILE_GAP_PX) for height in heights) + TILE_GAP_PX * 2
-    font = ImageFont.load_default(15)
+    # Width and height of the sheet: labels and pictures, then title, moments and both bands.
+    font = ImageFont.load_default(FONT_SIZE_PX)
     label = max(
         MIN_LABEL_WIDTH_PX, *(round(font.getlength(row.name)) + 3 * TILE_GAP_PX for row in rows)
     )
+    lefts = [label + column * (tile_px + TILE_GAP_PX) for column in range(columns)]
+    top = LINE_HEIGHT_PX * (bool(title) + bool(moments)) + TILE_GAP_PX
+    total = top + sum(len(rows) * (height + TILE_GAP_PX) for height in heights) + TILE_GAP_PX * 2
     sheet = Image.new("RGB", (label + columns * (tile_px + TILE_GAP_PX), total), PAPER_COLOR)
     draw = ImageDraw.Draw(sheet)
     if title:
         draw.text((TILE_GAP_PX, TILE_GAP_PX), title, INK_COLOR, font)
-    for column, moment in enumerate(moments[:columns]):
-        draw.text(
-            (label + column * (tile_px + TILE_GAP_PX), top - LINE_HEIGHT_PX),
-            moment,
-            INK_COLOR,
-            font,
-        )
+    for left, moment in zip(lefts, moments, strict=False):
+        draw.text((left, top - LINE_HEIGHT_PX), moment, INK_COLOR, font)
     y = top
     for band, height in zip(bands, heights, strict=True):
         for row, pictures in zip(rows, band, strict=True):
-            draw.text(
-                (TILE_GAP_PX, y + height // 2 - LINE_HEIGHT_PX // 2), row.name, INK_COLOR, font
-            )
-            for column, picture in enumerate(pictures):
-                fitted = ImageOps.contain(
-                    Image.fromarray(np.ascontiguousarray(picture)),
-                    (tile_px, height),
-                    Image.Resampling.LANCZOS,
-                )
-                sheet.paste(fitted, (label + column * (tile_px + TILE_GAP_PX), y))
+            text_top = y + height // 2 - LINE_HEIGHT_PX // 2
+            draw.text((TILE_GAP_PX, text_top), row.name, INK_COLOR, font)
+            for left, picture in zip(lefts, pictures, strict=True):
+                sheet.paste(_fit_picture(picture, tile_px, height), (left, y))
             y += height + TILE_GAP_PX
         y += TILE_GAP_PX
     return sheet
 
 
+def _fit_picture(picture: RgbImage, width: int, height: int) -> Image.Image:
+    """A picture resized to fit into a tile, with its proportions."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return ImageOps.contain(image, (width, height), Image.Resampling.LANCZOS)
+
+
 def save_contact_sheet(sheet: Image.Image, path: Path | str) -> None:
-    """Write a sheet as PNG, atomically."""
+    """Write a sheet as PNG, atomically.
+
+    Args:
+        sheet: picture from `draw_contact_sheet`.
+        path: file to write.
+    """
     with atomic_path(Path(path)) as temporary:
         sheet.save(temporary, format="PNG")
 
@@ -121,65 +133,72 @@ def make_sheet_rows(
     count: int = 6,
     landmarks: NDArray[np.float32] | None = None,
 ) -> tuple[list[SheetRow], list[str]]:
-    """Cut the same evenly spaced moments out of several videos of the same scene.
+    """Crop faces and mouths of several videos of the same scene at evenly spaced moments.
 
     Args:
-        videos: name on the sheet -> file. The first is the original: its landmarks say where
-            to cut in all of them.
-        count: number of moments (fewer if the clip has fewer frames with a face).
-        landmarks: of the original if already known. [N, 478, 3] px
+        videos: files by their names on the sheet. The first is the original, whose landmarks say
+            where to crop in all of them.
+        count: number of moments; fewer if the clip has fewer frames with a face.
+        landmarks: landmarks of the original if they are known, px. [N, 478, 3]
 
     Returns:
-        One row per video, and the moments' labels.
+        One row per video, and the labels of the moments.
 
     Raises:
-        NoFaceError: the original shows no face.
-        MediaError: a video ends before the last moment.
+        NoFaceError: The original shows no face.
+        MediaError: A video cannot be read, or ends before the last moment.
     """
+    # The same boxes for all videos, so that pictures can be compared pixel by pixel.
     original = next(iter(videos.values()))
     marks = detect_landmarks(original) if landmarks is None else landmarks
     info = probe(original)
     mouth = clip_mouth_box(marks, info.height, info.width)
     faces = face_boxes(marks, info.height, info.width)
     moments = pick_evenly_spaced(np.flatnonzero(has_face(marks)), count)
+    boxes = {index: box for index in moments if (box := faces[index]) is not None}
     rows = []
     for name, video in videos.items():
-        cuts = _crop_moments(video, {index: _require_box(faces[index]) for index in moments}, mouth)
-        rows.append(SheetRow(name, tuple(f for f, _ in cuts), tuple(m for _, m in cuts)))
+        crops = _crop_moments(video, boxes, mouth)
+        rows.append(SheetRow(name, tuple(f for f, _ in crops), tuple(m for _, m in crops)))
     return rows, [f"{index / float(info.fps):.2f} s" for index in moments]
 
 
 def pick_evenly_spaced(candidates: NDArray[np.int64], count: int) -> list[int]:
-    """``count`` of the candidates, in the middles of equal parts of them."""
+    """Pick candidates from the middles of equal parts of them.
+
+    Args:
+        candidates: numbers to choose from. [N]
+        count: how many to pick; all of them if there are fewer.
+
+    Example:
+        >>> pick_evenly_spaced(np.arange(10), 2)
+        [2, 7]
+    """
     count = min(count, len(candidates))
-    places = (np.arange(count) + 0.5) * len(candidates) / max(count, 1)
-    return [int(candidates[int(place)]) for place in places]
+    positions = (np.arange(count) + 0.5) * len(candidates) / max(count, 1)
+    return [int(candidates[int(position)]) for position in positions]
 
 
 def _crop_moments(
     video: Path, faces: Mapping[int, PixelBox], mouth: PixelBox
 ) -> list[tuple[RgbImage, RgbImage]]:
-    cuts = []
+    """Face and mouth of the frames for which a face box is given."""
+    crops = []
     for frame in read_frames(video, stop=max(faces) + 1):
         if frame.index in faces:
             face = faces[frame.index]
-            cuts.append(
+            crops.append(
                 (
                     frame.crop_rgb(face.left, face.top, face.right, face.bottom),
                     frame.crop_rgb(mouth.left, mouth.top, mouth.right, mouth.bottom),
                 )
             )
-    if len(cuts) < len(faces):
+    # Pictures of other moments beside the original would mislead.
+    if len(crops) < len(faces):
         raise MediaError(
             f"{video} ends before frame {max(faces)}: give videos as long as their original"
         )
-    return cuts
-
-
-def _require_box(box: PixelBox | None) -> PixelBox:
-    if box is None:  # cannot be: moments are chosen among the frames with a face
-        raise AssertionError
-    return box
+    return crops
 
 
 def _band_height(band: Sequence[Sequence[RgbImage]], tile_px: int) -> int:

@@ -1,4 +1,4 @@
-"""A report as one HTML file: opens anywhere, needs no network, light and dark."""
+"""Reports of an output as one HTML file, which opens anywhere and needs no network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from dubfew.evaluate.contact_sheets import make_sheet_rows
 from dubfew.evaluate.training_curve import draw_training_curve
 from dubfew.utils.html import RgbImage, html_section, image_tag, metrics_table, write_html_page
 
-FACE_WIDTH_PX, MOUTH_WIDTH_PX, TEXTURE_WIDTH_PX = (
-    320,
-    320,
-    512,
-)  # px at most; a report stays near 1 MB
+# Largest widths of pictures, px, with which a report stays near 1 MB.
+FACE_WIDTH_PX, MOUTH_WIDTH_PX, TEXTURE_WIDTH_PX = 320, 320, 512
 
 
 def write_report(
@@ -36,25 +33,26 @@ def write_report(
     numbers: Mapping[str, float | int | str | None] | None = None,
     note: str = "",
 ) -> None:
-    """Write a self-contained HTML page, atomically. Parts that are not given are left out.
+    """Write a self-contained HTML page, atomically; parts that are not given are left out.
 
     Args:
-        path: where to.
+        path: file to write.
         title: heading of the page.
         before: frames of the original. [H, W, 3] each
-        after: the same moments of the output; as many.
-        mouths_before: mouths of the original, shown enlarged.
-        mouths_after: the same of the output; as many.
+        after: frames of the output at the same moments. [H, W, 3] each
+        mouths_before: mouths of the original, which are shown enlarged. [h, w, 3] each
+        mouths_after: mouths of the output at the same moments. [h, w, 3] each
         moments: labels of the frames, such as "1.20 s".
         texture: the actor's texture as a picture. [H, W, 3]
-        curve: (step, seconds, held-out PSNR in dB) in the course of training.
-        timings: stage -> seconds, shown as bars.
-        numbers: name -> figure, shown as a table; None is shown as a dash.
+        curve: step, seconds and held-out PSNR in dB in the course of training.
+        timings: seconds by stage, shown as bars.
+        numbers: values by name, shown as a table; None is shown as a dash.
         note: a sentence under the heading.
 
     Raises:
-        ShapeError: not as many pictures after as before.
+        ShapeError: There are not as many pictures after as before.
     """
+    # Every picture of the output needs its original beside it.
     for ours, theirs, name in (
         (before, after, "frames"),
         (mouths_before, mouths_after, "mouths"),
@@ -64,6 +62,7 @@ def write_report(
                 f"the report has {len(ours)} {name} before and {len(theirs)} after: "
                 "give the same moments of both"
             )
+    # Empty sections are left out by the page.
     sections = [
         _pairs_section("Before and after", before, after, moments, FACE_WIDTH_PX),
         _pairs_section("The mouths", mouths_before, mouths_after, moments, MOUTH_WIDTH_PX),
@@ -89,21 +88,27 @@ def write_video_report(
     numbers: Mapping[str, float | int | str | None] | None = None,
     note: str = "",
 ) -> None:
-    """Write the report of a rendered video, with ``count`` evenly spaced moments of both.
+    """Write the report of a rendered video, with evenly spaced moments of scene and output.
 
     Args:
         reference: the scene before.
         output: the scene after, at least as long.
-        path: where the HTML goes.
-        landmarks: of the reference if already known. [N, 478, 3] px
-
-    The rest as in :func:`write_report`.
+        path: HTML file to write.
+        title: heading of the page.
+        count: number of moments.
+        landmarks: landmarks of the reference if they are known, px. [N, 478, 3]
+        texture: the actor's texture as a picture. [H, W, 3]
+        curve: see `write_report`.
+        timings: see `write_report`.
+        numbers: see `write_report`.
+        note: see `write_report`.
 
     Raises:
-        NoFaceError: the reference shows no face.
-        MediaError: a file cannot be read, or the output is shorter than the reference.
+        NoFaceError: The reference shows no face.
+        MediaError: A file cannot be read, or the output is shorter than the reference.
     """
     videos = {"before": Path(reference), "after": Path(output)}
+    # The scene comes first: its landmarks say where to crop in both.
     (before, after), moments = make_sheet_rows(videos, count=count, landmarks=landmarks)
     write_report(
         path,
@@ -128,21 +133,24 @@ def _pairs_section(
     moments: Sequence[str],
     width: int,
 ) -> str:
-    shown = []
+    """Pictures of two clips above each other, moment by moment."""
+    figures = []
     for index, pair in enumerate(zip(before, after, strict=True)):
+        # Without labels the pictures are numbered from 1.
         label = moments[index] if index < len(moments) else str(index + 1)
         pictures = "".join(
             image_tag(pixels, f"{word}, {label}", width)
             for word, pixels in zip(("before", "after"), pair, strict=True)
         )
-        shown.append(f"<figure>{pictures}<figcaption>{html.escape(label)}</figcaption></figure>")
-    if not shown:
+        figures.append(f"<figure>{pictures}<figcaption>{html.escape(label)}</figcaption></figure>")
+    if not figures:
         return ""
     key = '<p class="key">Above before, below after.</p>'
-    return html_section(heading, f'<div class="strip">{"".join(shown)}</div>{key}')
+    return html_section(heading, f'<div class="strip">{"".join(figures)}</div>{key}')
 
 
 def _texture_section(texture: RgbImage | None) -> str:
+    """The texture as a picture."""
     if texture is None:
         return ""
     image = image_tag(texture, "the actor's texture", TEXTURE_WIDTH_PX)
@@ -150,6 +158,7 @@ def _texture_section(texture: RgbImage | None) -> str:
 
 
 def _timings_section(timings: Mapping[str, float]) -> str:
+    """Seconds of each stage as bars."""
     longest = max(timings.values(), default=0.0) or 1.0
     rows = "".join(
         f'<tr><th>{html.escape(stage)}</th><td class="bar"><span style="width:'

@@ -77,6 +77,7 @@ class MouthCompositor:
         if x1 <= x0 or y1 <= y0:
             return frame
         alpha = render_soft_mask(hull, MASK_FEATHER_FRACTION * side, x0, y0, 1.0, y1 - y0, x1 - x0)
+        # Blend in float32, so that the watermark is added before rounding.
         mouth = self._draw_mouth(task, prediction, (x0, y0, x1, y1))
         original = frame.crop_rgb(x0, y0, x1, y1).astype(np.float32)
         alpha = self.background.exclude_background(
@@ -108,6 +109,7 @@ class MouthCompositor:
         )
         count = len(task.reference_rows)
         weights, added, positions = fields.split([count, 3, 2 * count], 1)
+        # Only this frame's references, as floats: all of them would take four times their memory.
         images = torch.from_numpy(self.references.images[task.reference_rows])
         images = images.permute(0, 3, 1, 2).float()[None] / 255
         at = positions.view(count, 2, *positions.shape[2:]).permute(0, 2, 3, 1)[None]
@@ -162,6 +164,7 @@ def keep_whole_chroma_cells(
         array([[1, 1, 0],
                [1, 1, 0]])
     """
+    # Pad to whole cells of the frame, keep cells that are full, and cut the padding off again.
     height, width = mask.shape
     padded = np.zeros((height + odd_y + 1, width + odd_x + 1), bool)
     padded[odd_y : odd_y + height, odd_x : odd_x + width] = mask

@@ -79,8 +79,10 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
     cues = read_transcript(transcript) if transcript is not None else ()
     if cues and options.language is not None:
         resolve_language(options.language)
+    # Everything below reads files; the cheap checks of options come first.
     device = resolve_device(options.device)
     purpose = RenderPurpose(options.use, options.language, options.territory, options.project)
+    # Consent is checked before the scene is opened.
     loaded = load_actor(actor, options.revision, registry, purpose, _to_path(options.speech))
     sources = resolve_sources(
         loaded.adapter, options.drive, _to_path(options.video), _to_path(options.audio), driver
@@ -89,7 +91,9 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
         loaded.revision.actor, sources.scene, sources.audio, driver
     )
     plot = _to_path(options.plot)
+    # No output may overwrite an input, or a file that is there unless the user allows it.
     check_outputs(output, plot, options, sources.scene, sources.audio, driver, transcript)
+    # Raises if container, encoder and quality do not go together.
     choose_encoding(output, sources.scene_info, options.codec, options.crf, options.lossless)
     return RenderJob(
         options=options,

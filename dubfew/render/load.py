@@ -1,4 +1,4 @@
-"""Whose mouth is rendered, and from what: loaded and checked before the work begins."""
+"""Loading of the actor and of the files that a render is made from."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from dubfew.speech.resolve_model import resolve_speech_model
 
 @dataclass(frozen=True)
 class RenderSources:
-    """What a render is made from.
+    """Files that a render is made from.
 
     Attributes:
-        drive: "audio", "video" or "self".
-        scene: the video to paint in.
-        scene_info: of the scene.
-        audio: that is heard with it, or None.
+        drive: source of the mouth's motion: "audio", "video" or "self".
+        scene: video to paint into.
+        scene_info: size, frame rate and other properties of the scene.
+        audio: file with the sound of the output, or None for silence.
         new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
-        driver: the performance for "video".
+        driver: video of another performance, for "video".
     """
 
     drive: str
@@ -44,15 +44,15 @@ class RenderSources:
 
 @dataclass(frozen=True)
 class LoadedActor:
-    """Whose mouth is rendered.
+    """An actor whose mouth can be rendered.
 
     Attributes:
-        revision: in the registry.
-        adapter: what was learned.
-        speech_model: that moves their mouth from audio.
-        renderer: the prior with what was learned.
-        head: that they were tracked with.
-        consent_note: one line about their consent, or "".
+        revision: the actor's revision in the registry.
+        adapter: everything that is stored of the actor.
+        speech_model: model that predicts mouth motion from audio.
+        renderer: the prior's renderer with the actor's delta merged in.
+        head: head model that the actor was tracked with.
+        consent_note: one line about the actor's consent, or "".
     """
 
     revision: Revision
@@ -70,20 +70,31 @@ def load_actor(
     purpose: RenderPurpose,
     speech: Path | None,
 ) -> LoadedActor:
-    """Load an actor who may be rendered for this purpose.
+    """Load an actor, if a purpose is covered by the actor's consent.
+
+    Args:
+        name: id of the actor.
+        revision: number of the revision; None for the newest.
+        registry: registry that holds the actor.
+        purpose: use, language, territory and project of the output.
+        speech: place of the actor's speech model, if it was moved; None for where it was.
+
+    Returns:
+        The actor with a renderer, on the CPU.
 
     Raises:
-        ActorNotFoundError: no such actor.
-        ConsentError: their consent does not cover it.
-        SuspendedError: they are suspended.
-        ArtefactError: their prior or speech model is not there, or another one.
+        ActorNotFoundError: The actor or the revision does not exist.
+        ConsentError: The actor's consent does not cover the purpose.
+        SuspendedError: The actor is suspended.
+        ArtefactError: The actor's prior or speech model is not there, or is another one.
     """
     stored = registry.open(name, revision)
+    # Before any file of the actor is read.
     note = registry.check_render(stored, purpose)
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
     model = resolve_speech_model(adapter.config.get("speech"), speech)
     prior = adapter.config["prior"]
-    # One without weights is known by its name alone.
+    # A prior without weights, such as "warp", has no hash: it is found by its name.
     known = find_prior(registry.home, prior["sha256"]) if prior["sha256"] else None
     renderer = adapter.merge_with_prior(Prior.load(known or prior["name"]))
     return LoadedActor(
@@ -98,17 +109,30 @@ def resolve_sources(
     audio: Path | None,
     driver: Path | None,
 ) -> RenderSources:
-    """Find what a render is made from; see ``render`` for what is taken by default.
+    """Find the files that a render is made from, and check that they can be read.
+
+    Args:
+        adapter: the actor's adapter, which knows the footage that it was learned from.
+        drive: source of the mouth's motion: "audio", "video" or "self".
+        video: scene; None for the actor's own footage.
+        audio: new sound; None for the scene's own.
+        driver: video of another performance, for "video".
+
+    Returns:
+        The files.
 
     Raises:
-        MediaError: something cannot be read, or there is nothing to speak.
+        MediaError: A file cannot be read, or there is no sound to drive the mouth with.
     """
     scene = resolve_scene_path(video, adapter.config)
     info = probe(scene)
+    # The scene's own sound stays unless there is a new one, whatever moves the mouth.
     sound = audio or (scene if info.has_audio else None)
     if drive == "audio" and sound is None:
         raise MediaError(f"{scene} has no sound to speak: give --audio, or --drive self")
+    # Only new sound may be longer than the picture.
     new_sound = find_speech_span(read_audio(audio)) if audio is not None else None
     if driver is not None:
+        # Raises if the file is no video, before minutes of work.
         probe(driver)
     return RenderSources(drive, scene, info, sound, new_sound, driver)

@@ -105,6 +105,7 @@ def render(
         sound = read_audio(sources.audio) if sources.audio else None
         plot_motion(job.plot, scene.motion, sound, job.output.name)
     whole.finish()
+    # Decisions that the user should know of, in the order in which they were made.
     notes = (
         scene.schedule.note,
         job.actor.consent_note,
@@ -133,6 +134,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
     """Paint the frames of a driven scene, write them, sign the file and log it."""
     info, actor = job.sources.scene_info, job.actor
     marker = WatermarkEmbedder(generate_watermark_id()) if job.options.watermark else None
+    # The credentials name the watermark, so it is chosen first.
     provenance = _describe_provenance(job, marker.watermark_id if marker else None)
     references = ReferenceSet.from_footage(actor.adapter.references, actor.renderer.config.window)
     predictor = MouthPredictor(
@@ -163,6 +165,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             before_publish=seal_output,
         ) as writer,
     ):
+        # Inside, because the background segmenter is closed when the video is.
         compositor = MouthCompositor(references.footage, background, marker)
         count = 0
         # Decoding, prediction and compositing each run in a thread. All of them are closed here, so

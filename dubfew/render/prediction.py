@@ -68,6 +68,7 @@ class MouthPredictor:
         """
         size = self.references.windows.window_size
         with self.timer.measure("inputs"):
+            # Windows as the frames show them, and meshes in pixels of these windows.
             windows = np.stack([_crop_task_window(task, size) for task in tasks])
             meshes = np.stack([t.geometry.vertices_in_window(t.geometry_row, size) for t in tasks])
             inputs = self._make_inputs(tasks, windows, meshes)
@@ -75,6 +76,7 @@ class MouthPredictor:
             with self.timer.measure("align"):
                 inputs = self._align(tasks, windows, meshes, inputs)
         with self.timer.measure("network"):
+            # All frames share one texture: a view, no copy.
             texture = self._texture.expand(len(tasks), -1, -1, -1)
             sampled = sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
             fields = self._renderer.predict_fields(inputs, sampled, warp_references(inputs))
@@ -89,6 +91,7 @@ class MouthPredictor:
         inputs: RenderInputs,
     ) -> RenderInputs:
         """Inputs with the meshes moved to where the frames' own pixels show the mouths."""
+        # Each round warps the references by the mesh so far, and moves the mesh by what is left.
         images = torch.from_numpy(windows).permute(0, 3, 1, 2).to(self._device) / 255
         for _ in range(ALIGNMENT_ROUNDS):
             meshes = align_vertices(inputs, images, meshes)
@@ -135,6 +138,7 @@ def pack_fields(
         positions at which to sample the references. [B, K + 3 + 2 K, S, S]
     """
     count = sampling_grid.shape[1]
+    # The last weight belongs to the fill from the surroundings.
     weights = fields.blend_weights[:, :count]
     added = (weights[:, :, None] * fields.color_correction).sum(1)
     added = added + fields.blend_weights[:, count:] * fields.background_fill + fields.residual

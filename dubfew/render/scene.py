@@ -83,6 +83,7 @@ def _track_actor_face(
     if face is None and sha256_file(scene) == source["sha256"] and source["complete"]:
         name = f"{ADAPTER_TRACK_FILE} of {actor.revision.actor}"
         return Track.from_bytes(actor.adapter.track_bytes, name), ""
+    # A scene with several people: find the actor among them.
     detections = detect_people(scene, progress=progress)
     note = ""
     if face is None and len(detections.people) > 1:
@@ -111,6 +112,7 @@ def drive_scene(job: RenderJob, track: Track, progress: ProgressCallback) -> Dri
     schedule = schedule_frames(
         track.times, job.sources.scene_info.fps, job.sources.new_sound, job.options.fit
     )
+    # One row per frame of the output, which may show a scene frame twice.
     shown = dataclasses.replace(track.select(schedule.scene_rows), times=schedule.times)
     moved = _move_mouth(job, shown, progress)
     return DrivenScene(schedule, moved, motion_from_track(moved, job.actor.head))
@@ -132,6 +134,7 @@ def _move_mouth(job: RenderJob, track: Track, progress: ProgressCallback) -> Tra
             opening=options.open,
         )
     elif sources.drive == "video" and sources.driver is not None:
+        # The stored references are no sequence: their times only have to rise.
         stored = actor.adapter.references.motion
         own = MouthMotion(stored, np.arange(len(stored), dtype=np.float64))
         motion = motion_from_video(
@@ -139,5 +142,6 @@ def _move_mouth(job: RenderJob, track: Track, progress: ProgressCallback) -> Tra
         )
     else:
         return track
+    # Beside frames that are left as they are, the new mouth eases into the scene's own.
     moved = retarget_mouth(track, actor.head, motion)
     return blend_mouth_motion(track, moved, transition_weights(track))

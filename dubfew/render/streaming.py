@@ -82,6 +82,7 @@ def predict_frames(
     pending: list[Frame | FrameTask] = []
     num_tasks = 0
     for item in items:
+        # Untouched frames wait with the tasks, so that the order is kept.
         pending.append(item)
         num_tasks += isinstance(item, FrameTask)
         if num_tasks == NETWORK_BATCH_FRAMES or len(pending) == MAX_PENDING_FRAMES:

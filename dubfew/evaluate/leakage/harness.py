@@ -53,6 +53,7 @@ class LeakHarness:
 
     def reference_lender(self, scene: LeakScene) -> LeakScene:
         """Return the scene whose person lends references to this one, as a neutral control."""
+        # The next scene in the list, and the first after the last.
         names = [each.name for each in self.scenes]
         return self.scenes[(names.index(scene.name) + 1) % len(names)]
 

@@ -152,6 +152,7 @@ def run_leak_test(
     began = time.monotonic()
     device = resolve_device(device)
     subjects = collect_subjects([Path(video) for video in videos], actors, registry)
+    # Everything that can be wrong is found before the first adaptation.
     crowd = collect_people_videos(subjects, [Path(video) for video in strangers])
     if sheet is not None:
         check_output_path(sheet, *crowd.values(), overwrite=overwrite)
@@ -159,6 +160,7 @@ def run_leak_test(
         embedding = load_face_embedding(embedding)
     base = Prior.load(prior)
     with temporary_registry() as (store, copy), BackgroundPreserver() as background:
+        # True faces, scenes to paint into, and the prior's pictures before anyone is adapted.
         head = load_head_model(base.head)
         people = _embed_people(crowd, embedding, _training_file_hashes(prior), progress)
         harness = LeakHarness(base, head, embedding, people, [], device, background)
@@ -173,6 +175,7 @@ def run_leak_test(
             # Taken out of the dictionary, so that memory holds no adapter after the deletion.
             stored.append(_measure_stored(harness, subject, adapters.pop(subject.name)))
             progress(Progress("paint", number, len(subjects)))
+        # The deletion itself, and everything that can still be opened after it.
         recovered = _delete_and_recover(subjects, store, copy)
         # Loaded anew: nothing that the adaptations did in memory may count.
         prior_alone = harness.paint(_prior_source(Prior.load(prior), harness.lent_references))
@@ -249,6 +252,7 @@ def _measure_stored(
     with harness.switcher.activate(adapter) as renderer:
         lent = MouthSource(renderer, harness.prior.texture, harness.lent_references)
         blank = MouthSource(renderer, harness.prior.texture, harness.blank_references)
+        # The delta with a stranger's references, all together, and the delta without any picture.
         delta = harness.paint(lent)
         whole = harness.paint(_adapter_source(renderer, adapter))
         without_picture = harness.paint(blank, [shown])
@@ -275,6 +279,7 @@ def _measure_own_scene(
 
     Returns the distances with the prior ("before") and with the adapter, and the actor's face.
     """
+    # Frames that the actor was adapted on, the easiest to recognize.
     track, first = load_adapter_track(adapter)
     window = harness.prior.renderer.config.window
     scene = load_scene(subject.name, subject.video, harness.head, window, track=track, first=first)
@@ -296,9 +301,11 @@ def _delete_and_recover(
     subjects: Sequence[LeakSubject], store: Registry, copy_path: Path
 ) -> dict[str, dict[str, RecoveredActor]]:
     """Copy the registry, delete all subjects in it, and try to open them in both."""
+    # The copy stands for a backup, which a deletion cannot reach.
     shutil.copytree(store.home, copy_path)
     for subject in subjects:
         store.delete(subject.name)
+    # Opened with the keys that are left: the deletion destroys them first.
     old = Registry(copy_path, keys=store.keys)
     return {
         subject.name: {
@@ -313,6 +320,7 @@ def _measure_deleted(
     harness: LeakHarness, recovered: dict[str, RecoveredActor], prior_alone: PicturesByScene
 ) -> _DeletedActor:
     """Paint with what is left of an actor: an adapter that could be opened, or the prior alone."""
+    # Either place is enough for a leak.
     adapter = recovered["store"].adapter or recovered["copy"].adapter
     pictures = prior_alone
     if adapter is not None:
@@ -360,6 +368,7 @@ def _summarize(
     measured["after"] = [actor.distances for actor in deleted]
     measured["before"] = [baseline.lent_distances] * len(deleted)
     shifts = measure_all_shifts(harness, measured, seed)
+    # Two kinds of references: a prior that remembers people may need none.
     prior_shifts = {
         "before": measure_training_shift(harness, baseline.lent_distances, seed),
         "blank": measure_training_shift(harness, baseline.blank_distances, seed),
@@ -400,6 +409,7 @@ def _summarize_actor(
 ) -> ActorLeak:
     """Collect the measurements of one actor, who is ``harness.people[row]``."""
     person = harness.people[row]
+    # Scenes that take part in the actor's own face or references would measure those.
     scenes = harness.scenes_for_person(row)
     others = [other for other in harness.people if other is not person]
     distance = {"unpainted": float(np.mean([harness.bare_distances(s)[row] for s in scenes]))}

@@ -64,6 +64,7 @@ def compute_shifts(harness: LeakHarness, measured: PictureDistances) -> NDArray[
         all of the scenes. [P]
     """
     approach = np.full((len(harness.scenes), len(harness.people)), np.nan)
+    # A scene of the person, or with the person's references, says nothing about the paint.
     for row, scene in enumerate(harness.scenes):
         for person in range(len(harness.people)):
             if scene in harness.scenes_for_person(person):
@@ -120,12 +121,14 @@ def measure_all_shifts(
         condition: np.stack([compute_shifts(harness, each) for each in per_actor])
         for condition, per_actor in measured.items()
     }
+    # The control: is everyone nearer to an actor whose paint is not used?
     stored = shifts["adapter"]
     rows = np.arange(len(stored))
     if len(stored) > 1:
         painted = stored.copy()
         painted[rows, rows] = np.nan  # shifts of the actors' own pictures
         shifts["others"] = np.stack([nan_mean(np.delete(painted, row, axis=0)) for row in rows])
+    # People whom the embedding takes for the actor are left out.
     for each in shifts.values():
         for row in rows:
             each[row, find_lookalikes(harness, int(row))] = np.nan

@@ -66,11 +66,13 @@ def paint_mouth(
         The painted frames. [H, W, 3] each
     """
     config = source.renderer.config
+    # The same predictor and compositor as in a render; there is no watermark.
     references = ReferenceSet.from_footage(source.choose_references(scene), config.window)
     predictor = MouthPredictor(
         source.renderer, source.texture, references, head, device, align_meshes=False
     )
     compositor = MouthCompositor(references.footage, background)
+    # Each frame takes the references that are nearest to its own mouth and pose.
     tasks = [
         FrameTask(
             frame,
@@ -140,10 +142,12 @@ def draw_on_mean_head(
     Returns:
         The head on gray. [size, size, 3]
     """
+    # Neutral expression, mean shape, closed jaw.
     expression = np.zeros((1, len(head.expression_basis)), np.float32)
     shape = np.zeros(len(head.shape_basis), np.float32)
     vertices = head.vertices(shape, expression, np.zeros((1, 3), np.float32))[0]
     low, high = vertices.min(0), vertices.max(0)
+    # An orthographic view that fills the picture.
     scale = HEAD_FILL * size / float((high - low)[:2].max())
     middle = (low + high) / 2
     projected = np.stack(

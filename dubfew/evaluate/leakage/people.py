@@ -86,9 +86,11 @@ def embed_person(
         NoFaceError: None of the pictures shows a face.
     """
     info = probe(video)
+    # Numbers of frames in the middles of equal parts of the sampled time.
     total = max(1, round(min(SAMPLED_SECONDS, info.duration) * float(info.fps)))
     numbers = {int((i + 0.5) * total / PICTURES_PER_PERSON) for i in range(PICTURES_PER_PERSON)}
     embeddings = []
+    # Without tracking: the frames are seconds apart.
     with FaceLandmarker(use_tracking=False) as landmarker:
         for frame in read_frames(video, stop=max(numbers) + 1):
             if frame.index in numbers:

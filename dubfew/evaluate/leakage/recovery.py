@@ -34,6 +34,7 @@ def recover_actor(actor: str, registry: Registry) -> RecoveredActor:
     Returns:
         Files, errors and adapter; never raises for what cannot be opened.
     """
+    # Errors are results here: each is collected by its class.
     refused: list[str] = []
     adapter = None
     num_files = 0
@@ -55,6 +56,7 @@ def recover_actor(actor: str, registry: Registry) -> RecoveredActor:
                 refused.append(type(error).__name__)
         num_files += len(files)
         try:
+            # The last revision that is complete counts.
             adapter = ActorAdapter.from_files(files)
         except DubfewError:
             continue  # the files are not enough for an adapter

@@ -136,6 +136,7 @@ def decide_verdict(
     """
     known, after = shifts["adapter"], shifts["after"]
     same = "pictures are those of before the adaptation, bit for bit"
+    # Facts in the order of their weight.
     facts = [
         f"{', '.join(recovered_actors) or 'nothing'} could be opened",
         same if same_pictures else "pictures are not those of before the adaptation",
@@ -144,11 +145,14 @@ def decide_verdict(
         f"with the adapter {known.mean:+.4f} (p {known.p:.3f})",
         f"{after.actors} actors",
     ]
+    # An opened file or another picture is a leak, whatever the statistics say.
     if recovered_actors or not same_pictures:
         verdict = VERDICT_LEAK
+    # The pictures are those of the prior: it knew the actor before, or it is chance.
     elif after.p < SIGNIFICANCE_LEVEL:
         verdict = VERDICT_NEARER
         facts.append("so were they before: it is the prior, or chance, and nothing that was stored")
+    # A test that cannot see a whole adapter cannot rule out a trace of one.
     elif not known.p < SIGNIFICANCE_LEVEL:
         verdict = VERDICT_CANNOT_TELL
         facts.append("too few people: not even an adapter that is there shows for certain")

@@ -40,6 +40,7 @@ def crop_face_and_mouth(picture: RgbImage, scene: LeakScene) -> FaceAndMouth:
         picture: that frame, untouched or painted. [H, W, 3]
         scene: scene whose landmarks say where the face is.
     """
+    # A square around the landmarks, with a margin for the forehead.
     points = scene.landmarks[0, :, :2]
     low, high = points.min(0), points.max(0)
     half = FACE_CROP_FACTOR * float((high - low).max()) / 2

@@ -77,6 +77,7 @@ def measure_identity_shift(
         The mean shift and its significance.
     """
     rows = np.arange(len(actors))
+    # Shift of each actor's pictures towards the actor.
     own = shifts[rows, actors]
     generator = np.random.default_rng(seed)
     people = np.tile(np.arange(shifts.shape[1]), (NUM_PERMUTATIONS, 1))
@@ -137,9 +138,11 @@ def measure_prior_shift(
     """
     counts = np.isfinite(shifts)
     shifts, in_training_set = shifts[counts], in_training_set[counts]
+    # One-sided: only a shift towards the training set would be a leak.
     learned, others = shifts[in_training_set], shifts[~in_training_set]
     if not len(learned) or not len(others):
         return PriorShift(len(learned), len(others), math.nan, math.nan)
+    # The test permutes which of the people count as trained on.
     difference = float(learned.mean() - others.mean())
     p = math.nan
     if min(len(learned), len(others)) >= MIN_GROUP_PEOPLE:

@@ -56,12 +56,14 @@ def collect_subjects(
         MediaError: A video, or an actor's footage, is not there.
         DubfewError: Two subjects have the same name, or there are none.
     """
+    # A video's name becomes the id, so it has to be a valid one.
     found = [LeakSubject(normalize_actor_id(video.stem), video) for video in videos]
     if actors:
         registry = registry or Registry()
     for actor in actors:
         assert registry is not None
         revision = registry.open(actor)
+        # A suspended actor may not be used for tests either.
         registry.check_suspension(revision)
         found.append(LeakSubject(revision.actor, Path(revision.config["source"]["path"]), registry))
     for subject in found:
@@ -95,6 +97,7 @@ def collect_people_videos(
         DubfewError: Two people have the same name, or there are too few people.
     """
     crowd = {subject.name: subject.video for subject in subjects}
+    # A folder of strangers may hold the subjects' own videos.
     own = {path.resolve() for path in crowd.values()}
     for given in strangers:
         inside = sorted(given.iterdir()) if given.is_dir() else None
@@ -103,6 +106,7 @@ def collect_people_videos(
                 path.suffix.lower() not in VIDEO_SUFFIXES or path.resolve() in own
             ):
                 continue
+            # Names are the keys of all results.
             if path.stem in crowd:
                 raise DubfewError(
                     f"two are called {path.stem!r}: give videos of different names, of everybody "
@@ -164,6 +168,7 @@ def enroll_subjects(
     for number, subject in enumerate(subjects, 1):
         if subject.source_registry is not None:
             revision = subject.source_registry.open(subject.name)
+            # The use of an actor of the user's is logged before it happens.
             revision.record_event("leak-test")
             files = {name: revision.read(name) for name in revision.file_names()}
             registry.create(subject.name, revision.config, files)

@@ -1,1 +1,1 @@
-"""Lip-sync measures: SyncNet's distances and recognized phonemes."""
+"""Lip-sync measurements: SyncNet's distances, and agreement with recognized phonemes."""

@@ -1,4 +1,4 @@
-"""Does the mouth do what the sound asks for, by a listener that has nothing of dubfew's models."""
+"""Agreement of a mouth with the phonemes in its sound, which no model of dubfew takes part in."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from dubfew.motion.extraction import motion_from_landmarks
 from dubfew.speech.transcript.recognize import recognize_lip_gap
 from dubfew.utils.signal import estimate_curve_lag
 
-CURVE_STEP_SECONDS = 0.01  # of the grid that the sound is looked at on, s
+# Step of the grid on which the lip gap of the phonemes is computed, s. The recognizer's own frames
+# are as long.
+CURVE_STEP_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class PhonemeSync:
-    """How a mouth follows its own sound; NaN where nothing moves or nothing is heard.
+    """Agreement of a mouth with its own sound; NaN where nothing moves or nothing is recognized.
 
     Attributes:
-        heard_r: correlation of the tracked gap between the lips with that of the sounds that a
-            phoneme recogniser hears.
-        heard_lag_ms: by how much the picture is late against the sound, of ±400.
-        heard_r_best: correlation at that lag.
+        heard_r: correlation of the tracked lip gap with the gap that is typical of the recognized
+            phonemes, -1 to 1.
+        heard_lag_ms: delay of the picture against the sound, -400 to 400 ms.
+        heard_r_best: correlation at that delay, -1 to 1.
     """
 
     heard_r: float
@@ -34,6 +36,7 @@ class PhonemeSync:
     heard_r_best: float
 
 
+# The result where there is nothing to compare.
 NO_PHONEME_SYNC = PhonemeSync(float("nan"), float("nan"), float("nan"))
 
 
@@ -42,28 +45,34 @@ def measure_phoneme_sync(
     landmarks: NDArray[np.float32],  # [N, 478, 3]
     times: NDArray[np.float64],  # [N]
 ) -> PhonemeSync:
-    """Compare a video's mouth with its own sound.
+    """Compare a video's mouth with the phonemes that PocketSphinx recognizes in its sound.
 
-    The lag is where the correlation is highest, 0 where that is no peak. The recogniser knows
-    American English; with other languages and noisy sound the figures are lower, so compare them
-    with the original's.
+    The lag is where the correlation is highest, or 0 if that is at the end of the range. The
+    recognizer knows American English. Values are lower with other languages and with noise, so
+    compare them with those of the original.
 
     Args:
-        video: with sound.
-        landmarks: of its frames, px; rows of frames without a face are NaN. [N, 478, 3]
-        times: of these frames, s. [N]
+        video: file with sound.
+        landmarks: landmarks of its first N frames, px; rows of frames without a face are NaN.
+            [N, 478, 3]
+        times: times of these frames, s. [N]
+
+    Returns:
+        Correlation and lag.
 
     Raises:
         MissingDependencyError: PocketSphinx is not installed.
-        MediaError: the sound cannot be read.
+        MediaError: The sound cannot be read.
     """
     seen = has_face(landmarks)
     if seen.sum() < 2 or not probe(video).has_audio:
         return NO_PHONEME_SYNC
+    # The lip gap as tracked, relative to the head, and the gap of the phonemes on an even grid.
     opening = motion_from_landmarks(landmarks[seen], times[seen]).aperture()
     grid = np.arange(0.0, times[-1] + CURVE_STEP_SECONDS, CURVE_STEP_SECONDS)
-    asked = recognize_lip_gap(stream_audio(video, SPEECH_SAMPLE_RATE_HZ), grid)
-    if not (asked.std() > 0 and opening.std() > 0):
+    expected = recognize_lip_gap(stream_audio(video, SPEECH_SAMPLE_RATE_HZ), grid)
+    # A curve that does not vary has no correlation.
+    if not (expected.std() > 0 and opening.std() > 0):
         return NO_PHONEME_SYNC
-    sync = estimate_curve_lag(grid, asked, times[seen], opening)
+    sync = estimate_curve_lag(grid, expected, times[seen], opening)
     return PhonemeSync(sync.r_zero, sync.lag_seconds * 1000, sync.r_best)
