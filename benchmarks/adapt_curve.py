@@ -1,11 +1,11 @@
-"""What every ten seconds of adaptation bring, and whether adaptation stops at the right moment.
+"""Gain of every ten seconds of adaptation, and whether adaptation stops at the right step.
 
     python -m benchmarks.adapt_curve [--clips ...] [--steps N] [--quick]
 
-Window level (see `benchmarks.windows`): learning goes on to its last step, and test frames are
-judged on the way. Where ``dubfew adapt`` would have stopped, and which step it would have kept,
-follows from the held-out known frames that it looks at. Seconds are of learning alone, without
-tracking and without the judging of test frames.
+Window level (see `benchmarks.windows`): training goes on to its last step, and test frames are
+measured on the way. The step at which ``dubfew adapt`` would have stopped, and the step that it
+would have kept, follow from the held-out frames among the known ones. Seconds are of training
+alone, without tracking and without measuring test frames.
 """
 
 from __future__ import annotations
@@ -14,63 +14,86 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from benchmarks.cells import LONG, Cell, bench_of, bench_parser
+from benchmarks.cells import LONG_RUN_STEPS, Cell, make_benchmark, make_parser
 from benchmarks.common import markdown_table
-from benchmarks.steps import Curve, judged_part
-from benchmarks.windows import MEASURES
+from benchmarks.steps import StepCurve, measured_points
+from benchmarks.windows import WINDOW_METRICS
 from dubfew.adapt.trainer import PATIENCE_VALIDATIONS, VALIDATE_EVERY_STEPS
 
-MOST = 3
-TICK = 10  # seconds
+# Clips that are measured, unless named: every one trains for hundreds of steps.
+MAX_CLIPS = 3
+# Step of the tables over time, s.
+TICK_SECONDS = 10
 
 
-def stopped(curve: Curve) -> tuple[int, int]:
-    """The step that ``learn`` keeps and the one that it stops at, by its own rule."""
-    looks = [point for point in curve if point["heldout"] is not None]
-    if not looks:
+def find_stop(curve: StepCurve) -> tuple[int, int]:
+    """Find the step that `train_adapter` keeps and the one that it stops at, by its rule.
+
+    Args:
+        curve: points of a training that did not stop early.
+
+    Returns:
+        The kept step and the step of the stop.
+    """
+    validations = [point for point in curve if point["heldout"] is not None]
+    if not validations:
         return curve[-1]["step"], curve[-1]["step"]
-    kept = looks[0]
-    for point in looks[1:]:
+    kept = validations[0]
+    for point in validations[1:]:
         if point["heldout"] > kept["heldout"]:
             kept = point
         if point["step"] - kept["step"] >= VALIDATE_EVERY_STEPS * PATIENCE_VALIDATIONS:
             return kept["step"], point["step"]
-    return kept["step"], looks[-1]["step"]
+    return kept["step"], validations[-1]["step"]
 
 
-def at_step(curve: Curve, step: int) -> dict[str, Any]:
-    """The last point whose test frames were judged at or before a step."""
-    return [point for point in judged_part(curve) if point["step"] <= step][-1]
+def find_point(curve: StepCurve, step: int) -> dict[str, Any]:
+    """Find the last point with measured test frames at or before a step.
+
+    Args:
+        curve: points of a training.
+        step: the step.
+    """
+    return [point for point in measured_points(curve) if point["step"] <= step][-1]
 
 
-def ticks(curve: Curve) -> list[dict[str, Any]]:
-    """What there is at 0, 10, 20, ... seconds: the last judged point before each."""
-    points = judged_part(curve)
+def list_ticks(curve: StepCurve) -> list[dict[str, Any]]:
+    """List the last measured point at 0, 10, 20, ... seconds."""
+    points = measured_points(curve)
     rows = []
-    for tick in range(0, int(points[-1]["seconds"]) + TICK, TICK):
+    for tick in range(0, int(points[-1]["seconds"]) + TICK_SECONDS, TICK_SECONDS):
         before = [point for point in points if point["seconds"] <= tick] or points[:1]
         rows.append({**before[-1], "tick": tick})
     return rows
 
 
-def mean_ticks(curves: Iterable[Curve]) -> list[list[object]]:
-    """Rows of the mean table; a clip that has ended counts with its last point."""
-    tables = [ticks(curve) for curve in curves]
+def mean_tick_rows(curves: Iterable[StepCurve]) -> list[list[object]]:
+    """Compute the rows of the mean table; a clip that has ended counts with its last point."""
+    tables = [list_ticks(curve) for curve in curves]
     rows: list[list[object]] = []
     for index in range(max((len(table) for table in tables), default=0)):
         points = [table[min(index, len(table) - 1)] for table in tables]
-        means = [sum(point[name] for point in points) / len(points) for name in MEASURES]
+        means = [sum(point[name] for point in points) / len(points) for name in WINDOW_METRICS]
         gain = sum(p["psnr"] - t[0]["psnr"] for p, t in zip(points, tables, strict=True))
         running = sum(index < len(table) for table in tables)
-        rows.append([index * TICK, *means, f"{gain / len(points):+.2f}", running])
+        rows.append([index * TICK_SECONDS, *means, f"{gain / len(points):+.2f}", running])
     return rows
 
 
-def stop_row(clip: str, curve: Curve) -> list[object]:
-    """One clip's line of the table of stops."""
-    kept_step, stop_step = stopped(curve)
-    points = judged_part(curve)
-    kept, best, last = at_step(curve, kept_step), max(points, key=lambda p: p["psnr"]), points[-1]
+def format_stop_row(clip: str, curve: StepCurve) -> list[object]:
+    """Format one clip's line of the table of stops.
+
+    Args:
+        clip: name of the clip.
+        curve: points of its training.
+    """
+    kept_step, stop_step = find_stop(curve)
+    points = measured_points(curve)
+    kept, best, last = (
+        find_point(curve, kept_step),
+        max(points, key=lambda p: p["psnr"]),
+        points[-1],
+    )
     seconds = next(point["seconds"] for point in curve if point["step"] >= stop_step)
     return [
         clip,
@@ -86,6 +109,7 @@ def stop_row(clip: str, curve: Curve) -> list[object]:
     ]
 
 
+# Columns of the table of stops.
 STOP_HEADERS = (
     "clip",
     "zero steps",
@@ -101,29 +125,34 @@ STOP_HEADERS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = bench_parser(__doc__, LONG)
+    """Run the benchmark; return 1 if a cell failed."""
+    parser = make_parser(__doc__, LONG_RUN_STEPS)
     options = parser.parse_args(arguments)
-    bench = bench_of(options, most=MOST)
+    bench = make_benchmark(options, most=MAX_CLIPS)
     cells = [Cell(clip, bench.known(clip), options.steps, stops=False) for clip in bench.usable()]
     curves = {
         cell.clip.name: result["curve"]
         for cell, result in zip(cells, bench.measure(cells), strict=True)
         if result is not None
     }
+    # The mean over the clips, the stops, and every clip by itself.
     parts = [
         f"## Mean of {len(curves)} clips after so many seconds",
         markdown_table(
-            ["s", *MEASURES, "over zero steps", "still learning"], mean_ticks(curves.values())
+            ["s", *WINDOW_METRICS, "over zero steps", "still learning"],
+            mean_tick_rows(curves.values()),
         ),
         "## Where it stops (test PSNR, dB)",
-        markdown_table(STOP_HEADERS, [stop_row(clip, curve) for clip, curve in curves.items()]),
+        markdown_table(
+            STOP_HEADERS, [format_stop_row(clip, curve) for clip, curve in curves.items()]
+        ),
     ]
     for clip, curve in curves.items():
         rows = [
-            [row["tick"], row["step"], row["heldout"], *(row[name] for name in MEASURES)]
-            for row in ticks(curve)
+            [row["tick"], row["step"], row["heldout"], *(row[name] for name in WINDOW_METRICS)]
+            for row in list_ticks(curve)
         ]
-        parts += [f"## {clip}", markdown_table(["s", "step", "held out", *MEASURES], rows)]
+        parts += [f"## {clip}", markdown_table(["s", "step", "held out", *WINDOW_METRICS], rows)]
     notes = (
         f"Window level; {options.tests} test frames a clip, {options.steps} steps without stopping."
     )

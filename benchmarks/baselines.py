@@ -26,8 +26,8 @@ from dubfew.evaluate.face_geometry import (
 from dubfew.evaluate.regions import EditRegion
 from dubfew.media import Frame, probe, read_frames
 
-# Standard deviation of the blurred baseline, px at the 256 px face crop. At this value teeth melt into
-# one band, as in outputs that users complain about.
+# Standard deviation of the blurred baseline, px at the 256 px face crop. At this value teeth melt
+# into one band, as in outputs that users complain about.
 BLUR_SIGMA_PX = 2.0
 # Width of the feathered edge as a fraction of the region's width. A hard edge would be visible.
 FEATHER_FRACTION = 0.03

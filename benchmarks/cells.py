@@ -32,19 +32,19 @@ from torch import nn
 
 from benchmarks.common import FOOTAGE, RESULTS, clips_of, machine, machine_line, write_results
 from benchmarks.windows import (
-    TESTS,
-    Figures,
-    Shelf,
+    NUM_TEST_FRAMES,
+    FootageCache,
     Variant,
-    batch_of,
-    boxes_of,
-    default_known,
-    judged,
-    pixels,
-    rendered,
-    scene,
+    WindowMetrics,
+    default_known_frames,
+    make_test_batch,
+    make_untrained_prior,
+    measure_batch,
+    mouth_boxes,
+    render_windows,
+    split_clip,
     spread_rows,
-    untrained,
+    to_uint8_images,
 )
 from dubfew.adapt import trainer
 from dubfew.adapt.methods import METHODS, resolve_method_options
@@ -62,15 +62,15 @@ from dubfew.utils.files import atomic_path, write_atomic
 
 # Enough for the order of methods and ablations; the product's own limit is
 # `dubfew.adapt.options.DEFAULT_TRAINING_STEPS`.
-STEPS = 50
+ADAPT_STEPS = 50
 # Long enough to see what comes after the product would have stopped.
-LONG = 300
-PRODUCT = Variant("product")
-NO_PRIOR = Variant("no prior", prior=False, method="full", mixed=False)
+LONG_RUN_STEPS = 300
+PRODUCT_VARIANT = Variant("product")
+NO_PRIOR_VARIANT = Variant("no prior", prior=False, method="full", mixed=False)
 # Before anything is measured: a step on one core, and what a cell costs beside its steps, in steps.
-STEP_SECONDS, CELL_STEPS = 0.5, 20
-SHOWN = 5
-QUICK_STEPS, QUICK_TESTS = 4, 6
+ESTIMATED_STEP_SECONDS, CELL_OVERHEAD_STEPS = 0.5, 20
+SHEET_FRAMES = 5
+QUICK_STEPS, QUICK_TEST_FRAMES = 4, 6
 
 
 @dataclass(frozen=True)
@@ -85,27 +85,27 @@ class Cell:
         method: of adaptation, unless the variant has its own.
         options: what is asked of the method, see `resolve_method_options`.
         stops: ends when held-out frames stop gaining, as the product does.
-        tail: judged in the clip's tail alone, the same however much is known.
+        tail: measure_batch in the clip's tail alone, the same however much is known.
     """
 
     clip: Path
     known: int
     steps: int
-    variant: Variant = PRODUCT
+    variant: Variant = PRODUCT_VARIANT
     method: str = "lora"
     options: dict[str, int] = field(default_factory=dict)
     stops: bool = True
     tail: bool = False
 
 
-class Watcher:
+class StepRecorder:
     """Judges test frames while ``train_adapter`` runs, and takes its own time off the clock."""
 
     def __init__(self, batch: TrainingSample, last: int, *, restores: bool) -> None:
         self.batch = batch
         self.last = last
         self.restores = restores
-        self.figures: dict[int, Figures] = {}
+        self.figures: dict[int, WindowMetrics] = {}
         self.seconds: dict[int, float] = {}
         self._began: float | None = None
 
@@ -113,19 +113,19 @@ class Watcher:
         now = time.monotonic()
         began = now if self._began is None else self._began
         self.seconds[step] = now - began
-        if due(step) or step == self.last:
-            output = rendered(renderer, texture, self.batch, restores=self.restores)
-            self.figures[step] = judged(output, self.batch)
+        if is_measured_step(step) or step == self.last:
+            output = render_windows(renderer, texture, self.batch, restores=self.restores)
+            self.figures[step] = measure_batch(output, self.batch)
         self._began = began + time.monotonic() - now
 
 
-def due(step: int) -> bool:
-    """Whether test frames are judged at a step: often at first, where most happens."""
+def is_measured_step(step: int) -> bool:
+    """Whether test frames are measure_batch at a step: often at first, where most happens."""
     every = 5 if step < 25 else 25 if step < 300 else 50
     return step % every == 0
 
 
-class Bench:
+class CellBenchmark:
     """Where cells are measured and kept."""
 
     def __init__(
@@ -136,14 +136,14 @@ class Bench:
         prior: Path | None = None,
         prepared: Path | None = None,
         seed: int = 0,
-        tests: int = TESTS,
+        tests: int = NUM_TEST_FRAMES,
         device: str = "cpu",
     ) -> None:
         self.out = out
         self.clips = list(clips)
         self.prior = Prior.load(prior)
-        self.blank = untrained(self.prior)
-        self.shelf = Shelf(out, self.prior.renderer.config.window, prepared)
+        self.blank = make_untrained_prior(self.prior)
+        self.shelf = FootageCache(out, self.prior.renderer.config.window, prepared)
         self.seed = seed
         self.tests = tests
         self.device = device
@@ -160,7 +160,7 @@ class Bench:
 
     def known(self, clip: Path) -> int:
         """How many frames of a clip are known unless a benchmark asks otherwise."""
-        return default_known(self.frames(clip))
+        return default_known_frames(self.frames(clip))
 
     def usable(self) -> list[Path]:
         """The clips that could be tracked; the others are noted as failed."""
@@ -205,13 +205,15 @@ class Bench:
 
     def _minutes(self, cells: Sequence[Cell]) -> float:
         """Time for cells that run to their last step, as fast as those before, minutes."""
-        spent = [(r["wall"], r["last"] + CELL_STEPS) for r in self._done.values()]
-        rate = sum(w for w, _ in spent) / sum(s for _, s in spent) if spent else STEP_SECONDS
-        return rate * sum(cell.steps + CELL_STEPS for cell in cells) / 60
+        spent = [(r["wall"], r["last"] + CELL_OVERHEAD_STEPS) for r in self._done.values()]
+        rate = (
+            sum(w for w, _ in spent) / sum(s for _, s in spent) if spent else ESTIMATED_STEP_SECONDS
+        )
+        return rate * sum(cell.steps + CELL_OVERHEAD_STEPS for cell in cells) / 60
 
     def _run(self, cell: Cell) -> dict[str, Any]:
         with ExitStack() as stack:
-            for name, value in patches_of(cell).items():
+            for name, value in list_patches(cell).items():
                 owner, _, attribute = name.rpartition(".")
                 stack.enter_context(patch.object(resolve_name(owner), attribute, value))
             return self._learnt(cell)
@@ -220,10 +222,12 @@ class Bench:
         variant, prior, head = cell.variant, self._prior(cell), self.shelf.head
         method = METHODS.load(self._method(cell))
         options = resolve_method_options(self._method(cell), **cell.options)
-        cut = scene(self.shelf, cell.clip, cell.known, variant, tail=cell.tail, tests=self.tests)
+        cut = split_clip(
+            self.shelf, cell.clip, cell.known, variant, tail=cell.tail, tests=self.tests
+        )
         count = prior.renderer.config.references
-        batch = batch_of(cut, variant, head, count).to(self.device)
-        watcher = Watcher(batch, cell.steps, restores=variant.restores)
+        batch = make_test_batch(cut, variant, head, count).to(self.device)
+        watcher = StepRecorder(batch, cell.steps, restores=variant.restores)
         learned = train_adapter(
             prior,
             cut.known,
@@ -246,11 +250,11 @@ class Bench:
             "last": max(watcher.seconds),
             "seconds": max(watcher.seconds.values()),
             "psnr_heldout": learned.psnr_heldout,
-            "bytes": stored_bytes(learned),
-            "warp": judged(self._render(self.blank.renderer, bare, batch, variant), batch),
+            "bytes": measure_stored_bytes(learned),
+            "warp": measure_batch(self._render(self.blank.renderer, bare, batch, variant), batch),
             "zero": watcher.figures[0],
-            "kept": judged(output, batch),
-            "shown": self._show(cell, pixels(batch.target), output, boxes_of(batch)),
+            "kept": measure_batch(output, batch),
+            "shown": self._show(cell, to_uint8_images(batch.target), output, mouth_boxes(batch)),
             "curve": [
                 {
                     "step": step,
@@ -268,7 +272,7 @@ class Bench:
         texture = NeuralTexture(1, len(features))
         with torch.no_grad():
             texture.features[0] = features
-        return rendered(
+        return render_windows(
             deepcopy(renderer).to(self.device),
             texture.to(self.device),
             batch,
@@ -283,7 +287,7 @@ class Bench:
         boxes: NDArray[np.int64],  # [B, 4]
     ) -> list[list[int]]:
         """Keep a few frames for the eye, the true ones above; returns the boxes of their lips."""
-        rows = spread_rows(0, len(truth), SHOWN)
+        rows = spread_rows(0, len(truth), SHEET_FRAMES)
         strip = np.concatenate([np.concatenate(list(p[rows]), 1) for p in (truth, output)])
         with atomic_path(self._file(self.key(cell), "png")) as temporary:
             Image.fromarray(strip).save(temporary, format="PNG")
@@ -344,7 +348,7 @@ class Bench:
         print(text)
 
 
-def patches_of(cell: Cell) -> dict[str, object]:
+def list_patches(cell: Cell) -> dict[str, object]:
     """What stands in for what in dubfew while a cell runs."""
     patches = {
         "dubfew.adapt.trainer.make_sample": cell.variant.make_sample,
@@ -358,14 +362,14 @@ def patches_of(cell: Cell) -> dict[str, object]:
     return patches
 
 
-def stored_bytes(learned: AdapterTraining) -> dict[str, int]:
+def measure_stored_bytes(learned: AdapterTraining) -> dict[str, int]:
     """What an adapter of this actor holds beside its references, in half precision."""
     weights = {name: value.half().contiguous() for name, value in learned.weights.items()}
     texture = {"features": learned.texture.half().contiguous()}
     return {"weights": len(save(weights)), "texture": len(save(texture))}
 
 
-def bench_parser(doc: str, steps: int = STEPS) -> argparse.ArgumentParser:
+def make_parser(doc: str, steps: int = ADAPT_STEPS) -> argparse.ArgumentParser:
     """The options that all window-level benchmarks share."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--clips", nargs="+", help="names or files; default: the validate clips")
@@ -375,7 +379,9 @@ def bench_parser(doc: str, steps: int = STEPS) -> argparse.ArgumentParser:
     )
     parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--steps", type=int, default=steps, help="of adaptation; %(default)s")
-    parser.add_argument("--tests", type=int, default=TESTS, help="test frames; %(default)s")
+    parser.add_argument(
+        "--tests", type=int, default=NUM_TEST_FRAMES, help="test frames; %(default)s"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="default %(default)s")
     parser.add_argument("--quick", action="store_true", help="one short clip, few steps")
@@ -383,11 +389,11 @@ def bench_parser(doc: str, steps: int = STEPS) -> argparse.ArgumentParser:
     return parser
 
 
-def bench_of(options: argparse.Namespace, most: int | None = None) -> Bench:
+def make_benchmark(options: argparse.Namespace, most: int | None = None) -> CellBenchmark:
     """The bench that the options ask for; ``--quick`` changes them.
 
     Args:
-        options: of `bench_parser`.
+        options: of `make_parser`.
         most: so many clips at most where none are named, the shortest ones.
     """
     clips = _clips(options)
@@ -395,8 +401,8 @@ def bench_of(options: argparse.Namespace, most: int | None = None) -> Bench:
         clips = sorted(clips, key=_length)[: 1 if options.quick else most]
     if options.quick:
         options.steps = min(options.steps, QUICK_STEPS)
-        options.tests = min(options.tests, QUICK_TESTS)
-    return Bench(
+        options.tests = min(options.tests, QUICK_TEST_FRAMES)
+    return CellBenchmark(
         options.out,
         clips,
         prior=options.prior,

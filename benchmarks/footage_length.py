@@ -1,14 +1,15 @@
-"""Quality against how much footage of an actor there is, with the prior and without.
+"""Quality against the amount of footage of an actor, with the prior and without.
 
     python -m benchmarks.footage_length [--clips ...] [--steps N] [--baseline-steps N] [--quick]
 
 Window level (see `benchmarks.windows`). 25, 50, 100, 250 and 500 frames are known, where a clip is
-long enough (a tenth or two fewer will do, and are said); tested is always the same tail of each
-clip. *Prior* is the shipped prior adapted by LoRA; *no prior* the same network untrained, adapted
-as a whole: both begin as the bare warp of that footage does, and keep the step that renders
-held-out known frames best.
+long enough (up to a fifth fewer will do, and are printed). The test frames are always the same tail
+of each clip. *Prior* is the shipped prior adapted by LoRA; *no prior* is the same network
+untrained, all of its weights trained. Both render the bare warp of that footage at step 0, or
+nearly so, and keep the step that renders held-out known frames best.
 
-After paper 003, table 5 and figure 7.
+Source: Saunders and Namboodiri 2024, "Dubbing for Everyone: Data-Efficient Visual Dubbing using
+Neural Rendering Priors" (arXiv 2401.06126), table 5 and figure 7, for the form.
 """
 
 from __future__ import annotations
@@ -17,44 +18,71 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.cells import NO_PRIOR, PRODUCT, Bench, Cell, bench_of, bench_parser
+from benchmarks.cells import (
+    NO_PRIOR_VARIANT,
+    PRODUCT_VARIANT,
+    Cell,
+    CellBenchmark,
+    make_benchmark,
+    make_parser,
+)
 from benchmarks.common import markdown_table
-from benchmarks.windows import MEASURES, Figures, mean_figures, most_known
+from benchmarks.windows import WINDOW_METRICS, WindowMetrics, max_known_frames, mean_metrics
 
-LENGTHS = (25, 50, 100, 250, 500)
+# Numbers of known frames: 1 s to 20 s at 25 fps.
+FOOTAGE_LENGTHS = (25, 50, 100, 250, 500)
 QUICK_LENGTHS = (25, 50)
-# A clip that has this share of a length stands for it, with all that it has.
-ENOUGH = 0.8
-ROWS = {"warp": "bare warp", "no prior": "no prior", "prior": "prior"}
+# A clip with this fraction of a length stands for it, with all frames that it has.
+LENGTH_TOLERANCE = 0.8
+# Systems of the tables, by the names that results have.
+TABLE_ROWS = {"warp": "bare warp", "no prior": "no prior", "prior": "prior"}
 
 
-def known_for(length: int, frames: int) -> int | None:
-    """How many frames of a clip stand for a length, None if it has too few."""
-    known = min(length, most_known(frames))
-    return known if known >= ENOUGH * length else None
+def known_frames_for(length: int, frames: int) -> int | None:
+    """Compute how many frames of a clip stand for a length.
+
+    Args:
+        length: wanted number of known frames.
+        frames: frames of the clip.
+
+    Returns:
+        Number of known frames; None if the clip is too short.
+    """
+    known = min(length, max_known_frames(frames))
+    return known if known >= LENGTH_TOLERANCE * length else None
 
 
-def cells_of(
-    bench: Bench, lengths: tuple[int, ...], steps: int, baseline: int
+def list_cells(
+    bench: CellBenchmark, lengths: tuple[int, ...], steps: int, baseline: int
 ) -> list[tuple[str, int, str, Cell]]:
-    """Clip, length, row and cell of everything to measure."""
+    """List everything to measure.
+
+    Args:
+        bench: knows the clips.
+        lengths: numbers of known frames.
+        steps: steps with the prior.
+        baseline: steps without it.
+
+    Returns:
+        Clip, length, row of the table and cell.
+    """
     cells = []
     for clip in bench.usable():
         for length in lengths:
-            known = known_for(length, bench.frames(clip))
+            known = known_frames_for(length, bench.frames(clip))
             if known is None:
                 continue
-            cell = Cell(clip, known, steps, PRODUCT, tail=True)
-            alone = replace(cell, steps=baseline, variant=NO_PRIOR)
+            cell = Cell(clip, known, steps, PRODUCT_VARIANT, tail=True)
+            alone = replace(cell, steps=baseline, variant=NO_PRIOR_VARIANT)
             cells += [(clip.name, length, "prior", cell), (clip.name, length, "no prior", alone)]
     return cells
 
 
-def gathered(
+def group_results(
     found: list[tuple[str, int, str, dict[str, Any]]],
-) -> dict[int, dict[str, dict[str, Figures]]]:
-    """Length -> clip -> row -> figures; the bare warp is that of the prior's cell."""
-    table: dict[int, dict[str, dict[str, Figures]]] = {}
+) -> dict[int, dict[str, dict[str, WindowMetrics]]]:
+    """Group metrics by length, clip and row; the bare warp is that of the prior's cell."""
+    table: dict[int, dict[str, dict[str, WindowMetrics]]] = {}
     for clip, length, row, result in found:
         rows = table.setdefault(length, {}).setdefault(clip, {})
         rows[row] = result["kept"]
@@ -62,24 +90,28 @@ def gathered(
     return table
 
 
-def group_tables(table: dict[int, dict[str, dict[str, Figures]]]) -> list[str]:
-    """One table per length, of the clips that are long enough for it, up to that length: along
-    each table the clips are the same."""
+def format_length_tables(table: dict[int, dict[str, dict[str, WindowMetrics]]]) -> list[str]:
+    """Format one table per length, up to that length, of the clips that are long enough for it.
+
+    All lines of a table are means over the same clips.
+    """
     parts = []
     for longest in sorted(table):
-        clips = sorted(clip for clip, rows in table[longest].items() if len(rows) == len(ROWS))
+        clips = sorted(
+            clip for clip, rows in table[longest].items() if len(rows) == len(TABLE_ROWS)
+        )
         rows: list[list[object]] = []
         for length in sorted(length for length in table if length <= longest):
             same = [table[length][clip] for clip in clips if clip in table[length]]
-            if len(same) < len(clips) or any(len(found) < len(ROWS) for found in same):
+            if len(same) < len(clips) or any(len(found) < len(TABLE_ROWS) for found in same):
                 continue
-            means = {row: mean_figures(found[row] for found in same) for row in ROWS}
-            psnr = [means[row]["psnr"] for row in ROWS]
+            means = {row: mean_metrics(found[row] for found in same) for row in TABLE_ROWS}
+            psnr = [means[row]["psnr"] for row in TABLE_ROWS]
             gains = [f"{value - psnr[0]:+.2f}" for value in psnr[1:]]
-            others = [means[row][name] for name in ("ssim", "sharpness") for row in ROWS]
+            others = [means[row][name] for name in ("ssim", "sharpness") for row in TABLE_ROWS]
             rows.append([length, *psnr, *gains, *others])
         if rows:
-            names = [f"{name}: {label}" for name in MEASURES for label in ROWS.values()]
+            names = [f"{name}: {label}" for name in WINDOW_METRICS for label in TABLE_ROWS.values()]
             names[3:3] = ["gain: no prior", "gain: prior"]
             parts += [f"## Up to {longest} frames: mean of {len(clips)} clips ({', '.join(clips)})"]
             parts += [markdown_table(["frames", *names], rows)]
@@ -87,27 +119,31 @@ def group_tables(table: dict[int, dict[str, dict[str, Figures]]]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = bench_parser(__doc__)
+    """Run the benchmark; return 1 if a cell failed."""
+    parser = make_parser(__doc__)
     parser.add_argument("--baseline-steps", type=int, help="without prior; default: as --steps")
     options = parser.parse_args(arguments)
-    bench = bench_of(options)
-    lengths = QUICK_LENGTHS if options.quick else LENGTHS
+    bench = make_benchmark(options)
+    lengths = QUICK_LENGTHS if options.quick else FOOTAGE_LENGTHS
     baseline = options.steps if options.baseline_steps is None else options.baseline_steps
-    wanted = cells_of(bench, lengths, options.steps, baseline)
-    results = bench.measure(cell for *_, cell in wanted)
+    requested = list_cells(bench, lengths, options.steps, baseline)
+    results = bench.measure(cell for *_, cell in requested)
+    # Cells that failed are left out and named below the tables.
     done = [
         (clip, length, row, cell, result)
-        for (clip, length, row, cell), result in zip(wanted, results, strict=True)
+        for (clip, length, row, cell), result in zip(requested, results, strict=True)
         if result is not None
     ]
     each = [
-        [clip, length, cell.known, ROWS[row], result["steps"], *result["kept"].values()]
+        [clip, length, cell.known, TABLE_ROWS[row], result["steps"], *result["kept"].values()]
         for clip, length, row, cell, result in done
     ]
     parts = [
-        *group_tables(gathered([(clip, length, row, r) for clip, length, row, _, r in done])),
+        *format_length_tables(
+            group_results([(clip, length, row, r) for clip, length, row, _, r in done])
+        ),
         "## Every clip",
-        markdown_table(["clip", "for", "known", "", "kept step", *MEASURES], each),
+        markdown_table(["clip", "for", "known", "", "kept step", *WINDOW_METRICS], each),
     ]
     notes = (
         f"Window level; {options.steps} steps with the prior, {baseline} without; {options.tests} "

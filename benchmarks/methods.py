@@ -1,10 +1,10 @@
-"""Ways to adapt: quality, seconds and bytes of texture, LoRA of several ranks, and full.
+"""Adaptation methods: quality, seconds and bytes of texture, LoRA of several ranks, and full.
 
     python -m benchmarks.methods [--clips ...] [--steps N] [--quick]
 
-Window level (see `benchmarks.windows`); as much known as `benchmarks.reenact` has. Seconds are
-of the steps alone, without tracking. Bytes are the weights' delta and the neural texture as an
-adapter stores them, without references and track, which are the same for all.
+Window level (see `benchmarks.windows`), with as many known frames as `benchmarks.reenact` has.
+Seconds are of the steps alone, without tracking. Bytes are the delta of the weights and the neural
+texture as an adapter stores them; references and track are the same for all methods.
 """
 
 from __future__ import annotations
@@ -13,39 +13,54 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.cells import Cell, bench_of, bench_parser
+from benchmarks.cells import Cell, make_benchmark, make_parser
 from benchmarks.common import markdown_table
-from benchmarks.windows import MEASURES, mean_figures
+from benchmarks.windows import WINDOW_METRICS, mean_metrics
 
-MOST = 3
+# Clips that are measured, unless named: every one is adapted to once per method.
+MAX_CLIPS = 3
 
 
 @dataclass(frozen=True)
-class Way:
-    """One line of the table: a method and what is asked of it."""
+class MethodRun:
+    """One line of the table.
+
+    Attributes:
+        method: name of the adaptation method.
+        options: options that differ from the method's defaults.
+    """
 
     method: str
     options: dict[str, int] = field(default_factory=dict)
 
 
-WAYS = {
-    "texture": Way("texture"),
-    **{f"LoRA, rank {rank}": Way("lora", {"rank": rank}) for rank in (4, 8, 16, 32)},
-    "full": Way("full"),
+# Lines of the table by their labels.
+METHOD_RUNS = {
+    "texture": MethodRun("texture"),
+    **{f"LoRA, rank {rank}": MethodRun("lora", {"rank": rank}) for rank in (4, 8, 16, 32)},
+    "full": MethodRun("full"),
 }
 
 
-def way_table(found: dict[str, list[dict[str, Any]]]) -> str:
-    """One line per way, means over its clips."""
+# Parts of a stored actor whose bytes are counted.
+STORED_PARTS = ("weights", "texture")
+
+
+def format_method_table(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Format one line per method, means over its clips.
+
+    Args:
+        found: results of every line's clips.
+    """
     rows: list[list[object]] = []
     for name, results in found.items():
         if not results:
             continue
-        kept = mean_figures(r["kept"] for r in results)
-        zero = mean_figures(r["zero"] for r in results)
+        kept = mean_metrics(r["kept"] for r in results)
+        zero = mean_metrics(r["zero"] for r in results)
         steps = sum(r["last"] for r in results)
         seconds = sum(r["seconds"] for r in results)
-        stored = [sum(r["bytes"][part] for r in results) / len(results) for part in BYTES]
+        stored = [sum(r["bytes"][part] for r in results) / len(results) for part in STORED_PARTS]
         rows.append(
             [
                 name,
@@ -56,29 +71,28 @@ def way_table(found: dict[str, list[dict[str, Any]]]) -> str:
                 *(round(size / 1000) for size in stored),
             ]
         )
-    names = ["method", *MEASURES, "over zero steps, dB", "s", "s / step", "weights, kB"]
+    names = ["method", *WINDOW_METRICS, "over zero steps, dB", "s", "s / step", "weights, kB"]
     return markdown_table([*names, "texture, kB"], rows)
 
 
-BYTES = ("weights", "texture")
-
-
 def main(arguments: list[str] | None = None) -> int:
-    parser = bench_parser(__doc__)
+    """Run the benchmark; return 1 if a cell failed."""
+    parser = make_parser(__doc__)
     options = parser.parse_args(arguments)
-    bench = bench_of(options, most=MOST)
-    wanted = [
-        (name, Cell(clip, bench.known(clip), options.steps, method=way.method, options=way.options))
+    bench = make_benchmark(options, most=MAX_CLIPS)
+    requested = [
+        (name, Cell(clip, bench.known(clip), options.steps, method=run.method, options=run.options))
         for clip in bench.usable()
-        for name, way in WAYS.items()
+        for name, run in METHOD_RUNS.items()
     ]
-    results = bench.measure(cell for _, cell in wanted)
+    # A cell that failed is left out of the means and named below the tables.
+    results = bench.measure(cell for _, cell in requested)
     done = [
         (name, cell, result)
-        for (name, cell), result in zip(wanted, results, strict=True)
+        for (name, cell), result in zip(requested, results, strict=True)
         if result is not None
     ]
-    found = {name: [result for other, _, result in done if other == name] for name in WAYS}
+    found = {name: [result for other, _, result in done if other == name] for name in METHOD_RUNS}
     each = [
         [
             cell.clip.name,
@@ -91,9 +105,11 @@ def main(arguments: list[str] | None = None) -> int:
         for name, cell, result in done
     ]
     parts = [
-        way_table(found),
+        format_method_table(found),
         "## Every clip",
-        markdown_table(["clip", "method", "kept step", "warp", "zero steps", *MEASURES], each),
+        markdown_table(
+            ["clip", "method", "kept step", "warp", "zero steps", *WINDOW_METRICS], each
+        ),
     ]
     notes = (
         f"Window level; mean of {len({cell.clip for _, cell, _ in done})} clips, at most "

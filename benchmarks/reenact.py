@@ -2,8 +2,8 @@
 
     python -m benchmarks.reenact [CLIP ...] [--out FOLDER] [--only ROW,ROW] [--prior P] [--steps N]
 
-The rest of each clip is rendered with the motion that was tracked in it, so the original is the right
-answer. The table has these rows:
+The rest of each clip is rendered with the motion that was tracked in it, so the original is the
+right answer. The table has these rows:
 
 - the original one frame late: the noise floor of timing;
 - the nearest reference, pasted rigidly;
@@ -13,7 +13,8 @@ answer. The table has these rows:
 - the trained prior before any step for this actor;
 - the original with a blurred mouth;
 - dubfew;
-- dubfew driven by the clip's own sound instead of its tracked motion, which shows the cost of speech.
+- dubfew driven by the clip's own sound instead of its tracked motion, which shows the cost of
+  speech.
 
 A still mouth, as the last row, has landmarks only. The benchmark writes ``reenact.md``,
 ``reenact.json`` and one contact sheet per clip.

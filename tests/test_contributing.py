@@ -16,7 +16,7 @@ from dubfew.adapt.methods import METHODS
 from dubfew.evaluate.metrics import METRICS
 from dubfew.prior.renderers import RENDERERS, make_renderer
 from dubfew.reconstruction.segmenters import SEGMENTERS, load_segmenter
-from tests.adapt.toys import learned, toy_prior
+from tests.adapt.toys import toy_prior, train_toy_adapter
 from tests.data.people import toy_footage
 from tests.evaluate.metrics.examples import pair_clips, pair_frames, run_metric, talking_head
 
@@ -49,7 +49,7 @@ def test_adaptation_method(recipe):
     try:
         prior = toy_prior()
         before = {name: value.clone() for name, value in prior.renderer.state_dict().items()}
-        training = learned(prior, toy_footage(), "bias", 2)
+        training = train_toy_adapter(prior, toy_footage(), "bias", 2)
     finally:
         METHODS.unregister("bias")
     assert training.weights

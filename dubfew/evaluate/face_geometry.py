@@ -1,7 +1,8 @@
 """Face and mouth boxes, mouth opening and a still mouth, from landmarks alone.
 
 Nothing here depends on dubfew's own reconstruction, so that outputs of other systems can be
-measured in the same way. Clips are landmark arrays [N, 478, 3] in px; rows of frames without a face are NaN.
+measured in the same way. Clips are landmark arrays [N, 478, 3] in px; rows of frames without a face
+are NaN.
 """
 
 from __future__ import annotations
@@ -113,8 +114,7 @@ def clip_mouth_box(landmarks: NDArray[np.float32], height: int, width: int) -> P
     that every system is measured in the same place.
 
     Args:
-        landmarks: landmarks of the original, px; rows of frames without a face are NaN.
-            [N, 478, 3]
+        landmarks: landmarks of the original, px; rows of frames without a face are NaN. [N, 478, 3]
         height: height of the frame, px.
         width: width of the frame, px.
 
@@ -149,8 +149,7 @@ def face_boxes(landmarks: NDArray[np.float32], height: int, width: int) -> list[
     square.
 
     Args:
-        landmarks: landmarks of the original, px; rows of frames without a face are NaN.
-            [N, 478, 3]
+        landmarks: landmarks of the original, px; rows of frames without a face are NaN. [N, 478, 3]
         height: height of the frame, px.
         width: width of the frame, px.
 

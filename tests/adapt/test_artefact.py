@@ -1,4 +1,4 @@
-"""What is stored of an actor, whole and damaged."""
+"""Files of an actor, intact and damaged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dubfew.errors import ArtefactError, DubfewError, RegistryError
 from dubfew.reconstruction.track import Track
 from dubfew.references.footage import FOOTAGE_ARRAY_NAMES
 from dubfew.registry import Registry
-from tests.adapt.toys import adapter_of, learned
+from tests.adapt.toys import make_toy_adapter, train_toy_adapter
 
 NAMES = (
     ADAPTER_CONFIG_FILE,
@@ -40,7 +40,7 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def adapter(prior, footage) -> ActorAdapter:
-    return adapter_of(prior, footage, "lora", learned(prior, footage, "lora", 0))
+    return make_toy_adapter(prior, footage, "lora", train_toy_adapter(prior, footage, "lora", 0))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_damaged_config_is_refused(files, config):
     "change",
     [{"method": "magic"}, {"options": {}}, {"options": {"rank": -1, "alpha": 16}}],
 )
-def test_a_config_that_no_method_understands_is_refused(prior, adapter, change):
+def test_a_config_with_a_wrong_method_or_options_is_refused(prior, adapter, change):
     with pytest.raises(ArtefactError):
         replace(adapter, config={**adapter.config, **change}).merge_with_prior(prior)
 
@@ -137,7 +137,7 @@ def test_damage_is_an_error_or_goes_into_values(prior, files, data):
 
 @settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), st.binary(max_size=100)))
-def test_rubbish_is_refused(rubbish):
+def test_bytes_of_another_kind_are_refused(rubbish):
     with pytest.raises(ArtefactError):
         ActorAdapter.from_files(rubbish)
 

@@ -1,4 +1,4 @@
-"""Who is let in from elsewhere: whole, sound, and of a prior that is here."""
+"""Imported actors: only complete ones of a known prior are stored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from dubfew.registry import Registry
 from dubfew.registry.consent import ConsentRecord, example_consent
 from dubfew.registry.policy import RenderPurpose
 from dubfew.render.load import load_actor
-from tests.adapt.toys import adapter_of, learned, toy_prior
+from tests.adapt.toys import make_toy_adapter, toy_prior, train_toy_adapter
 from tests.data.people import TOY
 
 Files = dict[str, bytes]
@@ -51,7 +51,9 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def files(place, footage) -> Files:
     prior = replace(Prior.load(place), name="/home/somebody/else/prior")
-    return adapter_of(prior, footage, "lora", learned(prior, footage, "lora", 0)).to_files()
+    return make_toy_adapter(
+        prior, footage, "lora", train_toy_adapter(prior, footage, "lora", 0)
+    ).to_files()
 
 
 def with_config(files: Files, **changes: Any) -> Files:
@@ -63,7 +65,7 @@ def with_config(files: Files, **changes: Any) -> Files:
     }
 
 
-def test_a_prior_is_given_once(files, place, tmp_path):
+def test_a_prior_has_to_be_given_only_once(files, place, tmp_path):
     home = tmp_path / "home"
     sha256 = Prior.load(place).sha256
     with pytest.raises(ArtefactError, match=f"'/home/somebody/else/prior'.*{sha256}.*--prior"):
@@ -74,14 +76,14 @@ def test_a_prior_is_given_once(files, place, tmp_path):
     check_importable({}, files, home=home)
 
 
-def test_another_prior_is_refused_and_not_remembered(files, tmp_path):
+def test_another_prior_is_refused_and_not_noted(files, tmp_path):
     create_untrained_prior(3, TOY).save(tmp_path / "other", {}, "")
     with pytest.raises(ArtefactError, match="given is another"):
         check_importable({}, files, home=tmp_path / "home", prior=tmp_path / "other")
     assert not (tmp_path / "home").exists()
 
 
-def test_a_remembered_prior_must_still_be_the_same(files, place, tmp_path):
+def test_a_noted_prior_must_still_have_the_same_weights(files, place, tmp_path):
     moved = tmp_path / "moved"
     Prior.load(place).save(moved, {}, "")
     check_importable({}, files, home=tmp_path / "home", prior=moved)
@@ -90,7 +92,7 @@ def test_a_remembered_prior_must_still_be_the_same(files, place, tmp_path):
         check_importable({}, files, home=tmp_path / "home")
 
 
-def test_priors_that_ship_are_known_by_their_weights(tmp_path):
+def test_shipped_priors_are_found_by_their_weights(tmp_path):
     lite = Prior.load()
     assert find_prior(tmp_path, lite.sha256) == "lite"
     assert find_prior(tmp_path, "") == "warp"
@@ -98,7 +100,7 @@ def test_priors_that_ship_are_known_by_their_weights(tmp_path):
         assert find_prior(tmp_path, sha256) is None
 
 
-def test_who_came_in_can_be_rendered(files, place, tmp_path, monkeypatch):
+def test_an_imported_actor_can_be_rendered(files, place, tmp_path, monkeypatch):
     """By the command, from another home; the adapter names a place that is not here."""
     monkeypatch.setenv("DUBFEW_PASSPHRASE", PASSPHRASE)
     sender = Registry(tmp_path / "sender")
@@ -121,7 +123,7 @@ def test_who_came_in_can_be_rendered(files, place, tmp_path, monkeypatch):
     assert {name: who.revision.read(name) for name in who.revision.file_names()} == files
 
 
-def test_a_consent_that_comes_along_is_looked_at(files, tmp_path):
+def test_the_consent_of_an_imported_actor_is_checked(files, tmp_path):
     sender, receiver = Registry(tmp_path / "sender"), Registry(tmp_path / "receiver")
     minor = ConsentRecord.from_record({**example_consent(), "minor": True}, "x").to_config_entry()
     for number, consent in enumerate(
@@ -134,7 +136,7 @@ def test_a_consent_that_comes_along_is_looked_at(files, tmp_path):
     assert receiver.list() == []
 
 
-def test_an_own_speech_model_is_named(files, place, tmp_path):
+def test_a_missing_speech_model_is_named(files, place, tmp_path):
     facts = {"path": "/elsewhere/model.safetensors", "sha256": "5" * 64}
     with pytest.warns(UserWarning, match="555555555555.*--speech"):
         check_importable({}, with_config(files, speech=facts), home=tmp_path / "home", prior=place)
@@ -336,7 +338,7 @@ HARM: dict[str, Callable[[Files], Files]] = {
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_harm_is_refused(files, place, tmp_path, harm):
+def test_harmful_files_are_refused(files, place, tmp_path, harm):
     home = tmp_path / "home"
     check_importable({}, files, home=home, prior=place)  # what is sound is let in
     changed = HARM[harm](dict(files))
@@ -348,7 +350,7 @@ def test_harm_is_refused(files, place, tmp_path, harm):
     assert len(str(caught.value)) < 500
 
 
-def test_nothing_of_harm_is_stored(files, place, tmp_path):
+def test_nothing_harmful_is_stored(files, place, tmp_path):
     sender, receiver = Registry(tmp_path / "sender"), Registry(tmp_path / "receiver")
     sender.create("toy", {}, HARM["a weight that is NaN"](files))
     sender.export("toy", tmp_path / "toy.zip", plain=True)

@@ -1,4 +1,4 @@
-"""What ``adapt`` does not learn from."""
+"""Frames that ``adapt`` does not train on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.data.people import toy_track
 from tests.footage import with_paper
 
 
-def test_covered_frames_are_not_learned_from(tmp_path):
+def test_covered_frames_are_not_trained_on(tmp_path):
     clip = with_paper(tmp_path / "paper.mp4", 48, 20, 28)
     registry = Registry(tmp_path / "home")
     result = adapt(clip, actor="a", steps=0, prior="warp", registry=registry)
@@ -29,7 +29,7 @@ def test_covered_frames_are_not_learned_from(tmp_path):
     assert not set(adapter.references.frames) & set(range(20, 28))
 
 
-def test_footage_without_a_frame_to_learn_from():
+def test_footage_without_a_usable_frame_is_an_error():
     track = toy_track(4)
     check_usable_frames(
         Path("a.mp4"), replace(track, flags=np.array([FLAG_TURNED_AWAY] * 3 + [0], np.uint8))

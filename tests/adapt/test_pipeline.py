@@ -34,7 +34,7 @@ from tests.consents import filled_consent
 
 
 @given(st.integers(1, 5000))
-def test_split_keeps_learning_and_judging_apart(count):
+def test_split_keeps_training_and_validation_apart(count):
     train, held = split_held_out(count)
     assert len(train)
     assert len(held) <= MAX_HELD_OUT_FRAMES
@@ -45,7 +45,7 @@ def test_split_keeps_learning_and_judging_apart(count):
     assert len(train) >= 0.8 * count
 
 
-def test_split_judges_by_the_end_of_the_footage():
+def test_split_holds_out_the_end_of_the_footage():
     train, held = split_held_out(100)
     assert len(train) == 85
     assert (held[0], held[-1], len(held)) == (85, 99, 12)
@@ -59,7 +59,7 @@ def test_split_judges_by_the_end_of_the_footage():
     ),
     st.integers(1, 50),
 )
-def test_spanning_gives_rows_in_order_and_never_a_twin_too_many(key, count):
+def test_farthest_points_are_in_order_and_repeat_nothing_needlessly(key, count):
     rows = farthest_point_sampling(key, count)
     assert len(rows) == min(count, len(key))
     assert np.all((rows >= 0) & (rows < len(key)))
@@ -70,20 +70,20 @@ def test_spanning_gives_rows_in_order_and_never_a_twin_too_many(key, count):
         assert len(np.unique(key[rows], axis=0)) == different
 
 
-def test_spanning_takes_the_extremes():
+def test_farthest_points_include_the_extremes():
     key = np.linspace(0, 1, 101)[:, None].astype(np.float32)
     assert farthest_point_sampling(key, 3).tolist() == [0, 50, 100]
     assert set(np.diff(farthest_point_sampling(key, 11))) <= set(range(5, 16))
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), -float("inf")])
-def test_seconds_are_a_time(seconds):
+def test_seconds_must_be_positive_and_finite(seconds):
     with pytest.raises(DubfewError, match=r"seconds.*above 0"):
         AdaptOptions(seconds=seconds)
 
 
 @pytest.mark.parametrize("start", [-0.1, float("nan"), float("inf")])
-def test_a_start_is_a_moment(start):
+def test_start_must_be_0_or_more(start):
     with pytest.raises(DubfewError, match="0 or more"):
         AdaptOptions(start=start)
 
@@ -126,7 +126,7 @@ def test_the_record_stays_when_the_actor_is_learned_again(tmp_path):
         assert b"rights_holder" not in b"".join(map(revision.read, revision.file_names()))
 
 
-def test_devices():
+def test_devices_that_exist_are_resolved():
     assert resolve_device("cpu") == "cpu"
     assert resolve_device("auto") in ("cpu", "cuda")
 
@@ -152,7 +152,7 @@ def test_resized_footage_shows_the_same(footage):
     assert resize_footage(footage, 64) is footage
 
 
-def test_draw_takes_no_reference_near_its_target(footage):
+def test_a_batch_has_no_reference_near_its_target(footage):
     head = load_head_model()
     # Every frame its own colour, so that references can be recognised.
     marked = replace(
@@ -171,7 +171,7 @@ def test_draw_takes_no_reference_near_its_target(footage):
 
 
 @pytest.mark.parametrize(
-    ("wishes", "error"),
+    ("given", "error"),
     [
         ({"method": "magic"}, ArtefactError),
         ({"prior": "nobody"}, ArtefactError),
@@ -184,7 +184,7 @@ def test_draw_takes_no_reference_near_its_target(footage):
         ({"consent": Path("none.json")}, ConsentError),
     ],
 )
-def test_wishes_are_checked_before_the_work(tmp_path, monkeypatch, wishes, error):
+def test_options_are_checked_before_the_work(tmp_path, monkeypatch, given, error):
     """Tracking and training take minutes: what cannot be done is said at once."""
 
     def late(*args, **options):
@@ -193,7 +193,7 @@ def test_wishes_are_checked_before_the_work(tmp_path, monkeypatch, wishes, error
     monkeypatch.setattr(actor_footage, "track_video", late)
     clip = files("dubfew.demo") / "actor.mp4"
     with pytest.raises(error):
-        adapt(str(clip), **{"prior": "warp", **wishes})
+        adapt(str(clip), **{"prior": "warp", **given})
 
 
 def test_footage_that_cannot_be_read(tmp_path):

@@ -1,4 +1,4 @@
-"""Other people in an actor's training."""
+"""Replay: sets of other people, their file, and mixed batches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import create_untrained_prior
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.inputs import select_motion_window
-from tests.adapt.toys import learned
+from tests.adapt.toys import train_toy_adapter
 from tests.data.people import TOY, toy_footage
 from tools.build_replay_set import FRAMES_PER_PERSON, PERSON_SEEDS, film_person, make_replay_header
 
@@ -43,7 +43,7 @@ def stored(people, tmp_path_factory):
     return path
 
 
-def test_a_person_is_the_frames_that_span_the_mouth():
+def test_a_replay_person_has_the_frames_that_span_the_mouth_shapes():
     footage = toy_footage(16, 1)
     person = ReplayPerson.from_footage(footage, 5)
     assert len(person.windows) == 5
@@ -52,9 +52,9 @@ def test_a_person_is_the_frames_that_span_the_mouth():
         np.testing.assert_array_equal(motion, select_motion_window(footage.motion, int(row)))
 
 
-def test_what_is_stored_comes_back(people, stored):
-    again, told = load_replay(stored)
-    assert told["head"] == "lite"
+def test_a_stored_replay_set_comes_back(people, stored):
+    again, header = load_replay(stored)
+    assert header["head"] == "lite"
     for ours, theirs in zip(people, again, strict=True):
         a, b = ours.windows, theirs.windows
         assert np.abs(a.images.astype(int) - b.images).mean() < 3
@@ -67,7 +67,7 @@ def test_what_is_stored_comes_back(people, stored):
         assert (b.vertices.dtype, b.images.dtype) == (np.float32, np.uint8)
 
 
-def test_drawing_repeats_with_the_seed_and_shows_everybody(people):
+def test_replay_batches_follow_from_the_seed(people):
     replay = ReplaySampler(people, load_head_model())
 
     def drawn(seed):
@@ -81,7 +81,7 @@ def test_drawing_repeats_with_the_seed_and_shows_everybody(people):
     assert float(texture[:, :3].std()) > 0.01
     assert not texture[:, 3:].any()
     assert a.inputs.references.shape[1] == TOY.references
-    # The texture lies where the face is: it resembles the picture there.
+    # The texture is where the face is: it resembles the image there.
     inside = a.inputs.mesh_mask.bool().expand(-1, 3, -1, -1)
     assert float((texture[:, :3] - a.target)[inside].abs().mean()) < 0.15
 
@@ -103,11 +103,11 @@ def test_no_target_is_among_its_own_references(people):
         assert float(sample.target[0, 0, 0, 0]) not in sample.inputs.references[0, :, 0, 0, 0]
 
 
-def test_the_shipped_set():
-    people, told = load_replay(bundled_replay_path())
+def test_the_shipped_replay_set():
+    people, header = load_replay(bundled_replay_path())
     assert bundled_replay_path().stat().st_size <= 2.5e6
-    assert told["people"] == [f"synthetic person, seed {seed}" for seed in PERSON_SEEDS]
-    assert told == {"format_version": 1, "window": 160, **make_replay_header(load_head_model())}
+    assert header["people"] == [f"synthetic person, seed {seed}" for seed in PERSON_SEEDS]
+    assert header == {"format_version": 1, "window": 160, **make_replay_header(load_head_model())}
     assert [len(p.windows) for p in people] == [FRAMES_PER_PERSON] * len(PERSON_SEEDS)
     replay = ReplaySampler(people[:2], load_head_model())
     sample, texture = replay.sample_replay_batch(2, 3, 16, np.random.default_rng(0))
@@ -115,11 +115,11 @@ def test_the_shipped_set():
     assert texture.shape == (2, 16, 160, 160)
 
 
-def test_film_makes_a_clip_once(tmp_path, monkeypatch):
+def test_a_synthetic_clip_is_rendered_once(tmp_path, monkeypatch):
     asked = []
 
-    def write(person, path, **wishes):
-        asked.append((person, wishes))
+    def write(person, path, **options):
+        asked.append((person, options))
         path.write_bytes(b"clip")
 
     monkeypatch.setattr("tools.build_replay_set.write_clip", write)
@@ -132,7 +132,7 @@ def test_film_makes_a_clip_once(tmp_path, monkeypatch):
     assert asked == [(1003, {"seconds": 5.0, "size": 576, "seed": 1003, "crf": 20})]
 
 
-def test_a_prior_brings_its_own(tmp_path, stored):
+def test_a_prior_may_have_a_replay_set_of_its_own(tmp_path, stored):
     prior = create_untrained_prior(config=TOY)
     folder = tmp_path / "own"
     prior.save(folder, {}, "card")
@@ -157,9 +157,9 @@ def test_mixed_batches_reach_the_renderer(prior, footage, people, monkeypatch):
 
     monkeypatch.setattr(trainer, "render_and_compute_loss", spy)
     replay = ReplaySampler(people, load_head_model())
-    mixed = learned(prior, footage, "texture", 1, replay=replay)
-    alone = learned(prior, footage, "texture", 1)
-    again = learned(prior, footage, "texture", 1, replay=replay)
+    mixed = train_toy_adapter(prior, footage, "texture", 1, replay=replay)
+    alone = train_toy_adapter(prior, footage, "texture", 1)
+    again = train_toy_adapter(prior, footage, "texture", 1, replay=replay)
     assert seen == [
         (2 * trainer.ACTOR_BATCH_SIZE,) * 2,
         (trainer.ACTOR_BATCH_SIZE,) * 2,
@@ -169,7 +169,7 @@ def test_mixed_batches_reach_the_renderer(prior, footage, people, monkeypatch):
     assert torch.equal(mixed.texture, again.texture)
 
 
-def test_rubbish_is_refused(tmp_path, stored):
+def test_bytes_of_another_kind_are_refused(tmp_path, stored):
     newer = tmp_path / "newer"
     content = stored.read_bytes()
     newer.write_bytes(content.replace(b'format_version\\": 1', b'format_version\\": 9'))
@@ -192,8 +192,8 @@ def test_damage_is_an_error_or_goes_into_values(tmp_path_factory, stored, data):
     path = tmp_path_factory.mktemp("damaged") / REPLAY_FILE
     path.write_bytes(broken)
     try:
-        people, told = load_replay(path)
+        people, header = load_replay(path)
     except ArtefactError:
         return
-    assert json.dumps(told)
+    assert json.dumps(header)
     assert all(len(p.windows) == len(p.motion) for p in people)

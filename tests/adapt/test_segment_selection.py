@@ -26,50 +26,54 @@ from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 FPS = 25
 
 
-def seen(looks: int = 60, cuts=(), seed: int = 0, **changes) -> FootageScan:
+def make_scan(num_scanned: int = 60, cuts=(), seed: int = 0, **changes) -> FootageScan:
     """A head that speaks in the middle of the footage and rests at both ends."""
     rng = np.random.default_rng(seed)
-    speaks = (np.arange(looks) >= looks // 3) & (np.arange(looks) < 2 * looks // 3)
-    opening = np.where(speaks, rng.uniform(0, 0.3, looks), 0.01).astype(np.float32)
-    keys = np.zeros((looks, 6), np.float32)
+    speaks = (np.arange(num_scanned) >= num_scanned // 3) & (
+        np.arange(num_scanned) < 2 * num_scanned // 3
+    )
+    opening = np.where(speaks, rng.uniform(0, 0.3, num_scanned), 0.01).astype(np.float32)
+    keys = np.zeros((num_scanned, 6), np.float32)
     keys[:, 0] = opening
-    keys[:, 1:] = 0.02 * rng.standard_normal((looks, 5)) * speaks[:, None]
-    sound = rng.uniform(0, 1, (looks * 4, 80)).astype(np.float32) * np.repeat(speaks, 4)[:, None]
+    keys[:, 1:] = 0.02 * rng.standard_normal((num_scanned, 5)) * speaks[:, None]
+    sound = (
+        rng.uniform(0, 1, (num_scanned * 4, 80)).astype(np.float32) * np.repeat(speaks, 4)[:, None]
+    )
     whole = FootageScan(
-        frame_indices=np.arange(looks) * 5,
-        valid=np.ones(looks, bool),
+        frame_indices=np.arange(num_scanned) * 5,
+        valid=np.ones(num_scanned, bool),
         keys=keys,
         mouth_opening=opening,
-        turn=np.zeros(looks, np.float32),
-        eye_distance=np.full(looks, 80, np.float32),
+        turn=np.zeros(num_scanned, np.float32),
+        eye_distance=np.full(num_scanned, 80, np.float32),
         cuts=list(cuts),
         mel_energy=sound,
-        num_frames=looks * 5,
+        num_frames=num_scanned * 5,
         fps=float(FPS),
     )
     return replace(whole, **changes)
 
 
 def chosen(found: FootageScan, frames: int, monkeypatch, seconds: float | None = None):
-    monkeypatch.setattr(segment_selection, "scan_footage", lambda *args, **wishes: found)
+    monkeypatch.setattr(segment_selection, "scan_footage", lambda *args, **options: found)
     info = VideoInfo(Path("x.mp4"), 64, 64, Fraction(FPS), frames=found.num_frames)
     return choose_segment(Path("x.mp4"), info, seconds or frames / FPS)
 
 
-def test_the_part_that_speaks_is_chosen(monkeypatch):
-    part = chosen(seen(), 90, monkeypatch)
+def test_the_part_with_speech_is_chosen(monkeypatch):
+    part = chosen(make_scan(), 90, monkeypatch)
     assert part.chosen == "best"
     assert 80 <= part.first <= 120
     assert part.stop - part.first == 90
     assert (part.start, part.seconds) == (part.first / FPS, 90 / FPS)
     assert set(part.merits) == set(SCORE_WEIGHTS)
     assert str(part) == f"{part.start:.1f} s to {part.start + 3.6:.1f} s (best)"
-    assert chosen(seen(), 90, monkeypatch) == part
+    assert chosen(make_scan(), 90, monkeypatch) == part
 
 
-def test_no_part_holds_a_cut(monkeypatch):
+def test_no_part_contains_a_cut(monkeypatch):
     for cut in (100, 130, 150):
-        part = chosen(seen(cuts=[cut]), 90, monkeypatch)
+        part = chosen(make_scan(cuts=[cut]), 90, monkeypatch)
         assert not part.first < cut < part.stop
 
 
@@ -77,8 +81,8 @@ def test_no_part_holds_a_cut(monkeypatch):
     st.integers(1, 400),
     st.lists(st.integers(1, 299), max_size=8, unique=True).map(sorted),
 )
-def test_candidates_lie_within_their_shots(frames, cuts):
-    found = seen(cuts=cuts)
+def test_candidates_are_within_their_shots(frames, cuts):
+    found = make_scan(cuts=cuts)
     parts = list(candidate_segments(found, frames))
     assert parts
     for first, stop in parts:
@@ -93,9 +97,9 @@ def test_candidates_lie_within_their_shots(frames, cuts):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000), st.integers(5, 290), st.floats(0, 1))
-def test_merits_are_shares(seed, frames, lost):
+def test_merits_are_in_0_to_1(seed, frames, lost):
     rng = np.random.default_rng(seed)
-    found = seen(seed=seed, cuts=sorted({int(rng.integers(1, 299))}))
+    found = make_scan(seed=seed, cuts=sorted({int(rng.integers(1, 299))}))
     valid = rng.random(60) >= lost
     valid[rng.integers(60)] = True
     found = replace(found, valid=valid, turn=rng.uniform(-1, 1, 60).astype(np.float32))
@@ -115,22 +119,22 @@ def test_merits_are_shares(seed, frames, lost):
         ("size", {"eye_distance": np.where(np.arange(60) < 30, 30, 80).astype(np.float32)}),
     ],
 )
-def test_what_is_worse_counts_less(name, worse):
-    found = seen(**worse)
+def test_a_worse_part_has_less_merit(name, worse):
+    found = make_scan(**worse)
     first, second = score_segments(found, [(0, 100), (200, 300)], 100)[name]
     assert first < second
 
 
-def test_other_sounds_and_longer_parts_count_more():
-    found = seen()
+def test_varied_sounds_and_longer_parts_have_more_merit():
+    found = make_scan()
     quiet, loud = score_segments(found, [(0, 80), (110, 190)], 160)["sound"]
     assert quiet < 0.3 < loud
     np.testing.assert_allclose(score_segments(found, [(0, 80), (0, 160)], 160)["length"], [0.5, 1])
 
 
-def test_what_was_asked_for_is_taken(monkeypatch):
+def test_the_part_that_was_asked_for_is_chosen(monkeypatch):
     monkeypatch.setattr(
-        segment_selection, "scan_footage", lambda *args, **wishes: pytest.fail("scanned")
+        segment_selection, "scan_footage", lambda *args, **options: pytest.fail("scanned")
     )
     info = VideoInfo(Path("x.mp4"), 64, 64, Fraction(30000, 1001), frames=3000)
     part = choose_segment(Path("x.mp4"), info, 10, start=20)
@@ -140,18 +144,18 @@ def test_what_was_asked_for_is_taken(monkeypatch):
 
 
 def test_footage_without_a_face_is_left_to_tracking(monkeypatch):
-    part = chosen(seen(valid=np.zeros(60, bool)), 90, monkeypatch)
+    part = chosen(make_scan(valid=np.zeros(60, bool)), 90, monkeypatch)
     assert (part.first, part.chosen) == (0, "whole")
 
 
 def test_a_head_that_jumps_is_another_shot():
-    looks, valid = np.arange(4) * 5, np.array([True, True, True, True])
+    frames, valid = np.arange(4) * 5, np.array([True, True, True, True])
     size = np.full(4, 40, np.float32)
     centre = np.array([[50, 50], [55, 50], [150, 50], [150, 52]], np.float32)
-    assert _find_jumps(looks, valid, size, centre) == [10]
+    assert _find_jumps(frames, valid, size, centre) == [10]
     grown = np.array([40, 41, 41, 70], np.float32)
-    assert _find_jumps(looks, valid, grown, centre * 0) == [15]
-    assert _find_jumps(looks, valid & (looks != 10), size, centre) == []
+    assert _find_jumps(frames, valid, grown, centre * 0) == [15]
+    assert _find_jumps(frames, valid & (frames != 10), size, centre) == []
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +173,8 @@ def two_shots(tmp_path_factory) -> Path:
 
 
 def test_scanning_footage(two_shots):
-    told = []
-    found = scan_footage(two_shots, probe(two_shots), progress=told.append)
+    reports = []
+    found = scan_footage(two_shots, probe(two_shots), progress=reports.append)
     assert found.num_frames == 40
     assert found.frame_indices.tolist() == list(range(0, 40, 5))
     assert found.cuts == [20]
@@ -179,7 +183,7 @@ def test_scanning_footage(two_shots):
     assert np.abs(found.keys[:4, :2]).max() < 2
     assert (found.turn[:4] < 0.6).all()
     assert found.mel_energy.shape == (0, 80)
-    assert {p.stage for p in told} == {"scan"}
+    assert {p.stage for p in reports} == {"scan"}
 
 
 def test_scanning_sound():

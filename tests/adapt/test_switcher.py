@@ -10,7 +10,15 @@ import torch
 
 from dubfew.adapt import AdapterSwitcher
 from dubfew.errors import ArtefactError
-from tests.adapt.toys import adapter_of, assert_same, judged, learned, pixels, state, toy_prior
+from tests.adapt.toys import (
+    assert_equal_tensors,
+    copy_prior_state,
+    make_batch,
+    make_toy_adapter,
+    render_pixels,
+    toy_prior,
+    train_toy_adapter,
+)
 from tests.data.people import toy_footage
 
 
@@ -19,69 +27,71 @@ def actors(prior, footage):
     """One adapter of each method, two of them of another person."""
     people = [footage, toy_footage(seed=3), toy_footage(seed=3)]
     adapters = [
-        adapter_of(prior, person, method, learned(prior, person, method, 2, seed=seed))
+        make_toy_adapter(
+            prior, person, method, train_toy_adapter(prior, person, method, 2, seed=seed)
+        )
         for seed, (person, method) in enumerate(
             zip(people, ("texture", "lora", "full"), strict=True)
         )
     ]
-    samples = [judged(person, np.array([20, 22]), np.arange(16)) for person in people]
+    samples = [make_batch(person, np.array([20, 22]), np.arange(16)) for person in people]
     return list(zip(adapters, samples, strict=True))
 
 
-def test_turns_show_what_each_shows_alone(prior, actors):
-    alone = [pixels(a.merge_with_prior(prior), a.texture, sample) for a, sample in actors]
-    before, stage = state(prior), AdapterSwitcher(prior)
+def test_actors_in_turn_render_what_each_renders_alone(prior, actors):
+    alone = [render_pixels(a.merge_with_prior(prior), a.texture, sample) for a, sample in actors]
+    before, switcher = copy_prior_state(prior), AdapterSwitcher(prior)
     for turn in (0, 1, 2, 1, 0, 2, 2, 1):
         adapter, sample = actors[turn]
-        with stage.activate(adapter) as renderer:
-            assert torch.equal(pixels(renderer, adapter.texture, sample), alone[turn])
-    assert_same(before, state(prior))
+        with switcher.activate(adapter) as renderer:
+            assert torch.equal(render_pixels(renderer, adapter.texture, sample), alone[turn])
+    assert_equal_tensors(before, copy_prior_state(prior))
     assert not torch.equal(alone[1], alone[2])
 
 
-def test_one_renderer_serves_all(prior, actors):
-    stage = AdapterSwitcher(prior)
+def test_all_actors_share_one_renderer(prior, actors):
+    switcher = AdapterSwitcher(prior)
     seen = set()
     for adapter, _ in actors:
-        with stage.activate(adapter) as renderer:
+        with switcher.activate(adapter) as renderer:
             seen.add(tuple(p.data_ptr() for p in renderer.parameters()))
     assert len({len(pointers) for pointers in seen}) == 1
-    with stage.activate(actors[1][0]) as first:
+    with switcher.activate(actors[1][0]) as first:
         pass
-    with stage.activate(actors[2][0]) as second:
+    with switcher.activate(actors[2][0]) as second:
         assert first is second
     own = {p.data_ptr() for p in prior.renderer.parameters()}
     assert own.isdisjoint(p.data_ptr() for p in second.parameters())
 
 
-def test_an_error_while_playing_leaves_the_prior(prior, actors):
-    stage = AdapterSwitcher(prior)
-    with pytest.raises(KeyboardInterrupt), stage.activate(actors[1][0]) as renderer:
+def test_an_error_while_active_restores_the_prior(prior, actors):
+    switcher = AdapterSwitcher(prior)
+    with pytest.raises(KeyboardInterrupt), switcher.activate(actors[1][0]) as renderer:
         raise KeyboardInterrupt
-    assert_same(prior.renderer.state_dict(), renderer.state_dict())
+    assert_equal_tensors(prior.renderer.state_dict(), renderer.state_dict())
 
 
-def test_damaged_actors_leave_the_stage_whole(prior, actors):
+def test_a_damaged_actor_does_not_damage_the_renderer(prior, actors):
     lora, sample = actors[1]
-    stage = AdapterSwitcher(prior)
+    switcher = AdapterSwitcher(prior)
     name = next(iter(lora.weights))
     for weights in ({}, {**lora.weights, name: torch.zeros(3)}):
-        with pytest.raises(ArtefactError), stage.activate(replace(lora, weights=weights)):
+        with pytest.raises(ArtefactError), switcher.activate(replace(lora, weights=weights)):
             pass
-    with stage.activate(lora) as renderer:
-        shown = pixels(renderer, lora.texture, sample)
-    assert torch.equal(shown, pixels(lora.merge_with_prior(prior), lora.texture, sample))
+    with switcher.activate(lora) as renderer:
+        shown = render_pixels(renderer, lora.texture, sample)
+    assert torch.equal(shown, render_pixels(lora.merge_with_prior(prior), lora.texture, sample))
 
 
-def test_one_at_a_time(prior, actors):
-    stage = AdapterSwitcher(prior)
+def test_one_actor_is_active_at_a_time(prior, actors):
+    switcher = AdapterSwitcher(prior)
     with (
-        stage.activate(actors[0][0]),
+        switcher.activate(actors[0][0]),
         pytest.raises(RuntimeError, match="still active"),
-        stage.activate(actors[1][0]),
+        switcher.activate(actors[1][0]),
     ):
         pass
-    with stage.activate(actors[1][0]):
+    with switcher.activate(actors[1][0]):
         pass
 
 

@@ -1,4 +1,4 @@
-"""A small prior, and actors learned on it from toy footage."""
+"""A small prior, and actors that are adapted to toy footage on it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def toy_prior(seed: int = 0) -> Prior:
     return replace(prior, sha256=f"{seed:064x}", name="toy")
 
 
-def learned(
+def train_toy_adapter(
     prior: Prior,
     footage: Footage,
     method: str | AdaptationMethod,
@@ -57,7 +57,7 @@ def learned(
     )
 
 
-def adapter_of(
+def make_toy_adapter(
     prior: Prior, footage: Footage, method: str, result: AdapterTraining
 ) -> ActorAdapter:
     return ActorAdapter(
@@ -78,28 +78,28 @@ def adapter_of(
     )
 
 
-def judged(footage: Footage, rows: np.ndarray, bank: np.ndarray) -> TrainingSample:
+def make_batch(footage: Footage, rows: np.ndarray, bank: np.ndarray) -> TrainingSample:
     return collate_samples(
         [make_sample(footage, int(row), bank, load_head_model(), TOY.references) for row in rows]
     )
 
 
 @torch.no_grad()
-def pixels(renderer: nn.Module, texture: Tensor, sample: TrainingSample) -> Tensor:
+def render_pixels(renderer: nn.Module, texture: Tensor, sample: TrainingSample) -> Tensor:
     """What a renderer shows with an actor's texture. [B, 3, S, S]"""
     inputs = sample.inputs
     many = texture[None].expand(len(inputs.scene), -1, -1, -1)
     return renderer(inputs, sample_texture(many, inputs.uv, inputs.mesh_mask[:, 0] > 0))
 
 
-def state(prior: Prior) -> dict[str, Tensor]:
+def copy_prior_state(prior: Prior) -> dict[str, Tensor]:
     return {
         **{name: value.clone() for name, value in prior.renderer.state_dict().items()},
         "texture": prior.texture.clone(),
     }
 
 
-def assert_same(before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
+def assert_equal_tensors(before: dict[str, Tensor], after: dict[str, Tensor]) -> None:
     assert before.keys() == after.keys()
     for name, value in before.items():
         assert torch.equal(value, after[name]), name

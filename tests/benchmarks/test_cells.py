@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from benchmarks import ablations, adapt_cost, adapt_curve, footage_length, methods, steps
-from benchmarks.cells import NO_PRIOR, PRODUCT, Bench, Cell, due, patches_of
+from benchmarks.cells import (
+    NO_PRIOR_VARIANT,
+    PRODUCT_VARIANT,
+    Cell,
+    CellBenchmark,
+    is_measured_step,
+    list_patches,
+)
 from dubfew.adapt import trainer
 from dubfew.adapt.methods import METHODS
 from dubfew.progress import no_progress
@@ -22,8 +29,8 @@ from tests.data.people import toy_footage
 
 
 @pytest.fixture
-def bench(toys: Toys, tmp_path: Path) -> Bench:
-    return Bench(tmp_path, [toys.clip], prior=toys.prior, prepared=toys.prepared, tests=3)
+def bench(toys: Toys, tmp_path: Path) -> CellBenchmark:
+    return CellBenchmark(tmp_path, [toys.clip], prior=toys.prior, prepared=toys.prepared, tests=3)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +43,7 @@ def test_they_start(benchmark, capsys):
     assert "--quick" in capsys.readouterr().out
 
 
-def test_a_cell_is_measured_once(bench: Bench, toys: Toys, tmp_path: Path):
+def test_a_cell_is_measured_once(bench: CellBenchmark, toys: Toys, tmp_path: Path):
     cell = Cell(toys.clip, 20, 6)
     (first,) = bench.measure([cell])
     assert first is not None
@@ -49,17 +56,17 @@ def test_a_cell_is_measured_once(bench: Bench, toys: Toys, tmp_path: Path):
     original, own = bench.sheet_rows(cell, "own")
     assert own.faces[0].shape == original.faces[0].shape == (64, 64, 3)
     # Another process, which finds what this one left.
-    again = Bench(tmp_path, [toys.clip], prior=toys.prior, prepared=toys.prepared, tests=3)
-    with patch.object(Bench, "_run", side_effect=AssertionError):
+    again = CellBenchmark(tmp_path, [toys.clip], prior=toys.prior, prepared=toys.prepared, tests=3)
+    with patch.object(CellBenchmark, "_run", side_effect=AssertionError):
         assert again.measure([cell]) == [first]
 
 
-def test_what_decides_a_cell_names_it(bench: Bench, toys: Toys):
+def test_what_decides_a_cell_names_it(bench: CellBenchmark, toys: Toys):
     cell = Cell(toys.clip, 20, 6)
     others = [
         replace(cell, known=21),
         replace(cell, steps=7),
-        replace(cell, variant=NO_PRIOR),
+        replace(cell, variant=NO_PRIOR_VARIANT),
         replace(cell, method="full"),
         replace(cell, options={"rank": 4}),
         replace(cell, stops=False),
@@ -70,12 +77,12 @@ def test_what_decides_a_cell_names_it(bench: Bench, toys: Toys):
     assert bench.key(replace(cell, options={"rank": 16})) == keys[0]
 
 
-def test_a_failed_cell_is_reported(bench: Bench, toys: Toys):
+def test_a_failed_cell_is_reported(bench: CellBenchmark, toys: Toys):
     assert bench.measure([Cell(toys.clip, 59, 1)]) == [None]
     assert "too few" in next(iter(bench.failed.values()))
 
 
-def test_watching_does_not_change_what_is_learned(bench: Bench, toys: Toys):
+def test_watching_does_not_change_what_is_learned(bench: CellBenchmark, toys: Toys):
     def run(watch):
         method = METHODS.load("full")
         return trainer.train_adapter(
@@ -99,17 +106,25 @@ def test_watching_does_not_change_what_is_learned(bench: Bench, toys: Toys):
 
 def test_without_stopping_learning_goes_on(toys: Toys):
     assert (
-        patches_of(Cell(toys.clip, 20, 1000, stops=False))[
+        list_patches(Cell(toys.clip, 20, 1000, stops=False))[
             "dubfew.adapt.trainer.PATIENCE_VALIDATIONS"
         ]
         > 1000 / trainer.VALIDATE_EVERY_STEPS
     )  # type: ignore[operator]
-    assert [step for step in (0, 4, 5, 25, 30, 275, 325, 350) if due(step)] == [0, 5, 25, 275, 350]
+    assert [step for step in (0, 4, 5, 25, 30, 275, 325, 350) if is_measured_step(step)] == [
+        0,
+        5,
+        25,
+        275,
+        350,
+    ]
 
 
-@pytest.mark.parametrize("name", ablations.VARIANTS)
+@pytest.mark.parametrize("name", ablations.ABLATION_VARIANTS)
 def test_every_ablation_patches_something_that_is_there(name: str, toys: Toys):
-    for target, value in patches_of(Cell(toys.clip, 20, 0, ablations.VARIANTS[name])).items():
+    for target, value in list_patches(
+        Cell(toys.clip, 20, 0, ablations.ABLATION_VARIANTS[name])
+    ).items():
         with patch(target, value):
             pass
 
@@ -119,7 +134,10 @@ def test_ablations_run(toys: Toys, tmp_path: Path, capsys):
     assert ablations.main([*toys.options(tmp_path), "--steps", "1", "--only", names]) == 0
     data = json.loads((tmp_path / "ablations.json").read_text())
     found = {name: results[0] for name, results in data["results"].items()}
-    assert list(found) == ["product", *(n for n in ablations.VARIANTS if n in names.split(","))]
+    assert list(found) == [
+        "product",
+        *(n for n in ablations.ABLATION_VARIANTS if n in names.split(",")),
+    ]
     product = found.pop("product")
     assert found["prior"]["zero"]["psnr"] == pytest.approx(product["warp"]["psnr"], abs=0.02)
     for name, result in found.items():
@@ -138,9 +156,9 @@ def test_unknown_ablations_are_refused(toys: Toys, tmp_path: Path):
 
 def test_the_others_run_and_share_their_cells(toys: Toys, tmp_path: Path, capsys):
     assert steps.main([*toys.options(tmp_path), "--steps", "2", "--baseline-steps", "2"]) == 0
-    with patch.object(Bench, "_run", side_effect=AssertionError):
+    with patch.object(CellBenchmark, "_run", side_effect=AssertionError):
         assert adapt_curve.main([*toys.options(tmp_path), "--steps", "2"]) == 0
-    two = {name: methods.WAYS[name] for name in ("texture", "LoRA, rank 4")}
+    two = {name: methods.METHOD_RUNS[name] for name in ("texture", "LoRA, rank 4")}
     with patch.object(methods, "WAYS", two):
         assert methods.main([*toys.options(tmp_path), "--steps", "1"]) == 0
     with patch.object(footage_length, "QUICK_LENGTHS", (25,)):
@@ -153,9 +171,9 @@ def test_the_others_run_and_share_their_cells(toys: Toys, tmp_path: Path, capsys
         assert json.loads((tmp_path / f"{name}.json").read_text())["machine_before"]
 
 
-def test_without_references_nothing_of_them_is_seen(bench: Bench, toys: Toys):
-    plain = Cell(toys.clip, 20, 0, NO_PRIOR)
-    alone = replace(plain, variant=steps.NO_REFERENCES)
+def test_without_references_nothing_of_them_is_seen(bench: CellBenchmark, toys: Toys):
+    plain = Cell(toys.clip, 20, 0, NO_PRIOR_VARIANT)
+    alone = replace(plain, variant=steps.NO_REFERENCES_VARIANT)
     known, blind = bench.measure([plain, alone])
     assert known is not None
     assert blind is not None
@@ -177,16 +195,16 @@ def points(*psnr: float, every: int = 25) -> list[dict]:
 
 
 def test_the_stop_is_that_of_learning():
-    assert adapt_curve.stopped(points(1, 2, 3)) == (50, 50)
+    assert adapt_curve.find_stop(points(1, 2, 3)) == (50, 50)
     late = points(1, 3, 2, 2, 2, 2, 2, 9)
-    assert adapt_curve.stopped(late) == (25, 150)
-    row = adapt_curve.stop_row("clip", late)
+    assert adapt_curve.find_stop(late) == (25, 150)
+    row = adapt_curve.format_stop_row("clip", late)
     assert row[2:5] == ["4.00 (25)", "10.00 (175)", "10.00 (175)"]
     assert "-6.00" in row
 
 
 def test_the_stop_follows_a_real_run(toys: Toys, tmp_path: Path):
-    bench = Bench(tmp_path, [toys.clip], prior=toys.prior, prepared=toys.prepared, tests=2)
+    bench = CellBenchmark(tmp_path, [toys.clip], prior=toys.prior, prepared=toys.prepared, tests=2)
     with (
         patch.object(trainer, "VALIDATE_EVERY_STEPS", 1),
         patch.object(trainer, "PATIENCE_VALIDATIONS", 2),
@@ -196,12 +214,12 @@ def test_the_stop_follows_a_real_run(toys: Toys, tmp_path: Path):
     assert stopped is not None
     assert went_on["last"] == 8
     with patch.multiple(adapt_curve, VALIDATE_EVERY_STEPS=1, PATIENCE_VALIDATIONS=2):
-        assert adapt_curve.stopped(went_on["curve"]) == (stopped["steps"], stopped["last"])
+        assert adapt_curve.find_stop(went_on["curve"]) == (stopped["steps"], stopped["last"])
 
 
 def test_curves_by_the_clock():
-    assert [row["step"] for row in adapt_curve.ticks(points(1, 2, 3))] == [0, 25, 50]
-    means = adapt_curve.mean_ticks([points(1, 2, 3), points(5)])
+    assert [row["step"] for row in adapt_curve.list_ticks(points(1, 2, 3))] == [0, 25, 50]
+    means = adapt_curve.mean_tick_rows([points(1, 2, 3), points(5)])
     assert means[0][:2] == [0, 4.0]
     assert means[-1][0] == 20
     assert means[-1][1] == 5.0
@@ -210,7 +228,9 @@ def test_curves_by_the_clock():
 
 def test_marks():
     ours, theirs = points(30, 31), points(20, 28, 30.5)
-    table = steps.mark_table({"ours": ours, "theirs": theirs}, (31, 31.5, 32, 40), "{} dB".format)
+    table = steps.format_mark_table(
+        {"ours": ours, "theirs": theirs}, (31, 31.5, 32, 40), "{} dB".format
+    )
     assert "| 31 dB | 0 (0 s) | 50 (12 s) | at start / 50 |" in table
     assert "| 31.5 dB | 25 (6 s) | 50 (12 s) | 2.0 |" in table
     assert "| 32 dB | 25 (6 s) | - | >2.0 |" in table
@@ -220,21 +240,21 @@ def test_marks():
 
 
 def test_lengths():
-    assert footage_length.known_for(100, 135) == 100
-    assert footage_length.known_for(500, 502) == most(502)
-    assert footage_length.known_for(250, 135) is None
+    assert footage_length.known_frames_for(100, 135) == 100
+    assert footage_length.known_frames_for(500, 502) == most(502)
+    assert footage_length.known_frames_for(250, 135) is None
     figures = {"psnr": 30.0, "ssim": 0.9, "sharpness": 1.0}
     rows = {"warp": figures, "no prior": figures, "prior": {**figures, "psnr": 31.0}}
-    tables = footage_length.group_tables({25: {"a": rows, "b": rows}, 50: {"a": rows}})
+    tables = footage_length.format_length_tables({25: {"a": rows, "b": rows}, 50: {"a": rows}})
     assert tables[0] == "## Up to 25 frames: mean of 2 clips (a, b)"
     assert tables[1].count("+1.00") == 1
     assert tables[3].count("+1.00") == 2
 
 
 def most(frames: int) -> int:
-    from benchmarks.windows import most_known
+    from benchmarks.windows import max_known_frames
 
-    return most_known(frames)
+    return max_known_frames(frames)
 
 
 def test_cost_table():
@@ -260,10 +280,10 @@ def test_cost_table():
             "total_s": 90.0,
         },
     ]
-    text = adapt_cost.document("clip.mp4", runs, "machine")
+    text = adapt_cost.format_document("clip.mp4", runs, "machine")
     assert "| 300 s | chosen | 250 | 50 | 9 | 550.0 | 30.00 | 90.00 |" in text
     assert "1.10" in text
 
 
 def test_the_product_is_a_variant_that_changes_nothing():
-    assert replace(PRODUCT, label="") == replace(ablations.Variant(""), label="")
+    assert replace(PRODUCT_VARIANT, label="") == replace(ablations.Variant(""), label="")

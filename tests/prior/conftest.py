@@ -1,3 +1,5 @@
+"""A toy renderer, toy people, and a training of them."""
+
 from __future__ import annotations
 
 import dataclasses

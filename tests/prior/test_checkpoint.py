@@ -1,3 +1,5 @@
+"""Priors as folders: stored, loaded, damaged, shipped."""
+
 from __future__ import annotations
 
 import json
@@ -24,7 +26,7 @@ def stored(tmp_path):
     return prior, tmp_path / "p"
 
 
-def test_saved_and_loaded_paints_the_same(stored):
+def test_saved_and_loaded_renders_the_same(stored):
     prior, folder = stored
     again = Prior.load(folder)
     sample = make_sample(toy_footage(), 2, np.arange(12, 24), load_head_model(), 2)
@@ -56,7 +58,7 @@ def test_no_such_prior_names_those_there_are():
         Prior.load("nobody")
 
 
-def test_the_shipped_prior_loads_and_says_who_is_in_it():
+def test_the_shipped_prior_loads_and_lists_its_people():
     (info,) = list_priors()
     assert info.name == "lite"
     assert info.bytes < 16e6

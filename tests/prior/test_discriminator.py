@@ -1,3 +1,5 @@
+"""The discriminator: what it sees, what its losses train, and that it can be trained."""
+
 from __future__ import annotations
 
 from copy import deepcopy
@@ -33,15 +35,17 @@ def discriminator() -> Discriminator:
     return Discriminator(DiscriminatorConfig(widths=(8, 16, 16)))
 
 
-def noisy(picture: torch.Tensor) -> torch.Tensor:
-    return picture + 0.2 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+def noisy(prediction: torch.Tensor) -> torch.Tensor:
+    return prediction + 0.2 * torch.randn(
+        prediction.shape, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def test_logits_and_features_at_every_scale(discriminator, sample):
-    judged = discriminator(sample.target, discriminator_condition(sample))
-    assert [len(found) for found in judged] == [4, 4]
-    assert [tuple(f.shape[:2]) for f in judged[0]] == [(2, 8), (2, 16), (2, 16), (2, 1)]
-    assert judged[1][0].shape[-1] == SIZE // 4
+    outputs = discriminator(sample.target, discriminator_condition(sample))
+    assert [len(found) for found in outputs] == [4, 4]
+    assert [tuple(f.shape[:2]) for f in outputs[0]] == [(2, 8), (2, 16), (2, 16), (2, 1)]
+    assert outputs[1][0].shape[-1] == SIZE // 4
 
 
 def test_nothing_outside_the_mask_counts(discriminator, sample):
@@ -52,34 +56,34 @@ def test_nothing_outside_the_mask_counts(discriminator, sample):
     assert float(terms["matching"]) == pytest.approx(0, abs=1e-5)
 
 
-def test_the_truth_inside_the_mask_is_no_condition(sample):
+def test_the_condition_does_not_contain_the_target_inside_the_mask(sample):
     inside = (sample.inputs.alpha > 0).expand_as(sample.target)
     assert not discriminator_condition(sample)[:, :3][inside].any()
 
 
-def test_renderer_learns_and_discriminator_does_not(discriminator, sample):
-    picture = noisy(sample.target).requires_grad_()
-    terms = generator_losses(discriminator, sample, picture)
+def test_gradients_reach_the_renderer_alone(discriminator, sample):
+    prediction = noisy(sample.target).requires_grad_()
+    terms = generator_losses(discriminator, sample, prediction)
     sum(terms.values()).backward()
-    assert torch.isfinite(picture.grad).all()
-    assert picture.grad.abs().sum() > 0
-    assert not (picture.grad * (sample.inputs.alpha == 0)).any()
+    assert torch.isfinite(prediction.grad).all()
+    assert prediction.grad.abs().sum() > 0
+    assert not (prediction.grad * (sample.inputs.alpha == 0)).any()
     assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
 
 
-def test_discriminator_learns_and_renderer_does_not(discriminator, sample):
-    picture = noisy(sample.target).requires_grad_()
-    discriminator_loss(discriminator, sample, picture).backward()
-    assert picture.grad is None
+def test_gradients_reach_the_discriminator_alone(discriminator, sample):
+    prediction = noisy(sample.target).requires_grad_()
+    discriminator_loss(discriminator, sample, prediction).backward()
+    assert prediction.grad is None
     assert all(p.grad is not None for p in discriminator.parameters())
 
 
-def test_it_learns_to_tell_noise_from_skin(discriminator, sample):
+def test_it_can_be_trained_to_tell_noise_from_skin(discriminator, sample):
     optimizer = torch.optim.Adam(discriminator.parameters(), 3e-3, betas=(0.5, 0.99))
-    picture = noisy(sample.target)
+    prediction = noisy(sample.target)
     losses = []
     for _ in range(40):
-        loss = discriminator_loss(discriminator, sample, picture)
+        loss = discriminator_loss(discriminator, sample, prediction)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -87,11 +91,11 @@ def test_it_learns_to_tell_noise_from_skin(discriminator, sample):
     assert losses[-1] < 0.3 * losses[0]
     discriminator.eval()
     fooled = generator_losses(discriminator, sample, sample.target)["adversarial"]
-    caught = generator_losses(discriminator, sample, picture)["adversarial"]
+    caught = generator_losses(discriminator, sample, prediction)["adversarial"]
     assert fooled < 0.3 * caught
 
 
-def test_its_state_brings_it_back(discriminator, sample):
+def test_a_loaded_state_gives_the_same_loss(discriminator, sample):
     discriminator_loss(discriminator, sample, sample.target).backward()
     other = Discriminator(deepcopy(discriminator.config))
     other.load_state_dict(discriminator.state_dict())

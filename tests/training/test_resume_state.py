@@ -23,7 +23,7 @@ class Death(BaseException):
     """Like a kill, it is not caught by anybody."""
 
 
-def test_a_state_is_there_wholly_or_not_at_all(tmp_path, monkeypatch):
+def test_a_state_is_complete_or_absent(tmp_path, monkeypatch):
     accelerator = Accelerator(cpu=True)
     layer = accelerator.prepare(nn.Linear(2, 2))
 

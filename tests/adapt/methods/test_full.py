@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import torch
 
-from tests.adapt.toys import adapter_of, pixels
+from tests.adapt.toys import make_toy_adapter, render_pixels
 
 
 def test_the_delta_has_the_shapes_of_the_renderer(trained, prior):
@@ -18,14 +18,14 @@ def test_the_delta_has_the_shapes_of_the_renderer(trained, prior):
 
 def test_merged_equals_the_sum(trained, prior, footage, sample):
     result = trained[1]["full"]
-    merged = adapter_of(prior, footage, "full", result).merge_with_prior(prior)
+    merged = make_toy_adapter(prior, footage, "full", result).merge_with_prior(prior)
     plain = deepcopy(prior.renderer)
     with torch.no_grad():
         for name, value in plain.named_parameters():
             value += result.weights[name]
     torch.testing.assert_close(
-        pixels(plain.eval(), result.texture, sample),
-        pixels(merged, result.texture, sample),
+        render_pixels(plain.eval(), result.texture, sample),
+        render_pixels(merged, result.texture, sample),
         atol=1e-5,
         rtol=0,
     )

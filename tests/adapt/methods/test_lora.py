@@ -9,7 +9,7 @@ from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 
 from dubfew.adapt.methods import METHODS
-from tests.adapt.toys import adapter_of, pixels
+from tests.adapt.toys import make_toy_adapter, render_pixels
 from tests.data.people import TOY
 
 LORA = METHODS["lora"]
@@ -32,7 +32,7 @@ def test_the_delta_is_two_small_matrices_for_every_layer(trained, prior):
 def test_merged_equals_peft(trained, prior, footage, sample):
     """PEFT's own forward pass shows what the merged renderer shows."""
     result = trained[1]["lora"]
-    merged = adapter_of(prior, footage, "lora", result).merge_with_prior(prior)
+    merged = make_toy_adapter(prior, footage, "lora", result).merge_with_prior(prior)
     plain = deepcopy(prior.renderer)
     targets = [
         n for n, m in plain.named_modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)
@@ -42,8 +42,8 @@ def test_merged_equals_peft(trained, prior, footage, sample):
     inject_adapter_in_model(config, plain)
     set_peft_model_state_dict(plain, result.weights)
     torch.testing.assert_close(
-        pixels(plain.eval(), result.texture, sample),
-        pixels(merged, result.texture, sample),
+        render_pixels(plain.eval(), result.texture, sample),
+        render_pixels(merged, result.texture, sample),
         atol=1e-5,
         rtol=0,
     )

@@ -11,7 +11,7 @@ import torch
 from dubfew.adapt.artefact import ActorAdapter
 from dubfew.adapt.methods import METHODS, AdaptationMethod, MethodOption, resolve_method_options
 from dubfew.errors import ArtefactError
-from tests.adapt.toys import adapter_of, learned, pixels
+from tests.adapt.toys import make_toy_adapter, render_pixels, train_toy_adapter
 
 
 def test_names_need_no_torch():
@@ -81,11 +81,11 @@ def test_a_method_from_outside_is_adapted_stored_and_rendered(prior, footage, sa
     )
     METHODS.register("bias", method)
     try:
-        result = learned(prior, footage, "bias", 3)
-        stored = adapter_of(prior, footage, "bias", result).to_files()
+        result = train_toy_adapter(prior, footage, "bias", 3)
+        stored = make_toy_adapter(prior, footage, "bias", result).to_files()
         again = ActorAdapter.from_files(stored)
         assert again.config["options"] == {"gain": 1}
-        shown = pixels(again.merge_with_prior(prior), again.texture, sample)
+        shown = render_pixels(again.merge_with_prior(prior), again.texture, sample)
         assert torch.isfinite(shown).all()
     finally:
         METHODS.unregister("bias")

@@ -20,7 +20,7 @@ from dubfew.prior.checkpoint import Prior
 from dubfew.progress import no_progress
 from dubfew.registry import Registry
 from dubfew.registry.keys import KeyStore
-from tests.adapt.toys import adapter_of, learned, toy_prior
+from tests.adapt.toys import make_toy_adapter, toy_prior, train_toy_adapter
 from tests.data.people import toy_footage
 
 
@@ -32,7 +32,9 @@ def prior() -> Prior:
 @pytest.fixture
 def store(prior: Prior, tmp_path: Path) -> Registry:
     footage = toy_footage()
-    adapter = adapter_of(prior, footage, "texture", learned(prior, footage, "texture", 0))
+    adapter = make_toy_adapter(
+        prior, footage, "texture", train_toy_adapter(prior, footage, "texture", 0)
+    )
     registry = Registry(tmp_path / "home")
     for name in ("mary", "other"):
         config = {"method": "texture", "source": {"path": str(tmp_path / f"{name}.mp4")}}

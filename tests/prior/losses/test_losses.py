@@ -1,3 +1,5 @@
+"""Losses on pixels and spectra."""
+
 from __future__ import annotations
 
 import pytest
@@ -14,52 +16,52 @@ from dubfew.prior.losses import (
 LOSSES = [weighted_l1_loss, laplacian_l1_loss, focal_frequency_loss, detail_energy_loss]
 
 
-def pictures() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def make_images() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    truth = torch.rand(2, 3, 32, 32, generator=generator)
+    target = torch.rand(2, 3, 32, 32, generator=generator)
     weights = torch.zeros(2, 1, 32, 32)
     weights[..., 8:24, 8:24] = 1
-    return truth, truth + 0.1 * torch.rand(2, 3, 32, 32, generator=generator), weights
+    return target, target + 0.1 * torch.rand(2, 3, 32, 32, generator=generator), weights
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_equal_pictures_cost_nothing_and_others_something(loss):
-    truth, other, weights = pictures()
-    assert float(loss(truth, truth, weights)) == pytest.approx(0, abs=1e-7)
-    assert float(loss(other, truth, weights)) > 1e-5
+def test_equal_images_have_no_loss_and_others_have(loss):
+    target, other, weights = make_images()
+    assert float(loss(target, target, weights)) == pytest.approx(0, abs=1e-7)
+    assert float(loss(other, target, weights)) > 1e-5
 
 
 @pytest.mark.parametrize("loss", [weighted_l1_loss, focal_frequency_loss])
 def test_what_lies_outside_the_weights_does_not_count(loss):
-    truth, _, weights = pictures()
-    other = truth.clone()
+    target, _, weights = make_images()
+    other = target.clone()
     other[..., :8, :] += 1
-    assert float(loss(other, truth, weights)) == pytest.approx(0, abs=1e-7)
+    assert float(loss(other, target, weights)) == pytest.approx(0, abs=1e-7)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_gradient(loss):
-    truth, other, weights = pictures()
+    target, other, weights = make_images()
     other.requires_grad_()
-    loss(other, truth, weights).backward()
+    loss(other, target, weights).backward()
     assert torch.isfinite(other.grad).all()
     assert other.grad.abs().sum() > 0
 
 
 def test_l1_is_the_mean_under_its_weights():
-    truth, _, weights = pictures()
-    assert float(weighted_l1_loss(truth + 0.25, truth, weights)) == pytest.approx(0.25)
+    target, _, weights = make_images()
+    assert float(weighted_l1_loss(target + 0.25, target, weights)) == pytest.approx(0.25)
 
 
-def test_softness_costs_detail_energy_even_where_l1_gains():
+def test_a_soft_image_has_less_l1_and_more_detail_energy_loss():
     generator = torch.Generator().manual_seed(1)
-    truth = torch.rand(1, 3, 64, 64, generator=generator)
+    target = torch.rand(1, 3, 64, 64, generator=generator)
     weights = torch.ones(1, 1, 64, 64)
     guess = torch.rand(1, 3, 64, 64, generator=generator)  # as sharp, but other pixels
-    soft = torch.full_like(truth, 0.5)
-    assert weighted_l1_loss(soft, truth, weights) < weighted_l1_loss(guess, truth, weights)
-    assert detail_energy_loss(guess, truth, weights) < 0.3 * detail_energy_loss(
-        soft, truth, weights
+    soft = torch.full_like(target, 0.5)
+    assert weighted_l1_loss(soft, target, weights) < weighted_l1_loss(guess, target, weights)
+    assert detail_energy_loss(guess, target, weights) < 0.3 * detail_energy_loss(
+        soft, target, weights
     )
 
 

@@ -1,3 +1,5 @@
+"""The loss as a whole: its terms and where their gradients go."""
+
 from __future__ import annotations
 
 import pytest
@@ -32,7 +34,7 @@ def test_default_terms(renderer, sample):
     assert float(total.detach()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_all_terms_of_paper_003_teach_the_renderer(renderer, sample, critics):
+def test_all_terms_of_preset_paper_003_train_the_renderer(renderer, sample, critics):
     total, terms = render_and_compute_loss(
         renderer, sample, TEXTURE, resolve_loss_weights("paper-003"), critics
     )
@@ -44,15 +46,15 @@ def test_all_terms_of_paper_003_teach_the_renderer(renderer, sample, critics):
     assert all(p.grad is None for p in critics.discriminator.parameters())
 
 
-def test_only_paint_is_judged(renderer, sample, critics):
-    fields, picture = render_batch(renderer, sample, TEXTURE)
-    picture.retain_grad()
+def test_no_gradient_outside_the_mask(renderer, sample, critics):
+    fields, prediction = render_batch(renderer, sample, TEXTURE)
+    prediction.retain_grad()
     weights = resolve_loss_weights({"preset": "paper-003", "matching": 1})
-    compute_loss(sample, TEXTURE, fields, picture, weights, critics)[0].backward()
-    assert not (picture.grad * (sample.inputs.alpha == 0)).any()
+    compute_loss(sample, TEXTURE, fields, prediction, weights, critics)[0].backward()
+    assert not (prediction.grad * (sample.inputs.alpha == 0)).any()
 
 
-def test_vgg_has_to_be_there_and_a_discriminator_may_come_later(renderer, sample):
+def test_vgg_is_needed_and_a_discriminator_may_come_later(renderer, sample):
     with pytest.raises(ValueError, match="VGG-19"):
         render_and_compute_loss(renderer, sample, TEXTURE, LossWeights(style=1))
     _, terms = render_and_compute_loss(renderer, sample, TEXTURE, LossWeights(matching=1))

@@ -1,3 +1,5 @@
+"""VGG-19: its features, its losses, and the file of its weights."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -61,8 +63,8 @@ def test_features_are_those_of_the_plain_network(vgg):
         layers[-2].load_state_dict(
             {n: random_weights_of(vgg, place, n) for n in ("weight", "bias")}
         )
-    pictures = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    x = (pictures - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    x = (images - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
         [0.229, 0.224, 0.225]
     ).view(3, 1, 1)
     found = []
@@ -72,7 +74,7 @@ def test_features_are_those_of_the_plain_network(vgg):
         if place in (1, 6, 11, 20, 29):
             found.append(x)
     assert [f.shape[1] for f in found] == [64, 128, 256, 512, 512]
-    for mine, plain in zip(vgg(pictures), found, strict=True):
+    for mine, plain in zip(vgg(images), found, strict=True):
         torch.testing.assert_close(mine, plain)
 
 
@@ -80,7 +82,7 @@ def random_weights_of(vgg: Vgg19, place: int, name: str) -> torch.Tensor:
     return vgg.state_dict()[f"features.{place}.{name}"]
 
 
-def test_nothing_in_it_learns(vgg):
+def test_nothing_in_it_is_trainable(vgg):
     assert not any(p.requires_grad for p in vgg.parameters())
 
 
@@ -98,7 +100,7 @@ def test_perceptual_and_style(vgg):
     assert other.grad.any()
 
 
-def test_style_does_not_mind_where_things_are(vgg):
+def test_style_hardly_depends_on_positions(vgg):
     truth = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     weights = torch.ones(1, 1, 32, 32)
     moved = perceptual_and_style_losses(vgg, truth.roll(16, 3), truth, weights)
@@ -108,7 +110,7 @@ def test_style_does_not_mind_where_things_are(vgg):
     assert style < 0.6 * content
 
 
-def test_weights_that_are_not_there(tmp_path, monkeypatch):
+def test_missing_weights(tmp_path, monkeypatch):
     missing = tmp_path / "none.pth"
     with pytest.raises(AssetError, match=r"none\.pth.*fetch-vgg.*https://"):
         load_vgg19(missing)
@@ -166,7 +168,7 @@ def test_fetching_does_not_replace_another_file(tmp_path):
     assert target.read_bytes() == b"weights"
 
 
-def test_fetching_offline_says_what_to_do(tmp_path):
+def test_the_error_of_fetching_offline_says_what_to_do(tmp_path):
     gone = (tmp_path / "gone").as_uri()
     with pytest.raises(AssetError, match=r"gone.*put it at .*here\.pth") as error:
         fetch_vgg19(tmp_path / "here.pth", gone)

@@ -1,3 +1,5 @@
+"""Weights of the losses and their presets."""
+
 from __future__ import annotations
 
 import pytest
@@ -6,7 +8,7 @@ from dubfew.errors import ArtefactError
 from dubfew.prior.losses.weights import LOSS_PRESETS, LossWeights, resolve_loss_weights
 
 
-def test_paper_003():
+def test_preset_paper_003_has_the_weights_of_its_source():
     paper = resolve_loss_weights("paper-003")
     # Saunders and Namboodiri 2024, section 4: lambda_1, lambda_VGG, lambda_reg and lambda_adv;
     # section 3.4: regions.
@@ -32,7 +34,7 @@ def test_a_preset_with_changes():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("loss", "message"),
     [
         ("paper-9", "paper-003"),
         ({"preset": "no"}, "no preset"),
@@ -43,6 +45,6 @@ def test_a_preset_with_changes():
         ({"l1": float("nan")}, "nan"),
     ],
 )
-def test_what_cannot_be_is_said(wanted, said):
-    with pytest.raises(ArtefactError, match=said):
-        resolve_loss_weights(wanted)
+def test_wrong_losses_are_refused(loss, message):
+    with pytest.raises(ArtefactError, match=message):
+        resolve_loss_weights(loss)

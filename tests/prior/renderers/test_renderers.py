@@ -1,3 +1,5 @@
+"""The blending U-Net: shapes, gradients, its start, and its parts."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -47,7 +49,7 @@ def test_gradient_reaches_the_texture(renderer, sample):
     assert texture.grad.abs().sum() > 0
 
 
-def test_weights_are_shares_and_leave_uncovered_pixels_to_the_fill(renderer, sample):
+def test_blend_weights_sum_to_1_and_are_the_fill_beside_the_mesh(renderer, sample):
     fields = shaken(renderer).predict_fields(sample.inputs, TEXTURE, warp_references(sample.inputs))
     torch.testing.assert_close(fields.blend_weights.sum(1), torch.ones(2, SIZE, SIZE))
     bare = sample.inputs.mesh_mask[:, 0] == 0
@@ -55,7 +57,7 @@ def test_weights_are_shares_and_leave_uncovered_pixels_to_the_fill(renderer, sam
     assert (fields.blend_weights[:, -1][bare] == 1).all()
 
 
-def test_fields_drawn_larger_shrink_back_to_the_picture(renderer, sample):
+def test_enlarged_fields_reduced_give_the_image(renderer, sample):
     inputs = sample.inputs
     fields = renderer.predict_fields(inputs, TEXTURE, warp_references(inputs))
     small = fields.compose_image(inputs.references, inputs.sampling_grid)
@@ -69,7 +71,7 @@ def test_fields_drawn_larger_shrink_back_to_the_picture(renderer, sample):
     assert ((drawn - small).abs() * inside).sum() / inside.sum() / 3 < 0.02
 
 
-def test_what_is_seen_keeps_its_size_down_to_the_last_layer(renderer, sample):
+def test_inputs_keep_their_variance_down_to_the_last_layer(renderer, sample):
     # Layers that shrink what passes through them once left the network deaf to its input.
     torch.manual_seed(0)
     fresh = type(renderer)(renderer.config)

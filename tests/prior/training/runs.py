@@ -1,4 +1,4 @@
-"""What a training left behind, for tests."""
+"""Read the files of a finished training."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from dubfew.prior.training.config import PriorTrainConfig
 
 
-def log(config: PriorTrainConfig) -> list[dict[str, Any]]:
+def read_log(config: PriorTrainConfig) -> list[dict[str, Any]]:
     lines = Path(config.out, "log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
-def losses(config: PriorTrainConfig) -> list[float]:
-    return [line["loss"] for line in log(config)]
+def read_losses(config: PriorTrainConfig) -> list[float]:
+    return [line["loss"] for line in read_log(config)]
 
 
-def state(config: PriorTrainConfig) -> dict[str, Tensor]:
+def read_weights(config: PriorTrainConfig) -> dict[str, Tensor]:
     """Weights of the renderer and the textures in the last resume state."""
     folder = Path(config.out, "state-" + Path(config.out, "latest").read_text())
     weights = load_file(folder / "model.safetensors")

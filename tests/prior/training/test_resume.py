@@ -1,4 +1,4 @@
-"""Trainings that die at any moment go on as if they had not."""
+"""Trainings that are killed at any moment go on as if they had not been."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 
 from dubfew.errors import ArtefactError
 from dubfew.prior.training.trainer import train_renderer
-from tests.prior.training.runs import log, losses, state
+from tests.prior.training.runs import read_log, read_losses, read_weights
 
 # Trains as a user would, but kills itself: at some moment after a number of lines of the log, or
 # in the middle of writing a file of the n-th resume state.
@@ -96,7 +96,7 @@ def killed(config, how: str, number: int) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_runs_give_the_curve_and_the_weights_of_a_whole_one(rich, whole):
+def test_killed_runs_give_the_curve_and_the_weights_of_a_complete_one(rich, whole):
     out = Path(rich.out)
     killed(rich, "anywhere", 3)
     reached = (out / "latest").read_text()
@@ -104,14 +104,16 @@ def test_killed_runs_give_the_curve_and_the_weights_of_a_whole_one(rich, whole):
     killed(rich, "writing", 2)
     assert (out / "latest").read_text() == reached
     assert (out / "unfinished").exists()
-    assert [line["step"] for line in log(rich)] == list(range(1, int(reached) + 3))
+    assert [line["step"] for line in read_log(rich)] == list(range(1, int(reached) + 3))
     train_renderer(rich)
-    assert [line["step"] for line in log(rich)] == list(range(1, 7))
+    assert [line["step"] for line in read_log(rich)] == list(range(1, 7))
     # In another process: the same to rounding.
-    assert losses(rich) == pytest.approx(losses(whole), rel=1e-4)
-    assert log(rich)[-1]["psnr_heldout"] == pytest.approx(log(whole)[-1]["psnr_heldout"], rel=1e-4)
-    for name, value in state(whole).items():
-        torch.testing.assert_close(state(rich)[name], value, rtol=1e-3, atol=1e-5)
+    assert read_losses(rich) == pytest.approx(read_losses(whole), rel=1e-4)
+    assert read_log(rich)[-1]["psnr_heldout"] == pytest.approx(
+        read_log(whole)[-1]["psnr_heldout"], rel=1e-4
+    )
+    for name, value in read_weights(whole).items():
+        torch.testing.assert_close(read_weights(rich)[name], value, rtol=1e-3, atol=1e-5)
     assert not list(out.glob("unfinished*"))
     assert [path.name for path in out.glob("state-*")] == ["state-6"]
     for name in ("best", "prior"):
@@ -120,7 +122,7 @@ def test_killed_runs_give_the_curve_and_the_weights_of_a_whole_one(rich, whole):
         assert a == b
 
 
-def test_a_stopped_run_goes_on_to_the_bit(rich, whole):
+def test_a_stopped_run_goes_on_bit_for_bit(rich, whole):
     class StopError(Exception):
         pass
 
@@ -133,9 +135,9 @@ def test_a_stopped_run_goes_on_to_the_bit(rich, whole):
     with Path(rich.out, "log.jsonl").open("a") as file:
         file.write('{"step": 6, "lo')  # as a full disk leaves it
     train_renderer(dataclasses.replace(rich, checkpoint=6))
-    assert losses(rich) == losses(whole)
-    for name, value in state(whole).items():
-        assert torch.equal(state(rich)[name], value), name
+    assert read_losses(rich) == read_losses(whole)
+    for name, value in read_weights(whole).items():
+        assert torch.equal(read_weights(rich)[name], value), name
 
 
 def test_another_configuration_is_refused_and_the_keys_are_named(rich):
@@ -151,7 +153,7 @@ def test_another_configuration_is_refused_and_the_keys_are_named(rich):
         train_renderer(dataclasses.replace(rich, exclude=["0.mp4"]))
     # What does not change the curve may be changed: two batches of one are one of two.
     train_renderer(dataclasses.replace(rich, steps=2, checkpoint=1, batch=2, accumulate=1))
-    assert len(log(rich)) == 2
+    assert len(read_log(rich)) == 2
 
 
 def test_a_damaged_state_is_an_error(rich):

@@ -1,3 +1,5 @@
+"""A training of the prior: what it writes, and what its configuration changes."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -21,7 +23,7 @@ from dubfew.prior.renderers import make_renderer
 from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.prior.training.trainer import train_renderer
 from tests.data.people import SIZE, TOY, toy_footage
-from tests.prior.training.runs import log, losses, state
+from tests.prior.training.runs import read_log, read_losses, read_weights
 
 
 def varied(config: PriorTrainConfig, name: str, **changes) -> PriorTrainConfig:
@@ -38,16 +40,16 @@ def test_the_result_is_a_prior_that_names_its_people(trained):
     assert Prior.load(folder).renderer.config == TOY
 
 
-def test_held_out_people_are_judged_and_the_best_checkpoint_is_kept(trained):
-    judged = [line for line in log(trained) if "psnr_heldout" in line]
-    assert [line["step"] for line in judged] == [3, 6]
-    for line in judged:
+def test_held_out_people_are_measured_and_the_best_checkpoint_is_kept(trained):
+    validated = [line for line in read_log(trained) if "psnr_heldout" in line]
+    assert [line["step"] for line in validated] == [3, 6]
+    for line in validated:
         clip = line["heldout"]["9.mp4"]
         assert clip["psnr"] == pytest.approx(line["psnr_heldout"])
         assert clip["warp"] == pytest.approx(line["psnr_warp"])
         assert 0.5 < clip["ssim"] <= 1
         assert clip["sharpness"] > 0
-    best = max(judged, key=lambda line: line["psnr_heldout"])
+    best = max(validated, key=lambda line: line["psnr_heldout"])
     stored = json.loads(Path(trained.out, "best", "prior_config.json").read_text())
     assert stored["training"]["step"] == best["step"]
     assert stored["training"]["best_psnr_heldout"] == best["psnr_heldout"]
@@ -61,7 +63,7 @@ def test_two_accumulated_batches_make_the_step_of_one_twice_as_large(config):
     for each in (one, two, half):
         train_renderer(each)
     # Losses are means over a batch's pixels, and not all faces have the same number.
-    assert losses(two) == pytest.approx(losses(one), rel=0.05)
+    assert read_losses(two) == pytest.approx(read_losses(one), rel=0.05)
     a, b, c = (_gradient(each) for each in (one, two, half))
     assert float(b.norm()) == pytest.approx(float(a.norm()), rel=0.05)
     assert cosine_similarity(a, b, 0) > 0.98
@@ -77,11 +79,11 @@ def _gradient(config: PriorTrainConfig) -> torch.Tensor:
 
 def test_bfloat16_gives_nearly_the_same_losses(config, trained):
     train_renderer(dataclasses.replace(config, mixed_precision="bf16"))
-    assert np.isfinite(losses(config)).all()
-    assert losses(config) == pytest.approx(losses(trained), rel=0.02)
-    assert losses(config)[1:] != losses(trained)[1:]
+    assert np.isfinite(read_losses(config)).all()
+    assert read_losses(config) == pytest.approx(read_losses(trained), rel=0.02)
+    assert read_losses(config)[1:] != read_losses(trained)[1:]
     # Only the arithmetic is in half precision.
-    assert all(value.dtype == torch.float32 for value in state(config).values())
+    assert all(value.dtype == torch.float32 for value in read_weights(config).values())
 
 
 def test_half_precision_without_a_gpu_is_an_error(config):
@@ -93,14 +95,14 @@ def test_half_precision_without_a_gpu_is_an_error(config):
 
 def test_workers_prepare_the_same_batches(config, trained):
     train_renderer(dataclasses.replace(config, workers=1))
-    assert losses(config) == losses(trained)
+    assert read_losses(config) == read_losses(trained)
 
 
 def test_a_discriminator_joins_at_its_step(config):
     config = dataclasses.replace(config, loss={"adversarial": 0.5}, adversarial_from=4)
     train_renderer(config)
-    assert ["discriminator" in line for line in log(config)] == [False] * 3 + [True] * 3
-    assert log(config)[-1]["discriminator"] < log(config)[3]["discriminator"]
+    assert ["discriminator" in line for line in read_log(config)] == [False] * 3 + [True] * 3
+    assert read_log(config)[-1]["discriminator"] < read_log(config)[3]["discriminator"]
 
 
 def test_a_training_can_start_from_a_prior(config, trained):
@@ -119,11 +121,11 @@ def test_a_training_can_start_from_a_prior(config, trained):
         train_renderer(other)
 
 
-def test_parts_of_the_renderer_learn_at_rates_of_their_own(config):
+def test_parts_of_the_renderer_can_have_their_own_rates(config):
     train_renderer(dataclasses.replace(config, rates={"style": 0.0, "style.0.bias": 1.0}, steps=3))
     held = varied(config, "held", rates={"": 0.0}, steps=1)
     train_renderer(held)
-    start, end = state(held), state(config)
+    start, end = read_weights(held), read_weights(config)
     assert torch.equal(start["renderer.style.0.weight"], end["renderer.style.0.weight"])
     assert not torch.equal(start["renderer.style.0.bias"], end["renderer.style.0.bias"])
     assert not torch.equal(start["renderer.leave.weight"], end["renderer.leave.weight"])
@@ -132,7 +134,7 @@ def test_parts_of_the_renderer_learn_at_rates_of_their_own(config):
 
 
 @pytest.mark.parametrize("as_file", [False, True])
-def test_the_excluded_take_no_part_and_are_not_named(config, tmp_path, as_file):
+def test_excluded_people_take_no_part_and_are_not_named(config, tmp_path, as_file):
     (tmp_path / "exclude.txt").write_text("0.mp4\n")
     exclude = str(tmp_path / "exclude.txt") if as_file else ["0.mp4"]
     folder = train_renderer(dataclasses.replace(config, exclude=exclude, steps=1))
@@ -140,10 +142,10 @@ def test_the_excluded_take_no_part_and_are_not_named(config, tmp_path, as_file):
     assert [p["file"] for p in json.loads(text)["people"]] == ["1.mp4"]
     assert json.loads(text)["training"]["exclude"] == [hashlib.sha256(b"0.mp4").hexdigest()]
     assert "0.mp4" not in text
-    assert "features.1" not in state(config)
+    assert "features.1" not in read_weights(config)
 
 
-def test_nobody_may_be_learned_from_and_judged_by(config):
+def test_a_person_in_training_and_validation_is_an_error(config):
     with pytest.raises(DubfewError, match=r"0\.mp4"):
         train_renderer(dataclasses.replace(config, held_out=config.data))
 
@@ -162,19 +164,19 @@ def test_the_examples_configurations_can_be_read():
         make_renderer(config.renderer, config.renderer_config)
 
 
-def test_a_loss_that_is_no_number_ends_the_training(config):
+def test_a_loss_that_is_not_finite_ends_the_training(config):
     with pytest.raises(DubfewError, match="step"):
         train_renderer(dataclasses.replace(config, loss={"l1": 1e39}))
     assert not Path(config.out, "prior").exists()
 
 
-def test_tensorboard_gets_curves_and_pictures(config):
+def test_tensorboard_gets_curves_and_images(config):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     train_renderer(dataclasses.replace(config, tensorboard=True))
     events = EventAccumulator(str(Path(config.out, "tensorboard"))).Reload()
-    assert [e.value for e in events.Scalars("loss")] == pytest.approx(losses(config))
+    assert [e.value for e in events.Scalars("loss")] == pytest.approx(read_losses(config))
     shown = events.Images("truth, warp, rendered/9.mp4")
     assert [(e.step, e.width, e.height) for e in shown] == [
         (3, 3 * SIZE, SIZE),
@@ -182,7 +184,7 @@ def test_tensorboard_gets_curves_and_pictures(config):
     ]
 
 
-def test_without_tensorboard_asking_for_it_says_what_to_install(config, monkeypatch):
+def test_the_error_without_tensorboard_says_what_to_install(config, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "tensorboard", None)
@@ -191,7 +193,7 @@ def test_without_tensorboard_asking_for_it_says_what_to_install(config, monkeypa
     train_renderer(dataclasses.replace(config, steps=1))
 
 
-def test_a_batch_can_be_learnt():
+def test_a_batch_can_be_overfitted():
     # Once the renderer's layers shrank their input until nothing reached the output, and a
     # training of hours learnt nothing.
     people = [toy_footage(26, seed, shade=0.7) for seed in range(2)]
@@ -216,7 +218,7 @@ def test_the_command_line_runs_the_same_loop(config, trained, tmp_path):
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0
     assert json.loads(result.stdout.splitlines()[-1]) == {"prior": str(Path(config.out, "prior"))}
-    assert losses(config) == losses(trained)
+    assert read_losses(config) == read_losses(trained)
 
 
 def test_no_data_is_an_error(config, tmp_path):
