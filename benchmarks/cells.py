@@ -287,7 +287,7 @@ class CellBenchmark:
         boxes: NDArray[np.int64],  # [B, 4]
     ) -> list[list[int]]:
         """Keep a few frames for the eye, the true ones above; returns the boxes of their lips."""
-        rows = spread_rows(0, len(truth), SHEET_FRAMES)
+        rows = spread_rows(0, len(truth) - 1, SHEET_FRAMES)
         strip = np.concatenate([np.concatenate(list(p[rows]), 1) for p in (truth, output)])
         with atomic_path(self._file(self.key(cell), "png")) as temporary:
             Image.fromarray(strip).save(temporary, format="PNG")

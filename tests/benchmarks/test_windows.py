@@ -22,7 +22,6 @@ from benchmarks.windows import (
     mouth_boxes,
     render_windows,
     split_clip,
-    spread_rows,
     tail_start,
     to_uint8_images,
 )
@@ -83,11 +82,6 @@ def test_footage_is_kept(shelf: FootageCache, toys: Toys, tmp_path: Path):
 def test_prepared_footage_of_another_size_is_refused(toys: Toys, tmp_path: Path):
     with pytest.raises(DubfewError, match="64 px wide"):
         FootageCache(tmp_path, 160, toys.prepared).raw(toys.clip)
-
-
-def test_spread_rows():
-    np.testing.assert_array_equal(spread_rows(3, 6, 10), [3, 4, 5])
-    np.testing.assert_array_equal(spread_rows(0, 101, 3), [0, 50, 100])
 
 
 def test_an_untrained_network_shows_the_bare_warp(shelf: FootageCache, toys: Toys):

@@ -12,6 +12,7 @@ from dubfew.references.selection import (
     find_candidate_rows,
     find_nearest_references,
     select_nearest,
+    spread_rows,
 )
 from dubfew.references.track_geometry import POSE_WEIGHT, compute_frame_keys
 from tests.data.people import toy_track
@@ -114,3 +115,8 @@ def test_sampled_rows_span_the_keys():
     rows = farthest_point_sampling(keys, 3).tolist()
     assert {2, 4} < set(rows)
     assert farthest_point_sampling(keys, 9).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_spread_rows_includes_both_ends_and_repeats_no_row():
+    np.testing.assert_array_equal(spread_rows(3, 5, 10), [3, 4, 5])
+    np.testing.assert_array_equal(spread_rows(0, 100, 3), [0, 50, 100])
