@@ -86,7 +86,7 @@ class AdaptOptions:
     consent: Path | str | None = option(
         None,
         help="Record of the actor's consent (docs/consent.md); default: the record of the actor's "
-        "newest revision.",
+        "revision that is used.",
         metavar="FILE",
     )
     speech: Path | str | None = option(

@@ -201,7 +201,7 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
     speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
     # The registry's permission, before the video is opened.
     registry.check_create(name)
-    # An actor's newest record stays in force until another one is given.
+    # An actor's record stays in force until another one is given.
     consent = given_consent or registry.consent(name)
     note = registry.check_learning(name, consent)
     prior = Prior.load(options.prior)

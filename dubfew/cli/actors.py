@@ -22,19 +22,19 @@ from dubfew.cli.console import (
 from dubfew.cli.options import ActorArgument, JsonOption, OverwriteOption
 
 actors_app = CommandGroup(
-    "List, show, verify, suspend, delete and exchange the actors of the registry."
+    "List, show, choose, rename, suspend, delete, verify and exchange the actors of the registry."
 )
 
 
 @actors_app.command("list")
 @report_errors
 def list_actors(as_json: JsonOption = False) -> None:
-    """List all actors with their newest revision."""
-    from dubfew.registry.listing import list_newest_revisions
+    """List all actors with the revision that is used."""
+    from dubfew.registry.listing import list_default_revisions
     from dubfew.utils.paths import default_data_dir
 
     home = default_data_dir().absolute()
-    found = list_newest_revisions(home)
+    found = list_default_revisions(home)
     if as_json:
         print_result(
             {"actors": [summarize_revision(each) for each in found]}, as_json=True, text=""
@@ -63,7 +63,7 @@ def list_actors(as_json: JsonOption = False) -> None:
 def show_actor(
     actor: ActorArgument,
     revision: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Default: the newest.")
+        int | None, typer.Option(metavar="N", min=1, help="Default: the one that is used.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,6 +75,7 @@ def show_actor(
     # JSON has configuration and files as objects; the text has one line for each of their entries.
     details = summarize_revision(chosen) | {
         "revisions": [each.number for each in registry.revisions(actor)],
+        "default_revision": registry.open(actor).number,
         "suspended": to_jsonable(registry.suspension(chosen)),
         "config": chosen.config,
         "files": chosen.files(),
@@ -86,6 +87,45 @@ def show_actor(
         | {f"file {file.name}": format_byte_count(file.bytes) for file in chosen.files()}
     )
     print_result(details, as_json=as_json, text=text)
+
+
+@actors_app.command("use")
+@report_errors
+def use_revision(
+    actor: ActorArgument,
+    revision: Annotated[int, typer.Argument(metavar="REVISION", min=1, help="Its number.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Choose the revision that is used wherever no --revision is given."""
+    from dubfew.registry import Registry
+
+    chosen = Registry().use_revision(actor, revision)
+    print_result(
+        summarize_revision(chosen),
+        as_json=as_json,
+        text=f"{chosen.actor} is revision {chosen.number} of {chosen.created} from now on",
+    )
+
+
+@actors_app.command("rename")
+@report_errors
+def rename_actor(
+    actor: ActorArgument,
+    new_actor: Annotated[str, typer.Argument(metavar="NEW", help="The new id.")],
+    allow_deleted: Annotated[
+        bool, typer.Option("--allow-deleted", help="Take the id of an actor that was deleted here.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an actor another id; revisions, consent and suspension stay."""
+    from dubfew.registry import Registry
+
+    renamed = Registry().rename(actor, new_actor, allow_deleted=allow_deleted)
+    print_result(
+        {**summarize_revision(renamed), "former_actor": actor},
+        as_json=as_json,
+        text=f"{actor} is {renamed.actor} from now on",
+    )
 
 
 @actors_app.command("forget", hidden=True)
@@ -206,7 +246,7 @@ def prune_actor(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Remove an actor's older revisions."""
+    """Remove an actor's older revisions, but never the one that is used."""
     from dubfew.registry import Registry
 
     removed = Registry().prune(actor, keep)

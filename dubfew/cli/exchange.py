@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 RevisionOption = Annotated[
     int | None,
     typer.Option(
-        "--revision", metavar="N", min=1, help="Revision of the actor; default: the newest."
+        "--revision",
+        metavar="N",
+        min=1,
+        help="Revision of the actor; default: the one that is used.",
     ),
 ]
 RecipientOption = Annotated[

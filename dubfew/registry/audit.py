@@ -47,10 +47,12 @@ AUDIT_EVENTS = (
     "import",
     "leak-test",
     "prune",
+    "rename",
     "render",
     "restart",
     "resume",
     "suspend",
+    "use-revision",
 )
 # Longest line that is read, bytes. dubfew's own have some hundred; a line that somebody else put
 # there must not fill the memory.

@@ -42,6 +42,7 @@ def begin_erasure(
             )
             for row in rows
         ),
+        former_marks=tuple(backend.index.former_marks(rows[0].folder)),
     )
     # From here on the deletion is certain, whatever happens to this process.
     backend.storage.begin_deletion(receipt.folder, receipt.to_bytes())

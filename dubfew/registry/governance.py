@@ -150,31 +150,41 @@ class GovernedStore(ActorStore):
         """
         self.check_suspension(revision)
         policy = read_policy(self.home)
-        consent = self.consent(revision.actor)
+        consent = self.consent(revision.actor, revision.number)
         return check_render_allowed(revision.actor, consent, purpose, policy, today_utc())
 
-    def consent(self, actor: str) -> ConsentRecord | None:
-        """Return the consent record that binds all revisions of an actor: the newest one.
+    def consent(self, actor: str, revision: int | None = None) -> ConsentRecord | None:
+        """Return the consent record that binds a revision of an actor.
+
+        A record binds all revisions that show the same person, older ones included. Revisions that
+        were stored as another person (``create(..., new_person=True)``) have records of their own.
+
+        Args:
+            actor: the actor's id.
+            revision: number of the revision; by default the one that is used.
 
         Returns:
-            The record of the newest revision that has one; None where none has, or where the actor
-            does not exist.
+            The record of the newest revision of that person that has one; None where none has, or
+            where the actor does not exist.
 
         Raises:
+            ActorNotFoundError: The actor exists, but has no such revision.
             ConsentError: The stored value is not a consent record.
         """
         try:
             revisions = self.revisions(actor)
         except ActorNotFoundError:
             return None
+        row = self.open(actor, revision)._row
+        numbers = self._index.same_person(row.folder, row.number)
         # A revision without a record, such as an imported one, does not free the actor of theirs.
-        found = (revision.consent for revision in reversed(revisions))
+        found = (each.consent for each in reversed(revisions) if each.number in numbers)
         return next((consent for consent in found if consent is not None), None)
 
     def attach_consent(self, actor: str, consent: ConsentRecord) -> Revision:
-        """Store a copy of an actor's newest revision under another consent record.
+        """Store a copy of an actor's default revision under another consent record.
 
-        From then on the record binds all revisions of the actor.
+        From then on the record binds all revisions that show the same person.
 
         Args:
             actor: the actor's id.
@@ -190,9 +200,9 @@ class GovernedStore(ActorStore):
         """
         consent.check_new(today_utc(), repr(actor))
         # Files are copied: revisions share nothing, so that each can be removed alone.
-        newest = self.open(actor)
-        config = {**newest.config, "consent": consent.to_config_entry()}
-        files = {name: newest.read(name) for name in newest.file_names()}
+        current = self.open(actor)
+        config = {**current.config, "consent": consent.to_config_entry()}
+        files = {name: current.read(name) for name in current.file_names()}
         return self._store_revision(actor, config, files, refuse_deleted=False, event="consent")
 
     def audit(self) -> AuditLog | None:

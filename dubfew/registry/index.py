@@ -66,6 +66,18 @@ INDEX_MIGRATIONS = (
         reason BLOB NOT NULL
     )
     """,
+    # The revision that is used where none is named; NULL for the newest. Which revisions of an
+    # actor show the same person: those with the same number. Keyed hashes of the ids that an actor
+    # had before, so that a deletion leaves tombstones of all of them.
+    """
+    ALTER TABLE revisions ADD COLUMN person INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE actors ADD COLUMN default_number INTEGER;
+    CREATE TABLE former_ids (
+        actor_id INTEGER NOT NULL REFERENCES actors(id) ON DELETE CASCADE,
+        mark TEXT NOT NULL,
+        PRIMARY KEY (actor_id, mark)
+    ) WITHOUT ROWID
+    """,
 )
 # Number of the entry above before which the files are encrypted.
 ENCRYPTION_STEP = 2
@@ -127,6 +139,11 @@ class RegistryIdentity:
 _REVISION_COLUMNS = "a.name, a.folder, r.number, r.created, r.method, r.bytes, r.stored, r.mark"
 _SELECT_REVISIONS = (
     f"SELECT {_REVISION_COLUMNS} FROM revisions r JOIN actors a ON a.id = r.actor_id"
+)
+# The number of the default revision of the actor `a`.
+_DEFAULT_NUMBER = (
+    "coalesce((SELECT number FROM revisions WHERE actor_id = a.id AND number = a.default_number),"
+    " (SELECT max(number) FROM revisions WHERE actor_id = a.id))"
 )
 
 
@@ -203,12 +220,87 @@ class RegistryIndex:
             {"actor": actor},
         )
 
-    def newest_revisions(self) -> list[RevisionRow]:
-        """Return the newest revision of every actor, by actor."""
+    def default_revisions(self) -> list[RevisionRow]:
+        """Return the default revision of every actor, by actor."""
         return self._query_revisions(
-            f"{_SELECT_REVISIONS} WHERE r.number ="
-            " (SELECT max(number) FROM revisions WHERE actor_id = a.id) ORDER BY a.name"
+            f"{_SELECT_REVISIONS} WHERE r.number = {_DEFAULT_NUMBER} ORDER BY a.name"
         )
+
+    def default_number(self, folder: str) -> int | None:
+        """Return the number of an actor's default revision, or None for an unknown actor.
+
+        Args:
+            folder: name of the actor's folder.
+        """
+        with self._transaction("DEFERRED") as db:
+            found = db.execute(
+                f"SELECT {_DEFAULT_NUMBER} FROM actors a WHERE a.folder = ?", (folder,)
+            ).fetchone()
+        return None if found is None else found[0]
+
+    def set_default(self, folder: str, number: int) -> None:
+        """Make a revision the default; the newest one stays the default when newer ones come.
+
+        Args:
+            folder: name of the actor's folder.
+            number: number of the revision.
+        """
+        with self._transaction("IMMEDIATE") as db:
+            # The newest needs no number: then every newer revision becomes the default.
+            db.execute(
+                "UPDATE actors AS a SET default_number = nullif(:number, (SELECT max(number)"
+                " FROM revisions WHERE actor_id = a.id)) WHERE folder = :folder",
+                {"number": number, "folder": folder},
+            )
+
+    def same_person(self, folder: str, number: int) -> set[int]:
+        """Return the numbers of all revisions that show the same person as one revision.
+
+        Args:
+            folder: name of the actor's folder.
+            number: number of the revision.
+        """
+        with self._transaction("DEFERRED") as db:
+            found = db.execute(
+                "SELECT r.number FROM revisions r JOIN revisions own ON own.actor_id = r.actor_id"
+                " AND own.person = r.person JOIN actors a ON a.id = r.actor_id"
+                " WHERE a.folder = ? AND own.number = ?",
+                (folder, number),
+            ).fetchall()
+        return {number for (number,) in found}
+
+    def rename(
+        self, folder: str, name: str, former_mark: str, lifted_tombstone: str | None
+    ) -> None:
+        """Give an actor another id.
+
+        Args:
+            folder: name of the actor's folder.
+            name: the new id.
+            former_mark: keyed hash of the old one, see tombstones.py.
+            lifted_tombstone: tombstone to remove in the same transaction, or None.
+        """
+        with self._transaction("IMMEDIATE") as db:
+            db.execute(
+                "INSERT OR IGNORE INTO former_ids SELECT id, ? FROM actors WHERE folder = ?",
+                (former_mark, folder),
+            )
+            db.execute("UPDATE actors SET name = ? WHERE folder = ?", (name, folder))
+            db.execute("DELETE FROM tombstones WHERE mark = ?", (lifted_tombstone,))
+
+    def former_marks(self, folder: str) -> list[str]:
+        """Return the keyed hashes of the ids that an actor had before, sorted.
+
+        Args:
+            folder: name of the actor's folder.
+        """
+        with self._transaction("DEFERRED") as db:
+            found = db.execute(
+                "SELECT f.mark FROM former_ids f JOIN actors a ON a.id = f.actor_id"
+                " WHERE a.folder = ? ORDER BY f.mark",
+                (folder,),
+            ).fetchall()
+        return [mark for (mark,) in found]
 
     def files(self, folder: str, number: int) -> list[FileRow]:
         """Return the files of one revision by name.
@@ -257,7 +349,13 @@ class RegistryIndex:
         return known
 
     def insert(
-        self, row: RevisionRow, files: Sequence[FileRow], lifted_tombstone: str | None = None
+        self,
+        row: RevisionRow,
+        files: Sequence[FileRow],
+        lifted_tombstone: str | None = None,
+        *,
+        default_number: int | None = None,
+        new_person: bool = False,
     ) -> None:
         """Insert a revision, and its actor if that is new.
 
@@ -265,6 +363,8 @@ class RegistryIndex:
             row: the revision.
             files: its files.
             lifted_tombstone: tombstone to remove in the same transaction, or None.
+            default_number: revision that stays the default, or None for the new one.
+            new_person: whether it shows another person than the default revision.
         """
         with self._transaction("IMMEDIATE") as db:
             db.execute(
@@ -272,9 +372,14 @@ class RegistryIndex:
                 (row.actor, row.folder),
             )
             key = db.execute(
-                "INSERT INTO revisions (actor_id, number, created, method, bytes, stored, mark)"
-                " SELECT id, ?, ?, ?, ?, ?, ? FROM actors WHERE name = ?",
+                "INSERT INTO revisions (person, actor_id, number, created, method, bytes, stored,"
+                " mark) SELECT CASE WHEN ? THEN"
+                " (SELECT coalesce(max(person), 0) + 1 FROM revisions WHERE actor_id = a.id)"
+                " ELSE coalesce((SELECT person FROM revisions WHERE actor_id = a.id"
+                f" AND number = {_DEFAULT_NUMBER}), 1) END,"
+                " a.id, ?, ?, ?, ?, ?, ? FROM actors a WHERE a.name = ?",
                 (
+                    new_person,
                     row.number,
                     row.created,
                     row.method,
@@ -287,6 +392,9 @@ class RegistryIndex:
             db.executemany(
                 "INSERT INTO files (revision_id, name, bytes, sha256) VALUES (?, ?, ?, ?)",
                 [(key, file.name, file.bytes, file.sha256) for file in files],
+            )
+            db.execute(
+                "UPDATE actors SET default_number = ? WHERE name = ?", (default_number, row.actor)
             )
             # The tombstone goes in the same transaction: either both happen or neither.
             db.execute("DELETE FROM tombstones WHERE mark = ?", (lifted_tombstone,))
@@ -379,11 +487,14 @@ class RegistryIndex:
                 [(mark, erased) for mark in marks],
             )
 
-    def purge_deleted_rows(self) -> None:
+    def purge_deleted_rows(self, done: str = "the actor is deleted") -> None:
         """Remove deleted rows from every page of the database's files.
 
         ``secure_delete`` has overwritten the freed cells, VACUUM rebuilds the file without
         free pages, and the checkpoint empties the write-ahead log with its copies of old pages.
+
+        Args:
+            done: what has been done, for the error.
 
         Raises:
             RegistryError: Another process has kept reading the log for `BUSY_SECONDS`.
@@ -393,8 +504,8 @@ class RegistryIndex:
             busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise RegistryError(
-                f"the actor is deleted, but another process keeps reading {self._path}, so traces "
-                "stay in its log: end that process; the next dubfew command finishes the deletion"
+                f"{done}, but another process keeps reading {self._path}, so traces stay in its "
+                "log: end that process; the next dubfew command finishes that"
             )
 
     def _query_revisions(

@@ -13,8 +13,8 @@ from dubfew.registry.index import RegistryIndex, RevisionRow
 from dubfew.registry.locations import DELETIONS_FOLDER_NAME, INDEX_FILE_NAME, resolve_folders
 
 
-def list_newest_revisions(home: Path | None = None, keys: Path | None = None) -> list[RevisionRow]:
-    """List the newest revision of every actor, by id, without any key.
+def list_default_revisions(home: Path | None = None, keys: Path | None = None) -> list[RevisionRow]:
+    """List the default revision of every actor, by id, without any key.
 
     Args:
         home: folder of the data; by default `default_data_dir`.
@@ -30,7 +30,7 @@ def list_newest_revisions(home: Path | None = None, keys: Path | None = None) ->
         from dubfew.registry.registry import Registry
 
         Registry(home, keys).list()
-    return index.newest_revisions() if index.exists() else []
+    return index.default_revisions() if index.exists() else []
 
 
 def _is_ready(home: Path, index: RegistryIndex) -> bool:

@@ -64,6 +64,7 @@ class ErasureReceipt:
         actor_mark: keyed hash of the id, see tombstones.py.
         actor_salt: salt of that hash.
         revisions: all revisions of the actor.
+        former_marks: keyed hashes of the ids that the actor had before.
     """
 
     erased: str
@@ -71,11 +72,13 @@ class ErasureReceipt:
     actor_mark: str
     actor_salt: str
     revisions: tuple[ErasedRevision, ...]
+    former_marks: tuple[str, ...] = ()
 
     @property
     def tombstone_marks(self) -> list[str]:
-        """Tombstones of the id and of the content of every revision."""
-        return [self.actor_mark, *(each.content_mark for each in self.revisions)]
+        """Tombstones of the id, of former ids, and of the content of every revision."""
+        contents = (each.content_mark for each in self.revisions)
+        return [self.actor_mark, *self.former_marks, *contents]
 
     @property
     def file_name(self) -> str:
@@ -118,7 +121,10 @@ class ErasureReceipt:
                 for each in found["revisions"]
             )
             receipt = cls(
-                **{name: found[name] for name in _RECEIPT_FIELD_PATTERNS}, revisions=revisions
+                **{name: found[name] for name in _RECEIPT_FIELD_PATTERNS},
+                revisions=revisions,
+                # Receipts from before actors could be renamed have none.
+                former_marks=tuple(found.get("former_marks", ())),
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise wrong from error
@@ -126,6 +132,7 @@ class ErasureReceipt:
         # The file's name is made from these texts, and the marks go into the index.
         forms = [(getattr(receipt, name), form) for name, form in _RECEIPT_FIELD_PATTERNS.items()]
         forms += [(each.content_mark, _CONTENT_MARK_PATTERN) for each in revisions]
+        forms += [(m, _RECEIPT_FIELD_PATTERNS["actor_mark"]) for m in receipt.former_marks]
         if not all(isinstance(text, str) and re.fullmatch(form, text) for text, form in forms):
             raise wrong
         return receipt

@@ -70,7 +70,7 @@ class Registry(GovernedStore):
         Args:
             actor: the actor's id.
             file: the file to write.
-            revision: number of the revision; by default the newest.
+            revision: number of the revision; by default the one that is used.
             recipient: public key to encrypt to, see `create_identity_file`; by default the export
                 is encrypted to a passphrase.
             passphrase: by default from ``DUBFEW_PASSPHRASE`` or the terminal.
@@ -161,7 +161,7 @@ class Registry(GovernedStore):
         Args:
             actor: the actor's id.
             url: address that fsspec can write to.
-            revision: number of the revision; by default the newest.
+            revision: number of the revision; by default the one that is used.
             recipient: public key to encrypt to; by default a passphrase is used.
             passphrase: by default from ``DUBFEW_PASSPHRASE`` or the terminal.
             overwrite: replace what is at the URL.

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from dubfew.registry.names import (
     suggest_actor_id,
 )
 from dubfew.registry.receipt import ErasureReceipt
+from dubfew.registry.renaming import rename_actor
 from dubfew.registry.revision import REVISION_CONFIG_NAME, Revision
 from dubfew.registry.storage import ActorStorage, file_context, write_sealed_file
 from dubfew.registry.tombstones import compute_actor_mark, compute_content_mark
@@ -66,7 +67,16 @@ class ActorStore:
         self._index = RegistryIndex(self.home / INDEX_FILE_NAME)
         self._storage = ActorStorage(self.home)
 
-    def create(self, actor: str, config: Mapping[str, Any], files: Mapping[str, bytes]) -> Revision:
+    def create(
+        self,
+        actor: str,
+        config: Mapping[str, Any],
+        files: Mapping[str, bytes],
+        *,
+        make_default: bool = True,
+        new_person: bool = False,
+        overrides: Sequence[str] = (),
+    ) -> Revision:
         """Store a new revision of an actor, completely or not at all.
 
         The id of a deleted actor may be used again: adapting from footage is a new decision, not
@@ -76,6 +86,11 @@ class ActorStore:
             actor: id, up to 100 printable characters without path separators.
             config: values that JSON can hold; ``config["method"]`` becomes the revision's method.
             files: content by name (letters, digits, ".", "_", "-").
+            make_default: whether the revision becomes the actor's default, see `use_revision`. The
+                first revision of an actor always does.
+            new_person: whether it shows another person than the default revision. Consent records
+                bind the revisions of one person.
+            overrides: names of checks that were switched off for it, for the audit log.
 
         Returns:
             The new revision.
@@ -85,7 +100,17 @@ class ActorStore:
                 another.
             AuditError: The audit log cannot be written.
         """
-        return self._store_revision(actor, config, files, refuse_deleted=False, event="adapt")
+        switched_off = {"overrides": [*overrides]} if overrides else {}
+        return self._store_revision(
+            actor,
+            config,
+            files,
+            refuse_deleted=False,
+            event="adapt",
+            make_default=make_default,
+            new_person=new_person,
+            **switched_off,
+        )
 
     def restore(
         self,
@@ -132,6 +157,8 @@ class ActorStore:
         *,
         refuse_deleted: bool,
         event: str,
+        make_default: bool = True,
+        new_person: bool = False,
         **audit_fields: Any,
     ) -> Revision:
         """Store a revision; ``event`` and ``audit_fields`` become its entry in the audit log."""
@@ -182,7 +209,8 @@ class ActorStore:
                 **audit_fields,
             }
             record_actor_event(backend, event, folder, **audit_fields)
-            self._index.insert(row, rows, lift)
+            kept = None if make_default or not earlier else self._index.default_number(folder)
+            self._index.insert(row, rows, lift, default_number=kept, new_person=new_person)
         return Revision(row, backend)
 
     def _write_files(
@@ -237,7 +265,8 @@ class ActorStore:
 
         Args:
             actor: the actor's id.
-            revision: number of the revision; by default the newest.
+            revision: number of the revision; by default the actor's default, which is the newest
+                one unless `use_revision` or `create` chose another.
 
         Raises:
             ActorNotFoundError: The actor or the revision does not exist; the message names those
@@ -246,7 +275,7 @@ class ActorStore:
         # Any revision that exists is in this list, so the error can name the others.
         revisions = self.revisions(actor)
         if revision is None:
-            return revisions[-1]
+            revision = self._index.default_number(revisions[-1]._row.folder)
         for candidate in revisions:
             if candidate.number == revision:
                 return candidate
@@ -269,11 +298,61 @@ class ActorStore:
         return [Revision(row, known[1]) for row in rows]
 
     def list(self) -> builtins.list[Revision]:
-        """Return the newest revision of every actor, by id, without any key."""
+        """Return the default revision of every actor, by id, without any key."""
         known = self._prepare_reading()
         if known is None:
             return []
-        return [Revision(row, known[1]) for row in self._index.newest_revisions()]
+        return [Revision(row, known[1]) for row in self._index.default_revisions()]
+
+    def use_revision(self, actor: str, revision: int) -> Revision:
+        """Make a revision the actor's default, which is used wherever no revision is named.
+
+        Args:
+            actor: the actor's id.
+            revision: number of the revision.
+
+        Returns:
+            The revision.
+
+        Raises:
+            ActorNotFoundError: The actor or the revision does not exist.
+            AuditError: The audit log cannot be written.
+        """
+        actor = normalize_actor_id(actor)
+        # Before the lock: its error names the revisions that exist.
+        self.open(actor, revision)
+        with self._write_actor_session(actor) as (_, backend, rows):
+            chosen = [row for row in rows if row.number == revision]
+            if not chosen:  # removed meanwhile
+                raise ActorNotFoundError(f"{actor!r} has no revision {revision} any more")
+            record_actor_event(backend, "use-revision", rows[0].folder, revision=revision)
+            self._index.set_default(rows[0].folder, revision)
+        return Revision(chosen[0], backend)
+
+    def rename(self, actor: str, new_actor: str, *, allow_deleted: bool = False) -> Revision:
+        """Give an actor another id. Revisions, consent, suspension and pseudonym stay.
+
+        The old id is free again. A later deletion leaves tombstones of both.
+
+        Args:
+            actor: the actor's id.
+            new_actor: the new id.
+            allow_deleted: also take the id of an actor who was deleted here.
+
+        Returns:
+            The default revision under its new id.
+
+        Raises:
+            ActorNotFoundError: The actor does not exist.
+            TombstoneError: An actor of the new id was deleted here.
+            RegistryError: The new id is invalid, taken, or confusable with another actor's; or the
+                actor is renamed, but another process keeps old pages of the index alive.
+            AuditError: The audit log cannot be written.
+        """
+        actor, new_actor = normalize_actor_id(actor), normalize_actor_id(new_actor)
+        with self._write_actor_session(actor) as (identity, backend, rows):
+            rename_actor(backend, identity, rows, new_actor, allow_deleted=allow_deleted)
+        return self.open(new_actor)
 
     def delete(
         self, actor: str, receipt: Path | None = None, *, overwrite: bool = False
@@ -315,7 +394,7 @@ class ActorStore:
         return self._storage.receipts_folder / receipt.file_name
 
     def prune(self, actor: str, keep: int) -> builtins.list[int]:
-        """Remove all but the newest revisions of an actor.
+        """Remove all but the newest revisions of an actor; the default revision stays, too.
 
         The actor's key stays, so earlier copies of the files stay readable with it; only
         :meth:`delete` ends that.
@@ -336,7 +415,8 @@ class ActorStore:
         if keep < 1:
             raise RegistryError(f"{keep} revisions cannot be kept: keep at least 1, or delete")
         with self._write_actor_session(actor) as (_, backend, rows):
-            gone = [row.number for row in rows[:-keep]]
+            default = self._index.default_number(rows[0].folder)
+            gone = [row.number for row in rows[:-keep] if row.number != default]
             record_actor_event(backend, "prune", rows[0].folder, revisions=gone)
             # Rows go before files, so that a row never refers to missing files.
             self._index.delete_revision_rows(rows[0].folder, gone)

@@ -101,7 +101,7 @@ class RenderOptions:
         choices=FIT_MODES,
     )
     revision: int | None = option(
-        None, help="Revision of the actor; default: the newest.", metavar="N", minimum=1
+        None, help="Revision of the actor; default: the one that is used.", metavar="N", minimum=1
     )
     codec: str | None = option(
         None,

@@ -153,6 +153,25 @@ def test_verify_and_prune(stored: Registry) -> None:
     assert "1 faults" in run("verify", code=1).stdout
 
 
+def test_a_revision_is_chosen(stored: Registry) -> None:
+    assert run_json("use", "mary", 2)["revision"] == 2
+    assert "revision 1" in run("use", "mary", 1).stdout
+    assert run_json("list")["actors"][0]["revision"] == 1
+    found = run_json("show", "mary", "--revision", 3)
+    assert (found["revision"], found["default_revision"]) == (3, 1)
+    assert "only 1, 2, 3" in run_refused("use", "mary", 4)
+
+
+def test_an_actor_is_renamed(stored: Registry) -> None:
+    found = run_json("rename", "mary", "anna")
+    assert (found["actor"], found["former_actor"], found["revision"]) == ("anna", "mary", 3)
+    assert "no actor 'mary'" in run_refused("rename", "mary", "zoe")
+    run("delete", "anna", "--yes")
+    stored.create("zoe", {}, {})
+    assert "--allow-deleted" in run_refused("rename", "zoe", "anna")
+    run("rename", "zoe", "anna", "--allow-deleted")
+
+
 @pytest.fixture
 def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the check whether imported actors can be rendered, which other tests cover."""

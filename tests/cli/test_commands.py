@@ -442,7 +442,7 @@ import dubfew.registry.listing as listing
 def list_slowly(home):
     print("ready", flush=True)
     time.sleep(600)
-listing.list_newest_revisions = list_slowly
+listing.list_default_revisions = list_slowly
 sys.argv = ["dubfew", "actors", "list"]
 cli.main()
 """
@@ -502,7 +502,7 @@ def list_with_warnings(home):
     exec("warnings.warn('the video ends early')", ours)
     exec("warnings.warn('use the new API')", theirs)
     return []
-listing.list_newest_revisions = list_with_warnings
+listing.list_default_revisions = list_with_warnings
 sys.argv = ["dubfew", "actors", "list"]
 cli.main()
 """

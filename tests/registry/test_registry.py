@@ -187,7 +187,7 @@ def test_a_writer_sweeps_only_after_an_unfinished_one(
     registry.prune("mary", 1)
     assert len(sweeps) == first
     with monkeypatch.context() as patch:
-        patch.setattr(RegistryIndex, "insert", lambda *given: 1 / 0)
+        patch.setattr(RegistryIndex, "insert", lambda *given, **named: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             registry.create("mary", {}, FILES)
     registry.create("mary", {}, FILES)
