@@ -12,6 +12,8 @@ from pathlib import Path
 
 from dubfew.assets import list_assets
 from dubfew.errors import AssetError, MissingDependencyError
+from dubfew.speech.encoders import check_stored_encoder
+from dubfew.speech.model_info import read_speech_header, shipped_speech_model_path
 from dubfew.utils.cpu import num_available_cpus
 from dubfew.utils.import_utils import OPTIONAL_PACKAGES, installed_version
 from dubfew.utils.paths import default_data_dir
@@ -92,6 +94,7 @@ def check_installation() -> InstallReport:
             *(_check_package(module, pip) for module, pip in REQUIRED_PACKAGES.items()),
             _check_face_landmarker(),
             _check_encoders(),
+            _check_speech_encoder(),
             InstallCheck(
                 "processor",
                 True,
@@ -195,6 +198,12 @@ def _can_encode(name: str) -> bool:
         return bool(av.Codec(name, "w").is_encoder)
     except ValueError:  # base class of av's error for an unknown codec
         return False
+
+
+def _check_speech_encoder() -> InstallCheck:
+    """Look for the audio encoder of the speech model that ships."""
+    state = check_stored_encoder(read_speech_header(shipped_speech_model_path())["encoder"])
+    return InstallCheck("speech encoder", state.ok, True, state.found, state.install)
 
 
 def _check_home() -> InstallCheck:

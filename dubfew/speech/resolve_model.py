@@ -34,7 +34,7 @@ def resolve_speech_model(
 
     Raises:
         ArtefactError: The model is gone, or the file is another model.
-        MissingDependencyError: The model's encoder needs transformers, which is not installed.
+        MissingDependencyError: The model's encoder needs a package that is not installed.
     """
     if model_reference is None:
         if path is not None:

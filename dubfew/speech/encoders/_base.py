@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dubfew.errors import ArtefactError
 from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ, RecordingChannel
 from dubfew.utils.arrays import FloatArray
 
@@ -13,6 +15,47 @@ MEL_FRAMES_PER_ROW = 2
 # Samples at 16 kHz between two rows of the network, and the same in seconds.
 ROW_SAMPLES = MEL_FRAMES_PER_ROW * MEL_HOP_SAMPLES
 ROW_SECONDS = ROW_SAMPLES / SPEECH_SAMPLE_RATE_HZ
+
+
+# Value for ``layer``: the output of a whole encoder, with the normalization behind its last block.
+# Models that were stored before layers could be chosen have been trained with it.
+WHOLE_ENCODER = -1
+
+
+def choose_layer(layer: int | None, num_blocks: int, *, default: int) -> int:
+    """Choose the layer whose output is the features: the number of blocks that are computed.
+
+    Args:
+        layer: the wish; None takes the default. 0 is the input of the first block.
+        num_blocks: blocks of the whole encoder.
+        default: layer where nobody has a wish.
+
+    Raises:
+        ArtefactError: The encoder has fewer blocks.
+
+    Example:
+        >>> choose_layer(None, 4, default=2)
+        2
+    """
+    layer = default if layer is None else layer
+    if not 0 <= layer <= num_blocks:
+        raise ArtefactError(f"the encoder has no layer {layer}, expected 0 to {num_blocks}")
+    return layer
+
+
+@dataclass(frozen=True)
+class EncoderState:
+    """Whether an encoder that a stored model names is there.
+
+    Attributes:
+        ok: True if the encoder can be loaded, as far as can be told without loading it.
+        found: where it is, or what is wrong, one line.
+        install: remedy where ``ok`` is False, else "".
+    """
+
+    ok: bool
+    found: str
+    install: str = ""
 
 
 class EncodedAudio(Protocol):

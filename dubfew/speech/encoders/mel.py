@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dubfew.errors import ArtefactError
 from dubfew.media.mel import NUM_MEL_BANDS, RecordingChannel, log_mel
-from dubfew.speech.encoders._base import MEL_FRAMES_PER_ROW, EncodedAudio
+from dubfew.speech.encoders._base import (
+    MEL_FRAMES_PER_ROW,
+    WHOLE_ENCODER,
+    EncodedAudio,
+    EncoderState,
+)
 from dubfew.utils.arrays import FloatArray
 
 
@@ -43,6 +49,19 @@ class _EncodedMel:
         return log_mel(self.samples, channel=self.channel, start=start, stop=stop)
 
 
-def make_encoder(name: str) -> MelEncoder:
-    """Make the entry of `AUDIO_ENCODERS`; the name says nothing more."""
+def make_encoder(name: str, layer: int | None) -> MelEncoder:
+    """Make the entry of `AUDIO_ENCODERS`; the name says nothing more.
+
+    Raises:
+        ArtefactError: A layer is asked for.
+    """
+    if layer not in (None, WHOLE_ENCODER):
+        raise ArtefactError(
+            f"mel bands have no layers, but layer {layer} is asked for: leave it out"
+        )
     return MelEncoder()
+
+
+def check_encoder(metadata: dict[str, Any]) -> EncoderState:
+    """Say that there is nothing to install, see `check_stored_encoder`."""
+    return EncoderState(True, "mel bands, which need no weights")

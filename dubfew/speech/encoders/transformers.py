@@ -1,15 +1,16 @@
-"""Pre-trained encoders: wav2vec 2.0, HuBERT and Whisper's encoder, through transformers.
+"""Pre-trained encoders: wav2vec 2.0, HuBERT, WavLM and Whisper's encoder, through transformers.
 
 They were trained on far more speech than dubfew's own model, and cost far more than mel bands.
-Their last layer, frozen, takes the place of the mel bands.
+One of their layers, frozen, takes the place of the mel bands.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,21 +19,25 @@ import torch
 from torch import Tensor
 
 from dubfew.errors import ArtefactError
-from dubfew.media.mel import LOUD_LEVEL_DB, SPEECH_SAMPLE_RATE_HZ, RecordingChannel, slice_padded
-from dubfew.speech.encoders._base import ROW_SAMPLES, EncodedAudio
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ, RecordingChannel, level_gain, slice_padded
+from dubfew.speech.encoders._base import (
+    ROW_SAMPLES,
+    WHOLE_ENCODER,
+    EncodedAudio,
+    EncoderState,
+    choose_layer,
+)
+from dubfew.speech.encoders._windows import WindowedAudio
 from dubfew.utils.arrays import FloatArray
-from dubfew.utils.import_utils import import_optional
+from dubfew.utils.import_utils import OPTIONAL_PACKAGES, import_optional, installed_version
 
-# Rows of 20 ms per pass of the encoder: 20 s. Self-attention sees everything that it is given and
-# its cost grows with the square of it, so long recordings are encoded in windows. 20 s hold any
-# context that speech has.
+# Rows of 20 ms per pass of the encoder: 20 s, which hold any context that speech has.
 ENCODER_WINDOW_ROWS = 1000
-# Rows that neighboring windows share, 2 s, in which one fades into the other. Fewer would make the
-# seam steeper, more would encode more sound twice.
-ENCODER_OVERLAP_ROWS = 100
-# Windows whose features are kept: a row lies in at most two.
-_CACHED_WINDOWS = 2
-# wav2vec 2.0 and HuBERT expect sound of unit variance. Speech whose loud frames lie at
+# Default layer as a part of all blocks. Whisper's half is measured (docs/speech.md): later blocks
+# turn to words. In HuBERT and WavLM phonemes stand out most at about two thirds (Pasad et al. 2023,
+# Comparative layer-wise analysis of self-supervised speech models); this is not measured on lips.
+_WHISPER_DEPTH, _WAVE_DEPTH = Fraction(1, 2), Fraction(2, 3)
+# wav2vec 2.0, HuBERT and WavLM expect sound of unit variance. Speech whose loud frames lie at
 # LOUD_LEVEL_DB (-20 dB) has a standard deviation of about a tenth.
 _UNIT_VARIANCE_GAIN = 10.0
 
@@ -42,7 +47,9 @@ class TransformersEncoder:
 
     Attributes:
         name: Hugging Face name, or the absolute path of the encoder's folder.
-        feature_dim: numbers per frame, the width of its last layer.
+        layer: number of blocks that are computed; `WHOLE_ENCODER` is all of them and the
+            normalization behind them.
+        feature_dim: numbers per frame.
         stride: 1; all of these encoders have a frame every 20 ms.
         is_mel_spectrogram: False.
         window_rows: rows that are encoded at a time.
@@ -51,14 +58,16 @@ class TransformersEncoder:
     stride = 1
     is_mel_spectrogram = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, layer: int | None = None) -> None:
         """Load the encoder's configuration and weights.
 
         Args:
             name: a folder that ``save_pretrained`` wrote, or a name on the Hugging Face hub.
+            layer: number of blocks to compute; None is the family's default.
 
         Raises:
-            ArtefactError: There is no such encoder, or it is of an unsupported kind.
+            ArtefactError: There is no such encoder, it is of an unsupported kind, or has fewer
+                blocks.
             MissingDependencyError: transformers is not installed.
         """
         transformers = import_optional("transformers")
@@ -79,13 +88,16 @@ class TransformersEncoder:
                     f"no encoder {name}: give a folder that transformers' save_pretrained wrote, "
                     f"or a name on the Hugging Face hub ({reason})"
                 ) from error
+        self.layer = self._backbone.truncate(layer)
         self.feature_dim = self._backbone.feature_dim
         self.window_rows = self._backbone.window_rows
         self._weights_sha256 = _hash_weights(self._backbone.model)
 
     def metadata(self) -> dict[str, Any]:
         """Describe the encoder, see `AudioEncoder.metadata`; weights are named by their hash."""
-        return {"name": self.name, "width": self.feature_dim, "sha256": self._weights_sha256}
+        found = {"name": self.name, "width": self.feature_dim, "sha256": self._weights_sha256}
+        # Models that were stored before layers could be chosen name none.
+        return found if self.layer == WHOLE_ENCODER else found | {"layer": self.layer}
 
     def encode(self, samples: FloatArray, channel: RecordingChannel) -> EncodedAudio:
         """Prepare a recording, see `AudioEncoder.encode`.
@@ -94,7 +106,7 @@ class TransformersEncoder:
             samples: mono at 16 kHz. [n]
             channel: channel of the recording; its level is taken out, its spectral tilt is not.
         """
-        return _WindowedAudio(self, samples, 10 ** ((LOUD_LEVEL_DB - channel.level_db) / 20))
+        return WindowedAudio(self, samples, level_gain(channel))
 
     def encode_rows(self, samples: FloatArray, gain: float, start: int, stop: int) -> FloatArray:
         """Encode rows in one pass that sees no other sound.
@@ -112,66 +124,28 @@ class TransformersEncoder:
             found = self._backbone.compute_features(samples, gain, start, stop)
         return found[0, : stop - start].numpy()
 
+    @property
+    def silent_row(self) -> FloatArray:
+        """Return zeros, which is how these encoders pad. [feature_dim]"""
+        return np.zeros(self.feature_dim, np.float32)
 
-def make_encoder(name: str) -> TransformersEncoder:
+
+def make_encoder(name: str, layer: int | None) -> TransformersEncoder:
     """Make the entry of `AUDIO_ENCODERS` from a folder or a Hugging Face name."""
-    return TransformersEncoder(name)
+    return TransformersEncoder(name, layer)
 
 
-class _WindowedAudio:
-    """Features of one recording, encoded in overlapping windows that fade into each other.
-
-    Window positions depend on the recording's length alone, so that features are the same whatever
-    ranges are asked for.
-    """
-
-    def __init__(self, encoder: TransformersEncoder, samples: FloatArray, gain: float) -> None:
-        self._encoder = encoder
-        self._samples = samples
-        self._gain = gain
-        self._num_rows = -(-len(samples) // ROW_SAMPLES)
-        self._window_rows = min(encoder.window_rows, self._num_rows)
-        self._overlap_rows = min(ENCODER_OVERLAP_ROWS, self._window_rows // 4)
-        # All windows are equally long and evenly spaced; the last one ends with the recording.
-        last = self._num_rows - self._window_rows
-        count = -(-last // max(1, self._window_rows - self._overlap_rows)) + 1
-        self._window_starts = [last * number // max(1, count - 1) for number in range(count)]
-        self._window_cache: OrderedDict[int, FloatArray] = OrderedDict()
-
-    def frames(self, start: int, stop: int) -> FloatArray:
-        """Compute a range of rows, see `EncodedAudio`; zero outside the recording, like padding."""
-        found = np.zeros((max(0, stop - start), self._encoder.feature_dim), np.float32)
-        for number, first in enumerate(self._window_starts):
-            final = number + 1 == len(self._window_starts)
-            # A window counts until its fade into the next one is complete.
-            until = (
-                self._num_rows if final else self._window_starts[number + 1] + self._overlap_rows
-            )
-            low, high = max(start, first), min(stop, until)
-            if low >= high:
-                continue  # the window has none of these rows
-            # Weights rise at the window's beginning and fall at its end; those of two neighbors
-            # add up to 1.
-            weight = np.ones(high - low, np.float32)
-            row = np.arange(low, high) + 0.5
-            if number:
-                weight = np.minimum(weight, (row - first) / self._overlap_rows)
-            if not final:
-                weight = np.minimum(weight, (until - row) / self._overlap_rows)
-            features = self._encode_window(first)[low - first : high - first]
-            found[low - start : high - start] += weight[:, None] * features
-        return found
-
-    def _encode_window(self, start: int) -> FloatArray:
-        """Return the features of the window that begins at a row, from the cache if possible."""
-        if start not in self._window_cache:
-            rows = self._encoder.encode_rows(
-                self._samples, self._gain, start, start + self._window_rows
-            )
-            self._window_cache[start] = rows
-            if len(self._window_cache) > _CACHED_WINDOWS:
-                self._window_cache.popitem(last=False)
-        return self._window_cache[start]
+def check_encoder(metadata: dict[str, Any]) -> EncoderState:
+    """Look for transformers and the encoder's folder, see `check_stored_encoder`."""
+    package = OPTIONAL_PACKAGES["transformers"]
+    if installed_version("transformers") is None:
+        return EncoderState(False, f"{package.distribution} is not installed", package.install)
+    name = str(metadata["name"])
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        return EncoderState(False, f"no folder {name}", "copy that folder there again")
+    layer = f", layer {metadata['layer']}" if "layer" in metadata else ""
+    place = "" if Path(name).is_dir() else " (the Hugging Face hub's, not looked for)"
+    return EncoderState(True, f"{name}{layer}{place}")
 
 
 class _Backbone(Protocol):
@@ -181,13 +155,17 @@ class _Backbone(Protocol):
     feature_dim: int
     window_rows: int
 
+    def truncate(self, layer: int | None) -> int:
+        """Remove all behind a layer, None for the family's default; return the layer."""
+        ...
+
     def compute_features(self, samples: FloatArray, gain: float, start: int, stop: int) -> Tensor:
         """Compute rows [start, stop), perhaps with more after them. [1, T, feature_dim]"""
         ...
 
 
 class _WaveBackbone:
-    """wav2vec 2.0 and HuBERT: convolutions on the waveform, then a transformer."""
+    """wav2vec 2.0, HuBERT and WavLM: convolutions on the waveform, then a transformer."""
 
     window_rows = ENCODER_WINDOW_ROWS
 
@@ -205,6 +183,11 @@ class _WaveBackbone:
                 f"the encoder {name} has a frame every {hop / SPEECH_SAMPLE_RATE_HZ * 1000:g} ms, "
                 f"expected {ROW_SAMPLES / SPEECH_SAMPLE_RATE_HZ * 1000:g} ms: name another"
             )
+
+    def truncate(self, layer: int | None) -> int:
+        # Only the larger models, whose blocks normalize first, have a normalization behind them.
+        has_norm = bool(self.model.config.do_stable_layer_norm)
+        return _truncate_blocks(self.model.encoder, layer, _WAVE_DEPTH, has_norm=has_norm)
 
     def compute_features(self, samples: FloatArray, gain: float, start: int, stop: int) -> Tensor:
         # Frame k of the convolutions covers a receptive field from k * hop on. Beginning half of
@@ -228,6 +211,9 @@ class _WhisperBackbone:
             feature_size=config.num_mel_bins
         )
 
+    def truncate(self, layer: int | None) -> int:
+        return _truncate_blocks(self.model, layer, _WHISPER_DEPTH, has_norm=True)
+
     def compute_features(self, samples: FloatArray, gain: float, start: int, stop: int) -> Tensor:
         # Its mel frames are centered on multiples of 10 ms, and every second output of its
         # convolutions on a mel frame, so rows are in place already. Sound that is shorter than
@@ -247,8 +233,31 @@ class _WhisperBackbone:
 BACKBONE_CLASSES: dict[str, Callable[[Any, str], _Backbone]] = {
     "wav2vec2": _WaveBackbone,
     "hubert": _WaveBackbone,
+    "wavlm": _WaveBackbone,
     "whisper": _WhisperBackbone,
 }
+
+
+def _truncate_blocks(encoder: Any, layer: int | None, depth: Fraction, *, has_norm: bool) -> int:
+    """Remove the blocks behind a layer, and the normalization behind all of them.
+
+    Args:
+        encoder: the transformer, changed in place.
+        layer: number of blocks that stay; None is the default, `WHOLE_ENCODER` removes nothing.
+        depth: default as a part of all blocks, rounded up.
+        has_norm: True if ``encoder.layer_norm`` follows the last block.
+
+    Returns:
+        The layer.
+    """
+    if layer == WHOLE_ENCODER:
+        return layer
+    num_blocks = len(encoder.layers)
+    layer = choose_layer(layer, num_blocks, default=math.ceil(depth * num_blocks))
+    encoder.layers = encoder.layers[:layer]
+    if has_norm:
+        encoder.layer_norm = torch.nn.Identity()
+    return layer
 
 
 def _hash_weights(model: torch.nn.Module) -> str:

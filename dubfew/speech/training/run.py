@@ -92,6 +92,7 @@ def train_speech_model(
     exclude: Path | None = None,
     leave_out: Collection[str] = (),
     encoder: str = DEFAULT_ENCODER_NAME,
+    encoder_layer: int | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = no_progress,
 ) -> SpeechTrainingResult:
@@ -108,14 +109,15 @@ def train_speech_model(
         exclude: list of people whose data must not be used, see `read_exclude_list`.
         leave_out: identities to measure on instead of training on them.
         encoder: name of the audio encoder, see `load_encoder`.
+        encoder_layer: number of its blocks that are computed; None is its own choice.
         overwrite: replace the model and the file beside it where they exist.
         progress: see `fit_speech_model`.
 
     Raises:
         OutputExistsError: The model or the file beside it exists and ``overwrite`` is False.
         DubfewError: There is nothing to train on, or ``out`` cannot be written to.
-        ArtefactError: There is no such encoder, or the data is damaged.
-        MissingDependencyError: espeak-ng is not installed, or transformers for an encoder.
+        ArtefactError: There is no such encoder or layer, or the data is damaged.
+        MissingDependencyError: espeak-ng is not installed, or what the encoder needs.
     """
     started = time.perf_counter()
     # Refuse what cannot work before anything is read.
@@ -131,10 +133,10 @@ def train_speech_model(
     for path in (out, fields):
         check_output_path(path, overwrite=overwrite)
     excluded = frozenset() if exclude is None else read_exclude_list(exclude)
+    audio_encoder = load_encoder(encoder, encoder_layer)
     filmed = FilmedClips([], [], {})
     if data is not None:
         filmed = load_filmed_clips(data, excluded_people=excluded, held_out_people=leave_out)
-    audio_encoder = load_encoder(encoder)
     config = SpeechTrainConfig(seed=seed)
     config = config if steps is None else config.with_steps(steps)
     trained = fit_speech_model(filmed.train, config, encoder=audio_encoder, progress=progress)

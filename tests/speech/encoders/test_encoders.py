@@ -17,7 +17,7 @@ from dubfew.speech.encoders import (
 
 
 def test_names() -> None:
-    assert {"mel", "transformers"} <= set(AUDIO_ENCODERS.names)
+    assert {"mel", "transformers", "whisper"} <= set(AUDIO_ENCODERS.names)
     assert DEFAULT_ENCODER_NAME in AUDIO_ENCODERS
 
 
@@ -37,11 +37,14 @@ def test_stored_metadata_of_released_models_is_read() -> None:
     assert load_stored_encoder({"name": "mel"}).metadata() == {"name": "mel"}
     with pytest.raises(ArtefactError, match="mel"):
         load_stored_encoder({"name": "mel", "width": 16})
+    with pytest.raises(ArtefactError, match="mel bands have no layers"):
+        load_encoder("mel", 2)
 
 
 def test_an_encoder_from_outside_is_found_by_its_name() -> None:
-    AUDIO_ENCODERS.register("half", lambda name: load_encoder("mel"))
+    AUDIO_ENCODERS.register("half", lambda name, layer: load_encoder("mel"))
     try:
         assert load_encoder("half").feature_dim == 80
+        assert load_encoder("half:of something", 3).feature_dim == 80
     finally:
         AUDIO_ENCODERS.unregister("half")

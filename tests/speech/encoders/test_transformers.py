@@ -19,15 +19,16 @@ from dubfew.errors import ArtefactError, MissingDependencyError
 from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ, RecordingChannel, estimate_channel
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
-from dubfew.speech.encoders import ROW_SAMPLES, load_encoder
-from dubfew.speech.encoders.transformers import ENCODER_OVERLAP_ROWS, TransformersEncoder
+from dubfew.speech.encoders import ROW_SAMPLES, WHOLE_ENCODER, load_encoder, load_stored_encoder
+from dubfew.speech.encoders._windows import ENCODER_OVERLAP_ROWS
+from dubfew.speech.encoders.transformers import TransformersEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
 from tests.speech.shards import sample, sound_at, write_shard
 
 transformers = pytest.importorskip("transformers", reason="pip install 'dubfew[speech-encoders]'")
 
-KINDS = ("wav2vec2", "hubert", "whisper")
+KINDS = ("wav2vec2", "hubert", "wavlm", "whisper")
 
 
 def save_toy(folder: Path, kind: str, **sizes: object) -> str:
@@ -63,7 +64,7 @@ def save_toy(folder: Path, kind: str, **sizes: object) -> str:
             "num_conv_pos_embedding_groups": 2,
             **sizes,
         }
-        names = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert"}
+        names = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}
         config = getattr(transformers, f"{names[kind]}Config")(**common)
         model = getattr(transformers, f"{names[kind]}Model")(config)
     model.save_pretrained(folder)
@@ -138,8 +139,8 @@ def test_every_row_is_encoded_once(toys: dict[str, str], rows: int) -> None:
     samples = np.zeros(rows * ROW_SAMPLES, np.float32)
     encoded = encoder.encode(samples, RecordingChannel(-20.0, np.zeros(80, np.float32)))
     np.testing.assert_allclose(encoded.frames(0, rows), 1.0, atol=1e-6)
-    assert {stop - start for start, stop in ranges} == {min(rows, 200)}
-    assert (ranges[0][0], ranges[-1][1]) == (0, rows)
+    assert [start for start, _ in ranges] == [150 * number for number in range(len(ranges))]
+    assert [stop for _, stop in ranges] == [min(start + 200, rows) for start, _ in ranges]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -163,6 +164,64 @@ def test_seams_are_gradual(toys: dict[str, str], kind: str, monkeypatch) -> None
         weight = (np.arange(overlap)[:, None] + 0.5) / overlap
         np.testing.assert_allclose(faded, (1 - weight) * a + weight * b, atol=1e-5)
     assert max(differences) / overlap < 0.1 * spread
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stable", [False, True])
+def test_layers_are_the_hidden_states_of_the_whole_model(
+    tmp_path: Path, kind: str, stable: bool
+) -> None:
+    """The layer is the output of so many blocks, without the normalization behind the last."""
+    sizes: dict[str, object] = {} if kind == "whisper" else {"do_stable_layer_norm": stable}
+    name = save_toy(tmp_path, kind, **sizes)
+    samples = noise(1.0)
+    whole = TransformersEncoder(name, WHOLE_ENCODER)
+    module: Any = whole._backbone.model
+    states: list[NDArray[np.float32]] = []
+    blocks = module.layers if kind == "whisper" else module.encoder.layers
+    for number, block in enumerate(blocks):
+        if number == 0:
+            block.register_forward_pre_hook(
+                lambda _, args, kwargs: states.append(args[0][0, :50].numpy()), with_kwargs=True
+            )
+        block.register_forward_hook(
+            lambda _, args, found: states.append(
+                (found[0] if isinstance(found, tuple) else found).reshape(-1, whole.feature_dim)[
+                    :50
+                ]
+            )
+        )
+    last = whole.encode_rows(samples, 1.0, 0, 50)
+    for layer in range(3):
+        encoder = TransformersEncoder(name, layer)
+        np.testing.assert_allclose(
+            encoder.encode_rows(samples, 1.0, 0, 50), states[layer], atol=1e-6
+        )
+        assert encoder.metadata()["layer"] == layer
+    has_norm = kind == "whisper" or stable
+    assert np.allclose(last, states[2], atol=1e-6) is not has_norm
+    with pytest.raises(ArtefactError, match="no layer 3, expected 0 to 2"):
+        TransformersEncoder(name, 3)
+
+
+def test_models_that_name_no_layer_keep_the_whole_encoder(toys: dict[str, str]) -> None:
+    whole = TransformersEncoder(toys["whisper"], WHOLE_ENCODER)
+    assert set(whole.metadata()) == {"name", "width", "sha256"}
+    stored = load_stored_encoder(whole.metadata())
+    assert isinstance(stored, TransformersEncoder)
+    assert stored.layer == WHOLE_ENCODER
+    layer = load_stored_encoder(TransformersEncoder(toys["whisper"]).metadata())
+    assert isinstance(layer, TransformersEncoder)
+    assert layer.layer == 1
+
+
+def test_whispers_own_reader_agrees_with_transformers(toys: dict[str, str]) -> None:
+    own = load_encoder(f"whisper:{toys['whisper']}", 0)
+    samples, channel = noise(1.0), RecordingChannel(-20.0, np.zeros(80, np.float32))
+    found = own.encode(samples, channel).frames(0, 50)
+    expected = load_encoder(toys["whisper"], 0).encode(samples, channel).frames(0, 50)
+    # Transformers pads the first row with zeros, and the last one with the reflected sound.
+    np.testing.assert_allclose(found[2:48], expected[2:48], atol=1e-4)
 
 
 def model_with(encoder: TransformersEncoder) -> SpeechModel:
@@ -247,7 +306,7 @@ def _no_weights(folder: Path) -> None:
     [
         (lambda folder: None, "no encoder"),
         (lambda folder: folder.mkdir(), "no encoder"),
-        (_other_kind, "is a bert, expected wav2vec2, hubert, whisper"),
+        (_other_kind, "is a bert, expected wav2vec2, hubert, wavlm, whisper"),
         (_other_hop, "every 10 ms, expected 20 ms"),
         (_no_weights, "no encoder"),
     ],
