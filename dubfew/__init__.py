@@ -24,7 +24,14 @@ for _package in ("adapt", "evaluate", "render"):
     importlib.import_module(f"{__name__}.{_package}")
 
 from dubfew.adapt.options import AdaptOptions  # noqa: E402
-from dubfew.api import adapt, evaluate, render, track  # noqa: E402
+from dubfew.api import (  # noqa: E402
+    adapt,
+    evaluate,
+    plan_adapt,
+    plan_render,
+    render,
+    track,
+)
 from dubfew.data.options import PrepareOptions  # noqa: E402
 from dubfew.reconstruction.options import TrackOptions  # noqa: E402
 from dubfew.render.options import RenderOptions  # noqa: E402
@@ -33,15 +40,18 @@ from dubfew.version import __version__  # noqa: E402
 
 if TYPE_CHECKING:
     from dubfew.adapt.pipeline import AdaptResult
+    from dubfew.adapt.plan import AdaptPlan
     from dubfew.data.prepare import PrepareResult, prepare_footage
     from dubfew.evaluate.compare import EvaluationResult
     from dubfew.prior import Prior
     from dubfew.reconstruction.track import Track
     from dubfew.registry import Registry
     from dubfew.render.pipeline import RenderResult
+    from dubfew.render.plan import RenderPlan
 
 __all__ = [
     "AdaptOptions",
+    "AdaptPlan",
     "AdaptResult",
     "EvaluationResult",
     "PrepareOptions",
@@ -49,12 +59,15 @@ __all__ = [
     "Prior",
     "Registry",
     "RenderOptions",
+    "RenderPlan",
     "RenderResult",
     "Track",
     "TrackOptions",
     "__version__",
     "adapt",
     "evaluate",
+    "plan_adapt",
+    "plan_render",
     "prepare_footage",
     "render",
     "track",
@@ -63,11 +76,13 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
+        "AdaptPlan": "adapt.plan",
         "AdaptResult": "adapt.pipeline",
         "EvaluationResult": "evaluate.compare",
         "PrepareResult": "data.prepare",
         "Prior": "prior",
         "Registry": "registry",
+        "RenderPlan": "render.plan",
         "RenderResult": "render.pipeline",
         "Track": "reconstruction.track",
         "prepare_footage": "data.prepare",

@@ -19,11 +19,13 @@ from dubfew.utils.options import document_options, merge_options
 
 if TYPE_CHECKING:
     from dubfew.adapt.pipeline import AdaptResult
+    from dubfew.adapt.plan import AdaptPlan
     from dubfew.evaluate.compare import EvaluationResult
     from dubfew.reconstruction.detection.clip_detections import ClipDetections
     from dubfew.reconstruction.track import Track
     from dubfew.registry import Registry
     from dubfew.render.pipeline import RenderResult
+    from dubfew.render.plan import RenderPlan
 
 
 @document_options(AdaptOptions)
@@ -32,6 +34,7 @@ def adapt(
     options: AdaptOptions | None = None,
     *,
     registry: Registry | None = None,
+    on_plan: Callable[[AdaptPlan], None] | None = None,
     progress: ProgressCallback = no_progress,
     **overrides: Any,
 ) -> AdaptResult:
@@ -41,6 +44,8 @@ def adapt(
         video: footage of the actor, who may not be alone in it.
         options: the options below as one object; those given as keywords override it.
         registry: registry that stores the actor; default: the user's own, in DUBFEW_HOME.
+        on_plan: function that is called with the plan of the work, see `plan_adapt`, before the
+            work begins. An exception that it raises prevents the work.
         progress: function that is called with the state of every stage of the work.
 
     Returns:
@@ -74,10 +79,50 @@ def adapt(
 
     registry = registry or Registry()
     check_adapt_request(Path(video), options, registry)
+    if on_plan is not None:
+        on_plan(plan_adapt(video, options, registry=registry))
     progress(Progress(LOAD_STAGE, 0))
     from dubfew.adapt import pipeline
 
     return pipeline.adapt(video, options, registry=registry, progress=progress)
+
+
+@document_options(AdaptOptions)
+def plan_adapt(
+    video: Path | str,
+    options: AdaptOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    **overrides: Any,
+) -> AdaptPlan:
+    """Tell what `adapt` would do: which part of the footage it uses, and how long it takes.
+
+    Only the header of the footage is read.
+
+    Args:
+        video: footage of the actor.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that would store the actor; default: the user's own, in DUBFEW_HOME.
+
+    Returns:
+        The plan; its ``describe()`` has a line for each fact.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
+        DubfewError: An option has a value that is not allowed.
+        MediaError: The footage cannot be read.
+        RegistryError: The id cannot be used.
+
+    Example::
+
+        import dubfew
+
+        print(dubfew.plan_adapt("mary.mp4").seconds)
+    """
+    options = merge_options(AdaptOptions, options, overrides)
+    from dubfew.adapt import plan
+
+    return plan.plan_adapt(video, options, registry=registry)
 
 
 @document_options(RenderOptions)
@@ -86,6 +131,7 @@ def render(
     options: RenderOptions | None = None,
     *,
     registry: Registry | None = None,
+    on_plan: Callable[[RenderPlan], None] | None = None,
     progress: ProgressCallback = no_progress,
     **overrides: Any,
 ) -> RenderResult:
@@ -95,6 +141,8 @@ def render(
         actor: id of the actor in the registry.
         options: the options below as one object; those given as keywords override it.
         registry: registry that holds the actor; default: the user's own, in DUBFEW_HOME.
+        on_plan: function that is called with the plan of the work, see `plan_render`, before the
+            work begins. An exception that it raises prevents the work.
         progress: function that is called with the state of every stage of the work.
 
     Returns:
@@ -130,10 +178,52 @@ def render(
 
     registry = registry or Registry()
     check_render_request(actor, options, registry)
+    if on_plan is not None:
+        on_plan(plan_render(actor, options, registry=registry))
     progress(Progress(LOAD_STAGE, 0))
     from dubfew.render import pipeline
 
     return pipeline.render(actor, options, registry=registry, progress=progress)
+
+
+@document_options(RenderOptions)
+def plan_render(
+    actor: str,
+    options: RenderOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    **overrides: Any,
+) -> RenderPlan:
+    """Tell what `render` would do: from what, how long the output is, how long the work takes.
+
+    Headers are read, and the level of a new sound; nothing is tracked. Whose face is like the actor
+    is only known during the work.
+
+    Args:
+        actor: id of the actor in the registry.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that holds the actor; default: the user's own, in DUBFEW_HOME.
+
+    Returns:
+        The plan; its ``describe()`` has a line for each fact.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
+        DubfewError: An option has a value that is not allowed.
+        ActorNotFoundError: The actor does not exist.
+        MediaError: A file cannot be read.
+
+    Example::
+
+        import dubfew
+
+        plan = dubfew.plan_render("mary", video="scene.mp4", audio="dub.wav")
+        print(plan.length_note or "sound and picture fit")
+    """
+    options = merge_options(RenderOptions, options, overrides)
+    from dubfew.render import plan
+
+    return plan.plan_render(actor, options, registry=registry)
 
 
 @document_options(TrackOptions)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from dubfew.adapt.options import MAX_SCAN_SECONDS
 from dubfew.errors import MediaError
 from dubfew.media import VideoInfo, read_frames
 from dubfew.media.audio import stream_audio
@@ -33,9 +34,6 @@ from dubfew.references.track_geometry import POSE_WEIGHT
 
 # Detection rate of the scan, Hz. Lower misses short openings of the mouth; higher is slower.
 SCAN_FRAMES_PER_SECOND = 5
-# Length of footage that is scanned, s. Longer footage would make the scan take more time than the
-# training, and a quarter of an hour has good parts.
-MAX_SCAN_SECONDS = 15 * 60.0
 # Step between rows of sound energy, s: about the length of a sound of speech.
 SOUND_STEP_SECONDS = 0.05
 # Largest width of the images that faces are detected in, px. The detector itself works on 192 px,

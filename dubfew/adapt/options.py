@@ -14,6 +14,9 @@ from dubfew.utils.options import document_fields, option, validate_options
 # Length (s) of the part of the footage that is used. Longer parts cost time and memory, and
 # references and texture have by then seen most of what the mouth does.
 DEFAULT_FOOTAGE_SECONDS = 10.0
+# Length of footage that is scanned, s. Longer footage would make the scan take more time than the
+# training, and a quarter of an hour has good parts.
+MAX_SCAN_SECONDS = 15 * 60.0
 # Training steps. More did not improve held-out frames (docs/findings.md).
 DEFAULT_TRAINING_STEPS = 150
 # Whether training frames of other people are mixed in. With the set that ships, training took

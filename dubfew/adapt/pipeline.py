@@ -9,11 +9,12 @@ from typing import Any
 
 from dubfew.adapt.actor_footage import ActorFootage, prepare_actor_footage
 from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter
-from dubfew.adapt.job_plan import plan_adaptation
+from dubfew.adapt.job_plan import plan_adapt_stages
 from dubfew.adapt.methods import METHODS, AdaptationMethod, MethodOptions, resolve_method_options
 from dubfew.adapt.options import (
     DEFAULT_FOOTAGE_SECONDS,
     DEFAULT_TRAINING_STEPS,
+    MAX_SCAN_SECONDS,
     REPLAY_BY_DEFAULT,
     AdaptOptions,
 )
@@ -33,6 +34,7 @@ from dubfew.speech.resolve_model import make_model_reference
 from dubfew.utils.device import resolve_device
 from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
+from dubfew.utils.work_pace import WorkPace, count_frame_units
 
 # References that are stored of an actor: they span the mouth shapes of ten seconds. More make the
 # actor larger and rendering slower; fewer lack mouths that a dub asks for.
@@ -113,7 +115,8 @@ def adapt(
     video = Path(video)
     registry = registry or Registry()
     inputs = _load_inputs(video, options, registry)
-    progress = job = JobProgress(progress, plan_adaptation(inputs.info, options))
+    progress = job = JobProgress(progress, plan_adapt_stages(inputs.info, options))
+    loaded_at = time.monotonic()
 
     # Scan the footage, unless the user chose the part or it is short.
     segment = choose_segment(
@@ -151,6 +154,13 @@ def adapt(
         progress=progress,
     )
     trained_at = time.monotonic()
+    # Remember how fast this machine is, for later plans.
+    pace, info = WorkPace(registry.home), inputs.info
+    frames = count_frame_units(len(footage.track), info.width, info.height)
+    if segment.chosen == "best":
+        pace.record("scan", chosen_at - loaded_at, min(info.duration, MAX_SCAN_SECONDS))
+    pace.record("prepare", tracked_at - chosen_at, frames)
+    pace.record("train", trained_at - tracked_at, training.steps_done)
 
     # Store everything as a new revision.
     adapter = _make_adapter(video, options, inputs, segment, footage, training)

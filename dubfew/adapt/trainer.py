@@ -67,6 +67,7 @@ class AdapterTraining:
         weights: delta against the prior's weights, as the method extracts it.
         texture: the actor's neural texture. [C, H, W]
         best_step: step that weights and texture are from.
+        steps_done: steps that were trained, with those after the best one.
         psnr_heldout: mean PSNR of the mouths of the held-out frames at that step, dB; None if no
             frames were held out.
         curve: step, seconds since the start and held-out PSNR of every validation.
@@ -75,6 +76,7 @@ class AdapterTraining:
     weights: dict[str, Tensor]
     texture: Tensor
     best_step: int
+    steps_done: int
     psnr_heldout: float | None
     curve: list[tuple[int, float, float]]
 
@@ -198,6 +200,7 @@ def train_adapter(
         report(0, psnr)
     if on_step is not None:
         on_step(0, renderer, texture)
+    step = 0
     for step in range(1, steps + 1):
         schedule.set_step(step)
         sample = sample_actor_batch(footage, train_rows, head, num_references, generator)
@@ -234,6 +237,7 @@ def train_adapter(
         weights=method.extract_delta(accelerator.unwrap_model(renderer).cpu(), prior_weights),
         texture=accelerator.unwrap_model(texture).features[0].detach().cpu(),
         best_step=validation.stopping.best_step or 0,
+        steps_done=step,
         psnr_heldout=validation.stopping.best_score,
         curve=validation.curve,
     )

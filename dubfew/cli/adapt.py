@@ -7,6 +7,7 @@ from dubfew.adapt.options import AdaptOptions
 from dubfew.cli.console import print_fields, report_errors
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption, VideoArgument
+from dubfew.cli.plans import print_plan
 from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 
 
@@ -20,5 +21,6 @@ def adapt(
 ) -> None:
     """Learn an actor from a few seconds of footage."""
     with show_progress(progress_mode, as_json=as_json) as progress:
-        result = api.adapt(video, options, progress=progress)
+        on_plan = None if as_json else print_plan
+        result = api.adapt(video, options, on_plan=on_plan, progress=progress)
     print_fields(result, as_json=as_json)

@@ -10,6 +10,7 @@ from dubfew import api
 from dubfew.cli.console import print_fields, report_errors
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption
+from dubfew.cli.plans import print_plan
 from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
 from dubfew.errors import DubfewError
 from dubfew.render.options import RenderOptions
@@ -33,7 +34,8 @@ def render(
     actor = _choose_actor(actor, named_actor)
     _check_combinations(options)
     with show_progress(progress_mode, as_json=as_json) as progress:
-        result = api.render(actor, options, progress=progress)
+        on_plan = None if as_json else print_plan
+        result = api.render(actor, options, on_plan=on_plan, progress=progress)
     print_fields(result, as_json=as_json)
 
 

@@ -13,9 +13,10 @@ from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.render.corrections import check_corrections
 from dubfew.render.driving import check_drive, phones_from_audio
-from dubfew.render.load import LoadedActor, RenderSources, load_actor, resolve_sources
+from dubfew.render.load import LoadedActor, load_actor
 from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import check_outputs, default_output
+from dubfew.render.sources import RenderSources, resolve_sources
 from dubfew.speech.transcript.align import resolve_language
 from dubfew.speech.transcript.transcript import TranscriptCue, read_transcript
 from dubfew.speech.visemes import Phone
@@ -85,7 +86,11 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
     # Consent is checked before the scene is opened.
     loaded = load_actor(actor, options.revision, registry, purpose, _to_path(options.speech))
     sources = resolve_sources(
-        loaded.adapter, options.drive, _to_path(options.video), _to_path(options.audio), driver
+        loaded.adapter.config,
+        options.drive,
+        _to_path(options.video),
+        _to_path(options.audio),
+        driver,
     )
     output = _to_path(options.out) or default_output(
         loaded.revision.actor, sources.scene, sources.audio, driver

@@ -11,7 +11,7 @@ PARSE_FRAME_SECONDS = 0.1
 RENDER_FRAME_SECONDS = 0.1
 
 
-def plan_render(scene: VideoInfo) -> tuple[StagePlan, ...]:
+def plan_render_stages(scene: VideoInfo) -> tuple[StagePlan, ...]:
     """Return the stages of a render with their expected work.
 
     Args:

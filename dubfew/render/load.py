@@ -1,4 +1,4 @@
-"""Loading of the actor and of the files that a render is made from."""
+"""Load the actor whose mouth is rendered, and check that they may be."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.adapt.artefact import ActorAdapter
-from dubfew.errors import MediaError
-from dubfew.media import VideoInfo, probe, read_audio
-from dubfew.media.speech_span import SpeechSpan, find_speech_span
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.locate import find_prior
 from dubfew.prior.renderers import Renderer
@@ -16,30 +13,8 @@ from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.registry.revision import Revision
-from dubfew.render.precheck import resolve_scene_path
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.resolve_model import resolve_speech_model
-
-
-@dataclass(frozen=True)
-class RenderSources:
-    """Files that a render is made from.
-
-    Attributes:
-        drive: source of the mouth's motion: "audio", "video" or "self".
-        scene: video to paint into.
-        scene_info: size, frame rate and other properties of the scene.
-        audio: file with the sound of the output, or None for silence.
-        new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
-        driver: video of another performance, for "video".
-    """
-
-    drive: str
-    scene: Path
-    scene_info: VideoInfo
-    audio: Path | None
-    new_sound: SpeechSpan | None
-    driver: Path | None
 
 
 @dataclass(frozen=True)
@@ -100,39 +75,3 @@ def load_actor(
     return LoadedActor(
         stored, adapter, model, renderer, load_head_model(adapter.config["head"]), note
     )
-
-
-def resolve_sources(
-    adapter: ActorAdapter,
-    drive: str,
-    video: Path | None,
-    audio: Path | None,
-    driver: Path | None,
-) -> RenderSources:
-    """Find the files that a render is made from, and check that they can be read.
-
-    Args:
-        adapter: the actor's adapter, which knows the footage that it was learned from.
-        drive: source of the mouth's motion: "audio", "video" or "self".
-        video: scene; None for the actor's own footage.
-        audio: new sound; None for the scene's own.
-        driver: video of another performance, for "video".
-
-    Returns:
-        The files.
-
-    Raises:
-        MediaError: A file cannot be read, or there is no sound to drive the mouth with.
-    """
-    scene = resolve_scene_path(video, adapter.config)
-    info = probe(scene)
-    # The scene's own sound stays unless there is a new one, whatever moves the mouth.
-    sound = audio or (scene if info.has_audio else None)
-    if drive == "audio" and sound is None:
-        raise MediaError(f"{scene} has no sound to speak: give --audio, or --drive self")
-    # Only new sound may be longer than the picture.
-    new_sound = find_speech_span(read_audio(audio)) if audio is not None else None
-    if driver is not None:
-        # Raises if the file is no video, before minutes of work.
-        probe(driver)
-    return RenderSources(drive, scene, info, sound, new_sound, driver)

@@ -20,7 +20,7 @@ from dubfew.registry import Registry
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.job import RenderJob, prepare_job
-from dubfew.render.job_plan import plan_render
+from dubfew.render.job_plan import plan_render_stages
 from dubfew.render.options import RenderOptions
 from dubfew.render.plot import plot_motion
 from dubfew.render.prediction import MouthPredictor
@@ -32,6 +32,7 @@ from dubfew.render.transitions import describe_skipped_frames
 from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.prefetch import prefetch
+from dubfew.utils.work_pace import WorkPace, count_frame_units
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,14 @@ def render(
     # Wrong options are errors here, before minutes of work.
     job = prepare_job(actor, options, registry or Registry())
     sources = job.sources
-    progress = whole = JobProgress(progress, plan_render(sources.scene_info))
+    progress = whole = JobProgress(progress, plan_render_stages(sources.scene_info))
+    prepared = time.monotonic()
     track, face_note = track_scene(sources.scene, job.actor, options.face, job.parser, progress)
     tracked = time.monotonic()
     scene = drive_scene(job, track, progress)
     driven = time.monotonic()
     written = _write_video(job, scene, progress)
+    _record_pace(job, len(track), tracked - prepared, written.frames, time.monotonic() - driven)
     if job.plot is not None:
         sound = read_audio(sources.audio) if sources.audio else None
         plot_motion(job.plot, scene.motion, sound, job.output.name)
@@ -128,6 +131,17 @@ def render(
         watermark=written.watermark,
         credentials=credentials_path(job.output),
     )
+
+
+def _record_pace(
+    job: RenderJob, tracked: int, track_seconds: float, painted: int, paint_seconds: float
+) -> None:
+    """Remember how fast this machine tracked and painted, for later plans."""
+    info, pace = job.sources.scene_info, WorkPace(job.registry.home)
+    # Reading a stored track takes no time worth remembering.
+    if track_seconds > 1:
+        pace.record("track", track_seconds, count_frame_units(tracked, info.width, info.height))
+    pace.record("paint", paint_seconds, count_frame_units(painted, info.width, info.height))
 
 
 def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback) -> _WrittenVideo:

@@ -89,6 +89,25 @@ def choose_fit_mode(picture_seconds: float, sound: SpeechSpan, fit_mode: str | N
     return fit_mode
 
 
+def count_output_seconds(
+    picture_seconds: float, sound: SpeechSpan | None, fit_mode: str | None
+) -> float:
+    """Compute the length of a render's output.
+
+    Args:
+        picture_seconds: length of the scene, s.
+        sound: new sound, or None.
+        fit_mode: wish of the user; None for the default.
+
+    Raises:
+        DubfewError: The fit mode does not exist.
+    """
+    if sound is None or sound.seconds - picture_seconds < LENGTH_TOLERANCE_SECONDS:
+        return picture_seconds
+    is_cut = choose_fit_mode(picture_seconds, sound, fit_mode) == "trim"
+    return picture_seconds if is_cut else sound.seconds
+
+
 def describe_fit(picture_seconds: float, sound: SpeechSpan | None, fit_mode: str | None) -> str:
     """Describe in one line what happens where sound and picture differ in length.
 
@@ -146,14 +165,13 @@ def schedule_frames(
     length = float(times[-1]) + float(1 / fps)
     rows = np.arange(count)
     note = describe_fit(length, sound, fit_mode)
+    added = count_output_seconds(length, sound, fit_mode) - length
     # Equal lengths, shorter sound and trimmed sound: the scene as it is.
-    if sound is None or sound.seconds - length < LENGTH_TOLERANCE_SECONDS:
-        return FrameSchedule(rows, times, note)
-    chosen = choose_fit_mode(length, sound, fit_mode)
-    if chosen == "trim":
+    if sound is None or added <= 0:
         return FrameSchedule(rows, times, note)
     # Longer sound: add frames at the nominal rate until the sound ends.
-    more = np.arange(round((sound.seconds - length) * float(fps)))
+    more = np.arange(round(added * float(fps)))
+    chosen = choose_fit_mode(length, sound, fit_mode)
     rows = np.concatenate(
         [rows, more % count if chosen == "loop" else np.full(len(more), count - 1)]
     )

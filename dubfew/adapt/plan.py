@@ -1,0 +1,144 @@
+"""Plan of an adaptation: what will be learned from which footage, known before any of the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from dubfew.adapt.options import (
+    DEFAULT_FOOTAGE_SECONDS,
+    DEFAULT_TRAINING_STEPS,
+    MAX_SCAN_SECONDS,
+    AdaptOptions,
+)
+from dubfew.adapt.precheck import resolve_actor_id
+from dubfew.errors import ActorNotFoundError
+from dubfew.media import probe
+from dubfew.registry import Registry
+from dubfew.utils.options import document_options, merge_options
+from dubfew.utils.work_pace import WorkPace, count_frame_units, format_duration
+
+# Size of the largest actor of the method "lora" with the prior that ships: 48 references of 384 px
+# and the updates of the network.
+LARGEST_ACTOR_BYTES = 25_000_000
+
+
+@dataclass(frozen=True)
+class AdaptPlan:
+    """What an adaptation will do. Nothing was scanned, tracked or trained for it.
+
+    Attributes:
+        actor: id of the actor.
+        revision: number that the new revision will have.
+        footage: video to learn from.
+        width: width of the footage, px.
+        height: height of the footage, px.
+        fps: frame rate of the footage.
+        footage_seconds: length of the footage, s.
+        part: which part of it is used, in words.
+        part_seconds: length of that part, s.
+        face: whose face is learned, in words.
+        method: adaptation method.
+        steps: training steps at most.
+        seconds: estimated time of the work with all steps, s.
+        is_measured: True if the estimate rests on earlier work on this machine.
+    """
+
+    actor: str
+    revision: int
+    footage: Path
+    width: int
+    height: int
+    fps: Fraction
+    footage_seconds: float
+    part: str
+    part_seconds: float
+    face: str
+    method: str
+    steps: int
+    seconds: float
+    is_measured: bool
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Describe the plan for readers, as pairs of a title and one line."""
+        basis = "measured on this machine" if self.is_measured else "a guess before the first one"
+        size = f", up to {LARGEST_ACTOR_BYTES / 1e6:.0f} MB" if self.method != "full" else ""
+        limit = "" if self.steps == 0 else "at most "
+        training = f"{self.steps} steps, fewer if they gain nothing" if self.steps else "none"
+        return [
+            ("Actor", f"{self.actor}, revision {self.revision} (new{size})"),
+            (
+                "Footage",
+                f"{self.footage.absolute()} ({self.footage_seconds:.1f} s, {self.width} x "
+                f"{self.height}, {float(self.fps):.4g} frames/s)",
+            ),
+            ("Part", self.part),
+            ("Face", self.face),
+            ("Training", training),
+            ("Time", f"{limit}{format_duration(self.seconds)} ({basis})"),
+        ]
+
+
+@document_options(AdaptOptions)
+def plan_adapt(
+    video: Path | str,
+    options: AdaptOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    **overrides: Any,
+) -> AdaptPlan:
+    """Plan an adaptation from the header of its footage.
+
+    ``dubfew.plan_adapt`` is this function; its documentation lists the errors.
+
+    Args:
+        video: footage of the actor.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that would store the actor; default: the user's own.
+    """
+    options = merge_options(AdaptOptions, options, overrides)
+    registry = registry or Registry()
+    video = Path(video)
+    actor = resolve_actor_id(video, options)
+    info = probe(video)
+    total = info.duration or (info.frames or 0) / float(info.fps)
+    wanted = DEFAULT_FOOTAGE_SECONDS if options.seconds is None else options.seconds
+    used = min(wanted, total) if total else wanted
+    work = {"start": 1.0}
+    if options.start is not None:
+        part = f"{used:.1f} s from {options.start:g} s on"
+    elif total <= wanted:
+        part = "all of it"
+    else:
+        part = f"the best {used:.1f} s of {total:.1f} s (--start chooses another)"
+        work["scan"] = min(total, MAX_SCAN_SECONDS)
+    work["prepare"] = count_frame_units(used * float(info.fps), info.width, info.height)
+    steps = DEFAULT_TRAINING_STEPS if options.steps is None else options.steps
+    work["train"] = float(steps)
+    pace = WorkPace(registry.home)
+    return AdaptPlan(
+        actor=actor,
+        revision=_next_revision(registry, actor),
+        footage=video,
+        width=info.width,
+        height=info.height,
+        fps=info.fps,
+        footage_seconds=total,
+        part=part,
+        part_seconds=used,
+        face="the one that is seen most" if options.face is None else f"--face {options.face}",
+        method=options.method,
+        steps=steps,
+        seconds=pace.estimate_seconds(work),
+        is_measured=pace.is_measured("train" if steps else "prepare"),
+    )
+
+
+def _next_revision(registry: Registry, actor: str) -> int:
+    """The number that a new revision of an actor would have."""
+    try:
+        return registry.open(actor).number + 1
+    except ActorNotFoundError:
+        return 1

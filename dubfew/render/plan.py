@@ -1,0 +1,199 @@
+"""Plan of a render: what will be made from what, known before any of the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from dubfew.media.audio import AudioReader
+from dubfew.media.speech_span import SpeechSpan
+from dubfew.registry import Registry
+from dubfew.render.options import RenderOptions
+from dubfew.render.output_name import default_output
+from dubfew.render.schedule import count_output_seconds, describe_fit
+from dubfew.render.sources import RenderSources, resolve_sources
+from dubfew.utils.options import document_options, merge_options
+from dubfew.utils.work_pace import WorkPace, count_frame_units, format_duration
+
+
+@dataclass(frozen=True)
+class SoundFacts:
+    """Properties of a sound track, from its header.
+
+    Attributes:
+        path: file that holds it.
+        seconds: length that the file states, s; None where it states none.
+        rate: sample rate, Hz.
+        layout: FFmpeg's name of the channel layout, such as "stereo".
+    """
+
+    path: Path
+    seconds: float | None
+    rate: int
+    layout: str
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """What a render will do. Nothing was tracked or rendered for it.
+
+    Attributes:
+        actor: id of the actor.
+        revision: number of the revision that is rendered.
+        scene: video whose mouth is painted.
+        width: width of the scene, px.
+        height: height of the scene, px.
+        fps: frame rate of the scene.
+        scene_seconds: length of the scene, s.
+        face: which face of the scene is painted, in words.
+        mouth: what moves it, in words.
+        sound: sound of the output, or None.
+        new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
+        length_note: what happens where sound and picture differ in length, or "".
+        output: file to write, absolute.
+        output_seconds: length of the output, s.
+        seconds: estimated time of the work, s.
+        is_measured: True if the estimate rests on earlier renders on this machine.
+    """
+
+    actor: str
+    revision: int
+    scene: Path
+    width: int
+    height: int
+    fps: Fraction
+    scene_seconds: float
+    face: str
+    mouth: str
+    sound: SoundFacts | None
+    new_sound: SpeechSpan | None
+    length_note: str
+    output: Path
+    output_seconds: float
+    seconds: float
+    is_measured: bool
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Describe the plan for readers, as pairs of a title and one line."""
+        lines = [
+            ("Actor", f"{self.actor}, revision {self.revision}"),
+            (
+                "Scene",
+                f"{self.scene.absolute()} ({self.scene_seconds:.1f} s, {self.width} x "
+                f"{self.height}, {float(self.fps):.4g} frames/s)",
+            ),
+            ("Face", self.face),
+            ("Mouth", self.mouth),
+            ("Sound", _describe_sound(self.sound)),
+        ]
+        if self.length_note:
+            lines.append(("Length", self.length_note))
+        basis = "measured on this machine" if self.is_measured else "a guess before the first one"
+        lines.append(("Time", f"{format_duration(self.seconds)} ({basis})"))
+        lines.append(("Output", f"{self.output} ({self.output_seconds:.1f} s)"))
+        return lines
+
+
+@document_options(RenderOptions)
+def plan_render(
+    actor: str,
+    options: RenderOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    **overrides: Any,
+) -> RenderPlan:
+    """Plan a render from the headers of its files and the length of its sound.
+
+    ``dubfew.plan_render`` is this function; its documentation lists the errors.
+
+    Args:
+        actor: id of the actor in the registry.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that holds the actor; default: the user's own.
+    """
+    options = merge_options(RenderOptions, options, overrides)
+    registry = registry or Registry()
+    stored = registry.open(actor, options.revision)
+    sources = resolve_sources(
+        stored.config,
+        options.drive,
+        _to_path(options.video),
+        _to_path(options.audio),
+        _to_path(options.driver),
+    )
+    output = _to_path(options.out) or default_output(
+        stored.actor, sources.scene, sources.audio, sources.driver
+    )
+    info = sources.scene_info
+    # Containers without a stated length are as long as their frames say.
+    seconds = info.duration or (info.frames or 0) / float(info.fps)
+    output_seconds = count_output_seconds(seconds, sources.new_sound, options.fit)
+    pace = WorkPace(registry.home)
+    work = {
+        "start": 1.0,
+        "paint": count_frame_units(output_seconds * float(info.fps), info.width, info.height),
+    }
+    source = stored.config["source"]
+    # The track of the actor's own footage is stored with them.
+    if not (source["complete"] and sources.scene == Path(source["path"]) and options.face is None):
+        work["track"] = count_frame_units(seconds * float(info.fps), info.width, info.height)
+    return RenderPlan(
+        actor=stored.actor,
+        revision=stored.number,
+        scene=sources.scene,
+        width=info.width,
+        height=info.height,
+        fps=info.fps,
+        scene_seconds=seconds,
+        face=f"the one that is most like {stored.actor}"
+        if options.face is None
+        else f"--face {options.face}",
+        mouth=_describe_mouth(options, sources),
+        sound=None if sources.audio is None else read_sound_facts(sources.audio),
+        new_sound=sources.new_sound,
+        length_note=describe_fit(seconds, sources.new_sound, options.fit),
+        output=output.absolute(),
+        output_seconds=output_seconds,
+        seconds=pace.estimate_seconds(work),
+        is_measured=pace.is_measured("paint"),
+    )
+
+
+def read_sound_facts(path: Path) -> SoundFacts:
+    """Read the properties of a file's sound track.
+
+    Args:
+        path: video or audio file.
+
+    Raises:
+        MediaError: The file is unreadable or has no sound track.
+    """
+    with AudioReader(path) as reader:
+        return SoundFacts(path, reader.duration, reader.rate, reader.layout)
+
+
+def _describe_sound(sound: SoundFacts | None) -> str:
+    """Describe the sound of the output in one line."""
+    if sound is None:
+        return "none"
+    length = "" if sound.seconds is None else f"{sound.seconds:.1f} s, "
+    return f"{sound.path.absolute()} ({length}{sound.rate} Hz, {sound.layout})"
+
+
+def _describe_mouth(options: RenderOptions, sources: RenderSources) -> str:
+    """Describe what moves the mouth, and the corrections that the user asked for."""
+    if sources.drive == "self":
+        return "as in the scene"
+    words = ["follows the sound" if sources.drive == "audio" else f"follows {sources.driver}"]
+    if options.offset:
+        when = "later" if options.offset > 0 else "earlier"
+        words.append(f"{abs(options.offset):g} ms {when}")
+    if options.open != 1:
+        words.append(f"opening x {options.open:g}")
+    return ", ".join(words)
+
+
+def _to_path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)

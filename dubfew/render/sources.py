@@ -1,0 +1,67 @@
+"""Find the files that a render is made from; they are probed, not read through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubfew.errors import MediaError
+from dubfew.media import VideoInfo, probe, read_audio
+from dubfew.media.speech_span import SpeechSpan, find_speech_span
+from dubfew.render.precheck import resolve_scene_path
+
+
+@dataclass(frozen=True)
+class RenderSources:
+    """Files that a render is made from.
+
+    Attributes:
+        drive: source of the mouth's motion: "audio", "video" or "self".
+        scene: video whose mouth is painted.
+        scene_info: properties of the scene.
+        audio: sound of the output, or None.
+        new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
+        driver: performance that drives the mouth, for "video" alone.
+    """
+
+    drive: str
+    scene: Path
+    scene_info: VideoInfo
+    audio: Path | None
+    new_sound: SpeechSpan | None
+    driver: Path | None
+
+
+def resolve_sources(
+    config: Mapping[str, Any],
+    drive: str,
+    video: Path | None,
+    audio: Path | None,
+    driver: Path | None,
+) -> RenderSources:
+    """Find the files that a render is made from, with the defaults of ``RenderOptions``.
+
+    Args:
+        config: config of the actor, which names the footage that they were adapted on.
+        drive: source of the mouth's motion.
+        video: the scene; None for that footage.
+        audio: new speech; None for the scene's own sound.
+        driver: performance that drives the mouth, or None.
+
+    Raises:
+        MediaError: A file cannot be read, or there is nothing to speak.
+    """
+    scene = resolve_scene_path(video, config)
+    info = probe(scene)
+    # The scene's own sound stays unless there is a new one, whatever moves the mouth.
+    sound = audio or (scene if info.has_audio else None)
+    if drive == "audio" and sound is None:
+        raise MediaError(f"{scene} has no sound to speak: give --audio, or --drive self")
+    # Only new sound may be longer than the picture.
+    new_sound = find_speech_span(read_audio(audio)) if audio is not None else None
+    if driver is not None:
+        # Raises if the file is no video, before minutes of work.
+        probe(driver)
+    return RenderSources(drive, scene, info, sound, new_sound, driver)
