@@ -282,7 +282,7 @@ def test_the_function_of_the_package_has_the_same_options(name: str, options_cla
     theirs = inspect.signature(inner[name]).parameters
     # The plan is made before the pipeline is imported. The first is the video, by another name.
     assert [each for each in ours if each != "on_plan"][1:] == list(theirs)[1:]
-    assert all(ours[key].default == theirs[key].default for key in list(ours)[1:])
+    assert all(ours[key].default == theirs[key].default for key in list(theirs)[1:])
 
 
 def test_an_options_object_and_keywords_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
