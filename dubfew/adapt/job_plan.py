@@ -17,7 +17,7 @@ ALIGN_FRAME_SECONDS = 0.02
 TRAIN_STEP_SECONDS = 0.8
 
 
-def plan_adaptation(info: VideoInfo, options: AdaptOptions) -> tuple[StagePlan, ...]:
+def plan_adapt_stages(info: VideoInfo, options: AdaptOptions) -> tuple[StagePlan, ...]:
     """Return the stages of an adaptation with their expected work.
 
     Args:
