@@ -78,6 +78,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "recognise": (["--recognise"], True),
     "offset": (["--offset", "-80"], -80.0),
     "open": (["--open", "0.7"], 0.7),
+    "mix": (["--mix", "2:-3"], "2:-3"),
     "reach": (["--reach", "1.5"], 1.5),
     "plot": (["--plot", "p.svg"], Path("p.svg")),
     "fit": (["--fit", "hold"], "hold"),

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from dubfew.errors import MediaError
-from dubfew.media.opening import audio_stream, open_media, video_stream
+from dubfew.media.opening import audio_stream, audio_streams, open_media, video_stream
 
 AudioSamples = NDArray[np.float32]
 
@@ -29,6 +29,10 @@ MIN_AUDIBLE_PEAK = 1e-3
 # PyAV reads past the planes of frames with this many of them or more; such frames are packed
 # first.
 _MAX_READABLE_PLANES = 8
+
+# Rate of delivered sound, and the lowest rate that editors accept, Hz. 48 kHz is the rate of film
+# and television; music is at 44.1 kHz, which all editors convert.
+DELIVERY_RATE_HZ, MIN_DELIVERY_RATE_HZ = 48_000, 44_100
 
 # Weights of channels in the mono mix, by FFmpeg's names. Dialogue is in the center (FC), so it
 # counts most; surround channels, which are not listed, count 0.707 and the bass channels nothing.
@@ -54,12 +58,28 @@ class Audio:
 
 
 @dataclass(frozen=True)
+class MixedSound:
+    """Sound that is mixed into an `AudioSource`, from its beginning on.
+
+    Attributes:
+        path: any file with a sound track.
+        track: number of the sound track, from 1; None is the main one.
+        gain_db: gain, dB.
+    """
+
+    path: Path
+    track: int | None = None
+    gain_db: float = 0.0
+
+
+@dataclass(frozen=True)
 class AudioSource:
     """Sound for `VideoWriter` to put beside the picture.
 
     Packets are copied unchanged where the container takes the codec and the source is played from
     its start and not looped. Otherwise they are decoded and encoded again (AAC, in WebM Opus), at
-    the source's rate and channels where the codec has them.
+    the source's rate and channels where the codec has them. Mixed sound is always encoded, in the
+    layout of the two that has more channels.
 
     Attributes:
         path: any file with a sound track.
@@ -68,6 +88,10 @@ class AudioSource:
         loop: start again from ``start`` when the source ends before ``duration``.
         pad: fill with silence up to ``duration`` when the source ends before it. False lets the
             track end early, which players show as silence too, and which allows copying.
+        track: number of the sound track, from 1; None is the main one.
+        rate: sample rate of sound that is encoded, Hz; None is the source's. With a rate, packets
+            below `MIN_DELIVERY_RATE_HZ` are not copied.
+        mix: sound to add, or None.
     """
 
     path: Path
@@ -75,6 +99,9 @@ class AudioSource:
     duration: float | None = None
     loop: bool = False
     pad: bool = True
+    track: int | None = None
+    rate: int | None = None
+    mix: MixedSound | None = None
 
 
 def read_audio(path: Path | str, rate: int = 16000) -> Audio:
@@ -135,17 +162,21 @@ class AudioReader:
         duration: length that the file states, s; None where it states none.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Prepare to read; the file is opened on entering the context."""
+    def __init__(self, path: Path, track: int | None = None) -> None:
+        """Prepare to read; the file is opened on entering the context.
+
+        Args:
+            path: a video or audio file.
+            track: number of the sound track, from 1; None is the main one.
+        """
         self.path = path
+        self.track = track
         self._opened = open_media(path)
 
     def __enter__(self) -> AudioReader:
         self.container: InputContainer = self._opened.__enter__()
         try:
-            stream = audio_stream(self.container)
-            if stream is None:
-                raise MediaError(f"{self.path} has no sound: give a file with a sound track")
+            stream = self._find_stream()
             context = stream.codec_context
             if not context.sample_rate or not context.channels:
                 raise _no_samples_error(self.path)
@@ -173,6 +204,21 @@ class AudioReader:
 
     def __exit__(self, *error: object) -> None:
         self._opened.__exit__(None, None, None)
+
+    def _find_stream(self) -> av.AudioStream:
+        """Find the wanted sound track."""
+        stream = audio_stream(self.container)
+        if stream is None:
+            raise MediaError(f"{self.path} has no sound: give a file with a sound track")
+        if self.track is None:
+            return stream
+        streams = audio_streams(self.container)
+        if not 1 <= self.track <= len(streams):
+            raise MediaError(
+                f"{self.path} has no sound track {self.track}: it has {len(streams)}, counted "
+                "from 1"
+            )
+        return streams[self.track - 1]
 
     def _find_origin(self) -> Fraction:
         """Find the time of the first frame, or else of the first sample, on the file's clock."""
@@ -249,6 +295,24 @@ class AudioReader:
         if len(names) != self.channels or self.channels == 2 or not weights.any():
             weights = np.ones(self.channels, np.float32)
         return (weights / weights.sum()) @ samples[None]
+
+
+def other_tracks(path: Path) -> list[int]:
+    """List the numbers of a file's sound tracks, from 1, without the main one.
+
+    Args:
+        path: a video or audio file.
+
+    Raises:
+        MediaError: The file is unreadable.
+    """
+    with open_media(path) as container:
+        main = audio_stream(container)
+        return [
+            number
+            for number, stream in enumerate(audio_streams(container), 1)
+            if main is not None and stream.index != main.index
+        ]
 
 
 def _no_samples_error(path: Path) -> MediaError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from av.container import OutputContainer
 
 from dubfew.errors import MediaError
 from dubfew.media.audio import (
+    MIN_DELIVERY_RATE_HZ,
     AudioReader,
     AudioSamples,
     AudioSource,
@@ -21,6 +23,7 @@ from dubfew.media.audio import (
     to_float_samples,
 )
 from dubfew.media.codecs import ContainerFormat
+from dubfew.media.mixing import change_layout, count_channels, mix_blocks
 
 # A track that begins by more than this before the picture is decoded and cut, s. Less is an
 # encoder's priming, which must stay with its packets.
@@ -28,8 +31,9 @@ _MAX_PRIMING_SECONDS = 0.1
 # Silence missing at the end that is shorter than this is not worth encoding the whole track
 # again, s.
 _END_TOLERANCE_SECONDS = 0.1
-# Bit rate per channel at 44.1 kHz and more; AAC is transparent for most material there.
-_BITS_PER_SECOND_PER_CHANNEL = 96_000
+# Bit rate per channel at 44.1 kHz and more: that of masters for the web. FFmpeg's AAC encoder is
+# transparent for nearly all material there.
+_BITS_PER_SECOND_PER_CHANNEL = 128_000
 
 
 class AudioTrack:
@@ -71,14 +75,18 @@ class AudioTrack:
         Raises:
             MediaError: The source cannot be read or has no sound.
         """
-        reader = stack.enter_context(AudioReader(self._source.path))
+        reader = stack.enter_context(AudioReader(self._source.path, self._source.track))
         self.is_copied = self._can_copy(reader, output)
         if self.is_copied:
             stream = output.add_stream_from_template(reader.stream)
             self._packets = self._copy_packets(reader, stream)
         else:
-            stream, layout = self._add_encoded_stream(reader, output)
-            self._packets = self._encode_packets(reader, stream, layout)
+            mixed = self._source.mix
+            bed = None
+            if mixed is not None:
+                bed = stack.enter_context(AudioReader(mixed.path, mixed.track))
+            stream, layout = self._add_encoded_stream(reader, bed, output)
+            self._packets = self._encode_packets(reader, bed, stream, layout)
 
     def packets_until(self, time: float) -> Iterator[av.Packet]:
         """Yield the packets that are due before ``time``, s; infinity yields all the rest."""
@@ -94,6 +102,10 @@ class AudioTrack:
         # Packets cannot be cut or repeated, so the source must be played whole from its start.
         allowed = self._container.copied_audio_codecs
         if not (name in allowed or ("*" in allowed and name in output.supported_codecs)):
+            return False
+        if source.mix is not None:
+            return False
+        if source.rate is not None and reader.rate < MIN_DELIVERY_RATE_HZ:
             return False
         if source.start > 0 or source.loop or reader.offset < -_MAX_PRIMING_SECONDS:
             return False
@@ -126,17 +138,17 @@ class AudioTrack:
             yield time, packet
 
     def _add_encoded_stream(
-        self, reader: AudioReader, output: OutputContainer
+        self, reader: AudioReader, bed: AudioReader | None, output: OutputContainer
     ) -> tuple[av.AudioStream, str]:
         """Add a stream at the nearest rate and layout that the encoder has."""
         name = self._container.audio_encoder
         codec = av.Codec(name, "w")
         rates = sorted(codec.audio_rates or ())
-        rate = reader.rate
+        rate = self._source.rate or reader.rate
         # The next higher rate of the encoder loses nothing; the highest one is the fallback.
         if rates and rate not in rates:
             rate = next((r for r in rates if r > rate), rates[-1])
-        layout = _supported_layout(name, reader, rate)
+        layout = _supported_layout(name, _widest_layout(reader, bed), rate)
         stream = output.add_stream(name, rate=rate)
         assert isinstance(stream, av.AudioStream)
         stream.codec_context.layout = layout
@@ -146,22 +158,33 @@ class AudioTrack:
         return stream, layout
 
     def _encode_packets(
-        self, reader: AudioReader, stream: av.AudioStream, layout: str
+        self, reader: AudioReader, bed: AudioReader | None, stream: av.AudioStream, layout: str
     ) -> Iterator[tuple[float, av.Packet]]:
         """Yield time and packet, in s, of the source decoded and encoded again."""
         rate = stream.codec_context.sample_rate
-        mixer = av.AudioResampler(format="flt", layout=layout, rate=reader.rate)
+        blocks, source_rate, source_layout = self._cut_blocks(reader), reader.rate, reader.layout
+        if bed is not None and self._source.mix is not None:
+            # Both tracks at the rate of the encoder, in the layout of the wider one.
+            source_layout = _widest_layout(reader, bed)
+            blocks = mix_blocks(
+                _convert_blocks(blocks, reader, rate, source_layout),
+                _convert_blocks(bed.iter_blocks(), bed, rate, source_layout),
+                self._source.mix.gain_db,
+            )
+            blocks = self._limit_duration(blocks, rate)
+            source_rate = rate
+        mixer = av.AudioResampler(format="flt", layout=layout, rate=source_rate)
         position = 0  # samples given to the encoder
 
-        def mix_blocks() -> Iterator[AudioSamples]:
+        def mix_to_layout() -> Iterator[AudioSamples]:
             place = 0
-            for block in self._cut_blocks(reader):
-                frame = make_audio_frame(block, reader.rate, reader.layout, place)
+            for block in blocks:
+                frame = make_audio_frame(block, source_rate, source_layout, place)
                 place += block.shape[1]
                 for out in mixer.resample(frame):
                     yield to_float_samples(out)
 
-        for block in resample_blocks(mix_blocks(), reader.rate, rate, layout):
+        for block in resample_blocks(mix_to_layout(), source_rate, rate, layout):
             if not block.shape[1]:
                 continue
             frame = make_audio_frame(block, rate, layout, position)
@@ -170,6 +193,15 @@ class AudioTrack:
                 yield position / rate, packet
         for packet in stream.encode(None):
             yield position / rate, packet
+
+    def _limit_duration(self, blocks: Iterator[AudioSamples], rate: int) -> Iterator[AudioSamples]:
+        """Cut a stream of samples where the source's duration ends."""
+        left = math.inf if self._source.duration is None else round(self._source.duration * rate)
+        for block in blocks:
+            if left <= 0:
+                return
+            yield block[:, : int(min(left, block.shape[1]))]
+            left -= block.shape[1]
 
     def _cut_blocks(self, reader: AudioReader) -> Iterator[AudioSamples]:
         """Yield the source's samples from ``start`` for ``duration``, looped and padded."""
@@ -192,7 +224,7 @@ class AudioTrack:
                     raise MediaError(
                         f"the sound of {source.path} ends before {source.start} s: start earlier"
                     )
-                reader = stack.enter_context(AudioReader(source.path))
+                reader = stack.enter_context(AudioReader(source.path, source.track))
         if left is not None and source.pad:
             for start in range(0, left, rate):
                 yield np.zeros((reader.channels, min(rate, left - start)), np.float32)
@@ -226,9 +258,24 @@ def _audio_bit_rate(channels: int, rate: int) -> int:
     return int(_BITS_PER_SECOND_PER_CHANNEL * channels * min(1.0, max(rate, 16000) / 44100))
 
 
-def _supported_layout(encoder: str, reader: AudioReader, rate: int) -> str:
-    """Return the source's layout, or the nearest one that the encoder opens with."""
-    for layout in (reader.layout, "5.1" if reader.channels == 6 else "stereo"):
+def _convert_blocks(
+    blocks: Iterator[AudioSamples], reader: AudioReader, rate: int, layout: str
+) -> Iterator[AudioSamples]:
+    """Convert a track's blocks to another rate and a layout with at least as many channels."""
+    resampled = resample_blocks(blocks, reader.rate, rate, reader.layout)
+    return change_layout(resampled, reader.layout, layout)
+
+
+def _widest_layout(reader: AudioReader, bed: AudioReader | None) -> str:
+    """Return the layout with more channels; that of the source if both have as many."""
+    if bed is not None and count_channels(bed.layout) > count_channels(reader.layout):
+        return bed.layout
+    return reader.layout
+
+
+def _supported_layout(encoder: str, wanted: str, rate: int) -> str:
+    """Return the wanted layout, or the nearest one that the encoder opens with."""
+    for layout in (wanted, "5.1" if count_channels(wanted) == 6 else "stereo"):
         # Only opening tells whether an encoder takes a layout.
         context = av.CodecContext.create(encoder, "w")
         assert isinstance(context, av.AudioCodecContext)

@@ -67,10 +67,15 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     raise MediaError(f"{path} holds no picture, only sound or data: give a video file")
 
 
+def audio_streams(container: InputContainer) -> list[av.AudioStream]:
+    """List the sound tracks of a file whose codecs this FFmpeg knows."""
+    # Streams of unknown codecs have no codec context.
+    return [s for s in container.streams.audio if s.codec_context is not None]
+
+
 def audio_stream(container: InputContainer) -> av.AudioStream | None:
     """Find the main sound track of a file, or return None."""
-    # Streams of codecs that this FFmpeg does not know have no codec context.
-    streams = [s for s in container.streams.audio if s.codec_context is not None]
+    streams = audio_streams(container)
     default = [s for s in streams if s.disposition & Disposition.default]
     return next(iter(default or streams), None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -55,7 +55,7 @@ class VideoWriter:
         path: Path | str,
         info: VideoInfo,
         *,
-        audio: AudioSource | None = None,
+        audio: AudioSource | Sequence[AudioSource] | None = None,
         codec: str | None = None,
         crf: int | None = None,
         lossless: bool = False,
@@ -67,7 +67,8 @@ class VideoWriter:
         Args:
             path: file to write. An existing file is replaced, even the one that is being read.
             info: properties of the source, or made by hand.
-            audio: sound to put beside the picture, or None.
+            audio: sound to put beside the picture, or None; several sources become several tracks,
+                the first of which is the main one.
             codec: libx264 (default), libx265, libvpx-vp9, prores_ks or ffv1.
             crf: quality, lower is better; the codec's default is visually transparent.
             lossless: keep every sample bit for bit in the source's pixel format (libx264 at qp 0;
@@ -88,7 +89,8 @@ class VideoWriter:
         self.encoding: VideoEncoding = choose_encoding(
             self.path, info, codec, crf, lossless, preset
         )
-        self._audio_track = None if audio is None else AudioTrack(audio, self.encoding.container)
+        sources = [audio] if isinstance(audio, AudioSource) else audio or ()
+        self._audio_tracks = [AudioTrack(each, self.encoding.container) for each in sources]
         self._time_base = _choose_time_base(info, self.encoding)
         self._color = _output_color(info, self.encoding)
         self._before_publish = before_publish
@@ -109,8 +111,8 @@ class VideoWriter:
             self._container = av.open(str(temporary.absolute()), "w")
             stack.callback(self._close_quietly)
             self._stream = self._add_video_stream(self._container)
-            if self._audio_track is not None:
-                self._audio_track.open(self._container, stack)
+            for track in self._audio_tracks:
+                track.open(self._container, stack)
             self._stack = stack.pop_all()
         return self
 
@@ -152,9 +154,9 @@ class VideoWriter:
         with writing_errors(self.path):
             self._mux(self._container, self._stream.encode(picture))
             self.frames += 1
-            if self._audio_track is not None:
-                # Interleave: sound up to this frame's time goes in now.
-                for packet in self._audio_track.packets_until(float(pts * self._time_base)):
+            # Interleave: sound up to this frame's time goes in now.
+            for track in self._audio_tracks:
+                for packet in track.packets_until(float(pts * self._time_base)):
                     self._container.mux(packet)
 
     def _next_pts(self, frame: Frame) -> int:
@@ -224,8 +226,8 @@ class VideoWriter:
         if not self.frames or container is None:
             raise MediaError(f"no frame was written to {self.path}: nothing was saved")
         self._mux(container, self._stream.encode(None))
-        if self._audio_track is not None:
-            for packet in self._audio_track.packets_until(math.inf):
+        for track in self._audio_tracks:
+            for packet in track.packets_until(math.inf):
                 container.mux(packet)
         self._container = None
         container.close()

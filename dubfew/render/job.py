@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.marks.certificate import SigningIdentity, load_signing_identity
+from dubfew.media.audio import MixedSound
 from dubfew.media.codecs import choose_encoding
 from dubfew.reconstruction.segmenters import Segmenter, load_face_parser
 from dubfew.registry import Registry
@@ -16,6 +17,7 @@ from dubfew.render.driving import check_drive, phones_from_audio
 from dubfew.render.load import LoadedActor, load_actor
 from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import check_outputs, default_output
+from dubfew.render.sound import parse_mix
 from dubfew.render.sources import RenderSources, resolve_sources
 from dubfew.speech.transcript.align import resolve_language
 from dubfew.speech.transcript.transcript import TranscriptCue, read_transcript
@@ -35,6 +37,7 @@ class RenderJob:
         sources: files that the render is made from.
         output: file to write.
         plot: picture of the mouth's motion to write, or None.
+        mix: sound that is mixed into the new speech, or None.
         device: "cpu" or "cuda".
         parser: segmenter that finds objects before the mouth, or None.
         identity: key and certificate that sign the output.
@@ -48,6 +51,7 @@ class RenderJob:
     sources: RenderSources
     output: Path
     plot: Path | None
+    mix: MixedSound | None
     device: str
     parser: Segmenter | None
     identity: SigningIdentity
@@ -108,6 +112,7 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
         sources=sources,
         output=output,
         plot=plot,
+        mix=None if options.mix is None else parse_mix(options.mix, sources.scene),
         device=device,
         parser=load_face_parser(options.segmenter),
         identity=load_signing_identity(registry.home),

@@ -100,6 +100,13 @@ class RenderOptions:
         "trim where the rest is silent.",
         choices=FIT_MODES,
     )
+    mix: str | None = option(
+        None,
+        help="Sound to mix into the new speech: a sound track of the scene by its number, such as "
+        "2 for its ambience or its music and effects, or a file. A gain in dB may follow a colon: "
+        "2:-3. The scene's other tracks stay tracks of the output.",
+        metavar="TRACK|FILE[:DB]",
+    )
     revision: int | None = option(
         None, help="Revision of the actor; default: the one that is used.", metavar="N", minimum=1
     )

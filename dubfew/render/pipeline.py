@@ -26,6 +26,7 @@ from dubfew.render.plot import plot_motion
 from dubfew.render.prediction import MouthPredictor
 from dubfew.render.publish import sign_and_log
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
+from dubfew.render.sound import list_output_sounds
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
 from dubfew.render.tasks import ReferenceSet
 from dubfew.render.transitions import describe_skipped_frames
@@ -172,7 +173,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         VideoWriter(
             job.output,
             info,
-            audio=_output_sound(job, scene),
+            audio=_output_sounds(job, scene),
             codec=job.options.codec,
             crf=job.options.crf,
             lossless=job.options.lossless,
@@ -215,12 +216,10 @@ def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvena
     )
 
 
-def _output_sound(job: RenderJob, scene: DrivenScene) -> AudioSource | None:
-    """The audio of the output, cut where its picture ends."""
-    if job.sources.audio is None:
-        return None
+def _output_sounds(job: RenderJob, scene: DrivenScene) -> list[AudioSource]:
+    """The sound tracks of the output, cut where its picture ends."""
     end = float(scene.schedule.times[-1]) + float(1 / job.sources.scene_info.fps)
-    return AudioSource(job.sources.audio, duration=end, pad=False)
+    return list_output_sounds(job.sources, job.mix, end)
 
 
 def measure_peak_rss_mb() -> float:

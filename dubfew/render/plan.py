@@ -7,12 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from dubfew.media.audio import AudioReader
+from dubfew.media.audio import AudioReader, MixedSound
 from dubfew.media.speech_span import SpeechSpan
 from dubfew.registry import Registry
 from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import default_output
 from dubfew.render.schedule import count_output_seconds, describe_fit
+from dubfew.render.sound import list_output_sounds, parse_mix
 from dubfew.render.sources import RenderSources, resolve_sources
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.work_pace import WorkPace, count_frame_units, format_duration
@@ -49,7 +50,9 @@ class RenderPlan:
         scene_seconds: length of the scene, s.
         face: which face of the scene is painted, in words.
         mouth: what moves it, in words.
-        sound: sound of the output, or None.
+        sound: main sound of the output, or None.
+        mix: sound that is mixed into it, or None.
+        kept_tracks: numbers of the scene's other sound tracks, which stay tracks of the output.
         new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
         length_note: what happens where sound and picture differ in length, or "".
         output: file to write, absolute.
@@ -68,6 +71,8 @@ class RenderPlan:
     face: str
     mouth: str
     sound: SoundFacts | None
+    mix: MixedSound | None
+    kept_tracks: tuple[int, ...]
     new_sound: SpeechSpan | None
     length_note: str
     output: Path
@@ -88,6 +93,14 @@ class RenderPlan:
             ("Mouth", self.mouth),
             ("Sound", _describe_sound(self.sound)),
         ]
+        if self.mix is not None:
+            track = "" if self.mix.track is None else f", track {self.mix.track}"
+            lines.append(
+                ("Mixed in", f"{self.mix.path.absolute()}{track}, {self.mix.gain_db:+g} dB")
+            )
+        if self.kept_tracks:
+            numbers = ", ".join(map(str, self.kept_tracks))
+            lines.append(("Kept", f"sound tracks of the scene as tracks of their own: {numbers}"))
         if self.length_note:
             lines.append(("Length", self.length_note))
         basis = "measured on this machine" if self.is_measured else "a guess before the first one"
@@ -130,6 +143,8 @@ def plan_render(
     # Containers without a stated length are as long as their frames say.
     seconds = info.duration or (info.frames or 0) / float(info.fps)
     output_seconds = count_output_seconds(seconds, sources.new_sound, options.fit)
+    mix = None if options.mix is None else parse_mix(options.mix, sources.scene)
+    sounds = list_output_sounds(sources, mix, output_seconds)
     pace = WorkPace(registry.home)
     work = {
         "start": 1.0,
@@ -152,6 +167,8 @@ def plan_render(
         else f"--face {options.face}",
         mouth=_describe_mouth(options, sources),
         sound=None if sources.audio is None else read_sound_facts(sources.audio),
+        mix=mix,
+        kept_tracks=tuple(each.track for each in sounds if each.track is not None),
         new_sound=sources.new_sound,
         length_note=describe_fit(seconds, sources.new_sound, options.fit),
         output=output.absolute(),

@@ -373,7 +373,7 @@ def test_sound_goes_in_while_the_picture_does(make_wav, tmp_path: Path) -> None:
     wav = make_wav(sine(2.0, 48000)[None], 48000)
     info = VideoInfo(tmp_path / "a.mp4", 64, 64, Fraction(25))
     with VideoWriter(tmp_path / "a.mp4", info, audio=AudioSource(wav)) as writer:
-        assert writer._audio_track is not None
+        (track,) = writer._audio_tracks
         for number, frame in enumerate(made(50, 64, 64)):
             writer.write(frame)
-            assert writer._audio_track._time == pytest.approx(number / 25, abs=0.1)
+            assert track._time == pytest.approx(number / 25, abs=0.1)

@@ -1,0 +1,78 @@
+"""Sound of the output: the dub, what is mixed into it, and the scene's other sound tracks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dubfew.errors import DubfewError
+from dubfew.media.audio import (
+    DELIVERY_RATE_HZ,
+    AudioReader,
+    AudioSource,
+    MixedSound,
+    other_tracks,
+)
+from dubfew.render.sources import RenderSources
+
+# A gain at the end of the option, such as the ":-3" of "music.wav:-3".
+_GAIN_PATTERN = re.compile(r"(.+):([+-]?\d+(?:\.\d+)?)(?:dB)?", re.IGNORECASE)
+# Range of the gain of mixed sound, dB: outside of it a number is a mistake.
+GAIN_RANGE_DB = (-60.0, 20.0)
+
+
+def parse_mix(text: str, scene: Path) -> MixedSound:
+    """Read the option ``mix``: a track of the scene by its number, or a file, and a gain.
+
+    Args:
+        text: such as "2", "2:-3", "music.wav" or "music.wav:-3".
+        scene: video whose tracks the numbers count.
+
+    Returns:
+        The sound to mix in.
+
+    Raises:
+        DubfewError: The gain is out of range.
+        MediaError: The file or the track does not exist, or has no sound.
+    """
+    name, gain_db = text, 0.0
+    found = _GAIN_PATTERN.fullmatch(text)
+    # A colon may belong to the name of a file that exists.
+    if found and not Path(text).exists():
+        name, gain_db = found[1], float(found[2])
+    low, high = GAIN_RANGE_DB
+    if not low <= gain_db <= high:
+        raise DubfewError(f"--mix has a gain of {gain_db:g} dB: give {low:g} to {high:g}")
+    is_number = name.isdecimal() and not Path(name).exists()
+    path, track = (scene, int(name)) if is_number else (Path(name), None)
+    sound = MixedSound(path, track, gain_db)
+    with AudioReader(sound.path, sound.track):
+        return sound
+
+
+def list_output_sounds(
+    sources: RenderSources, mix: MixedSound | None, seconds: float
+) -> list[AudioSource]:
+    """List the sound tracks of the output, the main one first.
+
+    The scene's other tracks, such as ambience or music and effects, are kept as tracks of their
+    own, but for the one that is mixed into the main track.
+
+    Args:
+        sources: files of the render.
+        mix: sound that is mixed into the main track, or None.
+        seconds: length of the picture, s; sound is cut there.
+
+    Raises:
+        MediaError: The scene cannot be read.
+    """
+    if sources.audio is None:
+        return []
+    rate = DELIVERY_RATE_HZ
+    main = AudioSource(sources.audio, duration=seconds, pad=False, rate=rate, mix=mix)
+    kept = [
+        AudioSource(sources.scene, duration=seconds, pad=False, rate=rate, track=track)
+        for track in other_tracks(sources.scene)
+        if mix is None or mix.path != sources.scene or mix.track != track
+    ]
+    return [main, *kept]
