@@ -35,7 +35,7 @@ CLI_ONLY = {
     ("track", "faces"),
     ("track", "overwrite"),
     ("render", "named_actor"),
-    *((command, "progress_mode") for command in COMMANDS),
+    *((command, name) for command in COMMANDS for name in ("progress_mode", "verbose")),
 }
 LIBRARY_ONLY = {
     ("adapt", "registry"),  # the command line has DUBFEW_HOME instead
@@ -183,6 +183,7 @@ class Result(SimpleNamespace):
             reasons=dict,
             to_json=dict,
             to_display=dict,
+            same_line=None,
             saved=None,
         )
 
@@ -196,8 +197,10 @@ class Result(SimpleNamespace):
 def calls_of(command: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     call = Call(command)
     monkeypatch.setattr(api, command, call)
-    for module in ("console", "evaluate"):
-        monkeypatch.setattr(sys.modules[f"dubfew.cli.{module}"], "format_fields", repr)
+    formatter = {"adapt": "adaptation", "evaluate": "evaluation"}.get(command, command)
+    monkeypatch.setattr(
+        sys.modules[f"dubfew.cli.{command}"], f"format_{formatter}", lambda *result, **more: ""
+    )
     done = CliRunner().invoke(cli.app, [command, *arguments])
     assert done.exit_code == 0, done.output
     return call.given

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dubfew import api
 from dubfew.adapt.options import AdaptOptions
-from dubfew.cli.console import print_fields, report_errors
+from dubfew.cli.console import print_result, report_errors
 from dubfew.cli.option_flags import accept_options
-from dubfew.cli.options import JsonOption, VideoArgument
+from dubfew.cli.options import JsonOption, VerboseOption, VideoArgument
 from dubfew.cli.plans import print_plan
-from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
+from dubfew.cli.summaries import format_adaptation
 
 
 @report_errors
@@ -16,11 +17,12 @@ from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_prog
 def adapt(
     video: VideoArgument,
     options: AdaptOptions,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Learn an actor from a few seconds of footage."""
     with show_progress(progress_mode, as_json=as_json) as progress:
         on_plan = None if as_json else print_plan
         result = api.adapt(video, options, on_plan=on_plan, progress=progress)
-    print_fields(result, as_json=as_json)
+    print_result(result, as_json=as_json, text=format_adaptation(result, verbose=verbose))

@@ -16,7 +16,7 @@ from dubfew.cli.options import (
     PriorOption,
     SeedOption,
 )
-from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 
 bench_app = CommandGroup("Measure what dubfew promises.")
 
@@ -61,7 +61,7 @@ def measure_leakage(
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
     as_json: JsonOption = False,
 ) -> None:
     """Delete actors and measure whether anything of their faces remains.

@@ -9,7 +9,7 @@ import typer
 
 from dubfew.cli.console import print_fields, report_errors
 from dubfew.cli.options import JsonOption, OverwriteOption
-from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 
 
 @report_errors
@@ -18,7 +18,7 @@ def demo(
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the results.")
     ] = Path("demo"),
     overwrite: OverwriteOption = False,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
     as_json: JsonOption = False,
 ) -> None:
     """Adapt to the bundled clip of a synthetic person and dub it with the bundled audio."""

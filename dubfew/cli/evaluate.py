@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from dubfew import api
-from dubfew.cli.console import format_fields, print_result, report_errors
-from dubfew.cli.options import JsonOption
-from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.cli.console import print_result, report_errors
+from dubfew.cli.options import JsonOption, VerboseOption
+from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
+from dubfew.cli.summaries import format_evaluation
 
 
 @report_errors
@@ -31,11 +32,18 @@ def evaluate(
             "--listen", help="Compare the mouth with the phonemes that PocketSphinx recognizes."
         ),
     ] = False,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure an output against its original."""
+    """Measure an output against its original, which speaks the same line."""
     with show_progress(progress_mode, as_json=as_json) as progress:
         result = api.evaluate(reference, output, syncnet=syncnet, listen=listen, progress=progress)
+    from dubfew.evaluate.metrics import METRICS
+
     # Metrics that were not asked for are left out of the text; JSON has them as null.
-    print_result(result.to_json(), as_json=as_json, text=format_fields(result.to_display()))
+    print_result(
+        {**result.to_json(), "same_line": result.same_line},
+        as_json=as_json,
+        text=format_evaluation(result, METRICS, verbose=verbose),
+    )

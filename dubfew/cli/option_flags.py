@@ -72,7 +72,7 @@ def _make_parameter(option: Option) -> inspect.Parameter:
     value_type: Any = option.types[0]
     default = option.default
     if option.choices:
-        value_type = make_choice_type(option.choices)
+        value_type = _make_choice_type(option.choices)
         default = None if default is None else value_type(default)
     annotation = value_type | None if option.optional else value_type
     return inspect.Parameter(
@@ -83,13 +83,8 @@ def _make_parameter(option: Option) -> inspect.Parameter:
     )
 
 
-@functools.cache
-def make_choice_type(names: tuple[str, ...]) -> type[Enum]:
-    """Make an enumeration, because Typer's own class for choices differs between its versions.
-
-    Args:
-        names: the choices; the same names give the same type.
-    """
+def _make_choice_type(names: tuple[str, ...]) -> type[Enum]:
+    """Make an enumeration, because Typer's own class for choices differs between its versions."""
     return cast("type[Enum]", Enum("Choice", [(name, name) for name in names], type=str))
 
 

@@ -13,6 +13,9 @@ from dubfew.cli.option_flags import make_flag
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON object, the last line.")
 ]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print every field of the result as well.")
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of these names where they exist.")
 ]

@@ -19,7 +19,7 @@ from dubfew.cli.console import (
 )
 from dubfew.cli.option_flags import accept_options
 from dubfew.cli.options import JsonOption, OverwriteOption
-from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 from dubfew.data.options import PrepareOptions
 
 prior_app = CommandGroup("List, describe, train and prepare priors.")
@@ -85,7 +85,7 @@ def prepare_people(
         typer.Option("--out", "-o", metavar="OUT", help="Folder for the shards of one split."),
     ],
     options: PrepareOptions,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
     as_json: JsonOption = False,
 ) -> None:
     """Turn a folder of videos into shards for training, or continue a run that was stopped."""
@@ -138,7 +138,7 @@ def train_prior(
         int | None,
         typer.Option(metavar="N", min=1, help="Training steps; default: those in CONFIG."),
     ] = None,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
     as_json: JsonOption = False,
 ) -> None:
     """Train a prior on prepared people, or continue a run that was stopped.

@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, cast
+from enum import Enum
+from typing import Annotated
 
 import typer
 
 from dubfew.cli.console import raise_if_interrupted, to_jsonable
-from dubfew.cli.option_flags import make_choice_type
-from dubfew.progress import LOAD_STAGE, Progress, ProgressCallback
+from dubfew.progress import LOAD_STAGE, Progress, ProgressCallback, no_progress
 from dubfew.utils.job_progress import DONE_STAGE
 
 # Plain words for the stages of the library.
@@ -47,10 +47,19 @@ LINE_STEP = 0.1
 # Longest time without a plain line, s, so that slow work is not taken for hanging.
 MAX_SILENT_SECONDS = 60.0
 
-PROGRESS_MODES = ("auto", "bar", "plain", "json", "none")
+
+class ProgressMode(str, Enum):
+    """Kinds of progress display; the values are the words of ``--progress``."""
+
+    AUTO = "auto"
+    BAR = "bar"
+    PLAIN = "plain"
+    JSON = "json"
+    NONE = "none"
+
 
 ProgressOption = Annotated[
-    make_choice_type(PROGRESS_MODES),
+    ProgressMode,
     typer.Option(
         "--progress",
         metavar="MODE",
@@ -59,42 +68,41 @@ ProgressOption = Annotated[
         show_default=False,
     ),
 ]
-AUTO_PROGRESS = cast(Any, make_choice_type(PROGRESS_MODES))("auto")
 
 
 @contextmanager
-def show_progress(mode: Any, *, as_json: bool) -> Iterator[ProgressCallback]:
+def show_progress(mode: ProgressMode, *, as_json: bool) -> Iterator[ProgressCallback]:
     """Provide a progress callback that shows the work on stderr.
 
     The callback also ends the work after a signal whose KeyboardInterrupt Python lost.
 
     Args:
-        mode: one of ``PROGRESS_MODES``, as text or as the member that Typer makes of it.
+        mode: kind of display.
         as_json: True if the result is printed as JSON, which chooses "none" for "auto".
 
     Yields:
         The callback, for the ``progress`` argument of the library's functions.
     """
-    name = _resolve_mode(getattr(mode, "value", mode), as_json)
-    if name == "bar":
+    mode = _resolve_mode(mode, as_json)
+    if mode is ProgressMode.BAR:
         with _bar() as show:
             yield _interruptible(show)
         return
-    shows: dict[str, Callable[[], ProgressCallback]] = {
-        "plain": lambda: PlainProgress(_print_line),
-        "json": lambda: JsonProgress(_print_line),
-        "none": lambda: lambda progress: None,
+    shows: dict[ProgressMode, ProgressCallback] = {
+        ProgressMode.PLAIN: PlainProgress(_print_line),
+        ProgressMode.JSON: JsonProgress(_print_line),
+        ProgressMode.NONE: no_progress,
     }
-    yield _interruptible(shows[name]())
+    yield _interruptible(shows[mode])
 
 
-def _resolve_mode(mode: str, as_json: bool) -> str:
+def _resolve_mode(mode: ProgressMode, as_json: bool) -> ProgressMode:
     """Choose the display that "auto" stands for."""
-    if mode != "auto":
+    if mode is not ProgressMode.AUTO:
         return mode
     if as_json:
-        return "none"
-    return "bar" if sys.stderr.isatty() else "plain"
+        return ProgressMode.NONE
+    return ProgressMode.BAR if sys.stderr.isatty() else ProgressMode.PLAIN
 
 
 def _interruptible(show: ProgressCallback) -> ProgressCallback:

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from dubfew import api
-from dubfew.cli.console import print_fields, report_errors
+from dubfew.cli.console import print_result, report_errors
 from dubfew.cli.option_flags import accept_options
-from dubfew.cli.options import JsonOption
+from dubfew.cli.options import JsonOption, VerboseOption
 from dubfew.cli.plans import print_plan
-from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
+from dubfew.cli.summaries import format_render
 from dubfew.errors import DubfewError
 from dubfew.render.options import RenderOptions
 from dubfew.utils.language_tags import check_language_tag
@@ -27,7 +28,8 @@ def render(
     named_actor: Annotated[
         str | None, typer.Option("--actor", metavar="ID", help="Another way to name the actor.")
     ] = None,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make an actor speak new audio in any footage of theirs."""
@@ -36,7 +38,7 @@ def render(
     with show_progress(progress_mode, as_json=as_json) as progress:
         on_plan = None if as_json else print_plan
         result = api.render(actor, options, on_plan=on_plan, progress=progress)
-    print_fields(result, as_json=as_json)
+    print_result(result, as_json=as_json, text=format_render(result, verbose=verbose))
 
 
 def _choose_actor(argument: str | None, option: str | None) -> str:

@@ -17,7 +17,7 @@ from dubfew.cli.console import (
     to_jsonable,
 )
 from dubfew.cli.options import JsonOption, OverwriteOption, SeedOption
-from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 
 speech_app = CommandGroup("Describe and train the speech model.")
 
@@ -103,7 +103,7 @@ def train_speech(
         ),
     ] = None,
     overwrite: OverwriteOption = False,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
     as_json: JsonOption = False,
 ) -> None:
     """Train a speech model, and measure it on every clip.

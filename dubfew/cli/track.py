@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dubfew import api
-from dubfew.cli.console import print_fields, report_errors
+from dubfew.cli.console import print_result, report_errors
 from dubfew.cli.option_flags import accept_options
-from dubfew.cli.options import JsonOption, OverwriteOption, VideoArgument
-from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.cli.options import JsonOption, OverwriteOption, VerboseOption, VideoArgument
+from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
+from dubfew.cli.summaries import format_track
 from dubfew.reconstruction.options import TrackOptions
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def track(
         ),
     ] = None,
     overwrite: OverwriteOption = False,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Reconstruct a clip: head, pose, expression and camera of every frame."""
@@ -74,4 +76,4 @@ def track(
         "method": found.method,
         "shape_from": found.shape_from,
     }
-    print_fields(result, as_json=as_json)
+    print_result(result, as_json=as_json, text=format_track(result, verbose=verbose))

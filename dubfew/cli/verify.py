@@ -9,7 +9,7 @@ import typer
 
 from dubfew.cli.console import EXIT_FAILURE, print_result, report_errors
 from dubfew.cli.options import JsonOption
-from dubfew.cli.progress_display import AUTO_PROGRESS, ProgressOption, show_progress
+from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 from dubfew.progress import LOAD_STAGE, Progress
 
 
@@ -20,7 +20,7 @@ def verify(
         Path | None,
         typer.Option(metavar="PEM", help="Certificates of signers to trust."),
     ] = None,
-    progress_mode: ProgressOption = AUTO_PROGRESS,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
     as_json: JsonOption = False,
 ) -> None:
     """Check a video's Content Credentials and watermark; exit code 1 unless both are intact."""

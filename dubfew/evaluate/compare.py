@@ -18,6 +18,7 @@ from dubfew.evaluate.clip_landmarks import detect_landmarks, stack_landmarks
 from dubfew.evaluate.face_geometry import PixelBox, clip_mouth_box, face_boxes
 from dubfew.evaluate.metrics import METRICS, ClipPair, FramePair, Measurement
 from dubfew.evaluate.regions import CHROMA_REACH_PX, EditRegion, mouth_region
+from dubfew.evaluate.same_line import is_same_line
 from dubfew.media import probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
@@ -56,6 +57,8 @@ class EvaluationResult:
         heard_r_best: correlation with the phonemes at that delay; measured on request.
         more: further metrics by name, in alphabetical order; None for those that lack something.
         unavailable: what each further metric without a value needs, by the metric's name.
+        same_line: whether both videos have the same sound; None if one has none. If they have not,
+            metrics of `needs_same_line` tell nothing about the quality of the output.
     """
 
     frames: int
@@ -78,6 +81,7 @@ class EvaluationResult:
     heard_r_best: float | None = None
     more: Mapping[str, float | None] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    same_line: bool | None = None
 
     def to_json(self) -> dict[str, int | float | None]:
         """Return all values by name; NaN and infinity, which JSON does not have, become None."""
@@ -103,7 +107,7 @@ class EvaluationResult:
 FIELD_NAMES = tuple(
     each.name
     for each in dataclasses.fields(EvaluationResult)
-    if each.name not in ("more", "unavailable")
+    if each.name not in ("more", "unavailable", "same_line")
 )
 
 
@@ -177,7 +181,9 @@ def evaluate(
         progress,
     )
     values = {name: measurement.compute(clips) for name, measurement in measurements.items()}
-    return _make_result(len(times), values, unavailable)
+    return dataclasses.replace(
+        _make_result(len(times), values, unavailable), same_line=is_same_line(reference, output)
+    )
 
 
 def start_measurements(

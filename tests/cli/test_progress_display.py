@@ -10,10 +10,10 @@ import sys
 import pytest
 
 from dubfew.cli.progress_display import (
-    PROGRESS_MODES,
     STAGE_WORDS,
     JsonProgress,
     PlainProgress,
+    ProgressMode,
     describe_progress,
     show_progress,
 )
@@ -49,10 +49,9 @@ def render_job(count: int = 100) -> list[Progress]:
 def test_the_display_suits_stderr_unless_one_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, mode: str, as_json: bool, terminal: bool, shown: str
 ) -> None:
-    assert mode in PROGRESS_MODES
     stderr = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
-    with show_progress(mode, as_json=as_json) as progress:
+    with show_progress(ProgressMode(mode), as_json=as_json) as progress:
         for report in render_job():
             progress(report)
     text = stderr.getvalue()

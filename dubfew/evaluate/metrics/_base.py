@@ -173,6 +173,11 @@ class Metric:
         measure: how it is measured: a `CropMeasure`, `FrameMeasure` or `ClipMeasure`, or any other
             `Measure`.
         requirement: something that the user has to give for it; the metric is left out without.
+        good: value from which on an output is good, or for "closer" the largest difference to
+            ``best``; None where no value can be named.
+        poor: value from which on it is poor, in the same way.
+        needs_same_line: True if the value means nothing where the two videos speak different
+            lines, as a dub and its original do.
     """
 
     unit: str
@@ -182,6 +187,27 @@ class Metric:
     source: str
     measure: Measure
     requirement: Requirement | None = None
+    good: float | None = None
+    poor: float | None = None
+    needs_same_line: bool = False
+
+    def grade(self, value: float) -> str:
+        """Rate a value as "good", "fair" or "poor"; "" where there are no limits, or no value.
+
+        Example:
+            >>> from dubfew.evaluate.metrics import METRICS
+            >>> METRICS.load("lmd").grade(0.8), METRICS.load("lmd").grade(4.0)
+            ('good', 'poor')
+        """
+        if self.good is None or self.poor is None or np.isnan(value):
+            return ""
+        # Turned so that more is better for every direction.
+        sign = 1.0 if self.direction == "higher" else -1.0
+        if self.direction == "closer":
+            value = abs(value - self.best)
+        if sign * value >= sign * self.good:
+            return "good"
+        return "poor" if sign * value <= sign * self.poor else "fair"
 
 
 @dataclass(frozen=True)

@@ -17,4 +17,8 @@ METRIC = Metric(
     best=1.0,
     source="highest Pearson correlation of the mouth openings at lags of up to five frames",
     measure=ClipMeasure(_measure),
+    # docs/benchmarks.md: as for opening_r.
+    good=0.9,
+    poor=0.4,
+    needs_same_line=True,
 )

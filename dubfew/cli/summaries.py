@@ -1,0 +1,157 @@
+"""Results of the main commands in words: warnings first, then what was made, then what is next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dubfew.cli.console import format_byte_count, format_fields, format_value
+from dubfew.cli.progress_display import format_clock
+
+if TYPE_CHECKING:
+    from dubfew.adapt.pipeline import AdaptResult
+    from dubfew.evaluate.compare import EvaluationResult
+    from dubfew.evaluate.metrics import Metric
+    from dubfew.render.pipeline import RenderResult
+
+# Words for the direction in which a metric gets better.
+DIRECTION_WORDS = {"higher": "higher is better", "lower": "lower is better"}
+
+
+def format_adaptation(result: AdaptResult, *, verbose: bool = False) -> str:
+    """Describe what `dubfew adapt` has learned.
+
+    Args:
+        result: result of the adaptation.
+        verbose: True to add every field of the result.
+    """
+    learned = (
+        f"Done: learned {result.actor!r}, revision {result.revision}, from "
+        f"{result.frames} frames of {format_clock(result.segment.seconds)} "
+        f"({format_byte_count(result.bytes)}, in {format_clock(result.seconds['total'])})"
+    )
+    following = f"Next: dubfew render {_shell_word(result.actor)} --audio SPEECH.wav"
+    return _join(_split_notes(result.note), [learned, following], result if verbose else None)
+
+
+def format_render(result: RenderResult, *, verbose: bool = False) -> str:
+    """Describe the file that `dubfew render` has written.
+
+    Args:
+        result: result of the render.
+        verbose: True to add every field of the result.
+    """
+    length = format_clock(result.frames / float(result.fps))
+    done = (
+        f"Done: {result.output} ({length}, {result.edited_frames} of {result.frames} frames "
+        "painted)"
+    )
+    return _join(_split_notes(result.note), [done], result if verbose else None)
+
+
+def format_track(result: Mapping[str, Any], *, verbose: bool = False) -> str:
+    """Describe the track that `dubfew track` has written.
+
+    Args:
+        result: the result as ``--json`` prints it.
+        verbose: True to add every field of the result.
+    """
+    frames, fps = result["frames"], result["fps"]
+    found = f"face in {result['valid_frames']} of {frames} frames"
+    lines = [f"Done: {result['output']} ({format_clock(frames / float(fps))}, {found})"]
+    if "report" in result:
+        lines.append(f"Report: {result['report']}")
+    unused = frames - result["usable_frames"]
+    warnings = []
+    if unused:
+        reasons = ", ".join(f"{name} {count}" for name, count in result["left_out"].items())
+        warnings.append(f"{unused} frames cannot be used ({reasons})")
+    people = result["faces"]
+    if isinstance(people, Sequence):
+        lines += [
+            f"face {each['face']}: {_format_person(each, fps)}"
+            f"{' (tracked)' if each['face'] == result['face'] else ''}"
+            for each in people
+        ]
+    elif people > 1:
+        warnings.append(f"{people} people are seen, one was tracked: --faces lists them")
+    return _join(warnings, lines, result if verbose else None)
+
+
+def format_evaluation(
+    result: EvaluationResult, metrics: Mapping[str, Metric], *, verbose: bool = False
+) -> str:
+    """Describe the measures of an output as a table: value, verdict, meaning.
+
+    Args:
+        result: the measures.
+        metrics: the metrics by name.
+        verbose: True to add what each measure is.
+    """
+    warnings = []
+    if result.same_line is False:
+        warnings.append(
+            "the two videos speak different lines (their sound differs): measures with a * say "
+            "nothing about the quality of a dub"
+        )
+    rows = []
+    for name, value in result.to_display().items():
+        metric = metrics.get(name)
+        if metric is None or isinstance(value, str):
+            rows.append((name, format_value(value), "", ""))
+            continue
+        unsure = metric.needs_same_line and result.same_line is False
+        rows.append(
+            (
+                f"{name}{' *' if unsure else ''}",
+                f"{format_value(value)} {metric.unit}".rstrip(),
+                "" if unsure else metric.grade(value),
+                _describe_limits(metric) + (f"; {metric.source}" if verbose else ""),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return _join(warnings, table, None)
+
+
+def _describe_limits(metric: Metric) -> str:
+    """Describe the direction of a metric, and what counts as good and as poor."""
+    words = DIRECTION_WORDS.get(metric.direction, f"near {metric.best:g} is better")
+    if metric.good is None or metric.poor is None:
+        return words
+    if metric.direction == "closer":
+        return f"{words}; good within {metric.good:g}, poor beyond {metric.poor:g}"
+    return f"{words}; good from {metric.good:g}, poor from {metric.poor:g}"
+
+
+def _format_person(person: Mapping[str, Any], fps: Any) -> str:
+    """Describe when and where a person is seen."""
+    times = ", ".join(
+        f"{first / float(fps):.1f} to {last / float(fps):.1f} s"
+        for first, last in _pairs(person["seen"])
+    )
+    x, y = person["at"]
+    return f"{person['frames']} frames ({times}), {person['width']} px wide, at {x},{y}"
+
+
+def _pairs(runs: Iterable[Any]) -> list[tuple[int, int]]:
+    """Return runs of frames as pairs of first and last frame."""
+    return [(int(first), int(last)) for first, last in runs]
+
+
+def _split_notes(note: str) -> list[str]:
+    """Split the notes of a result, which are joined by semicolons."""
+    return note.split("; ") if note else []
+
+
+def _shell_word(text: str) -> str:
+    """Quote a text where a shell would take it apart."""
+    import shlex
+
+    return shlex.quote(text)
+
+
+def _join(warnings: Iterable[str], lines: Iterable[str], details: Any) -> str:
+    """Put warnings first, each on a line of its own, then the result, then its fields."""
+    text = [*(f"warning: {each}" for each in warnings), *lines]
+    return "\n".join([*text, "", format_fields(details)] if details is not None else text)
