@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.metadata
+import importlib.util
+import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +19,7 @@ from dubfew.errors import AssetError, MissingDependencyError
 from dubfew.speech.encoders import check_stored_encoder
 from dubfew.speech.model_info import read_speech_header, shipped_speech_model_path
 from dubfew.utils.cpu import num_available_cpus
-from dubfew.utils.import_utils import OPTIONAL_PACKAGES, installed_version
+from dubfew.utils.import_utils import AUDIENCES, OPTIONAL_PACKAGES, installed_version
 from dubfew.utils.paths import default_data_dir
 from dubfew.version import __version__
 
@@ -34,6 +38,13 @@ KNOWN_ENCODERS = (
 )
 # Encoders of the default output, an MP4 file. Without them the installation is not usable.
 REQUIRED_ENCODERS = frozenset({"libx264", "aac"})
+# Memory below which an adaptation of ten seconds may run out: it takes up to 2 GB, and the system
+# and other programs need as much.
+MIN_MEMORY_BYTES = 4_000_000_000
+# Free space below which disk is called low: 40 actors.
+MIN_FREE_DISK_BYTES = 1_000_000_000
+# State of a machine without a GPU.
+NO_GPU = "no usable GPU; everything runs on the CPU"
 # Remedy where a required package is broken and no better one is known.
 REINSTALL_COMMAND = "pip install --force-reinstall dubfew"
 
@@ -48,6 +59,7 @@ class InstallCheck:
         needed: False if dubfew works without it.
         found: version or state, one line.
         install: remedy where ``ok`` is False, else "".
+        is_resource: True for memory and disk, which may be low but not absent.
     """
 
     name: str
@@ -55,10 +67,12 @@ class InstallCheck:
     needed: bool
     found: str
     install: str = ""
+    is_resource: bool = False
 
     def format_line(self) -> str:
         """Format the result as one line of text."""
-        state = "ok" if self.ok else ("MISSING" if self.needed else "absent")
+        bad = "LOW" if self.is_resource else "MISSING" if self.needed else "absent"
+        state = "ok" if self.ok else bad
         advice = f"  ->  {self.install}" if self.install and not self.ok else ""
         return f"{state:<8} {self.name:<22} {self.found}{advice}"
 
@@ -78,11 +92,29 @@ class InstallReport:
         """True if every part that is needed is there and works."""
         return all(check.ok for check in self.checks if check.needed)
 
+    @property
+    def verdict(self) -> str:
+        """One line that says whether dubfew can be used here."""
+        missing = [check.name for check in self.checks if check.needed and not check.ok]
+        if missing:
+            return (
+                f"NOT READY: {', '.join(missing)}: run what stands behind the arrow of each line "
+                "with MISSING, then run this again"
+            )
+        low = [check.name for check in self.checks if check.is_resource and not check.ok]
+        state = f"READY, but {' and '.join(low)} may be short" if low else "READY"
+        absent = sum(not (check.ok or check.is_resource) for check in self.checks)
+        rest = f" {absent} optional parts are absent; none is needed to dub." if absent else ""
+        return f"{state}: dubfew can learn and render here.{rest}"
 
-def check_installation() -> InstallReport:
-    """Check this installation by importing and trying what dubfew depends on.
 
-    Takes several seconds, mostly for the import of torch. Nothing is written.
+def check_installation(*, full: bool = False) -> InstallReport:
+    """Check this installation. Nothing is written.
+
+    Args:
+        full: True to import every required package and to run the face tracker once, which finds
+            broken files and takes ten seconds. By default packages are looked up only, which
+            takes one.
 
     Returns:
         One result per part; a missing or broken part is a result, not an exception.
@@ -91,8 +123,8 @@ def check_installation() -> InstallReport:
         (
             _check_python(),
             InstallCheck("dubfew", True, True, __version__),
-            *(_check_package(module, pip) for module, pip in REQUIRED_PACKAGES.items()),
-            _check_face_landmarker(),
+            *(_check_package(module, pip, full) for module, pip in REQUIRED_PACKAGES.items()),
+            _check_face_landmarker(full),
             _check_encoders(),
             _check_speech_encoder(),
             InstallCheck(
@@ -101,10 +133,12 @@ def check_installation() -> InstallReport:
                 True,
                 f"{num_available_cpus()} usable cores, {platform.machine()}",
             ),
+            _check_memory(),
             _check_home(),
-            _check_cuda(),
+            _check_disk(),
+            _check_cuda(full),
             _check_assets(),
-            *(_check_optional_package(name) for name in OPTIONAL_PACKAGES),
+            *map(_check_optional_package, sorted(OPTIONAL_PACKAGES, key=_audience_rank)),
         )
     )
 
@@ -151,16 +185,23 @@ def _check_python() -> InstallCheck:
     )
 
 
-def _check_package(module: str, distribution: str) -> InstallCheck:
+def _check_package(module: str, distribution: str, full: bool) -> InstallCheck:
+    """Look a required package up, or import it."""
+
     def get_version() -> str:
-        importlib.import_module(module)
+        if full:
+            importlib.import_module(module)
+        elif importlib.util.find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}")
         return importlib.metadata.version(distribution)
 
     return _run_check(distribution, get_version, f"pip install --force-reinstall {distribution}")
 
 
-def _check_face_landmarker() -> InstallCheck:
-    """Run MediaPipe's face landmarker once, on a black image."""
+def _check_face_landmarker(full: bool) -> InstallCheck:
+    """Run MediaPipe's face landmarker once, on a black image, or look it up."""
+    if not full:
+        return _check_package("mediapipe", "mediapipe", full)
 
     def get_version() -> str:
         import numpy as np
@@ -209,10 +250,7 @@ def _check_speech_encoder() -> InstallCheck:
 def _check_home() -> InstallCheck:
     """Check that DUBFEW_HOME can be written to, without creating it."""
     home = default_data_dir()
-    # The nearest parent that exists decides whether the folder could be created.
-    place = home
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = _nearest_folder(home)
     return InstallCheck(
         "DUBFEW_HOME",
         _is_writable(place),
@@ -220,6 +258,13 @@ def _check_home() -> InstallCheck:
         f"{home}{'' if home.exists() else ' (not there yet)'}",
         f"make {place} writable, or set DUBFEW_HOME to a folder that is",
     )
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return the nearest parent that exists, which decides whether a folder can be created."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
 
 
 def _is_writable(folder: Path) -> bool:
@@ -230,18 +275,24 @@ def _is_writable(folder: Path) -> bool:
         return False
 
 
-def _check_cuda() -> InstallCheck:
+def _check_cuda(full: bool) -> InstallCheck:
+    """Look for a GPU that torch can use, or for NVIDIA's driver without importing torch."""
     advice = (
         "only with an NVIDIA GPU and driver: pip install torch from the index that "
         "https://pytorch.org/get-started names"
     )
+    if not full:
+        count = _count_cuda_devices()
+        if count:
+            return InstallCheck("cuda", True, False, f"{count} GPU(s); --full tries them")
+        return InstallCheck("cuda", False, False, NO_GPU, advice)
     try:
         import torch
     except (ImportError, OSError):
         return InstallCheck("cuda", False, False, "unknown without torch", advice)
     if torch.cuda.is_available():
         return InstallCheck("cuda", True, False, torch.cuda.get_device_name(0))
-    return InstallCheck("cuda", False, False, "no usable GPU; everything runs on the CPU", advice)
+    return InstallCheck("cuda", False, False, NO_GPU, advice)
 
 
 def _check_assets() -> InstallCheck:
@@ -263,6 +314,60 @@ def _check_optional_package(name: str) -> InstallCheck:
         package.distribution,
         version is not None,
         False,
-        version or f"optional: {package.purpose}",
+        version or f"for {package.audience}: {package.purpose}",
         package.install,
+    )
+
+
+def _audience_rank(name: str) -> int:
+    """Order optional packages by the number of users who need them."""
+    return AUDIENCES.index(OPTIONAL_PACKAGES[name].audience)
+
+
+def _count_cuda_devices() -> int:
+    """Count the GPUs that NVIDIA's driver knows; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    return count.value if found else 0
+
+
+def _check_memory() -> InstallCheck:
+    """Compare the machine's memory with what an adaptation needs."""
+    total = _total_memory_bytes()
+    if total is None:
+        return InstallCheck("memory", True, False, "unknown")
+    return InstallCheck(
+        "memory",
+        total >= MIN_MEMORY_BYTES,
+        False,
+        f"{total / 1e9:.1f} GB",
+        f"{MIN_MEMORY_BYTES / 1e9:.0f} GB or more: use short footage (--seconds 4)",
+        is_resource=True,
+    )
+
+
+def _total_memory_bytes() -> int | None:
+    """Return the size of the machine's memory, or None where it is not known."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+
+
+def _check_disk() -> InstallCheck:
+    """Compare the free space at DUBFEW_HOME with the size of some actors."""
+    place = _nearest_folder(default_data_dir())
+    free = shutil.disk_usage(place).free
+    return InstallCheck(
+        "disk",
+        free >= MIN_FREE_DISK_BYTES,
+        False,
+        f"{free / 1e9:.1f} GB free at {place}",
+        f"free some space: an actor takes some 25 MB, and {MIN_FREE_DISK_BYTES / 1e9:.0f} GB are "
+        "safe",
+        is_resource=True,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_this_installation_has_everything_that_is_needed(home: Path) -> None:
-    result = CliRunner().invoke(app, ["doctor", "--json"])
+    result = CliRunner().invoke(app, ["doctor", "--full", "--json"])
     assert result.exit_code == 0
     report = json.loads(result.stdout.splitlines()[-1])
     checks = {check["name"]: check for check in report["checks"]}
@@ -40,11 +42,48 @@ def test_missing_packages_come_with_the_command_that_installs_them(
     monkeypatch.setattr(doctor, "installed_version", lambda name: None)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1
-    lines = {line.split()[1]: line for line in result.stdout.splitlines()}
+    *checks, _, verdict = result.stdout.splitlines()
+    assert verdict.startswith("NOT READY: no-such-package: run what")
+    lines = {line.split()[1]: line for line in checks}
+    # Those for more users come first.
+    names = list(lines)
+    assert names.index("espeakng-loader") < names.index("keyring") < names.index("ray")
     assert lines["no-such-package"].startswith("MISSING")
     assert lines["no-such-package"].endswith("pip install --force-reinstall no-such-package")
     assert lines["espeakng-loader"].startswith("absent")
     assert lines["espeakng-loader"].endswith("pip install 'dubfew[transcript]'")
+
+
+def test_a_quick_check_imports_no_large_package(home: Path) -> None:
+    program = (
+        "import sys\n"
+        "from dubfew.doctor import check_installation\n"
+        "report = check_installation()\n"
+        "print({'torch', 'mediapipe', 'kornia', 'accelerate', 'scipy'} & {*sys.modules})\n"
+        "print(report.ok, report.verdict)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    loaded, verdict = done.stdout.splitlines()
+    assert loaded == "set()"
+    assert verdict.startswith("True READY")
+
+
+def test_low_resources_are_said_and_do_not_fail(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_total_memory_bytes", lambda: 2_000_000_000)
+    monkeypatch.setattr(doctor, "MIN_FREE_DISK_BYTES", 0)
+    report = doctor.check_installation()
+    (memory,) = (check for check in report.checks if check.name == "memory")
+    assert memory.format_line().startswith("LOW      memory                 2.0 GB  ->  4 GB or")
+    assert report.ok
+    assert report.verdict.startswith("READY, but memory may be short")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX paths")

@@ -25,4 +25,4 @@ def adapt(
     with show_progress(progress_mode, as_json=as_json) as progress:
         on_plan = None if as_json else print_plan
         result = api.adapt(video, options, on_plan=on_plan, progress=progress)
-    print_result(result, as_json=as_json, text=format_adaptation(result, verbose=verbose))
+    print_result(result, as_json=as_json, text=lambda: format_adaptation(result, verbose=verbose))

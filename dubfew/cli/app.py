@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from dubfew.cli.adapt import adapt
 from dubfew.cli.assets import assets_app
 from dubfew.cli.audit import audit_app
 from dubfew.cli.bench import bench_app
-from dubfew.cli.commands import CommandGroup
+from dubfew.cli.commands import CommandGroup, FastHelpGroup
 from dubfew.cli.consent import consent_app
 from dubfew.cli.demo import demo
 from dubfew.cli.doctor import doctor
@@ -24,9 +24,40 @@ from dubfew.cli.track import track
 from dubfew.cli.verify import verify
 from dubfew.version import __version__
 
-app = CommandGroup("Learn an actor from a few seconds of footage, then make them speak new audio.")
+# Commands and groups in the order of the work; `dubfew --help` lists them so.
+WORK_ORDER = (
+    "adapt",
+    "render",
+    "actors",
+    "consent",
+    "evaluate",
+    "track",
+    "verify",
+    "audit",
+    "demo",
+    "doctor",
+    "assets",
+    "speech",
+    "prior",
+    "bench",
+)
 
-# `dubfew --help` lists commands before groups, both in this order.
+
+class _WorkOrderGroup(FastHelpGroup):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the work; names that it lacks come last."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=[*WORK_ORDER, *names].index)
+
+
+app = CommandGroup(
+    "Learn an actor from a few seconds of footage, then make them speak new audio.",
+    cls=_WorkOrderGroup,
+    add_completion=True,
+)
+
 for command in (verify, adapt, render, track, evaluate, doctor, demo):
     app.command()(command)
 app.add_typer(actors_app, name="actors")

@@ -8,6 +8,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+# Number of characters that no sentence of help has.
+UNLIMITED_LENGTH = 10_000
+
 
 class _FastHelpMixin:
     """A command whose ``--help`` has the default False instead of None.
@@ -23,13 +26,17 @@ class _FastHelpMixin:
             option.default = False
         return option
 
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Return the first sentence for a list of commands; long ones are wrapped, never cut."""
+        return str(super().get_short_help_str(limit=UNLIMITED_LENGTH))  # type: ignore[misc]
+
 
 class _FastHelpCommand(_FastHelpMixin, TyperCommand):
     pass
 
 
-class _FastHelpGroup(_FastHelpMixin, TyperGroup):
-    pass
+class FastHelpGroup(_FastHelpMixin, TyperGroup):
+    """Group of commands as `CommandGroup` makes it."""
 
 
 class CommandGroup(typer.Typer):
@@ -40,16 +47,20 @@ class CommandGroup(typer.Typer):
 
     Args:
         help: one sentence on the group, for ``--help``.
+        cls: class of the group.
+        add_completion: True to offer ``--install-completion`` and ``--show-completion``.
     """
 
-    def __init__(self, help: str) -> None:
+    def __init__(
+        self, help: str, *, cls: type[FastHelpGroup] = FastHelpGroup, add_completion: bool = False
+    ) -> None:
         super().__init__(
-            cls=_FastHelpGroup,
+            cls=cls,
             help=help,
             no_args_is_help=True,
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
-            add_completion=False,
+            add_completion=add_completion,
         )
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:

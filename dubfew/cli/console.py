@@ -205,19 +205,22 @@ def mute_native_libraries() -> None:
     os.close(null_device)
 
 
-def print_result(result: Any, *, as_json: bool, text: str) -> None:
+def print_result(result: Any, *, as_json: bool, text: str | Callable[[], str]) -> None:
     """Print the result of a command.
 
     Args:
         result: object to print as JSON.
         as_json: True to print ``result`` as one JSON object on one line, False to print ``text``.
-        text: the result for readers.
+        text: the result for readers, or a function that makes it where it is needed.
 
     Raises:
         OSError: stdout cannot be written to, because of a closed pipe or a full disk.
     """
     try:
-        print(json.dumps(to_jsonable(result), ensure_ascii=False) if as_json else text)
+        if as_json:
+            print(json.dumps(to_jsonable(result), ensure_ascii=False))
+        else:
+            print(text() if callable(text) else text)
         sys.stdout.flush()  # so that a closed pipe or a full disk shows here
     except OSError:
         # Discard the rest of the buffer, which would fail a second time when Python ends.

@@ -45,5 +45,5 @@ def evaluate(
     print_result(
         {**result.to_json(), "same_line": result.same_line},
         as_json=as_json,
-        text=format_evaluation(result, METRICS, verbose=verbose),
+        text=lambda: format_evaluation(result, METRICS, verbose=verbose),
     )

@@ -20,7 +20,25 @@ OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of these names where they exist.")
 ]
 VideoArgument = Annotated[Path, typer.Argument(metavar="VIDEO", help="Footage of one person.")]
-ActorArgument = Annotated[str, typer.Argument(metavar="ID", help="The actor's id.")]
+
+
+def complete_actor_id(incomplete: str) -> list[str]:
+    """Return the ids that begin with what was typed, for the completion of a shell."""
+    from dubfew.errors import DubfewError
+    from dubfew.registry.listing import list_newest_revisions
+    from dubfew.utils.paths import default_data_dir
+
+    try:
+        found = list_newest_revisions(default_data_dir().absolute())
+    except (DubfewError, OSError):  # a shell that completes words must not print errors
+        return []
+    return [each.actor for each in found if each.actor.startswith(incomplete)]
+
+
+ActorArgument = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The actor's id.", autocompletion=complete_actor_id),
+]
 # Options of `dubfew adapt` that other commands have as well.
 DeviceOption = Annotated[str, make_flag(AdaptOptions, "device")]
 PriorOption = Annotated[str | None, make_flag(AdaptOptions, "prior")]

@@ -9,7 +9,7 @@ import typer
 from dubfew import api
 from dubfew.cli.console import print_result, report_errors
 from dubfew.cli.option_flags import accept_options
-from dubfew.cli.options import JsonOption, VerboseOption
+from dubfew.cli.options import JsonOption, VerboseOption, complete_actor_id
 from dubfew.cli.plans import print_plan
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 from dubfew.cli.summaries import format_render
@@ -23,7 +23,10 @@ from dubfew.utils.language_tags import check_language_tag
 def render(
     options: RenderOptions,
     actor: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Actor whose mouth is rendered.")
+        str | None,
+        typer.Argument(
+            metavar="ID", help="Actor whose mouth is rendered.", autocompletion=complete_actor_id
+        ),
     ] = None,
     named_actor: Annotated[
         str | None, typer.Option("--actor", metavar="ID", help="Another way to name the actor.")
@@ -38,7 +41,7 @@ def render(
     with show_progress(progress_mode, as_json=as_json) as progress:
         on_plan = None if as_json else print_plan
         result = api.render(actor, options, on_plan=on_plan, progress=progress)
-    print_result(result, as_json=as_json, text=format_render(result, verbose=verbose))
+    print_result(result, as_json=as_json, text=lambda: format_render(result, verbose=verbose))
 
 
 def _choose_actor(argument: str | None, option: str | None) -> str:

