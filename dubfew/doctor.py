@@ -16,8 +16,6 @@ from pathlib import Path
 
 from dubfew.assets import list_assets
 from dubfew.errors import AssetError, MissingDependencyError
-from dubfew.speech.encoders import check_stored_encoder
-from dubfew.speech.model_info import read_speech_header, shipped_speech_model_path
 from dubfew.utils.cpu import num_available_cpus
 from dubfew.utils.import_utils import AUDIENCES, OPTIONAL_PACKAGES, installed_version
 from dubfew.utils.paths import default_data_dir
@@ -243,6 +241,12 @@ def _can_encode(name: str) -> bool:
 
 def _check_speech_encoder() -> InstallCheck:
     """Look for the audio encoder of the speech model that ships."""
+    # Imported here, because a check of an installation must not fail for want of a package.
+    try:
+        from dubfew.speech.encoders import check_stored_encoder
+        from dubfew.speech.model_info import read_speech_header, shipped_speech_model_path
+    except ImportError as error:
+        return InstallCheck("speech encoder", False, True, f"unknown: {error}", REINSTALL_COMMAND)
     state = check_stored_encoder(read_speech_header(shipped_speech_model_path())["encoder"])
     return InstallCheck("speech encoder", state.ok, True, state.found, state.install)
 

@@ -59,7 +59,7 @@ def test_a_quick_check_imports_no_large_package(home: Path) -> None:
         "import sys\n"
         "from dubfew.doctor import check_installation\n"
         "report = check_installation()\n"
-        "print({'torch', 'mediapipe', 'kornia', 'accelerate', 'scipy'} & {*sys.modules})\n"
+        "print({'torch', 'mediapipe', 'kornia', 'accelerate', 'peft'} & {*sys.modules})\n"
         "print(report.ok, report.verdict)"
     )
     done = subprocess.run(

