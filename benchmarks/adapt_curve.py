@@ -18,7 +18,7 @@ from benchmarks.cells import LONG_RUN_STEPS, Cell, make_benchmark, make_parser
 from benchmarks.common import markdown_table
 from benchmarks.steps import StepCurve, measured_points
 from benchmarks.windows import WINDOW_METRICS
-from dubfew.adapt.trainer import PATIENCE_VALIDATIONS, VALIDATE_EVERY_STEPS
+from dubfew.adapt.trainer import MIN_GAIN_DB, PATIENCE_VALIDATIONS, VALIDATE_EVERY_STEPS
 
 # Clips that are measured, unless named: every one trains for hundreds of steps.
 MAX_CLIPS = 3
@@ -38,11 +38,13 @@ def find_stop(curve: StepCurve) -> tuple[int, int]:
     validations = [point for point in curve if point["heldout"] is not None]
     if not validations:
         return curve[-1]["step"], curve[-1]["step"]
-    kept = validations[0]
+    kept = gained = validations[0]
     for point in validations[1:]:
         if point["heldout"] > kept["heldout"]:
             kept = point
-        if point["step"] - kept["step"] >= VALIDATE_EVERY_STEPS * PATIENCE_VALIDATIONS:
+        if point["heldout"] >= gained["heldout"] + MIN_GAIN_DB:
+            gained = point
+        if point["step"] - gained["step"] >= VALIDATE_EVERY_STEPS * PATIENCE_VALIDATIONS:
             return kept["step"], point["step"]
     return kept["step"], validations[-1]["step"]
 

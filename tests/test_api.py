@@ -55,6 +55,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "face": (["--face", "320,200"], "320,200"),
     "identity": (["--identity", "landmarks"], "landmarks"),
     "segmenter": (["--segmenter", "facer"], "facer"),
+    "draft": (["--draft"], True),
     "rank": (["--rank", "4"], 4),
     "seconds": (["--seconds", "2.5"], 2.5),
     "start": (["--start", "1.5"], 1.5),

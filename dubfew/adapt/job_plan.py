@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dubfew.adapt.footage_scan import MAX_SCAN_SECONDS
-from dubfew.adapt.options import DEFAULT_FOOTAGE_SECONDS, DEFAULT_TRAINING_STEPS, AdaptOptions
+from dubfew.adapt.options import DEFAULT_FOOTAGE_SECONDS, AdaptOptions
 from dubfew.media import VideoInfo
 from dubfew.references.alignment import ALIGNMENT_ROUNDS
 from dubfew.utils.job_progress import StagePlan
@@ -29,7 +29,7 @@ def plan_adapt_stages(info: VideoInfo, options: AdaptOptions) -> tuple[StagePlan
     wanted = DEFAULT_FOOTAGE_SECONDS if options.seconds is None else options.seconds
     used = min(frames, round(wanted * fps))
     scanned = min(frames, round(MAX_SCAN_SECONDS * fps)) if options.start is None else 0
-    steps = DEFAULT_TRAINING_STEPS if options.steps is None else options.steps
+    steps = options.max_training_steps
     return (
         StagePlan("scan", scanned if frames > used else 0, SCAN_FRAME_SECONDS),
         StagePlan("track", used, TRACK_FRAME_SECONDS),

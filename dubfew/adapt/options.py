@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.adapt.methods import METHODS
-from dubfew.errors import ArtefactError
+from dubfew.errors import ArtefactError, DubfewError
 from dubfew.reconstruction.options import HEAD_NAMES, face_option, segmenter_option
 from dubfew.utils.options import document_fields, option, validate_options
 
@@ -80,6 +80,11 @@ class AdaptOptions:
         metavar="N",
         minimum=0,
     )
+    draft: bool = option(
+        False,
+        help="Do not train: an actor in seconds, with most of the quality. Adapt again without it "
+        "for the rest.",
+    )
     prior: str | Path | None = option(
         None, help="Name or folder of a prior; default: the one that ships.", metavar="P"
     )
@@ -109,3 +114,14 @@ class AdaptOptions:
 
     def __post_init__(self) -> None:
         validate_options(self)
+        if self.draft and self.steps:
+            raise DubfewError(
+                f"--draft trains nothing and --steps is {self.steps}: leave out one of them"
+            )
+
+    @property
+    def max_training_steps(self) -> int:
+        """Largest number of training steps."""
+        if self.draft:
+            return 0
+        return DEFAULT_TRAINING_STEPS if self.steps is None else self.steps

@@ -13,7 +13,6 @@ from dubfew.adapt.job_plan import plan_adapt_stages
 from dubfew.adapt.methods import METHODS, AdaptationMethod, MethodOptions, resolve_method_options
 from dubfew.adapt.options import (
     DEFAULT_FOOTAGE_SECONDS,
-    DEFAULT_TRAINING_STEPS,
     MAX_SCAN_SECONDS,
     REPLAY_BY_DEFAULT,
     AdaptOptions,
@@ -147,7 +146,7 @@ def adapt(
         inputs.head,
         inputs.method,
         inputs.method_options,
-        steps=DEFAULT_TRAINING_STEPS if options.steps is None else options.steps,
+        steps=options.max_training_steps,
         device=inputs.device,
         seed=options.seed,
         replay=inputs.replay,

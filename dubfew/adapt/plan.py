@@ -9,7 +9,6 @@ from typing import Any
 
 from dubfew.adapt.options import (
     DEFAULT_FOOTAGE_SECONDS,
-    DEFAULT_TRAINING_STEPS,
     MAX_SCAN_SECONDS,
     AdaptOptions,
 )
@@ -115,7 +114,7 @@ def plan_adapt(
         part = f"the best {used:.1f} s of {total:.1f} s (--start chooses another)"
         work["scan"] = min(total, MAX_SCAN_SECONDS)
     work["prepare"] = count_frame_units(used * float(info.fps), info.width, info.height)
-    steps = DEFAULT_TRAINING_STEPS if options.steps is None else options.steps
+    steps = options.max_training_steps
     work["train"] = float(steps)
     pace = WorkPace(registry.home)
     return AdaptPlan(

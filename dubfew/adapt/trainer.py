@@ -32,11 +32,13 @@ from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
 # Frames of the actor in every batch. More make a step slower without making it much better: the
 # frames of a few seconds resemble each other.
 ACTOR_BATCH_SIZE = 4
-# Steps from one validation to the next. Closer ones find the best step more exactly and cost time.
-VALIDATE_EVERY_STEPS = 25
-# Validations in a row without a gain after which training stops. Less patience stops at the noise
-# of a few held-out frames; more wastes the user's time.
-PATIENCE_VALIDATIONS = 5
+# Steps from one validation to the next. A validation costs as much as a step. Closer ones would
+# cost a tenth of the time and more; at 25, the best step of a quick learner was missed by 0.14 dB.
+VALIDATE_EVERY_STEPS = 10
+# Validations in a row without a gain after which training stops, and the least gain, dB. Less
+# patience stops at the noise of a few held-out frames; more, or counting smaller gains, trains on
+# for what nobody sees (docs/findings.md, "When to stop").
+PATIENCE_VALIDATIONS, MIN_GAIN_DB = 3, 0.02
 # Part of the footage, at its end, that is held out for validation, and the most frames of it that
 # are rendered. A larger part leaves less to learn from; more frames make validations slower.
 HELD_OUT_FRACTION, MAX_HELD_OUT_FRAMES = 0.15, 12
@@ -94,7 +96,9 @@ class _Validation:
     ) -> None:
         self.renderer, self.texture, self.held_out = renderer, texture, held_out
         self.stopping = EarlyStopping(
-            (renderer, texture), patience_steps=VALIDATE_EVERY_STEPS * PATIENCE_VALIDATIONS
+            (renderer, texture),
+            patience_steps=VALIDATE_EVERY_STEPS * PATIENCE_VALIDATIONS,
+            min_gain=MIN_GAIN_DB,
         )
         self.curve: list[tuple[int, float, float]] = []
         self._began = time.monotonic()

@@ -14,7 +14,9 @@ class EarlyStopping:
 
     Args:
         modules: modules whose weights are kept together.
-        patience_steps: steps without a better score after which to stop.
+        patience_steps: steps without a gain after which to stop.
+        min_gain: least rise of the score that counts as a gain for the patience. Weights are kept
+            for any better score.
 
     Attributes:
         best_step: step of the kept weights; None before the first.
@@ -29,11 +31,17 @@ class EarlyStopping:
         (10, False, True)
     """
 
-    def __init__(self, modules: Sequence[nn.Module], patience_steps: int) -> None:
+    def __init__(
+        self, modules: Sequence[nn.Module], patience_steps: int, min_gain: float = 0.0
+    ) -> None:
         self.modules = tuple(modules)
         self.patience_steps = patience_steps
+        self.min_gain = min_gain
         self.best_step: int | None = None
         self.best_score: float | None = None
+        # Step and score of the last gain, from which patience and the next gain are counted.
+        self._gain_step: int | None = None
+        self._gain_score: float | None = None
         self._states: list[dict[str, Tensor]] = []
 
     def update(self, step: int, score: float) -> bool:
@@ -50,6 +58,8 @@ class EarlyStopping:
             return False
         self.keep(step)
         self.best_score = score
+        if self._gain_score is None or not score < self._gain_score + self.min_gain:
+            self._gain_step, self._gain_score = step, score
         return True
 
     def keep(self, step: int) -> None:
@@ -61,8 +71,8 @@ class EarlyStopping:
         ]
 
     def is_exhausted(self, step: int) -> bool:
-        """Return whether the last better score is ``patience_steps`` steps ago or more."""
-        return self.best_step is not None and step - self.best_step >= self.patience_steps
+        """Return whether the last gain is ``patience_steps`` steps ago or more."""
+        return self._gain_step is not None and step - self._gain_step >= self.patience_steps
 
     def restore(self) -> None:
         """Load the kept weights into the modules.

@@ -197,7 +197,7 @@ def points(*psnr: float, every: int = 25) -> list[dict]:
 def test_the_stop_is_that_of_learning():
     assert adapt_curve.find_stop(points(1, 2, 3)) == (50, 50)
     late = points(1, 3, 2, 2, 2, 2, 2, 9)
-    assert adapt_curve.find_stop(late) == (25, 150)
+    assert adapt_curve.find_stop(late) == (25, 75)  # the first look 30 steps after the gain
     row = adapt_curve.format_stop_row("clip", late)
     assert row[2:5] == ["4.00 (25)", "10.00 (175)", "10.00 (175)"]
     assert "-6.00" in row

@@ -42,6 +42,18 @@ def test_it_is_exhausted_after_the_patience_alone():
     assert not stopping.is_exhausted(7)
 
 
+def test_small_gains_are_kept_and_do_not_renew_the_patience():
+    layer = nn.Linear(1, 1)
+    stopping = EarlyStopping([layer], patience_steps=3, min_gain=1.0)
+    for step, score in enumerate([1.0, 1.5, 2.0, 2.5]):
+        fill(layer, step)
+        assert stopping.update(step, score)
+    # 2.0 is a gain over 1.0; 2.5 is not one over 2.0.
+    assert [step for step in range(3, 8) if stopping.is_exhausted(step)] == [5, 6, 7]
+    stopping.restore()
+    assert float(layer.weight.detach()) == 3
+
+
 def test_without_a_score_the_newest_is_kept():
     layer = nn.Linear(1, 1)
     stopping = EarlyStopping([layer], patience_steps=1)
