@@ -29,7 +29,7 @@ def test_this_installation_has_everything_that_is_needed(home: Path) -> None:
     report = json.loads(result.stdout.splitlines()[-1])
     checks = {check["name"]: check for check in report["checks"]}
     assert report["ok"] is True
-    for name in ("python", "torch", "av", "mediapipe", "numba", "DUBFEW_HOME"):
+    for name in ("python", "torch", "av", "mediapipe", "numba", "DUBFEW_HOME", "speech encoder"):
         assert checks[name]["ok"], checks[name]
     assert "libx264" in checks["encoders"]["found"]
     assert not home.parent.exists()  # the check creates nothing

@@ -86,7 +86,8 @@ class TransformersEncoder:
                 reason = str(error).strip().splitlines()[0]
                 raise ArtefactError(
                     f"no encoder {name}: give a folder that transformers' save_pretrained wrote, "
-                    f"or a name on the Hugging Face hub ({reason})"
+                    "a name on the Hugging Face hub, or whisper:FOLDER for CTranslate2's files "
+                    f"({reason})"
                 ) from error
         self.layer = self._backbone.truncate(layer)
         self.feature_dim = self._backbone.feature_dim

@@ -268,7 +268,7 @@ def test_a_model_finds_its_encoder_again_or_names_it(
     with pytest.raises(ArtefactError, match="here"):
         SpeechModel.load(path)
     assert SpeechModel.load(path, encoder_name=str(moved)).encoder.feature_dim == 16
-    other = save_toy(tmp_path / "here", "hubert", num_hidden_layers=1)
+    other = save_toy(tmp_path / "here", "hubert", intermediate_size=24)
     with pytest.raises(ArtefactError, match="is not the one that the model was trained with"):
         SpeechModel.load(path, encoder_name=other)
 

@@ -56,6 +56,8 @@ def test_the_shipped_model_describes_itself() -> None:
     assert info["bytes"] < 6_000_000
     assert 4 * info["weights"] < info["bytes"]
     assert "GRID" in info["card"]
+    assert info["encoder"]["ok"]
+    assert info["encoder"]["found"] in invoke("info")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,8 @@ def test_the_shipped_model_describes_itself() -> None:
         (["train", "-o", "m.safetensors", "--data", "{data}", "--leave-out", "x"], "'x'"),
         (["train", "-o", "m.safetensors", "--data", "{data}", "--exclude", "no"], "cannot be read"),
         (["train", "-o", "folder.safetensors"], "is a folder"),
+        (["train", "-o", "m.safetensors", "--encoder-layer", "2"], "mel bands have no layers"),
+        (["train", "-o", "m.safetensors", "--encoder", "whisper:no"], "no Whisper weights at no"),
         (["info", "missing"], "dubfew speech train"),
     ],
 )
