@@ -59,7 +59,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class MixedSound:
-    """Sound that is mixed into an `AudioSource`, from its beginning on.
+    """Sound that is mixed into an `AudioSource`, from the same time on.
 
     Attributes:
         path: any file with a sound track.

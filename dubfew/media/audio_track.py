@@ -168,7 +168,12 @@ class AudioTrack:
             source_layout = _widest_layout(reader, bed)
             blocks = mix_blocks(
                 _convert_blocks(blocks, reader, rate, source_layout),
-                _convert_blocks(bed.iter_blocks(), bed, rate, source_layout),
+                _convert_blocks(
+                    _skip_samples(bed.iter_blocks(), round(self._source.start * bed.rate)),
+                    bed,
+                    rate,
+                    source_layout,
+                ),
                 self._source.mix.gain_db,
             )
             blocks = self._limit_duration(blocks, rate)

@@ -16,7 +16,7 @@ from dubfew.render.corrections import check_corrections
 from dubfew.render.driving import check_drive, phones_from_audio
 from dubfew.render.load import LoadedActor, load_actor
 from dubfew.render.options import RenderOptions
-from dubfew.render.output_name import check_outputs, default_output
+from dubfew.render.output_name import check_outputs, resolve_output
 from dubfew.render.sound import parse_mix
 from dubfew.render.sources import RenderSources, resolve_sources
 from dubfew.speech.transcript.align import resolve_language
@@ -96,9 +96,7 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
         _to_path(options.audio),
         driver,
     )
-    output = _to_path(options.out) or default_output(
-        loaded.revision.actor, sources.scene, sources.audio, driver
-    )
+    output = resolve_output(loaded.revision.actor, options, sources.scene, sources.audio, driver)
     plot = _to_path(options.plot)
     # No output may overwrite an input, or a file that is there unless the user allows it.
     check_outputs(output, plot, options, sources.scene, sources.audio, driver, transcript)

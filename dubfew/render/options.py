@@ -100,6 +100,27 @@ class RenderOptions:
         "trim where the rest is silent.",
         choices=FIT_MODES,
     )
+    preview: bool = option(
+        False,
+        help="Render two seconds at half the size, from the first speech on, into a file of its "
+        "own whose name ends in -preview.",
+    )
+    from_seconds: float | None = option(
+        None,
+        help="Time in the scene at which the preview begins; default: the first speech.",
+        metavar="T",
+        flags=("--from",),
+        minimum=0,
+        unit="s",
+    )
+    to_seconds: float | None = option(
+        None,
+        help="Time in the scene at which the preview ends; default: two seconds later.",
+        metavar="T",
+        flags=("--to",),
+        above=0,
+        unit="s",
+    )
     mix: str | None = option(
         None,
         help="Sound to mix into the new speech: a sound track of the scene by its number, such as "

@@ -13,6 +13,8 @@ from dubfew.utils.files import check_output_path, output_stem
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 # Last word of a name that would otherwise be the scene's own.
 RENDERED_SUFFIX = "dubbed"
+# End of the name of every preview.
+PREVIEW_SUFFIX = "-preview"
 
 
 def default_output(actor: str, scene: Path, sound: Path | None, driver: Path | None) -> Path:
@@ -36,6 +38,29 @@ def default_output(actor: str, scene: Path, sound: Path | None, driver: Path | N
     if len(parts) == 1:
         parts.append(RENDERED_SUFFIX)
     return Path(f"{output_stem(*parts)}.mp4")
+
+
+def resolve_output(
+    actor: str, options: RenderOptions, scene: Path, sound: Path | None, driver: Path | None
+) -> Path:
+    """Return the file that a render writes.
+
+    A preview has a name of its own, so that it is never taken for the whole.
+
+    Args:
+        actor: the actor's id.
+        options: options of the render.
+        scene: video to dub.
+        sound: new speech; None, or ``scene`` itself, where the scene keeps its own.
+        driver: video that drives the mouth, or None.
+    """
+    if options.out is None:
+        output = default_output(actor, scene, sound, driver)
+    else:
+        output = Path(options.out)
+    if options.preview and not output.stem.endswith(PREVIEW_SUFFIX):
+        output = output.with_stem(output.stem + PREVIEW_SUFFIX)
+    return output
 
 
 def check_outputs(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from dubfew.render.job_plan import plan_render_stages
 from dubfew.render.options import RenderOptions
 from dubfew.render.plot import plot_motion
 from dubfew.render.prediction import MouthPredictor
+from dubfew.render.preview import cut_excerpt
 from dubfew.render.publish import sign_and_log
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
 from dubfew.render.sound import list_output_sounds
@@ -96,7 +97,15 @@ def render(
     began = time.monotonic()
     # Wrong options are errors here, before minutes of work.
     job = prepare_job(actor, options, registry or Registry())
-    sources = job.sources
+    if not options.preview:
+        return _render_job(job, progress, began)
+    with cut_excerpt(job.sources, options.from_seconds, options.to_seconds) as excerpt:
+        return _render_job(replace(job, sources=excerpt), progress, began)
+
+
+def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> RenderResult:
+    """Render a prepared job that began at a time of the monotonic clock."""
+    options, sources = job.options, job.sources
     progress = whole = JobProgress(progress, plan_render_stages(sources.scene_info))
     prepared = time.monotonic()
     track, face_note = track_scene(sources.scene, job.actor, options.face, job.parser, progress)
@@ -107,6 +116,8 @@ def render(
     _record_pace(job, len(track), tracked - prepared, written.frames, time.monotonic() - driven)
     if job.plot is not None:
         sound = read_audio(sources.audio) if sources.audio else None
+        if sound is not None:
+            sound = replace(sound, samples=sound.samples[round(sources.start * sound.rate) :])
         plot_motion(job.plot, scene.motion, sound, job.output.name)
     whole.finish()
     # Decisions that the user should know of, in the order in which they were made.
@@ -206,8 +217,8 @@ def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvena
     sources, prior = job.sources, job.actor.adapter.config["prior"]
     consent = job.registry.consent(job.actor.revision.actor)
     return RenderProvenance(
-        scene=sources.scene,
-        sound=sources.audio if sources.audio != sources.scene else None,
+        scene=sources.filmed,
+        sound=sources.audio if sources.audio != sources.filmed else None,
         drive=sources.drive,
         prior=prior["name"],
         prior_sha256=prior["sha256"],

@@ -10,8 +10,10 @@ from typing import Any
 from dubfew.media.audio import AudioReader, MixedSound
 from dubfew.media.speech_span import SpeechSpan
 from dubfew.registry import Registry
+from dubfew.registry.revision import Revision
 from dubfew.render.options import RenderOptions
-from dubfew.render.output_name import default_output
+from dubfew.render.output_name import resolve_output
+from dubfew.render.preview import find_preview_part, shrink_info
 from dubfew.render.schedule import count_output_seconds, describe_fit
 from dubfew.render.sound import list_output_sounds, parse_mix
 from dubfew.render.sources import RenderSources, resolve_sources
@@ -55,6 +57,7 @@ class RenderPlan:
         kept_tracks: numbers of the scene's other sound tracks, which stay tracks of the output.
         new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
         length_note: what happens where sound and picture differ in length, or "".
+        preview_start: time in the scene at which the preview begins, s; None for the whole scene.
         output: file to write, absolute.
         output_seconds: length of the output, s.
         seconds: estimated time of the work, s.
@@ -75,6 +78,7 @@ class RenderPlan:
     kept_tracks: tuple[int, ...]
     new_sound: SpeechSpan | None
     length_note: str
+    preview_start: float | None
     output: Path
     output_seconds: float
     seconds: float
@@ -101,6 +105,14 @@ class RenderPlan:
         if self.kept_tracks:
             numbers = ", ".join(map(str, self.kept_tracks))
             lines.append(("Kept", f"sound tracks of the scene as tracks of their own: {numbers}"))
+        if self.preview_start is not None:
+            lines.append(
+                (
+                    "Preview",
+                    f"{self.output_seconds:.1f} s from {self.preview_start:.1f} s on, at half the "
+                    "size: not the final",
+                )
+            )
         if self.length_note:
             lines.append(("Length", self.length_note))
         basis = "measured on this machine" if self.is_measured else "a guess before the first one"
@@ -136,24 +148,26 @@ def plan_render(
         _to_path(options.audio),
         _to_path(options.driver),
     )
-    output = _to_path(options.out) or default_output(
-        stored.actor, sources.scene, sources.audio, sources.driver
-    )
+    output = resolve_output(stored.actor, options, sources.scene, sources.audio, sources.driver)
     info = sources.scene_info
     # Containers without a stated length are as long as their frames say.
     seconds = info.duration or (info.frames or 0) / float(info.fps)
     output_seconds = count_output_seconds(seconds, sources.new_sound, options.fit)
+    length_note = describe_fit(seconds, sources.new_sound, options.fit)
     mix = None if options.mix is None else parse_mix(options.mix, sources.scene)
     sounds = list_output_sounds(sources, mix, output_seconds)
+    # What is tracked and painted: the scene, or a small part of it.
+    painted, tracked_seconds, preview_start = info, seconds, None
+    if options.preview:
+        preview_start, end = find_preview_part(sources, options.from_seconds, options.to_seconds)
+        painted, length_note, sounds = shrink_info(info), "", sounds[:1]
+        output_seconds = tracked_seconds = end - preview_start
+    frame_units = count_frame_units(float(info.fps), painted.width, painted.height)
     pace = WorkPace(registry.home)
-    work = {
-        "start": 1.0,
-        "paint": count_frame_units(output_seconds * float(info.fps), info.width, info.height),
-    }
-    source = stored.config["source"]
+    work = {"start": 1.0, "paint": output_seconds * frame_units}
     # The track of the actor's own footage is stored with them.
-    if not (source["complete"] and sources.scene == Path(source["path"]) and options.face is None):
-        work["track"] = count_frame_units(seconds * float(info.fps), info.width, info.height)
+    if options.preview or options.face is not None or not _is_own_footage(stored, sources):
+        work["track"] = tracked_seconds * frame_units
     return RenderPlan(
         actor=stored.actor,
         revision=stored.number,
@@ -170,12 +184,19 @@ def plan_render(
         mix=mix,
         kept_tracks=tuple(each.track for each in sounds if each.track is not None),
         new_sound=sources.new_sound,
-        length_note=describe_fit(seconds, sources.new_sound, options.fit),
+        length_note=length_note,
+        preview_start=preview_start,
         output=output.absolute(),
         output_seconds=output_seconds,
         seconds=pace.estimate_seconds(work),
         is_measured=pace.is_measured("paint"),
     )
+
+
+def _is_own_footage(stored: Revision, sources: RenderSources) -> bool:
+    """Return whether the scene is the footage that the actor was learned from, used as a whole."""
+    source = stored.config["source"]
+    return bool(source["complete"]) and sources.scene == Path(source["path"])
 
 
 def read_sound_facts(path: Path) -> SoundFacts:

@@ -10,7 +10,7 @@ from dubfew.errors import MediaError
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.render.options import RenderOptions
-from dubfew.render.output_name import check_outputs, default_output
+from dubfew.render.output_name import check_outputs, resolve_output
 from dubfew.utils.files import check_input_file
 
 
@@ -44,9 +44,7 @@ def check_render_request(actor: str, options: RenderOptions, registry: Registry)
     registry.check_render(revision, purpose)
     scene = resolve_scene_path(given.get("video"), revision.config)
     check_outputs(
-        Path(options.out)
-        if options.out is not None
-        else default_output(revision.actor, scene, given.get("audio"), given.get("driver")),
+        resolve_output(revision.actor, options, scene, given.get("audio"), given.get("driver")),
         None if options.plot is None else Path(options.plot),
         options,
         scene,

@@ -122,7 +122,7 @@ def _move_mouth(job: RenderJob, track: Track, progress: ProgressCallback) -> Tra
     """A track with the mouth of the drive; the same track if the scene drives itself."""
     actor, sources, options = job.actor, job.sources, job.options
     # A mouth that is later shows at each frame what was due before it.
-    times = track.times - options.offset / 1000
+    times = track.times + sources.start - options.offset / 1000
     if sources.drive == "audio" and sources.audio is not None:
         motion = motion_from_audio(
             sources.audio,

@@ -69,7 +69,9 @@ def list_output_sounds(
     if sources.audio is None:
         return []
     rate = DELIVERY_RATE_HZ
-    main = AudioSource(sources.audio, duration=seconds, pad=False, rate=rate, mix=mix)
+    main = AudioSource(
+        sources.audio, start=sources.start, duration=seconds, pad=False, rate=rate, mix=mix
+    )
     kept = [
         AudioSource(sources.scene, duration=seconds, pad=False, rate=rate, track=track)
         for track in other_tracks(sources.scene)

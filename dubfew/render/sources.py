@@ -24,6 +24,9 @@ class RenderSources:
         audio: sound of the output, or None.
         new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
         driver: performance that drives the mouth, for "video" alone.
+        start: time of the scene's first frame on the clock of sound and driver, s; above 0 for the
+            excerpt of a preview.
+        original: scene that an excerpt was cut from, or None.
     """
 
     drive: str
@@ -32,6 +35,13 @@ class RenderSources:
     audio: Path | None
     new_sound: SpeechSpan | None
     driver: Path | None
+    start: float = 0.0
+    original: Path | None = None
+
+    @property
+    def filmed(self) -> Path:
+        """Return the video that the user named, whether or not an excerpt of it is painted."""
+        return self.original or self.scene
 
 
 def resolve_sources(
