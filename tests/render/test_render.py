@@ -337,7 +337,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
         if (progress.stage, progress.done) == ("render", 5):
             raise KeyboardInterrupt
 
-    kwargs = {}
+    kwargs = {"overwrite": True}
     if place == "painting":
         monkeypatch.setattr(MouthCompositor, "_composite", failing)
         error = OSError
