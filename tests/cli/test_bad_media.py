@@ -118,7 +118,7 @@ def test_a_file_without_syncnet_weights(home: Path, clips: Path, name: str, word
 
 @pytest.mark.parametrize("name", ["tiny.wav", "slow.wav", "surround.wav", "cut.wav"])
 def test_odd_sound_is_rendered(home: Path, clips: Path, name: str) -> None:
-    result = render(clips, "two.mp4", "--audio", clips / name, "-o", "o.mp4")
+    result = render(clips, "two.mp4", "--audio", clips / name, "--fit", "trim", "-o", "o.mp4")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["frames"] == 2
     assert probe("o.mp4").has_audio
@@ -135,7 +135,7 @@ def test_a_scene_without_sound_needs_audio(home: Path, clips: Path) -> None:
         ("t.txt", b"", "en", "no words"),
         ("t.txt", bytes(range(256)), "en", "not UTF-8"),
         ("t.srt", b"Hello.", "en", "no words"),
-        ("t.txt", b"Hello.", "english", "there are "),
+        ("t.txt", b"Hello.", "fj", "there are "),
         ("t.txt", b"These are many more words than the sound can hold. " * 3, "en", "transcript"),
     ],
 )
