@@ -159,7 +159,7 @@ def test_the_others_run_and_share_their_cells(toys: Toys, tmp_path: Path, capsys
     with patch.object(CellBenchmark, "_run", side_effect=AssertionError):
         assert adapt_curve.main([*toys.options(tmp_path), "--steps", "2"]) == 0
     two = {name: methods.METHOD_RUNS[name] for name in ("texture", "LoRA, rank 4")}
-    with patch.object(methods, "WAYS", two):
+    with patch.object(methods, "METHOD_RUNS", two):
         assert methods.main([*toys.options(tmp_path), "--steps", "1"]) == 0
     with patch.object(footage_length, "QUICK_LENGTHS", (25,)):
         assert footage_length.main([*toys.options(tmp_path), "--steps", "1"]) == 0
