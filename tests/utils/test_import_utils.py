@@ -12,9 +12,11 @@ from dubfew.utils import import_utils
 
 def test_an_optional_package_is_imported_or_its_installation_explained() -> None:
     present = import_utils.OptionalPackage(
-        "json", "json-package", "reading", "pip install json-package"
+        "json", "json-package", "reading", "pip install json-package", "training"
     )
-    missing = import_utils.OptionalPackage("no_such", "no-such", "testing", "pip install no-such")
+    missing = import_utils.OptionalPackage(
+        "no_such", "no-such", "testing", "pip install no-such", "training"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(import_utils.OPTIONAL_PACKAGES, "json", present)
         patch.setitem(import_utils.OPTIONAL_PACKAGES, "no_such", missing)
