@@ -79,6 +79,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "recognise": (["--recognise"], True),
     "offset": (["--offset", "-80"], -80.0),
     "open": (["--open", "0.7"], 0.7),
+    "into": (["--into", "o.mp4"], Path("o.mp4")),
     "preview": (["--preview"], True),
     "from_seconds": (["--from", "1.5"], 1.5),
     "to_seconds": (["--to", "2.5"], 2.5),

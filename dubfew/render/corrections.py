@@ -17,8 +17,16 @@ def check_corrections(options: RenderOptions) -> None:
             and no preview asked for, or it ends before it begins.
     """
     begin, end = options.from_seconds, options.to_seconds
-    if not options.preview and (begin is not None or end is not None):
-        raise DubfewError("--from and --to choose the part of a preview: add --preview")
+    if options.into is not None:
+        if options.preview:
+            raise DubfewError("--preview shows two seconds, --into changes a file: leave out one")
+        if begin is None or end is None:
+            raise DubfewError("--into needs the passage to render anew: give --from and --to")
+    elif not options.preview and (begin is not None or end is not None):
+        raise DubfewError(
+            "--from and --to choose a passage: add --into FILE to render it anew in an earlier "
+            "output, or --preview to look at it"
+        )
     if begin is not None and end is not None and end <= begin:
         raise DubfewError(f"--to is {end:g} and --from {begin:g}: give a later --to")
     if end is not None and begin is None:

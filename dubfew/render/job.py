@@ -17,6 +17,7 @@ from dubfew.render.driving import check_drive, phones_from_audio
 from dubfew.render.load import LoadedActor, load_actor
 from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import check_outputs, resolve_output
+from dubfew.render.redo import Passage, resolve_passage
 from dubfew.render.sound import parse_mix
 from dubfew.render.sources import RenderSources, resolve_sources
 from dubfew.speech.transcript.align import resolve_language
@@ -38,6 +39,7 @@ class RenderJob:
         output: file to write.
         plot: picture of the mouth's motion to write, or None.
         mix: sound that is mixed into the new speech, or None.
+        passage: passage of an earlier output that is rendered anew, or None for the whole scene.
         device: "cpu" or "cuda".
         parser: segmenter that finds objects before the mouth, or None.
         identity: key and certificate that sign the output.
@@ -52,6 +54,7 @@ class RenderJob:
     output: Path
     plot: Path | None
     mix: MixedSound | None
+    passage: Passage | None
     device: str
     parser: Segmenter | None
     identity: SigningIdentity
@@ -99,7 +102,8 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
     output = resolve_output(loaded.revision.actor, options, sources.scene, sources.audio, driver)
     plot = _to_path(options.plot)
     # No output may overwrite an input, or a file that is there unless the user allows it.
-    check_outputs(output, plot, options, sources.scene, sources.audio, driver, transcript)
+    into = _to_path(options.into)
+    check_outputs(output, plot, options, sources.scene, sources.audio, driver, transcript, into)
     # Raises if container, encoder and quality do not go together.
     choose_encoding(output, sources.scene_info, options.codec, options.crf, options.lossless)
     return RenderJob(
@@ -110,6 +114,7 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
         sources=sources,
         output=output,
         plot=plot,
+        passage=resolve_passage(options, sources.scene_info),
         mix=None if options.mix is None else parse_mix(options.mix, sources.scene),
         device=device,
         parser=load_face_parser(options.segmenter),

@@ -105,9 +105,16 @@ class RenderOptions:
         help="Render two seconds at half the size, from the first speech on, into a file of its "
         "own whose name ends in -preview.",
     )
+    into: Path | str | None = option(
+        None,
+        help="Earlier output of the same scene and sound, of which the passage between from and to "
+        "is rendered anew. The other frames are those of that file.",
+        metavar="FILE",
+    )
     from_seconds: float | None = option(
         None,
-        help="Time in the scene at which the preview begins; default: the first speech.",
+        help="Time in seconds at which the passage or the preview begins; default of a preview: "
+        "the first speech.",
         metavar="T",
         flags=("--from",),
         minimum=0,
@@ -115,7 +122,7 @@ class RenderOptions:
     )
     to_seconds: float | None = option(
         None,
-        help="Time in the scene at which the preview ends; default: two seconds later.",
+        help="Time in seconds at which it ends; default of a preview: two seconds later.",
         metavar="T",
         flags=("--to",),
         above=0,

@@ -13,6 +13,8 @@ from dubfew.utils.files import check_output_path, output_stem
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 # Last word of a name that would otherwise be the scene's own.
 RENDERED_SUFFIX = "dubbed"
+# End of the name of an output of which a passage was rendered anew.
+REDO_SUFFIX = "-redo"
 # End of the name of every preview.
 PREVIEW_SUFFIX = "-preview"
 
@@ -45,7 +47,8 @@ def resolve_output(
 ) -> Path:
     """Return the file that a render writes.
 
-    A preview has a name of its own, so that it is never taken for the whole.
+    A preview has a name of its own, so that it is never taken for the whole. An output with a new
+    passage is named after the earlier one.
 
     Args:
         actor: the actor's id.
@@ -54,7 +57,10 @@ def resolve_output(
         sound: new speech; None, or ``scene`` itself, where the scene keeps its own.
         driver: video that drives the mouth, or None.
     """
-    if options.out is None:
+    if options.out is None and options.into is not None:
+        into = Path(options.into)
+        output = Path(into.with_stem(into.stem + REDO_SUFFIX).name)
+    elif options.out is None:
         output = default_output(actor, scene, sound, driver)
     else:
         output = Path(options.out)

@@ -10,6 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dubfew.marks.credentials import RenderProvenance
 from dubfew.marks.payload import generate_watermark_id
 from dubfew.marks.sidecar import credentials_path
@@ -26,6 +28,7 @@ from dubfew.render.plot import plot_motion
 from dubfew.render.prediction import MouthPredictor
 from dubfew.render.preview import cut_excerpt
 from dubfew.render.publish import sign_and_log
+from dubfew.render.redo import PICTURE_FADE_FRAMES, join_frames, passage_weights, skip_outside
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
 from dubfew.render.sound import list_output_sounds
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
@@ -70,6 +73,7 @@ class _WrittenVideo:
     """The part of a result that is known once the video is written."""
 
     frames: int
+    edited_frames: int
     seconds: dict[str, float]
     watermark: str | None
 
@@ -130,7 +134,7 @@ def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> Ren
     return RenderResult(
         output=job.output,
         frames=written.frames,
-        edited_frames=int(scene.track.usable[: written.frames].sum()),
+        edited_frames=written.edited_frames,
         fps=sources.scene_info.fps,
         seconds={
             "track": tracked - began,
@@ -159,7 +163,13 @@ def _record_pace(
 def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback) -> _WrittenVideo:
     """Paint the frames of a driven scene, write them, sign the file and log it."""
     info, actor = job.sources.scene_info, job.actor
-    marker = WatermarkEmbedder(generate_watermark_id()) if job.options.watermark else None
+    passage = job.passage
+    # One file has one watermark: a passage gets that of the frames around it.
+    known = passage.watermark if passage is not None else None
+    marker = WatermarkEmbedder(known or generate_watermark_id()) if job.options.watermark else None
+    weights = np.ones(len(scene.track), np.float32)
+    if passage is not None:
+        weights = passage_weights(scene.track.times, passage, PICTURE_FADE_FRAMES)
     # The credentials name the watermark, so it is chosen first.
     provenance = _describe_provenance(job, marker.watermark_id if marker else None)
     references = ReferenceSet.from_footage(actor.adapter.references, actor.renderer.config.window)
@@ -199,17 +209,19 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         with (
             closing(prefetch(scene.schedule.iter_frames(job.sources.scene, info.fps))) as frames,
             closing(make_frame_tasks(frames, scene.track, scene.motion, predictor)) as tasks,
-            closing(prefetch(predict_frames(tasks, predictor))) as predicted,
+            closing(prefetch(predict_frames(skip_outside(tasks, weights), predictor))) as predicted,
             closing(prefetch(composite_frames(predicted, compositor))) as composited,
         ):
-            for frame in composited:
+            joined = composited if passage is None else join_frames(composited, passage, weights)
+            for frame in joined:
                 actor.revision.check_exists()  # a deleted actor is rendered no further
                 writer.write(frame)
                 count += 1
                 progress(Progress("render", count, len(scene.schedule.scene_rows)))
         actor.revision.check_exists()
     seconds = {**predictor.timer.seconds, **compositor.timer.seconds}
-    return _WrittenVideo(count, seconds, provenance.watermark)
+    edited = int((scene.track.usable[:count] & (weights[:count] > 0)).sum())
+    return _WrittenVideo(count, edited, seconds, provenance.watermark)
 
 
 def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvenance:

@@ -58,6 +58,8 @@ class RenderPlan:
         new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
         length_note: what happens where sound and picture differ in length, or "".
         preview_start: time in the scene at which the preview begins, s; None for the whole scene.
+        into: earlier output of which a passage is rendered anew, or None.
+        passage: that passage in words, or "".
         output: file to write, absolute.
         output_seconds: length of the output, s.
         seconds: estimated time of the work, s.
@@ -79,6 +81,8 @@ class RenderPlan:
     new_sound: SpeechSpan | None
     length_note: str
     preview_start: float | None
+    into: Path | None
+    passage: str
     output: Path
     output_seconds: float
     seconds: float
@@ -113,6 +117,8 @@ class RenderPlan:
                     "size: not the final",
                 )
             )
+        if self.into is not None:
+            lines.append(("Passage", f"{self.passage}; all else is {self.into.absolute()}"))
         if self.length_note:
             lines.append(("Length", self.length_note))
         basis = "measured on this machine" if self.is_measured else "a guess before the first one"
@@ -186,6 +192,10 @@ def plan_render(
         new_sound=sources.new_sound,
         length_note=length_note,
         preview_start=preview_start,
+        into=_to_path(options.into),
+        passage=f"{options.from_seconds:g} s to {options.to_seconds:g} s"
+        if options.into is not None
+        else "",
         output=output.absolute(),
         output_seconds=output_seconds,
         seconds=pace.estimate_seconds(work),

@@ -9,6 +9,7 @@ from typing import Any
 from dubfew.errors import MediaError
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
+from dubfew.render.corrections import check_corrections
 from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import check_outputs, resolve_output
 from dubfew.utils.files import check_input_file
@@ -32,9 +33,10 @@ def check_render_request(actor: str, options: RenderOptions, registry: Registry)
         SuspendedError: The actor is suspended.
         MediaError: A file does not exist or is empty.
     """
+    check_corrections(options)
     given = {
         name: Path(value)
-        for name in ("video", "audio", "driver")
+        for name in ("video", "audio", "driver", "into")
         if isinstance(value := getattr(options, name), str | Path)
     }
     for path in given.values():

@@ -22,6 +22,8 @@ from dubfew.render.actor_matching import match_actor
 from dubfew.render.driving import motion_from_audio, motion_from_video
 from dubfew.render.job import RenderJob
 from dubfew.render.load import LoadedActor
+from dubfew.render.options import RenderOptions
+from dubfew.render.redo import MOTION_EASE_FRAMES, blend_into_passage, passage_weights
 from dubfew.render.schedule import FrameSchedule, schedule_frames
 from dubfew.render.transitions import blend_mouth_motion, transition_weights
 from dubfew.utils.files import sha256_file
@@ -120,11 +122,30 @@ def drive_scene(job: RenderJob, track: Track, progress: ProgressCallback) -> Dri
 
 def _move_mouth(job: RenderJob, track: Track, progress: ProgressCallback) -> Track:
     """A track with the mouth of the drive; the same track if the scene drives itself."""
-    actor, sources, options = job.actor, job.sources, job.options
+    motion = _drive_motion(job, track, job.options, progress)
+    if motion is None:
+        return track
+    if job.passage is not None:
+        # Around the passage the earlier output shows the line as it is without corrections.
+        plain = dataclasses.replace(job.options, offset=0.0, open=1.0, reach=1.0)
+        uncorrected = _drive_motion(job, track, plain, progress)
+        assert uncorrected is not None  # the same drive gave a motion above
+        weights = passage_weights(track.times, job.passage, MOTION_EASE_FRAMES)
+        motion = blend_into_passage(uncorrected, motion, weights)
+    # Beside frames that are left as they are, the new mouth eases into the scene's own.
+    moved = retarget_mouth(track, job.actor.head, motion)
+    return blend_mouth_motion(track, moved, transition_weights(track))
+
+
+def _drive_motion(
+    job: RenderJob, track: Track, options: RenderOptions, progress: ProgressCallback
+) -> MouthMotion | None:
+    """The mouth motion of the drive with some corrections; None if the scene drives itself."""
+    actor, sources = job.actor, job.sources
     # A mouth that is later shows at each frame what was due before it.
     times = track.times + sources.start - options.offset / 1000
     if sources.drive == "audio" and sources.audio is not None:
-        motion = motion_from_audio(
+        return motion_from_audio(
             sources.audio,
             times,
             actor.adapter.style,
@@ -133,15 +154,11 @@ def _move_mouth(job: RenderJob, track: Track, progress: ProgressCallback) -> Tra
             reach=options.reach,
             opening=options.open,
         )
-    elif sources.drive == "video" and sources.driver is not None:
+    if sources.drive == "video" and sources.driver is not None:
         # The stored references are no sequence: their times only have to rise.
         stored = actor.adapter.references.motion
         own = MouthMotion(stored, np.arange(len(stored), dtype=np.float64))
-        motion = motion_from_video(
+        return motion_from_video(
             sources.driver, times, own, actor.head, progress, opening=options.open
         )
-    else:
-        return track
-    # Beside frames that are left as they are, the new mouth eases into the scene's own.
-    moved = retarget_mouth(track, actor.head, motion)
-    return blend_mouth_motion(track, moved, transition_weights(track))
+    return None

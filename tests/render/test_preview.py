@@ -83,7 +83,9 @@ def test_a_preview_is_never_named_like_the_whole():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"from_seconds": 1.0}, "add --preview"),
+        ({"from_seconds": 1.0}, "or --preview"),
+        ({"into": "a.mp4", "from_seconds": 1.0}, "give --from and --to"),
+        ({"into": "a.mp4", "preview": True}, "leave out one"),
         ({"preview": True, "from_seconds": 2.0, "to_seconds": 1.0}, "later --to"),
         ({"preview": True, "to_seconds": 1.0}, "give both"),
     ],

@@ -43,11 +43,15 @@ def test_a_positive_offset_moves_the_mouth_later():
         speech_model=SpeechModel.load_default(),
         head=load_head_model(),
     )
-    sources = SimpleNamespace(drive="audio", audio=Path(str(files("dubfew.demo") / "dub.wav")))
+    sources = SimpleNamespace(
+        drive="audio", start=0.0, audio=Path(str(files("dubfew.demo") / "dub.wav"))
+    )
     jaws = {}
     for offset in (0, 80, -80):
         options = RenderOptions(offset=offset)
-        job = SimpleNamespace(actor=actor, sources=sources, options=options, phones=())
+        job = SimpleNamespace(
+            actor=actor, sources=sources, options=options, phones=(), passage=None
+        )
         jaws[offset] = scene._move_mouth(job, track, no_progress).jaw
     assert np.ptp(jaws[0][:, 0]) > 0.02
     np.testing.assert_allclose(jaws[80][2:], jaws[0][:-2], atol=1e-3)

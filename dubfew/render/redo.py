@@ -1,0 +1,180 @@
+"""Redo of a passage: new frames between two times, the frames of an earlier output around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import DubfewError
+from dubfew.marks.credentials import read_credentials
+from dubfew.media import Frame, VideoInfo, probe, read_frames
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.render.options import RenderOptions
+from dubfew.render.tasks import FrameTask
+from dubfew.utils.files import sha256_file
+
+# Frames at either end of a passage over which the pictures of the earlier output fade into the new
+# ones. Two frames hide what is left of a jump; more would show two mouths at once.
+PICTURE_FADE_FRAMES = 2
+# Frames over which the motion eases from that without corrections, 0.2 s at 25 frames a second.
+MOTION_EASE_FRAMES = 5
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A passage of an earlier output that is rendered anew.
+
+    Attributes:
+        into: the earlier output.
+        start: begin of the passage, s.
+        end: end of the passage, s.
+        watermark: id of the watermark of the earlier output, or None if it has none.
+    """
+
+    into: Path
+    start: float
+    end: float
+    watermark: str | None
+
+
+def resolve_passage(options: RenderOptions, scene: VideoInfo) -> Passage | None:
+    """Find the passage that a render redoes, and check that the earlier output can take it.
+
+    Args:
+        options: options of the render.
+        scene: properties of the scene.
+
+    Returns:
+        The passage; None for a render of the whole scene.
+
+    Raises:
+        DubfewError: The earlier output is no output of dubfew, was changed since, or has another
+            size or frame rate than the scene; or the passage begins after its end.
+        MediaError: The earlier output cannot be read.
+    """
+    if options.into is None or options.from_seconds is None or options.to_seconds is None:
+        return None
+    into = Path(options.into)
+    info = probe(into)
+    credentials = read_credentials(into)
+    if credentials is None or credentials.rendering is None or credentials.state == "invalid":
+        raise DubfewError(
+            f"{into} is no output of dubfew, or was changed since: give --into a file that "
+            "'dubfew render' wrote"
+        )
+    if (info.width, info.height, info.fps) != (scene.width, scene.height, scene.fps):
+        raise DubfewError(
+            f"{into} has {info.width} x {info.height} at {float(info.fps):.4g} frames/s, and the "
+            f"scene {scene.width} x {scene.height} at {float(scene.fps):.4g}: name the scene that "
+            "it was made from"
+        )
+    if credentials.rendering.get("scene_sha256") != sha256_file(scene.path):
+        raise DubfewError(f"{into} was made from another scene than {scene.path}: name that one")
+    if info.duration and options.from_seconds >= info.duration:
+        raise DubfewError(
+            f"--from is {options.from_seconds:g}, and {into} ends at {info.duration:.2f} s"
+        )
+    watermark = credentials.rendering.get("watermark")
+    return Passage(into, options.from_seconds, options.to_seconds, watermark)
+
+
+def passage_weights(
+    times: NDArray[np.float64],  # [N]
+    passage: Passage,
+    ease_frames: int,
+) -> NDArray[np.float32]:  # [N]
+    """Compute how much of each frame is new.
+
+    Args:
+        times: presentation time of each frame, s. [N]
+        passage: the passage.
+        ease_frames: frames over which the weight rises and falls.
+
+    Returns:
+        0 outside of the passage; inside it rises linearly to 1 from either end, but not from the
+        ends of the video. [N]
+    """
+    inside = (times >= passage.start) & (times < passage.end)
+    (rows,) = np.nonzero(inside)
+    weights = np.zeros(len(times), np.float32)
+    if not len(rows):
+        return weights
+    first, last = rows[0], rows[-1]
+    rise = (rows - first + 1) / (ease_frames + 1) if first > 0 else np.ones(len(rows))
+    fall = (last - rows + 1) / (ease_frames + 1) if last < len(times) - 1 else np.ones(len(rows))
+    weights[rows] = np.minimum(np.minimum(rise, fall), 1)
+    return weights
+
+
+def blend_into_passage(
+    plain: MouthMotion, corrected: MouthMotion, weights: NDArray[np.float32]
+) -> MouthMotion:
+    """Ease from the motion without corrections into the corrected one.
+
+    Args:
+        plain: motion as a render without corrections has it. N rows
+        corrected: motion of this render. N rows
+        weights: weight of the corrected motion, see `passage_weights`. [N]
+    """
+    # Smoothstep: the motion starts and ends without a change of speed.
+    share = (weights * weights * (3 - 2 * weights))[:, None, None]
+    difference = corrected.displacement - plain.displacement
+    return MouthMotion(plain.displacement + share * difference, corrected.times)
+
+
+def skip_outside(
+    items: Iterable[Frame | FrameTask], weights: NDArray[np.float32]
+) -> Iterator[Frame | FrameTask]:
+    """Turn the tasks outside of a passage into plain frames, which are not painted.
+
+    Args:
+        items: frames and tasks of the whole scene.
+        weights: weight of the new picture of each, see `passage_weights`. [N]
+    """
+    for item, weight in zip(items, weights, strict=False):
+        yield item.frame if weight == 0 and isinstance(item, FrameTask) else item
+
+
+def join_frames(
+    painted: Iterable[Frame], passage: Passage, weights: NDArray[np.float32]
+) -> Iterator[Frame]:
+    """Take frames of the earlier output outside of the passage, and fade at its ends.
+
+    Args:
+        painted: frames of this render, all of them.
+        passage: the passage.
+        weights: weight of the new picture of each frame, see `passage_weights`. [N]
+
+    Yields:
+        Frames with the times of ``painted``.
+
+    Raises:
+        DubfewError: The earlier output has another number of frames.
+    """
+    earlier = read_frames(passage.into)
+    for frame, weight in zip(painted, weights, strict=False):
+        old = next(earlier, None)
+        if old is None:
+            raise _length_error(passage.into)
+        if weight == 0:
+            yield old.with_time(frame.index, frame.stamp)
+        elif weight == 1:
+            yield frame
+        else:
+            mixed = old.to_rgb() + weight * (frame.to_rgb().astype(np.float32) - old.to_rgb())
+            whole = np.ones((frame.height, frame.width), bool)
+            yield frame.with_patch(0, 0, (mixed + 0.5).astype(np.uint8), whole)
+    if next(earlier, None) is not None:
+        raise _length_error(passage.into)
+
+
+def _length_error(into: Path) -> DubfewError:
+    """Make the error for an earlier output of another length."""
+    return DubfewError(
+        f"{into} and this render have different numbers of frames: name the same --video, --audio "
+        "and --fit as for the earlier output"
+    )
