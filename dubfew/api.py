@@ -15,6 +15,7 @@ from dubfew.progress import LOAD_STAGE, Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
 from dubfew.utils.files import check_input_file
+from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def adapt(
 
     registry = registry or Registry()
     check_adapt_request(Path(video), options, registry)
+    progress(Progress(LOAD_STAGE, 0))
     if on_plan is not None:
         on_plan(plan_adapt(video, options, registry=registry))
-    progress(Progress(LOAD_STAGE, 0))
     from dubfew.adapt import pipeline
 
     return pipeline.adapt(video, options, registry=registry, progress=progress)
@@ -178,9 +179,9 @@ def render(
 
     registry = registry or Registry()
     check_render_request(actor, options, registry)
+    progress(Progress(LOAD_STAGE, 0))
     if on_plan is not None:
         on_plan(plan_render(actor, options, registry=registry))
-    progress(Progress(LOAD_STAGE, 0))
     from dubfew.render import pipeline
 
     return pipeline.render(actor, options, registry=registry, progress=progress)
@@ -268,7 +269,10 @@ def track(
     progress(Progress(LOAD_STAGE, 0))
     from dubfew.reconstruction import tracking
 
-    return tracking.track_video(video, options, on_detection=on_detection, progress=progress)
+    whole = JobProgress(progress, tracking.plan_track_stages(video, options))
+    found = tracking.track_video(video, options, on_detection=on_detection, progress=whole)
+    whole.finish()
+    return found
 
 
 def evaluate(

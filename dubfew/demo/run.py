@@ -21,6 +21,7 @@ from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.render.pipeline import RenderResult, render
 from dubfew.utils.files import check_output_path
+from dubfew.utils.job_progress import part_of_job
 
 # Bundled files: footage of a synthetic person, and speech of another synthetic voice. Both are made
 # by tools/build_demo.py.
@@ -32,6 +33,9 @@ NUM_REPORT_FRAMES = 6
 # Half the side of the mouth images on the page, as a multiple of the distance between the outer eye
 # corners. Larger crops show more of the face and less detail of the mouth.
 MOUTH_CROP_HALF_WIDTH = 0.55
+
+# Share of the demonstration that the adaptation takes; rendering takes the rest.
+ADAPTATION_SHARE = 0.8
 
 RgbImage = NDArray[np.uint8]
 
@@ -104,16 +108,17 @@ def run_demo(
             prior=prior,
             steps=steps,
             registry=registry,
-            progress=progress,
+            progress=part_of_job(progress, 0.0, ADAPTATION_SHARE),
         )
         rendered = render(
             DEMO_ACTOR_ID,
             video=actor,
             audio=dub,
+            fit="trim",  # the speech is longer than the clip, and a still picture shows nothing
             out=video,
             overwrite=overwrite,
             registry=registry,
-            progress=progress,
+            progress=part_of_job(progress, ADAPTATION_SHARE, 1.0),
         )
         _write_demo_report(report, actor, adapted, rendered, registry)
     seconds = {"adapt": adapted.seconds["total"], "render": rendered.seconds["total"]}

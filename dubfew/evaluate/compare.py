@@ -23,7 +23,13 @@ from dubfew.media import probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.track import Track
-from dubfew.reconstruction.tracking import track_video
+from dubfew.reconstruction.tracking import TRACK_FRAME_SECONDS, track_video
+from dubfew.utils.job_progress import JobProgress, StagePlan
+
+# Time of one frame in each stage on two cores, s.
+LANDMARK_FRAME_SECONDS = 0.02
+COMPARE_FRAME_SECONDS = 0.04
+SYNCNET_FRAME_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,7 @@ def evaluate(
     measurements, unavailable = start_measurements({"syncnet": syncnet, "listen": listen or None})
     # Before the first pass over a video, which takes minutes.
     width, height = _common_size(reference, output)
+    progress = whole = JobProgress(progress, _plan_stages(reference, has_syncnet=bool(syncnet)))
     # First pass: the reference alone.
     landmarks = detect_landmarks(reference, progress=progress)
     # Both sets of boxes come from the original, so that every system is measured in one place.
@@ -181,8 +188,20 @@ def evaluate(
         progress,
     )
     values = {name: measurement.compute(clips) for name, measurement in measurements.items()}
-    return dataclasses.replace(
-        _make_result(len(times), values, unavailable), same_line=is_same_line(reference, output)
+    same_line = is_same_line(reference, output)
+    whole.finish()
+    return dataclasses.replace(_make_result(len(times), values, unavailable), same_line=same_line)
+
+
+def _plan_stages(reference: Path, *, has_syncnet: bool) -> tuple[StagePlan, ...]:
+    """Return the stages of a comparison with their expected work."""
+    info = probe(reference)
+    frames = info.frames or round(info.duration * float(info.fps))
+    return (
+        StagePlan("landmarks", frames, LANDMARK_FRAME_SECONDS),
+        StagePlan("track", frames, TRACK_FRAME_SECONDS),
+        StagePlan("compare", frames, COMPARE_FRAME_SECONDS),
+        StagePlan("lip sync", frames if has_syncnet else 0, SYNCNET_FRAME_SECONDS),
     )
 
 

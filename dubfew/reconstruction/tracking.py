@@ -22,6 +22,7 @@ from dubfew.reconstruction.detection.clip_detections import ClipDetections, dete
 from dubfew.reconstruction.detection.people import choose_person
 from dubfew.reconstruction.fitting.landmark_fit import NUM_SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
+from dubfew.reconstruction.fitting.photometric.stages import JOINT_STAGE
 from dubfew.reconstruction.fitting.smoothing import smooth_parameters
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.heads.mica.identity import check_identity_source, estimate_clip_shape
@@ -39,12 +40,42 @@ from dubfew.reconstruction.visibility.pose_and_border import compute_geometric_f
 from dubfew.reconstruction.visibility.temporal_occlusion import detect_occluded_frames
 from dubfew.utils.files import sha256_file
 from dubfew.utils.growable_array import take_rows
+from dubfew.utils.job_progress import StagePlan
 from dubfew.utils.options import document_options, merge_options
 
 # Focal length over the longer side of the frame; files do not name the true one. 1.5 is a normal
 # lens. On a sensor 36 mm wide, 28 mm would be 0.78 and a portrait lens 2.4. A wrong value changes
 # depth and perspective of the fitted head, not where its points lie in the image.
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.5
+
+
+# Time of one unit of each stage on two cores, s: frames of 700 px, and steps for all frames.
+TRACK_FRAME_SECONDS = 0.03
+JOINT_STEP_SECONDS = 4.0
+PHOTOMETRIC_FRAME_SECONDS = 0.3
+PARSE_FRAME_SECONDS = 0.1
+
+
+def plan_track_stages(path: Path | str, options: TrackOptions) -> tuple[StagePlan, ...]:
+    """Return the stages of a tracking with their expected work, for its progress.
+
+    Args:
+        path: the clip.
+        options: options of the tracking.
+
+    Raises:
+        MediaError: The file cannot be read as video.
+    """
+    info = probe(path)
+    frames = info.frames or round(info.duration * float(info.fps))
+    is_refined = options.method == "photometric"
+    return (
+        StagePlan("track", frames, TRACK_FRAME_SECONDS),
+        StagePlan("joint", JOINT_STAGE.steps if is_refined else 0, JOINT_STEP_SECONDS),
+        StagePlan("photometric", frames if is_refined else 0, PHOTOMETRIC_FRAME_SECONDS),
+        # Only if a segmenter for face parts was chosen.
+        StagePlan("occluders", 0, PARSE_FRAME_SECONDS),
+    )
 
 
 @document_options(TrackOptions)

@@ -100,3 +100,24 @@ class JobProgress:
         if finished <= MIN_MEASURED_FRACTION * total:
             return left
         return left * (self._clock() - self._began) / finished
+
+
+def part_of_job(callback: ProgressCallback, begin: float, end: float) -> ProgressCallback:
+    """Make the callback of a job that is one part of a larger one.
+
+    Args:
+        callback: callback of the larger job.
+        begin: share of the larger job that is done when the part begins, 0 to 1.
+        end: share that is done when it ends; 1 for the last part, whose last report is passed on.
+    """
+
+    def report(progress: Progress) -> None:
+        if progress.stage == DONE_STAGE and end < 1:
+            return
+        fraction = progress.fraction
+        inner = None if fraction is None else begin + (end - begin) * fraction
+        # The time left is that of the part alone.
+        left = progress.seconds_left if end == 1 else None
+        callback(replace(progress, fraction=inner, seconds_left=left))
+
+    return report

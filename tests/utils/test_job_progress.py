@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dubfew.progress import Progress
-from dubfew.utils.job_progress import JobProgress, StagePlan
+from dubfew.utils.job_progress import JobProgress, StagePlan, part_of_job
 
 # 100 s of work: 10 frames of 2 s, 20 of 1 s, 60 steps of 1 s.
 PLAN = [StagePlan("track", 10, 2.0), StagePlan("cut", 20, 1.0), StagePlan("train", 60, 1.0)]
@@ -69,3 +69,14 @@ def test_the_time_left_follows_the_speed_of_this_machine() -> None:
     clock.now = 40.0  # twice as slow as planned
     progress(Progress("track", 10, 10))
     assert told[-1].seconds_left == pytest.approx(160)
+
+
+def test_two_jobs_make_one_bar() -> None:
+    told: list[Progress] = []
+    for begin, end in ((0.0, 0.8), (0.8, 1.0)):
+        progress = JobProgress(part_of_job(told.append, begin, end), PLAN, Clock())
+        progress(Progress("train", 30, 60))
+        progress.finish()
+    assert [each.fraction for each in told] == pytest.approx([0.4, 0.9, 1.0])
+    assert [each.stage for each in told] == ["train", "train", "done"]
+    assert told[0].seconds_left is None
