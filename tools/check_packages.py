@@ -26,6 +26,7 @@ NEEDED_FILES = (
     "dubfew/prior/weights/lite/prior_model.safetensors",
     "dubfew/reconstruction/heads/lite.safetensors",
     "dubfew/registry/consent.schema.json",
+    "dubfew/speech/weights/encoder.safetensors",
     "dubfew/speech/weights/speech.safetensors",
 )
 LARGEST_WHEEL_BYTES = 60 * 1024 * 1024  # PyPI takes 100 MiB; more than this is a file too many

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -23,6 +24,11 @@ _INIT_PHONEME_EVENTS, _INIT_PHONEME_IPA, _INIT_DONT_EXIT = 1, 2, 0x8000
 _EVENT_END, _EVENT_PHONEME = 0, 7
 _CHARS_UTF8 = 1
 _PARAMETER_RATE, _PARAMETER_PITCH = 1, 3
+
+# Mode of espeak_TextToPhonemes: phonemes in the International Phonetic Alphabet.
+_PHONEMES_IPA = 2
+# Punctuation, which espeak_TextToPhonemes drops, and its marks of a change of language.
+_PUNCTUATION, _LANGUAGE_MARK = re.compile(r"([,.;:!?])[,.;:!?]*"), re.compile(r"\([a-z-]+\)")
 
 # Longest closure before a plosive's release, s, and the least time that is left for the phone
 # before it, s.
@@ -169,9 +175,7 @@ class EspeakSynthesizer:
         Raises:
             DubfewError: There is no such language or variant, or nothing in the text can be spoken.
         """
-        voice = f"{language}+{variant}" if variant else language
-        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise DubfewError(f"espeak-ng has no voice {voice!r}: see `espeak-ng --voices`")
+        self._set_voice(f"{language}+{variant}" if variant else language)
         self._library.espeak_SetParameter(_PARAMETER_RATE, words_per_minute, 0)
         self._library.espeak_SetParameter(_PARAMETER_PITCH, pitch, 0)
         # The callback fills these while espeak_Synth runs.
@@ -186,6 +190,45 @@ class EspeakSynthesizer:
         sound = np.concatenate(self._sample_chunks).astype(np.float32) / 32768
         phones = _phones_from_events(self._events, sound, self._sample_rate)
         return Utterance(resample_audio(sound, self._sample_rate), phones, language)
+
+    def phonemize(self, text: str, language: str) -> str:
+        """Convert text to phonemes, with its punctuation.
+
+        Args:
+            text: text in the script of the language.
+            language: espeak-ng's code, such as ``en-us``.
+
+        Returns:
+            Phonemes in the International Phonetic Alphabet, with stress marks.
+
+        Raises:
+            DubfewError: There is no such language.
+        """
+        self._set_voice(language)
+        convert = self._library.espeak_TextToPhonemes
+        convert.restype = ctypes.c_char_p
+        found: list[str] = []
+        # Every second part is a punctuation mark.
+        for number, part in enumerate(_PUNCTUATION.split(text)):
+            if number % 2:
+                if found:
+                    found[-1] += part
+                continue
+            # Each call converts one clause and moves the pointer behind it, at last to null.
+            place = ctypes.c_char_p(part.encode())
+            while place.value and place.value.strip():
+                clause = convert(ctypes.byref(place), _CHARS_UTF8, _PHONEMES_IPA)
+                found.append(_LANGUAGE_MARK.sub("", (clause or b"").decode()).strip())
+        return " ".join(found)
+
+    def _set_voice(self, voice: str) -> None:
+        """Choose a voice.
+
+        Raises:
+            DubfewError: There is no such voice.
+        """
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise DubfewError(f"espeak-ng has no voice {voice!r}: see `espeak-ng --voices`")
 
 
 @lru_cache(maxsize=1)

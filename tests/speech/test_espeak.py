@@ -55,6 +55,15 @@ def test_held_out_voices_exist() -> None:
         assert len(get_synthesizer().synthesize("ama", "it", variant=variant).samples)
 
 
+def test_phonemes_keep_the_punctuation_and_the_language() -> None:
+    synthesizer = get_synthesizer()
+    assert synthesizer.phonemize("Mama, papa.", "it") == "m\u02c8ama, p\u02c8apa."
+    assert "ʃ" in synthesizer.phonemize("Schule", "de")
+    assert synthesizer.phonemize("", "de") == ""
+    with pytest.raises(DubfewError, match="no voice"):
+        synthesizer.phonemize("x", "no-such-language")
+
+
 def test_unknown_voice_is_an_error() -> None:
     with pytest.raises(DubfewError, match="no voice"):
         get_synthesizer().synthesize("x", "no-such-language")

@@ -17,7 +17,7 @@ from dubfew.speech.encoders import (
 
 
 def test_names() -> None:
-    assert {"mel", "transformers", "whisper"} <= set(AUDIO_ENCODERS.names)
+    assert {"distilled", "mel", "transformers", "whisper"} <= set(AUDIO_ENCODERS.names)
     assert DEFAULT_ENCODER_NAME in AUDIO_ENCODERS
 
 
