@@ -157,7 +157,9 @@ def _record_pace(
     # Reading a stored track takes no time worth remembering.
     if track_seconds > 1:
         pace.record("track", track_seconds, count_frame_units(tracked, info.width, info.height))
-    pace.record("paint", paint_seconds, count_frame_units(painted, info.width, info.height))
+    # Most frames around a passage are not painted, which says little of a whole render.
+    if job.passage is None:
+        pace.record("paint", paint_seconds, count_frame_units(painted, info.width, info.height))
 
 
 def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback) -> _WrittenVideo:
