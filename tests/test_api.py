@@ -79,10 +79,10 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "recognise": (["--recognise"], True),
     "offset": (["--offset", "-80"], -80.0),
     "open": (["--open", "0.7"], 0.7),
-    "into": (["--into", "o.mp4"], Path("o.mp4")),
+    "into": (["--into", "o.mp4", "--from", "1.5", "--to", "2.5"], Path("o.mp4")),
     "preview": (["--preview"], True),
-    "from_seconds": (["--from", "1.5"], 1.5),
-    "to_seconds": (["--to", "2.5"], 2.5),
+    "from_seconds": (["--from", "1.5", "--to", "2.5", "--into", "o.mp4"], 1.5),
+    "to_seconds": (["--to", "2.5", "--from", "1.5", "--into", "o.mp4"], 2.5),
     "mix": (["--mix", "2:-3"], "2:-3"),
     "reach": (["--reach", "1.5"], 1.5),
     "plot": (["--plot", "p.svg"], Path("p.svg")),
@@ -99,7 +99,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
 }
 GIVEN_TO = {("track", "method"): (["--method", "photometric"], "photometric")}
 # Options that need each other.
-TOGETHER = ({"drive", "driver"}, {"transcript", "language"})
+TOGETHER = ({"drive", "driver"}, {"transcript", "language"}, {"into", "from_seconds", "to_seconds"})
 # Arguments that a command requires.
 NEEDED = {
     "adapt": {"video": ["v.mp4"]},

@@ -14,6 +14,7 @@ from dubfew.cli.plans import print_plan
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 from dubfew.cli.summaries import format_render
 from dubfew.errors import DubfewError
+from dubfew.render.corrections import check_corrections
 from dubfew.render.options import RenderOptions
 from dubfew.utils.language_tags import check_language_tag
 
@@ -62,11 +63,12 @@ def _check_combinations(options: RenderOptions) -> None:
         raise typer.BadParameter("--lossless has no quality to choose: leave out --crf")
     if (options.drive == "video") != (options.driver is not None):
         raise typer.BadParameter("--drive video and --driver FILE need each other")
-    if options.language is not None:
-        try:
+    try:
+        check_corrections(options)
+        if options.language is not None:
             check_language_tag(options.language)
-        except DubfewError as error:
-            raise typer.BadParameter(str(error)) from None
+    except DubfewError as error:
+        raise typer.BadParameter(str(error)) from None
     if options.transcript is not None and options.language is None:
         raise typer.BadParameter("--transcript FILE needs --language CODE")
     if options.transcript is not None and options.drive != "audio":

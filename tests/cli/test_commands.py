@@ -172,6 +172,11 @@ def test_failed_jobs_end_with_one_line_and_code_1(
         ["render"],
         ["render", "--actor"],
         ["render", "--actor", "x", "--drive", "magic"],
+        ["render", "--actor", "x", "--from", "1", "--to", "2"],
+        ["render", "--actor", "x", "--into", "o.mp4", "--from", "1"],
+        ["render", "--actor", "x", "--preview", "--into", "o.mp4"],
+        ["render", "--actor", "x", "--drive", "self", "--offset", "80"],
+        ["render", "--actor", "x", "--open", "9"],
         ["render", "--actor", "x", "--fit", "stretch"],
         ["render", "--actor", "x", "--crf", "64"],
         ["render", "--actor", "x", "--revision", "0"],
@@ -278,7 +283,7 @@ def test_adapt_passes_its_options_on(home: Path, monkeypatch: pytest.MonkeyPatch
         seed=3,
     )
     assert called.arguments == (Path("v"), expected)
-    assert called.keywords == {}
+    assert called.keywords == {"on_plan": None}  # the words ask for JSON, which has no plan
 
 
 def test_render_passes_its_options_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
