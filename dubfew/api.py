@@ -57,6 +57,7 @@ def adapt(
         DubfewError: An option has a value that is not allowed.
         MediaError: The footage cannot be read.
         NoFaceError: The footage shows no face, or no face that can be learned from.
+        WrongPersonError: The id exists, and the face is not that actor's.
         ArtefactError: The method, prior or speech model does not exist or is damaged.
         AssetError: The head model does not exist, or its files are not registered.
         ConsentError: The consent record is malformed or not valid today, its subject is a minor,
@@ -161,6 +162,7 @@ def render(
         AuditError: The audit log cannot be written; then no output is left.
         MediaError: A file cannot be read or written.
         NoFaceError: The scene shows no face.
+        WrongPersonError: The face in the scene is not that of the actor.
         MissingDependencyError: A package that a transcript, recognition or the segmenter needs is
             not installed.
 

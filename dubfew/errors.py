@@ -23,6 +23,10 @@ class NoFaceError(DubfewError):
     """The footage shows no face that can be used."""
 
 
+class WrongPersonError(DubfewError):
+    """A face is not that of the actor."""
+
+
 class ShapeError(DubfewError, ValueError):
     """An array has another shape than the function expects."""
 

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from benchmarks import memory, reenact, speed, watermark
+from benchmarks import likeness, memory, reenact, speed, watermark
 from benchmarks.baselines import Reference, blurred, pasted
 from benchmarks.common import machine, machine_line, markdown_table, write_results
 from benchmarks.footage import count_frames, delayed, looped, split_clip, write_frames
@@ -51,7 +51,7 @@ def centre(index: int) -> np.ndarray:
     return region
 
 
-@pytest.mark.parametrize("benchmark", [reenact, speed, memory, watermark])
+@pytest.mark.parametrize("benchmark", [reenact, speed, memory, watermark, likeness])
 def test_they_start(benchmark, capsys):
     with pytest.raises(SystemExit) as stopped:
         benchmark.main(["--help"])

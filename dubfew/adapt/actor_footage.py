@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from dubfew.adapt.learned_face import FacePolicy, LearnedFace
 from dubfew.adapt.segment_selection import FootageSegment
 from dubfew.errors import MediaError, NoFaceError
 from dubfew.media import Audio, VideoInfo, read_frames
@@ -16,9 +18,12 @@ from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_track_regions
+from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.segmenters import load_face_parser
 from dubfew.reconstruction.track import Track
-from dubfew.reconstruction.tracking import track_video
+from dubfew.reconstruction.tracking import track_person
+from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
 from dubfew.references.alignment import align_footage
 from dubfew.references.cropping import footage_from_frames
 from dubfew.references.footage import Footage, resize_footage
@@ -45,12 +50,14 @@ class ActorFootage:
         windows: usable frames in the size that the renderer takes, meshes aligned.
         references: same frames in the size that is stored.
         style: how the actor's mouth differs from the speech model's prediction.
+        face: the person who was tracked.
     """
 
     track: Track
     windows: Footage
     references: Footage
     style: SpeakingStyle
+    face: LearnedFace
 
 
 def prepare_actor_footage(
@@ -61,7 +68,7 @@ def prepare_actor_footage(
     window_size: int,
     speech_model: SpeechModel,
     *,
-    face: str | None = None,
+    face_policy: FacePolicy,
     segmenter: str,
     progress: ProgressCallback = no_progress,
 ) -> ActorFootage:
@@ -74,24 +81,28 @@ def prepare_actor_footage(
         head: head model to track with.
         window_size: edge of the windows that the renderer takes, px.
         speech_model: model that the style belongs to.
-        face: which of several people, as `track_video` takes it; None for the one seen most.
+        face_policy: which of the people may be learned.
         segmenter: finds things in front of the mouth, one of ``SEGMENTERS``.
         progress: function that is called with the state of every stage.
 
     Raises:
         MediaError: The footage cannot be read.
         NoFaceError: The footage shows no face, or no face that can be learned from.
+        WrongPersonError: The face is not that of the actor who has the id already.
         MissingDependencyError: The segmenter is not installed.
     """
-    track = track_video(
-        video,
-        head=head,
-        face=face,
-        start=segment.first,
-        stop=segment.stop,
-        segmenter=segmenter,
-        progress=progress,
-    )
+    # A segmenter that is not installed is an error before the work.
+    parser = load_face_parser(segmenter)
+    first = segment.first
+    detections = detect_people(video, start=first, stop=segment.stop, progress=progress)
+    face = face_policy.choose(video, detections)
+    chosen = str(face.person.number)
+    track = track_person(video, detections, chosen, head=head, start=first)
+    if parser is not None:
+        with closing(parser):
+            track = flag_occluded_frames(
+                video, track, parser, head, first_frame=first, progress=progress
+            )
     check_usable_frames(video, track)
     # Windows are cut once, in the size that is stored, and reduced for the renderer.
     motion = motion_from_track(track, head)
@@ -110,7 +121,7 @@ def prepare_actor_footage(
     references = replace(references, vertices=windows.vertices * ratio)
     # Rendering applies the style to the speech model's prediction.
     style = fit_actor_style(video, info, motion, speech_model)
-    return ActorFootage(track, windows, references, style)
+    return ActorFootage(track, windows, references, style, face)
 
 
 def check_usable_frames(video: Path, track: Track) -> None:

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -17,6 +18,7 @@ from torch import Tensor
 from dubfew.adapt.methods import METHODS
 from dubfew.adapt.validation import (
     check_config,
+    check_faces,
     check_finite_weights,
     check_references,
     check_style,
@@ -26,6 +28,7 @@ from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.renderers import Renderer
 from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.likeness import FacePictures
 from dubfew.references.footage import Footage
 from dubfew.speech.style import SpeakingStyle
 from dubfew.utils.format_version import check_format_version
@@ -40,6 +43,7 @@ ADAPTER_TEXTURE_FILE = "texture.safetensors"
 ADAPTER_REFERENCES_FILE = "references.safetensors"
 ADAPTER_STYLE_FILE = "style.safetensors"
 ADAPTER_TRACK_FILE = "track.safetensors"
+ADAPTER_FACES_FILE = "faces.safetensors"
 # Keys of the configuration that rendering needs, as paths, and the types of their values.
 REQUIRED_CONFIG_TYPES: dict[tuple[str, ...], type] = {
     ("prior", "name"): str,
@@ -65,6 +69,8 @@ class ActorAdapter:
         references: windows of the actor in the footage's own resolution.
         style: speaking style.
         track_bytes: track of the footage, as `Track.to_bytes` gives it.
+        faces: a few pictures of the actor's face with the landmarks in them, px, by which other
+            faces are compared with it; actors of an older dubfew have none.
     """
 
     config: dict[str, Any]
@@ -73,11 +79,12 @@ class ActorAdapter:
     references: Footage
     style: SpeakingStyle
     track_bytes: bytes
+    faces: FacePictures = ()
 
     def to_files(self) -> dict[str, bytes]:
         """Serialize the actor as files by name, weights and texture in half precision."""
         # Equal actors give equal bytes: safetensors sorts names, and JSON keeps the order of keys.
-        return {
+        files = {
             ADAPTER_CONFIG_FILE: json.dumps(
                 {"format_version": ADAPTER_FORMAT_VERSION, **self.config}, indent=2
             ).encode(),
@@ -87,6 +94,9 @@ class ActorAdapter:
             ADAPTER_STYLE_FILE: self.style.to_bytes(),
             ADAPTER_TRACK_FILE: self.track_bytes,
         }
+        if self.faces:
+            files[ADAPTER_FACES_FILE] = _faces_to_bytes(self.faces)
+        return files
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> ActorAdapter:
@@ -119,6 +129,7 @@ class ActorAdapter:
                 references=references,
                 style=style,
                 track_bytes=files[ADAPTER_TRACK_FILE],
+                faces=_faces_from_bytes(files.get(ADAPTER_FACES_FILE)),
             )
         except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             # The messages quote values from the files: escape and shorten them.
@@ -167,6 +178,26 @@ class ActorAdapter:
             raise ArtefactError(
                 "this actor's weights or their options do not fit its prior: adapt anew"
             ) from error
+
+
+def _faces_to_bytes(faces: FacePictures) -> bytes:
+    """Serialize pictures of one size and the landmarks in them."""
+    return save_tensors(
+        {
+            "images": torch.from_numpy(np.stack([image for image, _ in faces])),
+            "landmarks": torch.from_numpy(np.stack([points[:, :2] for _, points in faces])),
+        }
+    )
+
+
+def _faces_from_bytes(data: bytes | None) -> FacePictures:
+    """Read what `_faces_to_bytes` gave; None, of an older dubfew, gives no pictures."""
+    if data is None:
+        return ()
+    tensors = load_tensors(data)
+    images, landmarks = tensors["images"].numpy(), tensors["landmarks"].numpy()
+    check_faces(images, landmarks)
+    return tuple(zip(images, landmarks, strict=True))
 
 
 def _to_half(tensor: Tensor) -> Tensor:

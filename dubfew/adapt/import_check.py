@@ -9,6 +9,7 @@ from typing import Any
 
 from dubfew.adapt.artefact import (
     ADAPTER_CONFIG_FILE,
+    ADAPTER_FACES_FILE,
     ADAPTER_REFERENCES_FILE,
     ADAPTER_STYLE_FILE,
     ADAPTER_TEXTURE_FILE,
@@ -60,7 +61,8 @@ def check_importable(
             the prior is another one or unknown.
         AssetError: The head model is unknown, or its files are missing.
     """
-    wrong = sorted(files.keys() ^ ADAPTER_FILES)
+    # Actors of an older dubfew have no pictures of the face.
+    wrong = sorted((files.keys() ^ ADAPTER_FILES) - {ADAPTER_FACES_FILE})
     if wrong:
         problem = "is missing" if wrong[0] in ADAPTER_FILES else "does not belong to one"
         raise ArtefactError(

@@ -91,6 +91,11 @@ class AdaptOptions:
     head: str | None = option(
         None, help=f"Head model: {HEAD_NAMES}; default: the prior's.", metavar="NAME"
     )
+    new_person: bool = option(
+        False,
+        help="Learn the face even if it is not that of the actor who has this id. The consent of "
+        "that actor is not taken over, and the audit log records it.",
+    )
     consent: Path | str | None = option(
         None,
         help="Record of the actor's consent (docs/consent.md); default: the record of the actor's "

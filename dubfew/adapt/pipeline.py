@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.adapt.actor_footage import ActorFootage, prepare_actor_footage
+from dubfew.adapt.actor_likeness import ActorFace
 from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter
+from dubfew.adapt.default_revision import describe_worse_revision, find_present_revision
 from dubfew.adapt.job_plan import plan_adapt_stages
+from dubfew.adapt.learned_face import FacePolicy, load_known_face
 from dubfew.adapt.methods import METHODS, AdaptationMethod, MethodOptions, resolve_method_options
 from dubfew.adapt.options import (
     DEFAULT_FOOTAGE_SECONDS,
@@ -17,7 +20,7 @@ from dubfew.adapt.options import (
     REPLAY_BY_DEFAULT,
     AdaptOptions,
 )
-from dubfew.adapt.precheck import read_given_consent, resolve_actor_id
+from dubfew.adapt.precheck import resolve_actor_id, resolve_consent
 from dubfew.adapt.replay import ReplaySampler, load_replay_for_prior
 from dubfew.adapt.segment_selection import FootageSegment, choose_segment
 from dubfew.adapt.trainer import AdapterTraining, train_adapter
@@ -28,6 +31,7 @@ from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.references.selection import farthest_point_sampling
 from dubfew.registry import Registry
 from dubfew.registry.consent import ConsentRecord
+from dubfew.registry.revision import Revision
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.resolve_model import make_model_reference
 from dubfew.utils.device import resolve_device
@@ -56,7 +60,8 @@ class AdaptResult:
             short to hold any out.
         bytes: size of the stored actor.
         curve: step, seconds and held-out PSNR of every validation.
-        note: one line about the consent record, or "".
+        note: one line about the face, the consent record and the revision that is used, or "".
+        face: one line on where the person who was learned is seen, and how many others are.
     """
 
     actor: str
@@ -70,6 +75,7 @@ class AdaptResult:
     bytes: int
     curve: list[tuple[int, float, float]]
     note: str
+    face: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,8 @@ class _AdaptInputs:
     info: VideoInfo
     head: HeadModel
     replay: ReplaySampler | None
+    present: Revision | None
+    known_face: ActorFace | None
 
 
 @document_options(AdaptOptions)
@@ -134,7 +142,7 @@ def adapt(
         inputs.head,
         inputs.prior.renderer.config.window,
         inputs.speech_model,
-        face=options.face,
+        face_policy=FacePolicy(inputs.name, options.face, inputs.known_face),
         segmenter=options.segmenter,
         progress=progress,
     )
@@ -170,7 +178,15 @@ def adapt(
         **adapter.config,
         "consent": inputs.consent.to_config_entry() if inputs.consent else None,
     }
-    revision = registry.create(inputs.name, config, adapter.to_files())
+    default_note = describe_worse_revision(inputs.present, training.psnr_heldout)
+    revision = registry.create(
+        inputs.name,
+        config,
+        adapter.to_files(),
+        make_default=not default_note,
+        new_person=options.new_person,
+        overrides=["new-person"] if options.new_person else [],
+    )
     job.finish()
     num_frames = len(footage.track)
     return AdaptResult(
@@ -194,7 +210,8 @@ def adapt(
         psnr_heldout=training.psnr_heldout,
         bytes=revision.stored_bytes,
         curve=training.curve,
-        note=inputs.note,
+        face=footage.face.description,
+        note="; ".join(filter(None, (footage.face.note, inputs.note, default_note))),
     )
 
 
@@ -205,17 +222,17 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
     device = resolve_device(options.device)
     method = METHODS.load(options.method)
     method_options = resolve_method_options(options.method, rank=options.rank)
-    given_consent = read_given_consent(options)
     speech = Path(options.speech) if options.speech is not None else None
     speech_model = SpeechModel.load(speech) if speech is not None else SpeechModel.load_default()
     # The registry's permission, before the video is opened.
     registry.check_create(name)
     # An actor's record stays in force until another one is given.
-    consent = given_consent or registry.consent(name)
+    consent = resolve_consent(name, options, registry)
     note = registry.check_learning(name, consent)
     prior = Prior.load(options.prior)
     info = probe(video)
     head = load_head_model(prior.head if options.head is None else options.head)
+    present = None if options.new_person else find_present_revision(name, registry)
     use_replay = REPLAY_BY_DEFAULT if options.replay is None else options.replay
     return _AdaptInputs(
         name=name,
@@ -230,6 +247,8 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
         info=info,
         head=head,
         replay=load_replay_for_prior(prior, head) if use_replay else None,
+        present=present,
+        known_face=load_known_face(present) if present is not None else None,
     )
 
 
@@ -259,6 +278,7 @@ def _make_adapter(
             # file ended within the part if fewer frames came than were asked for.
             "complete": segment.first == 0 and len(track) < segment.stop,
         },
+        "face": footage.face.description,
         "training": {
             "steps": training.best_step,
             "seed": options.seed,
@@ -274,4 +294,5 @@ def _make_adapter(
         references=references.select_frames(spanning_rows),
         style=footage.style,
         track_bytes=track.to_bytes(),
+        faces=footage.face.pictures,
     )

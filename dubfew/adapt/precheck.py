@@ -30,7 +30,7 @@ def check_adapt_request(video: Path, options: AdaptOptions, registry: Registry) 
     check_input_file(video)
     name = resolve_actor_id(video, options)
     registry.check_create(name)
-    registry.check_learning(name, read_given_consent(options) or registry.consent(name))
+    registry.check_learning(name, resolve_consent(name, options, registry))
 
 
 def resolve_actor_id(video: Path, options: AdaptOptions) -> str:
@@ -40,6 +40,22 @@ def resolve_actor_id(video: Path, options: AdaptOptions) -> str:
         RegistryError: The id cannot be used.
     """
     return normalize_actor_id(video.stem if options.actor is None else options.actor)
+
+
+def resolve_consent(name: str, options: AdaptOptions, registry: Registry) -> ConsentRecord | None:
+    """Return the consent record for an adaptation: the given one, or the actor's present one.
+
+    Args:
+        name: id of the actor.
+        options: options of the adaptation.
+        registry: registry that stores the actor.
+
+    Raises:
+        ConsentError: The record is malformed, not filled in, of a minor or has ended.
+    """
+    given = read_given_consent(options)
+    # Another person does not inherit what the actor agreed to.
+    return given if given is not None or options.new_person else registry.consent(name)
 
 
 def read_given_consent(options: AdaptOptions) -> ConsentRecord | None:

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from dubfew.adapt.methods import METHODS
 from dubfew.reconstruction.crop import NUM_HULL_CORNERS
+from dubfew.reconstruction.detection.face_descriptors import FACE_CROP_PX
+from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
@@ -30,6 +32,8 @@ MAX_COORDINATE = 1e6
 MAX_IMAGE_SIZE_PX = 1 << 15
 # Highest frame rate, 1/s. Footage of cameras and their slow motion is below it.
 MAX_FRAME_RATE = 1000
+# Most pictures of a face: adaptation stores NUM_DESCRIPTOR_CROPS of them.
+MAX_FACE_PICTURES = 64
 # Widest opening of a mouth, inter-ocular distances: a real one opens about one.
 MAX_MOUTH_OPENING = 10.0
 
@@ -124,6 +128,24 @@ def check_style(style: SpeakingStyle) -> None:
         _check_array(f"the style's {name}", getattr(style, name), np.float32, shape)
     if not 0 < style.max_aperture <= MAX_MOUTH_OPENING:
         raise ValueError(f"the style's limit is {style.max_aperture:.3g}")
+
+
+def check_faces(images: np.ndarray, landmarks: np.ndarray) -> None:
+    """Check the pictures of an actor's face.
+
+    Args:
+        images: the pictures. [K, 160, 160, 3]
+        landmarks: landmarks in them, px. [K, 478, 2]
+
+    Raises:
+        ValueError: There are too many, an array has another type or shape, or a landmark is not
+            finite or far off.
+    """
+    count = len(images)
+    if not 0 < count <= MAX_FACE_PICTURES:
+        raise ValueError(f"there are {count} pictures of the face")
+    _check_array("the faces", images, np.uint8, (count, FACE_CROP_PX, FACE_CROP_PX, 3))
+    _check_array("the faces' landmarks", landmarks, np.float32, (count, NUM_LANDMARKS, 2))
 
 
 def check_track(track: Track, head: HeadModel) -> None:

@@ -8,7 +8,7 @@ from dubfew.media.audio import Audio, AudioSource, read_audio, stream_audio
 from dubfew.media.frame import Frame
 from dubfew.media.info import VideoInfo, probe
 from dubfew.media.pixels import ColorTags
-from dubfew.media.reading import DamagedMediaWarning, read_frames
+from dubfew.media.reading import DamagedMediaWarning, read_frames, read_sample_frames
 from dubfew.media.writing import VideoWriter
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "probe",
     "read_audio",
     "read_frames",
+    "read_sample_frames",
     "stream_audio",
 ]

@@ -18,6 +18,7 @@ from dubfew.media.info import (
     decode_pictures,
     frame_rate,
     is_still,
+    probe,
 )
 from dubfew.media.opening import open_media, video_stream
 from dubfew.media.orientation import Orientation
@@ -63,6 +64,56 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
             if index >= start:
                 yield upright.make_frame(picture, index, stamp, clock.duration(picture.duration))
         _warn_if_short(path, container, stream, index + 1, stamp + 1 / clock.fps)
+
+
+def read_sample_frames(path: Path | str, count: int) -> Iterator[Frame]:
+    """Decode a few frames from all over a video, without decoding what lies between.
+
+    Frames are those that can be decoded by themselves (key frames). A video with fewer of them than
+    ``count`` gives frames of its beginning, a second apart, instead. Numbers and times of the
+    frames are those of the sample, not of the video.
+
+    Args:
+        path: a video file.
+        count: largest number of frames.
+
+    Raises:
+        MediaError: The file cannot be read as video.
+    """
+    path = Path(path)
+    key_frames = _read_key_frames(path, count)
+    if len(key_frames) == count:
+        yield from key_frames
+        return
+    step = max(1, round(probe(path).fps))
+    for frame in read_frames(path, stop=1 + (count - 1) * step):
+        if frame.index % step == 0:
+            yield frame
+
+
+def _read_key_frames(path: Path, count: int) -> list[Frame]:
+    """Decode the key frames before evenly spaced times, each once."""
+    duration = probe(path).duration
+    frames: list[Frame] = []
+    last_stamp = None
+    for index in range(count):
+        # A decoder cannot be used again after a seek with threads, so each frame opens the file.
+        with open_media(path) as container:
+            stream = video_stream(container, path)
+            tick = Fraction(stream.time_base or Fraction(1, 90000))
+            place = (stream.start_time or 0) + int(duration * index / count / tick)
+            try:
+                container.seek(place, stream=stream)
+                picture = next(decode_pictures(container, stream, path))
+            except (av.FFmpegError, MediaError):  # some containers cannot seek
+                return []
+            if picture.pts != last_stamp:
+                frame = _UprightConverter(picture).make_frame(
+                    picture, index, Fraction(index), Fraction(1)
+                )
+                frames.append(frame)
+            last_stamp = picture.pts
+    return frames
 
 
 class _FrameClock:

@@ -28,6 +28,10 @@ class RenderOptions:
         None, help="New speech; default: the scene's own sound.", metavar="A"
     )
     face: str | None = face_option(default="the one that is most like the actor")
+    anyone: bool = option(
+        False,
+        help="Render a face that is not like the actor. The audit log records it.",
+    )
     segmenter: str = segmenter_option()
     drive: str = option(
         "audio",

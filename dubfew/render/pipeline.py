@@ -19,6 +19,7 @@ from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import AudioSource, VideoWriter, read_audio
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
+from dubfew.render.actor_matching import FaceChoice
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.job import RenderJob, prepare_job
@@ -112,7 +113,8 @@ def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> Ren
     options, sources = job.options, job.sources
     progress = whole = JobProgress(progress, plan_render_stages(sources.scene_info))
     prepared = time.monotonic()
-    track, face_note = track_scene(sources.scene, job.actor, options.face, job.parser, progress)
+    choice = FaceChoice(job.actor.revision.actor, options.face, options.anyone)
+    track, face_note = track_scene(sources.scene, job.actor, choice, job.parser, progress)
     tracked = time.monotonic()
     scene = drive_scene(job, track, progress)
     driven = time.monotonic()
@@ -188,7 +190,14 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
     def seal_output(file: Path) -> None:
         """Sign and log the finished file before it takes its place."""
         sign_and_log(
-            file, job.output, provenance, job.identity, job.purpose, job.registry, actor.revision
+            file,
+            job.output,
+            provenance,
+            job.identity,
+            job.purpose,
+            job.registry,
+            actor.revision,
+            anyone=job.options.anyone,
         )
 
     with (
@@ -229,7 +238,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
 def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvenance:
     """The facts that the output's Content Credentials record."""
     sources, prior = job.sources, job.actor.adapter.config["prior"]
-    consent = job.registry.consent(job.actor.revision.actor)
+    consent = job.registry.consent(job.actor.revision.actor, job.actor.revision.number)
     return RenderProvenance(
         scene=sources.filmed,
         sound=sources.audio if sources.audio != sources.filmed else None,

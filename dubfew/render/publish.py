@@ -21,6 +21,8 @@ def sign_and_log(
     purpose: RenderPurpose,
     registry: Registry,
     revision: Revision,
+    *,
+    anyone: bool = False,
 ) -> None:
     """Sign a finished file and log the render, before the file takes its place.
 
@@ -34,6 +36,7 @@ def sign_and_log(
         purpose: purpose of the render, as the consent record names it.
         registry: registry of the actor.
         revision: revision of the actor that was rendered.
+        anyone: whether a face that is not the actor's was allowed.
 
     Raises:
         ActorNotFoundError: The actor was deleted during the render.
@@ -45,6 +48,7 @@ def sign_and_log(
     revision.check_exists()
     registry.check_suspension(revision)
     sign_video(file, output, rendering, identity)
+    switched_off = {"no-watermark": not rendering.watermark, "anyone": anyone}
     try:
         revision.record_event(
             "render",
@@ -55,7 +59,7 @@ def sign_and_log(
             use=purpose.use,
             language=purpose.language,
             territory=purpose.territory,
-            overrides=[] if rendering.watermark else ["no-watermark"],
+            overrides=[name for name, chosen in switched_off.items() if chosen],
         )
     except BaseException:
         # An output that is not in the log must not leave its credentials behind.

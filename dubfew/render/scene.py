@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dubfew.adapt.actor_likeness import ActorFace
 from dubfew.adapt.artefact import ADAPTER_TRACK_FILE
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
@@ -18,7 +19,7 @@ from dubfew.reconstruction.segmenters import Segmenter
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_person
 from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
-from dubfew.render.actor_matching import match_actor
+from dubfew.render.actor_matching import FaceChoice, match_actor, refuse_strangers
 from dubfew.render.driving import motion_from_audio, motion_from_video
 from dubfew.render.job import RenderJob
 from dubfew.render.load import LoadedActor
@@ -47,19 +48,18 @@ class DrivenScene:
 def track_scene(
     scene: Path,
     actor: LoadedActor,
-    face: str | None,
+    choice: FaceChoice,
     parser: Segmenter | None,
     progress: ProgressCallback,
 ) -> tuple[Track, str]:
-    """Track the actor's face in a scene.
+    """Track the actor's face in a scene, and refuse a scene of somebody else.
 
     The actor's own footage was tracked when they were adapted, and is not tracked again.
 
     Args:
         scene: video to track.
         actor: the actor.
-        face: choice of a face by number, time or position; None for the one that is most like the
-            actor, if the scene shows several.
+        choice: which face the user wants.
         parser: segmenter that flags frames with objects before the mouth, or None.
         progress: function that is called with the state of the work.
 
@@ -69,31 +69,35 @@ def track_scene(
     Raises:
         MediaError: The scene cannot be read.
         NoFaceError: The scene shows no face.
-        DubfewError: No face fits ``face``.
+        WrongPersonError: The face is not like the actor.
+        DubfewError: No face fits the choice.
     """
-    track, note = _track_actor_face(scene, actor, face, progress)
+    track, note = _track_actor_face(scene, actor, choice, progress)
     if parser is not None:
         track = flag_occluded_frames(scene, track, parser, actor.head, progress=progress)
     return track, note
 
 
 def _track_actor_face(
-    scene: Path, actor: LoadedActor, face: str | None, progress: ProgressCallback
+    scene: Path, actor: LoadedActor, choice: FaceChoice, progress: ProgressCallback
 ) -> tuple[Track, str]:
     """The track of the actor's face and a line about its choice, before objects are flagged."""
     source = actor.adapter.config["source"]
-    if face is None and sha256_file(scene) == source["sha256"] and source["complete"]:
+    is_own_footage = sha256_file(scene) == source["sha256"]
+    if choice.face is None and is_own_footage and source["complete"]:
         name = f"{ADAPTER_TRACK_FILE} of {actor.revision.actor}"
         return Track.from_bytes(actor.adapter.track_bytes, name), ""
-    # A scene with several people: find the actor among them.
+    face = ActorFace.from_adapter(actor.adapter, actor.head)
+    # A scene of somebody else is refused before minutes of tracking.
+    if not is_own_footage:
+        refuse_strangers(scene, face, choice)
     detections = detect_people(scene, progress=progress)
-    note = ""
-    if face is None and len(detections.people) > 1:
-        person, note = match_actor(
-            detections.people, actor.revision.actor, actor.adapter, actor.head
-        )
-        face = str(person.number)
-    return track_person(scene, detections, face, head=actor.head), note
+    selector, note = choice.face, ""
+    # Alone in the very footage that the actor was learned from, it can be nobody else.
+    if detections.people and not (is_own_footage and len(detections.people) == 1):
+        person, note = match_actor(detections.people, face, choice)
+        selector = str(person.number)
+    return track_person(scene, detections, selector, head=actor.head), note
 
 
 def drive_scene(job: RenderJob, track: Track, progress: ProgressCallback) -> DrivenScene:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from dubfew.adapt.artefact import (
     ADAPTER_CONFIG_FILE,
+    ADAPTER_FACES_FILE,
     ADAPTER_REFERENCES_FILE,
     ADAPTER_STYLE_FILE,
     ADAPTER_TEXTURE_FILE,
@@ -360,3 +361,20 @@ def test_nothing_harmful_is_stored(files, place, tmp_path):
     with pytest.raises(ArtefactError, match="not finite"):
         receiver.pull((tmp_path / "toy.zip").as_uri(), check=check)
     assert not receiver.home.exists()
+
+
+def test_pictures_of_the_face_are_checked(files, place, tmp_path):
+    good = {
+        "images": np.zeros((2, 160, 160, 3), np.uint8),
+        "landmarks": np.zeros((2, 478, 2), np.float32),
+    }
+    check = partial(check_importable, {}, home=tmp_path, prior=place)
+    check({**files, ADAPTER_FACES_FILE: save(good)})
+    for wrong in (
+        {"images": good["images"][:, :80].copy()},
+        {"landmarks": good["landmarks"] * np.float32("nan")},
+        {"images": good["images"].repeat(50, 0), "landmarks": good["landmarks"].repeat(50, 0)},
+        {"images": good["images"][:0], "landmarks": good["landmarks"][:0]},
+    ):
+        with pytest.raises(ArtefactError, match="face"):
+            check({**files, ADAPTER_FACES_FILE: save(good | wrong)})

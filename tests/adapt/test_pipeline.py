@@ -190,7 +190,7 @@ def test_options_are_checked_before_the_work(tmp_path, monkeypatch, given, error
     def late(*args, **options):
         pytest.fail("tracking began")
 
-    monkeypatch.setattr(actor_footage, "track_video", late)
+    monkeypatch.setattr(actor_footage, "detect_people", late)
     clip = files("dubfew.demo") / "actor.mp4"
     with pytest.raises(error):
         adapt(str(clip), **{"prior": "warp", **given})

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dubfew.errors import MissingDependencyError
+from dubfew.reconstruction.detection.upper_face import UpperFaceDescriptor
 from dubfew.reconstruction.face_embeddings import FaceEmbedding, load_face_embedding
 from dubfew.reconstruction.similarity_transform import fit_similarity_transform
 from dubfew.utils.arrays import FloatArray
@@ -29,39 +30,16 @@ class FaceDescriptor(Protocol):
 
     Attributes:
         same_person_distance: largest Euclidean distance of two images of one person.
+        stranger_distance: distance from which two images show different people; between the two
+            it is uncertain.
     """
 
     same_person_distance: float
+    stranger_distance: float
 
     def __call__(self, rgb: NDArray[np.uint8], landmarks: FloatArray) -> FloatArray:
         """Describe the face with these landmarks (px) in an image [H, W, 3]. [D]"""
         ...
-
-
-class PixelDescriptor:
-    """Describe a face by its aligned pixels, for machines without a face-recognition network.
-
-    It recognizes a person in the same light and pose. Measured on 47 clips, on means of six images
-    from each half of a clip: 95 % of the distances within a clip, and 0.2 % of those between
-    different clips, are below ``same_person_distance`` times ``MEAN_DESCRIPTOR_FACTOR``.
-    """
-
-    same_person_distance = 0.76
-    # Eye corners, bridge (two points) and base of the nose, and their positions in an aligned
-    # face, in percent of its width.
-    _ALIGNMENT_LANDMARKS = (33, 133, 362, 263, 168, 6, 2)
-    _ALIGNMENT_TARGETS = np.array(
-        [[31, 42], [43, 42], [57, 42], [69, 42], [50, 42], [50, 48], [50, 66]], np.float32
-    )
-    # Edge of the aligned image, px. Larger images hold more detail and need a more exact alignment.
-    _CROP_PX = 24
-
-    def __call__(self, rgb: NDArray[np.uint8], landmarks: FloatArray) -> FloatArray:
-        """Describe the face with these landmarks (px) in an image [H, W, 3]. [1728]"""
-        targets = self._ALIGNMENT_TARGETS * (self._CROP_PX / 100)
-        return compute_pixel_descriptor(
-            rgb, landmarks[list(self._ALIGNMENT_LANDMARKS), :2], targets, self._CROP_PX
-        )
 
 
 def compute_pixel_descriptor(
@@ -91,12 +69,12 @@ def compute_pixel_descriptor(
     return np.asarray(values / max(float(np.linalg.norm(values)), 1e-6), np.float32)
 
 
-def load_face_descriptor() -> FaceEmbedding | PixelDescriptor:
-    """Load the face-recognition network if it is installed, else the pixel descriptor."""
+def load_face_descriptor() -> FaceEmbedding | UpperFaceDescriptor:
+    """Load the face-recognition network if it is installed, else the upper face's descriptor."""
     try:
         return load_face_embedding()
     except MissingDependencyError:
-        return PixelDescriptor()
+        return UpperFaceDescriptor()
 
 
 def compute_mean_descriptor(
@@ -107,7 +85,7 @@ def compute_mean_descriptor(
     Args:
         crops: images and the landmarks in them, px; at most ``NUM_DESCRIPTOR_CROPS`` are used,
             evenly spaced.
-        descriptor: network or pixel descriptor.
+        descriptor: network or other descriptor.
 
     Returns:
         Mean vector. [D]

@@ -81,7 +81,7 @@ def cluster_tracklets(
 
     Tracklets that follow each other at the same place of a shot belong to one person. All others
     are compared by a face descriptor: the network of the extra `identity` where it is installed,
-    else the aligned pixels, which recognize a person in the same light and pose only.
+    else the upper face (`upper_face.py`).
 
     Args:
         tracklet_set: all faces of the clip.

@@ -15,10 +15,13 @@ class FaceEmbedding(Protocol):
         name: name of the entry.
         same_person_distance: Euclidean distance below which the network's authors call two
             images the same person.
+        stranger_distance: distance from which two images show different people; between the two
+            it is uncertain.
     """
 
     name: str
     same_person_distance: float
+    stranger_distance: float
 
     def __call__(
         self,

@@ -26,6 +26,8 @@ class ArcfaceEmbedding:
     # InsightFace's own demonstration calls a cosine of 0.28 and more the same person. The vectors
     # have length 1, so that this is the Euclidean distance at that cosine.
     same_person_distance = (2 - 2 * 0.28) ** 0.5
+    # The demonstration calls a cosine below 0.2 different people.
+    stranger_distance = (2 - 2 * 0.2) ** 0.5
 
     def __init__(self) -> None:
         self._network = load_arcface(require_asset("mica"))

@@ -12,9 +12,9 @@ from dubfew.errors import DubfewError
 from dubfew.media import Frame, VideoInfo, VideoWriter
 from dubfew.reconstruction.detection import people
 from dubfew.reconstruction.detection.clip_detections import detect_people
-from dubfew.reconstruction.detection.face_descriptors import PixelDescriptor
 from dubfew.reconstruction.detection.face_tracker import FaceTracker
 from dubfew.reconstruction.detection.people import choose_person, cluster_tracklets, find_frame_runs
+from dubfew.reconstruction.detection.upper_face import UpperFaceDescriptor
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import FLAG_OTHER_PERSON
 from dubfew.reconstruction.tracking import track_person
@@ -53,9 +53,8 @@ def clip_of_two(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def detections(clip_of_two):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            people, "load_face_descriptor", PixelDescriptor
-        )  # also where dlib is installed
+        # Also where dlib is installed.
+        patch.setattr(people, "load_face_descriptor", UpperFaceDescriptor)
         return detect_people(clip_of_two)
 
 
