@@ -25,13 +25,23 @@ def format_adaptation(result: AdaptResult, *, verbose: bool = False) -> str:
         result: result of the adaptation.
         verbose: True to add every field of the result.
     """
+    # Imported here, because the metrics import numpy, which other results do not need.
+    from dubfew.evaluate.metrics import METRICS
+
     learned = (
         f"Done: learned {result.actor!r}, revision {result.revision}, from "
         f"{result.frames} frames of {format_clock(result.segment.seconds)} "
         f"({format_byte_count(result.bytes)}, in {format_clock(result.seconds['total'])})"
     )
-    following = f"Next: dubfew render {_shell_word(result.actor)} --audio SPEECH.wav"
-    return _join(_split_notes(result.note), [learned, following], result if verbose else None)
+    lines = [learned]
+    if result.psnr_heldout is not None:
+        grade = METRICS.load("psnr_mouth").grade(result.psnr_heldout)
+        lines.append(
+            f"Quality: {grade} (mouths that were kept back come out at "
+            f"{format_value(result.psnr_heldout)} dB)"
+        )
+    lines.append(f"Next: dubfew render {_shell_word(result.actor)} --audio SPEECH.wav")
+    return _join(_split_notes(result.note), lines, result if verbose else None)
 
 
 def format_render(result: RenderResult, *, verbose: bool = False) -> str:

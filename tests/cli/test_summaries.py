@@ -95,9 +95,10 @@ def test_technical_fields_need_verbose() -> None:
 
 
 def test_an_adaptation_tells_the_next_command() -> None:
-    warning, done, following = format_adaptation(adapted()).splitlines()
+    warning, done, quality, following = format_adaptation(adapted()).splitlines()
     assert warning == "warning: no consent of 'mary' was recorded"
     assert done.startswith("Done: learned 'mary', revision 2, from 135 frames of 0:06 (24.0 MB")
+    assert quality == "Quality: good (mouths that were kept back come out at 39.9 dB)"
     assert following == "Next: dubfew render mary --audio SPEECH.wav"
     assert "dubfew render 'Zoë B' --audio" in format_adaptation(adapted("Zoë B"))
 
