@@ -27,7 +27,7 @@ def plan_adapt_stages(info: VideoInfo, options: AdaptOptions) -> tuple[StagePlan
     fps = float(info.fps)
     frames = info.frames or round(info.duration * fps)
     wanted = DEFAULT_FOOTAGE_SECONDS if options.seconds is None else options.seconds
-    used = min(frames, round(wanted * fps))
+    used = min(frames, wanted * fps)
     scanned = min(frames, round(MAX_SCAN_SECONDS * fps)) if options.start is None else 0
     steps = options.max_training_steps
     return (

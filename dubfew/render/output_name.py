@@ -86,9 +86,10 @@ def check_outputs(
     """
     if plot is not None:
         check_plot_path(plot)
-    # Each once, because credentials are in the video itself for most containers.
-    written = {output: None, credentials_path(output): None, **({plot: None} if plot else {})}
-    for path in written:
+    check_output_path(output, *inputs, overwrite=options.overwrite)
+    # For most containers the credentials are in the video itself.
+    beside = {credentials_path(output), *([plot] if plot else [])} - {output}
+    for path in sorted(beside):
         check_output_path(path, *inputs, overwrite=options.overwrite)
 
 
