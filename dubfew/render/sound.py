@@ -68,12 +68,14 @@ def list_output_sounds(
     """
     if sources.audio is None:
         return []
-    rate = DELIVERY_RATE_HZ
+    # What the scene brings along stays as it is; new and mixed sound has the rate of deliveries.
+    is_own = sources.audio == sources.filmed and mix is None
+    rate = None if is_own else DELIVERY_RATE_HZ
     main = AudioSource(
         sources.audio, start=sources.start, duration=seconds, pad=False, rate=rate, mix=mix
     )
     kept = [
-        AudioSource(sources.scene, duration=seconds, pad=False, rate=rate, track=track)
+        AudioSource(sources.scene, duration=seconds, pad=False, track=track)
         for track in other_tracks(sources.scene)
         if mix is None or mix.path != sources.scene or mix.track != track
     ]

@@ -63,7 +63,10 @@ def test_other_tracks_of_the_scene_stay(scene, silence):
     assert (main.path, main.track, main.mix) == (dub, None, None)
     assert [(each.path, each.track) for each in kept] == [(scene, 2), (scene, 3)]
     assert {each.duration for each in (main, *kept)} == {0.12}
-    assert {each.rate for each in (main, *kept)} == {48000}
+    assert [each.rate for each in (main, *kept)] == [48000, None, None]
+    # The scene's own sound stays as it is.
+    own, *_ = list_output_sounds(sources_of(scene, scene), None, 0.12)
+    assert own.rate is None
 
 
 def test_a_track_that_is_mixed_in_is_no_track_of_its_own(scene, silence):
