@@ -50,7 +50,12 @@ from dubfew.speech.training.run import train_speech_model
 from dubfew.speech.training.shard_clips import load_filmed_clips
 from dubfew.speech.training.speech_clip import SpeechClip, load_speech_clip
 from dubfew.speech.transcript.recognize import recognize_lip_gap
-from dubfew.speech.visemes import BILABIAL_LETTERS, OPEN_VOWEL_LETTERS, SILENCE_SYMBOL
+from dubfew.speech.visemes import (
+    BILABIAL_LETTERS,
+    MOUTH_LEAD_SECONDS,
+    OPEN_VOWEL_LETTERS,
+    SILENCE_SYMBOL,
+)
 from dubfew.utils.signal import pearson_correlation
 
 # Lip gaps below the first look closed, above the second open, inter-ocular distances (0.03 is
@@ -160,8 +165,8 @@ def measure_synthetic(model: SpeechModel, count: int) -> dict[str, float]:
     ):
         total = len(utterance.samples) / SPEECH_SAMPLE_RATE_HZ
         grid = np.arange(0, total, PREDICTION_STEP_SECONDS)
-        # Without a lead: espeak-ng's phone times are those of the sound.
-        gap = model.predict(to_audio(utterance.samples), grid, lead=0.0).aperture()
+        # espeak-ng's phone times are those of the sound; the mouth is ahead of it.
+        gap = model.predict(to_audio(utterance.samples), grid - MOUTH_LEAD_SECONDS).aperture()
         for phone in utterance.phones:
             seconds = phone.end - phone.start
             inside = gap[(grid >= phone.start) & (grid <= phone.end)]

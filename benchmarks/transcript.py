@@ -32,7 +32,7 @@ from dubfew.media import Audio, read_audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.espeak import get_synthesizer, load_sentences
-from dubfew.speech.model import MOUTH_LEAD_SECONDS, SpeechModel
+from dubfew.speech.model import SpeechModel
 from dubfew.speech.training.augmentation import augment_audio
 from dubfew.speech.training.examples import HELD_OUT_LANGUAGES, HELD_OUT_VARIANTS
 from dubfew.speech.training.speech_clip import load_speech_clip
@@ -43,6 +43,7 @@ from dubfew.speech.transcript.transcript import TranscriptCue
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import (
     BILABIAL_LETTERS,
+    MOUTH_LEAD_SECONDS,
     SILENCE_SYMBOL,
     VISEME_BY_LETTER,
     Phone,

@@ -34,12 +34,10 @@ from dubfew.speech.model_info import (
     shipped_speech_model_path,
 )
 from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
+from dubfew.speech.visemes import MOUTH_LEAD_SECONDS
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import write_atomic
 
-# Lead of the mouth over the sound, s: lips part before a vowel begins. This is the median best lag
-# of the training clips. Training itself uses times as annotated, without a lead.
-MOUTH_LEAD_SECONDS = 0.04
 # Rows per pass of the network: 20 s, few enough for constant memory, enough that the overlap costs
 # little.
 CHUNK_ROWS = 1000
@@ -119,6 +117,7 @@ class SpeechModel:
         space: MotionSpace,
         encoder: AudioEncoder | None = None,
         training_info: Mapping[str, Any] | None = None,
+        lead: float = 0.0,
     ) -> None:
         """Combine a trained network with its space and encoder.
 
@@ -127,14 +126,17 @@ class SpeechModel:
             space: the space of the network's coefficients.
             encoder: audio encoder that the network was trained with; None is mel bands.
             training_info: facts about the training in JSON's types, stored with the weights.
+            lead: time by which the mouth is ahead of the network's rows, s. Networks whose targets
+                were timed by the sound need one; those of today learn it.
         """
         self.network = network.eval()
         self.space = space
         self.encoder = encoder or load_encoder()
         self.training_info = dict(training_info or {})
+        self.lead = lead
 
     def predict(
-        self, audio: AudioLike, times: NDArray[np.float64], *, lead: float = MOUTH_LEAD_SECONDS
+        self, audio: AudioLike, times: NDArray[np.float64], *, lead: float | None = None
     ) -> MouthMotion:
         """Predict mouth motion at the given times of a recording.
 
@@ -145,7 +147,7 @@ class SpeechModel:
         Args:
             audio: mono samples of any rate; NaN counts as silence, and so does an empty recording.
             times: times on the recording's clock, s; outside of it the mouth rests. [N]
-            lead: time by which the mouth is ahead of the sound, s.
+            lead: time by which the mouth is ahead of the network's rows, s; default: the model's.
 
         Returns:
             Displacements from the closed rest pose, one row per time.
@@ -154,6 +156,7 @@ class SpeechModel:
             MediaError: The samples are not mono.
         """
         times = np.asarray(times, np.float64)
+        lead = self.lead if lead is None else lead
         # Zero outside of the recording: the mouth rests there.
         coefficients = self.predict_coefficients(audio)
         row_times = np.arange(len(coefficients)) * ROW_SECONDS
@@ -246,6 +249,7 @@ class SpeechModel:
             "aperture": self.space.aperture_p95,
             "points": MOUTH_POINTS,
             "encoder": self.encoder.metadata(),
+            "lead": self.lead,
             "training": self.training_info,
         }
         return save(
@@ -299,7 +303,9 @@ class SpeechModel:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtefactError(f"{path} lacks weights that its header promises") from error
         encoder = load_stored_encoder(header["encoder"], encoder_name)
-        return cls(network, space, encoder, header.get("training"))
+        # Headers without a lead are older than networks that learn it.
+        lead = float(header.get("lead", MOUTH_LEAD_SECONDS))
+        return cls(network, space, encoder, header.get("training"), lead)
 
     @staticmethod
     def load_default() -> SpeechModel:

@@ -14,6 +14,12 @@ from dubfew.speech.encoders import MEL_FRAMES_PER_ROW
 # Rows that the linear predictor sees, at most, and their spacing: every second row within a quarter
 # of a second to either side.
 MAX_LINEAR_TAPS, TAP_SPACING_ROWS = 13, 2
+# Principal components that wider features are reduced to, and rows of them that the linear
+# predictor sees at most (0.16 s to either side). Minutes of film cannot determine thousands of
+# weights. On held-out people, 64 to 192 components and 3 to 9 rows predict alike (docs/speech.md);
+# all features of an encoder, or more rows, predict worse.
+MAX_FEATURES, MAX_PROJECTED_TAPS = 96, 9
+
 # Numbers per row that the linear predictor sees, at most: wide encoders get fewer taps, because the
 # equations for the weights need the square of this in memory (32 MB).
 MAX_LINEAR_COLUMNS = 2000
@@ -53,6 +59,7 @@ class SpeechNetworkConfig:
         dropout: fraction of channels that are dropped in training.
         inputs: numbers per frame of the encoder.
         stride: frames of the encoder per output row.
+        projected: principal components that the frames are reduced to; 0 takes them as they are.
     """
 
     channels: int = 64
@@ -62,6 +69,12 @@ class SpeechNetworkConfig:
     dropout: float = 0.2
     inputs: int = NUM_MEL_BANDS
     stride: int = MEL_FRAMES_PER_ROW
+    projected: int = 0
+
+    @property
+    def width(self) -> int:
+        """Return how many numbers per frame the networks see."""
+        return self.projected or self.inputs
 
     @property
     def context_rows(self) -> int:
@@ -73,7 +86,26 @@ class SpeechNetworkConfig:
     @property
     def num_taps(self) -> int:
         """Compute how many rows the linear predictor sees, an odd number."""
-        return max(1, min(MAX_LINEAR_TAPS, (MAX_LINEAR_COLUMNS // self.inputs - 1) // 2 * 2 + 1))
+        most = MAX_PROJECTED_TAPS if self.projected else MAX_LINEAR_TAPS
+        return max(1, min(most, (MAX_LINEAR_COLUMNS // self.width - 1) // 2 * 2 + 1))
+
+
+class FeatureProjection(nn.Module):
+    """A fixed linear map of an encoder's frames to principal components of unit variance.
+
+    Its weights are computed by `fit_feature_projection`, not trained by gradient descent.
+    """
+
+    def __init__(self, config: SpeechNetworkConfig) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.directions: Tensor
+        self.register_buffer("mean", torch.zeros(config.inputs))
+        self.register_buffer("directions", torch.zeros(config.inputs, config.projected))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Project frames. [..., inputs] -> [..., projected]"""
+        return (frames - self.mean) @ self.directions
 
 
 class _DilatedBlock(nn.Module):
@@ -98,7 +130,7 @@ class SpeechNetwork(nn.Module):
     def __init__(self, config: SpeechNetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.stem = nn.Conv1d(config.inputs, config.channels, 5, stride=config.stride, padding=2)
+        self.stem = nn.Conv1d(config.width, config.channels, 5, stride=config.stride, padding=2)
         self.blocks = nn.ModuleList(
             _DilatedBlock(config.channels, dilation, config.dropout)
             for dilation in config.dilations
@@ -107,12 +139,12 @@ class SpeechNetwork(nn.Module):
 
     def forward(
         self,
-        frames: Tensor,  # [B, T, inputs]
+        frames: Tensor,  # [B, T, width]
     ) -> SpeechPrediction:
         """Predict rows; row r is centered on frame ``stride * r``.
 
         Args:
-            frames: features of the encoder. [B, T, inputs]
+            frames: features of the encoder, projected if the configuration says so. [B, T, width]
 
         Returns:
             ceil(T / stride) rows.
@@ -135,7 +167,7 @@ class LinearPredictor(nn.Module):
     def __init__(self, config: SpeechNetworkConfig) -> None:
         super().__init__()
         self.map = nn.Conv1d(
-            config.inputs,
+            config.width,
             config.components,
             config.num_taps,
             stride=config.stride,
@@ -143,8 +175,8 @@ class LinearPredictor(nn.Module):
             padding=config.num_taps // 2 * TAP_SPACING_ROWS * config.stride,
         )
 
-    def forward(self, frames: Tensor) -> Tensor:  # [B, T, inputs] -> [B, R, K]
-        """Predict coefficients [B, R, K] from frames [B, T, inputs]."""
+    def forward(self, frames: Tensor) -> Tensor:  # [B, T, width] -> [B, R, K]
+        """Predict coefficients [B, R, K] from frames [B, T, width]."""
         return self.map(frames.transpose(1, 2)).transpose(1, 2)
 
 
@@ -170,6 +202,7 @@ class SpeechEnsemble(nn.Module):
         """
         super().__init__()
         self.config = config
+        self.projection = FeatureProjection(config) if config.projected else nn.Identity()
         self.networks = nn.ModuleList(SpeechNetwork(config) for _ in range(config.members))
         self.linear = LinearPredictor(config)
         self.opening: Tensor
@@ -179,7 +212,8 @@ class SpeechEnsemble(nn.Module):
         self,
         frames: Tensor,  # [B, T, inputs]
     ) -> SpeechPrediction:
-        """Predict rows, see `SpeechNetwork.forward`."""
+        """Predict rows from frames of the encoder, see `SpeechNetwork.forward`."""
+        frames = self.projection(frames)
         motions, voices = zip(*(network(frames) for network in self.networks), strict=True)
         # Half of the motion is the networks' mean, half the linear predictor's.
         motion = torch.stack(motions).mean(0)

@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 from dubfew.utils.arrays import FloatArray
 
+# Lead of the mouth over the sound, s: lips part before a vowel begins. This is the median best lag
+# of the training clips against motion that is timed by the phones in the sound.
+MOUTH_LEAD_SECONDS = 0.04
+
 # Controls that describe a mouth, in this order: vertical position of the upper and the lower inner
 # lip, change of the mouth's width, lips forward, vertical position of the chin.
 MOUTH_CONTROLS = ("upper", "lower", "width", "purse", "chin")

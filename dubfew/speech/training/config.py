@@ -17,6 +17,10 @@ class SpeechTrainConfig:
         filmed_fraction: fraction of the windows that come from filmed speakers.
         silent_fraction: fraction of the windows without speech.
         num_linear_batches: batches that the linear predictor is solved from.
+        num_synthetic_passages: passages of synthetic speech that windows are cut from.
+        num_silent_passages: the same without speech.
+        num_filmed_versions: differently augmented versions of every filmed recording.
+        num_projection_passages: synthetic passages that wide features are reduced by.
         num_utterances: synthetic sentences to draw windows from.
         held_vowel_fraction: fraction of these sentences in which a vowel is held.
         peak_learning_rate: learning rate at the end of the warm-up.
@@ -31,6 +35,10 @@ class SpeechTrainConfig:
     filmed_fraction: float = 0.55
     silent_fraction: float = 0.16
     num_linear_batches: int = 80
+    num_synthetic_passages: int = 600
+    num_silent_passages: int = 150
+    num_filmed_versions: int = 6
+    num_projection_passages: int = 60
     num_utterances: int = 1200
     held_vowel_fraction: float = 0.2
     peak_learning_rate: float = 3e-3
@@ -49,6 +57,10 @@ class SpeechTrainConfig:
             steps=steps,
             scout_steps=max(1, steps * self.scout_steps // self.steps),
             num_linear_batches=max(1, steps * self.num_linear_batches // self.steps),
+            # Nor passages whose windows they would hardly draw.
+            num_synthetic_passages=min(self.num_synthetic_passages, steps * self.batch_size),
+            num_silent_passages=min(self.num_silent_passages, steps * self.batch_size),
+            num_projection_passages=min(self.num_projection_passages, steps * self.batch_size),
             # Short trainings need not synthesize sentences that they would never draw.
             num_utterances=min(self.num_utterances, steps * self.batch_size),
         )

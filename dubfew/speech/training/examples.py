@@ -1,4 +1,4 @@
-"""Labeled recordings of synthetic, filmed and silent sound, and training windows cut from them."""
+"""Labeled recordings of synthetic, filmed and silent sound, and training passages cut from them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ from dubfew.speech.training.augmentation import (
     music_noise,
 )
 from dubfew.speech.training.speech_clip import SpeechClip
-from dubfew.speech.visemes import SILENCE_SYMBOL, motion_from_phones
+from dubfew.speech.visemes import MOUTH_LEAD_SECONDS, SILENCE_SYMBOL, motion_from_phones
 from dubfew.utils.arrays import FloatArray
 
 # Rows (20 ms) of a training window: 3 s. That is six times what the network sees to either side;
 # longer windows would give fewer independent examples per step for the same time.
 WINDOW_ROWS = 150
+# Most rows of a passage: 10 s. Longer passages would repeat one augmentation over more of the
+# training.
+MAX_PASSAGE_ROWS = 500
 
 # Voice variants of espeak-ng that training uses. Those of HELD_OUT_VARIANTS and HELD_OUT_LANGUAGES
 # are kept for measuring.
@@ -77,8 +80,10 @@ _MAX_LEVEL_ERROR_DB = 3
 
 
 @dataclass(frozen=True)
-class TrainingWindow:
-    """One training window of `WINDOW_ROWS` rows (R).
+class TrainingPassage:
+    """Augmented and encoded sound with its target, from which training windows are cut.
+
+    It has between `WINDOW_ROWS` and `MAX_PASSAGE_ROWS` rows (R).
 
     Attributes:
         features: features of the audio encoder. [stride * R, width]
@@ -89,6 +94,20 @@ class TrainingWindow:
     features: FloatArray
     displacement: FloatArray
     voice_activity: FloatArray
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.voice_activity)
+
+    def cut_window(self, start: int) -> TrainingPassage:
+        """Cut `WINDOW_ROWS` rows from a row on."""
+        stride = len(self.features) // len(self)
+        rows = slice(start, start + WINDOW_ROWS)
+        return TrainingPassage(
+            self.features[start * stride : (start + WINDOW_ROWS) * stride],
+            self.displacement[rows],
+            self.voice_activity[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +183,8 @@ def recording_from_utterance(utterance: Utterance, viseme_basis: FloatArray) -> 
     """
     seconds = len(utterance.samples) / SPEECH_SAMPLE_RATE_HZ
     times = np.arange(int(seconds / ROW_SECONDS) + 1) * ROW_SECONDS
-    motion = motion_from_phones(utterance.phones, times, viseme_basis)
+    # Mouths are ahead of the sound; phones are annotated in the sound.
+    motion = motion_from_phones(utterance.phones, times + MOUTH_LEAD_SECONDS, viseme_basis)
     activity = np.zeros(len(times), np.float32)
     for phone in utterance.phones:
         if phone.symbol != SILENCE_SYMBOL:
@@ -208,13 +228,13 @@ def silent_recording(rng: np.random.Generator) -> LabeledRecording:
     )
 
 
-def sample_window(
+def sample_passage(
     recordings: Sequence[LabeledRecording],
     rng: np.random.Generator,
     num_points: int,
     encoder: AudioEncoder,
-) -> TrainingWindow:
-    """Cut a random window from recordings that are played one after the other, and augment it.
+) -> TrainingPassage:
+    """Cut a random passage from recordings that are played one after the other, and augment it.
 
     Args:
         recordings: recordings in their order, with random pauses before them; at least one.
@@ -223,9 +243,10 @@ def sample_window(
         encoder: computes the features.
     """
     samples, target, activity = _join_with_pauses(recordings, rng, num_points)
-    # A window that is played faster is cut from more rows.
+    # A passage that is played faster is cut from more rows. All of a short recording is taken.
     speed = _SPEEDS_IN_TENTHS[rng.integers(len(_SPEEDS_IN_TENTHS))]
-    cut_rows = -(-WINDOW_ROWS * speed // 10)
+    num_rows = min(max(WINDOW_ROWS, len(target) * 10 // speed), MAX_PASSAGE_ROWS)
+    cut_rows = -(-num_rows * speed // 10)
     start = int(rng.integers(0, max(1, len(target) - cut_rows + 1)))
     window = samples[start * ROW_SAMPLES : (start + cut_rows) * ROW_SAMPLES]
     window = np.pad(window, (0, cut_rows * ROW_SAMPLES - len(window)))
@@ -234,18 +255,18 @@ def sample_window(
     activity = np.pad(activity[start : start + cut_rows], (0, padding))
     if speed != 10:
         window = resample_poly(window, 10, speed).astype(np.float32)
-    row = np.minimum((np.arange(WINDOW_ROWS) * speed / 10).round().astype(int), cut_rows - 1)
+    row = np.minimum((np.arange(num_rows) * speed / 10).round().astype(int), cut_rows - 1)
     window = augment_audio(window, rng)
-    # A window without speech, cut from a recording that has some, keeps the recording's channel:
+    # A passage without speech, cut from a recording that has some, keeps the recording's channel:
     # by its own level, noise would be amplified to the level of speech.
     has_speech = activity.any() or not any(len(each.voice_activity) for each in recordings)
     channel = estimate_channel(window if has_speech else samples)
     level_error = rng.uniform(-_MAX_LEVEL_ERROR_DB, _MAX_LEVEL_ERROR_DB)
     channel = replace(channel, level_db=channel.level_db + level_error)
-    features = encoder.encode(window, channel).frames(0, WINDOW_ROWS * encoder.stride)
+    features = encoder.encode(window, channel).frames(0, num_rows * encoder.stride)
     if encoder.is_mel_spectrogram:
         features = augment_mel(features, rng)
-    return TrainingWindow(features, target[row], activity[row])
+    return TrainingPassage(features, target[row], activity[row])
 
 
 def _join_with_pauses(

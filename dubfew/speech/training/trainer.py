@@ -12,8 +12,13 @@ from torch import nn
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.speech.encoders import AudioEncoder, load_encoder
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.network import LinearPredictor, SpeechEnsemble, SpeechNetworkConfig
-from dubfew.speech.training.batches import SpeechBatch, sample_speech_batch
+from dubfew.speech.network import (
+    MAX_FEATURES,
+    LinearPredictor,
+    SpeechEnsemble,
+    SpeechNetworkConfig,
+)
+from dubfew.speech.training.batches import PassageEncoder, PassagePool
 from dubfew.speech.training.clip_sync import SyncedClips, measure_lags, select_synced_clips
 from dubfew.speech.training.config import SpeechTrainConfig
 from dubfew.speech.training.examples import (
@@ -24,9 +29,14 @@ from dubfew.speech.training.examples import (
     synthesize_sentences,
     training_languages,
 )
+from dubfew.speech.training.feature_projection import fit_feature_projection
 from dubfew.speech.training.loss import MotionLoss
 from dubfew.speech.training.motion_basis import build_speech_model, compute_motion_basis
-from dubfew.speech.training.ridge_regression import solve_linear_predictor
+from dubfew.speech.training.ridge_regression import (
+    PROJECTED_RIDGE_FRACTION,
+    RIDGE_FRACTION,
+    solve_linear_predictor,
+)
 from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.vowel_hold import hold_random_vowel
 from dubfew.speech.viseme_basis import load_viseme_basis
@@ -97,18 +107,33 @@ def fit_speech_model(
         fit_viseme_basis([clip.motion for clip in clips]) if clips else load_viseme_basis()
     )
     synthetic = _synthesize_recordings(viseme_basis, config, rng, progress)
-    network_config = SpeechNetworkConfig(inputs=encoder.feature_dim, stride=encoder.stride)
+    network_config = SpeechNetworkConfig(
+        inputs=encoder.feature_dim,
+        stride=encoder.stride,
+        projected=MAX_FEATURES if encoder.feature_dim > MAX_FEATURES else 0,
+    )
     # Lags are not known yet, but directions of motion do not depend on them.
     filmed = [recording_from_clip(clip, 0.0) for clip in clips]
     basis = compute_motion_basis(synthetic, filmed, network_config.components)
+    passage_encoder = PassageEncoder(encoder, rng)
+    if network_config.projected:
+        # Components of all kinds of speech that there are, in a first version of each.
+        passages = passage_encoder.encode_synthetic(synthetic, config.num_projection_passages)
+        passages += passage_encoder.encode_filmed(filmed, versions=1)
+        passage_encoder.projection = fit_feature_projection(network_config, passages)
+    pool = PassagePool(
+        passage_encoder.encode_synthetic(synthetic, config.num_synthetic_passages),
+        passage_encoder.encode_silent(config.num_silent_passages),
+    )
     run = _TrainingRun(
         motion_loss=MotionLoss(basis),
         basis=basis,
         network_config=network_config,
         synthetic_recordings=synthetic,
+        passage_encoder=passage_encoder,
+        pool=pool,
         config=config,
         rng=rng,
-        encoder=encoder,
         progress=progress,
         total_steps=config.scout_steps * bool(clips) + config.steps * network_config.members,
     )
@@ -150,9 +175,10 @@ class _TrainingRun:
     basis: FloatArray
     network_config: SpeechNetworkConfig
     synthetic_recordings: list[LabeledRecording]
+    passage_encoder: PassageEncoder
+    pool: PassagePool
     config: SpeechTrainConfig
     rng: np.random.Generator
-    encoder: AudioEncoder
     progress: ProgressCallback
     total_steps: int
     steps_done: int = 0
@@ -161,11 +187,17 @@ class _TrainingRun:
         """Make an untrained ensemble, by default with the configured number of networks."""
         config = self.network_config
         config = config if members is None else replace(config, members=members)
-        return SpeechEnsemble(config, self.motion_loss.gap_per_coefficient)
+        ensemble = SpeechEnsemble(config, self.motion_loss.gap_per_coefficient)
+        if self.passage_encoder.projection is not None:
+            ensemble.projection = self.passage_encoder.projection
+        return ensemble
 
-    def train_network(
-        self, network: nn.Module, filmed_recordings: Sequence[LabeledRecording], steps: int
-    ) -> None:
+    def set_filmed(self, recordings: Sequence[LabeledRecording]) -> None:
+        """Take these filmed recordings into the pool, instead of those that were in it."""
+        filmed = self.passage_encoder.encode_filmed(recordings, self.config.num_filmed_versions)
+        self.pool = replace(self.pool, filmed=filmed)
+
+    def train_network(self, network: nn.Module, steps: int) -> None:
         """Train one network by gradient descent, in place."""
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=self.config.peak_learning_rate, weight_decay=_WEIGHT_DECAY
@@ -181,7 +213,7 @@ class _TrainingRun:
         network.train()
         for step in range(steps):
             schedule.set_step(step)
-            batch = self._sample_batch(filmed_recordings, self.config.filmed_fraction)
+            batch = self.pool.sample_batch(self.config, self.rng, self.config.filmed_fraction)
             predicted = network(batch.features)
             # Filmed targets move to where they agree with the prediction.
             target = batch.target
@@ -199,41 +231,30 @@ class _TrainingRun:
                 )
         network.eval()
 
-    def fit_linear_predictor(
-        self, predictor: LinearPredictor, filmed_recordings: Sequence[LabeledRecording]
-    ) -> None:
+    def fit_linear_predictor(self, predictor: LinearPredictor) -> None:
         """Solve for the linear predictor's weights, from film alone if there is any."""
         solve_linear_predictor(
             predictor,
             (
-                self._sample_batch(filmed_recordings, 1.0)
+                self.pool.sample_batch(self.config, self.rng, filmed_fraction=1.0)
                 for _ in range(self.config.num_linear_batches)
             ),
             self.basis,
+            PROJECTED_RIDGE_FRACTION if self.network_config.projected else RIDGE_FRACTION,
         )
 
     def build_model(self, ensemble: SpeechEnsemble) -> SpeechModel:
         """Wrap an ensemble whose statistics are measured on synthetic speech."""
-        return build_speech_model(ensemble, self.basis, self.synthetic_recordings, self.encoder)
-
-    def _sample_batch(
-        self, filmed_recordings: Sequence[LabeledRecording], filmed_fraction: float
-    ) -> SpeechBatch:
-        return sample_speech_batch(
-            self.synthetic_recordings,
-            filmed_recordings,
-            self.config,
-            self.rng,
-            self.encoder,
-            filmed_fraction,
+        return build_speech_model(
+            ensemble, self.basis, self.synthetic_recordings, self.passage_encoder.encoder
         )
 
 
 def _sync_clips(run: _TrainingRun, clips: list[SpeechClip]) -> SyncedClips:
     """Train the scout on synthetic speech alone, and select the clips that it finds in sync."""
     scout = run.new_ensemble(members=1)
-    run.train_network(scout.networks[0], [], run.config.scout_steps)
-    run.fit_linear_predictor(scout.linear, [])
+    run.train_network(scout.networks[0], run.config.scout_steps)
+    run.fit_linear_predictor(scout.linear)
     lag_estimates = measure_lags(run.build_model(scout), clips)
     return select_synced_clips(clips, lag_estimates, run.config.min_correlation)
 
@@ -247,11 +268,13 @@ def _train_ensemble(
         The ensemble, and the clips that it was trained on in the end.
     """
     ensemble = run.new_ensemble()
+    run.set_filmed(synced.recordings)
     for number, network in enumerate(ensemble.networks):
-        run.train_network(network, synced.recordings, run.config.steps)
+        run.train_network(network, run.config.steps)
         if number == 0 and clips:
             synced = _resync_unused_clips(run, ensemble, clips, synced)
-    run.fit_linear_predictor(ensemble.linear, synced.recordings)
+            run.set_filmed(synced.recordings)
+    run.fit_linear_predictor(ensemble.linear)
     return ensemble, synced
 
 
@@ -263,7 +286,7 @@ def _resync_unused_clips(
     It has seen real mouths and judges better than the scout. Clips that it was trained on keep
     their first estimate: a network agrees with what it has learned, in sync or not.
     """
-    run.fit_linear_predictor(ensemble.linear, synced.recordings)
+    run.fit_linear_predictor(ensemble.linear)
     first = run.new_ensemble(members=1)
     first.networks[0].load_state_dict(ensemble.networks[0].state_dict())
     first.linear.load_state_dict(ensemble.linear.state_dict())

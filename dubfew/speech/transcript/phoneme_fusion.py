@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.speech.model import MOUTH_LEAD_SECONDS
 from dubfew.speech.viseme_basis import load_viseme_basis
-from dubfew.speech.visemes import VISEME_BY_LETTER, Phone, motion_from_phones
+from dubfew.speech.visemes import MOUTH_LEAD_SECONDS, VISEME_BY_LETTER, Phone, motion_from_phones
 from dubfew.utils.arrays import FloatArray
 
 # Weight of the text in sounds that leave the lips free, 0 to 1. Chosen on nine GRID clips; 0.15 to

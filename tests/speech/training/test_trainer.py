@@ -16,7 +16,14 @@ from dubfew.speech.training.trainer import fit_speech_model
 from tests.speech.clips import spoken_clip
 
 TOY = SpeechTrainConfig(
-    steps=5, scout_steps=3, num_linear_batches=2, batch_size=3, num_utterances=4
+    steps=5,
+    scout_steps=3,
+    num_linear_batches=2,
+    batch_size=3,
+    num_utterances=4,
+    num_synthetic_passages=3,
+    num_silent_passages=2,
+    num_filmed_versions=1,
 )
 
 
@@ -34,6 +41,9 @@ def test_training_is_deterministic_and_uses_clips(monkeypatch: pytest.MonkeyPatc
         num_linear_batches=2,
         batch_size=2,
         num_utterances=4,
+        num_synthetic_passages=3,
+        num_silent_passages=2,
+        num_filmed_versions=2,
         min_correlation=-1.0,
     )
     first = fit_speech_model([clip], config, progress=reports.append)
