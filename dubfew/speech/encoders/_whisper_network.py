@@ -25,6 +25,7 @@ class WhisperSizes:
         num_heads: heads of the attention.
         num_blocks: blocks that are computed.
         max_rows: rows (20 ms) that there are positions for.
+        is_stacked: True puts the outputs of all blocks side by side, False takes the last one's.
     """
 
     num_bands: int
@@ -32,6 +33,7 @@ class WhisperSizes:
     num_heads: int
     num_blocks: int
     max_rows: int
+    is_stacked: bool = False
 
 
 class WhisperBlocks(nn.Module):
@@ -44,6 +46,7 @@ class WhisperBlocks(nn.Module):
     def __init__(self, sizes: WhisperSizes) -> None:
         """Make a network without weights of use; load some into it."""
         super().__init__()
+        self.is_stacked = sizes.is_stacked
         # No padding: a window brings the frames around it along, so that its first and last row
         # are as exact as all others.
         self.conv1 = nn.Conv1d(sizes.num_bands, sizes.width, 3)
@@ -57,7 +60,7 @@ class WhisperBlocks(nn.Module):
     def forward(
         self,
         mel: Tensor,  # [B, 2 R + 3, num_bands]
-    ) -> Tensor:  # [B, R, width]
+    ) -> Tensor:  # [B, R, width * number of outputs]
         """Compute the rows of a window.
 
         Args:
@@ -65,15 +68,17 @@ class WhisperBlocks(nn.Module):
                 [B, 2 R + 3, num_bands]
 
         Returns:
-            The output of the last block, without the normalization that follows in a whole
-            encoder. [B, R, width]
+            The output of the last block, or of all of them side by side, without the normalization
+            that follows in a whole encoder. [B, R, width * number of outputs]
         """
         x = F.gelu(self.conv1(mel.transpose(1, 2)))
         x = F.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]]
+        outputs = []
         for block in self.blocks:
             x = block(x)
-        return x
+            outputs.append(x)
+        return torch.cat(outputs, dim=2) if self.is_stacked else x
 
 
 class _Block(nn.Module):

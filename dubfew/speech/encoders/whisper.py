@@ -54,6 +54,8 @@ class WhisperEncoder:
 
     stride = 1
     is_mel_spectrogram = False
+    # Name in `AUDIO_ENCODERS`, and whether features are the outputs of all blocks side by side.
+    entry, is_stacked = "whisper", False
 
     def __init__(self, name: str = "whisper", layer: int | None = None) -> None:
         """Load weights.
@@ -78,15 +80,21 @@ class WhisperEncoder:
                 f"{path} is not the file that {package.distribution} 0.1.0 has (SHA-256 "
                 f"{self._sha256}): {package.install}"
             )
-        self.name = f"whisper:{path}" if location else "whisper"
+        self.name = f"{self.entry}:{path}" if location else self.entry
         weights = read_whisper_weights(path, layer)
         self.layer, self.num_layers = weights.num_blocks, weights.num_stored_blocks
         positions = weights.tensors["positions"]
-        self.feature_dim = positions.shape[1]
+        width = positions.shape[1]
+        self.feature_dim = width * (self.layer if self.is_stacked else 1)
         self.window_rows = min(WHISPER_WINDOW_ROWS, len(positions))
         self._num_bands = weights.tensors["conv1.weight"].shape[1]
         sizes = WhisperSizes(
-            self._num_bands, self.feature_dim, weights.num_heads, self.layer, len(positions)
+            self._num_bands,
+            width,
+            weights.num_heads,
+            self.layer,
+            len(positions),
+            self.is_stacked,
         )
         self._network = WhisperBlocks(sizes).eval()
         try:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dubfew.errors import ArtefactError, MissingDependencyError
-from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ, RecordingChannel
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ, RecordingChannel, estimate_channel
 from dubfew.speech.encoders import (
     ROW_SAMPLES,
     check_stored_encoder,
@@ -57,6 +57,18 @@ def test_layers_equal_a_forward_pass_in_numpy(toy: str, layer: int) -> None:
     expected = compute_layers(mel, random_whisper())[layer]
     assert (encoder.feature_dim, encoder.stride, encoder.is_mel_spectrogram) == (WIDTH, 1, False)
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_a_stack_has_all_blocks_side_by_side(toy: str) -> None:
+    samples = np.random.default_rng(0).standard_normal(16000).astype(np.float32) * 0.1
+    channel = estimate_channel(samples)
+    stacked = load_encoder(f"whisper_stack:{toy.partition(':')[2]}", 2)
+    single = [load_encoder(toy, layer) for layer in (1, 2)]
+    assert stacked.feature_dim == 2 * single[0].feature_dim
+    expected = np.concatenate([e.encode(samples, channel).frames(3, 40) for e in single], axis=1)
+    np.testing.assert_allclose(stacked.encode(samples, channel).frames(3, 40), expected, atol=1e-5)
+    with pytest.raises(ArtefactError, match="layer 0"):
+        load_encoder(f"whisper_stack:{toy.partition(':')[2]}", 0)
 
 
 def test_the_mel_bands_are_whispers() -> None:
