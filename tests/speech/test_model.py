@@ -194,3 +194,16 @@ def test_a_lead_brings_the_motion_forward(model):
     exact = model.predict(sound, times + 0.08, lead=0.0).displacement
     np.testing.assert_allclose(ahead, exact)
     assert np.abs(ahead - model.predict(sound, times, lead=0.0).displacement).max() > 0.01
+
+
+def test_models_without_a_stored_lead_have_that_of_their_time(model, tmp_path):
+    trained = SpeechModel(model.network, model.space, model.encoder, lead=0.02)
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(trained.to_bytes())
+    assert SpeechModel.load(path).lead == 0.02
+    old = trained.to_bytes()
+    size = len(old)
+    # The header's length stays: another key takes the place of the lead.
+    path.write_bytes(old.replace(rb"\"lead\"", rb"\"none\""))
+    assert path.stat().st_size == size
+    assert SpeechModel.load(path).lead == MOUTH_LEAD_SECONDS

@@ -76,3 +76,21 @@ def test_rows_depend_on_no_more_than_their_context() -> None:
     with torch.no_grad():
         a, b = (ensemble(each).coefficients[0, row] for each in (frames, changed))
     torch.testing.assert_close(a, b)
+
+
+def test_wide_features_are_projected_before_anything_else() -> None:
+    torch.manual_seed(0)
+    config = SpeechNetworkConfig(components=3, members=1, inputs=30, stride=1, projected=5)
+    ensemble = SpeechEnsemble(config, OPENING).eval()
+    ensemble.projection.mean.normal_()
+    ensemble.projection.directions.normal_()
+    frames = torch.randn(1, 60, 30)
+    # What lies across the directions changes nothing.
+    directions = ensemble.projection.directions
+    across = torch.randn(30)
+    across -= directions @ torch.linalg.lstsq(directions, across[:, None]).solution[:, 0]
+    with torch.no_grad():
+        a, b = (ensemble(each).coefficients for each in (frames, frames + across))
+        c = ensemble(frames + directions[:, 0]).coefficients
+    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    assert (a - c).abs().max() > 1e-3
