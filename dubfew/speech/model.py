@@ -124,7 +124,7 @@ class SpeechModel:
         Args:
             network: trained networks.
             space: the space of the network's coefficients.
-            encoder: audio encoder that the network was trained with; None is mel bands.
+            encoder: audio encoder that the network was trained with; None is the default.
             training_info: facts about the training in JSON's types, stored with the weights.
             lead: time by which the mouth is ahead of the network's rows, s. Networks whose targets
                 were timed by the sound need one; those of today learn it.

@@ -58,7 +58,7 @@ def build_speech_model(
         network: trained networks.
         basis: directions of motion. [K, P, 3]
         recordings: recordings to predict and measure, at least one with speech.
-        encoder: audio encoder of the network; None is mel bands.
+        encoder: audio encoder of the network; None is the default.
     """
     # Predict with a space of unit statistics, then measure them where there is speech.
     unit_space = MotionSpace(basis, np.ones(len(basis), np.float32), 1.0)

@@ -95,7 +95,7 @@ def fit_speech_model(
     Args:
         clips: filmed speakers, may be empty.
         config: sizes and rates; None takes the defaults.
-        encoder: audio encoder of the network; None is mel bands.
+        encoder: audio encoder of the network; None is the default.
         progress: called for every synthesized sentence, every 10th step and the last one.
     """
     config = config or SpeechTrainConfig()

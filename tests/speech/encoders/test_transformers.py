@@ -284,7 +284,7 @@ def test_a_model_finds_its_encoder_again_or_names_it(
     with pytest.raises(MissingDependencyError, match=r"dubfew\[speech-encoders\]") as error:
         SpeechModel.load(path)
     assert "\n" not in str(error.value)
-    assert load_encoder().feature_dim == 80
+    assert load_encoder("mel").feature_dim == 80
 
 
 def _other_kind(folder: Path) -> None:

@@ -40,7 +40,7 @@ def test_passages_have_the_promised_shape() -> None:
     filmed = recording_from_clip(spoken_clip(), 0.0)
     for recordings in ([spoken, spoken], [silent_recording(rng)], [filmed], [spoken] * 9):
         for _ in range(4):
-            passage = sample_passage(recordings, rng, len(MOUTH_POINTS), load_encoder())
+            passage = sample_passage(recordings, rng, len(MOUTH_POINTS), load_encoder("mel"))
             rows = len(passage)
             assert WINDOW_ROWS <= rows <= MAX_PASSAGE_ROWS
             assert passage.features.shape == (2 * rows, 80)
@@ -69,7 +69,7 @@ def test_mouths_of_synthetic_speech_are_ahead_of_the_sound() -> None:
 
 def test_silent_passages_rest() -> None:
     rng = np.random.default_rng(0)
-    passage = sample_passage([silent_recording(rng)], rng, len(MOUTH_POINTS), load_encoder())
+    passage = sample_passage([silent_recording(rng)], rng, len(MOUTH_POINTS), load_encoder("mel"))
     assert passage.voice_activity.max() == 0
     assert np.abs(passage.displacement).max() == 0
 
