@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.speech.encoders import AudioEncoder, load_encoder
@@ -46,6 +46,9 @@ from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.signal import LagEstimate
 
+# Standard deviation of the noise on projected features, which have a variance of 1, and fraction of
+# channels that are dropped. Film is minutes, so both are large.
+_FEATURE_NOISE, _DROPOUT = 0.3, 0.3
 # Steps between two progress reports; more often would cost as much as a step.
 REPORT_EVERY_STEPS = 10
 # Fraction of the steps over which the learning rate rises, so that the first gradients, which are
@@ -111,6 +114,7 @@ def fit_speech_model(
         inputs=encoder.feature_dim,
         stride=encoder.stride,
         projected=MAX_FEATURES if encoder.feature_dim > MAX_FEATURES else 0,
+        dropout=_DROPOUT,
     )
     # Lags are not known yet, but directions of motion do not depend on them.
     filmed = [recording_from_clip(clip, 0.0) for clip in clips]
@@ -214,7 +218,7 @@ class _TrainingRun:
         for step in range(steps):
             schedule.set_step(step)
             batch = self.pool.sample_batch(self.config, self.rng, self.config.filmed_fraction)
-            predicted = network(batch.features)
+            predicted = network(self._add_noise(batch.features))
             # Filmed targets move to where they agree with the prediction.
             target = batch.target
             if step > steps // _ALIGN_AFTER_ONE_IN and batch.is_filmed.any():
@@ -230,6 +234,12 @@ class _TrainingRun:
                     Progress("train", self.steps_done, self.total_steps, {"loss": loss.item()})
                 )
         network.eval()
+
+    def _add_noise(self, features: Tensor) -> Tensor:
+        """Add noise to projected features; without it, networks learn the voices by heart."""
+        if not self.network_config.projected:
+            return features
+        return features + _FEATURE_NOISE * torch.randn_like(features)
 
     def fit_linear_predictor(self, predictor: LinearPredictor) -> None:
         """Solve for the linear predictor's weights, from film alone if there is any."""
