@@ -131,7 +131,7 @@ def test_the_consent_of_an_imported_actor_is_checked(files, tmp_path):
         (minor, {"sha256": "0" * 64, "record": example_consent()}, "yes")
     ):
         sender.create(f"toy {number}", {"consent": consent}, files)
-        sender.export(f"toy {number}", tmp_path / "toy.zip", plain=True)
+        sender.export(f"toy {number}", tmp_path / "toy.zip", plain=True, overwrite=True)
         with pytest.raises(ConsentError):
             receiver.import_file(tmp_path / "toy.zip")
     assert receiver.list() == []

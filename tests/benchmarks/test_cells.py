@@ -101,7 +101,8 @@ def test_watching_does_not_change_what_is_learned(bench: CellBenchmark, toys: To
     seen: list[int] = []
     watched, alone = run(lambda step, renderer, texture: seen.append(step)), run(None)
     assert seen == [0, 1, 2, 3]
-    np.testing.assert_array_equal(watched.texture.numpy(), alone.texture.numpy())
+    # Sums of floats may be added in another order; another step would differ by far more.
+    np.testing.assert_allclose(watched.texture.numpy(), alone.texture.numpy(), rtol=0, atol=1e-7)
 
 
 def test_without_stopping_learning_goes_on(toys: Toys):
