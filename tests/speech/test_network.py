@@ -44,7 +44,7 @@ def test_shape() -> None:
     assert prediction.voice_logits.shape == (2, 11)
 
 
-@pytest.mark.parametrize("shut", [0.0, 0.02])
+@pytest.mark.parametrize("shut", [0.0, 0.008])
 def test_lips_that_the_networks_close_stay_closed(shut: float) -> None:
     sideways = torch.tensor([0.02, 0.05, 0.3])
     gaps = torch.full((60,), 0.09)

@@ -70,7 +70,10 @@ def test_the_shipped_model_describes_itself() -> None:
         (["train", "-o", "m.safetensors", "--data", "{data}", "--leave-out", "x"], "'x'"),
         (["train", "-o", "m.safetensors", "--data", "{data}", "--exclude", "no"], "cannot be read"),
         (["train", "-o", "folder.safetensors"], "is a folder"),
-        (["train", "-o", "m.safetensors", "--encoder-layer", "2"], "mel bands have no layers"),
+        (
+            ["train", "-o", "m.safetensors", "--encoder-layer", "2"],
+            "distilled encoder has no layers",
+        ),
         (["train", "-o", "m.safetensors", "--encoder", "whisper:no"], "no Whisper weights at no"),
         (["info", "missing"], "dubfew speech train"),
     ],
