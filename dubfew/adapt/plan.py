@@ -14,10 +14,10 @@ from dubfew.adapt.options import (
 )
 from dubfew.adapt.precheck import resolve_actor_id
 from dubfew.errors import ActorNotFoundError
-from dubfew.media import probe
+from dubfew.media.info import format_video, probe
 from dubfew.registry import Registry
 from dubfew.utils.options import document_options, merge_options
-from dubfew.utils.work_pace import WorkPace, count_frame_units, format_duration
+from dubfew.utils.work_pace import WorkPace, count_frame_units, format_estimate
 
 # Size of the largest actor of the method "lora" with the prior that ships: 48 references of 384 px
 # and the updates of the network.
@@ -62,7 +62,6 @@ class AdaptPlan:
 
     def describe(self) -> list[tuple[str, str]]:
         """Describe the plan for readers, as pairs of a title and one line."""
-        basis = "measured on this machine" if self.is_measured else "a guess before the first one"
         size = f", up to {LARGEST_ACTOR_BYTES / 1e6:.0f} MB" if self.method != "full" else ""
         limit = "" if self.steps == 0 else "at most "
         training = f"{self.steps} steps, fewer if they gain nothing" if self.steps else "none"
@@ -70,13 +69,12 @@ class AdaptPlan:
             ("Actor", f"{self.actor}, revision {self.revision} (new{size})"),
             (
                 "Footage",
-                f"{self.footage.absolute()} ({self.footage_seconds:.1f} s, {self.width} x "
-                f"{self.height}, {float(self.fps):.4g} frames/s)",
+                format_video(self.footage, self.footage_seconds, self.width, self.height, self.fps),
             ),
             ("Part", self.part),
             ("Face", self.face),
             ("Training", training),
-            ("Time", f"{limit}{format_duration(self.seconds)} ({basis})"),
+            ("Time", limit + format_estimate(self.seconds, is_measured=self.is_measured)),
         ]
 
 

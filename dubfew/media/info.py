@@ -210,3 +210,20 @@ def _complete_packets(
     except av.FFmpegError:
         pass  # the end of a truncated file
     yield None
+
+
+def format_video(path: Path, seconds: float, width: int, height: int, fps: Fraction) -> str:
+    """Format a video's path, length, size and frame rate as one line for readers.
+
+    Args:
+        path: the file.
+        seconds: length, s.
+        width: px.
+        height: px.
+        fps: frame rate, 1/s.
+
+    Example:
+        >>> format_video(Path("mary.mp4"), 6.1, 700, 700, Fraction(25)).partition("mary.mp4")[2]
+        ' (6.1 s, 700 x 700, 25 frames/s)'
+    """
+    return f"{path.absolute()} ({seconds:.1f} s, {width} x {height}, {float(fps):.4g} frames/s)"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.media.audio import AudioReader, MixedSound
+from dubfew.media.info import format_video
 from dubfew.media.speech_span import SpeechSpan
 from dubfew.registry import Registry
 from dubfew.registry.revision import Revision
@@ -18,7 +19,7 @@ from dubfew.render.schedule import count_output_seconds, describe_fit
 from dubfew.render.sound import list_output_sounds, parse_mix
 from dubfew.render.sources import RenderSources, resolve_sources
 from dubfew.utils.options import document_options, merge_options
-from dubfew.utils.work_pace import WorkPace, count_frame_units, format_duration
+from dubfew.utils.work_pace import WorkPace, count_frame_units, format_estimate
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,7 @@ class RenderPlan:
             ("Actor", f"{self.actor}, revision {self.revision}"),
             (
                 "Scene",
-                f"{self.scene.absolute()} ({self.scene_seconds:.1f} s, {self.width} x "
-                f"{self.height}, {float(self.fps):.4g} frames/s)",
+                format_video(self.scene, self.scene_seconds, self.width, self.height, self.fps),
             ),
             ("Face", self.face),
             ("Mouth", self.mouth),
@@ -121,8 +121,7 @@ class RenderPlan:
             lines.append(("Passage", f"{self.passage}; all else is {self.into.absolute()}"))
         if self.length_note:
             lines.append(("Length", self.length_note))
-        basis = "measured on this machine" if self.is_measured else "a guess before the first one"
-        lines.append(("Time", f"{format_duration(self.seconds)} ({basis})"))
+        lines.append(("Time", format_estimate(self.seconds, is_measured=self.is_measured)))
         lines.append(("Output", f"{self.output} ({self.output_seconds:.1f} s)"))
         return lines
 

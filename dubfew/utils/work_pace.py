@@ -117,3 +117,18 @@ def format_duration(seconds: float) -> str:
         return f"about {round(seconds / 60)} min"
     step = 5 if seconds < 30 else 10
     return f"about {max(step, step * round(seconds / step))} s"
+
+
+def format_estimate(seconds: float, *, is_measured: bool) -> str:
+    """Format an estimated time together with what the estimate rests on.
+
+    Args:
+        seconds: estimated time, s.
+        is_measured: True if it rests on earlier work on this machine.
+
+    Example:
+        >>> format_estimate(48, is_measured=True)
+        'about 50 s (measured on this machine)'
+    """
+    basis = "measured on this machine" if is_measured else "a guess before the first one"
+    return f"{format_duration(seconds)} ({basis})"
