@@ -271,7 +271,7 @@ def track(
     progress(Progress(LOAD_STAGE, 0))
     from dubfew.reconstruction import tracking
 
-    whole = JobProgress(progress, tracking.plan_track_stages(video, options))
+    whole = JobProgress(progress, tracking.estimate_track_stages(video, options))
     found = tracking.track_video(video, options, on_detection=on_detection, progress=whole)
     whole.finish()
     return found

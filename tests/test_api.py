@@ -335,7 +335,7 @@ def test_the_old_name_of_the_detection_callback_works_for_one_release(
     Path("v.mp4").write_bytes(b"video")
     found = SimpleNamespace(people=[])
     monkeypatch.setattr(tracking, "detect_people", lambda *args, **keywords: found)
-    monkeypatch.setattr(tracking, "plan_track_stages", lambda *request: ())
+    monkeypatch.setattr(tracking, "estimate_track_stages", lambda *request: ())
     seen: list[Any] = []
     # No face was found, which ends both calls.
     with pytest.warns(DeprecationWarning, match="on_detection"), pytest.raises(DubfewError):

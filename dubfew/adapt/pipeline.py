@@ -11,7 +11,6 @@ from dubfew.adapt.actor_footage import ActorFootage, prepare_actor_footage
 from dubfew.adapt.actor_likeness import ActorFace
 from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter
 from dubfew.adapt.default_revision import describe_worse_revision, find_present_revision
-from dubfew.adapt.job_plan import plan_adapt_stages
 from dubfew.adapt.learned_face import FacePolicy, load_known_face
 from dubfew.adapt.methods import METHODS, AdaptationMethod, MethodOptions, resolve_method_options
 from dubfew.adapt.options import (
@@ -23,6 +22,7 @@ from dubfew.adapt.options import (
 from dubfew.adapt.precheck import resolve_actor_id, resolve_consent
 from dubfew.adapt.replay import ReplaySampler, load_replay_for_prior
 from dubfew.adapt.segment_selection import FootageSegment, choose_segment
+from dubfew.adapt.stage_estimates import estimate_adapt_stages
 from dubfew.adapt.trainer import AdapterTraining, train_adapter
 from dubfew.media import VideoInfo, probe
 from dubfew.prior.checkpoint import Prior
@@ -122,7 +122,7 @@ def adapt(
     video = Path(video)
     registry = registry or Registry()
     inputs = _load_inputs(video, options, registry)
-    progress = job = JobProgress(progress, plan_adapt_stages(inputs.info, options))
+    progress = job = JobProgress(progress, estimate_adapt_stages(inputs.info, options))
     loaded_at = time.monotonic()
 
     # Scan the footage, unless the user chose the part or it is short.

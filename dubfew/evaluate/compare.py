@@ -24,7 +24,7 @@ from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import TRACK_FRAME_SECONDS, track_video
-from dubfew.utils.job_progress import JobProgress, StagePlan
+from dubfew.utils.job_progress import JobProgress, StageEstimate
 
 # Time of one frame in each stage on two cores, s.
 LANDMARK_FRAME_SECONDS = 0.02
@@ -193,15 +193,15 @@ def evaluate(
     return dataclasses.replace(_make_result(len(times), values, unavailable), same_line=same_line)
 
 
-def _plan_stages(reference: Path, *, has_syncnet: bool) -> tuple[StagePlan, ...]:
+def _plan_stages(reference: Path, *, has_syncnet: bool) -> tuple[StageEstimate, ...]:
     """Return the stages of a comparison with their expected work."""
     info = probe(reference)
     frames = info.frames or round(info.duration * float(info.fps))
     return (
-        StagePlan("landmarks", frames, LANDMARK_FRAME_SECONDS),
-        StagePlan("track", frames, TRACK_FRAME_SECONDS),
-        StagePlan("compare", frames, COMPARE_FRAME_SECONDS),
-        StagePlan("lip sync", frames if has_syncnet else 0, SYNCNET_FRAME_SECONDS),
+        StageEstimate("landmarks", frames, LANDMARK_FRAME_SECONDS),
+        StageEstimate("track", frames, TRACK_FRAME_SECONDS),
+        StageEstimate("compare", frames, COMPARE_FRAME_SECONDS),
+        StageEstimate("lip sync", frames if has_syncnet else 0, SYNCNET_FRAME_SECONDS),
     )
 
 

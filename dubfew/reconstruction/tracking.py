@@ -40,7 +40,7 @@ from dubfew.reconstruction.visibility.pose_and_border import compute_geometric_f
 from dubfew.reconstruction.visibility.temporal_occlusion import detect_occluded_frames
 from dubfew.utils.files import sha256_file
 from dubfew.utils.growable_array import take_rows
-from dubfew.utils.job_progress import StagePlan
+from dubfew.utils.job_progress import StageEstimate
 from dubfew.utils.options import document_options, merge_options
 
 # Focal length over the longer side of the frame; files do not name the true one. 1.5 is a normal
@@ -56,7 +56,7 @@ PHOTOMETRIC_FRAME_SECONDS = 0.3
 PARSE_FRAME_SECONDS = 0.1
 
 
-def plan_track_stages(path: Path | str, options: TrackOptions) -> tuple[StagePlan, ...]:
+def estimate_track_stages(path: Path | str, options: TrackOptions) -> tuple[StageEstimate, ...]:
     """Return the stages of a tracking with their expected work, for its progress.
 
     Args:
@@ -70,11 +70,11 @@ def plan_track_stages(path: Path | str, options: TrackOptions) -> tuple[StagePla
     frames = info.frames or round(info.duration * float(info.fps))
     is_refined = options.method == "photometric"
     return (
-        StagePlan("track", frames, TRACK_FRAME_SECONDS),
-        StagePlan("joint", JOINT_STAGE.steps if is_refined else 0, JOINT_STEP_SECONDS),
-        StagePlan("photometric", frames if is_refined else 0, PHOTOMETRIC_FRAME_SECONDS),
+        StageEstimate("track", frames, TRACK_FRAME_SECONDS),
+        StageEstimate("joint", JOINT_STAGE.steps if is_refined else 0, JOINT_STEP_SECONDS),
+        StageEstimate("photometric", frames if is_refined else 0, PHOTOMETRIC_FRAME_SECONDS),
         # Only if a segmenter for face parts was chosen.
-        StagePlan("occluders", 0, PARSE_FRAME_SECONDS),
+        StageEstimate("occluders", 0, PARSE_FRAME_SECONDS),
     )
 
 

@@ -23,7 +23,6 @@ from dubfew.render.actor_matching import FaceChoice
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.job import RenderJob, prepare_job
-from dubfew.render.job_plan import plan_render_stages
 from dubfew.render.options import RenderOptions
 from dubfew.render.plot import plot_motion
 from dubfew.render.prediction import MouthPredictor
@@ -32,6 +31,7 @@ from dubfew.render.publish import sign_and_log
 from dubfew.render.redo import PICTURE_FADE_FRAMES, join_frames, passage_weights, skip_outside
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
 from dubfew.render.sound import list_output_sounds
+from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
 from dubfew.render.tasks import ReferenceSet
 from dubfew.render.transitions import describe_skipped_frames
@@ -111,7 +111,7 @@ def render(
 def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> RenderResult:
     """Render a prepared job that began at a time of the monotonic clock."""
     options, sources = job.options, job.sources
-    progress = whole = JobProgress(progress, plan_render_stages(sources.scene_info))
+    progress = whole = JobProgress(progress, estimate_render_stages(sources.scene_info))
     prepared = time.monotonic()
     choice = FaceChoice(job.actor.revision.actor, options.face, options.anyone)
     track, face_note = track_scene(sources.scene, job.actor, choice, job.parser, progress)

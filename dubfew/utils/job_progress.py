@@ -16,7 +16,7 @@ MIN_MEASURED_FRACTION = 0.05
 
 
 @dataclass(frozen=True)
-class StagePlan:
+class StageEstimate:
     """Expected work of one stage.
 
     Attributes:
@@ -46,7 +46,7 @@ class JobProgress:
     def __init__(
         self,
         callback: ProgressCallback,
-        plan: Sequence[StagePlan],
+        plan: Sequence[StageEstimate],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._callback = callback

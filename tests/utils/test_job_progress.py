@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 
 from dubfew.progress import Progress
-from dubfew.utils.job_progress import JobProgress, StagePlan, part_of_job
+from dubfew.utils.job_progress import JobProgress, StageEstimate, part_of_job
 
 # 100 s of work: 10 frames of 2 s, 20 of 1 s, 60 steps of 1 s.
-PLAN = [StagePlan("track", 10, 2.0), StagePlan("cut", 20, 1.0), StagePlan("train", 60, 1.0)]
+PLAN = [
+    StageEstimate("track", 10, 2.0),
+    StageEstimate("cut", 20, 1.0),
+    StageEstimate("train", 60, 1.0),
+]
 
 
 class Clock:
@@ -20,7 +24,7 @@ class Clock:
         return self.now
 
 
-def job(plan: list[StagePlan] = PLAN) -> tuple[JobProgress, list[Progress], Clock]:
+def job(plan: list[StageEstimate] = PLAN) -> tuple[JobProgress, list[Progress], Clock]:
     told: list[Progress] = []
     clock = Clock()
     return JobProgress(told.append, plan, clock), told, clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dubfew.media import VideoInfo
-from dubfew.utils.job_progress import StagePlan
+from dubfew.utils.job_progress import StageEstimate
 
 # Time of one frame in each stage on two cores, s, for a face of a few hundred pixels.
 TRACK_FRAME_SECONDS = 0.03
@@ -11,8 +11,8 @@ PARSE_FRAME_SECONDS = 0.1
 RENDER_FRAME_SECONDS = 0.1
 
 
-def plan_render_stages(scene: VideoInfo) -> tuple[StagePlan, ...]:
-    """Return the stages of a render with their expected work.
+def estimate_render_stages(scene: VideoInfo) -> tuple[StageEstimate, ...]:
+    """Estimate the work of each stage of a render.
 
     Args:
         scene: properties of the scene.
@@ -20,8 +20,8 @@ def plan_render_stages(scene: VideoInfo) -> tuple[StagePlan, ...]:
     frames = scene.frames or round(scene.duration * float(scene.fps))
     return (
         # The actor's own footage is not tracked again; then the stage never reports.
-        StagePlan("track", frames, TRACK_FRAME_SECONDS),
+        StageEstimate("track", frames, TRACK_FRAME_SECONDS),
         # Only if a segmenter for face parts was chosen.
-        StagePlan("occluders", 0, PARSE_FRAME_SECONDS),
-        StagePlan("render", frames, RENDER_FRAME_SECONDS),
+        StageEstimate("occluders", 0, PARSE_FRAME_SECONDS),
+        StageEstimate("render", frames, RENDER_FRAME_SECONDS),
     )

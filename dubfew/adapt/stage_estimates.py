@@ -6,7 +6,7 @@ from dubfew.adapt.footage_scan import MAX_SCAN_SECONDS
 from dubfew.adapt.options import DEFAULT_FOOTAGE_SECONDS, AdaptOptions
 from dubfew.media import VideoInfo
 from dubfew.references.alignment import ALIGNMENT_ROUNDS
-from dubfew.utils.job_progress import StagePlan
+from dubfew.utils.job_progress import StageEstimate
 
 # Time of one unit of each stage on two cores, s: frames of 700 px of footage, and training steps.
 SCAN_FRAME_SECONDS = 0.008
@@ -17,8 +17,8 @@ ALIGN_FRAME_SECONDS = 0.02
 TRAIN_STEP_SECONDS = 0.8
 
 
-def plan_adapt_stages(info: VideoInfo, options: AdaptOptions) -> tuple[StagePlan, ...]:
-    """Return the stages of an adaptation with their expected work.
+def estimate_adapt_stages(info: VideoInfo, options: AdaptOptions) -> tuple[StageEstimate, ...]:
+    """Estimate the work of each stage of an adaptation.
 
     Args:
         info: properties of the footage.
@@ -31,11 +31,11 @@ def plan_adapt_stages(info: VideoInfo, options: AdaptOptions) -> tuple[StagePlan
     scanned = min(frames, round(MAX_SCAN_SECONDS * fps)) if options.start is None else 0
     steps = options.max_training_steps
     return (
-        StagePlan("scan", scanned if frames > used else 0, SCAN_FRAME_SECONDS),
-        StagePlan("track", used, TRACK_FRAME_SECONDS),
+        StageEstimate("scan", scanned if frames > used else 0, SCAN_FRAME_SECONDS),
+        StageEstimate("track", used, TRACK_FRAME_SECONDS),
         # Only if a segmenter for face parts was chosen; else the stage never reports.
-        StagePlan("occluders", 0, PARSE_FRAME_SECONDS),
-        StagePlan("cut", used, CUT_FRAME_SECONDS),
-        StagePlan("align", ALIGNMENT_ROUNDS * used, ALIGN_FRAME_SECONDS),
-        StagePlan("train", steps, TRAIN_STEP_SECONDS),
+        StageEstimate("occluders", 0, PARSE_FRAME_SECONDS),
+        StageEstimate("cut", used, CUT_FRAME_SECONDS),
+        StageEstimate("align", ALIGNMENT_ROUNDS * used, ALIGN_FRAME_SECONDS),
+        StageEstimate("train", steps, TRAIN_STEP_SECONDS),
     )
