@@ -247,7 +247,7 @@ def measure_turns(data: Path, turns: int, models: Path) -> list[ClipResult]:
     for turn in range(turns):
         left_out, path = people[turn::turns], models / f"turn{turn}of{turns}.safetensors"
         if not path.exists():
-            train_speech_model(path, data=data, leave_out=left_out, progress=show)
+            train_speech_model(path, data=data, leave_out=left_out, overwrite=True, progress=show)
         model = SpeechModel.load(path)
         held_out = load_filmed_clips(data, held_out_people=left_out).held_out
         results += [measure_clip(model, clip) for clip in held_out]
