@@ -24,8 +24,13 @@ from dubfew.reconstruction.detection.face_descriptors import (
     crop_face,
     load_face_descriptor,
 )
-from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.likeness import FacePictures, Likeness, measure_likeness
+from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
+from dubfew.reconstruction.likeness import (
+    MEAN_DESCRIPTOR_FACTOR,
+    FacePictures,
+    Likeness,
+    measure_likeness,
+)
 from dubfew.reconstruction.track import Track
 from dubfew.references.footage import Footage
 from dubfew.utils.arrays import FloatArray
@@ -66,6 +71,31 @@ class ActorFace:
             faces: crops and the landmarks in them; without any the likeness is 0 %.
         """
         return measure_likeness(faces, self.vector, self.descriptor)
+
+
+def compare_actors(known: ActorAdapter, other: ActorAdapter) -> Likeness:
+    """Compare the faces of two adapted actors, by what is stored with them.
+
+    Files that the adapters name are not opened: they may be another machine's. Where one of them
+    has no pictures of the face, the mouths of the references are compared.
+
+    Args:
+        known: adapter of an actor in the registry.
+        other: adapter that is compared with it.
+    """
+    if known.faces and other.faces:
+        descriptor = load_face_descriptor()
+        vector = compute_mean_descriptor(known.faces, descriptor)
+        return measure_likeness(other.faces, vector, descriptor)
+    vectors = []
+    for adapter in (known, other):
+        mouth = MouthDescriptor(load_head_model(adapter.config["head"]))
+        vectors.append(mouth.describe_references(adapter.references))
+    return Likeness(
+        float(np.linalg.norm(vectors[0] - vectors[1]))
+        / (MouthDescriptor.stranger_distance * MEAN_DESCRIPTOR_FACTOR),
+        MouthDescriptor.same_person_distance / MouthDescriptor.stranger_distance,
+    )
 
 
 def sample_actor_faces(adapter: ActorAdapter) -> FacePictures:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dubfew.adapt.actor_likeness import compare_actors
 from dubfew.adapt.artefact import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_FACES_FILE,
@@ -17,12 +18,16 @@ from dubfew.adapt.artefact import (
     ADAPTER_WEIGHTS_FILE,
     ActorAdapter,
 )
+from dubfew.adapt.default_revision import find_present_revision
+from dubfew.adapt.learned_face import load_actor_adapter
 from dubfew.adapt.validation import check_track
-from dubfew.errors import ArtefactError
+from dubfew.errors import ArtefactError, WrongPersonError
 from dubfew.prior.checkpoint import Prior, prior_info
 from dubfew.prior.locate import find_prior, register_prior_path
 from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.likeness import Verdict
 from dubfew.reconstruction.track import Track
+from dubfew.registry import Registry
 
 # Files of a complete actor; an import with others, or without one of these, is refused.
 ADAPTER_FILES = frozenset(
@@ -35,6 +40,48 @@ ADAPTER_FILES = frozenset(
         ADAPTER_TRACK_FILE,
     }
 )
+
+
+def check_imported_actor(
+    actor: str,
+    config: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    *,
+    registry: Registry,
+    prior: Path | str | None = None,
+    new_person: bool = False,
+) -> None:
+    """Check that an imported actor can be rendered here and is the person who has the id, if any.
+
+    Args:
+        actor: id under which it would be stored.
+        config: configuration for the registry.
+        files: content of the actor's files by name.
+        registry: registry that would store it.
+        prior: name or folder of the actor's prior, see `check_importable`.
+        new_person: True to accept another person under an id that exists.
+
+    Raises:
+        ArtefactError: It cannot be rendered, see `check_importable`.
+        AssetError: The head model is unknown, or its files are missing.
+        WrongPersonError: The id exists, and the import shows somebody else.
+    """
+    check_importable(config, files, home=registry.home, prior=prior)
+    present = None if new_person else find_present_revision(actor, registry)
+    if present is None:
+        return
+    likeness = compare_actors(load_actor_adapter(present), ActorAdapter.from_files(files))
+    if likeness.verdict is Verdict.STRANGER:
+        raise WrongPersonError(
+            f"{actor!r} exists here, and the import shows somebody else ({likeness}): store it "
+            "under another id with --actor, or say --new-person to replace the actor knowingly"
+        )
+    if likeness.verdict is Verdict.UNCLEAR:
+        warnings.warn(
+            f"the import may show another person than {actor!r} here ({likeness}): check it with "
+            "a render before you rely on it",
+            stacklevel=2,
+        )
 
 
 def check_importable(

@@ -125,13 +125,25 @@ def load_known_face(revision: Revision) -> ActorFace:
     Raises:
         WrongPersonError: The revision cannot be read, so nothing can be compared.
     """
+    adapter = load_actor_adapter(revision)
+    return ActorFace.from_adapter(adapter, load_head_model(adapter.config["head"]))
+
+
+def load_actor_adapter(revision: Revision) -> ActorAdapter:
+    """Load the adapter of an actor who is in the registry, to compare a face with theirs.
+
+    Args:
+        revision: the revision to compare with.
+
+    Raises:
+        WrongPersonError: The revision cannot be read, so nothing can be compared.
+    """
     try:
-        adapter = ActorAdapter.from_files({n: revision.read(n) for n in revision.file_names()})
-        return ActorFace.from_adapter(adapter, load_head_model(adapter.config["head"]))
+        return ActorAdapter.from_files({n: revision.read(n) for n in revision.file_names()})
     except ArtefactError as error:
         raise WrongPersonError(
             f"{revision.actor!r} exists, but revision {revision.number} cannot be compared with "
-            f"the footage ({error}): choose another id with --actor, or say --new-person"
+            f"({error}): choose another id with --actor, or say --new-person"
         ) from error
 
 

@@ -19,6 +19,7 @@ from dubfew.adapt.options import (
     REPLAY_BY_DEFAULT,
     AdaptOptions,
 )
+from dubfew.adapt.plan import count_preparation_work
 from dubfew.adapt.precheck import resolve_actor_id, resolve_consent
 from dubfew.adapt.replay import ReplaySampler, load_replay_for_prior
 from dubfew.adapt.segment_selection import FootageSegment, choose_segment
@@ -122,7 +123,8 @@ def adapt(
     video = Path(video)
     registry = registry or Registry()
     inputs = _load_inputs(video, options, registry)
-    progress = job = JobProgress(progress, estimate_adapt_stages(inputs.info, options))
+    pace, info = WorkPace(registry.home), inputs.info
+    progress = job = JobProgress(progress, estimate_adapt_stages(inputs.info, options, pace))
     loaded_at = time.monotonic()
 
     # Scan the footage, unless the user chose the part or it is short.
@@ -162,12 +164,13 @@ def adapt(
     )
     trained_at = time.monotonic()
     # Remember how fast this machine is, for later plans.
-    pace, info = WorkPace(registry.home), inputs.info
-    frames = count_frame_units(len(footage.track), info.width, info.height)
     if segment.chosen == "best":
-        pace.record("scan", chosen_at - loaded_at, min(info.duration, MAX_SCAN_SECONDS))
-    pace.record("prepare", tracked_at - chosen_at, frames)
-    pace.record("train", trained_at - tracked_at, training.steps_done)
+        scanned = min(info.duration, MAX_SCAN_SECONDS) * float(info.fps)
+        units = count_frame_units(scanned, info.width, info.height)
+        pace.record(chosen_at - loaded_at, {"scan": units})
+    prepared = count_preparation_work(len(footage.track), info.width, info.height)
+    pace.record(tracked_at - chosen_at, prepared)
+    pace.record(trained_at - tracked_at, {"train": training.steps_done})
 
     # Store everything as a new revision.
     adapter = _make_adapter(video, options, inputs, segment, footage, training)

@@ -110,8 +110,9 @@ def plan_adapt(
         part = "all of it"
     else:
         part = f"the best {used:.1f} s of {total:.1f} s (--start chooses another)"
-        work["scan"] = min(total, MAX_SCAN_SECONDS)
-    work["prepare"] = count_frame_units(used * float(info.fps), info.width, info.height)
+        scanned = min(total, MAX_SCAN_SECONDS) * float(info.fps)
+        work["scan"] = count_frame_units(scanned, info.width, info.height)
+    work |= count_preparation_work(used * float(info.fps), info.width, info.height)
     steps = options.max_training_steps
     work["train"] = float(steps)
     pace = WorkPace(registry.home)
@@ -129,8 +130,20 @@ def plan_adapt(
         method=options.method,
         steps=steps,
         seconds=pace.estimate_seconds(work),
-        is_measured=pace.is_measured("train" if steps else "prepare"),
+        is_measured=pace.is_measured("train" if steps else "cut"),
     )
+
+
+def count_preparation_work(frames: float, width: int, height: int) -> dict[str, float]:
+    """Count the work of tracking and preparing footage, see `WorkPace.estimate_seconds`.
+
+    Args:
+        frames: number of frames.
+        width: px.
+        height: px.
+    """
+    units = count_frame_units(frames, width, height)
+    return {"track": units, "cut": units, "align": units}
 
 
 def _next_revision(registry: Registry, actor: str) -> int:

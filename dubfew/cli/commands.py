@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from dubfew.cli.console import EXIT_USAGE, USAGE_ERROR_NAME, print_json_error
+
 # Number of characters that no sentence of help has.
 UNLIMITED_LENGTH = 10_000
 
 
-class _FastHelpMixin:
-    """A command whose ``--help`` has the default False instead of None.
+# Base class of Typer's errors of wrong usage. Typer carries a copy of click and does not export it.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
-    Typer checks missing values with pydantic, and importing pydantic takes as long as all the rest
-    of ``dubfew actors list``.
+
+@contextmanager
+def _usage_errors_as_json(words: Sequence[str]) -> Iterator[None]:
+    """Print wrong usage as JSON on stdout as well, where ``--json`` is among the words.
+
+    Commands report their own errors; those of the parser come before a command runs.
     """
+    try:
+        yield
+    except _UsageError as error:
+        if "--json" in words:
+            message = error.format_message()  # type: ignore[attr-defined]
+            print_json_error(USAGE_ERROR_NAME, message, EXIT_USAGE)
+        raise
+
+
+class _CommandMixin:
+    """What all commands and groups have in common.
+
+    ``--help`` has the default False instead of None: Typer checks missing values with pydantic, and
+    importing pydantic takes as long as all the rest of ``dubfew actors list``.
+    """
+
+    def make_context(self, info_name: Any, args: list[str], *more: Any, **extra: Any) -> Any:
+        """Parse the words of the command, as Typer does."""
+        with _usage_errors_as_json([*args]):
+            return super().make_context(info_name, args, *more, **extra)  # type: ignore[misc]
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return Typer's ``--help`` option with another default."""
@@ -31,12 +58,17 @@ class _FastHelpMixin:
         return str(super().get_short_help_str(limit=UNLIMITED_LENGTH))  # type: ignore[misc]
 
 
-class _FastHelpCommand(_FastHelpMixin, TyperCommand):
+class _Command(_CommandMixin, TyperCommand):
     pass
 
 
-class FastHelpGroup(_FastHelpMixin, TyperGroup):
+class FastHelpGroup(_CommandMixin, TyperGroup):
     """Group of commands as `CommandGroup` makes it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the words name, as Typer does."""
+        with _usage_errors_as_json([*args]):
+            return super().resolve_command(ctx, args)
 
 
 class CommandGroup(typer.Typer):
@@ -70,4 +102,4 @@ class CommandGroup(typer.Typer):
             name: word of the command; default: the function's name.
             **settings: further arguments of ``typer.Typer.command``.
         """
-        return super().command(name, cls=_FastHelpCommand, **settings)
+        return super().command(name, cls=_Command, **settings)

@@ -27,6 +27,8 @@ CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 # Exit code of a command whose work failed. Wrong usage is 2, as in Typer and most programs.
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
+# Type of wrong usage in the JSON of an error, whichever class of Typer's it is.
+USAGE_ERROR_NAME = "UsageError"
 # Remedies for errors of the operating system, by error number. They complete "error: Permission
 # denied: FILE: ...".
 OS_ERROR_ADVICE = {
@@ -64,7 +66,7 @@ def report_errors(command: CommandFunction) -> CommandFunction:
             raise
         except typer.BadParameter as error:
             if as_json:
-                _print_json_error("UsageError", error.format_message(), EXIT_USAGE)
+                print_json_error(USAGE_ERROR_NAME, error.format_message(), EXIT_USAGE)
             raise  # Typer prints wrong usage itself, with exit code 2
         except BrokenPipeError:
             raise  # the reader of the pipe has ended; Typer then exits quietly
@@ -76,14 +78,20 @@ def report_errors(command: CommandFunction) -> CommandFunction:
             print(f"dubfew: {line}", file=sys.stderr)
             if as_json:
                 message = line.removeprefix("error: ")
-                _print_json_error(type(error).__name__, message, EXIT_FAILURE)
+                print_json_error(type(error).__name__, message, EXIT_FAILURE)
             raise typer.Exit(EXIT_FAILURE) from None
 
     return wrapper  # type: ignore[return-value]
 
 
-def _print_json_error(kind: str, message: str, exit_code: int) -> None:
-    """Print an error as one JSON object on stdout, for programs that read results there."""
+def print_json_error(kind: str, message: str, exit_code: int) -> None:
+    """Print an error as one JSON object on stdout, for programs that read results there.
+
+    Args:
+        kind: name of the error's class.
+        message: what went wrong, and the remedy.
+        exit_code: exit code that the command will end with.
+    """
     with suppress(OSError):  # a closed pipe: the error is on stderr already
         facts = {"type": kind, "message": message, "exit_code": exit_code}
         print_result({"error": facts}, as_json=True, text="")

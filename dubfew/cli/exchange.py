@@ -57,6 +57,13 @@ ImportPriorOption = Annotated[
 AllowDeletedOption = Annotated[
     bool, typer.Option("--allow-deleted", help="Accept an actor that was deleted here.")
 ]
+NewPersonOption = Annotated[
+    bool,
+    typer.Option(
+        "--new-person",
+        help="Accept another person than the actor who has this id here. The audit log records it.",
+    ),
+]
 
 
 @actors_app.command("export")
@@ -107,6 +114,7 @@ def import_actor(
     actor: ImportAsOption = None,
     identity: IdentityOption = None,
     allow_deleted: AllowDeletedOption = False,
+    new_person: NewPersonOption = False,
     prior: ImportPriorOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +127,8 @@ def import_actor(
         actor,
         identity=identity,
         allow_deleted=allow_deleted,
-        check=_make_import_check(registry, prior),
+        new_person=new_person,
+        check=_make_import_check(registry, prior, new_person),
     )
     _print_stored("imported", stored, as_json=as_json)
 
@@ -156,6 +165,7 @@ def pull_actor(
     actor: ImportAsOption = None,
     identity: IdentityOption = None,
     allow_deleted: AllowDeletedOption = False,
+    new_person: NewPersonOption = False,
     prior: ImportPriorOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -168,7 +178,8 @@ def pull_actor(
         actor,
         identity=identity,
         allow_deleted=allow_deleted,
-        check=_make_import_check(registry, prior),
+        new_person=new_person,
+        check=_make_import_check(registry, prior, new_person),
     )
     _print_stored("pulled", stored, as_json=as_json)
 
@@ -192,14 +203,17 @@ def generate_key_pair(
     print_result({"public": public, "output": file}, as_json=as_json, text=public)
 
 
-def _make_import_check(registry: Registry, prior: str | None) -> Callable[..., None]:
+def _make_import_check(
+    registry: Registry, prior: str | None, new_person: bool
+) -> Callable[..., None]:
     """Make the check of an actor's files that runs before they are stored.
 
-    Without it an actor could be imported that no render accepts.
+    Without it an actor could be imported that no render accepts, or another person under an id that
+    exists.
     """
-    from dubfew.adapt.import_check import check_importable
+    from dubfew.adapt.import_check import check_imported_actor
 
-    return partial(check_importable, home=registry.home, prior=prior)
+    return partial(check_imported_actor, registry=registry, prior=prior, new_person=new_person)
 
 
 def _print_stored(action: str, revision: Revision, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, cast
 import typer
 from typer.models import OptionInfo
 
+from dubfew.errors import DubfewError
 from dubfew.utils.options import Option, list_options
 
 # Name of the parameter that `accept_options` replaces.
@@ -43,7 +44,11 @@ def accept_options(options_class: type) -> Callable[[Callable[..., Any]], Callab
         @functools.wraps(command)
         def wrapper(**values: Any) -> Any:
             chosen = {each.name: _plain_value(values.pop(each.name)) for each in options}
-            return command(**{OPTIONS_PARAMETER: options_class(**chosen)}, **values)
+            try:
+                made = options_class(**chosen)
+            except DubfewError as error:  # values that contradict each other are wrong usage
+                raise typer.BadParameter(str(error)) from None
+            return command(**{OPTIONS_PARAMETER: made}, **values)
 
         # Typer reads the signature for defaults and the annotations for types.
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -23,8 +23,9 @@ from dubfew.media import probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.track import Track
-from dubfew.reconstruction.tracking import TRACK_FRAME_SECONDS, track_video
+from dubfew.reconstruction.tracking import track_video
 from dubfew.utils.job_progress import JobProgress, StageEstimate
+from dubfew.utils.work_pace import WorkPace
 
 # Time of one frame in each stage on two cores, s.
 LANDMARK_FRAME_SECONDS = 0.02
@@ -197,9 +198,10 @@ def _plan_stages(reference: Path, *, has_syncnet: bool) -> tuple[StageEstimate, 
     """Return the stages of a comparison with their expected work."""
     info = probe(reference)
     frames = info.frames or round(info.duration * float(info.fps))
+    track_seconds = WorkPace(None).frame_seconds("track", info.width, info.height)
     return (
         StageEstimate("landmarks", frames, LANDMARK_FRAME_SECONDS),
-        StageEstimate("track", frames, TRACK_FRAME_SECONDS),
+        StageEstimate("track", frames, track_seconds),
         StageEstimate("compare", frames, COMPARE_FRAME_SECONDS),
         StageEstimate("lip sync", frames if has_syncnet else 0, SYNCNET_FRAME_SECONDS),
     )

@@ -162,22 +162,14 @@ class AudioTrack:
     ) -> Iterator[tuple[float, av.Packet]]:
         """Yield time and packet, in s, of the source decoded and encoded again."""
         rate = stream.codec_context.sample_rate
-        blocks, source_rate, source_layout = self._cut_blocks(reader), reader.rate, reader.layout
-        if bed is not None and self._source.mix is not None:
-            # Both tracks at the rate of the encoder, in the layout of the wider one.
-            source_layout = _widest_layout(reader, bed)
-            blocks = mix_blocks(
-                _convert_blocks(blocks, reader, rate, source_layout),
-                _convert_blocks(
-                    _skip_samples(bed.iter_blocks(), round(self._source.start * bed.rate)),
-                    bed,
-                    rate,
-                    source_layout,
-                ),
-                self._source.mix.gain_db,
-            )
-            blocks = self._limit_duration(blocks, rate)
-            source_rate = rate
+        blocks, source_rate, source_layout = (
+            _cut_blocks(self._source, reader),
+            reader.rate,
+            reader.layout,
+        )
+        if bed is not None:
+            source_layout, source_rate = _widest_layout(reader, bed), rate
+            blocks = _mix_bed(self._source, reader, bed, rate)
         mixer = av.AudioResampler(format="flt", layout=layout, rate=source_rate)
         position = 0  # samples given to the encoder
 
@@ -199,40 +191,80 @@ class AudioTrack:
         for packet in stream.encode(None):
             yield position / rate, packet
 
-    def _limit_duration(self, blocks: Iterator[AudioSamples], rate: int) -> Iterator[AudioSamples]:
-        """Cut a stream of samples where the source's duration ends."""
-        left = math.inf if self._source.duration is None else round(self._source.duration * rate)
-        for block in blocks:
-            if left <= 0:
-                return
-            yield block[:, : int(min(left, block.shape[1]))]
-            left -= block.shape[1]
 
-    def _cut_blocks(self, reader: AudioReader) -> Iterator[AudioSamples]:
-        """Yield the source's samples from ``start`` for ``duration``, looped and padded."""
-        source, rate = self._source, reader.rate
-        left = None if source.duration is None else round(source.duration * rate)
-        with ExitStack() as stack:
-            # Every turn plays the source once; looping opens it again.
-            while left is None or left > 0:
-                played = 0
-                for block in _skip_samples(reader.iter_blocks(), round(source.start * rate)):
-                    block = block if left is None else block[:, :left]
-                    played += block.shape[1]
-                    left = None if left is None else left - block.shape[1]
-                    yield block
-                    if left == 0:
-                        return
-                if not source.loop:
-                    break
-                if not played:
-                    raise MediaError(
-                        f"the sound of {source.path} ends before {source.start} s: start earlier"
-                    )
-                reader = stack.enter_context(AudioReader(source.path, source.track))
-        if left is not None and source.pad:
-            for start in range(0, left, rate):
-                yield np.zeros((reader.channels, min(rate, left - start)), np.float32)
+def measure_mix_peak(source: AudioSource) -> float:
+    """Measure the largest magnitude of a source with what is mixed into it; 1 is full scale.
+
+    Args:
+        source: sound with a ``mix``.
+
+    Raises:
+        MediaError: A file cannot be read, or the layouts cannot be mixed.
+    """
+    assert source.mix is not None
+    with (
+        AudioReader(source.path, source.track) as reader,
+        AudioReader(source.mix.path, source.mix.track) as bed,
+    ):
+        blocks = _mix_bed(source, reader, bed, source.rate or reader.rate)
+        return max((float(np.abs(block).max(initial=0)) for block in blocks), default=0.0)
+
+
+def _mix_bed(
+    source: AudioSource, reader: AudioReader, bed: AudioReader, rate: int
+) -> Iterator[AudioSamples]:
+    """Yield the source's samples with the other sound mixed in, in the layout of the wider one."""
+    layout, mix = _widest_layout(reader, bed), source.mix
+    blocks = mix_blocks(
+        _convert_blocks(_cut_blocks(source, reader), reader, rate, layout),
+        _convert_blocks(
+            _skip_samples(bed.iter_blocks(), round(source.start * bed.rate)),
+            bed,
+            rate,
+            layout,
+        ),
+        0.0 if mix is None else mix.gain_db,
+    )
+    return _limit_duration(blocks, source.duration, rate)
+
+
+def _limit_duration(
+    blocks: Iterator[AudioSamples], seconds: float | None, rate: int
+) -> Iterator[AudioSamples]:
+    """Cut a stream of samples after some seconds."""
+    left = math.inf if seconds is None else round(seconds * rate)
+    for block in blocks:
+        if left <= 0:
+            return
+        yield block[:, : int(min(left, block.shape[1]))]
+        left -= block.shape[1]
+
+
+def _cut_blocks(source: AudioSource, reader: AudioReader) -> Iterator[AudioSamples]:
+    """Yield the source's samples from ``start`` for ``duration``, looped and padded."""
+    rate = reader.rate
+    left = None if source.duration is None else round(source.duration * rate)
+    with ExitStack() as stack:
+        # Every turn plays the source once; looping opens it again.
+        while left is None or left > 0:
+            played = 0
+            for block in _skip_samples(reader.iter_blocks(), round(source.start * rate)):
+                block = block if left is None else block[:, :left]
+                played += block.shape[1]
+                left = None if left is None else left - block.shape[1]
+                yield block
+                if left == 0:
+                    return
+            if not source.loop:
+                break
+            if not played:
+                raise MediaError(
+                    f"the sound of {source.path} ends before {source.start} s: start earlier"
+                )
+            reader = stack.enter_context(AudioReader(source.path, source.track))
+    if left is not None and source.pad:
+        for start in range(0, left, rate):
+            yield np.zeros((reader.channels, min(rate, left - start)), np.float32)
 
 
 def _trim_packet(packet: av.Packet, reader: AudioReader, seconds: float) -> av.Packet:

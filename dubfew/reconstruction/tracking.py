@@ -42,6 +42,7 @@ from dubfew.utils.files import sha256_file
 from dubfew.utils.growable_array import take_rows
 from dubfew.utils.job_progress import StageEstimate
 from dubfew.utils.options import document_options, merge_options
+from dubfew.utils.work_pace import WorkPace
 
 # Focal length over the longer side of the frame; files do not name the true one. 1.5 is a normal
 # lens. On a sensor 36 mm wide, 28 mm would be 0.78 and a portrait lens 2.4. A wrong value changes
@@ -49,11 +50,10 @@ from dubfew.utils.options import document_options, merge_options
 DEFAULT_FOCAL_PER_LONG_SIDE = 1.5
 
 
-# Time of one unit of each stage on two cores, s: frames of 700 px, and steps for all frames.
-TRACK_FRAME_SECONDS = 0.03
+# Time of one unit of the refinement's stages on two cores, s: frames of 700 px, and steps for all
+# frames. `WorkPace` has those of all other work.
 JOINT_STEP_SECONDS = 4.0
 PHOTOMETRIC_FRAME_SECONDS = 0.3
-PARSE_FRAME_SECONDS = 0.1
 
 
 def estimate_track_stages(path: Path | str, options: TrackOptions) -> tuple[StageEstimate, ...]:
@@ -68,13 +68,13 @@ def estimate_track_stages(path: Path | str, options: TrackOptions) -> tuple[Stag
     """
     info = probe(path)
     frames = info.frames or round(info.duration * float(info.fps))
-    is_refined = options.method == "photometric"
+    is_refined, pace = options.method == "photometric", WorkPace(None)
     return (
-        StageEstimate("track", frames, TRACK_FRAME_SECONDS),
+        StageEstimate("track", frames, pace.frame_seconds("track", info.width, info.height)),
         StageEstimate("joint", JOINT_STAGE.steps if is_refined else 0, JOINT_STEP_SECONDS),
         StageEstimate("photometric", frames if is_refined else 0, PHOTOMETRIC_FRAME_SECONDS),
         # Only if a segmenter for face parts was chosen.
-        StageEstimate("occluders", 0, PARSE_FRAME_SECONDS),
+        StageEstimate("occluders", 0, pace.frame_seconds("parse", info.width, info.height)),
     )
 
 

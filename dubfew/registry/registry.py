@@ -25,7 +25,7 @@ from dubfew.utils.files import check_output_path, write_atomic
 MAX_EXPORT_BYTES = 4 << 30
 
 # Function that checks an imported config and files, and raises if they must not be stored.
-ImportCheck = Callable[[Mapping[str, Any], Mapping[str, bytes]], None]
+ImportCheck = Callable[[str, Mapping[str, Any], Mapping[str, bytes]], None]
 
 
 class Registry(GovernedStore):
@@ -110,6 +110,7 @@ class Registry(GovernedStore):
         passphrase: str | None = None,
         identity: Path | None = None,
         allow_deleted: bool = False,
+        new_person: bool = False,
         check: ImportCheck | None = None,
     ) -> Revision:
         """Import a file that :meth:`export` wrote, as the next revision of its actor.
@@ -122,7 +123,8 @@ class Registry(GovernedStore):
             passphrase: by default from ``DUBFEW_PASSPHRASE`` or the terminal.
             identity: file of the private key, for exports to a public key.
             allow_deleted: also import an actor or content that was deleted here.
-            check: function that checks config and files, and raises if they must not be stored.
+            new_person: whether it is another person than the actor who has the id here.
+            check: function that checks id, config and files, and raises if they must not be stored.
                 ``dubfew.adapt.import_check`` has the one for what `adapt` makes; by default any
                 files are stored.
 
@@ -144,7 +146,7 @@ class Registry(GovernedStore):
                 f"{file} cannot be read ({error.strerror}): name a file from 'actors export'"
             ) from error
         opener = DecryptionSecrets(passphrase, identity)
-        return self._import_data(data, str(file), actor, opener, allow_deleted, check)
+        return self._import_data(data, str(file), actor, opener, allow_deleted, new_person, check)
 
     def push(
         self,
@@ -194,6 +196,7 @@ class Registry(GovernedStore):
         passphrase: str | None = None,
         identity: Path | None = None,
         allow_deleted: bool = False,
+        new_person: bool = False,
         check: ImportCheck | None = None,
     ) -> Revision:
         """Import an export from a URL, as :meth:`import_file` does from a file.
@@ -204,7 +207,8 @@ class Registry(GovernedStore):
             passphrase: by default from ``DUBFEW_PASSPHRASE`` or the terminal.
             identity: file of the private key, for exports to a public key.
             allow_deleted: also import an actor or content that was deleted here.
-            check: function that checks config and files, see :meth:`import_file`.
+            new_person: whether it is another person than the actor who has the id here.
+            check: function that checks id, config and files, see :meth:`import_file`.
 
         Returns:
             The new revision.
@@ -216,7 +220,9 @@ class Registry(GovernedStore):
         """
         data = remote.read_url(url, MAX_EXPORT_BYTES)
         opener = DecryptionSecrets(passphrase, identity)
-        return self._import_data(data, remote.redact_url(url), actor, opener, allow_deleted, check)
+        return self._import_data(
+            data, remote.redact_url(url), actor, opener, allow_deleted, new_person, check
+        )
 
     def _import_data(
         self,
@@ -225,6 +231,7 @@ class Registry(GovernedStore):
         actor: str | None,
         decryption_secrets: DecryptionSecrets,
         allow_deleted: bool,
+        new_person: bool,
         check: ImportCheck | None,
     ) -> Revision:
         """Check an export, encrypted or plain, and store it."""
@@ -241,12 +248,13 @@ class Registry(GovernedStore):
         if consent is not None:
             consent.check_age(repr(name))
         if check is not None:
-            check(content.config, content.files)
+            check(name, content.config, content.files)
         return self.restore(
             name,
             content.config,
             content.files,
             allow_deleted=allow_deleted,
+            new_person=new_person,
             source_sha256=sha256,
         )
 

@@ -119,6 +119,7 @@ class ActorStore:
         files: Mapping[str, bytes],
         *,
         allow_deleted: bool = False,
+        new_person: bool = False,
         source_sha256: str | None = None,
     ) -> Revision:
         """Store a revision that was stored elsewhere or earlier, as :meth:`create` does.
@@ -128,6 +129,7 @@ class ActorStore:
             config: its config.
             files: its files by name.
             allow_deleted: also store an actor or content that was deleted here.
+            new_person: whether it shows another person than the actor's default revision.
             source_sha256: SHA-256 of the file that it comes from, for the audit log.
 
         Returns:
@@ -145,8 +147,12 @@ class ActorStore:
             files,
             refuse_deleted=not allow_deleted,
             event="import",
+            new_person=new_person,
             file_sha256=source_sha256,
-            overrides=["allow-deleted"] if allow_deleted else [],
+            overrides=[
+                *(["allow-deleted"] if allow_deleted else []),
+                *(["new-person"] if new_person else []),
+            ],
         )
 
     def _store_revision(

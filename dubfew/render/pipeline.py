@@ -30,7 +30,7 @@ from dubfew.render.preview import cut_excerpt
 from dubfew.render.publish import sign_and_log
 from dubfew.render.redo import PICTURE_FADE_FRAMES, join_frames, passage_weights, skip_outside
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
-from dubfew.render.sound import list_output_sounds
+from dubfew.render.sound import describe_mix_peak, list_output_sounds
 from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
 from dubfew.render.tasks import ReferenceSet
@@ -111,7 +111,8 @@ def render(
 def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> RenderResult:
     """Render a prepared job that began at a time of the monotonic clock."""
     options, sources = job.options, job.sources
-    progress = whole = JobProgress(progress, estimate_render_stages(sources.scene_info))
+    pace = WorkPace(job.registry.home)
+    progress = whole = JobProgress(progress, estimate_render_stages(sources.scene_info, pace))
     prepared = time.monotonic()
     choice = FaceChoice(job.actor.revision.actor, options.face, options.anyone)
     track, face_note = track_scene(sources.scene, job.actor, choice, job.parser, progress)
@@ -119,7 +120,8 @@ def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> Ren
     scene = drive_scene(job, track, progress)
     driven = time.monotonic()
     written = _write_video(job, scene, progress)
-    _record_pace(job, len(track), tracked - prepared, written.frames, time.monotonic() - driven)
+    paint_seconds = time.monotonic() - driven
+    _record_pace(job, pace, len(track), tracked - prepared, written.frames, paint_seconds)
     if job.plot is not None:
         sound = read_audio(sources.audio) if sources.audio else None
         if sound is not None:
@@ -132,6 +134,7 @@ def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> Ren
         job.actor.consent_note,
         face_note,
         describe_skipped_frames(scene.track),
+        describe_mix_peak(_output_sounds(job, scene)),
     )
     return RenderResult(
         output=job.output,
@@ -152,16 +155,23 @@ def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> Ren
 
 
 def _record_pace(
-    job: RenderJob, tracked: int, track_seconds: float, painted: int, paint_seconds: float
+    job: RenderJob,
+    pace: WorkPace,
+    tracked: int,
+    track_seconds: float,
+    painted: int,
+    paint_seconds: float,
 ) -> None:
     """Remember how fast this machine tracked and painted, for later plans."""
-    info, pace = job.sources.scene_info, WorkPace(job.registry.home)
+    info = job.sources.scene_info
     # Reading a stored track takes no time worth remembering.
     if track_seconds > 1:
-        pace.record("track", track_seconds, count_frame_units(tracked, info.width, info.height))
+        units = count_frame_units(tracked, info.width, info.height)
+        pace.record(track_seconds, {"track": units})
     # Most frames around a passage are not painted, which says little of a whole render.
     if job.passage is None:
-        pace.record("paint", paint_seconds, count_frame_units(painted, info.width, info.height))
+        units = count_frame_units(painted, info.width, info.height)
+        pace.record(paint_seconds, {"paint": units})
 
 
 def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback) -> _WrittenVideo:

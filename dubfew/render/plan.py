@@ -16,7 +16,7 @@ from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import resolve_output
 from dubfew.render.preview import find_preview_part, shrink_info
 from dubfew.render.schedule import count_output_seconds, describe_fit
-from dubfew.render.sound import list_output_sounds, parse_mix
+from dubfew.render.sound import describe_mix_peak, list_output_sounds, parse_mix
 from dubfew.render.sources import RenderSources, resolve_sources
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.work_pace import WorkPace, count_frame_units, format_estimate
@@ -55,6 +55,7 @@ class RenderPlan:
         mouth: what moves it, in words.
         sound: main sound of the output, or None.
         mix: sound that is mixed into it, or None.
+        mix_note: what happens where the mix is louder than a sound file can hold, or "".
         kept_tracks: numbers of the scene's other sound tracks, which stay tracks of the output.
         new_sound: length of sound that is not the scene's own, and of the speech in it, or None.
         length_note: what happens where sound and picture differ in length, or "".
@@ -78,6 +79,7 @@ class RenderPlan:
     mouth: str
     sound: SoundFacts | None
     mix: MixedSound | None
+    mix_note: str
     kept_tracks: tuple[int, ...]
     new_sound: SpeechSpan | None
     length_note: str
@@ -106,6 +108,8 @@ class RenderPlan:
             lines.append(
                 ("Mixed in", f"{self.mix.path.absolute()}{track}, {self.mix.gain_db:+g} dB")
             )
+        if self.mix_note:
+            lines.append(("Level", self.mix_note))
         if self.kept_tracks:
             numbers = ", ".join(map(str, self.kept_tracks))
             lines.append(("Kept", f"sound tracks of the scene as tracks of their own: {numbers}"))
@@ -169,7 +173,16 @@ def plan_render(
         output_seconds = tracked_seconds = end - preview_start
     frame_units = count_frame_units(float(info.fps), painted.width, painted.height)
     pace = WorkPace(registry.home)
-    work = {"start": 1.0, "paint": output_seconds * frame_units}
+    # Around a passage the frames of the earlier output are kept.
+    painted_seconds = output_seconds
+    if options.into is not None and None not in (options.from_seconds, options.to_seconds):
+        last = min(options.to_seconds or 0.0, output_seconds)
+        painted_seconds = max(0.0, last - (options.from_seconds or 0.0))
+    work = {
+        "start": 1.0,
+        "paint": painted_seconds * frame_units,
+        "keep": (output_seconds - painted_seconds) * frame_units,
+    }
     # The track of the actor's own footage is stored with them.
     if options.preview or options.face is not None or not _is_own_footage(stored, sources):
         work["track"] = tracked_seconds * frame_units
@@ -187,6 +200,7 @@ def plan_render(
         mouth=_describe_mouth(options, sources),
         sound=None if sources.audio is None else read_sound_facts(sources.audio),
         mix=mix,
+        mix_note=describe_mix_peak(sounds),
         kept_tracks=tuple(each.track for each in sounds if each.track is not None),
         new_sound=sources.new_sound,
         length_note=length_note,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from dubfew.errors import DubfewError
@@ -13,6 +15,7 @@ from dubfew.media.audio import (
     MixedSound,
     other_tracks,
 )
+from dubfew.media.audio_track import measure_mix_peak
 from dubfew.render.sources import RenderSources
 
 # A gain at the end of the option, such as the ":-3" of "music.wav:-3".
@@ -80,3 +83,23 @@ def list_output_sounds(
         if mix is None or mix.path != sources.scene or mix.track != track
     ]
     return [main, *kept]
+
+
+def describe_mix_peak(sounds: Sequence[AudioSource]) -> str:
+    """Warn in one line of a mix that is louder than a sound file can hold, or return "".
+
+    Args:
+        sounds: sound tracks of the output, the main one first.
+
+    Raises:
+        MediaError: A sound cannot be read, or the layouts cannot be mixed.
+    """
+    if not sounds or sounds[0].mix is None:
+        return ""
+    peak = measure_mix_peak(sounds[0])
+    if peak <= 1:
+        return ""
+    return (
+        f"the mix is {20 * math.log10(peak):.1f} dB above full scale and will be distorted: give "
+        "--mix a lower gain, such as :-6"
+    )

@@ -12,14 +12,18 @@ from dubfew.utils.files import write_atomic
 
 # File in a registry's home that holds the measured paces. It holds no facts about people.
 PACE_FILE_NAME = "pace.json"
-# Seconds per unit until something was measured: those of two cores of a laptop from 2020.
+# Seconds per unit until something was measured: those of two cores of a laptop from 2020. A frame
+# is one of 1 megapixel, see `count_frame_units`.
 DEFAULT_PACES: Mapping[str, float] = {
     "start": 6.0,  # importing the packages and loading the models, once
-    "scan": 0.4,  # a second of footage that is scanned for its best part
-    "track": 0.06,  # a frame of 1 megapixel, in which faces are found and fitted
-    "paint": 0.12,  # a frame of 1 megapixel, painted and encoded
-    "prepare": 0.08,  # a frame of footage, from tracking to aligned windows
+    "scan": 0.012,  # a frame of footage that is scanned for its best part
+    "track": 0.045,  # a frame in which faces are found and fitted
+    "parse": 0.13,  # a frame that is searched for objects in front of the mouth
+    "cut": 0.013,  # a frame whose mouth window is cut out
+    "align": 0.05,  # a frame that is aligned with the others, in all rounds
     "train": 0.8,  # a training step
+    "paint": 0.12,  # a frame that is painted and encoded
+    "keep": 0.03,  # a frame of an earlier output that is decoded and encoded again
 }
 # Weight of a new measurement against the mean of the earlier ones. At one half, three renders make
 # a machine known, and one that competed with other programs is soon forgotten.
@@ -32,12 +36,30 @@ class WorkPace:
     """The paces of this machine, in seconds per unit of each kind of work.
 
     Args:
-        home: folder of the registry, which holds the measurements.
+        home: folder of the registry, which holds the measurements; None for the defaults.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / PACE_FILE_NAME
-        self._measured = _read_paces(self._path)
+    def __init__(self, home: Path | None) -> None:
+        self._path = None if home is None else home / PACE_FILE_NAME
+        self._measured = {} if self._path is None else _read_paces(self._path)
+
+    def unit_seconds(self, kind: str) -> float:
+        """Return the time that one unit of work takes, s.
+
+        Args:
+            kind: one of ``DEFAULT_PACES``.
+        """
+        return self._measured.get(kind, DEFAULT_PACES[kind])
+
+    def frame_seconds(self, kind: str, width: int, height: int) -> float:
+        """Return the time that a frame of some size takes, s.
+
+        Args:
+            kind: one of ``DEFAULT_PACES`` whose unit is a frame.
+            width: px.
+            height: px.
+        """
+        return self.unit_seconds(kind) * count_frame_units(1, width, height)
 
     def estimate_seconds(self, work: Mapping[str, float]) -> float:
         """Estimate how long some work takes.
@@ -48,26 +70,33 @@ class WorkPace:
         Returns:
             Time in s.
         """
-        return sum(
-            units * self._measured.get(kind, DEFAULT_PACES[kind]) for kind, units in work.items()
-        )
+        return sum(units * self.unit_seconds(kind) for kind, units in work.items())
 
     def is_measured(self, kind: str) -> bool:
         """Return whether work of a kind was measured on this machine."""
         return kind in self._measured
 
-    def record(self, kind: str, seconds: float, units: float) -> None:
+    def record(self, seconds: float, work: Mapping[str, float]) -> None:
         """Remember how long some work took; a folder that cannot be written to is ignored.
 
+        Work of several kinds that was timed as a whole corrects each of them by the same factor.
+
         Args:
-            kind: one of ``DEFAULT_PACES``.
             seconds: time that it took.
-            units: units that were done; fewer than `MIN_MEASURED_UNITS` are ignored.
+            work: units that were done by kind, as in `estimate_seconds`; fewer than
+                `MIN_MEASURED_UNITS` in all are ignored.
         """
-        if units < MIN_MEASURED_UNITS or seconds <= 0:
+        if sum(work.values()) < MIN_MEASURED_UNITS or seconds <= 0:
             return
-        known = self._measured.get(kind, seconds / units)
-        self._measured[kind] = known + NEWEST_WEIGHT * (seconds / units - known)
+        factor = seconds / self.estimate_seconds(work)
+        for kind, units in work.items():
+            if units <= 0:
+                continue
+            # The first measurement replaces the guess.
+            weight = NEWEST_WEIGHT if self.is_measured(kind) else 1.0
+            self._measured[kind] = self.unit_seconds(kind) * (1 + weight * (factor - 1))
+        if self._path is None:
+            return
         # An estimate is no reason to fail after the work is done.
         with suppress(OSError):
             write_atomic(self._path, json.dumps(self._measured).encode())

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load, save
 from typer.testing import CliRunner
 
+from dubfew.adapt import actor_likeness
 from dubfew.adapt.artefact import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_FACES_FILE,
@@ -23,10 +24,11 @@ from dubfew.adapt.artefact import (
     ADAPTER_TEXTURE_FILE,
     ADAPTER_TRACK_FILE,
     ADAPTER_WEIGHTS_FILE,
+    ActorAdapter,
 )
-from dubfew.adapt.import_check import check_importable
+from dubfew.adapt.import_check import check_importable, check_imported_actor
 from dubfew.cli.app import app
-from dubfew.errors import ArtefactError, AssetError, ConsentError, DubfewError
+from dubfew.errors import ArtefactError, AssetError, ConsentError, DubfewError, WrongPersonError
 from dubfew.prior.checkpoint import Prior, create_untrained_prior
 from dubfew.prior.locate import find_prior
 from dubfew.reconstruction.track import Track
@@ -36,6 +38,7 @@ from dubfew.registry.policy import RenderPurpose
 from dubfew.render.load import load_actor
 from tests.adapt.toys import make_toy_adapter, toy_prior, train_toy_adapter
 from tests.data.people import TOY
+from tests.reconstruction.test_likeness import Brightness
 
 Files = dict[str, bytes]
 PASSPHRASE = "correct horse battery"
@@ -355,7 +358,7 @@ def test_nothing_harmful_is_stored(files, place, tmp_path):
     sender, receiver = Registry(tmp_path / "sender"), Registry(tmp_path / "receiver")
     sender.create("toy", {}, HARM["a weight that is NaN"](files))
     sender.export("toy", tmp_path / "toy.zip", plain=True)
-    check = partial(check_importable, home=receiver.home, prior=place)
+    check = partial(check_imported_actor, registry=receiver, prior=place)
     with pytest.raises(ArtefactError, match="not finite"):
         receiver.import_file(tmp_path / "toy.zip", check=check)
     with pytest.raises(ArtefactError, match="not finite"):
@@ -378,3 +381,23 @@ def test_pictures_of_the_face_are_checked(files, place, tmp_path):
     ):
         with pytest.raises(ArtefactError, match="face"):
             check({**files, ADAPTER_FACES_FILE: save(good | wrong)})
+
+
+def test_an_import_under_an_id_that_exists_is_compared_with_it(files, place, tmp_path, monkeypatch):
+    monkeypatch.setattr(actor_likeness, "load_face_descriptor", Brightness)
+    registry = Registry(tmp_path / "home")
+    check = partial(check_imported_actor, registry=registry, prior=place)
+
+    def with_face(brightness: int) -> Files:
+        picture = np.full((160, 160, 3), brightness, np.uint8), np.zeros((478, 2), np.float32)
+        return replace(ActorAdapter.from_files(files), faces=[picture] * 2).to_files()
+
+    check("mary", {}, with_face(100))  # a new id may be anybody's
+    registry.create("mary", {}, with_face(100))
+    check("mary", {}, with_face(105))
+    with pytest.raises(WrongPersonError, match=r"--actor.*--new-person"):
+        check("mary", {}, with_face(200))
+    check("mary", {}, with_face(200), new_person=True)
+    check("anna", {}, with_face(200))
+    # Without pictures the mouths are compared, and these are the same.
+    check("mary", {}, files)

@@ -85,3 +85,23 @@ def test_an_identity_source_that_is_not_registered(home: Path, clips: Path) -> N
     assert_failed(run(*track), "not of head lite: --head flame")
     assert_failed(run(*track, "--head", "flame"), "dubfew assets add flame")
     assert not Path("t.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["adap", "x.mp4", "--json"],
+        ["adapt", "x.mp4", "--json", "--speed", "3"],
+        ["adapt", "x.mp4", "--json", "--steps", "-5"],
+        ["adapt", "x.mp4", "--json", "--draft", "--steps", "3"],
+        ["actors", "show", "--json"],
+        ["actors", "shwo", "--json"],
+    ],
+)
+def test_wrong_usage_is_json_where_that_is_asked_for(words: list[str]) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    error = json.loads(result.stdout)["error"]
+    assert (error["type"], error["exit_code"]) == ("UsageError", 2)
+    assert error["message"] in " ".join(result.stderr.split())
+    assert run(*(word for word in words if word != "--json")).stdout == ""

@@ -57,10 +57,22 @@ def test_the_plan_says_what_happens_to_longer_sound(known, silence):
 def test_another_scene_and_a_slow_machine_take_longer(known):
     own = plan(known)
     assert plan(known, face="0").seconds > own.seconds  # it is tracked
-    WorkPace(known.home).record("paint", 1000.0, 100)
+    WorkPace(known.home).record(1000.0, {"paint": 100})
     slow = plan(known)
     assert slow.is_measured
     assert slow.seconds > 10 * own.seconds
+
+
+def test_a_passage_takes_less_time_than_the_whole(known):
+    whole, passage = plan(known), plan(known, into=CLIP, from_seconds=1.0, to_seconds=2.0)
+    assert passage.seconds < 0.6 * whole.seconds
+
+
+def test_a_mix_beyond_full_scale_is_said_before(known):
+    assert plan(known, audio=DUB, mix=f"{CLIP}:-20").mix_note == ""
+    loud = plan(known, audio=DUB, mix=f"{CLIP}:20")
+    assert "above full scale" in loud.mix_note
+    assert dict(loud.describe())["Level"] == loud.mix_note
 
 
 def test_the_description_names_what_the_user_asked_for(known):

@@ -16,9 +16,9 @@ def test_the_first_estimate_is_a_guess(tmp_path):
 
 
 def test_measurements_are_remembered_and_the_newest_weigh_most(tmp_path):
-    WorkPace(tmp_path).record("train", 20.0, 10)
-    WorkPace(tmp_path).record("train", 40.0, 10)
-    WorkPace(tmp_path).record("train", 70.0, 10)
+    WorkPace(tmp_path).record(20.0, {"train": 10})
+    WorkPace(tmp_path).record(40.0, {"train": 10})
+    WorkPace(tmp_path).record(70.0, {"train": 10})
     again = WorkPace(tmp_path)
     assert again.is_measured("train")
     assert not again.is_measured("paint")
@@ -26,7 +26,7 @@ def test_measurements_are_remembered_and_the_newest_weigh_most(tmp_path):
 
 
 def test_a_few_units_are_no_measurement(tmp_path):
-    WorkPace(tmp_path).record("train", 20.0, 2)
+    WorkPace(tmp_path).record(20.0, {"train": 2})
     assert not WorkPace(tmp_path).is_measured("train")
 
 
@@ -40,4 +40,14 @@ def test_a_damaged_file_holds_no_measurements(tmp_path, content):
 
 def test_a_folder_that_is_a_file_is_no_error(tmp_path):
     (tmp_path / "home").write_text("")
-    WorkPace(tmp_path / "home").record("train", 20.0, 10)
+    WorkPace(tmp_path / "home").record(20.0, {"train": 10})
+
+
+def test_work_that_was_timed_as_a_whole_corrects_its_parts_alike(tmp_path):
+    work = {"track": 100.0, "cut": 100.0, "align": 0.0}
+    guess = WorkPace(tmp_path).estimate_seconds(work)
+    WorkPace(tmp_path).record(3 * guess, work)
+    slow = WorkPace(tmp_path)
+    assert slow.estimate_seconds(work) == pytest.approx(3 * guess)
+    assert slow.unit_seconds("cut") == pytest.approx(3 * DEFAULT_PACES["cut"])
+    assert not slow.is_measured("align")  # none was done
