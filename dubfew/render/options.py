@@ -167,6 +167,12 @@ class RenderOptions:
         help="File to draw the opening of the lips over the sound into: .png, .svg or .pdf.",
         metavar="P",
     )
+    report: Path | str | None = option(
+        None,
+        help="Page (.html) to write about the output: scene and output side by side, warnings, "
+        "curves, and the moments to look at first.",
+        metavar="FILE",
+    )
     watermark: bool = option(
         True,
         help="Mark the mouth invisibly. The Content Credentials record it where this is off.",
@@ -180,7 +186,7 @@ class RenderOptions:
         flags=("--out", "-o"),
     )
     overwrite: bool = option(
-        False, help="Replace the output and the plot where files of these names exist."
+        False, help="Replace the output, the plot and the report where files of these names exist."
     )
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from dubfew.utils.files import check_output_path, output_stem
 
 # Formats that matplotlib writes without another package.
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+PAGE_SUFFIXES = (".html", ".htm")
 # Last word of a name that would otherwise be the scene's own.
 RENDERED_SUFFIX = "dubbed"
 # End of the name of an output of which a passage was rendered anew.
@@ -77,18 +78,23 @@ def check_outputs(
     Args:
         output: video to write.
         plot: picture to write, or None.
-        options: options of the render; ``overwrite`` allows replacement.
+        options: options of the render; ``overwrite`` allows replacement, ``report`` is a further
+            file to write.
         *inputs: files that the render reads; None is ignored.
 
     Raises:
         OutputExistsError: A file exists and may not be replaced.
-        DubfewError: A file is an input, or cannot be written, or the plot has a wrong ending.
+        DubfewError: A file is an input, or cannot be written, or the plot or the report has a
+            wrong ending.
     """
     if plot is not None:
         check_plot_path(plot)
+    report = None if options.report is None else Path(options.report)
+    if report is not None and report.suffix.lower() not in PAGE_SUFFIXES:
+        raise DubfewError(f"{report} is no page to report on: end its name in .html")
     check_output_path(output, *inputs, overwrite=options.overwrite)
     # For most containers the credentials are in the video itself.
-    beside = {credentials_path(output), *([plot] if plot else [])} - {output}
+    beside = {credentials_path(output), *filter(None, (plot, report))} - {output}
     for path in sorted(beside):
         check_output_path(path, *inputs, overwrite=options.overwrite)
 

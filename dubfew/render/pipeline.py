@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dubfew.marks.credentials import RenderProvenance
 from dubfew.marks.payload import generate_watermark_id
@@ -29,6 +30,7 @@ from dubfew.render.prediction import MouthPredictor
 from dubfew.render.preview import cut_excerpt
 from dubfew.render.publish import sign_and_log
 from dubfew.render.redo import PICTURE_FADE_FRAMES, join_frames, passage_weights, skip_outside
+from dubfew.render.report import describe_job, write_render_report
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
 from dubfew.render.sound import describe_mix_peak, list_output_sounds
 from dubfew.render.stage_estimates import estimate_render_stages
@@ -74,7 +76,7 @@ class _WrittenVideo:
     """The part of a result that is known once the video is written."""
 
     frames: int
-    edited_frames: int
+    painted: NDArray[np.bool_]  # one per frame
     seconds: dict[str, float]
     watermark: str | None
 
@@ -127,7 +129,6 @@ def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> Ren
         if sound is not None:
             sound = replace(sound, samples=sound.samples[round(sources.start * sound.rate) :])
         plot_motion(job.plot, scene.motion, sound, job.output.name)
-    whole.finish()
     # Decisions that the user should know of, in the order in which they were made.
     notes = (
         scene.schedule.note,
@@ -136,10 +137,16 @@ def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> Ren
         describe_skipped_frames(scene.track),
         describe_mix_peak(_output_sounds(job, scene)),
     )
+    if options.report is not None:
+        facts = {**describe_job(job), "watermark": written.watermark}
+        write_render_report(
+            Path(options.report), job, scene, written.painted, facts, [*filter(None, notes)]
+        )
+    whole.finish()
     return RenderResult(
         output=job.output,
         frames=written.frames,
-        edited_frames=written.edited_frames,
+        edited_frames=int(written.painted.sum()),
         fps=sources.scene_info.fps,
         seconds={
             "track": tracked - began,
@@ -241,8 +248,8 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
                 progress(Progress("render", count, len(scene.schedule.scene_rows)))
         actor.revision.check_exists()
     seconds = {**predictor.timer.seconds, **compositor.timer.seconds}
-    edited = int((scene.track.usable[:count] & (weights[:count] > 0)).sum())
-    return _WrittenVideo(count, edited, seconds, provenance.watermark)
+    painted = scene.track.usable[:count] & (weights[:count] > 0)
+    return _WrittenVideo(count, painted, seconds, provenance.watermark)
 
 
 def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvenance:

@@ -224,10 +224,17 @@ def test_another_performance_drives(registry, clip, short, tmp_path):
     assert not probe(out).has_audio
 
 
-def test_a_plot_of_what_moves_the_mouth(registry, short, tmp_path):
-    out, plot = tmp_path / "o.mp4", tmp_path / "plot.png"
-    render("actor", video=short, audio=DUB, fit="trim", out=out, plot=plot, registry=registry)
+def test_a_plot_and_a_report(registry, short, tmp_path):
+    out, plot, page = tmp_path / "o.mp4", tmp_path / "plot.png", tmp_path / "page.html"
+    extra = {"plot": plot, "report": page}
+    render("actor", video=short, audio=DUB, fit="trim", out=out, registry=registry, **extra)
     assert Image.open(plot).height == 260
+    text = page.read_text()
+    assert "data:video/mp4" in text
+    assert "frames are painted" in text
+    assert str(short) in text
+    with pytest.raises(DubfewError, match="no page"):
+        render("actor", video=short, audio=DUB, report=plot, registry=registry)
     for wrong, message in ((tmp_path / "plot.txt", "no picture"), (short, "no picture")):
         with pytest.raises(DubfewError, match=message):
             render("actor", video=short, audio=DUB, out=out, plot=wrong, registry=registry)
