@@ -88,6 +88,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "mix": (["--mix", "2:-3"], "2:-3"),
     "reach": (["--reach", "1.5"], 1.5),
     "plot": (["--plot", "p.svg"], Path("p.svg")),
+    "report": (["--report", "p.html"], Path("p.html")),
     "fit": (["--fit", "hold"], "hold"),
     "revision": (["--revision", "3"], 3),
     "codec": (["--codec", "libx265"], "libx265"),
