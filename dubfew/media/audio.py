@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from dubfew.errors import MediaError
+from dubfew.media.downmix import MonoDownmixer
+from dubfew.media.joins import JoinedClock, allows_clock_leaps
 from dubfew.media.opening import audio_stream, audio_streams, open_media, video_stream
 
 AudioSamples = NDArray[np.float32]
@@ -33,10 +36,6 @@ _MAX_READABLE_PLANES = 8
 # Rate of delivered sound, and the lowest rate that editors accept, Hz. 48 kHz is the rate of film
 # and television; music is at 44.1 kHz, which all editors convert.
 DELIVERY_RATE_HZ, MIN_DELIVERY_RATE_HZ = 48_000, 44_100
-
-# Weights of channels in the mono mix, by FFmpeg's names. Dialogue is in the center (FC), so it
-# counts most; surround channels, which are not listed, count 0.707 and the bass channels nothing.
-_MONO_WEIGHTS = {"FC": 1.414, "FL": 1.0, "FR": 1.0, "LFE": 0.0, "LFE2": 0.0}
 
 
 @dataclass(frozen=True)
@@ -104,32 +103,50 @@ class AudioSource:
     mix: MixedSound | None = None
 
 
-def read_audio(path: Path | str, rate: int = 16000) -> Audio:
-    """Read the whole sound track of a file, mixed to mono.
+def read_audio(
+    path: Path | str,
+    rate: int = 16000,
+    *,
+    track: int | None = None,
+    seconds: float | None = None,
+) -> Audio:
+    """Read the sound track of a file, mixed to mono.
 
     In a video the first sample is at the time of the first frame: sound that begins later is
     preceded by silence, sound before it is cut. In an audio file it is the first sample. More than
-    two channels are mixed with the center weighed most and without the bass channel (LFE).
+    two channels are mixed with the center weighed most and without the bass channel (LFE);
+    channels that would cancel each other are turned over (see `MonoDownmixer`).
 
     Args:
         path: a video or audio file.
         rate: sample rate of the result, Hz; 16000 is what the speech model needs.
+        track: number of the sound track, from 1; None is the main one.
+        seconds: time to read, s; None reads all.
 
     Raises:
         MediaError: The file is unreadable, has no sound track, or the track has no samples.
     """
     # One or two samples may become none at another rate; concatenate needs at least one array.
-    blocks = [np.zeros(0, np.float32), *stream_audio(path, rate, block=rate)]
+    blocks = [np.zeros(0, np.float32)]
+    left = math.inf if seconds is None else round(seconds * rate)
+    for block in stream_audio(path, rate, block=rate, track=track):
+        blocks.append(block[: int(min(left, len(block)))])
+        left -= len(block)
+        if left <= 0:
+            break
     return Audio(np.concatenate(blocks), rate)
 
 
-def stream_audio(path: Path | str, rate: int = 16000, block: int = 16000) -> Iterator[AudioSamples]:
+def stream_audio(
+    path: Path | str, rate: int = 16000, block: int = 16000, *, track: int | None = None
+) -> Iterator[AudioSamples]:
     """Read a sound track like `read_audio`, in blocks and constant memory.
 
     Args:
         path: a video or audio file.
         rate: sample rate of the result, Hz.
         block: samples per block; the last one is shorter.
+        track: number of the sound track, from 1; None is the main one.
 
     Yields:
         Mono samples. [block]
@@ -137,10 +154,11 @@ def stream_audio(path: Path | str, rate: int = 16000, block: int = 16000) -> Ite
     Raises:
         MediaError: The file is unreadable, has no sound track, or the track has no samples.
     """
-    with AudioReader(Path(path)) as reader:
+    with AudioReader(Path(path), track) as reader:
         rest = np.zeros(0, np.float32)
+        downmixer = reader.make_downmixer()
         for samples in resample_blocks(
-            (reader.mix_to_mono(b) for b in reader.iter_blocks()), reader.rate, rate
+            (downmixer.mix(b) for b in reader.iter_blocks()), reader.rate, rate
         ):
             # Decoded blocks have sizes of their own: collect them and cut blocks of one size.
             rest = np.concatenate([rest, samples[0]])
@@ -242,6 +260,7 @@ class AudioReader:
         position = 0  # samples delivered so far
         has_samples = False
         packer = av.AudioResampler(format="flt")
+        clock = self.make_clock()
         for frame in self._decode_frames():
             if frame.sample_rate != self.rate or frame.layout.nb_channels != self.channels:
                 raise MediaError(
@@ -257,7 +276,8 @@ class AudioReader:
             if frame.pts is not None:
                 base = Fraction(frame.time_base or self.time_base)
                 # How far the frame lies behind the samples delivered so far, in samples.
-                late = round((frame.pts * base - self.origin) * self.rate) - position
+                time = clock.follow(frame.pts * base, Fraction(frame.samples, self.rate))
+                late = round((time - self.origin) * self.rate) - position
                 if late > (_GAP_TOLERANCE_SECONDS * self.rate if position else 0):
                     yield from _silence(late, self.channels, self.rate)
                     position += late
@@ -285,34 +305,34 @@ class AudioReader:
             if packet is None or (packet.dts is None and not packet.size):
                 return
 
-    def mix_to_mono(self, samples: AudioSamples) -> AudioSamples:
-        """Mix samples [channels, n] to one channel [1, n]."""
-        if self.channels == 1:
-            return samples
+    def make_clock(self) -> JoinedClock:
+        """Make what follows the track's times across joined recordings."""
+        return JoinedClock(self.path, leaps=allows_clock_leaps(self.container))
+
+    def make_downmixer(self) -> MonoDownmixer:
+        """Make what mixes the blocks of this track to mono."""
         names = [channel.name for channel in self.stream.codec_context.layout.channels]
-        # Stereo is a plain mean, and so is a layout whose channels are unknown.
-        weights = np.array([_MONO_WEIGHTS.get(name, 0.707) for name in names], np.float32)
-        if len(names) != self.channels or self.channels == 2 or not weights.any():
-            weights = np.ones(self.channels, np.float32)
-        return (weights / weights.sum()) @ samples[None]
+        return MonoDownmixer(names, self.channels, self.rate)
 
 
-def other_tracks(path: Path) -> list[int]:
-    """List the numbers of a file's sound tracks, from 1, without the main one.
+def other_tracks(path: Path, without: int | None = None) -> list[int]:
+    """List the numbers of a file's sound tracks, from 1, without one of them.
 
     Args:
         path: a video or audio file.
+        without: number of the track to leave out, from 1; None is the main one.
 
     Raises:
         MediaError: The file is unreadable.
     """
     with open_media(path) as container:
         main = audio_stream(container)
-        return [
-            number
-            for number, stream in enumerate(audio_streams(container), 1)
-            if main is not None and stream.index != main.index
-        ]
+        numbers = []
+        for number, stream in enumerate(audio_streams(container), 1):
+            is_main = main is not None and stream.index == main.index
+            if number != without if without is not None else not is_main:
+                numbers.append(number)
+        return numbers
 
 
 def _no_samples_error(path: Path) -> MediaError:

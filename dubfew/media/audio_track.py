@@ -11,6 +11,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.stream import Disposition
 
 from dubfew.errors import MediaError
 from dubfew.media.audio import (
@@ -22,6 +23,7 @@ from dubfew.media.audio import (
     resample_blocks,
     to_float_samples,
 )
+from dubfew.media.carried import copy_stream_tags
 from dubfew.media.codecs import ContainerFormat
 from dubfew.media.mixing import change_layout, count_channels, mix_blocks
 
@@ -41,6 +43,7 @@ class AudioTrack:
 
     Attributes:
         is_copied: True if packets go in unchanged.
+        note: one line about what becomes of the sound's channels, or "".
     """
 
     def __init__(self, source: AudioSource, container: ContainerFormat) -> None:
@@ -64,13 +67,15 @@ class AudioTrack:
         self._packets: Iterator[tuple[float, av.Packet]] = iter(())
         self._time = 0.0
         self.is_copied = False
+        self.note = ""
 
-    def open(self, output: OutputContainer, stack: ExitStack) -> None:
+    def open(self, output: OutputContainer, stack: ExitStack, *, is_main: bool = True) -> None:
         """Add the track's stream to a container.
 
         Args:
             output: container that is being written.
             stack: closes the source later.
+            is_main: True for the track that players choose by themselves.
 
         Raises:
             MediaError: The source cannot be read or has no sound.
@@ -87,6 +92,8 @@ class AudioTrack:
                 bed = stack.enter_context(AudioReader(mixed.path, mixed.track))
             stream, layout = self._add_encoded_stream(reader, bed, output)
             self._packets = self._encode_packets(reader, bed, stream, layout)
+        copy_stream_tags(reader.stream, stream, self._container)
+        stream.disposition = Disposition.default if is_main else Disposition(0)
 
     def packets_until(self, time: float) -> Iterator[av.Packet]:
         """Yield the packets that are due before ``time``, s; infinity yields all the rest."""
@@ -107,6 +114,8 @@ class AudioTrack:
             return False
         if source.rate is not None and reader.rate < MIN_DELIVERY_RATE_HZ:
             return False
+        if self._container.audio_rate not in (None, reader.rate):
+            return False
         if source.start > 0 or source.loop or reader.offset < -_MAX_PRIMING_SECONDS:
             return False
         if source.duration is None or not source.pad or reader.duration is None:
@@ -119,18 +128,20 @@ class AudioTrack:
         # Times count from the picture's first frame.
         """Yield time and packet, in s, of the source's packets, moved to the picture's clock."""
         base, last = reader.time_base, None
-        shift, end = round(reader.origin / base), self._source.duration
+        clock, end = reader.make_clock(), self._source.duration
         for packet in reader.container.demux(reader.stream):
             pts = packet.pts if packet.pts is not None else packet.dts
             if pts is None or not packet.size or packet.is_corrupt:
                 continue
-            time = float((pts - shift) * base)
+            length = (packet.duration or 0) * base
+            pts = round((clock.follow(pts * base, length) - reader.origin) / base)
+            time = float(pts * base)
             # Drop everything after the requested duration.
             if end is not None:
                 if time >= end:
                     return
                 packet = _trim_packet(packet, reader, end - time)
-            packet.pts = packet.dts = pts - shift  # sound is never reordered
+            packet.pts = packet.dts = pts  # sound is never reordered
             if last is not None and packet.pts <= last:
                 continue  # a stutter of the source's clock; muxers refuse it
             last = packet.pts
@@ -144,11 +155,17 @@ class AudioTrack:
         name = self._container.audio_encoder
         codec = av.Codec(name, "w")
         rates = sorted(codec.audio_rates or ())
-        rate = self._source.rate or reader.rate
+        rate = self._container.audio_rate or self._source.rate or reader.rate
         # The next higher rate of the encoder loses nothing; the highest one is the fallback.
         if rates and rate not in rates:
             rate = next((r for r in rates if r > rate), rates[-1])
         layout = _supported_layout(name, _widest_layout(reader, bed), rate)
+        for each in (reader, bed):
+            if each is not None and _is_mixed_down(each):
+                self.note = (
+                    f"the {each.channels} channels of {each.path.name} have no places: they are "
+                    "mixed into one, on both sides"
+                )
         stream = output.add_stream(name, rate=rate)
         assert isinstance(stream, av.AudioStream)
         stream.codec_context.layout = layout
@@ -162,11 +179,8 @@ class AudioTrack:
     ) -> Iterator[tuple[float, av.Packet]]:
         """Yield time and packet, in s, of the source decoded and encoded again."""
         rate = stream.codec_context.sample_rate
-        blocks, source_rate, source_layout = (
-            _cut_blocks(self._source, reader),
-            reader.rate,
-            reader.layout,
-        )
+        source_rate, source_layout = reader.rate, _output_layout(reader)
+        blocks = _mix_placeless(_cut_blocks(self._source, reader), reader)
         if bed is not None:
             source_layout, source_rate = _widest_layout(reader, bed), rate
             blocks = _mix_bed(self._source, reader, bed, rate)
@@ -299,15 +313,35 @@ def _convert_blocks(
     blocks: Iterator[AudioSamples], reader: AudioReader, rate: int, layout: str
 ) -> Iterator[AudioSamples]:
     """Convert a track's blocks to another rate and a layout with at least as many channels."""
-    resampled = resample_blocks(blocks, reader.rate, rate, reader.layout)
-    return change_layout(resampled, reader.layout, layout)
+    own = _output_layout(reader)
+    placed = _mix_placeless(blocks, reader)
+    return change_layout(resample_blocks(placed, reader.rate, rate, own), own, layout)
+
+
+def _is_mixed_down(reader: AudioReader) -> bool:
+    """Return True if channels have no places, so that no mix of FFmpeg's makes them heard."""
+    return reader.layout.endswith("channels")
+
+
+def _output_layout(reader: AudioReader) -> str:
+    """Return the layout in which a track goes on: its own, or stereo where it has no places."""
+    return "stereo" if _is_mixed_down(reader) else reader.layout
+
+
+def _mix_placeless(blocks: Iterator[AudioSamples], reader: AudioReader) -> Iterator[AudioSamples]:
+    """Mix channels without places into one, on both sides; others pass."""
+    if not _is_mixed_down(reader):
+        return blocks
+    downmixer = reader.make_downmixer()
+    return (np.repeat(downmixer.mix(block), 2, axis=0) for block in blocks)
 
 
 def _widest_layout(reader: AudioReader, bed: AudioReader | None) -> str:
     """Return the layout with more channels; that of the source if both have as many."""
-    if bed is not None and count_channels(bed.layout) > count_channels(reader.layout):
-        return bed.layout
-    return reader.layout
+    layout = _output_layout(reader)
+    if bed is not None and count_channels(_output_layout(bed)) > count_channels(layout):
+        return _output_layout(bed)
+    return layout
 
 
 def _supported_layout(encoder: str, wanted: str, rate: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
 
 from dubfew.errors import MediaError
-from dubfew.media.info import VideoInfo
+from dubfew.media.info import TOP_FIELD_ORDERS, VideoInfo
 from dubfew.media.pixels import NATIVE_FORMATS
 
 
@@ -24,6 +25,13 @@ class VideoCodec:
         options: FFmpeg options that always hold.
         lossless_options: FFmpeg options for lossless encoding; None if the encoder cannot do it.
         allows_odd_sizes: True if subsampled chroma may come with odd picture sizes.
+        needs_limited_range: True if the format has no tag for full range.
+        holds_hdr_metadata: True if the encoder writes static HDR metadata.
+        profiles: value of the option ``profile`` by pixel format, where the codec has profiles for
+            them.
+        interlaced_options: FFmpeg options for frames of two fields; None if the codec has none.
+        min_size: smallest width and height, px.
+        always_bt709: True if the stream names BT.709 as its matrix, whatever it is told.
     """
 
     encoder: str
@@ -33,6 +41,12 @@ class VideoCodec:
     options: tuple[tuple[str, str], ...] = ()
     lossless_options: tuple[tuple[str, str], ...] | None = None
     allows_odd_sizes: bool = False
+    needs_limited_range: bool = False
+    holds_hdr_metadata: bool = False
+    profiles: tuple[tuple[str, str], ...] = ()
+    interlaced_options: tuple[tuple[str, str], ...] | None = None
+    min_size: tuple[int, int] = (1, 1)
+    always_bt709: bool = False
 
 
 # Planar YUV formats with 8 and with 10 bits per sample.
@@ -43,13 +57,21 @@ _YUV10 = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
 # Default qualities (CRF 16, 18 and 24) look the same as the source. Full range is a tag of the
 # stream here, no format of its own.
 VIDEO_CODECS = {
-    "libx264": VideoCodec("libx264", (*_YUV8, *_YUV10), 16, lossless_options=(("qp", "0"),)),
+    "libx264": VideoCodec(
+        "libx264",
+        (*_YUV8, *_YUV10),
+        16,
+        lossless_options=(("qp", "0"),),
+        holds_hdr_metadata=True,
+        interlaced_options=(("flags", "+ildct+ilme"),),
+    ),
     "libx265": VideoCodec(
         "libx265",
         (*_YUV8, *_YUV10),
         18,
         options=(("x265-params", "log-level=error"),),
         lossless_options=(("x265-params", "lossless=1:log-level=error"),),
+        holds_hdr_metadata=True,
     ),
     "libvpx-vp9": VideoCodec(
         "libvpx-vp9",
@@ -60,8 +82,35 @@ VIDEO_CODECS = {
         lossless_options=(("lossless", "1"),),
         allows_odd_sizes=True,
     ),
+    # Apple names the profiles 422 HQ and 4444. Its own applications refuse other vendors' names.
     "prores_ks": VideoCodec(
-        "prores_ks", ("yuv422p10le", "yuv444p10le"), options=(("profile", "3"),)
+        "prores_ks",
+        ("yuv422p10le", "yuv444p10le"),
+        options=(("vendor", "apl0"),),
+        needs_limited_range=True,
+        profiles=(("yuv422p10le", "3"), ("yuv444p10le", "4")),
+        interlaced_options=(("flags", "+ildct"),),
+    ),
+    # MPEG-2 of broadcasters (XDCAM). Its quality is a bit rate; B frames as XDCAM has them.
+    "mpeg2video": VideoCodec(
+        "mpeg2video",
+        ("yuv420p", "yuv422p"),
+        options=(("b", "50M"), ("g", "12"), ("bf", "2")),
+        needs_limited_range=True,
+        interlaced_options=(("flags", "+ildct+ilme"), ("alternate_scan", "1")),
+    ),
+    # Avid's DNxHR takes every size; HQX and 444 are its profiles of 10 bits.
+    "dnxhd": VideoCodec(
+        "dnxhd",
+        ("yuv422p", "yuv422p10le", "yuv444p10le"),
+        needs_limited_range=True,
+        profiles=(
+            ("yuv422p", "dnxhr_hq"),
+            ("yuv422p10le", "dnxhr_hqx"),
+            ("yuv444p10le", "dnxhr_444"),
+        ),
+        min_size=(256, 120),
+        always_bt709=True,
     ),
     "ffv1": VideoCodec(
         "ffv1",
@@ -69,6 +118,7 @@ VIDEO_CODECS = {
         options=(("level", "3"), ("slicecrc", "1")),
         lossless_options=(),
         allows_odd_sizes=True,
+        interlaced_options=(("flags", "+ildct"),),
     ),
 }
 # Other names that users give to the encoders.
@@ -79,6 +129,34 @@ CODEC_ALIASES = {
     "hevc": "libx265",
     "vp9": "libvpx-vp9",
     "prores": "prores_ks",
+    "dnxhr": "dnxhd",
+    "mpeg2": "mpeg2video",
+}
+# Encoders by FFmpeg's name of the codec of a scene, for outputs like the scene.
+_LIKE_SOURCE_ENCODERS = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "vp9": "libvpx-vp9",
+    "libvpx-vp9": "libvpx-vp9",
+    "prores": "prores_ks",
+    "dnxhd": "dnxhd",
+    "ffv1": "ffv1",
+    "mpeg2video": "mpeg2video",
+}
+# Profiles of ProRes and DNxHR by FFmpeg's names of them, as the encoders' options.
+_SOURCE_PROFILES = {
+    "Proxy": "0",
+    "LT": "1",
+    "Standard": "2",
+    "HQ": "3",
+    "4444": "4",
+    "4444XQ": "5",
+    "XQ": "5",
+    "DNXHR LB": "dnxhr_lb",
+    "DNXHR SQ": "dnxhr_sq",
+    "DNXHR HQ": "dnxhr_hq",
+    "DNXHR HQX": "dnxhr_hqx",
+    "DNXHR 444": "dnxhr_444",
 }
 
 
@@ -92,12 +170,33 @@ class ContainerFormat:
             that the container takes.
         audio_encoder: FFmpeg's encoder for all other sound.
         allows_any_times: False if frames must stand on the grid of the frame rate.
+        subtitle_codecs: subtitles that it takes, first the one that text is converted to.
+        holds_chapters: True if it has chapters.
+        holds_attachments: True if it has attached files, such as fonts and cover pictures.
+        holds_cover_stream: True if a cover picture is a stream of its own.
+        timecode_place: "stream" or "container", by whose tag the muxer writes the timecode; "" for
+            a format without one.
+        has_range_tag: False if full range can only be told by the codec.
+        aspect_is_patched: True if the shape of pixels is written by `write_pixel_aspect`.
+        audio_rate: only sample rate of its sound, Hz, or None.
+        muxer: FFmpeg's name of the muxer; None goes by the suffix.
+        language_codes: codes that it writes in the place of others.
     """
 
     codecs: tuple[str, ...]
     copied_audio_codecs: frozenset[str]
     audio_encoder: str = "aac"
     allows_any_times: bool = True
+    subtitle_codecs: tuple[str, ...] = ()
+    holds_chapters: bool = True
+    holds_attachments: bool = False
+    holds_cover_stream: bool = False
+    timecode_place: str = ""
+    has_range_tag: bool = True
+    aspect_is_patched: bool = False
+    audio_rate: int | None = None
+    muxer: str | None = None
+    language_codes: Mapping[str, str] = field(default_factory=dict)
 
 
 # Audio codecs that MP4 and its relatives hold and common players play.
@@ -105,22 +204,91 @@ _MP4_AUDIO_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
 # Uncompressed audio, which QuickTime holds as well.
 _PCM_CODECS = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"})
 
+# Codes of languages as FFmpeg's writer of QuickTime knows them; it leaves out all others.
+_QUICKTIME_LANGUAGES = {
+    "cze": "ces",
+    "deu": "ger",
+    "ell": "gre",
+    "fre": "fra",
+    "isl": "ice",
+    "nld": "dut",
+    "rum": "ron",
+    "slo": "slk",
+    "sqi": "alb",
+    "swe": "sve",
+    "zho": "chi",
+}
+# Subtitles that Matroska holds, text first.
+_MATROSKA_SUBTITLES = ("subrip", "ass", "ssa", "webvtt", "dvd_subtitle", "hdmv_pgs_subtitle")
+
 # File formats by suffix; a new one is a new entry.
 CONTAINER_FORMATS = {
-    ".mp4": ContainerFormat(("libx264", "libx265", "libvpx-vp9"), _MP4_AUDIO_CODECS),
-    ".m4v": ContainerFormat(("libx264", "libx265"), _MP4_AUDIO_CODECS),
-    ".mov": ContainerFormat(
-        ("libx264", "libx265", "prores_ks"), _MP4_AUDIO_CODECS - {"opus"} | _PCM_CODECS
+    ".mp4": ContainerFormat(
+        ("libx264", "libx265", "libvpx-vp9"),
+        _MP4_AUDIO_CODECS,
+        subtitle_codecs=("mov_text", "dvd_subtitle"),
+        holds_cover_stream=True,
+        timecode_place="stream",
     ),
-    ".mkv": ContainerFormat(tuple(VIDEO_CODECS), frozenset({"*"})),
-    ".webm": ContainerFormat(("libvpx-vp9",), frozenset({"opus", "vorbis"}), "libopus"),
+    ".m4v": ContainerFormat(
+        ("libx264", "libx265"),
+        _MP4_AUDIO_CODECS,
+        subtitle_codecs=("mov_text",),
+        holds_cover_stream=True,
+        timecode_place="stream",
+        muxer="mp4",  # the one that FFmpeg takes for .m4v has no covers
+    ),
+    ".mov": ContainerFormat(
+        ("libx264", "libx265", "prores_ks", "dnxhd", "mpeg2video"),
+        _MP4_AUDIO_CODECS - {"opus"} | _PCM_CODECS,
+        subtitle_codecs=("mov_text",),
+        timecode_place="stream",
+        language_codes=_QUICKTIME_LANGUAGES,
+    ),
+    ".mkv": ContainerFormat(
+        tuple(name for name in VIDEO_CODECS if name != "dnxhd"),
+        frozenset({"*"}),
+        subtitle_codecs=_MATROSKA_SUBTITLES,
+        holds_attachments=True,
+        timecode_place="stream",
+        aspect_is_patched=True,
+    ),
+    ".webm": ContainerFormat(
+        ("libvpx-vp9",),
+        frozenset({"opus", "vorbis"}),
+        "libopus",
+        subtitle_codecs=("webvtt",),
+        timecode_place="stream",
+        aspect_is_patched=True,
+    ),
     ".avi": ContainerFormat(
         ("libx264", "ffv1"),
         frozenset({"mp3", "ac3", "pcm_s16le"}),
         "pcm_s16le",
         allows_any_times=False,
+        holds_chapters=False,
+        timecode_place="container",
+        has_range_tag=False,
+        aspect_is_patched=True,
+    ),
+    # OP1a, as broadcasters deliver it: sound is PCM at 48 kHz.
+    ".mxf": ContainerFormat(
+        ("dnxhd", "prores_ks", "mpeg2video", "libx264"),
+        frozenset({"pcm_s16le", "pcm_s24le"}),
+        "pcm_s24le",
+        allows_any_times=False,
+        holds_chapters=False,
+        timecode_place="container",
+        has_range_tag=False,
+        audio_rate=48_000,
     ),
 }
+
+# Shorter side from which H.265 is chosen by default, px: a coding unit. x265 crashes on pictures of
+# a few pixels.
+_MIN_HEVC_SIDE_PX = 64
+# Containers in which Apple's players want the name hvc1.
+_QUICKTIME_SUFFIXES = (".mp4", ".m4v", ".mov")
 
 # Presets of libx264 and libx265, from fast to small. A frame of 1080 x 1920 costs libx264 about
 # 12 ms of one core at ultrafast, 20 at superfast, 27 at veryfast and 46 at faster; 25 frames per
@@ -147,12 +315,16 @@ class VideoEncoding:
         codec: video encoder.
         pix_fmt: pixel format that the encoder is given.
         options: FFmpeg options of the encoder.
+        limits_range: True if full range is brought to limited range.
+        tag: four letters by which the container names the codec, or "" for the usual ones.
     """
 
     container: ContainerFormat
     codec: VideoCodec
     pix_fmt: str
     options: dict[str, str]
+    limits_range: bool = False
+    tag: str = ""
 
 
 def choose_encoding(
@@ -162,6 +334,7 @@ def choose_encoding(
     crf: int | None = None,
     lossless: bool = False,
     preset: str | None = None,
+    like_source: bool = False,
 ) -> VideoEncoding:
     """Choose container, encoder, pixel format and options for a file.
 
@@ -173,6 +346,8 @@ def choose_encoding(
         lossless: keep every sample bit for bit in the source's pixel format.
         preset: one of `ENCODER_PRESETS` for libx264 and libx265; None takes
             `DEFAULT_ENCODER_PRESET`.
+        like_source: take codec, profile and bit rate of the video that ``info`` was read from,
+            where the container takes them and the user names no others.
 
     Raises:
         MediaError: The suffix, codec, quality or preset is unknown or does not fit the others, or
@@ -185,10 +360,18 @@ def choose_encoding(
             f"{path.name}: cannot write {path.suffix or 'a name without suffix'}; "
             f"use one of {', '.join(CONTAINER_FORMATS)}"
         )
+    if like_source and codec is None and not lossless:
+        own = _LIKE_SOURCE_ENCODERS.get(info.codec)
+        codec = own if own in container.codecs else None
     chosen = VIDEO_CODECS[_choose_codec(path, container, codec, info, lossless)]
     if lossless and chosen.lossless_options is None:
         able = [name for name, c in VIDEO_CODECS.items() if c.lossless_options is not None]
         raise MediaError(f"{chosen.encoder} cannot write losslessly; use {_join_with_or(able)}")
+    if info.width < chosen.min_size[0] or info.height < chosen.min_size[1]:
+        raise MediaError(
+            f"{chosen.encoder} cannot write {info.width} x {info.height}: it needs at least "
+            f"{chosen.min_size[0]} x {chosen.min_size[1]}; use another codec"
+        )
     pix_fmt = _choose_pixel_format(path, chosen, info, lossless)
     # Quality: lossless, a CRF within the codec's scale, or the codec's default.
     options = dict(chosen.options)
@@ -200,6 +383,9 @@ def choose_encoding(
         options["crf"] = str(chosen.default_crf if crf is None else crf)
     elif crf is not None:
         raise MediaError(f"{chosen.encoder} has no crf: leave it out or use libx264")
+    _add_codec_options(options, chosen, pix_fmt, info, lossless)
+    if like_source and not lossless and _LIKE_SOURCE_ENCODERS.get(info.codec) == chosen.encoder:
+        _add_source_options(options, chosen, pix_fmt, info, crf)
     # Only two of the encoders trade speed for size by a preset.
     if chosen.encoder in ("libx264", "libx265"):
         if preset is not None and preset not in ENCODER_PRESETS:
@@ -209,7 +395,49 @@ def choose_encoding(
         raise MediaError(f"{chosen.encoder} has no preset: leave it out or use libx264")
     if not _is_encoder_available(chosen.encoder):
         raise MediaError(f"this build of PyAV has no {chosen.encoder}: pip install av, or libx264")
-    return VideoEncoding(container, chosen, pix_fmt, options)
+    limits_range = chosen.needs_limited_range or not container.has_range_tag
+    # QuickTime plays H.265 under this name alone.
+    tag = (
+        "hvc1" if chosen.encoder == "libx265" and path.suffix.lower() in _QUICKTIME_SUFFIXES else ""
+    )
+    return VideoEncoding(container, chosen, pix_fmt, options, limits_range and not lossless, tag)
+
+
+def _add_codec_options(
+    options: dict[str, str], codec: VideoCodec, pix_fmt: str, info: VideoInfo, lossless: bool
+) -> None:
+    """Add options that follow from the picture: profile, fields, HDR metadata."""
+    profile = dict(codec.profiles).get(pix_fmt)
+    if profile is not None:
+        options["profile"] = profile
+    if info.is_interlaced and not lossless:
+        options |= dict(codec.interlaced_options or ())
+    params = {} if info.hdr is None else info.hdr.describe_for_encoder()
+    if codec.encoder == "libx264":
+        # The same facts under the names of x264.
+        names = {"master-display": "mastering-display", "max-cll": "cll"}
+        own = [f"{names[key]}={value}" for key, value in params.items()]
+        if info.is_interlaced and not lossless and info.field_order not in TOP_FIELD_ORDERS:
+            own.append("bff=1")
+        if own:
+            options["x264-params"] = ":".join(own)
+    elif codec.holds_hdr_metadata and params:
+        whole = [options.get("x265-params", ""), "hdr10=1", "repeat-headers=1"]
+        whole += [f"{key}={value}" for key, value in params.items()]
+        options["x265-params"] = ":".join(filter(None, whole))
+
+
+def _add_source_options(
+    options: dict[str, str], codec: VideoCodec, pix_fmt: str, info: VideoInfo, crf: int | None
+) -> None:
+    """Add profile and bit rate of the source."""
+    profile = _SOURCE_PROFILES.get(info.profile)
+    is_deep = "444" in pix_fmt
+    if profile is not None and codec.profiles and is_deep == (profile in ("4", "5", "dnxhr_444")):
+        options["profile"] = profile
+    if info.bit_rate and crf is None and codec.encoder not in ("prores_ks", "dnxhd", "ffv1"):
+        options.pop("crf", None)
+        options["b"] = str(info.bit_rate)
 
 
 def _choose_codec(
@@ -225,6 +453,11 @@ def _choose_codec(
             )
         return name
     default = container.codecs[0]
+    # Few players decode H.264 of 10 bits, and all that know H.265 decode it.
+    is_deep = NATIVE_FORMATS[info.pix_fmt].bits > 8 and not lossless
+    is_large = min(info.width, info.height) >= _MIN_HEVC_SIDE_PX
+    if is_deep and is_large and "libx265" in container.codecs and _is_encoder_available("libx265"):
+        default = "libx265"
     # FFV1 can store what H.264 cannot: gray, and subsampled chroma in odd sizes.
     exact = _lossless_pixel_format(VIDEO_CODECS[default], info) is not None
     return "ffv1" if lossless and not exact and "ffv1" in container.codecs else default

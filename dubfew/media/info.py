@@ -11,6 +11,7 @@ import av
 from av.container import InputContainer
 
 from dubfew.errors import MediaError
+from dubfew.media.hdr import HdrMetadata
 from dubfew.media.opening import audio_stream, open_media, video_stream
 from dubfew.media.orientation import Orientation
 from dubfew.media.pixels import UNSPECIFIED_CODE_POINT, ColorTags, native_format_name
@@ -23,6 +24,19 @@ COARSE_CLOCK = Fraction(1, 2000)
 _COMMON_RATES = [Fraction(n) for n in (24, 25, 30, 48, 50, 60, 120)] + [
     Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
 ]
+
+
+# Orders of fields, by FFmpeg's numbers (AVFieldOrder).
+FIELD_PROGRESSIVE, FIELD_TOP_FIRST = 1, 2
+FIELD_ORDERS = {
+    0: "unknown",
+    FIELD_PROGRESSIVE: "progressive",
+    FIELD_TOP_FIRST: "top field first",
+    3: "bottom field first",
+    4: "top field first",
+    5: "bottom field first",
+}
+TOP_FIELD_ORDERS = (FIELD_TOP_FIRST, 4)
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,12 @@ class VideoInfo:
         time_base: seconds per tick of the file's clock.
         sample_aspect: width of a pixel over its height, after rotation.
         codec: FFmpeg's name of the video codec; empty for a video that is still to be written.
+        stored_format: pixel format in the file, which may hold more than ``pix_fmt``; empty for a
+            video that is still to be written.
+        field_order: 0 unknown, 1 progressive, 2 to 5 interlaced, one of `FIELD_ORDERS`.
+        hdr: static HDR metadata, or None.
+        profile: FFmpeg's name of the codec's profile, such as "High 10", or "".
+        bit_rate: bits per second of the picture; None where the file does not say.
     """
 
     path: Path
@@ -66,6 +86,16 @@ class VideoInfo:
     time_base: Fraction = Fraction(1, 90000)
     sample_aspect: Fraction = Fraction(1)
     codec: str = ""
+    stored_format: str = ""
+    field_order: int = 0
+    hdr: HdrMetadata | None = None
+    profile: str = ""
+    bit_rate: int | None = None
+
+    @property
+    def is_interlaced(self) -> bool:
+        """Return True if every frame holds two fields of different times."""
+        return self.field_order > FIELD_PROGRESSIVE
 
     @property
     def color(self) -> ColorTags:
@@ -115,7 +145,21 @@ def probe(path: Path | str) -> VideoInfo:
             time_base=Fraction(stream.time_base or Fraction(1, 90000)),
             sample_aspect=aspect,
             codec=stream.codec_context.name,
+            stored_format=picture.format.name,
+            field_order=_field_order(stream, picture),
+            hdr=HdrMetadata.from_picture(picture),
+            profile=stream.profile or "",
+            bit_rate=stream.codec_context.bit_rate or None,
         )
+
+
+def _field_order(stream: av.VideoStream, picture: av.VideoFrame) -> int:
+    """Return the order of fields that container, codec or picture state."""
+    order = int(stream.codec_context.field_order)
+    if order <= FIELD_PROGRESSIVE and picture.interlaced_frame:
+        # The picture alone says so, and PyAV does not tell which field comes first: PAL's and HD's.
+        return FIELD_TOP_FIRST
+    return order
 
 
 def is_still(container: InputContainer) -> bool:

@@ -35,6 +35,8 @@ DYNAMIC_RANGE_DB = 55.0
 # Recordings whose loud frames are quieter than this hold no speech and are not amplified, dB full
 # scale.
 MIN_SPEECH_LEVEL_DB = -65.0
+# Quantile of the frame levels that counts as that of loud frames: clicks are rarer, vowels are not.
+LOUD_QUANTILE = 0.95
 # Lowest level that is reported, dB full scale: the logarithm of digital silence is not finite.
 _MIN_LEVEL_DB = -100.0
 # Frames this far under the loud ones count as speech when the spectral tilt is estimated, dB.
@@ -147,7 +149,7 @@ def speech_level_db(samples: FloatArray) -> float:
     Returns:
         95th percentile of the frame levels, dB full scale, at least `MIN_SPEECH_LEVEL_DB`.
     """
-    return max(float(np.quantile(frame_levels_db(samples), 0.95)), MIN_SPEECH_LEVEL_DB)
+    return max(float(np.quantile(frame_levels_db(samples), LOUD_QUANTILE)), MIN_SPEECH_LEVEL_DB)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,10 @@ RANGE_LIMITED, RANGE_FULL = 1, 2
 # "Unspecified" among the code points of matrix, primaries and transfer characteristics.
 UNSPECIFIED_CODE_POINT = 2
 
+# Code points of the matrices of HD and UHD (BT.709, BT.2020).
+MATRIX_BT709 = 1
+HD_MATRICES = (MATRIX_BT709, 9, 10)
+
 # Weights of red and of blue in luma, by the matrix's code point (ITU-T H.273).
 _LUMA_WEIGHTS = {
     1: (0.2126, 0.0722),  # BT.709
@@ -312,3 +316,31 @@ def rgb_to_yuv_matrix(
         scale, offset = np.array([219.0, 224.0, 224.0]) * step, np.array([16.0, 128, 128]) * step
     weights = np.stack([luma, u, v], axis=1) * scale / 255
     return weights.astype(np.float32), offset.astype(np.float32)
+
+
+def limit_range(
+    planes: tuple[Plane, ...], form: PixelFormat, bits: int
+) -> tuple[str, tuple[Plane, ...]]:
+    """Bring YUV samples of full range to limited range, each rounded to the nearest.
+
+    Args:
+        planes: planes of the picture, in the shapes of `plane_views`.
+        form: format of the planes, which must be YUV.
+        bits: bits per sample of the result, 8 or 10, at least those of ``form``.
+
+    Returns:
+        Name of the planar format of the result, and its planes.
+
+    Source: ITU-T H.273, 8.3; full range as swscale scales it, see `rgb_to_yuv_matrix`.
+    """
+    step, levels = 2.0 ** (bits - 8), np.arange(2**form.bits)
+    # Samples in 8-bit levels, with fractions.
+    full = levels / 2.0 ** (form.bits - 8)
+    luma = full * (219 / 255) + 16
+    chroma = (full - 128) * (224 / 255) + 128
+    dtype = np.uint16 if bits > 8 else np.uint8
+    tables = [np.rint(table * step).astype(dtype) for table in (luma, chroma)]
+    split = planes if form.kind == "planar" else (planes[0], *np.moveaxis(planes[1], -1, 0))
+    limited = tuple(tables[min(number, 1)][plane] for number, plane in enumerate(split))
+    name = {(2, 2): "yuv420p", (2, 1): "yuv422p", (1, 1): "yuv444p"}[form.sub_x, form.sub_y]
+    return name + ("10le" if bits > 8 else ""), limited

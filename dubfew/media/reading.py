@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,9 +21,14 @@ from dubfew.media.info import (
     is_still,
     probe,
 )
+from dubfew.media.joins import LEAP_SECONDS, RESTART_SECONDS, allows_clock_leaps
 from dubfew.media.opening import open_media, video_stream
 from dubfew.media.orientation import Orientation
 from dubfew.media.pixels import ColorTags, convert_picture, native_format_name
+
+# Frames by which a stamp may step back without the clock having been started anew: as many as
+# encoders reorder between two that are shown.
+_REORDERED_FRAMES = 4
 
 
 class DamagedMediaWarning(UserWarning):
@@ -51,19 +57,24 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
         raise MediaError(f"frames {start} to {stop} of {path}: give 0 <= start <= stop")
     with open_media(path) as container:
         stream = video_stream(container, path)
-        clock = _FrameClock(frame_rate(stream), Fraction(stream.time_base or Fraction(1, 90000)))
+        clock = _FrameClock(
+            frame_rate(stream),
+            Fraction(stream.time_base or Fraction(1, 90000)),
+            leaps=allows_clock_leaps(container),
+        )
         upright: _UprightConverter | None = None
         index = -1
-        stamp = Fraction(0)
+        end = Fraction(0)
         for index, picture in enumerate(decode_pictures(container, stream, path)):
             # Frames before ``start`` are decoded, too: later ones depend on them.
             if stop is not None and index >= stop:
                 return
             stamp = clock.next_stamp(picture.pts)
+            end = stamp + clock.duration(picture.duration)
             upright = upright or _UprightConverter(picture)
             if index >= start:
-                yield upright.make_frame(picture, index, stamp, clock.duration(picture.duration))
-        _warn_if_short(path, container, stream, index + 1, stamp + 1 / clock.fps)
+                yield upright.make_frame(picture, index, stamp, end - stamp)
+        _warn_if_short(path, container, stream, index + 1, end)
 
 
 def read_sample_frames(path: Path | str, count: int) -> Iterator[Frame]:
@@ -89,6 +100,38 @@ def read_sample_frames(path: Path | str, count: int) -> Iterator[Frame]:
     for frame in read_frames(path, stop=1 + (count - 1) * step):
         if frame.index % step == 0:
             yield frame
+
+
+def read_last_duration(path: Path | str) -> Fraction:
+    """Read for how long the last picture of a video is shown, s, from its packets.
+
+    Screen recordings hold their last picture for as long as nothing moves.
+
+    Args:
+        path: a video or image file.
+
+    Returns:
+        The duration that the file states for that picture; that of a frame at the mean frame rate
+        where it states none.
+
+    Raises:
+        MediaError: The file cannot be read as video.
+    """
+    path = Path(path)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        clock = _FrameClock(frame_rate(stream), Fraction(stream.time_base or Fraction(1, 90000)))
+        if is_still(container):
+            return 1 / clock.fps
+        # Only packets from the last key frame on are read, where the container can seek.
+        with suppress(av.FFmpegError):
+            container.seek((stream.start_time or 0) + (stream.duration or 0), stream=stream)
+        last: av.Packet | None = None
+        with suppress(av.FFmpegError):
+            for packet in container.demux(stream):
+                if packet.pts is not None and (last is None or packet.pts >= (last.pts or 0)):
+                    last = packet
+        return clock.duration(None if last is None else last.duration)
 
 
 def _read_key_frames(path: Path, count: int) -> list[Frame]:
@@ -117,13 +160,21 @@ def _read_key_frames(path: Path, count: int) -> list[Frame]:
 
 
 class _FrameClock:
-    """Makes a file's time stamps start at 0, rise, and stand on the frame grid if they mean to."""
+    """Makes a file's time stamps start at 0, rise, and stand on the frame grid if they mean to.
 
-    def __init__(self, fps: Fraction, time_base: Fraction) -> None:
+    A stamp that equals the one before it, or steps back by a few frames, moves no frame but its
+    own. A clock that starts anew goes on from where it was.
+    """
+
+    def __init__(self, fps: Fraction, time_base: Fraction, *, leaps: bool = False) -> None:
         self.fps = fps
         self.time_base = time_base
+        self._leaps = leaps
+        # The clock of a clip of a few frames starts anew by a smaller step back, too.
+        self._restart = min(RESTART_SECONDS, _REORDERED_FRAMES / fps)
         self._shift: Fraction | None = None
         self._last: Fraction | None = None
+        self._part_start = Fraction(0)  # time of the first frame since the clock started anew
 
     def next_stamp(self, pts: int | None) -> Fraction:
         """Compute the time after the first frame, s."""
@@ -140,9 +191,11 @@ class _FrameClock:
             if self._shift is None:
                 self._shift = expected - pts * self.time_base
             stamp = pts * self.time_base + self._shift
-            if stamp <= self._last:
+            went_back = stamp - self._last < -self._restart or stamp < self._part_start
+            if went_back or (self._leaps and stamp - expected > LEAP_SECONDS):
                 # Joined recordings start counting again in the middle: continue from here.
                 self._shift += expected - stamp
+                self._part_start = expected
                 stamp = expected
             stamp = self._on_grid(stamp)
         self._last = max(stamp, self._last + min(self.time_base, 1 / self.fps))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import binary_opening
 
-from dubfew.media.audio import Audio
+from dubfew.media.audio import Audio, stream_audio
 from dubfew.media.mel import (
+    LOUD_QUANTILE,
     MEL_HOP_SAMPLES,
+    MIN_SPEECH_LEVEL_DB,
     SPEECH_SAMPLE_RATE_HZ,
     frame_levels_db,
-    speech_level_db,
 )
+from dubfew.utils.arrays import FloatArray
 
 # Level below that of the loud frames from which a frame counts as silent, dB. The last consonants
 # of a sentence are up to 30 dB below its vowels; room noise of a dubbing studio is below 40.
@@ -50,12 +53,36 @@ def find_speech_span(audio: Audio) -> SpeechSpan:
     Returns:
         The span, accurate to a few hundredths of a second.
     """
-    levels = frame_levels_db(audio.samples)
-    loud = levels > max(speech_level_db(audio.samples) - SILENCE_BELOW_LOUD_DB, MAX_SILENT_LEVEL_DB)
+    return _span_of_levels(frame_levels_db(audio.samples), audio.duration)
+
+
+def read_speech_span(path: Path | str, *, track: int | None = None) -> SpeechSpan:
+    """Find the span of a file's sound, in memory that hardly grows with its length.
+
+    Args:
+        path: a video or audio file.
+        track: number of the sound track, from 1; None is the main one.
+
+    Raises:
+        MediaError: The file is unreadable or has no sound.
+    """
+    levels, seconds = [], 0.0
+    # Whole seconds are whole frames: only windows across their borders come out a little quieter.
+    for block in stream_audio(path, SPEECH_SAMPLE_RATE_HZ, SPEECH_SAMPLE_RATE_HZ, track=track):
+        frames = -(-len(block) // MEL_HOP_SAMPLES)
+        levels.append(frame_levels_db(block)[:frames])
+        seconds += len(block) / SPEECH_SAMPLE_RATE_HZ
+    return _span_of_levels(np.concatenate(levels) if levels else np.zeros(0, np.float32), seconds)
+
+
+def _span_of_levels(levels: FloatArray, seconds: float) -> SpeechSpan:
+    """Find the span from the level of each mel frame."""
+    if not len(levels):
+        return SpeechSpan(seconds, 0.0, 0.0)
+    loudest = max(float(np.quantile(levels, LOUD_QUANTILE)), MIN_SPEECH_LEVEL_DB)
+    loud = levels > max(loudest - SILENCE_BELOW_LOUD_DB, MAX_SILENT_LEVEL_DB)
     hop = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
     (rows,) = np.nonzero(binary_opening(loud, np.ones(round(MIN_SOUND_SECONDS / hop))))
     if not len(rows):
-        return SpeechSpan(audio.duration, 0.0, 0.0)
-    return SpeechSpan(
-        audio.duration, float(rows[0] * hop), min(float((rows[-1] + 1) * hop), audio.duration)
-    )
+        return SpeechSpan(seconds, 0.0, 0.0)
+    return SpeechSpan(seconds, float(rows[0] * hop), min(float((rows[-1] + 1) * hop), seconds))

@@ -16,15 +16,22 @@ from av.container import OutputContainer
 from dubfew.errors import MediaError
 from dubfew.media.audio import AudioSource
 from dubfew.media.audio_track import AudioTrack
+from dubfew.media.carried import CarriedStreams
 from dubfew.media.codecs import VideoEncoding, choose_encoding
 from dubfew.media.frame import Frame
-from dubfew.media.info import VideoInfo
+from dubfew.media.info import TOP_FIELD_ORDERS, VideoInfo
 from dubfew.media.opening import writing_errors
+from dubfew.media.pixel_aspect import MATROSKA_PLACEHOLDER, write_pixel_aspect
 from dubfew.media.pixels import (
+    HD_MATRICES,
+    MATRIX_BT709,
     NATIVE_FORMATS,
+    RANGE_FULL,
     RANGE_LIMITED,
     ColorTags,
+    PixelFormat,
     convert_picture,
+    limit_range,
     new_picture,
     plane_views,
 )
@@ -33,6 +40,9 @@ from dubfew.utils.files import atomic_path
 # Most ticks per second of an output's clock. Encoders and containers hold them in 32 bits; this
 # leaves room for muxers that multiply them.
 _MAX_TICKS_PER_SECOND = 10_000_000
+# Longest time by which an encoder may hand out a frame before it is shown, s. Reordering takes a
+# few frames.
+_MAX_DECODING_DELAY_SECONDS = 10**6
 
 
 class VideoWriter:
@@ -60,6 +70,9 @@ class VideoWriter:
         crf: int | None = None,
         lossless: bool = False,
         preset: str | None = None,
+        like_source: bool = False,
+        carry: Path | None = None,
+        reorder: bool = True,
         before_publish: Callable[[Path], None] | None = None,
     ) -> None:
         """Choose the encoding; nothing is written before the context is entered.
@@ -75,6 +88,11 @@ class VideoWriter:
                 FFV1 where H.264 lacks the format, only in .mkv and .avi). nv12 comes back as
                 yuv420p, RGB as rgb24, with the same samples.
             preset: trade of speed for size in libx264 and libx265.
+            like_source: take codec, profile and bit rate of the source, see `choose_encoding`.
+            carry: file whose subtitles, chapters, cover, attachments, timecode and tags go into the
+                output, as far as its container holds them; None for none.
+            reorder: let the encoder store frames in another order than they are shown in, which
+                saves bits. MP4 keeps the duration of the last frame only if it is stored last.
             before_publish: called with the finished file before it is renamed; if it raises,
                 nothing is left.
 
@@ -87,10 +105,13 @@ class VideoWriter:
         if self.path.is_dir():
             raise MediaError(f"{path} is a folder: name the file to write")
         self.encoding: VideoEncoding = choose_encoding(
-            self.path, info, codec, crf, lossless, preset
+            self.path, info, codec, crf, lossless, preset, like_source
         )
         sources = [audio] if isinstance(audio, AudioSource) else audio or ()
         self._audio_tracks = [AudioTrack(each, self.encoding.container) for each in sources]
+        self._carried = None if carry is None else CarriedStreams(carry, self.encoding.container)
+        self._field_setter = _FieldSetter(info) if self._keeps_fields() else None
+        self._reorder = reorder and self.encoding.container.allows_any_times
         self._time_base = _choose_time_base(info, self.encoding)
         self._color = _output_color(info, self.encoding)
         self._before_publish = before_publish
@@ -100,7 +121,7 @@ class VideoWriter:
         self._stream: av.VideoStream
         self._first_stamp = Fraction(0)
         self._last_stamp_and_pts: tuple[Fraction, int] | None = None
-        self._last_duration_ticks = 1  # time for which the last frame is shown
+        self._durations: dict[int, int] = {}  # of frames in the encoder, by their times, ticks
         self.frames = 0  # number of frames written
 
     def __enter__(self) -> VideoWriter:
@@ -108,11 +129,18 @@ class VideoWriter:
         with writing_errors(self.path), ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
             self._temporary = temporary
-            self._container = av.open(str(temporary.absolute()), "w")
+            self._container = av.open(
+                str(temporary.absolute()), "w", format=self.encoding.container.muxer
+            )
             stack.callback(self._close_quietly)
             self._stream = self._add_video_stream(self._container)
-            for track in self._audio_tracks:
-                track.open(self._container, stack)
+            for number, track in enumerate(self._audio_tracks):
+                track.open(self._container, stack, is_main=number == 0)
+            if self._carried is not None:
+                self._carried.open(self._container, self._stream, stack)
+            if self._patches_aspect() and self.path.suffix.lower() != ".avi":
+                title = self._stream.metadata.get("title", "")
+                self._stream.metadata["title"] = MATROSKA_PLACEHOLDER + title
             self._stack = stack.pop_all()
         return self
 
@@ -128,6 +156,11 @@ class VideoWriter:
             return
         with writing_errors(self.path), self._stack:
             self._finish()
+
+    @property
+    def notes(self) -> list[str]:
+        """Return lines about what becomes of the sound; complete once the writer is open."""
+        return [track.note for track in self._audio_tracks if track.note]
 
     def write(self, frame: Frame) -> None:
         """Append a frame; its picture is not kept.
@@ -145,19 +178,45 @@ class VideoWriter:
             )
         pts = self._next_pts(frame)
         picture = self._to_encoder_format(frame)
+        self._tag(picture)
+        if self._field_setter is not None:
+            picture = self._field_setter.mark(picture)
         picture.pts = pts
         picture.time_base = self._time_base
-        picture.duration = self._last_duration_ticks = max(
-            1, round(frame.duration / self._time_base)
-        )
+        picture.duration = max(1, round(frame.duration / self._time_base))
+        self._durations[pts] = picture.duration
         picture.pict_type = 0  # let the encoder choose I, P or B, not repeat the source's choice
         with writing_errors(self.path):
             self._mux(self._container, self._stream.encode(picture))
             self.frames += 1
             # Interleave: sound up to this frame's time goes in now.
-            for track in self._audio_tracks:
-                for packet in track.packets_until(float(pts * self._time_base)):
-                    self._container.mux(packet)
+            self._mux_companions(float(pts * self._time_base))
+
+    def _mux_companions(self, time: float) -> None:
+        """Write sound and carried streams that are due before a time, s."""
+        assert self._container is not None
+        for track in self._audio_tracks:
+            for packet in track.packets_until(time):
+                self._container.mux(packet)
+        if self._carried is not None:
+            for packet in self._carried.packets_until(time):
+                self._container.mux(packet)
+
+    def _patches_aspect(self) -> bool:
+        """Return True if the shape of pixels is written into the finished file."""
+        return self.encoding.container.aspect_is_patched and self.info.sample_aspect != 1
+
+    def _keeps_fields(self) -> bool:
+        """Return True if frames of two fields are encoded as such."""
+        return self.info.is_interlaced and self.encoding.codec.interlaced_options is not None
+
+    def _tag(self, picture: av.VideoFrame) -> None:
+        """Tag a picture with the output's color: some encoders believe the picture alone."""
+        color = self._color
+        picture.color_range = color.range
+        picture.colorspace = color.matrix
+        picture.color_primaries = color.primaries
+        picture.color_trc = color.transfer
 
     def _next_pts(self, frame: Frame) -> int:
         """Compute the time of a frame in ticks; times must rise."""
@@ -180,9 +239,18 @@ class VideoWriter:
     def _to_encoder_format(self, frame: Frame) -> av.VideoFrame:
         """Convert a frame's picture to the encoder's pixel format."""
         source, target = frame.pix_fmt, self.encoding.pix_fmt
+        form = NATIVE_FORMATS[source]
+        if self._color.matrix != frame.color.matrix and _has_sd_matrix(self.info, self.encoding):
+            return Frame.from_rgb(frame.to_rgb(), pix_fmt=target, color=self._color).picture
+        if self._limits_range(form, frame.color):
+            bits = max(form.bits, NATIVE_FORMATS[target].bits)
+            name, planes = limit_range(frame.planes(), form, bits)
+            limited = new_picture(name, frame.width, frame.height, planes)
+            color = replace(frame.color, range=RANGE_LIMITED)
+            same = name == target
+            return limited if same else convert_picture(limited, target, color, frame.height)
         if source == target:
             return frame.picture
-        form = NATIVE_FORMATS[source]
         # Same samples, full range is a tag in the output.
         if source.replace("yuvj", "yuv") == target:
             return new_picture(target, frame.width, frame.height, frame.planes())
@@ -191,6 +259,11 @@ class VideoWriter:
         if form.kind == "gray":
             return _gray_to_yuv(frame, target)
         return Frame.from_rgb(frame.to_rgb(), pix_fmt=target, color=self._color).picture
+
+    def _limits_range(self, form: PixelFormat, color: ColorTags) -> bool:
+        """Return True if samples of full range are brought to limited range."""
+        is_full = form.is_yuv and color.range_for(form) == RANGE_FULL
+        return is_full and self.encoding.limits_range
 
     def _add_video_stream(self, container: OutputContainer) -> av.VideoStream:
         """Add the picture's stream with the source's properties."""
@@ -207,17 +280,26 @@ class VideoWriter:
         context.colorspace = self._color.matrix
         context.color_primaries = self._color.primaries
         context.color_trc = self._color.transfer
+        if self.encoding.tag:
+            context.codec_tag = self.encoding.tag
+        if info.is_interlaced:
+            context.field_order = info.field_order
         # PyAV asks for slice threads; with frame threads libx264 is a tenth faster.
         context.thread_type = "AUTO"
-        if not encoding.container.allows_any_times:
+        if not self._reorder:
             context.max_b_frames = 0  # reordering needs time stamps
         return stream
 
     def _mux(self, container: OutputContainer, packets: list[av.Packet]) -> None:
         """Write packets of the picture."""
         for packet in packets:
-            if not packet.duration:  # without it the mean frame rate would come out too high
-                packet.duration = self._last_duration_ticks
+            # x265 gives one or two frames decoding times that mean nothing; they are in order.
+            delay = (packet.pts or 0) - (packet.dts or 0)
+            if delay * self._time_base > _MAX_DECODING_DELAY_SECONDS:
+                packet.dts = packet.pts
+            # Encoders that reorder frames forget or mix up for how long each is shown.
+            if packet.pts is not None:
+                packet.duration = self._durations.pop(packet.pts, packet.duration)
             container.mux(packet)
 
     def _finish(self) -> None:
@@ -226,11 +308,12 @@ class VideoWriter:
         if not self.frames or container is None:
             raise MediaError(f"no frame was written to {self.path}: nothing was saved")
         self._mux(container, self._stream.encode(None))
-        for track in self._audio_tracks:
-            for packet in track.packets_until(math.inf):
-                container.mux(packet)
+        self._mux_companions(math.inf)
         self._container = None
         container.close()
+        if self._patches_aspect():
+            info = self.info
+            write_pixel_aspect(self._temporary, info.width, info.height, info.sample_aspect)
         if self._before_publish is not None:
             self._before_publish(self._temporary)
 
@@ -240,6 +323,32 @@ class VideoWriter:
         if container is not None:
             with suppress(av.FFmpegError, OSError):
                 container.close()
+
+
+class _FieldSetter:
+    """Marks pictures as made of two fields, which PyAV's own frames cannot be."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        self._mode = "tff" if info.field_order in TOP_FIELD_ORDERS else "bff"
+        self._graph: av.filter.Graph | None = None
+
+    def mark(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """Return the picture with its fields marked."""
+        if self._graph is None:
+            graph = av.filter.Graph()
+            source = graph.add_buffer(
+                width=picture.width,
+                height=picture.height,
+                format=picture.format,
+                time_base=Fraction(1, 25),
+            )
+            graph.link_nodes(source, graph.add("setfield", self._mode), graph.add("buffersink"))
+            graph.configure()
+            self._graph = graph
+        self._graph.push(picture)
+        marked = self._graph.pull()
+        assert isinstance(marked, av.VideoFrame)
+        return marked
 
 
 def _choose_time_base(info: VideoInfo, encoding: VideoEncoding) -> Fraction:
@@ -258,11 +367,20 @@ def _output_color(info: VideoInfo, encoding: VideoEncoding) -> ColorTags:
     form, color = NATIVE_FORMATS[info.pix_fmt], info.color
     if encoding.pix_fmt == "bgr0":
         return color
+    if _has_sd_matrix(info, encoding):
+        return replace(color, range=RANGE_LIMITED, matrix=MATRIX_BT709)
     if form.kind in ("rgb", "gbrp"):
         return replace(color, range=RANGE_LIMITED, matrix=color.matrix_for(info.height))
+    if encoding.limits_range and form.is_yuv and color.range_for(form) == RANGE_FULL:
+        return replace(color, range=RANGE_LIMITED)
     if form.full_range or form.kind == "gray":
         return replace(color, range=color.range_for(form))
     return color
+
+
+def _has_sd_matrix(info: VideoInfo, encoding: VideoEncoding) -> bool:
+    """Return True if pictures with the matrix of SD go into a codec that names that of HD."""
+    return encoding.codec.always_bt709 and info.color.matrix_for(info.height) not in HD_MATRICES
 
 
 def _gray_to_yuv(frame: Frame, target: str) -> av.VideoFrame:

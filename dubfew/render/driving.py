@@ -26,6 +26,10 @@ from dubfew.speech.transcript.transcript import TranscriptCue
 from dubfew.speech.visemes import Phone
 from dubfew.utils.import_utils import import_optional
 
+# Sound after the last frame that speech models hear, s: their networks look half a second ahead,
+# and the level of a sentence is measured over the whole of it.
+SOUND_AFTER_SECONDS = 30.0
+
 
 def motion_from_audio(
     audio: Path,
@@ -34,6 +38,7 @@ def motion_from_audio(
     model: SpeechModel,
     phones: Sequence[Phone] = (),
     *,
+    track: int | None = None,
     reach: float = 1.0,
     opening: float = 1.0,
 ) -> MouthMotion:
@@ -45,6 +50,7 @@ def motion_from_audio(
         style: speaking style of the actor.
         model: speech model that the style was fitted to.
         phones: phones of the audio with their times, if known; they sharpen the prediction.
+        track: number of the sound track, from 1; None is the main one.
         reach: largest opening, as a multiple of the largest one in the actor's footage.
         opening: factor of the opening, applied before that limit.
 
@@ -54,7 +60,9 @@ def motion_from_audio(
     Raises:
         MediaError: The audio cannot be read.
     """
-    predicted = model.predict(read_audio(audio), times)
+    # Sound after the last frame is not read: a mix of three hours may lie on a scene of seconds.
+    end = float(times[-1]) + SOUND_AFTER_SECONDS
+    predicted = model.predict(read_audio(audio, track=track, seconds=end), times)
     return style.apply(fuse_phonemes(predicted, phones), reach=reach, opening=opening)
 
 
@@ -139,7 +147,12 @@ def check_drive(
 
 
 def phones_from_audio(
-    audio: Path, cues: Sequence[TranscriptCue], language: str | None, use_recognizer: bool
+    audio: Path,
+    cues: Sequence[TranscriptCue],
+    language: str | None,
+    use_recognizer: bool,
+    *,
+    track: int | None = None,
 ) -> tuple[Phone, ...]:
     """Find the phones of the audio and their times.
 
@@ -148,6 +161,7 @@ def phones_from_audio(
         cues: transcript of the audio; empty without one.
         language: language of the transcript.
         use_recognizer: recognize phones if there is no transcript.
+        track: number of the sound track, from 1; None is the main one.
 
     Returns:
         Phones of the transcript or recognized phones; empty with neither.
@@ -157,5 +171,7 @@ def phones_from_audio(
         MissingDependencyError: espeak-ng or PocketSphinx is needed and not installed.
     """
     if cues and language is not None:
-        return align_transcript(read_audio(audio), cues, language).phones
-    return recognize_phones(stream_audio(audio, SPEECH_SAMPLE_RATE_HZ)) if use_recognizer else ()
+        return align_transcript(read_audio(audio, track=track), cues, language).phones
+    if not use_recognizer:
+        return ()
+    return recognize_phones(stream_audio(audio, SPEECH_SAMPLE_RATE_HZ, track=track))

@@ -98,6 +98,7 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
         _to_path(options.video),
         _to_path(options.audio),
         driver,
+        options.audio_track,
     )
     output = resolve_output(loaded.revision.actor, options, sources.scene, sources.audio, driver)
     plot = _to_path(options.plot)
@@ -105,7 +106,14 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
     into = _to_path(options.into)
     check_outputs(output, plot, options, sources.scene, sources.audio, driver, transcript, into)
     # Raises if container, encoder and quality do not go together.
-    choose_encoding(output, sources.scene_info, options.codec, options.crf, options.lossless)
+    choose_encoding(
+        output,
+        sources.scene_info,
+        options.codec,
+        options.crf,
+        options.lossless,
+        like_source=options.like_source,
+    )
     return RenderJob(
         options=options,
         registry=registry,
@@ -129,7 +137,9 @@ def _find_phones(
     """Phonemes of the audio, from its transcript or by recognition."""
     if sources.audio is None:
         return ()
-    return phones_from_audio(sources.audio, cues, options.language, options.recognise)
+    return phones_from_audio(
+        sources.audio, cues, options.language, options.recognise, track=sources.audio_track
+    )
 
 
 def _to_path(path: Path | str | None) -> Path | None:

@@ -27,6 +27,13 @@ class RenderOptions:
     audio: Path | str | None = option(
         None, help="New speech; default: the scene's own sound.", metavar="A"
     )
+    audio_track: int | None = option(
+        None,
+        help="Number of the sound track that is spoken, from 1, in the audio or in the scene; "
+        "default: the main one, or where it has tone, silence or music the one that speaks.",
+        metavar="N",
+        minimum=1,
+    )
     face: str | None = face_option(default="the one that is most like the actor")
     anyone: bool = option(
         False,
@@ -155,6 +162,11 @@ class RenderOptions:
         minimum=0,
         maximum=63,
         error=MediaError,
+    )
+    like_source: bool = option(
+        False,
+        help="Encode like the scene: its codec, profile, bit rate and pixel format, where the "
+        "output's container takes them.",
     )
     lossless: bool = option(False, help="Encode without any loss.")
     speech: Path | str | None = option(

@@ -24,6 +24,7 @@ from dubfew.render.actor_matching import FaceChoice
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.job import RenderJob, prepare_job
+from dubfew.render.losses import describe_losses
 from dubfew.render.options import RenderOptions
 from dubfew.render.plot import plot_motion
 from dubfew.render.prediction import MouthPredictor
@@ -79,6 +80,7 @@ class _WrittenVideo:
     painted: NDArray[np.bool_]  # one per frame
     seconds: dict[str, float]
     watermark: str | None
+    notes: tuple[str, ...]
 
 
 @document_options(RenderOptions)
@@ -125,13 +127,15 @@ def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> Ren
     paint_seconds = time.monotonic() - driven
     _record_pace(job, pace, len(track), tracked - prepared, written.frames, paint_seconds)
     if job.plot is not None:
-        sound = read_audio(sources.audio) if sources.audio else None
+        sound = read_audio(sources.audio, track=sources.audio_track) if sources.audio else None
         if sound is not None:
             sound = replace(sound, samples=sound.samples[round(sources.start * sound.rate) :])
         plot_motion(job.plot, scene.motion, sound, job.output.name)
     # Decisions that the user should know of, in the order in which they were made.
     notes = (
         scene.schedule.note,
+        sources.note,
+        *written.notes,
         job.actor.consent_note,
         face_note,
         describe_skipped_frames(scene.track),
@@ -226,6 +230,9 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             codec=job.options.codec,
             crf=job.options.crf,
             lossless=job.options.lossless,
+            like_source=job.options.like_source,
+            reorder=not scene.schedule.holds_last_frame(info.fps),
+            carry=None if job.options.preview else job.sources.scene,
             before_publish=seal_output,
         ) as writer,
     ):
@@ -249,7 +256,8 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         actor.revision.check_exists()
     seconds = {**predictor.timer.seconds, **compositor.timer.seconds}
     painted = scene.track.usable[:count] & (weights[:count] > 0)
-    return _WrittenVideo(count, painted, seconds, provenance.watermark)
+    notes = (*writer.notes, *describe_losses(job.sources, job.output))
+    return _WrittenVideo(count, painted, seconds, provenance.watermark, notes)
 
 
 def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvenance:
@@ -269,8 +277,7 @@ def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvena
 
 def _output_sounds(job: RenderJob, scene: DrivenScene) -> list[AudioSource]:
     """The sound tracks of the output, cut where its picture ends."""
-    end = float(scene.schedule.times[-1]) + float(1 / job.sources.scene_info.fps)
-    return list_output_sounds(job.sources, job.mix, end)
+    return list_output_sounds(job.sources, job.mix, scene.schedule.end)
 
 
 def measure_peak_rss_mb() -> float:

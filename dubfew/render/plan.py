@@ -156,6 +156,7 @@ def plan_render(
         _to_path(options.video),
         _to_path(options.audio),
         _to_path(options.driver),
+        options.audio_track,
     )
     output = resolve_output(stored.actor, options, sources.scene, sources.audio, sources.driver)
     info = sources.scene_info
@@ -198,7 +199,9 @@ def plan_render(
         if options.face is None
         else f"--face {options.face}",
         mouth=_describe_mouth(options, sources),
-        sound=None if sources.audio is None else read_sound_facts(sources.audio),
+        sound=None
+        if sources.audio is None
+        else read_sound_facts(sources.audio, sources.audio_track),
         mix=mix,
         mix_note=describe_mix_peak(sounds),
         kept_tracks=tuple(each.track for each in sounds if each.track is not None),
@@ -222,16 +225,17 @@ def _is_own_footage(stored: Revision, sources: RenderSources) -> bool:
     return bool(source["complete"]) and sources.scene == Path(source["path"])
 
 
-def read_sound_facts(path: Path) -> SoundFacts:
+def read_sound_facts(path: Path, track: int | None = None) -> SoundFacts:
     """Read the properties of a file's sound track.
 
     Args:
         path: video or audio file.
+        track: number of the sound track, from 1; None is the main one.
 
     Raises:
         MediaError: The file is unreadable or has no sound track.
     """
-    with AudioReader(path) as reader:
+    with AudioReader(path, track) as reader:
         return SoundFacts(path, reader.duration, reader.rate, reader.layout)
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dubfew.errors import DubfewError
-from dubfew.media import Frame, VideoInfo, VideoWriter, read_audio, read_frames
+from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
 from dubfew.media.codecs import choose_encoding
-from dubfew.media.speech_span import find_speech_span
+from dubfew.media.speech_span import read_speech_span
 from dubfew.render.sources import RenderSources
 
 # Length of a preview where the user names no end, s: a short sentence. Longer ones take longer to
@@ -93,7 +93,7 @@ def find_preview_part(
     if start is None:
         start = 0.0
         if sources.audio is not None:
-            span = sources.new_sound or find_speech_span(read_audio(sources.audio))
+            span = sources.new_sound or read_speech_span(sources.audio, track=sources.audio_track)
             start = max(0.0, min(span.start - PREVIEW_LEAD_SECONDS, length - PREVIEW_SECONDS))
     if end is None:
         end = start + PREVIEW_SECONDS

@@ -10,6 +10,7 @@ import numpy as np
 
 from dubfew.adapt.actor_likeness import ActorFace
 from dubfew.adapt.artefact import ADAPTER_TRACK_FILE
+from dubfew.media.reading import read_last_duration
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.motion.retargeting import retarget_mouth
@@ -116,7 +117,11 @@ def drive_scene(job: RenderJob, track: Track, progress: ProgressCallback) -> Dri
         MediaError: The driving audio or video cannot be read.
     """
     schedule = schedule_frames(
-        track.times, job.sources.scene_info.fps, job.sources.new_sound, job.options.fit
+        track.times,
+        job.sources.scene_info.fps,
+        job.sources.new_sound,
+        job.options.fit,
+        read_last_duration(job.sources.scene),
     )
     # One row per frame of the output, which may show a scene frame twice.
     shown = dataclasses.replace(track.select(schedule.scene_rows), times=schedule.times)
@@ -155,6 +160,7 @@ def _drive_motion(
             actor.adapter.style,
             actor.speech_model,
             job.phones,
+            track=sources.audio_track,
             reach=options.reach,
             opening=options.open,
         )

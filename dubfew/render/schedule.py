@@ -26,12 +26,24 @@ class FrameSchedule:
     Attributes:
         scene_rows: index of the scene frame that each output frame shows. [M]
         times: presentation time of each output frame, s. [M]
+        end: time at which the last output frame ends, s.
         note: a line for the user about different lengths, or "".
+        last_seconds: time for which the scene's last frame is shown, s; None for that of a frame.
     """
 
     scene_rows: NDArray[np.int64]
     times: NDArray[np.float64]
+    end: float
     note: str
+    last_seconds: Fraction | None = None
+
+    def holds_last_frame(self, fps: Fraction) -> bool:
+        """Return True if the scene's last frame is shown for longer than others, and comes last.
+
+        Args:
+            fps: nominal frame rate of the scene.
+        """
+        return self.last_seconds is not None and self.last_seconds > 3 / fps / 2
 
     def iter_frames(self, path: Path, fps: Fraction) -> Iterator[Frame]:
         """Decode the scene's frames in the order of the output, with the times of the output.
@@ -43,24 +55,27 @@ class FrameSchedule:
         Yields:
             One frame per output frame.
         """
-        shown, before = 0, Fraction(0)
+        shown, before, ending = 0, Fraction(0), 1 / fps
         while shown < len(self.scene_rows):
             last = None
             for frame in read_frames(path):
                 if shown == len(self.scene_rows) or self.scene_rows[shown] != frame.index:
                     break
-                # Repeated frames follow at the nominal rate, whatever the scene's own clock did.
-                last = frame if frame.index == shown else frame.with_time(shown, before + 1 / fps)
+                # Repeated frames follow at the nominal rate, whatever the scene's own clock did,
+                # but the first one when the scene's last frame has been shown to its end.
+                last = frame if frame.index == shown else frame.with_time(shown, before + ending)
                 yield last
-                shown, before = shown + 1, last.stamp
+                shown, before, ending = shown + 1, last.stamp, 1 / fps
             if last is None:
                 return
+            if self.scene_rows[shown - 1] == shown - 1:  # the first time through the scene
+                ending = self.last_seconds or 1 / fps
             # Repeat the last decoded frame where the schedule holds it.
             while (
                 shown < len(self.scene_rows)
                 and self.scene_rows[shown] == self.scene_rows[shown - 1]
             ):
-                before += 1 / fps
+                before, ending = before + ending, 1 / fps
                 yield last.with_time(shown, before)
                 shown += 1
 
@@ -144,7 +159,11 @@ def describe_fit(picture_seconds: float, sound: SpeechSpan | None, fit_mode: str
 
 
 def schedule_frames(
-    times: NDArray[np.float64], fps: Fraction, sound: SpeechSpan | None, fit_mode: str | None
+    times: NDArray[np.float64],
+    fps: Fraction,
+    sound: SpeechSpan | None,
+    fit_mode: str | None,
+    last_seconds: Fraction | None = None,
 ) -> FrameSchedule:
     """Decide which scene frame each output frame shows.
 
@@ -157,18 +176,19 @@ def schedule_frames(
         fps: nominal frame rate of the scene.
         sound: length of the new sound, and of the speech in it; None without sound.
         fit_mode: "trim", "loop" or "hold"; None chooses, see `choose_fit_mode`.
+        last_seconds: time for which the scene's last frame is shown, s; None for that of a frame.
 
     Raises:
         DubfewError: The fit mode does not exist.
     """
     count = len(times)
-    length = float(times[-1]) + float(1 / fps)
+    length = float(times[-1]) + float(last_seconds or 1 / fps)
     rows = np.arange(count)
     note = describe_fit(length, sound, fit_mode)
     added = count_output_seconds(length, sound, fit_mode) - length
     # Equal lengths, shorter sound and trimmed sound: the scene as it is.
     if sound is None or added <= 0:
-        return FrameSchedule(rows, times, note)
+        return FrameSchedule(rows, times, length, note, last_seconds)
     # Longer sound: add frames at the nominal rate until the sound ends.
     more = np.arange(round(added * float(fps)))
     chosen = choose_fit_mode(length, sound, fit_mode)
@@ -176,4 +196,4 @@ def schedule_frames(
         [rows, more % count if chosen == "loop" else np.full(len(more), count - 1)]
     )
     times = np.concatenate([times, length + more / float(fps)])
-    return FrameSchedule(rows, times, note)
+    return FrameSchedule(rows, times, float(times[-1]) + float(1 / fps), note, last_seconds)

@@ -73,15 +73,23 @@ def list_output_sounds(
         return []
     # What the scene brings along stays as it is; new and mixed sound has the rate of deliveries.
     is_own = sources.audio == sources.filmed and mix is None
-    rate = None if is_own else DELIVERY_RATE_HZ
     main = AudioSource(
-        sources.audio, start=sources.start, duration=seconds, pad=False, rate=rate, mix=mix
+        sources.audio,
+        start=sources.start,
+        duration=seconds,
+        pad=False,
+        track=sources.audio_track,
+        rate=None if is_own else DELIVERY_RATE_HZ,
+        mix=mix,
     )
     kept = [
         AudioSource(sources.scene, duration=seconds, pad=False, track=track)
-        for track in other_tracks(sources.scene)
+        for track in other_tracks(sources.scene, sources.scene_track)
         if mix is None or mix.path != sources.scene or mix.track != track
     ]
+    if is_own and kept and sources.scene_track is not None:
+        # A track that was found among others stays in its place.
+        return sorted([main, *kept], key=lambda each: each.track or 0)
     return [main, *kept]
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.errors import MediaError
-from dubfew.media import VideoInfo, probe, read_audio
-from dubfew.media.speech_span import SpeechSpan, find_speech_span
+from dubfew.media import VideoInfo, probe
+from dubfew.media.speech_span import SpeechSpan, read_speech_span
+from dubfew.media.speech_track import SpeechTrack, find_speech_track
 from dubfew.render.precheck import resolve_scene_path
 
 
@@ -27,6 +28,11 @@ class RenderSources:
         start: time of the scene's first frame on the clock of sound and driver, s; above 0 for the
             excerpt of a preview.
         original: scene that an excerpt was cut from, or None.
+        audio_track: number of the track of ``audio`` that moves the mouth, from 1; None is its main
+            one.
+        scene_track: number of the scene's track that new sound takes the place of, from 1; None is
+            its main one.
+        note: one line about the choice of tracks, or "".
     """
 
     drive: str
@@ -37,6 +43,9 @@ class RenderSources:
     driver: Path | None
     start: float = 0.0
     original: Path | None = None
+    audio_track: int | None = None
+    scene_track: int | None = None
+    note: str = ""
 
     @property
     def filmed(self) -> Path:
@@ -50,6 +59,7 @@ def resolve_sources(
     video: Path | None,
     audio: Path | None,
     driver: Path | None,
+    audio_track: int | None = None,
 ) -> RenderSources:
     """Find the files that a render is made from, with the defaults of ``RenderOptions``.
 
@@ -59,6 +69,8 @@ def resolve_sources(
         video: the scene; None for that footage.
         audio: new speech; None for the scene's own sound.
         driver: performance that drives the mouth, or None.
+        audio_track: number of the track that is spoken, from 1, in ``audio`` or else in the scene;
+            None searches.
 
     Raises:
         MediaError: A file cannot be read, or there is nothing to speak.
@@ -69,9 +81,25 @@ def resolve_sources(
     sound = audio or (scene if info.has_audio else None)
     if drive == "audio" and sound is None:
         raise MediaError(f"{scene} has no sound to speak: give --audio, or --drive self")
+    # The track that is spoken, and the one of the scene that it takes the place of.
+    spoken = replaced = SpeechTrack(None)
+    if sound is not None:
+        spoken = replaced = find_speech_track(sound, audio_track)
+    if audio is not None and info.has_audio:
+        replaced = find_speech_track(scene)
     # Only new sound may be longer than the picture.
-    new_sound = find_speech_span(read_audio(audio)) if audio is not None else None
+    new_sound = read_speech_span(audio, track=spoken.number) if audio is not None else None
     if driver is not None:
         # Raises if the file is no video, before minutes of work.
         probe(driver)
-    return RenderSources(drive, scene, info, sound, new_sound, driver)
+    return RenderSources(
+        drive,
+        scene,
+        info,
+        sound,
+        new_sound,
+        driver,
+        audio_track=spoken.number,
+        scene_track=replaced.number,
+        note=spoken.note,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,9 @@ MAX_STEM_LENGTH = 40
 MAX_OUTPUT_STEM_BYTES = 225
 # Bytes that are read at once when a file is hashed: large enough for full speed of a disk.
 HASH_BLOCK_BYTES = 1 << 20
+# Numbers in the names of picture sequences: %04d of FFmpeg, #### of editors, [0001-0100] of DaVinci
+# Resolve, and the stars of shells.
+_SEQUENCE_PATTERN = re.compile(r"%0?\d*d|#{2,}|\[\d+-\d+\]|\*")
 
 
 @contextmanager
@@ -107,6 +111,13 @@ def check_input_file(path: Path) -> None:
     """
     if path.is_dir():
         raise MediaError(f"{path} is a folder, not a media file: name one file in it")
+    if not path.exists() and _SEQUENCE_PATTERN.search(path.name):
+        # The glob that stands for the same pictures.
+        number = len(list(path.parent.glob(_SEQUENCE_PATTERN.sub("*", path.name))))
+        raise MediaError(
+            f"{path} names a sequence of pictures ({number} found), which is not read: make a "
+            f"video of it first, as by: ffmpeg -framerate 25 -i {path} -c:v ffv1 scene.mkv"
+        )
     if not path.exists():
         raise MediaError(f"no file at {path}: check the path")
     if path.is_file() and path.stat().st_size == 0:

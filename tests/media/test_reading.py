@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -11,9 +12,17 @@ import numpy as np
 import pytest
 
 from dubfew.errors import MediaError
-from dubfew.media import DamagedMediaWarning, Frame, probe, read_audio, read_frames
+from dubfew.media import (
+    DamagedMediaWarning,
+    Frame,
+    VideoInfo,
+    VideoWriter,
+    probe,
+    read_audio,
+    read_frames,
+)
 from dubfew.media.orientation import Orientation
-from dubfew.media.reading import _FrameClock
+from dubfew.media.reading import _FrameClock, read_last_duration
 from tests.media.pictures import sine, smooth_rgb
 
 RATES = [
@@ -116,6 +125,20 @@ class TestClock:
         stamps = [clock.next_stamp(pts) for pts in (7200, 10800, 0, 3600, 7200)]
         assert stamps == [Fraction(n, 25) for n in range(5)]
 
+    @pytest.mark.parametrize(
+        ("pts", "frames"),
+        [
+            ((0, 3600, 3600, 7200, 10800), (0, 1, 1, 2, 3)),  # twice the same stamp
+            ((0, 3600, 3600, 3600, 3600, 18000), (0, 1, 1, 1, 1, 5)),
+            ((0, 7200, 3600, 14400, 10800, 18000), (0, 2, 2, 4, 4, 5)),  # in coding order
+        ],
+    )
+    def test_equal_stamps_delay_nothing_else(self, pts, frames) -> None:
+        clock = _FrameClock(Fraction(25), Fraction(1, 90000))
+        stamps = [clock.next_stamp(each) for each in pts]
+        assert all(late > early for early, late in pairwise(stamps))
+        assert max(abs(float(s) - n / 25) for s, n in zip(stamps, frames, strict=True)) < 1e-3
+
     def test_milliseconds_are_put_on_the_grid(self) -> None:
         fps = Fraction(30000, 1001)
         clock = _FrameClock(fps, Fraction(1, 1000))
@@ -202,6 +225,21 @@ def test_names_with_spaces_colons_and_letters_of_the_world(make_video) -> None:
 def test_one_frame(make_video) -> None:
     path = make_video(count=1)
     assert (probe(path).frames, len(list(read_frames(path)))) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_the_last_frame_is_shown_for_its_own_time(make_video, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    blank = Frame.from_rgb(np.zeros((32, 32, 3), np.uint8))
+    frames = [blank.with_time(n, Fraction(n, 25)) for n in range(5)]
+    frames.append(Frame(blank.picture, 5, Fraction(1, 5), Fraction(6, 5), blank.color))
+    with VideoWriter(path, VideoInfo(path, 32, 32, Fraction(25)), reorder=False) as writer:
+        for frame in frames:
+            writer.write(frame)
+    assert float(read_last_duration(path)) == pytest.approx(1.2, abs=2e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is not cut short
+        assert float(list(read_frames(path))[-1].duration) == pytest.approx(1.2, abs=2e-3)
 
 
 class TestBadInput:

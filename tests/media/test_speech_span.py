@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dubfew.media import Audio
-from dubfew.media.speech_span import find_speech_span
+from dubfew.media.speech_span import find_speech_span, read_speech_span
 
 RATE = 16000
 
@@ -47,3 +47,22 @@ def test_nothing_is_said_in_silence(level):
 
 def test_an_empty_recording_has_no_span():
     assert find_speech_span(recording((0.1, 0.0))).end == 0
+
+
+def test_a_file_is_measured_like_its_samples(make_wav):
+    audio = recording((0, 0.537), (0.1, 1.2), (0, 0.3), (0.1, 0.4), (0, 2.61))
+    span = read_speech_span(make_wav(audio.samples[None], RATE))
+    whole = find_speech_span(audio)
+    assert span.seconds == pytest.approx(whole.seconds)
+    assert (span.start, span.end) == pytest.approx((whole.start, whole.end), abs=0.011)
+
+
+def test_a_long_file_takes_little_memory(make_wav):
+    import tracemalloc
+
+    path = make_wav(np.zeros((1, 60 * RATE), np.float32), RATE)
+    tracemalloc.start()
+    read_speech_span(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_500_000  # the whole is 3.8 MB

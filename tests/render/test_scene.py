@@ -44,7 +44,10 @@ def test_a_positive_offset_moves_the_mouth_later():
         head=load_head_model(),
     )
     sources = SimpleNamespace(
-        drive="audio", start=0.0, audio=Path(str(files("dubfew.demo") / "dub.wav"))
+        drive="audio",
+        start=0.0,
+        audio=Path(str(files("dubfew.demo") / "dub.wav")),
+        audio_track=None,
     )
     jaws = {}
     for offset in (0, 80, -80):

@@ -42,6 +42,28 @@ def test_sound_of_the_same_length_changes_nothing(fit):
         assert shown.note == ""
 
 
+def test_a_held_last_frame_counts_with_its_own_length(tmp_path):
+    path, fps, last = tmp_path / "held.mkv", Fraction(25), Fraction(6, 5)
+    blank = Frame.from_rgb(np.zeros((32, 32, 3), np.uint8))
+    with VideoWriter(path, VideoInfo(path, 32, 32, fps)) as writer:
+        for number in range(5):
+            length = last if number == 4 else 1 / fps
+            writer.write(Frame(blank.picture, number, number / fps, length, blank.color))
+    # Sound of 1.36 s lies on 0.16 s of frames and a last one of 1.2 s: nothing is missing.
+    shown = schedule_frames(clock(5, fps), fps, spoken(1.36), None, last)
+    assert (len(shown.scene_rows), shown.note) == (5, "")
+    assert shown.end == pytest.approx(1.36)
+    assert shown.holds_last_frame(fps)
+    # Longer sound is followed by more frames, after that length.
+    longer = schedule_frames(clock(5, fps), fps, spoken(1.6), "loop", last)
+    assert longer.scene_rows.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0]
+    times = [frame.time for frame in longer.iter_frames(path, fps)]
+    assert np.allclose(times, longer.times)
+    assert times[5] == pytest.approx(1.36)
+    held = schedule_frames(clock(5, fps), fps, spoken(1.6), "hold", last)
+    assert np.allclose([frame.time for frame in held.iter_frames(path, fps)], held.times)
+
+
 @pytest.mark.parametrize("fit", [None, *FIT_MODES])
 def test_under_shorter_sound_the_mouth_rests(fit):
     shown = schedule_frames(clock(50, Fraction(25)), Fraction(25), spoken(1.5), fit)
