@@ -16,6 +16,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from dubfew.utils.openmp import set_passive_waiting
+
+# torch's threads read this when torch is imported, so it comes before any import of torch.
+set_passive_waiting()
+
 # Three functions have the name of the package that implements them. Python binds `dubfew.adapt`
 # to the package when that is first imported, and only then. So the packages are imported here,
 # which is cheap because they import their modules lazily, and the functions are bound over them.

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Before any test imports torch: it sets how torch's threads wait.
+import dubfew  # noqa: F401
+
 # Hypothesis draws the same examples in every run: a test fails where a change broke something, and
 # not by chance. `pytest --hypothesis-profile=explore` looks for new ones. Neither measures time: a
 # busy machine is no fault.
