@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -211,9 +210,16 @@ def _make_import_check(
     Without it an actor could be imported that no render accepts, or another person under an id that
     exists.
     """
-    from dubfew.adapt.import_check import check_imported_actor
 
-    return partial(check_imported_actor, registry=registry, prior=prior, new_person=new_person)
+    def check(actor: str, config: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        # Imported here, which takes seconds: files that cannot be read do not come so far.
+        from dubfew.adapt.import_check import check_imported_actor
+
+        check_imported_actor(
+            actor, config, files, registry=registry, prior=prior, new_person=new_person
+        )
+
+    return check
 
 
 def _print_stored(action: str, revision: Revision, *, as_json: bool) -> None:

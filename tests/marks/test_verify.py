@@ -54,7 +54,7 @@ def ask(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_an_output_is_marked(dubbed, registry) -> None:
+def test_an_output_is_marked(dubbed, registry, monkeypatch) -> None:
     found = verify_marks(dubbed.output)
     assert found.intact
     assert found.credentials is not None
@@ -62,6 +62,8 @@ def test_an_output_is_marked(dubbed, registry) -> None:
     assert found.watermark.id == dubbed.watermark == found.credentials.rendering["watermark"]
     assert dubbed.credentials == found.credentials.place == dubbed.output
     assert (registry.home / SIGNING_FILE_NAME).exists()
+    # The command line shows the same; to find the mark takes seconds.
+    monkeypatch.setattr(verification, "find_watermark", lambda path, progress: found.watermark)
     code, text = ask(dubbed.output)
     assert code == 0
     assert dubbed.watermark in text
@@ -112,9 +114,10 @@ def test_an_unmarked_clip_has_no_marks(tmp_path) -> None:
     assert "no marks" in text
 
 
-def test_without_a_watermark(registry, tmp_path) -> None:
+def test_without_a_watermark(registry, short, tmp_path) -> None:
     out = tmp_path / "o.mkv"
-    made = render("actor", drive="self", out=out, watermark=False, registry=registry)
+    options = {"drive": "self", "watermark": False, "registry": registry}
+    made = render("actor", video=short, out=out, **options)
     assert (made.watermark, made.credentials) == (None, tmp_path / "o.c2pa")
     found = verify_marks(out)
     assert found.intact
@@ -133,7 +136,7 @@ def test_marks_change_no_time_and_no_sound(dubbed, clip) -> None:
 
 @pytest.mark.parametrize("earlier", [None, b"an earlier video"])
 def test_a_failed_signature_leaves_no_output(
-    registry, clip, tmp_path, monkeypatch, earlier
+    registry, short, tmp_path, monkeypatch, earlier
 ) -> None:
     def refuse(*arguments: object) -> None:
         raise MediaError("no ink")
@@ -142,8 +145,9 @@ def test_a_failed_signature_leaves_no_output(
     if earlier:
         out.write_bytes(earlier)
     monkeypatch.setattr(publish, "sign_video", refuse)
+    options = {"drive": "self", "overwrite": True, "registry": registry}
     with pytest.raises(MediaError, match="no ink"):
-        render("actor", drive="self", out=out, overwrite=True, registry=registry)
+        render("actor", video=short, out=out, **options)
     left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert left == ({"o.mp4": earlier} if earlier else {})
 

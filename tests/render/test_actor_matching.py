@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import json
 import warnings
 from fractions import Fraction
@@ -25,8 +23,7 @@ from dubfew.registry import Registry
 from dubfew.render import render
 from dubfew.render import scene as scene_module
 from dubfew.render.actor_matching import FaceChoice, match_actor
-from dubfew.synthetic.clip import render_clip
-from dubfew.synthetic.person import SyntheticPerson
+from tests.people import person_frames
 from tests.registry.test_governance import consent
 
 FRAMES = 12
@@ -34,13 +31,10 @@ SIDE = 192
 ACTOR, OTHER, THIRD = 3, 4, 12
 
 
-@functools.cache
 def filmed(person: int, *, later: bool = True, side: int = SIDE) -> np.ndarray:
     """Frames of somebody, in the same shot earlier or later. [N, side, side, 3]"""
-    count = 2 * FRAMES if later else FRAMES
-    clip = render_clip(SyntheticPerson(person), seconds=2 * FRAMES / 25, size=side)
-    frames = list(itertools.islice(clip.frames, count))
-    return np.stack(frames[-FRAMES:])
+    frames = person_frames(person, side)
+    return frames[FRAMES:] if later else frames[:FRAMES]
 
 
 def write(path: Path, rgb: np.ndarray) -> Path:

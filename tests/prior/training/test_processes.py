@@ -43,13 +43,13 @@ def launched(config, processes: int) -> None:
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without processes")
 @pytest.mark.skipif(os.name == "nt", reason="torch's launcher on Windows needs libuv")
 def test_two_processes_train_like_one_with_the_same_samples(config, tmp_path):
-    config = dataclasses.replace(config, steps=4, checkpoint=2)
+    config = dataclasses.replace(config, steps=2, checkpoint=1)
     one = dataclasses.replace(config, out=str(tmp_path / "one"), accumulate=2)
     large = dataclasses.replace(config, out=str(tmp_path / "large"), batch=4)
     launched(config, 2)
     train_renderer(one)
     train_renderer(large)
-    assert len(read_log(config)) == 4
+    assert len(read_log(config)) == 2
     # The same batches, on two processes or one after the other: the same to rounding.
     assert read_losses(config) == pytest.approx(read_losses(one), rel=1e-4)
     for name, value in read_weights(one).items():
@@ -60,6 +60,6 @@ def test_two_processes_train_like_one_with_the_same_samples(config, tmp_path):
     # As one batch: losses are means over its pixels, and not all faces have the same number.
     assert read_losses(config) == pytest.approx(read_losses(large), rel=0.05)
     # What two processes left, one goes on with.
-    more = dataclasses.replace(config, steps=5, accumulate=2)
+    more = dataclasses.replace(config, steps=3, accumulate=2)
     train_renderer(more)
-    assert [line["step"] for line in read_log(more)] == [1, 2, 3, 4, 5]
+    assert [line["step"] for line in read_log(more)] == [1, 2, 3]

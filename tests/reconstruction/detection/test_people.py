@@ -18,8 +18,7 @@ from dubfew.reconstruction.detection.upper_face import UpperFaceDescriptor
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import FLAG_OTHER_PERSON
 from dubfew.reconstruction.tracking import track_person
-from dubfew.synthetic.clip import render_clip
-from dubfew.synthetic.person import SyntheticPerson
+from tests.people import person_frames
 from tests.reconstruction.detection.faces import face_at
 
 SHOT = 8
@@ -29,10 +28,7 @@ SIDE = 192
 @pytest.fixture(scope="module")
 def clip_of_two(tmp_path_factory) -> Path:
     """Write a clip of two people who swap sides at a cut; in the third shot one is alone."""
-    one, other = (
-        np.stack(list(render_clip(SyntheticPerson(seed), seconds=3 * SHOT / 25, size=SIDE).frames))
-        for seed in (3, 4)
-    )
+    one, other = (person_frames(seed, SIDE)[: 3 * SHOT] for seed in (3, 4))
     empty = np.full_like(one[:SHOT], 90)
     clip = np.concatenate(
         [

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
 from dubfew.reconstruction.detection.face_descriptors import crop_face
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.detection.upper_face import FaceAtlas, UpperFaceDescriptor
-from dubfew.synthetic.clip import render_clip
-from dubfew.synthetic.person import SyntheticPerson
+from tests.people import person_frames
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +17,8 @@ def faces() -> dict[int, list]:
     found: dict[int, list] = {}
     with FaceLandmarker(use_tracking=False) as landmarker:
         for person in (3, 4):
-            clip = render_clip(SyntheticPerson(person), seconds=0.4, size=192)
-            frames = [np.asarray(f) for f in itertools.islice(clip.frames, 10)]
-            found[person] = [crop_face(f, landmarker(f)) for f in (frames[0], frames[-1])]
+            first, *_, last = person_frames(person)[:10]
+            found[person] = [crop_face(f, landmarker(f)) for f in (first, last)]
     return found
 
 

@@ -14,7 +14,7 @@ from dubfew.reconstruction.visibility.pose_and_border import (
     remove_short_runs,
 )
 from dubfew.synthetic.clip import write_clip
-from dubfew.synthetic.person import SyntheticPerson
+from tests.people import synthetic_person
 
 
 def turned_face(degrees: list[float], axis: int = 1) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_profiles_of_rendered_people_are_flagged(tmp_path, person, yaw, flag):
     """The detector sees profiles less turned than they are; the threshold allows for that."""
     path = tmp_path / "turned.mp4"
     truth = write_clip(
-        SyntheticPerson(person), path, seconds=3 / 25, size=224, seed=1,
+        synthetic_person(person), path, seconds=3 / 25, size=224, seed=1,
         head_turn=(0, np.deg2rad(yaw), 0),
     )  # fmt: skip
     to_camera = -truth.translation / np.linalg.norm(truth.translation, axis=1, keepdims=True)
