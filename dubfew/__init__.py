@@ -31,13 +31,16 @@ for _package in ("adapt", "evaluate", "render"):
 from dubfew.adapt.options import AdaptOptions  # noqa: E402
 from dubfew.api import (  # noqa: E402
     adapt,
+    dub,
     evaluate,
     plan_adapt,
+    plan_dub,
     plan_render,
     render,
     track,
 )
 from dubfew.data.options import PrepareOptions  # noqa: E402
+from dubfew.dubbing.options import DubOptions  # noqa: E402
 from dubfew.reconstruction.options import TrackOptions  # noqa: E402
 from dubfew.render.options import RenderOptions  # noqa: E402
 from dubfew.utils.lazy_exports import lazy_exports  # noqa: E402
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from dubfew.adapt.pipeline import AdaptResult
     from dubfew.adapt.plan import AdaptPlan
     from dubfew.data.prepare import PrepareResult, prepare_footage
+    from dubfew.dubbing.pipeline import DubResult
+    from dubfew.dubbing.plan import DubPlan
     from dubfew.evaluate.compare import EvaluationResult
     from dubfew.prior import Prior
     from dubfew.reconstruction.track import Track
@@ -58,6 +63,9 @@ __all__ = [
     "AdaptOptions",
     "AdaptPlan",
     "AdaptResult",
+    "DubOptions",
+    "DubPlan",
+    "DubResult",
     "EvaluationResult",
     "PrepareOptions",
     "PrepareResult",
@@ -70,8 +78,10 @@ __all__ = [
     "TrackOptions",
     "__version__",
     "adapt",
+    "dub",
     "evaluate",
     "plan_adapt",
+    "plan_dub",
     "plan_render",
     "prepare_footage",
     "render",
@@ -83,6 +93,8 @@ __getattr__ = lazy_exports(
     {
         "AdaptPlan": "adapt.plan",
         "AdaptResult": "adapt.pipeline",
+        "DubPlan": "dubbing.plan",
+        "DubResult": "dubbing.pipeline",
         "EvaluationResult": "evaluate.compare",
         "PrepareResult": "data.prepare",
         "Prior": "prior",

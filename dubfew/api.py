@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dubfew.adapt.options import AdaptOptions
+from dubfew.dubbing.options import DubOptions
 from dubfew.progress import LOAD_STAGE, Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
@@ -21,6 +22,8 @@ from dubfew.utils.options import document_options, merge_options
 if TYPE_CHECKING:
     from dubfew.adapt.pipeline import AdaptResult
     from dubfew.adapt.plan import AdaptPlan
+    from dubfew.dubbing.pipeline import DubResult
+    from dubfew.dubbing.plan import DubPlan
     from dubfew.evaluate.compare import EvaluationResult
     from dubfew.reconstruction.detection.clip_detections import ClipDetections
     from dubfew.reconstruction.track import Track
@@ -187,6 +190,97 @@ def render(
     from dubfew.render import pipeline
 
     return pipeline.render(actor, options, registry=registry, progress=progress)
+
+
+@document_options(DubOptions)
+def dub(
+    scene: Path | str,
+    sound: Path | str,
+    options: DubOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    on_plan: Callable[[DubPlan], None] | None = None,
+    progress: ProgressCallback = no_progress,
+    **overrides: Any,
+) -> DubResult:
+    """Dub a scene in one call: learn its actor from the scene itself, then render the new sound.
+
+    The actor is stored under the name of the scene's file, and is not learned again where this
+    scene has taught them before.
+
+    Args:
+        scene: video to dub.
+        sound: new speech.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that holds the actors; default: the user's own, in DUBFEW_HOME.
+        on_plan: function that is called with the plan of the work, see `plan_dub`, before the
+            work begins. An exception that it raises prevents the work.
+        progress: function that is called with the state of every stage of the work.
+
+    Returns:
+        The output file, and what was learned for it.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
+        DubfewError: An option has a value that is not allowed, or `adapt` or `render` fails; their
+            documentation lists the errors. An actor who was learned before an error stays stored.
+
+    Example::
+
+        import dubfew
+
+        print(dubfew.dub("scene.mp4", "german.wav", draft=True).rendered.output)
+    """
+    options = merge_options(DubOptions, options, overrides)
+    from dubfew.dubbing.plan import check_dub_request
+    from dubfew.registry import Registry
+
+    registry = registry or Registry()
+    check_dub_request(Path(scene), Path(sound), options, registry)
+    progress(Progress(LOAD_STAGE, 0))
+    if on_plan is not None:
+        on_plan(plan_dub(scene, sound, options, registry=registry))
+    from dubfew.dubbing import pipeline
+
+    return pipeline.dub(scene, sound, options, registry=registry, progress=progress)
+
+
+@document_options(DubOptions)
+def plan_dub(
+    scene: Path | str,
+    sound: Path | str,
+    options: DubOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    **overrides: Any,
+) -> DubPlan:
+    """Tell what `dub` would do: whether the actor is learned first, and what is rendered.
+
+    Args:
+        scene: video to dub.
+        sound: new speech.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that holds the actors; default: the user's own, in DUBFEW_HOME.
+
+    Returns:
+        The plan; its ``describe()`` has a line for each fact.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
+        DubfewError: An option has a value that is not allowed.
+        ActorNotFoundError: The named actor does not exist.
+        MediaError: A file cannot be read.
+
+    Example::
+
+        import dubfew
+
+        print(dubfew.plan_dub("scene.mp4", "german.wav").seconds)
+    """
+    options = merge_options(DubOptions, options, overrides)
+    from dubfew.dubbing import plan
+
+    return plan.plan_dub(scene, sound, options, registry=registry)
 
 
 @document_options(RenderOptions)

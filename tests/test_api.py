@@ -26,7 +26,7 @@ from dubfew.utils.options import list_options
 HEAVY = ("accelerate", "av", "kornia", "mediapipe", "numba", "numpy", "peft", "scipy", "torch")
 
 # Commands whose function in `dubfew.api` has the same name.
-COMMANDS = ("adapt", "render", "track", "evaluate")
+COMMANDS = ("dub", "adapt", "render", "track", "evaluate")
 # The command saves the track, and a report of it; the function returns the track, and its callback
 # `on_detection` has the people.
 CLI_ONLY = {
@@ -38,7 +38,9 @@ CLI_ONLY = {
     *((command, name) for command in COMMANDS for name in ("progress_mode", "verbose")),
 }
 LIBRARY_ONLY = {
-    ("adapt", "registry"),  # the command line has DUBFEW_HOME instead
+    ("dub", "registry"),  # the command line has DUBFEW_HOME instead
+    ("dub", "on_plan"),
+    ("adapt", "registry"),
     ("render", "registry"),
     ("adapt", "on_plan"),  # the command prints the plan
     ("render", "on_plan"),
@@ -105,6 +107,7 @@ GIVEN_TO = {("track", "method"): (["--method", "photometric"], "photometric")}
 TOGETHER = ({"drive", "driver"}, {"transcript", "language"}, {"into", "from_seconds", "to_seconds"})
 # Arguments that a command requires.
 NEEDED = {
+    "dub": {"scene": ["s.mp4"], "sound": ["a.wav"]},
     "adapt": {"video": ["v.mp4"]},
     "render": {"actor": ["--actor", "x"]},
     "track": {"video": ["v.mp4"], "out": ["--out", "t.safetensors"]},

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dubfew.adapt.options import AdaptOptions
 from dubfew.data.options import PrepareOptions
+from dubfew.dubbing.options import DubOptions
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
 from dubfew.utils.extension_table import ExtensionTable
@@ -21,6 +22,7 @@ OPTIONS_PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 
 # Command, Python call and dataclass of each section of the page, in its order.
 SECTIONS: tuple[tuple[str, str, type], ...] = (
+    ("dubfew dub SCENE SOUND", 'dubfew.dub("SCENE", "SOUND")', DubOptions),
     ("dubfew adapt VIDEO", 'dubfew.adapt("VIDEO")', AdaptOptions),
     ("dubfew render --actor ID", 'dubfew.render("ID")', RenderOptions),
     ("dubfew track VIDEO --out TRACK", 'dubfew.track("VIDEO")', TrackOptions),

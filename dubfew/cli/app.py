@@ -16,6 +16,7 @@ from dubfew.cli.commands import CommandGroup, FastHelpGroup
 from dubfew.cli.consent import consent_app
 from dubfew.cli.demo import demo
 from dubfew.cli.doctor import doctor
+from dubfew.cli.dub import dub
 from dubfew.cli.evaluate import evaluate
 from dubfew.cli.prior import prior_app
 from dubfew.cli.render import render
@@ -26,6 +27,7 @@ from dubfew.version import __version__
 
 # Commands and groups in the order of the work; `dubfew --help` lists them so.
 WORK_ORDER = (
+    "dub",
     "adapt",
     "render",
     "actors",
@@ -58,7 +60,7 @@ app = CommandGroup(
     add_completion=True,
 )
 
-for command in (verify, adapt, render, track, evaluate, doctor, demo):
+for command in (verify, dub, adapt, render, track, evaluate, doctor, demo):
     app.command()(command)
 app.add_typer(actors_app, name="actors")
 app.add_typer(assets_app, name="assets")

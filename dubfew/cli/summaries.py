@@ -10,6 +10,7 @@ from dubfew.cli.progress_display import format_clock
 
 if TYPE_CHECKING:
     from dubfew.adapt.pipeline import AdaptResult
+    from dubfew.dubbing.pipeline import DubResult
     from dubfew.evaluate.compare import EvaluationResult
     from dubfew.evaluate.metrics import Metric
     from dubfew.render.pipeline import RenderResult
@@ -57,6 +58,28 @@ def format_render(result: RenderResult, *, verbose: bool = False) -> str:
         "painted)"
     )
     return _join(_split_notes(result.note), [done], result if verbose else None)
+
+
+def format_dub(result: DubResult, *, verbose: bool = False) -> str:
+    """Describe what `dubfew dub` has learned and written.
+
+    Args:
+        result: result of the dub.
+        verbose: True to add every field of the result.
+    """
+    text = format_render(result.rendered, verbose=verbose)
+    if result.learned is None:
+        return text
+    actor = _shell_word(result.learned.actor)
+    learned = format_adaptation(result.learned, verbose=verbose)
+    # The way to the next line is the last one; the actor's own next step has been done.
+    kept = [line for line in learned.splitlines() if not line.startswith("Next: ")]
+    # Both may warn of the same thing.
+    own = [line for line in text.splitlines() if line not in kept]
+    warnings = [line for line in kept + own if line.startswith("warning: ")]
+    others = [line for line in kept + own if not line.startswith("warning: ")]
+    next_step = f"Next line: dubfew render {actor} --audio SPEECH.wav"
+    return "\n".join([*warnings, *others, next_step])
 
 
 def format_track(result: Mapping[str, Any], *, verbose: bool = False) -> str:

@@ -149,9 +149,26 @@ class GovernedStore(ActorStore):
             ConsentError: The consent does not cover the purpose, or is damaged.
         """
         self.check_suspension(revision)
-        policy = read_policy(self.home)
         consent = self.consent(revision.actor, revision.number)
-        return check_render_allowed(revision.actor, consent, purpose, policy, today_utc())
+        return self.check_purpose(revision.actor, consent, purpose)
+
+    def check_purpose(
+        self, actor: str, consent: ConsentRecord | None, purpose: RenderPurpose
+    ) -> str:
+        """Check that a consent record covers a purpose today, under the policy of this home.
+
+        Args:
+            actor: id of an actor, who may still have to be learned.
+            consent: the record that is or will be in force, or None.
+            purpose: what a render is for.
+
+        Returns:
+            A note for the user, one line, or "".
+
+        Raises:
+            ConsentError: The consent does not cover the purpose, or is damaged.
+        """
+        return check_render_allowed(actor, consent, purpose, read_policy(self.home), today_utc())
 
     def consent(self, actor: str, revision: int | None = None) -> ConsentRecord | None:
         """Return the consent record that binds a revision of an actor.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,6 @@ from dubfew.media.audio import AudioReader, MixedSound
 from dubfew.media.info import format_video
 from dubfew.media.speech_span import SpeechSpan
 from dubfew.registry import Registry
-from dubfew.registry.revision import Revision
 from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import resolve_output
 from dubfew.render.preview import find_preview_part, shrink_info
@@ -150,15 +150,37 @@ def plan_render(
     options = merge_options(RenderOptions, options, overrides)
     registry = registry or Registry()
     stored = registry.open(actor, options.revision)
+    return plan_render_of(stored.actor, stored.number, stored.config, options, registry)
+
+
+def plan_render_of(
+    actor: str,
+    revision: int,
+    config: Mapping[str, Any],
+    options: RenderOptions,
+    registry: Registry,
+) -> RenderPlan:
+    """Plan a render of a revision that is known, or of one that is still to be learned.
+
+    Args:
+        actor: id of the actor.
+        revision: number of the revision.
+        config: config of the revision, of which the footage counts.
+        options: options of the render.
+        registry: registry that has measured paces of this machine.
+
+    Raises:
+        MediaError: A file cannot be read.
+    """
     sources = resolve_sources(
-        stored.config,
+        config,
         options.drive,
         _to_path(options.video),
         _to_path(options.audio),
         _to_path(options.driver),
         options.audio_track,
     )
-    output = resolve_output(stored.actor, options, sources.scene, sources.audio, sources.driver)
+    output = resolve_output(actor, options, sources.scene, sources.audio, sources.driver)
     info = sources.scene_info
     # Containers without a stated length are as long as their frames say.
     seconds = info.duration or (info.frames or 0) / float(info.fps)
@@ -185,17 +207,17 @@ def plan_render(
         "keep": (output_seconds - painted_seconds) * frame_units,
     }
     # The track of the actor's own footage is stored with them.
-    if options.preview or options.face is not None or not _is_own_footage(stored, sources):
+    if options.preview or options.face is not None or not _is_own_footage(config, sources):
         work["track"] = tracked_seconds * frame_units
     return RenderPlan(
-        actor=stored.actor,
-        revision=stored.number,
+        actor=actor,
+        revision=revision,
         scene=sources.scene,
         width=info.width,
         height=info.height,
         fps=info.fps,
         scene_seconds=seconds,
-        face=f"the one that is most like {stored.actor}"
+        face=f"the one that is most like {actor}"
         if options.face is None
         else f"--face {options.face}",
         mouth=_describe_mouth(options, sources),
@@ -219,9 +241,9 @@ def plan_render(
     )
 
 
-def _is_own_footage(stored: Revision, sources: RenderSources) -> bool:
+def _is_own_footage(config: Mapping[str, Any], sources: RenderSources) -> bool:
     """Return whether the scene is the footage that the actor was learned from, used as a whole."""
-    source = stored.config["source"]
+    source = config["source"]
     return bool(source["complete"]) and sources.scene == Path(source["path"])
 
 

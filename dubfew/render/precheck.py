@@ -15,7 +15,9 @@ from dubfew.render.output_name import check_outputs, resolve_output
 from dubfew.utils.files import check_input_file
 
 
-def check_render_request(actor: str, options: RenderOptions, registry: Registry) -> None:
+def check_render_request(
+    actor: str, options: RenderOptions, registry: Registry, revision: int | None = None
+) -> None:
     """Check what a user may have mistyped: actor, files, purpose, output.
 
     Loading the network takes seconds, and `prepare_job` checks the rest after that.
@@ -24,6 +26,7 @@ def check_render_request(actor: str, options: RenderOptions, registry: Registry)
         actor: id of the actor in the registry.
         options: options of the render.
         registry: registry that holds the actor.
+        revision: number of the revision; None for that of the options.
 
     Raises:
         DubfewError: The purpose is malformed, or an output cannot be written.
@@ -33,25 +36,49 @@ def check_render_request(actor: str, options: RenderOptions, registry: Registry)
         SuspendedError: The actor is suspended.
         MediaError: A file does not exist or is empty.
     """
+    purpose = RenderPurpose(options.use, options.language, options.territory, options.project)
     check_corrections(options)
-    given = {
-        name: Path(value)
-        for name in ("video", "audio", "driver", "into")
-        if isinstance(value := getattr(options, name), str | Path)
-    }
+    for path in _given_files(options).values():
+        check_input_file(path)
+    chosen = registry.open(actor, options.revision if revision is None else revision)
+    registry.check_render(chosen, purpose)
+    check_render_files(chosen.actor, options, chosen.config)
+
+
+def check_render_files(actor: str, options: RenderOptions, config: Mapping[str, Any]) -> None:
+    """Check that the inputs of a render exist and that its outputs can be written.
+
+    Args:
+        actor: id of the actor.
+        options: options of the render.
+        config: config of the actor, which names their footage.
+
+    Raises:
+        DubfewError: Corrections contradict each other, or an output cannot be written.
+        OutputExistsError: An output exists and may not be replaced.
+        MediaError: A file does not exist or is empty.
+    """
+    check_corrections(options)
+    given = _given_files(options)
     for path in given.values():
         check_input_file(path)
-    purpose = RenderPurpose(options.use, options.language, options.territory, options.project)
-    revision = registry.open(actor, options.revision)
-    registry.check_render(revision, purpose)
-    scene = resolve_scene_path(given.get("video"), revision.config)
+    scene = resolve_scene_path(given.get("video"), config)
     check_outputs(
-        resolve_output(revision.actor, options, scene, given.get("audio"), given.get("driver")),
+        resolve_output(actor, options, scene, given.get("audio"), given.get("driver")),
         None if options.plot is None else Path(options.plot),
         options,
         scene,
         *given.values(),
     )
+
+
+def _given_files(options: RenderOptions) -> dict[str, Path]:
+    """The files that a user named as inputs, by option."""
+    return {
+        name: Path(value)
+        for name in ("video", "audio", "driver", "into")
+        if isinstance(value := getattr(options, name), str | Path)
+    }
 
 
 def resolve_scene_path(video: Path | None, config: Mapping[str, Any]) -> Path:

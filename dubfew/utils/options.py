@@ -117,6 +117,35 @@ def option(
     return dataclasses.field(default=default, metadata={_METADATA_KEY: rules})
 
 
+def borrow_option(options_class: type, name: str) -> Any:
+    """Make a dataclass field like one of another dataclass of options.
+
+    Args:
+        options_class: dataclass whose fields are made by `option`.
+        name: name of the field in both dataclasses.
+
+    Returns:
+        What ``dataclasses.field`` returns.
+    """
+    (field,) = (each for each in dataclasses.fields(options_class) if each.name == name)
+    return dataclasses.field(default=field.default, metadata=field.metadata)
+
+
+def share_options(options: Any, options_class: type[Options], **others: Any) -> Options:
+    """Make an object of another dataclass from the options that both dataclasses have.
+
+    Args:
+        options: instance of a dataclass of options.
+        options_class: dataclass of the result.
+        **others: options of the result, which win.
+    """
+    given: type = type(options)
+    wanted: type = options_class  # or mypy takes both for unhashable
+    shared = {each.name for each in list_options(given)}
+    shared &= {each.name for each in list_options(wanted)}
+    return options_class(**{**{name: getattr(options, name) for name in shared}, **others})
+
+
 @dataclass(frozen=True)
 class Option:
     """One field of an options dataclass, with its type taken apart.

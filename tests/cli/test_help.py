@@ -24,7 +24,7 @@ def test_commands_are_listed_in_the_order_of_the_work() -> None:
     listing = help_of().split("Commands:\n")[1]
     names = [line.split()[0] for line in listing.splitlines() if line[2:3].strip()]
     assert names == list(WORK_ORDER)
-    assert names[:3] == ["adapt", "render", "actors"]
+    assert names[:4] == ["dub", "adapt", "render", "actors"]
 
 
 @pytest.mark.parametrize("group", [[], ["actors"], ["audit"], ["consent"], ["prior"], ["speech"]])

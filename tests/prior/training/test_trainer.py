@@ -198,12 +198,12 @@ def test_a_batch_can_be_overfitted():
     # training of hours learnt nothing.
     people = [toy_footage(26, seed, shade=0.7) for seed in range(2)]
     samples = MouthDataset(people, 4, num_references=2, augment=False)
-    batch = collate_samples([samples[i] for i in range(0, len(samples), 4)])
+    batch = collate_samples([samples[i] for i in range(len(samples))])
     model = make_renderer("lite", dataclasses.asdict(TOY))
     texture = torch.zeros(4, TOY.texture_channels, SIZE, SIZE)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     errors = []
-    for _ in range(140):
+    for _ in range(70):
         loss, terms = render_and_compute_loss(model, batch, texture, LossWeights())
         optimizer.zero_grad()
         loss.backward()

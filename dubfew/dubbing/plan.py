@@ -1,0 +1,188 @@
+"""Plan of a dub: whether the actor is learned first, and what is rendered then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubfew.adapt.default_revision import find_present_revision
+from dubfew.adapt.options import AdaptOptions
+from dubfew.adapt.plan import AdaptPlan, plan_adapt
+from dubfew.adapt.precheck import check_adapt_request, resolve_consent
+from dubfew.dubbing.options import DubOptions
+from dubfew.registry import Registry
+from dubfew.registry.names import normalize_actor_id
+from dubfew.registry.policy import RenderPurpose
+from dubfew.registry.revision import Revision
+from dubfew.render.options import RenderOptions
+from dubfew.render.plan import RenderPlan, plan_render_of
+from dubfew.render.precheck import check_render_files, check_render_request
+from dubfew.utils.files import check_input_file, sha256_file
+from dubfew.utils.options import document_options, merge_options, share_options
+from dubfew.utils.work_pace import format_estimate
+
+
+@dataclass(frozen=True)
+class DubPlan:
+    """What a dub will do. Nothing was tracked, trained or rendered for it.
+
+    Attributes:
+        learning: plan of the adaptation that comes first; None where the actor is known.
+        rendering: plan of the render.
+    """
+
+    learning: AdaptPlan | None
+    rendering: RenderPlan
+
+    @property
+    def seconds(self) -> float:
+        """Estimated time of the work, s."""
+        first = self.learning.seconds if self.learning is not None else 0.0
+        return first + self.rendering.seconds
+
+    @property
+    def learning_share(self) -> float:
+        """Share of that time that the adaptation takes, 0 to 1."""
+        return 0.0 if self.learning is None else self.learning.seconds / self.seconds
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Describe the plan for readers, as pairs of a title and one line."""
+        rendering = self.rendering.describe()
+        if self.learning is None:
+            return rendering
+        learning = dict(self.learning.describe())
+        is_measured = self.learning.is_measured and self.rendering.is_measured
+        changed = {
+            "Face": learning["Face"],
+            "Time": "at most " + format_estimate(self.seconds, is_measured=is_measured),
+        }
+        actor = f"{learning['Actor']}, learned from the scene first"
+        before = [("Actor", actor), ("Part", learning["Part"]), ("Training", learning["Training"])]
+        rest = [(title, changed.get(title, line)) for title, line in rendering if title != "Actor"]
+        return [*before, *rest]
+
+
+@document_options(DubOptions)
+def plan_dub(
+    scene: Path | str,
+    sound: Path | str,
+    options: DubOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    **overrides: Any,
+) -> DubPlan:
+    """Plan a dub from the headers of its files and the length of its sound.
+
+    ``dubfew.plan_dub`` is this function; its documentation lists the errors.
+
+    Args:
+        scene: video to dub.
+        sound: new speech.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that holds the actors; default: the user's own.
+    """
+    options = merge_options(DubOptions, options, overrides)
+    registry = registry or Registry()
+    scene = Path(scene)
+    known = find_known_actor(scene, options, registry)
+    learn, render = make_learn_options(scene, options), make_render_options(scene, sound, options)
+    if known is not None:
+        rendering = plan_render_of(known.actor, known.number, known.config, render, registry)
+        return DubPlan(None, rendering)
+    learning = plan_adapt(scene, learn, registry=registry)
+    config = _expected_config(scene, learning)
+    rendering = plan_render_of(learning.actor, learning.revision, config, render, registry)
+    return DubPlan(learning, rendering)
+
+
+def check_dub_request(
+    scene: Path, sound: Path, options: DubOptions, registry: Registry
+) -> Revision | None:
+    """Check what a user may have mistyped, and find out whether the actor is known.
+
+    Args:
+        scene: video to dub.
+        sound: new speech.
+        options: options of the dub.
+        registry: registry that holds the actors.
+
+    Returns:
+        The revision to render, or None where the actor has to be learned first.
+
+    Raises:
+        DubfewError: See ``dubfew.dub``.
+    """
+    for path in (scene, sound):
+        check_input_file(path)
+    known = find_known_actor(scene, options, registry)
+    render = make_render_options(scene, sound, options)
+    if known is not None:
+        check_render_request(known.actor, render, registry, known.number)
+        return known
+    learn = make_learn_options(scene, options)
+    check_adapt_request(scene, learn, registry)
+    name = normalize_actor_id(str(learn.actor))
+    present = find_present_revision(name, registry)
+    if present is not None:
+        registry.check_suspension(present)
+    # The purpose of the render is checked before anything is learned for it.
+    purpose = RenderPurpose(render.use, render.language, render.territory, render.project)
+    registry.check_purpose(name, resolve_consent(name, learn, registry), purpose)
+    check_render_files(name, render, {"source": {"path": str(scene)}})
+    return None
+
+
+def find_known_actor(scene: Path, options: DubOptions, registry: Registry) -> Revision | None:
+    """Find the revision to render: that of the named actor, or one that the scene has taught.
+
+    Args:
+        scene: video to dub.
+        options: options of the dub.
+        registry: registry that holds the actors.
+
+    Returns:
+        The revision; None where the actor has to be learned first.
+
+    Raises:
+        ActorNotFoundError: The named actor does not exist.
+    """
+    if options.actor is not None:
+        return registry.open(options.actor)
+    name = normalize_actor_id(scene.stem)
+    if find_present_revision(name, registry) is None:
+        return None
+    sha256 = sha256_file(scene)
+    taught = (
+        each
+        for each in reversed(registry.revisions(name))
+        if dict(each.config.get("source") or {}).get("sha256") == sha256
+    )
+    return next(taught, None)
+
+
+def make_learn_options(scene: Path, options: DubOptions) -> AdaptOptions:
+    """Make the options of the adaptation that a dub begins with.
+
+    Args:
+        scene: video to dub.
+        options: options of the dub.
+    """
+    return share_options(options, AdaptOptions, actor=scene.stem)
+
+
+def make_render_options(scene: Path, sound: Path | str, options: DubOptions) -> RenderOptions:
+    """Make the options of the render of a dub.
+
+    Args:
+        scene: video to dub.
+        sound: new speech.
+        options: options of the dub.
+    """
+    return share_options(options, RenderOptions, video=scene, audio=sound)
+
+
+def _expected_config(scene: Path, learning: AdaptPlan) -> dict[str, Any]:
+    """The part of an actor's config that a plan needs, before the actor is learned."""
+    is_whole = learning.part_seconds >= learning.footage_seconds
+    return {"source": {"path": str(scene.resolve()), "complete": is_whole}}
