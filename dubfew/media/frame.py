@@ -22,6 +22,7 @@ from dubfew.media.pixels import (
     plane_views,
     rgb_to_yuv_matrix,
 )
+from dubfew.media.working_color import find_working_color, gray_table
 
 
 class Frame:
@@ -151,15 +152,20 @@ class Frame:
         Returns:
             uint8 [H, W, 3]
         """
-        form = self._pixel_format
+        form, conversion = self._pixel_format, find_working_color(self.color)
         even = self.width % 2 == 0 and self.height % 2 == 0
-        if not form.is_yuv or not even:
+        if not form.is_yuv or not even or (conversion is not None and not fast):
             return self.crop_rgb(0, 0, self.width, self.height)
         rgb = convert_picture(self._picture, "rgb24", self.color, self.height, RANGE_FULL, fast)
+        if conversion is not None:
+            # Channel by channel, which is near enough to find a face.
+            return gray_table(conversion)[plane_views(rgb)[0]]
         return np.ascontiguousarray(plane_views(rgb)[0])
 
     def crop_rgb(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
         """Convert a box to RGB, with the same levels as that box of `to_rgb`.
+
+        HDR and wide gamuts come in the working color, see `dubfew.media.working_color`.
 
         Args:
             left: left edge, px.
@@ -190,6 +196,13 @@ class Frame:
         box = crop_even_box(planes, form, x, y, right, bottom)
         height, width = box[0].shape
         picture = new_picture(form.name, width, height, box)
+        conversion = find_working_color(self.color)
+        if conversion is not None:
+            # 16 bits, because the steps of 8 are seen in PQ.
+            deep = convert_picture(picture, "rgb48le", self.color, self.height, RANGE_FULL)
+            part = deep.to_ndarray()[top - y : bottom - y, left - x : right - x]
+            working = conversion.to_working(part.astype(np.float32) / 65535)
+            return np.rint(working * 255).astype(np.uint8)
         rgb = plane_views(convert_picture(picture, "rgb24", self.color, self.height, RANGE_FULL))[0]
         return np.ascontiguousarray(rgb[top - y : bottom - y, left - x : right - x])
 
@@ -231,6 +244,10 @@ class Frame:
 
         picture = new_picture(self.pix_fmt, self.width, self.height, plane_views(self._picture))
         planes, form = plane_views(picture), self._pixel_format
+        values, conversion = rgb.astype(np.float32), find_working_color(self.color)
+        if conversion is not None:
+            values = conversion.from_working(values / 255) * 255
+            rgb = np.rint(values).astype(np.uint8)
         box = (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1]))
         if form.kind == "rgb":
             np.copyto(planes[0][box], rgb, where=mask[..., None])
@@ -241,7 +258,6 @@ class Frame:
             weights, offset = rgb_to_yuv_matrix(
                 self.color.matrix_for(self.height), self._is_full_range, form.bits
             )
-            values = rgb.astype(np.float32)
             luma = values @ weights[:, 0]
             luma += offset[0] + 0.5  # rounded by the cast: luma of RGB levels never leaves 0..max
             np.copyto(planes[0][box], luma.astype(planes[0].dtype), where=mask)

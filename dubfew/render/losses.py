@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dubfew.media.audio import AudioReader
 from dubfew.media.facts import compare_facts, read_facts
+from dubfew.media.working_color import describe_working_color
 from dubfew.render.sources import RenderSources
 
 # Sound before the first frame that is shorter than this is an encoder's priming, s.
@@ -23,7 +24,8 @@ def describe_losses(sources: RenderSources, output: Path) -> list[str]:
         MediaError: A file cannot be read.
     """
     before, after = read_facts(sources.scene), read_facts(output)
-    lines = compare_facts(before, after)
+    lines = [describe_working_color(sources.scene_info.color), *compare_facts(before, after)]
+    lines = [line for line in lines if line]
     tracks = before.of_kind("audio")
     if sources.audio != sources.filmed and len(tracks) > 1:
         replaced = next(
