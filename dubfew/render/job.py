@@ -112,6 +112,7 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
         options.codec,
         options.crf,
         options.lossless,
+        options.preset,
         like_source=options.like_source,
     )
     return RenderJob(

@@ -163,6 +163,13 @@ class RenderOptions:
         maximum=63,
         error=MediaError,
     )
+    preset: str | None = option(
+        None,
+        help="Speed of the encoders libx264 and libx265: ultrafast, superfast, veryfast, faster, "
+        "fast, medium, slow or slower. Slower ones make a better picture of the same size; "
+        "default: veryfast.",
+        metavar="NAME",
+    )
     like_source: bool = option(
         False,
         help="Encode like the scene: its codec, profile, bit rate and pixel format, where the "

@@ -230,6 +230,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             codec=job.options.codec,
             crf=job.options.crf,
             lossless=job.options.lossless,
+            preset=job.options.preset,
             like_source=job.options.like_source,
             reorder=not scene.schedule.holds_last_frame(info.fps),
             carry=None if job.options.preview else job.sources.scene,

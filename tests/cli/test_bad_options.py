@@ -56,6 +56,7 @@ def test_values_of_adapt_options(
         (2, ["--crf", "99"]),
         (1, ["--revision", "77"]),
         (1, ["--codec", "magic"]),
+        (1, ["--preset", "magic"]),
         (1, ["--lossless", "--codec", "prores"]),
         (1, ["--device", "cuda"]),
         (1, ["-o", "o.xyz"]),

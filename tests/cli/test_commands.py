@@ -272,7 +272,7 @@ def test_render_passes_its_options_on(home: Path, monkeypatch: pytest.MonkeyPatc
     line = (
         "render --actor i --video v --audio a --drive video --driver d --fit loop --codec libx265"
     )
-    more = "--crf 20 --revision 2 --device cuda:1 -o out.mp4"
+    more = "--crf 20 --preset slow --revision 2 --device cuda:1 -o out.mp4"
     assert invoke(*line.split(), *more.split(), "--json").exit_code == 0
     expected = RenderOptions(
         video=Path("v"),
@@ -283,6 +283,7 @@ def test_render_passes_its_options_on(home: Path, monkeypatch: pytest.MonkeyPatc
         out=Path("out.mp4"),
         codec="libx265",
         crf=20,
+        preset="slow",
         revision=2,
         device="cuda:1",
     )
