@@ -18,6 +18,7 @@ from dubfew.cli.demo import demo
 from dubfew.cli.doctor import doctor
 from dubfew.cli.dub import dub
 from dubfew.cli.evaluate import evaluate
+from dubfew.cli.inspect import inspect
 from dubfew.cli.prior import prior_app
 from dubfew.cli.render import render
 from dubfew.cli.speech import speech_app
@@ -33,6 +34,7 @@ WORK_ORDER = (
     "actors",
     "consent",
     "evaluate",
+    "inspect",
     "track",
     "verify",
     "audit",
@@ -60,7 +62,7 @@ app = CommandGroup(
     add_completion=True,
 )
 
-for command in (verify, dub, adapt, render, track, evaluate, doctor, demo):
+for command in (verify, dub, adapt, render, inspect, track, evaluate, doctor, demo):
     app.command()(command)
 app.add_typer(actors_app, name="actors")
 app.add_typer(assets_app, name="assets")

@@ -18,9 +18,9 @@ from dubfew.media.facts import content_tags, find_timecode
 from dubfew.media.opening import open_media, video_stream
 
 # Subtitles of text, which can be converted to one another; pictures of text cannot.
-_TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "ass", "ssa", "webvtt", "text"})
+TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "ass", "ssa", "webvtt", "text"})
 # Endings and media types of cover pictures by their codecs.
-_COVER_FILES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
+COVER_CODECS = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 
 
 class CarriedStreams:
@@ -107,13 +107,13 @@ class CarriedStreams:
     ) -> None:
         """Add the cover picture as a stream or an attachment."""
         name = stream.codec_context.codec.canonical_name
-        if self._container.holds_attachments and name in _COVER_FILES:
+        if self._container.holds_attachments and name in COVER_CODECS:
             with open_media(self._source) as again:
                 for packet in again.demux(again.streams[stream.index]):
                     if packet.size:
-                        output.add_attachment(*_COVER_FILES[name], bytes(packet))
+                        output.add_attachment(*COVER_CODECS[name], bytes(packet))
                         return
-        elif self._container.holds_cover_stream and name in _COVER_FILES:
+        elif self._container.holds_cover_stream and name in COVER_CODECS:
             added: Any = output.add_stream_from_template(stream)
             added.disposition = int(Disposition.attached_pic)
             writers[stream.index] = _PacketWriter(added)
@@ -140,7 +140,7 @@ class _PacketWriter:
         if name in container.subtitle_codecs and name in output.supported_codecs:
             target: Any = output.add_stream_from_template(stream)
             writer = cls(target)
-        elif container.subtitle_codecs and name in _TEXT_SUBTITLES:
+        elif container.subtitle_codecs and name in TEXT_SUBTITLES:
             target = output.add_stream(container.subtitle_codecs[0])
             stream.codec_context.open(strict=False)
             target.codec_context.subtitle_header = stream.codec_context.subtitle_header

@@ -72,6 +72,7 @@ VIDEO_CODECS = {
         options=(("x265-params", "log-level=error"),),
         lossless_options=(("x265-params", "lossless=1:log-level=error"),),
         holds_hdr_metadata=True,
+        interlaced_options=(),  # the container says so
     ),
     "libvpx-vp9": VideoCodec(
         "libvpx-vp9",
@@ -179,6 +180,8 @@ class ContainerFormat:
         has_range_tag: False if full range can only be told by the codec.
         aspect_is_patched: True if the shape of pixels is written by `write_pixel_aspect`.
         audio_rate: only sample rate of its sound, Hz, or None.
+        tags: tags of a file, in small letters, that the muxer writes; None for all.
+        has_languages: True if streams have languages.
         muxer: FFmpeg's name of the muxer; None goes by the suffix.
         language_codes: codes that it writes in the place of others.
     """
@@ -195,6 +198,8 @@ class ContainerFormat:
     has_range_tag: bool = True
     aspect_is_patched: bool = False
     audio_rate: int | None = None
+    tags: frozenset[str] | None = None
+    has_languages: bool = True
     muxer: str | None = None
     language_codes: Mapping[str, str] = field(default_factory=dict)
 
@@ -204,6 +209,34 @@ _MP4_AUDIO_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
 # Uncompressed audio, which QuickTime holds as well.
 _PCM_CODECS = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"})
 
+# Tags of a file that FFmpeg's writers of MP4, QuickTime and AVI know.
+_MP4_TAGS = frozenset(
+    (
+        "title",
+        "artist",
+        "album_artist",
+        "composer",
+        "album",
+        "date",
+        "comment",
+        "genre",
+        "copyright",
+        "grouping",
+        "lyrics",
+        "description",
+        "synopsis",
+        "show",
+        "episode_id",
+        "network",
+        "keywords",
+        "season_number",
+        "episode_sort",
+        "track",
+        "disc",
+    )
+)
+_AVI_TAGS = frozenset(("title", "artist", "date", "comment", "genre", "copyright", "track"))
+_QUICKTIME_TAGS = _AVI_TAGS - {"track"} | {"album", "location", "make", "model"}
 # Codes of languages as FFmpeg's writer of QuickTime knows them; it leaves out all others.
 _QUICKTIME_LANGUAGES = {
     "cze": "ces",
@@ -229,6 +262,7 @@ CONTAINER_FORMATS = {
         subtitle_codecs=("mov_text", "dvd_subtitle"),
         holds_cover_stream=True,
         timecode_place="stream",
+        tags=_MP4_TAGS,
     ),
     ".m4v": ContainerFormat(
         ("libx264", "libx265"),
@@ -236,13 +270,15 @@ CONTAINER_FORMATS = {
         subtitle_codecs=("mov_text",),
         holds_cover_stream=True,
         timecode_place="stream",
+        tags=_MP4_TAGS,
         muxer="mp4",  # the one that FFmpeg takes for .m4v has no covers
     ),
     ".mov": ContainerFormat(
-        ("libx264", "libx265", "prores_ks", "dnxhd", "mpeg2video"),
+        ("libx264", "libx265", "prores_ks", "dnxhd"),
         _MP4_AUDIO_CODECS - {"opus"} | _PCM_CODECS,
         subtitle_codecs=("mov_text",),
         timecode_place="stream",
+        tags=_QUICKTIME_TAGS,
         language_codes=_QUICKTIME_LANGUAGES,
     ),
     ".mkv": ContainerFormat(
@@ -268,6 +304,8 @@ CONTAINER_FORMATS = {
         allows_any_times=False,
         holds_chapters=False,
         timecode_place="container",
+        tags=_AVI_TAGS,
+        has_languages=False,
         has_range_tag=False,
         aspect_is_patched=True,
     ),
@@ -279,6 +317,8 @@ CONTAINER_FORMATS = {
         allows_any_times=False,
         holds_chapters=False,
         timecode_place="container",
+        tags=frozenset(),
+        has_languages=False,
         has_range_tag=False,
         audio_rate=48_000,
     ),

@@ -122,6 +122,7 @@ class StreamFacts:
         title: name of the stream, or "".
         is_default: True if players choose it by themselves.
         details: rate and channels of sound.
+        start: time at which sound begins after the first frame, s.
     """
 
     index: int
@@ -132,6 +133,7 @@ class StreamFacts:
     title: str = ""
     is_default: bool = False
     details: str = ""
+    start: float = 0.0
 
     def describe(self) -> str:
         """Describe the stream for readers, such as "sound track 2 (fra, M&E, aac)"."""
@@ -199,6 +201,9 @@ def read_facts(path: Path | str) -> MediaFacts:
 def _list_streams(container: InputContainer) -> Iterator[StreamFacts]:
     """Describe the streams of a file; helpers of the format itself are left out."""
     counts: dict[str, int] = {}
+    pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    # Without a picture, sound begins where it begins.
+    origin = _start_seconds((*pictures, *container.streams)[0])
     for stream in container.streams:
         kind: str = stream.type
         if stream.disposition & Disposition.attached_pic:
@@ -221,7 +226,15 @@ def _list_streams(container: InputContainer) -> Iterator[StreamFacts]:
             title=stream_title(stream.metadata),
             is_default=bool(stream.disposition & Disposition.default),
             details=details,
+            start=_start_seconds(stream) - origin if kind == "audio" else 0.0,
         )
+
+
+def _start_seconds(stream: av.stream.Stream) -> float:
+    """Return the time at which a stream begins on the file's clock, s."""
+    if stream.start_time is None or stream.time_base is None:
+        return 0.0
+    return float(stream.start_time * stream.time_base)
 
 
 def is_helper_stream(container: InputContainer, stream: av.stream.Stream) -> bool:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dubfew.media.audio import AudioReader
 from dubfew.media.facts import compare_facts, read_facts
-from dubfew.media.working_color import describe_working_color
+from dubfew.media.forecast import describe_conversions
 from dubfew.render.sources import RenderSources
-
-# Sound before the first frame that is shorter than this is an encoder's priming, s.
-_MIN_LEAD_SECONDS = 0.1
 
 
 def describe_losses(sources: RenderSources, output: Path) -> list[str]:
@@ -24,8 +20,8 @@ def describe_losses(sources: RenderSources, output: Path) -> list[str]:
         MediaError: A file cannot be read.
     """
     before, after = read_facts(sources.scene), read_facts(output)
-    lines = [describe_working_color(sources.scene_info.color), *compare_facts(before, after)]
-    lines = [line for line in lines if line]
+    # A preview is an excerpt; its sound begins in the middle of the scene's.
+    lines = [*describe_conversions(before), *compare_facts(before, after)]
     tracks = before.of_kind("audio")
     if sources.audio != sources.filmed and len(tracks) > 1:
         replaced = next(
@@ -33,11 +29,4 @@ def describe_losses(sources: RenderSources, output: Path) -> list[str]:
             next((each for each in tracks if each.is_default), tracks[0]),
         )
         lines.append(f"{replaced.describe()} made way for the new sound")
-    if sources.audio == sources.filmed and not sources.start:
-        with AudioReader(sources.scene, sources.audio_track) as reader:
-            if reader.offset < -_MIN_LEAD_SECONDS:
-                lines.append(
-                    f"the first {-reader.offset:.2f} s of the scene's sound lie before its first "
-                    "frame and are cut"
-                )
     return lines

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.media.audio import AudioReader, MixedSound
+from dubfew.media.codecs import choose_encoding
+from dubfew.media.facts import read_facts
+from dubfew.media.forecast import forecast_output
 from dubfew.media.info import format_video
 from dubfew.media.speech_span import SpeechSpan
 from dubfew.registry import Registry
@@ -62,6 +65,7 @@ class RenderPlan:
         preview_start: time in the scene at which the preview begins, s; None for the whole scene.
         into: earlier output of which a passage is rendered anew, or None.
         passage: that passage in words, or "".
+        warnings: what of the scene will be converted, dropped or replaced, one line each.
         output: file to write, absolute.
         output_seconds: length of the output, s.
         seconds: estimated time of the work, s.
@@ -86,6 +90,7 @@ class RenderPlan:
     preview_start: float | None
     into: Path | None
     passage: str
+    warnings: tuple[str, ...]
     output: Path
     output_seconds: float
     seconds: float
@@ -125,6 +130,7 @@ class RenderPlan:
             lines.append(("Passage", f"{self.passage}; all else is {self.into.absolute()}"))
         if self.length_note:
             lines.append(("Length", self.length_note))
+        lines += [("Note", line) for line in self.warnings]
         lines.append(("Time", format_estimate(self.seconds, is_measured=self.is_measured)))
         lines.append(("Output", f"{self.output} ({self.output_seconds:.1f} s)"))
         return lines
@@ -234,6 +240,7 @@ def plan_render_of(
         passage=f"{options.from_seconds:g} s to {options.to_seconds:g} s"
         if options.into is not None
         else "",
+        warnings=_list_warnings(options, sources, output),
         output=output.absolute(),
         output_seconds=output_seconds,
         seconds=pace.estimate_seconds(work),
@@ -245,6 +252,22 @@ def _is_own_footage(config: Mapping[str, Any], sources: RenderSources) -> bool:
     """Return whether the scene is the footage that the actor was learned from, used as a whole."""
     source = config["source"]
     return bool(source["complete"]) and sources.scene == Path(source["path"])
+
+
+def _list_warnings(options: RenderOptions, sources: RenderSources, output: Path) -> tuple[str, ...]:
+    """List what of a scene will be converted, dropped or replaced."""
+    encoding = choose_encoding(
+        output,
+        sources.scene_info,
+        options.codec,
+        options.crf,
+        options.lossless,
+        like_source=options.like_source,
+    )
+    lines = [sources.note] if sources.note else []
+    if not options.preview:
+        lines += forecast_output(read_facts(sources.scene), output, encoding)
+    return tuple(lines)
 
 
 def read_sound_facts(path: Path, track: int | None = None) -> SoundFacts:

@@ -59,6 +59,6 @@ def test_a_shell_completes_commands_options_and_actors(tmp_path: Path) -> None:
     for actor in ("mary", "martha", "john"):
         registry.create(actor, {}, {"a": b"x"})
     assert complete("dubfew re", home) == ["render"]
-    assert complete("dubfew render --au", home) == ["--audio"]
+    assert complete("dubfew render --au", home) == ["--audio", "--audio-track"]
     assert complete("dubfew render mar", home) == ["martha", "mary"]
     assert complete("dubfew actors show j", home) == ["john"]

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter, probe, read_frames
+from dubfew.media.codecs import choose_encoding
 from dubfew.media.facts import compare_facts, read_facts
+from dubfew.media.forecast import forecast_output
 from tests.media.pictures import sine, smooth_rgb
 
 LINES = ["Hello.", "And more."]
@@ -135,6 +137,10 @@ def subtitles(path: Path) -> list[tuple[float, str]]:
     ],
 )  # fmt: skip
 def test_everything_goes_through_or_is_named(scene, tmp_path, name, lost):
+    # What is said before the work is what is found after it.
+    source = read_facts(scene)
+    encoding = choose_encoding(tmp_path / name, source.video)
+    assert sorted(forecast_output(source, tmp_path / name, encoding)) == lost
     assert sorted(copy(scene, tmp_path / name)) == lost
     facts = read_facts(tmp_path / name)
     assert facts.timecode == "10:00:00:00"
