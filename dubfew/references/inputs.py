@@ -71,6 +71,12 @@ def concatenate_inputs(batches: Sequence[RenderInputs]) -> RenderInputs:
     )
 
 
+def split_inputs(inputs: RenderInputs) -> list[RenderInputs]:
+    """Split a batch into its frames, as views."""
+    columns = [getattr(inputs, field.name).split(1) for field in fields(RenderInputs)]
+    return [RenderInputs(*row) for row in zip(*columns, strict=True)]
+
+
 def make_footage_inputs(
     footage: Footage,
     row: int,

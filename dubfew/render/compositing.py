@@ -64,9 +64,10 @@ class MouthCompositor:
             outside of it.
         """
         with self.timer.measure("composite"):
-            return self._composite(predicted.task, predicted.prediction)
+            return self._composite(predicted)
 
-    def _composite(self, task: FrameTask, prediction: Tensor) -> Frame:
+    def _composite(self, predicted: PredictedFrame) -> Frame:
+        task = predicted.task
         frame, regions = task.frame, task.geometry.regions
         hull, window = regions.hull[task.geometry_row], regions.window[task.geometry_row]
         side = float(window[2])
@@ -78,7 +79,7 @@ class MouthCompositor:
             return frame
         alpha = render_soft_mask(hull, MASK_FEATHER_FRACTION * side, x0, y0, 1.0, y1 - y0, x1 - x0)
         # Blend in float32, so that the watermark is added before rounding.
-        mouth = self._draw_mouth(task, prediction, (x0, y0, x1, y1))
+        mouth = self._draw_mouth(predicted, (x0, y0, x1, y1))
         original = frame.crop_rgb(x0, y0, x1, y1).astype(np.float32)
         alpha = self.background.exclude_background(
             frame, regions.box[task.geometry_row], (x0, y0), mouth, alpha
@@ -90,14 +91,13 @@ class MouthCompositor:
             self.marker.embed_watermark(frame, mixed, inside, (x0, y0), window)
         return frame.with_patch(x0, y0, (mixed + 0.5).astype(np.uint8), inside)
 
-    def _draw_mouth(
-        self, task: FrameTask, prediction: Tensor, box: PixelRectangle
-    ) -> NDArray[np.float32]:
+    def _draw_mouth(self, predicted: PredictedFrame, box: PixelRectangle) -> NDArray[np.float32]:
         """Draw a prediction in a rectangle of the frame. [h, w, 3] RGB 0 to 255
 
         The blend fields are enlarged to the frame's resolution, and the references are sampled at
         theirs, so that the mouth is as sharp as the footage.
         """
+        task = predicted.task
         left, top, side = task.geometry.regions.window[task.geometry_row]
         x0, y0, x1, y1 = box
         # Pixel centers of the frame in coordinates of the window, -1 to 1.
@@ -105,7 +105,7 @@ class MouthCompositor:
         v = (torch.arange(y0, y1) + 0.5 - float(top)) * (2 / float(side)) - 1
         grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)[None]
         fields = F.grid_sample(
-            prediction, grid, mode="bilinear", padding_mode="border", align_corners=False
+            predicted.prediction, grid, mode="bilinear", padding_mode="border", align_corners=False
         )
         count = len(task.reference_rows)
         weights, added, positions = fields.split([count, 3, 2 * count], 1)
@@ -119,7 +119,10 @@ class MouthCompositor:
         energy = sample_references(self._detail_energies(task, float(side)), at)
         energy = (weights[0, :, None] * energy[0]).sum(0, keepdim=True)
         mouth = restore_high_frequencies(mouth[None], energy, _detail_scale(float(side)))[0]
-        return (mouth.clamp(0, 1) * 255).permute(1, 2, 0).numpy()
+        mouth = mouth.clamp(0, 1)
+        if predicted.light is not None:
+            mouth = predicted.light.to_scene(mouth, grid[0])
+        return (mouth * 255).permute(1, 2, 0).numpy()
 
     def _detail_energies(self, task: FrameTask, side: float) -> Tensor:
         """Energy of the fine detail around each pixel of a task's references. [1, K, 1, R, R]"""

@@ -53,7 +53,8 @@ class RenderResult:
         frames: number of frames in it.
         edited_frames: number of frames in which a mouth was painted.
         fps: exact frame rate.
-        seconds: seconds of each stage: track, drive, inputs, align, network, composite, total.
+        seconds: seconds of each stage: track, drive, inputs, light, align, network,
+            composite, total.
             Stages run side by side, so they may add up to more than the total.
         peak_rss_mb: largest resident memory of the process so far, MB.
         note: one line about what was decided, or "".
@@ -257,7 +258,11 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         actor.revision.check_exists()
     seconds = {**predictor.timer.seconds, **compositor.timer.seconds}
     painted = scene.track.usable[:count] & (weights[:count] > 0)
-    notes = (*writer.notes, *describe_losses(job.sources, job.output))
+    notes = (
+        *writer.notes,
+        *describe_losses(job.sources, job.output),
+        predictor.light.describe_unmatched(),
+    )
     return _WrittenVideo(count, painted, seconds, provenance.watermark, notes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,10 +14,16 @@ from dubfew.prior.renderers import BlendFields, Renderer
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.alignment import ALIGNMENT_ROUNDS, align_vertices
 from dubfew.references.cropping import crop_window
-from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_frame_inputs
+from dubfew.references.inputs import (
+    RenderInputs,
+    concatenate_inputs,
+    make_frame_inputs,
+    split_inputs,
+)
+from dubfew.references.light_match import LightMatch, LightTracker, bring_to_actor_light
 from dubfew.references.warping import warp_references
 from dubfew.render.stage_timer import StageTimer
-from dubfew.render.tasks import FrameTask, ReferenceSet
+from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
 from dubfew.textures import sample_texture
 
 
@@ -31,6 +38,8 @@ class MouthPredictor:
         device: "cpu" or "cuda".
         align_meshes: whether the frames show the mouths that are rendered, so that the meshes can
             be aligned with the pictures before the references are warped.
+        match_light: whether the mouths take on the scene's light. The leak test shows an actor's
+            colors on other faces, where a match would hide them.
     """
 
     def __init__(
@@ -42,11 +51,14 @@ class MouthPredictor:
         device: str,
         *,
         align_meshes: bool,
+        match_light: bool = True,
     ) -> None:
         self.references = references
         self.head = head
         self.align_meshes = align_meshes
+        self.match_light = match_light
         self.timer = StageTimer()
+        self.light = LightTracker()
         self._renderer = renderer.to(device).eval()
         self._texture = texture[None].to(device)
         self._device = device
@@ -57,14 +69,14 @@ class MouthPredictor:
         return self._renderer.config.references
 
     @torch.inference_mode()
-    def predict_batch(self, tasks: Sequence[FrameTask]) -> list[Tensor]:
+    def predict_batch(self, tasks: Sequence[FrameTask]) -> list[PredictedFrame]:
         """Run the network on some frames.
 
         Args:
-            tasks: frames to paint, at least one.
+            tasks: frames to paint, at least one, in the order of the video.
 
         Returns:
-            Blend fields of each frame, on the CPU; see `pack_fields`. [1, C, S, S] each
+            The tasks with their blend fields, on the CPU, and the light of the scene.
         """
         size = self.references.windows.window_size
         with self.timer.measure("inputs"):
@@ -72,6 +84,8 @@ class MouthPredictor:
             windows = np.stack([_crop_task_window(task, size) for task in tasks])
             meshes = np.stack([t.geometry.vertices_in_window(t.geometry_row, size) for t in tasks])
             inputs = self._make_inputs(tasks, windows, meshes)
+        with self.timer.measure("light"):
+            inputs, windows, lights = self._match_light(tasks, windows, inputs)
         if self.align_meshes:
             with self.timer.measure("align"):
                 inputs = self._align(tasks, windows, meshes, inputs)
@@ -81,7 +95,33 @@ class MouthPredictor:
             sampled = sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
             fields = self._renderer.predict_fields(inputs, sampled, warp_references(inputs))
             prediction = pack_fields(fields, inputs.sampling_grid).cpu()
-        return list(prediction.split(1))
+        return [
+            PredictedFrame(task, fields, light)
+            for task, fields, light in zip(tasks, prediction.split(1), lights, strict=True)
+        ]
+
+    def _match_light(
+        self,
+        tasks: Sequence[FrameTask],
+        windows: NDArray[np.uint8],  # [B, S, S, 3]
+        inputs: RenderInputs,
+    ) -> tuple[RenderInputs, NDArray[np.uint8], list[LightMatch | None]]:
+        """Inputs and windows in the light of the actor's footage, and how they came to it."""
+        if not self.match_light:
+            return inputs, windows, [None] * len(tasks)
+        parts = split_inputs(inputs)
+        lights: list[LightMatch | None] = [
+            self.light.match(part, task.shot) for part, task in zip(parts, tasks, strict=True)
+        ]
+        if not any(lights):
+            return inputs, windows, lights
+        windows = windows.copy()
+        for row, (part, light) in enumerate(zip(parts, lights, strict=True)):
+            if light is not None:
+                windows[row] = bring_to_actor_light(windows[row], part, light)
+        scene = torch.from_numpy(windows).to(inputs.scene).permute(0, 3, 1, 2) / 255
+        blanked = torch.where(inputs.alpha > 0, 0, scene)
+        return replace(inputs, scene=blanked), windows, lights
 
     def _align(
         self,

@@ -62,6 +62,7 @@ def make_frame_tasks(
                 rows[number],
                 distances[number],
                 float(opacity[number]),
+                int(track.shot[number]),
             )
         else:
             yield frame
@@ -98,7 +99,7 @@ def _predict_pending(
     tasks = [item for item in pending if isinstance(item, FrameTask)]
     predictions = iter(predictor.predict_batch(tasks) if tasks else [])
     for item in pending:
-        yield PredictedFrame(item, next(predictions)) if isinstance(item, FrameTask) else item
+        yield next(predictions) if isinstance(item, FrameTask) else item
 
 
 def composite_frames(

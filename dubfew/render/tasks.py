@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dubfew.media import Frame
 from dubfew.references.footage import Footage, resize_footage
+from dubfew.references.light_match import LightMatch
 from dubfew.references.track_geometry import TrackGeometry
 
 
@@ -48,6 +49,7 @@ class FrameTask:
         reference_rows: rows of the references to use. [K]
         reference_distances: distance of each reference's key from the frame's. [K]
         opacity: opacity of the painted mouth, 0 to 1; below 1 beside frames that are skipped.
+        shot: number of the frame's shot.
     """
 
     frame: Frame
@@ -57,6 +59,7 @@ class FrameTask:
     reference_rows: NDArray[np.int64]
     reference_distances: NDArray[np.float32]
     opacity: float = 1.0
+    shot: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ class PredictedFrame:
         task: the frame to paint.
         prediction: blend fields in the window, see `dubfew.render.prediction.pack_fields`.
             [1, C, S, S]
+        light: brings the painted mouth into the scene's light; None where that is the footage's.
     """
 
     task: FrameTask
     prediction: Tensor
+    light: LightMatch | None = None

@@ -105,7 +105,7 @@ def test_a_reenacted_mouth_is_the_mouth(reenacted, clip, track):
 
 def test_it_says_what_it_did(reenacted):
     result, told = reenacted
-    stages = {"track", "drive", "inputs", "align", "network", "composite", "total"}
+    stages = {"track", "drive", "inputs", "light", "align", "network", "composite", "total"}
     assert result.seconds.keys() == stages
     assert all(value >= 0 for value in result.seconds.values())
     assert result.peak_rss_mb > 50
@@ -334,11 +334,11 @@ def test_an_error_in_the_middle_leaves_nothing_behind(
         out.write_bytes(earlier)
     composite, painted = MouthCompositor._composite, []
 
-    def failing(self, task, prediction):
-        painted.append(task)
+    def failing(self, predicted):
+        painted.append(predicted)
         if len(painted) == 7:
             raise OSError("no more paint")
-        return composite(self, task, prediction)
+        return composite(self, predicted)
 
     def stop(progress):
         if (progress.stage, progress.done) == ("render", 5):

@@ -24,7 +24,7 @@ class NumberPredictor:
 
     def predict_batch(self, tasks):
         self.batches.append(len(tasks))
-        return [task.frame for task in tasks]
+        return [PredictedFrame(task, task.frame) for task in tasks]
 
 
 def task(number: int) -> FrameTask:

@@ -22,7 +22,7 @@ from dubfew.references.selection import find_nearest_references
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.prediction import MouthPredictor
-from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
+from dubfew.render.tasks import FrameTask, ReferenceSet
 
 # Part of the picture that the mean head fills; the rest is a margin.
 HEAD_FILL = 0.95
@@ -69,7 +69,13 @@ def paint_mouth(
     # The same predictor and compositor as in a render; there is no watermark.
     references = ReferenceSet.from_footage(source.choose_references(scene), config.window)
     predictor = MouthPredictor(
-        source.renderer, source.texture, references, head, device, align_meshes=False
+        source.renderer,
+        source.texture,
+        references,
+        head,
+        device,
+        align_meshes=False,
+        match_light=False,
     )
     compositor = MouthCompositor(references.footage, background)
     # Each frame takes the references that are nearest to its own mouth and pose.
@@ -85,10 +91,8 @@ def paint_mouth(
         )
         for row, frame in enumerate(scene.frames)
     ]
-    predictions = predictor.predict_batch(tasks)
     return [
-        compositor.composite(PredictedFrame(task, prediction)).to_rgb()
-        for task, prediction in zip(tasks, predictions, strict=True)
+        compositor.composite(predicted).to_rgb() for predicted in predictor.predict_batch(tasks)
     ]
 
 

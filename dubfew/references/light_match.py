@@ -1,0 +1,492 @@
+"""Match the light of an actor's references to a scene's: exposure, white balance, grade, a lamp.
+
+Skin around the mask is seen in the scene, and the same skin in the references. A `LightMatch` maps
+the colors of one to the other. It has the form of what cameras, lamps and graders do: a gain and an
+offset per channel, saturation, a power, and a gain that changes linearly over the window. A form of
+few parameters extends to colors that the skin around the mask does not have, such as teeth and the
+dark of a mouth. `LightTracker` fits it frame by frame.
+
+The scene is brought into the actor's light, in which the renderer was trained; the mouth is painted
+there, and what is painted goes back by the exact inverse. A black and white scene therefore gets a
+gray mouth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from dubfew.references.inputs import RenderInputs
+
+# Weights of red, green and blue in luma (BT.709). The mixing terms take up other weights.
+LUMA = np.array([0.2126, 0.7152, 0.0722])
+# Parameters in order: logarithm of the gain of each channel, offset of each channel, saturation,
+# the six terms that mix channels, logarithm of the power, slope of the gain over x and y.
+_GAIN, _OFFSET, _SATURATION, _MIXING = slice(0, 3), slice(3, 6), 6, slice(7, 13)
+_POWER, _SLOPE, NUM_PARAMETERS = 13, slice(14, 16), 16
+_OFF_DIAGONAL = np.nonzero(~np.eye(3, dtype=bool))
+IDENTITY = np.zeros(NUM_PARAMETERS)
+IDENTITY[_SATURATION] = 1.0
+
+
+def _by_parameter(
+    gain: float, offset: float, saturation: float, mixing: float, power: float, slope: float
+) -> NDArray[np.float64]:
+    """One value for each parameter. [16]"""
+    return np.array([gain] * 3 + [offset] * 3 + [saturation] + [mixing] * 6 + [power] + [slope] * 2)
+
+
+# Standard deviations of the parameters at the beginning of a shot: grades that are met. Wider ones
+# leave to chance what the skin does not show, and the mouth's dark or teeth get the chance's color.
+# The exposure varies more than the color of the light, so the gains share most of their deviation.
+START_DEVIATION = _by_parameter(0.25, 0.04, 0.5, 0.02, 0.35, 0.35)
+START_EXPOSURE_DEVIATION = 0.8
+# Standard deviations of their change from one frame to the next. A fade to white moves the offset,
+# a lamp the slope; a grade stays. Gains may jump, too (a flash): by as much as the frame shows.
+CHANGE_DEVIATION = _by_parameter(0.003, 0.003, 0.01, 0.002, 0.01, 0.02)
+CHANGE_EXPOSURE_DEVIATION = 0.01
+# Factor by which window and references are shrunk before colors are compared: meshes lie a pixel
+# beside the truth, and noise in the references would lower the contrast of the fit.
+CELL_PX = 4
+# Part of a cell that has to be known skin.
+MIN_KNOWN_FRACTION = 0.75
+# Cells per parameter, at least, or the match stays as it was.
+MIN_CELLS = 24
+# Neighboring cells err alike: that many count as one.
+CELLS_PER_OBSERVATION = 40.0
+# Least standard deviation of a cell's error: a little more than rounding and compression.
+MIN_CELL_DEVIATION = 0.008
+# Values above this are clipped by the camera or the grade, and say nothing.
+CLIPPED_LEVEL = 0.96
+# Robust weights fall to one half at this many standard deviations (Cauchy).
+ROBUST_DEVIATIONS = 2.0
+# Rounds of Gauss-Newton.
+FIT_ROUNDS = 8
+# Smallest value whose power is taken, and bounds of the logarithms, so that black stays finite.
+MIN_LEVEL, MIN_LOG_GAIN, MAX_LOG_GAIN, MAX_LOG_POWER = 1e-3, -5.0, 1.5, 1.2
+# Mean difference, in levels of [0, 1], up to which the scene counts as lit as the footage, and from
+# which the match acts in full. Renders of an actor's own footage stay what they were.
+UNCHANGED_DIFFERENCE, CHANGED_DIFFERENCE = 0.02, 0.04
+# Damping of the inverse: levels of the scene that are noise. Where the scene has lost something,
+# such as all color, the actor's own is put in its place.
+INVERSE_NOISE = 0.02
+# Chroma, in levels of [0, 1], below which all of a scene's skin is gray.
+GRAY_CHROMA = 0.012
+# Standard deviation, in a black and white scene, of what would be color.
+GRAY_DEVIATION = 0.01
+# Mean difference that is left after the match from which the frame is reported.
+UNMATCHED_DIFFERENCE = 0.05
+
+
+@dataclass(frozen=True)
+class LightMatch:
+    """Map colors of the actor's footage to those of a scene.
+
+    A color x becomes ``exp(slope . p) * (matrix x + offset) ** power``, where p is the position in
+    the window, -1 to 1.
+
+    Attributes:
+        matrix: gains, saturation and mixing. [3, 3]
+        offset: levels that are added. [3]
+        power: exponent; 1 for none.
+        slope: logarithm of the gain per unit of x and of y. [2]
+        actor_color: mean color of the skin in the actor's footage. [3]
+    """
+
+    matrix: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    power: float
+    slope: NDArray[np.float32]
+    actor_color: NDArray[np.float32]
+
+    def to_scene(
+        self,
+        colors: Tensor,  # [3, H, W]
+        positions: Tensor,  # [H, W, 2]
+    ) -> Tensor:  # [3, H, W]
+        """Bring colors of the actor's light into the scene's.
+
+        Args:
+            colors: RGB in [0, 1]. [3, H, W]
+            positions: x and y in the window, -1 to 1. [H, W, 2]
+
+        Returns:
+            RGB in [0, 1], clipped as a camera clips. [3, H, W]
+        """
+        mixed = self._mix(colors).clamp_(min=0)
+        if self.power != 1:
+            mixed = mixed.clamp_(min=MIN_LEVEL).pow_(self.power)
+        return mixed.mul_(self._gain(positions)).clamp_(0, 1)
+
+    def to_actor(
+        self,
+        colors: Tensor,  # [3, H, W]
+        positions: Tensor,  # [H, W, 2]
+        expected: Tensor,  # [3, H, W]
+    ) -> Tensor:  # [3, H, W]
+        """Bring colors of the scene's light into the actor's.
+
+        Args:
+            colors: RGB in [0, 1]. [3, H, W]
+            positions: x and y in the window, -1 to 1. [H, W, 2]
+            expected: what the references show there, for what the scene does not tell. [3, H, W]
+
+        Returns:
+            RGB in [0, 1]. [3, H, W]
+        """
+        plain = (colors / self._gain(positions)).clamp_(min=0)
+        if self.power != 1:
+            plain = plain.clamp_(min=MIN_LEVEL).pow_(1 / self.power)
+        matrix = self.matrix.astype(np.float64)
+        inverse = matrix.T @ np.linalg.inv(matrix @ matrix.T + INVERSE_NOISE**2 * np.eye(3))
+        difference = (plain - self._mix(expected)).permute(1, 2, 0)
+        moved = difference @ torch.from_numpy(inverse.astype(np.float32)).to(colors).T
+        return (expected + moved.permute(2, 0, 1)).clamp_(0, 1)
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether all results are gray."""
+        return bool((self.matrix == self.matrix[0]).all())
+
+    def _mix(self, colors: Tensor) -> Tensor:
+        """Apply the matrix and the offset. [3, H, W]"""
+        matrix = torch.from_numpy(self.matrix).to(colors)
+        offset = torch.from_numpy(self.offset).to(colors)[:, None]
+        return torch.addmm(offset, matrix, colors.flatten(1)).view_as(colors)
+
+    def _gain(self, positions: Tensor) -> Tensor:
+        """The part of the gain that depends on the position. [H, W]"""
+        return (positions @ torch.from_numpy(self.slope).to(positions)).exp()
+
+
+def make_match(parameters: NDArray[np.float64], actor_color: NDArray[np.float64]) -> LightMatch:
+    """Make a match of the 16 parameters of a fit."""
+    mixing = _mixing_matrix(parameters)
+    return LightMatch(
+        (mixing * np.exp(parameters[_GAIN])).astype(np.float32),
+        (mixing @ parameters[_OFFSET]).astype(np.float32),
+        float(np.exp(parameters[_POWER])),
+        parameters[_SLOPE].astype(np.float32),
+        actor_color.astype(np.float32),
+    )
+
+
+def _mixing_matrix(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Saturation and mixing. [3, 3]"""
+    saturation = parameters[_SATURATION]
+    matrix = saturation * np.eye(3) + (1 - saturation) * LUMA
+    matrix[_OFF_DIAGONAL] += parameters[_MIXING]
+    return np.asarray(matrix)
+
+
+def predict_colors(
+    parameters: NDArray[np.float64],  # [16]
+    colors: NDArray[np.float64],  # [N, 3]
+    positions: NDArray[np.float64],  # [N, 2]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # [N, 3], [N, 3, 16]
+    """Predict scene colors of the actor's colors, with derivatives.
+
+    Args:
+        parameters: of the match. [16]
+        colors: RGB in [0, 1]. [N, 3]
+        positions: x and y in the window, -1 to 1. [N, 2]
+
+    Returns:
+        Predicted colors and their derivatives by each parameter. [N, 3], [N, 3, 16]
+    """
+    mixing, power = _mixing_matrix(parameters), np.exp(parameters[_POWER])
+    gained = colors * np.exp(parameters[_GAIN])
+    shifted = gained + parameters[_OFFSET]
+    mixed = np.maximum(shifted @ mixing.T, MIN_LEVEL)
+    gain = np.exp(positions @ parameters[_SLOPE])[:, None]
+    predicted = gain * mixed**power
+    # Derivatives by the mixed color first; the chain rule gives the rest.
+    by_mixed = (power * predicted / mixed * (mixed > MIN_LEVEL))[..., None]  # [N, 3, 1]
+    slopes = np.zeros((*colors.shape, NUM_PARAMETERS))
+    slopes[..., _GAIN] = by_mixed * mixing * gained[:, None]
+    slopes[..., _OFFSET] = by_mixed * mixing
+    slopes[..., _SATURATION] = by_mixed[..., 0] * (shifted - (shifted @ LUMA)[:, None])
+    for place, (row, column) in enumerate(zip(*_OFF_DIAGONAL, strict=True)):
+        slopes[:, row, _MIXING.start + place] = by_mixed[:, row, 0] * shifted[:, column]
+    slopes[..., _POWER] = predicted * np.log(mixed) * power
+    slopes[..., _SLOPE] = predicted[..., None] * positions[:, None]
+    return predicted, slopes
+
+
+@dataclass(frozen=True)
+class LightFit:
+    """A fitted match with its certainty.
+
+    Attributes:
+        parameters: of the match. [16]
+        information: inverse of their covariance. [16, 16]
+        residual: mean absolute difference that the match leaves, over all cells, in levels of
+            [0, 1].
+    """
+
+    parameters: NDArray[np.float64]
+    information: NDArray[np.float64]
+    residual: float
+
+
+def start_fit(*, gray: bool = False) -> LightFit:
+    """What is known before anything was seen: about the actor's own light.
+
+    Args:
+        gray: whether the scene is black and white.
+    """
+    parameters, deviation = IDENTITY.copy(), START_DEVIATION.copy()
+    if gray:
+        # Skin has one hue, so it does not tell how much each channel weighs in the gray. Lips of
+        # another hue would show the chance: luma it is.
+        parameters[_SATURATION], deviation[_SATURATION] = 0.0, GRAY_DEVIATION
+        deviation[_GAIN] = deviation[_OFFSET] = deviation[_MIXING] = GRAY_DEVIATION
+    covariance = np.diag(deviation**2)
+    covariance[_GAIN, _GAIN] += START_EXPOSURE_DEVIATION**2
+    covariance[_OFFSET, _OFFSET] += START_DEVIATION[_OFFSET.start] ** 2
+    return LightFit(parameters, np.linalg.inv(covariance), 0.0)
+
+
+def fit_light(
+    actor_colors: NDArray[np.float64],  # [N, 3]
+    scene_colors: NDArray[np.float64],  # [N, 3]
+    positions: NDArray[np.float64],  # [N, 2]
+    before: LightFit,
+) -> LightFit:
+    """Fit a match to pairs of colors, robustly, by Gauss-Newton.
+
+    Args:
+        actor_colors: colors of some skin in the references. [N, 3]
+        scene_colors: colors of the same skin in the scene. [N, 3]
+        positions: x and y in the window, -1 to 1. [N, 2]
+        before: what is known without these pairs.
+
+    Returns:
+        The match that explains most of them.
+    """
+    clipped = scene_colors > CLIPPED_LEVEL
+    parameters = before.parameters.copy()
+    parameters[_GAIN] += measure_exposure_change(parameters, actor_colors, scene_colors, positions)
+    for _ in range(FIT_ROUNDS):
+        predicted, slopes = predict_colors(parameters, actor_colors, positions)
+        error = scene_colors - predicted
+        # A clipped value is explained by anything above it.
+        error[clipped & (error < 0)] = 0
+        # Outliers are pixels, not channels: a hair is wrong in all three.
+        size = np.sqrt((error**2).mean(1))
+        deviation = max(1.4826 * float(np.median(size)), MIN_CELL_DEVIATION)
+        robust = 1 / (1 + (size / (ROBUST_DEVIATIONS * deviation)) ** 2)
+        weight = robust / (deviation**2 * CELLS_PER_OBSERVATION)
+        weighted = (slopes * (weight[:, None] * ~clipped)[..., None]).reshape(-1, NUM_PARAMETERS)
+        information = weighted.T @ slopes.reshape(-1, NUM_PARAMETERS) + before.information
+        right = weighted.T @ error.ravel() + before.information @ (before.parameters - parameters)
+        parameters = parameters + np.linalg.solve(information, right)
+        parameters[_GAIN] = parameters[_GAIN].clip(MIN_LOG_GAIN, MAX_LOG_GAIN)
+        parameters[_POWER] = parameters[_POWER].clip(-MAX_LOG_POWER, MAX_LOG_POWER)
+        parameters[_SATURATION] = parameters[_SATURATION].clip(0, 3)
+    return LightFit(parameters, information, float(np.abs(error).mean()))
+
+
+def measure_exposure_change(
+    parameters: NDArray[np.float64],  # [16]
+    actor_colors: NDArray[np.float64],  # [N, 3]
+    scene_colors: NDArray[np.float64],  # [N, 3]
+    positions: NDArray[np.float64],  # [N, 2]
+) -> float:
+    """Measure how much the logarithm of the gains has changed, from the ratio of the middle cell.
+
+    Gauss-Newton begins near its solution then, after a cut or a flash, and its robust weights do
+    not take all cells for outliers.
+
+    Args:
+        parameters: of the match until now. [16]
+        actor_colors: colors of some skin in the references. [N, 3]
+        scene_colors: colors of the same skin in the scene. [N, 3]
+        positions: x and y in the window, -1 to 1. [N, 2]
+
+    Returns:
+        What is to be added to the logarithms; 0 where all is clipped.
+    """
+    predicted, _ = predict_colors(parameters, actor_colors, positions)
+    tells = scene_colors <= CLIPPED_LEVEL
+    if not tells.any():
+        return 0.0
+    ratio = np.maximum(scene_colors[tells], MIN_LEVEL) / predicted[tells]
+    # The gain stands under the power.
+    change = float(np.log(np.median(ratio)) / np.exp(parameters[_POWER]))
+    level = float(parameters[_GAIN].mean())
+    return float(np.clip(level + change, MIN_LOG_GAIN, MAX_LOG_GAIN)) - level
+
+
+class LightTracker:
+    """Match the light of a stream of frames; what a frame does not show is as in those before."""
+
+    def __init__(self) -> None:
+        self._fit = start_fit()
+        # Shot of the last frame, and whether it was gray.
+        self._stretch: tuple[int, bool] | None = None
+        # Frames in which the match leaves too much.
+        self.unmatched = 0
+
+    def match(self, inputs: RenderInputs, shot: int) -> LightMatch | None:
+        """Fit the match of one frame.
+
+        Args:
+            inputs: inputs of the frame (B = 1).
+            shot: number of the frame's shot; light is not carried over a cut.
+
+        Returns:
+            The match, or None where the light is that of the footage.
+        """
+        cells = compare_skin(inputs)
+        if cells is None:
+            # Too little to see, such as a face at the frame's edge: the light stays what it was.
+            if self._stretch is None or self._stretch[0] != shot:
+                return None
+            return self._strengthen(np.full((1, 3), 0.5), np.zeros((1, 2)))
+        actor_colors, scene_colors, positions = cells
+        gray = bool(np.ptp(scene_colors, axis=1).max() < GRAY_CHROMA)
+        if self._stretch != (shot, gray):
+            self._fit, self._stretch = start_fit(gray=gray), (shot, gray)
+        change = CHANGE_DEVIATION.copy()
+        if gray:
+            change[_SATURATION] = change[_MIXING] = 0
+        spread = np.linalg.inv(self._fit.information) + np.diag(change**2)
+        jump = measure_exposure_change(self._fit.parameters, *cells)
+        spread[_GAIN, _GAIN] += jump**2 + CHANGE_EXPOSURE_DEVIATION**2
+        spread[_OFFSET, _OFFSET] += CHANGE_EXPOSURE_DEVIATION**2
+        before = LightFit(self._fit.parameters, np.linalg.inv(spread), 0.0)
+        self._fit = fit_light(actor_colors, scene_colors, positions, before)
+        self.unmatched += self._fit.residual > UNMATCHED_DIFFERENCE
+        match = self._strengthen(actor_colors, positions)
+        if match is not None and gray:
+            return _without_color(match)
+        return match
+
+    def describe_unmatched(self) -> str:
+        """Describe the frames whose light was not matched in one line; empty if all were."""
+        if not self.unmatched:
+            return ""
+        return (
+            f"the light of {self.unmatched} frames is unlike the actor's footage beyond what can "
+            "be matched: look at their mouths"
+        )
+
+    def _strengthen(
+        self, actor_colors: NDArray[np.float64], positions: NDArray[np.float64]
+    ) -> LightMatch | None:
+        """The match as it acts: not at all where the light is that of the footage."""
+        predicted, _ = predict_colors(self._fit.parameters, actor_colors, positions)
+        difference = float(np.abs(predicted - actor_colors).mean())
+        share = (difference - UNCHANGED_DIFFERENCE) / (CHANGED_DIFFERENCE - UNCHANGED_DIFFERENCE)
+        if share <= 0:
+            return None
+        share = min(share, 1.0)
+        parameters = IDENTITY + share * (self._fit.parameters - IDENTITY)
+        return make_match(parameters, actor_colors.mean(0))
+
+
+def _without_color(match: LightMatch) -> LightMatch:
+    """The same match whose results are gray."""
+    return LightMatch(
+        np.tile(match.matrix.mean(0), (3, 1)),
+        np.full(3, match.offset.mean(), np.float32),
+        match.power,
+        match.slope,
+        match.actor_color,
+    )
+
+
+def compare_skin(
+    inputs: RenderInputs,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+    """Find colors of the same skin in references and scene, outside of the mask.
+
+    Args:
+        inputs: inputs of one frame (B = 1).
+
+    Returns:
+        Colors in the references, in the scene, and positions in the window, -1 to 1, of N cells;
+        None where there are too few. [N, 3], [N, 3], [N, 2]
+    """
+    known = (inputs.alpha[:1] <= 0).float() * inputs.mesh_mask[:1]
+    size = inputs.scene.shape[-1]
+    scene_cells = F.avg_pool2d(inputs.scene[:1] * known, CELL_PX)
+    part = F.avg_pool2d(known, CELL_PX)
+    grid = F.avg_pool2d(inputs.sampling_grid[0].permute(0, 3, 1, 2), CELL_PX).permute(0, 2, 3, 1)
+    references = F.avg_pool2d(
+        inputs.references[0], max(1, inputs.references.shape[-1] * CELL_PX // size)
+    )
+    sampled = F.grid_sample(references, grid, padding_mode="border", align_corners=False)
+    # The middle one of the references; the mean of two.
+    actor = sampled.median(0).values if len(sampled) > 2 else sampled.mean(0)
+    # A cell that looks beyond a reference's window is not known.
+    seen = (grid.abs() < 1).all(-1).all(0)
+    chosen = (part[0, 0] >= MIN_KNOWN_FRACTION) & seen
+    if int(chosen.sum()) < MIN_CELLS:
+        return None
+    colors = scene_cells[0] / part[0].clamp(min=MIN_KNOWN_FRACTION)
+    positions = window_positions(chosen.shape[0])
+    chosen = chosen.cpu()
+    return (
+        actor[:, chosen].T.cpu().double().numpy(),
+        colors[:, chosen].T.cpu().double().numpy(),
+        positions[chosen].double().numpy(),
+    )
+
+
+def bring_to_actor_light(
+    window: NDArray[np.uint8],  # [S, S, 3]
+    inputs: RenderInputs,
+    light: LightMatch,
+) -> NDArray[np.uint8]:  # [S, S, 3]
+    """Bring a frame's window from the scene's light into that of the actor's footage.
+
+    Args:
+        window: RGB, mouth included. [S, S, 3]
+        inputs: inputs of the frame (B = 1).
+        light: match of the frame.
+
+    Returns:
+        RGB. [S, S, 3]
+    """
+    colors = torch.from_numpy(window).to(inputs.scene).permute(2, 0, 1) / 255
+    positions = window_positions(len(window)).to(colors)
+    mean = torch.from_numpy(light.actor_color).to(colors)[:, None, None]
+    if light.is_gray:
+        # The hue of skin at the brightness of the scene. Hues of the references would show where
+        # they lie, and the mesh would be aligned with them.
+        expected = light.to_actor(colors, positions, mean.expand_as(colors))
+        brightness = _luma(expected) / _luma(mean)
+        return _to_window(mean * brightness)
+    nearest = F.grid_sample(
+        inputs.references[0, :1],
+        inputs.sampling_grid[0, :1],
+        padding_mode="border",
+        align_corners=False,
+    )[0]
+    # Beside the face the references show nothing: there the face's mean color has to do.
+    expected = torch.where(inputs.mesh_mask[0] > 0, nearest, mean)
+    return _to_window(light.to_actor(colors, positions, expected))
+
+
+def _luma(colors: Tensor) -> Tensor:
+    """Luma of [3, H, W]. [H, W]"""
+    return (colors * torch.from_numpy(LUMA).to(colors)[:, None, None]).sum(0)
+
+
+def _to_window(colors: Tensor) -> NDArray[np.uint8]:
+    """Convert [3, S, S] in [0, 1] to [S, S, 3] in 0 to 255, rounded."""
+    levels = colors.clamp(0, 1) * 255 + 0.5
+    return np.asarray(levels.byte().permute(1, 2, 0).cpu().numpy())
+
+
+def window_positions(size: int) -> Tensor:
+    """Positions of the centers of a window's pixels or cells, -1 to 1. [size, size, 2]"""
+    centers = (torch.arange(size) + 0.5) * (2 / size) - 1
+    return torch.stack(torch.meshgrid(centers, centers, indexing="xy"), -1)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dubfew.data.samples import make_sample
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.shading_model import linear_to_srgb, srgb_to_linear
+from dubfew.references.light_match import (
+    IDENTITY,
+    LUMA,
+    LightTracker,
+    bring_to_actor_light,
+    fit_light,
+    make_match,
+    predict_colors,
+    start_fit,
+    window_positions,
+)
+from tests.data.people import toy_footage
+
+
+def skin(count: int = 400, seed: int = 0):
+    """Colors of skin from shadow to highlight, and where they lie in the window."""
+    rng = np.random.default_rng(seed)
+    brightness = rng.uniform(0.2, 0.8, (count, 1))
+    colors = brightness * np.array([1.0, 0.75, 0.6]) + rng.normal(0, 0.02, (count, 3))
+    return colors.clip(0.02, 0.98), rng.uniform(-1, 1, (count, 2))
+
+
+def gray(colors):
+    return (colors @ LUMA)[..., None].repeat(3, -1)
+
+
+# What cameras, lamps and graders do to a color at a position.
+ALTERATIONS = {
+    "levels": lambda c, p: 0.55 * c,
+    "darker": lambda c, p: linear_to_srgb(0.4 * srgb_to_linear(c)),
+    "brighter": lambda c, p: linear_to_srgb(1.6 * srgb_to_linear(c)),
+    "warm": lambda c, p: linear_to_srgb(np.array([1.3, 0.9, 0.4]) * srgb_to_linear(c)),
+    "gamma": lambda c, p: c**0.6,
+    "steep": lambda c, p: c**1.6,
+    "flat": lambda c, p: 0.5 + 0.4 * (c - 0.5),
+    "contrast": lambda c, p: 0.5 + 1.3 * (c - 0.5),
+    "gray": lambda c, p: gray(c),
+    "vivid": lambda c, p: gray(c) + 1.5 * (c - gray(c)),
+    "log": lambda c, p: 0.1 + 0.2 * np.log2(1 + 10 * srgb_to_linear(c)),
+    "lamp": lambda c, p: c * np.exp(0.3 * p[..., :1]),
+    "half faded to white": lambda c, p: 0.5 * c + 0.5,
+    "black": lambda c, p: 0.0 * c,
+}
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_the_match_extends_to_colors_that_skin_does_not_have(name):
+    colors, positions = skin()
+    altered = ALTERATIONS[name](colors, positions).clip(0, 1)
+    noisy = altered + np.random.default_rng(1).normal(0, 0.004, altered.shape)
+    fit = fit_light(colors, noisy.clip(0, 1), positions, start_fit())
+    # The dark of a mouth, lips, teeth.
+    others = np.array([[0.1, 0.06, 0.05], [0.6, 0.3, 0.3], [0.8, 0.76, 0.7]])
+    middle = np.zeros((3, 2))
+    truth = ALTERATIONS[name](others, middle).clip(0, 1)
+    predicted = predict_colors(fit.parameters, others, middle)[0].clip(0, 1)
+    assert np.abs(predicted - truth).max() < 0.05
+
+
+def test_derivatives_are_those_of_the_prediction():
+    colors, positions = skin(5)
+    parameters = IDENTITY + np.random.default_rng(2).normal(0, 0.1, len(IDENTITY))
+    _, slopes = predict_colors(parameters, colors, positions)
+    for place in range(len(IDENTITY)):
+        step = np.zeros_like(parameters)
+        step[place] = 1e-6
+        above, below = (
+            predict_colors(parameters + s * step, colors, positions)[0] for s in (1, -1)
+        )
+        np.testing.assert_allclose(slopes[..., place], (above - below) / 2e-6, atol=1e-5)
+
+
+def test_outliers_do_not_tint_the_match():
+    colors, positions = skin()
+    altered = 0.6 * colors
+    altered[::4] = (0.0, 0.9, 0.1)  # a quarter is hidden by something green
+    fit = fit_light(colors, altered, positions, start_fit())
+    predicted, _ = predict_colors(fit.parameters, colors, positions)
+    assert np.abs(predicted - 0.6 * colors).mean() < 0.01
+
+
+def test_light_goes_there_and_back():
+    parameters = IDENTITY.copy()
+    parameters[:3], parameters[6], parameters[13] = (-0.5, -0.6, -0.9), 0.7, 0.2
+    parameters[14:] = 0.2, -0.1
+    match = make_match(parameters, np.full(3, 0.5))
+    colors = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    positions = window_positions(8)
+    back = match.to_actor(
+        match.to_scene(colors, positions), positions, torch.full_like(colors, 0.5)
+    )
+    torch.testing.assert_close(back, colors, atol=0.02, rtol=0)
+
+
+def test_color_that_a_gray_scene_lost_is_the_references_own():
+    parameters = IDENTITY.copy()
+    parameters[6] = 0.0
+    match = make_match(parameters, np.array([0.6, 0.4, 0.3]))
+    expected = torch.tensor([0.6, 0.4, 0.3])[:, None, None].expand(3, 4, 4)
+    positions = window_positions(4)
+    scene = match.to_scene(expected, positions)
+    assert float((scene - scene.mean(0)).abs().max()) < 1e-6
+    back = match.to_actor(scene, positions, expected)
+    torch.testing.assert_close(back, expected.contiguous(), atol=0.01, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    footage = toy_footage()
+    return make_sample(footage, 5, np.array([4, 6]), load_head_model(), 2)
+
+
+def graded(sample, grade):
+    """The sample's inputs with another grade of the scene, and its window."""
+    target = grade(sample.target).clamp(0, 1)
+    inputs = dataclasses.replace(
+        sample.inputs, scene=torch.where(sample.inputs.alpha > 0, 0, target)
+    )
+    return inputs, (target[0].permute(1, 2, 0) * 255).byte().numpy()
+
+
+def test_footage_in_its_own_light_is_not_touched(sample):
+    tracker = LightTracker()
+    assert tracker.match(graded(sample, lambda c: c)[0], 0) is None
+    assert tracker.describe_unmatched() == ""
+
+
+def test_a_dark_scene_comes_into_the_actors_light(sample):
+    inputs, window = graded(sample, lambda c: 0.5 * c)
+    match = LightTracker().match(inputs, 0)
+    moved = bring_to_actor_light(window, inputs, match) / 255.0
+    known = (inputs.alpha[0, 0] <= 0) & (inputs.mesh_mask[0, 0] > 0)
+    truth = sample.target[0].permute(1, 2, 0).numpy()
+    assert np.abs(moved - truth)[known.numpy()].mean() < 0.02
+
+
+def test_a_gray_scene_gets_gray_paint(sample):
+    inputs, _ = graded(sample, lambda c: c.mean(1, keepdim=True).expand_as(c))
+    match = LightTracker().match(inputs, 0)
+    painted = match.to_scene(sample.target[0], window_positions(sample.target.shape[-1]))
+    assert float((painted.amax(0) - painted.amin(0)).max()) == 0
+
+
+def test_light_does_not_pump(sample):
+    """A steady scene with noise has a steady match."""
+    tracker, generator = LightTracker(), torch.Generator().manual_seed(0)
+    levels = []
+    for _ in range(8):
+        noise = 0.02 * torch.randn(sample.target.shape, generator=generator)
+        match = tracker.match(graded(sample, lambda c, n=noise: 0.6 * c + n)[0], 0)
+        levels.append(float((match.matrix @ (0.5, 0.4, 0.3) + match.offset).mean()))
+    assert np.abs(np.diff(levels)).max() < 0.005
+
+
+def test_a_flash_is_followed_at_once(sample):
+    tracker = LightTracker()
+    for gain in (0.6, 0.6, 0.3, 0.6):
+        match = tracker.match(graded(sample, lambda c, g=gain: g * c)[0], 0)
+        painted = match.to_scene(torch.full((3, 1, 1), 0.5), torch.zeros(1, 1, 2))
+        assert float(painted.mean()) == pytest.approx(0.5 * gain, abs=0.03)
+
+
+def test_light_that_no_match_explains_is_said(sample):
+    tracker = LightTracker()
+    noise = torch.rand(sample.target.shape, generator=torch.Generator().manual_seed(0)).round()
+    # Blocks as large as the cells that are compared.
+    blocks = torch.nn.functional.interpolate(noise[..., ::8, ::8], scale_factor=8)
+    tracker.match(graded(sample, lambda c: blocks[..., : c.shape[-2], : c.shape[-1]])[0], 0)
+    assert tracker.unmatched == 1
+    assert "1 frames" in tracker.describe_unmatched()
