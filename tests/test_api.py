@@ -363,6 +363,7 @@ def test_import_imports_nothing_heavy() -> None:
     assert in_a_fresh_python(f"import sys; from dubfew import Registry; {loaded}") == "[]"
 
 
+@pytest.mark.slow
 def test_every_public_name_exists_whatever_was_imported_before() -> None:
     """Python alone would make `dubfew.render` a function or a package, by the order of imports."""
     program = """

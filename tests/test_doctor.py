@@ -54,6 +54,7 @@ def test_missing_packages_come_with_the_command_that_installs_them(
     assert lines["espeakng-loader"].endswith("pip install 'dubfew[transcript]'")
 
 
+@pytest.mark.slow
 def test_a_quick_check_imports_no_large_package(home: Path) -> None:
     program = (
         "import sys\n"

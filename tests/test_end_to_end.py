@@ -16,6 +16,8 @@ from dubfew.utils.files import sha256_file
 from tests.consents import filled_consent
 from tests.footage import cut
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 50  # fewer do not hold a watermark that can be read
 ACTOR = "Quetzalcoatl-7319"
 DUB = Path(str(files("dubfew.demo") / "dub.wav"))

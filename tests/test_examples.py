@@ -20,6 +20,8 @@ from dubfew.registry.consent import ConsentRecord
 from dubfew.registry.consent import example_consent as consent_example
 from tests.footage import cut
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 # The reference warp instead of a network, and no training, to save time.

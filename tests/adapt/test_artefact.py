@@ -110,6 +110,7 @@ def test_a_config_with_a_wrong_method_or_options_is_refused(prior, adapter, chan
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
+@pytest.mark.slow
 def test_damage_is_an_error_or_goes_into_values(prior, files, data):
     """No file, however broken, ends in anything but an error of ours.
 

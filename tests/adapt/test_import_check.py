@@ -104,6 +104,7 @@ def test_shipped_priors_are_found_by_their_weights(tmp_path):
         assert find_prior(tmp_path, sha256) is None
 
 
+@pytest.mark.slow
 def test_an_imported_actor_can_be_rendered(files, place, tmp_path, monkeypatch):
     """By the command, from another home; the adapter names a place that is not here."""
     monkeypatch.setenv("DUBFEW_PASSPHRASE", PASSPHRASE)

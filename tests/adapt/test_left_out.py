@@ -16,6 +16,8 @@ from dubfew.registry import Registry
 from tests.data.people import toy_track
 from tests.footage import with_paper
 
+pytestmark = pytest.mark.slow
+
 
 def test_covered_frames_are_not_trained_on(tmp_path):
     clip = with_paper(tmp_path / "paper.mp4", 48, 20, 28)

@@ -32,6 +32,8 @@ from dubfew.registry.consent import read_consent
 from dubfew.utils.device import resolve_device
 from tests.consents import filled_consent
 
+pytestmark = pytest.mark.slow
+
 
 @given(st.integers(1, 5000))
 def test_split_keeps_training_and_validation_apart(count):

@@ -30,6 +30,8 @@ from tests.adapt.toys import train_toy_adapter
 from tests.data.people import TOY, toy_footage
 from tools.build_replay_set import FRAMES_PER_PERSON, PERSON_SEEDS, film_person, make_replay_header
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def people():

@@ -21,6 +21,8 @@ from tests.adapt.toys import (
 )
 from tests.data.people import toy_footage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def actors(prior, footage):

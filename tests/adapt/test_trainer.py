@@ -24,6 +24,8 @@ from tests.adapt.toys import (
 )
 from tests.data.people import TOY, toy_footage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bare():

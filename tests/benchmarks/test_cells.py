@@ -27,6 +27,8 @@ from tests.adapt.toys import toy_prior
 from tests.benchmarks.conftest import Toys
 from tests.data.people import toy_footage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bench(toys: Toys, tmp_path: Path) -> CellBenchmark:

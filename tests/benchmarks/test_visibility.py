@@ -10,6 +10,8 @@ from benchmarks.common import DEMO_CLIP
 from benchmarks.footage import split_clip
 from benchmarks.occluders import OCCLUDERS, draw_occluder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("kind", OCCLUDERS)
 def test_an_occluder_covers_the_mouth_and_nothing_above_it(kind: str):

@@ -47,6 +47,7 @@ def test_the_tail_is_never_known():
         assert max_known_frames(frames) == tail_start(frames) - TAIL_GAP_FRAMES
 
 
+@pytest.mark.slow
 def test_tests_are_frames_that_nobody_knows(shelf: FootageCache, toys: Toys):
     cut = split_clip(shelf, toys.clip, 20, PLAIN, tail=False, tests=10)
     assert len(cut.tests) == 10

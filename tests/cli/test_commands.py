@@ -65,6 +65,7 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
+@pytest.mark.slow
 def test_help_and_list_import_nothing_heavy(stored: Registry) -> None:
     program = (
         "import sys, dubfew.cli.start as cli\n"
@@ -80,6 +81,7 @@ def test_help_and_list_import_nothing_heavy(stored: Registry) -> None:
         assert done.stdout.splitlines()[-1] == "[]", arguments
 
 
+@pytest.mark.slow
 def test_actors_are_listed_shown_exported_deleted_and_imported(
     stored: Registry, tmp_path: Path
 ) -> None:
@@ -93,20 +95,20 @@ def test_actors_are_listed_shown_exported_deleted_and_imported(
     assert [file["name"] for file in shown["files"]] == ["texture.safetensors"]
     file = tmp_path / "ö x.zip"
     assert "revision 1" in run("actors", "export", "Zoë B", str(file), "--plain", home=home).stdout
-    run("actors", "delete", "Zoë B", "--yes", home=home)
-    assert json.loads(run("actors", "list", "--json", home=home).stdout) == {"actors": []}
+    assert invoke("actors", "delete", "Zoë B", "--yes").exit_code == 0
+    assert json.loads(invoke("actors", "list", "--json").stdout) == {"actors": []}
     again = ["actors", "import", str(file), "--actor", "anna", "--allow-deleted"]
     # The command refuses an actor that could not be rendered.
-    assert "not an actor of 'dubfew adapt'" in run(*again, home=home, code=1).stderr
-    assert json.loads(run("actors", "list", "--json", home=home).stdout) == {"actors": []}
+    assert "not an actor of 'dubfew adapt'" in invoke(*again).stderr
+    assert json.loads(invoke("actors", "list", "--json").stdout) == {"actors": []}
     Registry(home).import_file(file, "anna", allow_deleted=True)
-    (entry,) = json.loads(run("actors", "list", "--json", home=home).stdout)["actors"]
+    (entry,) = json.loads(invoke("actors", "list", "--json").stdout)["actors"]
     assert {name: entry[name] for name in ("actor", "revision", "method")} == {
         "actor": "anna",
         "revision": 1,
         "method": "lora",
     }
-    assert "rank" in run("actors", "show", "anna", home=home).stdout
+    assert "rank" in invoke("actors", "show", "anna").stdout
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,7 @@ def test_actors_are_listed_shown_exported_deleted_and_imported(
         (["actors", "export", "Zoë B", "/proc/none/x.zip", "--plain"], "/proc/none"),
     ],
 )
+@pytest.mark.slow
 def test_failed_jobs_end_with_one_line_and_code_1(
     stored: Registry, arguments: list[str], message: str
 ) -> None:

@@ -168,6 +168,7 @@ def test_a_forged_line_cannot_control_the_terminal(stored: Registry) -> None:
     assert all(line.isprintable() for line in run("audit", "show").stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_commands_import_nothing_heavy(stored: Registry) -> None:
     stored.attach_consent("mary", ConsentRecord.from_record(filled_consent(), "test"))
     program = (

@@ -52,6 +52,7 @@ def complete(line: str, home: Path) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_shell_completes_commands_options_and_actors(tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert complete("dubfew render m", home) == []

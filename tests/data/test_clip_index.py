@@ -138,6 +138,7 @@ def test_unreadable_lists_are_errors_that_name_them(tmp_path):
 
 
 @given(st.text(max_size=200))
+@pytest.mark.slow
 def test_any_text_is_a_list_or_a_one_line_error(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("csv")
     for lead in ("", "file,identity,split\n"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from dubfew.data.dataset import MouthDataset
 from dubfew.data.sampling import TRAIN_SAMPLING
@@ -39,6 +40,7 @@ def test_references_are_far_from_their_target():
         assert all(abs(f - target) >= MIN_REFERENCE_GAP_TRAIN for f in found)
 
 
+@pytest.mark.slow
 def test_some_references_are_unlike_their_target():
     footage = toy_footage(60)
     distances = {}

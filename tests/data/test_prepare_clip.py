@@ -35,6 +35,8 @@ from dubfew.references.footage import FOOTAGE_ARRAY_NAMES
 from dubfew.utils.files import sha256_file
 from tests.footage import with_paper
 
+pytestmark = pytest.mark.slow
+
 ACTOR = Path(dubfew.demo.__file__).parent / "actor.mp4"
 FRAMES = 32
 

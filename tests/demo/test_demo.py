@@ -6,6 +6,7 @@ import shutil
 from importlib.resources import files
 
 import numpy as np
+import pytest
 
 from dubfew.demo import ACTOR_CLIP_FILE, DUB_AUDIO_FILE, run_demo
 from dubfew.demo import run as demo
@@ -14,6 +15,8 @@ from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.registry import Registry
 from tests.footage import cut
 from tests.pages import without_embedded_pictures
+
+pytestmark = pytest.mark.slow
 
 FOLDER = files("dubfew.demo")
 

@@ -16,6 +16,8 @@ from dubfew.marks.projection import WatermarkProjections, crop_luma, project_mou
 from dubfew.media import Frame, VideoWriter, probe, read_frames
 from tests.marks.conftest import FRAMES, ID, encoded_again
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_watermark_survives_crf_23(marked, tmp_path) -> None:
     found = find_watermark(encoded_again(marked, tmp_path / "again.mp4", 23))

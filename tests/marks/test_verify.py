@@ -26,6 +26,8 @@ from dubfew.render import publish, render
 from tests.footage import cut
 from tests.marks.conftest import encoded_again
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 64
 
 

@@ -106,6 +106,7 @@ def test_other_rates_sound_the_same(rate: int) -> None:
     st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), max_size=40),
     st.integers(1000, 96000),
 )
+@pytest.mark.slow
 def test_malformed_samples_give_finite_features(values: list[float], rate: int) -> None:
     samples = resample_audio(np.array(values, np.float32), rate)
     assert np.isfinite(samples).all()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from dubfew.errors import AuditError
 from dubfew.registry.audit import MAX_AUDIT_LINE_BYTES, AuditEntry, AuditLog, DamagedEntry
+from tests.lean import in_lean_process
 
 LENGTH = 6
 
@@ -92,6 +93,7 @@ def test_a_missing_log_is_an_empty_one(tmp_path: Path) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
+@pytest.mark.slow
 def test_any_changed_byte_is_found(data, place, whole) -> None:
     text = bytearray(whole[0])
     at = data.draw(st.integers(0, len(text) - 1))
@@ -298,6 +300,7 @@ def test_two_processes_write_one_chain(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+@pytest.mark.slow
 def test_kill_9_while_appending(tmp_path: Path) -> None:
     acknowledged = 0
     for round_ in range(4):
@@ -315,6 +318,8 @@ def test_kill_9_while_appending(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@in_lean_process
+@pytest.mark.slow
 def test_killed_between_any_two_lines_of_code(tmp_path: Path) -> None:
     from dubfew.registry import audit
     from tests.registry.test_crash import run_and_die

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from dubfew.registry import Registry
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 12
 

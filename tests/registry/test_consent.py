@@ -175,12 +175,14 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(content=st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+@pytest.mark.slow
 def test_any_other_file_is_refused_in_one_line(tmp_path_factory, content) -> None:
     assert_refused(content, tmp_path_factory.getbasetemp())
 
 
 @settings(max_examples=300, deadline=None)
 @given(key=st.sampled_from([*example_consent()]), value=JSON)
+@pytest.mark.slow
 def test_any_other_entry_is_refused_or_kept_as_it_is(tmp_path_factory, key, value) -> None:
     path = tmp_path_factory.getbasetemp() / "one.json"
     path.write_text(json.dumps(record(**{key: value})))
@@ -197,6 +199,7 @@ def test_any_other_entry_is_refused_or_kept_as_it_is(tmp_path_factory, key, valu
 
 @settings(max_examples=200, deadline=None)
 @given(kept=JSON | st.fixed_dictionaries({"sha256": JSON, "record": JSON}))
+@pytest.mark.slow
 def test_consent_in_an_import_is_checked(kept) -> None:
     if kept is None:
         assert consent_from_config({"consent": kept}, "mary") is None

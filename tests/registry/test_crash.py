@@ -14,6 +14,7 @@ import pytest
 
 from dubfew.registry import Registry, erasure, index, keys, revision, storage, store
 from dubfew.utils import private_files
+from tests.lean import in_lean_process
 from tests.registry.traces import ACTOR, SECRET, find_traces
 
 SOURCES = {
@@ -24,7 +25,10 @@ KILLED = 9
 # benchmarks/registry_crash.py kills for as long as one likes.
 STEP = 4
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
+]
 
 
 def run_and_die(
@@ -100,6 +104,7 @@ def assert_sound(registry: Registry) -> None:
     assert log.verify().ok
 
 
+@in_lean_process
 def test_killed_while_storing(registry: Registry) -> None:
     registry.create("old", {}, {"a": SECRET})
     copies = killed_copies(registry.home, lambda it: it.create(ACTOR, {}, {"a": SECRET}), STEP)
@@ -113,6 +118,7 @@ def test_killed_while_storing(registry: Registry) -> None:
     assert (stored[0], stored[-1]) == (False, True)
 
 
+@in_lean_process
 def test_killed_while_storing_the_very_first(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -120,6 +126,7 @@ def test_killed_while_storing_the_very_first(tmp_path: Path) -> None:
         assert_sound(Registry(copy))
 
 
+@in_lean_process
 def test_killed_while_deleting(registry: Registry) -> None:
     for actor in ("old", ACTOR, ACTOR):
         registry.create(actor, {}, {"a": SECRET if actor == ACTOR else b"other"})

@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks.registry_crash import kill_writers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_kills_at_random_moments_do_no_damage(home: Path) -> None:

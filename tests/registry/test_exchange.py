@@ -185,6 +185,7 @@ def sealed() -> bytes:
 @example(changes=[(9, 2)], cut=600)
 @example(changes=[(8, 2)], cut=600)
 @example(changes=[(12, 20)], cut=600)  # a gibibyte for scrypt would be allowed
+@pytest.mark.slow
 def test_altered_envelopes_are_refused_or_unchanged_in_content(
     sealed: bytes, changes: list[tuple[int, int]], cut: int
 ) -> None:

@@ -188,6 +188,7 @@ sealing.SCRYPT_LOG2_N = _cost
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(changes=BYTE_MUTATIONS)
+@pytest.mark.slow
 def test_a_mutated_export_is_refused_or_changes_nothing(
     sound: bytes, tmp_path: Path, changes: list[tuple[str, int, int | bytes]]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from dubfew.errors import RegistryError
 from dubfew.registry import Registry, cipher, migration, shredding
+from tests.lean import in_lean_process
 from tests.registry.test_crash import killed_copies
 
 # Written by dubfew as it was before: two revisions of "mary", one of "Zoë B".
@@ -69,6 +70,8 @@ def test_listing_is_enough(plain: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@in_lean_process
+@pytest.mark.slow
 def test_killed_while_encrypting(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killable = {migration.__file__, shredding.__file__}
     monkeypatch.setattr("tests.registry.test_crash.SOURCES", killable)

@@ -11,6 +11,8 @@ import pytest
 from dubfew.errors import RegistryError
 from dubfew.registry import Registry, storage
 
+pytestmark = pytest.mark.slow
+
 WRITER = """
 import sys
 from pathlib import Path

@@ -26,6 +26,8 @@ from dubfew.render.actor_matching import FaceChoice, match_actor
 from tests.people import person_frames
 from tests.registry.test_governance import consent
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 12
 SIDE = 192
 ACTOR, OTHER, THIRD = 3, 4, 12

@@ -90,6 +90,7 @@ def test_missing_files_and_actors_are_errors(known):
         plan_render("nobody", registry=known)
 
 
+@pytest.mark.slow
 def test_plans_import_no_torch():
     code = (
         "import sys, dubfew.render.plan, dubfew.adapt.plan;"

@@ -43,6 +43,7 @@ def test_the_line_rises_when_the_lips_part(tmp_path):
     assert closed[:, 0].min() > open_[:, 0].max() + 50
 
 
+@pytest.mark.slow
 def test_ten_seconds_a_row(tmp_path, monkeypatch):
     heights = []
     for seconds in (9, 19, 100):

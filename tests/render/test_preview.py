@@ -16,6 +16,8 @@ from dubfew.render.output_name import resolve_output
 from dubfew.render.preview import cut_excerpt, find_preview_part
 from dubfew.render.sources import RenderSources
 
+pytestmark = pytest.mark.slow
+
 
 def sources_of(scene: Path, speech: SpeechSpan | None = None, **info) -> RenderSources:
     found = probe(scene)

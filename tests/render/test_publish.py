@@ -15,6 +15,8 @@ from dubfew.registry.policy import RenderPurpose
 from dubfew.render.publish import sign_and_log
 from dubfew.utils.files import sha256_file
 
+pytestmark = pytest.mark.slow
+
 PURPOSE = RenderPurpose("dubbing", "de-AT", "AT", "a title that names somebody")
 
 

@@ -24,6 +24,8 @@ from dubfew.render.redo import (
 )
 from tests.render.conftest import FRAMES, write_scene
 
+pytestmark = pytest.mark.slow
+
 DUB = Path(str(files("dubfew.demo") / "dub.wav"))
 TIMES = np.arange(20) / 25
 

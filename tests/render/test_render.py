@@ -29,6 +29,8 @@ from dubfew.render import render
 from dubfew.render.compositing import MouthCompositor
 from tests.render.conftest import FRAMES, grey, write_scene
 
+pytestmark = pytest.mark.slow
+
 DUB = Path(str(files("dubfew.demo") / "dub.wav"))
 
 

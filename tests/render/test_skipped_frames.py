@@ -28,6 +28,8 @@ from dubfew.render.transitions import (
 from tests.render.conftest import FRAMES, write_scene
 from tests.render.test_render import assert_only_the_mask_changed
 
+pytestmark = pytest.mark.slow
+
 LEFT = {
     9: FLAG_TURNED_AWAY,
     10: FLAG_MOUTH_COVERED,

@@ -20,6 +20,7 @@ from tests.synthetic.toys import flat_atlas, with_atlas
 LIPS = list(OUTER_LIPS + INNER_LIPS)
 
 
+@pytest.mark.slow
 def test_clip_has_the_length_size_and_range_that_were_asked_for(clip):
     frames, audio, track = clip
     assert frames.shape == (10, 192, 192, 3)

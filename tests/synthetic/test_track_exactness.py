@@ -114,6 +114,7 @@ def test_inner_lips_are_the_edges_of_the_mouth_in_the_picture(jaw):
     assert bottom == pytest.approx(marks[14, 1], abs=1)
 
 
+@pytest.mark.slow
 def test_a_closed_mouth_shows_nothing_of_its_inside():
     atlas = flat_atlas(mouth=(MOUTH_TILE, (BRIGHT, 0, 0)))
     for seed in (0, 14):

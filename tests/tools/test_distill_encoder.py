@@ -35,6 +35,8 @@ from tools.distill_encoder.lips import FEATURE_LEAD_SECONDS, fit_lip_directions
 from tools.distill_encoder.teacher import Teacher
 from tools.distill_encoder.texts import make_text
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 12
 TOY = DistilledConfig(features=6, channels=16, stem_channels=8, kernel=3, dilations=(1, 2))
 

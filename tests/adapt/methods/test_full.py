@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import pytest
 import torch
 
 from tests.adapt.toys import make_toy_adapter, render_pixels
 
 
+@pytest.mark.slow
 def test_the_delta_has_the_shapes_of_the_renderer(trained, prior):
     delta = trained[1]["full"].weights
     own = {name: value.shape for name, value in prior.renderer.state_dict().items()}

@@ -13,6 +13,8 @@ from dubfew.cli.app import app
 from dubfew.registry import Registry
 from dubfew.registry.keys import KeyStore
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--prior", "warp", "--steps", "0", "--embedding", "colour")
 
 

@@ -242,6 +242,7 @@ def test_figures_that_cannot_be_had(
 
 
 @pytest.mark.filterwarnings("ignore:.*not the released")
+@pytest.mark.slow
 def test_the_shortest_clip_with_figures(flashing: Callable[..., Path], syncnet_file: Path) -> None:
     found = measure_lip_sync(flashing(25, 21), faces(21), load_syncnet(syncnet_file))
     assert found.lse_d > 0

@@ -55,6 +55,7 @@ def test_a_larger_size_is_trained_and_stored(trained):
     )
 
 
+@pytest.mark.slow
 def test_a_larger_size_is_adapted_and_rendered(trained, tmp_path):
     clip = cut(tmp_path / "someone.mp4", 0, 16)
     registry = Registry(tmp_path / "home")

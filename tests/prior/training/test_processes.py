@@ -15,6 +15,8 @@ import torch
 from dubfew.prior.training.trainer import train_renderer
 from tests.prior.training.runs import read_log, read_losses, read_weights
 
+pytestmark = pytest.mark.slow
+
 # On CPUs torch's launcher starts the processes; `accelerate launch` would start only one there.
 LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
 

@@ -17,6 +17,8 @@ from dubfew.errors import ArtefactError
 from dubfew.prior.training.trainer import train_renderer
 from tests.prior.training.runs import read_log, read_losses, read_weights
 
+pytestmark = pytest.mark.slow
+
 # Trains as a user would, but kills itself: at some moment after a number of lines of the log, or
 # in the middle of writing a file of the n-th resume state.
 MORTAL = """

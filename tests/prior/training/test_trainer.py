@@ -25,6 +25,8 @@ from dubfew.prior.training.trainer import train_renderer
 from tests.data.people import SIZE, TOY, toy_footage
 from tests.prior.training.runs import read_log, read_losses, read_weights
 
+pytestmark = pytest.mark.slow
+
 
 def varied(config: PriorTrainConfig, name: str, **changes) -> PriorTrainConfig:
     """The same training elsewhere, with some keys changed."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dubfew.reconstruction.detection.multi_face_landmarker import MultiFaceLandmarker
 from tests.people import person_frames
+
+pytestmark = pytest.mark.slow
 
 
 def test_one_face_does_not_start_the_landmarker_for_several():

@@ -21,6 +21,8 @@ from dubfew.reconstruction.tracking import track_person
 from tests.people import person_frames
 from tests.reconstruction.detection.faces import face_at
 
+pytestmark = pytest.mark.slow
+
 SHOT = 8
 SIDE = 192
 

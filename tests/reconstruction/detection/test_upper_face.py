@@ -10,6 +10,8 @@ from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.detection.upper_face import FaceAtlas, UpperFaceDescriptor
 from tests.people import person_frames
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def faces() -> dict[int, list]:

@@ -12,6 +12,7 @@ from dubfew.reconstruction.heads.mica.crop import ARCFACE_TEMPLATE_PX, FIVE_POIN
 from tests.reconstruction.heads.mica.stored import mica_file
 
 
+@pytest.mark.slow
 def test_a_face_gives_a_unit_vector_wherever_it_is(monkeypatch, tmp_path):
     monkeypatch.setenv("DUBFEW_MICA", str(mica_file(tmp_path / "mica.tar")))
     embedding = load_face_embedding("arcface")

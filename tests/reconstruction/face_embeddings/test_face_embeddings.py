@@ -19,6 +19,7 @@ def test_the_class_names_itself(name: str):
 
 
 @pytest.mark.parametrize("name", FACE_EMBEDDINGS.names)
+@pytest.mark.slow
 def test_a_face_gives_a_finite_vector(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("DUBFEW_MICA", str(mica_file(tmp_path / "mica.tar")))
     try:

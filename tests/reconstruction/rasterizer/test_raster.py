@@ -294,6 +294,7 @@ def test_pytorch3d_agrees(cull):
     np.testing.assert_allclose(ours.barycentric[same], theirs.barycentric[same], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_works_without_a_writable_cache(tmp_path):
     """In a read-only install without a home folder numba cannot store its cache."""
     code = (

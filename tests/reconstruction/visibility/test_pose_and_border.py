@@ -47,6 +47,7 @@ def test_estimated_angle_is_that_of_the_head():
 @pytest.mark.parametrize(
     ("person", "yaw", "flag"), [(4, 45, 0), (4, 72, FLAG_TURNED_AWAY), (11, 66, FLAG_TURNED_AWAY)]
 )
+@pytest.mark.slow
 def test_profiles_of_rendered_people_are_flagged(tmp_path, person, yaw, flag):
     """The detector sees profiles less turned than they are; the threshold allows for that."""
     path = tmp_path / "turned.mp4"

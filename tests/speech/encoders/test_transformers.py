@@ -26,6 +26,8 @@ from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
 from tests.speech.shards import sample, sound_at, write_shard
 
+pytestmark = pytest.mark.slow
+
 transformers = pytest.importorskip("transformers", reason="pip install 'dubfew[speech-encoders]'")
 
 KINDS = ("wav2vec2", "hubert", "wavlm", "whisper")

@@ -17,6 +17,8 @@ from dubfew.cli.app import app
 from dubfew.speech.model import SpeechModel
 from tests.speech.shards import sample, write_shard
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,7 +32,6 @@ def invoke(*arguments: object, code: int = 0) -> str:
     return result.stderr if code else result.stdout
 
 
-@pytest.mark.slow
 def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path) -> None:
     pytest.importorskip("espeakng_loader")
     out = tmp_path / "new" / "m.safetensors"
@@ -105,7 +106,6 @@ main()
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_an_interrupted_training_leaves_nothing(data: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(

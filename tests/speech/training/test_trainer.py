@@ -15,6 +15,8 @@ from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.trainer import fit_speech_model
 from tests.speech.clips import spoken_clip
 
+pytestmark = pytest.mark.slow
+
 TOY = SpeechTrainConfig(
     steps=5,
     scout_steps=3,
@@ -27,7 +29,6 @@ TOY = SpeechTrainConfig(
 )
 
 
-@pytest.mark.slow
 def test_training_is_deterministic_and_uses_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     # espeak-ng's voices vary from call to call, so the utterances are fixed here.
     clip = spoken_clip()
@@ -56,7 +57,6 @@ def test_training_is_deterministic_and_uses_clips(monkeypatch: pytest.MonkeyPatc
     assert first.model.to_bytes() != other.model.to_bytes()
 
 
-@pytest.mark.slow
 def test_a_clip_whose_mouth_does_not_follow_is_left_out() -> None:
     clip = spoken_clip()
     still = SpeechClip("still", clip.samples, clip.motion.resample(np.arange(50) * 1e-9))

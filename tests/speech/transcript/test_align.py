@@ -68,6 +68,7 @@ def recording():
     return speak_with_pauses((0.7, 1.5, 0.05))
 
 
+@pytest.mark.slow
 def test_a_script_in_one_piece(recording):
     sound, truth = recording
     found = align_transcript(

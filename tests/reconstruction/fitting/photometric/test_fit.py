@@ -18,6 +18,8 @@ from dubfew.reconstruction.fitting.photometric.terms import find_skin_faces
 from dubfew.reconstruction.fitting.photometric.views import crop_face_view
 from tests.reconstruction.fitting.photometric.scene import CAMERA, FPS, Scene
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:

@@ -26,6 +26,7 @@ def video(scene: Scene, tmp_path_factory):
     return write(tmp_path_factory.mktemp("photometry") / "scene.mkv", scene.pictures())
 
 
+@pytest.mark.slow
 def test_a_clip_is_fitted_block_by_block(scene: Scene, video, monkeypatch):
     monkeypatch.setattr(track, "FRAMES_PER_BLOCK", 4)
     held = []

@@ -72,6 +72,7 @@ def opened(head: HeadModel, angle: float = 0.3) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["2019.pkl", "2023.pkl", "open.npz"])
+@pytest.mark.slow
 def test_every_form_of_the_file(name: str, tmp_path: Path, file: FlameModel) -> None:
     found = read_flame_model(
         write_flame(tmp_path / name, "chumpy" if name == "2019.pkl" else "plain")

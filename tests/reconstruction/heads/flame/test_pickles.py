@@ -216,6 +216,7 @@ PIECES = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PIECES, max_size=14))
+@pytest.mark.slow
 def test_any_program_ends_in_numbers_or_an_error(pieces: list[bytes]) -> None:
     before = os.system, builtins.eval
     try:
@@ -229,6 +230,7 @@ def test_any_program_ends_in_numbers_or_an_error(pieces: list[bytes]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_a_changed_byte_ends_in_numbers_or_an_error(data: st.DataObject) -> None:
     whole = pickle.dumps({"a": np.arange(6.0).reshape(2, 3), "J": sparse.eye(3).tocsc()}, 2)
     changed = bytearray(whole)

@@ -16,6 +16,7 @@ def released(tmp_path_factory):
     return mica_file(tmp_path_factory.mktemp("mica") / "mica.tar")
 
 
+@pytest.mark.slow
 def test_the_released_layout_loads(released):
     mica = load_mica(released)
     stored = mica_weights()
@@ -37,6 +38,7 @@ def test_the_released_layout_loads(released):
     assert not mica.arcface.training
 
 
+@pytest.mark.slow
 def test_flame_in_the_file_is_not_needed(tmp_path):
     flame = mica_weights()["flameModel"]
     bare = {name: value for name, value in flame.items() if name.startswith("regressor")}

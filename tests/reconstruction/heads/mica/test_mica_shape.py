@@ -17,6 +17,8 @@ from tests.footage import ACTOR
 from tests.reconstruction.heads.heads import toy_head
 from tests.reconstruction.heads.mica.stored import mica_file
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def nothing_registered(monkeypatch, tmp_path):
