@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from dubfew.dubbing.pipeline import DubResult
     from dubfew.dubbing.plan import DubPlan
     from dubfew.evaluate.compare import EvaluationResult
+    from dubfew.media import Audio, Frames, read_frames
     from dubfew.prior import Prior
     from dubfew.reconstruction.track import Track
     from dubfew.registry import Registry
@@ -63,10 +64,12 @@ __all__ = [
     "AdaptOptions",
     "AdaptPlan",
     "AdaptResult",
+    "Audio",
     "DubOptions",
     "DubPlan",
     "DubResult",
     "EvaluationResult",
+    "Frames",
     "PrepareOptions",
     "PrepareResult",
     "Prior",
@@ -84,6 +87,7 @@ __all__ = [
     "plan_dub",
     "plan_render",
     "prepare_footage",
+    "read_frames",
     "render",
     "track",
 ]
@@ -95,7 +99,9 @@ __getattr__ = lazy_exports(
         "AdaptResult": "adapt.pipeline",
         "DubPlan": "dubbing.plan",
         "DubResult": "dubbing.pipeline",
+        "Audio": "media",
         "EvaluationResult": "evaluate.compare",
+        "Frames": "media",
         "PrepareResult": "data.prepare",
         "Prior": "prior",
         "Registry": "registry",
@@ -103,6 +109,7 @@ __getattr__ = lazy_exports(
         "RenderResult": "render.pipeline",
         "Track": "reconstruction.track",
         "prepare_footage": "data.prepare",
+        "read_frames": "media",
     },
 )
 

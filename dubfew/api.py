@@ -6,12 +6,16 @@ Importing this module imports nothing heavy.
 
 from __future__ import annotations
 
+import functools
+import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union, cast
 
 from dubfew.adapt.options import AdaptOptions
 from dubfew.dubbing.options import DubOptions
+from dubfew.errors import DubfewError
 from dubfew.progress import LOAD_STAGE, Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from dubfew.dubbing.pipeline import DubResult
     from dubfew.dubbing.plan import DubPlan
     from dubfew.evaluate.compare import EvaluationResult
+    from dubfew.media import Audio, Frames
     from dubfew.reconstruction.detection.clip_detections import ClipDetections
     from dubfew.reconstruction.track import Track
     from dubfew.registry import Registry
@@ -32,9 +37,66 @@ if TYPE_CHECKING:
     from dubfew.render.plan import RenderPlan
 
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+# Videos and sounds that functions take: paths, file objects, and what is in memory.
+VideoSource: TypeAlias = Union["Path", str, "Frames", BinaryIO]
+SoundSource: TypeAlias = Union["Path", str, "Audio", "tuple[Any, int]", BinaryIO]
+
+
+def _accept_memory(*names: str) -> Callable[[Function], Function]:
+    """Make a decorator that passes videos and sounds in memory on as temporary files.
+
+    An output that is a file object gets the content of a temporary file.
+
+    Args:
+        *names: arguments of the function that are files; those that are paths stay as they are.
+    """
+
+    def decorate(function: Function) -> Function:
+        parameters = inspect.signature(function).parameters.values()
+        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+        @functools.wraps(function)
+        def wrapper(*arguments: Any, **keywords: Any) -> Any:
+            given = {**dict(zip(positional, arguments, strict=False)), **keywords}
+            in_memory = {name: given[name] for name in names if not _is_path(given.get(name))}
+            target = given.get("out")
+            if _is_path(target):
+                target = None
+            if not in_memory and target is None:
+                return function(*arguments, **keywords)
+            # Imported here: most calls name files, and this imports numpy and PyAV.
+            from dubfew.media.in_memory import receive_file, store_in_files
+
+            _check_named(function.__name__, given, in_memory)
+            with store_in_files(in_memory) as files, receive_file(target) as out:
+                given.update(files)
+                if out is not None:
+                    given["out"] = out
+                return function(**given)
+
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
+
+def _is_path(value: Any) -> bool:
+    """Tell whether an argument is a path, or not given."""
+    return value is None or isinstance(value, str | os.PathLike)
+
+
+def _check_named(function: str, given: dict[str, Any], in_memory: dict[str, Any]) -> None:
+    """Refuse footage in memory without an id: files are what an actor is named after."""
+    options = given.get("options")
+    named = given.get("actor") or getattr(options, "actor", None)
+    if function in ("adapt", "dub") and in_memory.keys() & {"video", "scene"} and named is None:
+        raise DubfewError("footage in memory has no file name: give the actor's id as actor=...")
+
+
 @document_options(AdaptOptions)
+@_accept_memory("video")
 def adapt(
-    video: Path | str,
+    video: VideoSource,
     options: AdaptOptions | None = None,
     *,
     registry: Registry | None = None,
@@ -45,7 +107,8 @@ def adapt(
     """Learn an actor from a few seconds of footage and store them in the registry.
 
     Args:
-        video: footage of the actor, who may not be alone in it.
+        video: footage of the actor, who may not be alone in it: a path, a file object, or
+            ``dubfew.Frames`` in memory, which need ``actor``.
         options: the options below as one object; those given as keywords override it.
         registry: registry that stores the actor; default: the user's own, in DUBFEW_HOME.
         on_plan: function that is called with the plan of the work, see `plan_adapt`, before the
@@ -78,6 +141,7 @@ def adapt(
         dubfew.adapt("mary.mp4", options, actor="mary-2")
     """
     # Check before the import, so that a mistake shows at once.
+    video = cast("Path | str", video)  # what was in memory is in a file by now
     options = merge_options(AdaptOptions, options, overrides)
     from dubfew.adapt.precheck import check_adapt_request
     from dubfew.registry import Registry
@@ -131,6 +195,7 @@ def plan_adapt(
 
 
 @document_options(RenderOptions)
+@_accept_memory("video", "audio", "driver")
 def render(
     actor: str,
     options: RenderOptions | None = None,
@@ -141,6 +206,10 @@ def render(
     **overrides: Any,
 ) -> RenderResult:
     """Make an actor speak new audio in any footage of theirs.
+
+    ``video`` and ``driver`` may also be file objects or ``dubfew.Frames``; ``audio`` may be a file
+    object, ``dubfew.Audio`` or a pair of samples and rate; and ``out`` may be a file object, which
+    receives an MP4. ``dubfew.read_frames`` gives the frames of an output as arrays.
 
     Args:
         actor: id of the actor in the registry.
@@ -177,6 +246,10 @@ def render(
         options = dubfew.RenderOptions(audio="dub.wav", lossless=True)
         for scene in ("a.mp4", "b.mp4"):
             dubfew.render("mary", options, video=scene, out=f"dubbed-{scene}")
+        # From arrays to arrays.
+        scene = dubfew.Frames(images, fps=25)
+        result = dubfew.render("mary", video=scene, audio=(samples, 48000), out="out.mp4")
+        dubbed = [frame.to_rgb() for frame in dubfew.read_frames(result.output)]
     """
     options = merge_options(RenderOptions, options, overrides)
     from dubfew.registry import Registry
@@ -193,9 +266,10 @@ def render(
 
 
 @document_options(DubOptions)
+@_accept_memory("scene", "sound")
 def dub(
-    scene: Path | str,
-    sound: Path | str,
+    scene: VideoSource,
+    sound: SoundSource,
     options: DubOptions | None = None,
     *,
     registry: Registry | None = None,
@@ -209,8 +283,9 @@ def dub(
     scene has taught them before.
 
     Args:
-        scene: video to dub.
-        sound: new speech.
+        scene: video to dub: a path, a file object, or ``dubfew.Frames`` in memory, which need
+            ``actor``.
+        sound: new speech: a path, a file object, ``dubfew.Audio``, or samples and their rate.
         options: the options below as one object; those given as keywords override it.
         registry: registry that holds the actors; default: the user's own, in DUBFEW_HOME.
         on_plan: function that is called with the plan of the work, see `plan_dub`, before the
@@ -231,6 +306,8 @@ def dub(
 
         print(dubfew.dub("scene.mp4", "german.wav", draft=True).rendered.output)
     """
+    # What was in memory is in files by now.
+    scene, sound = cast("Path | str", scene), cast("Path | str", sound)
     options = merge_options(DubOptions, options, overrides)
     from dubfew.dubbing.plan import check_dub_request
     from dubfew.registry import Registry
@@ -324,8 +401,9 @@ def plan_render(
 
 
 @document_options(TrackOptions)
+@_accept_memory("video")
 def track(
-    video: Path | str,
+    video: VideoSource,
     options: TrackOptions | None = None,
     *,
     on_detection: Callable[[ClipDetections], None] | None = None,
@@ -335,7 +413,7 @@ def track(
     """Reconstruct one face of a clip: head, pose, expression and camera of every frame.
 
     Args:
-        video: the clip.
+        video: the clip: a path, a file object, or ``dubfew.Frames`` in memory.
         options: the options below as one object; those given as keywords override it. ``head``
             may also be a loaded ``HeadModel``.
         on_detection: function that is called with everyone who was detected, before one of them
@@ -360,6 +438,7 @@ def track(
         track = dubfew.track("mary.mp4", method="photometric")
         track.save("mary.safetensors")
     """
+    video = cast("Path | str", video)  # what was in memory is in a file by now
     options = merge_options(TrackOptions, options, overrides)
     check_input_file(Path(video))
     progress(Progress(LOAD_STAGE, 0))

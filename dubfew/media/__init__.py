@@ -6,6 +6,7 @@ same properties, and `read_audio` decodes sound in time with the picture.
 
 from dubfew.media.audio import Audio, AudioSource, read_audio, stream_audio
 from dubfew.media.frame import Frame
+from dubfew.media.in_memory import Frames
 from dubfew.media.info import VideoInfo, probe
 from dubfew.media.pixels import ColorTags
 from dubfew.media.reading import DamagedMediaWarning, read_frames, read_sample_frames
@@ -17,6 +18,7 @@ __all__ = [
     "ColorTags",
     "DamagedMediaWarning",
     "Frame",
+    "Frames",
     "VideoInfo",
     "VideoWriter",
     "probe",
