@@ -31,6 +31,19 @@ def device_option() -> Any:
     return option("auto", help="Device of the network: auto, cpu, cuda or cuda:N.", metavar="D")
 
 
+# Log curves that a user may state for footage, see `dubfew.media.log_curves.LOG_CURVES`.
+INPUT_TRANSFORMS = ("slog3", "logc3", "logc4", "vlog", "applelog")
+
+
+def input_transform_option() -> Any:
+    """Make the option that states the log curve of footage."""
+    return option(
+        None,
+        help="Log curve and gamut of the footage, which files do not tag.",
+        choices=INPUT_TRANSFORMS,
+    )
+
+
 @document_fields
 @dataclass(frozen=True, kw_only=True)
 class AdaptOptions:
@@ -61,6 +74,7 @@ class AdaptOptions:
         above=0,
         unit="s",
     )
+    input_transform: str | None = input_transform_option()
     start: float | None = option(
         None,
         help="Time in seconds at which that part begins; default: the best part is chosen.",

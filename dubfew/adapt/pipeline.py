@@ -26,6 +26,7 @@ from dubfew.adapt.segment_selection import FootageSegment, choose_segment
 from dubfew.adapt.stage_estimates import estimate_adapt_stages
 from dubfew.adapt.trainer import AdapterTraining, train_adapter
 from dubfew.media import VideoInfo, probe
+from dubfew.media.log_curves import stated_input_transform
 from dubfew.prior.checkpoint import Prior
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
@@ -119,9 +120,15 @@ def adapt(
         progress: function that is called with the state of every stage.
     """
     options = merge_options(AdaptOptions, options, overrides)
+    with stated_input_transform(Path(video), options.input_transform):
+        return _adapt(Path(video), options, registry or Registry(), progress)
+
+
+def _adapt(
+    video: Path, options: AdaptOptions, registry: Registry, progress: ProgressCallback
+) -> AdaptResult:
+    """Adapt with options that are complete."""
     began = time.monotonic()
-    video = Path(video)
-    registry = registry or Registry()
     inputs = _load_inputs(video, options, registry)
     pace, info = WorkPace(registry.home), inputs.info
     progress = job = JobProgress(progress, estimate_adapt_stages(inputs.info, options, pace))
@@ -280,6 +287,7 @@ def _make_adapter(
             # A track of the whole file is used again when the actor's own video is rendered. The
             # file ended within the part if fewer frames came than were asked for.
             "complete": segment.first == 0 and len(track) < segment.stop,
+            **({"input_transform": options.input_transform} if options.input_transform else {}),
         },
         "face": footage.face.description,
         "training": {

@@ -40,6 +40,7 @@ class CarriedStreams:
         self._container = container
         self._packets: Iterator[tuple[float, av.Packet]] = iter(())
         self._time = 0.0
+        self._chapters: list[Any] = []
 
     def open(self, output: OutputContainer, video: av.VideoStream, stack: ExitStack) -> None:
         """Add streams and tags to a container whose picture and sound were added before.
@@ -95,9 +96,20 @@ class CarriedStreams:
             video.metadata["timecode"] = timecode
         elif timecode and place == "container":
             output.metadata["timecode"] = timecode
-        chapters = [_move_chapter(chapter, origin) for chapter in source.chapters()]
-        if chapters and self._container.holds_chapters:
-            output.set_chapters(chapters)
+        if self._container.holds_chapters:
+            self._chapters = [_move_chapter(chapter, -origin) for chapter in source.chapters()]
+        if self._chapters and not self._container.moves_negative_times:
+            output.set_chapters(self._chapters)
+
+    def finish(self, output: OutputContainer, moved: Fraction) -> None:
+        """Write what is known only when all packets are written.
+
+        Args:
+            output: container that is about to be closed.
+            moved: time by which its muxer has moved all streams, s.
+        """
+        if self._chapters and self._container.moves_negative_times:
+            output.set_chapters([_move_chapter(chapter, moved) for chapter in self._chapters])
 
     def _add_cover(
         self,
@@ -204,12 +216,11 @@ def _retime(
                 yield float(pts * base), made
 
 
-def _move_chapter(chapter: Any, origin: Fraction) -> Any:
-    """Move a chapter to the clock of the picture's first frame."""
-    base = Fraction(chapter["time_base"])
-    shift = round(origin / base)
+def _move_chapter(chapter: Any, seconds: Fraction) -> Any:
+    """Move a chapter in time, but not before 0."""
+    shift = round(seconds / Fraction(chapter["time_base"]))
     return {
         **chapter,
-        "start": max(0, chapter["start"] - shift),
-        "end": max(0, chapter["end"] - shift),
+        "start": max(0, chapter["start"] + shift),
+        "end": max(0, chapter["end"] + shift),
     }

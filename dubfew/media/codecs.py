@@ -173,6 +173,8 @@ class ContainerFormat:
         allows_any_times: False if frames must stand on the grid of the frame rate.
         subtitle_codecs: subtitles that it takes, first the one that text is converted to.
         holds_chapters: True if it has chapters.
+        moves_negative_times: True if its muxer moves all streams, but not the chapters, so that
+            sound before the first frame (an encoder's priming) begins at 0.
         holds_attachments: True if it has attached files, such as fonts and cover pictures.
         holds_cover_stream: True if a cover picture is a stream of its own.
         timecode_place: "stream" or "container", by whose tag the muxer writes the timecode; "" for
@@ -192,6 +194,7 @@ class ContainerFormat:
     allows_any_times: bool = True
     subtitle_codecs: tuple[str, ...] = ()
     holds_chapters: bool = True
+    moves_negative_times: bool = False
     holds_attachments: bool = False
     holds_cover_stream: bool = False
     timecode_place: str = ""
@@ -285,6 +288,7 @@ CONTAINER_FORMATS = {
         tuple(name for name in VIDEO_CODECS if name != "dnxhd"),
         frozenset({"*"}),
         subtitle_codecs=_MATROSKA_SUBTITLES,
+        moves_negative_times=True,
         holds_attachments=True,
         timecode_place="stream",
         aspect_is_patched=True,
@@ -294,6 +298,7 @@ CONTAINER_FORMATS = {
         frozenset({"opus", "vorbis"}),
         "libopus",
         subtitle_codecs=("webvtt",),
+        moves_negative_times=True,
         timecode_place="stream",
         aspect_is_patched=True,
     ),

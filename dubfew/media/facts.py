@@ -201,9 +201,7 @@ def read_facts(path: Path | str) -> MediaFacts:
 def _list_streams(container: InputContainer) -> Iterator[StreamFacts]:
     """Describe the streams of a file; helpers of the format itself are left out."""
     counts: dict[str, int] = {}
-    pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    # Without a picture, sound begins where it begins.
-    origin = _start_seconds((*pictures, *container.streams)[0])
+    origin = _picture_start(container)
     for stream in container.streams:
         kind: str = stream.type
         if stream.disposition & Disposition.attached_pic:
@@ -230,6 +228,13 @@ def _list_streams(container: InputContainer) -> Iterator[StreamFacts]:
         )
 
 
+def _picture_start(container: InputContainer) -> float:
+    """Return the time of the first frame, or else of the first stream, on the file's clock, s."""
+    pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    streams = (*pictures, *container.streams)
+    return _start_seconds(streams[0]) if streams else 0.0
+
+
 def _start_seconds(stream: av.stream.Stream) -> float:
     """Return the time at which a stream begins on the file's clock, s."""
     if stream.start_time is None or stream.time_base is None:
@@ -254,10 +259,12 @@ def stream_title(tags: Mapping[str, str]) -> str:
 
 
 def read_chapters(container: InputContainer) -> Iterator[tuple[float, str]]:
-    """Yield begin, s, and title of every chapter."""
+    """Yield begin after the first frame, s, and title of every chapter."""
+    origin = _picture_start(container)
     for chapter in container.chapters():
         base = Fraction(chapter["time_base"] or Fraction(1, 1000))
-        yield float(chapter["start"] * base), chapter["metadata"].get("title", "")
+        begin = max(0.0, float(chapter["start"] * base) - origin)
+        yield begin, chapter["metadata"].get("title", "")
 
 
 def find_timecode(container: InputContainer) -> str:

@@ -37,9 +37,9 @@ def describe_conversions(source: MediaFacts) -> list[str]:
         return lines
     if source.video.is_interlaced:
         lines.append(
-            "the scene is interlaced: mouths are painted once a frame, over both fields; where "
-            f"they move fast, deinterlace it first to {float(2 * source.video.fps):g} frames/s "
-            "(ffmpeg -vf bwdif)"
+            "the scene is interlaced: mouths are painted once a frame, over both fields (where "
+            f"they move fast, deinterlace it first to {float(2 * source.video.fps):g} frames/s: "
+            "ffmpeg -vf bwdif)"
         )
     lines.append(describe_working_color(source.video.color))
     for stream in source.of_kind("audio"):

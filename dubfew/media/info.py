@@ -12,6 +12,7 @@ from av.container import InputContainer
 
 from dubfew.errors import MediaError
 from dubfew.media.hdr import HdrMetadata
+from dubfew.media.log_curves import find_stated_curve
 from dubfew.media.opening import audio_stream, open_media, video_stream
 from dubfew.media.orientation import Orientation
 from dubfew.media.pixels import UNSPECIFIED_CODE_POINT, ColorTags, native_format_name
@@ -67,6 +68,7 @@ class VideoInfo:
         hdr: static HDR metadata, or None.
         profile: FFmpeg's name of the codec's profile, such as "High 10", or "".
         bit_rate: bits per second of the picture; None where the file does not say.
+        log_curve: name of the log curve that the user states, or "".
     """
 
     path: Path
@@ -91,6 +93,7 @@ class VideoInfo:
     hdr: HdrMetadata | None = None
     profile: str = ""
     bit_rate: int | None = None
+    log_curve: str = ""
 
     @property
     def is_interlaced(self) -> bool:
@@ -100,7 +103,13 @@ class VideoInfo:
     @property
     def color(self) -> ColorTags:
         """Return the color tags as one value."""
-        return ColorTags(self.color_range, self.colorspace, self.color_primaries, self.color_trc)
+        return ColorTags(
+            self.color_range,
+            self.colorspace,
+            self.color_primaries,
+            self.color_trc,
+            self.log_curve,
+        )
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -150,6 +159,7 @@ def probe(path: Path | str) -> VideoInfo:
             hdr=HdrMetadata.from_picture(picture),
             profile=stream.profile or "",
             bit_rate=stream.codec_context.bit_rate or None,
+            log_curve=find_stated_curve(path),
         )
 
 

@@ -98,12 +98,14 @@ class ColorTags:
         matrix: 1 is BT.709, 2 unspecified, ...
         primaries: 1 is BT.709, 2 unspecified, ...
         transfer: 1 is BT.709, 2 unspecified, ...
+        log_curve: name of the log curve that the user states (`LOG_CURVES`), or "".
     """
 
     range: int = 0
     matrix: int = UNSPECIFIED_CODE_POINT
     primaries: int = UNSPECIFIED_CODE_POINT
     transfer: int = UNSPECIFIED_CODE_POINT
+    log_curve: str = ""
 
     def matrix_for(self, height: int) -> int:
         """Return the tagged matrix; untagged, BT.601 below 720 lines and BT.709 from there on."""

@@ -22,6 +22,7 @@ from dubfew.media.info import (
     probe,
 )
 from dubfew.media.joins import LEAP_SECONDS, RESTART_SECONDS, allows_clock_leaps
+from dubfew.media.log_curves import find_stated_curve
 from dubfew.media.opening import open_media, video_stream
 from dubfew.media.orientation import Orientation
 from dubfew.media.pixels import ColorTags, convert_picture, native_format_name
@@ -71,7 +72,7 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
                 return
             stamp = clock.next_stamp(picture.pts)
             end = stamp + clock.duration(picture.duration)
-            upright = upright or _UprightConverter(picture)
+            upright = upright or _UprightConverter(picture, find_stated_curve(path))
             if index >= start:
                 yield upright.make_frame(picture, index, stamp, end - stamp)
         _warn_if_short(path, container, stream, index + 1, end)
@@ -151,7 +152,7 @@ def _read_key_frames(path: Path, count: int) -> list[Frame]:
             except (av.FFmpegError, MediaError):  # some containers cannot seek
                 return []
             if picture.pts != last_stamp:
-                frame = _UprightConverter(picture).make_frame(
+                frame = _UprightConverter(picture, find_stated_curve(path)).make_frame(
                     picture, index, Fraction(index), Fraction(1)
                 )
                 frames.append(frame)
@@ -218,7 +219,8 @@ class _FrameClock:
 class _UprightConverter:
     """Converts decoded pictures to a native format and upright, all in the same way."""
 
-    def __init__(self, first: av.VideoFrame) -> None:
+    def __init__(self, first: av.VideoFrame, log_curve: str = "") -> None:
+        self._log_curve = log_curve
         self._turn = Orientation.from_picture(first)
         width, height = first.width, first.height
         if self._turn.swaps_axes:
@@ -236,6 +238,7 @@ class _UprightConverter:
             int(picture.colorspace),
             int(picture.color_primaries),
             int(picture.color_trc),
+            self._log_curve,
         )
         if picture.format.name != self._format:
             picture = convert_picture(picture, self._format, color, self._size[1])

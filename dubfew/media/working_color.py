@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.media.hdr import TRANSFER_HLG, TRANSFER_PQ
-from dubfew.media.pixels import ColorTags
+from dubfew.media.log_curves import LOG_CURVES
+from dubfew.media.pixels import RANGE_FULL, ColorTags
 
 FloatColors = NDArray[np.float32]
 
@@ -40,6 +41,8 @@ _PRIMARIES = {
     11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),  # DCI-P3
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.3127, 0.3290)),  # Display P3
 }
+# Gamma from scene light to the light of a display: what makes log footage look as filmed in SDR.
+_SYSTEM_GAMMA = 1.2
 _LUMA_BT2020 = np.array([0.2627, 0.6780, 0.0593])
 
 
@@ -52,12 +55,14 @@ class Curve:
         decode: code values in [0, 1] to linear light. [..., 3]
         encode: linear light to code values. [..., 3]
         is_hdr: True if light goes above diffuse white.
+        peak: greatest linear light.
     """
 
     name: str
     decode: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     encode: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     is_hdr: bool = True
+    peak: float = _PEAK / REFERENCE_WHITE
 
 
 def decode_pq(code: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -139,7 +144,7 @@ class WorkingColor:
         """
         light = self.curve.decode(rgb.astype(np.float64)) @ self.to_bt709.T
         if self.curve.is_hdr:
-            light = _compress(light)
+            light = _compress(light, self.curve.peak)
         return cast(FloatColors, _SDR.encode(light).astype(np.float32))
 
     def from_working(self, rgb: FloatColors) -> FloatColors:
@@ -150,13 +155,15 @@ class WorkingColor:
         """
         light = _SDR.decode(rgb.astype(np.float64))
         if self.curve.is_hdr:
-            light = _expand(light)
+            light = _expand(light, self.curve.peak)
         code = self.curve.encode(np.maximum(light @ np.linalg.inv(self.to_bt709).T, 0))
         return cast(FloatColors, code.astype(np.float32))
 
 
 def find_working_color(color: ColorTags) -> WorkingColor | None:
     """Return the conversion of pictures with these tags; None where they need none."""
+    if color.log_curve:
+        return _make_log_color(color.log_curve, color.range == RANGE_FULL)
     return _make_working_color(color.primaries, color.transfer)
 
 
@@ -174,6 +181,24 @@ def _make_working_color(primaries: int, transfer: int) -> WorkingColor | None:
 
 
 @cache
+def _make_log_color(name: str, is_full: bool) -> WorkingColor:
+    log = LOG_CURVES[name]
+    # Makers count codes of 10 bits over 1023, of which limited range uses 64 to 940.
+    scale, black = (876 / 1023, 64 / 1023) if log.counts_code_values and not is_full else (1.0, 0.0)
+
+    def decode(code: NDArray[np.float64]) -> NDArray[np.float64]:
+        light = log.decode(code * scale + black)
+        return np.sign(light) * np.abs(light) ** _SYSTEM_GAMMA
+
+    def encode(light: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip((log.encode(light ** (1 / _SYSTEM_GAMMA)) - black) / scale, 0, 1)
+
+    peak = float(decode(np.ones(1))[0])
+    matrix = np.linalg.inv(_rgb_to_xyz(_BT709)) @ _rgb_to_xyz(log.corners)
+    return WorkingColor(Curve(log.title, decode, encode, peak=peak), matrix)
+
+
+@cache
 def gray_table(conversion: WorkingColor) -> NDArray[np.uint8]:  # [256]
     """Compute the working level of every 8-bit level of a gray in another color space."""
     gray = np.repeat(np.linspace(0, 1, 256, dtype=np.float32)[:, None], 3, axis=1)
@@ -187,6 +212,11 @@ def describe_working_color(color: ColorTags) -> str:
     conversion = find_working_color(color)
     if conversion is None:
         return ""
+    if color.log_curve:
+        return (
+            f"the scene's colors ({conversion.curve.name}) are brought to SDR of BT.709 through "
+            "linear light for the actor, and the painted mouth back"
+        )
     gamut = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}.get(color.primaries, "BT.2020")
     return (
         f"the scene's colors ({conversion.curve.name}, {gamut}) are brought to SDR of BT.709 "
@@ -211,18 +241,18 @@ def _adapt_white(corners: tuple[tuple[float, float], ...]) -> NDArray[np.float64
     return cast(NDArray[np.float64], np.linalg.inv(bradford) @ np.diag(new / old) @ bradford)
 
 
-def _compress(light: NDArray[np.float64]) -> NDArray[np.float64]:
+def _compress(light: NDArray[np.float64], peak: float) -> NDArray[np.float64]:
     """Compress light above the knee so that the peak becomes 1; invertible up to the peak."""
-    span, most = 1 - _KNEE, _PEAK / REFERENCE_WHITE - _KNEE
+    span, most = 1 - _KNEE, peak - _KNEE
     # A rational curve: slope 1 at the knee, and `most` above it becomes `span`.
     bend = 1 / span - 1 / most
     over = np.clip(light - _KNEE, 0, most)
     return np.where(light > _KNEE, _KNEE + over / (1 + bend * over), light)
 
 
-def _expand(light: NDArray[np.float64]) -> NDArray[np.float64]:
+def _expand(light: NDArray[np.float64], peak: float) -> NDArray[np.float64]:
     """Undo `_compress`."""
-    span, most = 1 - _KNEE, _PEAK / REFERENCE_WHITE - _KNEE
+    span, most = 1 - _KNEE, peak - _KNEE
     bend = 1 / span - 1 / most
     over = np.clip(light - _KNEE, 0, span)
     return np.where(light > _KNEE, _KNEE + over / (1 - bend * over), light)

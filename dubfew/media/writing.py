@@ -120,6 +120,7 @@ class VideoWriter:
         self._container: OutputContainer | None = None
         self._stream: av.VideoStream
         self._first_stamp = Fraction(0)
+        self._earliest = Fraction(0)  # time of the first packet of sound, at most 0
         self._last_stamp_and_pts: tuple[Fraction, int] | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by their times, ticks
         self.frames = 0  # number of frames written
@@ -197,6 +198,10 @@ class VideoWriter:
         assert self._container is not None
         for track in self._audio_tracks:
             for packet in track.packets_until(time):
+                is_opus = packet.stream.codec_context.codec.canonical_name == "opus"
+                if packet.pts is not None and packet.time_base is not None and not is_opus:
+                    # Encoders of sound need samples before the first. Opus states how many instead.
+                    self._earliest = min(self._earliest, packet.pts * packet.time_base)
                 self._container.mux(packet)
         if self._carried is not None:
             for packet in self._carried.packets_until(time):
@@ -309,6 +314,8 @@ class VideoWriter:
             raise MediaError(f"no frame was written to {self.path}: nothing was saved")
         self._mux(container, self._stream.encode(None))
         self._mux_companions(math.inf)
+        if self._carried is not None:
+            self._carried.finish(container, -self._earliest)
         self._container = None
         container.close()
         if self._patches_aspect():

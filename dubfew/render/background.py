@@ -15,9 +15,6 @@ from dubfew.references.cropping import crop_window
 # Edge of the crop that is segmented. MediaPipe's network works at this size; a larger crop costs
 # time and adds no detail. The edge of its mask is uncertain by one or two of these pixels.
 SEGMENTER_SIZE_PX = 256
-# Large heads are averaged to this many times the crop's edge before they are resampled: a third of
-# the time, and the network sees no difference.
-SEGMENTER_REDUCING_GAP = 1.5
 # Fraction of the painted area. Less background than this is an error of the segmenter on skin, and
 # the second segmentation is skipped, which halves the time.
 MIN_BACKGROUND_FRACTION = 0.01
@@ -68,8 +65,7 @@ class BackgroundPreserver:
         """
         # Segment a square crop of the original head.
         side = float(box[2] - box[0])
-        square = np.array([box[0], box[1], side])
-        crop = crop_window(frame, square, SEGMENTER_SIZE_PX, reducing_gap=SEGMENTER_REDUCING_GAP)
+        crop = crop_window(frame, np.array([box[0], box[1], side]), SEGMENTER_SIZE_PX)
         before = self._segmenter(crop).background
         scale = SEGMENTER_SIZE_PX / side
         place = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubfew.adapt.options import device_option
+from dubfew.adapt.options import device_option, input_transform_option
 from dubfew.errors import MediaError
 from dubfew.reconstruction.options import face_option, segmenter_option
 from dubfew.utils.options import document_fields, option, validate_options
@@ -27,6 +27,7 @@ class RenderOptions:
     audio: Path | str | None = option(
         None, help="New speech; default: the scene's own sound.", metavar="A"
     )
+    input_transform: str | None = input_transform_option()
     audio_track: int | None = option(
         None,
         help="Number of the sound track that is spoken, from 1, in the audio or in the scene; "

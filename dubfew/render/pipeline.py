@@ -18,6 +18,7 @@ from dubfew.marks.payload import generate_watermark_id
 from dubfew.marks.sidecar import credentials_path
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import AudioSource, VideoWriter, read_audio
+from dubfew.media.log_curves import stated_input_transform
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
 from dubfew.render.actor_matching import FaceChoice
@@ -34,6 +35,7 @@ from dubfew.render.redo import PICTURE_FADE_FRAMES, join_frames, passage_weights
 from dubfew.render.report import describe_job, write_render_report
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
 from dubfew.render.sound import describe_mix_peak, list_output_sounds
+from dubfew.render.sources import find_input_transform
 from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
 from dubfew.render.tasks import ReferenceSet
@@ -115,6 +117,15 @@ def render(
 
 def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> RenderResult:
     """Render a prepared job that began at a time of the monotonic clock."""
+    curve = find_input_transform(job.options, job.sources, job.actor.adapter.config)
+    with stated_input_transform(job.sources.scene, curve):
+        info = replace(job.sources.scene_info, log_curve=curve or "")
+        stated = replace(job, sources=replace(job.sources, scene_info=info))
+        return _render_stated_job(stated, progress, began)
+
+
+def _render_stated_job(job: RenderJob, progress: ProgressCallback, began: float) -> RenderResult:
+    """Render a job whose scene's colors are known."""
     options, sources = job.options, job.sources
     pace = WorkPace(job.registry.home)
     progress = whole = JobProgress(progress, estimate_render_stages(sources.scene_info, pace))

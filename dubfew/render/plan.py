@@ -13,6 +13,7 @@ from dubfew.media.codecs import choose_encoding
 from dubfew.media.facts import read_facts
 from dubfew.media.forecast import forecast_output
 from dubfew.media.info import format_video
+from dubfew.media.log_curves import stated_input_transform
 from dubfew.media.speech_span import SpeechSpan
 from dubfew.registry import Registry
 from dubfew.render.options import RenderOptions
@@ -20,7 +21,7 @@ from dubfew.render.output_name import resolve_output
 from dubfew.render.preview import find_preview_part, shrink_info
 from dubfew.render.schedule import count_output_seconds, describe_fit
 from dubfew.render.sound import describe_mix_peak, list_output_sounds, parse_mix
-from dubfew.render.sources import RenderSources, resolve_sources
+from dubfew.render.sources import RenderSources, find_input_transform, resolve_sources
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.work_pace import WorkPace, count_frame_units, format_estimate
 
@@ -240,7 +241,9 @@ def plan_render_of(
         passage=f"{options.from_seconds:g} s to {options.to_seconds:g} s"
         if options.into is not None
         else "",
-        warnings=_list_warnings(options, sources, output),
+        warnings=_list_warnings(
+            options, sources, output, find_input_transform(options, sources, config)
+        ),
         output=output.absolute(),
         output_seconds=output_seconds,
         seconds=pace.estimate_seconds(work),
@@ -254,7 +257,9 @@ def _is_own_footage(config: Mapping[str, Any], sources: RenderSources) -> bool:
     return bool(source["complete"]) and sources.scene == Path(source["path"])
 
 
-def _list_warnings(options: RenderOptions, sources: RenderSources, output: Path) -> tuple[str, ...]:
+def _list_warnings(
+    options: RenderOptions, sources: RenderSources, output: Path, input_transform: str | None
+) -> tuple[str, ...]:
     """List what of a scene will be converted, dropped or replaced."""
     encoding = choose_encoding(
         output,
@@ -266,7 +271,8 @@ def _list_warnings(options: RenderOptions, sources: RenderSources, output: Path)
     )
     lines = [sources.note] if sources.note else []
     if not options.preview:
-        lines += forecast_output(read_facts(sources.scene), output, encoding)
+        with stated_input_transform(sources.scene, input_transform):
+            lines += forecast_output(read_facts(sources.scene), output, encoding)
     return tuple(lines)
 
 

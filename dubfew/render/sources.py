@@ -11,6 +11,7 @@ from dubfew.errors import MediaError
 from dubfew.media import VideoInfo, probe
 from dubfew.media.speech_span import SpeechSpan, read_speech_span
 from dubfew.media.speech_track import SpeechTrack, find_speech_track
+from dubfew.render.options import RenderOptions
 from dubfew.render.precheck import resolve_scene_path
 
 
@@ -51,6 +52,23 @@ class RenderSources:
     def filmed(self) -> Path:
         """Return the video that the user named, whether or not an excerpt of it is painted."""
         return self.original or self.scene
+
+
+def find_input_transform(
+    options: RenderOptions, sources: RenderSources, config: Mapping[str, Any]
+) -> str | None:
+    """Return the log curve of the scene: as stated now, or when the actor was learned from it.
+
+    Args:
+        options: options of the render.
+        sources: files of the render.
+        config: config of the actor.
+    """
+    source = config["source"]
+    if options.input_transform is None and sources.filmed == Path(source["path"]):
+        stored = source.get("input_transform")
+        return None if stored is None else str(stored)
+    return options.input_transform
 
 
 def resolve_sources(

@@ -148,6 +148,8 @@ def test_everything_goes_through_or_is_named(scene, tmp_path, name, lost):
     if name != "a.avi":
         assert [each.language for each in facts.of_kind("audio")] == ["eng", "fra"]
         assert [title for _, title in facts.chapters] == ["One", "Two"]
+        # Also where the muxer moves everything for the sake of the sound's priming.
+        assert [begin for begin, _ in facts.chapters] == pytest.approx([0, 1], abs=2e-3)
         assert subtitles(tmp_path / name) == [(0.0, LINES[0]), (1.0, LINES[1])]
 
 
