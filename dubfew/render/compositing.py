@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
-from dubfew.references.detail import local_detail_energy, restore_high_frequencies
+from dubfew.references.detail import local_detail_energy
 from dubfew.references.footage import Footage
-from dubfew.references.warping import sample_references
 from dubfew.render.background import BackgroundPreserver
+from dubfew.render.mouth_kernels import blend_references, mix_pixels, restore_detail
 from dubfew.render.stage_timer import StageTimer
 from dubfew.render.tasks import FrameTask, PredictedFrame
 
@@ -49,7 +49,7 @@ class MouthCompositor:
         self.marker = marker
         self.timer = StageTimer()
         # Detail energy of each reference by its row, at one scale.
-        self._energy_cache: dict[int, Tensor] = {}
+        self._energy_cache: dict[int, NDArray[np.float32]] = {}
         self._energy_cache_scale = 0
 
     @torch.inference_mode()
@@ -80,12 +80,12 @@ class MouthCompositor:
         alpha = render_soft_mask(hull, MASK_FEATHER_FRACTION * side, x0, y0, 1.0, y1 - y0, x1 - x0)
         # Blend in float32, so that the watermark is added before rounding.
         mouth = self._draw_mouth(predicted, (x0, y0, x1, y1))
-        original = frame.crop_rgb(x0, y0, x1, y1).astype(np.float32)
+        original = frame.crop_rgb(x0, y0, x1, y1)
         alpha = self.background.exclude_background(
             frame, regions.box[task.geometry_row], (x0, y0), mouth, alpha
         )
         alpha = alpha * np.float32(task.opacity)
-        mixed = original + alpha[..., None] * (mouth - original)
+        mixed = mix_pixels(original, mouth, alpha)
         inside = keep_whole_chroma_cells(alpha > 0, x0 % 2, y0 % 2)
         if self.marker is not None:
             self.marker.embed_watermark(frame, mixed, inside, (x0, y0), window)
@@ -98,34 +98,22 @@ class MouthCompositor:
         theirs, so that the mouth is as sharp as the footage.
         """
         task = predicted.task
-        left, top, side = task.geometry.regions.window[task.geometry_row]
-        x0, y0, x1, y1 = box
-        # Pixel centers of the frame in coordinates of the window, -1 to 1.
-        u = (torch.arange(x0, x1) + 0.5 - float(left)) * (2 / float(side)) - 1
-        v = (torch.arange(y0, y1) + 0.5 - float(top)) * (2 / float(side)) - 1
-        grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)[None]
-        fields = F.grid_sample(
-            predicted.prediction, grid, mode="bilinear", padding_mode="border", align_corners=False
-        )
-        count = len(task.reference_rows)
-        weights, added, positions = fields.split([count, 3, 2 * count], 1)
-        # Only this frame's references, as floats: all of them would take four times their memory.
-        images = torch.from_numpy(self.references.images[task.reference_rows])
-        images = images.permute(0, 3, 1, 2).float()[None] / 255
-        at = positions.view(count, 2, *positions.shape[2:]).permute(0, 2, 3, 1)[None]
-        colors = sample_references(images, at, "bicubic")
-        mouth = (weights[0, :, None] * colors[0]).sum(0) + added[0]
+        window = task.geometry.regions.window[task.geometry_row]
+        # Channels last: all fields of a pixel lie side by side.
+        fields = np.ascontiguousarray(predicted.prediction[0].permute(1, 2, 0).numpy())
+        images = self.references.images[task.reference_rows]
+        energies = self._detail_energies(task, float(window[2]))
+        colors, energy = blend_references(fields, images, energies, window, box)
         # Blending softens: amplify what is left of the fine detail to the references' energy.
-        energy = sample_references(self._detail_energies(task, float(side)), at)
-        energy = (weights[0, :, None] * energy[0]).sum(0, keepdim=True)
-        mouth = restore_high_frequencies(mouth[None], energy, _detail_scale(float(side)))[0]
-        mouth = mouth.clamp(0, 1)
-        if predicted.light is not None:
-            mouth = predicted.light.to_scene(mouth, grid[0])
-        return (mouth * 255).permute(1, 2, 0).numpy()
+        mouth = restore_detail(colors, energy, _detail_scale(float(window[2])))
+        if predicted.light is None:
+            return mouth
+        levels = torch.from_numpy(mouth).permute(2, 0, 1) / 255
+        lit = predicted.light.to_scene(levels, _window_grid(window, box)) * 255
+        return np.ascontiguousarray(lit.permute(1, 2, 0).numpy())
 
-    def _detail_energies(self, task: FrameTask, side: float) -> Tensor:
-        """Energy of the fine detail around each pixel of a task's references. [1, K, 1, R, R]"""
+    def _detail_energies(self, task: FrameTask, side: float) -> NDArray[np.float32]:
+        """Energy of the fine detail around each pixel of a task's references. [K, r, r]"""
         # The scale in px of the references instead of the frame.
         scale = max(1, round(_detail_scale(side) * self.references.window_size / side))
         if scale != self._energy_cache_scale:
@@ -135,9 +123,19 @@ class MouthCompositor:
             if row not in self._energy_cache:
                 image = torch.from_numpy(self.references.images[row]).permute(2, 0, 1)[None]
                 energy = local_detail_energy(image.float() / 255, scale)
-                self._energy_cache[row] = F.avg_pool2d(energy, ENERGY_SHRINK_FACTOR, ceil_mode=True)
+                small = F.avg_pool2d(energy, ENERGY_SHRINK_FACTOR, ceil_mode=True)
+                self._energy_cache[row] = small[0, 0].numpy()
             energies.append(self._energy_cache[row])
-        return torch.stack(energies, 1)
+        return np.stack(energies)
+
+
+def _window_grid(window: NDArray[np.float32], box: PixelRectangle) -> Tensor:
+    """Pixel centers of a box of the frame in coordinates of the window, -1 to 1. [h, w, 2]"""
+    left, top, side = map(float, window)
+    x0, y0, x1, y1 = box
+    u = (torch.arange(x0, x1) + 0.5 - left) * (2 / side) - 1
+    v = (torch.arange(y0, y1) + 0.5 - top) * (2 / side) - 1
+    return torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)
 
 
 def _detail_scale(side: float) -> int:
