@@ -14,6 +14,7 @@ from dubfew.errors import MediaError, NoFaceError
 from dubfew.media import Audio, VideoInfo, read_frames
 from dubfew.media.audio import stream_audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.media.speech_track import find_speech_track
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.progress import ProgressCallback, no_progress
@@ -201,7 +202,9 @@ def read_audio_between(video: Path, begin: float, end: float) -> Audio:
     kept = [np.zeros(0, np.float32)]
     first, last = round(begin * SPEECH_SAMPLE_RATE_HZ), round(end * SPEECH_SAMPLE_RATE_HZ)
     position = 0
-    for block in stream_audio(video, SPEECH_SAMPLE_RATE_HZ):
+    # The track that speaks: the main one of a camera's file may hold a tone.
+    track = find_speech_track(video).number
+    for block in stream_audio(video, SPEECH_SAMPLE_RATE_HZ, track=track):
         kept.append(block[max(0, first - position) : max(0, last - position)])
         position += len(block)
         if position >= last:

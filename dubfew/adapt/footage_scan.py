@@ -22,6 +22,7 @@ from dubfew.media.mel import (
     RecordingChannel,
     log_mel,
 )
+from dubfew.media.speech_track import find_speech_track
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.detection.shots import ShotDetector
@@ -208,7 +209,8 @@ def _scan_mel_energy(video: Path, info: VideoInfo) -> NDArray[np.float32]:
         # The style's fit reads the sound again and warns then.
         warnings.simplefilter("ignore")
         try:
-            for samples in stream_audio(video, SPEECH_SAMPLE_RATE_HZ, block=block):
+            track = find_speech_track(video).number
+            for samples in stream_audio(video, SPEECH_SAMPLE_RATE_HZ, block=block, track=track):
                 # Whole rows only: the end of a block that fills no row is dropped.
                 steps = len(samples) // MEL_HOP_SAMPLES // hops
                 if steps:

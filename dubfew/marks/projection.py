@@ -18,7 +18,8 @@ from dubfew.marks.pattern import (
     split_cells,
 )
 from dubfew.media import Frame, read_frames
-from dubfew.media.pixels import NATIVE_FORMATS, RANGE_FULL, rgb_to_yuv_matrix
+from dubfew.media.pixels import MATRIX_BT709, NATIVE_FORMATS, RANGE_FULL, rgb_to_yuv_matrix
+from dubfew.media.working_color import find_working_color
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, FaceRegions, render_soft_mask
 from dubfew.reconstruction.track import Track
 
@@ -136,7 +137,7 @@ def sample_window_luma(frame: Frame, window: NDArray[np.float32]) -> NDArray[np.
 
 
 def crop_luma(frame: Frame, left: int, top: int, right: int, bottom: int) -> NDArray[np.float32]:
-    """Read the luma of a box as the file stores it, scaled to levels 0 to 255.
+    """Read the luma of a box as the file stores it, or in working color, in levels 0 to 255.
 
     Args:
         frame: the frame.
@@ -149,9 +150,12 @@ def crop_luma(frame: Frame, left: int, top: int, right: int, bottom: int) -> NDA
         Luma, levels. [bottom - top, right - left]
     """
     form = NATIVE_FORMATS[frame.pix_fmt]
-    # Formats without a luma plane: compute it as an encoder would.
-    if form.kind in ("rgb", "gbrp"):
-        weights, _ = rgb_to_yuv_matrix(frame.color.matrix_for(frame.height), True, 8)
+    # Formats without a luma plane: compute it as an encoder would. The mark of HDR and wide gamuts
+    # lies in the working color, in which mouths are painted.
+    is_converted = find_working_color(frame.color) is not None
+    if form.kind in ("rgb", "gbrp") or is_converted:
+        matrix = MATRIX_BT709 if is_converted else frame.color.matrix_for(frame.height)
+        weights, _ = rgb_to_yuv_matrix(matrix, True, 8)
         return frame.crop_rgb(left, top, right, bottom).astype(np.float32) @ weights[:, 0]
     luma = frame.planes()[0][top:bottom, left:right].astype(np.float32) / 2 ** (form.bits - 8)
     if frame.color.range_for(form) != RANGE_FULL:

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 
 from dubfew.errors import MediaError
+from dubfew.media.hdr import TRANSFER_PQ
 from dubfew.media.info import TOP_FIELD_ORDERS, VideoInfo
 from dubfew.media.pixels import NATIVE_FORMATS
 
@@ -332,6 +333,9 @@ CONTAINER_FORMATS = {
 # Shorter side from which H.265 is chosen by default, px: a coding unit. x265 crashes on pictures of
 # a few pixels.
 _MIN_HEVC_SIDE_PX = 64
+# Steps by which pictures in PQ are encoded finer by default. PQ packs what SDR shows into half of its
+# code values, so that encoders take detail for nothing: at the quality of SDR a watermark was lost.
+_PQ_CRF_STEPS = 6
 # Containers in which Apple's players want the name hvc1.
 _QUICKTIME_SUFFIXES = (".mp4", ".m4v", ".mov")
 
@@ -425,7 +429,8 @@ def choose_encoding(
     elif chosen.default_crf is not None:
         if crf is not None and not 0 <= crf <= chosen.highest_crf:
             raise MediaError(f"crf {crf} is not between 0 (best) and {chosen.highest_crf}")
-        options["crf"] = str(chosen.default_crf if crf is None else crf)
+        finer = _PQ_CRF_STEPS if info.color_trc == TRANSFER_PQ else 0
+        options["crf"] = str(chosen.default_crf - finer if crf is None else crf)
     elif crf is not None:
         raise MediaError(f"{chosen.encoder} has no crf: leave it out or use libx264")
     _add_codec_options(options, chosen, pix_fmt, info, lossless)

@@ -141,6 +141,15 @@ def test_like_source_takes_codec_and_profile(tmp_path, profile, codec, pix_fmt):
     assert (probe(path).codec, probe(path).profile) == (codec, profile)
 
 
+def test_pq_is_encoded_finer(tmp_path):
+    for transfer, crf in ((1, "18"), (16, "12")):
+        info = VideoInfo(
+            Path("a"), 256, 128, Fraction(25), pix_fmt="yuv420p10le", color_trc=transfer
+        )
+        assert choose_encoding(tmp_path / "a.mp4", info).options["crf"] == crf
+        assert choose_encoding(tmp_path / "a.mp4", info, crf=20).options["crf"] == "20"
+
+
 def test_like_source_takes_the_bit_rate(tmp_path):
     info = VideoInfo(Path("a"), 256, 128, Fraction(25), codec="h264", bit_rate=345_000)
     options = choose_encoding(tmp_path / "a.mp4", info, like_source=True).options
