@@ -333,8 +333,9 @@ CONTAINER_FORMATS = {
 # Shorter side from which H.265 is chosen by default, px: a coding unit. x265 crashes on pictures of
 # a few pixels.
 _MIN_HEVC_SIDE_PX = 64
-# Steps by which pictures in PQ are encoded finer by default. PQ packs what SDR shows into half of its
-# code values, so that encoders take detail for nothing: at the quality of SDR a watermark was lost.
+# Steps by which pictures in PQ are encoded finer by default. PQ packs what SDR shows into half of
+# its code values, so that encoders take detail for noise: at the quality of SDR a watermark was
+# lost.
 _PQ_CRF_STEPS = 6
 # Containers in which Apple's players want the name hvc1.
 _QUICKTIME_SUFFIXES = (".mp4", ".m4v", ".mov")
