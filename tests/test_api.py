@@ -92,6 +92,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "plot": (["--plot", "p.svg"], Path("p.svg")),
     "report": (["--report", "p.html"], Path("p.html")),
     "audio_track": (["--audio-track", "2"], 2),
+    "input_transform": (["--input-transform", "slog3"], "slog3"),
     "preset": (["--preset", "fast"], "fast"),
     "like_source": (["--like-source"], True),
     "fit": (["--fit", "hold"], "hold"),

@@ -15,7 +15,7 @@ RATE = 16000
 
 @pytest.fixture(scope="module")
 def speech() -> np.ndarray:
-    return read_audio(ACTOR).samples
+    return read_audio(ACTOR, seconds=3).samples
 
 
 def mix(samples: np.ndarray, names: tuple[str, ...] = (), block: int = 1024) -> np.ndarray:
