@@ -113,7 +113,7 @@ def make_master(path: Path) -> Path:
             }
             for number, name in enumerate(("One", "Two"))
         ]
-        target.set_chapters(chapters)  # type: ignore[arg-type]
+        target.set_chapters(chapters)
         target.add_attachment("cover.jpg", "image/jpeg", make_cover())
         target.add_attachment("notes.txt", "text/plain", b"Lens 50 mm")
         for container, stream in ((source, video), (text, lines)):

@@ -34,6 +34,8 @@ class DubOptions:
     open: float = borrow_option(RenderOptions, "open")
     fit: str | None = borrow_option(RenderOptions, "fit")
     mix: str | None = borrow_option(RenderOptions, "mix")
+    audio_track: int | None = borrow_option(RenderOptions, "audio_track")
+    input_transform: str | None = borrow_option(RenderOptions, "input_transform")
     preview: bool = borrow_option(RenderOptions, "preview")
     report: Path | str | None = borrow_option(RenderOptions, "report")
     device: str = borrow_option(RenderOptions, "device")
