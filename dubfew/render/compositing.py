@@ -75,7 +75,7 @@ class MouthCompositor:
         x0, y0 = np.maximum(np.floor(hull.min(0)).astype(int), 0)
         x1 = min(int(np.ceil(hull[:, 0].max())), frame.width)
         y1 = min(int(np.ceil(hull[:, 1].max())), frame.height)
-        if x1 <= x0 or y1 <= y0:
+        if x1 <= x0 or y1 <= y0 or predicted.opacity == 0:
             return frame
         alpha = render_soft_mask(hull, MASK_FEATHER_FRACTION * side, x0, y0, 1.0, y1 - y0, x1 - x0)
         # Blend in float32, so that the watermark is added before rounding.
@@ -84,7 +84,7 @@ class MouthCompositor:
         alpha = self.background.exclude_background(
             frame, regions.box[task.geometry_row], (x0, y0), mouth, alpha
         )
-        alpha = alpha * np.float32(task.opacity)
+        alpha = alpha * np.float32(task.opacity * predicted.opacity)
         mixed = mix_pixels(original, mouth, alpha)
         inside = keep_whole_chroma_cells(alpha > 0, x0 % 2, y0 % 2)
         if self.marker is not None:

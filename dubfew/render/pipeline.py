@@ -269,6 +269,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         actor.revision.check_exists()
     seconds = {**predictor.timer.seconds, **compositor.timer.seconds}
     painted = scene.track.usable[:count] & (weights[:count] > 0)
+    painted[predictor.left_rows] = False
     notes = (
         *writer.notes,
         *describe_losses(job.sources, job.output),

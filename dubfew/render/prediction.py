@@ -59,6 +59,8 @@ class MouthPredictor:
         self.match_light = match_light
         self.timer = StageTimer()
         self.light = LightTracker()
+        # Rows of the track whose frames stay as they are, because they show something else.
+        self.left_rows: list[int] = []
         self._renderer = renderer.to(device).eval()
         self._texture = texture[None].to(device)
         self._device = device
@@ -96,8 +98,10 @@ class MouthPredictor:
             fields = self._renderer.predict_fields(inputs, sampled, warp_references(inputs))
             prediction = pack_fields(fields, inputs.sampling_grid).cpu()
         return [
-            PredictedFrame(task, fields, light)
-            for task, fields, light in zip(tasks, prediction.split(1), lights, strict=True)
+            PredictedFrame(task, fields, light, opacity)
+            for task, fields, (light, opacity) in zip(
+                tasks, prediction.split(1), lights, strict=True
+            )
         ]
 
     def _match_light(
@@ -105,20 +109,23 @@ class MouthPredictor:
         tasks: Sequence[FrameTask],
         windows: NDArray[np.uint8],  # [B, S, S, 3]
         inputs: RenderInputs,
-    ) -> tuple[RenderInputs, NDArray[np.uint8], list[LightMatch | None]]:
-        """Inputs and windows in the light of the actor's footage, and how they came to it."""
+    ) -> tuple[RenderInputs, NDArray[np.uint8], list[tuple[LightMatch | None, float]]]:
+        """Inputs and windows in the light of the actor's footage, how, and the paint's opacity."""
         if not self.match_light:
-            return inputs, windows, [None] * len(tasks)
+            return inputs, windows, [(None, 1.0)] * len(tasks)
         parts = split_inputs(inputs)
-        lights: list[LightMatch | None] = [
-            self.light.match(part, task.shot) for part, task in zip(parts, tasks, strict=True)
-        ]
-        if not any(lights):
+        lights: list[tuple[LightMatch | None, float]] = []
+        for part, task in zip(parts, tasks, strict=True):
+            match = self.light.match(part, task.shot)
+            lights.append((match, self.light.opacity))
+            if self.light.opacity == 0:
+                self.left_rows.append(task.row)
+        if not any(match for match, _ in lights):
             return inputs, windows, lights
         windows = windows.copy()
-        for row, (part, light) in enumerate(zip(parts, lights, strict=True)):
-            if light is not None:
-                windows[row] = bring_to_actor_light(windows[row], part, light)
+        for row, (part, (match, _)) in enumerate(zip(parts, lights, strict=True)):
+            if match is not None:
+                windows[row] = bring_to_actor_light(windows[row], part, match)
         scene = torch.from_numpy(windows).to(inputs.scene).permute(0, 3, 1, 2) / 255
         blanked = torch.where(inputs.alpha > 0, 0, scene)
         return replace(inputs, scene=blanked), windows, lights

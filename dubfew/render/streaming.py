@@ -63,6 +63,7 @@ def make_frame_tasks(
                 distances[number],
                 float(opacity[number]),
                 int(track.shot[number]),
+                number,
             )
         else:
             yield frame

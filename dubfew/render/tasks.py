@@ -50,6 +50,7 @@ class FrameTask:
         reference_distances: distance of each reference's key from the frame's. [K]
         opacity: opacity of the painted mouth, 0 to 1; below 1 beside frames that are skipped.
         shot: number of the frame's shot.
+        row: the frame's row in the track.
     """
 
     frame: Frame
@@ -60,6 +61,7 @@ class FrameTask:
     reference_distances: NDArray[np.float32]
     opacity: float = 1.0
     shot: int = 0
+    row: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,11 @@ class PredictedFrame:
         prediction: blend fields in the window, see `dubfew.render.prediction.pack_fields`.
             [1, C, S, S]
         light: brings the painted mouth into the scene's light; None where that is the footage's.
+        opacity: opacity of the painted mouth, 0 to 1, on top of the task's; 0 where the frame shows
+            something else than the actor's skin around the mouth.
     """
 
     task: FrameTask
     prediction: Tensor
     light: LightMatch | None = None
+    opacity: float = 1.0

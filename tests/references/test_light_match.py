@@ -172,10 +172,24 @@ def test_a_flash_is_followed_at_once(sample):
 
 
 def test_light_that_no_match_explains_is_said(sample):
+    """A hard shadow over one half: skin that agrees, in light that is neither gain nor slope."""
+    tracker, shadow = LightTracker(), torch.ones(1, 3, *sample.target.shape[-2:])
+    shadow[..., : sample.target.shape[-1] // 2] = 0.3
+    tracker.match(graded(sample, lambda c: shadow * c)[0], 0)
+    assert (tracker.unmatched, tracker.disagreeing) == (1, 0)
+    assert "light of 1 frames" in tracker.describe_unmatched()
+
+
+def test_a_face_elsewhere_than_the_mesh_is_left(sample):
+    """Upside down, the skin around the mask is not the references'; graded it still is."""
     tracker = LightTracker()
-    noise = torch.rand(sample.target.shape, generator=torch.Generator().manual_seed(0)).round()
-    # Blocks as large as the cells that are compared.
-    blocks = torch.nn.functional.interpolate(noise[..., ::8, ::8], scale_factor=8)
-    tracker.match(graded(sample, lambda c: blocks[..., : c.shape[-2], : c.shape[-1]])[0], 0)
-    assert tracker.unmatched == 1
-    assert "1 frames" in tracker.describe_unmatched()
+    tracker.match(graded(sample, lambda c: 0.5 * c)[0], 0)
+    assert tracker.opacity == 1
+    tracker.match(graded(sample, lambda c: c.flip(-2))[0], 0)
+    assert tracker.opacity == 0
+    assert "1 frames left as they are" in tracker.describe_unmatched()
+    # The paint comes back slowly in the same shot, at once in another one.
+    tracker.match(graded(sample, lambda c: c)[0], 0)
+    assert tracker.opacity == pytest.approx(1 / 3)
+    tracker.match(graded(sample, lambda c: c)[0], 1)
+    assert tracker.opacity == 1
