@@ -149,7 +149,7 @@ def find_asset(kind: str, override: Path | str | None = None) -> Asset | None:
         override: path of a file that is used instead of all others.
 
     Returns:
-        The file, or None if there is none of this kind.
+        The file, or None if no file of this kind is registered.
 
     Raises:
         AssetError: The kind is unknown, the named file does not exist, or the added file changed.
@@ -176,7 +176,7 @@ def find_asset(kind: str, override: Path | str | None = None) -> Asset | None:
 
 
 def asset_path(kind: str, override: Path | str | None = None) -> Path | None:
-    """Find the path of a kind's file, or None if there is none of this kind.
+    """Find the path of a kind's file, or None if no file of this kind is there.
 
     Args:
         kind: one of `asset_kinds`.

@@ -24,8 +24,8 @@ def check_adapt_request(video: Path, options: AdaptOptions, registry: Registry) 
     Raises:
         MediaError: The footage does not exist or is empty.
         RegistryError: The id cannot be used, or the registry cannot be written.
-        ConsentError: The consent record is malformed, not filled in or not valid today, or there
-            is none and the registry's policy requires one.
+        ConsentError: The consent record is malformed, not filled in or not valid today, or it
+            is missing and the registry's policy requires one.
     """
     check_input_file(video)
     name = resolve_actor_id(video, options)

@@ -37,8 +37,8 @@ SYNCNET_FRAME_SECONDS = 0.05
 class EvaluationResult:
     """Metrics of an output against its original; see `dubfew.evaluate.metrics`.
 
-    A metric that cannot be computed (nothing moves, no face in the output) is NaN. One that was not
-    asked for, or lacks what it needs, is None.
+    A metric that cannot be computed (nothing moves, no face in the output) is NaN. It is
+    ``None`` where it was not asked for or lacks what it needs.
 
     Attributes:
         frames: number of compared frames, which is the length of the shorter video.

@@ -66,7 +66,7 @@ class RenderProvenance:
 
     Attributes:
         scene: the video that was changed.
-        sound: file of the speech, or None where it is the scene's own or there is none.
+        sound: file of the speech, or None where it is the scene's own or there is no sound.
         drive: source of the mouth motion: "audio", "video" or "self".
         prior: name of the prior.
         prior_sha256: SHA-256 of the prior's weights, "" for a prior without weights.

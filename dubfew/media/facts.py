@@ -268,7 +268,7 @@ def read_chapters(container: InputContainer) -> Iterator[tuple[float, str]]:
 
 
 def find_timecode(container: InputContainer) -> str:
-    """Find the timecode of the first frame, wherever the format keeps it; "" if there is none."""
+    """Find the timecode of the first frame, wherever the format keeps it; "" without one."""
     for tags in (*(stream.metadata for stream in container.streams), container.metadata):
         for key, value in tags.items():
             if key.lower() == "timecode" and value:

@@ -51,7 +51,7 @@ def change_layout(
 ) -> Iterator[AudioSamples]:
     """Place channels in a layout that has more of them, without a change of level.
 
-    Mono speech goes to the center, or where there is none, equally to left and right. All other
+    Mono speech goes to the center, or without a center, equally to left and right. All other
     channels keep their places.
 
     Args:

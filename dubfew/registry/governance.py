@@ -128,8 +128,8 @@ class GovernedStore(ActorStore):
             A note for the user, one line, or "".
 
         Raises:
-            ConsentError: The record is not valid today or is of a minor, or the policy requires
-                one and there is none.
+            ConsentError: The record is not valid today or is of a minor, or it is missing
+                and the policy requires one.
         """
         return check_learning_allowed(actor, consent, read_policy(self.home), today_utc())
 

@@ -124,8 +124,8 @@ def check_learning_allowed(
         A note for the user, one line, or "".
 
     Raises:
-        ConsentError: The record is of a minor or not valid on that day, or the policy requires a
-            record and there is none.
+        ConsentError: The record is of a minor or not valid on that day, or it is missing and
+            the policy requires one.
     """
     if consent is not None:
         consent.check_valid(day, repr(actor))

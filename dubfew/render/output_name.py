@@ -27,7 +27,7 @@ def default_output(actor: str, scene: Path, sound: Path | None, driver: Path | N
         actor: the actor's id; left out where the scene's file has that name already.
         scene: video to dub.
         sound: new speech; None, or ``scene`` itself, where the scene keeps its own.
-        driver: video that drives the mouth, named in place of the sound; None if there is none.
+        driver: video that drives the mouth, named in place of the sound; None without a driver.
 
     Returns:
         A file name such as ``scene-mary-german1.mp4``.

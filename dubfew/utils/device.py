@@ -19,7 +19,7 @@ def resolve_device(device: str) -> str:
         "cpu", "cuda" or "cuda:N".
 
     Raises:
-        DubfewError: The text is none of these, or names CUDA on a machine without it.
+        DubfewError: The text is another one, or names CUDA on a machine without it.
 
     Example:
         >>> resolve_device("cpu")

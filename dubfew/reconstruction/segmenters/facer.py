@@ -62,7 +62,7 @@ class FacerSegmenter:
             landmarks: the face's landmarks, px: they tell the network where to crop. [478, 3]
 
         Raises:
-            DubfewError: ``landmarks`` is None.
+            DubfewError: The landmarks are missing.
         """
         if landmarks is None:
             raise DubfewError("the segmenter facer crops around a face: give its landmarks")

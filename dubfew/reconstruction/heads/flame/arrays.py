@@ -15,10 +15,10 @@ from dubfew.reconstruction.heads.flame.pickles import open_binary, unpickle_arra
 
 
 def read_named_arrays(path: Path | str) -> dict[str, Any]:
-    """Read ``.npz``, or the dictionary inside a ``.npy``; object arrays as `read_pickle` does.
+    """Read an ``.npz``, or the dictionary in an ``.npy``; object arrays as `read_pickle` does.
 
     Raises:
-        AssetError: the file cannot be read or is neither.
+        AssetError: The file cannot be read, or has another format.
     """
     with open_binary(path) as file:
         if zipfile.is_zipfile(file):
@@ -42,10 +42,10 @@ def read_named_arrays(path: Path | str) -> dict[str, Any]:
 
 
 def read_npy(path: Path | str) -> Any:
-    """Read one array; see :func:`read_named_arrays`.
+    """Read the array of an ``.npy``, as `read_named_arrays` does.
 
     Raises:
-        AssetError: the file cannot be read or is none.
+        AssetError: The file cannot be read or holds no array.
     """
     with open_binary(path) as file:
         return _read_npy_stream(file, str(path))
@@ -68,10 +68,15 @@ def _read_npy_stream(file: BinaryIO, path: str) -> Any:
 
 
 def to_float_array(value: Any, name: str, num_dimensions: int) -> NDArray[np.float32]:
-    """A numeric array of that many dimensions.
+    """Convert a value to a numeric array of so many dimensions.
+
+    Args:
+        value: array, or sparse matrix.
+        name: name of the value, for messages.
+        num_dimensions: number of dimensions that it must have.
 
     Raises:
-        AssetError: it is something else, or not finite.
+        AssetError: The value is something else, or not finite.
     """
     if hasattr(value, "toarray"):
         value = value.toarray()

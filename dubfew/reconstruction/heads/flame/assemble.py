@@ -37,10 +37,10 @@ from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 
 
 def load_registered_flame() -> HeadModel:
-    """The registered FLAME model.
+    """Load the FLAME model that the user has registered.
 
     Raises:
-        AssetError: it, or an embedding of landmarks, is not registered, or is damaged.
+        AssetError: The model or an embedding of landmarks is not registered, or is damaged.
     """
     model = find_asset("flame")
     embedding = find_asset("flame-mediapipe") or find_asset("flame-landmarks")
@@ -67,12 +67,12 @@ def _assemble_head(
 
 
 def load_flame_uv_layout(head: HeadModel) -> CornerUvLayout | None:
-    """FLAME's own texture layout, or None where neither texture nor template is registered.
+    """Load FLAME's own texture layout; None where neither texture nor template is registered.
 
-    Its faces are the first of a FLAME head's, in their order.
+    The faces of the layout are the first faces of a FLAME head, in the same order.
 
     Raises:
-        AssetError: a registered file is damaged or belongs to another mesh.
+        AssetError: A registered file is damaged or belongs to another mesh.
     """
     path = asset_path("flame-texture") or asset_path("flame-template")
     if path is None:
@@ -82,16 +82,16 @@ def load_flame_uv_layout(head: HeadModel) -> CornerUvLayout | None:
 
 
 def load_flame_masks() -> dict[str, NDArray[np.int32]] | None:
-    """FLAME's regions of vertices, or None where they are not registered."""
+    """Load FLAME's regions of vertices; None where they are not registered."""
     path = asset_path("flame-masks")
     return None if path is None else read_flame_masks(path)
 
 
 def read_eyelid_bases(left: Path | str, right: Path | str) -> NDArray[np.float32]:
-    """The two eyelid shapes that go with FLAME (``l_eyelid.npy``, ``r_eyelid.npy``). [2, V, 3]
+    """Read the two eyelid shapes that go with FLAME (``l_eyelid.npy``, ``r_eyelid.npy``). [2, V, 3]
 
     Raises:
-        AssetError: one is something else.
+        AssetError: A file has another shape.
     """
     bases = []
     for path in (left, right):
@@ -111,9 +111,9 @@ def build_flame_head(
     name: str = "flame",
     eyelid_basis: NDArray[np.float32] | None = None,  # [2, 5023, 3]
 ) -> HeadModel:
-    """FLAME as dubfew uses it.
+    """Build the head model that dubfew uses from FLAME's arrays.
 
-    The first 5023 vertices and the first faces are FLAME's own, so are all coefficients. Behind
+    The first 5023 vertices and the first faces are FLAME's own, and so are all coefficients. Behind
     them come the 29 vertices of a sheet that closes the mouth. Landmarks are all of MediaPipe's
     468: see `attach_landmarks`. Texture coordinates are `lite`'s: see `uv`.
 
@@ -129,7 +129,7 @@ def build_flame_head(
     more = len(filling.vertex_weights)
 
     def extend_basis(basis: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Of FLAME's vertices [B, V, 3], of all. [B, W, 3]"""
+        """Extend a basis of FLAME's vertices [B, V, 3] to all vertices. [B, W, 3]"""
         return np.concatenate([basis, _interpolate_basis(filling, basis)], 1)
 
     head = HeadModel(
@@ -171,7 +171,7 @@ def _interpolate_basis(mouth_sheet: MouthSheet, basis: NDArray[np.float32]) -> N
 
 
 def _check_axes(points: NDArray, ids: NDArray) -> None:
-    """FLAME's axes are head space's; whoever has turned the file gets an error, not a wreck."""
+    """Refuse a file whose axes were turned: FLAME's own axes are those of head space."""
     place = {int(i): points[row] for row, i in enumerate(ids)}
     if not (
         place[263][0] > place[33][0]  # the subject's left eye has the larger x

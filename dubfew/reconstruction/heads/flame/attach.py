@@ -34,7 +34,7 @@ def attach_landmarks(
     known_landmarks: LandmarkEmbedding,
     lite_head: HeadModel,
 ) -> LandmarkEmbedding:
-    """All landmarks of ``lite_head`` on another mean head.
+    """Place all landmarks of ``lite_head`` on another mean head.
 
     Args:
         template: the other head's vertices, m. [V, 3]
@@ -91,7 +91,7 @@ def align_by_similarity(source: NDArray, target: NDArray, points: NDArray) -> ND
 
 
 def _largest_component_mask(faces: NDArray, num_vertices: int) -> NDArray[np.bool_]:
-    """Which triangles belong to the largest part: eyeballs are parts of their own. [F]"""
+    """Find the triangles of the largest part: eyeballs are parts of their own. [F]"""
     a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
     graph = csr_matrix((np.ones(len(a)), (a, b)), shape=(num_vertices, num_vertices))
     _, part = connected_components(graph, directed=False)
@@ -99,7 +99,7 @@ def _largest_component_mask(faces: NDArray, num_vertices: int) -> NDArray[np.boo
 
 
 def _neighbor_average_matrix(faces: NDArray, num_vertices: int) -> csr_matrix:
-    """Mean over a vertex' neighbors. [V, V]"""
+    """Make the matrix that averages each vertex's neighbors. [V, V]"""
     a, b = faces.ravel(), np.roll(faces, -1, 1).ravel()
     graph = csr_matrix(
         (np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(num_vertices, num_vertices)
@@ -110,7 +110,7 @@ def _neighbor_average_matrix(faces: NDArray, num_vertices: int) -> csr_matrix:
 
 
 class _TriangleSurface:
-    """Closest points on triangles."""
+    """Triangles, of which the closest points are found."""
 
     def __init__(self, vertices: NDArray, faces: NDArray) -> None:
         self._corners = vertices[faces]  # [F, 3, 3]
@@ -122,7 +122,7 @@ class _TriangleSurface:
         self._center_tree = cKDTree(self._corners.mean(1))
 
     def closest_points(self, points: NDArray, normals: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-        """Closest point [P, 3], its triangle [P] and barycentrics [P, 3]."""
+        """Find closest points [P, 3], their triangles [P] and barycentric coordinates [P, 3]."""
         _, tried = self._center_tree.query(points, NUM_CANDIDATE_TRIANGLES)
         weights = closest_barycentric(points[:, None], self._corners[tried])
         places = np.einsum("pck,pckd->pcd", weights, self._corners[tried])
@@ -138,7 +138,7 @@ def closest_barycentric(
     points: NDArray,  # [..., 3]
     corners: NDArray,  # [..., 3, 3]
 ) -> NDArray:  # [..., 3]
-    """Barycentrics of the point of a triangle that is closest to a point.
+    """Compute the barycentric coordinates of a triangle's point that is closest to a point.
 
     Source: Ericson 2004, Real-Time Collision Detection, sec. 5.1.5, as one minimum over the
     inside and the three edges.
@@ -163,7 +163,7 @@ def closest_barycentric(
 
 
 def _plane_barycentric(points: NDArray, a: NDArray, b: NDArray, c: NDArray) -> NDArray:
-    """Barycentrics of a point's projection onto the triangles' planes."""
+    """Compute barycentric coordinates of a point's projections onto the triangles' planes."""
     ab, ac, ap = b - a, c - a, points - a
     aa, cc, across = (ab * ab).sum(-1), (ac * ac).sum(-1), (ab * ac).sum(-1)
     along, up = (ap * ab).sum(-1), (ap * ac).sum(-1)

@@ -29,8 +29,8 @@ class LandmarkEmbedding:
 
     Attributes:
         ids: MediaPipe's indices. [L]
-        face_ids: face that carries each. [L]
-        barycentric: where in that face. [L, 3]
+        face_ids: face that carries each landmark. [L]
+        barycentric: place of the landmark in that face. [L, 3]
     """
 
     ids: NDArray[np.int32]
@@ -38,15 +38,15 @@ class LandmarkEmbedding:
     barycentric: NDArray[np.float32]
 
     def positions(self, vertices: NDArray, faces: NDArray) -> NDArray:
-        """The landmarks of a mesh [V, 3] with these faces [F, 3]. [L, 3]"""
+        """Compute the landmarks of a mesh [V, 3] with faces [F, 3]. [L, 3]"""
         return np.einsum("lk,lkd->ld", self.barycentric, vertices[faces[self.face_ids]])
 
 
 def read_mediapipe_embedding(path: Path | str) -> LandmarkEmbedding:
-    """``mediapipe_landmark_embedding.npz``: 105 points of MediaPipe's mesh.
+    """Read 105 points of MediaPipe's mesh from ``mediapipe_landmark_embedding.npz``.
 
     Raises:
-        AssetError: the file is another.
+        AssetError: The file has other content.
     """
     held = read_named_arrays(path)
     ids = held.get("landmark_indices")
@@ -54,10 +54,10 @@ def read_mediapipe_embedding(path: Path | str) -> LandmarkEmbedding:
 
 
 def read_ibug_embedding(path: Path | str) -> LandmarkEmbedding:
-    """``landmark_embedding.npy``: the 51 of its 68 points that do not slide along the jaw line.
+    """Read ``landmark_embedding.npy``: the 51 points that do not slide along the jaw line.
 
     Raises:
-        AssetError: the file is another.
+        AssetError: The file has other content.
     """
     held = read_named_arrays(path)
     names = ("static_lmk_faces_idx", "static_lmk_bary_coords")

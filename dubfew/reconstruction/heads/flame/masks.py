@@ -13,10 +13,10 @@ from dubfew.reconstruction.heads.flame.pickles import read_pickle
 
 
 def read_flame_masks(path: Path | str) -> dict[str, NDArray[np.int32]]:
-    """Vertex numbers of each region: face, lips, nose, neck, scalp, left_eyeball and others.
+    """Read the vertex numbers of each region, such as face, lips, nose, scalp and left_eyeball.
 
     Raises:
-        AssetError: the file is another.
+        AssetError: The file has other content.
     """
     held = read_pickle(path)
     if not isinstance(held, dict) or not held:

@@ -35,7 +35,7 @@ ARRAY_KEYS = {
 
 @dataclass(frozen=True)
 class FlameModel:
-    """What a FLAME file holds, in our order of axes.
+    """Content of a FLAME file, with axes in dubfew's order.
 
     Attributes:
         template: mean head, m, y up, z out of the face. [5023, 3]
@@ -60,7 +60,7 @@ def read_flame_model(path: Path | str) -> FlameModel:
     """Read a FLAME model.
 
     Raises:
-        AssetError: the file is none, or damaged, or not in meters.
+        AssetError: The file is no head model, or damaged, or not in meters.
     """
     held = read_named_arrays(path) if zipfile.is_zipfile(path) else read_pickle(path)
     if not isinstance(held, Mapping):
@@ -115,12 +115,12 @@ def _array_of_shape(
 
 
 def _basis_axis_first(basis: FloatArray) -> FloatArray:
-    """[V, 3, B] -> [B, V, 3]"""
+    """Move the axis of the basis to the front: [V, 3, B] to [B, V, 3]."""
     return np.ascontiguousarray(np.moveaxis(basis, 2, 0))
 
 
 def _split_basis_count(count: int, path: Path | str) -> tuple[int, int]:
-    """How many of the basis vectors are shapes, and how many expressions."""
+    """Count the basis vectors of shape and those of expression."""
     if count == sum(REDUCED_BASIS_SIZES):
         return REDUCED_BASIS_SIZES
     if count <= NUM_SHAPE_BASES:

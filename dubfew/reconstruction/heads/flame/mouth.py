@@ -35,7 +35,7 @@ class MouthSheet:
 def build_mouth_sheet(
     landmarks: LandmarkEmbedding, faces: NDArray, num_vertices: int
 ) -> MouthSheet:
-    """The sheet between the inner lips of a mesh with ``num_vertices`` vertices, as `lite` has it.
+    """Build the sheet between the inner lips of a mesh, as `lite` has it.
 
     FLAME's lips run on inwards for two centimeters and end open. The sheet hangs from where a
     detector sees the lips' inner edges, so what it covers is what shows between them.

@@ -1,10 +1,10 @@
 """Pickles of FLAME, read without running anything that they name.
 
-A pickle is a program: it names callables and has them called. Here every name that a FLAME file
-has a right to is answered with a stand-in of this module that only notes what it is given, and
-every other name is refused. NumPy's and SciPy's own constructors are not called by the pickle
-either (NumPy's ``dtype.__setstate__`` trusts flags that decide which bytes are pointers): arrays
-are made afterwards, from notes that were checked.
+A pickle is a program: it names functions and calls them. Here every name that a FLAME file needs is
+replaced by an object of this module, which only notes its arguments. Every other name is refused. The
+pickle does not call NumPy's and SciPy's own constructors either, because NumPy's
+``dtype.__setstate__`` trusts flags that decide which bytes are pointers. Arrays are made
+afterwards, from notes that were checked.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _SPARSE_FORMATS = ("csc", "csr", "coo")
 
 
 class _ForbiddenPickleError(Exception):
-    """The pickle asks for what is not admitted."""
+    """A pickle names something that is not admitted."""
 
 
 class _Record:
-    """What a pickle said of an object: never more than that."""
+    """Notes of what a pickle says about an object, and nothing that runs."""
 
     __slots__ = ("arguments", "kind", "state")
     kind: str
@@ -73,13 +73,13 @@ class _Chumpy(_Record):
 
 
 class _IgnoredRecord(_Record):
-    """What a file holds besides and nothing here needs."""
+    """An object of the file that dubfew does not need."""
 
     __slots__ = ()
 
 
 class _AllowedFunction:
-    """A function that a pickle may name, and nothing can be done to but call it."""
+    """A function that a pickle may name and call, and cannot change."""
 
     __slots__ = ("_function",)
 
@@ -94,7 +94,7 @@ class _AllowedFunction:
 
 
 class _TypeToken:
-    """A type that a pickle may pass on and not make."""
+    """A type that a pickle may pass on, and of which it cannot make an object."""
 
     __slots__ = ()
 
@@ -118,19 +118,19 @@ def _reconstruct_object(cls: Any, base: Any, state: Any) -> _Record:
 
 
 def _encode_latin1(text: Any, encoding: Any = "latin1") -> bytes:
-    """How Python 3 writes bytes into pickles of Python 2."""
+    """Decode bytes as Python 3 writes them into pickles of Python 2."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise _ForbiddenPickleError("an encoding other than latin1")
     return text.encode("latin1")
 
 
 def _empty_bytes() -> bytes:
-    """How Python 3 writes empty bytes into pickles of Python 2."""
+    """Return empty bytes as Python 3 writes them into pickles of Python 2."""
     return b""
 
 
 def _list_from_set(items: Any = ()) -> list:
-    """Chumpy keeps sets of names among its notes: nothing here reads them."""
+    """Replace a set by a list: chumpy keeps names in sets, and dubfew does not read them."""
     return list(items)
 
 
@@ -178,14 +178,14 @@ class _RestrictedUnpickler(pickle._Unpickler):  # type: ignore[name-defined, mis
 
 
 class _ArrayBuilder:
-    """Turns notes into numbers, each object once."""
+    """Converter of notes into arrays, which converts each object once."""
 
     def __init__(self) -> None:
         self._built: dict[int, Any] = {}
         self._in_progress: set[int] = set()
 
     def build(self, value: Any) -> Any:
-        """Plain data, arrays and sparse matrices in place of records."""
+        """Replace records by plain data, arrays and sparse matrices."""
         if value is None or isinstance(value, (bool, int, float, complex, str, bytes, bytearray)):
             return value
         if id(value) in self._built:
@@ -259,7 +259,7 @@ class _ArrayBuilder:
         return sparse.coo_matrix((fields["data"], places), shape=shape).tocsc()
 
     def _build_chumpy(self, state: Any) -> Any:
-        """The array that a chumpy object stands for, or None where only chumpy knows it."""
+        """Build the array of a chumpy object; None where only chumpy can compute it."""
         if not isinstance(state, dict):
             return None
         if "x" in state:
@@ -272,7 +272,7 @@ class _ArrayBuilder:
 
 
 def _dtype_code(dtype: Any) -> str:
-    """The array protocol's code of a noted dtype."""
+    """Return the array protocol's code of a noted dtype."""
     if not isinstance(dtype, _DType) or not dtype.arguments:
         raise _ForbiddenPickleError("an array without a type")
     code = dtype.arguments[0]
@@ -307,7 +307,7 @@ def read_pickle(path: Path | str) -> Any:
 
 
 def open_binary(path: Path | str) -> BinaryIO:
-    """The file, to read; AssetError where it cannot be opened."""
+    """Open a file for reading; a file that cannot be opened is an AssetError."""
     try:
         return Path(path).open("rb")
     except OSError as error:
@@ -315,7 +315,7 @@ def open_binary(path: Path | str) -> BinaryIO:
 
 
 def unpickle_arrays(file: BinaryIO, path: str) -> Any:
-    """:func:`read_pickle` from where an open file stands; ``path`` is for messages."""
+    """Read a pickle from the position of an open file; ``path`` is for messages."""
     try:
         return _ArrayBuilder().build(_RestrictedUnpickler(file, encoding="latin1").load())
     except _ForbiddenPickleError as refused:

@@ -49,8 +49,9 @@ def transfer_uv(
     landmarks: NDArray,  # [L, 3]
     lite_head: HeadModel,
 ) -> NDArray[np.float32]:  # [V, 2]
-    """The layout of ``lite_head`` on another head whose jaw is open by
-    ``UNROLL_JAW_PITCH_RADIANS``.
+    """Transfer the layout of ``lite_head`` to a head whose jaw is open.
+
+    The jaw is open by ``UNROLL_JAW_PITCH_RADIANS``.
 
     Args:
         vertices: of the other head, m. [V, 3]
@@ -82,19 +83,19 @@ def transfer_uv(
 
 
 def _cylindrical_coordinates(points: NDArray) -> NDArray:
-    """Angle around the head and height, as `lite` is unrolled. [V, 2]"""
+    """Compute the angle around the head and the height, as `lite` is unrolled. [V, 2]"""
     return np.stack([np.arctan2(points[:, 0], points[:, 2] + 0.06), -points[:, 1]], 1)
 
 
 def read_uv_layout(path: Path | str, faces: NDArray) -> CornerUvLayout:
-    """FLAME's own layout from ``FLAME_texture.npz`` (or its kin) or the head template ``.obj``.
+    """Read FLAME's own layout from a texture such as ``FLAME_texture.npz``, or from the ``.obj``.
 
     Args:
         path: the file.
         faces: FLAME's own faces, to whose order the layout is brought. [F, 3]
 
     Raises:
-        AssetError: the file is another, or belongs to another mesh.
+        AssetError: The file has other content, or belongs to another mesh.
     """
     if zipfile.is_zipfile(path):
         held = read_named_arrays(path)
@@ -117,11 +118,11 @@ def read_uv_layout(path: Path | str, faces: NDArray) -> CornerUvLayout:
 def map_texels_to_layout(
     layout: CornerUvLayout, head: HeadModel, texture_size: int
 ) -> NDArray[np.float32]:  # [size, size, 2]
-    """Where each texel of a head's own texture lies in FLAME's layout.
+    """Map each texel of a head's own texture to FLAME's layout.
 
     Args:
-        layout: of the head's first faces.
-        head: whose ``uv`` the texture is in.
+        layout: layout of the head's first faces.
+        head: head model; the texture uses its ``uv``.
         texture_size: edge of the texture, texels.
 
     Returns:
@@ -141,11 +142,12 @@ def map_texels_to_layout(
 def read_obj_uv(
     path: Path | str,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
-    """Texture coordinates [T, 2] of an ``.obj`` of triangles, and its corners' vertices and
-    coordinates, counted from 0. [F, 3] each
+    """Read texture coordinates [T, 2] of an ``.obj`` of triangles, and its corners.
+
+    Corners are vertices and coordinates, counted from 0. [F, 3] each
 
     Raises:
-        AssetError: it is something else.
+        AssetError: The file has another format.
     """
     try:
         lines = [line.split() for line in Path(path).read_text("latin1").splitlines()]
@@ -165,7 +167,7 @@ def read_obj_uv(
 def _match_face_order(
     corner_vertices: NDArray, corner_uv: NDArray, faces: NDArray, path: Path | str
 ) -> NDArray[np.int32]:
-    """The corners' coordinates in the order of a model's own faces. [F, 3]"""
+    """Bring the corners' coordinates into the order of a model's own faces. [F, 3]"""
     found = {
         tuple(sorted(corner)): dict(zip(corner, place, strict=True))
         for corner, place in zip(corner_vertices.tolist(), corner_uv.tolist(), strict=True)

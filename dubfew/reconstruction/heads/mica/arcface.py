@@ -28,12 +28,12 @@ EMBEDDING_BATCH_SIZE = 8  # pictures at once: 8 x 64 x 112 x 112 floats are 26 M
 
 
 class IResNetBlock(nn.Module):
-    """An improved residual block: nothing is cut off after the sum.
+    """Improved residual block, without a nonlinearity after the sum.
 
     Args:
-        in_channels: channels that come in.
-        out_channels: channels that go out.
-        stride: 2 halves the picture.
+        in_channels: number of input channels.
+        out_channels: number of output channels.
+        stride: 2 halves the size of the picture.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -58,7 +58,7 @@ class IResNetBlock(nn.Module):
 
 
 class IResNet(nn.Module):
-    """The network.
+    """ArcFace's network: from a picture of a face to a code of the person.
 
     Args:
         depths: blocks in each of the four layers, one of ``IRESNET_DEPTHS``.
@@ -86,7 +86,7 @@ class IResNet(nn.Module):
         self.features = nn.BatchNorm1d(IDENTITY_CODE_SIZE)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Codes of any length [N, 512] of RGB in [-1, 1] [N, 3, 112, 112]."""
+        """Compute codes [N, 512], not normalized, from RGB in [-1, 1] [N, 3, 112, 112]."""
         x = self.prelu(self.bn1(self.conv1(images)))
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)
@@ -94,10 +94,12 @@ class IResNet(nn.Module):
 
 
 def embed_faces(network: IResNet, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Whose face each picture shows: the dot product of two codes is near 1 for one person.
+    """Compute a code of the person in each picture.
+
+    The dot product of two codes is near 1 for one person.
 
     Args:
-        network: with its weights.
+        network: network with its weights.
         chips: aligned pictures, RGB, as ``crop.chip`` makes them. [N, 112, 112, 3] uint8
 
     Returns:

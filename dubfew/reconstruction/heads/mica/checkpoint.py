@@ -34,11 +34,11 @@ SAFE_NUMPY_GLOBALS: list[Any] = [
 
 @dataclass(frozen=True)
 class MicaModel:
-    """From a picture of a face to the shape of the head.
+    """MICA's networks: from a picture of a face to the shape of the head.
 
     Attributes:
-        arcface: whose face it is.
-        mapping: the shape of that person's head.
+        arcface: network that tells people apart.
+        mapping: network that gives the shape of the person's head.
         template: the mean head that the shapes belong to, m, where the file has it. [V, 3]
         shape_basis: displacements per unit coefficient, m, where the file has them. [300, V, 3]
     """
@@ -49,7 +49,7 @@ class MicaModel:
     shape_basis: NDArray[np.float32] | None
 
     def predict_shapes(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """FLAME's shape coefficients of each aligned picture [N, 112, 112, 3]. [N, 300]"""
+        """Predict FLAME's shape coefficients from aligned pictures [N, 112, 112, 3]. [N, 300]"""
         with torch.inference_mode():
             return self.mapping(torch.from_numpy(embed_faces(self.arcface, chips))).numpy()
 
@@ -58,7 +58,7 @@ def load_mica(path: Path | str) -> MicaModel:
     """Read ``mica.tar``.
 
     Raises:
-        AssetError: no such file, or not MICA's weights.
+        AssetError: The file does not exist, or does not hold MICA's weights.
     """
     path = Path(path)
     stored = load_torch_weights(path, EXPECTED_MICA_FILE, allowed_globals=SAFE_NUMPY_GLOBALS)
@@ -94,10 +94,10 @@ def load_mica(path: Path | str) -> MicaModel:
 
 
 def load_arcface(path: Path | str) -> IResNet:
-    """The identity network alone: of ``mica.tar``, or InsightFace's PyTorch weights of any depth.
+    """Load the identity network alone, from ``mica.tar`` or InsightFace's PyTorch weights.
 
     Raises:
-        AssetError: no such file, or not such weights.
+        AssetError: The file does not exist, or holds other weights.
     """
     path = Path(path)
     expected = f"{EXPECTED_MICA_FILE}, or an iresnet's weights of InsightFace's arcface_torch"

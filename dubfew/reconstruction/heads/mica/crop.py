@@ -30,16 +30,16 @@ ARCFACE_TEMPLATE_PX = (
 
 
 def extract_five_points(landmarks: NDArray) -> NDArray[np.float64]:
-    """The five points of faces' landmarks [..., 478, 2 or 3] (px). [..., 5, 2] px"""
+    """Extract the five alignment points of landmarks [..., 478, 2 or 3], px. [..., 5, 2]"""
     image = np.asarray(landmarks, np.float64)[..., :2]
     return np.stack([image[..., list(ids), :].mean(-2) for ids in FIVE_POINT_LANDMARK_IDS], -2)
 
 
 def align_face_chip(rgb: NDArray[np.uint8], landmarks: NDArray) -> NDArray[np.uint8]:
-    """The aligned picture of a face.
+    """Cut out the aligned picture of a face.
 
-    Sampled bilinearly and not smoothed before, however large the face: so were the pictures that
-    the network learned from. Black where the frame ends.
+    The picture is sampled bilinearly and not smoothed before, however large the face is, like the
+    pictures that the network learned from. It is black beyond the edges of the frame.
 
     Args:
         rgb: a frame. [H, W, 3] uint8

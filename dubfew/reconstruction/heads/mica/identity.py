@@ -40,7 +40,7 @@ SHAPE_RIDGE_METERS = 1e-5
 
 
 def score_face_views(landmarks: NDArray) -> NDArray[np.float64]:
-    """How well frames show a face as far as their landmarks tell: frontal, large, mouth closed.
+    """Score how well frames show a face, by its landmarks: frontal, large, mouth closed.
 
     Args:
         landmarks: px, z in px too; NaN rows without a face. [N, 478, 3]
@@ -69,12 +69,13 @@ def score_face_views(landmarks: NDArray) -> NDArray[np.float64]:
 def select_candidate_rows(
     landmarks: NDArray, num_parts: int = NUM_CANDIDATE_FRAMES
 ) -> NDArray[np.int64]:
-    """The fittest frame of each of ``num_parts`` equal parts of a clip; parts without a face give
-    none.
+    """Select the best frame of each of ``num_parts`` equal parts of a clip.
+
+    Parts without a face are left out.
 
     Args:
         landmarks: px, NaN rows without a face. [N, 478, 3]
-        num_parts: how many parts.
+        num_parts: number of parts.
 
     Returns:
         Rows in rising order. [K <= count]
@@ -86,7 +87,7 @@ def select_candidate_rows(
 
 
 def measure_chip_sharpness(chips: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Variance of the Laplacian of aligned pictures' brightness [N, 112, 112, 3]. [N]"""
+    """Compute the variance of the Laplacian of aligned pictures [N, 112, 112, 3]. [N]"""
     gray = chips.astype(np.float32).mean(-1)
     return np.array([laplace(picture).var() for picture in gray], np.float64)
 
@@ -98,7 +99,7 @@ def select_face_chips(
     num_candidates: int = NUM_CANDIDATE_FRAMES,
     num_used: int = NUM_USED_FRAMES,
 ) -> NDArray[np.uint8]:
-    """Aligned pictures of a face from the frames that show it best.
+    """Select aligned pictures of a face from the frames that show it best.
 
     Args:
         frames: of the clip, in order, one for each row of landmarks. No more of them are read
@@ -131,10 +132,10 @@ def select_face_chips(
 def estimate_mica_shape(
     frames: Iterable[Frame], landmarks: NDArray, mica: MicaModel
 ) -> NDArray[np.float32]:
-    """A person's shape coefficients in the basis that MICA was trained with.
+    """Estimate a person's shape coefficients in the basis that MICA was trained with.
 
-    Each picture goes through the networks by itself, as in MICA; coefficients are averaged, that
-    is the heads' vertices.
+    Each picture goes through the networks by itself, as in MICA; coefficients are averaged,
+    which averages the vertices of the heads.
 
     Args:
         frames: of the clip, in order, one for each row of landmarks.
@@ -151,10 +152,10 @@ def estimate_mica_shape(
 
 
 def convert_mica_shape(head: HeadModel, mica: MicaModel, shape: NDArray) -> NDArray[np.float32]:
-    """MICA's shape coefficients as those of FLAME as the user registered it.
+    """Convert MICA's shape coefficients to the FLAME model that the user registered.
 
-    FLAME's editions differ in their bases: where the head's is not that of MICA's file, the
-    coefficients that bring its vertices nearest to those of MICA's head are taken.
+    FLAME's editions differ in their bases. Where the head's basis is not that of MICA's file, the
+    result brings the vertices nearest to those of MICA's head.
 
     Args:
         head: its first vertices are FLAME's, of any edition; any number of coefficients.
@@ -187,10 +188,10 @@ def convert_mica_shape(head: HeadModel, mica: MicaModel, shape: NDArray) -> NDAr
 
 
 def check_identity_source(identity: str, head: HeadModel) -> None:
-    """Say before the work begins that a head cannot have its shape from there.
+    """Check, before the work begins, that a head can have its shape from a source.
 
     Raises:
-        DubfewError: none of ``IDENTITY_SOURCES``.
+        DubfewError: The source is not one of ``IDENTITY_SOURCES``.
         AssetError: MICA is asked for and its file is not there, or the head is not FLAME.
     """
     if identity not in IDENTITY_SOURCES:
@@ -209,7 +210,7 @@ def estimate_clip_shape(
     *,
     first_frame: int = 0,
 ) -> NDArray[np.float32] | None:
-    """The shape of a clip's person by MICA, if that is wanted and can be had.
+    """Estimate the shape of a clip's person by MICA, where that is wanted and possible.
 
     Args:
         path: the clip.

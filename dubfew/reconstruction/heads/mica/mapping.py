@@ -13,7 +13,7 @@ NUM_HIDDEN_LAYERS = 4  # before the output
 
 
 class MappingNetwork(nn.Module):
-    """Unit identity codes [N, 512] to FLAME's shape coefficients [N, 300].
+    """Network from unit identity codes [N, 512] to FLAME's shape coefficients [N, 300].
 
     Modules have the names of the released weights. Source: Zielonka et al. 2022, MICA, sec. 3.
     """
