@@ -1,8 +1,8 @@
 """Pickles of FLAME, read without running anything that they name.
 
 A pickle is a program: it names functions and calls them. Here every name that a FLAME file needs is
-replaced by an object of this module, which only notes its arguments. Every other name is refused. The
-pickle does not call NumPy's and SciPy's own constructors either, because NumPy's
+replaced by an object of this module, which only notes its arguments. Every other name is refused.
+The pickle does not call NumPy's and SciPy's own constructors either, because NumPy's
 ``dtype.__setstate__`` trusts flags that decide which bytes are pointers. Arrays are made
 afterwards, from notes that were checked.
 """
