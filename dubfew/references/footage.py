@@ -72,6 +72,23 @@ class Footage:
         index = np.asarray(rows, np.int64)
         return Footage(*(getattr(self, name)[index] for name in FOOTAGE_ARRAY_NAMES))
 
+    def project_points(
+        self,
+        rows: NDArray,  # [M]
+        matrix: NDArray[np.float32],  # [P, V]
+    ) -> NDArray[np.float32]:  # [M, P, 2]
+        """Return points of the mesh in some windows, as `grid_sample` counts them.
+
+        Args:
+            rows: rows of the windows. [M]
+            matrix: linear map from vertices to points. [P, V]
+
+        Returns:
+            x and y, -1 to 1 over the window. [M, P, 2]
+        """
+        points = np.matmul(matrix, self.vertices[rows, :, :2])
+        return (points * np.float32(2 / self.window_size) - 1).astype(np.float32)
+
 
 def resize_footage(footage: Footage, size: int) -> Footage:
     """Draw the windows at another size; meshes and masks follow.

@@ -19,6 +19,8 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
 from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.references.footage import Footage
+from dubfew.references.mouth_cavity import MouthColors, measure_mouth_colors
+from dubfew.references.mouth_interior import map_mouth_interior
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import feather_width
 
@@ -39,9 +41,13 @@ class RenderInputs:
             channel the height in the opening, -1 at the upper lip to 1 at the lower one, and 0
             outside of it. [B, 2, S, S]
         uv: texture coordinates in [0, 1]. [B, S, S, 2]
+        cavity: RGB of a plain cavity behind the lips, in the light of the first reference; 0
+            outside of the opening. [B, 3, S, S]
         references: RGB windows of the actor in [0, 1], of any size. [B, K, 3, R, R]
         sampling_grid: position of each pixel in each reference, in [-1, 1] as `grid_sample` takes
             it. [B, K, S, S, 2]
+        reference_shown: how far each reference shows what lies at the pixel, 0 to 1; 1 outside of
+            the opening. [B, K, S, S]
         reference_distances: distance of each reference's key from the frame's, in inter-ocular
             distances. [B, K]
         motion: mouth displacements of the frames around, inter-ocular distances. [B, T, P * 3]
@@ -53,8 +59,10 @@ class RenderInputs:
     mesh_mask: Tensor
     mouth_interior: Tensor
     uv: Tensor
+    cavity: Tensor
     references: Tensor
     sampling_grid: Tensor
+    reference_shown: Tensor
     reference_distances: Tensor
     motion: Tensor
     actor_index: Tensor
@@ -129,6 +137,8 @@ def make_frame_inputs(
     reference_rows: NDArray,  # [K]
     reference_distances: NDArray[np.float32],  # [K]
     actor_index: int = 0,
+    *,
+    colors: MouthColors | None = None,
 ) -> RenderInputs:
     """Make the inputs of one frame (B = 1).
 
@@ -142,6 +152,8 @@ def make_frame_inputs(
         reference_rows: rows of the references. [K]
         reference_distances: their distances from the frame. [K]
         actor_index: row of the neural texture.
+        colors: colors around the actor's mouth, see `measure_footage_colors`; by default those of
+            the references, which change with them.
     """
     size = len(image)
     raster = rasterize_mesh(vertices, head.faces, size, size)
@@ -157,10 +169,24 @@ def make_frame_inputs(
     # Uncovered pixels have face -1, which reads the last face: coverage takes them out again.
     inside = fills_opening[raster.face_id] & raster.coverage
     grid = carried[..., 3:].reshape(size, size, len(reference_rows), 2).transpose(2, 0, 1, 3)
+    reference_images = reference_footage.images[reference_rows]
+    interior = map_mouth_interior(
+        inside,
+        head.inner_lip_matrix @ vertices[:, :2] * np.float32(2 / size) - 1,
+        head.measure_eye_distance(vertices) * 2 / size,
+        reference_images,
+        reference_footage.project_points(reference_rows, head.inner_lip_matrix),
+        colors or measure_footage_colors(reference_footage, reference_rows, head),
+    )
+    grid = np.ascontiguousarray(grid)
+    grid[:, interior.rows, interior.columns] = interior.positions
+    shown = np.ones((len(reference_rows), size, size), np.float32)
+    shown[:, interior.rows, interior.columns] = interior.shown
+    cavity = np.zeros((3, size, size), np.float32)
+    cavity[:, interior.rows, interior.columns] = interior.cavity.T
     # Blank the mouth: the renderer may not see what it has to paint.
     alpha = render_soft_mask(hull, feather_width(size), 0.0, 0.0, 1.0, size, size)
     outside = np.where(alpha[..., None] > 0, 0, image)
-    references = reference_footage.images[reference_rows]
     return RenderInputs(
         scene=_image_to_tensor(outside)[None],
         alpha=torch.from_numpy(alpha)[None, None],
@@ -169,12 +195,27 @@ def make_frame_inputs(
             np.stack([inside, inside * carried[..., 2]]).astype(np.float32)
         )[None],
         uv=torch.from_numpy(np.ascontiguousarray(carried[..., :2]))[None],
-        references=torch.stack([_image_to_tensor(r) for r in references])[None],
-        sampling_grid=torch.from_numpy(np.ascontiguousarray(grid))[None],
+        cavity=torch.from_numpy(cavity)[None],
+        references=torch.stack([_image_to_tensor(r) for r in reference_images])[None],
+        sampling_grid=torch.from_numpy(grid)[None],
+        reference_shown=torch.from_numpy(shown)[None],
         reference_distances=torch.from_numpy(np.ascontiguousarray(reference_distances))[None],
         motion=torch.from_numpy(motion.reshape(1, len(motion), -1).astype(np.float32)),
         actor_index=torch.tensor([actor_index]),
     )
+
+
+def measure_footage_colors(footage: Footage, rows: NDArray, head: HeadModel) -> MouthColors:
+    """Measure the colors around the mouth in some windows of footage.
+
+    Args:
+        footage: an actor's windows.
+        rows: rows to measure in, at least one. [N]
+        head: the footage's head model.
+    """
+    rings = footage.project_points(rows, head.inner_lip_matrix)
+    cheeks = footage.project_points(rows, head.cheek_matrix)
+    return measure_mouth_colors(zip(footage.images[rows], rings, cheeks, strict=True))
 
 
 def _image_to_tensor(rgb: NDArray[np.uint8]) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,6 +23,11 @@ MAX_COLOR_CORRECTION = 0.12
 # Factor by which light is shrunk before it is continued: it is smooth, so that a quarter of the
 # resolution is enough and sixteen times faster.
 LIGHT_DOWNSCALE = 4
+# Factor on the weight of a reference where it shows nothing: small enough not to be seen.
+MIN_SHOWN = 0.0025
+# Logit of the fill where a reference shows everything: a weight of 0.25 % against equal references.
+# Networks could hardly learn away from lower ones.
+FILL_START_LOGIT = -6.0
 # Smallest weight that sums are divided by, where nothing is known.
 MIN_FILL_WEIGHT = 1e-4
 
@@ -33,10 +39,10 @@ class WarpedReferences:
     Attributes:
         colors: each reference with its light matched to the target. [B, K, 3, S, S]
         color_correction: difference that was added to each to match the light. [B, K, 3, S, S]
-        background_fill: smooth continuation of the scene into the mask, for pixels without mesh.
-            [B, 3, S, S]
-        blend_logits: logits of the blending weights, from the references' distances; that of the
-            best reference is 0. [B, K]
+        background_fill: what is painted where no reference shows anything: between the lips the
+            cavity, elsewhere a smooth continuation of the scene into the mask. [B, 3, S, S]
+        blend_logits: logits of the blending weights of the references, then of the fill: from the
+            references' distances and from what they show. [B, K + 1, S, S]
     """
 
     colors: Tensor
@@ -46,8 +52,9 @@ class WarpedReferences:
 
     def blend_references(self, inputs: RenderInputs) -> Tensor:
         """Blend the references to an image without any network. [B, 3, S, S]"""
-        weights = self.blend_logits.softmax(1)[:, :, None, None, None]
-        mixed = (weights * self.colors).sum(1)
+        weights = self.blend_logits.softmax(1)[:, :, None]
+        candidates = torch.cat([self.colors, self.background_fill[:, None]], 1)
+        mixed = (weights * candidates).sum(1)
         return inputs.mesh_mask * mixed + (1 - inputs.mesh_mask) * self.background_fill
 
 
@@ -90,12 +97,22 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
         difference.flatten(0, 1), known.expand(b, k, *known.shape[2:]).flatten(0, 1)
     ).view_as(colors)
     fill = push_pull_fill(inputs.scene, outside)
-    # The nearest reference gets 0 however far it is: a renderer's other candidate, the fill, has a
-    # fixed logit and must not win because all references are far.
+    interior = inputs.mouth_interior[:, :1]
+    fill = torch.lerp(fill, inputs.cavity + light[:, 0], interior)
+    return WarpedReferences(colors + light, light, fill, _compute_blend_logits(inputs))
+
+
+def _compute_blend_logits(inputs: RenderInputs) -> Tensor:
+    """Compute logits of the references and of the fill for every pixel. [B, K + 1, S, S]"""
+    # The nearest reference gets 0 however far it is: the fill must not win because all are far.
     nearest = inputs.reference_distances.amin(1, keepdim=True)
-    return WarpedReferences(
-        colors + light, light, fill, (nearest - inputs.reference_distances) / BLEND_TEMPERATURE
-    )
+    distances = (nearest - inputs.reference_distances)[:, :, None, None] / BLEND_TEMPERATURE
+    references = distances + inputs.reference_shown.clamp(min=MIN_SHOWN).log()
+    # The fill gets the share that the best reference lacks, of the weight of all references.
+    missing = 1 - inputs.reference_shown.amax(1, keepdim=True)
+    fill = missing.clamp(min=1e-6).log() + distances.logsumexp(1, keepdim=True)
+    fill = fill.clamp(min=FILL_START_LOGIT)
+    return torch.cat([references, fill], 1)
 
 
 def push_pull_fill(

@@ -18,6 +18,7 @@ from dubfew.references.inputs import (
     RenderInputs,
     concatenate_inputs,
     make_frame_inputs,
+    measure_footage_colors,
     split_inputs,
 )
 from dubfew.references.light_match import LightMatch, LightTracker, bring_to_actor_light
@@ -64,6 +65,9 @@ class MouthPredictor:
         self._renderer = renderer.to(device).eval()
         self._texture = texture[None].to(device)
         self._device = device
+        # Of all references together: those of a frame's own would change from frame to frame.
+        rows = np.arange(len(references.windows))
+        self._colors = measure_footage_colors(references.windows, rows, head)
 
     @property
     def num_references(self) -> int:
@@ -163,6 +167,7 @@ class MouthPredictor:
                 self.references.windows,
                 task.reference_rows,
                 task.reference_distances,
+                colors=self._colors,
             )
             for task, window, mesh in zip(tasks, windows, meshes, strict=True)
         ]

@@ -57,11 +57,11 @@ SILU_GAIN = 1.68
 RESIDUAL_INIT_GAIN = 0.1
 # Gain on the logits of blend weights: one reference must be able to win clearly.
 LOGIT_GAIN = 8
+# Edge of the square, px of the window, by which the part that is drawn by rule is widened for the
+# network.
+DRAWN_EDGE_PX = 5
 # Divisor of the residual: it is seldom more than a shade of a color.
 RESIDUAL_DIVISOR = 4
-# Logit that the fill starts with where there is a mesh: a weight of 0.25 % against equal
-# references. Lower ones could hardly be learned away from.
-FILL_START_LOGIT = -6.0
 # Largest minification or magnification that is distinguished, as a power of two.
 MAX_LOG2_MINIFICATION = 4.0
 
@@ -264,15 +264,13 @@ class BlendingUNet(Renderer):
         k = self.config.references
         logits, offsets, residual = output.split([k + 1, 2 * k, 3], 1)
         logits, residual = logits * LOGIT_GAIN, blur_residual(residual) / RESIDUAL_DIVISOR
-        # Outputs of zero give the blend weights of the bare warp, without the fill.
-        start = torch.cat(
-            [
-                warped.blend_logits[:, :, None, None].expand(-1, -1, *logits.shape[2:]),
-                torch.full_like(logits[:, :1], FILL_START_LOGIT),
-            ],
-            1,
-        )
-        weights = (logits + start).softmax(1)
+        # What no reference shows is drawn by rule: priors learned to correct references alone.
+        # The edge of the drawn part is unlike all they saw, too.
+        missing = 1 - inputs.reference_shown.amax(1, keepdim=True)
+        shown = 1 - F.max_pool2d(missing, DRAWN_EDGE_PX, 1, DRAWN_EDGE_PX // 2)
+        logits, residual = logits * shown, residual * shown
+        # Outputs of zero give the blend weights of the bare warp.
+        weights = (logits + warped.blend_logits).softmax(1)
         # References are defined on the mesh alone: beside it there is only the fill.
         fill_only = torch.cat(
             [torch.zeros_like(weights[:, :k]), torch.ones_like(weights[:, :1])], 1

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from dubfew.errors import AssetError, ShapeError
-from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS
+from dubfew.reconstruction.heads.landmark_indices import (
+    CHEEK_LANDMARKS,
+    EYE_CORNERS,
+    INNER_LIPS,
+)
 from dubfew.reconstruction.heads.loaders import HEAD_LOADERS
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.format_version import check_format_version
@@ -28,6 +32,8 @@ EYE_JOINTS = (3, 4)
 # Pitch of a fully open jaw, rad: enough for any speech or laugh. Crop and mask enclose it, so that
 # a larger value makes both larger.
 MAX_JAW_OPENING_RADIANS = 0.45
+# Distance of adults' outer eye corners, m.
+EYE_CORNER_DISTANCE_M = 0.09
 
 
 @dataclass(frozen=True)
@@ -249,6 +255,16 @@ class HeadModel:
         lips = np.isin(self.faces, ring)
         return (lips | filling[self.faces]).all(1) & lips.any(1), height
 
+    @cached_property
+    def inner_lip_matrix(self) -> FloatArray:
+        """Return the linear map from vertices to the points of ``INNER_LIPS``. [20, V]"""
+        return self.point_matrix(INNER_LIPS)
+
+    @cached_property
+    def cheek_matrix(self) -> FloatArray:
+        """Return the linear map from vertices to the points of ``CHEEK_LANDMARKS``. [6, V]"""
+        return self.point_matrix(CHEEK_LANDMARKS)
+
     def _mouth_opening_ring(self) -> NDArray[np.int64]:
         """Find the vertices around the opening, in the order of ``INNER_LIPS``. [20]
 
@@ -266,6 +282,25 @@ class HeadModel:
         """Measure the distance of the outer eye corners of an identity [S], m."""
         corners = self.point_matrix(EYE_CORNERS) @ self.rest_vertices(shape)
         return float(np.linalg.norm(corners[0] - corners[1]))
+
+    def measure_eye_distance(self, projected: NDArray) -> float:
+        """Measure the inter-ocular distance in an image as if the face looked at the camera.
+
+        Args:
+            projected: vertices in an image, x and y in px, depth in m. [V, 3]
+
+        Returns:
+            Distance, px.
+        """
+        right, left = (self._eye_corner_matrix @ projected).astype(float)
+        across, depth = np.linalg.norm((right - left)[:2]), abs(right[2] - left[2])
+        # A turned face shows the distance shortened; the part in depth is known in m.
+        cosine = np.sqrt(max(1 - (depth / EYE_CORNER_DISTANCE_M) ** 2, 0.1))
+        return float(across / cosine)
+
+    @cached_property
+    def _eye_corner_matrix(self) -> FloatArray:
+        return self.point_matrix(EYE_CORNERS)
 
     def save(self, path: Path | str) -> None:
         """Write the model as safetensors with a JSON header."""

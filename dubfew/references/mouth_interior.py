@@ -1,0 +1,98 @@
+"""The mouth's inside in one frame: where each pixel lies in the references, and a cavity for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.references.mouth_cavity import CavityPoints, MouthColors, draw_cavity
+from dubfew.references.mouth_opening import MouthOpening, find_gap, map_heights
+from dubfew.utils.arrays import FloatArray
+
+# Factors by which the gap of a reference is spread: up to the first it is shown, from the second on
+# it is replaced by the cavity.
+GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.0, 6.0
+# Factors by which the inside may be shrunk or stretched across: teeth do not widen in a smile.
+MIN_ACROSS_SCALE, MAX_ACROSS_SCALE = 0.85, 1.15
+# Width of the soft edge between lips and cavity, px of the window as the network draws it.
+EDGE_PX = 2.0
+# Openings up to this height, px, are left to the references; from twice of it on nothing is.
+SMALL_OPENING_PX = 3.0
+
+
+@dataclass(frozen=True)
+class MouthInterior:
+    """The pixels between the lips of one frame, mapped to K references.
+
+    Attributes:
+        rows: row of each pixel. [N]
+        columns: column of each pixel. [N]
+        positions: place of each pixel in each reference, -1 to 1. [K, N, 2]
+        shown: how far each reference shows what lies there, 0 to 1. [K, N]
+        cavity: RGB of the drawn cavity in the light of the references, 0 to 1; 0 where
+            nothing is missing in any pixel. [N, 3]
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    positions: FloatArray
+    shown: FloatArray
+    cavity: FloatArray
+
+
+def map_mouth_interior(
+    inside: NDArray[np.bool_],  # [S, S]
+    ring: FloatArray,  # [20, 2]
+    eye_distance: float,
+    references: NDArray[np.uint8],  # [K, R, R, 3]
+    reference_rings: FloatArray,  # [K, 20, 2]
+    colors: MouthColors,
+) -> MouthInterior:
+    """Map the pixels between the lips to references by their distance from the lips.
+
+    Args:
+        inside: pixels of the opening. [S, S]
+        ring: inner edge of the lips in the frame's window, -1 to 1. [20, 2]
+        eye_distance: inter-ocular distance in the frame's window, half widths of it.
+        references: windows of the actor, of any size. [K, R, R, 3]
+        reference_rings: inner edge of the lips in them, -1 to 1. [K, 20, 2]
+        colors: colors around the actor's mouth.
+    """
+    rows, columns = np.nonzero(inside)
+    pixel = 2 / len(inside)
+    target = MouthOpening.from_ring(ring)
+    points = target.to_axes((np.stack([columns, rows], 1) + 0.5) * pixel - 1)
+    upper, lower = target.edge_heights(points[:, 0])
+    opening = lower - upper
+    height = np.clip(points[:, 1] - upper, 0, opening)
+    # The lips' edges are soft, and small openings need no cavity.
+    near_lip = np.maximum(
+        1 - np.minimum(height, opening - height) / (EDGE_PX * pixel),
+        2 - opening / (SMALL_OPENING_PX * pixel),
+    )
+    positions, shown = [], []
+    for image, reference_ring in zip(references, reference_rings, strict=True):
+        reference = MouthOpening.from_ring(reference_ring)
+        scale = np.clip(
+            target.half_width / reference.half_width, MIN_ACROSS_SCALE, MAX_ACROSS_SCALE
+        )
+        across = np.clip(points[:, 0] / scale, reference.upper[0, 0], reference.upper[-1, 0])
+        reference_upper, reference_lower = reference.edge_heights(across)
+        gap, _ = find_gap(image, reference)
+        mapped, stretch = map_heights(height, opening, reference_lower - reference_upper, gap)
+        down = reference_upper + mapped * (reference_lower - reference_upper)
+        positions.append(reference.from_axes(np.stack([across, down], 1)))
+        spread = (GAP_REPLACED_FROM - stretch) / (GAP_REPLACED_FROM - GAP_SHOWN_UP_TO)
+        shown.append(np.clip(np.maximum(spread, near_lip), 0, 1))
+    cavity = np.zeros((len(rows), 3), np.float32)
+    if (np.max(shown, 0) < 1).any():
+        cavity = draw_cavity(CavityPoints.from_opening(target, points, eye_distance), colors)
+    return MouthInterior(
+        rows,
+        columns,
+        np.stack(positions).astype(np.float32),
+        np.stack(shown).astype(np.float32),
+        cavity,
+    )
