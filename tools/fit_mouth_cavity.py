@@ -2,10 +2,11 @@
 
     python -m tools.fit_mouth_cavity DATA [--out FILE] [--folds N]
 
-DATA is what ``dubfew prior prepare --split train`` wrote. Only clips whose license lets weights ship
-are used. Of every clip the frames with open lips are the examples; the colors around the mouth are
-measured in frames with closed lips, as they are of an actor who never opened the mouth. All people
-count the same. With ``--folds`` the tool tells the error on people left out instead of writing.
+DATA is what ``dubfew prior prepare --split train`` wrote. Only clips whose license lets weights
+ship are used. Of every clip the frames with open lips are the examples; the colors around the mouth
+are measured in frames with closed lips, as they are of an actor who never opened the mouth. All
+people count the same. With ``--folds`` the tool tells the error on people left out and writes
+nothing.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def collect_examples(
 def fit_network(
     features: NDArray, lips: NDArray, truth: NDArray, people: NDArray, train: NDArray
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray]:
-    """Fit the network to the people of ``train``; its arrays, and the error of every example [N]."""
+    """Fit the network to the people of ``train``; its arrays, and every example's error [N]."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     chosen = np.isin(people, train)
@@ -110,7 +111,7 @@ def fit_network(
         schedule.step()
     with torch.no_grad():
         error = (predict(slice(None), x).clamp(0, 1) - goal).abs().mean(1).numpy()
-    layers = [network[0], network[2], network[4]]
+    layers = [layer for layer in network if isinstance(layer, nn.Linear)]
     arrays = {"mean": mean, "deviation": deviation}
     for index, layer in enumerate(layers):
         arrays[f"weight{index}"] = layer.weight.detach().numpy()
@@ -141,13 +142,16 @@ def main(arguments: list[str] | None = None) -> int:
     people = np.concatenate(labels)
     present = np.unique(people)
     print(f"{len(present)} people, {len(features)} places")
-    print(f"color of the lips: error {mean_over_people(abs(lips - truth).mean(1), people, present):.4f}")
+    by_lip = mean_over_people(abs(lips - truth).mean(1), people, present)
+    print(f"color of the lips: error {by_lip:.4f}")
     if options.folds:
         errors = []
         for fold in np.array_split(rng.permutation(present), options.folds):
             rest = np.setdiff1d(present, fold)
             _, error = fit_network(features, lips, truth, people, rest)
-            errors.append((mean_over_people(error, people, rest), mean_over_people(error, people, fold)))
+            errors.append(
+                (mean_over_people(error, people, rest), mean_over_people(error, people, fold))
+            )
         known, unknown = np.mean(errors, 0)
         print(f"people in {options.folds} turns: error {known:.4f} known, {unknown:.4f} left out")
         return 0

@@ -1,10 +1,10 @@
 """A drawn cavity behind the lips, for what none of an actor's references shows.
 
 An actor whose seconds show closed lips alone must still be able to open the mouth. What is drawn
-then is a guess from many people: a small network (`CavityColors`) says how bright and of which color
-each place is, from its distance to the lips, the shape of the opening, and the colors of the
-actor's lips and skin. Such a mean over people is blurred, so teeth, tongue and the dark are drawn as
-well (`draw_cavity_shapes`), and both are mixed.
+then is a guess from many people: a small network (`CavityColors`) says how bright and of which
+color each place is, from its distance to the lips, the shape of the opening, and the colors of the
+actor's lips and skin. Such a mean over people is blurred, so teeth, tongue and the dark are drawn
+as well (`draw_cavity_shapes`), and both are mixed.
 
 ``mouth_cavity.safetensors`` is written by ``tools/fit_mouth_cavity.py``; docs/training.md says who
 it learned from.
@@ -111,7 +111,9 @@ def measure_mouth_colors(
             np.median(sample_nearest(image, opening.from_axes(np.stack([across, down], 1))), 0)
             for down in (lower + depth, upper - depth)
         ]
-        found.append([*lips, find_gap(image, opening)[1], np.median(sample_nearest(image, cheeks), 0)])
+        found.append(
+            [*lips, find_gap(image, opening)[1], np.median(sample_nearest(image, cheeks), 0)]
+        )
     return MouthColors(*np.median(np.array(found, np.float32), 0))
 
 
@@ -198,7 +200,9 @@ def draw_cavity_shapes(points: CavityPoints, colors: MouthColors) -> FloatArray:
     rest, full = UPPER_TEETH_SHOWN
     smile = float(smoothstep(*SMILE_RANGE, np.array(points.half_width)))
     upper_shown = min(rest + smile * (full - rest), MAX_UPPER_COVER * middle_opening)
-    lower_shown = LOWER_TEETH_SHOWN * float(smoothstep(*LOWER_TEETH_RANGE, np.array(middle_opening)))
+    lower_shown = LOWER_TEETH_SHOWN * float(
+        smoothstep(*LOWER_TEETH_RANGE, np.array(middle_opening))
+    )
     for from_lip, from_middle, shown, widths in (
         (points.above_lip, lower_edge - points.down, lower_shown, LOWER_CROWN_WIDTHS),
         (points.below_lip, points.down - upper_edge, upper_shown, UPPER_CROWN_WIDTHS),
@@ -285,7 +289,7 @@ def relative_to_lip(output: NDArray, colors: MouthColors) -> FloatArray:
 
 
 def cavity_features(points: CavityPoints, colors: MouthColors) -> FloatArray:
-    """Compute the network's features of each place: position, shape of the opening, colors. [N, 24]"""
+    """Compute the network's features of each place: position, opening, colors. [N, 24]"""
     opening = points.below_lip + points.above_lip
     upper, lower = points.middle_edges
     position = np.stack(

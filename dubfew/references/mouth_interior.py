@@ -1,4 +1,4 @@
-"""The mouth's inside in one frame: where each pixel lies in the references, and a cavity for the rest."""
+"""The mouth's inside in one frame: where its pixels lie in the references, and a cavity beside."""
 
 from __future__ import annotations
 

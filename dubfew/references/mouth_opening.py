@@ -3,9 +3,9 @@
 The mesh closes the opening by a sheet. Carried by the sheet, all that lies behind the lips would
 stretch with them: a tooth would become three times as long when the mouth opens three times as
 wide. Teeth are rigid. In films the upper ones keep their distance to the edge of the upper lip and
-the lower ones to that of the lower lip; what grows is the gap between. So `map_heights` maps a pixel
-of the opening to a reference by its distance from the nearer lip, and only the darkest band of the
-reference, which is the gap, is spread over what is left.
+the lower ones to that of the lower lip; what grows is the gap between. So `map_heights` maps a
+pixel of the opening to a reference by its distance from the nearer lip, and only the darkest band
+of the reference, which is the gap, is spread over what is left.
 
 All lengths are half widths of a window, as `grid_sample` counts them.
 """
@@ -86,7 +86,7 @@ class MouthOpening:
         return points @ self.axes + self.center
 
     def edge_heights(self, across: NDArray) -> tuple[NDArray, NDArray]:
-        """Look up the heights of the upper and of the lower lip's edge at places along the mouth."""
+        """Look up the heights of the upper and of the lower lip's edge along the mouth."""
         upper = np.interp(across, self.upper[:, 0], self.upper[:, 1])
         lower = np.interp(across, self.lower[:, 0], self.lower[:, 1])
         return upper, np.maximum(lower, upper + MIN_LENGTH)

@@ -1,0 +1,173 @@
+"""The mouth's inside: teeth are rigid, the gap spreads, a cavity stands in for what is missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dubfew.references.mouth_cavity import (
+    CavityPoints,
+    MouthColors,
+    cavity_features,
+    draw_cavity,
+    draw_cavity_shapes,
+    load_cavity_colors,
+)
+from dubfew.references.mouth_interior import map_mouth_interior
+from dubfew.references.mouth_opening import (
+    MAX_TEETH_SCALE,
+    MouthOpening,
+    find_gap,
+    map_heights,
+)
+
+SIZE = 160
+
+
+def ring(opening: float, half_width: float = 0.4, turn: float = 0.0) -> np.ndarray:
+    """Inner lips of a lens-shaped opening, half widths of a window. [20, 2]"""
+    x = np.cos(np.linspace(np.pi, -np.pi, 21)[:20]) * half_width
+    y = -np.sin(np.linspace(np.pi, -np.pi, 21)[:20]) * opening / 2
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return (np.stack([x, y], 1) @ rotation.T).astype(np.float32)
+
+
+def pixels_inside(points: np.ndarray) -> np.ndarray:
+    """Pixels of the lens that `ring` makes, without turn. [160, 160]"""
+    centers = (np.arange(SIZE) + 0.5) * 2 / SIZE - 1
+    x, y = np.meshgrid(centers, centers)
+    reach, height = np.abs(points[:, 0]).max(), np.abs(points[:, 1]).max()
+    return (x / reach) ** 2 + (y / height) ** 2 < 1
+
+
+def painted_mouth(opening: float, teeth: float) -> np.ndarray:
+    """A skin-colored window, black between the lips, white teeth below the upper lip."""
+    image = np.full((SIZE, SIZE, 3), (200, 140, 120), np.uint8)
+    points = ring(opening)
+    image[pixels_inside(points)] = (20, 10, 10)
+    centers = (np.arange(SIZE) + 0.5) * 2 / SIZE - 1
+    x, y = np.meshgrid(centers, centers)
+    upper, _ = MouthOpening.from_ring(points).edge_heights(x)
+    image[pixels_inside(points) & (y - upper < teeth)] = (240, 240, 230)
+    return image
+
+
+COLORS = MouthColors(
+    *(
+        np.array(c, np.float32)
+        for c in ((170, 90, 90), (160, 80, 80), (30, 15, 15), (200, 140, 120))
+    )
+)
+
+
+def tooth_length(wide: float, narrow: float, teeth: float) -> float:
+    """Length of the tooth in the middle, as painted from a narrower reference."""
+    reference = painted_mouth(narrow, teeth)
+    points = ring(wide)
+    interior = map_mouth_interior(
+        pixels_inside(points), points, 0.75, reference[None], ring(narrow)[None], COLORS
+    )
+    index = np.clip(((interior.positions[0] + 1) * SIZE / 2).astype(int), 0, SIZE - 1)
+    white = reference[index[:, 1], index[:, 0]].mean(1) > 200
+    column = interior.columns == SIZE // 2
+    # What the drawn cavity replaces is not the reference's tooth.
+    return float((white & column & (interior.shown[0] > 0.5)).sum() * 2 / SIZE)
+
+
+def test_a_tooth_keeps_its_length_in_a_mouth_three_times_as_wide():
+    assert tooth_length(0.6, 0.2, 0.06) == pytest.approx(0.06 * MAX_TEETH_SCALE, abs=0.02)
+    # A sheet between the lips would stretch it to 0.18.
+    assert tooth_length(0.6, 0.2, 0.06) < 0.1
+
+
+def test_the_same_mouth_maps_to_itself():
+    points = ring(0.3)
+    inside = pixels_inside(points)
+    image = painted_mouth(0.3, 0.06)
+    interior = map_mouth_interior(inside, points, 0.75, image[None], points[None], COLORS)
+    rows, columns = np.nonzero(inside)
+    expected = (np.stack([columns, rows], 1) + 0.5) * 2 / SIZE - 1
+    np.testing.assert_allclose(interior.positions[0], expected, atol=0.02)
+    assert interior.shown.min() == 1
+    assert not interior.cavity.any()
+
+
+def test_closed_lips_show_nothing_of_an_open_mouth():
+    points = ring(0.5)
+    inside = pixels_inside(points)
+    image = np.full((SIZE, SIZE, 3), (200, 140, 120), np.uint8)
+    interior = map_mouth_interior(inside, points, 0.75, image[None], ring(0.002)[None], COLORS)
+    middle = np.hypot(interior.rows - SIZE / 2, interior.columns - SIZE / 2) < 10
+    assert interior.shown[0, middle].max() < 0.01
+    # The edges beside the lips stay theirs.
+    assert interior.shown[0].max() > 0.5
+
+
+def test_no_pixels_between_the_lips_are_no_trouble():
+    closed = np.zeros((SIZE, SIZE), bool)
+    image = painted_mouth(0.2, 0.05)
+    interior = map_mouth_interior(closed, ring(0.0), 0.75, image[None], ring(0.2)[None], COLORS)
+    assert interior.positions.shape == (1, 0, 2)
+
+
+def test_the_gap_is_the_dark_row_under_the_teeth():
+    height, color = find_gap(painted_mouth(0.3, 0.1), MouthOpening.from_ring(ring(0.3)))
+    assert 0.4 < height < 0.9
+    assert color.max() < 60
+
+
+def test_heights_are_continuous_and_reach_both_lips():
+    height = np.linspace(0, 0.9, 500)
+    for gap in (0.05, 0.5, 0.95):
+        mapped, _ = map_heights(height, np.full(500, 0.9), np.full(500, 0.2), gap)
+        assert mapped[0] == 0
+        assert mapped[-1] == pytest.approx(1)
+        assert (np.diff(mapped) >= -1e-9).all()
+        assert np.diff(mapped).max() < 0.01
+
+
+def test_axes_follow_a_turned_mouth():
+    opening = MouthOpening.from_ring(ring(0.3, turn=0.4))
+    np.testing.assert_allclose(opening.axes[0], [np.cos(0.4), np.sin(0.4)], atol=1e-5)
+    points = np.array([[0.1, 0.2], [-0.3, 0.05]])
+    np.testing.assert_allclose(opening.from_axes(opening.to_axes(points)), points, atol=1e-6)
+    upper, lower = opening.edge_heights(np.zeros(1))
+    assert lower - upper == pytest.approx(0.3, abs=0.01)
+
+
+def cavity_points(opening: float, half_width: float) -> CavityPoints:
+    shape = MouthOpening.from_ring(ring(opening, half_width))
+    rows, columns = np.nonzero(pixels_inside(ring(opening, half_width)))
+    points = shape.to_axes((np.stack([columns, rows], 1) + 0.5) * 2 / SIZE - 1)
+    return CavityPoints.from_opening(shape, points, 0.9)
+
+
+def test_drawn_teeth_are_brighter_than_the_dark_and_longer_in_a_smile():
+    speech, smile = cavity_points(0.25, 0.2), cavity_points(0.25, 0.32)
+
+    def bright(points: CavityPoints) -> np.ndarray:
+        middle = (np.abs(points.across) < 0.02) & (points.below_lip < 0.15)
+        drawn = draw_cavity_shapes(points, COLORS).mean(1)
+        return points.below_lip[middle & (drawn > 0.35)]
+
+    assert bright(smile).max() > 1.5 * bright(speech).max()
+
+
+@pytest.mark.parametrize("light", [0.2, 1.0, 1.25])
+def test_the_cavity_follows_the_light(light):
+    points = cavity_points(0.3, 0.3)
+    lit = MouthColors(*(np.asarray(c) * light for c in vars(COLORS).values()))
+    drawn, usual = draw_cavity(points, lit), draw_cavity(points, COLORS)
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
+    assert drawn.mean() == pytest.approx(light * usual.mean(), rel=0.25)
+
+
+def test_the_network_s_features_match_its_weights():
+    points = cavity_points(0.3, 0.3)
+    features = cavity_features(points, COLORS)
+    network = load_cavity_colors()
+    assert features.shape[1] == len(network.mean) == network.weights[0].shape[1]
+    colors = network.predict(points, COLORS)
+    # Insides are darker than the lips before them.
+    assert colors.mean() < COLORS.lower_lip.mean() / 255
