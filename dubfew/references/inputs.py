@@ -176,6 +176,7 @@ def make_frame_inputs(
         head.measure_eye_distance(vertices) * 2 / size,
         reference_images,
         reference_footage.project_points(reference_rows, head.inner_lip_matrix),
+        grid,
         colors or measure_footage_colors(reference_footage, reference_rows, head),
     )
     grid = np.ascontiguousarray(grid)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.references.mouth_cavity import CavityPoints, MouthColors, draw_cavity
+from dubfew.references.mouth_cavity import CavityPoints, MouthColors, draw_cavity, smoothstep
 from dubfew.references.mouth_opening import MouthOpening, find_gap, map_heights
 from dubfew.utils.arrays import FloatArray
 
+# Factors by which an opening is higher than the reference's: up to the first the mesh carries the
+# inside, from the second on teeth are rigid. The mesh was aligned with the picture and is the better
+# guide as long as nothing is stretched much (docs/findings.md, "The mouth's inside").
+CARRIED_UP_TO, RIGID_FROM = 1.3, 1.8
 # Factors by which the gap of a reference is spread: up to the first it is shown, from the second on
 # it is replaced by the cavity.
 GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.0, 6.0
@@ -48,6 +52,7 @@ def map_mouth_interior(
     eye_distance: float,
     references: NDArray[np.uint8],  # [K, R, R, 3]
     reference_rings: FloatArray,  # [K, 20, 2]
+    carried: FloatArray,  # [K, S, S, 2]
     colors: MouthColors,
 ) -> MouthInterior:
     """Map the pixels between the lips to references by their distance from the lips.
@@ -58,6 +63,7 @@ def map_mouth_interior(
         eye_distance: inter-ocular distance in the frame's window, half widths of it.
         references: windows of the actor, of any size. [K, R, R, 3]
         reference_rings: inner edge of the lips in them, -1 to 1. [K, 20, 2]
+        carried: place of each pixel in each reference as the mesh carries it. [K, S, S, 2]
         colors: colors around the actor's mouth.
     """
     rows, columns = np.nonzero(inside)
@@ -73,19 +79,23 @@ def map_mouth_interior(
         2 - opening / (SMALL_OPENING_PX * pixel),
     )
     positions, shown = [], []
-    for image, reference_ring in zip(references, reference_rings, strict=True):
+    for image, reference_ring, by_mesh in zip(references, reference_rings, carried, strict=True):
         reference = MouthOpening.from_ring(reference_ring)
         scale = np.clip(
             target.half_width / reference.half_width, MIN_ACROSS_SCALE, MAX_ACROSS_SCALE
         )
         across = np.clip(points[:, 0] / scale, reference.upper[0, 0], reference.upper[-1, 0])
         reference_upper, reference_lower = reference.edge_heights(across)
+        reference_opening = reference_lower - reference_upper
         gap, _ = find_gap(image, reference)
-        mapped, stretch = map_heights(height, opening, reference_lower - reference_upper, gap)
-        down = reference_upper + mapped * (reference_lower - reference_upper)
-        positions.append(reference.from_axes(np.stack([across, down], 1)))
+        mapped, stretch = map_heights(height, opening, reference_opening, gap)
+        down = reference_upper + mapped * reference_opening
+        rigid = smoothstep(CARRIED_UP_TO, RIGID_FROM, opening / reference_opening)[:, None]
+        place = by_mesh[rows, columns]
+        place = place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place)
+        positions.append(place)
         spread = (GAP_REPLACED_FROM - stretch) / (GAP_REPLACED_FROM - GAP_SHOWN_UP_TO)
-        shown.append(np.clip(np.maximum(spread, near_lip), 0, 1))
+        shown.append(np.clip(np.maximum(spread, near_lip), 1 - rigid[:, 0], 1))
     cavity = np.zeros((len(rows), 3), np.float32)
     if (np.max(shown, 0) < 1).any():
         cavity = draw_cavity(CavityPoints.from_opening(target, points, eye_distance), colors)

@@ -23,7 +23,7 @@ from dubfew.utils.arrays import FloatArray
 LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 # Factors by which what is near a lip may be shrunk or stretched along with the opening. The eye
 # does not see so little, and landmarks err by as much. Beyond these teeth are rigid.
-MIN_TEETH_SCALE, MAX_TEETH_SCALE = 0.75, 1.2
+MIN_TEETH_SCALE, MAX_TEETH_SCALE = 0.75, 1.3
 # Half of the band that may be spread, as a fraction of the reference's opening.
 HALF_GAP_BAND = 0.1
 # Places at which a reference's opening is looked at to find the gap, across and down.
@@ -163,7 +163,7 @@ def map_heights(
         >>> height = np.array([0.1, 0.5, 0.9])
         >>> mapped, stretch = map_heights(height, np.full(3, 1.0), np.full(3, 0.25), 0.5)
         >>> mapped.round(2).tolist(), stretch.round(1).tolist()
-        ([0.33, 0.5, 0.67], [1.2, 15.2, 1.2])
+        ([0.31, 0.5, 0.69], [1.3, 14.8, 1.3])
     """
     scale = np.clip(opening / reference_opening, MIN_TEETH_SCALE, MAX_TEETH_SCALE)
     unit = reference_opening * scale

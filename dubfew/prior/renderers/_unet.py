@@ -57,9 +57,6 @@ SILU_GAIN = 1.68
 RESIDUAL_INIT_GAIN = 0.1
 # Gain on the logits of blend weights: one reference must be able to win clearly.
 LOGIT_GAIN = 8
-# Edge of the square, px of the window, by which the part that is drawn by rule is widened for the
-# network.
-DRAWN_EDGE_PX = 5
 # Divisor of the residual: it is seldom more than a shade of a color.
 RESIDUAL_DIVISOR = 4
 # Largest minification or magnification that is distinguished, as a power of two.
@@ -264,11 +261,10 @@ class BlendingUNet(Renderer):
         k = self.config.references
         logits, offsets, residual = output.split([k + 1, 2 * k, 3], 1)
         logits, residual = logits * LOGIT_GAIN, blur_residual(residual) / RESIDUAL_DIVISOR
-        # What no reference shows is drawn by rule: priors learned to correct references alone.
-        # The edge of the drawn part is unlike all they saw, too.
-        missing = 1 - inputs.reference_shown.amax(1, keepdim=True)
-        shown = 1 - F.max_pool2d(missing, DRAWN_EDGE_PX, 1, DRAWN_EDGE_PX // 2)
-        logits, residual = logits * shown, residual * shown
+        # Between the lips the warp stands as it is: there the networks so far made mouths of people
+        # they had not seen worse (docs/findings.md, "The mouth's inside").
+        outside = 1 - inputs.mouth_interior[:, :1]
+        logits, offsets, residual = logits * outside, offsets * outside, residual * outside
         # Outputs of zero give the blend weights of the bare warp.
         weights = (logits + warped.blend_logits).softmax(1)
         # References are defined on the mesh alone: beside it there is only the fill.
