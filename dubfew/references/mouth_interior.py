@@ -12,8 +12,8 @@ from dubfew.references.mouth_opening import MouthOpening, find_gap, map_heights
 from dubfew.utils.arrays import FloatArray
 
 # Factors by which an opening is higher than the reference's: up to the first the mesh carries the
-# inside, from the second on teeth are rigid. The mesh was aligned with the picture and is the better
-# guide as long as nothing is stretched much (docs/findings.md, "The mouth's inside").
+# inside, from the second on teeth are rigid. The mesh was aligned with the picture and is the
+# better guide as long as nothing is stretched much (docs/findings.md, "The mouth's inside").
 CARRIED_UP_TO, RIGID_FROM = 1.3, 1.8
 # Factors by which the gap of a reference is spread: up to the first it is shown, from the second on
 # it is replaced by the cavity.
