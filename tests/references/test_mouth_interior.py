@@ -60,12 +60,25 @@ COLORS = MouthColors(
 )
 
 
+def carried_by_sheet(wide: float, narrow: float) -> np.ndarray:
+    """Place of each pixel as a sheet between the lips of `ring` carries it. [1, 160, 160, 2]"""
+    centers = (np.arange(SIZE) + 0.5) * 2 / SIZE - 1
+    x, y = np.meshgrid(centers, centers)
+    return np.stack([x, y * narrow / wide], -1)[None].astype(np.float32)
+
+
 def tooth_length(wide: float, narrow: float, teeth: float) -> float:
     """Length of the tooth in the middle, as painted from a narrower reference."""
     reference = painted_mouth(narrow, teeth)
     points = ring(wide)
     interior = map_mouth_interior(
-        pixels_inside(points), points, 0.75, reference[None], ring(narrow)[None], COLORS
+        pixels_inside(points),
+        points,
+        0.75,
+        reference[None],
+        ring(narrow)[None],
+        carried_by_sheet(wide, narrow),
+        COLORS,
     )
     index = np.clip(((interior.positions[0] + 1) * SIZE / 2).astype(int), 0, SIZE - 1)
     white = reference[index[:, 1], index[:, 0]].mean(1) > 200
@@ -84,7 +97,9 @@ def test_the_same_mouth_maps_to_itself():
     points = ring(0.3)
     inside = pixels_inside(points)
     image = painted_mouth(0.3, 0.06)
-    interior = map_mouth_interior(inside, points, 0.75, image[None], points[None], COLORS)
+    interior = map_mouth_interior(
+        inside, points, 0.75, image[None], points[None], carried_by_sheet(1, 1), COLORS
+    )
     rows, columns = np.nonzero(inside)
     expected = (np.stack([columns, rows], 1) + 0.5) * 2 / SIZE - 1
     np.testing.assert_allclose(interior.positions[0], expected, atol=0.02)
@@ -96,17 +111,33 @@ def test_closed_lips_show_nothing_of_an_open_mouth():
     points = ring(0.5)
     inside = pixels_inside(points)
     image = np.full((SIZE, SIZE, 3), (200, 140, 120), np.uint8)
-    interior = map_mouth_interior(inside, points, 0.75, image[None], ring(0.002)[None], COLORS)
+    carried = carried_by_sheet(0.5, 0.002)
+    interior = map_mouth_interior(
+        inside, points, 0.75, image[None], ring(0.002)[None], carried, COLORS
+    )
     middle = np.hypot(interior.rows - SIZE / 2, interior.columns - SIZE / 2) < 10
     assert interior.shown[0, middle].max() < 0.01
     # The edges beside the lips stay theirs.
     assert interior.shown[0].max() > 0.5
 
 
+def test_a_little_wider_mouth_is_carried_by_the_mesh():
+    points = ring(0.24)
+    inside = pixels_inside(points)
+    carried = carried_by_sheet(0.24, 0.2)
+    interior = map_mouth_interior(
+        inside, points, 0.75, painted_mouth(0.2, 0.05)[None], ring(0.2)[None], carried, COLORS
+    )
+    np.testing.assert_allclose(interior.positions[0], carried[0][inside], atol=1e-6)
+    assert interior.shown.min() == 1
+
+
 def test_no_pixels_between_the_lips_are_no_trouble():
     closed = np.zeros((SIZE, SIZE), bool)
     image = painted_mouth(0.2, 0.05)
-    interior = map_mouth_interior(closed, ring(0.0), 0.75, image[None], ring(0.2)[None], COLORS)
+    interior = map_mouth_interior(
+        closed, ring(0.0), 0.75, image[None], ring(0.2)[None], carried_by_sheet(1, 1), COLORS
+    )
     assert interior.positions.shape == (1, 0, 2)
 
 
