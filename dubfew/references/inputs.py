@@ -48,6 +48,8 @@ class RenderInputs:
             it. [B, K, S, S, 2]
         reference_shown: how far each reference shows what lies at the pixel, 0 to 1; 1 outside of
             the opening. [B, K, S, S]
+        rigid_interior: how far the inside of the mouth lies elsewhere in the first reference than
+            the mesh says, because teeth are rigid, 0 to 1. [B, 1, S, S]
         reference_distances: distance of each reference's key from the frame's, in inter-ocular
             distances. [B, K]
         motion: mouth displacements of the frames around, inter-ocular distances. [B, T, P * 3]
@@ -63,6 +65,7 @@ class RenderInputs:
     references: Tensor
     sampling_grid: Tensor
     reference_shown: Tensor
+    rigid_interior: Tensor
     reference_distances: Tensor
     motion: Tensor
     actor_index: Tensor
@@ -183,6 +186,8 @@ def make_frame_inputs(
     grid[:, interior.rows, interior.columns] = interior.positions
     shown = np.ones((len(reference_rows), size, size), np.float32)
     shown[:, interior.rows, interior.columns] = interior.shown
+    rigid = np.zeros((1, size, size), np.float32)
+    rigid[0, interior.rows, interior.columns] = interior.rigid
     cavity = np.zeros((3, size, size), np.float32)
     cavity[:, interior.rows, interior.columns] = interior.cavity.T
     # Blank the mouth: the renderer may not see what it has to paint.
@@ -200,6 +205,7 @@ def make_frame_inputs(
         references=torch.stack([_image_to_tensor(r) for r in reference_images])[None],
         sampling_grid=torch.from_numpy(grid)[None],
         reference_shown=torch.from_numpy(shown)[None],
+        rigid_interior=torch.from_numpy(rigid)[None],
         reference_distances=torch.from_numpy(np.ascontiguousarray(reference_distances))[None],
         motion=torch.from_numpy(motion.reshape(1, len(motion), -1).astype(np.float32)),
         actor_index=torch.tensor([actor_index]),

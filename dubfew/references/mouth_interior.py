@@ -35,6 +35,8 @@ class MouthInterior:
         columns: column of each pixel. [N]
         positions: place of each pixel in each reference, -1 to 1. [K, N, 2]
         shown: how far each reference shows what lies there, 0 to 1. [K, N]
+        rigid: how far the place in the first reference is that of rigid teeth instead of the mesh's,
+            0 to 1. [N]
         cavity: RGB of the drawn cavity in the light of the references, 0 to 1; 0 where
             nothing is missing in any pixel. [N, 3]
     """
@@ -43,6 +45,7 @@ class MouthInterior:
     columns: NDArray[np.int64]
     positions: FloatArray
     shown: FloatArray
+    rigid: FloatArray
     cavity: FloatArray
 
 
@@ -78,7 +81,7 @@ def map_mouth_interior(
         1 - np.minimum(height, opening - height) / (EDGE_PX * pixel),
         2 - opening / (SMALL_OPENING_PX * pixel),
     )
-    positions, shown = [], []
+    positions, shown, rigidity = [], [], []
     for image, reference_ring, by_mesh in zip(references, reference_rings, carried, strict=True):
         reference = MouthOpening.from_ring(reference_ring)
         scale = np.clip(
@@ -90,12 +93,13 @@ def map_mouth_interior(
         gap, _ = find_gap(image, reference)
         mapped, stretch = map_heights(height, opening, reference_opening, gap)
         down = reference_upper + mapped * reference_opening
-        rigid = smoothstep(CARRIED_UP_TO, RIGID_FROM, opening / reference_opening)[:, None]
+        rigid = smoothstep(CARRIED_UP_TO, RIGID_FROM, opening / reference_opening)
         place = by_mesh[rows, columns]
-        place = place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place)
+        place = place + rigid[:, None] * (reference.from_axes(np.stack([across, down], 1)) - place)
         positions.append(place)
         spread = (GAP_REPLACED_FROM - stretch) / (GAP_REPLACED_FROM - GAP_SHOWN_UP_TO)
-        shown.append(np.clip(np.maximum(spread, near_lip), 1 - rigid[:, 0], 1))
+        shown.append(np.clip(np.maximum(spread, near_lip), 1 - rigid, 1))
+        rigidity.append(rigid)
     cavity = np.zeros((len(rows), 3), np.float32)
     if (np.max(shown, 0) < 1).any():
         cavity = draw_cavity(CavityPoints.from_opening(target, points, eye_distance), colors)
@@ -104,5 +108,6 @@ def map_mouth_interior(
         columns,
         np.stack(positions).astype(np.float32),
         np.stack(shown).astype(np.float32),
+        rigidity[0].astype(np.float32),
         cavity,
     )

@@ -57,6 +57,8 @@ SILU_GAIN = 1.68
 RESIDUAL_INIT_GAIN = 0.1
 # Gain on the logits of blend weights: one reference must be able to win clearly.
 LOGIT_GAIN = 8
+# Edge of the square, px of the window, by which the part of a mouth that leaves the mesh is widened.
+RIGID_EDGE_PX = 5
 # Divisor of the residual: it is seldom more than a shade of a color.
 RESIDUAL_DIVISOR = 4
 # Largest minification or magnification that is distinguished, as a power of two.
@@ -261,10 +263,12 @@ class BlendingUNet(Renderer):
         k = self.config.references
         logits, offsets, residual = output.split([k + 1, 2 * k, 3], 1)
         logits, residual = logits * LOGIT_GAIN, blur_residual(residual) / RESIDUAL_DIVISOR
-        # Between the lips the warp stands as it is: there the networks so far made mouths of people
-        # they had not seen worse (docs/findings.md, "The mouth's inside").
-        outside = 1 - inputs.mouth_interior[:, :1]
-        logits, offsets, residual = logits * outside, offsets * outside, residual * outside
+        # Where the inside of a mouth leaves the mesh, the warp stands as it is: priors learned to
+        # correct what the mesh carries, and make the rest worse (docs/findings.md, "The mouth's
+        # inside"). The edge of such a part is unlike all they saw, too.
+        left_alone = F.max_pool2d(inputs.rigid_interior, RIGID_EDGE_PX, 1, RIGID_EDGE_PX // 2)
+        corrected = 1 - left_alone
+        logits, offsets, residual = logits * corrected, offsets * corrected, residual * corrected
         # Outputs of zero give the blend weights of the bare warp.
         weights = (logits + warped.blend_logits).softmax(1)
         # References are defined on the mesh alone: beside it there is only the fill.
