@@ -35,8 +35,8 @@ class MouthInterior:
         columns: column of each pixel. [N]
         positions: place of each pixel in each reference, -1 to 1. [K, N, 2]
         shown: how far each reference shows what lies there, 0 to 1. [K, N]
-        rigid: how far the place in the first reference is that of rigid teeth instead of the mesh's,
-            0 to 1. [N]
+        rigid: how far the place in the first reference is that of rigid teeth instead of the
+            mesh's, 0 to 1. [N]
         cavity: RGB of the drawn cavity in the light of the references, 0 to 1; 0 where
             nothing is missing in any pixel. [N, 3]
     """

@@ -57,7 +57,7 @@ SILU_GAIN = 1.68
 RESIDUAL_INIT_GAIN = 0.1
 # Gain on the logits of blend weights: one reference must be able to win clearly.
 LOGIT_GAIN = 8
-# Edge of the square, px of the window, by which the part of a mouth that leaves the mesh is widened.
+# Edge of the square, px of the window, that widens the part of a mouth that leaves the mesh.
 RIGID_EDGE_PX = 5
 # Divisor of the residual: it is seldom more than a shade of a color.
 RESIDUAL_DIVISOR = 4
