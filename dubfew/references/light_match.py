@@ -65,8 +65,9 @@ MIN_CELL_DEVIATION = 0.008
 CLIPPED_LEVEL = 0.96
 # Robust weights fall to one half at this many standard deviations (Cauchy).
 ROBUST_DEVIATIONS = 2.0
-# Rounds of Gauss-Newton.
-FIT_ROUNDS = 8
+# Rounds of Gauss-Newton at most, and the largest change of a parameter after which none follows: a
+# twentieth of a gray level. Frames of a shot are alike, so that two or three rounds do.
+FIT_ROUNDS, SMALLEST_STEP = 8, 2e-4
 # Smallest value whose power is taken, and bounds of the logarithms, so that black stays finite.
 MIN_LEVEL, MIN_LOG_GAIN, MAX_LOG_GAIN, MAX_LOG_POWER = 1e-3, -5.0, 1.5, 1.2
 # Mean difference, in levels of [0, 1], up to which the scene counts as lit as the footage, and from
@@ -294,10 +295,13 @@ def fit_light(
         weighted = (slopes * (weight[:, None] * ~clipped)[..., None]).reshape(-1, NUM_PARAMETERS)
         information = weighted.T @ slopes.reshape(-1, NUM_PARAMETERS) + before.information
         right = weighted.T @ error.ravel() + before.information @ (before.parameters - parameters)
-        parameters = parameters + np.linalg.solve(information, right)
+        step = np.linalg.solve(information, right)
+        parameters = parameters + step
         parameters[_GAIN] = parameters[_GAIN].clip(MIN_LOG_GAIN, MAX_LOG_GAIN)
         parameters[_POWER] = parameters[_POWER].clip(-MAX_LOG_POWER, MAX_LOG_POWER)
         parameters[_SATURATION] = parameters[_SATURATION].clip(0, 3)
+        if np.abs(step).max() < SMALLEST_STEP:
+            break
     return LightFit(parameters, information, float(np.abs(error).mean()))
 
 
