@@ -125,7 +125,9 @@ BARE: Mapping[str, object] = {
     "dubfew.references.warping.MAX_COLOR_CORRECTION": 0.0,
     "dubfew.adapt.actor_footage.align_footage": lambda footage, head, progress: footage,
     "dubfew.render.prediction.align_vertices": lambda inputs, seen, vertices: vertices,
-    "dubfew.render.compositing.restore_high_frequencies": lambda images, energy, scale: images,
+    "dubfew.render.compositing.restore_detail": lambda colors, energy, scale: (
+        np.clip(colors, 0, 1) * np.float32(255)
+    ),
 }
 
 

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.references.mouth_cavity import CavityPoints, MouthColors, draw_cavity, smoothstep
-from dubfew.references.mouth_opening import MouthOpening, find_gap, map_heights
+from dubfew.references.mouth_opening import MIN_LENGTH, MouthOpening, find_gap, map_heights
 from dubfew.utils.arrays import FloatArray
 
 # Factors by which an opening is higher than the reference's: up to the first the mesh carries the
 # inside, from the second on teeth are rigid. The mesh was aligned with the picture and is the
 # better guide as long as nothing is stretched much (docs/findings.md, "The mouth's inside").
-CARRIED_UP_TO, RIGID_FROM = 1.3, 1.8
+CARRIED_UP_TO, RIGID_FROM = 1.12, 1.3
 # Factors by which the gap of a reference is spread: up to the first it is shown, from the second on
 # it is replaced by the cavity.
 GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.0, 6.0
@@ -22,8 +22,9 @@ GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.0, 6.0
 MIN_ACROSS_SCALE, MAX_ACROSS_SCALE = 0.85, 1.15
 # Width of the soft edge between lips and cavity, px of the window as the network draws it.
 EDGE_PX = 2.0
-# Openings up to this height, px, are left to the references; from twice of it on nothing is.
-SMALL_OPENING_PX = 3.0
+# Height of an opening, px, below which it is left to the mesh, and from which nothing is: twice of
+# a pixel is no tooth.
+SMALL_OPENING_PX = (4.0, 9.0)
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class MouthInterior:
         columns: column of each pixel. [N]
         positions: place of each pixel in each reference, -1 to 1. [K, N, 2]
         shown: how far each reference shows what lies there, 0 to 1. [K, N]
-        rigid: how far the place in the first reference is that of rigid teeth instead of the
-            mesh's, 0 to 1. [N]
+        rigid: how far the places in the first reference are those of rigid teeth instead of the
+            mesh's, 0 to 1.
         cavity: RGB of the drawn cavity in the light of the references, 0 to 1; 0 where
             nothing is missing in any pixel. [N, 3]
     """
@@ -45,7 +46,7 @@ class MouthInterior:
     columns: NDArray[np.int64]
     positions: FloatArray
     shown: FloatArray
-    rigid: FloatArray
+    rigid: float
     cavity: FloatArray
 
 
@@ -77,10 +78,8 @@ def map_mouth_interior(
     opening = lower - upper
     height = np.clip(points[:, 1] - upper, 0, opening)
     # The lips' edges are soft, and small openings need no cavity.
-    near_lip = np.maximum(
-        1 - np.minimum(height, opening - height) / (EDGE_PX * pixel),
-        2 - opening / (SMALL_OPENING_PX * pixel),
-    )
+    near_lip = 1 - np.minimum(height, opening - height) / (EDGE_PX * pixel)
+    tall = float(smoothstep(*SMALL_OPENING_PX, np.array(opening.max(initial=0) / pixel)))
     positions, shown, rigidity = [], [], []
     for image, reference_ring, by_mesh in zip(references, reference_rings, carried, strict=True):
         reference = MouthOpening.from_ring(reference_ring)
@@ -93,9 +92,11 @@ def map_mouth_interior(
         gap, _ = find_gap(image, reference)
         mapped, stretch = map_heights(height, opening, reference_opening, gap)
         down = reference_upper + mapped * reference_opening
-        rigid = smoothstep(CARRIED_UP_TO, RIGID_FROM, opening / reference_opening)
+        # One value for the whole mouth: parts that are carried beside others would show seams.
+        widening = np.array(opening.sum() / max(float(reference_opening.sum()), MIN_LENGTH))
+        rigid = float(smoothstep(CARRIED_UP_TO, RIGID_FROM, widening)) * tall
         place = by_mesh[rows, columns]
-        place = place + rigid[:, None] * (reference.from_axes(np.stack([across, down], 1)) - place)
+        place = place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place)
         positions.append(place)
         spread = (GAP_REPLACED_FROM - stretch) / (GAP_REPLACED_FROM - GAP_SHOWN_UP_TO)
         shown.append(np.clip(np.maximum(spread, near_lip), 1 - rigid, 1))
@@ -108,6 +109,6 @@ def map_mouth_interior(
         columns,
         np.stack(positions).astype(np.float32),
         np.stack(shown).astype(np.float32),
-        rigidity[0].astype(np.float32),
+        rigidity[0],
         cavity,
     )

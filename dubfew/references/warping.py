@@ -39,8 +39,10 @@ class WarpedReferences:
     Attributes:
         colors: each reference with its light matched to the target. [B, K, 3, S, S]
         color_correction: difference that was added to each to match the light. [B, K, 3, S, S]
-        background_fill: what is painted where no reference shows anything: between the lips the
-            cavity, elsewhere a smooth continuation of the scene into the mask. [B, 3, S, S]
+        background_fill: what is painted where no reference shows anything: a smooth continuation
+            of the scene into the mask; where teeth are rigid, the cavity. [B, 3, S, S]
+        surroundings: smooth continuation of the scene into the mask, without the cavity; what
+            networks see in the place of the mask. [B, 3, S, S]
         blend_logits: logits of the blending weights of the references, then of the fill: from the
             references' distances and from what they show. [B, K + 1, S, S]
     """
@@ -48,6 +50,7 @@ class WarpedReferences:
     colors: Tensor
     color_correction: Tensor
     background_fill: Tensor
+    surroundings: Tensor
     blend_logits: Tensor
 
     def blend_references(self, inputs: RenderInputs) -> Tensor:
@@ -96,10 +99,12 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     light = push_pull_fill(
         difference.flatten(0, 1), known.expand(b, k, *known.shape[2:]).flatten(0, 1)
     ).view_as(colors)
-    fill = push_pull_fill(inputs.scene, outside)
-    interior = inputs.mouth_interior[:, :1]
-    fill = torch.lerp(fill, inputs.cavity + light[:, 0], interior)
-    return WarpedReferences(colors + light, light, fill, _compute_blend_logits(inputs))
+    surroundings = push_pull_fill(inputs.scene, outside)
+    # Where the mesh carries the inside, networks use the surroundings, as they learned to.
+    fill = torch.lerp(surroundings, inputs.cavity + light[:, 0], inputs.rigid_interior)
+    return WarpedReferences(
+        colors + light, light, fill, surroundings, _compute_blend_logits(inputs)
+    )
 
 
 def _compute_blend_logits(inputs: RenderInputs) -> Tensor:

@@ -295,7 +295,7 @@ def _make_network_input(inputs: RenderInputs, texture: Tensor, warped: WarpedRef
     moves = (inputs.sampling_grid - _identity_grid(inputs.sampling_grid)).permute(0, 1, 4, 2, 3)
     return torch.cat(
         [
-            (inputs.scene + inside * warped.background_fill - 0.5) * COLOR_INPUT_GAIN,
+            (inputs.scene + inside * warped.surroundings - 0.5) * COLOR_INPUT_GAIN,
             (best - 0.5) * COLOR_INPUT_GAIN,
             (warped.colors[:, 1:] - best[:, None]).flatten(1, 2) * DIFFERENCE_INPUT_GAIN,
             (inputs.scene - best) * (1 - inside) * inputs.mesh_mask * DIFFERENCE_INPUT_GAIN,
