@@ -122,9 +122,9 @@ def test_closed_lips_show_nothing_of_an_open_mouth():
 
 
 def test_a_little_wider_mouth_is_carried_by_the_mesh():
-    points = ring(0.24)
+    points = ring(0.22)
     inside = pixels_inside(points)
-    carried = carried_by_sheet(0.24, 0.2)
+    carried = carried_by_sheet(0.22, 0.2)
     interior = map_mouth_interior(
         inside, points, 0.75, painted_mouth(0.2, 0.05)[None], ring(0.2)[None], carried, COLORS
     )
