@@ -8,10 +8,12 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+from dubfew.errors import DubfewError
 from dubfew.progress import Progress
 from dubfew.utils.cpu import num_available_cpus
 from dubfew.utils.files import write_atomic
@@ -128,6 +130,40 @@ def write_results(folder: Path, name: str, text: str, data: object) -> None:
     """
     write_atomic(folder / f"{name}.md", text.encode())
     write_atomic(folder / f"{name}.json", json.dumps(data, indent=1).encode())
+
+
+def run_clips(
+    clips: Sequence[Path],
+    out: Path,
+    name: str,
+    run_clip: Callable[[Path], dict[str, Any]],
+    document: Callable[[list[dict[str, Any]], dict[str, str], str], str],
+) -> int:
+    """Run a benchmark on clips; write its results after each, since the whole may be interrupted.
+
+    Args:
+        clips: files to run on. One that fails is named, and the rest goes on.
+        out: folder of the results.
+        name: name of the result files without suffix.
+        run_clip: measures one clip; its result is ready for JSON.
+        document: formats results, failures by clip, and the line on the machine as Markdown.
+
+    Returns:
+        The exit code, 1 if a clip failed.
+    """
+    line, started_on = machine_line(), machine()
+    results: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+    for clip in clips:
+        print(f"{clip.name} ...", file=sys.stderr)
+        try:
+            results.append(run_clip(clip))
+        except DubfewError as error:
+            failed[clip.name] = str(error)
+        data = {"machine": started_on, "clips": results, "failed": failed}
+        write_results(out, name, document(results, failed, line), data)
+    print(document(results, failed, line))
+    return 1 if failed else 0
 
 
 def show(progress: Progress) -> None:

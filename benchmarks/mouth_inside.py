@@ -41,13 +41,10 @@ from benchmarks.common import (
     FOOTAGE,
     RESULTS,
     clips_of,
-    machine,
-    machine_line,
     markdown_table,
+    run_clips,
     show,
-    write_results,
 )
-from dubfew.errors import DubfewError
 from dubfew.evaluate import detect_landmarks
 from dubfew.evaluate.face_geometry import mouth_opening
 from dubfew.media import probe, read_frames
@@ -247,19 +244,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--steps", type=int, default=None, help="training steps")
     options = parser.parse_args(arguments)
-    line, started_on = machine_line(), machine()
-    results: list[dict[str, Any]] = []
-    failed: dict[str, str] = {}
-    for clip in options.clips or clips_of("validate", options.footage):
-        print(f"{clip.name} ...", file=sys.stderr)
-        try:
-            results.append(run_clip(clip, options.out, prior=options.prior, steps=options.steps))
-        except DubfewError as error:
-            failed[clip.name] = str(error)
-        data = {"machine": started_on, "clips": results, "failed": failed}
-        write_results(options.out, "mouth_inside", document(results, failed, line), data)
-    print(document(results, failed, line))
-    return 1 if failed else 0
+    return run_clips(
+        options.clips or clips_of("validate", options.footage),
+        options.out,
+        "mouth_inside",
+        lambda clip: run_clip(clip, options.out, prior=options.prior, steps=options.steps),
+        document,
+    )
 
 
 if __name__ == "__main__":

@@ -42,14 +42,11 @@ from benchmarks.common import (
     FOOTAGE,
     RESULTS,
     clips_of,
-    machine,
-    machine_line,
     markdown_table,
+    run_clips,
     show,
-    write_results,
 )
 from benchmarks.footage import delayed, split_clip, write_frames
-from dubfew.errors import DubfewError
 from dubfew.evaluate import detect_landmarks, evaluate
 from dubfew.evaluate.compare import FIELD_NAMES
 from dubfew.evaluate.contact_sheets import draw_contact_sheet, make_sheet_rows, save_contact_sheet
@@ -357,22 +354,13 @@ def main(arguments: list[str] | None = None) -> int:
         *clips_of("validate", options.footage),
         options.footage / "mt_duda.mp4",
     ]
-    line, started_on = machine_line(), machine()
-    results: list[dict[str, Any]] = []
-    failed: dict[str, str] = {}
-    for clip in clips:
-        print(f"{clip.name} ...", file=sys.stderr)
-        try:
-            results.append(
-                run_clip(clip, rows, options.out, prior=options.prior, steps=options.steps)
-            )
-        except DubfewError as error:
-            failed[clip.name] = str(error)
-        # Written after every clip, because the whole takes long and may be interrupted.
-        data = {"machine": started_on, "clips": results, "failed": failed}
-        write_results(options.out, "reenact", document(results, failed, line), data)
-    print(document(results, failed, line))
-    return 1 if failed else 0
+    return run_clips(
+        clips,
+        options.out,
+        "reenact",
+        lambda clip: run_clip(clip, rows, options.out, prior=options.prior, steps=options.steps),
+        document,
+    )
 
 
 if __name__ == "__main__":

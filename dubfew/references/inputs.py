@@ -180,7 +180,7 @@ def make_frame_inputs(
         reference_images,
         reference_footage.project_points(reference_rows, head.inner_lip_matrix),
         grid,
-        colors or measure_footage_colors(reference_footage, reference_rows, head),
+        lambda: colors or measure_footage_colors(reference_footage, reference_rows, head),
     )
     grid = np.ascontiguousarray(grid)
     grid[:, interior.rows, interior.columns] = interior.positions

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.references.mouth_opening import (
-    LUMA_WEIGHTS,
     MouthOpening,
     find_gap,
     sample_nearest,
 )
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.luma import LUMA_BT601
 
 CAVITY_FILE = Path(__file__).with_name("mouth_cavity.safetensors")
 # Share of the network's colors in the mixture with the drawn shapes. By itself the network is
@@ -194,7 +194,7 @@ def draw_cavity_shapes(points: CavityPoints, colors: MouthColors) -> FloatArray:
         np.clip(1 - (points.across / TONGUE_HALF_WIDTH) ** 2, 0, 1)
     )
     color = dark + tongue[:, None] * (TONGUE_FACTOR * lip - dark)
-    enamel = np.minimum(ENAMEL_FACTOR * (lip @ LUMA_WEIGHTS) * ENAMEL_TINT, MAX_ENAMEL_LEVEL)
+    enamel = np.minimum(ENAMEL_FACTOR * (lip @ LUMA_BT601) * ENAMEL_TINT, MAX_ENAMEL_LEVEL)
     upper_edge, lower_edge = points.middle_edges
     middle_opening = lower_edge - upper_edge
     rest, full = UPPER_TEETH_SHOWN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ def map_mouth_interior(
     references: NDArray[np.uint8],  # [K, R, R, 3]
     reference_rings: FloatArray,  # [K, 20, 2]
     carried: FloatArray,  # [K, S, S, 2]
-    colors: MouthColors,
+    measure_colors: Callable[[], MouthColors],
 ) -> MouthInterior:
     """Map the pixels between the lips to references by their distance from the lips.
 
@@ -68,7 +69,7 @@ def map_mouth_interior(
         references: windows of the actor, of any size. [K, R, R, 3]
         reference_rings: inner edge of the lips in them, -1 to 1. [K, 20, 2]
         carried: place of each pixel in each reference as the mesh carries it. [K, S, S, 2]
-        colors: colors around the actor's mouth.
+        measure_colors: returns the colors around the actor's mouth; called if a cavity is drawn.
     """
     rows, columns = np.nonzero(inside)
     pixel = 2 / len(inside)
@@ -89,21 +90,25 @@ def map_mouth_interior(
         across = np.clip(points[:, 0] / scale, reference.upper[0, 0], reference.upper[-1, 0])
         reference_upper, reference_lower = reference.edge_heights(across)
         reference_opening = reference_lower - reference_upper
-        gap, _ = find_gap(image, reference)
-        mapped, stretch = map_heights(height, opening, reference_opening, gap)
-        down = reference_upper + mapped * reference_opening
         # One value for the whole mouth: parts that are carried beside others would show seams.
         widening = np.array(opening.sum() / max(float(reference_opening.sum()), MIN_LENGTH))
         rigid = float(smoothstep(CARRIED_UP_TO, RIGID_FROM, widening)) * tall
+        rigidity.append(rigid)
         place = by_mesh[rows, columns]
-        place = place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place)
-        positions.append(place)
+        if rigid == 0:  # as in most frames
+            positions.append(place)
+            shown.append(np.ones(len(rows)))
+            continue
+        gap, _ = find_gap(image, reference)
+        mapped, stretch = map_heights(height, opening, reference_opening, gap)
+        down = reference_upper + mapped * reference_opening
+        positions.append(place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place))
         spread = (GAP_REPLACED_FROM - stretch) / (GAP_REPLACED_FROM - GAP_SHOWN_UP_TO)
         shown.append(np.clip(np.maximum(spread, near_lip), 1 - rigid, 1))
-        rigidity.append(rigid)
     cavity = np.zeros((len(rows), 3), np.float32)
     if (np.max(shown, 0) < 1).any():
-        cavity = draw_cavity(CavityPoints.from_opening(target, points, eye_distance), colors)
+        described = CavityPoints.from_opening(target, points, eye_distance)
+        cavity = draw_cavity(described, measure_colors())
     return MouthInterior(
         rows,
         columns,

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.luma import LUMA_BT601
 
-# Weights of red, green and blue in brightness (ITU-R BT.601).
-LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 # Factors by which what is near a lip may be shrunk or stretched along with the opening. The eye
 # does not see so little, and landmarks err by as much. Beyond these teeth are rigid.
 MIN_TEETH_SCALE, MAX_TEETH_SCALE = 0.75, 1.3
@@ -136,7 +135,7 @@ def find_gap(image: NDArray[np.uint8], opening: MouthOpening) -> tuple[float, Fl
     # Three rows together: single ones are noise.
     padded = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
     rows = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
-    levels = rows @ LUMA_WEIGHTS + GAP_PRIOR_LEVELS * np.abs(heights - 0.5)
+    levels = rows @ LUMA_BT601 + GAP_PRIOR_LEVELS * np.abs(heights - 0.5)
     darkest = int(np.argmin(levels))
     return float(heights[darkest]), rows[darkest].astype(np.float32)
 

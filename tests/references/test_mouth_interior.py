@@ -67,6 +67,11 @@ def carried_by_sheet(wide: float, narrow: float) -> np.ndarray:
     return np.stack([x, y * narrow / wide], -1)[None].astype(np.float32)
 
 
+def measure_colors() -> MouthColors:
+    """Return the colors around the mouth of `painted_mouth`."""
+    return COLORS
+
+
 def tooth_length(wide: float, narrow: float, teeth: float) -> float:
     """Length of the tooth in the middle, as painted from a narrower reference."""
     reference = painted_mouth(narrow, teeth)
@@ -78,7 +83,7 @@ def tooth_length(wide: float, narrow: float, teeth: float) -> float:
         reference[None],
         ring(narrow)[None],
         carried_by_sheet(wide, narrow),
-        COLORS,
+        measure_colors,
     )
     index = np.clip(((interior.positions[0] + 1) * SIZE / 2).astype(int), 0, SIZE - 1)
     white = reference[index[:, 1], index[:, 0]].mean(1) > 200
@@ -98,7 +103,7 @@ def test_the_same_mouth_maps_to_itself():
     inside = pixels_inside(points)
     image = painted_mouth(0.3, 0.06)
     interior = map_mouth_interior(
-        inside, points, 0.75, image[None], points[None], carried_by_sheet(1, 1), COLORS
+        inside, points, 0.75, image[None], points[None], carried_by_sheet(1, 1), measure_colors
     )
     rows, columns = np.nonzero(inside)
     expected = (np.stack([columns, rows], 1) + 0.5) * 2 / SIZE - 1
@@ -113,7 +118,7 @@ def test_closed_lips_show_nothing_of_an_open_mouth():
     image = np.full((SIZE, SIZE, 3), (200, 140, 120), np.uint8)
     carried = carried_by_sheet(0.5, 0.002)
     interior = map_mouth_interior(
-        inside, points, 0.75, image[None], ring(0.002)[None], carried, COLORS
+        inside, points, 0.75, image[None], ring(0.002)[None], carried, measure_colors
     )
     middle = np.hypot(interior.rows - SIZE / 2, interior.columns - SIZE / 2) < 10
     assert interior.shown[0, middle].max() < 0.01
@@ -126,7 +131,13 @@ def test_a_little_wider_mouth_is_carried_by_the_mesh():
     inside = pixels_inside(points)
     carried = carried_by_sheet(0.22, 0.2)
     interior = map_mouth_interior(
-        inside, points, 0.75, painted_mouth(0.2, 0.05)[None], ring(0.2)[None], carried, COLORS
+        inside,
+        points,
+        0.75,
+        painted_mouth(0.2, 0.05)[None],
+        ring(0.2)[None],
+        carried,
+        measure_colors,
     )
     np.testing.assert_allclose(interior.positions[0], carried[0][inside], atol=1e-6)
     assert interior.shown.min() == 1
@@ -136,7 +147,13 @@ def test_no_pixels_between_the_lips_are_no_trouble():
     closed = np.zeros((SIZE, SIZE), bool)
     image = painted_mouth(0.2, 0.05)
     interior = map_mouth_interior(
-        closed, ring(0.0), 0.75, image[None], ring(0.2)[None], carried_by_sheet(1, 1), COLORS
+        closed,
+        ring(0.0),
+        0.75,
+        image[None],
+        ring(0.2)[None],
+        carried_by_sheet(1, 1),
+        measure_colors,
     )
     assert interior.positions.shape == (1, 0, 2)
 

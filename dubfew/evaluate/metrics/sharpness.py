@@ -9,9 +9,7 @@ from scipy.ndimage import laplace
 
 from dubfew.evaluate.metrics._aggregation import geometric_mean
 from dubfew.evaluate.metrics._base import CropMeasure, Metric, RgbImage, check_image_pair
-
-# Weights of R, G and B in luma after ITU-R BT.601: the brightness that an eye is sensitive to.
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+from dubfew.utils.luma import LUMA_BT601
 
 
 def laplacian_variance(image: RgbImage) -> float:
@@ -20,7 +18,7 @@ def laplacian_variance(image: RgbImage) -> float:
     Source: Pech-Pacheco et al. 2000, "Diatom Autofocusing in Brightfield Microscopy: a Comparative
     Study" (ICPR).
     """
-    luma = image.astype(np.float32) @ np.array(LUMA_WEIGHTS, np.float32)
+    luma = image.astype(np.float32) @ LUMA_BT601
     return float(laplace(luma, mode="reflect").var(dtype=np.float64))
 
 

@@ -22,6 +22,7 @@ from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.footage import Footage
 from dubfew.references.warping import warp_references
 from dubfew.textures import sample_texture
+from dubfew.utils.luma import LUMA_BT601
 
 # References of every person, as many as an actor stores, and frames to render, from another part of
 # the clip. More frames make a validation slower and less noisy.
@@ -31,8 +32,6 @@ SSIM_WINDOW_PX = 7
 # Added to the variances of the Laplacian that sharpness is a ratio of: flat images give 1.
 MIN_DETAIL_VARIANCE = 1e-3
 # Weights of RGB in luma.
-# Source: ITU-R BT.601-7, section 2.5.1.
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,7 @@ def _measure_mouth(
     a, b = (each[top:bottom, left:right].astype(np.float32) for each in (target, prediction))
     ssim = structural_similarity(a, b, win_size=SSIM_WINDOW_PX, data_range=255.0, channel_axis=2)
     # The variance of the Laplacian of luma is the amount of detail.
-    luma = np.array(LUMA_WEIGHTS, np.float32)
+    luma = LUMA_BT601
     detail = [
         float(laplace(each @ luma, mode="reflect").var()) + MIN_DETAIL_VARIANCE for each in (a, b)
     ]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.luma import LUMA_BT601
 
 ATLAS_FILE = Path(__file__).with_name("upper_face.safetensors")
 # Standard deviation of the neighborhood by which a pixel's contrast is measured, in pixels of the
@@ -29,8 +30,6 @@ CONTRAST_SIGMA_PX = 4.0
 LEAST_CONTRAST = 0.05
 # Added to brightness before its logarithm, 8-bit levels: noise of dark pixels must not count.
 DARK_LEVEL = 1.0
-# Weights of red, green and blue in brightness (ITU-R BT.601).
-LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class FaceAtlas:
         """
         places = np.einsum("mk,mkd->md", self.weights, landmarks[self.vertices, :2])
         # Pixel centers are at +0.5; map_coordinates has them at whole numbers.
-        luma = np.asarray(rgb, np.float32) @ LUMA_WEIGHTS
+        luma = np.asarray(rgb, np.float32) @ LUMA_BT601
         values = map_coordinates(luma, (places - 0.5).T[::-1], order=1, mode="nearest")
         picture = np.zeros(self.mask.shape, np.float32)
         picture[self.mask] = np.log(DARK_LEVEL + values)
