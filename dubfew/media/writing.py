@@ -40,9 +40,6 @@ from dubfew.utils.files import atomic_path
 # Most ticks per second of an output's clock. Encoders and containers hold them in 32 bits; this
 # leaves room for muxers that multiply them.
 _MAX_TICKS_PER_SECOND = 10_000_000
-# Longest time by which an encoder may hand out a frame before it is shown, s. Reordering takes a
-# few frames.
-_MAX_DECODING_DELAY_SECONDS = 10**6
 
 
 class VideoWriter:
@@ -298,10 +295,6 @@ class VideoWriter:
     def _mux(self, container: OutputContainer, packets: list[av.Packet]) -> None:
         """Write packets of the picture."""
         for packet in packets:
-            # x265 gives one or two frames decoding times that mean nothing; they are in order.
-            delay = (packet.pts or 0) - (packet.dts or 0)
-            if delay * self._time_base > _MAX_DECODING_DELAY_SECONDS:
-                packet.dts = packet.pts
             # Encoders that reorder frames forget or mix up for how long each is shown.
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
@@ -312,7 +305,13 @@ class VideoWriter:
         container = self._container
         if not self.frames or container is None:
             raise MediaError(f"no frame was written to {self.path}: nothing was saved")
-        self._mux(container, self._stream.encode(None))
+        packets = self._stream.encode(None)
+        if self.frames <= 2:
+            # x265 leaves the decoding times of one or two frames unset: whatever stood in memory.
+            # So few frames are never reordered, so each is decoded when it is shown.
+            for packet in packets:
+                packet.dts = packet.pts
+        self._mux(container, packets)
         self._mux_companions(math.inf)
         if self._carried is not None:
             self._carried.finish(container, -self._earliest)

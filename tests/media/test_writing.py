@@ -8,6 +8,7 @@ import textwrap
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -153,6 +154,18 @@ def test_other_lossless_codecs(tmp_path: Path, codec: str) -> None:
     write(tmp_path / "a.mkv", frames, codec=codec, lossless=True)
     for old, new in zip(frames, read_frames(tmp_path / "a.mkv"), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(old.planes(), new.planes(), strict=True))
+
+
+@pytest.mark.parametrize("codec", ["hevc", "h264"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_so_few_frames_are_decoded_when_they_are_shown(tmp_path, codec: str, count: int) -> None:
+    # x265 leaves the decoding times of one or two frames unset.
+    frames = made(count, 64, 48)
+    write(tmp_path / "a.mov", frames, codec=codec)
+    with av.open(str(tmp_path / "a.mov")) as container:
+        times = [(packet.pts, packet.dts) for packet in container.demux(video=0) if packet.size]
+    assert len(times) == count
+    assert all(pts == dts for pts, dts in times)
 
 
 @pytest.mark.parametrize("size", [(33, 25), (32, 25), (33, 24), (1, 1), (17, 64)])
