@@ -4,8 +4,15 @@ A new loss is a function here, a weight in `weights.LossWeights` and a term in
 `objective.compute_loss`.
 """
 
+from dubfew.prior.losses.adversarial import (
+    least_squares_critic_loss,
+    least_squares_generator_loss,
+)
 from dubfew.prior.losses.frequency import focal_frequency_loss
-from dubfew.prior.losses.perceptual import perceptual_and_style_losses
+from dubfew.prior.losses.perceptual import (
+    perceptual_and_style_losses,
+    two_scale_perceptual_loss,
+)
 from dubfew.prior.losses.pixels import (
     detail_energy_loss,
     laplacian_l1_loss,
@@ -21,8 +28,11 @@ __all__ = [
     "fetch_vgg19",
     "focal_frequency_loss",
     "laplacian_l1_loss",
+    "least_squares_critic_loss",
+    "least_squares_generator_loss",
     "load_vgg19",
     "perceptual_and_style_losses",
     "region_weights",
+    "two_scale_perceptual_loss",
     "weighted_l1_loss",
 ]

@@ -48,6 +48,34 @@ def perceptual_and_style_losses(
     return {"perceptual": content, "style": style}
 
 
+def two_scale_perceptual_loss(vgg: Vgg19, prediction: Tensor, target: Tensor) -> Tensor:
+    """Compare two images by VGG-19's features at full and at half size.
+
+    All five layers and both scales count alike, and every pixel does: the networks that this loss
+    trains paint the whole crop. The published code of DINet halves the two images by different
+    filters, so that equal images have a loss; here both are halved by the mean of 2 x 2 px, which
+    is bilinear reduction with pixel centers at +0.5.
+
+    Args:
+        vgg: the classifier.
+        prediction: RGB in [0, 1]; H and W are even. [B, 3, H, W]
+        target: RGB in [0, 1]. [B, 3, H, W]
+
+    Returns:
+        Mean absolute difference, over layers and scales. []
+
+    Source: Zhang et al. 2023, "DINet: Deformation Inpainting Network for Realistic Face Visually
+    Dubbing on High Resolution Video" (arXiv 2303.03988), eq. 2; IPTalker, eq. 8, is the same.
+    """
+    terms = []
+    for scale in (1, 2):
+        fake, real = (F.avg_pool2d(image, scale) for image in (prediction, target))
+        with torch.no_grad():
+            real_features = vgg(real)
+        terms += [F.l1_loss(a, b) for a, b in zip(vgg(fake), real_features, strict=True)]
+    return torch.stack(terms).mean()
+
+
 def _gram_matrix(features: Tensor, pixel_weights: Tensor) -> Tensor:
     """Compute the weighted mean of the products of all pairs of channels. [B, C, C]"""
     normalized = pixel_weights / pixel_weights.sum((2, 3), keepdim=True).clamp(min=1e-6)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from dubfew.errors import AssetError, OutputExistsError
 from dubfew.prior.losses import (
@@ -14,6 +15,7 @@ from dubfew.prior.losses import (
     fetch_vgg19,
     load_vgg19,
     perceptual_and_style_losses,
+    two_scale_perceptual_loss,
 )
 from dubfew.utils.files import sha256_file
 
@@ -108,6 +110,23 @@ def test_style_hardly_depends_on_positions(vgg):
     style, content = (float(moved[n] / soft[n]) for n in ("style", "perceptual"))
     assert style < 0.25
     assert style < 0.6 * content
+
+
+def test_two_scales_are_the_mean_over_layers_and_scales(vgg):
+    generator = torch.Generator().manual_seed(2)
+    truth, other = torch.rand(2, 1, 3, 64, 32, generator=generator)
+    assert float(two_scale_perceptual_loss(vgg, truth, truth)) == 0
+    halves = [F.interpolate(x, scale_factor=0.5, mode="bilinear") for x in (other, truth)]
+    expected = [
+        (a - b).abs().mean()
+        for images in ((other, truth), halves)
+        for a, b in zip(*(vgg(x) for x in images), strict=True)
+    ]
+    loss = two_scale_perceptual_loss(vgg, other.requires_grad_(), truth)
+    torch.testing.assert_close(loss, torch.stack(expected).mean())
+    loss.backward()
+    assert torch.isfinite(other.grad).all()
+    assert other.grad.abs().sum() > 0
 
 
 def test_missing_weights(tmp_path, monkeypatch):
