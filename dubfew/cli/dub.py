@@ -31,4 +31,8 @@ def dub(
     with show_progress(progress_mode, as_json=as_json) as progress:
         on_plan = None if as_json else print_plan
         result = api.dub(scene, sound, options, on_plan=on_plan, progress=progress)
-    print_result(result, as_json=as_json, text=lambda: format_dub(result, verbose=verbose))
+    print_result(
+        result,
+        as_json=as_json,
+        text=lambda: format_dub(result, preview=options.preview, verbose=verbose),
+    )

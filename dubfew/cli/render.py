@@ -42,7 +42,11 @@ def render(
     with show_progress(progress_mode, as_json=as_json) as progress:
         on_plan = None if as_json else print_plan
         result = api.render(actor, options, on_plan=on_plan, progress=progress)
-    print_result(result, as_json=as_json, text=lambda: format_render(result, verbose=verbose))
+    print_result(
+        result,
+        as_json=as_json,
+        text=lambda: format_render(result, preview=options.preview, verbose=verbose),
+    )
 
 
 def _choose_actor(argument: str | None, option: str | None) -> str:

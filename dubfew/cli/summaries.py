@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dubfew.evaluate.metrics import Metric
     from dubfew.render.pipeline import RenderResult
 
+# What comes after a preview. What it was made with is in the shell's history.
+PREVIEW_HINT = "the same command without --preview renders all of it"
 # Words for the direction in which a metric gets better.
 DIRECTION_WORDS = {"higher": "higher is better", "lower": "lower is better"}
 
@@ -45,11 +47,12 @@ def format_adaptation(result: AdaptResult, *, verbose: bool = False) -> str:
     return _join(_split_notes(result.note), lines, result if verbose else None)
 
 
-def format_render(result: RenderResult, *, verbose: bool = False) -> str:
+def format_render(result: RenderResult, *, preview: bool = False, verbose: bool = False) -> str:
     """Describe the file that `dubfew render` has written.
 
     Args:
         result: result of the render.
+        preview: whether it is a preview; the next step is the whole then.
         verbose: True to add every field of the result.
     """
     length = format_clock(result.frames / float(result.fps))
@@ -57,17 +60,21 @@ def format_render(result: RenderResult, *, verbose: bool = False) -> str:
         f"Done: {result.output} ({length}, {result.edited_frames} of {result.frames} frames "
         "painted)"
     )
-    return _join(_split_notes(result.note), [done], result if verbose else None)
+    lines = [done]
+    if preview:
+        lines.append(f"Next: {PREVIEW_HINT}")
+    return _join(_split_notes(result.note), lines, result if verbose else None)
 
 
-def format_dub(result: DubResult, *, verbose: bool = False) -> str:
+def format_dub(result: DubResult, *, preview: bool = False, verbose: bool = False) -> str:
     """Describe what `dubfew dub` has learned and written.
 
     Args:
         result: result of the dub.
+        preview: whether it is a preview; the next step is the whole then.
         verbose: True to add every field of the result.
     """
-    text = format_render(result.rendered, verbose=verbose)
+    text = format_render(result.rendered, preview=preview, verbose=verbose)
     if result.learned is None:
         return text
     actor = _shell_word(result.learned.actor)
@@ -78,8 +85,9 @@ def format_dub(result: DubResult, *, verbose: bool = False) -> str:
     own = [line for line in text.splitlines() if line not in kept]
     warnings = [line for line in kept + own if line.startswith("warning: ")]
     others = [line for line in kept + own if not line.startswith("warning: ")]
-    next_step = f"Next line: dubfew render {actor} --audio SPEECH.wav"
-    return "\n".join([*warnings, *others, next_step])
+    if not preview:
+        others.append(f"Another line: dubfew render {actor} --audio SPEECH.wav")
+    return "\n".join([*warnings, *others])
 
 
 def format_track(result: Mapping[str, Any], *, verbose: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,13 @@ class DubPlan:
     Attributes:
         learning: plan of the adaptation that comes first; None where the actor is known.
         rendering: plan of the render.
+        untrained: scene that an actor without training was learned from, else None. A draft is not
+            made final by another dub.
     """
 
     learning: AdaptPlan | None
     rendering: RenderPlan
+    untrained: Path | None = None
 
     @property
     def seconds(self) -> float:
@@ -49,14 +53,21 @@ class DubPlan:
     def describe(self) -> list[tuple[str, str]]:
         """Describe the plan for readers, as pairs of a title and one line."""
         rendering = self.rendering.describe()
+        if self.learning is None and self.untrained is not None:
+            (title, actor), *rest = rendering
+            advice = f"'dubfew adapt {shlex.quote(str(self.untrained))}' trains it"
+            return [(title, f"{actor}, learned before without training ({advice})"), *rest]
         if self.learning is None:
             return rendering
         learning = dict(self.learning.describe())
         is_measured = self.learning.is_measured and self.rendering.is_measured
+        limit = "at most " if self.learning.steps else ""
         changed = {
             "Face": learning["Face"],
-            "Time": "at most " + format_estimate(self.seconds, is_measured=is_measured),
+            "Time": limit + format_estimate(self.seconds, is_measured=is_measured),
         }
+        if self.learning.steps and self.rendering.preview_start is not None:
+            learning["Training"] += " (--draft leaves it out, which is enough for a preview)"
         actor = f"{learning['Actor']}, learned from the scene first"
         before = [("Actor", actor), ("Part", learning["Part"]), ("Training", learning["Training"])]
         rest = [(title, changed.get(title, line)) for title, line in rendering if title != "Actor"]
@@ -89,7 +100,8 @@ def plan_dub(
     learn, render = make_learn_options(scene, options), make_render_options(scene, sound, options)
     if known is not None:
         rendering = plan_render_of(known.actor, known.number, known.config, render, registry)
-        return DubPlan(None, rendering)
+        is_draft = dict(known.config.get("training") or {}).get("steps") == 0
+        return DubPlan(None, rendering, scene if is_draft and options.actor is None else None)
     learning = plan_adapt(scene, learn, registry=registry)
     config = _expected_config(scene, learning)
     rendering = plan_render_of(learning.actor, learning.revision, config, render, registry)

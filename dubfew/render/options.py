@@ -115,7 +115,7 @@ class RenderOptions:
     preview: bool = option(
         False,
         help="Render two seconds at half the size, from the first speech on, into a file of its "
-        "own whose name ends in -preview.",
+        "own whose name ends in -preview, with a number from the second one on.",
     )
     into: Path | str | None = option(
         None,

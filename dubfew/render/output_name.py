@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 
 from dubfew.errors import DubfewError
@@ -49,7 +51,8 @@ def resolve_output(
     """Return the file that a render writes.
 
     A preview has a name of its own, so that it is never taken for the whole. An output with a new
-    passage is named after the earlier one.
+    passage is named after the earlier one. Both are made again and again until a line is right, so
+    a name that is taken gets a number, unless ``overwrite`` allows its replacement.
 
     Args:
         actor: the actor's id.
@@ -60,14 +63,27 @@ def resolve_output(
     """
     if options.out is None and options.into is not None:
         into = Path(options.into)
-        output = Path(into.with_stem(into.stem + REDO_SUFFIX).name)
-    elif options.out is None:
+        # One word, however many passages were rendered anew one after another.
+        stem = re.sub(rf"{REDO_SUFFIX}(-\d+)?$", "", into.stem) + REDO_SUFFIX
+        output = Path(into.with_stem(stem).name)
+        is_input = output.absolute() == into.absolute()
+        return _next_free_name(output, overwrite=options.overwrite and not is_input)
+    if options.out is None:
         output = default_output(actor, scene, sound, driver)
     else:
         output = Path(options.out)
     if options.preview and not output.stem.endswith(PREVIEW_SUFFIX):
         output = output.with_stem(output.stem + PREVIEW_SUFFIX)
+        return _next_free_name(output, overwrite=options.overwrite)
     return output
+
+
+def _next_free_name(path: Path, *, overwrite: bool) -> Path:
+    """Return a path, with a number from 2 on at the end of its name where a file is there."""
+    if overwrite:
+        return path
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if not each.exists())
 
 
 def check_outputs(

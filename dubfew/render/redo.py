@@ -53,7 +53,7 @@ def resolve_passage(options: RenderOptions, scene: VideoInfo) -> Passage | None:
 
     Raises:
         DubfewError: The earlier output is no output of dubfew, was changed since, or has another
-            size or frame rate than the scene; or the passage begins after its end.
+            size than the scene; or the passage begins after its end.
         MediaError: The earlier output cannot be read.
     """
     if options.into is None or options.from_seconds is None or options.to_seconds is None:
@@ -66,11 +66,11 @@ def resolve_passage(options: RenderOptions, scene: VideoInfo) -> Passage | None:
             f"{into} is no output of dubfew, or was changed since: give --into a file that "
             "'dubfew render' wrote"
         )
-    if (info.width, info.height, info.fps) != (scene.width, scene.height, scene.fps):
+    # The mean frame rate is no sign: it differs where the picture is held and the scene's varies.
+    if (info.width, info.height) != (scene.width, scene.height):
         raise DubfewError(
-            f"{into} has {info.width} x {info.height} at {float(info.fps):.4g} frames/s, and the "
-            f"scene {scene.width} x {scene.height} at {float(scene.fps):.4g}: name the scene that "
-            "it was made from"
+            f"{into} has {info.width} x {info.height}, and the scene {scene.width} x "
+            f"{scene.height}: name the scene that it was made from"
         )
     if credentials.rendering.get("scene_sha256") != sha256_file(scene.path):
         raise DubfewError(f"{into} was made from another scene than {scene.path}: name that one")

@@ -10,10 +10,12 @@ from dubfew.adapt.pipeline import AdaptResult
 from dubfew.adapt.segment_selection import FootageSegment
 from dubfew.cli.summaries import (
     format_adaptation,
+    format_dub,
     format_evaluation,
     format_render,
     format_track,
 )
+from dubfew.dubbing.pipeline import DubResult
 from dubfew.evaluate.compare import EvaluationResult
 from dubfew.evaluate.metrics import METRICS
 from dubfew.render.pipeline import RenderResult
@@ -86,6 +88,16 @@ def test_a_render_tells_warnings_first_and_then_what_was_made() -> None:
     assert format_render(rendered()) == done
     lines = format_render(rendered("the sound is cut; no consent of 'mary'")).splitlines()
     assert lines == ["warning: the sound is cut", "warning: no consent of 'mary'", done]
+
+
+def test_the_whole_comes_after_a_preview() -> None:
+    whole = "Next: the same command without --preview renders all of it"
+    assert format_render(rendered(), preview=True).splitlines()[-1] == whole
+    result = DubResult(adapted(), rendered())
+    assert format_dub(result, preview=True).splitlines()[-1] == whole
+    assert format_dub(result).splitlines()[-1] == (
+        "Another line: dubfew render mary --audio SPEECH.wav"
+    )
 
 
 def test_technical_fields_need_verbose() -> None:

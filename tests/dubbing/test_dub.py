@@ -47,9 +47,10 @@ def calls(monkeypatch) -> list:
     return made
 
 
-def store(registry: Registry, name: str, sha256: str) -> None:
+def store(registry: Registry, name: str, sha256: str, steps: int = 20) -> None:
     source = {"path": str(SCENE), "sha256": sha256, "complete": True}
-    registry.create(name, {"method": "lora", "source": source}, {"x": b"x"})
+    config = {"method": "lora", "source": source, "training": {"steps": steps}}
+    registry.create(name, config, {"x": b"x"})
 
 
 def test_an_unknown_actor_is_learned_from_the_scene(registry, calls):
@@ -59,6 +60,7 @@ def test_an_unknown_actor_is_learned_from_the_scene(registry, calls):
     told = dict(plan.describe())
     assert "learned from the scene first" in told["Actor"]
     assert told["Training"] == "none"
+    assert told["Time"].startswith("about")  # without training nothing can end sooner
     fractions: list[float] = []
     done = pipeline.dub(
         SCENE,
@@ -77,6 +79,14 @@ def test_an_unknown_actor_is_learned_from_the_scene(registry, calls):
     assert fractions == pytest.approx([(1 + share) / 2, 1])  # the end of a part is not the end
 
 
+def test_a_preview_says_that_it_needs_no_training(registry):
+    told = dict(plan_dub(SCENE, SOUND, registry=registry, preview=True).describe())
+    assert "--draft" in told["Training"]
+    assert told["Time"].startswith("at most")
+    told = dict(plan_dub(SCENE, SOUND, registry=registry).describe())
+    assert "--draft" not in told["Training"]
+
+
 def test_what_the_scene_has_taught_is_rendered_again(registry, calls):
     store(registry, "actor", sha256_file(SCENE))
     store(registry, "actor", "0" * 64)  # from other footage, and used by default
@@ -84,6 +94,14 @@ def test_what_the_scene_has_taught_is_rendered_again(registry, calls):
     assert pipeline.dub(SCENE, SOUND, registry=registry).learned is None
     ((_, actor, rendered),) = calls
     assert (actor, rendered.revision) == ("actor", 1)
+
+
+@pytest.mark.parametrize(("steps", "is_told"), [(0, True), (20, False)])
+def test_a_draft_is_not_taken_for_the_final(registry, steps, is_told):
+    store(registry, "actor", sha256_file(SCENE), steps)
+    told = dict(plan_dub(SCENE, SOUND, registry=registry).describe())["Actor"]
+    assert told.startswith("actor, revision 1")
+    assert ("dubfew adapt" in told) is is_told
 
 
 def test_a_named_actor_is_rendered_and_must_exist(registry, calls):

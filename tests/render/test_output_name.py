@@ -8,7 +8,7 @@ import pytest
 
 from dubfew.errors import DubfewError, OutputExistsError
 from dubfew.render.options import RenderOptions
-from dubfew.render.output_name import check_outputs, default_output
+from dubfew.render.output_name import check_outputs, default_output, resolve_output
 
 SCENE = Path("scenes/scene.mov")
 
@@ -40,3 +40,30 @@ def test_each_file_of_a_render_is_checked(tmp_path: Path, taken: str) -> None:
     check_outputs(output, plot, RenderOptions(overwrite=True))
     with pytest.raises(DubfewError, match="input file"):
         check_outputs(output, plot, RenderOptions(overwrite=True), tmp_path / taken)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"preview": True}, ["scene-mary-preview", "scene-mary-preview-2", "scene-mary-preview-3"]),
+        ({"preview": True, "out": "x.mp4"}, ["x-preview", "x-preview-2"]),
+        ({"into": "old/x.mp4"}, ["x-redo", "x-redo-2"]),
+        ({"into": "x-redo.mp4"}, ["x-redo", "x-redo-2"]),
+        ({"into": "x-redo-2.mp4"}, ["x-redo", "x-redo-2"]),
+    ],
+)
+def test_another_try_gets_a_number_and_replaces_nothing(tmp_path, monkeypatch, options, names):
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        assert resolve_output("mary", RenderOptions(**options), SCENE, None, None).stem == name
+        (tmp_path / f"{name}.mp4").touch()
+    replacing = RenderOptions(**options, overwrite=True)
+    written = resolve_output("mary", replacing, SCENE, None, None)
+    assert written.name != options.get("into")  # an input is not replaced
+    assert written.stem in (names[0], f"{names[0]}-3")
+
+
+def test_a_whole_render_never_gets_a_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scene-mary.mp4").touch()
+    assert resolve_output("mary", RenderOptions(), SCENE, None, None) == Path("scene-mary.mp4")

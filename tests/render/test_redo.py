@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
@@ -97,8 +99,11 @@ def test_only_the_passage_is_new(registry, clip, tmp_path):
         for a, b in zip(read_frames(first), read_frames(second), strict=True)
     ]
     assert changed == [10 <= number < 20 for number in range(FRAMES)]
-    # Files that do not fit are refused, whole frames before any work.
+    # The mean rate of a scene whose rate varies is not that of an output that holds its last frame.
+    varying = dataclasses.replace(probe(clip), fps=Fraction(1350, 61))
     options = {"from_seconds": 0.4, "to_seconds": 0.8}
+    assert resolve_passage(RenderOptions(into=first, **options), varying).end == 0.8
+    # Files that do not fit are refused before any work.
     scene = write_scene(tmp_path / "other.mp4", clip, read_frames(clip, stop=9))
     with pytest.raises(DubfewError, match="another scene"):
         resolve_passage(RenderOptions(into=first, **options), probe(scene))
