@@ -52,6 +52,9 @@ _FRAMES_PER_BLOCK = 4096
 _HANN_POWER = 0.375
 # Level, as a fraction of the dynamic range, below which the correction of the tilt fades out.
 _TILT_FADE_LEVEL = 0.25
+# Slaney's mel scale: 200 / 3 Hz for a mel up to 1000 Hz, then 27 mel for a factor of 6.4.
+_LINEAR_HZ_PER_MEL, _LOG_START_HZ = 200 / 3, 1000.0
+_LOG_STEP = float(np.log(6.4)) / 27
 # Highest value of a log-mel band: loud peaks lie half of the dynamic range above the loud frames
 # at most, and clipped samples should not stand out further.
 _MAX_MEL_VALUE = 1.5
@@ -304,6 +307,40 @@ def mel_band_edges_hz(low: float, high: float, count: int) -> NDArray[np.float64
     """
     mel = np.linspace(2595 * np.log10(1 + low / 700), 2595 * np.log10(1 + high / 700), count + 2)
     return np.asarray(700 * (10 ** (mel / 2595) - 1))
+
+
+def slaney_band_edges_hz(low: float, high: float, count: int) -> NDArray[np.float64]:
+    """Compute the edges of overlapping bands, evenly spaced on Slaney's mel scale.
+
+    The scale is linear up to 1000 Hz and logarithmic above. Bands lie as in `mel_band_edges_hz`.
+
+    Args:
+        low: lower edge of the first band, Hz.
+        high: upper edge of the last band, Hz.
+        count: number of bands.
+
+    Returns:
+        Edges in Hz, rising. [count + 2]
+
+    Source: Slaney 1998, Auditory Toolbox, technical report 1998-010; librosa's default.
+
+    Example:
+        >>> slaney_band_edges_hz(0, 6400, 6).round().tolist()
+        [0.0, 400.0, 800.0, 1229.0, 1857.0, 2805.0, 4237.0, 6400.0]
+    """
+    start_mel = _LOG_START_HZ / _LINEAR_HZ_PER_MEL
+
+    def to_mel(hz: float) -> float:
+        if hz < _LOG_START_HZ:
+            return hz / _LINEAR_HZ_PER_MEL
+        return start_mel + float(np.log(hz / _LOG_START_HZ)) / _LOG_STEP
+
+    mel = np.linspace(to_mel(low), to_mel(high), count + 2)
+    return np.where(
+        mel < start_mel,
+        mel * _LINEAR_HZ_PER_MEL,
+        _LOG_START_HZ * np.exp((mel - start_mel) * _LOG_STEP),
+    )
 
 
 def triangular_filters(

@@ -82,6 +82,13 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "training",
         ),
         OptionalPackage(
+            "tensorflow",
+            "tensorflow",
+            "DeepSpeech's logits as the sound of DINet and IPTalker",
+            "pip install 'dubfew[deepspeech]'",
+            "training",
+        ),
+        OptionalPackage(
             "tensorboard",
             "tensorboard",
             "curves and images of a training",

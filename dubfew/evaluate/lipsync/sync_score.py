@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.evaluate.face_geometry import has_face
-from dubfew.evaluate.lipsync.mfcc import SYNCNET_RATE_HZ, mfcc
 from dubfew.evaluate.lipsync.syncnet import (
     CEPSTRA_PER_WINDOW,
     FRAMES_PER_WINDOW,
@@ -31,6 +30,7 @@ from dubfew.evaluate.lipsync.syncnet import (
     SyncNet,
 )
 from dubfew.media import Frame, probe, read_frames, stream_audio
+from dubfew.media.mfcc import SYNCNET_RATE_HZ, mfcc
 from dubfew.progress import Progress, ProgressCallback, no_progress
 
 # Frame rate that SyncNet was trained at, Hz.

@@ -81,7 +81,7 @@ class SyncNet(nn.Module):
         """Embed windows of sound.
 
         Args:
-            cepstra: rows of `dubfew.evaluate.lipsync.mfcc.mfcc`. [B, 13, 20]
+            cepstra: rows of `dubfew.media.mfcc.mfcc`. [B, 13, 20]
 
         Returns:
             One vector per window. [B, 1024]

@@ -10,6 +10,7 @@ from dubfew.media.mel import (
     MEL_WINDOW_SAMPLES,
     SPEECH_SAMPLE_RATE_HZ,
     power_spectra,
+    slaney_band_edges_hz,
     triangular_filters,
 )
 from dubfew.utils.arrays import FloatArray
@@ -23,10 +24,6 @@ _RANGE_BELOW_PEAK, _OFFSET, _DIVISOR = 8.0, 4.0, 4.0
 PEAK_LOG_POWER = 0.8
 # Lowest power whose logarithm is taken.
 _MIN_POWER = 1e-10
-# Slaney's mel scale: linear up to 1000 Hz, which is 15 mel, then 27 mel for a factor of 6.4.
-_LINEAR_HZ_PER_MEL = 200 / 3
-_LOG_START_MEL, _LOG_START_HZ = 15.0, 1000.0
-_LOG_STEP = np.log(6.4) / 27
 
 
 def whisper_log_mel(
@@ -69,13 +66,7 @@ def _filterbank(num_bands: int) -> FloatArray:
     Source: Slaney 1998, Auditory Toolbox, technical report 1998-010.
     """
     top_hz = SPEECH_SAMPLE_RATE_HZ / 2
-    top_mel = _LOG_START_MEL + np.log(top_hz / _LOG_START_HZ) / _LOG_STEP
-    mel = np.linspace(0, top_mel, num_bands + 2)
-    edges = np.where(
-        mel < _LOG_START_MEL,
-        mel * _LINEAR_HZ_PER_MEL,
-        _LOG_START_HZ * np.exp((mel - _LOG_START_MEL) * _LOG_STEP),
-    )
+    edges = slaney_band_edges_hz(0, top_hz, num_bands)
     frequencies = np.linspace(0, top_hz, MEL_WINDOW_SAMPLES // 2 + 1)
     filters = triangular_filters(frequencies, edges) * (2 / (edges[2:] - edges[:-2]))
     return filters.astype(np.float32)

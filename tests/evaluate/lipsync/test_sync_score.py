@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from dubfew.evaluate import compare, detect_landmarks
 from dubfew.evaluate.lipsync import syncnet
-from dubfew.evaluate.lipsync.mfcc import mfcc
 from dubfew.evaluate.lipsync.sync_score import (
     PADDING_GRAY,
     WINDOWS_PER_BATCH,
@@ -29,6 +28,7 @@ from dubfew.evaluate.lipsync.sync_score import (
 )
 from dubfew.evaluate.lipsync.syncnet import EMBEDDING_SIZE, LipSyncScore, SyncNet, load_syncnet
 from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter, probe, read_frames
+from dubfew.media.mfcc import mfcc
 
 CLIP = "clips/grid_bbaf2n.mpg"
 SIZE = 64  # px, of the videos made here

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dubfew.evaluate.lipsync.mfcc import mfcc, mfcc_filterbank
+from dubfew.media.mfcc import mfcc, mfcc_filterbank
 
 # python_speech_features.mfcc(sound(), 16000), windows 0 and 9 of 11.
 FIRST = [

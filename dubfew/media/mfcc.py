@@ -1,8 +1,8 @@
-"""Mel-frequency cepstral coefficients (MFCC), exactly as SyncNet was trained on them.
+"""Mel-frequency cepstral coefficients (MFCC), exactly as SyncNet and DeepSpeech learned on them.
 
-The arithmetic is that of ``python_speech_features.mfcc`` with its defaults, which SyncNet's authors
-used: no window function, a log energy in place of the first coefficient, and filters whose corners
-are whole bins of the spectrum. That package has no wheel, so it is no dependency.
+The arithmetic is that of ``python_speech_features.mfcc`` with its defaults, which both used: no
+window function, a log energy in place of the first coefficient, and filters whose corners are whole
+bins of the spectrum. That package has no wheel, so it is no dependency.
 """
 
 from __future__ import annotations
@@ -38,16 +38,18 @@ ENERGY_FLOOR = np.finfo(np.float64).eps
 def mfcc(
     samples: NDArray,  # [n]
     previous_sample: float = 0.0,
-) -> NDArray[np.float64]:  # [T, 13]
+    num_cepstra: int = NUM_CEPSTRA,
+) -> NDArray[np.float64]:  # [T, num_cepstra]
     """Compute the cepstral coefficients of every whole 25 ms window; window k begins at 160 k.
 
     Args:
         samples: mono at 16 kHz, in the units of 16-bit files, -32768 to 32767: the first
             coefficient is a log energy and depends on them. [n]
         previous_sample: sample before the first, for pre-emphasis; 0 at the start of a sound.
+        num_cepstra: coefficients, at most 26: SyncNet reads 13, DeepSpeech 26.
 
     Returns:
-        One row per window; no rows for less than a window. [T, 13]
+        One row per window; no rows for less than a window. [T, num_cepstra]
 
     Source: Davis and Mermelstein 1980, "Comparison of Parametric Representations for Monosyllabic
     Word Recognition in Continuously Spoken Sentences", as in python_speech_features 0.6.
@@ -58,7 +60,7 @@ def mfcc(
     """
     samples = np.asarray(samples, np.float64)
     if len(samples) < MFCC_WINDOW_SAMPLES:
-        return np.zeros((0, NUM_CEPSTRA))
+        return np.zeros((0, num_cepstra))
     emphasized = samples - PREEMPHASIS_FACTOR * np.concatenate([[previous_sample], samples[:-1]])
     windows = np.lib.stride_tricks.sliding_window_view(emphasized, MFCC_WINDOW_SAMPLES)
     windows = windows[::MFCC_STEP_SAMPLES]
@@ -67,9 +69,9 @@ def mfcc(
     bands = power @ mfcc_filterbank()
     cepstra = dct(np.log(np.where(bands == 0, ENERGY_FLOOR, bands)), type=2, axis=1, norm="ortho")
     # Liftering scales the coefficients to a similar size.
-    order = np.arange(NUM_CEPSTRA)
+    order = np.arange(num_cepstra)
     lifter = 1 + LIFTER_LENGTH / 2 * np.sin(np.pi * order / LIFTER_LENGTH)
-    lifted = cepstra[:, :NUM_CEPSTRA] * lifter
+    lifted = cepstra[:, :num_cepstra] * lifter
     lifted[:, 0] = np.log(np.where(energy == 0, ENERGY_FLOOR, energy))
     return np.asarray(lifted)
 
