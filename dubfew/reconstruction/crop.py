@@ -14,10 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
+from scipy.ndimage import binary_dilation
+from scipy.spatial import ConvexHull, Delaunay
 
 from dubfew.reconstruction.heads.head_model import MAX_JAW_OPENING_RADIANS, HeadModel
 from dubfew.reconstruction.projection import project_posed_points, rotvecs_to_matrices
+from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
+from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.reconstruction.track import Camera, Track
 from dubfew.utils.jit import njit_cached
 
@@ -36,6 +39,9 @@ MOUTH_WINDOW_SCALE = 1.22
 MASK_FEATHER_FRACTION = 0.075
 # Corners with which every hull is stored: more than the hulls of faces have. Part of stored files.
 NUM_HULL_CORNERS = 48
+# Edge of the image of the mouth's region in the texture's plane, that of a neural texture, and
+# its margin around the landmarks' hull, texels.
+REGION_TEXELS, REGION_MARGIN_TEXELS = 256, 2
 PROJECTION_BLOCK_FRAMES = 256  # frames whose projected points are in memory at once
 
 
@@ -121,6 +127,100 @@ def compute_track_regions(track: Track, head: HeadModel) -> FaceRegions:
         head: head model of the track.
     """
     return compute_face_regions(head, track.shape, track.rotation, track.translation, track.camera)
+
+
+def project_rest_meshes(
+    track: Track, head: HeadModel, jaw_openings: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """Project the head at rest, with some openings of its jaw, into every frame of a track.
+
+    Args:
+        track: N frames.
+        head: head model of the track.
+        jaw_openings: J openings, from 0 (closed) to 1 (fully open).
+
+    Returns:
+        x and y in px, depth in m. [N, J, V, 3]
+    """
+    jaws = np.zeros((len(jaw_openings), 3), np.float32)
+    jaws[:, 0] = np.array(jaw_openings) * MAX_JAW_OPENING_RADIANS
+    at_rest = np.zeros((len(jaws), len(head.expression_basis)), np.float32)
+    meshes = head.vertices(track.shape, at_rest, jaws)
+    points = np.repeat(meshes.reshape(1, -1, 3), len(track), 0)
+    projected = project_posed_points(
+        points, rotvecs_to_matrices(track.rotation), track.translation, track.camera
+    )
+    return projected.reshape(len(track), *meshes.shape)
+
+
+def compute_face_hulls(track: Track, head: HeadModel) -> NDArray[np.float32]:
+    """Compute the hull of all landmarks of the face, with its jaw closed and open.
+
+    Args:
+        track: N frames.
+        head: head model of the track.
+
+    Returns:
+        Corners in order, padded with the last one, px. [N, 48, 2]
+    """
+    meshes = project_rest_meshes(track, head, (0.0, 1.0))[..., :2]
+    points = meshes[:, :, head.landmark_matrix().any(0)].reshape(len(track), -1, 2)
+    return np.stack([_padded_convex_hull(each) for each in points])
+
+
+@dataclass(frozen=True)
+class SurfaceRegion:
+    """A region of a head's surface, as an image in the texture's plane.
+
+    Attributes:
+        texels: True inside. [H, W]
+        faces: the head's faces. [F, 3]
+        uv: the head's texture coordinates. [V, 2]
+        whole_faces: True for faces that are inside whatever the texels say. [F]
+    """
+
+    texels: NDArray[np.bool_]
+    faces: NDArray[np.int32]
+    uv: NDArray[np.float32]
+    whole_faces: NDArray[np.bool_]
+
+    def rasterize(self, mesh: NDArray, height: int, width: int) -> NDArray[np.bool_]:
+        """Draw the region of a projected mesh.
+
+        Args:
+            mesh: x and y in px, depth above 0. [V, 3]
+            height: rows of the picture.
+            width: columns of the picture.
+
+        Returns:
+            True where the picture shows the region. [height, width]
+        """
+        raster = rasterize_mesh(mesh, self.faces, height, width)
+        uv = interpolate_attributes(raster, self.faces, self.uv)
+        size = np.array(self.texels.shape[::-1])
+        column, row = np.clip((uv * size).astype(np.int64), 0, size - 1).transpose(2, 0, 1)
+        return raster.coverage & (self.texels[row, column] | self.whole_faces[raster.face_id])
+
+
+def make_mouth_region(head: HeadModel) -> SurfaceRegion:
+    """Make the region of the lower face: from below the nose to the chin and the cheeks.
+
+    The region is the hull of `MOUTH_MASK_LANDMARKS` in the texture's plane, so that every head
+    model has the same one, and the faces that fill the opening between the lips.
+
+    Args:
+        head: head model.
+
+    Source: Saunders and Namboodiri 2024 (arXiv 2401.06126), section 3.2, has a fixed mask in the
+    texture's plane, which the paper does not print.
+    """
+    outline = head.point_matrix(MOUTH_MASK_LANDMARKS) @ head.uv
+    centers = (np.mgrid[:REGION_TEXELS, :REGION_TEXELS][::-1] + 0.5) / REGION_TEXELS
+    inside = Delaunay(outline).find_simplex(np.moveaxis(centers, 0, -1)) >= 0
+    # A texel at the outline whose center is outside still shows skin of the region: without it
+    # the edge of the chin, where the mesh ends, would be left unpainted.
+    texels = binary_dilation(inside, iterations=REGION_MARGIN_TEXELS)
+    return SurfaceRegion(texels, head.faces, head.uv, head.mouth_filling[0])
 
 
 def _padded_convex_hull(points: NDArray) -> NDArray[np.float32]:

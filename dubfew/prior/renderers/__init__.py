@@ -6,13 +6,14 @@ name a renderer by its module. A new size of the blending U-Net is a new file li
 new network is an underscored module beside ``_unet.py`` and a file that makes an entry of it.
 Importing this package imports no torch, so names can be listed quickly.
 
-All renderers so far are subclasses of `Renderer`: they do not paint but predict fields that blend
-an actor's warped references. A network that paints pixels (StyleSync, DINet, SIDGAN, IPTalker) is
-to have a base class of its own beside `Renderer` in ``_base.py`` and an entry in the same table.
+Two families share the table. Subclasses of `Renderer` do not paint but predict fields that blend
+an actor's warped references. Subclasses of `PaintingRenderer` draw every pixel of a crop; they are
+the renderers of papers. Code that must know the family asks ``isinstance``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dubfew.errors import ArtefactError
@@ -21,6 +22,7 @@ from dubfew.utils.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dubfew.prior.renderers._base import BlendFields, Renderer, RendererConfig, RendererEntry
+    from dubfew.prior.renderers._painting import PaintingRenderer, PaintingRendererConfig
     from dubfew.prior.renderers._unet import BlendingUNet, BlendingUNetConfig
 
 RENDERERS: ExtensionTable[RendererEntry] = ExtensionTable(
@@ -28,12 +30,15 @@ RENDERERS: ExtensionTable[RendererEntry] = ExtensionTable(
 )
 
 
-def make_renderer(name: str, overrides: dict[str, Any]) -> Renderer:
+def make_renderer(name: str, overrides: Mapping[str, Any]) -> Any:
     """Build a renderer with fresh weights.
 
     Args:
         name: an entry of `RENDERERS`.
         overrides: fields of the entry's configuration that differ, as stored in a prior.
+
+    Returns:
+        A `Renderer` or a `PaintingRenderer`.
 
     Raises:
         ArtefactError: The renderer does not exist, or its configuration has no such field or
@@ -51,6 +56,8 @@ __all__ = [
     "BlendFields",
     "BlendingUNet",
     "BlendingUNetConfig",
+    "PaintingRenderer",
+    "PaintingRendererConfig",
     "Renderer",
     "RendererConfig",
     "RendererEntry",
@@ -63,6 +70,8 @@ __getattr__ = lazy_exports(
         "BlendFields": "_base",
         "BlendingUNet": "_unet",
         "BlendingUNetConfig": "_unet",
+        "PaintingRenderer": "_painting",
+        "PaintingRendererConfig": "_painting",
         "Renderer": "_base",
         "RendererConfig": "_base",
         "RendererEntry": "_base",

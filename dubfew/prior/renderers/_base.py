@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -131,12 +131,17 @@ class RendererEntry:
     Attributes:
         network: builds the renderer from a configuration, usually its class.
         config: configuration with all fields at this entry's values.
+        recipe: entry of `dubfew.prior.recipes.RECIPES` that trains it unless a configuration names
+            another one.
+        tiny: fields that make a network of the same kind for tests, which a CPU trains in seconds.
     """
 
-    network: Callable[[Any], Renderer]
-    config: RendererConfig
+    network: Callable[[Any], Any]
+    config: Any
+    recipe: str = "fields"
+    tiny: Mapping[str, Any] = field(default_factory=dict)
 
-    def build(self, overrides: Mapping[str, Any]) -> Renderer:
+    def build(self, overrides: Mapping[str, Any]) -> Any:
         """Build the renderer with fresh weights.
 
         Args:

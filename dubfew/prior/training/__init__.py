@@ -6,6 +6,7 @@
 - `validation`: held-out people, rendered at every checkpoint.
 - `logging`, `fingerprint`: the log, and what has to be the same when a run goes on.
 
-There is one loss with one discriminator. Trainings with other networks, losses or several critics
-(a *recipe* each) are to become modules of a package beside this one, with the loop in common.
+What is particular to a renderer is its *recipe* (`dubfew.prior.recipes`): losses, critics,
+optimizers and stages. What is particular to its family, such as the samples, is in
+`blending_data`.
 """

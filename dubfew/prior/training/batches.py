@@ -18,8 +18,8 @@ from dubfew.references.footage import Footage
 
 
 def check_held_out_disjoint(
-    people: Iterable[tuple[Footage, Mapping[str, Any]]],
-    held_out: Iterable[tuple[Footage, Mapping[str, Any]]],
+    people: Iterable[tuple[Any, Mapping[str, Any]]],
+    held_out: Iterable[tuple[Any, Mapping[str, Any]]],
 ) -> None:
     """Check that no held-out person is among the training people.
 

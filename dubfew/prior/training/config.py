@@ -5,15 +5,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dubfew.data.clip_index import normalize_excluded_names, read_exclude_list
 from dubfew.errors import ArtefactError
-from dubfew.prior.losses.weights import LossWeights, resolve_loss_weights
+from dubfew.prior.recipes import RECIPES
+from dubfew.prior.renderers import RENDERERS
 
+if TYPE_CHECKING:
+    from dubfew.prior.recipes import NetworkFiles, Recipe
+
+# Keys that decide the recipe, and their defaults.
+_RECIPE_KEYS = (("renderer", "lite"), ("recipe", ""))
 # Values of ``mixed_precision``, in Accelerate's words.
 MIXED_PRECISIONS = ("no", "fp16", "bf16")
 
@@ -31,6 +37,8 @@ class PriorTrainConfig:
         exclude: people who must not take part, by identity, file or SHA-256: a list, or a text
             file with one on each line.
         renderer: entry of `dubfew.prior.renderers.RENDERERS`.
+        recipe: entry of `dubfew.prior.recipes.RECIPES`: losses, critics, optimizers and stages;
+            "" for the renderer's own.
         renderer_config: sizes that differ from the entry's; by default all sizes are those of
             ``start``.
         start: prior whose weights the training starts from, by name or folder; "" for fresh ones.
@@ -51,8 +59,10 @@ class PriorTrainConfig:
         workers: processes that prepare batches; 0 prepares them in the training's own process. The
             batches are the same.
         tensorboard: whether curves and images are written to ``out``/tensorboard.
-        loss: name of a preset, or weights of the terms, see `resolve_loss_weights`.
+        loss: name of a preset, or weights and switches of the terms, see
+            `dubfew.prior.recipes.Recipe.resolve_settings`.
         vgg: file of VGG-19's weights, for losses that use it; "" for the one in dubfew's cache.
+        sync: file of a SyncNet, for losses that use one; "" for none.
     """
 
     data: str
@@ -60,6 +70,7 @@ class PriorTrainConfig:
     held_out: str = ""
     exclude: str | list[str] = dataclasses.field(default_factory=list)
     renderer: str = "lite"
+    recipe: str = ""
     renderer_config: dict[str, Any] = dataclasses.field(default_factory=dict)
     start: str = ""
     steps: int = 4000
@@ -78,6 +89,7 @@ class PriorTrainConfig:
     tensorboard: bool = False
     loss: str | dict[str, Any] = dataclasses.field(default_factory=dict)
     vgg: str = ""
+    sync: str = ""
 
     def __post_init__(self) -> None:
         # JSON gives any type for any key.
@@ -95,7 +107,7 @@ class PriorTrainConfig:
                 f"'mixed_precision' is {self.mixed_precision!r}: there are "
                 f"{', '.join(MIXED_PRECISIONS)}"
             )
-        resolve_loss_weights(self.loss)  # raises for unknown terms
+        self.make_recipe()  # raises for unknown terms
 
     @classmethod
     def load(cls, path: Path) -> PriorTrainConfig:
@@ -106,16 +118,46 @@ class PriorTrainConfig:
                 has another type or is out of range.
         """
         try:
-            return cls(**json.loads(path.read_text()))
+            return cls.from_values(json.loads(path.read_text()))
         except OSError as error:
             raise ArtefactError(f"no training configuration at {path}") from error
         except (ValueError, TypeError) as error:
             raise ArtefactError(f"{path} is not a training configuration: {error}") from error
 
+    @classmethod
+    def from_values(cls, given: Mapping[str, Any]) -> PriorTrainConfig:
+        """Make a configuration; the recipe's own defaults fill in what is not given.
+
+        Args:
+            given: values by key.
+
+        Raises:
+            ArtefactError: The renderer or the recipe does not exist, or a value is out of range.
+            TypeError: A key is not a field.
+        """
+        if not isinstance(given, Mapping):
+            raise TypeError("expected an object of keys and values")
+        renderer, recipe_name = (str(given.get(k, d)) for k, d in _RECIPE_KEYS)
+        recipe = RECIPES.load(find_recipe(renderer, recipe_name))
+        return cls(**{**recipe.defaults, **given})
+
+    def make_recipe(self) -> Recipe:
+        """Make the recipe with the settings of ``loss``.
+
+        Raises:
+            ArtefactError: The recipe or a setting does not exist.
+        """
+        recipe = RECIPES.load(find_recipe(self.renderer, self.recipe))
+        return recipe(recipe.resolve_settings(self.loss))
+
     @property
-    def loss_weights(self) -> LossWeights:
-        """Return the weights of the loss terms."""
-        return resolve_loss_weights(self.loss)
+    def network_files(self) -> NetworkFiles:
+        """Return the files of networks that losses need."""
+        from dubfew.prior.recipes import NetworkFiles  # imports torch
+
+        return NetworkFiles(
+            Path(self.vgg) if self.vgg else None, Path(self.sync) if self.sync else None
+        )
 
     def list_excluded_people(self) -> list[str]:
         """List the people who must not take part, as `open_prepared_clips` takes them.
@@ -131,10 +173,22 @@ class PriorTrainConfig:
         """Return the fields that a prior may hold: no paths, and excluded names as hashes."""
         # Paths tell about a user's machine, names about people who wanted to be left out.
         kept = dataclasses.asdict(self)
-        for name in ("data", "out", "held_out", "start", "vgg"):
+        for name in ("data", "out", "held_out", "start", "vgg", "sync"):
             del kept[name]
+        # A renderer's own recipe goes without saying, as in files of earlier versions.
+        if not self.recipe:
+            del kept["recipe"]
         kept["exclude"] = hash_names(self.list_excluded_people())
         return kept
+
+
+def find_recipe(renderer: str, recipe: str) -> str:
+    """Return the name of a training's recipe: the given one, or the renderer's own.
+
+    Raises:
+        ArtefactError: The renderer does not exist.
+    """
+    return recipe or RENDERERS.load(renderer).recipe
 
 
 # JSON types of the fields, by their annotation. An int may stand for a float.

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 from dubfew.prior.checkpoint import renderer_config_to_dict
-from dubfew.prior.renderers import Renderer
 from dubfew.prior.training.config import PriorTrainConfig
-from dubfew.references.footage import Footage
 
 # Keys of the configuration that may change from one part of a run to the next. How long the run is
 # and what it writes does not decide its steps; the people are compared by their data instead of
@@ -28,8 +26,8 @@ CHANGEABLE_CONFIG_KEYS = (
 
 def compute_run_fingerprint(
     config: PriorTrainConfig,
-    renderer: Renderer,
-    people: Iterable[tuple[Footage, Mapping[str, Any]]],
+    renderer: Any,
+    people: Iterable[tuple[Sized, Mapping[str, Any]]],
     start: Mapping[str, str],
     num_processes: int,
 ) -> dict[str, Any]:

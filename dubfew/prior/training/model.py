@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from dubfew.data.samples import TrainingSample, unwrap_footage_texture
 from dubfew.errors import ArtefactError
-from dubfew.prior.losses.objective import LossNetworks, LossTerms, compute_loss, render_batch
-from dubfew.prior.losses.weights import LossWeights
-from dubfew.prior.renderers import Renderer
+from dubfew.prior.recipes import Recipe, RecipeNetworks, Stage
 from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.footage import Footage
@@ -27,35 +25,36 @@ class RendererWithLoss(nn.Module):
     One module with one forward pass is what Accelerate can wrap for several processes.
     """
 
-    def __init__(self, renderer: Renderer, loss_weights: LossWeights) -> None:
+    def __init__(self, renderer: nn.Module, recipe: Recipe) -> None:
         """Wrap a renderer.
 
         Args:
             renderer: network to train.
-            loss_weights: weights of the terms.
+            recipe: computes the loss.
         """
         super().__init__()
         self.renderer = renderer
-        self.loss_weights = loss_weights
+        self.recipe = recipe
 
     def forward(
-        self, sample: TrainingSample, texture: Tensor, loss_networks: LossNetworks
-    ) -> tuple[Tensor, LossTerms, Tensor]:
+        self, sample: Any, texture: Tensor, networks: RecipeNetworks, stage: Stage
+    ) -> tuple[Tensor, dict[str, Tensor], Any]:
         """Render a batch and compute its loss.
 
         Args:
             sample: batch with its targets.
-            texture: sampled neural textures. [B, C, S, S]
-            loss_networks: networks of the terms that need one.
+            texture: sampled neural textures. [B, C, S, S] or [B, T, C, H, W]
+            networks: networks of the terms that need one.
+            stage: part of the training.
 
         Returns:
-            The loss [], its terms, and the rendered images [B, 3, S, S].
+            The loss [], its terms, and what the critics judge.
         """
-        fields, prediction = render_batch(self.renderer, sample, texture)
-        loss, terms = compute_loss(
-            sample, texture, fields, prediction, self.loss_weights, loss_networks
+        rendered = self.recipe.compute_generator_loss(
+            self.renderer, sample, texture, networks, stage
         )
-        return loss, terms, prediction
+        # A tuple: Accelerate turns half precision to single in tuples and dictionaries alone.
+        return rendered.loss, rendered.terms, rendered.output
 
 
 class PeopleTextures(nn.Module):
@@ -158,13 +157,13 @@ def texture_from_colors(colors: Tensor, num_channels: int) -> Tensor:
 
 
 def make_parameter_groups(
-    renderer: Renderer, textures: PeopleTextures, config: PriorTrainConfig
+    renderer: nn.Module, textures: nn.Module, config: PriorTrainConfig
 ) -> list[dict[str, Any]]:
     """Group the parameters by their learning rate, for the optimizer.
 
     Args:
         renderer: network, whose parts may have factors on their rates.
-        textures: textures of the people, the last group.
+        textures: textures of the people, the last group unless there are none.
         config: configuration with the rates.
 
     Returns:
@@ -187,5 +186,6 @@ def make_parameter_groups(
         factor = factors[max(fitting, key=len)] if fitting else 1.0
         grouped.setdefault(config.learning_rate * factor, []).append(parameter)
     groups = [(grouped[each], each) for each in sorted(grouped, reverse=True)]
-    groups.append((list(textures.parameters()), config.texture_rate))
+    if own := list(textures.parameters()):
+        groups.append((own, config.texture_rate))
     return [{"params": p, "lr": each, "full_rate": each} for p, each in groups]

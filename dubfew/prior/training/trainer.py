@@ -30,40 +30,22 @@ from accelerate.utils import GradientAccumulationPlugin, set_seed
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from dubfew.data.shards import open_prepared_clips
 from dubfew.errors import ArtefactError, DubfewError, OutputExistsError
 from dubfew.prior.checkpoint import Prior, prior_info, renderer_config_to_dict
-from dubfew.prior.discriminator import Discriminator, discriminator_loss
-from dubfew.prior.losses import load_vgg19
-from dubfew.prior.losses.objective import LossNetworks, LossTerms
-from dubfew.prior.renderers import Renderer, make_renderer
-from dubfew.prior.training.batches import (
-    check_held_out_disjoint,
-    check_window_sizes,
-    iterate_batches,
-)
+from dubfew.prior.recipes import Recipe, RecipeNetworks, Stage
+from dubfew.prior.renderers import make_renderer
+from dubfew.prior.training.blending_data import BlendingData
 from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.data import TrainingData
 from dubfew.prior.training.fingerprint import compute_run_fingerprint
 from dubfew.prior.training.logging import TrainingLog
-from dubfew.prior.training.model import PeopleTextures, RendererWithLoss, make_parameter_groups
-from dubfew.prior.training.validation import HeldOutValidator
+from dubfew.prior.training.model import RendererWithLoss, make_parameter_groups
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.reconstruction.heads.head_model import load_head_model
-from dubfew.training import MAX_GRADIENT_NORM
 from dubfew.training.ema import update_ema
 from dubfew.training.resume_state import LATEST_STATE_FILE, RunState, resume_run, save_run_state
-from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
+from dubfew.training.schedules import LearningRateSchedule
 from dubfew.utils.import_utils import import_optional
 
-# Momentum and second moment of the renderer and the textures. 0.99 follows the gradient's size
-# within a hundred steps; Adam's own 0.999 would take a fourth of a training of 4000 steps.
-ADAM_BETAS = (0.9, 0.99)
-# Less momentum for the discriminator, whose opponent moves at every step.
-# Source: Isola et al. 2017, pix2pix (arXiv 1611.07004), section 3.3.
-DISCRIMINATOR_ADAM_BETAS = (0.5, 0.999)
-# Part of the training during which the rates rise, and the factor that they begin and end with.
-WARMUP_FRACTION = 0.02
-INITIAL_RATE_FACTOR, FINAL_RATE_FACTOR = 0.01, 0.1
 # Ramp of the moving average: step s keeps at most s / (s + EMA_RAMP_STEPS) of it. Without the ramp
 # the random start would stay in it for many steps; a longer one averages less at first.
 EMA_RAMP_STEPS = 9
@@ -72,8 +54,8 @@ FINISHED_PRIOR_FOLDER, BEST_PRIOR_FOLDER = "prior", "best"
 
 
 @dataclass(frozen=True)
-class _Critic:
-    """A discriminator with what trains it.
+class _TrainedCritic:
+    """A critic with what trains it.
 
     Attributes:
         network: bare network, which the renderer's loss calls.
@@ -82,7 +64,7 @@ class _Critic:
         schedule: rates of that optimizer.
     """
 
-    network: Discriminator
+    network: nn.Module
     wrapped: nn.Module
     optimizer: AcceleratedOptimizer
     schedule: LearningRateSchedule
@@ -105,74 +87,68 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
             with another configuration, or the loss is not finite any more.
     """
     with _configured_accelerator(config) as accelerator:
-        out, weights = Path(config.out), config.loss_weights
+        out, recipe = Path(config.out), config.make_recipe()
         if accelerator.is_main_process:
             _check_run_folder(out)
         set_seed(config.seed)
 
-        # Everybody's footage stays on the disk and is read as needed.
-        loaded = open_prepared_clips(Path(config.data), config.list_excluded_people())
-        held_out = open_prepared_clips(Path(config.held_out)) if config.held_out else []
-        check_held_out_disjoint(loaded, held_out)
-        people = [footage for footage, _ in loaded]
-
-        # The networks. Textures are not prepared: they average their own gradients.
+        # The networks, and everybody's data, which stays on the disk and is read as needed.
+        # Textures are not prepared: they average their own gradients.
         renderer, origin = make_initial_renderer(config)
-        check_window_sizes([*loaded, *held_out], renderer.config.window)
-        num_references = renderer.config.references
-        textures = PeopleTextures(people, renderer.config.texture_channels).to(accelerator.device)
+        data = open_training_data(config, renderer)
+        textures = data.make_textures().to(accelerator.device)
         ema_renderer = deepcopy(renderer).eval().to(accelerator.device)
         model, optimizer = accelerator.prepare(
-            RendererWithLoss(renderer, weights),
-            Adam(make_parameter_groups(renderer, textures, config), betas=ADAM_BETAS),
+            RendererWithLoss(renderer, recipe),
+            Adam(make_parameter_groups(renderer, textures, config), betas=recipe.betas),
         )
-        critic = _prepare_critic(accelerator, config) if weights.needs_discriminator else None
-        vgg = load_vgg19(Path(config.vgg) if config.vgg else None) if weights.needs_vgg else None
-        loss_networks = LossNetworks(vgg.to(accelerator.device) if vgg is not None else None)
+        critics = _prepare_critics(accelerator, config, recipe, renderer)
+        networks = RecipeNetworks(recipe.load_networks(config.network_files)).to(accelerator.device)
         accelerator.register_for_checkpointing(textures, ema_renderer)
 
         # Go on from the latest state. The schedule is made first: see `LearningRateSchedule`.
-        schedule = LearningRateSchedule(optimizer, _rate_factor(config))
+        schedule = LearningRateSchedule(optimizer, _rate_factor(config, recipe))
         fingerprint = compute_run_fingerprint(
-            config, renderer, loaded, origin, accelerator.num_processes
+            config, renderer, data.people, origin, accelerator.num_processes
         )
         state = resume_run(accelerator, out, fingerprint)
         log = TrainingLog(accelerator, out, state.step)
-        validator = HeldOutValidator(
-            held_out if accelerator.is_main_process else [], num_references, accelerator.device
-        )
+        validator = data.make_validator(accelerator.device, is_main=accelerator.is_main_process)
 
         def save_prior(folder: Path) -> None:
-            _save_prior(folder, ema_renderer, textures, config, fingerprint, loaded, state)
+            _save_prior(folder, ema_renderer, textures, config, fingerprint, data, state)
 
-        step_terms: list[LossTerms] = []
-        for sample in iterate_batches(config, people, num_references, state.step, accelerator):
+        step_terms: list[dict[str, Tensor]] = []
+        stages = recipe.list_stages()
+        for stage, sample in data.iterate_batches(stages, state.step, accelerator):
             step = state.step + 1
-            adversary = critic if critic and step >= config.adversarial_from else None
+            judges = _select_critics(critics, stage) if step >= config.adversarial_from else {}
             schedule.set_step(state.step)
-            with accelerator.accumulate(model, *([adversary.wrapped] if adversary else [])):
-                loss, terms, prediction = model(
+            with accelerator.accumulate(model, *(each.wrapped for each in judges.values())):
+                loss, terms, output = model(
                     sample,
                     textures(sample),
-                    replace(loss_networks, discriminator=adversary.network)
-                    if adversary
-                    else loss_networks,
+                    replace(networks, critics={k: each.network for k, each in judges.items()}),
+                    stage,
                 )
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     textures.average_gradients(accelerator)
-                    accelerator.clip_grad_norm_(renderer.parameters(), MAX_GRADIENT_NORM)
+                    if recipe.max_gradient_norm is not None:
+                        accelerator.clip_grad_norm_(renderer.parameters(), recipe.max_gradient_norm)
                 optimizer.step()
                 optimizer.zero_grad()
-                if adversary:
-                    # The discriminator's own step, on the prediction without its gradient.
-                    adversary.schedule.set_step(state.step)
-                    terms["discriminator"] = discriminator_loss(
-                        adversary.wrapped, sample, prediction
-                    )
-                    accelerator.backward(terms["discriminator"])
-                    adversary.optimizer.step()
-                    adversary.optimizer.zero_grad()
+                # The critics' own steps, on the output without its gradient.
+                wrapped = {name: each.wrapped for name, each in judges.items()}
+                for name, critic_loss in recipe.compute_critic_losses(
+                    wrapped, sample, output, stage
+                ).items():
+                    judge = judges[name]
+                    judge.schedule.set_step(state.step)
+                    terms[name] = critic_loss
+                    accelerator.backward(critic_loss)
+                    judge.optimizer.step()
+                    judge.optimizer.zero_grad()
             step_terms.append({**terms, "loss": loss})
             if not accelerator.sync_gradients:
                 continue  # more batches belong to this step
@@ -187,7 +163,7 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
             state = replace(state, step=step)
             validation = None
             if step % config.checkpoint == 0 or step == config.steps:
-                validation = validator(ema_renderer)
+                validation = validator(ema_renderer, textures)
                 values |= validation.metrics
                 psnr = validation.metrics.get("psnr_heldout")
                 if psnr is not None and (state.best is None or psnr > state.best):
@@ -217,26 +193,44 @@ def _check_run_folder(out: Path) -> None:
         )
 
 
-def _rate_factor(config: PriorTrainConfig) -> Callable[[int], float]:
+def open_training_data(config: PriorTrainConfig, renderer: Any) -> TrainingData:
+    """Open the data of a training, for the family that the renderer belongs to.
+
+    Raises:
+        DubfewError: The data is missing or does not fit the renderer.
+    """
+    return BlendingData(config, renderer)
+
+
+def _rate_factor(config: PriorTrainConfig, recipe: Recipe) -> Callable[[int], float]:
     """Make the factor of all learning rates as a function of the steps done."""
-    return lambda steps_done: warmup_cosine(
-        steps_done,
-        config.steps,
-        warmup_steps=WARMUP_FRACTION * config.steps,
-        initial=INITIAL_RATE_FACTOR,
-        floor=FINAL_RATE_FACTOR,
-    )
+    return lambda steps_done: recipe.compute_rate_factor(steps_done, config.steps)
 
 
-def _prepare_critic(accelerator: Accelerator, config: PriorTrainConfig) -> _Critic:
-    """Make the discriminator and what trains it."""
-    network = Discriminator()
-    wrapped, optimizer = accelerator.prepare(
-        network,
-        Adam(network.parameters(), config.discriminator_rate, betas=DISCRIMINATOR_ADAM_BETAS),
-    )
-    schedule = LearningRateSchedule(optimizer, _rate_factor(config))
-    return _Critic(network, wrapped, optimizer, schedule)
+def _prepare_critics(
+    accelerator: Accelerator, config: PriorTrainConfig, recipe: Recipe, renderer: nn.Module
+) -> dict[str, _TrainedCritic]:
+    """Make all critics of a recipe and what trains them, in a fixed order."""
+    prepared = {}
+    for name, critic in recipe.make_critics(renderer).items():
+        rate = config.discriminator_rate * critic.learning_rate
+        wrapped, optimizer = accelerator.prepare(
+            critic.network, Adam(critic.network.parameters(), rate, betas=critic.betas)
+        )
+        schedule = LearningRateSchedule(optimizer, _rate_factor(config, recipe))
+        prepared[name] = _TrainedCritic(critic.network, wrapped, optimizer, schedule)
+    return prepared
+
+
+def _select_critics(
+    critics: Mapping[str, _TrainedCritic], stage: Stage
+) -> dict[str, _TrainedCritic]:
+    """Select the critics of a stage."""
+    return {
+        name: critic
+        for name, critic in critics.items()
+        if stage.critics is None or name in stage.critics
+    }
 
 
 @contextmanager
@@ -263,7 +257,7 @@ def _configured_accelerator(config: PriorTrainConfig) -> Iterator[Accelerator]:
         AcceleratorState._reset_state()
 
 
-def make_initial_renderer(config: PriorTrainConfig) -> tuple[Renderer, dict[str, str]]:
+def make_initial_renderer(config: PriorTrainConfig) -> tuple[Any, dict[str, str]]:
     """Make the renderer that training starts with, fresh or from a prior.
 
     Returns:
@@ -290,7 +284,9 @@ def make_initial_renderer(config: PriorTrainConfig) -> tuple[Renderer, dict[str,
     return prior.renderer.train(), {"name": prior_info(config.start).name, "sha256": prior.sha256}
 
 
-def _average_terms(step_terms: Sequence[LossTerms], accelerator: Accelerator) -> dict[str, float]:
+def _average_terms(
+    step_terms: Sequence[dict[str, Tensor]], accelerator: Accelerator
+) -> dict[str, float]:
     """Average the terms over a step's batches and all processes."""
     # One reduction for all terms: each costs a round trip between the processes.
     stacked = torch.stack(
@@ -302,17 +298,15 @@ def _average_terms(step_terms: Sequence[LossTerms], accelerator: Accelerator) ->
 
 def _save_prior(
     folder: Path,
-    ema_renderer: Renderer,
-    textures: PeopleTextures,
+    ema_renderer: Any,
+    textures: Any,
     config: PriorTrainConfig,
     fingerprint: Mapping[str, Any],
-    people: Sequence[tuple[Any, Mapping[str, Any]]],
+    data: TrainingData,
     state: RunState,
 ) -> None:
     """Store the moving average as a prior, with how it was trained and on whom."""
-    prior = Prior(
-        ema_renderer, config.renderer, textures.make_new_actor_texture(), load_head_model().name
-    )
+    prior = Prior(ema_renderer, config.renderer, textures.make_new_actor_texture(), data.head)
     # Paths and names of excluded people are left out, see `to_public_dict`.
     record = {
         "training": {
@@ -324,7 +318,7 @@ def _save_prior(
         },
         "people": [
             {k: header.get(k) for k in ("identity", "file", "source", "license", "sha256")}
-            for _, header in people
+            for _, header in data.people
         ],
     }
     prior.save(folder, record, card="")
