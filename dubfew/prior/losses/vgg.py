@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,14 +27,22 @@ VGG19_URL = f"https://download.pytorch.org/models/{VGG19_FILE}"
 VGG19_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
 
 # Channels of the convolutions in each block; a maximum over 2 x 2 px separates blocks. The last
-# block ends with its first convolution, since no loss uses deeper features.
-VGG19_BLOCK_CHANNELS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))
+# block ends with its third convolution, since no loss uses deeper features.
+VGG19_BLOCK_CHANNELS = (
+    (64, 64),
+    (128, 128),
+    (256, 256, 256, 256),
+    (512, 512, 512, 512),
+    (512, 512, 512),
+)
+# Layers that perceptual losses compare, finest first.
+PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 # Mean and standard deviation of RGB that torchvision's weights expect to be taken out.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Vgg19(nn.Module):
-    """Features relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of VGG-19; never trained.
+    """Features of VGG-19 up to relu5_3; never trained.
 
     Source: Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image
     Recognition" (arXiv 1409.1556), configuration E.
@@ -61,25 +70,34 @@ class Vgg19(nn.Module):
         self.spread: Tensor
         self.requires_grad_(False)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, layers: Sequence[str] = PERCEPTUAL_LAYERS) -> list[Tensor]:
         """Compute the features of images.
 
         Args:
-            images: RGB in [0, 1]. [B, 3, S, S]
+            images: RGB in [0, 1]. [B, 3, H, W]
+            layers: names of the layers in their order, "relu1_1" to "relu5_3": block, then
+                convolution. Layers behind the last one are not computed.
 
         Returns:
-            Five layers of features, finest first. [B, C, s, s] each
+            A tensor of features for each of the layers. [B, C, h, w]
+
+        Raises:
+            ValueError: There is no such layer.
         """
+        wanted = set(layers)
         x = (images - self.mean) / self.spread
-        features = []
-        for number, names in enumerate(self.block_layers):
-            if number:  # between blocks
+        features = {}
+        for number, names in enumerate(self.block_layers, 1):
+            if number > 1:  # between blocks
                 x = F.max_pool2d(x, 2)
-            for name in names:
+            for place, name in enumerate(names, 1):
                 x = F.relu(self.features[name](x))
-                if name == names[0]:
-                    features.append(x)
-        return features
+                layer = f"relu{number}_{place}"
+                if layer in wanted:
+                    features[layer] = x
+                    if len(features) == len(wanted):
+                        return [features[each] for each in layers]
+        raise ValueError(f"no layers {sorted(wanted - set(features))}: the last one is relu5_3")
 
 
 def load_vgg19(path: Path | None = None) -> Vgg19:

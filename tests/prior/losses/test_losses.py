@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from dubfew.prior.losses import (
     detail_energy_loss,
     focal_frequency_loss,
     laplacian_l1_loss,
+    plain_focal_frequency_loss,
     region_weights,
     weighted_l1_loss,
 )
@@ -46,6 +48,20 @@ def test_gradient(loss):
     loss(other, target, weights).backward()
     assert torch.isfinite(other.grad).all()
     assert other.grad.abs().sum() > 0
+
+
+def test_focal_frequency_is_the_published_one():
+    target, other, _ = make_images()
+    difference = (other - target).double().numpy()
+    expected = 0.0
+    for picture in difference.reshape(-1, 32, 32):
+        size = np.abs(np.fft.fft2(picture, norm="ortho"))
+        expected += (size / size.max() * size**2).mean() / 6
+    assert float(plain_focal_frequency_loss(other, target)) == pytest.approx(expected, rel=1e-4)
+    # A single wave of amplitude a: two frequencies of size 32 a / 2, of 1024 in all.
+    wave = 0.1 * torch.cos(2 * torch.pi * 3 * torch.arange(32) / 32).expand(1, 1, 32, 32)
+    loss = plain_focal_frequency_loss(wave, torch.zeros(1, 1, 32, 32))
+    assert float(loss) == pytest.approx(2 * 1.6**2 / 1024, rel=1e-4)
 
 
 def test_l1_is_the_mean_under_its_weights():

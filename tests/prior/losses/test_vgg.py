@@ -80,6 +80,19 @@ def test_features_are_those_of_the_plain_network(vgg):
         torch.testing.assert_close(mine, plain)
 
 
+def test_deeper_layers_and_unknown_ones(vgg):
+    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    last, first = vgg(images, ("relu5_3", "relu5_1"))
+    x = first
+    for place in (30, 32):
+        state = vgg.state_dict()
+        x = F.conv2d(x, state[f"features.{place}.weight"], state[f"features.{place}.bias"], 1, 1)
+        x = x.relu()
+    torch.testing.assert_close(last, x)
+    with pytest.raises(ValueError, match="relu5_4"):
+        vgg(images, ("relu5_4",))
+
+
 def random_weights_of(vgg: Vgg19, place: int, name: str) -> torch.Tensor:
     return vgg.state_dict()[f"features.{place}.{name}"]
 
