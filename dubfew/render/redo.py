@@ -29,7 +29,7 @@ class Passage:
     """A passage of an earlier output that is rendered anew.
 
     Attributes:
-        into: the earlier output.
+        into: the earlier output, or the scene itself.
         start: begin of the passage, s.
         end: end of the passage, s.
         watermark: id of the watermark of the earlier output, or None if it has none.
@@ -60,6 +60,13 @@ def resolve_passage(options: RenderOptions, scene: VideoInfo) -> Passage | None:
         return None
     into = Path(options.into)
     info = probe(into)
+    if info.duration and options.from_seconds >= info.duration:
+        raise DubfewError(
+            f"--from is {options.from_seconds:g}, and {into} ends at {info.duration:.2f} s"
+        )
+    # The scene itself: the first passage of it that is dubbed.
+    if into.samefile(scene.path):
+        return Passage(into, options.from_seconds, options.to_seconds, None)
     credentials = read_credentials(into)
     if credentials is None or credentials.rendering is None or credentials.state == "invalid":
         raise DubfewError(
@@ -74,10 +81,6 @@ def resolve_passage(options: RenderOptions, scene: VideoInfo) -> Passage | None:
         )
     if credentials.rendering.get("scene_sha256") != sha256_file(scene.path):
         raise DubfewError(f"{into} was made from another scene than {scene.path}: name that one")
-    if info.duration and options.from_seconds >= info.duration:
-        raise DubfewError(
-            f"--from is {options.from_seconds:g}, and {into} ends at {info.duration:.2f} s"
-        )
     watermark = credentials.rendering.get("watermark")
     return Passage(into, options.from_seconds, options.to_seconds, watermark)
 

@@ -1,0 +1,21 @@
+"""Work described as data: what a server, a page or a batch stores, and what runs it.
+
+Importing this package imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from dubfew.utils.lazy_exports import lazy_exports
+
+__all__ = ["JobDescription", "JobStore", "Segment", "WorkerPool", "run_job"]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "JobDescription": "description",
+        "JobStore": "store",
+        "Segment": "description",
+        "WorkerPool": "pool",
+        "run_job": "running",
+    },
+)

@@ -1,0 +1,163 @@
+"""Running a job: the functions of the library, called as its description says."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dubfew import api
+from dubfew.jobs.description import JobDescription
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.utils.jsonable import to_jsonable
+
+if TYPE_CHECKING:
+    from dubfew.registry import Registry
+
+# Results that tell about the machine and not about the output.
+_LEFT_OUT = ("credentials", "peak_rss_mb")
+# Options of all passes but the last: frames go through every pass, so only the last may lose
+# anything, and sound is mixed in once.
+_LOSSLESS_PASS: dict[str, Any] = {
+    "lossless": True,
+    "codec": None,
+    "crf": None,
+    "preset": None,
+    "like_source": False,
+    "mix": None,
+    "report": None,
+    "plot": None,
+}
+
+
+def check_job(job: JobDescription, out: Path, registry: Registry) -> None:
+    """Check what a job needs before it waits in a queue: actors, consent and files.
+
+    Nothing heavy is loaded.
+
+    Args:
+        job: the job.
+        out: file that a render will write.
+        registry: registry that holds the actors.
+
+    Raises:
+        DubfewError: The job would fail; as `dubfew.render`, `dubfew.dub` and `dubfew.adapt`.
+    """
+    if job.kind == "adapt":
+        from dubfew.adapt.precheck import check_adapt_request
+
+        assert job.video is not None  # as the description checks
+        check_adapt_request(job.video, job.make_options(), registry)
+    elif job.kind == "dub":
+        from dubfew.dubbing.plan import check_dub_request
+
+        assert job.video is not None
+        assert job.audio is not None
+        check_dub_request(job.video, job.audio, job.make_options(out=out), registry)
+    else:
+        from dubfew.render.precheck import check_render_request
+
+        options = job.make_options(out=out)
+        for actor in job.list_actors():
+            check_render_request(actor, options, registry)
+
+
+def run_job(
+    job: JobDescription,
+    out: Path,
+    registry: Registry,
+    progress: ProgressCallback = no_progress,
+) -> dict[str, Any]:
+    """Do the work of a job.
+
+    Args:
+        job: the job.
+        out: file that a render writes; not used by "adapt".
+        registry: registry that holds the actors.
+        progress: function that is called with the state of every stage.
+
+    Returns:
+        Facts about the result, as JSON has them.
+
+    Raises:
+        DubfewError: The job fails; as `dubfew.render`, `dubfew.dub` and `dubfew.adapt`.
+    """
+    found: Any
+    if job.kind == "adapt":
+        assert job.video is not None  # as the description checks
+        found = api.adapt(job.video, job.make_options(), registry=registry, progress=progress)
+    elif job.kind == "dub":
+        assert job.video is not None
+        assert job.audio is not None
+        options = job.make_options(out=out)
+        found = api.dub(job.video, job.audio, options, registry=registry, progress=progress)
+        facts = to_jsonable(found)
+        return {**_describe(facts.pop("rendered")), **_describe(facts)}
+    elif job.segments:
+        found = _render_segments(job, out, registry, progress)
+    else:
+        assert job.actor is not None
+        options = job.make_options(out=out)
+        found = api.render(job.actor, options, registry=registry, progress=progress)
+    return _describe(to_jsonable(found))
+
+
+def _describe(facts: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what tells of the machine; the output is known by the name of its file alone."""
+    kept = {name: value for name, value in facts.items() if name not in _LEFT_OUT}
+    if "output" in kept:
+        kept["output"] = Path(kept["output"]).name
+    return kept
+
+
+def _render_segments(
+    job: JobDescription, out: Path, registry: Registry, progress: ProgressCallback
+) -> Any:
+    """Render one segment after the other into the scene; all but the last without any loss."""
+    from dubfew.jobs.segments import compose_sound
+
+    segments = sorted(job.segments, key=lambda each: each.start)
+    edited = 0
+    with tempfile.TemporaryDirectory(prefix=".segments-", dir=out.parent) as name:
+        folder = Path(name)
+        sound = folder / "sound.wav"
+        assert job.video is not None  # as the description checks
+        compose_sound(job.video, segments, sound)
+        into = job.video
+        for number, segment in enumerate(segments):
+            is_last = number == len(segments) - 1
+            target = out if is_last else folder / f"pass{number}.mkv"
+            options = job.make_options(
+                out=target,
+                audio=sound,
+                into=into,
+                from_seconds=segment.start,
+                to_seconds=segment.end,
+                **({} if is_last else _LOSSLESS_PASS),
+                **({} if segment.face is None else {"face": segment.face}),
+            )
+            actor = segment.actor or job.actor
+            assert actor is not None
+            found = api.render(
+                actor,
+                options,
+                registry=registry,
+                progress=_share_progress(progress, number, len(segments)),
+            )
+            edited += found.edited_frames
+            into = target
+    facts = to_jsonable(found)
+    return {**facts, "edited_frames": edited}
+
+
+def _share_progress(whole: ProgressCallback, number: int, count: int) -> ProgressCallback:
+    """Report one pass of several as its share of the whole."""
+    share = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal share
+        share = share if progress.fraction is None else progress.fraction
+        whole(replace(progress, fraction=(number + share) / count, seconds_left=None))
+
+    return report
