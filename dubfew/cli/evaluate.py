@@ -43,7 +43,7 @@ def evaluate(
 
     # Metrics that were not asked for are left out of the text; JSON has them as null.
     print_result(
-        {**result.to_json(), "same_line": result.same_line},
+        {**result.to_json(), "same_line": result.same_line, "rest": result.rest},
         as_json=as_json,
         text=lambda: format_evaluation(result, METRICS, verbose=verbose),
     )

@@ -135,6 +135,11 @@ def format_evaluation(
             "the two videos speak different lines (their sound differs): measures with a * say "
             "nothing about the quality of a dub"
         )
+    if result.rest:
+        warnings.append(
+            f"one video goes on for {result.rest} frames after the end of the other: they are not "
+            "compared"
+        )
     rows = []
     for name, value in result.to_display().items():
         metric = metrics.get(name)

@@ -66,6 +66,7 @@ class EvaluationResult:
         unavailable: what each further metric without a value needs, by the metric's name.
         same_line: whether both videos have the same sound; None if one has none. If they have not,
             metrics of `needs_same_line` tell nothing about the quality of the output.
+        rest: frames by which one video is longer than the other; they are not compared.
     """
 
     frames: int
@@ -89,6 +90,7 @@ class EvaluationResult:
     more: Mapping[str, float | None] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)
     same_line: bool | None = None
+    rest: int = 0
 
     def to_json(self) -> dict[str, int | float | None]:
         """Return all values by name; NaN and infinity, which JSON does not have, become None."""
@@ -114,7 +116,7 @@ class EvaluationResult:
 FIELD_NAMES = tuple(
     each.name
     for each in dataclasses.fields(EvaluationResult)
-    if each.name not in ("more", "unavailable", "same_line")
+    if each.name not in ("more", "unavailable", "same_line", "rest")
 )
 
 
@@ -191,7 +193,9 @@ def evaluate(
     values = {name: measurement.compute(clips) for name, measurement in measurements.items()}
     same_line = is_same_line(reference, output)
     whole.finish()
-    return dataclasses.replace(_make_result(len(times), values, unavailable), same_line=same_line)
+    result = _make_result(len(times), values, unavailable)
+    rest = max(len(faces), probe(output).frames or 0) - len(times)
+    return dataclasses.replace(result, same_line=same_line, rest=rest)
 
 
 def _plan_stages(reference: Path, *, has_syncnet: bool) -> tuple[StageEstimate, ...]:

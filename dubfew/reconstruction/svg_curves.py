@@ -12,8 +12,9 @@ from dubfew.reconstruction.track import Track
 
 # Size of the drawing in units of its view box. The page scales it to its width.
 CURVE_WIDTH_UNITS, CURVE_HEIGHT_UNITS = 760, 200
-# Margins around the curves, units: the left one holds the labels of values, the lower one times.
-CURVE_MARGIN_LEFT, CURVE_MARGIN_RIGHT, CURVE_MARGIN_TOP, CURVE_MARGIN_BOTTOM = 46, 12, 12, 26
+# Margins around the curves, units: the left one holds labels of values as long as 0.00813, the
+# lower one times.
+CURVE_MARGIN_LEFT, CURVE_MARGIN_RIGHT, CURVE_MARGIN_TOP, CURVE_MARGIN_BOTTOM = 60, 12, 12, 26
 # Most points of a curve: one per unit of width, so that more would not be visible.
 MAX_CURVE_COLUMNS = CURVE_WIDTH_UNITS - CURVE_MARGIN_LEFT - CURVE_MARGIN_RIGHT
 # Height of the plot area, units.

@@ -36,7 +36,7 @@ def find_placeholder(record: Mapping[str, Any], example: Mapping[str, Any]) -> s
         given = record.get(key, ())
         for text in (given,) if isinstance(given, str) else given:
             if _is_placeholder(text, example[key]):
-                return f"{key} is still {ascii(text)[:60]}"
+                return f"{key} is {ascii(text)[:60]}, a placeholder"
     digest = record["evidence_sha256"]
     if digest == example["evidence_sha256"] or _is_invented_hash(digest):
         return f"evidence_sha256 {digest[:16]}... is not the hash of a document"

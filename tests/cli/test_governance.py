@@ -94,7 +94,7 @@ def test_the_example_is_refused_until_it_is_filled_in(stored: Registry, tmp_path
     path = tmp_path / "c.json"
     path.write_text(run("consent", "example").stdout)
     for words in (("consent", "check", path), ("consent", "attach", "mary", path)):
-        assert "subject is still 'name of the person" in run(*words, code=1).stderr
+        assert "subject is 'name of the person" in run(*words, code=1).stderr
     ended = record(path, valid_to="2026-01-02")
     assert "ended on 2026-01-02" in run("consent", "attach", "mary", ended, code=1).stderr
     assert [each.number for each in stored.revisions("mary")] == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,14 @@ def test_an_evaluation_tells_unit_direction_and_verdict() -> None:
     assert row(text, "outside_max") == "outside_max 24 8-bit levels lower is better"
     assert "opening_r - higher" in row(text, "opening_r")  # no value, no verdict
     assert "warning" not in text
+
+
+def test_an_evaluation_says_what_is_not_compared() -> None:
+    longer = dataclasses.replace(evaluated(same_line=True), rest=58)
+    first, *table = format_evaluation(longer, METRICS).splitlines()
+    assert first.startswith("warning: ")
+    assert "58 frames" in first
+    assert table == format_evaluation(evaluated(same_line=True), METRICS).splitlines()
 
 
 def test_an_evaluation_of_another_line_gives_no_verdict_on_the_mouth() -> None:
