@@ -1,0 +1,68 @@
+"""The interface of SyncNets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+# Consecutive frames at 25 fps that a SyncNet judges at once, 0.2 s.
+# Source: Chung and Zisserman 2016, "Out of Time: Automated Lip Sync in the Wild", section 2.
+SYNC_FRAMES = 5
+
+
+class SyncNetwork(nn.Module, ABC):
+    """Base class of SyncNets.
+
+    Attributes:
+        config: frozen dataclass of the network's sizes; builds the same network again.
+        sound: entry of `dubfew.data.sound_features.SOUND_FEATURES` whose windows are judged; one
+            for each frame.
+    """
+
+    config: Any
+
+    @property
+    def sound(self) -> str:
+        """Return the name of the sound feature."""
+        return str(self.config.sound)
+
+    @abstractmethod
+    def score(self, frames: Tensor, sound: Tensor) -> Tensor:
+        """Score how well frames and sound fit.
+
+        Args:
+            frames: RGB crops in [0, 1], in order. [B, 5, 3, H, W]
+            sound: window of the sound feature around each frame. [B, 5, F, L]
+
+        Returns:
+            About 1 where they fit, about 0 where they do not; 0.5 is undecided. [B]
+        """
+
+    @abstractmethod
+    def compute_loss(self, frames: Tensor, sound: Tensor, in_sync: Tensor) -> Tensor:
+        """Compute the loss of pairs of frames and sound.
+
+        A renderer's loss is that of its paintings as pairs in sync.
+
+        Args:
+            frames: RGB crops in [0, 1], in order. [B, 5, 3, H, W]
+            sound: window of the sound feature around each frame. [B, 5, F, L]
+            in_sync: 1 for pairs in sync, 0 for others. [B]
+
+        Returns:
+            Mean over the pairs. []
+        """
+
+    def forward(self, frames: Tensor, sound: Tensor) -> Tensor:
+        """Score frames and sound, see `score`. [B]"""
+        return self.score(frames, sound)
+
+    def freeze(self) -> SyncNetwork:
+        """Prepare the network to judge: gradients reach pictures only, and nothing in it moves."""
+        return self.eval().requires_grad_(False)
+
+    def renderer_loss(self, frames: Tensor, sound: Tensor) -> Tensor:
+        """Compute the loss of painted frames with the sound that they should fit. []"""
+        return self.compute_loss(frames, sound, frames.new_ones(len(frames)))
