@@ -1,7 +1,8 @@
 """Train low-rank updates of every convolution and linear layer of the renderer (LoRA, by PEFT).
 
 Actors are small: 386 kB of weights at rank 16 for the ``lite`` renderer. The updates are merged
-into plain layers before rendering, so they cost no time there.
+into plain layers before rendering, so they cost no time there. Merging is a few lines and needs no
+PEFT, whose import takes longer than a short render: it is imported where actors are trained.
 
 Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models" (arXiv 2106.09685),
 section 4; PEFT extends it to convolutions.
@@ -12,13 +13,7 @@ from __future__ import annotations
 from types import MethodType
 from typing import Any
 
-from peft import (
-    LoraConfig,
-    get_peft_model_state_dict,
-    inject_adapter_in_model,
-    set_peft_model_state_dict,
-)
-from peft.tuners.lora import LoraLayer
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,12 +34,22 @@ MAX_LORA_RANK = 256
 DEFAULT_LORA_RANK = 16
 
 
+def _find_adapted_layers(renderer: nn.Module) -> dict[str, nn.Conv1d | nn.Conv2d | nn.Linear]:
+    """Find the layers that get an update, by name."""
+    return {
+        name: module
+        for name, module in renderer.named_modules()
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear))
+    }
+
+
 def _inject_lora(renderer: Renderer, options: MethodOptions) -> nn.Module:
     """Give every convolution and linear layer a trainable low-rank update, in place."""
+    from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
+
     # By full name: a bare suffix would also match layers of the same name elsewhere.
-    targets = [
-        name for name, m in renderer.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))
-    ]
+    targets = list(_find_adapted_layers(renderer))
     config = LoraConfig(r=options["rank"], lora_alpha=options["alpha"], target_modules=targets)
     model = inject_adapter_in_model(config, renderer)
     # On instances, so that PEFT's class stays as it is for other users in this process.
@@ -62,31 +67,34 @@ def _forward_with_merged_weight(layer: Any, x: Tensor) -> Tensor:
     """
     base = layer.get_base_layer()
     weight = base.weight + layer.get_delta_weight(layer.active_adapters[0])
-    if isinstance(base, nn.Conv2d):
+    if isinstance(base, (nn.Conv1d, nn.Conv2d)):
         return base._conv_forward(x, weight, base.bias)
     return F.linear(x, weight, base.bias)
 
 
 def _extract_lora(model: nn.Module, prior: NamedTensors) -> NamedTensors:
+    from peft import get_peft_model_state_dict
+
     return dict(get_peft_model_state_dict(model))
 
 
 def _apply_lora(renderer: Renderer, weights: NamedTensors, options: MethodOptions) -> Renderer:
-    """Merge stored updates into the renderer's layers and take PEFT's wrappers out again."""
-    model = _inject_lora(renderer, options)
-    expected = set(get_peft_model_state_dict(model))
-    # PEFT ignores missing and unexpected names without an error.
+    """Add stored updates to the renderer's weights, under the names that PEFT gives them."""
+    layers = _find_adapted_layers(renderer)
+    expected = {f"{name}.lora_{side}.weight" for name in layers for side in "AB"}
     if expected != set(weights):
         odd = sorted(expected ^ set(weights))
         raise ArtefactError(f"the adapter's weights do not fit its prior: {ascii(odd[0])[:60]}")
-    set_peft_model_state_dict(model, weights)
-    # Replace each wrapper by the layer inside of it, which has the merged weight by then.
-    for name, module in list(model.named_modules()):
-        if isinstance(module, LoraLayer):
-            module.merge()
-            parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, module.get_base_layer())
-    del model.peft_config  # set by PEFT; without it the renderer is plain again
+    rank = options["rank"]
+    with torch.no_grad():
+        for name, layer in layers.items():
+            down, up = (weights[f"{name}.lora_{side}.weight"].to(layer.weight) for side in "AB")
+            rows, *columns = layer.weight.shape
+            # A convolution's update is one to ``rank`` channels and then one of a single pixel.
+            if down.shape != (rank, *columns) or up.shape != (rows, rank, *[1] * len(columns[1:])):
+                raise ArtefactError(f"the adapter's weights do not fit its prior: {name[:60]}")
+            update = up.flatten(1) @ down.flatten(1)
+            layer.weight += options["alpha"] / rank * update.view_as(layer.weight)
     return renderer
 
 

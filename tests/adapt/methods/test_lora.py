@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from copy import deepcopy
 
 import torch
@@ -27,6 +29,15 @@ def test_the_delta_is_two_small_matrices_for_every_layer(trained, prior):
     delta = trained[1]["lora"].weights
     assert {name: value.shape for name, value in delta.items()} == expected
     assert any(bool(value.abs().max() > 0) for name, value in delta.items() if "lora_B" in name)
+
+
+def test_merging_imports_no_peft():
+    """Rendering merges an actor's weights; PEFT's import takes longer than a short render."""
+    code = (
+        "import sys; from dubfew.adapt.methods import METHODS; METHODS['lora']; "
+        "sys.exit('peft' in sys.modules or 'transformers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_merged_equals_peft(trained, prior, footage, sample):
