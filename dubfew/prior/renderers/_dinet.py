@@ -1,0 +1,182 @@
+"""DINet: deforms the features of references, then paints the mouth from them.
+
+The deformation part encodes sound and head pose into a code, from which one affine map for each
+channel of the references' features follows (AdaAT). The inpainting part decodes the source's
+features and the deformed ones into an image.
+
+Source: Zhang et al. 2023, "DINet: Deformation Inpainting Network for Realistic Face Visually
+Dubbing on High Resolution Video" (arXiv 2303.03988). The paper has the sizes of all inputs and
+features; layers that it leaves to its supplement are those of the published code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from dubfew.errors import ArtefactError
+from dubfew.prior.renderers._deformation import (
+    AdaptiveAffineTransform,
+    FeatureAttention,
+    FlowNetwork,
+    warp_features,
+)
+from dubfew.prior.renderers._layers import (
+    AdaptiveNorm,
+    PreActivationBlock,
+    SoundEncoder,
+    convolution_block,
+    image_encoder,
+    upsampling_block,
+)
+
+Deformation = Literal["adaat", "adain", "attention", "flow"]
+# Residual blocks on the references' features before the deformation, and as many after it.
+RESIDUAL_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class DINetConfig:
+    """Sizes of a `DINet`; the fields are keys of stored priors.
+
+    Attributes:
+        references: number of reference frames.
+        sound_features: numbers per frame of the sound.
+        widths: channels at full, half and a fourth of the crop's size.
+        code: length of the sound's code, and of the alignment's.
+        deform: how references are deformed: ``adaat`` as the paper does it, or what the paper
+            compares it with in table 2: ``adain`` (not at all; the code modulates the source's
+            features), ``attention`` (the source gathers from the references) or ``flow``.
+        inpaint: whether the decoder sees the source's features beside the deformed ones.
+        flow_widths: channels of the levels of the flow network, if ``deform`` is ``flow``.
+    """
+
+    references: int = 5
+    sound_features: int = 29
+    widths: tuple[int, int, int] = (64, 128, 256)
+    code: int = 128
+    deform: Deformation = "adaat"
+    inpaint: bool = True
+    flow_widths: tuple[int, ...] = (64, 128, 256, 256)
+
+
+@dataclass(frozen=True)
+class DINetFeatures:
+    """Features of a batch, of which figure 4 of the paper shows the mean over the channels.
+
+    Attributes:
+        source: features of the masked frames, F_s. [B, C, H/4, W/4]
+        references: features of the references, F_ref. [B, C, H/4, W/4]
+        deformed: features of the references after the deformation, F_d. [B, C, H/4, W/4]
+    """
+
+    source: Tensor
+    references: Tensor
+    deformed: Tensor
+
+
+class DINet(nn.Module):
+    """The network of the module's docstring; the names of its layers are keys of stored priors."""
+
+    def __init__(self, config: DINetConfig | None = None) -> None:
+        """Make a network with fresh weights.
+
+        Raises:
+            ArtefactError: The values of the configuration do not fit together.
+        """
+        super().__init__()
+        self.config = config = config or DINetConfig()
+        _check_config(config)
+        width, code = config.widths[-1], 2 * config.code
+        # Deformation part.
+        self.source_encoder = image_encoder(3, config.widths)
+        self.reference_encoder = image_encoder(3 * config.references, config.widths)
+        self.alignment_encoder = _alignment_encoder(2 * width, config.code)
+        self.sound_encoder = SoundEncoder(config.sound_features, config.code, config.code)
+        self.before = nn.Sequential(*[PreActivationBlock(width) for _ in range(RESIDUAL_BLOCKS)])
+        self.after = nn.Sequential(*[PreActivationBlock(width) for _ in range(RESIDUAL_BLOCKS)])
+        if config.deform == "adaat":
+            self.deform: nn.Module = AdaptiveAffineTransform(width, code)
+        elif config.deform == "adain":
+            self.deform = AdaptiveNorm(width, code)
+        elif config.deform == "attention":
+            self.deform = FeatureAttention(width, code)
+        else:
+            self.flow_input = nn.Conv2d(2 * width, config.flow_widths[0], 1)
+            self.deform = FlowNetwork(config.flow_widths, code)
+        # Inpainting part.
+        middle = config.widths[1]
+        self.decoder = nn.Sequential(
+            convolution_block(2 * width if config.inpaint else width, middle, 3),
+            upsampling_block(middle, middle),
+            PreActivationBlock(middle),
+            upsampling_block(middle, middle),
+            nn.Conv2d(middle, 3, 7, padding=3),
+            nn.Sigmoid(),
+        )
+
+    def encode(self, source: Tensor, references: Tensor, sound: Tensor) -> DINetFeatures:
+        """Compute the features that are decoded.
+
+        Args:
+            source: RGB in [0, 1], 0 inside the mask. H and W are divisible by 8. [B, 3, H, W]
+            references: RGB of other frames. [B, N, 3, H, W]
+            sound: features of the frames around the one that is painted. [B, features, frames]
+        """
+        source_features = self.source_encoder(source)
+        reference_features = self.reference_encoder(references.flatten(1, 2))
+        both = torch.cat([source_features, reference_features], 1)
+        alignment = self.alignment_encoder(both).mean((2, 3))
+        code = torch.cat([self.sound_encoder(sound), alignment], 1)
+        deformed = self.before(reference_features)
+        if self.config.deform == "adaat":
+            deformed = self.deform(deformed, code)
+        elif self.config.deform == "adain":
+            source_features = self.deform(source_features, code)
+        elif self.config.deform == "attention":
+            deformed = self.deform(source_features, deformed, code)
+        else:
+            deformed = warp_features(deformed, self.deform(self.flow_input(both), code))
+        return DINetFeatures(source_features, reference_features, self.after(deformed))
+
+    def decode(self, features: DINetFeatures) -> Tensor:
+        """Paint images from features; RGB in [0, 1]. [B, 3, H, W]"""
+        if not self.config.inpaint:
+            return self.decoder(features.deformed)
+        return self.decoder(torch.cat([features.source, features.deformed], 1))
+
+    def forward(self, source: Tensor, references: Tensor, sound: Tensor) -> Tensor:
+        """Paint frames, see `encode` for the arguments; RGB in [0, 1]. [B, 3, H, W]"""
+        return self.decode(self.encode(source, references, sound))
+
+
+def _check_config(config: DINetConfig) -> None:
+    if config.deform not in ("adaat", "adain", "attention", "flow"):
+        raise ArtefactError(
+            f"'deform' is {config.deform!r}: there are adaat, adain, attention, flow"
+        )
+    if config.deform == "adain" and not config.inpaint:
+        raise ArtefactError(
+            "'deform' 'adain' puts the sound into the source's features, which 'inpaint' false "
+            "leaves out: change one of them"
+        )
+
+
+def _alignment_encoder(inputs: int, width: int) -> nn.Sequential:
+    """Make the encoder of how source and references lie to each other; wide kernels, many px."""
+    return nn.Sequential(
+        convolution_block(inputs, width, 3),
+        convolution_block(width, width, 11),
+        convolution_block(width, width, 11),
+        convolution_block(width, width, 3, stride=2),
+        convolution_block(width, width, 7),
+        convolution_block(width, width, 7),
+        convolution_block(width, width, 3, stride=2),
+        convolution_block(width, width, 3),
+        convolution_block(width, width, 3, stride=2),
+        convolution_block(width, width, 3),
+        convolution_block(width, width, 3, stride=2),
+    )

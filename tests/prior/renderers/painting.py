@@ -1,0 +1,90 @@
+"""Checks that the networks of all painting renderers share."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from dubfew.adapt.methods import METHODS
+
+# Rows, columns, references, frames of sound, numbers per frame of sound.
+HEIGHT, WIDTH, REFERENCES, WINDOW, SOUND = 48, 32, 2, 5, 6
+
+
+def make_inputs(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two masked frames, their references and their sound, all of noise."""
+    generator = torch.Generator().manual_seed(seed)
+    source = torch.rand(2, 3, HEIGHT, WIDTH, generator=generator)
+    source[:, :, HEIGHT // 3 :, 4:-4] = 0
+    return (
+        source,
+        torch.rand(2, REFERENCES, 3, HEIGHT, WIDTH, generator=generator),
+        torch.randn(2, SOUND, WINDOW, generator=generator),
+    )
+
+
+def shaken(network: nn.Module) -> nn.Module:
+    """Random changes everywhere, as after some training: layers that start at zero carry on."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return network
+
+
+def parameters_without_gradient(network: nn.Module) -> list[str]:
+    """Names of the trainable parameters that the sum of squares of a painting does not move."""
+    network.zero_grad()
+    network(*make_inputs()).square().sum().backward()
+    trained = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+    assert trained
+    return [n for n, p in trained if p.grad is None or not p.grad.any()]
+
+
+def check_lora(network: nn.Module) -> None:
+    """Updates of every layer get a gradient, begin as nothing, and can be merged."""
+    method = METHODS.load("lora")
+    options = method.complete_options({"rank": 2})
+    plain = shaken(network).eval()
+    inputs = make_inputs()
+    with torch.no_grad():
+        before = plain(*inputs)
+    model = method.make_trainable(copy.deepcopy(plain), options)
+    with torch.no_grad():
+        torch.testing.assert_close(model(*inputs), before, atol=1e-5, rtol=0)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                nn.init.normal_(parameter, std=0.2)
+    layers = [
+        n for n, m in plain.named_modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Linear)
+    ]
+    trained = [n for n, p in model.named_parameters() if p.requires_grad]
+    assert len(trained) == 2 * len(layers)
+    assert parameters_without_gradient(model) == []
+    weights = method.extract_delta(model, plain.state_dict())
+    with torch.no_grad():
+        after = model(*inputs)
+        assert (after - before).abs().max() > 1e-3
+        merged = method.apply_delta(copy.deepcopy(plain), weights, options)
+        torch.testing.assert_close(merged(*inputs), after, atol=1e-4, rtol=0)
+
+
+def overfit_steps(network: nn.Module, steps: int) -> list[float]:
+    """Train on two frames of noise and return the mean absolute error of every step."""
+    inputs = make_inputs()
+    target = torch.nn.functional.interpolate(
+        torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(5)),
+        size=(HEIGHT, WIDTH),
+        mode="bilinear",
+    )
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    errors = []
+    for _ in range(steps):
+        loss = (network(*inputs) - target).abs().mean()
+        errors.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return errors
