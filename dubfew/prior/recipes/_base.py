@@ -192,6 +192,20 @@ class Recipe:
         """
         return {}
 
+    def initialize_renderer(
+        self, renderer: Any, networks: Mapping[str, nn.Module], *, fresh: bool
+    ) -> None:
+        """Prepare the renderer before the first step, from networks of files; nothing by default.
+
+        Args:
+            renderer: network to train; parts may get weights or be frozen.
+            networks: what `load_networks` gave.
+            fresh: whether the renderer's weights are random rather than a prior's.
+
+        Raises:
+            ArtefactError: Renderer, networks and settings do not fit together.
+        """
+
     def compute_generator_loss(
         self,
         renderer: Any,

@@ -95,6 +95,8 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
         # The networks, and everybody's data, which stays on the disk and is read as needed.
         # Textures are not prepared: they average their own gradients.
         renderer, origin = make_initial_renderer(config)
+        frozen = recipe.load_networks(config.network_files)
+        recipe.initialize_renderer(renderer, frozen, fresh=not config.start)
         data = open_training_data(config, renderer)
         textures = data.make_textures().to(accelerator.device)
         ema_renderer = deepcopy(renderer).eval().to(accelerator.device)
@@ -103,7 +105,7 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
             Adam(make_parameter_groups(renderer, textures, config), betas=recipe.betas),
         )
         critics = _prepare_critics(accelerator, config, recipe, renderer)
-        networks = RecipeNetworks(recipe.load_networks(config.network_files)).to(accelerator.device)
+        networks = RecipeNetworks(frozen).to(accelerator.device)
         accelerator.register_for_checkpointing(textures, ema_renderer)
 
         # Go on from the latest state. The schedule is made first: see `LearningRateSchedule`.
