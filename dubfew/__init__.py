@@ -36,6 +36,7 @@ from dubfew.api import (  # noqa: E402
     plan_adapt,
     plan_dub,
     plan_render,
+    record_motion,
     render,
     track,
 )
@@ -43,6 +44,7 @@ from dubfew.data.options import PrepareOptions  # noqa: E402
 from dubfew.dubbing.options import DubOptions  # noqa: E402
 from dubfew.reconstruction.options import TrackOptions  # noqa: E402
 from dubfew.render.options import RenderOptions  # noqa: E402
+from dubfew.takes.options import MotionOptions  # noqa: E402
 from dubfew.utils.lazy_exports import lazy_exports  # noqa: E402
 from dubfew.version import __version__  # noqa: E402
 
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from dubfew.registry import Registry
     from dubfew.render.pipeline import RenderResult
     from dubfew.render.plan import RenderPlan
+    from dubfew.takes.edits import MotionEdit
+    from dubfew.takes.take import Take
 
 __all__ = [
     "AdaptOptions",
@@ -70,6 +74,8 @@ __all__ = [
     "DubResult",
     "EvaluationResult",
     "Frames",
+    "MotionEdit",
+    "MotionOptions",
     "PrepareOptions",
     "PrepareResult",
     "Prior",
@@ -77,6 +83,7 @@ __all__ = [
     "RenderOptions",
     "RenderPlan",
     "RenderResult",
+    "Take",
     "Track",
     "TrackOptions",
     "__version__",
@@ -88,6 +95,7 @@ __all__ = [
     "plan_render",
     "prepare_footage",
     "read_frames",
+    "record_motion",
     "render",
     "track",
 ]
@@ -102,11 +110,13 @@ __getattr__ = lazy_exports(
         "Audio": "media",
         "EvaluationResult": "evaluate.compare",
         "Frames": "media",
+        "MotionEdit": "takes.edits",
         "PrepareResult": "data.prepare",
         "Prior": "prior",
         "Registry": "registry",
         "RenderPlan": "render.plan",
         "RenderResult": "render.pipeline",
+        "Take": "takes.take",
         "Track": "reconstruction.track",
         "prepare_footage": "data.prepare",
         "read_frames": "media",

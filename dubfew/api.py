@@ -1,4 +1,4 @@
-"""The functions of ``import dubfew``: adapt, render, evaluate and track.
+"""The functions of ``import dubfew``: adapt, render, record_motion, evaluate and track.
 
 Each checks its options, imports its pipeline, which takes seconds because of torch, and calls it.
 Importing this module imports nothing heavy.
@@ -19,6 +19,7 @@ from dubfew.errors import DubfewError
 from dubfew.progress import LOAD_STAGE, Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
+from dubfew.takes.options import MotionOptions
 from dubfew.utils.files import check_input_file
 from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from dubfew.registry import Registry
     from dubfew.render.pipeline import RenderResult
     from dubfew.render.plan import RenderPlan
+    from dubfew.takes.take import Take
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -448,6 +450,55 @@ def track(
     found = tracking.track_video(video, options, on_detection=on_detection, progress=whole)
     whole.finish()
     return found
+
+
+@document_options(MotionOptions)
+@_accept_memory("source")
+def record_motion(
+    source: VideoSource | SoundSource,
+    options: MotionOptions | None = None,
+    *,
+    progress: ProgressCallback = no_progress,
+    **overrides: Any,
+) -> Take:
+    """Predict the mouth motion of a sound, or read it off a filmed mouth, as a take to edit.
+
+    No actor is needed: every render makes the motion its actor's own, and then applies the edits.
+
+    Args:
+        source: a sound file or a video: a path, a file object, ``dubfew.Audio``, samples and their
+            rate, or ``dubfew.Frames``.
+        options: the options below as one object; those given as keywords override it.
+        progress: function that is called with the state of the work.
+
+    Returns:
+        The take; its ``save()`` writes the file that ``dubfew.render(motion=...)`` takes.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
+        DubfewError: An option has a value that is not allowed, or the transcript does not match the
+            audio.
+        MediaError: The file cannot be read.
+        NoFaceError: The video shows no face.
+        ArtefactError: The file of the speech model is another one, or damaged.
+        MissingDependencyError: A package that a transcript or recognition needs is not installed.
+
+    Example::
+
+        import dubfew
+
+        take = dubfew.record_motion("line.wav")
+        take = take.edit(dubfew.MotionEdit("close", start=3.2, end=3.3))
+        take.save("line.motion")
+        dubfew.render("mary", audio="line.wav", motion="line.motion")
+    """
+    source = cast("Path | str", source)  # what was in memory is in a file by now
+    options = merge_options(MotionOptions, options, overrides)
+    check_input_file(Path(source))
+    progress(Progress(LOAD_STAGE, 0))
+    from dubfew.takes import record
+
+    return record.record_motion(source, options, progress=progress)
 
 
 def evaluate(

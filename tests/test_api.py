@@ -97,6 +97,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "like_source": (["--like-source"], True),
     "fit": (["--fit", "hold"], "hold"),
     "revision": (["--revision", "3"], 3),
+    "motion": (["--motion", "l.motion"], Path("l.motion")),
     "codec": (["--codec", "libx265"], "libx265"),
     "crf": (["--crf", "21"], 21),
     "lossless": (["--lossless"], True),

@@ -15,6 +15,7 @@ from dubfew.data.options import PrepareOptions
 from dubfew.dubbing.options import DubOptions
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
+from dubfew.takes.options import MotionOptions
 from dubfew.utils.extension_table import ExtensionTable
 from dubfew.utils.options import Option, list_options
 
@@ -25,6 +26,7 @@ SECTIONS: tuple[tuple[str, str, type], ...] = (
     ("dubfew dub SCENE SOUND", 'dubfew.dub("SCENE", "SOUND")', DubOptions),
     ("dubfew adapt VIDEO", 'dubfew.adapt("VIDEO")', AdaptOptions),
     ("dubfew render --actor ID", 'dubfew.render("ID")', RenderOptions),
+    ("dubfew motion SOURCE", 'dubfew.record_motion("SOURCE")', MotionOptions),
     ("dubfew track VIDEO --out TRACK", 'dubfew.track("VIDEO")', TrackOptions),
     (
         "dubfew prior prepare FOLDER --out OUT",

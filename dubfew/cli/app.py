@@ -19,6 +19,7 @@ from dubfew.cli.doctor import doctor
 from dubfew.cli.dub import dub
 from dubfew.cli.evaluate import evaluate
 from dubfew.cli.inspect import inspect
+from dubfew.cli.motion import edit, motion
 from dubfew.cli.prior import prior_app
 from dubfew.cli.render import render
 from dubfew.cli.speech import speech_app
@@ -33,6 +34,8 @@ WORK_ORDER = (
     "render",
     "actors",
     "consent",
+    "motion",
+    "edit",
     "evaluate",
     "inspect",
     "track",
@@ -62,7 +65,7 @@ app = CommandGroup(
     add_completion=True,
 )
 
-for command in (verify, dub, adapt, render, inspect, track, evaluate, doctor, demo):
+for command in (verify, dub, adapt, render, motion, edit, inspect, track, evaluate, doctor, demo):
     app.command()(command)
 app.add_typer(actors_app, name="actors")
 app.add_typer(assets_app, name="assets")

@@ -67,6 +67,13 @@ def _check_combinations(options: RenderOptions) -> None:
         raise typer.BadParameter("--lossless has no quality to choose: leave out --crf")
     if (options.drive == "video") != (options.driver is not None):
         raise typer.BadParameter("--drive video and --driver FILE need each other")
+    if options.motion is not None and (
+        options.drive != "audio" or options.transcript is not None or options.recognise
+    ):
+        raise typer.BadParameter(
+            "--motion has the mouth's motion already: leave out --drive, --transcript and "
+            "--recognise, which 'dubfew motion' takes"
+        )
     try:
         check_corrections(options)
         if options.language is not None:

@@ -67,11 +67,12 @@ class RenderProvenance:
     Attributes:
         scene: the video that was changed.
         sound: file of the speech, or None where it is the scene's own or there is no sound.
-        drive: source of the mouth motion: "audio", "video" or "self".
+        drive: source of the mouth motion: "audio", "video", "motion" or "self".
         prior: name of the prior.
         prior_sha256: SHA-256 of the prior's weights, "" for a prior without weights.
         consent_sha256: SHA-256 of the consent record, or None without one.
         watermark: id of the watermark, or None where it was switched off.
+        motion: file of the mouth motion, for the drive "motion" alone.
     """
 
     scene: Path
@@ -81,6 +82,7 @@ class RenderProvenance:
     prior_sha256: str
     consent_sha256: str | None
     watermark: str | None
+    motion: Path | None = None
 
 
 def sign_video(
@@ -164,7 +166,7 @@ def _make_builder(provenance: RenderProvenance) -> Any:
 
 def _render_assertion(provenance: RenderProvenance) -> dict[str, Any]:
     """Return the content of dubfew's own assertion; docs/conventions.md describes it."""
-    sound = provenance.sound
+    sound, motion = provenance.sound, provenance.motion
     return {
         "format_version": ASSERTION_FORMAT_VERSION,
         "version": __version__,
@@ -175,6 +177,7 @@ def _render_assertion(provenance: RenderProvenance) -> dict[str, Any]:
         "watermark_switched_off": provenance.watermark is None,
         "scene_sha256": sha256_file(provenance.scene),
         "sound_sha256": None if sound is None else sha256_file(sound),
+        **({} if motion is None else {"motion_sha256": sha256_file(motion)}),
     }
 
 

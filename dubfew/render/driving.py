@@ -1,4 +1,4 @@
-"""Driving signals: mouth motion from audio, from another performance, or from the scene itself."""
+"""Driving signals: mouth motion from audio, another performance, a take, or the scene itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError
-from dubfew.media import read_audio, stream_audio
-from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.media import read_audio
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.progress import ProgressCallback
@@ -19,11 +18,9 @@ from dubfew.reconstruction.tracking import track_video
 from dubfew.render.options import DRIVE_NAMES
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.style import SpeakingStyle
-from dubfew.speech.transcript.align import align_transcript
 from dubfew.speech.transcript.phoneme_fusion import fuse_phonemes
-from dubfew.speech.transcript.recognize import recognize_phones
-from dubfew.speech.transcript.transcript import TranscriptCue
 from dubfew.speech.visemes import Phone
+from dubfew.takes.take import Take
 from dubfew.utils.import_utils import import_optional
 
 # Sound after the last frame that speech models hear, s: their networks look half a second ahead,
@@ -95,12 +92,56 @@ def motion_from_video(
         NoFaceError: The video shows no face.
     """
     driver_motion = motion_from_track(track_video(driver, head=head, progress=progress), head)
+    return match_openings(driver_motion, actor_motion).scale_opening(opening).resample(times)
+
+
+def match_openings(performed: MouthMotion, actor_motion: MouthMotion) -> MouthMotion:
+    """Scale the motion of another performance so that the mouth opens as far as the actor's does.
+
+    Args:
+        performed: motion of the performance.
+        actor_motion: motion of the actor in their own footage.
+    """
     # 1e-4 inter-ocular distances: a mouth that stays closed must not divide by 0.
-    ratio = _aperture_p95(actor_motion) / max(_aperture_p95(driver_motion), 1e-4)
+    ratio = _aperture_p95(actor_motion) / max(_aperture_p95(performed), 1e-4)
     # Mumbled footage does not show how far the actor can open: stay near the performance.
     gain = float(np.clip(ratio, 0.7, 1.4))
-    scaled = MouthMotion(driver_motion.displacement * np.float32(gain), driver_motion.times)
-    return scaled.scale_opening(opening).resample(times)
+    return MouthMotion(performed.displacement * np.float32(gain), performed.times)
+
+
+def motion_from_take(
+    take: Take,
+    times: NDArray[np.float64],
+    style: SpeakingStyle,
+    actor_motion: MouthMotion,
+    *,
+    reach: float = 1.0,
+    opening: float = 1.0,
+) -> MouthMotion:
+    """Make a take an actor's own, and apply its edits.
+
+    Predicted motion gets the actor's style, filmed motion is scaled to the actor's openings. Edits
+    come last, so that they mean the same for every actor.
+
+    Args:
+        take: the take.
+        times: times of the frames to render, s. [N]
+        style: speaking style of the actor.
+        actor_motion: motion of the actor in their own footage.
+        reach: largest opening of predicted motion, as a multiple of the largest one in the actor's
+            footage.
+        opening: factor of the opening, applied before that limit.
+
+    Returns:
+        Motion in inter-ocular distances. [N, P, 3]
+    """
+
+    def personalize(motion: MouthMotion, kind: str) -> MouthMotion:
+        if kind == "audio":
+            return style.apply(motion, reach=reach, opening=opening)
+        return match_openings(motion, actor_motion).scale_opening(opening)
+
+    return take.perform(personalize).resample(times)
 
 
 def _aperture_p95(motion: MouthMotion) -> float:
@@ -114,6 +155,7 @@ def check_drive(
     transcript: Path | None = None,
     language: str | None = None,
     use_recognizer: bool = False,
+    motion: Path | None = None,
 ) -> None:
     """Check that the options of the driving signal fit together.
 
@@ -123,6 +165,7 @@ def check_drive(
         transcript: text of the audio, for ``"audio"`` alone.
         language: language of the transcript, which needs one.
         use_recognizer: recognize phonemes in the audio; not together with a transcript.
+        motion: file of a take, which is a drive of its own.
 
     Raises:
         DubfewError: The drive does not exist, or two options exclude or need each other.
@@ -132,6 +175,11 @@ def check_drive(
         raise DubfewError(f"no drive {drive!r}: there are {', '.join(DRIVE_NAMES)}")
     if (drive == "video") != (driver is not None):
         raise DubfewError("drive 'video' and a driver video need each other")
+    if motion is not None and (drive != "audio" or transcript is not None or use_recognizer):
+        raise DubfewError(
+            "--motion has the mouth's motion already: leave out --drive, --transcript and "
+            "--recognise, which 'dubfew motion' takes"
+        )
     if transcript is not None and language is None:
         raise DubfewError("a transcript needs its language")
     if transcript is not None and drive != "audio":
@@ -144,34 +192,3 @@ def check_drive(
                 "recognition guesses what audio says: another drive, a transcript leave it nothing"
             )
         import_optional("pocketsphinx")
-
-
-def phones_from_audio(
-    audio: Path,
-    cues: Sequence[TranscriptCue],
-    language: str | None,
-    use_recognizer: bool,
-    *,
-    track: int | None = None,
-) -> tuple[Phone, ...]:
-    """Find the phones of the audio and their times.
-
-    Args:
-        audio: file with the speech.
-        cues: transcript of the audio; empty without one.
-        language: language of the transcript.
-        use_recognizer: recognize phones if there is no transcript.
-        track: number of the sound track, from 1; None is the main one.
-
-    Returns:
-        Phones of the transcript or recognized phones; empty with neither.
-
-    Raises:
-        DubfewError: The transcript does not match the audio.
-        MissingDependencyError: espeak-ng or PocketSphinx is needed and not installed.
-    """
-    if cues and language is not None:
-        return align_transcript(read_audio(audio, track=track), cues, language).phones
-    if not use_recognizer:
-        return ()
-    return recognize_phones(stream_audio(audio, SPEECH_SAMPLE_RATE_HZ, track=track))

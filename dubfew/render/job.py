@@ -13,7 +13,7 @@ from dubfew.reconstruction.segmenters import Segmenter, load_face_parser
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.render.corrections import check_corrections
-from dubfew.render.driving import check_drive, phones_from_audio
+from dubfew.render.driving import check_drive
 from dubfew.render.load import LoadedActor, load_actor
 from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import check_outputs, resolve_output
@@ -21,8 +21,10 @@ from dubfew.render.redo import Passage, resolve_passage
 from dubfew.render.sound import parse_mix
 from dubfew.render.sources import RenderSources, resolve_sources
 from dubfew.speech.transcript.align import resolve_language
+from dubfew.speech.transcript.find_phones import phones_from_audio
 from dubfew.speech.transcript.transcript import TranscriptCue, read_transcript
 from dubfew.speech.visemes import Phone
+from dubfew.takes.take import Take
 from dubfew.utils.device import resolve_device
 
 
@@ -44,6 +46,7 @@ class RenderJob:
         parser: segmenter that finds objects before the mouth, or None.
         identity: key and certificate that sign the output.
         phones: phonemes of the audio with their times; empty if they are not known.
+        take: mouth motion to render, for the drive "motion" alone.
     """
 
     options: RenderOptions
@@ -59,6 +62,7 @@ class RenderJob:
     parser: Segmenter | None
     identity: SigningIdentity
     phones: tuple[Phone, ...]
+    take: Take | None = None
 
 
 def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> RenderJob:
@@ -82,19 +86,21 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
         MissingDependencyError: A package that an option needs is not installed.
     """
     driver, transcript = _to_path(options.driver), _to_path(options.transcript)
-    check_drive(options.drive, driver, transcript, options.language, options.recognise)
+    motion = _to_path(options.motion)
+    check_drive(options.drive, driver, transcript, options.language, options.recognise, motion)
     check_corrections(options)
     cues = read_transcript(transcript) if transcript is not None else ()
     if cues and options.language is not None:
         resolve_language(options.language)
     # Everything below reads files; the cheap checks of options come first.
+    take = None if motion is None else Take.load(motion)
     device = resolve_device(options.device)
     purpose = RenderPurpose(options.use, options.language, options.territory, options.project)
     # Consent is checked before the scene is opened.
     loaded = load_actor(actor, options.revision, registry, purpose, _to_path(options.speech))
     sources = resolve_sources(
         loaded.adapter.config,
-        options.drive,
+        options.chosen_drive,
         _to_path(options.video),
         _to_path(options.audio),
         driver,
@@ -103,8 +109,8 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
     output = resolve_output(loaded.revision.actor, options, sources.scene, sources.audio, driver)
     plot = _to_path(options.plot)
     # No output may overwrite an input, or a file that is there unless the user allows it.
-    into = _to_path(options.into)
-    check_outputs(output, plot, options, sources.scene, sources.audio, driver, transcript, into)
+    others = (driver, transcript, _to_path(options.into), motion)
+    check_outputs(output, plot, options, sources.scene, sources.audio, *others)
     # Raises if container, encoder and quality do not go together.
     choose_encoding(
         output,
@@ -129,6 +135,7 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
         parser=load_face_parser(options.segmenter),
         identity=load_signing_identity(registry.home),
         phones=_find_phones(sources, cues, options),
+        take=take,
     )
 
 
@@ -136,7 +143,7 @@ def _find_phones(
     sources: RenderSources, cues: Sequence[TranscriptCue], options: RenderOptions
 ) -> tuple[Phone, ...]:
     """Phonemes of the audio, from its transcript or by recognition."""
-    if sources.audio is None:
+    if sources.audio is None or sources.drive != "audio":
         return ()
     return phones_from_audio(
         sources.audio, cues, options.language, options.recognise, track=sources.audio_track

@@ -49,6 +49,12 @@ class RenderOptions:
     driver: Path | str | None = option(
         None, help="Video of another performance, for drive video.", metavar="V"
     )
+    motion: Path | str | None = option(
+        None,
+        help="Mouth motion to render, a file of 'dubfew motion' with its edits. The sound is that "
+        "of the audio, or the scene's own.",
+        metavar="FILE",
+    )
     transcript: Path | str | None = option(
         None,
         help="Text of the audio (a script, .srt or .vtt). It sharpens the timing and needs the "
@@ -212,3 +218,8 @@ class RenderOptions:
 
     def __post_init__(self) -> None:
         validate_options(self)
+
+    @property
+    def chosen_drive(self) -> str:
+        """Source of the mouth's motion: "motion" where a file of it is given, or ``drive``."""
+        return self.drive if self.motion is None else "motion"

@@ -69,7 +69,8 @@ def resolve_output(
         is_input = output.absolute() == into.absolute()
         return _next_free_name(output, overwrite=options.overwrite and not is_input)
     if options.out is None:
-        output = default_output(actor, scene, sound, driver)
+        motion = None if options.motion is None else Path(options.motion)
+        output = default_output(actor, scene, sound, driver or motion)
     else:
         output = Path(options.out)
     if options.preview and not output.stem.endswith(PREVIEW_SUFFIX):

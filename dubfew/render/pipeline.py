@@ -38,6 +38,7 @@ from dubfew.render.sound import describe_mix_peak, list_output_sounds
 from dubfew.render.sources import find_input_transform
 from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
+from dubfew.render.take_notes import describe_take
 from dubfew.render.tasks import ReferenceSet
 from dubfew.render.transitions import describe_skipped_frames
 from dubfew.utils.job_progress import JobProgress
@@ -147,6 +148,7 @@ def _render_stated_job(job: RenderJob, progress: ProgressCallback, began: float)
     notes = (
         scene.schedule.note,
         sources.note,
+        *describe_take(job.take, sources, job.actor.adapter.config),
         *written.notes,
         job.actor.consent_note,
         face_note,
@@ -290,6 +292,7 @@ def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvena
         prior_sha256=prior["sha256"],
         consent_sha256=consent.sha256 if consent else None,
         watermark=watermark,
+        motion=None if job.options.motion is None else Path(job.options.motion),
     )
 
 

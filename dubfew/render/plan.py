@@ -22,6 +22,8 @@ from dubfew.render.preview import find_preview_part, shrink_info
 from dubfew.render.schedule import count_output_seconds, describe_fit
 from dubfew.render.sound import describe_mix_peak, list_output_sounds, parse_mix
 from dubfew.render.sources import RenderSources, find_input_transform, resolve_sources
+from dubfew.render.take_notes import describe_take
+from dubfew.takes.take import Take
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.work_pace import WorkPace, count_frame_units, format_estimate
 
@@ -181,7 +183,7 @@ def plan_render_of(
     """
     sources = resolve_sources(
         config,
-        options.drive,
+        options.chosen_drive,
         _to_path(options.video),
         _to_path(options.audio),
         _to_path(options.driver),
@@ -243,6 +245,9 @@ def plan_render_of(
         else "",
         warnings=_list_warnings(
             options, sources, output, find_input_transform(options, sources, config)
+        )
+        + describe_take(
+            None if options.motion is None else Take.load(options.motion), sources, config
         ),
         output=output.absolute(),
         output_seconds=output_seconds,
@@ -302,7 +307,8 @@ def _describe_mouth(options: RenderOptions, sources: RenderSources) -> str:
     """Describe what moves the mouth, and the corrections that the user asked for."""
     if sources.drive == "self":
         return "as in the scene"
-    words = ["follows the sound" if sources.drive == "audio" else f"follows {sources.driver}"]
+    leaders = {"audio": "the sound", "video": sources.driver, "motion": options.motion}
+    words = [f"follows {leaders[sources.drive]}"]
     if options.offset:
         when = "later" if options.offset > 0 else "earlier"
         words.append(f"{abs(options.offset):g} ms {when}")

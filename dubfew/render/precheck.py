@@ -76,7 +76,7 @@ def _given_files(options: RenderOptions) -> dict[str, Path]:
     """The files that a user named as inputs, by option."""
     return {
         name: Path(value)
-        for name in ("video", "audio", "driver", "into")
+        for name in ("video", "audio", "driver", "into", "motion")
         if isinstance(value := getattr(options, name), str | Path)
     }
 

@@ -147,7 +147,12 @@ def describe_job(job: RenderJob) -> dict[str, str]:
     """
     options, sources = job.options, job.sources
     sound = "none" if sources.audio is None else str(sources.audio)
-    mouth = {"audio": "follows the sound", "video": f"follows {sources.driver}", "self": "its own"}
+    mouth = {
+        "audio": "follows the sound",
+        "video": f"follows {sources.driver}",
+        "motion": f"follows {job.options.motion}",
+        "self": "its own",
+    }
     changes = {
         "later by": f"{options.offset:g} ms" if options.offset else "",
         "opening": f"x {options.open:g}" if options.open != 1 else "",

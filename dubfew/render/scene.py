@@ -21,7 +21,7 @@ from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_person
 from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
 from dubfew.render.actor_matching import FaceChoice, match_actor, refuse_strangers
-from dubfew.render.driving import motion_from_audio, motion_from_video
+from dubfew.render.driving import motion_from_audio, motion_from_take, motion_from_video
 from dubfew.render.job import RenderJob
 from dubfew.render.load import LoadedActor
 from dubfew.render.options import RenderOptions
@@ -164,10 +164,19 @@ def _drive_motion(
             reach=options.reach,
             opening=options.open,
         )
+    # The stored references are no sequence: their times only have to rise.
+    stored = actor.adapter.references.motion
+    own = MouthMotion(stored, np.arange(len(stored), dtype=np.float64))
+    if sources.drive == "motion" and job.take is not None:
+        return motion_from_take(
+            job.take,
+            times,
+            actor.adapter.style,
+            own,
+            reach=options.reach,
+            opening=options.open,
+        )
     if sources.drive == "video" and sources.driver is not None:
-        # The stored references are no sequence: their times only have to rise.
-        stored = actor.adapter.references.motion
-        own = MouthMotion(stored, np.arange(len(stored), dtype=np.float64))
         return motion_from_video(
             sources.driver, times, own, actor.head, progress, opening=options.open
         )

@@ -19,6 +19,7 @@ from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.render import driving
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.style import SpeakingStyle
+from dubfew.speech.transcript.find_phones import phones_from_audio
 from dubfew.speech.visemes import Phone
 from tests.data.people import toy_track
 
@@ -92,8 +93,8 @@ def test_a_transcript_sharpens_what_is_heard():
 def test_recognised_sounds_are_known_sounds():
     pytest.importorskip("pocketsphinx")
     audio = Path(str(files("dubfew.demo") / "dub.wav"))
-    assert driving.phones_from_audio(audio, (), None, False) == ()
-    phones = driving.phones_from_audio(audio, (), None, True)
+    assert phones_from_audio(audio, (), None, False) == ()
+    phones = phones_from_audio(audio, (), None, True)
     assert len(phones) > 10
     assert phones[-1].end == pytest.approx(read_audio(audio).duration, abs=0.1)
     times = np.arange(50) / 25

@@ -1,0 +1,44 @@
+"""Phones of a sound file, from its transcript or by recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dubfew.media import read_audio, stream_audio
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.speech.transcript.align import align_transcript
+from dubfew.speech.transcript.recognize import recognize_phones
+from dubfew.speech.transcript.transcript import TranscriptCue
+from dubfew.speech.visemes import Phone
+
+
+def phones_from_audio(
+    audio: Path,
+    cues: Sequence[TranscriptCue],
+    language: str | None,
+    use_recognizer: bool,
+    *,
+    track: int | None = None,
+) -> tuple[Phone, ...]:
+    """Find the phones of the audio and their times.
+
+    Args:
+        audio: file with the speech.
+        cues: transcript of the audio; empty without one.
+        language: language of the transcript.
+        use_recognizer: recognize phones if there is no transcript.
+        track: number of the sound track, from 1; None is the main one.
+
+    Returns:
+        Phones of the transcript or recognized phones; empty with neither.
+
+    Raises:
+        DubfewError: The transcript does not match the audio.
+        MissingDependencyError: espeak-ng or PocketSphinx is needed and not installed.
+    """
+    if cues and language is not None:
+        return align_transcript(read_audio(audio, track=track), cues, language).phones
+    if not use_recognizer:
+        return ()
+    return recognize_phones(stream_audio(audio, SPEECH_SAMPLE_RATE_HZ, track=track))
