@@ -12,11 +12,12 @@ features; layers that it leaves to its supplement are those of the published cod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
+from dubfew.data.sound_features import SOUND_FEATURES
 from dubfew.errors import ArtefactError
 from dubfew.prior.renderers._deformation import (
     AdaptiveAffineTransform,
@@ -32,32 +33,41 @@ from dubfew.prior.renderers._layers import (
     image_encoder,
     upsampling_block,
 )
+from dubfew.prior.renderers._painting import PaintingRenderer, PaintingRendererConfig
+
+if TYPE_CHECKING:
+    from dubfew.data.clip_inputs import ClipInputs
 
 Deformation = Literal["adaat", "adain", "attention", "flow"]
 # Residual blocks on the references' features before the deformation, and as many after it.
 RESIDUAL_BLOCKS = 4
+# Channels at full, half and a fourth of the crop's size; 256 at a fourth is the paper's number.
+ENCODER_WIDTHS = (64, 128, 256)
+# Length of the code of the sound, and of that of the alignment. The paper's number.
+CODE_LENGTH = 128
 
 
 @dataclass(frozen=True)
-class DINetConfig:
+class DINetConfig(PaintingRendererConfig):
     """Sizes of a `DINet`; the fields are keys of stored priors.
 
     Attributes:
-        references: number of reference frames.
-        sound_features: numbers per frame of the sound.
-        widths: channels at full, half and a fourth of the crop's size.
-        code: length of the sound's code, and of the alignment's.
+        layout: entry of `dubfew.data.layouts.LAYOUTS`.
+        references: pictures of the person at other times, N.
+        sound: entry of `dubfew.data.sound_features.SOUND_FEATURES`.
+        narrow: divides the channels of all layers, for small networks.
         deform: how references are deformed: ``adaat`` as the paper does it, or what the paper
             compares it with in table 2: ``adain`` (not at all; the code modulates the source's
             features), ``attention`` (the source gathers from the references) or ``flow``.
         inpaint: whether the decoder sees the source's features beside the deformed ones.
-        flow_widths: channels of the levels of the flow network, if ``deform`` is ``flow``.
+        flow_widths: channels of the levels of the flow network, if ``deform`` is ``flow``; a crop
+            has 2 px or more at the deepest.
     """
 
+    layout: str = "dinet256"
     references: int = 5
-    sound_features: int = 29
-    widths: tuple[int, int, int] = (64, 128, 256)
-    code: int = 128
+    sound: str = "deepspeech"
+    narrow: int = 1
     deform: Deformation = "adaat"
     inpaint: bool = True
     flow_widths: tuple[int, ...] = (64, 128, 256, 256)
@@ -68,9 +78,10 @@ class DINetFeatures:
     """Features of a batch, of which figure 4 of the paper shows the mean over the channels.
 
     Attributes:
-        source: features of the masked frames, F_s. [B, C, H/4, W/4]
-        references: features of the references, F_ref. [B, C, H/4, W/4]
-        deformed: features of the references after the deformation, F_d. [B, C, H/4, W/4]
+        source: features of the masked frames, F_s. [B * T, C, H/4, W/4]
+        references: features of the references, F_ref. [B * T, C, H/4, W/4]
+        deformed: features of the references after the deformation, F_d. [B * T, C, H/4,
+            W/4]
     """
 
     source: Tensor
@@ -78,8 +89,14 @@ class DINetFeatures:
     deformed: Tensor
 
 
-class DINet(nn.Module):
-    """The network of the module's docstring; the names of its layers are keys of stored priors."""
+class DINet(PaintingRenderer):
+    """The network of the module's docstring; the names of its layers are keys of stored priors.
+
+    It paints each frame by itself. Frames of one window share their references, whose features are
+    computed once.
+    """
+
+    config: DINetConfig
 
     def __init__(self, config: DINetConfig | None = None) -> None:
         """Make a network with fresh weights.
@@ -90,12 +107,16 @@ class DINet(nn.Module):
         super().__init__()
         self.config = config = config or DINetConfig()
         _check_config(config)
-        width, code = config.widths[-1], 2 * config.code
+        widths = tuple(width // config.narrow for width in ENCODER_WIDTHS)
+        single_code = CODE_LENGTH // config.narrow
+        width, code = widths[-1], 2 * single_code
         # Deformation part.
-        self.source_encoder = image_encoder(3, config.widths)
-        self.reference_encoder = image_encoder(3 * config.references, config.widths)
-        self.alignment_encoder = _alignment_encoder(2 * width, config.code)
-        self.sound_encoder = SoundEncoder(config.sound_features, config.code, config.code)
+        self.source_encoder = image_encoder(3, widths)
+        self.reference_encoder = image_encoder(3 * config.references, widths)
+        self.alignment_encoder = _alignment_encoder(2 * width, single_code)
+        self.sound_encoder = SoundEncoder(
+            SOUND_FEATURES.load(config.sound).bands, single_code, single_code
+        )
         self.before = nn.Sequential(*[PreActivationBlock(width) for _ in range(RESIDUAL_BLOCKS)])
         self.after = nn.Sequential(*[PreActivationBlock(width) for _ in range(RESIDUAL_BLOCKS)])
         if config.deform == "adaat":
@@ -105,10 +126,11 @@ class DINet(nn.Module):
         elif config.deform == "attention":
             self.deform = FeatureAttention(width, code)
         else:
-            self.flow_input = nn.Conv2d(2 * width, config.flow_widths[0], 1)
-            self.deform = FlowNetwork(config.flow_widths, code)
+            flow_widths = tuple(each // config.narrow for each in config.flow_widths)
+            self.flow_input = nn.Conv2d(2 * width, flow_widths[0], 1)
+            self.deform = FlowNetwork(flow_widths, code)
         # Inpainting part.
-        middle = config.widths[1]
+        middle = widths[1]
         self.decoder = nn.Sequential(
             convolution_block(2 * width if config.inpaint else width, middle, 3),
             upsampling_block(middle, middle),
@@ -122,16 +144,19 @@ class DINet(nn.Module):
         """Compute the features that are decoded.
 
         Args:
-            source: RGB in [0, 1], 0 inside the mask. H and W are divisible by 8. [B, 3, H, W]
-            references: RGB of other frames. [B, N, 3, H, W]
-            sound: features of the frames around the one that is painted. [B, features, frames]
+            source: RGB in [0, 1] of the frames of all windows, 0 inside the mask. H and W are
+                divisible by 8. [B * T, 3, H, W]
+            references: RGB of other frames, for each window. [B, N, 3, H, W]
+            sound: window of the sound around each frame, bands first. [B * T, F, L]
         """
+        frames = len(source) // len(references)
         source_features = self.source_encoder(source)
         reference_features = self.reference_encoder(references.flatten(1, 2))
+        deformed = self.before(reference_features).repeat_interleave(frames, 0)
+        reference_features = reference_features.repeat_interleave(frames, 0)
         both = torch.cat([source_features, reference_features], 1)
         alignment = self.alignment_encoder(both).mean((2, 3))
         code = torch.cat([self.sound_encoder(sound), alignment], 1)
-        deformed = self.before(reference_features)
         if self.config.deform == "adaat":
             deformed = self.deform(deformed, code)
         elif self.config.deform == "adain":
@@ -143,17 +168,31 @@ class DINet(nn.Module):
         return DINetFeatures(source_features, reference_features, self.after(deformed))
 
     def decode(self, features: DINetFeatures) -> Tensor:
-        """Paint images from features; RGB in [0, 1]. [B, 3, H, W]"""
+        """Paint images from features; RGB in [0, 1]. [B * T, 3, H, W]"""
         if not self.config.inpaint:
             return self.decoder(features.deformed)
         return self.decoder(torch.cat([features.source, features.deformed], 1))
 
-    def forward(self, source: Tensor, references: Tensor, sound: Tensor) -> Tensor:
-        """Paint frames, see `encode` for the arguments; RGB in [0, 1]. [B, 3, H, W]"""
+    def paint_frames(self, source: Tensor, references: Tensor, sound: Tensor) -> Tensor:
+        """Paint frames, see `encode` for the arguments; RGB in [0, 1]. [B * T, 3, H, W]"""
         return self.decode(self.encode(source, references, sound))
+
+    def paint(self, inputs: ClipInputs) -> Tensor:
+        """Paint a batch of windows, see `PaintingRenderer.paint`. [B, T, 3, H, W]"""
+        painted = self.paint_frames(
+            inputs.scene.flatten(0, 1), inputs.references, inputs.sound.flatten(0, 1)
+        )
+        return painted.unflatten(0, inputs.scene.shape[:2])
 
 
 def _check_config(config: DINetConfig) -> None:
+    if not 1 <= config.narrow <= ENCODER_WIDTHS[0]:
+        raise ArtefactError(f"'narrow' is {config.narrow}: give 1 to {ENCODER_WIDTHS[0]}")
+    layout = config.load_layout()
+    if layout.height % 8 or layout.width % 8:
+        raise ArtefactError(
+            f"dinet cannot paint {layout.width} x {layout.height} px: multiples of 8 only"
+        )
     if config.deform not in ("adaat", "adain", "attention", "flow"):
         raise ArtefactError(
             f"'deform' is {config.deform!r}: there are adaat, adain, attention, flow"

@@ -10,14 +10,15 @@ the paper leaves open is said where it is chosen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dubfew.data.sound_features import SOUND_FEATURES
 from dubfew.errors import ArtefactError
 from dubfew.prior.renderers._deformation import FlowNetwork, warp_features
 from dubfew.prior.renderers._layers import (
@@ -31,6 +32,10 @@ from dubfew.prior.renderers._layers import (
     image_encoder,
     upsampling_block,
 )
+from dubfew.prior.renderers._painting import PaintingRenderer, PaintingRendererConfig
+
+if TYPE_CHECKING:
+    from dubfew.data.clip_inputs import ClipInputs
 
 # Spread of the tokens that tell sound and images apart at the start, as of word embeddings in BERT.
 TOKEN_STD = 0.02
@@ -39,14 +44,16 @@ HIDDEN_FACTOR = 4
 
 
 @dataclass(frozen=True)
-class IPTalkerConfig:
+class IPTalkerConfig(PaintingRendererConfig):
     """Sizes of an `IPTalker`; the fields are keys of stored priors.
 
     The paper names none but the features' size, a fourth of the crop's.
 
     Attributes:
-        references: number of reference frames, N.
-        sound_features: numbers per frame of the sound.
+        layout: entry of `dubfew.data.layouts.LAYOUTS`.
+        references: pictures of the person at other times, N.
+        sound: entry of `dubfew.data.sound_features.SOUND_FEATURES`.
+        narrow: divides the channels of all layers and the code, for small networks.
         width: channels of the features of the source and of each reference, C.
         code: length of tokens and of the alignment feature.
         units: number of audio-visual alignment units.
@@ -62,19 +69,33 @@ class IPTalkerConfig:
             and between the features and those of the SPADE decoder.
     """
 
+    layout: str = "iptalker"
     references: int = 5
-    sound_features: int = 29
+    sound: str = "deepspeech"
+    narrow: int = 1
     width: int = 64
     code: int = 256
     units: int = 4
     heads: int = 8
     flow_widths: tuple[int, ...] = (128, 256, 256)
-    decoder_widths: tuple[int, int, int] = (256, 128, 64)
+    decoder_widths: tuple[int, ...] = (256, 128, 64)
     align: bool = True
     cross: bool = True
     spade: bool = True
     flows: Literal["one", "each"] = "one"
     modulation: int = MODULATION_WIDTH
+
+    def narrowed(self) -> IPTalkerConfig:
+        """Return the same sizes divided by ``narrow``."""
+        return replace(
+            self,
+            narrow=1,
+            width=self.width // self.narrow,
+            code=self.code // self.narrow,
+            flow_widths=tuple(width // self.narrow for width in self.flow_widths),
+            decoder_widths=tuple(width // self.narrow for width in self.decoder_widths),
+            modulation=self.modulation // self.narrow,
+        )
 
 
 @dataclass(frozen=True)
@@ -82,10 +103,10 @@ class IPTalkerFeatures:
     """Features of a batch, of which figure 7 of the paper shows the mean over the channels.
 
     Attributes:
-        source: features of the masked frames, F_S. [B, C, H/4, W/4]
-        references: features of all references, F_R. [B, N * C, H/4, W/4]
-        warped: features of the references after warping, F_w. [B, N * C, H/4, W/4]
-        flow: offsets, px of the features, x then y. [B, 2 or 2 * N, H/4, W/4]
+        source: features of the masked frames, F_S. [B * T, C, H/4, W/4]
+        references: features of all references, F_R. [B * T, N * C, H/4, W/4]
+        warped: features of the references after warping, F_w. [B * T, N * C, H/4, W/4]
+        flow: offsets, px of the features, x then y. [B * T, 2 or 2 * N, H/4, W/4]
     """
 
     source: Tensor
@@ -145,7 +166,7 @@ class AlignmentModule(nn.Module):
         self.config = config
         code, widths = config.code, [min(32 * 2**level, config.code) for level in range(6)]
         # The sound encoder is DINet's; its inner width is half of the code, as it is there.
-        self.sound_encoder = SoundEncoder(config.sound_features, code // 2, code)
+        self.sound_encoder = SoundEncoder(SOUND_FEATURES.load(config.sound).bands, code // 2, code)
         if not config.align:
             return
         self.image_encoder = nn.Sequential(
@@ -174,17 +195,18 @@ class AlignmentModule(nn.Module):
         """Compute the code.
 
         Args:
-            mouths: lower halves of the references, RGB. [B, N, 3, H/2, W]
-            sound: features of the frames around the one that is painted. [B, features, frames]
+            mouths: lower halves of each window's references, RGB. [B, N, 3, H/2, W]
+            sound: window of the sound around each frame, bands first. [B * T, F, L]
 
         Returns:
-            The alignment feature. [B, code_length]
+            The alignment feature of each frame. [B * T, code_length]
         """
         heard = self.sound_encoder(sound)
         if not self.config.align:
             return heard
         heard = heard + self.sound_token
         seen = self.image_encoder(mouths.flatten(0, 1)).unflatten(0, mouths.shape[:2])
+        seen = seen.repeat_interleave(len(heard) // len(seen), 0)
         tokens = torch.cat([seen + self.image_token, heard[:, None]], 1)
         for unit in self.units:
             tokens = unit(tokens)
@@ -193,8 +215,14 @@ class AlignmentModule(nn.Module):
         return self.cross_encoder(tokens.transpose(1, 2)).mean(2) + heard
 
 
-class IPTalker(nn.Module):
-    """The network of the module's docstring; the names of its layers are keys of stored priors."""
+class IPTalker(PaintingRenderer):
+    """The network of the module's docstring; the names of its layers are keys of stored priors.
+
+    It paints each frame by itself. Frames of one window share their references, whose features are
+    computed once.
+    """
+
+    config: IPTalkerConfig
 
     def __init__(self, config: IPTalkerConfig | None = None) -> None:
         """Make a network with fresh weights.
@@ -205,6 +233,7 @@ class IPTalker(nn.Module):
         super().__init__()
         self.config = config = config or IPTalkerConfig()
         _check_config(config)
+        config = config.narrowed()
         width, count = config.width, config.references
         self.alignment = AlignmentModule(config)
         # Features at full, half and a fourth of the size, as DINet has them.
@@ -242,14 +271,15 @@ class IPTalker(nn.Module):
         """Compute the features that are decoded.
 
         Args:
-            source: RGB in [0, 1], 0 inside the mask. H and W are divisible by 4. [B, 3, H, W]
-            references: RGB of other frames. [B, N, 3, H, W]
-            sound: features of the frames around the one that is painted. [B, features, frames]
+            source: RGB in [0, 1] of the frames of all windows, 0 inside the mask. H and W are
+                divisible by 4. [B * T, 3, H, W]
+            references: RGB of other frames, for each window. [B, N, 3, H, W]
+            sound: window of the sound around each frame, bands first. [B * T, F, L]
         """
         code = self.alignment(references[:, :, :, references.shape[3] // 2 :], sound)
         seen = self.source_encoder(source)
         known = self.reference_encoder(references.flatten(0, 1)).unflatten(0, references.shape[:2])
-        known = known.flatten(1, 2)
+        known = known.flatten(1, 2).repeat_interleave(len(source) // len(references), 0)
         flow = self.flow_network(self.fuse(seen + self.gather(known)), code)
         if self.config.flows == "one":
             warped = warp_features(known, flow)
@@ -263,7 +293,7 @@ class IPTalker(nn.Module):
         return IPTalkerFeatures(seen, known, warped, flow)
 
     def decode(self, features: IPTalkerFeatures) -> Tensor:
-        """Paint images from features; RGB in [0, 1]. [B, 3, H, W]"""
+        """Paint images from features; RGB in [0, 1]. [B * T, 3, H, W]"""
         known = torch.cat([features.warped, features.source], 1)
         if self.config.spade:
             x = self.enter(known)
@@ -275,15 +305,30 @@ class IPTalker(nn.Module):
                 x = block(x)
         return torch.sigmoid(self.leave(F.leaky_relu(x, LEAKY_RELU_SLOPE)))
 
-    def forward(self, source: Tensor, references: Tensor, sound: Tensor) -> Tensor:
-        """Paint frames, see `encode` for the arguments; RGB in [0, 1]. [B, 3, H, W]"""
+    def paint_frames(self, source: Tensor, references: Tensor, sound: Tensor) -> Tensor:
+        """Paint frames, see `encode` for the arguments; RGB in [0, 1]. [B * T, 3, H, W]"""
         return self.decode(self.encode(source, references, sound))
+
+    def paint(self, inputs: ClipInputs) -> Tensor:
+        """Paint a batch of windows, see `PaintingRenderer.paint`. [B, T, 3, H, W]"""
+        painted = self.paint_frames(
+            inputs.scene.flatten(0, 1), inputs.references, inputs.sound.flatten(0, 1)
+        )
+        return painted.unflatten(0, inputs.scene.shape[:2])
 
 
 def _check_config(config: IPTalkerConfig) -> None:
-    if config.code % (2 * config.heads):
-        raise ArtefactError(
-            f"'code' is {config.code} with {config.heads} heads: give a multiple of twice the heads"
-        )
     if config.flows not in ("one", "each"):
         raise ArtefactError(f"'flows' is {config.flows!r}: there are one, each")
+    layout = config.load_layout()
+    if layout.height % 4 or layout.width % 4:
+        raise ArtefactError(
+            f"iptalker cannot paint {layout.width} x {layout.height} px: multiples of 4 only"
+        )
+    if config.narrow < 1 or config.width // config.narrow < 4:
+        raise ArtefactError(f"'narrow' is {config.narrow}: give 1 to {max(1, config.width // 4)}")
+    code = config.code // config.narrow
+    if code % config.heads or code % 2:
+        raise ArtefactError(
+            f"the code has the length {code} and {config.heads} heads: give an even multiple"
+        )

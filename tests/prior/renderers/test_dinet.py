@@ -12,7 +12,6 @@ from dubfew.prior.renderers._dinet import DINet, DINetConfig
 from tests.prior.renderers.painting import (
     HEIGHT,
     REFERENCES,
-    SOUND,
     WIDTH,
     check_lora,
     make_inputs,
@@ -22,7 +21,7 @@ from tests.prior.renderers.painting import (
 )
 
 TOY = DINetConfig(
-    references=REFERENCES, sound_features=SOUND, widths=(4, 6, 8), code=8, flow_widths=(8, 8, 8)
+    shrink=2, references=REFERENCES, sound="mel16", narrow=16, flow_widths=(128, 128, 128)
 )
 SWITCHES = [
     {},
@@ -53,7 +52,7 @@ def test_the_papers_size():
 
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_paintings_are_pictures_of_the_crops_size(switches):
-    painted = make_toy(**switches)(*make_inputs())
+    painted = make_toy(**switches).paint_frames(*make_inputs())
     assert painted.shape == (2, 3, HEIGHT, WIDTH)
     assert 0 <= painted.min() <= painted.max() <= 1
 
@@ -69,11 +68,11 @@ def test_sound_source_and_references_change_the_painting(switches):
     network = shaken(make_toy(**switches))
     inputs, others = make_inputs(), make_inputs(1)
     with torch.no_grad():
-        before = network(*inputs)
+        before = network.paint_frames(*inputs)
         for place in range(3):
             given = list(inputs)
             given[place] = others[place]
-            assert (network(*given) - before).abs().max() > 1e-3
+            assert (network.paint_frames(*given) - before).abs().max() > 1e-3
 
 
 def test_each_switch_makes_another_network():
@@ -81,7 +80,7 @@ def test_each_switch_makes_another_network():
     assert len({frozenset(names) for names in layers}) == 4
     # Without inpainting the decoder sees half of the channels.
     whole, half = make_toy().decoder[0][0], make_toy(inpaint=False).decoder[0][0]
-    assert (whole.in_channels, half.in_channels) == (16, 8)
+    assert (whole.in_channels, half.in_channels) == (32, 16)
 
 
 def test_without_inpainting_the_source_is_seen_by_the_code_alone():

@@ -13,7 +13,6 @@ from dubfew.prior.renderers._iptalker import IPTalker, IPTalkerConfig
 from tests.prior.renderers.painting import (
     HEIGHT,
     REFERENCES,
-    SOUND,
     WIDTH,
     check_lora,
     make_inputs,
@@ -23,15 +22,15 @@ from tests.prior.renderers.painting import (
 )
 
 TOY = IPTalkerConfig(
+    shrink=2,
     references=REFERENCES,
-    sound_features=SOUND,
-    width=8,
-    code=8,
+    sound="mel16",
+    narrow=8,
+    code=64,
     units=2,
     heads=2,
-    flow_widths=(8, 8),
-    decoder_widths=(8, 6, 4),
-    modulation=8,
+    flow_widths=(64, 64),
+    decoder_widths=(64, 48, 32),
 )
 SWITCHES = [{}, {"align": False}, {"cross": False}, {"spade": False}, {"flows": "each"}]
 
@@ -57,7 +56,7 @@ def test_the_default_size():
 
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_paintings_are_pictures_of_the_crops_size(switches):
-    painted = make_toy(**switches)(*make_inputs())
+    painted = make_toy(**switches).paint_frames(*make_inputs())
     assert painted.shape == (2, 3, HEIGHT, WIDTH)
     assert 0 <= painted.min() <= painted.max() <= 1
 
@@ -73,11 +72,11 @@ def test_sound_source_and_references_change_the_painting(switches):
     network = shaken(make_toy(**switches))
     inputs, others = make_inputs(), make_inputs(1)
     with torch.no_grad():
-        before = network(*inputs)
+        before = network.paint_frames(*inputs)
         for place in range(3):
             given = list(inputs)
             given[place] = others[place]
-            assert (network(*given) - before).abs().max() > 1e-3
+            assert (network.paint_frames(*given) - before).abs().max() > 1e-3
 
 
 def test_untrained_it_does_not_move_the_references():
@@ -94,7 +93,7 @@ def test_one_flow_moves_all_references_and_each_has_its_own_on_request():
     assert features.flow.shape[1] == 2 * REFERENCES
     # A reference's features follow its own flow.
     for number in range(REFERENCES):
-        own = slice(number * TOY.width, (number + 1) * TOY.width)
+        own = slice(number * 8, (number + 1) * 8)
         expected = warp_features(
             features.references[:, own], features.flow[:, 2 * number : 2 * number + 2]
         )
@@ -114,7 +113,7 @@ def test_without_the_cross_encoder_all_tokens_are_injected():
     module = make_toy(cross=False).alignment.eval()
     _, references, sound = make_inputs()
     code = module(references[:, :, :, HEIGHT // 2 :], sound)
-    assert code.shape == (2, (REFERENCES + 1) * TOY.code) == (2, module.code_length)
+    assert code.shape == (2, (REFERENCES + 1) * 8) == (2, module.code_length)
 
 
 def test_only_the_lower_halves_decide_the_code():
@@ -124,8 +123,8 @@ def test_only_the_lower_halves_decide_the_code():
     network.alignment.register_forward_hook(lambda _, __, out: codes.append(out))
     upper = references.clone()
     upper[:, :, :, : HEIGHT // 2] = 0
-    network(source, references, sound)
-    network(source, upper, sound)
+    network.paint_frames(source, references, sound)
+    network.paint_frames(source, upper, sound)
     torch.testing.assert_close(codes[0], codes[1])
 
 
@@ -139,7 +138,7 @@ def test_it_learns():
     assert errors[-1] < 0.75 * errors[0]
 
 
-@pytest.mark.parametrize("switches", [{"heads": 3}, {"flows": "two"}])
+@pytest.mark.parametrize("switches", [{"heads": 3}, {"flows": "two"}, {"narrow": 0}])
 def test_values_that_do_not_fit(switches):
-    with pytest.raises(ArtefactError, match=r"heads|flows"):
+    with pytest.raises(ArtefactError, match=r"heads|flows|narrow"):
         make_toy(**switches)
