@@ -188,8 +188,8 @@ class FlowNetwork(nn.Module):
             for (a, _), b in reversed(list(zip(steps, below, strict=True)))
         )
         self.flow = nn.Conv2d(2 * widths[0], 2 * flows, 7, padding=3)
-        nn.init.zeros_(self.flow.weight)
-        nn.init.zeros_(self.flow.bias)
+        for parameter in self.flow.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, code: Tensor) -> Tensor:
         """Predict flows.
@@ -254,9 +254,10 @@ class FeatureAttention(nn.Module):
         query = self.query(torch.cat([asking, positions], 1)) + self.code(code)[..., None, None]
         key = self.key(torch.cat([asked, positions], 1))
         value = F.pixel_unshuffle(self.value(asked), 2)
-        rows = [x.flatten(2).transpose(1, 2) for x in (query, key, value)]
-        gathered = F.scaled_dot_product_attention(*rows).transpose(1, 2)
-        return F.pixel_shuffle(gathered.unflatten(2, value.shape[2:]), 2)
+        size = value.shape[2:]
+        query, key, value = (x.flatten(2).transpose(1, 2) for x in (query, key, value))
+        gathered = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        return F.pixel_shuffle(gathered.unflatten(2, size), 2)
 
 
 def _position_features(like: Tensor) -> Tensor:

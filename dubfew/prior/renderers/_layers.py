@@ -39,12 +39,12 @@ def upsampling_block(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Upsample(scale_factor=2), convolution_block(inputs, outputs, 3))
 
 
-def image_encoder(inputs: int, widths: tuple[int, int, int]) -> nn.Sequential:
+def image_encoder(inputs: int, widths: tuple[int, ...]) -> nn.Sequential:
     """Make an encoder from images [B, C, H, W] to features [B, widths[-1], H/4, W/4].
 
     Args:
         inputs: channels of the images.
-        widths: channels at full, half and a fourth of the size.
+        widths: channels at full, half and a fourth of the size, three numbers.
     """
     return nn.Sequential(
         convolution_block(inputs, widths[0], 7),
