@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from dubfew.reconstruction.crop import (
     FaceRegions,
@@ -24,12 +24,17 @@ from dubfew.reconstruction.track import Track
 # Width of the fade at the edge of a painting, as a fraction of the crop's width: a fade of 8 px in
 # a crop of 256 px hides a step of light, and leaves the lips of a small face opaque.
 PASTE_FEATHER_FRACTION = 0.03
+# Standard deviation of a Gaussian fade, as a fraction of the crop's width: the fade is as wide as
+# the one above. IPTalker's paper smooths its paste mask so and says no width.
+GAUSSIAN_FADE_FRACTION = 0.02
 
 # Openings of the jaw that a mask encloses, as fractions of a fully open one.
 MASK_JAW_OPENINGS = (0.0, 0.5, 1.0)
 
 # ``texture``: a region of the head's surface, rasterized; ``hull``: a convex polygon.
 MaskShape: TypeAlias = Literal["texture", "hull"]
+# ``step``: a smooth step of the distance from the edge; ``gaussian``: the shape, blurred.
+PasteFade: TypeAlias = Literal["step", "gaussian"]
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,14 @@ class CropLayout:
         width: columns of the crop, px.
         place: computes boxes, mask hulls and paste hulls of a track from its regions.
         mask: shape of the blanked part.
+        fade: how the painting fades at the edge of the part that is shown.
     """
 
     height: int
     width: int
     place: Callable[[Track, HeadModel, FaceRegions], Placement]
     mask: MaskShape = "hull"
+    fade: PasteFade = "step"
 
     def shrunk(self, factor: int) -> CropLayout:
         """Return the same crop with a fraction of the pixels, for smaller networks.
@@ -158,7 +165,30 @@ class CropLayout:
             t = np.clip(distance / feather, 0, 1)
             return (t * t * (3 - 2 * t)).astype(np.float32)
         hull = self.to_crop(geometry.paste_hulls[row], geometry.boxes[row])
+        if self.fade == "gaussian":
+            inside = render_soft_mask(hull, 1e-3, 0.0, 0.0, 1.0, self.height, self.width) > 0
+            return fade_by_gaussian(inside, GAUSSIAN_FADE_FRACTION * self.width)
         return render_soft_mask(hull, feather, 0.0, 0.0, 1.0, self.height, self.width)
+
+
+def fade_by_gaussian(
+    inside: NDArray[np.bool_],  # [H, W]
+    deviation: float,
+) -> NDArray[np.float32]:  # [H, W]
+    """Blur a shape, and keep the half of the fade that lies inside of it.
+
+    The blurred shape is 1/2 at its edge; what exceeds that is stretched to 1, so that nothing
+    outside of the shape is shown. Beside the picture is nothing, so the picture's edge is an edge.
+
+    Args:
+        inside: the shape. [H, W]
+        deviation: standard deviation of the Gaussian, px.
+
+    Returns:
+        Opacity in [0, 1]. [H, W]
+    """
+    blurred = gaussian_filter(inside.astype(np.float32), deviation, mode="constant")
+    return np.where(inside, np.clip(2 * blurred - 1, 0, 1), 0).astype(np.float32)
 
 
 def rectangle_hulls(boxes: NDArray, corners: int = 48) -> NDArray[np.float32]:

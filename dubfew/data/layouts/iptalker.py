@@ -1,9 +1,10 @@
 """DINet's crop in 416 x 320 px with the lower face's hull blanked: the crop of ``iptalker``.
 
-The painting is shown inside the hull of all landmarks of the face.
+The painting is shown inside the hull of all landmarks of the face, smoothed by a Gaussian.
 
 Source: Liu et al. 2025, "IPTalker" (see docs/renderers.md), section III: the hull of the source's
-lower half is blanked, which fits faces in profile; the paste mask is the hull of all landmarks.
+lower half is blanked, which fits faces in profile; the paste mask is the hull of all landmarks,
+smoothed by a Gaussian (figure 5).
 """
 
 from __future__ import annotations
@@ -20,4 +21,4 @@ def _place(track: Track, head: HeadModel, regions: FaceRegions) -> Placement:
     return boxes, regions.hull, compute_face_hulls(track, head)
 
 
-LAYOUT = CropLayout(416, 320, _place)
+LAYOUT = CropLayout(416, 320, _place, fade="gaussian")
