@@ -15,6 +15,7 @@ from dubfew.data.options import PrepareOptions
 from dubfew.dubbing.options import DubOptions
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
+from dubfew.server.options import ServeOptions
 from dubfew.takes.options import MotionOptions
 from dubfew.utils.extension_table import ExtensionTable
 from dubfew.utils.options import Option, list_options
@@ -33,6 +34,7 @@ SECTIONS: tuple[tuple[str, str, type], ...] = (
         "dubfew.prepare_footage(folder, out)",
         PrepareOptions,
     ),
+    ("dubfew serve", "dubfew.server.running.serve(options)", ServeOptions),
 )
 
 INTRODUCTION = """\

@@ -22,6 +22,7 @@ from dubfew.cli.inspect import inspect
 from dubfew.cli.motion import edit, motion
 from dubfew.cli.prior import prior_app
 from dubfew.cli.render import render
+from dubfew.cli.serve import serve_app
 from dubfew.cli.speech import speech_app
 from dubfew.cli.track import track
 from dubfew.cli.verify import verify
@@ -41,6 +42,7 @@ WORK_ORDER = (
     "track",
     "verify",
     "audit",
+    "serve",
     "demo",
     "doctor",
     "assets",
@@ -73,6 +75,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
 app.add_typer(consent_app, name="consent")
 app.add_typer(prior_app, name="prior")
+app.add_typer(serve_app, name="serve")
 app.add_typer(speech_app, name="speech")
 
 

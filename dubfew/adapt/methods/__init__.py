@@ -13,7 +13,11 @@ from dubfew.errors import ArtefactError
 from dubfew.utils.extension_table import ExtensionTable
 
 METHODS: ExtensionTable[AdaptationMethod] = ExtensionTable(
-    "adaptation method", "dubfew.adapt.methods", "METHOD", ArtefactError
+    "adaptation method",
+    "dubfew.adapt.methods",
+    "METHOD",
+    ArtefactError,
+    entry_points="dubfew.methods",
 )
 
 

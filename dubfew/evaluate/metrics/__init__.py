@@ -32,7 +32,9 @@ from dubfew.evaluate.metrics._base import (
 )
 from dubfew.utils.extension_table import ExtensionTable
 
-METRICS: ExtensionTable[Metric] = ExtensionTable("metric", "dubfew.evaluate.metrics", "METRIC")
+METRICS: ExtensionTable[Metric] = ExtensionTable(
+    "metric", "dubfew.evaluate.metrics", "METRIC", entry_points="dubfew.metrics"
+)
 
 __all__ = [
     "METRICS",

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from dubfew.prior.renderers._unet import BlendingUNet, BlendingUNetConfig
 
 RENDERERS: ExtensionTable[RendererEntry] = ExtensionTable(
-    "renderer", "dubfew.prior.renderers", "RENDERER", ArtefactError
+    "renderer",
+    "dubfew.prior.renderers",
+    "RENDERER",
+    ArtefactError,
+    entry_points="dubfew.renderers",
 )
 
 

@@ -23,7 +23,11 @@ __all__ = [
 DEFAULT_SEGMENTER = "mediapipe"
 # Segmenter classes by name. Names are known without importing torch or MediaPipe.
 SEGMENTERS: ExtensionTable[type[Segmenter]] = ExtensionTable(
-    "segmenter", "dubfew.reconstruction.segmenters", "SEGMENTER", DubfewError
+    "segmenter",
+    "dubfew.reconstruction.segmenters",
+    "SEGMENTER",
+    DubfewError,
+    entry_points="dubfew.segmenters",
 )
 
 

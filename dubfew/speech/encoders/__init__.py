@@ -47,13 +47,21 @@ DEFAULT_ENCODER_NAME = "distilled"
 _FALLBACK_ENTRY = "transformers"
 
 AUDIO_ENCODERS: ExtensionTable[Callable[[str, int | None], AudioEncoder]] = ExtensionTable(
-    "audio encoder", "dubfew.speech.encoders", "make_encoder", ArtefactError
+    "audio encoder",
+    "dubfew.speech.encoders",
+    "make_encoder",
+    ArtefactError,
+    entry_points="dubfew.encoders",
 )
 
 
 # How each entry finds out whether an encoder is there, without loading it.
 _ENCODER_CHECKS: ExtensionTable[Callable[[dict[str, Any]], EncoderState]] = ExtensionTable(
-    "audio encoder", "dubfew.speech.encoders", "check_encoder", ArtefactError
+    "audio encoder",
+    "dubfew.speech.encoders",
+    "check_encoder",
+    ArtefactError,
+    entry_points="dubfew.encoders",
 )
 
 

@@ -1,0 +1,63 @@
+"""What all routes share: who sent the request, and the errors of their OpenAPI pages.
+
+FastAPI comes with the extra ``serve`` and is imported inside functions. It reads annotations when a
+route is made, so this module has no ``from __future__ import annotations``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from dubfew.jobs.store import JobStore
+from dubfew.server.access import Caller, identify_caller
+from dubfew.server.options import ServeOptions
+
+
+def make_access(store: JobStore, options: ServeOptions) -> Callable[..., Any]:
+    """Make the dependency of routes that need a caller; with a scope where they need one."""
+    from fastapi import Depends, Request
+    from fastapi.security import HTTPBearer
+
+    bearer = HTTPBearer(auto_error=False, description="A key of 'dubfew serve keys add'.")
+
+    def need(*scopes: str) -> Any:
+        def identify(request: Request, _: Any = Depends(bearer)) -> Caller:
+            given, host = request.headers.get("authorization"), request.headers.get("host", "")
+            caller = identify_caller(store, options, given, host)
+            for scope in scopes:
+                caller.check_scope(scope)
+            return caller
+
+        return Depends(identify)
+
+    return need
+
+
+def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the errors of a route for its OpenAPI page."""
+    words = {
+        400: "The request cannot be read.",
+        401: "The key is missing or wrong.",
+        403: "The key's scopes or the actor's consent do not cover this.",
+        404: "There is none of this id.",
+        409: "It is not in a state for that.",
+        410: "It was deleted because of its age.",
+        413: "It is too large.",
+        422: "The request cannot be done.",
+        429: "There are too many.",
+    }
+    error = {
+        "type": "object",
+        "properties": {
+            "error": {
+                "type": "object",
+                "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+                "required": ["type", "message"],
+            }
+        },
+        "required": ["error"],
+    }
+    content = {"application/json": {"schema": error}}
+    return {
+        code: {"description": words[code], "content": content}
+        for code in sorted({400, 401, 403, 413, 422, *codes})
+    }

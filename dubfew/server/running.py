@@ -1,0 +1,76 @@
+"""Running the server."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dubfew.errors import DubfewError
+from dubfew.jobs.pool import WorkerPool, default_store_folder
+from dubfew.jobs.store import JobStore
+from dubfew.server.access import check_binding
+from dubfew.server.options import ServeOptions
+from dubfew.utils.import_utils import import_optional
+
+# Connections that may wait for the server at a time.
+BACKLOG = 128
+# Time that open requests have to end when the server is stopped, s; events would never end.
+SHUTDOWN_SECONDS = 3
+
+
+def serve(
+    options: ServeOptions,
+    *,
+    folder: Path | None = None,
+    on_ready: Callable[[str], None] = lambda url: None,
+    worker_command: Sequence[str] | None = None,
+) -> None:
+    """Run the server until it is interrupted.
+
+    Args:
+        options: options of the server.
+        folder: folder of the queue; default: ``jobs`` in DUBFEW_HOME.
+        on_ready: function that is called with the server's URL, once it can be reached.
+        worker_command: program of a worker, see `WorkerPool`; default: dubfew's own.
+
+    Raises:
+        DubfewError: The address cannot be listened on, or can be reached by others and there is no
+            key.
+        MissingDependencyError: The extra ``serve`` is not installed.
+    """
+    uvicorn = import_optional("uvicorn")
+    from dubfew.server.application import make_application
+
+    store = JobStore(folder or default_store_folder())
+    check_binding(store, options)
+    listening = _listen(options.host, options.port)
+    with listening:
+        command = {} if worker_command is None else {"command": worker_command}
+        pool = WorkerPool(store, options.workers, **command)
+        config = uvicorn.Config(
+            make_application(store, options, pool=pool),
+            log_level="warning",
+            access_log=False,  # addresses of people are nobody's business
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+        host, port = listening.getsockname()[:2]
+        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the socket, so that a port that is taken is one line of error."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(BACKLOG)
+    except OSError as error:
+        raise DubfewError(
+            f"cannot listen on {host}, port {port} ({error.strerror or error}): choose "
+            "another with --port or --host"
+        ) from error
+    return found
