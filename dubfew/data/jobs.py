@@ -11,6 +11,29 @@ FramesCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True)
+class PreparedForm:
+    """What is prepared of every clip in a folder.
+
+    Attributes:
+        head: name of the head model that is tracked.
+        method: tracking method, one of ``TRACKING_METHODS``.
+        layout: crop layout of a painting renderer; "" for the mouth windows of blending ones.
+    """
+
+    head: str = "lite"
+    method: str = "landmarks"
+    layout: str = ""
+
+    def matches(self, header: Mapping[str, Any]) -> bool:
+        """Return whether a stored clip has this form; missing facts are those of old versions."""
+        return (
+            header.get("head", "lite") == self.head
+            and header.get("method", "landmarks") == self.method
+            and header.get("layout", "") == self.layout
+        )
+
+
+@dataclass(frozen=True)
 class ClipJob:
     """One clip to prepare.
 
@@ -21,6 +44,7 @@ class ClipJob:
         window_size: edge of the windows, px.
         metadata: identity, file, source, license, ... for the samples' headers; JSON values.
         excluded: SHA-256 sums of files that must not be prepared.
+        form: what is prepared of the clip.
     """
 
     video_path: str
@@ -29,6 +53,7 @@ class ClipJob:
     window_size: int
     metadata: Mapping[str, Any]
     excluded: tuple[str, ...] = ()
+    form: PreparedForm = PreparedForm()
 
 
 @dataclass(frozen=True)

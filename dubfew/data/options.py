@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.data.executors import CLIP_EXECUTORS
+from dubfew.data.jobs import PreparedForm
+from dubfew.data.layouts import LAYOUTS
+from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
+from dubfew.reconstruction.options import HEAD_NAMES
 from dubfew.utils.options import document_fields, option, validate_options
 
 # Values of ``by``: how clips that no list names get their identity, see `find_clips`.
@@ -50,6 +54,19 @@ class PrepareOptions:
         unit="px",
         flags=("--size",),
     )
+    layout: str | None = option(
+        None,
+        help="Crop of a painting renderer, prepared at 25 fps; default: mouth windows of blending "
+        "renderers.",
+        choices=LAYOUTS,
+    )
+    head: str = option("lite", help=f"Head model to track: {HEAD_NAMES}.", metavar="NAME")
+    method: str = option(
+        "landmarks",
+        help="What the head is fitted to: landmarks, or also the pixels (photometric), which takes "
+        "longer.",
+        choices=TRACKING_METHODS,
+    )
     jobs: int | None = option(
         None,
         help="Processes; default: one per core, with Ray as many as the cluster takes.",
@@ -73,3 +90,8 @@ class PrepareOptions:
 
     def __post_init__(self) -> None:
         validate_options(self)
+
+    @property
+    def form(self) -> PreparedForm:
+        """What is prepared of every clip."""
+        return PreparedForm(self.head, self.method, self.layout or "")

@@ -24,12 +24,14 @@ from dubfew.data.clip_index import (
     select_split,
 )
 from dubfew.data.executors import CLIP_EXECUTORS
+from dubfew.data.jobs import PreparedForm
 from dubfew.data.manifest import read_manifest, write_manifest
 from dubfew.data.options import PrepareOptions
-from dubfew.data.prepare_run import HEAD_MODEL_NAME, PARTS_FOLDER, PrepareRun, clear_folder
+from dubfew.data.prepare_run import PARTS_FOLDER, PrepareRun, clear_folder
 from dubfew.data.shards import list_stored_clips, rewrite_shards
 from dubfew.errors import DubfewError
 from dubfew.progress import ProgressCallback, no_progress
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.utils.files import check_writable_folder
 from dubfew.utils.options import document_options, merge_options
 
@@ -102,10 +104,11 @@ def prepare_footage(
     included = [clip for clip in clips if not is_excluded(clip.metadata(), names)]
     left_out = {clip.file for clip in clips} - {clip.file for clip in included}
     unmatched = names - {name for clip in clips for name in exclusion_keys(clip.metadata())}
+    load_head_model(options.head)  # a head model that is not there is an error before the work
     with _locked_folder(out):
         # First remove from the folder whatever the lists no longer allow.
         before = list_stored_clips(out)
-        _check_window_format(out, before, options.window_size)
+        _check_stored_form(out, before, options.window_size, options.form)
         unmatched -= {name for clip in before for name in exclusion_keys(clip)}
         left_out |= {clip["file"] for clip in before if is_excluded(clip, names)}
         gone = {clip.file for clip in refused} | left_out
@@ -115,7 +118,7 @@ def prepare_footage(
         # Then prepare what is missing.
         done = {clip["file"] for clip in list_stored_clips(out)}
         missing = [clip for clip in included if clip.file not in done]
-        run = PrepareRun(out, missing, options.window_size, names)
+        run = PrepareRun(out, missing, options.window_size, names, options.form)
         run.remove_stale_parts()
         run.prepare_missing(run_jobs, options.jobs, options.shard_bytes, progress)
         left_out |= run.excluded.keys()
@@ -210,22 +213,29 @@ def _locked_folder(out: Path) -> Iterator[None]:
         raise DubfewError(f"another run is writing to {out}: wait for it to end") from error
 
 
-def _check_window_format(out: Path, clips: Iterable[dict[str, Any]], window_size: int) -> None:
-    """Refuse to mix windows of two sizes or head models in one folder.
+def _check_stored_form(
+    out: Path, clips: Iterable[dict[str, Any]], window_size: int, form: PreparedForm
+) -> None:
+    """Refuse to mix sizes, layouts, head models or tracking methods in one folder.
 
     Raises:
-        DubfewError: A clip in the folder has another size or head model.
+        DubfewError: A clip in the folder has another form.
     """
-    # Clips of earlier versions may lack both facts; then they are as they always were.
+    # Clips of earlier versions may lack the facts; then they are as they always were.
     for clip in clips:
-        if (
-            clip.get("size", window_size) != window_size
-            or clip.get("head", HEAD_MODEL_NAME) != HEAD_MODEL_NAME
-        ):
-            raise DubfewError(
-                f"{out} holds windows of {clip.get('size')} px on the head {clip.get('head')}, "
-                f"expected {window_size} px on {HEAD_MODEL_NAME}: choose another folder to write to"
-            )
+        size = clip.get("size", window_size)
+        if form.matches(clip) and (form.layout or size == window_size):
+            continue
+        head, layout = clip.get("head", "lite"), clip.get("layout", "")
+        found = f"crops of {layout}" if layout else f"windows of {size} px"
+        expected = f"crops of {form.layout}" if form.layout else f"{window_size} px"
+        methods = ""
+        if clip.get("method", "landmarks") != form.method:
+            methods = f", fitted by {clip.get('method', 'landmarks')} instead of {form.method}"
+        raise DubfewError(
+            f"{out} holds {found} on the head {head}, expected {expected} on {form.head}{methods}: "
+            "choose another folder to write to"
+        )
 
 
 def _reconcile_stored_clips(

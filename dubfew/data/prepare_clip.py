@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.data.audio_io import AudioChunkReader, SegmentAudio, serialize_audio
+from dubfew.data.clip_footage import ClipFootage, cut_clip_footage, schedule_clip_frames
+from dubfew.data.clip_shards import CLIP_MEMBER, serialize_clip
 from dubfew.data.footage_io import serialize_footage
-from dubfew.data.jobs import ClipJob, ClipOutcome
+from dubfew.data.jobs import ClipJob, ClipOutcome, PreparedForm
 from dubfew.data.shards import SHARD_FORMAT_VERSION, serialize_header, serialize_sample
+from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.data.tar import write_tar_end
 from dubfew.errors import DubfewError, MediaError, NoFaceError
 from dubfew.media import VideoInfo, probe, read_frames
 from dubfew.motion.extraction import motion_from_track
+from dubfew.progress import no_progress
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS, FaceLandmarker
 from dubfew.reconstruction.detection.shots import find_face_jumps
+from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.track import FLAG_MOUTH_COVERED, Camera, Track
 from dubfew.reconstruction.tracking import DEFAULT_FOCAL_PER_LONG_SIDE, fit_track
@@ -74,16 +80,21 @@ def prepare_clip(
         # The tar appears under its name only when it is whole.
         with atomic_path(Path(job.output_path)) as temporary, open(temporary, "wb") as file:
             frames = 0
-            for number, piece in enumerate(_iter_segments(path, info, sha256, job.window_size)):
+            segments = (
+                _iter_crop_segments(path, info, sha256, job.form)
+                if job.form.layout
+                else _iter_segments(path, info, sha256, job.window_size, job.form)
+            )
+            for number, piece in enumerate(segments):
                 facts = {
                     **job.metadata,
                     "clip": job.sample_key,
                     "sha256": sha256,
                     "segment": number,
                 }
-                file.write(_serialize_segment(f"{job.sample_key}_{number:05d}", facts, piece, info))
-                frames += len(piece.footage)
-                on_frames(len(piece.footage))
+                file.write(_serialize_segment(f"{job.sample_key}_{number:05d}", facts, piece))
+                frames += len(piece.pictures)
+                on_frames(len(piece.pictures))
             if frames < MIN_CLIP_FRAMES:
                 raise NoFaceError(
                     f"{path} shows a face in {frames} frames, expected {MIN_CLIP_FRAMES} or more: "
@@ -97,55 +108,59 @@ def prepare_clip(
 
 @dataclass(frozen=True)
 class _Segment:
-    """Windows, rows of the track and audio of one segment."""
+    """Windows or crops, rows of the track and audio of one segment."""
 
-    footage: Footage
+    pictures: Footage | ClipFootage
     track: Track
     audio: SegmentAudio | None
+    fps: Fraction
 
 
-def _serialize_segment(
-    sample_key: str, metadata: dict[str, Any], segment: _Segment, video_info: VideoInfo
-) -> bytes:
+def _serialize_segment(sample_key: str, metadata: dict[str, Any], segment: _Segment) -> bytes:
     """Write the sample of one segment as it lies in a tar."""
     # Everything that readers need to choose samples without opening the arrays.
-    frames, track = segment.footage.frames, segment.track
+    pictures, track = segment.pictures, segment.track
+    frames = pictures.frames
     header = {
         "format_version": SHARD_FORMAT_VERSION,
         **metadata,
         "start": int(frames[0]),
         "stop": int(frames[-1]) + 1,
         "frames": len(frames),
-        "seconds": float(len(frames) / video_info.fps),
-        "fps": str(video_info.fps),
+        "seconds": float(len(frames) / segment.fps),
+        "fps": str(segment.fps),
         "width": track.width,
         "height": track.height,
         "head": track.head,
-        "size": segment.footage.window_size,
         "sound": segment.audio is not None,
     }
-    files = {
-        "json": serialize_header(header),
-        "footage.safetensors": serialize_footage(segment.footage, {}),
-        "track.safetensors": track.to_bytes(),
-    }
+    if track.method != "landmarks":
+        header["method"] = track.method
+    files = {"track.safetensors": track.to_bytes()}
+    if isinstance(pictures, ClipFootage):
+        header["layout"] = pictures.layout
+        files[CLIP_MEMBER] = serialize_clip(pictures)
+    else:
+        header["size"] = pictures.window_size
+        files["footage.safetensors"] = serialize_footage(pictures, {})
+    files["json"] = serialize_header(header)
     if segment.audio is not None:
         files["audio.safetensors"] = serialize_audio(segment.audio)
     return serialize_sample(sample_key, files)
 
 
 def _iter_segments(
-    path: Path, video_info: VideoInfo, sha256: str, window_size: int
+    path: Path, video_info: VideoInfo, sha256: str, window_size: int, form: PreparedForm
 ) -> Iterator[_Segment]:
     """Track, cut and align a clip, segment by segment.
 
     Raises:
         DubfewError: The video cannot be read, or its face jumps.
     """
-    head = load_head_model()
+    head = load_head_model(form.head)
     video_frames = read_frames(path)
     with closing(AudioChunkReader(path, video_info)) as audio:
-        for start, track in _track_chunks(path, video_info, sha256, head):
+        for start, track in _track_chunks(path, video_info, sha256, head, form.method):
             # Motion and audio level are those of the whole chunk: a segment may be one long vowel.
             motion = motion_from_track(track, head).displacement
             step = 1 / float(video_info.fps)
@@ -177,11 +192,68 @@ def _iter_segments(
                     align_footage(footage, head),
                     part,
                     None if chunk is None else chunk.segment_audio(times, float(times[-1]) + step),
+                    video_info.fps,
                 )
 
 
+def _iter_crop_segments(
+    path: Path, video_info: VideoInfo, sha256: str, form: PreparedForm
+) -> Iterator[_Segment]:
+    """Track a clip and cut its crops at 25 fps, segment by segment.
+
+    Raises:
+        DubfewError: The video cannot be read, or its face jumps.
+    """
+    head = load_head_model(form.head)
+    video_frames = read_frames(path)
+    last_number = -1
+    with closing(AudioChunkReader(path, video_info)) as audio:
+        for start, track in _track_chunks(path, video_info, sha256, head, form.method):
+            numbers, rows = schedule_clip_frames(track.times)
+            # Two chunks may both be nearest to the picture between them.
+            kept = track.usable[rows] & (numbers > last_number)
+            numbers, rows = numbers[kept], rows[kept]
+            if not len(numbers):
+                continue
+            last_number = int(numbers[-1])
+            begin, end = float(track.times[0]), float(track.times[-1]) + 1 / float(video_info.fps)
+            chunk = audio.read_between(begin, end)
+            for part in _split_rows(rows):
+                clip = cut_clip_footage(
+                    video_frames,
+                    track,
+                    head,
+                    form.layout,
+                    frame_numbers=start + np.arange(len(track)),
+                    numbers=numbers[part],
+                    rows=rows[part],
+                )
+                times = np.clip(clip.frames / CLIP_FPS, begin, end)
+                stop = min(float(times[-1]) + 1 / CLIP_FPS, end)
+                yield _Segment(
+                    clip,
+                    track.select(np.unique(rows[part])),
+                    None if chunk is None else chunk.segment_audio(times, stop),
+                    Fraction(CLIP_FPS),
+                )
+
+
+def _split_rows(rows: NDArray[np.int64]) -> Iterator[slice]:
+    """Split pictures into segments of equal length; those that show one frame stay together."""
+    count = -(-len(rows) // SEGMENT_FRAMES)
+    ends = [round(len(rows) * (k + 1) / count) for k in range(count)]
+    first = 0
+    for end in ends:
+        # The stream of frames has passed a frame that an earlier segment showed.
+        while end < len(rows) and rows[end] == rows[end - 1]:
+            end += 1
+        if end > first:
+            yield slice(first, end)
+            first = end
+
+
 def _track_chunks(
-    path: Path, video_info: VideoInfo, sha256: str, head: HeadModel
+    path: Path, video_info: VideoInfo, sha256: str, head: HeadModel, method: str
 ) -> Iterator[tuple[int, Track]]:
     """Track each chunk of a clip that shows a face; gives the number of its first frame, too.
 
@@ -207,6 +279,9 @@ def _track_chunks(
             frame_size=chunk.frame_size,
             source=str(path),
             sha256=sha256,
+        )
+        track = TRACKING_METHODS.load(method)(
+            path, track, head=head, first_frame=chunk.first_frame, progress=no_progress
         )
         # Frames with a covered mouth are tracked, but not usable: they would teach hands and
         # microphones.

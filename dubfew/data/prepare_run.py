@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.data.clip_index import SourceClip
-from dubfew.data.jobs import ClipExecutor, ClipJob, ClipOutcome
+from dubfew.data.jobs import ClipExecutor, ClipJob, ClipOutcome, PreparedForm
 from dubfew.data.shards import ShardWriter, read_shard
 from dubfew.errors import ArtefactError
 from dubfew.progress import Progress, ProgressCallback
 
-# Head model of prepared data: the one that ships, so that a prior may ship as well.
-HEAD_MODEL_NAME = "lite"
 # Folder within the output for finished clips that are not in a shard yet.
 PARTS_FOLDER = ".parts"
 
@@ -35,7 +33,12 @@ class PrepareRun:
     """
 
     def __init__(
-        self, out: Path, clips: list[SourceClip], window_size: int, exclude_list: frozenset[str]
+        self,
+        out: Path,
+        clips: list[SourceClip],
+        window_size: int,
+        exclude_list: frozenset[str],
+        form: PreparedForm | None = None,
     ) -> None:
         """Describe the work; nothing is prepared yet.
 
@@ -44,6 +47,7 @@ class PrepareRun:
             clips: clips to prepare.
             window_size: edge of the windows, px.
             exclude_list: names from `dubfew.data.clip_index.read_exclude_list`.
+            form: head model, tracking method and layout; mouth windows of ``lite`` by default.
         """
         self.out = out
         self.clips = clips
@@ -52,6 +56,7 @@ class PrepareRun:
             sorted(name for name in exclude_list if re.fullmatch("[0-9a-f]{64}", name))
         )
         self.window_size = window_size
+        self.form = form or PreparedForm()
         self.written: list[str] = []
         self.failed: dict[str, str] = {}
         self.excluded: dict[str, str] = {}
@@ -82,8 +87,8 @@ class PrepareRun:
         # All facts of the clip have to be those of now: lists may have changed since.
         size = clip.path.stat().st_size if clip.path.is_file() else None
         return (
-            header.get("size") == self.window_size
-            and header.get("head") == HEAD_MODEL_NAME
+            (bool(self.form.layout) or header.get("size") == self.window_size)
+            and self.form.matches(header)
             and header.get("sha256") not in self.excluded_sha256s
             and {**header, **self._header_metadata(clip, size)} == header
         )
@@ -124,6 +129,7 @@ class PrepareRun:
                     window_size=self.window_size,
                     metadata=self._header_metadata(clip, clip.path.stat().st_size),
                     excluded=self.excluded_sha256s,
+                    form=self.form,
                 )
         frames = 0
 

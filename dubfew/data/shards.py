@@ -2,7 +2,8 @@
 
 A sample is a clip or a segment of one: ``KEY.json`` has its facts, ``KEY.footage.safetensors`` the
 windows and meshes, ``KEY.track.safetensors`` the track and ``KEY.audio.safetensors`` the audio, if
-there is any. All segments of a clip lie in one shard, one after the other.
+there is any. Data of painting renderers has ``KEY.clip.safetensors`` instead of the footage
+(`dubfew.data.clip_shards`). All segments of a clip lie in one shard, one after the other.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from dubfew.utils.format_version import check_format_version
 SHARD_FORMAT_VERSION = 1
 # Arrays that stay on the disk. The others take 1.4 kB for each frame and are used as a whole.
 MAPPED_ARRAYS = ("images", "vertices")
+# Files that hold the pictures of a sample; each sample has one of them.
+PICTURE_MEMBERS = ("footage.safetensors", "clip.safetensors")
 # Facts of a segment that are not facts of its clip.
 _SEGMENT_KEYS = ("format_version", "segment", "start", "stop", "frames", "seconds")
 
@@ -97,8 +100,8 @@ def _read_header(
     """Read and check KEY.json of a sample; ``file`` is the open shard."""
     try:
         member = members["json"]
-        if "footage.safetensors" not in members:
-            raise KeyError("footage.safetensors")
+        if not any(name in members for name in PICTURE_MEMBERS):
+            raise KeyError(PICTURE_MEMBERS[0])
         file.seek(member.data_offset)
         header = json.loads(file.read(member.num_bytes))
         if not isinstance(header, dict):
@@ -152,18 +155,13 @@ def open_prepared_clips(
         ArtefactError: A file in the folder is damaged.
         DubfewError: The folder has no clips, or all of them are excluded.
     """
-    # All headers are read before any array, so that damage shows at once.
-    names = normalize_excluded_names(excluded)
-    found = list(_iter_clips(folder))
-    if not found:
-        raise DubfewError(f"no prepared footage in {folder}: make it with `dubfew prior prepare`")
-    included = [clip for clip in found if not is_excluded(clip.header, names)]
-    if not included:
-        raise DubfewError(
-            f"all {len(found)} clips in {folder} are on the exclude list: prepare other people"
-        )
     clips = []
-    for clip in included:
+    for clip in find_stored_clips(folder, excluded):
+        if clip.header.get("layout"):
+            raise DubfewError(
+                f"{folder} holds crops of the layout {clip.header['layout']!r}, expected mouth "
+                "windows: prepare without --layout"
+            )
         try:
             footage = _join_footage(clip.segments)
         except (KeyError, ShapeError) as error:
@@ -176,16 +174,56 @@ def open_prepared_clips(
 
 
 @dataclass(frozen=True)
-class _StoredClip:
-    """The file that holds a clip, its facts, and the mapped arrays of each of its segments."""
+class StoredClip:
+    """A clip on the disk.
+
+    Attributes:
+        path: the file that holds it.
+        header: its facts.
+        num_frames: number of its frames.
+        segments: the mapped arrays of each of its segments.
+        sounds: place of the sound of each segment that has one: first byte and length.
+    """
 
     path: Path
     header: dict[str, Any]
     num_frames: int
     segments: list[dict[str, MappedArray]]
+    sounds: list[tuple[int, int]]
+
+    def read_sounds(self) -> Iterator[bytes]:
+        """Read the stored sound of each segment that has one."""
+        with open(self.path, "rb") as file:
+            for offset, size in self.sounds:
+                file.seek(offset)
+                yield file.read(size)
 
 
-def _iter_clips(folder: Path) -> Iterator[_StoredClip]:
+def find_stored_clips(folder: Path, excluded: Collection[str] = ()) -> list[StoredClip]:
+    """Find the clips of a folder, but for excluded people.
+
+    Args:
+        folder: folder that `dubfew prior prepare` filled.
+        excluded: identities, files or SHA-256 sums of people to leave out, see `read_exclude_list`.
+
+    Raises:
+        ArtefactError: A file in the folder is damaged.
+        DubfewError: The folder has no clips, or all of them are excluded.
+    """
+    # All headers are read before any array, so that damage shows at once.
+    names = normalize_excluded_names(excluded)
+    found = list(_iter_clips(folder))
+    if not found:
+        raise DubfewError(f"no prepared footage in {folder}: make it with `dubfew prior prepare`")
+    included = [clip for clip in found if not is_excluded(clip.header, names)]
+    if not included:
+        raise DubfewError(
+            f"all {len(found)} clips in {folder} are on the exclude list: prepare other people"
+        )
+    return included
+
+
+def _iter_clips(folder: Path) -> Iterator[StoredClip]:
     """Find every clip of a folder; nothing but headers is read."""
     for path in shard_paths(folder):
         file = MappedFile(path)
@@ -194,13 +232,19 @@ def _iter_clips(folder: Path) -> Iterator[_StoredClip]:
             first = samples[0].header
             header = {k: v for k, v in first.items() if k not in _SEGMENT_KEYS}
             header["seconds"] = sum(s.header.get("seconds", 0.0) for s in samples)
-            members = [s.members["footage.safetensors"] for s in samples]
+            members = [
+                next(s.members[name] for name in PICTURE_MEMBERS if name in s.members)
+                for s in samples
+            ]
             segments = [file.read_safetensors(m.data_offset, m.num_bytes)[0] for m in members]
-            yield _StoredClip(path, header, sum(s.header["frames"] for s in samples), segments)
+            heard = [s.members.get("audio.safetensors") for s in samples]
+            sounds = [(m.data_offset, m.num_bytes) for m in heard if m is not None]
+            num_frames = sum(s.header["frames"] for s in samples)
+            yield StoredClip(path, header, num_frames, segments, sounds)
     for path in legacy_clip_paths(folder):
         header, arrays = _open_legacy_clip(path)
         num_frames = arrays["frames"].shape[0] if "frames" in arrays else 0
-        yield _StoredClip(path, header, num_frames, [arrays])
+        yield StoredClip(path, header, num_frames, [arrays], [])
 
 
 def _open_legacy_clip(path: Path) -> tuple[dict[str, Any], dict[str, MappedArray]]:

@@ -21,7 +21,7 @@ import tempfile
 import threading
 from typing import Any
 
-from dubfew.data.jobs import ClipJob, ClipOutcome, FramesCallback
+from dubfew.data.jobs import ClipJob, ClipOutcome, FramesCallback, PreparedForm
 
 # Environment of the processes. Libraries read these variables when they are loaded, so that they
 # have to be set when the process starts. More threads would compete for the same cores, and sum in
@@ -145,7 +145,8 @@ def serve_jobs() -> None:
     torch.set_num_threads(1)
     while True:
         fields = json.loads(jobs.get())
-        job = ClipJob(**{**fields, "excluded": tuple(fields["excluded"])})
+        form = PreparedForm(**fields.pop("form"))
+        job = ClipJob(**{**fields, "excluded": tuple(fields["excluded"])}, form=form)
         try:
             outcome = prepare_clip(job, lambda frames: send_message({"frames": frames}))
         except Exception as error:  # a bug of dubfew's costs one clip, not the whole run

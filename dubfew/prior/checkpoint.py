@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.renderers import BlendingUNet, BlendingUNetConfig, Renderer, make_renderer
+from dubfew.prior.renderers import RENDERERS, BlendingUNet, BlendingUNetConfig, make_renderer
 from dubfew.textures import TEXTURE_SIZE
 from dubfew.utils.files import sha256_file, write_atomic
 from dubfew.utils.format_version import check_format_version
@@ -27,6 +28,11 @@ PRIOR_CONFIG_FILE, PRIOR_WEIGHTS_FILE, PRIOR_CARD_FILE = (
     "prior_model.safetensors",
     "CARD.md",
 )
+# Weights of the critics at the end of a training, which adaptations start from; not every prior has
+# them, and nothing but adaptation needs them.
+PRIOR_CRITICS_FILE = "prior_critics.safetensors"
+# Counters of batch normalization say how many batches a training had, and nothing uses them.
+UNSTORED_BUFFER = "num_batches_tracked"
 # Names of tensors in the file of weights: the texture, and what the renderer's begin with.
 MEAN_TEXTURE_KEY, RENDERER_KEY_PREFIX = "texture_mean", "renderer."
 # Names that need no folder: the shipped prior that is used by default, and a network with fresh
@@ -67,14 +73,26 @@ class Prior:
         head: name of the head model that it was trained with.
         sha256: SHA-256 of the stored weights; "" for a prior that was never stored.
         name: name or absolute folder that `load` finds it by.
+        recipe: entry of `dubfew.prior.recipes.RECIPES` that trained it; "" for the renderer's own.
+        loss: the ``loss`` of its training's configuration.
+        critics: weights of the recipe's critics at the end of the training, by critic; empty where
+            none are stored.
     """
 
-    renderer: Renderer
+    renderer: Any
     renderer_name: str
     texture: Tensor
     head: str
     sha256: str = ""
     name: str = UNTRAINED_PRIOR
+    recipe: str = ""
+    loss: str | Mapping[str, Any] = field(default_factory=dict)
+    critics: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+
+    @property
+    def recipe_name(self) -> str:
+        """Return the name of the recipe that trained it."""
+        return self.recipe or RENDERERS.load(self.renderer_name).recipe
 
     def save(self, folder: Path, config: dict[str, Any], card: str) -> None:
         """Store the prior in half precision.
@@ -84,12 +102,20 @@ class Prior:
             config: further entries of the configuration, JSON values: training and people.
             card: model card in Markdown.
         """
-        tensors = {f"{RENDERER_KEY_PREFIX}{k}": v for k, v in self.renderer.state_dict().items()}
-        tensors[MEAN_TEXTURE_KEY] = self.texture
-        # Half precision halves the file; training starts from the same rounded weights everywhere.
-        half = {k: v.detach().cpu().half().contiguous() for k, v in tensors.items()}
+        tensors = {
+            f"{RENDERER_KEY_PREFIX}{name}": value
+            for name, value in _to_stored(self.renderer).items()
+        }
+        tensors[MEAN_TEXTURE_KEY] = self.texture.detach().cpu().half().contiguous()
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / PRIOR_WEIGHTS_FILE, save(half))
+        if self.critics:
+            flat = {
+                f"{critic}/{name}": value.detach().cpu().half().contiguous()
+                for critic, state in self.critics.items()
+                for name, value in state.items()
+            }
+            write_atomic(folder / PRIOR_CRITICS_FILE, save(flat))
+        write_atomic(folder / PRIOR_WEIGHTS_FILE, save(tensors))
         # The first four keys are what loading needs.
         stored = {
             "format_version": PRIOR_FORMAT_VERSION,
@@ -127,13 +153,16 @@ class Prior:
             for key, value in tensors.items()
             if key.startswith(RENDERER_KEY_PREFIX)
         }
+        counters = {k: v for k, v in renderer.state_dict().items() if k.endswith(UNSTORED_BUFFER)}
         try:
-            renderer.load_state_dict(weights)
+            renderer.load_state_dict({**weights, **counters})
         except RuntimeError as error:
             raise ArtefactError(
                 f"the weights in {info.path} do not fit its configuration"
             ) from error
         is_shipped = info.path == _shipped_priors_dir() / info.name
+        training = info.config.get("training")
+        training = training if isinstance(training, dict) else {}
         return cls(
             renderer=renderer.eval(),
             renderer_name=info.config["renderer"],
@@ -142,10 +171,46 @@ class Prior:
             sha256=info.sha256,
             # An actor that names its prior by an absolute folder can be rendered from anywhere.
             name=info.name if is_shipped else str(info.path.resolve()),
+            recipe=str(training.get("recipe") or ""),
+            loss=training.get("loss") or {},
+            critics=_load_critics(info.path / PRIOR_CRITICS_FILE),
         )
 
 
-def renderer_config_to_dict(renderer: Renderer) -> dict[str, Any]:
+def _to_stored(renderer: nn.Module) -> dict[str, Tensor]:
+    """Return weights in half precision, and buffers as they are.
+
+    Half precision halves the file; training starts from the same rounded weights everywhere. A
+    running variance of batch normalization may pass the largest number of half precision.
+    """
+    buffers = {name for name, _ in renderer.named_buffers()}
+    return {
+        name: (value.float() if name in buffers else value.half()).detach().cpu().contiguous()
+        for name, value in renderer.state_dict().items()
+        if not name.endswith(UNSTORED_BUFFER)
+    }
+
+
+def _load_critics(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Read the weights of critics; none where the file is missing.
+
+    Raises:
+        ArtefactError: The file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        flat = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ArtefactError(f"{path} cannot be read: {error}") from error
+    critics: dict[str, dict[str, Tensor]] = {}
+    for key, value in flat.items():
+        critic, _, name = key.partition("/")
+        critics.setdefault(critic, {})[name] = value.float()
+    return critics
+
+
+def renderer_config_to_dict(renderer: Any) -> dict[str, Any]:
     """Return the configuration that builds a renderer again, see `make_renderer`."""
     return asdict(renderer.config)
 

@@ -63,10 +63,42 @@ def crop_window(
         RGB. [output_size, output_size, 3]
     """
     left, top, side = (float(v) for v in window)
+    return _resample(frame, (left, top, side, side), (output_size, output_size), reducing_gap)
+
+
+def crop_box(
+    frame: CroppableFrame,
+    box: NDArray,  # [4]
+    output_size: tuple[int, int],
+) -> NDArray[np.uint8]:  # [height, width, 3]
+    """Cut a rectangle out of a frame and resample it with anti-aliasing, see `crop_window`.
+
+    Args:
+        frame: the frame.
+        box: left, top, right, bottom, px of the frame, not rounded. It may reach beyond the frame,
+            whose edge pixels are repeated there. [4]
+        output_size: width and height of the result, px.
+
+    Returns:
+        RGB. [height, width, 3]
+    """
+    left, top, right, bottom = (float(v) for v in box)
+    return _resample(frame, (left, top, right - left, bottom - top), output_size, None)
+
+
+def _resample(
+    frame: CroppableFrame,
+    place: tuple[float, float, float, float],
+    output_size: tuple[int, int],
+    reducing_gap: float | None,
+) -> NDArray[np.uint8]:
+    """Cut out and resample a rectangle: left, top, width and height, px of the frame."""
+    left, top, width, height = place
     # Whole pixels around the window, with what the filter reaches on either side.
-    margin = FILTER_MARGIN_PX + side / output_size
-    x0, y0 = int(np.floor(left - margin)), int(np.floor(top - margin))
-    x1, y1 = int(np.ceil(left + side + margin)), int(np.ceil(top + side + margin))
+    margin_x = FILTER_MARGIN_PX + width / output_size[0]
+    margin_y = FILTER_MARGIN_PX + height / output_size[1]
+    x0, y0 = int(np.floor(left - margin_x)), int(np.floor(top - margin_y))
+    x1, y1 = int(np.ceil(left + width + margin_x)), int(np.ceil(top + height + margin_y))
     # The part of it that lies inside the frame, at least one pixel, so that there is an edge to
     # repeat even for a window that lies wholly outside.
     inner = (
@@ -84,9 +116,9 @@ def crop_window(
     if any(p for pair in padding for p in pair):
         pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
     # Lanczos keeps the finest detail of windows between pixels; bicubic enlargement took a third.
-    box = (left - x0, top - y0, left - x0 + side, top - y0 + side)
+    box = (left - x0, top - y0, left - x0 + width, top - y0 + height)
     image = Image.fromarray(pixels).resize(
-        (output_size, output_size), Image.Resampling.LANCZOS, box=box, reducing_gap=reducing_gap
+        output_size, Image.Resampling.LANCZOS, box=box, reducing_gap=reducing_gap
     )
     return np.asarray(image)
 

@@ -17,7 +17,8 @@ from safetensors.numpy import load
 import dubfew.demo
 from dubfew.data import prepare_clip as prepare_clip_module
 from dubfew.data.clip_index import SourceClip
-from dubfew.data.jobs import ClipJob, ClipOutcome
+from dubfew.data.clip_shards import open_layout_clips
+from dubfew.data.jobs import ClipJob, ClipOutcome, PreparedForm
 from dubfew.data.prepare import prepare_footage
 from dubfew.data.prepare_clip import check_one_face, prepare_clip
 from dubfew.data.shards import open_prepared_clips, read_shard
@@ -234,3 +235,19 @@ def test_without_ray_the_message_says_how_to_install_it(video, tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'dubfew\[ray\]'"):
         prepare_footage(video.parents[1], tmp_path / "out", engine="ray")
+
+
+def test_crops_of_a_layout_are_prepared_at_25_fps_with_their_sound(video, tmp_path):
+    out = tmp_path / "shard-000000.tar"
+    form = PreparedForm(layout="dinet64")
+    with ClipWorker() as worker:
+        outcome = worker.run_job(job(video, out, form=form))
+    assert outcome.num_frames == round(FRAMES / probe(video).fps * 25)
+    ((clip, header),) = open_layout_clips(tmp_path, "dinet64")
+    assert (header["layout"], header["fps"], header["head"]) == ("dinet64", "25", "lite")
+    assert clip.images[[0]].shape == (1, 104, 80, 3)
+    # The mouth lies in the blanked part, and the sound begins with the pictures.
+    lips = clip.landmarks[0, [13, 14]].mean(0).astype(int)
+    assert clip.unpack_masks(np.array([0]))[0, lips[1], lips[0]]
+    assert abs(clip.sound_start - clip.frames[0] / 25) < 0.05
+    assert len(clip.samples) / 16000 == pytest.approx(len(clip) / 25, abs=0.05)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from dubfew.data.samples import TrainingSample, unwrap_footage_texture
 from dubfew.errors import ArtefactError
 from dubfew.prior.recipes import Recipe, RecipeNetworks, Stage
 from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.textures import SeparateTextures
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.footage import Footage
 from dubfew.textures import TEXTURE_SIZE, sample_texture
@@ -57,12 +57,8 @@ class RendererWithLoss(nn.Module):
         return rendered.loss, rendered.terms, rendered.output
 
 
-class PeopleTextures(nn.Module):
+class PeopleTextures(SeparateTextures):
     """One neural texture per person, started from the person's unwrapped colors.
-
-    Unlike in `dubfew.textures.NeuralTexture` each texture is a parameter of its own: people who are
-    not in a batch cost nothing in that step, and `average_gradients` sends only textures that a
-    process has seen. Therefore the module is not wrapped for several processes.
 
     Attributes:
         features: textures of all N people, the keys of resume states. [C, H, W] each
@@ -114,25 +110,6 @@ class PeopleTextures(nn.Module):
             ]
         )
         return sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
-
-    def average_gradients(self, accelerator: Accelerator) -> None:
-        """Give every process the mean of all processes' gradients.
-
-        A texture without a gradient in any process keeps none, so that Adam's moments for it do
-        not move either.
-        """
-        if accelerator.num_processes == 1:
-            return
-        parameters = list(self.features)
-        has_gradient = torch.tensor([float(p.grad is not None) for p in parameters])
-        counts = accelerator.reduce(has_gradient.to(accelerator.device), "sum").tolist()
-        # All processes reduce the same textures in the same order, whatever they saw themselves.
-        for parameter, count in zip(parameters, counts, strict=True):
-            if count:
-                own = parameter.grad
-                if own is None:
-                    own = torch.zeros_like(parameter)
-                parameter.grad = accelerator.reduce(own, "mean")
 
     def make_new_actor_texture(self) -> Tensor:
         """Make the texture that a new actor starts from: the people's mean colors. [C, H, W]

@@ -33,13 +33,15 @@ from torch.optim import Adam
 from dubfew.errors import ArtefactError, DubfewError, OutputExistsError
 from dubfew.prior.checkpoint import Prior, prior_info, renderer_config_to_dict
 from dubfew.prior.recipes import Recipe, RecipeNetworks, Stage
-from dubfew.prior.renderers import make_renderer
+from dubfew.prior.renderers import PaintingRenderer, make_renderer
 from dubfew.prior.training.blending_data import BlendingData
 from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.prior.training.data import TrainingData
 from dubfew.prior.training.fingerprint import compute_run_fingerprint
 from dubfew.prior.training.logging import TrainingLog
 from dubfew.prior.training.model import RendererWithLoss, make_parameter_groups
+from dubfew.prior.training.painting_data import PaintingData
+from dubfew.prior.training.textures import TEXTURES_FOLDER, RandomTextures
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.training.ema import update_ema
 from dubfew.training.resume_state import LATEST_STATE_FILE, RunState, resume_run, save_run_state
@@ -118,7 +120,7 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
         validator = data.make_validator(accelerator.device, is_main=accelerator.is_main_process)
 
         def save_prior(folder: Path) -> None:
-            _save_prior(folder, ema_renderer, textures, config, fingerprint, data, state)
+            _save_prior(folder, ema_renderer, textures, critics, config, fingerprint, data, state)
 
         step_terms: list[dict[str, Tensor]] = []
         stages = recipe.list_stages()
@@ -179,6 +181,9 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
                 progress(Progress("train", step, config.steps, values))
         if accelerator.is_main_process:
             save_prior(out / FINISHED_PRIOR_FOLDER)
+            if isinstance(textures, RandomTextures):
+                # Apart from the prior, which holds nothing of the training people's faces.
+                textures.save_each(out / TEXTURES_FOLDER)
         accelerator.wait_for_everyone()
         log.close()
         return out / FINISHED_PRIOR_FOLDER
@@ -201,6 +206,8 @@ def open_training_data(config: PriorTrainConfig, renderer: Any) -> TrainingData:
     Raises:
         DubfewError: The data is missing or does not fit the renderer.
     """
+    if isinstance(renderer, PaintingRenderer):
+        return PaintingData(config, renderer)
     return BlendingData(config, renderer)
 
 
@@ -302,13 +309,23 @@ def _save_prior(
     folder: Path,
     ema_renderer: Any,
     textures: Any,
+    critics: Mapping[str, _TrainedCritic],
     config: PriorTrainConfig,
     fingerprint: Mapping[str, Any],
     data: TrainingData,
     state: RunState,
 ) -> None:
     """Store the moving average as a prior, with how it was trained and on whom."""
-    prior = Prior(ema_renderer, config.renderer, textures.make_new_actor_texture(), data.head)
+    prior = Prior(
+        ema_renderer,
+        config.renderer,
+        textures.make_new_actor_texture(),
+        data.head,
+        # The adaptation of a blending renderer has no critic, and needs none.
+        critics={name: critic.network.state_dict() for name, critic in critics.items()}
+        if isinstance(ema_renderer, PaintingRenderer)
+        else {},
+    )
     # Paths and names of excluded people are left out, see `to_public_dict`.
     record = {
         "training": {

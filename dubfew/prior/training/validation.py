@@ -112,10 +112,10 @@ class HeldOutValidator:
             sample = clip.sample.to(self.device)
             prediction = self._render(renderer, clip, sample)
             target, warped, rendered = (
-                _to_uint8_images(images) for images in (sample.target, clip.warp_images, prediction)
+                to_uint8_images(images) for images in (sample.target, clip.warp_images, prediction)
             )
             boxes = sample.mouth_box.cpu().numpy()
-            measured = [_measure_mouth(*each) for each in zip(target, rendered, boxes, strict=True)]
+            measured = [measure_mouth(*each) for each in zip(target, rendered, boxes, strict=True)]
             ssim, sharpness = np.array(measured).T
             metrics_by_clip[name] = {
                 "psnr": float(mouth_psnr(prediction, sample).mean()),
@@ -124,7 +124,7 @@ class HeldOutValidator:
                 "sharpness": float(np.exp(np.log(sharpness).mean())),
             }
             previews[name] = np.concatenate([target[0], warped[0], rendered[0]], 1)
-        return ValidationResult(_average_metrics(metrics_by_clip), metrics_by_clip, previews)
+        return ValidationResult(average_metrics(metrics_by_clip), metrics_by_clip, previews)
 
     def _render(self, renderer: Renderer, clip: _HeldOutClip, sample: TrainingSample) -> Tensor:
         """Render a clip's frames with its colors and no learned features. [B, 3, S, S]"""
@@ -136,18 +136,19 @@ class HeldOutValidator:
         return renderer(inputs, sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0))
 
 
-def _average_metrics(metrics_by_clip: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def average_metrics(metrics_by_clip: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Average the figures over the clips, under the names that logs have."""
     if not metrics_by_clip:
         return {}
-    mean = {
-        k: float(np.mean([c[k] for c in metrics_by_clip.values()]))
-        for k in ("psnr", "warp", "ssim")
-    }
+    names = {"psnr": "psnr_heldout", "warp": "psnr_warp", "ssim": "ssim_heldout"}
+    # Only blending renderers have a warp to compare with.
+    known = next(iter(metrics_by_clip.values()))
     return {
-        "psnr_heldout": mean["psnr"],
-        "psnr_warp": mean["warp"],
-        "ssim_heldout": mean["ssim"],
+        **{
+            name: float(np.mean([c[k] for c in metrics_by_clip.values()]))
+            for k, name in names.items()
+            if k in known
+        },
         # The geometric mean, since twice and half the detail are equally far from 1.
         "sharpness_heldout": float(
             np.exp(np.mean([np.log(c["sharpness"]) for c in metrics_by_clip.values()]))
@@ -155,21 +156,30 @@ def _average_metrics(metrics_by_clip: Mapping[str, Mapping[str, float]]) -> dict
     }
 
 
-def _to_uint8_images(images: Tensor) -> NDArray[np.uint8]:
+def to_uint8_images(images: Tensor) -> NDArray[np.uint8]:
     """Turn images in [0, 1] [B, 3, S, S] into RGB of 8 bits. [B, S, S, 3]"""
     return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def _measure_mouth(
+def measure_mouth(
     target: NDArray[np.uint8], prediction: NDArray[np.uint8], mouth_box: NDArray[np.float32]
 ) -> tuple[float, float]:
-    """Measure SSIM in the lips' box, and sharpness relative to the target's."""
-    size = len(target)
+    """Measure SSIM in the lips' box, and sharpness relative to the target's.
+
+    Args:
+        target: true picture, RGB. [H, W, 3]
+        prediction: rendered picture, RGB. [H, W, 3]
+        mouth_box: left, top, right, bottom, px. [4]
+    """
+    size = target.shape[1::-1]  # width and height
     # Keep the box inside the window and at least as large as SSIM's window.
-    left, top = (int(np.clip(v, 0, size - SSIM_WINDOW_PX)) for v in np.floor(mouth_box[:2]))
+    left, top = (
+        int(np.clip(v, 0, edge - SSIM_WINDOW_PX))
+        for v, edge in zip(np.floor(mouth_box[:2]), size, strict=True)
+    )
     right, bottom = (
-        int(np.clip(v, low + SSIM_WINDOW_PX, size))
-        for v, low in zip(np.ceil(mouth_box[2:]), (left, top), strict=True)
+        int(np.clip(v, low + SSIM_WINDOW_PX, edge))
+        for v, low, edge in zip(np.ceil(mouth_box[2:]), (left, top), size, strict=True)
     )
     a, b = (each[top:bottom, left:right].astype(np.float32) for each in (target, prediction))
     ssim = structural_similarity(a, b, win_size=SSIM_WINDOW_PX, data_range=255.0, channel_axis=2)
