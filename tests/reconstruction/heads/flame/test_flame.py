@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -409,6 +411,52 @@ def test_the_same_numbers_as_smplx(head: HeadModel, file: FlameModel) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
     np.testing.assert_allclose(head.vertices(*values)[:, :NUM_FLAME_VERTICES], theirs, atol=2e-6)
     assert joints.shape == (n, 5, 3)
+
+
+def test_the_same_numbers_as_flame_pytorch(head: HeadModel, tmp_path: Path) -> None:
+    """The layer that the FLAME-PyTorch wheel has, on a file in FLAME's format."""
+    flame_pytorch = pytest.importorskip(
+        "flame_pytorch.flame",
+        reason="it is not installed: pip install --no-deps FLAME-PyTorch smplx",
+    )
+    n, wide = 3, {"dtype": torch.float32}
+    known = embedded(KNOWN)
+    dense = {
+        name: value.toarray() if sparse.issparse(value) else value
+        for name, value in flame_arrays().items()
+    }
+    model, landmarks = tmp_path / "generic_model.pkl", tmp_path / "static.pkl"
+    model.write_bytes(pickle.dumps(dense))
+    landmarks.write_bytes(
+        pickle.dumps({"lmk_face_idx": known.face_ids, "lmk_b_coords": known.barycentric})
+    )
+    layer = flame_pytorch.FLAME(
+        SimpleNamespace(
+            flame_model_path=model,
+            static_landmark_embedding_path=landmarks,
+            batch_size=n,
+            use_face_contour=False,
+            use_3D_translation=True,
+            shape_params=300,
+            expression_params=100,
+        )
+    )
+    rng = np.random.default_rng(8)
+    shape, expression = rng.normal(0, 1, 300), rng.normal(0, 1, (n, 100))
+    neck, jaw, eyes = (rng.normal(0, 0.3, (n, size)) for size in (3, 3, 6))
+    theirs, points = layer(
+        torch.tensor(np.tile(shape, (n, 1)), **wide),
+        torch.tensor(expression, **wide),
+        # The root's rotation is 0: dubfew keeps it in the head's.
+        torch.tensor(np.concatenate([np.zeros((n, 3)), jaw], 1), **wide),
+        torch.tensor(neck, **wide),
+        torch.tensor(eyes, **wide),
+    )
+    ours = head.vertices(shape, expression, jaw, neck, eyes)
+    np.testing.assert_allclose(ours[:, :NUM_FLAME_VERTICES], theirs, atol=2e-6)
+    corners = theirs[:, flame_arrays()["f"].astype(int)[known.face_ids]]
+    expected = (corners * torch.tensor(known.barycentric)[None, ..., None]).sum(2)
+    torch.testing.assert_close(points, expected, atol=1e-6, rtol=0)
 
 
 def test_on_the_true_template(shared: Path, file: FlameModel) -> None:
