@@ -183,16 +183,21 @@ class SidganRecipe(Recipe):
         weights". That it is frozen is a choice. Without a SyncNet it learns along.
 
         Raises:
-            ArtefactError: Renderer and settings differ in their pyramid, or the SyncNet's encoder
-                has other sizes.
+            ArtefactError: Renderer and settings differ in their pyramid, or the SyncNet hears
+                another feature or has an encoder of other sizes.
         """
         if renderer.config.pyramid != self.settings.pyramid:
             raise ArtefactError(
                 "'pyramid' of the loss and of 'renderer_config' differ: give both the same value"
             )
         sync = networks.get("sync")
-        if sync is None:
+        if not isinstance(sync, SyncNetwork):
             return
+        if sync.sound != renderer.config.sound:
+            raise ArtefactError(
+                f"the SyncNet hears {sync.sound!r}, the renderer {renderer.config.sound!r}: train "
+                "one with the renderer's 'sound'"
+            )
         if fresh:
             encoder = getattr(sync, "sound_encoder", None)
             own = renderer.sound_encoder.state_dict()
