@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from dubfew.utils.openmp import set_passive_waiting
+from dubfew.utils.compute_threads import set_passive_waiting
 
 # torch's threads read this when torch is imported, so it comes before any import of torch.
 set_passive_waiting()

@@ -15,11 +15,13 @@ from dubfew.cli.console import (
     mute_native_libraries,
     prompt_passphrase,
 )
+from dubfew.utils.compute_threads import use_one_blas_thread
 from dubfew.utils.passphrase import set_passphrase_prompt
 
 
 def main() -> None:
     """Set up signals, warnings and prompts, then run the command that the words choose."""
+    use_one_blas_thread()  # before NumPy is imported, which reads it
     # End on `kill` and on a closed terminal as on Ctrl-C, so that temporary files are removed.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP

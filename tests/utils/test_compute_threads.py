@@ -1,4 +1,4 @@
-"""How threads of OpenMP wait."""
+"""How threads of OpenMP wait, and how many OpenBLAS has."""
 
 import json
 import os
@@ -7,7 +7,12 @@ import sys
 
 import pytest
 
-from dubfew.utils.openmp import WAITING_VARIABLES, set_passive_waiting
+from dubfew.utils.compute_threads import (
+    BLAS_VARIABLES,
+    WAITING_VARIABLES,
+    set_passive_waiting,
+    use_one_blas_thread,
+)
 
 # Prints the variables that a fresh process has after `import dubfew`, and those of its child.
 PROGRAM = """
@@ -58,3 +63,29 @@ def test_torch_that_was_imported_before_does_not_obey() -> None:
     # Processes that are started later do.
     assert environment == {"OMP_WAIT_POLICY": "PASSIVE"}
     assert set_passive_waiting({}, modules=("numpy",))
+
+
+def test_one_thread_for_small_matrices() -> None:
+    environment: dict[str, str] = {}
+    use_one_blas_thread(environment)
+    assert environment == {"OPENBLAS_NUM_THREADS": "1"}
+
+
+@pytest.mark.parametrize("name", BLAS_VARIABLES)
+def test_users_number_of_threads_stands(name: str) -> None:
+    environment = {name: "4"}
+    use_one_blas_thread(environment)
+    assert environment == {name: "4"}
+
+
+def test_the_command_line_limits_before_numpy_is_imported() -> None:
+    code = (
+        "import sys; sys.argv = ['dubfew', '--version']; from dubfew.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "import os; print(os.environ.get('OPENBLAS_NUM_THREADS'), 'numpy' in sys.modules)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in BLAS_VARIABLES}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "1 False"
