@@ -15,19 +15,22 @@ from dubfew.cli.console import EXIT_USAGE, USAGE_ERROR_NAME, print_json_error
 UNLIMITED_LENGTH = 10_000
 
 
+# What pydantic, which Typer 0.29 checks values with, writes before the reason.
+_PYDANTIC_PREFIX = "Value error, "
 # Base class of Typer's errors of wrong usage. Typer carries a copy of click and does not export it.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 @contextmanager
-def _usage_errors_as_json(words: Sequence[str]) -> Iterator[None]:
-    """Print wrong usage as JSON on stdout as well, where ``--json`` is among the words.
+def _report_usage_errors(words: Sequence[str]) -> Iterator[None]:
+    """Clean wrong usage of words for developers, and print it as JSON where ``--json`` is given.
 
     Commands report their own errors; those of the parser come before a command runs.
     """
     try:
         yield
     except _UsageError as error:
+        error.message = error.message.replace(_PYDANTIC_PREFIX, "")  # type: ignore[attr-defined]
         if "--json" in words:
             message = error.format_message()  # type: ignore[attr-defined]
             print_json_error(USAGE_ERROR_NAME, message, EXIT_USAGE)
@@ -43,7 +46,7 @@ class _CommandMixin:
 
     def make_context(self, info_name: Any, args: list[str], *more: Any, **extra: Any) -> Any:
         """Parse the words of the command, as Typer does."""
-        with _usage_errors_as_json([*args]):
+        with _report_usage_errors([*args]):
             return super().make_context(info_name, args, *more, **extra)  # type: ignore[misc]
 
     def get_help_option(self, ctx: Any) -> Any:
@@ -67,7 +70,7 @@ class FastHelpGroup(_CommandMixin, TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the words name, as Typer does."""
-        with _usage_errors_as_json([*args]):
+        with _report_usage_errors([*args]):
             return super().resolve_command(ctx, args)
 
 

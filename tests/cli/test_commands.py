@@ -134,6 +134,14 @@ def test_failed_jobs_end_with_one_line_and_code_1(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["adapt", "a.mp4", "--method"], ["render", "m", "--fit"]])
+def test_a_wrong_choice_is_told_in_plain_words(home: Path, words: list[str]) -> None:
+    """Typer checks with pydantic, whose messages begin with words for developers."""
+    result = CliRunner().invoke(app, [*words, "lats"])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{words[-1]}': 'lats' is not one of" in result.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
