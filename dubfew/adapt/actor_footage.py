@@ -10,6 +10,7 @@ import numpy as np
 
 from dubfew.adapt.learned_face import FacePolicy, LearnedFace
 from dubfew.adapt.segment_selection import FootageSegment
+from dubfew.adapt.stage_estimates import STYLE_STAGE, STYLE_STAGE_UNITS
 from dubfew.errors import MediaError, NoFaceError
 from dubfew.media import Audio, VideoInfo, read_frames
 from dubfew.media.audio import stream_audio
@@ -17,7 +18,7 @@ from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.media.speech_track import find_speech_track
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
-from dubfew.progress import ProgressCallback, no_progress
+from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_track_regions
 from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.heads.head_model import HeadModel
@@ -121,7 +122,9 @@ def prepare_actor_footage(
     ratio = np.array([references.window_size / windows.window_size] * 2 + [1], np.float32)
     references = replace(references, vertices=windows.vertices * ratio)
     # Rendering applies the style to the speech model's prediction.
+    progress(Progress(STYLE_STAGE, 0, STYLE_STAGE_UNITS))
     style = fit_actor_style(video, info, motion, speech_model)
+    progress(Progress(STYLE_STAGE, 1, STYLE_STAGE_UNITS))
     return ActorFootage(track, windows, references, style, face)
 
 

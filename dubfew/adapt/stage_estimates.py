@@ -8,6 +8,13 @@ from dubfew.references.alignment import ALIGNMENT_ROUNDS
 from dubfew.utils.job_progress import StageEstimate
 from dubfew.utils.work_pace import WorkPace
 
+# Stage between the pictures and the training. Its two units are the speaking style, and what
+# training begins with: the texture and the first look at the mouths that were kept back.
+STYLE_STAGE = "style"
+STYLE_STAGE_UNITS = 2
+# Time of one unit on two cores of a laptop, s. Without training it is a tenth of the whole.
+STYLE_UNIT_SECONDS = 1.5
+
 
 def estimate_adapt_stages(
     info: VideoInfo, options: AdaptOptions, pace: WorkPace
@@ -33,5 +40,6 @@ def estimate_adapt_stages(
         StageEstimate(
             "align", ALIGNMENT_ROUNDS * used, pace.frame_seconds("align", *size) / ALIGNMENT_ROUNDS
         ),
+        StageEstimate(STYLE_STAGE, STYLE_STAGE_UNITS, STYLE_UNIT_SECONDS),
         StageEstimate("train", options.max_training_steps, pace.unit_seconds("train")),
     )

@@ -26,6 +26,7 @@ STAGE_WORDS = {
     "photometric": "fitting the head",
     "cut": "collecting pictures of the mouth",
     "align": "comparing pictures of the mouth",
+    "style": "learning the way of speaking",
     "train": "learning",
     "render": "painting",
     "landmarks": "looking at the original",
