@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union, cast
 from dubfew.adapt.options import AdaptOptions
 from dubfew.dubbing.options import DubOptions
 from dubfew.errors import DubfewError
+from dubfew.evaluate.options import EvaluateOptions
 from dubfew.progress import LOAD_STAGE, Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
@@ -501,26 +502,26 @@ def record_motion(
     return record.record_motion(source, options, progress=progress)
 
 
+@document_options(EvaluateOptions)
 def evaluate(
     reference: Path | str,
     output: Path | str,
+    options: EvaluateOptions | None = None,
     *,
     track: Track | None = None,
-    syncnet: Path | str | None = None,
-    listen: bool = False,
     progress: ProgressCallback = no_progress,
+    **overrides: Any,
 ) -> EvaluationResult:
     """Compare a rendered video with the original, frame by frame.
 
-    Both videos are read as streams, so that memory does not grow with their length.
+    Both videos are read as streams; no frame is kept.
 
     Args:
         reference: the original video.
         output: the rendered video, of the same size. If one video is longer, its rest is ignored.
+        options: the options below as one object; those given as keywords override it.
         track: track of the reference, if it is known already. Its mouth mask is the region in which
             a change is allowed.
-        syncnet: file of SyncNet's weights; without it, LSE-C and LSE-D are not measured.
-        listen: also compare the mouth with the phonemes that PocketSphinx recognizes.
         progress: function that is called with the state of the stages "landmarks", "track",
             "compare" and "lip sync".
 
@@ -528,10 +529,11 @@ def evaluate(
         One value per metric; see ``dubfew.evaluate.metrics``.
 
     Raises:
+        TypeError: A keyword is not the name of an option.
         MediaError: A file cannot be read as video.
-        DubfewError: The videos differ in size.
+        DubfewError: The videos differ in size, or an option has a value that is not allowed.
         NoFaceError: No frame of the reference shows a face.
-        AssetError: The file ``syncnet`` does not hold SyncNet's weights.
+        AssetError: A file of weights does not hold them.
         MissingDependencyError: ``listen`` is set and PocketSphinx is not installed.
 
     Example::
@@ -540,11 +542,12 @@ def evaluate(
 
         print(dubfew.evaluate("scene.mp4", "out.mp4").psnr_mouth)
     """
+    options = merge_options(EvaluateOptions, options, overrides)
     for path in (reference, output):
         check_input_file(Path(path))
     progress(Progress(LOAD_STAGE, 0))
-    from dubfew.evaluate import compare
+    from dubfew.evaluate import judge
 
-    return compare.evaluate(
-        reference, output, track=track, syncnet=syncnet, listen=listen, progress=progress
+    return judge.judge_output(
+        Path(reference), Path(output), options, track=track, progress=progress
     )

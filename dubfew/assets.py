@@ -49,6 +49,10 @@ class AssetKind:
 ASSET_KIND_FAMILIES: ExtensionTable[Mapping[str, AssetKind]] = ExtensionTable(
     "family of assets", "dubfew.reconstruction.heads.asset_kinds", "ASSET_KINDS", AssetError
 )
+# The same for weights of networks that only measure.
+MEASURE_KIND_FAMILIES: ExtensionTable[Mapping[str, AssetKind]] = ExtensionTable(
+    "family of weights", "dubfew.evaluate.asset_kinds", "ASSET_KINDS", AssetError
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,9 @@ class Asset:
 
 @lru_cache(maxsize=1)
 def asset_kinds() -> Mapping[str, AssetKind]:
-    """Collect all kinds of licensed files, by name, from ``ASSET_KIND_FAMILIES``."""
-    return {name: kind for family in ASSET_KIND_FAMILIES.values() for name, kind in family.items()}
+    """Collect all kinds of files by name, from the families of head models and of measures."""
+    families = (*ASSET_KIND_FAMILIES.values(), *MEASURE_KIND_FAMILIES.values())
+    return {name: kind for family in families for name, kind in family.items()}
 
 
 def environment_variable(kind: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from dubfew.adapt.options import AdaptOptions
 from dubfew.data.options import PrepareOptions
 from dubfew.dubbing.options import DubOptions
+from dubfew.evaluate.options import EvaluateOptions
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
 from dubfew.server.options import ServeOptions
@@ -29,6 +30,11 @@ SECTIONS: tuple[tuple[str, str, type], ...] = (
     ("dubfew render --actor ID", 'dubfew.render("ID")', RenderOptions),
     ("dubfew motion SOURCE", 'dubfew.record_motion("SOURCE")', MotionOptions),
     ("dubfew track VIDEO --out TRACK", 'dubfew.track("VIDEO")', TrackOptions),
+    (
+        "dubfew evaluate REFERENCE OUTPUT",
+        'dubfew.evaluate("REFERENCE", "OUTPUT")',
+        EvaluateOptions,
+    ),
     (
         "dubfew prior prepare FOLDER --out OUT",
         "dubfew.prepare_footage(folder, out)",

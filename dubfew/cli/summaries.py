@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from dubfew.adapt.pipeline import AdaptResult
     from dubfew.dubbing.pipeline import DubResult
     from dubfew.evaluate.compare import EvaluationResult
+    from dubfew.evaluate.folders import FolderResult
+    from dubfew.evaluate.gate import BrokenLimit
     from dubfew.evaluate.metrics import Metric
     from dubfew.render.pipeline import RenderResult
 
@@ -140,24 +142,83 @@ def format_evaluation(
             f"one video goes on for {result.rest} frames after the end of the other: they are not "
             "compared"
         )
+    noise = {name: row.to_display() for name, row in result.floor.items()}
     rows = []
     for name, value in result.to_display().items():
         metric = metrics.get(name)
+        floor = [_format_noise(row.get(name)) for row in noise.values()]
         if metric is None or isinstance(value, str):
-            rows.append((name, format_value(value), "", ""))
+            rows.append((name, format_value(value), "", *floor, "", ""))
             continue
         unsure = metric.needs_same_line and result.same_line is False
         rows.append(
             (
                 f"{name}{' *' if unsure else ''}",
                 f"{format_value(value)} {metric.unit}".rstrip(),
+                _format_interval(result.intervals.get(name)),
+                *floor,
                 "" if unsure else metric.grade(value),
                 _describe_limits(metric) + (f"; {metric.source}" if verbose else ""),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    rows.insert(0, ("", "value", "95 %", *noise, "", ""))
+    table = _align_columns(rows)
+    table += [
+        f"left as it was, {run.start:.2f} to {run.end:.2f} s: {run.reason}"
+        for run in result.unpainted_runs
+    ]
+    table += [f"limit broken: {each.describe()}" for each in result.broken_limits]
     return _join(warnings, table, None)
+
+
+def format_folder(
+    result: FolderResult,
+    metrics: Mapping[str, Metric],
+    broken: Mapping[str, Sequence[BrokenLimit]],
+) -> str:
+    """Describe the measures of several clips as a table of means.
+
+    Args:
+        result: the measures.
+        metrics: the metrics by name.
+        broken: limits that are not kept, by clip.
+    """
+    rows = [("", f"mean of {len(result.clips)} clips", "95 %", "")]
+    for name, value in result.means.items():
+        if value is not None:
+            metric = metrics[name]
+            rows.append(
+                (
+                    name,
+                    f"{format_value(value)} {metric.unit}".rstrip(),
+                    _format_interval(result.intervals.get(name)),
+                    _describe_limits(metric),
+                )
+            )
+    lines = _align_columns(rows)
+    lines += [f"not measured: {name}: {reason}" for name, reason in result.failed.items()]
+    lines += [
+        f"limit broken: {name}: {each.describe()}" for name, all_ in broken.items() for each in all_
+    ]
+    return _join([], lines, None)
+
+
+def _align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align the columns of a table."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _format_interval(ends: tuple[float, float] | None) -> str:
+    """Format an interval; "" where there is none."""
+    if ends is None or any(end != end for end in ends):  # NaN
+        return ""
+    return f"{format_value(ends[0])} to {format_value(ends[1])}"
+
+
+def _format_noise(value: Any) -> str:
+    """Format a value of the noise; "" where there is none."""
+    return "" if value is None or isinstance(value, str) else format_value(value)
 
 
 def _describe_limits(metric: Metric) -> str:

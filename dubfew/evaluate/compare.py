@@ -5,32 +5,73 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.assets import asset_path
 from dubfew.errors import DubfewError, MediaError
-from dubfew.evaluate.clip_landmarks import detect_landmarks, stack_landmarks
-from dubfew.evaluate.face_geometry import PixelBox, clip_mouth_box, face_boxes
-from dubfew.evaluate.metrics import METRICS, ClipPair, FramePair, Measurement
-from dubfew.evaluate.regions import CHROMA_REACH_PX, EditRegion, mouth_region
+from dubfew.evaluate.clip_landmarks import LandmarkRows, detect_landmarks
+from dubfew.evaluate.face_geometry import clip_mouth_box, face_boxes
+from dubfew.evaluate.intervals import bootstrap_interval
+from dubfew.evaluate.metrics import (
+    METRICS,
+    ClipPair,
+    FrameCurve,
+    FramePair,
+    Measurement,
+    Requirement,
+)
+from dubfew.evaluate.metrics._frechet import FrechetMeasurement
+from dubfew.evaluate.regions import CHROMA_REACH_PX, mouth_region
 from dubfew.evaluate.same_line import is_same_line
-from dubfew.media import probe, read_frames
+from dubfew.evaluate.silence import find_silent_frames
+from dubfew.media import probe, read_audio, read_frames, stream_audio
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
-from dubfew.reconstruction.track import Track
+from dubfew.reconstruction.track import FLAG_DESCRIPTIONS, Track
 from dubfew.reconstruction.tracking import track_video
+from dubfew.speech.visemes import Phone
+from dubfew.utils.import_utils import OPTIONAL_PACKAGES, installed_version
 from dubfew.utils.job_progress import JobProgress, StageEstimate
+from dubfew.utils.runs import iterate_runs
 from dubfew.utils.work_pace import WorkPace
+
+if TYPE_CHECKING:
+    from dubfew.evaluate.gate import BrokenLimit
 
 # Time of one frame in each stage on two cores, s.
 LANDMARK_FRAME_SECONDS = 0.02
-COMPARE_FRAME_SECONDS = 0.04
+COMPARE_FRAME_SECONDS = 0.08
 SYNCNET_FRAME_SECONDS = 0.05
+# Metric that says which frames were left as they were.
+UNPAINTED_METRIC = "unpainted"
+# Reason for such frames in which the face can be seen well.
+UNKNOWN_REASON = "no reason in the picture"
+
+
+@dataclass(frozen=True)
+class FrameRun:
+    """A run of frames and what is to be said of it.
+
+    Attributes:
+        first: first frame.
+        last: last frame.
+        start: time of the first frame, s.
+        end: time of the last frame, s.
+        reason: what is to be said.
+    """
+
+    first: int
+    last: int
+    start: float
+    end: float
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +108,17 @@ class EvaluationResult:
         same_line: whether both videos have the same sound; None if one has none. If they have not,
             metrics of `needs_same_line` tell nothing about the quality of the output.
         rest: frames by which one video is longer than the other; they are not compared.
+        intervals: lowest and highest value of each metric with values of frames, with 95 %
+            probability, by a bootstrap over the frames; see `dubfew.evaluate.intervals`.
+        unpainted_runs: frames that the output left as they were, and why.
+        floor: measures of outputs that nobody could tell from the original, by row; see
+            `dubfew.evaluate.noise_floor`.
+        broken_limits: limits that the output does not keep; see `dubfew.evaluate.gate`.
+        curves: values of the frames, by metric. Not shown, nor in JSON.
+        clips: what is known of both clips. Not shown, nor in JSON.
+        track: track of the original. Not shown, nor in JSON.
+        sets: statistics of the features of all frames, by metric, to pool several clips. Not
+            shown, nor in JSON.
     """
 
     frames: int
@@ -91,12 +143,35 @@ class EvaluationResult:
     unavailable: Mapping[str, str] = field(default_factory=dict)
     same_line: bool | None = None
     rest: int = 0
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    unpainted_runs: tuple[FrameRun, ...] = ()
+    floor: Mapping[str, EvaluationResult] = field(default_factory=dict)
+    broken_limits: tuple[BrokenLimit, ...] = ()
+    curves: Mapping[str, FrameCurve] = field(default_factory=dict, repr=False, compare=False)
+    clips: ClipPair | None = field(default=None, repr=False, compare=False)
+    track: Track | None = field(default=None, repr=False, compare=False)
+    sets: Mapping[str, FrechetMeasurement] = field(default_factory=dict, repr=False, compare=False)
 
     def to_json(self) -> dict[str, int | float | None]:
         """Return all values by name; NaN and infinity, which JSON does not have, become None."""
         return {
             name: value if value is not None and math.isfinite(value) else None
             for name, value in {**self._fields(), **self.more}.items()
+        }
+
+    def to_report(self) -> dict[str, Any]:
+        """Return the values by name, and everything else that is said of the output, for JSON."""
+        return {
+            **self.to_json(),
+            "same_line": self.same_line,
+            "rest": self.rest,
+            "intervals": {
+                name: ends for name, ends in self.intervals.items() if np.isfinite(ends).all()
+            },
+            "unavailable": self.unavailable,
+            "unpainted_runs": self.unpainted_runs,
+            "floor": {name: row.to_json() for name, row in self.floor.items()},
+            "broken_limits": self.broken_limits,
         }
 
     def to_display(self) -> dict[str, int | float | str]:
@@ -116,7 +191,8 @@ class EvaluationResult:
 FIELD_NAMES = tuple(
     each.name
     for each in dataclasses.fields(EvaluationResult)
-    if each.name not in ("more", "unavailable", "same_line", "rest")
+    # Strings: annotations are not evaluated in this module.
+    if each.type in ("int", "float", "float | None") and each.name != "rest"
 )
 
 
@@ -125,8 +201,11 @@ def evaluate(
     output: Path | str,
     *,
     track: Track | None = None,
+    landmarks: NDArray[np.float32] | None = None,
     syncnet: Path | str | None = None,
     listen: bool = False,
+    transcript: Path | str | None = None,
+    language: str | None = None,
     progress: ProgressCallback = no_progress,
 ) -> EvaluationResult:
     """Compare a rendered video with the original, frame k with frame k.
@@ -140,8 +219,13 @@ def evaluate(
         track: track of the reference, if it is known already. Its mouth mask is the region in which
             a change is allowed. Metrics of landmarks do not use it: the same detector runs over
             both videos.
-        syncnet: file of SyncNet's weights; without it, LSE-C and LSE-D are not measured.
+        landmarks: landmarks of the reference as `detect_landmarks` finds them, if they are known
+            already. [N, 478, 3]
+        syncnet: file of SyncNet's weights; without it and the asset syncnet, LSE-C and LSE-D are
+            not measured.
         listen: also compare the mouth with the phonemes that PocketSphinx recognizes.
+        transcript: text that is spoken in the output, which says when the lips have to close.
+        language: language of the transcript, such as ``de``; needed with it.
         progress: function that is called with the state of the stages "landmarks", "track",
             "compare" and "lip sync".
 
@@ -150,31 +234,52 @@ def evaluate(
 
     Raises:
         MediaError: A file cannot be read as video.
-        DubfewError: The videos differ in size.
+        DubfewError: The videos differ in size, or the transcript is not what is spoken.
         NoFaceError: No frame of the reference shows a face.
-        AssetError: The file ``syncnet`` does not hold SyncNet's weights.
-        MissingDependencyError: ``listen`` is set and PocketSphinx is not installed.
+        AssetError: A file of weights does not hold them.
+        MissingDependencyError: A package is missing that an option needs.
     """
     reference, output = Path(reference), Path(output)
-    measurements, unavailable = start_measurements({"syncnet": syncnet, "listen": listen or None})
+    wants_phones = True if listen or transcript is not None else None
+    measurements, unavailable = start_measurements(
+        {"syncnet": syncnet, "listen": listen or None, "phones": wants_phones}
+    )
     # Before the first pass over a video, which takes minutes.
     width, height = _common_size(reference, output)
-    progress = whole = JobProgress(progress, _plan_stages(reference, has_syncnet=bool(syncnet)))
+    phones = _find_phones(output, listen, transcript, language)
+    has_syncnet = "lse_c" in measurements
+    progress = whole = JobProgress(progress, _plan_stages(reference, has_syncnet=has_syncnet))
     # First pass: the reference alone.
-    landmarks = detect_landmarks(reference, progress=progress)
+    if landmarks is None:
+        landmarks = detect_landmarks(reference, progress=progress)
     # Both sets of boxes come from the original, so that every system is measured in one place.
     mouth_box = clip_mouth_box(landmarks, height, width)
     faces = face_boxes(landmarks, height, width)
     track = track or track_video(reference, progress=progress)
     region = mouth_region(track, grow_px=CHROMA_REACH_PX)
 
-    output_landmarks: list[NDArray[np.float32] | None] = []
+    output_landmarks = LandmarkRows()
     times: list[float] = []
     # Second pass: both videos in step. The detector follows its own past, as in the first pass.
     with FaceLandmarker() as landmarker:
-        for pair, time in _read_pairs(reference, output, faces, mouth_box, region):
-            output_landmarks.append(landmarker(pair.output))
-            times.append(time)
+        # Not strict: the rest of the longer video is ignored.
+        pairs = zip(read_frames(reference), read_frames(output), strict=False)
+        for index, (original, rendered) in enumerate(pairs):
+            if index == len(faces):
+                break
+            rgb = rendered.to_rgb()
+            found = landmarker(rgb)
+            pair = FramePair(
+                original.to_rgb(),
+                rgb,
+                faces[index],
+                mouth_box,
+                region(index),
+                landmarks[index] if faces[index] is not None else None,
+                found,
+            )
+            output_landmarks.append(found)
+            times.append(rendered.time)
             for measurement in measurements.values():
                 measurement.add_frame(pair)
             progress(Progress("compare", len(times), len(faces)))
@@ -182,20 +287,81 @@ def evaluate(
         raise MediaError(f"{output} has no frames: render it again")
 
     # Metrics of whole clips, from the landmarks of both passes and the files.
+    stamps = np.array(times)
     clips = ClipPair(
         reference,
         output,
         landmarks[: len(times)],
-        stack_landmarks(output_landmarks),
-        np.array(times),
+        output_landmarks.take_array(),
+        stamps,
+        find_silent_frames(reference, stamps),
+        find_silent_frames(output, stamps),
+        phones,
+        is_same_line(reference, output),
         progress,
     )
     values = {name: measurement.compute(clips) for name, measurement in measurements.items()}
-    same_line = is_same_line(reference, output)
+    found_curves = {name: each.curve(clips) for name, each in measurements.items()}
+    curves = {name: curve for name, curve in found_curves.items() if curve is not None}
+    block = float(probe(reference).fps)
     whole.finish()
-    result = _make_result(len(times), values, unavailable)
-    rest = max(len(faces), probe(output).frames or 0) - len(times)
-    return dataclasses.replace(result, same_line=same_line, rest=rest)
+    return dataclasses.replace(
+        _make_result(len(times), values, unavailable),
+        same_line=clips.same_line,
+        rest=max(len(faces), probe(output).frames or 0) - len(times),
+        intervals={name: bootstrap_interval(curve, block) for name, curve in curves.items()},
+        unpainted_runs=_explain_unpainted(curves[UNPAINTED_METRIC].values, stamps, track),
+        curves=curves,
+        clips=clips,
+        track=track,
+        sets={
+            name: each
+            for name, each in measurements.items()
+            if isinstance(each, FrechetMeasurement)
+        },
+    )
+
+
+def _find_phones(
+    output: Path, listen: bool, transcript: Path | str | None, language: str | None
+) -> tuple[Phone, ...] | None:
+    """Find what is said in the output and when, by its transcript or else by recognition."""
+    if transcript is not None:
+        if language is None:
+            raise DubfewError("a transcript needs its language: give --language, such as de")
+        from dubfew.speech.transcript.align import align_transcript
+        from dubfew.speech.transcript.transcript import read_transcript
+
+        cues = read_transcript(transcript)
+        return align_transcript(read_audio(output), cues, language).phones
+    if listen and probe(output).has_audio:
+        from dubfew.speech.transcript.recognize import recognize_phones
+
+        return recognize_phones(stream_audio(output, SPEECH_SAMPLE_RATE_HZ))
+    return None
+
+
+def _explain_unpainted(
+    values: NDArray[np.float64], times: NDArray[np.float64], track: Track
+) -> tuple[FrameRun, ...]:
+    """Say in which frames nothing was painted, and why as far as the track of the original says."""
+    unpainted = values > 0  # a face that is left alone
+    unpainted |= ~track.valid[: len(values)]  # and no face at all
+    reasons = [_describe_flags(int(flags)) for flags in track.flags[: len(values)]]
+    runs = []
+    for reason in dict.fromkeys(reasons):
+        same = np.array([each == reason for each in reasons])
+        for start, stop in iterate_runs(unpainted & same):
+            runs.append(
+                FrameRun(start, stop - 1, float(times[start]), float(times[stop - 1]), reason)
+            )
+    return tuple(sorted(runs, key=lambda run: run.first))
+
+
+def _describe_flags(flags: int) -> str:
+    """Name the reasons that a track has to leave a frame unchanged."""
+    words = [word for bit, word in FLAG_DESCRIPTIONS.items() if flags & bit]
+    return ", ".join(words) or UNKNOWN_REASON
 
 
 def _plan_stages(reference: Path, *, has_syncnet: bool) -> tuple[StageEstimate, ...]:
@@ -234,17 +400,28 @@ def start_measurements(
         if requirement is None:
             measurements[name] = metric.measure.start(None)
             continue
-        # An argument, or else the environment; the metric is left out without either.
-        value = given.get(requirement.name)
-        if requirement.variable is not None and requirement.name not in given:
-            value = os.environ.get(requirement.variable) or None
+        missing = [each for each in requirement.packages if installed_version(each) is None]
+        value = None if missing else _find_requirement(requirement, given)
         if value is None:
-            unavailable[name] = requirement.description
+            installs = [OPTIONAL_PACKAGES[each].install for each in missing]
+            unavailable[name] = ", and ".join(dict.fromkeys([*installs, requirement.description]))
             continue
         if requirement.name not in loaded:
             loaded[requirement.name] = requirement.load(value)
         measurements[name] = metric.measure.start(loaded[requirement.name])
     return measurements, unavailable
+
+
+def _find_requirement(requirement: Requirement, given: Mapping[str, Any]) -> Any:
+    """Find the value of a requirement whose packages are installed; None without one."""
+    # An argument, or else the environment, or a registered file.
+    if given.get(requirement.name) is not None:
+        return given[requirement.name]
+    if requirement.variable is not None and requirement.name not in given:
+        return os.environ.get(requirement.variable) or None
+    if requirement.asset is not None:
+        return asset_path(requirement.asset)
+    return True if requirement.packages and requirement.variable is None else None
 
 
 def _common_size(reference: Path, output: Path) -> tuple[int, int]:
@@ -256,25 +433,6 @@ def _common_size(reference: Path, output: Path) -> tuple[int, int]:
             f"{size.width} x {size.height}: give two videos of the same size"
         )
     return size.width, size.height
-
-
-def _read_pairs(
-    reference: Path,
-    output: Path,
-    faces: list[PixelBox | None],
-    mouth_box: PixelBox,
-    region: EditRegion,
-) -> Iterator[tuple[FramePair, float]]:
-    """Read two videos in step: pairs of frames, and the output's time of each, s."""
-    # Not strict: the rest of the longer video is ignored.
-    frames = zip(read_frames(reference), read_frames(output), strict=False)
-    for index, (original, rendered) in enumerate(frames):
-        if index == len(faces):
-            return
-        yield (
-            FramePair(original.to_rgb(), rendered.to_rgb(), faces[index], mouth_box, region(index)),
-            rendered.time,
-        )
 
 
 def _make_result(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import binary_opening
 
 from dubfew.media.audio import Audio, stream_audio
@@ -66,23 +67,49 @@ def read_speech_span(path: Path | str, *, track: int | None = None) -> SpeechSpa
     Raises:
         MediaError: The file is unreadable or has no sound.
     """
+    return _span_of_levels(*read_levels_db(path, track=track))
+
+
+def read_levels_db(path: Path | str, *, track: int | None = None) -> tuple[FloatArray, float]:
+    """Read the level of each mel frame of a file's sound, and the sound's length in s.
+
+    Args:
+        path: a video or audio file.
+        track: number of the sound track, from 1; None is the main one.
+
+    Raises:
+        MediaError: The file is unreadable or has no sound.
+    """
     levels, seconds = [], 0.0
     # Whole seconds are whole frames: only windows across their borders come out a little quieter.
     for block in stream_audio(path, SPEECH_SAMPLE_RATE_HZ, SPEECH_SAMPLE_RATE_HZ, track=track):
         frames = -(-len(block) // MEL_HOP_SAMPLES)
         levels.append(frame_levels_db(block)[:frames])
         seconds += len(block) / SPEECH_SAMPLE_RATE_HZ
-    return _span_of_levels(np.concatenate(levels) if levels else np.zeros(0, np.float32), seconds)
+    return np.concatenate(levels) if levels else np.zeros(0, np.float32), seconds
+
+
+def find_sound(levels: FloatArray) -> NDArray[np.bool_]:
+    """Tell which mel frames are not silent.
+
+    Args:
+        levels: level of each frame, dB full scale. [T]
+
+    Returns:
+        True where something is heard for at least `MIN_SOUND_SECONDS`. [T]
+    """
+    if not len(levels):
+        return np.zeros(0, np.bool_)
+    loudest = max(float(np.quantile(levels, LOUD_QUANTILE)), MIN_SPEECH_LEVEL_DB)
+    loud = levels > max(loudest - SILENCE_BELOW_LOUD_DB, MAX_SILENT_LEVEL_DB)
+    hop = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
+    return np.asarray(binary_opening(loud, np.ones(round(MIN_SOUND_SECONDS / hop))))
 
 
 def _span_of_levels(levels: FloatArray, seconds: float) -> SpeechSpan:
     """Find the span from the level of each mel frame."""
-    if not len(levels):
-        return SpeechSpan(seconds, 0.0, 0.0)
-    loudest = max(float(np.quantile(levels, LOUD_QUANTILE)), MIN_SPEECH_LEVEL_DB)
-    loud = levels > max(loudest - SILENCE_BELOW_LOUD_DB, MAX_SILENT_LEVEL_DB)
     hop = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
-    (rows,) = np.nonzero(binary_opening(loud, np.ones(round(MIN_SOUND_SECONDS / hop))))
+    (rows,) = np.nonzero(find_sound(levels))
     if not len(rows):
         return SpeechSpan(seconds, 0.0, 0.0)
     return SpeechSpan(seconds, float(rows[0] * hop), min(float((rows[-1] + 1) * hop), seconds))

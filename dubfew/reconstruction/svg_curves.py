@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.reconstruction.track import Track
+from dubfew.utils.runs import iterate_runs
 
 # Size of the drawing in units of its view box. The page scales it to its width.
 CURVE_WIDTH_UNITS, CURVE_HEIGHT_UNITS = 760, 200
@@ -85,7 +86,7 @@ def _draw_flags_and_cuts(track: Track, axes: _PlotAxes, num_columns: int) -> Ite
     """Shade the columns with flagged frames and draw a line where a shot begins."""
     # A column is shaded if one of its frames is flagged.
     flagged = _column_maxima((track.flags != 0).astype(np.float64), num_columns) > 0
-    for start, stop in _iterate_true_runs(flagged):
+    for start, stop in iterate_runs(flagged):
         yield (
             f'<rect class="flag" x="{axes.x_from_column(start):.1f}" y="{CURVE_MARGIN_TOP}" '
             f'width="{(stop - start) * axes.column_width:.1f}" height="{_PLOT_HEIGHT}"/>'
@@ -117,7 +118,7 @@ def _draw_curves(columns: Mapping[str, NDArray[np.float64]], axes: _PlotAxes) ->
     for index, values in enumerate(columns.values()):
         # The last curve stands out from the others.
         css_class = "line" if index == len(columns) - 1 else "other"
-        for start, stop in _iterate_true_runs(np.isfinite(values)):
+        for start, stop in iterate_runs(np.isfinite(values)):
             points = " ".join(
                 f"{axes.x_from_column(column + 0.5):.1f},{axes.y_from_value(values[column]):.1f}"
                 for column in range(start, stop)
@@ -142,9 +143,3 @@ def _column_maxima(values: NDArray[np.float64], num_columns: int) -> NDArray[np.
     filled = np.where(np.isfinite(values), values, -np.inf)
     largest = np.maximum.reduceat(filled, starts)
     return np.where(np.isfinite(largest), largest, np.nan)
-
-
-def _iterate_true_runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Yield start and stop of every run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

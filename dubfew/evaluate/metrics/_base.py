@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -17,6 +18,7 @@ from dubfew.progress import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
     from dubfew.evaluate.face_geometry import PixelBox
+    from dubfew.speech.visemes import Phone
 
 RgbImage = NDArray[np.uint8]  # [H, W, 3] RGB
 LandmarkArray = NDArray[np.float32]  # [N, 478, 3] px, NaN rows without a face
@@ -37,6 +39,8 @@ class FramePair:
         face_box: face crop of the original, px; None if the original shows no face here.
         mouth_box: mouth box of the clip, px.
         editable: True at the pixels that the output may change; None if it may change none. [H, W]
+        reference_landmarks: landmarks of the original, px; None without a face. [478, 3]
+        output_landmarks: landmarks of the output, px; None without a face. [478, 3]
 
     Raises:
         ShapeError: The two frames and the mask are not of the same size, or not uint8 RGB.
@@ -47,6 +51,9 @@ class FramePair:
     face_box: PixelBox | None
     mouth_box: PixelBox
     editable: NDArray[np.bool_] | None = None
+    reference_landmarks: NDArray[np.float32] | None = None
+    output_landmarks: NDArray[np.float32] | None = None
+    _computed: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_image_pair(self.reference, self.output)
@@ -55,6 +62,16 @@ class FramePair:
                 f"the mask of editable pixels is {list(self.editable.shape)} and the frame "
                 f"{list(self.reference.shape)}: give one value per pixel"
             )
+
+    def compute_once(self, function: Callable[[FramePair], Shared]) -> Shared:
+        """Compute something that several metrics need of this frame, the first time it is needed.
+
+        Args:
+            function: takes this pair of frames.
+        """
+        if function not in self._computed:
+            self._computed[function] = function(self)
+        return self._computed[function]
 
     @cached_property
     def face(self) -> tuple[RgbImage, RgbImage] | None:
@@ -85,6 +102,10 @@ class ClipPair:
             without a face are NaN. [N, 478, 3]
         output_landmarks: landmarks of the same frames of the output. [N, 478, 3]
         output_times: times of the output's frames from the start of the file, s. [N]
+        reference_silent: True where nothing is heard in the original; None if it has no sound. [N]
+        output_silent: the same of the output. [N]
+        phones: what is said in the output, with times; None if it is not known.
+        same_line: whether both speak the same line; None if that is not known.
         progress: function that is called with the state of slow measurements.
 
     Raises:
@@ -96,6 +117,10 @@ class ClipPair:
     reference_landmarks: LandmarkArray
     output_landmarks: LandmarkArray
     output_times: NDArray[np.float64]
+    reference_silent: NDArray[np.bool_] | None = None
+    output_silent: NDArray[np.bool_] | None = None
+    phones: tuple[Phone, ...] | None = None
+    same_line: bool | None = None
     progress: ProgressCallback = no_progress
     _computed: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -128,6 +153,22 @@ class Measurement(Protocol):
     def compute(self, clips: ClipPair) -> float:
         """Compute the value after the last frame; NaN if there is nothing to measure."""
 
+    def curve(self, clips: ClipPair) -> FrameCurve | None:
+        """Return the values of single frames after the last frame; None if there are none."""
+
+
+@dataclass(frozen=True)
+class FrameCurve:
+    """Values of the frames of a clip, from which the value of the clip is made.
+
+    Attributes:
+        values: value of each frame, NaN where it has none. [N]
+        aggregate: values of any selection of frames [M] -> value of these frames.
+    """
+
+    values: NDArray[np.float64]
+    aggregate: Callable[[NDArray[np.float64]], float]
+
 
 class Measure(Protocol):
     """The way in which a metric is measured."""
@@ -151,12 +192,18 @@ class Requirement:
             is called once, before any work, so that it may raise errors early.
         variable: environment variable with the value. None for a requirement that is an argument
             of `dubfew.evaluate.compare.evaluate`, of the same name.
+        asset: kind of file, see `dubfew.assets`, whose path is the value where none is given.
+        packages: optional packages that have to be installed, by module; see
+            `dubfew.utils.import_utils`. With packages and without an asset or variable the metric
+            is measured wherever they are installed.
     """
 
     name: str
     description: str
     load: Callable[[Any], Any]
     variable: str | None = None
+    asset: str | None = None
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,6 +225,8 @@ class Metric:
         poor: value from which on it is poor, in the same way.
         needs_same_line: True if the value means nothing where the two videos speak different
             lines, as a dub and its original do.
+        best_if_unchanged: False if an output that equals its original need not have the ideal
+            value, because the metric asks what was changed or listens to the sound.
     """
 
     unit: str
@@ -190,6 +239,13 @@ class Metric:
     good: float | None = None
     poor: float | None = None
     needs_same_line: bool = False
+    best_if_unchanged: bool = True
+
+    def badness(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn values [N] so that more is worse, for every direction; NaN stays NaN."""
+        if self.direction == "higher":
+            return -values
+        return values if self.direction == "lower" else np.abs(values - self.best)
 
     def grade(self, value: float) -> str:
         """Rate a value as "good", "fair" or "poor"; "" where there are no limits, or no value.
@@ -244,14 +300,17 @@ class FrameMeasure:
         function: `FramePair` -> value of one frame, or None to leave the frame out. A metric with a
             requirement gets its resource as the first argument.
         aggregate: values of the frames [N] -> value of the clip.
+        every: measure one of this many frames.
     """
 
     function: Callable[..., float | None]
     aggregate: Callable[[NDArray[np.float64]], float] = finite_mean
+    every: int = 1
 
     def start(self, resource: Any) -> Measurement:
         """Begin to measure a pair of clips; see `Measure.start`."""
-        return _FrameByFrame(_bind_resource(self.function, resource), self.aggregate)
+        function = _bind_resource(self.function, resource)
+        return _FrameByFrame(function, self.aggregate, self.every)
 
 
 @dataclass(frozen=True)
@@ -270,6 +329,23 @@ class ClipMeasure:
         return _WholeClip(_bind_resource(self.function, resource))
 
 
+@dataclass(frozen=True)
+class CurveMeasure:
+    """Measure every frame from what is known of the whole clips, and summarize the frames.
+
+    Attributes:
+        function: `ClipPair` -> value of each frame, NaN where it has none. [N]
+        aggregate: values of the frames [N] -> value of the clip.
+    """
+
+    function: Callable[[ClipPair], NDArray[np.float64]]
+    aggregate: Callable[[NDArray[np.float64]], float] = finite_mean
+
+    def start(self, resource: Any) -> Measurement:
+        """Begin to measure a pair of clips; see `Measure.start`."""
+        return _CurveOfClip(self.function, self.aggregate)
+
+
 class _FrameByFrame:
     """Values of the frames so far."""
 
@@ -277,18 +353,23 @@ class _FrameByFrame:
         self,
         function: Callable[[FramePair], float | None],
         aggregate: Callable[[NDArray[np.float64]], float],
+        every: int = 1,
     ) -> None:
         self._function = function
         self._aggregate = aggregate
+        self._every = every
         self._values: list[float] = []
 
     def add_frame(self, pair: FramePair) -> None:
-        value = self._function(pair)
-        if value is not None:
-            self._values.append(value)
+        value = None if len(self._values) % self._every else self._function(pair)
+        self._values.append(math.nan if value is None else value)
 
     def compute(self, clips: ClipPair) -> float:
-        return self._aggregate(np.asarray(self._values, np.float64))
+        curve = self.curve(clips)
+        return curve.aggregate(curve.values)
+
+    def curve(self, clips: ClipPair) -> FrameCurve:
+        return FrameCurve(np.asarray(self._values, np.float64), _skip_nan(self._aggregate))
 
 
 class _WholeClip:
@@ -302,6 +383,38 @@ class _WholeClip:
 
     def compute(self, clips: ClipPair) -> float:
         return self._function(clips)
+
+    def curve(self, clips: ClipPair) -> None:
+        return None
+
+
+class _CurveOfClip:
+    """A measurement whose values of frames come from the whole clips."""
+
+    def __init__(
+        self,
+        function: Callable[[ClipPair], NDArray[np.float64]],
+        aggregate: Callable[[NDArray[np.float64]], float],
+    ) -> None:
+        self._function, self._aggregate = function, aggregate
+
+    def add_frame(self, pair: FramePair) -> None:
+        pass
+
+    def compute(self, clips: ClipPair) -> float:
+        curve = self.curve(clips)
+        return curve.aggregate(curve.values)
+
+    def curve(self, clips: ClipPair) -> FrameCurve:
+        values = clips.compute_once(self._function)
+        return FrameCurve(np.asarray(values, np.float64), _skip_nan(self._aggregate))
+
+
+def _skip_nan(
+    aggregate: Callable[[NDArray[np.float64]], float],
+) -> Callable[[NDArray[np.float64]], float]:
+    """Make an aggregate that is not shown the frames without a value."""
+    return lambda values: float(aggregate(values[~np.isnan(values)]))
 
 
 def _bind_resource(function: Callable[..., Any], resource: Any) -> Callable[..., Any]:

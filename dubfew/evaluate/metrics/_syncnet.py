@@ -26,6 +26,7 @@ SYNCNET_WEIGHTS = Requirement(
     name="syncnet",
     description="syncnet_v2.model of https://github.com/joonson/syncnet_python",
     load=_load_syncnet,
+    asset="syncnet",
 )
 
 

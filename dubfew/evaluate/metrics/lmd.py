@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dubfew.evaluate.face_geometry import LIP_POINTS, eye_corner_distance, has_face
+from dubfew.evaluate.metrics._aggregation import finite_mean
 from dubfew.evaluate.metrics._base import (
-    ClipMeasure,
     ClipPair,
+    CurveMeasure,
     LandmarkArray,
     Metric,
     check_landmark_pair,
@@ -40,17 +42,23 @@ def lip_landmark_distance(
     Source: after Chen et al. 2018, "Lip Movements Generation at a Glance" (arXiv 1803.10404), with
     distances relative to the size of the face instead of in px.
     """
+    return finite_mean(lip_distances(reference, output))
+
+
+def lip_distances(
+    reference: LandmarkArray,  # [N, 478, 3]
+    output: LandmarkArray,  # [N, 478, 3]
+) -> NDArray[np.float64]:  # [N]
+    """Compute what `lip_landmark_distance` averages, frame by frame; NaN without a face. [N]"""
     check_landmark_pair(reference, output)
-    both = has_face(reference) & has_face(output)
-    if not both.any():
-        return float("nan")
-    lips = reference[both][:, LIP_POINTS, :2].astype(np.float64) - output[both][:, LIP_POINTS, :2]
+    lips = reference[:, LIP_POINTS, :2].astype(np.float64) - output[:, LIP_POINTS, :2]
     distance = np.linalg.norm(lips, axis=-1).mean(axis=-1)
-    return float(np.mean(distance / eye_corner_distance(reference[both])) * 100)
+    both = has_face(reference) & has_face(output)
+    return np.where(both, distance / eye_corner_distance(reference) * 100, np.nan)
 
 
-def _measure(clips: ClipPair) -> float:
-    return lip_landmark_distance(clips.reference_landmarks, clips.output_landmarks)
+def _measure(clips: ClipPair) -> NDArray[np.float64]:
+    return lip_distances(clips.reference_landmarks, clips.output_landmarks)
 
 
 METRIC = Metric(
@@ -60,7 +68,7 @@ METRIC = Metric(
     best=0.0,
     source="Chen et al. 2018, Lip Movements Generation at a Glance (arXiv 1803.10404), relative "
     "to the size of the face",
-    measure=ClipMeasure(_measure),
+    measure=CurveMeasure(_measure),
     # docs/benchmarks.md: a re-enactment has 0.8, a mouth that does not move 3.5.
     good=1.2,
     poor=3.4,

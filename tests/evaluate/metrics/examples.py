@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from dubfew.evaluate.face_geometry import LIP_POINTS, PixelBox
 from dubfew.evaluate.metrics import ClipPair, FramePair, Metric
+from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
 
 NUM_FRAMES = 60
 # Where the face and the mouth lie in the frames of `noise_frames`.
@@ -40,8 +41,30 @@ def talking_head(frames: int = NUM_FRAMES, seed: int = 0) -> NDArray[np.float32]
 def pair_frames(
     reference: Sequence[NDArray[np.uint8]], output: Sequence[NDArray[np.uint8]]
 ) -> list[FramePair]:
-    """Frames of two clips in step, with a face in all of them."""
-    return [FramePair(a, b, FACE_BOX, MOUTH_BOX) for a, b in zip(reference, output, strict=True)]
+    """Frames of two clips in step, with a face and an editable region in all of them."""
+    face = face_in_frame()
+    return [
+        FramePair(a, b, FACE_BOX, MOUTH_BOX, editable_pixels(), face, face)
+        for a, b in zip(reference, output, strict=True)
+    ]
+
+
+def editable_pixels() -> NDArray[np.bool_]:
+    """The region that may change in the frames of `noise_frames`. [48, 64]"""
+    editable = np.zeros((48, 64), np.bool_)
+    editable[10:44, 6:46] = True
+    return editable
+
+
+def face_in_frame() -> NDArray[np.float32]:
+    """Landmarks in the frames of `noise_frames`: eyes above, lips on a circle. [478, 3]"""
+    face = np.zeros((478, 3), np.float32)
+    face[33, :2], face[263, :2] = (14, 8), (34, 8)
+    for lips, radius in ((OUTER_LIPS, 1.0), (INNER_LIPS, 0.5)):
+        angles = np.linspace(0, 2 * np.pi, len(lips), endpoint=False)
+        face[list(lips), 0] = 24 + radius * 5 * np.cos(angles)
+        face[list(lips), 1] = 30 + radius * 4 * np.sin(angles)
+    return face
 
 
 def pair_clips(reference: NDArray[np.float32], output: NDArray[np.float32]) -> ClipPair:

@@ -1,0 +1,70 @@
+"""Options of ``evaluate``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubfew.errors import DubfewError
+from dubfew.utils.options import document_fields, option, validate_options
+
+
+@document_fields
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Options of ``dubfew.evaluate`` and ``dubfew evaluate``."""
+
+    syncnet: Path | str | None = option(
+        None,
+        help="Weights of SyncNet (syncnet_v2.model), to measure LSE-C and LSE-D as well; default: "
+        "those that 'dubfew assets add syncnet' registered, or DUBFEW_SYNCNET names.",
+        metavar="FILE",
+    )
+    listen: bool = option(
+        False, help="Compare the mouth with the phonemes that PocketSphinx recognizes."
+    )
+    transcript: Path | str | None = option(
+        None,
+        help="Text that is spoken in the output, as plain text, .srt or .vtt: it says when the "
+        "lips have to close. Needs the language.",
+        metavar="FILE",
+    )
+    language: str | None = option(
+        None,
+        help="Language of the transcript, such as en or de.",
+        metavar="CODE",
+        flags=("--language", "--lang"),
+    )
+    floor: bool = option(
+        False,
+        help="Measure the noise beside the output: the original encoded again, and one frame late.",
+    )
+    again: Path | str | None = option(
+        None,
+        help="The same render made a second time, as one more row of the noise.",
+        metavar="FILE",
+    )
+    require: Path | str | None = option(
+        None,
+        help="Limits per measure (.json): where the output breaks one, the command says where and "
+        "ends with exit code 1.",
+        metavar="FILE",
+    )
+    html: Path | str | None = option(
+        None, help="Also write a page (.html) with curves and the worst moments.", metavar="FILE"
+    )
+    overwrite: bool = option(False, help="Replace the page where it exists.")
+
+    def __post_init__(self) -> None:
+        validate_options(self)
+        if self.transcript is not None and self.language is None:
+            raise DubfewError("--transcript FILE needs --language CODE")
+        if self.html is not None and Path(self.html).suffix.lower() != ".html":
+            raise DubfewError("--html: a file name that ends in .html is needed")
+
+    @property
+    def measuring(self) -> dict[str, Any]:
+        """The options that say what is measured, by name."""
+        names = ("syncnet", "listen", "transcript", "language")
+        return {name: getattr(self, name) for name in names}

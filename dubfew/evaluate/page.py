@@ -1,0 +1,430 @@
+"""Page about the measures of an output: curves, worst moments as loops, differences, track."""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from dubfew.evaluate.compare import EvaluationResult
+from dubfew.evaluate.face_geometry import (
+    FACE_CROP_SIZE_PX,
+    LIP_POINTS,
+    PixelBox,
+    clip_mouth_box,
+    face_boxes,
+    mouth_opening,
+)
+from dubfew.evaluate.gate import BrokenLimit
+from dubfew.evaluate.metrics import METRICS
+from dubfew.evaluate.regions import mouth_region
+from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
+from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ
+from dubfew.media.speech_span import read_levels_db
+from dubfew.reconstruction.svg_curves import (
+    CURVE_MARGIN_LEFT,
+    CURVE_MARGIN_RIGHT,
+    CURVE_WIDTH_UNITS,
+    render_curves_svg,
+)
+from dubfew.render.report import MAX_MOMENTS, pick_moments
+from dubfew.speech.visemes import SILENCE_SYMBOL, Phone
+from dubfew.utils.html import RgbImage, html_section, image_tag, write_html_page
+
+# Edge of a picture of a mouth, px: mouths are enlarged to it.
+MOUTH_PX = 240
+# Time before and after a moment that its loop shows, s: the syllable around it.
+LOOP_SECONDS = 0.5
+# Quality of the loops, x264's scale: faults stay visible.
+LOOP_CRF = 20
+# A frame is a moment to look at where a measure is this many times as far from its middle as half
+# of the frames are. Speech itself reaches three.
+MOMENT_SPREADS = 4.0
+# Difference that is drawn at full strength in the heat map, 8-bit levels: plain to see.
+HEAT_LEVELS = 40.0
+# Level of sound that is drawn at the bottom, dB below full scale.
+SOUND_BOTTOM_DB = 50.0
+# Height of the row of phonemes, and width below which a phoneme has no letter, units.
+PHONE_ROW_UNITS, MIN_PHONE_UNITS = 26, 6
+
+
+def write_evaluation_page(
+    path: Path,
+    result: EvaluationResult,
+    *,
+    floor: Mapping[str, EvaluationResult] | None = None,
+    broken: Sequence[BrokenLimit] = (),
+) -> None:
+    """Write the page.
+
+    Args:
+        path: HTML file to write.
+        result: measures of the output, as `dubfew.evaluate.compare.evaluate` returns them.
+        floor: measures of the noise by row, see `dubfew.evaluate.noise_floor`.
+        broken: limits that the output does not keep.
+
+    Raises:
+        MediaError: A video cannot be read any more.
+        OSError: The page cannot be written.
+    """
+    clips, track = result.clips, result.track
+    if clips is None or track is None:
+        raise ValueError("the result has no clips: only evaluate() makes one that can be shown")
+    track = track.select(slice(0, result.frames))
+    moments = find_worst_moments(result)[:MAX_MOMENTS]
+    views = _collect_views(result, [row for row, _ in moments])
+    curves = {
+        name: curve.values
+        for name, curve in result.curves.items()
+        if np.isfinite(curve.values).any() and np.nanmax(curve.values) > np.nanmin(curve.values)
+    }
+    sections = [
+        _limits_section(broken),
+        _table_section(result, floor or {}),
+        _moments_section(moments, views, result),
+        html_section(
+            "Where the output differs from the original, mean of all frames", views.heat()
+        ),
+        _opening_section(result),
+        *(
+            html_section(
+                f"{name}, {METRICS[name].unit}" if METRICS[name].unit else name,
+                render_curves_svg(track, {name: np.where(np.isfinite(values), values, np.nan)}),
+            )
+            for name, values in curves.items()
+        ),
+        _unpainted_section(result),
+    ]
+    note = (
+        f"{clips.output} against {clips.reference}, {result.frames} frames. "
+        f"{len(moments)} moments to look at."
+    )
+    write_html_page(path, f"Measures of {clips.output.name}", sections, note=note)
+
+
+def find_worst_moments(result: EvaluationResult) -> list[tuple[int, str]]:
+    """Find the frames that stand out from the rest in a measure, the worst first, and say in which.
+
+    A measure of which half of the frames have one value (such as 0) takes its spread from the
+    other frames.
+
+    Args:
+        result: measures with values of frames.
+
+    Returns:
+        Frames and reasons.
+    """
+    candidates = []
+    for name, curve in result.curves.items():
+        metric = METRICS[name]
+        if metric.needs_same_line and result.same_line is False:
+            continue
+        worse = metric.badness(curve.values)
+        finite = worse[np.isfinite(worse)]
+        if not len(finite):
+            continue
+        middle = float(np.median(finite))
+        distances = np.abs(finite - middle)
+        spread = float(np.median(distances)) or float(distances.mean())
+        if spread <= 0:
+            continue
+        with np.errstate(invalid="ignore"):
+            score = (worse - middle) / spread
+        for row in np.flatnonzero(np.isfinite(score) & (score > MOMENT_SPREADS)):
+            reason = f"{name} {curve.values[row]:.3g} {metric.unit}".rstrip()
+            candidates.append((float(score[row]), int(row), reason))
+    return pick_moments(candidates, result.clips.output_times) if result.clips else []
+
+
+@dataclass
+class _Views:
+    """Pictures of the moments, and the sum of all differences.
+
+    Attributes:
+        loops: pictures of each moment's frames: original, output and difference side by side.
+        overlays: the moment's face with landmarks and mask.
+        total: sum of the differences of the face crops. [256, 256]
+        count: number of frames in it.
+        face: face crop of the original, below the heat map. [256, 256, 3]
+    """
+
+    loops: dict[int, list[RgbImage]] = field(default_factory=dict)
+    overlays: dict[int, RgbImage] = field(default_factory=dict)
+    total: NDArray[np.float64] = field(
+        default_factory=lambda: np.zeros((FACE_CROP_SIZE_PX, FACE_CROP_SIZE_PX))
+    )
+    count: int = 0
+    face: RgbImage | None = None
+
+    def heat(self) -> str:
+        """Draw the mean difference over a gray face as an HTML image."""
+        if self.face is None:
+            return ""
+        mean = self.total / max(1, self.count)
+        picture = _paint_heat(self.face, mean)
+        key = f'<p class="key">Full red: {HEAT_LEVELS:.0f} levels of 255 and more.</p>'
+        tag = image_tag(picture, "mean difference", FACE_CROP_SIZE_PX)
+        return f'<div class="texture">{tag}</div>{key}'
+
+
+def _paint_heat(picture: RgbImage, difference: NDArray[np.float64]) -> RgbImage:
+    """Paint differences [H, W] in red over a gray picture [H, W, 3]."""
+    gray = picture.mean(-1, keepdims=True) * 0.6
+    share = np.clip(difference / HEAT_LEVELS, 0, 1)[..., None]
+    red = np.array([255.0, 40.0, 20.0])
+    return np.asarray(np.rint(gray + share * (red - gray)), np.uint8)
+
+
+def _collect_views(result: EvaluationResult, rows: Sequence[int]) -> _Views:
+    """Read both videos once more, and keep only what the page shows."""
+    clips, track = result.clips, result.track
+    assert clips is not None
+    assert track is not None
+    info = probe(clips.reference)
+    marks = clips.reference_landmarks
+    mouth = _square(clip_mouth_box(marks, info.height, info.width), info.width, info.height)
+    faces = face_boxes(marks, info.height, info.width)
+    region = mouth_region(track)
+    reach = max(1, round(LOOP_SECONDS * float(info.fps)))
+    views = _Views(loops={row: [] for row in rows})
+    pairs = zip(read_frames(clips.reference), read_frames(clips.output), strict=False)
+    for index, (first, second) in enumerate(pairs):
+        if index == result.frames:
+            break
+        face = faces[index]
+        if face is not None:
+            before, after = (
+                face.crop_resized(_whole(each, face), FACE_CROP_SIZE_PX) for each in (first, second)
+            )
+            views.total += _difference(before, after)
+            views.count += 1
+            views.face = before if views.face is None else views.face
+        near = [row for row in rows if abs(row - index) <= reach]
+        if near:
+            both = [_enlarge(each, mouth) for each in (first, second)]
+            heat = _paint_heat(both[0], _difference(*both))
+            for row in near:
+                views.loops[row].append(np.concatenate([*both, heat], axis=1))
+        if index in rows and face is not None:
+            views.overlays[index] = _draw_overlay(
+                second.to_rgb(), face, clips.output_landmarks[index], region(index)
+            )
+    return views
+
+
+def _whole(frame: Frame, box: PixelBox) -> RgbImage:
+    """A frame of which only a box is right, so that only the box is converted to RGB."""
+    picture = np.zeros((frame.height, frame.width, 3), np.uint8)
+    box.crop(picture)[...] = frame.crop_rgb(box.left, box.top, box.right, box.bottom)
+    return picture
+
+
+def _difference(first: RgbImage, second: RgbImage) -> NDArray[np.float64]:
+    """Mean difference of the channels. [H, W]"""
+    return np.abs(first.astype(np.float64) - second).mean(-1)
+
+
+def _square(box: PixelBox, width: int, height: int) -> PixelBox:
+    """The square of a box's longer edge about its center, inside of the frame."""
+    side = min(max(box.width, box.height), width, height)
+    left = int(np.clip((box.left + box.right - side) // 2, 0, width - side))
+    top = int(np.clip((box.top + box.bottom - side) // 2, 0, height - side))
+    return PixelBox(left, top, left + side, top + side)
+
+
+def _enlarge(frame: Frame, box: PixelBox) -> RgbImage:
+    """Crop a frame to a square and enlarge it."""
+    pixels = frame.crop_rgb(box.left, box.top, box.right, box.bottom)
+    return np.asarray(
+        Image.fromarray(pixels).resize((MOUTH_PX, MOUTH_PX), Image.Resampling.BICUBIC)
+    )
+
+
+def _draw_overlay(
+    picture: RgbImage,
+    box: PixelBox,
+    landmarks: NDArray[np.float32],
+    mask: NDArray[np.bool_] | None,
+) -> RgbImage:
+    """Draw the edge of the mask, and the lips that are found in the output. [240, 240, 3]"""
+    cut = box.crop(picture).copy()
+    if mask is not None:
+        inside = box.crop(mask)
+        edge = inside & ~(
+            np.roll(inside, 1, 0)
+            & np.roll(inside, -1, 0)
+            & np.roll(inside, 1, 1)
+            & np.roll(inside, -1, 1)
+        )
+        cut[edge] = (255, 200, 0)
+    image = Image.fromarray(cut).resize((MOUTH_PX, MOUTH_PX), Image.Resampling.BICUBIC)
+    if np.isfinite(landmarks).all():
+        draw = ImageDraw.Draw(image)
+        scale = MOUTH_PX / box.width
+        for x, y in (landmarks[list(LIP_POINTS), :2] - (box.left, box.top)) * scale:
+            draw.ellipse((x - 1, y - 1, x + 1, y + 1), fill=(0, 255, 180))
+    return np.asarray(image)
+
+
+def _encode_loop(frames: Sequence[RgbImage], fps: Fraction) -> str:
+    """Encode pictures as an MP4 in base64."""
+    height, width = frames[0].shape[:2]
+    with tempfile.TemporaryDirectory(prefix="dubfew-page-") as folder:
+        path = Path(folder) / "loop.mp4"
+        with VideoWriter(path, VideoInfo(path, width, height, fps), crf=LOOP_CRF) as writer:
+            for index, frame in enumerate(frames):
+                writer.write(Frame.from_rgb(frame, index, fps))
+        return base64.b64encode(path.read_bytes()).decode()
+
+
+def _limits_section(broken: Sequence[BrokenLimit]) -> str:
+    """List the limits that are not kept."""
+    items = "".join(f"<li>{html.escape(each.describe())}</li>" for each in broken)
+    return html_section("Limits that are not kept", f"<ul>{items}</ul>" if items else "")
+
+
+def _table_section(result: EvaluationResult, floor: Mapping[str, EvaluationResult]) -> str:
+    """All measures with their intervals, verdicts, and the noise."""
+    header = "".join(
+        f"<th>{html.escape(word)}</th>" for word in ("", "value", "95 %", "verdict", *floor)
+    )
+    rows = []
+    for name, value in result.to_display().items():
+        metric = METRICS.get(name)
+        unsure = metric is not None and metric.needs_same_line and result.same_line is False
+        verdict = ""
+        if metric is not None and not isinstance(value, str):
+            verdict = "says nothing of another line" if unsure else metric.grade(value)
+        ends = result.intervals.get(name, (math.nan, math.nan))
+        span = f"{ends[0]:.3g} to {ends[1]:.3g}" if np.isfinite(ends).all() else ""
+        shown = value if isinstance(value, str) else f"{value:.4g}"
+        unit = metric.unit if metric is not None and not isinstance(value, str) else ""
+        noise = [row.to_display().get(name) for row in floor.values()]
+        cells = [
+            html.escape(name),
+            html.escape(f"{shown} {unit}".rstrip()),
+            span,
+            verdict,
+            *("" if each is None or isinstance(each, str) else f"{each:.4g}" for each in noise),
+        ]
+        rows.append(
+            f"<tr><th>{cells[0]}</th>{''.join(f'<td>{cell}</td>' for cell in cells[1:])}</tr>"
+        )
+    body = f'<table style="max-width:none"><tr>{header}</tr>{"".join(rows)}</table>'
+    return html_section("Measures", body)
+
+
+def _moments_section(
+    moments: Sequence[tuple[int, str]], views: _Views, result: EvaluationResult
+) -> str:
+    """Loops of the worst moments, and their faces with landmarks and mask."""
+    if result.clips is None:
+        return ""
+    fps = probe(result.clips.reference).fps
+    figures = []
+    for row, reason in moments:
+        if not views.loops[row]:
+            continue
+        time = float(result.clips.output_times[row])
+        video = (
+            '<video autoplay loop muted playsinline controls style="display:block;width:100%" '
+            f'src="data:video/mp4;base64,{_encode_loop(views.loops[row], fps)}"></video>'
+        )
+        overlay = views.overlays.get(row)
+        face = "" if overlay is None else image_tag(overlay, f"track, {time:.2f} s", MOUTH_PX)
+        figures.append(
+            f'<figure style="display:grid;grid-template-columns:3fr 1fr;gap:.5rem">{video}'
+            f"<div>{face}</div><figcaption>{time:.2f} s, frame {row}: {html.escape(reason)}"
+            "</figcaption></figure>"
+        )
+    if not figures:
+        return ""
+    key = (
+        '<p class="key">Left the original, then the output, then their difference in red; each '
+        f"loop is {2 * LOOP_SECONDS:g} s. Right: the output's face, dots: lips that are found "
+        "there, line: the mask of the original's track.</p>"
+    )
+    return html_section("Worst moments first", "".join(figures) + key)
+
+
+def _opening_section(result: EvaluationResult) -> str:
+    """Curves of both mouths over the sound, with the phonemes below where they are known."""
+    clips, track = result.clips, result.track
+    if clips is None or track is None:
+        return ""
+    track = track.select(slice(0, result.frames))
+    openings = [mouth_opening(each) for each in (clips.reference_landmarks, clips.output_landmarks)]
+    highest = max((float(np.nanmax(each)) for each in openings if has_value(each)), default=1.0)
+    curves = {"original": openings[0], "output": openings[1]}
+    if probe(clips.output).has_audio:
+        levels, _ = read_levels_db(clips.output)
+        hop = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
+        loud = np.interp(clips.output_times, np.arange(len(levels)) * hop, levels)
+        share = np.clip(1 + loud / SOUND_BOTTOM_DB, 0, 1)
+        curves = {"sound": share * highest, **curves}
+    key = (
+        '<p class="key">Strong line: lip gap of the output in eye-corner distances. Faint lines: '
+        "that of the original, and the loudness of the output's sound.</p>"
+    )
+    end = float(clips.output_times[-1])
+    phones = draw_phones(clips.phones or (), float(clips.output_times[0]), end)
+    return html_section("Mouths and sound", render_curves_svg(track, curves) + phones + key)
+
+
+def has_value(values: NDArray[np.float64]) -> bool:
+    """Tell whether any value is a number."""
+    return bool(np.isfinite(values).any())
+
+
+def draw_phones(phones: Sequence[Phone], start: float, end: float) -> str:
+    """Draw phonemes as letters in a row, on the same scale of time as the curves.
+
+    Args:
+        phones: sounds with their times.
+        start: time at the left end, s.
+        end: time at the right end, s.
+
+    Returns:
+        SVG; "" without phonemes.
+    """
+    scale = (CURVE_WIDTH_UNITS - CURVE_MARGIN_LEFT - CURVE_MARGIN_RIGHT) / max(end - start, 1e-6)
+    parts = list(_draw_letters(phones, start, end, scale))
+    if not parts:
+        return ""
+    return (
+        f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH_UNITS} {PHONE_ROW_UNITS}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _draw_letters(phones: Sequence[Phone], start: float, end: float, scale: float) -> Iterator[str]:
+    """Draw the borders of the sounds, and their letters where there is room."""
+    for phone in phones:
+        if phone.symbol == SILENCE_SYMBOL or phone.end <= start or phone.start >= end:
+            continue
+        left = CURVE_MARGIN_LEFT + (max(phone.start, start) - start) * scale
+        right = CURVE_MARGIN_LEFT + (min(phone.end, end) - start) * scale
+        yield f'<line class="grid" x1="{left:.1f}" x2="{left:.1f}" y1="4" y2="22"/>'
+        if right - left >= MIN_PHONE_UNITS:
+            yield (
+                f'<text x="{(left + right) / 2:.1f}" y="17" text-anchor="middle">'
+                f"{html.escape(phone.symbol)}</text>"
+            )
+
+
+def _unpainted_section(result: EvaluationResult) -> str:
+    """List the frames that were left as they were, and why."""
+    items = "".join(
+        f"<li>{run.start:.2f} to {run.end:.2f} s: {html.escape(run.reason)}</li>"
+        for run in result.unpainted_runs
+    )
+    return html_section("Frames that were left as they were", f"<ul>{items}</ul>" if items else "")
