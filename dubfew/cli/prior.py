@@ -160,6 +160,49 @@ def train_prior(
     print_fields({"prior": folder}, as_json=as_json)
 
 
+@prior_app.command("sync")
+@report_errors
+def train_sync(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="JSON file; docs/sidgan.md lists its keys.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="OUT", help="Folder to write; default: that in CONFIG."
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Training steps; default: those in CONFIG."),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Write it even if it tells too few held-out pairs right."),
+    ] = False,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a SyncNet on prepared people, or continue a run that was stopped.
+
+    It judges in the training of other networks whether a mouth and its sound fit.
+    """
+    import dataclasses
+
+    from dubfew.prior.training.sync import SyncTrainConfig, train_syncnet
+
+    settings = SyncTrainConfig.load(config)
+    if out is not None:
+        settings = dataclasses.replace(settings, out=str(out))
+    if steps is not None:
+        settings = dataclasses.replace(settings, steps=steps)
+    with show_progress(progress_mode, as_json=as_json) as progress:
+        path, info = train_syncnet(settings, progress, force=force)
+    facts = {"syncnet": path, "network": info.name, "steps": info.steps}
+    accuracy = "not measured" if info.accuracy is None else f"{info.accuracy:.3f}"
+    print_fields({**facts, "held-out accuracy": accuracy}, as_json=as_json)
+
+
 @prior_app.command("fetch-vgg")
 @report_errors
 def fetch_vgg(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -17,11 +17,17 @@ class SyncNetwork(nn.Module, ABC):
 
     Attributes:
         config: frozen dataclass of the network's sizes; builds the same network again.
+        paper_steps: optimizer steps of the paper's training.
+        paper_batch: pairs of a step there.
+        paper_learning_rate: rate of Adam there.
         sound: entry of `dubfew.data.sound_features.SOUND_FEATURES` whose windows are judged; one
             for each frame.
     """
 
     config: Any
+    paper_steps: ClassVar[int]
+    paper_batch: ClassVar[int]
+    paper_learning_rate: ClassVar[float]
 
     @property
     def sound(self) -> str:

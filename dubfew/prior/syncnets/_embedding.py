@@ -206,6 +206,9 @@ class _Ending(nn.Module):
 class EmbeddingSyncNet(SyncNetwork):
     """The network of the module's docstring."""
 
+    # Muaz et al. 2023, SIDGAN, section 3.4. Wav2Lip's published settings are 64 pairs and 1e-4.
+    paper_steps, paper_batch, paper_learning_rate = 370_000, 256, 2e-4
+
     def __init__(self, config: EmbeddingSyncConfig | None = None) -> None:
         """Make a network with fresh weights."""
         super().__init__()

@@ -56,6 +56,9 @@ class _Residual(nn.Module):
 class ScoreMapSyncNet(SyncNetwork):
     """The network of the module's docstring; it has no normalization."""
 
+    # Zhang et al. 2023, DINet, section 4.1; its steps are not said.
+    paper_steps, paper_batch, paper_learning_rate = 370_000, 20, 1e-4
+
     def __init__(self, config: ScoreMapSyncConfig | None = None) -> None:
         """Make a network with fresh weights.
 

@@ -92,9 +92,7 @@ class PriorTrainConfig:
     sync: str = ""
 
     def __post_init__(self) -> None:
-        # JSON gives any type for any key.
-        for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name))
+        check_field_types(self)
         for name in ("steps", "batch", "accumulate", "checkpoint"):
             if getattr(self, name) < 1:
                 raise ArtefactError(f"{name!r} is {getattr(self, name)}: give at least 1")
@@ -165,9 +163,7 @@ class PriorTrainConfig:
         Raises:
             DubfewError: The file of the list cannot be read.
         """
-        if isinstance(self.exclude, str):
-            return sorted(read_exclude_list(Path(self.exclude))) if self.exclude else []
-        return sorted(normalize_excluded_names(self.exclude))
+        return list_excluded_people(self.exclude)
 
     def to_public_dict(self) -> dict[str, Any]:
         """Return the fields that a prior may hold: no paths, and excluded names as hashes."""
@@ -204,13 +200,36 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def _check_type(name: str, value: Any) -> None:
-    """Check the type of one field's value."""
-    declared = str(PriorTrainConfig.__dataclass_fields__[name].type)
-    # To Python a bool is an int.
-    misplaced_bool = isinstance(value, bool) and declared != "bool"
-    if misplaced_bool or not isinstance(value, _FIELD_TYPES[declared]):
-        raise ArtefactError(f"{name!r} is {value!r}: expected {declared}")
+def list_excluded_people(exclude: str | Sequence[str]) -> list[str]:
+    """List the people who must not take part, as `open_prepared_clips` takes them.
+
+    Args:
+        exclude: identities, files or SHA-256 sums; or a text file with one on each line, "" for
+            none.
+
+    Raises:
+        DubfewError: The file of the list cannot be read.
+    """
+    if isinstance(exclude, str):
+        return sorted(read_exclude_list(Path(exclude))) if exclude else []
+    return sorted(normalize_excluded_names(exclude))
+
+
+def check_field_types(config: Any) -> None:
+    """Check the values of a configuration: JSON gives any type for any key.
+
+    Args:
+        config: instance of a dataclass whose fields have the types of `_FIELD_TYPES`.
+
+    Raises:
+        ArtefactError: A value has another type than its field.
+    """
+    for field in dataclasses.fields(config):
+        value, declared = getattr(config, field.name), str(field.type)
+        # To Python a bool is an int.
+        misplaced_bool = isinstance(value, bool) and declared != "bool"
+        if misplaced_bool or not isinstance(value, _FIELD_TYPES[declared]):
+            raise ArtefactError(f"{field.name!r} is {value!r}: expected {declared}")
 
 
 def hash_names(names: Sequence[str]) -> list[str]:

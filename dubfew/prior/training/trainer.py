@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +24,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
-from accelerate.state import AcceleratorState
-from accelerate.utils import GradientAccumulationPlugin, set_seed
+from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -34,6 +32,7 @@ from dubfew.errors import ArtefactError, DubfewError, OutputExistsError
 from dubfew.prior.checkpoint import Prior, prior_info, renderer_config_to_dict
 from dubfew.prior.recipes import Recipe, RecipeNetworks, Stage
 from dubfew.prior.renderers import PaintingRenderer, make_renderer
+from dubfew.prior.training.accelerator import configured_accelerator
 from dubfew.prior.training.blending_data import BlendingData
 from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.prior.training.data import TrainingData
@@ -46,7 +45,6 @@ from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.training.ema import update_ema
 from dubfew.training.resume_state import LATEST_STATE_FILE, RunState, resume_run, save_run_state
 from dubfew.training.schedules import LearningRateSchedule
-from dubfew.utils.import_utils import import_optional
 
 # Ramp of the moving average: step s keeps at most s / (s + EMA_RAMP_STEPS) of it. Without the ramp
 # the random start would stay in it for many steps; a longer one averages less at first.
@@ -88,7 +86,7 @@ def train_renderer(config: PriorTrainConfig, progress: ProgressCallback = no_pro
         DubfewError: The data is missing, the configuration does not fit, ``out`` holds a training
             with another configuration, or the loss is not finite any more.
     """
-    with _configured_accelerator(config) as accelerator:
+    with configured_accelerator(config) as accelerator:
         out, recipe = Path(config.out), config.make_recipe()
         if accelerator.is_main_process:
             _check_run_folder(out)
@@ -240,30 +238,6 @@ def _select_critics(
         for name, critic in critics.items()
         if stage.critics is None or name in stage.critics
     }
-
-
-@contextmanager
-def _configured_accelerator(config: PriorTrainConfig) -> Iterator[Accelerator]:
-    """Set up Accelerate by the configuration alone.
-
-    Accelerate keeps settings for the whole process. They are reset before and after, so that
-    neither an earlier use nor a later one is affected.
-    """
-    if config.tensorboard:
-        import_optional("tensorboard")
-    if config.mixed_precision == "fp16" and not torch.cuda.is_available():
-        raise ArtefactError("'mixed_precision' 'fp16' needs an NVIDIA GPU: use 'bf16' or 'no'")
-    AcceleratorState._reset_state()
-    try:
-        yield Accelerator(
-            # The plain argument would give way to an environment variable.
-            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=config.accumulate),
-            mixed_precision=config.mixed_precision,
-            log_with="tensorboard" if config.tensorboard else None,
-            project_dir=config.out,
-        )
-    finally:
-        AcceleratorState._reset_state()
 
 
 def make_initial_renderer(config: PriorTrainConfig) -> tuple[Any, dict[str, str]]:

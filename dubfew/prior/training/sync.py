@@ -1,0 +1,411 @@
+"""The training of a SyncNet: pairs of five frames and sound, half of them out of sync.
+
+    dubfew prior sync CONFIG.json
+
+CONFIG has the fields of `SyncTrainConfig`. Data are crops of ``dubfew prior prepare --layout``. The
+sound of a pair out of sync is from the same clip, at least 0.2 s away, so that neither voice nor
+light tells it.
+
+Source: Prajwal et al. 2020, "A Lip Sync Expert Is All You Need for Speech to Lip Generation In The
+Wild" (arXiv 2008.10010), section 3.2, for pairs and loss; Muaz et al. 2023, SIDGAN, section 3.4,
+and Zhang et al. 2023, DINet, section 4.1, for rates, batches and steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import set_seed
+from torch import Tensor
+from torch.optim import Adam
+from torch.utils.data import DataLoader, Dataset
+
+from dubfew.data.clip_footage import ClipFootage
+from dubfew.data.clip_samples import (
+    SoundFeatureCache,
+    find_windows,
+    shrink_images,
+    window_rows,
+)
+from dubfew.data.clip_shards import open_layout_clips
+from dubfew.data.sound_features._base import CLIP_FPS
+from dubfew.errors import ArtefactError, DubfewError
+from dubfew.prior.syncnets import SYNC_FRAMES, SYNCNETS, SyncNetwork, make_syncnet
+from dubfew.prior.syncnets._file import SyncNetInfo, save_syncnet
+from dubfew.prior.training.accelerator import configured_accelerator
+from dubfew.prior.training.batches import check_held_out_disjoint
+from dubfew.prior.training.config import (
+    MIXED_PRECISIONS,
+    check_field_types,
+    list_excluded_people,
+)
+from dubfew.prior.training.logging import TrainingLog
+from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.training.resume_state import RunState, resume_run, save_run_state
+
+# Name of the result in the folder of a run.
+SYNCNET_FILE = "syncnet.safetensors"
+# Share of held-out pairs that a SyncNet has to tell right; one that guesses has 0.5. Below, its
+# gradient says little of lips. The expert of Wav2Lip has 0.91 (its section 3).
+MIN_SYNC_ACCURACY = 0.8
+# Held-out pairs, half of them in sync, and how many are scored at a time.
+HELD_OUT_PAIRS, SCORED_AT_ONCE = 400, 20
+# Seed of the held-out pairs, so that all checkpoints are measured with the same ones.
+HELD_OUT_SEED = 8151
+
+
+@dataclass(frozen=True)
+class SyncTrainConfig:
+    """Everything that decides a SyncNet's training; the fields are the keys of the JSON file.
+
+    Attributes:
+        data: folder of prepared crops of the training people.
+        out: folder for resume states, log and the finished SyncNet.
+        held_out: folder of prepared crops of held-out people, by whom its accuracy is measured.
+        exclude: people who must not take part, by identity, file or SHA-256: a list, or a text
+            file with one on each line.
+        network: entry of `dubfew.prior.syncnets.SYNCNETS`.
+        settings: sizes that differ from the paper's.
+        layout: crop layout of the data.
+        shrink: divides the size of the crops.
+        steps: optimizer steps; 0 for those of the paper.
+        batch: pairs per step; 0 for those of the paper.
+        accumulate: batches per step.
+        learning_rate: rate of Adam; 0 for that of the paper.
+        mixed_precision: "no", "bf16", or "fp16" (GPUs only).
+        seed: seed of everything random.
+        checkpoint: steps from one resume state to the next, each with a measurement.
+        workers: processes that prepare batches; 0 prepares them in the training's own process.
+        tensorboard: whether curves are written to ``out``/tensorboard.
+    """
+
+    data: str
+    out: str
+    held_out: str = ""
+    exclude: str | list[str] = field(default_factory=list)
+    network: str = "aps"
+    settings: dict[str, Any] = field(default_factory=dict)
+    layout: str = "sidgan"
+    shrink: int = 1
+    steps: int = 0
+    batch: int = 0
+    accumulate: int = 1
+    learning_rate: float = 0.0
+    mixed_precision: str = "no"
+    seed: int = 0
+    checkpoint: int = 1000
+    workers: int = 0
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        check_field_types(self)
+        if self.network not in SYNCNETS:
+            SYNCNETS.load(self.network)  # raises
+        for name in ("accumulate", "checkpoint", "shrink"):
+            if getattr(self, name) < 1:
+                raise ArtefactError(f"{name!r} is {getattr(self, name)}: give at least 1")
+        for name in ("steps", "batch", "workers", "seed", "learning_rate"):
+            if not getattr(self, name) >= 0:
+                raise ArtefactError(f"{name!r} is {getattr(self, name)}: it cannot be below 0")
+        if self.mixed_precision not in MIXED_PRECISIONS:
+            raise ArtefactError(
+                f"'mixed_precision' is {self.mixed_precision!r}: there are "
+                f"{', '.join(MIXED_PRECISIONS)}"
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> SyncTrainConfig:
+        """Read a JSON file.
+
+        Raises:
+            ArtefactError: The file cannot be read or is not JSON, a key is not a field, or a value
+                has another type or is out of range.
+        """
+        try:
+            return cls(**json.loads(path.read_text()))
+        except OSError as error:
+            raise ArtefactError(f"no training configuration at {path}") from error
+        except (ValueError, TypeError) as error:
+            raise ArtefactError(f"{path} is not a configuration of a SyncNet: {error}") from error
+
+    def with_paper_values(self, network: SyncNetwork) -> SyncTrainConfig:
+        """Return the configuration with the paper's values for those that are 0."""
+        return dataclasses.replace(
+            self,
+            steps=self.steps or network.paper_steps,
+            batch=self.batch or network.paper_batch,
+            learning_rate=self.learning_rate or network.paper_learning_rate,
+        )
+
+
+@dataclass(frozen=True)
+class SyncPair:
+    """Pairs of frames and sound.
+
+    Attributes:
+        frames: RGB crops in [0, 1]. [B, 5, 3, H, W]
+        sound: window of the sound feature around each frame. [B, 5, F, L]
+        in_sync: 1 where they belong together, else 0. [B]
+    """
+
+    frames: Tensor
+    sound: Tensor
+    in_sync: Tensor
+
+    def to(self, device: torch.device) -> SyncPair:
+        """Return the same pairs on another device."""
+        return SyncPair(self.frames.to(device), self.sound.to(device), self.in_sync.to(device))
+
+
+class SyncPairs(Dataset[SyncPair]):
+    """Pairs of many people. Item ``i`` depends on the seed and its number alone."""
+
+    def __init__(
+        self,
+        clips: Sequence[ClipFootage],
+        length: int,
+        *,
+        sound: str,
+        shrink: int = 1,
+        seed: int = 0,
+        first_index: int = 0,
+    ) -> None:
+        """Describe the items; nothing is drawn yet.
+
+        Args:
+            clips: crops with sound, each longer than 0.6 s without a gap.
+            length: number of items.
+            sound: entry of ``SOUND_FEATURES``.
+            shrink: divides the size of the crops.
+            seed: seed of all items.
+            first_index: number of the first item, where a stopped training goes on.
+        """
+        self.clips = clips
+        self.length = length
+        self.shrink = shrink
+        self.seed = seed
+        self.first_index = first_index
+        self.features = SoundFeatureCache(sound)
+        # A longer clip shows more of its person, but not in proportion.
+        weight = np.sqrt([len(clip) for clip in clips])
+        self.clip_probabilities = weight / weight.sum()
+
+    def __len__(self) -> int:
+        return self.length - self.first_index
+
+    def __getitem__(self, index: int) -> SyncPair:
+        number = self.first_index + index
+        rng = np.random.default_rng((self.seed, number))
+        key = int(rng.choice(len(self.clips), p=self.clip_probabilities))
+        clip = self.clips[key]
+        starts = find_windows(clip.frames, SYNC_FRAMES)
+        start = int(rng.choice(starts))
+        rows = window_rows(clip.frames, start, SYNC_FRAMES)
+        # Every second pair is out of sync, at least as far away as the window is long.
+        in_sync = number % 2 == 0
+        heard = rows
+        if not in_sync:
+            distance = np.abs(clip.frames[starts] - clip.frames[start])
+            heard = window_rows(
+                clip.frames, int(rng.choice(starts[distance >= SYNC_FRAMES])), SYNC_FRAMES
+            )
+        seconds = clip.frames[heard] / CLIP_FPS - clip.sound_start
+        return SyncPair(
+            shrink_images(clip.images[rows], self.shrink)[None],
+            self.features.cut_windows(key, clip.samples, seconds),
+            torch.tensor([float(in_sync)]),
+        )
+
+
+def collate_pairs(pairs: Sequence[SyncPair]) -> SyncPair:
+    """Join several pairs to one batch; all need the same sizes."""
+    return SyncPair(
+        torch.cat([pair.frames for pair in pairs]),
+        torch.cat([pair.sound for pair in pairs]),
+        torch.cat([pair.in_sync for pair in pairs]),
+    )
+
+
+def select_sync_clips(clips: Sequence[ClipFootage]) -> list[ClipFootage]:
+    """Select the clips that have sound and are long enough for pairs out of sync."""
+    kept = []
+    for clip in clips:
+        starts = find_windows(clip.frames, SYNC_FRAMES)
+        whole = len(starts) and clip.frames[starts[-1]] - clip.frames[starts[0]] >= 2 * SYNC_FRAMES
+        if len(clip.samples) and whole and len(clip) >= SYNC_FRAMES:
+            kept.append(clip)
+    return kept
+
+
+@torch.no_grad()
+def measure_sync_accuracy(
+    network: SyncNetwork, clips: Sequence[ClipFootage], *, shrink: int = 1, device: Any = "cpu"
+) -> float | None:
+    """Measure which share of pairs a SyncNet tells right, half of them in sync.
+
+    Args:
+        network: the SyncNet.
+        clips: crops of people that it has not learned from.
+        shrink: divides the size of the crops.
+        device: device of the network.
+
+    Returns:
+        Share from 0 to 1; None without clips.
+    """
+    if not clips:
+        return None
+    was_training = network.training
+    network.eval()
+    pairs = SyncPairs(clips, HELD_OUT_PAIRS, sound=network.sound, shrink=shrink, seed=HELD_OUT_SEED)
+    right = 0
+    for first in range(0, HELD_OUT_PAIRS, SCORED_AT_ONCE):
+        batch = collate_pairs([pairs[k] for k in range(first, first + SCORED_AT_ONCE)])
+        batch = batch.to(device)
+        right += int(((network(batch.frames, batch.sound) > 0.5) == (batch.in_sync > 0.5)).sum())
+    network.train(was_training)
+    return right / HELD_OUT_PAIRS
+
+
+def train_syncnet(
+    config: SyncTrainConfig,
+    progress: ProgressCallback = no_progress,
+    *,
+    force: bool = False,
+) -> tuple[Path, SyncNetInfo]:
+    """Train a SyncNet, or go on where an interrupted run with the same ``out`` stopped.
+
+    Args:
+        config: everything that decides the training.
+        progress: function that is called after every step.
+        force: write the SyncNet even if it is worse than `MIN_SYNC_ACCURACY`, or unmeasured.
+
+    Returns:
+        File of the SyncNet, and what it is.
+
+    Raises:
+        ArtefactError: The configuration does not fit, or ``out`` holds another training.
+        DubfewError: The data is missing or has no sound, the loss is not finite any more, or the
+            SyncNet tells too few pairs right. A run with more steps goes on from its state.
+    """
+    with configured_accelerator(config) as accelerator:
+        set_seed(config.seed)
+        out = Path(config.out)
+        network = make_syncnet(config.network, config.settings)
+        config = config.with_paper_values(network)
+        people = open_layout_clips(
+            Path(config.data), config.layout, list_excluded_people(config.exclude)
+        )
+        others = open_layout_clips(Path(config.held_out), config.layout) if config.held_out else []
+        check_held_out_disjoint(people, others)
+        clips, held_out = (
+            select_sync_clips([clip for clip, _ in part]) for part in (people, others)
+        )
+        if not clips:
+            raise DubfewError(f"no clip in {config.data} has sound and 0.6 s without a gap")
+        model, optimizer = accelerator.prepare(
+            network, Adam(network.parameters(), config.learning_rate)
+        )
+        fingerprint = _compute_fingerprint(config, [header for _, header in people])
+        state = resume_run(accelerator, out, fingerprint)
+        log = TrainingLog(accelerator, out, state.step)
+        model.train()
+        losses: list[Tensor] = []
+        for pair in _iterate_batches(config, network.sound, clips, state.step):
+            pair = pair.to(accelerator.device)
+            with accelerator.accumulate(model):
+                loss = network.compute_loss(pair.frames, pair.sound, pair.in_sync)
+                accelerator.backward(loss)
+                optimizer.step()
+                optimizer.zero_grad()
+            losses.append(loss.detach())
+            if not accelerator.sync_gradients:
+                continue
+            step, values = state.step + 1, {"loss": float(torch.stack(losses).mean())}
+            losses = []
+            if not np.isfinite(values["loss"]):
+                raise DubfewError(
+                    f"the loss is {values['loss']} at step {step}: lower the learning rate, or "
+                    "train without mixed precision"
+                )
+            state = RunState(step, state.best)
+            at_checkpoint = step % config.checkpoint == 0 or step == config.steps
+            if at_checkpoint:
+                accuracy = measure_sync_accuracy(
+                    network, held_out, shrink=config.shrink, device=accelerator.device
+                )
+                if accuracy is not None:
+                    values["accuracy_heldout"] = accuracy
+                    state = RunState(step, accuracy)
+            log.write_step(step, values, None)
+            if at_checkpoint:
+                save_run_state(accelerator, out, state, fingerprint)
+            progress(Progress("sync", step, config.steps, values))
+        log.close()
+    info = SyncNetInfo(
+        config.network, config.settings, config.layout, state.step, state.best, len(clips)
+    )
+    _check_accuracy(info, force=force)
+    save_syncnet(out / SYNCNET_FILE, network, info)
+    return out / SYNCNET_FILE, info
+
+
+def _check_accuracy(info: SyncNetInfo, *, force: bool) -> None:
+    """Refuse a SyncNet that tells too few pairs right."""
+    if force or (info.accuracy is not None and info.accuracy >= MIN_SYNC_ACCURACY):
+        return
+    if info.accuracy is None:
+        raise DubfewError(
+            "no people are held out, so nobody knows how good the SyncNet is: name some with "
+            "'held_out', or write it anyway with --force"
+        )
+    raise DubfewError(
+        f"the SyncNet tells {info.accuracy:.0%} of the held-out pairs right, expected "
+        f"{MIN_SYNC_ACCURACY:.0%} or more: train it for more steps or with more people (the run "
+        "goes on where it stopped), or write it anyway with --force"
+    )
+
+
+def _iterate_batches(
+    config: SyncTrainConfig, sound: str, clips: Sequence[ClipFootage], steps_done: int
+) -> Iterator[SyncPair]:
+    """Iterate over the batches from a step on, the same in any run."""
+    per_step = config.accumulate * config.batch
+    pairs = SyncPairs(
+        clips,
+        config.steps * per_step,
+        sound=sound,
+        shrink=config.shrink,
+        seed=config.seed,
+        first_index=steps_done * per_step,
+    )
+    batches = (config.steps - steps_done) * config.accumulate
+    yield from DataLoader(
+        pairs,
+        batch_sampler=[
+            list(range(n * config.batch, (n + 1) * config.batch)) for n in range(batches)
+        ],
+        collate_fn=collate_pairs,
+        num_workers=config.workers,
+        # The loader draws a seed for its workers. With torch's own generator a resumed run would
+        # go on with other random numbers than an uninterrupted one.
+        generator=torch.Generator(),
+    )
+
+
+def _compute_fingerprint(
+    config: SyncTrainConfig, headers: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Compute what has to be the same when a run goes on; steps may be added."""
+    kept = dataclasses.asdict(config)
+    for name in ("data", "out", "held_out", "exclude", "steps", "checkpoint", "workers",
+                 "tensorboard"):  # fmt: skip
+        del kept[name]
+    people = sorted(str(header.get("sha256") or header.get("file")) for header in headers)
+    return {**kept, "people": people}

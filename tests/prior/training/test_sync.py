@@ -1,0 +1,164 @@
+"""The training of SyncNets: pairs, accuracy, going on after a stop, the gate before the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dubfew.data.clip_samples import shrink_images
+from dubfew.errors import ArtefactError, DubfewError
+from dubfew.prior.syncnets import make_syncnet
+from dubfew.prior.syncnets._base import SyncNetwork
+from dubfew.prior.syncnets._file import load_syncnet
+from dubfew.prior.training import sync as sync_training
+from dubfew.prior.training.sync import (
+    SyncPairs,
+    SyncTrainConfig,
+    measure_sync_accuracy,
+    select_sync_clips,
+    train_syncnet,
+)
+from tests.data.clips import toy_clip, write_toy_clips
+
+SETTINGS = {"divisor": 64}
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sync")
+    write_toy_clips(folder / "data", range(2))
+    write_toy_clips(folder / "other", range(2, 3))
+    return folder
+
+
+@pytest.fixture
+def config(people, tmp_path, monkeypatch) -> SyncTrainConfig:
+    monkeypatch.setattr(sync_training, "HELD_OUT_PAIRS", 4)
+    monkeypatch.setattr(sync_training, "SCORED_AT_ONCE", 4)
+    return SyncTrainConfig(
+        data=str(people / "data"),
+        held_out=str(people / "other"),
+        out=str(tmp_path / "run"),
+        settings=SETTINGS,
+        layout="face256",
+        shrink=4,
+        steps=2,
+        batch=2,
+        checkpoint=1,
+    )
+
+
+def test_half_of_the_pairs_are_out_of_sync_by_a_window_or_more() -> None:
+    clip = toy_clip()
+    pairs = SyncPairs([clip], 12, sound="mel16", shrink=16)
+    oracle = Oracle(clip, right=True)
+    for number in range(12):
+        pair = pairs[number]
+        assert pair.frames.shape == (1, 5, 3, 16, 16)
+        assert float(pair.in_sync) == (number + 1) % 2
+        seen = [k for k, each in enumerate(oracle.frames) if torch.equal(each, pair.frames[0])]
+        heard = [k for k, each in enumerate(oracle.sounds) if torch.equal(each, pair.sound[0])]
+        assert len(seen) == len(heard) == 1
+        assert seen == heard if pair.in_sync else abs(seen[0] - heard[0]) >= 5
+
+
+def test_clips_without_sound_or_too_short_are_left_out() -> None:
+    clip = toy_clip()
+    silent = dataclasses.replace(clip, samples=np.zeros(0, np.float32))
+    assert select_sync_clips([clip, silent, clip.select_frames(np.arange(9))]) == [clip]
+
+
+class Oracle(SyncNetwork):
+    """Tells pairs by comparing them with the clip."""
+
+    def __init__(self, clip, right: bool) -> None:
+        super().__init__()
+        self.config = make_syncnet("aps", SETTINGS).config
+        self.right = right
+        features = SyncPairs([clip], 2, sound="mel16").features
+        self.frames, self.sounds = [], []
+        for row in range(len(clip) - 4):
+            rows = np.arange(row, row + 5)
+            self.frames.append(shrink_images(clip.images[rows], 16))
+            self.sounds.append(features.cut_windows(0, clip.samples, clip.frames[rows] / 25)[0])
+
+    def score(self, frames, sound):
+        if not self.right:
+            return torch.ones(len(frames))
+        scores = []
+        for picture, heard in zip(frames, sound, strict=True):
+            row = next(k for k, each in enumerate(self.frames) if torch.equal(each, picture))
+            scores.append(float(torch.equal(self.sounds[row], heard)))
+        return torch.tensor(scores)
+
+    def compute_loss(self, frames, sound, in_sync):
+        raise NotImplementedError
+
+
+def test_accuracy_of_a_perfect_network_and_of_one_that_always_agrees(monkeypatch) -> None:
+    monkeypatch.setattr(sync_training, "HELD_OUT_PAIRS", 20)
+    clip = toy_clip()
+    assert measure_sync_accuracy(Oracle(clip, right=True), [clip], shrink=16) == 1
+    assert measure_sync_accuracy(Oracle(clip, right=False), [clip], shrink=16) == 0.5
+    assert measure_sync_accuracy(Oracle(clip, right=True), []) is None
+
+
+def test_a_bad_network_is_refused_and_forced(config) -> None:
+    with pytest.raises(DubfewError, match=r"held-out pairs right, expected 80"):
+        train_syncnet(config)
+    assert not (Path(config.out) / "syncnet.safetensors").exists()
+    path, info = train_syncnet(config, force=True)
+    network, stored = load_syncnet(path)
+    assert stored == info
+    assert (info.name, info.settings, info.steps, info.people) == ("aps", SETTINGS, 2, 2)
+    assert 0 <= info.accuracy <= 1
+    assert not network.training
+    assert not any(p.requires_grad for p in network.parameters())
+    lines = (Path(config.out) / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]
+    assert "accuracy_heldout" in json.loads(lines[0])
+
+
+def test_an_interrupted_training_ends_with_the_same_bits(config, tmp_path) -> None:
+    whole = dataclasses.replace(config, out=str(tmp_path / "whole"))
+    first, _ = train_syncnet(whole, force=True)
+
+    def stop(progress) -> None:
+        if progress.done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_syncnet(config, stop, force=True)
+    second, _ = train_syncnet(config, force=True)
+    assert second.read_bytes() == first.read_bytes()
+
+
+def test_another_configuration_does_not_go_on(config) -> None:
+    train_syncnet(config, force=True)
+    with pytest.raises(ArtefactError, match="another configuration"):
+        train_syncnet(dataclasses.replace(config, learning_rate=1e-3), force=True)
+
+
+def test_values_of_the_papers_fill_in() -> None:
+    config = SyncTrainConfig(data="", out="")
+    aps = config.with_paper_values(make_syncnet("aps", SETTINGS))
+    assert (aps.steps, aps.batch, aps.learning_rate) == (370_000, 256, 2e-4)
+    dinet = config.with_paper_values(make_syncnet("dinet", {"divisor": 16, "size": 32}))
+    assert (dinet.batch, dinet.learning_rate) == (20, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("network", "lipnet"), ("steps", -1), ("shrink", 0), ("mixed_precision", "int8"),
+     ("batch", "many"), ("depth", 3)],
+)  # fmt: skip
+def test_wrong_values_are_named(tmp_path, key, value) -> None:
+    path = tmp_path / "sync.json"
+    path.write_text(json.dumps({"data": "a", "out": "b", key: value}))
+    with pytest.raises(ArtefactError, match=str(key if key != "network" else value)):
+        SyncTrainConfig.load(path)
