@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from dubfew.adapt.options import AdaptOptions
+from dubfew.batch.options import BatchOptions
 from dubfew.data.options import PrepareOptions
 from dubfew.dubbing.options import DubOptions
 from dubfew.evaluate.options import EvaluateOptions
@@ -28,6 +29,7 @@ SECTIONS: tuple[tuple[str, str, type], ...] = (
     ("dubfew dub SCENE SOUND", 'dubfew.dub("SCENE", "SOUND")', DubOptions),
     ("dubfew adapt VIDEO", 'dubfew.adapt("VIDEO")', AdaptOptions),
     ("dubfew render --actor ID", 'dubfew.render("ID")', RenderOptions),
+    ("dubfew batch TABLE", 'dubfew.batch.run_batch("TABLE", "FOLDER")', BatchOptions),
     ("dubfew motion SOURCE", 'dubfew.record_motion("SOURCE")', MotionOptions),
     ("dubfew track VIDEO --out TRACK", 'dubfew.track("VIDEO")', TrackOptions),
     (

@@ -11,6 +11,7 @@ from dubfew.cli.actors import actors_app
 from dubfew.cli.adapt import adapt
 from dubfew.cli.assets import assets_app
 from dubfew.cli.audit import audit_app
+from dubfew.cli.batch import batch
 from dubfew.cli.bench import bench_app
 from dubfew.cli.commands import CommandGroup, FastHelpGroup
 from dubfew.cli.consent import consent_app
@@ -37,6 +38,7 @@ WORK_ORDER = (
     "consent",
     "motion",
     "edit",
+    "batch",
     "evaluate",
     "inspect",
     "track",
@@ -67,7 +69,20 @@ app = CommandGroup(
     add_completion=True,
 )
 
-for command in (verify, dub, adapt, render, motion, edit, inspect, track, evaluate, doctor, demo):
+for command in (
+    verify,
+    dub,
+    adapt,
+    render,
+    motion,
+    edit,
+    batch,
+    inspect,
+    track,
+    evaluate,
+    doctor,
+    demo,
+):
     app.command()(command)
 app.add_typer(actors_app, name="actors")
 app.add_typer(assets_app, name="assets")

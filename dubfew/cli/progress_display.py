@@ -39,6 +39,7 @@ STAGE_WORDS = {
     "actors": "learning the actors",
     "paint": "painting",
     "faces": "looking at the people",
+    "batch": "doing the jobs",
     DONE_STAGE: "done",
 }
 # Shortest time between two plain lines, s: a log of an hour stays readable.

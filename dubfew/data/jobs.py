@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 # Receives the number of frames that were prepared since the last call.
 FramesCallback = Callable[[int], None]
@@ -71,7 +71,48 @@ class ClipOutcome:
     excluded_sha256: str = ""
 
 
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+JobIn = TypeVar("JobIn", contravariant=True)
+OutcomeOut = TypeVar("OutcomeOut", covariant=True)
+
+
+class JobWorker(Protocol[JobIn, OutcomeOut]):
+    """Something that does one job after another, such as a process."""
+
+    def run_job(self, job: JobIn, on_frames: FramesCallback = ...) -> OutcomeOut:
+        """Do a job; the death of the process is a failure of the job."""
+        ...
+
+    def describe_loss(self, reason: str) -> OutcomeOut:
+        """Make the outcome of a job that was lost with its machine."""
+        ...
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        ...
+
+
 # Number and outcome of each job, as it ends.
-OutcomeStream = Generator[tuple[int, ClipOutcome], None, None]
-# Prepares clips: takes the jobs, the number of processes (None: as many as fit) and a callback.
-ClipExecutor = Callable[[Sequence[ClipJob], "int | None", FramesCallback], OutcomeStream]
+OutcomeStream = Generator[tuple[int, Outcome], None, None]
+
+
+class JobExecutor(Protocol):
+    """Does many jobs at once.
+
+    Args:
+        jobs: the jobs; they can be pickled.
+        num_workers: number of processes; None for as many as fit.
+        on_frames: called about every second with the number of units that were done, which are
+            frames where clips are prepared.
+        make_worker: class of the workers.
+    """
+
+    def __call__(
+        self,
+        jobs: Sequence[Job],
+        num_workers: int | None,
+        on_frames: FramesCallback = ...,
+        *,
+        make_worker: Callable[[], JobWorker[Job, Outcome]],
+    ) -> OutcomeStream[Outcome]: ...

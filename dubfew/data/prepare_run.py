@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.data.clip_index import SourceClip
-from dubfew.data.jobs import ClipExecutor, ClipJob, ClipOutcome, PreparedForm
+from dubfew.data.jobs import ClipJob, ClipOutcome, JobExecutor, PreparedForm
 from dubfew.data.shards import ShardWriter, read_shard
+from dubfew.data.workers import ClipWorker
 from dubfew.errors import ArtefactError
 from dubfew.progress import Progress, ProgressCallback
 
@@ -100,7 +101,7 @@ class PrepareRun:
 
     def prepare_missing(
         self,
-        run_jobs: ClipExecutor,
+        run_jobs: JobExecutor,
         num_workers: int | None,
         shard_bytes: int,
         progress: ProgressCallback,
@@ -144,7 +145,9 @@ class PrepareRun:
         joined = self._append_ready_parts(writer, outcomes, 0)
         if jobs:
             # Closing the stream ends the workers, whatever the reason to stop.
-            with closing(run_jobs(list(jobs.values()), num_workers, add_frames)) as results:
+            with closing(
+                run_jobs(list(jobs.values()), num_workers, add_frames, make_worker=ClipWorker)
+            ) as results:
                 for position, outcome in results:
                     outcomes[numbers[position]] = outcome
                     joined = self._append_ready_parts(writer, outcomes, joined)

@@ -1,11 +1,11 @@
-"""Processes that prepare clips.
+"""Processes that prepare clips, and that do other work of the same kind.
 
 Each is a Python process of its own that computes with one thread, so that the result of a clip does
 not depend on the number of processes. When one dies only its clip fails, and it ends when its
 parent does. The pools of the standard library break as a whole when a process dies.
 
 Messages are lines of JSON: a job on the process's stdin; on its stdout ``{"frames": n}`` after each
-segment, then ``{"done": outcome}``.
+segment, then ``{"done": outcome}``. `WorkerProcess` and `serve_requests` are the two ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from dubfew.data.jobs import ClipJob, ClipOutcome, FramesCallback, PreparedForm
 
@@ -34,23 +35,32 @@ SINGLE_THREAD_ENV = {
     "NUMBA_NUM_THREADS": "1",
 }
 # Program of a process; it finds dubfew where this process does.
-_WORKER_SCRIPT = (
-    "import sys; sys.path[:] = {path!r}; from dubfew.data.workers import serve_jobs; serve_jobs()"
-)
+_WORKER_SCRIPT = "import sys; sys.path[:] = {path!r}; from {module} import {function}; {function}()"
+
+# Sends one message to the parent, and handles one request: fields of the job in, outcome out.
+SendMessage = Callable[[dict[str, Any]], None]
+HandleRequest = Callable[[dict[str, Any], SendMessage], dict[str, Any]]
 
 
-class ClipWorker:
-    """A process that prepares one clip after another.
+Process = TypeVar("Process", bound="WorkerProcess")
 
-    Use as a context manager. The process starts with the first job, and anew after it died.
+
+class WorkerProcess:
+    """A process that does one piece of work after another.
+
+    Use as a context manager. The process starts with the first request, and anew after it died.
+
+    Args:
+        serve: function that the process runs, which calls `serve_requests`: "module:function".
     """
 
-    def __init__(self) -> None:
+    def __init__(self, serve: str) -> None:
+        self._serve = serve
         self._process: subprocess.Popen[str] | None = None
         self._stderr_file: Any = None
         self._closed = False
 
-    def __enter__(self) -> ClipWorker:
+    def __enter__(self: Process) -> Process:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -64,36 +74,42 @@ class ClipWorker:
             self._process.wait()
             self._stderr_file.close()
 
-    def run_job(self, job: ClipJob, on_frames: FramesCallback = lambda count: None) -> ClipOutcome:
-        """Prepare a clip; the death of the process is a failure of the clip.
+    def request(self, fields: Mapping[str, Any], on_message: SendMessage) -> dict[str, Any] | str:
+        """Send a request and wait for its outcome.
 
         Args:
-            job: the clip.
-            on_frames: called after every segment with the number of its frames.
+            fields: the request, of JSON's types.
+            on_message: called with every other message of the process.
+
+        Returns:
+            The outcome; or how the process ended, in one line.
         """
         try:
-            # The job is one line; numbers of frames come back as lines, then the outcome.
+            # The request is one line; messages come back as lines, then the outcome.
             process = self._ensure_process()
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(json.dumps(dataclasses.asdict(job)) + "\n")
+            process.stdin.write(json.dumps(fields) + "\n")
             process.stdin.flush()
             for line in process.stdout:
                 message = json.loads(line)
                 if "done" in message:
-                    return ClipOutcome(**message["done"])
-                on_frames(message["frames"])
+                    outcome: dict[str, Any] = message["done"]
+                    return outcome
+                on_message(message)
         except (OSError, ValueError):
             pass  # the process died; its last line may be cut off
-        return ClipOutcome(error=self._describe_death())
+        return self._describe_death()
 
     def _ensure_process(self) -> subprocess.Popen[str]:
         """Start the process unless it runs."""
         if self._process is None or self._process.poll() is not None:
+            module, function = self._serve.split(":")
+            script = _WORKER_SCRIPT.format(path=sys.path, module=module, function=function)
             # A file rather than a pipe: a full pipe that nobody reads would stop the process.
             self._stderr_file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _WORKER_SCRIPT.format(path=sys.path)],
+                [sys.executable, "-c", script],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr_file,
@@ -119,13 +135,70 @@ class ClipWorker:
             reason = f"was ended by {signal.Signals(-code).name}"
             if code == -signal.SIGKILL:
                 reason += " (memory may have run out: try fewer --jobs)"
-        else:
-            reason = f"ended with code {code}" + (f": {lines[-1]}" if lines else "")
-        return f"the process that prepared it {reason}"
+            return reason
+        return f"ended with code {code}" + (f": {lines[-1]}" if lines else "")
+
+
+class ClipWorker(WorkerProcess):
+    """A process that prepares one clip after another."""
+
+    def __init__(self) -> None:
+        super().__init__("dubfew.data.workers:serve_jobs")
+
+    def run_job(self, job: ClipJob, on_frames: FramesCallback = lambda count: None) -> ClipOutcome:
+        """Prepare a clip; the death of the process is a failure of the clip.
+
+        Args:
+            job: the clip.
+            on_frames: called after every segment with the number of its frames.
+        """
+        found = self.request(
+            dataclasses.asdict(job), lambda message: on_frames(message.get("frames", 0))
+        )
+        if isinstance(found, str):
+            return ClipOutcome(error=f"the process that prepared it {found}")
+        return ClipOutcome(**found)
+
+    def describe_loss(self, reason: str) -> ClipOutcome:
+        """Make the outcome of a clip that was lost with its machine.
+
+        Args:
+            reason: what happened, in words.
+        """
+        return ClipOutcome(error=reason)
 
 
 def serve_jobs() -> None:
-    """Read jobs from stdin and write what becomes of them to stdout, until stdin ends."""
+    """Prepare the clips that come on stdin, until it ends."""
+    serve_requests(_load_clip_handler)
+
+
+def _load_clip_handler() -> HandleRequest:
+    """Import what a clip needs."""
+    import torch
+
+    from dubfew.data.prepare_clip import prepare_clip
+
+    torch.set_num_threads(1)
+
+    def handle(fields: dict[str, Any], send_message: SendMessage) -> dict[str, Any]:
+        form = PreparedForm(**fields.pop("form"))
+        job = ClipJob(**{**fields, "excluded": tuple(fields["excluded"])}, form=form)
+        try:
+            outcome = prepare_clip(job, lambda frames: send_message({"frames": frames}))
+        except Exception as error:  # a bug of dubfew's costs one clip, not the whole run
+            outcome = ClipOutcome(error=f"unexpected {type(error).__name__}: {error}")
+        return dataclasses.asdict(outcome)
+
+    return handle
+
+
+def serve_requests(load_handler: Callable[[], HandleRequest]) -> None:
+    """Read requests from stdin and write what becomes of them to stdout, until stdin ends.
+
+    Args:
+        load_handler: imports what the work needs, and gives the function that does it.
+    """
     # Native libraries print to stdout as they like: the messages get a channel of their own, and
     # everything else goes to stderr.
     channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="ascii")
@@ -138,20 +211,9 @@ def serve_jobs() -> None:
         channel.write(json.dumps(message) + "\n")
 
     # Only now: the imports take seconds, and their output must not reach the channel.
-    import torch
-
-    from dubfew.data.prepare_clip import prepare_clip
-
-    torch.set_num_threads(1)
+    handle = load_handler()
     while True:
-        fields = json.loads(jobs.get())
-        form = PreparedForm(**fields.pop("form"))
-        job = ClipJob(**{**fields, "excluded": tuple(fields["excluded"])}, form=form)
-        try:
-            outcome = prepare_clip(job, lambda frames: send_message({"frames": frames}))
-        except Exception as error:  # a bug of dubfew's costs one clip, not the whole run
-            outcome = ClipOutcome(error=f"unexpected {type(error).__name__}: {error}")
-        send_message({"done": dataclasses.asdict(outcome)})
+        send_message({"done": handle(json.loads(jobs.get()), send_message)})
 
 
 def _read_jobs(jobs: queue.SimpleQueue[str]) -> None:

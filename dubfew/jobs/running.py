@@ -31,7 +31,9 @@ _LOSSLESS_PASS: dict[str, Any] = {
 }
 
 
-def check_job(job: JobDescription, out: Path, registry: Registry) -> None:
+def check_job(
+    job: JobDescription, out: Path, registry: Registry, *, overwrite: bool = False
+) -> None:
     """Check what a job needs before it waits in a queue: actors, consent and files.
 
     Nothing heavy is loaded.
@@ -40,6 +42,7 @@ def check_job(job: JobDescription, out: Path, registry: Registry) -> None:
         job: the job.
         out: file that a render will write.
         registry: registry that holds the actors.
+        overwrite: True to allow that files of the outputs' names are replaced.
 
     Raises:
         DubfewError: The job would fail; as `dubfew.render`, `dubfew.dub` and `dubfew.adapt`.
@@ -54,11 +57,13 @@ def check_job(job: JobDescription, out: Path, registry: Registry) -> None:
 
         assert job.video is not None
         assert job.audio is not None
-        check_dub_request(job.video, job.audio, job.make_options(out=out), registry)
+        check_dub_request(
+            job.video, job.audio, job.make_options(out=out, overwrite=overwrite), registry
+        )
     else:
         from dubfew.render.precheck import check_render_request
 
-        options = job.make_options(out=out)
+        options = job.make_options(out=out, overwrite=overwrite)
         for actor in job.list_actors():
             check_render_request(actor, options, registry)
 
@@ -68,6 +73,8 @@ def run_job(
     out: Path,
     registry: Registry,
     progress: ProgressCallback = no_progress,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Do the work of a job.
 
@@ -76,6 +83,7 @@ def run_job(
         out: file that a render writes; not used by "adapt".
         registry: registry that holds the actors.
         progress: function that is called with the state of every stage.
+        overwrite: True to replace files of the outputs' names.
 
     Returns:
         Facts about the result, as JSON has them.
@@ -90,15 +98,15 @@ def run_job(
     elif job.kind == "dub":
         assert job.video is not None
         assert job.audio is not None
-        options = job.make_options(out=out)
+        options = job.make_options(out=out, overwrite=overwrite)
         found = api.dub(job.video, job.audio, options, registry=registry, progress=progress)
         facts = to_jsonable(found)
         return {**_describe(facts.pop("rendered")), **_describe(facts)}
     elif job.segments:
-        found = _render_segments(job, out, registry, progress)
+        found = _render_segments(job, out, registry, progress, overwrite)
     else:
         assert job.actor is not None
-        options = job.make_options(out=out)
+        options = job.make_options(out=out, overwrite=overwrite)
         found = api.render(job.actor, options, registry=registry, progress=progress)
     return _describe(to_jsonable(found))
 
@@ -112,7 +120,11 @@ def _describe(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _render_segments(
-    job: JobDescription, out: Path, registry: Registry, progress: ProgressCallback
+    job: JobDescription,
+    out: Path,
+    registry: Registry,
+    progress: ProgressCallback,
+    overwrite: bool,
 ) -> Any:
     """Render one segment after the other into the scene; all but the last without any loss."""
     from dubfew.jobs.segments import compose_sound
@@ -130,6 +142,7 @@ def _render_segments(
             target = out if is_last else folder / f"pass{number}.mkv"
             options = job.make_options(
                 out=target,
+                overwrite=overwrite,
                 audio=sound,
                 into=into,
                 from_seconds=segment.start,

@@ -98,9 +98,16 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
         OptionalPackage(
             "ray",
             "ray",
-            "preparation of training data on several machines",
+            "preparation of training data, and batches, on several machines",
             "pip install 'dubfew[ray]'",
             "training",
+        ),
+        OptionalPackage(
+            "yaml",
+            "PyYAML",
+            "tables of jobs as YAML: `batch`",
+            "pip install 'dubfew[batch]'",
+            "dubbing",
         ),
         OptionalPackage(
             "dlib",

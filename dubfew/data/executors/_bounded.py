@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
-from dubfew.data.jobs import ClipJob, ClipOutcome, OutcomeStream
+from dubfew.data.jobs import Job, Outcome, OutcomeStream
 
 # Longest wait for an outcome, s, before frames are reported. Without an end to the wait Windows
 # would not notice Ctrl-C at all; a shorter one only costs time.
@@ -14,16 +14,16 @@ Task = TypeVar("Task")
 
 
 def run_bounded(
-    jobs: Sequence[ClipJob],
+    jobs: Sequence[Job],
     max_running: int,
-    submit: Callable[[ClipJob], Task],
+    submit: Callable[[Job], Task],
     wait_for_any: Callable[[Collection[Task]], Collection[Task]],
-    get_outcome: Callable[[Task], ClipOutcome],
-) -> OutcomeStream:
+    get_outcome: Callable[[Task], Outcome],
+) -> OutcomeStream[Outcome]:
     """Run jobs, a few at a time, so that no executor has to hold thousands.
 
     Args:
-        jobs: the clips.
+        jobs: the jobs.
         max_running: most jobs that run at once, at least 1.
         submit: starts a job.
         wait_for_any: gives those of some tasks that ended, or none after `POLL_SECONDS`.

@@ -1,48 +1,56 @@
-"""Prepare clips with Ray, over all machines of a cluster."""
+"""Do jobs with Ray, over all machines of a cluster."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from dubfew.data.executors._bounded import POLL_SECONDS, run_bounded
-from dubfew.data.jobs import ClipJob, ClipOutcome, FramesCallback, OutcomeStream
-from dubfew.data.workers import ClipWorker
+from dubfew.data.jobs import FramesCallback, Job, JobWorker, Outcome, OutcomeStream
 from dubfew.utils.import_utils import import_optional
 from dubfew.version import __version__
 
-# The worker process that belongs to this process of Ray's; starting one takes seconds.
-_ray_worker: ClipWorker | None = None
+# The worker processes that belong to this process of Ray's, by their class; starting one takes
+# seconds.
+_ray_workers: dict[Any, Any] = {}
 
 
-def _run_ray_job(job: ClipJob, driver_version: str) -> ClipOutcome:
+def _run_ray_job(
+    job: Job, driver_version: str, make_worker: Callable[[], JobWorker[Job, Outcome]]
+) -> Outcome:
     """Run a job on a machine of the cluster, in the same worker process as without Ray."""
-    global _ray_worker
+    if make_worker not in _ray_workers:
+        _ray_workers[make_worker] = make_worker()
+    worker: JobWorker[Job, Outcome] = _ray_workers[make_worker]
     if __version__ != driver_version:
-        return ClipOutcome(
-            error=f"{platform.node()} has dubfew {__version__}, this machine "
+        return worker.describe_loss(
+            f"{platform.node()} has dubfew {__version__}, this machine "
             f"{driver_version}: install the same on all"
         )
-    _ray_worker = _ray_worker or ClipWorker()
-    return _ray_worker.run_job(job)
+    return worker.run_job(job)
 
 
 def run_jobs(
-    jobs: Sequence[ClipJob], num_workers: int | None, on_frames: FramesCallback = lambda count: None
-) -> OutcomeStream:
-    """Prepare clips with Ray, over all machines of the cluster that ``RAY_ADDRESS`` names.
+    jobs: Sequence[Job],
+    num_workers: int | None,
+    on_frames: FramesCallback = lambda count: None,
+    *,
+    make_worker: Callable[[], JobWorker[Job, Outcome]],
+) -> OutcomeStream[Outcome]:
+    """Do jobs with Ray, over all machines of the cluster that ``RAY_ADDRESS`` names.
 
     Without that variable Ray is started on this machine. Every machine must have the same dubfew,
     and see the videos and the output folder at the same paths.
 
     Args:
-        jobs: the clips.
-        num_workers: most clips at once, and processors of a Ray that is started here; None for as
+        jobs: the jobs.
+        num_workers: most jobs at once, and processors of a Ray that is started here; None for as
             many as the cluster has.
-        on_frames: called with the number of a clip's frames when it is done, and with 0 about every
+        on_frames: called with the number of a job's frames when it is done, and with 0 about every
             second.
+        make_worker: class of the processes.
 
     Yields:
         Number and outcome of each job, as it ends.
@@ -63,21 +71,21 @@ def run_jobs(
         on_frames(0)
         return ready
 
-    def get_outcome(reference: Any) -> ClipOutcome:
+    def get_outcome(reference: Any) -> Outcome:
         try:
-            found: ClipOutcome = ray.get(reference)
+            found: Outcome = ray.get(reference)
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[0]
-            return ClipOutcome(error=f"Ray lost it ({type(error).__name__}: {reason})")
-        on_frames(found.num_frames)
+            return make_worker().describe_loss(f"Ray lost it ({type(error).__name__}: {reason})")
+        on_frames(getattr(found, "num_frames", 0))
         return found
 
     try:
-        # One processor each; a clip that kills its process is not tried again.
+        # One processor each; a job that kills its process is not tried again.
         task = ray.remote(num_cpus=1, max_retries=0)(_run_ray_job)
-        # Twice as many as there are processors, so that none waits for its next clip.
+        # Twice as many as there are processors, so that none waits for its next job.
         limit = num_workers or max(1, 2 * int(ray.cluster_resources().get("CPU", 1)))
-        submit = lambda job: task.remote(job, __version__)  # noqa: E731
+        submit = lambda job: task.remote(job, __version__, make_worker)  # noqa: E731
         yield from run_bounded(jobs, limit, submit, wait_for_any, get_outcome)
     finally:
         if started:

@@ -1,0 +1,157 @@
+"""The process that does jobs of a batch, one after another."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dubfew.data.jobs import FramesCallback
+from dubfew.data.workers import HandleRequest, SendMessage, WorkerProcess, serve_requests
+from dubfew.errors import DubfewError
+from dubfew.jobs.description import JobDescription
+from dubfew.progress import Progress
+
+# Units of progress of one job, so that small steps are whole numbers.
+PROGRESS_UNITS = 1000
+
+
+@dataclass(frozen=True)
+class RowJob:
+    """A job as plain values that cross processes and machines.
+
+    Attributes:
+        id: id of the row.
+        description: the job, as `JobDescription.to_json` writes it.
+        out: file to write.
+        log: file to append the log to.
+        report: page to write about the output, or "".
+        home: folder of the registry.
+        weight: units of progress of the whole job.
+    """
+
+    id: str
+    description: str
+    out: str
+    log: str
+    report: str
+    home: str
+    weight: int = PROGRESS_UNITS
+
+
+@dataclass(frozen=True)
+class RowOutcome:
+    """What became of a job.
+
+    Attributes:
+        result: facts about the output.
+        error: reason of a failure, or "".
+        may_retry: whether the failure may have been chance: a process that died, or a fault.
+        seconds: duration, s.
+    """
+
+    result: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    may_retry: bool = False
+    seconds: float = 0.0
+
+
+class BatchWorker(WorkerProcess):
+    """A process that does one job after another."""
+
+    def __init__(self) -> None:
+        super().__init__("dubfew.batch.worker:serve_rows")
+
+    def run_job(self, job: RowJob, on_frames: FramesCallback = lambda count: None) -> RowOutcome:
+        """Do a job; the death of the process is a failure of the job.
+
+        Args:
+            job: the job.
+            on_frames: called with the units of progress that were done since the last call.
+        """
+        began = time.monotonic()
+        found = self.request(
+            dataclasses.asdict(job), lambda message: on_frames(message.get("units", 0))
+        )
+        if isinstance(found, str):
+            outcome = self.describe_loss(f"the process that did it {found}")
+            return dataclasses.replace(outcome, seconds=time.monotonic() - began)
+        return RowOutcome(**found)
+
+    def describe_loss(self, reason: str) -> RowOutcome:
+        """Make the outcome of a job that was lost with its process or machine.
+
+        Args:
+            reason: what happened, in words.
+        """
+        return RowOutcome(error=reason, may_retry=True)
+
+
+def serve_rows() -> None:
+    """Do the jobs that come on stdin, until it ends."""
+    serve_requests(_load_row_handler)
+
+
+def _load_row_handler() -> HandleRequest:
+    """Import what a job needs."""
+    import torch
+
+    torch.set_num_threads(1)
+
+    def handle(fields: dict[str, Any], send_message: SendMessage) -> dict[str, Any]:
+        outcome = do_row(RowJob(**fields), lambda units: send_message({"units": units}))
+        return dataclasses.asdict(outcome)
+
+    return handle
+
+
+def do_row(job: RowJob, on_units: Callable[[int], None]) -> RowOutcome:
+    """Do one job in this process, with a log of its own.
+
+    Args:
+        job: the job.
+        on_units: called with the units of progress that were done since the last call.
+    """
+    from dubfew.jobs.running import run_job
+    from dubfew.registry import Registry
+
+    began, told, stage = time.monotonic(), 0, ""
+    with open(job.log, "a", encoding="utf-8") as log:
+
+        def write_line(text: str) -> None:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+            log.flush()
+
+        def report(progress: Progress) -> None:
+            nonlocal told, stage
+            if progress.stage != stage:
+                stage = progress.stage
+                write_line(stage)
+            units = min(job.weight, round((progress.fraction or 0.0) * job.weight))
+            if units > told:
+                on_units(units - told)
+                told = units
+
+        write_line(f"begins: {job.description}")
+        try:
+            description = JobDescription.from_json(job.description)
+            # The batch owns its outputs: it has checked that no other file is replaced.
+            options = {**description.options, **({"report": job.report} if job.report else {})}
+            description = dataclasses.replace(description, options=options)
+            registry = Registry(Path(job.home))
+            result = run_job(description, Path(job.out), registry, report, overwrite=True)
+        except Exception as error:
+            is_known = isinstance(error, DubfewError)
+            if not is_known:
+                traceback.print_exc(file=log)
+            message = " ".join(str(error).split()) or type(error).__name__
+            message = message if is_known else f"unexpected {type(error).__name__}: {message}"
+            write_line(f"failed: {message}")
+            return RowOutcome({}, message, not is_known, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        write_line(f"done in {seconds:.0f} s: {result.get('note', '')}")
+        return RowOutcome(result, "", False, seconds)
