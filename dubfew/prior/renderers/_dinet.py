@@ -72,6 +72,10 @@ class DINetConfig(PaintingRendererConfig):
     inpaint: bool = True
     flow_widths: tuple[int, ...] = (64, 128, 256, 256)
 
+    def __post_init__(self) -> None:
+        # Stored configurations have lists.
+        object.__setattr__(self, "flow_widths", tuple(self.flow_widths))
+
 
 @dataclass(frozen=True)
 class DINetFeatures:
@@ -145,7 +149,7 @@ class DINet(PaintingRenderer):
 
         Args:
             source: RGB in [0, 1] of the frames of all windows, 0 inside the mask. H and W are
-                divisible by 8. [B * T, 3, H, W]
+                divisible by 4, by 8 for ``attention``. [B * T, 3, H, W]
             references: RGB of other frames, for each window. [B, N, 3, H, W]
             sound: window of the sound around each frame, bands first. [B * T, F, L]
         """
@@ -189,9 +193,11 @@ def _check_config(config: DINetConfig) -> None:
     if not 1 <= config.narrow <= ENCODER_WIDTHS[0]:
         raise ArtefactError(f"'narrow' is {config.narrow}: give 1 to {ENCODER_WIDTHS[0]}")
     layout = config.load_layout()
-    if layout.height % 8 or layout.width % 8:
+    # Attention has cells of 2 x 2 features.
+    step = 8 if config.deform == "attention" else 4
+    if layout.height % step or layout.width % step:
         raise ArtefactError(
-            f"dinet cannot paint {layout.width} x {layout.height} px: multiples of 8 only"
+            f"dinet cannot paint {layout.width} x {layout.height} px: multiples of {step} only"
         )
     if config.deform not in ("adaat", "adain", "attention", "flow"):
         raise ArtefactError(

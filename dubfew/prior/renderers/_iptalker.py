@@ -85,6 +85,11 @@ class IPTalkerConfig(PaintingRendererConfig):
     flows: Literal["one", "each"] = "one"
     modulation: int = MODULATION_WIDTH
 
+    def __post_init__(self) -> None:
+        # Stored configurations have lists.
+        for name in ("flow_widths", "decoder_widths"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
     def narrowed(self) -> IPTalkerConfig:
         """Return the same sizes divided by ``narrow``."""
         return replace(
