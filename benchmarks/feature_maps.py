@@ -1,6 +1,6 @@
 """What DINet and IPTalker see and move: mean feature maps beside the pictures, as one PNG.
 
-    python -m benchmarks.feature_maps --prior PRIOR --data DATA --out FILE.png [--clip 0] [--frame 0]
+    python -m benchmarks.feature_maps --prior PRIOR --data DATA --out PNG [--clip 0] [--frame 0]
 
 PRIOR is a trained `dinet` or `iptalker`, DATA a folder of ``dubfew prior prepare --layout`` with
 the renderer's layout. The row shows the masked frame, one reference, the features of both, those of
