@@ -52,10 +52,14 @@ class _CancelledError(Exception):
 
 
 def output_path(store: JobStore, job: Job) -> Path | None:
-    """Return the file that a job writes, or None if it has expired."""
+    """Return the file that a job writes or has written, or None if it has expired."""
     if job.description is None:
         return None
-    return store.job_folder(job.id) / f"{OUTPUT_STEM}.{job.description.container}"
+    name = f"{OUTPUT_STEM}.{job.description.container}"
+    # Previews have a name of their own.
+    if job.result is not None and "output" in job.result:
+        name = Path(job.result["output"]).name
+    return store.job_folder(job.id) / name
 
 
 def work_off(

@@ -15,7 +15,7 @@ from dubfew.jobs.store import JobStore
 from dubfew.utils.options import Option, list_options
 
 # Options that are files which the caller uploads.
-UPLOAD_OPTIONS = frozenset({"consent", "transcript", "driver", "into"})
+UPLOAD_OPTIONS = frozenset({"consent", "transcript", "driver", "into", "motion"})
 # Options that a request may not have: fields of the job, files and devices of the server, files
 # beside the output, and what overrides a check of consent or likeness, or leaves out a mark.
 SERVER_OPTIONS = frozenset(
@@ -128,6 +128,8 @@ def _make_job_model(kind: str) -> Any:
         each.name: _make_field(each)
         for each in list_options(JOB_KINDS[kind])
         if each.name not in SERVER_OPTIONS
+        # A file that nobody has thought of must not be one of the server's.
+        and (Path not in each.types or each.name in UPLOAD_OPTIONS)
     }
     options = create_model(f"{kind.capitalize()}Options", __config__=strict, **options_fields)
     is_render = kind == "render"

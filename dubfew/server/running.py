@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from dubfew.errors import DubfewError
 from dubfew.jobs.pool import WorkerPool, default_store_folder
@@ -39,29 +42,62 @@ def serve(
             key.
         MissingDependencyError: The extra ``serve`` is not installed.
     """
-    uvicorn = import_optional("uvicorn")
+    import_optional("uvicorn")
     from dubfew.server.application import make_application
 
     store = JobStore(folder or default_store_folder())
     check_binding(store, options)
-    listening = _listen(options.host, options.port)
+    listening = listen(options.host, options.port)
     with listening:
         command = {} if worker_command is None else {"command": worker_command}
         pool = WorkerPool(store, options.workers, **command)
-        config = uvicorn.Config(
-            make_application(store, options, pool=pool),
-            log_level="warning",
-            access_log=False,  # addresses of people are nobody's business
-            server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
+        application = make_application(store, options, pool=pool)
         host, port = listening.getsockname()[:2]
         on_ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        uvicorn.Server(config).run(sockets=[listening])
+        run_application(application, listening)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Open the socket, so that a port that is taken is one line of error."""
+def run_application(application: Any, listening: socket.socket) -> None:
+    """Answer requests until the process is interrupted.
+
+    Args:
+        application: an ASGI application.
+        listening: the socket that listens.
+
+    Raises:
+        MissingDependencyError: uvicorn is not installed.
+    """
+    uvicorn = import_optional("uvicorn")
+    # Requests that never end, as those for events, are cut off at the end; that is no fault.
+    logging.getLogger("uvicorn.error").addFilter(_is_fault)
+    config = uvicorn.Config(
+        application,
+        log_level="warning",
+        access_log=False,  # addresses of people are nobody's business
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Whether a message of the server is more than the end of an open request."""
+    is_cancelled = record.exc_info is not None and isinstance(
+        record.exc_info[1], asyncio.CancelledError
+    )
+    return not is_cancelled and not str(record.msg).startswith("Cancel ")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket that a server listens on.
+
+    Args:
+        host: address or name.
+        port: port; 0 for a free one.
+
+    Raises:
+        DubfewError: The port is taken, or the address is not this machine's.
+    """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind)

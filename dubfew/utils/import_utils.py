@@ -145,6 +145,13 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "dubbing",
         ),
         OptionalPackage(
+            "gradio",
+            "gradio",
+            "the page in the browser: `dubfew app`",
+            "pip install 'dubfew[app]'",
+            "dubbing",
+        ),
+        OptionalPackage(
             "fastapi",
             "fastapi",
             "the HTTP server: `dubfew serve`",

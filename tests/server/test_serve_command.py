@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from dubfew.jobs.description import JOB_KINDS
 from dubfew.jobs.pool import default_store_folder
 from dubfew.jobs.store import JobStore
 from dubfew.server.access import AccessError, identify_caller
 from dubfew.server.options import ServeOptions
+from dubfew.server.requests import SERVER_OPTIONS, UPLOAD_OPTIONS, make_request_models
+from dubfew.utils.options import list_options
 from tests.cli.jobs import run
 
 
@@ -56,3 +59,31 @@ def test_a_port_that_is_taken() -> None:
         result = run("serve", "--port", str(taken.getsockname()[1]))
     assert result.exit_code == 1
     assert "choose another" in result.stderr
+
+
+# Options of text that name no file. A new one belongs here, or among those of the server.
+PLAIN_TEXT = {
+    "face",
+    "language",
+    "use",
+    "territory",
+    "project",
+    "mix",  # its form allows a track's number alone
+    "codec",
+    "preset",
+    "head",
+    "actor",
+}
+
+
+@pytest.mark.parametrize("kind", JOB_KINDS)
+def test_no_option_of_a_request_is_a_file_of_the_server(kind: str) -> None:
+    pytest.importorskip("pydantic")
+    import typing
+
+    hint = make_request_models()[kind].model_fields["options"].annotation
+    offered = set(typing.get_args(hint)[0].model_fields)
+    for option in list_options(JOB_KINDS[kind]):
+        if option.name in offered and str in option.types and not option.choices:
+            assert option.name in PLAIN_TEXT | UPLOAD_OPTIONS
+    assert not offered & SERVER_OPTIONS
