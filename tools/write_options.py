@@ -15,6 +15,7 @@ from dubfew.batch.options import BatchOptions
 from dubfew.data.options import PrepareOptions
 from dubfew.dubbing.options import DubOptions
 from dubfew.evaluate.options import EvaluateOptions
+from dubfew.page.options import PageOptions
 from dubfew.reconstruction.options import TrackOptions
 from dubfew.render.options import RenderOptions
 from dubfew.server.options import ServeOptions
@@ -42,6 +43,7 @@ SECTIONS: tuple[tuple[str, str, type], ...] = (
         "dubfew.prepare_footage(folder, out)",
         PrepareOptions,
     ),
+    ("dubfew app", "dubfew.page.running.show_page(options)", PageOptions),
     ("dubfew serve", "dubfew.server.running.serve(options)", ServeOptions),
 )
 

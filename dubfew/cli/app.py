@@ -19,8 +19,10 @@ from dubfew.cli.demo import demo
 from dubfew.cli.doctor import doctor
 from dubfew.cli.dub import dub
 from dubfew.cli.evaluate import evaluate
+from dubfew.cli.init import init
 from dubfew.cli.inspect import inspect
 from dubfew.cli.motion import edit, motion
+from dubfew.cli.page import app_page
 from dubfew.cli.prior import prior_app
 from dubfew.cli.render import render
 from dubfew.cli.serve import serve_app
@@ -44,7 +46,9 @@ WORK_ORDER = (
     "track",
     "verify",
     "audit",
+    "app",
     "serve",
+    "init",
     "demo",
     "doctor",
     "assets",
@@ -70,6 +74,7 @@ app = CommandGroup(
 )
 
 for command in (
+    init,
     verify,
     dub,
     adapt,
@@ -84,6 +89,7 @@ for command in (
     demo,
 ):
     app.command()(command)
+app.command("app")(app_page)
 app.add_typer(actors_app, name="actors")
 app.add_typer(assets_app, name="assets")
 app.add_typer(audit_app, name="audit")

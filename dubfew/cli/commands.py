@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from dubfew.cli.config_file import CONFIG_HELP, CONFIG_WORD, read_config_words, take_config
 from dubfew.cli.console import EXIT_USAGE, USAGE_ERROR_NAME, print_json_error
 
 # Number of characters that no sentence of help has.
@@ -45,9 +46,27 @@ class _CommandMixin:
     """
 
     def make_context(self, info_name: Any, args: list[str], *more: Any, **extra: Any) -> Any:
-        """Parse the words of the command, as Typer does."""
+        """Parse the words of the command, as Typer does, behind those of ``--config FILE``."""
         with _report_usage_errors([*args]):
+            if self.reads_config and not extra.get("resilient_parsing"):  # as completion does
+                args = self._add_config(info_name, args, more[0] if more else extra.get("parent"))
             return super().make_context(info_name, args, *more, **extra)  # type: ignore[misc]
+
+    @property
+    def reads_config(self) -> bool:
+        """True if the command has options that a file can hold."""
+        words = {word for each in self.params for word in each.opts}  # type: ignore[attr-defined]
+        return CONFIG_WORD not in words
+
+    def _add_config(self, info_name: str, args: list[str], parent: Any) -> list[str]:
+        """Return the words with those of a config file before them."""
+        args, path = take_config(args)
+        if path is None:
+            return args
+        # The first word is the program's name.
+        command = [*(parent.command_path.split()[1:] if parent else ()), info_name]
+        params = self.params  # type: ignore[attr-defined]
+        return [*read_config_words(path, command, params, args), *args]
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return Typer's ``--help`` option with another default."""
@@ -67,6 +86,11 @@ class _Command(_CommandMixin, TyperCommand):
 
 class FastHelpGroup(_CommandMixin, TyperGroup):
     """Group of commands as `CommandGroup` makes it."""
+
+    @property
+    def reads_config(self) -> bool:
+        """True if the group does work of its own where no command follows."""
+        return bool(self.invoke_without_command)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the words name, as Typer does."""
@@ -105,4 +129,4 @@ class CommandGroup(typer.Typer):
             name: word of the command; default: the function's name.
             **settings: further arguments of ``typer.Typer.command``.
         """
-        return super().command(name, cls=_Command, **settings)
+        return super().command(name, cls=_Command, **{"epilog": CONFIG_HELP, **settings})

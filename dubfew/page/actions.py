@@ -350,7 +350,10 @@ def _format_progress(job: Job) -> str:
 
 def _format_video(url: str, title: str) -> str:
     return (
-        f"<figure><video controls preload='metadata' src='{url}' aria-label='{title}'></video>"
+        f"<figure><video controls preload='metadata' src='{url}' aria-label='{title}' "
+        # Browsers show few containers and codecs of films.
+        "onerror=\"this.nextElementSibling.textContent += ': this browser cannot show the file'\">"
+        "</video>"
         f"<figcaption>{title}</figcaption></figure>"
     )
 
