@@ -85,12 +85,18 @@ GRAY_DEVIATION = 0.01
 # upside down 0, captions over the chin 0.31 to 0.46, pixels that are not square 0.22 to 0.57, and a
 # dissolve from another face rises from 0.22.
 LEFT_AGREEMENT, OPAQUE_AGREEMENT = 0.48, 0.6
+# Correlation below which a frame is left at once. Above it a head that turns or smiles as no
+# reference does may be seen for some frames (0.41 on the actor's own footage), so what was seen
+# before in the shot counts on. It falls by that much a frame: as in a dissolve of a second.
+CERTAIN_DISAGREEMENT, AGREEMENT_FALL = 0.25, 0.04
 # Cells of a quarter of the window, at least, to compare it.
 MIN_QUARTER_CELLS = 12
 # Rise of the opacity per frame after a frame that was left: the paint does not pop up.
 OPACITY_RISE = 1 / 3
-# Mean difference that is left after the match from which the frame is reported.
-UNMATCHED_DIFFERENCE = 0.05
+# Mean difference that is left after the match from which the frame is reported, over that part of
+# the cells which the match explains best: at the border of a turned jaw the references show
+# another thing than the scene, whatever the light.
+UNMATCHED_DIFFERENCE, COMPARED_FRACTION = 0.05, 0.75
 
 
 @dataclass(frozen=True)
@@ -235,8 +241,8 @@ class LightFit:
     Attributes:
         parameters: of the match. [16]
         information: inverse of their covariance. [16, 16]
-        residual: mean absolute difference that the match leaves, over all cells, in levels of
-            [0, 1].
+        residual: mean absolute difference that the match leaves, over three quarters of the cells,
+            those that it explains best, in levels of [0, 1].
     """
 
     parameters: NDArray[np.float64]
@@ -302,7 +308,8 @@ def fit_light(
         parameters[_SATURATION] = parameters[_SATURATION].clip(0, 3)
         if np.abs(step).max() < SMALLEST_STEP:
             break
-    return LightFit(parameters, information, float(np.abs(error).mean()))
+    differences = np.sort(np.abs(error).mean(1))[: max(1, int(COMPARED_FRACTION * len(error)))]
+    return LightFit(parameters, information, float(differences.mean()))
 
 
 def measure_exposure_change(
@@ -380,6 +387,8 @@ class LightTracker:
         self.disagreeing = 0
         # Opacity of the paint in the last frame that was matched, from how well its skin agrees.
         self.opacity = 1.0
+        # How well the skin agrees, with what was seen before in the shot.
+        self._agreement = 0.0
 
     def match(self, inputs: RenderInputs, shot: int) -> LightMatch | None:
         """Fit the match of one frame.
@@ -400,7 +409,8 @@ class LightTracker:
             return self._strengthen(np.full((1, 3), 0.5), np.zeros((1, 2)))
         actor_colors, scene_colors, positions = cells
         gray = bool(np.ptp(scene_colors, axis=1).max() < GRAY_CHROMA)
-        rise = OPACITY_RISE if self._stretch and self._stretch[0] == shot else 1.0
+        goes_on = self._stretch is not None and self._stretch[0] == shot
+        rise = OPACITY_RISE if goes_on else 1.0
         if self._stretch != (shot, gray):
             self._fit, self._stretch = start_fit(gray=gray), (shot, gray)
         change = CHANGE_DEVIATION.copy()
@@ -414,6 +424,9 @@ class LightTracker:
         self._fit = fit_light(actor_colors, scene_colors, positions, before)
         predicted, _ = predict_colors(self._fit.parameters, actor_colors, positions)
         agreement = measure_agreement(predicted, scene_colors, positions)
+        if goes_on and agreement >= CERTAIN_DISAGREEMENT:
+            agreement = max(agreement, self._agreement - AGREEMENT_FALL)
+        self._agreement = agreement
         share = (agreement - LEFT_AGREEMENT) / (OPAQUE_AGREEMENT - LEFT_AGREEMENT)
         self.opacity = float(np.clip(share, 0, min(1.0, self.opacity + rise)))
         self.disagreeing += self.opacity == 0

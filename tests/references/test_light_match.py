@@ -193,3 +193,32 @@ def test_a_face_elsewhere_than_the_mesh_is_left(sample):
     assert tracker.opacity == pytest.approx(1 / 3)
     tracker.match(graded(sample, lambda c: c)[0], 1)
     assert tracker.opacity == 1
+
+
+def test_a_moment_of_doubt_does_not_show_the_scenes_mouth(sample, monkeypatch):
+    """A head that turns as no reference does agrees less for some frames; captions do for good."""
+    seen = iter([0.9, 0.45, 0.4, 0.45, 0.9] + [0.4] * 20)
+    monkeypatch.setattr("dubfew.references.light_match.measure_agreement", lambda *_: next(seen))
+    tracker, opacities = LightTracker(), []
+    for _ in range(25):
+        tracker.match(sample.inputs, 0)
+        opacities.append(tracker.opacity)
+    assert opacities[:5] == [1, 1, 1, 1, 1]
+    assert opacities[-1] == 0
+    # Captions are there from the first frame on: nothing counts for the face.
+    assert _opacity_at_first(0.4, sample, monkeypatch) == 0
+
+
+def _opacity_at_first(agreement, sample, monkeypatch):
+    monkeypatch.setattr("dubfew.references.light_match.measure_agreement", lambda *_: agreement)
+    tracker = LightTracker()
+    tracker.match(sample.inputs, 0)
+    return tracker.opacity
+
+
+def test_border_of_a_jaw_is_not_called_light(sample):
+    """A fifth of the cells show another thing: the light of the others is matched."""
+    tracker, strip = LightTracker(), torch.ones(1, 3, *sample.target.shape[-2:])
+    strip[..., : sample.target.shape[-1] // 5] = 0.1
+    tracker.match(graded(sample, lambda c: strip * c)[0], 0)
+    assert tracker.unmatched == 0
