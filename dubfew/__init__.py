@@ -38,6 +38,7 @@ from dubfew.api import (  # noqa: E402
     plan_render,
     record_motion,
     render,
+    render_cast,
     track,
 )
 from dubfew.data.options import PrepareOptions  # noqa: E402
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from dubfew.prior import Prior
     from dubfew.reconstruction.track import Track
     from dubfew.registry import Registry
+    from dubfew.render.cast import Cast, CastLine, CastRole
+    from dubfew.render.cast_pipeline import CastResult
     from dubfew.render.pipeline import RenderResult
     from dubfew.render.plan import RenderPlan
     from dubfew.takes.edits import MotionEdit
@@ -69,6 +72,10 @@ __all__ = [
     "AdaptPlan",
     "AdaptResult",
     "Audio",
+    "Cast",
+    "CastLine",
+    "CastResult",
+    "CastRole",
     "DubOptions",
     "DubPlan",
     "DubResult",
@@ -97,6 +104,7 @@ __all__ = [
     "read_frames",
     "record_motion",
     "render",
+    "render_cast",
     "track",
 ]
 
@@ -108,6 +116,10 @@ __getattr__ = lazy_exports(
         "DubPlan": "dubbing.plan",
         "DubResult": "dubbing.pipeline",
         "Audio": "media",
+        "Cast": "render.cast",
+        "CastLine": "render.cast",
+        "CastResult": "render.cast_pipeline",
+        "CastRole": "render.cast",
         "EvaluationResult": "evaluate.compare",
         "Frames": "media",
         "MotionEdit": "takes.edits",

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from dubfew.reconstruction.detection.clip_detections import ClipDetections
     from dubfew.reconstruction.track import Track
     from dubfew.registry import Registry
+    from dubfew.render.cast import Cast
+    from dubfew.render.cast_pipeline import CastResult
     from dubfew.render.pipeline import RenderResult
     from dubfew.render.plan import RenderPlan
     from dubfew.takes.take import Take
@@ -266,6 +268,55 @@ def render(
     from dubfew.render import pipeline
 
     return pipeline.render(actor, options, registry=registry, progress=progress)
+
+
+@document_options(RenderOptions)
+def render_cast(
+    cast: Cast | Path | str,
+    options: RenderOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    progress: ProgressCallback = no_progress,
+    **overrides: Any,
+) -> CastResult:
+    """Make several actors speak in one scene: one decode, one encode, a watermark for each mouth.
+
+    Options for one mouth alone, such as ``audio`` and ``face``, are refused: the cast says them.
+
+    Args:
+        cast: the roles, as a ``dubfew.Cast`` or the file of one.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that holds the actors; default: the user's own, in DUBFEW_HOME.
+        progress: function that is called with the state of every stage of the work.
+
+    Returns:
+        The output file, with measurements of the work.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
+        DubfewError: The cast or an option has a value that is not allowed, or two roles have one
+            face.
+        ActorNotFoundError: An actor does not exist, or was deleted during the work; then no output
+            is left.
+        ConsentError: An actor's consent does not cover this use.
+        SuspendedError: An actor is suspended; then no output is left.
+        MediaError: A file cannot be read or written.
+        NoFaceError: The scene shows no face.
+        WrongPersonError: A face is not that of its actor.
+
+    Example::
+
+        import dubfew
+
+        mary = dubfew.CastRole("mary", (dubfew.CastLine("mary.wav"),))
+        john = dubfew.CastRole("john", (dubfew.CastLine("john.wav", start=3.2),), face="1")
+        dubfew.render_cast(dubfew.Cast((mary, john)), video="scene.mp4", out="out.mp4")
+    """
+    options = merge_options(RenderOptions, options, overrides)
+    progress(Progress(LOAD_STAGE, 0))
+    from dubfew.render import cast_pipeline
+
+    return cast_pipeline.render_cast(cast, options, registry=registry, progress=progress)
 
 
 @document_options(DubOptions)

@@ -35,6 +35,7 @@ CLI_ONLY = {
     ("track", "faces"),
     ("track", "overwrite"),
     ("render", "named_actor"),
+    ("render", "cast"),
     *((command, name) for command in COMMANDS for name in ("progress_mode", "verbose")),
 }
 LIBRARY_ONLY = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,11 +33,24 @@ def render(
     named_actor: Annotated[
         str | None, typer.Option("--actor", metavar="ID", help="Another way to name the actor.")
     ] = None,
+    cast: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Cast (.json or .yaml) in place of an actor: several actors of one scene, each "
+            "with a face and lines. It needs a video.",
+        ),
+    ] = None,
     progress_mode: ProgressOption = ProgressMode.AUTO,
     verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make an actor speak new audio in any footage of theirs."""
+    if cast is not None:
+        if actor is not None or named_actor is not None:
+            raise typer.BadParameter("--cast names the actors: leave out the id")
+        _render_cast(cast, options, progress_mode, as_json=as_json)
+        return
     actor = _choose_actor(actor, named_actor)
     _check_combinations(options)
     with show_progress(progress_mode, as_json=as_json) as progress:
@@ -47,6 +61,21 @@ def render(
         as_json=as_json,
         text=lambda: format_render(result, preview=options.preview, verbose=verbose),
     )
+
+
+def _render_cast(
+    cast: Path, options: RenderOptions, progress_mode: ProgressMode, *, as_json: bool
+) -> None:
+    """Render several mouths in one pass."""
+    with show_progress(progress_mode, as_json=as_json) as progress:
+        result = api.render_cast(cast, options, progress=progress)
+    lines = [f"warning: {note}" for note in result.note.split("; ") if note]
+    painted = ", ".join(
+        f"face {face} in {count}"
+        for face, count in zip(result.faces, result.edited_frames, strict=True)
+    )
+    lines.append(f"Done: {result.output} ({result.frames} frames; painted: {painted})")
+    print_result(result, as_json=as_json, text="\n".join(lines))
 
 
 def _choose_actor(argument: str | None, option: str | None) -> str:

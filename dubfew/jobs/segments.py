@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from dubfew.jobs.description import Segment
-from dubfew.media import Audio, probe, read_audio
-from dubfew.media.audio import DELIVERY_RATE_HZ
-from dubfew.media.in_memory import write_audio
-
-# Length of the fades between the scene's sound and a segment's, s: short enough to cut off no
-# consonant, long enough that nothing clicks.
-FADE_SECONDS = 0.005
+from dubfew.render import placed_sound
+from dubfew.render.placed_sound import PlacedSound
 
 
 def compose_sound(scene: Path, segments: Sequence[Segment], out: Path) -> None:
@@ -30,19 +23,5 @@ def compose_sound(scene: Path, segments: Sequence[Segment], out: Path) -> None:
     Raises:
         MediaError: A file cannot be read.
     """
-    info, rate = probe(scene), DELIVERY_RATE_HZ
-    whole = np.zeros(round(info.duration * rate), np.float32)
-    if info.has_audio:
-        own = read_audio(scene, rate).samples[: len(whole)]
-        whole[: len(own)] = own
-    fade = round(FADE_SECONDS * rate)
-    for segment in segments:
-        begin, end = (min(round(t * rate), len(whole)) for t in (segment.start, segment.end))
-        spoken = np.zeros(end - begin, np.float32)
-        given = read_audio(segment.audio, rate, seconds=segment.end - segment.start).samples
-        spoken[: len(given)] = given[: len(spoken)]
-        # Weight of the segment: it rises and falls inside, so that its neighbors stay.
-        edge = np.minimum(np.arange(len(spoken)), np.arange(len(spoken))[::-1])
-        weight = np.clip((edge + 1) / (fade + 1), 0, 1).astype(np.float32)
-        whole[begin:end] += weight * (spoken - whole[begin:end])
-    write_audio(out, Audio(whole, rate))
+    placed = [PlacedSound(each.audio, each.start, each.end) for each in segments]
+    placed_sound.compose_sound(scene, placed, out)

@@ -73,6 +73,7 @@ class RenderProvenance:
         consent_sha256: SHA-256 of the consent record, or None without one.
         watermark: id of the watermark, or None where it was switched off.
         motion: file of the mouth motion, for the drive "motion" alone.
+        others: further mouths of the same video, each with its own prior, consent and watermark.
     """
 
     scene: Path
@@ -83,6 +84,12 @@ class RenderProvenance:
     consent_sha256: str | None
     watermark: str | None
     motion: Path | None = None
+    others: tuple[RenderProvenance, ...] = ()
+
+    @property
+    def mouths(self) -> tuple[RenderProvenance, ...]:
+        """The facts about every mouth, this one first."""
+        return (self, *self.others)
 
 
 def sign_video(
@@ -144,10 +151,12 @@ def _make_builder(provenance: RenderProvenance) -> Any:
         {"label": "c2pa.actions", "data": {"actions": actions}},
         {"label": RENDER_ASSERTION_LABEL, "data": _render_assertion(provenance)},
     ]
-    # The soft binding connects the manifest with the watermark, which survives its removal.
-    if provenance.watermark is not None:
+    # Soft bindings connect the manifest with the watermarks, which survive its removal.
+    marks = [each.watermark for each in provenance.mouths if each.watermark is not None]
+    if marks:
         actions.append({"action": "c2pa.watermarked.bound"})
-        value = base64.b64encode(bytes.fromhex(provenance.watermark)).decode()
+    for mark in marks:
+        value = base64.b64encode(bytes.fromhex(mark)).decode()
         binding = {"alg": SOFT_BINDING_ALGORITHM, "blocks": [{"scope": {}, "value": value}]}
         assertions.append({"label": "c2pa.soft-binding", "data": binding})
     generator = {"name": "dubfew", "version": __version__}
@@ -178,6 +187,21 @@ def _render_assertion(provenance: RenderProvenance) -> dict[str, Any]:
         "scene_sha256": sha256_file(provenance.scene),
         "sound_sha256": None if sound is None else sha256_file(sound),
         **({} if motion is None else {"motion_sha256": sha256_file(motion)}),
+        **(
+            {"mouths": [_describe_mouth(each) for each in provenance.mouths]}
+            if provenance.others
+            else {}
+        ),
+    }
+
+
+def _describe_mouth(provenance: RenderProvenance) -> dict[str, Any]:
+    """Return what the assertion says of one of several mouths."""
+    return {
+        "prior": {"name": provenance.prior, "sha256": provenance.prior_sha256},
+        "drive": provenance.drive,
+        "consent_sha256": provenance.consent_sha256,
+        "watermark": provenance.watermark,
     }
 
 

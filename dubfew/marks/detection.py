@@ -80,11 +80,32 @@ def find_watermark(
     Raises:
         MediaError: The file cannot be read as video.
     """
+    found = find_watermarks(path, progress=progress)
+    return found[0] if found else None
+
+
+def find_watermarks(
+    path: Path | str, count: int = 1, *, progress: ProgressCallback = no_progress
+) -> list[DetectedWatermark]:
+    """Find the watermarks of a video, of which each mouth may have one.
+
+    Args:
+        path: a video; of a long one up to four segments of 300 frames are read.
+        count: number of watermarks after which the search ends; all faces of a segment are read
+            before that.
+        progress: callback for the progress of tracking and reading.
+
+    Returns:
+        Different watermarks, that of the person seen most first; see `find_watermark`.
+
+    Raises:
+        MediaError: The file cannot be read as video.
+    """
     path = Path(path)
-    # Projections of every face so far, by its rank.
+    # Projections and watermark of every face so far, by its rank.
     seen: dict[int, list[WatermarkProjections]] = {}
-    found = None
-    for count, (start, stop) in enumerate(_segment_ranges(probe(path).frames), 1):
+    found: dict[int, DetectedWatermark] = {}
+    for number, (start, stop) in enumerate(_segment_ranges(probe(path).frames), 1):
         try:
             mouths = track_mouths(path, start, stop, progress)
         except NoFaceError:
@@ -92,11 +113,13 @@ def find_watermark(
         # Each segment adds to the evidence of the segments before.
         for rank, projections in enumerate(project_mouths(path, mouths, start, stop)):
             seen.setdefault(rank, []).append(projections)
-            found = found or decode_watermark(seen[rank])
-        progress(Progress("read", count, MAX_SEARCH_SEGMENTS))
-        if found is not None:
+            if rank not in found and (decoded := decode_watermark(seen[rank])) is not None:
+                found[rank] = decoded
+        progress(Progress("read", number, MAX_SEARCH_SEGMENTS))
+        if len({each.id for each in found.values()}) >= count:
             break
-    return found
+    ordered = [found[rank] for rank in sorted(found)]
+    return list({each.id: each for each in reversed(ordered)}.values())[::-1]
 
 
 def _segment_ranges(frames: int | None) -> Iterator[tuple[int, int | None]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dubfew.errors import MediaError
 from dubfew.marks.credentials import ContentCredentials, read_credentials
-from dubfew.marks.detection import DetectedWatermark, find_watermark
+from dubfew.marks.detection import DetectedWatermark, find_watermarks
 from dubfew.media import probe
 from dubfew.progress import ProgressCallback, no_progress
 
@@ -19,7 +19,7 @@ class MarksReport:
     Attributes:
         path: the file.
         credentials: its Content Credentials, or None.
-        watermark: its watermark, or None.
+        watermark: its watermark, or None; the first one of several mouths.
         intact: whether the credentials are valid, and the watermark is the one that they name, or
             is absent because they record that it was switched off.
         findings: results and problems for a reader, one line each.
@@ -57,10 +57,11 @@ def verify_marks(
         damage.append(str(error))
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error.strerror}): check the path") from error
-    found = None
+    found: list[DetectedWatermark] = []
     try:
         probe(path)
-        found = find_watermark(path, progress=progress)
+        named = _named_watermarks(credentials)
+        found = find_watermarks(path, max(1, len(named)), progress=progress)
     except MediaError as error:
         if credentials is None:
             raise
@@ -68,11 +69,19 @@ def verify_marks(
     comparison, is_wrong = _compare_marks(credentials, found)
     findings = [
         *_describe_credentials(credentials),
-        *_describe_watermark(found),
+        *_describe_watermarks(found),
         *comparison,
         *damage,
     ]
-    return MarksReport(path, credentials, found, not (is_wrong or damage), tuple(findings))
+    first = found[0] if found else None
+    return MarksReport(path, credentials, first, not (is_wrong or damage), tuple(findings))
+
+
+def _named_watermarks(credentials: ContentCredentials | None) -> list[str]:
+    """The ids that credentials name, one for each mouth that has a watermark."""
+    rendering = credentials.rendering if credentials is not None else None
+    mouths = (rendering or {}).get("mouths") or [rendering or {}]
+    return [str(mouth["watermark"]) for mouth in mouths if mouth.get("watermark")]
 
 
 def _describe_credentials(credentials: ContentCredentials | None) -> list[str]:
@@ -104,34 +113,39 @@ def _describe_credentials(credentials: ContentCredentials | None) -> list[str]:
     return lines
 
 
-def _describe_watermark(found: DetectedWatermark | None) -> list[str]:
-    """Describe a watermark in lines for a reader."""
-    if found is None:
+def _describe_watermarks(found: list[DetectedWatermark]) -> list[str]:
+    """Describe watermarks in lines for a reader."""
+    if not found:
         return ["no watermark found"]
     return [
-        f"watermark {found.id}: certainty {found.certainty:.1f}, "
-        f"{found.corrected} bits corrected, {found.frames} frames"
+        f"watermark {each.id}: certainty {each.certainty:.1f}, "
+        f"{each.corrected} bits corrected, {each.frames} frames"
+        for each in found
     ]
 
 
 def _compare_marks(
-    credentials: ContentCredentials | None, found: DetectedWatermark | None
+    credentials: ContentCredentials | None, found: list[DetectedWatermark]
 ) -> tuple[list[str], bool]:
     """Compare the two marks; return the result in lines, and whether something is wrong."""
     if credentials is None:
         return (["the credentials were taken off"] if found else ["no marks"]), True
-    rendering = credentials.rendering
-    if rendering is None:
+    if credentials.rendering is None:
         return ["the credentials are not those of a rendering of dubfew"], True
-    named = rendering.get("watermark")
-    # Without a named watermark there must be none; otherwise the two ids must be equal.
+    named = _named_watermarks(credentials)
+    read = [each.id for each in found]
+    # Without a named watermark there must be none; otherwise the ids must be equal.
     invalid = credentials.state == "invalid"
-    if named is None:
-        if found is not None:
-            return [f"the credentials name no watermark, the picture has {found.id}"], True
+    if not named:
+        if read:
+            return [f"the credentials name no watermark, the picture has {read[0]}"], True
         return ["the watermark was switched off when this was rendered"], invalid
-    if found is None:
-        return [f"the credentials name the watermark {named}, which cannot be read"], True
-    if found.id != named:
-        return [f"the credentials name another watermark, {named}"], True
-    return ["watermark and credentials name the same id"], invalid
+    if not read:
+        return [f"the credentials name the watermark {named[0]}, which cannot be read"], True
+    strange = [mark for mark in read if mark not in named]
+    if strange:
+        return [f"the credentials name another watermark, {named[0]}"], True
+    missing = [mark for mark in named if mark not in read]
+    # A mouth that speaks for a second is too short to be read.
+    lines = [f"the watermark {mark} of another mouth cannot be read" for mark in missing]
+    return ["watermark and credentials name the same id", *lines], invalid

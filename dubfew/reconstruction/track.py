@@ -32,6 +32,7 @@ FLAG_TURNED_AWAY = 2
 FLAG_MOUTH_COVERED = 4
 FLAG_CUT_BY_EDGE = 8
 FLAG_OTHER_PERSON = 16
+FLAG_NO_LINE = 32
 # Words for reports and for JSON output.
 FLAG_DESCRIPTIONS = {
     FLAG_NO_FACE: "no face",
@@ -39,6 +40,7 @@ FLAG_DESCRIPTIONS = {
     FLAG_MOUTH_COVERED: "mouth covered",
     FLAG_CUT_BY_EDGE: "cut by the frame's edge",
     FLAG_OTHER_PERSON: "only somebody else",
+    FLAG_NO_LINE: "no line to speak",
 }
 
 

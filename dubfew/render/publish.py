@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dubfew.marks.certificate import SigningIdentity
@@ -23,6 +24,7 @@ def sign_and_log(
     revision: Revision,
     *,
     anyone: bool = False,
+    others: Sequence[Revision] = (),
 ) -> None:
     """Sign a finished file and log the render, before the file takes its place.
 
@@ -37,6 +39,7 @@ def sign_and_log(
         registry: registry of the actor.
         revision: revision of the actor that was rendered.
         anyone: whether a face that is not the actor's was allowed.
+        others: revisions of the actors whose facts are ``rendering.others``, in that order.
 
     Raises:
         ActorNotFoundError: The actor was deleted during the render.
@@ -45,22 +48,26 @@ def sign_and_log(
         AuditError: The audit log cannot be written.
     """
     # A render takes minutes: the actor may have been deleted or suspended since it began.
-    revision.check_exists()
-    registry.check_suspension(revision)
+    painted = [*zip(rendering.mouths, (revision, *others), strict=True)]
+    for _, each in painted:
+        each.check_exists()
+        registry.check_suspension(each)
     sign_video(file, output, rendering, identity)
-    switched_off = {"no-watermark": not rendering.watermark, "anyone": anyone}
+    sha256 = sha256_file(file)
     try:
-        revision.record_event(
-            "render",
-            output_sha256=sha256_file(file),
-            watermark=rendering.watermark,
-            drive=rendering.drive,
-            consent_sha256=rendering.consent_sha256,
-            use=purpose.use,
-            language=purpose.language,
-            territory=purpose.territory,
-            overrides=[name for name, chosen in switched_off.items() if chosen],
-        )
+        for facts, each in painted:
+            switched_off = {"no-watermark": not facts.watermark, "anyone": anyone}
+            each.record_event(
+                "render",
+                output_sha256=sha256,
+                watermark=facts.watermark,
+                drive=facts.drive,
+                consent_sha256=facts.consent_sha256,
+                use=purpose.use,
+                language=purpose.language,
+                territory=purpose.territory,
+                overrides=[name for name, chosen in switched_off.items() if chosen],
+            )
     except BaseException:
         # An output that is not in the log must not leave its credentials behind.
         beside = credentials_path(output)

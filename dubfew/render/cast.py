@@ -1,0 +1,148 @@
+"""A cast: who of a scene speaks what, for a render of several mouths in one pass."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubfew.errors import DubfewError
+from dubfew.utils.files import check_input_file
+from dubfew.utils.import_utils import import_optional
+
+# Roles in one scene. Each takes the memory of an actor, about 200 MB.
+MAX_ROLES = 16
+
+
+@dataclass(frozen=True)
+class CastLine:
+    """One line of a role.
+
+    Attributes:
+        audio: the speech.
+        start: time in the scene at which the audio begins, s.
+        motion: file of ``dubfew motion`` that moves the mouth in place of the audio, or None.
+    """
+
+    audio: Path | str
+    start: float = 0.0
+    motion: Path | str | None = None
+
+
+@dataclass(frozen=True)
+class CastRole:
+    """One actor of a scene and their lines.
+
+    Attributes:
+        actor: id of the actor.
+        lines: what the actor says, at least one line. Outside of the lines the face is left as it
+            is, to the bit.
+        face: face in the scene, as the option ``face`` names it; None is the one that is most like
+            the actor.
+    """
+
+    actor: str
+    lines: tuple[CastLine, ...]
+    face: str | None = None
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Everybody who speaks in a scene.
+
+    Attributes:
+        roles: the actors, each with a face of their own.
+        sound: finished mix of the scene, or None to put the lines in place of the scene's sound.
+    """
+
+    roles: tuple[CastRole, ...]
+    sound: Path | str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what needs no file.
+
+        Raises:
+            DubfewError: There are no roles or too many, or a role has no line.
+        """
+        if not 1 <= len(self.roles) <= MAX_ROLES:
+            raise DubfewError(f"a cast has {len(self.roles)} roles: give 1 to {MAX_ROLES}")
+        for role in self.roles:
+            if not role.lines:
+                raise DubfewError(f"the role of {role.actor!r} has no lines: give it one")
+
+    def list_files(self) -> list[Path]:
+        """List the files that the cast names, each once."""
+        lines = [line for role in self.roles for line in role.lines]
+        named = [self.sound, *(line.audio for line in lines), *(line.motion for line in lines)]
+        return [*dict.fromkeys(Path(path) for path in named if path is not None)]
+
+
+def read_cast(path: Path | str) -> Cast:
+    """Read a cast from JSON or YAML. Files in it are relative to it.
+
+    Args:
+        path: .json or .yaml, see ``docs/studio.md``.
+
+    Raises:
+        MediaError: The file, or a file that it names, does not exist.
+        DubfewError: The file is no cast.
+        MissingDependencyError: The file is YAML, and PyYAML is not installed.
+    """
+    path = Path(path)
+    check_input_file(path)
+    try:
+        text = path.read_text("utf-8-sig")
+        if path.suffix.lower() == ".json":
+            content = json.loads(text)
+        else:
+            yaml = import_optional("yaml")
+            try:
+                content = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ValueError(str(error)) from error
+        cast = _make_cast(content, path.parent)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        found = " ".join(str(error).split())[:200]
+        raise DubfewError(f"{path} is no cast ({found}): docs/studio.md has an example") from error
+    for file in cast.list_files():
+        check_input_file(file)
+    return cast
+
+
+def _make_cast(content: Any, folder: Path) -> Cast:
+    """Make a cast from parsed JSON."""
+    _check_keys(content, {"roles", "sound"}, "the cast")
+    roles = []
+    for role in content["roles"]:
+        _check_keys(role, {"actor", "face", "audio", "motion", "lines"}, "a role")
+        given = role.get("lines")
+        if (given is None) == ("audio" not in role):
+            raise ValueError("a role needs either audio for the whole scene, or lines")
+        if given is None:
+            given = [{key: role[key] for key in ("audio", "motion") if key in role}]
+        lines = []
+        for line in given:
+            _check_keys(line, {"audio", "start", "motion"}, "a line")
+            start = float(line.get("start", 0))
+            if not (math.isfinite(start) and start >= 0):
+                raise ValueError(f"a line starts at {start:g} s: give 0 or more")
+            motion = folder / line["motion"] if line.get("motion") else None
+            lines.append(CastLine(folder / line["audio"], start, motion))
+        lines.sort(key=lambda each: each.start)
+        face = None if role.get("face") is None else str(role["face"])
+        roles.append(CastRole(str(role["actor"]), tuple(lines), face))
+    sound = None if content.get("sound") is None else folder / str(content["sound"])
+    return Cast(tuple(roles), sound)
+
+
+def _check_keys(found: Mapping[str, Any], known: set[str], name: str) -> None:
+    """Refuse what is no mapping, and keys that nobody knows."""
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{name} is {str(found)[:40]!a}: expected names and values")
+    unknown = found.keys() - known
+    if unknown:
+        first = ascii(sorted(map(str, unknown))[0])
+        raise ValueError(f"{name} has {first}: there are {', '.join(sorted(known))}")
