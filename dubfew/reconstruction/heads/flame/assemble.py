@@ -122,9 +122,11 @@ def build_flame_head(
     """
     if known_landmarks.face_ids.min() < 0 or known_landmarks.face_ids.max() >= len(model.faces):
         raise AssetError("the landmark embedding names faces that this FLAME model has not")
+    # Landmarks that the user's file lacks come from `lite`, whose places are known.
     lite = load_head_model("lite")
     landmarks = attach_landmarks(model.template, model.faces, known_landmarks, lite)
     _check_axes(known_landmarks.positions(model.template, model.faces), known_landmarks.ids)
+    # The sheet's vertices are means of FLAME's, so every array of FLAME is extended by those means.
     filling = build_mouth_sheet(landmarks, model.faces, len(model.template))
     more = len(filling.vertex_weights)
 
@@ -156,6 +158,8 @@ def build_flame_head(
         mouth_faces=np.arange(len(model.faces) + len(filling.faces)) >= len(model.faces),
         expression_moves_joints=True,
     )
+    # Texture coordinates are taken over with the jaw open, or upper and lower lip would share a
+    # place.
     still = np.zeros((1, len(head.expression_basis)), np.float32)
     jaw = np.array([[UNROLL_JAW_PITCH_RADIANS, 0, 0]], np.float32)
     opened = head.vertices(np.zeros(len(head.shape_basis)), still, jaw)[0].astype(np.float64)

@@ -45,19 +45,26 @@ def attach_landmarks(
     Returns:
         One row per landmark of ``lite_head``, in its order; those of ``known_landmarks`` unchanged.
     """
+    # The landmarks of `lite`, with the triangles between them: its other vertices close the mouth.
     count = len(lite_head.landmark_ids)
     points = np.asarray(lite_head.landmark_matrix() @ lite_head.template, np.float64)
     mesh = lite_head.faces[(lite_head.faces < count).all(1)]
+    # Where both heads know a landmark, its place on the new head is the goal.
     row = {int(i): k for k, i in enumerate(lite_head.landmark_ids)}
     rows = np.array([row[int(i)] for i in known_landmarks.ids if int(i) in row])
     chosen = np.array([k for k, i in enumerate(known_landmarks.ids) if int(i) in row])
     goal = known_landmarks.positions(template, faces)[chosen].astype(np.float64)
 
+    # Scale, turn and shift by the known landmarks, then bend space so that they lie on their goals.
     points = align_by_similarity(points[rows], goal, points)
     points = points + RBFInterpolator(points[rows], goal - points[rows], kernel="linear")(points)
+    # The skin is the largest piece of the mesh. Eyeballs are pieces of their own, and nearer in
+    # places.
     surface = _TriangleSurface(
         template.astype(np.float64), faces[_largest_component_mask(faces, len(template))]
     )
+    # Pull the other landmarks to the skin, round by round. Half of each pull is the mean of its
+    # neighbors', so that landmarks keep their order where the skin folds, as at the lips.
     free = np.ones(count, bool)
     free[rows] = False
     average = _neighbor_average_matrix(mesh, count)
@@ -67,6 +74,7 @@ def attach_landmarks(
         pull[rows] = goal - points[rows]
         smooth = average @ pull
         points = points + np.where(free[:, None], (pull + smooth) / 2, pull)
+    # Back from triangles of the skin to those of the whole mesh. Known landmarks stay as given.
     _, face, weights = surface.closest_points(points, compute_vertex_normals(points, mesh))
     face = np.nonzero(_largest_component_mask(faces, len(template)))[0][face]
     face[rows], weights[rows] = (

@@ -62,6 +62,7 @@ def read_flame_model(path: Path | str) -> FlameModel:
     Raises:
         AssetError: The file is no head model, or damaged, or not in meters.
     """
+    # Editions differ in the container and in the arrays' names, which `ARRAY_KEYS` has.
     held = read_named_arrays(path) if zipfile.is_zipfile(path) else read_pickle(path)
     if not isinstance(held, Mapping):
         raise AssetError(f"{path} is no FLAME model: it holds no named arrays")
@@ -73,13 +74,17 @@ def read_flame_model(path: Path | str) -> FlameModel:
             "own file "
             "(generic_model.pkl, flame2023.pkl)"
         )
+    # One array holds both bases: shapes first, then expressions.
     bases = _array_of_shape(found["bases"], "shapedirs", (NUM_FLAME_VERTICES, 3, None), path)
     shapes, expressions = _split_basis_count(bases.shape[2], path)
     faces = _to_face_array(found["faces"], path)
+    # Exports in centimeters or millimeters have the right number of vertices, and would track
+    # nothing.
     size = float(np.ptp(template, axis=0).max())
     if not 0.1 < size < 1.0:
         raise AssetError(f"the head in {path} is {size:.3g} m tall: FLAME is in meters")
     _check_joint_parents(found["tree"], path)
+    # Weights that do not add up to 1 tear the mesh where the jaw opens.
     weights = _array_of_shape(found["weights"], "weights", (NUM_FLAME_VERTICES, 5), path)
     if not np.allclose(weights.sum(1), 1, atol=1e-3):
         raise AssetError(f"the skinning weights in {path} do not sum to 1: fetch the file again")

@@ -40,16 +40,21 @@ def build_mouth_sheet(
     FLAME's lips run on inwards for two centimeters and end open. The sheet hangs from where a
     detector sees the lips' inner edges, so what it covers is what shows between them.
     """
+    # Means of the corners of the triangle that carries each landmark of the ring.
     row = {int(i): k for k, i in enumerate(landmarks.ids)}
     ring = np.zeros((2 * HALF_RING_LENGTH, num_vertices), np.float32)
     for k, point in enumerate(INNER_LIPS):
         np.add.at(ring[k], faces[landmarks.face_ids[row[point]]], landmarks.barycentric[row[point]])
+    # Half way between each pair of lips, a point that lies deeper. The corners of the mouth have
+    # none.
     upper = ring[1:HALF_RING_LENGTH]
     lower = ring[:HALF_RING_LENGTH:-1]
     follow = np.concatenate([ring, (upper + lower) / 2])
     shift = np.zeros((len(follow), 3), np.float32)
     shift[2 * HALF_RING_LENGTH :, 2] = -MOUTH_SHEET_DEPTH_METERS
 
+    # Three rows from corner to corner: upper lip, depth, lower lip. Two strips of triangles join
+    # them.
     over = [num_vertices + k for k in range(HALF_RING_LENGTH + 1)]
     under = [
         num_vertices,

@@ -216,6 +216,7 @@ class _ArrayBuilder:
         raise _ForbiddenPickleError(f"a {type(value).__name__.strip('_')} where numbers belong")
 
     def _build_array(self, record: _Record) -> Any:
+        # Three ways in which numpy writes an array: its state, a raw buffer, or a single number.
         if isinstance(record, _Array):
             _, shape, dtype, columns_first, data = record.state
         elif isinstance(record, _Buffer):
@@ -226,19 +227,24 @@ class _ArrayBuilder:
         shape = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
         if not all(isinstance(n, int) and n >= 0 for n in shape):
             raise _ForbiddenPickleError(f"an array of shape {shape}")
+        # The file states size and content separately. What does not fit is refused before it is
+        # read.
         count = math.prod(shape)
         order: Literal["F", "C"] = "F" if columns_first else "C"
         code = _dtype_code(dtype)
+        # Arrays of objects are lists of further records, each built in the same way.
         if code == "O":
             if not isinstance(data, list) or len(data) != count:
                 raise _ForbiddenPickleError("an object array that is not a list of its items")
             objects = np.empty(count, object)
             objects[:] = [self.build(item) for item in data]
             return objects.reshape(shape, order=order)
+        # Python 2 wrote bytes as text, of which latin1 keeps every byte.
         raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
         kind = np.dtype(code)
         if len(raw) != count * kind.itemsize:
             raise _ForbiddenPickleError(f"an array {shape} of {code} in {len(raw)} bytes")
+        # A copy, because the buffer cannot be written; in this machine's byte order.
         array = np.frombuffer(raw, kind).reshape(shape, order=order).copy()
         return array.astype(kind.newbyteorder("="), copy=False)
 

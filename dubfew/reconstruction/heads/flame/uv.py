@@ -61,13 +61,16 @@ def transfer_uv(
     Returns:
         Coordinates in [0, 1]; what lies behind the ears falls on the edges. [V, 2]
     """
+    # Both heads with the jaw open: closed lips touch, and a bend of space could not part them.
     still = np.zeros((1, len(lite_head.expression_basis)), np.float32)
     jaw = np.array([[UNROLL_JAW_PITCH_RADIANS, 0, 0]], np.float32)
     own = lite_head.vertices(np.zeros(len(lite_head.shape_basis)), still, jaw)[0].astype(np.float64)
     goal = lite_head.landmark_matrix() @ own
+    # Bring the other head onto `lite`: by scale, turn and shift, then bent so that landmarks meet.
     moved = align_by_similarity(landmarks, goal, vertices)
     rough = align_by_similarity(landmarks, goal, landmarks)
     moved = moved + RBFInterpolator(rough, goal - rough, kernel="linear")(moved)
+    # `lite` is unrolled as a cylinder. A line per axis turns angle and height into its coordinates.
     result = np.empty((len(vertices), 2), np.float32)
     for axis, (model, other) in enumerate(
         zip(_cylindrical_coordinates(own).T, _cylindrical_coordinates(moved).T, strict=True)

@@ -74,6 +74,7 @@ class IResNet(nn.Module):
         self.conv1 = nn.Conv2d(3, LAYER_CHANNELS[0], 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(LAYER_CHANNELS[0])
         self.prelu = nn.PReLU(LAYER_CHANNELS[0])
+        # The first block of each layer halves the picture and widens the channels.
         before = LAYER_CHANNELS[0]
         for number, (width, depth) in enumerate(zip(LAYER_CHANNELS, depths, strict=True), 1):
             blocks = [
@@ -118,6 +119,7 @@ def embed_faces(network: IResNet, chips: NDArray[np.uint8]) -> NDArray[np.float3
             f"{CHIP_SIZE_PX}, 3]: "
             "make them with dubfew.reconstruction.heads.mica.crop.align_face_chip"
         )
+    # The network may be on another device, or of another precision.
     weight = network.conv1.weight
     codes = [np.empty((0, IDENTITY_CODE_SIZE), np.float32)]
     with torch.inference_mode():

@@ -62,20 +62,25 @@ def load_mica(path: Path | str) -> MicaModel:
     """
     path = Path(path)
     stored = load_torch_weights(path, EXPECTED_MICA_FILE, allowed_globals=SAFE_NUMPY_GLOBALS)
+    # The file holds two networks: ArcFace, and the mapping from its code to FLAME's shape.
     parts = {}
     for name in ("arcface", "flameModel"):
         if not isinstance(stored.get(name), dict):
             raise AssetError(f"{path} is not MICA, it has no part {name!r}: {EXPECTED_MICA_FILE}")
         parts[name] = stored[name]
     flame = parts["flameModel"]
+    # Without memory of its own: the weights that are loaded take its place.
     with torch.device("meta"):
         mapping = MappingNetwork()
     load_weights_into(mapping, flame, path, "MICA", EXPECTED_MICA_FILE, prefix="regressor.")
+    # With them go the mean head and the basis that the coefficients belong to. A file without them
+    # is used as well; then the user's FLAME has to have the same basis.
     template, basis = (flame.get(f"generator.{name}") for name in ("v_template", "shapedirs"))
     if not (isinstance(template, Tensor) and isinstance(basis, Tensor)):
         return MicaModel(
             _build_arcface(parts["arcface"], path, EXPECTED_MICA_FILE), mapping, None, None
         )
+    # Only the first 300 directions are shapes; the file may hold expressions behind them.
     expected = (NUM_FLAME_VERTICES, 3)
     enough = (
         basis.ndim == 3 and basis.shape[:2] == expected and basis.shape[2] >= NUM_SHAPE_COEFFICIENTS

@@ -49,6 +49,7 @@ def align_face_chip(rgb: NDArray[np.uint8], landmarks: NDArray) -> NDArray[np.ui
         RGB. [112, 112, 3] uint8
     """
     matrix = fit_similarity_transform(extract_five_points(landmarks), ARCFACE_TEMPLATE_PX)
+    # For each pixel of the picture its place in the frame: the inverse of the alignment.
     centers = np.arange(CHIP_SIZE_PX) + 0.5
     x, y = np.meshgrid(centers - matrix[0, 2], centers - matrix[1, 2])
     (a, b), (c, d) = np.linalg.inv(matrix[:, :2])

@@ -114,10 +114,13 @@ def select_face_chips(
     Raises:
         NoFaceError: no row has a face.
     """
+    # The best view of each part of the clip, so that they differ in light and pose.
     rows = select_candidate_rows(landmarks, num_candidates)
     if not len(rows):
         raise NoFaceError("no frame has a face: there is no identity to read")
     wanted = set(rows.tolist())
+    # One pass over the frames. Only the candidates are converted, and nothing is read after the
+    # last.
     pictures = []
     for row, frame in enumerate(frames):
         if row in wanted:
@@ -125,6 +128,7 @@ def select_face_chips(
         if row >= rows[-1]:
             break
     chips = np.stack(pictures)
+    # Of the candidates the sharp ones are kept, in the order of time.
     score = score_face_views(landmarks[rows[: len(chips)]]) * measure_chip_sharpness(chips)
     return chips[np.sort(np.argsort(-score, kind="stable")[:num_used])]
 
@@ -170,6 +174,7 @@ def convert_mica_shape(head: HeadModel, mica: MicaModel, shape: NDArray) -> NDAr
     """
     if len(head.template) < NUM_FLAME_VERTICES:
         raise _not_flame_error(head)
+    # Of the same edition the coefficients are the same, and a head with fewer takes the first.
     count = len(head.shape_basis)
     own = head.shape_basis[:, :NUM_FLAME_VERTICES]
     same = mica.shape_basis is None or np.allclose(own, mica.shape_basis[:count], rtol=0, atol=1e-6)
@@ -183,6 +188,7 @@ def convert_mica_shape(head: HeadModel, mica: MicaModel, shape: NDArray) -> NDAr
     # Where the head's origin lies is no matter of its shape.
     basis = (own - own.mean(1, keepdims=True)).reshape(count, -1).astype(np.float64)
     target = (wanted - wanted.mean(0)).ravel().astype(np.float64)
+    # Least squares with a small ridge: directions that the vertices hardly show stay near zero.
     normal = basis @ basis.T + np.eye(count) * SHAPE_RIDGE_METERS**2
     return np.linalg.solve(normal, basis @ target).astype(np.float32)
 
