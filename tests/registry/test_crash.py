@@ -76,16 +76,24 @@ def killed_copies(home: Path, job: Callable[[Registry], object], step: int = 1) 
         job: function of a registry.
         step: number of lines of code from one moment to the next.
     """
+    # Once in this process: every child would import what the job needs, and build its tables.
+    job(Registry(_copy_home(home, "warm")))
     copies = []
     while True:
-        copy = home.with_name(f"killed-{len(copies)}")
-        for suffix in ("", "-keys"):
-            if (source := home.with_name(home.name + suffix)).exists():
-                shutil.copytree(source, copy.with_name(copy.name + suffix))
+        copy = _copy_home(home, f"killed-{len(copies)}")
         died = run_and_die(lambda copy=copy: job(Registry(copy)), len(copies) * step + 1)
         copies.append(copy)
         if not died:
             return copies
+
+
+def _copy_home(home: Path, name: str) -> Path:
+    """Copy a home folder and its keys beside it."""
+    copy = home.with_name(name)
+    for suffix in ("", "-keys"):
+        if (source := home.with_name(home.name + suffix)).exists():
+            shutil.copytree(source, copy.with_name(copy.name + suffix))
+    return copy
 
 
 def assert_sound(registry: Registry) -> None:
