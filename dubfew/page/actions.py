@@ -227,7 +227,8 @@ class PageActions:
 
         try:
             found = verify_marks(Path(path))
-            return [("Intact" if found.intact else "Not intact") + ":", *found.findings]
+            verdict = "The marks are intact." if found.intact else "There are no intact marks."
+            return [verdict, *found.findings]
         finally:
             Path(path).unlink(missing_ok=True)
 

@@ -200,9 +200,10 @@ def make_blocks(actions: PageActions) -> Any:
             text = actions.delete(name, again)
             return f"{name} is deleted.", gradio.update(value=text, visible=True), "", None
 
-        def check(path: str | None) -> str:
+        def check(path: str | None) -> tuple[str, None]:
             lines = actions.verify(path)
-            return "<ul>" + "".join(f"<li>{html.escape(each)}</li>" for each in lines) + "</ul>"
+            items = "".join(f"<li>{html.escape(each)}</li>" for each in lines)
+            return f"<ul>{items}</ul>", None
 
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         clock.tick(refresh, chosen, [table, chosen], **hidden)
@@ -237,6 +238,6 @@ def make_blocks(actions: PageActions) -> Any:
         delete.click(
             say(give_deletion, 3), [who, typed], [told, receipt, typed, who], **private
         ).then(reload, None, [actor, who], **private)
-        verify.click(say(check), checked, findings, **private)
+        verify.click(say(check, 1), checked, [findings, checked], **private)
         cancel.click(say(actions.cancel), chosen, cancelled, **private)
     return page

@@ -118,3 +118,10 @@ def test_every_option_of_a_table_is_known(tmp_path: Path, rendered: list[Any]) -
     again = run("init", project)
     assert again.exit_code == 1
     assert "exists already" in again.stderr
+
+
+def test_the_file_of_the_guide(config: Any, rendered: list[Any]) -> None:
+    guide = Path(__file__).resolve().parents[2] / "docs" / "guides" / "command-line.md"
+    text = guide.read_text().split("```toml\n")[1].split("```")[0]
+    run("render", "mary", "--config", config(text))
+    assert (rendered[0].codec, rendered[0].use) == ("prores_ks", "dubbing")

@@ -22,7 +22,7 @@ from dubfew.server.webhooks import (
     check_webhook_url,
     verify_webhook,
 )
-from tests.server.conftest import RunningServer
+from tests.server.conftest import RunningServer, write_output
 
 httpx2 = pytest.importorskip("httpx2")
 
@@ -302,3 +302,35 @@ def test_the_client_waits_for_a_server_that_is_away(tmp_path: Path) -> None:
     ):
         client.actors()
     assert time.monotonic() - began >= 0.2
+
+
+def test_the_ten_lines_of_the_guide(
+    server: RunningServer, sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "serve.md").read_text()
+    lines = guide.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(server.folder)
+    for name in ("scene.mp4", "german.wav"):
+        Path(name).write_bytes(sound.read_bytes())
+    server.registry.delete("mary")
+
+    def run(description: Any, out: Path, registry: Any, progress: Any) -> dict[str, Any]:
+        if description.kind == "adapt":
+            registry.create(description.actor, {"method": "lora"}, {"texture": b"content"})
+            return {"actor": description.actor}
+        return write_output(description, out, registry, progress)
+
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.05):
+            server.work(run)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        exec(lines.replace("http://127.0.0.1:8765", server.url), {})
+    finally:
+        stop.set()
+        worker.join()
+    assert Path("dubbed.mp4").read_bytes() == sound.read_bytes()

@@ -1,0 +1,47 @@
+"""The files of the container agree with each other and with the package."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from dubfew.server.options import ServeOptions
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCKERFILES = ("Dockerfile", "Dockerfile.cuda")
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_image_installs_what_there_is(name: str) -> None:
+    text = (ROOT / name).read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    (named,) = re.findall(r"'\.\[([\w,]+)\]'", text)
+    assert set(named.split(",")) <= extras.keys()
+    ignored = (ROOT / ".dockerignore").read_text()
+    for copied in re.findall(r"^COPY ((?:[\w.]+ )+)\./", text, flags=re.M):
+        for path in copied.split():
+            assert (ROOT / path).exists()
+            assert f"!{path}\n" in ignored
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_an_image_has_no_rights_and_its_own_port(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "\nUSER 10001" in text
+    port = ServeOptions().port
+    assert f"EXPOSE {port}" in text
+    assert f"127.0.0.1:{port}/health" in text
+    compose = (ROOT / "compose.yaml").read_text()
+    assert f'"127.0.0.1:{port}:{port}"' in compose
+    for line in ("read_only: true", "cap_drop: [ALL]", "no-new-privileges:true"):
+        assert line in compose
