@@ -65,6 +65,12 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "seconds": (["--seconds", "2.5"], 2.5),
     "start": (["--start", "1.5"], 1.5),
     "replay": (["--replay"], True),
+    "mixed": (["--mixed", "0.25"], 0.25),
+    "replay_data": (["--replay-data", "people"], Path("people")),
+    "loss": (["--loss", "paper-003"], "paper-003"),
+    "texture": (["--texture", "random"], "random"),
+    "no_prior": (["--no-prior", "--method", "full"], True),
+    "post_processing": (["--no-post-processing"], False),
     "steps": (["--steps", "0"], 0),
     "prior": (["--prior", "warp"], "warp"),
     "head": (["--head", "flame"], "flame"),
@@ -110,7 +116,12 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
 }
 GIVEN_TO = {("track", "method"): (["--method", "photometric"], "photometric")}
 # Options that need each other.
-TOGETHER = ({"drive", "driver"}, {"transcript", "language"}, {"into", "from_seconds", "to_seconds"})
+TOGETHER = (
+    {"drive", "driver"},
+    {"transcript", "language"},
+    {"into", "from_seconds", "to_seconds"},
+    {"no_prior", "method"},
+)
 # Arguments that a command requires.
 NEEDED = {
     "dub": {"scene": ["s.mp4"], "sound": ["a.wav"]},
@@ -243,7 +254,7 @@ def test_every_option_arrives_and_changes_nothing_else(
     changed = {key for key in given if given[key] != default[key] and key != "progress"}
     assert given[name] == value
     assert type(given[name]) is type(value)  # not an enumeration of the command line
-    alone = {"drive", "language"}
+    alone = {"drive", "language", "method"}
     together = [names for names in TOGETHER if name in names and name not in alone]
     assert changed == (together[0] if together else {name})
 

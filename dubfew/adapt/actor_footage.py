@@ -11,6 +11,7 @@ import numpy as np
 from dubfew.adapt.learned_face import FacePolicy, LearnedFace
 from dubfew.adapt.segment_selection import FootageSegment
 from dubfew.adapt.stage_estimates import STYLE_STAGE, STYLE_STAGE_UNITS
+from dubfew.data.clip_footage import ClipFootage, cut_clip_footage
 from dubfew.errors import MediaError, NoFaceError
 from dubfew.media import Audio, VideoInfo, read_frames
 from dubfew.media.audio import stream_audio
@@ -53,6 +54,7 @@ class ActorFootage:
         references: same frames in the size that is stored.
         style: how the actor's mouth differs from the speech model's prediction.
         face: the person who was tracked.
+        crops: same frames at 25 fps as a painting renderer takes them; None for blending ones.
     """
 
     track: Track
@@ -60,6 +62,7 @@ class ActorFootage:
     references: Footage
     style: SpeakingStyle
     face: LearnedFace
+    crops: ClipFootage | None = None
 
 
 def prepare_actor_footage(
@@ -70,6 +73,7 @@ def prepare_actor_footage(
     window_size: int,
     speech_model: SpeechModel,
     *,
+    layout: str | None = None,
     face_policy: FacePolicy,
     segmenter: str,
     progress: ProgressCallback = no_progress,
@@ -83,6 +87,7 @@ def prepare_actor_footage(
         head: head model to track with.
         window_size: edge of the windows that the renderer takes, px.
         speech_model: model that the style belongs to.
+        layout: crop layout of a painting renderer; None for blending ones.
         face_policy: which of the people may be learned.
         segmenter: finds things in front of the mouth, one of ``SEGMENTERS``.
         progress: function that is called with the state of every stage.
@@ -125,7 +130,39 @@ def prepare_actor_footage(
     progress(Progress(STYLE_STAGE, 0, STYLE_STAGE_UNITS))
     style = fit_actor_style(video, info, motion, speech_model)
     progress(Progress(STYLE_STAGE, 1, STYLE_STAGE_UNITS))
-    return ActorFootage(track, windows, references, style, face)
+    crops = None
+    if layout is not None:
+        crops = _cut_crops(video, info, segment, track, head, layout, progress)
+    return ActorFootage(track, windows, references, style, face, crops)
+
+
+def _cut_crops(
+    video: Path,
+    info: VideoInfo,
+    segment: FootageSegment,
+    track: Track,
+    head: HeadModel,
+    layout: str,
+    progress: ProgressCallback,
+) -> ClipFootage:
+    """Cut the crops of a painting renderer, with the sound beside them."""
+    samples, begin = None, max(0.0, float(track.times[0]) - AUDIO_MARGIN_SECONDS)
+    if info.has_audio:
+        try:
+            end = float(track.times[-1]) + AUDIO_MARGIN_SECONDS
+            samples = np.asarray(read_audio_between(video, begin, end).samples, np.float32)
+        except MediaError:
+            samples = None  # as of footage without sound
+    return cut_clip_footage(
+        read_frames(video, start=segment.first, stop=segment.stop),
+        track,
+        head,
+        layout,
+        frame_numbers=segment.first + np.arange(len(track)),
+        samples=samples,
+        sound_start=begin,
+        progress=progress,
+    )
 
 
 def check_usable_frames(video: Path, track: Track) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,14 @@ from torch import Tensor
 from dubfew.adapt.methods import METHODS
 from dubfew.adapt.validation import (
     check_config,
+    check_crops,
     check_faces,
     check_finite_weights,
     check_references,
     check_style,
 )
+from dubfew.data.clip_footage import ClipFootage
+from dubfew.data.clip_shards import deserialize_clip, serialize_clip
 from dubfew.data.footage_io import deserialize_footage, serialize_footage
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
@@ -30,6 +33,7 @@ from dubfew.prior.renderers import Renderer
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.likeness import FacePictures
 from dubfew.references.footage import Footage
+from dubfew.references.selection import spread_rows
 from dubfew.speech.style import SpeakingStyle
 from dubfew.utils.format_version import check_format_version
 
@@ -44,6 +48,10 @@ ADAPTER_REFERENCES_FILE = "references.safetensors"
 ADAPTER_STYLE_FILE = "style.safetensors"
 ADAPTER_TRACK_FILE = "track.safetensors"
 ADAPTER_FACES_FILE = "faces.safetensors"
+ADAPTER_CROPS_FILE = "crops.safetensors"
+# Crops that are stored of an actor of a painting renderer: pictures at other times, of which
+# renders show a few to the network. More make the actor larger.
+NUM_STORED_CROPS = 16
 # Keys of the configuration that rendering needs, as paths, and the types of their values.
 REQUIRED_CONFIG_TYPES: dict[tuple[str, ...], type] = {
     ("prior", "name"): str,
@@ -71,6 +79,7 @@ class ActorAdapter:
         track_bytes: track of the footage, as `Track.to_bytes` gives it.
         faces: a few pictures of the actor's face with the landmarks in them, px, by which other
             faces are compared with it; actors of an older dubfew have none.
+        crops: pictures for a painting renderer; None for actors of blending ones.
     """
 
     config: dict[str, Any]
@@ -80,6 +89,7 @@ class ActorAdapter:
     style: SpeakingStyle
     track_bytes: bytes
     faces: FacePictures = ()
+    crops: ClipFootage | None = None
 
     def to_files(self) -> dict[str, bytes]:
         """Serialize the actor as files by name, weights and texture in half precision."""
@@ -96,6 +106,8 @@ class ActorAdapter:
         }
         if self.faces:
             files[ADAPTER_FACES_FILE] = _faces_to_bytes(self.faces)
+        if self.crops is not None:
+            files[ADAPTER_CROPS_FILE] = serialize_clip(self.crops)
         return files
 
     @classmethod
@@ -130,6 +142,7 @@ class ActorAdapter:
                 style=style,
                 track_bytes=files[ADAPTER_TRACK_FILE],
                 faces=_faces_from_bytes(files.get(ADAPTER_FACES_FILE)),
+                crops=_crops_from_bytes(files.get(ADAPTER_CROPS_FILE), config["head"]),
             )
         except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             # The messages quote values from the files: escape and shorten them.
@@ -198,6 +211,25 @@ def _faces_from_bytes(data: bytes | None) -> FacePictures:
     images, landmarks = tensors["images"].numpy(), tensors["landmarks"].numpy()
     check_faces(images, landmarks)
     return tuple(zip(images, landmarks, strict=True))
+
+
+def select_stored_crops(clip: ClipFootage) -> ClipFootage:
+    """Select the pictures that are stored of an actor, spread over the footage, without sound."""
+    rows = spread_rows(0, len(clip) - 1, NUM_STORED_CROPS)
+    return replace(clip.select_frames(rows), samples=np.zeros(0, np.float32), sound_start=0.0)
+
+
+def _crops_from_bytes(data: bytes | None, head: str) -> ClipFootage | None:
+    """Read and check stored crops; None for actors without any."""
+    if data is None:
+        return None
+    crops = deserialize_clip(data, "this actor")
+    check_crops(crops, head)
+    # Decoded here, so that damaged pictures are an error before a render.
+    try:
+        return replace(crops, images=crops.images[:])
+    except OSError as error:
+        raise ValueError(f"a crop is no picture: {error}") from error
 
 
 def _to_half(tensor: Tensor) -> Tensor:

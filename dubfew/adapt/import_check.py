@@ -10,6 +10,7 @@ from typing import Any
 from dubfew.adapt.actor_likeness import compare_actors
 from dubfew.adapt.artefact import (
     ADAPTER_CONFIG_FILE,
+    ADAPTER_CROPS_FILE,
     ADAPTER_FACES_FILE,
     ADAPTER_REFERENCES_FILE,
     ADAPTER_STYLE_FILE,
@@ -109,7 +110,7 @@ def check_importable(
         AssetError: The head model is unknown, or its files are missing.
     """
     # Actors of an older dubfew have no pictures of the face.
-    wrong = sorted((files.keys() ^ ADAPTER_FILES) - {ADAPTER_FACES_FILE})
+    wrong = sorted((files.keys() ^ ADAPTER_FILES) - {ADAPTER_FACES_FILE, ADAPTER_CROPS_FILE})
     if wrong:
         problem = "is missing" if wrong[0] in ADAPTER_FILES else "does not belong to one"
         raise ArtefactError(

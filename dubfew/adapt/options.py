@@ -22,6 +22,8 @@ DEFAULT_TRAINING_STEPS = 150
 # Whether training frames of other people are mixed in. With the set that ships, training took
 # longer and held-out frames lost 0.1 dB (docs/findings.md).
 REPLAY_BY_DEFAULT = False
+# Starts of an actor's texture.
+TEXTURE_STARTS = ("random", "footage")
 # Largest seed: what fits into a signed 64-bit number, as torch stores it.
 MAX_SEED = 2**63 - 1
 
@@ -87,10 +89,39 @@ class AdaptOptions:
     replay: bool | None = option(
         None, help="Mix frames of other people into the training; default: no."
     )
+    mixed: float | None = option(
+        None,
+        help="Share of other people in every batch, from 0 to below 1; default: none, or half with "
+        "--replay or --replay-data.",
+        metavar="SHARE",
+        minimum=0,
+    )
+    replay_data: Path | str | None = option(
+        None,
+        help="Prepared people to mix in, for priors that paint: a folder of 'dubfew prior prepare "
+        "--layout'. Their learned textures are read from beside the prior.",
+        metavar="DATA",
+    )
+    loss: str | None = option(
+        None,
+        help="Preset of losses, of the recipe that the prior was trained by; default: dubfew for "
+        "blending renderers, the prior's own loss for those that paint.",
+        metavar="NAME",
+    )
+    texture: str | None = option(
+        None,
+        help="Start of the actor's texture: random, or the footage's colors; default: footage for "
+        "blending renderers, random for those that paint.",
+        choices=TEXTURE_STARTS,
+    )
+    no_prior: bool = option(
+        False,
+        help="Start from fresh weights instead of the prior's, as a baseline; with --method full.",
+    )
     steps: int | None = option(
         None,
-        help=f"Training steps at most; default: {DEFAULT_TRAINING_STEPS}. Training ends sooner "
-        "when held-out frames stop improving.",
+        help=f"Training steps at most; default: {DEFAULT_TRAINING_STEPS}, of priors that paint "
+        "3000. Training ends sooner when held-out frames stop improving.",
         metavar="N",
         minimum=0,
     )
@@ -137,6 +168,14 @@ class AdaptOptions:
             raise DubfewError(
                 f"--draft trains nothing and --steps is {self.steps}: leave out one of them"
             )
+        if self.mixed is not None and self.mixed >= 1:
+            raise DubfewError(f"--mixed is {self.mixed:g}: give a share from 0 to below 1")
+        if self.no_prior and self.method != "full":
+            raise DubfewError(
+                f"--no-prior trains all weights and --method is {self.method}: give --method full"
+            )
+        if self.replay is False and (self.mixed or self.replay_data is not None):
+            raise DubfewError("--no-replay mixes nobody in: leave out --mixed and --replay-data")
 
     @property
     def max_training_steps(self) -> int:

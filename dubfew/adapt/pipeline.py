@@ -9,7 +9,7 @@ from typing import Any
 
 from dubfew.adapt.actor_footage import ActorFootage, prepare_actor_footage
 from dubfew.adapt.actor_likeness import ActorFace
-from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter
+from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter, select_stored_crops
 from dubfew.adapt.default_revision import describe_worse_revision, find_present_revision
 from dubfew.adapt.learned_face import FacePolicy, load_known_face
 from dubfew.adapt.methods import METHODS, AdaptationMethod, MethodOptions, resolve_method_options
@@ -19,15 +19,25 @@ from dubfew.adapt.options import (
     REPLAY_BY_DEFAULT,
     AdaptOptions,
 )
+from dubfew.adapt.painting_trainer import (
+    DEFAULT_MIXED_SHARE,
+    DEFAULT_PAINTING_STEPS,
+    MixedPeople,
+    load_mixed_people,
+    train_painting_adapter,
+)
 from dubfew.adapt.plan import count_preparation_work
 from dubfew.adapt.precheck import resolve_actor_id, resolve_consent
 from dubfew.adapt.replay import ReplaySampler, load_replay_for_prior
 from dubfew.adapt.segment_selection import FootageSegment, choose_segment
 from dubfew.adapt.stage_estimates import estimate_adapt_stages
-from dubfew.adapt.trainer import AdapterTraining, train_adapter
+from dubfew.adapt.trainer import REPLAY_FRACTION, AdapterTraining, train_adapter
+from dubfew.errors import DubfewError
 from dubfew.media import VideoInfo, probe
 from dubfew.media.log_curves import stated_input_transform
 from dubfew.prior.checkpoint import Prior
+from dubfew.prior.recipes import RECIPES, Recipe
+from dubfew.prior.renderers import PaintingRenderer, PaintingRendererConfig, RendererConfig
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.references.selection import farthest_point_sampling
@@ -96,8 +106,25 @@ class _AdaptInputs:
     info: VideoInfo
     head: HeadModel
     replay: ReplaySampler | None
+    recipe: Recipe
+    mixed: MixedPeople | None
+    steps: int
     present: Revision | None
     known_face: ActorFace | None
+
+    @property
+    def layout(self) -> str | None:
+        """Return the crop layout of a renderer that paints; None for one that blends."""
+        config = self.prior.renderer.config
+        return config.layout if isinstance(config, PaintingRendererConfig) else None
+
+    @property
+    def window_size(self) -> int:
+        """Return the edge of the mouth windows to cut, px."""
+        # Actors of painting renderers have mouth windows, too: mouth shapes are compared by them.
+        if self.layout is not None:
+            return RendererConfig().window
+        return int(self.prior.renderer.config.window)
 
 
 @document_options(AdaptOptions)
@@ -149,26 +176,16 @@ def _adapt(
         inputs.info,
         segment,
         inputs.head,
-        inputs.prior.renderer.config.window,
+        inputs.window_size,
         inputs.speech_model,
+        layout=inputs.layout,
         face_policy=FacePolicy(inputs.name, options.face, inputs.known_face),
         segmenter=options.segmenter,
         progress=progress,
     )
     tracked_at = time.monotonic()
     # Train the texture, and what the method allows of the renderer.
-    training = train_adapter(
-        inputs.prior,
-        footage.windows,
-        inputs.head,
-        inputs.method,
-        inputs.method_options,
-        steps=options.max_training_steps,
-        device=inputs.device,
-        seed=options.seed,
-        replay=inputs.replay,
-        progress=progress,
-    )
+    training = _train(inputs, footage, options, progress)
     trained_at = time.monotonic()
     # Remember how fast this machine is, for later plans.
     if segment.chosen == "best":
@@ -225,6 +242,56 @@ def _adapt(
     )
 
 
+def _train(
+    inputs: _AdaptInputs, footage: ActorFootage, options: AdaptOptions, progress: ProgressCallback
+) -> AdapterTraining:
+    """Train by the loop of the renderer's family."""
+    if footage.crops is not None:
+        return train_painting_adapter(
+            inputs.prior,
+            footage.crops,
+            inputs.method,
+            inputs.method_options,
+            inputs.recipe,
+            steps=inputs.steps,
+            device=inputs.device,
+            seed=options.seed,
+            texture=options.texture or "random",
+            mixed=inputs.mixed,
+            fresh=options.no_prior,
+            progress=progress,
+        )
+    return train_adapter(
+        inputs.prior,
+        footage.windows,
+        inputs.head,
+        inputs.method,
+        inputs.method_options,
+        steps=inputs.steps,
+        device=inputs.device,
+        seed=options.seed,
+        replay=inputs.replay,
+        replay_fraction=REPLAY_FRACTION if options.mixed is None else options.mixed,
+        recipe=inputs.recipe,
+        random_texture=options.texture == "random",
+        fresh=options.no_prior,
+        progress=progress,
+    )
+
+
+def _resolve_recipe(prior: Prior, options: AdaptOptions) -> Recipe:
+    """Make the recipe of an adaptation.
+
+    Raises:
+        ArtefactError: The recipe has no such preset.
+    """
+    recipe = RECIPES.load(prior.recipe_name)
+    if isinstance(prior.renderer, PaintingRenderer):
+        return recipe(recipe.resolve_settings(options.loss or prior.loss))
+    # Blending priors are adapted by the preset dubfew, whatever they were trained by.
+    return recipe(recipe.resolve_settings(options.loss or "dubfew"))
+
+
 def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _AdaptInputs:
     """Check and load everything, so that errors come before minutes of tracking and training."""
     # The cheap checks first.
@@ -243,7 +310,24 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
     info = probe(video)
     head = load_head_model(prior.head if options.head is None else options.head)
     present = None if options.new_person else find_present_revision(name, registry)
+    paints = isinstance(prior.renderer, PaintingRenderer)
     use_replay = REPLAY_BY_DEFAULT if options.replay is None else options.replay
+    use_replay = (use_replay or bool(options.mixed)) and not paints
+    mixed = None
+    if paints and options.replay_data is not None and options.mixed != 0:
+        share = DEFAULT_MIXED_SHARE if options.mixed is None else options.mixed
+        mixed = load_mixed_people(Path(options.replay_data), prior, head, share)
+    elif paints and (options.replay or options.mixed):
+        raise DubfewError("this prior paints: name the people to mix in with --replay-data")
+    elif options.replay_data is not None and not paints:
+        raise DubfewError(
+            "--replay-data is for priors that paint, this one blends: leave it out, or put a "
+            "replay.safetensors into the prior's folder"
+        )
+    if options.steps is None and paints and not options.draft:
+        steps = DEFAULT_PAINTING_STEPS
+    else:
+        steps = options.max_training_steps
     return _AdaptInputs(
         name=name,
         device=device,
@@ -257,6 +341,9 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
         info=info,
         head=head,
         replay=load_replay_for_prior(prior, head) if use_replay else None,
+        recipe=_resolve_recipe(prior, options),
+        mixed=mixed,
+        steps=steps,
         present=present,
         known_face=load_known_face(present) if present is not None else None,
     )
@@ -293,7 +380,7 @@ def _make_adapter(
         "training": {
             "steps": training.best_step,
             "seed": options.seed,
-            "replay": inputs.replay is not None,
+            "replay": inputs.replay is not None or inputs.mixed is not None,
             "psnr_heldout": training.psnr_heldout,
         },
     }
@@ -306,4 +393,5 @@ def _make_adapter(
         style=footage.style,
         track_bytes=track.to_bytes(),
         faces=footage.face.pictures,
+        crops=select_stored_crops(footage.crops) if footage.crops is not None else None,
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,13 +14,15 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dubfew.adapt.judges import Judges
 from dubfew.adapt.methods import AdaptationMethod, MethodOptions
 from dubfew.adapt.replay import ReplaySampler
 from dubfew.data.samples import TrainingSample, collate_samples, make_sample, unwrap_footage_texture
 from dubfew.data.sampling import ADAPT_SAMPLING, draw_sample
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.losses.objective import LossWeights, mouth_psnr, render_and_compute_loss
-from dubfew.prior.renderers import Renderer
+from dubfew.prior.losses.objective import mouth_psnr
+from dubfew.prior.recipes import RECIPES, Recipe
+from dubfew.prior.renderers import Renderer, make_renderer
 from dubfew.progress import Progress, ProgressCallback
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.footage import Footage
@@ -89,18 +92,18 @@ class _Validation:
     Attributes:
         stopping: weights of the best step.
         curve: step, seconds since the start and PSNR of every validation.
+        steps_done: steps that were trained.
     """
 
-    def __init__(
-        self, renderer: Renderer, texture: nn.Module, held_out: TrainingSample | None
-    ) -> None:
-        self.renderer, self.texture, self.held_out = renderer, texture, held_out
+    def __init__(self, renderer: nn.Module, texture: nn.Module, task: AdaptationTask) -> None:
+        self.renderer, self.texture, self.task = renderer, texture, task
         self.stopping = EarlyStopping(
             (renderer, texture),
-            patience_steps=VALIDATE_EVERY_STEPS * PATIENCE_VALIDATIONS,
+            patience_steps=task.validate_every * task.patience,
             min_gain=MIN_GAIN_DB,
         )
         self.curve: list[tuple[int, float, float]] = []
+        self.steps_done = 0
         self._began = time.monotonic()
 
     def measure(self, step: int) -> float | None:
@@ -108,17 +111,17 @@ class _Validation:
 
         Without held-out frames the newest step is kept, and None returned.
         """
-        if self.held_out is None:
+        if self.task.measure is None:
             self.stopping.keep(step)
             return None
-        psnr = mean_mouth_psnr(self.renderer, self.texture, self.held_out)
+        psnr = self.task.measure(self.renderer, self.texture)
         self.curve.append((step, time.monotonic() - self._began, psnr))
         self.stopping.update(step, psnr)
         return psnr
 
     def should_stop(self, step: int) -> bool:
         """Return whether the held-out frames stopped gaining."""
-        return self.held_out is not None and self.stopping.is_exhausted(step)
+        return self.task.measure is not None and self.stopping.is_exhausted(step)
 
 
 def train_adapter(
@@ -133,13 +136,15 @@ def train_adapter(
     seed: int,
     replay: ReplaySampler | None = None,
     replay_fraction: float = REPLAY_FRACTION,
+    recipe: Recipe | None = None,
+    random_texture: bool = False,
+    fresh: bool = False,
     progress: ProgressCallback,
     on_step: StepCallback | None = None,
 ) -> AdapterTraining:
-    """Adapt a prior to footage; keep the step that renders the held-out frames best.
+    """Adapt a blending prior to footage; keep the step that renders the held-out frames best.
 
-    Step 0 competes, too, so the result renders these frames at least as well as the prior. The
-    loss has the weights of the preset ``dubfew``, whatever preset the prior was trained with.
+    Step 0 competes, too, so the result renders these frames at least as well as the prior.
 
     Args:
         prior: prior to start from; does not change.
@@ -153,6 +158,9 @@ def train_adapter(
         replay: other people in every batch, so that the renderer keeps what it knows of them; None
             for the actor alone.
         replay_fraction: share of these people in a batch, from 0 to below 1.
+        recipe: computes the loss; that of blending renderers with the preset ``dubfew`` by default.
+        random_texture: start the texture from random features instead of the footage's colors.
+        fresh: start from fresh weights instead of the prior's, as a baseline.
         progress: function that is called after every step and every validation.
         on_step: function that is called before the first step and after every step, to measure; it
             must not change anything.
@@ -168,45 +176,24 @@ def train_adapter(
     # What is trained: a copy of the renderer as the method allows, and the actor's texture.
     prior_weights = {name: value.clone() for name, value in prior.renderer.state_dict().items()}
     renderer = deepcopy(prior.renderer)
+    if fresh:
+        new = make_renderer(prior.renderer_name, vars(prior.renderer.config))
+        renderer.load_state_dict(new.state_dict())
     model = method.make_trainable(renderer, options)
-    texture = make_actor_texture(prior, footage.select_frames(train_rows), head)
-    groups = [{"params": texture.parameters(), "lr": TEXTURE_LEARNING_RATE}]
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if trainable:
-        groups.append({"params": trainable, "lr": method.learning_rate})
-    renderer, texture, optimizer = accelerator.prepare(
-        renderer, texture, torch.optim.Adam(groups, betas=ADAM_BETAS)
-    )
-    schedule = LearningRateSchedule(
-        optimizer,
-        lambda step: warmup_cosine(step, steps, warmup_steps=WARMUP_STEPS, floor=FINAL_RATE_FACTOR),
-    )
-
+    if random_texture:
+        texture = NeuralTexture(1, len(prior.texture))
+    else:
+        texture = make_actor_texture(prior, footage.select_frames(train_rows), head)
     num_references = prior.renderer.config.references
     held_out = [
         make_sample(footage, row, train_rows, head, num_references) for row in held_out_rows
     ]
-    validation = _Validation(
-        renderer,
-        texture,
-        collate_samples(held_out).to(accelerator.device) if held_out else None,
-    )
     # Replayed people come on top of the actor's frames, so a mixed step takes longer.
     num_replayed = round(ACTOR_BATCH_SIZE * replay_fraction / (1 - replay_fraction))
-    loss_weights = LossWeights()
+    validated = collate_samples(held_out).to(accelerator.device) if held_out else None
+    judges = Judges(recipe or RECIPES.load("fields")(), prior, accelerator)
 
-    def report(step: int, psnr: float) -> None:
-        progress(Progress("train", step, steps, {"psnr_heldout": psnr}))
-
-    # The prior itself is measured first, as step 0.
-    psnr = validation.measure(0)
-    if psnr is not None:
-        report(0, psnr)
-    if on_step is not None:
-        on_step(0, renderer, texture)
-    step = 0
-    for step in range(1, steps + 1):
-        schedule.set_step(step)
+    def compute_loss(renderer: nn.Module, texture: nn.Module) -> Tensor:
         sample = sample_actor_batch(footage, train_rows, head, num_references, generator)
         sample = sample.to(accelerator.device)
         inputs = sample.inputs
@@ -218,33 +205,147 @@ def train_adapter(
             )
             sample = collate_samples([sample, others.to(accelerator.device)])
             features = torch.cat([features, other_features.to(accelerator.device)])
-        loss, _ = render_and_compute_loss(renderer, sample, features, loss_weights)
+        return judges.compute_loss(renderer, sample, features)
+
+    def measure(renderer: nn.Module, texture: nn.Module) -> float:
+        assert validated is not None
+        return mean_mouth_psnr(cast("Renderer", renderer), texture, validated)
+
+    best = run_adaptation(
+        AdaptationTask(
+            compute_loss=compute_loss,
+            measure=measure if validated is not None else None,
+            texture_rate=TEXTURE_LEARNING_RATE,
+            betas=ADAM_BETAS,
+            max_gradient_norm=MAX_GRADIENT_NORM,
+            rate_factor=lambda step: warmup_cosine(
+                step, steps, warmup_steps=WARMUP_STEPS, floor=FINAL_RATE_FACTOR
+            ),
+            train_critics=judges.train_critics,
+            validate_every=VALIDATE_EVERY_STEPS,
+            patience=PATIENCE_VALIDATIONS,
+        ),
+        renderer,
+        texture,
+        model,
+        method.learning_rate,
+        accelerator,
+        steps=steps,
+        progress=progress,
+        on_step=on_step,
+    )
+    # From the trained module to what the method stores.
+    return AdapterTraining(
+        weights=method.extract_delta(renderer.cpu(), prior_weights),
+        texture=texture.features[0].detach().cpu(),
+        best_step=best.stopping.best_step or 0,
+        steps_done=best.steps_done,
+        psnr_heldout=best.stopping.best_score,
+        curve=best.curve,
+    )
+
+
+@dataclass(frozen=True)
+class AdaptationTask:
+    """What the loop trains on and measures by.
+
+    Attributes:
+        compute_loss: draws a batch and computes the loss of the renderer and the texture. []
+        measure: measures the held-out frames, dB; None if there are none.
+        texture_rate: peak learning rate of the texture.
+        betas: momentum and second moment of Adam.
+        max_gradient_norm: gradients of the renderer are clipped to it; None clips nothing.
+        rate_factor: factor of all rates at a step.
+        train_critics: takes a step of what judges the renderer, after the renderer's own step.
+        validate_every: steps from one validation to the next.
+        patience: validations in a row without a gain after which training stops.
+    """
+
+    compute_loss: Callable[[Any, Any], Tensor]
+    measure: Callable[[Any, Any], float] | None
+    texture_rate: float
+    betas: tuple[float, float]
+    max_gradient_norm: float | None
+    rate_factor: Callable[[int], float]
+    train_critics: Callable[[], None]
+    validate_every: int
+    patience: int
+
+
+def run_adaptation(
+    task: AdaptationTask,
+    renderer: nn.Module,
+    texture: nn.Module,
+    model: nn.Module,
+    renderer_rate: float,
+    accelerator: Accelerator,
+    *,
+    steps: int,
+    progress: ProgressCallback,
+    on_step: StepCallback | None = None,
+) -> _Validation:
+    """Train a renderer and a texture in place, and leave them at the best step.
+
+    Args:
+        task: says what to train on.
+        renderer: network, on the CPU.
+        texture: textures, which have their parameters under ``features``.
+        model: the renderer as the method made it trainable.
+        renderer_rate: peak learning rate of its trainable parameters.
+        accelerator: has the device.
+        steps: largest number of steps; 0 measures the start alone.
+        progress: function that is called after every step and every validation.
+        on_step: function that is called before the first step and after every step.
+
+    Returns:
+        The measurements, with the best step.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": parameters, "lr": rate}
+        for parameters, rate in (
+            (list(texture.parameters()), task.texture_rate),
+            (trainable, renderer_rate),
+        )
+        if parameters
+    ]
+    renderer, texture, optimizer = accelerator.prepare(
+        renderer, texture, torch.optim.Adam(groups, betas=task.betas)
+    )
+    schedule = LearningRateSchedule(optimizer, task.rate_factor)
+    validation = _Validation(renderer, texture, task)
+
+    def report(step: int, psnr: float) -> None:
+        progress(Progress("train", step, steps, {"psnr_heldout": psnr}))
+
+    # The prior itself is measured first, as step 0.
+    psnr = validation.measure(0)
+    if psnr is not None:
+        report(0, psnr)
+    if on_step is not None:
+        on_step(0, renderer, texture)
+    for step in range(1, steps + 1):
+        schedule.set_step(step)
+        loss = task.compute_loss(renderer, texture)
         accelerator.backward(loss)
-        if trainable:
-            accelerator.clip_grad_norm_(trainable, MAX_GRADIENT_NORM)
+        if trainable and task.max_gradient_norm is not None:
+            accelerator.clip_grad_norm_(trainable, task.max_gradient_norm)
         optimizer.step()
         optimizer.zero_grad()
+        task.train_critics()
+        validation.steps_done = step
         if on_step is not None:
             on_step(step, renderer, texture)
         # The last step is always measured, or its work could not be kept.
-        if step % VALIDATE_EVERY_STEPS == 0 or step == steps:
+        if step % task.validate_every == 0 or step == steps:
             psnr = validation.measure(step)
             if psnr is not None:
                 report(step, psnr)
             if validation.should_stop(step):
                 break
         report(step, max(validation.stopping.best_score or 0.0, 0.0))
-
-    # Back to the best step, and from the trained module to what the method stores.
     validation.stopping.restore()
-    return AdapterTraining(
-        weights=method.extract_delta(accelerator.unwrap_model(renderer).cpu(), prior_weights),
-        texture=accelerator.unwrap_model(texture).features[0].detach().cpu(),
-        best_step=validation.stopping.best_step or 0,
-        steps_done=step,
-        psnr_heldout=validation.stopping.best_score,
-        curve=validation.curve,
-    )
+    return validation
 
 
 def make_actor_texture(prior: Prior, footage: Footage, head: HeadModel) -> NeuralTexture:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dubfew.adapt.methods import METHODS
+from dubfew.data.clip_footage import ClipFootage
 from dubfew.reconstruction.crop import NUM_HULL_CORNERS
 from dubfew.reconstruction.detection.face_descriptors import FACE_CROP_PX
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS
@@ -146,6 +147,32 @@ def check_faces(images: np.ndarray, landmarks: np.ndarray) -> None:
         raise ValueError(f"there are {count} pictures of the face")
     _check_array("the faces", images, np.uint8, (count, FACE_CROP_PX, FACE_CROP_PX, 3))
     _check_array("the faces' landmarks", landmarks, np.float32, (count, NUM_LANDMARKS, 2))
+
+
+def check_crops(crops: ClipFootage, head: str) -> None:
+    """Check the crops of an actor of a painting renderer.
+
+    Args:
+        crops: pictures for the renderer.
+        head: name of the head model of the actor.
+
+    Raises:
+        ValueError: There are none or too many, they are of another head model, or an array has
+            another type, or values out of range.
+    """
+    count = len(crops)
+    if not 0 < count <= MAX_FACE_PICTURES:
+        raise ValueError(f"there are {count} crops")
+    if crops.head != head:
+        raise ValueError(f"the crops are of the head {ascii(crops.head)[:40]}")
+    for name, kind in {
+        "vertices": np.float32,
+        "masks": np.uint8,
+        "landmarks": np.float32,
+        "frames": np.int64,
+    }.items():
+        array = getattr(crops, name)
+        _check_array(f"the crops' {name}", array, kind, array.shape)
 
 
 def check_track(track: Track, head: HeadModel) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dubfew.media import Frame
+from dubfew.reconstruction.segmenters import Segmenter
 from dubfew.reconstruction.segmenters.mediapipe import MediapipeSegmenter
 from dubfew.references.cropping import crop_window
 
@@ -22,6 +23,10 @@ SEGMENTER_REDUCING_GAP = 1.1
 # the second segmentation is skipped, which halves the time.
 MIN_BACKGROUND_FRACTION = 0.01
 
+# Parts of a parsed face that are not background.
+# Source: Saunders and Namboodiri 2024 (arXiv 2401.06126), section 3.7: face and neck.
+FOREGROUND_PARTS = ("skin", "mouth", "neck")
+
 
 class BackgroundPreserver:
     """Remove opacity where both the original and the painted frame show background.
@@ -32,8 +37,16 @@ class BackgroundPreserver:
     Neural Rendering Priors (arXiv 2401.06126), section 3.7; here with MediaPipe's segmentation.
     """
 
-    def __init__(self) -> None:
-        self._segmenter = MediapipeSegmenter()
+    def __init__(self, parser: Segmenter | None = None) -> None:
+        """Choose the network.
+
+        Args:
+            parser: segmenter with face parts: everything but skin, mouth and neck is background
+                then, hair and clothes too, as in the paper. It is not closed here. None takes
+                MediaPipe's, which knows person and background alone.
+        """
+        self._own = MediapipeSegmenter() if parser is None else None
+        self._parser = parser
 
     def __enter__(self) -> BackgroundPreserver:
         return self
@@ -44,7 +57,19 @@ class BackgroundPreserver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._segmenter.close()
+        if self._own is not None:
+            self._own.close()
+
+    def _find_background(
+        self, crop: NDArray[np.uint8], landmarks: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Probability of each pixel of a crop of the head to be background. [S, S]"""
+        if self._own is not None:
+            return self._own(crop).background
+        assert self._parser is not None
+        found = self._parser(crop, landmarks)
+        face = sum(found.parts.get(name, 0) for name in FOREGROUND_PARTS)
+        return np.clip(1 - np.asarray(face, np.float32), 0, 1)
 
     def exclude_background(
         self,
@@ -53,6 +78,7 @@ class BackgroundPreserver:
         corner: tuple[int, int],
         painted: NDArray[np.float32],
         alpha: NDArray[np.float32],
+        landmarks: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Lower the opacity of the paint where the background is common to both pictures.
 
@@ -62,6 +88,8 @@ class BackgroundPreserver:
             corner: x and y of the painted picture in the frame, px.
             painted: painted picture, RGB in 0 to 255. [h, w, 3]
             alpha: opacity of the painted picture, in [0, 1]. [h, w]
+            landmarks: landmarks of the original, px of the frame, by which a face parser finds the
+                face; MediaPipe needs none. [478, 3]
 
         Returns:
             New opacity, nowhere higher than ``alpha``. [h, w]
@@ -70,8 +98,10 @@ class BackgroundPreserver:
         side = float(box[2] - box[0])
         square = np.array([box[0], box[1], side])
         crop = crop_window(frame, square, SEGMENTER_SIZE_PX, reducing_gap=SEGMENTER_REDUCING_GAP)
-        before = self._segmenter(crop).background
         scale = SEGMENTER_SIZE_PX / side
+        if landmarks is not None:
+            landmarks = (landmarks - np.array([box[0], box[1], 0], np.float32)) * np.float32(scale)
+        before = self._find_background(crop, landmarks)
         place = [
             (corner[0] - box[0]) * scale,
             (corner[1] - box[1]) * scale,
@@ -82,7 +112,7 @@ class BackgroundPreserver:
         here = _sample_box(before, place, alpha.shape)
         if float((here * alpha).sum()) < MIN_BACKGROUND_FRACTION * float(alpha.sum()):
             return alpha
-        after = self._segmenter(_paste_image(crop, painted, alpha, place)).background
+        after = self._find_background(_paste_image(crop, painted, alpha, place), landmarks)
         both = _sample_box(np.minimum(before, after), place, alpha.shape)
         # Only certain background loses opacity: at a soft edge both pictures would show at once.
         return alpha * (1 - np.clip((both - 0.5) / 0.4, 0, 1))

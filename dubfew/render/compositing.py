@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,7 +17,7 @@ from dubfew.references.footage import Footage
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.mouth_kernels import blend_references, mix_pixels, restore_detail
 from dubfew.render.stage_timer import StageTimer
-from dubfew.render.tasks import FrameTask, PredictedFrame
+from dubfew.render.tasks import FrameTask, PaintedCrop, PredictedFrame
 
 # Scale of the detail that is restored, as a fraction of the mouth window: 1 / 160. Meshes lie about
 # a hundredth of a window beside the truth, so everything finer blurs in a blend. A smaller divisor
@@ -34,14 +35,15 @@ class MouthCompositor:
 
     Args:
         references: the actor's references at their own resolution.
-        background: keeps background pixels inside the mask as they are in the scene.
+        background: keeps background pixels inside the mask as they are in the scene; None paints
+            them as well.
         marker: embeds a watermark into the painted pixels; None for no watermark.
     """
 
     def __init__(
         self,
         references: Footage,
-        background: BackgroundPreserver,
+        background: BackgroundPreserver | None,
         marker: WatermarkEmbedder | None = None,
     ) -> None:
         self.references = references
@@ -72,18 +74,26 @@ class MouthCompositor:
         hull, window = regions.hull[task.geometry_row], regions.window[task.geometry_row]
         side = float(window[2])
         # Smallest rectangle of whole pixels around the mask, inside the frame.
-        x0, y0 = np.maximum(np.floor(hull.min(0)).astype(int), 0)
-        x1 = min(int(np.ceil(hull[:, 0].max())), frame.width)
-        y1 = min(int(np.ceil(hull[:, 1].max())), frame.height)
+        low, high = hull.min(0), hull.max(0)
+        if predicted.painting is not None:
+            low, high = find_opaque_part(predicted.painting)
+        x0, y0 = np.maximum(np.floor(low).astype(int), 0)
+        x1 = min(int(np.ceil(high[0])), frame.width)
+        y1 = min(int(np.ceil(high[1])), frame.height)
         if x1 <= x0 or y1 <= y0 or predicted.opacity == 0:
             return frame
-        alpha = render_soft_mask(hull, MASK_FEATHER_FRACTION * side, x0, y0, 1.0, y1 - y0, x1 - x0)
         # Blend in float32, so that the watermark is added before rounding.
-        mouth = self._draw_mouth(predicted, (x0, y0, x1, y1))
+        if predicted.painting is not None:
+            mouth, alpha = resample_painting(predicted.painting, (x0, y0, x1, y1))
+        else:
+            feather = MASK_FEATHER_FRACTION * side
+            alpha = render_soft_mask(hull, feather, x0, y0, 1.0, y1 - y0, x1 - x0)
+            mouth = self._draw_mouth(predicted, (x0, y0, x1, y1))
         original = frame.crop_rgb(x0, y0, x1, y1)
-        alpha = self.background.exclude_background(
-            frame, regions.box[task.geometry_row], (x0, y0), mouth, alpha
-        )
+        if self.background is not None:
+            alpha = self.background.exclude_background(
+                frame, regions.box[task.geometry_row], (x0, y0), mouth, alpha, task.landmarks
+            )
         alpha = alpha * np.float32(task.opacity * predicted.opacity)
         mixed = mix_pixels(original, mouth, alpha)
         inside = keep_whole_chroma_cells(alpha > 0, x0 % 2, y0 % 2)
@@ -127,6 +137,61 @@ class MouthCompositor:
                 self._energy_cache[row] = small[0, 0].numpy()
             energies.append(self._energy_cache[row])
         return np.stack(energies)
+
+
+def find_opaque_part(painting: PaintedCrop) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find the box of the frame, inside of the crop, in which a painting is shown.
+
+    Returns:
+        Left and top, and right and bottom, px of the frame; empty where nothing is shown.
+    """
+    rows, columns = np.nonzero(painting.opacity > 0)
+    left, top, right, bottom = painting.box.astype(np.float64)
+    if not len(rows):
+        return np.array([left, top]), np.array([left, top])
+    scale = np.array(
+        [
+            (right - left) / painting.opacity.shape[1],
+            (bottom - top) / painting.opacity.shape[0],
+        ]
+    )
+    corner = np.array([left, top])
+    low = corner + np.array([columns.min(), rows.min()]) * scale
+    high = corner + np.array([columns.max() + 1, rows.max() + 1]) * scale
+    # Whole pixels of the frame that lie in the crop.
+    return np.maximum(low, np.ceil(corner)), np.minimum(high, np.floor([right, bottom]))
+
+
+def resample_painting(
+    painting: PaintedCrop, box: PixelRectangle
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Draw a painting in a rectangle of the frame that lies in its crop.
+
+    Args:
+        painting: the crop.
+        box: left, top, right, bottom, whole px of the frame.
+
+    Returns:
+        RGB, 0 to 255 [h, w, 3], and the opacity of each pixel [h, w].
+    """
+    left, top, right, bottom = (float(v) for v in painting.box)
+    height, width = painting.opacity.shape
+    across, down = width / (right - left), height / (bottom - top)
+    place = (
+        max((box[0] - left) * across, 0.0),
+        max((box[1] - top) * down, 0.0),
+        min((box[2] - left) * across, float(width)),
+        min((box[3] - top) * down, float(height)),
+    )
+    size = (box[2] - box[0], box[3] - box[1])
+
+    def resize(channel: NDArray[np.float32], how: Image.Resampling) -> NDArray[np.float32]:
+        image = Image.fromarray(np.ascontiguousarray(channel))
+        return np.asarray(image.resize(size, how, box=place))
+
+    colors = [resize(painting.picture[..., k], Image.Resampling.BICUBIC) for k in range(3)]
+    alpha = resize(painting.opacity, Image.Resampling.BILINEAR)
+    return np.clip(np.stack(colors, -1), 0, 255), np.clip(alpha, 0, 1)
 
 
 def _window_grid(window: NDArray[np.float32], box: PixelRectangle) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from dubfew.adapt.artefact import ActorAdapter
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.locate import find_prior
-from dubfew.prior.renderers import Renderer
+from dubfew.prior.renderers import PaintingRenderer, Renderer
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
@@ -33,7 +33,7 @@ class LoadedActor:
     revision: Revision
     adapter: ActorAdapter
     speech_model: SpeechModel
-    renderer: Renderer
+    renderer: Renderer | PaintingRenderer
     head: HeadModel
     consent_note: str
 

@@ -204,6 +204,10 @@ class RenderOptions:
         True,
         help="Mark the mouth invisibly. The Content Credentials record it where this is off.",
     )
+    post_processing: bool = option(
+        True,
+        help="Keep the scene's background where both pictures show it; off paints the whole mask.",
+    )
     device: str = device_option()
     out: Path | str | None = option(
         None,

@@ -8,17 +8,21 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.errors import ArtefactError
 from dubfew.marks.credentials import RenderProvenance
 from dubfew.marks.payload import generate_watermark_id
 from dubfew.marks.sidecar import credentials_path
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import AudioSource, VideoWriter, read_audio
 from dubfew.media.log_curves import stated_input_transform
+from dubfew.media.mel import resample_audio
+from dubfew.prior.renderers import PaintingRenderer, PaintingRendererConfig
+from dubfew.prior.renderers._painting import NO_SOUND
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
 from dubfew.render.actor_matching import FaceChoice
@@ -27,6 +31,7 @@ from dubfew.render.compositing import MouthCompositor
 from dubfew.render.job import RenderJob, prepare_job
 from dubfew.render.losses import describe_losses
 from dubfew.render.options import RenderOptions
+from dubfew.render.painting import DrivingSound, PaintingPredictor
 from dubfew.render.plot import plot_motion
 from dubfew.render.prediction import MouthPredictor
 from dubfew.render.preview import cut_excerpt
@@ -211,16 +216,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         weights = passage_weights(scene.track.times, passage, PICTURE_FADE_FRAMES)
     # The credentials name the watermark, so it is chosen first.
     provenance = _describe_provenance(job, marker.watermark_id if marker else None)
-    references = ReferenceSet.from_footage(actor.adapter.references, actor.renderer.config.window)
-    predictor = MouthPredictor(
-        actor.renderer,
-        actor.adapter.texture,
-        references,
-        actor.head,
-        job.device,
-        # In a reenactment alone the frames show the mouths that are rendered.
-        align_meshes=job.sources.drive == "self",
-    )
+    references, predictor = _make_predictor(job, scene)
 
     def seal_output(file: Path) -> None:
         """Sign and log the finished file before it takes its place."""
@@ -236,7 +232,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         )
 
     with (
-        BackgroundPreserver() as background,
+        BackgroundPreserver(job.parser) as background,
         VideoWriter(
             job.output,
             info,
@@ -252,7 +248,8 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         ) as writer,
     ):
         # Inside, because the background segmenter is closed when the video is.
-        compositor = MouthCompositor(references.footage, background, marker)
+        kept = background if job.options.post_processing else None
+        compositor = MouthCompositor(references.footage, kept, marker)
         count = 0
         # Decoding, prediction and compositing each run in a thread. All of them are closed here, so
         # that on an error no thread still uses what is closed next.
@@ -278,6 +275,57 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         predictor.light.describe_unmatched(),
     )
     return _WrittenVideo(count, painted, seconds, provenance.watermark, notes)
+
+
+def _make_predictor(
+    job: RenderJob, scene: DrivenScene
+) -> tuple[ReferenceSet, MouthPredictor | PaintingPredictor]:
+    """Make the references and the predictor of the renderer's family."""
+    actor, renderer = job.actor, job.actor.renderer
+    stored = actor.adapter.references
+    if not isinstance(renderer, PaintingRenderer):
+        references = ReferenceSet.from_footage(stored, renderer.config.window)
+        return references, MouthPredictor(
+            renderer,
+            actor.adapter.texture,
+            references,
+            actor.head,
+            job.device,
+            # In a reenactment alone the frames show the mouths that are rendered.
+            align_meshes=job.sources.drive == "self",
+        )
+    crops = actor.adapter.crops
+    if crops is None or crops.layout != renderer.config.layout:
+        raise ArtefactError(
+            f"the actor {actor.revision.actor} has no crops of {renderer.config.layout!r}, which "
+            "this prior paints: adapt anew"
+        )
+    references = ReferenceSet(stored, stored)
+    return references, PaintingPredictor(
+        renderer,
+        actor.adapter.texture,
+        crops,
+        references,
+        actor.head,
+        job.device,
+        scene.track,
+        _read_driving_sound(job, scene),
+    )
+
+
+def _read_driving_sound(job: RenderJob, scene: DrivenScene) -> DrivingSound:
+    """Read what a painting renderer hears: the new sound, else the scene's own."""
+    sources = job.sources
+    times = scene.track.times + sources.start - job.options.offset / 1000
+    sound = None
+    if sources.audio is not None:
+        sound = read_audio(sources.audio, track=sources.audio_track)
+    elif sources.scene_info.has_audio:
+        sound = read_audio(sources.scene)
+    config = cast("PaintingRendererConfig", job.actor.renderer.config)
+    if sound is None or config.sound == NO_SOUND:
+        return DrivingSound(np.zeros(0, np.float32), times)
+    return DrivingSound(resample_audio(sound.samples, sound.rate), times)
 
 
 def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvenance:

@@ -11,6 +11,7 @@ from dubfew.references.inputs import select_motion_window
 from dubfew.references.selection import choose_references
 from dubfew.references.track_geometry import compute_track_geometry
 from dubfew.render.compositing import MouthCompositor
+from dubfew.render.painting import PaintingPredictor
 from dubfew.render.prediction import MouthPredictor
 from dubfew.render.tasks import FrameTask, PredictedFrame
 from dubfew.render.transitions import paint_opacity, transition_weights
@@ -25,7 +26,10 @@ MAX_PENDING_FRAMES = 4 * NETWORK_BATCH_FRAMES
 
 
 def make_frame_tasks(
-    frames: Iterable[Frame], track: Track, motion: MouthMotion, predictor: MouthPredictor
+    frames: Iterable[Frame],
+    track: Track,
+    motion: MouthMotion,
+    predictor: MouthPredictor | PaintingPredictor,
 ) -> Generator[Frame | FrameTask, None, None]:
     """Decide for every frame what is to be painted into it.
 
@@ -64,13 +68,14 @@ def make_frame_tasks(
                 float(opacity[number]),
                 int(track.shot[number]),
                 number,
+                track.landmarks[number],
             )
         else:
             yield frame
 
 
 def predict_frames(
-    items: Iterable[Frame | FrameTask], predictor: MouthPredictor
+    items: Iterable[Frame | FrameTask], predictor: MouthPredictor | PaintingPredictor
 ) -> Iterator[Frame | PredictedFrame]:
     """Predict the mouths of tasks in small batches; untouched frames pass in their order.
 
@@ -81,6 +86,10 @@ def predict_frames(
     Yields:
         As many items as came in, in the same order.
     """
+    if isinstance(predictor, PaintingPredictor):
+        # Windows of frames need their neighbors.
+        yield from predictor.paint_frames(items)
+        return
     pending: list[Frame | FrameTask] = []
     num_tasks = 0
     for item in items:

@@ -51,6 +51,7 @@ class FrameTask:
         opacity: opacity of the painted mouth, 0 to 1; below 1 beside frames that are skipped.
         shot: number of the frame's shot.
         row: the frame's row in the track.
+        landmarks: landmarks of the scene's face, px of the frame. [478, 3]
     """
 
     frame: Frame
@@ -62,6 +63,22 @@ class FrameTask:
     opacity: float = 1.0
     shot: int = 0
     row: int = 0
+    landmarks: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class PaintedCrop:
+    """A crop that a painting renderer drew.
+
+    Attributes:
+        picture: RGB, 0 to 255. [H, W, 3]
+        opacity: how far each pixel is shown, 0 to 1; 0 outside of the layout's mask. [H, W]
+        box: left, top, right, bottom of the crop, px of the frame. [4]
+    """
+
+    picture: NDArray[np.float32]
+    opacity: NDArray[np.float32]
+    box: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -75,9 +92,11 @@ class PredictedFrame:
         light: brings the painted mouth into the scene's light; None where that is the footage's.
         opacity: opacity of the painted mouth, 0 to 1, on top of the task's; 0 where the frame shows
             something else than the actor's skin around the mouth.
+        painting: crop of a painting renderer, which has no blend fields; None for others.
     """
 
     task: FrameTask
     prediction: Tensor
     light: LightMatch | None = None
     opacity: float = 1.0
+    painting: PaintedCrop | None = None

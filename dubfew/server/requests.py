@@ -28,6 +28,7 @@ SERVER_OPTIONS = frozenset(
         "device",
         "speech",
         "prior",
+        "replay_data",
         "plot",
         "report",
         "anyone",

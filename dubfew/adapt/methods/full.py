@@ -21,17 +21,19 @@ def _unfreeze_renderer(renderer: Renderer, options: MethodOptions) -> nn.Module:
 
 
 def _extract_difference(model: nn.Module, prior: NamedTensors) -> NamedTensors:
-    return {name: value - prior[name] for name, value in model.state_dict().items()}
+    # Buffers, such as the running statistics of batch normalization, stay the prior's.
+    return {name: value.detach() - prior[name] for name, value in model.named_parameters()}
 
 
 def _apply_difference(
     renderer: Renderer, weights: NamedTensors, options: MethodOptions
 ) -> Renderer:
-    state = renderer.state_dict()
+    state = {name: value.detach() for name, value in renderer.named_parameters()}
     # Shapes are compared one by one: adding a tensor of one element would broadcast silently.
     if {n: v.shape for n, v in state.items()} != {n: v.shape for n, v in weights.items()}:
         raise ArtefactError("the adapter's weights are not those of its prior's renderer")
-    renderer.load_state_dict({name: value + weights[name] for name, value in state.items()})
+    changed = {name: value + weights[name] for name, value in state.items()}
+    renderer.load_state_dict({**renderer.state_dict(), **changed})
     return renderer
 
 

@@ -2,7 +2,7 @@
 
 The painting is shown inside the hull of all landmarks of the face, smoothed by a Gaussian.
 
-Source: Liu et al. 2025, "IPTalker" (see docs/renderers.md), section III: the hull of the source's
+Source: Liu et al. 2025, "IPTalker" (see docs/iptalker.md), section III: the hull of the source's
 lower half is blanked, which fits faces in profile; the paste mask is the hull of all landmarks,
 smoothed by a Gaussian (figure 5).
 """

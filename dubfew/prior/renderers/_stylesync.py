@@ -11,7 +11,7 @@ Neural Rendering Priors" (arXiv 2401.06126), section 3.3, figures 3 and 4, appen
 al. 2023, "StyleSync: High-Fidelity Generalized and Personalized Lip Sync in Style-based Generator"
 (arXiv 2305.05445), for the generator; Karras et al. 2020, "Analyzing and Improving the Image
 Quality of StyleGAN" (arXiv 1912.04958), for its layers; Prajwal et al. 2020, Wav2Lip (arXiv
-2008.10010), for the encoder of sound. docs/renderers.md lists the choices where they are silent.
+2008.10010), for the encoder of sound. docs/stylesync.md lists the choices where they are silent.
 """
 
 from __future__ import annotations
