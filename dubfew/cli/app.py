@@ -14,6 +14,7 @@ from dubfew.cli.audit import audit_app
 from dubfew.cli.batch import batch
 from dubfew.cli.bench import bench_app
 from dubfew.cli.commands import CommandGroup, FastHelpGroup
+from dubfew.cli.compare import compare
 from dubfew.cli.consent import consent_app
 from dubfew.cli.demo import demo
 from dubfew.cli.doctor import doctor
@@ -27,6 +28,7 @@ from dubfew.cli.prior import prior_app
 from dubfew.cli.render import render
 from dubfew.cli.serve import serve_app
 from dubfew.cli.speech import speech_app
+from dubfew.cli.study import study_app
 from dubfew.cli.track import track
 from dubfew.cli.verify import verify
 from dubfew.version import __version__
@@ -42,6 +44,8 @@ WORK_ORDER = (
     "edit",
     "batch",
     "evaluate",
+    "compare",
+    "study",
     "inspect",
     "track",
     "verify",
@@ -85,6 +89,7 @@ for command in (
     inspect,
     track,
     evaluate,
+    compare,
     doctor,
     demo,
 ):
@@ -98,6 +103,7 @@ app.add_typer(consent_app, name="consent")
 app.add_typer(prior_app, name="prior")
 app.add_typer(serve_app, name="serve")
 app.add_typer(speech_app, name="speech")
+app.add_typer(study_app, name="study")
 
 
 def _print_version(value: bool) -> None:

@@ -64,11 +64,11 @@ def pair_files(references: Path, outputs: Path) -> dict[str, tuple[Path, Path]]:
     Raises:
         DubfewError: There are no pairs, or an output has no original or two.
     """
-    found = _list_videos(outputs)
+    found = list_videos(outputs)
     if references.is_file():
         return {path.stem: (references, path) for path in found}
     originals: dict[str, Path] = {}
-    for path in _list_videos(references):
+    for path in list_videos(references):
         if path.stem in originals:
             raise DubfewError(f"{path} and {originals[path.stem]} have one name: keep one of them")
         originals[path.stem] = path
@@ -81,8 +81,12 @@ def pair_files(references: Path, outputs: Path) -> dict[str, tuple[Path, Path]]:
     return {path.stem: (originals[path.stem], path) for path in found}
 
 
-def _list_videos(folder: Path) -> list[Path]:
-    """List the videos of a folder."""
+def list_videos(folder: Path) -> list[Path]:
+    """List the videos of a folder in alphabetical order.
+
+    Raises:
+        DubfewError: There are none.
+    """
     found = sorted(
         path
         for path in folder.iterdir()
