@@ -210,14 +210,14 @@ def _align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _format_interval(ends: tuple[float, float] | None) -> str:
-    """Format an interval; "" where there is none."""
+    """Format an interval; "" without one."""
     if ends is None or any(end != end for end in ends):  # NaN
         return ""
     return f"{format_value(ends[0])} to {format_value(ends[1])}"
 
 
 def _format_noise(value: Any) -> str:
-    """Format a value of the noise; "" where there is none."""
+    """Format a value of the noise; "" without one."""
     return "" if value is None or isinstance(value, str) else format_value(value)
 
 

@@ -46,7 +46,7 @@ def second_differences(
     """Compute how much the errors of three neighboring frames leave a straight line.
 
     Args:
-        errors: mean errors of each frame, cell and channel; NaN where there is none. [N, C, 3]
+        errors: mean errors of each frame, cell and channel; NaN without one. [N, C, 3]
 
     Returns:
         Root mean square of ``e[k - 1] - 2 e[k] + e[k + 1]``; NaN at the ends and at gaps. [N]

@@ -65,7 +65,7 @@ def remove_slow_changes(
     """Subtract a smoothed copy.
 
     Args:
-        values: samples; NaN where there is none. [N]
+        values: samples; NaN without one. [N]
         sigma: standard deviation of the smoothing, samples.
 
     Returns:
