@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,9 +13,12 @@ from dubfew.prior.recipes import NetworkFiles, RecipeNetworks, Stage
 from dubfew.prior.recipes._base import stage_of_step
 from dubfew.prior.recipes.dinet import DINetLoss, DINetRecipe
 from dubfew.prior.recipes.iptalker import IPTalkerRecipe
+from dubfew.prior.renderers import make_renderer
 from dubfew.prior.renderers._dinet import DINetConfig
 from dubfew.prior.syncnets import make_syncnet
 from dubfew.prior.syncnets._file import SyncNetInfo, save_syncnet
+from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.sync import SYNCNET_FILE, SyncTrainConfig
 from tests.prior.recipes.clips import Painter, make_sample
 
 # Sixteen times narrower than the paper's, critics too.
@@ -45,6 +50,29 @@ def test_weights_rate_and_batch_are_the_papers(recipe):
     assert recipe.betas == (0.9, 0.999)
     assert recipe.defaults["learning_rate"] == recipe.defaults["discriminator_rate"] == 1e-4
     assert recipe.defaults["batch"] == 3
+
+
+def test_the_examples_are_the_papers():
+    folder = Path(__file__).resolve().parents[3] / "examples"
+    dinet, small, iptalker = (
+        PriorTrainConfig.load(folder / f"train_paper{paper}.json")
+        for paper in ("001", "000", "004")
+    )
+    assert (dinet.renderer, dinet.loss, dinet.batch) == ("dinet", "paper-001", 3)
+    # 60 epochs of 100 clips with 20 draws each, in batches of 10.
+    assert (small.renderer, small.loss, small.batch) == ("dinet", "paper-000", 10)
+    assert small.steps == 60 * 100 * 20 / 10
+    assert (iptalker.renderer, iptalker.loss, iptalker.batch) == ("iptalker", "paper-004", 3)
+    assert {c.learning_rate for c in (dinet, small, iptalker)} == {1e-4}
+    sync = SyncTrainConfig.load(folder / "sync_paper001.json")
+    assert (sync.network, sync.batch, sync.learning_rate) == ("dinet", 20, 1e-4)
+    for config in (dinet, iptalker):
+        assert config.sync == f"{sync.out}/{SYNCNET_FILE}"
+        sound = make_renderer(config.renderer, config.renderer_config).config.sound
+        assert sound == sync.settings["sound"]
+        assert config.data.split("/")[0].endswith(
+            {"dinet": "dinet256", "iptalker": "iptalker"}[config.renderer]
+        )
 
 
 def test_the_stages_go_from_coarse_to_fine_and_then_to_clips():
