@@ -131,7 +131,10 @@ class AdaptOptions:
         "for the rest.",
     )
     prior: str | Path | None = option(
-        None, help="Name or folder of a prior; default: the one that ships.", metavar="P"
+        None,
+        help="Name or folder of a prior, or its address on the Hugging Face Hub, hf://OWNER/NAME; "
+        "default: the one that ships.",
+        metavar="P",
     )
     head: str | None = option(
         None, help=f"Head model: {HEAD_NAMES}; default: the prior's.", metavar="NAME"

@@ -18,7 +18,7 @@ from dubfew.cli.console import (
     to_jsonable,
 )
 from dubfew.cli.option_flags import accept_options
-from dubfew.cli.options import JsonOption, OverwriteOption
+from dubfew.cli.options import JsonOption, OverwriteOption, PriorOption
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 from dubfew.data.options import PrepareOptions
 
@@ -120,6 +120,28 @@ def purge_people(
 
     removed = purge_footage(folder, read_exclude_list(exclude))
     print_fields({"removed": removed}, as_json=as_json)
+
+
+@prior_app.command("push")
+@report_errors
+def push_prior(
+    repository: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hugging Face Hub.")
+    ],
+    prior: PriorOption = None,
+    license: Annotated[
+        str, typer.Option(metavar="NAME", help="License of the weights, as the Hub names it.")
+    ] = "other",
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody see a repository that is made.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Push a prior to the Hugging Face Hub, with a model card that lists its people."""
+    from dubfew.prior.hub import push_to_hub
+
+    url = push_to_hub(repository, prior, license=license, private=not public)
+    print_result({"pushed": repository, "url": url}, as_json=as_json, text=f"pushed: {url}")
 
 
 @prior_app.command("train")

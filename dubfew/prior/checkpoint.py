@@ -19,6 +19,7 @@ from dubfew.prior.renderers import RENDERERS, BlendingUNet, BlendingUNetConfig, 
 from dubfew.textures import TEXTURE_SIZE
 from dubfew.utils.files import sha256_file, write_atomic
 from dubfew.utils.format_version import check_format_version
+from dubfew.utils.hub import HUB_PREFIX, fetch_hub_folder, is_hub_address
 
 # Version of a prior's files. Higher whenever this dubfew's files would be misread by an older one.
 PRIOR_FORMAT_VERSION = 1
@@ -128,13 +129,28 @@ class Prior:
         write_atomic(folder / PRIOR_CARD_FILE, card.encode())
 
     @classmethod
+    def from_pretrained(cls, name: str | Path) -> Prior:
+        """Load a prior from a folder or from the Hugging Face Hub, as other libraries do.
+
+        Args:
+            name: a folder that exists, or "owner/name" on the Hub.
+
+        Raises:
+            ArtefactError: The prior does not exist, is damaged, or was written by a newer dubfew.
+            MissingDependencyError: huggingface_hub is not installed.
+        """
+        if Path(name).is_dir() or is_hub_address(name):
+            return cls.load(name)
+        return cls.load(f"{HUB_PREFIX}{name}")
+
+    @classmethod
     def load(cls, name: str | Path | None = None) -> Prior:
         """Load a prior by name or from its folder.
 
         Args:
             name: ``lite``, which ships; ``warp``, an untrained network that renders the bare warp,
-                for adaptation without a prior; or the folder of another prior. None stands for
-                ``lite``.
+                for adaptation without a prior; the folder of another prior; or its address on the
+                Hugging Face Hub, ``hf://owner/name``. None stands for ``lite``.
 
         Raises:
             ArtefactError: The prior does not exist, is damaged, or was written by a newer dubfew.
@@ -237,10 +253,12 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
     """Read facts about a prior without loading its weights.
 
     Args:
-        name: name of a shipped prior, or the folder of another; None stands for ``lite``.
+        name: name of a shipped prior, the folder of another, or its address on the Hugging Face
+            Hub, ``hf://owner/name``, which is fetched; None stands for ``lite``.
 
     Raises:
         ArtefactError: The prior does not exist, is incomplete, or was written by a newer dubfew.
+        MissingDependencyError: The address needs huggingface_hub, which is not installed.
     """
     name = str(name or DEFAULT_PRIOR)
     if name == UNTRAINED_PRIOR:
@@ -249,6 +267,9 @@ def prior_info(name: str | Path | None = None) -> PriorInfo:
             f"prior {UNTRAINED_PRIOR!r} is an untrained network: it has no weights, card or hash "
             "to show"
         )
+    if is_hub_address(name):
+        wanted = (PRIOR_CONFIG_FILE, PRIOR_WEIGHTS_FILE, PRIOR_CARD_FILE, PRIOR_CRITICS_FILE)
+        name = str(fetch_hub_folder(name, wanted))
     # A shipped name wins over a folder of that name in the working directory.
     folder = _shipped_priors_dir() / name
     if not (folder / PRIOR_CONFIG_FILE).exists():

@@ -194,6 +194,13 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "dubbing",
         ),
         OptionalPackage(
+            "huggingface_hub",
+            "huggingface_hub",
+            "priors of the Hugging Face Hub: `adapt --prior hf://OWNER/NAME`",
+            "pip install 'dubfew[hub]'",
+            "training",
+        ),
+        OptionalPackage(
             "keyring",
             "keyring",
             "storage of the actors' keys in the system's keyring",
