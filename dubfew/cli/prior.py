@@ -103,7 +103,10 @@ def prepare_people(
 @report_errors
 def purge_people(
     folder: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder that 'prior prepare' filled.")
+        Path,
+        typer.Argument(
+            metavar="OUT", help="Folder that 'prior prepare' filled, or that of a training."
+        ),
     ],
     exclude: Annotated[
         Path,
@@ -114,11 +117,17 @@ def purge_people(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Remove people from prepared data; their videos are not needed."""
+    """Remove people from prepared data, or their textures from a training; no video is needed."""
     from dubfew.data.clip_index import read_exclude_list
     from dubfew.data.prepare import purge_footage
 
-    removed = purge_footage(folder, read_exclude_list(exclude))
+    names = read_exclude_list(exclude)
+    if (folder / "textures").is_dir():
+        from dubfew.prior.training.textures import purge_run
+
+        removed = purge_run(folder, names)
+    else:
+        removed = purge_footage(folder, names)
     print_fields({"removed": removed}, as_json=as_json)
 
 

@@ -275,7 +275,7 @@ def encode_jpegs(images: ImageRows) -> tuple[NDArray[np.uint8], NDArray[np.int64
 def join_sounds(
     parts: Sequence[tuple[float, NDArray[np.float32]]],
 ) -> tuple[NDArray[np.float32], float]:
-    """Join the sounds of a clip's segments to one, with silence where there is none.
+    """Join the sounds of a clip's segments to one, with silence in between.
 
     Args:
         parts: start of each sound, s, and its samples at 16 kHz.

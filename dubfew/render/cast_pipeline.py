@@ -31,6 +31,7 @@ from dubfew.media.speech_span import read_speech_span
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.motion.retargeting import retarget_mouth
+from dubfew.prior.renderers import PaintingRenderer
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.detection.people import DetectedPerson, choose_person
@@ -311,6 +312,11 @@ def _drive_role(
     track = replace(track, flags=flags)
     moved = blend_mouth_motion(track, replace(moved, flags=flags), transition_weights(track))
     adapter = actor.adapter
+    if isinstance(actor.renderer, PaintingRenderer):
+        raise DubfewError(
+            f"--cast takes actors of blending priors, the prior of {actor.revision.actor} paints: "
+            "render the actor without --cast"
+        )
     consent = job.registry.consent(actor.revision.actor, actor.revision.number)
     predictor = MouthPredictor(
         actor.renderer,

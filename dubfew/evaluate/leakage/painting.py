@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dubfew.errors import DubfewError
 from dubfew.evaluate.leakage.scenes import LeakScene, RgbImage
-from dubfew.prior.renderers import Renderer
+from dubfew.prior.renderers import PaintingRenderer, Renderer
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.rasterizer.base import RasterizedMesh
@@ -65,6 +66,8 @@ def paint_mouth(
     Returns:
         The painted frames. [H, W, 3] each
     """
+    if isinstance(source.renderer, PaintingRenderer):
+        raise DubfewError("the leak test is for blending priors: this actor's prior paints")
     config = source.renderer.config
     # The same predictor and compositor as in a render; there is no watermark.
     references = ReferenceSet.from_footage(source.choose_references(scene), config.window)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from dubfew.data.clip_inputs import ClipSample
 from dubfew.errors import ArtefactError
 from dubfew.textures import TEXTURE_SIZE, sample_texture
 from dubfew.textures.neural import INITIAL_FEATURE_STD
+from dubfew.training.resume_state import LATEST_STATE_FILE, UNFINISHED_STATE_FOLDER
 from dubfew.utils.files import write_atomic
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS
 
@@ -158,3 +161,30 @@ def load_person_texture(folder: Path, identity: str) -> Tensor | None:
         return load_file(path)["features"].float()
     except (OSError, *TENSOR_READ_ERRORS) as error:
         raise ArtefactError(f"{path} is no texture of a training, or damaged ({error})") from error
+
+
+def purge_run(out: Path, names: Collection[str]) -> list[str]:
+    """Delete people's textures from the folder of a training.
+
+    Resume states hold the textures of everybody: they are deleted as well, so that the training
+    cannot go on. The finished prior holds no textures.
+
+    Args:
+        out: folder of the training, ``out`` of its configuration.
+        names: identities.
+
+    Returns:
+        Identities whose textures were deleted.
+    """
+    folder = out / TEXTURES_FOLDER
+    gone = []
+    for name in sorted(names):
+        path = texture_path(folder, name)
+        if path.exists():
+            path.unlink()
+            gone.append(name)
+    if gone:
+        (out / LATEST_STATE_FILE).unlink(missing_ok=True)
+        for state in (*out.glob("state-*"), out / UNFINISHED_STATE_FOLDER):
+            shutil.rmtree(state, ignore_errors=True)
+    return gone

@@ -24,6 +24,7 @@ from dubfew.prior.training.painting_data import clip_mouth_psnr, make_sample_for
 from dubfew.prior.training.textures import (
     RandomTextures,
     load_person_texture,
+    purge_run,
     sample_clip_texture,
 )
 from dubfew.prior.training.trainer import train_renderer
@@ -207,3 +208,16 @@ def test_a_texture_is_looked_up_in_every_frame():
     uv = torch.tensor([[0.25, 0.25], [0.75, 0.75]]).reshape(1, 2, 1, 1, 2)
     covered = torch.ones(1, 2, 1, 1, 1)
     assert sample_clip_texture(texture, uv, covered).flatten().tolist() == [0, 3]
+
+
+def test_a_person_is_purged_from_a_run_with_the_states_that_hold_everybody(tmp_path):
+    textures = RandomTextures(["ann", "bob/1"], 3, size=4)
+    textures.save_each(tmp_path / "textures")
+    (tmp_path / "state-2").mkdir()
+    (tmp_path / "latest").write_text("2")
+    assert purge_run(tmp_path, ["nobody"]) == []
+    assert (tmp_path / "state-2").exists()
+    assert purge_run(tmp_path, ["bob/1", "nobody"]) == ["bob/1"]
+    assert load_person_texture(tmp_path / "textures", "bob/1") is None
+    assert load_person_texture(tmp_path / "textures", "ann") is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["textures"]
