@@ -83,9 +83,10 @@ class SidganLoss:
         """Return the weight of ``adversarial`` or ``sync`` at a level."""
         return float(getattr(self, f"{term}_{level}"))
 
-    def needs(self, term: str) -> bool:
-        """Return whether ``adversarial`` or ``sync`` has a weight at any level."""
-        return any(self.weigh(term, level) > 0 for level in LEVEL_NAMES)
+    @property
+    def needs_sync(self) -> bool:
+        """Return whether a level has a sync loss."""
+        return any(self.weigh("sync", level) > 0 for level in LEVEL_NAMES)
 
 
 _FULL = SidganLoss()
@@ -134,27 +135,32 @@ class SidganRecipe(Recipe):
                 f"'features' is {self.settings.features!r}: there are contextual and perceptual"
             )
 
+    def _judged_levels(self) -> tuple[str, ...]:
+        """List the levels that have a critic, coarsest first."""
+        levels = LEVEL_NAMES if self.settings.pyramid else LEVEL_NAMES[-1:]
+        return tuple(name for name in levels if self.settings.weigh("adversarial", name))
+
     def list_stages(self) -> tuple[Stage, ...]:
         """List the levels that are added one after another, each for a third of the steps."""
         if not self.settings.pyramid:
             return (Stage("fine", frames=SYNC_FRAMES),)
+        judged = self._judged_levels()
         return tuple(
             Stage(
                 name,
                 share=1 / len(LEVEL_NAMES),
                 frames=SYNC_FRAMES,
-                critics=LEVEL_NAMES[: number + 1],
+                critics=tuple(n for n in LEVEL_NAMES[: number + 1] if n in judged),
             )
             for number, name in enumerate(LEVEL_NAMES)
         )
 
     def make_critics(self, renderer: SidganGenerator) -> dict[str, Critic]:
         """Make a critic of patches for each level."""
-        if not self.settings.needs("adversarial"):
-            return {}
-        levels = LEVEL_NAMES if self.settings.pyramid else LEVEL_NAMES[-1:]
         narrow = renderer.config.narrow
-        return {name: Critic(PatchCritic(narrow), betas=CRITIC_BETAS) for name in levels}
+        return {
+            name: Critic(PatchCritic(narrow), betas=CRITIC_BETAS) for name in self._judged_levels()
+        }
 
     def load_networks(self, files: NetworkFiles) -> dict[str, nn.Module]:
         """Load VGG-19 and the SyncNet, if terms need them.
@@ -167,7 +173,7 @@ class SidganRecipe(Recipe):
             networks["vgg"] = load_vgg19(files.vgg)
         if files.sync is not None:
             networks["sync"] = load_syncnet(files.sync)[0]
-        elif self.settings.needs("sync"):
+        elif self.settings.needs_sync:
             raise AssetError(
                 "the sync loss needs a SyncNet: name its file as 'sync', train one with `dubfew "
                 "prior sync`, or give sync_coarse, sync_middle and sync_fine the weight 0"

@@ -8,8 +8,8 @@ away what went wrong there.
 
 The paper's sizes of features and outputs are kept; layers and widths stand in a supplement that was
 not at hand. In place of its unnamed normalization stands pixel normalization: an instance
-normalization behind a convolution takes out the mean over all positions, and with it sound, which
-is the same everywhere, and the light of the picture.
+normalization behind a convolution takes out the mean over all positions, and with it most of the
+sound, which is the same everywhere, and the light of the picture.
 
 Source: Muaz et al. 2023, "SIDGAN: High-Resolution Dubbed Video Generation via Shift-Invariant
 Learning", sections 3.1, 3.2 and figure 3. Pixel normalization: Karras et al. 2018, "Progressive
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 LEAKY_RELU_SLOPE = 0.2
 # Channels of the six levels, coarsest first. The paper does not say them.
 LEVEL_WIDTHS = (512, 512, 256, 128, 64, 32)
+# Least channels of a level in narrow networks: the norm of a pixel leaves too little in fewer.
+MIN_WIDTH = 8
 # Blocks that hear the sound: it shapes lips and jaw, not texture. Section 3.2.
 SOUND_BLOCKS = 3
 # Levels that paint, by the divisor of the crop's size, coarsest first: 128, 256 and 512 px.
@@ -111,12 +113,12 @@ class SidganGenerator(PaintingRenderer):
             raise ArtefactError(
                 f"sidgan cannot paint {layout.width} x {layout.height} px: multiples of 32 only"
             )
-        if config.references != 1 or not 1 <= config.narrow <= LEVEL_WIDTHS[-1]:
+        if config.references != 1 or config.narrow < 1:
             raise ArtefactError(
-                f"sidgan takes one reference and a 'narrow' of 1 to {LEVEL_WIDTHS[-1]}, not "
+                f"sidgan takes one reference and a 'narrow' of 1 or more, not "
                 f"{config.references} and {config.narrow}"
             )
-        widths = [width // config.narrow for width in LEVEL_WIDTHS]
+        widths = [max(MIN_WIDTH, width // config.narrow) for width in LEVEL_WIDTHS]
         # Encoders begin at the full size, with the last of the widths.
         self.query_encoder = _encoder(widths[::-1], config.norm)
         self.reference_encoder = _encoder(widths[::-1], config.norm)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from dubfew.adapt.methods import METHODS
 from dubfew.data.clip_inputs import ClipInputs
 from dubfew.errors import ArtefactError
 from dubfew.prior.critics.sidgan import PatchCritic
-from dubfew.prior.renderers._sidgan import SidganConfig, SidganGenerator
+from dubfew.prior.renderers._sidgan import SidganConfig, SidganGenerator, _layer
 
 TINY = SidganConfig(shrink=8, narrow=16)
 
@@ -68,7 +70,7 @@ def test_the_first_block_starts_from_the_query_at_a_32nd(tiny, monkeypatch) -> N
     for block in tiny.blocks:
         block.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[1:]))
     tiny.paint(make_inputs())
-    widths = [32, 32, 16, 8, 4, 2]
+    widths = [32, 32, 16, 8, 8, 8]
     before = [3, *widths]
     heard = [32, 32, 32, 0, 0, 0]
     assert [tuple(s) for s in seen] == [
@@ -101,26 +103,34 @@ def test_without_a_pyramid_only_the_finest_level_paints() -> None:
     assert list(network.paint_levels(make_inputs())) == ["fine"]
 
 
-def test_sound_reaches_the_middle_of_the_picture(tiny) -> None:
-    """Instance normalization behind a convolution takes out what is the same everywhere."""
-    inputs = make_inputs(256, 1, 1)
-    other = replace(inputs, sound=inputs.sound.flip(-1))
+def test_pixel_norm_keeps_what_is_the_same_everywhere() -> None:
+    """Instance normalization behind a convolution takes it out, but for the borders."""
+    torch.manual_seed(0)
+    features = torch.rand(1, 4, 64, 64)
+    quiet, loud = (
+        torch.cat([features, torch.full((1, 4, 64, 64), level)], 1) for level in (0.0, 1.0)
+    )
 
     def change(norm: str) -> float:
-        torch.manual_seed(0)
-        network = SidganGenerator(replace(TINY, shrink=2, norm=norm)).eval()
+        torch.manual_seed(1)
+        layer = _layer(8, 16, norm)
         with torch.no_grad():
-            # Embeddings of an untrained encoder hardly differ: make them.
-            network.sound_encoder = _Loud()
-            difference = network.paint(inputs) - network.paint(other)
-        return float(difference[..., 96:160, 96:160].abs().mean())
+            difference = layer(loud) - layer(quiet)
+        return float(difference[..., 16:48, 16:48].abs().mean())
 
     assert change("pixel") > 5 * change("instance")
 
 
-class _Loud(nn.Module):
-    def forward(self, sound: torch.Tensor) -> torch.Tensor:
-        return sound[:, :32, 0] * 2
+def test_other_sound_paints_another_picture(tiny) -> None:
+    inputs = make_inputs()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        # Statistics of the encoder's batches, which fresh ones do not have.
+        for _ in range(20):
+            tiny(inputs)
+        tiny.eval()
+        change = tiny(inputs) - tiny(replace(inputs, sound=inputs.sound.flip(-1)))
+    assert change.abs().max() > 1e-3
 
 
 def test_a_frozen_encoder_of_sound_stays_as_it_is(tiny) -> None:
@@ -132,6 +142,32 @@ def test_a_frozen_encoder_of_sound_stays_as_it_is(tiny) -> None:
     tiny.sound_encoder.requires_grad_(True)
     tiny.train().paint(make_inputs())
     assert not all(torch.equal(v, before[k]) for k, v in tiny.sound_encoder.state_dict().items())
+
+
+def test_lora_is_trained_merged_and_equal_to_the_prior_at_first(tiny) -> None:
+    method = METHODS.load("lora")
+    options = method.complete_options({"rank": 2})
+    inputs, plain = make_inputs(), tiny.eval()
+    with torch.no_grad():
+        before = plain(inputs)
+    model = method.make_trainable(copy.deepcopy(plain), options)
+    with torch.no_grad():
+        torch.testing.assert_close(model(inputs), before, atol=1e-5, rtol=0)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                nn.init.normal_(parameter, std=0.02)
+    levels = model.paint_levels(inputs)
+    sum(each.square().sum() for each in levels.values()).backward()
+    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    layers = [m for m in plain.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(trained) == 2 * len(layers)
+    assert [n for n, p in trained if p.grad is None or not p.grad.any()] == []
+    weights = method.extract_delta(model, plain.state_dict())
+    with torch.no_grad():
+        after = model(inputs)
+        assert (after - before).abs().max() > 1e-3
+        merged = method.apply_delta(copy.deepcopy(plain), weights, options)
+        torch.testing.assert_close(merged(inputs), after, atol=1e-4, rtol=0)
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
