@@ -128,6 +128,7 @@ def test_a_registry_without_a_log(registry: Registry) -> None:
     assert not registry.home.exists()
 
 
+@pytest.mark.slow
 def test_showing_the_log_and_finding_a_watermark(stored: Registry) -> None:
     first, second = run("audit", "show").stdout.splitlines()
     assert first.split()[0::2][:2] == ["1", "adapt"]

@@ -98,6 +98,7 @@ def test_a_registered_metric_is_measured(
     assert figures.unavailable.get("toy_metric") == (None if given else "toy.pth")
 
 
+@pytest.mark.slow
 def test_a_clip_against_itself(shared: Path):
     figures = evaluate(shared / CLIP, shared / CLIP)
     assert (figures.frames, figures.rest) == (75, 0)
@@ -112,6 +113,7 @@ def test_a_clip_against_itself(shared: Path):
     assert figures.lse_c is figures.lse_d is figures.av_offset is None
 
 
+@pytest.mark.slow
 def test_a_clip_one_frame_late(shared: Path, tmp_path: Path):
     frames = list(read_frames(shared / CLIP, stop=50))
     late = write(tmp_path / "late.mp4", shared / CLIP, [frames[0], *frames[:-1]])
@@ -125,6 +127,7 @@ def test_a_clip_one_frame_late(shared: Path, tmp_path: Path):
     assert 0 < figures.lmd < 3
 
 
+@pytest.mark.slow
 def test_an_edit_outside_the_region_is_found(shared: Path, tmp_path: Path):
     frames = list(read_frames(shared / CLIP, stop=6))
     dot = np.full((2, 2, 3), 255, np.uint8)

@@ -39,6 +39,7 @@ def center(picture, channel):
     return np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
 
 
+@pytest.mark.slow
 def test_picture_is_srgb_in_range(renderer):
     picture = draw(renderer)
     assert picture.shape == (SIZE, SIZE, 3)

@@ -59,6 +59,7 @@ def test_stored_options_are_checked(stored):
         METHODS["texture"].check_options({"rank": 4})
 
 
+@pytest.mark.slow
 def test_a_method_from_outside_is_adapted_stored_and_rendered(prior, footage, sample):
     """As in docs: the bias of one layer alone."""
 

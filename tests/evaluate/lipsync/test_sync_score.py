@@ -250,6 +250,7 @@ def test_the_shortest_clip_with_figures(flashing: Callable[..., Path], syncnet_f
     assert found.av_offset in range(-15, 16)
 
 
+@pytest.mark.slow
 def test_evaluate_measures_it_when_given_the_weights(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
