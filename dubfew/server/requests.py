@@ -36,6 +36,21 @@ SERVER_OPTIONS = frozenset(
         "watermark",
     }
 )
+# Options of text that name no file. Any other option of text might, so that a request may not have
+# it before somebody has looked.
+PLAIN_TEXT_OPTIONS = frozenset(
+    {
+        "face",
+        "language",
+        "use",
+        "territory",
+        "project",
+        "mix",  # its form allows a track's number alone
+        "codec",
+        "preset",
+        "head",
+    }
+)
 # Form of the id of an upload.
 UPLOAD_PATTERN = r"^[0-9a-f]{32}$"
 # Form of the option mix: a sound track of the scene and a gain, no file of the server.
@@ -126,11 +141,7 @@ def _make_job_model(kind: str) -> Any:
     }
     segment = create_model("Segment", __config__=strict, **segment_fields)
     options_fields: dict[str, Any] = {
-        each.name: _make_field(each)
-        for each in list_options(JOB_KINDS[kind])
-        if each.name not in SERVER_OPTIONS
-        # A file that nobody has thought of must not be one of the server's.
-        and (Path not in each.types or each.name in UPLOAD_OPTIONS)
+        each.name: _make_field(each) for each in list_options(JOB_KINDS[kind]) if _is_offered(each)
     }
     options = create_model(f"{kind.capitalize()}Options", __config__=strict, **options_fields)
     is_render = kind == "render"
@@ -163,6 +174,15 @@ def _make_job_model(kind: str) -> Any:
         fields["segments"] = (list[segment] | None, Field(None, max_length=100))  # type: ignore[valid-type]
     model: type[BaseModel] = create_model(f"{kind.capitalize()}Job", __config__=strict, **fields)
     return model
+
+
+def _is_offered(option: Option) -> bool:
+    """Whether a request may have an option."""
+    if option.name in SERVER_OPTIONS:
+        return False
+    if option.choices or not {str, Path} & {*option.types}:
+        return True
+    return option.name in UPLOAD_OPTIONS | PLAIN_TEXT_OPTIONS
 
 
 def _make_field(option: Option) -> tuple[Any, Any]:

@@ -112,18 +112,3 @@ def test_only_the_passage_is_new(registry, clip, tmp_path):
     late = RenderOptions(into=first, from_seconds=70.0, to_seconds=80.0)
     with pytest.raises(DubfewError, match="ends at"):
         resolve_passage(late, probe(clip))
-
-
-def test_a_passage_of_the_scene_itself(registry, clip, tmp_path):
-    """Frames around the passage are the scene's own samples."""
-    out = tmp_path / "passage.mkv"
-    options = {"audio": DUB, "fit": "trim", "lossless": True, "from_seconds": 0.4}
-    found = render(
-        "actor", video=clip, into=clip, to_seconds=0.8, out=out, registry=registry, **options
-    )
-    assert (found.frames, found.edited_frames) == (FRAMES, 10)
-    changed = [
-        not np.array_equal(a.to_rgb(), b.to_rgb())
-        for a, b in zip(read_frames(clip), read_frames(out), strict=True)
-    ]
-    assert changed == [10 <= number < 20 for number in range(FRAMES)]

@@ -12,7 +12,12 @@ from dubfew.jobs.pool import default_store_folder
 from dubfew.jobs.store import JobStore
 from dubfew.server.access import AccessError, identify_caller
 from dubfew.server.options import ServeOptions
-from dubfew.server.requests import SERVER_OPTIONS, UPLOAD_OPTIONS, make_request_models
+from dubfew.server.requests import (
+    PLAIN_TEXT_OPTIONS,
+    SERVER_OPTIONS,
+    UPLOAD_OPTIONS,
+    make_request_models,
+)
 from dubfew.utils.options import list_options
 from tests.cli.jobs import run
 
@@ -61,21 +66,6 @@ def test_a_port_that_is_taken() -> None:
     assert "choose another" in result.stderr
 
 
-# Options of text that name no file. A new one belongs here, or among those of the server.
-PLAIN_TEXT = {
-    "face",
-    "language",
-    "use",
-    "territory",
-    "project",
-    "mix",  # its form allows a track's number alone
-    "codec",
-    "preset",
-    "head",
-    "actor",
-}
-
-
 @pytest.mark.parametrize("kind", JOB_KINDS)
 def test_no_option_of_a_request_is_a_file_of_the_server(kind: str) -> None:
     pytest.importorskip("pydantic")
@@ -83,7 +73,8 @@ def test_no_option_of_a_request_is_a_file_of_the_server(kind: str) -> None:
 
     hint = make_request_models()[kind].model_fields["options"].annotation
     offered = set(typing.get_args(hint)[0].model_fields)
+    assert {"draft", "consent"} <= offered or {"open", "language", "driver"} <= offered
     for option in list_options(JOB_KINDS[kind]):
         if option.name in offered and str in option.types and not option.choices:
-            assert option.name in PLAIN_TEXT | UPLOAD_OPTIONS
+            assert option.name in PLAIN_TEXT_OPTIONS | UPLOAD_OPTIONS
     assert not offered & SERVER_OPTIONS

@@ -157,43 +157,42 @@ def test_a_stream_without_a_length_is_cut(server: RunningServer) -> None:
 JOB: dict[str, Any] = {"kind": "render", "actor": "mary"}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        [],
-        {},
-        {"kind": "sing"},
-        {"kind": "render"},
-        {"kind": "dub", "video": "0" * 32},
-        {**JOB, "video": "../../etc/passwd"},
-        {**JOB, "video": "0" * 32},
-        {**JOB, "nonsense": 1},
-        {**JOB, "actor": "\x00"},
-        {**JOB, "actor": "a/../b"},
-        {**JOB, "options": {"out": "/tmp/x.mp4"}},
-        {**JOB, "options": {"report": "/tmp/x.html"}},
-        {**JOB, "options": {"anyone": True}},
-        {**JOB, "options": {"watermark": False}},
-        {**JOB, "options": {"device": "cuda"}},
-        {**JOB, "options": {"mix": "/etc/passwd"}},
-        {**JOB, "options": {"transcript": "/etc/passwd"}},
-        {**JOB, "options": {"open": 1e999}},
-        {**JOB, "options": {"crf": "20"}},
-        {**JOB, "segments": [{"start": 2, "end": 1, "audio": "0" * 32}]},
-        {**JOB, "sync_mode": "bounce"},
-        {**JOB, "webhook": "http://169.254.169.254/latest"},
-        {**JOB, "webhook": "file:///etc/passwd"},
-    ],
-    ids=repr,
-)
-def test_hostile_bodies_are_refused(server: RunningServer, body: Any) -> None:
-    text = json.dumps(body).replace("Infinity", "1e999")
-    answer = httpx2.post(
-        f"{server.url}/v1/jobs", content=text, headers={"Content-Type": "application/json"}
-    )
-    assert 400 <= answer.status_code < 500
-    assert set(answer.json()["error"]) == {"type", "message"}
-    assert "Traceback" not in answer.text
+HOSTILE_BODIES: list[Any] = [
+    [],
+    {},
+    {"kind": "sing"},
+    {"kind": "render"},
+    {"kind": "dub", "video": "0" * 32},
+    {**JOB, "video": "../../etc/passwd"},
+    {**JOB, "video": "0" * 32},
+    {**JOB, "nonsense": 1},
+    {**JOB, "actor": "\x00"},
+    {**JOB, "actor": "a/../b"},
+    {**JOB, "options": {"out": "/tmp/x.mp4"}},
+    {**JOB, "options": {"report": "/tmp/x.html"}},
+    {**JOB, "options": {"anyone": True}},
+    {**JOB, "options": {"watermark": False}},
+    {**JOB, "options": {"device": "cuda"}},
+    {**JOB, "options": {"mix": "/etc/passwd"}},
+    {**JOB, "options": {"transcript": "/etc/passwd"}},
+    {**JOB, "options": {"open": 1e999}},
+    {**JOB, "options": {"crf": "20"}},
+    {**JOB, "segments": [{"start": 2, "end": 1, "audio": "0" * 32}]},
+    {**JOB, "sync_mode": "bounce"},
+    {**JOB, "webhook": "http://169.254.169.254/latest"},
+    {**JOB, "webhook": "file:///etc/passwd"},
+]
+
+
+def test_hostile_bodies_are_refused(server: RunningServer) -> None:
+    for body in HOSTILE_BODIES:
+        text = json.dumps(body).replace("Infinity", "1e999")
+        answer = httpx2.post(
+            f"{server.url}/v1/jobs", content=text, headers={"Content-Type": "application/json"}
+        )
+        assert 400 <= answer.status_code < 500, body
+        assert set(answer.json()["error"]) == {"type", "message"}
+        assert "Traceback" not in answer.text
     assert server.store.list_jobs() == []
 
 

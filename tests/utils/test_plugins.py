@@ -25,6 +25,12 @@ def install(folder: Path, package: str, entries: str) -> None:
     (info / "entry_points.txt").write_text(f"[toy.parts]\n{entries}")
 
 
+def clear_caches() -> None:
+    """Have the next table look at the installed packages again."""
+    extension_table._list_plugins.cache_clear()
+    extension_table._read_entry_points.cache_clear()
+
+
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExtensionTable[int]]:
     (tmp_path / "plugged").mkdir()
@@ -33,9 +39,9 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Extension
     (tmp_path / "three.py").write_text("PART = 3\n")
     (tmp_path / "broken.py").write_text("import no_such_module_at_all\n")
     monkeypatch.syspath_prepend(tmp_path)
-    extension_table._list_plugins.cache_clear()
+    clear_caches()
     yield ExtensionTable("toy part", "plugged", "PART", ArtefactError, entry_points="toy.parts")
-    extension_table._list_plugins.cache_clear()
+    clear_caches()
     for name in ("plugged", "plugged.own", "three", "broken"):
         sys.modules.pop(name, None)
 
