@@ -14,7 +14,6 @@ Source: Zhang et al. 2023, "DINet" (arXiv 2303.03988), figure 4; Liu et al. 2025
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,14 +47,18 @@ def feature_pictures(renderer: DINet | IPTalker, inputs: ClipInputs) -> list[Ten
         RGB of the masked frame, a reference, the features of the frame, of the references, and of
         the deformed references, and the painting. [3, H, W] each
     """
-    scene, references = inputs.scene[:, 0], inputs.references
-    features = renderer.encode(scene, references, inputs.sound[:, 0])
-    moved = features.deformed if hasattr(features, "deformed") else features.warped
-    maps = [
-        mean_map(each, (scene.shape[-2], scene.shape[-1]))
-        for each in (features.source, features.references, moved)
-    ]
-    return [scene[0], references[0, 0], *maps, renderer.decode(features)[0]]
+    given = inputs.scene[:, 0], inputs.references, inputs.sound[:, 0]
+    if isinstance(renderer, DINet):
+        dinet = renderer.encode(*given)
+        maps = [dinet.source, dinet.references, dinet.deformed]
+        painted = renderer.decode(dinet)
+    else:
+        iptalker = renderer.encode(*given)
+        maps = [iptalker.source, iptalker.references, iptalker.warped]
+        painted = renderer.decode(iptalker)
+    size = (painted.shape[-2], painted.shape[-1])
+    shown = [mean_map(each, size) for each in maps]
+    return [given[0][0], inputs.references[0, 0], *shown, painted[0]]
 
 
 def mean_map(features: Tensor, size: tuple[int, int]) -> Tensor:
@@ -106,4 +109,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
