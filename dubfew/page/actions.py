@@ -152,7 +152,7 @@ class PageActions:
         """Describe an actor: titles and texts.
 
         Raises:
-            ActorNotFoundError: There is none of that id.
+            ActorNotFoundError: No actor has that id.
         """
         if not actor:
             return []

@@ -154,7 +154,7 @@ class ExtensionTable(Mapping[str, Part], Generic[Part]):
 
 
 @functools.cache
-def _read_entry_points() -> importlib.metadata.EntryPoints:
+def _read_entry_points() -> Any:
     """Read the entry points of all installed packages, once: that takes 20 ms."""
     return importlib.metadata.entry_points()
 
