@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from dubfew.errors import DubfewError
 from dubfew.progress import Progress
-from dubfew.utils.cpu import num_available_cpus
 from dubfew.utils.files import write_atomic
+from dubfew.utils.machine import machine
+from dubfew.utils.markdown import cell, markdown_table
+
+__all__ = ["cell", "machine", "markdown_table"]  # what other benchmarks take from here as well
 
 # The repository.
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,40 +26,11 @@ FOOTAGE = ROOT.parent / "shared" / "clips"
 DEMO_CLIP = ROOT / "dubfew" / "demo" / "actor.mp4"
 # Folder that results are written to by default.
 RESULTS = Path(tempfile.gettempdir()) / "dubfew-bench"
-# Packages whose versions change times.
-PACKAGES = ("dubfew", "torch", "numpy", "numba", "av", "mediapipe")
-
-
-def machine() -> dict[str, str | int | float]:
-    """Describe what a time depends on: processor, cores, load, versions."""
-    found: dict[str, str | int | float] = {
-        "processor": _processor(),
-        "cores": num_available_cpus(),
-        "load_1min": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-    }
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "from source"
-    return found
 
 
 def machine_line() -> str:
     """Describe the machine on one line."""
     return ", ".join(f"{name} {value}" for name, value in machine().items())
-
-
-def _processor() -> str:
-    """Name of the processor."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def clip_parser(doc: str, clip: str) -> argparse.ArgumentParser:
@@ -79,28 +50,6 @@ def clip_parser(doc: str, clip: str) -> argparse.ArgumentParser:
     parser.add_argument("--prior", type=Path, help="name or folder; default: the shipped one")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     return parser
-
-
-def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Format a table in GitHub's Markdown.
-
-    Args:
-        headers: headings of the columns.
-        rows: values of each row, which `cell` formats.
-    """
-    lines = ["| " + " | ".join(headers) + " |", "|---" * len(headers) + "|"]
-    lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def cell(value: object) -> str:
-    """Format one value of a table: None as a dash, floats with three to five digits."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        decimals = 3 if abs(value) < 2 else 2 if abs(value) < 100 else 1
-        return f"{value:.{decimals}f}"
-    return str(value)
 
 
 def clips_of(split: str, folder: Path = FOOTAGE) -> list[Path]:

@@ -15,6 +15,7 @@ from dubfew.cli.options import (
     OverwriteOption,
     PriorOption,
     SeedOption,
+    parse_systems,
 )
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 
@@ -94,3 +95,81 @@ def measure_leakage(
     print_result(result.to_json(), as_json=as_json, text=format_leak_result(result))
     if result.verdict in (VERDICT_LEAK, VERDICT_NEARER):
         raise typer.Exit(EXIT_FAILURE)
+
+
+@bench_app.command("paper")
+@report_errors
+def run_paper(
+    protocol: Annotated[
+        str, typer.Argument(metavar="TABLE", help="Number of paper and table, such as 003.1.")
+    ],
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of clips at 25 fps, one person each.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the results.")
+    ] = Path("papers"),
+    is_dataset: Annotated[
+        bool,
+        typer.Option(
+            "--is-dataset",
+            help="The clips are the data set of the paper; otherwise the table says own clips.",
+        ),
+    ] = False,
+    subjects: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Clips; default: as the paper has them.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Training steps; default: as adapt has it."),
+    ] = None,
+    prior: PriorOption = None,
+    seed: SeedOption = 0,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+) -> None:
+    """Repeat a table of a paper as far as dubfew can, with the published rows below.
+
+    Clips that are done have a file in the folder and are not run again.
+    """
+    from dubfew.evaluate.papers.run import run_protocol
+
+    with show_progress(progress_mode, as_json=False) as progress:
+        text = run_protocol(
+            protocol,
+            data,
+            out,
+            is_dataset=is_dataset,
+            subjects=subjects,
+            steps=steps,
+            prior=prior,
+            seed=seed,
+            progress=progress,
+        )
+    print_result(None, as_json=False, text=text.rstrip())
+
+
+@bench_app.command("peers")
+@report_errors
+def compare_peers(
+    references: Annotated[
+        Path, typer.Argument(metavar="ORIGINALS", help="Folder of originals, or one original.")
+    ],
+    system: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=FOLDER", help="A system and its outputs; repeat for each."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the table.")
+    ] = Path("peers"),
+    listen: Annotated[
+        bool, typer.Option("--listen", help="With the phonemes that PocketSphinx recognizes.")
+    ] = False,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+) -> None:
+    """Measure the outputs of several systems on the same frames."""
+    from dubfew.evaluate.papers.run import compare_systems
+
+    systems = parse_systems(system)
+    with show_progress(progress_mode, as_json=False) as progress:
+        text = compare_systems(references, systems, out, listen=listen, progress=progress)
+    print_result(None, as_json=False, text=text.rstrip())

@@ -61,3 +61,20 @@ def choose_output(argument: Path | None, option: Path | None) -> Path | None:
             f"the output is named twice, {argument} and {option}: name it once"
         )
     return argument or option
+
+
+def parse_systems(words: list[str]) -> dict[str, Path]:
+    """Read ``NAME=FOLDER`` words, for commands that take the outputs of several systems.
+
+    Raises:
+        typer.BadParameter: A word has another form, a name twice, or no folder.
+    """
+    systems: dict[str, Path] = {}
+    for word in words:
+        name, separator, folder = word.partition("=")
+        if not (separator and name and folder) or name in systems:
+            raise typer.BadParameter(f"--system: {word!r} is not NAME=FOLDER with a new name")
+        if not Path(folder).is_dir():
+            raise typer.BadParameter(f"--system: {folder} is not a folder")
+        systems[name] = Path(folder)
+    return systems

@@ -10,7 +10,7 @@ import typer
 
 from dubfew.cli.commands import CommandGroup
 from dubfew.cli.console import print_result, report_errors
-from dubfew.cli.options import JsonOption, OverwriteOption, SeedOption
+from dubfew.cli.options import JsonOption, OverwriteOption, SeedOption, parse_systems
 
 study_app = CommandGroup("Ask people which output is better.")
 
@@ -62,14 +62,7 @@ def make(
     """
     from dubfew.evaluate.study.make import PAGE_FOLDER, make_study
 
-    systems: dict[str, Path] = {}
-    for each in system:
-        name, separator, folder = each.partition("=")
-        if not (separator and name and folder) or name in systems:
-            raise typer.BadParameter(f"--system: {each!r} is not NAME=FOLDER with a new name")
-        if not Path(folder).is_dir():
-            raise typer.BadParameter(f"--system: {folder} is not a folder")
-        systems[name] = Path(folder)
+    systems = parse_systems(system)
     trials = make_study(
         systems, out, kind=kind.value, questions=question or (), catch=catch, title=title, seed=seed
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,7 @@ def evaluate_folder(
     references: Path,
     outputs: Path,
     *,
+    only: Collection[str] | None = None,
     measure: Callable[..., EvaluationResult] = evaluate,
     progress: ProgressCallback = no_progress,
     **options: Any,
@@ -110,6 +111,7 @@ def evaluate_folder(
     Args:
         references: folder of originals with the same names, or one original for all outputs.
         outputs: folder of outputs.
+        only: names of the clips to measure, without suffix; None for all.
         measure: compares one pair.
         progress: function that is called with the state of each comparison.
         **options: options of `evaluate`.
@@ -120,6 +122,8 @@ def evaluate_folder(
     results: dict[str, EvaluationResult] = {}
     failed: dict[str, str] = {}
     for name, (reference, output) in pair_files(references, outputs).items():
+        if only is not None and name not in only:
+            continue
         try:
             results[name] = measure(reference, output, progress=progress, **options)
         except DubfewError as error:

@@ -37,10 +37,11 @@ def bootstrap_interval(curve: FrameCurve, block: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     blocks = -(-len(values) // length)
-    starts = rng.integers(0, len(values), (BOOTSTRAP_ROUNDS, blocks))
-    rows = (starts[..., None] + np.arange(length)) % len(values)
-    rows = rows.reshape(BOOTSTRAP_ROUNDS, -1)[:, : len(values)]
-    return _middle_share(np.array([curve.aggregate(values[each]) for each in rows]))
+    samples = []
+    for _ in range(BOOTSTRAP_ROUNDS):  # one at a time: all rows of a long clip would be large
+        rows = rng.integers(0, len(values), (blocks, 1)) + np.arange(length)
+        samples.append(curve.aggregate(values[rows.ravel()[: len(values)] % len(values)]))
+    return _middle_share(np.array(samples))
 
 
 def bootstrap_mean(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,0 +1,1 @@
+"""Protocols and published tables of papers, as data, and their runs."""

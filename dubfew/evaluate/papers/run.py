@@ -1,0 +1,362 @@
+"""Runs of protocols and comparisons of systems, which can be interrupted and go on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from dubfew.adapt.pipeline import adapt
+from dubfew.errors import DubfewError
+from dubfew.evaluate.compare import evaluate
+from dubfew.evaluate.folders import FolderResult, evaluate_folder, list_videos, summarize
+from dubfew.evaluate.papers.protocols import PROTOCOLS, VARIANTS, Protocol, load_published
+from dubfew.media import AudioSource, VideoWriter, probe, read_frames
+from dubfew.progress import ProgressCallback, no_progress
+from dubfew.registry import Registry
+from dubfew.render.pipeline import render
+from dubfew.utils.files import write_atomic
+from dubfew.utils.machine import machine
+from dubfew.utils.markdown import markdown_table
+from dubfew.version import __version__
+
+# Frames per second of all protocols.
+PROTOCOL_FPS = Fraction(25)
+# Fewest frames to learn from and to measure: a second each.
+MIN_FRAMES = 25
+# Share of a clip that is measured where it is too short for the protocol.
+SHORT_TEST_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One clip under one condition.
+
+    Attributes:
+        clip: name of the clip.
+        known: known frames that the protocol asks for.
+        variant: one of ``VARIANTS``.
+        values: measures by name; None without a value.
+        shortened: True if the clip was too short for the protocol.
+    """
+
+    clip: str
+    known: int
+    variant: str
+    values: Mapping[str, float | None]
+    shortened: bool
+
+
+def run_protocol(
+    name: str,
+    data: Path,
+    out: Path,
+    *,
+    is_dataset: bool = False,
+    subjects: int | None = None,
+    steps: int | None = None,
+    prior: str | None = None,
+    seed: int = 0,
+    progress: ProgressCallback = no_progress,
+) -> str:
+    """Run a protocol on the clips of a folder, and write its table.
+
+    A clip under a condition that is done has a file in ``out`` and is not run again, unless an
+    argument differs.
+
+    Args:
+        name: one of ``PROTOCOLS``.
+        data: folder of clips, one person each.
+        out: folder of the results.
+        is_dataset: True if the clips are the data set that the protocol names; otherwise the table
+            says "own clips".
+        subjects: number of clips; default: that of the protocol, or all if there are fewer.
+        steps: training steps of the variant "dubfew"; default: as ``adapt`` has it.
+        prior: name or folder of the prior; default: the shipped one.
+        seed: seed of the choice of clips and of the training.
+        progress: function that is called with the state of each step.
+
+    Returns:
+        The table as Markdown; it is in ``out`` as well, and as CSV.
+
+    Raises:
+        DubfewError: There is no such protocol or no clip can be used.
+    """
+    if name not in PROTOCOLS:
+        raise DubfewError(f"no protocol {name!r}: there are {', '.join(PROTOCOLS)}")
+    protocol = PROTOCOLS[name]
+    clips = list_videos(data)
+    count = min(len(clips), subjects or protocol.subjects)
+    chosen = sorted(random.Random(seed).sample(clips, count))
+    cells: list[Cell] = []
+    failed: dict[str, str] = {}
+    for clip in chosen:
+        for known in protocol.known_frames:
+            for variant, variant_steps in VARIANTS.items():
+                wanted = steps if variant_steps is None else variant_steps
+                setting = {
+                    "protocol": name, "clip": clip.name, "bytes": clip.stat().st_size,
+                    "known": known, "variant": variant, "steps": wanted, "prior": prior,
+                    "seed": seed, "dubfew": __version__,
+                }  # fmt: skip
+                file = out / name / f"{clip.stem}-{known}-{variant.replace(', ', '-')}.json"
+                cell = _read_cell(file, setting)
+                if cell is None:
+                    try:
+                        cell = _run_cell(protocol, clip, setting, progress)
+                    except DubfewError as error:
+                        failed[f"{clip.name}, {known}, {variant}"] = str(error)
+                        continue
+                    stored = {"setting": setting, "values": dict(cell.values)}
+                    stored["shortened"] = cell.shortened
+                    write_atomic(file, json.dumps(stored, indent=1).encode())
+                cells.append(cell)
+    if not cells:
+        raise DubfewError(f"no clip of {data} can be used: {next(iter(failed.values()))}")
+    text = _document(name, protocol, cells, failed, is_dataset)
+    write_atomic(out / f"{name}.md", text.encode())
+    write_atomic(out / f"{name}.csv", _to_csv(protocol, cells).encode())
+    return text
+
+
+def _read_cell(file: Path, setting: Mapping[str, Any]) -> Cell | None:
+    """Read a result that was made under the same setting; None without one."""
+    try:
+        stored = json.loads(file.read_text("utf-8"))
+        if stored["setting"] != setting:
+            return None
+        place = (setting["clip"], setting["known"], setting["variant"])
+        return Cell(*place, stored["values"], stored["shortened"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _run_cell(
+    protocol: Protocol, clip: Path, setting: Mapping[str, Any], progress: ProgressCallback
+) -> Cell:
+    """Learn the actor, render the test, and measure it."""
+    with tempfile.TemporaryDirectory(prefix="dubfew-paper-") as folder:
+        place = Path(folder)
+        known, test, shortened = split_for_protocol(
+            clip, place, setting["known"], protocol.test_frames
+        )
+        registry = Registry(place / "home")
+        options = {"steps": setting["steps"], "prior": setting["prior"], "seed": setting["seed"]}
+        adapt(known, actor="subject", registry=registry, progress=progress, **options)
+        output = place / "output.mkv"
+        render(
+            "subject",
+            video=test,
+            drive=protocol.drive,
+            audio=test if protocol.drive == "audio" else None,
+            out=output,
+            lossless=True,
+            watermark=False,  # what is measured is the renderer
+            registry=registry,
+            progress=progress,
+        )
+        values = evaluate(test, output, progress=progress).to_json()
+    return Cell(
+        setting["clip"],
+        setting["known"],
+        setting["variant"],
+        {name: values.get(name) for name in protocol.measures},
+        shortened,
+    )
+
+
+def split_for_protocol(clip: Path, folder: Path, known: int, test: int) -> tuple[Path, Path, bool]:
+    """Cut a clip into known frames and test, at 25 fps and without loss.
+
+    The test is the end of the clip. A clip that is too short gives a third to the test, and to the
+    known frames what is left.
+
+    Args:
+        clip: file.
+        folder: folder for the two parts.
+        known: frames to know.
+        test: frames to measure.
+
+    Returns:
+        File of the known frames, file of the test, and whether the clip was too short.
+
+    Raises:
+        DubfewError: The clip has fewer than two seconds.
+    """
+    info = probe(clip)
+    if info.fps != PROTOCOL_FPS:
+        raise DubfewError(
+            f"{clip.name} has {float(info.fps):g} frames a second: convert it to 25, as papers do"
+        )
+    total = sum(1 for _ in read_frames(clip))
+    shortened = total < known + test
+    test = min(test, int(total * SHORT_TEST_SHARE)) if shortened else test
+    known = min(known, total - test)
+    if min(known, test) < MIN_FRAMES:
+        raise DubfewError(f"{clip.name} has {total} frames: give clips of 3 s and more")
+    parts = []
+    for name, start, stop in (
+        ("known.mkv", total - test - known, total - test), ("test.mkv", total - test, total)
+    ):  # fmt: skip
+        path = folder / name
+        length = float((stop - start) / PROTOCOL_FPS)
+        begin = float(start / PROTOCOL_FPS)
+        sound = AudioSource(clip, start=begin, duration=length) if info.has_audio else None
+        with VideoWriter(path, info, audio=sound, lossless=True) as writer:
+            for index, frame in enumerate(read_frames(clip, start=start, stop=stop)):
+                writer.write(frame.with_time(index, Fraction(index) / PROTOCOL_FPS))
+        parts.append(path)
+    return parts[0], parts[1], shortened
+
+
+def _document(
+    name: str,
+    protocol: Protocol,
+    cells: Sequence[Cell],
+    failed: Mapping[str, str],
+    is_dataset: bool,
+) -> str:
+    """Format our rows, and the published ones below, marked as such."""
+    place = protocol.dataset if is_dataset else "own clips"
+    rows = []
+    for known in protocol.known_frames:
+        for variant in VARIANTS:
+            found = [cell for cell in cells if (cell.known, cell.variant) == (known, variant)]
+            means = [
+                _mean([cell.values.get(measure) for cell in found]) for measure in protocol.measures
+            ]
+            if found:
+                rows.append([variant, f"{place}, {known} known", len(found), *means])
+    shortened = len({cell.clip for cell in cells if cell.shortened})
+    parts = [
+        f"# {name}: {protocol.title}",
+        ", ".join(f"{key} {value}" for key, value in machine().items()),
+        markdown_table(["system", "clips", "number", *protocol.measures], rows),
+        "A dash: not measured, because weights or a package are missing (`dubfew assets list`). "
+        "FID and FVD here are means over the clips; papers pool all frames.",
+    ]
+    if not is_dataset:
+        parts.append(
+            f"Own clips, not {protocol.dataset}: these rows do not compare with the published ones."
+        )
+    if shortened:
+        parts.append(f"{shortened} clips are too short for the protocol and were cut otherwise.")
+    parts += [protocol.note, *(f"failed: {place}: {why}" for place, why in failed.items())]
+    table = load_published()[protocol.published]
+    published = [[row["system"], row["set"], *row["values"]] for row in table["rows"]]
+    parts += [
+        f"## Published: {table['title']}",
+        "Copied from the paper; nothing here was measured by dubfew.",
+        markdown_table(["system (published)", "set", *table["columns"]], published),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return sum(found) / len(found) if found else None
+
+
+def _to_csv(protocol: Protocol, cells: Sequence[Cell]) -> str:
+    """Format every clip as a row of CSV."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["clip", "known", "system", "shortened", *protocol.measures])
+    for cell in cells:
+        values = [cell.values.get(measure) for measure in protocol.measures]
+        writer.writerow([cell.clip, cell.known, cell.variant, cell.shortened, *values])
+    return buffer.getvalue()
+
+
+def compare_systems(
+    references: Path,
+    systems: Mapping[str, Path],
+    out: Path,
+    *,
+    progress: ProgressCallback = no_progress,
+    **options: Any,
+) -> str:
+    """Measure the outputs of several systems on the clips that all of them have.
+
+    Args:
+        references: folder of originals, or one original.
+        systems: folder of each system's outputs, by its name.
+        out: folder of the table, as Markdown and CSV.
+        progress: function that is called with the state of each comparison.
+        **options: options of `evaluate`.
+
+    Returns:
+        The table as Markdown.
+
+    Raises:
+        DubfewError: The systems have no clip in common, or none can be measured.
+    """
+    names = [{path.stem for path in list_videos(folder)} for folder in systems.values()]
+    common = set.intersection(*names)
+    if not common:
+        raise DubfewError("the systems have no clip in common: name their outputs alike")
+    found = {
+        name: evaluate_folder(references, folder, only=common, progress=progress, **options)
+        for name, folder in systems.items()
+    }
+    # A clip that one system fails on would make the means of others of other clips.
+    shared = set.intersection(*(set(result.clips) for result in found.values()))
+    if not shared:
+        raise DubfewError("no clip can be measured for all systems: see 'dubfew evaluate'")
+    results = {
+        name: summarize({clip: result.clips[clip] for clip in sorted(shared)}, result.failed)
+        for name, result in found.items()
+    }
+    text = _document_systems(results, len(shared))
+    write_atomic(out / "peers.md", text.encode())
+    write_atomic(out / "peers.csv", _systems_to_csv(results).encode())
+    return text
+
+
+def _document_systems(results: Mapping[str, FolderResult], count: int) -> str:
+    """Format one column per system."""
+    measures = [
+        name
+        for name in next(iter(results.values())).means
+        if any(result.means.get(name) is not None for result in results.values())
+    ]
+    rows = []
+    for measure in measures:
+        cells = []
+        for result in results.values():
+            value, ends = result.means.get(measure), result.intervals.get(measure)
+            span = "" if ends is None else f" ({ends[0]:.3g} to {ends[1]:.3g})"
+            cells.append(None if value is None else f"{value:.4g}{span}")
+        rows.append([measure, *cells])
+    lines = [
+        "# Systems on the same frames",
+        ", ".join(f"{key} {value}" for key, value in machine().items()),
+        f"Means over {count} clips, in brackets 95 % by a bootstrap over the clips.",
+        markdown_table(["measure", *results], rows),
+    ]
+    failed = [
+        f"failed: {name}: {clip}: {why}"
+        for name, result in results.items()
+        for clip, why in result.failed.items()
+    ]
+    return "\n\n".join([*lines, *failed]) + "\n"
+
+
+def _systems_to_csv(results: Mapping[str, FolderResult]) -> str:
+    """Format every clip of every system as a row of CSV."""
+    buffer = io.StringIO()
+    names = list(next(iter(results.values())).means)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["system", "clip", *names])
+    for system, result in results.items():
+        for clip, measured in result.clips.items():
+            values = measured.to_json()
+            writer.writerow([system, clip, *(values.get(name) for name in names)])
+    return buffer.getvalue()
