@@ -68,6 +68,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "mixed": (["--mixed", "0.25"], 0.25),
     "replay_data": (["--replay-data", "people"], Path("people")),
     "loss": (["--loss", "paper-003"], "paper-003"),
+    "sync": (["--sync", "n.safetensors"], Path("n.safetensors")),
     "texture": (["--texture", "random"], "random"),
     "no_prior": (["--no-prior", "--method", "full"], True),
     "post_processing": (["--no-post-processing"], False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ class Judges:
         recipe: Recipe,
         prior: Prior,
         accelerator: Accelerator,
-        files: NetworkFiles | None = None,
+        frozen: Mapping[str, nn.Module] | None = None,
     ) -> None:
         """Make the networks.
 
@@ -35,7 +36,8 @@ class Judges:
             recipe: computes the losses.
             prior: prior that is adapted.
             accelerator: has the device.
-            files: files of networks that are not trained along.
+            frozen: networks that are not trained along, from `Recipe.load_networks`; loaded from
+                the usual places by default.
 
         Raises:
             AssetError: A file of the losses is missing.
@@ -67,7 +69,9 @@ class Judges:
             self.optimizers[name] = torch.optim.Adam(
                 self.critics[name].parameters(), rate * critic.learning_rate, betas=critic.betas
             )
-        frozen = recipe.load_networks(files or NetworkFiles())
+        if frozen is None:
+            frozen = recipe.load_networks(NetworkFiles())
+        recipe.initialize_renderer(prior.renderer, frozen, fresh=False)
         self.networks = RecipeNetworks(frozen, self.critics).to(accelerator.device)
         self._judged: tuple[Any, Any] | None = None
 

@@ -108,6 +108,11 @@ class AdaptOptions:
         "blending renderers, the prior's own loss for those that paint.",
         metavar="NAME",
     )
+    sync: Path | str | None = option(
+        None,
+        help="SyncNet of 'dubfew prior sync', for losses that hear one.",
+        metavar="FILE",
+    )
     texture: str | None = option(
         None,
         help="Start of the actor's texture: random, or the footage's colors; default: footage for "

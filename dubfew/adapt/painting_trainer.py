@@ -7,6 +7,7 @@ eq. 1, half of every batch from people of the prior's training.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,7 @@ def train_painting_adapter(
     texture: str = "random",
     mixed: MixedPeople | None = None,
     fresh: bool = False,
+    networks: Mapping[str, nn.Module] | None = None,
     progress: ProgressCallback,
     on_step: StepCallback | None = None,
 ) -> AdapterTraining:
@@ -165,6 +167,7 @@ def train_painting_adapter(
         mixed: other people in every batch; None for the actor alone. Their textures are trained
             along and not kept.
         fresh: start from fresh weights instead of the prior's, as a baseline.
+        networks: networks of the losses that are not trained along; loaded by default.
         progress: function that is called after every step and every validation.
         on_step: function that is called before the first step and after every step.
 
@@ -227,7 +230,7 @@ def train_painting_adapter(
         painted = renderer(validated.inputs.with_texture(textures(validated)))
         return float(clip_mouth_psnr(painted, validated).mean())
 
-    judges = Judges(recipe, prior, accelerator)
+    judges = Judges(recipe, prior, accelerator, networks)
     best = run_adaptation(
         AdaptationTask(
             compute_loss=compute_loss,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from dubfew.adapt.actor_footage import ActorFootage, prepare_actor_footage
 from dubfew.adapt.actor_likeness import ActorFace
@@ -36,7 +39,7 @@ from dubfew.errors import DubfewError
 from dubfew.media import VideoInfo, probe
 from dubfew.media.log_curves import stated_input_transform
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.recipes import RECIPES, Recipe
+from dubfew.prior.recipes import RECIPES, NetworkFiles, Recipe
 from dubfew.prior.renderers import PaintingRenderer, PaintingRendererConfig, RendererConfig
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
@@ -107,6 +110,7 @@ class _AdaptInputs:
     head: HeadModel
     replay: ReplaySampler | None
     recipe: Recipe
+    networks: Mapping[str, nn.Module]
     mixed: MixedPeople | None
     steps: int
     present: Revision | None
@@ -259,6 +263,7 @@ def _train(
             texture=options.texture or "random",
             mixed=inputs.mixed,
             fresh=options.no_prior,
+            networks=inputs.networks,
             progress=progress,
         )
     return train_adapter(
@@ -275,6 +280,7 @@ def _train(
         recipe=inputs.recipe,
         random_texture=options.texture == "random",
         fresh=options.no_prior,
+        networks=inputs.networks,
         progress=progress,
     )
 
@@ -328,6 +334,8 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
         steps = DEFAULT_PAINTING_STEPS
     else:
         steps = options.max_training_steps
+    recipe = _resolve_recipe(prior, options)
+    files = NetworkFiles(sync=Path(options.sync) if options.sync is not None else None)
     return _AdaptInputs(
         name=name,
         device=device,
@@ -341,7 +349,9 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
         info=info,
         head=head,
         replay=load_replay_for_prior(prior, head) if use_replay else None,
-        recipe=_resolve_recipe(prior, options),
+        recipe=recipe,
+        # Files that are missing are an error before the work; a draft computes no loss.
+        networks=recipe.load_networks(files) if steps else {},
         mixed=mixed,
         steps=steps,
         present=present,

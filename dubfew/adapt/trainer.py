@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -139,6 +139,7 @@ def train_adapter(
     recipe: Recipe | None = None,
     random_texture: bool = False,
     fresh: bool = False,
+    networks: Mapping[str, nn.Module] | None = None,
     progress: ProgressCallback,
     on_step: StepCallback | None = None,
 ) -> AdapterTraining:
@@ -161,6 +162,7 @@ def train_adapter(
         recipe: computes the loss; that of blending renderers with the preset ``dubfew`` by default.
         random_texture: start the texture from random features instead of the footage's colors.
         fresh: start from fresh weights instead of the prior's, as a baseline.
+        networks: networks of the losses that are not trained along; loaded by default.
         progress: function that is called after every step and every validation.
         on_step: function that is called before the first step and after every step, to measure; it
             must not change anything.
@@ -191,7 +193,7 @@ def train_adapter(
     # Replayed people come on top of the actor's frames, so a mixed step takes longer.
     num_replayed = round(ACTOR_BATCH_SIZE * replay_fraction / (1 - replay_fraction))
     validated = collate_samples(held_out).to(accelerator.device) if held_out else None
-    judges = Judges(recipe or RECIPES.load("fields")(), prior, accelerator)
+    judges = Judges(recipe or RECIPES.load("fields")(), prior, accelerator, networks)
 
     def compute_loss(renderer: nn.Module, texture: nn.Module) -> Tensor:
         sample = sample_actor_batch(footage, train_rows, head, num_references, generator)

@@ -29,6 +29,7 @@ SERVER_OPTIONS = frozenset(
         "speech",
         "prior",
         "replay_data",
+        "sync",
         "plot",
         "report",
         "anyone",
