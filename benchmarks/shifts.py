@@ -44,6 +44,8 @@ SHIFTS_PX = tuple(range(9))
 LIP_SHIFTS_PX = (-8, -4, 0, 4, 8)
 # Edge of a crop that pixels are counted in.
 COUNTED_IN_PX = 256
+# The frame of a window that VGG-19 sees: its neighbors look alike, and each takes seconds.
+_MIDDLE = SYNC_FRAMES // 2
 # Windows of each clip that are measured.
 WINDOWS_PER_CLIP = 8
 # Landmarks of the lower lip and the chin below it.
@@ -91,18 +93,15 @@ def make_losses(syncnets: dict[str, SyncNetwork], vgg: Vgg19, vgg_name: str) -> 
     }
 
     def perceptual(fake: Tensor, truth: Tensor, sound: Tensor) -> Tensor:
-        weights = torch.ones_like(fake[0, :, :1])
-        terms = [
-            perceptual_and_style_losses(vgg, a, b, weights)["perceptual"]
-            for a, b in zip(fake, truth, strict=True)
-        ]
-        return torch.stack(terms).mean()
+        a, b = fake[:, _MIDDLE], truth[:, _MIDDLE]
+        return perceptual_and_style_losses(vgg, a, b, torch.ones_like(a[:, :1]))["perceptual"]
+
+    def contextual(fake: Tensor, truth: Tensor, sound: Tensor) -> Tensor:
+        return contextual_loss(vgg, fake[:, _MIDDLE], truth[:, _MIDDLE])
 
     losses["L1"] = lambda fake, truth, _: (fake - truth).abs().mean()
     losses[f"perceptual ({vgg_name})"] = perceptual
-    losses[f"contextual ({vgg_name})"] = lambda fake, truth, _: contextual_loss(
-        vgg, fake.flatten(0, 1), truth.flatten(0, 1)
-    )
+    losses[f"contextual ({vgg_name})"] = contextual
     return losses
 
 
