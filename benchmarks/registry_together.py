@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import dubfew
 from benchmarks.common import machine_line
 from dubfew.registry import Registry
 from dubfew.registry.audit import AuditEntry
@@ -99,7 +100,7 @@ def run_together(
     environment.pop("DUBFEW_KEYS", None)
 
     # One thread each, or the processes would slow each other down.
-    def dubfew(*words: object) -> subprocess.Popen[str]:
+    def start_command(*words: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "dubfew", *map(str, words), "--json"]
         return subprocess.Popen(
             command,
@@ -111,7 +112,7 @@ def run_together(
 
     def adapt(actor: str) -> subprocess.Popen[str]:
         learn = ("--prior", prior, "--steps", steps, "--seconds", seconds, "--start", 0)
-        return dubfew("adapt", video, "--actor", actor, "--no-replay", *learn)
+        return start_command("adapt", video, "--actor", actor, "--no-replay", *learn)
 
     wrong = []
 
@@ -120,14 +121,22 @@ def run_together(
         if process.returncode:
             wrong.append(f"{name} ended with {process.returncode}: {stderr.strip()[-200:]}")
 
-    wait_for("the first adapt", adapt("rendered"))
-    if wrong:
-        return ConcurrencyResult(adapts, renders, 0.0, 0, 0, 0, wrong)
+    # In this process: nothing runs beside it, and a process takes seconds to start.
+    dubfew.adapt(
+        video,
+        actor="rendered",
+        prior=prior,
+        steps=steps,
+        seconds=seconds,
+        start=0,
+        replay=False,
+        registry=Registry(home),
+    )
     began = time.monotonic()
     outputs = [folder / f"out-{number}.mp4" for number in range(renders)]
     running = {f"adapt {number}": adapt(f"new-{number}") for number in range(adapts)}
     running |= {
-        f"render {output.stem}": dubfew(
+        f"render {output.stem}": start_command(
             "render", "--actor", "rendered", "--video", video, "--drive", "self", "-o", output
         )
         for output in outputs
