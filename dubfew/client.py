@@ -222,6 +222,46 @@ class Client:
         }
         return self._give(body, request_key)
 
+    def dub(
+        self,
+        video: str,
+        audio: str,
+        *,
+        sync_mode: str | None = None,
+        container: str = "mp4",
+        webhook: str | None = None,
+        request_key: str | None = None,
+        **options: Any,
+    ) -> ServerJob:
+        """Give a job that learns the actor of a scene from the scene itself, then renders.
+
+        Args:
+            video: upload of the scene.
+            audio: upload of the new speech.
+            sync_mode: "cut_off", "silence", "loop" or "hold", where the sound is longer than the
+                picture.
+            container: container of the output.
+            webhook: URL that is told when the job ends.
+            request_key: key of the request; the same key gives the same job.
+            **options: options of ``dubfew dub``, such as ``draft=True``.
+
+        Returns:
+            The job as it waits.
+
+        Raises:
+            ServerError: The server refuses it.
+        """
+        body = {
+            "kind": "dub",
+            "video": video,
+            "audio": audio,
+            "sync_mode": sync_mode,
+            "container": container,
+            "webhook": webhook,
+            "options": options,
+        }
+        return self._give(body, request_key)
+
     def adapt(
         self,
         actor: str,

@@ -228,7 +228,8 @@ class PageActions:
         try:
             found = verify_marks(Path(path))
             verdict = "The marks are intact." if found.intact else "There are no intact marks."
-            return [verdict, *found.findings]
+            name = Path(path).name
+            return [verdict, *(each.replace(str(path), name) for each in found.findings)]
         finally:
             Path(path).unlink(missing_ok=True)
 

@@ -147,3 +147,17 @@ def test_a_worker_ends_with_its_parent(store: JobStore) -> None:
     wait_for(lambda: store.get(job.id).state == "done")
     worker.stdin.close()
     assert worker.wait(120) == 1
+
+
+def test_a_second_pool_takes_the_place_of_the_first(store: JobStore) -> None:
+    """As when `dubfew app` and `dubfew serve` share a queue."""
+    first, second = (WorkerPool(store, 1, [sys.executable, "-c", STUB]) for _ in range(2))
+    first.start()
+    second.start()
+    try:
+        assert (first.num_alive, second.num_alive) == (1, 0)
+        first.stop()
+        wait_for(lambda: second.num_alive == 1)
+    finally:
+        first.stop()
+        second.stop()

@@ -196,6 +196,18 @@ def test_hostile_bodies_are_refused(server: RunningServer) -> None:
     assert server.store.list_jobs() == []
 
 
+def test_a_scene_is_learned_from_and_dubbed(server: RunningServer, sound: Path) -> None:
+    with server.client() as client:
+        upload = client.upload(sound)
+        job = client.dub(upload, upload, sync_mode="loop", draft=True)
+        given = server.store.get(job.id).description
+        assert given is not None
+        assert (given.kind, given.video, given.sync_mode) == ("dub", given.audio, "loop")
+        assert given.make_options().fit == "loop"
+        key = add_key(server.store, "renderer", ["render"])
+    assert refusal(server.client(key).dub, upload, upload)[0] == 403
+
+
 def test_segments(server: RunningServer, sound: Path) -> None:
     with server.client() as client:
         upload = client.upload(sound)
