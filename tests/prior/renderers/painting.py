@@ -6,6 +6,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from dubfew.adapt.methods import METHODS
 
@@ -71,20 +72,31 @@ def check_lora(network: nn.Module) -> None:
         torch.testing.assert_close(merged.paint_frames(*inputs), after, atol=1e-4, rtol=0)
 
 
-def overfit_steps(network: nn.Module, steps: int) -> list[float]:
-    """Train on two frames of noise and return the mean absolute error of every step."""
-    inputs = make_inputs()
-    target = torch.nn.functional.interpolate(
-        torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(5)),
-        size=(HEIGHT, WIDTH),
-        mode="bilinear",
-    )
-    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
-    errors = []
+def learn_from_sound(network: nn.Module, steps: int) -> tuple[float, float]:
+    """Train on two frames that differ in nothing but their sound and their mouths.
+
+    Returns:
+        The mean absolute error inside the mask after the last step, and the least error of a
+        network that does not hear.
+    """
+    torch.manual_seed(2)
+    face = F.interpolate(torch.rand(1, 3, 6, 4), (HEIGHT, WIDTH), mode="bilinear")
+    mask = torch.zeros(1, 1, HEIGHT, WIDTH)
+    mask[..., HEIGHT // 3 :, 4:-4] = 1
+    # Mouths are the face, moved to either side.
+    targets = torch.cat([face.roll(3, 3), face.roll(-3, 3)])
+    source = (face * (1 - mask)).expand(2, -1, -1, -1)
+    references = face[:, None].expand(2, REFERENCES, -1, -1, -1)
+    sound = torch.randn(2, 80, 16)
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+
+    def error(painted: torch.Tensor) -> torch.Tensor:
+        return ((painted - targets).abs() * mask).sum() / (6 * mask.sum())
+
     for _ in range(steps):
-        loss = (network.paint_frames(*inputs) - target).abs().mean()
-        errors.append(float(loss.detach()))
+        loss = error(network.paint_frames(source, references, sound))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return errors
+    deaf = error(targets.mean(0, keepdim=True))
+    return float(loss.detach()), float(deaf)
