@@ -89,6 +89,25 @@ def show_actor(
     print_result(details, as_json=as_json, text=text)
 
 
+@actors_app.command("coverage")
+@report_errors
+def show_coverage(
+    actor: ActorArgument,
+    revision: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Revision; default: the one in use.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which mouths, sounds and poses an actor's footage shows, and what to film."""
+    from dubfew.render.coverage import measure_actor_coverage
+
+    found = measure_actor_coverage(actor, revision)
+    lines = found.describe()
+    width = max(len(title) for title, _ in lines)
+    text = "\n".join(f"{title:<{width}}  {line}" for title, line in lines)
+    print_result(found, as_json=as_json, text=text)
+
+
 @actors_app.command("use")
 @report_errors
 def use_revision(
