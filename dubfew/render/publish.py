@@ -48,14 +48,14 @@ def sign_and_log(
         AuditError: The audit log cannot be written.
     """
     # A render takes minutes: the actor may have been deleted or suspended since it began.
-    painted = [*zip(rendering.mouths, (revision, *others), strict=True)]
-    for _, each in painted:
+    revisions = (revision, *others)
+    for each in revisions:
         each.check_exists()
         registry.check_suspension(each)
     sign_video(file, output, rendering, identity)
     sha256 = sha256_file(file)
     try:
-        for facts, each in painted:
+        for facts, each in zip(rendering.mouths, revisions, strict=True):
             switched_off = {"no-watermark": not facts.watermark, "anyone": anyone}
             each.record_event(
                 "render",

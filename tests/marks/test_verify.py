@@ -65,7 +65,9 @@ def test_an_output_is_marked(dubbed, registry, monkeypatch) -> None:
     assert dubbed.credentials == found.credentials.place == dubbed.output
     assert (registry.home / SIGNING_FILE_NAME).exists()
     # The command line shows the same; to find the mark takes seconds.
-    monkeypatch.setattr(verification, "find_watermark", lambda path, progress: found.watermark)
+    monkeypatch.setattr(
+        verification, "find_watermarks", lambda path, count, progress: [found.watermark]
+    )
     code, text = ask(dubbed.output)
     assert code == 0
     assert dubbed.watermark in text
@@ -99,12 +101,12 @@ def test_credentials_that_were_taken_off_are_missed(dubbed, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("found", "finding"),
     [
-        (DetectedWatermark("ffffffffff", 5.0, 0, 9), "name another watermark"),
-        (None, "which cannot be read"),
+        ([DetectedWatermark("ffffffffff", 5.0, 0, 9)], "name another watermark"),
+        ([], "which cannot be read"),
     ],
 )
 def test_marks_that_contradict_each_other(dubbed, monkeypatch, found, finding) -> None:
-    monkeypatch.setattr(verification, "find_watermark", lambda path, progress: found)
+    monkeypatch.setattr(verification, "find_watermarks", lambda path, count, progress: found)
     result = verify_marks(dubbed.output)
     assert not result.intact
     assert finding in result.findings[-1]
