@@ -57,9 +57,6 @@ from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.references.selection import spread_rows
 
-# Training steps where the user names none. The paper says one to two hours on an L4; its table 3
-# reaches 30 dB within 1600 steps.
-DEFAULT_PAINTING_STEPS = 3000
 # Windows of a batch, of the actor and of others together; the paper's number.
 PAINTING_BATCH_SIZE = 4
 # Share of other people in a batch where they are mixed in.

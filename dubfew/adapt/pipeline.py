@@ -24,7 +24,6 @@ from dubfew.adapt.options import (
 )
 from dubfew.adapt.painting_trainer import (
     DEFAULT_MIXED_SHARE,
-    DEFAULT_PAINTING_STEPS,
     MixedPeople,
     load_mixed_people,
     train_painting_adapter,
@@ -330,10 +329,7 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
             "--replay-data is for priors that paint, this one blends: leave it out, or put a "
             "replay.safetensors into the prior's folder"
         )
-    if options.steps is None and paints and not options.draft:
-        steps = DEFAULT_PAINTING_STEPS
-    else:
-        steps = options.max_training_steps
+    steps = options.max_training_steps
     recipe = _resolve_recipe(prior, options)
     files = NetworkFiles(sync=Path(options.sync) if options.sync is not None else None)
     return _AdaptInputs(
