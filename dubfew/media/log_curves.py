@@ -42,7 +42,7 @@ class LogCurve:
 
 
 def _log(x: Codes) -> Codes:
-    """Return the decimal logarithm, and a small number where there is none."""
+    """Return the decimal logarithm; for zero and below a small number."""
     return np.log10(np.maximum(x, 1e-10))
 
 

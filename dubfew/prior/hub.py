@@ -62,7 +62,7 @@ def push_to_hub(
     """Push a prior to the Hub, with a model card. Actors are never pushed this way.
 
     Args:
-        repository: "owner/name"; it is made where there is none.
+        repository: "owner/name"; made if it does not exist.
         name: name or folder of the prior; None stands for ``lite``.
         license: license of the weights, by its name on the Hub.
         private: whether a new repository can be seen by its owner alone.

@@ -74,7 +74,7 @@ def push_to_hub(
     """Push a speech model to the Hub, with a model card.
 
     Args:
-        repository: "owner/name"; it is made where there is none.
+        repository: "owner/name"; made if it does not exist.
         model: file of the model; None stands for the one that ships.
         license: license of the weights, by its name on the Hub.
         private: whether a new repository can be seen by its owner alone.

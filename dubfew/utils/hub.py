@@ -58,7 +58,7 @@ def fetch_hub_folder(address: str, files: Sequence[str]) -> Path:
 def push_hub_folder(
     folder: Path, repository: str, *, private: bool = True, message: str = "Upload with dubfew"
 ) -> str:
-    """Push a folder to a repository on the Hub, which is made where there is none.
+    """Push a folder to a repository on the Hub, which is made if it does not exist.
 
     Args:
         folder: the folder; all its files are pushed.
