@@ -306,8 +306,9 @@ def _table_section(result: EvaluationResult, floor: Mapping[str, EvaluationResul
             verdict = "says nothing of another line" if unsure else metric.grade(value)
         ends = result.intervals.get(name, (math.nan, math.nan))
         span = f"{ends[0]:.3g} to {ends[1]:.3g}" if np.isfinite(ends).all() else ""
-        shown = value if isinstance(value, str) else f"{value:.4g}"
-        unit = metric.unit if metric is not None and not isinstance(value, str) else ""
+        is_number = not isinstance(value, str) and not math.isnan(value)
+        shown = value if isinstance(value, str) else f"{value:.4g}" if is_number else "-"
+        unit = metric.unit if metric is not None and is_number else ""
         noise = [row.to_display().get(name) for row in floor.values()]
         cells = [
             html.escape(name),
