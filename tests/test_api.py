@@ -113,6 +113,10 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "out": (["--out", "o.mp4"], Path("o.mp4")),
     "syncnet": (["--syncnet", "s.model"], Path("s.model")),
     "listen": (["--listen"], True),
+    "floor": (["--floor"], True),
+    "again": (["--again", "o2.mp4"], Path("o2.mp4")),
+    "require": (["--require", "l.json"], Path("l.json")),
+    "html": (["--html", "p.html"], Path("p.html")),
     "overwrite": (["--overwrite"], True),
 }
 GIVEN_TO = {("track", "method"): (["--method", "photometric"], "photometric")}
@@ -211,6 +215,8 @@ class Result(SimpleNamespace):
             shape_from="landmarks",
             reasons=dict,
             to_json=dict,
+            to_report=dict,
+            broken_limits=(),
             to_display=dict,
             same_line=None,
             saved=None,
@@ -226,6 +232,8 @@ class Result(SimpleNamespace):
 def calls_of(command: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     call = Call(command)
     monkeypatch.setattr(api, command, call)
+    # The command reads the limits before it measures.
+    monkeypatch.setattr("dubfew.evaluate.gate.read_limits", lambda path: {})
     formatter = {"adapt": "adaptation", "evaluate": "evaluation"}.get(command, command)
     monkeypatch.setattr(
         sys.modules[f"dubfew.cli.{command}"], f"format_{formatter}", lambda *result, **more: ""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubfew.adapt import trainer
+from dubfew.adapt.judges import Judges
 from dubfew.adapt.replay import (
     REPLAY_FILE,
     ReplayPerson,
@@ -151,13 +152,13 @@ def test_a_prior_may_have_a_replay_set_of_its_own(tmp_path, stored):
 
 def test_mixed_batches_reach_the_renderer(prior, footage, people, monkeypatch):
     seen = []
-    inner = trainer.render_and_compute_loss
+    inner = Judges.compute_loss
 
-    def spy(renderer, sample, texture, weights):
+    def spy(judges, renderer, sample, texture):
         seen.append((len(sample.target), len(texture)))
-        return inner(renderer, sample, texture, weights)
+        return inner(judges, renderer, sample, texture)
 
-    monkeypatch.setattr(trainer, "render_and_compute_loss", spy)
+    monkeypatch.setattr(Judges, "compute_loss", spy)
     replay = ReplaySampler(people, load_head_model())
     mixed = train_toy_adapter(prior, footage, "texture", 1, replay=replay)
     alone = train_toy_adapter(prior, footage, "texture", 1)

@@ -22,6 +22,7 @@ from dubfew import AdaptOptions, RenderOptions, api
 from dubfew.cli.app import app
 from dubfew.cli.console import format_byte_count, format_error, format_value, to_jsonable
 from dubfew.errors import DubfewError, MediaError
+from dubfew.evaluate.options import EvaluateOptions
 from dubfew.progress import Progress
 from dubfew.registry import Registry
 
@@ -544,16 +545,15 @@ def test_evaluate_prints_measures_that_were_asked_for(
     called = stand_in(monkeypatch, "evaluate", lambda: EvaluationResult(*figures, *more))
     monkeypatch.delenv("DUBFEW_SYNCNET", raising=False)
     assert "lse" not in invoke("evaluate", "a.mp4", "b.mp4").stdout
-    assert called.keywords == {"syncnet": None, "listen": False}
-    monkeypatch.setenv("DUBFEW_SYNCNET", "s.model")
+    assert called.arguments == (Path("a.mp4"), Path("b.mp4"), EvaluateOptions())
     more = (6.25, float("nan"), -2.0)
-    shown = invoke("evaluate", "a.mp4", "b.mp4").stdout.splitlines()[-3:]
+    shown = invoke("evaluate", "a.mp4", "b.mp4", "--syncnet", "s.model").stdout.splitlines()[-3:]
     assert [line.split()[:2] for line in shown] == [
         ["lse_c", "6.25"],
         ["lse_d", "-"],
         ["av_offset", "-2"],
     ]
-    assert called.keywords == {"syncnet": Path("s.model"), "listen": False}
+    assert called.arguments[2] == EvaluateOptions(syncnet=Path("s.model"))
 
 
 def test_conversion_to_json() -> None:

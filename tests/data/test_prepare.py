@@ -22,6 +22,7 @@ from dubfew.data.footage_io import save_footage
 from dubfew.data.jobs import ClipJob, ClipOutcome
 from dubfew.data.prepare import prepare_footage, purge_footage
 from dubfew.data.shards import ShardWriter, open_prepared_clips, read_shard, shard_paths
+from dubfew.data.workers import ClipWorker
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.references.footage import Footage
 from tests.data.people import toy_footage
@@ -50,7 +51,8 @@ class Workers:
         vertices = rng.random(self.toy.vertices.shape, np.float32)
         return Footage(**{**vars(self.toy), "images": images, "vertices": vertices})
 
-    def __call__(self, jobs, count, frames):
+    def __call__(self, jobs, count, frames, *, make_worker):
+        assert make_worker is ClipWorker
         # The last first: joining must not depend on who is ready when.
         for number, job in reversed(list(enumerate(jobs))):
             yield number, self.prepare(job)
