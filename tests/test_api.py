@@ -20,6 +20,7 @@ import dubfew
 from dubfew import AdaptOptions, PrepareOptions, RenderOptions, TrackOptions, api
 from dubfew.cli import app as cli
 from dubfew.errors import ArtefactError, DubfewError
+from dubfew.evaluate import gate
 from dubfew.utils.options import list_options
 
 # Packages that `import dubfew` must not import: each takes from 0.1 s to several.
@@ -233,7 +234,7 @@ def calls_of(command: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
     call = Call(command)
     monkeypatch.setattr(api, command, call)
     # The command reads the limits before it measures.
-    monkeypatch.setattr("dubfew.evaluate.gate.read_limits", lambda path: {})
+    monkeypatch.setattr(gate, "read_limits", lambda path: {})
     formatter = {"adapt": "adaptation", "evaluate": "evaluation"}.get(command, command)
     monkeypatch.setattr(
         sys.modules[f"dubfew.cli.{command}"], f"format_{formatter}", lambda *result, **more: ""

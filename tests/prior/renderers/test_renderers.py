@@ -101,9 +101,7 @@ def test_modulation_is_demodulated():
 
 def test_the_table_knows_its_names():
     assert {"lite", "base", "large"} <= set(RENDERERS.names)
-    with pytest.raises(
-        ArtefactError, match="there are base, dinet, iptalker, large, lite, "
-    ):
+    with pytest.raises(ArtefactError, match="there are base, dinet, iptalker, large, lite, "):
         make_renderer("nothing", {})
     with pytest.raises(ArtefactError, match="colour"):
         make_renderer("lite", {"colour": 3})
