@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from dubfew.data.prepare import PrepareResult, prepare_footage
     from dubfew.dubbing.pipeline import DubResult
     from dubfew.dubbing.plan import DubPlan
+    from dubfew.errors import DubfewError
     from dubfew.evaluate.compare import EvaluationResult
     from dubfew.media import Audio, Frames, read_frames
     from dubfew.prior import Prior
@@ -79,6 +80,7 @@ __all__ = [
     "DubOptions",
     "DubPlan",
     "DubResult",
+    "DubfewError",
     "EvaluationResult",
     "Frames",
     "MotionEdit",
@@ -115,6 +117,7 @@ __getattr__ = lazy_exports(
         "AdaptResult": "adapt.pipeline",
         "DubPlan": "dubbing.plan",
         "DubResult": "dubbing.pipeline",
+        "DubfewError": "errors",
         "Audio": "media",
         "Cast": "render.cast",
         "CastLine": "render.cast",

@@ -14,12 +14,30 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dubfew.errors import DubfewError
 from dubfew.jobs.description import JobDescription
+from dubfew.jobs.records import (
+    ACTIVE_STATES,
+    CANCELLED,
+    DONE,
+    EXPIRED,
+    FAILED,
+    JOB_STATES,
+    QUEUED,
+    RUNNING,
+    SCHEMA,
+    Job,
+    JobNotFoundError,
+    QuotaError,
+    Upload,
+    actors_of,
+    dump_json,
+    files_of,
+    read_job,
+)
 from dubfew.progress import Progress
 from dubfew.utils.format_version import check_format_version
 
@@ -34,135 +52,8 @@ BUSY_SECONDS = 30.0
 # How many workers may end during one job. A job that ends its process each time, for want of
 # memory, must not do so for ever.
 MAX_DEATHS = 3
-# States of a job.
-QUEUED, RUNNING, DONE, FAILED, CANCELLED, EXPIRED = JOB_STATES = (
-    "queued",
-    "running",
-    "done",
-    "failed",
-    "cancelled",
-    "expired",
-)
-ACTIVE_STATES = (QUEUED, RUNNING)
 # Random bytes of an id: nobody guesses 128 bits.
 ID_BYTES = 16
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    owner TEXT NOT NULL,
-    state TEXT NOT NULL,
-    description TEXT NOT NULL,
-    request_key TEXT,
-    request_hash TEXT,
-    webhook TEXT,
-    created REAL NOT NULL,
-    started REAL,
-    finished REAL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    deaths INTEGER NOT NULL DEFAULT 0,
-    lease TEXT,
-    cancel INTEGER NOT NULL DEFAULT 0,
-    version INTEGER NOT NULL DEFAULT 1,
-    progress TEXT,
-    result TEXT,
-    error TEXT
-);
-CREATE UNIQUE INDEX IF NOT EXISTS request_keys ON jobs (owner, request_key)
-    WHERE request_key IS NOT NULL;
-CREATE INDEX IF NOT EXISTS states ON jobs (state, owner);
-CREATE TABLE IF NOT EXISTS uploads (
-    id TEXT PRIMARY KEY,
-    owner TEXT NOT NULL,
-    bytes INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    name TEXT NOT NULL,
-    created REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS keys (
-    name TEXT PRIMARY KEY,
-    sha256 TEXT NOT NULL UNIQUE,
-    scopes TEXT NOT NULL,
-    created REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS secrets (
-    owner TEXT PRIMARY KEY,
-    secret TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS deliveries (
-    id TEXT PRIMARY KEY,
-    job TEXT NOT NULL,
-    owner TEXT NOT NULL,
-    url TEXT NOT NULL,
-    body TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due REAL,
-    status TEXT NOT NULL DEFAULT 'pending'
-);
-"""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of the queue.
-
-    Attributes:
-        id: random id.
-        owner: who gave it; jobs of different owners take turns.
-        state: one of `JOB_STATES`.
-        description: what is to be done; None once it has expired.
-        request_key: key by which the owner can repeat the request without a second job, or None.
-        request_hash: hash of that request, or None.
-        webhook: URL that is told about the end, or None.
-        created: time at which it was given, s since 1970.
-        started: time at which the last attempt began, or None.
-        finished: time at which it ended, or None.
-        attempts: how often it was begun.
-        cancelled: whether its end was asked for.
-        version: number that grows with every change.
-        progress: last report of the work, as JSON has it, or None.
-        result: facts about the result, or None.
-        error: ``{"type", "message"}`` of a failure, or None.
-    """
-
-    id: str
-    owner: str
-    state: str
-    description: JobDescription | None
-    request_key: str | None
-    request_hash: str | None
-    webhook: str | None
-    created: float
-    started: float | None
-    finished: float | None
-    attempts: int
-    cancelled: bool
-    version: int
-    progress: dict[str, Any] | None
-    result: dict[str, Any] | None
-    error: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that an owner has sent.
-
-    Attributes:
-        id: random id.
-        owner: who sent it.
-        bytes: its size.
-        sha256: hash of its content.
-        path: where it is.
-        created: time at which it came, s since 1970.
-    """
-
-    id: str
-    owner: str
-    bytes: int
-    sha256: str
-    path: Path
-    created: float
 
 
 class JobStore:
@@ -191,7 +82,7 @@ class JobStore:
         with self._transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version == 0:
-                for statement in _SCHEMA.split(";"):
+                for statement in SCHEMA.split(";"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {STORE_FORMAT_VERSION}")
             else:
@@ -261,7 +152,7 @@ class JobStore:
                     "SELECT * FROM jobs WHERE owner = ? AND request_key = ?", (owner, request_key)
                 ).fetchone()
                 if row is not None:
-                    return _read_job(row)
+                    return read_job(row)
             if max_active is not None:
                 (count,) = db.execute(
                     "SELECT count(*) FROM jobs WHERE owner = ? AND state IN (?, ?)",
@@ -302,7 +193,7 @@ class JobStore:
             row = db.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
         if row is None or (owner is not None and row["owner"] != owner):
             raise JobNotFoundError(f"no job {job[:40]!a}")
-        return _read_job(row)
+        return read_job(row)
 
     def find_request(self, owner: str, request_key: str) -> Job | None:
         """Return the job that an owner gave with a request's key, or None."""
@@ -310,7 +201,7 @@ class JobStore:
             row = db.execute(
                 "SELECT * FROM jobs WHERE owner = ? AND request_key = ?", (owner, request_key)
             ).fetchone()
-        return None if row is None else _read_job(row)
+        return None if row is None else read_job(row)
 
     def list_jobs(self, owner: str | None = None, limit: int = 100) -> list[Job]:
         """List the newest jobs, the newest first.
@@ -324,7 +215,7 @@ class JobStore:
                 "SELECT * FROM jobs WHERE ? IS NULL OR owner = ? ORDER BY number DESC LIMIT ?",
                 (owner, owner, limit),
             ).fetchall()
-        return [_read_job(row) for row in rows]
+        return [read_job(row) for row in rows]
 
     def count_states(self) -> dict[str, int]:
         """Count the jobs of every state."""
@@ -418,10 +309,10 @@ class JobStore:
             row = db.execute(
                 "UPDATE jobs SET state = ?, finished = ?, result = ?, error = ?, lease = NULL,"
                 " version = version + 1 WHERE id = ? AND lease = ? AND state = ? RETURNING *",
-                (state, time.time(), _dump(result), _dump(error), job, lease, RUNNING),
+                (state, time.time(), dump_json(result), dump_json(error), job, lease, RUNNING),
             ).fetchone()
             if row is not None:
-                _add_delivery(db, _read_job(row))
+                _add_delivery(db, read_job(row))
         return row is not None
 
     def cancel(self, job: str) -> Job:
@@ -442,7 +333,7 @@ class JobStore:
                 (CANCELLED, time.time(), job, QUEUED),
             ).fetchone()
             if row is not None:
-                _add_delivery(db, _read_job(row))
+                _add_delivery(db, read_job(row))
             db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = ?", (job, RUNNING))
         return self.get(job)
 
@@ -485,7 +376,7 @@ class JobStore:
                 "UPDATE jobs SET state = ?, finished = ?, error = ? WHERE id = ? RETURNING *",
                 (FAILED, time.time(), json.dumps(error), row["id"]),
             ).fetchone()
-            _add_delivery(db, _read_job(failed))
+            _add_delivery(db, read_job(failed))
 
     # Uploads.
 
@@ -568,7 +459,7 @@ class JobStore:
             ).fetchall()
             uploads = db.execute("SELECT * FROM uploads WHERE created < ?", (before,)).fetchall()
         self._forget([row["id"] for row in rows])
-        needed = {path for row in active for path in _files_of(row)}
+        needed = {path for row in active for path in files_of(row)}
         for upload in map(self._read_upload, uploads):
             if upload.path not in needed:
                 self.delete_upload(upload.id)
@@ -587,11 +478,11 @@ class JobStore:
         """
         with self._connection() as db:
             rows = db.execute("SELECT * FROM jobs WHERE state != ?", (EXPIRED,)).fetchall()
-        theirs = [row for row in rows if actor in _actors_of(row)]
+        theirs = [row for row in rows if actor in actors_of(row)]
         for row in theirs:
             if self.cancel(row["id"]).state == RUNNING:
                 continue
-            for path in _files_of(row):
+            for path in files_of(row):
                 if path.parent == self.folder / UPLOADS_FOLDER_NAME:
                     path.unlink(missing_ok=True)
                     with self._transaction() as db:
@@ -721,14 +612,6 @@ class JobStore:
             )
 
 
-class JobNotFoundError(DubfewError):
-    """The queue has no such job or upload."""
-
-
-class QuotaError(DubfewError):
-    """An owner has as many jobs or uploads as they may have."""
-
-
 def _add_delivery(db: sqlite3.Connection, job: Job) -> None:
     """Tell the job's webhook about its end, in the transaction that ends it."""
     if job.webhook is None:
@@ -749,47 +632,3 @@ def _add_delivery(db: sqlite3.Connection, job: Job) -> None:
             time.time(),
         ),
     )
-
-
-def _read_job(row: sqlite3.Row) -> Job:
-    text = row["description"]
-    return Job(
-        id=row["id"],
-        owner=row["owner"],
-        state=row["state"],
-        description=JobDescription.from_json(text) if text else None,
-        request_key=row["request_key"],
-        request_hash=row["request_hash"],
-        webhook=row["webhook"],
-        created=row["created"],
-        started=row["started"],
-        finished=row["finished"],
-        attempts=row["attempts"],
-        cancelled=bool(row["cancel"]),
-        version=row["version"],
-        progress=_load(row["progress"]),
-        result=_load(row["result"]),
-        error=_load(row["error"]),
-    )
-
-
-def _files_of(row: sqlite3.Row) -> list[Path]:
-    job = _read_job(row)
-    return [] if job.description is None else job.description.list_files()
-
-
-def _actors_of(row: sqlite3.Row) -> list[str]:
-    """The ids of the actors that a job renders or has learned."""
-    job = _read_job(row)
-    named = [] if job.description is None else job.description.list_actors()
-    result = job.result or {}
-    learned = result.get("learned") or {}
-    return [*named, *filter(None, (result.get("actor"), learned.get("actor")))]
-
-
-def _dump(value: Mapping[str, Any] | None) -> str | None:
-    return None if value is None else json.dumps(value)
-
-
-def _load(text: str | None) -> Any:
-    return None if text is None else json.loads(text)

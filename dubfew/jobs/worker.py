@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from dubfew.errors import DubfewError
+from dubfew.jobs.records import Job
 from dubfew.jobs.running import run_job
-from dubfew.jobs.store import Job, JobStore
+from dubfew.jobs.store import JobStore
 from dubfew.progress import Progress, ProgressCallback
 from dubfew.utils.files import write_atomic
 

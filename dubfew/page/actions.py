@@ -13,8 +13,9 @@ from typing import Any
 
 from dubfew.errors import ConsentError, DubfewError
 from dubfew.jobs.description import JobDescription
+from dubfew.jobs.records import ACTIVE_STATES, DONE, EXPIRED, Job
 from dubfew.jobs.running import check_job
-from dubfew.jobs.store import ACTIVE_STATES, DONE, EXPIRED, ID_BYTES, Job, JobStore
+from dubfew.jobs.store import ID_BYTES, JobStore
 from dubfew.registry import Registry
 from dubfew.utils.files import sha256_file
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.jobs.pool import WorkerPool, default_store_folder
-from dubfew.jobs.store import JobNotFoundError, JobStore
+from dubfew.jobs.records import JobNotFoundError
+from dubfew.jobs.store import JobStore
 from dubfew.jobs.worker import output_path
 from dubfew.page.actions import PageActions
 from dubfew.page.options import PageOptions

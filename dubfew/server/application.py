@@ -19,7 +19,8 @@ from dubfew.errors import (
     TombstoneError,
 )
 from dubfew.jobs.pool import WorkerPool
-from dubfew.jobs.store import JobNotFoundError, JobStore, QuotaError
+from dubfew.jobs.records import JobNotFoundError, QuotaError
+from dubfew.jobs.store import JobStore
 from dubfew.registry import Registry
 from dubfew.server.access import AccessError, Caller, ScopeError
 from dubfew.server.actor_routes import add_actor_routes

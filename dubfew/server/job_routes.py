@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from dubfew.errors import DubfewError
+from dubfew.jobs.records import DONE, EXPIRED, Job
 from dubfew.jobs.running import check_job
-from dubfew.jobs.store import DONE, EXPIRED, Job, JobStore
+from dubfew.jobs.store import JobStore
 from dubfew.jobs.worker import output_path
 from dubfew.registry import Registry
 from dubfew.server.access import Caller

@@ -9,7 +9,8 @@ import os
 import secrets
 from typing import Any
 
-from dubfew.jobs.store import ID_BYTES, JobStore, QuotaError
+from dubfew.jobs.records import QuotaError
+from dubfew.jobs.store import ID_BYTES, JobStore
 from dubfew.server.access import Caller
 from dubfew.server.options import ServeOptions
 from dubfew.server.requests import check_upload_name

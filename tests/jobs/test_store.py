@@ -8,7 +8,8 @@ import pytest
 
 from dubfew.errors import DubfewError
 from dubfew.jobs.description import JobDescription
-from dubfew.jobs.store import MAX_DEATHS, JobNotFoundError, JobStore, QuotaError
+from dubfew.jobs.records import JobNotFoundError, QuotaError
+from dubfew.jobs.store import MAX_DEATHS, JobStore
 from dubfew.progress import Progress
 
 

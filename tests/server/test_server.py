@@ -13,7 +13,7 @@ import pytest
 
 from dubfew.client import Client, JobSegment, ServerError
 from dubfew.errors import DubfewError, MediaError
-from dubfew.jobs.store import JobNotFoundError
+from dubfew.jobs.records import JobNotFoundError
 from dubfew.server.access import add_key
 from dubfew.server.options import ServeOptions
 from dubfew.server.webhooks import (

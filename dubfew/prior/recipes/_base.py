@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from dubfew.errors import ArtefactError
@@ -260,6 +261,40 @@ def frozen_parameters(*modules: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+def sum_weighted_terms(terms: Mapping[str, Tensor], settings: Any, like: Tensor) -> Tensor:
+    """Sum terms of a loss, each times the setting of its name.
+
+    Args:
+        terms: terms by name. [] each
+        settings: has a weight for each of them.
+        like: tensor on whose device the sum of no terms is made.
+
+    Returns:
+        The loss. []
+    """
+    weighted = (getattr(settings, name) * term for name, term in terms.items())
+    return sum(weighted, like.new_zeros(()))
+
+
+def judge_both(
+    critic: nn.Module, real: Tensor, fake: Tensor, *arguments: Any
+) -> tuple[Tensor, Tensor]:
+    """Judge real and painted pictures in one call.
+
+    A wrapped network may be called once before its backward pass.
+
+    Args:
+        critic: network that judges a batch.
+        real, fake: pictures of the same shape.
+        *arguments: further arguments of the critic.
+
+    Returns:
+        What it says of the real ones and of the painted ones.
+    """
+    on_real, on_fake = critic(torch.cat([real, fake.to(real.dtype)]), *arguments).chunk(2)
+    return on_real, on_fake
 
 
 def stage_steps(stages: tuple[Stage, ...], num_steps: int) -> list[int]:

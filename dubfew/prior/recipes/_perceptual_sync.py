@@ -35,6 +35,8 @@ from dubfew.prior.recipes._base import (
     Rendered,
     Stage,
     frozen_parameters,
+    judge_both,
+    sum_weighted_terms,
 )
 from dubfew.prior.syncnets import SYNC_FRAMES, SyncNetwork
 from dubfew.prior.syncnets._file import load_syncnet
@@ -149,11 +151,7 @@ class PerceptualSyncRecipe(Recipe):
                     judged.append(least_squares_generator_loss(critic(windows)))
         if judged:
             terms["adversarial"] = torch.stack(judged).sum()
-        loss = sum(
-            (getattr(settings, name) * term for name, term in terms.items()),
-            painted.new_zeros(()),
-        )
-        return Rendered(loss, terms, painted)
+        return Rendered(sum_weighted_terms(terms, settings, painted), terms, painted)
 
     def compute_critic_losses(
         self,
@@ -168,9 +166,7 @@ class PerceptualSyncRecipe(Recipe):
             real, fake = (judged_windows(name, each) for each in (sample.target, output.detach()))
             if real is None or fake is None:
                 continue
-            # One call for both halves: a wrapped network may be called once before its backward
-            # pass.
-            on_real, on_fake = critic(torch.cat([real, fake.to(real.dtype)])).chunk(2)
+            on_real, on_fake = judge_both(critic, real, fake)
             losses[name] = least_squares_critic_loss(on_real, on_fake)
         return losses
 

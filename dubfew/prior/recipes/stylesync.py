@@ -31,6 +31,8 @@ from dubfew.prior.recipes._base import (
     Rendered,
     Stage,
     frozen_parameters,
+    judge_both,
+    sum_weighted_terms,
 )
 from dubfew.prior.renderers._stylesync import StyleSyncGenerator
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
@@ -135,11 +137,7 @@ class StyleSyncRecipe(Recipe):
             critic = networks.critics["windows"]
             with frozen_parameters(critic):
                 terms["adversarial"] = least_squares_generator_loss(critic(painted))
-        loss = sum(
-            (getattr(settings, name) * term for name, term in terms.items()),
-            painted.new_zeros(()),
-        )
-        return Rendered(loss, terms, painted)
+        return Rendered(sum_weighted_terms(terms, settings, painted), terms, painted)
 
     def compute_critic_losses(
         self,
@@ -152,10 +150,7 @@ class StyleSyncRecipe(Recipe):
         losses = {}
         for name, critic in critics.items():
             real = sample.target.detach().requires_grad_(self.settings.r1 > 0)
-            # One call for both halves: a wrapped network may be called once before its backward
-            # pass.
-            judged = critic(torch.cat([real, output.detach()]), 2)
-            on_real, on_fake = judged.chunk(2)
+            on_real, on_fake = judge_both(critic, real, output.detach(), 2)
             losses[name] = least_squares_critic_loss(on_real, on_fake)
             if self.settings.r1:
                 (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
