@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dubfew.errors import DubfewError
@@ -23,6 +25,9 @@ FILE_HEIGHT_PX = 150
 # Endings that a file dialog offers; any file can be chosen, and is judged by its content.
 VIDEO_TYPES = ["video", ".mxf", ".mpg", ".mts"]
 SOUND_TYPES = ["audio", ".wav", ".flac"]
+# Events are the page's own: Gradio's API offers none to other programs.
+PRIVATE_EVENT: dict[str, Any] = {"api_visibility": "private"}
+# Beside Gradio's own rules: contrast, a table of jobs, videos side by side, two columns of facts.
 PAGE_CSS = """
 .or { color: inherit !important; }
 .dark button[role=tab].selected { color: var(--primary-300) !important; }
@@ -64,6 +69,69 @@ def make_theme() -> Any:
     )
 
 
+@dataclass(frozen=True)
+class _LearnTab:
+    """Components of the tab that learns an actor."""
+
+    video: Any
+    name: Any
+    consent: Any
+    draft: Any
+    learn: Any
+    answer: Any
+
+
+@dataclass(frozen=True)
+class _DubTab:
+    """Components of the tab that dubs a scene."""
+
+    actor: Any
+    scene: Any
+    sound: Any
+    language: Any
+    script: Any
+    face: Any
+    preview: Any
+    whole: Any
+    answer: Any
+
+
+@dataclass(frozen=True)
+class _ActorsTab:
+    """Components of the tab that shows, suspends and deletes actors."""
+
+    actor: Any
+    facts: Any
+    reason: Any
+    suspend: Any
+    resume: Any
+    typed: Any
+    delete: Any
+    answer: Any
+    receipt: Any
+
+
+@dataclass(frozen=True)
+class _VerifyTab:
+    """Components of the tab that reads the marks of a video."""
+
+    video: Any
+    verify: Any
+    findings: Any
+
+
+@dataclass(frozen=True)
+class _JobsSection:
+    """Components below the tabs: the jobs, and the one that is shown."""
+
+    table: Any
+    chosen: Any
+    cancel: Any
+    answer: Any
+    shown: Any
+    clock: Any
+
+
 def make_blocks(actions: PageActions) -> Any:
     """Make the page.
 
@@ -74,8 +142,117 @@ def make_blocks(actions: PageActions) -> Any:
         Gradio's ``Blocks``.
     """
     gradio = import_optional("gradio")
+    # The components appear on the page in the order in which they are made.
+    with gradio.Blocks(title="dubfew", analytics_enabled=False) as page:
+        gradio.Markdown(
+            "# dubfew\nLearn an actor, then make them speak. Nothing leaves this machine."
+        )
+        with gradio.Tabs():
+            learning = _make_learn_tab(gradio)
+            dubbing = _make_dub_tab(gradio, actions)
+            actors = _make_actors_tab(gradio, actions)
+            verifying = _make_verify_tab(gradio)
+        jobs = _make_jobs_section(gradio, actions)
+        handlers = _PageHandlers(gradio, actions)
+        _connect_jobs(page, jobs, dubbing, actors, handlers)
+        _connect_learn_tab(learning, jobs, handlers)
+        _connect_dub_tab(dubbing, jobs, handlers)
+        _connect_actors_tab(actors, dubbing, handlers)
+        verifying.verify.click(
+            handlers.report_errors(handlers.verify, 1),
+            verifying.video,
+            [verifying.findings, verifying.video],
+            **PRIVATE_EVENT,
+        )
+    return page
 
-    def say(function: Callable[..., Any], others: int = 0) -> Callable[..., Any]:
+
+def _make_learn_tab(gradio: Any) -> _LearnTab:
+    with gradio.Tab("Learn"):
+        return _LearnTab(
+            video=gradio.File(
+                label="Video of the actor, 2 to 10 seconds or more",
+                file_types=VIDEO_TYPES,
+                height=FILE_HEIGHT_PX,
+            ),
+            name=gradio.Textbox(label="Id of the actor", placeholder="mary", max_lines=1),
+            consent=gradio.File(
+                label="Consent record (optional)", file_types=[".json"], height=FILE_HEIGHT_PX
+            ),
+            draft=gradio.Checkbox(label="Draft: do not train, done in seconds"),
+            learn=gradio.Button("Learn", variant="primary"),
+            answer=gradio.Markdown(),
+        )
+
+
+def _make_dub_tab(gradio: Any, actions: PageActions) -> _DubTab:
+    with gradio.Tab("Dub"):
+        actor = gradio.Dropdown(label="Actor", choices=actions.list_actors())
+        scene = gradio.File(
+            label="Scene (default: the actor's own footage)",
+            file_types=VIDEO_TYPES,
+            height=FILE_HEIGHT_PX,
+        )
+        sound = gradio.File(label="New speech", file_types=SOUND_TYPES, height=FILE_HEIGHT_PX)
+        # What a first dub does without is folded away.
+        with gradio.Accordion("More", open=False):
+            language = gradio.Textbox(label="Language of the speech, such as de", max_lines=1)
+            script = gradio.Textbox(label="Text of the speech (optional)", lines=3)
+            face = gradio.Textbox(
+                label="Face in the scene: its number, largest, or X,Y", max_lines=1
+            )
+        with gradio.Row():
+            preview = gradio.Button("Preview two seconds")
+            whole = gradio.Button("Dub the whole", variant="primary")
+        answer = gradio.Markdown()
+    return _DubTab(actor, scene, sound, language, script, face, preview, whole, answer)
+
+
+def _make_actors_tab(gradio: Any, actions: PageActions) -> _ActorsTab:
+    with gradio.Tab("Actors"):
+        actor = gradio.Dropdown(label="Actor", choices=actions.list_actors())
+        facts = gradio.HTML()
+        reason = gradio.Textbox(label="Reason of a suspension (optional)", max_lines=1)
+        with gradio.Row():
+            suspend = gradio.Button("Suspend")
+            resume = gradio.Button("Resume")
+        # Deleting cannot be undone, so one click is not enough.
+        typed = gradio.Textbox(label="Type the id here to delete the actor for ever", max_lines=1)
+        delete = gradio.Button("Delete", variant="stop")
+        answer = gradio.Markdown()
+        receipt = gradio.Code(label="Receipt of the deletion", language="json", visible=False)
+    return _ActorsTab(actor, facts, reason, suspend, resume, typed, delete, answer, receipt)
+
+
+def _make_verify_tab(gradio: Any) -> _VerifyTab:
+    with gradio.Tab("Verify"):
+        return _VerifyTab(
+            video=gradio.File(
+                label="Video to check", file_types=VIDEO_TYPES, height=FILE_HEIGHT_PX
+            ),
+            verify=gradio.Button("Verify", variant="primary"),
+            findings=gradio.HTML(),
+        )
+
+
+def _make_jobs_section(gradio: Any, actions: PageActions) -> _JobsSection:
+    gradio.Markdown("## Jobs\nThey go on when this page is closed.")
+    table = gradio.HTML(format_jobs(actions.jobs()))
+    with gradio.Row():
+        chosen = gradio.Dropdown(label="Show a job", choices=[])
+        cancel = gradio.Button("Cancel this job")
+    return _JobsSection(
+        table, chosen, cancel, gradio.Markdown(), gradio.HTML(), gradio.Timer(REFRESH_SECONDS)
+    )
+
+
+class _PageHandlers:
+    """Handlers of the page's events: they call `PageActions` and say what components show then."""
+
+    def __init__(self, gradio: Any, actions: PageActions) -> None:
+        self._gradio, self.actions = gradio, actions
+
+    def report_errors(self, function: Callable[..., Any], others: int = 0) -> Callable[..., Any]:
         """Show the library's own sentence where a button cannot do its work.
 
         Args:
@@ -83,161 +260,122 @@ def make_blocks(actions: PageActions) -> Any:
             others: number of its other outputs, which then stay as they are.
         """
 
-        def wrapper(*values: Any) -> Any:
+        def handle(*values: Any) -> Any:
             try:
                 return function(*values)
             except DubfewError as error:
                 sentence = f"<p role='alert'>{html.escape(str(error))}</p>"
-                return (sentence, *[gradio.skip()] * others) if others else sentence
+                return (sentence, *[self._gradio.skip()] * others) if others else sentence
 
-        return wrapper
+        return handle
 
-    with gradio.Blocks(title="dubfew", analytics_enabled=False) as page:
-        gradio.Markdown(
-            "# dubfew\nLearn an actor, then make them speak. Nothing leaves this machine."
+    def list_jobs(self, job: str | None) -> Any:
+        """Offer the jobs in the list, and keep the chosen one while it is there."""
+        jobs = self.actions.jobs()
+        names = [(label_job(each), each.id) for each in jobs]
+        value = job if job in {each.id for each in jobs} else None
+        return self._gradio.update(choices=names, value=value)
+
+    def refresh_jobs(self, job: str | None) -> tuple[Any, Any]:
+        """Return the table of jobs, and the list to choose one from."""
+        return format_jobs(self.actions.jobs()), self.list_jobs(job)
+
+    def show_job(self, job: str | None) -> str:
+        """Return the outcome of a job; nothing where it is gone."""
+        found = [each for each in self.actions.jobs() if each.id == job]
+        return format_output(found[0]) if found else ""
+
+    def list_actors(self) -> tuple[Any, Any]:
+        """Offer the actors in both lists of them."""
+        update = self._gradio.update(choices=self.actions.list_actors())
+        return update, update
+
+    def learn(self, *values: Any) -> tuple[str, Any, Any, Any]:
+        """Give a job that learns; the files leave their fields, so that none is given twice."""
+        job = self.actions.learn(*values)
+        return f"{label_job(job)}; see Jobs below.", None, None, self.list_jobs(job.id)
+
+    def dub(self, *values: Any, preview: bool) -> tuple[str, Any, Any, Any]:
+        """Give a job that dubs."""
+        actor, scene, sound, script, language, face = values
+        job = self.actions.dub(
+            actor,
+            scene,
+            sound,
+            transcript=script,
+            language=language,
+            face=face,
+            preview=preview,
         )
-        with gradio.Tabs():
-            with gradio.Tab("Learn"):
-                video = gradio.File(
-                    label="Video of the actor, 2 to 10 seconds or more",
-                    file_types=VIDEO_TYPES,
-                    height=FILE_HEIGHT_PX,
-                )
-                name = gradio.Textbox(label="Id of the actor", placeholder="mary", max_lines=1)
-                consent = gradio.File(
-                    label="Consent record (optional)", file_types=[".json"], height=FILE_HEIGHT_PX
-                )
-                draft = gradio.Checkbox(label="Draft: do not train, done in seconds")
-                learn = gradio.Button("Learn", variant="primary")
-                learned = gradio.Markdown()
-            with gradio.Tab("Dub"):
-                actor = gradio.Dropdown(label="Actor", choices=actions.list_actors())
-                scene = gradio.File(
-                    label="Scene (default: the actor's own footage)",
-                    file_types=VIDEO_TYPES,
-                    height=FILE_HEIGHT_PX,
-                )
-                sound = gradio.File(
-                    label="New speech", file_types=SOUND_TYPES, height=FILE_HEIGHT_PX
-                )
-                with gradio.Accordion("More", open=False):
-                    language = gradio.Textbox(
-                        label="Language of the speech, such as de", max_lines=1
-                    )
-                    script = gradio.Textbox(label="Text of the speech (optional)", lines=3)
-                    face = gradio.Textbox(
-                        label="Face in the scene: its number, largest, or X,Y", max_lines=1
-                    )
-                with gradio.Row():
-                    preview = gradio.Button("Preview two seconds")
-                    whole = gradio.Button("Dub the whole", variant="primary")
-                dubbed = gradio.Markdown()
-            with gradio.Tab("Actors"):
-                who = gradio.Dropdown(label="Actor", choices=actions.list_actors())
-                facts = gradio.HTML()
-                reason = gradio.Textbox(label="Reason of a suspension (optional)", max_lines=1)
-                with gradio.Row():
-                    suspend = gradio.Button("Suspend")
-                    resume = gradio.Button("Resume")
-                typed = gradio.Textbox(
-                    label="Type the id here to delete the actor for ever", max_lines=1
-                )
-                delete = gradio.Button("Delete", variant="stop")
-                told = gradio.Markdown()
-                receipt = gradio.Code(
-                    label="Receipt of the deletion", language="json", visible=False
-                )
-            with gradio.Tab("Verify"):
-                checked = gradio.File(
-                    label="Video to check", file_types=VIDEO_TYPES, height=FILE_HEIGHT_PX
-                )
-                verify = gradio.Button("Verify", variant="primary")
-                findings = gradio.HTML()
-        gradio.Markdown("## Jobs\nThey go on when this page is closed.")
-        table = gradio.HTML(format_jobs(actions.jobs()))
-        with gradio.Row():
-            chosen = gradio.Dropdown(label="Show a job", choices=[])
-            cancel = gradio.Button("Cancel this job")
-        cancelled = gradio.Markdown()
-        shown = gradio.HTML()
-        clock = gradio.Timer(REFRESH_SECONDS)
+        return f"{label_job(job)}; see Jobs below.", None, None, self.list_jobs(job.id)
 
-        def choose(job: str | None) -> Any:
-            jobs = actions.jobs()
-            names = [(label_job(each), each.id) for each in jobs]
-            value = job if job in {each.id for each in jobs} else None
-            return gradio.update(choices=names, value=value)
+    def describe_actor(self, actor: str | None) -> str:
+        """Return the facts of an actor."""
+        return format_facts(self.actions.describe_actor(actor))
 
-        def refresh(job: str | None) -> tuple[Any, Any]:
-            return format_jobs(actions.jobs()), choose(job)
+    def delete(self, actor: str | None, typed: str) -> tuple[str, Any, str, Any]:
+        """Delete an actor and show the receipt."""
+        text = self.actions.delete(actor, typed)
+        return f"{actor} is deleted.", self._gradio.update(value=text, visible=True), "", None
 
-        def show(job: str | None) -> str:
-            found = [each for each in actions.jobs() if each.id == job]
-            return format_output(found[0]) if found else ""
+    def verify(self, path: str | None) -> tuple[str, None]:
+        """List what the marks of a video say."""
+        lines = self.actions.verify(path)
+        items = "".join(f"<li>{html.escape(each)}</li>" for each in lines)
+        return f"<ul>{items}</ul>", None
 
-        def reload() -> tuple[Any, Any]:
-            update = gradio.update(choices=actions.list_actors())
-            return update, update
 
-        def give_learn(*values: Any) -> tuple[str, Any, Any, Any]:
-            job = actions.learn(*values)
-            return f"{label_job(job)}; see Jobs below.", None, None, choose(job.id)
+def _connect_jobs(
+    page: Any, jobs: _JobsSection, dubbing: _DubTab, actors: _ActorsTab, handlers: _PageHandlers
+) -> None:
+    """Keep the jobs and the lists of actors up to date."""
+    # Without the bar of progress, which would flicker at every look.
+    hidden: dict[str, Any] = {**PRIVATE_EVENT, "show_progress": "hidden"}
+    lists = [dubbing.actor, actors.actor]
+    jobs.clock.tick(handlers.refresh_jobs, jobs.chosen, [jobs.table, jobs.chosen], **hidden)
+    jobs.chosen.change(handlers.show_job, jobs.chosen, jobs.shown, **hidden)
+    # A job that ends changes the table: its outcome appears, and a learned actor can be chosen.
+    jobs.table.change(handlers.show_job, jobs.chosen, jobs.shown, **hidden)
+    page.load(handlers.list_actors, None, lists, **hidden)
+    jobs.table.change(handlers.list_actors, None, lists, **hidden)
+    jobs.cancel.click(
+        handlers.report_errors(handlers.actions.cancel), jobs.chosen, jobs.answer, **PRIVATE_EVENT
+    )
 
-        def give_dub(*values: Any) -> tuple[str, Any, Any, Any]:
-            who_speaks, filmed, spoken, text, tongue, which = values[:6]
-            job = actions.dub(
-                who_speaks,
-                filmed,
-                spoken,
-                transcript=text,
-                language=tongue,
-                face=which,
-                preview=values[6],
-            )
-            return f"{label_job(job)}; see Jobs below.", None, None, choose(job.id)
 
-        def give_deletion(name: str | None, again: str) -> tuple[str, Any, str, Any]:
-            text = actions.delete(name, again)
-            return f"{name} is deleted.", gradio.update(value=text, visible=True), "", None
+def _connect_learn_tab(tab: _LearnTab, jobs: _JobsSection, handlers: _PageHandlers) -> None:
+    tab.learn.click(
+        handlers.report_errors(handlers.learn, 3),
+        [tab.video, tab.name, tab.consent, tab.draft],
+        [tab.answer, tab.video, tab.consent, jobs.chosen],
+        **PRIVATE_EVENT,
+    )
 
-        def check(path: str | None) -> tuple[str, None]:
-            lines = actions.verify(path)
-            items = "".join(f"<li>{html.escape(each)}</li>" for each in lines)
-            return f"<ul>{items}</ul>", None
 
-        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        clock.tick(refresh, chosen, [table, chosen], **hidden)
-        chosen.change(show, chosen, shown, **hidden)
-        table.change(show, chosen, shown, **hidden)
-        page.load(reload, None, [actor, who], **hidden)
-        table.change(reload, None, [actor, who], **hidden)
-        private: dict[str, Any] = {"api_visibility": "private"}
-        learn.click(
-            say(give_learn, 3),
-            [video, name, consent, draft],
-            [learned, video, consent, chosen],
-            **private,
+def _connect_dub_tab(tab: _DubTab, jobs: _JobsSection, handlers: _PageHandlers) -> None:
+    for button, preview in ((tab.preview, True), (tab.whole, False)):
+        button.click(
+            handlers.report_errors(partial(handlers.dub, preview=preview), 3),
+            [tab.actor, tab.scene, tab.sound, tab.script, tab.language, tab.face],
+            [tab.answer, tab.scene, tab.sound, jobs.chosen],
+            **PRIVATE_EVENT,
         )
-        given = [actor, scene, sound, script, language, face]
-        for button, is_preview in ((preview, True), (whole, False)):
-            button.click(
-                say(lambda *values, is_preview=is_preview: give_dub(*values, is_preview), 3),
-                given,
-                [dubbed, scene, sound, chosen],
-                **private,
-            )
-        who.change(
-            say(lambda name: format_facts(actions.describe_actor(name))), who, facts, **private
+
+
+def _connect_actors_tab(tab: _ActorsTab, dubbing: _DubTab, handlers: _PageHandlers) -> None:
+    describe = handlers.report_errors(handlers.describe_actor)
+    tab.actor.change(describe, tab.actor, tab.facts, **PRIVATE_EVENT)
+    # The facts say whether an actor is suspended, so they are read again after either button.
+    for button, function, inputs in (
+        (tab.suspend, handlers.actions.suspend, [tab.actor, tab.reason]),
+        (tab.resume, handlers.actions.resume, [tab.actor]),
+    ):
+        button.click(handlers.report_errors(function), inputs, tab.answer, **PRIVATE_EVENT).then(
+            describe, tab.actor, tab.facts, **PRIVATE_EVENT
         )
-        suspend.click(say(actions.suspend), [who, reason], told, **private).then(
-            say(lambda name: format_facts(actions.describe_actor(name))), who, facts, **private
-        )
-        resume.click(say(actions.resume), who, told, **private).then(
-            say(lambda name: format_facts(actions.describe_actor(name))), who, facts, **private
-        )
-        delete.click(
-            say(give_deletion, 3), [who, typed], [told, receipt, typed, who], **private
-        ).then(reload, None, [actor, who], **private)
-        verify.click(say(check, 1), checked, [findings, checked], **private)
-        cancel.click(say(actions.cancel), chosen, cancelled, **private)
-    return page
+    tab.delete.click(
+        handlers.report_errors(handlers.delete, 3),
+        [tab.actor, tab.typed],
+        [tab.answer, tab.receipt, tab.typed, tab.actor],
+        **PRIVATE_EVENT,
+    ).then(handlers.list_actors, None, [dubbing.actor, tab.actor], **PRIVATE_EVENT)
