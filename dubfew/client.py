@@ -397,7 +397,7 @@ class Client:
         return found
 
     def export_actor(self, actor: str, recipient: str) -> bytes:
-        """Return an actor, encrypted to a public key of 'dubfew actors identity'."""
+        """Return an actor, encrypted to a public key of 'dubfew actors keygen'."""
         answer = self._request("POST", _actor_path(actor, "export"), body={"recipient": recipient})
         return bytes(answer.content)
 

@@ -40,15 +40,14 @@ def add_actor_routes(
         """To whom an export is encrypted."""
 
         model_config = ConfigDict(extra="forbid")
-        recipient: str = Field(
-            max_length=1000, description="Public key of 'dubfew actors identity'."
-        )
+        recipient: str = Field(max_length=1000, description="Public key of 'dubfew actors keygen'.")
 
     def describe_actor(opened: Registry, actor: str) -> dict[str, Any]:
         chosen = opened.open(actor)
         try:
             consent = opened.consent(actor)
             record: Any = None if consent is None else to_jsonable(consent.record)
+        # A record that is damaged hides no other fact of the actor.
         except ConsentError as error:
             record = {"error": str(error)}
         suspension = opened.suspension(chosen)
@@ -83,6 +82,7 @@ def add_actor_routes(
         """Destroy an actor's key, delete all their files, jobs and outputs; return the receipt."""
         opened = registry()
         receipt = opened.delete(actor)
+        # After the deletion: where it is refused, the jobs stay.
         jobs = store.forget_actor(actor)
         return {"receipt": json.loads(receipt.to_bytes()), "jobs": jobs}
 
@@ -113,6 +113,7 @@ def add_actor_routes(
     )
     def export_actor(actor: str, request: Export, caller: Caller = need("export")) -> Response:
         """Return an actor, encrypted to a public key."""
+        # A name of its own for each request, so that two exports of one actor do not meet.
         folder = store.folder / "exports"
         folder.mkdir(exist_ok=True, mode=0o700)
         path = folder / secrets.token_hex(ID_BYTES)
@@ -120,4 +121,5 @@ def add_actor_routes(
             registry().export(actor, path, recipient=request.recipient)
             return Response(path.read_bytes(), media_type="application/octet-stream")
         finally:
+            # Encrypted or not: no copy of an actor stays behind.
             path.unlink(missing_ok=True)

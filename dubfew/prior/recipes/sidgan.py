@@ -37,6 +37,7 @@ from dubfew.prior.recipes._base import (
     Rendered,
     Stage,
     frozen_parameters,
+    judge_both,
 )
 from dubfew.prior.renderers._sidgan import LEVEL_NAMES, SidganGenerator
 from dubfew.prior.syncnets import SYNC_FRAMES, SyncNetwork
@@ -199,15 +200,20 @@ class SidganRecipe(Recipe):
         sync = networks.get("sync")
         if not isinstance(sync, SyncNetwork):
             return
+        # The encoder is copied below and the sync loss hears the same tensors: one feature for
+        # both.
         if sync.sound != renderer.config.sound:
             raise ArtefactError(
                 f"the SyncNet hears {sync.sound!r}, the renderer {renderer.config.sound!r}: train "
                 "one with the renderer's 'sound'"
             )
+        # A prior's encoder has learned along with its renderer and is kept.
         if fresh:
             encoder = getattr(sync, "sound_encoder", None)
             own = renderer.sound_encoder.state_dict()
             given = {} if encoder is None else encoder.state_dict()
+            # Compared by shapes: copying some of the layers would leave an encoder that hears
+            # nothing useful.
             if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in given.items()}:
                 raise ArtefactError(
                     "the SyncNet's encoder of sound is not the renderer's: name a SyncNet of "
@@ -216,6 +222,7 @@ class SidganRecipe(Recipe):
                 )
             renderer.sound_encoder.load_state_dict(given)
         renderer.sound_encoder.requires_grad_(False)
+        # Called again for its side effect: a frozen encoder has to leave training mode, too.
         renderer.train(renderer.training)
 
     def compute_generator_loss(
@@ -283,9 +290,8 @@ class SidganRecipe(Recipe):
         for name, critic in critics.items():
             fake = output[name].detach().flatten(0, 1)
             real = shrink_truth(sample.target, fake.shape[-1]).flatten(0, 1)
-            # One call for both: a wrapped network may be called once before its backward pass.
-            judged_real, judged_fake = critic(torch.cat([real, fake.to(real.dtype)])).chunk(2)
-            losses[name] = least_squares_critic_loss(judged_real, judged_fake)
+            on_real, on_fake = judge_both(critic, real, fake)
+            losses[name] = least_squares_critic_loss(on_real, on_fake)
         return losses
 
 
