@@ -249,6 +249,7 @@ def _train(
     inputs: _AdaptInputs, footage: ActorFootage, options: AdaptOptions, progress: ProgressCallback
 ) -> AdapterTraining:
     """Train by the loop of the renderer's family."""
+    # A renderer that paints learns from whole crops with sound; one that blends from mouth windows.
     if footage.crops is not None:
         return train_painting_adapter(
             inputs.prior,

@@ -100,9 +100,12 @@ def plan_adapt(
     video = Path(video)
     actor = resolve_actor_id(video, options)
     info = probe(video)
+    # Some containers state frames and no duration.
     total = info.duration or (info.frames or 0) / float(info.fps)
     wanted = DEFAULT_FOOTAGE_SECONDS if options.seconds is None else options.seconds
+    # Where neither is known, the plan assumes as much footage as is wanted.
     used = min(wanted, total) if total else wanted
+    # Work by kind, in units of which `WorkPace` knows the seconds on this machine.
     work = {"start": 1.0}
     if options.start is not None:
         part = f"{used:.1f} s from {options.start:g} s on"
@@ -130,6 +133,7 @@ def plan_adapt(
         method=options.method,
         steps=steps,
         seconds=pace.estimate_seconds(work),
+        # The longest part decides whether the estimate rests on a measurement here.
         is_measured=pace.is_measured("train" if steps else "cut"),
     )
 

@@ -131,6 +131,8 @@ def run_batch(
     options = merge_options(BatchOptions, options, overrides)
     folder, registry = Path(folder).absolute(), registry or Registry()
     began = time.monotonic()
+    # All problems are collected before the first is raised, so that one call shows a user
+    # everything that is to be mended.
     rows, problems = read_table(Path(table))
     if options.only is not None:
         rows = [row for row in rows if fnmatch.fnmatchcase(row.id, options.only)]
@@ -147,10 +149,13 @@ def run_batch(
         )
     if on_plan is not None:
         on_plan(plans)
+    # From here on something is written; a check leaves nothing behind.
     if options.check:
         return _make_result(plans, {}, folder, began)
     state.folder.mkdir(parents=True, exist_ok=True)
     try:
+        # Two batches would overwrite each other's records. A lock of the system's is released by a
+        # process that is killed, too.
         with FileLock(state.folder / "batch.lock", timeout=0):
             state.save_hashes()
             outcomes = _do_rows(plans, folder, state, options, registry, progress)
@@ -200,6 +205,7 @@ def _plan_row(
         assert row.job.actor is not None
         rendering = api.plan_render(row.job.actor, made, registry=registry)
         seconds = rendering.seconds
+    # Of the inputs alone: an output that a user has graded since still counts as done.
     fingerprint = state.fingerprint(row, registry)
     if record is None or record.state != DONE or not out.exists():
         reason = MISSING
@@ -210,6 +216,8 @@ def _plan_row(
     is_due = reason in (MISSING, AGAIN) or (
         reason == CHANGED and (options.modified_only or options.everything)
     )
+    # As many bytes a second as the scene has. The floor is one frame at 25 fps: a scene of unknown
+    # length must not divide by zero.
     share = rendering.output_seconds / max(rendering.scene_seconds, 0.04)
     size = round(rendering.scene.stat().st_size * share)
     return RowPlan(row, reason, is_due, fingerprint, seconds, size, rendering.warnings)
@@ -228,6 +236,7 @@ def _check_whole(plans: Sequence[RowPlan], folder: Path, problems: list[str]) ->
             )
         taken[name] = plan.row.id
     needed = sum(plan.bytes for plan in plans if plan.is_due)
+    # The folder may not exist yet; its nearest parent that does lies on the same disk.
     place = next(each for each in (folder, *folder.parents) if each.exists())
     free = shutil.disk_usage(place).free
     if needed and free < needed + SPARE_BYTES:
@@ -252,6 +261,8 @@ def _do_rows(
     # Long jobs first, so that the last one does not keep the others' processors waiting.
     due.sort(key=lambda plan: -plan.seconds)
     total = sum(plan.seconds for plan in due)
+    # The progress of a process is in units; a job has as many of them as its share of the whole
+    # time.
     weights = {
         plan.row.id: max(1, round(PROGRESS_UNITS * len(due) * plan.seconds / max(total, 1e-9)))
         for plan in due
@@ -266,11 +277,14 @@ def _do_rows(
         jobs = [_make_job(plan, folder, state, options, registry, weights) for plan in due]
         for plan in due:
             attempts[plan.row.id] += 1
+            # Written before the work: a record that still says "begun" tells that the computer
+            # stopped in between.
             state.write(
                 plan.row, RowRecord(BEGUN, plan.fingerprint, attempts=attempts[plan.row.id])
             )
             tell("begin", id=plan.row.id, attempt=attempts[plan.row.id])
         again: list[RowPlan] = []
+        # Closing ends the processes also where a callback raises, as on Ctrl-C.
         with closing(
             run_jobs(jobs, options.jobs, clock.advance, make_worker=BatchWorker)
         ) as results:
@@ -353,6 +367,8 @@ class _BatchClock:
     def _report(self) -> None:
         fraction = 1.0 if self._finished == self._count else self._units / self._total
         passed = time.monotonic() - self._began
+        # The first two per cent are mostly the start of processes, which says nothing about the
+        # rest.
         left = passed * (1 - fraction) / fraction if fraction > 0.02 else None
         self._progress(
             Progress("batch", self._finished, self._count, fraction=fraction, seconds_left=left)
@@ -371,6 +387,7 @@ def _make_teller(path: Path | str | None) -> Callable[..., None]:
         if path is not None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             line = json.dumps({"event": event, "time": stamp, **fields}, ensure_ascii=False)
+            # Opened anew for each line: another program may follow or rotate the file meanwhile.
             with open(path, "a", encoding="utf-8") as file:
                 file.write(line + "\n")
 

@@ -59,11 +59,13 @@ def read_table(path: Path) -> tuple[list[BatchRow], list[str]]:
         MissingDependencyError: The table is YAML, and PyYAML is not installed.
     """
     try:
+        # Spreadsheets put a byte order mark before their CSV.
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DubfewError(f"{path} cannot be read as a table of jobs: {error}") from error
     try:
         raw = list(_read_raw_rows(path, text))
+    # Whatever a parser says of a foreign file is one line for the user, not a traceback.
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         found = " ".join(str(error).split())[:200]
         raise DubfewError(f"{path} is no table of jobs: {found}") from error
@@ -74,6 +76,7 @@ def read_table(path: Path) -> tuple[list[BatchRow], list[str]]:
         try:
             row = make_row(fields, place, path.parent)
         except DubfewError as error:
+            # One bad row hides no other: all of them are told at once.
             problems.append(f"{place}: {error}")
             continue
         if row.id in seen:
@@ -97,6 +100,7 @@ def make_row(fields: Mapping[str, Any], place: str, folder: Path) -> BatchRow:
     Raises:
         DubfewError: A column is unknown, or a cell has a value that is not allowed.
     """
+    # Spreadsheets write an empty cell where JSON leaves the key out.
     given = {name: value for name, value in fields.items() if value not in (None, "")}
     kind = str(given.get("kind", "render"))
     if kind not in ("render", "dub"):
@@ -106,6 +110,7 @@ def make_row(fields: Mapping[str, Any], place: str, folder: Path) -> BatchRow:
     for name, value in given.items():
         if name in _ROW_FIELDS:
             continue
+        # A batch decides itself what may be overwritten: the outputs that its own records name.
         if name not in known or name == "overwrite":
             columns = sorted({*_ROW_FIELDS, *known} - {"overwrite"})
             raise DubfewError(f"no column {str(name)[:40]!a}: there are {', '.join(columns)}")
@@ -118,11 +123,14 @@ def make_row(fields: Mapping[str, Any], place: str, folder: Path) -> BatchRow:
         audio=audio,
         options=options,
     )
+    # Without an id the names of the files and the actor identify the job, so that it is found again
+    # when rows are moved.
     words = [video.stem if video else None, job.actor, audio.stem if audio else None]
     name = str(given.get("id") or "-".join(filter(None, words)))
     if not _ID_PATTERN.fullmatch(name):
         raise DubfewError(f"{name[:60]!a} is no id: use letters, digits, spaces and . _ - @ +")
     out = Path(str(given.get("out", f"{name}.mp4")))
+    # A table may come from somebody else: it must not write outside of the folder.
     if out.is_absolute() or ".." in out.parts:
         raise DubfewError(f"{out} lies outside of the folder of the batch: give a name in it")
     return BatchRow(name, place, job, out)

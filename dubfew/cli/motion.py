@@ -163,6 +163,7 @@ def edit(
         raise typer.BadParameter("--shift moves the take of --replace: give both")
     if undo and clear:
         raise typer.BadParameter("--clear removes all edits, --undo the last: leave out one")
+    # The order of this list is that of --help, and the order in which the edits are applied.
     wanted: list[tuple[str, float | None]] = []
     if replace is not None:
         wanted.append(("replace", _parse_seconds(shift, "--shift", "s") if shift else 0.0))
@@ -181,11 +182,14 @@ def edit(
     if not wanted and (start is not None or end is not None):
         raise typer.BadParameter("--from and --to are the stretch of an edit: name the edit")
     eased = DEFAULT_EASE_SECONDS if ease is None else _parse_seconds(ease, "--ease")
+    # Everything that can be refused is refused before the first file is read or changed.
     _check_names(out, plot)
     take = Take.load(file)
     other, name = None, None
     if replace is not None:
         other = Take.load(replace)
+        # Two takes may have the same file name; edits name the take, so that its name is made
+        # unique.
         name = _free_name(replace.stem, other, take)
     try:
         made = [
@@ -194,6 +198,7 @@ def edit(
         ]
     except DubfewError as error:
         raise typer.BadParameter(str(error)) from None
+    # Without any of these the command only lists the edits, and may not touch the file.
     changes = bool(made or undo or clear or edits_of or out)
     target = out or file
     if changes and target != file:

@@ -96,6 +96,7 @@ def collect(
     from dubfew.evaluate.study.collect import collect_answers
     from dubfew.utils.files import check_output_path, write_atomic
 
+    # Before the answers are read: an evaluation whose result cannot be stored is no use.
     if out is not None:
         check_output_path(out, *answers, overwrite=overwrite)
     result = collect_answers(study, answers)

@@ -142,14 +142,18 @@ def format_evaluation(
             f"one video goes on for {result.rest} frames after the end of the other: they are not "
             "compared"
         )
+    # The noise stands beside each value in the same form, so that a reader sees which differences
+    # are none.
     noise = {name: row.to_display() for name, row in result.floor.items()}
     rows = []
     for name, value in result.to_display().items():
         metric = metrics.get(name)
         floor = [_format_noise(row.get(name)) for row in noise.values()]
+        # Text, such as "n/a: needs ...", and facts that are no metric have no grade.
         if metric is None or isinstance(value, str):
             rows.append((name, format_value(value), "", *floor, "", ""))
             continue
+        # A grade would mislead where the two videos speak different lines.
         unsure = metric.needs_same_line and result.same_line is False
         rows.append(
             (

@@ -99,6 +99,7 @@ def open_layout_clips(
     """
     clips = []
     for stored in find_stored_clips(folder, excluded):
+        # Shards of blending renderers have no layout: the same folder may hold either.
         found = stored.header.get("layout")
         file = stored.header["file"]
         if found != layout:
@@ -125,6 +126,8 @@ def open_layout_clips(
                 sound_start=start,
                 **arrays,
             )
+        # A missing array and one of another length have the same cause: a preparation that was cut
+        # short.
         except (KeyError, ShapeError) as error:
             raise ArtefactError(
                 f"{stored.path} holds no whole crops of {file} ({error}): prepare them again"

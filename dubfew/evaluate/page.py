@@ -79,9 +79,11 @@ def write_evaluation_page(
     clips, track = result.clips, result.track
     if clips is None or track is None:
         raise ValueError("the result has no clips: only evaluate() makes one that can be shown")
+    # Where one video is longer than the other, only what both have was measured.
     track = track.select(slice(0, result.frames))
     moments = find_worst_moments(result)[:MAX_MOMENTS]
     views = _collect_views(result, [row for row, _ in moments])
+    # A curve that is flat or empty shows nothing and hides those that do.
     curves = {
         name: curve.values
         for name, curve in result.curves.items()
@@ -194,10 +196,14 @@ def _collect_views(result: EvaluationResult, rows: Sequence[int]) -> _Views:
     mouth = _square(clip_mouth_box(marks, info.height, info.width), info.width, info.height)
     faces = face_boxes(marks, info.height, info.width)
     region = mouth_region(track)
+    # A loop of at least three frames, also at very low frame rates.
     reach = max(1, round(LOOP_SECONDS * float(info.fps)))
     views = _Views(loops={row: [] for row in rows})
+    # Both files are decoded a second time: keeping all frames from the measuring would fill the
+    # memory.
     pairs = zip(read_frames(clips.reference), read_frames(clips.output), strict=False)
     for index, (first, second) in enumerate(pairs):
+        # One of the videos may go on; nothing was measured there.
         if index == result.frames:
             break
         face = faces[index]
@@ -208,6 +214,7 @@ def _collect_views(result: EvaluationResult, rows: Sequence[int]) -> _Views:
             views.total += _difference(before, after)
             views.count += 1
             views.face = before if views.face is None else views.face
+        # Loops of neighboring moments may share frames.
         near = [row for row in rows if abs(row - index) <= reach]
         if near:
             both = [_enlarge(each, mouth) for each in (first, second)]
@@ -306,6 +313,7 @@ def _table_section(result: EvaluationResult, floor: Mapping[str, EvaluationResul
             verdict = "says nothing of another line" if unsure else metric.grade(value)
         ends = result.intervals.get(name, (math.nan, math.nan))
         span = f"{ends[0]:.3g} to {ends[1]:.3g}" if np.isfinite(ends).all() else ""
+        # A dash rather than "nan": the measure exists and found nothing to measure.
         is_number = not isinstance(value, str) and not math.isnan(value)
         shown = value if isinstance(value, str) else f"{value:.4g}" if is_number else "-"
         unit = metric.unit if metric is not None and is_number else ""
@@ -317,6 +325,7 @@ def _table_section(result: EvaluationResult, floor: Mapping[str, EvaluationResul
             verdict,
             *("" if each is None or isinstance(each, str) else f"{each:.4g}" for each in noise),
         ]
+        # The first cell is the row's head, for readers who hear the page.
         rows.append(
             f"<tr><th>{cells[0]}</th>{''.join(f'<td>{cell}</td>' for cell in cells[1:])}</tr>"
         )
@@ -333,9 +342,11 @@ def _moments_section(
     fps = probe(result.clips.reference).fps
     figures = []
     for row, reason in moments:
+        # A moment whose frames could not be decoded again has no loop.
         if not views.loops[row]:
             continue
         time = float(result.clips.output_times[row])
+        # The loop is inside the page, so that one file can be sent to somebody else.
         video = (
             '<video autoplay loop muted playsinline controls style="display:block;width:100%" '
             f'src="data:video/mp4;base64,{_encode_loop(views.loops[row], fps)}"></video>'

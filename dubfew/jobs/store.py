@@ -146,6 +146,8 @@ class JobStore:
             QuotaError: The owner has as many.
         """
         job = secrets.token_hex(ID_BYTES)
+        # The transaction locks the database from its begin: two requests at once cannot both be the
+        # last that a quota allows, nor both be the first of one key.
         with self._transaction() as db:
             if request_key is not None:
                 row = db.execute(

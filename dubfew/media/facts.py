@@ -329,10 +329,12 @@ def _compare_pictures(before: VideoInfo | None, after: VideoInfo | None) -> Iter
     """Compare the main pictures."""
     if before is None or after is None:
         return
+    # What the files hold: a decoded format may be narrower.
     old, new = (av.VideoFormat(each.stored_format or each.pix_fmt) for each in (before, after))
     old_bits, new_bits = (max(part.bits for part in form.components) for form in (old, new))
     if has_alpha(old.name) and not has_alpha(new.name):
         yield "the alpha channel is not kept"
+    # More bits or finer chroma lose nothing, so only less is told.
     if new_bits < old_bits:
         yield f"{old_bits} bit became {new_bits} bit"
     if _chroma_samples(new) < _chroma_samples(old):
@@ -349,6 +351,8 @@ def _compare_pictures(before: VideoInfo | None, after: VideoInfo | None) -> Iter
         ("transfer characteristics", (before.color_trc, after.color_trc)),
         ("matrix", (before.colorspace, after.colorspace)),
     ):
+        # A scene without a tag has nothing to lose. Matrix 0 is RGB, which is always encoded as
+        # YUV.
         known = values[0] not in (0, UNSPECIFIED_CODE_POINT)
         if known and values[0] != values[1] and not (name == "matrix" and values[0] == 0):
             yield f"the tag of the color {name} is not kept"

@@ -104,6 +104,8 @@ def _write_to_matroska(head: bytearray, width: int, height: int, aspect: Fractio
     for entry in _children(head, tracks.content, tracks.end):
         if entry.name != _TRACK_ENTRY:
             continue
+        # The placeholder marks the track that `VideoWriter` made; tracks of others stay as they
+        # are.
         parts = _children(head, entry.content, entry.end)
         name = next((part for part in parts if part.name == _NAME), None)
         video = next((part for part in parts if part.name == _VIDEO), None)
@@ -112,28 +114,34 @@ def _write_to_matroska(head: bytearray, width: int, height: int, aspect: Fractio
         title = bytes(head[name.content : name.end])
         if not title.startswith(MATROSKA_PLACEHOLDER.encode()):
             continue
+        # Each element: id, a size of 4 bytes (0x84), and the value.
         size = b"".join(
             identifier + b"\x84" + value.to_bytes(4, "big")
             for identifier, value in zip(
                 (_DISPLAY_WIDTH, _DISPLAY_HEIGHT), _display_size(width, height, aspect), strict=True
             )
         )
+        # What the muxer wrote of the display's size contradicts the new one.
         kept = [
             bytes(head[part.start : part.end])
             for part in _children(head, video.content, video.end)
             if part.name not in (_DISPLAY_UNIT, _DISPLAY_WIDTH, _DISPLAY_HEIGHT)
         ]
         content = b"".join([*kept, size])
+        # The name that the scene's own track had comes back behind the placeholder.
         rest = title[len(MATROSKA_PLACEHOLDER) :]
         pieces = [bytes(head[part.start : part.end]) for part in parts if part not in (name, video)]
         pieces.append(_VIDEO + _size_bytes(len(content)) + content)
         if rest:
             pieces.append(_NAME + _size_bytes(len(rest)) + rest)
+        # Nothing behind the track may move, so what is left is filled with an empty element: 2
+        # bytes of header, and a size of one byte, which holds 126 at most.
         spare = entry.end - entry.content - sum(map(len, pieces))
         if spare < 2 or spare > 128:
             return False
         pieces.append(_VOID + bytes([0x80 | (spare - 2)]) + bytes(spare - 2))
         head[entry.content : entry.end] = b"".join(pieces)
+        # Players that check it would refuse the whole list of tracks.
         _renew_checksum(head, tracks)
         return True
     return False

@@ -172,6 +172,8 @@ class PageActions:
             lines.append(("Footage", Path(source["path"]).name))
         try:
             consent = registry.consent(actor)
+        # A record that cannot be read hides nothing else: the actor can still be suspended or
+        # deleted here.
         except ConsentError as error:
             lines.append(("Consent", f"not usable: {error}"))
         else:
@@ -287,7 +289,9 @@ def format_output(job: Job) -> str:
     if job.error is not None:
         parts.append(f"<p role='alert'>{html.escape(str(job.error['message']))}</p>")
     if job.state == DONE and job.result is not None:
+        # Adapting has no video to show, and a job whose files were deleted has no description.
         if job.description is not None and job.description.kind == "render":
+            # Without a scene the actor's own footage was dubbed, whose file is not the job's.
             if job.description.video is not None:
                 parts.append(_format_video(f"/scenes/{job.id}", "Scene"))
             parts.append(_format_video(f"/outputs/{job.id}", "Dubbed"))
@@ -295,6 +299,7 @@ def format_output(job: Job) -> str:
                 f"<p><a href='/outputs/{job.id}' download>Download the dubbed video</a></p>"
             )
         curve = _format_curve(job.result.get("curve") or [])
+        # Titles for people; the names are those of the stored result.
         facts = [
             (title, job.result.get(name))
             for name, title in (

@@ -93,6 +93,8 @@ def make_model_card(info: PriorInfo, license: str = "other") -> str:
         ArtefactError: The license is no name.
     """
     config = info.config
+    # Priors of older versions, or of other tools, may hold anything under these keys; a card is
+    # made of what can be read.
     people = [each for each in config.get("people") or [] if isinstance(each, dict)]
     training = config.get("training") if isinstance(config.get("training"), dict) else {}
     sources = Counter((_cell(each, "source"), _cell(each, "license")) for each in people)
@@ -117,6 +119,8 @@ def make_model_card(info: PriorInfo, license: str = "other") -> str:
             "(PSNR of the mouth)"
         )
     lines += ["", "## People", ""]
+    # Counts by source and license, never names: whoever shares weights has to know what they
+    # learned from, but not from whom.
     if sources:
         lines += ["| source | license | clips |", "|---|---|---|"]
         lines += [f"| {a} | {b} | {count} |" for (a, b), count in sorted(sources.items())]
@@ -126,6 +130,7 @@ def make_model_card(info: PriorInfo, license: str = "other") -> str:
         "",
         "## Limits",
         "",
+        # Said in every card, whatever the prior's own card says.
         "It renders nobody by itself: it needs an actor's footage, and that actor's consent. "
         "Outputs are marked. People, poses and light unlike its footage are rendered worse.",
         "",

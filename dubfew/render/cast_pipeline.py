@@ -271,6 +271,7 @@ def _choose_faces(
     actors = [ActorFace.from_adapter(p.job.actor.adapter, p.job.actor.head) for p in prepared]
     waiting = [number for number in range(len(prepared)) if number not in faces]
     taken = [person.number for person in faces.values()]
+    # Faces that roles name are taken: a role without one must not get them.
     free = [person for person in people if person.number not in taken]
     pairs = sorted(
         (actors[number].measure_likeness(person.crops).distance, number, person.number)
@@ -278,6 +279,8 @@ def _choose_faces(
         for person in free
     )
     by_number = {person.number: person for person in free}
+    # Greedy, the nearest pair first: the best sum would give an actor a worse face to please
+    # another.
     for _, number, face in pairs:
         if number not in faces and face in by_number:
             faces[number] = by_number.pop(face)
@@ -291,6 +294,7 @@ def _choose_faces(
     if len({*numbers}) < len(numbers):
         twice = next(face for face in numbers if numbers.count(face) > 1)
         raise DubfewError(f"two roles have face {twice}: give each a face of its own")
+    # The check against strangers runs for named faces, too: a typing error must not paint somebody.
     return [
         match_actor(
             people,
@@ -308,8 +312,11 @@ def _drive_role(
     job = prepared.job
     actor = job.actor
     moved, spoken = _move_in_lines(prepared, track, options)
+    # Frames with the flag stay as they were filmed, like those without a face.
     flags = np.where(spoken, track.flags, track.flags | FLAG_NO_LINE).astype(np.uint8)
     track = replace(track, flags=flags)
+    # The mouth eases out of the filmed motion and back into it, so that a line begins without a
+    # jump.
     moved = blend_mouth_motion(track, replace(moved, flags=flags), transition_weights(track))
     adapter = actor.adapter
     if isinstance(actor.renderer, PaintingRenderer):
@@ -350,6 +357,7 @@ def _move_in_lines(
     for line, take in zip(prepared.role.lines, prepared.takes, strict=True):
         audio = Path(line.audio)
         end = line.start + read_speech_span(audio).seconds
+        # A mouth opens before its sound and closes after it.
         rows = (track.times >= line.start - LINE_LEAD_SECONDS) & (
             track.times <= end + LINE_TAIL_SECONDS
         )
@@ -358,6 +366,7 @@ def _move_in_lines(
                 f"the line {audio.name} of {prepared.role.actor!r} begins at "
                 f"{line.start:g} s, and the scene ends at {track.times[-1]:.2f} s"
             )
+        # Times within the line; a positive offset makes the mouth later.
         times = track.times[rows] - line.start - options.offset / 1000
         style, reach, opening = actor.adapter.style, options.reach, options.open
         if take is not None:
@@ -366,6 +375,7 @@ def _move_in_lines(
             motion = motion_from_audio(
                 audio, times, style, actor.speech_model, reach=reach, opening=opening
             )
+        # Where lines of one role overlap, the later one in the list speaks.
         displacement[rows] = motion.displacement
         spoken |= rows
     return retarget_mouth(track, actor.head, MouthMotion(displacement, track.times)), spoken

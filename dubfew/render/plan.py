@@ -111,6 +111,7 @@ class RenderPlan:
             ("Mouth", self.mouth),
             ("Sound", _describe_sound(self.sound)),
         ]
+        # Only what differs from a plain render is shown, so that what is unusual can be seen.
         if self.mix is not None:
             track = "" if self.mix.track is None else f", track {self.mix.track}"
             lines.append(
@@ -133,6 +134,7 @@ class RenderPlan:
             lines.append(("Passage", f"{self.passage}; all else is {self.into.absolute()}"))
         if self.length_note:
             lines.append(("Length", self.length_note))
+        # Notes stand near the end: the last lines are those that a terminal shows.
         lines += [("Note", line) for line in self.warnings]
         lines.append(("Time", format_estimate(self.seconds, is_measured=self.is_measured)))
         lines.append(("Output", f"{self.output} ({self.output_seconds:.1f} s)"))

@@ -124,6 +124,7 @@ def write_render_report(
     track, head = scene.track, job.actor.head
     windows = compute_track_regions(track, head).window
     pairs = _MouthPairs(job, scene, windows)
+    # The video is encoded into a file of its own because muxers seek; the page then holds it.
     with tempfile.TemporaryDirectory(prefix="dubfew-report-") as folder:
         video = Path(folder) / "both.mp4"
         sharpness = pairs.write_video(video)
@@ -133,11 +134,13 @@ def write_render_report(
     distances = measure_unseen_mouths(
         track, footage, head, adapter.references, mouth_in_scene=job.sources.drive == "self"
     )
+    # Frames that were left as they are show the scene's mouth, and say nothing of the footage.
     measures = OutputMeasures(
         np.where(painted, distances, np.nan), _measure_softness(sharpness, painted)
     )
     moments = measures.find_moments(track.times)
     shown = moments[:MAX_MOMENTS]
+    # Decoded again for a few frames, rather than keeping all crops of the video.
     pictures = pairs.crop_rows([row for row, _ in shown])
     sections = [
         _warnings_section(notes),
@@ -270,12 +273,14 @@ class _MouthPairs:
         """
         info = self._job.sources.scene_info
         shape = info.height / float(info.width * info.sample_aspect)
+        # 4:2:0 needs an even height.
         height = 2 * round(VIDEO_CELL_PX * shape / 2)
         sharpness = np.full(len(self._windows), np.nan)
         size = (2 * VIDEO_CELL_PX, height + VIDEO_CELL_PX)
         canvas_info = VideoInfo(path, *size, info.fps)
         seconds = self._length / float(self._fps)
         has_sound = self._job.sources.audio is not None
+        # The sound of the finished file, so that the page shows what is delivered.
         sound = AudioSource(self._job.output, duration=seconds, pad=False) if has_sound else None
         with VideoWriter(path, canvas_info, audio=sound, crf=VIDEO_CRF, preset="veryfast") as file:
             for row, pair in enumerate(self._iter_pairs()):
@@ -291,6 +296,7 @@ class _MouthPairs:
                     canvas.paste(enlarged, (left, height))
                     if column == 1:
                         sharpness[row] = _measure_sharpness(mouth)
+                # The scene's own times: footage of a variable rate plays as it does in the output.
                 both = Frame.from_rgb(np.asarray(canvas), row, self._fps)
                 file.write(both.with_time(row, pair[0].stamp))
         return sharpness

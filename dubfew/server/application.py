@@ -84,6 +84,7 @@ def make_application(
     metrics = ServerMetrics(store, lambda: pool.num_alive if pool else 0)
     stopping = threading.Event()
 
+    # In a thread, not a task: SQLite and the removal of large files would block the event loop.
     def expire() -> None:
         while True:
             store.expire(time.time() - options.keep_hours * 3600)
@@ -140,6 +141,7 @@ def _add_error_handlers(application: Any) -> None:
     @application.exception_handler(DubfewError)
     async def report_own(_: Any, error: DubfewError) -> Any:
         status = next((code for kind, code in ERROR_STATUS if isinstance(error, kind)), 422)
+        # Names of files may hold bytes that are no text; an answer is UTF-8.
         message = str(error).encode("utf-8", "backslashreplace").decode()
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         return answer(status, type(error).__name__, message, **headers)
@@ -147,6 +149,8 @@ def _add_error_handlers(application: Any) -> None:
     @application.exception_handler(RequestValidationError)
     async def report_invalid(_: Any, error: RequestValidationError) -> Any:
         found = []
+        # No more than ten, and each cut short: a request of thousands of wrong fields gets a small
+        # answer.
         for each in error.errors()[:10]:
             place = ".".join(str(part)[:40] for part in each["loc"])
             found.append(f"{ascii(place)[1:-1]}: {each['msg']}")
@@ -169,6 +173,7 @@ def _add_state_routes(
     @application.get("/health", tags=["server"])
     def health() -> dict[str, str]:
         """Tell that the server answers and its queue can be read."""
+        # A server whose disk is full or gone should not look healthy, so the queue is read.
         store.count_states()
         return {"status": "ok", "version": __version__}
 
@@ -178,6 +183,7 @@ def _add_state_routes(
         responses=error_responses(),
         response_class=PlainTextResponse,
     )
+    # Numbers of jobs say who works how much: they need a key as all else does.
     def read_metrics(caller: Caller = need()) -> Response:
         """Return numbers for Prometheus."""
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")

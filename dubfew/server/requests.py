@@ -126,6 +126,8 @@ def _make_job_model(kind: str) -> Any:
     """Make the model of one kind of job."""
     from pydantic import BaseModel, ConfigDict, Field, create_model
 
+    # An unknown field is an error: a misspelled option must not render something else silently. NaN
+    # would pass every limit.
     strict = ConfigDict(extra="forbid", allow_inf_nan=False)
     upload: dict[str, Any] = {"pattern": UPLOAD_PATTERN}
     text: dict[str, Any] = {"min_length": 1, "max_length": MAX_TEXT_LENGTH}
@@ -145,6 +147,7 @@ def _make_job_model(kind: str) -> Any:
         each.name: _make_field(each) for each in list_options(JOB_KINDS[kind]) if _is_offered(each)
     }
     options = create_model(f"{kind.capitalize()}Options", __config__=strict, **options_fields)
+    # A render alone may leave out the scene (the actor's own footage is dubbed) and the sound.
     is_render = kind == "render"
     fields: dict[str, Any] = {
         "kind": (Literal[kind], Field(description="Kind of the job.")),
@@ -171,6 +174,8 @@ def _make_job_model(kind: str) -> Any:
             Field(None, description="Treatment of sound that is longer than the picture."),
         )
         fields["container"] = (Literal[CONTAINERS], "mp4")
+    # Parts of a scene exist for renders only; one request of endless parts would keep a worker for
+    # ever.
     if is_render:
         fields["segments"] = (list[segment] | None, Field(None, max_length=100))  # type: ignore[valid-type]
     model: type[BaseModel] = create_model(f"{kind.capitalize()}Job", __config__=strict, **fields)
@@ -192,11 +197,14 @@ def _make_field(option: Option) -> tuple[Any, Any]:
 
     rules: dict[str, Any] = {"description": option.rules.help}
     kind: Any
+    # Files are named by the ids of uploads: a path would let a caller read files of the server.
     if option.name in UPLOAD_OPTIONS:
         kind, rules["pattern"] = StrictStr, UPLOAD_PATTERN
     elif option.choices:
         kind = Literal[option.choices]
     elif option.types[0] is bool:
+        # Strict types: "false" as a text would otherwise count as true or false by pydantic's
+        # taste.
         kind = StrictBool
     elif option.types[0] in (int, float):
         kind = StrictInt if option.types[0] is int else StrictFloat | StrictInt
@@ -211,5 +219,6 @@ def _make_field(option: Option) -> tuple[Any, Any]:
         if option.name == "mix":
             rules["pattern"] = MIX_PATTERN
     else:
+        # Fails when the server starts, so that a new option is never offered without a decision.
         raise DubfewError(f"the option {option.name} has no form in a request")
     return kind | None, Field(None, **rules)

@@ -34,6 +34,7 @@ def make_access(store: JobStore, options: ServeOptions) -> Callable[..., Any]:
 
 def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Describe the errors of a route for its OpenAPI page."""
+    # One sentence for each code: the OpenAPI page shows the same ones at every route.
     words = {
         400: "The request cannot be read.",
         401: "The key is missing or wrong.",
@@ -58,6 +59,7 @@ def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     }
     content = {"application/json": {"schema": error}}
     return {
+        # Any route may answer these five; the others are named where they can occur.
         code: {"description": words[code], "content": content}
         for code in sorted({400, 401, 403, 413, 422, *codes})
     }

@@ -33,16 +33,21 @@ def add_upload_routes(application: Any, store: JobStore, options: ServeOptions) 
     )
     def upload(file: UploadFile, caller: Caller = need()) -> dict[str, Any]:
         """Receive a video, a sound, a transcript or a consent record (multipart/form-data)."""
+        # By now the body lies in a temporary file; the middleware has cut off one that is longer
+        # than a single upload may be.
         stored = store.count_upload_bytes(caller.owner)
         limit = round(options.max_stored * 1e6)
         if stored + (file.size or 0) > limit:
             raise QuotaError(
                 f"{stored / 1e6:.0f} MB are stored, of {limit / 1e6:g} MB at most: delete an upload"
             )
+        # The server names the file; of the caller's name only the ending is used, because readers
+        # tell formats by it.
         name = secrets.token_hex(ID_BYTES) + check_upload_name(file.filename)
         path = store.uploads_folder() / name
         digest, count = hashlib.sha256(), 0
         try:
+            # "x" never writes through a link or over a file that is there already.
             with open(path, "xb") as target:
                 os.chmod(path, 0o600)
                 while block := file.file.read(COPY_BYTES):
@@ -52,6 +57,8 @@ def add_upload_routes(application: Any, store: JobStore, options: ServeOptions) 
                 target.flush()
                 os.fsync(target.fileno())
             made = store.add_upload(caller.owner, path, name, count, digest.hexdigest())
+        # Also where the connection breaks or the server stops: no file is left that no record
+        # knows.
         except BaseException:
             path.unlink(missing_ok=True)
             raise

@@ -88,6 +88,7 @@ def _predict(source: Path, options: MotionOptions, progress: ProgressCallback) -
     """Predict the motion of an average speaker."""
     model_path = shipped_speech_model_path() if options.speech is None else Path(options.speech)
     cues = () if options.transcript is None else read_transcript(Path(options.transcript))
+    # A language that cannot be spelled out is refused before the sound is decoded.
     if cues and options.language is not None:
         resolve_language(options.language)
     track = find_speech_track(source, options.audio_track).number
@@ -96,6 +97,7 @@ def _predict(source: Path, options: MotionOptions, progress: ProgressCallback) -
         raise MediaError(
             f"{source} is {audio.duration:.0f} s long: a take has {MAX_TAKE_SECONDS:.0f} s at most"
         )
+    # The mouth needs time to come to rest after the last sound.
     times = np.arange(round((audio.duration + REST_SECONDS) * TAKE_RATE_HZ)) / TAKE_RATE_HZ
     model = SpeechModel.load_default() if options.speech is None else SpeechModel.load(model_path)
     phones = phones_from_audio(source, cues, options.language, options.recognise, track=track)
@@ -103,6 +105,7 @@ def _predict(source: Path, options: MotionOptions, progress: ProgressCallback) -
     progress(Progress("predict", len(times), len(times)))
     return Take(
         motion,
+        # Predicted motion has no frames that could have been measured badly.
         np.ones(len(times), np.float32),
         TakeSource(
             "audio",

@@ -94,6 +94,7 @@ def run_protocol(
     protocol = PROTOCOLS[name]
     clips = list_videos(data)
     count = min(len(clips), subjects or protocol.subjects)
+    # Sampled by the seed and then sorted: the same clips in the same order on every machine.
     chosen = sorted(random.Random(seed).sample(clips, count))
     cells: list[Cell] = []
     failed: dict[str, str] = {}
@@ -101,6 +102,8 @@ def run_protocol(
         for known in protocol.known_frames:
             for variant, variant_steps in VARIANTS.items():
                 wanted = steps if variant_steps is None else variant_steps
+                # All that the values depend on. A stored cell with another setting is measured
+                # again.
                 setting = {
                     "protocol": name, "clip": clip.name, "bytes": clip.stat().st_size,
                     "known": known, "variant": variant, "steps": wanted, "prior": prior,
@@ -111,11 +114,14 @@ def run_protocol(
                 if cell is None:
                     try:
                         cell = _run_cell(protocol, clip, setting, progress)
+                    # A night of measuring should not end at one clip that cannot be tracked; the
+                    # table says what failed.
                     except DubfewError as error:
                         failed[f"{clip.name}, {known}, {variant}"] = str(error)
                         continue
                     stored = {"setting": setting, "values": dict(cell.values)}
                     stored["shortened"] = cell.shortened
+                    # Stored at once, so that an interrupted run goes on from here.
                     write_atomic(file, json.dumps(stored, indent=1).encode())
                 cells.append(cell)
     if not cells:
@@ -147,6 +153,8 @@ def _run_cell(
         known, test, shortened = split_for_protocol(
             clip, place, setting["known"], protocol.test_frames
         )
+        # A registry of its own: the subject never meets the user's actors, and goes with the
+        # folder.
         registry = Registry(place / "home")
         options = {"steps": setting["steps"], "prior": setting["prior"], "seed": setting["seed"]}
         adapt(known, actor="subject", registry=registry, progress=progress, **options)
@@ -157,6 +165,7 @@ def _run_cell(
             drive=protocol.drive,
             audio=test if protocol.drive == "audio" else None,
             out=output,
+            # An encoder's losses would be measured as the renderer's.
             lossless=True,
             watermark=False,  # what is measured is the renderer
             registry=registry,
@@ -195,6 +204,7 @@ def split_for_protocol(clip: Path, folder: Path, known: int, test: int) -> tuple
         raise DubfewError(
             f"{clip.name} has {float(info.fps):g} frames a second: convert it to 25, as papers do"
         )
+    # Counted by decoding: what headers say of the number of frames is often wrong.
     total = sum(1 for _ in read_frames(clip))
     shortened = total < known + test
     test = min(test, int(total * SHORT_TEST_SHARE)) if shortened else test
@@ -224,6 +234,8 @@ def _document(
     is_dataset: bool,
 ) -> str:
     """Format our rows, and the published ones below, marked as such."""
+    # Values on own footage must never look like the paper's, so every row says what it was measured
+    # on.
     place = protocol.dataset if is_dataset else "own clips"
     rows = []
     for known in protocol.known_frames:
@@ -249,6 +261,7 @@ def _document(
     if shortened:
         parts.append(f"{shortened} clips are too short for the protocol and were cut otherwise.")
     parts += [protocol.note, *(f"failed: {place}: {why}" for place, why in failed.items())]
+    # The published rows are a table of their own: no reader should take them for measured ones.
     table = load_published()[protocol.published]
     published = [[row["system"], row["set"], *row["values"]] for row in table["rows"]]
     parts += [
@@ -322,6 +335,7 @@ def compare_systems(
 
 def _document_systems(results: Mapping[str, FolderResult], count: int) -> str:
     """Format one column per system."""
+    # A measure whose weights are missing would be a row of dashes for every system.
     measures = [
         name
         for name in next(iter(results.values())).means

@@ -121,18 +121,22 @@ def collect_answers(study: Path, files: Sequence[Path]) -> StudyResult:
             if row["study"] != key["study"] or trial is None:
                 raise DubfewError(f"{file} has answers to another study: give those to {study}")
             _check_answer(file, row, trial, key)
+            # One entry per question: somebody who went back and chose again has one vote.
             answers[row["participant"], row["trial"], row["question"]] = row
     if not answers:
         raise DubfewError("there are no answers: give the files that viewers saved")
+    # One failed catch trial excludes all answers of that viewer, also those before it.
     excluded = {
         row["participant"] for row in answers.values() if _fails_catch(row, trials[row["trial"]])
     }
+    # Catch trials only say who looked; their systems are not compared.
     kept = [
         row
         for row in answers.values()
         if row["participant"] not in excluded and not _is_catch(trials[row["trial"]])
     ]
     people = sorted({row["participant"] for row in answers.values()} - excluded)
+    # The names of the systems come in last: what is counted above is who answered what.
     plain = tuple(_unblind(row, trials[row["trial"]], key) for row in kept)
     return StudyResult(
         tuple(people),

@@ -113,6 +113,7 @@ class StyleSyncRecipe(Recipe):
         """Paint windows and compute eq. 1."""
         settings = self.settings
         inputs = sample.inputs.with_texture(texture)
+        # Losses in single precision: sums over features overflow half precision.
         painted = renderer(inputs).float()
         flat = sample.target.flatten(0, 1)
         mask = inputs.mask.flatten(0, 1)
@@ -120,19 +121,24 @@ class StyleSyncRecipe(Recipe):
         if settings.l1:
             weights = region_weights(sample, settings)
             terms["l1"] = weighted_l1_loss(painted.flatten(0, 1), flat, weights.flatten(0, 1))
+        # The paper names the term both style loss and perceptual loss; ``vgg`` says which is meant.
         if settings.perceptual:
             both = perceptual_and_style_losses(
                 networks.frozen["vgg"],  # type: ignore[arg-type]
                 painted.flatten(0, 1),
                 flat,
+                # All pixels count, since the whole crop is painted.
                 torch.ones_like(mask),
             )
             chosen = {"features": ("perceptual",), "gram": ("style",)}
             names = chosen.get(settings.vgg, ("perceptual", "style"))
             terms["perceptual"] = torch.stack([both[name] for name in names]).sum()
         if settings.texture:
+            # Where the mesh does not cover a pixel, no texel was sampled that could be pulled to
+            # its color.
             seen = mask * inputs.mesh_mask.flatten(0, 1)
             terms["texture"] = texture_regularization_loss(texture.flatten(0, 1), flat, seen)
+        # Before ``adversarial_from`` there is no critic yet.
         if settings.adversarial and "windows" in networks.critics:
             critic = networks.critics["windows"]
             with frozen_parameters(critic):
@@ -153,6 +159,8 @@ class StyleSyncRecipe(Recipe):
             on_real, on_fake = judge_both(critic, real, output.detach(), 2)
             losses[name] = least_squares_critic_loss(on_real, on_fake)
             if self.settings.r1:
+                # R1 of one sample, as half the squared slope; the graph is kept because the penalty
+                # itself is differentiated.
                 (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
                 penalty = slope.square().flatten(1).sum(1).mean() / 2
                 losses[name] = losses[name] + self.settings.r1 * penalty

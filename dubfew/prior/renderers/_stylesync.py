@@ -266,16 +266,21 @@ class StyleSyncGenerator(PaintingRenderer):
                 f"composite {config.composite!r} with {config.texture_channels} channels of "
                 "texture: expected 'replace' or 'concat', and 3 channels or more"
             )
+        # From 4 px, where StyleGAN2's learned constant begins, to the crop's size.
         sizes = [2**k for k in range(2, size.bit_length())]
         widths = {s: _narrowed(GENERATOR_WIDTHS.get(s, 128), config.narrow) for s in sizes}
+        # "concat" adds the blanked frame's colors (3) and the mask (1) to the texture.
         per_frame = config.texture_channels + (4 if config.composite == "concat" else 0)
         inputs = config.frames * per_frame + 3 * config.references
         style, painted = config.style, 3 * config.frames
         self.face = FaceEncoder(inputs, sizes, widths, style)
+        # Wav2Lip's encoder ends with 512 numbers.
         sound = _narrowed(512, config.narrow) if config.hears else 0
         self.sound = SoundEncoder(config.narrow) if config.hears else None
         self.join = nn.ModuleList([nn.Linear(sound + style, style), nn.Linear(style, style)])
         self.mapping = nn.ModuleList(nn.Linear(style, style) for _ in range(config.mapping))
+        # Every layer behind a skip connection has twice its width of inputs: its own features and
+        # the encoder's.
         first = widths[4]
         self.start = nn.Parameter(torch.randn(1, first, 4, 4))
         self.first = StyledLayer(first, first, style, first)
@@ -331,12 +336,14 @@ class StyleSyncGenerator(PaintingRenderer):
             )
         code, features = self.face(self._stack(inputs))
         heard = [code]
+        # One style for all frames of the window, so the sound of its middle stands for all.
         if self.sound is not None:
             window = inputs.sound[:, config.frames // 2, None]
             heard.insert(0, self.sound(window.to(code)).flatten(1))
         z = torch.cat(heard, 1)
         for layer in self.join:
             z = activate(layer(z))
+        # StyleGAN2's normalization of the latent code, before the mapping network.
         style = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
         for layer in self.mapping:
             style = activate(layer(style))
@@ -348,7 +355,9 @@ class StyleSyncGenerator(PaintingRenderer):
             self.up, self.same, self.paints, features[1:], strict=True
         ):
             x = same(up(x, style, skip), style, skip)
+            # StyleGAN2's skip generator: every size adds its picture to that of the size before.
             picture = _upsample(picture) + paint(x, style)
+        # A sigmoid keeps colors in [0, 1]; clamping would stop the gradients of dark mouths.
         return torch.sigmoid(picture).unflatten(1, (config.frames, 3))
 
     def _stack(self, inputs: ClipInputs) -> Tensor:

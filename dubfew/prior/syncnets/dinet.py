@@ -69,13 +69,16 @@ class ScoreMapSyncNet(SyncNetwork):
         self.config = config = config or ScoreMapSyncConfig()
         if config.size % 32 or config.size <= 0:
             raise TypeError(f"'size' is {config.size}: give a multiple of 32")
+        # No divisor leaves a layer without channels.
         narrow, width = max(4, 64 // config.divisor), max(4, 128 // config.divisor)
         face: list[nn.Module] = [
             *(nn.Conv2d(3 * SYNC_FRAMES, narrow, 7, padding=3), nn.ReLU()),
             *(_Residual(narrow, 2), nn.Conv2d(narrow, narrow, 3, padding=1), nn.ReLU()),
             *(nn.AvgPool2d(2), nn.Conv2d(narrow, width, 3, padding=1), nn.ReLU()),
         ]
+        # With the pooling before it five halvings: a score stands for 32 x 32 px.
         for block in range(4):
+            # The last block looks at single places, as in the published code.
             kernel = 1 if block == 3 else 3
             face += [
                 *(_Residual(width, 2), nn.Conv2d(width, width, 3, padding=1), nn.ReLU()),
@@ -84,6 +87,7 @@ class ScoreMapSyncNet(SyncNetwork):
             ]
         self.face = nn.Sequential(*face)
         sound: list[nn.Module] = [nn.Conv1d(config.features, width, 7, padding=3), nn.ReLU()]
+        # Nine steps of sound become two; the mean over them follows in `score_map`.
         for _ in range(3):
             sound += [
                 *(_Residual(width, 1), nn.Conv1d(width, width, 3, stride=2, padding=1), nn.ReLU())

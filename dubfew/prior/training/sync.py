@@ -298,11 +298,14 @@ def train_syncnet(
         set_seed(config.seed)
         out = Path(config.out)
         network = make_syncnet(config.network, config.settings)
+        # Numbers that the user left out come from the network's paper, so the network is made
+        # first.
         config = config.with_paper_values(network)
         people = open_layout_clips(
             Path(config.data), config.layout, list_excluded_people(config.exclude)
         )
         others = open_layout_clips(Path(config.held_out), config.layout) if config.held_out else []
+        # An accuracy on people that were trained on says nothing.
         check_held_out_disjoint(people, others)
         clips, held_out = (
             select_sync_clips([clip for clip, _ in part]) for part in (people, others)
@@ -312,6 +315,8 @@ def train_syncnet(
         model, optimizer = accelerator.prepare(
             network, Adam(network.parameters(), config.learning_rate)
         )
+        # A run that goes on with other data or settings would be neither one nor the other
+        # training.
         fingerprint = _compute_fingerprint(config, [header for _, header in people])
         state = resume_run(accelerator, out, fingerprint)
         log = TrainingLog(accelerator, out, state.step)
@@ -325,16 +330,19 @@ def train_syncnet(
                 optimizer.step()
                 optimizer.zero_grad()
             losses.append(loss.detach())
+            # Losses of accumulated batches belong to one step.
             if not accelerator.sync_gradients:
                 continue
             step, values = state.step + 1, {"loss": float(torch.stack(losses).mean())}
             losses = []
+            # Stopping here keeps the last checkpoint; training on would overwrite it with NaN.
             if not np.isfinite(values["loss"]):
                 raise DubfewError(
                     f"the loss is {values['loss']} at step {step}: lower the learning rate, or "
                     "train without mixed precision"
                 )
             state = RunState(step, state.best)
+            # The last step is a checkpoint, too, whatever the interval is.
             at_checkpoint = step % config.checkpoint == 0 or step == config.steps
             if at_checkpoint:
                 accuracy = measure_sync_accuracy(
@@ -351,6 +359,7 @@ def train_syncnet(
     info = SyncNetInfo(
         config.network, config.settings, config.layout, state.step, state.best, len(clips)
     )
+    # A SyncNet near chance would teach a renderer noise, and its loss would still fall.
     _check_accuracy(info, force=force)
     save_syncnet(out / SYNCNET_FILE, network, info)
     return out / SYNCNET_FILE, info

@@ -74,6 +74,8 @@ class WhisperEncoder:
         location = name.partition(":")[2]
         path = find_whisper_weights(location)
         self._sha256 = sha256_file(path)
+        # The speech model was trained on this very file; weights of another release would shift its
+        # input without a word.
         if not location and self._sha256 != WHISPER_PACKAGE_SHA256:
             package = OPTIONAL_PACKAGES[WHISPER_PACKAGE]
             raise ArtefactError(
@@ -85,7 +87,9 @@ class WhisperEncoder:
         self.layer, self.num_layers = weights.num_blocks, weights.num_stored_blocks
         positions = weights.tensors["positions"]
         width = positions.shape[1]
+        # The stacked encoder gives the outputs of all its blocks beside each other.
         self.feature_dim = width * (self.layer if self.is_stacked else 1)
+        # Files of the user may have fewer positions than Whisper's 1500.
         self.window_rows = min(WHISPER_WINDOW_ROWS, len(positions))
         self._num_bands = weights.tensors["conv1.weight"].shape[1]
         sizes = WhisperSizes(
