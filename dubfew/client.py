@@ -381,7 +381,15 @@ class Client:
         return found
 
     def suspend_actor(self, actor: str, reason: str = "") -> dict[str, Any]:
-        """Refuse to render and export an actor."""
+        """Refuse to render and export an actor.
+
+        Args:
+            actor: id of the actor.
+            reason: words for those who run the server; stored encrypted, 1000 characters at most.
+
+        Returns:
+            The actor's revisions, consent and suspension.
+        """
         answer = self._request("POST", _actor_path(actor, "suspend"), body={"reason": reason})
         found: dict[str, Any] = answer.json()
         return found
@@ -397,7 +405,16 @@ class Client:
         return found
 
     def export_actor(self, actor: str, recipient: str) -> bytes:
-        """Return an actor, encrypted to a public key of 'dubfew actors keygen'."""
+        """Return an actor, encrypted to a public key of 'dubfew actors keygen'.
+
+        Args:
+            actor: id of the actor.
+            recipient: the public key's text; only the owner of its private key can import the
+                actor.
+
+        Returns:
+            Bytes of the export, for a file that `dubfew actors import` reads.
+        """
         answer = self._request("POST", _actor_path(actor, "export"), body={"recipient": recipient})
         return bytes(answer.content)
 

@@ -11,7 +11,12 @@ LEAST_PSNR_DIFFERENCE_DB = 0.1
 
 
 def find_present_revision(name: str, registry: Registry) -> Revision | None:
-    """Return the revision of an actor that is used at present, or None for a new id."""
+    """Return the revision of an actor that is used at present, or None for a new id.
+
+    Args:
+        name: id of the actor.
+        registry: registry that may hold it.
+    """
     try:
         return registry.open(name)
     except ActorNotFoundError:

@@ -36,6 +36,10 @@ def check_adapt_request(video: Path, options: AdaptOptions, registry: Registry) 
 def resolve_actor_id(video: Path, options: AdaptOptions) -> str:
     """Return the actor's id: the given one, or the name of the footage's file.
 
+    Args:
+        video: footage of the actor.
+        options: options of the adaptation; ``actor`` is the id that is asked for.
+
     Raises:
         RegistryError: The id cannot be used.
     """

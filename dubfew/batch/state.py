@@ -84,7 +84,12 @@ class BatchState:
             raise ArtefactError(f"{path} is damaged: delete it to do {row.id!r} anew") from error
 
     def write(self, row: BatchRow, record: RowRecord) -> None:
-        """Write the record of a job, atomically."""
+        """Write the record of a job, atomically.
+
+        Args:
+            row: the job.
+            record: its state; replaces the one that is there.
+        """
         content = {"format_version": STATE_FORMAT_VERSION, **asdict(record)}
         write_atomic(self.record_path(row), json.dumps(content, ensure_ascii=False).encode())
 

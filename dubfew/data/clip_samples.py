@@ -115,7 +115,16 @@ def find_windows(frames: NDArray[np.int64], length: int) -> NDArray[np.int64]:
 
 
 def window_rows(frames: NDArray[np.int64], row: int, length: int) -> NDArray[np.int64]:
-    """Return the rows of a window that begins at a row; a last row is repeated at a gap."""
+    """Return the rows of a window that begins at a row; a last row is repeated at a gap.
+
+    Args:
+        frames: number in its file of each stored frame, rising; a step above 1 is a gap. [N]
+        row: first row of the window.
+        length: frames of the window.
+
+    Returns:
+        Rows. [length]
+    """
     rows = np.arange(row, row + length)
     inside = np.minimum(rows, len(frames) - 1)
     consecutive = frames[inside] - frames[row] == inside - row
@@ -237,13 +246,23 @@ def make_clip_sample(
 
 
 def shrink_images(images: NDArray[np.uint8], factor: int) -> Tensor:
-    """Average images [M, H, W, 3] over squares of pixels. RGB in [0, 1], [M, 3, h, w]"""
+    """Average images [M, H, W, 3] over squares of pixels. RGB in [0, 1], [M, 3, h, w]
+
+    Args:
+        images: RGB, 0 to 255. [M, H, W, 3]
+        factor: edge of the squares, px; it divides H and W.
+    """
     tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
     return torch.nn.functional.avg_pool2d(tensor, factor) if factor > 1 else tensor
 
 
 def shrink_masks(masks: NDArray[np.bool_], factor: int) -> Tensor:
-    """Shrink masks [M, H, W] so that every pixel with a masked part is masked. [M, 1, h, w]"""
+    """Shrink masks [M, H, W] so that every pixel with a masked part is masked. [M, 1, h, w]
+
+    Args:
+        masks: True inside. [M, H, W]
+        factor: edge of the squares, px; it divides H and W.
+    """
     tensor = torch.from_numpy(np.ascontiguousarray(masks))[:, None].float()
     return torch.nn.functional.max_pool2d(tensor, factor) if factor > 1 else tensor
 

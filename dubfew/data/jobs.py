@@ -81,7 +81,13 @@ class JobWorker(Protocol[JobIn, OutcomeOut]):
     """Something that does one job after another, such as a process."""
 
     def run_job(self, job: JobIn, on_frames: FramesCallback = ...) -> OutcomeOut:
-        """Do a job; the death of the process is a failure of the job."""
+        """Do a job; the death of the process is a failure of the job.
+
+        Args:
+            job: plain values, which can be sent to another process.
+            on_frames: function that is called with the number of frames that were done since the
+                last call.
+        """
         ...
 
     def describe_loss(self, reason: str) -> OutcomeOut:

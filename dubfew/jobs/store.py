@@ -198,7 +198,12 @@ class JobStore:
         return read_job(row)
 
     def find_request(self, owner: str, request_key: str) -> Job | None:
-        """Return the job that an owner gave with a request's key, or None."""
+        """Return the job that an owner gave with a request's key, or None.
+
+        Args:
+            owner: name of the key that gave the job.
+            request_key: key of the request; keys of other owners do not count.
+        """
         with self._connection() as db:
             row = db.execute(
                 "SELECT * FROM jobs WHERE owner = ? AND request_key = ?", (owner, request_key)

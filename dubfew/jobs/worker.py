@@ -53,7 +53,12 @@ class _CancelledError(Exception):
 
 
 def output_path(store: JobStore, job: Job) -> Path | None:
-    """Return the file that a job writes or has written, or None if it has expired."""
+    """Return the file that a job writes or has written, or None if it has expired.
+
+    Args:
+        store: the queue, which holds the jobs' folders.
+        job: a render or dub in any state; the file need not exist.
+    """
     if job.description is None:
         return None
     name = f"{OUTPUT_STEM}.{job.description.container}"

@@ -186,7 +186,13 @@ class _PacketWriter:
 def copy_stream_tags(
     source: av.stream.Stream, target: av.stream.Stream, container: ContainerFormat
 ) -> None:
-    """Copy language and name of a stream into a container."""
+    """Copy language and name of a stream into a container.
+
+    Args:
+        source: stream of the scene.
+        target: stream of the output, before its header is written.
+        container: format of the output, which may spell languages in its own way.
+    """
     language = source.metadata.get("language", "")
     language = container.language_codes.get(language, language)
     if language and language != "und":

@@ -243,7 +243,12 @@ def _start_seconds(stream: av.stream.Stream) -> float:
 
 
 def is_helper_stream(container: InputContainer, stream: av.stream.Stream) -> bool:
-    """Return True for the data streams by which QuickTime keeps chapters and timecodes."""
+    """Return True for the data streams by which QuickTime keeps chapters and timecodes.
+
+    Args:
+        container: the open file.
+        stream: one of its streams.
+    """
     if "timecode" in stream.metadata:
         return True
     has_chapters = bool(container.chapters())
@@ -304,7 +309,12 @@ def describe_color(info: VideoInfo) -> str:
 
 
 def same_language(left: str, right: str) -> bool:
-    """Return True if two codes of ISO 639-2 name one language, which may have two of them."""
+    """Return True if two codes of ISO 639-2 name one language, which may have two of them.
+
+    Args:
+        left: code of three letters, such as "ger".
+        right: another one, such as "deu".
+    """
     return BIBLIOGRAPHIC_CODES.get(left, left) == BIBLIOGRAPHIC_CODES.get(right, right)
 
 

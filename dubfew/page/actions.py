@@ -184,7 +184,12 @@ class PageActions:
         return lines
 
     def suspend(self, actor: str | None, reason: str | None) -> str:
-        """Suspend an actor, and return a sentence about it."""
+        """Suspend an actor, and return a sentence about it.
+
+        Args:
+            actor: chosen id; None if nothing is chosen.
+            reason: text of the field; may be empty.
+        """
         self._registry().suspend(_chosen(actor), _strip(reason))
         return f"{actor} is suspended: nobody can render or export them until they are resumed."
 

@@ -181,7 +181,12 @@ class LightMatch:
 
 
 def make_match(parameters: NDArray[np.float64], actor_color: NDArray[np.float64]) -> LightMatch:
-    """Make a match of the 16 parameters of a fit."""
+    """Make a match of the 16 parameters of a fit.
+
+    Args:
+        parameters: result of the fit. [16]
+        actor_color: mean color of skin in the actor's footage. [3]
+    """
     mixing = _mixing_matrix(parameters)
     return LightMatch(
         (mixing * np.exp(parameters[_GAIN])).astype(np.float32),

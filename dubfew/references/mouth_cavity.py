@@ -239,7 +239,13 @@ def _draw_teeth(
 
 
 def smoothstep(begin: float, end: float, value: NDArray) -> NDArray:
-    """Rise smoothly from 0 at ``begin`` to 1 at ``end``, which may be the smaller one."""
+    """Rise smoothly from 0 at ``begin`` to 1 at ``end``, which may be the smaller one.
+
+    Args:
+        begin: value at which the result leaves 0.
+        end: value at which it reaches 1; not ``begin``.
+        value: numbers of any shape.
+    """
     t = np.clip((value - begin) / (end - begin), 0, 1)
     return t * t * (3 - 2 * t)
 
@@ -282,14 +288,24 @@ class CavityColors:
 
 
 def relative_to_lip(output: NDArray, colors: MouthColors) -> FloatArray:
-    """Turn the network's output into colors, 0 to 1. [N, 3]"""
+    """Turn the network's output into colors, 0 to 1. [N, 3]
+
+    Args:
+        output: output of the network, unbounded. [N, 3]
+        colors: colors of the actor's lips, 0 to 255.
+    """
     lip = np.maximum(colors.lower_lip, DARKEST_LEVEL) / 255
     # Insides are darker than lips by about this; half units keep early training calm.
     return np.clip(lip * np.exp(0.5 * output - 0.5), 0, 1).astype(np.float32)
 
 
 def cavity_features(points: CavityPoints, colors: MouthColors) -> FloatArray:
-    """Compute the network's features of each place: position, opening, colors. [N, 24]"""
+    """Compute the network's features of each place: position, opening, colors. [N, 24]
+
+    Args:
+        points: N places between the lips, in inter-ocular distances.
+        colors: colors of the actor's lips and skin, 0 to 255.
+    """
     opening = points.below_lip + points.above_lip
     upper, lower = points.middle_edges
     position = np.stack(

@@ -47,11 +47,21 @@ class PlainFileWrapping:
     """No wrapping: the key is stored as it is, in a file that only its owner may read."""
 
     def wrap(self, key: bytes, store: str) -> bytes:
-        """Return the key as it is."""
+        """Return the key as it is.
+
+        Args:
+            key: the master key, 32 bytes.
+            store: name of the store; not used.
+        """
         return key
 
     def unwrap(self, wrapped: bytes, store: str) -> bytes:
-        """Return the key as it is."""
+        """Return the key as it is.
+
+        Args:
+            wrapped: what `wrap` returned.
+            store: name of the store; not used.
+        """
         return wrapped
 
 

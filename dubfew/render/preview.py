@@ -107,7 +107,12 @@ def shrink_info(info: VideoInfo) -> VideoInfo:
 
 
 def shrink_frame(frame: Frame, info: VideoInfo) -> Frame:
-    """Shrink a frame to the size that `shrink_info` gives, in its own pixel format."""
+    """Shrink a frame to the size that `shrink_info` gives, in its own pixel format.
+
+    Args:
+        frame: decoded frame of the scene.
+        info: facts of the scene with the smaller size.
+    """
     picture = frame.picture.reformat(
         width=info.width, height=info.height, format=frame.pix_fmt, interpolation="AREA"
     )

@@ -121,6 +121,10 @@ def identify_caller(
 def check_binding(store: JobStore, options: ServeOptions) -> None:
     """Check that a server beyond loopback has a key.
 
+    Args:
+        store: the queue, which has the hashes of keys.
+        options: options of the server; ``host`` is what it listens on.
+
     Raises:
         DubfewError: It has none.
     """

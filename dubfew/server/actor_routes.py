@@ -24,7 +24,14 @@ def add_actor_routes(
     options: ServeOptions,
     registry: Callable[[], Registry],
 ) -> None:
-    """Add what lists, suspends, exports and deletes actors."""
+    """Add what lists, suspends, exports and deletes actors.
+
+    Args:
+        application: FastAPI's application.
+        store: the queue, whose jobs and outputs go with a deleted actor.
+        options: options of the server.
+        registry: function that opens the registry, anew for each request.
+    """
     from fastapi import Response
     from pydantic import BaseModel, ConfigDict, Field
 

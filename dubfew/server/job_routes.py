@@ -38,7 +38,14 @@ def add_job_routes(
     options: ServeOptions,
     registry: Callable[[], Registry],
 ) -> None:
-    """Add what takes jobs, tells of them, and returns their outputs."""
+    """Add what takes jobs, tells of them, and returns their outputs.
+
+    Args:
+        application: FastAPI's application.
+        store: the queue.
+        options: options of the server.
+        registry: function that opens the registry, anew for each request.
+    """
     from fastapi import Body, Header, Query, Response
     from fastapi.responses import FileResponse, StreamingResponse
 

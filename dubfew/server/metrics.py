@@ -31,7 +31,13 @@ class ServerMetrics:
         self._registry.register(cast(Any, self))
 
     def count_request(self, method: str, status: int) -> None:
-        """Count an answered request."""
+        """Count an answered request.
+
+        Args:
+            method: method of HTTP; unknown ones count as "other", so that callers cannot fill the
+                memory with names.
+            status: code of the answer.
+        """
         known = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS")
         self._requests.labels(method if method in known else "other", str(status)).inc()
 

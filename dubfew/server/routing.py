@@ -13,7 +13,15 @@ from dubfew.server.options import ServeOptions
 
 
 def make_access(store: JobStore, options: ServeOptions) -> Callable[..., Any]:
-    """Make the dependency of routes that need a caller; with a scope where they need one."""
+    """Make the dependency of routes that need a caller; with a scope where they need one.
+
+    Args:
+        store: the queue, which has the hashes of keys.
+        options: options of the server; without keys a caller on the same machine may do everything.
+
+    Returns:
+        A function of the needed scopes that gives FastAPI's dependency of a route.
+    """
     from fastapi import Depends, Request
     from fastapi.security import HTTPBearer
 

@@ -22,7 +22,13 @@ COPY_BYTES = 1 << 20
 
 
 def add_upload_routes(application: Any, store: JobStore, options: ServeOptions) -> None:
-    """Add what receives and deletes files."""
+    """Add what receives and deletes files.
+
+    Args:
+        application: FastAPI's application.
+        store: the queue, which records the uploads.
+        options: options of the server; they limit size and number of bytes.
+    """
     from fastapi import UploadFile
     from fastapi.responses import Response
 

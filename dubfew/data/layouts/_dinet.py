@@ -32,6 +32,14 @@ def place_dinet_crops(track: Track, head: HeadModel, regions: FaceRegions) -> Pl
     The authors take the largest chin and mouth among nine frames. Here the chin is that of the
     head at rest with its jaw half open, and the corners those of its mouth at rest: as large, and
     the same in all frames, whatever the mouth does.
+
+    Args:
+        track: poses and landmarks of N frames.
+        head: head model of the track.
+        regions: boxes of the face in each frame, px.
+
+    Returns:
+        A box for each frame, and what is masked and shown within it.
     """
     landmarks = head.point_matrix((*NOSE_BRIDGE, NOSE_BASE, *MOUTH_CORNERS, CHIN))
     points = np.matmul(landmarks, project_rest_meshes(track, head, (0.5,))[:, 0])

@@ -49,7 +49,16 @@ def lip_distances(
     reference: LandmarkArray,  # [N, 478, 3]
     output: LandmarkArray,  # [N, 478, 3]
 ) -> NDArray[np.float64]:  # [N]
-    """Compute what `lip_landmark_distance` averages, frame by frame; NaN without a face. [N]"""
+    """Compute what `lip_landmark_distance` averages, frame by frame; NaN without a face. [N]
+
+    Args:
+        reference: landmarks of the original, px; NaN without a face. [N, 478, 3]
+        output: those of the output. [N, 478, 3]
+
+    Returns:
+        Mean distance of the lips' landmarks, in per cent of the distance of the eyes' outer
+            corners. [N]
+    """
     check_landmark_pair(reference, output)
     lips = reference[:, LIP_POINTS, :2].astype(np.float64) - output[:, LIP_POINTS, :2]
     distance = np.linalg.norm(lips, axis=-1).mean(axis=-1)

@@ -95,7 +95,12 @@ class Lpips(nn.Module):
         self.std: Tensor
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Compute the distance of images [B, 3, H, W] in [-1, 1]. [B]"""
+        """Compute the distance of images [B, 3, H, W] in [-1, 1]. [B]
+
+        Args:
+            first: RGB in [-1, 1], as the published weights expect. [B, 3, H, W]
+            second: same shape; the distance is symmetric. [B, 3, H, W]
+        """
         ours, theirs = (self.backbone((x - self.mean) / self.std) for x in (first, second))
         total = first.new_zeros(len(first))
         for head, a, b in zip(self.heads, ours, theirs, strict=True):
@@ -105,6 +110,10 @@ class Lpips(nn.Module):
 
     def measure(self, reference: RgbImage, output: RgbImage) -> float:
         """Compute the distance of two images [H, W, 3] uint8 RGB.
+
+        Args:
+            reference: the original. [H, W, 3]
+            output: the output, of the same size. [H, W, 3]
 
         Raises:
             ShapeError: The images differ in size, or are not uint8 RGB.

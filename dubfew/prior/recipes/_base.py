@@ -320,6 +320,12 @@ def stage_steps(stages: tuple[Stage, ...], num_steps: int) -> list[int]:
 
 
 def stage_of_step(stages: tuple[Stage, ...], step: int, num_steps: int) -> Stage:
-    """Return the stage that a step, counted from 1, belongs to."""
+    """Return the stage that a step, counted from 1, belongs to.
+
+    Args:
+        stages: stages whose shares sum up to 1.
+        step: step, counted from 1.
+        num_steps: steps of the whole training.
+    """
     ends = stage_steps(stages, num_steps)
     return next((s for s, end in zip(stages, ends, strict=True) if step <= end), stages[-1])

@@ -112,6 +112,11 @@ class PerceptualSyncRecipe(Recipe):
     ) -> None:
         """Check that the SyncNet hears what the renderer hears.
 
+        Args:
+            renderer: network to train; its ``config.sound`` names the feature.
+            networks: what `load_networks` gave.
+            fresh: not used: nothing is initialized from the SyncNet.
+
         Raises:
             ArtefactError: They hear different features of sound.
         """
@@ -130,7 +135,15 @@ class PerceptualSyncRecipe(Recipe):
         networks: RecipeNetworks,
         stage: Stage,
     ) -> Rendered:
-        """Paint windows and compute the terms."""
+        """Paint windows and compute the terms.
+
+        Args:
+            renderer: network to train.
+            sample: crops of T frames with sound; ``target`` is RGB in [0, 1]. [B, T, 3, H, W]
+            texture: not used: these renderers have no texture.
+            networks: VGG-19, the SyncNet, and the critics of the stage.
+            stage: not used: the length of the windows says which terms there are.
+        """
         settings = self.settings
         painted = renderer(sample.inputs).float()
         fake, real = painted.flatten(0, 1), sample.target.flatten(0, 1)
@@ -160,7 +173,14 @@ class PerceptualSyncRecipe(Recipe):
         output: Tensor,
         stage: Stage,
     ) -> dict[str, Tensor]:
-        """Compute the least-squares loss of each critic."""
+        """Compute the least-squares loss of each critic.
+
+        Args:
+            critics: critics of the stage by name.
+            sample: the batch that was painted.
+            output: painted windows, RGB in [0, 1]. [B, T, 3, H, W]
+            stage: not used.
+        """
         losses = {}
         for name, critic in critics.items():
             real, fake = (judged_windows(name, each) for each in (sample.target, output.detach()))

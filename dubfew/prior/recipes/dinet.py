@@ -132,7 +132,12 @@ class DINetRecipe(PerceptualSyncRecipe):
         )
 
     def compute_rate_factor(self, step: int, num_steps: int) -> float:
-        """Compute 1 up to a part of the last stage, then a line to 0 at the end."""
+        """Compute 1 up to a part of the last stage, then a line to 0 at the end.
+
+        Args:
+            step: steps done.
+            num_steps: steps of the whole training.
+        """
         begins = num_steps * (1 - self.list_stages()[-1].share * (1 - self.settings.constant))
         return max(0.0, min(1.0, (num_steps - step) / max(1.0, num_steps - begins)))
 

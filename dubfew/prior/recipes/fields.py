@@ -49,7 +49,12 @@ class FieldsRecipe(Recipe):
         return resolve_loss_weights(loss)
 
     def compute_rate_factor(self, step: int, num_steps: int) -> float:
-        """Compute a warm-up and a cosine decay to a tenth."""
+        """Compute a warm-up and a cosine decay to a tenth.
+
+        Args:
+            step: steps done.
+            num_steps: steps of the whole training.
+        """
         return warmup_cosine(
             step,
             num_steps,
@@ -76,7 +81,15 @@ class FieldsRecipe(Recipe):
         networks: RecipeNetworks,
         stage: Stage,
     ) -> Rendered:
-        """Predict the fields of a batch, compose its pictures, and compute the terms."""
+        """Predict the fields of a batch, compose its pictures, and compute the terms.
+
+        Args:
+            renderer: network to train.
+            sample: windows with their references and targets. RGB in [0, 1], [B, 3, S, S]
+            texture: sampled neural textures. [B, C, S, S]
+            networks: VGG-19 and the discriminator, where a term needs them.
+            stage: not used: there is one.
+        """
         fields, picture = render_batch(renderer, sample, texture)
         loss_networks = LossNetworks(
             cast("Vgg19 | None", networks.frozen.get("vgg")),
@@ -88,7 +101,14 @@ class FieldsRecipe(Recipe):
     def compute_critic_losses(
         self, critics: Mapping[str, nn.Module], sample: TrainingSample, output: Any, stage: Stage
     ) -> dict[str, Tensor]:
-        """Compute the discriminator's loss."""
+        """Compute the discriminator's loss.
+
+        Args:
+            critics: the discriminator, or nothing.
+            sample: the batch that was rendered.
+            output: composed pictures, RGB. [B, 3, S, S]
+            stage: not used: there is one.
+        """
         return {name: discriminator_loss(each, sample, output) for name, each in critics.items()}
 
 

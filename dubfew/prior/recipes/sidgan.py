@@ -81,7 +81,12 @@ class SidganLoss:
     pyramid: bool = True
 
     def weigh(self, term: str, level: str) -> float:
-        """Return the weight of ``adversarial`` or ``sync`` at a level."""
+        """Return the weight of ``adversarial`` or ``sync`` at a level.
+
+        Args:
+            term: ``adversarial`` or ``sync``.
+            level: one of `LEVEL_NAMES`.
+        """
         return float(getattr(self, f"{term}_{level}"))
 
     @property
@@ -189,6 +194,11 @@ class SidganRecipe(Recipe):
         Section 3.1: "we train our audio encoder as a part of SyncNet and use its pretrained
         weights". That it is frozen is a choice. Without a SyncNet it learns along.
 
+        Args:
+            renderer: network to train; its encoder of sound is overwritten and frozen.
+            networks: what `load_networks` gave; without ``sync`` nothing is done.
+            fresh: False keeps the encoder of the prior that the training goes on from.
+
         Raises:
             ArtefactError: Renderer and settings differ in their pyramid, or the SyncNet hears
                 another feature or has an encoder of other sizes.
@@ -233,7 +243,18 @@ class SidganRecipe(Recipe):
         networks: RecipeNetworks,
         stage: Stage,
     ) -> Rendered:
-        """Paint all levels up to the stage's and judge each of them."""
+        """Paint all levels up to the stage's and judge each of them.
+
+        Args:
+            renderer: network to train.
+            sample: crops of T frames with sound; ``target`` is RGB in [0, 1]. [B, T, 3, H, W]
+            texture: not used: SIDGAN has no texture.
+            networks: VGG-19, the SyncNet, and a critic for each level.
+            stage: its name is the finest level that is painted.
+
+        Returns:
+            The loss, and painted pictures of each level by its name.
+        """
         # Adaptation has a stage of its own, which judges everything.
         finest = stage.name if stage.name in LEVEL_NAMES else LEVEL_NAMES[-1]
         painted = renderer.paint_levels(sample.inputs, finest)
@@ -285,7 +306,14 @@ class SidganRecipe(Recipe):
         output: Mapping[str, Tensor],
         stage: Stage,
     ) -> dict[str, Tensor]:
-        """Compute the loss of each level's critic."""
+        """Compute the loss of each level's critic.
+
+        Args:
+            critics: critics of the stage by level.
+            sample: the batch that was painted.
+            output: painted pictures by level, RGB in [0, 1]. [B, T, 3, h, w] each
+            stage: not used.
+        """
         losses = {}
         for name, critic in critics.items():
             fake = output[name].detach().flatten(0, 1)
@@ -296,7 +324,15 @@ class SidganRecipe(Recipe):
 
 
 def shrink_truth(target: Tensor, width: int) -> Tensor:
-    """Average true pictures [B, T, 3, H, W] over squares of pixels, down to a width."""
+    """Average true pictures [B, T, 3, H, W] over squares of pixels, down to a width.
+
+    Args:
+        target: RGB in [0, 1]. [B, T, 3, H, W]
+        width: width of the result, px; it divides W.
+
+    Returns:
+        RGB. [B, T, 3, h, width]
+    """
     factor = target.shape[-1] // width
     if factor == 1:
         return target

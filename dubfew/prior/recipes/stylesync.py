@@ -110,7 +110,16 @@ class StyleSyncRecipe(Recipe):
         networks: RecipeNetworks,
         stage: Stage,
     ) -> Rendered:
-        """Paint windows and compute eq. 1."""
+        """Paint windows and compute eq. 1.
+
+        Args:
+            renderer: network to train.
+            sample: crops of T frames with masks, landmarks and sound; ``target`` is RGB in [0, 1].
+                [B, T, 3, H, W]
+            texture: sampled neural textures; the first three channels are RGB. [B, T, C, H, W]
+            networks: VGG-19 and the critic of windows, where a term needs them.
+            stage: not used: there is one.
+        """
         settings = self.settings
         inputs = sample.inputs.with_texture(texture)
         # Losses in single precision: sums over features overflow half precision.
@@ -152,7 +161,14 @@ class StyleSyncRecipe(Recipe):
         output: Tensor,
         stage: Stage,
     ) -> dict[str, Tensor]:
-        """Compute the loss of the critic of windows."""
+        """Compute the loss of the critic of windows.
+
+        Args:
+            critics: the critic of windows, or nothing.
+            sample: the batch that was painted.
+            output: painted windows, RGB in [0, 1]. [B, T, 3, H, W]
+            stage: not used: there is one.
+        """
         losses = {}
         for name, critic in critics.items():
             real = sample.target.detach().requires_grad_(self.settings.r1 > 0)

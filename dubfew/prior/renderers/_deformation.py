@@ -104,7 +104,12 @@ class AdaptiveAffineTransform(nn.Module):
         )
 
     def forward(self, features: Tensor, code: Tensor) -> Tensor:
-        """Deform features [B, C, h, w] by codes [B, code]."""
+        """Deform features [B, C, h, w] by codes [B, code].
+
+        Args:
+            features: features of the references. [B, C, h, w]
+            code: code of source, references and sound. [B, code]
+        """
         return transform_channels(features, self.predict_transforms(code))
 
 
@@ -153,7 +158,12 @@ class ModulatedBlock(nn.Module):
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """Transform features [B, inputs, h, w] by codes [B, code]."""
+        """Transform features [B, inputs, h, w] by codes [B, code].
+
+        Args:
+            x: features. [B, inputs, h, w]
+            code: code that modulates both norms. [B, code]
+        """
         hidden = self.first(F.leaky_relu(self.first_norm(x, code), FLOW_RELU_SLOPE))
         return self.second(F.leaky_relu(self.second_norm(hidden, code), FLOW_RELU_SLOPE))
 

@@ -311,7 +311,13 @@ class IPTalker(PaintingRenderer):
         return torch.sigmoid(self.leave(F.leaky_relu(x, LEAKY_RELU_SLOPE)))
 
     def paint_frames(self, source: Tensor, references: Tensor, sound: Tensor) -> Tensor:
-        """Paint frames, see `encode` for the arguments; RGB in [0, 1]. [B * T, 3, H, W]"""
+        """Paint frames, see `encode` for the arguments; RGB in [0, 1]. [B * T, 3, H, W]
+
+        Args:
+            source: frames, 0 inside the mask. RGB in [0, 1], [B * T, 3, H, W]
+            references: other frames, for each window. RGB in [0, 1], [B, N, 3, H, W]
+            sound: window of the sound around each frame, bands first. [B * T, F, L]
+        """
         return self.decode(self.encode(source, references, sound))
 
     def paint(self, inputs: ClipInputs) -> Tensor:

@@ -35,7 +35,12 @@ def convolution_block(
 
 
 def upsampling_block(inputs: int, outputs: int) -> nn.Sequential:
-    """Make a block that doubles the size: nearest neighbors, then a convolution block."""
+    """Make a block that doubles the size: nearest neighbors, then a convolution block.
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+    """
     return nn.Sequential(nn.Upsample(scale_factor=2), convolution_block(inputs, outputs, 3))
 
 
@@ -143,7 +148,12 @@ class AdaptiveNorm(nn.Module):
         self.shift = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """Normalize features [B, C, h, w] and modulate them by a code [B, code]."""
+        """Normalize features [B, C, h, w] and modulate them by a code [B, code].
+
+        Args:
+            x: features. [B, C, h, w]
+            code: one code for all places. [B, code]
+        """
         hidden = F.relu(self.shared(code))
         scale, shift = self.scale(hidden), self.shift(hidden)
         return F.instance_norm(x) * (1 + scale[..., None, None]) + shift[..., None, None]
@@ -170,7 +180,12 @@ class SpatiallyAdaptiveNorm(nn.Module):
         self.shift = nn.Conv2d(hidden, width, 3, padding=1)
 
     def forward(self, x: Tensor, feature_map: Tensor) -> Tensor:
-        """Normalize features [B, C, h, w] and modulate them by a map [B, L, any size]."""
+        """Normalize features [B, C, h, w] and modulate them by a map [B, L, any size].
+
+        Args:
+            x: features. [B, C, h, w]
+            feature_map: map of any size; resized to the features by nearest neighbors. [B, L, ...]
+        """
         hidden = F.relu(self.shared(F.interpolate(feature_map, size=x.shape[2:])))
         return F.instance_norm(x) * (1 + self.scale(hidden)) + self.shift(hidden)
 
@@ -201,7 +216,12 @@ class SpadeBlock(nn.Module):
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor, feature_map: Tensor) -> Tensor:
-        """Transform features [B, inputs, h, w] by a map [B, L, any size]."""
+        """Transform features [B, inputs, h, w] by a map [B, L, any size].
+
+        Args:
+            x: features. [B, inputs, h, w]
+            feature_map: map that modulates both norms, see `SpatiallyAdaptiveNorm`. [B, L, ...]
+        """
         y = self.first(F.leaky_relu(self.first_norm(x, feature_map), LEAKY_RELU_SLOPE))
         y = self.second(F.leaky_relu(self.second_norm(y, feature_map), LEAKY_RELU_SLOPE))
         return self.skip(x) + y

@@ -87,6 +87,12 @@ def downsampling_blur(x: Tensor) -> Tensor:
     """Blur features so that dropping every second pixel loses no more than it must.
 
     The result is one pixel larger each way, for a convolution of stride 2 without padding.
+
+    Args:
+        x: features. [B, C, h, w]
+
+    Returns:
+        Blurred features. [B, C, h + 1, w + 1]
     """
     taps = x.new_tensor(DOWNSAMPLING_TAPS)
     kernel = torch.outer(taps, taps) / taps.sum() ** 2
@@ -95,7 +101,11 @@ def downsampling_blur(x: Tensor) -> Tensor:
 
 
 def activate(x: Tensor) -> Tensor:
-    """Apply a leaky ReLU that keeps the variance."""
+    """Apply a leaky ReLU that keeps the variance.
+
+    Args:
+        x: features of any shape.
+    """
     return F.leaky_relu(x, LEAKY_RELU_SLOPE) * ACTIVATION_GAIN
 
 
@@ -162,7 +172,15 @@ class ModulatedConvolution(nn.Module):
         self.demodulate = demodulate
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Transform features [B, C, h, w] by styles [B, S]."""
+        """Transform features [B, C, h, w] by styles [B, S].
+
+        Args:
+            x: features. [B, C, h, w]
+            style: one style for each sample. [B, S]
+
+        Returns:
+            Features of the same size. [B, outputs, h, w]
+        """
         scale = self.scale(style)
         y = self.convolution(x * scale[:, :, None, None])
         if not self.demodulate:
@@ -188,7 +206,17 @@ class StyledLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs + skip))
 
     def forward(self, x: Tensor, style: Tensor, skip: Tensor) -> Tensor:
-        """Transform features [B, C, h, w], doubling their size in upsampling layers."""
+        """Transform features [B, C, h, w], doubling their size in upsampling layers.
+
+        Args:
+            x: features. [B, C, h, w]
+            style: one style for each sample. [B, S]
+            skip: features of the face encoder, of the size of the result. [B, skip, h, w]
+
+        Returns:
+            Activated features, those of the encoder behind the layer's own. [B, outputs + skip, h,
+                w]
+        """
         if self.upsample:
             x = _upsample(x)
         y = torch.cat([self.convolution(x, style), self.skip_gain * skip], 1)
@@ -205,7 +233,15 @@ class PaintLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Paint features [B, C, h, w]."""
+        """Paint features [B, C, h, w].
+
+        Args:
+            x: features. [B, C, h, w]
+            style: one style for each sample. [B, S]
+
+        Returns:
+            Unbounded colors of all frames of the window. [B, outputs, h, w]
+        """
         return self.convolution(x, style) + self.bias[None, :, None, None]
 
 

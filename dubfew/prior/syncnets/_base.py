@@ -62,7 +62,12 @@ class SyncNetwork(nn.Module, ABC):
         """
 
     def forward(self, frames: Tensor, sound: Tensor) -> Tensor:
-        """Score frames and sound, see `score`. [B]"""
+        """Score frames and sound, see `score`. [B]
+
+        Args:
+            frames: see `score`.
+            sound: see `score`.
+        """
         return self.score(frames, sound)
 
     def freeze(self) -> SyncNetwork:
@@ -70,5 +75,10 @@ class SyncNetwork(nn.Module, ABC):
         return self.eval().requires_grad_(False)
 
     def renderer_loss(self, frames: Tensor, sound: Tensor) -> Tensor:
-        """Compute the loss of painted frames with the sound that they should fit. []"""
+        """Compute the loss of painted frames with the sound that they should fit. []
+
+        Args:
+            frames: painted crops, RGB in [0, 1], with gradients. [B, 5, 3, H, W]
+            sound: window of the sound feature around each frame. [B, 5, ...]
+        """
         return self.compute_loss(frames, sound, frames.new_ones(len(frames)))

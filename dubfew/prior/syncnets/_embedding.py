@@ -251,6 +251,13 @@ class EmbeddingSyncNet(SyncNetwork):
 
         The score is the cosine, which is 0 or more since both embeddings are rectified; with
         adaptive polyphase sampling, where they are not, (1 + cosine) / 2.
+
+        Args:
+            frames: RGB crops in [0, 1], in order. [B, 5, 3, H, W]
+            sound: window of the sound feature around each frame. [B, 5, ...]
+
+        Returns:
+            Scores from 0 to 1. [B]
         """
         cosine = (self.embed_faces(frames) * self.embed_sound(sound)).sum(1)
         return (1 + cosine) / 2 if self.config.polyphase else cosine
@@ -260,6 +267,11 @@ class EmbeddingSyncNet(SyncNetwork):
 
         For painted frames it is minus the logarithm of the score: with adaptive polyphase sampling
         eq. 2 of SIDGAN, -log((1 + CS) / 2).
+
+        Args:
+            frames: see `score`.
+            sound: see `score`.
+            in_sync: 1 where frames and sound belong together, else 0. [B]
         """
         # Half precision cannot hold a score near 1.
         score = self.score(frames, sound).float().clamp(_SCORE_MARGIN, 1 - _SCORE_MARGIN)

@@ -48,6 +48,11 @@ def save_syncnet(path: Path, network: SyncNetwork, info: SyncNetInfo) -> None:
     """Write a SyncNet to a file, atomically.
 
     Weights keep their precision: running variances may exceed what half precision holds.
+
+    Args:
+        path: file to write; replaced if it exists.
+        network: the network, on any device.
+        info: facts for the header, without which the file cannot be loaded.
     """
     header = {"format_version": SYNCNET_FORMAT_VERSION, **asdict(info)}
     tensors = {

@@ -62,6 +62,9 @@ class ScoreMapSyncNet(SyncNetwork):
     def __init__(self, config: ScoreMapSyncConfig | None = None) -> None:
         """Make a network with fresh weights.
 
+        Args:
+            config: sizes; those of the published network by default.
+
         Raises:
             TypeError: The size is no multiple of 32.
         """
@@ -116,11 +119,21 @@ class ScoreMapSyncNet(SyncNetwork):
         return self.scores(torch.cat([faces, spread], 1))
 
     def score(self, frames: Tensor, sound: Tensor) -> Tensor:
-        """Score pairs, see `SyncNetwork.score`: the mean of the map. [B]"""
+        """Score pairs, see `SyncNetwork.score`: the mean of the map. [B]
+
+        Args:
+            frames: see `score_map`.
+            sound: see `score_map`.
+        """
         return self.score_map(frames, sound).mean((1, 2, 3))
 
     def compute_loss(self, frames: Tensor, sound: Tensor, in_sync: Tensor) -> Tensor:
         """Compute the mean square of the map's distance, see `SyncNetwork.compute_loss`.
+
+        Args:
+            frames: see `score_map`.
+            sound: see `score_map`.
+            in_sync: 1 where frames and sound belong together, else 0. [B]
 
         Source: Zhang et al. 2023, DINet, eq. 6, for painted frames.
         """

@@ -59,7 +59,13 @@ class BlendingData:
     def iterate_batches(
         self, stages: tuple[Stage, ...], steps_done: int, accelerator: Accelerator
     ) -> Iterator[tuple[Stage, TrainingSample]]:
-        """Iterate over this process's batches from a step on, see `iterate_batches`."""
+        """Iterate over this process's batches from a step on, see `iterate_batches`.
+
+        Args:
+            stages: the recipe's stages; blending renderers have one.
+            steps_done: steps of an interrupted run.
+            accelerator: says which process this is, and how many there are.
+        """
         footage = [footage for footage, _ in self.people]
         num_references = self.renderer.config.references
         for sample in iterate_batches(
@@ -68,7 +74,12 @@ class BlendingData:
             yield stages[0], sample
 
     def make_validator(self, device: torch.device, *, is_main: bool) -> BlendingValidator:
-        """Make what renders the held-out people; other processes have none of them."""
+        """Make what renders the held-out people; other processes have none of them.
+
+        Args:
+            device: device of the rendering.
+            is_main: whether this is the process that validates.
+        """
         held_out = self.held_out if is_main else []
         return BlendingValidator(
             HeldOutValidator(held_out, self.renderer.config.references, device)

@@ -181,6 +181,10 @@ class PriorTrainConfig:
 def find_recipe(renderer: str, recipe: str) -> str:
     """Return the name of a training's recipe: the given one, or the renderer's own.
 
+    Args:
+        renderer: name of a renderer.
+        recipe: name of a recipe, or an empty text.
+
     Raises:
         ArtefactError: The renderer does not exist.
     """

@@ -49,11 +49,22 @@ class TrainingData(Protocol):
     def iterate_batches(
         self, stages: tuple[Stage, ...], steps_done: int, accelerator: Accelerator
     ) -> Iterator[tuple[Stage, Any]]:
-        """Iterate over this process's batches from a step on, with the stage of each."""
+        """Iterate over this process's batches from a step on, with the stage of each.
+
+        Args:
+            stages: the recipe's stages, in order.
+            steps_done: steps of an interrupted run; their samples are skipped.
+            accelerator: says which process this is, and how many there are.
+        """
         ...
 
     def make_validator(
         self, device: torch.device, *, is_main: bool
     ) -> Callable[[Any, nn.Module], ValidationResult]:
-        """Make what renders the held-out people from a renderer and the textures."""
+        """Make what renders the held-out people from a renderer and the textures.
+
+        Args:
+            device: device of the rendering.
+            is_main: whether this is the process that validates; the others render nobody.
+        """
         ...

@@ -49,7 +49,12 @@ UNWRAPPED_FRAMES = 8
 
 
 def make_sample_form(config: PaintingRendererConfig, stage: Stage | None = None) -> ClipSampleForm:
-    """Make the sizes of samples from a renderer's configuration and a stage of its training."""
+    """Make the sizes of samples from a renderer's configuration and a stage of its training.
+
+    Args:
+        config: configuration of the renderer.
+        stage: part of the training, which may ask for smaller crops and other numbers of frames.
+    """
     stage = stage or Stage()
     return ClipSampleForm(
         frames=stage.frames or config.frames,
@@ -115,6 +120,11 @@ class PaintingData:
         """Iterate over this process's batches from a step on, stage by stage.
 
         Step s of any run consists of the same samples, however they are dealt to processes.
+
+        Args:
+            stages: the recipe's stages, in order.
+            steps_done: steps of an interrupted run; their samples are skipped.
+            accelerator: says which process this is, and how many there are.
         """
         config = self.config
         processes, rank = accelerator.num_processes, accelerator.process_index
@@ -155,7 +165,12 @@ class PaintingData:
                 yield stage, sample.to(accelerator.device)
 
     def make_validator(self, device: torch.device, *, is_main: bool) -> ClipValidator:
-        """Make what paints the held-out people; other processes have none of them."""
+        """Make what paints the held-out people; other processes have none of them.
+
+        Args:
+            device: device of the rendering.
+            is_main: whether this is the process that validates.
+        """
         return ClipValidator(self.held_out if is_main else [], self.renderer.config, device)
 
 

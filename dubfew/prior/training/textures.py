@@ -136,7 +136,12 @@ def sample_clip_texture(
 
 
 def texture_path(folder: Path, identity: str) -> Path:
-    """Return the file of a person's texture; its name begins with the person's."""
+    """Return the file of a person's texture; its name begins with the person's.
+
+    Args:
+        folder: folder of the textures.
+        identity: name of the person in the prepared data; any text.
+    """
     # The same safe spelling as samples of shards have: identities may be any text.
     return folder / f"{SourceClip(Path(), identity, identity).sample_key}.safetensors"
 

@@ -201,6 +201,10 @@ def _check_run_folder(out: Path) -> None:
 def open_training_data(config: PriorTrainConfig, renderer: Any) -> TrainingData:
     """Open the data of a training, for the family that the renderer belongs to.
 
+    Args:
+        config: everything that decides the training.
+        renderer: network to train; its class says which family it is of.
+
     Raises:
         DubfewError: The data is missing or does not fit the renderer.
     """

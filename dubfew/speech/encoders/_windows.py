@@ -71,7 +71,12 @@ class WindowedAudio:
         self._window_cache: OrderedDict[int, FloatArray] = OrderedDict()
 
     def frames(self, start: int, stop: int) -> FloatArray:
-        """Compute a range of rows, see `EncodedAudio`."""
+        """Compute a range of rows, see `EncodedAudio`.
+
+        Args:
+            start: first row; may lie before the recording.
+            stop: row behind the last one.
+        """
         found = np.tile(self._encoder.silent_row, (max(0, stop - start), 1))
         found[max(0, -start) : max(0, self._num_rows - start)] = 0
         for number, first in enumerate(self._window_starts):

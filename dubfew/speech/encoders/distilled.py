@@ -93,7 +93,12 @@ class EncodedRows:
     channel: RecordingChannel
 
     def frames(self, start: int, stop: int) -> FloatArray:
-        """Compute a range of rows, see `EncodedAudio`; outside the recording they hear silence."""
+        """Compute a range of rows, see `EncodedAudio`; outside the recording they hear silence.
+
+        Args:
+            start: first row; may lie before the recording.
+            stop: row behind the last one.
+        """
         import torch
 
         config = self.network.config
@@ -118,6 +123,10 @@ def shipped_encoder_path() -> Path:
 
 def make_encoder(name: str, layer: int | None) -> DistilledEncoder:
     """Make the entry of `AUDIO_ENCODERS`, see `DistilledEncoder`.
+
+    Args:
+        name: name of the encoder, as stored with a speech model.
+        layer: None or `WHOLE_ENCODER`: there are no layers to choose from.
 
     Raises:
         ArtefactError: A layer is asked for.

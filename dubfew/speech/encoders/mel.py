@@ -52,6 +52,10 @@ class _EncodedMel:
 def make_encoder(name: str, layer: int | None) -> MelEncoder:
     """Make the entry of `AUDIO_ENCODERS`; the name says nothing more.
 
+    Args:
+        name: name of the encoder.
+        layer: None or `WHOLE_ENCODER`: there are no layers to choose from.
+
     Raises:
         ArtefactError: A layer is asked for.
     """

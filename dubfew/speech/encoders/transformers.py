@@ -132,7 +132,12 @@ class TransformersEncoder:
 
 
 def make_encoder(name: str, layer: int | None) -> TransformersEncoder:
-    """Make the entry of `AUDIO_ENCODERS` from a folder or a Hugging Face name."""
+    """Make the entry of `AUDIO_ENCODERS` from a folder or a Hugging Face name.
+
+    Args:
+        name: a folder, or a name on the Hugging Face Hub.
+        layer: layer whose output is used; None for the encoder's choice.
+    """
     return TransformersEncoder(name, layer)
 
 

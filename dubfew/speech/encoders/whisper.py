@@ -125,7 +125,14 @@ class WhisperEncoder:
         return WindowedAudio(self, samples, level_gain(channel))
 
     def encode_rows(self, samples: FloatArray, gain: float, start: int, stop: int) -> FloatArray:
-        """Encode rows in one pass, see `WindowEncoder.encode_rows`. [stop - start, feature_dim]"""
+        """Encode rows in one pass, see `WindowEncoder.encode_rows`. [stop - start, feature_dim]
+
+        Args:
+            samples: sound at 16 kHz, -1 to 1. [N]
+            gain: factor that brings the recording to Whisper's level.
+            start: first row.
+            stop: row behind the last one.
+        """
         import torch
 
         from dubfew.speech.encoders._whisper_network import MEL_CONTEXT_FRAMES
@@ -148,7 +155,12 @@ class WhisperEncoder:
 
 
 def make_encoder(name: str, layer: int | None) -> WhisperEncoder:
-    """Make the entry of `AUDIO_ENCODERS`, see `WhisperEncoder`."""
+    """Make the entry of `AUDIO_ENCODERS`, see `WhisperEncoder`.
+
+    Args:
+        name: "whisper", or "whisper:" and the path of weights.
+        layer: number of blocks; None for half of them.
+    """
     return WhisperEncoder(name, None if layer == WHOLE_ENCODER else layer)
 
 

@@ -26,6 +26,10 @@ class WhisperStackEncoder(WhisperEncoder):
 def make_encoder(name: str, layer: int | None) -> WhisperStackEncoder:
     """Make the entry of `AUDIO_ENCODERS`.
 
+    Args:
+        name: "whisper_stack", or "whisper_stack:" and the path of weights.
+        layer: number of blocks whose outputs are stacked; None for the default.
+
     Raises:
         ArtefactError: Layer 0 is asked for, which has no block; or see `WhisperEncoder`.
         MissingDependencyError: The package of weights is not installed.

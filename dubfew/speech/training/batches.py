@@ -64,7 +64,12 @@ class PassageEncoder:
     def encode_synthetic(
         self, recordings: Sequence[LabeledRecording], count: int
     ) -> list[TrainingPassage]:
-        """Encode passages of random synthetic sentences with pauses between."""
+        """Encode passages of random synthetic sentences with pauses between.
+
+        Args:
+            recordings: sentences to draw from, with repetition.
+            count: number of passages.
+        """
         return [
             self._encode(
                 [
@@ -81,6 +86,10 @@ class PassageEncoder:
         """Encode every filmed recording in several versions.
 
         A recording that is longer than a passage gets so many more versions.
+
+        Args:
+            recordings: filmed recordings.
+            versions: passages of each that is no longer than one passage.
         """
         return [
             self._encode([recording])

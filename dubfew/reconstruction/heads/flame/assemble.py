@@ -90,6 +90,10 @@ def load_flame_masks() -> dict[str, NDArray[np.int32]] | None:
 def read_eyelid_bases(left: Path | str, right: Path | str) -> NDArray[np.float32]:
     """Read the two eyelid shapes that go with FLAME (``l_eyelid.npy``, ``r_eyelid.npy``). [2, V, 3]
 
+    Args:
+        left: file of the left eyelid's displacements, [5023, 3] in m.
+        right: that of the right one.
+
     Raises:
         AssetError: A file has another shape.
     """
@@ -116,6 +120,13 @@ def build_flame_head(
     The first 5023 vertices and the first faces are FLAME's own, and so are all coefficients. Behind
     them come the 29 vertices of a sheet that closes the mouth. Landmarks are all of MediaPipe's
     468: see `attach_landmarks`. Texture coordinates are `lite`'s: see `uv`.
+
+    Args:
+        model: arrays of FLAME's file.
+        known_landmarks: where landmarks lie on FLAME's mesh, from the user's file.
+        name: name of the head model in tracks and actors.
+        eyelid_basis: shapes that close the left and the right eye, m; None for a head whose eyes
+            stay open. [2, 5023, 3]
 
     Raises:
         AssetError: the landmarks belong to another mesh, or the head faces another way.

@@ -89,6 +89,14 @@ def attach_landmarks(
 def align_by_similarity(source: NDArray, target: NDArray, points: NDArray) -> NDArray:
     """Move points as ``source`` [K, 3] goes to ``target`` [K, 3] by rotation, scale and shift.
 
+    Args:
+        source: known points. [K, 3]
+        target: where they go. [K, 3]
+        points: points to move along. [M, 3]
+
+    Returns:
+        Moved points. [M, 3]
+
     Source: Umeyama 1991, eq. 40-42.
     """
     center, goal = source.mean(0), target.mean(0)
@@ -147,6 +155,13 @@ def closest_barycentric(
     corners: NDArray,  # [..., 3, 3]
 ) -> NDArray:  # [..., 3]
     """Compute the barycentric coordinates of a triangle's point that is closest to a point.
+
+    Args:
+        points: points. [..., 3]
+        corners: corners of a triangle for each point. [..., 3, 3]
+
+    Returns:
+        Three weights, 0 or more, that sum up to 1. [..., 3]
 
     Source: Ericson 2004, Real-Time Collision Detection, sec. 5.1.5, as one minimum over the
     inside and the three edges.

@@ -38,7 +38,12 @@ class LandmarkEmbedding:
     barycentric: NDArray[np.float32]
 
     def positions(self, vertices: NDArray, faces: NDArray) -> NDArray:
-        """Compute the landmarks of a mesh [V, 3] with faces [F, 3]. [L, 3]"""
+        """Compute the landmarks of a mesh [V, 3] with faces [F, 3]. [L, 3]
+
+        Args:
+            vertices: vertices of the mesh. [V, 3]
+            faces: rows of the corners of each triangle. [F, 3]
+        """
         return np.einsum("lk,lkd->ld", self.barycentric, vertices[faces[self.face_ids]])
 
 

@@ -39,6 +39,11 @@ def build_mouth_sheet(
 
     FLAME's lips run on inwards for two centimeters and end open. The sheet hangs from where a
     detector sees the lips' inner edges, so what it covers is what shows between them.
+
+    Args:
+        landmarks: where landmarks lie on the mesh; those of the inner lips are needed.
+        faces: rows of the corners of each triangle. [F, 3]
+        num_vertices: vertices of the mesh without the sheet.
     """
     # Means of the corners of the triangle that carries each landmark of the ring.
     row = {int(i): k for k, i in enumerate(landmarks.ids)}

@@ -321,7 +321,15 @@ def open_binary(path: Path | str) -> BinaryIO:
 
 
 def unpickle_arrays(file: BinaryIO, path: str) -> Any:
-    """Read a pickle from the position of an open file; ``path`` is for messages."""
+    """Read a pickle from the position of an open file; ``path`` is for messages.
+
+    Args:
+        file: open file, at the begin of the pickle.
+        path: name of the file, for messages.
+
+    Raises:
+        AssetError: The pickle names anything but arrays, or is damaged.
+    """
     try:
         return _ArrayBuilder().build(_RestrictedUnpickler(file, encoding="latin1").load())
     except _ForbiddenPickleError as refused:

@@ -196,6 +196,10 @@ def convert_mica_shape(head: HeadModel, mica: MicaModel, shape: NDArray) -> NDAr
 def check_identity_source(identity: str, head: HeadModel) -> None:
     """Check, before the work begins, that a head can have its shape from a source.
 
+    Args:
+        identity: one of ``IDENTITY_SOURCES``.
+        head: head model of the track.
+
     Raises:
         DubfewError: The source is not one of ``IDENTITY_SOURCES``.
         AssetError: MICA is asked for and its file is not there, or the head is not FLAME.
