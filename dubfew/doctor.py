@@ -285,6 +285,7 @@ def _check_cuda(full: bool) -> InstallCheck:
         "only with an NVIDIA GPU and driver: pip install torch from the index that "
         "https://pytorch.org/get-started names"
     )
+    # Importing torch takes seconds; the driver's own library tells how many GPUs there are.
     if not full:
         count = _count_cuda_devices()
         if count:

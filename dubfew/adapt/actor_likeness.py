@@ -107,10 +107,12 @@ def sample_actor_faces(adapter: ActorAdapter) -> FacePictures:
     """
     source = adapter.config["source"]
     path, first = Path(source["path"]), source.get("first")
+    # The hash: another file under the same name may show somebody else.
     if not path.is_file() or not isinstance(first, int) or sha256_file(path) != source["sha256"]:
         return []
     track = Track.from_bytes(adapter.track_bytes, ADAPTER_TRACK_FILE)
     rows = np.flatnonzero(track.usable)
+    # Short footage has fewer usable frames than are asked for.
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, NUM_DESCRIPTOR_CROPS).astype(int))]
     landmarks_by_frame = {first + int(row): track.landmarks[row] for row in rows}
     try:

@@ -68,6 +68,7 @@ def check_imported_actor(
         WrongPersonError: The id exists, and the import shows somebody else.
     """
     check_importable(config, files, home=registry.home, prior=prior)
+    # What cannot be rendered is refused before faces are compared, which takes seconds.
     present = None if new_person else find_present_revision(actor, registry)
     if present is None:
         return
@@ -77,6 +78,7 @@ def check_imported_actor(
             f"{actor!r} exists here, and the import shows somebody else ({likeness}): store it "
             "under another id with --actor, or say --new-person to replace the actor knowingly"
         )
+    # Not an error: bad light or a turned head make a person unlike their own footage, too.
     if likeness.verdict is Verdict.UNCLEAR:
         warnings.warn(
             f"the import may show another person than {actor!r} here ({likeness}): check it with "

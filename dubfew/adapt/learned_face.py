@@ -77,6 +77,7 @@ class FacePolicy:
                 f"no face found in {video}: give footage whose face is seen from the front"
             )
         note = ""
+        # A new id takes whom the selector names; one that exists takes nobody but its actor.
         if self.known is None:
             chosen = choose_person(people, self.selector)
         else:

@@ -80,9 +80,11 @@ def _make_line(folder: Path, plan: RowPlan, record: RowRecord | None, state: Bat
         links.append(_link(f"reports/{row.id}.html", "report"))
     log = state.log_path(row)
     if log.exists():
+        # Relative links still work when the folder is moved or sent to somebody.
         links.append(_link(Path(os.path.relpath(log, folder)).as_posix(), "log"))
     painted, took = "", ""
     notes = [record.error] if record is not None and record.error else []
+    # The record of a failure has no result to describe.
     if record is not None and record.state == DONE:
         painted = f"{painted_share(record.result):.0%}"
         took = f"{record.seconds:.0f} s"

@@ -195,6 +195,7 @@ def _multiply(matrix: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[tup
     Text in braces stands for the id of an entry: ``{scene}-{language}.wav``.
     """
     axes = {str(axis): [dict(each) for each in entries] for axis, entries in matrix.items()}
+    # Counted before anything is multiplied: the product of a few long axes would fill the memory.
     count = 1
     for entries in axes.values():
         count *= len(entries)
@@ -205,6 +206,7 @@ def _multiply(matrix: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[tup
     for chosen in itertools.product(*axes.values()):
         ids = {axis: str(entry["id"]) for axis, entry in zip(axes, chosen, strict=True)}
         name = "-".join(ids.values())
+        # Keys of a later axis win, as a language may override what its scene says.
         merged = {key: value for entry in chosen for key, value in entry.items()}
         fields = {
             key: value.format(**ids) if isinstance(value, str) else value

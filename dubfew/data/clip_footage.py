@@ -132,7 +132,11 @@ class ClipFootage:
         return bits.reshape(-1, layout.height, layout.width).astype(bool)
 
     def select_frames(self, rows: NDArray | Sequence[int]) -> ClipFootage:
-        """Return only these rows, in this order, in memory; the sound stays whole."""
+        """Return only these rows, in this order, in memory; the sound stays whole.
+
+        Args:
+            rows: numbers of the frames, in the new order. [n]
+        """
         index = np.asarray(rows, np.int64)
         arrays: dict[str, Any] = {
             name: np.asarray(getattr(self, name)[index]) for name in CLIP_ROW_ARRAYS

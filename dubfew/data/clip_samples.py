@@ -183,11 +183,13 @@ def make_clip_inputs(
         actor_index: row of the neural texture.
     """
     mask = shrink_masks(masks, form.shrink)
+    # The true mouth is blanked here, so that no renderer can copy it.
     scene = shrink_images(images, form.shrink) * (1 - mask)
     frames, _, height, width = scene.shape
     uv = torch.zeros(frames, height, width, 2)
     covered = torch.zeros(frames, 1, height, width)
     if form.textured:
+        # Depth orders the triangles only, so that it keeps its scale.
         scale = np.array([1 / form.shrink, 1 / form.shrink, 1], np.float32)
         for t, mesh in enumerate(vertices * scale):
             raster = rasterize_mesh(mesh, head.faces, height, width)
@@ -200,6 +202,7 @@ def make_clip_inputs(
         sound=sound,
         uv=uv[None],
         mesh_mask=covered[None],
+        # No channels yet: the texture is sampled on the device, where its gradient is needed.
         texture=torch.zeros(1, frames, 0, height, width),
         actor_index=torch.tensor([actor_index]),
     )

@@ -157,6 +157,7 @@ def open_prepared_clips(
     """
     clips = []
     for clip in find_stored_clips(folder, excluded):
+        # Crops and windows differ in size and mask; a training on the wrong ones would fail late.
         if clip.header.get("layout"):
             raise DubfewError(
                 f"{folder} holds crops of the layout {clip.header['layout']!r}, expected mouth "

@@ -53,6 +53,7 @@ class DubPlan:
     def describe(self) -> list[tuple[str, str]]:
         """Describe the plan for readers, as pairs of a title and one line."""
         rendering = self.rendering.describe()
+        # An actor of an earlier --draft is used as it is, which a user may not expect.
         if self.learning is None and self.untrained is not None:
             (title, actor), *rest = rendering
             advice = f"'dubfew adapt {shlex.quote(str(self.untrained))}' trains it"
@@ -61,7 +62,9 @@ class DubPlan:
             return rendering
         learning = dict(self.learning.describe())
         is_measured = self.learning.is_measured and self.rendering.is_measured
+        # Training stops early where held-out frames no longer improve.
         limit = "at most " if self.learning.steps else ""
+        # The render's plan cannot know these before the actor is learned.
         changed = {
             "Face": learning["Face"],
             "Time": limit + format_estimate(self.seconds, is_measured=is_measured),

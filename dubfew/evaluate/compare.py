@@ -403,9 +403,11 @@ def start_measurements(
         missing = [each for each in requirement.packages if installed_version(each) is None]
         value = None if missing else _find_requirement(requirement, given)
         if value is None:
+            # Several metrics may need one package; its line is told once.
             installs = [OPTIONAL_PACKAGES[each].install for each in missing]
             unavailable[name] = ", and ".join(dict.fromkeys([*installs, requirement.description]))
             continue
+        # A network is loaded once for all metrics that use it.
         if requirement.name not in loaded:
             loaded[requirement.name] = requirement.load(value)
         measurements[name] = metric.measure.start(loaded[requirement.name])

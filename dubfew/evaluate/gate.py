@@ -80,6 +80,7 @@ def read_limits(path: Path | str) -> dict[str, dict[str, Any]]:
     if not isinstance(limits, dict) or not limits:
         raise LimitsError(f"{path} has no limits: give an object of measures")
     for name, rules in limits.items():
+        # A limit of a misspelled measure would never be broken.
         if name not in METRICS:
             raise LimitsError(f"{path}: no measure {name!r}: there are {', '.join(METRICS.names)}")
         words = (*LIMIT_WORDS, OPTIONAL_WORD)
@@ -88,6 +89,7 @@ def read_limits(path: Path | str) -> dict[str, dict[str, Any]]:
         if not set(rules) & set(LIMIT_WORDS):
             raise LimitsError(f"{path}: {name} has no limit: give {', '.join(LIMIT_WORDS)}")
         for word, value in rules.items():
+            # To Python True is a number.
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if isinstance(value, bool) != (word == OPTIONAL_WORD) or not (
                 word == OPTIONAL_WORD or (is_number and math.isfinite(value))
@@ -110,6 +112,7 @@ def check_limits(
     broken: list[BrokenLimit] = []
     for name, rules in limits.items():
         value = values[name]
+        # A measure that is missing must not let an output pass, unless the file says so.
         if value is None or math.isnan(value):
             if not rules.get(OPTIONAL_WORD, False):
                 reason = result.unavailable.get(name)

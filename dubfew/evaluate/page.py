@@ -128,6 +128,7 @@ def find_worst_moments(result: EvaluationResult) -> list[tuple[int, str]]:
     candidates = []
     for name, curve in result.curves.items():
         metric = METRICS[name]
+        # Every frame of another line would stand out.
         if metric.needs_same_line and result.same_line is False:
             continue
         worse = metric.badness(curve.values)
@@ -136,6 +137,7 @@ def find_worst_moments(result: EvaluationResult) -> list[tuple[int, str]]:
             continue
         middle = float(np.median(finite))
         distances = np.abs(finite - middle)
+        # A median, as a few bad frames would widen a deviation and hide themselves.
         spread = float(np.median(distances)) or float(distances.mean())
         if spread <= 0:
             continue
@@ -266,6 +268,7 @@ def _draw_overlay(
     cut = box.crop(picture).copy()
     if mask is not None:
         inside = box.crop(mask)
+        # Pixels of the mask with a neighbor outside of it.
         edge = inside & ~(
             np.roll(inside, 1, 0)
             & np.roll(inside, -1, 0)
@@ -382,6 +385,7 @@ def _opening_section(result: EvaluationResult) -> str:
         hop = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
         loud = np.interp(clips.output_times, np.arange(len(levels)) * hop, levels)
         share = np.clip(1 + loud / SOUND_BOTTOM_DB, 0, 1)
+        # First, so that it lies behind the curves of the mouths; scaled to their height.
         curves = {"sound": share * highest, **curves}
     key = (
         '<p class="key">Strong line: lip gap of the output in eye-corner distances. Faint lines: '

@@ -122,6 +122,7 @@ class JobDescription:
                 raise DubfewError(
                     f"{self.kind} has no option {name[:40]!a}: there are {', '.join(sorted(known))}"
                 )
+        # The values check themselves: their dataclass refuses what the command line refuses.
         self.make_options()
 
     def make_options(self, **more: Any) -> Any:
@@ -218,6 +219,7 @@ class JobDescription:
             )
         if any(each.actor is None and self.actor is None for each in self.segments):
             raise DubfewError("a segment has no actor, and neither has the job: name one")
+        # A render of several passes would paint an overlap twice.
         ordered = sorted(self.segments, key=lambda each: each.start)
         for one, next_one in pairwise(ordered):
             if next_one.start < one.end:

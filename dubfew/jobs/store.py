@@ -377,6 +377,7 @@ class JobStore:
                 " version = version + 1 WHERE state = ? AND lease = ? RETURNING id, deaths",
                 (QUEUED, RUNNING, lease),
             ).fetchone()
+            # No row: the job ended before its worker did.
             if row is None or row["deaths"] < MAX_DEATHS:
                 return
             failed = db.execute(
@@ -623,6 +624,7 @@ def _add_delivery(db: sqlite3.Connection, job: Job) -> None:
     """Tell the job's webhook about its end, in the transaction that ends it."""
     if job.webhook is None:
         return
+    # The state of this moment: the message stays true when the job expires before it is delivered.
     body = {
         "type": f"job.{job.state}",
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(job.finished)),

@@ -184,6 +184,7 @@ def _render_assertion(provenance: RenderProvenance) -> dict[str, Any]:
         "consent_sha256": provenance.consent_sha256,
         "watermark": provenance.watermark,
         "watermark_switched_off": provenance.watermark is None,
+        # Hashes rather than names: a file's name may tell of a person or a project.
         "scene_sha256": sha256_file(provenance.scene),
         "sound_sha256": None if sound is None else sha256_file(sound),
         **({} if motion is None else {"motion_sha256": sha256_file(motion)}),

@@ -155,6 +155,8 @@ class _PacketWriter:
         elif container.subtitle_codecs and name in TEXT_SUBTITLES:
             target = output.add_stream(container.subtitle_codecs[0])
             stream.codec_context.open(strict=False)
+            # Encoders of text take styles from the decoder's header, and refuse to open without
+            # one.
             target.codec_context.subtitle_header = stream.codec_context.subtitle_header
             target.codec_context.time_base = Fraction(1, 1000)
             target.time_base = Fraction(1, 1000)

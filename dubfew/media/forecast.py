@@ -43,6 +43,7 @@ def describe_conversions(source: MediaFacts) -> list[str]:
         )
     lines.append(describe_working_color(source.video.color))
     for stream in source.of_kind("audio"):
+        # Outputs begin at the first frame: players differ in what they do with negative times.
         if stream.start < -_MIN_LEAD_SECONDS:
             lines.append(
                 f"the first {-stream.start:.2f} s of {stream.describe()} lie before the first "
@@ -100,6 +101,7 @@ def _expected_stream(stream: StreamFacts, container: ContainerFormat) -> StreamF
     if stream.kind == "cover":
         is_held = container.holds_cover_stream or container.holds_attachments
         return stream if is_held and stream.codec in COVER_CODECS else None
+    # Further pictures would show the unpainted scene.
     if stream.kind == "video":
         return stream if stream.number == 1 else None
     return None if stream.kind == "data" else stream

@@ -49,10 +49,12 @@ def write_frames(path: Path, frames: Frames) -> None:
     Raises:
         MediaError: There are no frames, or one is not uint8 RGB or has another size.
     """
+    # Python's floats have no exact 30000/1001; containers want small numbers.
     fps = Fraction(frames.fps).limit_denominator(MAX_RATE_DENOMINATOR)
     if fps <= 0:
         raise MediaError(f"the frame rate is {frames.fps}: give a number above 0")
     images = iter(frames.images)
+    # The first picture says how large all are, before a file is begun.
     first = next(images, None)
     if first is None:
         raise MediaError("the video has no frames: give at least one")

@@ -244,6 +244,7 @@ class _UprightConverter:
             picture = convert_picture(picture, self._format, color, self._size[1])
         if self._turn != Orientation():
             picture = self._turn.apply(picture)
+        # Tracks and masks have one size; scaling the picture would change every pixel.
         if (picture.width, picture.height) != self._size:
             raise MediaError(
                 f"the picture changes its size at frame {index}, from {self._size[0]} x "

@@ -68,6 +68,9 @@ class Curve:
 def decode_pq(code: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the luminance of code values of the perceptual quantizer, cd/m2.
 
+    Args:
+        code: code values, 0 to 1. [...]
+
     Source: SMPTE ST 2084; ITU-R BT.2100, table 4.
     """
     root = np.power(np.clip(code, 0, 1), 1 / _PQ_M2)
@@ -75,7 +78,14 @@ def decode_pq(code: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def encode_pq(luminance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return code values of the perceptual quantizer for luminances, cd/m2."""
+    """Return code values of the perceptual quantizer for luminances, cd/m2.
+
+    Args:
+        luminance: luminances, cd/m2; clipped to 0 to 10 000. [...]
+
+    Returns:
+        Code values, 0 to 1. [...]
+    """
     power = np.power(np.clip(luminance / 10_000, 0, 1), _PQ_M1)
     return np.power((_PQ_C1 + _PQ_C2 * power) / (1 + _PQ_C3 * power), _PQ_M2)
 

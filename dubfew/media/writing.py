@@ -136,9 +136,12 @@ class VideoWriter:
                 track.open(self._container, stack, is_main=number == 0)
             if self._carried is not None:
                 self._carried.open(self._container, self._stream, stack)
+            # AVI has padding where its header can go; Matroska needs room that is made now.
             if self._patches_aspect() and self.path.suffix.lower() != ".avi":
                 title = self._stream.metadata.get("title", "")
                 self._stream.metadata["title"] = MATROSKA_PLACEHOLDER + title
+            # Only now may closing wait for the end: before, an error has to close and delete
+            # everything.
             self._stack = stack.pop_all()
         return self
 

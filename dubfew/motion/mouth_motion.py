@@ -70,7 +70,12 @@ class MouthMotion:
         return len(self.times)
 
     def select(self, rows: slice | NDArray) -> MouthMotion:
-        """Select rows by a slice, indices or a boolean mask, in this order."""
+        """Select rows by a slice, indices or a boolean mask, in this order.
+
+        Args:
+            rows: what is kept: a slice, numbers [n] in the new order, or True for each kept row
+                [N].
+        """
         return MouthMotion(self.displacement[rows], self.times[rows])
 
     def resample(self, times: NDArray[np.float64]) -> MouthMotion:

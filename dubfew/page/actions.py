@@ -108,6 +108,7 @@ class PageActions:
         options: dict[str, Any] = {"preview": preview, "device": self._device}
         texts = {"language": _strip(language), "face": _strip(face)}
         if _strip(transcript):
+            # A job's files are uploads, so that they expire together with it.
             path = self.store.uploads_folder() / f"{secrets.token_hex(ID_BYTES)}.txt"
             path.write_text(_strip(transcript), encoding="utf-8")
             self._record(path)
@@ -382,6 +383,7 @@ def _format_curve(curve: list[Any]) -> str:
         return ""
     (x0, x1), (y0, y1) = ((min(v), max(v)) for v in zip(*points, strict=True))
     line = " ".join(
+        # ``or 1``: a flat curve is drawn at the bottom rather than divided by zero.
         f"{300 * (x - x0) / ((x1 - x0) or 1):.1f},{78 - 70 * (y - y0) / ((y1 - y0) or 1):.1f}"
         for x, y in points
     )

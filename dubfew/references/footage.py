@@ -68,7 +68,11 @@ class Footage:
         return int(self.images.shape[1])
 
     def select_frames(self, rows: NDArray | Sequence[int]) -> Footage:
-        """Return only these rows, in this order."""
+        """Return only these rows, in this order.
+
+        Args:
+            rows: numbers of the frames, in the new order. [n]
+        """
         index = np.asarray(rows, np.int64)
         return Footage(*(getattr(self, name)[index] for name in FOOTAGE_ARRAY_NAMES))
 

@@ -308,6 +308,7 @@ def cavity_features(points: CavityPoints, colors: MouthColors) -> FloatArray:
     """
     opening = points.below_lip + points.above_lip
     upper, lower = points.middle_edges
+    # Divided so that each number is about 1 at most.
     position = np.stack(
         [
             np.abs(points.across) / 0.3,
@@ -326,6 +327,7 @@ def cavity_features(points: CavityPoints, colors: MouthColors) -> FloatArray:
         np.log(np.maximum(color, DARKEST_LEVEL) / 255)
         for color in (colors.upper_lip, colors.gap, colors.skin, colors.lower_lip)
     ]
+    # Relative to the lower lip, so that exposure cancels; its own level comes last.
     tones = np.concatenate([*(log - logs[3] for log in logs[:3]), logs[3]])
     same = np.broadcast_to(np.concatenate([shape, tones]), (len(position), 16))
     return np.concatenate([position, same], 1).astype(np.float32)

@@ -85,7 +85,14 @@ class MouthOpening:
         return points @ self.axes + self.center
 
     def edge_heights(self, across: NDArray) -> tuple[NDArray, NDArray]:
-        """Look up the heights of the upper and of the lower lip's edge along the mouth."""
+        """Look up the heights of the upper and of the lower lip's edge along the mouth.
+
+        Args:
+            across: places along the mouth, from its middle to the right, px. [N]
+
+        Returns:
+            Heights of the upper and the lower edge. [N] each
+        """
         upper = np.interp(across, self.upper[:, 0], self.upper[:, 1])
         lower = np.interp(across, self.lower[:, 0], self.lower[:, 1])
         return upper, np.maximum(lower, upper + MIN_LENGTH)

@@ -107,6 +107,7 @@ def read_cast(path: Path | str) -> Cast:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         found = " ".join(str(error).split())[:200]
         raise DubfewError(f"{path} is no cast ({found}): docs/studio.md has an example") from error
+    # All files are looked for now: a missing line would be found after an hour otherwise.
     for file in cast.list_files():
         check_input_file(file)
     return cast
@@ -121,6 +122,7 @@ def _make_cast(content: Any, folder: Path) -> Cast:
         given = role.get("lines")
         if (given is None) == ("audio" not in role):
             raise ValueError("a role needs either audio for the whole scene, or lines")
+        # A role with one sound is a role of one line that begins with the scene.
         if given is None:
             given = [{key: role[key] for key in ("audio", "motion") if key in role}]
         lines = []

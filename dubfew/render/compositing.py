@@ -190,6 +190,7 @@ def resample_painting(
         return np.asarray(image.resize(size, how, box=place))
 
     colors = [resize(painting.picture[..., k], Image.Resampling.BICUBIC) for k in range(3)]
+    # Bilinear: cubic weights would overshoot and paint beyond the mask's edge.
     alpha = resize(painting.opacity, Image.Resampling.BILINEAR)
     return np.clip(np.stack(colors, -1), 0, 255), np.clip(alpha, 0, 1)
 

@@ -162,6 +162,7 @@ def measure_coverage(adapter: ActorAdapter, actor: str, revision: int) -> Covera
     gaps = motion_from_track(track, head).aperture()
     kinds = np.bincount(np.digitize(gaps, GAP_LIMITS), minlength=len(GAP_NAMES))
     angles = Rotation.from_rotvec(track.rotation).as_euler("YXZ", degrees=True)
+    # Without the outermost tenth, where the tracker errs.
     ranges = [tuple(map(float, np.quantile(column, (0.05, 0.95)))) for column in angles.T]
     distances = _measure_sounds(adapter, track, head)
     sounds = [

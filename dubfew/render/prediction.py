@@ -124,6 +124,7 @@ class MouthPredictor:
             lights.append((match, self.light.opacity))
             if self.light.opacity == 0:
                 self.left_rows.append(task.row)
+        # Most scenes are in the footage's own light: nothing is copied then.
         if not any(match for match, _ in lights):
             return inputs, windows, lights
         windows = windows.copy()

@@ -171,6 +171,7 @@ def describe_job(job: RenderJob) -> dict[str, str]:
         "motion": f"follows {job.options.motion}",
         "self": "its own",
     }
+    # Only what differs from a plain render.
     changes = {
         "later by": f"{options.offset:g} ms" if options.offset else "",
         "opening": f"x {options.open:g}" if options.open != 1 else "",
@@ -376,6 +377,7 @@ def _moments_section(
             image_tag(pixels, f"{word}, {time:.2f} s", MOMENT_PX)
             for word, pixels in zip(("before", "after"), pictures[row], strict=True)
         )
+        # Half a second before: a fault is easier to see in motion than as a still.
         jump = f"document.getElementById('both').currentTime={max(0.0, time - 0.5):.2f}"
         figures.append(
             f'<figure onclick="{jump}" style="cursor:pointer">{pair}'

@@ -87,6 +87,7 @@ def describe_request(request: Any, store: JobStore, owner: str, device: str) -> 
     def find(upload: str) -> Path:
         return store.get_upload(upload, owner).path
 
+    # Fields that were left out get the library's defaults, not a copy of them from here.
     given = request.options.model_dump(exclude_none=True) if request.options else {}
     options = {
         name: str(find(value)) if name in UPLOAD_OPTIONS else value for name, value in given.items()

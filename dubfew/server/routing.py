@@ -31,6 +31,7 @@ def make_access(store: JobStore, options: ServeOptions) -> Callable[..., Any]:
         def identify(request: Request, _: Any = Depends(bearer)) -> Caller:
             given, host = request.headers.get("authorization"), request.headers.get("host", "")
             caller = identify_caller(store, options, given, host)
+            # Routes without a scope still need a key.
             for scope in scopes:
                 caller.check_scope(scope)
             return caller

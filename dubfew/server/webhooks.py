@@ -183,6 +183,7 @@ class WebhookSender:
             {
                 "Content-Type": "application/json",
                 "User-Agent": f"dubfew/{__version__}",
+                # The same id at every try: receivers can tell a repetition.
                 "webhook-id": row["id"],
                 "webhook-timestamp": str(timestamp),
                 "webhook-signature": sign_webhook(secret, row["id"], timestamp, row["body"]),
@@ -191,5 +192,6 @@ class WebhookSender:
         try:
             with self._opener.open(request, timeout=ANSWER_SECONDS) as answer:
                 return bool(200 <= answer.status < 300)
+        # Whatever the other side does wrong is a failed try, and another follows.
         except (OSError, http.client.HTTPException, ValueError):
             return False

@@ -104,6 +104,7 @@ def make_model_card(info: SpeechInfo, license: str = "other") -> str:
     Raises:
         ArtefactError: The license is no name.
     """
+    # The whole header: nothing that a reader may ask for is left out.
     facts = json.dumps(info.header, indent=2, ensure_ascii=False, default=str)
     text = f"""\
 # Speech model

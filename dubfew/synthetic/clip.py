@@ -100,8 +100,10 @@ def render_clip(
     background = sample_background(rng, size, size)
     track = _build_track(person, performance, light, camera, rate, size, seed)
 
+    # A generator, so that long clips do not lie in memory.
     def generate_frames() -> Iterator[NDArray[np.uint8]]:
         renderer = PersonRenderer(person, camera, light, background)
+        # Noise of a stream of its own: it does not change what is drawn next in the scene.
         noise = np.random.default_rng([person.seed, seed, _NOISE_STREAM])
         for row in range(len(performance)):
             picture = renderer.render_frame(performance.select(row))

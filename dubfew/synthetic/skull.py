@@ -172,6 +172,12 @@ def jaw_shadow_factor(y: NDArray) -> NDArray[np.float64]:
     """Compute the fraction of light that the jaw leaves to skin at a height in head space (m).
 
     Skin and neck both use it, so that their shades agree where the meshes meet.
+
+    Args:
+        y: heights in head space, m. [...]
+
+    Returns:
+        Factors from 0.5 to 0.98. [...]
     """
     rise = np.clip((-0.128 - y) / 0.042, 0, 1)
     return 0.50 + 0.48 * rise * rise * (3 - 2 * rise)

@@ -92,6 +92,7 @@ class MotionEdit:
             raise DubfewError(
                 f"no edit {str(self.operation)[:40]!a}: there are {', '.join(EDIT_RULES)}"
             )
+        # Edits come from files of other people, too: all numbers are checked here, for any door.
         value = rule.default if self.value is None else self.value
         if value is None:
             raise DubfewError(f"the edit {self.operation} needs a value: its {rule.value}")

@@ -235,8 +235,10 @@ class Take:
         cls, header: dict[str, Any], prefix: str, tensors: Mapping[str, NDArray], depth: int
     ) -> Take:
         """Read what `_store` gave."""
+        # A file may nest takes without end.
         if depth == 0:
             raise ArtefactError(f"a take holds more than {MAX_TAKE_DEPTH} takes in each other")
+        # Rows mean points of the face: in another order the mouth would be torn.
         if tuple(header["points"]) != MOUTH_POINTS:
             raise ArtefactError("a take describes other mouth points: make it anew")
         displacement, times = tensors[f"{prefix}displacement"], tensors[f"{prefix}times"]

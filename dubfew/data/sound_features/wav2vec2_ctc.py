@@ -111,6 +111,7 @@ def load_letter_recognizer(name: str) -> LetterRecognizer:
             f"{WAV2VEC2_CTC_VARIABLE}"
         ) from error
     vocabulary = tokenizer.get_vocab()
+    # The letters have fixed places in the sound feature, whatever order the vocabulary has.
     missing = [token for token in LETTER_TOKENS if token not in vocabulary]
     if missing or np.prod(model.config.conv_stride) != _HOP_SAMPLES:
         raise ArtefactError(

@@ -65,6 +65,9 @@ def paint_mouth(
 
     Returns:
         The painted frames. [H, W, 3] each
+
+    Raises:
+        DubfewError: The actor's prior paints whole crops.
     """
     if isinstance(source.renderer, PaintingRenderer):
         raise DubfewError("the leak test is for blending priors: this actor's prior paints")

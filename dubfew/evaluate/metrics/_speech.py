@@ -46,6 +46,7 @@ def phone_openings(clips: ClipPair, letters: Collection[str]) -> list[NDArray[np
             continue
         start, end = phone.start - MOUTH_LEAD_SECONDS, phone.end
         inside = (times >= start) & (times <= end)
+        # A phone may be shorter than a frame; then the frame nearest to its middle stands for it.
         if not inside.any():
             if not len(times) or not times[0] <= (start + end) / 2 <= times[-1]:
                 continue
@@ -58,7 +59,11 @@ def phone_openings(clips: ClipPair, letters: Collection[str]) -> list[NDArray[np
 
 
 def openings_in_speech(clips: ClipPair) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the openings of original and output in the frames in which each of them speaks."""
+    """Return the openings of original and output in the frames in which each of them speaks.
+
+    Returns:
+        Openings of the original [n] and of the output [m], in inter-ocular distances.
+    """
     found = []
     for landmarks, silent in (
         (clips.reference_landmarks, clips.reference_silent),

@@ -34,6 +34,7 @@ def scene_leakage(clips: ClipPair) -> float:
         0 for a mouth that knows nothing of the original's, 1 for the original's own; NaN where
         both speak the same line, a mouth does not move, or the clips are shorter than 4 s.
     """
+    # A mouth that speaks the same line follows the original rightly.
     if clips.same_line:
         return float("nan")
     if len(clips.output_times) < 2:
@@ -48,6 +49,7 @@ def scene_leakage(clips: ClipPair) -> float:
         for each in (clips.reference_landmarks, clips.output_landmarks)
     )
     here = lagged_correlation(first, second, 0, min_std=MIN_OPENING_STD)
+    # Both mouths obey the rhythm of speech, which correlates them a little at any lag.
     elsewhere = [
         lagged_correlation(first, second, sign * lag, min_std=MIN_OPENING_STD)
         for lag in range(shortest, longest + 1)

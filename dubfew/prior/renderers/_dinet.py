@@ -156,9 +156,11 @@ class DINet(PaintingRenderer):
         frames = len(source) // len(references)
         source_features = self.source_encoder(source)
         reference_features = self.reference_encoder(references.flatten(1, 2))
+        # All frames of a window share the references, so they are encoded once.
         deformed = self.before(reference_features).repeat_interleave(frames, 0)
         reference_features = reference_features.repeat_interleave(frames, 0)
         both = torch.cat([source_features, reference_features], 1)
+        # Its mean over all places: what is needed is the pose between source and references.
         alignment = self.alignment_encoder(both).mean((2, 3))
         code = torch.cat([self.sound_encoder(sound), alignment], 1)
         if self.config.deform == "adaat":

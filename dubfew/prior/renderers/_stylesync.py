@@ -76,7 +76,14 @@ class StyleSyncConfig(PaintingRendererConfig):
 
 
 def effective_weight(layer: Any) -> Tensor:
-    """Return the weight that a layer applies, with the update of a LoRA wrapper if it has one."""
+    """Return the weight that a layer applies, with the update of a LoRA wrapper if it has one.
+
+    Args:
+        layer: a convolution or linear layer, or PEFT's wrapper of one.
+
+    Returns:
+        Weight in the layer's own shape. [outputs, inputs, ...]
+    """
     base = getattr(layer, "base_layer", layer)
     if base is layer:
         return layer.weight

@@ -82,6 +82,7 @@ def load_syncnet(path: Path) -> tuple[SyncNetwork, SyncNetInfo]:
         info = SyncNetInfo(**header)
         network = make_syncnet(info.name, info.settings)
         stored = {name: torch.from_numpy(array) for name, array in load(data).items()}
+        # Checked by hand because ``strict`` would ask for the counters that are not stored.
         expected = {n for n in network.state_dict() if not n.endswith("num_batches_tracked")}
         if stored.keys() != expected:
             raise ValueError("other layers")

@@ -202,6 +202,8 @@ class ClipValidator:
         features = SoundFeatureCache(config.sound)
         for number, (clip, header) in enumerate(people):
             head = load_head_model(clip.head)
+            # A seed of its own for each person: who else is held out does not change the
+            # references.
             rng = np.random.default_rng(0)
             last = max(0, len(clip) - form.frames)
             samples = []
@@ -214,6 +216,8 @@ class ClipValidator:
             texture = torch.zeros(config.texture_channels, TEXTURE_SIZE, TEXTURE_SIZE)
             if config.texture_channels:
                 spread = spread_rows(0, len(clip) - 1, UNWRAPPED_FRAMES)
+                # Nobody trains a texture for them: the first three channels are the footage's
+                # colors.
                 texture[:3] = unwrap_clip_texture(clip, head, spread.tolist())
             name = str(header.get("file") or number)
             self.clips[name] = _HeldOutClip(collate_clip_samples(samples), texture)
@@ -241,6 +245,8 @@ class ClipValidator:
             metrics_by_clip[name] = {
                 "psnr": float(psnr.mean()),
                 "ssim": float(ssim.mean()),
+                # Ratios are averaged by their logarithms: half and twice as sharp are right on
+                # average.
                 "sharpness": float(np.exp(np.log(sharpness).mean())),
             }
             previews[name] = np.concatenate([target[0], scene[0], shown[0]], 1)

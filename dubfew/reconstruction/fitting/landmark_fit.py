@@ -79,7 +79,11 @@ class FaceParameters:
         return len(self.rotation)
 
     def select(self, rows: slice | NDArray) -> FaceParameters:
-        """Select the parameters of some frames."""
+        """Select the parameters of some frames.
+
+        Args:
+            rows: what is kept: a slice, or numbers of frames [n] in the new order.
+        """
         return FaceParameters(
             self.rotation[rows], self.translation[rows], self.jaw[rows], self.expression[rows]
         )

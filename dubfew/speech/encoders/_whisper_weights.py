@@ -103,6 +103,7 @@ def find_whisper_weights(location: str) -> Path:
         MissingDependencyError: The package is not installed.
     """
     if not location:
+        # The package itself is never imported: only its file is used.
         spec = importlib.util.find_spec(WHISPER_PACKAGE)
         folders = (spec.submodule_search_locations if spec else None) or ()
         for folder in folders:

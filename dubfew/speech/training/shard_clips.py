@@ -166,6 +166,7 @@ def _read_segments(samples: list[ShardSample], file: BinaryIO) -> list[tuple[Tra
         track = Track.from_bytes(_read_member(file, sample.members[_TRACK_MEMBER]), name)
         audio = deserialize_audio(_read_member(file, sample.members[_AUDIO_MEMBER]), name)
         if (
+            # Sound that begins elsewhere would teach a delay.
             not len(track)
             or abs(audio.start_seconds - track.times[0]) > _MAX_START_DIFFERENCE_SECONDS
         ):

@@ -126,6 +126,7 @@ def _trace_path(steps, entered, in_pause):
                 in_pause = False
                 i -= 1
         else:
+            # Frames in a pause keep -1.
             path[frame] = i
             step = steps[frame, i]
             if step == _LEAVE_PAUSE_STEP:

@@ -34,6 +34,7 @@ def read_named_arrays(path: Path | str) -> dict[str, Any]:
             }
         file.seek(0)
         value = _read_npy_stream(file, str(path))
+    # np.save wraps a dictionary in an array of one object.
     while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
         value = value.item()
     if not isinstance(value, dict):

@@ -82,7 +82,11 @@ def load_flame_uv_layout(head: HeadModel) -> CornerUvLayout | None:
 
 
 def load_flame_masks() -> dict[str, NDArray[np.int32]] | None:
-    """Load FLAME's regions of vertices; None where they are not registered."""
+    """Load FLAME's regions of vertices; None where they are not registered.
+
+    Returns:
+        Vertex numbers by the name of their region. [n] each
+    """
     path = asset_path("flame-masks")
     return None if path is None else read_flame_masks(path)
 

@@ -168,12 +168,14 @@ def closest_barycentric(
     """
     a, b, c = (corners[..., k, :] for k in range(3))
     best = _plane_barycentric(points, a, b, c)
+    # Inside where all weights are positive; elsewhere the closest point lies on an edge.
     ok = (best >= 0).all(-1)
     result = np.where(ok[..., None], best, 0.0)
     nearest = np.where(ok, 0.0, np.inf)
     for i, j in ((0, 1), (1, 2), (2, 0)):
         start, end = corners[..., i, :], corners[..., j, :]
         edge = end - start
+        # Triangles without an area, which some meshes have, must not divide by zero.
         length = np.maximum((edge**2).sum(-1), 1e-18)
         t = np.clip(((points - start) * edge).sum(-1) / length, 0, 1)
         away = ((start + t[..., None] * edge - points) ** 2).sum(-1)

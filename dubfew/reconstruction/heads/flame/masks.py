@@ -15,6 +15,9 @@ from dubfew.reconstruction.heads.flame.pickles import read_pickle
 def read_flame_masks(path: Path | str) -> dict[str, NDArray[np.int32]]:
     """Read the vertex numbers of each region, such as face, lips, nose, scalp and left_eyeball.
 
+    Returns:
+        Vertex numbers by the name of their region. [n] each
+
     Raises:
         AssetError: The file has other content.
     """

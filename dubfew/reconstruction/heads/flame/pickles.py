@@ -313,7 +313,11 @@ def read_pickle(path: Path | str) -> Any:
 
 
 def open_binary(path: Path | str) -> BinaryIO:
-    """Open a file for reading; a file that cannot be opened is an AssetError."""
+    """Open a file for reading; a file that cannot be opened is an AssetError.
+
+    Raises:
+        AssetError: The file cannot be opened.
+    """
     try:
         return Path(path).open("rb")
     except OSError as error:

@@ -62,6 +62,7 @@ def score_face_views(landmarks: NDArray) -> NDArray[np.float64]:
         / width
     )
     eyes = extract_five_points(points)[:, :2]
+    # Larger than the network's input is no better.
     size = np.minimum(np.linalg.norm(eyes[:, 1] - eyes[:, 0], axis=1) / TEMPLATE_EYE_DISTANCE_PX, 1)
     return seen * size * np.exp(-((turn / TURN_SCALE_RADIANS) ** 2) - gape / LIP_GAP_SCALE)
 
