@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.recipes import NetworkFiles, Recipe, RecipeNetworks, Stage
+from dubfew.prior.recipes import NetworkFiles, RecipeNetworks, TrainingRecipe, TrainingStage
 
 # Peak rate of critics (Adam) whose recipe names none: that of blending priors.
 DEFAULT_CRITIC_RATE = 1e-3
@@ -25,7 +25,7 @@ class Judges:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         prior: Prior,
         accelerator: Accelerator,
         frozen: Mapping[str, nn.Module] | None = None,
@@ -36,8 +36,8 @@ class Judges:
             recipe: computes the losses.
             prior: prior that is adapted.
             accelerator: has the device.
-            frozen: networks that are not trained along, from `Recipe.load_networks`; loaded from
-                the usual places by default.
+            frozen: networks that are not trained along, from `TrainingRecipe.load_networks`;
+                loaded from the usual places by default.
 
         Raises:
             AssetError: A file of the losses is missing.
@@ -45,7 +45,7 @@ class Judges:
         """
         self.recipe, self.accelerator = recipe, accelerator
         # The last stage is the one that a finished training was in.
-        self.stage: Stage = recipe.list_stages()[-1]
+        self.stage: TrainingStage = recipe.list_stages()[-1]
         critics = {
             name: critic
             for name, critic in recipe.make_critics(prior.renderer).items()

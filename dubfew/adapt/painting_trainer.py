@@ -40,7 +40,7 @@ from dubfew.data.clip_samples import (
 from dubfew.data.clip_shards import open_layout_clips
 from dubfew.errors import ArtefactError
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.recipes import Recipe
+from dubfew.prior.recipes import TrainingRecipe
 from dubfew.prior.renderers import PaintingRendererConfig, make_renderer
 from dubfew.prior.training.painting_data import (
     UNWRAPPED_FRAMES,
@@ -137,7 +137,7 @@ def train_painting_adapter(
     clip: ClipFootage,
     method: AdaptationMethod,
     options: MethodOptions,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     *,
     steps: int,
     device: str,

@@ -38,7 +38,7 @@ from dubfew.errors import DubfewError
 from dubfew.media import VideoInfo, probe
 from dubfew.media.log_curves import stated_input_transform
 from dubfew.prior.checkpoint import Prior
-from dubfew.prior.recipes import RECIPES, NetworkFiles, Recipe
+from dubfew.prior.recipes import RECIPES, NetworkFiles, TrainingRecipe
 from dubfew.prior.renderers import PaintingRenderer, PaintingRendererConfig, RendererConfig
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
@@ -108,7 +108,7 @@ class _AdaptInputs:
     info: VideoInfo
     head: HeadModel
     replay: ReplaySampler | None
-    recipe: Recipe
+    recipe: TrainingRecipe
     networks: Mapping[str, nn.Module]
     mixed: MixedPeople | None
     steps: int
@@ -285,7 +285,7 @@ def _train(
     )
 
 
-def _resolve_recipe(prior: Prior, options: AdaptOptions) -> Recipe:
+def _resolve_recipe(prior: Prior, options: AdaptOptions) -> TrainingRecipe:
     """Make the recipe of an adaptation.
 
     Raises:

@@ -21,7 +21,7 @@ from dubfew.data.samples import TrainingSample, collate_samples, make_sample, un
 from dubfew.data.sampling import ADAPT_SAMPLING, draw_sample
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.losses.objective import mouth_psnr
-from dubfew.prior.recipes import RECIPES, Recipe
+from dubfew.prior.recipes import RECIPES, TrainingRecipe
 from dubfew.prior.renderers import Renderer, make_renderer
 from dubfew.progress import Progress, ProgressCallback
 from dubfew.reconstruction.heads.head_model import HeadModel
@@ -136,7 +136,7 @@ def train_adapter(
     seed: int,
     replay: ReplaySampler | None = None,
     replay_fraction: float = REPLAY_FRACTION,
-    recipe: Recipe | None = None,
+    recipe: TrainingRecipe | None = None,
     random_texture: bool = False,
     fresh: bool = False,
     networks: Mapping[str, nn.Module] | None = None,

@@ -13,7 +13,7 @@ from dubfew.cli.options import JsonOption, OverwriteOption
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 
 
-class View(str, Enum):
+class ComparisonView(str, Enum):
     """Ways to compare; the library has the same words."""
 
     SIDE = "side"
@@ -37,13 +37,13 @@ def compare(
         ),
     ] = None,
     view: Annotated[
-        View,
+        ComparisonView,
         typer.Option(
             metavar="VIEW",
             help="side: beside each other; wipe: each against the first, behind a moving line; "
             "difference: each minus the first, eight times enlarged around gray.",
         ),
-    ] = View.SIDE,
+    ] = ComparisonView.SIDE,
     zoom: Annotated[
         bool, typer.Option("--zoom/--no-zoom", help="Show the mouths, enlarged, below.")
     ] = True,

@@ -12,7 +12,7 @@ from dubfew.cli.options import JsonOption, OverwriteOption, VideoArgument
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
 
 if TYPE_CHECKING:
-    from dubfew.reconstruction.inspection import Inspection
+    from dubfew.reconstruction.inspection import VideoInspection
 
 
 @report_errors
@@ -60,7 +60,7 @@ def inspect(
     print_result(result, as_json=as_json, text=lambda: _format_table(result))
 
 
-def _format_table(result: Inspection) -> str:
+def _format_table(result: VideoInspection) -> str:
     """Format an inspection as a table of titles and lines."""
     lines = result.describe()
     width = max(len(title) for title, _ in lines)

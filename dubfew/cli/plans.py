@@ -6,14 +6,14 @@ import sys
 from typing import Protocol
 
 
-class Plan(Protocol):
+class WorkPlan(Protocol):
     """A plan of some work."""
 
     def describe(self) -> list[tuple[str, str]]:
         """Return titles and lines."""
 
 
-def print_plan(plan: Plan) -> None:
+def print_plan(plan: WorkPlan) -> None:
     """Print a plan on stderr, one fact a line, so that stdout keeps the result alone."""
     lines = plan.describe()
     width = max(len(title) for title, _ in lines)

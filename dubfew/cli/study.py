@@ -15,7 +15,7 @@ from dubfew.cli.options import JsonOption, OverwriteOption, SeedOption, parse_sy
 study_app = CommandGroup("Ask people which output is better.")
 
 
-class Kind(str, Enum):
+class StudyKind(str, Enum):
     """Kinds of studies; the library has the same words."""
 
     PREFERENCE = "preference"
@@ -37,11 +37,11 @@ def make(
         ),
     ],
     kind: Annotated[
-        Kind,
+        StudyKind,
         typer.Option(
             metavar="KIND", help="preference: which of two; grades: 1 to 5, one after the other."
         ),
-    ] = Kind.PREFERENCE,
+    ] = StudyKind.PREFERENCE,
     question: Annotated[
         list[str] | None,
         typer.Option(metavar="TEXT", help="What is asked; repeat for several grades."),

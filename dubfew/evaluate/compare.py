@@ -24,7 +24,7 @@ from dubfew.evaluate.metrics import (
     FrameCurve,
     FramePair,
     Measurement,
-    Requirement,
+    MetricRequirement,
 )
 from dubfew.evaluate.metrics._frechet import FrechetMeasurement
 from dubfew.evaluate.regions import CHROMA_REACH_PX, mouth_region
@@ -383,8 +383,8 @@ def start_measurements(
     """Begin to measure every metric whose requirements are met.
 
     Args:
-        given: values of requirements by name, see `Requirement`; None if the user gave none. A
-            requirement that is not among them is looked up in its environment variable.
+        given: values of requirements by name, see `MetricRequirement`; None if the user gave none.
+            A requirement that is not among them is looked up in its environment variable.
 
     Returns:
         The measurements by the metric's name, and what the others need.
@@ -414,7 +414,7 @@ def start_measurements(
     return measurements, unavailable
 
 
-def _find_requirement(requirement: Requirement, given: Mapping[str, Any]) -> Any:
+def _find_requirement(requirement: MetricRequirement, given: Mapping[str, Any]) -> Any:
     """Find the value of a requirement whose packages are installed; None without one."""
     # An argument, or else the environment, or a registered file.
     if given.get(requirement.name) is not None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dubfew.utils.lazy_exports import lazy_exports
 
-__all__ = ["JobDescription", "JobStore", "Segment", "WorkerPool", "run_job"]
+__all__ = ["JobDescription", "JobStore", "SceneSegment", "WorkerPool", "run_job"]
 
 __getattr__ = lazy_exports(
     __name__,
     {
         "JobDescription": "description",
         "JobStore": "store",
-        "Segment": "description",
+        "SceneSegment": "description",
         "WorkerPool": "pool",
         "run_job": "running",
     },

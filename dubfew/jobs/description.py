@@ -39,7 +39,7 @@ _OWN_FIELDS = frozenset({"video", "audio", "actor", "out", "overwrite"})
 
 
 @dataclass(frozen=True)
-class Segment:
+class SceneSegment:
     """A passage of a scene that gets sound of its own; the rest of the scene stays as it is.
 
     Attributes:
@@ -93,7 +93,7 @@ class JobDescription:
     actor: str | None = None
     video: Path | None = None
     audio: Path | None = None
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[SceneSegment, ...] = ()
     sync_mode: str | None = None
     container: str = "mp4"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -174,7 +174,7 @@ class JobDescription:
             for name in ("video", "audio"):
                 found[name] = None if found[name] is None else Path(found[name])
             segments = [{**each, "audio": Path(each["audio"])} for each in found["segments"]]
-            return cls(**{**found, "segments": tuple(Segment(**each) for each in segments)})
+            return cls(**{**found, "segments": tuple(SceneSegment(**each) for each in segments)})
         except (ValueError, TypeError, KeyError) as error:
             raise DubfewError(f"this is no description of a job: {error}") from None
 

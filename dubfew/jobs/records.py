@@ -130,7 +130,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Upload:
+class StoredUpload:
     """A file that an owner has sent.
 
     Attributes:

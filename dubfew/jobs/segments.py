@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dubfew.jobs.description import Segment
+from dubfew.jobs.description import SceneSegment
 from dubfew.render import placed_sound
 from dubfew.render.placed_sound import PlacedSound
 
 
-def compose_sound(scene: Path, segments: Sequence[Segment], out: Path) -> None:
+def compose_sound(scene: Path, segments: Sequence[SceneSegment], out: Path) -> None:
     """Write the sound of a scene with each segment's speech in its place, mono at 48 kHz.
 
     In a segment the scene's own sound is silent, also where its speech ends sooner.

@@ -32,7 +32,7 @@ from dubfew.jobs.records import (
     Job,
     JobNotFoundError,
     QuotaError,
-    Upload,
+    StoredUpload,
     actors_of,
     dump_json,
     files_of,
@@ -388,7 +388,9 @@ class JobStore:
 
     # Uploads.
 
-    def add_upload(self, owner: str, path: Path, name: str, num_bytes: int, sha256: str) -> Upload:
+    def add_upload(
+        self, owner: str, path: Path, name: str, num_bytes: int, sha256: str
+    ) -> StoredUpload:
         """Record a file that lies in the folder of uploads.
 
         Args:
@@ -406,7 +408,7 @@ class JobStore:
             )
         return self.get_upload(upload, owner)
 
-    def get_upload(self, upload: str, owner: str | None = None) -> Upload:
+    def get_upload(self, upload: str, owner: str | None = None) -> StoredUpload:
         """Return an upload.
 
         Args:
@@ -443,9 +445,11 @@ class JobStore:
         folder.mkdir(exist_ok=True, mode=0o700)
         return folder
 
-    def _read_upload(self, row: sqlite3.Row) -> Upload:
+    def _read_upload(self, row: sqlite3.Row) -> StoredUpload:
         path = self.folder / UPLOADS_FOLDER_NAME / row["name"]
-        return Upload(row["id"], row["owner"], row["bytes"], row["sha256"], path, row["created"])
+        return StoredUpload(
+            row["id"], row["owner"], row["bytes"], row["sha256"], path, row["created"]
+        )
 
     # Deletion.
 

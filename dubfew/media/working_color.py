@@ -47,7 +47,7 @@ _LUMA_BT2020 = np.array([0.2627, 0.6780, 0.0593])
 
 
 @dataclass(frozen=True)
-class Curve:
+class TransferFunction:
     """A transfer function: from code values to linear light, 1 at diffuse white, and back.
 
     Attributes:
@@ -112,18 +112,18 @@ def encode_hlg(luminance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 # Curves by the code point of the transfer characteristics; all others are SDR.
 _CURVES = {
-    TRANSFER_PQ: Curve(
+    TRANSFER_PQ: TransferFunction(
         "PQ",
         lambda code: decode_pq(code) / REFERENCE_WHITE,
         lambda light: encode_pq(light * REFERENCE_WHITE),
     ),
-    TRANSFER_HLG: Curve(
+    TRANSFER_HLG: TransferFunction(
         "HLG",
         lambda code: decode_hlg(code) / REFERENCE_WHITE,
         lambda light: encode_hlg(light * REFERENCE_WHITE),
     ),
 }
-_SDR = Curve(
+_SDR = TransferFunction(
     "SDR",
     lambda code: np.power(np.clip(code, 0, 1), _SDR_GAMMA),
     lambda light: np.power(np.clip(light, 0, 1), 1 / _SDR_GAMMA),
@@ -140,7 +140,7 @@ class WorkingColor:
         to_bt709: matrix from its linear RGB to that of BT.709. [3, 3]
     """
 
-    curve: Curve
+    curve: TransferFunction
     to_bt709: NDArray[np.float64]
 
     def to_working(self, rgb: FloatColors) -> FloatColors:
@@ -205,7 +205,7 @@ def _make_log_color(name: str, is_full: bool) -> WorkingColor:
 
     peak = float(decode(np.ones(1))[0])
     matrix = np.linalg.inv(_rgb_to_xyz(_BT709)) @ _rgb_to_xyz(log.corners)
-    return WorkingColor(Curve(log.title, decode, encode, peak=peak), matrix)
+    return WorkingColor(TransferFunction(log.title, decode, encode, peak=peak), matrix)
 
 
 @cache

@@ -21,7 +21,7 @@ from dubfew.utils.html import html_section, write_html_page
 
 
 @dataclass(frozen=True)
-class Inspection:
+class VideoInspection:
     """What dubfew sees of a video.
 
     Attributes:
@@ -106,7 +106,7 @@ def inspect_video(
     like_source: bool = False,
     people: bool = True,
     progress: ProgressCallback = no_progress,
-) -> Inspection:
+) -> VideoInspection:
     """Inspect a video: streams, color, clocks, fields, shots, people, and what will be changed.
 
     Args:
@@ -130,7 +130,7 @@ def inspect_video(
     if spoken is not None and spoken.note:
         warnings.append(spoken.note)
     seen = detect_people(path, progress=progress) if people else None
-    return Inspection(
+    return VideoInspection(
         facts=facts,
         last_seconds=float(read_last_duration(path)),
         people=None if seen is None else tuple(seen.summary()),

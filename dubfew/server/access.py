@@ -34,7 +34,7 @@ class ScopeError(DubfewError):
 
 
 @dataclass(frozen=True)
-class Caller:
+class ApiCaller:
     """Who sent a request.
 
     Attributes:
@@ -86,7 +86,7 @@ def add_key(store: JobStore, name: str, scopes: Iterable[str]) -> str:
 
 def identify_caller(
     store: JobStore, options: ServeOptions, authorization: str | None, host: str
-) -> Caller:
+) -> ApiCaller:
     """Find out who sent a request.
 
     Args:
@@ -109,12 +109,12 @@ def identify_caller(
         name = re.sub(r":\d+$", "", host).lower()
         if name not in LOOPBACK_NAMES:
             raise AccessError(f"requests to {name[:60]!a} need a key: use 127.0.0.1")
-        return Caller(LOCAL_OWNER, frozenset(SCOPES))
+        return ApiCaller(LOCAL_OWNER, frozenset(SCOPES))
     scheme, _, given = (authorization or "").partition(" ")
     digest = _hash_key(given.strip())
     for known in keys:
         if hmac.compare_digest(known["sha256"], digest) and scheme.lower() == "bearer":
-            return Caller(known["name"], frozenset(known["scopes"]))
+            return ApiCaller(known["name"], frozenset(known["scopes"]))
     raise AccessError("give a key of this server, as in 'Authorization: Bearer dubfew_...'")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from dubfew.errors import ConsentError
 from dubfew.jobs.store import ID_BYTES, JobStore
 from dubfew.registry import Registry
-from dubfew.server.access import Caller
+from dubfew.server.access import ApiCaller
 from dubfew.server.options import ServeOptions
 from dubfew.server.routing import error_responses, make_access
 from dubfew.utils.jsonable import to_jsonable
@@ -69,7 +69,7 @@ def add_actor_routes(
         }
 
     @application.get("/v1/actors", tags=["actors"], responses=error_responses())
-    def list_actors(caller: Caller = need()) -> dict[str, Any]:
+    def list_actors(caller: ApiCaller = need()) -> dict[str, Any]:
         """List all actors."""
         found = registry().list()
         return {
@@ -80,12 +80,12 @@ def add_actor_routes(
         }
 
     @application.get("/v1/actors/{actor}", tags=["actors"], responses=error_responses(404))
-    def show_actor(actor: str, caller: Caller = need()) -> dict[str, Any]:
+    def show_actor(actor: str, caller: ApiCaller = need()) -> dict[str, Any]:
         """Show an actor's revisions, consent and suspension."""
         return describe_actor(registry(), actor)
 
     @application.delete("/v1/actors/{actor}", tags=["actors"], responses=error_responses(404, 409))
-    def delete_actor(actor: str, caller: Caller = need("delete")) -> dict[str, Any]:
+    def delete_actor(actor: str, caller: ApiCaller = need("delete")) -> dict[str, Any]:
         """Destroy an actor's key, delete all their files, jobs and outputs; return the receipt."""
         opened = registry()
         receipt = opened.delete(actor)
@@ -95,7 +95,7 @@ def add_actor_routes(
 
     @application.post("/v1/actors/{actor}/suspend", tags=["actors"], responses=error_responses(404))
     def suspend_actor(
-        actor: str, request: Suspension, caller: Caller = need("delete")
+        actor: str, request: Suspension, caller: ApiCaller = need("delete")
     ) -> dict[str, Any]:
         """Refuse to render and export an actor, as when they withdraw their consent."""
         opened = registry()
@@ -103,7 +103,7 @@ def add_actor_routes(
         return describe_actor(opened, actor)
 
     @application.post("/v1/actors/{actor}/resume", tags=["actors"], responses=error_responses(404))
-    def resume_actor(actor: str, caller: Caller = need("delete")) -> dict[str, Any]:
+    def resume_actor(actor: str, caller: ApiCaller = need("delete")) -> dict[str, Any]:
         """End a suspension."""
         opened = registry()
         opened.resume(actor)
@@ -118,7 +118,7 @@ def add_actor_routes(
         },
         response_class=Response,
     )
-    def export_actor(actor: str, request: Export, caller: Caller = need("export")) -> Response:
+    def export_actor(actor: str, request: Export, caller: ApiCaller = need("export")) -> Response:
         """Return an actor, encrypted to a public key."""
         # A name of its own for each request, so that two exports of one actor do not meet.
         folder = store.folder / "exports"

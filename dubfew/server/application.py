@@ -22,7 +22,7 @@ from dubfew.jobs.pool import WorkerPool
 from dubfew.jobs.records import JobNotFoundError, QuotaError
 from dubfew.jobs.store import JobStore
 from dubfew.registry import Registry
-from dubfew.server.access import AccessError, Caller, ScopeError
+from dubfew.server.access import AccessError, ApiCaller, ScopeError
 from dubfew.server.actor_routes import add_actor_routes
 from dubfew.server.job_routes import add_job_routes
 from dubfew.server.limits import RequestLimits
@@ -184,11 +184,11 @@ def _add_state_routes(
         response_class=PlainTextResponse,
     )
     # Numbers of jobs say who works how much: they need a key as all else does.
-    def read_metrics(caller: Caller = need()) -> Response:
+    def read_metrics(caller: ApiCaller = need()) -> Response:
         """Return numbers for Prometheus."""
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
 
     @application.get("/v1/webhook-secret", tags=["server"], responses=error_responses())
-    def webhook_secret(caller: Caller = need()) -> dict[str, str]:
+    def webhook_secret(caller: ApiCaller = need()) -> dict[str, str]:
         """Return the secret that signs this key's webhooks (Standard Webhooks)."""
         return {"secret": store.webhook_secret(caller.owner, make_webhook_secret)}

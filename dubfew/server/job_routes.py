@@ -16,7 +16,7 @@ from dubfew.jobs.running import check_job
 from dubfew.jobs.store import JobStore
 from dubfew.jobs.worker import output_path
 from dubfew.registry import Registry
-from dubfew.server.access import Caller
+from dubfew.server.access import ApiCaller
 from dubfew.server.options import ServeOptions
 from dubfew.server.requests import describe_request, make_request_models
 from dubfew.server.routing import error_responses, make_access
@@ -66,7 +66,7 @@ def add_job_routes(
                 description="The same key gives the same job, however often it is sent.",
             ),
         ] = None,
-        caller: Caller = need(),
+        caller: ApiCaller = need(),
     ) -> dict[str, Any]:
         """Give a job: render an actor, learn one, or both (dub)."""
         for scope in KIND_SCOPES[request.kind]:
@@ -103,18 +103,18 @@ def add_job_routes(
 
     @application.get("/v1/jobs", tags=["jobs"], responses=error_responses())
     def list_jobs(
-        limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100, caller: Caller = need()
+        limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100, caller: ApiCaller = need()
     ) -> dict[str, Any]:
         """List the newest jobs of this key."""
         return {"jobs": [describe_state(job) for job in store.list_jobs(caller.owner, limit)]}
 
     @application.get("/v1/jobs/{job}", tags=["jobs"], responses=error_responses(404))
-    def show_job(job: str, caller: Caller = need()) -> dict[str, Any]:
+    def show_job(job: str, caller: ApiCaller = need()) -> dict[str, Any]:
         """Tell how far a job is."""
         return describe_state(store.get(job, caller.owner))
 
     @application.delete("/v1/jobs/{job}", tags=["jobs"], responses=error_responses(404))
-    def cancel_job(job: str, caller: Caller = need()) -> dict[str, Any]:
+    def cancel_job(job: str, caller: ApiCaller = need()) -> dict[str, Any]:
         """Cancel a job that waits or runs; one that has ended stays as it is."""
         return describe_state(store.cancel(store.get(job, caller.owner).id))
 
@@ -127,7 +127,7 @@ def add_job_routes(
         },
         response_class=StreamingResponse,
     )
-    def follow_job(job: str, caller: Caller = need()) -> StreamingResponse:
+    def follow_job(job: str, caller: ApiCaller = need()) -> StreamingResponse:
         """Send the state at once and after every change, until the job has ended (SSE)."""
         found = store.get(job, caller.owner)
         return StreamingResponse(
@@ -145,7 +145,7 @@ def add_job_routes(
         },
         response_class=FileResponse,
     )
-    def fetch_output(job: str, caller: Caller = need()) -> Response:
+    def fetch_output(job: str, caller: ApiCaller = need()) -> Response:
         """Return the video that a job has rendered."""
         from starlette.exceptions import HTTPException
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dubfew.errors import DubfewError
-from dubfew.jobs.description import CONTAINERS, JOB_KINDS, SYNC_MODES, JobDescription, Segment
+from dubfew.jobs.description import CONTAINERS, JOB_KINDS, SYNC_MODES, JobDescription, SceneSegment
 from dubfew.jobs.store import JobStore
 from dubfew.utils.options import Option, list_options
 
@@ -99,7 +99,7 @@ def describe_request(request: Any, store: JobStore, owner: str, device: str) -> 
         video=find(request.video) if request.video else None,
         audio=find(request.audio) if getattr(request, "audio", None) else None,
         segments=tuple(
-            Segment(each.start, each.end, find(each.audio), each.face, each.actor)
+            SceneSegment(each.start, each.end, find(each.audio), each.face, each.actor)
             for each in segments
         ),
         sync_mode=getattr(request, "sync_mode", None),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dubfew.jobs.store import JobStore
-from dubfew.server.access import Caller, identify_caller
+from dubfew.server.access import ApiCaller, identify_caller
 from dubfew.server.options import ServeOptions
 
 
@@ -28,7 +28,7 @@ def make_access(store: JobStore, options: ServeOptions) -> Callable[..., Any]:
     bearer = HTTPBearer(auto_error=False, description="A key of 'dubfew serve keys add'.")
 
     def need(*scopes: str) -> Any:
-        def identify(request: Request, _: Any = Depends(bearer)) -> Caller:
+        def identify(request: Request, _: Any = Depends(bearer)) -> ApiCaller:
             given, host = request.headers.get("authorization"), request.headers.get("host", "")
             caller = identify_caller(store, options, given, host)
             # Routes without a scope still need a key.

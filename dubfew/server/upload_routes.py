@@ -11,7 +11,7 @@ from typing import Any
 
 from dubfew.jobs.records import QuotaError
 from dubfew.jobs.store import ID_BYTES, JobStore
-from dubfew.server.access import Caller
+from dubfew.server.access import ApiCaller
 from dubfew.server.options import ServeOptions
 from dubfew.server.requests import check_upload_name
 from dubfew.server.routing import error_responses, make_access
@@ -37,7 +37,7 @@ def add_upload_routes(application: Any, store: JobStore, options: ServeOptions) 
     @application.post(
         UPLOAD_PATH, status_code=201, tags=["uploads"], responses=error_responses(429)
     )
-    def upload(file: UploadFile, caller: Caller = need()) -> dict[str, Any]:
+    def upload(file: UploadFile, caller: ApiCaller = need()) -> dict[str, Any]:
         """Receive a video, a sound, a transcript or a consent record (multipart/form-data)."""
         # By now the body lies in a temporary file; the middleware has cut off one that is longer
         # than a single upload may be.
@@ -76,7 +76,7 @@ def add_upload_routes(application: Any, store: JobStore, options: ServeOptions) 
         tags=["uploads"],
         responses=error_responses(404),
     )
-    def delete_upload(upload: str, caller: Caller = need()) -> Response:
+    def delete_upload(upload: str, caller: ApiCaller = need()) -> Response:
         """Delete an upload. A job that still needs it fails."""
         store.delete_upload(store.get_upload(upload, caller.owner).id)
         return Response(status_code=204)

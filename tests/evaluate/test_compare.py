@@ -13,7 +13,7 @@ import pytest
 from dubfew.errors import DubfewError, NoFaceError
 from dubfew.evaluate import EvaluationResult, evaluate
 from dubfew.evaluate.compare import FIELD_NAMES
-from dubfew.evaluate.metrics import METRICS, FrameMeasure, Metric, Requirement
+from dubfew.evaluate.metrics import METRICS, FrameMeasure, Metric, MetricRequirement
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 
 CLIP = "clips/grid_bbaf2n.mpg"
@@ -74,7 +74,7 @@ def test_a_registered_metric_is_measured(
     given: bool, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that reads a file of weights: without the file it says what it needs."""
-    weights = Requirement("toy", "toy.pth", float, variable="DUBFEW_TOY")
+    weights = MetricRequirement("toy", "toy.pth", float, variable="DUBFEW_TOY")
     metric = Metric(
         unit="",
         bounds=(0, math.inf),

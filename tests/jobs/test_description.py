@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from dubfew.errors import DubfewError
-from dubfew.jobs.description import JobDescription, Segment
+from dubfew.jobs.description import JobDescription, SceneSegment
 from dubfew.render.options import RenderOptions
 
 DUB, SCENE = Path("dub.wav"), Path("scene.mp4")
 
 
-def segment(start: float, end: float, **more: Any) -> Segment:
-    return Segment(start, end, DUB, **more)
+def segment(start: float, end: float, **more: Any) -> SceneSegment:
+    return SceneSegment(start, end, DUB, **more)
 
 
 def test_json_keeps_everything() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dubfew.adapt import adapt
-from dubfew.jobs.description import JobDescription, Segment
+from dubfew.jobs.description import JobDescription, SceneSegment
 from dubfew.jobs.running import check_job, run_job
 from dubfew.jobs.segments import compose_sound
 from dubfew.media import Audio, read_audio, read_frames
@@ -33,8 +33,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_segment_is_heard_in_its_place(scene: Path, tmp_path: Path) -> None:
     segments = [
-        Segment(0.1, 0.2, tone(tmp_path / "long.wav", 0.5, 3)),
-        Segment(0.3, 0.5, tone(tmp_path / "short.wav", -0.25, 0.1)),
+        SceneSegment(0.1, 0.2, tone(tmp_path / "long.wav", 0.5, 3)),
+        SceneSegment(0.3, 0.5, tone(tmp_path / "short.wav", -0.25, 0.1)),
     ]
     compose_sound(scene, segments, tmp_path / "out.wav")
     found, own = (read_audio(each, RATE).samples for each in (tmp_path / "out.wav", scene))
@@ -58,7 +58,7 @@ def test_segments_are_painted_and_nothing_else(scene: Path, tmp_path: Path) -> N
     job = JobDescription(
         actor="mary",
         video=scene,
-        segments=(Segment(0.4, 0.52, speech, face="0"), Segment(0.12, 0.24, speech)),
+        segments=(SceneSegment(0.4, 0.52, speech, face="0"), SceneSegment(0.12, 0.24, speech)),
         container="mkv",
         options={"lossless": True, "drive": "audio"},
     )

@@ -30,7 +30,7 @@ from dubfew.evaluate.metrics._base import (
     FramePair,
     Measurement,
     Metric,
-    Requirement,
+    MetricRequirement,
 )
 from dubfew.utils.extension_table import ExtensionTable
 
@@ -49,5 +49,5 @@ __all__ = [
     "FramePair",
     "Measurement",
     "Metric",
-    "Requirement",
+    "MetricRequirement",
 ]

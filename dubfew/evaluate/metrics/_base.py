@@ -177,12 +177,13 @@ class Measure(Protocol):
         """Begin to measure a pair of clips.
 
         Args:
-            resource: what `Requirement.load` returned; None for a metric without a requirement.
+            resource: what `MetricRequirement.load` returned; None for a metric without a
+                requirement.
         """
 
 
 @dataclass(frozen=True)
-class Requirement:
+class MetricRequirement:
     """Something beside the two videos that a metric needs, such as a file of weights.
 
     Attributes:
@@ -235,7 +236,7 @@ class Metric:
     best: float
     source: str
     measure: Measure
-    requirement: Requirement | None = None
+    requirement: MetricRequirement | None = None
     good: float | None = None
     poor: float | None = None
     needs_same_line: bool = False

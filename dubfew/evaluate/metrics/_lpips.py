@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dubfew.evaluate.metrics._base import CropMeasure, Metric, Requirement, RgbImage
+from dubfew.evaluate.metrics._base import CropMeasure, Metric, MetricRequirement, RgbImage
 
 
 def _measure(network: Any, reference: RgbImage, output: RgbImage) -> float:
@@ -34,7 +34,7 @@ def make_lpips_metric(net: str, file: str) -> Metric:
         source="Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features as a "
         f"Perceptual Metric (arXiv 1801.03924), version 0.1, net {net}",
         measure=CropMeasure(_measure, "face"),
-        requirement=Requirement(
+        requirement=MetricRequirement(
             f"lpips_{net}",
             f"{file} (dubfew assets add lpips-{net} FILE)",
             load,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dubfew.evaluate.metrics._base import ClipMeasure, ClipPair, Requirement
+from dubfew.evaluate.metrics._base import ClipMeasure, ClipPair, MetricRequirement
 from dubfew.utils.import_utils import import_optional
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def _require_pocketsphinx(wanted: Any) -> Any:
     return import_optional("pocketsphinx")
 
 
-PHONEME_RECOGNIZER = Requirement(
+PHONEME_RECOGNIZER = MetricRequirement(
     name="listen",
     description="--listen and PocketSphinx",
     load=_require_pocketsphinx,

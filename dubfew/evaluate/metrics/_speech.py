@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.evaluate.face_geometry import mouth_opening
-from dubfew.evaluate.metrics._base import ClipPair, Requirement
+from dubfew.evaluate.metrics._base import ClipPair, MetricRequirement
 from dubfew.speech.visemes import MOUTH_LEAD_SECONDS
 
 # Opening from which a mouth counts as open, in eye-corner distances: the median of running speech
@@ -19,7 +19,7 @@ OPEN_FROM = 0.05
 # Opening below which the lips count as closed. The detector finds closed lips at 0 to 0.02.
 CLOSED_BELOW = 0.025
 
-PHONES = Requirement(
+PHONES = MetricRequirement(
     name="phones",
     description="--transcript FILE --language CODE, or --listen",
     load=lambda phones: phones,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dubfew.evaluate.metrics._base import ClipMeasure, ClipPair, Requirement
+from dubfew.evaluate.metrics._base import ClipMeasure, ClipPair, MetricRequirement
 
 if TYPE_CHECKING:
     from dubfew.evaluate.lipsync.syncnet import LipSyncScore, SyncNet
@@ -22,7 +22,7 @@ def _load_syncnet(path: Any) -> SyncNet:
     return syncnet.load_syncnet(path)
 
 
-SYNCNET_WEIGHTS = Requirement(
+SYNCNET_WEIGHTS = MetricRequirement(
     name="syncnet",
     description="syncnet_v2.model of https://github.com/joonson/syncnet_python",
     load=_load_syncnet,

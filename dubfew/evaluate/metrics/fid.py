@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dubfew.evaluate.metrics._base import Metric, Requirement
+from dubfew.evaluate.metrics._base import Metric, MetricRequirement
 from dubfew.evaluate.metrics._frechet import FrechetMeasure
 
 
@@ -25,7 +25,7 @@ METRIC = Metric(
     "Nash Equilibrium (arXiv 1706.08500); Inception of 2015, 2,048 features; papers pool all "
     "frames of all videos, and below 2,048 frames the value is too high",
     measure=FrechetMeasure(),
-    requirement=Requirement(
+    requirement=MetricRequirement(
         "fid_inception",
         "weights-inception-2015-12-05-6726825d.pth (dubfew assets add fid-inception FILE)",
         _load,

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dubfew.evaluate.metrics._base import Metric, Requirement
+from dubfew.evaluate.metrics._base import Metric, MetricRequirement
 from dubfew.evaluate.metrics._frechet import FrechetMeasure
 
 
@@ -24,7 +24,7 @@ METRIC = Metric(
     source="Unterthiner et al. 2018, Towards Accurate Generative Models of Video (arXiv "
     "1812.01717); logits of I3D, windows of 16 frames that do not overlap",
     measure=FrechetMeasure(),
-    requirement=Requirement(
+    requirement=MetricRequirement(
         "fvd_i3d",
         "i3d_torchscript.pt (dubfew assets add fvd-i3d FILE)",
         _load,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dubfew.evaluate.metrics._base import FrameMeasure, FramePair, Metric, Requirement
+from dubfew.evaluate.metrics._base import FrameMeasure, FramePair, Metric, MetricRequirement
 
 # Frames of which one is measured: an identity does not change from frame to frame, and the network
 # takes longer than all other measures together.
@@ -37,7 +37,7 @@ METRIC = Metric(
     source="mean Euclidean distance of dlib's embeddings (package face_recognition), frame "
     "against its original, as SIDGAN measures ID; above 0.6 its authors see another person",
     measure=FrameMeasure(_measure, every=FRAME_STRIDE),
-    requirement=Requirement(
+    requirement=MetricRequirement(
         "identity",
         "pip install 'dubfew[identity]'",
         _load,

@@ -15,7 +15,7 @@ VARIANTS = {"dubfew": None, "dubfew, zero steps": 0}
 
 
 @dataclass(frozen=True)
-class Protocol:
+class PaperProtocol:
     """One experiment.
 
     Attributes:
@@ -44,8 +44,8 @@ class Protocol:
 
 # Protocols by the number of the paper and of its table. Papers: 000 DINet on little data,
 # 001 DINet, 002 SIDGAN, 003 Dubbing for Everyone, 004 IPTalker. All are of 25 fps.
-PROTOCOLS: dict[str, Protocol] = {
-    "003.1": Protocol(
+PROTOCOLS: dict[str, PaperProtocol] = {
+    "003.1": PaperProtocol(
         "Dubbing for Everyone, table 1: re-enactment with 100 and 1000 known frames",
         "HDTF",
         20,
@@ -57,7 +57,7 @@ PROTOCOLS: dict[str, Protocol] = {
         "Known are the last frames before the test, of the first 1250 of 1500. The rows of the "
         "other systems and the grades by people are not repeated (dubfew study asks people).",
     ),
-    "003.5": Protocol(
+    "003.5": PaperProtocol(
         "Dubbing for Everyone, table 5: one actor, more and more footage",
         "HDTF",
         1,
@@ -68,7 +68,7 @@ PROTOCOLS: dict[str, Protocol] = {
         ("fid",),
         "One actor, 10 s of test.",
     ),
-    "001.1": Protocol(
+    "001.1": PaperProtocol(
         "DINet, table 1: own sound",
         "HDTF",
         20,
@@ -80,7 +80,7 @@ PROTOCOLS: dict[str, Protocol] = {
         "DINet takes five reference frames and no training of the actor; dubfew learns the actor "
         "from 4 s. LPIPS with AlexNet; the paper does not name the network.",
     ),
-    "002.1": Protocol(
+    "002.1": PaperProtocol(
         "SIDGAN, table 1: own sound",
         "HDTF",
         171,
@@ -92,7 +92,7 @@ PROTOCOLS: dict[str, Protocol] = {
         "SIDGAN takes the first frame as reference; dubfew learns the actor from 4 s. LMD is in % "
         "of the eye-corner distance, the paper's unit is not said.",
     ),
-    "004.1": Protocol(
+    "004.1": PaperProtocol(
         "IPTalker, table I: own sound",
         "HDTF",
         30,

@@ -17,7 +17,7 @@ from dubfew.adapt.pipeline import adapt
 from dubfew.errors import DubfewError
 from dubfew.evaluate.compare import evaluate
 from dubfew.evaluate.folders import FolderResult, evaluate_folder, list_videos, summarize
-from dubfew.evaluate.papers.protocols import PROTOCOLS, VARIANTS, Protocol, load_published
+from dubfew.evaluate.papers.protocols import PROTOCOLS, VARIANTS, PaperProtocol, load_published
 from dubfew.media import AudioSource, VideoWriter, probe, read_frames
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.registry import Registry
@@ -36,7 +36,7 @@ SHORT_TEST_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
-class Cell:
+class ProtocolCell:
     """One clip under one condition.
 
     Attributes:
@@ -96,7 +96,7 @@ def run_protocol(
     count = min(len(clips), subjects or protocol.subjects)
     # Sampled by the seed and then sorted: the same clips in the same order on every machine.
     chosen = sorted(random.Random(seed).sample(clips, count))
-    cells: list[Cell] = []
+    cells: list[ProtocolCell] = []
     failed: dict[str, str] = {}
     for clip in chosen:
         for known in protocol.known_frames:
@@ -132,21 +132,21 @@ def run_protocol(
     return text
 
 
-def _read_cell(file: Path, setting: Mapping[str, Any]) -> Cell | None:
+def _read_cell(file: Path, setting: Mapping[str, Any]) -> ProtocolCell | None:
     """Read a result that was made under the same setting; None without one."""
     try:
         stored = json.loads(file.read_text("utf-8"))
         if stored["setting"] != setting:
             return None
         place = (setting["clip"], setting["known"], setting["variant"])
-        return Cell(*place, stored["values"], stored["shortened"])
+        return ProtocolCell(*place, stored["values"], stored["shortened"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _run_cell(
-    protocol: Protocol, clip: Path, setting: Mapping[str, Any], progress: ProgressCallback
-) -> Cell:
+    protocol: PaperProtocol, clip: Path, setting: Mapping[str, Any], progress: ProgressCallback
+) -> ProtocolCell:
     """Learn the actor, render the test, and measure it."""
     with tempfile.TemporaryDirectory(prefix="dubfew-paper-") as folder:
         place = Path(folder)
@@ -172,7 +172,7 @@ def _run_cell(
             progress=progress,
         )
         values = evaluate(test, output, progress=progress).to_json()
-    return Cell(
+    return ProtocolCell(
         setting["clip"],
         setting["known"],
         setting["variant"],
@@ -228,8 +228,8 @@ def split_for_protocol(clip: Path, folder: Path, known: int, test: int) -> tuple
 
 def _document(
     name: str,
-    protocol: Protocol,
-    cells: Sequence[Cell],
+    protocol: PaperProtocol,
+    cells: Sequence[ProtocolCell],
     failed: Mapping[str, str],
     is_dataset: bool,
 ) -> str:
@@ -277,7 +277,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _to_csv(protocol: Protocol, cells: Sequence[Cell]) -> str:
+def _to_csv(protocol: PaperProtocol, cells: Sequence[ProtocolCell]) -> str:
     """Format every clip as a row of CSV."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -60,7 +60,7 @@ def _vgg16_layers() -> tuple[list[nn.Module], tuple[int, ...]]:
 BACKBONES = {"alex": _alexnet_layers, "vgg": _vgg16_layers}
 
 
-class Backbone(nn.Module):
+class FeatureBackbone(nn.Module):
     """The feature layers of a backbone under torchvision's names."""
 
     def __init__(self, net: str) -> None:
@@ -85,7 +85,7 @@ class Lpips(nn.Module):
     Metric" (arXiv 1801.03924), eq. 1, version 0.1.
     """
 
-    def __init__(self, backbone: Backbone, heads: list[Tensor]) -> None:
+    def __init__(self, backbone: FeatureBackbone, heads: list[Tensor]) -> None:
         """Join a backbone and the weights of its layers' channels. [C] each"""
         super().__init__()
         self.backbone, self.heads = backbone, heads
@@ -132,7 +132,7 @@ def _unit_length(features: Tensor) -> Tensor:
     return features / (features.square().sum(1, keepdim=True).sqrt() + LENGTH_EPSILON)
 
 
-def load_backbone(net: str, path: Path) -> Backbone:
+def load_backbone(net: str, path: Path) -> FeatureBackbone:
     """Load a backbone from torchvision's file.
 
     Args:
@@ -145,7 +145,7 @@ def load_backbone(net: str, path: Path) -> Backbone:
     name = {"alex": "AlexNet", "vgg": "VGG-16"}[net]
     expected = f"give torchvision's file of {name}"
     with torch.device("meta"):
-        backbone = Backbone(net)
+        backbone = FeatureBackbone(net)
     load_weights_into(backbone, load_torch_weights(path, expected), path, name, expected)
     return backbone
 

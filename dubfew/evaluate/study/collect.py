@@ -25,7 +25,7 @@ GRADES = ("1", "2", "3", "4", "5")
 
 
 @dataclass(frozen=True)
-class Preference:
+class PreferenceCount:
     """How often one system was preferred to another.
 
     Attributes:
@@ -60,7 +60,7 @@ class StudyResult:
 
     participants: tuple[str, ...]
     excluded: tuple[str, ...]
-    preferences: tuple[Preference, ...]
+    preferences: tuple[PreferenceCount, ...]
     grades: Mapping[tuple[str, str], tuple[float, tuple[float, float], int]]
     answers: tuple[Mapping[str, str], ...]
 
@@ -209,7 +209,7 @@ def _unblind(
 
 def _count_preferences(
     rows: Iterable[Mapping[str, str]], trials: Mapping[str, Mapping[str, Any]]
-) -> tuple[Preference, ...]:
+) -> tuple[PreferenceCount, ...]:
     """Count the votes of every pair, in both directions."""
     votes: dict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
@@ -219,7 +219,7 @@ def _count_preferences(
         votes[winner, loser] += 1
     pairs = sorted({pair for winner, loser in votes for pair in ((winner, loser), (loser, winner))})
     return tuple(
-        Preference(one, other, votes[one, other], votes[one, other] + votes[other, one])
+        PreferenceCount(one, other, votes[one, other], votes[one, other] + votes[other, one])
         for one, other in pairs
     )
 

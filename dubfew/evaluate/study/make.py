@@ -40,7 +40,7 @@ CATCH_PX = 24
 
 
 @dataclass(frozen=True)
-class Trial:
+class StudyTrial:
     """One question to a viewer.
 
     Attributes:
@@ -117,7 +117,7 @@ def make_study(
         common = sorted(set.intersection(*(set(clips[system]) for system in group)))
         for clip in common:
             names = tuple(publish(system, clip) for system in group)
-            trials.append(Trial(f"{rng.getrandbits(64):016x}", clip, names, group))
+            trials.append(StudyTrial(f"{rng.getrandbits(64):016x}", clip, names, group))
     if not trials:
         raise DubfewError("the systems have no clip in common: name the videos alike")
     trials += _make_catch_trials(clips, media, kind, catch, rng)
@@ -172,7 +172,7 @@ def _make_catch_trials(
     kind: str,
     count: int,
     rng: random.Random,
-) -> list[Trial]:
+) -> list[StudyTrial]:
     """Make trials with a copy that nobody who looks would prefer or grade high."""
     pool = sorted({(clip, path) for found in clips.values() for clip, path in found.items()})
     trials = []
@@ -184,7 +184,7 @@ def _make_catch_trials(
             shutil.copyfile(path, media / names[0])
             systems = (CATCH_GOOD, CATCH_BAD)
         shown = tuple(names[-len(systems) :])
-        trials.append(Trial(f"{rng.getrandbits(64):016x}", clip, shown, systems))
+        trials.append(StudyTrial(f"{rng.getrandbits(64):016x}", clip, shown, systems))
     return trials
 
 

@@ -1,7 +1,7 @@
 """Recipes: how a renderer is trained, one module each.
 
 Every module of this package that does not begin with an underscore defines ``RECIPE``, a subclass
-of `Recipe`: losses, critics, optimizers and stages. One loop runs all of them
+of `TrainingRecipe`: losses, critics, optimizers and stages. One loop runs all of them
 (`dubfew.prior.training.trainer`), and adaptation uses the loss and the critics of the recipe that
 its prior was trained by. Training configurations and stored priors name a recipe by its module.
 Importing this package imports no torch.
@@ -17,27 +17,27 @@ from dubfew.utils.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dubfew.prior.recipes._base import (
-        Critic,
         NetworkFiles,
-        Recipe,
         RecipeNetworks,
-        Rendered,
-        Stage,
+        RenderedBatch,
+        TrainedCritic,
+        TrainingRecipe,
+        TrainingStage,
         frozen_parameters,
     )
 
-RECIPES: ExtensionTable[type[Recipe]] = ExtensionTable(
+RECIPES: ExtensionTable[type[TrainingRecipe]] = ExtensionTable(
     "training recipe", "dubfew.prior.recipes", "RECIPE", ArtefactError
 )
 
 __all__ = [
     "RECIPES",
-    "Critic",
     "NetworkFiles",
-    "Recipe",
     "RecipeNetworks",
-    "Rendered",
-    "Stage",
+    "RenderedBatch",
+    "TrainedCritic",
+    "TrainingRecipe",
+    "TrainingStage",
     "frozen_parameters",
 ]
 

@@ -1,8 +1,9 @@
 """The interface of a training recipe: losses, critics, optimizers and stages of a renderer.
 
 One loop runs every recipe. In each step it draws a batch of the stage, calls
-`Recipe.compute_generator_loss`, takes a step of the renderer and the textures, calls
-`Recipe.compute_critic_losses` with the critics of the stage, and takes a step of each of them.
+`TrainingRecipe.compute_generator_loss`, takes a step of the renderer and the textures, calls
+`TrainingRecipe.compute_critic_losses` with the critics of the stage, and takes a step of each
+critic.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dubfew.errors import ArtefactError
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingStage:
     """A part of a training with its own size of picture, batch or losses.
 
     Attributes:
@@ -41,7 +42,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Critic:
+class TrainedCritic:
     """A network that judges pictures while a renderer is trained, and how it is trained.
 
     Attributes:
@@ -88,7 +89,7 @@ class RecipeNetworks:
 
 
 @dataclass(frozen=True)
-class Rendered:
+class RenderedBatch:
     """What a renderer made of a batch.
 
     Attributes:
@@ -102,7 +103,7 @@ class Rendered:
     output: Any
 
 
-class Recipe:
+class TrainingRecipe:
     """Base class of recipes.
 
     Attributes:
@@ -164,9 +165,9 @@ class Recipe:
                 raise ArtefactError(f"{key!r} of the loss is {value!r}: give a number >= 0")
         return replace(base, **given)
 
-    def list_stages(self) -> tuple[Stage, ...]:
+    def list_stages(self) -> tuple[TrainingStage, ...]:
         """List the stages in order; one stage with everything by default."""
-        return (Stage(),)
+        return (TrainingStage(),)
 
     def compute_rate_factor(self, step: int, num_steps: int) -> float:
         """Compute the factor of all learning rates after some steps; 1 by default.
@@ -177,7 +178,7 @@ class Recipe:
         """
         return 1.0
 
-    def make_critics(self, renderer: Any) -> dict[str, Critic]:
+    def make_critics(self, renderer: Any) -> dict[str, TrainedCritic]:
         """Make the critics with fresh weights, for all stages; none by default.
 
         Args:
@@ -213,8 +214,8 @@ class Recipe:
         sample: Any,
         texture: Tensor,
         networks: RecipeNetworks,
-        stage: Stage,
-    ) -> Rendered:
+        stage: TrainingStage,
+    ) -> RenderedBatch:
         """Render a batch and compute the renderer's loss; every subclass implements it.
 
         Critics may get no gradients here, see `frozen_parameters`.
@@ -233,7 +234,7 @@ class Recipe:
         raise NotImplementedError
 
     def compute_critic_losses(
-        self, critics: Mapping[str, nn.Module], sample: Any, output: Any, stage: Stage
+        self, critics: Mapping[str, nn.Module], sample: Any, output: Any, stage: TrainingStage
     ) -> dict[str, Tensor]:
         """Compute the loss of each critic; the renderer gets no gradients.
 
@@ -241,7 +242,7 @@ class Recipe:
             critics: critics of the stage by name, which may be wrapped for several processes: call
                 each once.
             sample: the batch.
-            output: what `compute_generator_loss` put into `Rendered.output`; detach it.
+            output: what `compute_generator_loss` put into `RenderedBatch.output`; detach it.
             stage: part of the training.
 
         Returns:
@@ -297,7 +298,7 @@ def judge_both(
     return on_real, on_fake
 
 
-def stage_steps(stages: tuple[Stage, ...], num_steps: int) -> list[int]:
+def stage_steps(stages: tuple[TrainingStage, ...], num_steps: int) -> list[int]:
     """Compute the last step of each stage.
 
     Args:
@@ -308,7 +309,7 @@ def stage_steps(stages: tuple[Stage, ...], num_steps: int) -> list[int]:
         Rising numbers of steps; the last one is ``num_steps``.
 
     Example:
-        >>> stage_steps((Stage(share=0.25), Stage(share=0.75)), 10)
+        >>> stage_steps((TrainingStage(share=0.25), TrainingStage(share=0.75)), 10)
         [2, 10]
     """
     ends, total = [], 0.0
@@ -319,7 +320,7 @@ def stage_steps(stages: tuple[Stage, ...], num_steps: int) -> list[int]:
     return ends
 
 
-def stage_of_step(stages: tuple[Stage, ...], step: int, num_steps: int) -> Stage:
+def stage_of_step(stages: tuple[TrainingStage, ...], step: int, num_steps: int) -> TrainingStage:
     """Return the stage that a step, counted from 1, belongs to.
 
     Args:

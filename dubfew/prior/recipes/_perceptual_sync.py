@@ -28,12 +28,12 @@ from dubfew.prior.losses import (
     two_scale_perceptual_loss,
 )
 from dubfew.prior.recipes._base import (
-    Critic,
     NetworkFiles,
-    Recipe,
     RecipeNetworks,
-    Rendered,
-    Stage,
+    RenderedBatch,
+    TrainedCritic,
+    TrainingRecipe,
+    TrainingStage,
     frozen_parameters,
     judge_both,
     sum_weighted_terms,
@@ -63,7 +63,7 @@ class PerceptualSyncLoss:
     l1: float = 0.0
 
 
-class PerceptualSyncRecipe(Recipe):
+class PerceptualSyncRecipe(TrainingRecipe):
     """Base class of the two recipes; subclasses say which stages and critics there are."""
 
     settings: PerceptualSyncLoss
@@ -92,7 +92,7 @@ class PerceptualSyncRecipe(Recipe):
             stage.frames == SYNC_FRAMES for stage in self.list_stages()
         )
 
-    def make_critics(self, renderer: Any) -> dict[str, Critic]:
+    def make_critics(self, renderer: Any) -> dict[str, TrainedCritic]:
         """Make the critics that the stages name, if a term needs them."""
         if not self.settings.adversarial:
             return {}
@@ -102,7 +102,7 @@ class PerceptualSyncRecipe(Recipe):
         # As narrow as the renderer, or a small one would have no chance.
         widths = tuple(width // renderer.config.narrow for width in default.widths)
         return {
-            name: Critic(DINetCritic(DINetCriticConfig(count, widths)))
+            name: TrainedCritic(DINetCritic(DINetCriticConfig(count, widths)))
             for name, count in frames.items()
             if name in named
         }
@@ -133,8 +133,8 @@ class PerceptualSyncRecipe(Recipe):
         sample: ClipSample,
         texture: Tensor,
         networks: RecipeNetworks,
-        stage: Stage,
-    ) -> Rendered:
+        stage: TrainingStage,
+    ) -> RenderedBatch:
         """Paint windows and compute the terms.
 
         Args:
@@ -164,14 +164,14 @@ class PerceptualSyncRecipe(Recipe):
                     judged.append(least_squares_generator_loss(critic(windows)))
         if judged:
             terms["adversarial"] = torch.stack(judged).sum()
-        return Rendered(sum_weighted_terms(terms, settings, painted), terms, painted)
+        return RenderedBatch(sum_weighted_terms(terms, settings, painted), terms, painted)
 
     def compute_critic_losses(
         self,
         critics: Mapping[str, nn.Module],
         sample: ClipSample,
         output: Tensor,
-        stage: Stage,
+        stage: TrainingStage,
     ) -> dict[str, Tensor]:
         """Compute the least-squares loss of each critic.
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.recipes._base import Stage
+from dubfew.prior.recipes._base import TrainingStage
 from dubfew.prior.recipes._perceptual_sync import (
     CLIP_CRITIC,
     FRAME_CRITIC,
@@ -103,7 +103,7 @@ class DINetRecipe(PerceptualSyncRecipe):
     }
 
     def __init__(self, settings: Any = None) -> None:
-        """Make a recipe, see `Recipe`.
+        """Make a recipe, see `TrainingRecipe`.
 
         Raises:
             ArtefactError: A stage does not exist, or none is named.
@@ -115,12 +115,12 @@ class DINetRecipe(PerceptualSyncRecipe):
                 f"'stages' is {self.settings.stages!r}: name some of {', '.join(STAGES)}"
             )
 
-    def list_stages(self) -> tuple[Stage, ...]:
+    def list_stages(self) -> tuple[TrainingStage, ...]:
         """List the stages, their shares as in the published training."""
         chosen = [(name, STAGES[name]) for name in self.settings.stages.split()]
         total = sum(stage.steps_per_video for _, stage in chosen)
         return tuple(
-            Stage(
+            TrainingStage(
                 name,
                 share=stage.steps_per_video / total,
                 shrink=stage.shrink,

@@ -13,12 +13,12 @@ from dubfew.prior.losses import Vgg19, load_vgg19
 from dubfew.prior.losses.objective import LossNetworks, compute_loss, render_batch
 from dubfew.prior.losses.weights import LOSS_PRESETS, LossWeights, resolve_loss_weights
 from dubfew.prior.recipes._base import (
-    Critic,
     NetworkFiles,
-    Recipe,
     RecipeNetworks,
-    Rendered,
-    Stage,
+    RenderedBatch,
+    TrainedCritic,
+    TrainingRecipe,
+    TrainingStage,
 )
 from dubfew.prior.renderers import Renderer
 from dubfew.training import MAX_GRADIENT_NORM
@@ -32,7 +32,7 @@ WARMUP_FRACTION = 0.02
 INITIAL_RATE_FACTOR, FINAL_RATE_FACTOR = 0.01, 0.1
 
 
-class FieldsRecipe(Recipe):
+class FieldsRecipe(TrainingRecipe):
     """Train a blending renderer; see `dubfew.prior.losses.objective` for the terms."""
 
     settings: LossWeights
@@ -63,11 +63,11 @@ class FieldsRecipe(Recipe):
             floor=FINAL_RATE_FACTOR,
         )
 
-    def make_critics(self, renderer: Renderer) -> dict[str, Critic]:
+    def make_critics(self, renderer: Renderer) -> dict[str, TrainedCritic]:
         """Make the discriminator of patches, if a term needs it."""
         if not self.settings.needs_discriminator:
             return {}
-        return {"discriminator": Critic(Discriminator(), betas=DISCRIMINATOR_ADAM_BETAS)}
+        return {"discriminator": TrainedCritic(Discriminator(), betas=DISCRIMINATOR_ADAM_BETAS)}
 
     def load_networks(self, files: NetworkFiles) -> dict[str, nn.Module]:
         """Load VGG-19, if a term needs it."""
@@ -79,8 +79,8 @@ class FieldsRecipe(Recipe):
         sample: TrainingSample,
         texture: Tensor,
         networks: RecipeNetworks,
-        stage: Stage,
-    ) -> Rendered:
+        stage: TrainingStage,
+    ) -> RenderedBatch:
         """Predict the fields of a batch, compose its pictures, and compute the terms.
 
         Args:
@@ -96,10 +96,14 @@ class FieldsRecipe(Recipe):
             cast("Discriminator | None", networks.critics.get("discriminator")),
         )
         loss, terms = compute_loss(sample, texture, fields, picture, self.settings, loss_networks)
-        return Rendered(loss, terms, picture)
+        return RenderedBatch(loss, terms, picture)
 
     def compute_critic_losses(
-        self, critics: Mapping[str, nn.Module], sample: TrainingSample, output: Any, stage: Stage
+        self,
+        critics: Mapping[str, nn.Module],
+        sample: TrainingSample,
+        output: Any,
+        stage: TrainingStage,
     ) -> dict[str, Tensor]:
         """Compute the discriminator's loss.
 

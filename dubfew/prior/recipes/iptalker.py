@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from dubfew.prior.recipes._base import Stage
+from dubfew.prior.recipes._base import TrainingStage
 from dubfew.prior.recipes._perceptual_sync import (
     FRAME_CRITIC,
     PerceptualSyncLoss,
@@ -37,9 +37,9 @@ class IPTalkerRecipe(PerceptualSyncRecipe):
         "ema": 0.0,
     }
 
-    def list_stages(self) -> tuple[Stage, ...]:
+    def list_stages(self) -> tuple[TrainingStage, ...]:
         """List the one stage, with as many frames as a SyncNet hears."""
-        return (Stage("clip", frames=SYNC_FRAMES, critics=(FRAME_CRITIC,)),)
+        return (TrainingStage("clip", frames=SYNC_FRAMES, critics=(FRAME_CRITIC,)),)
 
 
 RECIPE = IPTalkerRecipe

@@ -30,12 +30,12 @@ from dubfew.prior.losses.adversarial import (
 )
 from dubfew.prior.losses.contextual import CONTEXTUAL_LAYER
 from dubfew.prior.recipes._base import (
-    Critic,
     NetworkFiles,
-    Recipe,
     RecipeNetworks,
-    Rendered,
-    Stage,
+    RenderedBatch,
+    TrainedCritic,
+    TrainingRecipe,
+    TrainingStage,
     frozen_parameters,
     judge_both,
 )
@@ -98,7 +98,7 @@ class SidganLoss:
 _FULL = SidganLoss()
 
 
-class SidganRecipe(Recipe):
+class SidganRecipe(TrainingRecipe):
     """Train `SidganGenerator`; see the module's docstring."""
 
     settings: SidganLoss
@@ -130,7 +130,7 @@ class SidganRecipe(Recipe):
     }
 
     def __init__(self, settings: Any = None) -> None:
-        """Make a recipe, see `Recipe`.
+        """Make a recipe, see `TrainingRecipe`.
 
         Raises:
             ArtefactError: There are no such features.
@@ -146,13 +146,13 @@ class SidganRecipe(Recipe):
         levels = LEVEL_NAMES if self.settings.pyramid else LEVEL_NAMES[-1:]
         return tuple(name for name in levels if self.settings.weigh("adversarial", name))
 
-    def list_stages(self) -> tuple[Stage, ...]:
+    def list_stages(self) -> tuple[TrainingStage, ...]:
         """List the levels that are added one after another, each for a third of the steps."""
         if not self.settings.pyramid:
-            return (Stage("fine", frames=SYNC_FRAMES),)
+            return (TrainingStage("fine", frames=SYNC_FRAMES),)
         judged = self._judged_levels()
         return tuple(
-            Stage(
+            TrainingStage(
                 name,
                 share=1 / len(LEVEL_NAMES),
                 frames=SYNC_FRAMES,
@@ -161,11 +161,12 @@ class SidganRecipe(Recipe):
             for number, name in enumerate(LEVEL_NAMES)
         )
 
-    def make_critics(self, renderer: SidganGenerator) -> dict[str, Critic]:
+    def make_critics(self, renderer: SidganGenerator) -> dict[str, TrainedCritic]:
         """Make a critic of patches for each level."""
         narrow = renderer.config.narrow
         return {
-            name: Critic(PatchCritic(narrow), betas=CRITIC_BETAS) for name in self._judged_levels()
+            name: TrainedCritic(PatchCritic(narrow), betas=CRITIC_BETAS)
+            for name in self._judged_levels()
         }
 
     def load_networks(self, files: NetworkFiles) -> dict[str, nn.Module]:
@@ -241,8 +242,8 @@ class SidganRecipe(Recipe):
         sample: ClipSample,
         texture: Tensor,
         networks: RecipeNetworks,
-        stage: Stage,
-    ) -> Rendered:
+        stage: TrainingStage,
+    ) -> RenderedBatch:
         """Paint all levels up to the stage's and judge each of them.
 
         Args:
@@ -268,7 +269,7 @@ class SidganRecipe(Recipe):
         # part yet get one of zeros.
         for part in renderer.list_parts_behind(finest):
             total = total + 0 * sum(p.sum() for p in part.parameters())
-        return Rendered(total, terms, painted)
+        return RenderedBatch(total, terms, painted)
 
     def _judge_level(
         self, name: str, picture: Tensor, sample: ClipSample, networks: RecipeNetworks
@@ -304,7 +305,7 @@ class SidganRecipe(Recipe):
         critics: Mapping[str, nn.Module],
         sample: ClipSample,
         output: Mapping[str, Tensor],
-        stage: Stage,
+        stage: TrainingStage,
     ) -> dict[str, Tensor]:
         """Compute the loss of each level's critic.
 

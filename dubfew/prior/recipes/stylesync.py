@@ -24,12 +24,12 @@ from dubfew.prior.losses.adversarial import (
     least_squares_generator_loss,
 )
 from dubfew.prior.recipes._base import (
-    Critic,
     NetworkFiles,
-    Recipe,
     RecipeNetworks,
-    Rendered,
-    Stage,
+    RenderedBatch,
+    TrainedCritic,
+    TrainingRecipe,
+    TrainingStage,
     frozen_parameters,
     judge_both,
     sum_weighted_terms,
@@ -70,7 +70,7 @@ class StyleSyncLoss:
     r1: float = 0.0
 
 
-class StyleSyncRecipe(Recipe):
+class StyleSyncRecipe(TrainingRecipe):
     """Train `StyleSyncGenerator`; see the module's docstring."""
 
     settings: StyleSyncLoss
@@ -90,13 +90,13 @@ class StyleSyncRecipe(Recipe):
         "ema": 0.0,
     }
 
-    def make_critics(self, renderer: StyleSyncGenerator) -> dict[str, Critic]:
+    def make_critics(self, renderer: StyleSyncGenerator) -> dict[str, TrainedCritic]:
         """Make the critic of windows, if a term needs it."""
         if not self.settings.adversarial:
             return {}
         config = renderer.config
         size = config.load_layout().height
-        return {"windows": Critic(StyleSyncCritic(size, config.frames, config.narrow))}
+        return {"windows": TrainedCritic(StyleSyncCritic(size, config.frames, config.narrow))}
 
     def load_networks(self, files: NetworkFiles) -> dict[str, nn.Module]:
         """Load VGG-19, if a term needs it."""
@@ -108,8 +108,8 @@ class StyleSyncRecipe(Recipe):
         sample: ClipSample,
         texture: Tensor,
         networks: RecipeNetworks,
-        stage: Stage,
-    ) -> Rendered:
+        stage: TrainingStage,
+    ) -> RenderedBatch:
         """Paint windows and compute eq. 1.
 
         Args:
@@ -152,14 +152,14 @@ class StyleSyncRecipe(Recipe):
             critic = networks.critics["windows"]
             with frozen_parameters(critic):
                 terms["adversarial"] = least_squares_generator_loss(critic(painted))
-        return Rendered(sum_weighted_terms(terms, settings, painted), terms, painted)
+        return RenderedBatch(sum_weighted_terms(terms, settings, painted), terms, painted)
 
     def compute_critic_losses(
         self,
         critics: Mapping[str, nn.Module],
         sample: ClipSample,
         output: Tensor,
-        stage: Stage,
+        stage: TrainingStage,
     ) -> dict[str, Tensor]:
         """Compute the loss of the critic of windows.
 

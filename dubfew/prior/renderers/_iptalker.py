@@ -24,7 +24,7 @@ from dubfew.prior.renderers._deformation import FlowNetwork, warp_features
 from dubfew.prior.renderers._layers import (
     LEAKY_RELU_SLOPE,
     MODULATION_WIDTH,
-    Attention,
+    MultiHeadAttention,
     PreActivationBlock,
     SoundEncoder,
     SpadeBlock,
@@ -140,9 +140,9 @@ class AlignmentUnit(nn.Module):
         """
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(4))
-        self.self_attention = Attention(width, heads)
-        self.images_ask = Attention(width, heads, can_ignore=True)
-        self.sound_asks = Attention(width, heads, can_ignore=True)
+        self.self_attention = MultiHeadAttention(width, heads)
+        self.images_ask = MultiHeadAttention(width, heads, can_ignore=True)
+        self.sound_asks = MultiHeadAttention(width, heads, can_ignore=True)
         self.hidden = nn.Sequential(
             nn.Linear(width, HIDDEN_FACTOR * width),
             nn.GELU(),

@@ -227,7 +227,7 @@ class SpadeBlock(nn.Module):
         return self.skip(x) + y
 
 
-class Attention(nn.Module):
+class MultiHeadAttention(nn.Module):
     """Attention with several heads, of plain linear layers.
 
     ``nn.MultiheadAttention`` uses the weights of its layers without calling them, so adapters that

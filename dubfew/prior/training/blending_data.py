@@ -12,7 +12,7 @@ from torch import nn
 
 from dubfew.data.samples import TrainingSample
 from dubfew.data.shards import open_prepared_clips
-from dubfew.prior.recipes import Stage
+from dubfew.prior.recipes import TrainingStage
 from dubfew.prior.renderers import Renderer
 from dubfew.prior.training.batches import (
     check_held_out_disjoint,
@@ -57,8 +57,8 @@ class BlendingData:
         return PeopleTextures(footage, self.renderer.config.texture_channels)
 
     def iterate_batches(
-        self, stages: tuple[Stage, ...], steps_done: int, accelerator: Accelerator
-    ) -> Iterator[tuple[Stage, TrainingSample]]:
+        self, stages: tuple[TrainingStage, ...], steps_done: int, accelerator: Accelerator
+    ) -> Iterator[tuple[TrainingStage, TrainingSample]]:
         """Iterate over this process's batches from a step on, see `iterate_batches`.
 
         Args:

@@ -16,7 +16,7 @@ from dubfew.prior.recipes import RECIPES
 from dubfew.prior.renderers import RENDERERS
 
 if TYPE_CHECKING:
-    from dubfew.prior.recipes import NetworkFiles, Recipe
+    from dubfew.prior.recipes import NetworkFiles, TrainingRecipe
 
 # Keys that decide the recipe, and their defaults.
 _RECIPE_KEYS = (("renderer", "lite"), ("recipe", ""))
@@ -139,7 +139,7 @@ class PriorTrainConfig:
         recipe = RECIPES.load(find_recipe(renderer, recipe_name))
         return cls(**{**recipe.defaults, **given})
 
-    def make_recipe(self) -> Recipe:
+    def make_recipe(self) -> TrainingRecipe:
         """Make the recipe with the settings of ``loss``.
 
         Raises:

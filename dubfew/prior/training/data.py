@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from dubfew.prior.recipes import Stage
+from dubfew.prior.recipes import TrainingStage
 from dubfew.prior.training.validation import ValidationResult
 
 
@@ -47,8 +47,8 @@ class TrainingData(Protocol):
         ...
 
     def iterate_batches(
-        self, stages: tuple[Stage, ...], steps_done: int, accelerator: Accelerator
-    ) -> Iterator[tuple[Stage, Any]]:
+        self, stages: tuple[TrainingStage, ...], steps_done: int, accelerator: Accelerator
+    ) -> Iterator[tuple[TrainingStage, Any]]:
         """Iterate over this process's batches from a step on, with the stage of each.
 
         Args:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dubfew.data.samples import TrainingSample, unwrap_footage_texture
 from dubfew.errors import ArtefactError
-from dubfew.prior.recipes import Recipe, RecipeNetworks, Stage
+from dubfew.prior.recipes import RecipeNetworks, TrainingRecipe, TrainingStage
 from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.prior.training.textures import SeparateTextures
 from dubfew.reconstruction.heads.head_model import load_head_model
@@ -25,7 +25,7 @@ class RendererWithLoss(nn.Module):
     One module with one forward pass is what Accelerate can wrap for several processes.
     """
 
-    def __init__(self, renderer: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, renderer: nn.Module, recipe: TrainingRecipe) -> None:
         """Wrap a renderer.
 
         Args:
@@ -37,7 +37,7 @@ class RendererWithLoss(nn.Module):
         self.recipe = recipe
 
     def forward(
-        self, sample: Any, texture: Tensor, networks: RecipeNetworks, stage: Stage
+        self, sample: Any, texture: Tensor, networks: RecipeNetworks, stage: TrainingStage
     ) -> tuple[Tensor, dict[str, Tensor], Any]:
         """Render a batch and compute its loss.
 

@@ -26,7 +26,7 @@ from dubfew.data.clip_samples import (
 )
 from dubfew.data.clip_shards import open_layout_clips
 from dubfew.errors import DubfewError
-from dubfew.prior.recipes import Stage
+from dubfew.prior.recipes import TrainingStage
 from dubfew.prior.recipes._base import stage_steps
 from dubfew.prior.renderers import PaintingRenderer, PaintingRendererConfig
 from dubfew.prior.training.batches import check_held_out_disjoint
@@ -48,14 +48,16 @@ VALIDATION_WINDOWS = 4
 UNWRAPPED_FRAMES = 8
 
 
-def make_sample_form(config: PaintingRendererConfig, stage: Stage | None = None) -> ClipSampleForm:
+def make_sample_form(
+    config: PaintingRendererConfig, stage: TrainingStage | None = None
+) -> ClipSampleForm:
     """Make the sizes of samples from a renderer's configuration and a stage of its training.
 
     Args:
         config: configuration of the renderer.
         stage: part of the training, which may ask for smaller crops and other numbers of frames.
     """
-    stage = stage or Stage()
+    stage = stage or TrainingStage()
     return ClipSampleForm(
         frames=stage.frames or config.frames,
         references=config.references,
@@ -115,8 +117,8 @@ class PaintingData:
         return RandomTextures(self.identities, self.renderer.config.texture_channels)
 
     def iterate_batches(
-        self, stages: tuple[Stage, ...], steps_done: int, accelerator: Accelerator
-    ) -> Iterator[tuple[Stage, ClipSample]]:
+        self, stages: tuple[TrainingStage, ...], steps_done: int, accelerator: Accelerator
+    ) -> Iterator[tuple[TrainingStage, ClipSample]]:
         """Iterate over this process's batches from a step on, stage by stage.
 
         Step s of any run consists of the same samples, however they are dealt to processes.

@@ -30,7 +30,7 @@ from torch.optim import Adam
 
 from dubfew.errors import ArtefactError, DubfewError, OutputExistsError
 from dubfew.prior.checkpoint import Prior, prior_info, renderer_config_to_dict
-from dubfew.prior.recipes import Recipe, RecipeNetworks, Stage
+from dubfew.prior.recipes import RecipeNetworks, TrainingRecipe, TrainingStage
 from dubfew.prior.renderers import PaintingRenderer, make_renderer
 from dubfew.prior.training.accelerator import configured_accelerator
 from dubfew.prior.training.blending_data import BlendingData
@@ -213,13 +213,13 @@ def open_training_data(config: PriorTrainConfig, renderer: Any) -> TrainingData:
     return BlendingData(config, renderer)
 
 
-def _rate_factor(config: PriorTrainConfig, recipe: Recipe) -> Callable[[int], float]:
+def _rate_factor(config: PriorTrainConfig, recipe: TrainingRecipe) -> Callable[[int], float]:
     """Make the factor of all learning rates as a function of the steps done."""
     return lambda steps_done: recipe.compute_rate_factor(steps_done, config.steps)
 
 
 def _prepare_critics(
-    accelerator: Accelerator, config: PriorTrainConfig, recipe: Recipe, renderer: nn.Module
+    accelerator: Accelerator, config: PriorTrainConfig, recipe: TrainingRecipe, renderer: nn.Module
 ) -> dict[str, _TrainedCritic]:
     """Make all critics of a recipe and what trains them, in a fixed order."""
     prepared = {}
@@ -234,7 +234,7 @@ def _prepare_critics(
 
 
 def _select_critics(
-    critics: Mapping[str, _TrainedCritic], stage: Stage
+    critics: Mapping[str, _TrainedCritic], stage: TrainingStage
 ) -> dict[str, _TrainedCritic]:
     """Select the critics of a stage."""
     return {

@@ -17,7 +17,12 @@ from dubfew.evaluate.compare import EvaluationResult
 from dubfew.evaluate.metrics import METRICS
 from dubfew.evaluate.papers import run
 from dubfew.evaluate.papers.protocols import PROTOCOLS, VARIANTS, load_published
-from dubfew.evaluate.papers.run import Cell, compare_systems, run_protocol, split_for_protocol
+from dubfew.evaluate.papers.run import (
+    ProtocolCell,
+    compare_systems,
+    run_protocol,
+    split_for_protocol,
+)
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
 
 
@@ -82,12 +87,14 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
     """Settings of the cells that were run; no actor is learned."""
     seen: list[Mapping[str, Any]] = []
 
-    def run_cell(protocol: Any, clip: Path, setting: Mapping[str, Any], progress: Any) -> Cell:
+    def run_cell(
+        protocol: Any, clip: Path, setting: Mapping[str, Any], progress: Any
+    ) -> ProtocolCell:
         if clip.stem == "bad":
             raise DubfewError("no face")
         seen.append(setting)
         values = {"psnr": 30.0 + len(seen), "ssim": 0.9, "fid": None, "fvd": None}
-        return Cell(clip.name, setting["known"], setting["variant"], values, True)
+        return ProtocolCell(clip.name, setting["known"], setting["variant"], values, True)
 
     monkeypatch.setattr(run, "_run_cell", run_cell)
     return seen

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from dubfew.errors import AssetError
 from dubfew.evaluate.perceptual import lpips as module
-from dubfew.evaluate.perceptual.lpips import Backbone, load_lpips
+from dubfew.evaluate.perceptual.lpips import FeatureBackbone, load_lpips
 
 # Channels of the five layers.
 WIDTHS = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
@@ -24,7 +24,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with backbones as torchvision stores them, and with heads as lpips does."""
     for net, widths in WIDTHS.items():
         torch.manual_seed(1)
-        state = dict(Backbone(net).state_dict())
+        state = dict(FeatureBackbone(net).state_dict())
         state["classifier.1.weight"] = torch.zeros(4, 4)  # the rest of torchvision's file
         torch.save(state, tmp_path / f"{net}-backbone.pth")
         heads = {f"lin{k}.model.1.weight": torch.rand(1, c, 1, 1) for k, c in enumerate(widths)}

@@ -9,7 +9,7 @@ import torch
 
 from dubfew.errors import ArtefactError, AssetError
 from dubfew.prior.losses import least_squares_generator_loss
-from dubfew.prior.recipes import NetworkFiles, RecipeNetworks, Stage
+from dubfew.prior.recipes import NetworkFiles, RecipeNetworks, TrainingStage
 from dubfew.prior.recipes._base import stage_of_step
 from dubfew.prior.recipes.dinet import DINetLoss, DINetRecipe
 from dubfew.prior.recipes.iptalker import IPTalkerRecipe
@@ -209,8 +209,8 @@ def test_an_adaptations_stage_is_judged_as_clips_are():
     recipe, renderer, sample = make_recipe(sync=0.0), Painter(NARROW), make_sample(3)
     critics = {name: c.network for name, c in recipe.make_critics(renderer).items()}
     rendered = recipe.compute_generator_loss(
-        renderer, sample, sample.inputs.texture, RecipeNetworks(critics=critics), Stage()
+        renderer, sample, sample.inputs.texture, RecipeNetworks(critics=critics), TrainingStage()
     )
     assert float(rendered.loss.detach()) > 0
-    losses = recipe.compute_critic_losses(critics, sample, rendered.output, Stage())
+    losses = recipe.compute_critic_losses(critics, sample, rendered.output, TrainingStage())
     assert set(losses) == {"frames"}

@@ -11,7 +11,7 @@ from dubfew.data.clip_inputs import ClipSample
 from dubfew.errors import ArtefactError, AssetError
 from dubfew.prior.losses import Vgg19
 from dubfew.prior.recipes import RECIPES
-from dubfew.prior.recipes._base import NetworkFiles, RecipeNetworks, Stage, stage_of_step
+from dubfew.prior.recipes._base import NetworkFiles, RecipeNetworks, TrainingStage, stage_of_step
 from dubfew.prior.recipes.sidgan import SidganLoss, SidganRecipe, shrink_truth
 from dubfew.prior.renderers._sidgan import SidganGenerator
 from dubfew.prior.syncnets import make_syncnet
@@ -49,7 +49,7 @@ def test_the_numbers_of_section_3_4() -> None:
 def test_levels_are_compared_with_the_truth_at_their_size(tiny) -> None:
     sample = make_sample()
     rendered = SidganRecipe(PIXELS).compute_generator_loss(
-        tiny, sample, torch.zeros(0), RecipeNetworks(), Stage("fine")
+        tiny, sample, torch.zeros(0), RecipeNetworks(), TrainingStage("fine")
     )
     assert set(rendered.terms) == {
         f"{term}_{level}" for term in ("l1", "frequency") for level in ("coarse", "middle", "fine")
@@ -66,7 +66,7 @@ def test_levels_are_compared_with_the_truth_at_their_size(tiny) -> None:
 
 def test_a_stage_trains_its_levels_alone(tiny) -> None:
     rendered = SidganRecipe(PIXELS).compute_generator_loss(
-        tiny, make_sample(), torch.zeros(0), RecipeNetworks(), Stage("coarse")
+        tiny, make_sample(), torch.zeros(0), RecipeNetworks(), TrainingStage("coarse")
     )
     assert set(rendered.terms) == {"l1_coarse", "frequency_coarse"}
     rendered.loss.backward()
@@ -102,7 +102,7 @@ def test_all_terms_and_the_critics(tiny, tmp_path) -> None:
     recipe = SidganRecipe(replace(settings, pyramid=False, sync_fine=0.1))
     sample = make_sample()
     rendered = recipe.compute_generator_loss(
-        tiny_without, sample, torch.zeros(0), networks, Stage("fine", frames=5)
+        tiny_without, sample, torch.zeros(0), networks, TrainingStage("fine", frames=5)
     )
     assert set(rendered.terms) == {
         f"{term}_fine" for term in ("l1", "contextual", "frequency", "adversarial", "sync")
@@ -114,7 +114,7 @@ def test_all_terms_and_the_critics(tiny, tmp_path) -> None:
     rendered.loss.backward()
     assert all(p.grad is None for each in critics.values() for p in each.parameters())
     losses = recipe.compute_critic_losses(
-        {"fine": critics["fine"]}, sample, rendered.output, Stage("fine")
+        {"fine": critics["fine"]}, sample, rendered.output, TrainingStage("fine")
     )
     before = [p.grad.clone() for p in tiny_without.rgb.parameters()]
     losses["fine"].backward()
@@ -139,7 +139,7 @@ def test_perceptual_features_are_of_the_same_layer(tiny) -> None:
     settings = replace(PIXELS, contextual=1.0, features="perceptual", pyramid=False)
     network, sample = SidganGenerator(replace(TINY, pyramid=False)), make_sample(2)
     rendered = SidganRecipe(settings).compute_generator_loss(
-        network, sample, torch.zeros(0), RecipeNetworks({"vgg": vgg}), Stage("fine")
+        network, sample, torch.zeros(0), RecipeNetworks({"vgg": vgg}), TrainingStage("fine")
     )
     a, b = (vgg(x[0], ("relu5_3",))[0] for x in (rendered.output["fine"], sample.target))
     torch.testing.assert_close(rendered.terms["perceptual_fine"], (a - b).abs().mean())

@@ -16,7 +16,7 @@ from dubfew.data.clip_samples import SoundFeatureCache, make_clip_sample
 from dubfew.errors import ArtefactError
 from dubfew.prior import Prior
 from dubfew.prior.losses import Vgg19
-from dubfew.prior.recipes import RECIPES, RecipeNetworks, Stage
+from dubfew.prior.recipes import RECIPES, RecipeNetworks, TrainingStage
 from dubfew.prior.recipes.stylesync import StyleSyncLoss, mouth_region, region_weights
 from dubfew.prior.renderers import RENDERERS, make_renderer
 from dubfew.prior.training.config import PriorTrainConfig
@@ -118,7 +118,9 @@ def test_the_loss_is_eq_1(sample):
     textures = RandomTextures(["a"], 16)
     critics = {k: c.network for k, c in recipe.make_critics(renderer).items()}
     networks = RecipeNetworks({"vgg": Vgg19()}, critics)
-    out = recipe.compute_generator_loss(renderer, sample, textures(sample), networks, Stage())
+    out = recipe.compute_generator_loss(
+        renderer, sample, textures(sample), networks, TrainingStage()
+    )
     expected = {"l1": 10, "perceptual": 10, "texture": 5, "adversarial": 1}
     assert set(out.terms) == set(expected)
     total = sum(expected[name] * float(term.detach()) for name, term in out.terms.items())
@@ -131,7 +133,7 @@ def test_the_loss_is_eq_1(sample):
     assert all(p.grad is None for p in critics["windows"].parameters())
     assert textures.features[0].grad.any()
     renderer.zero_grad(set_to_none=True)
-    losses = recipe.compute_critic_losses(critics, sample, out.output, Stage())
+    losses = recipe.compute_critic_losses(critics, sample, out.output, TrainingStage())
     losses["windows"].backward()
     assert all(p.grad is None for p in renderer.parameters())
     assert any(p.grad is not None and p.grad.any() for p in critics["windows"].parameters())
@@ -145,7 +147,7 @@ def test_a_tiny_one_learns_a_person(sample):
     psnr = []
     for _ in range(16):
         out = recipe.compute_generator_loss(
-            renderer, sample, textures(sample), RecipeNetworks(), Stage()
+            renderer, sample, textures(sample), RecipeNetworks(), TrainingStage()
         )
         psnr.append(float(clip_mouth_psnr(out.output.detach(), sample).mean()))
         optimizer.zero_grad()

@@ -15,7 +15,7 @@ from dubfew.prior.renderers._deformation import (
     transform_channels,
     warp_features,
 )
-from dubfew.prior.renderers._layers import Attention
+from dubfew.prior.renderers._layers import MultiHeadAttention
 
 
 def transforms(channels: int, *, scale=1.0, angle=0.0, shift=(0.0, 0.0)) -> ChannelTransforms:
@@ -138,7 +138,7 @@ def test_attention_can_gather_from_a_place_that_it_names():
 def test_attention_to_a_single_key_can_ignore_it():
     torch.manual_seed(0)
     asking, asked = torch.randn(1, 3, 8), torch.randn(1, 1, 8)
-    plain, free = Attention(8, 2), Attention(8, 2, can_ignore=True)
+    plain, free = MultiHeadAttention(8, 2), MultiHeadAttention(8, 2, can_ignore=True)
     free.load_state_dict(plain.state_dict())
     # A softmax over one key is 1 whatever is asked.
     assert torch.allclose(plain(asking, asked)[:, 0], plain(asking, asked)[:, 1])
@@ -149,7 +149,7 @@ def test_attention_to_a_single_key_can_ignore_it():
 
 def test_attention_is_that_of_torch():
     torch.manual_seed(0)
-    mine, reference = Attention(8, 2), torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    mine, reference = MultiHeadAttention(8, 2), torch.nn.MultiheadAttention(8, 2, batch_first=True)
     with torch.no_grad():
         layers = (mine.query, mine.key, mine.value)
         reference.in_proj_weight.copy_(torch.cat([layer.weight for layer in layers]))

@@ -37,7 +37,7 @@ UNSEEN_RESIDUAL = 0.1
 
 
 @dataclass(frozen=True)
-class Albedo:
+class FaceAlbedo:
     """Color of a face under white light.
 
     Attributes:
@@ -129,7 +129,7 @@ def estimate_albedo(
     light: Tensor,  # [K, T, T, 3]
     weight: Tensor,  # [K, T, T]
     albedo_space: AlbedoSpace | None = None,
-) -> Albedo:
+) -> FaceAlbedo:
     """Estimate the albedo that explains what K frames show of every texel.
 
     A texel's color in a frame is albedo times light. The albedo minimizes the absolute differences
@@ -166,7 +166,7 @@ def estimate_albedo(
         spread[~unseen].quantile(0.95) if bool((~unseen).any()) else torch.tensor(UNSEEN_RESIDUAL)
     )
     spread = torch.where(unseen, worst, spread).clamp_min(MIN_COLOR_RESIDUAL)
-    return Albedo(image, spread[..., 0])
+    return FaceAlbedo(image, spread[..., 0])
 
 
 def _project_to_space(image: Tensor, weight: Tensor, albedo_space: AlbedoSpace) -> Tensor:

@@ -22,8 +22,8 @@ from torch import Tensor
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.fitting.landmark_fit import FaceParameters, LandmarkFitter
 from dubfew.reconstruction.fitting.photometric.albedo import (
-    Albedo,
     AlbedoSpace,
+    FaceAlbedo,
     estimate_albedo,
 )
 from dubfew.reconstruction.fitting.photometric.geometry import (
@@ -85,7 +85,7 @@ class ClipParameters:
 
     shape: NDArray[np.float64]
     camera: Camera
-    albedo: Albedo
+    albedo: FaceAlbedo
     lighting: Tensor
 
 
@@ -254,7 +254,7 @@ class PhotometricFitter:
         pixels: Sequence[FacePixels],
         landmarks: NDArray,
         camera: Camera,
-        albedo: Albedo,
+        albedo: FaceAlbedo,
         light: Sequence[Tensor],
     ) -> tuple[NDArray, NDArray]:
         """Gauss-Newton Hessians J'WJ [N, D, D] and gradients J'Wr [N, D], frame by frame."""
@@ -278,7 +278,7 @@ class PhotometricFitter:
         pixels: FacePixels,
         landmarks: NDArray,  # [478, 3]
         camera: Camera,
-        albedo: Albedo,
+        albedo: FaceAlbedo,
         light: Tensor,  # [9, 3]
     ) -> tuple[NDArray, NDArray]:
         """Hessian [D, D] and gradient [D] of one frame: the sum of both terms."""
@@ -304,7 +304,7 @@ class PhotometricFitter:
         projected: ProjectedVertices,
         pixels: Sequence[FacePixels],
         camera: Camera,
-    ) -> tuple[Albedo, Tensor]:
+    ) -> tuple[FaceAlbedo, Tensor]:
         """Albedo and light [9, 3] of some frames of one clip.
 
         Light comes first, as if the whole face had one color; the albedo explains the rest; then

@@ -12,7 +12,7 @@ from scipy.spatial import Delaunay
 from torch import Tensor
 
 from dubfew.reconstruction.fitting.landmark_fit import LANDMARK_PRECISION, LIP_PRECISION
-from dubfew.reconstruction.fitting.photometric.albedo import MIN_COLOR_RESIDUAL, Albedo
+from dubfew.reconstruction.fitting.photometric.albedo import MIN_COLOR_RESIDUAL, FaceAlbedo
 from dubfew.reconstruction.fitting.photometric.layout import NORMAL_VALUES, POSITION_VALUES
 from dubfew.reconstruction.fitting.photometric.shading import (
     compute_shading_jacobian,
@@ -179,7 +179,7 @@ class PhotometricResidual:
 
 
 def compute_photometric_residual(
-    pixels: FacePixels, albedo: Albedo, lighting: Tensor
+    pixels: FacePixels, albedo: FaceAlbedo, lighting: Tensor
 ) -> PhotometricResidual:
     """Compute the photometric term of one frame.
 
@@ -218,7 +218,7 @@ def _near_covered_mask(
 
 
 def compute_photometric_jacobian(
-    pixels: FacePixels, albedo: Albedo, lighting: Tensor
+    pixels: FacePixels, albedo: FaceAlbedo, lighting: Tensor
 ) -> NDArray[np.float32]:  # [P, 3, 5]
     """Compute the derivatives of each pixel's residual by x, y (px of the view) and normal.
 

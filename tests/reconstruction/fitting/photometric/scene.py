@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from dubfew.media import Frame, VideoInfo, VideoWriter
 from dubfew.reconstruction.crop import compute_face_regions
 from dubfew.reconstruction.fitting.landmark_fit import FaceParameters
-from dubfew.reconstruction.fitting.photometric.albedo import Albedo
+from dubfew.reconstruction.fitting.photometric.albedo import FaceAlbedo
 from dubfew.reconstruction.fitting.photometric.fit import ClipParameters
 from dubfew.reconstruction.fitting.photometric.geometry import HeadProjector
 from dubfew.reconstruction.fitting.photometric.shading import shade_normals
@@ -45,7 +45,7 @@ class Scene:
         self.shape = np.zeros(len(self.head.shape_basis))
         self.shape[:6] = 1.5, -1.2, 1.0, 1.3, -1.1, 0.9
         self.clip = ClipParameters(
-            self.shape, CAMERA, Albedo(image, torch.full((128, 128), 0.012)), light
+            self.shape, CAMERA, FaceAlbedo(image, torch.full((128, 128), 0.012)), light
         )
         t = np.linspace(0, 2 * np.pi, n, endpoint=False)
         turn = np.stack([0.05 * np.sin(t), 0.12 * np.cos(t), 0.03 * np.sin(2 * t)], 1)

@@ -5,7 +5,11 @@ import pytest
 import torch
 
 from dubfew.errors import AssetError
-from dubfew.reconstruction.fitting.photometric.albedo import Albedo, AlbedoSpace, estimate_albedo
+from dubfew.reconstruction.fitting.photometric.albedo import (
+    AlbedoSpace,
+    FaceAlbedo,
+    estimate_albedo,
+)
 from dubfew.reconstruction.shading_torch import srgb_to_linear
 
 T = 16
@@ -51,9 +55,9 @@ def test_an_albedo_is_looked_up_between_texels_with_gradients():
     image = torch.rand(T, T, 3, dtype=torch.float64)
     uv = (torch.rand(6, 2, dtype=torch.float64) * 0.8 + 0.1).requires_grad_()
     spread = torch.rand(T, T, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda place: Albedo(image, spread).sample(place), (uv,))
+    assert torch.autograd.gradcheck(lambda place: FaceAlbedo(image, spread).sample(place), (uv,))
     center = (torch.tensor([[3.5, 7.5]], dtype=torch.float64)) / T
-    assert torch.allclose(Albedo(image, spread).sample(center)[0], image[7, 3])
+    assert torch.allclose(FaceAlbedo(image, spread).sample(center)[0], image[7, 3])
 
 
 def test_a_texture_space_is_read_and_kept_to(tmp_path):
