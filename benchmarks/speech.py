@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ, frame_level
 from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.motion_lag import estimate_lag
+from dubfew.speech.motion_lag import estimate_lag, estimate_picture_lag
 from dubfew.speech.style import fit_style
 from dubfew.speech.training.augmentation import breath_noise, colored_noise, music_noise
 from dubfew.speech.training.examples import (
@@ -74,8 +75,9 @@ MIN_VOWEL_SECONDS, MIN_PAUSE_SECONDS, PAUSE_MARGIN_SECONDS = 0.05, 0.3, 0.12
 class ClipResult:
     """Measures of one filmed clip.
 
-    ``styled_*`` are means over both halves, each styled with the other, at the file's own timing
-    and at the lag that was found on the other half.
+    ``clear_lag_ms`` is the lag as `dubfew adapt` finds it in the whole clip, NaN where it says that
+    it cannot tell. ``styled_*`` are means over both halves, each styled with the other, at the
+    file's own timing and with the lag removed that `dubfew adapt` finds on the other half.
     """
 
     clip: str
@@ -86,11 +88,14 @@ class ClipResult:
     energy_r_best: float
     phonemes_r: float
     phonemes_r_best: float
+    clear_lag_ms: float
     width_r: float
     spread: float
     styled_r: float
     styled_lagged_r: float
+    styled_lagged_width_r: float
     styled_spread: float
+    styled_width_spread: float
 
 
 def to_audio(samples: NDArray) -> Audio:
@@ -132,13 +137,12 @@ def measure_clip(model: SpeechModel, clip: SpeechClip) -> ClipResult:
     halves = (slice(0, half), slice(half, None))
     styled, lagged = [], []
     for fit, test in (halves, halves[::-1]):
-        style = fit_style(predicted.select(fit), seen.select(fit), model.space)
-        styled.append(
-            (style.apply(predicted.select(test)).aperture(), seen.select(test).aperture())
-        )
-        lag = estimate_lag(dense, seen.select(fit)).lag_seconds
-        late = dense.resample(seen.times[test] - lag)
-        lagged.append((style.apply(late).aperture(), seen.select(test).aperture()))
+        style = fit_style(dense, seen.select(fit), model.space)
+        styled.append((style.apply(predicted.select(test)), seen.select(test)))
+        assert style.picture_lag is not None
+        late = dense.resample(seen.times[test] - style.picture_lag.correction_seconds)
+        lagged.append((style.apply(late), seen.select(test)))
+    whole_lag = estimate_picture_lag(dense, seen)
     return ClipResult(
         clip=clip.name,
         r=own.r_zero,
@@ -148,12 +152,28 @@ def measure_clip(model: SpeechModel, clip: SpeechClip) -> ClipResult:
         energy_r_best=energy.r_best,
         phonemes_r=phonemes.r_zero,
         phonemes_r_best=phonemes.r_best,
+        clear_lag_ms=1000 * whole_lag.lag_seconds if whole_lag.is_clear else float("nan"),
         width_r=pearson_correlation(predicted.width_change(), seen.width_change()),
         spread=float(predicted.aperture().std() / seen.aperture().std()),
-        styled_r=float(np.mean([pearson_correlation(a, b) for a, b in styled])),
-        styled_lagged_r=float(np.mean([pearson_correlation(a, b) for a, b in lagged])),
-        styled_spread=float(np.mean([a.std() / b.std() for a, b in styled])),
+        styled_r=_mean_r(styled, MouthMotion.aperture),
+        styled_lagged_r=_mean_r(lagged, MouthMotion.aperture),
+        styled_lagged_width_r=_mean_r(lagged, MouthMotion.width_change),
+        styled_spread=_mean_spread(lagged, MouthMotion.aperture),
+        styled_width_spread=_mean_spread(lagged, MouthMotion.width_change),
     )
+
+
+Pairs = list[tuple[MouthMotion, MouthMotion]]
+
+
+def _mean_r(pairs: Pairs, curve: Callable[[MouthMotion], NDArray]) -> float:
+    """Average the correlation of a curve of predicted and tracked motion."""
+    return float(np.mean([pearson_correlation(curve(a), curve(b)) for a, b in pairs]))
+
+
+def _mean_spread(pairs: Pairs, curve: Callable[[MouthMotion], NDArray]) -> float:
+    """Average the ratio of the standard deviations of a curve."""
+    return float(np.mean([curve(a).std() / curve(b).std() for a, b in pairs]))
 
 
 def measure_synthetic(model: SpeechModel, count: int) -> dict[str, float]:
@@ -233,24 +253,35 @@ def clip_table(results: list[ClipResult]) -> str:
     """Format one row per clip, then the means."""
     names = [name for name in asdict(results[0]) if name != "clip"]
     rows: list[list[object]] = [list(asdict(result).values()) for result in results]
-    means = [float(np.mean([asdict(result)[name] for result in results])) for name in names]
+    means = [float(np.nanmean([asdict(result)[name] for result in results])) for name in names]
     return markdown_table(["clip", *names], [*rows, ["mean", *means]])
 
 
-def measure_turns(data: Path, turns: int, models: Path) -> list[ClipResult]:
-    """Measure every clip of prepared shards with a model that was trained on other people.
+def iterate_turns(
+    data: Path, turns: int, models: Path
+) -> Iterator[tuple[SpeechModel, list[SpeechClip]]]:
+    """Yield models, each with the clips of prepared shards whose people it was not trained on.
 
     Models are kept in ``models``, so that an interrupted run continues.
     """
     people = sorted({clip.identity for clip in load_filmed_clips(data).train})
-    results = []
     for turn in range(turns):
         left_out, path = people[turn::turns], models / f"turn{turn}of{turns}.safetensors"
         if not path.exists():
             train_speech_model(path, data=data, leave_out=left_out, overwrite=True, progress=show)
-        model = SpeechModel.load(path)
-        held_out = load_filmed_clips(data, held_out_people=left_out).held_out
-        results += [measure_clip(model, clip) for clip in held_out]
+        yield (
+            SpeechModel.load(path),
+            load_filmed_clips(data, held_out_people=left_out).held_out,
+        )
+
+
+def measure_turns(data: Path, turns: int, models: Path) -> list[ClipResult]:
+    """Measure every clip of prepared shards with a model that was trained on other people."""
+    results = [
+        measure_clip(model, clip)
+        for model, clips in iterate_turns(data, turns, models)
+        for clip in clips
+    ]
     return sorted(results, key=lambda result: result.clip)
 
 

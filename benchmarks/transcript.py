@@ -208,9 +208,14 @@ def measure_wrong_texts(group: list[Spoken]) -> list[object]:
     return [tried, accepted]
 
 
-def grid_text(stem: str) -> str:
-    """Spell out the words of a GRID clip from its name."""
-    name = stem.removeprefix("grid_")
+def grid_text(stem: str) -> str | None:
+    """Spell out the words of a GRID clip from its name; None where it does not tell them.
+
+    ``grid_s11_bbae2n`` is "bin blue at E two now".
+    """
+    name = stem.removeprefix("grid_").rpartition("_")[2]
+    if len(name) != len(GRID_WORDS):
+        return None
     words = (table.get(c, c.upper()) for table, c in zip(GRID_WORDS, name, strict=True))
     return " ".join(words)
 
@@ -239,7 +244,9 @@ def measure_clip(model: SpeechModel, path: Path) -> ClipResult:
     """Measure audio model, text and blend on one filmed sentence."""
     clip = load_speech_clip(path)
     audio, seen = Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), clip.motion
-    phones = align_transcript(audio, [TranscriptCue(grid_text(path.stem))], "en").phones
+    text = grid_text(path.stem)
+    assert text is not None
+    phones = align_transcript(audio, [TranscriptCue(text)], "en").phones
     predicted = model.predict(audio, seen.times)
     text = motion_from_phones(phones, seen.times + MOUTH_LEAD_SECONDS, load_viseme_basis())
     blend = fuse_phonemes(predicted, phones)
@@ -289,7 +296,8 @@ def main(arguments: list[str] | None = None) -> None:
     headers = ["spoken by", "sentences", "refused", "compared", "bias ms", "median ms", "p90 ms"]
     times = [measure_times(kind, group) for kind, group in groups.items()]
     wrong = [[kind, *measure_wrong_texts(group)] for kind, group in groups.items()]
-    results = [measure_clip(model, path) for path in sorted(options.footage.glob("grid_*"))]
+    clips = [each for each in sorted(options.footage.glob("grid_*")) if grid_text(each.stem)]
+    results = [measure_clip(model, path) for path in clips]
     text = "\n\n".join(
         [
             markdown_table([*headers, "in 20 ms", "in 50 ms"], times),

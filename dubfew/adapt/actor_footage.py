@@ -42,6 +42,8 @@ REFERENCE_OVERSAMPLING = 2
 # Sound before and after the part of the footage that the speech model hears, too (s). A network
 # predicts the first and last sounds from what surrounds them; a second is more than it uses.
 AUDIO_MARGIN_SECONDS = 1.0
+# Step of the prediction that the footage is compared with, s: that of the lags that are tried.
+PREDICTION_STEP_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -218,9 +220,11 @@ def fit_actor_style(
         except MediaError:
             return SpeakingStyle.from_statistics(motion, model.space)
         if len(audio.samples):
-            # Times from the start of the sound that was read, then those of the video again.
-            predicted = model.predict(audio, motion.times - begin)
-            return fit_style(replace(predicted, times=motion.times), motion, model.space)
+            # Times from the start of the sound that was read, then those of the video again. Finer
+            # than the video and with the margins, because the picture may be early or late.
+            predicted = model.predict(audio, np.arange(0, audio.duration, PREDICTION_STEP_SECONDS))
+            on_video = replace(predicted, times=predicted.times + begin)
+            return fit_style(on_video, motion, model.space)
     return SpeakingStyle.from_statistics(motion, model.space)
 
 

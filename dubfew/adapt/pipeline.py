@@ -47,6 +47,7 @@ from dubfew.registry import Registry
 from dubfew.registry.consent import ConsentRecord
 from dubfew.registry.revision import Revision
 from dubfew.speech.model import SpeechModel
+from dubfew.speech.motion_lag import PictureLag
 from dubfew.speech.resolve_model import make_model_reference
 from dubfew.utils.device import resolve_device
 from dubfew.utils.job_progress import JobProgress
@@ -76,6 +77,7 @@ class AdaptResult:
         curve: step, seconds and held-out PSNR of every validation.
         note: one line about the face, the consent record and the revision that is used, or "".
         face: one line on where the person who was learned is seen, and how many others are.
+        picture_lag: lag of the footage's picture against its sound; None without sound.
     """
 
     actor: str
@@ -90,6 +92,7 @@ class AdaptResult:
     curve: list[tuple[int, float, float]]
     note: str
     face: str = ""
+    picture_lag: PictureLag | None = None
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,7 @@ def _adapt(
         bytes=revision.stored_bytes,
         curve=training.curve,
         face=footage.face.description,
+        picture_lag=footage.style.picture_lag,
         note="; ".join(filter(None, (footage.face.note, inputs.note, default_note))),
     )
 

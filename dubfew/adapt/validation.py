@@ -123,7 +123,7 @@ def check_style(style: SpeakingStyle) -> None:
     count = len(style.basis)
     for name, shape in {
         "basis": (count, len(MOUTH_POINTS), 3),
-        "gain": (count,),
+        "gain": (count, count),
         "offset": (count,),
     }.items():
         _check_array(f"the style's {name}", getattr(style, name), np.float32, shape)

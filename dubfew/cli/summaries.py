@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from dubfew.evaluate.gate import BrokenLimit
     from dubfew.evaluate.metrics import Metric
     from dubfew.render.pipeline import RenderResult
+    from dubfew.speech.motion_lag import PictureLag
 
 # What comes after a preview. What it was made with is in the shell's history.
 PREVIEW_HINT = "the same command without --preview renders all of it"
+# Lag of a picture from which viewers notice it, ms (ITU-R BT.1359: sound 45 ms early).
+NOTICED_LAG_MS = 45
 # Words for the direction in which a metric gets better.
 DIRECTION_WORDS = {"higher": "higher is better", "lower": "lower is better"}
 
@@ -45,8 +48,23 @@ def format_adaptation(result: AdaptResult, *, verbose: bool = False) -> str:
             f"Quality: {grade} (mouths that were kept back come out at "
             f"{format_value(result.psnr_heldout)} dB)"
         )
+    if result.picture_lag is not None:
+        lines.append(f"In sync: {describe_picture_lag(result.picture_lag)}")
     lines.append(f"Next: dubfew render {_shell_word(result.actor)} --audio SPEECH.wav")
     return _join(_split_notes(result.note), lines, result if verbose else None)
+
+
+def describe_picture_lag(lag: PictureLag) -> str:
+    """Describe the lag of a picture against its sound on one line."""
+    if not lag.is_clear:
+        return "cannot be told from these seconds (too little speech that the mouth follows)"
+    milliseconds = round(1000 * lag.lag_seconds)
+    if abs(milliseconds) < NOTICED_LAG_MS:
+        return f"yes, to {abs(milliseconds)} ms"
+    return (
+        f"no, the picture is {abs(milliseconds)} ms {'early' if milliseconds < 0 else 'late'}; "
+        "this was corrected before the manner was learned, and renders are in step with their sound"
+    )
 
 
 def format_render(result: RenderResult, *, preview: bool = False, verbose: bool = False) -> str:

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.model import MotionSpace, SpeechModel
-from dubfew.speech.motion_lag import estimate_lag, reliable_lag
+from dubfew.speech.motion_lag import PictureLag, estimate_picture_lag
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
-# Version of the stored form.
-STYLE_FORMAT_VERSION = 1
-# Weight, in rows of footage (2 s at 25 fps), of the prior that the actor moves as predicted. More
-# footage outweighs it; a higher value keeps short clips closer to the average speaker.
-_PRIOR_ROWS = 50.0
+# Version of the stored form. Version 1 had one gain per direction.
+STYLE_FORMAT_VERSION = 2
+# Weights, in seconds of footage, of the prior that the actor moves as predicted, among which
+# held-out seconds choose; infinity is that prior itself. Weaker ones win within four seconds and
+# lose behind them: neighboring seconds resemble each other (r of the gap .705 with 1.2 s, .720 with
+# 12 s, 40 clips by turns).
+_PRIOR_SECONDS = (12.0, 40.0, np.inf)
+# Consecutive parts that are held out by turns to choose the weight.
+_NUM_FOLDS = 4
+# Seconds of footage at which its spread of gap and width counts as much as the average speaker's.
+_SPREAD_PRIOR_SECONDS = 1.0
 # Predicted motion below this counts as a pause: root mean square of the coefficients, each relative
 # to its typical size.
 _PAUSE_RMS = 0.08
 # Largest lip gap of a rest pose, inter-ocular distances, whatever the footage shows in its pauses.
 _MAX_REST_GAP = 0.03
-# Range of gains: a short clip may show a mumble or a shout, but the actor can speak otherwise.
-_GAIN_RANGE = (0.6, 1.8)
+# Ranges of the factors of gap and width: a short clip may show a mumble or a shout, but the actor
+# can speak otherwise. Predictions of strangers' width are flatter than those of their gap.
+_GAIN_RANGE, _WIDTH_GAIN_RANGE = (0.6, 1.8), (0.6, 2.5)
 # Least limit of the lip gap, inter-ocular distances: a clip with closed lips does not show how far
 # they open.
 _MIN_APERTURE_LIMIT = 0.1
@@ -49,22 +58,26 @@ class SpeakingStyle:
 
     Attributes:
         basis: directions of the space, stored so that the style needs no model. [K, P, 3]
-        gain: factor of each coefficient. [K]
+        gain: matrix that rows of coefficients are multiplied by, from the right. [K, K]
         offset: coefficients of the actor's rest pose relative to closed lips. [K]
         max_aperture: widest lip gap that the footage supports, inter-ocular distances.
+        picture_lag: lag of the footage's picture against its sound, which was removed before the
+            style was fitted; None without sound. Renders do not use it: the mouth of a dub is in
+            step with the dub's sound.
     """
 
     basis: FloatArray
     gain: FloatArray
     offset: FloatArray
     max_aperture: float
+    picture_lag: PictureLag | None = None
 
     def __post_init__(self) -> None:
         k = len(self.basis)
-        if self.gain.shape != (k,) or self.offset.shape != (k,):
+        if self.gain.shape != (k, k) or self.offset.shape != (k,):
             raise ShapeError(
                 f"Style has {k} directions, gain {self.gain.shape}, offset {self.offset.shape}: "
-                "expected one gain and one offset per direction"
+                "expected a square matrix of gains and one offset per direction"
             )
 
     def apply(
@@ -85,7 +98,7 @@ class SpeakingStyle:
         # The part of the motion inside of the space changes, the rest stays.
         flat = self.basis.reshape(len(self.basis), -1)
         coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
-        change = (coefficients * (self.gain - 1) + self.offset) @ flat
+        change = (coefficients @ self.gain - coefficients + self.offset) @ flat
         moved = motion.displacement + change.reshape(motion.displacement.shape)
         scaled = MouthMotion(moved, motion.times).scale_opening(opening)
         gap = scaled.aperture()
@@ -100,7 +113,7 @@ class SpeakingStyle:
         """Make the style that changes nothing; without a space, that of the model that ships."""
         space = space or SpeechModel.load_default().space
         k = len(space.basis)
-        return cls(space.basis, np.ones(k, np.float32), np.zeros(k, np.float32), 1.0)
+        return cls(space.basis, np.eye(k, dtype=np.float32), np.zeros(k, np.float32), 1.0)
 
     @classmethod
     def from_statistics(
@@ -123,12 +136,16 @@ class SpeakingStyle:
         _check_not_empty(observed)
         ratio = float(np.quantile(observed.aperture(), 0.95)) / max(space.aperture_p95, 1e-3)
         k = len(space.basis)
-        gain = np.full(k, np.clip(ratio, *_GAIN_RANGE), np.float32)
+        gain = np.eye(k, dtype=np.float32) * np.float32(np.clip(ratio, *_GAIN_RANGE))
         return cls(space.basis, gain, np.zeros(k, np.float32), _estimate_max_aperture(observed))
 
     def to_bytes(self) -> bytes:
         """Serialize as safetensors with a JSON header."""
-        header = {"format_version": STYLE_FORMAT_VERSION, "limit": self.max_aperture}
+        header: dict[str, Any] = {
+            "format_version": STYLE_FORMAT_VERSION,
+            "limit": self.max_aperture,
+            "picture_lag": None if self.picture_lag is None else asdict(self.picture_lag),
+        }
         tensors = {"basis": self.basis, "gain": self.gain, "offset": self.offset}
         return save(
             {name: np.ascontiguousarray(array, np.float32) for name, array in tensors.items()},
@@ -145,7 +162,14 @@ class SpeakingStyle:
         try:
             tensors, header = read_tensors_and_header(data, "dubfew.style")
             check_format_version(header["format_version"], STYLE_FORMAT_VERSION, "style")
-            return cls(tensors["basis"], tensors["gain"], tensors["offset"], float(header["limit"]))
+            gain = tensors["gain"]
+            return cls(
+                tensors["basis"],
+                np.diag(gain) if gain.ndim == 1 else gain,  # one gain per direction in version 1
+                tensors["offset"],
+                float(header["limit"]),
+                _read_picture_lag(header.get("picture_lag")),
+            )
         except TENSOR_READ_ERRORS as error:
             raise ArtefactError("not a dubfew style, or damaged: adapt the actor anew") from error
 
@@ -155,54 +179,119 @@ def fit_style(
 ) -> SpeakingStyle:
     """Fit the style of an actor whose footage has sound.
 
-    Each direction gets a gain by regularized least squares from prediction to observation through
-    the origin, drawn towards 1 with the weight of two seconds of footage. Least squares shrinks
-    where prediction and footage disagree, which would look like mumbling, so a common factor
-    restores the spread of the observed lip gap. The offset is the actor's pose where the prediction
-    rests. A picture that is early or late against its sound is shifted first.
+    A picture that is clearly early or late against its sound is put in step first. Then a matrix of
+    gains is fitted by ridge regression of differences, drawn towards moving as predicted with one
+    of several weights. Held-out parts of the footage choose the weight, and the matrix is left out
+    where none predicts them better. Least squares shrinks where prediction and footage disagree,
+    which would look like mumbling, so factors of up, down and forth and of the width restore the
+    spreads of gap and width. The offset is the actor's pose where the prediction rests.
 
     Args:
-        predicted: motion predicted from the footage's sound, at ``observed.times``.
+        predicted: motion predicted from the footage's sound, on the clock of ``observed``, sampled
+            at least as finely. It should begin 0.4 s before and end 0.4 s after it, where there is
+            sound.
         observed: the actor's tracked motion.
         space: space of the predicting model; None is that of the model that ships.
 
     Raises:
-        ShapeError: The two have different numbers of rows, or none.
+        ShapeError: One of the two has no rows.
     """
     space = space or SpeechModel.load_default().space
     _check_not_empty(observed)
-    if len(predicted) != len(observed):
-        raise ShapeError(
-            f"{len(predicted)} predicted rows for {len(observed)} observed: predict at the "
-            "observed times"
-        )
-    # Compare in sync: a lag would look like disagreement.
-    lag = reliable_lag(estimate_lag(predicted, observed))
-    predicted = predicted.resample(observed.times - lag)
+    if not len(predicted):
+        raise ShapeError("no predicted motion: a style of footage without sound has no prediction")
+    # Compare in step: a lag would look like disagreement.
+    lag = estimate_picture_lag(predicted, observed)
+    in_step = predicted.resample(observed.times - lag.correction_seconds)
     # Coefficients relative to their typical size, so that all directions weigh alike.
-    x_all = space.project(predicted) / space.coefficient_rms
-    y_all = space.project(observed) / space.coefficient_rms
-    is_pause = np.sqrt((x_all**2).mean(axis=1)) < _PAUSE_RMS
-    offset = _estimate_rest_offset(y_all[is_pause], space)
-    is_speech = ~is_pause
-    if not is_speech.any():
-        return SpeakingStyle.from_statistics(observed, space)
-    # Regularized least squares through the origin, one gain per direction.
-    x, y = x_all[is_speech], y_all[is_speech] - offset
-    gain = ((x * y).sum(axis=0) + _PRIOR_ROWS) / ((x * x).sum(axis=0) + _PRIOR_ROWS)
-    gain = np.clip(gain, 0.0, _GAIN_RANGE[1])
-    # Least squares shrinks where the two disagree; a common factor restores the spread of the gap.
-    fitted = space.reconstruct(x_all * gain * space.coefficient_rms, observed.times)
-    fitted_gap, observed_gap = fitted.aperture()[is_speech], observed.aperture()[is_speech]
-    ratio = observed_gap.std() / max(fitted_gap.std(), 1e-4)
-    trust = is_speech.sum() / (is_speech.sum() + _PRIOR_ROWS)
-    spread = float(np.clip(ratio, *_GAIN_RANGE)) ** trust
+    x = (space.project(in_step) / space.coefficient_rms).astype(np.float64)
+    y = (space.project(observed) / space.coefficient_rms).astype(np.float64)
+    is_pause = np.sqrt((x**2).mean(axis=1)) < _PAUSE_RMS
+    if is_pause.all():
+        return replace(SpeakingStyle.from_statistics(observed, space), picture_lag=lag)
+    rows_per_second = 1 / max(float(np.median(np.diff(observed.times, prepend=0.0))), 1e-3)
+    gain = _choose_gain(x, y, rows_per_second)
+    gain = gain @ _restore_spread(space, x @ gain, y, len(y) / rows_per_second)
+    # From relative coefficients to those of the space.
+    size = space.coefficient_rms.astype(np.float64)
+    offset = _estimate_rest_offset(y[is_pause].astype(np.float32), space)
     return SpeakingStyle(
         space.basis,
-        np.clip(gain * spread, 0.0, 2 * _GAIN_RANGE[1]).astype(np.float32),
+        (gain * size / size[:, None]).astype(np.float32),
         (offset * space.coefficient_rms).astype(np.float32),
         _estimate_max_aperture(observed),
+        lag,
     )
+
+
+def _choose_gain(
+    x: NDArray[np.float64],  # [N, K]
+    y: NDArray[np.float64],  # [N, K]
+    rows_per_second: float,
+) -> NDArray[np.float64]:  # [K, K]
+    """Fit the matrix of gains with the weight of the prior that predicts held-out parts best."""
+    parts = np.array_split(np.arange(len(x)), _NUM_FOLDS)
+    best, least = np.inf, np.inf
+    # The strongest prior first: of equally good ones it stays.
+    for seconds in sorted(_PRIOR_SECONDS, reverse=True):
+        error = 0.0
+        for part in parts:
+            known = np.setdiff1d(np.arange(len(x)), part)
+            if not len(part) or not len(known):
+                continue
+            gain = _fit_gain(x[known], y[known], seconds * rows_per_second)
+            rest = (y[part] - y[known].mean(0)) - (x[part] - x[known].mean(0)) @ gain
+            error += float((rest**2).sum())
+        if error < least:
+            best, least = seconds, error
+    return _fit_gain(x, y, best * rows_per_second)
+
+
+def _fit_gain(
+    x: NDArray[np.float64],  # [N, K]
+    y: NDArray[np.float64],  # [N, K]
+    prior_rows: float,
+) -> NDArray[np.float64]:  # [K, K]
+    """Regress differences of y on those of x, drawn towards y = x with the weight of some rows."""
+    identity = np.eye(x.shape[1])
+    if np.isinf(prior_rows):
+        return identity
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    return np.linalg.solve(x.T @ x + prior_rows * identity, x.T @ y + prior_rows * identity)
+
+
+def _restore_spread(
+    space: MotionSpace,
+    fitted: NDArray[np.float64],  # [N, K]
+    observed: NDArray[np.float64],  # [N, K]
+    seconds: float,
+) -> NDArray[np.float64]:  # [K, K]
+    """Compute the matrix that gives fitted motion the observed spreads of gap and width.
+
+    Args:
+        space: space of the coefficients, which are relative to their typical size.
+        fitted: coefficients of the fitted motion.
+        observed: those of the tracked one.
+        seconds: length of the footage.
+    """
+    times = np.zeros(len(fitted))
+    first, second = (
+        space.reconstruct(each * space.coefficient_rms, times) for each in (fitted, observed)
+    )
+    trust = seconds / (seconds + _SPREAD_PRIOR_SECONDS)
+    factors = []
+    for values, target, limits in (
+        (first.width_change(), second.width_change(), _WIDTH_GAIN_RANGE),
+        (first.aperture(), second.aperture(), _GAIN_RANGE),
+    ):
+        ratio = float(target.std()) / max(float(values.std()), 1e-4)
+        factors.append(float(np.clip(ratio, *limits)) ** trust)
+    across, other = factors
+    # Displacements to the side times one factor, all others times the other; within the space.
+    flat = space.basis.reshape(len(space.basis), -1).astype(np.float64)
+    scales = np.tile([across, other, other], space.basis.shape[1])
+    size = space.coefficient_rms.astype(np.float64)
+    return (flat * scales) @ flat.T * size[:, None] / size
 
 
 def compress_gaps(
@@ -235,6 +324,19 @@ def compress_gaps(
     excess = np.maximum(gap - knee, 0)
     bend = 1 / (limit - knee) - 1 / (widest - knee)
     return np.where(gap > knee, knee + excess / (1 + bend * excess), gap)
+
+
+def _read_picture_lag(stored: Any) -> PictureLag | None:
+    """Read a stored lag.
+
+    Raises:
+        TypeError: It is no mapping of the lag's names to numbers.
+    """
+    if stored is None:
+        return None
+    if not isinstance(stored, dict):
+        raise TypeError("the lag of the picture is no mapping")
+    return PictureLag(**{name: float(value) for name, value in stored.items()})
 
 
 def _estimate_rest_offset(pauses: FloatArray, space: MotionSpace) -> FloatArray:

@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dubfew.adapt.pipeline import AdaptResult
 from dubfew.adapt.segment_selection import FootageSegment
 from dubfew.cli.summaries import (
@@ -20,6 +22,7 @@ from dubfew.dubbing.pipeline import DubResult
 from dubfew.evaluate.compare import EvaluationResult
 from dubfew.evaluate.metrics import METRICS
 from dubfew.render.pipeline import RenderResult
+from dubfew.speech.motion_lag import PictureLag
 
 
 def rendered(note: str = "") -> RenderResult:
@@ -82,6 +85,23 @@ def tracked(**changes: Any) -> dict[str, Any]:
         "fps": Fraction(25),
     }
     return result | changes
+
+
+@pytest.mark.parametrize(
+    ("lag", "words"),
+    [
+        (PictureLag(-0.08, 0.99, 0.7, 0.4), "In sync: no, the picture is 80 ms early; "),
+        (PictureLag(0.11, 0.99, 0.7, 0.4), "In sync: no, the picture is 110 ms late; "),
+        (PictureLag(0.02, 0.99, 0.7, 0.7), "In sync: yes, to 20 ms"),
+        (PictureLag(0.2, 0.5, 0.3, 0.2), "In sync: cannot be told from these seconds"),
+    ],
+)
+def test_an_adaptation_tells_whether_picture_and_sound_are_in_sync(
+    lag: PictureLag, words: str
+) -> None:
+    lines = format_adaptation(dataclasses.replace(adapted(), picture_lag=lag)).splitlines()
+    assert any(line.startswith(words) for line in lines)
+    assert "In sync" not in format_adaptation(adapted())  # footage without sound
 
 
 def test_a_render_tells_warnings_first_and_then_what_was_made() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MouthMotion, mouth_point_rows
@@ -47,12 +50,21 @@ def _mapped(motion: MouthMotion, gain: np.ndarray, offset: np.ndarray) -> MouthM
     return SPACE.reconstruct(SPACE.project(motion) * gain + offset, motion.times)
 
 
+def _scaling_style(gain: float, limit: float) -> SpeakingStyle:
+    return SpeakingStyle(
+        SPACE.basis, np.eye(K, dtype=np.float32) * gain, np.zeros(K, np.float32), limit
+    )
+
+
 def test_a_known_manner_is_recovered() -> None:
-    gain = np.array([1.4, 0.7, 1.1])
-    predicted = _speech(1500)
-    observed = _mapped(predicted, gain, np.zeros(K))
+    # A manner that one gain a direction cannot express: the third follows the first.
+    gain = np.diag([1.4, 0.7, 1.1])
+    gain[0, 2] = 0.1
+    predicted = _speech(2000)
+    observed = SPACE.reconstruct(SPACE.project(predicted) @ gain, predicted.times)
     style = fit_style(predicted, observed, SPACE)
-    np.testing.assert_allclose(style.gain, gain, rtol=0.12)
+    np.testing.assert_allclose(np.diag(style.gain), np.diag(gain), rtol=0.12)
+    assert style.gain[0, 2] == pytest.approx(0.1, rel=0.25)
     found = style.apply(predicted).aperture().std() / observed.aperture().std()
     assert found == pytest.approx(1, abs=0.1)
 
@@ -61,6 +73,30 @@ def test_disagreement_does_not_make_it_mumble() -> None:
     predicted, observed = _speech(600, 0), _speech(600, 1)  # unrelated, same spread
     styled = fit_style(predicted, observed, SPACE).apply(predicted)
     assert 0.75 < styled.aperture().std() / observed.aperture().std() < 1.3
+
+
+def test_what_held_out_seconds_contradict_is_not_learned() -> None:
+    predicted = _speech(400)
+    c = SPACE.project(predicted)
+    sign = np.where(np.arange(400) < 200, 1, -1)  # another habit in each half
+    c[:, 2] += 0.4 * sign * c[:, 0]
+    observed = SPACE.reconstruct(c, predicted.times)
+    assert abs(fit_style(predicted, observed, SPACE).gain[0, 2]) < 0.01
+    # One half alone shows the habit.
+    assert fit_style(predicted, observed.select(slice(200)), SPACE).gain[0, 2] > 0.06
+
+
+def test_a_flat_width_gets_the_spread_of_the_footage() -> None:
+    rng = np.random.default_rng(0)
+    predicted = _speech(600)
+    wide = predicted.displacement * np.array([2.0, 1, 1], np.float32)
+    wide += rng.normal(0, 0.003, wide.shape).astype(np.float32)
+    observed = MouthMotion(wide, predicted.times)
+    styled = fit_style(predicted, observed, SPACE).apply(predicted)
+    reached = styled.width_change().std() / predicted.width_change().std()
+    possible = SPACE.reconstruct(SPACE.project(observed), observed.times).width_change().std()
+    assert reached == pytest.approx(possible / predicted.width_change().std(), rel=0.1)
+    assert reached > 1.2
 
 
 def test_little_footage_changes_little() -> None:
@@ -92,21 +128,31 @@ def test_a_late_picture_is_noticed() -> None:
     c = np.zeros((600, K))
     c[:, 0] = 0.1 * np.abs(smooth)
     predicted = SPACE.reconstruct(c, times)
-    observed = _mapped(predicted.resample(times - 0.12), np.array([1.5, 1, 1]), np.zeros(K))
-    assert fit_style(predicted, observed, SPACE).gain[0] == pytest.approx(1.5, rel=0.1)
+    late = MouthMotion(predicted.resample(times - 0.12).displacement, times)
+    observed = _mapped(late, np.array([1.5, 1, 1]), np.zeros(K))
+    style = fit_style(predicted, observed, SPACE)
+    assert style.gain[0, 0] == pytest.approx(1.5, rel=0.1)
+    lag = style.picture_lag
+    assert lag is not None
+    assert lag.is_clear
+    assert lag.lag_seconds == pytest.approx(0.12, abs=0.001)
+    # What is rendered with another sound is not late.
+    styled = style.apply(predicted)
+    np.testing.assert_array_equal(styled.times, predicted.times)
+    assert styled.aperture().argmax() == predicted.aperture().argmax()
 
 
 def test_without_sound_never_beyond_the_footage() -> None:
     small = SPACE.reconstruct(SPACE.project(_speech()) * 0.5, _speech().times)
     style = SpeakingStyle.from_statistics(small, SPACE)
-    assert style.gain.max() < 1.0
+    assert np.diag(style.gain).max() < 1.0
     styled = style.apply(_speech())
     assert styled.aperture().max() <= style.max_aperture + 1e-6
 
 
 def test_without_sound_a_still_mouth_keeps_talking() -> None:
     still = SPACE.reconstruct(np.zeros((50, K)), np.arange(50) / 25)
-    assert SpeakingStyle.from_statistics(still, SPACE).gain.min() >= 0.5
+    assert np.diag(SpeakingStyle.from_statistics(still, SPACE).gain).min() >= 0.5
 
 
 def test_neutral_changes_nothing() -> None:
@@ -135,7 +181,7 @@ def test_gaps_within_the_limit_stay() -> None:
 
 
 def test_the_opening_is_scaled_before_the_limit() -> None:
-    style = SpeakingStyle(SPACE.basis, np.ones(K, np.float32), np.zeros(K, np.float32), 0.5)
+    style = _scaling_style(1.0, 0.5)
     motion = _speech()
     half = style.apply(motion, opening=0.5)
     np.testing.assert_allclose(half.aperture(), 0.5 * motion.aperture(), atol=1e-6)
@@ -146,7 +192,7 @@ def test_the_opening_is_scaled_before_the_limit() -> None:
 
 @given(st.floats(0.05, 0.5), st.floats(0.1, 3.0))
 def test_the_limit_is_smooth_and_holds(limit: float, gain: float) -> None:
-    style = SpeakingStyle(SPACE.basis, np.full(K, gain, np.float32), np.zeros(K, np.float32), limit)
+    style = _scaling_style(gain, limit)
     c = np.zeros((400, K))
     c[:, 0] = np.linspace(0, 1, 400)
     gap = style.apply(SPACE.reconstruct(c, np.arange(400) / 25)).aperture()
@@ -155,7 +201,7 @@ def test_the_limit_is_smooth_and_holds(limit: float, gain: float) -> None:
 
 
 def test_the_limit_moves_with_the_reach() -> None:
-    style = SpeakingStyle(SPACE.basis, np.full(K, 1.0, np.float32), np.zeros(K, np.float32), 0.05)
+    style = _scaling_style(1.0, 0.05)
     times = np.arange(200) / 25
     wide = SPACE.reconstruct(np.outer(1 + np.sin(3 * times), SPACE.coefficient_rms) * 3, times)
     gaps = [style.apply(wide, reach=reach).aperture().max() for reach in (0.5, 1.0, 2.0)]
@@ -170,6 +216,16 @@ def test_a_stored_style_is_the_same() -> None:
     np.testing.assert_array_equal(
         again.apply(predicted).displacement, style.apply(predicted).displacement
     )
+    assert again.picture_lag == style.picture_lag
+
+
+def test_styles_of_one_gain_a_direction_are_read() -> None:
+    gain = np.array([1.4, 0.7, 1.1], np.float32)
+    tensors = {"basis": SPACE.basis, "gain": gain, "offset": np.zeros(K, np.float32)}
+    header = json.dumps({"format_version": 1, "limit": 0.4})
+    style = SpeakingStyle.from_bytes(save(tensors, metadata={"dubfew.style": header}))
+    np.testing.assert_array_equal(style.gain, np.diag(gain))
+    assert style.picture_lag is None
 
 
 @given(st.binary(max_size=200))
@@ -184,12 +240,15 @@ def test_malformed_input_is_refused() -> None:
     newer = (
         SpeakingStyle.neutral(SPACE)
         .to_bytes()
-        .replace(rb"format_version\": 1", rb"format_version\": 9")
+        .replace(rb"format_version\": 2", rb"format_version\": 9")
     )
     with pytest.raises(ArtefactError, match="update dubfew"):
         SpeakingStyle.from_bytes(newer)
-    with pytest.raises(ShapeError, match="rows"):
-        fit_style(_speech(10), _speech(11), SPACE)
+    damaged = SpeakingStyle.neutral(SPACE).to_bytes().replace(b": null", b": [7]")
+    with pytest.raises(ArtefactError, match="damaged"):
+        SpeakingStyle.from_bytes(damaged)
+    with pytest.raises(ShapeError, match="no predicted"):
+        fit_style(_speech().select(slice(0, 0)), _speech(11), SPACE)
     with pytest.raises(ShapeError, match="at least one"):
         SpeakingStyle.from_statistics(_speech().select(slice(0, 0)), SPACE)
     with pytest.raises(ShapeError, match="directions"):
