@@ -59,7 +59,7 @@ MAX_MARGIN_SECONDS = 1.0
 FLITE_VOICES = ("slt", "rms", "awb", "kal")
 # Words of a GRID sentence by the letters in the clip's name: command, color, preposition, letter,
 # digit, adverb.
-GRID_WORDS = (
+GRID_WORDS: tuple[dict[str, str], ...] = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
     {"b": "blue", "g": "green", "r": "red", "w": "white"},
     {"a": "at", "b": "by", "i": "in", "w": "with"},
@@ -244,9 +244,9 @@ def measure_clip(model: SpeechModel, path: Path) -> ClipResult:
     """Measure audio model, text and blend on one filmed sentence."""
     clip = load_speech_clip(path)
     audio, seen = Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), clip.motion
-    text = grid_text(path.stem)
-    assert text is not None
-    phones = align_transcript(audio, [TranscriptCue(text)], "en").phones
+    words = grid_text(path.stem)
+    assert words is not None
+    phones = align_transcript(audio, [TranscriptCue(words)], "en").phones
     predicted = model.predict(audio, seen.times)
     text = motion_from_phones(phones, seen.times + MOUTH_LEAD_SECONDS, load_viseme_basis())
     blend = fuse_phonemes(predicted, phones)
