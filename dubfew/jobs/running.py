@@ -127,7 +127,7 @@ def _render_segments(
     overwrite: bool,
 ) -> Any:
     """Render one segment after the other into the scene; all but the last without any loss."""
-    from dubfew.jobs.segments import compose_sound
+    from dubfew.jobs.segments import compose_segment_sound
 
     segments = sorted(job.segments, key=lambda each: each.start)
     edited = 0
@@ -135,7 +135,7 @@ def _render_segments(
         folder = Path(name)
         sound = folder / "sound.wav"
         assert job.video is not None  # as the description checks
-        compose_sound(job.video, segments, sound)
+        compose_segment_sound(job.video, segments, sound)
         into = job.video
         for number, segment in enumerate(segments):
             is_last = number == len(segments) - 1

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dubfew.jobs.description import SceneSegment
-from dubfew.render import placed_sound
-from dubfew.render.placed_sound import PlacedSound
+from dubfew.render.placed_sound import PlacedSound, compose_sound
 
 
-def compose_sound(scene: Path, segments: Sequence[SceneSegment], out: Path) -> None:
+def compose_segment_sound(scene: Path, segments: Sequence[SceneSegment], out: Path) -> None:
     """Write the sound of a scene with each segment's speech in its place, mono at 48 kHz.
 
     In a segment the scene's own sound is silent, also where its speech ends sooner.
@@ -24,4 +23,4 @@ def compose_sound(scene: Path, segments: Sequence[SceneSegment], out: Path) -> N
         MediaError: A file cannot be read.
     """
     placed = [PlacedSound(each.audio, each.start, each.end) for each in segments]
-    placed_sound.compose_sound(scene, placed, out)
+    compose_sound(scene, placed, out)

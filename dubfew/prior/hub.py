@@ -42,7 +42,7 @@ def save_pretrained(
         OSError: The folder cannot be written.
     """
     info, folder = prior_info(name), Path(folder)
-    card = make_model_card(info, license)
+    card = make_prior_card(info, license)
     folder.mkdir(parents=True, exist_ok=True)
     for file in (PRIOR_CONFIG_FILE, PRIOR_WEIGHTS_FILE, PRIOR_CARD_FILE, PRIOR_CRITICS_FILE):
         if (info.path / file).exists():
@@ -79,7 +79,7 @@ def push_to_hub(
         return push_hub_folder(Path(folder), repository, private=private)
 
 
-def make_model_card(info: PriorInfo, license: str = "other") -> str:
+def make_prior_card(info: PriorInfo, license: str = "other") -> str:
     """Make the model card of a prior from its configuration and its own card.
 
     Args:

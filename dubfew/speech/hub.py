@@ -58,7 +58,7 @@ def save_pretrained(
         OSError: The folder cannot be written.
     """
     info, folder = read_speech_info(model), Path(folder)
-    card = make_model_card(info, license)
+    card = make_speech_card(info, license)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / SPEECH_FILE) as temporary:
         shutil.copyfile(info.path, temporary)
@@ -91,7 +91,7 @@ def push_to_hub(
         return push_hub_folder(Path(folder), repository, private=private)
 
 
-def make_model_card(info: SpeechInfo, license: str = "other") -> str:
+def make_speech_card(info: SpeechInfo, license: str = "other") -> str:
     """Make the model card of a speech model from its header and its own card.
 
     Args:

@@ -10,7 +10,7 @@ import pytest
 from dubfew.adapt import adapt
 from dubfew.jobs.description import JobDescription, SceneSegment
 from dubfew.jobs.running import check_job, run_job
-from dubfew.jobs.segments import compose_sound
+from dubfew.jobs.segments import compose_segment_sound
 from dubfew.media import Audio, read_audio, read_frames
 from dubfew.media.in_memory import write_audio
 from dubfew.progress import Progress
@@ -36,7 +36,7 @@ def test_each_segment_is_heard_in_its_place(scene: Path, tmp_path: Path) -> None
         SceneSegment(0.1, 0.2, tone(tmp_path / "long.wav", 0.5, 3)),
         SceneSegment(0.3, 0.5, tone(tmp_path / "short.wav", -0.25, 0.1)),
     ]
-    compose_sound(scene, segments, tmp_path / "out.wav")
+    compose_segment_sound(scene, segments, tmp_path / "out.wav")
     found, own = (read_audio(each, RATE).samples for each in (tmp_path / "out.wav", scene))
     assert len(found) == 0.6 * RATE
 

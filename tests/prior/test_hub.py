@@ -11,7 +11,7 @@ import pytest
 
 from dubfew.errors import ArtefactError
 from dubfew.prior import Prior, prior_info
-from dubfew.prior.hub import make_model_card, push_to_hub, save_pretrained
+from dubfew.prior.hub import make_prior_card, push_to_hub, save_pretrained
 from dubfew.speech import hub as speech_hub
 from dubfew.utils.hub import fetch_hub_folder
 
@@ -64,14 +64,14 @@ def test_a_prior_is_pushed_and_fetched(hub: StandIn) -> None:
 
 
 def test_the_card_lists_people_and_licenses(tmp_path: Path) -> None:
-    card = make_model_card(prior_info(), "mit")
+    card = make_prior_card(prior_info(), "mit")
     assert card.startswith("---\nlicense: mit\nlibrary_name: dubfew\n")
     assert "| KwaiVGI/LivePortrait | MIT (repository) | 10 |" in card
     assert "| dubfew.synthetic | MIT (made with dubfew) | 12 |" in card
     assert prior_info().sha256 in card
     assert "## How it was made" in card
     with pytest.raises(ArtefactError, match="is no name"):
-        make_model_card(prior_info(), "mit\nextra: 1")
+        make_prior_card(prior_info(), "mit\nextra: 1")
     folder = save_pretrained(tmp_path / "saved")
     assert Prior.from_pretrained(folder).sha256 == prior_info().sha256
     with pytest.raises(ArtefactError, match="untrained"):

@@ -30,9 +30,9 @@ def _check_i3d(path: Path) -> None:
 
 
 def _check_syncnet(path: Path) -> None:
-    from dubfew.evaluate.lipsync.syncnet import load_syncnet
+    from dubfew.evaluate.lipsync.syncnet import load_released_syncnet
 
-    load_syncnet(path)
+    load_released_syncnet(path)
 
 
 ASSET_KINDS: dict[str, AssetKind] = {

@@ -136,7 +136,7 @@ def _embedding_head() -> nn.Sequential:
     )
 
 
-def load_syncnet(path: Path | str) -> SyncNet:
+def load_released_syncnet(path: Path | str) -> SyncNet:
     """Load SyncNet with the weights of a file; no code in the file is executed.
 
     A warning says so if it is not the released file.

@@ -19,7 +19,7 @@ SYNCNET_SOURCE = (
 def _load_syncnet(path: Any) -> SyncNet:
     from dubfew.evaluate.lipsync import syncnet  # imports torch
 
-    return syncnet.load_syncnet(path)
+    return syncnet.load_released_syncnet(path)
 
 
 SYNCNET_WEIGHTS = MetricRequirement(

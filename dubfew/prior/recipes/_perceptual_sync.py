@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from dubfew.data.clip_inputs import ClipSample
-from dubfew.errors import ArtefactError, AssetError
+from dubfew.errors import AssetError
 from dubfew.prior.critics.dinet import DINetCritic, DINetCriticConfig
 from dubfew.prior.losses import (
     Vgg19,
@@ -121,11 +121,8 @@ class PerceptualSyncRecipe(TrainingRecipe):
             ArtefactError: They hear different features of sound.
         """
         sync = networks.get("sync")
-        if isinstance(sync, SyncNetwork) and sync.sound != renderer.config.sound:
-            raise ArtefactError(
-                f"the SyncNet hears {sync.sound!r}, the renderer {renderer.config.sound!r}: train "
-                "one with the renderer's 'sound'"
-            )
+        if isinstance(sync, SyncNetwork):
+            sync.check_sound(renderer.config.sound)
 
     def compute_generator_loss(
         self,

@@ -213,11 +213,7 @@ class SidganRecipe(TrainingRecipe):
             return
         # The encoder is copied below and the sync loss hears the same tensors: one feature for
         # both.
-        if sync.sound != renderer.config.sound:
-            raise ArtefactError(
-                f"the SyncNet hears {sync.sound!r}, the renderer {renderer.config.sound!r}: train "
-                "one with the renderer's 'sound'"
-            )
+        sync.check_sound(renderer.config.sound)
         # A prior's encoder has learned along with its renderer and is kept.
         if fresh:
             encoder = getattr(sync, "sound_encoder", None)

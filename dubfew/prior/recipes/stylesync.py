@@ -128,7 +128,7 @@ class StyleSyncRecipe(TrainingRecipe):
         mask = inputs.mask.flatten(0, 1)
         terms: dict[str, Tensor] = {}
         if settings.l1:
-            weights = region_weights(sample, settings)
+            weights = weigh_face_regions(sample, settings)
             terms["l1"] = weighted_l1_loss(painted.flatten(0, 1), flat, weights.flatten(0, 1))
         # The paper names the term both style loss and perceptual loss; ``vgg`` says which is meant.
         if settings.perceptual:
@@ -183,7 +183,7 @@ class StyleSyncRecipe(TrainingRecipe):
         return losses
 
 
-def region_weights(sample: ClipSample, settings: StyleSyncLoss) -> Tensor:
+def weigh_face_regions(sample: ClipSample, settings: StyleSyncLoss) -> Tensor:
     """Compute the weight of every pixel: the mouth, the rest of the mask, everything else.
 
     Args:
@@ -196,13 +196,13 @@ def region_weights(sample: ClipSample, settings: StyleSyncLoss) -> Tensor:
     Source: Saunders and Namboodiri 2024 (arXiv 2401.06126), section 3.4. The mouth is the lips'
     hull, dilated; the lower face is the mask.
     """
-    mouth = mouth_region(sample, settings.mouth_margin)
+    mouth = draw_mouth_hulls(sample, settings.mouth_margin)
     mask = sample.inputs.mask
     beside = settings.lower * mask + settings.rest * (1 - mask)
     return torch.where(mouth > 0, torch.full_like(beside, settings.mouth), beside)
 
 
-def mouth_region(sample: ClipSample, margin: float) -> Tensor:
+def draw_mouth_hulls(sample: ClipSample, margin: float) -> Tensor:
     """Draw the dilated hull of the lips in every frame. [B, T, 1, H, W], 1 inside
 
     Args:

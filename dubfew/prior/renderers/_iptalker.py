@@ -90,7 +90,7 @@ class IPTalkerConfig(PaintingRendererConfig):
         for name in ("flow_widths", "decoder_widths"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
-    def narrowed(self) -> IPTalkerConfig:
+    def divide_widths(self) -> IPTalkerConfig:
         """Return the same sizes divided by ``narrow``."""
         return replace(
             self,
@@ -238,7 +238,7 @@ class IPTalker(PaintingRenderer):
         super().__init__()
         self.config = config = config or IPTalkerConfig()
         _check_config(config)
-        config = config.narrowed()
+        config = config.divide_widths()
         width, count = config.width, config.references
         self.alignment = AlignmentModule(config)
         # Features at full, half and a fourth of the size, as DINet has them.

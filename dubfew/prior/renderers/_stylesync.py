@@ -143,7 +143,7 @@ class SoundLayer(nn.Module):
         return F.leaky_relu(x + y if self.residual else y, SOUND_LEAKY_RELU_SLOPE)
 
 
-class SoundEncoder(nn.Sequential):
+class MelSoundEncoder(nn.Sequential):
     """Wav2Lip's encoder of a window of mel steps [B, 1, 80, 16]. [B, 512, 1, 1]"""
 
     def __init__(self, narrow: int = 1) -> None:
@@ -319,7 +319,7 @@ class StyleSyncGenerator(PaintingRenderer):
         self.face = FaceEncoder(inputs, sizes, widths, style)
         # Wav2Lip's encoder ends with 512 numbers.
         sound = _narrowed(512, config.narrow) if config.hears else 0
-        self.sound = SoundEncoder(config.narrow) if config.hears else None
+        self.sound = MelSoundEncoder(config.narrow) if config.hears else None
         self.join = nn.ModuleList([nn.Linear(sound + style, style), nn.Linear(style, style)])
         self.mapping = nn.ModuleList(nn.Linear(style, style) for _ in range(config.mapping))
         # Every layer behind a skip connection has twice its width of inputs: its own features and

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from dubfew.errors import ArtefactError
+
 # Consecutive frames at 25 fps that a SyncNet judges at once, 0.2 s.
 # Source: Chung and Zisserman 2016, "Out of Time: Automated Lip Sync in the Wild", section 2.
 SYNC_FRAMES = 5
@@ -60,6 +62,21 @@ class SyncNetwork(nn.Module, ABC):
         Returns:
             Mean over the pairs. []
         """
+
+    def check_sound(self, name: str) -> None:
+        """Check that a renderer hears the feature that this network hears.
+
+        Args:
+            name: the renderer's sound feature.
+
+        Raises:
+            ArtefactError: It is another one.
+        """
+        if self.sound != name:
+            raise ArtefactError(
+                f"the SyncNet hears {self.sound!r}, the renderer {name!r}: train one with the "
+                "renderer's 'sound'"
+            )
 
     def forward(self, frames: Tensor, sound: Tensor) -> Tensor:
         """Score frames and sound, see `score`. [B]

@@ -26,7 +26,12 @@ from dubfew.evaluate.lipsync.sync_score import (
     resample_frames,
     stream_audio_frames,
 )
-from dubfew.evaluate.lipsync.syncnet import EMBEDDING_SIZE, LipSyncScore, SyncNet, load_syncnet
+from dubfew.evaluate.lipsync.syncnet import (
+    EMBEDDING_SIZE,
+    LipSyncScore,
+    SyncNet,
+    load_released_syncnet,
+)
 from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter, probe, read_frames
 from dubfew.media.mfcc import mfcc
 
@@ -244,7 +249,7 @@ def test_figures_that_cannot_be_had(
 @pytest.mark.filterwarnings("ignore:.*not the released")
 @pytest.mark.slow
 def test_the_shortest_clip_with_figures(flashing: Callable[..., Path], syncnet_file: Path) -> None:
-    found = measure_lip_sync(flashing(25, 21), faces(21), load_syncnet(syncnet_file))
+    found = measure_lip_sync(flashing(25, 21), faces(21), load_released_syncnet(syncnet_file))
     assert found.lse_d > 0
     assert found.lse_c >= 0
     assert found.av_offset in range(-15, 16)
@@ -254,7 +259,7 @@ def test_the_shortest_clip_with_figures(flashing: Callable[..., Path], syncnet_f
 def test_evaluate_measures_it_when_given_the_weights(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(syncnet, "load_syncnet", lambda path: Loudness())
+    monkeypatch.setattr(syncnet, "load_released_syncnet", lambda path: Loudness())
     path = tmp_path / "short.mkv"
     source = AudioSource(shared / CLIP, duration=0.88)
     with VideoWriter(path, probe(shared / CLIP), audio=source, lossless=True) as writer:

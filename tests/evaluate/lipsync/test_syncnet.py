@@ -20,7 +20,7 @@ from dubfew.evaluate.lipsync.syncnet import (
     MAX_SHIFT_WINDOWS,
     LipSyncScore,
     ShiftDistances,
-    load_syncnet,
+    load_released_syncnet,
 )
 from dubfew.utils.files import sha256_file
 from tests.evaluate.conftest import syncnet_weights
@@ -41,12 +41,12 @@ class MakesFile:
 @pytest.fixture(scope="module")
 def network(syncnet_file: Path) -> syncnet.SyncNet:
     with pytest.warns(UserWarning, match="not the released"):
-        return load_syncnet(syncnet_file)
+        return load_released_syncnet(syncnet_file)
 
 
 def refused(path: Path, *words: str) -> None:
     with pytest.raises(AssetError) as error:
-        load_syncnet(path)
+        load_released_syncnet(path)
     message = str(error.value)
     assert "\n" not in message
     for word in (str(path), syncnet.SYNCNET_WEIGHTS_NAME, *words):
@@ -76,7 +76,7 @@ def test_a_file_of_a_newer_pytorch_is_read(tmp_path: Path, network: syncnet.Sync
     path = tmp_path / "new.model"
     torch.save(network.state_dict(), path)  # a zip, with counts of batches
     with pytest.warns(UserWarning, match="not the released"):
-        again = load_syncnet(path)
+        again = load_released_syncnet(path)
     for name, value in network.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
 
@@ -87,7 +87,7 @@ def test_the_released_file_is_read_without_a_warning(
     monkeypatch.setattr(syncnet, "SYNCNET_SHA256", sha256_file(syncnet_file))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not load_syncnet(syncnet_file).training
+        assert not load_released_syncnet(syncnet_file).training
 
 
 def test_no_such_file(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dubfew.errors import ArtefactError
 from dubfew.prior import Prior
 from dubfew.prior.losses import Vgg19
 from dubfew.prior.recipes import RECIPES, RecipeNetworks, TrainingStage
-from dubfew.prior.recipes.stylesync import StyleSyncLoss, mouth_region, region_weights
+from dubfew.prior.recipes.stylesync import StyleSyncLoss, draw_mouth_hulls, weigh_face_regions
 from dubfew.prior.renderers import RENDERERS, make_renderer
 from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.prior.training.painting_data import clip_mouth_psnr, make_sample_form
@@ -100,8 +100,8 @@ def test_wrong_settings_are_errors():
 
 
 def test_regions_weigh_the_mouth_most(sample):
-    weights = region_weights(sample, StyleSyncLoss())
-    mouth = mouth_region(sample, 0.02)
+    weights = weigh_face_regions(sample, StyleSyncLoss())
+    mouth = draw_mouth_hulls(sample, 0.02)
     assert sorted(weights.unique().tolist()) == [1, 8, 10]
     assert (weights[mouth > 0] == 10).all()
     assert (weights[(sample.inputs.mask > 0) & (mouth == 0)] == 8).all()
@@ -125,7 +125,7 @@ def test_the_loss_is_eq_1(sample):
     assert set(out.terms) == set(expected)
     total = sum(expected[name] * float(term.detach()) for name, term in out.terms.items())
     assert float(out.loss.detach()) == pytest.approx(total, rel=1e-5)
-    weights = region_weights(sample, StyleSyncLoss())
+    weights = weigh_face_regions(sample, StyleSyncLoss())
     l1 = ((out.output - sample.target).abs().mean(2, keepdim=True) * weights).sum() / weights.sum()
     assert float(out.terms["l1"].detach()) == pytest.approx(float(l1.detach()), rel=1e-5)
     # The renderer's step leaves the critic alone, and the critic's the renderer.
