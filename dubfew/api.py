@@ -19,6 +19,7 @@ from dubfew.errors import DubfewError
 from dubfew.evaluate.options import EvaluateOptions
 from dubfew.progress import LOAD_STAGE, Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.options import TrackOptions
+from dubfew.render.input_files import check_input_files
 from dubfew.render.options import RenderOptions
 from dubfew.takes.options import MotionOptions
 from dubfew.utils.files import check_input_file
@@ -148,6 +149,7 @@ def adapt(
     # Check before the import, so that a mistake shows at once.
     video = cast("Path | str", video)  # what was in memory is in a file by now
     options = merge_options(AdaptOptions, options, overrides)
+    check_input_file(Path(video))
     from dubfew.adapt.precheck import check_adapt_request
     from dubfew.registry import Registry
 
@@ -257,6 +259,7 @@ def render(
         dubbed = [frame.to_rgb() for frame in dubfew.read_frames(result.output)]
     """
     options = merge_options(RenderOptions, options, overrides)
+    check_input_files(options)
     from dubfew.registry import Registry
     from dubfew.render.precheck import check_render_request
 
@@ -363,6 +366,8 @@ def dub(
     # What was in memory is in files by now.
     scene, sound = cast("Path | str", scene), cast("Path | str", sound)
     options = merge_options(DubOptions, options, overrides)
+    for path in (scene, sound):
+        check_input_file(Path(path))
     from dubfew.dubbing.plan import check_dub_request
     from dubfew.registry import Registry
 

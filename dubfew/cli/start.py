@@ -9,6 +9,7 @@ import warnings
 
 import typer
 
+from dubfew.cli.command_table import COMMANDS, make_app
 from dubfew.cli.console import (
     handle_interrupt_signal,
     is_interactive,
@@ -17,6 +18,9 @@ from dubfew.cli.console import (
 )
 from dubfew.utils.compute_threads import use_one_blas_thread
 from dubfew.utils.passphrase import set_passphrase_prompt
+
+# Environment variable by which a shell asks for completions.
+COMPLETION_VARIABLE = "_DUBFEW_COMPLETE"
 
 
 def main() -> None:
@@ -40,20 +44,16 @@ def main() -> None:
     # Ask for passphrases at a terminal only: a script would wait for ever.
     if is_interactive():
         set_passphrase_prompt(prompt_passphrase)
-    # Usage lines must name the group that was chosen: "dubfew actors", not "dubfew".
-    commands, words = _select_commands(sys.argv[1:])
-    commands(words, prog_name=" ".join(["dubfew", *sys.argv[1 : len(sys.argv) - len(words)]]))
+    _select_commands(sys.argv[1:])(sys.argv[1:], prog_name="dubfew")
 
 
-def _select_commands(arguments: list[str]) -> tuple[typer.Typer, list[str]]:
-    """Return the smallest group of commands that contains the command, and the words for it.
+def _select_commands(arguments: list[str]) -> typer.Typer:
+    """Return the commands that the words may need: building all takes longer than most typos."""
+    word = arguments[0] if arguments else ""
+    # Options, no words at all and completion by a shell concern all commands.
+    if not word or word.startswith("-") or COMPLETION_VARIABLE in os.environ:
+        from dubfew.cli.app import app
 
-    Building all commands takes longer than `dubfew actors list`, which scripts run often.
-    """
-    if arguments[:1] == ["actors"]:
-        from dubfew.cli.exchange import actors_app
-
-        return actors_app, arguments[1:]
-    from dubfew.cli.app import app
-
-    return app, arguments
+        return app
+    # A mistyped word is no command: none is built, and the error names the nearest one.
+    return make_app([word] if word in COMMANDS else [])

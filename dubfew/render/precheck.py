@@ -10,9 +10,9 @@ from dubfew.errors import MediaError
 from dubfew.registry import Registry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.render.corrections import check_corrections
+from dubfew.render.input_files import check_input_files, list_input_files
 from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import check_outputs, resolve_output
-from dubfew.utils.files import check_input_file
 
 
 def check_render_request(
@@ -38,8 +38,7 @@ def check_render_request(
     """
     purpose = RenderPurpose(options.use, options.language, options.territory, options.project)
     check_corrections(options)
-    for path in _given_files(options).values():
-        check_input_file(path)
+    check_input_files(options)
     chosen = registry.open(actor, options.revision if revision is None else revision)
     registry.check_render(chosen, purpose)
     check_render_files(chosen.actor, options, chosen.config)
@@ -59,9 +58,8 @@ def check_render_files(actor: str, options: RenderOptions, config: Mapping[str, 
         MediaError: A file does not exist or is empty.
     """
     check_corrections(options)
-    given = _given_files(options)
-    for path in given.values():
-        check_input_file(path)
+    check_input_files(options)
+    given = list_input_files(options)
     scene = resolve_scene_path(given.get("video"), config)
     check_outputs(
         resolve_output(actor, options, scene, given.get("audio"), given.get("driver")),
@@ -70,15 +68,6 @@ def check_render_files(actor: str, options: RenderOptions, config: Mapping[str, 
         scene,
         *given.values(),
     )
-
-
-def _given_files(options: RenderOptions) -> dict[str, Path]:
-    """The files that a user named as inputs, by option."""
-    return {
-        name: Path(value)
-        for name in ("video", "audio", "driver", "into", "motion")
-        if isinstance(value := getattr(options, name), str | Path)
-    }
 
 
 def resolve_scene_path(video: Path | None, config: Mapping[str, Any]) -> Path:

@@ -75,7 +75,14 @@ def test_help_and_list_import_nothing_heavy(stored: Registry) -> None:
         f"print([name for name in {(*HEAVY, 'pydantic')!r} if name in sys.modules])"
     )
     # pydantic, which Typer imports if it has values to check, would double the time of a listing.
-    for arguments in (["--help"], ["actors", "list"], ["actors", "list", "--json"], ["--version"]):
+    for arguments in (
+        ["--help"],
+        ["actors", "list"],
+        ["actors", "list", "--json"],
+        ["--version"],
+        ["rendr"],
+        ["render", "--actr", "x"],
+    ):
         done = subprocess.run(
             [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
         )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dubfew.cli.app import WORK_ORDER, app
+from dubfew.cli.app import app
+from dubfew.cli.command_table import COMMANDS
 from dubfew.registry import Registry
 
 
@@ -23,7 +24,7 @@ def help_of(*words: str) -> str:
 def test_commands_are_listed_in_the_order_of_the_work() -> None:
     listing = help_of().split("Commands:\n")[1]
     names = [line.split()[0] for line in listing.splitlines() if line[2:3].strip()]
-    assert names == list(WORK_ORDER)
+    assert names == list(COMMANDS)
     assert names[:4] == ["dub", "adapt", "render", "actors"]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 import types
 from functools import lru_cache
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dubfew.errors import MissingDependencyError
+from dubfew.utils.native_logs import hide_native_logs
 
 # Graphs inside the wheel: landmarks of the largest faces, boxes of faces, and the mask of a person.
 FACE_LANDMARK_GRAPH = "mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb"
@@ -47,15 +49,23 @@ GRAPH_MESSAGE_MODULES = (
     "mediapipe.framework.tool.switch_container_pb2",
 )
 
+# Lines that MediaPipe and TensorFlow Lite write to stderr whenever a graph starts, and that no
+# setting switches off: information and warnings of their C++ files, and what precedes them.
+GRAPH_NOISE = re.compile(
+    rb"[IW]\d{4} \d\d:\d\d:[\d.]+ +\d+ \w+\.cc:\d+\] "
+    rb"|WARNING: All log messages before absl::InitializeLog\(\) "
+    rb"|INFO: Created TensorFlow Lite \w* ?delegate"
+)
+
 
 @lru_cache(maxsize=1)
 def load_solution_base() -> Any:
-    """Import MediaPipe's ``SolutionBase``, the class that runs a graph.
+    """Import MediaPipe's ``SolutionBase``, the class that runs a graph, as one that starts quietly.
 
     Raises:
         MissingDependencyError: MediaPipe is not installed.
     """
-    # MediaPipe's C++ core logs to stderr when it starts; users should see dubfew's lines only.
+    # Other log lines of MediaPipe's C++ core; users should see dubfew's lines only.
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "mediapipe" not in sys.modules:
@@ -72,4 +82,30 @@ def load_solution_base() -> Any:
         sys.modules["mediapipe"] = package
     for module in GRAPH_MESSAGE_MODULES:
         importlib.import_module(module)
-    return importlib.import_module("mediapipe.python.solution_base").SolutionBase
+    base: Any = importlib.import_module("mediapipe.python.solution_base").SolutionBase
+
+    class QuietSolution(base):  # type: ignore[misc]
+        """A graph that leaves nothing on stderr."""
+
+        def __init__(self, **settings: Any) -> None:
+            self._has_found = False
+            with hide_native_logs(GRAPH_NOISE):
+                super().__init__(**settings)
+                # Its parts start in threads of their own, and log there.
+                self._graph.wait_until_idle()
+
+        def process(self, input_data: Any) -> Any:
+            # Parts that work on a face log when they see the first one.
+            if self._has_found:
+                return super().process(input_data)
+            with hide_native_logs(GRAPH_NOISE):
+                found = super().process(input_data)
+            self._has_found = any(getattr(found, name) is not None for name in found._fields)
+            return found
+
+        def reset(self) -> None:
+            with hide_native_logs(GRAPH_NOISE):
+                super().reset()
+                self._graph.wait_until_idle()
+
+    return QuietSolution
