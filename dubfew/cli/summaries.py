@@ -76,9 +76,10 @@ def format_render(result: RenderResult, *, preview: bool = False, verbose: bool 
         verbose: True to add every field of the result.
     """
     length = format_clock(result.frames / float(result.fps))
+    kept = f", {result.kept_frames} kept as they were" if result.kept_frames else ""
     done = (
         f"Done: {result.output} ({length}, {result.edited_frames} of {result.frames} frames "
-        "painted)"
+        f"painted{kept})"
     )
     lines = [done]
     if preview:

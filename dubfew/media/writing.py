@@ -35,6 +35,7 @@ from dubfew.media.pixels import (
     new_picture,
     plane_views,
 )
+from dubfew.media.splicing import KeptPackets, PacketSplicer, fits_encoder
 from dubfew.utils.files import atomic_path
 
 # Most ticks per second of an output's clock. Encoders and containers hold them in 32 bits; this
@@ -70,6 +71,7 @@ class VideoWriter:
         like_source: bool = False,
         carry: Path | None = None,
         reorder: bool = True,
+        keep: KeptPackets | None = None,
         before_publish: Callable[[Path], None] | None = None,
     ) -> None:
         """Choose the encoding; nothing is written before the context is entered.
@@ -90,6 +92,8 @@ class VideoWriter:
                 output, as far as its container holds them; None for none.
             reorder: let the encoder store frames in another order than they are shown in, which
                 saves bits. MP4 keeps the duration of the last frame only if it is stored last.
+            keep: packets of an earlier video that take the place of frames, so that those are not
+                encoded; left out where they do not fit the encoding (see `kept_frames`).
             before_publish: called with the finished file before it is renamed; if it raises,
                 nothing is left.
 
@@ -112,6 +116,8 @@ class VideoWriter:
         self._time_base = _choose_time_base(info, self.encoding)
         self._color = _output_color(info, self.encoding)
         self._before_publish = before_publish
+        self._keep = keep
+        self._splicer: PacketSplicer | None = None
         self._temporary = self.path
         self._stack = ExitStack()
         self._container: OutputContainer | None = None
@@ -120,6 +126,7 @@ class VideoWriter:
         self._earliest = Fraction(0)  # time of the first packet of sound, at most 0
         self._last_stamp_and_pts: tuple[Fraction, int] | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by their times, ticks
+        self._is_encoding = False  # whether the encoder was given frames and not yet ended
         self.frames = 0  # number of frames written
 
     def __enter__(self) -> VideoWriter:
@@ -140,6 +147,11 @@ class VideoWriter:
             if self._patches_aspect() and self.path.suffix.lower() != ".avi":
                 title = self._stream.metadata.get("title", "")
                 self._stream.metadata["title"] = MATROSKA_PLACEHOLDER + title
+            if self._keep is not None:
+                self._container.start_encoding()  # opens the encoder
+                if fits_encoder(self._keep, self.encoding, self._stream):
+                    self._splicer = PacketSplicer(self._keep, self._stream)
+                    stack.callback(self._splicer.close)
             # Only now may closing wait for the end: before, an error has to close and delete
             # everything.
             self._stack = stack.pop_all()
@@ -163,8 +175,13 @@ class VideoWriter:
         """Return lines about what becomes of the sound; complete once the writer is open."""
         return [track.note for track in self._audio_tracks if track.note]
 
+    @property
+    def kept_frames(self) -> int:
+        """Return the number of frames whose packets are those of an earlier video."""
+        return 0 if self._splicer is None or self._keep is None else self._keep.count
+
     def write(self, frame: Frame) -> None:
-        """Append a frame; its picture is not kept.
+        """Append a frame; its picture is not kept. One that has a packet already is not encoded.
 
         Raises:
             MediaError: The writer is not open, the frame has another size, its time does not come
@@ -178,6 +195,18 @@ class VideoWriter:
                 f"{self.info.width} x {self.info.height}: give frames of one size"
             )
         pts = self._next_pts(frame)
+        with writing_errors(self.path):
+            if self._splicer is not None and self._splicer.is_kept(self.frames):
+                self._finish_encoder()  # old packets follow new ones
+                self._container.mux(self._splicer.next_kept())
+            else:
+                self._encode(frame, pts)
+            self.frames += 1
+            # Interleave: sound up to this frame's time goes in now.
+            self._mux_companions(float(pts * self._time_base))
+
+    def _encode(self, frame: Frame, pts: int) -> None:
+        """Give a frame to the encoder, and write the packets that it has ready."""
         picture = self._to_encoder_format(frame)
         self._tag(picture)
         if self._field_setter is not None:
@@ -187,11 +216,23 @@ class VideoWriter:
         picture.duration = max(1, round(frame.duration / self._time_base))
         self._durations[pts] = picture.duration
         picture.pict_type = 0  # let the encoder choose I, P or B, not repeat the source's choice
-        with writing_errors(self.path):
-            self._mux(self._container, self._stream.encode(picture))
-            self.frames += 1
-            # Interleave: sound up to this frame's time goes in now.
-            self._mux_companions(float(pts * self._time_base))
+        if self._splicer is not None:
+            self._splicer.expect(pts, self.frames)
+        self._is_encoding = True
+        self._mux(self._stream.encode(picture))
+
+    def _finish_encoder(self) -> None:
+        """Write the packets that the encoder still holds, if it was given frames."""
+        if not self._is_encoding:
+            return
+        self._is_encoding = False
+        packets = self._stream.encode(None)
+        if self.frames <= 2:
+            # x265 leaves the decoding times of one or two frames unset: whatever stood in memory.
+            # So few frames are never reordered, so each is decoded when it is shown.
+            for packet in packets:
+                packet.dts = packet.pts
+        self._mux(packets)
 
     def _mux_companions(self, time: float) -> None:
         """Write sound and carried streams that are due before a time, s."""
@@ -295,26 +336,23 @@ class VideoWriter:
             context.max_b_frames = 0  # reordering needs time stamps
         return stream
 
-    def _mux(self, container: OutputContainer, packets: list[av.Packet]) -> None:
-        """Write packets of the picture."""
+    def _mux(self, packets: list[av.Packet]) -> None:
+        """Write packets of the encoder."""
+        assert self._container is not None
         for packet in packets:
             # Encoders that reorder frames forget or mix up for how long each is shown.
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
-            container.mux(packet)
+            if self._splicer is not None:
+                packet = self._splicer.time_encoded(packet)
+            self._container.mux(packet)
 
     def _finish(self) -> None:
         """Flush the encoders and close the file."""
         container = self._container
         if not self.frames or container is None:
             raise MediaError(f"no frame was written to {self.path}: nothing was saved")
-        packets = self._stream.encode(None)
-        if self.frames <= 2:
-            # x265 leaves the decoding times of one or two frames unset: whatever stood in memory.
-            # So few frames are never reordered, so each is decoded when it is shown.
-            for packet in packets:
-                packet.dts = packet.pts
-        self._mux(container, packets)
+        self._finish_encoder()
         self._mux_companions(math.inf)
         if self._carried is not None:
             self._carried.finish(container, -self._earliest)

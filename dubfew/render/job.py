@@ -129,7 +129,7 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
         sources=sources,
         output=output,
         plot=plot,
-        passage=resolve_passage(options, sources.scene_info),
+        passage=resolve_passage(options, sources.scene_info, sources.replacing_sound),
         mix=None if options.mix is None else parse_mix(options.mix, sources.scene),
         device=device,
         parser=load_face_parser(options.segmenter),

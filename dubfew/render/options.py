@@ -126,8 +126,8 @@ class RenderOptions:
     into: Path | str | None = option(
         None,
         help="Earlier output of the same scene and sound, of which the passage between from and to "
-        "is rendered anew, or the scene itself. The other frames are those of that file, encoded "
-        "again.",
+        "is rendered anew, or the scene itself. Its sound and its frames stay as they are, but for "
+        "those up to the next key frame, which are encoded again.",
         metavar="FILE",
     )
     from_seconds: float | None = option(

@@ -36,7 +36,15 @@ from dubfew.render.plot import plot_motion
 from dubfew.render.prediction import MouthPredictor
 from dubfew.render.preview import cut_excerpt
 from dubfew.render.publish import sign_and_log
-from dubfew.render.redo import PICTURE_FADE_FRAMES, join_frames, passage_weights, skip_outside
+from dubfew.render.redo import (
+    PICTURE_FADE_FRAMES,
+    describe_encoded_frames,
+    find_passage_packets,
+    join_frames,
+    list_passage_sounds,
+    passage_weights,
+    skip_outside,
+)
 from dubfew.render.report import describe_job, write_render_report
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
 from dubfew.render.sound import describe_mix_peak, list_output_sounds
@@ -60,6 +68,8 @@ class RenderResult:
         output: written file.
         frames: number of frames in it.
         edited_frames: number of frames in which a mouth was painted.
+        kept_frames: number of frames that are the same packets as in the earlier output, where a
+            passage was rendered anew.
         fps: exact frame rate.
         seconds: seconds of each stage: track, drive, inputs, light, align, network,
             composite, total.
@@ -79,6 +89,7 @@ class RenderResult:
     note: str
     watermark: str | None
     credentials: Path
+    kept_frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,7 @@ class _WrittenVideo:
     """The part of a result that is known once the video is written."""
 
     frames: int
+    kept_frames: int  # whose packets are those of an earlier output
     painted: NDArray[np.bool_]  # one per frame
     seconds: dict[str, float]
     watermark: str | None
@@ -169,6 +181,7 @@ def _render_stated_job(job: RenderJob, progress: ProgressCallback, began: float)
     return RenderResult(
         output=job.output,
         frames=written.frames,
+        kept_frames=written.kept_frames,
         edited_frames=int(written.painted.sum()),
         fps=sources.scene_info.fps,
         seconds={
@@ -244,6 +257,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             like_source=job.options.like_source,
             reorder=not scene.schedule.holds_last_frame(info.fps),
             carry=None if job.options.preview else job.sources.scene,
+            keep=find_passage_packets(passage, weights, job.output),
             before_publish=seal_output,
         ) as writer,
     ):
@@ -270,11 +284,14 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
     painted = scene.track.usable[:count] & (weights[:count] > 0)
     painted[predictor.left_rows] = False
     notes = (
+        describe_encoded_frames(passage, writer.kept_frames),
         *writer.notes,
         *describe_losses(job.sources, job.output),
         predictor.light.describe_unmatched(),
     )
-    return _WrittenVideo(count, painted, seconds, provenance.watermark, notes)
+    return _WrittenVideo(
+        count, writer.kept_frames, painted, seconds, provenance.watermark, notes
+    )
 
 
 def _make_predictor(
@@ -334,7 +351,7 @@ def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvena
     consent = job.registry.consent(job.actor.revision.actor, job.actor.revision.number)
     return RenderProvenance(
         scene=sources.filmed,
-        sound=sources.audio if sources.audio != sources.filmed else None,
+        sound=sources.replacing_sound,
         drive=sources.drive,
         prior=prior["name"],
         prior_sha256=prior["sha256"],
@@ -346,6 +363,8 @@ def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvena
 
 def _output_sounds(job: RenderJob, scene: DrivenScene) -> list[AudioSource]:
     """The sound tracks of the output, cut where its picture ends."""
+    if job.passage is not None and job.passage.has_same_sound:
+        return list_passage_sounds(job.passage)
     return list_output_sounds(job.sources, job.mix, scene.schedule.end)
 
 

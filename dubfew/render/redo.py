@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from dubfew.errors import DubfewError
 from dubfew.marks.credentials import read_credentials
-from dubfew.media import Frame, VideoInfo, probe, read_frames
+from dubfew.media import AudioSource, Frame, VideoInfo, probe, read_frames
+from dubfew.media.opening import audio_streams, open_media
+from dubfew.media.splicing import KeptPackets, find_kept_packets
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.render.options import RenderOptions
 from dubfew.render.tasks import FrameTask
@@ -33,20 +35,27 @@ class Passage:
         start: begin of the passage, s.
         end: end of the passage, s.
         watermark: id of the watermark of the earlier output, or None if it has none.
+        is_scene: whether ``into`` is the scene itself.
+        has_same_sound: whether the earlier output's sound is that of this render, so that it stays.
     """
 
     into: Path
     start: float
     end: float
     watermark: str | None
+    is_scene: bool = False
+    has_same_sound: bool = False
 
 
-def resolve_passage(options: RenderOptions, scene: VideoInfo) -> Passage | None:
+def resolve_passage(
+    options: RenderOptions, scene: VideoInfo, new_sound: Path | None = None
+) -> Passage | None:
     """Find the passage that a render redoes, and check that the earlier output can take it.
 
     Args:
         options: options of the render.
         scene: properties of the scene.
+        new_sound: sound of the render, or None for the scene's own.
 
     Returns:
         The passage; None for a render of the whole scene.
@@ -66,7 +75,7 @@ def resolve_passage(options: RenderOptions, scene: VideoInfo) -> Passage | None:
         )
     # The scene itself: the first passage of it that is dubbed.
     if into.samefile(scene.path):
-        return Passage(into, options.from_seconds, options.to_seconds, None)
+        return Passage(into, options.from_seconds, options.to_seconds, None, is_scene=True)
     credentials = read_credentials(into)
     if credentials is None or credentials.rendering is None or credentials.state == "invalid":
         raise DubfewError(
@@ -81,8 +90,71 @@ def resolve_passage(options: RenderOptions, scene: VideoInfo) -> Passage | None:
         )
     if credentials.rendering.get("scene_sha256") != sha256_file(scene.path):
         raise DubfewError(f"{into} was made from another scene than {scene.path}: name that one")
-    watermark = credentials.rendering.get("watermark")
-    return Passage(into, options.from_seconds, options.to_seconds, watermark)
+    # A mix or another track, where they are asked for, may be another one than before.
+    sha256 = None if new_sound is None else sha256_file(new_sound)
+    has_same_sound = (
+        options.mix is None
+        and options.audio_track is None
+        and credentials.rendering.get("sound_sha256") == sha256
+    )
+    return Passage(
+        into,
+        options.from_seconds,
+        options.to_seconds,
+        credentials.rendering.get("watermark"),
+        has_same_sound=has_same_sound,
+    )
+
+
+def find_passage_packets(
+    passage: Passage | None, weights: NDArray[np.float32], output: Path
+) -> KeptPackets | None:
+    """Find the packets of the earlier output that can stay around a passage.
+
+    Args:
+        passage: the passage; None for a render of the whole scene.
+        weights: weight of the new picture of each frame, see `passage_weights`. [N]
+        output: file that is written.
+
+    Returns:
+        The packets; None where no frame could be kept.
+    """
+    (rows,) = np.nonzero(weights)
+    if passage is None or passage.is_scene or not len(rows):
+        return None
+    if passage.into.suffix.lower() != output.suffix.lower():
+        return None
+    kept = find_kept_packets(passage.into, int(rows[0]), int(rows[-1]) + 1)
+    return kept if kept is not None and len(kept.stamps) == len(weights) else None
+
+
+def describe_encoded_frames(passage: Passage | None, kept_frames: int) -> str:
+    """Warn in one line that frames outside of a passage were encoded again, or return "".
+
+    Args:
+        passage: the passage; None for a render of the whole scene.
+        kept_frames: number of frames whose packets were kept.
+    """
+    if passage is None or passage.is_scene or kept_frames:
+        return ""
+    return (
+        f"all frames of {passage.into} were encoded again, which costs a little quality: it has "
+        "other settings (file ending, --codec, --preset), or no key frame near the passage"
+    )
+
+
+def list_passage_sounds(passage: Passage) -> list[AudioSource]:
+    """List the sound tracks of an earlier output, which are copied, the main one first.
+
+    Args:
+        passage: passage of the earlier output.
+
+    Raises:
+        MediaError: The earlier output cannot be read.
+    """
+    with open_media(passage.into) as container:
+        count = len(audio_streams(container))
+    return [AudioSource(passage.into, pad=False, track=number + 1) for number in range(count)]
 
 
 def passage_weights(

@@ -53,6 +53,11 @@ class RenderSources:
         """Return the video that the user named, whether or not an excerpt of it is painted."""
         return self.original or self.scene
 
+    @property
+    def replacing_sound(self) -> Path | None:
+        """Return the file whose sound takes the place of the scene's own; None without one."""
+        return self.audio if self.audio != self.filmed else None
+
 
 def find_input_transform(
     options: RenderOptions, sources: RenderSources, config: Mapping[str, Any]

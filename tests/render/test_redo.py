@@ -7,6 +7,7 @@ from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -83,6 +84,12 @@ def _black(frame) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
+def list_packets(path: Path, kind: str) -> list[bytes]:
+    """List the packets of one stream."""
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(**{kind: 0}) if packet.size]
+
+
 def test_only_the_passage_is_new(registry, clip, tmp_path):
     """Lossless outputs, so that kept frames are the same samples."""
     first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
@@ -92,6 +99,15 @@ def test_only_the_passage_is_new(registry, clip, tmp_path):
         "actor", into=first, from_seconds=0.4, to_seconds=0.8, open=0.3, out=second, **common
     )
     assert (redone.frames, redone.edited_frames) == (FRAMES, 10)
+    # Before the passage all packets stay, but for frames that are decoded after one of it.
+    assert whole.kept_frames == 0
+    assert 8 <= redone.kept_frames <= 10
+    assert redone.note == whole.note
+    for kind in ("video", "audio"):
+        before, after = (list_packets(path, kind) for path in (first, second))
+        count = redone.kept_frames - 1 if kind == "video" else len(before)
+        assert len(before[:count]) >= 5
+        assert after[:count] == before[:count]
     assert redone.watermark == whole.watermark
     assert read_credentials(second).state == "valid"
     changed = [
