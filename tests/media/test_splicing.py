@@ -14,7 +14,7 @@ from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 from dubfew.media.splicing import find_kept_packets
 
 # Ten frames from one key frame to the next.
-FPS, FRAMES = Fraction(5), 34
+FPS, FRAMES = Fraction(5, 2), 34
 SIZE = 64
 
 
