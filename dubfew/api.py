@@ -368,7 +368,7 @@ def dub(
     options = merge_options(DubOptions, options, overrides)
     for path in (scene, sound):
         check_input_file(Path(path))
-    from dubfew.dubbing.plan import check_dub_request
+    from dubfew.dubbing.precheck import check_dub_request
     from dubfew.registry import Registry
 
     registry = registry or Registry()

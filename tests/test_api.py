@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import dubfew
 from dubfew import AdaptOptions, PrepareOptions, RenderOptions, TrackOptions, api
-from dubfew.cli import app as cli
+from dubfew.cli.app import app
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.evaluate import gate
 from dubfew.utils.options import list_options
@@ -144,7 +144,8 @@ def needed_by(command: str) -> list[str]:
 
 def of_command(command: str) -> dict[str, Any]:
     """Return a command's parameters and their defaults, as the library would write them."""
-    parameters = inspect.signature(getattr(cli, command)).parameters.values()
+    module = sys.modules[f"dubfew.cli.{command}"]
+    parameters = inspect.signature(getattr(module, command)).parameters.values()
     return {
         p.name: getattr(p.default, "value", p.default) for p in parameters if p.name != "as_json"
     }
@@ -239,7 +240,7 @@ def calls_of(command: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         sys.modules[f"dubfew.cli.{command}"], f"format_{formatter}", lambda *result, **more: ""
     )
-    done = CliRunner().invoke(cli.app, [command, *arguments])
+    done = CliRunner().invoke(app, [command, *arguments])
     assert done.exit_code == 0, done.output
     return call.given
 

@@ -8,7 +8,12 @@ from typing import Any
 
 from dubfew.adapt.pipeline import AdaptResult, adapt
 from dubfew.dubbing.options import DubOptions
-from dubfew.dubbing.plan import check_dub_request, make_learn_options, make_render_options, plan_dub
+from dubfew.dubbing.plan import plan_dub
+from dubfew.dubbing.precheck import (
+    check_dub_request,
+    make_learn_options,
+    make_render_options,
+)
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.registry import Registry
 from dubfew.render.pipeline import RenderResult, render

@@ -53,7 +53,7 @@ def check_job(
         assert job.video is not None  # as the description checks
         check_adapt_request(job.video, job.make_options(), registry)
     elif job.kind == "dub":
-        from dubfew.dubbing.plan import check_dub_request
+        from dubfew.dubbing.precheck import check_dub_request
 
         assert job.video is not None
         assert job.audio is not None

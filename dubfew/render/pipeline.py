@@ -289,9 +289,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         *describe_losses(job.sources, job.output),
         predictor.light.describe_unmatched(),
     )
-    return _WrittenVideo(
-        count, writer.kept_frames, painted, seconds, provenance.watermark, notes
-    )
+    return _WrittenVideo(count, writer.kept_frames, painted, seconds, provenance.watermark, notes)
 
 
 def _make_predictor(

@@ -84,7 +84,7 @@ def load_solution_base() -> Any:
         importlib.import_module(module)
     base: Any = importlib.import_module("mediapipe.python.solution_base").SolutionBase
 
-    class QuietSolution(base):  # type: ignore[misc]
+    class QuietSolution(base):
         """A graph that leaves nothing on stderr."""
 
         def __init__(self, **settings: Any) -> None:
