@@ -35,9 +35,14 @@ def test_only_the_noise_is_left_out(capfd):
 
 def test_blocks_in_blocks_and_errors_leave_stderr_as_it_was(capfd):
     descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    with pytest.raises(ValueError, match="x"), hide_native_logs(NOISE), hide_native_logs(NOISE):
-        write("W0000 a\nreason\n")
-        raise ValueError("x")
+
+    def fail() -> None:
+        with hide_native_logs(NOISE), hide_native_logs(NOISE):
+            write("W0000 a\nreason\n")
+            raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        fail()
     write("W0000 b\n")
     assert capfd.readouterr().err == "reason\nW0000 b\n"
     if descriptors:
