@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dubfew.adapt.options import AdaptOptions
 from dubfew.batch.options import BatchOptions
+from dubfew.conform.options import ConformOptions
 from dubfew.data.options import PrepareOptions
 from dubfew.dubbing.options import DubOptions
 from dubfew.evaluate.options import EvaluateOptions
@@ -31,6 +32,11 @@ SECTIONS: tuple[tuple[str, str, type], ...] = (
     ("dubfew adapt VIDEO", 'dubfew.adapt("VIDEO")', AdaptOptions),
     ("dubfew render --actor ID", 'dubfew.render("ID")', RenderOptions),
     ("dubfew batch TABLE", 'dubfew.batch.run_batch("TABLE", "FOLDER")', BatchOptions),
+    (
+        "dubfew conform TIMELINE --lines FILE",
+        'dubfew.conform.conform_timeline("TIMELINE", "LINES", "FOLDER")',
+        ConformOptions,
+    ),
     ("dubfew motion SOURCE", 'dubfew.record_motion("SOURCE")', MotionOptions),
     ("dubfew track VIDEO --out TRACK", 'dubfew.track("VIDEO")', TrackOptions),
     (

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from dubfew.errors import DubfewError
 from dubfew.jobs.running import check_job
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
+from dubfew.render.cast import read_cast
 from dubfew.utils.options import document_options, merge_options
 
 # Page in the folder of the batch that shows what became of all jobs.
@@ -201,6 +202,12 @@ def _plan_row(
         assert row.job.audio is not None
         plan = api.plan_dub(row.job.video, row.job.audio, made, registry=registry)
         rendering, seconds = plan.rendering, plan.seconds
+    elif row.job.cast is not None:
+        roles = read_cast(row.job.cast).roles
+        # The sound comes from the lines, whatever the scene has.
+        alone = replace(made, drive="self")
+        rendering = api.plan_render(roles[0].actor, alone, registry=registry)
+        seconds = rendering.seconds * len(roles)
     else:
         assert row.job.actor is not None
         rendering = api.plan_render(row.job.actor, made, registry=registry)
@@ -327,7 +334,9 @@ def _make_job(
     """Make the plain values that a process needs."""
     row, log = plan.row, state.log_path(plan.row)
     log.parent.mkdir(parents=True, exist_ok=True)
-    report = folder / "reports" / f"{row.id}.html" if options.reports else None
+    # A report is about one mouth.
+    wants_report = options.reports and row.job.cast is None
+    report = folder / "reports" / f"{row.id}.html" if wants_report else None
     if report is not None:
         report.parent.mkdir(exist_ok=True)
     return RowJob(

@@ -11,6 +11,7 @@ from typing import Any
 from dubfew.batch.table import BatchRow
 from dubfew.errors import ArtefactError
 from dubfew.registry import Registry
+from dubfew.render.cast import read_cast
 from dubfew.utils.files import sha256_file, write_atomic
 from dubfew.utils.format_version import check_format_version
 
@@ -116,10 +117,16 @@ class BatchState:
             for actor in row.job.list_actors():
                 stored = registry.open(actor, revision)
                 actors.append([stored.actor, stored.number])
-            if row.job.video is None:  # the actor's own footage
+            if row.job.video is None:  # the actor's own footage; a cast has a video
                 source = Path(str(dict(stored.config["source"])["path"]))
                 actors.append([self._hash(source) if source.exists() else "gone", 0])
-        whole = json.dumps([text, actors, row.out.suffix], ensure_ascii=False)
+        parts = [text, actors, row.out.suffix]
+        if row.job.cast is not None:
+            cast = read_cast(row.job.cast)
+            revisions = [registry.open(role.actor, revision) for role in cast.roles]
+            actors += [[stored.actor, stored.number] for stored in revisions]
+            parts.append([self._hash(path) for path in cast.list_files()])
+        whole = json.dumps(parts, ensure_ascii=False)
         return hashlib.sha256(whole.encode()).hexdigest()
 
     def save_hashes(self) -> None:

@@ -18,7 +18,7 @@ from dubfew.utils.import_utils import import_optional
 from dubfew.utils.options import Option, list_options
 
 # Fields of a row that are no options.
-_ROW_FIELDS = ("id", "kind", "actor", "video", "audio", "out")
+_ROW_FIELDS = ("id", "kind", "actor", "cast", "video", "audio", "out")
 # Ids become names of files on every system.
 _ID_PATTERN = re.compile(r"[\w][\w .@+-]{0,99}")
 # Jobs in one table: a matrix must not fill the memory by mistake.
@@ -115,17 +115,19 @@ def make_row(fields: Mapping[str, Any], place: str, folder: Path) -> BatchRow:
             columns = sorted({*_ROW_FIELDS, *known} - {"overwrite"})
             raise DubfewError(f"no column {str(name)[:40]!a}: there are {', '.join(columns)}")
         options[name] = _convert(known[name], value, folder)
-    video, audio = (_resolve(given.get(name), folder) for name in ("video", "audio"))
+    video, audio, cast = (_resolve(given.get(name), folder) for name in ("video", "audio", "cast"))
     job = JobDescription(
         kind=kind,
         actor=None if "actor" not in given else str(given["actor"]),
         video=video,
         audio=audio,
+        cast=cast,
         options=options,
     )
     # Without an id the names of the files and the actor identify the job, so that it is found again
     # when rows are moved.
-    words = [video.stem if video else None, job.actor, audio.stem if audio else None]
+    words = [job.actor, *(each.stem for each in (audio, cast) if each)]
+    words.insert(0, video.stem if video else None)
     name = str(given.get("id") or "-".join(filter(None, words)))
     if not _ID_PATTERN.fullmatch(name):
         raise DubfewError(f"{name[:60]!a} is no id: use letters, digits, spaces and . _ - @ +")

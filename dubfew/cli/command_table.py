@@ -26,6 +26,7 @@ COMMANDS = {
     "motion": "motion:motion",
     "edit": "motion:edit",
     "batch": "batch:batch",
+    "conform": "conform:conform",
     "evaluate": "evaluate:evaluate",
     "compare": "compare:compare",
     "study": "study:study_app",

@@ -81,6 +81,7 @@ class JobDescription:
         sync_mode: treatment of sound that is longer than the picture, a key of `SYNC_MODES`; None
             leaves it to the option ``fit``.
         container: container of the output, one of `CONTAINERS`.
+        cast: file of a cast, in place of ``actor``, ``audio`` and ``segments``; for "render".
         options: further options of the kind by name, as in ``RenderOptions``.
 
     Example:
@@ -96,6 +97,7 @@ class JobDescription:
     segments: tuple[SceneSegment, ...] = ()
     sync_mode: str | None = None
     container: str = "mp4"
+    cast: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -147,8 +149,8 @@ class JobDescription:
         return JOB_KINDS[self.kind](**{**given, **more})
 
     def list_files(self) -> list[Path]:
-        """List the files that the job reads, each once."""
-        named = [self.video, self.audio, *(each.audio for each in self.segments)]
+        """List the files that the job reads, each once; what a cast names is not among them."""
+        named = [self.video, self.audio, self.cast, *(each.audio for each in self.segments)]
         paths = _list_path_options(JOB_KINDS[self.kind])
         named += [Path(value) for name, value in self.options.items() if name in paths and value]
         return [*dict.fromkeys(each for each in named if each is not None)]
@@ -160,7 +162,10 @@ class JobDescription:
 
     def to_json(self) -> str:
         """Write the description as JSON text."""
-        return json.dumps(dataclasses.asdict(self), default=str, ensure_ascii=False)
+        fields = dataclasses.asdict(self)
+        if self.cast is None:
+            del fields["cast"]  # as descriptions of an older dubfew, whose text is hashed
+        return json.dumps(fields, default=str, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> JobDescription:
@@ -171,7 +176,8 @@ class JobDescription:
         """
         try:
             found = json.loads(text)
-            for name in ("video", "audio"):
+            found = {"cast": None, **found}
+            for name in ("video", "audio", "cast"):
                 found[name] = None if found[name] is None else Path(found[name])
             segments = [{**each, "audio": Path(each["audio"])} for each in found["segments"]]
             return cls(**{**found, "segments": tuple(SceneSegment(**each) for each in segments)})
@@ -186,8 +192,13 @@ class JobDescription:
             raise DubfewError(f"{self.kind} needs a video")
         if self.kind == "dub" and (self.audio is None or self.segments):
             raise DubfewError("dub needs one sound for the whole scene: give audio, no segments")
-        if self.kind == "render" and not self.list_actors():
-            raise DubfewError("render needs the id of an actor")
+        if self.cast is not None:
+            if self.kind != "render" or self.actor or self.audio or self.segments or self.sync_mode:
+                raise DubfewError("a cast names actors and sound: leave out all others")
+            if self.video is None:
+                raise DubfewError("a cast is that of a scene: give the video")
+        elif self.kind == "render" and not self.list_actors():
+            raise DubfewError("render needs the id of an actor, or a cast")
 
     def _check_sync_mode(self) -> None:
         """Check the name of the mode."""

@@ -61,10 +61,15 @@ def check_job(
             job.video, job.audio, job.make_options(out=out, overwrite=overwrite), registry
         )
     else:
+        from dubfew.render.cast import check_cast_options, read_cast
         from dubfew.render.precheck import check_render_request
 
         options = job.make_options(out=out, overwrite=overwrite)
-        for actor in job.list_actors():
+        actors = job.list_actors()
+        if job.cast is not None:
+            check_cast_options(options)
+            actors = [role.actor for role in read_cast(job.cast).roles]
+        for actor in actors:
             check_render_request(actor, options, registry)
 
 
@@ -102,6 +107,12 @@ def run_job(
         found = api.dub(job.video, job.audio, options, registry=registry, progress=progress)
         facts = to_jsonable(found)
         return {**_describe(facts.pop("rendered")), **_describe(facts)}
+    elif job.cast is not None:
+        options = job.make_options(out=out, overwrite=overwrite)
+        found = api.render_cast(job.cast, options, registry=registry, progress=progress)
+        facts = to_jsonable(found)
+        # As of one mouth: the frames in which the busiest one was painted.
+        return _describe({**facts, "edited_frames": max(found.edited_frames)})
     elif job.segments:
         found = _render_segments(job, out, registry, progress, overwrite)
     else:

@@ -418,8 +418,7 @@ def choose_encoding(
             f"use one of {', '.join(CONTAINER_FORMATS)}"
         )
     if like_source and codec is None and not lossless:
-        own = _LIKE_SOURCE_ENCODERS.get(info.codec)
-        codec = own if own in container.codecs else None
+        codec = find_source_encoder(path.suffix, info)
     chosen = VIDEO_CODECS[_choose_codec(path, container, codec, info, lossless)]
     if lossless and chosen.lossless_options is None:
         able = [name for name, c in VIDEO_CODECS.items() if c.lossless_options is not None]
@@ -461,6 +460,17 @@ def choose_encoding(
         "hvc1" if chosen.encoder == "libx265" and path.suffix.lower() in _QUICKTIME_SUFFIXES else ""
     )
     return VideoEncoding(container, chosen, pix_fmt, options, limits_range and not lossless, tag)
+
+
+def find_source_encoder(suffix: str, info: VideoInfo) -> str | None:
+    """Find the encoder of a video's own codec for a container; None if it does not take it.
+
+    Args:
+        suffix: ending of the file to write, one of `CONTAINER_FORMATS`.
+        info: properties of the video.
+    """
+    own = _LIKE_SOURCE_ENCODERS.get(info.codec)
+    return own if own in CONTAINER_FORMATS[suffix.lower()].codecs else None
 
 
 def _add_codec_options(

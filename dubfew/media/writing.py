@@ -73,6 +73,7 @@ class VideoWriter:
         reorder: bool = True,
         keep: KeptPackets | None = None,
         before_publish: Callable[[Path], None] | None = None,
+        timecode: str = "",
     ) -> None:
         """Choose the encoding; nothing is written before the context is entered.
 
@@ -96,6 +97,8 @@ class VideoWriter:
                 encoded; left out where they do not fit the encoding (see `kept_frames`).
             before_publish: called with the finished file before it is renamed; if it raises,
                 nothing is left.
+            timecode: timecode of the first frame, such as "01:00:00:00", where the container has
+                one; "" for none.
 
         Raises:
             MediaError: The path is a folder, or suffix, codec, quality and preset do not fit
@@ -118,6 +121,7 @@ class VideoWriter:
         self._before_publish = before_publish
         self._keep = keep
         self._splicer: PacketSplicer | None = None
+        self._timecode = timecode
         self._temporary = self.path
         self._stack = ExitStack()
         self._container: OutputContainer | None = None
@@ -143,6 +147,10 @@ class VideoWriter:
                 track.open(self._container, stack, is_main=number == 0)
             if self._carried is not None:
                 self._carried.open(self._container, self._stream, stack)
+            if self._timecode and self.encoding.container.timecode_place == "stream":
+                self._stream.metadata["timecode"] = self._timecode
+            elif self._timecode and self.encoding.container.timecode_place == "container":
+                self._container.metadata["timecode"] = self._timecode
             # AVI has padding where its header can go; Matroska needs room that is made now.
             if self._patches_aspect() and self.path.suffix.lower() != ".avi":
                 title = self._stream.metadata.get("title", "")

@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from dubfew.errors import DubfewError
+from dubfew.render.options import RenderOptions
 from dubfew.utils.files import check_input_file
 from dubfew.utils.import_utils import import_optional
 
 # Roles in one scene. Each takes the memory of an actor, about 200 MB.
 MAX_ROLES = 16
+# Options that a cast has no use for, because it says so itself or because they are for one mouth.
+OPTIONS_OF_ONE_MOUTH = (
+    *("audio", "audio_track", "face", "anyone", "drive", "driver", "motion", "transcript"),
+    *("recognise", "fit", "preview", "into", "from_seconds", "to_seconds", "mix", "revision"),
+    *("plot", "report", "speech"),
+)
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,24 @@ def read_cast(path: Path | str) -> Cast:
     for file in cast.list_files():
         check_input_file(file)
     return cast
+
+
+def check_cast_options(options: RenderOptions) -> None:
+    """Check that no option is given that a cast has no use for.
+
+    Args:
+        options: options of a render.
+
+    Raises:
+        DubfewError: There is no scene, or an option is for one mouth alone.
+    """
+    if options.video is None:
+        raise DubfewError("a cast is that of a scene: give --video")
+    defaults = {each.name: each.default for each in fields(RenderOptions)}
+    for name in OPTIONS_OF_ONE_MOUTH:
+        if getattr(options, name) != defaults[name]:
+            flag = {"from_seconds": "from", "to_seconds": "to"}.get(name, name).replace("_", "-")
+            raise DubfewError(f"--{flag} is for one mouth: leave it out beside --cast")
 
 
 def _make_cast(content: Any, folder: Path) -> Cast:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_fram
 from dubfew.registry import Registry
 from dubfew.render.actor_matching import FaceChoice, match_actor
 from dubfew.render.background import BackgroundPreserver
-from dubfew.render.cast import Cast, CastRole, read_cast
+from dubfew.render.cast import Cast, CastRole, check_cast_options, read_cast
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.driving import motion_from_audio, motion_from_take
 from dubfew.render.job import RenderJob, prepare_job
@@ -71,12 +71,6 @@ from dubfew.utils.work_pace import WorkPace
 # Time before and after a line in which its mouth is painted, s: lips part before the sound, and
 # come to rest behind it. Within it the mouth eases from the scene's own motion and back.
 LINE_LEAD_SECONDS, LINE_TAIL_SECONDS = 0.25, 0.35
-# Options that a cast has no use for, because it says so itself or because they are for one mouth.
-OPTIONS_OF_ONE_MOUTH = (
-    *("audio", "audio_track", "face", "anyone", "drive", "driver", "motion", "transcript"),
-    *("recognise", "fit", "preview", "into", "from_seconds", "to_seconds", "mix", "revision"),
-    *("plot", "report", "speech"),
-)
 
 
 @dataclass(frozen=True)
@@ -163,24 +157,6 @@ def render_cast(
         tempfile.TemporaryDirectory(prefix="dubfew-cast-") as folder,
     ):
         return _render_prepared(cast, prepared, Path(folder), options, progress, began, curve or "")
-
-
-def check_cast_options(options: RenderOptions) -> None:
-    """Check that no option is given that a cast has no use for.
-
-    Args:
-        options: options of a render.
-
-    Raises:
-        DubfewError: There is no scene, or an option is for one mouth alone.
-    """
-    if options.video is None:
-        raise DubfewError("a cast is that of a scene: give --video")
-    defaults = {each.name: each.default for each in fields(RenderOptions)}
-    for name in OPTIONS_OF_ONE_MOUTH:
-        if getattr(options, name) != defaults[name]:
-            flag = {"from_seconds": "from", "to_seconds": "to"}.get(name, name).replace("_", "-")
-            raise DubfewError(f"--{flag} is for one mouth: leave it out beside --cast")
 
 
 def _prepare_role(role: CastRole, options: RenderOptions, registry: Registry) -> _PreparedRole:

@@ -51,10 +51,27 @@ def compose_sound(scene: Path, placed: Sequence[PlacedSound], out: Path) -> None
     if info.has_audio:
         found = read_audio(scene, rate).samples[: len(own)]
         own[: len(found)] = found
+    write_audio(out, place_speech(Audio(own, rate), placed))
+
+
+def place_speech(bed: Audio, placed: Sequence[PlacedSound]) -> Audio:
+    """Put speech into its places in a sound, which is silent there.
+
+    Args:
+        bed: the sound, mono.
+        placed: the speech. Several at once add up; what lies behind the end of the bed is cut.
+
+    Returns:
+        Sound of the bed's length and rate.
+
+    Raises:
+        MediaError: A file cannot be read.
+    """
+    own, rate = bed.samples, bed.rate
     spoken, replaced = np.zeros_like(own), np.zeros_like(own)
     fade = round(FADE_SECONDS * rate)
     for each in placed:
-        left = info.duration - each.start if each.end is None else each.end - each.start
+        left = len(own) / rate - each.start if each.end is None else each.end - each.start
         if left <= 0:
             continue
         given = read_audio(each.audio, rate, seconds=left).samples
@@ -67,4 +84,4 @@ def compose_sound(scene: Path, placed: Sequence[PlacedSound], out: Path) -> None
         weight = np.clip((edge + 1) / (fade + 1), 0, 1).astype(np.float32)
         spoken[begin : begin + len(given)] += weight[: len(given)] * given
         replaced[begin:end] = np.maximum(replaced[begin:end], weight)
-    write_audio(out, Audio(own * (1 - replaced) + spoken, rate))
+    return Audio(own * (1 - replaced) + spoken, rate)

@@ -60,6 +60,20 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "pip install 'dubfew[transcript]'",
             "dubbing",
         ),
+        *(
+            OptionalPackage(
+                module,
+                distribution,
+                "timelines: `conform`, and `review --markers`",
+                "pip install 'dubfew[timeline]'",
+                "dubbing",
+            )
+            for module, distribution in (
+                ("opentimelineio", "opentimelineio"),
+                ("otio_cmx3600_adapter", "otio-cmx3600-adapter"),
+                ("otio_fcp_adapter", "otio-fcp-adapter"),
+            )
+        ),
         OptionalPackage(
             "pocketsphinx",
             "pocketsphinx",

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from dubfew.adapt import adapt
 from dubfew.batch import run as batch_run
 from dubfew.registry import Registry
+from tests.actors import mary_folder
 from tests.batch.toy_worker import ToyWorker
-from tests.footage import cut
 
 
 @pytest.fixture(scope="session")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source() -> Path:
     """A folder with a registry, a clip and a sound."""
-    folder = tmp_path_factory.mktemp("source")
-    cut(folder / "mary.mp4", 0, 3)
-    shutil.copy(str(files("dubfew.demo") / "dub.wav"), folder / "dub.wav")
-    adapt(folder / "mary.mp4", steps=0, prior="warp", registry=Registry(folder / "home"))
-    return folder
+    return mary_folder()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from dubfew.batch.table import MAX_ROWS, read_table
 from dubfew.errors import DubfewError
+from dubfew.jobs.description import JobDescription
 
 
 def table(folder: Path, name: str, text: str) -> Path:
@@ -124,3 +125,14 @@ def test_a_matrix_beyond_measure(tmp_path):
     text = json.dumps({"matrix": {"a": axis, "b": axis}})
     with pytest.raises(DubfewError, match="at most"):
         read_table(table(tmp_path, "jobs.json", text))
+
+
+def test_a_row_may_name_a_cast(tmp_path):
+    (tmp_path / "jobs.csv").write_text("cast,video\nscene.json,scene.mov\n")
+    (row,), problems = read_table(tmp_path / "jobs.csv")
+    assert not problems
+    assert (row.id, row.job.cast) == ("scene-scene", tmp_path / "scene.json")
+    assert JobDescription.from_json(row.job.to_json()) == row.job
+    (tmp_path / "jobs.csv").write_text("cast,video,actor\nscene.json,scene.mov,mary\n")
+    (problem,) = read_table(tmp_path / "jobs.csv")[1]
+    assert "a cast names actors" in problem
