@@ -40,7 +40,7 @@ STAGE_WORDS = {
     "paint": "painting",
     "faces": "looking at the people",
     "batch": "doing the jobs",
-    "cut": "cutting the shots",
+    "shots": "cutting the shots",
     DONE_STAGE: "done",
 }
 # Shortest time between two plain lines, s: a log of an hour stays readable.

@@ -187,7 +187,7 @@ def _prepare(
     work = folder / WORK_FOLDER_NAME
     rows = []
     for number, shot in enumerate(plan.shots):
-        progress(Progress("cut", number, len(plan.shots)))
+        progress(Progress("shots", number, len(plan.shots)))
         place = work / shot.shot.id
         place.mkdir(parents=True, exist_ok=True)
         _cut_shot(shot, place)
@@ -209,7 +209,7 @@ def _prepare(
             "project": options.project,
         }
         rows.append({name: value for name, value in row.items() if value is not None})
-    progress(Progress("cut", len(plan.shots), len(plan.shots)))
+    progress(Progress("shots", len(plan.shots), len(plan.shots)))
     if not rows:
         raise DubfewError("no shot has a line: nothing is to be rendered")
     table = work / TABLE_NAME
