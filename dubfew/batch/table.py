@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import re
@@ -16,6 +14,7 @@ from dubfew.errors import DubfewError
 from dubfew.jobs.description import JOB_KINDS, JobDescription
 from dubfew.utils.import_utils import import_optional
 from dubfew.utils.options import Option, list_options
+from dubfew.utils.spreadsheets import open_csv_table
 
 # Fields of a row that are no options.
 _ROW_FIELDS = ("id", "kind", "actor", "cast", "video", "audio", "out")
@@ -165,9 +164,7 @@ def _load_yaml(text: str) -> Any:
 
 def _read_csv(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read CSV with a head line; commas, semicolons and tabs separate."""
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = open_csv_table(text)
     for fields in reader:
         # Cells behind the last column have no name.
         extra = fields.pop(None, None)

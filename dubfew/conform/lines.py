@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,6 +12,7 @@ from dubfew.conform.timeline import Program
 from dubfew.errors import DubfewError
 from dubfew.speech.transcript.transcript import SUBTITLE_FORMATS, read_transcript
 from dubfew.utils.files import check_input_file
+from dubfew.utils.spreadsheets import open_csv_table
 
 # Columns of a cue sheet. Others are left out, and named in the plan.
 COLUMNS = (
@@ -82,9 +81,7 @@ def read_lines(path: Path | str, program: Program) -> tuple[list[Line], list[str
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DubfewError(f"{path} cannot be read as a cue sheet: {error}") from error
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = open_csv_table(text)
     names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
     if not {"audio", "start", "shot"} & {*names}:
         raise DubfewError(

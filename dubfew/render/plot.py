@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from dubfew.media import Audio
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.render.output_name import check_plot_path
-from dubfew.utils.files import write_atomic
+from dubfew.utils.figures import write_figure
 
 # Length of a row. Syllables are 0.2 s: on longer rows they cannot be told apart.
 PLOT_ROW_SECONDS = 10.0
@@ -61,10 +60,7 @@ def plot_motion(path: Path, motion: MouthMotion, audio: Audio | None, title: str
     axes.set_xlabel("s")
     if title:
         figure.suptitle(title)
-    # Drawn in memory first, so that the file appears complete or not at all.
-    file = io.BytesIO()
-    figure.savefig(file, format=path.suffix[1:].lower())
-    write_atomic(path, file.getvalue())
+    write_figure(path, figure)
 
 
 def _draw_spectrogram(axes: Any, samples: NDArray[np.float32], rate: int, start: float) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from dubfew.takes.take import Take
-from dubfew.utils.files import write_atomic
+from dubfew.utils.figures import write_figure
 
 # Seconds of motion per inch of width, and the range of widths, inch: syllables of 0.2 s stay apart,
 # and a long line still fits a screen.
@@ -59,7 +58,4 @@ def plot_take(path: Path, take: Take, title: str = "") -> None:
             )
     axes[1].set(xlabel="s", xlim=(before.times[0], max(take.seconds, before.times[0] + 0.1)))
     figure.suptitle("\n".join(filter(None, [title, *(e.describe() for e in take.edits[:6])])))
-    # Drawn in memory first, so that the file appears complete or not at all.
-    file = io.BytesIO()
-    figure.savefig(file, format=path.suffix[1:].lower())
-    write_atomic(path, file.getvalue())
+    write_figure(path, figure)
