@@ -253,6 +253,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "name"), OPTIONS)
 def test_every_option_arrives_and_changes_nothing_else(
     command: str, name: str, monkeypatch: pytest.MonkeyPatch
@@ -270,6 +271,7 @@ def test_every_option_arrives_and_changes_nothing_else(
     assert changed == (together[0] if together else {name})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_required_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = calls_of(command, needed_by(command), monkeypatch)
@@ -383,6 +385,7 @@ def in_a_fresh_python(program: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_import_imports_nothing_heavy() -> None:
     loaded = f"print([name for name in {HEAVY!r} if name in sys.modules])"
     assert (

@@ -134,6 +134,7 @@ def test_a_newer_index(home: Path) -> None:
         list_assets()
 
 
+@pytest.mark.slow
 def test_on_the_command_line(home: Path, tmp_path: Path) -> None:
     def run(*words: object, code: int = 0) -> str:
         result = CliRunner().invoke(app, ["assets", *map(str, words)])

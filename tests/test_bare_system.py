@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import dubfew
+
+pytestmark = pytest.mark.slow
 
 PACKAGE = Path(dubfew.__file__).parent
 # OpenCV needs libGL and glib, mediapipe's __init__ imports OpenCV, torchvision has no build

@@ -137,6 +137,7 @@ def test_a_fresh_process_answers_in_json():
     assert memory.run_fresh(code, "a", "b") == {"n": 3}
 
 
+@pytest.mark.slow
 def test_cutting_delaying_and_looping(tmp_path: Path):
     clip = video(
         tmp_path / "clip.mp4", [np.full((SIZE, SIZE, 3), 20 * k, np.uint8) for k in range(10)]

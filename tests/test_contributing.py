@@ -43,6 +43,7 @@ def recipe() -> Iterator:
         del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_adaptation_method(recipe):
     method = recipe("dubfew/adapt/methods/bias.py").METHOD
     METHODS.register("bias", method)

@@ -51,6 +51,7 @@ def files_called(name: str) -> list[Path]:
     return [path for folder in folders for path in (ROOT / folder).rglob(name)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_names_exists(page: Path) -> None:
     if page.name in LEFT_OUT:

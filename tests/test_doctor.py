@@ -23,6 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "deep" / "home"
 
 
+@pytest.mark.slow
 def test_this_installation_has_everything_that_is_needed(home: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--full", "--json"])
     assert result.exit_code == 0

@@ -57,6 +57,7 @@ def adapted(prior):
     return adapt_toy(prior, loss={"perceptual": 0.0}, texture="footage")
 
 
+@pytest.mark.slow
 def test_it_learns_by_the_recipes_loss_and_leaves_the_prior(prior, adapted):
     before = copy.deepcopy(prior.renderer.state_dict())
     assert adapted.psnr_heldout > adapted.curve[0][2]
@@ -81,6 +82,7 @@ def test_fresh_weights_are_not_the_priors(prior):
     assert max(float(value.abs().max()) for value in same.weights.values()) == 0
 
 
+@pytest.mark.slow
 def test_other_people_change_what_is_learned_and_keep_their_textures(prior, tmp_path):
     people = load_mixed_people(
         write_toy_clips(tmp_path / "data", range(1, 3)), prior, load_head_model()

@@ -43,6 +43,7 @@ def run(work: Path, registry, **options):
     return run_batch(work / "jobs.csv", work / "out", jobs=2, registry=registry, **options)
 
 
+@pytest.mark.slow
 def test_one_failure_stops_nothing_and_is_tried_again_where_that_helps(work, registry):
     words = {"a": "", "b": "wrong", "c": "dies once", "d": "dies", "e": "few"}
     write_table(work, **words)
@@ -76,6 +77,7 @@ def test_the_same_again_does_what_failed_alone(work, registry):
     assert run(work, registry).done == ()
 
 
+@pytest.mark.slow
 def test_what_changed_is_told_and_done_when_that_is_asked(work, registry):
     write_table(work, a="", b="")
     run(work, registry)
@@ -93,6 +95,7 @@ def test_what_changed_is_told_and_done_when_that_is_asked(work, registry):
     assert run(work, registry, everything=True, only="b*").done == ("b",)
 
 
+@pytest.mark.slow
 def test_an_output_that_is_gone_is_made_again(work, registry):
     write_table(work, a="", b="")
     run(work, registry)
@@ -100,6 +103,7 @@ def test_an_output_that_is_gone_is_made_again(work, registry):
     assert run(work, registry).done == ("b",)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(work, registry):
     """The first jobs are done, the third is killed with its batch, and nothing is done twice."""
     path = write_table(work, a="", b="", c="slow", d="")

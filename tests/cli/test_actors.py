@@ -63,6 +63,7 @@ def run_refused(*arguments: object) -> str:
     return result.stderr
 
 
+@pytest.mark.slow
 def test_a_listing_needs_no_key_and_imports_no_cipher(stored: Registry) -> None:
     shutil.rmtree(stored.keys)
     shutil.rmtree(stored.home / "actors")
@@ -112,6 +113,7 @@ def test_a_terminal_asks_for_the_id_before_a_deletion(
     assert json.loads(done.stdout)["deleted"] == "mary"
 
 
+@pytest.mark.slow
 def test_an_id_that_is_almost_right_is_named(stored: Registry) -> None:
     assert "did you mean 'mary'?" in run_refused("show", "Mary")
     assert "did you mean 'mary'?" in run_refused("delete", "marry", "--yes")
@@ -141,6 +143,7 @@ def test_the_end_of_the_input_at_a_passphrase_prompt(monkeypatch: pytest.MonkeyP
         console.prompt_passphrase("the export of 'mary'", True)
 
 
+@pytest.mark.slow
 def test_verify_and_prune(stored: Registry) -> None:
     assert "1 actors, 3 revisions, 6 files" in run("verify").stdout
     assert run_json("prune", "mary", "--keep", 1)["removed"] == [1, 2]
@@ -162,6 +165,7 @@ def test_a_revision_is_chosen(stored: Registry) -> None:
     assert "only 1, 2, 3" in run_refused("use", "mary", 4)
 
 
+@pytest.mark.slow
 def test_an_actor_is_renamed(stored: Registry) -> None:
     found = run_json("rename", "mary", "anna")
     assert (found["actor"], found["former_actor"], found["revision"]) == ("anna", "mary", 3)
@@ -178,6 +182,7 @@ def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_check, "check_imported_actor", lambda *facts, **context: None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("anybody")
 def test_export_and_import(stored: Registry) -> None:
     run("export", "mary", "mary.dubfew")
@@ -190,6 +195,7 @@ def test_export_and_import(stored: Registry) -> None:
     assert "exclude each other" in result.output
 
 
+@pytest.mark.slow
 def test_files_that_exist_are_not_replaced_unasked(stored: Registry) -> None:
     taken = [Path(name) for name in ("mine.bin", "mary.dubfew", "receipt.json")]
     for path in taken:

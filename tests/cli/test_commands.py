@@ -150,6 +150,7 @@ def test_a_wrong_choice_is_told_in_plain_words(home: Path, words: list[str]) -> 
     assert f"Invalid value for '{words[-1]}': 'lats' is not one of" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -380,6 +381,7 @@ def test_wrong_usage_is_json_too(home: Path) -> None:
     assert (found["type"], found["exit_code"]) == ("UsageError", 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -71,6 +71,7 @@ def test_a_broken_limit_ends_with_one(monkeypatch: pytest.MonkeyPatch, limits: P
     assert run(monkeypatch, MEASURED, "--require", str(limits)).exit_code == 0
 
 
+@pytest.mark.slow
 def test_wrong_usage_ends_with_two(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     assert run(monkeypatch, MEASURED, "--require", str(tmp_path / "none.json")).exit_code == 2
     assert run(monkeypatch, MEASURED, "--html", "page.txt").exit_code == 2

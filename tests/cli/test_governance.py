@@ -19,6 +19,8 @@ from dubfew.registry import Registry
 from dubfew.registry.consent import ConsentRecord
 from tests.consents import filled_consent
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:

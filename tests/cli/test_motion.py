@@ -38,6 +38,7 @@ def edits(path: Path) -> list[str]:
     return [each.describe() for each in Take.load(path).edits]
 
 
+@pytest.mark.slow
 def test_a_line_edited_and_predicted_anew(folder: Path) -> None:
     out, plot = folder / "line.motion", folder / "line.svg"
     assert run("motion", LINE, "-o", out).exit_code == 0
@@ -55,6 +56,7 @@ def test_a_line_edited_and_predicted_anew(folder: Path) -> None:
     assert b"<svg" in plot.read_bytes()
 
 
+@pytest.mark.slow
 def test_every_edit_by_its_flag(line: Path, folder: Path) -> None:
     other = folder / "other.motion"
     toy_take(gap=0.2).save(other)

@@ -53,6 +53,7 @@ def test_wipe_starts_with_the_second_and_moves(tmp_path: Path):
     assert columns_of(out, 25) == pytest.approx([120], abs=8)
 
 
+@pytest.mark.slow
 def test_another_rate_and_size_follow_the_clock(tmp_path: Path):
     fast = plain(tmp_path / "fast.mkv", 50, 50, fps=50)
     slow = plain(tmp_path / "slow.mkv", 150, 25, fps=25, width=128)

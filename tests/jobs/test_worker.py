@@ -122,6 +122,7 @@ def wait_for(condition: Any) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_pool_replaces_workers(store: JobStore, tmp_path: Path) -> None:
     pool = WorkerPool(store, 1, [sys.executable, "-c", STUB])
     pool.start()

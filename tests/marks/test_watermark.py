@@ -103,6 +103,7 @@ def seen(pictures: np.ndarray, times: np.ndarray, side: float, step: float) -> n
     )[0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [200.0, 180.0])
 def test_a_mark_is_read_without_the_original(side: float) -> None:
     before, after, times = embed_in_still_frames(side)

@@ -353,6 +353,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 def test_memory_does_not_grow(make_video) -> None:
     path = make_video(count=600, width=128, height=96, options={"preset": "ultrafast"})

@@ -292,6 +292,7 @@ class TestNothingHalfWritten:
             resource.setrlimit(resource.RLIMIT_FSIZE, old)
         assert self.names(tmp_path) == []
 
+    @pytest.mark.slow
     def test_killed(self, tmp_path: Path) -> None:
         path = tmp_path / "out.mp4"
         path.write_bytes(b"before")
@@ -365,6 +366,7 @@ class TestRefusals:
             writer.write(made(1, 32, 32)[0])
 
 
+@pytest.mark.slow
 def test_real_footage_through_lossless(shared: Path, tmp_path: Path) -> None:
     """Patched frames come back as they were handed over, sound untouched."""
     source, target = shared / "clips" / "hdtf_RD_Radio13.mp4", tmp_path / "out.mp4"

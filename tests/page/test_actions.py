@@ -81,6 +81,7 @@ def test_files_of_a_refused_job_are_deleted(actions: PageActions, upload: Any) -
     assert actions.jobs() == []
 
 
+@pytest.mark.slow
 def test_an_actor_is_described_suspended_and_deleted(actions: PageActions, upload: Any) -> None:
     actions.suspend("mary", "<b>asked</b> to")
     lines = dict(actions.describe_actor("mary"))

@@ -106,6 +106,7 @@ def test_a_blank_image_has_no_face():
         assert landmarker(np.full((120, 160, 3), 90, np.uint8)) is None
 
 
+@pytest.mark.slow
 def test_a_real_clip_is_tracked_in_every_frame(shared):
     track = track_video(shared / "clips" / "grid_bbaf2n.mpg")
     assert len(track) == 75

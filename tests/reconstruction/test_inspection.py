@@ -37,6 +37,7 @@ def test_warnings_are_those_of_the_output(clip):
         inspect_video(clip, "a.webm", codec="prores", people=False)
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_json_and_a_page(clip, tmp_path):
     runner = CliRunner()
     table = runner.invoke(app, ["inspect", str(clip), "--no-people"])

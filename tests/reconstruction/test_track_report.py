@@ -73,6 +73,7 @@ def page(flagged_track, tmp_path_factory) -> str:
     return (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_page_is_valid_and_self_contained(page):
     reader = Reader()
     reader.feed(page)

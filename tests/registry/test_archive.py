@@ -153,6 +153,7 @@ def test_a_file_that_cannot_be_read_is_named(registry: Registry, tmp_path: Path)
 SOUND = zip_of(FILES, manifest_of(FILES))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     changes=st.lists(
@@ -174,6 +175,7 @@ def test_altered_exports_are_refused_or_unchanged_in_content(
     assert content.files == FILES
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=400))
 def test_noise_is_refused(data: bytes) -> None:
@@ -190,6 +192,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     manifest=st.fixed_dictionaries(

@@ -101,6 +101,7 @@ def test_any_changed_byte_is_found(data, place, whole) -> None:
     assert_detected(place, bytes(text), whole)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_removed_inserted_or_moved_line_is_found(data, place, whole) -> None:
@@ -120,6 +121,7 @@ def test_any_removed_inserted_or_moved_line_is_found(data, place, whole) -> None
         assert_detected(place, b"".join(changed), whole)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_any_cut_and_any_addition_is_found(data, place, whole) -> None:

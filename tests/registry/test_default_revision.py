@@ -38,6 +38,7 @@ def used(registry: Registry) -> int:
     return numbers.pop()
 
 
+@pytest.mark.slow
 def test_the_newest_is_used_until_another_is_chosen(registry: Registry) -> None:
     stored(registry)
     assert used(registry) == 3
@@ -69,6 +70,7 @@ def test_unknown_revisions_are_not_chosen(registry: Registry) -> None:
     assert used(registry) == 2
 
 
+@pytest.mark.slow
 def test_the_default_is_not_pruned(registry: Registry) -> None:
     stored(registry, revisions=4)
     registry.use_revision("mary", 2)
@@ -85,6 +87,7 @@ def test_a_consent_goes_on_the_revision_that_is_used(registry: Registry) -> None
     assert (attached.number, attached.read("a"), used(registry)) == (4, b"0", 4)
 
 
+@pytest.mark.slow
 def test_a_consent_binds_one_person(registry: Registry) -> None:
     first, second = consent(), consent(basis="contract")
     entry = {"consent": first.to_config_entry()}
@@ -114,6 +117,7 @@ def test_an_index_of_before_has_the_newest_as_default(tmp_path: Path) -> None:
         assert db.execute("PRAGMA user_version").fetchone() == (len(INDEX_MIGRATIONS),)
 
 
+@pytest.mark.slow
 def test_a_renamed_actor_keeps_everything_else(registry: Registry) -> None:
     record = consent()
     stored(registry)
@@ -139,6 +143,7 @@ def test_the_old_id_is_in_no_file_and_free_again(registry: Registry) -> None:
     assert registry.create("a-former-name", {}, FILES).number == 1
 
 
+@pytest.mark.slow
 def test_a_deletion_bars_former_ids_too(registry: Registry) -> None:
     stored(registry)
     registry.rename("mary", "anna")

@@ -10,6 +10,8 @@ from dubfew.errors import ActorNotFoundError, RegistryError
 from dubfew.registry import Registry, index
 from tests.registry.traces import ACTOR, SECRET, find_traces
 
+pytestmark = pytest.mark.slow
+
 
 def fill(registry: Registry) -> None:
     registry.create("before", {}, {"a": b"1"})

@@ -22,6 +22,8 @@ from dubfew.registry import Registry, shredding, tombstones
 from dubfew.utils.files import sha256_file
 from tests.registry.traces import ACTOR, SECRET, find_traces
 
+pytestmark = pytest.mark.slow
+
 FILES = {"texture.safetensors": SECRET * 5000, "style.safetensors": b""}
 
 

@@ -73,6 +73,7 @@ def test_to_a_passphrase(filled: Registry, other: Registry, tmp_path: Path) -> N
     assert_arrived(other)
 
 
+@pytest.mark.slow
 def test_the_passphrase_comes_from_the_environment(
     filled: Registry, other: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_only_an_explicit_option_gives_a_plain_export(filled: Registry, tmp_path
     assert not is_encrypted_export((tmp_path / "x.zip").read_bytes())
 
 
+@pytest.mark.slow
 def test_tombstones_hold_off_imports(filled: Registry, tmp_path: Path) -> None:
     filled.export(ACTOR, tmp_path / "x.dubfew", passphrase=WORDS)
     filled.delete(ACTOR)
@@ -285,6 +287,7 @@ def bucket() -> Iterator[str]:
             server.stop()
 
 
+@pytest.mark.slow
 def test_push_and_pull_with_a_real_server(filled: Registry, other: Registry, bucket: str) -> None:
     data = round_trip(f"{bucket}/actors/x.dubfew", filled, other)
     assert is_encrypted_export(data)

@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.fuzz_registry import RegistryFuzzer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_harm_is_refused_or_sound(tmp_path: Path) -> None:

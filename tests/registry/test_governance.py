@@ -54,6 +54,7 @@ def stored(registry: Registry) -> Registry:
     return registry
 
 
+@pytest.mark.slow
 def test_every_action_is_logged(stored: Registry, tmp_path: Path) -> None:
     stored.create(ACTOR, {}, FILES)
     stored.open(ACTOR).record_event("render", output_sha256="0" * 64, watermark="77")
@@ -202,6 +203,7 @@ def test_consent_of_an_older_dubfew_is_not_a_record(registry: Registry) -> None:
     assert logged_events(registry)[0] == ("adapt", {"revision": 1, "consent_sha256": None})
 
 
+@pytest.mark.slow
 def test_an_action_that_cannot_be_logged_is_not_done(stored: Registry, tmp_path: Path) -> None:
     stored.export(ACTOR, tmp_path / "x", plain=True)
     before = stored.audit().path.read_bytes()

@@ -86,6 +86,7 @@ def test_bad_ids_are_refused_everywhere(home: Path, tmp_path: Path, actor: str) 
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actor", LOOK_ALIKES, ids=short)
 def test_ids_that_look_like_one_that_exists_are_refused(registry: Registry, actor: str) -> None:
     registry.create("mary", {}, FILES)
@@ -145,6 +146,7 @@ def test_file_names_that_windows_takes_for_something_else(name: str) -> None:
         check_file_names([name])
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(st.text(max_size=40))
 @example("ﬁ")
@@ -159,6 +161,7 @@ def test_the_look_alike_form_is_stable(actor: str) -> None:
         assert lookalike_key(actor.upper()) == form
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(st.text(max_size=120))
 def test_an_allowed_id_is_one_printable_line_and_stays_itself(actor: str) -> None:
@@ -274,6 +277,7 @@ def overlapping() -> bytes:
     return body + bytes(tail)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [bomb, overlapping])
 def test_no_small_file_fills_the_memory(registry: Registry, tmp_path: Path, make: object) -> None:
     data = make()  # type: ignore[operator]

@@ -146,6 +146,7 @@ def test_a_damaged_master_key_is_one_clear_line(registry: Registry, content: str
     assert len(registry.list()) == 1
 
 
+@pytest.mark.slow
 def test_a_passphrase(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     registry.create("mary", {}, {"a": SECRET})
     plain = json.loads(master_file_of(registry).read_bytes())["master"]
@@ -213,6 +214,7 @@ def test_the_passphrase_comes_from_the_terminal(
     assert asked == [("the actors' keys", True), ("the actors' keys", False)]
 
 
+@pytest.mark.slow
 def test_a_keyring(registry: Registry) -> None:
     keyring = pytest.importorskip("keyring")
     backend = pytest.importorskip("keyring.backend")

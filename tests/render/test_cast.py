@@ -63,6 +63,7 @@ def done(registry, clip, two, line, folder):
     return result, told
 
 
+@pytest.mark.slow
 def test_each_mouth_is_painted_in_its_lines_alone(done, two):
     result, told = done
     assert result.frames == FRAMES
@@ -218,6 +219,7 @@ def test_files_that_are_no_casts(tmp_path, content, words):
         read_cast(tmp_path / "cast.json")
 
 
+@pytest.mark.slow
 def test_options_of_one_mouth_are_refused(registry, two, line, tmp_path):
     cast = Cast((CastRole("actor", (CastLine(line),)),))
     with pytest.raises(DubfewError, match="--video"):

@@ -28,6 +28,7 @@ def line(registry, clip, folder) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_edit_shows_in_its_frames_alone(registry, clip, short, line, tmp_path):
     """``short`` is silent and lies on the line's clock from 0 s on."""
     take = dubfew.Take.load(line)

@@ -105,6 +105,7 @@ def test_unknown_fits_are_refused():
         schedule_frames(clock(5, Fraction(25)), Fraction(25), spoken(5.0), "stretch")
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 300),
     st.sampled_from(RATES),

@@ -27,6 +27,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
 
 
+@pytest.mark.slow
 def test_keys() -> None:
     made = json.loads(run("serve", "keys", "add", "studio", "--scope", "render", "--json").stdout)
     assert made["key"].startswith("dubfew_")
@@ -56,6 +57,7 @@ def test_without_a_key_nothing_is_answered_beyond_loopback(tmp_path: Path) -> No
         identify_caller(JobStore(tmp_path), ServeOptions(host="0.0.0.0"), None, "localhost")
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken() -> None:
     pytest.importorskip("fastapi_offline")
     import socket

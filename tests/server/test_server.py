@@ -24,6 +24,8 @@ from dubfew.server.webhooks import (
 )
 from tests.server.conftest import RunningServer, write_output
 
+pytestmark = pytest.mark.slow
+
 httpx2 = pytest.importorskip("httpx2")
 
 

@@ -16,6 +16,8 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.model import SpeechModel
 from dubfew.utils.signal import pearson_correlation
 
+pytestmark = pytest.mark.slow
+
 RATE = 16000
 TIMES = np.arange(0, 4, 0.04)
 REST = 0.01  # a gap that is not visible

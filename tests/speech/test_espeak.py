@@ -40,6 +40,7 @@ def test_pauses_are_silence() -> None:
     assert SILENCE_SYMBOL in [phone.symbol for phone in utterance.phones]
 
 
+@pytest.mark.slow
 def test_every_sentence_can_be_said() -> None:
     texts = load_sentences()
     assert len(texts) >= 10

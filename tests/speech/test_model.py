@@ -17,6 +17,8 @@ from dubfew.speech.model import SpeechModel
 from dubfew.speech.training.augmentation import colored_noise, music_noise
 from dubfew.speech.visemes import BILABIAL_LETTERS, MOUTH_LEAD_SECONDS, OPEN_VOWEL_LETTERS
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Sound:

@@ -190,6 +190,7 @@ def test_the_opening_is_scaled_before_the_limit() -> None:
     assert style.apply(motion, reach=limit, opening=3).aperture().max() <= limit * 0.5 + 1e-6
 
 
+@pytest.mark.slow
 @given(st.floats(0.05, 0.5), st.floats(0.1, 3.0))
 def test_the_limit_is_smooth_and_holds(limit: float, gain: float) -> None:
     style = _scaling_style(gain, limit)

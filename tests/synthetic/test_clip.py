@@ -35,6 +35,7 @@ def test_clip_has_the_length_size_and_range_that_were_asked_for(clip):
     assert (frames == 255).mean() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "fps", "frames"),
     [(0.2, Fraction(30000, 1001), 6), (0.1, 24, 2), (0.001, 25, 1)],
@@ -67,6 +68,7 @@ def test_another_clip_seed_gives_another_clip(person, clip):
     np.testing.assert_array_equal(other.track.shape, track.shape)
 
 
+@pytest.mark.slow
 def test_sensor_noise_is_white_and_has_its_deviation(monkeypatch):
     person = with_atlas(1, flat_atlas())
     noisy = next(render_clip(person, seconds=0.04, size=128).frames).astype(float)
@@ -81,6 +83,7 @@ def test_sensor_noise_is_white_and_has_its_deviation(monkeypatch):
         assert abs(neighbors) < 0.03
 
 
+@pytest.mark.slow
 def test_head_turn_is_added_to_the_rotation():
     person = with_atlas(2, flat_atlas())
     straight = render_clip(person, seconds=0.2, size=16, seed=1).track
@@ -135,6 +138,7 @@ def test_frames_are_sharp_where_the_mouth_is(clip):
     assert (laplacian - gray[1:-1, 2:]).var() > 20
 
 
+@pytest.mark.slow
 def test_written_clip_has_frames_sound_and_track(tmp_path):
     path = tmp_path / "someone.mp4"
     person: SyntheticPerson = with_atlas(3, flat_atlas())

@@ -114,6 +114,7 @@ def test_heads_nod_and_sway_within_reason(someone):
     assert motion.body_rotation.std() < 0.6 * motion.rotation.std()
 
 
+@pytest.mark.slow
 def test_people_nod_while_they_speak(someone):
     speaking = (Phone("a", 0.0, SECONDS),)
     silent = (Phone(SILENCE_SYMBOL, 0.0, SECONDS),)
@@ -133,6 +134,7 @@ def test_eyes_counter_the_turning_head(someone):
     )
 
 
+@pytest.mark.slow
 def test_lids_are_in_the_face_and_not_in_the_coefficients(someone):
     motion = move(someone)
     head = someone.head
@@ -177,6 +179,7 @@ def test_rounded_vowels_narrow_the_mouth(someone):
     assert width[2] < width[0] - 0.004
 
 
+@pytest.mark.slow
 def test_track_of_a_clip_shows_the_mouth_of_its_sounds():
     person = with_atlas(14, flat_atlas())
     speech = synthesize_babble(np.random.default_rng(0), 3.0)
@@ -192,6 +195,7 @@ def test_track_of_a_clip_shows_the_mouth_of_its_sounds():
     assert gap[vowels].mean() > gap[closed].mean() + 0.03
 
 
+@pytest.mark.slow
 def test_a_clip_says_what_it_is_given():
     audio = synthesize_babble(np.random.default_rng(0), 2.0).audio
     person = with_atlas(5, flat_atlas())

@@ -38,6 +38,7 @@ def test_faces_are_nearly_symmetric(mean_face):
         assert np.abs(odd).mean() < 0.3 * np.abs(moved).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 5])
 def test_seed_decides_shape_and_meshes(seed):
     first, again = SyntheticPerson(seed), SyntheticPerson(seed)
@@ -69,6 +70,7 @@ def test_shape_belongs_to_the_head_model(mean_face):
     np.testing.assert_allclose(person.rest_face, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_meshes_begin_with_the_eyes_and_the_face():
     person = SyntheticPerson(2)
     meshes, face = person.body_meshes, person.rest_face.astype(float)
@@ -82,6 +84,7 @@ def test_meshes_begin_with_the_eyes_and_the_face():
     assert np.isfinite(points).all()
 
 
+@pytest.mark.slow
 def test_only_people_with_long_hair_have_a_curtain_of_it():
     people = [SyntheticPerson(seed) for seed in range(12)]
     long = [p for p in people if p.traits.hair_length]

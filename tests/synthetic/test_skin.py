@@ -69,6 +69,7 @@ def test_skin_has_its_color_where_nothing_else_is(canvas, calm):
     np.testing.assert_allclose(cheek[:3], CALM.skin_color, rtol=0.25)
 
 
+@pytest.mark.slow
 def test_seeds_decide_the_details_only(canvas, calm):
     again = paint_face(canvas, CALM, np.random.default_rng(0))
     other = paint_face(canvas, CALM, np.random.default_rng(1))
@@ -87,6 +88,7 @@ def test_nostrils_are_dark(canvas, calm):
     assert window(canvas, calm, 79, 20, 60, 166, 238, radius=0)[:3].max() < 0.2
 
 
+@pytest.mark.slow
 def test_beard_and_stubble_grow_in_their_region(canvas, calm):
     region = beard_region(canvas)
     assert region.min() >= 0

@@ -115,6 +115,7 @@ def test_skin_has_no_seam_and_no_fold(face, skin):
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "build", [build_ears, lambda face: build_neck(), lambda face: build_torso()]
 )

@@ -31,6 +31,8 @@ from tests.synthetic.toys import (
     with_atlas,
 )
 
+pytestmark = pytest.mark.slow
+
 SIZE = 256
 EDGE = FACE_TILE[2]
 BACKGROUND = np.full((SIZE, SIZE, 3), 0.02, np.float32)

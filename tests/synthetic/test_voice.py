@@ -60,6 +60,7 @@ def test_babble_is_decided_by_its_random_numbers():
     assert first.phones != other.phones
 
 
+@pytest.mark.slow
 def test_babble_has_syllables_and_pauses_of_human_length():
     phones = synthesize_babble(np.random.default_rng(0), 20.0).phones[:-1]
     known = {*_CONSONANTS, *_VOWEL_FORMANTS_HZ, SILENCE_SYMBOL}

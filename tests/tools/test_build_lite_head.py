@@ -45,6 +45,7 @@ def built() -> HeadModel:
     return build_head_model({str(seed): film(seed) for seed in range(4)})
 
 
+@pytest.mark.slow
 def test_head_resembles_the_one_that_made_the_faces(built):
     lite = load_head_model()
     assert built.template.shape == lite.template.shape
@@ -88,6 +89,7 @@ def test_texture_has_room_for_every_vertex(built):
     assert lower[1] - upper[1] > 0.05
 
 
+@pytest.mark.slow
 def test_short_clips_are_left_out():
     people = {str(seed): film(seed) for seed in range(2)}
     with_short = {**people, "short": film(9, frames=10)}
@@ -141,6 +143,7 @@ def test_principal_components_are_those_of_known_modes():
     assert np.linalg.norm(weighted[0]) == pytest.approx(3, rel=0.1)
 
 
+@pytest.mark.slow
 def test_command_line_uses_the_clips_that_may_ship(tmp_path, monkeypatch):
     (tmp_path / "manifest.json").write_text(
         '[{"file": "a.mp4", "split": "train", "weights_may_ship": true},'

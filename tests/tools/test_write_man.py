@@ -11,6 +11,8 @@ import pytest
 
 from tools.write_man import render_manual
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_command_and_option() -> None:
     page = render_manual()

@@ -39,12 +39,14 @@ def run_fresh(**variables: str) -> list:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_import_of_dubfew_sets_passive_waiting_before_torch_is_imported() -> None:
     here, child, torch_is_imported = run_fresh()
     assert here == child == ["PASSIVE", None, None]
     assert not torch_is_imported
 
 
+@pytest.mark.slow
 def test_users_setting_stands() -> None:
     here, child, _ = run_fresh(GOMP_SPINCOUNT="9000")
     assert here == child == [None, "9000", None]
@@ -78,6 +80,7 @@ def test_users_number_of_threads_stands(name: str) -> None:
     assert environment == {name: "4"}
 
 
+@pytest.mark.slow
 def test_the_command_line_limits_before_numpy_is_imported() -> None:
     code = (
         "import sys; sys.argv = ['dubfew', '--version']; from dubfew.cli import main\n"

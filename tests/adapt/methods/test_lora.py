@@ -6,6 +6,7 @@ import subprocess
 import sys
 from copy import deepcopy
 
+import pytest
 import torch
 from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
@@ -31,6 +32,7 @@ def test_the_delta_is_two_small_matrices_for_every_layer(trained, prior):
     assert any(bool(value.abs().max() > 0) for name, value in delta.items() if "lora_B" in name)
 
 
+@pytest.mark.slow
 def test_merging_imports_no_peft():
     """Rendering merges an actor's weights; PEFT's import takes longer than a short render."""
     code = (

@@ -58,6 +58,7 @@ def trained(config) -> Path:
     return train_renderer(config)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_bit(config, trained, tmp_path):
     def stop(progress):
         if progress.done == 3:

@@ -79,6 +79,7 @@ def test_a_stage_trains_its_levels_alone(tiny) -> None:
     assert tiny.rgb["coarse"].weight.grad.any()
 
 
+@pytest.mark.slow
 def test_all_terms_and_the_critics(tiny, tmp_path) -> None:
     torch.manual_seed(0)
     path = tmp_path / "sync.safetensors"

@@ -17,6 +17,8 @@ from dubfew.prior.training.trainer import train_renderer
 from tests.data.clips import noise_inputs, write_toy_clips
 from tests.prior.training.runs import read_losses, read_weights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> PriorTrainConfig:

@@ -112,6 +112,7 @@ def test_regions_weigh_the_mouth_most(sample):
         assert mouth[0, 0, 0, row, column] == expected
 
 
+@pytest.mark.slow
 def test_the_loss_is_eq_1(sample):
     torch.manual_seed(0)
     recipe, renderer = RECIPE(), make_renderer("stylesync", TINY)
@@ -139,6 +140,7 @@ def test_the_loss_is_eq_1(sample):
     assert any(p.grad is not None and p.grad.any() for p in critics["windows"].parameters())
 
 
+@pytest.mark.slow
 def test_a_tiny_one_learns_a_person(sample):
     torch.manual_seed(0)
     recipe, renderer = RECIPE(RECIPE.resolve_settings("pixels")), make_renderer("stylesync", TINY)
@@ -156,6 +158,7 @@ def test_a_tiny_one_learns_a_person(sample):
     assert psnr[-1] > psnr[0] + 6
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_bit(config, trained, tmp_path):
     def stop(progress):
         if progress.done == 3:

@@ -62,6 +62,7 @@ def test_gradient_reaches_every_weight(switches):
     assert parameters_without_gradient(shaken(make_toy(**switches))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_sound_source_and_references_change_the_painting(switches):
     # In training mode: batch normalization keeps the untrained layers from shrinking a change.
@@ -99,11 +100,13 @@ def test_without_deformation_the_references_stay_where_they_are():
     assert not torch.allclose(again.source, features.source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_lora(switches):
     check_lora(make_toy(**switches))
 
 
+@pytest.mark.slow
 def test_it_learns_what_the_sound_alone_tells():
     error, deaf = learn_from_sound(make_toy(), 30)
     assert error < 0.8 * deaf

@@ -128,11 +128,13 @@ def test_only_the_lower_halves_decide_the_code():
     torch.testing.assert_close(codes[0], codes[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_lora(switches):
     check_lora(make_toy(**switches))
 
 
+@pytest.mark.slow
 def test_it_learns_what_the_sound_alone_tells():
     error, deaf = learn_from_sound(make_toy(), 30)
     assert error < 0.8 * deaf

@@ -52,6 +52,7 @@ def trained(tmp_path_factory) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_a_larger_size_is_trained_and_stored(trained):
     prior = Prior.load(trained)
     assert prior.renderer_name == "base"

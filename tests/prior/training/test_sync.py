@@ -108,6 +108,7 @@ def test_accuracy_of_a_perfect_network_and_of_one_that_always_agrees(monkeypatch
     assert measure_sync_accuracy(Oracle(clip, right=True), []) is None
 
 
+@pytest.mark.slow
 def test_a_bad_network_is_refused_and_forced(config) -> None:
     with pytest.raises(DubfewError, match=r"held-out pairs right, expected 80"):
         train_syncnet(config)
@@ -124,6 +125,7 @@ def test_a_bad_network_is_refused_and_forced(config) -> None:
     assert "accuracy_heldout" in json.loads(lines[0])
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_bits(config, tmp_path) -> None:
     whole = dataclasses.replace(config, out=str(tmp_path / "whole"))
     first, _ = train_syncnet(whole, force=True)

@@ -67,6 +67,7 @@ def test_a_head_without_eyes_or_lids_is_an_error(missing: str) -> None:
         TorchHeadModel(head)(**in_torch(given))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_rest", [False, True])
 def test_gradients(at_rest: bool) -> None:
     head = toy_head(vertices=5, shapes=2, expressions=2)

@@ -169,6 +169,7 @@ def test_window_is_a_slice_of_the_whole(seed, left, top):
     np.testing.assert_array_equal(window.barycentric, whole.barycentric[cut])
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     arrays(

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dubfew.media import Frame, VideoInfo, VideoWriter
 from dubfew.reconstruction.crop import compute_track_regions
@@ -15,6 +16,8 @@ from dubfew.reconstruction.segmenters import FaceSegmentation
 from dubfew.reconstruction.track import FLAG_MOUTH_COVERED
 from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
 from tests.data.people import toy_track
+
+pytestmark = pytest.mark.slow
 
 
 class BlueOccluders:

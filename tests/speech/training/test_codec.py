@@ -56,6 +56,7 @@ def test_short_sounds_keep_their_length(count: int) -> None:
         assert np.isfinite(decoded).all()
 
 
+@pytest.mark.slow
 def test_augmentation_keeps_level_and_silence_and_is_seeded() -> None:
     loud = 4 * syllables()
     for seed in range(6):

@@ -33,6 +33,7 @@ def test_held_out_voices_and_languages_are_not_trained_on() -> None:
     assert not set(HELD_OUT_LANGUAGES) & set(training_languages())
 
 
+@pytest.mark.slow
 def test_passages_have_the_promised_shape() -> None:
     rng = np.random.default_rng(0)
     utterance = get_synthesizer().synthesize("Ja, ja.", "de")

@@ -12,6 +12,8 @@ from dubfew.speech.network import LinearPredictor, SpeechNetworkConfig
 from dubfew.speech.training.batches import SpeechBatch
 from dubfew.speech.training.ridge_regression import solve_linear_predictor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("inputs", [80, 768, pytest.param(3000, marks=pytest.mark.slow)])
 def test_a_linear_law_is_found(inputs: int) -> None:

@@ -31,6 +31,7 @@ def test_segments_become_one_clip_on_one_clock(tmp_path: Path) -> None:
     assert abs(moved.min()) < 0.01
 
 
+@pytest.mark.slow
 def test_a_clip_is_taken_apart_where_face_or_sound_is_missing(tmp_path: Path) -> None:
     bridged = np.concatenate([np.arange(40), np.arange(48, 75)])  # 0.36 s without a face
     parts = [

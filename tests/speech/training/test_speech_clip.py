@@ -22,6 +22,7 @@ def test_footage_without_sound_is_refused(tmp_path: Path) -> None:
         load_speech_clip(path)
 
 
+@pytest.mark.slow
 def test_a_filmed_clip(shared: Path) -> None:
     clip = load_speech_clip(shared / "clips" / "grid_lbax4n.mpg")
     gap = clip.motion.aperture()

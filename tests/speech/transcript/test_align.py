@@ -81,6 +81,7 @@ def test_a_script_in_one_piece(recording):
     assert len(pauses) == 1
 
 
+@pytest.mark.slow
 def test_a_long_recording_in_segments(recording, monkeypatch):
     sound, truth = recording
     monkeypatch.setattr(segments, "_MAX_WHOLE_FRAMES", 200)

@@ -86,6 +86,7 @@ FRAGMENTS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150,
     deadline=None,

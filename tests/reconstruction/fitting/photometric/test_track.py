@@ -49,6 +49,7 @@ def test_a_clip_is_fitted_block_by_block(scene: Scene, video, monkeypatch):
     assert np.array_equal(found.landmarks, before.landmarks)
 
 
+@pytest.mark.slow
 def test_frames_without_a_face_keep_the_nearest_fit(scene: Scene, video):
     valid = np.ones(7, bool)
     valid[[0, 4]] = False
@@ -69,6 +70,7 @@ def test_one_frame_is_enough(scene: Scene, video):
     assert np.isfinite(found.shape).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, 255])
 def test_pictures_of_nothing_leave_the_landmarks_fit(scene: Scene, tmp_path, level: int):
     flat = np.full((7, 200, 200, 3), level, np.uint8)
@@ -79,6 +81,7 @@ def test_pictures_of_nothing_leave_the_landmarks_fit(scene: Scene, tmp_path, lev
     assert np.abs(found.rotation - before.rotation).max() < 0.1
 
 
+@pytest.mark.slow
 def test_a_face_that_leaves_the_frame_is_survived(scene: Scene, video):
     away = scene.track()
     away = replace(away, box=away.box + np.float32(5000))

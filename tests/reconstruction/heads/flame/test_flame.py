@@ -166,6 +166,7 @@ def test_with_the_68_points_alone(file: FlameModel, tmp_path: Path) -> None:
     assert np.median(error) < 2.5
 
 
+@pytest.mark.slow
 def test_the_opening_shows_the_sheet_and_no_skin(head: HeadModel) -> None:
     inside, height = head.mouth_filling
     shown = []
@@ -323,6 +324,7 @@ def write_obj(path: Path, faces: np.ndarray, seam: int = 3) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_flames_own_layout_keeps_both_sides_of_a_seam(tmp_path: Path, file: FlameModel) -> None:
     layout = read_uv_layout(write_obj(tmp_path / "template.obj", file.faces), file.faces)
     at_seam = layout.uv[layout.uv_faces[file.faces == 3]]
@@ -358,6 +360,7 @@ def test_pictures_in_flames_layout_come_into_the_heads(head: HeadModel) -> None:
     np.testing.assert_allclose(map_texels_to_layout(mirrored, head, 64), 1 - places, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_registered_files_are_the_head_named_flame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,6 +462,7 @@ def test_the_same_numbers_as_flame_pytorch(head: HeadModel, tmp_path: Path) -> N
     torch.testing.assert_close(points, expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_on_the_true_template(shared: Path, file: FlameModel) -> None:
     """FLAME's own mesh and landmarks, of which no licensed base is needed."""
     folder = shared / "flame"

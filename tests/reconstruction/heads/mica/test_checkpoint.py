@@ -47,6 +47,7 @@ def test_flame_in_the_file_is_not_needed(tmp_path):
     assert mica.shape_basis is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", ["r18", "r50"])
 def test_plain_arcface_of_any_depth_loads(tmp_path, depth):
     weights = arcface_weights(depth)
@@ -70,6 +71,7 @@ def _with(name, value):
     return {**arcface_weights(), name: value}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
