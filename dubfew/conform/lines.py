@@ -83,6 +83,7 @@ def read_lines(path: Path | str, program: Program) -> tuple[list[Line], list[str
         raise DubfewError(f"{path} cannot be read as a cue sheet: {error}") from error
     reader = open_csv_table(text)
     names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    # Any other table would give as many problems as it has rows.
     if not {"audio", "start", "shot"} & {*names}:
         raise DubfewError(
             f"{path} is no cue sheet: its first line names columns, such as {', '.join(COLUMNS)}"
@@ -101,6 +102,7 @@ def read_lines(path: Path | str, program: Program) -> tuple[list[Line], list[str
             if line.id in seen:
                 raise DubfewError(f"the id {line.id!r} is there twice")
         except DubfewError as error:
+            # All rows are read, so that one call tells everything that is to be mended.
             problems.append(f"{place}: {error}")
             continue
         seen.add(line.id)

@@ -130,6 +130,7 @@ class ConformPlan:
             ("Leave", f"{len(self.untouched)} shots as they are"),
         ]
         for plan in self.shots:
+            # As the editor shows it: timecodes count from that of the program's first frame.
             begin = program.first_frame + round(plan.shot.start * program.rate)
             said = ", ".join(f"{each.line.id} ({each.actor})" for each in plan.lines)
             lines.append(

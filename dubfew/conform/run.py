@@ -125,6 +125,7 @@ def conform_timeline(
     media = None if options.media is None else Path(options.media)
     program = read_program(Path(timeline), rate=options.rate, media=media)
     found, problems, unused = read_lines(lines, program)
+    # Problems of the timeline, its media and its lines are told together.
     plan, more = make_plan(program, found, options, registry, actors or {}, folder)
     problems += [*more, *filter(None, [check_space(plan, folder)])]
     problems += _check_names(program, folder)
@@ -133,6 +134,7 @@ def conform_timeline(
         raise InvalidConformError(
             f"{timeline} and {lines} have {number}, and nothing was begun: {problems[0]}", problems
         )
+    # A column that is not used may be a misspelled one.
     if unused:
         note = f"columns of {Path(lines).name} that are not used: {', '.join(unused)}"
         plan = ConformPlan(plan.program, plan.shots, plan.untouched, (*plan.notes, note))
@@ -141,12 +143,14 @@ def conform_timeline(
     if options.check:
         count = len(plan.untouched)
         return ConformResult(folder, (), (), (), {}, (), count, None, time.monotonic() - began)
+    # The shots are a batch: checks, resuming and isolation are those of `run_batch`.
     table = _prepare(plan, folder, options, progress)
     batch = run_batch(
         table, folder, share_options(options, BatchOptions), registry=registry, progress=progress
     )
     failed = dict(batch.failed)
     for shot in plan.shots:
+        # A timeline that points to a short or missing file would only fail in the editor.
         problem = "" if shot.shot.id in failed else _check_output(shot, folder)
         if problem:
             failed[shot.shot.id] = problem
@@ -195,6 +199,7 @@ def _prepare(
         sound = place / "sound.wav"
         files = _write_sounds(shot, place, sound, options)
         write_atomic(cast, cast_document(shot, files, sound).encode())
+        # Options of the conform that concern the render; what is None keeps the render's default.
         row = {
             "id": shot.shot.id,
             "cast": str(cast),
@@ -256,11 +261,13 @@ def _write_sounds(
     fps = shot.info.fps
     for number, each in enumerate(shot.lines):
         line, start = each.line, each.start
+        # Without a conversion where the file is neither cut nor sped up.
         if line.audio is not None and start >= 0 and each.tempo <= 1:
             path = line.audio
         else:
             path = place / f"line{number + 1}.wav"
             _write_line(shot, each, path, options)
+        # A line may begin before its shot; its first part is then cut off.
         begin = max(start, Fraction(0))
         files[line.id] = path
         end = None if line.end is None else float(line.end - shot.program_start)
@@ -320,6 +327,7 @@ def _write_timelines(
     for shot in program.shots:
         relink_missing(shot)
     for each in plan.shots:
+        # A shot that failed keeps its original, so that the timeline can be shown.
         if each.shot.id in failed:
             continue
         reference_media(

@@ -125,6 +125,8 @@ def read_program(path: Path, *, rate: float | None = None, media: Path | None = 
     drop: bool | None = None
     text = "" if form == "otio_json" else path.read_text("utf-8", errors="replace")
     if form == "cmx_3600":
+        # A semicolon before the frames marks drop-frame timecodes; some programs only write the
+        # head line.
         drop = bool(re.search(r"\d;\d\d\b|FCM:\s*DROP", text))
         edl_rate = (
             exact_rate(rate) if rate is not None else _find_edl_rate(otio, path, drop, folder)
@@ -140,6 +142,7 @@ def read_program(path: Path, *, rate: float | None = None, media: Path | None = 
         timeline = _read(otio, path, form)
         if form == "fcp_xml" and "<displayformat>" in text:
             drop = "<displayformat>DF" in text
+    # Empty tracks are left by editors and mean nothing.
     tracks = [each for each in timeline.video_tracks() if len(each)]
     if not tracks:
         raise DubfewError(f"{path} has no picture track: export the sequence with its picture")
@@ -271,7 +274,12 @@ def relink_missing(shot: Shot) -> None:
 
 
 def media_start(path: Path, rate: Fraction) -> Fraction:
-    """Read the time of a file's first frame from its timecode, s; 0 without one."""
+    """Read the time of a file's first frame from its timecode, s; 0 without one.
+
+    Args:
+        path: video file.
+        rate: rate by which the timecode counts frames.
+    """
     text = read_facts(path).timecode
     if not text:
         return Fraction(0)
@@ -361,6 +369,7 @@ def _make_edl_timeline(otio: Any, timeline: Any) -> None:
 def _list_shots(otio: Any, track: Any, number: int, folder: _MediaFolder) -> Iterator[Shot]:
     """List the clips of a track with their times."""
     count = 0
+    # Clips on upper tracks may have the same number as those below.
     prefix = f"v{number + 1}-" if number else ""
     for index, item in enumerate(track):
         if not isinstance(item, otio.schema.Clip) or not item.enabled:
@@ -373,6 +382,7 @@ def _list_shots(otio: Any, track: Any, number: int, folder: _MediaFolder) -> Ite
             for each, offset in zip(neighbors, ("in_offset", "out_offset"), strict=True)
         )
         media, problem = folder.find(item)
+        # The times of frames in its file are not those of the timeline then.
         if any(isinstance(each, otio.schema.TimeEffect) for each in item.effects):
             problem = "it runs at another speed: render its media before the change of speed"
         reference = item.media_reference

@@ -189,7 +189,12 @@ class PacketSplicer:
         self._packets.close()
 
     def expect(self, pts: int, index: int) -> None:
-        """Note the number of a frame that is given to the encoder at a time."""
+        """Note the number of a frame that is given to the encoder at a time.
+
+        Args:
+            pts: presentation time of the frame, in the encoder's time base.
+            index: number of the frame in the output.
+        """
         self._ranks[pts] = index
 
     def time_encoded(self, packet: av.Packet) -> av.Packet:

@@ -19,13 +19,20 @@ class AcceleratorSettings(Protocol):
     """Part of a training's configuration that Accelerate needs, see `PriorTrainConfig`."""
 
     @property
-    def out(self) -> str: ...
+    def out(self) -> str:
+        """Return the folder of the run."""
+
     @property
-    def accumulate(self) -> int: ...
+    def accumulate(self) -> int:
+        """Return the number of batches whose gradients are added up for one step."""
+
     @property
-    def mixed_precision(self) -> str: ...
+    def mixed_precision(self) -> str:
+        """Return Accelerate's name of the precision, such as "no" or "bf16"."""
+
     @property
-    def tensorboard(self) -> bool: ...
+    def tensorboard(self) -> bool:
+        """Return whether TensorBoard's files are written, too."""
 
 
 @contextmanager

@@ -52,6 +52,7 @@ class IResNetBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Transform features [B, C, h, w]."""
         y = self.conv1(self.bn1(x))
         y = self.conv2(self.prelu(self.bn2(y)))
         return self.bn3(y) + (x if self.downsample is None else self.downsample(x))

@@ -27,6 +27,7 @@ class MappingNetwork(nn.Module):
         self.output = nn.Linear(MAPPING_HIDDEN_SIZE, NUM_SHAPE_COEFFICIENTS)
 
     def forward(self, codes: Tensor) -> Tensor:
+        """Map identity codes [N, 512] to shape coefficients [N, 300]."""
         for layer in self.network:
             codes = F.leaky_relu(layer(codes), 0.2)
         return self.output(codes)
