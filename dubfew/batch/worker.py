@@ -124,6 +124,7 @@ def do_row(job: RowJob, on_units: Callable[[int], None]) -> RowOutcome:
 
         def write_line(text: str) -> None:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+            # At once: a process that dies leaves a log up to its last step.
             log.flush()
 
         def report(progress: Progress) -> None:
@@ -131,6 +132,7 @@ def do_row(job: RowJob, on_units: Callable[[int], None]) -> RowOutcome:
             if progress.stage != stage:
                 stage = progress.stage
                 write_line(stage)
+            # Stages may report a fraction that falls back; units that were told stay.
             units = min(job.weight, round((progress.fraction or 0.0) * job.weight))
             if units > told:
                 on_units(units - told)
@@ -147,10 +149,13 @@ def do_row(job: RowJob, on_units: Callable[[int], None]) -> RowOutcome:
         except Exception as error:
             is_known = isinstance(error, DubfewError)
             if not is_known:
+                # A fault of the program: its traceback helps who reports it. Wrong input needs a
+                # sentence only.
                 traceback.print_exc(file=log)
             message = " ".join(str(error).split()) or type(error).__name__
             message = message if is_known else f"unexpected {type(error).__name__}: {message}"
             write_line(f"failed: {message}")
+            # A fault may pass at the next try, as for want of memory; wrong input will not.
             return RowOutcome({}, message, not is_known, time.monotonic() - began)
         seconds = time.monotonic() - began
         write_line(f"done in {seconds:.0f} s: {result.get('note', '')}")

@@ -210,8 +210,10 @@ def cut_clip_footage(
     layout = LAYOUTS.load(layout_name)
     if numbers is None or rows is None:
         numbers, rows = schedule_clip_frames(track.times)
+    # Frames without a usable face would teach a mask that lies elsewhere.
     kept = track.usable[rows]
     numbers, rows = numbers[kept], rows[kept]
+    # The track may be a part of the clip, whose frames are counted from the file's begin.
     in_clip = np.arange(len(track)) if frame_numbers is None else np.asarray(frame_numbers)
     wanted = {int(in_clip[row]): int(row) for row in rows}
     cut: dict[int, tuple[NDArray[Any], ...]] = {}
@@ -234,12 +236,15 @@ def cut_clip_footage(
             cut[row] = (
                 crop_box(frame, box, (layout.width, layout.height)),
                 layout.to_crop(meshes[local], box),
+                # One bit a pixel: masks of a long clip would be larger than its pictures.
                 np.packbits(layout.render_mask(block, local)),
                 layout.to_crop(track.landmarks[row, :, :2], box),
             )
             progress(Progress("crop", len(cut), len(wanted)))
+            # The rest of the file is not decoded, and a caller may go on from here.
             if len(cut) == len(wanted):
                 break
+    # Damaged files may give fewer frames than were tracked.
     found = [k for k, row in enumerate(rows) if int(row) in cut]
     if not found:
         raise MediaError(f"none of {len(wanted)} tracked frames can be read again: try again")

@@ -216,6 +216,7 @@ def _iter_crop_segments(
             if not len(numbers):
                 continue
             last_number = int(numbers[-1])
+            # Sound up to the end of the last frame.
             begin, end = float(track.times[0]), float(track.times[-1]) + 1 / float(video_info.fps)
             chunk = audio.read_between(begin, end)
             for part in _split_rows(rows):

@@ -82,6 +82,7 @@ def draw_contact_sheet(
             f"contact sheet rows have {sorted(lengths)} moments: give one number above zero"
         )
     columns = lengths.pop()
+    # First all faces, then all mouths: mouths that are compared lie next to each other.
     bands = [[row.faces for row in rows], [row.mouths for row in rows]]
     heights = [_band_height(band, tile_px) for band in bands]
     # Width and height of the sheet: labels and pictures, then title, moments and both bands.

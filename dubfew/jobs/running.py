@@ -142,6 +142,7 @@ def _render_segments(
 
     segments = sorted(job.segments, key=lambda each: each.start)
     edited = 0
+    # Beside the output, on the same disk: passes may be as large as the scene.
     with tempfile.TemporaryDirectory(prefix=".segments-", dir=out.parent) as name:
         folder = Path(name)
         sound = folder / "sound.wav"
@@ -149,6 +150,8 @@ def _render_segments(
         compose_segment_sound(job.video, segments, sound)
         into = job.video
         for number, segment in enumerate(segments):
+            # Each pass edits the output of the one before. All but the last are lossless, so that
+            # only one encoding is lost.
             is_last = number == len(segments) - 1
             target = out if is_last else folder / f"pass{number}.mkv"
             options = job.make_options(

@@ -63,6 +63,7 @@ def verify_marks(
         named = _named_watermarks(credentials)
         found = find_watermarks(path, max(1, len(named)), progress=progress)
     except MediaError as error:
+        # A file without credentials that is no video either has nothing to verify.
         if credentials is None:
             raise
         damage.append(f"the watermark cannot be looked for: {error}")
@@ -73,6 +74,7 @@ def verify_marks(
         *comparison,
         *damage,
     ]
+    # That of the person who is seen most.
     first = found[0] if found else None
     return MarksReport(path, credentials, first, not (is_wrong or damage), tuple(findings))
 

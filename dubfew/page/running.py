@@ -78,6 +78,7 @@ def make_page_application(
         MissingDependencyError: The extra ``app`` is not installed.
     """
     uploads = store.folder / UPLOADS_NAME
+    # Readable by this user alone: footage in it is not encrypted.
     uploads.mkdir(exist_ok=True, mode=0o700)
     # Gradio reads these when it is imported.
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
@@ -92,6 +93,7 @@ def make_page_application(
     actions = PageActions(store, options.device)
     stopping = threading.Event()
 
+    # In a thread: deleting large files would hold up the page.
     def expire() -> None:
         while not stopping.is_set():
             store.expire(time.time() - options.keep_hours * 3600)
@@ -111,11 +113,14 @@ def make_page_application(
                 pool.stop()
 
     application = fastapi.FastAPI(lifespan=lifespan, openapi_url=None)
+    # Before Gradio, which takes every path that is left.
     _add_video_routes(application, store)
     application = gradio.mount_gradio_app(
         application,
         make_blocks(actions),
         "/",
+        # What Gradio would otherwise add: links, a server of Node.js, monitoring, an installable
+        # page and tools for language models. None belongs to a local page.
         server_name="127.0.0.1",
         footer_links=[],
         max_file_size=round(options.max_upload * 1e6),
@@ -128,6 +133,7 @@ def make_page_application(
     )
 
     @application.middleware("http")
+    # The browser itself refuses what a later Gradio might load from elsewhere.
     async def add_policy(request: Any, call_next: Callable[[Any], Any]) -> Any:
         answer = await call_next(request)
         answer.headers["Content-Security-Policy"] = CONTENT_POLICY
@@ -140,6 +146,8 @@ def make_page_application(
         max_upload_bytes=round(options.max_upload * 1e6),
         on_answer=lambda method, status: None,
     )
+    # A page of another site may let its own name point to this machine (DNS rebinding): only the
+    # machine's own names are answered.
     hosts = [name.strip("[]") for name in sorted(LOOPBACK_NAMES)]
     application.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     return application

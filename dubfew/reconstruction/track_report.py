@@ -57,6 +57,7 @@ def write_track_report(
     """
     head = head or load_head_model(track.head)
     stability = measure_stability(track, head)
+    # A few frames: spread over the clip, and the worst ones.
     rows = select_report_rows(track, stability)
     captions = [
         f"{track.times[row]:.2f} s, error {100 * stability.error[row]:.2f} %" for row in rows

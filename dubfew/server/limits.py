@@ -52,6 +52,7 @@ class RequestLimits:
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
         limit = MAX_REQUEST_BYTES
+        # A form has headers and borders around the file.
         if scope["path"] == self._upload_path:
             limit = self._max_upload_bytes + FORM_BYTES
         count, answered, too_large = 0, False, False
@@ -59,6 +60,7 @@ class RequestLimits:
         async def receive_some() -> Message:
             nonlocal count, too_large
             message = await receive()
+            # Counted as it arrives: a caller need not state a length, and may state a wrong one.
             count += len(message.get("body", b""))
             if count > limit:
                 too_large = True
@@ -82,6 +84,7 @@ class RequestLimits:
         if not length.isdigit() or int(length) > limit:
             await _refuse_large(send_counted, limit)
             return
+        # Raised through the application, so that it stops to read and deletes what it has written.
         with suppress(_TooLargeError):
             await self._application(scope, receive_some, send_counted)
         if too_large and not answered:

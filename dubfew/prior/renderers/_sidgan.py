@@ -130,12 +130,14 @@ class SidganGenerator(PaintingRenderer):
         heard = max(4, SOUND_EMBEDDING // config.narrow)
         self.blocks = nn.ModuleList()
         for number, (before, width) in enumerate(pairwise([3, *widths])):
+            # A block takes what the one before made, and the features of both encoders at its size.
             inputs = before + 2 * width + (heard if number < SOUND_BLOCKS else 0)
             self.blocks.append(
                 nn.Sequential(
                     *_layer(inputs, width, config.norm), *_layer(width, width, config.norm)
                 )
             )
+        # Without a pyramid the finest level alone has a layer of colors.
         painting = LEVEL_NAMES if config.pyramid else LEVEL_NAMES[-1:]
         self.rgb = nn.ModuleDict(
             {
