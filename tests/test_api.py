@@ -334,6 +334,7 @@ def test_an_options_object_and_keywords_mean_the_same(monkeypatch: pytest.Monkey
     from dubfew.render import pipeline, precheck
 
     calls: list[Any] = []
+    monkeypatch.setattr(api, "check_input_files", lambda options: None)
     monkeypatch.setattr(precheck, "check_render_request", lambda *request: None)
     monkeypatch.setattr(pipeline, "render", lambda actor, options, **rest: calls.append(options))
     dubfew.render("mary", video="v.mp4", crf=20)
