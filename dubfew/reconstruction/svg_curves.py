@@ -44,7 +44,11 @@ class _PlotAxes:
         return bottom - value / self.largest_value * _PLOT_HEIGHT
 
 
-def render_curves_svg(track: Track, curves: Mapping[str, NDArray[np.float64]]) -> str:
+def render_curves_svg(
+    track: Track,
+    curves: Mapping[str, NDArray[np.float64]],
+    shaded: NDArray[np.bool_] | None = None,
+) -> str:
     """Draw measures of every frame over time.
 
     With more frames than columns, a column shows the largest value of its frames, so that a single
@@ -55,6 +59,7 @@ def render_curves_svg(track: Track, curves: Mapping[str, NDArray[np.float64]]) -
         track: track of N frames, for flags, shots and times.
         curves: values of one unit, by name; the last curve is drawn on top. NaN leaves a gap. [N]
             each
+        shaded: True for each frame that is shaded; None shades the flagged ones. [N]
 
     Returns:
         SVG; "" for a track without frames.
@@ -74,7 +79,7 @@ def render_curves_svg(track: Track, curves: Mapping[str, NDArray[np.float64]]) -
         [
             f'<svg class="curve" viewBox="0 0 {CURVE_WIDTH_UNITS} {CURVE_HEIGHT_UNITS}" '
             f'role="img" aria-label="{", ".join(curves)} by frame">',
-            *_draw_flags_and_cuts(track, axes, num_columns),
+            *_draw_flags_and_cuts(track, shaded, axes, num_columns),
             *_draw_grid(axes),
             *_draw_curves(columns, axes),
             _draw_times(track),
@@ -82,10 +87,13 @@ def render_curves_svg(track: Track, curves: Mapping[str, NDArray[np.float64]]) -
     )
 
 
-def _draw_flags_and_cuts(track: Track, axes: _PlotAxes, num_columns: int) -> Iterator[str]:
+def _draw_flags_and_cuts(
+    track: Track, shaded: NDArray[np.bool_] | None, axes: _PlotAxes, num_columns: int
+) -> Iterator[str]:
     """Shade the columns with flagged frames and draw a line where a shot begins."""
-    # A column is shaded if one of its frames is flagged.
-    flagged = _column_maxima((track.flags != 0).astype(np.float64), num_columns) > 0
+    # A column is shaded if one of its frames is.
+    frames = track.flags != 0 if shaded is None else shaded
+    flagged = _column_maxima(frames.astype(np.float64), num_columns) > 0
     for start, stop in iterate_runs(flagged):
         yield (
             f'<rect class="flag" x="{axes.x_from_column(start):.1f}" y="{CURVE_MARGIN_TOP}" '

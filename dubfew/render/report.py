@@ -146,10 +146,13 @@ def write_render_report(
         _warnings_section(notes),
         _video_section(embedded, float(track.times[-1]) > MAX_VIDEO_SECONDS),
         _moments_section(shown, pictures, track.times),
-        html_section("Opening of the lips, and the sound", _draw_opening(job, track, scene.motion)),
+        html_section(
+            "Opening of the lips, and the sound",
+            _draw_opening(job, track, scene.motion, painted),
+        ),
         html_section(
             "Distance to the nearest mouth of the footage; above 1 the footage lacks it",
-            render_curves_svg(track, {"distance": measures.unseen}),
+            render_curves_svg(track, {"distance": measures.unseen}, ~painted),
         ),
         metrics_table("What was done", facts),
     ]
@@ -329,7 +332,9 @@ def _measure_sharpness(mouth: RgbImage) -> float:
     return float(np.abs(np.diff(gray, axis=0)).mean() + np.abs(np.diff(gray, axis=1)).mean())
 
 
-def _draw_opening(job: RenderJob, track: Track, motion: MouthMotion) -> str:
+def _draw_opening(
+    job: RenderJob, track: Track, motion: MouthMotion, painted: NDArray[np.bool_]
+) -> str:
     """Draw the lip gap over the loudness of the sound, which is scaled to the same height."""
     gap = np.asarray(motion.aperture(), np.float64)
     curves = {"lip gap, in distances between the eyes": gap}
@@ -342,7 +347,7 @@ def _draw_opening(job: RenderJob, track: Track, motion: MouthMotion) -> str:
         scale = float(gap.max()) / max(float(loud.max(initial=0)), 1e-9)
         curves = {"sound": loud * scale, **curves}
     key = '<p class="key">Strong line: lip gap. Faint line: the sound. Shaded: not painted.</p>'
-    return render_curves_svg(track, curves) + key
+    return render_curves_svg(track, curves, ~painted) + key
 
 
 def _warnings_section(notes: Sequence[str]) -> str:

@@ -159,3 +159,14 @@ def test_curves_of_long_clips_are_short_and_keep_peaks():
     assert len(points.split()) == MAX_CURVE_COLUMNS
     assert ">7<" in svg
     assert len(svg) < 30_000
+
+
+def test_the_frames_to_shade_can_be_given():
+    track = known_track(10)
+
+    def shades(shaded):
+        svg = render_curves_svg(track, {"error": np.ones(len(track))}, shaded)
+        return len(re.findall(r'class="flag"', svg))
+
+    assert shades(np.zeros(len(track), bool)) == 0
+    assert shades(np.arange(len(track)) % 4 == 1) == len(np.arange(1, len(track), 4))
