@@ -43,6 +43,12 @@ class BatchOptions:
     everything: bool = option(
         False, help="Do all jobs anew, also those that are done.", flags=("--all",)
     )
+    retakes: Path | str | None = option(
+        None,
+        help="Decisions of 'dubfew review'. Jobs that are marked for a retake are done anew, and "
+        "their earlier output is kept in the folder takes. The audit log records all decisions.",
+        metavar="FILE",
+    )
     only: str | None = option(
         None, help="Jobs to do, by their ids: a pattern such as 's01*'.", metavar="PATTERN"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from dubfew import api
+from dubfew.batch.decisions import RETAKE, Decisions, read_decisions
 from dubfew.batch.options import BatchOptions
 from dubfew.batch.state import BEGUN, DONE, FAILED, BatchState, RowRecord
 from dubfew.batch.summary import write_summary
@@ -22,10 +24,12 @@ from dubfew.batch.table import BatchRow, read_table
 from dubfew.batch.worker import PROGRESS_UNITS, BatchWorker, RowJob, RowOutcome
 from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.errors import DubfewError
-from dubfew.jobs.running import check_job
+from dubfew.jobs.running import check_job, list_job_actors
+from dubfew.marks.sidecar import credentials_path
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
 from dubfew.render.cast import read_cast
+from dubfew.utils.files import sha256_file
 from dubfew.utils.options import document_options, merge_options
 
 # Page in the folder of the batch that shows what became of all jobs.
@@ -34,6 +38,9 @@ SUMMARY_NAME = "summary.html"
 SPARE_BYTES = 500_000_000
 # Words for what will be done with a job.
 MISSING, CHANGED, AGAIN, UNCHANGED = "missing", "changed", "again", "unchanged"
+RETAKEN = "retake"
+# Folder of earlier outputs in that of the batch.
+TAKES_FOLDER_NAME = "takes"
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class RowPlan:
     Attributes:
         row: the job.
         reason: "missing" (never finished), "changed" (done, but something has changed since),
-            "again" (done, and all are wanted anew) or "unchanged" (done).
+            "again" (done, and all are wanted anew), "retake" (done, and a review wants it anew) or
+            "unchanged" (done).
         is_due: whether it will be done now.
         fingerprint: hash of everything that the output depends on.
         seconds: estimated time of the work, s.
@@ -140,7 +148,8 @@ def run_batch(
         if not rows and not problems:
             raise DubfewError(f"no job fits --only {options.only!r}")
     state = BatchState(folder)
-    plans = [*_plan_rows(rows, folder, state, options, registry, problems)]
+    decisions = None if options.retakes is None else read_decisions(options.retakes)
+    plans = [*_plan_rows(rows, folder, state, options, registry, decisions, problems)]
     _check_whole(plans, folder, problems)
     if problems:
         number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -159,6 +168,10 @@ def run_batch(
         # process that is killed, too.
         with FileLock(state.folder / "batch.lock", timeout=0):
             state.save_hashes()
+            state.write_rows([plan.row for plan in plans])
+            if decisions is not None:
+                _record_decisions(plans, decisions, folder, registry)
+                _keep_takes([plan for plan in plans if plan.reason == RETAKEN], folder)
             outcomes = _do_rows(plans, folder, state, options, registry, progress)
             records = {plan.row.id: state.read(plan.row) for plan in plans}
             write_summary(folder / SUMMARY_NAME, plans, records, state)
@@ -173,20 +186,26 @@ def _plan_rows(
     state: BatchState,
     options: BatchOptions,
     registry: Registry,
+    decisions: Decisions | None,
     problems: list[str],
 ) -> list[RowPlan]:
     """Check every job, and decide whether it is due. Problems are added to the list."""
     plans = []
     for row in rows:
         try:
-            plans.append(_plan_row(row, folder, state, options, registry))
+            plans.append(_plan_row(row, folder, state, options, registry, decisions))
         except (DubfewError, OSError) as error:
             problems.append(f"{row.place} ({row.id}): {' '.join(str(error).split())}")
     return plans
 
 
 def _plan_row(
-    row: BatchRow, folder: Path, state: BatchState, options: BatchOptions, registry: Registry
+    row: BatchRow,
+    folder: Path,
+    state: BatchState,
+    options: BatchOptions,
+    registry: Registry,
+    decisions: Decisions | None,
 ) -> RowPlan:
     """Check one job, and decide whether it is due.
 
@@ -220,14 +239,64 @@ def _plan_row(
         reason = CHANGED
     else:
         reason = AGAIN if options.everything else UNCHANGED
-    is_due = reason in (MISSING, AGAIN) or (
+    warnings = rendering.warnings
+    if reason != MISSING and decisions is not None and decisions.verdict(row.id, out) == RETAKE:
+        if reason != CHANGED:
+            warnings = (*warnings, "nothing has changed since its take: the retake will be alike")
+        reason = RETAKEN
+    is_due = reason in (MISSING, AGAIN, RETAKEN) or (
         reason == CHANGED and (options.modified_only or options.everything)
     )
     # As many bytes a second as the scene has. The floor is one frame at 25 fps: a scene of unknown
     # length must not divide by zero.
     share = rendering.output_seconds / max(rendering.scene_seconds, 0.04)
     size = round(rendering.scene.stat().st_size * share)
-    return RowPlan(row, reason, is_due, fingerprint, seconds, size, rendering.warnings)
+    return RowPlan(row, reason, is_due, fingerprint, seconds, size, warnings)
+
+
+def take_path(folder: Path, out: Path, sha256: str) -> Path:
+    """Return where an earlier output of a job is kept.
+
+    Args:
+        folder: folder of the batch.
+        out: the job's output, relative to it.
+        sha256: SHA-256 of the earlier output.
+    """
+    return folder / TAKES_FOLDER_NAME / out.with_name(f"{out.stem}-{sha256[:8]}{out.suffix}")
+
+
+def _keep_takes(plans: Sequence[RowPlan], folder: Path) -> None:
+    """Keep outputs that will be replaced; a link to the same content, where the disk has links."""
+    for plan in plans:
+        out = folder / plan.row.out
+        kept = take_path(folder, plan.row.out, sha256_file(out))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        for source, target in ((out, kept), (credentials_path(out), credentials_path(kept))):
+            if source.exists() and not target.exists():
+                try:
+                    os.link(source, target)
+                except OSError:
+                    shutil.copyfile(source, target)
+
+
+def _record_decisions(
+    plans: Sequence[RowPlan], decisions: Decisions, folder: Path, registry: Registry
+) -> None:
+    """Write the decisions to the audit log, each file of them once."""
+    log = registry.audit()
+    if log is not None and log.has_event("review", "decisions_sha256", decisions.sha256):
+        return
+    for plan in plans:
+        verdict = decisions.verdict(plan.row.id, folder / plan.row.out)
+        if not verdict:
+            continue
+        for actor in list_job_actors(plan.row.job):
+            registry.open(actor).record_event(
+                "review",
+                output_sha256=decisions.by_id[plan.row.id].sha256,
+                verdict=verdict,
+                decisions_sha256=decisions.sha256,
+            )
 
 
 def _check_whole(plans: Sequence[RowPlan], folder: Path, problems: list[str]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dubfew.batch.table import BatchRow
 from dubfew.errors import ArtefactError
+from dubfew.jobs.running import list_job_actors
 from dubfew.registry import Registry
 from dubfew.render.cast import read_cast
 from dubfew.utils.files import sha256_file, write_atomic
@@ -19,6 +21,8 @@ from dubfew.utils.format_version import check_format_version
 STATE_FORMAT_VERSION = 1
 # Folder in the folder of a batch that holds records and logs.
 STATE_FOLDER_NAME = ".dubfew-batch"
+# List of all jobs in it. No id of a job has this name.
+ROWS_FILE_NAME = "jobs,all.json"
 BEGUN, DONE, FAILED = "begun", "done", "failed"
 
 
@@ -74,7 +78,11 @@ class BatchState:
         Raises:
             ArtefactError: The record was written by a newer dubfew, or is damaged.
         """
-        path = self.record_path(row)
+        return self.read_record(row.id)
+
+    def read_record(self, name: str) -> RowRecord | None:
+        """Read a record like `read`, by the id of its job."""
+        path = self.folder / f"{name}.json"
         if not path.exists():
             return None
         try:
@@ -82,7 +90,7 @@ class BatchState:
             check_format_version(found.pop("format_version"), STATE_FORMAT_VERSION, str(path))
             return RowRecord(**found)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ArtefactError(f"{path} is damaged: delete it to do {row.id!r} anew") from error
+            raise ArtefactError(f"{path} is damaged: delete it to do {name!r} anew") from error
 
     def write(self, row: BatchRow, record: RowRecord) -> None:
         """Write the record of a job, atomically.
@@ -128,6 +136,36 @@ class BatchState:
             parts.append([self._hash(path) for path in cast.list_files()])
         whole = json.dumps(parts, ensure_ascii=False)
         return hashlib.sha256(whole.encode()).hexdigest()
+
+    def write_rows(self, rows: Sequence[BatchRow]) -> None:
+        """Remember scene, output and actors of jobs, for pages about them; others are kept."""
+        known = {each["id"]: each for each in self.read_rows()}
+        for row in rows:
+            known[row.id] = {
+                "id": row.id,
+                "video": None if row.job.video is None else str(row.job.video),
+                "out": row.out.as_posix(),
+                "actors": list_job_actors(row.job),
+            }
+        content = {"format_version": STATE_FORMAT_VERSION, "rows": [*known.values()]}
+        text = json.dumps(content, ensure_ascii=False)
+        write_atomic(self.folder / ROWS_FILE_NAME, text.encode())
+
+    def read_rows(self) -> list[dict[str, Any]]:
+        """Read what `write_rows` wrote; empty if no batch was done here.
+
+        Raises:
+            ArtefactError: The file was written by a newer dubfew, or is damaged.
+        """
+        path = self.folder / ROWS_FILE_NAME
+        if not path.exists():
+            return []
+        try:
+            found = json.loads(path.read_bytes())
+            check_format_version(found["format_version"], STATE_FORMAT_VERSION, str(path))
+            return [dict(each) for each in found["rows"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ArtefactError(f"{path} is damaged: delete it and do the batch again") from error
 
     def save_hashes(self) -> None:
         """Remember the hashes of files by size and time, so that they are not read again."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "edit": "motion:edit",
     "batch": "batch:batch",
     "conform": "conform:conform",
+    "review": "review:review",
     "evaluate": "evaluate:evaluate",
     "compare": "compare:compare",
     "study": "study:study_app",

@@ -41,6 +41,7 @@ STAGE_WORDS = {
     "faces": "looking at the people",
     "batch": "doing the jobs",
     "shots": "cutting the shots",
+    "review": "making videos of the takes",
     DONE_STAGE: "done",
 }
 # Shortest time between two plain lines, s: a log of an hour stays readable.

@@ -81,6 +81,12 @@ class ConformOptions:
     retries: int = borrow_option(BatchOptions, "retries")
     modified_only: bool = borrow_option(BatchOptions, "modified_only")
     everything: bool = borrow_option(BatchOptions, "everything")
+    retakes: Path | str | None = option(
+        None,
+        help="Decisions of 'dubfew review'. Shots that are marked for a retake are rendered anew, "
+        "and rejected ones show their originals.",
+        metavar="FILE",
+    )
     check: bool = option(False, help="Check everything, say what would be done, and stop.")
     events: Path | str | None = borrow_option(BatchOptions, "events")
 

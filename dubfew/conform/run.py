@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from dubfew.batch.decisions import REJECTED, read_decisions
 from dubfew.batch.options import BatchOptions
 from dubfew.batch.run import run_batch
 from dubfew.conform.lines import read_lines
@@ -154,7 +155,7 @@ def conform_timeline(
         problem = "" if shot.shot.id in failed else _check_output(shot, folder)
         if problem:
             failed[shot.shot.id] = problem
-    timelines = _write_timelines(plan, folder, failed)
+    timelines = _write_timelines(plan, folder, {*failed, *_find_rejected(plan, folder, options)})
     return ConformResult(
         folder,
         timelines,
@@ -318,17 +319,27 @@ def _check_output(shot: ShotPlan, folder: Path) -> str:
     return ""
 
 
-def _write_timelines(
-    plan: ConformPlan, folder: Path, failed: Mapping[str, str]
-) -> tuple[Path, ...]:
-    """Point the clips to their new shots, and write the timeline in all its formats."""
+def _find_rejected(plan: ConformPlan, folder: Path, options: ConformOptions) -> set[str]:
+    """Find the shots that a review rejected."""
+    if options.retakes is None:
+        return set()
+    decisions = read_decisions(options.retakes)
+    return {
+        each.shot.id
+        for each in plan.shots
+        if decisions.verdict(each.shot.id, folder / each.out) == REJECTED
+    }
+
+
+def _write_timelines(plan: ConformPlan, folder: Path, left: Collection[str]) -> tuple[Path, ...]:
+    """Point the clips to their new shots but for some, and write the timeline in all formats."""
     program = plan.program
     shown = []
     for shot in program.shots:
         relink_missing(shot)
     for each in plan.shots:
-        # A shot that failed keeps its original, so that the timeline can be shown.
-        if each.shot.id in failed:
+        # A shot that failed or was rejected keeps its original, so that the timeline can be shown.
+        if each.shot.id in left:
             continue
         reference_media(
             each.shot.clip,

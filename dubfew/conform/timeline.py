@@ -157,6 +157,19 @@ def read_program(path: Path, *, rate: float | None = None, media: Path | None = 
     return Program(path, timeline.name or path.stem, frame_rate, first, drop, shots, timeline)
 
 
+def read_timeline(path: Path) -> Any:
+    """Read a timeline of OpenTimelineIO's own format as it is.
+
+    Args:
+        path: .otio.
+
+    Raises:
+        DubfewError: The file is no timeline.
+        MissingDependencyError: OpenTimelineIO is not installed.
+    """
+    return _read(_import_otio(), path, TIMELINE_FORMATS[".otio"])
+
+
 def write_program(timeline: Any, path: Path, rate: Fraction, *, drop: bool | None = None) -> None:
     """Write a timeline, atomically.
 

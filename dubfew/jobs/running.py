@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dubfew import api
 from dubfew.jobs.description import JobDescription
 from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.render.cast import check_cast_options, read_cast
 from dubfew.utils.jsonable import to_jsonable
 
 if TYPE_CHECKING:
@@ -29,6 +30,21 @@ _LOSSLESS_PASS: dict[str, Any] = {
     "report": None,
     "plot": None,
 }
+
+
+def list_job_actors(job: JobDescription) -> list[str]:
+    """List the ids of all actors whom a job renders, also those of its cast.
+
+    Args:
+        job: the job.
+
+    Raises:
+        MediaError: The cast, or a file that it names, does not exist.
+        DubfewError: The file is no cast.
+    """
+    if job.cast is None:
+        return job.list_actors()
+    return [*dict.fromkeys(role.actor for role in read_cast(job.cast).roles)]
 
 
 def check_job(
@@ -61,15 +77,12 @@ def check_job(
             job.video, job.audio, job.make_options(out=out, overwrite=overwrite), registry
         )
     else:
-        from dubfew.render.cast import check_cast_options, read_cast
         from dubfew.render.precheck import check_render_request
 
         options = job.make_options(out=out, overwrite=overwrite)
-        actors = job.list_actors()
         if job.cast is not None:
             check_cast_options(options)
-            actors = [role.actor for role in read_cast(job.cast).roles]
-        for actor in actors:
+        for actor in list_job_actors(job):
             check_render_request(actor, options, registry)
 
 

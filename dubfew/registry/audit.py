@@ -51,6 +51,7 @@ AUDIT_EVENTS = (
     "render",
     "restart",
     "resume",
+    "review",
     "suspend",
     "use-revision",
 )

@@ -60,7 +60,7 @@ def test_a_shell_completes_commands_options_and_actors(tmp_path: Path) -> None:
     registry = Registry(home)
     for actor in ("mary", "martha", "john"):
         registry.create(actor, {}, {"a": b"x"})
-    assert complete("dubfew re", home) == ["render"]
+    assert complete("dubfew ren", home) == ["render"]
     assert complete("dubfew render --au", home) == ["--audio", "--audio-track"]
     assert complete("dubfew render mar", home) == ["martha", "mary"]
     assert complete("dubfew actors show j", home) == ["john"]
