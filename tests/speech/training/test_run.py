@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,22 @@ from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.speech.model import SpeechModel
+from dubfew.speech.training import run
+from dubfew.speech.training.config import SpeechTrainConfig
 from tests.speech.shards import sample, write_shard
 
 pytestmark = pytest.mark.slow
+
+TOY_SIZES = {
+    "scout_steps": 3,
+    "num_linear_batches": 2,
+    "batch_size": 3,
+    "num_utterances": 4,
+    "num_synthetic_passages": 3,
+    "num_silent_passages": 2,
+    "num_filmed_versions": 1,
+    "num_projection_passages": 4,
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +46,12 @@ def invoke(*arguments: object, code: int = 0) -> str:
     return result.stderr if code else result.stdout
 
 
-def test_a_model_is_trained_and_measured(data: Path, tmp_path: Path) -> None:
+def test_a_model_is_trained_and_measured(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("espeakng_loader")
+    # As many utterances and passages as a real training needs would take a minute to synthesize.
+    monkeypatch.setattr(run, "SpeechTrainConfig", partial(SpeechTrainConfig, **TOY_SIZES))
     out = tmp_path / "new" / "m.safetensors"
     line = ["--data", data, "--steps", 3, "--leave-out", "bob", "--json"]
     found = json.loads(invoke("train", "-o", out, *line))

@@ -26,6 +26,7 @@ TOY = SpeechTrainConfig(
     num_synthetic_passages=3,
     num_silent_passages=2,
     num_filmed_versions=1,
+    num_projection_passages=4,
 )
 
 
@@ -45,6 +46,7 @@ def test_training_is_deterministic_and_uses_clips(monkeypatch: pytest.MonkeyPatc
         num_synthetic_passages=3,
         num_silent_passages=2,
         num_filmed_versions=2,
+        num_projection_passages=4,
         min_correlation=-1.0,
     )
     first = fit_speech_model([clip], config, progress=reports.append)
