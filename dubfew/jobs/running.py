@@ -163,8 +163,8 @@ def _render_segments(
         compose_segment_sound(job.video, segments, sound)
         into = job.video
         for number, segment in enumerate(segments):
-            # Each pass edits the output of the one before. All but the last are lossless, so that
-            # only one encoding is lost.
+            # Each pass edits the output of the one before. All but the last are lossless, so
+            # that the picture is encoded with losses once.
             is_last = number == len(segments) - 1
             target = out if is_last else folder / f"pass{number}.mkv"
             options = job.make_options(

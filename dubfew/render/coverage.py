@@ -68,7 +68,7 @@ class SoundCoverage:
 
 
 @dataclass(frozen=True)
-class Coverage:
+class FootageCoverage:
     """What the seconds of an actor show.
 
     Attributes:
@@ -128,7 +128,7 @@ class Coverage:
 
 def measure_actor_coverage(
     actor: str, revision: int | None = None, *, registry: Registry | None = None
-) -> Coverage:
+) -> FootageCoverage:
     """Measure what an actor's footage shows.
 
     Args:
@@ -148,7 +148,7 @@ def measure_actor_coverage(
     return measure_coverage(adapter, stored.actor, stored.number)
 
 
-def measure_coverage(adapter: ActorAdapter, actor: str, revision: int) -> Coverage:
+def measure_coverage(adapter: ActorAdapter, actor: str, revision: int) -> FootageCoverage:
     """Measure what the footage of an adapter shows.
 
     Args:
@@ -169,7 +169,7 @@ def measure_coverage(adapter: ActorAdapter, actor: str, revision: int) -> Covera
         SoundCoverage(letter, _judge(distance), round(float(distance), 3), words)
         for (letter, words), distance in zip(EXAMPLE_WORDS.items(), distances, strict=True)
     ]
-    return Coverage(
+    return FootageCoverage(
         actor=actor,
         revision=revision,
         frames=len(track),

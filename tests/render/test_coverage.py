@@ -15,7 +15,7 @@ from dubfew.reconstruction.track import FLAG_MOUTH_COVERED, Track
 from dubfew.references.track_geometry import compute_frame_keys
 from dubfew.render.coverage import (
     EXAMPLE_WORDS,
-    Coverage,
+    FootageCoverage,
     SoundCoverage,
     measure_actor_coverage,
     measure_coverage,
@@ -40,7 +40,7 @@ def with_frames(adapter: ActorAdapter, rows: np.ndarray) -> ActorAdapter:
     return dataclasses.replace(adapter, track_bytes=track.to_bytes(), references=references)
 
 
-def distance_of(coverage: Coverage, sound: str) -> float:
+def distance_of(coverage: FootageCoverage, sound: str) -> float:
     return next(each.distance for each in coverage.sounds if each.sound == sound)
 
 
@@ -90,7 +90,7 @@ def test_words_stand_for_sounds_that_exist():
 def test_nothing_to_film_where_all_is_shown():
     openings = dict.fromkeys(("closed", "slightly open", "half open", "open", "wide"), 9)
     sound = SoundCoverage("m", "shown", 0.1, "mama")
-    found = Coverage("a", 1, 45, 1.8, openings, 0.2, (sound,), (-1, 1), (0, 1), (0, 1))
+    found = FootageCoverage("a", 1, 45, 1.8, openings, 0.2, (sound,), (-1, 1), (0, 1), (0, 1))
     assert found.advise() == []
     assert dict(found.describe())["Sounds shown"] == "m"
     missing = dataclasses.replace(found, sounds=(dataclasses.replace(sound, verdict="missing"),))
