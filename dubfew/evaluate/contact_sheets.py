@@ -153,8 +153,9 @@ def make_sheet_rows(
     original = next(iter(videos.values()))
     marks = detect_landmarks(original) if landmarks is None else landmarks
     info = probe(original)
-    mouth = clip_mouth_box(marks, info.height, info.width)
-    faces = face_boxes(marks, info.height, info.width)
+    width, height = info.square_size
+    mouth = clip_mouth_box(marks, height, width)
+    faces = face_boxes(marks, height, width)
     moments = pick_evenly_spaced(np.flatnonzero(has_face(marks)), count)
     boxes = {index: box for index in moments if (box := faces[index]) is not None}
     rows = []

@@ -195,8 +195,9 @@ def _collect_views(result: EvaluationResult, rows: Sequence[int]) -> _Views:
     assert track is not None
     info = probe(clips.reference)
     marks = clips.reference_landmarks
-    mouth = _square(clip_mouth_box(marks, info.height, info.width), info.width, info.height)
-    faces = face_boxes(marks, info.height, info.width)
+    width, height = info.square_size
+    mouth = _square(clip_mouth_box(marks, height, width), width, height)
+    faces = face_boxes(marks, height, width)
     region = mouth_region(track)
     # A loop of at least three frames, also at very low frame rates.
     reach = max(1, round(LOOP_SECONDS * float(info.fps)))

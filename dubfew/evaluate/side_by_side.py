@@ -143,7 +143,8 @@ class _Cells:
         parts = [_resize(rgb, self._whole)]
         if self._mouth is not None:
             # Videos of another size show the mouth at the same place, relative to their size.
-            x, y = frame.width / self._info.width, frame.height / self._info.height
+            width, height = self._info.square_size
+            x, y = frame.width / width, frame.height / height
             box = PixelBox(
                 int(self._mouth.left * x),
                 int(self._mouth.top * y),
@@ -195,5 +196,5 @@ def find_mouth(path: Path) -> PixelBox:
     seen = [each for each in found if each is not None]
     if not seen:
         raise NoFaceError(f"{path} shows no face to enlarge: use --no-zoom")
-    info = probe(path)
-    return clip_mouth_box(np.stack(seen), info.height, info.width)
+    width, height = probe(path).square_size
+    return clip_mouth_box(np.stack(seen), height, width)

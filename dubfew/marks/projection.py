@@ -151,12 +151,13 @@ def crop_luma(frame: Frame, left: int, top: int, right: int, bottom: int) -> NDA
     """
     form = NATIVE_FORMATS[frame.pix_fmt]
     # Formats without a luma plane: compute it as an encoder would. The mark of HDR and wide gamuts
-    # lies in the working color, in which mouths are painted.
+    # lies in the working color, that of anamorphic pictures in square pixels: there mouths are
+    # painted.
     is_converted = find_working_color(frame.color) is not None
-    if form.kind in ("rgb", "gbrp") or is_converted:
-        matrix = MATRIX_BT709 if is_converted else frame.color.matrix_for(frame.height)
+    if form.kind in ("rgb", "gbrp") or is_converted or frame.aspect != 1:
+        matrix = MATRIX_BT709 if is_converted else frame.matrix
         weights, _ = rgb_to_yuv_matrix(matrix, True, 8)
-        return frame.crop_rgb(left, top, right, bottom).astype(np.float32) @ weights[:, 0]
+        return frame.crop_levels(left, top, right, bottom) @ weights[:, 0]
     luma = frame.planes()[0][top:bottom, left:right].astype(np.float32) / 2 ** (form.bits - 8)
     if frame.color.range_for(form) != RANGE_FULL:
         luma = (luma - 16) * (255 / 219)

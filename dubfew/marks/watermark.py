@@ -90,7 +90,7 @@ class WatermarkEmbedder:
         """
         (left, top, side), (x, y) = map(float, window), corner
         # The file holds luma as the frame's own matrix makes it.
-        luma = rgb_to_yuv_matrix(frame.color.matrix_for(frame.height), True, 8)[0][:, 0]
+        luma = rgb_to_yuv_matrix(frame.matrix, True, 8)[0][:, 0]
         if self._step is None:
             self._step = (
                 LARGE_WINDOW_STEP_LEVELS if side >= LARGE_WINDOW_PX else SMALL_WINDOW_STEP_LEVELS

@@ -7,6 +7,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dubfew.errors import ShapeError
 from dubfew.media.pixels import (
@@ -18,24 +19,33 @@ from dubfew.media.pixels import (
     convert_picture,
     crop_even_box,
     gray_to_rgb_table,
+    keep_whole_cells,
     new_picture,
     plane_views,
     rgb_to_yuv_matrix,
 )
+from dubfew.media.square_pixels import enlarge_box, shrink_patch, square_size, stored_box
 from dubfew.media.working_color import find_working_color, gray_table
+
+# Steps of swscale's RGB of 16 bits to a level of 8: it makes 65,280 of white in YUV, not 65,535.
+_DEEP_STEP = 256.0
 
 
 class Frame:
     """An upright picture with its place in time. Immutable; used by one thread at a time.
+
+    Width, height, boxes and RGB are those of square pixels: an anamorphic picture is as wide or as
+    high as it is shown. `picture` and `planes` are as stored.
 
     Attributes:
         index: number of the frame in its video, from 0.
         stamp: presentation time after the first frame, s, exact.
         color: color tags, as read.
         duration: time for which the frame is shown, s, exact.
+        aspect: width of a stored pixel over its height.
     """
 
-    __slots__ = ("_picture", "color", "duration", "index", "stamp")
+    __slots__ = ("_picture", "_size", "aspect", "color", "duration", "index", "stamp")
 
     def __init__(
         self,
@@ -44,6 +54,7 @@ class Frame:
         stamp: Fraction,
         duration: Fraction,
         color: ColorTags,
+        aspect: Fraction = Fraction(1),
     ) -> None:
         """Wrap a decoded picture.
 
@@ -53,8 +64,11 @@ class Frame:
             stamp: presentation time after the first frame, s.
             duration: time for which the frame is shown, s.
             color: color tags of the picture.
+            aspect: width of a stored pixel over its height.
         """
         self._picture = picture
+        self._size = square_size(picture.width, picture.height, aspect)
+        self.aspect = aspect
         self.index = index
         self.stamp = stamp
         self.duration = duration
@@ -100,13 +114,13 @@ class Frame:
 
     @property
     def width(self) -> int:
-        """Return the width, px."""
-        return self._picture.width
+        """Return the width, square px."""
+        return self._size[0]
 
     @property
     def height(self) -> int:
-        """Return the height, px."""
-        return self._picture.height
+        """Return the height, square px."""
+        return self._size[1]
 
     @property
     def pix_fmt(self) -> str:
@@ -117,6 +131,28 @@ class Frame:
     def picture(self) -> av.VideoFrame:
         """Return the picture as PyAV holds it; it must not be changed."""
         return self._picture
+
+    @property
+    def matrix(self) -> int:
+        """Return the code point of the color matrix (ITU-T H.273), guessed where it is untagged."""
+        return self.color.matrix_for(self._picture.height)
+
+    @property
+    def is_deep(self) -> bool:
+        """Return True if samples have more than 8 bits."""
+        return self._pixel_format.bits > 8
+
+    @property
+    def _stored_size(self) -> tuple[int, int]:
+        return self._picture.width, self._picture.height
+
+    @property
+    def _scale(self) -> tuple[float, float] | None:
+        """Stored pixels per square pixel, across and down; None where both are the same."""
+        if self._size == self._stored_size:
+            return None
+        (width, height), (shown_width, shown_height) = self._stored_size, self._size
+        return width / shown_width, height / shown_height
 
     @property
     def _pixel_format(self) -> PixelFormat:
@@ -140,7 +176,11 @@ class Frame:
             index: number of the frame in its video, from 0.
             stamp: presentation time after the first frame, s.
         """
-        return Frame(self._picture, index, stamp, self.duration, self.color)
+        return Frame(self._picture, index, stamp, self.duration, self.color, self.aspect)
+
+    def as_stored(self) -> Frame:
+        """Return the same picture whose pixels count as they are stored, whatever their shape."""
+        return Frame(self._picture, self.index, self.stamp, self.duration, self.color)
 
     def to_rgb(self, *, fast: bool = False) -> NDArray[np.uint8]:  # [H,W,3]
         """Convert the whole picture to RGB.
@@ -153,6 +193,11 @@ class Frame:
             uint8 [H, W, 3]
         """
         form, conversion = self._pixel_format, find_working_color(self.color)
+        if self._scale is not None:
+            if fast:
+                small = Image.fromarray(self.as_stored().to_rgb(fast=True))
+                return np.asarray(small.resize(self._size, Image.Resampling.BILINEAR))
+            return self.crop_rgb(0, 0, self.width, self.height)
         even = self.width % 2 == 0 and self.height % 2 == 0
         if not form.is_yuv or not even or (conversion is not None and not fast):
             return self.crop_rgb(0, 0, self.width, self.height)
@@ -180,6 +225,8 @@ class Frame:
             ShapeError: The box is empty or leaves the frame.
         """
         self._check_box(left, top, right, bottom)
+        if self._scale is not None:
+            return np.rint(self._crop_stretched(left, top, right, bottom)).astype(np.uint8)
         form, planes = self._pixel_format, plane_views(self._picture)
         rows, columns = slice(top, bottom), slice(left, right)
         if form.kind == "rgb":
@@ -192,25 +239,70 @@ class Frame:
             gray = np.empty((*level.shape, 3), np.uint8)
             gray[...] = level[..., None]
             return gray
-        x, y = left - left % 2, top - top % 2  # chroma cells begin at even pixels
-        box = crop_even_box(planes, form, x, y, right, bottom)
-        height, width = box[0].shape
-        picture = new_picture(form.name, width, height, box)
-        conversion = find_working_color(self.color)
-        if conversion is not None:
-            # 16 bits, because the steps of 8 are seen in PQ.
-            deep = convert_picture(picture, "rgb48le", self.color, self.height, RANGE_FULL)
-            part = deep.to_ndarray()[top - y : bottom - y, left - x : right - x]
-            working = conversion.to_working(part.astype(np.float32) / 65535)
-            return np.rint(working * 255).astype(np.uint8)
+        if find_working_color(self.color) is not None:
+            return np.rint(self._crop_deep(left, top, right, bottom)).astype(np.uint8)
+        picture, inner = self._cut_even_box(left, top, right, bottom)
         rgb = plane_views(convert_picture(picture, "rgb24", self.color, self.height, RANGE_FULL))[0]
-        return np.ascontiguousarray(rgb[top - y : bottom - y, left - x : right - x])
+        return np.ascontiguousarray(rgb[inner])
+
+    def crop_levels(
+        self, left: int, top: int, right: int, bottom: int
+    ) -> NDArray[np.float32]:  # [h,w,3]
+        """Convert a box to RGB as `crop_rgb` does, in all steps that samples of 10 bits have.
+
+        Args:
+            left: left edge, px.
+            top: upper edge, px.
+            right: right edge, px, exclusive.
+            bottom: lower edge, px, exclusive.
+
+        Returns:
+            Levels 0 to 255; whole numbers where samples have 8 bits and square pixels. [h, w, 3]
+
+        Raises:
+            ShapeError: The box is empty or leaves the frame.
+        """
+        self._check_box(left, top, right, bottom)
+        if self._scale is not None:
+            return self._crop_stretched(left, top, right, bottom)
+        if self.is_deep:
+            return self._crop_deep(left, top, right, bottom)
+        return self.crop_rgb(left, top, right, bottom).astype(np.float32)
+
+    def _crop_stretched(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.float32]:
+        """Levels of a box in square pixels of an anamorphic picture. [h, w, 3]"""
+        scale = self._scale
+        assert scale is not None
+        box = (left, top, right, bottom)
+        place = stored_box(box, scale, self._stored_size)
+        return enlarge_box(self.as_stored().crop_levels(*place), place, box, scale)
+
+    def _cut_even_box(
+        self, left: int, top: int, right: int, bottom: int
+    ) -> tuple[av.VideoFrame, tuple[slice, slice]]:
+        """A box of whole chroma cells as a picture of its own, and the place of the box in it."""
+        form = self._pixel_format
+        x, y = left - left % 2, top - top % 2  # chroma cells begin at even pixels
+        box = crop_even_box(plane_views(self._picture), form, x, y, right, bottom)
+        height, width = box[0].shape
+        inner = (slice(top - y, bottom - y), slice(left - x, right - x))
+        return new_picture(form.name, width, height, box), inner
+
+    def _crop_deep(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.float32]:
+        """Levels of a box, not rounded: the steps of 8 bits are seen in PQ. [h, w, 3]"""
+        if not self._pixel_format.is_yuv:
+            return self.crop_rgb(left, top, right, bottom).astype(np.float32)
+        picture, inner = self._cut_even_box(left, top, right, bottom)
+        deep = convert_picture(picture, "rgb48le", self.color, self._stored_size[1], RANGE_FULL)
+        part = np.minimum(deep.to_ndarray()[inner].astype(np.float32) / _DEEP_STEP, 255)
+        conversion = find_working_color(self.color)
+        return part if conversion is None else conversion.to_working(part / 255) * 255
 
     def with_patch(
         self,
         left: int,
         top: int,
-        rgb: NDArray[np.uint8],  # [h,w,3]
+        rgb: NDArray[np.uint8] | NDArray[np.float32],  # [h,w,3]
         mask: NDArray[np.bool_],  # [h,w]
     ) -> Frame:
         """Return a copy of the frame with RGB pixels written where a mask is True.
@@ -222,19 +314,25 @@ class Frame:
         Args:
             left: column of the patch's first pixel, px; odd or even.
             top: row of the patch's first pixel, px; odd or even.
-            rgb: patch. [h, w, 3]
-            mask: pixels of the patch to write. [h, w]
+            rgb: patch, levels 0 to 255. Fractions of levels are kept as far as the samples can
+                hold them. [h, w, 3]
+            mask: pixels of the patch to write. In an anamorphic picture those stored pixels are
+                written that it covers wholly. [h, w]
 
         Raises:
             ShapeError: Shapes disagree, or the patch leaves the frame.
         """
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-            raise ShapeError(f"rgb is {rgb.dtype}{list(rgb.shape)}: give uint8 [h, w, 3]")
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype not in (np.uint8, np.float32):
+            raise ShapeError(
+                f"rgb is {rgb.dtype}{list(rgb.shape)}: give uint8 or float32 [h, w, 3]"
+            )
         if mask.shape != rgb.shape[:2] or mask.dtype != np.bool_:
             raise ShapeError(
                 f"mask is {mask.dtype}{list(mask.shape)}: give bool {list(rgb.shape[:2])}, like rgb"
             )
         self._check_box(left, top, left + rgb.shape[1], top + rgb.shape[0])
+        if self._scale is not None:
+            return self._patch_stretched(left, top, rgb, mask, self._scale)
         # Work on the mask's bounding box only.
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
@@ -247,6 +345,7 @@ class Frame:
         values, conversion = rgb.astype(np.float32), find_working_color(self.color)
         if conversion is not None:
             values = conversion.from_working(values / 255) * 255
+        if rgb.dtype != np.uint8 or conversion is not None:
             rgb = np.rint(values).astype(np.uint8)
         box = (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1]))
         if form.kind == "rgb":
@@ -265,6 +364,25 @@ class Frame:
                 size = (self.height, self.width)
                 _patch_chroma(planes[1:], size, form, left, top, values, mask, weights, offset)
         return Frame(picture, self.index, self.stamp, self.duration, self.color)
+
+    def _patch_stretched(
+        self,
+        left: int,
+        top: int,
+        rgb: NDArray[np.uint8] | NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        scale: tuple[float, float],
+    ) -> Frame:
+        """Write a patch of square pixels into an anamorphic picture, see `with_patch`."""
+        colors, covered, (x, y) = shrink_patch(rgb, mask, (left, top), scale)
+        # Chroma that pixels outside of the mask share stays as it is.
+        covered = keep_whole_cells(covered, self._pixel_format, x, y)
+        if not covered.any():
+            return self
+        patched = self.as_stored().with_patch(x, y, colors, covered)
+        return Frame(
+            patched.picture, self.index, self.stamp, self.duration, self.color, self.aspect
+        )
 
     def _check_box(self, left: int, top: int, right: int, bottom: int) -> None:
         if not (0 <= left < right <= self.width and 0 <= top < bottom <= self.height):

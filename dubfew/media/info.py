@@ -16,6 +16,7 @@ from dubfew.media.log_curves import find_stated_curve
 from dubfew.media.opening import audio_stream, open_media, video_stream
 from dubfew.media.orientation import Orientation
 from dubfew.media.pixels import UNSPECIFIED_CODE_POINT, ColorTags, native_format_name
+from dubfew.media.square_pixels import square_size
 
 # Seconds per tick from which a clock counts as coarse. Matroska, WebM and Flash count in
 # milliseconds: times and rates from such a clock are rounded, and are put back on the frame grid
@@ -46,8 +47,8 @@ class VideoInfo:
 
     Attributes:
         path: the file.
-        width: px, after rotation.
-        height: px, after rotation.
+        width: stored px, after rotation.
+        height: stored px, after rotation.
         fps: mean frame rate, exact.
         frames: number of frames that the container states; None where it states none.
         duration: length, s.
@@ -101,6 +102,11 @@ class VideoInfo:
         return self.field_order > FIELD_PROGRESSIVE
 
     @property
+    def square_size(self) -> tuple[int, int]:
+        """Return width and height in square pixels, px: the size that frames have."""
+        return square_size(self.width, self.height, self.sample_aspect)
+
+    @property
     def color(self) -> ColorTags:
         """Return the color tags as one value."""
         return ColorTags(
@@ -130,7 +136,7 @@ def probe(path: Path | str) -> VideoInfo:
         sound = audio_stream(container)
         turn = Orientation.from_picture(picture)
         width, height = picture.width, picture.height
-        aspect = stream.sample_aspect_ratio or Fraction(1)
+        aspect = pixel_aspect(stream)
         # Report the size after rotation: frames are delivered upright.
         if turn.swaps_axes:
             width, height, aspect = height, width, 1 / aspect
@@ -161,6 +167,11 @@ def probe(path: Path | str) -> VideoInfo:
             bit_rate=stream.codec_context.bit_rate or None,
             log_curve=find_stated_curve(path),
         )
+
+
+def pixel_aspect(stream: av.VideoStream) -> Fraction:
+    """Return the width of a stored pixel over its height, before rotation; 1 if none is stated."""
+    return Fraction(stream.sample_aspect_ratio or 1)
 
 
 def _field_order(stream: av.VideoStream, picture: av.VideoFrame) -> int:

@@ -346,3 +346,38 @@ def limit_range(
     limited = tuple(tables[min(number, 1)][plane] for number, plane in enumerate(split))
     name = {(2, 2): "yuv420p", (2, 1): "yuv422p", (1, 1): "yuv444p"}[form.sub_x, form.sub_y]
     return name + ("10le" if bits > 8 else ""), limited
+
+
+def keep_whole_cells(
+    mask: NDArray[np.bool_],  # [h, w]
+    form: PixelFormat,
+    left: int,
+    top: int,
+) -> NDArray[np.bool_]:  # [h, w]
+    """Shrink a mask to the chroma cells of a format that lie in it as a whole.
+
+    Pixels of a cell share their chroma, and pixels outside the mask must not change.
+
+    Args:
+        mask: part of a frame's mask. [h, w]
+        form: format of the frame.
+        left: column of the part's first pixel in the frame, px.
+        top: row of the part's first pixel in the frame, px.
+
+    Returns:
+        True where the whole cell is inside. [h, w]
+
+    Example:
+        >>> form = NATIVE_FORMATS["yuv420p"]
+        >>> keep_whole_cells(np.array([[1, 1, 1], [1, 1, 0]], bool), form, 0, 0).astype(int)
+        array([[1, 1, 0],
+               [1, 1, 0]])
+    """
+    # Pad to whole cells of the frame, keep cells that are full, and cut the padding off again.
+    height, width = mask.shape
+    down, across = form.sub_y, form.sub_x
+    y, x = top % down, left % across
+    padded = np.zeros((-(-(y + height) // down) * down, -(-(x + width) // across) * across), bool)
+    padded[y : y + height, x : x + width] = mask
+    cells = padded.reshape(len(padded) // down, down, -1, across).all((1, 3))
+    return cells.repeat(down, 0).repeat(across, 1)[y : y + height, x : x + width]

@@ -19,6 +19,7 @@ from dubfew.media.info import (
     decode_pictures,
     frame_rate,
     is_still,
+    pixel_aspect,
     probe,
 )
 from dubfew.media.joins import LEAP_SECONDS, RESTART_SECONDS, allows_clock_leaps
@@ -39,9 +40,10 @@ class DamagedMediaWarning(UserWarning):
 def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
     """Decode frames of a video, upright and in order.
 
-    Formats outside of `NATIVE_FORMATS` are converted to the nearest one in it (alpha is dropped,
-    depths above 10 bits become 10). Times begin at 0 with the file's first frame and always rise;
-    missing ones follow the frame rate. Memory does not grow with length.
+    Frames count in square pixels, see `Frame`: anamorphic pictures have the width or the height
+    that is shown. Formats outside of `NATIVE_FORMATS` are converted to the nearest one in it (alpha
+    is dropped, depths above 10 bits become 10). Times begin at 0 with the file's first frame and
+    always rise; missing ones follow the frame rate. Memory does not grow with length.
 
     Args:
         path: a video or image file.
@@ -72,7 +74,7 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
                 return
             stamp = clock.next_stamp(picture.pts)
             end = stamp + clock.duration(picture.duration)
-            upright = upright or _UprightConverter(picture, find_stated_curve(path))
+            upright = upright or _make_converter(picture, stream, path)
             if index >= start:
                 yield upright.make_frame(picture, index, stamp, end - stamp)
         _warn_if_short(path, container, stream, index + 1, end)
@@ -152,7 +154,7 @@ def _read_key_frames(path: Path, count: int) -> list[Frame]:
             except (av.FFmpegError, MediaError):  # some containers cannot seek
                 return []
             if picture.pts != last_stamp:
-                frame = _UprightConverter(picture, find_stated_curve(path)).make_frame(
+                frame = _make_converter(picture, stream, path).make_frame(
                     picture, index, Fraction(index), Fraction(1)
                 )
                 frames.append(frame)
@@ -219,12 +221,13 @@ class _FrameClock:
 class _UprightConverter:
     """Converts decoded pictures to a native format and upright, all in the same way."""
 
-    def __init__(self, first: av.VideoFrame, log_curve: str = "") -> None:
+    def __init__(self, first: av.VideoFrame, log_curve: str, aspect: Fraction) -> None:
         self._log_curve = log_curve
         self._turn = Orientation.from_picture(first)
+        self._aspect = aspect
         width, height = first.width, first.height
         if self._turn.swaps_axes:
-            width, height = height, width
+            width, height, self._aspect = height, width, 1 / aspect
         self._size = (width, height)
         native = native_format_name(first.format.name)
         self._format = self._turn.pixel_format(native, width, height)
@@ -250,7 +253,14 @@ class _UprightConverter:
                 f"the picture changes its size at frame {index}, from {self._size[0]} x "
                 f"{self._size[1]} to {picture.width} x {picture.height}: cut the video there"
             )
-        return Frame(picture, index, stamp, duration, color)
+        return Frame(picture, index, stamp, duration, color, self._aspect)
+
+
+def _make_converter(
+    picture: av.VideoFrame, stream: av.VideoStream, path: Path
+) -> _UprightConverter:
+    """Make the converter of a file's pictures from the first one that is decoded."""
+    return _UprightConverter(picture, find_stated_curve(path), pixel_aspect(stream))
 
 
 def _warn_if_short(

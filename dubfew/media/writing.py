@@ -197,6 +197,7 @@ class VideoWriter:
         """
         if self._container is None:
             raise MediaError(f"{self.path} is not open: write inside the with block")
+        frame = frame.as_stored()
         if (frame.width, frame.height) != (self.info.width, self.info.height):
             raise MediaError(
                 f"frame {frame.index} is {frame.width} x {frame.height}, the video "

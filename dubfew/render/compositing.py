@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame
+from dubfew.media.pixels import NATIVE_FORMATS, keep_whole_cells
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
 from dubfew.references.detail import local_detail_energy
 from dubfew.references.footage import Footage
@@ -89,17 +90,19 @@ class MouthCompositor:
             feather = MASK_FEATHER_FRACTION * side
             alpha = render_soft_mask(hull, feather, x0, y0, 1.0, y1 - y0, x1 - x0)
             mouth = self._draw_mouth(predicted, (x0, y0, x1, y1))
-        original = frame.crop_rgb(x0, y0, x1, y1)
+        original = frame.crop_levels(x0, y0, x1, y1)
         if self.background is not None:
             alpha = self.background.exclude_background(
                 frame, regions.box[task.geometry_row], (x0, y0), mouth, alpha, task.landmarks
             )
         alpha = alpha * np.float32(task.opacity * predicted.opacity)
         mixed = mix_pixels(original, mouth, alpha)
-        inside = keep_whole_chroma_cells(alpha > 0, x0 % 2, y0 % 2)
+        inside = keep_whole_cells(alpha > 0, NATIVE_FORMATS[frame.pix_fmt], x0, y0)
         if self.marker is not None:
             self.marker.embed_watermark(frame, mixed, inside, (x0, y0), window)
-        return frame.with_patch(x0, y0, (mixed + 0.5).astype(np.uint8), inside)
+        if not frame.is_deep:
+            mixed = np.floor(mixed + np.float32(0.5))
+        return frame.with_patch(x0, y0, mixed, inside)
 
     def _draw_mouth(self, predicted: PredictedFrame, box: PixelRectangle) -> NDArray[np.float32]:
         """Draw a prediction in a rectangle of the frame. [h, w, 3] RGB 0 to 255
@@ -207,36 +210,3 @@ def _window_grid(window: NDArray[np.float32], box: PixelRectangle) -> Tensor:
 def _detail_scale(side: float) -> int:
     """Scale of the detail that blending softens, px of the frame, in a window ``side`` px wide."""
     return max(1, round(side / DETAIL_CELLS_PER_WINDOW))
-
-
-def keep_whole_chroma_cells(
-    mask: NDArray[np.bool_],  # [h, w]
-    odd_x: int,
-    odd_y: int,
-) -> NDArray[np.bool_]:  # [h, w]
-    """Shrink a mask to the 2 x 2 px cells of the frame that lie in it as a whole.
-
-    In subsampled video four pixels share their chroma, and pixels outside the mask must not change.
-
-    Args:
-        mask: part of a frame's mask. [h, w]
-        odd_x: 1 if the part begins at an odd column of the frame, else 0.
-        odd_y: 1 if the part begins at an odd row of the frame, else 0.
-
-    Returns:
-        True where the whole cell is inside. [h, w]
-
-    Example:
-        >>> keep_whole_chroma_cells(np.array([[1, 1, 1], [1, 1, 0]], bool), 0, 0).astype(int)
-        array([[1, 1, 0],
-               [1, 1, 0]])
-    """
-    # Pad to whole cells of the frame, keep cells that are full, and cut the padding off again.
-    height, width = mask.shape
-    padded = np.zeros((height + odd_y + 1, width + odd_x + 1), bool)
-    padded[odd_y : odd_y + height, odd_x : odd_x + width] = mask
-    even = padded[: len(padded) // 2 * 2, : padded.shape[1] // 2 * 2]
-    cells = even.reshape(len(even) // 2, 2, -1, 2).all((1, 3))
-    whole = np.zeros_like(padded)
-    whole[: len(even), : even.shape[1]] = cells.repeat(2, 0).repeat(2, 1)
-    return whole[odd_y : odd_y + height, odd_x : odd_x + width]

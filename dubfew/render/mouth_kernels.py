@@ -252,14 +252,14 @@ def _amplify_kernel(colors, fine, energy, target):
 
 
 def mix_pixels(
-    original: NDArray[np.uint8],  # [h, w, 3]
+    original: NDArray[np.float32],  # [h, w, 3]
     mouth: NDArray[np.float32],  # [h, w, 3]
     alpha: NDArray[np.float32],  # [h, w]
 ) -> NDArray[np.float32]:  # [h, w, 3]
     """Mix a mouth into the original by its opacity, levels 0 to 255, not rounded.
 
     Args:
-        original: pixels of the frame, RGB. [h, w, 3]
+        original: pixels of the frame, RGB levels. [h, w, 3]
         mouth: RGB, levels. [h, w, 3]
         alpha: opacity of the mouth, 0 to 1. [h, w]
     """

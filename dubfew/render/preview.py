@@ -116,7 +116,7 @@ def shrink_frame(frame: Frame, info: VideoInfo) -> Frame:
     picture = frame.picture.reformat(
         width=info.width, height=info.height, format=frame.pix_fmt, interpolation="AREA"
     )
-    return Frame(picture, frame.index, frame.stamp, frame.duration, frame.color)
+    return Frame(picture, frame.index, frame.stamp, frame.duration, frame.color, frame.aspect)
 
 
 def _fast_preset(path: Path, info: VideoInfo) -> str | None:

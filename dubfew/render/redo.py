@@ -240,11 +240,18 @@ def join_frames(
         elif weight == 1:
             yield frame
         else:
-            mixed = old.to_rgb() + weight * (frame.to_rgb().astype(np.float32) - old.to_rgb())
-            whole = np.ones((frame.height, frame.width), bool)
-            yield frame.with_patch(0, 0, (mixed + 0.5).astype(np.uint8), whole)
+            yield _mix_frames(old.as_stored(), frame.as_stored(), weight)
     if next(earlier, None) is not None:
         raise _length_error(passage.into)
+
+
+def _mix_frames(old: Frame, new: Frame, weight: float) -> Frame:
+    """Mix two pictures of one size by the weight of the new one, which gives the time."""
+    before, after = (each.crop_levels(0, 0, each.width, each.height) for each in (old, new))
+    mixed = before + np.float32(weight) * (after - before)
+    if not new.is_deep:
+        mixed = np.rint(mixed)
+    return new.with_patch(0, 0, mixed, np.ones((new.height, new.width), bool))
 
 
 def _length_error(into: Path) -> DubfewError:

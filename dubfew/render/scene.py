@@ -10,6 +10,7 @@ import numpy as np
 
 from dubfew.adapt.actor_likeness import ActorFace
 from dubfew.adapt.artefact import ADAPTER_TRACK_FILE
+from dubfew.media import probe
 from dubfew.media.reading import read_last_duration
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
@@ -87,7 +88,10 @@ def _track_actor_face(
     is_own_footage = sha256_file(scene) == source["sha256"]
     if choice.face is None and is_own_footage and source["complete"]:
         name = f"{ADAPTER_TRACK_FILE} of {actor.revision.actor}"
-        return Track.from_bytes(actor.adapter.track_bytes, name), ""
+        track = Track.from_bytes(actor.adapter.track_bytes, name)
+        # Earlier versions tracked anamorphic footage in the pixels that are stored.
+        if (track.width, track.height) == probe(scene).square_size:
+            return track, ""
     face = ActorFace.from_adapter(actor.adapter, actor.head)
     # A scene of somebody else is refused before minutes of tracking.
     if not is_own_footage:

@@ -172,8 +172,8 @@ def test_boxes_and_shapes_are_checked() -> None:
         frame.with_patch(6, 0, patch, mask)
     with pytest.raises(ShapeError, match="mask is"):
         frame.with_patch(0, 0, patch, mask[:2])
-    with pytest.raises(ShapeError, match="rgb is float32"):
-        frame.with_patch(0, 0, patch.astype(np.float32), mask)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match="rgb is float64"):
+        frame.with_patch(0, 0, patch.astype(np.float64), mask)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="rgb is"):
         Frame.from_rgb(np.zeros((4, 4), np.uint8))
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from dubfew.media import Frame
-from dubfew.render.compositing import keep_whole_chroma_cells
+from dubfew.media.pixels import NATIVE_FORMATS, keep_whole_cells
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
 
 
 @given(masks, st.integers(0, 1), st.integers(0, 1))
 def test_only_whole_cells_and_all_of_them(mask, odd_x, odd_y):
-    whole = keep_whole_chroma_cells(mask, odd_x, odd_y)
+    whole = keep_whole_cells(mask, NATIVE_FORMATS["yuv420p"], odd_x, odd_y)
     assert whole.shape == mask.shape
     assert not np.any(whole & ~mask)
     height, width = mask.shape
@@ -35,7 +35,7 @@ def test_no_sample_outside_the_mask_changes(origin):
     frame = Frame.from_rgb(rng.integers(0, 255, (32, 40, 3), dtype=np.uint8))
     x0, y0 = origin
     mask = rng.random((20, 22)) < 0.8
-    inside = keep_whole_chroma_cells(mask, x0 % 2, y0 % 2)
+    inside = keep_whole_cells(mask, NATIVE_FORMATS["yuv420p"], x0, y0)
     assert inside.any()
     assert not inside.all()
     painted = frame.with_patch(x0, y0, np.full((20, 22, 3), 255, np.uint8), inside)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from PIL import Image
 
 from dubfew.errors import ActorNotFoundError, ArtefactError, DubfewError, MediaError, NoFaceError
 from dubfew.evaluate.metrics.psnr import psnr
-from dubfew.media import Frame, probe, read_audio, read_frames
+from dubfew.media import Frame, VideoWriter, probe, read_audio, read_frames
 from dubfew.motion.extraction import (
     estimate_rest_points,
     motion_from_landmarks,
@@ -398,3 +400,34 @@ def test_footage_that_moved_away(registry, tmp_path, monkeypatch):
     with pytest.raises(MediaError, match="no longer there: give the scene with --video"):
         render("actor", drive="self", registry=other)
     assert {path.name for path in tmp_path.iterdir()} == {"home", "home-keys"}
+
+
+def test_an_anamorphic_scene_is_painted_in_square_pixels(registry, short, tmp_path):
+    """The short scene as a camera with pixels of 64:45 stores it."""
+    aspect = Fraction(64, 45)
+    pictures = [Image.fromarray(frame.to_rgb()) for frame in read_frames(short)]
+    size = round(pictures[0].width / aspect / 2) * 2, pictures[0].height
+    info = replace(probe(short), width=size[0], height=size[1], sample_aspect=aspect)
+    scene = tmp_path / "wide.mp4"
+    with VideoWriter(scene, info, lossless=True, preset="ultrafast") as writer:
+        for number, picture in enumerate(pictures):
+            narrow = np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
+            frame = Frame.from_rgb(narrow, number, info.fps)
+            writer.write(frame)
+    result = render(
+        "actor",
+        video=scene,
+        out=tmp_path / "out.mp4",
+        drive="self",
+        lossless=True,
+        watermark=False,
+        registry=registry,
+    )
+    assert result.edited_frames == len(pictures)
+    assert probe(result.output).sample_aspect == aspect
+    # The mouth lies where the scene has it: taken for square pixels it came out at 25 dB.
+    errors = []
+    for before, after in zip(read_frames(scene), read_frames(result.output), strict=True):
+        change = after.planes()[0].astype(float) - before.planes()[0]
+        errors.append(change[change != 0])
+    assert 10 * np.log10(255**2 / np.mean(np.concatenate(errors) ** 2)) > 30
