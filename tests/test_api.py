@@ -100,6 +100,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "reach": (["--reach", "1.5"], 1.5),
     "plot": (["--plot", "p.svg"], Path("p.svg")),
     "report": (["--report", "p.html"], Path("p.html")),
+    "debug": (["--debug", "d.mp4"], Path("d.mp4")),
     "audio_track": (["--audio-track", "2"], 2),
     "input_transform": (["--input-transform", "slog3"], "slog3"),
     "preset": (["--preset", "fast"], "fast"),

@@ -29,6 +29,7 @@ _LOSSLESS_PASS: dict[str, Any] = {
     "mix": None,
     "report": None,
     "plot": None,
+    "debug": None,
 }
 
 

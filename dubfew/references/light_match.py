@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
+from dubfew.references.overlays import Overlay, SceneView, find_overlay, hides_mouth
 
 # Weights of red, green and blue in luma (BT.709). The mixing terms take up other weights.
 LUMA = np.array([0.2126, 0.7152, 0.0722])
@@ -82,13 +83,22 @@ GRAY_CHROMA = 0.012
 GRAY_DEVIATION = 0.01
 # Correlation of matched references and scene around the mask up to which a frame is left as it is,
 # and from which the paint is opaque. Faces whose mesh lies right have 0.69 and more, in any light;
-# upside down 0, captions over the chin 0.31 to 0.46, pixels that are not square 0.22 to 0.57, and a
-# dissolve from another face rises from 0.22.
+# upside down 0, captions over the chin 0.31 to 0.46; a dissolve from another face rises from 0.22.
 LEFT_AGREEMENT, OPAQUE_AGREEMENT = 0.48, 0.6
 # Correlation below which a frame is left at once. Above it a head that turns or smiles as no
 # reference does may be seen for some frames (0.41 on the actor's own footage), so what was seen
 # before in the shot counts on. It falls by that much a frame: as in a dissolve of a second.
 CERTAIN_DISAGREEMENT, AGREEMENT_FALL = 0.25, 0.04
+# Rise of the correlation without what was found over the face, from which it is believed. Without
+# captions it was 0.40 to 0.78 where with them it was 0.30 to 0.47.
+OVERLAY_GAIN = 0.06
+# Certainty of things from which the correlation need not rise: a microphone lies over skin that is
+# not compared.
+SURE_OVERLAY = 0.03
+# Frames for which a thing that was found stays where it was.
+MAX_LOST_FRAMES = 2
+# The bounds above for what is left of a face beside things: less skin agrees less by chance.
+COVERED_LEFT_AGREEMENT, COVERED_OPAQUE_AGREEMENT = 0.3, 0.4
 # Cells of a quarter of the window, at least, to compare it.
 MIN_QUARTER_CELLS = 12
 # Rise of the opacity per frame after a frame that was left: the paint does not pop up.
@@ -97,6 +107,10 @@ OPACITY_RISE = 1 / 3
 # the cells which the match explains best: at the border of a turned jaw the references show
 # another thing than the scene, whatever the light.
 UNMATCHED_DIFFERENCE, COMPARED_FRACTION = 0.05, 0.75
+
+
+# Colors in the references, colors in the scene, and positions of cells. [N, 3], [N, 3], [N, 2]
+SkinCells = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -392,28 +406,39 @@ class LightTracker:
         self.disagreeing = 0
         # Opacity of the paint in the last frame that was matched, from how well its skin agrees.
         self.opacity = 1.0
+        # What lies over the face in the last frame.
+        self.overlay: Overlay | None = None
+        # Frames since it was found.
+        self._lost_frames = 0
+        # Frames in which something lies over the face, and frames whose mouth it hides.
+        self.overlaid = 0
+        self.hidden = 0
         # How well the skin agrees, with what was seen before in the shot.
         self._agreement = 0.0
 
-    def match(self, inputs: RenderInputs, shot: int) -> LightMatch | None:
+    def match(
+        self, inputs: RenderInputs, shot: int, view: SceneView | None = None
+    ) -> LightMatch | None:
         """Fit the match of one frame.
 
         Args:
             inputs: inputs of the frame (B = 1).
             shot: number of the frame's shot; light is not carried over a cut.
+            view: what the frame shows, in which things before the face are found; None to look for
+                none.
 
         Returns:
             The match, or None where the light is that of the footage.
         """
         cells = compare_skin(inputs)
+        last_overlay, self.overlay = self.overlay, None
         if cells is None:
             # Too little to see, such as a face at the frame's edge: the light stays what it was.
             self.opacity = 1.0
             if self._stretch is None or self._stretch[0] != shot:
                 return None
             return self._strengthen(np.full((1, 3), 0.5), np.zeros((1, 2)))
-        actor_colors, scene_colors, positions = cells
-        gray = bool(np.ptp(scene_colors, axis=1).max() < GRAY_CHROMA)
+        gray = bool(np.ptp(cells[1], axis=1).max() < GRAY_CHROMA)
         goes_on = self._stretch is not None and self._stretch[0] == shot
         rise = OPACITY_RISE if goes_on else 1.0
         if self._stretch != (shot, gray):
@@ -426,20 +451,51 @@ class LightTracker:
         spread[_GAIN, _GAIN] += jump**2 + CHANGE_EXPOSURE_DEVIATION**2
         spread[_OFFSET, _OFFSET] += CHANGE_EXPOSURE_DEVIATION**2
         before = LightFit(self._fit.parameters, np.linalg.inv(spread), 0.0)
-        self._fit = fit_light(actor_colors, scene_colors, positions, before)
-        predicted, _ = predict_colors(self._fit.parameters, actor_colors, positions)
-        agreement = measure_agreement(predicted, scene_colors, positions)
+        fit, agreement = _fit_and_compare(cells, before)
+        if view is not None and agreement >= CERTAIN_DISAGREEMENT:
+            found = find_overlay(inputs, view, _references_in_scene(inputs, fit))
+            if found is None and goes_on and self._lost_frames < MAX_LOST_FRAMES:
+                # A thing that is not found for a frame is there nevertheless.
+                found = last_overlay
+                self._lost_frames += 1
+            else:
+                self._lost_frames = 0
+            clear = None if found is None else compare_skin(inputs, found)
+            if found is not None and clear is not None:
+                other_fit, other_agreement = _fit_and_compare(clear, before)
+                is_sure = found.certainty >= SURE_OVERLAY
+                if is_sure or other_agreement >= agreement + OVERLAY_GAIN:
+                    cells, fit, agreement, self.overlay = clear, other_fit, other_agreement, found
+        self._fit = fit
         if goes_on and agreement >= CERTAIN_DISAGREEMENT:
             agreement = max(agreement, self._agreement - AGREEMENT_FALL)
         self._agreement = agreement
-        share = (agreement - LEFT_AGREEMENT) / (OPAQUE_AGREEMENT - LEFT_AGREEMENT)
+        left, opaque = LEFT_AGREEMENT, OPAQUE_AGREEMENT
+        if self.overlay is not None:
+            left, opaque = COVERED_LEFT_AGREEMENT, COVERED_OPAQUE_AGREEMENT
+        share = (agreement - left) / (opaque - left)
         self.opacity = float(np.clip(share, 0, min(1.0, self.opacity + rise)))
-        self.disagreeing += self.opacity == 0
+        is_hidden = False
+        if self.overlay is not None and view is not None:
+            is_hidden = hides_mouth(self.overlay, view)
+            self.hidden += is_hidden
+            # Hair and collars at the jaw's border count for the light alone.
+            inside = inputs.alpha[0, 0].cpu().numpy() > 0
+            self.overlaid += not is_hidden and bool((self.overlay.mask & inside).any())
+            self.opacity = 0.0 if is_hidden else self.opacity
+        self.disagreeing += self.opacity == 0 and not is_hidden
         self.unmatched += self.opacity > 0 and self._fit.residual > UNMATCHED_DIFFERENCE
-        match = self._strengthen(actor_colors, positions)
+        match = self._strengthen(cells[0], cells[2])
         if match is not None and gray:
             return _without_color(match)
         return match
+
+    @property
+    def left_reason(self) -> str:
+        """Return why the last frame was left as it is, or ""."""
+        if self.opacity > 0:
+            return ""
+        return "not the actor's skin" if self.overlay is None else "mouth hidden"
 
     def describe_unmatched(self) -> str:
         """Describe the frames that were not or hardly matched in one line; empty if all were."""
@@ -448,7 +504,16 @@ class LightTracker:
             parts.append(
                 f"{self.disagreeing} frames left as they are: what is seen around the mouth is not "
                 "the actor's face where it was tracked (captions or things before it, a dissolve, "
-                "pixels that are not square, a head upside down)"
+                "a head upside down)"
+            )
+        if self.hidden:
+            parts.append(
+                f"{self.hidden} frames left as they are: something before the face hides the mouth"
+            )
+        if self.overlaid:
+            parts.append(
+                f"captions or other things lie over the face in {self.overlaid} frames, and were "
+                "kept: look at the mouths beside them"
             )
         if self.unmatched:
             parts.append(
@@ -471,6 +536,27 @@ class LightTracker:
         return make_match(parameters, actor_colors.mean(0))
 
 
+def _fit_and_compare(cells: SkinCells, before: LightFit) -> tuple[LightFit, float]:
+    """Fit the light to cells of skin, and measure how well they agree in it."""
+    actor_colors, scene_colors, positions = cells
+    fit = fit_light(actor_colors, scene_colors, positions, before)
+    predicted, _ = predict_colors(fit.parameters, actor_colors, positions)
+    return fit, measure_agreement(predicted, scene_colors, positions)
+
+
+def _references_in_scene(inputs: RenderInputs, fit: LightFit) -> Tensor:
+    """All references in the pose and the light of a frame (B = 1). [K, 3, S, S]"""
+    sampled = F.grid_sample(
+        inputs.references[0],
+        inputs.sampling_grid[0],
+        padding_mode="border",
+        align_corners=False,
+    )
+    match = make_match(fit.parameters, np.zeros(3))
+    positions = window_positions(sampled.shape[-1]).to(sampled)
+    return torch.stack([match.to_scene(colors, positions) for colors in sampled])
+
+
 def _without_color(match: LightMatch) -> LightMatch:
     """The same match whose results are gray."""
     return LightMatch(
@@ -484,17 +570,21 @@ def _without_color(match: LightMatch) -> LightMatch:
 
 def compare_skin(
     inputs: RenderInputs,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+    overlay: Overlay | None = None,
+) -> SkinCells | None:
     """Find colors of the same skin in references and scene, outside of the mask.
 
     Args:
         inputs: inputs of one frame (B = 1).
+        overlay: what lies over the face and does not count.
 
     Returns:
         Colors in the references, in the scene, and positions in the window, -1 to 1, of N cells;
         None where there are too few. [N, 3], [N, 3], [N, 2]
     """
     known = (inputs.alpha[:1] <= 0).float() * inputs.mesh_mask[:1]
+    if overlay is not None:
+        known = known * torch.from_numpy(~overlay.mask).to(known)
     size = inputs.scene.shape[-1]
     scene_cells = F.avg_pool2d(inputs.scene[:1] * known, CELL_PX)
     part = F.avg_pool2d(known, CELL_PX)

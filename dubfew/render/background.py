@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 
 import numpy as np
@@ -109,17 +110,28 @@ class BackgroundPreserver:
             (corner[1] + alpha.shape[0] - box[1]) * scale,
         ]
         # Most masks hold no background; then the painted head need not be segmented.
-        here = _sample_box(before, place, alpha.shape)
+        here = sample_box(before, place, alpha.shape)
         if float((here * alpha).sum()) < MIN_BACKGROUND_FRACTION * float(alpha.sum()):
             return alpha
         after = self._find_background(_paste_image(crop, painted, alpha, place), landmarks)
-        both = _sample_box(np.minimum(before, after), place, alpha.shape)
+        both = sample_box(np.minimum(before, after), place, alpha.shape)
         # Only certain background loses opacity: at a soft edge both pictures would show at once.
         return alpha * (1 - np.clip((both - 0.5) / 0.4, 0, 1))
 
 
-def _sample_box(mask: NDArray[np.float32], box: list[float], shape: tuple[int, ...]) -> NDArray:
-    """Resample a box (left, top, right, bottom, px) of a mask to [h, w]."""
+def sample_box(
+    mask: NDArray[np.float32], box: Sequence[float], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Resample a box of a mask.
+
+    Args:
+        mask: values of any range. [H, W]
+        box: left, top, right, bottom, px of the mask, not rounded.
+        shape: height and width of the result, px.
+
+    Returns:
+        Values, 0 outside of the mask. [h, w]
+    """
     image = Image.fromarray(mask).transform(
         (shape[1], shape[0]),
         Image.Transform.EXTENT,

@@ -20,7 +20,7 @@ MAX_ROLES = 16
 OPTIONS_OF_ONE_MOUTH = (
     *("audio", "audio_track", "face", "anyone", "drive", "driver", "motion", "transcript"),
     *("recognise", "fit", "preview", "into", "from_seconds", "to_seconds", "mix", "revision"),
-    *("plot", "report", "speech"),
+    *("plot", "report", "debug", "speech"),
 )
 
 

@@ -441,5 +441,5 @@ def _write_cast(
 def _count_painted(role: _DrivenRole) -> int:
     """Count the frames in which a role's mouth was painted."""
     painted = role.track.usable.copy()
-    painted[role.predictor.left_rows] = False
+    painted[list(role.predictor.left_rows)] = False
     return int(painted.sum())

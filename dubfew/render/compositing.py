@@ -15,7 +15,8 @@ from dubfew.media.pixels import NATIVE_FORMATS, keep_whole_cells
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
 from dubfew.references.detail import local_detail_energy
 from dubfew.references.footage import Footage
-from dubfew.render.background import BackgroundPreserver
+from dubfew.render.background import BackgroundPreserver, sample_box
+from dubfew.render.debug import PaintObserver
 from dubfew.render.mouth_kernels import blend_references, mix_pixels, restore_detail
 from dubfew.render.stage_timer import StageTimer
 from dubfew.render.tasks import FrameTask, PaintedCrop, PredictedFrame
@@ -39,6 +40,7 @@ class MouthCompositor:
         background: keeps background pixels inside the mask as they are in the scene; None paints
             them as well.
         marker: embeds a watermark into the painted pixels; None for no watermark.
+        observer: called with the paint of every frame; None for nobody.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class MouthCompositor:
         references: Footage,
         background: BackgroundPreserver | None,
         marker: WatermarkEmbedder | None = None,
+        observer: PaintObserver | None = None,
     ) -> None:
         self.references = references
         self.background = background
         self.marker = marker
+        self.observer = observer
         self.timer = StageTimer()
         # Detail energy of each reference by its row, at one scale.
         self._energy_cache: dict[int, NDArray[np.float32]] = {}
@@ -96,6 +100,12 @@ class MouthCompositor:
                 frame, regions.box[task.geometry_row], (x0, y0), mouth, alpha, task.landmarks
             )
         alpha = alpha * np.float32(task.opacity * predicted.opacity)
+        covered = np.zeros_like(alpha)
+        if predicted.overlay is not None:
+            covered = _sample_overlay(predicted.overlay.mask, window, (x0, y0, x1, y1))
+            alpha = alpha * (1 - covered)
+        if self.observer is not None:
+            self.observer(frame.index, (int(x0), int(y0)), alpha, covered)
         mixed = mix_pixels(original, mouth, alpha)
         inside = keep_whole_cells(alpha > 0, NATIVE_FORMATS[frame.pix_fmt], x0, y0)
         if self.marker is not None:
@@ -140,6 +150,16 @@ class MouthCompositor:
                 self._energy_cache[row] = small[0, 0].numpy()
             energies.append(self._energy_cache[row])
         return np.stack(energies)
+
+
+def _sample_overlay(
+    overlay: NDArray[np.bool_], window: NDArray[np.float32], box: PixelRectangle
+) -> NDArray[np.float32]:
+    """How far things before the face cover each pixel of a box of the frame, 0 to 1. [h, w]"""
+    scale = len(overlay) / float(window[2])
+    corner = [float(window[0]), float(window[1])] * 2
+    place = [(edge - start) * scale for edge, start in zip(box, corner, strict=True)]
+    return sample_box(overlay.astype(np.float32), place, (box[3] - box[1], box[2] - box[0]))
 
 
 def find_opaque_part(painting: PaintedCrop) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -200,6 +200,12 @@ class RenderOptions:
         "curves, and the moments to look at first.",
         metavar="FILE",
     )
+    debug: Path | str | None = option(
+        None,
+        help="Video (.mp4, .mov or .mkv) to write about the output: each frame with what was "
+        "painted in green, what lies over the face and was kept in red, and why a frame was left.",
+        metavar="FILE",
+    )
     watermark: bool = option(
         True,
         help="Mark the mouth invisibly. The Content Credentials record it where this is off.",
@@ -217,7 +223,9 @@ class RenderOptions:
         flags=("--out", "-o"),
     )
     overwrite: bool = option(
-        False, help="Replace the output, the plot and the report where files of these names exist."
+        False,
+        help="Replace the output, the plot, the report and the debug video where files of these "
+        "names exist.",
     )
 
     def __post_init__(self) -> None:

@@ -11,6 +11,8 @@ from dubfew.marks.sidecar import credentials_path
 from dubfew.render.options import RenderOptions
 from dubfew.utils.files import check_output_path, output_stem
 
+# Containers of debug videos, which every player opens.
+DEBUG_SUFFIXES = (".mp4", ".mov", ".mkv")
 # Formats that matplotlib writes without another package.
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 PAGE_SUFFIXES = (".html", ".htm")
@@ -95,23 +97,28 @@ def check_outputs(
     Args:
         output: video to write.
         plot: picture to write, or None.
-        options: options of the render; ``overwrite`` allows replacement, ``report`` is a further
-            file to write.
+        options: options of the render; ``overwrite`` allows replacement, ``report`` and ``debug``
+            are further files to write.
         *inputs: files that the render reads; None is ignored.
 
     Raises:
         OutputExistsError: A file exists and may not be replaced.
-        DubfewError: A file is an input, or cannot be written, or the plot or the report has a
-            wrong ending.
+        DubfewError: A file is an input, or cannot be written, or the plot, the report or the debug
+            video has a wrong ending.
     """
     if plot is not None:
         check_plot_path(plot)
     report = None if options.report is None else Path(options.report)
     if report is not None and report.suffix.lower() not in PAGE_SUFFIXES:
         raise DubfewError(f"{report} is no page to report on: end its name in .html")
+    debug = None if options.debug is None else Path(options.debug)
+    if debug is not None and debug.suffix.lower() not in DEBUG_SUFFIXES:
+        raise DubfewError(f"{debug} is no debug video: end its name in .mp4, .mov or .mkv")
+    if debug is not None and debug.absolute() == output.absolute():
+        raise DubfewError(f"{debug} is the output: give --debug another name")
     check_output_path(output, *inputs, overwrite=options.overwrite)
     # For most containers the credentials are in the video itself.
-    beside = {credentials_path(output), *filter(None, (plot, report))} - {output}
+    beside = {credentials_path(output), *filter(None, (plot, report, debug))} - {output}
     for path in sorted(beside):
         check_output_path(path, *inputs, overwrite=options.overwrite)
 

@@ -89,7 +89,7 @@ class PaintingPredictor:
         self.timer = StageTimer()
         # Nothing is matched to the scene's light: the network sees the scene around the mask.
         self.light = LightTracker()
-        self.left_rows: list[int] = []
+        self.left_rows: dict[int, str] = {}
         self._renderer = renderer.to(device).eval()
         self._texture = texture[None].to(device)
         self._device = device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +28,7 @@ from dubfew.registry import Registry
 from dubfew.render.actor_matching import FaceChoice
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
+from dubfew.render.debug import DebugVideo
 from dubfew.render.job import RenderJob, prepare_job
 from dubfew.render.losses import describe_losses
 from dubfew.render.options import RenderOptions
@@ -246,6 +247,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
 
     with (
         BackgroundPreserver(job.parser) as background,
+        _open_debug_video(job, scene) as debug,
         VideoWriter(
             job.output,
             info,
@@ -263,7 +265,8 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
     ):
         # Inside, because the background segmenter is closed when the video is.
         kept = background if job.options.post_processing else None
-        compositor = MouthCompositor(references.footage, kept, marker)
+        observer = None if debug is None else debug.observe_paint
+        compositor = MouthCompositor(references.footage, kept, marker, observer)
         count = 0
         # Decoding, prediction and compositing each run in a thread. All of them are closed here, so
         # that on an error no thread still uses what is closed next.
@@ -277,12 +280,14 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             for frame in joined:
                 actor.revision.check_exists()  # a deleted actor is rendered no further
                 writer.write(frame)
+                if debug is not None:
+                    debug.write(frame, count, predictor.left_rows.get(count, ""))
                 count += 1
                 progress(Progress("render", count, len(scene.schedule.scene_rows)))
         actor.revision.check_exists()
     seconds = {**predictor.timer.seconds, **compositor.timer.seconds}
     painted = scene.track.usable[:count] & (weights[:count] > 0)
-    painted[predictor.left_rows] = False
+    painted[list(predictor.left_rows)] = False
     notes = (
         describe_encoded_frames(passage, writer.kept_frames),
         *writer.notes,
@@ -290,6 +295,15 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         predictor.light.describe_unmatched(),
     )
     return _WrittenVideo(count, writer.kept_frames, painted, seconds, provenance.watermark, notes)
+
+
+def _open_debug_video(
+    job: RenderJob, scene: DrivenScene
+) -> AbstractContextManager[DebugVideo | None]:
+    """The video of what is done to each frame, where one is wanted."""
+    if job.options.debug is None:
+        return nullcontext()
+    return DebugVideo(Path(job.options.debug), job.sources.scene_info, scene.track)
 
 
 def _make_predictor(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dubfew.prior.renderers import BlendFields, Renderer
 from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
 from dubfew.references.alignment import ALIGNMENT_ROUNDS, align_vertices
 from dubfew.references.cropping import crop_window
 from dubfew.references.inputs import (
@@ -22,10 +23,20 @@ from dubfew.references.inputs import (
     split_inputs,
 )
 from dubfew.references.light_match import LightMatch, LightTracker, bring_to_actor_light
+from dubfew.references.overlays import Overlay, SceneView, remove_overlay
 from dubfew.references.warping import warp_references
 from dubfew.render.stage_timer import StageTimer
 from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
 from dubfew.textures import sample_texture
+
+
+@dataclass(frozen=True)
+class _FrameLight:
+    """What was found of a frame: its light, the opacity of paint, and what lies over the face."""
+
+    light: LightMatch | None = None
+    opacity: float = 1.0
+    overlay: Overlay | None = None
 
 
 class MouthPredictor:
@@ -60,8 +71,8 @@ class MouthPredictor:
         self.match_light = match_light
         self.timer = StageTimer()
         self.light = LightTracker()
-        # Rows of the track whose frames stay as they are, because they show something else.
-        self.left_rows: list[int] = []
+        # Why frames stay as they are although the track has a face, by their rows.
+        self.left_rows: dict[int, str] = {}
         self._renderer = renderer.to(device).eval()
         self._texture = texture[None].to(device)
         self._device = device
@@ -102,10 +113,8 @@ class MouthPredictor:
             fields = self._renderer.predict_fields(inputs, sampled, warp_references(inputs))
             prediction = pack_fields(fields, inputs.sampling_grid).cpu()
         return [
-            PredictedFrame(task, fields, light, opacity)
-            for task, fields, (light, opacity) in zip(
-                tasks, prediction.split(1), lights, strict=True
-            )
+            PredictedFrame(task, fields, found.light, found.opacity, overlay=found.overlay)
+            for task, fields, found in zip(tasks, prediction.split(1), lights, strict=True)
         ]
 
     def _match_light(
@@ -113,24 +122,26 @@ class MouthPredictor:
         tasks: Sequence[FrameTask],
         windows: NDArray[np.uint8],  # [B, S, S, 3]
         inputs: RenderInputs,
-    ) -> tuple[RenderInputs, NDArray[np.uint8], list[tuple[LightMatch | None, float]]]:
-        """Inputs and windows in the light of the actor's footage, how, and the paint's opacity."""
+    ) -> tuple[RenderInputs, NDArray[np.uint8], list[_FrameLight]]:
+        """Inputs and windows in the light of the actor's footage, and what was found."""
         if not self.match_light:
-            return inputs, windows, [(None, 1.0)] * len(tasks)
+            return inputs, windows, [_FrameLight()] * len(tasks)
         parts = split_inputs(inputs)
-        lights: list[tuple[LightMatch | None, float]] = []
-        for part, task in zip(parts, tasks, strict=True):
-            match = self.light.match(part, task.shot)
-            lights.append((match, self.light.opacity))
-            if self.light.opacity == 0:
-                self.left_rows.append(task.row)
+        lights: list[_FrameLight] = []
+        for part, task, window in zip(parts, tasks, windows, strict=True):
+            match = self.light.match(part, task.shot, _view_scene(task, window))
+            lights.append(_FrameLight(match, self.light.opacity, self.light.overlay))
+            if self.light.left_reason:
+                self.left_rows[task.row] = self.light.left_reason
         # Most scenes are in the footage's own light: nothing is copied then.
-        if not any(match for match, _ in lights):
+        if not any(found.light or found.overlay is not None for found in lights):
             return inputs, windows, lights
         windows = windows.copy()
-        for row, (part, (match, _)) in enumerate(zip(parts, lights, strict=True)):
-            if match is not None:
-                windows[row] = bring_to_actor_light(windows[row], part, match)
+        for row, (part, found) in enumerate(zip(parts, lights, strict=True)):
+            if found.light is not None:
+                windows[row] = bring_to_actor_light(windows[row], part, found.light)
+            if found.overlay is not None:
+                windows[row] = remove_overlay(windows[row], part, found.overlay)
         scene = torch.from_numpy(windows).to(inputs.scene).permute(0, 3, 1, 2) / 255
         blanked = torch.where(inputs.alpha > 0, 0, scene)
         return replace(inputs, scene=blanked), windows, lights
@@ -197,6 +208,15 @@ def pack_fields(
     added = added + fields.blend_weights[:, count:] * fields.background_fill + fields.residual
     positions = (sampling_grid + fields.offsets).permute(0, 1, 4, 2, 3).flatten(1, 2)
     return torch.cat([weights, added, positions], 1)
+
+
+def _view_scene(task: FrameTask, window: NDArray[np.uint8]) -> SceneView | None:
+    """What a task's frame shows in its window [S, S, 3], or None without landmarks."""
+    if task.landmarks is None:
+        return None
+    left, top, side = task.geometry.regions.window[task.geometry_row]
+    lips = task.landmarks[list(OUTER_LIPS), :2] - np.array([left, top], np.float32)
+    return SceneView(window, lips * np.float32(len(window) / side))
 
 
 def _crop_task_window(task: FrameTask, size: int) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from dubfew.media import Frame
 from dubfew.references.footage import Footage, resize_footage
 from dubfew.references.light_match import LightMatch
+from dubfew.references.overlays import Overlay
 from dubfew.references.track_geometry import TrackGeometry
 
 
@@ -93,6 +94,7 @@ class PredictedFrame:
         opacity: opacity of the painted mouth, 0 to 1, on top of the task's; 0 where the frame shows
             something else than the actor's skin around the mouth.
         painting: crop of a painting renderer, which has no blend fields; None for others.
+        overlay: what lies over the face in the network's window, and stays; None for nothing.
     """
 
     task: FrameTask
@@ -100,3 +102,4 @@ class PredictedFrame:
     light: LightMatch | None = None
     opacity: float = 1.0
     painting: PaintedCrop | None = None
+    overlay: Overlay | None = None

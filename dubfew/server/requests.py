@@ -32,6 +32,7 @@ SERVER_OPTIONS = frozenset(
         "sync",
         "plot",
         "report",
+        "debug",
         "anyone",
         "new_person",
         "watermark",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from dubfew.errors import ActorNotFoundError, ArtefactError, DubfewError, MediaError, NoFaceError
 from dubfew.evaluate.metrics.psnr import psnr
@@ -431,3 +431,49 @@ def test_an_anamorphic_scene_is_painted_in_square_pixels(registry, short, tmp_pa
         change = after.planes()[0].astype(float) - before.planes()[0]
         errors.append(change[change != 0])
     assert 10 * np.log10(255**2 / np.mean(np.concatenate(errors) ** 2)) > 30
+
+
+def test_captions_stay_over_the_mouth_and_the_debug_video_shows_it(registry, short, tmp_path):
+    """White letters with a black outline over chin and lower lip."""
+    scene, debug = tmp_path / "captions.mp4", tmp_path / "debug.mp4"
+    frames = list(read_frames(short))
+    marks = np.asarray(detect_people(short).people[0].landmarks[0])
+    x, y = marks[17, :2]  # below the lower lip
+    size = max(12, round(np.ptp(marks[:, 1]) / 7))
+    where = (x, y + size / 2)
+    style = {"font": ImageFont.load_default(size), "anchor": "mm", "stroke_width": 2}
+    letters = Image.new("L", (frames[0].width, frames[0].height))
+    ImageDraw.Draw(letters).text(where, "NOT AT ALL", 255, **style)
+
+    def write(frame):
+        picture = Image.fromarray(frame.to_rgb())
+        white, black = (255, 255, 255), (0, 0, 0)
+        ImageDraw.Draw(picture).text(where, "NOT AT ALL", white, stroke_fill=black, **style)
+        return Frame.from_rgb(np.asarray(picture), color=frame.color)
+
+    write_scene(scene, short, map(write, frames))
+    result = render(
+        "actor",
+        video=scene,
+        out=tmp_path / "out.mp4",
+        drive="self",
+        lossless=True,
+        watermark=False,
+        debug=debug,
+        registry=registry,
+    )
+    assert result.edited_frames == len(frames)
+    assert "lie over the face" in result.note
+    inside = np.asarray(letters) > 250
+    changed = 0
+    for before, after in zip(read_frames(scene), read_frames(result.output), strict=True):
+        same = before.planes()[0] == after.planes()[0]
+        assert same[inside].mean() > 0.97
+        changed += int((~same).sum())
+    assert changed > 100 * len(frames)  # the mouth beside the letters was painted
+    shown = list(read_frames(debug))
+    assert len(shown) == len(frames)
+    # Paint is tinted green, letters over the face red.
+    tint = shown[4].to_rgb().astype(int) - list(read_frames(result.output))[4].to_rgb()
+    assert (tint[..., 1] - tint[..., 0]).max() > 60
+    assert (tint[..., 0] - tint[..., 1])[inside].max() > 60

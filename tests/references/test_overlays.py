@@ -1,0 +1,119 @@
+"""Things before a face are told from teeth, shadows and the face's own colors."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dubfew.data.samples import make_sample
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
+from dubfew.references.light_match import LightTracker
+from dubfew.references.overlays import SceneView, find_overlay, remove_overlay
+from tests.data.people import toy_footage
+
+ROW = 5
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return make_sample(toy_footage(), ROW, np.array([4, 6]), load_head_model(), 2)
+
+
+@pytest.fixture(scope="module")
+def lips():
+    """Outline of the sample's own lips, px of the window."""
+    points = load_head_model().point_matrix(OUTER_LIPS) @ toy_footage().vertices[ROW]
+    return np.asarray(points[:, :2], np.float32)
+
+
+def drawn(sample, lips, draw):
+    """The sample's inputs and view with something drawn over them; ``draw`` gets [S, S, 3]."""
+    window = (sample.target[0].permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
+    draw(window)
+    scene = torch.from_numpy(window).permute(2, 0, 1)[None].float() / 255
+    blanked = torch.where(sample.inputs.alpha > 0, 0, scene)
+    return dataclasses.replace(sample.inputs, scene=blanked), SceneView(window, lips)
+
+
+def expected(inputs):
+    return F.grid_sample(
+        inputs.references[0], inputs.sampling_grid[0], padding_mode="border", align_corners=False
+    )
+
+
+def letters(lips):
+    """Where white strokes with gaps lie, across the chin from border to border of the window."""
+    below = int(lips[:, 1].max()) + 6
+
+    def place(size):
+        where = np.zeros((size, size), bool)
+        where[below : below + 9] = (np.arange(size) % 12 < 5)[None]
+        return where
+
+    return place
+
+
+def test_a_face_alone_has_nothing_before_it(sample, lips):
+    inputs, view = drawn(sample, lips, lambda window: None)
+    assert find_overlay(inputs, view, expected(inputs)) is None
+
+
+def test_captions_are_kept_and_the_face_beside_them_is_painted(sample, lips):
+    where = letters(lips)(sample.target.shape[-1])
+
+    def draw(window):
+        window[where] = 255
+
+    inputs, view = drawn(sample, lips, draw)
+    tracker = LightTracker()
+    tracker.match(inputs, 0, view)
+    assert tracker.opacity == 1
+    assert tracker.left_reason == ""
+    assert "lie over the face in 1 frames" in tracker.describe_unmatched()
+    face = inputs.mesh_mask[0, 0].numpy() > 0
+    face[:, :4] = face[:, -4:] = False
+    found = tracker.overlay.mask
+    assert found[where & face].mean() > 0.98
+    rows = np.flatnonzero(where.any(1))
+    assert not found[: rows[0] - 5].any()
+    # Without the letters the window is what the references show.
+    clean = remove_overlay(view.window, inputs, tracker.overlay)
+    truth = sample.target[0].permute(1, 2, 0).numpy() * 255
+    assert np.abs(clean - truth)[where & face].mean() < 12
+
+
+def test_teeth_that_no_reference_shows_are_no_thing(sample, lips):
+    x, y = lips.mean(0).astype(int)
+
+    def draw(window):
+        window[y - 3 : y + 3, x - 12 : x + 12] = 250
+
+    inputs, view = drawn(sample, lips, draw)
+    assert find_overlay(inputs, view, expected(inputs)) is None
+
+
+def test_a_hard_shadow_is_no_thing(sample, lips):
+    def draw(window):
+        half = window[:, : len(window) // 2]
+        half[...] = (half * 0.35).astype(np.uint8)
+
+    inputs, view = drawn(sample, lips, draw)
+    assert find_overlay(inputs, view, expected(inputs)) is None
+
+
+def test_a_microphone_before_the_lips_leaves_the_frame(sample, lips):
+    x, y = lips.mean(0).astype(int)
+    tracker = LightTracker()
+
+    def draw(window):
+        window[y - 7 : y + 22, x - 11 : x + 11] = (30, 34, 60)
+
+    inputs, view = drawn(sample, lips, draw)
+    tracker.match(inputs, 0, view)
+    assert tracker.opacity == 0
+    assert tracker.left_reason == "mouth hidden"
