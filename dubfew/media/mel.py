@@ -9,9 +9,9 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import rfft
-from scipy.signal import resample_poly
 
 from dubfew.errors import MediaError
+from dubfew.media.resampling import resample_polyphase
 from dubfew.utils.arrays import FloatArray
 
 # Sample rate of all speech processing, Hz. Speech has little above 8 kHz that shapes the mouth, and
@@ -85,9 +85,7 @@ def resample_audio(samples: NDArray, rate: int) -> FloatArray:
     samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
     if rate != SPEECH_SAMPLE_RATE_HZ and len(samples):
         common = gcd(SPEECH_SAMPLE_RATE_HZ, rate)
-        samples = resample_poly(samples, SPEECH_SAMPLE_RATE_HZ // common, rate // common).astype(
-            np.float32
-        )
+        samples = resample_polyphase(samples, SPEECH_SAMPLE_RATE_HZ // common, rate // common)
     return samples
 
 

@@ -20,14 +20,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from accelerate import Accelerator
 from safetensors import SafetensorError
 
 from dubfew.errors import ArtefactError
 from dubfew.utils.files import write_atomic
 from dubfew.utils.format_version import check_format_version
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 # Version of ``training.json``. A run is resumed by the dubfew that began it or a newer one.
 STATE_FORMAT_VERSION = 1

@@ -98,3 +98,14 @@ def test_plans_import_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_a_render_imports_nothing_large_that_it_does_not_need():
+    code = (
+        "import sys, dubfew.render.pipeline;"
+        "print(sorted({'accelerate', 'peft', 'kornia', 'scipy.signal', 'scipy.optimize',"
+        "'scipy.interpolate', 'scipy.stats'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

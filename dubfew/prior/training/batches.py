@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
 from dubfew.data.clip_index import exclusion_keys
@@ -15,6 +14,9 @@ from dubfew.data.samples import TrainingSample, collate_samples
 from dubfew.errors import DubfewError
 from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.references.footage import Footage
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 def check_held_out_disjoint(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -41,6 +40,9 @@ from dubfew.prior.training.validation import (
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.references.selection import spread_rows
 from dubfew.textures import TEXTURE_SIZE, unwrap_texture
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 # Windows of each held-out person that are painted. More make a validation slower, less noisy.
 VALIDATION_WINDOWS = 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -19,6 +19,9 @@ from dubfew.textures.neural import INITIAL_FEATURE_STD
 from dubfew.training.resume_state import LATEST_STATE_FILE, UNFINISHED_STATE_FOLDER
 from dubfew.utils.files import write_atomic
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 # Folder of a run for the textures of its training people, apart from the prior.
 TEXTURES_FOLDER = "textures"

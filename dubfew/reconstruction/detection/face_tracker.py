@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from dubfew.reconstruction.detection.face_descriptors import NUM_DESCRIPTOR_CROPS, crop_face
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS
@@ -146,9 +145,9 @@ class FaceTracker:
                 for face in faces
             ]
         )
-        matches = linear_sum_assignment(np.minimum(distance, MAX_MATCH_DISTANCE_WIDTHS))
+        matches = _assign_nearest(np.minimum(distance, MAX_MATCH_DISTANCE_WIDTHS))
         # The assignment pairs as many faces as it can: drop the pairs that are too far apart.
-        for row, column in zip(*matches, strict=True):
+        for row, column in matches:
             if distance[row, column] < MAX_FACE_STEP_WIDTHS:
                 result[row] = int(column)
         return result
@@ -158,6 +157,18 @@ class FaceTracker:
         return TrackletSet(
             self._tracklets, self._landmarks.take_array(), self._patches.take_array()
         )
+
+
+def _assign_nearest(distance: NDArray) -> list[tuple[int, int]]:
+    """Pair rows [F] and columns [T] so that the sum of distances [F, T] is smallest."""
+    if min(distance.shape) == 1:
+        row, column = np.unravel_index(np.argmin(distance), distance.shape)
+        return [(int(row), int(column))]
+    # Imported here: most clips show one face, and the import takes longer than tracking a second.
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(distance)
+    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
 
 
 def face_center_distance(first: FloatArray, second: FloatArray) -> float:

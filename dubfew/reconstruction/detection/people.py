@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from dubfew.errors import DubfewError
 from dubfew.reconstruction.detection.face_descriptors import (
@@ -191,6 +190,9 @@ def _group_tracklets(
     """Group tracklets by person, by clustering with complete linkage."""
     if len(tracklets) < 2:
         return [tracklets] if tracklets else []
+    # Imported here: most clips show one person without a break.
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     # One descriptor per tracklet, averaged over its crops.
     descriptor = load_face_descriptor()
     vectors = [

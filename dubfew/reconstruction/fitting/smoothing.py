@@ -22,8 +22,7 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import savgol_filter
+from scipy.ndimage import correlate1d, uniform_filter1d
 from scipy.spatial.transform import Rotation
 
 from dubfew.reconstruction.fitting.landmark_fit import FaceParameters
@@ -140,7 +139,26 @@ def _fit_sliding_quadratic(
     for run in runs:
         length = min(window, (len(values[run]) - 1) // 2 * 2 + 1)
         if length >= MIN_SMOOTHING_FRAMES:
-            slow[run] = savgol_filter(values[run], length, 2, axis=0)
+            slow[run] = _filter_savitzky_golay(values[run], length)
+    return slow
+
+
+def _filter_savitzky_golay(values: NDArray, window: int) -> NDArray[np.float64]:
+    """Fit a quadratic to the window around each row and take its middle. [N, C]
+
+    The first and last rows lie on the quadratics of the first and last window. Equal to
+    ``scipy.signal.savgol_filter``, without the import of ``scipy.signal``, which takes a second.
+
+    Source: Savitzky and Golay 1964, "Smoothing and Differentiation of Data by Simplified Least
+    Squares Procedures" (Analytical Chemistry 36).
+    """
+    half = window // 2
+    powers = np.vander(np.arange(-half, half + 1.0), 3, increasing=True)
+    # Least squares: from the values of a window to those of its quadratic.
+    project = powers @ np.linalg.pinv(powers)
+    slow = correlate1d(values, project[half], axis=0, mode="constant")
+    slow[:half] = (project @ values[:window])[:half]
+    slow[-half:] = (project @ values[-window:])[-half:]
     return slow
 
 

@@ -5,10 +5,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation
 
 from dubfew.reconstruction.fitting.landmark_fit import FaceParameters
-from dubfew.reconstruction.fitting.smoothing import smooth_parameters
+from dubfew.reconstruction.fitting.smoothing import _filter_savitzky_golay, smooth_parameters
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS
 
@@ -150,3 +151,10 @@ def test_any_number_of_frames(n):
     assert all(np.isfinite(getattr(after, name)).all() for name in ("jaw", "expression"))
     if n <= 4:
         np.testing.assert_allclose(after.expression, noisy.expression, atol=1e-9)
+
+
+@pytest.mark.parametrize(("rows", "window"), [(5, 5), (9, 7), (40, 9)])
+def test_the_sliding_quadratic_is_that_of_scipy(rows, window):
+    values = np.random.default_rng(0).standard_normal((rows, 3))
+    expected = savgol_filter(values, window, 2, axis=0)
+    np.testing.assert_allclose(_filter_savitzky_golay(values, window), expected, atol=1e-12)

@@ -7,6 +7,13 @@ Source: Saunders and Namboodiri 2024, "Dubbing for Everyone: Data-Efficient Visu
 Neural Rendering Priors" (arXiv 2401.06126), appendix A.1.
 """
 
-from dubfew.reconstruction.fitting.photometric.track import fit_photometric
+from typing import TYPE_CHECKING
+
+from dubfew.utils.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from dubfew.reconstruction.fitting.photometric.track import fit_photometric
 
 __all__ = ["fit_photometric"]
+
+__getattr__ = lazy_exports(__name__, {"fit_photometric": "track"})
