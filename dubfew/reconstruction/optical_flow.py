@@ -6,11 +6,14 @@ of two images of the same mouth tell the offset more exactly.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.errors import ShapeError
+from dubfew.reconstruction.flow_kernels import bandpass_gray, estimate_flow
 
 # The flow has one vector per cell of this size. Lips are some 15 cells wide, so that the flow bends
 # where they do; smaller cells would follow single pixels.
@@ -64,10 +67,50 @@ def lucas_kanade_flow(observed: Tensor, predicted: Tensor, mask: Tensor) -> Tens
             f"images {tuple(observed.shape)} and {tuple(predicted.shape)}: expected the same size, "
             f"a multiple of {FLOW_CELL_PX}"
         )
+    if observed.device.type == "cpu" and not torch.is_grad_enabled():
+        return _upsample_cells(_estimate_with_kernels(observed, predicted, mask))
+    return _upsample_cells(_estimate_with_torch(observed, predicted, mask))
+
+
+def _estimate_with_kernels(observed: Tensor, predicted: Tensor, mask: Tensor) -> Tensor:
+    """Estimate the flow of the cells by compiled loops. [B, 2, H / 4, W / 4]"""
+    size = min(observed.shape[-2:])
+    cells = size // FLOW_CELL_PX
+    noise, light = (
+        _half_kernel(NOISE_SIGMA_PX, size),
+        _half_kernel(ILLUMINATION_SIGMA_CELLS, cells),
+    )
+    kernels = [
+        (_half_kernel(sigma, cells), _half_kernel(sigma / 2, cells))
+        for sigma in FLOW_WINDOW_SIGMAS_CELLS
+    ]
+    flows = []
+    for target, source, weight in zip(observed, predicted, mask, strict=True):
+        images = (
+            bandpass_gray(
+                np.ascontiguousarray(each.numpy(), np.float32), noise, light, FLOW_CELL_PX
+            )
+            for each in (target, source)
+        )
+        flow = estimate_flow(
+            *images,
+            np.ascontiguousarray(weight[0].numpy(), np.float32),
+            kernels,
+            cell_px=FLOW_CELL_PX,
+            regularization=FLOW_REGULARIZATION,
+            outlier_difference=OUTLIER_GRAY_DIFFERENCE,
+            max_flow_px=MAX_FLOW_PX,
+        )
+        flows.append(flow)
+    return torch.from_numpy(np.stack(flows)).to(observed)
+
+
+def _estimate_with_torch(observed: Tensor, predicted: Tensor, mask: Tensor) -> Tensor:
+    """Estimate the flow of the cells on any device, with gradients. [B, 2, H / 4, W / 4]"""
     target, source = _bandpass_gray(observed), _bandpass_gray(predicted)
     source_x, source_y = _image_gradients(source)
-    height, width = observed.shape[-2:]
-    flow = observed.new_zeros(len(observed), 2, height // FLOW_CELL_PX, width // FLOW_CELL_PX)
+    height, width = target.shape[-2:]
+    flow = target.new_zeros(len(target), 2, height // FLOW_CELL_PX, width // FLOW_CELL_PX)
     for sigma in FLOW_WINDOW_SIGMAS_CELLS:
         # Move the observed image by the flow so far; its gradients and those of the prediction are
         # averaged, which is exact to second order.
@@ -84,7 +127,7 @@ def lucas_kanade_flow(observed: Tensor, predicted: Tensor, mask: Tensor) -> Tens
         determinant = xx * yy - xy * xy
         step = torch.cat([yy * xe - xy * ye, xx * ye - xy * xe], 1) / determinant
         flow = blur_gaussian(flow + step, sigma / 2).clamp(-MAX_FLOW_PX, MAX_FLOW_PX)
-    return _upsample_cells(flow)
+    return flow
 
 
 def warp_by_flow(image: Tensor, flow: Tensor) -> Tensor:
@@ -114,17 +157,31 @@ def blur_gaussian(image: Tensor, sigma: float) -> Tensor:
     Returns:
         The blurred image. [B, C, H, W]
     """
-    # On small images the kernel must not be wider than the border that can be repeated.
-    reach = min(int(KERNEL_REACH_SIGMAS * sigma), *(n - 1 for n in image.shape[-2:]))
-    offsets = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.exp(-((offsets / sigma) ** 2) / 2)
-    kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, 1, -1)
-    channels = image.shape[1]
+    channels, reach = image.shape[1], _reach(sigma, min(image.shape[-2:]))
+    kernel = _gaussian_kernel(sigma, min(image.shape[-2:])).to(image).expand(channels, 1, 1, -1)
     # A Gaussian is separable: blur rows, then columns.
     wide = F.pad(image, (reach, reach, 0, 0), mode="replicate")
     wide = F.conv2d(wide, kernel, groups=channels)
     tall = F.pad(wide, (0, 0, reach, reach), mode="replicate")
     return F.conv2d(tall, kernel.transpose(2, 3), groups=channels)
+
+
+def _reach(sigma: float, size: int) -> int:
+    """Return how far a kernel reaches: not farther than the border that can be repeated, px."""
+    return min(int(KERNEL_REACH_SIGMAS * sigma), size - 1)
+
+
+def _gaussian_kernel(sigma: float, size: int) -> Tensor:
+    """Make the kernel of a blur of images whose shorter side is ``size`` px. [2 reach + 1]"""
+    reach = _reach(sigma, size)
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    kernel = torch.exp(-((offsets / sigma) ** 2) / 2)
+    return kernel / kernel.sum()
+
+
+def _half_kernel(sigma: float, size: int) -> NDArray[np.float32]:
+    """Make the second half of a kernel, with its middle. [reach + 1]"""
+    return _gaussian_kernel(sigma, size)[_reach(sigma, size) :].numpy()
 
 
 def _bandpass_gray(image: Tensor) -> Tensor:
