@@ -84,16 +84,13 @@ def _estimate_with_kernels(observed: Tensor, predicted: Tensor, mask: Tensor) ->
         (_half_kernel(sigma, cells), _half_kernel(sigma / 2, cells))
         for sigma in FLOW_WINDOW_SIGMAS_CELLS
     ]
-    flows = []
+    flows: list[NDArray[np.float32]] = []
     for target, source, weight in zip(observed, predicted, mask, strict=True):
-        images = (
-            bandpass_gray(
-                np.ascontiguousarray(each.numpy(), np.float32), noise, light, FLOW_CELL_PX
-            )
-            for each in (target, source)
-        )
+        arrays = [np.ascontiguousarray(rgb.numpy(), np.float32) for rgb in (target, source)]
+        bands = [bandpass_gray(rgb, noise, light, FLOW_CELL_PX) for rgb in arrays]
         flow = estimate_flow(
-            *images,
+            bands[0],
+            bands[1],
             np.ascontiguousarray(weight[0].numpy(), np.float32),
             kernels,
             cell_px=FLOW_CELL_PX,
