@@ -150,7 +150,6 @@ REQUIRED_PACKAGES = {
     "skimage": "scikit-image",
     "torch": "torch",
     "accelerate": "accelerate",
-    "peft": "peft",
     # A declared dependency that no code of dubfew imports yet.
     "kornia": "kornia",
     "safetensors": "safetensors",

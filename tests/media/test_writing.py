@@ -25,6 +25,7 @@ from dubfew.media import (
     read_audio,
     read_frames,
 )
+from dubfew.media.codecs import choose_encoding
 from tests.media.pictures import sine, smooth_rgb
 
 RATES = [
@@ -322,6 +323,16 @@ class TestNothingHalfWritten:
         blocked.touch()
         with pytest.raises(MediaError, match="cannot be written"):
             write(blocked / "out.mp4", made(1, 32, 32))
+
+
+def test_superfast_looks_ahead_beside_what_the_picture_needs(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    plain = VideoInfo(path, 64, 64, Fraction(25))
+    fields = VideoInfo(path, 64, 64, Fraction(25), field_order=3)
+    for info, own in ((plain, []), (fields, ["bff=1"])):
+        options = choose_encoding(path, info, preset="superfast").options
+        assert options["x264-params"].split(":") == [*own, "rc-lookahead=10", "mbtree=1"]
+    assert "x264-params" not in choose_encoding(path, plain).options
 
 
 class TestRefusals:

@@ -1,8 +1,9 @@
-"""Train low-rank updates of every convolution and linear layer of the renderer (LoRA, by PEFT).
+"""Train low-rank updates of every convolution and linear layer of the renderer (LoRA).
 
 Actors are small: 386 kB of weights at rank 16 for the ``lite`` renderer. The updates are merged
-into plain layers before rendering, so they cost no time there. Merging is a few lines and needs no
-PEFT, whose import takes longer than a short render: it is imported where actors are trained.
+into plain layers before rendering, so they cost no time there. Numbers and names are those of PEFT,
+which tests compare with. PEFT itself imports transformers, which takes longer than a short render,
+and computes the updates of convolutions by more convolutions.
 
 Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models" (arXiv 2106.09685),
 section 4; PEFT extends it to convolutions.
@@ -10,12 +11,12 @@ section 4; PEFT extends it to convolutions.
 
 from __future__ import annotations
 
-from types import MethodType
-from typing import Any
+import math
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from dubfew.adapt.methods._base import (
     AdaptationMethod,
@@ -43,39 +44,53 @@ def _find_adapted_layers(renderer: nn.Module) -> dict[str, nn.Conv1d | nn.Conv2d
     }
 
 
+class LowRankUpdate(nn.Module):
+    """A layer's weight plus a trainable low-rank update, as a parametrization of the weight.
+
+    A convolution's update is one to ``rank`` channels and then one of a single pixel, multiplied
+    out: adding two small matrices costs less than two more convolutions over the image.
+    """
+
+    def __init__(self, weight: Tensor, rank: int, scale: float) -> None:
+        """Start an update at zero.
+
+        Args:
+            weight: weight of a convolution or a linear layer. [O, I, ...]
+            rank: rank of the update.
+            scale: factor of the update.
+        """
+        super().__init__()
+        rows, *columns = weight.shape
+        self.scale = scale
+        self.lora_A = nn.Parameter(weight.new_empty(rank, *columns))
+        self.lora_B = nn.Parameter(weight.new_zeros(rows, rank, *[1] * len(columns[1:])))
+        # As PEFT starts them, which is as PyTorch starts linear layers.
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Add the update to the weight."""
+        update = self.lora_B.flatten(1) @ self.lora_A.flatten(1)
+        return weight + self.scale * update.view_as(weight)
+
+
 def _inject_lora(renderer: Renderer, options: MethodOptions) -> nn.Module:
     """Give every convolution and linear layer a trainable low-rank update, in place."""
-    from peft import LoraConfig, inject_adapter_in_model
-    from peft.tuners.lora import LoraLayer
-
-    # By full name: a bare suffix would also match layers of the same name elsewhere.
-    targets = list(_find_adapted_layers(renderer))
-    config = LoraConfig(r=options["rank"], lora_alpha=options["alpha"], target_modules=targets)
-    model = inject_adapter_in_model(config, renderer)
-    # On instances, so that PEFT's class stays as it is for other users in this process.
-    for module in model.modules():
-        if isinstance(module, LoraLayer):
-            module.forward = MethodType(_forward_with_merged_weight, module)
-    return model
-
-
-def _forward_with_merged_weight(layer: Any, x: Tensor) -> Tensor:
-    """Compute a LoRA layer's output with the update added to its weight first.
-
-    The numbers are those of PEFT's own forward pass, which runs two more convolutions over the
-    image instead. On images these cost more than adding two small matrices.
-    """
-    base = layer.get_base_layer()
-    weight = base.weight + layer.get_delta_weight(layer.active_adapters[0])
-    if isinstance(base, (nn.Conv1d, nn.Conv2d)):
-        return base._conv_forward(x, weight, base.bias)
-    return F.linear(x, weight, base.bias)
+    renderer.requires_grad_(False)
+    for layer in _find_adapted_layers(renderer).values():
+        scale = options["alpha"] / options["rank"]
+        update = LowRankUpdate(layer.weight, options["rank"], scale)
+        parametrize.register_parametrization(layer, "weight", update)
+    return renderer
 
 
 def _extract_lora(model: nn.Module, prior: NamedTensors) -> NamedTensors:
-    from peft import get_peft_model_state_dict
-
-    return dict(get_peft_model_state_dict(model))
+    """Take the updates out, under the names that PEFT gives them."""
+    found = {}
+    for name, layer in _find_adapted_layers(model).items():
+        (update,) = cast(Any, layer).parametrizations.weight
+        found[f"{name}.lora_A.weight"] = update.lora_A.detach()
+        found[f"{name}.lora_B.weight"] = update.lora_B.detach()
+    return found
 
 
 def _apply_lora(renderer: Renderer, weights: NamedTensors, options: MethodOptions) -> Renderer:

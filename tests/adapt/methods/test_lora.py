@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from copy import deepcopy
@@ -9,9 +10,8 @@ from copy import deepcopy
 import pytest
 import torch
 from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
-from peft.tuners.lora import LoraLayer
 
-from dubfew.adapt.methods import METHODS
+from dubfew.adapt.methods import METHODS, lora
 from tests.adapt.toys import make_toy_adapter, render_pixels
 from tests.data.people import TOY
 
@@ -62,23 +62,43 @@ def test_merged_equals_peft(trained, prior, footage, sample):
     )
 
 
-def test_the_merged_forward_pass_has_the_values_and_gradients_of_peft(prior, sample):
+def test_training_has_the_values_and_gradients_of_peft(prior, sample):
     ours = LORA.make_trainable(deepcopy(prior.renderer), {"rank": 3, "alpha": 6})
     generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, value in ours.named_parameters():
-            if "lora_" in name:
+    trained = {}
+    for name, value in ours.named_parameters():
+        assert value.requires_grad == ("lora_" in name)
+        if value.requires_grad:
+            with torch.no_grad():
                 value.copy_(0.1 * torch.randn(value.shape, generator=generator))
-    theirs = deepcopy(ours)
-    for module in theirs.modules():
-        if isinstance(module, LoraLayer):
-            del module.forward  # the instance's own; the class's is PEFT's
+            trained[name.replace(".parametrizations.weight.0", "")] = value
+    theirs = deepcopy(prior.renderer)
+    targets = [
+        n for n, m in theirs.named_modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)
+    ]
+    inject_adapter_in_model(LoraConfig(r=3, lora_alpha=6, target_modules=targets), theirs)
+    set_peft_model_state_dict(theirs, LORA.extract_delta(ours, {}))
     texture = torch.zeros(len(sample.target), TOY.texture_channels, *sample.target.shape[2:])
     images = [model(sample.inputs, texture) for model in (ours, theirs)]
     torch.testing.assert_close(*images, atol=1e-5, rtol=0)
     for image in images:
         (image - sample.target).square().sum().backward()
-    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        assert (a.grad is None) == (b.grad is None) == ("lora_" not in name)
-        if a.grad is not None:
-            torch.testing.assert_close(a.grad, b.grad, atol=1e-4, rtol=1e-4)
+    expected = {
+        name.replace(".default.weight", ""): value.grad
+        for name, value in theirs.named_parameters()
+        if "lora_" in name
+    }
+    assert set(trained) == set(expected)
+    for name, value in trained.items():
+        torch.testing.assert_close(value.grad, expected[name], atol=1e-4, rtol=1e-4)
+
+
+def test_training_starts_at_the_prior_and_imports_no_peft(prior, sample):
+    texture = torch.zeros(len(sample.target), TOY.texture_channels, *sample.target.shape[2:])
+    start = LORA.make_trainable(deepcopy(prior.renderer), LORA.default_options)
+    torch.testing.assert_close(
+        start(sample.inputs, texture), prior.renderer(sample.inputs, texture), atol=0, rtol=0
+    )
+    source = inspect.getsource(lora)
+    assert "import peft" not in source
+    assert "from peft" not in source
