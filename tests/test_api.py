@@ -115,6 +115,8 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "out": (["--out", "o.mp4"], Path("o.mp4")),
     "syncnet": (["--syncnet", "s.model"], Path("s.model")),
     "listen": (["--listen"], True),
+    "inside": (["--inside"], True),
+    "sheet": (["--sheet", "s.png"], Path("s.png")),
     "floor": (["--floor"], True),
     "again": (["--again", "o2.mp4"], Path("o2.mp4")),
     "require": (["--require", "l.json"], Path("l.json")),

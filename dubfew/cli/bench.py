@@ -18,6 +18,7 @@ from dubfew.cli.options import (
     parse_systems,
 )
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
+from dubfew.errors import DubfewError
 
 bench_app = CommandGroup("Measure what dubfew promises.")
 
@@ -173,3 +174,74 @@ def compare_peers(
     with show_progress(progress_mode, as_json=False) as progress:
         text = compare_systems(references, systems, out, listen=listen, progress=progress)
     print_result(None, as_json=False, text=text.rstrip())
+
+
+@bench_app.command("mouths")
+@report_errors
+def measure_mouths(
+    videos: Annotated[
+        list[Path],
+        typer.Argument(metavar="VIDEO", help="Videos of one person each, 4 s and longer."),
+    ],
+    restrict: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="What the footage lacks: smallest (1.6 s with the smallest openings), no-teeth, "
+            "closed (no opening at all), frontal (no turned head), 25-frames; repeat for more. "
+            "Default: smallest.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of table and pictures.")
+    ] = Path("mouths"),
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="Training steps of the row adapted; default: as adapt has it."
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(metavar="S", min=2, help="Length of each video that is used; default: all."),
+    ] = None,
+    prior: PriorOption = None,
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn actors from footage that lacks something, and measure the mouths it lacked.
+
+    The rest of each video is rendered with its own motion. The rows are: references alone, the
+    prior without training, and the adapted actor.
+    """
+    from dubfew.evaluate.restricted_footage import (
+        check_restriction,
+        format_restricted,
+        run_restricted_clips,
+    )
+    from dubfew.utils.files import check_input_file
+
+    restrictions = restrict or ["smallest"]
+    for restriction in restrictions:
+        try:
+            check_restriction(restriction)
+        except DubfewError as error:
+            raise typer.BadParameter(f"--restrict: {error}") from None
+    for video in videos:
+        check_input_file(video)
+    with show_progress(progress_mode, as_json=as_json) as progress:
+        results, failed = run_restricted_clips(
+            videos,
+            restrictions,
+            out,
+            steps=steps,
+            seconds=seconds,
+            prior=prior,
+            progress=progress,
+        )
+    text = format_restricted(results)
+    text += "".join(f"\nFailed: {name}: {reason}\n" for name, reason in failed.items())
+    values = {"clips": results, "failed": failed}
+    print_result(values, as_json=as_json, text=text.rstrip())
+    if failed:
+        raise typer.Exit(EXIT_FAILURE)

@@ -83,6 +83,7 @@ def _measure_folder(
         "--floor": options.floor,
         "--again": options.again,
         "--html": options.html,
+        "--sheet": options.sheet,
     }
     given = [flag for flag, value in alone.items() if value]
     if given or options.transcript is not None:

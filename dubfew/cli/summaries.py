@@ -186,12 +186,26 @@ def format_evaluation(
         )
     rows.insert(0, ("", "value", "95 %", *noise, "", ""))
     table = _align_columns(rows)
+    table += _format_parts(result.parts)
     table += [
         f"left as it was, {run.start:.2f} to {run.end:.2f} s: {run.reason}"
         for run in result.unpainted_runs
     ]
     table += [f"limit broken: {each.describe()}" for each in result.broken_limits]
     return _join(warnings, table, None)
+
+
+def _format_parts(parts: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Describe the inside of the mouth in parts of the frames, one column per part."""
+    if not parts:
+        return []
+    names = dict.fromkeys(name for values in parts.values() for name in values)
+    rows = [("inside", *parts)]
+    rows += [
+        (name, *(format_value(values.get(name, float("nan"))) for values in parts.values()))
+        for name in names
+    ]
+    return ["", *_align_columns(rows)]
 
 
 def format_folder(

@@ -111,6 +111,9 @@ class EvaluationResult:
         intervals: lowest and highest value of each metric with values of frames, with 95 %
             probability, by a bootstrap over the frames; see `dubfew.evaluate.intervals`.
         unpainted_runs: frames that the output left as they were, and why.
+        parts: measures of the inside of the mouth over parts of the frames, by part: the widest
+            mouths, all others, teeth, smiles, turned heads; empty if they were not asked for. See
+            `dubfew.evaluate.mouth_parts`.
         floor: measures of outputs that nobody could tell from the original, by row; see
             `dubfew.evaluate.noise_floor`.
         broken_limits: limits that the output does not keep; see `dubfew.evaluate.gate`.
@@ -145,6 +148,7 @@ class EvaluationResult:
     rest: int = 0
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unpainted_runs: tuple[FrameRun, ...] = ()
+    parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     floor: Mapping[str, EvaluationResult] = field(default_factory=dict)
     broken_limits: tuple[BrokenLimit, ...] = ()
     curves: Mapping[str, FrameCurve] = field(default_factory=dict, repr=False, compare=False)
@@ -170,6 +174,10 @@ class EvaluationResult:
             },
             "unavailable": self.unavailable,
             "unpainted_runs": self.unpainted_runs,
+            "parts": {
+                part: {name: v if math.isfinite(v) else None for name, v in values.items()}
+                for part, values in self.parts.items()
+            },
             "floor": {name: row.to_json() for name, row in self.floor.items()},
             "broken_limits": self.broken_limits,
         }
@@ -204,6 +212,7 @@ def evaluate(
     landmarks: NDArray[np.float32] | None = None,
     syncnet: Path | str | None = None,
     listen: bool = False,
+    inside: bool = False,
     transcript: Path | str | None = None,
     language: str | None = None,
     progress: ProgressCallback = no_progress,
@@ -224,6 +233,7 @@ def evaluate(
         syncnet: file of SyncNet's weights; without it and the asset syncnet, LSE-C and LSE-D are
             not measured.
         listen: also compare the mouth with the phonemes that PocketSphinx recognizes.
+        inside: also measure the inside of the mouth: colors, teeth, sharpness, flicker.
         transcript: text that is spoken in the output, which says when the lips have to close.
         language: language of the transcript, such as ``de``; needed with it.
         progress: function that is called with the state of the stages "landmarks", "track",
@@ -242,7 +252,12 @@ def evaluate(
     reference, output = Path(reference), Path(output)
     wants_phones = True if listen or transcript is not None else None
     measurements, unavailable = start_measurements(
-        {"syncnet": syncnet, "listen": listen or None, "phones": wants_phones}
+        {
+            "syncnet": syncnet,
+            "listen": listen or None,
+            "inside": inside or None,
+            "phones": wants_phones,
+        }
     )
     # Before the first pass over a video, which takes minutes.
     width, height = _common_size(reference, output)
@@ -311,6 +326,7 @@ def evaluate(
         rest=max(len(faces), probe(output).frames or 0) - len(times),
         intervals={name: bootstrap_interval(curve, block) for name, curve in curves.items()},
         unpainted_runs=_explain_unpainted(curves[UNPAINTED_METRIC].values, stamps, track),
+        parts=_measure_parts(reference, clips, curves) if inside else {},
         curves=curves,
         clips=clips,
         track=track,
@@ -320,6 +336,17 @@ def evaluate(
             if isinstance(each, FrechetMeasurement)
         },
     )
+
+
+def _measure_parts(
+    reference: Path, clips: ClipPair, curves: Mapping[str, FrameCurve]
+) -> dict[str, dict[str, float]]:
+    """Measure the inside of the mouth over the parts of the frames that footage is short of."""
+    from dubfew.evaluate.mouth_parts import find_mouth_parts, measure_teeth, summarize_parts
+
+    landmarks = clips.reference_landmarks
+    parts = find_mouth_parts(landmarks, measure_teeth(reference, landmarks))
+    return summarize_parts(curves, parts)
 
 
 def _find_phones(
@@ -444,7 +471,12 @@ def _make_result(
     known: dict[str, Any] = {name: values[name] for name in FIELD_NAMES if name in values}
     # A whole number in JSON and in the text, as the levels of pixels are.
     known["outside_max"] = int(known["outside_max"])
-    further = [name for name in METRICS.names if name not in FIELD_NAMES]
+    further = [
+        name
+        for name, metric in METRICS.items()
+        if name not in FIELD_NAMES
+        and (name in values or metric.requirement is None or not metric.requirement.on_request)
+    ]
     return EvaluationResult(
         frames=frames,
         **known,

@@ -41,9 +41,11 @@ def judge_output(
     # Before the work, which takes minutes.
     limits = read_limits(options.require) if options.require is not None else {}
     page = Path(options.html) if options.html is not None else None
-    if page is not None:
-        for each in (reference, output):
-            check_output_path(page, each, overwrite=options.overwrite)
+    sheet = Path(options.sheet) if options.sheet is not None else None
+    for written in (page, sheet):
+        if written is not None:
+            for each in (reference, output):
+                check_output_path(written, each, overwrite=options.overwrite)
     measuring = options.measuring
     result = evaluate(reference, output, track=track, progress=progress, **measuring)
     if options.floor or options.again is not None:
@@ -56,4 +58,8 @@ def judge_output(
         from dubfew.evaluate.page import write_evaluation_page
 
         write_evaluation_page(page, result, floor=result.floor, broken=result.broken_limits)
+    if sheet is not None and result.clips is not None:
+        from dubfew.evaluate.mouth_parts import save_mouth_sheet
+
+        save_mouth_sheet(sheet, [reference, output], result.clips.reference_landmarks)
     return result

@@ -24,6 +24,16 @@ class EvaluateOptions:
     listen: bool = option(
         False, help="Compare the mouth with the phonemes that PocketSphinx recognizes."
     )
+    inside: bool = option(
+        False,
+        help="Also measure the inside of the mouth: colors, teeth, sharpness and flicker between "
+        "the lips, in all frames, the widest mouths, smiles and turned heads.",
+    )
+    sheet: Path | str | None = option(
+        None,
+        help="Also write a picture (.png) of the widest mouths, the original's above.",
+        metavar="FILE",
+    )
     transcript: Path | str | None = option(
         None,
         help="Text that is spoken in the output, as plain text, .srt or .vtt: it says when the "
@@ -54,7 +64,7 @@ class EvaluateOptions:
     html: Path | str | None = option(
         None, help="Also write a page (.html) with curves and the worst moments.", metavar="FILE"
     )
-    overwrite: bool = option(False, help="Replace the page where it exists.")
+    overwrite: bool = option(False, help="Replace the page and the picture where they exist.")
 
     def __post_init__(self) -> None:
         validate_options(self)
@@ -62,9 +72,11 @@ class EvaluateOptions:
             raise DubfewError("--transcript FILE needs --language CODE")
         if self.html is not None and Path(self.html).suffix.lower() != ".html":
             raise DubfewError("--html: a file name that ends in .html is needed")
+        if self.sheet is not None and Path(self.sheet).suffix.lower() != ".png":
+            raise DubfewError("--sheet: a file name that ends in .png is needed")
 
     @property
     def measuring(self) -> dict[str, Any]:
         """The options that say what is measured, by name."""
-        names = ("syncnet", "listen", "transcript", "language")
+        names = ("syncnet", "listen", "inside", "transcript", "language")
         return {name: getattr(self, name) for name in names}

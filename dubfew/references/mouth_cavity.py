@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.references.mouth_opening import (
+    LIP_DEPTH,
     MouthOpening,
     find_gap,
     sample_nearest,
 )
+from dubfew.references.teeth import TEETH_SHARE, look_at_teeth
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.luma import LUMA_BT601
 
@@ -36,8 +38,6 @@ NETWORK_SHARE = 0.6
 # Largest color that the network may give, as factors on the skin's: teeth are whiter than skin, but
 # lit by the same light. Extrapolated beyond its examples it once gave green teeth.
 WHITEST_OVER_SKIN = np.array([1.10, 1.25, 1.45], np.float32)
-# How far outside of the lips' inner edges their colors are read, in half widths of the mouth.
-LIP_DEPTH = 0.10
 # Brightness below which a color counts as this, of 255: the logarithm of noise must not count.
 DARKEST_LEVEL = 4.0
 
@@ -48,7 +48,9 @@ DARK_FACTOR, TONGUE_FACTOR = 0.35, 0.78
 # Half width of the tongue, and the part of the opening, from the top, in which it rises.
 TONGUE_HALF_WIDTH = 0.24
 TONGUE_RISE = (0.30, 0.85)
-# Enamel: brightness as a factor on that of the lips, its largest value, and its tint.
+# The actor's enamel, where windows show teeth: percentile of their colors, and how many windows.
+ENAMEL_PERCENTILE, MIN_ENAMEL_WINDOWS = 70, 2
+# Enamel of others: brightness as a factor on that of the lips, its largest value, and its tint.
 ENAMEL_FACTOR, MAX_ENAMEL_LEVEL = 1.3, 235.0
 ENAMEL_TINT = np.array([1.05, 1.0, 0.86], np.float32)
 # How much of the upper teeth shows below the lip, at rest and in a full smile, and of the lower
@@ -84,12 +86,14 @@ class MouthColors:
         upper_lip: upper lip above its inner edge.
         gap: darkest row between the lips.
         skin: cheeks beside the mouth.
+        enamel: the actor's teeth; None where no window shows any.
     """
 
     lower_lip: FloatArray
     upper_lip: FloatArray
     gap: FloatArray
     skin: FloatArray
+    enamel: FloatArray | None = None
 
 
 def measure_mouth_colors(
@@ -101,7 +105,7 @@ def measure_mouth_colors(
         windows: of each window the image [S, S, 3], the inner edge of the lips [20, 2] and points
             on the cheeks [N, 2], both -1 to 1.
     """
-    found = []
+    found, enamel = [], []
     for image, ring, cheeks in windows:
         opening = MouthOpening.from_ring(ring)
         across = opening.spread_across(0.4, 9)
@@ -114,7 +118,13 @@ def measure_mouth_colors(
         found.append(
             [*lips, find_gap(image, opening)[1], np.median(sample_nearest(image, cheeks), 0)]
         )
-    return MouthColors(*np.median(np.array(found, np.float32), 0))
+        share, teeth = look_at_teeth(image, ring)
+        if share > TEETH_SHARE:
+            # Teeth at the side are in shadow, and a shine is whiter than enamel.
+            enamel.append(np.percentile(teeth, ENAMEL_PERCENTILE, axis=0))
+    # One window may show a shine on the lips alone.
+    tone = np.median(enamel, 0).astype(np.float32) if len(enamel) >= MIN_ENAMEL_WINDOWS else None
+    return MouthColors(*np.median(np.array(found, np.float32), 0), enamel=tone)
 
 
 @dataclass(frozen=True)
@@ -194,7 +204,9 @@ def draw_cavity_shapes(points: CavityPoints, colors: MouthColors) -> FloatArray:
         np.clip(1 - (points.across / TONGUE_HALF_WIDTH) ** 2, 0, 1)
     )
     color = dark + tongue[:, None] * (TONGUE_FACTOR * lip - dark)
-    enamel = np.minimum(ENAMEL_FACTOR * (lip @ LUMA_BT601) * ENAMEL_TINT, MAX_ENAMEL_LEVEL)
+    enamel = colors.enamel
+    if enamel is None:
+        enamel = np.minimum(ENAMEL_FACTOR * (lip @ LUMA_BT601) * ENAMEL_TINT, MAX_ENAMEL_LEVEL)
     upper_edge, lower_edge = points.middle_edges
     middle_opening = lower_edge - upper_edge
     rest, full = UPPER_TEETH_SHOWN

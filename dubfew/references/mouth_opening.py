@@ -33,6 +33,8 @@ PROBED_WIDTH = 0.5
 # Levels of brightness (of 255) by which a row has to be darker for each whole opening that it lies
 # off the middle. It keeps the gap in the middle of mouths that show none.
 GAP_PRIOR_LEVELS = 25.0
+# How far outside of the lips' inner edges their colors are read, in half widths of the mouth.
+LIP_DEPTH = 0.10
 # Smallest length that is divided by: a tenth of a pixel in a window of 160.
 MIN_LENGTH = 0.00125
 

@@ -197,6 +197,7 @@ class MetricRequirement:
         packages: optional packages that have to be installed, by module; see
             `dubfew.utils.import_utils`. With packages and without an asset or variable the metric
             is measured wherever they are installed.
+        on_request: True if results do not even name the metric unless it was asked for.
     """
 
     name: str
@@ -205,6 +206,7 @@ class MetricRequirement:
     variable: str | None = None
     asset: str | None = None
     packages: tuple[str, ...] = ()
+    on_request: bool = False
 
 
 @dataclass(frozen=True)
