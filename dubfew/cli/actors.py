@@ -96,12 +96,19 @@ def show_coverage(
     revision: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Revision; default: the one in use.")
     ] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Sound of a line: how far does it need more?"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which mouths, sounds and poses an actor's footage shows, and what to film."""
+    """Show which mouths, teeth, sounds, poses and light an actor's footage shows, and what to film.
+
+    With --audio, also how far that line asks for mouths that the footage lacks.
+    """
     from dubfew.render.coverage import measure_actor_coverage
 
-    found = measure_actor_coverage(actor, revision)
+    found = measure_actor_coverage(actor, revision, audio=audio)
     lines = found.describe()
     width = max(len(title) for title, _ in lines)
     text = "\n".join(f"{title:<{width}}  {line}" for title, line in lines)

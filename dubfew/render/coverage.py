@@ -1,24 +1,30 @@
-"""Coverage of an actor's seconds: which mouths, sounds and poses they show."""
+"""Coverage of an actor's seconds: mouths, teeth, sounds, poses and light that they show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from dubfew.adapt.artefact import ADAPTER_TRACK_FILE, ActorAdapter
+from dubfew.media import read_audio
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.motion.retargeting import retarget_mouth
 from dubfew.reconstruction.heads.head_model import HeadModel, load_head_model
 from dubfew.reconstruction.track import Track
+from dubfew.references.mouth_opening import sample_nearest
+from dubfew.references.teeth import TEETH_SHARE, look_at_teeth
 from dubfew.registry import Registry
 from dubfew.render.report import measure_unseen_mouths
+from dubfew.speech.resolve_model import resolve_speech_model
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import Phone, motion_from_phones
+from dubfew.utils.luma import LUMA_BT601
 
 # Sounds that stand for all that look alike, and words to film where they are missing. One letter of
 # each group of `VISEME_BY_LETTER` that the lips show.
@@ -46,6 +52,14 @@ GAP_LIMITS = (0.02, 0.06, 0.1, 0.15)
 GAP_NAMES = ("closed", "slightly open", "half open", "open", "wide")
 # Frames that make an opening known: fewer are one moment, seen in one light and pose.
 MIN_SHOWN_FRAMES = 3
+# Share of the pictures that makes teeth known: less is a moment, or a shine on the lip.
+MIN_TEETH_SHARE = 0.05
+# Reach at which nothing is limited: the largest that renders take.
+MAX_REACH = 10.0
+# Factor by which a line would open wider before it is said.
+WANTED_FACTOR = 1.05
+# Frames of a line for each second: mouths do not change faster than films show.
+LINE_FPS = 25
 # Turn of the head up to which a mesh carries a mouth well beyond the poses that were seen, degrees.
 POSE_MARGIN_DEGREES = 10.0
 
@@ -68,6 +82,35 @@ class SoundCoverage:
 
 
 @dataclass(frozen=True)
+class LineNeeds:
+    """What a line needs that the footage may lack.
+
+    Attributes:
+        frames: frames of the line, 25 a second.
+        lacking: frames whose mouth the footage lacks.
+        widest_gap: widest gap that the line opens, inter-ocular distances. Speech alone opens no
+            wider than the footage (``--reach 1``).
+        wanted_gap: widest gap that it would open without that limit.
+    """
+
+    frames: int
+    lacking: int
+    widest_gap: float
+    wanted_gap: float
+
+    def describe(self, coverage: FootageCoverage) -> str:
+        """Describe the needs in one line, beside what the footage shows."""
+        words = (
+            f"{self.lacking} of {self.frames} frames ask for mouths that the footage lacks; it "
+            f"opens to {self.widest_gap:.2f}, the footage to {coverage.widest_gap:.2f}"
+        )
+        if self.wanted_gap > self.widest_gap * WANTED_FACTOR:
+            reach = self.wanted_gap / max(self.widest_gap, 1e-6)
+            words += f", and would to {self.wanted_gap:.2f} (--reach {reach:.1f})"
+        return words
+
+
+@dataclass(frozen=True)
 class FootageCoverage:
     """What the seconds of an actor show.
 
@@ -82,6 +125,10 @@ class FootageCoverage:
         yaw: range of the head's turn to the side, degrees; 5 % of the frames lie on either side.
         pitch: range of its nod, degrees.
         roll: range of its tilt, degrees.
+        teeth: share of the stored pictures that show teeth, 0 to 1.
+        light: range of the brightness of the cheeks in the stored pictures, 8-bit levels of luma;
+            5 % of them lie on either side.
+        line: what a line needs beyond that; None if none was named.
     """
 
     actor: str
@@ -94,6 +141,9 @@ class FootageCoverage:
     yaw: tuple[float, float]
     pitch: tuple[float, float]
     roll: tuple[float, float]
+    teeth: float
+    light: tuple[float, float]
+    line: LineNeeds | None = None
 
     def describe(self) -> list[tuple[str, str]]:
         """Describe the coverage for readers, as pairs of a title and one line."""
@@ -102,6 +152,7 @@ class FootageCoverage:
             ("Actor", f"{self.actor}, revision {self.revision}"),
             ("Footage", f"{self.frames} frames, {self.seconds:.1f} s"),
             ("Openings", f"{counts} (widest gap {self.widest_gap:.2f} of the eyes' distance)"),
+            ("Teeth", f"in {100 * self.teeth:.0f} % of the stored pictures"),
         ]
         for verdict in ("shown", "near", "missing"):
             sounds = " ".join(each.sound for each in self.sounds if each.verdict == verdict)
@@ -109,6 +160,9 @@ class FootageCoverage:
         poses = (("turned", self.yaw), ("nodding", self.pitch), ("tilted", self.roll))
         words = ", ".join(f"{name} {low:.0f} to {high:.0f}" for name, (low, high) in poses)
         lines.append(("Poses", f"{words} degrees; {POSE_MARGIN_DEGREES:.0f} more go well"))
+        lines.append(("Light", "cheeks at {:.0f} to {:.0f} of 255".format(*self.light)))
+        if self.line is not None:
+            lines.append(("Line", self.line.describe(self)))
         lines += [("Film", line) for line in self.advise()]
         return lines
 
@@ -123,38 +177,54 @@ class FootageCoverage:
             lines.append("a moment of closed lips: pauses and the sounds m, b, p")
         if self.openings["open"] + self.openings["wide"] < MIN_SHOWN_FRAMES:
             lines.append("open vowels, so that teeth and tongue are seen")
+        elif self.teeth < MIN_TEETH_SHARE:
+            lines.append("a smile or words such as see, yes, cheese: no picture shows teeth")
         return lines
 
 
 def measure_actor_coverage(
-    actor: str, revision: int | None = None, *, registry: Registry | None = None
+    actor: str,
+    revision: int | None = None,
+    *,
+    audio: Path | str | None = None,
+    registry: Registry | None = None,
 ) -> FootageCoverage:
-    """Measure what an actor's footage shows.
+    """Measure what an actor's footage shows, and how far a line needs more.
 
     Args:
         actor: id of the actor.
         revision: number of the revision; None for the one that is used.
+        audio: sound of a line, or None.
         registry: registry that holds the actor; default: the user's own.
 
     Raises:
         ActorNotFoundError: The actor or the revision does not exist.
         SuspendedError: The actor is suspended.
         ArtefactError: The actor's files are damaged.
+        MediaError: The sound cannot be read.
     """
     registry = registry or Registry()
     stored = registry.open(actor, revision)
     registry.check_suspension(stored)
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
-    return measure_coverage(adapter, stored.actor, stored.number)
+    return measure_coverage(
+        adapter, stored.actor, stored.number, None if audio is None else Path(audio)
+    )
 
 
-def measure_coverage(adapter: ActorAdapter, actor: str, revision: int) -> FootageCoverage:
-    """Measure what the footage of an adapter shows.
+def measure_coverage(
+    adapter: ActorAdapter, actor: str, revision: int, audio: Path | None = None
+) -> FootageCoverage:
+    """Measure what the footage of an adapter shows, and how far a line needs more.
 
     Args:
         adapter: everything that is stored of the actor.
         actor: id of the actor.
         revision: number of the revision.
+        audio: sound of a line, or None.
+
+    Raises:
+        MediaError: The sound cannot be read.
     """
     head = load_head_model(adapter.config["head"])
     whole = Track.from_bytes(adapter.track_bytes, ADAPTER_TRACK_FILE)
@@ -180,6 +250,9 @@ def measure_coverage(adapter: ActorAdapter, actor: str, revision: int) -> Footag
         yaw=(ranges[0][0], ranges[0][1]),
         pitch=(ranges[1][0], ranges[1][1]),
         roll=(ranges[2][0], ranges[2][1]),
+        teeth=_measure_teeth(adapter, head),
+        light=_measure_light(adapter, head),
+        line=None if audio is None else _measure_line(adapter, track, head, audio),
     )
 
 
@@ -199,18 +272,63 @@ def _measure_sounds(adapter: ActorAdapter, track: Track, head: HeadModel) -> NDA
             for letter in EXAMPLE_WORDS
         ]
     )
-    # As a render does: the average speaker's mouth in the actor's style, in the calmest pose.
+    # As a render does: the average speaker's mouth in the actor's style.
     every = np.repeat(shapes, FRAMES_PER_SOUND, axis=0)
     spoken = adapter.style.apply(MouthMotion(every, np.arange(len(every), dtype=np.float64)))
+    return _measure_unseen(adapter, track, head, spoken)[FRAMES_PER_SOUND // 2 :: FRAMES_PER_SOUND]
+
+
+def _measure_unseen(
+    adapter: ActorAdapter, track: Track, head: HeadModel, spoken: MouthMotion
+) -> NDArray[np.float64]:
+    """Distance of the mouth in some motion to the nearest stored one, in the calmest pose. [N]"""
     away = np.linalg.norm(track.rotation - np.median(track.rotation, axis=0), axis=1)
     # The footage comes first, because the actor's rest pose is estimated from it.
-    count = len(track)
-    rows = np.concatenate([np.arange(count), np.full(len(every), int(away.argmin()))])
-    moved = np.concatenate([np.zeros((count, *every.shape[1:]), np.float32), spoken.displacement])
+    count, shape = len(track), spoken.displacement.shape
+    rows = np.concatenate([np.arange(count), np.full(shape[0], int(away.argmin()))])
+    moved = np.concatenate([np.zeros((count, *shape[1:]), np.float32), spoken.displacement])
     motion = MouthMotion(moved, np.arange(len(moved), dtype=np.float64))
     driven = retarget_mouth(track.select(rows), head, motion).select(slice(count, None))
-    found = measure_unseen_mouths(driven, track, head, adapter.references, mouth_in_scene=False)
-    return found[FRAMES_PER_SOUND // 2 :: FRAMES_PER_SOUND]
+    return measure_unseen_mouths(driven, track, head, adapter.references, mouth_in_scene=False)
+
+
+def _measure_line(adapter: ActorAdapter, track: Track, head: HeadModel, audio: Path) -> LineNeeds:
+    """Predict the mouths of a line, as a render does, and compare them with the stored ones."""
+    sound = read_audio(audio)
+    times = np.arange(max(1, int(sound.duration * LINE_FPS))) / LINE_FPS
+    predicted = resolve_speech_model(adapter.config.get("speech")).predict(sound, times)
+    spoken = adapter.style.apply(predicted)
+    unseen = _measure_unseen(adapter, track, head, spoken)
+    wanted = adapter.style.apply(predicted, reach=MAX_REACH)
+    return LineNeeds(
+        len(times),
+        int((unseen > 1).sum()),
+        float(spoken.aperture().max()),
+        float(wanted.aperture().max()),
+    )
+
+
+def _measure_teeth(adapter: ActorAdapter, head: HeadModel) -> float:
+    """Share of the stored pictures that show teeth."""
+    windows = adapter.references
+    rings = windows.project_points(np.arange(len(windows)), head.inner_lip_matrix)
+    shown = [
+        look_at_teeth(image, ring)[0] > TEETH_SHARE
+        for image, ring in zip(windows.images, rings, strict=True)
+    ]
+    return float(np.mean(shown))
+
+
+def _measure_light(adapter: ActorAdapter, head: HeadModel) -> tuple[float, float]:
+    """Range of the brightness of the cheeks over the stored pictures."""
+    windows = adapter.references
+    cheeks = windows.project_points(np.arange(len(windows)), head.cheek_matrix)
+    levels = [
+        np.median(sample_nearest(image, places) @ LUMA_BT601)
+        for image, places in zip(windows.images, cheeks, strict=True)
+    ]
+    low, high = np.quantile(levels, (0.05, 0.95))
+    return float(low), float(high)
 
 
 def _make_syllables(letter: str) -> list[Phone]:

@@ -16,6 +16,7 @@ from dubfew.references.track_geometry import compute_frame_keys
 from dubfew.render.coverage import (
     EXAMPLE_WORDS,
     FootageCoverage,
+    LineNeeds,
     SoundCoverage,
     measure_actor_coverage,
     measure_coverage,
@@ -90,11 +91,42 @@ def test_words_stand_for_sounds_that_exist():
 def test_nothing_to_film_where_all_is_shown():
     openings = dict.fromkeys(("closed", "slightly open", "half open", "open", "wide"), 9)
     sound = SoundCoverage("m", "shown", 0.1, "mama")
-    found = FootageCoverage("a", 1, 45, 1.8, openings, 0.2, (sound,), (-1, 1), (0, 1), (0, 1))
+    ranges = ((-1, 1), (0, 1), (0, 1))
+    found = FootageCoverage("a", 1, 45, 1.8, openings, 0.2, (sound,), *ranges, 0.3, (90, 110))
     assert found.advise() == []
     assert dict(found.describe())["Sounds shown"] == "m"
     missing = dataclasses.replace(found, sounds=(dataclasses.replace(sound, verdict="missing"),))
     assert missing.advise() == ["speech with words such as mama"]
+    toothless = dataclasses.replace(found, teeth=0.0)
+    assert ["smile" in line for line in toothless.advise()] == [True]
+    line = LineNeeds(100, 12, 0.2, 0.3)
+    words = dict(dataclasses.replace(found, line=line).describe())["Line"]
+    assert words.startswith("12 of 100 frames")
+    assert "--reach 1.5" in words
+    within = dataclasses.replace(line, wanted_gap=0.2)
+    assert "--reach" not in within.describe(found)
+
+
+def test_teeth_that_the_pictures_show(adapter):
+    """The bundled person has white teeth; painted over with the lip's red, none are left."""
+    whole = measure_coverage(adapter, "actor", 1)
+    assert whole.teeth > 0.2
+    assert 0 < whole.light[0] <= whole.light[1] < 255
+    red = np.full_like(adapter.references.images, 120)
+    red[..., 1:] = 60
+    references = dataclasses.replace(adapter.references, images=red)
+    found = measure_coverage(dataclasses.replace(adapter, references=references), "actor", 1)
+    assert found.teeth == 0
+    assert found.light == pytest.approx((0.299 * 120 + 0.701 * 60,) * 2, abs=0.5)
+
+
+def test_a_line_that_asks_for_more(adapter, clip):
+    whole = measure_coverage(adapter, "actor", 1, clip).line
+    track = Track.from_bytes(adapter.track_bytes, "track")
+    closed = with_frames(adapter, np.argsort(track.jaw[:, 0])[:4])
+    found = measure_coverage(closed, "actor", 1, clip).line
+    assert found.frames == whole.frames
+    assert found.lacking > whole.lacking
 
 
 def test_an_actor_who_is_not_there(registry):
