@@ -23,6 +23,18 @@ MAX_COLOR_CORRECTION = 0.12
 # Factor by which light is shrunk before it is continued: it is smooth, so that a quarter of the
 # resolution is enough and sixteen times faster.
 LIGHT_DOWNSCALE = 4
+# Width of the band inside the mask in which references are compared with each other, as a fraction
+# of the window: the mask's soft edge and as much again. Lips never reach into it.
+EDGE_BAND_FRACTION = 0.15
+# Factor by which colors are shrunk before: single pixels differ by noise and by small shifts.
+AGREEMENT_DOWNSCALE = 2
+# Differences of a reference from what most of them and the scene show, in levels of [0, 1], up to
+# which it counts in full, and from which not at all. Skin in folds and stubble differs by less than
+# the first; hair, a collar or the background beside a jaw differ by 0.25 and more.
+AGREEING, DISAGREEING = 0.1, 0.2
+# Reach, as a fraction of the window, by which what is wrong is widened: its soft edge is wrong as
+# well, though it differs less.
+WIDENED_FRACTION = 0.025
 # Factor on the weight of a reference where it shows nothing: small enough not to be seen.
 MIN_SHOWN = 0.0025
 # Logit of the fill where a reference shows everything: a weight of 0.25 % against equal references.
@@ -102,19 +114,58 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     surroundings = push_pull_fill(inputs.scene, outside)
     # Where the mesh carries the inside, networks use the surroundings, as they learned to.
     fill = torch.lerp(surroundings, inputs.cavity + light[:, 0], inputs.rigid_interior)
-    return WarpedReferences(
-        colors + light, light, fill, surroundings, _compute_blend_logits(inputs)
+    lit = colors + light
+    shown = inputs.reference_shown * rate_agreement(lit, surroundings, inputs.alpha)
+    return WarpedReferences(lit, light, fill, surroundings, _compute_blend_logits(inputs, shown))
+
+
+def rate_agreement(
+    colors: Tensor,  # [B, K, 3, S, S]
+    surroundings: Tensor,  # [B, 3, S, S]
+    alpha: Tensor,  # [B, 1, S, S]
+) -> Tensor:  # [B, K, S, S]
+    """Rate how well each reference agrees with the others and with the scene at the mask's edge.
+
+    A head that is turned in a reference shows hair, collar or background where the mesh expects the
+    jaw. One reference of several does so, while the others and the scene around show skin.
+
+    Args:
+        colors: references in the target's pose and light. [B, K, 3, S, S]
+        surroundings: smooth continuation of the scene into the mask. [B, 3, S, S]
+        alpha: opacity of the paint in [0, 1]. [B, 1, S, S]
+
+    Returns:
+        1 where a reference agrees, and everywhere but in a band inside of the mask's edge; 0 where
+        it shows something else. [B, K, S, S]
+    """
+    b, k, channels, height, width = colors.shape
+    candidates = torch.cat([colors, surroundings[:, None]], 1)
+    small = F.avg_pool2d(candidates.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
+    small = small.view(b, k + 1, channels, *small.shape[2:])
+    # The lower one of two in the middle: what is wrong beside a jaw is mostly darker than skin, so
+    # this takes a reference's word against that of a single other one.
+    usual = small.median(1, keepdim=True).values
+    difference = (small[:, :k] - usual).abs().mean(2)
+    disagreement = ((difference - AGREEING) / (DISAGREEING - AGREEING)).clamp(0, 1)
+    cells = width / AGREEMENT_DOWNSCALE
+    widened = round(WIDENED_FRACTION * cells)
+    disagreement = F.max_pool2d(disagreement, 2 * widened + 1, 1, widened)
+    reach = round(EDGE_BAND_FRACTION * cells / 2)
+    soft = F.max_pool2d((alpha < 1).float(), AGREEMENT_DOWNSCALE, ceil_mode=True)
+    band = F.max_pool2d(soft, 2 * reach + 1, 1, reach)
+    return F.interpolate(
+        1 - band * disagreement, size=(height, width), mode="bilinear", align_corners=False
     )
 
 
-def _compute_blend_logits(inputs: RenderInputs) -> Tensor:
+def _compute_blend_logits(inputs: RenderInputs, shown: Tensor) -> Tensor:
     """Compute logits of the references and of the fill for every pixel. [B, K + 1, S, S]"""
     # The nearest reference gets 0 however far it is: the fill must not win because all are far.
     nearest = inputs.reference_distances.amin(1, keepdim=True)
     distances = (nearest - inputs.reference_distances)[:, :, None, None] / BLEND_TEMPERATURE
-    references = distances + inputs.reference_shown.clamp(min=MIN_SHOWN).log()
+    references = distances + shown.clamp(min=MIN_SHOWN).log()
     # The fill gets the share that the best reference lacks, of the weight of all references.
-    missing = 1 - inputs.reference_shown.amax(1, keepdim=True)
+    missing = 1 - shown.amax(1, keepdim=True)
     fill = missing.clamp(min=1e-6).log() + distances.logsumexp(1, keepdim=True)
     fill = fill.clamp(min=FILL_START_LOGIT)
     return torch.cat([references, fill], 1)
