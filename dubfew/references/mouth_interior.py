@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 
 from dubfew.references.mouth_cavity import CavityPoints, MouthColors, draw_cavity, smoothstep
 from dubfew.references.mouth_opening import MIN_LENGTH, MouthOpening, find_gap, map_heights
+from dubfew.references.teeth import is_hollow
 from dubfew.utils.arrays import FloatArray
 
 # Factors by which an opening is higher than the reference's: up to the first the mesh carries the
 # inside, from the second on teeth are rigid. The mesh was aligned with the picture and is the
 # better guide as long as nothing is stretched much (docs/findings.md, "The mouth's inside").
 CARRIED_UP_TO, RIGID_FROM = 1.12, 1.3
+# Factors up to which a reference that shows a dark hollow without teeth is carried by the mesh at
+# any opening, and from which it is not: there is nothing rigid in it, and darkness stretched is
+# darkness. Somebody whose teeth do not show in speech shall get none from the mean of others.
+HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM = 4.0, 8.0
 # Factors by which the gap of a reference is spread: up to the first it is shown, from the second on
 # it is replaced by the cavity.
 GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.0, 6.0
@@ -93,6 +98,8 @@ def map_mouth_interior(
         # One value for the whole mouth: parts that are carried beside others would show seams.
         widening = np.array(opening.sum() / max(float(reference_opening.sum()), MIN_LENGTH))
         rigid = float(smoothstep(CARRIED_UP_TO, RIGID_FROM, widening)) * tall
+        if rigid > 0 and widening < HOLLOW_UNKNOWN_FROM and is_hollow(image, reference_ring):
+            rigid *= float(smoothstep(HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM, widening))
         rigidity.append(rigid)
         place = by_mesh[rows, columns]
         if rigid == 0:  # as in most frames

@@ -12,8 +12,9 @@ from dubfew.references.mouth_cavity import (
     draw_cavity,
     draw_cavity_shapes,
     load_cavity_colors,
+    measure_mouth_colors,
 )
-from dubfew.references.mouth_interior import map_mouth_interior
+from dubfew.references.mouth_interior import MouthInterior, map_mouth_interior
 from dubfew.references.mouth_opening import (
     MAX_TEETH_SCALE,
     MouthOpening,
@@ -126,6 +127,28 @@ def test_closed_lips_show_nothing_of_an_open_mouth():
     assert interior.shown[0].max() > 0.5
 
 
+def test_a_dark_mouth_without_teeth_stays_dark_three_times_as_wide():
+    """Nothing rigid shows, so the mesh carries the darkness, and no teeth of others are drawn."""
+    points, carried = ring(0.6), carried_by_sheet(0.6, 0.2)
+    inside = pixels_inside(points)
+    dark, image = painted_mouth(0.2, 0), painted_mouth(0.02, 0)
+
+    def map_to(image: np.ndarray, lips: np.ndarray, places: np.ndarray) -> MouthInterior:
+        return map_mouth_interior(
+            inside, points, 0.75, image[None], lips[None], places, measure_colors
+        )
+
+    found = map_to(dark, ring(0.2), carried)
+    np.testing.assert_allclose(found.positions[0], carried[0][inside], atol=1e-6)
+    assert (found.shown.min(), found.rigid) == (1, 0)
+    assert not found.cavity.any()
+    # Lips that are nearly closed tell nothing, and red ones without a gap are no hollow.
+    closed = carried_by_sheet(0.6, 0.02)
+    assert map_to(image, ring(0.02), closed).rigid
+    red = np.full_like(dark, (170, 90, 90))
+    assert map_to(red, ring(0.2), carried).rigid
+
+
 def test_a_little_wider_mouth_is_carried_by_the_mesh():
     points = ring(0.22)
     inside = pixels_inside(points)
@@ -201,10 +224,28 @@ def test_drawn_teeth_are_brighter_than_the_dark_and_longer_in_a_smile():
     assert bright(smile).max() > 1.5 * bright(speech).max()
 
 
+def test_drawn_teeth_have_the_color_of_the_actor_s():
+    """Two windows with yellow teeth and one with closed lips."""
+    cheeks = np.array([[-0.8, 0.0], [0.8, 0.0]], np.float32)
+    window = painted_mouth(0.3, 0.12)
+    lips = np.all(window == (200, 140, 120), -1)
+    window[lips] = (150, 80, 80)
+    yellow = window.copy()
+    yellow[np.all(window == (240, 240, 230), -1)] = (225, 215, 180)
+    seen = [(yellow, ring(0.3), cheeks)] * 2 + [(window, ring(0.002), cheeks)]
+    colors = measure_mouth_colors(seen)
+    assert colors.enamel == pytest.approx((225, 215, 180))
+    assert measure_mouth_colors(seen[1:]).enamel is None
+    points = cavity_points(0.25, 0.32)
+    drawn = draw_cavity_shapes(points, colors)
+    tooth = drawn[np.argmax(drawn.sum(1))]
+    assert tooth[2] / tooth[0] == pytest.approx(180 / 225, abs=0.02)
+
+
 @pytest.mark.parametrize("light", [0.2, 1.0, 1.25])
 def test_the_cavity_follows_the_light(light):
     points = cavity_points(0.3, 0.3)
-    lit = MouthColors(*(np.asarray(c) * light for c in vars(COLORS).values()))
+    lit = MouthColors(*(np.asarray(c) * light for c in vars(COLORS).values() if c is not None))
     drawn, usual = draw_cavity(points, lit), draw_cavity(points, COLORS)
     assert drawn.min() >= 0
     assert drawn.max() <= 1
