@@ -378,6 +378,6 @@ def _part_rows(results: Sequence[RestrictedResult], part: str) -> Iterator[list[
             values = [parts[part][name] for name in INSIDE_MEASURES]
             by_label.setdefault(label, []).append(values)
             yield [result.clip, label, *(v if np.isfinite(v) else None for v in values)]
-    for label, values in by_label.items():
-        columns = [[v for v in column if np.isfinite(v)] for column in zip(*values, strict=True)]
+    for label, lines in by_label.items():
+        columns = [[v for v in column if np.isfinite(v)] for column in zip(*lines, strict=True)]
         yield ["**mean**", label, *(float(np.mean(c)) if c else None for c in columns)]

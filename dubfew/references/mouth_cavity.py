@@ -124,7 +124,8 @@ def measure_mouth_colors(
             enamel.append(np.percentile(teeth, ENAMEL_PERCENTILE, axis=0))
     # One window may show a shine on the lips alone.
     tone = np.median(enamel, 0).astype(np.float32) if len(enamel) >= MIN_ENAMEL_WINDOWS else None
-    return MouthColors(*np.median(np.array(found, np.float32), 0), enamel=tone)
+    lower, upper, gap, skin = np.median(np.array(found, np.float32), 0)
+    return MouthColors(lower, upper, gap, skin, tone)
 
 
 @dataclass(frozen=True)
