@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter, laplace
 from skimage.color import deltaE_ciede2000
 
 from dubfew.evaluate.face_geometry import eye_corner_distance
-from dubfew.evaluate.metrics._base import FramePair, Requirement, RgbImage
+from dubfew.evaluate.metrics._base import FramePair, MetricRequirement, RgbImage
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
 from dubfew.references.teeth import are_teeth, to_lab
 
@@ -32,7 +32,7 @@ MIN_INSIDE_PIXELS = 150
 # no single columns.
 LENGTH_PERCENTILE = 95.0
 # These measures are asked for: they mean nothing for a dub, and cost a third of a comparison.
-INSIDE = Requirement("inside", "--inside", bool, on_request=True)
+INSIDE = MetricRequirement("inside", "--inside", bool, on_request=True)
 
 
 @dataclass(frozen=True)
