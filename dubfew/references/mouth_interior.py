@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dubfew.references.mouth_cavity import CavityPoints, MouthColors, draw_cavity, smoothstep
 from dubfew.references.mouth_opening import MIN_LENGTH, MouthOpening, find_gap, map_heights
-from dubfew.references.teeth import is_hollow
+from dubfew.references.teeth import is_dark, is_hollow
 from dubfew.utils.arrays import FloatArray
 
 # Factors by which an opening is higher than the reference's: up to the first the mesh carries the
@@ -24,6 +24,9 @@ HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM = 4.0, 8.0
 # Factors by which the gap of a reference is spread: up to the first it is shown, from the second on
 # it is replaced by the cavity.
 GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.0, 6.0
+# The same where that row is bright. Teeth are clenched there: what comes between them when they
+# part is dark, and the row, spread, is a gray slab.
+CLENCHED_SHOWN_UP_TO, CLENCHED_REPLACED_FROM = 1.3, 2.0
 # Factors by which the inside may be shrunk or stretched across: teeth do not widen in a smile.
 MIN_ACROSS_SCALE, MAX_ACROSS_SCALE = 0.85, 1.15
 # Width of the soft edge between lips and cavity, px of the window as the network draws it.
@@ -106,11 +109,16 @@ def map_mouth_interior(
             positions.append(place)
             shown.append(np.ones(len(rows)))
             continue
-        gap, _ = find_gap(image, reference)
+        gap, color = find_gap(image, reference)
+        shown_up_to, replaced_from = (
+            (GAP_SHOWN_UP_TO, GAP_REPLACED_FROM)
+            if is_dark(image, reference, color)
+            else (CLENCHED_SHOWN_UP_TO, CLENCHED_REPLACED_FROM)
+        )
         mapped, stretch = map_heights(height, opening, reference_opening, gap)
         down = reference_upper + mapped * reference_opening
         positions.append(place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place))
-        spread = (GAP_REPLACED_FROM - stretch) / (GAP_REPLACED_FROM - GAP_SHOWN_UP_TO)
+        spread = (replaced_from - stretch) / (replaced_from - shown_up_to)
         shown.append(np.clip(np.maximum(spread, near_lip), 1 - rigid, 1))
     cavity = np.zeros((len(rows), 3), np.float32)
     if (np.max(shown, 0) < 1).any():

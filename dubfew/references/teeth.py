@@ -85,11 +85,21 @@ def is_hollow(image: NDArray[np.uint8], ring: FloatArray) -> bool:
     opening = MouthOpening.from_ring(ring)
     if not _is_open(image, opening) or look_at_teeth(image, ring)[0] > TEETH_SHARE:
         return False
+    return is_dark(image, opening, find_gap(image, opening)[1])
+
+
+def is_dark(image: NDArray[np.uint8], opening: MouthOpening, color: FloatArray) -> bool:
+    """Tell whether a color is dark beside the lower lip, as a gap is and clenched teeth are not.
+
+    Args:
+        image: RGB window. [S, S, 3]
+        opening: opening of the lips in it.
+        color: RGB, 0 to 255. [3]
+    """
     across = opening.spread_across(LOOKED_AT / 2, PLACES_ACROSS)
     below = opening.edge_heights(across)[1] + LIP_DEPTH * opening.half_width
     lip = sample_nearest(image, opening.from_axes(np.stack([across, below], 1)))
-    darkest = find_gap(image, opening)[1] @ LUMA_BT601
-    return bool(darkest <= HOLLOW_DARKNESS * np.median(lip @ LUMA_BT601))
+    return bool(color @ LUMA_BT601 <= HOLLOW_DARKNESS * np.median(lip @ LUMA_BT601))
 
 
 def _is_open(image: NDArray[np.uint8], opening: MouthOpening) -> bool:

@@ -149,6 +149,28 @@ def test_a_dark_mouth_without_teeth_stays_dark_three_times_as_wide():
     assert map_to(red, ring(0.2), carried).rigid
 
 
+def test_clenched_teeth_that_part_show_no_slab():
+    """All of the reference is teeth: twice as wide, its middle is drawn and not stretched."""
+    points, narrow = ring(0.5), ring(0.25)
+    inside = pixels_inside(points)
+    lips = painted_mouth(0.25, 0.25)
+    lips[np.all(lips == (200, 140, 120), -1)] = (170, 90, 90)
+    gap = lips.copy()
+    gap[SIZE // 2 - 2 : SIZE // 2 + 2] = (20, 10, 10)
+    found = [
+        map_mouth_interior(
+            inside, points, 0.75, image[None], narrow[None], carried_by_sheet(2, 1), measure_colors
+        )
+        for image in (lips, gap)
+    ]
+    middle = np.hypot(found[0].rows - SIZE / 2, found[0].columns - SIZE / 2) < 4
+    assert found[0].shown[0, middle].max() < 0.2
+    # Upper and lower teeth stay: only the middle is missing.
+    assert (found[0].shown[0] == 1).mean() > 0.5
+    # A dark gap may spread as much as that.
+    assert found[1].shown[0, middle].min() > 0.35
+
+
 def test_a_little_wider_mouth_is_carried_by_the_mesh():
     points = ring(0.22)
     inside = pixels_inside(points)
