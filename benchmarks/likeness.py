@@ -92,6 +92,29 @@ CHANGES: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 }
 
 
+class RememberingDescriptor:
+    """A descriptor that describes every picture once, though a clip is in many pairs.
+
+    Args:
+        descriptor: the descriptor that is measured.
+    """
+
+    def __init__(self, descriptor: FaceDescriptor) -> None:
+        self.same_person_distance = descriptor.same_person_distance
+        self.stranger_distance = descriptor.stranger_distance
+        self._descriptor = descriptor
+        # With the pictures themselves, so that no other picture gets the identity of one of them.
+        self._known: dict[int, tuple[NDArray[np.uint8], NDArray[np.float32]]] = {}
+
+    def __call__(
+        self, rgb: NDArray[np.uint8], landmarks: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Describe a picture. [D]"""
+        if id(rgb) not in self._known:
+            self._known[id(rgb)] = rgb, self._descriptor(rgb, landmarks)
+        return self._known[id(rgb)][1]
+
+
 def collect_faces(folder: Path) -> list[ClipFaces]:
     """Detect the largest face in some frames of every clip of a folder."""
     clips = []
@@ -174,9 +197,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         descriptors["dlib"] = load_face_embedding()
     except MissingDependencyError as error:
         print(f"without dlib: {error}")
-    rows = []
+    rows: list[list] = []
     for name, descriptor in descriptors.items():
-        rows += measure_descriptor(name, descriptor, kept)
+        rows += measure_descriptor(name, RememberingDescriptor(descriptor), kept)
     headers = [
         "descriptor", "pairs", "number", "min", "1 %", "50 %", "99 %", "max", "same %",
         "unclear %", "stranger %",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_dub_clip_prints_an_error(takes, home, capsys):
     assert "nobody.mp4" in printed.err
 
 
-def test_dub_folder(mary, takes, tmp_path, monkeypatch):
+def test_dub_folder(mary, takes, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("DUBFEW_HOME", str(mary / "home"))
     scenes, out = tmp_path / "scenes", tmp_path / "out"
     scenes.mkdir()
@@ -112,6 +113,8 @@ def test_dub_folder(mary, takes, tmp_path, monkeypatch):
     (scenes / "notes.txt").write_text("not a scene")
     dub_folder = example("dub_folder")
     assert dub_folder.main(["mary", str(scenes), str(out), "--fit", "hold"]) == 1
+    # A script's stderr has no lines of native libraries.
+    assert not re.search(r"[IWE]\d{4} |TensorFlow|absl|mediapipe", capfd.readouterr().err)
     report = json.loads((out / "report.json").read_text())
     assert [entry["status"] for entry in report.values()] == ["failed", "done", "done"]
     assert list(report) == ["1.mp4", "2.mp4", "3.mp4"]

@@ -391,6 +391,7 @@ def test_wrong_usage_is_json_too(home: Path) -> None:
         (["adapt", "good.mp4", "--consent", "none.json"], "cannot be read"),
         (["render", "mary", "--audio", "good.mp4"], "no actor 'mary'"),
         (["render", "mary", "--audio", "nothere.wav"], "no file at nothere.wav"),
+        (["dub", "good.mp4", "good.mp4", "--actor", "mary"], "no actor 'mary'"),
         (["track", "nothere.mp4", "-o", "t.safetensors"], "no file at nothere.mp4"),
         (["evaluate", "good.mp4", "nothere.mp4"], "no file at nothere.mp4"),
         (["verify", "nothere.mp4"], "no file at nothere.mp4"),
@@ -404,7 +405,7 @@ def test_a_typing_error_is_found_before_torch_is_imported(
         "import sys, dubfew.cli.start as cli\n"
         "try: cli.main()\n"
         "except SystemExit: pass\n"
-        "print('torch' in sys.modules)"
+        "print('torch' in sys.modules or 'scipy' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, *words],
