@@ -10,6 +10,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union, cast
 
@@ -160,7 +161,15 @@ def adapt(
         on_plan(plan_adapt(video, options, registry=registry))
     from dubfew.adapt import pipeline
 
-    return pipeline.adapt(video, options, registry=registry, progress=progress)
+    if not options.add:
+        return pipeline.adapt(video, options, registry=registry, progress=progress)
+    from dubfew.adapt.precheck import resolve_actor_id
+    from dubfew.render.coverage import describe_gain, measure_actor_coverage
+
+    before = measure_actor_coverage(resolve_actor_id(Path(video), options), registry=registry)
+    result = pipeline.adapt(video, options, registry=registry, progress=progress)
+    after = measure_actor_coverage(result.actor, result.revision, registry=registry)
+    return replace(result, gained=describe_gain(before, after))
 
 
 @document_options(AdaptOptions)

@@ -49,6 +49,13 @@ ADAPTER_STYLE_FILE = "style.safetensors"
 ADAPTER_TRACK_FILE = "track.safetensors"
 ADAPTER_FACES_FILE = "faces.safetensors"
 ADAPTER_CROPS_FILE = "crops.safetensors"
+# Tracks of clips that were added later: the second clip has the number 2.
+ADAPTER_ADDED_TRACK_FILE = "track-{number}.safetensors"
+# Most clips that are added to an actor. The references of each are fewer then.
+MAX_ADDED_TRACKS = 15
+ADAPTER_ADDED_TRACK_FILES = tuple(
+    ADAPTER_ADDED_TRACK_FILE.format(number=number) for number in range(2, MAX_ADDED_TRACKS + 2)
+)
 # Crops that are stored of an actor of a painting renderer: pictures at other times, of which
 # renders show a few to the network. More make the actor larger.
 NUM_STORED_CROPS = 16
@@ -80,6 +87,7 @@ class ActorAdapter:
         faces: a few pictures of the actor's face with the landmarks in them, px, by which other
             faces are compared with it; actors of an older dubfew have none.
         crops: pictures for a painting renderer; None for actors of blending ones.
+        added_tracks: tracks of the clips that were added later, in their order.
     """
 
     config: dict[str, Any]
@@ -90,6 +98,7 @@ class ActorAdapter:
     track_bytes: bytes
     faces: FacePictures = ()
     crops: ClipFootage | None = None
+    added_tracks: tuple[bytes, ...] = ()
 
     def to_files(self) -> dict[str, bytes]:
         """Serialize the actor as files by name, weights and texture in half precision."""
@@ -108,6 +117,7 @@ class ActorAdapter:
             files[ADAPTER_FACES_FILE] = _faces_to_bytes(self.faces)
         if self.crops is not None:
             files[ADAPTER_CROPS_FILE] = serialize_clip(self.crops)
+        files |= dict(zip(ADAPTER_ADDED_TRACK_FILES, self.added_tracks, strict=False))
         return files
 
     @classmethod
@@ -143,6 +153,7 @@ class ActorAdapter:
                 track_bytes=files[ADAPTER_TRACK_FILE],
                 faces=_faces_from_bytes(files.get(ADAPTER_FACES_FILE)),
                 crops=_crops_from_bytes(files.get(ADAPTER_CROPS_FILE), config["head"]),
+                added_tracks=tuple(files[n] for n in ADAPTER_ADDED_TRACK_FILES if n in files),
             )
         except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             # The messages quote values from the files: escape and shorten them.

@@ -9,6 +9,7 @@ from typing import Any
 
 from dubfew.adapt.actor_likeness import compare_actors
 from dubfew.adapt.artefact import (
+    ADAPTER_ADDED_TRACK_FILES,
     ADAPTER_CONFIG_FILE,
     ADAPTER_CROPS_FILE,
     ADAPTER_FACES_FILE,
@@ -112,7 +113,8 @@ def check_importable(
         AssetError: The head model is unknown, or its files are missing.
     """
     # Actors of an older dubfew have no pictures of the face.
-    wrong = sorted((files.keys() ^ ADAPTER_FILES) - {ADAPTER_FACES_FILE, ADAPTER_CROPS_FILE})
+    optional = {ADAPTER_FACES_FILE, ADAPTER_CROPS_FILE, *ADAPTER_ADDED_TRACK_FILES}
+    wrong = sorted((files.keys() ^ ADAPTER_FILES) - optional)
     if wrong:
         problem = "is missing" if wrong[0] in ADAPTER_FILES else "does not belong to one"
         raise ArtefactError(
@@ -122,10 +124,9 @@ def check_importable(
     # Reading checks every part but the track, whose checks are slower.
     adapter = ActorAdapter.from_files(files)
     try:
-        check_track(
-            Track.from_bytes(adapter.track_bytes, ADAPTER_TRACK_FILE),
-            load_head_model(adapter.config["head"]),
-        )
+        head = load_head_model(adapter.config["head"])
+        for data in (adapter.track_bytes, *adapter.added_tracks):
+            check_track(Track.from_bytes(data, ADAPTER_TRACK_FILE), head)
     except ValueError as error:
         found = ascii(str(error))[1:-1][:200]
         raise ArtefactError(f"this actor's files are damaged ({found}): adapt anew") from error

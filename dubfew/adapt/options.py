@@ -148,6 +148,12 @@ class AdaptOptions:
     head: str | None = option(
         None, help=f"Head model: {HEAD_NAMES}; default: the prior's.", metavar="NAME"
     )
+    add: bool = option(
+        False,
+        help="Add the footage to the actor, who goes on from what was learned: mouths, manner and "
+        "texture of both are kept in a new revision. Method, prior and head model are those of the "
+        "actor.",
+    )
     new_person: bool = option(
         False,
         help="Learn the face even if it is not that of the actor who has this id. The consent of "
@@ -179,6 +185,11 @@ class AdaptOptions:
         if self.draft and self.steps:
             raise DubfewError(
                 f"--draft trains nothing and --steps is {self.steps}: leave out one of them"
+            )
+        if self.add and (self.new_person or self.no_prior or self.texture is not None):
+            raise DubfewError(
+                "--add goes on from what was learned: leave out --new-person, --no-prior and "
+                "--texture"
             )
         if self.mixed is not None and self.mixed >= 1:
             raise DubfewError(f"--mixed is {self.mixed:g}: give a share from 0 to below 1")

@@ -14,7 +14,17 @@ from dubfew.adapt.actor_footage import ActorFootage, prepare_actor_footage
 from dubfew.adapt.actor_likeness import ActorFace
 from dubfew.adapt.artefact import ADAPTER_FORMAT_VERSION, ActorAdapter, select_stored_crops
 from dubfew.adapt.default_revision import describe_worse_revision, find_present_revision
-from dubfew.adapt.learned_face import FacePolicy, load_known_face
+from dubfew.adapt.learned_face import FacePolicy, load_actor_adapter, load_known_face
+from dubfew.adapt.learning_on import (
+    AdapterStart,
+    describe_added,
+    follow_actor,
+    is_same_clip,
+    join_footage,
+    join_styles,
+    list_sources,
+    open_known_actor,
+)
 from dubfew.adapt.methods import METHODS, AdaptationMethod, MethodOptions, resolve_method_options
 from dubfew.adapt.options import (
     DEFAULT_FOOTAGE_SECONDS,
@@ -78,6 +88,7 @@ class AdaptResult:
         note: one line about the face, the consent record and the revision that is used, or "".
         face: one line on where the person who was learned is seen, and how many others are.
         picture_lag: lag of the footage's picture against its sound; None without sound.
+        gained: what the actor can do since footage was added, as pairs of a title and one line.
     """
 
     actor: str
@@ -93,6 +104,7 @@ class AdaptResult:
     note: str
     face: str = ""
     picture_lag: PictureLag | None = None
+    gained: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,7 @@ class _AdaptInputs:
     steps: int
     present: Revision | None
     known_face: ActorFace | None
+    base: ActorAdapter | None = None
 
     @property
     def layout(self) -> str | None:
@@ -162,7 +175,14 @@ def _adapt(
 ) -> AdaptResult:
     """Adapt with options that are complete."""
     began = time.monotonic()
-    inputs = _load_inputs(video, options, registry)
+    base = None
+    if options.add:
+        revision = open_known_actor(resolve_actor_id(video, options), registry)
+        base = load_actor_adapter(revision)
+        options, prior = follow_actor(options, base, registry)
+    else:
+        prior = None
+    inputs = _load_inputs(video, options, registry, base, prior)
     pace, info = WorkPace(registry.home), inputs.info
     progress = job = JobProgress(progress, estimate_adapt_stages(inputs.info, options, pace))
     loaded_at = time.monotonic()
@@ -189,6 +209,9 @@ def _adapt(
         segmenter=options.segmenter,
         progress=progress,
     )
+    learned_frames = len(footage.references)
+    if base is not None:
+        footage = _join_with_stored(footage, base)
     tracked_at = time.monotonic()
     # Train the texture, and what the method allows of the renderer.
     training = _train(inputs, footage, options, progress)
@@ -211,7 +234,10 @@ def _adapt(
         **adapter.config,
         "consent": inputs.consent.to_config_entry() if inputs.consent else None,
     }
-    default_note = describe_worse_revision(inputs.present, training.psnr_heldout)
+    # What goes on from a revision is never worse than it on the new footage.
+    default_note = ""
+    if base is None:
+        default_note = describe_worse_revision(inputs.present, training.psnr_heldout)
     revision = registry.create(
         inputs.name,
         config,
@@ -232,7 +258,7 @@ def _adapt(
             stop=segment.first + num_frames,
             seconds=num_frames / float(inputs.info.fps),
         ),
-        frames=len(footage.references),
+        frames=learned_frames,
         steps=training.best_step,
         seconds={
             "choose": chosen_at - began,
@@ -249,10 +275,27 @@ def _adapt(
     )
 
 
+def _join_with_stored(footage: ActorFootage, base: ActorAdapter) -> ActorFootage:
+    """Put what is stored of an actor before the new footage; its end stays the held-out part."""
+    same = is_same_clip(base, footage.track.source_sha256)
+    counts = (len(base.references), len(footage.references))
+    window, largest = (
+        footage.windows.window_size,
+        max(base.references.window_size, footage.references.window_size),
+    )
+    return replace(
+        footage,
+        windows=join_footage(base.references, footage.windows, window, same_clip=same),
+        references=join_footage(base.references, footage.references, largest, same_clip=same),
+        style=join_styles(base.style, footage.style, counts),
+    )
+
+
 def _train(
     inputs: _AdaptInputs, footage: ActorFootage, options: AdaptOptions, progress: ProgressCallback
 ) -> AdapterTraining:
     """Train by the loop of the renderer's family."""
+    base = inputs.base
     # A renderer that paints learns from whole crops with sound; one that blends from mouth windows.
     if footage.crops is not None:
         return train_painting_adapter(
@@ -285,6 +328,7 @@ def _train(
         random_texture=options.texture == "random",
         fresh=options.no_prior,
         networks=inputs.networks,
+        start=None if base is None else AdapterStart(base.weights, base.texture),
         progress=progress,
     )
 
@@ -302,7 +346,13 @@ def _resolve_recipe(prior: Prior, options: AdaptOptions) -> TrainingRecipe:
     return recipe(recipe.resolve_settings(options.loss or "dubfew"))
 
 
-def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _AdaptInputs:
+def _load_inputs(
+    video: Path,
+    options: AdaptOptions,
+    registry: Registry,
+    base: ActorAdapter | None,
+    prior: Prior | None,
+) -> _AdaptInputs:
     """Check and load everything, so that errors come before minutes of tracking and training."""
     # The cheap checks first.
     name = resolve_actor_id(video, options)
@@ -316,7 +366,7 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
     # An actor's record stays in force until another one is given.
     consent = resolve_consent(name, options, registry)
     note = registry.check_learning(name, consent)
-    prior = Prior.load(options.prior)
+    prior = prior or Prior.load(options.prior)
     info = probe(video)
     head = load_head_model(prior.head if options.head is None else options.head)
     present = None if options.new_person else find_present_revision(name, registry)
@@ -357,6 +407,7 @@ def _load_inputs(video: Path, options: AdaptOptions, registry: Registry) -> _Ada
         steps=steps,
         present=present,
         known_face=load_known_face(present) if present is not None else None,
+        base=base,
     )
 
 
@@ -395,6 +446,19 @@ def _make_adapter(
             "psnr_heldout": training.psnr_heldout,
         },
     }
+    track_bytes, added = track.to_bytes(), tuple[bytes, ...]()
+    faces = footage.face.pictures
+    if inputs.base is not None:
+        # The clip that the actor was first learned from stays the one that is rendered by default.
+        stored = inputs.base
+        clip = describe_added(video, track.source_sha256, segment.first, len(track))
+        clips = [*list_sources(stored), clip]
+        config |= {
+            "source": {**stored.config["source"], "added": clips},
+            "face": stored.config.get("face", footage.face.description),
+        }
+        track_bytes, added = stored.track_bytes, (*stored.added_tracks, track.to_bytes())
+        faces = stored.faces or faces
     spanning_rows = farthest_point_sampling(references.key, NUM_STORED_REFERENCES)
     return ActorAdapter(
         config=config,
@@ -402,7 +466,8 @@ def _make_adapter(
         texture=training.texture,
         references=references.select_frames(spanning_rows),
         style=footage.style,
-        track_bytes=track.to_bytes(),
-        faces=footage.face.pictures,
+        track_bytes=track_bytes,
+        faces=faces,
         crops=select_stored_crops(footage.crops) if footage.crops is not None else None,
+        added_tracks=added,
     )

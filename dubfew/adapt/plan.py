@@ -43,6 +43,7 @@ class AdaptPlan:
         steps: training steps at most.
         seconds: estimated time of the work with all steps, s.
         is_measured: True if the estimate rests on earlier work on this machine.
+        goes_on_from: revision that the footage is added to, or None.
     """
 
     actor: str
@@ -59,14 +60,16 @@ class AdaptPlan:
     steps: int
     seconds: float
     is_measured: bool
+    goes_on_from: int | None = None
 
     def describe(self) -> list[tuple[str, str]]:
         """Describe the plan for readers, as pairs of a title and one line."""
         size = f", up to {LARGEST_ACTOR_BYTES / 1e6:.0f} MB" if self.method != "full" else ""
+        origin = "new" if self.goes_on_from is None else f"goes on from {self.goes_on_from}"
         limit = "" if self.steps == 0 else "at most "
         training = f"{self.steps} steps, fewer if they gain nothing" if self.steps else "none"
         return [
-            ("Actor", f"{self.actor}, revision {self.revision} (new{size})"),
+            ("Actor", f"{self.actor}, revision {self.revision} ({origin}{size})"),
             (
                 "Footage",
                 format_video(self.footage, self.footage_seconds, self.width, self.height, self.fps),
@@ -135,6 +138,7 @@ def plan_adapt(
         seconds=pace.estimate_seconds(work),
         # The longest part decides whether the estimate rests on a measurement here.
         is_measured=pace.is_measured("train" if steps else "cut"),
+        goes_on_from=registry.open(actor).number if options.add else None,
     )
 
 

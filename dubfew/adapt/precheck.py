@@ -30,6 +30,8 @@ def check_adapt_request(video: Path, options: AdaptOptions, registry: Registry) 
     check_input_file(video)
     name = resolve_actor_id(video, options)
     registry.check_create(name)
+    if options.add:
+        registry.check_suspension(registry.open(name))
     registry.check_learning(name, resolve_consent(name, options, registry))
 
 

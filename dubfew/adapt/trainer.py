@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dubfew.adapt.judges import Judges
+from dubfew.adapt.learning_on import AdapterStart
 from dubfew.adapt.methods import AdaptationMethod, MethodOptions
 from dubfew.adapt.replay import ReplaySampler
 from dubfew.data.samples import TrainingSample, collate_samples, make_sample, unwrap_footage_texture
@@ -140,6 +141,7 @@ def train_adapter(
     random_texture: bool = False,
     fresh: bool = False,
     networks: Mapping[str, nn.Module] | None = None,
+    start: AdapterStart | None = None,
     progress: ProgressCallback,
     on_step: StepCallback | None = None,
 ) -> AdapterTraining:
@@ -163,6 +165,8 @@ def train_adapter(
         random_texture: start the texture from random features instead of the footage's colors.
         fresh: start from fresh weights instead of the prior's, as a baseline.
         networks: networks of the losses that are not trained along; loaded by default.
+        start: weights and texture that training goes on from, in place of the prior's and the
+            footage's.
         progress: function that is called after every step and every validation.
         on_step: function that is called before the first step and after every step, to measure; it
             must not change anything.
@@ -182,10 +186,12 @@ def train_adapter(
         new = make_renderer(prior.renderer_name, vars(prior.renderer.config))
         renderer.load_state_dict(new.state_dict())
     model = method.make_trainable(renderer, options)
-    if random_texture:
+    if random_texture or start is not None:
         texture = NeuralTexture(1, len(prior.texture))
     else:
         texture = make_actor_texture(prior, footage.select_frames(train_rows), head)
+    if start is not None:
+        start.restore(model, texture, method)
     num_references = prior.renderer.config.references
     held_out = [
         make_sample(footage, row, train_rows, head, num_references) for row in held_out_rows

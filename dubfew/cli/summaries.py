@@ -50,6 +50,7 @@ def format_adaptation(result: AdaptResult, *, verbose: bool = False) -> str:
         )
     if result.picture_lag is not None:
         lines.append(f"In sync: {describe_picture_lag(result.picture_lag)}")
+    lines += [f"{title}: {line}" for title, line in result.gained]
     lines.append(f"Next: dubfew render {_shell_word(result.actor)} --audio SPEECH.wav")
     return _join(_split_notes(result.note), lines, result if verbose else None)
 

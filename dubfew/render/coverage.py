@@ -182,6 +182,43 @@ class FootageCoverage:
         return lines
 
 
+def describe_gain(before: Coverage, after: Coverage) -> tuple[tuple[str, str], ...]:
+    """Say what an actor's footage shows now and did not show before, as pairs of title and line.
+
+    Args:
+        before: coverage of the earlier revision.
+        after: that of the later one.
+    """
+    verdicts = {each.sound: each.verdict for each in before.sounds}
+    rank = {"missing": 0, "near": 1, "shown": 2}
+    gained = [
+        f"{each.sound} ({verdicts[each.sound]}, now {each.verdict})"
+        for each in after.sounds
+        if rank[each.verdict] > rank[verdicts[each.sound]]
+    ]
+    missing = [each.sound for each in after.sounds if each.verdict == "missing"]
+    counts = [
+        f"{name} {count} to {after.openings[name]}"
+        for name, count in before.openings.items()
+        if after.openings[name] != count
+    ]
+    poses = [
+        f"{name} {old[0]:.0f} to {old[1]:.0f}, now {new[0]:.0f} to {new[1]:.0f}"
+        for name, old, new in (
+            ("turned", before.yaw, after.yaw),
+            ("nodding", before.pitch, after.pitch),
+            ("tilted", before.roll, after.roll),
+        )
+        if round(new[0]) < round(old[0]) or round(new[1]) > round(old[1])
+    ]
+    return (
+        ("Sounds gained", ", ".join(gained) or "none"),
+        ("Still missing", " ".join(missing) or "none"),
+        ("Frames", ", ".join(counts) or "no more"),
+        ("Poses", f"{'; '.join(poses)} degrees" if poses else "no others"),
+    )
+
+
 def measure_actor_coverage(
     actor: str,
     revision: int | None = None,
@@ -227,11 +264,16 @@ def measure_coverage(
         MediaError: The sound cannot be read.
     """
     head = load_head_model(adapter.config["head"])
-    whole = Track.from_bytes(adapter.track_bytes, ADAPTER_TRACK_FILE)
-    track = whole.select(np.flatnonzero(whole.usable))
-    gaps = motion_from_track(track, head).aperture()
+    tracks = []
+    for data in (adapter.track_bytes, *adapter.added_tracks):
+        whole = Track.from_bytes(data, ADAPTER_TRACK_FILE)
+        tracks.append(whole.select(np.flatnonzero(whole.usable)))
+    # The first clip's: sounds are tried on it.
+    track = tracks[0]
+    gaps = np.concatenate([motion_from_track(each, head).aperture() for each in tracks])
     kinds = np.bincount(np.digitize(gaps, GAP_LIMITS), minlength=len(GAP_NAMES))
-    angles = Rotation.from_rotvec(track.rotation).as_euler("YXZ", degrees=True)
+    rotations = np.concatenate([each.rotation for each in tracks])
+    angles = Rotation.from_rotvec(rotations).as_euler("YXZ", degrees=True)
     # Without the outermost tenth, where the tracker errs.
     ranges = [tuple(map(float, np.quantile(column, (0.05, 0.95)))) for column in angles.T]
     distances = _measure_sounds(adapter, track, head)
@@ -242,8 +284,8 @@ def measure_coverage(
     return FootageCoverage(
         actor=actor,
         revision=revision,
-        frames=len(track),
-        seconds=len(track) / float(track.fps),
+        frames=len(gaps),
+        seconds=sum(len(each) / float(each.fps) for each in tracks),
         openings=dict(zip(GAP_NAMES, map(int, kinds), strict=True)),
         widest_gap=float(gaps.max()),
         sounds=tuple(sorted(sounds, key=lambda each: -each.distance)),

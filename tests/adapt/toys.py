@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dubfew.adapt.artefact import ActorAdapter
+from dubfew.adapt.learning_on import AdapterStart
 from dubfew.adapt.methods import METHODS, AdaptationMethod
 from dubfew.adapt.replay import ReplaySampler
 from dubfew.adapt.trainer import AdapterTraining, train_adapter
@@ -41,6 +42,7 @@ def train_toy_adapter(
     seed: int = 0,
     progress: ProgressCallback = no_progress,
     replay: ReplaySampler | None = None,
+    start: AdapterStart | None = None,
 ) -> AdapterTraining:
     chosen = METHODS.load(method) if isinstance(method, str) else method
     return train_adapter(
@@ -53,6 +55,7 @@ def train_toy_adapter(
         device="cpu",
         seed=seed,
         replay=replay,
+        start=start,
         progress=progress,
     )
 

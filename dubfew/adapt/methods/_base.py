@@ -55,6 +55,8 @@ class AdaptationMethod:
             returns the renderer with the delta merged in and only plain layers left. Raises
             ``ArtefactError`` if the tensors do not fit the renderer.
         options: options by name; their values are stored with the actor.
+        restore_delta: takes what ``make_trainable`` returned and the stored tensors; sets the
+            trainable weights so that training goes on from there. None for a method that cannot.
     """
 
     learning_rate: float
@@ -62,6 +64,7 @@ class AdaptationMethod:
     extract_delta: Callable[[nn.Module, NamedTensors], NamedTensors]
     apply_delta: Callable[[Renderer, NamedTensors, MethodOptions], Renderer]
     options: Mapping[str, MethodOption] = field(default_factory=dict)
+    restore_delta: Callable[[nn.Module, NamedTensors], None] | None = None
 
     @property
     def default_options(self) -> MethodOptions:

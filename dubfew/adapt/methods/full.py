@@ -37,6 +37,11 @@ def _apply_difference(
     return renderer
 
 
+def _restore_difference(model: nn.Module, weights: NamedTensors) -> None:
+    for name, value in model.named_parameters():
+        value.data += weights[name].to(value)
+
+
 METHOD = AdaptationMethod(
     # Lower than that of method lora: every weight moves at every step, away from what the prior
     # knows about mouths.
@@ -44,4 +49,5 @@ METHOD = AdaptationMethod(
     make_trainable=_unfreeze_renderer,
     extract_delta=_extract_difference,
     apply_delta=_apply_difference,
+    restore_delta=_restore_difference,
 )

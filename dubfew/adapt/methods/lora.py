@@ -93,6 +93,12 @@ def _extract_lora(model: nn.Module, prior: NamedTensors) -> NamedTensors:
     return found
 
 
+def _restore_lora(model: nn.Module, weights: NamedTensors) -> None:
+    from peft import set_peft_model_state_dict
+
+    set_peft_model_state_dict(model, dict(weights))
+
+
 def _apply_lora(renderer: Renderer, weights: NamedTensors, options: MethodOptions) -> Renderer:
     """Add stored updates to the renderer's weights, under the names that PEFT gives them."""
     layers = _find_adapted_layers(renderer)
@@ -119,6 +125,7 @@ METHOD = AdaptationMethod(
     make_trainable=_inject_lora,
     extract_delta=_extract_lora,
     apply_delta=_apply_lora,
+    restore_delta=_restore_lora,
     options={
         "rank": MethodOption(DEFAULT_LORA_RANK, maximum=MAX_LORA_RANK),
         "alpha": MethodOption(DEFAULT_LORA_RANK, maximum=MAX_LORA_RANK, follows="rank"),

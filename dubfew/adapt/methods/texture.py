@@ -31,9 +31,14 @@ def _apply_nothing(renderer: Renderer, weights: NamedTensors, options: MethodOpt
     return renderer
 
 
+def _restore_nothing(model: nn.Module, weights: NamedTensors) -> None:
+    pass
+
+
 METHOD = AdaptationMethod(
     learning_rate=0.0,  # the renderer has nothing to train
     make_trainable=_freeze_renderer,
     extract_delta=_extract_nothing,
     apply_delta=_apply_nothing,
+    restore_delta=_restore_nothing,
 )
