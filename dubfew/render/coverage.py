@@ -182,7 +182,7 @@ class FootageCoverage:
         return lines
 
 
-def describe_gain(before: Coverage, after: Coverage) -> tuple[tuple[str, str], ...]:
+def describe_gain(before: FootageCoverage, after: FootageCoverage) -> tuple[tuple[str, str], ...]:
     """Say what an actor's footage shows now and did not show before, as pairs of title and line.
 
     Args:
