@@ -57,6 +57,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "actor": (["--actor", "Zoë B"], "Zoë B"),
     "method": (["--method", "full"], "full"),
     "face": (["--face", "320,200"], "320,200"),
+    "add": (["--add"], True),
     "anyone": (["--anyone"], True),
     "new_person": (["--new-person"], True),
     "identity": (["--identity", "landmarks"], "landmarks"),
