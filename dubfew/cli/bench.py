@@ -15,6 +15,7 @@ from dubfew.cli.options import (
     OverwriteOption,
     PriorOption,
     SeedOption,
+    complete_actor_id,
     parse_systems,
 )
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
@@ -96,6 +97,49 @@ def measure_leakage(
     print_result(result.to_json(), as_json=as_json, text=format_leak_result(result))
     if result.verdict in (VERDICT_LEAK, VERDICT_NEARER):
         raise typer.Exit(EXIT_FAILURE)
+
+
+@bench_app.command("sounds")
+@report_errors
+def measure_sounds(
+    actors: Annotated[
+        list[str],
+        typer.Argument(metavar="ID", help="Actors to test.", autocompletion=complete_actor_id),
+    ],
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SCENE",
+            help="Scene of the one actor; default: the footage that each was learned from.",
+        ),
+    ] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Another line than the scene's; default: a bundled English one.",
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder that keeps the dubs; default: none are kept."),
+    ] = None,
+    device: DeviceOption = "auto",
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Dub a scene with silence, another line and its own sound, and measure the mouth.
+
+    In silence the lips should rest, with another line the scene's own mouth should not show, and
+    with its own sound the dub should move as far as the real mouth does.
+    """
+    from dubfew.evaluate.sound_test import format_sound_tests, run_sound_test
+
+    with show_progress(progress_mode, as_json=as_json) as progress:
+        result = run_sound_test(
+            actors, video=video, other_sound=audio, keep=keep, device=device, progress=progress
+        )
+    print_result({"actors": result}, as_json=as_json, text=lambda: format_sound_tests(result))
 
 
 @bench_app.command("paper")
