@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
 from dubfew.references.overlays import Overlay, SceneView, find_overlay, hides_mouth
+from dubfew.utils.jit import njit_cached
 
 # Weights of red, green and blue in luma (BT.709). The mixing terms take up other weights.
 LUMA = np.array([0.2126, 0.7152, 0.0722])
@@ -30,6 +31,7 @@ LUMA = np.array([0.2126, 0.7152, 0.0722])
 # the six terms that mix channels, logarithm of the power, slope of the gain over x and y.
 _GAIN, _OFFSET, _SATURATION, _MIXING = slice(0, 3), slice(3, 6), 6, slice(7, 13)
 _POWER, _SLOPE, NUM_PARAMETERS = 13, slice(14, 16), 16
+_FIRST_MIXING, _SLOPE_X, _SLOPE_Y = _MIXING.start, _SLOPE.start, _SLOPE.start + 1
 _OFF_DIAGONAL = np.nonzero(~np.eye(3, dtype=bool))
 IDENTITY = np.zeros(NUM_PARAMETERS)
 IDENTITY[_SATURATION] = 1.0
@@ -234,23 +236,93 @@ def predict_colors(
     Returns:
         Predicted colors and their derivatives by each parameter. [N, 3], [N, 3, 16]
     """
-    mixing, power = _mixing_matrix(parameters), np.exp(parameters[_POWER])
-    gained = colors * np.exp(parameters[_GAIN])
-    shifted = gained + parameters[_OFFSET]
-    mixed = np.maximum(shifted @ mixing.T, MIN_LEVEL)
-    gain = np.exp(positions @ parameters[_SLOPE])[:, None]
-    predicted = gain * mixed**power
-    # Derivatives by the mixed color first; the chain rule gives the rest.
-    by_mixed = (power * predicted / mixed * (mixed > MIN_LEVEL))[..., None]  # [N, 3, 1]
-    slopes = np.zeros((*colors.shape, NUM_PARAMETERS))
-    slopes[..., _GAIN] = by_mixed * mixing * gained[:, None]
-    slopes[..., _OFFSET] = by_mixed * mixing
-    slopes[..., _SATURATION] = by_mixed[..., 0] * (shifted - (shifted @ LUMA)[:, None])
-    for place, (row, column) in enumerate(zip(*_OFF_DIAGONAL, strict=True)):
-        slopes[:, row, _MIXING.start + place] = by_mixed[:, row, 0] * shifted[:, column]
-    slopes[..., _POWER] = predicted * np.log(mixed) * power
-    slopes[..., _SLOPE] = predicted[..., None] * positions[:, None]
-    return predicted, slopes
+    slopes = np.empty((*colors.shape, NUM_PARAMETERS))
+    return _run_prediction(parameters, colors, positions, slopes), slopes
+
+
+def _predict_colors_only(
+    parameters: NDArray[np.float64], colors: NDArray[np.float64], positions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Predict scene colors as `predict_colors` does, without derivatives. [N, 3]"""
+    return _run_prediction(parameters, colors, positions, np.empty((0, 3, NUM_PARAMETERS)))
+
+
+def _run_prediction(
+    parameters: NDArray[np.float64],
+    colors: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    slopes: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Predict scene colors, and fill ``slopes`` with the derivatives if it has rows. [N, 3]"""
+    predicted = np.empty(colors.shape)
+    # One layout, so that the kernel is compiled once.
+    arrays = (np.ascontiguousarray(colors), np.ascontiguousarray(positions))
+    _predict_kernel(parameters, _mixing_matrix(parameters), *arrays, predicted, slopes)
+    return predicted
+
+
+@njit_cached
+def _predict_kernel(parameters, mixing, colors, positions, predicted, slopes):
+    """Fill ``predicted`` and, unless they have no rows, ``slopes``, see `predict_colors`."""
+    power = np.exp(parameters[_POWER])
+    gains = np.exp(parameters[:3])
+    for n in range(len(colors)):
+        gain = np.exp(
+            positions[n, 0] * parameters[_SLOPE_X] + positions[n, 1] * parameters[_SLOPE_Y]
+        )
+        luma = 0.0
+        for column in range(3):
+            luma += LUMA[column] * (colors[n, column] * gains[column] + parameters[3 + column])
+        for row in range(3):
+            mixed = 0.0
+            for column in range(3):
+                shifted = colors[n, column] * gains[column] + parameters[3 + column]
+                mixed += mixing[row, column] * shifted
+            is_dark = mixed <= MIN_LEVEL
+            mixed = max(mixed, MIN_LEVEL)
+            logarithm = np.log(mixed)
+            value = gain * np.exp(power * logarithm)
+            predicted[n, row] = value
+            if len(slopes) == 0:
+                continue
+            # Derivative by the mixed color first; the chain rule gives the rest.
+            by_mixed = 0.0 if is_dark else power * value / mixed
+            place = _FIRST_MIXING + 2 * row
+            for column in range(3):
+                gained = colors[n, column] * gains[column]
+                shifted = gained + parameters[3 + column]
+                slopes[n, row, column] = by_mixed * mixing[row, column] * gained
+                slopes[n, row, 3 + column] = by_mixed * mixing[row, column]
+                if column == row:
+                    slopes[n, row, _SATURATION] = by_mixed * (shifted - luma)
+                else:
+                    slopes[n, row, place] = by_mixed * shifted
+                    place += 1
+            # The terms that mix into other channels.
+            for other in range(_FIRST_MIXING, _POWER):
+                if other < _FIRST_MIXING + 2 * row or other >= _FIRST_MIXING + 2 * row + 2:
+                    slopes[n, row, other] = 0.0
+            slopes[n, row, _POWER] = value * logarithm * power
+            slopes[n, row, _SLOPE_X] = value * positions[n, 0]
+            slopes[n, row, _SLOPE_Y] = value * positions[n, 1]
+
+
+@njit_cached
+def _normal_kernel(slopes, error, weight, clipped, information, right):
+    """Add the least squares of some cells, with weights, to ``information`` and ``right``."""
+    size = slopes.shape[2]
+    for n in range(len(weight)):
+        for channel in range(3):
+            if clipped[n, channel]:
+                continue
+            for i in range(size):
+                scaled = weight[n] * slopes[n, channel, i]
+                right[i] += scaled * error[n, channel]
+                for j in range(i + 1):
+                    information[i, j] += scaled * slopes[n, channel, j]
+    for i in range(size):
+        for j in range(i):
+            information[j, i] = information[i, j]
 
 
 @dataclass(frozen=True)
@@ -317,9 +389,9 @@ def fit_light(
         deviation = max(1.4826 * float(np.median(size)), MIN_CELL_DEVIATION)
         robust = 1 / (1 + (size / (ROBUST_DEVIATIONS * deviation)) ** 2)
         weight = robust / (deviation**2 * CELLS_PER_OBSERVATION)
-        weighted = (slopes * (weight[:, None] * ~clipped)[..., None]).reshape(-1, NUM_PARAMETERS)
-        information = weighted.T @ slopes.reshape(-1, NUM_PARAMETERS) + before.information
-        right = weighted.T @ error.ravel() + before.information @ (before.parameters - parameters)
+        information = before.information.copy()
+        right = before.information @ (before.parameters - parameters)
+        _normal_kernel(slopes, error, weight, clipped, information, right)
         step = np.linalg.solve(information, right)
         parameters = parameters + step
         parameters[_GAIN] = parameters[_GAIN].clip(MIN_LOG_GAIN, MAX_LOG_GAIN)
@@ -351,7 +423,7 @@ def measure_exposure_change(
     Returns:
         What is to be added to the logarithms; 0 where all is clipped.
     """
-    predicted, _ = predict_colors(parameters, actor_colors, positions)
+    predicted = _predict_colors_only(parameters, actor_colors, positions)
     tells = scene_colors <= CLIPPED_LEVEL
     if not tells.any():
         return 0.0
@@ -526,7 +598,7 @@ class LightTracker:
         self, actor_colors: NDArray[np.float64], positions: NDArray[np.float64]
     ) -> LightMatch | None:
         """The match as it acts: not at all where the light is that of the footage."""
-        predicted, _ = predict_colors(self._fit.parameters, actor_colors, positions)
+        predicted = _predict_colors_only(self._fit.parameters, actor_colors, positions)
         difference = float(np.abs(predicted - actor_colors).mean())
         share = (difference - UNCHANGED_DIFFERENCE) / (CHANGED_DIFFERENCE - UNCHANGED_DIFFERENCE)
         if share <= 0:
@@ -540,7 +612,7 @@ def _fit_and_compare(cells: SkinCells, before: LightFit) -> tuple[LightFit, floa
     """Fit the light to cells of skin, and measure how well they agree in it."""
     actor_colors, scene_colors, positions = cells
     fit = fit_light(actor_colors, scene_colors, positions, before)
-    predicted, _ = predict_colors(fit.parameters, actor_colors, positions)
+    predicted = _predict_colors_only(fit.parameters, actor_colors, positions)
     return fit, measure_agreement(predicted, scene_colors, positions)
 
 
