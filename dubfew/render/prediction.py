@@ -29,6 +29,9 @@ from dubfew.render.stage_timer import StageTimer
 from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
 from dubfew.textures import sample_texture
 
+# Stands for the fields of a frame that is left as it is.
+NO_PREDICTION = torch.empty(0)
+
 
 @dataclass(frozen=True)
 class _FrameLight:
@@ -93,7 +96,8 @@ class MouthPredictor:
             tasks: frames to paint, at least one, in the order of the video.
 
         Returns:
-            The tasks with their blend fields, on the CPU, and the light of the scene.
+            The tasks with their blend fields, on the CPU, and the light of the scene. The fields
+            are empty where a frame is left as it is.
         """
         size = self.references.windows.window_size
         with self.timer.measure("inputs"):
@@ -103,6 +107,34 @@ class MouthPredictor:
             inputs = self._make_inputs(tasks, windows, meshes)
         with self.timer.measure("light"):
             inputs, windows, lights = self._match_light(tasks, windows, inputs)
+        # Frames that are left as they are need no prediction.
+        shown = [row for row, found in enumerate(lights) if found.opacity > 0]
+        predictions: dict[int, Tensor] = {}
+        if shown:
+            if len(shown) < len(tasks):
+                inputs = concatenate_inputs([split_inputs(inputs)[row] for row in shown])
+            painted = [tasks[row] for row in shown]
+            fields = self._run_network(painted, windows[shown], meshes[shown], inputs)
+            predictions = dict(zip(shown, fields.split(1), strict=True))
+        return [
+            PredictedFrame(
+                task,
+                predictions.get(row, NO_PREDICTION),
+                found.light,
+                found.opacity,
+                overlay=found.overlay,
+            )
+            for row, (task, found) in enumerate(zip(tasks, lights, strict=True))
+        ]
+
+    def _run_network(
+        self,
+        tasks: Sequence[FrameTask],
+        windows: NDArray[np.uint8],  # [B, S, S, 3]
+        meshes: NDArray[np.float32],  # [B, V, 3]
+        inputs: RenderInputs,
+    ) -> Tensor:
+        """Packed blend fields of frames that are painted, on the CPU. [B, K + 3 + 2 K, S, S]"""
         if self.align_meshes:
             with self.timer.measure("align"):
                 inputs = self._align(tasks, windows, meshes, inputs)
@@ -111,11 +143,7 @@ class MouthPredictor:
             texture = self._texture.expand(len(tasks), -1, -1, -1)
             sampled = sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
             fields = self._renderer.predict_fields(inputs, sampled, warp_references(inputs))
-            prediction = pack_fields(fields, inputs.sampling_grid).cpu()
-        return [
-            PredictedFrame(task, fields, found.light, found.opacity, overlay=found.overlay)
-            for task, fields, found in zip(tasks, prediction.split(1), lights, strict=True)
-        ]
+            return pack_fields(fields, inputs.sampling_grid).cpu()
 
     def _match_light(
         self,

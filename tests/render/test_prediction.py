@@ -1,0 +1,73 @@
+"""Prediction of a batch: frames that are left as they are do not go through the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dubfew.media import Frame
+from dubfew.prior.renderers import make_renderer
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.references.inputs import select_motion_window
+from dubfew.references.selection import find_nearest_references
+from dubfew.references.track_geometry import compute_track_geometry
+from dubfew.render.prediction import MouthPredictor, _FrameLight
+from dubfew.render.tasks import FrameTask, ReferenceSet
+from tests.data.people import TOY, toy_footage, toy_track
+
+
+@pytest.mark.parametrize(
+    ("opacities", "sizes"),
+    [([1, 1, 1], [3]), ([1, 0, 0.5], [2]), ([0, 0, 0], [])],
+)
+def test_frames_that_are_left_take_no_prediction(monkeypatch, opacities, sizes):
+    head, footage = load_head_model(), toy_footage(8)
+    geometry = compute_track_geometry(toy_track(8), head)
+    picture = Frame.from_rgb(np.full((256, 256, 3), 120, np.uint8))
+    tasks = [
+        FrameTask(
+            picture,
+            geometry,
+            row,
+            select_motion_window(footage.motion, row),
+            *find_nearest_references(geometry.key[row], footage.key, TOY.references),
+        )
+        for row in range(3)
+    ]
+    torch.manual_seed(0)
+    predictor = MouthPredictor(
+        make_renderer("lite", vars(TOY)),
+        torch.zeros(TOY.texture_channels, 16, 16),
+        ReferenceSet(footage, footage),
+        head,
+        "cpu",
+        align_meshes=False,
+        match_light=False,
+    )
+    whole = [predicted.prediction for predicted in predictor.predict_batch(tasks)]
+    monkeypatch.setattr(
+        predictor,
+        "_match_light",
+        lambda tasks, windows, inputs: (
+            inputs,
+            windows,
+            [_FrameLight(opacity=each) for each in opacities],
+        ),
+    )
+    ran = []
+    original = predictor._run_network
+    monkeypatch.setattr(
+        predictor,
+        "_run_network",
+        lambda tasks, *more: ran.append(len(tasks)) or original(tasks, *more),
+    )
+    for predicted, opacity, expected in zip(
+        predictor.predict_batch(tasks), opacities, whole, strict=True
+    ):
+        assert predicted.opacity == opacity
+        if opacity:
+            torch.testing.assert_close(predicted.prediction, expected, atol=1e-5, rtol=0)
+        else:
+            assert not predicted.prediction.numel()
+    assert ran == sizes
