@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from dubfew.render.cast_pipeline import CastResult
     from dubfew.render.pipeline import RenderResult
     from dubfew.render.plan import RenderPlan
+    from dubfew.session import Session
     from dubfew.takes.edits import MotionEdit
     from dubfew.takes.take import Take
 
@@ -92,6 +93,7 @@ __all__ = [
     "RenderOptions",
     "RenderPlan",
     "RenderResult",
+    "Session",
     "Take",
     "Track",
     "TrackOptions",
@@ -131,6 +133,7 @@ __getattr__ = lazy_exports(
         "Registry": "registry",
         "RenderPlan": "render.plan",
         "RenderResult": "render.pipeline",
+        "Session": "session",
         "Take": "takes.take",
         "Track": "reconstruction.track",
         "prepare_footage": "data.prepare",

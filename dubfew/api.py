@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from dubfew.reconstruction.detection.clip_detections import ClipDetections
     from dubfew.reconstruction.track import Track
     from dubfew.registry import Registry
+    from dubfew.render.cache import RenderCache
     from dubfew.render.cast import Cast
     from dubfew.render.cast_pipeline import CastResult
     from dubfew.render.pipeline import RenderResult
@@ -217,6 +218,7 @@ def render(
     options: RenderOptions | None = None,
     *,
     registry: Registry | None = None,
+    cache: RenderCache | None = None,
     on_plan: Callable[[RenderPlan], None] | None = None,
     progress: ProgressCallback = no_progress,
     **overrides: Any,
@@ -231,6 +233,8 @@ def render(
         actor: id of the actor in the registry.
         options: the options below as one object; those given as keywords override it.
         registry: registry that holds the actor; default: the user's own, in DUBFEW_HOME.
+        cache: actors and tracks that renders of this process keep from each other, see
+            ``dubfew.Session``; None keeps nothing.
         on_plan: function that is called with the plan of the work, see `plan_render`, before the
             work begins. An exception that it raises prevents the work.
         progress: function that is called with the state of every stage of the work.
@@ -279,7 +283,7 @@ def render(
         on_plan(plan_render(actor, options, registry=registry))
     from dubfew.render import pipeline
 
-    return pipeline.render(actor, options, registry=registry, progress=progress)
+    return pipeline.render(actor, options, registry=registry, cache=cache, progress=progress)
 
 
 @document_options(RenderOptions)

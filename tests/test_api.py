@@ -46,6 +46,7 @@ LIBRARY_ONLY = {
     ("render", "registry"),
     ("adapt", "on_plan"),  # the command prints the plan
     ("render", "on_plan"),
+    ("render", "cache"),  # of a session
     ("track", "start"),
     ("track", "stop"),
     ("track", "on_detection"),

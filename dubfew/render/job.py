@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,13 +65,19 @@ class RenderJob:
     take: Take | None = None
 
 
-def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> RenderJob:
+def prepare_job(
+    actor: str,
+    options: RenderOptions,
+    registry: Registry,
+    load: Callable[..., LoadedActor] = load_actor,
+) -> RenderJob:
     """Load and check everything that a render needs.
 
     Args:
         actor: id of the actor in the registry.
         options: options of the render.
         registry: registry that holds the actor.
+        load: loads the actor, with the arguments of `load_actor`.
 
     Returns:
         The job.
@@ -97,7 +103,7 @@ def prepare_job(actor: str, options: RenderOptions, registry: Registry) -> Rende
     device = resolve_device(options.device)
     purpose = RenderPurpose(options.use, options.language, options.territory, options.project)
     # Consent is checked before the scene is opened.
-    loaded = load_actor(actor, options.revision, registry, purpose, _to_path(options.speech))
+    loaded = load(actor, options.revision, registry, purpose, _to_path(options.speech))
     sources = resolve_sources(
         loaded.adapter.config,
         options.chosen_drive,

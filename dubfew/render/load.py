@@ -63,15 +63,55 @@ def load_actor(
         SuspendedError: The actor is suspended.
         ArtefactError: The actor's prior or speech model is not there, or is another one.
     """
+    stored, note = open_actor(name, revision, registry, purpose)
+    return load_checked_actor(stored, note, registry, speech)
+
+
+def open_actor(
+    name: str, revision: int | None, registry: Registry, purpose: RenderPurpose
+) -> tuple[Revision, str]:
+    """Open an actor's revision, if a purpose is covered by the actor's consent.
+
+    Args:
+        name: id of the actor.
+        revision: number of the revision; None for the newest.
+        registry: registry that holds the actor.
+        purpose: use, language, territory and project of the output.
+
+    Returns:
+        The revision, none of whose files was read, and one line about the actor's consent, or "".
+
+    Raises:
+        ActorNotFoundError: The actor or the revision does not exist.
+        ConsentError: The actor's consent does not cover the purpose.
+        SuspendedError: The actor is suspended.
+    """
     stored = registry.open(name, revision)
-    # Before any file of the actor is read.
-    note = registry.check_render(stored, purpose)
+    return stored, registry.check_render(stored, purpose)
+
+
+def load_checked_actor(
+    stored: Revision, consent_note: str, registry: Registry, speech: Path | None
+) -> LoadedActor:
+    """Load the files of an actor who may be rendered, with the prior and the speech model.
+
+    Args:
+        stored: the revision, from `open_actor`.
+        consent_note: the line that came with it.
+        registry: registry that holds the actor.
+        speech: place of the actor's speech model, if it was moved; None for where it was.
+
+    Returns:
+        The actor with a renderer, on the CPU.
+
+    Raises:
+        ArtefactError: The actor's prior or speech model is not there, or is another one.
+    """
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
     model = resolve_speech_model(adapter.config.get("speech"), speech)
     prior = adapter.config["prior"]
     # A prior without weights, such as "warp", has no hash: it is found by its name.
     known = find_prior(registry.home, prior["sha256"]) if prior["sha256"] else None
     renderer = adapter.merge_with_prior(Prior.load(known or prior["name"]))
-    return LoadedActor(
-        stored, adapter, model, renderer, load_head_model(adapter.config["head"]), note
-    )
+    head = load_head_model(adapter.config["head"])
+    return LoadedActor(stored, adapter, model, renderer, head, consent_note)

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.errors import ArtefactError
+from dubfew.errors import DubfewError
 from dubfew.marks.credentials import RenderProvenance
 from dubfew.marks.payload import generate_watermark_id
 from dubfew.marks.sidecar import credentials_path
 from dubfew.marks.watermark import WatermarkEmbedder
-from dubfew.media import AudioSource, VideoWriter, read_audio
+from dubfew.media import AudioSource, Frame, VideoWriter, read_audio
 from dubfew.media.log_curves import stated_input_transform
-from dubfew.media.mel import resample_audio
-from dubfew.prior.renderers import PaintingRenderer, PaintingRendererConfig
-from dubfew.prior.renderers._painting import NO_SOUND
 from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
 from dubfew.render.actor_matching import FaceChoice
-from dubfew.render.background import BackgroundPreserver
-from dubfew.render.compositing import MouthCompositor
+from dubfew.render.cache import RenderCache
 from dubfew.render.debug import DebugVideo
 from dubfew.render.job import RenderJob, prepare_job
+from dubfew.render.load import load_actor
 from dubfew.render.losses import describe_losses
 from dubfew.render.options import RenderOptions
-from dubfew.render.painting import DrivingSound, PaintingPredictor
 from dubfew.render.plot import plot_motion
-from dubfew.render.prediction import MouthPredictor
 from dubfew.render.preview import cut_excerpt
-from dubfew.render.publish import sign_and_log
+from dubfew.render.publish import log_frames, sign_and_log
 from dubfew.render.redo import (
     PICTURE_FADE_FRAMES,
     describe_encoded_frames,
@@ -44,20 +41,17 @@ from dubfew.render.redo import (
     join_frames,
     list_passage_sounds,
     passage_weights,
-    skip_outside,
 )
 from dubfew.render.report import describe_job, write_render_report
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
+from dubfew.render.scene_painter import ScenePainter
 from dubfew.render.sound import describe_mix_peak, list_output_sounds
 from dubfew.render.sources import find_input_transform
 from dubfew.render.stage_estimates import estimate_render_stages
-from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
 from dubfew.render.take_notes import describe_take
-from dubfew.render.tasks import ReferenceSet
 from dubfew.render.transitions import describe_skipped_frames
 from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
-from dubfew.utils.prefetch import prefetch
 from dubfew.utils.work_pace import WorkPace, count_frame_units
 
 
@@ -111,6 +105,7 @@ def render(
     options: RenderOptions | None = None,
     *,
     registry: Registry | None = None,
+    cache: RenderCache | None = None,
     progress: ProgressCallback = no_progress,
     **overrides: Any,
 ) -> RenderResult:
@@ -122,35 +117,116 @@ def render(
         actor: id of the actor in the registry.
         options: the options below as one object; those given as keywords override it.
         registry: registry that holds the actor; default: the user's own.
+        cache: what renders keep from each other; None keeps nothing.
         progress: function that is called with the state of every stage.
     """
     options = merge_options(RenderOptions, options, overrides)
     began = time.monotonic()
     # Wrong options are errors here, before minutes of work.
-    job = prepare_job(actor, options, registry or Registry())
+    job = _prepare(actor, options, registry, cache)
     if not options.preview:
-        return _render_job(job, progress, began)
+        return _render_job(job, cache, progress, began)
     with cut_excerpt(job.sources, options.from_seconds, options.to_seconds) as excerpt:
-        return _render_job(replace(job, sources=excerpt), progress, began)
+        return _render_job(replace(job, sources=excerpt), cache, progress, began)
 
 
-def _render_job(job: RenderJob, progress: ProgressCallback, began: float) -> RenderResult:
+@document_options(RenderOptions)
+def paint_frames(
+    actor: str,
+    options: RenderOptions | None = None,
+    *,
+    registry: Registry | None = None,
+    cache: RenderCache | None = None,
+    progress: ProgressCallback = no_progress,
+    **overrides: Any,
+) -> Iterator[Frame]:
+    """Render as `render` does, and give the frames instead of writing them.
+
+    Options for the written file and its sound have no effect. The frames have the
+    watermark, and the audit log records the render before the first of them. They have no Content
+    Credentials: those belong to files.
+
+    Args:
+        actor: id of the actor in the registry.
+        options: the options below as one object; those given as keywords override it.
+        registry: registry that holds the actor; default: the user's own.
+        cache: what renders keep from each other; None keeps nothing.
+        progress: function that is called with the state of tracking.
+
+    Returns:
+        Iterator over the frames. All checks are done before it is returned; the scene is tracked
+        when the first frame is asked for.
+
+    Raises:
+        DubfewError: As of `render`; some of them when the first frame is asked for.
+    """
+    options = merge_options(RenderOptions, options, overrides)
+    if options.preview or options.into is not None:
+        raise DubfewError("frames have no previews and no passages: leave out preview and into")
+    job = _prepare(actor, options, registry, cache)
+
+    def iterate() -> Iterator[Frame]:
+        with _stated_colors(job) as stated:
+            scene = drive_scene(stated, _track(stated, cache, progress)[0], progress)
+            marker = WatermarkEmbedder(generate_watermark_id()) if options.watermark else None
+            log_frames(
+                _describe_provenance(stated, marker.watermark_id if marker else None),
+                stated.purpose,
+                stated.registry,
+                stated.actor.revision,
+                anyone=options.anyone,
+            )
+            painter = ScenePainter(stated, scene, marker)
+            with closing(painter.paint_frames(np.ones(len(scene.track), np.float32))) as frames:
+                yield from frames
+
+    return iterate()
+
+
+def _prepare(
+    actor: str, options: RenderOptions, registry: Registry | None, cache: RenderCache | None
+) -> RenderJob:
+    """Load and check everything that a render needs, or take it from the cache."""
+    load = load_actor if cache is None else cache.load_actor
+    return prepare_job(actor, options, registry or Registry(), load)
+
+
+def _track(
+    job: RenderJob, cache: RenderCache | None, progress: ProgressCallback
+) -> tuple[Track, str]:
+    """Track the scene of a job, or take its track from the cache."""
+    choice = FaceChoice(job.actor.revision.actor, job.options.face, job.options.anyone)
+    if cache is not None:
+        return cache.track_scene(job, choice, progress)
+    return track_scene(job.sources.scene, job.actor, choice, job.parser, progress)
+
+
+def _render_job(
+    job: RenderJob, cache: RenderCache | None, progress: ProgressCallback, began: float
+) -> RenderResult:
     """Render a prepared job that began at a time of the monotonic clock."""
+    with _stated_colors(job) as stated:
+        return _render_stated_job(stated, cache, progress, began)
+
+
+@contextmanager
+def _stated_colors(job: RenderJob) -> Iterator[RenderJob]:
+    """State the log curve of a job's scene; the job knows it, too."""
     curve = find_input_transform(job.options, job.sources, job.actor.adapter.config)
     with stated_input_transform(job.sources.scene, curve):
         info = replace(job.sources.scene_info, log_curve=curve or "")
-        stated = replace(job, sources=replace(job.sources, scene_info=info))
-        return _render_stated_job(stated, progress, began)
+        yield replace(job, sources=replace(job.sources, scene_info=info))
 
 
-def _render_stated_job(job: RenderJob, progress: ProgressCallback, began: float) -> RenderResult:
+def _render_stated_job(
+    job: RenderJob, cache: RenderCache | None, progress: ProgressCallback, began: float
+) -> RenderResult:
     """Render a job whose scene's colors are known."""
     options, sources = job.options, job.sources
     pace = WorkPace(job.registry.home)
     progress = whole = JobProgress(progress, estimate_render_stages(sources.scene_info, pace))
     prepared = time.monotonic()
-    choice = FaceChoice(job.actor.revision.actor, options.face, options.anyone)
-    track, face_note = track_scene(sources.scene, job.actor, choice, job.parser, progress)
+    track, face_note = _track(job, cache, progress)
     tracked = time.monotonic()
     scene = drive_scene(job, track, progress)
     driven = time.monotonic()
@@ -230,7 +306,6 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         weights = passage_weights(scene.track.times, passage, PICTURE_FADE_FRAMES)
     # The credentials name the watermark, so it is chosen first.
     provenance = _describe_provenance(job, marker.watermark_id if marker else None)
-    references, predictor = _make_predictor(job, scene)
 
     def seal_output(file: Path) -> None:
         """Sign and log the finished file before it takes its place."""
@@ -246,7 +321,6 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         )
 
     with (
-        BackgroundPreserver(job.parser) as background,
         _open_debug_video(job, scene) as debug,
         VideoWriter(
             job.output,
@@ -263,38 +337,31 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             before_publish=seal_output,
         ) as writer,
     ):
-        # Inside, because the background segmenter is closed when the video is.
-        kept = background if job.options.post_processing else None
         observer = None if debug is None else debug.observe_paint
-        compositor = MouthCompositor(references.footage, kept, marker, observer)
+        painter = ScenePainter(job, scene, marker, observer)
         count = 0
-        # Decoding, prediction and compositing each run in a thread. All of them are closed here, so
-        # that on an error no thread still uses what is closed next.
-        with (
-            closing(prefetch(scene.schedule.iter_frames(job.sources.scene, info.fps))) as frames,
-            closing(make_frame_tasks(frames, scene.track, scene.motion, predictor)) as tasks,
-            closing(prefetch(predict_frames(skip_outside(tasks, weights), predictor))) as predicted,
-            closing(prefetch(composite_frames(predicted, compositor))) as composited,
-        ):
-            joined = composited if passage is None else join_frames(composited, passage, weights)
+        with closing(painter.paint_frames(weights)) as painted_frames:
+            joined = (
+                painted_frames if passage is None else join_frames(painted_frames, passage, weights)
+            )
             for frame in joined:
-                actor.revision.check_exists()  # a deleted actor is rendered no further
                 writer.write(frame)
                 if debug is not None:
-                    debug.write(frame, count, predictor.left_rows.get(count, ""))
+                    debug.write(frame, count, painter.left_rows.get(count, ""))
                 count += 1
                 progress(Progress("render", count, len(scene.schedule.scene_rows)))
         actor.revision.check_exists()
-    seconds = {**predictor.timer.seconds, **compositor.timer.seconds}
     painted = scene.track.usable[:count] & (weights[:count] > 0)
-    painted[list(predictor.left_rows)] = False
+    painted[list(painter.left_rows)] = False
     notes = (
         describe_encoded_frames(passage, writer.kept_frames),
         *writer.notes,
         *describe_losses(job.sources, job.output),
-        predictor.light.describe_unmatched(),
+        painter.describe_unmatched(),
     )
-    return _WrittenVideo(count, writer.kept_frames, painted, seconds, provenance.watermark, notes)
+    return _WrittenVideo(
+        count, writer.kept_frames, painted, painter.seconds, provenance.watermark, notes
+    )
 
 
 def _open_debug_video(
@@ -304,57 +371,6 @@ def _open_debug_video(
     if job.options.debug is None:
         return nullcontext()
     return DebugVideo(Path(job.options.debug), job.sources.scene_info, scene.track)
-
-
-def _make_predictor(
-    job: RenderJob, scene: DrivenScene
-) -> tuple[ReferenceSet, MouthPredictor | PaintingPredictor]:
-    """Make the references and the predictor of the renderer's family."""
-    actor, renderer = job.actor, job.actor.renderer
-    stored = actor.adapter.references
-    if not isinstance(renderer, PaintingRenderer):
-        references = ReferenceSet.from_footage(stored, renderer.config.window)
-        return references, MouthPredictor(
-            renderer,
-            actor.adapter.texture,
-            references,
-            actor.head,
-            job.device,
-            # In a reenactment alone the frames show the mouths that are rendered.
-            align_meshes=job.sources.drive == "self",
-        )
-    crops = actor.adapter.crops
-    if crops is None or crops.layout != renderer.config.layout:
-        raise ArtefactError(
-            f"the actor {actor.revision.actor} has no crops of {renderer.config.layout!r}, which "
-            "this prior paints: adapt anew"
-        )
-    references = ReferenceSet(stored, stored)
-    return references, PaintingPredictor(
-        renderer,
-        actor.adapter.texture,
-        crops,
-        references,
-        actor.head,
-        job.device,
-        scene.track,
-        _read_driving_sound(job, scene),
-    )
-
-
-def _read_driving_sound(job: RenderJob, scene: DrivenScene) -> DrivingSound:
-    """Read what a painting renderer hears: the new sound, else the scene's own."""
-    sources = job.sources
-    times = scene.track.times + sources.start - job.options.offset / 1000
-    sound = None
-    if sources.audio is not None:
-        sound = read_audio(sources.audio, track=sources.audio_track)
-    elif sources.scene_info.has_audio:
-        sound = read_audio(sources.scene)
-    config = cast("PaintingRendererConfig", job.actor.renderer.config)
-    if sound is None or config.sound == NO_SOUND:
-        return DrivingSound(np.zeros(0, np.float32), times)
-    return DrivingSound(resample_audio(sound.samples, sound.rate), times)
 
 
 def _describe_provenance(job: RenderJob, watermark: str | None) -> RenderProvenance:

@@ -56,21 +56,59 @@ def sign_and_log(
     sha256 = sha256_file(file)
     try:
         for facts, each in zip(rendering.mouths, revisions, strict=True):
-            switched_off = {"no-watermark": not facts.watermark, "anyone": anyone}
-            each.record_event(
-                "render",
-                output_sha256=sha256,
-                watermark=facts.watermark,
-                drive=facts.drive,
-                consent_sha256=facts.consent_sha256,
-                use=purpose.use,
-                language=purpose.language,
-                territory=purpose.territory,
-                overrides=[name for name, chosen in switched_off.items() if chosen],
-            )
+            _record_render(each, facts, purpose, sha256, anyone)
     except BaseException:
         # An output that is not in the log must not leave its credentials behind.
         beside = credentials_path(output)
         if beside != output:
             beside.unlink(missing_ok=True)
         raise
+
+
+def log_frames(
+    rendering: RenderProvenance,
+    purpose: RenderPurpose,
+    registry: Registry,
+    revision: Revision,
+    *,
+    anyone: bool = False,
+) -> None:
+    """Log a render whose frames are handed out instead of being written, before the first of them.
+
+    Args:
+        rendering: facts about the render.
+        purpose: purpose of the render, as the consent record names it.
+        registry: registry of the actor.
+        revision: revision of the actor that is rendered.
+        anyone: whether a face that is not the actor's is allowed.
+
+    Raises:
+        ActorNotFoundError: The actor was deleted since the render began.
+        SuspendedError: The actor was suspended since the render began.
+        AuditError: The audit log cannot be written.
+    """
+    revision.check_exists()
+    registry.check_suspension(revision)
+    _record_render(revision, rendering, purpose, None, anyone)
+
+
+def _record_render(
+    revision: Revision,
+    facts: RenderProvenance,
+    purpose: RenderPurpose,
+    output_sha256: str | None,
+    anyone: bool,
+) -> None:
+    """Write the event of one rendered mouth; frames that were handed out have no hash."""
+    switched_off = {"no-watermark": not facts.watermark, "anyone": anyone}
+    revision.record_event(
+        "render",
+        output_sha256=output_sha256,
+        watermark=facts.watermark,
+        drive=facts.drive,
+        consent_sha256=facts.consent_sha256,
+        use=purpose.use,
+        language=purpose.language,
+        territory=purpose.territory,
+        overrides=[name for name, chosen in switched_off.items() if chosen],
+    )

@@ -1,0 +1,149 @@
+"""Painting of a driven scene: decoding, prediction and compositing, each in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.errors import ArtefactError
+from dubfew.marks.watermark import WatermarkEmbedder
+from dubfew.media import Frame, read_audio
+from dubfew.media.mel import resample_audio
+from dubfew.prior.renderers import PaintingRenderer, PaintingRendererConfig
+from dubfew.prior.renderers._painting import NO_SOUND
+from dubfew.render.background import BackgroundPreserver
+from dubfew.render.compositing import MouthCompositor
+from dubfew.render.debug import PaintObserver
+from dubfew.render.job import RenderJob
+from dubfew.render.painting import DrivingSound, PaintingPredictor
+from dubfew.render.prediction import MouthPredictor
+from dubfew.render.redo import skip_outside
+from dubfew.render.scene import DrivenScene
+from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
+from dubfew.render.tasks import ReferenceSet
+from dubfew.utils.prefetch import prefetch
+
+
+class ScenePainter:
+    """Paints the mouths of one job, frame after frame.
+
+    Args:
+        job: the render.
+        scene: its scene, with the mouths to paint.
+        marker: embeds a watermark into the mouths; None for no watermark.
+        observer: is shown every painted part, see `MouthCompositor`; None for no observer.
+    """
+
+    def __init__(
+        self,
+        job: RenderJob,
+        scene: DrivenScene,
+        marker: WatermarkEmbedder | None,
+        observer: PaintObserver | None = None,
+    ) -> None:
+        self._job, self._scene = job, scene
+        self._references, self._predictor = _make_predictor(job, scene)
+        self._background = BackgroundPreserver(job.parser)
+        kept = self._background if job.options.post_processing else None
+        self._compositor = MouthCompositor(self._references.footage, kept, marker, observer)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds that each stage has taken so far."""
+        return {**self._predictor.timer.seconds, **self._compositor.timer.seconds}
+
+    @property
+    def left_rows(self) -> dict[int, str]:
+        """Return why frames stayed as they are, for what they show, by their rows of the track."""
+        return self._predictor.left_rows
+
+    def describe_unmatched(self) -> str:
+        """Describe the frames whose light was not matched in one line; empty if all were."""
+        return self._predictor.light.describe_unmatched()
+
+    def paint_frames(
+        self,
+        weights: NDArray[np.float32],  # [N]
+    ) -> Generator[Frame, None, None]:
+        """Decode the scene and paint its mouths. To be called once.
+
+        Args:
+            weights: frames with weight 0 are not painted. [N]
+
+        Yields:
+            The frames of the output, in order.
+
+        Raises:
+            ActorNotFoundError: The actor was deleted meanwhile.
+            MediaError: The scene cannot be read.
+        """
+        job, scene = self._job, self._scene
+        shown = scene.schedule.iter_frames(job.sources.scene, job.sources.scene_info.fps)
+        # All threads are closed here, so that on an error none still uses what is closed next.
+        with (
+            self._background,
+            closing(prefetch(shown)) as frames,
+            closing(make_frame_tasks(frames, scene.track, scene.motion, self._predictor)) as tasks,
+            closing(
+                prefetch(predict_frames(skip_outside(tasks, weights), self._predictor))
+            ) as predicted,
+            closing(prefetch(composite_frames(predicted, self._compositor))) as composited,
+        ):
+            for frame in composited:
+                job.actor.revision.check_exists()  # a deleted actor is rendered no further
+                yield frame
+
+
+def _make_predictor(
+    job: RenderJob, scene: DrivenScene
+) -> tuple[ReferenceSet, MouthPredictor | PaintingPredictor]:
+    """Make the references and the predictor of the renderer's family."""
+    actor, renderer = job.actor, job.actor.renderer
+    stored = actor.adapter.references
+    if not isinstance(renderer, PaintingRenderer):
+        references = ReferenceSet.from_footage(stored, renderer.config.window)
+        return references, MouthPredictor(
+            renderer,
+            actor.adapter.texture,
+            references,
+            actor.head,
+            job.device,
+            # In a reenactment alone the frames show the mouths that are rendered.
+            align_meshes=job.sources.drive == "self",
+        )
+    crops = actor.adapter.crops
+    if crops is None or crops.layout != renderer.config.layout:
+        raise ArtefactError(
+            f"the actor {actor.revision.actor} has no crops of {renderer.config.layout!r}, which "
+            "this prior paints: adapt anew"
+        )
+    references = ReferenceSet(stored, stored)
+    return references, PaintingPredictor(
+        renderer,
+        actor.adapter.texture,
+        crops,
+        references,
+        actor.head,
+        job.device,
+        scene.track,
+        _read_driving_sound(job, scene),
+    )
+
+
+def _read_driving_sound(job: RenderJob, scene: DrivenScene) -> DrivingSound:
+    """Read what a painting renderer hears: the new sound, else the scene's own."""
+    sources = job.sources
+    times = scene.track.times + sources.start - job.options.offset / 1000
+    sound = None
+    if sources.audio is not None:
+        sound = read_audio(sources.audio, track=sources.audio_track)
+    elif sources.scene_info.has_audio:
+        sound = read_audio(sources.scene)
+    config = cast("PaintingRendererConfig", job.actor.renderer.config)
+    if sound is None or config.sound == NO_SOUND:
+        return DrivingSound(np.zeros(0, np.float32), times)
+    return DrivingSound(resample_audio(sound.samples, sound.rate), times)
