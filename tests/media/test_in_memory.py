@@ -64,7 +64,7 @@ def test_a_file_object_receives_what_was_written() -> None:
 def test_the_library_passes_them_on_as_files(monkeypatch) -> None:
     seen = {}
 
-    def render(actor, options, registry, progress):
+    def render(actor, options, registry, cache, progress):
         seen.update(video=read_all(options.video), audio=read_audio(options.audio).rate)
         options.out.write_bytes(b"dubbed")
         return SimpleNamespace(output=options.out)
