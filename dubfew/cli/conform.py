@@ -98,6 +98,9 @@ def _format_result(result: ConformResult) -> str:
         f"Done: {len(result.done)} shots in {format_clock(result.seconds)}, {len(result.kept)} "
         f"were done before, {len(result.failed)} failed, {result.untouched} stay as they are"
     )
+    for name, (loudness, peak) in result.loudness.items():
+        level = "silent" if loudness is None else f"{loudness:.1f} LUFS"
+        lines.append(f"Sound of {name}: {level}" + ("" if peak is None else f", {peak:.1f} dBTP"))
     lines += [f"Timeline: {path}" for path in result.timelines]
     lines.append(f"Look at: {result.summary}")
     return "\n".join(lines)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from dubfew.conform.timeline import (
     write_program,
 )
 from dubfew.errors import DubfewError
-from dubfew.media import Audio, probe
+from dubfew.media import Audio, probe, read_audio
 from dubfew.media.audio import DELIVERY_RATE_HZ
 from dubfew.media.cutting import cut_pictures, read_sound_between
 from dubfew.media.in_memory import write_audio
+from dubfew.media.loudness import measure_loudness
 from dubfew.media.tempo import change_tempo
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
@@ -41,6 +43,8 @@ from dubfew.utils.options import document_options, merge_options, share_options
 WORK_FOLDER_NAME = ".dubfew-conform"
 # Table of the jobs in it.
 TABLE_NAME = "shots.jsonl"
+# Sound of a shot in its folder there.
+SOUND_NAME = "sound.wav"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class ConformResult:
         untouched: number of shots without lines.
         summary: page about the rendered shots, or None.
         seconds: duration, s.
+        loudness: integrated loudness, LUFS, and true peak, dBTP, of the sound of each rendered
+            shot; None where it is silent.
     """
 
     folder: Path
@@ -68,6 +74,7 @@ class ConformResult:
     untouched: int
     summary: Path | None
     seconds: float
+    loudness: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
 
 class InvalidConformError(DubfewError):
@@ -166,7 +173,18 @@ def conform_timeline(
         len(plan.untouched),
         batch.summary,
         time.monotonic() - began,
+        {shot.shot.id: _measure_sound(folder, shot) for shot in plan.shots},
     )
+
+
+def _measure_sound(folder: Path, shot: ShotPlan) -> tuple[float | None, float | None]:
+    """Measure the loudness of a shot's sound as it was written for the render."""
+    found = measure_loudness(
+        read_audio(folder / WORK_FOLDER_NAME / shot.shot.id / SOUND_NAME, DELIVERY_RATE_HZ)
+    )
+    values = (found.integrated, found.true_peak)
+    rounded = [round(value, 1) if math.isfinite(value) else None for value in values]
+    return rounded[0], rounded[1]
 
 
 def _check_names(program: Program, folder: Path) -> list[str]:
@@ -197,7 +215,7 @@ def _prepare(
         place.mkdir(parents=True, exist_ok=True)
         _cut_shot(shot, place)
         cast = place / "cast.json"
-        sound = place / "sound.wav"
+        sound = place / SOUND_NAME
         files = _write_sounds(shot, place, sound, options)
         write_atomic(cast, cast_document(shot, files, sound).encode())
         # Options of the conform that concern the render; what is None keeps the render's default.
