@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
-from dubfew.references.overlays import Overlay, SceneView, find_overlay, hides_mouth
+from dubfew.references.overlays import Overlay, SceneView, find_overlay, measure_hidden_lips
 from dubfew.utils.jit import njit_cached
 
 # Weights of red, green and blue in luma (BT.709). The mixing terms take up other weights.
@@ -76,6 +76,12 @@ MIN_LEVEL, MIN_LOG_GAIN, MAX_LOG_GAIN, MAX_LOG_POWER = 1e-3, -5.0, 1.5, 1.2
 # Mean difference, in levels of [0, 1], up to which the scene counts as lit as the footage, and from
 # which the match acts in full. Renders of an actor's own footage stay what they were.
 UNCHANGED_DIFFERENCE, CHANGED_DIFFERENCE = 0.02, 0.04
+# The same for the certain change of what is painted: half the saturation changed the lips of pale
+# skin by 0.027, where the unaltered scene had 0.
+UNCHANGED_MOUTH, CHANGED_MOUTH = 0.01, 0.02
+# Standard deviations of a predicted color that may be chance, and the quantile of the mask's cells
+# whose change counts: lips are a sixth of the mask.
+CHANCE_DEVIATIONS, MOST_CHANGED_QUANTILE = 2.0, 0.9
 # Damping of the inverse: levels of the scene that are noise. Where the scene has lost something,
 # such as all color, the actor's own is put in its place.
 INVERSE_NOISE = 0.02
@@ -97,6 +103,10 @@ OVERLAY_GAIN = 0.06
 # Certainty of things from which the correlation need not rise: a microphone lies over skin that is
 # not compared.
 SURE_OVERLAY = 0.03
+# Part of the scene's lips under solid things from which a frame is left, because no paint fits
+# around them, and down to which the frames that follow are left, too. Two lines of a caption
+# cover half of the lips at times, and paint above them looks right.
+HIDDEN_LIPS, SHOWN_LIPS = 0.65, 0.4
 # Frames for which a thing that was found stays where it was.
 MAX_LOST_FRAMES = 2
 # The bounds above for what is left of a face beside things: less skin agrees less by chance.
@@ -480,6 +490,8 @@ class LightTracker:
         self.opacity = 1.0
         # What lies over the face in the last frame.
         self.overlay: Overlay | None = None
+        # Whether it hid the mouth.
+        self._was_hidden = False
         # Frames since it was found.
         self._lost_frames = 0
         # Frames in which something lies over the face, and frames whose mouth it hides.
@@ -509,7 +521,7 @@ class LightTracker:
             self.opacity = 1.0
             if self._stretch is None or self._stretch[0] != shot:
                 return None
-            return self._strengthen(np.full((1, 3), 0.5), np.zeros((1, 2)))
+            return self._strengthen(np.full((1, 3), 0.5), np.zeros((1, 2)), inputs)
         gray = bool(np.ptp(cells[1], axis=1).max() < GRAY_CHROMA)
         goes_on = self._stretch is not None and self._stretch[0] == shot
         rise = OPACITY_RISE if goes_on else 1.0
@@ -549,15 +561,17 @@ class LightTracker:
         self.opacity = float(np.clip(share, 0, min(1.0, self.opacity + rise)))
         is_hidden = False
         if self.overlay is not None and view is not None:
-            is_hidden = hides_mouth(self.overlay, view)
+            share = SHOWN_LIPS if self._was_hidden and goes_on else HIDDEN_LIPS
+            is_hidden = measure_hidden_lips(self.overlay, view) > share
             self.hidden += is_hidden
             # Hair and collars at the jaw's border count for the light alone.
             inside = inputs.alpha[0, 0].cpu().numpy() > 0
             self.overlaid += not is_hidden and bool((self.overlay.mask & inside).any())
             self.opacity = 0.0 if is_hidden else self.opacity
+        self._was_hidden = is_hidden
         self.disagreeing += self.opacity == 0 and not is_hidden
         self.unmatched += self.opacity > 0 and self._fit.residual > UNMATCHED_DIFFERENCE
-        match = self._strengthen(cells[0], cells[2])
+        match = self._strengthen(cells[0], cells[2], inputs)
         if match is not None and gray:
             return _without_color(match)
         return match
@@ -595,17 +609,54 @@ class LightTracker:
         return "; ".join(parts)
 
     def _strengthen(
-        self, actor_colors: NDArray[np.float64], positions: NDArray[np.float64]
+        self,
+        actor_colors: NDArray[np.float64],
+        positions: NDArray[np.float64],
+        inputs: RenderInputs,
     ) -> LightMatch | None:
         """The match as it acts: not at all where the light is that of the footage."""
         predicted = _predict_colors_only(self._fit.parameters, actor_colors, positions)
         difference = float(np.abs(predicted - actor_colors).mean())
         share = (difference - UNCHANGED_DIFFERENCE) / (CHANGED_DIFFERENCE - UNCHANGED_DIFFERENCE)
+        # Pale skin hardly shows another saturation, and red lips do.
+        certain = measure_mouth_change(self._fit, inputs) - UNCHANGED_MOUTH
+        share = max(share, certain / (CHANGED_MOUTH - UNCHANGED_MOUTH))
         if share <= 0:
             return None
         share = min(share, 1.0)
         parameters = IDENTITY + share * (self._fit.parameters - IDENTITY)
         return make_match(parameters, actor_colors.mean(0))
+
+
+def measure_mouth_change(fit: LightFit, inputs: RenderInputs) -> float:
+    """Measure how far a match certainly changes what is painted, in levels of [0, 1].
+
+    Args:
+        fit: the match and its certainty.
+        inputs: inputs of the frame (B = 1).
+
+    Returns:
+        Mean absolute difference, less what it may be by chance, of the cells of the mask that
+        change most.
+    """
+    grid = F.avg_pool2d(inputs.sampling_grid[0, :1].permute(0, 3, 1, 2), CELL_PX)
+    mask = F.avg_pool2d(inputs.alpha[:1], CELL_PX)[0, 0] > 0.5
+    if not bool(mask.any()):
+        return 0.0
+    sampled = F.grid_sample(
+        inputs.references[0, :1],
+        grid.permute(0, 2, 3, 1),
+        padding_mode="border",
+        align_corners=False,
+    )[0]
+    mask = mask.cpu()
+    colors = sampled[:, mask].T.cpu().double().numpy()
+    positions = window_positions(mask.shape[0])[mask].double().numpy()
+    predicted, slopes = predict_colors(fit.parameters, colors, positions)
+    covariance = np.linalg.inv(fit.information)
+    deviation = np.sqrt(np.einsum("ncp,pq,ncq->nc", slopes, covariance, slopes))
+    certain = np.maximum(np.abs(predicted - colors) - CHANCE_DEVIATIONS * deviation, 0).mean(1)
+    return float(np.quantile(certain, MOST_CHANGED_QUANTILE))
 
 
 def _fit_and_compare(cells: SkinCells, before: LightFit) -> tuple[LightFit, float]:

@@ -42,9 +42,6 @@ MIN_THING_PX, BORDER_PX = 5, 2
 # Things wider than this are solid, such as a microphone or the box behind a caption; letters are
 # not, px of the window.
 SOLID_PX = 9
-# Part of the scene's lips under solid things from which its mouth cannot be painted around them:
-# two lines of a caption cover half of them at times, and paint above still looks right.
-MAX_SOLID_FRACTION = 0.65
 # Part of the face under things from which it is no face with things before it, but another picture.
 MAX_COVERED_FRACTION = 0.6
 
@@ -133,8 +130,8 @@ def find_overlay(
     return Overlay(found, float(certainty))
 
 
-def hides_mouth(overlay: Overlay, view: SceneView) -> bool:
-    """Tell whether solid things lie over so much of the lips that no paint fits around them.
+def measure_hidden_lips(overlay: Overlay, view: SceneView) -> float:
+    """Measure the part of the scene's lips that solid things hide, 0 to 1.
 
     Args:
         overlay: what lies over the face.
@@ -142,7 +139,7 @@ def hides_mouth(overlay: Overlay, view: SceneView) -> bool:
     """
     own_lips = _fill_outline(view.lips, len(view.window))
     solid = binary_opening(overlay.mask, np.ones((SOLID_PX, SOLID_PX)))
-    return bool((solid & own_lips).sum() > MAX_SOLID_FRACTION * max(own_lips.sum(), 1))
+    return float((solid & own_lips).sum() / max(own_lips.sum(), 1))
 
 
 def remove_overlay(

@@ -12,10 +12,12 @@ from dubfew.reconstruction.shading_model import linear_to_srgb, srgb_to_linear
 from dubfew.references.light_match import (
     IDENTITY,
     LUMA,
+    LightFit,
     LightTracker,
     bring_to_actor_light,
     fit_light,
     make_match,
+    measure_mouth_change,
     predict_colors,
     start_fit,
     window_positions,
@@ -222,3 +224,19 @@ def test_border_of_a_jaw_is_not_called_light(sample):
     strip[..., : sample.target.shape[-1] // 5] = 0.1
     tracker.match(graded(sample, lambda c: strip * c)[0], 0)
     assert tracker.unmatched == 0
+
+
+def test_a_certain_change_of_what_is_painted_counts(sample):
+    """A uniform mouth of a known red, half as saturated: the mean change of channels is known."""
+    red = torch.tensor([0.6, 0.3, 0.3])
+    references = torch.ones_like(sample.inputs.references) * red[:, None, None]
+    inputs = dataclasses.replace(sample.inputs, references=references)
+    parameters = IDENTITY.copy()
+    parameters[6] = 0.5
+    certain = LightFit(parameters, 1e8 * np.eye(len(parameters)), 0.0)
+    change = np.abs(0.5 * (red.numpy() - LUMA @ red.numpy())).mean()
+    assert measure_mouth_change(certain, inputs) == pytest.approx(change, abs=1e-3)
+    # What the fit hardly knows is no change.
+    guess = LightFit(parameters, np.eye(len(parameters)), 0.0)
+    assert measure_mouth_change(guess, inputs) == 0
+    assert measure_mouth_change(LightFit(IDENTITY, certain.information, 0.0), inputs) < 1e-6

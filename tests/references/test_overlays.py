@@ -12,8 +12,13 @@ from torch.nn import functional as F
 from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
-from dubfew.references.light_match import LightTracker
-from dubfew.references.overlays import SceneView, find_overlay, remove_overlay
+from dubfew.references.light_match import HIDDEN_LIPS, SHOWN_LIPS, LightTracker
+from dubfew.references.overlays import (
+    SceneView,
+    find_overlay,
+    measure_hidden_lips,
+    remove_overlay,
+)
 from tests.data.people import toy_footage
 
 ROW = 5
@@ -110,10 +115,20 @@ def test_a_microphone_before_the_lips_leaves_the_frame(sample, lips):
     x, y = lips.mean(0).astype(int)
     tracker = LightTracker()
 
-    def draw(window):
-        window[y - 7 : y + 22, x - 11 : x + 11] = (30, 34, 60)
+    def show(top, shot):
+        def draw(window):
+            window[y + top : y + 22, x - 11 : x + 11] = (30, 34, 60)
 
-    inputs, view = drawn(sample, lips, draw)
-    tracker.match(inputs, 0, view)
-    assert tracker.opacity == 0
-    assert tracker.left_reason == "mouth hidden"
+        inputs, view = drawn(sample, lips, draw)
+        tracker.match(inputs, shot, view)
+        return tracker.left_reason, measure_hidden_lips(tracker.overlay, view)
+
+    reason, share = show(-7, 0)
+    assert (tracker.opacity, reason) == (0, "mouth hidden")
+    assert share > HIDDEN_LIPS
+    # A little lower it still does, lest the mouth comes and goes; in another shot it does not.
+    reason, share = show(3, 0)
+    assert SHOWN_LIPS < share < HIDDEN_LIPS
+    assert reason == "mouth hidden"
+    assert show(3, 1)[0] == ""
+    assert "2 frames left as they are: something" in tracker.describe_unmatched()
