@@ -26,8 +26,9 @@ LIGHT_DOWNSCALE = 4
 # Width of the band inside the mask in which references are compared with each other, as a fraction
 # of the window: the mask's soft edge and as much again. Lips never reach into it.
 EDGE_BAND_FRACTION = 0.15
-# Factor by which colors are shrunk before: single pixels differ by noise and by small shifts.
-AGREEMENT_DOWNSCALE = 2
+# Factor by which colors are shrunk before: single pixels differ by noise and by small shifts, and
+# medians are slow.
+AGREEMENT_DOWNSCALE = 4
 # Differences of a reference from what most of them and the scene show, in levels of [0, 1], up to
 # which it counts in full, and from which not at all. Skin in folds and stubble differs by less than
 # the first; hair, a collar or the background beside a jaw differ by 0.25 and more.
