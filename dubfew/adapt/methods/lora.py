@@ -94,9 +94,12 @@ def _extract_lora(model: nn.Module, prior: NamedTensors) -> NamedTensors:
 
 
 def _restore_lora(model: nn.Module, weights: NamedTensors) -> None:
-    from peft import set_peft_model_state_dict
-
-    set_peft_model_state_dict(model, dict(weights))
+    """Set the updates to stored ones, under the names that PEFT gives them."""
+    with torch.no_grad():
+        for name, layer in _find_adapted_layers(model).items():
+            (update,) = cast(Any, layer).parametrizations.weight
+            update.lora_A.copy_(weights[f"{name}.lora_A.weight"])
+            update.lora_B.copy_(weights[f"{name}.lora_B.weight"])
 
 
 def _apply_lora(renderer: Renderer, weights: NamedTensors, options: MethodOptions) -> Renderer:
