@@ -85,7 +85,8 @@ class RenderOptions:
     )
     recognise: bool = option(
         False,
-        help="Recognize phonemes with PocketSphinx, which sharpens the timing of English speech.",
+        help="Recognize phonemes with PocketSphinx, for English speech. The speech model that "
+        "ships does better without.",
     )
     offset: float = option(
         0.0,

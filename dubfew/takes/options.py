@@ -43,7 +43,8 @@ class MotionOptions:
     )
     recognise: bool = option(
         False,
-        help="Recognize phonemes with PocketSphinx, which sharpens the timing of English speech.",
+        help="Recognize phonemes with PocketSphinx, for English speech. The speech model that "
+        "ships does better without.",
     )
     speech: Path | str | None = option(
         None,
