@@ -29,7 +29,7 @@ EDGE_BAND_FRACTION = 0.15
 # Factor by which colors are shrunk before: single pixels differ by noise and by small shifts, and
 # medians are slow.
 AGREEMENT_DOWNSCALE = 4
-# Differences of a reference from what most of them and the scene show, in levels of [0, 1], up to
+# Differences of a reference from what most of them show, in levels of [0, 1], up to
 # which it counts in full, and from which not at all. Skin in folds and stubble differs by less than
 # the first; hair, a collar or the background beside a jaw differ by 0.25 and more.
 AGREEING, DISAGREEING = 0.1, 0.2
@@ -116,44 +116,47 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     # Where the mesh carries the inside, networks use the surroundings, as they learned to.
     fill = torch.lerp(surroundings, inputs.cavity + light[:, 0], inputs.rigid_interior)
     lit = colors + light
-    shown = inputs.reference_shown * rate_agreement(lit, surroundings, inputs.alpha)
+    shown = inputs.reference_shown * rate_agreement(lit, inputs.alpha, inputs.mouth_interior)
     return WarpedReferences(lit, light, fill, surroundings, _compute_blend_logits(inputs, shown))
 
 
 def rate_agreement(
     colors: Tensor,  # [B, K, 3, S, S]
-    surroundings: Tensor,  # [B, 3, S, S]
     alpha: Tensor,  # [B, 1, S, S]
+    mouth_interior: Tensor,  # [B, 2, S, S]
 ) -> Tensor:  # [B, K, S, S]
-    """Rate how well each reference agrees with the others and with the scene at the mask's edge.
+    """Rate how well each reference agrees with the others at the mask's edge.
 
     A head that is turned in a reference shows hair, collar or background where the mesh expects the
-    jaw. One reference of several does so, while the others and the scene around show skin.
+    jaw. One reference of several does so, while the others show skin. Fewer than three are not
+    compared. The scene has no say: its continuation into the mask is no picture of a chin.
 
     Args:
         colors: references in the target's pose and light. [B, K, 3, S, S]
-        surroundings: smooth continuation of the scene into the mask. [B, 3, S, S]
         alpha: opacity of the paint in [0, 1]. [B, 1, S, S]
+        mouth_interior: see `RenderInputs`. [B, 2, S, S]
 
     Returns:
         1 where a reference agrees, and everywhere but in a band inside of the mask's edge; 0 where
         it shows something else. [B, K, S, S]
     """
     b, k, channels, height, width = colors.shape
-    candidates = torch.cat([colors, surroundings[:, None]], 1)
-    small = F.avg_pool2d(candidates.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
-    small = small.view(b, k + 1, channels, *small.shape[2:])
-    # The lower one of two in the middle: what is wrong beside a jaw is mostly darker than skin, so
-    # this takes a reference's word against that of a single other one.
-    usual = small.median(1, keepdim=True).values
-    difference = (small[:, :k] - usual).abs().mean(2)
+    if k < 3:
+        return torch.ones_like(colors[:, :, 0])
+    small = F.avg_pool2d(colors.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
+    small = small.view(b, k, channels, *small.shape[2:])
+    difference = (small - small.median(1, keepdim=True).values).abs().mean(2)
     disagreement = ((difference - AGREEING) / (DISAGREEING - AGREEING)).clamp(0, 1)
     cells = width / AGREEMENT_DOWNSCALE
     widened = round(WIDENED_FRACTION * cells)
     disagreement = F.max_pool2d(disagreement, 2 * widened + 1, 1, widened)
+    # The best of them counts in full: none of them may be replaced by the fill.
+    disagreement = disagreement - disagreement.amin(1, keepdim=True)
     reach = round(EDGE_BAND_FRACTION * cells / 2)
     soft = F.max_pool2d((alpha < 1).float(), AGREEMENT_DOWNSCALE, ceil_mode=True)
-    band = F.max_pool2d(soft, 2 * reach + 1, 1, reach)
+    opening = F.max_pool2d(mouth_interior[:, :1], AGREEMENT_DOWNSCALE, ceil_mode=True)
+    # A shouting mouth may reach into the band, and mouths differ rightly.
+    band = F.max_pool2d(soft, 2 * reach + 1, 1, reach) * (1 - opening)
     return F.interpolate(
         1 - band * disagreement, size=(height, width), mode="bilinear", align_corners=False
     )

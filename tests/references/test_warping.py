@@ -123,13 +123,20 @@ def test_hair_beside_a_jaw_is_not_taken_from_one_turned_reference():
     # The mask is everything but two columns, and soft over three more.
     ramp = torch.arange(size).clamp(max=5).sub(2).clamp(min=0) / 3
     alpha = ramp.expand(1, 1, size, size)
-    agreement = rate_agreement(colors, skin.expand(1, 3, size, size), alpha)
+    closed = torch.zeros(1, 2, size, size)
+    agreement = rate_agreement(colors, alpha, closed)
     assert agreement[0, 0, 18:22, 6:9].max() == 0
     assert agreement[0, 1:].min() == 1
     # Mouths differ from reference to reference, and rightly.
     assert agreement[0, 0, :, 18:].min() == 1
     assert agreement[0, 0, :10].min() == 1
-    # Two of three outvote the third, and the scene.
+    # Nor in an opening that reaches to the edge, nor of two references is one right.
+    assert rate_agreement(colors, alpha, closed + 1).min() == 1
+    assert rate_agreement(colors[:, :2], alpha, closed).min() == 1
+    # Where all three differ, one still counts: there is nothing better.
+    colors[0, 2, :, 16:24, 4:12] = 0.99
+    assert rate_agreement(colors, alpha, closed).amax(1).min() == 1
+    # Two of three outvote the third.
     colors[0, 1, :, 16:24, 4:12] = 0.1
-    agreement = rate_agreement(colors, skin.expand(1, 3, size, size), alpha)
+    agreement = rate_agreement(colors, alpha, closed)
     assert agreement[0, :2].min() == 1
