@@ -22,7 +22,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
-from dubfew.references.overlays import Overlay, SceneView, find_overlay, measure_hidden_lips
+from dubfew.references.overlays import (
+    SILHOUETTE_PX,
+    Overlay,
+    SceneView,
+    find_overlay,
+    measure_hidden_lips,
+)
 from dubfew.utils.jit import njit_cached
 
 # Weights of red, green and blue in luma (BT.709). The mixing terms take up other weights.
@@ -89,10 +95,12 @@ INVERSE_NOISE = 0.02
 GRAY_CHROMA = 0.012
 # Standard deviation, in a black and white scene, of what would be color.
 GRAY_DEVIATION = 0.01
-# Correlation of matched references and scene around the mask up to which a frame is left as it is,
-# and from which the paint is opaque. Faces whose mesh lies right have 0.69 and more, in any light;
-# upside down 0, captions over the chin 0.31 to 0.46; a dissolve from another face rises from 0.22.
-LEFT_AGREEMENT, OPAQUE_AGREEMENT = 0.48, 0.6
+# Correlation of scene and that matched reference which resembles it most, around the mask and
+# inside of the border, up to which a frame is left as it is, and from which the paint is opaque.
+# In clean film of a head that turns and gestures 0.45 and more in 95 of 100 frames, 0.32 at least
+# for a frame or two; captions over the chin 0.36 to 0.48; a dissolve from another face rises from
+# 0.12.
+LEFT_AGREEMENT, OPAQUE_AGREEMENT = 0.4, 0.5
 # Correlation below which a frame is left at once. Above it a head that turns or smiles as no
 # reference does may be seen for some frames (0.41 on the actor's own footage), so what was seen
 # before in the shot counts on. It falls by that much a frame: as in a dissolve of a second.
@@ -514,14 +522,15 @@ class LightTracker:
         Returns:
             The match, or None where the light is that of the footage.
         """
-        cells = compare_skin(inputs)
+        skin = compare_skin(inputs)
         last_overlay, self.overlay = self.overlay, None
-        if cells is None:
+        if skin is None:
             # Too little to see, such as a face at the frame's edge: the light stays what it was.
             self.opacity = 1.0
             if self._stretch is None or self._stretch[0] != shot:
                 return None
             return self._strengthen(np.full((1, 3), 0.5), np.zeros((1, 2)), inputs)
+        cells = skin.pair_with_typical()
         gray = bool(np.ptp(cells[1], axis=1).max() < GRAY_CHROMA)
         goes_on = self._stretch is not None and self._stretch[0] == shot
         rise = OPACITY_RISE if goes_on else 1.0
@@ -535,7 +544,7 @@ class LightTracker:
         spread[_GAIN, _GAIN] += jump**2 + CHANGE_EXPOSURE_DEVIATION**2
         spread[_OFFSET, _OFFSET] += CHANGE_EXPOSURE_DEVIATION**2
         before = LightFit(self._fit.parameters, np.linalg.inv(spread), 0.0)
-        fit, agreement = _fit_and_compare(cells, before)
+        fit, agreement = _fit_and_compare(skin, before)
         if view is not None and agreement >= CERTAIN_DISAGREEMENT:
             found = find_overlay(inputs, view, _references_in_scene(inputs, fit))
             if found is None and goes_on and self._lost_frames < MAX_LOST_FRAMES:
@@ -547,9 +556,12 @@ class LightTracker:
             clear = None if found is None else compare_skin(inputs, found)
             if found is not None and clear is not None:
                 other_fit, other_agreement = _fit_and_compare(clear, before)
+                # A face that agrees as it is has hair or a shadow before it, if anything.
                 is_sure = found.certainty >= SURE_OVERLAY
-                if is_sure or other_agreement >= agreement + OVERLAY_GAIN:
-                    cells, fit, agreement, self.overlay = clear, other_fit, other_agreement, found
+                explains = other_agreement >= agreement + OVERLAY_GAIN
+                if is_sure or (explains and agreement < OPAQUE_AGREEMENT):
+                    cells, self.overlay = clear.pair_with_typical(), found
+                    fit, agreement = other_fit, other_agreement
         self._fit = fit
         if goes_on and agreement >= CERTAIN_DISAGREEMENT:
             agreement = max(agreement, self._agreement - AGREEMENT_FALL)
@@ -659,12 +671,14 @@ def measure_mouth_change(fit: LightFit, inputs: RenderInputs) -> float:
     return float(np.quantile(certain, MOST_CHANGED_QUANTILE))
 
 
-def _fit_and_compare(cells: SkinCells, before: LightFit) -> tuple[LightFit, float]:
-    """Fit the light to cells of skin, and measure how well they agree in it."""
-    actor_colors, scene_colors, positions = cells
-    fit = fit_light(actor_colors, scene_colors, positions, before)
-    predicted = _predict_colors_only(fit.parameters, actor_colors, positions)
-    return fit, measure_agreement(predicted, scene_colors, positions)
+def _fit_and_compare(skin: SkinComparison, before: LightFit) -> tuple[LightFit, float]:
+    """Fit the light to cells of skin, and measure how well the face agrees in it."""
+    fit = fit_light(*skin.pair_with_typical(), before)
+    agreements = []
+    for actor_colors, scene_colors, positions in skin.pair_with_each():
+        predicted = _predict_colors_only(fit.parameters, actor_colors, positions)
+        agreements.append(measure_agreement(predicted, scene_colors, positions))
+    return fit, max(agreements)
 
 
 def _references_in_scene(inputs: RenderInputs, fit: LightFit) -> Tensor:
@@ -691,10 +705,46 @@ def _without_color(match: LightMatch) -> LightMatch:
     )
 
 
+@dataclass(frozen=True)
+class SkinComparison:
+    """The same skin in references and scene, in cells outside of the mask.
+
+    Attributes:
+        references: RGB in the scene's pose. [K, 3, H, W]
+        scene: RGB. [3, H, W]
+        known: where both show skin. [H, W]
+        inner: where they do inside of the mesh's border. [H, W]
+    """
+
+    references: Tensor
+    scene: Tensor
+    known: Tensor
+    inner: Tensor
+
+    def pair_with_typical(self) -> SkinCells:
+        """Pair the middle one of the references, or the mean of two, with the scene."""
+        many = len(self.references) > 2
+        typical = self.references.median(0).values if many else self.references.mean(0)
+        return self._pair(typical, self.known)
+
+    def pair_with_each(self) -> list[SkinCells]:
+        """Pair every reference with the scene, inside of the mesh's border if enough is known."""
+        inside = self.inner if int(self.inner.sum()) >= MIN_CELLS else self.known
+        return [self._pair(reference, inside) for reference in self.references]
+
+    def _pair(self, reference: Tensor, where: Tensor) -> SkinCells:
+        """Colors of a reference [3, H, W] and of the scene, and positions, of some cells [H, W]."""
+        return (
+            reference[:, where].T.cpu().double().numpy(),
+            self.scene[:, where].T.cpu().double().numpy(),
+            window_positions(len(where))[where.cpu()].double().numpy(),
+        )
+
+
 def compare_skin(
     inputs: RenderInputs,
     overlay: Overlay | None = None,
-) -> SkinCells | None:
+) -> SkinComparison | None:
     """Find colors of the same skin in references and scene, outside of the mask.
 
     Args:
@@ -702,8 +752,7 @@ def compare_skin(
         overlay: what lies over the face and does not count.
 
     Returns:
-        Colors in the references, in the scene, and positions in the window, -1 to 1, of N cells;
-        None where there are too few. [N, 3], [N, 3], [N, 2]
+        The cells that show skin in both; None where there are too few.
     """
     known = (inputs.alpha[:1] <= 0).float() * inputs.mesh_mask[:1]
     if overlay is not None:
@@ -716,21 +765,16 @@ def compare_skin(
         inputs.references[0], max(1, inputs.references.shape[-1] * CELL_PX // size)
     )
     sampled = F.grid_sample(references, grid, padding_mode="border", align_corners=False)
-    # The middle one of the references; the mean of two.
-    actor = sampled.median(0).values if len(sampled) > 2 else sampled.mean(0)
     # A cell that looks beyond a reference's window is not known.
     seen = (grid.abs() < 1).all(-1).all(0)
     chosen = (part[0, 0] >= MIN_KNOWN_FRACTION) & seen
     if int(chosen.sum()) < MIN_CELLS:
         return None
+    beside = 1 - F.avg_pool2d(inputs.mesh_mask[:1], CELL_PX)
+    reach = SILHOUETTE_PX // CELL_PX
+    border = F.max_pool2d(beside, 2 * reach + 1, 1, reach)[0, 0] > 0
     colors = scene_cells[0] / part[0].clamp(min=MIN_KNOWN_FRACTION)
-    positions = window_positions(chosen.shape[0])
-    chosen = chosen.cpu()
-    return (
-        actor[:, chosen].T.cpu().double().numpy(),
-        colors[:, chosen].T.cpu().double().numpy(),
-        positions[chosen].double().numpy(),
-    )
+    return SkinComparison(sampled, colors, chosen, chosen & ~border)
 
 
 def bring_to_actor_light(

@@ -14,7 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy.ndimage import binary_closing, binary_dilation, binary_opening, binary_propagation, label
+from scipy.ndimage import (
+    binary_closing,
+    binary_dilation,
+    binary_opening,
+    binary_propagation,
+    label,
+    maximum_filter1d,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,6 +30,14 @@ from dubfew.references.inputs import RenderInputs
 # Pixels of the window by which meshes may lie beside the truth, and by which the mask's skin may
 # move with the jaw. Colors that a reference shows within that reach are the face's own.
 SKIN_REACH_PX, JAW_REACH_PX = 3, 8
+# Border of the mesh, px of the window, that says nothing about whose face is seen: there a head
+# that is turned otherwise than the reference shows hair, ear or collar. Without it the correlation
+# with the references of a clean frame rises from 0.50 to 0.61 in the median, that of a dissolve
+# falls.
+SILHOUETTE_PX = 8
+# The same for things before the face: at the far side of a turned jaw the mesh reaches that far
+# over the background.
+THING_BORDER_PX = 14
 # Distance from those colors, in levels of [0, 1], from which a pixel is another thing's, and from
 # which it is certain to be. Beards, shadows and highlights stay below the second.
 OTHER_COLOR, CERTAIN_COLOR = 0.1, 0.2
@@ -103,12 +118,13 @@ def find_overlay(
     )
     distance, brighter = np.maximum(above, below), above > OTHER_COLOR
     # The mesh's border shows hair and background.
+    inner = face & ~binary_dilation(~face, iterations=THING_BORDER_PX)
     face &= ~binary_dilation(~face, iterations=SKIN_REACH_PX)
     own_lips = binary_dilation(_fill_outline(view.lips, len(window)), iterations=SKIN_REACH_PX)
     other = face & (distance > OTHER_COLOR)
     certain = _drop_specks(other & ~own_lips & (distance > CERTAIN_COLOR))
-    certainty = certain.sum() / max(face.sum(), 1)
-    if certainty < MIN_CERTAIN_FRACTION or _is_shaded(seen, expected, certain):
+    certainty = (certain & inner).sum() / max(face.sum(), 1)
+    if certainty < MIN_CERTAIN_FRACTION or _is_shaded(seen, expected, certain & inner):
         return None
     # Less certain pixels count where they are of one piece with certain ones. Between the lips, so
     # does what has a color of the things and is brighter than all that a mouth shows.
@@ -178,16 +194,19 @@ def _may_be_covered(inputs: RenderInputs, seen: Tensor, expected: Tensor) -> boo
     small_seen, small = F.avg_pool2d(seen, 2), F.avg_pool2d(expected, 2)
     above, below = _distances_from_range(small_seen, small, SKIN_REACH_PX // 2)
     face = inputs.mesh_mask[0, 0, ::2, ::2].cpu().numpy()[: len(above), : len(above)] > 0
+    inner = face & ~binary_dilation(~face, iterations=THING_BORDER_PX // 2)
     # Averages of two pixels are half as certain at the edges of letters.
-    certain = face & (np.maximum(above, below) > CERTAIN_COLOR)
+    certain = inner & (np.maximum(above, below) > CERTAIN_COLOR)
     return bool(certain.sum() >= MIN_CERTAIN_FRACTION / 2 * face.sum())
 
 
 def _spread(image: Tensor, reach: int) -> Tensor:
     """Greatest value within some px across and down. [3, S, S]"""
-    size = 2 * reach + 1
-    rows = F.max_pool2d(image[None], (1, size), 1, (0, reach))
-    return F.max_pool2d(rows, (size, 1), 1, (reach, 0))[0]
+    # Pooling costs as many comparisons as the window is wide, and this filter three.
+    values = image.numpy()
+    for axis in (1, 2):
+        values = maximum_filter1d(values, 2 * reach + 1, axis, mode="nearest")
+    return torch.from_numpy(values)
 
 
 def _is_shaded(seen: Tensor, expected: Tensor, certain: NDArray[np.bool_]) -> bool:
@@ -201,9 +220,12 @@ def _has_color_of(
     window: NDArray[np.uint8], colors: NDArray[np.float32], where: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Tell which pixels of a part of a window have nearly one of some colors [N, 3]. [S, S]"""
-    pixels = window[where].astype(np.float32) / 255
+    pixels = np.ascontiguousarray(window[where].T, np.float32) / 255
+    alike = np.zeros(pixels.shape[1], np.bool_)
+    for color in colors:
+        alike |= (np.abs(pixels - color[:, None]) < SAME_COLOR).all(0)
     result = np.zeros(where.shape, np.bool_)
-    result[where] = np.abs(pixels[:, None] - colors).max(-1).min(1) < SAME_COLOR
+    result[where] = alike
     return result
 
 

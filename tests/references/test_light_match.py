@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
@@ -199,16 +200,18 @@ def test_a_face_elsewhere_than_the_mesh_is_left(sample):
 
 def test_a_moment_of_doubt_does_not_show_the_scenes_mouth(sample, monkeypatch):
     """A head that turns as no reference does agrees less for some frames; captions do for good."""
-    seen = iter([0.9, 0.45, 0.4, 0.45, 0.9] + [0.4] * 20)
-    monkeypatch.setattr("dubfew.references.light_match.measure_agreement", lambda *_: next(seen))
+    seen = [0.9, 0.36, 0.3, 0.36, 0.9] + [0.3] * 20
     tracker, opacities = LightTracker(), []
-    for _ in range(25):
+    for agreement in seen:
+        monkeypatch.setattr(
+            "dubfew.references.light_match.measure_agreement", lambda *_, fixed=agreement: fixed
+        )
         tracker.match(sample.inputs, 0)
         opacities.append(tracker.opacity)
     assert opacities[:5] == [1, 1, 1, 1, 1]
     assert opacities[-1] == 0
     # Captions are there from the first frame on: nothing counts for the face.
-    assert _opacity_at_first(0.4, sample, monkeypatch) == 0
+    assert _opacity_at_first(0.3, sample, monkeypatch) == 0
 
 
 def _opacity_at_first(agreement, sample, monkeypatch):
@@ -216,6 +219,19 @@ def _opacity_at_first(agreement, sample, monkeypatch):
     tracker = LightTracker()
     tracker.match(sample.inputs, 0)
     return tracker.opacity
+
+
+def test_a_turned_head_agrees_with_the_reference_that_turns_alike(sample):
+    """Of two references one shows another thing, and beside the jaw the scene shows hair."""
+    other = sample.inputs.references.clone()
+    other[:, 1] = other[:, 1].flip(-1)
+    hair = sample.inputs.scene.clone()
+    mesh = sample.inputs.mesh_mask > 0
+    border = mesh & (F.max_pool2d(1 - sample.inputs.mesh_mask, 9, 1, 4) > 0)
+    hair[(border & (sample.inputs.alpha <= 0)).expand_as(hair)] = 0.05
+    tracker = LightTracker()
+    tracker.match(dataclasses.replace(sample.inputs, references=other, scene=hair), 0)
+    assert (tracker.opacity, tracker.disagreeing) == (1, 0)
 
 
 def test_border_of_a_jaw_is_not_called_light(sample):
