@@ -27,6 +27,7 @@ from dubfew.references.overlays import (
     Overlay,
     SceneView,
     find_overlay,
+    may_be_covered,
     measure_hidden_lips,
 )
 from dubfew.utils.jit import njit_cached
@@ -546,7 +547,9 @@ class LightTracker:
         before = LightFit(self._fit.parameters, np.linalg.inv(spread), 0.0)
         fit, agreement = _fit_and_compare(skin, before)
         if view is not None and agreement >= CERTAIN_DISAGREEMENT:
-            found = find_overlay(inputs, view, _references_in_scene(inputs, fit))
+            found = None
+            if may_be_covered(inputs, view, _references_in_scene(inputs, fit, shrink=2)):
+                found = find_overlay(inputs, view, _references_in_scene(inputs, fit))
             if found is None and goes_on and self._lost_frames < MAX_LOST_FRAMES:
                 # A thing that is not found for a frame is there nevertheless.
                 found = last_overlay
@@ -681,14 +684,13 @@ def _fit_and_compare(skin: SkinComparison, before: LightFit) -> tuple[LightFit, 
     return fit, max(agreements)
 
 
-def _references_in_scene(inputs: RenderInputs, fit: LightFit) -> Tensor:
-    """All references in the pose and the light of a frame (B = 1). [K, 3, S, S]"""
-    sampled = F.grid_sample(
-        inputs.references[0],
-        inputs.sampling_grid[0],
-        padding_mode="border",
-        align_corners=False,
-    )
+def _references_in_scene(inputs: RenderInputs, fit: LightFit, shrink: int = 1) -> Tensor:
+    """All references in the pose and the light of a frame (B = 1), shrunk. [K, 3, S / s, S / s]"""
+    grid, references = inputs.sampling_grid[0], inputs.references[0]
+    if shrink > 1:
+        grid = F.avg_pool2d(grid.permute(0, 3, 1, 2), shrink).permute(0, 2, 3, 1)
+        references = F.avg_pool2d(references, shrink)
+    sampled = F.grid_sample(references, grid, padding_mode="border", align_corners=False)
     match = make_match(fit.parameters, np.zeros(3))
     positions = window_positions(sampled.shape[-1]).to(sampled)
     return torch.stack([match.to_scene(colors, positions) for colors in sampled])

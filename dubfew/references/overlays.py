@@ -87,6 +87,28 @@ class SceneView:
     lips: NDArray[np.float32]
 
 
+def may_be_covered(
+    inputs: RenderInputs,
+    view: SceneView,
+    expected: Tensor,  # [K, 3, S / 2, S / 2]
+) -> bool:
+    """Tell at half the size whether something may lie over the face: most frames end here.
+
+    Args:
+        inputs: inputs of the frame (B = 1).
+        view: what the frame shows.
+        expected: references in the frame's pose and light at half the size, RGB in [0, 1].
+            [K, 3, S / 2, S / 2]
+    """
+    seen = F.avg_pool2d(torch.from_numpy(view.window).permute(2, 0, 1)[None].float() / 255, 2)
+    above, below = _distances_from_range(seen, expected.cpu(), SKIN_REACH_PX // 2)
+    face = inputs.mesh_mask[0, 0, ::2, ::2].cpu().numpy()[: len(above), : len(above)] > 0
+    inner = face & ~binary_dilation(~face, iterations=THING_BORDER_PX // 2)
+    # Averages of two pixels are half as certain at the edges of letters.
+    certain = inner & (np.maximum(above, below) > CERTAIN_COLOR)
+    return bool(certain.sum() >= MIN_CERTAIN_FRACTION / 2 * face.sum())
+
+
 def find_overlay(
     inputs: RenderInputs,
     view: SceneView,
@@ -104,8 +126,6 @@ def find_overlay(
     """
     window, expected = view.window, expected.cpu()
     seen = torch.from_numpy(window).permute(2, 0, 1)[None].float() / 255
-    if not _may_be_covered(inputs, seen, expected):
-        return None
     face = inputs.mesh_mask[0, 0].cpu().numpy() > 0
     mask = inputs.alpha[0, 0].cpu().numpy() > 0
     above, below = (
@@ -187,17 +207,6 @@ def _distances_from_range(
     high, low = _spread(expected.amax(0), reach), -_spread(-expected.amin(0), reach)
     above, below = ((seen[0] - high).amax(0), (low - seen[0]).amax(0))
     return np.asarray(above.clamp(min=0).numpy()), np.asarray(below.clamp(min=0).numpy())
-
-
-def _may_be_covered(inputs: RenderInputs, seen: Tensor, expected: Tensor) -> bool:
-    """Tell at half the size whether enough pixels may be certain: most frames end here."""
-    small_seen, small = F.avg_pool2d(seen, 2), F.avg_pool2d(expected, 2)
-    above, below = _distances_from_range(small_seen, small, SKIN_REACH_PX // 2)
-    face = inputs.mesh_mask[0, 0, ::2, ::2].cpu().numpy()[: len(above), : len(above)] > 0
-    inner = face & ~binary_dilation(~face, iterations=THING_BORDER_PX // 2)
-    # Averages of two pixels are half as certain at the edges of letters.
-    certain = inner & (np.maximum(above, below) > CERTAIN_COLOR)
-    return bool(certain.sum() >= MIN_CERTAIN_FRACTION / 2 * face.sum())
 
 
 def _spread(image: Tensor, reach: int) -> Tensor:
