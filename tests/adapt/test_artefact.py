@@ -136,6 +136,7 @@ def test_damage_is_an_error_or_goes_into_values(prior, files, data):
     assert not whole or len(broken) == len(content) or name == ADAPTER_CONFIG_FILE
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), st.binary(max_size=100)))
 def test_bytes_of_another_kind_are_refused(rubbish):

@@ -69,6 +69,7 @@ def with_config(files: Files, **changes: Any) -> Files:
     }
 
 
+@pytest.mark.slow
 def test_a_prior_has_to_be_given_only_once(files, place, tmp_path):
     home = tmp_path / "home"
     sha256 = Prior.load(place).sha256

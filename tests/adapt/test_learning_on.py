@@ -94,6 +94,7 @@ def test_footage_is_added_as_a_new_revision(tmp_path):
     assert "track-2.safetensors" in other.open("mary").file_names()
 
 
+@pytest.mark.slow
 def test_a_gain_is_told_in_words():
     before = measure_actor_coverage("mary", registry=Registry(mary_folder() / "home"))
     sounds = (SoundCoverage("u", "missing", 1.4, "who"), SoundCoverage("m", "shown", 0.1, "mama"))

@@ -67,6 +67,7 @@ def test_it_learns_by_the_recipes_loss_and_leaves_the_prior(prior, adapted):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.slow
 def test_the_texture_starts_as_it_was_asked_for(prior, adapted):
     # Two steps move no texel far.
     assert 0.2 < float(adapted.texture[:3].mean()) < 0.8
@@ -99,6 +100,7 @@ def test_other_people_change_what_is_learned_and_keep_their_textures(prior, tmp_
     assert mixed.texture.shape == alone.texture.shape
 
 
+@pytest.mark.slow
 def test_learned_textures_are_read_from_beside_the_prior(prior, tmp_path):
     from dataclasses import replace
 
@@ -113,6 +115,7 @@ def test_learned_textures_are_read_from_beside_the_prior(prior, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_people_of_another_layout_or_head_are_errors(prior, tmp_path):
     data = write_toy_clips(tmp_path / "data", range(1), layout="dinet64")
     with pytest.raises(DubfewError, match="--layout face256"):

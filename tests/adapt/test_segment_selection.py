@@ -95,6 +95,7 @@ def test_candidates_are_within_their_shots(frames, cuts):
         assert any(a <= first < b for first, _ in parts)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000), st.integers(5, 290), st.floats(0, 1))
 def test_merits_are_in_0_to_1(seed, frames, lost):
@@ -172,6 +173,7 @@ def two_shots(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_scanning_footage(two_shots):
     reports = []
     found = scan_footage(two_shots, probe(two_shots), progress=reports.append)
@@ -186,6 +188,7 @@ def test_scanning_footage(two_shots):
     assert {p.stage for p in reports} == {"scan"}
 
 
+@pytest.mark.slow
 def test_scanning_sound():
     source = Path(str(files("dubfew.demo") / "actor.mp4"))
     info = probe(source)

@@ -31,6 +31,7 @@ def write_decisions(work: Path, **verdicts: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_retake_is_done_once_and_keeps_the_earlier_take(work, source, tmp_path):
     registry = Registry(tmp_path / "home")
     Registry(source / "home").export("mary", tmp_path / "mary.zip", plain=True)

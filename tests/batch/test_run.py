@@ -66,6 +66,7 @@ def test_one_failure_stops_nothing_and_is_tried_again_where_that_helps(work, reg
     assert isinstance(reports[0], Progress)
 
 
+@pytest.mark.slow
 def test_the_same_again_does_what_failed_alone(work, registry):
     write_table(work, a="", b="wrong")
     assert run(work, registry).failed

@@ -61,6 +61,7 @@ def test_tests_are_frames_that_nobody_knows(shelf: FootageCache, toys: Toys):
         split_clip(shelf, toys.clip, FRAMES - TAIL_GAP_FRAMES, PLAIN, tail=True)
 
 
+@pytest.mark.slow
 def test_known_frames_are_aligned_among_themselves_alone(shelf: FootageCache, toys: Toys):
     raw = shelf.raw(toys.clip)
     expected = align_footage(raw.select_frames(range(16)), shelf.head).vertices
@@ -85,6 +86,7 @@ def test_prepared_footage_of_another_size_is_refused(toys: Toys, tmp_path: Path)
         FootageCache(tmp_path, 160, toys.prepared).raw(toys.clip)
 
 
+@pytest.mark.slow
 def test_an_untrained_network_shows_the_bare_warp(shelf: FootageCache, toys: Toys):
     prior = make_untrained_prior(Prior.load(toys.prior))
     cut = split_clip(shelf, toys.clip, 20, PLAIN, tail=False, tests=3)
@@ -119,6 +121,7 @@ def test_figures_are_those_of_the_box():
     assert measure_windows(truth, spoilt, boxes)["psnr"] < 20
 
 
+@pytest.mark.slow
 def test_boxes_stay_inside_the_window(shelf: FootageCache, toys: Toys):
     cut = split_clip(shelf, toys.clip, 20, PLAIN, tail=False, tests=2)
     batch = make_test_batch(cut, PLAIN, shelf.head, TOY.references)
@@ -129,6 +132,7 @@ def test_boxes_stay_inside_the_window(shelf: FootageCache, toys: Toys):
         assert high.max() <= SIZE
 
 
+@pytest.mark.slow
 def test_variants_change_what_is_seen(shelf: FootageCache, toys: Toys):
     cut = split_clip(shelf, toys.clip, 20, PLAIN, tail=False, tests=1)
     asked: list[int] = []

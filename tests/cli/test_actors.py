@@ -81,6 +81,7 @@ def test_a_listing_needs_no_key_and_imports_no_cipher(stored: Registry) -> None:
     assert done.stdout.endswith("[]\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["delete", "forget"])
 def test_delete_prints_where_the_receipt_is(stored: Registry, command: str) -> None:
     found = run_json(command, "mary", "--yes", "--receipt", "mine/receipt.json")
@@ -97,6 +98,7 @@ def test_a_script_must_say_yes_to_a_deletion(stored: Registry) -> None:
     assert len(stored.revisions("mary")) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "said"), [("Mary\n", "'Mary' is not 'mary'"), ("", "nothing was entered")]
 )
@@ -156,6 +158,7 @@ def test_verify_and_prune(stored: Registry) -> None:
     assert "1 faults" in run("verify", code=1).stdout
 
 
+@pytest.mark.slow
 def test_a_revision_is_chosen(stored: Registry) -> None:
     assert run_json("use", "mary", 2)["revision"] == 2
     assert "revision 1" in run("use", "mary", 1).stdout
@@ -215,12 +218,14 @@ def test_files_that_exist_are_not_replaced_unasked(stored: Registry) -> None:
     assert b"precious" not in {path.read_bytes() for path in taken}
 
 
+@pytest.mark.slow
 def test_what_is_at_a_url_is_not_replaced_unasked(stored: Registry) -> None:
     run("push", "mary", "memory://taken/mary")
     assert "--overwrite" in run_refused("push", "mary", "memory://taken/mary", "--revision", 2)
     run("push", "mary", "memory://taken/mary", "--revision", 2, "--overwrite")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("anybody")
 def test_export_to_a_public_key(stored: Registry) -> None:
     public = run_json("keygen", "-o", "identity")["public"]
@@ -237,6 +242,7 @@ def test_push_and_pull(stored: Registry) -> None:
     assert "cannot be read" in run_refused("pull", "memory://cli/nothing")
 
 
+@pytest.mark.slow
 def test_keys_are_shown_and_protected_in_another_way(
     stored: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

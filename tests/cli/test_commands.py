@@ -285,6 +285,7 @@ def test_adapt_passes_its_options_on(home: Path, monkeypatch: pytest.MonkeyPatch
     assert called.keywords == {"on_plan": None}  # the words ask for JSON, which has no plan
 
 
+@pytest.mark.slow
 def test_render_passes_its_options_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "render")
     assert invoke("render", "--actor", "i", "--json").exit_code == 0
@@ -339,6 +340,7 @@ def raising(error: BaseException) -> Callable[[], object]:
     return act
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -452,6 +454,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interruption_ends_with_one_line(number: signal.Signals) -> None:
@@ -480,6 +483,7 @@ def test_full_disk_under_stdout_is_one_line(stored: Registry) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_without_a_message(stored: Registry) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "dubfew", "actors", "list"],
@@ -495,6 +499,7 @@ def test_a_closed_pipe_ends_without_a_message(stored: Registry) -> None:
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_only_dubfews_own_warnings_are_shown() -> None:
     program = """
 import sys, warnings

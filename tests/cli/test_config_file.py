@@ -97,6 +97,7 @@ def test_words_behind_two_hyphens_stay() -> None:
     assert take_config(["a", "--", "--config", "b"]) == (["a", "--", "--config", "b"], None)
 
 
+@pytest.mark.slow
 def test_every_option_of_a_table_is_known(tmp_path: Path, rendered: list[Any]) -> None:
     """The project that `init` writes."""
     project = tmp_path / "film"

@@ -58,6 +58,7 @@ def test_table_has_intervals_and_noise(monkeypatch: pytest.MonkeyPatch):
     assert "n/a: needs weights" in done.output
 
 
+@pytest.mark.slow
 def test_a_broken_limit_ends_with_one(monkeypatch: pytest.MonkeyPatch, limits: Path):
     broken = dataclasses.replace(MEASURED, broken_limits=(BrokenLimit("seam", "0.5, at most 0.3"),))
     done = run(monkeypatch, broken, "--require", str(limits))

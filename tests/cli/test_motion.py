@@ -112,6 +112,7 @@ def test_wrong_usage(line: Path, flags: tuple[str, ...], words: str) -> None:
     assert line.read_bytes() == data
 
 
+@pytest.mark.slow
 def test_edits_that_fail(line: Path, folder: Path) -> None:
     data = line.read_bytes()
     assert_failed(run("edit", line, "--undo"), "no edit to undo")

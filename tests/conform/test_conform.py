@@ -35,6 +35,7 @@ def find_frame(clip, record: int) -> tuple[Path, int]:
     return Path(reference.target_url.removeprefix("file://")), round(start.value) + record
 
 
+@pytest.mark.slow
 def test_a_program_is_rendered_and_conformed(timeline, sheet, media, registry, tmp_path):
     out, plans = tmp_path / "out", []
     options = {

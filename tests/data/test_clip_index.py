@@ -213,6 +213,7 @@ def test_every_listed_name_is_excluded_in_any_unicode_form(tmp_path_factory, nam
             assert is_excluded(facts, found)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=100))
 def test_any_bytes_are_an_exclude_list_or_an_error(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("exclude") / "list.txt"

@@ -42,6 +42,7 @@ def test_pictures_are_the_frames_nearest_in_time(fps):
     assert (np.diff(numbers) == 1).all()
 
 
+@pytest.mark.slow
 def test_stored_clips_are_opened_as_they_were(folder):
     (clip, header), _ = open_layout_clips(folder, "face256")
     made = toy_clip(24, 0)
@@ -64,6 +65,7 @@ def test_other_readers_refuse_crops_and_list_them(folder):
         open_layout_clips(folder, "face256", ["toy 0", "toy 1"])
 
 
+@pytest.mark.slow
 def test_crops_are_bytes_and_crops_again():
     data = serialize_clip(toy_clip())
     assert data == serialize_clip(toy_clip())

@@ -20,6 +20,7 @@ def test_items_depend_on_seed_and_number_alone():
     assert not equal_samples(whole[4], MouthDataset(people, 8, num_references=2, seed=6)[4])
 
 
+@pytest.mark.slow
 def test_references_are_far_from_their_target():
     footage = toy_footage(30)
     dataset = MouthDataset([footage], 20, num_references=2, augment=False)

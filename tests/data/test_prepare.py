@@ -387,6 +387,7 @@ def test_an_unknown_engine_is_an_error(clips, tmp_path):
         run(clips, tmp_path / "out", engine="magic")
 
 
+@pytest.mark.slow
 def test_the_command_lists_failures_and_fails_when_strict(clips, tmp_path, workers):
     (clips / "b/two.mp4").write_bytes(b"bad")
     (tmp_path / "no.txt").write_text("c # asked\n", "utf-8")

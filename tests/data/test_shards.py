@@ -115,6 +115,7 @@ INDICES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(rows=INDICES)
 def test_joined_rows_are_indexed_as_an_array_is(module_folder, people, rows):
@@ -243,6 +244,7 @@ def test_python_reads_the_tar(folder):
     ]
 
 
+@pytest.mark.slow
 def test_webdataset_reads_the_shards(folder, people):
     webdataset = pytest.importorskip("webdataset")
     from safetensors.numpy import load
@@ -271,6 +273,7 @@ def test_a_shard_from_the_future_is_refused(tmp_path, people):
         open_prepared_clips(tmp_path)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_damaged_bytes_are_harmless_or_a_one_line_error(module_folder, tmp_path_factory, data):

@@ -69,6 +69,7 @@ def test_further_metrics_come_after_the_fields():
     assert list(shown)[-3:] == ["outside_max", "flicker", "lpips"]  # lse_c was not asked for
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [False, True])
 def test_a_registered_metric_is_measured(
     given: bool, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -84,6 +84,7 @@ def test_evenly_spaced():
     assert pick_evenly_spaced(np.array([], np.int64), 6) == []
 
 
+@pytest.mark.slow
 def test_rows_of_a_real_clip(shared: Path):
     clip = shared / "clips" / "grid_bbaf2n.mpg"
     (original, again), moments = make_sheet_rows({"original": clip, "again": clip}, count=3)

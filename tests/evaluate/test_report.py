@@ -115,6 +115,7 @@ def test_curve_stays_inside_its_frame():
     assert draw_training_curve([(0, 0.0, 20.0)]) == ""
 
 
+@pytest.mark.slow
 def test_report_of_a_real_clip(shared: Path, tmp_path: Path):
     clip = shared / "clips" / "grid_bbaf2n.mpg"
     write_video_report(clip, clip, tmp_path / "r.html", title="twice the same", count=2)

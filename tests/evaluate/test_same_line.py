@@ -29,6 +29,7 @@ def test_sequences_are_compared_at_small_shifts() -> None:
     assert np.isnan(correlate_shifted(one[:8], other[:8], 5))
 
 
+@pytest.mark.slow
 def test_the_sound_of_two_files_tells_whether_the_line_is_the_same(tmp_path: Path) -> None:
     folder = Path(str(files("dubfew.demo")))
     clip, speech = folder / "actor.mp4", folder / "dub.wav"

@@ -44,6 +44,7 @@ def test_difference_is_amplified_around_gray(tmp_path: Path):
     assert columns_of(out, 0) == pytest.approx([100, 128 + 40, 128 - 40], abs=6)
 
 
+@pytest.mark.slow
 def test_wipe_starts_with_the_second_and_moves(tmp_path: Path):
     videos = [plain(tmp_path / f"{level}.mkv", level, 30) for level in (40, 200)]
     out = tmp_path / "out.mp4"

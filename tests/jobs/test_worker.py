@@ -150,6 +150,7 @@ def test_a_worker_ends_with_its_parent(store: JobStore) -> None:
     assert worker.wait(120) == 1
 
 
+@pytest.mark.slow
 def test_a_second_pool_takes_the_place_of_the_first(store: JobStore) -> None:
     """As when `dubfew app` and `dubfew serve` share a queue."""
     first, second = (WorkerPool(store, 1, [sys.executable, "-c", STUB]) for _ in range(2))

@@ -117,6 +117,7 @@ def subtitles(path: Path) -> list[tuple[float, str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "lost"),
     [
@@ -161,6 +162,7 @@ def test_the_first_sound_track_is_the_default(scene, tmp_path):
     assert [each.title for each in tracks] == ["Dialogue", "M&E"]
 
 
+@pytest.mark.slow
 def test_subtitles_of_a_late_picture_move_with_it(scene, tmp_path, make_video):
     """Times count from the first frame in every output."""
     late = tmp_path / "late.mkv"

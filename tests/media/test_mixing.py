@@ -98,6 +98,7 @@ def test_a_mono_dub_is_mixed_into_a_stereo_bed(make_wav, tmp_path) -> None:
         assert level_at(channel[rate * 3 // 5 :], 440, rate) < 0.01
 
 
+@pytest.mark.slow
 def test_several_tracks_are_written_read_and_told_apart(make_wav, tmp_path) -> None:
     tones = {440: "mono", 1000: "stereo", 2000: "5.1"}
     sources = [

@@ -69,6 +69,7 @@ def test_frames_out_are_frames_in(tmp_path: Path, fps: Fraction, suffix: str) ->
     assert all(abs(frame.stamp - n / fps) <= slack for n, frame in enumerate(frames))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15,
     deadline=None,

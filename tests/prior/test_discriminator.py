@@ -78,6 +78,7 @@ def test_gradients_reach_the_discriminator_alone(discriminator, sample):
     assert all(p.grad is not None for p in discriminator.parameters())
 
 
+@pytest.mark.slow
 def test_it_can_be_trained_to_tell_noise_from_skin(discriminator, sample):
     optimizer = torch.optim.Adam(discriminator.parameters(), 3e-3, betas=(0.5, 0.99))
     prediction = noisy(sample.target)

@@ -130,6 +130,7 @@ def test_any_cut_and_any_addition_is_found(data, place, whole) -> None:
     assert_detected(place, whole[0] + data.draw(st.binary(min_size=1, max_size=50)), whole)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(seq=st.integers(1, LENGTH), value=st.text(max_size=5))
 def test_a_line_made_anew_with_its_hash_is_found(seq, value, place, whole) -> None:
@@ -288,6 +289,7 @@ def appender(folder: Path, count: int, name: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_chain(tmp_path: Path) -> None:
     processes = [appender(tmp_path, 50, name) for name in ("a", "b")]
     for process in processes:

@@ -59,6 +59,7 @@ def test_odd_file_names_are_refused(name: str) -> None:
         check_file_names([name])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(actor=st.text(max_size=120))
 def test_every_id_is_refused_or_stored_and_found(actor: str) -> None:

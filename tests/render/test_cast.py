@@ -91,6 +91,7 @@ def _left_face_is(video: Path, number: int) -> bool:
     return bool(seen.landmarks[0, 1, 0] < seen.width / 2)
 
 
+@pytest.mark.slow
 def test_each_mouth_has_its_mark_and_its_entry(done, registry):
     result, _ = done
     assert len({*result.watermarks}) == 2

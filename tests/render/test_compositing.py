@@ -14,6 +14,7 @@ from dubfew.media.pixels import NATIVE_FORMATS, keep_whole_cells
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
 
 
+@pytest.mark.slow
 @given(masks, st.integers(0, 1), st.integers(0, 1))
 def test_only_whole_cells_and_all_of_them(mask, odd_x, odd_y):
     whole = keep_whole_cells(mask, NATIVE_FORMATS["yuv420p"], odd_x, odd_y)

@@ -68,6 +68,7 @@ def test_frames_that_are_left_out_show_nothing(adapter):
     assert found.frames == 10
 
 
+@pytest.mark.slow
 def test_closed_mouths_lack_open_ones(adapter):
     """The tenth of the frames with the smallest gap: /a/ is farther from them than /m/ is."""
     whole = measure_coverage(adapter, "actor", 1)
@@ -107,6 +108,7 @@ def test_nothing_to_film_where_all_is_shown():
     assert "--reach" not in within.describe(found)
 
 
+@pytest.mark.slow
 def test_teeth_that_the_pictures_show(adapter):
     """The bundled person has white teeth; painted over with the lip's red, none are left."""
     whole = measure_coverage(adapter, "actor", 1)
@@ -120,6 +122,7 @@ def test_teeth_that_the_pictures_show(adapter):
     assert found.light == pytest.approx((0.299 * 120 + 0.701 * 60,) * 2, abs=0.5)
 
 
+@pytest.mark.slow
 def test_a_line_that_asks_for_more(adapter, clip):
     whole = measure_coverage(adapter, "actor", 1, clip).line
     track = Track.from_bytes(adapter.track_bytes, "track")

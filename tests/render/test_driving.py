@@ -90,6 +90,7 @@ def test_a_transcript_sharpens_what_is_heard():
     assert found.aperture()[heard.aperture().argmax()] < 0.02
 
 
+@pytest.mark.slow
 def test_recognised_sounds_are_known_sounds():
     pytest.importorskip("pocketsphinx")
     audio = Path(str(files("dubfew.demo") / "dub.wav"))

@@ -82,6 +82,7 @@ def tasks(positions, shots=None) -> dict[int, FrameTask]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("position", "held", "shots", "expected"),
     [

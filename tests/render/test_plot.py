@@ -17,6 +17,8 @@ from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.render import plot
 from dubfew.render.plot import plot_motion
 
+pytestmark = pytest.mark.slow
+
 RED = np.array([214, 39, 40])
 
 

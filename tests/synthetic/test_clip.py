@@ -47,6 +47,7 @@ def test_number_of_frames_is_the_nearest_and_at_least_one(seconds, fps, frames):
     np.testing.assert_allclose(made.track.times, np.arange(frames) / float(fps))
 
 
+@pytest.mark.slow
 def test_same_seeds_give_the_same_pixels_track_and_sound(person, clip):
     frames, audio, track = clip
     again = with_atlas(14, person.texture_atlas)

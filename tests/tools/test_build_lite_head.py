@@ -54,6 +54,7 @@ def test_head_resembles_the_one_that_made_the_faces(built):
     np.testing.assert_array_equal(np.sort(built.faces[:800], 1), np.sort(lite.faces[:800], 1))
 
 
+@pytest.mark.slow
 def test_mean_head_is_symmetric_and_has_its_unit(built):
     face = built.template[:MESH_VERTEX_COUNT].astype(float)
     mirror = find_mirror_vertices(face)

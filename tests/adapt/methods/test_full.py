@@ -9,6 +9,8 @@ import torch
 
 from tests.adapt.toys import make_toy_adapter, render_pixels
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.slow
 def test_the_delta_has_the_shapes_of_the_renderer(trained, prior):

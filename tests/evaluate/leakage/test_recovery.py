@@ -46,6 +46,7 @@ def store(prior: Prior, tmp_path: Path) -> Registry:
 MARY = LeakSubject("mary", Path("mary.mp4"))
 
 
+@pytest.mark.slow
 def test_after_a_deletion_nothing_opens(store: Registry, tmp_path: Path) -> None:
     assert recover_actor("mary", store).adapter is not None
     left = _delete_and_recover([MARY], store, tmp_path / "copy")["mary"]
@@ -56,6 +57,7 @@ def test_after_a_deletion_nothing_opens(store: Registry, tmp_path: Path) -> None
     assert recover_actor("other", store).adapter is not None
 
 
+@pytest.mark.slow
 def test_a_key_that_stays_opens_the_copy(
     store: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +79,7 @@ def test_a_file_that_is_left_shows_though_it_is_no_actor(
     assert left["store"].adapter is None
 
 
+@pytest.mark.slow
 def test_the_users_actors_are_copied_and_stay(store: Registry) -> None:
     subjects = collect_subjects([], ["mary"], store)
     with temporary_registry() as (registry, copy):
@@ -93,6 +96,7 @@ def test_the_users_actors_are_copied_and_stay(store: Registry) -> None:
     assert recover_actor("mary", store).adapter is not None
 
 
+@pytest.mark.slow
 def test_an_error_leaves_nothing_in_the_temporary_place(store: Registry) -> None:
     with pytest.raises(RuntimeError), temporary_registry() as (registry, _):  # noqa: PT012
         registry.create("a", {}, {"b": b"c"})

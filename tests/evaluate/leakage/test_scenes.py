@@ -31,6 +31,7 @@ def scene(people: dict[str, Path]) -> LeakScene:
     return load_scene("plain", people["plain"], load_head_model(), 64)
 
 
+@pytest.mark.slow
 def test_a_scene_is_a_few_frames_and_references(scene: LeakScene) -> None:
     assert len(scene.frames) == len(scene.landmarks) == len(scene.geometry.key) == PAINTED_FRAMES
     assert [frame.index for frame in scene.frames] == [1, 3, 5]

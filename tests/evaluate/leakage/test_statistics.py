@@ -44,6 +44,7 @@ def test_a_lean_is_found_and_none_is_not() -> None:
     assert none.top1_rate < 0.5
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 50))
 def test_pictures_that_are_the_same_for_all_know_nobody(seed: int) -> None:
     """They favour some people, as a stranger's mouth does; if those are the actors it is chance."""
@@ -54,6 +55,7 @@ def test_pictures_that_are_the_same_for_all_know_nobody(seed: int) -> None:
     assert measure_identity_shift(np.repeat(leans[:1], 20, 0), everybody).p == 1
 
 
+@pytest.mark.slow
 def test_chance_is_what_it_is_called() -> None:
     """Of tests without a leak one in twenty says otherwise."""
     alarms = [measure_identity_shift(towards(0, seed), ACTORS).p < 0.05 for seed in range(100)]

@@ -213,6 +213,7 @@ def flashing(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fps", "late"), [(25, 0), (25, 4), (25, -3), (50, 2), (100, -9)])
 def test_an_offset_is_found_in_a_video(flashing: Callable[..., Path], fps: int, late: int) -> None:
     video = flashing(fps, 90, late)

@@ -53,6 +53,7 @@ def refused(path: Path, *words: str) -> None:
         assert word in message
 
 
+@pytest.mark.slow
 def test_it_computes_what_the_public_code_does(network: syncnet.SyncNet) -> None:
     # Values of SyncNetModel.py of syncnet_python with the same weights.
     rng = np.random.default_rng(1)
@@ -95,6 +96,7 @@ def test_no_such_file(tmp_path: Path) -> None:
     refused(tmp_path, "cannot be read")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["netcnnlip.18.weight", "netfcaud.1.running_var"])
 def test_a_missing_weight(tmp_path: Path, name: str) -> None:
     weights = syncnet_weights()
@@ -109,6 +111,7 @@ def test_a_wrong_shape(tmp_path: Path) -> None:
     refused(tmp_path / "x.model", "netcnnaud.18.weight", "[512, 256, 4, 4]", "[512, 256, 5, 4]")
 
 
+@pytest.mark.slow
 def test_numbers_that_are_none(tmp_path: Path) -> None:
     weights = syncnet_weights()
     weights["netfclip.3.bias"][7] = math.nan

@@ -115,6 +115,7 @@ def test_an_unknown_metric() -> None:
         METRICS.load("bogus")
 
 
+@pytest.mark.slow
 def test_names_come_without_heavy_packages() -> None:
     program = """
 import sys

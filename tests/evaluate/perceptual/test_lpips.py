@@ -67,6 +67,7 @@ def test_value_equals_a_formula_that_is_written_out(files: Path):
     assert network.measure(first, second) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("net", WIDTHS)
 def test_equal_pictures_have_distance_zero(net: str, files: Path):
     first, second = pictures()

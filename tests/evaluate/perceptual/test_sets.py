@@ -53,6 +53,7 @@ def measure(name: str, network: object, pairs: list[FramePair]) -> float:
     return measurement.compute(pair_clips(head, head))
 
 
+@pytest.mark.slow
 def test_fvd_compares_windows_of_sixteen_frames(i3d_file: Path):
     network = I3dFeatures(i3d_file)
     frames, others = noise_frames(3 * I3D_FRAMES + 5), noise_frames(3 * I3D_FRAMES + 5, seed=1)

@@ -47,6 +47,7 @@ def test_positions_do_not_count() -> None:
     assert float(contextual_similarity(make_features(3, 1, 6, 4, 4), y)) < 0.7
 
 
+@pytest.mark.slow
 def test_gradient_reaches_the_picture_and_not_the_network() -> None:
     torch.manual_seed(0)
     vgg = Vgg19().eval()

@@ -34,6 +34,7 @@ def test_default_terms(renderer, sample):
     assert float(total.detach()) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_all_terms_of_preset_paper_003_train_the_renderer(renderer, sample, critics):
     total, terms = render_and_compute_loss(
         renderer, sample, TEXTURE, resolve_loss_weights("paper-003"), critics
@@ -46,6 +47,7 @@ def test_all_terms_of_preset_paper_003_train_the_renderer(renderer, sample, crit
     assert all(p.grad is None for p in critics.discriminator.parameters())
 
 
+@pytest.mark.slow
 def test_no_gradient_outside_the_mask(renderer, sample, critics):
     fields, prediction = render_batch(renderer, sample, TEXTURE)
     prediction.retain_grad()

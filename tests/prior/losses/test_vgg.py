@@ -56,6 +56,7 @@ def vgg(stored) -> Vgg19:
     return load_vgg19(stored)
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_plain_network(vgg):
     layers: list[torch.nn.Module] = []
     for place, out, given in CONVOLUTIONS[:13]:
@@ -125,6 +126,7 @@ def test_style_hardly_depends_on_positions(vgg):
     assert style < 0.6 * content
 
 
+@pytest.mark.slow
 def test_two_scales_are_the_mean_over_layers_and_scales(vgg):
     generator = torch.Generator().manual_seed(2)
     truth, other = torch.rand(2, 1, 3, 64, 32, generator=generator)

@@ -74,6 +74,7 @@ def test_a_run_goes_on_to_the_bit(config, trained, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_a_stored_prior_paints_as_the_last_weights_do(config, trained):
     prior = Prior.load(trained)
     assert sorted(prior.critics) == sorted(CRITICS[config.renderer])

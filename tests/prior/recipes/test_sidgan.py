@@ -135,6 +135,7 @@ def test_ablations_of_table_4() -> None:
         SidganRecipe(SidganLoss(features="style"))
 
 
+@pytest.mark.slow
 def test_perceptual_features_are_of_the_same_layer(tiny) -> None:
     vgg = Vgg19().eval()
     settings = replace(PIXELS, contextual=1.0, features="perceptual", pyramid=False)

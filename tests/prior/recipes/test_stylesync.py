@@ -99,6 +99,7 @@ def test_wrong_settings_are_errors():
             RECIPE.resolve_settings(loss)
 
 
+@pytest.mark.slow
 def test_regions_weigh_the_mouth_most(sample):
     weights = weigh_face_regions(sample, StyleSyncLoss())
     mouth = draw_mouth_hulls(sample, 0.02)
@@ -177,6 +178,7 @@ def test_a_run_goes_on_to_the_bit(config, trained, tmp_path):
         assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+@pytest.mark.slow
 def test_textures_are_stored_apart_from_the_prior(config, trained):
     prior = Prior.load(trained)
     assert prior.texture.shape == (16, 256, 256)

@@ -61,6 +61,7 @@ def test_paintings_are_pictures_of_the_crops_size(switches):
     assert 0 <= painted.min() <= painted.max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_gradient_reaches_every_weight(switches):
     assert parameters_without_gradient(shaken(make_toy(**switches))) == []

@@ -86,6 +86,7 @@ def test_stored_references_are_at_least_as_large_as_the_window():
     assert choose_reference_size(toy_track(4), head, 512) < 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RENDERERS.names)
 def test_sizes_can_be_built_and_are_small(name):
     renderer = make_renderer(name, {})

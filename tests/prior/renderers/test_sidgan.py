@@ -121,6 +121,7 @@ def test_pixel_norm_keeps_what_is_the_same_everywhere() -> None:
     assert change("pixel") > 5 * change("instance")
 
 
+@pytest.mark.slow
 def test_other_sound_paints_another_picture(tiny) -> None:
     inputs = make_inputs()
     torch.manual_seed(0)

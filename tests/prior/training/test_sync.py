@@ -100,6 +100,7 @@ class Oracle(SyncNetwork):
         raise NotImplementedError
 
 
+@pytest.mark.slow
 def test_accuracy_of_a_perfect_network_and_of_one_that_always_agrees(monkeypatch) -> None:
     monkeypatch.setattr(sync_training, "HELD_OUT_PAIRS", 20)
     clip = toy_clip()
@@ -140,6 +141,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(config, tmp_path) -> No
     assert second.read_bytes() == first.read_bytes()
 
 
+@pytest.mark.slow
 def test_another_configuration_does_not_go_on(config) -> None:
     train_syncnet(config, force=True)
     with pytest.raises(ArtefactError, match="another configuration"):

@@ -64,6 +64,7 @@ def test_no_face_changes_nothing(scene: Scene, video):
     assert fit_photometric(video, before) is before
 
 
+@pytest.mark.slow
 def test_one_frame_is_enough(scene: Scene, video):
     found = fit_photometric(video, scene.track().select([0]), **QUICK)
     assert len(found) == 1

@@ -134,6 +134,7 @@ def test_what_is_no_flame(case: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_head_is_flame_and_a_mouth(head: HeadModel, file: FlameModel) -> None:
     np.testing.assert_array_equal(head.template[:NUM_FLAME_VERTICES], file.template)
     np.testing.assert_array_equal(head.faces[: len(file.faces)], file.faces)

@@ -57,6 +57,7 @@ def test_plain_arcface_of_any_depth_loads(tmp_path, depth):
     torch.testing.assert_close(network.fc.weight, weights["fc.weight"])
 
 
+@pytest.mark.slow
 def test_arcface_of_mica(released):
     assert len(load_arcface(released).layer3) == 30
 

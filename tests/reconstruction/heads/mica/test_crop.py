@@ -1,6 +1,7 @@
 """Aligned pictures of faces."""
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -28,6 +29,7 @@ def _posed(angle, scale, shift):
     return ARCFACE_TEMPLATE_PX @ turn.T + shift
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(arrays(np.float64, (5, 2), elements=st.integers(0, 1000)))
 def test_the_transform_is_skimage_s_estimate(points):

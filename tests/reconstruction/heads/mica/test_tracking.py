@@ -25,6 +25,7 @@ def _fit(head, landmarks, shape=None):
     )
 
 
+@pytest.mark.slow
 def test_a_given_shape_is_held_and_said(tmp_path):
     head, true_shape, true_pose, landmarks = known_face(9)
     given = _fit(head, landmarks, true_shape)
