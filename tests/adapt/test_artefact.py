@@ -48,6 +48,7 @@ def files(adapter) -> dict[str, bytes]:
     return adapter.to_files()
 
 
+@pytest.mark.slow
 def test_everything_comes_back(adapter, files):
     assert tuple(files) == NAMES
     again = ActorAdapter.from_files(files)

@@ -385,6 +385,7 @@ def test_pictures_of_the_face_are_checked(files, place, tmp_path):
             check({**files, ADAPTER_FACES_FILE: save(good | wrong)})
 
 
+@pytest.mark.slow
 def test_an_import_under_an_id_that_exists_is_compared_with_it(files, place, tmp_path, monkeypatch):
     monkeypatch.setattr(actor_likeness, "load_face_descriptor", Brightness)
     registry = Registry(tmp_path / "home")

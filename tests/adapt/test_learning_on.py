@@ -21,6 +21,7 @@ from tests.adapt.toys import train_toy_adapter
 from tests.footage import cut
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS.names)
 def test_a_training_goes_on_from_what_is_stored(method, prior, footage, trained):
     stored = trained[1][method]

@@ -26,6 +26,7 @@ from tests.adapt.toys import (
 every_method = pytest.mark.parametrize("method", METHODS.names)
 
 
+@pytest.mark.slow
 @every_method
 def test_zero_steps_equal_the_prior(prior, footage, sample, method):
     result = train_toy_adapter(prior, footage, method, 0)
@@ -51,6 +52,7 @@ def test_training_changes_the_renderer_if_the_method_has_a_learning_rate(
     assert bool(result.weights) == (METHODS[method].learning_rate > 0)
 
 
+@pytest.mark.slow
 @every_method
 def test_the_texture_starts_from_the_footage_and_is_trained(trained, prior, footage, method):
     _, results = trained

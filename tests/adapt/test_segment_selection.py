@@ -77,6 +77,7 @@ def test_no_part_contains_a_cut(monkeypatch):
         assert not part.first < cut < part.stop
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 400),
     st.lists(st.integers(1, 299), max_size=8, unique=True).map(sorted),

@@ -130,6 +130,7 @@ def test_killed_and_resumed(work, registry):
     assert (out / "c.mp4").read_text() == "c 2"
 
 
+@pytest.mark.slow
 def test_every_problem_is_told_before_anything_begins(work, registry):
     path = work / "jobs.csv"
     path.write_text(

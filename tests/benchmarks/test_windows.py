@@ -73,6 +73,7 @@ def test_known_frames_are_aligned_among_themselves_alone(shelf: FootageCache, to
     np.testing.assert_array_equal(left.footage.vertices, raw.vertices)
 
 
+@pytest.mark.slow
 def test_footage_is_kept(shelf: FootageCache, toys: Toys, tmp_path: Path):
     before = shelf.known(toys.clip, 14).vertices
     assert list((tmp_path / "footage").glob("toy.mp4-*-known-14.safetensors"))

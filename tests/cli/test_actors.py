@@ -122,6 +122,7 @@ def test_an_id_that_is_almost_right_is_named(stored: Registry) -> None:
     assert "did you mean" not in run_refused("show", "john")
 
 
+@pytest.mark.slow
 def test_the_old_name_of_the_passphrase_is_still_read(
     stored: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +236,7 @@ def test_export_to_a_public_key(stored: Registry) -> None:
     assert "there already" in run_refused("keygen", "identity")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("anybody")
 def test_push_and_pull(stored: Registry) -> None:
     assert "revision 2" in run("push", "mary", "memory://cli/mary", "--revision", 2).stdout

@@ -257,6 +257,7 @@ def stand_in(
     return recorder
 
 
+@pytest.mark.slow
 def test_adapt_passes_its_options_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called = stand_in(monkeypatch, "adapt")
     assert invoke("adapt", "a b.mp4", "--json").exit_code == 0
@@ -421,6 +422,7 @@ def test_a_typing_error_is_found_before_torch_is_imported(
     assert done.stdout == "False\n"
 
 
+@pytest.mark.slow
 def test_prior_info_lists_the_training_clips() -> None:
     config = json.loads(invoke("prior", "info", "lite", "--json").stdout)["config"]
     shown = invoke("prior", "info", "lite").stdout
@@ -468,6 +470,7 @@ def test_interruption_ends_with_one_line(number: signal.Signals) -> None:
     assert (process.returncode, stderr) == (1, "dubfew: interrupted\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disk_under_stdout_is_one_line(stored: Registry) -> None:
     with open("/dev/full", "w") as full:
@@ -520,6 +523,7 @@ cli.main()
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_messages_of_native_libraries_are_discarded(home: Path) -> None:
     program = (
         "import os, sys\n"
@@ -550,6 +554,7 @@ def test_numbers_are_formatted_for_readers() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_evaluate_prints_measures_that_were_asked_for(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def config(tmp_path: Path) -> Any:
     return write
 
 
+@pytest.mark.slow
 def test_options_of_the_file_and_of_the_words(config: Any, rendered: list[Any]) -> None:
     path = config(
         '[render]\ncrf = 18\nopen = 0.5\nlossless = false\nwatermark = false\nuse = "-x"\n'
@@ -78,6 +79,7 @@ def test_what_is_wrong_is_said(config: Any, rendered: list[Any], text: str, word
     assert rendered == []
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     result = run("actors", "list", "--config", tmp_path / "none.toml")
     assert result.exit_code == 2

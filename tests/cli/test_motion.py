@@ -12,6 +12,8 @@ from dubfew.takes.take import Take
 from tests.cli.jobs import assert_failed, run
 from tests.takes.toys import toy_take
 
+pytestmark = pytest.mark.slow
+
 LINE = Path(str(files("dubfew.demo") / "dub.wav"))
 
 

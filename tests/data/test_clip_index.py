@@ -201,6 +201,7 @@ NAMES = st.text(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(NAMES))
 def test_every_listed_name_is_excluded_in_any_unicode_form(tmp_path_factory, names):
     path = tmp_path_factory.mktemp("exclude") / "list.txt"

@@ -136,6 +136,7 @@ def test_a_second_run_does_only_what_is_missing(clips, tmp_path, workers):
     assert workers.seen == ["new.mp4"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
 @pytest.mark.parametrize(
     "moment",

@@ -83,6 +83,7 @@ def test_people_come_back_whole(folder, people):
     assert [clip["frames"] for clip in list_stored_clips(folder)] == [26, 25, 25]
 
 
+@pytest.mark.slow
 def test_training_sees_the_same_whether_people_are_in_memory_or_on_disk(folder, people):
     options = {"length": 6, "num_references": 2, "seed": 3}
     lazy = MouthDataset([footage for footage, _ in open_prepared_clips(folder)], **options)
@@ -139,6 +140,7 @@ def test_rows_out_of_range_are_refused(folder):
         open_prepared_clips(folder)[0][0].images[26]
 
 
+@pytest.mark.slow
 def test_unaligned_arrays_are_read_correctly(tmp_path, people):
     data = serialize_footage(people[0], {})
     for shift in (1, 2, 3, 4, 7):

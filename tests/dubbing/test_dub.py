@@ -53,6 +53,7 @@ def store(registry: Registry, name: str, sha256: str, steps: int = 20) -> None:
     registry.create(name, config, {"x": b"x"})
 
 
+@pytest.mark.slow
 def test_an_unknown_actor_is_learned_from_the_scene(registry, calls):
     plan = plan_dub(SCENE, SOUND, registry=registry, draft=True)
     assert plan.learning is not None

@@ -99,6 +99,7 @@ def test_teeth_elsewhere_do_not_overlap():
     assert measure([mouth(6)], [mouth(7)])["teeth_overlap"] > 0.8
 
 
+@pytest.mark.slow
 def test_flicker_is_change_over_the_film_s():
     film = [mouth(6), mouth(8), mouth(6), mouth(8)]
     assert measure(film, [mouth(6)] * 4)["inside_flicker"] != 1
@@ -123,6 +124,7 @@ def clip(openings: np.ndarray) -> np.ndarray:
     return marks
 
 
+@pytest.mark.slow
 def test_parts_hold_the_extreme_fifths():
     marks = clip(np.arange(10) / 50)
     marks[3, OUTER_LIPS[0], 0] -= 20  # a smile

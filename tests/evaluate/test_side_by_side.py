@@ -28,6 +28,7 @@ def columns_of(path: Path, index: int) -> list[float]:
     return [float(part.mean()) for part in np.split(frame, len(frame) // CELL_PX)]
 
 
+@pytest.mark.slow
 def test_beside_each_other(tmp_path: Path):
     videos = [plain(tmp_path / f"{level}.mkv", level, 4) for level in (60, 120, 180)]
     out = tmp_path / "out.mp4"

@@ -114,6 +114,7 @@ def test_what_cannot_be_tested_is_refused_before_the_first_render(dubs, tmp_path
     assert not dubs
 
 
+@pytest.mark.slow
 def test_the_command_passes_on_what_was_measured(monkeypatch):
     measured = SoundTest("mary", ACTOR, 150, 60.0, 0.0, 0.1, -0.05, 0.1, 0.5, 1.0, 0.6, 0.9)
     asked: dict[str, Any] = {}

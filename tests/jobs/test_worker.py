@@ -137,6 +137,7 @@ def test_a_pool_replaces_workers(store: JobStore, tmp_path: Path) -> None:
     assert pool.num_alive == 0
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_its_parent(store: JobStore) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-c", STUB, str(store.folder)], stdin=subprocess.PIPE, text=True

@@ -40,6 +40,7 @@ def flip_bit(path, at: float = 0.5) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", EMBEDDED + BESIDE)
 def test_the_manifest_records_the_render(tmp_path, identity, rendering, suffix) -> None:
     path = synthetic_clip_as(tmp_path / f"o{suffix}", 2)
@@ -107,6 +108,7 @@ def test_a_switched_off_watermark_is_recorded(tmp_path, identity, rendering) -> 
     assert "c2pa.watermarked.bound" not in found.actions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("first", [".mov", ".webm"])
 def test_a_dub_of_a_dub_keeps_the_first_credentials(

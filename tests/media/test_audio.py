@@ -271,6 +271,7 @@ class TestMuxing:
         assert stream_of(tmp_path / "a.mp4")[1] == 44100
         assert abs(lag(read_audio(tmp_path / "a.mp4", 37800).samples, expected, 2000)) <= 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("layout", ["stereo", "5.1", "5.1(side)", "7.1"])
     @pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.mkv"])
     def test_channels_are_kept(self, make_wav, tmp_path: Path, layout: str, name: str) -> None:
@@ -313,6 +314,7 @@ class TestMuxing:
         else:
             assert np.corrcoef(found[:n], expected)[0, 1] > 0.85
 
+    @pytest.mark.slow
     def test_leading_part_is_copied_too(self, make_video, tmp_path: Path) -> None:
         source = make_video(count=50, audio=bursts(2.0, 48000)[None])
         dub(tmp_path / "out.mp4", AudioSource(source, duration=1.0))
@@ -320,6 +322,7 @@ class TestMuxing:
         assert part == whole[: len(part)]
         assert read_audio(tmp_path / "out.mp4").duration == pytest.approx(1.0, abs=0.05)
 
+    @pytest.mark.slow
     def test_padding_is_the_callers_choice(self, make_video, tmp_path: Path) -> None:
         source = make_video(count=25, audio=bursts(1.0, 48000)[None])
         for pad, copied, seconds in ((False, True, 1.0), (True, False, 3.0)):

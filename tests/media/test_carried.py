@@ -155,6 +155,7 @@ def test_everything_goes_through_or_is_named(scene, tmp_path, name, lost):
         assert subtitles(tmp_path / name) == [(0.0, LINES[0]), (1.0, LINES[1])]
 
 
+@pytest.mark.slow
 def test_the_first_sound_track_is_the_default(scene, tmp_path):
     copy(scene, tmp_path / "a.mp4")
     tracks = read_facts(tmp_path / "a.mp4").of_kind("audio")

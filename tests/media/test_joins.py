@@ -42,6 +42,7 @@ def pitch(samples: np.ndarray) -> float:
     return float(np.abs(np.fft.rfft(samples)).argmax() * 16000 / len(samples))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second_start", [0.0, 60.0])
 def test_picture_and_sound_go_on(make_join, second_start):
     path = make_join(second_start)
@@ -54,6 +55,7 @@ def test_picture_and_sound_go_on(make_join, second_start):
     assert pitch(sound[20000:28000]) == pytest.approx(1500, abs=5)
 
 
+@pytest.mark.slow
 def test_a_copy_holds_both_parts(make_join, tmp_path):
     path, copy = make_join(), tmp_path / "copy.mp4"
     with VideoWriter(copy, probe(path), audio=AudioSource(path)) as writer:
@@ -62,6 +64,7 @@ def test_a_copy_holds_both_parts(make_join, tmp_path):
     assert pitch(read_audio(copy).samples[20000:28000]) == pytest.approx(1500, abs=5)
 
 
+@pytest.mark.slow
 def test_shifts_follow_the_picture(make_join):
     shifts = read_join_shifts(make_join())
     assert [float(each) for each in shifts] == pytest.approx([1.0], abs=0.05)

@@ -26,6 +26,7 @@ def test_a_tone_has_its_level(rate):
     assert found.true_peak == pytest.approx(-23, abs=0.1)
 
 
+@pytest.mark.slow
 def test_quiet_parts_do_not_count():
     # Case 3 of Tech 3341, shorter: -36 dB lies below the relative gate.
     found = measure_loudness(sine((-36, 2), (-23, 20), (-36, 2)))

@@ -96,6 +96,7 @@ def test_from_rgb_keeps_flat_colors(name: str) -> None:
     assert error.mean() < 0.7
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(data=st.data(), name=st.sampled_from(FORMATS), seed=st.integers(0, 2**16))
 def test_patch_touches_only_what_the_mask_covers(data, name: str, seed: int) -> None:
@@ -132,6 +133,7 @@ def test_patch_touches_only_what_the_mask_covers(data, name: str, seed: int) -> 
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(data=st.data(), name=st.sampled_from(FORMATS), seed=st.integers(0, 2**16))
 def test_crop_equals_the_box_of_the_whole(data, name: str, seed: int) -> None:

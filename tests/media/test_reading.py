@@ -298,6 +298,7 @@ class TestBadInput:
         self.refuse(path, "cut short|damaged")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.mpg", "a.ts"])
 def test_truncated_file_gives_its_whole_frames(make_video, name: str) -> None:
     codec, options = "libx264", None
@@ -316,6 +317,7 @@ def test_truncated_file_gives_its_whole_frames(make_video, name: str) -> None:
         assert np.array_equal(part[number], whole[number])
 
 
+@pytest.mark.slow
 def test_truncated_file_with_its_index_warns(make_video) -> None:
     path = make_video(count=60, options={"qp": "0", "movflags": "faststart"})
     data = path.read_bytes()
@@ -374,6 +376,7 @@ def test_frame_at_another_time(make_video) -> None:
     assert isinstance(later, Frame)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", ["grid_bbaf2n.mpg", "hdtf_RD_Radio13.mp4"])
 def test_real_footage(shared: Path, clip: str) -> None:
     path = shared / "clips" / clip

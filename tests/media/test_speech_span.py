@@ -57,6 +57,7 @@ def test_a_file_is_measured_like_its_samples(make_wav):
     assert (span.start, span.end) == pytest.approx((whole.start, whole.end), abs=0.011)
 
 
+@pytest.mark.slow
 def test_a_long_file_takes_little_memory(make_wav):
     import tracemalloc
 

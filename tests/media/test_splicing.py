@@ -13,6 +13,8 @@ from dubfew.errors import MediaError
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 from dubfew.media.splicing import find_kept_packets
 
+pytestmark = pytest.mark.slow
+
 # Ten frames from one key frame to the next.
 FPS, FRAMES = Fraction(5, 2), 34
 SIZE = 64

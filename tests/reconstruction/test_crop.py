@@ -32,6 +32,7 @@ def track():
     )
 
 
+@pytest.mark.slow
 def test_frames_without_a_face_are_marked_and_filled(track):
     np.testing.assert_array_equal(np.nonzero(~track.valid)[0], [0, 4])
     np.testing.assert_array_equal(track.rotation[0], track.rotation[1])

@@ -20,6 +20,7 @@ from dubfew.reconstruction.rasterizer.base import RasterizedMesh
 HEAVY = ("torch", "mediapipe", "numba", "scipy", "dlib")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [

@@ -82,6 +82,7 @@ def test_page_is_valid_and_self_contained(page):
     assert "http" not in without_embedded_pictures(page)
 
 
+@pytest.mark.slow
 def test_figures_on_the_page(page, flagged_track):
     reader = Reader()
     reader.feed(page)

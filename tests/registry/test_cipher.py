@@ -98,6 +98,7 @@ def test_a_newer_format_is_refused() -> None:
 SOUND = cipher.seal_bytes(KEY, CONTEXT, content_of(CHUNK_BYTES + 100))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(place=st.integers(0, len(SOUND) - 1), flip=st.integers(1, 255))
 def test_any_changed_byte_is_detected(place: int, flip: int) -> None:

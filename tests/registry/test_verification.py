@@ -126,6 +126,7 @@ def test_leftovers_are_removed_and_reported(filled: Registry) -> None:
     assert filled.open("mary").read("a") == SECRET * 99
 
 
+@pytest.mark.slow
 def test_prune_keeps_the_newest(filled: Registry) -> None:
     old = filled.open("mary", 1)
     assert filled.prune("mary", 2) == [1]

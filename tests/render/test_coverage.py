@@ -45,6 +45,7 @@ def distance_of(coverage: FootageCoverage, sound: str) -> float:
     return next(each.distance for each in coverage.sounds if each.sound == sound)
 
 
+@pytest.mark.slow
 def test_what_an_actor_shows(registry, adapter):
     found = measure_actor_coverage("actor", registry=registry)
     assert (found.actor, found.revision, found.frames) == ("actor", 1, 30)
@@ -59,6 +60,7 @@ def test_what_an_actor_shows(registry, adapter):
     json.dumps(dataclasses.asdict(found))
 
 
+@pytest.mark.slow
 def test_frames_that_are_left_out_show_nothing(adapter):
     track = Track.from_bytes(adapter.track_bytes, "track")
     flags = track.flags.copy()

@@ -36,6 +36,7 @@ def test_a_copy_lacks_nothing(make_scene):
     assert describe_losses(sources_of(scene), scene) == []
 
 
+@pytest.mark.slow
 def test_a_replaced_track_is_named_among_others(make_scene, silence):
     scene = make_scene("a.mp4", tracks=2)
     output = make_scene("b.mp4", tracks=2)

@@ -31,6 +31,7 @@ def plan(registry: Registry, **options) -> RenderPlan:
     return plan_render("mary", registry=registry, **options)
 
 
+@pytest.mark.slow
 def test_the_plan_states_the_facts_of_the_files(known, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = plan(known, audio=DUB, out="out.mp4")
@@ -68,6 +69,7 @@ def test_a_passage_takes_less_time_than_the_whole(known):
     assert passage.seconds < 0.6 * whole.seconds
 
 
+@pytest.mark.slow
 def test_a_mix_beyond_full_scale_is_said_before(known):
     assert plan(known, audio=DUB, mix=f"{CLIP}:-20").mix_note == ""
     loud = plan(known, audio=DUB, mix=f"{CLIP}:20")

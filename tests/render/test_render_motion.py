@@ -53,6 +53,7 @@ def test_an_edit_shows_in_its_frames_alone(registry, clip, short, line, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_a_take_of_another_sound_is_told(registry, short, line, silence, tmp_path):
     plan = dubfew.plan_render(
         "actor", video=short, audio=silence(0.4), motion=line, registry=registry

@@ -30,6 +30,7 @@ def sources_of(scene: Path, audio: Path | None) -> RenderSources:
     return RenderSources("audio", scene, probe(scene), audio, None, None)
 
 
+@pytest.mark.slow
 def test_a_mix_is_a_track_or_a_file_with_a_gain(scene, silence):
     bed = silence(0.5)
     assert parse_mix("2", scene) == MixedSound(scene, 2, 0.0)

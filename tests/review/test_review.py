@@ -62,6 +62,7 @@ def read_data(folder: Path) -> dict:
     return json.loads(text.removeprefix("const REVIEW = ").rstrip(";\n"))
 
 
+@pytest.mark.slow
 def test_a_page_shows_original_and_takes(folder):
     result = make_review(folder)
     assert (result.shots, result.takes, result.failed) == (1, 2, ("two",))

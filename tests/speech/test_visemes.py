@@ -90,6 +90,7 @@ def test_fields_reproduce_controls_and_motion() -> None:
     np.testing.assert_allclose(controls_from_motion(found), expected, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_an_hour_in_blocks_is_the_same_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     edges = np.cumsum(rng.uniform(0.03, 0.3, 300))

@@ -103,6 +103,7 @@ def test_beard_and_stubble_grow_in_their_region(canvas, calm):
         assert abs(window(canvas, darker, 9)) < 0.01
 
 
+@pytest.mark.slow
 def test_fuller_beards_cover_more(canvas):
     region = beard_region(canvas)
     thin, full = (

@@ -178,6 +178,7 @@ def test_hair_lies_on_the_skull_no_thicker_than_it_is(face, skull, thickness):
     assert (cap.uv[:, 1] <= top + height / 2).all()  # the texture's upper half
 
 
+@pytest.mark.slow
 def test_long_hair_hangs_as_far_as_its_length_and_leaves_the_face_open(face, skull):
     curtain = build_hair_curtain(skull, 0.2)
     points = place(curtain, face)

@@ -14,6 +14,7 @@ from dubfew.errors import ArtefactError
 from tests.adapt.toys import make_toy_adapter, render_pixels, train_toy_adapter
 
 
+@pytest.mark.slow
 def test_names_need_no_torch():
     program = (
         "import sys; from dubfew.adapt.methods import METHODS; print(*METHODS.names); "

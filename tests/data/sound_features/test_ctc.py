@@ -138,6 +138,7 @@ def tiny_recognizer(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_letters_of_wav2vec2(tiny_recognizer, monkeypatch) -> None:
     monkeypatch.setenv("DUBFEW_WAV2VEC2_CTC", str(tiny_recognizer))
     assert wav2vec2_logits(noise(16000)).shape == (25, 29)

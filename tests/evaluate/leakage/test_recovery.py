@@ -23,6 +23,8 @@ from dubfew.registry.keys import KeyStore
 from tests.adapt.toys import make_toy_adapter, toy_prior, train_toy_adapter
 from tests.data.people import toy_footage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def prior() -> Prior:

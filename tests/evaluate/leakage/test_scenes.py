@@ -62,6 +62,7 @@ def test_blank_references_show_nobody(scene: LeakScene) -> None:
     assert (empty.vertices == scene.references.vertices).all()
 
 
+@pytest.mark.slow
 def test_a_sheet_of_everybody(scene: LeakScene, tmp_path: Path) -> None:
     one = [crop_mean_head(draw_on_mean_head(RED, load_head_model()))]
     one += [crop_face_and_mouth(scene.rgb_frames()[0], scene)] * (len(SHEET_COLUMNS) - 1)

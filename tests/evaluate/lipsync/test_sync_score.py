@@ -223,6 +223,7 @@ def test_an_offset_is_found_in_a_video(flashing: Callable[..., Path], fps: int, 
     assert found.lse_c > 1
 
 
+@pytest.mark.slow
 def test_only_the_stretch_with_a_face_counts(flashing: Callable[..., Path]) -> None:
     video = flashing(25, 120, 2)
     marks = faces(120)

@@ -73,6 +73,7 @@ def test_the_fixture_is_as_large_as_the_released_file(syncnet_file: Path) -> Non
     assert syncnet_file.stat().st_size == pytest.approx(RELEASED_BYTES, abs=1000)
 
 
+@pytest.mark.slow
 def test_a_file_of_a_newer_pytorch_is_read(tmp_path: Path, network: syncnet.SyncNet) -> None:
     path = tmp_path / "new.model"
     torch.save(network.state_dict(), path)  # a zip, with counts of batches
@@ -82,6 +83,7 @@ def test_a_file_of_a_newer_pytorch_is_read(tmp_path: Path, network: syncnet.Sync
         assert torch.equal(again.state_dict()[name], value), name
 
 
+@pytest.mark.slow
 def test_the_released_file_is_read_without_a_warning(
     syncnet_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_missing_weight(tmp_path: Path, name: str) -> None:
     refused(tmp_path / "x.model", f"weight {name}")
 
 
+@pytest.mark.slow
 def test_a_wrong_shape(tmp_path: Path) -> None:
     weights = syncnet_weights() | {"netcnnaud.18.weight": torch.zeros(512, 256, 4, 4)}
     torch.save(weights, tmp_path / "x.model")
@@ -144,6 +147,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile") / "x.model"
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     old=st.booleans(),
@@ -186,6 +190,7 @@ def test_a_planted_offset(late: int) -> None:
     assert found.lse_c == pytest.approx(np.median(others) - found.lse_d, abs=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, derandomize=True)
 @given(sizes=st.lists(st.integers(0, 20), min_size=1, max_size=8), seed=st.integers(0, 9))
 def test_any_batches_give_the_plain_definition(sizes: list[int], seed: int) -> None:

@@ -72,6 +72,7 @@ def test_the_test_is_the_end_and_the_known_frames_lie_before_it(tmp_path: Path):
     assert levels(known) == pytest.approx(range(40, 90), abs=1)
 
 
+@pytest.mark.slow
 def test_clips_that_are_too_short(tmp_path: Path):
     known, test, shortened = split_for_protocol(gray(tmp_path / "a.mkv", 90), tmp_path, 1000, 250)
     assert shortened

@@ -38,6 +38,7 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
     return tuple(rng.integers(0, 256, (64, 64, 3), np.uint8) for _ in range(2))
 
 
+@pytest.mark.slow
 def test_value_equals_a_formula_that_is_written_out(files: Path):
     """AlexNet, layer by layer from the file's names, in double precision."""
     first, second = pictures()

@@ -102,6 +102,7 @@ def test_nothing_in_it_is_trainable(vgg):
     assert not any(p.requires_grad for p in vgg.parameters())
 
 
+@pytest.mark.slow
 def test_perceptual_and_style(vgg):
     generator = torch.Generator().manual_seed(0)
     truth = torch.rand(2, 3, 32, 32, generator=generator)

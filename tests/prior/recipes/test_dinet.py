@@ -52,6 +52,7 @@ def test_weights_rate_and_batch_are_the_papers(recipe):
     assert recipe.defaults["batch"] == 3
 
 
+@pytest.mark.slow
 def test_the_examples_are_the_papers():
     folder = Path(__file__).resolve().parents[3] / "examples"
     dinet, small, iptalker = (

@@ -37,6 +37,7 @@ def make_toy(**switches) -> DINet:
     return DINet(dataclasses.replace(TOY, **switches))
 
 
+@pytest.mark.slow
 def test_the_papers_size():
     network = DINet()
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(19.2, abs=0.05)

@@ -40,6 +40,7 @@ def make_toy(**switches) -> IPTalker:
     return IPTalker(dataclasses.replace(TOY, **switches))
 
 
+@pytest.mark.slow
 def test_the_default_size():
     network = IPTalker()
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(22.2, abs=0.05)

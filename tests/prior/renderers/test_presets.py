@@ -108,6 +108,7 @@ def test_sizes_that_do_not_fit(config):
         make_renderer("base", config)
 
 
+@pytest.mark.slow
 def test_alignment_finds_the_same_in_a_larger_window():
     head = load_head_model()
     corrections = []

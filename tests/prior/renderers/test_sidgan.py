@@ -145,6 +145,7 @@ def test_a_frozen_encoder_of_sound_stays_as_it_is(tiny) -> None:
     assert not all(torch.equal(v, before[k]) for k, v in tiny.sound_encoder.state_dict().items())
 
 
+@pytest.mark.slow
 def test_lora_is_trained_merged_and_equal_to_the_prior_at_first(tiny) -> None:
     method = METHODS.load("lora")
     options = method.complete_options({"rank": 2})

@@ -58,6 +58,7 @@ def test_a_dip_to_black_is_a_boundary():
     assert all(32 <= start <= 48 for start in starts)
 
 
+@pytest.mark.slow
 def test_flash_exposure_passer_by_and_pan_are_not_cuts():
     still = scene(0, 80)
     assert find_starts(still) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.spatial.transform import Rotation
 
 from dubfew.reconstruction.fitting.landmark_fit import FaceParameters, LandmarkFitter
@@ -33,6 +34,7 @@ def known_face(n: int = 12, seed: int = 0):
     return head, shape, FaceParameters(matrices, translation, jaw, expression), landmarks
 
 
+@pytest.mark.slow
 def test_known_parameters_are_recovered():
     head, _, pose, landmarks = known_face()
     fitter = LandmarkFitter(head, CAMERA)

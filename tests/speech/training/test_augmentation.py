@@ -25,6 +25,7 @@ def test_sounds_without_speech_are_finite_and_audible(make: Callable) -> None:
     assert 0.05 < np.abs(sound).max() < 8
 
 
+@pytest.mark.slow
 def test_augmented_audio_keeps_its_length() -> None:
     rng = np.random.default_rng(2)
     samples = 0.1 * rng.standard_normal(2 * SPEECH_SAMPLE_RATE_HZ).astype(np.float32)

@@ -102,6 +102,7 @@ def test_a_long_recording_in_segments(recording, monkeypatch):
     assert_found(found, truth)
 
 
+@pytest.mark.slow
 def test_a_script_for_hours_needs_times(recording, monkeypatch):
     monkeypatch.setattr(segments, "_MAX_WHOLE_FRAMES", 200)
     monkeypatch.setattr(segments, "_MAX_COARSE_CELLS", 100.0)
@@ -110,6 +111,7 @@ def test_a_script_for_hours_needs_times(recording, monkeypatch):
         align_transcript(Audio(recording[0], SPEECH_SAMPLE_RATE_HZ), cues, "en-us")
 
 
+@pytest.mark.slow
 def test_subtitles_are_found_around_their_times(recording):
     sound, truth = recording
     # Only the first and the last line, with times as careless as subtitles are.
@@ -124,6 +126,7 @@ def test_subtitles_are_found_around_their_times(recording):
         assert np.median(np.abs(error)) < 0.015
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -255,6 +255,7 @@ def _plain(value: Any) -> bool:
     return value is None or isinstance(value, kinds) or sparse.issparse(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     hnp.arrays(

@@ -134,6 +134,7 @@ class Harm:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_file_runs_no_code(tmp_path, zipped):
     path, mark = tmp_path / "mica.tar", tmp_path / "ran"
@@ -146,6 +147,7 @@ def test_a_file_runs_no_code(tmp_path, zipped):
     assert mark.exists()
 
 
+@pytest.mark.slow
 def test_arrays_of_objects_run_no_code(tmp_path):
     path, mark = tmp_path / "mica.tar", tmp_path / "ran"
     stored = {**mica_weights(), "validator": np.array([Harm(mark)], object)}
