@@ -104,8 +104,11 @@ def may_be_covered(
     above, below = _distances_from_range(seen, expected.cpu(), SKIN_REACH_PX // 2)
     face = inputs.mesh_mask[0, 0, ::2, ::2].cpu().numpy()[: len(above), : len(above)] > 0
     inner = face & ~binary_dilation(~face, iterations=THING_BORDER_PX // 2)
+    own_lips = binary_dilation(
+        _fill_outline(view.lips / 2, len(above)), iterations=SKIN_REACH_PX // 2
+    )
     # Averages of two pixels are half as certain at the edges of letters.
-    certain = inner & (np.maximum(above, below) > CERTAIN_COLOR)
+    certain = inner & ~own_lips & (np.maximum(above, below) > CERTAIN_COLOR)
     return bool(certain.sum() >= MIN_CERTAIN_FRACTION / 2 * face.sum())
 
 
