@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dubfew.adapt.artefact import ADAPTER_TRACK_FILE, ActorAdapter
 from dubfew.errors import MediaError
 from dubfew.media import read_frames
+from dubfew.media.fields import stated_fields
 from dubfew.reconstruction.detection.face_descriptors import (
     NUM_DESCRIPTOR_CROPS,
     FaceDescriptor,
@@ -116,11 +117,12 @@ def sample_actor_faces(adapter: ActorAdapter) -> FacePictures:
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, NUM_DESCRIPTOR_CROPS).astype(int))]
     landmarks_by_frame = {first + int(row): track.landmarks[row] for row in rows}
     try:
-        return [
-            crop_face(frame.to_rgb(), landmarks_by_frame[frame.index])
-            for frame in read_frames(path, start=first, stop=max(landmarks_by_frame) + 1)
-            if frame.index in landmarks_by_frame
-        ]
+        with stated_fields(path, int(source.get("fields", 0))):
+            return [
+                crop_face(frame.to_rgb(), landmarks_by_frame[frame.index])
+                for frame in read_frames(path, start=first, stop=max(landmarks_by_frame) + 1)
+                if frame.index in landmarks_by_frame
+            ]
     except MediaError:
         return []
 

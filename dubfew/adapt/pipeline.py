@@ -46,6 +46,8 @@ from dubfew.adapt.stage_estimates import estimate_adapt_stages
 from dubfew.adapt.trainer import REPLAY_FRACTION, AdapterTraining, train_adapter
 from dubfew.errors import DubfewError
 from dubfew.media import VideoInfo, probe
+from dubfew.media.field_search import find_field_order
+from dubfew.media.fields import find_stated_order, stated_fields
 from dubfew.media.log_curves import stated_input_transform
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.recipes import RECIPES, NetworkFiles, TrainingRecipe
@@ -183,6 +185,23 @@ def _adapt(
     else:
         prior = None
     inputs = _load_inputs(video, options, registry, base, prior)
+    order = find_field_order(inputs.info)
+    with stated_fields(video, order):
+        # Interlaced footage is learned field by field.
+        inputs = replace(inputs, info=probe(video)) if order else inputs
+        return _learn(video, options, inputs, registry, progress, began)
+
+
+def _learn(
+    video: Path,
+    options: AdaptOptions,
+    inputs: _AdaptInputs,
+    registry: Registry,
+    progress: ProgressCallback,
+    began: float,
+) -> AdaptResult:
+    """Adapt with everything loaded that may be missing."""
+    base = inputs.base
     pace, info = WorkPace(registry.home), inputs.info
     progress = job = JobProgress(progress, estimate_adapt_stages(inputs.info, options, pace))
     loaded_at = time.monotonic()
@@ -436,6 +455,8 @@ def _make_adapter(
             # A track of the whole file is used again when the actor's own video is rendered. The
             # file ended within the part if fewer frames came than were asked for.
             "complete": segment.first == 0 and len(track) < segment.stop,
+            # Interlaced footage is learned field by field: every field counts as a frame.
+            **({"fields": order} if (order := find_stated_order(video)) else {}),
             **({"input_transform": options.input_transform} if options.input_transform else {}),
         },
         "face": footage.face.description,

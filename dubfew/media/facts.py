@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from dubfew.errors import MediaError
+from dubfew.media.field_search import find_field_order
 from dubfew.media.hdr import TRANSFER_HLG, TRANSFER_PQ
 from dubfew.media.info import FIELD_ORDERS, VideoInfo, probe
 from dubfew.media.opening import open_media
@@ -154,6 +155,8 @@ class MediaFacts:
         chapters: begin in s and title of each chapter.
         timecode: timecode of the first frame, such as "10:00:00:00", or "".
         tags: tags that say what the file is, such as its title.
+        painted_fields: order of the picture's fields where a render paints each by itself; 0 where
+            it paints frames, or nobody looked.
     """
 
     path: Path
@@ -163,24 +166,26 @@ class MediaFacts:
     chapters: tuple[tuple[float, str], ...] = ()
     timecode: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    painted_fields: int = 0
 
     def of_kind(self, kind: str) -> list[StreamFacts]:
         """List the streams of one kind."""
         return [stream for stream in self.streams if stream.kind == kind]
 
 
-def read_facts(path: Path | str) -> MediaFacts:
+def read_facts(path: Path | str, *, fields: bool = False) -> MediaFacts:
     """Read what a file holds, from its headers and its first picture.
 
     Args:
         path: a video or sound file.
+        fields: also look at the start of interlaced video, for how it will be painted.
 
     Raises:
         MediaError: The file cannot be read as video or sound.
     """
     path = Path(path)
     try:
-        video = probe(path)
+        video = probe(path, whole=True)
     except MediaError:
         video = None  # sound alone; a file that is neither fails below
     with open_media(path) as container:
@@ -195,6 +200,7 @@ def read_facts(path: Path | str) -> MediaFacts:
             tuple(read_chapters(container)),
             find_timecode(container),
             content_tags(container.metadata),
+            find_field_order(video) if fields and video is not None else 0,
         )
 
 

@@ -37,9 +37,11 @@ def describe_conversions(source: MediaFacts) -> list[str]:
         return lines
     if source.video.is_interlaced:
         lines.append(
-            "the scene is interlaced: mouths are painted once a frame, over both fields (where "
-            f"they move fast, deinterlace it first to {float(2 * source.video.fps):g} frames/s: "
-            "ffmpeg -vf bwdif)"
+            "the scene is interlaced: its fields are painted one by one and woven into frames again"
+            if source.painted_fields
+            else "the scene is flagged as interlaced, and no two times are seen in its fields: "
+            "mouths are painted once a frame (if its fields do differ, deinterlace it first to "
+            f"{float(2 * source.video.fps):g} frames/s: ffmpeg -vf bwdif)"
         )
     lines.append(describe_working_color(source.video.color))
     for stream in source.of_kind("audio"):

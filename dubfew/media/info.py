@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import av
 from av.container import InputContainer
 
 from dubfew.errors import MediaError
+from dubfew.media.fields import find_stated_order
 from dubfew.media.hdr import HdrMetadata
 from dubfew.media.log_curves import find_stated_curve
 from dubfew.media.opening import audio_stream, open_media, video_stream
@@ -118,11 +119,14 @@ class VideoInfo:
         )
 
 
-def probe(path: Path | str) -> VideoInfo:
+def probe(path: Path | str, *, whole: bool = False) -> VideoInfo:
     """Read a video's properties. A still image counts as a video of one frame.
+
+    A video that is read field by field (`stated_fields`) is progressive, of twice the rate.
 
     Args:
         path: a video or image file.
+        whole: describe whole frames of a file whose fields are read elsewhere.
 
     Raises:
         MediaError: The file does not exist, is not a video, has no picture, or no frame of it can
@@ -142,7 +146,7 @@ def probe(path: Path | str) -> VideoInfo:
             width, height, aspect = height, width, 1 / aspect
         fps = frame_rate(stream)
         still = is_still(container)
-        return VideoInfo(
+        info = VideoInfo(
             path=path,
             width=width,
             height=height,
@@ -167,6 +171,18 @@ def probe(path: Path | str) -> VideoInfo:
             bit_rate=stream.codec_context.bit_rate or None,
             log_curve=find_stated_curve(path),
         )
+    return describe_as_fields(info) if find_stated_order(path) and not whole else info
+
+
+def describe_as_fields(info: VideoInfo) -> VideoInfo:
+    """Return the properties of an interlaced video whose fields are frames of their own."""
+    return replace(
+        info,
+        fps=2 * info.fps,
+        frames=None if info.frames is None else 2 * info.frames,
+        time_base=info.time_base / 2,
+        field_order=FIELD_PROGRESSIVE,
+    )
 
 
 def pixel_aspect(stream: av.VideoStream) -> Fraction:

@@ -12,6 +12,8 @@ import av
 from av.container import InputContainer
 
 from dubfew.errors import MediaError
+from dubfew.media.field_splitting import split_fields
+from dubfew.media.fields import find_stated_order
 from dubfew.media.frame import Frame
 from dubfew.media.info import (
     COARSE_CLOCK,
@@ -37,7 +39,9 @@ class DamagedMediaWarning(UserWarning):
     """A file ends early or has holes; everything that can be decoded was delivered."""
 
 
-def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+def read_frames(
+    path: Path | str, *, start: int = 0, stop: int | None = None, whole: bool = False
+) -> Iterator[Frame]:
     """Decode frames of a video, upright and in order.
 
     Frames count in square pixels, see `Frame`: anamorphic pictures have the width or the height
@@ -45,10 +49,13 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
     is dropped, depths above 10 bits become 10). Times begin at 0 with the file's first frame and
     always rise; missing ones follow the frame rate. Memory does not grow with length.
 
+    Of a file whose fields are read (`stated_fields`), every field counts as a frame.
+
     Args:
         path: a video or image file.
         start: first frame to yield, from 0.
         stop: frame after the last one to yield; None goes to the end.
+        whole: yield whole frames of a file whose fields are read elsewhere.
 
     Raises:
         MediaError: The file cannot be read as video (see `probe`), the range is negative, or the
@@ -58,6 +65,20 @@ def read_frames(path: Path | str, *, start: int = 0, stop: int | None = None) ->
     path = Path(path)
     if start < 0 or (stop is not None and stop < start):
         raise MediaError(f"frames {start} to {stop} of {path}: give 0 <= start <= stop")
+    order = 0 if whole else find_stated_order(path)
+    if order:
+        fields = split_fields(_read_whole_frames(path, 0, None), order)
+        for field in fields:
+            if stop is not None and field.index >= stop:
+                return
+            if field.index >= start:
+                yield field
+        return
+    yield from _read_whole_frames(path, start, stop)
+
+
+def _read_whole_frames(path: Path, start: int, stop: int | None) -> Iterator[Frame]:
+    """Decode frames ``start`` to ``stop`` of a video, see `read_frames`."""
     with open_media(path) as container:
         stream = video_stream(container, path)
         clock = _FrameClock(
@@ -106,7 +127,7 @@ def read_sample_frames(path: Path | str, count: int) -> Iterator[Frame]:
 
 
 def read_last_duration(path: Path | str) -> Fraction:
-    """Read for how long the last picture of a video is shown, s, from its packets.
+    """Read for how long the last picture (or field) of a video is shown, s, from its packets.
 
     Screen recordings hold their last picture for as long as nothing moves.
 
@@ -134,7 +155,8 @@ def read_last_duration(path: Path | str) -> Fraction:
             for packet in container.demux(stream):
                 if packet.pts is not None and (last is None or packet.pts >= (last.pts or 0)):
                     last = packet
-        return clock.duration(None if last is None else last.duration)
+        duration = clock.duration(None if last is None else last.duration)
+        return duration / 2 if find_stated_order(path) else duration
 
 
 def _read_key_frames(path: Path, count: int) -> list[Frame]:
@@ -274,5 +296,5 @@ def _warn_if_short(
             f"{path} promises {float(declared):.2f} s of picture, but only {frames} frames "
             f"({float(end):.2f} s) could be decoded: it is cut short or damaged",
             DamagedMediaWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

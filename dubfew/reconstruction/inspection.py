@@ -121,7 +121,7 @@ def inspect_video(
         MediaError: The file cannot be read as video, or the output cannot be written like that.
     """
     path, output = Path(path), Path(output)
-    facts = read_facts(path)
+    facts = read_facts(path, fields=True)
     if facts.video is None:
         raise MediaError(f"{path} holds no picture, only sound or data: give a video file")
     encoding = choose_encoding(output, facts.video, codec, like_source=like_source)

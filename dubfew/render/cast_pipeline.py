@@ -25,7 +25,7 @@ from dubfew.marks.payload import generate_watermark_id
 from dubfew.marks.sidecar import credentials_path
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame, VideoWriter
-from dubfew.media.log_curves import stated_input_transform
+from dubfew.media.field_splitting import count_painted_frames, count_woven, weave_fields
 from dubfew.media.reading import read_last_duration
 from dubfew.media.speech_span import read_speech_span
 from dubfew.motion.extraction import motion_from_track
@@ -52,7 +52,7 @@ from dubfew.render.prediction import MouthPredictor
 from dubfew.render.publish import sign_and_log
 from dubfew.render.schedule import FrameSchedule, schedule_frames
 from dubfew.render.sound import list_output_sounds
-from dubfew.render.sources import find_input_transform
+from dubfew.render.sources import RenderSources, find_input_transform, stated_scene
 from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
 from dubfew.render.tasks import ReferenceSet
@@ -153,10 +153,10 @@ def render_cast(
     first = prepared[0].job
     curve = find_input_transform(options, first.sources, first.actor.adapter.config)
     with (
-        stated_input_transform(first.sources.scene, curve),
+        stated_scene(first.sources, curve) as sources,
         tempfile.TemporaryDirectory(prefix="dubfew-cast-") as folder,
     ):
-        return _render_prepared(cast, prepared, Path(folder), options, progress, began, curve or "")
+        return _render_prepared(cast, prepared, sources, Path(folder), options, progress, began)
 
 
 def _prepare_role(role: CastRole, options: RenderOptions, registry: Registry) -> _PreparedRole:
@@ -175,15 +175,14 @@ def _prepare_role(role: CastRole, options: RenderOptions, registry: Registry) ->
 def _render_prepared(
     cast: Cast,
     prepared: Sequence[_PreparedRole],
+    sources: RenderSources,
     folder: Path,
     options: RenderOptions,
     progress: ProgressCallback,
     began: float,
-    curve: str,
 ) -> CastResult:
-    """Render roles that are ready."""
-    job = prepared[0].job
-    info = replace(job.sources.scene_info, log_curve=curve)
+    """Render roles that are ready, in a scene that is read as ``sources`` state."""
+    job, info = prepared[0].job, sources.scene_info
     whole = JobProgress(progress, estimate_render_stages(info, WorkPace(job.registry.home)))
     scene = job.sources.scene
     detections = detect_people(scene, progress=whole)
@@ -206,7 +205,7 @@ def _render_prepared(
         )
         roles.append(_drive_role(each, track, sound, options))
     assert schedule is not None  # a cast has at least one role
-    sources = replace(job.sources, audio=sound, audio_track=None, scene_info=info)
+    sources = replace(sources, audio=sound, audio_track=None)
     written = _write_cast(roles, replace(job, sources=sources), schedule, whole)
     notes = [*written.notes]
     for driven, (_, note) in zip(roles, chosen, strict=True):
@@ -218,10 +217,10 @@ def _render_prepared(
     return CastResult(
         output=job.output,
         frames=written.frames,
-        edited_frames=tuple(_count_painted(each) for each in roles),
+        edited_frames=tuple(_count_painted(each, sources.field_order) for each in roles),
         faces=tuple(person.number for person, _ in chosen),
         watermarks=tuple(each.provenance.watermark for each in roles),
-        fps=info.fps,
+        fps=sources.written_info.fps,
         seconds=time.monotonic() - began,
         note="; ".join(notes),
         credentials=credentials_path(job.output),
@@ -371,6 +370,7 @@ def _write_cast(
 ) -> _WrittenCast:
     """Paint all mouths into the frames, write them, sign the file and log every actor."""
     info, options = job.sources.scene_info, job.options
+    order = job.sources.field_order
     revisions = [each.prepared.job.actor.revision for each in roles]
     first, *others = (each.provenance for each in roles)
     provenance = replace(first, others=tuple(others))
@@ -393,7 +393,7 @@ def _write_cast(
         writer = stack.enter_context(
             VideoWriter(
                 job.output,
-                info,
+                job.sources.written_info,
                 audio=list_output_sounds(job.sources, None, schedule.end),
                 codec=options.codec,
                 crf=options.crf,
@@ -427,19 +427,19 @@ def _write_cast(
                 frames = threads.enter_context(
                     closing(prefetch(composite_frames(predicted, compositor)))
                 )
-            for frame in frames:
+            for frame in weave_fields(frames, order):
                 for revision in revisions:
                     revision.check_exists()  # a deleted actor is rendered no further
                 writer.write(frame)
                 count += 1
-                progress(Progress("render", count, len(schedule.scene_rows)))
+                progress(Progress("render", count, count_woven(len(schedule.scene_rows), order)))
         for revision in revisions:
             revision.check_exists()
     return _WrittenCast(count, (*writer.notes, *describe_losses(job.sources, job.output)))
 
 
-def _count_painted(role: _DrivenRole) -> int:
+def _count_painted(role: _DrivenRole, order: int) -> int:
     """Count the frames in which a role's mouth was painted."""
     painted = role.track.usable.copy()
     painted[list(role.predictor.left_rows)] = False
-    return int(painted.sum())
+    return count_painted_frames(painted, order)

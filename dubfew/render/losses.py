@@ -19,7 +19,7 @@ def describe_losses(sources: RenderSources, output: Path) -> list[str]:
     Raises:
         MediaError: A file cannot be read.
     """
-    before, after = read_facts(sources.scene), read_facts(output)
+    before, after = read_facts(sources.scene, fields=True), read_facts(output)
     # A preview is an excerpt; its sound begins in the middle of the scene's.
     lines = [*describe_conversions(before), *compare_facts(before, after)]
     tracks = before.of_kind("audio")

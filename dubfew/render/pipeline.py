@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,7 +20,8 @@ from dubfew.marks.payload import generate_watermark_id
 from dubfew.marks.sidecar import credentials_path
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import AudioSource, Frame, VideoWriter, read_audio
-from dubfew.media.log_curves import stated_input_transform
+from dubfew.media.field_splitting import count_painted_frames, count_woven, weave_fields
+from dubfew.media.fields import stated_fields
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
@@ -46,7 +47,7 @@ from dubfew.render.report import describe_job, write_render_report
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
 from dubfew.render.scene_painter import ScenePainter
 from dubfew.render.sound import describe_mix_peak, list_output_sounds
-from dubfew.render.sources import find_input_transform
+from dubfew.render.sources import find_input_transform, stated_scene
 from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.take_notes import describe_take
 from dubfew.render.transitions import describe_skipped_frames
@@ -93,7 +94,7 @@ class _WrittenVideo:
 
     frames: int
     kept_frames: int  # whose packets are those of an earlier output
-    painted: NDArray[np.bool_]  # one per frame
+    painted: NDArray[np.bool_]  # one per row of the track: fields, where these are painted
     seconds: dict[str, float]
     watermark: str | None
     notes: tuple[str, ...]
@@ -166,7 +167,7 @@ def paint_frames(
     job = _prepare(actor, options, registry, cache)
 
     def iterate() -> Iterator[Frame]:
-        with _stated_colors(job) as stated:
+        with _stated_reading(job) as stated:
             scene = drive_scene(stated, _track(stated, cache, progress)[0], progress)
             marker = WatermarkEmbedder(generate_watermark_id()) if options.watermark else None
             log_frames(
@@ -178,7 +179,7 @@ def paint_frames(
             )
             painter = ScenePainter(stated, scene, marker)
             with closing(painter.paint_frames(np.ones(len(scene.track), np.float32))) as frames:
-                yield from frames
+                yield from weave_fields(frames, stated.sources.field_order)
 
     return iterate()
 
@@ -205,23 +206,22 @@ def _render_job(
     job: RenderJob, cache: RenderCache | None, progress: ProgressCallback, began: float
 ) -> RenderResult:
     """Render a prepared job that began at a time of the monotonic clock."""
-    with _stated_colors(job) as stated:
+    with _stated_reading(job) as stated:
         return _render_stated_job(stated, cache, progress, began)
 
 
 @contextmanager
-def _stated_colors(job: RenderJob) -> Iterator[RenderJob]:
-    """State the log curve of a job's scene; the job knows it, too."""
+def _stated_reading(job: RenderJob) -> Iterator[RenderJob]:
+    """State how a job's scene is read (log curve, fields); the job knows it, too."""
     curve = find_input_transform(job.options, job.sources, job.actor.adapter.config)
-    with stated_input_transform(job.sources.scene, curve):
-        info = replace(job.sources.scene_info, log_curve=curve or "")
-        yield replace(job, sources=replace(job.sources, scene_info=info))
+    with stated_scene(job.sources, curve) as sources:
+        yield replace(job, sources=sources)
 
 
 def _render_stated_job(
     job: RenderJob, cache: RenderCache | None, progress: ProgressCallback, began: float
 ) -> RenderResult:
-    """Render a job whose scene's colors are known."""
+    """Render a job whose scene is read as it was stated."""
     options, sources = job.options, job.sources
     pace = WorkPace(job.registry.home)
     progress = whole = JobProgress(progress, estimate_render_stages(sources.scene_info, pace))
@@ -232,7 +232,7 @@ def _render_stated_job(
     driven = time.monotonic()
     written = _write_video(job, scene, progress)
     paint_seconds = time.monotonic() - driven
-    _record_pace(job, pace, len(track), tracked - prepared, written.frames, paint_seconds)
+    _record_pace(job, pace, len(track), tracked - prepared, len(written.painted), paint_seconds)
     if job.plot is not None:
         sound = read_audio(sources.audio, track=sources.audio_track) if sources.audio else None
         if sound is not None:
@@ -251,16 +251,17 @@ def _render_stated_job(
     )
     if options.report is not None:
         facts = {**describe_job(job), "watermark": written.watermark}
-        write_render_report(
-            Path(options.report), job, scene, written.painted, facts, [*filter(None, notes)]
-        )
+        with stated_fields(job.output, sources.field_order):
+            write_render_report(
+                Path(options.report), job, scene, written.painted, facts, [*filter(None, notes)]
+            )
     whole.finish()
     return RenderResult(
         output=job.output,
         frames=written.frames,
         kept_frames=written.kept_frames,
-        edited_frames=int(written.painted.sum()),
-        fps=sources.scene_info.fps,
+        edited_frames=count_painted_frames(written.painted, sources.field_order),
+        fps=sources.written_info.fps,
         seconds={
             "track": tracked - began,
             "drive": driven - tracked,
@@ -296,8 +297,8 @@ def _record_pace(
 
 def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback) -> _WrittenVideo:
     """Paint the frames of a driven scene, write them, sign the file and log it."""
-    info, actor = job.sources.scene_info, job.actor
-    passage = job.passage
+    info, actor = job.sources.written_info, job.actor
+    passage, order = job.passage, job.sources.field_order
     # One file has one watermark: a passage gets that of the frames around it.
     known = passage.watermark if passage is not None else None
     marker = WatermarkEmbedder(known or generate_watermark_id()) if job.options.watermark else None
@@ -333,25 +334,36 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             like_source=job.options.like_source,
             reorder=not scene.schedule.holds_last_frame(info.fps),
             carry=None if job.options.preview else job.sources.scene,
-            keep=find_passage_packets(passage, weights, job.output),
+            keep=find_passage_packets(passage, weights[:: 2 if order else 1], job.output),
             before_publish=seal_output,
         ) as writer,
     ):
         observer = None if debug is None else debug.observe_paint
         painter = ScenePainter(job, scene, marker, observer)
-        count = 0
-        with closing(painter.paint_frames(weights)) as painted_frames:
-            joined = (
-                painted_frames if passage is None else join_frames(painted_frames, passage, weights)
-            )
-            for frame in joined:
-                writer.write(frame)
+        count = rows = 0
+        total = count_woven(len(scene.schedule.scene_rows), order)
+
+        def draw_debug(frames: Iterable[Frame]) -> Iterator[Frame]:
+            """Count the rows of the track, and show what was done to each."""
+            nonlocal rows
+            for frame in frames:
                 if debug is not None:
-                    debug.write(frame, count, painter.left_rows.get(count, ""))
+                    debug.write(frame, rows, painter.left_rows.get(rows, ""))
+                rows += 1
+                yield frame
+
+        with closing(painter.paint_frames(weights)) as painted_frames:
+            frames: Iterable[Frame] = painted_frames
+            if order:
+                frames = weave_fields(draw_debug(frames), order)
+            if passage is not None:
+                frames = join_frames(frames, passage, weights[:: 2 if order else 1])
+            for frame in frames if order else draw_debug(frames):
+                writer.write(frame)
                 count += 1
-                progress(Progress("render", count, len(scene.schedule.scene_rows)))
+                progress(Progress("render", count, total))
         actor.revision.check_exists()
-    painted = scene.track.usable[:count] & (weights[:count] > 0)
+    painted = scene.track.usable[:rows] & (weights[:rows] > 0)
     painted[list(painter.left_rows)] = False
     notes = (
         describe_encoded_frames(passage, writer.kept_frames),

@@ -279,7 +279,7 @@ def _list_warnings(
     lines = [sources.note] if sources.note else []
     if not options.preview:
         with stated_input_transform(sources.scene, input_transform):
-            lines += forecast_output(read_facts(sources.scene), output, encoding)
+            lines += forecast_output(read_facts(sources.scene, fields=True), output, encoding)
     return tuple(lines)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from dubfew.errors import DubfewError
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
 from dubfew.media.codecs import choose_encoding
+from dubfew.media.info import FIELD_PROGRESSIVE
 from dubfew.media.speech_span import read_speech_span
 from dubfew.render.sources import RenderSources
 
@@ -103,7 +104,8 @@ def find_preview_part(
 def shrink_info(info: VideoInfo) -> VideoInfo:
     """Return a video's properties at half its size; sizes stay even, as encoders need."""
     width, height = (max(2, size // PREVIEW_SHRINK // 2 * 2) for size in (info.width, info.height))
-    return replace(info, width=width, height=height)
+    # Lines of two fields are mixed where the height is halved.
+    return replace(info, width=width, height=height, field_order=FIELD_PROGRESSIVE)
 
 
 def shrink_frame(frame: Frame, info: VideoInfo) -> Frame:

@@ -230,7 +230,7 @@ def join_frames(
     Raises:
         DubfewError: The earlier output has another number of frames.
     """
-    earlier = read_frames(passage.into)
+    earlier = read_frames(passage.into, whole=True)
     for frame, weight in zip(painted, weights, strict=False):
         old = next(earlier, None)
         if old is None:

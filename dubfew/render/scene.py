@@ -11,6 +11,7 @@ import numpy as np
 from dubfew.adapt.actor_likeness import ActorFace
 from dubfew.adapt.artefact import ADAPTER_TRACK_FILE
 from dubfew.media import probe
+from dubfew.media.fields import find_stated_order
 from dubfew.media.reading import read_last_duration
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
@@ -90,7 +91,8 @@ def _track_actor_face(
         name = f"{ADAPTER_TRACK_FILE} of {actor.revision.actor}"
         track = Track.from_bytes(actor.adapter.track_bytes, name)
         # Earlier versions tracked anamorphic footage in the pixels that are stored.
-        if (track.width, track.height) == probe(scene).square_size:
+        same_reading = int(source.get("fields", 0)) == find_stated_order(scene)
+        if same_reading and (track.width, track.height) == probe(scene).square_size:
             return track, ""
     face = ActorFace.from_adapter(actor.adapter, actor.head)
     # A scene of somebody else is refused before minutes of tracking.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dubfew.errors import MediaError
 from dubfew.media import VideoInfo, probe
+from dubfew.media.field_search import find_field_order
+from dubfew.media.fields import stated_fields
+from dubfew.media.log_curves import stated_input_transform
 from dubfew.media.speech_span import SpeechSpan, read_speech_span
 from dubfew.media.speech_track import SpeechTrack, find_speech_track
 from dubfew.render.options import RenderOptions
@@ -34,6 +38,8 @@ class RenderSources:
         scene_track: number of the scene's track that new sound takes the place of, from 1; None is
             its main one.
         note: one line about the choice of tracks, or "".
+        field_order: order of the scene's fields where each is painted as a frame, and
+            ``scene_info`` counts them as frames; 0 where frames are painted.
     """
 
     drive: str
@@ -47,6 +53,16 @@ class RenderSources:
     audio_track: int | None = None
     scene_track: int | None = None
     note: str = ""
+    field_order: int = 0
+
+    @property
+    def written_info(self) -> VideoInfo:
+        """Return the properties of the video to write: fields are woven into frames again."""
+        if not self.field_order:
+            return self.scene_info
+        return replace(
+            self.scene_info, fps=self.scene_info.fps / 2, field_order=self.field_order, frames=None
+        )
 
     @property
     def filmed(self) -> Path:
@@ -57,6 +73,27 @@ class RenderSources:
     def replacing_sound(self) -> Path | None:
         """Return the file whose sound takes the place of the scene's own; None without one."""
         return self.audio if self.audio != self.filmed else None
+
+
+@contextmanager
+def stated_scene(sources: RenderSources, curve: str | None) -> Iterator[RenderSources]:
+    """State how a render's scene is read: its log curve, and whether its fields are frames.
+
+    Args:
+        sources: files of the render.
+        curve: name of the log curve, or None.
+
+    Yields:
+        The same files with the properties that the scene has when it is read like that.
+
+    Raises:
+        MediaError: The scene cannot be read.
+    """
+    order = find_field_order(sources.scene_info)
+    with stated_input_transform(sources.scene, curve), stated_fields(sources.scene, order):
+        info = probe(sources.scene) if order else sources.scene_info
+        info = replace(info, log_curve=curve or "")
+        yield replace(sources, scene_info=info, field_order=order)
 
 
 def find_input_transform(

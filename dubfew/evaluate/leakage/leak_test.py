@@ -46,6 +46,7 @@ from dubfew.evaluate.leakage.subjects import (
     load_adapter_track,
     temporary_registry,
 )
+from dubfew.media.fields import stated_fields
 from dubfew.prior.checkpoint import UNTRAINED_PRIOR, Prior, prior_info
 from dubfew.prior.renderers import Renderer
 from dubfew.progress import Progress, ProgressCallback, no_progress
@@ -282,7 +283,10 @@ def _measure_own_scene(
     # Frames that the actor was adapted on, the easiest to recognize.
     track, first = load_adapter_track(adapter)
     window = harness.prior.renderer.config.window
-    scene = load_scene(subject.name, subject.video, harness.head, window, track=track, first=first)
+    with stated_fields(subject.video, int(adapter.config["source"].get("fields", 0))):
+        scene = load_scene(
+            subject.name, subject.video, harness.head, window, track=track, first=first
+        )
     stranger = next(s for s in harness.scenes if s.name != subject.name).references
     untouched = harness.embed_pictures(scene, scene.rgb_frames())
 
