@@ -14,21 +14,34 @@ gray mouth.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
+from dubfew.references.light_kernels import (
+    average_cells,
+    correlate_planes,
+    measure_deviations,
+    relight_planes,
+    sample_planes,
+    shrink_images,
+    shrink_planes,
+    to_array,
+)
 from dubfew.references.overlays import (
     SILHOUETTE_PX,
     Overlay,
     SceneView,
-    find_overlay,
+    find_things,
     may_be_covered,
     measure_hidden_lips,
+    outline_things,
 )
 from dubfew.utils.jit import njit_cached
 
@@ -276,13 +289,24 @@ def _run_prediction(
     predicted = np.empty(colors.shape)
     # One layout, so that the kernel is compiled once.
     arrays = (np.ascontiguousarray(colors), np.ascontiguousarray(positions))
-    _predict_kernel(parameters, _mixing_matrix(parameters), *arrays, predicted, slopes)
+    _predict_kernel(parameters, *arrays, predicted, slopes)
     return predicted
 
 
 @njit_cached
-def _predict_kernel(parameters, mixing, colors, positions, predicted, slopes):
+def _predict_kernel(parameters, colors, positions, predicted, slopes):
     """Fill ``predicted`` and, unless they have no rows, ``slopes``, see `predict_colors`."""
+    # As in `_mixing_matrix`.
+    mixing = np.empty((3, 3))
+    place = _FIRST_MIXING
+    for row in range(3):
+        for column in range(3):
+            mixing[row, column] = (1 - parameters[_SATURATION]) * LUMA[column]
+            if row == column:
+                mixing[row, column] += parameters[_SATURATION]
+            else:
+                mixing[row, column] += parameters[place]
+                place += 1
     power = np.exp(parameters[_POWER])
     gains = np.exp(parameters[:3])
     for n in range(len(colors)):
@@ -327,21 +351,52 @@ def _predict_kernel(parameters, mixing, colors, positions, predicted, slopes):
 
 
 @njit_cached
-def _normal_kernel(slopes, error, weight, clipped, information, right):
-    """Add the least squares of some cells, with weights, to ``information`` and ``right``."""
-    size = slopes.shape[2]
-    for n in range(len(weight)):
+def _error_kernel(predicted, seen, errors, sizes):
+    """Fill the errors [N, 3] of predicted colors, and their root mean squares [N]."""
+    for n in range(len(sizes)):
+        total = 0.0
         for channel in range(3):
-            if clipped[n, channel]:
+            error = seen[n, channel] - predicted[n, channel]
+            # A clipped value is explained by anything above it.
+            if seen[n, channel] > CLIPPED_LEVEL and error < 0:
+                error = 0.0
+            errors[n, channel] = error
+            total += error * error
+        # Outliers are pixels, not channels: a hair is wrong in all three.
+        sizes[n] = np.sqrt(total / 3)
+
+
+@njit_cached
+def _normal_kernel(slopes, seen, errors, sizes, deviation, information, right):
+    """Add the robust least squares of some cells to ``information`` and ``right``."""
+    # Each channel depends on 12 of the 16 parameters: on all but what mixes into the others.
+    own = np.empty((3, 12), np.int64)
+    for channel in range(3):
+        count = 0
+        for i in range(NUM_PARAMETERS):
+            first = _FIRST_MIXING + 2 * channel
+            if i < _FIRST_MIXING or i >= _POWER or first <= i < first + 2:
+                own[channel, count] = i
+                count += 1
+    products, slope = np.zeros((3, 12, 12)), np.empty(12)
+    for n in range(len(sizes)):
+        ratio = sizes[n] / (ROBUST_DEVIATIONS * deviation)
+        weight = 1 / ((1 + ratio * ratio) * deviation**2 * CELLS_PER_OBSERVATION)
+        for channel in range(3):
+            if seen[n, channel] > CLIPPED_LEVEL:
                 continue
-            for i in range(size):
-                scaled = weight[n] * slopes[n, channel, i]
-                right[i] += scaled * error[n, channel]
-                for j in range(i + 1):
-                    information[i, j] += scaled * slopes[n, channel, j]
-    for i in range(size):
-        for j in range(i):
-            information[j, i] = information[i, j]
+            for i in range(12):
+                slope[i] = slopes[n, channel, own[channel, i]]
+            for i in range(12):
+                scaled = weight * slope[i]
+                right[own[channel, i]] += scaled * errors[n, channel]
+                # A fixed number of products, more than the half that would do: vectors are faster.
+                for j in range(12):
+                    products[channel, i, j] += scaled * slope[j]
+    for channel in range(3):
+        for i in range(12):
+            for j in range(12):
+                information[own[channel, i], own[channel, j]] += products[channel, i, j]
 
 
 @dataclass(frozen=True)
@@ -395,22 +450,16 @@ def fit_light(
     Returns:
         The match that explains most of them.
     """
-    clipped = scene_colors > CLIPPED_LEVEL
     parameters = before.parameters.copy()
     parameters[_GAIN] += measure_exposure_change(parameters, actor_colors, scene_colors, positions)
+    errors, sizes = np.empty(scene_colors.shape), np.empty(len(scene_colors))
     for _ in range(FIT_ROUNDS):
         predicted, slopes = predict_colors(parameters, actor_colors, positions)
-        error = scene_colors - predicted
-        # A clipped value is explained by anything above it.
-        error[clipped & (error < 0)] = 0
-        # Outliers are pixels, not channels: a hair is wrong in all three.
-        size = np.sqrt((error**2).mean(1))
-        deviation = max(1.4826 * float(np.median(size)), MIN_CELL_DEVIATION)
-        robust = 1 / (1 + (size / (ROBUST_DEVIATIONS * deviation)) ** 2)
-        weight = robust / (deviation**2 * CELLS_PER_OBSERVATION)
+        _error_kernel(predicted, scene_colors, errors, sizes)
+        deviation = max(1.4826 * _median(sizes), MIN_CELL_DEVIATION)
         information = before.information.copy()
         right = before.information @ (before.parameters - parameters)
-        _normal_kernel(slopes, error, weight, clipped, information, right)
+        _normal_kernel(slopes, scene_colors, errors, sizes, deviation, information, right)
         step = np.linalg.solve(information, right)
         parameters = parameters + step
         parameters[_GAIN] = parameters[_GAIN].clip(MIN_LOG_GAIN, MAX_LOG_GAIN)
@@ -418,7 +467,7 @@ def fit_light(
         parameters[_SATURATION] = parameters[_SATURATION].clip(0, 3)
         if np.abs(step).max() < SMALLEST_STEP:
             break
-    differences = np.sort(np.abs(error).mean(1))[: max(1, int(COMPARED_FRACTION * len(error)))]
+    differences = np.sort(np.abs(errors).mean(1))[: max(1, int(COMPARED_FRACTION * len(errors)))]
     return LightFit(parameters, information, float(differences.mean()))
 
 
@@ -443,14 +492,22 @@ def measure_exposure_change(
         What is to be added to the logarithms; 0 where all is clipped.
     """
     predicted = _predict_colors_only(parameters, actor_colors, positions)
-    tells = scene_colors <= CLIPPED_LEVEL
-    if not tells.any():
+    ratio = (np.maximum(scene_colors, MIN_LEVEL) / predicted)[scene_colors <= CLIPPED_LEVEL]
+    if not len(ratio):
         return 0.0
-    ratio = np.maximum(scene_colors[tells], MIN_LEVEL) / predicted[tells]
     # The gain stands under the power.
-    change = float(np.log(np.median(ratio)) / np.exp(parameters[_POWER]))
+    change = float(np.log(_median(ratio)) / np.exp(parameters[_POWER]))
     level = float(parameters[_GAIN].mean())
-    return float(np.clip(level + change, MIN_LOG_GAIN, MAX_LOG_GAIN)) - level
+    return min(max(level + change, MIN_LOG_GAIN), MAX_LOG_GAIN) - level
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """The median of at least one value [N], as `numpy.median` in a third of its time."""
+    half = len(values) // 2
+    parted = np.partition(values, half)
+    if len(values) % 2:
+        return float(parted[half])
+    return float(parted[half] + parted[:half].max()) / 2
 
 
 def measure_agreement(
@@ -470,19 +527,9 @@ def measure_agreement(
         the window: a hard shadow over one side changes little.
     """
     both = np.stack([expected @ LUMA, seen @ LUMA], 1)
-    quarters = (positions > np.median(positions, 0)) @ (1, 2)
-    total, count = 0.0, 0
-    for quarter in range(4):
-        rows = quarters == quarter
-        if rows.sum() < MIN_QUARTER_CELLS:
-            continue
-        plane = np.concatenate([np.ones((int(rows.sum()), 1)), positions[rows]], 1)
-        rest = both[rows] - plane @ np.linalg.lstsq(plane, both[rows], rcond=None)[0]
-        products = rest.T @ rest
-        # What is added keeps the rounding of black frames from agreeing.
-        total += rows.sum() * products[0, 1] / np.sqrt(products[0, 0] * products[1, 1] + 1e-9)
-        count += int(rows.sum())
-    return float(total / max(count, 1))
+    right, low = (positions[:, axis] > _median(positions[:, axis]) for axis in (0, 1))
+    quarters = right + 2 * low
+    return float(correlate_planes(both, positions, quarters, MIN_QUARTER_CELLS))
 
 
 class LightTracker:
@@ -523,7 +570,8 @@ class LightTracker:
         Returns:
             The match, or None where the light is that of the footage.
         """
-        skin = compare_skin(inputs)
+        frame = FrameCells(inputs)
+        skin = frame.compare_skin()
         last_overlay, self.overlay = self.overlay, None
         if skin is None:
             # Too little to see, such as a face at the frame's edge: the light stays what it was.
@@ -547,22 +595,22 @@ class LightTracker:
         before = LightFit(self._fit.parameters, np.linalg.inv(spread), 0.0)
         fit, agreement = _fit_and_compare(skin, before)
         if view is not None and agreement >= CERTAIN_DISAGREEMENT:
-            found = None
-            if may_be_covered(inputs, view, _references_in_scene(inputs, fit, shrink=2)):
-                found = find_overlay(inputs, view, _references_in_scene(inputs, fit))
-            if found is None and goes_on and self._lost_frames < MAX_LOST_FRAMES:
+            found, things = None, None
+            if may_be_covered(inputs, view, frame.bring_to_scene(fit, half=True)):
+                things = find_things(inputs, view, frame.bring_to_scene(fit))
+            # A face that agrees as it is has hair or a shadow before it, unless things are sure.
+            agrees = agreement >= OPAQUE_AGREEMENT
+            if things is not None and (things.certainty >= SURE_OVERLAY or not agrees):
+                found = outline_things(things)
+            self._lost_frames = 0 if things is not None else self._lost_frames + 1
+            if found is None and goes_on and 0 < self._lost_frames <= MAX_LOST_FRAMES:
                 # A thing that is not found for a frame is there nevertheless.
                 found = last_overlay
-                self._lost_frames += 1
-            else:
-                self._lost_frames = 0
-            clear = None if found is None else compare_skin(inputs, found)
+            clear = None if found is None else frame.compare_skin(found)
             if found is not None and clear is not None:
                 other_fit, other_agreement = _fit_and_compare(clear, before)
-                # A face that agrees as it is has hair or a shadow before it, if anything.
-                is_sure = found.certainty >= SURE_OVERLAY
                 explains = other_agreement >= agreement + OVERLAY_GAIN
-                if is_sure or (explains and agreement < OPAQUE_AGREEMENT):
+                if found.certainty >= SURE_OVERLAY or (explains and not agrees):
                     cells, self.overlay = clear.pair_with_typical(), found
                     fit, agreement = other_fit, other_agreement
         self._fit = fit
@@ -633,9 +681,10 @@ class LightTracker:
         predicted = _predict_colors_only(self._fit.parameters, actor_colors, positions)
         difference = float(np.abs(predicted - actor_colors).mean())
         share = (difference - UNCHANGED_DIFFERENCE) / (CHANGED_DIFFERENCE - UNCHANGED_DIFFERENCE)
-        # Pale skin hardly shows another saturation, and red lips do.
-        certain = measure_mouth_change(self._fit, inputs) - UNCHANGED_MOUTH
-        share = max(share, certain / (CHANGED_MOUTH - UNCHANGED_MOUTH))
+        if share < 1:
+            # Pale skin hardly shows another saturation, and red lips do.
+            certain = measure_mouth_change(self._fit, inputs) - UNCHANGED_MOUTH
+            share = max(share, certain / (CHANGED_MOUTH - UNCHANGED_MOUTH))
         if share <= 0:
             return None
         share = min(share, 1.0)
@@ -654,22 +703,16 @@ def measure_mouth_change(fit: LightFit, inputs: RenderInputs) -> float:
         Mean absolute difference, less what it may be by chance, of the cells of the mask that
         change most.
     """
-    grid = F.avg_pool2d(inputs.sampling_grid[0, :1].permute(0, 3, 1, 2), CELL_PX)
-    mask = F.avg_pool2d(inputs.alpha[:1], CELL_PX)[0, 0] > 0.5
-    if not bool(mask.any()):
+    mask = shrink_planes(to_array(inputs.alpha[:1]), CELL_PX)[0, 0] > 0.5
+    if not mask.any():
         return 0.0
-    sampled = F.grid_sample(
-        inputs.references[0, :1],
-        grid.permute(0, 2, 3, 1),
-        padding_mode="border",
-        align_corners=False,
-    )[0]
-    mask = mask.cpu()
-    colors = sampled[:, mask].T.cpu().double().numpy()
-    positions = window_positions(mask.shape[0])[mask].double().numpy()
+    grid = shrink_images(to_array(inputs.sampling_grid[0, :1]), CELL_PX)[:, mask]
+    sampled = sample_planes(to_array(inputs.references[0, :1]), grid[:, None])
+    colors = sampled[0, :, 0].T.astype(np.float64)
+    positions = cell_positions(len(mask))[mask]
     predicted, slopes = predict_colors(fit.parameters, colors, positions)
-    covariance = np.linalg.inv(fit.information)
-    deviation = np.sqrt(np.einsum("ncp,pq,ncq->nc", slopes, covariance, slopes))
+    deviation = np.empty(predicted.shape)
+    measure_deviations(slopes, np.linalg.inv(fit.information), deviation)
     certain = np.maximum(np.abs(predicted - colors) - CHANCE_DEVIATIONS * deviation, 0).mean(1)
     return float(np.quantile(certain, MOST_CHANGED_QUANTILE))
 
@@ -682,18 +725,6 @@ def _fit_and_compare(skin: SkinComparison, before: LightFit) -> tuple[LightFit, 
         predicted = _predict_colors_only(fit.parameters, actor_colors, positions)
         agreements.append(measure_agreement(predicted, scene_colors, positions))
     return fit, max(agreements)
-
-
-def _references_in_scene(inputs: RenderInputs, fit: LightFit, shrink: int = 1) -> Tensor:
-    """All references in the pose and the light of a frame (B = 1), shrunk. [K, 3, S / s, S / s]"""
-    grid, references = inputs.sampling_grid[0], inputs.references[0]
-    if shrink > 1:
-        grid = F.avg_pool2d(grid.permute(0, 3, 1, 2), shrink).permute(0, 2, 3, 1)
-        references = F.avg_pool2d(references, shrink)
-    sampled = F.grid_sample(references, grid, padding_mode="border", align_corners=False)
-    match = make_match(fit.parameters, np.zeros(3))
-    positions = window_positions(sampled.shape[-1]).to(sampled)
-    return torch.stack([match.to_scene(colors, positions) for colors in sampled])
 
 
 def _without_color(match: LightMatch) -> LightMatch:
@@ -718,65 +749,94 @@ class SkinComparison:
         inner: where they do inside of the mesh's border. [H, W]
     """
 
-    references: Tensor
-    scene: Tensor
-    known: Tensor
-    inner: Tensor
+    references: NDArray[np.float32]
+    scene: NDArray[np.float32]
+    known: NDArray[np.bool_]
+    inner: NDArray[np.bool_]
 
     def pair_with_typical(self) -> SkinCells:
         """Pair the middle one of the references, or the mean of two, with the scene."""
-        many = len(self.references) > 2
-        typical = self.references.median(0).values if many else self.references.mean(0)
+        colors = self.references[:, :, self.known]
+        # Of an even number the lower one of the two in the middle: a mean would blur them.
+        middle = (len(colors) - 1) // 2
+        typical = np.sort(colors, 0)[middle] if len(colors) > 2 else colors.mean(0)
         return self._pair(typical, self.known)
 
     def pair_with_each(self) -> list[SkinCells]:
         """Pair every reference with the scene, inside of the mesh's border if enough is known."""
         inside = self.inner if int(self.inner.sum()) >= MIN_CELLS else self.known
-        return [self._pair(reference, inside) for reference in self.references]
+        return [self._pair(reference[:, inside], inside) for reference in self.references]
 
-    def _pair(self, reference: Tensor, where: Tensor) -> SkinCells:
-        """Colors of a reference [3, H, W] and of the scene, and positions, of some cells [H, W]."""
+    def _pair(self, colors: NDArray[np.float32], where: NDArray[np.bool_]) -> SkinCells:
+        """Colors of a reference [3, N] and of the scene, and positions, of N cells [H, W]."""
         return (
-            reference[:, where].T.cpu().double().numpy(),
-            self.scene[:, where].T.cpu().double().numpy(),
-            window_positions(len(where))[where.cpu()].double().numpy(),
+            np.ascontiguousarray(colors.T, np.float64),
+            np.ascontiguousarray(self.scene[:, where].T, np.float64),
+            cell_positions(len(where))[where],
         )
 
 
-def compare_skin(
-    inputs: RenderInputs,
-    overlay: Overlay | None = None,
-) -> SkinComparison | None:
-    """Find colors of the same skin in references and scene, outside of the mask.
+class FrameCells:
+    """A frame's window, and its references in the frame's pose, in several sizes.
 
     Args:
-        inputs: inputs of one frame (B = 1).
-        overlay: what lies over the face and does not count.
-
-    Returns:
-        The cells that show skin in both; None where there are too few.
+        inputs: inputs of the frame (B = 1).
     """
-    known = (inputs.alpha[:1] <= 0).float() * inputs.mesh_mask[:1]
-    if overlay is not None:
-        known = known * torch.from_numpy(~overlay.mask).to(known)
-    size = inputs.scene.shape[-1]
-    scene_cells = F.avg_pool2d(inputs.scene[:1] * known, CELL_PX)
-    part = F.avg_pool2d(known, CELL_PX)
-    grid = F.avg_pool2d(inputs.sampling_grid[0].permute(0, 3, 1, 2), CELL_PX).permute(0, 2, 3, 1)
-    references = F.avg_pool2d(
-        inputs.references[0], max(1, inputs.references.shape[-1] * CELL_PX // size)
-    )
-    sampled = F.grid_sample(references, grid, padding_mode="border", align_corners=False)
-    # A cell that looks beyond a reference's window is not known.
-    seen = (grid.abs() < 1).all(-1).all(0)
-    chosen = (part[0, 0] >= MIN_KNOWN_FRACTION) & seen
-    if int(chosen.sum()) < MIN_CELLS:
-        return None
-    beside = 1 - F.avg_pool2d(inputs.mesh_mask[:1], CELL_PX)
-    reach = SILHOUETTE_PX // CELL_PX
-    border = F.max_pool2d(beside, 2 * reach + 1, 1, reach)[0, 0] > 0
-    colors = scene_cells[0] / part[0].clamp(min=MIN_KNOWN_FRACTION)
-    return SkinComparison(sampled, colors, chosen, chosen & ~border)
+
+    def __init__(self, inputs: RenderInputs) -> None:
+        self._planes = tuple(
+            to_array(plane)
+            for plane in (inputs.scene[0], inputs.alpha[0, 0], inputs.mesh_mask[0, 0])
+        )
+        grid, references = to_array(inputs.sampling_grid[0]), to_array(inputs.references[0])
+        # Places and pictures at full and at half the size. Cells are averages of the latter.
+        self._full = references, grid
+        self._half = shrink_planes(references, 2), shrink_images(grid, 2)
+        factor = max(1, references.shape[-1] * CELL_PX // grid.shape[1])
+        if factor % 2:
+            small = shrink_planes(references, factor)
+        else:
+            small = shrink_planes(self._half[0], factor // 2)
+        cells = shrink_images(self._half[1], CELL_PX // 2)
+        self._sampled = sample_planes(small, cells)
+        # A cell that looks beyond a reference's window is not known.
+        self._seen = (np.abs(cells) < 1).all((0, 3))
+
+    def bring_to_scene(self, fit: LightFit, *, half: bool = False) -> NDArray[np.float32]:
+        """Bring all references into the pose and the light of the frame.
+
+        Args:
+            fit: match of the frame.
+            half: whether at half the size, s = 2; otherwise s = 1.
+
+        Returns:
+            RGB in [0, 1]. [K, 3, S / s, S / s]
+        """
+        sampled = sample_planes(*(self._half if half else self._full))
+        match = make_match(fit.parameters, np.zeros(3))
+        relight_planes(sampled, match.matrix, match.offset, match.power, match.slope, MIN_LEVEL)
+        return sampled
+
+    def compare_skin(self, overlay: Overlay | None = None) -> SkinComparison | None:
+        """Find colors of the same skin in references and scene, outside of the mask.
+
+        Args:
+            overlay: what lies over the face and does not count.
+
+        Returns:
+            The cells that show skin in both; None where there are too few.
+        """
+        scene, alpha, mesh = self._planes
+        covered = np.zeros(mesh.shape, np.bool_) if overlay is None else overlay.mask
+        colors = np.empty((3, *self._seen.shape), np.float32)
+        part, beside = np.empty((2, *self._seen.shape), np.float32)
+        average_cells(scene, alpha, mesh, covered, CELL_PX, colors, part, beside)
+        chosen = (part >= MIN_KNOWN_FRACTION) & self._seen
+        if int(chosen.sum()) < MIN_CELLS:
+            return None
+        reach = SILHOUETTE_PX // CELL_PX
+        border = maximum_filter(beside > 0, 2 * reach + 1, mode="constant")
+        return SkinComparison(self._sampled, colors, chosen, chosen & ~border)
 
 
 def bring_to_actor_light(
@@ -829,3 +889,9 @@ def window_positions(size: int) -> Tensor:
     """Positions of the centers of a window's pixels or cells, -1 to 1. [size, size, 2]"""
     centers = (torch.arange(size) + 0.5) * (2 / size) - 1
     return torch.stack(torch.meshgrid(centers, centers, indexing="xy"), -1)
+
+
+@cache
+def cell_positions(size: int) -> NDArray[np.float64]:
+    """Positions of the centers of a window's cells, -1 to 1; not to be changed. [size, size, 2]"""
+    return np.asarray(window_positions(size).double().numpy())

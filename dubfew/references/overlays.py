@@ -11,21 +11,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import (
     binary_closing,
     binary_dilation,
-    binary_opening,
-    binary_propagation,
     label,
     maximum_filter1d,
+    minimum_filter1d,
 )
-from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
+from dubfew.references.light_kernels import (
+    city_distances,
+    find_alike,
+    measure_strangeness,
+    shrink_planes,
+)
 
 # Pixels of the window by which meshes may lie beside the truth, and by which the mask's skin may
 # move with the jaw. Colors that a reference shows within that reach are the face's own.
@@ -87,10 +90,35 @@ class SceneView:
     lips: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class FoundThings:
+    """Pixels of a window that are certain to show things before a face, and what was found beside.
+
+    Attributes:
+        certainty: part of the face's pixels that are certain.
+        window: RGB. [S, S, 3]
+        distance: how far colors lie beyond all that the references show. [S, S]
+        brighter: True where that is above them. [S, S]
+        face: True on the face without its border. [S, S]
+        mask: True where paint may be. [S, S]
+        own_lips: True on the scene's own lips and around them. [S, S]
+        certain: True on the certain pixels. [S, S]
+    """
+
+    certainty: float
+    window: NDArray[np.uint8]
+    distance: NDArray[np.float32]
+    brighter: NDArray[np.bool_]
+    face: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
+    own_lips: NDArray[np.bool_]
+    certain: NDArray[np.bool_]
+
+
 def may_be_covered(
     inputs: RenderInputs,
     view: SceneView,
-    expected: Tensor,  # [K, 3, S / 2, S / 2]
+    expected: NDArray[np.float32],  # [K, 3, S / 2, S / 2]
 ) -> bool:
     """Tell at half the size whether something may lie over the face: most frames end here.
 
@@ -100,24 +128,24 @@ def may_be_covered(
         expected: references in the frame's pose and light at half the size, RGB in [0, 1].
             [K, 3, S / 2, S / 2]
     """
-    seen = F.avg_pool2d(torch.from_numpy(view.window).permute(2, 0, 1)[None].float() / 255, 2)
-    above, below = _distances_from_range(seen, expected.cpu(), SKIN_REACH_PX // 2)
-    face = inputs.mesh_mask[0, 0, ::2, ::2].cpu().numpy()[: len(above), : len(above)] > 0
-    inner = face & ~binary_dilation(~face, iterations=THING_BORDER_PX // 2)
-    own_lips = binary_dilation(
-        _fill_outline(view.lips / 2, len(above)), iterations=SKIN_REACH_PX // 2
-    )
+    seen = shrink_planes(_to_planes(view.window)[None], 2)[0]
+    size = seen.shape[-1]
+    face = inputs.mesh_mask[0, 0, ::2, ::2].cpu().numpy()[:size, :size] > 0
+    inner = face & (city_distances(~face) > THING_BORDER_PX // 2)
+    beside_lips = city_distances(_fill_outline(view.lips / 2, size)) > SKIN_REACH_PX // 2
+    reach = np.full(face.shape, SKIN_REACH_PX // 2, np.int32)
     # Averages of two pixels are half as certain at the edges of letters.
-    certain = inner & ~own_lips & (np.maximum(above, below) > CERTAIN_COLOR)
+    strange = measure_strangeness(seen, expected, inner & beside_lips, reach, CERTAIN_COLOR)
+    certain = np.maximum(*strange) > CERTAIN_COLOR
     return bool(certain.sum() >= MIN_CERTAIN_FRACTION / 2 * face.sum())
 
 
-def find_overlay(
+def find_things(
     inputs: RenderInputs,
     view: SceneView,
-    expected: Tensor,  # [K, 3, S, S]
-) -> Overlay | None:
-    """Find the pixels of a window that show something before the face.
+    expected: NDArray[np.float32],  # [K, 3, S, S]
+) -> FoundThings | None:
+    """Find the pixels of a window that are certain to show something before the face.
 
     Args:
         inputs: inputs of the frame (B = 1).
@@ -127,35 +155,49 @@ def find_overlay(
     Returns:
         What lies over the face, None where nothing does.
     """
-    window, expected = view.window, expected.cpu()
-    seen = torch.from_numpy(window).permute(2, 0, 1)[None].float() / 255
+    window, seen = view.window, _to_planes(view.window)
     face = inputs.mesh_mask[0, 0].cpu().numpy() > 0
     mask = inputs.alpha[0, 0].cpu().numpy() > 0
-    above, below = (
-        np.where(mask, far, near)
-        for near, far in zip(
-            _distances_from_range(seen, expected, SKIN_REACH_PX),
-            _distances_from_range(seen, expected, JAW_REACH_PX),
-            strict=True,
-        )
-    )
-    distance, brighter = np.maximum(above, below), above > OTHER_COLOR
     # The mesh's border shows hair and background.
-    inner = face & ~binary_dilation(~face, iterations=THING_BORDER_PX)
-    face &= ~binary_dilation(~face, iterations=SKIN_REACH_PX)
-    own_lips = binary_dilation(_fill_outline(view.lips, len(window)), iterations=SKIN_REACH_PX)
-    other = face & (distance > OTHER_COLOR)
-    certain = _drop_specks(other & ~own_lips & (distance > CERTAIN_COLOR))
-    certainty = (certain & inner).sum() / max(face.sum(), 1)
-    if certainty < MIN_CERTAIN_FRACTION or _is_shaded(seen, expected, certain & inner):
+    depth = city_distances(~face)
+    inner, face = face & (depth > THING_BORDER_PX), face & (depth > SKIN_REACH_PX)
+    reach = np.where(mask, JAW_REACH_PX, SKIN_REACH_PX).astype(np.int32)
+    above, below = measure_strangeness(seen, expected, face, reach, OTHER_COLOR)
+    distance, brighter = np.maximum(above, below), above > OTHER_COLOR
+    own_lips = city_distances(_fill_outline(view.lips, len(window))) <= SKIN_REACH_PX
+    certain = ~own_lips & (distance > CERTAIN_COLOR)
+    least = MIN_CERTAIN_FRACTION * max(face.sum(), 1)
+    # Most faces have nothing before them: what follows is for the others.
+    if (certain & inner).sum() < least:
         return None
+    certain = _drop_specks(certain)
+    if (certain & inner).sum() < least or _is_shaded(seen, expected, certain & inner):
+        return None
+    certainty = float((certain & inner).sum() / max(face.sum(), 1))
+    return FoundThings(certainty, window, distance, brighter, face, mask, own_lips, certain)
+
+
+def outline_things(things: FoundThings) -> Overlay | None:
+    """Find all pixels of the things that some certain pixels belong to.
+
+    Args:
+        things: what `find_things` has found.
+
+    Returns:
+        What lies over the face; None where it is no face with things before it.
+    """
+    face, mask, own_lips = things.face, things.mask, things.own_lips
+    distance, certain = things.distance, things.certain
     # Less certain pixels count where they are of one piece with certain ones. Between the lips, so
     # does what has a color of the things and is brighter than all that a mouth shows.
     # Edges mix with skin: the color of a thing is that of its surest half.
     core = certain & (distance >= np.median(distance[certain]))
-    colors = window[core].astype(np.float32) / 255
-    alike = _has_color_of(window, colors[:: max(1, len(colors) // NUM_COLORS)], mask | own_lips)
-    found = _connected(other, certain) | (other & own_lips & brighter & alike)
+    colors = things.window[core].astype(np.float32) / 255
+    colors = colors[:: max(1, len(colors) // NUM_COLORS)]
+    alike = np.zeros(face.shape, np.bool_)
+    find_alike(things.window, colors, mask | own_lips, np.float32(SAME_COLOR), alike)
+    other = distance > OTHER_COLOR
+    found = _connected(other, certain) | (other & own_lips & things.brighter & alike)
     # Things go on in their color where the face may have that color, too: a dark microphone before
     # an open mouth.
     found = _drop_specks(found)
@@ -166,7 +208,7 @@ def find_overlay(
     found = np.asarray(binary_dilation(found, np.ones((3, 3)), iterations=BORDER_PX))
     if (found & face).sum() > MAX_COVERED_FRACTION * face.sum():
         return None
-    return Overlay(found, float(certainty))
+    return Overlay(found, things.certainty)
 
 
 def measure_hidden_lips(overlay: Overlay, view: SceneView) -> float:
@@ -177,7 +219,9 @@ def measure_hidden_lips(overlay: Overlay, view: SceneView) -> float:
         view: what the frame shows.
     """
     own_lips = _fill_outline(view.lips, len(view.window))
-    solid = binary_opening(overlay.mask, np.ones((SOLID_PX, SOLID_PX)))
+    if not (overlay.mask & own_lips).any():
+        return 0.0
+    solid = _open_square(overlay.mask, SOLID_PX)
     return float((solid & own_lips).sum() / max(own_lips.sum(), 1))
 
 
@@ -203,47 +247,36 @@ def remove_overlay(
     return np.where(overlay.mask[..., None], face, window)
 
 
-def _distances_from_range(
-    seen: Tensor, expected: Tensor, reach: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """How far colors lie above and below all that references show within some px. [S, S] each"""
-    high, low = _spread(expected.amax(0), reach), -_spread(-expected.amin(0), reach)
-    above, below = ((seen[0] - high).amax(0), (low - seen[0]).amax(0))
-    return np.asarray(above.clamp(min=0).numpy()), np.asarray(below.clamp(min=0).numpy())
+def _to_planes(window: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Convert [S, S, 3] in 0 to 255 to [3, S, S] in [0, 1]."""
+    return np.ascontiguousarray(window.transpose(2, 0, 1), np.float32) / np.float32(255)
 
 
-def _spread(image: Tensor, reach: int) -> Tensor:
-    """Greatest value within some px across and down. [3, S, S]"""
-    # Pooling costs as many comparisons as the window is wide, and this filter three.
-    values = image.numpy()
-    for axis in (1, 2):
-        values = maximum_filter1d(values, 2 * reach + 1, axis, mode="nearest")
-    return torch.from_numpy(values)
+def _open_square(found: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Keep what squares of an odd width fit into."""
+    values = found.astype(np.uint8)
+    # Along rows and columns by turns, which costs a tenth of the square.
+    for extreme in (minimum_filter1d, maximum_filter1d):
+        for axis in (0, 1):
+            values = extreme(values, width, axis, mode="constant")
+    return np.asarray(values > 0)
 
 
-def _is_shaded(seen: Tensor, expected: Tensor, certain: NDArray[np.bool_]) -> bool:
+def _is_shaded(
+    seen: NDArray[np.float32], expected: NDArray[np.float32], certain: NDArray[np.bool_]
+) -> bool:
     """Tell whether pixels show the face after all, in another light: its features are there."""
-    where = torch.from_numpy(certain)
-    both = torch.stack([seen[0].mean(0)[where], expected.mean((0, 1))[where]]).numpy()
+    both = np.stack([seen[:, certain].mean(0), expected[:, :, certain].mean((0, 1))])
     return bool(both.std(1).min() > 1e-3 and np.corrcoef(both)[0, 1] > SHADED_CORRELATION)
-
-
-def _has_color_of(
-    window: NDArray[np.uint8], colors: NDArray[np.float32], where: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Tell which pixels of a part of a window have nearly one of some colors [N, 3]. [S, S]"""
-    pixels = np.ascontiguousarray(window[where].T, np.float32) / 255
-    alike = np.zeros(pixels.shape[1], np.bool_)
-    for color in colors:
-        alike |= (np.abs(pixels - color[:, None]) < SAME_COLOR).all(0)
-    result = np.zeros(where.shape, np.bool_)
-    result[where] = alike
-    return result
 
 
 def _connected(found: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Keep the pieces of a mask that hold a seed."""
-    return np.asarray(binary_propagation(seeds & found, np.ones((3, 3)), found))
+    pieces, count = label(found, np.ones((3, 3)))
+    seeded = np.zeros(count + 1, np.bool_)
+    seeded[pieces[seeds]] = True
+    seeded[0] = False
+    return np.asarray(seeded[pieces])
 
 
 def _fill_outline(points: NDArray[np.float32], size: int) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
 from dubfew.references.light_match import HIDDEN_LIPS, SHOWN_LIPS, LightTracker
 from dubfew.references.overlays import (
     SceneView,
-    find_overlay,
+    find_things,
     measure_hidden_lips,
     remove_overlay,
 )
@@ -48,7 +48,7 @@ def drawn(sample, lips, draw):
 def expected(inputs):
     return F.grid_sample(
         inputs.references[0], inputs.sampling_grid[0], padding_mode="border", align_corners=False
-    )
+    ).numpy()
 
 
 def letters(lips):
@@ -65,7 +65,7 @@ def letters(lips):
 
 def test_a_face_alone_has_nothing_before_it(sample, lips):
     inputs, view = drawn(sample, lips, lambda window: None)
-    assert find_overlay(inputs, view, expected(inputs)) is None
+    assert find_things(inputs, view, expected(inputs)) is None
 
 
 def test_captions_are_kept_and_the_face_beside_them_is_painted(sample, lips):
@@ -99,7 +99,7 @@ def test_teeth_that_no_reference_shows_are_no_thing(sample, lips):
         window[y - 3 : y + 3, x - 12 : x + 12] = 250
 
     inputs, view = drawn(sample, lips, draw)
-    assert find_overlay(inputs, view, expected(inputs)) is None
+    assert find_things(inputs, view, expected(inputs)) is None
 
 
 def test_a_hard_shadow_is_no_thing(sample, lips):
@@ -108,7 +108,7 @@ def test_a_hard_shadow_is_no_thing(sample, lips):
         half[...] = (half * 0.35).astype(np.uint8)
 
     inputs, view = drawn(sample, lips, draw)
-    assert find_overlay(inputs, view, expected(inputs)) is None
+    assert find_things(inputs, view, expected(inputs)) is None
 
 
 def test_a_microphone_before_the_lips_leaves_the_frame(sample, lips):
