@@ -16,6 +16,7 @@ from dubfew.reconstruction.detection.face_descriptors import NUM_DESCRIPTOR_CROP
 from dubfew.reconstruction.detection.people import DetectedPerson, choose_person
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.likeness import FacePictures, Likeness, Verdict
+from dubfew.reconstruction.tracking import describe_no_face
 from dubfew.registry.revision import Revision
 
 # Names of the thirds of the picture, from its left edge.
@@ -73,9 +74,7 @@ class FacePolicy:
         """
         people = detections.people
         if not people:
-            raise NoFaceError(
-                f"no face found in {video}: give footage whose face is seen from the front"
-            )
+            raise NoFaceError(describe_no_face(video, detections.frame_size))
         note = ""
         # A new id takes whom the selector names; one that exists takes nobody but its actor.
         if self.known is None:

@@ -20,6 +20,7 @@ from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_face_regions
 from dubfew.reconstruction.detection.clip_detections import ClipDetections, detect_people
 from dubfew.reconstruction.detection.people import choose_person
+from dubfew.reconstruction.detection.small_faces import SMALLEST_FACE_PART
 from dubfew.reconstruction.fitting.landmark_fit import NUM_SHAPE_FRAMES, LandmarkFitter
 from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.fitting.photometric.stages import JOINT_STAGE
@@ -54,6 +55,24 @@ DEFAULT_FOCAL_PER_LONG_SIDE = 1.5
 # frames. `WorkPace` has those of all other work.
 JOINT_STEP_SECONDS = 4.0
 PHOTOMETRIC_FRAME_SECONDS = 0.3
+
+
+# Narrower faces have a mouth of 12 px, and landmarks err by a good part of an opening.
+MIN_FACE_WIDTH_PX = 36
+
+
+def describe_no_face(path: Path | str, frame_size: tuple[int, int]) -> str:
+    """Say that footage shows no face, and from which size on one is found.
+
+    Args:
+        path: the footage.
+        frame_size: width and height, px.
+    """
+    smallest = max(MIN_FACE_WIDTH_PX, round(min(frame_size) / SMALLEST_FACE_PART))
+    return (
+        f"no face found in {path}: give footage whose face is seen from the front, at least "
+        f"{smallest} px wide"
+    )
 
 
 def estimate_track_stages(path: Path | str, options: TrackOptions) -> tuple[StageEstimate, ...]:
@@ -162,11 +181,14 @@ def track_person(
         AssetError: ``identity`` is "mica", and MICA is not registered or does not fit the head.
     """
     if not detections.people:
-        raise NoFaceError(
-            f"no face found in {path}: give footage whose face is seen from the front"
-        )
+        raise NoFaceError(describe_no_face(path, detections.frame_size))
     # From here on the other people count only as flags.
     person = choose_person(detections.people, face)
+    if person.face_width < MIN_FACE_WIDTH_PX:
+        raise NoFaceError(
+            f"the face in {path} is {person.face_width:.0f} px wide, and {MIN_FACE_WIDTH_PX} are "
+            "needed: give a closer shot or a larger picture"
+        )
     width, height = detections.frame_size
     landmarks = person.dense_landmarks(len(detections.times))
     track = fit_track(

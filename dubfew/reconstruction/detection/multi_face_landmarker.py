@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.reconstruction.detection.landmarks import FaceCounter, FaceLandmarker
+from dubfew.reconstruction.detection.small_faces import SmallFaceLandmarker
 
 # While one face is followed, faces are counted in every 12th frame and where a shot begins.
 # Counting in every frame would double the time of a clip with one face; counting more rarely
@@ -16,26 +17,32 @@ MAX_TRACKED_FACES = 4
 # Consecutive counts of several faces before several are followed. One count suffices at the start
 # of a shot; later three are needed, because single counts are wrong now and then.
 MULTI_FACE_CONFIRMATIONS = 3
+# While a shot has shown no face at all, a small one is searched for in its first frame and in every
+# 50th: a search takes as long as 20 frames do.
+SMALL_FACE_INTERVAL_FRAMES = 50
 
 
 class MultiFaceLandmarker:
     """Find the landmarks of all faces, frame after frame. Use as a context manager.
 
     Starts with a landmarker for one face. A face counter decides when the slower landmarker for
-    several faces takes over, which then works until the end of the shot.
+    several faces takes over, which then works until the end of the shot. Where a shot shows no face
+    at all, a small one is searched for in parts of the frame.
     """
 
     def __init__(self) -> None:
         self._single_landmarker = FaceLandmarker()
         self._face_counter = FaceCounter()
         self._multi_landmarker: FaceLandmarker | None = None
+        self._small_landmarker: SmallFaceLandmarker | None = None
         self._expect_new_shot()
 
     def __enter__(self) -> MultiFaceLandmarker:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for part in (self._single_landmarker, self._face_counter, self._multi_landmarker):
+        parts = (self._single_landmarker, self._face_counter)
+        for part in (*parts, self._multi_landmarker, self._small_landmarker):
             if part is not None:
                 part.__exit__(None, None, None)
 
@@ -59,12 +66,32 @@ class MultiFaceLandmarker:
         # From the first confirmed count on, all faces are followed until the shot ends.
         if self._multi_landmarker is not None:
             return self._multi_landmarker.detect_all(rgb)
-        return self._single_landmarker.detect_all(rgb)
+        faces = self._single_landmarker.detect_all(rgb)
+        if faces:
+            self._has_seen_face = True
+        return faces if self._has_seen_face else self._detect_small(rgb)
+
+    def _detect_small(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Follow a small face, or search for one where it is time."""
+        if self._small_landmarker is None:
+            self._small_landmarker = SmallFaceLandmarker()
+        face = None
+        if self._small_landmarker.is_following:
+            face = self._small_landmarker.follow(rgb)
+        elif self._frames_since_search >= SMALL_FACE_INTERVAL_FRAMES:
+            self._frames_since_search = 0
+            face = self._small_landmarker.search(rgb)
+        self._frames_since_search += 1
+        return [] if face is None else [face]
 
     def _expect_new_shot(self) -> None:
         """Count faces in the next frame, and let this one count decide."""
         self._frames_since_count = FACE_COUNT_INTERVAL_FRAMES
         self._confirmations = MULTI_FACE_CONFIRMATIONS - 1
+        self._has_seen_face = False
+        self._frames_since_search = SMALL_FACE_INTERVAL_FRAMES
+        if self._small_landmarker is not None:
+            self._small_landmarker.forget()
 
     def _update_face_count(self, rgb: NDArray[np.uint8]) -> None:
         """Count faces if it is time, and start the landmarker for several if there are several."""
