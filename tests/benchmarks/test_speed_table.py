@@ -1,0 +1,78 @@
+"""Runs of two versions are measured, kept, and set side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from benchmarks.speed_table import (
+    BORDER_LEVEL,
+    Run,
+    compare_versions,
+    parse_version,
+    read_runs,
+    run_measured,
+    shrink_picture,
+    tabulate_runs,
+)
+from dubfew.media import Frame
+
+posix = pytest.mark.skipif(not hasattr(os, "wait4"), reason="the memory of a child needs wait4")
+
+
+def some_runs() -> list[Run]:
+    old = [Run("render", 1, 0, "old", n, wall, 40, 1200) for n, wall in enumerate((9, 30, 20))]
+    return [*old, Run("render", 1, 0, "new", 0, 5, 30, 600, is_whole=False)]
+
+
+def test_rows_are_medians_and_lower_bounds_are_marked() -> None:
+    new, old = tabulate_runs(some_runs())
+    assert old == ["render", "1", 0, "old", 3, "20.0", "40.0", "1200", ""]
+    assert new[4:7] == [1, "> 5.0", "> 30.0"]
+    assert compare_versions(some_runs(), ["old", "new"]) == [
+        ["render", "1", 0, "0.25", "0.75", "0.50"]
+    ]
+
+
+def test_a_log_that_was_cut_off_keeps_its_whole_lines(tmp_path) -> None:
+    runs = some_runs()
+    lines = [json.dumps(asdict(run)) for run in runs]
+    (tmp_path / "runs.jsonl").write_text("\n".join(lines)[:-9])
+    assert read_runs(tmp_path / "runs.jsonl") == runs[:-1]
+    assert read_runs(tmp_path / "none.jsonl") == []
+
+
+def test_a_smaller_picture_lies_in_a_frame_of_the_same_size() -> None:
+    rgb = np.full((40, 60, 3), 200, np.uint8)
+    frame = Frame.from_rgb(rgb, pix_fmt="yuv420p")
+    small = shrink_picture(frame, 0.5).to_rgb().astype(int)
+    assert small.shape == rgb.shape
+    assert abs(small[12:28, 18:42] - 200).max() < 4
+    assert abs(small[:8] - BORDER_LEVEL).max() < 4
+    assert shrink_picture(frame, 1) is frame
+
+
+def test_versions_have_an_interpreter(tmp_path) -> None:
+    version = parse_version(f"old={tmp_path},/usr/bin/python3")
+    assert (version.name, version.code, version.python) == ("old", tmp_path, "/usr/bin/python3")
+    assert parse_version(f"new={tmp_path}").python == sys.executable
+
+
+@posix
+@pytest.mark.slow
+def test_a_run_is_measured_and_stopped_at_its_limit() -> None:
+    words = [sys.executable, "-c", "b = bytearray(5 * 10**7); print(len(b))"]
+    wall, processor, megabytes, is_whole, text = run_measured(words, os.environ, 60)
+    assert (is_whole, text) == (True, "50000000\n")
+    assert wall > 0
+    assert processor > 0
+    assert megabytes > 50
+    words = [sys.executable, "-c", "import time; time.sleep(60)"]
+    assert run_measured(words, os.environ, 0.1)[3] is False
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        run_measured([sys.executable, "-c", "1 / 0"], os.environ, 60)
