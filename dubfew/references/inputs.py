@@ -18,8 +18,9 @@ from dubfew.reconstruction.crop import render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
 from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
+from dubfew.references.cavity_parts import MouthColors
 from dubfew.references.footage import Footage
-from dubfew.references.mouth_cavity import MouthColors, measure_mouth_colors
+from dubfew.references.mouth_cavity import measure_mouth_colors
 from dubfew.references.mouth_interior import map_mouth_interior
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import feather_width
@@ -212,17 +213,24 @@ def make_frame_inputs(
     )
 
 
-def measure_footage_colors(footage: Footage, rows: NDArray, head: HeadModel) -> MouthColors:
-    """Measure the colors around the mouth in some windows of footage.
+def measure_footage_colors(
+    footage: Footage, rows: NDArray, head: HeadModel, *, inside: bool = True
+) -> MouthColors:
+    """Measure the colors around the mouth in some windows of footage, and what its inside shows.
 
     Args:
         footage: an actor's windows.
         rows: rows to measure in, at least one. [N]
         head: the footage's head model.
+        inside: whether open mouths correct what the network predicts.
     """
     rings = footage.project_points(rows, head.inner_lip_matrix)
     cheeks = footage.project_points(rows, head.cheek_matrix)
-    return measure_mouth_colors(zip(footage.images[rows], rings, cheeks, strict=True))
+    eyes = [
+        head.measure_eye_distance(mesh) * 2 / footage.window_size for mesh in footage.vertices[rows]
+    ]
+    windows = zip(footage.images[rows], rings, cheeks, eyes, strict=True)
+    return measure_mouth_colors(windows, inside=inside)
 
 
 def _image_to_tensor(rgb: NDArray[np.uint8]) -> Tensor:

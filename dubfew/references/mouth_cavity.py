@@ -1,58 +1,58 @@
 """A drawn cavity behind the lips, for what none of an actor's references shows.
 
 An actor whose seconds show closed lips alone must still be able to open the mouth. What is drawn
-then is a guess from many people: a small network (`CavityColors`) says how bright and of which
-color each place is, from its distance to the lips, the shape of the opening, and the colors of the
-actor's lips and skin. Such a mean over people is blurred, so teeth, tongue and the dark are drawn
-as well (`draw_cavity_shapes`), and both are mixed.
-
-``mouth_cavity.safetensors`` is written by ``tools/fit_mouth_cavity.py``; docs/training.md says who
-it learned from.
+then is a guess from many people: a small network says which part lies where, the dark, flesh or
+teeth, and of which color each is (`dubfew.references.cavity_parts`). People's teeth do not lie in
+the same places, so its teeth have no edges; a drawing of teeth one by one and of the tongue
+(`draw_part_shapes`) gives them. The drawing has a say in what shows where, colors are the
+network's. Open mouths of the actor's own correct both.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.references.cavity_parts import (
+    DARK,
+    FLESH,
+    TEETH,
+    CavityPoints,
+    MouthColors,
+    fit_part_correction,
+    load_cavity_parts,
+)
 from dubfew.references.mouth_opening import (
     LIP_DEPTH,
+    MIN_LENGTH,
     MouthOpening,
     find_gap,
     sample_nearest,
 )
-from dubfew.references.teeth import TEETH_SHARE, look_at_teeth
+from dubfew.references.teeth import MIN_HEIGHT_PX
 from dubfew.utils.arrays import FloatArray
-from dubfew.utils.luma import LUMA_BT601
 
-CAVITY_FILE = Path(__file__).with_name("mouth_cavity.safetensors")
-# Share of the network's colors in the mixture with the drawn shapes. By itself the network is
-# nearer to the films in color and looks like milk; the shapes by themselves look like a denture
-# (docs/findings.md, "The mouth's inside").
-NETWORK_SHARE = 0.6
-# Largest color that the network may give, as factors on the skin's: teeth are whiter than skin, but
-# lit by the same light. Extrapolated beyond its examples it once gave green teeth.
-WHITEST_OVER_SKIN = np.array([1.10, 1.25, 1.45], np.float32)
-# Brightness below which a color counts as this, of 255: the logarithm of noise must not count.
-DARKEST_LEVEL = 4.0
+# Exponent of the network's probabilities. With 1 parts are mixed to milk, with 6 a place where two
+# parts are equally likely flips between them.
+PART_SHARPNESS = 1.5
+# Probability of a part where the drawing has none of it, relative to where it has it alone. With
+# less the teeth are a denture, whatever the network says; with more they lose their edges.
+UNDRAWN_PART = 0.3
+# Windows that correct the network, those with the widest openings, and places looked at in each,
+# across and down.
+CORRECTING_WINDOWS, PLACES_ACROSS, PLACES_DOWN = 12, 24, 12
+# Part of the mouth's half width on both sides of the middle that is looked at: in the corners a
+# pixel is half lip.
+LOOKED_AT = 0.85
 
 # The drawn shapes. Lengths are in inter-ocular distances (about 90 mm).
 #
-# Brightness of the dark and of the tongue, as factors on the color of the lips.
-DARK_FACTOR, TONGUE_FACTOR = 0.35, 0.78
 # Half width of the tongue, and the part of the opening, from the top, in which it rises.
 TONGUE_HALF_WIDTH = 0.24
-TONGUE_RISE = (0.30, 0.85)
-# The actor's enamel, where windows show teeth: percentile of their colors, and how many windows.
-ENAMEL_PERCENTILE, MIN_ENAMEL_WINDOWS = 70, 2
-# Enamel of others: brightness as a factor on that of the lips, its largest value, and its tint.
-ENAMEL_FACTOR, MAX_ENAMEL_LEVEL = 1.3, 235.0
-ENAMEL_TINT = np.array([1.05, 1.0, 0.86], np.float32)
+TONGUE_RISE = (0.45, 0.95)
 # How much of the upper teeth shows below the lip, at rest and in a full smile, and of the lower
 # teeth above the lip.
 UPPER_TEETH_SHOWN, LOWER_TEETH_SHOWN = (0.04, 0.11), 0.04
@@ -71,42 +71,29 @@ LOWER_CROWN_WIDTHS = (0.059, 0.066, 0.076, 0.078, 0.080, 0.117)
 DENTAL_ARCH_RADIUS = 0.30
 # Half width of the soft edge of a tooth.
 TOOTH_EDGE = 0.008
-# Distances along the arch between which teeth darken towards the cheeks, and by how much.
-CHEEK_SHADE_RANGE, CHEEK_SHADE = (0.12, 0.36), 0.75
-# The lips' shadow: how dark at the lip, and how far it reaches.
-LIP_SHADOW, LIP_SHADOW_REACH = 0.35, 0.012
-
-
-@dataclass(frozen=True)
-class MouthColors:
-    """Colors around an actor's mouth, RGB 0 to 255. [3] each
-
-    Attributes:
-        lower_lip: lower lip below its inner edge.
-        upper_lip: upper lip above its inner edge.
-        gap: darkest row between the lips.
-        skin: cheeks beside the mouth.
-        enamel: the actor's teeth; None where no window shows any.
-    """
-
-    lower_lip: FloatArray
-    upper_lip: FloatArray
-    gap: FloatArray
-    skin: FloatArray
-    enamel: FloatArray | None = None
+# Distances along the arch between which teeth darken towards the cheeks, and by how much. The
+# network's colors are darker there already.
+CHEEK_SHADE_RANGE, CHEEK_SHADE = (0.12, 0.36), 0.15
+# How dark the gaps between two teeth are.
+TOOTH_GAP_SHADE = 0.16
+# The lips' shadow: how dark at the lip, and how far it reaches. Most of it is in the network.
+LIP_SHADOW, LIP_SHADOW_REACH = 0.1, 0.012
 
 
 def measure_mouth_colors(
-    windows: Iterable[tuple[NDArray[np.uint8], FloatArray, FloatArray]],
+    windows: Iterable[tuple[NDArray[np.uint8], FloatArray, FloatArray, float]],
+    *,
+    inside: bool = True,
 ) -> MouthColors:
-    """Measure the colors around a mouth, the median of some windows.
+    """Measure the colors around a mouth, the median of some windows, and what its inside shows.
 
     Args:
         windows: of each window the image [S, S, 3], the inner edge of the lips [20, 2] and points
-            on the cheeks [N, 2], both -1 to 1.
+            on the cheeks [N, 2], both -1 to 1, and the inter-ocular distance in the same unit.
+        inside: whether open mouths correct the network.
     """
-    found, enamel = [], []
-    for image, ring, cheeks in windows:
+    found, heights, seen = [], [], []
+    for image, ring, cheeks, eye_distance in windows:
         opening = MouthOpening.from_ring(ring)
         across = opening.spread_across(0.4, 9)
         upper, lower = opening.edge_heights(across)
@@ -118,58 +105,28 @@ def measure_mouth_colors(
         found.append(
             [*lips, find_gap(image, opening)[1], np.median(sample_nearest(image, cheeks), 0)]
         )
-        share, teeth = look_at_teeth(image, ring)
-        if share > TEETH_SHARE:
-            # Teeth at the side are in shadow, and a shine is whiter than enamel.
-            enamel.append(np.percentile(teeth, ENAMEL_PERCENTILE, axis=0))
-    # One window may show a shine on the lips alone.
-    tone = np.median(enamel, 0).astype(np.float32) if len(enamel) >= MIN_ENAMEL_WINDOWS else None
-    lower, upper, gap, skin = np.median(np.array(found, np.float32), 0)
-    return MouthColors(lower, upper, gap, skin, tone)
+        height = float((lower - upper).mean())
+        # In a lower opening a row of pixels is half lip.
+        if inside and height * len(image) / 2 >= MIN_HEIGHT_PX:
+            heights.append(height / eye_distance)
+            seen.append(_look_inside(image, opening, eye_distance))
+    colors = MouthColors(*np.median(np.array(found, np.float32), 0))
+    widest = np.argsort(-np.array(heights), kind="stable")[:CORRECTING_WINDOWS]
+    return replace(colors, correction=fit_part_correction((seen[i] for i in widest), colors))
 
 
-@dataclass(frozen=True)
-class CavityPoints:
-    """Places between the lips of one frame. Lengths are in inter-ocular distances.
-
-    Attributes:
-        across: distance to the right of the mouth's middle. [N]
-        below_lip: distance from the upper lip's edge. [N]
-        above_lip: distance from the lower lip's edge. [N]
-        down: distance below the line between the corners. [N]
-        half_width: half of the distance between the corners.
-        middle_edges: heights of the upper and the lower lip's edge below the line between the
-            corners, means of the middle.
-    """
-
-    across: NDArray
-    below_lip: NDArray
-    above_lip: NDArray
-    down: NDArray
-    half_width: float
-    middle_edges: tuple[float, float]
-
-    @classmethod
-    def from_opening(
-        cls, opening: MouthOpening, points: NDArray, eye_distance: float
-    ) -> CavityPoints:
-        """Describe points of an opening.
-
-        Args:
-            opening: shape of the lips.
-            points: places in the opening's axes. [N, 2]
-            eye_distance: inter-ocular distance, in the opening's unit.
-        """
-        upper, lower = opening.edge_heights(points[:, 0])
-        middle = opening.edge_heights(opening.spread_across(0.3, 7))
-        return cls(
-            points[:, 0] / eye_distance,
-            (points[:, 1] - upper) / eye_distance,
-            (lower - points[:, 1]) / eye_distance,
-            points[:, 1] / eye_distance,
-            opening.half_width / eye_distance,
-            (float(middle[0].mean()) / eye_distance, float(middle[1].mean()) / eye_distance),
-        )
+def _look_inside(
+    image: NDArray[np.uint8], opening: MouthOpening, eye_distance: float
+) -> tuple[CavityPoints, FloatArray]:
+    """Look up colors, 0 to 255, at places spread over an opening."""
+    across = opening.spread_across(LOOKED_AT, PLACES_ACROSS)
+    upper, lower = opening.edge_heights(across)
+    down = upper + (np.arange(PLACES_DOWN)[:, None] + 0.5) / PLACES_DOWN * np.maximum(
+        lower - upper, MIN_LENGTH
+    )
+    points = np.stack([np.broadcast_to(across, down.shape), down], -1).reshape(-1, 2)
+    described = CavityPoints.from_opening(opening, points, eye_distance)
+    return described, sample_nearest(image, opening.from_axes(points))
 
 
 def draw_cavity(points: CavityPoints, colors: MouthColors) -> FloatArray:
@@ -182,32 +139,31 @@ def draw_cavity(points: CavityPoints, colors: MouthColors) -> FloatArray:
     Returns:
         RGB, 0 to 1. [N, 3]
     """
-    network = load_cavity_colors().predict(points, colors)
-    network = np.minimum(network, WHITEST_OVER_SKIN * colors.skin / 255)
-    return NETWORK_SHARE * network + (1 - NETWORK_SHARE) * draw_cavity_shapes(points, colors)
+    log_odds, part_colors = load_cavity_parts().predict(points, colors)
+    shapes, shade = draw_part_shapes(points)
+    log_odds = PART_SHARPNESS * log_odds + np.log(shapes + UNDRAWN_PART)
+    share = np.exp(log_odds - log_odds.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    part_colors[:, TEETH] *= shade[:, None]
+    nearest_lip = np.maximum(np.minimum(points.below_lip, points.above_lip), 0)
+    shadow = 1 - LIP_SHADOW * np.exp(-nearest_lip / LIP_SHADOW_REACH)
+    return ((share[:, :, None] * part_colors).sum(1) * shadow[:, None]).astype(np.float32)
 
 
-def draw_cavity_shapes(points: CavityPoints, colors: MouthColors) -> FloatArray:
+def draw_part_shapes(points: CavityPoints) -> tuple[FloatArray, FloatArray]:
     """Draw the dark, the tongue, and the lower and upper teeth, from the back to the front.
 
     Args:
         points: places between the lips.
-        colors: colors around the actor's mouth.
 
     Returns:
-        RGB, 0 to 1. [N, 3]
+        Opacity of the dark, of flesh and of teeth, whose sum is 1 [N, 3]; brightness of the teeth
+        as a factor [N].
     """
-    opening = points.below_lip + points.above_lip
-    lip = colors.lower_lip
-    dark = np.minimum(colors.gap, DARK_FACTOR * lip)
-    # The tongue lies on the lower teeth, is lit from the front, and turns dark at its sides.
-    tongue = smoothstep(*TONGUE_RISE, points.below_lip / np.maximum(opening, 1e-6)) * np.sqrt(
+    # The tongue lies on the lower teeth.
+    tongue = smoothstep(*TONGUE_RISE, points.heights) * np.sqrt(
         np.clip(1 - (points.across / TONGUE_HALF_WIDTH) ** 2, 0, 1)
     )
-    color = dark + tongue[:, None] * (TONGUE_FACTOR * lip - dark)
-    enamel = colors.enamel
-    if enamel is None:
-        enamel = np.minimum(ENAMEL_FACTOR * (lip @ LUMA_BT601) * ENAMEL_TINT, MAX_ENAMEL_LEVEL)
     upper_edge, lower_edge = points.middle_edges
     middle_opening = lower_edge - upper_edge
     rest, full = UPPER_TEETH_SHOWN
@@ -216,16 +172,19 @@ def draw_cavity_shapes(points: CavityPoints, colors: MouthColors) -> FloatArray:
     lower_shown = LOWER_TEETH_SHOWN * float(
         smoothstep(*LOWER_TEETH_RANGE, np.array(middle_opening))
     )
+    teeth, brightness = np.zeros_like(tongue), np.ones_like(tongue)
     for from_lip, from_middle, shown, widths in (
         (points.above_lip, lower_edge - points.down, lower_shown, LOWER_CROWN_WIDTHS),
         (points.below_lip, points.down - upper_edge, upper_shown, UPPER_CROWN_WIDTHS),
     ):
         from_gum = LIP_FOLLOWED * from_lip + (1 - LIP_FOLLOWED) * from_middle
         opacity, shade = _draw_teeth(points.across, from_gum, shown, widths)
-        color += opacity[:, None] * (shade[:, None] * enamel - color)
-    nearest_lip = np.maximum(np.minimum(points.below_lip, points.above_lip), 0)
-    shadow = 1 - LIP_SHADOW * np.exp(-nearest_lip / LIP_SHADOW_REACH)
-    return (color * (shadow[:, None] / 255)).astype(np.float32)
+        teeth = teeth + opacity * (1 - teeth)
+        brightness = brightness + opacity * (shade - brightness)
+    shapes = np.empty((len(tongue), 3), np.float32)
+    shapes[:, DARK], shapes[:, FLESH] = (1 - teeth) * (1 - tongue), (1 - teeth) * tongue
+    shapes[:, TEETH] = teeth
+    return shapes, brightness.astype(np.float32)
 
 
 def _draw_teeth(
@@ -247,8 +206,8 @@ def _draw_teeth(
     length = length - 0.25 * min(shown, 0.04) * place**6
     opacity = smoothstep(TOOTH_EDGE, -TOOTH_EDGE, from_gum - length) * (along < edges[-1])
     # The gaps between teeth are dark.
-    shade = (1 - 0.22 * place**8) * (1 - CHEEK_SHADE * smoothstep(*CHEEK_SHADE_RANGE, along))
-    return opacity, shade
+    cheeks = 1 - CHEEK_SHADE * smoothstep(*CHEEK_SHADE_RANGE, along)
+    return opacity, (1 - TOOTH_GAP_SHADE * place**8) * cheeks
 
 
 def smoothstep(begin: float, end: float, value: NDArray) -> NDArray:
@@ -261,100 +220,3 @@ def smoothstep(begin: float, end: float, value: NDArray) -> NDArray:
     """
     t = np.clip((value - begin) / (end - begin), 0, 1)
     return t * t * (3 - 2 * t)
-
-
-@dataclass(frozen=True)
-class CavityColors:
-    """A network of two hidden layers that predicts the color of a place between the lips.
-
-    It predicts the logarithm of the color relative to that of the lower lip, so that light and skin
-    tone hardly matter.
-
-    Attributes:
-        mean: mean of each feature. [F]
-        deviation: standard deviation of each feature. [F]
-        weights: matrices of the three layers. [H, F], [H, H], [3, H]
-        biases: their biases. [H], [H], [3]
-    """
-
-    mean: FloatArray
-    deviation: FloatArray
-    weights: tuple[FloatArray, FloatArray, FloatArray]
-    biases: tuple[FloatArray, FloatArray, FloatArray]
-
-    def predict(self, points: CavityPoints, colors: MouthColors) -> FloatArray:
-        """Predict colors.
-
-        Args:
-            points: places between the lips.
-            colors: colors around the actor's mouth.
-
-        Returns:
-            RGB, 0 to 1. [N, 3]
-        """
-        x = (cavity_features(points, colors) - self.mean) / self.deviation
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = x @ weight.T + bias
-            if layer < 2:
-                x = x / (1 + np.exp(-x))  # SiLU
-        return relative_to_lip(x, colors)
-
-
-def relative_to_lip(output: NDArray, colors: MouthColors) -> FloatArray:
-    """Turn the network's output into colors, 0 to 1. [N, 3]
-
-    Args:
-        output: output of the network, unbounded. [N, 3]
-        colors: colors of the actor's lips, 0 to 255.
-    """
-    lip = np.maximum(colors.lower_lip, DARKEST_LEVEL) / 255
-    # Insides are darker than lips by about this; half units keep early training calm.
-    return np.clip(lip * np.exp(0.5 * output - 0.5), 0, 1).astype(np.float32)
-
-
-def cavity_features(points: CavityPoints, colors: MouthColors) -> FloatArray:
-    """Compute the network's features of each place: position, opening, colors. [N, 24]
-
-    Args:
-        points: N places between the lips, in inter-ocular distances.
-        colors: colors of the actor's lips and skin, 0 to 255.
-    """
-    opening = points.below_lip + points.above_lip
-    upper, lower = points.middle_edges
-    # Divided so that each number is about 1 at most.
-    position = np.stack(
-        [
-            np.abs(points.across) / 0.3,
-            np.abs(points.across) / points.half_width,
-            points.below_lip / 0.1,
-            points.above_lip / 0.1,
-            points.below_lip / np.maximum(opening, 1e-6),
-            opening / 0.2,
-            (points.down - upper) / 0.1,
-            (lower - points.down) / 0.1,
-        ],
-        1,
-    )
-    shape = np.array([lower - upper, points.half_width, -upper, lower]) * 8 - 1
-    logs = [
-        np.log(np.maximum(color, DARKEST_LEVEL) / 255)
-        for color in (colors.upper_lip, colors.gap, colors.skin, colors.lower_lip)
-    ]
-    # Relative to the lower lip, so that exposure cancels; its own level comes last.
-    tones = np.concatenate([*(log - logs[3] for log in logs[:3]), logs[3]])
-    same = np.broadcast_to(np.concatenate([shape, tones]), (len(position), 16))
-    return np.concatenate([position, same], 1).astype(np.float32)
-
-
-@functools.cache
-def load_cavity_colors() -> CavityColors:
-    """Load the shipped network."""
-    from safetensors.numpy import load_file
-
-    arrays = load_file(CAVITY_FILE)
-    return CavityColors(
-        arrays["mean"],
-        arrays["deviation"],
-        (arrays["weight0"], arrays["weight1"], arrays["weight2"]),
-        (arrays["bias0"], arrays["bias1"], arrays["bias2"]),
-    )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.references.mouth_cavity import CavityPoints, MouthColors, draw_cavity, smoothstep
+from dubfew.references.cavity_parts import CavityPoints, MouthColors
+from dubfew.references.mouth_cavity import draw_cavity, smoothstep
 from dubfew.references.mouth_opening import MIN_LENGTH, MouthOpening, find_gap, map_heights
 from dubfew.references.teeth import is_dark, is_hollow
 from dubfew.utils.arrays import FloatArray

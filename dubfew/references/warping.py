@@ -20,6 +20,9 @@ BLEND_TEMPERATURE = 0.004
 # Largest correction of a color. A larger difference between reference and target does not come from
 # light, but from hair, glasses or a wrong mesh, which must not tint the mouth.
 MAX_COLOR_CORRECTION = 0.12
+# Width, as a fraction of the window, of the mesh's edge that says nothing of light: on a turned
+# face it lies a few pixels outside of the cheek, on the background. Its gray made chins gray.
+SILHOUETTE_FRACTION = 0.05
 # Factor by which light is shrunk before it is continued: it is smooth, so that a quarter of the
 # resolution is enough and sixteen times faster.
 LIGHT_DOWNSCALE = 4
@@ -105,7 +108,9 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     colors = sample_references(inputs.references, inputs.sampling_grid)
     # Light is compared where both can be seen: on the mesh, outside of the mask.
     outside = (inputs.alpha <= 0).float()
-    known = (outside * inputs.mesh_mask)[:, None]
+    width = round(SILHOUETTE_FRACTION * outside.shape[-1])
+    beside = F.max_pool2d(1 - inputs.mesh_mask, 2 * width + 1, 1, width)
+    known = (outside * (1 - beside))[:, None]
     difference = (inputs.scene[:, None] - colors).clamp(-MAX_COLOR_CORRECTION, MAX_COLOR_CORRECTION)
     # From there it is continued smoothly into the mask, for every reference on its own.
     b, k = colors.shape[:2]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dubfew.references.mouth_cavity import (
+from dubfew.references.cavity_parts import (
+    DARK,
+    FLESH,
+    TEETH,
     CavityPoints,
     MouthColors,
     cavity_features,
-    draw_cavity,
-    draw_cavity_shapes,
-    load_cavity_colors,
-    measure_mouth_colors,
+    load_cavity_parts,
 )
+from dubfew.references.mouth_cavity import draw_cavity, draw_part_shapes, measure_mouth_colors
 from dubfew.references.mouth_interior import MouthInterior, map_mouth_interior
 from dubfew.references.mouth_opening import (
     MAX_TEETH_SCALE,
@@ -235,50 +236,73 @@ def cavity_points(opening: float, half_width: float) -> CavityPoints:
     return CavityPoints.from_opening(shape, points, 0.9)
 
 
-def test_drawn_teeth_are_brighter_than_the_dark_and_longer_in_a_smile():
-    speech, smile = cavity_points(0.25, 0.2), cavity_points(0.25, 0.32)
+def test_drawn_teeth_are_longer_in_a_smile_and_no_longer_in_a_wider_mouth():
+    def length(opening: float, half_width: float) -> float:
+        points = cavity_points(opening, half_width)
+        shapes, _ = draw_part_shapes(points)
+        np.testing.assert_allclose(shapes.sum(1), 1, atol=1e-6)
+        upper = (np.abs(points.across) < 0.02) & (points.below_lip < points.above_lip)
+        return float(points.below_lip[upper & (shapes[:, TEETH] > 0.5)].max())
 
-    def bright(points: CavityPoints) -> np.ndarray:
-        middle = (np.abs(points.across) < 0.02) & (points.below_lip < 0.15)
-        drawn = draw_cavity_shapes(points, COLORS).mean(1)
-        return points.below_lip[middle & (drawn > 0.35)]
-
-    assert bright(smile).max() > 1.5 * bright(speech).max()
+    assert length(0.25, 0.32) > 1.5 * length(0.25, 0.2)
+    assert length(0.5, 0.2) == pytest.approx(length(0.25, 0.2), abs=0.02)
 
 
-def test_drawn_teeth_have_the_color_of_the_actor_s():
-    """Two windows with yellow teeth and one with closed lips."""
-    cheeks = np.array([[-0.8, 0.0], [0.8, 0.0]], np.float32)
-    window = painted_mouth(0.3, 0.12)
+def seen_window(teeth: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """A window with teeth of a color over a dark gap: image, lips, cheeks, eyes."""
+    window = painted_mouth(0.3, 0.1)
     lips = np.all(window == (200, 140, 120), -1)
+    lips[:, : SIZE // 4] = lips[:, -SIZE // 4 :] = False
     window[lips] = (150, 80, 80)
-    yellow = window.copy()
-    yellow[np.all(window == (240, 240, 230), -1)] = (225, 215, 180)
-    seen = [(yellow, ring(0.3), cheeks)] * 2 + [(window, ring(0.002), cheeks)]
+    window[np.all(window == (240, 240, 230), -1)] = teeth
+    cheeks = np.array([[-0.8, 0.0], [0.8, 0.0]], np.float32)
+    return window, ring(0.3), cheeks, 1.4
+
+
+def test_open_mouths_that_were_seen_correct_what_is_drawn():
+    yellow = (225, 205, 150)
+    seen = [seen_window(yellow)] * 3
     colors = measure_mouth_colors(seen)
-    assert colors.enamel == pytest.approx((225, 215, 180))
-    assert measure_mouth_colors(seen[1:]).enamel is None
-    points = cavity_points(0.25, 0.32)
-    drawn = draw_cavity_shapes(points, colors)
-    tooth = drawn[np.argmax(drawn.sum(1))]
-    assert tooth[2] / tooth[0] == pytest.approx(180 / 225, abs=0.02)
+    image, _, cheeks, eyes = seen[0]
+    # Closed lips tell nothing of the inside.
+    assert measure_mouth_colors([(image, ring(0.002), cheeks, eyes)]).correction is None
+    before = measure_mouth_colors(seen, inside=False)
+    assert before.correction is None
+    points = cavity_points(0.19, 0.26)
+    upper = (abs(points.heights - 0.2) < 0.1) & (np.abs(points.across) < 0.15)
+    lower = (abs(points.heights - 0.7) < 0.15) & (np.abs(points.across) < 0.15)
+
+    def errors(drawn: np.ndarray) -> tuple[float, float]:
+        tooth, gap = np.array(yellow) / 255, np.array((20, 10, 10)) / 255
+        return np.abs(drawn[upper] - tooth).mean(), np.abs(drawn[lower] - gap).mean()
+
+    corrected, mean = errors(draw_cavity(points, colors)), errors(draw_cavity(points, before))
+    assert corrected[0] < 0.7 * mean[0]
+    assert corrected[1] < 0.5 * mean[1]
 
 
 @pytest.mark.parametrize("light", [0.2, 1.0, 1.25])
 def test_the_cavity_follows_the_light(light):
     points = cavity_points(0.3, 0.3)
-    lit = MouthColors(*(np.asarray(c) * light for c in vars(COLORS).values() if c is not None))
+    lit = MouthColors(*(c * light for c in vars(COLORS).values() if c is not None))
     drawn, usual = draw_cavity(points, lit), draw_cavity(points, COLORS)
     assert drawn.min() >= 0
     assert drawn.max() <= 1
     assert drawn.mean() == pytest.approx(light * usual.mean(), rel=0.25)
 
 
-def test_the_network_s_features_match_its_weights():
+def test_the_network_tells_dark_flesh_and_teeth_apart():
     points = cavity_points(0.3, 0.3)
     features = cavity_features(points, COLORS)
-    network = load_cavity_colors()
+    network = load_cavity_parts()
     assert features.shape[1] == len(network.mean) == network.weights[0].shape[1]
-    colors = network.predict(points, COLORS)
-    # Insides are darker than the lips before them.
-    assert colors.mean() < COLORS.lower_lip.mean() / 255
+    log_odds, colors = network.predict(points, COLORS)
+    np.testing.assert_allclose(np.exp(log_odds).sum(1), 1, atol=1e-5)
+    level = colors.mean((0, 2))
+    assert level[DARK] < 0.8 * level[FLESH] < 0.8 * level[TEETH]
+    # Teeth are paler than flesh.
+    paleness = colors[:, :, 2].mean(0) / colors[:, :, 0].mean(0)
+    assert paleness[TEETH] > 1.1 * paleness[FLESH]
+    # The corners of a mouth are dark.
+    corners = np.abs(points.across) > 0.8 * points.half_width
+    assert np.exp(log_odds)[corners, DARK].mean() > np.exp(log_odds)[~corners, DARK].mean()

@@ -67,6 +67,19 @@ def test_light_of_the_references_is_matched(footage):
     )
 
 
+def test_the_background_at_the_silhouette_does_not_tint_the_mouth(footage):
+    sample = make_sample(footage, 5, np.array([5]), load_head_model(), 2)
+    # The mesh of a turned face lies a few pixels outside of the cheek: there is a gray wall.
+    mask = sample.inputs.mesh_mask
+    edge = torch.nn.functional.max_pool2d(1 - mask, 5, 1, 2) * mask
+    scene = torch.where(edge > 0, 0.5 * sample.inputs.scene, sample.inputs.scene)
+    walled = dataclasses.replace(sample.inputs, scene=scene)
+    assert float((edge * (sample.inputs.alpha <= 0)).sum()) > 100
+    light, usual = (warp_references(each).color_correction for each in (walled, sample.inputs))
+    tint = (light - usual)[:, 0] * (sample.inputs.alpha > 0)
+    assert float(tint.abs().max()) < 1e-3
+
+
 def test_the_nearest_is_never_outvoted_by_being_far(footage):
     sample = make_sample(footage, 4, np.array([16, 17]), load_head_model(), 2)
     far = dataclasses.replace(
