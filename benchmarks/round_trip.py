@@ -25,6 +25,7 @@ import av
 import dubfew
 from dubfew.media import AudioSource, VideoInfo, VideoWriter, probe, read_frames
 from dubfew.media.facts import MediaFacts, compare_facts, describe_color, read_facts
+from dubfew.media.field_splitting import weave_fields
 from dubfew.media.hdr import HdrMetadata
 from dubfew.media.pixels import convert_picture
 from dubfew.registry import Registry
@@ -147,12 +148,15 @@ def make_scene(scene: Scene, master: Path, folder: Path) -> Path:
     )
     sound = AudioSource(ACTOR, duration=SCENE_FRAMES / float(info.fps))
     with VideoWriter(path, info, audio=[sound, sound], codec=scene.codec, carry=master) as writer:
-        for frame in read_frames(ACTOR, stop=SCENE_FRAMES):
+        order = info.field_order if info.is_interlaced else 0
+        # Two frames are the fields of one.
+        frames = read_frames(ACTOR, stop=SCENE_FRAMES * (2 if order else 1))
+        for frame in weave_fields(frames, order):
             # The same picture in the color of the scene.
             writer.write(
                 type(frame)
                 .from_rgb(frame.to_rgb(), frame.index, info.fps, scene.pix_fmt, info.color)
-                .with_time(frame.index, frame.stamp)
+                .with_time(frame.index, frame.index / info.fps)
             )
     return path
 
