@@ -35,11 +35,13 @@ from dubfew.references.light_kernels import (
     to_array,
 )
 from dubfew.references.overlays import (
+    COVERED_STRANGE_PART,
+    MIN_STRANGE_PART,
     SILHOUETTE_PX,
     Overlay,
     SceneView,
     find_things,
-    may_be_covered,
+    look_quickly,
     measure_hidden_lips,
     outline_things,
 )
@@ -122,9 +124,6 @@ CERTAIN_DISAGREEMENT, AGREEMENT_FALL = 0.25, 0.04
 # Rise of the correlation without what was found over the face, from which it is believed. Without
 # captions it was 0.40 to 0.78 where with them it was 0.30 to 0.47.
 OVERLAY_GAIN = 0.06
-# Certainty of things from which the correlation need not rise: a microphone lies over skin that is
-# not compared.
-SURE_OVERLAY = 0.03
 # Part of the scene's lips under solid things from which a frame is left, because no paint fits
 # around them, and down to which the frames that follow are left, too. Two lines of a caption
 # cover half of the lips at times, and paint above them looks right.
@@ -594,13 +593,16 @@ class LightTracker:
         spread[_OFFSET, _OFFSET] += CHANGE_EXPOSURE_DEVIATION**2
         before = LightFit(self._fit.parameters, np.linalg.inv(spread), 0.0)
         fit, agreement = _fit_and_compare(skin, before)
+        strange_part = 0.0
         if view is not None and agreement >= CERTAIN_DISAGREEMENT:
             found, things = None, None
-            if may_be_covered(inputs, view, frame.bring_to_scene(fit, half=True)):
+            look = look_quickly(inputs, view, frame.bring_to_scene(fit, half=True))
+            strange_part = look.strange_part
+            if look.may_be_covered:
                 things = find_things(inputs, view, frame.bring_to_scene(fit))
             # A face that agrees as it is has hair or a shadow before it, unless things are sure.
             agrees = agreement >= OPAQUE_AGREEMENT
-            if things is not None and (things.certainty >= SURE_OVERLAY or not agrees):
+            if things is not None and (things.is_sure or not agrees):
                 found = outline_things(things)
             self._lost_frames = 0 if things is not None else self._lost_frames + 1
             if found is None and goes_on and 0 < self._lost_frames <= MAX_LOST_FRAMES:
@@ -610,7 +612,7 @@ class LightTracker:
             if found is not None and clear is not None:
                 other_fit, other_agreement = _fit_and_compare(clear, before)
                 explains = other_agreement >= agreement + OVERLAY_GAIN
-                if found.certainty >= SURE_OVERLAY or (explains and not agrees):
+                if found.is_sure or (explains and not agrees):
                     cells, self.overlay = clear.pair_with_typical(), found
                     fit, agreement = other_fit, other_agreement
         self._fit = fit
@@ -630,7 +632,12 @@ class LightTracker:
             # Hair and collars at the jaw's border count for the light alone.
             inside = inputs.alpha[0, 0].cpu().numpy() > 0
             self.overlaid += not is_hidden and bool((self.overlay.mask & inside).any())
-            self.opacity = 0.0 if is_hidden else self.opacity
+        elif view is not None:
+            # A thing of the color of skin has no outline that could be kept.
+            limit = MIN_STRANGE_PART if self._was_hidden and goes_on else COVERED_STRANGE_PART
+            is_hidden = strange_part > limit
+            self.hidden += is_hidden
+        self.opacity = 0.0 if is_hidden else self.opacity
         self._was_hidden = is_hidden
         self.disagreeing += self.opacity == 0 and not is_hidden
         self.unmatched += self.opacity > 0 and self._fit.residual > UNMATCHED_DIFFERENCE
@@ -644,7 +651,7 @@ class LightTracker:
         """Return why the last frame was left as it is, or ""."""
         if self.opacity > 0:
             return ""
-        return "not the actor's skin" if self.overlay is None else "mouth hidden"
+        return "mouth hidden" if self._was_hidden else "not the actor's skin"
 
     def describe_unmatched(self) -> str:
         """Describe the frames that were not or hardly matched in one line; empty if all were."""
@@ -657,7 +664,8 @@ class LightTracker:
             )
         if self.hidden:
             parts.append(
-                f"{self.hidden} frames left as they are: something before the face hides the mouth"
+                f"{self.hidden} frames left as they are: something before the face hides the "
+                "mouth, or has the color of skin"
             )
         if self.overlaid:
             parts.append(

@@ -44,8 +44,19 @@ THING_BORDER_PX = 14
 # Distance from those colors, in levels of [0, 1], from which a pixel is another thing's, and from
 # which it is certain to be. Beards, shadows and highlights stay below the second.
 OTHER_COLOR, CERTAIN_COLOR = 0.1, 0.2
+# Part of the face that has to be certain at half the size, or nothing is looked for at the whole.
+MIN_SHRUNK_FRACTION = 0.003
 # Part of the face's pixels that have to be certain, or nothing is found.
 MIN_CERTAIN_FRACTION = 0.008
+# Certainty of things from which the correlation need not rise: a microphone lies over skin that is
+# not compared.
+SURE_OVERLAY = 0.03
+# Distance from which a color is vivid: white, black and saturated letters. In clean film no pixel
+# of the mask has one outside of the lips; small logos fill 0.006 of it and more. From that part on
+# things are sure, however small.
+VIVID_COLOR, MIN_VIVID_FRACTION = 0.25, 0.003
+# Border around the lips, px of the window, within which new teeth and tongues may be vivid.
+VIVID_LIP_BORDER_PX = 5
 # Distance of a color from one of the things'.
 SAME_COLOR = 0.08
 # Factor by which things may grow over pixels of their color; beyond it the color is the face's.
@@ -54,6 +65,10 @@ MAX_GROWTH = 2.0
 SHADED_CORRELATION = 0.5
 # Colors of the skin that are compared, evenly spaced among all.
 NUM_COLORS = 48
+# Distance from which a color is strange: a hand is hardly another color than a face. In clean film
+# pieces of such colors fill 0.085 of a face at most, in smoke 0.13; a hand at the chin 0.4 to 0.6.
+# From the first part on a face counts as covered, and down to the second after that.
+STRANGE_COLOR, COVERED_STRANGE_PART, MIN_STRANGE_PART = 0.05, 0.25, 0.15
 # Smallest thing, px of the window, and the border around things that belongs to them: the outline
 # of letters and the softness of edges.
 MIN_THING_PX, BORDER_PX = 5, 2
@@ -71,10 +86,17 @@ class Overlay:
     Attributes:
         mask: True where something lies over the face. [S, S]
         certainty: part of the face's pixels that are certain to show another thing.
+        vividness: part of the mask's pixels, beside the lips, whose colors no face has.
     """
 
     mask: NDArray[np.bool_]
     certainty: float
+    vividness: float = 0.0
+
+    @property
+    def is_sure(self) -> bool:
+        """Return True if this is no hair and no shadow, whatever the skin around says."""
+        return _is_sure(self.certainty, self.vividness)
 
 
 @dataclass(frozen=True)
@@ -96,6 +118,7 @@ class FoundThings:
 
     Attributes:
         certainty: part of the face's pixels that are certain.
+        vividness: part of the mask's pixels, beside the lips, whose colors no face has.
         window: RGB. [S, S, 3]
         distance: how far colors lie beyond all that the references show. [S, S]
         brighter: True where that is above them. [S, S]
@@ -106,6 +129,7 @@ class FoundThings:
     """
 
     certainty: float
+    vividness: float
     window: NDArray[np.uint8]
     distance: NDArray[np.float32]
     brighter: NDArray[np.bool_]
@@ -114,13 +138,37 @@ class FoundThings:
     own_lips: NDArray[np.bool_]
     certain: NDArray[np.bool_]
 
+    @property
+    def is_sure(self) -> bool:
+        """Return True if this is no hair and no shadow, whatever the skin around says."""
+        return _is_sure(self.certainty, self.vividness)
 
-def may_be_covered(
+
+def _is_sure(certainty: float, vividness: float) -> bool:
+    """Tell whether things are large or vivid enough to be sure."""
+    return certainty >= SURE_OVERLAY or vividness >= MIN_VIVID_FRACTION
+
+
+@dataclass(frozen=True)
+class QuickLook:
+    """What a look at half the size tells of a face.
+
+    Attributes:
+        may_be_covered: whether it is worth to search things at the whole size.
+        strange_part: part of the face, in one piece, whose colors differ a little from all that the
+            references show there: a hand, or another face.
+    """
+
+    may_be_covered: bool
+    strange_part: float
+
+
+def look_quickly(
     inputs: RenderInputs,
     view: SceneView,
     expected: NDArray[np.float32],  # [K, 3, S / 2, S / 2]
-) -> bool:
-    """Tell at half the size whether something may lie over the face: most frames end here.
+) -> QuickLook:
+    """Look at half the size whether something may lie over the face: most frames end here.
 
     Args:
         inputs: inputs of the frame (B = 1).
@@ -133,11 +181,19 @@ def may_be_covered(
     face = inputs.mesh_mask[0, 0, ::2, ::2].cpu().numpy()[:size, :size] > 0
     inner = face & (city_distances(~face) > THING_BORDER_PX // 2)
     beside_lips = city_distances(_fill_outline(view.lips / 2, size)) > SKIN_REACH_PX // 2
+    where = inner & beside_lips
     reach = np.full(face.shape, SKIN_REACH_PX // 2, np.int32)
-    # Averages of two pixels are half as certain at the edges of letters.
-    strange = measure_strangeness(seen, expected, inner & beside_lips, reach, CERTAIN_COLOR)
-    certain = np.maximum(*strange) > CERTAIN_COLOR
-    return bool(certain.sum() >= MIN_CERTAIN_FRACTION / 2 * face.sum())
+    distance = np.maximum(*measure_strangeness(seen, expected, where, reach, STRANGE_COLOR))
+    # Averages of two pixels are half as certain at the edges of letters. Small logos are a fraction
+    # of what else is searched for.
+    certain = (distance > CERTAIN_COLOR).sum() >= MIN_SHRUNK_FRACTION * face.sum()
+    strange = distance > STRANGE_COLOR
+    part = 0.0
+    # Pieces are told apart only where there is enough for a large one.
+    if strange.sum() > MIN_STRANGE_PART * where.sum():
+        pieces, _ = label(strange)
+        part = float(np.bincount(pieces.ravel())[1:].max() / where.sum())
+    return QuickLook(bool(certain), part)
 
 
 def find_things(
@@ -164,17 +220,24 @@ def find_things(
     reach = np.where(mask, JAW_REACH_PX, SKIN_REACH_PX).astype(np.int32)
     above, below = measure_strangeness(seen, expected, face, reach, OTHER_COLOR)
     distance, brighter = np.maximum(above, below), above > OTHER_COLOR
-    own_lips = city_distances(_fill_outline(view.lips, len(window))) <= SKIN_REACH_PX
+    beside_lips = city_distances(_fill_outline(view.lips, len(window)))
+    own_lips = beside_lips <= SKIN_REACH_PX
+    vivid = mask & inner & (beside_lips > VIVID_LIP_BORDER_PX) & (distance > VIVID_COLOR)
+    vividness = float(vivid.sum() / max(mask.sum(), 1))
+    is_vivid = vividness >= MIN_VIVID_FRACTION
     certain = ~own_lips & (distance > CERTAIN_COLOR)
     least = MIN_CERTAIN_FRACTION * max(face.sum(), 1)
     # Most faces have nothing before them: what follows is for the others.
-    if (certain & inner).sum() < least:
+    if (certain & inner).sum() < least and not is_vivid:
         return None
     certain = _drop_specks(certain)
-    if (certain & inner).sum() < least or _is_shaded(seen, expected, certain & inner):
+    is_seen = certain.any() and ((certain & inner).sum() >= least or is_vivid)
+    if not is_seen or _is_shaded(seen, expected, certain & inner):
         return None
     certainty = float((certain & inner).sum() / max(face.sum(), 1))
-    return FoundThings(certainty, window, distance, brighter, face, mask, own_lips, certain)
+    return FoundThings(
+        certainty, vividness, window, distance, brighter, face, mask, own_lips, certain
+    )
 
 
 def outline_things(things: FoundThings) -> Overlay | None:
@@ -208,7 +271,7 @@ def outline_things(things: FoundThings) -> Overlay | None:
     found = np.asarray(binary_dilation(found, np.ones((3, 3)), iterations=BORDER_PX))
     if (found & face).sum() > MAX_COVERED_FRACTION * face.sum():
         return None
-    return Overlay(found, things.certainty)
+    return Overlay(found, things.certainty, things.vividness)
 
 
 def measure_hidden_lips(overlay: Overlay, view: SceneView) -> float:

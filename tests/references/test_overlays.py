@@ -92,6 +92,48 @@ def test_captions_are_kept_and_the_face_beside_them_is_painted(sample, lips):
     assert np.abs(clean - truth)[where & face].mean() < 12
 
 
+@pytest.mark.parametrize("color", [(255, 255, 255), (220, 30, 30)])
+def test_a_small_logo_inside_of_the_mask_is_kept(sample, lips, color):
+    """Beside the mask the face is what the references show."""
+    mask = sample.inputs.alpha[0, 0].numpy() > 0
+    top, left = int(lips[:, 1].max()) + 7, int(lips[:, 0].mean()) - 3
+    where = np.zeros_like(mask)
+    where[top : top + 5, left : left + 6] = True
+    assert (where <= mask).all()
+    assert where.sum() < 0.02 * mask.sum()
+
+    def draw(window):
+        window[where] = color
+
+    inputs, view = drawn(sample, lips, draw)
+    tracker = LightTracker()
+    tracker.match(inputs, 0, view)
+    assert (tracker.opacity, tracker.left_reason) == (1, "")
+    assert tracker.overlay.mask[where].all()
+    assert tracker.overlay.mask.sum() < 4 * where.sum()
+
+
+def test_a_hand_over_the_chin_leaves_the_frame(sample, lips):
+    """Skin of another brightness, without the face's features, over mouth and chin."""
+    color = sample.target[0, :, sample.inputs.alpha[0, 0] > 0].median(1).values.numpy()
+    hand = np.clip(255 * (color * 1.15 + 0.08), 0, 255).astype(np.uint8)
+    edge = int(lips[:, 1].mean()) - 14
+
+    def draw(window):
+        window[edge:] = hand
+
+    inputs, view = drawn(sample, lips, draw)
+    tracker = LightTracker()
+    tracker.match(inputs, 0, view)
+    # It has no outline that could be kept.
+    assert tracker.overlay is None
+    assert (tracker.opacity, tracker.left_reason) == (0, "mouth hidden")
+    assert "the color of skin" in tracker.describe_unmatched()
+    # It goes away, and the paint comes back by and by.
+    tracker.match(*drawn(sample, lips, lambda window: None)[:1], 0, view=None)
+    assert 0 < tracker.opacity < 1
+
+
 def test_teeth_that_no_reference_shows_are_no_thing(sample, lips):
     x, y = lips.mean(0).astype(int)
 
