@@ -8,13 +8,13 @@ import inspect
 import subprocess
 import sys
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import dubfew
 from dubfew import AdaptOptions, PrepareOptions, RenderOptions, TrackOptions, api
@@ -22,6 +22,7 @@ from dubfew.cli.app import app
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.evaluate import gate
 from dubfew.utils.options import list_options
+from tests.commands import CommandRunner
 
 # Packages that `import dubfew` must not import: each takes from 0.1 s to several.
 HEAVY = ("accelerate", "av", "kornia", "mediapipe", "numba", "numpy", "peft", "scipy", "torch")
@@ -236,18 +237,23 @@ class Result(SimpleNamespace):
         self.saved = path
 
 
-def calls_of(command: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def calls_of(command: str, *arguments: str) -> dict[str, Any]:
     call = Call(command)
-    monkeypatch.setattr(api, command, call)
-    # The command reads the limits before it measures.
-    monkeypatch.setattr(gate, "read_limits", lambda path: {})
     formatter = {"adapt": "adaptation", "evaluate": "evaluation"}.get(command, command)
-    monkeypatch.setattr(
-        sys.modules[f"dubfew.cli.{command}"], f"format_{formatter}", lambda *result, **more: ""
-    )
-    done = CliRunner().invoke(app, [command, *arguments])
+    module = sys.modules[f"dubfew.cli.{command}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, command, call)
+        # The command reads the limits before it measures.
+        patch.setattr(gate, "read_limits", lambda path: {})
+        patch.setattr(module, f"format_{formatter}", lambda *result, **more: "")
+        done = CommandRunner().invoke(app, [command, *arguments])
     assert done.exit_code == 0, done.output
     return call.given
+
+
+@cache
+def default_calls_of(command: str) -> dict[str, Any]:
+    return calls_of(command, *needed_by(command))
 
 
 OPTIONS = [
@@ -258,16 +264,11 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("command", "name"), OPTIONS)
-def test_every_option_arrives_and_changes_nothing_else(
-    command: str, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    needed = needed_by(command)
-    default = calls_of(command, needed, monkeypatch)
-    monkeypatch.undo()
+def test_every_option_arrives_and_changes_nothing_else(command: str, name: str) -> None:
+    default = default_calls_of(command)
     text, value = GIVEN_TO.get((command, name), GIVEN.get(name))
-    given = calls_of(command, [*needed, *text], monkeypatch)
+    given = calls_of(command, *needed_by(command), *text)
     changed = {key for key in given if given[key] != default[key] and key != "progress"}
     assert given[name] == value
     assert type(given[name]) is type(value)  # not an enumeration of the command line
@@ -276,10 +277,9 @@ def test_every_option_arrives_and_changes_nothing_else(
     assert changed == (together[0] if together else {name})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-def test_required_arguments_arrive(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = calls_of(command, needed_by(command), monkeypatch)
+def test_required_arguments_arrive(command: str) -> None:
+    given = default_calls_of(command)
     for name, text in NEEDED[command].items():
         if (command, name) not in CLI_ONLY:
             assert str(given[name]) == text[-1]

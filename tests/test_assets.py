@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from dubfew.assets import (
     add_asset,
@@ -21,6 +20,7 @@ from dubfew.assets import (
 )
 from dubfew.cli.app import app
 from dubfew.errors import AssetError
+from tests.commands import CommandRunner
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_newer_index(home: Path) -> None:
 @pytest.mark.slow
 def test_on_the_command_line(home: Path, tmp_path: Path) -> None:
     def run(*words: object, code: int = 0) -> str:
-        result = CliRunner().invoke(app, ["assets", *map(str, words)])
+        result = CommandRunner().invoke(app, ["assets", *map(str, words)])
         assert result.exit_code == code, result.output
         return result.stdout if code == 0 else result.stderr
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from dubfew import doctor
 from dubfew.assets import add_asset
 from dubfew.cli.app import app
+from tests.commands import CommandRunner
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_this_installation_has_everything_that_is_needed(home: Path) -> None:
-    result = CliRunner().invoke(app, ["doctor", "--full", "--json"])
+    result = CommandRunner().invoke(app, ["doctor", "--full", "--json"])
     assert result.exit_code == 0
     report = json.loads(result.stdout.splitlines()[-1])
     checks = {check["name"]: check for check in report["checks"]}
@@ -41,7 +41,7 @@ def test_missing_packages_come_with_the_command_that_installs_them(
 ) -> None:
     monkeypatch.setattr(doctor, "REQUIRED_PACKAGES", {"no_such_module": "no-such-package"})
     monkeypatch.setattr(doctor, "installed_version", lambda name: None)
-    result = CliRunner().invoke(app, ["doctor"])
+    result = CommandRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1
     *checks, _, verdict = result.stdout.splitlines()
     assert verdict.startswith("NOT READY: no-such-package: run what")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.utils.files import sha256_file
+from tests.commands import CommandRunner
 from tests.consents import filled_consent
 from tests.footage import cut
 
@@ -25,7 +25,7 @@ DUB = Path(str(files("dubfew.demo") / "dub.wav"))
 
 def run(*arguments: object, code: int = 0) -> Any:
     """What a command says with ``--json``, or its one line of error."""
-    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    result = CommandRunner().invoke(app, [*map(str, arguments), "--json"])
     assert result.exit_code == code, result.output
     found = json.loads(result.stdout.splitlines()[-1])
     if "error" in found:

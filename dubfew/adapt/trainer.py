@@ -317,10 +317,11 @@ def run_adaptation(
         )
         if parameters
     ]
-    renderer, texture, optimizer = accelerator.prepare(
-        renderer, texture, torch.optim.Adam(groups, betas=task.betas)
-    )
-    schedule = LearningRateSchedule(optimizer, task.rate_factor)
+    renderer, texture = accelerator.prepare(renderer, texture)
+    if steps:
+        # The first optimizer of a process imports torch's compiler, which takes two seconds.
+        optimizer = accelerator.prepare(torch.optim.Adam(groups, betas=task.betas))
+        schedule = LearningRateSchedule(optimizer, task.rate_factor)
     validation = _Validation(renderer, texture, task)
 
     def report(step: int, psnr: float) -> None:

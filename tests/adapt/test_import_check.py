@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
-from typer.testing import CliRunner
 
 from dubfew.adapt import actor_likeness
 from dubfew.adapt.artefact import (
@@ -37,6 +36,7 @@ from dubfew.registry.consent import ConsentRecord, example_consent
 from dubfew.registry.policy import RenderPurpose
 from dubfew.render.load import load_actor
 from tests.adapt.toys import make_toy_adapter, toy_prior, train_toy_adapter
+from tests.commands import CommandRunner
 from tests.data.people import TOY
 from tests.reconstruction.test_likeness import Brightness
 
@@ -116,7 +116,9 @@ def test_an_imported_actor_can_be_rendered(files, place, tmp_path, monkeypatch):
     receiver = Registry(tmp_path / "receiver")
 
     def run(*words: str, code: int) -> str:
-        result = CliRunner().invoke(app, ["actors", "import", str(tmp_path / "toy.dubfew"), *words])
+        result = CommandRunner().invoke(
+            app, ["actors", "import", str(tmp_path / "toy.dubfew"), *words]
+        )
         assert result.exit_code == code, result.output
         return result.stderr
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from dubfew.cli.app import app
+from tests.commands import CommandRunner
 
 # Frames and edge (px) of the clips: enough for a face detector, and encoded in an instant.
 NUM_FRAMES, FRAME_SIZE_PX = 6, 256
@@ -75,7 +76,7 @@ def write_tone(path: Path, count: int, rate: int = 16000, channels: int = 1) -> 
 
 def run(*arguments: object) -> Result:
     """Run a command in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CommandRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def render(clips: Path, video: str, *more: object, actor: str = "two") -> Result:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from dubfew.adapt import import_check
 from dubfew.cli import console
@@ -20,6 +20,7 @@ from dubfew.errors import KeyMissingError
 from dubfew.registry import Registry
 from dubfew.registry.envelope import DecryptionSecrets, decrypt_export
 from dubfew.utils import passphrase
+from tests.commands import CommandRunner
 
 WORDS = "correct horse battery"
 
@@ -45,7 +46,7 @@ def stored(home: Path) -> Registry:
 
 
 def run(*arguments: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["actors", *map(str, arguments)])
+    result = CommandRunner().invoke(app, ["actors", *map(str, arguments)])
     assert result.exit_code == code, result.output
     return result
 
@@ -106,12 +107,12 @@ def test_a_terminal_asks_for_the_id_before_a_deletion(
     stored: Registry, monkeypatch: pytest.MonkeyPatch, typed: str, said: str
 ) -> None:
     monkeypatch.setattr("dubfew.cli.actors.is_interactive", lambda: True)
-    result = CliRunner().invoke(app, ["actors", "delete", "mary"], input=typed)
+    result = CommandRunner().invoke(app, ["actors", "delete", "mary"], input=typed)
     assert result.exit_code == 1
     assert "3 revisions" in result.stderr
     assert said in result.stderr
     assert len(stored.revisions("mary")) == 3
-    done = CliRunner().invoke(app, ["actors", "delete", "mary", "--json"], input="mary\n")
+    done = CommandRunner().invoke(app, ["actors", "delete", "mary", "--json"], input="mary\n")
     assert json.loads(done.stdout)["deleted"] == "mary"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from dubfew import AdaptOptions, RenderOptions, api
 from dubfew.cli.app import app
@@ -25,6 +25,7 @@ from dubfew.errors import DubfewError, MediaError
 from dubfew.evaluate.options import EvaluateOptions
 from dubfew.progress import Progress
 from dubfew.registry import Registry
+from tests.commands import CommandRunner
 
 # Packages that no command imports before it needs them: each takes from 0.1 s to several.
 HEAVY = ("accelerate", "av", "cv2", "kornia", "mediapipe", "numba", "numpy", "peft", "scipy")
@@ -63,7 +64,7 @@ def stored(home: Path) -> Registry:
 
 def invoke(*arguments: str) -> Result:
     """Run a command in this process."""
-    return CliRunner().invoke(app, list(arguments))
+    return CommandRunner().invoke(app, list(arguments))
 
 
 @pytest.mark.slow
@@ -145,7 +146,7 @@ def test_failed_jobs_end_with_one_line_and_code_1(
 @pytest.mark.parametrize("words", [["adapt", "a.mp4", "--method"], ["render", "m", "--fit"]])
 def test_a_wrong_choice_is_told_in_plain_words(home: Path, words: list[str]) -> None:
     """Typer checks with pydantic, whose messages begin with words for developers."""
-    result = CliRunner().invoke(app, [*words, "lats"])
+    result = CommandRunner().invoke(app, [*words, "lats"])
     assert result.exit_code == 2
     assert f"Invalid value for '{words[-1]}': 'lats' is not one of" in result.stderr
 

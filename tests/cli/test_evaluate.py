@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from dubfew import api
 from dubfew.cli.app import app
 from dubfew.evaluate.compare import EvaluationResult
 from dubfew.evaluate.gate import BrokenLimit
+from tests.commands import CommandRunner
 
 MEASURED = EvaluationResult(
     *[9, 30.0, 0.99, 28.0, 0.9, 1.0, 0.9, 0.8, 0.0, 0.9, 1.0, 0],
@@ -35,7 +36,7 @@ def limits(tmp_path: Path) -> Path:
 
 def run(monkeypatch: pytest.MonkeyPatch, found: EvaluationResult, *arguments: str) -> Result:
     monkeypatch.setattr(api, "evaluate", lambda *given, **more: found)
-    return CliRunner().invoke(app, ["evaluate", "a.mp4", "b.mp4", *arguments])
+    return CommandRunner().invoke(app, ["evaluate", "a.mp4", "b.mp4", *arguments])
 
 
 def test_table_has_intervals_and_noise(monkeypatch: pytest.MonkeyPatch):
@@ -79,4 +80,4 @@ def test_wrong_usage_ends_with_two(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert run(monkeypatch, MEASURED, "--transcript", "text.txt").exit_code == 2
     (tmp_path / "folder").mkdir()
     words = ["evaluate", "a", str(tmp_path / "folder"), "--floor"]
-    assert CliRunner().invoke(app, words).exit_code == 2
+    assert CommandRunner().invoke(app, words).exit_code == 2

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from dubfew.cli.app import app
 from dubfew.registry import Registry
 from dubfew.registry.consent import ConsentRecord
+from tests.commands import CommandRunner
 from tests.consents import filled_consent
 
 pytestmark = pytest.mark.slow
@@ -41,7 +42,7 @@ def stored(registry: Registry) -> Registry:
 
 
 def run(*arguments: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [*map(str, arguments)])
+    result = CommandRunner().invoke(app, [*map(str, arguments)])
     assert result.exit_code == code, result.output
     assert "unexpected" not in result.stderr
     return result

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.cli.command_table import COMMANDS
 from dubfew.registry import Registry
+from tests.commands import CommandRunner
 
 
 def help_of(*words: str) -> str:
-    result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
+    result = CommandRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
     assert result.exit_code == 0
     return result.stdout
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.data import manifest as manifest_module
@@ -25,6 +24,7 @@ from dubfew.data.shards import ShardWriter, open_prepared_clips, read_shard, sha
 from dubfew.data.workers import ClipWorker
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.references.footage import Footage
+from tests.commands import CommandRunner
 from tests.data.people import toy_footage
 from tests.data.test_shards import traces, write_part
 
@@ -393,11 +393,11 @@ def test_the_command_lists_failures_and_fails_when_strict(clips, tmp_path, worke
     (clips / "b/two.mp4").write_bytes(b"bad")
     (tmp_path / "no.txt").write_text("c # asked\n", "utf-8")
     command = ["prior", "prepare", str(clips), "-o", str(tmp_path / "out"), "--size", "32"]
-    done = CliRunner().invoke(app, [*command, "--exclude", str(tmp_path / "no.txt")])
+    done = CommandRunner().invoke(app, [*command, "--exclude", str(tmp_path / "no.txt")])
     assert done.exit_code == 0, done.output
     assert "failed  b/two.mp4: no face" in done.output
     assert "excluded    c/three.mp4" in done.output
-    assert CliRunner().invoke(app, [*command, "--strict"]).exit_code == 1
+    assert CommandRunner().invoke(app, [*command, "--strict"]).exit_code == 1
     command = ["prior", "purge", str(tmp_path / "out"), "--exclude", str(tmp_path / "no.txt")]
-    done = CliRunner().invoke(app, [*command, "--json"])
+    done = CommandRunner().invoke(app, [*command, "--json"])
     assert json.loads(done.output.splitlines()[-1]) == {"removed": ["c/three.mp4"]}

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.errors import DubfewError, MediaError
 from dubfew.evaluate import sound_test
 from dubfew.evaluate.sound_test import SoundTest, format_sound_tests, run_sound_test
 from dubfew.media import probe, read_audio
+from tests.commands import CommandRunner
 from tests.evaluate.metrics.test_speech_measures import mouth_with
 from tests.footage import ACTOR
 
@@ -125,10 +125,10 @@ def test_the_command_passes_on_what_was_measured(monkeypatch):
 
     monkeypatch.setattr(sound_test, "run_sound_test", run)
     words = ["bench", "sounds", "mary", "--audio", "line.wav", "--json"]
-    result = CliRunner().invoke(app, words)
+    result = CommandRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert (asked["actors"], asked["other_sound"]) == (["mary"], Path("line.wav"))
     found = json.loads(result.stdout.splitlines()[-1])["actors"][0]
     assert found["open_in_silence"] == 0
     assert found["other_r"] == -0.05
-    assert CliRunner().invoke(app, ["bench", "sounds"]).exit_code == 2
+    assert CommandRunner().invoke(app, ["bench", "sounds"]).exit_code == 2

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import av
 import pytest
-from typer.testing import CliRunner
 
 from dubfew.adapt import adapt
 from dubfew.cli.app import app
@@ -23,6 +22,7 @@ from dubfew.media import VideoWriter, probe, read_frames
 from dubfew.registry import Registry
 from dubfew.render import pipeline as render_pipeline
 from dubfew.render import publish, render
+from tests.commands import CommandRunner
 from tests.footage import cut
 from tests.marks.conftest import encoded_again
 
@@ -52,7 +52,7 @@ def dubbed(folder, registry, clip):
 
 
 def ask(*arguments: str | Path) -> tuple[int, str]:
-    result = CliRunner().invoke(app, ["verify", *map(str, arguments)])
+    result = CommandRunner().invoke(app, ["verify", *map(str, arguments)])
     return result.exit_code, result.output
 
 

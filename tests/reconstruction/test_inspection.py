@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.errors import MediaError
 from dubfew.reconstruction.inspection import inspect_video
+from tests.commands import CommandRunner
 from tests.footage import cut
 
 
@@ -39,7 +39,7 @@ def test_warnings_are_those_of_the_output(clip):
 
 @pytest.mark.slow
 def test_the_command_prints_a_table_json_and_a_page(clip, tmp_path):
-    runner = CliRunner()
+    runner = CommandRunner()
     table = runner.invoke(app, ["inspect", str(clip), "--no-people"])
     assert table.exit_code == 0
     assert "Picture" in table.stdout

@@ -23,7 +23,7 @@ SOURCES = {
 KILLED = 9
 # Lines of code from one moment of death to the next. Every line would take ten minutes;
 # benchmarks/registry_crash.py kills for as long as one likes.
-STEP = 4
+STEP = 6
 
 pytestmark = [
     pytest.mark.slow,

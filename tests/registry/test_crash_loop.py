@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_kills_at_random_moments_do_no_damage(home: Path) -> None:
-    found = kill_writers(home, kills=15, seed=1)
+    found = kill_writers(home, kills=8, seed=1)
     assert found.wrong == []
-    assert found.kills == 15
-    assert found.inside > 5
-    assert sum(found.operations.values()) >= 15
+    assert found.kills == 8
+    assert found.inside > 2
+    assert sum(found.operations.values()) >= 8

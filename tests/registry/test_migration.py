@@ -75,7 +75,7 @@ def test_listing_is_enough(plain: Path) -> None:
 def test_killed_while_encrypting(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killable = {migration.__file__, shredding.__file__}
     monkeypatch.setattr("tests.registry.test_crash.SOURCES", killable)
-    copies = killed_copies(plain, lambda registry: registry.list(), step=8)
+    copies = killed_copies(plain, lambda registry: registry.list(), step=12)
     assert len(copies) > 20
     for copy in copies:
         assert_all_there(Registry(copy))

@@ -74,6 +74,12 @@ def short(folder, clip) -> Path:
     return write_scene(folder / "short.mp4", clip, read_frames(clip, start=12, stop=22))
 
 
+@pytest.fixture(scope="session")
+def brief(folder, clip) -> Path:
+    """Five of these frames, where the length does not matter."""
+    return write_scene(folder / "brief.mp4", clip, read_frames(clip, start=12, stop=17))
+
+
 @pytest.fixture
 def silence(tmp_path) -> Callable[[float], Path]:
     def make(seconds: float) -> Path:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from dubfew.cli.app import app
 from dubfew.registry import Registry
 from dubfew.registry.keys import KeyStore
+from tests.commands import CommandRunner
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +20,7 @@ QUICK = ("--prior", "warp", "--steps", "0", "--embedding", "colour")
 
 
 def bench(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["bench", "leak", *arguments])
+    return CommandRunner().invoke(app, ["bench", "leak", *arguments])
 
 
 def given(people: dict[str, Path], actors: Sequence[str]) -> list[str]:

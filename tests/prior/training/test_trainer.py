@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
-from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.data.dataset import MouthDataset
@@ -22,6 +21,7 @@ from dubfew.prior.losses.objective import LossWeights, render_and_compute_loss
 from dubfew.prior.renderers import make_renderer
 from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.prior.training.trainer import train_renderer
+from tests.commands import CommandRunner
 from tests.data.people import SIZE, TOY, toy_footage
 from tests.prior.training.runs import read_log, read_losses, read_weights
 
@@ -217,7 +217,7 @@ def test_a_batch_can_be_overfitted():
 def test_the_command_line_runs_the_same_loop(config, trained, tmp_path):
     (tmp_path / "c.json").write_text(json.dumps(dataclasses.asdict(config)))
     command = ["prior", "train", str(tmp_path / "c.json"), "--steps", "6", "--json"]
-    result = CliRunner().invoke(app, command)
+    result = CommandRunner().invoke(app, command)
     assert result.exit_code == 0
     assert json.loads(result.stdout.splitlines()[-1]) == {"prior": str(Path(config.out, "prior"))}
     assert read_losses(config) == read_losses(trained)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.errors import ArtefactError, MissingDependencyError
@@ -24,6 +23,7 @@ from dubfew.speech.encoders._windows import ENCODER_OVERLAP_ROWS
 from dubfew.speech.encoders.transformers import TransformersEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
+from tests.commands import CommandRunner
 from tests.speech.shards import sample, sound_at, write_shard
 
 pytestmark = pytest.mark.slow
@@ -334,7 +334,7 @@ def test_training_with_an_encoder(toys: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
     line = ["speech", "train", "-o", out, "--data", data, "--steps", "1", "--json"]
     line += ["--encoder", toys["wav2vec2"]]
-    result = CliRunner().invoke(app, list(map(str, line)))
+    result = CommandRunner().invoke(app, list(map(str, line)))
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["clips"][0]["clip"] == "ann.mp4"
     model = SpeechModel.load(out)

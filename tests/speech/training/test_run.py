@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from typer.testing import CliRunner
 
 from dubfew.cli.app import app
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.training import run
 from dubfew.speech.training.config import SpeechTrainConfig
+from tests.commands import CommandRunner
 from tests.speech.shards import sample, write_shard
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def invoke(*arguments: object, code: int = 0) -> str:
-    result = CliRunner().invoke(app, ["speech", *map(str, arguments)])
+    result = CommandRunner().invoke(app, ["speech", *map(str, arguments)])
     assert result.exit_code == code, result.output
     return result.stderr if code else result.stdout
 
