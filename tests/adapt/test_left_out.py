@@ -20,15 +20,15 @@ pytestmark = pytest.mark.slow
 
 
 def test_covered_frames_are_not_trained_on(tmp_path):
-    clip = with_paper(tmp_path / "paper.mp4", 48, 20, 28)
+    clip = with_paper(tmp_path / "paper.mp4", 38, 16, 22)
     registry = Registry(tmp_path / "home")
     result = adapt(clip, actor="a", steps=0, prior="warp", registry=registry)
     stored = registry.open("a")
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
     track = Track.from_bytes(adapter.track_bytes, "track")
-    assert (track.flags[20:28] & FLAG_MOUTH_COVERED > 0).all()
-    assert result.frames == track.usable.sum() >= 38
-    assert not set(adapter.references.frames) & set(range(20, 28))
+    assert (track.flags[16:22] & FLAG_MOUTH_COVERED > 0).all()
+    assert result.frames == track.usable.sum() >= 30
+    assert not set(adapter.references.frames) & set(range(16, 22))
 
 
 def test_footage_without_a_usable_frame_is_an_error():

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,12 +68,18 @@ def job(path: Path, out: Path, **more) -> ClipJob:
 
 
 @pytest.fixture(scope="module")
-def prepared(video, tmp_path_factory) -> Path:
+def worker() -> Iterator[ClipWorker]:
+    """A process that prepares clips, for several tests: its imports take longer than a clip."""
+    with ClipWorker() as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def prepared(video, worker, tmp_path_factory) -> Path:
     """The clip as a worker prepares it: with one thread, unlike what runs in this process."""
     out = tmp_path_factory.mktemp("out") / "shard-000000.tar"
     reports: list[int] = []
-    with ClipWorker() as worker:
-        assert worker.run_job(job(video, out), reports.append) == ClipOutcome(num_frames=FRAMES)
+    assert worker.run_job(job(video, out), reports.append) == ClipOutcome(num_frames=FRAMES)
     assert reports == [FRAMES]
     return out
 
@@ -170,14 +177,14 @@ def test_a_failed_clip_has_a_reason_and_leaves_no_file(tmp_path):
 
 def test_covered_frames_are_left_out(tmp_path):
     out = tmp_path / "shard-000000.tar"
-    path = with_paper(tmp_path / "paper.mp4", 48, 20, 28)
+    path = with_paper(tmp_path / "paper.mp4", 38, 16, 22)
     outcome = prepare_clip(job(path, out))
     assert outcome.error == ""
     footage, _ = open_prepared_clips(tmp_path)[0]
     used = np.asarray(footage.frames)
     assert outcome.num_frames == len(used)
-    assert not set(used) & set(range(20, 28))
-    assert len(used) >= 38  # what is next to paper may be left out, too
+    assert not set(used) & set(range(16, 22))
+    assert len(used) >= 30  # what is next to paper may be left out, too
 
 
 def test_a_jump_to_another_face_is_found():
@@ -191,18 +198,17 @@ def test_a_jump_to_another_face_is_found():
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that never ends")
-def test_the_death_of_a_worker_costs_one_clip(tmp_path):
+def test_the_death_of_a_worker_costs_one_clip(worker, tmp_path):
     os.mkfifo(tmp_path / "endless.mp4")
-    with ClipWorker() as worker:
-        process = worker._ensure_process()
+    process = worker._ensure_process()
 
-        def kill_reader() -> None:
-            with open(tmp_path / "endless.mp4", "wb"):  # waits until the worker reads it
-                process.kill()
+    def kill_reader() -> None:
+        with open(tmp_path / "endless.mp4", "wb"):  # waits until the worker reads it
+            process.kill()
 
-        threading.Thread(target=kill_reader, daemon=True).start()
-        assert "SIGKILL" in worker.run_job(job(tmp_path / "endless.mp4", tmp_path / "a.tar")).error
-        assert "none.mp4" in worker.run_job(job(tmp_path / "none.mp4", tmp_path / "a.tar")).error
+    threading.Thread(target=kill_reader, daemon=True).start()
+    assert "SIGKILL" in worker.run_job(job(tmp_path / "endless.mp4", tmp_path / "a.tar")).error
+    assert "none.mp4" in worker.run_job(job(tmp_path / "none.mp4", tmp_path / "a.tar")).error
 
 
 def test_two_processes_make_the_same_as_one(prepared, video, tmp_path):
@@ -237,11 +243,9 @@ def test_without_ray_the_message_says_how_to_install_it(video, tmp_path, monkeyp
         prepare_footage(video.parents[1], tmp_path / "out", engine="ray")
 
 
-def test_crops_of_a_layout_are_prepared_at_25_fps_with_their_sound(video, tmp_path):
+def test_crops_of_a_layout_are_prepared_at_25_fps_with_their_sound(video, worker, tmp_path):
     out = tmp_path / "shard-000000.tar"
-    form = PreparedForm(layout="dinet64")
-    with ClipWorker() as worker:
-        outcome = worker.run_job(job(video, out, form=form))
+    outcome = worker.run_job(job(video, out, form=PreparedForm(layout="dinet64")))
     assert outcome.num_frames == round(FRAMES / probe(video).fps * 25)
     ((clip, header),) = open_layout_clips(tmp_path, "dinet64")
     assert (header["layout"], header["fps"], header["head"]) == ("dinet64", "25", "lite")

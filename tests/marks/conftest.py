@@ -17,7 +17,7 @@ from dubfew.reconstruction.tracking import track_video
 from tests.footage import ACTOR, cut
 
 ID = "00c0ffee11"
-FRAMES = 75
+FRAMES = 60
 
 
 @pytest.fixture(scope="session")

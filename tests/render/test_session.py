@@ -33,13 +33,13 @@ def counted(monkeypatch) -> dict[str, int]:
 
 
 def test_a_scene_is_tracked_once_and_its_pictures_are_those_of_a_render(
-    registry, short, tmp_path, counted
+    registry, brief, tmp_path, counted
 ):
-    plain = render("actor", video=short, out=tmp_path / "0.mp4", registry=registry, **OPTIONS)
+    plain = render("actor", video=brief, out=tmp_path / "0.mp4", registry=registry, **OPTIONS)
     assert counted == {"load_checked_actor": 0, "track_scene": 0}
     session = dubfew.Session("actor", registry=registry)
-    session.render(video=short, out=tmp_path / "1.mp4", **OPTIONS)
-    images = list(session.frames(video=short, **OPTIONS))
+    session.render(video=brief, out=tmp_path / "1.mp4", **OPTIONS)
+    images = list(session.frames(video=brief, **OPTIONS))
     assert counted == {"load_checked_actor": 1, "track_scene": 1}
     again = [frame.to_rgb() for frame in read_frames(tmp_path / "1.mp4")]
     expected = [frame.to_rgb() for frame in read_frames(plain.output)]
@@ -52,18 +52,18 @@ def test_a_scene_is_tracked_once_and_its_pictures_are_those_of_a_render(
     assert hashes[-1] is None
     assert None not in hashes[-3:-1]
     with pytest.raises(DubfewError, match="preview"):
-        session.frames(video=short, preview=True)
+        session.frames(video=brief, preview=True)
 
 
-def test_every_render_asks_whether_the_actor_may_be_rendered(registry, short, tmp_path, counted):
+def test_every_render_asks_whether_the_actor_may_be_rendered(registry, brief, tmp_path, counted):
     session = dubfew.Session("actor", registry=registry)
     kept = session._cache
-    session.frames(video=short, **OPTIONS)
+    session.frames(video=brief, **OPTIONS)
     registry.suspend("actor")
     try:
         assert kept._actors
         with pytest.raises(SuspendedError):
-            session.frames(video=short, **OPTIONS)
+            session.frames(video=brief, **OPTIONS)
         assert not kept._actors
     finally:
         registry.resume("actor")

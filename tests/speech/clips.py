@@ -11,6 +11,18 @@ from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import motion_from_phones
 
+# Sizes of a training: as many utterances and passages as a real one needs take a minute to make.
+TOY_SIZES = {
+    "scout_steps": 3,
+    "num_linear_batches": 2,
+    "batch_size": 3,
+    "num_utterances": 4,
+    "num_synthetic_passages": 3,
+    "num_silent_passages": 2,
+    "num_filmed_versions": 1,
+    "num_projection_passages": 4,
+}
+
 SENTENCE = "Mama papa, Bob may move a bamboo boat over the bay."
 
 

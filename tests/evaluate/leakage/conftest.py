@@ -13,7 +13,7 @@ from dubfew.media import Frame, VideoWriter, probe, read_frames
 from dubfew.reconstruction.face_embeddings import FACE_EMBEDDINGS
 from tests.footage import ACTOR
 
-FRAMES = 6
+FRAMES = 4
 # Make-up: what the three colours of the lower face are multiplied with.
 PEOPLE = {
     "red": (1.3, 0.6, 0.6),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from dubfew.speech.encoders._windows import ENCODER_OVERLAP_ROWS
 from dubfew.speech.encoders.transformers import TransformersEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
+from dubfew.speech.training import run
+from dubfew.speech.training.config import SpeechTrainConfig
 from tests.commands import CommandRunner
+from tests.speech.clips import TOY_SIZES
 from tests.speech.shards import sample, sound_at, write_shard
 
 pytestmark = pytest.mark.slow
@@ -328,8 +332,11 @@ def test_other_folders_are_refused_in_one_line(
 
 
 @pytest.mark.slow
-def test_training_with_an_encoder(toys: dict[str, str], tmp_path: Path) -> None:
+def test_training_with_an_encoder(
+    toys: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("espeakng_loader")
+    monkeypatch.setattr(run, "SpeechTrainConfig", partial(SpeechTrainConfig, **TOY_SIZES))
     data = write_shard(tmp_path / "data", [sample("ann", 0, np.arange(60))])
     out = tmp_path / "m.safetensors"
     line = ["speech", "train", "-o", out, "--data", data, "--steps", "1", "--json"]

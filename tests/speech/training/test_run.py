@@ -18,20 +18,10 @@ from dubfew.speech.model import SpeechModel
 from dubfew.speech.training import run
 from dubfew.speech.training.config import SpeechTrainConfig
 from tests.commands import CommandRunner
+from tests.speech.clips import TOY_SIZES
 from tests.speech.shards import sample, write_shard
 
 pytestmark = pytest.mark.slow
-
-TOY_SIZES = {
-    "scout_steps": 3,
-    "num_linear_batches": 2,
-    "batch_size": 3,
-    "num_utterances": 4,
-    "num_synthetic_passages": 3,
-    "num_silent_passages": 2,
-    "num_filmed_versions": 1,
-    "num_projection_passages": 4,
-}
 
 
 @pytest.fixture(scope="module")

@@ -13,21 +13,11 @@ from dubfew.speech.training import trainer
 from dubfew.speech.training.config import SpeechTrainConfig
 from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.trainer import fit_speech_model
-from tests.speech.clips import spoken_clip
+from tests.speech.clips import TOY_SIZES, spoken_clip
 
 pytestmark = pytest.mark.slow
 
-TOY = SpeechTrainConfig(
-    steps=5,
-    scout_steps=3,
-    num_linear_batches=2,
-    batch_size=3,
-    num_utterances=4,
-    num_synthetic_passages=3,
-    num_silent_passages=2,
-    num_filmed_versions=1,
-    num_projection_passages=4,
-)
+TOY = SpeechTrainConfig(steps=5, **TOY_SIZES)
 
 
 def test_training_is_deterministic_and_uses_clips(monkeypatch: pytest.MonkeyPatch) -> None:
