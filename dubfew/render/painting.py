@@ -106,6 +106,7 @@ class PaintingPredictor:
         rows = np.sort(rng.choice(len(crops), count, replace=False))
         rows = np.resize(rows, self._form.references) if count else rows
         self._references = _shrink_pictures(crops.images[rows], config.shrink)
+        self._known: tuple[Tensor, ...] | None = None
         self._block: CropGeometry | None = None
         self._block_start = -1
         self._crops: dict[int, _Crop] = {}
@@ -155,7 +156,9 @@ class PaintingPredictor:
             if self._form.textured:
                 sampled = sample_clip_texture(self._texture, inputs.uv, inputs.mesh_mask)
                 inputs = inputs.with_texture(sampled)
-            painted = self._renderer(inputs)[0, len(window) // 2].float().cpu()
+            if self._known is None:  # all frames have the same references
+                self._known = self._renderer.encode_references(inputs.references)
+            painted = self._renderer(inputs, self._known)[0, len(window) // 2].float().cpu()
         geometry, row = self._place(position)
         crop = PaintedCrop(
             picture=(painted.clamp(0, 1) * 255).permute(1, 2, 0).numpy(),

@@ -19,6 +19,7 @@ from dubfew.errors import ActorNotFoundError
 from dubfew.media import read_frames
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.renderers import RENDERERS, make_renderer
+from dubfew.prior.renderers._stylesync import StyleSyncGenerator
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.segmenters import FaceSegmentation
 from dubfew.reconstruction.track import Track
@@ -170,10 +171,15 @@ def rendered(actor, sound: np.ndarray, name: str) -> list[np.ndarray]:
 
 
 @pytest.mark.slow
-def test_other_sound_changes_the_mouth_and_nothing_outside_the_mask(actor):
+def test_other_sound_changes_the_mouth_and_nothing_outside_the_mask(actor, monkeypatch):
     registry, clip, _ = actor
+    encoded = []
+    monkeypatch.setattr(
+        StyleSyncGenerator, "encode_references", lambda self, given: encoded.append(given) or ()
+    )
     noise = np.random.default_rng(0).standard_normal(12800) * 6000
     quiet, loud = rendered(actor, np.zeros(12800), "quiet"), rendered(actor, noise, "loud")
+    assert len(encoded) == 2  # once in each render of 20 frames
     scene = [frame.to_rgb() for frame in read_frames(clip)]
     stored = ActorAdapter.from_files(
         {

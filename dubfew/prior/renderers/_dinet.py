@@ -144,7 +144,18 @@ class DINet(PaintingRenderer):
             nn.Sigmoid(),
         )
 
-    def encode(self, source: Tensor, references: Tensor, sound: Tensor) -> DINetFeatures:
+    def encode_references(self, references: Tensor) -> tuple[Tensor, ...]:
+        """Compute F_ref, and F_ref before its deformation. [B, C, H/4, W/4] each
+
+        Args:
+            references: RGB of other frames, for each window. [B, N, 3, H, W]
+        """
+        features = self.reference_encoder(references.flatten(1, 2))
+        return features, self.before(features)
+
+    def encode(
+        self, source: Tensor, references: Tensor, sound: Tensor, known: tuple[Tensor, ...] = ()
+    ) -> DINetFeatures:
         """Compute the features that are decoded.
 
         Args:
@@ -152,13 +163,15 @@ class DINet(PaintingRenderer):
                 divisible by 4, by 8 for ``attention``. [B * T, 3, H, W]
             references: RGB of other frames, for each window. [B, N, 3, H, W]
             sound: window of the sound around each frame, bands first. [B * T, F, L]
+            known: result of `encode_references`; computed if empty.
         """
         frames = len(source) // len(references)
         source_features = self.source_encoder(source)
-        reference_features = self.reference_encoder(references.flatten(1, 2))
         # All frames of a window share the references, so they are encoded once.
-        deformed = self.before(reference_features).repeat_interleave(frames, 0)
-        reference_features = reference_features.repeat_interleave(frames, 0)
+        reference_features, deformed = (
+            each.repeat_interleave(frames, 0)
+            for each in known or self.encode_references(references)
+        )
         both = torch.cat([source_features, reference_features], 1)
         # Its mean over all places: what is needed is the pose between source and references.
         alignment = self.alignment_encoder(both).mean((2, 3))
@@ -179,20 +192,23 @@ class DINet(PaintingRenderer):
             return self.decoder(features.deformed)
         return self.decoder(torch.cat([features.source, features.deformed], 1))
 
-    def paint_frames(self, source: Tensor, references: Tensor, sound: Tensor) -> Tensor:
+    def paint_frames(
+        self, source: Tensor, references: Tensor, sound: Tensor, known: tuple[Tensor, ...] = ()
+    ) -> Tensor:
         """Paint frames, see `encode` for the arguments; RGB in [0, 1]. [B * T, 3, H, W]
 
         Args:
             source: frames, 0 inside the mask. RGB in [0, 1], [B * T, 3, H, W]
             references: other frames, for each window. RGB in [0, 1], [B, N, 3, H, W]
             sound: window of the sound around each frame, bands first. [B * T, F, L]
+            known: result of `encode_references`; computed if empty.
         """
-        return self.decode(self.encode(source, references, sound))
+        return self.decode(self.encode(source, references, sound, known))
 
-    def paint(self, inputs: ClipInputs) -> Tensor:
+    def paint(self, inputs: ClipInputs, known: tuple[Tensor, ...] = ()) -> Tensor:
         """Paint a batch of windows, see `PaintingRenderer.paint`. [B, T, 3, H, W]"""
         painted = self.paint_frames(
-            inputs.scene.flatten(0, 1), inputs.references, inputs.sound.flatten(0, 1)
+            inputs.scene.flatten(0, 1), inputs.references, inputs.sound.flatten(0, 1), known
         )
         return painted.unflatten(0, inputs.scene.shape[:2])
 

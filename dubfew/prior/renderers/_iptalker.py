@@ -196,21 +196,31 @@ class AlignmentModule(nn.Module):
         tokens = 1 if self.config.cross or not self.config.align else self.config.references + 1
         return tokens * self.config.code
 
-    def forward(self, mouths: Tensor, sound: Tensor) -> Tensor:
+    def see(self, references: Tensor) -> Tensor:
+        """Compute the visual tokens of references, without the token of their kind. [B, N, code]
+
+        Args:
+            references: RGB of other frames, for each window; the lower halves are seen.
+                [B, N, 3, H, W]
+        """
+        mouths = references[:, :, :, references.shape[3] // 2 :]
+        return self.image_encoder(mouths.flatten(0, 1)).unflatten(0, mouths.shape[:2])
+
+    def forward(self, seen: Tensor | None, sound: Tensor) -> Tensor:
         """Compute the code.
 
         Args:
-            mouths: lower halves of each window's references, RGB. [B, N, 3, H/2, W]
+            seen: tokens of each window's references, see `see`; None without alignment.
+                [B, N, code]
             sound: window of the sound around each frame, bands first. [B * T, F, L]
 
         Returns:
             The alignment feature of each frame. [B * T, code_length]
         """
         heard = self.sound_encoder(sound)
-        if not self.config.align:
+        if seen is None:
             return heard
         heard = heard + self.sound_token
-        seen = self.image_encoder(mouths.flatten(0, 1)).unflatten(0, mouths.shape[:2])
         seen = seen.repeat_interleave(len(heard) // len(seen), 0)
         tokens = torch.cat([seen + self.image_token, heard[:, None]], 1)
         for unit in self.units:
@@ -272,7 +282,21 @@ class IPTalker(PaintingRenderer):
             )
         self.leave = nn.Conv2d(full, 3, 7, padding=3)
 
-    def encode(self, source: Tensor, references: Tensor, sound: Tensor) -> IPTalkerFeatures:
+    def encode_references(self, references: Tensor) -> tuple[Tensor, ...]:
+        """Compute the references' features [B, N * C, H/4, W/4], and with alignment their tokens.
+
+        Args:
+            references: RGB of other frames, for each window. [B, N, 3, H, W]
+        """
+        features = self.reference_encoder(references.flatten(0, 1))
+        features = features.unflatten(0, references.shape[:2]).flatten(1, 2)
+        if not self.config.align:
+            return (features,)
+        return features, self.alignment.see(references)
+
+    def encode(
+        self, source: Tensor, references: Tensor, sound: Tensor, known: tuple[Tensor, ...] = ()
+    ) -> IPTalkerFeatures:
         """Compute the features that are decoded.
 
         Args:
@@ -280,22 +304,23 @@ class IPTalker(PaintingRenderer):
                 divisible by 4. [B * T, 3, H, W]
             references: RGB of other frames, for each window. [B, N, 3, H, W]
             sound: window of the sound around each frame, bands first. [B * T, F, L]
+            known: result of `encode_references`; computed if empty.
         """
-        code = self.alignment(references[:, :, :, references.shape[3] // 2 :], sound)
+        features, *tokens = known or self.encode_references(references)
+        code = self.alignment(tokens[0] if tokens else None, sound)
         seen = self.source_encoder(source)
-        known = self.reference_encoder(references.flatten(0, 1)).unflatten(0, references.shape[:2])
-        known = known.flatten(1, 2).repeat_interleave(len(source) // len(references), 0)
-        flow = self.flow_network(self.fuse(seen + self.gather(known)), code)
+        features = features.repeat_interleave(len(source) // len(references), 0)
+        flow = self.flow_network(self.fuse(seen + self.gather(features)), code)
         if self.config.flows == "one":
-            warped = warp_features(known, flow)
+            warped = warp_features(features, flow)
         else:
             count = self.config.references
             single = warp_features(
-                known.unflatten(1, (count, -1)).flatten(0, 1),
+                features.unflatten(1, (count, -1)).flatten(0, 1),
                 flow.unflatten(1, (count, 2)).flatten(0, 1),
             )
             warped = single.unflatten(0, (-1, count)).flatten(1, 2)
-        return IPTalkerFeatures(seen, known, warped, flow)
+        return IPTalkerFeatures(seen, features, warped, flow)
 
     def decode(self, features: IPTalkerFeatures) -> Tensor:
         """Paint images from features; RGB in [0, 1]. [B * T, 3, H, W]"""
@@ -310,20 +335,23 @@ class IPTalker(PaintingRenderer):
                 x = block(x)
         return torch.sigmoid(self.leave(F.leaky_relu(x, LEAKY_RELU_SLOPE)))
 
-    def paint_frames(self, source: Tensor, references: Tensor, sound: Tensor) -> Tensor:
+    def paint_frames(
+        self, source: Tensor, references: Tensor, sound: Tensor, known: tuple[Tensor, ...] = ()
+    ) -> Tensor:
         """Paint frames, see `encode` for the arguments; RGB in [0, 1]. [B * T, 3, H, W]
 
         Args:
             source: frames, 0 inside the mask. RGB in [0, 1], [B * T, 3, H, W]
             references: other frames, for each window. RGB in [0, 1], [B, N, 3, H, W]
             sound: window of the sound around each frame, bands first. [B * T, F, L]
+            known: result of `encode_references`; computed if empty.
         """
-        return self.decode(self.encode(source, references, sound))
+        return self.decode(self.encode(source, references, sound, known))
 
-    def paint(self, inputs: ClipInputs) -> Tensor:
+    def paint(self, inputs: ClipInputs, known: tuple[Tensor, ...] = ()) -> Tensor:
         """Paint a batch of windows, see `PaintingRenderer.paint`. [B, T, 3, H, W]"""
         painted = self.paint_frames(
-            inputs.scene.flatten(0, 1), inputs.references, inputs.sound.flatten(0, 1)
+            inputs.scene.flatten(0, 1), inputs.references, inputs.sound.flatten(0, 1), known
         )
         return painted.unflatten(0, inputs.scene.shape[:2])
 

@@ -67,12 +67,25 @@ class PaintingRenderer(nn.Module):
 
     config: PaintingRendererConfig
 
-    def paint(self, inputs: ClipInputs) -> Tensor:
+    def encode_references(self, references: Tensor) -> tuple[Tensor, ...]:
+        """Compute what depends on the references alone, which a render does once for all frames.
+
+        Args:
+            references: RGB of other frames, for each window. [B, N, 3, H, W]
+
+        Returns:
+            What `paint` takes as ``known``; nothing if the network sees references and frames
+            together.
+        """
+        return ()
+
+    def paint(self, inputs: ClipInputs, known: tuple[Tensor, ...] = ()) -> Tensor:
         """Paint a batch of windows; every subclass implements it.
 
         Args:
             inputs: blanked frames, references, sound and, for renderers with a texture, its
                 features. [B, T, ...]
+            known: result of `encode_references` for the inputs' references; computed if empty.
 
         Returns:
             RGB in [0, 1] of every frame of the windows. [B, T, 3, H, W]
@@ -82,6 +95,6 @@ class PaintingRenderer(nn.Module):
         """
         raise NotImplementedError
 
-    def forward(self, inputs: ClipInputs) -> Tensor:
+    def forward(self, inputs: ClipInputs, known: tuple[Tensor, ...] = ()) -> Tensor:
         """Paint a batch of windows, see `paint`. [B, T, 3, H, W]"""
-        return self.paint(inputs)
+        return self.paint(inputs, known)

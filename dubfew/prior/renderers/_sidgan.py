@@ -154,12 +154,23 @@ class SidganGenerator(PaintingRenderer):
             self.sound_encoder.eval()
         return self
 
-    def paint_levels(self, inputs: ClipInputs, finest: str = "fine") -> dict[str, Tensor]:
+    def encode_references(self, references: Tensor) -> tuple[Tensor, ...]:
+        """Compute the features of the reference at every level, coarsest first. [B, C, h, w] each
+
+        Args:
+            references: RGB of another frame, for each window. [B, 1, 3, H, W]
+        """
+        return tuple(_encode(self.reference_encoder, references[:, 0]))
+
+    def paint_levels(
+        self, inputs: ClipInputs, finest: str = "fine", known: tuple[Tensor, ...] = ()
+    ) -> dict[str, Tensor]:
         """Paint a batch at all levels up to one.
 
         Args:
             inputs: blanked frames, one reference and sound. [B, T, ...]
             finest: one of `LEVEL_NAMES`; later blocks are not computed.
+            known: result of `encode_references`; computed if empty.
 
         Returns:
             RGB in [0, 1] by level, coarsest first. [B, T, 3, H / d, W / d], d = 4, 2, 1
@@ -170,7 +181,7 @@ class SidganGenerator(PaintingRenderer):
         # A window has one reference: it is encoded once and repeated.
         references = [
             features.repeat_interleave(frames, 0)
-            for features in _encode(self.reference_encoder, inputs.references[:, 0])
+            for features in known or self.encode_references(inputs.references)
         ]
         sound = self.sound_encoder(inputs.sound.flatten(0, 1))[..., None, None]
         height, width = queries[0].shape[2:]
@@ -192,9 +203,9 @@ class SidganGenerator(PaintingRenderer):
                     break
         return painted
 
-    def paint(self, inputs: ClipInputs) -> Tensor:
+    def paint(self, inputs: ClipInputs, known: tuple[Tensor, ...] = ()) -> Tensor:
         """Paint a batch, see `PaintingRenderer.paint`. [B, T, 3, H, W]"""
-        return self.paint_levels(inputs)["fine"]
+        return self.paint_levels(inputs, known=known)["fine"]
 
     def list_parts_behind(self, finest: str) -> list[nn.Module]:
         """List the parts that `paint_levels` does not use up to a level."""

@@ -356,7 +356,7 @@ class StyleSyncGenerator(PaintingRenderer):
             if isinstance(module, ModulatedConvolution):
                 nn.init.ones_(module.scale.bias)
 
-    def paint(self, inputs: ClipInputs) -> Tensor:
+    def paint(self, inputs: ClipInputs, known: tuple[Tensor, ...] = ()) -> Tensor:
         """Paint windows of frames.
 
         Args:

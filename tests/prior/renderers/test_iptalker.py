@@ -104,17 +104,20 @@ def test_one_flow_moves_all_references_and_each_has_its_own_on_request():
 
 def test_references_take_part_in_the_code_unless_alignment_is_off():
     _, references, sound = make_inputs()
-    mouths = references[:, :, :, HEIGHT // 2 :]
     for align, changes in ((True, True), (False, False)):
-        module = shaken(make_toy(align=align)).eval().alignment
-        before, after = module(mouths, sound), module(1 - mouths, sound)
+        network = shaken(make_toy(align=align)).eval()
+        before, after = (
+            network.alignment(network.alignment.see(given) if align else None, sound)
+            for given in (references, 1 - references)
+        )
         assert torch.allclose(before, after) != changes
+        assert len(network.encode_references(references)) == (2 if align else 1)
 
 
 def test_without_the_cross_encoder_all_tokens_are_injected():
     module = make_toy(cross=False).alignment.eval()
     _, references, sound = make_inputs()
-    code = module(references[:, :, :, HEIGHT // 2 :], sound)
+    code = module(module.see(references), sound)
     assert code.shape == (2, (REFERENCES + 1) * 8) == (2, module.code_length)
 
 
