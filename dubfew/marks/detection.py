@@ -7,13 +7,14 @@ passes its checksum.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import NoFaceError
+from dubfew.marks.pattern import SLOT_SECONDS
 from dubfew.marks.payload import PAYLOAD_BITS, decode_payload
 from dubfew.marks.projection import (
     WINDOW_VARIANTS,
@@ -26,6 +27,7 @@ from dubfew.marks.watermark import (
     NUM_START_OFFSETS,
     SMALL_WINDOW_STEP_LEVELS,
     accumulate_directions,
+    accumulate_speeds,
     compute_bit_certainties,
 )
 from dubfew.media import probe
@@ -41,8 +43,14 @@ SEARCH_SEGMENT_FRAMES = 300
 # Number of segments that are read of a long video, spread over it.
 MAX_SEARCH_SEGMENTS = 4
 # Number of the most certain readings that are decoded: of the unchanged window from the video's
-# start, and of all variants. More candidates let more noise through.
-MAX_DIRECT_CANDIDATES, MAX_CANDIDATES = 2, 6
+# start, of all variants, and at other speeds. More candidates let more noise through.
+MAX_DIRECT_CANDIDATES, MAX_CANDIDATES, MAX_RETIMED_CANDIDATES = 2, 6, 4
+# Largest factor by which a video may have been made faster or slower.
+MAX_SPEED = 2.0
+# Number of speeds at which all window variants are tried. The right one is nearly always the first.
+NUM_RETIMED_SPEEDS = 3
+# Steps of the quantizer that a writer may have used.
+QUANTIZER_STEPS_LEVELS = (SMALL_WINDOW_STEP_LEVELS, LARGE_WINDOW_STEP_LEVELS)
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,9 @@ def find_watermark(
         progress: callback for the progress of tracking and reading.
 
     Returns:
-        The watermark, or None. In at most one of 30,000 unmarked videos of one face a watermark is
+        The watermark, or None. In at most one of 10,000 unmarked videos of one face a watermark is
         found by chance: `payload.decode_payload` bounds the probability for one reading, and at
-        most 4 x (2 + 6) readings are decoded for each face.
+        most 4 x (2 + 6 + 4) readings are decoded for each face.
 
     Raises:
         MediaError: The file cannot be read as video.
@@ -170,13 +178,71 @@ def decode_watermark(segments: list[WatermarkProjections]) -> DetectedWatermark 
         (1, 1, MAX_DIRECT_CANDIDATES),
         (len(WINDOW_VARIANTS), NUM_START_OFFSETS, MAX_CANDIDATES),
     ):
-        for reading in rank_candidates(segments, variants, starts)[:checked]:
-            word = decode_payload(reading)
-            if word is not None:
-                mean = float(np.abs(reading).mean())
-                frames = sum(len(segment.times) for segment in segments)
-                return DetectedWatermark(word.watermark_id, mean, word.num_corrected, frames)
+        found = _decode_readings(rank_candidates(segments, variants, starts)[:checked], segments)
+        if found is not None:
+            return found
+    # Segments of a video at another speed do not add up before the speed is known exactly.
+    newest = segments[-1]
+    retimed = [replace(newest, times=newest.times * speed) for speed in rank_speeds(newest)]
+    if not retimed:
+        return None
+    readings = np.concatenate(
+        [rank_candidates([each])[:MAX_RETIMED_CANDIDATES] for each in retimed]
+    )
+    return _decode_readings(_most_certain(readings)[:MAX_RETIMED_CANDIDATES], [newest])
+
+
+def _decode_readings(
+    readings: NDArray[np.float64], segments: list[WatermarkProjections]
+) -> DetectedWatermark | None:
+    """Decode the first reading that passes the checksum."""
+    for reading in readings:
+        word = decode_payload(reading)
+        if word is not None:
+            mean = float(np.abs(reading).mean())
+            frames = sum(len(segment.times) for segment in segments)
+            return DetectedWatermark(word.watermark_id, mean, word.num_corrected, frames)
     return None
+
+
+def rank_speeds(segment: WatermarkProjections) -> list[float]:
+    """Find factors by which a segment may have been made faster.
+
+    Args:
+        segment: projections of one mouth in one segment.
+
+    Returns:
+        The `NUM_RETIMED_SPEEDS` factors whose readings are the most certain, or none for a segment
+        that is too short for a speed to matter.
+    """
+    duration = float(np.ptp(segment.times))
+    if duration < SLOT_SECONDS:
+        return []
+    # Neighboring speeds drift apart by half a slot over the segment.
+    spacing = SLOT_SECONDS / 2 / duration
+    count = int(np.log(MAX_SPEED) / spacing)
+    speeds = np.exp(spacing * np.arange(-count, count + 1))
+    for refinement in (1.0, 0.5):
+        certainty = np.max(
+            [
+                np.abs(
+                    compute_bit_certainties(
+                        *accumulate_speeds(
+                            segment.projections[:, 0], segment.weights, segment.times, speeds, step
+                        )
+                    )
+                )
+                .mean(2)
+                .max(0)
+                for step in QUANTIZER_STEPS_LEVELS
+            ],
+            0,
+        )
+        best = speeds[np.argsort(-certainty, kind="stable")[:NUM_RETIMED_SPEEDS]]
+        # Then the places between the best ones and their neighbors.
+        around = np.exp(spacing * refinement / 2 * np.array([-1, 0, 1]))
+        speeds = np.unique((best[:, None] * around).ravel())
+    return [float(speed) for speed in best]
 
 
 def rank_candidates(
@@ -204,7 +270,12 @@ def rank_candidates(
             compute_bit_certainties(*accumulate_directions(projections, weights, times, step))[
                 :num_starts
             ].reshape(-1, PAYLOAD_BITS)
-            for step in (SMALL_WINDOW_STEP_LEVELS, LARGE_WINDOW_STEP_LEVELS)
+            for step in QUANTIZER_STEPS_LEVELS
         ]
     )
-    return found[np.argsort(-np.abs(found).mean(1), kind="stable")]
+    return _most_certain(found)
+
+
+def _most_certain(readings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sort readings by their mean certainty, the most certain first."""
+    return readings[np.argsort(-np.abs(readings).mean(1), kind="stable")]

@@ -37,6 +37,9 @@ WINDOW_SAMPLES = GRID_CELLS * CELL_SAMPLES
 CELL_WAVES = ((2, 1), (1, 2), (2, 2))
 # Patterns in a picture.
 NUM_PATTERNS = NUM_CELLS * len(CELL_WAVES)
+# Smallest fraction of a cell that must be paintable. In a cell with less the pattern would be cut
+# and its mean no longer be zero.
+MIN_PAINTABLE_SHARE = 0.85
 # Duration of a slot, s. Shorter slots flicker, longer ones need longer videos.
 SLOT_SECONDS = 0.32
 # Slots after which the schedule repeats. More slots average over more places, but a reader must try

@@ -17,9 +17,9 @@ WATERMARK_ID_BYTES = 5
 # Length of the CRC-32, bytes. It detects wrong readings: one in 2^32 passes.
 CHECKSUM_BYTES = 4
 PAYLOAD_BITS = 8 * (WATERMARK_ID_BYTES + CHECKSUM_BYTES)
-# Number of the least certain bits that are tried both ways. Each one doubles the time of decoding
-# and the probability that noise passes the checksum.
-NUM_DOUBTFUL_BITS = 12
+# Number of error patterns that the decoder tries, the most probable first. Each doubling reads
+# slightly weaker watermarks and doubles the probability that noise passes the checksum.
+NUM_ERROR_PATTERNS = 2**13
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def decode_payload(bit_certainty: NDArray) -> DecodedPayload | None:
         bit_certainty: certainty of each bit, positive for 0 and negative for 1. [PAYLOAD_BITS]
 
     Returns:
-        Among the words that pass, the one whose flipped bits were the least certain; None if no
-        word passes. Noise passes with a probability of at most
-        ``2 ** (NUM_DOUBTFUL_BITS - 8 * CHECKSUM_BYTES)``, about 1e-6.
+        Among the words that pass, the one whose flipped bits are the least certain; None if none of
+        the `NUM_ERROR_PATTERNS` most probable words passes. Noise passes with a probability of
+        ``NUM_ERROR_PATTERNS / 2 ** (8 * CHECKSUM_BYTES)``, about 2e-6.
 
     Example:
         >>> soft = 1 - 2.0 * encode_payload("00c0ffee11")
@@ -78,30 +78,37 @@ def decode_payload(bit_certainty: NDArray) -> DecodedPayload | None:
         >>> decode_payload(soft)
         DecodedPayload(watermark_id='00c0ffee11', num_corrected=1)
 
-    Source: Chase 1972, A Class of Algorithms for Decoding Block Codes with Channel Measurement
-    Information (IEEE Transactions on Information Theory 18), algorithm 2, with the checksum in
-    place of an algebraic decoder.
+    Source: Solomon, Duffy and Medard 2020, Soft Maximum Likelihood Decoding using GRAND (IEEE
+    International Conference on Communications), with a bounded number of guesses.
     """
+    certainty = np.abs(bit_certainty)
     hard = (bit_certainty < 0).astype(np.uint8)
-    doubtful = np.argsort(np.abs(bit_certainty), kind="stable")[:NUM_DOUBTFUL_BITS]
-    # CRCs are linear: the checksum error of a word with flipped bits is the XOR of the word's own
-    # error and of one term for each flip. So all 2^12 words take 12 checksums.
-    errors, costs = np.array([_checksum_error(hard)], np.uint32), np.zeros(1)
     zero_error = _checksum_error(np.zeros(PAYLOAD_BITS, np.uint8))
-    for bit in doubtful:
+    # CRCs are linear: the checksum error of a word with flipped bits is the XOR of the word's own
+    # error and of one term for each flip.
+    costs, errors = np.zeros(1), np.array([_checksum_error(hard)], np.uint32)
+    flips = np.zeros((1, PAYLOAD_BITS), bool)
+    for bit in np.argsort(certainty, kind="stable"):
+        # Every pattern that flips this bit or one after it costs more than all that are kept.
+        if len(costs) == NUM_ERROR_PATTERNS and certainty[bit] > costs[-1]:
+            break
         flip = np.zeros(PAYLOAD_BITS, np.uint8)
         flip[bit] = 1
-        # The second half of the words is the first half with this bit flipped, too.
+        flipped = flips.copy()
+        flipped[:, bit] = True
+        costs = np.concatenate([costs, costs + certainty[bit]])
         errors = np.concatenate([errors, errors ^ np.uint32(_checksum_error(flip) ^ zero_error)])
-        costs = np.concatenate([costs, costs + abs(bit_certainty[bit])])
+        # A pattern is among the most probable only if it is so without its last flip, so the others
+        # can be dropped at once.
+        kept = np.argsort(costs, kind="stable")[:NUM_ERROR_PATTERNS]
+        costs, errors = costs[kept], errors[kept]
+        flips = np.concatenate([flips, flipped])[kept]
     passing = np.flatnonzero(errors == 0)
     if not passing.size:
         return None
-    best = int(passing[np.argmin(costs[passing])])
-    # The number of a word has a 1 for each flipped bit.
-    flipped = doubtful[(best >> np.arange(NUM_DOUBTFUL_BITS) & 1) == 1]
-    hard[flipped] ^= 1
-    return DecodedPayload(np.packbits(hard).tobytes()[:WATERMARK_ID_BYTES].hex(), len(flipped))
+    corrected = flips[passing[0]]
+    word = np.packbits(hard ^ corrected).tobytes()
+    return DecodedPayload(word[:WATERMARK_ID_BYTES].hex(), int(corrected.sum()))
 
 
 def _checksum_error(bits: NDArray[np.uint8]) -> int:

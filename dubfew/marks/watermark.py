@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from dubfew.marks.pattern import (
     CELL_WAVES,
+    MIN_PAINTABLE_SHARE,
     NUM_PATTERNS,
     ROUND_SLOTS,
     SLOT_SECONDS,
@@ -50,9 +51,10 @@ DISTORTION_COMPENSATION = 0.75
 # Number of positions in the round of slots at which a video may begin after its start was cut off:
 # quarters of a slot. Finer steps take longer and gain little.
 NUM_START_OFFSETS = 4 * ROUND_SLOTS
-# Smallest fraction of a cell that must be paintable. In a cell with less the pattern would be cut
-# and its mean no longer be zero.
-MIN_PAINTABLE_SHARE = 0.85
+# Weight of the quarters of a slot when it is read. Codecs keep what was there before in still
+# places, so that the marks of a slot come late: at CRF 28 the first frames of a slot showed it
+# with 60 % of the strength of the last ones, and the slot before as strongly.
+QUARTER_WEIGHTS = np.array([0.55, 0.85, 1.0, 1.0])
 
 
 class WatermarkEmbedder:
@@ -158,20 +160,59 @@ def accumulate_directions(
     Returns:
         For every quarter of a slot, sums of weighted phases
         [NUM_START_OFFSETS, A, NUM_PATTERNS] and of squared weights
-        [NUM_START_OFFSETS, NUM_PATTERNS].
+        [NUM_START_OFFSETS, 1, NUM_PATTERNS].
     """
-    # One step of the quantizer is a full circle.
-    phases = np.exp(2j * np.pi / step * projections) * pattern_weights[:, None]
-    # The quarter of a slot to which each frame belongs, counted from the start of the round.
-    quarter = (
-        np.floor(times * (NUM_START_OFFSETS / (ROUND_SLOTS * SLOT_SECONDS)) + 1e-6).astype(np.int64)
-        % NUM_START_OFFSETS
-    )
-    sums = np.zeros((NUM_START_OFFSETS, *projections.shape[1:]), np.complex64)
-    power = np.zeros((NUM_START_OFFSETS, NUM_PATTERNS))
-    np.add.at(sums, quarter, phases)
-    np.add.at(power, quarter, pattern_weights**2)
-    return sums, power
+    phases = _weighted_phases(projections, pattern_weights[:, None], step)
+    member = _quarter_membership(times)
+    sums = member @ phases.reshape(len(times), -1)
+    power = member @ pattern_weights**2
+    return sums.reshape(NUM_START_OFFSETS, *projections.shape[1:]), power[:, None].astype(float)
+
+
+def accumulate_speeds(
+    projections: NDArray[np.float32],  # [N, NUM_PATTERNS]
+    pattern_weights: NDArray[np.float32],  # [N, NUM_PATTERNS]
+    times: NDArray[np.float64],  # [N]
+    speeds: NDArray[np.float64],  # [A]
+    step: float,
+) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+    """Add up phases like `accumulate_directions`, for one window and A speeds of the video.
+
+    Args:
+        projections: projections of N frames. [N, NUM_PATTERNS]
+        pattern_weights: reliability of each pattern in each frame. [N, NUM_PATTERNS]
+        times: times of the frames, s. [N]
+        speeds: factors by which the video may have been made faster. [A]
+        step: step of the quantizer, levels.
+
+    Returns:
+        For every quarter of a slot, sums of weighted phases and of squared weights, each
+        [NUM_START_OFFSETS, A, NUM_PATTERNS].
+    """
+    phases = _weighted_phases(projections, pattern_weights, step)
+    # In a video that was made faster, time runs faster in the slots that it was written in.
+    member = _quarter_membership(speeds[:, None] * times)
+    sums, power = member @ phases, member @ pattern_weights**2
+    return sums.swapaxes(0, 1), power.swapaxes(0, 1).astype(float)
+
+
+def _weighted_phases(projections: NDArray, weights: NDArray, step: float) -> NDArray[np.complex64]:
+    """Return points on a circle that is one step of the quantizer, times their weights."""
+    return (np.exp(2j * np.pi / step * projections) * weights).astype(np.complex64)
+
+
+def _quarter_membership(times: NDArray) -> NDArray[np.float32]:
+    """Return 1 where a frame belongs to a quarter of a slot, counted from the start of the round.
+
+    Args:
+        times: times of the frames, s. [..., N]
+
+    Returns:
+        1 or 0. [..., NUM_START_OFFSETS, N]
+    """
+    quarter_seconds = ROUND_SLOTS * SLOT_SECONDS / NUM_START_OFFSETS
+    quarter = np.floor(times / quarter_seconds + 1e-6).astype(np.int64) % NUM_START_OFFSETS
+    return (quarter[..., None, :] == np.arange(NUM_START_OFFSETS)[:, None]).astype(np.float32)
 
 
 def compute_bit_certainties(
@@ -180,13 +221,13 @@ def compute_bit_certainties(
     """Compute the certainty of every bit over all frames: positive for 0, negative for 1.
 
     There is one row for each quarter of a slot at which the video may begin, and for each window
-    variant. Without a watermark the signs are random, whatever the picture shows, because the
+    variant or speed. Without a watermark the signs are random, whatever the picture shows, because the
     dither is random. The values would be normal with a standard deviation of 1 if frames were
     independent; neighboring frames are not, so they are larger.
 
     Args:
-        sums: sums of phases, see `accumulate_directions`.
-        power: sums of squared weights, see `accumulate_directions`.
+        sums: sums of phases. [NUM_START_OFFSETS, A, NUM_PATTERNS]
+        power: sums of squared weights. [NUM_START_OFFSETS, A or 1, NUM_PATTERNS]
     """
     carried, offsets = bit_schedule()
     place = np.argsort(carried, axis=1)  # pattern of each bit
@@ -195,10 +236,12 @@ def compute_bit_certainties(
     found = []
     for start in range(NUM_START_OFFSETS):
         # Assume that the video begins here: shift the quarters and join them to slots.
-        slot = np.roll(sums, start, 0).reshape(ROUND_SLOTS, -1, *sums.shape[1:]).sum(1)
-        weight = np.roll(power, start, 0).reshape(ROUND_SLOTS, -1, NUM_PATTERNS).sum(1)
+        quarters = np.roll(sums, start, 0).reshape(ROUND_SLOTS, -1, *sums.shape[1:])
+        slot = np.einsum("q,sq...->s...", QUARTER_WEIGHTS, quarters)
+        quarters = np.roll(power, start, 0).reshape(ROUND_SLOTS, -1, *power.shape[1:])
+        weight = np.einsum("q,sq...->s...", QUARTER_WEIGHTS**2, quarters)
         # Add up the patterns that carry the same bit, and normalize by their weights.
         votes = np.take_along_axis((slot * back).real, place[:, None], 2).sum(0)
-        total = np.take_along_axis(weight, place, 1).sum(0)
+        total = np.take_along_axis(weight, place[:, None], 2).sum(0)
         found.append(votes / np.sqrt(np.maximum(total, 1e-12) / 2))
     return np.array(found)

@@ -10,10 +10,24 @@ from PIL import Image
 
 from dubfew.errors import MediaError
 from dubfew.marks import detection
-from dubfew.marks.detection import decode_watermark, find_watermark, track_mouths
-from dubfew.marks.pattern import NUM_PATTERNS
-from dubfew.marks.projection import WatermarkProjections, crop_luma, project_mouths
+from dubfew.marks.detection import decode_watermark, find_watermark, rank_speeds, track_mouths
+from dubfew.marks.pattern import (
+    NUM_PATTERNS,
+    bit_schedule,
+    downsampling_weights,
+    slots_from_times,
+    split_cells,
+)
+from dubfew.marks.payload import encode_payload
+from dubfew.marks.projection import (
+    WatermarkProjections,
+    crop_luma,
+    project_mouths,
+    reliability_weights,
+)
+from dubfew.marks.watermark import SMALL_WINDOW_STEP_LEVELS, WatermarkEmbedder
 from dubfew.media import Frame, VideoWriter, probe, read_frames
+from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, FaceRegions, render_soft_mask
 from tests.marks.conftest import FRAMES, ID, encoded_again
 
 pytestmark = pytest.mark.slow
@@ -57,6 +71,45 @@ def test_the_watermark_is_found_in_the_smaller_face(
     found = find_watermark(path)
     assert found is not None
     assert (found.id, found.frames) == (ID, FRAMES)
+
+
+@pytest.mark.parametrize("speed", [25 / 24, 1.37])
+def test_the_watermark_survives_another_speed(speed: float, monkeypatch) -> None:
+    monkeypatch.setattr(detection, "WINDOW_VARIANTS", [(0.0, 0.0, 1.0)])  # for speed
+    rng = np.random.default_rng(5)
+    times = np.arange(150) / 25
+    carried, offsets = bit_schedule()
+    slots = slots_from_times(times)
+    values = (offsets + 0.5 * encode_payload(ID)[carried])[slots] * SMALL_WINDOW_STEP_LEVELS
+    values = values + rng.normal(size=values.shape) * 0.8
+    # A copy that runs faster from somewhere in the video on.
+    seen = WatermarkProjections(
+        values[:, None].astype(np.float32),
+        np.ones(values.shape, np.float32),
+        times / speed + 0.7,
+    )
+    assert rank_speeds(seen)[0] == pytest.approx(speed, rel=0.02)
+    found = decode_watermark([seen])
+    assert found is not None
+    assert found.id == ID
+
+
+def test_the_reader_counts_the_cells_that_the_writer_marks() -> None:
+    """The mask ends within some cells; they hold no mark."""
+    turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    hull = np.stack([96 + 74 * np.cos(turns), 96 + 55 * np.sin(turns)], 1).astype(np.float32)
+    window = np.array([0.0, 0.0, 192.0], np.float32)
+    regions = FaceRegions(np.zeros((1, 4), np.float32), window[None], hull[None])
+    mask = render_soft_mask(hull, MASK_FEATHER_FRACTION * 192, 0, 0, 1.0, 192, 192) > 0
+    before = np.full((192, 192, 3), 128, np.float32)
+    after = before.copy()
+    frame = Frame.from_rgb(np.zeros((192, 192, 3), np.uint8))
+    WatermarkEmbedder(ID).embed_watermark(frame, after, mask, (0, 0), window)
+    steps = downsampling_weights(0.0, 192, 192)
+    marked = split_cells(steps @ np.abs(after - before).mean(2) @ steps.T).mean((1, 2)) > 0.12
+    counted = reliability_weights(np.full((48, 48), 128, np.float32), regions, 0)[::3] > 0
+    assert 8 < marked.sum() < 24
+    np.testing.assert_array_equal(counted, marked)
 
 
 def test_noise_is_not_detected() -> None:
