@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,6 +21,9 @@ from dubfew.utils.private_files import write_private_file
 # Environment variables of the user's files: a chain, the signer's certificate first, and its
 # private key.
 SIGNING_CERTIFICATE_VARIABLE, SIGNING_KEY_VARIABLE = "DUBFEW_SIGN_CERT", "DUBFEW_SIGN_KEY"
+# Environment variable of a time stamp authority after RFC 3161. Without it dubfew signs without the
+# network.
+TIMESTAMP_URL_VARIABLE = "DUBFEW_TIMESTAMP_URL"
 # File in DUBFEW_HOME that holds key and chain in one.
 SIGNING_FILE_NAME = "signing.pem"
 # Validity of a self-signed certificate, years. Credentials without a time stamp become invalid when
@@ -37,26 +41,48 @@ class SigningIdentity:
         certificate_chain: certificates, the signer's first, PEM.
         private_key: private key, PKCS #8, PEM.
         algorithm: C2PA's name of the signature algorithm, such as "es256".
+        timestamp_url: address of the authority that stamps signatures with the time, or None.
     """
 
     certificate_chain: bytes
     private_key: bytes
     algorithm: str
+    timestamp_url: str | None = None
 
 
 def load_signing_identity(home: Path) -> SigningIdentity:
     """Load the certificate and key to sign with, or create them on first use.
 
-    The environment variables DUBFEW_SIGN_CERT and DUBFEW_SIGN_KEY come first, then the file
-    ``signing.pem`` in the home folder.
+    For certificate and key the environment variables DUBFEW_SIGN_CERT and DUBFEW_SIGN_KEY come
+    first, then the file ``signing.pem`` in the home folder. DUBFEW_TIMESTAMP_URL is the address of
+    a time stamp authority.
 
     Args:
         home: the home folder. Without a file in it, one is created that only its owner may read.
 
     Raises:
         DubfewError: Certificate and key cannot be read, do not belong together, are not valid
-            today, or are of a kind that C2PA does not allow.
+            today, or are of a kind that C2PA does not allow; the authority is no web address.
     """
+    return replace(_load_certificate_and_key(home), timestamp_url=_find_timestamp_url())
+
+
+def _find_timestamp_url() -> str | None:
+    """Return the address of the user's time stamp authority, if there is one."""
+    url = os.environ.get(TIMESTAMP_URL_VARIABLE)
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise DubfewError(
+            f"{TIMESTAMP_URL_VARIABLE} is {url!r:.80}: give the http or https address of a time "
+            "stamp authority (RFC 3161)"
+        )
+    return url
+
+
+def _load_certificate_and_key(home: Path) -> SigningIdentity:
+    """Load the certificate and key of `load_signing_identity`."""
     certificate, key = (
         os.environ.get(SIGNING_CERTIFICATE_VARIABLE),
         os.environ.get(SIGNING_KEY_VARIABLE),

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ SYNTHETIC_SOURCE_TYPE = (
 UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 # Settings of the c2pa library.
 C2PA_SETTINGS: dict[str, Any] = {
-    # Never use the network.
+    # Never use the network to verify.
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": True},
     # dubfew adds all actions itself, and a thumbnail would put a picture of the input into the
     # output.
@@ -94,7 +94,7 @@ class RenderProvenance:
 
 def sign_video(
     file: Path, output: Path, provenance: RenderProvenance, identity: SigningIdentity
-) -> None:
+) -> tuple[str, ...]:
     """Sign a finished video before it is renamed to its place.
 
     Args:
@@ -104,32 +104,48 @@ def sign_video(
         provenance: facts about the render.
         identity: the signer.
 
+    Returns:
+        What the user should know: that the time stamp authority gave no time stamp.
+
     Raises:
         MediaError: The credentials cannot be created.
         OSError: The credentials cannot be written.
     """
+    try:
+        _sign_in_place(file, output, provenance, identity)
+    except c2pa.C2paError as error:
+        if identity.timestamp_url is None:
+            raise MediaError(
+                f"{output} cannot be given Content Credentials ({error}): check the certificate"
+            ) from error
+    else:
+        return ()
+    # A render of hours is not lost because a server on the network does not answer.
+    sign_video(file, output, provenance, replace(identity, timestamp_url=None))
+    return (f"the credentials have no time stamp: {identity.timestamp_url} gave none",)
+
+
+def _sign_in_place(
+    file: Path, output: Path, provenance: RenderProvenance, identity: SigningIdentity
+) -> None:
+    """Sign a video; see `sign_video`. A video that cannot be signed stays as it is."""
     kind = EMBEDDABLE_MEDIA_TYPES.get(output.suffix.lower())
     # Credentials are written into a copy, which then replaces the content of the file.
-    try:
-        with _make_builder(provenance) as builder, _make_signer(identity) as signer:
-            if kind is None:
-                builder.set_no_embed()
+    with _make_builder(provenance) as builder, _make_signer(identity) as signer:
+        if kind is None:
+            builder.set_no_embed()
+            with open(file, "rb") as source:
+                # c2pa copies the file even if it embeds nothing; the copy is discarded.
+                manifest = builder.sign(signer, UNKNOWN_MEDIA_TYPE, source, _NullStream())
+        else:
+            # An unnamed file disappears with the process, however that ends.
+            with tempfile.TemporaryFile(dir=file.parent) as signed:
                 with open(file, "rb") as source:
-                    # c2pa copies the file even if it embeds nothing; the copy is discarded.
-                    manifest = builder.sign(signer, UNKNOWN_MEDIA_TYPE, source, _NullStream())
-            else:
-                # An unnamed file disappears with the process, however that ends.
-                with tempfile.TemporaryFile(dir=file.parent) as signed:
-                    with open(file, "rb") as source:
-                        builder.sign(signer, kind, source, signed)
-                    signed.seek(0)
-                    with open(file, "rb+") as target:
-                        shutil.copyfileobj(signed, target, 1 << 20)
-                        target.truncate()
-    except c2pa.C2paError as error:
-        raise MediaError(
-            f"{output} cannot be given Content Credentials ({error}): check the certificate"
-        ) from error
+                    builder.sign(signer, kind, source, signed)
+                signed.seek(0)
+                with open(file, "rb+") as target:
+                    shutil.copyfileobj(signed, target, 1 << 20)
+                    target.truncate()
     if kind is None:
         write_atomic(credentials_path(output), manifest)
 
@@ -239,10 +255,14 @@ def _readable_media_types() -> frozenset[str]:
 
 
 def _make_signer(identity: SigningIdentity) -> Any:
-    """Create c2pa's signer, without a time stamp authority."""
+    """Create c2pa's signer, which asks the time stamp authority if there is one."""
+    url = identity.timestamp_url
     return c2pa.Signer.from_info(
         c2pa.C2paSignerInfo(
-            identity.algorithm.encode(), identity.certificate_chain, identity.private_key, None
+            identity.algorithm.encode(),
+            identity.certificate_chain,
+            identity.private_key,
+            url.encode() if url else None,
         )
     )
 
@@ -309,6 +329,9 @@ class ContentCredentials:
         ingredients: the inputs.
         manifests: number of manifests, those of the ingredients included.
         rendering: dubfew's own assertion, or None in credentials of other programs.
+        signed_at: time of the signature after the time stamp authority, ISO 8601; None without a
+            time stamp that fits the signature.
+        is_time_trusted: whether the authority is known.
     """
 
     place: Path
@@ -322,6 +345,8 @@ class ContentCredentials:
     ingredients: tuple[CredentialsIngredient, ...]
     manifests: int
     rendering: Mapping[str, Any] | None
+    signed_at: str | None = None
+    is_time_trusted: bool = False
 
 
 class _NoCredentialsError(MediaError):
@@ -406,6 +431,8 @@ def _credentials_from_store(store: Mapping[str, Any], place: Path) -> ContentCre
     state = str(store.get("validation_state", "Invalid")).lower()
     problems = {item["code"] for item in store.get("validation_status", [])}
     signature = active.get("signature_info", {})
+    results = store.get("validation_results", {}).get("activeManifest", {})
+    passed = {item["code"] for item in results.get("success", [])}
     return ContentCredentials(
         place=place,
         state=state if state in ("trusted", "valid") else "invalid",
@@ -430,6 +457,9 @@ def _credentials_from_store(store: Mapping[str, Any], place: Path) -> ContentCre
         ),
         manifests=len(store["manifests"]),
         rendering=data.get(RENDER_ASSERTION_LABEL),
+        # c2pa also shows the time of a stamp that it could not validate.
+        signed_at=signature.get("time") if "timeStamp.validated" in passed else None,
+        is_time_trusted="timeStamp.trusted" in passed,
     )
 
 

@@ -191,8 +191,8 @@ def reliability_weights(
         WINDOW_SAMPLES,
         WINDOW_SAMPLES,
     )
-    # A cell counts where the writer marks it, as any other holds nothing but noise, and the less the
-    # steeper its picture is.
+    # A cell counts where the writer marks it, as any other holds nothing but noise, and counts the
+    # less the steeper its picture is.
     inside = (split_cells(mask) > 0).mean((1, 2)) >= MIN_PAINTABLE_SHARE
     down, across = np.gradient(samples)
     steep = split_cells(np.abs(down) + np.abs(across)).mean((1, 2))

@@ -101,6 +101,9 @@ def _describe_credentials(credentials: ContentCredentials | None) -> list[str]:
         f"signed by {credentials.signer or 'nobody named'}, issued by {credentials.issuer or '-'}",
         f"made with {credentials.generator}: {', '.join(credentials.actions) or 'no action'}",
     ]
+    if credentials.signed_at:
+        authority = "that is known" if credentials.is_time_trusted else "that nobody vouches for"
+        lines.append(f"signed at {credentials.signed_at}, by the clock of an authority {authority}")
     # The details are C2PA's own terms, so that they can be looked up.
     lines += [f"problem: {problem}" for problem in credentials.problems]
     if credentials.source_type:

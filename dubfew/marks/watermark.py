@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from dubfew.marks.pattern import (
     CELL_WAVES,
     MIN_PAINTABLE_SHARE,
-    NUM_PATTERNS,
     ROUND_SLOTS,
     SLOT_SECONDS,
     bit_schedule,
@@ -221,8 +220,8 @@ def compute_bit_certainties(
     """Compute the certainty of every bit over all frames: positive for 0, negative for 1.
 
     There is one row for each quarter of a slot at which the video may begin, and for each window
-    variant or speed. Without a watermark the signs are random, whatever the picture shows, because the
-    dither is random. The values would be normal with a standard deviation of 1 if frames were
+    variant or speed. Without a watermark the signs are random, whatever the picture shows, because
+    the dither is random. The values would be normal with a standard deviation of 1 if frames were
     independent; neighboring frames are not, so they are larger.
 
     Args:

@@ -375,17 +375,21 @@ def _write_cast(
     first, *others = (each.provenance for each in roles)
     provenance = replace(first, others=tuple(others))
 
+    seal_notes: list[str] = []
+
     def seal_output(file: Path) -> None:
         """Sign and log the finished file before it takes its place."""
-        sign_and_log(
-            file,
-            job.output,
-            provenance,
-            job.identity,
-            job.purpose,
-            job.registry,
-            revisions[0],
-            others=revisions[1:],
+        seal_notes.extend(
+            sign_and_log(
+                file,
+                job.output,
+                provenance,
+                job.identity,
+                job.purpose,
+                job.registry,
+                revisions[0],
+                others=revisions[1:],
+            )
         )
 
     with ExitStack() as stack:
@@ -435,7 +439,9 @@ def _write_cast(
                 progress(Progress("render", count, count_woven(len(schedule.scene_rows), order)))
         for revision in revisions:
             revision.check_exists()
-    return _WrittenCast(count, (*writer.notes, *describe_losses(job.sources, job.output)))
+    return _WrittenCast(
+        count, (*writer.notes, *seal_notes, *describe_losses(job.sources, job.output))
+    )
 
 
 def _count_painted(role: _DrivenRole, order: int) -> int:

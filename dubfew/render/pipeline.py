@@ -308,17 +308,21 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
     # The credentials name the watermark, so it is chosen first.
     provenance = _describe_provenance(job, marker.watermark_id if marker else None)
 
+    seal_notes: list[str] = []
+
     def seal_output(file: Path) -> None:
         """Sign and log the finished file before it takes its place."""
-        sign_and_log(
-            file,
-            job.output,
-            provenance,
-            job.identity,
-            job.purpose,
-            job.registry,
-            actor.revision,
-            anyone=job.options.anyone,
+        seal_notes.extend(
+            sign_and_log(
+                file,
+                job.output,
+                provenance,
+                job.identity,
+                job.purpose,
+                job.registry,
+                actor.revision,
+                anyone=job.options.anyone,
+            )
         )
 
     with (
@@ -368,6 +372,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
     notes = (
         describe_encoded_frames(passage, writer.kept_frames),
         *writer.notes,
+        *seal_notes,
         *describe_losses(job.sources, job.output),
         painter.describe_unmatched(),
     )

@@ -25,7 +25,7 @@ def sign_and_log(
     *,
     anyone: bool = False,
     others: Sequence[Revision] = (),
-) -> None:
+) -> tuple[str, ...]:
     """Sign a finished file and log the render, before the file takes its place.
 
     The project is not logged, because its title may contain a person's name.
@@ -41,6 +41,9 @@ def sign_and_log(
         anyone: whether a face that is not the actor's was allowed.
         others: revisions of the actors whose facts are ``rendering.others``, in that order.
 
+    Returns:
+        What the user should know of the credentials.
+
     Raises:
         ActorNotFoundError: The actor was deleted during the render.
         SuspendedError: The actor was suspended during the render.
@@ -52,7 +55,7 @@ def sign_and_log(
     for each in revisions:
         each.check_exists()
         registry.check_suspension(each)
-    sign_video(file, output, rendering, identity)
+    notes = sign_video(file, output, rendering, identity)
     sha256 = sha256_file(file)
     try:
         for facts, each in zip(rendering.mouths, revisions, strict=True):
@@ -63,6 +66,7 @@ def sign_and_log(
         if beside != output:
             beside.unlink(missing_ok=True)
         raise
+    return notes
 
 
 def log_frames(
