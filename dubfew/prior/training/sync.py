@@ -38,7 +38,7 @@ from dubfew.data.clip_shards import open_layout_clips
 from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior.syncnets import SYNC_FRAMES, SYNCNETS, SyncNetwork, make_syncnet
-from dubfew.prior.syncnets._file import SyncNetInfo, save_syncnet
+from dubfew.prior.syncnets._file import SyncNetInfo, load_syncnet, save_syncnet
 from dubfew.prior.training.accelerator import configured_accelerator
 from dubfew.prior.training.batches import check_held_out_disjoint
 from dubfew.prior.training.config import (
@@ -73,6 +73,8 @@ class SyncTrainConfig:
             file with one on each line.
         network: entry of `dubfew.prior.syncnets.SYNCNETS`.
         settings: sizes that differ from the paper's.
+        start: file of a trained SyncNet of the same form, whose weights the training starts from;
+            "" for fresh ones. SIDGAN's learned from VoxCeleb2 first, then from AVSpeech.
         layout: crop layout of the data.
         shrink: divides the size of the crops.
         steps: optimizer steps; 0 for those of the paper.
@@ -92,6 +94,7 @@ class SyncTrainConfig:
     exclude: str | list[str] = field(default_factory=list)
     network: str = "aps"
     settings: dict[str, Any] = field(default_factory=dict)
+    start: str = ""
     layout: str = "sidgan"
     shrink: int = 1
     steps: int = 0
@@ -298,6 +301,8 @@ def train_syncnet(
         set_seed(config.seed)
         out = Path(config.out)
         network = make_syncnet(config.network, config.settings)
+        if config.start:
+            _copy_weights(network, config)
         # Numbers that the user left out come from the network's paper, so the network is made
         # first.
         config = config.with_paper_values(network)
@@ -365,6 +370,22 @@ def train_syncnet(
     return out / SYNCNET_FILE, info
 
 
+def _copy_weights(network: SyncNetwork, config: SyncTrainConfig) -> None:
+    """Start from the weights of another training.
+
+    Raises:
+        AssetError: The file does not exist or is no SyncNet.
+        ArtefactError: Its network is of another form.
+    """
+    known, info = load_syncnet(Path(config.start))
+    if (info.name, info.settings) != (config.network, config.settings):
+        raise ArtefactError(
+            f"'start' names a SyncNet {info.name!r} with the settings {info.settings}, and "
+            f"{config.network!r} with {config.settings} is trained: both must be the same"
+        )
+    network.load_state_dict(known.state_dict())
+
+
 def _check_accuracy(info: SyncNetInfo, *, force: bool) -> None:
     """Refuse a SyncNet that tells too few pairs right."""
     if force or (info.accuracy is not None and info.accuracy >= MIN_SYNC_ACCURACY):
@@ -416,5 +437,8 @@ def _compute_fingerprint(
     for name in ("data", "out", "held_out", "exclude", "steps", "checkpoint", "workers",
                  "tensorboard"):  # fmt: skip
         del kept[name]
+    # States that are older than this key go on.
+    if not kept["start"]:
+        del kept["start"]
     people = sorted(str(header.get("sha256") or header.get("file")) for header in headers)
     return {**kept, "people": people}

@@ -142,10 +142,22 @@ def test_an_interrupted_training_ends_with_the_same_bits(config, tmp_path) -> No
 
 
 @pytest.mark.slow
-def test_another_configuration_does_not_go_on(config) -> None:
-    train_syncnet(config, force=True)
+def test_another_configuration_does_not_go_on_but_its_syncnet_can_be_the_start(
+    config, tmp_path
+) -> None:
+    first, _ = train_syncnet(config, force=True)
     with pytest.raises(ArtefactError, match="another configuration"):
         train_syncnet(dataclasses.replace(config, learning_rate=1e-3), force=True)
+    # At such a rate the weights stay where they began.
+    still = {"out": str(tmp_path / "next"), "seed": 1, "steps": 1, "learning_rate": 1e-9}
+    then = dataclasses.replace(config, start=str(first), **still)
+    second, _ = train_syncnet(then, force=True)
+    known, found = (dict(load_syncnet(path)[0].named_parameters()) for path in (first, second))
+    for name, value in known.items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
+    assert any(value.std() > 0.01 for value in known.values())
+    with pytest.raises(ArtefactError, match="'start' names a SyncNet 'aps'"):
+        train_syncnet(dataclasses.replace(then, network="wav2lip"))
 
 
 def test_values_of_the_papers_fill_in() -> None:
