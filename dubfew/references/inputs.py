@@ -21,7 +21,7 @@ from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.references.cavity_parts import MouthColors
 from dubfew.references.footage import Footage
 from dubfew.references.mouth_cavity import measure_mouth_colors
-from dubfew.references.mouth_interior import map_mouth_interior
+from dubfew.references.mouth_interior import ReferenceMouth, map_mouth_interior
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import feather_width
 
@@ -143,6 +143,7 @@ def make_frame_inputs(
     actor_index: int = 0,
     *,
     colors: MouthColors | None = None,
+    mouths: dict[int, ReferenceMouth] | None = None,
 ) -> RenderInputs:
     """Make the inputs of one frame (B = 1).
 
@@ -158,8 +159,16 @@ def make_frame_inputs(
         actor_index: row of the neural texture.
         colors: colors around the actor's mouth, see `measure_footage_colors`; by default those of
             the references, which change with them.
+        mouths: mouths of the footage's references by their rows, which are added as they are met;
+            for frames of the same footage, so that none is looked at twice.
     """
-    size = len(image)
+    size, mouths = len(image), {} if mouths is None else mouths
+    for row, ring in zip(
+        reference_rows,
+        reference_footage.project_points(reference_rows, head.inner_lip_matrix),
+        strict=True,
+    ):
+        mouths.setdefault(int(row), ReferenceMouth(reference_footage.images[row], ring))
     raster = rasterize_mesh(vertices, head.faces, size, size)
     # Everything that vertices carry goes to the pixels in one pass: texture coordinates, height in
     # the mouth's opening, and the vertices' own positions in every reference.
@@ -178,8 +187,7 @@ def make_frame_inputs(
         inside,
         head.inner_lip_matrix @ vertices[:, :2] * np.float32(2 / size) - 1,
         head.measure_eye_distance(vertices) * 2 / size,
-        reference_images,
-        reference_footage.project_points(reference_rows, head.inner_lip_matrix),
+        [mouths[int(row)] for row in reference_rows],
         grid,
         lambda: colors or measure_footage_colors(reference_footage, reference_rows, head),
     )

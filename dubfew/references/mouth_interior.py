@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,12 +61,48 @@ class MouthInterior:
     cavity: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class ReferenceMouth:
+    """The mouth of one reference; what is found in its pixels is looked for once, when asked for.
+
+    Attributes:
+        image: RGB window. [R, R, 3]
+        ring: inner edge of the lips, -1 to 1. [20, 2]
+    """
+
+    image: NDArray[np.uint8]
+    ring: FloatArray
+
+    @cached_property
+    def opening(self) -> MouthOpening:
+        """Return the opening between the lips."""
+        return MouthOpening.from_ring(self.ring)
+
+    @cached_property
+    def is_hollow(self) -> bool:
+        """Return whether it is open with nothing but darkness in it."""
+        return is_hollow(self.image, self.ring)
+
+    @cached_property
+    def gap(self) -> float:
+        """Return the height of the gap between the teeth, 0 to 1."""
+        return self._gap_and_color[0]
+
+    @cached_property
+    def is_dark(self) -> bool:
+        """Return whether the gap is dark, as clenched teeth are not."""
+        return is_dark(self.image, self.opening, self._gap_and_color[1])
+
+    @cached_property
+    def _gap_and_color(self) -> tuple[float, FloatArray]:
+        return find_gap(self.image, self.opening)
+
+
 def map_mouth_interior(
     inside: NDArray[np.bool_],  # [S, S]
     ring: FloatArray,  # [20, 2]
     eye_distance: float,
-    references: NDArray[np.uint8],  # [K, R, R, 3]
-    reference_rings: FloatArray,  # [K, 20, 2]
+    mouths: Sequence[ReferenceMouth],
     carried: FloatArray,  # [K, S, S, 2]
     measure_colors: Callable[[], MouthColors],
 ) -> MouthInterior:
@@ -75,8 +112,7 @@ def map_mouth_interior(
         inside: pixels of the opening. [S, S]
         ring: inner edge of the lips in the frame's window, -1 to 1. [20, 2]
         eye_distance: inter-ocular distance in the frame's window, half widths of it.
-        references: windows of the actor, of any size. [K, R, R, 3]
-        reference_rings: inner edge of the lips in them, -1 to 1. [K, 20, 2]
+        mouths: those of the K references.
         carried: place of each pixel in each reference as the mesh carries it. [K, S, S, 2]
         measure_colors: returns the colors around the actor's mouth; called if a cavity is drawn.
     """
@@ -91,8 +127,8 @@ def map_mouth_interior(
     near_lip = 1 - np.minimum(height, opening - height) / (EDGE_PX * pixel)
     tall = float(smoothstep(*SMALL_OPENING_PX, np.array(opening.max(initial=0) / pixel)))
     positions, shown, rigidity = [], [], []
-    for image, reference_ring, by_mesh in zip(references, reference_rings, carried, strict=True):
-        reference = MouthOpening.from_ring(reference_ring)
+    for mouth, by_mesh in zip(mouths, carried, strict=True):
+        reference = mouth.opening
         scale = np.clip(
             target.half_width / reference.half_width, MIN_ACROSS_SCALE, MAX_ACROSS_SCALE
         )
@@ -102,7 +138,7 @@ def map_mouth_interior(
         # One value for the whole mouth: parts that are carried beside others would show seams.
         widening = np.array(opening.sum() / max(float(reference_opening.sum()), MIN_LENGTH))
         rigid = float(smoothstep(CARRIED_UP_TO, RIGID_FROM, widening)) * tall
-        if rigid > 0 and widening < HOLLOW_UNKNOWN_FROM and is_hollow(image, reference_ring):
+        if rigid > 0 and widening < HOLLOW_UNKNOWN_FROM and mouth.is_hollow:
             rigid *= float(smoothstep(HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM, widening))
         rigidity.append(rigid)
         place = by_mesh[rows, columns]
@@ -110,13 +146,12 @@ def map_mouth_interior(
             positions.append(place)
             shown.append(np.ones(len(rows)))
             continue
-        gap, color = find_gap(image, reference)
         shown_up_to, replaced_from = (
             (GAP_SHOWN_UP_TO, GAP_REPLACED_FROM)
-            if is_dark(image, reference, color)
+            if mouth.is_dark
             else (CLENCHED_SHOWN_UP_TO, CLENCHED_REPLACED_FROM)
         )
-        mapped, stretch = map_heights(height, opening, reference_opening, gap)
+        mapped, stretch = map_heights(height, opening, reference_opening, mouth.gap)
         down = reference_upper + mapped * reference_opening
         positions.append(place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place))
         spread = (replaced_from - stretch) / (replaced_from - shown_up_to)

@@ -7,17 +7,21 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame
 from dubfew.media.pixels import NATIVE_FORMATS, keep_whole_cells
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
-from dubfew.references.detail import local_detail_energy
 from dubfew.references.footage import Footage
 from dubfew.render.background import BackgroundPreserver, sample_box
 from dubfew.render.debug import PaintObserver
-from dubfew.render.mouth_kernels import blend_references, mix_pixels, restore_detail
+from dubfew.render.mouth_kernels import (
+    ReadyReferences,
+    blend_references,
+    measure_detail,
+    mix_pixels,
+    restore_detail,
+)
 from dubfew.render.stage_timer import StageTimer
 from dubfew.render.tasks import FrameTask, PaintedCrop, PredictedFrame
 
@@ -55,6 +59,7 @@ class MouthCompositor:
         self.marker = marker
         self.observer = observer
         self.timer = StageTimer()
+        self._ready = ReadyReferences(references.images)
         # Detail energy of each reference by its row, at one scale.
         self._energy_cache: dict[int, NDArray[np.float32]] = {}
         self._energy_cache_scale = 0
@@ -124,9 +129,9 @@ class MouthCompositor:
         window = task.geometry.regions.window[task.geometry_row]
         # Channels last: all fields of a pixel lie side by side.
         fields = np.ascontiguousarray(predicted.prediction[0].permute(1, 2, 0).numpy())
-        images = self.references.images[task.reference_rows]
+        places = self._ready.find_places(task.reference_rows)
         energies = self._detail_energies(task, float(window[2]))
-        colors, energy = blend_references(fields, images, energies, window, box)
+        colors, energy = blend_references(fields, self._ready.pixels, places, energies, window, box)
         # Blending softens: amplify what is left of the fine detail to the references' energy.
         mouth = restore_detail(colors, energy, _detail_scale(float(window[2])))
         if predicted.light is None:
@@ -144,10 +149,9 @@ class MouthCompositor:
         energies = []
         for row in task.reference_rows:
             if row not in self._energy_cache:
-                image = torch.from_numpy(self.references.images[row]).permute(2, 0, 1)[None]
-                energy = local_detail_energy(image.float() / 255, scale)
-                small = F.avg_pool2d(energy, ENERGY_SHRINK_FACTOR, ceil_mode=True)
-                self._energy_cache[row] = small[0, 0].numpy()
+                self._energy_cache[row] = measure_detail(
+                    self.references.images[row], scale, ENERGY_SHRINK_FACTOR
+                )
             energies.append(self._energy_cache[row])
         return np.stack(energies)
 

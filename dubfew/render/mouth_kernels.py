@@ -22,9 +22,56 @@ MIN_REFERENCE_WEIGHT = np.float32(4e-4)
 ZERO, HALF, ONE, TWO, THREE = (np.float32(value) for value in (0, 0.5, 1, 2, 3))
 
 
+# References that stay ready for sampling beside those of a frame: neighbors share most of theirs.
+READY_REFERENCES = 3
+
+
+class ReadyReferences:
+    """References in the form that they are sampled in, those of the last frames.
+
+    Args:
+        images: all references, RGB. [N, R, R, 3]
+    """
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self._images = images
+        # Four floats for a pixel: the compiler reads and multiplies them at once.
+        self.pixels = np.zeros((0, *images.shape[1:3], 4), np.float32)
+        # Place of each row that is ready, the one that was asked for last at the end.
+        self._places: dict[int, int] = {}
+
+    def find_places(self, rows: NDArray) -> NDArray[np.int64]:
+        """Return where in ``pixels`` some rows are, and make them ready where they are not.
+
+        Args:
+            rows: rows of the references. [K]
+
+        Returns:
+            Places, valid until the next call. [K]
+        """
+        wanted = [int(row) for row in rows]
+        room = len(set(wanted)) + READY_REFERENCES
+        if len(self.pixels) < room:
+            self.pixels = np.zeros((room, *self.pixels.shape[1:]), np.float32)
+            self._places.clear()
+        # Those of this frame come last, so that none of them makes way for another.
+        kept = {row: self._places.pop(row) for row in wanted if row in self._places}
+        self._places.update(kept)
+        for row in wanted:
+            if row in self._places:
+                continue
+            place = len(self._places)
+            if place == len(self.pixels):
+                place = self._places.pop(next(iter(self._places)))
+            self.pixels[place, ..., :3] = self._images[row]
+            self._places[row] = place
+        return np.array([self._places[row] for row in wanted], np.int64)
+
+
 def blend_references(
     fields: NDArray[np.float32],  # [S, S, K + 3 + 2 K]
-    images: NDArray[np.uint8],  # [K, R, R, 3]
+    pixels: NDArray[np.float32],  # [P, R, R, 4]
+    places: NDArray[np.int64],  # [K]
     energies: NDArray[np.float32],  # [K, r, r]
     window: NDArray[np.float32],  # [3]
     box: tuple[int, int, int, int],
@@ -34,7 +81,8 @@ def blend_references(
     Args:
         fields: weights of the references, colors to add, positions in the references as x and y
             in [-1, 1]; channels last. [S, S, K + 3 + 2 K]
-        images: the references, RGB. [K, R, R, 3]
+        pixels: references, RGB levels and one that is not used. [P, R, R, 4]
+        places: which of them. [K]
         energies: energy of the fine detail of each reference. [K, r, r]
         window: left, top and side of the window that the fields cover, px of the frame. [3]
         box: left, top, right and bottom of the box, px of the frame.
@@ -45,11 +93,8 @@ def blend_references(
     left, top, right, bottom = box
     colors = np.empty((bottom - top, right - left, 3), np.float32)
     energy = np.empty(colors.shape[:2], np.float32)
-    # Four floats for a pixel: the compiler reads and multiplies them at once.
-    padded = np.zeros((*images.shape[:3], 4), np.float32)
-    padded[..., :3] = images
     _blend_kernel(
-        fields, padded, energies, float(window[0]), float(window[1]), float(window[2]),
+        fields, pixels, places, energies, float(window[0]), float(window[1]), float(window[2]),
         left, top, colors, energy,
     )  # fmt: skip
     return colors, energy
@@ -68,11 +113,21 @@ def _cubic_weights(t, weights):
 
 @njit_cached_fast
 def _blend_kernel(
-    fields, images, energies, window_left, window_top, window_side, left, top, colors, energy
+    fields,
+    images,
+    places,
+    energies,
+    window_left,
+    window_top,
+    window_side,
+    left,
+    top,
+    colors,
+    energy,
 ):
     """Fill ``colors`` and ``energy``, see `blend_references`."""
     size, channels = fields.shape[0], fields.shape[2]
-    count, edge, small = images.shape[0], images.shape[1], energies.shape[1]
+    count, edge, small = len(places), images.shape[1], energies.shape[1]
     wx = np.empty(4, np.float32)
     wy = np.empty(4, np.float32)
     values = np.empty(channels, np.float32)
@@ -122,7 +177,7 @@ def _blend_kernel(
                     for i in range(4):
                         place = min(max(bx - 1 + i, 0), edge - 1)
                         # Unsigned: numba would look at each index for a negative one.
-                        start = np.uint64(4 * ((k * edge + line) * edge + place))
+                        start = np.uint64(4 * ((places[k] * edge + line) * edge + place))
                         tap = wy[j] * wx[i]
                         r += tap * pixels[start]
                         g += tap * pixels[start + np.uint64(1)]
@@ -147,6 +202,33 @@ def _blend_kernel(
             colors[row, column, 1] = green
             colors[row, column, 2] = blue
             energy[row, column] = blended
+
+
+def measure_detail(
+    image: NDArray[np.uint8],  # [R, R, 3]
+    scale_px: int,
+    shrink: int,
+) -> NDArray[np.float32]:  # [r, r]
+    """Compute the energy of the fine detail of an image, see `local_detail_energy`, shrunk.
+
+    Args:
+        image: RGB levels. [R, R, 3]
+        scale_px: scale of the detail, px.
+        shrink: edge of the squares that are averaged; at the border their part inside. [r, r]
+    """
+    levels = image.astype(np.float32) / np.float32(255)
+    fine = _box_mean(levels, scale_px)
+    squared = np.empty((*image.shape[:2], 1), np.float32)
+    _subtract_and_square_kernel(levels, fine, squared)
+    energy = _box_mean(squared, ENERGY_WINDOW_FACTOR * scale_px // 2)[..., 0]
+    # Running sums may leave less than nothing where there is no detail.
+    energy = np.maximum(energy, 0)
+    for axis, length in enumerate(image.shape[:2]):
+        starts = np.arange(0, length, shrink)
+        counts = np.minimum(starts + shrink, length) - starts
+        energy = np.add.reduceat(energy, starts, axis)
+        energy /= counts.reshape(-1, 1) if axis == 0 else counts
+    return np.asarray(energy, np.float32)
 
 
 def restore_detail(

@@ -23,6 +23,7 @@ from dubfew.references.inputs import (
     split_inputs,
 )
 from dubfew.references.light_match import LightMatch, LightTracker, bring_to_actor_light
+from dubfew.references.mouth_interior import ReferenceMouth
 from dubfew.references.overlays import Overlay, SceneView, remove_overlay
 from dubfew.references.warping import warp_references
 from dubfew.render.stage_timer import StageTimer
@@ -81,6 +82,7 @@ class MouthPredictor:
         self._device = device
         # Of all references together: those of a frame's own would change from frame to frame.
         rows = np.arange(len(references.windows))
+        self._mouths: dict[int, ReferenceMouth] = {}
         self._colors = measure_footage_colors(references.windows, rows, head)
 
     @property
@@ -208,6 +210,7 @@ class MouthPredictor:
                 task.reference_rows,
                 task.reference_distances,
                 colors=self._colors,
+                mouths=self._mouths,
             )
             for task, window, mesh in zip(tasks, windows, meshes, strict=True)
         ]

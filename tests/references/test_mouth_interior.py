@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import dubfew.references.mouth_interior
 from dubfew.references.cavity_parts import (
     DARK,
     FLESH,
@@ -15,7 +16,11 @@ from dubfew.references.cavity_parts import (
     load_cavity_parts,
 )
 from dubfew.references.mouth_cavity import draw_cavity, draw_part_shapes, measure_mouth_colors
-from dubfew.references.mouth_interior import MouthInterior, map_mouth_interior
+from dubfew.references.mouth_interior import (
+    MouthInterior,
+    ReferenceMouth,
+    map_mouth_interior,
+)
 from dubfew.references.mouth_opening import (
     MAX_TEETH_SCALE,
     MouthOpening,
@@ -82,8 +87,7 @@ def tooth_length(wide: float, narrow: float, teeth: float) -> float:
         pixels_inside(points),
         points,
         0.75,
-        reference[None],
-        ring(narrow)[None],
+        [ReferenceMouth(reference, ring(narrow))],
         carried_by_sheet(wide, narrow),
         measure_colors,
     )
@@ -105,7 +109,12 @@ def test_the_same_mouth_maps_to_itself():
     inside = pixels_inside(points)
     image = painted_mouth(0.3, 0.06)
     interior = map_mouth_interior(
-        inside, points, 0.75, image[None], points[None], carried_by_sheet(1, 1), measure_colors
+        inside,
+        points,
+        0.75,
+        [ReferenceMouth(image, points)],
+        carried_by_sheet(1, 1),
+        measure_colors,
     )
     rows, columns = np.nonzero(inside)
     expected = (np.stack([columns, rows], 1) + 0.5) * 2 / SIZE - 1
@@ -120,7 +129,7 @@ def test_closed_lips_show_nothing_of_an_open_mouth():
     image = np.full((SIZE, SIZE, 3), (200, 140, 120), np.uint8)
     carried = carried_by_sheet(0.5, 0.002)
     interior = map_mouth_interior(
-        inside, points, 0.75, image[None], ring(0.002)[None], carried, measure_colors
+        inside, points, 0.75, [ReferenceMouth(image, ring(0.002))], carried, measure_colors
     )
     middle = np.hypot(interior.rows - SIZE / 2, interior.columns - SIZE / 2) < 10
     assert interior.shown[0, middle].max() < 0.01
@@ -136,7 +145,7 @@ def test_a_dark_mouth_without_teeth_stays_dark_three_times_as_wide():
 
     def map_to(image: np.ndarray, lips: np.ndarray, places: np.ndarray) -> MouthInterior:
         return map_mouth_interior(
-            inside, points, 0.75, image[None], lips[None], places, measure_colors
+            inside, points, 0.75, [ReferenceMouth(image, lips)], places, measure_colors
         )
 
     found = map_to(dark, ring(0.2), carried)
@@ -160,7 +169,12 @@ def test_clenched_teeth_that_part_show_no_slab():
     gap[SIZE // 2 - 2 : SIZE // 2 + 2] = (20, 10, 10)
     found = [
         map_mouth_interior(
-            inside, points, 0.75, image[None], narrow[None], carried_by_sheet(2, 1), measure_colors
+            inside,
+            points,
+            0.75,
+            [ReferenceMouth(image, narrow)],
+            carried_by_sheet(2, 1),
+            measure_colors,
         )
         for image in (lips, gap)
     ]
@@ -180,13 +194,27 @@ def test_a_little_wider_mouth_is_carried_by_the_mesh():
         inside,
         points,
         0.75,
-        painted_mouth(0.2, 0.05)[None],
-        ring(0.2)[None],
+        [ReferenceMouth(painted_mouth(0.2, 0.05), ring(0.2))],
         carried,
         measure_colors,
     )
     np.testing.assert_allclose(interior.positions[0], carried[0][inside], atol=1e-6)
     assert interior.shown.min() == 1
+
+
+def test_a_reference_is_looked_at_once(monkeypatch):
+    looked = []
+    find = dubfew.references.mouth_interior.find_gap
+    monkeypatch.setattr(
+        "dubfew.references.mouth_interior.find_gap", lambda *a: looked.append(1) or find(*a)
+    )
+    mouth = ReferenceMouth(painted_mouth(0.2, 0.05), ring(0.2))
+    points = ring(0.5)
+    for _ in range(2):
+        map_mouth_interior(
+            pixels_inside(points), points, 0.75, [mouth], carried_by_sheet(0.5, 0.2), measure_colors
+        )
+    assert looked == [1]
 
 
 def test_no_pixels_between_the_lips_are_no_trouble():
@@ -196,8 +224,7 @@ def test_no_pixels_between_the_lips_are_no_trouble():
         closed,
         ring(0.0),
         0.75,
-        image[None],
-        ring(0.2)[None],
+        [ReferenceMouth(image, ring(0.2))],
         carried_by_sheet(1, 1),
         measure_colors,
     )

@@ -7,8 +7,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dubfew.references.detail import restore_high_frequencies
-from dubfew.render.mouth_kernels import blend_references, mix_pixels, restore_detail
+from dubfew.references.detail import local_detail_energy, restore_high_frequencies
+from dubfew.render.mouth_kernels import (
+    READY_REFERENCES,
+    ReadyReferences,
+    blend_references,
+    measure_detail,
+    mix_pixels,
+    restore_detail,
+)
 
 REFERENCES, SIZE = 3, 16
 
@@ -22,7 +29,8 @@ def scene() -> dict[str, np.ndarray]:
     positions = rng.uniform(-1.3, 1.3, (SIZE, SIZE, 2 * REFERENCES))
     return {
         "fields": np.concatenate([weights, added, positions], 2).astype(np.float32),
-        "images": rng.integers(0, 256, (REFERENCES, 24, 24, 3), dtype=np.uint8),
+        "pixels": rng.integers(0, 256, (REFERENCES + 2, 24, 24, 4)).astype(np.float32),
+        "places": np.array([3, 0, 4]),
         "energies": rng.random((REFERENCES, 6, 6)).astype(np.float32),
         "window": np.array([3.3, -2.6, 21.7], np.float32),
     }
@@ -42,7 +50,7 @@ def test_blend_is_that_of_grid_sample(scene: dict[str, np.ndarray]) -> None:
     fields = sample(torch.from_numpy(scene["fields"]).permute(2, 0, 1)[None], grid, "bilinear")[0]
     weights, added, positions = fields.split([REFERENCES, 3, 2 * REFERENCES])
     at = positions.view(REFERENCES, 2, *positions.shape[1:]).permute(0, 2, 3, 1)
-    images = torch.from_numpy(scene["images"]).permute(0, 3, 1, 2) / 255
+    images = torch.from_numpy(scene["pixels"][scene["places"], ..., :3]).permute(0, 3, 1, 2) / 255
     expected = (weights[:, None] * sample(images, at, "bicubic")).sum(0) + added
     np.testing.assert_allclose(colors, expected.permute(1, 2, 0), atol=3e-4)
     energies = sample(torch.from_numpy(scene["energies"])[:, None], at, "bilinear")[:, 0]
@@ -70,6 +78,27 @@ def test_restored_detail_is_that_of_the_tensors(scale: int) -> None:
     expected_levels = expected[0].permute(1, 2, 0).clamp(0, 1) * 255
     np.testing.assert_allclose(restored, expected_levels, atol=0.02)
     assert np.abs(restored - colors * 255).max() > 5
+
+
+def test_measured_detail_is_that_of_the_tensors() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (26, 26, 3), np.uint8)
+    image[:12] = 70  # nothing fine
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    expected = F.avg_pool2d(local_detail_energy(tensor, 2), 4, ceil_mode=True)[0, 0]
+    np.testing.assert_allclose(measure_detail(image, 2, 4), expected, atol=1e-6)
+
+
+def test_references_that_neighbors_share_stay_ready() -> None:
+    images = np.random.default_rng(3).integers(0, 256, (20, 4, 4, 3), np.uint8)
+    ready = ReadyReferences(images)
+    before: dict[int, int] = {}
+    for rows in ([0, 1, 2], [2, 1, 5], [5, 5, 2], [9, 8, 7], [2, 1, 11], [12, 13, 14]):
+        places = ready.find_places(np.array(rows))
+        assert (ready.pixels[places, ..., :3] == images[rows]).all()
+        assert len(ready.pixels) == 3 + READY_REFERENCES
+        if rows == [2, 1, 5]:
+            assert places[:2].tolist() == [before[2], before[1]]
+        before = dict(zip(rows, places, strict=True))
 
 
 def test_opacity_mixes() -> None:
