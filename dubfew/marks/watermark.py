@@ -237,8 +237,8 @@ def compute_bit_certainties(
         # Assume that the video begins here: shift the quarters and join them to slots.
         quarters = np.roll(sums, start, 0).reshape(ROUND_SLOTS, -1, *sums.shape[1:])
         slot = np.einsum("q,sq...->s...", QUARTER_WEIGHTS, quarters)
-        quarters = np.roll(power, start, 0).reshape(ROUND_SLOTS, -1, *power.shape[1:])
-        weight = np.einsum("q,sq...->s...", QUARTER_WEIGHTS**2, quarters)
+        powers = np.roll(power, start, 0).reshape(ROUND_SLOTS, -1, *power.shape[1:])
+        weight = np.einsum("q,sq...->s...", QUARTER_WEIGHTS**2, powers)
         # Add up the patterns that carry the same bit, and normalize by their weights.
         votes = np.take_along_axis((slot * back).real, place[:, None], 2).sum(0)
         total = np.take_along_axis(weight, place[:, None], 2).sum(0)

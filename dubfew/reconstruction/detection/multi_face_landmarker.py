@@ -35,6 +35,7 @@ class MultiFaceLandmarker:
         self._face_counter = FaceCounter()
         self._multi_landmarker: FaceLandmarker | None = None
         self._small_landmarker: SmallFaceLandmarker | None = None
+        self._frames_since_search = 0
         self._expect_new_shot()
 
     def __enter__(self) -> MultiFaceLandmarker:
