@@ -373,7 +373,7 @@ def test_the_old_name_of_the_detection_callback_works_for_one_release(
 
     monkeypatch.chdir(tmp_path)
     Path("v.mp4").write_bytes(b"video")
-    found = SimpleNamespace(people=[])
+    found = SimpleNamespace(people=[], frame_size=(256, 256))
     monkeypatch.setattr(tracking, "detect_people", lambda *args, **keywords: found)
     monkeypatch.setattr(tracking, "estimate_track_stages", lambda *request: ())
     seen: list[Any] = []

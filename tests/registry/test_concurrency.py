@@ -13,7 +13,7 @@ from dubfew.registry import Registry
 
 pytestmark = pytest.mark.slow
 
-ROUNDS = 12
+ROUNDS = 6
 
 # Content says whose it is, so that a reader notices a mixture.
 WRITER = """

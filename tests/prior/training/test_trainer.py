@@ -205,7 +205,7 @@ def test_a_batch_can_be_overfitted():
     texture = torch.zeros(4, TOY.texture_channels, SIZE, SIZE)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     errors = []
-    for _ in range(70):
+    for _ in range(40):
         loss, terms = render_and_compute_loss(model, batch, texture, LossWeights())
         optimizer.zero_grad()
         loss.backward()
