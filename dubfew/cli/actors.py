@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,6 +86,8 @@ def show_actor(
         | describe_consent(registry, actor)
         | {f"config.{key}": value for key, value in chosen.config.items() if key != "consent"}
         | {f"file {file.name}": format_byte_count(file.bytes) for file in chosen.files()}
+        # Measured from the pictures, which takes seconds: not here.
+        | {"what it lacks": f"see: dubfew actors coverage {shlex.quote(chosen.actor)}"}
     )
     print_result(details, as_json=as_json, text=text)
 

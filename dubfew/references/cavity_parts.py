@@ -43,6 +43,11 @@ WHITEST_OVER_SKIN = np.array([1.10, 1.25, 1.45], np.float32)
 CORRECTED_HEIGHTS = (1 / 6, 1 / 2, 5 / 6)
 # Places that count as much as the network's own prediction: one window shows about 300.
 PRIOR_PLACES = 150.0
+# Openings, in inter-ocular distances, at which a window begins to tell of the parts and tells all:
+# in a narrow one the lips' edges, wrong by a pixel, are most of what is seen.
+TELLING_OPENINGS = (0.04, 0.12)
+# Distance from the lips, in inter-ocular distances, below which a place may show a lip.
+NEAR_LIP = 0.012
 # Largest correction of a color, as a logarithm: beyond it the place shows another part.
 MAX_COLOR_LOG = 1.5
 
@@ -223,7 +228,7 @@ def fit_part_correction(
         colors: colors around the actor's mouth.
 
     Returns:
-        The correction; None where nothing was seen.
+        The correction; None where no window shows an open mouth.
 
     Source: Dempster, Laird and Rubin 1977, Maximum Likelihood from Incomplete Data via the EM
     Algorithm, sec. 4.3, with the network's prediction as `PRIOR_PLACES` places of a prior.
@@ -231,14 +236,21 @@ def fit_part_correction(
     uncorrected = replace(colors, correction=None)
     rows = []
     for points, found in seen:
+        upper, lower = points.middle_edges
+        begin, whole = TELLING_OPENINGS
+        weight = min(max((lower - upper - begin) / (whole - begin), 0.0), 1.0)
+        weights = weight * (np.minimum(points.below_lip, points.above_lip) >= NEAR_LIP)
+        if not weights.any():
+            continue
         log_odds, predicted = load_cavity_parts().predict(points, uncorrected)
         true = np.maximum(found, DARKEST_LEVEL) / 255
         truth = to_lab(true)
         apart = [deltaE_ciede94(truth, to_lab(predicted[:, k])) for k in range(PART_COUNT)]
         share = log_odds - np.stack(apart, 1) / PART_SPREAD
         share = np.exp(share - share.max(1, keepdims=True))
+        share *= weights[:, None] / share.sum(1, keepdims=True)
         off = np.log(true[:, None] / np.maximum(predicted, DARKEST_LEVEL / 255))
-        rows.append((points.heights, np.exp(log_odds), share / share.sum(1, keepdims=True), off))
+        rows.append((points.heights, np.exp(log_odds) * weights[:, None], share, off))
     if not rows:
         return None
     heights, expected, share, off = (np.concatenate(column) for column in zip(*rows, strict=True))
@@ -246,7 +258,7 @@ def fit_part_correction(
     # The third part of the prior's places for each part.
     total = share.sum(0) + PRIOR_PLACES / PART_COUNT
     log_colors = (share[:, :, None] * off).sum(0) / total[:, None]
-    odds, prior = [], PRIOR_PLACES * expected.mean(0)
+    odds, prior = [], PRIOR_PLACES * expected.sum(0) / expected.sum()
     for index in range(len(CORRECTED_HEIGHTS)):
         # A place counts at the two heights around it, as in the interpolation between them.
         weight = np.interp(heights, CORRECTED_HEIGHTS, np.eye(len(CORRECTED_HEIGHTS))[index])

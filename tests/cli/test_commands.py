@@ -117,7 +117,9 @@ def test_actors_are_listed_shown_exported_deleted_and_imported(
         "revision": 1,
         "method": "lora",
     }
-    assert "rank" in invoke("actors", "show", "anna").stdout
+    shown = invoke("actors", "show", "anna").stdout
+    assert "rank" in shown
+    assert "dubfew actors coverage anna" in shown
 
 
 @pytest.mark.parametrize(
