@@ -17,8 +17,11 @@ from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_header
 
 # Version of the file format. 1: one network, mel bands only; 2: several networks, and the header
-# names the encoder and the training.
-SPEECH_FORMAT_VERSION = 2
+# names the encoder and the training; 3: there may be classifiers of closures and of music beside
+# the networks.
+SPEECH_FORMAT_VERSION = 3
+# Oldest version that is read.
+_OLDEST_SPEECH_FORMAT_VERSION = 2
 # File name of the model card beside a model.
 MODEL_CARD_NAME = "CARD.md"
 
@@ -92,6 +95,6 @@ def read_speech_header(path: Path) -> dict[str, Any]:
             f"{path} is not a dubfew speech model: make one with `dubfew speech train`"
         ) from error
     version = check_format_version(version, SPEECH_FORMAT_VERSION, str(path))
-    if version < SPEECH_FORMAT_VERSION:
+    if version < _OLDEST_SPEECH_FORMAT_VERSION:
         raise ArtefactError(f"{path} was trained by an earlier dubfew: train it anew")
     return header

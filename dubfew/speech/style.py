@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
+from scipy.ndimage import maximum_filter1d
 
 from dubfew.errors import ArtefactError, ShapeError
 from dubfew.motion.mouth_motion import MouthMotion
@@ -48,6 +49,13 @@ _COMPRESSION_START = 0.8
 # Least mean slope of the compression, if it can start above closed lips. A smaller one squeezes
 # wide openings into a plateau: the mouth seems to stand open while vowels change.
 _MIN_COMPRESSION_SLOPE = 0.5
+# Predicted gaps, inter-ocular distances, between which closed lips are let go: below the first a
+# style opens them no further than predicted, above the second it is free.
+_CLOSED_GAP_RANGE = (0.01, 0.04)
+# Closed lips are a consonant where the predicted gap is wider nearby (above the second figure
+# fully, below the first not at all), within this time, about a syllable, s. Elsewhere they are at
+# rest, and the actor's own rest pose may be open.
+_SPOKEN_GAP_RANGE, _SPOKEN_REACH_SECONDS = (0.02, 0.05), 0.15
 # Rows of pauses whose median weighs half of the rest pose, the other half being closed lips.
 _REST_PRIOR_ROWS = 10
 
@@ -85,7 +93,8 @@ class SpeakingStyle:
     ) -> MouthMotion:
         """Apply the style to a predicted motion.
 
-        Predicted silence (zero) becomes the actor's own rest pose. If a gap exceeds
+        Predicted silence (zero) becomes the actor's own rest pose. Lips that are predicted to close
+        between openings close, whatever the matrix and the rest pose add. If a gap exceeds
         ``max_aperture``, the wider gaps are compressed so that the widest one meets it, and the
         whole motion of their moments with them.
 
@@ -100,6 +109,7 @@ class SpeakingStyle:
         coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
         change = (coefficients @ self.gain - coefficients + self.offset) @ flat
         moved = motion.displacement + change.reshape(motion.displacement.shape)
+        moved = moved - self._find_opened_closures(motion, MouthMotion(moved, motion.times))
         scaled = MouthMotion(moved, motion.times).scale_opening(opening)
         gap = scaled.aperture()
         # Closed lips have no ratio, and nothing to compress.
@@ -107,6 +117,23 @@ class SpeakingStyle:
         return MouthMotion(
             (scaled.displacement * factor[:, None, None]).astype(np.float32), motion.times
         )
+
+    def _find_opened_closures(
+        self, predicted: MouthMotion, styled: MouthMotion
+    ) -> NDArray[np.float32]:  # [N, P, 3]
+        """Compute the displacement by which the style opens lips that are predicted to close."""
+        closed_gap = predicted.aperture()
+        is_closed = 1 - _smoothstep(closed_gap, _CLOSED_GAP_RANGE)
+        is_spoken = _smoothstep(_widest_gap_near(predicted), _SPOKEN_GAP_RANGE)
+        excess = np.maximum(styled.aperture() - np.maximum(closed_gap, 0), 0)
+        # The smallest change within the space that makes a gap of 1.
+        times = np.zeros(len(self.basis))
+        gap_per_direction = MouthMotion(self.basis, times).aperture()
+        size = float(gap_per_direction @ gap_per_direction)
+        if not size:  # a space in which the lips do not open
+            return np.zeros_like(predicted.displacement)
+        unit_gap = np.tensordot(gap_per_direction / size, self.basis, axes=1)
+        return ((excess * is_closed * is_spoken)[:, None, None] * unit_gap).astype(np.float32)
 
     @classmethod
     def neutral(cls, space: MotionSpace | None = None) -> SpeakingStyle:
@@ -292,6 +319,21 @@ def _restore_spread(
     scales = np.tile([across, other, other], space.basis.shape[1])
     size = space.coefficient_rms.astype(np.float64)
     return (flat * scales) @ flat.T * size[:, None] / size
+
+
+def _widest_gap_near(motion: MouthMotion) -> NDArray[np.float64]:  # [N]
+    """Find the widest gap within `_SPOKEN_REACH_SECONDS` of each row, which are in any rate."""
+    if len(motion) < 2:
+        return np.abs(motion.aperture()).astype(np.float64)
+    step = float(np.median(np.diff(motion.times)))
+    reach = max(1, round(_SPOKEN_REACH_SECONDS / step)) if step > 0 else 1
+    return maximum_filter1d(motion.aperture().astype(np.float64), 2 * reach + 1)
+
+
+def _smoothstep(values: NDArray, edges: tuple[float, float]) -> NDArray:
+    """Rise from 0 at the first edge to 1 at the second, with a continuous slope."""
+    t = np.clip((values - edges[0]) / (edges[1] - edges[0]), 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def compress_gaps(

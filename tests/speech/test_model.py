@@ -172,7 +172,7 @@ def test_loading_something_else_says_so(tmp_path: Path, model: SpeechModel) -> N
     path.write_bytes(model.to_bytes()[:-100])
     with pytest.raises(ArtefactError):
         SpeechModel.load(path)
-    newer = model.to_bytes().replace(rb"format_version\": 2", rb"format_version\": 9")
+    newer = model.to_bytes().replace(rb"format_version\": 3", rb"format_version\": 9")
     path.write_bytes(newer)
     with pytest.raises(ArtefactError, match="update dubfew"):
         SpeechModel.load(path)

@@ -26,10 +26,25 @@ class FixedNetwork(nn.Module):
         return self.prediction
 
 
-def predict_with(gaps: Tensor, linear_gap: float, sideways: Tensor) -> Tensor:
+class FixedClassifier(nn.Module):
+    """Stands for the classifier of closures: hears these probabilities in any frames."""
+
+    def __init__(self, probability: Tensor) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return torch.logit(self.probability)[None]
+
+
+def predict_with(
+    gaps: Tensor, linear_gap: float, sideways: Tensor, heard: Tensor | None = None
+) -> Tensor:
     """Predict coefficients [R, 3] with fixed networks and a constant linear predictor."""
-    config = SpeechNetworkConfig(components=3, members=2)
+    config = SpeechNetworkConfig(components=3, members=2, hears_closures=heard is not None)
     ensemble = SpeechEnsemble(config, OPENING).eval()
+    if heard is not None:
+        ensemble.closure = FixedClassifier(heard)
     ensemble.networks = nn.ModuleList([FixedNetwork(gaps, sideways) for _ in range(2)])
     with torch.no_grad():
         ensemble.linear.map.weight.zero_()
@@ -63,6 +78,20 @@ def test_lips_that_the_networks_close_stay_closed(shut: float) -> None:
 def test_lips_that_are_low_throughout_are_not_held_shut() -> None:
     gap = predict_with(torch.full((60,), 0.04), 0.06, torch.zeros(3)) @ OPENING
     torch.testing.assert_close(gap, torch.full((60,), 0.05), atol=1e-6, rtol=0)
+
+
+def test_a_classifier_tells_closures_from_other_low_gaps() -> None:
+    gaps, heard = torch.full((60,), 0.09), torch.full((60,), 0.02)
+    gaps[20:24] = gaps[40:44] = 0.015  # /w/, then /m/
+    heard[40:44] = 0.6
+    heard[50] = 0.9  # no closure with lips that far apart
+    gap = predict_with(gaps, 0.05, torch.zeros(3), heard) @ OPENING
+    expected = (gaps + 0.05) / 2
+    expected[40:44] = 0
+    torch.testing.assert_close(gap, expected, atol=1e-6, rtol=0)
+    # A mouth at rest is closed, although nothing is heard.
+    rest = predict_with(torch.full((60,), 0.005), 0.05, torch.zeros(3), heard * 0 + 0.02)
+    torch.testing.assert_close(rest @ OPENING, torch.zeros(60), atol=1e-6, rtol=0)
 
 
 def test_rows_depend_on_no_more_than_their_context() -> None:

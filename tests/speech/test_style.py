@@ -121,6 +121,24 @@ def test_open_pauses_do_not_leave_the_mouth_open() -> None:
     assert still.aperture()[0] <= 0.031
 
 
+def test_closures_close_whatever_the_manner_adds() -> None:
+    # The second direction, which opens nothing by itself, opens the lips in this manner.
+    gain = np.eye(K, dtype=np.float32)
+    gain[1, 0] = 0.5
+    opening = np.array([1, 0, 0], np.float32)
+    offset = opening * 0.02 / SPACE.reconstruct(opening[None], np.zeros(1)).aperture()
+    c = np.zeros((60, K))
+    c[:40, 0], c[:40, 1] = 0.15, 0.1
+    c[10:13, 0] = 0  # /p/; from row 40 on nothing is said
+    motion = SPACE.reconstruct(c, np.arange(60) / 25)
+    gap = SpeakingStyle(SPACE.basis, gain, offset, 1.0).apply(motion).aperture()
+    np.testing.assert_allclose(gap[10:13], 0, atol=1e-6)
+    free = SPACE.reconstruct(c @ gain + offset, motion.times).aperture()
+    assert free[11] > 0.03
+    np.testing.assert_allclose(gap[20:38], free[20:38], rtol=1e-5)
+    np.testing.assert_allclose(gap[50:], 0.02, rtol=1e-5)
+
+
 def test_a_late_picture_is_noticed() -> None:
     rng = np.random.default_rng(3)
     times = np.arange(600) / 25

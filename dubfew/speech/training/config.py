@@ -21,6 +21,8 @@ class SpeechTrainConfig:
         num_silent_passages: the same without speech.
         num_filmed_versions: differently augmented versions of every filmed recording.
         num_projection_passages: synthetic passages that wide features are reduced by.
+        num_detector_recordings: synthetic sentences, and sounds without speech, that the detector
+            of speech is fitted to.
         num_utterances: synthetic sentences to draw windows from.
         held_vowel_fraction: fraction of these sentences in which a vowel is held.
         peak_learning_rate: learning rate at the end of the warm-up.
@@ -39,6 +41,7 @@ class SpeechTrainConfig:
     num_silent_passages: int = 150
     num_filmed_versions: int = 6
     num_projection_passages: int = 60
+    num_detector_recordings: int = 300
     num_utterances: int = 1200
     held_vowel_fraction: float = 0.2
     peak_learning_rate: float = 3e-3
@@ -61,6 +64,7 @@ class SpeechTrainConfig:
             num_synthetic_passages=min(self.num_synthetic_passages, steps * self.batch_size),
             num_silent_passages=min(self.num_silent_passages, steps * self.batch_size),
             num_projection_passages=min(self.num_projection_passages, steps * self.batch_size),
+            num_detector_recordings=min(self.num_detector_recordings, steps * self.batch_size),
             # Short trainings need not synthesize sentences that they would never draw.
             num_utterances=min(self.num_utterances, steps * self.batch_size),
         )

@@ -20,6 +20,7 @@ from dubfew.speech.network import (
 )
 from dubfew.speech.training.batches import PassageEncoder, PassagePool
 from dubfew.speech.training.clip_sync import SyncedClips, measure_lags, select_synced_clips
+from dubfew.speech.training.closure_classifier import fit_closure_classifier
 from dubfew.speech.training.config import SpeechTrainConfig
 from dubfew.speech.training.examples import (
     TRAINING_VARIANTS,
@@ -38,6 +39,7 @@ from dubfew.speech.training.ridge_regression import (
     solve_linear_predictor,
 )
 from dubfew.speech.training.speech_clip import SpeechClip
+from dubfew.speech.training.speech_detector import fit_speech_detector
 from dubfew.speech.training.vowel_hold import hold_random_vowel
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import fit_viseme_basis
@@ -115,6 +117,8 @@ def fit_speech_model(
         stride=encoder.stride,
         projected=MAX_FEATURES if encoder.feature_dim > MAX_FEATURES else 0,
         dropout=_DROPOUT,
+        hears_closures=True,
+        detects_speech=True,
     )
     # Lags are not known yet, but directions of motion do not depend on them.
     filmed = [recording_from_clip(clip, 0.0) for clip in clips]
@@ -190,7 +194,9 @@ class _TrainingRun:
     def new_ensemble(self, *, members: int | None = None) -> SpeechEnsemble:
         """Make an untrained ensemble, by default with the configured number of networks."""
         config = self.network_config
-        config = config if members is None else replace(config, members=members)
+        # The scout, of one network, measures lags alone.
+        if members is not None:
+            config = replace(config, members=members, hears_closures=False, detects_speech=False)
         ensemble = SpeechEnsemble(config, self.motion_loss.gap_per_coefficient)
         if self.passage_encoder.projection is not None:
             ensemble.projection = self.passage_encoder.projection
@@ -285,6 +291,12 @@ def _train_ensemble(
             synced = _resync_unused_clips(run, ensemble, clips, synced)
             run.set_filmed(synced.recordings)
     run.fit_linear_predictor(ensemble.linear)
+    if ensemble.closure is not None:
+        fit_closure_classifier(ensemble.closure, run.pool.synthetic)
+    if ensemble.detector is not None:
+        count = run.config.num_detector_recordings
+        speech = [*run.synthetic_recordings[:count], *synced.recordings]
+        fit_speech_detector(ensemble, run.passage_encoder.encoder, speech, count, run.rng)
     return ensemble, synced
 
 

@@ -15,9 +15,10 @@ from dubfew.speech.training.augmentation import (
     colored_noise,
     music_noise,
 )
+from dubfew.speech.training.instruments import instrument_music
 
 
-@pytest.mark.parametrize("make", [colored_noise, music_noise, breath_noise])
+@pytest.mark.parametrize("make", [colored_noise, music_noise, breath_noise, instrument_music])
 def test_sounds_without_speech_are_finite_and_audible(make: Callable) -> None:
     sound = make(SPEECH_SAMPLE_RATE_HZ, np.random.default_rng(1))
     assert sound.shape == (SPEECH_SAMPLE_RATE_HZ,)

@@ -33,13 +33,25 @@ def mumbled() -> MouthMotion:
 
 def test_a_closure_closes_at_its_moment(mumbled):
     closure = np.abs(TIMES - 0.85) < 0.03
-    assert mumbled.aperture()[closure].min() > 0.06
-    gap = fuse_phonemes(mumbled, PHONES, lead=0.0).aperture()
-    assert gap[closure].max() < 0.03
-    assert gap[np.abs(TIMES - 0.6) < 0.1].min() > 0.06
+    mumbled = MouthMotion(mumbled.displacement * np.float32(0.55), TIMES)
+    assert mumbled.aperture()[closure].min() > 0.033
+    fused = fuse_phonemes(mumbled, PHONES, lead=0.0)
+    gap = fused.aperture()
+    assert gap[closure].max() < 0.01
+    away = np.abs(TIMES - 0.6) < 0.1
+    np.testing.assert_allclose(gap[away], mumbled.aperture()[away], rtol=1e-5)
+    np.testing.assert_allclose(fused.width_change(), mumbled.width_change(), atol=1e-6)
     # With a lead the mouth closes before the sound is heard.
     early = fuse_phonemes(mumbled, PHONES, lead=0.1).aperture()
     assert early[np.abs(TIMES - 0.75) < 0.03].max() < 0.03
+
+
+def test_a_wide_open_mouth_does_not_believe_a_closure(mumbled):
+    wide = MouthMotion(mumbled.displacement * np.float32(1.6), TIMES)
+    closure = np.abs(TIMES - 0.85) < 0.03
+    assert wide.aperture()[closure].min() > 0.09
+    gap = fuse_phonemes(wide, PHONES, lead=0.0).aperture()
+    np.testing.assert_allclose(gap, wide.aperture(), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [0.5, 1.0, 1.8])
