@@ -47,6 +47,7 @@ from dubfew.speech.training.examples import (
     HELD_OUT_VARIANTS,
     synthesize_sentences,
 )
+from dubfew.speech.training.instruments import instrument_music
 from dubfew.speech.training.run import train_speech_model
 from dubfew.speech.training.shard_clips import load_filmed_clips
 from dubfew.speech.training.speech_clip import SpeechClip, load_speech_clip
@@ -213,7 +214,7 @@ def measure_no_speech(model: SpeechModel) -> dict[str, float]:
     """Measure the gap (95th percentile) without speech: mean and worst of ten sounds each."""
     times = np.arange(0.2, 3.8, 0.02)
     result = {}
-    for make in (colored_noise, music_noise, breath_noise):
+    for make in (colored_noise, music_noise, instrument_music, breath_noise):
         gaps = []
         for seed in range(300, 310):
             sound = 0.1 * make(4 * SPEECH_SAMPLE_RATE_HZ, np.random.default_rng(seed))

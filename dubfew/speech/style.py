@@ -51,7 +51,7 @@ _COMPRESSION_START = 0.8
 _MIN_COMPRESSION_SLOPE = 0.5
 # Predicted gaps, inter-ocular distances, between which closed lips are let go: below the first a
 # style opens them no further than predicted, above the second it is free.
-_CLOSED_GAP_RANGE = (0.01, 0.04)
+_CLOSED_GAP_RANGE = (0.005, 0.02)
 # Closed lips are a consonant where the predicted gap is wider nearby (above the second figure
 # fully, below the first not at all), within this time, about a syllable, s. Elsewhere they are at
 # rest, and the actor's own rest pose may be open.

@@ -43,8 +43,8 @@ class MotionOptions:
     )
     recognise: bool = option(
         False,
-        help="Recognize phonemes with PocketSphinx, for English speech. The speech model that "
-        "ships does better without.",
+        help="Recognize phonemes with PocketSphinx, for English speech, and close the lips in "
+        "/p b m/ where they are near each other.",
     )
     speech: Path | str | None = option(
         None,

@@ -21,6 +21,7 @@ TOY_SIZES = {
     "num_silent_passages": 2,
     "num_filmed_versions": 1,
     "num_projection_passages": 4,
+    "num_detector_recordings": 2,
 }
 
 SENTENCE = "Mama papa, Bob may move a bamboo boat over the bay."

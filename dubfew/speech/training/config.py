@@ -64,7 +64,7 @@ class SpeechTrainConfig:
             num_synthetic_passages=min(self.num_synthetic_passages, steps * self.batch_size),
             num_silent_passages=min(self.num_silent_passages, steps * self.batch_size),
             num_projection_passages=min(self.num_projection_passages, steps * self.batch_size),
-            num_detector_recordings=min(self.num_detector_recordings, steps * self.batch_size),
+            num_detector_recordings=max(2, steps * self.num_detector_recordings // self.steps),
             # Short trainings need not synthesize sentences that they would never draw.
             num_utterances=min(self.num_utterances, steps * self.batch_size),
         )

@@ -37,6 +37,7 @@ def test_training_is_deterministic_and_uses_clips(monkeypatch: pytest.MonkeyPatc
         num_silent_passages=2,
         num_filmed_versions=2,
         num_projection_passages=4,
+        num_detector_recordings=2,
         min_correlation=-1.0,
     )
     first = fit_speech_model([clip], config, progress=reports.append)
