@@ -34,5 +34,5 @@ def fit_logistic(
         loss.backward()
         return loss
 
-    optimizer.step(compute_loss)  # type: ignore[arg-type]
+    optimizer.step(compute_loss)
     return weights.detach()
