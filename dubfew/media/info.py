@@ -18,6 +18,7 @@ from dubfew.media.opening import audio_stream, open_media, video_stream
 from dubfew.media.orientation import Orientation
 from dubfew.media.pixels import UNSPECIFIED_CODE_POINT, ColorTags, native_format_name
 from dubfew.media.square_pixels import square_size
+from dubfew.media.stated_aspect import find_stated_aspect
 
 # Seconds per tick from which a clock counts as coarse. Matroska, WebM and Flash count in
 # milliseconds: times and rates from such a clock are rounded, and are put back on the frame grid
@@ -126,7 +127,8 @@ def probe(path: Path | str, *, whole: bool = False) -> VideoInfo:
 
     Args:
         path: a video or image file.
-        whole: describe whole frames of a file whose fields are read elsewhere.
+        whole: describe the file as it is, though its fields are read elsewhere, or another shape
+            of pixels was stated.
 
     Raises:
         MediaError: The file does not exist, is not a video, has no picture, or no frame of it can
@@ -171,7 +173,10 @@ def probe(path: Path | str, *, whole: bool = False) -> VideoInfo:
             bit_rate=stream.codec_context.bit_rate or None,
             log_curve=find_stated_curve(path),
         )
-    return describe_as_fields(info) if find_stated_order(path) and not whole else info
+    if whole:
+        return info
+    info = replace(info, sample_aspect=find_stated_aspect(path) or info.sample_aspect)
+    return describe_as_fields(info) if find_stated_order(path) else info
 
 
 def describe_as_fields(info: VideoInfo) -> VideoInfo:

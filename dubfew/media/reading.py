@@ -29,6 +29,7 @@ from dubfew.media.log_curves import find_stated_curve
 from dubfew.media.opening import open_media, video_stream
 from dubfew.media.orientation import Orientation
 from dubfew.media.pixels import ColorTags, convert_picture, native_format_name
+from dubfew.media.stated_aspect import find_stated_aspect
 
 # Frames by which a stamp may step back without the clock having been started anew: as many as
 # encoders reorder between two that are shown.
@@ -282,7 +283,11 @@ def _make_converter(
     picture: av.VideoFrame, stream: av.VideoStream, path: Path
 ) -> _UprightConverter:
     """Make the converter of a file's pictures from the first one that is decoded."""
-    return _UprightConverter(picture, find_stated_curve(path), pixel_aspect(stream))
+    aspect, stated = pixel_aspect(stream), find_stated_aspect(path)
+    if stated is not None:
+        # The statement is about the upright picture.
+        aspect = 1 / stated if Orientation.from_picture(picture).swaps_axes else stated
+    return _UprightConverter(picture, find_stated_curve(path), aspect)
 
 
 def _warn_if_short(

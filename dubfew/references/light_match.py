@@ -593,11 +593,10 @@ class LightTracker:
         spread[_OFFSET, _OFFSET] += CHANGE_EXPOSURE_DEVIATION**2
         before = LightFit(self._fit.parameters, np.linalg.inv(spread), 0.0)
         fit, agreement = _fit_and_compare(skin, before)
-        strange_part = 0.0
+        look = None
         if view is not None and agreement >= CERTAIN_DISAGREEMENT:
             found, things = None, None
             look = look_quickly(inputs, view, frame.bring_to_scene(fit, half=True))
-            strange_part = look.strange_part
             if look.may_be_covered:
                 things = find_things(inputs, view, frame.bring_to_scene(fit))
             # A face that agrees as it is has hair or a shadow before it, unless things are sure.
@@ -625,18 +624,17 @@ class LightTracker:
         share = (agreement - left) / (opaque - left)
         self.opacity = float(np.clip(share, 0, min(1.0, self.opacity + rise)))
         is_hidden = False
+        if look is not None:
+            # A thing of the color of skin has no outline that could be kept.
+            limit = MIN_STRANGE_PART if self._was_hidden and goes_on else COVERED_STRANGE_PART
+            is_hidden = look.measure_strange_part(self.overlay) > limit
         if self.overlay is not None and view is not None:
             share = SHOWN_LIPS if self._was_hidden and goes_on else HIDDEN_LIPS
-            is_hidden = measure_hidden_lips(self.overlay, view) > share
-            self.hidden += is_hidden
+            is_hidden = is_hidden or measure_hidden_lips(self.overlay, view) > share
             # Hair and collars at the jaw's border count for the light alone.
             inside = inputs.alpha[0, 0].cpu().numpy() > 0
             self.overlaid += not is_hidden and bool((self.overlay.mask & inside).any())
-        elif view is not None:
-            # A thing of the color of skin has no outline that could be kept.
-            limit = MIN_STRANGE_PART if self._was_hidden and goes_on else COVERED_STRANGE_PART
-            is_hidden = strange_part > limit
-            self.hidden += is_hidden
+        self.hidden += is_hidden
         self.opacity = 0.0 if is_hidden else self.opacity
         self._was_hidden = is_hidden
         self.disagreeing += self.opacity == 0 and not is_hidden

@@ -155,12 +155,27 @@ class QuickLook:
 
     Attributes:
         may_be_covered: whether it is worth to search things at the whole size.
-        strange_part: part of the face, in one piece, whose colors differ a little from all that the
-            references show there: a hand, or another face.
+        strange: largest piece of the face whose colors differ a little from all that the references
+            show there, such as a hand or another face; None where it is small. [S / 2, S / 2]
+        face_area: size of the face beside the lips, px of the window at half the size.
     """
 
     may_be_covered: bool
-    strange_part: float
+    strange: NDArray[np.bool_] | None
+    face_area: int
+
+    def measure_strange_part(self, overlay: Overlay | None) -> float:
+        """Measure the part of the face that is strange and under nothing that was found, 0 to 1.
+
+        Args:
+            overlay: what was found over the face.
+        """
+        if self.strange is None:
+            return 0.0
+        strange = self.strange
+        if overlay is not None:
+            strange = strange & ~overlay.mask[::2, ::2][: len(strange), : len(strange)]
+        return float(strange.sum() / self.face_area)
 
 
 def look_quickly(
@@ -187,13 +202,12 @@ def look_quickly(
     # Averages of two pixels are half as certain at the edges of letters. Small logos are a fraction
     # of what else is searched for.
     certain = (distance > CERTAIN_COLOR).sum() >= MIN_SHRUNK_FRACTION * face.sum()
-    strange = distance > STRANGE_COLOR
-    part = 0.0
+    strange, area, piece = distance > STRANGE_COLOR, int(where.sum()), None
     # Pieces are told apart only where there is enough for a large one.
-    if strange.sum() > MIN_STRANGE_PART * where.sum():
+    if strange.sum() > MIN_STRANGE_PART * area:
         pieces, _ = label(strange)
-        part = float(np.bincount(pieces.ravel())[1:].max() / where.sum())
-    return QuickLook(bool(certain), part)
+        piece = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    return QuickLook(bool(certain), piece, area)
 
 
 def find_things(

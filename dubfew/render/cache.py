@@ -79,6 +79,7 @@ class RenderCache:
             choice,
             job.options.segmenter,
             job.sources.scene_info.log_curve,
+            job.sources.scene_info.sample_aspect,
         )
         return _keep(
             self._tracks,

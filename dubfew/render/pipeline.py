@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.adapt.artefact import ADAPTER_TRACK_FILE
 from dubfew.errors import DubfewError
 from dubfew.marks.credentials import RenderProvenance
 from dubfew.marks.payload import generate_watermark_id
@@ -28,6 +29,12 @@ from dubfew.registry import Registry
 from dubfew.render.actor_matching import FaceChoice
 from dubfew.render.cache import RenderCache
 from dubfew.render.debug import DebugVideo
+from dubfew.render.face_stretch import (
+    SHAPE_ROUNDS,
+    describe_shape,
+    measure_stretch,
+    stated_shape,
+)
 from dubfew.render.job import RenderJob, prepare_job
 from dubfew.render.load import load_actor
 from dubfew.render.losses import describe_losses
@@ -218,21 +225,60 @@ def _stated_reading(job: RenderJob) -> Iterator[RenderJob]:
         yield replace(job, sources=sources)
 
 
+@contextmanager
+def _tracked_scene(
+    job: RenderJob, cache: RenderCache | None, progress: ProgressCallback
+) -> Iterator[tuple[RenderJob, Track, str]]:
+    """Track a job's scene, in the shape that the actor's face has.
+
+    Yields:
+        The job for the scene in that shape, the track, and one line about the choice of the face.
+    """
+    with ExitStack() as stack:
+        track, note = _track(job, cache, progress)
+        own = Track.from_bytes(job.actor.adapter.track_bytes, ADAPTER_TRACK_FILE)
+        # Somebody else has another face.
+        rounds = (
+            0 if job.options.anyone or own.source_sha256 == track.source_sha256 else SHAPE_ROUNDS
+        )
+        for number in range(rounds):
+            stretch = measure_stretch(track, own, again=number > 0)
+            if stretch == 1:
+                break
+            job = stack.enter_context(stated_shape(job, stretch))
+            track, note = _track(job, cache, progress)
+        yield job, track, note
+
+
 def _render_stated_job(
     job: RenderJob, cache: RenderCache | None, progress: ProgressCallback, began: float
 ) -> RenderResult:
     """Render a job whose scene is read as it was stated."""
-    options, sources = job.options, job.sources
     pace = WorkPace(job.registry.home)
-    progress = whole = JobProgress(progress, estimate_render_stages(sources.scene_info, pace))
+    whole = JobProgress(progress, estimate_render_stages(job.sources.scene_info, pace))
     prepared = time.monotonic()
-    track, face_note = _track(job, cache, progress)
+    with _tracked_scene(job, cache, whole) as (shaped, track, face_note):
+        track_seconds = time.monotonic() - prepared
+        return _render_tracked_job(shaped, track, face_note, pace, track_seconds, whole, began)
+
+
+def _render_tracked_job(
+    job: RenderJob,
+    track: Track,
+    face_note: str,
+    pace: WorkPace,
+    track_seconds: float,
+    progress: JobProgress,
+    began: float,
+) -> RenderResult:
+    """Render a job whose scene is tracked."""
+    options, sources = job.options, job.sources
     tracked = time.monotonic()
     scene = drive_scene(job, track, progress)
     driven = time.monotonic()
     written = _write_video(job, scene, progress)
     paint_seconds = time.monotonic() - driven
-    _record_pace(job, pace, len(track), tracked - prepared, len(written.painted), paint_seconds)
+    _record_pace(job, pace, len(track), track_seconds, len(written.painted), paint_seconds)
     if job.plot is not None:
         sound = read_audio(sources.audio, track=sources.audio_track) if sources.audio else None
         if sound is not None:
@@ -246,6 +292,7 @@ def _render_stated_job(
         *written.notes,
         job.actor.consent_note,
         face_note,
+        describe_shape(sources),
         describe_skipped_frames(scene.track),
         describe_mix_peak(_output_sounds(job, scene)),
     )
@@ -255,7 +302,7 @@ def _render_stated_job(
             write_render_report(
                 Path(options.report), job, scene, written.painted, facts, [*filter(None, notes)]
             )
-    whole.finish()
+    progress.finish()
     return RenderResult(
         output=job.output,
         frames=written.frames,

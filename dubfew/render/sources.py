@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ class RenderSources:
         note: one line about the choice of tracks, or "".
         field_order: order of the scene's fields where each is painted as a frame, and
             ``scene_info`` counts them as frames; 0 where frames are painted.
+        written_aspect: shape of pixels that the scene states and the output keeps, where the face
+            shows that it is another one; None where it is right.
     """
 
     drive: str
@@ -54,15 +57,17 @@ class RenderSources:
     scene_track: int | None = None
     note: str = ""
     field_order: int = 0
+    written_aspect: Fraction | None = None
 
     @property
     def written_info(self) -> VideoInfo:
         """Return the properties of the video to write: fields are woven into frames again."""
-        if not self.field_order:
-            return self.scene_info
-        return replace(
-            self.scene_info, fps=self.scene_info.fps / 2, field_order=self.field_order, frames=None
+        info = replace(
+            self.scene_info, sample_aspect=self.written_aspect or self.scene_info.sample_aspect
         )
+        if not self.field_order:
+            return info
+        return replace(info, fps=info.fps / 2, field_order=self.field_order, frames=None)
 
     @property
     def filmed(self) -> Path:

@@ -31,6 +31,7 @@ from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
 from dubfew.render import render
 from dubfew.render.compositing import MouthCompositor
+from dubfew.render.face_stretch import LANDMARK_BIAS, measure_stretch
 from tests.render.conftest import FRAMES, grey, write_scene
 
 pytestmark = pytest.mark.slow
@@ -437,6 +438,46 @@ def test_an_anamorphic_scene_is_painted_in_square_pixels(registry, short, tmp_pa
         change = after.planes()[0].astype(float) - before.planes()[0]
         errors.append(change[change != 0])
     assert 10 * np.log10(255**2 / np.mean(np.concatenate(errors) ** 2)) > 30
+
+
+def test_a_face_that_is_stretched_tells_the_shape_of_pixels(track):
+    seen = replace(track, landmarks=track.landmarks * np.array([1.5, 1, 1.5], np.float32))
+    # Landmarks of stretched faces are drawn towards those of others.
+    assert measure_stretch(seen, track) == pytest.approx(1.5**LANDMARK_BIAS, rel=0.02)
+    assert measure_stretch(track, track) == 1
+    turned = replace(track, landmarks=track.landmarks * np.array([1.08, 1, 1.08], np.float32))
+    assert measure_stretch(turned, track) == 1
+    assert measure_stretch(turned, track, again=True) > 1
+
+
+@pytest.mark.slow
+def test_a_scene_of_4_3_that_is_flagged_as_wider_is_painted_in_its_own_shape(
+    registry, short, tmp_path
+):
+    info, scene = probe(short), tmp_path / "stretched.mp4"
+    with VideoWriter(
+        scene, replace(info, sample_aspect=Fraction(16, 10)), lossless=True, preset="ultrafast"
+    ) as writer:
+        for frame in read_frames(short, stop=5):
+            writer.write(frame)
+    result = render(
+        "actor",
+        video=scene,
+        out=tmp_path / "out.mp4",
+        drive="self",
+        lossless=True,
+        watermark=False,
+        registry=registry,
+    )
+    assert "times as wide for its height as the actor's" in result.note
+    # What is stored stays as it is, and says what it said.
+    assert probe(result.output).sample_aspect == Fraction(16, 10)
+    errors = []
+    for before, after in zip(read_frames(scene), read_frames(result.output), strict=True):
+        change = after.planes()[0].astype(float) - before.planes()[0]
+        errors.append(change[change != 0])
+    psnr = 10 * np.log10(255**2 / np.mean(np.concatenate(errors) ** 2))
+    assert psnr > 30
 
 
 @pytest.mark.slow
