@@ -33,6 +33,10 @@ FOREHEAD_LINES: tuple[tuple[int, ...], ...] = (
 # Gloss of plain skin, and what nose and forehead and lips add to it.
 BASE_GLOSS, NOSE_GLOSS, FOREHEAD_GLOSS, LIP_GLOSS = 0.42, 0.30, 0.22, 0.75
 
+# Amount of a layer below which 32 bits hold no effect: 2^-25 is half of the step below 1, and no
+# tone is above 1.5.
+NEGLIGIBLE_AMOUNT = 1.9e-8
+
 
 class _SkinLayers:
     """Color [size, size, 3] and gloss [size, size] of a face, painted layer on layer in place."""
@@ -49,7 +53,9 @@ class _SkinLayers:
 
     def darken(self, amount: FloatImage, tone: RgbColor = (1.0, 1.15, 1.2)) -> None:
         """Take light away as a pigment does, by ``exp(-amount * tone)`` per color."""
-        self.color[:] = self.color * np.exp(-amount[..., None] * np.asarray(tone, np.float32))
+        # Most layers are small: elsewhere the factor is 1 to the last bit.
+        touched = np.abs(amount) > NEGLIGIBLE_AMOUNT
+        self.color[touched] *= np.exp(-amount[touched, None] * np.asarray(tone, np.float32))
 
 
 def paint_face(canvas: TextureCanvas, traits: PersonTraits, rng: np.random.Generator) -> FloatImage:

@@ -11,7 +11,7 @@ from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
 from dubfew.synthetic.canvas import make_canvas
 from dubfew.synthetic.facial_hair import BROW_EDGES, beard_opacity, beard_region, brow_opacity
-from dubfew.synthetic.skin import paint_face
+from dubfew.synthetic.skin import _SkinLayers, paint_face
 from dubfew.synthetic.traits import PersonTraits
 
 SIZE = 128
@@ -139,3 +139,15 @@ def test_lips_end_at_their_edge(canvas):
     red = paint(canvas, lip_color=np.array([0.4, 0.0, 0.0]))[..., 1]
     mask = canvas.ring_mask(OUTER_LIPS, 0.5)
     assert red[mask > 0.99].mean() < 0.3 * red[mask < 0.01].mean()
+
+
+def test_a_layer_that_is_left_out_where_it_is_weak_does_the_same():
+    layers = _SkinLayers(64, np.array([0.6, 0.4, 0.3]))
+    before = layers.color.copy()
+    rng = np.random.default_rng(0)
+    amount = 10 ** rng.uniform(-12, 1, (64, 64)) * rng.choice([-1, 1], (64, 64))
+    amount = amount.astype(np.float32)
+    layers.darken(amount, (0.5, 1.0, 1.3))
+    factor = np.exp(-amount[..., None] * np.array([0.5, 1.0, 1.3], np.float32))
+    np.testing.assert_allclose(layers.color, before * factor, rtol=2e-7)
+    assert (layers.color == before).any()
