@@ -53,6 +53,9 @@ DIGITAL_SILENCE_DB = -80.0
 MIN_PAUSE_SECONDS = 0.12
 # Loud moments shorter than this many rows (60 ms) are clicks: no vowel is so short.
 _CLICK_FILTER_ROWS = 3
+# Sounds that the detector takes for music count as such from this length on, s: a cry or a held
+# vowel alone resembles an instrument, and music seldom ends so soon.
+MIN_MUSIC_SECONDS = 2.5
 # Time before speech at which the mouth may leave rest, s: people open their mouths and breathe in
 # before they speak.
 ANTICIPATION_SECONDS = 0.3
@@ -190,33 +193,48 @@ class SpeechModel:
         channel = estimate_channel(samples)
         encoded = self.encoder.encode(samples, channel)
         raw = np.empty((rows, self.network.config.components), np.float32)
-        voice_logits = np.empty(rows, np.float32)
+        voice_logits, detected_logits = np.empty(rows, np.float32), np.empty(rows, np.float32)
         for start in range(0, rows, chunk_rows):
             stop = min(rows, start + chunk_rows)
-            raw[start:stop], voice_logits[start:stop] = self._predict_rows(encoded, start, stop)
-        return raw * self._compute_speech_gate(samples, channel.level_db, voice_logits)[:, None]
+            chunk = slice(start, stop)
+            raw[chunk], voice_logits[chunk], detected_logits[chunk] = self._predict_rows(
+                encoded, start, stop
+            )
+        gate = self._compute_speech_gate(samples, channel.level_db, voice_logits, detected_logits)
+        return raw * gate[:, None]
 
     def _predict_rows(
         self, encoded: EncodedAudio, start: int, stop: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """Predict coefficients [R, K] and voice logits [R] of rows [start, stop)."""
+    ) -> tuple[FloatArray, FloatArray, FloatArray | float]:
+        """Predict coefficients [R, K], voice and detected logits [R] of rows [start, stop)."""
         # With the network's context around them, rows do not depend on where chunks begin.
         context, stride = self.network.config.context_rows, self.encoder.stride
         frames = encoded.frames((start - context) * stride, (stop + context) * stride)
         with torch.inference_mode():
-            raw, voice_logits = self.network(torch.from_numpy(frames)[None])
-        return raw[0, context:-context].numpy(), voice_logits[0, context:-context].numpy()
+            found = self.network(torch.from_numpy(frames)[None])
+        rows = slice(context, -context)
+        return (
+            found.coefficients[0, rows].numpy(),
+            found.voice_logits[0, rows].numpy(),
+            np.inf if found.detected_logits is None else found.detected_logits[0, rows].numpy(),
+        )
 
     def _compute_speech_gate(
-        self, samples: FloatArray, loud_level_db: float, voice_logits: FloatArray
+        self,
+        samples: FloatArray,
+        loud_level_db: float,
+        voice_logits: FloatArray,
+        detected_logits: FloatArray,
     ) -> FloatArray:
         """Compute how far the mouth may leave rest at each row, 0 to 1. [R]
 
-        This is the smaller of the network's own voice activity and an energy gate that does not
-        depend on training, opened early and smoothed.
+        This is the smallest of the networks' own voice activity, the detector's where it hears no
+        speech for long, and an energy gate that does not depend on training, opened early and
+        smoothed.
         """
         rows = len(voice_logits)
         voice_probability = 1 / (1 + np.exp(-voice_logits))
+        detected_probability = 1 / (1 + np.exp(-np.clip(detected_logits, -50, 50)))
         row_levels = np.full(rows, _SILENCE_LEVEL_DB, np.float32)
         levels = frame_levels_db(samples)[::MEL_FRAMES_PER_ROW][:rows]
         row_levels[: len(levels)] = levels
@@ -228,7 +246,11 @@ class SpeechModel:
         loud = maximum_filter1d(
             minimum_filter1d(loud, _CLICK_FILTER_ROWS, mode="constant"), _CLICK_FILTER_ROWS
         )
-        allowed = np.minimum(voice_probability, loud)
+        # Quiet rows end a sound: only loud rows in a row make music.
+        size = int(MIN_MUSIC_SECONDS / ROW_SECONDS) // 2 * 2 + 1
+        detected = np.where(loud > 0, detected_probability, 1.0)
+        detected = minimum_filter1d(maximum_filter1d(detected, size), size)
+        allowed = np.minimum(np.minimum(voice_probability, detected), loud)
         # Open early: the origin makes the maximum look ahead only.
         size = int(ANTICIPATION_SECONDS / ROW_SECONDS) // 2 * 2 + 1
         allowed = maximum_filter1d(allowed, size, origin=-(size // 2), mode="constant")

@@ -57,10 +57,12 @@ class SpeechPrediction(NamedTuple):
     Attributes:
         coefficients: motion coefficients, before gating. [B, R, K]
         voice_logits: logit of the probability that there is speech. [B, R]
+        detected_logits: the same by the detector of speech; None without one. [B, R]
     """
 
     coefficients: Tensor
     voice_logits: Tensor
+    detected_logits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -292,7 +294,9 @@ class SpeechEnsemble(nn.Module):
     ) -> SpeechPrediction:
         """Predict rows from frames of the encoder, see `SpeechNetwork.forward`."""
         frames = self.projection(frames)
-        motions, voices = zip(*(network(frames) for network in self.networks), strict=True)
+        found = [network(frames) for network in self.networks]
+        motions = [each.coefficients for each in found]
+        voices = [each.voice_logits for each in found]
         # Half of the motion is the networks' mean, half the linear predictor's.
         motion = torch.stack(motions).mean(0)
         mean = (motion + self.linear(frames)) / 2
@@ -301,11 +305,10 @@ class SpeechEnsemble(nn.Module):
         gap = (mean @ self.opening).clamp_min(0)
         direction = self.opening / (self.opening @ self.opening)
         voice = torch.stack(voices).mean(0)
+        detected = None
         if self.detector is not None:
-            # The networks take music for voices with certainty.
-            above = self.detector(frames) - _SPEECH_THRESHOLD
-            voice = torch.minimum(voice, _SPEECH_STEEPNESS * above)
-        return SpeechPrediction(mean - (gap * closed)[..., None] * direction, voice)
+            detected = _SPEECH_STEEPNESS * (self.detector(frames) - _SPEECH_THRESHOLD)
+        return SpeechPrediction(mean - (gap * closed)[..., None] * direction, voice, detected)
 
     def _find_closures(self, frames: Tensor, predicted_gap: Tensor) -> Tensor:
         """Compute how far the lips are to be closed, from 0 to 1. [B, R]
