@@ -261,8 +261,8 @@ def fit_part_correction(
     odds, prior = [], PRIOR_PLACES * expected.sum(0) / expected.sum()
     for index in range(len(CORRECTED_HEIGHTS)):
         # A place counts at the two heights around it, as in the interpolation between them.
-        weight = np.interp(heights, CORRECTED_HEIGHTS, np.eye(len(CORRECTED_HEIGHTS))[index])
-        odds.append(np.log((weight @ share + prior) / (weight @ expected + prior)))
+        part = np.interp(heights, CORRECTED_HEIGHTS, np.eye(len(CORRECTED_HEIGHTS))[index])
+        odds.append(np.log((part @ share + prior) / (part @ expected + prior)))
     return PartCorrection(np.array(odds, np.float32), log_colors.astype(np.float32))
 
 
