@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
+from dubfew.references.skin_hue import find_skin
 
 # Scale, in inter-ocular distances, at which a reference's weight falls off with its distance. Small
 # enough that one clear winner takes nearly all, so that averaging blurs nothing; at 0 the winner
@@ -110,19 +111,36 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     outside = (inputs.alpha <= 0).float()
     width = round(SILHOUETTE_FRACTION * outside.shape[-1])
     beside = F.max_pool2d(1 - inputs.mesh_mask, 2 * width + 1, 1, width)
-    known = (outside * (1 - beside))[:, None]
+    skin = _find_shown_skin(colors, outside * inputs.mesh_mask)
+    known = (outside * (1 - beside))[:, None] * skin
     difference = (inputs.scene[:, None] - colors).clamp(-MAX_COLOR_CORRECTION, MAX_COLOR_CORRECTION)
     # From there it is continued smoothly into the mask, for every reference on its own.
-    b, k = colors.shape[:2]
-    light = push_pull_fill(
-        difference.flatten(0, 1), known.expand(b, k, *known.shape[2:]).flatten(0, 1)
-    ).view_as(colors)
+    light = push_pull_fill(difference.flatten(0, 1), known.flatten(0, 1)).view_as(colors)
     surroundings = push_pull_fill(inputs.scene, outside)
     # Where the mesh carries the inside, networks use the surroundings, as they learned to.
     fill = torch.lerp(surroundings, inputs.cavity + light[:, 0], inputs.rigid_interior)
     lit = colors + light
     shown = inputs.reference_shown * rate_agreement(lit, inputs.alpha, inputs.mouth_interior)
     return WarpedReferences(lit, light, fill, surroundings, _compute_blend_logits(inputs, shown))
+
+
+def _find_shown_skin(colors: Tensor, compared: Tensor) -> Tensor:
+    """Find where references show skin.
+
+    Args:
+        colors: references in the target's pose. [B, K, 3, S, S]
+        compared: 1 where the mesh expects it. [B, 1, S, S]
+
+    Returns:
+        1 where they do, else 0. [B, K, 1, S, S]
+    """
+    b, k, channels, height, width = colors.shape
+    small = F.avg_pool2d(colors.flatten(1, 2), LIGHT_DOWNSCALE, ceil_mode=True)
+    known = F.avg_pool2d(compared, LIGHT_DOWNSCALE, ceil_mode=True) > 0
+    shown = find_skin(small.view(b, k, channels, -1), known.view(b, 1, -1).expand(b, k, -1)).view(
+        b, k, *small.shape[2:]
+    )
+    return F.interpolate(shown.float(), size=(height, width), mode="nearest")[:, :, None]
 
 
 def rate_agreement(

@@ -80,6 +80,22 @@ def test_the_background_at_the_silhouette_does_not_tint_the_mouth(footage):
     assert float(tint.abs().max()) < 1e-3
 
 
+def test_a_wall_in_a_reference_does_not_tint_the_mouth(footage):
+    """The reference of a turned head shows a gray wall where the scene has a cheek."""
+    inputs = make_sample(footage, 5, np.array([5]), load_head_model(), 2).inputs
+    skin = torch.tensor([0.70, 0.52, 0.47])[None, :, None, None]
+    scene = skin.expand_as(inputs.scene)
+    right = torch.linspace(-1, 1, scene.shape[-1]) > 0.25
+    references = torch.where(right, torch.tensor(0.5), skin)[:, None].expand_as(inputs.references)
+    walled = dataclasses.replace(inputs, scene=scene, references=references)
+    outside = (inputs.alpha <= 0) * inputs.mesh_mask
+    # The wall is seen where light is compared, and most of what is compared is skin.
+    assert 0.1 < float((outside * right).sum() / outside.sum()) < 0.45
+    tint = warp_references(walled).color_correction[:, 0] * (inputs.alpha > 0) * ~right
+    # Pixels of the edge between both are half skin. With the wall it was 0.08.
+    assert float(tint.abs().max()) < 0.015
+
+
 def test_the_nearest_is_never_outvoted_by_being_far(footage):
     sample = make_sample(footage, 4, np.array([16, 17]), load_head_model(), 2)
     far = dataclasses.replace(
