@@ -25,8 +25,9 @@ from pathlib import Path
 from benchmarks.common import ROOT, machine, machine_line, markdown_table, write_results
 from benchmarks.footage import looped, write_frames
 
-# Program of a busy process: it computes without end, with one thread.
-BUSY = "while True: sum(range(1000))"
+# Program of a busy process: it computes with one thread for as long as the benchmark runs, also if
+# that is killed.
+BUSY = "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(1000))"
 # Variables that decide how OpenMP's threads wait; each environment sets all of them anew.
 VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
