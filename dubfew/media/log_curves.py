@@ -5,13 +5,15 @@ A name that was stated for a file holds for all readers of that file in this pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dubfew.media.stated_facts import StatedFacts
 
 Codes = NDArray[np.float64]
 Corners = tuple[tuple[float, float], ...]
@@ -154,31 +156,20 @@ LOG_CURVES = {
     )
 }
 
-# What was stated for files, by their absolute paths.
-_stated: dict[Path, str] = {}
+# Names of log curves that were stated for files.
+_curves: StatedFacts[str] = StatedFacts()
 
 
-@contextmanager
-def stated_input_transform(path: Path, name: str | None) -> Iterator[None]:
+def stated_input_transform(path: Path, name: str | None) -> AbstractContextManager[None]:
     """State the log curve of a file for as long as the context lasts.
 
     Args:
         path: a video file.
         name: one of `LOG_CURVES`; None states nothing.
     """
-    key = path.resolve()
-    before = _stated.get(key)
-    if name is not None:
-        _stated[key] = name
-    try:
-        yield
-    finally:
-        if before is not None:
-            _stated[key] = before
-        else:
-            _stated.pop(key, None)
+    return _curves.state(path, name)
 
 
 def find_stated_curve(path: Path) -> str:
     """Return the name of the log curve that was stated for a file, or ""."""
-    return _stated.get(path.resolve(), "")
+    return _curves.find(path) or ""

@@ -39,6 +39,15 @@ pytestmark = pytest.mark.slow
 DUB = Path(str(files("dubfew.demo") / "dub.wav"))
 
 
+def psnr_of_changed_luma(before: Path, after: Path) -> float:
+    """PSNR of the samples of luma that differ between two videos, dB."""
+    errors = []
+    for old, new in zip(read_frames(before), read_frames(after), strict=True):
+        change = new.planes()[0].astype(float) - old.planes()[0]
+        errors.append(change[change != 0])
+    return float(10 * np.log10(255**2 / np.mean(np.concatenate(errors) ** 2)))
+
+
 def assert_only_the_mask_changed(before, after, mask) -> int:
     """Every plane sample that a pixel outside the mask has a share in is bit for bit the same.
 
@@ -433,11 +442,7 @@ def test_an_anamorphic_scene_is_painted_in_square_pixels(registry, short, tmp_pa
     assert result.edited_frames == len(pictures)
     assert probe(result.output).sample_aspect == aspect
     # The mouth lies where the scene has it: taken for square pixels it came out at 25 dB.
-    errors = []
-    for before, after in zip(read_frames(scene), read_frames(result.output), strict=True):
-        change = after.planes()[0].astype(float) - before.planes()[0]
-        errors.append(change[change != 0])
-    assert 10 * np.log10(255**2 / np.mean(np.concatenate(errors) ** 2)) > 30
+    assert psnr_of_changed_luma(scene, result.output) > 30
 
 
 def test_a_face_that_is_stretched_tells_the_shape_of_pixels(track):
@@ -472,12 +477,7 @@ def test_a_scene_of_4_3_that_is_flagged_as_wider_is_painted_in_its_own_shape(
     assert "times as wide for its height as the actor's" in result.note
     # What is stored stays as it is, and says what it said.
     assert probe(result.output).sample_aspect == Fraction(16, 10)
-    errors = []
-    for before, after in zip(read_frames(scene), read_frames(result.output), strict=True):
-        change = after.planes()[0].astype(float) - before.planes()[0]
-        errors.append(change[change != 0])
-    psnr = 10 * np.log10(255**2 / np.mean(np.concatenate(errors) ** 2))
-    assert psnr > 30
+    assert psnr_of_changed_luma(scene, result.output) > 30
 
 
 @pytest.mark.slow
