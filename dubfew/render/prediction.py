@@ -22,7 +22,8 @@ from dubfew.references.inputs import (
     measure_footage_colors,
     split_inputs,
 )
-from dubfew.references.light_match import LightMatch, LightTracker, bring_to_actor_light
+from dubfew.references.light_fit import LightMatch
+from dubfew.references.light_match import LightTracker, bring_to_actor_light
 from dubfew.references.mouth_interior import ReferenceMouth
 from dubfew.references.overlays import Overlay, SceneView, remove_overlay
 from dubfew.references.warping import warp_references

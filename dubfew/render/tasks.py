@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dubfew.media import Frame
 from dubfew.references.footage import Footage, resize_footage
-from dubfew.references.light_match import LightMatch
+from dubfew.references.light_fit import LightMatch
 from dubfew.references.overlays import Overlay
 from dubfew.references.track_geometry import TrackGeometry
 

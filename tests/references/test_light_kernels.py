@@ -8,6 +8,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
+from dubfew.references.light_fit import MIN_LEVEL, LightMatch
 from dubfew.references.light_kernels import (
     average_cells,
     city_distances,
@@ -20,7 +21,7 @@ from dubfew.references.light_kernels import (
     shrink_images,
     shrink_planes,
 )
-from dubfew.references.light_match import MIN_LEVEL, LightMatch, window_positions
+from dubfew.references.skin_cells import window_positions
 
 
 @pytest.fixture

@@ -10,19 +10,21 @@ from torch.nn import functional as F
 from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.shading_model import linear_to_srgb, srgb_to_linear
-from dubfew.references.light_match import (
+from dubfew.references.light_fit import (
     IDENTITY,
     LUMA,
     LightFit,
-    LightTracker,
-    bring_to_actor_light,
     fit_light,
     make_match,
-    measure_mouth_change,
     predict_colors,
     start_fit,
-    window_positions,
 )
+from dubfew.references.light_match import (
+    LightTracker,
+    bring_to_actor_light,
+    measure_mouth_change,
+)
+from dubfew.references.skin_cells import window_positions
 from tests.data.people import toy_footage
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dubfew.references.light_match import SkinComparison
+from dubfew.references.skin_cells import SkinComparison
 from dubfew.references.skin_hue import find_skin
 
 SKIN, WALL = torch.tensor([0.70, 0.52, 0.47]), torch.tensor([0.53, 0.46, 0.45])
