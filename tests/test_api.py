@@ -85,6 +85,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "video": (["--video", "v.mp4"], Path("v.mp4")),
     "audio": (["--audio", "a.wav"], Path("a.wav")),
     "drive": (["--drive", "self"], "self"),
+    "style": (["--style", "parameters"], "parameters"),
     "driver": (["--driver", "d.mp4", "--drive", "video"], Path("d.mp4")),
     "transcript": (["--transcript", "t.srt", "--lang", "de"], Path("t.srt")),
     "language": (["--language", "de-AT"], "de-AT"),

@@ -31,6 +31,7 @@ from dubfew.references.alignment import align_footage
 from dubfew.references.cropping import footage_from_frames
 from dubfew.references.footage import Footage, resize_footage
 from dubfew.speech.model import SpeechModel
+from dubfew.speech.parameter_style import fit_parameter_style
 from dubfew.speech.style import SpeakingStyle, fit_style
 
 # Smallest and largest edge of stored references, px; the largest is a mouth window of a 4K
@@ -130,7 +131,7 @@ def prepare_actor_footage(
     references = replace(references, vertices=windows.vertices * ratio)
     # Rendering applies the style to the speech model's prediction.
     progress(Progress(STYLE_STAGE, 0, STYLE_STAGE_UNITS))
-    style = fit_actor_style(video, info, motion, speech_model)
+    style = fit_actor_style(video, info, motion, speech_model, track, head)
     progress(Progress(STYLE_STAGE, 1, STYLE_STAGE_UNITS))
     crops = None
     if layout is not None:
@@ -202,7 +203,12 @@ def choose_reference_size(track: Track, head: HeadModel, window: int) -> int:
 
 
 def fit_actor_style(
-    video: Path, info: VideoInfo, motion: MouthMotion, model: SpeechModel
+    video: Path,
+    info: VideoInfo,
+    motion: MouthMotion,
+    model: SpeechModel,
+    track: Track,
+    head: HeadModel,
 ) -> SpeakingStyle:
     """Fit the speaking style to the footage's sound, or to its motion alone without sound.
 
@@ -211,6 +217,8 @@ def fit_actor_style(
         info: its properties, from `probe`.
         motion: filmed mouth motion, with its times in the video.
         model: speech model that the style belongs to.
+        track: the footage's track, whose parameters get scales and shifts.
+        head: head model of the track.
     """
     if info.has_audio:
         begin = max(0.0, motion.times[0] - AUDIO_MARGIN_SECONDS)
@@ -224,7 +232,10 @@ def fit_actor_style(
             # than the video and with the margins, because the picture may be early or late.
             predicted = model.predict(audio, np.arange(0, audio.duration, PREDICTION_STEP_SECONDS))
             on_video = replace(predicted, times=predicted.times + begin)
-            return fit_style(on_video, motion, model.space)
+            style = fit_style(on_video, motion, model.space)
+            lag = 0.0 if style.picture_lag is None else style.picture_lag.correction_seconds
+            in_step = on_video.resample(track.times - lag)
+            return replace(style, parameters=fit_parameter_style(in_step, track, head))
     return SpeakingStyle.from_statistics(motion, model.space)
 
 

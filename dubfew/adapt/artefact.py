@@ -143,7 +143,7 @@ class ActorAdapter:
             check_references(references, head)
             # The track stays as bytes: few callers need it, and they check it themselves.
             style = SpeakingStyle.from_bytes(files[ADAPTER_STYLE_FILE])
-            check_style(style)
+            check_style(style, head)
             return cls(
                 config=config,
                 weights={name: tensor.float() for name, tensor in weights.items()},

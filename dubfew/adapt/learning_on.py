@@ -18,6 +18,7 @@ from dubfew.prior.locate import find_prior
 from dubfew.references.footage import FOOTAGE_ARRAY_NAMES, Footage, resize_footage
 from dubfew.registry import Registry
 from dubfew.registry.revision import Revision
+from dubfew.speech.parameter_style import ParameterStyle
 from dubfew.speech.style import SpeakingStyle
 from dubfew.textures.neural import NeuralTexture
 
@@ -142,6 +143,20 @@ def join_styles(base: SpeakingStyle, new: SpeakingStyle, frames: tuple[int, int]
         base.offset + share * (new.offset - base.offset),
         max(base.max_aperture, new.max_aperture),
         new.picture_lag,
+        _join_parameters(base.parameters, new.parameters, share),
+    )
+
+
+def _join_parameters(
+    base: ParameterStyle | None, new: ParameterStyle | None, share: np.float32
+) -> ParameterStyle | None:
+    """Average scales and shifts of parameters on the new footage's head and rest pose."""
+    if base is None or new is None or base.head != new.head or len(base.scale) != len(new.scale):
+        return new or base
+    return replace(
+        new,
+        scale=base.scale + share * (new.scale - base.scale),
+        shift=base.shift + share * (new.shift - base.shift),
     )
 
 

@@ -23,6 +23,7 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS, OUTER_LIPS
 from dubfew.reconstruction.track import Track
 from dubfew.references.footage import Footage
+from dubfew.speech.parameter_style import NUM_JAW_PARAMETERS, ParameterStyle
 from dubfew.speech.style import SpeakingStyle
 
 # Largest magnitude of coordinates, in px or inter-ocular distances: far outside of any window or
@@ -112,8 +113,12 @@ def check_references(references: Footage, head: HeadModel) -> None:
         _check_array(f"the references' {name}", getattr(references, name), kind, shape)
 
 
-def check_style(style: SpeakingStyle) -> None:
+def check_style(style: SpeakingStyle, head: HeadModel) -> None:
     """Check the arrays and the limit of a speaking style.
+
+    Args:
+        style: the style.
+        head: head model that the actor's configuration names.
 
     Raises:
         ValueError: An array has another type or shape, or values out of range; or the limit of the
@@ -127,8 +132,29 @@ def check_style(style: SpeakingStyle) -> None:
         "offset": (count,),
     }.items():
         _check_array(f"the style's {name}", getattr(style, name), np.float32, shape)
+    if style.parameters is not None:
+        _check_parameters(style.parameters, head)
     if not 0 < style.max_aperture <= MAX_MOUTH_OPENING:
         raise ValueError(f"the style's limit is {style.max_aperture:.3g}")
+
+
+def _check_parameters(parameters: ParameterStyle, head: HeadModel) -> None:
+    """Check the scales and shifts of a head's parameters.
+
+    Raises:
+        ValueError: They are of another head, or an array has another type or shape than it needs,
+            or is not finite.
+    """
+    if parameters.head != head.name:
+        raise ValueError(f"the style is of the head {ascii(parameters.head)[:40]}")
+    count = NUM_JAW_PARAMETERS + head.mouth_expressions
+    for name, shape in {
+        "shape": (len(head.shape_basis),),
+        "rest": (len(MOUTH_POINTS), 3),
+        "scale": (count,),
+        "shift": (count,),
+    }.items():
+        _check_array(f"the style's {name}", getattr(parameters, name), np.float32, shape)
 
 
 def check_faces(images: np.ndarray, landmarks: np.ndarray) -> None:

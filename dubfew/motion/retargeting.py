@@ -49,10 +49,37 @@ def retarget_mouth(track: Track, head: HeadModel, motion: MouthMotion) -> Track:
     """
     if len(motion) != len(track):
         raise ShapeError(f"{len(motion)} rows of mouth motion for {len(track)} frames")
-    # Target positions: the scene person's own rest pose plus the displacements, in m.
     points = mouth_points_from_track(track, head)
     rest = estimate_rest_points(points[track.usable if track.usable.any() else track.valid])
-    unit = head.inter_ocular_distance(track.shape)
+    jaw, expression = solve_mouth(head, track.shape, track.jaw, track.expression, rest, motion)
+    return dataclasses.replace(
+        track, jaw=jaw.astype(np.float32), expression=expression.astype(np.float32)
+    )
+
+
+def solve_mouth(
+    head: HeadModel,
+    shape: NDArray,  # [S]
+    jaw: NDArray,  # [N, 3]
+    expression: NDArray,  # [N, E]
+    rest: NDArray,  # [P, 3]
+    motion: MouthMotion,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # [N, 3], [N, E]
+    """Solve for the jaw and the lower face's expression that make a mouth motion.
+
+    Args:
+        head: head model.
+        shape: identity coefficients. [S]
+        jaw: jaw rotations with which the upper face is held, axis-angle, rad. [N, 3]
+        expression: expressions with which it is held; those beyond the lower face stay. [N, E]
+        rest: the person's closed, relaxed mouth points, in inter-ocular distances. [P, 3]
+        motion: displacements from there, one row per frame.
+
+    Returns:
+        Jaw rotations and expressions.
+    """
+    # Target positions: the person's own rest pose plus the displacements, in m.
+    unit = head.inter_ocular_distance(shape)
     goal = (rest + motion.displacement) * unit
     rig = PointRig(head, head.point_matrix(MOUTH_POINTS))
     weights = np.where(
@@ -62,29 +89,45 @@ def retarget_mouth(track: Track, head: HeadModel, motion: MouthMotion) -> Track:
         # Every expression of this head moves the whole face, so points of the upper face are
         # added that should stay where they are.
         upper_rig = PointRig(head, head.point_matrix(UPPER_FACE_POINTS))
-        kept = upper_rig.pose_points(track.shape, track.jaw, track.expression).points
+        kept = upper_rig.pose_points(shape, jaw, expression).points
         goal = np.concatenate([goal, kept], 1)
         rig = PointRig(head, head.point_matrix(MOUTH_POINTS + UPPER_FACE_POINTS))
         weights = np.append(weights, np.full(len(UPPER_FACE_POINTS), LIP_POINT_PRECISION))
     jaws, expressions = [], []
     with limit_blas_threads():
-        for i in range(0, len(track), SOLVE_BLOCK_FRAMES):
+        for i in range(0, len(motion), SOLVE_BLOCK_FRAMES):
             rows = slice(i, i + SOLVE_BLOCK_FRAMES)
-            jaw, expression = _solve_jaw_and_expression(
+            solved_jaw, solved_expression = _solve_jaw_and_expression(
                 rig,
-                track.shape,
-                track.expression[rows].astype(np.float64),
+                shape,
+                expression[rows].astype(np.float64),
                 goal[rows],
                 weights / unit,
                 head.mouth_expressions,
             )
-            jaws.append(jaw)
-            expressions.append(expression)
-    return dataclasses.replace(
-        track,
-        jaw=np.concatenate(jaws).astype(np.float32),
-        expression=np.concatenate(expressions).astype(np.float32),
-    )
+            jaws.append(solved_jaw)
+            expressions.append(solved_expression)
+    return np.concatenate(jaws), np.concatenate(expressions)
+
+
+def pose_mouth(
+    head: HeadModel,
+    shape: NDArray,  # [S]
+    jaw: NDArray,  # [N, 3]
+    expression: NDArray,  # [N, K]
+) -> NDArray[np.float64]:  # [N, P, 3]
+    """Compute mouth points from jaw and expression, in inter-ocular distances.
+
+    Args:
+        head: head model.
+        shape: identity coefficients. [S]
+        jaw: jaw rotations, axis-angle, rad. [N, 3]
+        expression: expression coefficients; those that are left out at the end are 0. [N, K]
+    """
+    full = np.zeros((len(expression), len(head.expression_basis)))
+    full[:, : expression.shape[1]] = expression
+    rig = PointRig(head, head.point_matrix(MOUTH_POINTS))
+    return rig.pose_points(shape, jaw, full).points / head.inter_ocular_distance(shape)
 
 
 def _solve_jaw_and_expression(

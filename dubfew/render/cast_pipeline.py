@@ -343,7 +343,7 @@ def _move_in_lines(
             )
         # Times within the line; a positive offset makes the mouth later.
         times = track.times[rows] - line.start - options.offset / 1000
-        style, reach, opening = actor.adapter.style, options.reach, options.open
+        style, reach, opening = prepared.job.style, options.reach, options.open
         if take is not None:
             motion = motion_from_take(take, times, style, own, reach=reach, opening=opening)
         else:

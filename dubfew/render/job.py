@@ -20,6 +20,7 @@ from dubfew.render.output_name import check_outputs, resolve_output
 from dubfew.render.redo import Passage, resolve_passage
 from dubfew.render.sound import parse_mix
 from dubfew.render.sources import RenderSources, resolve_sources
+from dubfew.speech.style import SpeakingStyle
 from dubfew.speech.transcript.align import resolve_language
 from dubfew.speech.transcript.find_phones import phones_from_audio
 from dubfew.speech.transcript.transcript import TranscriptCue, read_transcript
@@ -64,6 +65,15 @@ class RenderJob:
     phones: tuple[Phone, ...]
     take: Take | None = None
 
+    @property
+    def style(self) -> SpeakingStyle:
+        """The actor's speaking style in the form that the options name.
+
+        Raises:
+            ArtefactError: The actor has none of this form.
+        """
+        return self.actor.adapter.style.with_form(self.options.style)
+
 
 def prepare_job(
     actor: str,
@@ -104,6 +114,7 @@ def prepare_job(
     purpose = RenderPurpose(options.use, options.language, options.territory, options.project)
     # Consent is checked before the scene is opened.
     loaded = load(actor, options.revision, registry, purpose, _to_path(options.speech))
+    loaded.adapter.style.with_form(options.style)  # raises where the actor has none of this form
     sources = resolve_sources(
         loaded.adapter.config,
         options.chosen_drive,

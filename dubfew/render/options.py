@@ -11,6 +11,8 @@ from dubfew.reconstruction.options import face_option, segmenter_option
 from dubfew.utils.options import document_fields, option, validate_options
 
 DRIVE_NAMES = ("audio", "video", "self")
+# Forms of a speaking style, see `dubfew.speech.style.SpeakingStyle.with_form`.
+STYLE_FORMS = ("mouth", "parameters")
 FIT_MODES = ("trim", "loop", "hold")
 
 
@@ -54,6 +56,12 @@ class RenderOptions:
         help="Mouth motion to render, a file of 'dubfew motion' with its edits. The sound is that "
         "of the audio, or the scene's own.",
         metavar="FILE",
+    )
+    style: str = option(
+        "mouth",
+        help="Form of the actor's speaking style: a matrix over the mouth's directions, or one "
+        "scale and shift for each parameter of jaw and expression, as in Dubbing for Everyone.",
+        choices=STYLE_FORMS,
     )
     transcript: Path | str | None = option(
         None,

@@ -163,7 +163,7 @@ def _drive_motion(
         return motion_from_audio(
             sources.audio,
             times,
-            actor.adapter.style,
+            job.style,
             actor.speech_model,
             job.phones,
             track=sources.audio_track,
@@ -177,7 +177,7 @@ def _drive_motion(
         return motion_from_take(
             job.take,
             times,
-            actor.adapter.style,
+            job.style,
             own,
             reach=options.reach,
             opening=options.open,

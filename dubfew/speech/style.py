@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,12 +16,15 @@ from dubfew.errors import ArtefactError, ShapeError
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.motion_lag import PictureLag, estimate_picture_lag
+from dubfew.speech.parameter_style import ParameterStyle
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 # Version of the stored form. Version 1 had one gain per direction.
 STYLE_FORMAT_VERSION = 2
+# Arrays of `ParameterStyle`, as files name them.
+_PARAMETER_TENSORS = ("shape", "rest", "scale", "shift")
 # Weights, in seconds of footage, of the prior that the actor moves as predicted, among which
 # held-out seconds choose; infinity is that prior itself. Weaker ones win within four seconds and
 # lose behind them: neighboring seconds resemble each other (r of the gap .705 with 1.2 s, .720 with
@@ -72,6 +76,9 @@ class SpeakingStyle:
         picture_lag: lag of the footage's picture against its sound, which was removed before the
             style was fitted; None without sound. Renders do not use it: the mouth of a dub is in
             step with the dub's sound.
+        parameters: one scale and shift for each parameter of jaw and expression, the form of
+            Dubbing for Everyone; None where the footage had no sound.
+        form: what `apply` uses, see `with_form`; not stored.
     """
 
     basis: FloatArray
@@ -79,6 +86,8 @@ class SpeakingStyle:
     offset: FloatArray
     max_aperture: float
     picture_lag: PictureLag | None = None
+    parameters: ParameterStyle | None = None
+    form: str = "mouth"
 
     def __post_init__(self) -> None:
         k = len(self.basis)
@@ -87,6 +96,23 @@ class SpeakingStyle:
                 f"Style has {k} directions, gain {self.gain.shape}, offset {self.offset.shape}: "
                 "expected a square matrix of gains and one offset per direction"
             )
+
+    def with_form(self, form: str) -> SpeakingStyle:
+        """Choose what `apply` uses.
+
+        Args:
+            form: "mouth" for the matrix over the mouth's directions, "parameters" for the scales
+                and shifts of jaw and expression.
+
+        Raises:
+            ArtefactError: The actor has no scales and shifts.
+        """
+        if form == "parameters" and self.parameters is None:
+            raise ArtefactError(
+                "the actor has no scales and shifts of parameters, which footage with sound gives: "
+                "adapt the actor anew from such footage, or leave out --style parameters"
+            )
+        return replace(self, form=form)
 
     def apply(
         self, motion: MouthMotion, *, reach: float = 1.0, opening: float = 1.0
@@ -104,11 +130,14 @@ class SpeakingStyle:
             opening: factor of the gap, above 0; applied before the limit.
         """
         limit = reach * self.max_aperture
-        # The part of the motion inside of the space changes, the rest stays.
-        flat = self.basis.reshape(len(self.basis), -1)
-        coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
-        change = (coefficients @ self.gain - coefficients + self.offset) @ flat
-        moved = motion.displacement + change.reshape(motion.displacement.shape)
+        if self.form == "parameters" and self.parameters is not None and len(motion):
+            moved = self.parameters.apply(motion).displacement
+        else:
+            # The part of the motion inside of the space changes, the rest stays.
+            flat = self.basis.reshape(len(self.basis), -1)
+            coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
+            change = (coefficients @ self.gain - coefficients + self.offset) @ flat
+            moved = motion.displacement + change.reshape(motion.displacement.shape)
         moved = moved - self._find_opened_closures(motion, MouthMotion(moved, motion.times))
         scaled = MouthMotion(moved, motion.times).scale_opening(opening)
         gap = scaled.aperture()
@@ -174,6 +203,11 @@ class SpeakingStyle:
             "picture_lag": None if self.picture_lag is None else asdict(self.picture_lag),
         }
         tensors = {"basis": self.basis, "gain": self.gain, "offset": self.offset}
+        # Readers of the same version that do not know them take no notice.
+        if self.parameters is not None:
+            header["head"] = self.parameters.head
+            for name in _PARAMETER_TENSORS:
+                tensors[f"parameters.{name}"] = getattr(self.parameters, name)
         return save(
             {name: np.ascontiguousarray(array, np.float32) for name, array in tensors.items()},
             metadata={"dubfew.style": json.dumps(header)},
@@ -196,6 +230,7 @@ class SpeakingStyle:
                 tensors["offset"],
                 float(header["limit"]),
                 _read_picture_lag(header.get("picture_lag")),
+                _read_parameters(tensors, header),
             )
         except TENSOR_READ_ERRORS as error:
             raise ArtefactError("not a dubfew style, or damaged: adapt the actor anew") from error
@@ -379,6 +414,23 @@ def _read_picture_lag(stored: Any) -> PictureLag | None:
     if not isinstance(stored, dict):
         raise TypeError("the lag of the picture is no mapping")
     return PictureLag(**{name: float(value) for name, value in stored.items()})
+
+
+def _read_parameters(
+    tensors: Mapping[str, NDArray], header: Mapping[str, Any]
+) -> ParameterStyle | None:
+    """Read the scales and shifts of parameters; None where there are none.
+
+    Raises:
+        KeyError: Some of them are missing.
+        TypeError: The head model's name is no text.
+    """
+    if "head" not in header:
+        return None
+    if not isinstance(header["head"], str):
+        raise TypeError("the head model of the style is no name")
+    stored = {name: tensors[f"parameters.{name}"] for name in _PARAMETER_TENSORS}
+    return ParameterStyle(header["head"], **stored)
 
 
 def _estimate_rest_offset(pauses: FloatArray, space: MotionSpace) -> FloatArray:
