@@ -45,9 +45,33 @@ def input_transform_option() -> Any:
     """Make the option that states the log curve of footage."""
     return option(
         None,
-        help="Log curve and gamut of the footage, which files do not tag.",
-        choices=INPUT_TRANSFORMS,
+        help="Log curve and gamut of the footage, which files do not tag: "
+        f"{', '.join(INPUT_TRANSFORMS)}, or CONFIG#SPACE, a color space of an OpenColorIO "
+        "configuration (a file, or ocio://studio-config-latest; none before # for that of the "
+        "environment variable OCIO).",
+        metavar="CURVE",
+        check=check_input_transform,
     )
+
+
+def check_input_transform(name: str) -> None:
+    """Check the name of a log curve or of a color space, see `input_transform_option`.
+
+    Raises:
+        MissingDependencyError: It is a color space, and OpenColorIO is not installed.
+        DubfewError: There is no such curve or space.
+    """
+    if name in INPUT_TRANSFORMS:
+        return
+    if "#" not in name:
+        raise DubfewError(
+            f"no input_transform {name[:40]!a}: there are {', '.join(INPUT_TRANSFORMS)}, and "
+            "CONFIG#SPACE of OpenColorIO"
+        )
+    # Parsing arguments must not import NumPy.
+    from dubfew.media.ocio_spaces import load_ocio_space
+
+    load_ocio_space(name)
 
 
 @document_fields

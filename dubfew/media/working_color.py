@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dubfew.media.hdr import TRANSFER_HLG, TRANSFER_PQ
 from dubfew.media.log_curves import LOG_CURVES
+from dubfew.media.ocio_spaces import SEPARATOR, load_ocio_space
 from dubfew.media.pixels import RANGE_FULL, ColorTags
 
 FloatColors = NDArray[np.float32]
@@ -172,6 +173,8 @@ class WorkingColor:
 
 def find_working_color(color: ColorTags) -> WorkingColor | None:
     """Return the conversion of pictures with these tags; None where they need none."""
+    if SEPARATOR in color.log_curve:
+        return _make_ocio_color(color.log_curve)
     if color.log_curve:
         return _make_log_color(color.log_curve, color.range == RANGE_FULL)
     return _make_working_color(color.primaries, color.transfer)
@@ -197,8 +200,7 @@ def _make_log_color(name: str, is_full: bool) -> WorkingColor:
     scale, black = (876 / 1023, 64 / 1023) if log.counts_code_values and not is_full else (1.0, 0.0)
 
     def decode(code: NDArray[np.float64]) -> NDArray[np.float64]:
-        light = log.decode(code * scale + black)
-        return np.sign(light) * np.abs(light) ** _SYSTEM_GAMMA
+        return _raise_contrast(log.decode(code * scale + black))
 
     def encode(light: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.clip((log.encode(light ** (1 / _SYSTEM_GAMMA)) - black) / scale, 0, 1)
@@ -206,6 +208,31 @@ def _make_log_color(name: str, is_full: bool) -> WorkingColor:
     peak = float(decode(np.ones(1))[0])
     matrix = np.linalg.inv(_rgb_to_xyz(_BT709)) @ _rgb_to_xyz(log.corners)
     return WorkingColor(TransferFunction(log.title, decode, encode, peak=peak), matrix)
+
+
+@cache
+def _make_ocio_color(stated: str) -> WorkingColor:
+    space = load_ocio_space(stated)
+    gamma = _SYSTEM_GAMMA if space.is_scene else 1.0
+
+    def decode(code: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _raise_contrast(space.decode(code), gamma)
+
+    def encode(light: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip(space.encode(light ** (1 / gamma)), 0, 1)
+
+    peak = float(decode(np.ones(3)).max())
+    # What shows no light above white needs no compression.
+    is_hdr = peak > 1 + 1e-3
+    curve = TransferFunction(space.name, decode, encode, is_hdr=is_hdr, peak=peak)
+    return WorkingColor(curve, np.eye(3))
+
+
+def _raise_contrast(
+    light: NDArray[np.float64], gamma: float = _SYSTEM_GAMMA
+) -> NDArray[np.float64]:
+    """Bring light of a scene to that of a display; colors outside of the gamut keep their sign."""
+    return np.sign(light) * np.abs(light) ** gamma
 
 
 @cache

@@ -75,6 +75,13 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             )
         ),
         OptionalPackage(
+            "PyOpenColorIO",
+            "opencolorio",
+            "color spaces of OpenColorIO configurations: `--input-transform CONFIG#SPACE`",
+            "pip install 'dubfew[ocio]'",
+            "dubbing",
+        ),
+        OptionalPackage(
             "pocketsphinx",
             "pocketsphinx",
             "phonemes of English speech: `render --recognise`, `evaluate --listen`",

@@ -56,6 +56,7 @@ class OptionRules:
     unit: str | None = None
     error: type[DubfewError] = DubfewError
     on_command_line: bool = True
+    check: Callable[[Any], None] | None = None
 
 
 def option(
@@ -71,6 +72,7 @@ def option(
     unit: str | None = None,
     error: type[DubfewError] = DubfewError,
     on_command_line: bool = True,
+    check: Callable[[Any], None] | None = None,
 ) -> Any:
     """Make a dataclass field for one option.
 
@@ -87,6 +89,8 @@ def option(
         unit: unit of a number: ``"s"``, ``"px"``, ``"frames"`` or ``"bytes"``.
         error: class of the error for a value that is not allowed.
         on_command_line: False for options of the library alone.
+        check: called with a value other than None that is of the right type; raises a
+            ``DubfewError`` where it is not allowed.
 
     Returns:
         What ``dataclasses.field`` returns.
@@ -113,6 +117,7 @@ def option(
         unit=unit,
         error=error,
         on_command_line=on_command_line,
+        check=check,
     )
     return dataclasses.field(default=default, metadata={_METADATA_KEY: rules})
 
@@ -211,6 +216,8 @@ class Option:
             )
         if isinstance(value, Real) and not isinstance(value, bool):
             self._check_range(cast(float, value))
+        if self.rules.check is not None:
+            self.rules.check(value)
 
     def _check_range(self, value: float) -> None:
         """Check a number against the limits; infinity and NaN are never allowed."""
