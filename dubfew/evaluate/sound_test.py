@@ -37,6 +37,7 @@ from dubfew.registry import Registry
 from dubfew.render.pipeline import render
 from dubfew.render.precheck import resolve_scene_path
 from dubfew.utils.files import check_input_file
+from dubfew.utils.signal import lagged_correlation
 
 # Sound after the last frame of the silent file, s, so that it covers the last frame.
 SILENCE_MARGIN_SECONDS = 1.0
@@ -61,6 +62,9 @@ class SoundTest:
         other_r: correlation of the opening in the dub with another line with the scene's, over the
             frames in which that line lasts.
         other_leakage: the measure `leakage` of these frames, 0 to 1.
+        other_chance: share of random shifts of the scene's opening against that dub, in a circle by
+            a second and more, that correlate as much in either direction, in %: above 5 chance
+            explains ``other_r``. NaN for lines of less than 3 s.
         own_r: correlation of the opening in the dub with the scene's own sound with the scene's.
         own_lag: frames by which that dub is late against the scene where the two agree best, -5 to
             5: the scene's own lag of picture against sound is in it.
@@ -76,6 +80,7 @@ class SoundTest:
     silent_r: float
     other_r: float
     other_leakage: float
+    other_chance: float
     own_r: float
     own_lag: float
     own_r_best: float
@@ -199,6 +204,11 @@ def _measure_actor(dub: _Dub, silence: Path, other: Path) -> SoundTest:
         silent_r=correlate_openings(*_same_length(film, silent)),
         other_r=correlate_openings(line.reference_landmarks, line.output_landmarks),
         other_leakage=scene_leakage(line),
+        other_chance=_percent_by_chance(
+            mouth_opening(line.reference_landmarks),
+            mouth_opening(line.output_landmarks),
+            math.ceil(float(info.fps)),
+        ),
         own_r=correlate_openings(filmed, own),
         own_lag=own_lag,
         own_r_best=own_r_best,
@@ -217,6 +227,32 @@ def _percent_open(landmarks: NDArray[np.float32]) -> float:
     opening = mouth_opening(landmarks)
     seen = opening[np.isfinite(opening)]
     return float(100 * (seen > OPEN_FROM).mean()) if len(seen) else float("nan")
+
+
+def _percent_by_chance(
+    film: NDArray[np.float64],  # [N]
+    output: NDArray[np.float64],  # [N]
+    shortest: int,
+) -> float:
+    """Compute the share of shifts in a circle that correlate as much as no shift, in %.
+
+    Args:
+        film: opening of the scene. [N]
+        output: opening of the dub. [N]
+        shortest: least shift, in frames; there and up to as much before the end of the circle.
+
+    Returns:
+        Share, or NaN where there are fewer shifts than ``shortest`` or a mouth does not move.
+    """
+
+    def correlate(shifted: NDArray[np.float64]) -> float:
+        return abs(lagged_correlation(shifted, output, 0, min_std=MIN_OPENING_STD))
+
+    here = correlate(film)
+    shifts = range(shortest, len(film) - shortest + 1)
+    if math.isnan(here) or len(shifts) < shortest:
+        return float("nan")
+    return float(100 * np.mean([correlate(np.roll(film, shift)) >= here for shift in shifts]))
 
 
 def _spread_ratio(film: NDArray[np.float64], output: NDArray[np.float64]) -> float:
@@ -244,6 +280,11 @@ def format_sound_tests(results: Sequence[SoundTest]) -> str:
         ("mouth open in silence, %", lambda each: each.open_in_silence, "0 is best"),
         ("silence: r with the scene's mouth", lambda each: each.silent_r, "near 0 is best"),
         ("another line: r with the scene's mouth", lambda each: each.other_r, "near 0 is best"),
+        (
+            "another line: shifts with such an r, %",
+            lambda each: each.other_chance,
+            "above 5 is chance",
+        ),
         ("another line: leakage", lambda each: each.other_leakage, "up to 0.25 is chance"),
         ("own sound: r with the scene's mouth", lambda each: each.own_r, "1 is best"),
         ("own sound: best r within 5 frames", lambda each: each.own_r_best, "1 is best"),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_opening
 
-from dubfew.media.audio import Audio, stream_audio
+from dubfew.media.audio import Audio, AudioReader, stream_audio
 from dubfew.media.mel import (
     LOUD_QUANTILE,
     MEL_HOP_SAMPLES,
@@ -36,11 +36,14 @@ class SpeechSpan:
         seconds: length of the recording, s.
         start: begin of the first sound, s; equal to ``end`` if all is silent.
         end: end of the last sound, s.
+        is_whole: whether all of the recording was looked at; otherwise there may be sound after
+            ``end``.
     """
 
     seconds: float
     start: float
     end: float
+    is_whole: bool = True
 
 
 def find_speech_span(audio: Audio) -> SpeechSpan:
@@ -57,36 +60,55 @@ def find_speech_span(audio: Audio) -> SpeechSpan:
     return _span_of_levels(frame_levels_db(audio.samples), audio.duration)
 
 
-def read_speech_span(path: Path | str, *, track: int | None = None) -> SpeechSpan:
+def read_speech_span(
+    path: Path | str, *, track: int | None = None, seconds: float | None = None
+) -> SpeechSpan:
     """Find the span of a file's sound, in memory that hardly grows with its length.
 
     Args:
         path: a video or audio file.
         track: number of the sound track, from 1; None is the main one.
+        seconds: time after which sound is not looked at where the file states its length, s; None
+            looks at all of it.
 
     Raises:
         MediaError: The file is unreadable or has no sound.
     """
-    return _span_of_levels(*read_levels_db(path, track=track))
+    stated = None if seconds is None else _read_stated_seconds(Path(path), track)
+    if seconds is None or stated is None or stated <= seconds:
+        return _span_of_levels(*read_levels_db(path, track=track))
+    span = _span_of_levels(*read_levels_db(path, track=track, seconds=seconds))
+    return SpeechSpan(stated, span.start, span.end, is_whole=False)
 
 
-def read_levels_db(path: Path | str, *, track: int | None = None) -> tuple[FloatArray, float]:
-    """Read the level of each mel frame of a file's sound, and the sound's length in s.
+def _read_stated_seconds(path: Path, track: int | None) -> float | None:
+    """Read the length of a sound that its file states, from the picture's first frame on, s."""
+    with AudioReader(path, track) as reader:
+        return None if reader.duration is None else reader.duration + reader.offset
+
+
+def read_levels_db(
+    path: Path | str, *, track: int | None = None, seconds: float | None = None
+) -> tuple[FloatArray, float]:
+    """Read the level of each mel frame of a file's sound, and the length that was read, in s.
 
     Args:
         path: a video or audio file.
         track: number of the sound track, from 1; None is the main one.
+        seconds: time to read, s, to the next whole second; None reads all.
 
     Raises:
         MediaError: The file is unreadable or has no sound.
     """
-    levels, seconds = [], 0.0
+    levels, read = [], 0.0
     # Whole seconds are whole frames: only windows across their borders come out a little quieter.
     for block in stream_audio(path, SPEECH_SAMPLE_RATE_HZ, SPEECH_SAMPLE_RATE_HZ, track=track):
         frames = -(-len(block) // MEL_HOP_SAMPLES)
         levels.append(frame_levels_db(block)[:frames])
-        seconds += len(block) / SPEECH_SAMPLE_RATE_HZ
-    return np.concatenate(levels) if levels else np.zeros(0, np.float32), seconds
+        read += len(block) / SPEECH_SAMPLE_RATE_HZ
+        if seconds is not None and read >= seconds:
+            break
+    return np.concatenate(levels) if levels else np.zeros(0, np.float32), read
 
 
 def find_sound(levels: FloatArray) -> NDArray[np.bool_]:

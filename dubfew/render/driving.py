@@ -16,16 +16,13 @@ from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.tracking import track_video
 from dubfew.render.options import DRIVE_NAMES
+from dubfew.render.sources import SOUND_AFTER_SECONDS
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.style import SpeakingStyle
 from dubfew.speech.transcript.phoneme_fusion import fuse_phonemes
 from dubfew.speech.visemes import Phone
 from dubfew.takes.take import Take
 from dubfew.utils.import_utils import import_optional
-
-# Sound after the last frame that speech models hear, s: their networks look half a second ahead,
-# and the level of a sentence is measured over the whole of it.
-SOUND_AFTER_SECONDS = 30.0
 
 
 def motion_from_audio(
@@ -57,7 +54,7 @@ def motion_from_audio(
     Raises:
         MediaError: The audio cannot be read.
     """
-    # Sound after the last frame is not read: a mix of three hours may lie on a scene of seconds.
+    # Sound long after the last frame is not read.
     end = float(times[-1]) + SOUND_AFTER_SECONDS
     predicted = model.predict(read_audio(audio, track=track, seconds=end), times)
     return style.apply(fuse_phonemes(predicted, phones), reach=reach, opening=opening)

@@ -122,6 +122,7 @@ def prepare_job(
         _to_path(options.audio),
         driver,
         options.audio_track,
+        options.fit,
     )
     output = resolve_output(loaded.revision.actor, options, sources.scene, sources.audio, driver)
     plot = _to_path(options.plot)
@@ -163,7 +164,12 @@ def _find_phones(
     if sources.audio is None or sources.drive != "audio":
         return ()
     return phones_from_audio(
-        sources.audio, cues, options.language, options.recognise, track=sources.audio_track
+        sources.audio,
+        cues,
+        options.language,
+        options.recognise,
+        track=sources.audio_track,
+        seconds=sources.needed_seconds,
     )
 
 

@@ -280,8 +280,11 @@ def _render_tracked_job(
     paint_seconds = time.monotonic() - driven
     _record_pace(job, pace, len(track), track_seconds, len(written.painted), paint_seconds)
     if job.plot is not None:
-        sound = read_audio(sources.audio, track=sources.audio_track) if sources.audio else None
-        if sound is not None:
+        sound = None
+        if sources.audio is not None:
+            sound = read_audio(
+                sources.audio, track=sources.audio_track, seconds=sources.needed_seconds
+            )
             sound = replace(sound, samples=sound.samples[round(sources.start * sound.rate) :])
         plot_motion(job.plot, scene.motion, sound, job.output.name)
     # Decisions that the user should know of, in the order in which they were made.

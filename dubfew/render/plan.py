@@ -190,6 +190,7 @@ def plan_render_of(
         _to_path(options.audio),
         _to_path(options.driver),
         options.audio_track,
+        options.fit,
     )
     output = resolve_output(actor, options, sources.scene, sources.audio, sources.driver)
     info = sources.scene_info

@@ -339,7 +339,7 @@ def _draw_opening(
     gap = np.asarray(motion.aperture(), np.float64)
     curves = {"lip gap, in distances between the eyes": gap}
     if job.sources.audio is not None:
-        sound = read_audio(job.sources.audio)
+        sound = read_audio(job.sources.audio, seconds=job.sources.needed_seconds)
         samples = np.abs(sound.samples[round(job.sources.start * sound.rate) :])
         # The loudest sample of each frame.
         bounds = np.append(np.round(motion.times * sound.rate).astype(int), len(samples))

@@ -23,6 +23,7 @@ from dubfew.render.painting import DrivingSound, PaintingPredictor
 from dubfew.render.prediction import MouthPredictor
 from dubfew.render.redo import skip_outside
 from dubfew.render.scene import DrivenScene
+from dubfew.render.sources import SOUND_AFTER_SECONDS
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
 from dubfew.render.tasks import ReferenceSet
 from dubfew.utils.prefetch import prefetch
@@ -140,7 +141,8 @@ def _read_driving_sound(job: RenderJob, scene: DrivenScene) -> DrivingSound:
     times = scene.track.times + sources.start - job.options.offset / 1000
     sound = None
     if sources.audio is not None:
-        sound = read_audio(sources.audio, track=sources.audio_track)
+        end = float(times[-1]) + SOUND_AFTER_SECONDS
+        sound = read_audio(sources.audio, track=sources.audio_track, seconds=end)
     elif sources.scene_info.has_audio:
         sound = read_audio(sources.scene)
     config = cast("PaintingRendererConfig", job.actor.renderer.config)

@@ -144,6 +144,11 @@ def describe_fit(picture_seconds: float, sound: SpeechSpan | None, fit_mode: str
         return f"the sound ends {-late:.1f} s before the picture: the mouth rests there"
     chosen = choose_fit_mode(picture_seconds, sound, fit_mode)
     if chosen == "trim":
+        if not sound.is_whole:
+            what = ", with speech in them" if sound.end > picture_seconds else ""
+            return (
+                f"the last {late:.1f} s of the sound are cut{what} (--fit hold or loop keeps them)"
+            )
         if sound.end <= picture_seconds:
             return f"the last {late:.1f} s of the sound, which are silent, are cut"
         return (

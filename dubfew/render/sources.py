@@ -19,6 +19,10 @@ from dubfew.media.speech_track import SpeechTrack, find_speech_track
 from dubfew.render.options import RenderOptions
 from dubfew.render.precheck import resolve_scene_path
 
+# Sound after the last frame that a render reads, s: speech models look half a second ahead, and
+# measure the level of a sentence over the whole of it.
+SOUND_AFTER_SECONDS = 30.0
+
 
 @dataclass(frozen=True)
 class RenderSources:
@@ -43,6 +47,7 @@ class RenderSources:
             ``scene_info`` counts them as frames; 0 where frames are painted.
         written_aspect: shape of pixels that the scene states and the output keeps, where the face
             shows that it is another one; None where it is right.
+        needed_seconds: time up to which ``audio`` is read, s; None is all of it.
     """
 
     drive: str
@@ -58,6 +63,7 @@ class RenderSources:
     note: str = ""
     field_order: int = 0
     written_aspect: Fraction | None = None
+    needed_seconds: float | None = None
 
     @property
     def written_info(self) -> VideoInfo:
@@ -125,6 +131,7 @@ def resolve_sources(
     audio: Path | None,
     driver: Path | None,
     audio_track: int | None = None,
+    fit: str | None = None,
 ) -> RenderSources:
     """Find the files that a render is made from, with the defaults of ``RenderOptions``.
 
@@ -136,6 +143,8 @@ def resolve_sources(
         driver: performance that drives the mouth, or None.
         audio_track: number of the track that is spoken, from 1, in ``audio`` or else in the scene;
             None searches.
+        fit: what happens where new sound is longer than the scene. With "trim" the sound is read no
+            farther than a render needs it: a mix of three hours may lie on a scene of seconds.
 
     Raises:
         MediaError: A file cannot be read, or there is nothing to speak.
@@ -153,7 +162,12 @@ def resolve_sources(
     if audio is not None and info.has_audio:
         replaced = find_speech_track(scene)
     # Only new sound may be longer than the picture.
-    new_sound = read_speech_span(audio, track=spoken.number) if audio is not None else None
+    # Without a stated length of the scene nobody knows yet where its sound is cut.
+    needed = info.duration + SOUND_AFTER_SECONDS if fit == "trim" and info.duration else None
+    new_sound = (
+        read_speech_span(audio, track=spoken.number, seconds=needed) if audio is not None else None
+    )
+    is_whole = new_sound is None or new_sound.is_whole
     if driver is not None:
         # Raises if the file is no video, before minutes of work.
         probe(driver)
@@ -167,4 +181,5 @@ def resolve_sources(
         audio_track=spoken.number,
         scene_track=replaced.number,
         note=spoken.note,
+        needed_seconds=None if is_whole else needed,
     )

@@ -72,6 +72,7 @@ def test_three_sounds_and_what_the_mouth_does(dubs, tmp_path):
     assert result.open_in_silence == pytest.approx(100 * 2 / FRAMES)
     assert result.other_r > 0.7
     assert result.other_leakage > 0.5
+    assert result.other_chance == 0  # no shift of this mouth is as near
     assert result.own_lag == 2
     assert result.own_r < 0.9 < result.own_r_best
     assert result.articulation == pytest.approx(0.5, abs=0.03)
@@ -92,6 +93,13 @@ def test_frames_behind_the_other_line_do_not_count(dubs, tmp_path, monkeypatch):
     monkeypatch.setattr(sound_test, "read_audio", lambda path: SimpleNamespace(duration=seconds))
     (result,) = run_sound_test(["mary"], registry=REGISTRY, other_sound=line)
     assert abs(result.other_r) < 0.4
+    assert math.isnan(result.other_chance)  # too short for shifts
+
+
+def test_unrelated_mouths_agree_no_more_than_shifted_ones(dubs, monkeypatch):
+    monkeypatch.setitem(MOUTHS, "other", FILM[::-1])
+    (result,) = run_sound_test(["mary"], registry=REGISTRY)
+    assert result.other_chance > 5
 
 
 def test_a_scene_without_sound_has_no_own_sound(dubs, monkeypatch):
@@ -116,7 +124,7 @@ def test_what_cannot_be_tested_is_refused_before_the_first_render(dubs, tmp_path
 
 @pytest.mark.slow
 def test_the_command_passes_on_what_was_measured(monkeypatch):
-    measured = SoundTest("mary", ACTOR, 150, 60.0, 0.0, 0.1, -0.05, 0.1, 0.5, 1.0, 0.6, 0.9)
+    measured = SoundTest("mary", ACTOR, 150, 60.0, 0.0, 0.1, -0.05, 0.1, 40.0, 0.5, 1.0, 0.6, 0.9)
     asked: dict[str, Any] = {}
 
     def run(actors: list[str], **options: Any) -> list[SoundTest]:

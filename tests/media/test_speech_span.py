@@ -57,6 +57,16 @@ def test_a_file_is_measured_like_its_samples(make_wav):
     assert (span.start, span.end) == pytest.approx((whole.start, whole.end), abs=0.011)
 
 
+def test_a_long_file_is_read_no_farther_than_asked(make_wav):
+    # What is spoken after 3 s nobody asks for; the file states its length.
+    path = make_wav(recording((0, 0.5), (0.1, 1.0), (0, 2.5), (0.1, 1.0)).samples[None], RATE)
+    span = read_speech_span(path, seconds=3.0)
+    assert (span.seconds, span.is_whole) == (5.0, False)
+    assert (span.start, span.end) == pytest.approx((0.5, 1.5), abs=0.03)
+    # Little more than what is asked for is no reason to know less.
+    assert read_speech_span(path, seconds=5.0) == read_speech_span(path)
+
+
 @pytest.mark.slow
 def test_a_long_file_takes_little_memory(make_wav):
     import tracemalloc

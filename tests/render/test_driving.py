@@ -99,6 +99,8 @@ def test_recognised_sounds_are_known_sounds():
     phones = phones_from_audio(audio, (), None, True)
     assert len(phones) > 10
     assert phones[-1].end == pytest.approx(read_audio(audio).duration, abs=0.1)
+    # Seconds that nobody needs are not recognized.
+    assert 0 < phones_from_audio(audio, (), None, True, seconds=1.0)[-1].end <= 1.0
     times = np.arange(125) / 25
     heard, blend = (
         driving.motion_from_audio(audio, times, SpeakingStyle.neutral(), MODEL, known).aperture()

@@ -71,6 +71,16 @@ def test_under_shorter_sound_the_mouth_rests(fit):
     assert shown.note == "the sound ends 0.5 s before the picture: the mouth rests there"
 
 
+@pytest.mark.parametrize(("end", "said"), [(2.5, ", with speech in them"), (1.0, "")])
+def test_a_sound_that_was_not_read_to_its_end_is_said_so(end, said):
+    sound = SpeechSpan(900.0, 0.0, end, is_whole=False)
+    shown = schedule_frames(clock(50, Fraction(25)), Fraction(25), sound, "trim")
+    assert shown.scene_rows.tolist() == list(range(50))
+    assert shown.note == (
+        f"the last 898.0 s of the sound are cut{said} (--fit hold or loop keeps them)"
+    )
+
+
 def test_speech_is_kept_unless_asked_otherwise():
     """The sound is a second longer than the picture, and somebody speaks for half of it."""
     times, sound = clock(50, Fraction(25)), spoken(3.0, end=2.5)

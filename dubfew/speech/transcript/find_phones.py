@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+from math import ceil
 from pathlib import Path
 
 from dubfew.media import read_audio, stream_audio
@@ -20,6 +22,7 @@ def phones_from_audio(
     use_recognizer: bool,
     *,
     track: int | None = None,
+    seconds: float | None = None,
 ) -> tuple[Phone, ...]:
     """Find the phones of the audio and their times.
 
@@ -29,6 +32,8 @@ def phones_from_audio(
         language: language of the transcript.
         use_recognizer: recognize phones if there is no transcript.
         track: number of the sound track, from 1; None is the main one.
+        seconds: time after which nothing has to be recognized, s; None recognizes all. A transcript
+            says everything that is spoken, so it is always aligned with all of the sound.
 
     Returns:
         Phones of the transcript or recognized phones; empty with neither.
@@ -41,4 +46,6 @@ def phones_from_audio(
         return align_transcript(read_audio(audio, track=track), cues, language).phones
     if not use_recognizer:
         return ()
-    return recognize_phones(stream_audio(audio, SPEECH_SAMPLE_RATE_HZ, track=track))
+    # Blocks of a second.
+    blocks = stream_audio(audio, SPEECH_SAMPLE_RATE_HZ, SPEECH_SAMPLE_RATE_HZ, track=track)
+    return recognize_phones(blocks if seconds is None else islice(blocks, ceil(seconds)))
