@@ -35,6 +35,7 @@ from dubfew.data.clip_samples import (
     draw_references,
     find_windows,
     make_clip_sample,
+    rasterize_clip_sample,
     window_rows,
 )
 from dubfew.data.clip_shards import open_layout_clips
@@ -216,10 +217,13 @@ def train_painting_adapter(
             samples += [others[drawn + k] for k in range(num_others)]
             drawn += num_others
         sample = collate_clip_samples(samples).to(accelerator.device)
+        sample = rasterize_clip_sample(sample, head)
         return judges.compute_loss(renderer, sample, textures(sample))
 
     held_out = _make_held_out(clip, train_rows, held_out_rows, head, form, features)
-    validated = held_out.to(accelerator.device) if held_out is not None else None
+    validated = (
+        None if held_out is None else rasterize_clip_sample(held_out.to(accelerator.device), head)
+    )
 
     @torch.no_grad()
     def measure(renderer: Any, textures: Any) -> float:

@@ -7,7 +7,7 @@ window of T frames per row of the batch. H x W is the size of the renderer's cro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,8 @@ class ClipInputs:
         texture: the person's neural texture, sampled at ``uv`` and 0 beside the mesh; C is 0 for
             renderers without a texture, and until `with_texture` was called. [B, T, C, H, W]
         actor_index: row of the neural texture. [B] int64
+        vertices: the driven mesh, px and depth, of inputs that are rasterized on the device, see
+            `dubfew.data.clip_samples.rasterize_clip_inputs`; without it empty. [B, T, V, 3]
     """
 
     scene: Tensor
@@ -41,6 +43,7 @@ class ClipInputs:
     mesh_mask: Tensor
     texture: Tensor
     actor_index: Tensor
+    vertices: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def to(self, device: torch.device | str) -> ClipInputs:
         """Return the same batch on another device."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from dubfew.data.sound_features import SOUND_FEATURES, SoundFeature, cut_sound_w
 from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
+from dubfew.reconstruction.rasterizer.batch import rasterize_batch, rasterizes_on_device
 from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
 from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 
@@ -188,10 +189,13 @@ def make_clip_inputs(
     frames, _, height, width = scene.shape
     uv = torch.zeros(frames, height, width, 2)
     covered = torch.zeros(frames, 1, height, width)
-    if form.textured:
-        # Depth orders the triangles only, so that it keeps its scale.
-        scale = np.array([1 / form.shrink, 1 / form.shrink, 1], np.float32)
-        for t, mesh in enumerate(vertices * scale):
+    # Depth orders the triangles only, so that it keeps its scale.
+    meshes = vertices * np.array([1 / form.shrink, 1 / form.shrink, 1], np.float32)
+    # A backend that takes batches on the device gets the meshes there, see
+    # `rasterize_clip_inputs`; the default one runs here, in the processes that make batches.
+    deferred = form.textured and rasterizes_on_device()
+    if form.textured and not deferred:
+        for t, mesh in enumerate(meshes):
             raster = rasterize_mesh(mesh, head.faces, height, width)
             uv[t] = torch.from_numpy(interpolate_attributes(raster, head.faces, head.uv))
             covered[t, 0] = torch.from_numpy(raster.coverage.astype(np.float32))
@@ -205,7 +209,37 @@ def make_clip_inputs(
         # No channels yet: the texture is sampled on the device, where its gradient is needed.
         texture=torch.zeros(1, frames, 0, height, width),
         actor_index=torch.tensor([actor_index]),
+        vertices=torch.from_numpy(meshes.astype(np.float32))[None] if deferred else torch.zeros(0),
     )
+
+
+def rasterize_clip_inputs(inputs: ClipInputs, head: HeadModel) -> ClipInputs:
+    """Rasterize the meshes of inputs that carry them, on their device and all at once.
+
+    Args:
+        inputs: batch; without meshes it is returned as it is.
+        head: head model of the meshes.
+
+    Returns:
+        The same batch with texture coordinates and the meshes' coverage.
+    """
+    if not inputs.vertices.numel():
+        return inputs
+    batch, frames, height, width = inputs.shape
+    faces = torch.from_numpy(head.faces.astype(np.int64)).to(inputs.vertices.device)
+    uv = torch.from_numpy(np.asarray(head.uv, np.float32)).to(inputs.vertices.device)
+    raster = rasterize_batch(inputs.vertices.flatten(0, 1), faces, height, width)
+    return replace(
+        inputs,
+        uv=raster.interpolate(faces, uv).unflatten(0, (batch, frames)),
+        mesh_mask=raster.coverage[:, None].to(inputs.mask).unflatten(0, (batch, frames)),
+        vertices=torch.zeros(0, device=inputs.vertices.device),
+    )
+
+
+def rasterize_clip_sample(sample: ClipSample, head: HeadModel) -> ClipSample:
+    """Rasterize the meshes of a sample's inputs, see `rasterize_clip_inputs`."""
+    return replace(sample, inputs=rasterize_clip_inputs(sample.inputs, head))
 
 
 def make_clip_sample(

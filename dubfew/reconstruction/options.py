@@ -52,7 +52,7 @@ class TrackOptions:
     method: str = option(
         "landmarks",
         help="Data that the head is fitted to: the landmarks, or the landmarks and then the "
-        "pixels (photometric).",
+        "pixels (photometric; photometric_adam by a differentiable renderer, which is slow).",
         choices=TRACKING_METHODS,
     )
     face: str | None = face_option(default="the one that is seen most")

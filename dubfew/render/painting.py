@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dubfew.data.clip_footage import ClipFootage
 from dubfew.data.clip_inputs import ClipInputs
-from dubfew.data.clip_samples import SoundFeatureCache, make_clip_inputs
+from dubfew.data.clip_samples import SoundFeatureCache, make_clip_inputs, rasterize_clip_inputs
 from dubfew.data.layouts import CropGeometry
 from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.media import Frame
@@ -152,6 +152,7 @@ class PaintingPredictor:
         with self.timer.measure("inputs"):
             window = self._choose_window(position, held)
             inputs = self._make_inputs(window, position, held).to(self._device)
+            inputs = rasterize_clip_inputs(inputs, self.head)
         with self.timer.measure("network"):
             if self._form.textured:
                 sampled = sample_clip_texture(self._texture, inputs.uv, inputs.mesh_mask)

@@ -42,7 +42,7 @@ def test_names_load_nothing_heavy(statement: str):
 
 
 def test_tracking_methods():
-    assert TRACKING_METHODS.names == ("landmarks", "photometric")
+    assert TRACKING_METHODS.names == ("landmarks", "photometric", "photometric_adam")
     for refine_track in TRACKING_METHODS.values():
         assert {"path", "track", "head", "first_frame", "progress"} <= set(
             inspect.signature(refine_track).parameters

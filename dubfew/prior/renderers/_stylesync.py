@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from kornia.filters import filter2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -102,9 +103,9 @@ def downsampling_blur(x: Tensor) -> Tensor:
         Blurred features. [B, C, h + 1, w + 1]
     """
     taps = x.new_tensor(DOWNSAMPLING_TAPS)
-    kernel = torch.outer(taps, taps) / taps.sum() ** 2
-    channels = x.shape[1]
-    return F.conv2d(x, kernel.expand(channels, 1, 4, 4), padding=2, groups=channels)
+    return filter2d(
+        F.pad(x, (2, 2, 2, 2)), torch.outer(taps, taps)[None], padding="valid", normalized=True
+    )
 
 
 def activate(x: Tensor) -> Tensor:

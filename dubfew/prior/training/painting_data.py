@@ -21,6 +21,7 @@ from dubfew.data.clip_samples import (
     compute_clip_mouth_box,
     draw_references,
     make_clip_sample,
+    rasterize_clip_sample,
     window_rows,
 )
 from dubfew.data.clip_shards import open_layout_clips
@@ -134,6 +135,7 @@ class PaintingData:
         processes, rank = accelerator.num_processes, accelerator.process_index
         per_step = config.accumulate * processes
         clips = [clip for clip, _ in self.people]
+        head = load_head_model(self.head)
         row_of = {identity: row for row, identity in enumerate(self.identities)}
         rows = [row_of[str(header["identity"])] for _, header in self.people]
         begin = 0
@@ -166,7 +168,7 @@ class PaintingData:
                 generator=torch.Generator(),
             )
             for sample in loader:
-                yield stage, sample.to(accelerator.device)
+                yield stage, rasterize_clip_sample(sample.to(accelerator.device), head)
 
     def make_validator(self, device: torch.device, *, is_main: bool) -> ClipValidator:
         """Make what paints the held-out people; other processes have none of them.
@@ -224,7 +226,8 @@ class ClipValidator:
                 # colors.
                 texture[:3] = unwrap_clip_texture(clip, head, spread.tolist())
             name = str(header.get("file") or number)
-            self.clips[name] = _HeldOutClip(collate_clip_samples(samples), texture)
+            sample = rasterize_clip_sample(collate_clip_samples(samples), head)
+            self.clips[name] = _HeldOutClip(sample, texture)
 
     @torch.no_grad()
     def __call__(self, renderer: PaintingRenderer, textures: nn.Module) -> ValidationResult:

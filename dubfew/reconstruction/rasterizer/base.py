@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,22 @@ class RasterizerBackend(Protocol):
         top: int = 0,
         cull_backfaces: bool = False,
     ) -> RasterizedMesh: ...
+
+
+class BatchRasterizer(Protocol):
+    """Signature of every entry of ``BATCH_RASTERIZERS``; arguments as in `rasterize_batch`."""
+
+    def __call__(
+        self,
+        vertices: Tensor,
+        faces: Tensor,
+        height: int,
+        width: int,
+        *,
+        cull_backfaces: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Return faces [N, H, W] int64 and barycentrics [N, H, W, 3] on the meshes' device."""
+        ...
 
 
 def validate_mesh(

@@ -57,18 +57,29 @@ def rasterize_mesh(
         ShapeError: Shapes are wrong, or a face names a vertex that does not exist.
         MissingDependencyError: The backend is not installed, or its name is unknown.
     """
-    # The argument counts more than the environment.
-    name = backend or os.environ.get(RASTERIZER_ENV_VARIABLE) or DEFAULT_RASTERIZER
-    try:
-        rasterize = RASTERIZER_BACKENDS[name]
-    except KeyError as error:
-        raise MissingDependencyError(
-            f"no rasterizer {name!r}: {RASTERIZER_ENV_VARIABLE} may be "
-            f"{' or '.join(RASTERIZER_BACKENDS)}"
-        ) from error
+    rasterize = RASTERIZER_BACKENDS[choose_rasterizer(backend)]
     return rasterize(
         vertices, faces, height, width, left=left, top=top, cull_backfaces=cull_backfaces
     )
+
+
+def choose_rasterizer(backend: str | None = None) -> str:
+    """Return the name of the backend: the given one, that of ``DUBFEW_RASTERISER``, or "numba".
+
+    Args:
+        backend: an entry of ``RASTERIZER_BACKENDS``, or None.
+
+    Raises:
+        MissingDependencyError: There is no such backend.
+    """
+    # The argument counts more than the environment.
+    name = backend or os.environ.get(RASTERIZER_ENV_VARIABLE) or DEFAULT_RASTERIZER
+    if name not in RASTERIZER_BACKENDS:
+        raise MissingDependencyError(
+            f"no rasterizer {name!r}: {RASTERIZER_ENV_VARIABLE} may be "
+            f"{' or '.join(RASTERIZER_BACKENDS)}"
+        )
+    return name
 
 
 def rasterize_frames(

@@ -55,6 +55,19 @@ def compute_barycentrics(
     pixel = torch.stack(
         [torch.from_numpy(columns + 0.5 + left), torch.from_numpy(rows + 0.5 + top)], -1
     ).to(vertices)
+    return weigh_corners(corners, pixel)
+
+
+def weigh_corners(
+    corners: Tensor,  # [P, 3, 3]
+    pixel: Tensor,  # [P, 2]
+) -> Tensor:  # [P, 3]
+    """Compute perspective-correct barycentrics of points in triangles; differentiable.
+
+    Args:
+        corners: x px, y px, depth z > 0 of the corners. [P, 3, 3]
+        pixel: x and y of each point, px. [P, 2]
+    """
     # A corner's weight on the screen is the area of the triangle opposite to it.
     a, b, c = corners[..., :2].unbind(1)
     areas = torch.stack(

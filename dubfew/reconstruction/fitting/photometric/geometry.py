@@ -89,9 +89,7 @@ class HeadProjector:
         clip = torch.from_numpy(np.append(shape, np.log(focal)).astype(np.float32))
         rotation = torch.from_numpy(pose.rotation.astype(np.float32))
         if derivatives == "none":
-            values, (_, depth) = vmap(self._project_frame, in_dims=(0, None, 0))(
-                frame, clip, rotation
-            )
+            values, depth = self.project_tensors(frame, clip, rotation)
             return ProjectedVertices(
                 values.numpy(), depth.numpy(), np.zeros((*values.shape, 0), np.float32)
             )
@@ -113,6 +111,25 @@ class HeadProjector:
             )
             parts.append((values, depth, torch.cat(jacobians, -1)))
         return ProjectedVertices(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
+
+    def project_tensors(
+        self,
+        frame: Tensor,  # [N, 9 + E]
+        clip: Tensor,  # [S + 1]
+        rotation: Tensor,  # [N, 3, 3]
+    ) -> tuple[Tensor, Tensor]:  # [N, V, 5], [N, V]
+        """Project the vertices of N frames, with gradients by everything.
+
+        Args:
+            frame: parameters of the frames, in the order of ``layout``. [N, 9 + E]
+            clip: shape, and logarithm of the focal length. [S + 1]
+            rotation: head rotations that the parameters' own are multiplied with. [N, 3, 3]
+
+        Returns:
+            Values as in `ProjectedVertices`, and camera-space depth, m.
+        """
+        values, (_, depth) = vmap(self._project_frame, in_dims=(0, None, 0))(frame, clip, rotation)
+        return values, depth
 
     def _project_frame(
         self, frame_parameters: Tensor, clip_parameters: Tensor, base_rotation: Tensor

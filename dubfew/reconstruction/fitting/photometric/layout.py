@@ -22,6 +22,7 @@ FRAME_PARAMETER_COLUMNS = {
 # A clip's parameters, [S + 1]: shape coefficients, then the logarithm of the focal length. Where a
 # clip is fitted as a whole they follow the frame's in every Jacobian.
 SHAPE_COLUMNS, LOG_FOCAL_COLUMN = slice(0, -1), -1
+CLIP_PARAMETER_COLUMNS = {"shape": SHAPE_COLUMNS, "focal": LOG_FOCAL_COLUMN}
 
 # Values of a vertex or of a point on the face, [5]: x and y in the picture, unit normal in view
 # axes. A Jacobian of a pixel has a column for each.

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from dubfew.reconstruction.fitting.landmark_fit import JAW_PRECISION, FaceParameters
 from dubfew.reconstruction.fitting.photometric.layout import (
+    CLIP_PARAMETER_COLUMNS,
     EXPRESSION_COLUMNS,
     FRAME_PARAMETER_COLUMNS,
     JAW_COLUMNS,
@@ -36,7 +37,7 @@ POSE_PRECISION = 1e-6
 EFFECTIVE_FRAMES = 4.0
 
 
-def _prior_precision(stage: FitStage, num_expressions: int) -> NDArray[np.float64]:
+def prior_precision(stage: FitStage, num_expressions: int) -> NDArray[np.float64]:
     """Inverse variances of a frame's parameters around zero; its pose is nearly free. [9 + E]"""
     expression = np.full(num_expressions, stage.weights.expression)
     return np.concatenate(
@@ -55,12 +56,18 @@ def _frozen_precision(stage: FitStage, num_parameters: int) -> NDArray[np.float6
 
 def _clip_precisions(stage: FitStage, num_parameters: int) -> tuple[NDArray, NDArray]:
     """Precisions of a clip's parameters: of the pull to zero, and of what is frozen. [S + 1]"""
-    pull, frozen = np.empty(num_parameters), np.zeros(num_parameters)
-    pull[SHAPE_COLUMNS], pull[LOG_FOCAL_COLUMN] = stage.weights.shape, stage.weights.focal
-    for name, columns in (("shape", SHAPE_COLUMNS), ("focal", LOG_FOCAL_COLUMN)):
+    frozen = np.zeros(num_parameters)
+    for name, columns in CLIP_PARAMETER_COLUMNS.items():
         if name not in stage.optimized_parameters:
             frozen[columns] = FROZEN_PRECISION
-    return pull, frozen
+    return clip_pull(stage, num_parameters), frozen
+
+
+def clip_pull(stage: FitStage, num_parameters: int) -> NDArray[np.float64]:
+    """Inverse variances of a clip's parameters around zero. [S + 1]"""
+    pull = np.empty(num_parameters)
+    pull[SHAPE_COLUMNS], pull[LOG_FOCAL_COLUMN] = stage.weights.shape, stage.weights.focal
+    return pull
 
 
 def solve_joint_step(
@@ -84,7 +91,7 @@ def solve_joint_step(
         Steps of the frames [K, 9 + E] and of the shared parameters [S + 1].
     """
     frames, n = len(hessians), NUM_POSE_PARAMETERS + frame_values.shape[1]
-    prior = _prior_precision(stage, n - NUM_RIGID_PARAMETERS)
+    prior = prior_precision(stage, n - NUM_RIGID_PARAMETERS)
     # The frames' mean counts, not their sum: the priors are divided instead of the data.
     scale = EFFECTIVE_FRAMES / frames
     pull, frozen = _clip_precisions(stage, len(clip_values))
@@ -132,8 +139,8 @@ def solve_chain_step(
         Steps of the frames. [N, D]
     """
     frames, n = gradients.shape
-    prior = _prior_precision(stage, n - NUM_RIGID_PARAMETERS)
-    near = _temporal_precision(stage, n)
+    prior = prior_precision(stage, n - NUM_RIGID_PARAMETERS)
+    near = temporal_precision(stage, n)
     matrix = hessians + np.diag(prior + _frozen_precision(stage, n))
     vector = gradients.copy()
     vector[:, NUM_POSE_PARAMETERS:] += prior[NUM_POSE_PARAMETERS:] * np.concatenate(
@@ -161,7 +168,7 @@ def solve_chain_step(
     return -solveh_banded(band, vector.ravel(), check_finite=False).reshape(frames, n)
 
 
-def _temporal_precision(stage: FitStage, num_parameters: int) -> NDArray[np.float64]:
+def temporal_precision(stage: FitStage, num_parameters: int) -> NDArray[np.float64]:
     """Inverse variances of a parameter's change from frame to frame. [9 + E]"""
     near = np.empty(num_parameters)
     near[ROTATION_COLUMNS] = stage.weights.head_temporal

@@ -283,3 +283,19 @@ class LandmarkTerm:
         jacobian = (moved * precision[..., None]).reshape(len(residual), -1).astype(np.float32)
         normal = (jacobian.T @ jacobian).astype(np.float64)
         return normal, (jacobian.T @ residual.astype(np.float32)).astype(np.float64)
+
+    def compute_loss(self, values: Tensor, target: NDArray, camera: Camera) -> Tensor:
+        """Compute half the sum of squares of N frames' landmarks, with gradients.
+
+        Args:
+            values: projected vertices: x, y (px from the principal point) and normal. [N, V, 5]
+            target: detected landmarks, px. [N, 478, 3]
+            camera: camera of the frames.
+        """
+        detected = target[:, self._ids, :2] - [camera.cx, camera.cy]
+        size = np.linalg.norm(np.ptp(detected, axis=1), axis=-1)
+        precision = values.new_tensor(self._precision[None] / size[:, None, None])
+        weights = values.new_tensor(self._barycentric)[..., None]
+        corners = torch.from_numpy(self._corners.astype(np.int64))
+        at = (values[:, corners, POSITION_VALUES] * weights).sum(2)
+        return 0.5 * (((at - values.new_tensor(detected)) * precision) ** 2).sum()

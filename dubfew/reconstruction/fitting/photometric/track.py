@@ -42,6 +42,8 @@ def fit_photometric(
     frame_stage: FitStage = FRAME_STAGE,
     first_frame: int = 0,
     progress: ProgressCallback = no_progress,
+    fitter_class: type[PhotometricFitter] = PhotometricFitter,
+    method: str = "photometric",
 ) -> Track:
     """Fit the head to what a clip's pictures show, beginning with a landmark fit.
 
@@ -57,6 +59,8 @@ def fit_photometric(
         frame_stage: settings of stage 3, the parameters of every frame.
         first_frame: frame of the video that the track begins with.
         progress: called after every step and block.
+        fitter_class: what minimizes the loss.
+        method: name that the track notes.
 
     Returns:
         The same frames with head, camera and lighting fitted; a track without a valid frame is
@@ -70,7 +74,7 @@ def fit_photometric(
     if not len(rows):
         return track
     with limit_blas_threads():
-        fitter = PhotometricFitter(head, albedo_space or _load_albedo_space(head))
+        fitter = fitter_class(head, albedo_space or _load_albedo_space(head))
         clip = _fit_clip(path, track, fitter, joint_stage, first_frame, progress)
         pose, lighting = _fit_frames(path, track, fitter, clip, frame_stage, first_frame, progress)
     # Frames without a face get the parameters of the nearest fitted one.
@@ -87,7 +91,7 @@ def fit_photometric(
         box=compute_face_regions(head, clip.shape, rotation, translation, clip.camera).box,
         shape=clip.shape.astype(np.float32),
         camera=clip.camera,
-        method="photometric",
+        method=method,
     )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.reconstruction.rasterizer.base import RasterizedMesh, validate_mesh
 from dubfew.utils.jit import njit_cached
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def rasterize_numba(
@@ -125,4 +130,36 @@ def _rasterize_kernel(
                 barycentric[row, column, 2] = c / total
 
 
+def rasterize_batch_numba(
+    vertices: Tensor,  # [N, V, 3]
+    faces: Tensor,  # [F, 3]
+    height: int,
+    width: int,
+    *,
+    cull_backfaces: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Rasterize a batch on the CPU; barycentrics are computed again in torch, with gradients.
+
+    Args:
+        vertices, faces, height, width, cull_backfaces: as in `rasterize_batch`.
+    """
+    import torch
+
+    from dubfew.reconstruction.rasterizer.torch_gradients import weigh_corners
+
+    corners = faces.cpu().numpy()
+    rasters = [
+        rasterize_numba(mesh, corners, height, width, cull_backfaces=cull_backfaces)
+        for mesh in vertices.detach().cpu().numpy()
+    ]
+    face_id = torch.from_numpy(np.stack([raster.face_id for raster in rasters]).astype(np.int64))
+    face_id = face_id.to(vertices.device)
+    frame, row, column = (face_id >= 0).nonzero(as_tuple=True)
+    shown = vertices[frame[:, None], faces[face_id[frame, row, column]]]
+    weights = weigh_corners(shown, torch.stack([column + 0.5, row + 0.5], -1).to(shown))
+    barycentric = weights.new_zeros(*face_id.shape, 3).index_put((frame, row, column), weights)
+    return face_id, barycentric
+
+
 RASTERIZER = rasterize_numba
+BATCH_RASTERIZER = rasterize_batch_numba
