@@ -99,6 +99,23 @@ def test_a_flat_width_gets_the_spread_of_the_footage() -> None:
     assert reached > 1.2
 
 
+def test_one_wide_second_does_not_make_the_mouth_wide() -> None:
+    # Eight seconds of speech near an opening of 0.08; in the first one the actor opens twice as
+    # far, for which the sound gives no reason.
+    rng = np.random.default_rng(0)
+    c = rng.standard_normal((200, K)) * SPACE.coefficient_rms * 0.1
+    unit = SPACE.reconstruct(np.eye(K)[:1], np.zeros(1)).aperture()[0]
+    c[:, 0] = rng.uniform(0.06, 0.1, 200) / unit
+    predicted = SPACE.reconstruct(c, np.arange(200) / 25)
+    wide = c.copy()
+    wide[:25, 0] *= 2
+    observed = SPACE.reconstruct(wide, predicted.times)
+    style = fit_style(predicted, observed, SPACE)
+    later = style.apply(predicted).aperture()[50:].mean() / observed.aperture()[50:].mean()
+    # The ratio of the standard deviations would be 2.5.
+    assert 1.0 < later < 1.25
+
+
 def test_little_footage_changes_little() -> None:
     predicted = _speech(10)
     style = fit_style(predicted, _mapped(predicted, np.full(K, 3.0), np.zeros(K)), SPACE)
