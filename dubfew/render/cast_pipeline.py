@@ -24,14 +24,14 @@ from dubfew.marks.credentials import RenderProvenance
 from dubfew.marks.payload import generate_watermark_id
 from dubfew.marks.sidecar import credentials_path
 from dubfew.marks.watermark import WatermarkEmbedder
-from dubfew.media import Frame, VideoWriter
+from dubfew.media import Frame, VideoWriter, read_audio
 from dubfew.media.field_splitting import count_painted_frames, count_woven, weave_fields
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.media.reading import read_last_duration
 from dubfew.media.speech_span import read_speech_span
 from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.motion.retargeting import retarget_mouth
-from dubfew.prior.renderers import PaintingRenderer
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.detection.people import DetectedPerson, choose_person
@@ -47,15 +47,16 @@ from dubfew.render.driving import motion_from_audio, motion_from_take
 from dubfew.render.job import RenderJob, prepare_job
 from dubfew.render.losses import describe_losses
 from dubfew.render.options import RenderOptions
+from dubfew.render.painting import DrivingSound, PaintingPredictor
 from dubfew.render.placed_sound import PlacedSound, compose_sound
 from dubfew.render.prediction import MouthPredictor
+from dubfew.render.predictors import make_predictor
 from dubfew.render.publish import sign_and_log
 from dubfew.render.schedule import FrameSchedule, schedule_frames
 from dubfew.render.sound import list_output_sounds
 from dubfew.render.sources import RenderSources, find_input_transform, stated_scene
 from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
-from dubfew.render.tasks import ReferenceSet
 from dubfew.render.transitions import (
     blend_mouth_motion,
     describe_skipped_frames,
@@ -117,7 +118,7 @@ class _DrivenRole:
     track: Track
     motion: MouthMotion
     provenance: RenderProvenance
-    predictor: MouthPredictor
+    predictor: MouthPredictor | PaintingPredictor
 
 
 @document_options(RenderOptions)
@@ -294,19 +295,12 @@ def _drive_role(
     # jump.
     moved = blend_mouth_motion(track, replace(moved, flags=flags), transition_weights(track))
     adapter = actor.adapter
-    if isinstance(actor.renderer, PaintingRenderer):
-        raise DubfewError(
-            f"--cast takes actors of blending priors, the prior of {actor.revision.actor} paints: "
-            "render the actor without --cast"
-        )
     consent = job.registry.consent(actor.revision.actor, actor.revision.number)
-    predictor = MouthPredictor(
-        actor.renderer,
-        adapter.texture,
-        ReferenceSet.from_footage(adapter.references, actor.renderer.config.window),
-        actor.head,
+    predictor = make_predictor(
+        actor,
         job.device,
-        align_meshes=False,
+        moved,
+        lambda: _read_role_sound(prepared.role, track, options.offset / 1000),
     )
     provenance = RenderProvenance(
         scene=job.sources.filmed,
@@ -318,6 +312,24 @@ def _drive_role(
         watermark=generate_watermark_id() if options.watermark else None,
     )
     return _DrivenRole(prepared, moved, motion_from_track(moved, actor.head), provenance, predictor)
+
+
+def _read_role_sound(role: CastRole, track: Track, delay: float) -> DrivingSound:
+    """Read what a role's painting renderer hears: its own lines, each in its place.
+
+    Args:
+        role: role with its lines.
+        track: frames of the output.
+        delay: time by which the mouth is later than its sound, s.
+    """
+    end = float(track.times[-1]) + LINE_TAIL_SECONDS
+    heard = np.zeros(round(end * SPEECH_SAMPLE_RATE_HZ), np.float32)
+    for line in role.lines:
+        spoken = np.asarray(read_audio(Path(line.audio)).samples, np.float32)
+        first = round(line.start * SPEECH_SAMPLE_RATE_HZ)
+        spoken = spoken[: max(0, len(heard) - first)]
+        heard[first : first + len(spoken)] += spoken
+    return DrivingSound(heard, track.times - delay)
 
 
 def _move_in_lines(

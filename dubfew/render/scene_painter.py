@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.errors import ArtefactError
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame, read_audio
 from dubfew.media.mel import resample_audio
-from dubfew.prior.renderers import PaintingRenderer, PaintingRendererConfig
-from dubfew.prior.renderers._painting import NO_SOUND
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.debug import PaintObserver
 from dubfew.render.job import RenderJob
-from dubfew.render.painting import DrivingSound, PaintingPredictor
-from dubfew.render.prediction import MouthPredictor
+from dubfew.render.painting import DrivingSound
+from dubfew.render.predictors import make_predictor
 from dubfew.render.redo import skip_outside
 from dubfew.render.scene import DrivenScene
 from dubfew.render.sources import SOUND_AFTER_SECONDS
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
-from dubfew.render.tasks import ReferenceSet
 from dubfew.utils.prefetch import prefetch
 
 
@@ -47,10 +42,19 @@ class ScenePainter:
         observer: PaintObserver | None = None,
     ) -> None:
         self._job, self._scene = job, scene
-        self._references, self._predictor = _make_predictor(job, scene)
+        self._predictor = make_predictor(
+            job.actor,
+            job.device,
+            scene.track,
+            lambda: _read_driving_sound(job, scene),
+            # In a reenactment alone the frames show the mouths that are rendered.
+            align_meshes=job.sources.drive == "self",
+        )
         self._background = BackgroundPreserver(job.parser)
         kept = self._background if job.options.post_processing else None
-        self._compositor = MouthCompositor(self._references.footage, kept, marker, observer)
+        self._compositor = MouthCompositor(
+            self._predictor.references.footage, kept, marker, observer
+        )
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -99,42 +103,6 @@ class ScenePainter:
                 yield frame
 
 
-def _make_predictor(
-    job: RenderJob, scene: DrivenScene
-) -> tuple[ReferenceSet, MouthPredictor | PaintingPredictor]:
-    """Make the references and the predictor of the renderer's family."""
-    actor, renderer = job.actor, job.actor.renderer
-    stored = actor.adapter.references
-    if not isinstance(renderer, PaintingRenderer):
-        references = ReferenceSet.from_footage(stored, renderer.config.window)
-        return references, MouthPredictor(
-            renderer,
-            actor.adapter.texture,
-            references,
-            actor.head,
-            job.device,
-            # In a reenactment alone the frames show the mouths that are rendered.
-            align_meshes=job.sources.drive == "self",
-        )
-    crops = actor.adapter.crops
-    if crops is None or crops.layout != renderer.config.layout:
-        raise ArtefactError(
-            f"the actor {actor.revision.actor} has no crops of {renderer.config.layout!r}, which "
-            "this prior paints: adapt anew"
-        )
-    references = ReferenceSet(stored, stored)
-    return references, PaintingPredictor(
-        renderer,
-        actor.adapter.texture,
-        crops,
-        references,
-        actor.head,
-        job.device,
-        scene.track,
-        _read_driving_sound(job, scene),
-    )
-
-
 def _read_driving_sound(job: RenderJob, scene: DrivenScene) -> DrivingSound:
     """Read what a painting renderer hears: the new sound, else the scene's own."""
     sources = job.sources
@@ -145,7 +113,6 @@ def _read_driving_sound(job: RenderJob, scene: DrivenScene) -> DrivingSound:
         sound = read_audio(sources.audio, track=sources.audio_track, seconds=end)
     elif sources.scene_info.has_audio:
         sound = read_audio(sources.scene)
-    config = cast("PaintingRendererConfig", job.actor.renderer.config)
-    if sound is None or config.sound == NO_SOUND:
+    if sound is None:
         return DrivingSound(np.zeros(0, np.float32), times)
     return DrivingSound(resample_audio(sound.samples, sound.rate), times)

@@ -24,8 +24,9 @@ from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.segmenters import FaceSegmentation
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
-from dubfew.render import render
+from dubfew.render import cast_pipeline, render
 from dubfew.render.background import BackgroundPreserver
+from dubfew.render.cast import Cast, CastLine, CastRole
 from dubfew.render.compositing import find_opaque_part, resample_painting
 from dubfew.render.painting import DrivingSound, PaintingPredictor
 from dubfew.render.tasks import FrameTask, PaintedCrop, ReferenceSet
@@ -205,6 +206,38 @@ def test_other_sound_changes_the_mouth_and_nothing_outside_the_mask(actor, monke
         np.testing.assert_array_equal(loud[row][outside], quiet[row][outside])
         changed += int((loud[row] != quiet[row]).any(-1).sum())
     assert changed > 1000
+
+
+@pytest.mark.slow
+def test_a_role_of_a_cast_is_painted_in_its_lines(actor, monkeypatch):
+    registry, clip, folder = actor
+    noise = np.random.default_rng(0).standard_normal(3200) * 6000
+    wavfile.write(folder / "line.wav", 16000, noise.astype(np.int16))
+    heard = []
+    make = cast_pipeline.make_predictor
+
+    def listening(actor, device, track, read_sound):
+        heard.append(read_sound())
+        return make(actor, device, track, lambda: heard[-1])
+
+    monkeypatch.setattr(cast_pipeline, "make_predictor", listening)
+    result = cast_pipeline.render_cast(
+        Cast((CastRole("painted", (CastLine(folder / "line.wav", start=0.4),)),)),
+        video=clip,
+        registry=registry,
+        out=folder / "cast.mp4",
+        lossless=True,
+        watermark=False,
+    )
+    # From 0.15 to 0.95 s of the 20 frames' 0.8 s.
+    assert result.edited_frames == (16,)
+    scene = [frame.to_rgb() for frame in read_frames(clip)]
+    shown = [frame.to_rgb() for frame in read_frames(result.output)]
+    changed = [bool((a != b).any()) for a, b in zip(scene, shown, strict=True)]
+    assert changed == [False] * 4 + [True] * 16
+    # The role hears its own line in its place, and nothing else.
+    (sound,) = heard
+    np.testing.assert_array_equal(np.flatnonzero(sound.samples)[[0, -1]] // 160, [40, 59])
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +14,17 @@ from numpy.typing import NDArray
 from dubfew.adapt.switcher import AdapterSwitcher
 from dubfew.evaluate.leakage.painting import MouthSource, paint_mouth
 from dubfew.evaluate.leakage.people import EmbeddedPerson, pairwise_distances
-from dubfew.evaluate.leakage.scenes import LeakScene, RgbImage, make_blank_references
+from dubfew.evaluate.leakage.scenes import (
+    LeakScene,
+    LentPictures,
+    RgbImage,
+    load_scene,
+    make_blank_pictures,
+)
 from dubfew.prior.checkpoint import Prior
+from dubfew.prior.renderers import PaintingRendererConfig, RendererConfig
 from dubfew.reconstruction.face_embeddings import FaceEmbedding
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.references.footage import Footage
 from dubfew.render.background import BackgroundPreserver
 
 EmbeddingArray = NDArray[np.float32]  # [F, D]
@@ -57,13 +65,21 @@ class LeakHarness:
         names = [each.name for each in self.scenes]
         return self.scenes[(names.index(scene.name) + 1) % len(names)]
 
-    def lent_references(self, scene: LeakScene) -> Footage:
-        """Return references of a stranger, for a `MouthSource` without an actor's references."""
-        return self.reference_lender(scene).references
+    def lent_pictures(self, scene: LeakScene) -> LentPictures:
+        """Return pictures of a stranger, for a `MouthSource` without an actor's pictures."""
+        return self.reference_lender(scene).pictures
 
-    def blank_references(self, scene: LeakScene) -> Footage:
-        """Return references that show no person, for a `MouthSource` without any picture."""
-        return make_blank_references(self.lent_references(scene), scene)
+    def blank_pictures(self, scene: LeakScene) -> LentPictures:
+        """Return pictures that show no person, for a `MouthSource` without any picture."""
+        return make_blank_pictures(self.lent_pictures(scene), scene)
+
+    def load_scene(self, name: str, video: Path, **known: Any) -> LeakScene:
+        """Load a scene as the prior's renderer takes it; arguments as in `scenes.load_scene`."""
+        config = self.prior.renderer.config
+        layout = config.layout if isinstance(config, PaintingRendererConfig) else None
+        # Mouth windows of painting renderers only compare mouths, as in an adaptation.
+        window = RendererConfig().window if layout else config.window
+        return load_scene(name, video, self.head, window, layout=layout, **known)
 
     def paint(
         self, source: MouthSource, scenes: Sequence[LeakScene] | None = None

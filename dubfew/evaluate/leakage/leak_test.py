@@ -31,7 +31,7 @@ from dubfew.evaluate.leakage.painting import MouthSource, draw_on_mean_head, pai
 from dubfew.evaluate.leakage.people import EmbeddedPerson, embed_person
 from dubfew.evaluate.leakage.recovery import RecoveredActor, recover_actor
 from dubfew.evaluate.leakage.result import ActorLeak, LeakResult, decide_verdict
-from dubfew.evaluate.leakage.scenes import LeakScene, load_scene
+from dubfew.evaluate.leakage.scenes import LeakScene, LentPictures
 from dubfew.evaluate.leakage.sheet import (
     FaceAndMouth,
     crop_face_and_mouth,
@@ -48,7 +48,7 @@ from dubfew.evaluate.leakage.subjects import (
 )
 from dubfew.media.fields import stated_fields
 from dubfew.prior.checkpoint import UNTRAINED_PRIOR, Prior, prior_info
-from dubfew.prior.renderers import Renderer
+from dubfew.prior.renderers import PaintingRenderer, Renderer
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.face_embeddings import (
     DEFAULT_EMBEDDING,
@@ -56,7 +56,6 @@ from dubfew.reconstruction.face_embeddings import (
     load_face_embedding,
 )
 from dubfew.reconstruction.heads.head_model import load_head_model
-from dubfew.references.footage import Footage
 from dubfew.registry import Registry
 from dubfew.render.background import BackgroundPreserver
 from dubfew.utils.device import resolve_device
@@ -179,7 +178,7 @@ def run_leak_test(
         # The deletion itself, and everything that can still be opened after it.
         recovered = _delete_and_recover(subjects, store, copy)
         # Loaded anew: nothing that the adaptations did in memory may count.
-        prior_alone = harness.paint(_prior_source(Prior.load(prior), harness.lent_references))
+        prior_alone = harness.paint(_prior_source(Prior.load(prior), harness.lent_pictures))
         deleted = [_measure_deleted(harness, recovered[s.name], prior_alone) for s in subjects]
     if sheet is not None:
         _write_sheet(sheet, harness, subjects, baseline, stored, deleted)
@@ -222,25 +221,26 @@ def _load_scenes(
             (BUNDLED_SCENE_NAME, bundled),
             *list(strangers.items())[: MAX_PAINTED_SCENES - 1],
         ]:
-            window = harness.prior.renderer.config.window
-            scene = load_scene(name, video, harness.head, window, progress=progress)
-            harness.scenes.append(scene)
+            harness.scenes.append(harness.load_scene(name, video, progress=progress))
 
 
-def _prior_source(prior: Prior, choose_references: Callable[[LeakScene], Footage]) -> MouthSource:
-    """A prior without any adapter, with some references."""
-    return MouthSource(prior.renderer, prior.texture, choose_references)
+def _prior_source(
+    prior: Prior, choose_pictures: Callable[[LeakScene], LentPictures]
+) -> MouthSource:
+    """A prior without any adapter, with some pictures."""
+    return MouthSource(prior.renderer, prior.texture, choose_pictures)
 
 
-def _adapter_source(renderer: Renderer, adapter: ActorAdapter) -> MouthSource:
+def _adapter_source(renderer: Renderer | PaintingRenderer, adapter: ActorAdapter) -> MouthSource:
     """Everything that is stored of an actor, whose delta is merged into the renderer."""
-    return MouthSource(renderer, adapter.texture, lambda scene: adapter.references)
+    pictures = LentPictures(adapter.references, adapter.crops)
+    return MouthSource(renderer, adapter.texture, lambda scene: pictures)
 
 
 def _measure_baseline(harness: LeakHarness) -> _Baseline:
     """Paint with the prior alone, with a stranger's references and with blank ones."""
-    lent = harness.paint(_prior_source(harness.prior, harness.lent_references))
-    blank = harness.paint(_prior_source(harness.prior, harness.blank_references))
+    lent = harness.paint(_prior_source(harness.prior, harness.lent_pictures))
+    blank = harness.paint(_prior_source(harness.prior, harness.blank_pictures))
     return _Baseline(lent, blank, measure_pictures(harness, lent), measure_pictures(harness, blank))
 
 
@@ -251,8 +251,8 @@ def _measure_stored(
     shown = harness.scenes[0]
     texture = {s.name: paint_texture(s, adapter.texture, harness.head) for s in harness.scenes}
     with harness.switcher.activate(adapter) as renderer:
-        lent = MouthSource(renderer, harness.prior.texture, harness.lent_references)
-        blank = MouthSource(renderer, harness.prior.texture, harness.blank_references)
+        lent = MouthSource(renderer, harness.prior.texture, harness.lent_pictures)
+        blank = MouthSource(renderer, harness.prior.texture, harness.blank_pictures)
         # The delta with a stranger's references, all together, and the delta without any picture.
         delta = harness.paint(lent)
         whole = harness.paint(_adapter_source(renderer, adapter))
@@ -282,12 +282,9 @@ def _measure_own_scene(
     """
     # Frames that the actor was adapted on, the easiest to recognize.
     track, first = load_adapter_track(adapter)
-    window = harness.prior.renderer.config.window
     with stated_fields(subject.video, int(adapter.config["source"].get("fields", 0))):
-        scene = load_scene(
-            subject.name, subject.video, harness.head, window, track=track, first=first
-        )
-    stranger = next(s for s in harness.scenes if s.name != subject.name).references
+        scene = harness.load_scene(subject.name, subject.video, track=track, first=first)
+    stranger = next(s for s in harness.scenes if s.name != subject.name).pictures
     untouched = harness.embed_pictures(scene, scene.rgb_frames())
 
     def mean_distance(source: MouthSource) -> float:

@@ -10,20 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dubfew.errors import DubfewError
-from dubfew.evaluate.leakage.scenes import LeakScene, RgbImage
+from dubfew.evaluate.leakage.scenes import LeakScene, LentPictures, RgbImage
 from dubfew.prior.renderers import PaintingRenderer, Renderer
 from dubfew.reconstruction.crop import MASK_FEATHER_FRACTION, render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.rasterizer.base import RasterizedMesh
 from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
 from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
-from dubfew.references.footage import Footage
 from dubfew.references.selection import find_nearest_references
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
+from dubfew.render.painting import DrivingSound, PaintingPredictor
 from dubfew.render.prediction import MouthPredictor
-from dubfew.render.tasks import FrameTask, ReferenceSet
+from dubfew.render.streaming import predict_frames
+from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
 
 # Part of the picture that the mean head fills; the rest is a margin.
 HEAD_FILL = 0.95
@@ -39,12 +39,12 @@ class MouthSource:
     Attributes:
         renderer: the prior's, or one with an actor's delta merged in.
         texture: neural texture. [C, H, W]
-        choose_references: references to use in a scene, such as an actor's own in every scene.
+        choose_pictures: pictures to use in a scene, such as an actor's own in every scene.
     """
 
-    renderer: Renderer
+    renderer: Renderer | PaintingRenderer
     texture: Tensor
-    choose_references: Callable[[LeakScene], Footage]
+    choose_pictures: Callable[[LeakScene], LentPictures]
 
 
 def paint_mouth(
@@ -65,24 +65,34 @@ def paint_mouth(
 
     Returns:
         The painted frames. [H, W, 3] each
-
-    Raises:
-        DubfewError: The actor's prior paints whole crops.
     """
-    if isinstance(source.renderer, PaintingRenderer):
-        raise DubfewError("the leak test is for blending priors: this actor's prior paints")
-    config = source.renderer.config
+    pictures = source.choose_pictures(scene)
     # The same predictor and compositor as in a render; there is no watermark.
-    references = ReferenceSet.from_footage(source.choose_references(scene), config.window)
-    predictor = MouthPredictor(
-        source.renderer,
-        source.texture,
-        references,
-        head,
-        device,
-        align_meshes=False,
-        match_light=False,
-    )
+    predictor: MouthPredictor | PaintingPredictor
+    if isinstance(source.renderer, PaintingRenderer):
+        assert pictures.crops is not None  # scenes and actors of such a prior have them
+        references = ReferenceSet(pictures.references, pictures.references)
+        predictor = PaintingPredictor(
+            source.renderer,
+            source.texture,
+            pictures.crops,
+            references,
+            head,
+            device,
+            scene.track,
+            DrivingSound(scene.sound, scene.track.times - scene.sound_start),
+        )
+    else:
+        references = ReferenceSet.from_footage(pictures.references, source.renderer.config.window)
+        predictor = MouthPredictor(
+            source.renderer,
+            source.texture,
+            references,
+            head,
+            device,
+            align_meshes=False,
+            match_light=False,
+        )
     compositor = MouthCompositor(references.footage, background)
     # Each frame takes the references that are nearest to its own mouth and pose.
     tasks = [
@@ -92,13 +102,15 @@ def paint_mouth(
             row,
             scene.motion[row],
             *find_nearest_references(
-                scene.geometry.key[row], references.footage.key, config.references
+                scene.geometry.key[row], references.footage.key, predictor.num_references
             ),
         )
         for row, frame in enumerate(scene.frames)
     ]
     return [
-        compositor.composite(predicted).to_rgb() for predicted in predictor.predict_batch(tasks)
+        compositor.composite(predicted).to_rgb()
+        for predicted in predict_frames(tasks, predictor)
+        if isinstance(predicted, PredictedFrame)
     ]
 
 
@@ -111,12 +123,15 @@ def paint_texture(
 
     Args:
         scene: frames to paint into.
-        texture: neural texture, whose first three channels are RGB in [0, 1]. [C, Ht, Wt]
+        texture: neural texture, whose first three channels are RGB in [0, 1]; of a prior without
+            textures nothing, C is 0. [C, Ht, Wt]
         head: head model of the scene.
 
     Returns:
-        The painted frames. [H, W, 3] each
+        The painted frames, untouched ones without a texture. [H, W, 3] each
     """
+    if not len(texture):  # of a prior without textures
+        return scene.rgb_frames()
     pictures = []
     for row, picture in enumerate(scene.rgb_frames()):
         hull = scene.geometry.regions.hull[row]
@@ -176,7 +191,12 @@ def draw_on_mean_head(
 def _look_up_texture(
     raster: RasterizedMesh, texture: Tensor, head: HeadModel
 ) -> NDArray[np.float32]:
-    """RGB in [0, 1] of a texture's first three channels under every pixel. [H, W, 3]"""
+    """RGB in [0, 1] of a texture's first three channels under every pixel. [H, W, 3]
+
+    Gray where there is no texture.
+    """
+    if not len(texture):
+        return np.full((*raster.face_id.shape, 3), 0.5, np.float32)
     uv = torch.from_numpy(interpolate_attributes(raster, head.faces, head.uv))[None]
     colors = torch.nn.functional.grid_sample(
         texture[None, :3].float(), uv * 2 - 1, padding_mode="border", align_corners=False

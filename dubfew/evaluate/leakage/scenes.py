@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.adapt.actor_footage import choose_reference_size
-from dubfew.media import Frame, read_frames
+from dubfew.adapt.actor_footage import choose_reference_size, read_audio_between
+from dubfew.data.clip_footage import ClipFootage, cut_clip_footage
+from dubfew.media import Frame, probe, read_frames
 from dubfew.motion.extraction import motion_from_track
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel
@@ -31,6 +32,21 @@ SCENE_SPAN_FRAMES = 24
 PAINTED_FRAMES = 3
 # Windows of a scene's person that are lent to other scenes as references, as different as possible.
 LENT_REFERENCES = 16
+# Sound after the last frame that is read, s.
+SOUND_MARGIN_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class LentPictures:
+    """Pictures of one person that mouths are painted from.
+
+    Attributes:
+        references: mouth windows.
+        crops: crops as a painting renderer takes them; None for blending ones.
+    """
+
+    references: Footage
+    crops: ClipFootage | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,10 @@ class LeakScene:
         geometry: meshes and regions of these frames.
         motion: mouth motion of the frames around each of them, in inter-ocular distances.
             [N, T, P, 3]
-        references: mouth windows of the same person, to lend to other scenes.
+        pictures: pictures of the same person, to lend to other scenes.
+        track: the frames' rows of the track.
+        sound: what is heard meanwhile, mono at 16 kHz; empty where nothing is. [n]
+        sound_start: time of the first sample on the track's clock, s.
     """
 
     name: str
@@ -52,7 +71,10 @@ class LeakScene:
     landmarks: NDArray[np.float32]
     geometry: TrackGeometry
     motion: NDArray[np.float32]
-    references: Footage
+    pictures: LentPictures
+    track: Track
+    sound: NDArray[np.float32]
+    sound_start: float
 
     def rgb_frames(self) -> list[RgbImage]:
         """Convert the untouched frames to RGB. [H, W, 3] each"""
@@ -65,6 +87,7 @@ def load_scene(
     head: HeadModel,
     window: int,
     *,
+    layout: str | None = None,
     track: Track | None = None,
     first: int = 0,
     progress: ProgressCallback = no_progress,
@@ -76,6 +99,7 @@ def load_scene(
         video: footage of one person.
         head: head model to track with.
         window: edge of the renderer's window, px.
+        layout: crop layout of a painting renderer; None for blending ones.
         track: track of the video from frame ``first`` on, if it is known.
         first: frame to begin at.
         progress: function that is called with the state of the tracking.
@@ -104,6 +128,19 @@ def load_scene(
         window_size=choose_reference_size(track, head, window),
         frame_numbers=first + np.arange(len(track)),
     )
+    crops, sound, begin = None, np.zeros(0, np.float32), float(track.times[0])
+    if layout is not None:
+        crops = cut_clip_footage(
+            read_frames(video, start=first, stop=stop),
+            track,
+            head,
+            layout,
+            frame_numbers=first + np.arange(len(track)),
+        )
+        if probe(video).has_audio:
+            # As far as the networks of sound look ahead, and a little more.
+            end = float(track.times[-1]) + SOUND_MARGIN_SECONDS
+            sound = np.asarray(read_audio_between(video, begin, end).samples, np.float32)
     # A short clip can have a row twice, which is painted once.
     rows = np.array([frame.index - first for frame in collected])
     return LeakScene(
@@ -112,7 +149,12 @@ def load_scene(
         track.landmarks[rows],
         compute_track_geometry(track.select(rows), head),
         np.stack([select_motion_window(motion, row) for row in rows]),
-        footage.select_frames(farthest_point_sampling(footage.key, LENT_REFERENCES)),
+        LentPictures(
+            footage.select_frames(farthest_point_sampling(footage.key, LENT_REFERENCES)), crops
+        ),
+        track.select(rows),
+        sound,
+        begin,
     )
 
 
@@ -126,15 +168,21 @@ def _collect_frames(
         yield frame
 
 
-def make_blank_references(references: Footage, scene: LeakScene) -> Footage:
-    """Replace the pictures of references by one plain color, so that they show no person.
+def make_blank_pictures(pictures: LentPictures, scene: LeakScene) -> LentPictures:
+    """Replace pictures by one plain color, so that they show no person.
 
     Args:
-        references: references whose geometry is kept.
+        pictures: pictures whose geometry is kept.
         scene: scene whose mouth windows give the color, their mean.
 
     Returns:
-        References of the same number and size.
+        Pictures of the same number and size.
     """
-    color = scene.references.images.mean((0, 1, 2)).round().astype(np.uint8)
-    return replace(references, images=np.broadcast_to(color, references.images.shape).copy())
+    color = scene.pictures.references.images.mean((0, 1, 2)).round().astype(np.uint8)
+    windows = pictures.references
+    blank = replace(windows, images=np.broadcast_to(color, windows.images.shape).copy())
+    crops = pictures.crops
+    if crops is not None:
+        shape = crops.images[:].shape
+        crops = replace(crops, images=np.broadcast_to(color, shape).copy())
+    return LentPictures(blank, crops)

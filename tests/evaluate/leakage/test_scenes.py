@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from dubfew.evaluate.leakage.painting import draw_on_mean_head, paint_texture
+from dubfew.evaluate.leakage.painting import (
+    MouthSource,
+    draw_on_mean_head,
+    paint_mouth,
+    paint_texture,
+)
 from dubfew.evaluate.leakage.scenes import (
     PAINTED_FRAMES,
     LeakScene,
     load_scene,
-    make_blank_references,
+    make_blank_pictures,
 )
 from dubfew.evaluate.leakage.sheet import (
     SHEET_COLUMNS,
@@ -19,8 +24,10 @@ from dubfew.evaluate.leakage.sheet import (
     crop_mean_head,
     write_decoded_sheet,
 )
+from dubfew.prior.renderers import make_renderer
 from dubfew.reconstruction.crop import render_soft_mask
 from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.render.background import BackgroundPreserver
 from tests.evaluate.leakage.conftest import FRAMES
 
 RED = torch.tensor([1.0, 0.0, 0.0, 5.0])[:, None, None].expand(4, 32, 32)
@@ -35,7 +42,7 @@ def scene(people: dict[str, Path]) -> LeakScene:
 def test_a_scene_is_a_few_frames_and_references(scene: LeakScene) -> None:
     assert len(scene.frames) == len(scene.landmarks) == len(scene.geometry.key) == PAINTED_FRAMES
     assert [frame.index for frame in scene.frames] == [0, 2, 3]
-    assert len(scene.references) == FRAMES
+    assert len(scene.pictures.references) == FRAMES
     assert np.isfinite(scene.landmarks).all()
 
 
@@ -57,9 +64,45 @@ def test_a_texture_is_painted_in_the_mask_alone(scene: LeakScene) -> None:
 
 
 def test_blank_references_show_nobody(scene: LeakScene) -> None:
-    empty = make_blank_references(scene.references, scene)
+    empty = make_blank_pictures(scene.pictures, scene).references
     assert (empty.images == empty.images[0, 0, 0]).all()
-    assert (empty.vertices == scene.references.vertices).all()
+    assert (empty.vertices == scene.pictures.references.vertices).all()
+
+
+@pytest.mark.slow
+def test_renderers_that_paint(people: dict[str, Path]) -> None:
+    torch.manual_seed(0)
+    network = make_renderer(
+        "dinet", {"shrink": 8, "narrow": 8, "sound": "mel16", "references": 1}
+    ).eval()
+    head = load_head_model()
+    scene = load_scene("red", people["red"], head, 64, layout=network.config.layout)
+    assert scene.pictures.crops is not None
+    nobody = make_blank_pictures(scene.pictures, scene)
+    assert nobody.crops is not None
+    assert (nobody.crops.images == nobody.crops.images[0, 0, 0]).all()
+    without_texture = torch.zeros(0, 256, 256)
+    with BackgroundPreserver() as background:
+        own, blank = (
+            paint_mouth(
+                scene,
+                MouthSource(network, without_texture, lambda _, given=given: given),
+                head,
+                "cpu",
+                background,
+            )
+            for given in (scene.pictures, nobody)
+        )
+    untouched = scene.rgb_frames()
+    for row, picture in enumerate(untouched):
+        lip = scene.landmarks[row, 0, :2].astype(int)
+        assert (own[row][lip[1], lip[0]] != picture[lip[1], lip[0]]).any()
+        assert (own[row][:20] == picture[:20]).all()
+    assert any((a != b).any() for a, b in zip(own, blank, strict=True))
+    # There is no texture to paint.
+    for a, b in zip(paint_texture(scene, without_texture, head), untouched, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (draw_on_mean_head(without_texture, head, 32) == 128).all()
 
 
 @pytest.mark.slow
