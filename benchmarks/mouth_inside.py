@@ -3,8 +3,9 @@
     python -m benchmarks.mouth_inside [CLIP ...] [--restrict NAME,NAME] [--rows NAME,NAME]
 
 The protocol is `dubfew.evaluate.restricted_footage`, which ``dubfew bench mouths`` runs as well.
-Here are two rows more: ``carried``, in which the mesh carries the inside at every opening, as it
-did before teeth were rigid; and ``carried-adapted``, the same after training.
+Here are more rows: ``carried``, in which the mesh carries the inside at every opening, as it did
+before teeth were rigid; ``carried-adapted``, the same after training; and ``texture`` and ``full``,
+trained as these methods do, where ``adapted`` is LoRA.
 
 The benchmark writes ``mouths.md``, ``mouths.json`` and a sheet of the widest mouths of each clip:
 film above, then the rows.
@@ -40,6 +41,7 @@ ROWS: Mapping[str, Variant] = {
     "carried": Variant(around=carry_all),
     **VARIANTS,
     "carried-adapted": Variant(steps=None, around=carry_all),
+    **{name: Variant(steps=None, options={"method": name}) for name in ("texture", "full")},
 }
 
 

@@ -104,6 +104,8 @@ class LightTracker:
         # Frames in which the match leaves too much, and frames whose skin is not the references'.
         self.unmatched = 0
         self.disagreeing = 0
+        # Painted frames whose light is clearly not that of the footage.
+        self.relit = 0
         # Opacity of the paint in the last frame that was matched, from how well its skin agrees.
         self.opacity = 1.0
         # What lies over the face in the last frame.
@@ -250,6 +252,7 @@ class LightTracker:
         if share <= 0:
             return None
         share = min(share, 1.0)
+        self.relit += share == 1 and self.opacity > 0
         parameters = IDENTITY + share * (self._fit.parameters - IDENTITY)
         return make_match(parameters, actor_colors.mean(0))
 

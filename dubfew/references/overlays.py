@@ -2,8 +2,10 @@
 
 Skin around the lips has the colors that the actor's references show there, whatever the mouth does.
 What has others, in the scene's light, lies over it. Between the scene's own lips teeth may be seen
-that no reference shows, so there only the colors count that were found on the skin. Things as
-skin-colored as a hand are not found; `dubfew.reconstruction.visibility` finds those.
+that no reference shows, so there only the colors count that were found on the skin. Where the new
+mouth opens, references show its inside and the scene shows skin, so there a thing has another color
+than all of the mask's skin. Things as skin-colored as a hand are not found;
+`dubfew.reconstruction.visibility` finds those.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ SILHOUETTE_PX = 8
 # The same for things before the face: at the far side of a turned jaw the mesh reaches that far
 # over the background.
 THING_BORDER_PX = 14
+# Quantiles of the mask's skin between which colors are those of skin, below the new mouth as well.
+SKIN_QUANTILES = (0.02, 0.98)
 # Distance from those colors, in levels of [0, 1], from which a pixel is another thing's, and from
 # which it is certain to be. Beards, shadows and highlights stay below the second.
 OTHER_COLOR, CERTAIN_COLOR = 0.1, 0.2
@@ -199,6 +203,9 @@ def look_quickly(
     where = inner & beside_lips
     reach = np.full(face.shape, SKIN_REACH_PX // 2, np.int32)
     distance = np.maximum(*measure_strangeness(seen, expected, where, reach, STRANGE_COLOR))
+    opening = inputs.mouth_interior[0, 0, ::2, ::2].cpu().numpy()[:size, :size] > 0
+    mask = inputs.alpha[0, 0, ::2, ::2].cpu().numpy()[:size, :size] > 0
+    _forgive_skin(distance, seen, expected, opening, mask & inner, JAW_REACH_PX // 2)
     # Averages of two pixels are half as certain at the edges of letters. Small logos are a fraction
     # of what else is searched for.
     certain = (distance > CERTAIN_COLOR).sum() >= MIN_SHRUNK_FRACTION * face.sum()
@@ -234,6 +241,8 @@ def find_things(
     reach = np.where(mask, JAW_REACH_PX, SKIN_REACH_PX).astype(np.int32)
     above, below = measure_strangeness(seen, expected, face, reach, OTHER_COLOR)
     distance, brighter = np.maximum(above, below), above > OTHER_COLOR
+    opening = inputs.mouth_interior[0, 0].cpu().numpy() > 0
+    _forgive_skin(distance, seen, expected, opening, mask & inner, JAW_REACH_PX)
     beside_lips = city_distances(_fill_outline(view.lips, len(window)))
     own_lips = beside_lips <= SKIN_REACH_PX
     vivid = mask & inner & (beside_lips > VIVID_LIP_BORDER_PX) & (distance > VIVID_COLOR)
@@ -337,6 +346,38 @@ def _open_square(found: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
         for axis in (0, 1):
             values = extreme(values, width, axis, mode="constant")
     return np.asarray(values > 0)
+
+
+def _forgive_skin(
+    distance: NDArray[np.float32],  # [S, S]
+    seen: NDArray[np.float32],  # [3, S, S]
+    expected: NDArray[np.float32],  # [K, 3, S, S]
+    opening: NDArray[np.bool_],  # [S, S]
+    skin: NDArray[np.bool_],  # [S, S]
+    reach: int,
+) -> None:
+    """Lower the distances of skin that the scene shows where the new mouth opens, in place.
+
+    The lips of the new mouth and its inside are drawn there, and the scene's mouth is another.
+
+    Args:
+        distance: how far colors lie beyond all that the references show. [S, S]
+        seen: RGB of the scene. [3, S, S]
+        expected: RGB of the references. [K, 3, S, S]
+        opening: where the new mouth is open. [S, S]
+        skin: part of the face that is painted. [S, S]
+        reach: width of the new lips, px.
+    """
+    if not (distance[opening] > 0).any():  # as in most frames
+        return
+    near = city_distances(opening) <= reach
+    skin = skin & ~near
+    if not skin.any():
+        return
+    low, high = np.quantile(expected[:, :, skin], SKIN_QUANTILES, axis=(0, 2))
+    colors = seen[:, near]
+    beyond = np.maximum(colors - high[:, None], low[:, None] - colors).max(0)
+    distance[near] = np.minimum(distance[near], np.maximum(beyond, 0))
 
 
 def _is_shaded(

@@ -111,7 +111,9 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     outside = (inputs.alpha <= 0).float()
     width = round(SILHOUETTE_FRACTION * outside.shape[-1])
     beside = F.max_pool2d(1 - inputs.mesh_mask, 2 * width + 1, 1, width)
-    skin = _find_shown_skin(colors, outside * inputs.mesh_mask)
+    compared = outside * inputs.mesh_mask
+    # At the far side of a turned head the mesh reaches over the background, here as in references.
+    skin = _find_shown_skin(colors, compared) * _find_shown_skin(inputs.scene[:, None], compared)
     known = (outside * (1 - beside))[:, None] * skin
     difference = (inputs.scene[:, None] - colors).clamp(-MAX_COLOR_CORRECTION, MAX_COLOR_CORRECTION)
     # From there it is continued smoothly into the mask, for every reference on its own.
@@ -125,10 +127,10 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
 
 
 def _find_shown_skin(colors: Tensor, compared: Tensor) -> Tensor:
-    """Find where references show skin.
+    """Find where pictures show skin.
 
     Args:
-        colors: references in the target's pose. [B, K, 3, S, S]
+        colors: pictures in the target's pose, such as references. [B, K, 3, S, S]
         compared: 1 where the mesh expects it. [B, 1, S, S]
 
     Returns:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dubfew.adapt.actor_likeness import ActorFace
 from dubfew.errors import DubfewError, NoFaceError
@@ -46,6 +47,7 @@ from dubfew.render.compositing import MouthCompositor
 from dubfew.render.driving import motion_from_audio, motion_from_take
 from dubfew.render.job import RenderJob, prepare_job
 from dubfew.render.losses import describe_losses
+from dubfew.render.needs import measure_needs
 from dubfew.render.options import RenderOptions
 from dubfew.render.painting import DrivingSound, PaintingPredictor
 from dubfew.render.placed_sound import PlacedSound, compose_sound
@@ -212,13 +214,30 @@ def _render_prepared(
     for driven, (_, note) in zip(roles, chosen, strict=True):
         actor = driven.prepared.job.actor
         skipped, light = describe_skipped_frames(driven.track), driven.predictor.light
-        about = (note, actor.consent_note, skipped, light.describe_unmatched())
+        needs = measure_needs(
+            actor.adapter,
+            actor.head,
+            driven.track,
+            driven.motion,
+            _find_painted(driven),
+            relit=light.relit,
+            mouth_in_scene=False,
+        )
+        about = (
+            note,
+            actor.consent_note,
+            skipped,
+            light.describe_unmatched(),
+            needs.describe(),
+        )
         notes += [f"{driven.prepared.role.actor}: {line}" for line in about if line]
     whole.finish()
     return CastResult(
         output=job.output,
         frames=written.frames,
-        edited_frames=tuple(_count_painted(each, sources.field_order) for each in roles),
+        edited_frames=tuple(
+            count_painted_frames(_find_painted(each), sources.field_order) for each in roles
+        ),
         faces=tuple(person.number for person, _ in chosen),
         watermarks=tuple(each.provenance.watermark for each in roles),
         fps=sources.written_info.fps,
@@ -456,8 +475,8 @@ def _write_cast(
     )
 
 
-def _count_painted(role: _DrivenRole, order: int) -> int:
-    """Count the frames in which a role's mouth was painted."""
+def _find_painted(role: _DrivenRole) -> NDArray[np.bool_]:
+    """Find the rows of the track in which a role's mouth was painted. [N]"""
     painted = role.track.usable.copy()
     painted[list(role.predictor.left_rows)] = False
-    return count_painted_frames(painted, order)
+    return painted

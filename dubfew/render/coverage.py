@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from dubfew.registry import Registry
 from dubfew.render.report import measure_unseen_mouths
 from dubfew.speech.resolve_model import resolve_speech_model
 from dubfew.speech.viseme_basis import load_viseme_basis
-from dubfew.speech.visemes import Phone, motion_from_phones
+from dubfew.speech.visemes import VISEME_BY_LETTER, Phone, motion_from_phones
 from dubfew.utils.luma import LUMA_BT601
 
 # Sounds that stand for all that look alike, and words to film where they are missing. One letter of
@@ -264,10 +264,7 @@ def measure_coverage(
         MediaError: The sound cannot be read.
     """
     head = load_head_model(adapter.config["head"])
-    tracks = []
-    for data in (adapter.track_bytes, *adapter.added_tracks):
-        whole = Track.from_bytes(data, ADAPTER_TRACK_FILE)
-        tracks.append(whole.select(np.flatnonzero(whole.usable)))
+    tracks = read_footage_tracks(adapter)
     # The first clip's: sounds are tried on it.
     track = tracks[0]
     gaps = np.concatenate([motion_from_track(each, head).aperture() for each in tracks])
@@ -292,7 +289,7 @@ def measure_coverage(
         yaw=(ranges[0][0], ranges[0][1]),
         pitch=(ranges[1][0], ranges[1][1]),
         roll=(ranges[2][0], ranges[2][1]),
-        teeth=_measure_teeth(adapter, head),
+        teeth=measure_teeth(adapter, head),
         light=_measure_light(adapter, head),
         line=None if audio is None else _measure_line(adapter, track, head, audio),
     )
@@ -350,8 +347,51 @@ def _measure_line(adapter: ActorAdapter, track: Track, head: HeadModel, audio: P
     )
 
 
-def _measure_teeth(adapter: ActorAdapter, head: HeadModel) -> float:
-    """Share of the stored pictures that show teeth."""
+def read_footage_tracks(adapter: ActorAdapter) -> list[Track]:
+    """Read the tracks of an actor's footage without the frames that were left out.
+
+    Args:
+        adapter: everything that is stored of the actor.
+
+    Returns:
+        One track per clip, that of the first adaptation first.
+    """
+    tracks = []
+    for data in (adapter.track_bytes, *adapter.added_tracks):
+        whole = Track.from_bytes(data, ADAPTER_TRACK_FILE)
+        tracks.append(whole.select(np.flatnonzero(whole.usable)))
+    return tracks
+
+
+def find_missing_sounds(
+    adapter: ActorAdapter, head: HeadModel, symbols: Set[str]
+) -> tuple[str, ...]:
+    """Find the sounds of a line whose mouths the footage lacks.
+
+    Args:
+        adapter: everything that is stored of the actor.
+        head: the actor's head model.
+        symbols: IPA letters of the line.
+
+    Returns:
+        Letters that stand for the sounds, as in `SoundCoverage`.
+    """
+    spoken = {VISEME_BY_LETTER[symbol] for symbol in symbols}
+    distances = _measure_sounds(adapter, read_footage_tracks(adapter)[0], head)
+    return tuple(
+        letter
+        for letter, distance in zip(EXAMPLE_WORDS, distances, strict=True)
+        if _judge(distance) == "missing" and VISEME_BY_LETTER[letter] in spoken
+    )
+
+
+def measure_teeth(adapter: ActorAdapter, head: HeadModel) -> float:
+    """Measure the share of the stored pictures that show teeth, 0 to 1.
+
+    Args:
+        adapter: everything that is stored of the actor.
+        head: the actor's head model.
+    """
     windows = adapter.references
     rings = windows.project_points(np.arange(len(windows)), head.inner_lip_matrix)
     shown = [

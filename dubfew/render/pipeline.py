@@ -38,6 +38,7 @@ from dubfew.render.face_stretch import (
 from dubfew.render.job import RenderJob, prepare_job
 from dubfew.render.load import load_actor
 from dubfew.render.losses import describe_losses
+from dubfew.render.needs import measure_needs
 from dubfew.render.options import RenderOptions
 from dubfew.render.plot import plot_motion
 from dubfew.render.preview import cut_excerpt
@@ -105,6 +106,7 @@ class _WrittenVideo:
     seconds: dict[str, float]
     watermark: str | None
     notes: tuple[str, ...]
+    relit: int  # painted frames in another light than the footage
 
 
 @document_options(RenderOptions)
@@ -287,6 +289,16 @@ def _render_tracked_job(
             )
             sound = replace(sound, samples=sound.samples[round(sources.start * sound.rate) :])
         plot_motion(job.plot, scene.motion, sound, job.output.name)
+    needs = measure_needs(
+        job.actor.adapter,
+        job.actor.head,
+        scene.track,
+        scene.motion,
+        written.painted,
+        relit=written.relit,
+        mouth_in_scene=sources.drive == "self",
+        phones=job.phones,
+    )
     # Decisions that the user should know of, in the order in which they were made.
     notes = (
         scene.schedule.note,
@@ -297,6 +309,7 @@ def _render_tracked_job(
         face_note,
         describe_shape(sources),
         describe_skipped_frames(scene.track),
+        needs.describe(),
         describe_mix_peak(_output_sounds(job, scene)),
     )
     if options.report is not None:
@@ -427,7 +440,13 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         painter.describe_unmatched(),
     )
     return _WrittenVideo(
-        count, writer.kept_frames, painted, painter.seconds, provenance.watermark, notes
+        count,
+        writer.kept_frames,
+        painted,
+        painter.seconds,
+        provenance.watermark,
+        notes,
+        painter.relit,
     )
 
 

@@ -66,6 +66,11 @@ class ScenePainter:
         """Return why frames stayed as they are, for what they show, by their rows of the track."""
         return self._predictor.left_rows
 
+    @property
+    def relit(self) -> int:
+        """Return the painted frames so far whose light is not that of the actor's footage."""
+        return self._predictor.light.relit
+
     def describe_unmatched(self) -> str:
         """Describe the frames whose light was not matched in one line; empty if all were."""
         return self._predictor.light.describe_unmatched()

@@ -144,6 +144,37 @@ def test_teeth_that_no_reference_shows_are_no_thing(sample, lips):
     assert find_things(inputs, view, expected(inputs)) is None
 
 
+def test_skin_where_the_new_mouth_opens_is_no_thing(sample, lips):
+    """References show the dark inside of a shout where the scene shows a chin."""
+    size = sample.target.shape[-1]
+    y, x = np.mgrid[:size, :size]
+    middle = (lips[:, 0].mean(), lips[:, 1].max() + 2)
+    opening = np.hypot((x - middle[0]) / 14, (y - middle[1]) / 12) < 1
+    interior = sample.inputs.mouth_interior.clone()
+    interior[0, 0] = torch.from_numpy(opening)
+
+    def look(draw):
+        inputs, view = drawn(sample, lips, draw)
+        shown = expected(inputs)
+        # A dark mouth with wider lips around it.
+        shown[:, :, opening] = 0.05
+        shown[:, :, ~opening & (np.hypot(x - middle[0], y - middle[1]) < 19)] *= 0.8
+        return find_things(dataclasses.replace(inputs, mouth_interior=interior), view, shown)
+
+    assert look(lambda window: None) is None
+
+    def hold_microphone(window):
+        window[int(middle[1]) : int(middle[1]) + 12, int(middle[0]) - 6 : int(middle[0]) + 6] = (
+            40,
+            60,
+            200,
+        )
+
+    found = look(hold_microphone)
+    assert found is not None
+    assert found.certain[int(middle[1]) + 4 : int(middle[1]) + 9, int(middle[0])].all()
+
+
 def test_a_hard_shadow_is_no_thing(sample, lips):
     def draw(window):
         half = window[:, : len(window) // 2]

@@ -80,14 +80,19 @@ def test_the_background_at_the_silhouette_does_not_tint_the_mouth(footage):
     assert float(tint.abs().max()) < 1e-3
 
 
-def test_a_wall_in_a_reference_does_not_tint_the_mouth(footage):
-    """The reference of a turned head shows a gray wall where the scene has a cheek."""
+@pytest.mark.parametrize("where", ["reference", "scene"])
+def test_a_wall_beside_a_turned_head_does_not_tint_the_mouth(footage, where):
+    """Reference or scene show a gray wall where the other one has a cheek."""
     inputs = make_sample(footage, 5, np.array([5]), load_head_model(), 2).inputs
     skin = torch.tensor([0.70, 0.52, 0.47])[None, :, None, None]
-    scene = skin.expand_as(inputs.scene)
-    right = torch.linspace(-1, 1, scene.shape[-1]) > 0.25
-    references = torch.where(right, torch.tensor(0.5), skin)[:, None].expand_as(inputs.references)
-    walled = dataclasses.replace(inputs, scene=scene, references=references)
+    right = torch.linspace(-1, 1, inputs.scene.shape[-1]) > 0.25
+    wall = torch.where(right, torch.tensor(0.5), skin)
+    scene, reference = (wall if where == each else skin for each in ("scene", "reference"))
+    walled = dataclasses.replace(
+        inputs,
+        scene=scene.expand_as(inputs.scene),
+        references=reference[:, None].expand_as(inputs.references),
+    )
     outside = (inputs.alpha <= 0) * inputs.mesh_mask
     # The wall is seen where light is compared, and most of what is compared is skin.
     assert 0.1 < float((outside * right).sum() / outside.sum()) < 0.45

@@ -102,7 +102,8 @@ def test_only_the_passage_is_new(registry, clip, tmp_path):
     # Before the passage all packets stay, but for frames that are decoded after one of it.
     assert whole.kept_frames == 0
     assert 8 <= redone.kept_frames <= 10
-    assert redone.note == whole.note
+    # Ten frames need no mouths that the footage lacks.
+    assert whole.note.startswith(redone.note)
     for kind in ("video", "audio"):
         before, after = (list_packets(path, kind) for path in (first, second))
         count = redone.kept_frames - 1 if kind == "video" else len(before)
