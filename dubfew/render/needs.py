@@ -24,6 +24,7 @@ from dubfew.render.coverage import (
 )
 from dubfew.render.report import measure_unseen_mouths
 from dubfew.speech.visemes import Phone
+from dubfew.utils.arrays import FloatArray
 
 # Part of the painted frames, and their number, from which a need is named: fewer are a moment in
 # which the tracker may err.
@@ -148,8 +149,8 @@ def measure_needs(
 
 
 def _measure_turn_beyond(
-    rotations: NDArray[np.float64],  # [N, 3]
-    shown: NDArray[np.float64],  # [M, 3]
+    rotations: FloatArray,  # [N, 3]
+    shown: FloatArray,  # [M, 3]
 ) -> NDArray[np.float64]:  # [N]
     """Measure how far heads are turned or nod beyond those that were shown, degrees.
 
