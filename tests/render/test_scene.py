@@ -53,7 +53,12 @@ def test_a_positive_offset_moves_the_mouth_later():
     for offset in (0, 80, -80):
         options = RenderOptions(offset=offset)
         job = SimpleNamespace(
-            actor=actor, sources=sources, options=options, phones=(), passage=None
+            style=actor.adapter.style,
+            actor=actor,
+            sources=sources,
+            options=options,
+            phones=(),
+            passage=None,
         )
         jaws[offset] = scene._move_mouth(job, track, no_progress).jaw
     assert np.ptp(jaws[0][:, 0]) > 0.02
