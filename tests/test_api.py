@@ -64,6 +64,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "new_person": (["--new-person"], True),
     "identity": (["--identity", "landmarks"], "landmarks"),
     "segmenter": (["--segmenter", "facer"], "facer"),
+    "tracking": (["--tracking", "photometric"], "photometric"),
     "draft": (["--draft"], True),
     "rank": (["--rank", "4"], 4),
     "seconds": (["--seconds", "2.5"], 2.5),

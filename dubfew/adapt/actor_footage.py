@@ -22,6 +22,7 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_track_regions
 from dubfew.reconstruction.detection.clip_detections import detect_people
+from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.segmenters import load_face_parser
 from dubfew.reconstruction.track import Track
@@ -79,6 +80,7 @@ def prepare_actor_footage(
     layout: str | None = None,
     face_policy: FacePolicy,
     segmenter: str,
+    tracking: str = "landmarks",
     progress: ProgressCallback = no_progress,
 ) -> ActorFootage:
     """Track a part of a video, cut its windows, and fit the speaking style.
@@ -93,6 +95,7 @@ def prepare_actor_footage(
         layout: crop layout of a painting renderer; None for blending ones.
         face_policy: which of the people may be learned.
         segmenter: finds things in front of the mouth, one of ``SEGMENTERS``.
+        tracking: entry of ``TRACKING_METHODS``.
         progress: function that is called with the state of every stage.
 
     Raises:
@@ -103,11 +106,13 @@ def prepare_actor_footage(
     """
     # A segmenter that is not installed is an error before the work.
     parser = load_face_parser(segmenter)
+    refine_track = TRACKING_METHODS.load(tracking)
     first = segment.first
     detections = detect_people(video, start=first, stop=segment.stop, progress=progress)
     face = face_policy.choose(video, detections)
     chosen = str(face.person.number)
     track = track_person(video, detections, chosen, head=head, start=first)
+    track = refine_track(video, track, head=head, first_frame=first, progress=progress)
     if parser is not None:
         with closing(parser):
             track = flag_occluded_frames(

@@ -9,6 +9,7 @@ from typing import Any
 
 from dubfew.adapt.methods import METHODS
 from dubfew.errors import ArtefactError, DubfewError
+from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.options import HEAD_NAMES, face_option, segmenter_option
 from dubfew.utils.options import document_fields, option, validate_options
 
@@ -114,6 +115,13 @@ class AdaptOptions:
     )
     face: str | None = face_option(default="the one that is seen most")
     segmenter: str = segmenter_option()
+    tracking: str = option(
+        "landmarks",
+        help="Data that heads are fitted to, in the footage and then in every scene: the "
+        "landmarks, or also the pixels (photometric; photometric_adam), which takes many times as "
+        "long.",
+        choices=TRACKING_METHODS,
+    )
     replay: bool | None = option(
         None, help="Mix frames of other people into the training; default: no."
     )

@@ -226,6 +226,7 @@ def _learn(
         layout=inputs.layout,
         face_policy=FacePolicy(inputs.name, options.face, inputs.known_face),
         segmenter=options.segmenter,
+        tracking=options.tracking,
         progress=progress,
     )
     learned_frames = len(footage.references)

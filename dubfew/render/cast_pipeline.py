@@ -54,6 +54,7 @@ from dubfew.render.placed_sound import PlacedSound, compose_sound
 from dubfew.render.prediction import MouthPredictor
 from dubfew.render.predictors import make_predictor
 from dubfew.render.publish import sign_and_log
+from dubfew.render.scene import refine_as_learned
 from dubfew.render.schedule import FrameSchedule, schedule_frames
 from dubfew.render.sound import list_output_sounds
 from dubfew.render.sources import RenderSources, find_input_transform, stated_scene
@@ -201,6 +202,7 @@ def _render_prepared(
     for each, (person, _) in zip(prepared, chosen, strict=True):
         head = each.job.actor.head
         track = track_person(scene, detections, str(person.number), head=head)
+        track = refine_as_learned(scene, track, each.job.actor, whole)
         if each.job.parser is not None:
             track = flag_occluded_frames(scene, track, each.job.parser, head, progress=whole)
         schedule = schedule or schedule_frames(

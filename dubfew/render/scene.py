@@ -18,6 +18,7 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.motion.retargeting import retarget_mouth
 from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.detection.clip_detections import detect_people
+from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.segmenters import Segmenter
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_person
@@ -104,7 +105,25 @@ def _track_actor_face(
     if detections.people and not (is_own_footage and len(detections.people) == 1):
         person, note = match_actor(detections.people, face, choice)
         selector = str(person.number)
-    return track_person(scene, detections, selector, head=actor.head), note
+    track = track_person(scene, detections, selector, head=actor.head)
+    return refine_as_learned(scene, track, actor, progress), note
+
+
+def refine_as_learned(
+    scene: Path, track: Track, actor: LoadedActor, progress: ProgressCallback
+) -> Track:
+    """Fit the head in a scene to what it was fitted to in the actor's footage.
+
+    Args:
+        scene: video that the track is of.
+        track: its fit to landmarks.
+        actor: the actor.
+        progress: function that is called with the state of the work.
+    """
+    name = f"{ADAPTER_TRACK_FILE} of {actor.revision.actor}"
+    method = Track.from_bytes(actor.adapter.track_bytes, name).method
+    refine_track = TRACKING_METHODS.load(method)
+    return refine_track(scene, track, head=actor.head, first_frame=0, progress=progress)
 
 
 def drive_scene(job: RenderJob, track: Track, progress: ProgressCallback) -> DrivenScene:

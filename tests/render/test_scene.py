@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from dubfew.progress import no_progress
+from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import FLAG_MOUTH_COVERED
 from dubfew.render import scene
@@ -64,3 +65,28 @@ def test_a_positive_offset_moves_the_mouth_later():
     assert np.ptp(jaws[0][:, 0]) > 0.02
     np.testing.assert_allclose(jaws[80][2:], jaws[0][:-2], atol=1e-3)
     np.testing.assert_allclose(jaws[-80][:-2], jaws[0][2:], atol=1e-3)
+
+
+def test_a_scene_is_fitted_as_the_actors_footage_was():
+    seen = []
+
+    def fit(path, track, *, head, first_frame, progress):
+        seen.append((path, head, first_frame))
+        return dataclasses.replace(track, method="toy")
+
+    track = toy_track(4)
+    learned = dataclasses.replace(track, method="toy")
+    actor = SimpleNamespace(
+        adapter=SimpleNamespace(track_bytes=learned.to_bytes()),
+        revision=SimpleNamespace(actor="ann"),
+        head="head",
+    )
+    TRACKING_METHODS.register("toy", fit)
+    try:
+        found = scene.refine_as_learned(Path("v.mp4"), track, actor, no_progress)
+    finally:
+        TRACKING_METHODS.unregister("toy")
+    assert found.method == "toy"
+    assert seen == [(Path("v.mp4"), "head", 0)]
+    actor.adapter.track_bytes = track.to_bytes()
+    assert scene.refine_as_learned(Path("v.mp4"), track, actor, no_progress) is track
