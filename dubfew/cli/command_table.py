@@ -34,6 +34,7 @@ COMMANDS = {
     "inspect": "inspect:inspect",
     "track": "track:track",
     "verify": "verify:verify",
+    "disclose": "disclose:disclose",
     "audit": "audit:audit_app",
     "app": "page:app_page",
     "serve": "serve:serve_app",

@@ -29,6 +29,7 @@ STAGE_WORDS = {
     "style": "learning the way of speaking",
     "train": "learning",
     "render": "painting",
+    "label": "labelling",
     "landmarks": "looking at the original",
     "compare": "comparing",
     "lip sync": "comparing lips and sound",

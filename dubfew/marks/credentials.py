@@ -38,6 +38,15 @@ SOFT_BINDING_ALGORITHM = "dubfew.mouth.1"
 SYNTHETIC_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
+# Uses that the output's owner does not allow: it shows a real person, who allowed a dub and not to
+# be learned from. Source: CAWG, Training and Data Mining Assertion 1.1; its other two entries, data
+# mining and inference, would also refuse search and subtitles.
+FORBIDDEN_USES = ("cawg.ai_generative_training", "cawg.ai_training")
+TRAINING_ASSERTION_LABEL = "cawg.training-mining"
+_TRAINING_ASSERTION: dict[str, Any] = {
+    "label": TRAINING_ASSERTION_LABEL,
+    "data": {"entries": {use: {"use": "notAllowed"} for use in FORBIDDEN_USES}},
+}
 # Media type of a file that c2pa hashes without parsing it.
 UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 # Settings of the c2pa library.
@@ -95,7 +104,7 @@ class RenderProvenance:
 def sign_video(
     file: Path, output: Path, provenance: RenderProvenance, identity: SigningIdentity
 ) -> tuple[str, ...]:
-    """Sign a finished video before it is renamed to its place.
+    """Sign a finished render before it is renamed to its place.
 
     Args:
         file: the finished video under its temporary name; signed in place where its container can
@@ -111,8 +120,57 @@ def sign_video(
         MediaError: The credentials cannot be created.
         OSError: The credentials cannot be written.
     """
+    return _sign(file, output, _describe_render(provenance), identity)
+
+
+def sign_edit(
+    file: Path, output: Path, parent: Path, description: str, identity: SigningIdentity
+) -> tuple[str, ...]:
+    """Sign an edited copy of a video, whose own credentials become its history.
+
+    Args:
+        file: the finished copy under its temporary name.
+        output: the final name of the copy.
+        parent: the video that was edited.
+        description: what was done, one sentence.
+        identity: the signer.
+
+    Returns:
+        What the user should know, see `sign_video`.
+
+    Raises:
+        MediaError: The credentials cannot be created.
+        OSError: The credentials cannot be written.
+    """
+    actions: list[dict[str, Any]] = [
+        {"action": "c2pa.opened", "parameters": {"ingredientIds": ["scene"]}},
+        {"action": "c2pa.edited", "description": description},
+    ]
+    manifest = _Manifest(actions, [_TRAINING_ASSERTION], {"scene": (parent, "parentOf")})
+    return _sign(file, output, manifest, identity)
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """Content of credentials that are to be signed.
+
+    Attributes:
+        actions: what was done, in C2PA's words.
+        assertions: further assertions.
+        ingredients: file and relationship of each input, by its name in the actions.
+    """
+
+    actions: list[dict[str, Any]]
+    assertions: list[dict[str, Any]]
+    ingredients: Mapping[str, tuple[Path, str]]
+
+
+def _sign(
+    file: Path, output: Path, manifest: _Manifest, identity: SigningIdentity
+) -> tuple[str, ...]:
+    """Sign a video, without a time stamp where the authority gives none; see `sign_video`."""
     try:
-        _sign_in_place(file, output, provenance, identity)
+        _sign_in_place(file, output, manifest, identity)
     except c2pa.C2paError as error:
         if identity.timestamp_url is None:
             raise MediaError(
@@ -121,22 +179,22 @@ def sign_video(
     else:
         return ()
     # A render of hours is not lost because a server on the network does not answer.
-    sign_video(file, output, provenance, replace(identity, timestamp_url=None))
+    _sign(file, output, manifest, replace(identity, timestamp_url=None))
     return (f"the credentials have no time stamp: {identity.timestamp_url} gave none",)
 
 
 def _sign_in_place(
-    file: Path, output: Path, provenance: RenderProvenance, identity: SigningIdentity
+    file: Path, output: Path, manifest: _Manifest, identity: SigningIdentity
 ) -> None:
     """Sign a video; see `sign_video`. A video that cannot be signed stays as it is."""
     kind = EMBEDDABLE_MEDIA_TYPES.get(output.suffix.lower())
     # Credentials are written into a copy, which then replaces the content of the file.
-    with _make_builder(provenance) as builder, _make_signer(identity) as signer:
+    with _make_builder(manifest) as builder, _make_signer(identity) as signer:
         if kind is None:
             builder.set_no_embed()
             with open(file, "rb") as source:
                 # c2pa copies the file even if it embeds nothing; the copy is discarded.
-                manifest = builder.sign(signer, UNKNOWN_MEDIA_TYPE, source, _NullStream())
+                store = builder.sign(signer, UNKNOWN_MEDIA_TYPE, source, _NullStream())
         else:
             # An unnamed file disappears with the process, however that ends.
             with tempfile.TemporaryFile(dir=file.parent) as signed:
@@ -147,11 +205,11 @@ def _sign_in_place(
                     shutil.copyfileobj(signed, target, 1 << 20)
                     target.truncate()
     if kind is None:
-        write_atomic(credentials_path(output), manifest)
+        write_atomic(credentials_path(output), store)
 
 
-def _make_builder(provenance: RenderProvenance) -> Any:
-    """Build the manifest: actions, assertions and ingredients."""
+def _describe_render(provenance: RenderProvenance) -> _Manifest:
+    """Describe a render: actions, assertions and ingredients."""
     # Actions in C2PA's vocabulary: the scene was opened, and its mouth edited to fit the sound.
     parameters: dict[str, Any] = {"ingredientIds": ["sound"]} if provenance.sound else {}
     actions: list[dict[str, Any]] = [
@@ -164,8 +222,8 @@ def _make_builder(provenance: RenderProvenance) -> Any:
         },
     ]
     assertions: list[dict[str, Any]] = [
-        {"label": "c2pa.actions", "data": {"actions": actions}},
         {"label": RENDER_ASSERTION_LABEL, "data": _render_assertion(provenance)},
+        _TRAINING_ASSERTION,
     ]
     # Soft bindings connect the manifest with the watermarks, which survive its removal.
     marks = [each.watermark for each in provenance.mouths if each.watermark is not None]
@@ -175,14 +233,25 @@ def _make_builder(provenance: RenderProvenance) -> Any:
         value = base64.b64encode(bytes.fromhex(mark)).decode()
         binding = {"alg": SOFT_BINDING_ALGORITHM, "blocks": [{"scope": {}, "value": value}]}
         assertions.append({"label": "c2pa.soft-binding", "data": binding})
+    ingredients = {"scene": (provenance.scene, "parentOf")}
+    if provenance.sound is not None:
+        ingredients["sound"] = (provenance.sound, "inputTo")
+    return _Manifest(actions, assertions, ingredients)
+
+
+def _make_builder(manifest: _Manifest) -> Any:
+    """Build c2pa's manifest."""
     generator = {"name": "dubfew", "version": __version__}
-    definition = {"claim_generator_info": [generator], "assertions": assertions}
+    actions = {"label": "c2pa.actions", "data": {"actions": manifest.actions}}
+    definition = {
+        "claim_generator_info": [generator],
+        "assertions": [actions, *manifest.assertions],
+    }
     # The builder holds native memory, so it is closed if an ingredient cannot be added.
     builder = c2pa.Builder(definition, c2pa.Context.from_dict(C2PA_SETTINGS))
     try:
-        _add_ingredient(builder, provenance.scene, "scene", "parentOf")
-        if provenance.sound is not None:
-            _add_ingredient(builder, provenance.sound, "sound", "inputTo")
+        for name, (path, relationship) in manifest.ingredients.items():
+            _add_ingredient(builder, path, name, relationship)
     except BaseException:
         builder.close()
         raise
@@ -328,10 +397,12 @@ class ContentCredentials:
         source_type: IPTC's digital source type, or None.
         ingredients: the inputs.
         manifests: number of manifests, those of the ingredients included.
-        rendering: dubfew's own assertion, or None in credentials of other programs.
+        rendering: dubfew's own assertion, of the file or of the one that it is an edit of; None
+            where neither is a render of dubfew.
         signed_at: time of the signature after the time stamp authority, ISO 8601; None without a
             time stamp that fits the signature.
         is_time_trusted: whether the authority is known.
+        forbidden_uses: uses that the owner does not allow, in CAWG's words.
     """
 
     place: Path
@@ -347,6 +418,7 @@ class ContentCredentials:
     rendering: Mapping[str, Any] | None
     signed_at: str | None = None
     is_time_trusted: bool = False
+    forbidden_uses: tuple[str, ...] = ()
 
 
 class _NoCredentialsError(MediaError):
@@ -421,7 +493,7 @@ def _credentials_from_store(store: Mapping[str, Any], place: Path) -> ContentCre
     """Extract the facts from a manifest store."""
     # The active manifest describes this file; the others belong to its ingredients.
     active = store["manifests"][store["active_manifest"]]
-    data = {item["label"]: item.get("data", {}) for item in active.get("assertions", [])}
+    data = _assertions_of(active)
     actions = [
         action
         for label, content in data.items()
@@ -456,11 +528,39 @@ def _credentials_from_store(store: Mapping[str, Any], place: Path) -> ContentCre
             for item in active.get("ingredients", [])
         ),
         manifests=len(store["manifests"]),
-        rendering=data.get(RENDER_ASSERTION_LABEL),
+        rendering=_find_rendering(store, store["active_manifest"]),
         # c2pa also shows the time of a stamp that it could not validate.
         signed_at=signature.get("time") if "timeStamp.validated" in passed else None,
         is_time_trusted="timeStamp.trusted" in passed,
+        forbidden_uses=tuple(
+            use
+            for use, entry in data.get(TRAINING_ASSERTION_LABEL, {}).get("entries", {}).items()
+            if entry.get("use") == "notAllowed"
+        ),
     )
+
+
+def _assertions_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a manifest's assertions by their labels."""
+    return {item["label"]: item.get("data", {}) for item in manifest.get("assertions", [])}
+
+
+def _find_rendering(store: Mapping[str, Any], label: str | None) -> Mapping[str, Any] | None:
+    """Return dubfew's assertion of a manifest, or of the nearest one that it was edited from."""
+    seen = set()
+    while label in store["manifests"] and label not in seen:
+        seen.add(label)
+        manifest = store["manifests"][label]
+        rendering = _assertions_of(manifest).get(RENDER_ASSERTION_LABEL)
+        if rendering is not None:
+            return dict(rendering)
+        parents = [
+            item.get("active_manifest")
+            for item in manifest.get("ingredients", [])
+            if item.get("relationship") == "parentOf"
+        ]
+        label = parents[0] if parents else None
+    return None
 
 
 def _generator_name(manifest: Mapping[str, Any]) -> str:

@@ -111,6 +111,9 @@ def _describe_credentials(credentials: ContentCredentials | None) -> list[str]:
     for item in credentials.ingredients:
         own = f"with credentials by {item.generator}" if item.generator else "without credentials"
         lines.append(f"made of {item.title} ({item.relationship}), {own}")
+    if credentials.forbidden_uses:
+        uses = ", ".join(use.rpartition(".")[2] for use in credentials.forbidden_uses)
+        lines.append(f"not to be used for: {uses}")
     if credentials.rendering is not None:
         rendering = credentials.rendering
         consent = rendering.get("consent_sha256") or "none recorded"
