@@ -32,7 +32,12 @@ PlotOption = Annotated[
 @accept_options(MotionOptions)
 def motion(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="Sound of a line, or a video of a mouth.")
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Sound of a line, a video of a mouth, or blendshapes: .csv of Live Link Face, "
+            ".json of Audio2Face.",
+        ),
     ],
     options: MotionOptions,
     out: Annotated[
@@ -144,6 +149,18 @@ def edit(
         Path | None,
         typer.Option("--out", "-o", metavar="OUT", help="File to write; default: MOTION itself."),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write the edited motion as blendshapes: .csv of Live Link Face (ARKit), or "
+            ".json of Audio2Face.",
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(metavar="FPS", help="With --export: its frame rate; default: 60, .json 30."),
+    ] = None,
     plot: PlotOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -161,6 +178,8 @@ def edit(
         raise typer.BadParameter("--pose is the pose of --hold: give both")
     if shift is not None and replace is None:
         raise typer.BadParameter("--shift moves the take of --replace: give both")
+    if fps is not None and export is None:
+        raise typer.BadParameter("--fps is the rate of --export: give both")
     if undo and clear:
         raise typer.BadParameter("--clear removes all edits, --undo the last: leave out one")
     # The order of this list is that of --help, and the order in which the edits are applied.
@@ -205,6 +224,8 @@ def edit(
         check_output_path(target, file, overwrite=overwrite)
     if plot is not None:
         check_output_path(plot, file, target, overwrite=overwrite)
+    if export is not None:
+        check_output_path(export, file, target, overwrite=overwrite)
     if edits_of is not None:
         take = take.with_edits_of(Take.load(edits_of))
     if undo and not take.edits:
@@ -213,6 +234,10 @@ def edit(
         take = take.without_edits(len(take.edits) - 1 if undo else 0)
     for each in made:
         take = take.edit(each, other)
+    if export is not None:
+        from dubfew.takes.blendshapes import write_blendshapes
+
+        write_blendshapes(export, take.perform(), fps, sound=take.source.name)
     if changes:
         take.save(target)
     _finish(take, target, plot, as_json)
@@ -234,7 +259,8 @@ def _finish(take: Take, path: Path, plot: Path | None, as_json: bool) -> None:
         "widest_gap": round(float(gap.max()), 4),
         "edits": [each.to_json() for each in take.edits],
     }
-    made = "predicted from" if take.source.kind == "audio" else "filmed in"
+    origins = {"audio": "predicted from", "video": "filmed in"}
+    made = origins.get(take.source.kind, "read from")
     lines = [f"{path}: {take.seconds:.2f} s, {made} {take.source.name}"]
     lines += [f"{number}  {each.describe()}" for number, each in enumerate(take.edits, 1)]
     if not take.edits:

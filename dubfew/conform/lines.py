@@ -61,8 +61,8 @@ def read_lines(path: Path | str, program: Program) -> tuple[list[Line], list[str
     """Read the lines of a program.
 
     Args:
-        path: cue sheet (.csv, .tsv or .txt with a head line) or subtitles (.srt, .vtt). Files in a
-            sheet are relative to it.
+        path: cue sheet (.csv, .tsv or .txt with a head line) or subtitles (.srt, .vtt, .ttml).
+            Files in a sheet are relative to it.
         program: the timeline, whose rate and first timecode times are read by.
 
     Returns:
@@ -190,6 +190,14 @@ def _read_subtitles(path: Path, program: Program) -> list[Line]:
     first = program.first_frame / program.rate
     shift = first if times and first and times[0][0] >= program.seconds else Fraction(0)
     return [
-        Line(f"cue{k:03d}", f"cue {k}", start=begin - shift, end=end - shift, text=each.text)
+        Line(
+            f"cue{k:03d}",
+            f"cue {k}",
+            character=each.speaker,
+            language=each.language or None,
+            start=begin - shift,
+            end=end - shift,
+            text=each.text,
+        )
         for k, (each, (begin, end)) in enumerate(zip(cues, times, strict=True), 1)
     ]

@@ -76,6 +76,7 @@ class ConformOptions:
     )
     crf: int | None = borrow_option(RenderOptions, "crf")
     lossless: bool = borrow_option(RenderOptions, "lossless")
+    watermark: bool = borrow_option(RenderOptions, "watermark")
     jobs: int | None = borrow_option(BatchOptions, "jobs")
     engine: str = borrow_option(BatchOptions, "engine")
     retries: int = borrow_option(BatchOptions, "retries")

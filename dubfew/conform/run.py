@@ -227,6 +227,7 @@ def _prepare(
             "codec": shot.codec,
             "crf": options.crf,
             "lossless": options.lossless or None,
+            "watermark": None if options.watermark else False,
             "language": shot.lines[0].line.language or options.language,
             "use": options.use,
             "territory": options.territory,

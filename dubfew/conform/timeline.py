@@ -400,7 +400,10 @@ def _list_shots(otio: Any, track: Any, number: int, folder: _MediaFolder) -> Ite
             problem = "it runs at another speed: render its media before the change of speed"
         reference = item.media_reference
         if isinstance(reference, otio.schema.ImageSequenceReference):
-            media, problem = None, "its media are an image sequence: make a video of it"
+            media, problem = (
+                None,
+                "its media are an image sequence: make a video of it by dubfew sequence read",
+            )
         known = getattr(reference, "available_range", None)
         stem = re.sub(r"[^\w.@+-]+", "_", Path(item.name or "shot").stem)[:60]
         yield Shot(

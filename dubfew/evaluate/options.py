@@ -36,8 +36,8 @@ class EvaluateOptions:
     )
     transcript: Path | str | None = option(
         None,
-        help="Text that is spoken in the output, as plain text, .srt or .vtt: it says when the "
-        "lips have to close. Needs the language.",
+        help="Text that is spoken in the output, as plain text, .srt, .vtt or .ttml: it says when "
+        "the lips have to close. Needs the language.",
         metavar="FILE",
     )
     language: str | None = option(

@@ -188,9 +188,22 @@ def _make_working_color(primaries: int, transfer: int) -> WorkingColor | None:
         primaries = 9
     if not curve.is_hdr and primaries not in _PRIMARIES:
         return None
-    corners = _PRIMARIES.get(primaries, _BT709)
-    matrix = np.linalg.inv(_rgb_to_xyz(_BT709)) @ _adapt_white(corners) @ _rgb_to_xyz(corners)
-    return WorkingColor(curve, matrix)
+    return WorkingColor(curve, bt709_matrix(_PRIMARIES.get(primaries, _BT709)))
+
+
+def bt709_matrix(corners: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
+    """Compute the matrix from linear RGB of other primaries to that of BT.709; white stays white.
+
+    Args:
+        corners: red, green, blue and white, x and y.
+
+    Returns:
+        Matrix for columns of RGB. [3, 3]
+    """
+    return cast(
+        NDArray[np.float64],
+        np.linalg.inv(_rgb_to_xyz(_BT709)) @ _adapt_white(corners) @ _rgb_to_xyz(corners),
+    )
 
 
 @cache

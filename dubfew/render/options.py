@@ -65,8 +65,8 @@ class RenderOptions:
     )
     transcript: Path | str | None = option(
         None,
-        help="Text of the audio (a script, .srt or .vtt). It sharpens the timing and needs the "
-        "language.",
+        help="Text of the audio (a script, .srt, .vtt or .ttml). It sharpens the timing and needs "
+        "the language.",
         metavar="FILE",
     )
     language: str | None = option(

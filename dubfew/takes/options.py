@@ -31,8 +31,8 @@ class MotionOptions:
     )
     transcript: Path | str | None = option(
         None,
-        help="Text of the sound (a script, .srt or .vtt). It sharpens the timing and needs the "
-        "language.",
+        help="Text of the sound (a script, .srt, .vtt or .ttml). It sharpens the timing and needs "
+        "the language.",
         metavar="FILE",
     )
     language: str | None = option(

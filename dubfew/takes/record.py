@@ -20,6 +20,7 @@ from dubfew.speech.transcript.align import resolve_language
 from dubfew.speech.transcript.find_phones import phones_from_audio
 from dubfew.speech.transcript.phoneme_fusion import fuse_phonemes
 from dubfew.speech.transcript.transcript import read_transcript
+from dubfew.takes.blendshapes import BLENDSHAPE_SUFFIXES, import_take
 from dubfew.takes.options import MotionOptions
 from dubfew.takes.take import MAX_TAKE_SECONDS, TAKE_RATE_HZ, Take, TakeSource
 from dubfew.utils.files import check_input_file, sha256_file
@@ -42,7 +43,8 @@ def record_motion(
     ``dubfew.record_motion`` is this function; its documentation lists the errors.
 
     Args:
-        source: a sound file, or a video.
+        source: a sound file, a video, or a file of blendshapes (.csv of Live Link Face, .json of
+            Audio2Face).
         options: the options below as one object; those given as keywords override it.
         progress: function that is called with the state of the tracking.
     """
@@ -50,6 +52,10 @@ def record_motion(
     source = Path(source)
     check_input_file(source)
     check_motion_options(options)
+    if source.suffix.lower() in BLENDSHAPE_SUFFIXES:
+        if options != MotionOptions():
+            raise DubfewError(f"{source} holds the motion itself: leave out the options")
+        return import_take(source)
     drive = options.drive or ("video" if _has_picture(source) else "audio")
     if drive == "audio":
         return _predict(source, options, progress)

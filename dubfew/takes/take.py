@@ -51,7 +51,8 @@ class TakeSource:
     """The recording that a take was made from.
 
     Attributes:
-        kind: "audio" for predicted motion, "video" for filmed motion.
+        kind: "audio" for predicted motion, "video" for filmed motion, "blendshapes" for motion that
+            another program made or captured.
         name: name of the file, without its folder.
         sha256: SHA-256 of the file.
         speech_model: SHA-256 of the speech model that predicted, or "".

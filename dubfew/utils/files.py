@@ -116,7 +116,7 @@ def check_input_file(path: Path) -> None:
         number = len(list(path.parent.glob(_SEQUENCE_PATTERN.sub("*", path.name))))
         raise MediaError(
             f"{path} names a sequence of pictures ({number} found), which is not read: make a "
-            f"video of it first, as by: ffmpeg -framerate 25 -i {path} -c:v ffv1 scene.mkv"
+            f"video of it first, as by: dubfew sequence read {path} --fps 24 -o scene.mkv"
         )
     if not path.exists():
         raise MediaError(f"no file at {path}: check the path")

@@ -82,6 +82,20 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "dubbing",
         ),
         OptionalPackage(
+            "OpenEXR",
+            "OpenEXR",
+            "sequences of EXR pictures: `sequence`",
+            "pip install 'dubfew[images]'",
+            "dubbing",
+        ),
+        OptionalPackage(
+            "cv2",
+            "opencv-contrib-python",
+            "sequences of PNG and TIFF pictures: `sequence`",
+            "pip install 'dubfew[images]'",
+            "dubbing",
+        ),
+        OptionalPackage(
             "pocketsphinx",
             "pocketsphinx",
             "phonemes of English speech: `render --recognise`, `evaluate --listen`",

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dubfew.errors import DubfewError
+from dubfew.speech.transcript.ttml import TTML_SUFFIXES, read_ttml
 from dubfew.utils.import_utils import import_optional
 
-# Formats of subtitles by suffix, as pysubs2 names them; all other files are scripts.
-SUBTITLE_FORMATS = {".srt": "srt", ".vtt": "vtt"}
+# Formats of subtitles by suffix, as pysubs2 names them, and TTML; all other files are scripts.
+SUBTITLE_FORMATS = {".srt": "srt", ".vtt": "vtt", **dict.fromkeys(TTML_SUFFIXES, "ttml")}
 # Largest file that is read; an hour of speech is about 60 kB.
 MAX_TRANSCRIPT_BYTES = 2_000_000
 # Longest line of a script, characters; longer sentences are cut at a space, because espeak-ng would
@@ -30,15 +31,21 @@ class TranscriptCue:
         text: one line, never empty.
         start: time at which its subtitle appears, s; None in a script without times.
         end: time at which its subtitle vanishes, s; None in a script without times.
+        speaker: who says it, where a TTML file names an agent; else "".
+        language: code of its language, where a TTML file says it; else "".
     """
 
     text: str
     start: float | None = None
     end: float | None = None
+    speaker: str = ""
+    language: str = ""
 
 
 def read_transcript(path: Path | str) -> tuple[TranscriptCue, ...]:
-    """Read a script (any text file, in sentences) or subtitles (``.srt``, ``.vtt``, with times).
+    """Read a script (any text file, in sentences) or subtitles with times.
+
+    Subtitles are ``.srt``, ``.vtt``, and TTML or IMSC (``.ttml``, ``.dfxp``, ``.itt``).
 
     Text is UTF-8, or UTF-16 with a byte order mark. In subtitles, everything in brackets or between
     musical notes is left out: it is heard but not spoken.
@@ -48,12 +55,17 @@ def read_transcript(path: Path | str) -> tuple[TranscriptCue, ...]:
 
     Raises:
         DubfewError: The file cannot be read, is not text, is too large or has no words.
-        MissingDependencyError: The file has subtitles, and pysubs2 is not installed.
+        MissingDependencyError: The file is .srt or .vtt, and pysubs2 is not installed.
     """
     path = Path(path)
     text = _decode_text(path)
     kind = SUBTITLE_FORMATS.get(path.suffix.lower())
-    cues = _cues_from_script(text) if kind is None else _cues_from_subtitles(path, text, kind)
+    if kind is None:
+        cues = _cues_from_script(text)
+    elif kind == "ttml":
+        cues = _cues_from_ttml(path, text)
+    else:
+        cues = _cues_from_subtitles(path, text, kind)
     if not cues:
         raise DubfewError(f"{path} has no words: a transcript is the text that is spoken")
     return cues
@@ -118,12 +130,26 @@ def _cues_from_subtitles(path: Path, text: str, kind: str) -> tuple[TranscriptCu
     cues = []
     # Order by time, whatever the file's order is.
     for event in sorted(events, key=lambda event: event.start):
-        # Remove sounds in brackets, songs between notes, and dashes before speakers.
-        spoken = re.sub(r"\[[^\]]*\]|\([^)]*\)|♪[^♪]*♪?|^\s*-", " ", event.plaintext)
-        line = _clean_line(html.unescape(spoken))
+        line = _keep_spoken(html.unescape(event.plaintext))
         if event.end > event.start >= 0 and any(letter.isalnum() for letter in line):
             cues.append(TranscriptCue(line, event.start / 1000, event.end / 1000))
     return tuple(cues)
+
+
+def _cues_from_ttml(path: Path, text: str) -> tuple[TranscriptCue, ...]:
+    """Read TTML and keep what is spoken; a text without an end cannot be placed."""
+    cues = []
+    for each in read_ttml(text, str(path)):
+        line = _keep_spoken(each.text)
+        if each.end is not None and each.end > each.start and any(c.isalnum() for c in line):
+            times = (float(each.start), float(each.end))
+            cues.append(TranscriptCue(line, *times, each.speaker, each.language))
+    return tuple(cues)
+
+
+def _keep_spoken(text: str) -> str:
+    """Remove sounds in brackets, songs between notes, and dashes before speakers."""
+    return _clean_line(re.sub(r"\[[^\]]*\]|\([^)]*\)|♪[^♪]*♪?|^\s*-", " ", text))
 
 
 def _keep_timed_blocks(text: str) -> str:

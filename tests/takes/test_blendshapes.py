@@ -1,0 +1,169 @@
+"""Blendshape files: motion to ARKit's weights and back, and files of others."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dubfew.cli.app import app
+from dubfew.errors import DubfewError
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.speech.viseme_basis import load_viseme_basis
+from dubfew.speech.visemes import controls_from_motion
+from dubfew.takes.blendshapes import (
+    ARKIT_SHAPES,
+    Blendshapes,
+    import_take,
+    motion_from_blendshapes,
+    motion_to_blendshapes,
+    read_blendshapes,
+    write_blendshapes,
+)
+from dubfew.takes.record import record_motion
+from tests.commands import CommandRunner
+from tests.takes.toys import toy_take
+
+
+def run_command(*words: object) -> Any:
+    return CommandRunner().invoke(app, [str(word) for word in words])
+
+
+def _speech_like_motion(seed: int = 0) -> MouthMotion:
+    """Every sign of width, purse and lips beside an opening jaw, within what speech does."""
+    random = np.random.default_rng(seed)
+    low, high = [-0.02, -0.16, -0.15, -0.02, -0.1], [0.05, 0.02, 0.08, 0.05, 0.0]
+    controls = random.uniform(low, high, (200, 5)).astype(np.float32)
+    displacement = np.tensordot(controls, load_viseme_basis(), axes=1).astype(np.float32)
+    return MouthMotion(displacement, np.arange(200) / 60)
+
+
+def test_weights_are_from_0_to_1_and_describe_openings_closures_and_rounding():
+    motion = _speech_like_motion()
+    weights = motion_to_blendshapes(motion).weights
+    assert all((values >= 0).all() and (values <= 1).all() for values in weights.values())
+    upper, _, width, _, chin = controls_from_motion(motion).T
+    # The jaw follows the chin; a mouth that is narrower than at rest is never stretched.
+    np.testing.assert_allclose(weights["jawOpen"], np.clip(-chin / 0.30, 0, 1), atol=1e-6)
+    assert (weights["mouthStretchLeft"][width < -0.1] < 1e-6).all()
+    assert (weights["mouthPucker"][width < -0.1] > 0.1).all()
+    assert (weights["mouthUpperUpLeft"][upper < -0.01] < 1e-6).all()
+
+
+def test_the_controls_survive_a_round_trip():
+    motion = _speech_like_motion()
+    shapes = motion_to_blendshapes(motion)
+    controls = controls_from_motion(motion)
+    wanted = np.tensordot(controls, load_viseme_basis(), axes=1)
+    # No shape raises the chin above rest, and weights end at 1.
+    within = (controls[:, 4] <= 0) & np.all([w < 1 for w in shapes.weights.values()], axis=0)
+    assert within.sum() > 150
+    again = motion_from_blendshapes(shapes)
+    np.testing.assert_allclose(again.displacement[within], wanted[within], atol=2e-4)
+
+
+def test_closed_lips_over_an_open_jaw_are_mouth_close():
+    shapes = Blendshapes(
+        {"jawOpen": np.array([0.3], np.float32), "mouthClose": np.array([0.3], np.float32)},
+        np.zeros(1),
+    )
+    closed = motion_from_blendshapes(shapes)
+    opened = motion_from_blendshapes(
+        Blendshapes({"jawOpen": np.array([0.3], np.float32)}, np.zeros(1))
+    )
+    assert opened.aperture()[0] > 0.08
+    assert abs(closed.aperture()[0]) < 0.35 * opened.aperture()[0]
+
+
+@pytest.mark.parametrize(("name", "rate"), [("a.csv", 60), ("a.csv", 25), ("a.json", 30)])
+def test_files_keep_weights_and_times(tmp_path: Path, name: str, rate: float):
+    motion = _speech_like_motion()
+    path = tmp_path / name
+    write_blendshapes(path, motion, rate, sound="line.wav")
+    found = read_blendshapes(path)
+    assert len(found.times) == int(motion.times[-1] * rate) + 1
+    np.testing.assert_allclose(found.times, np.arange(len(found.times)) / rate, atol=1e-3)
+    known = motion_to_blendshapes(motion.resample(np.arange(len(found.times)) / rate))
+    for shape, values in known.weights.items():
+        np.testing.assert_allclose(found.weights[shape], values, atol=1e-6)
+
+
+def test_the_csv_has_the_columns_of_the_app(tmp_path: Path):
+    write_blendshapes(tmp_path / "a.csv", _speech_like_motion())
+    with open(tmp_path / "a.csv", newline="") as file:
+        head, *rows = [*csv.reader(file)]
+    assert head[:3] == ["Timecode", "BlendShapeCount", "EyeBlinkLeft"]
+    assert len(head) == 63
+    assert head[-9:-6] == ["HeadYaw", "HeadPitch", "HeadRoll"]
+    assert [row[0] for row in rows[58:62]] == [
+        *("00:00:00:58.000", "00:00:00:59.000", "00:00:01:00.000", "00:00:01:01.000"),
+    ]
+    assert {row[1] for row in rows} == {"61"}
+
+
+def test_names_of_audio2face_and_other_cases_are_known(tmp_path: Path):
+    path = tmp_path / "a.json"
+    content = {
+        "exportFps": 30.0,
+        "facsNames": ["browLowerL", "jawDrop", "JawOpenX", "pucker"],
+        "weightMat": [[1, 0.25, 0.9, 0.5], [1, 0.5, 0.9, 0.0]],
+    }
+    path.write_text(json.dumps(content))
+    found = read_blendshapes(path)
+    assert set(found.weights) == {"jawOpen", "mouthPucker"}
+    np.testing.assert_allclose(found.weights["jawOpen"], [0.25, 0.5])
+    take = import_take(path)
+    assert take.source.kind == "blendshapes"
+    assert take.motion.aperture()[1] > 1.5 * take.motion.aperture()[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "a,b\n1,2\n", "first column is not Timecode"),
+        ("a.csv", "Timecode,JawOpen\n1:2,0.5\n", "no timecodes"),
+        ("a.csv", "Timecode,JawOpen\n00:00:00:05,0.5\n00:00:00:04,0.5\n", "do not rise"),
+        ("a.csv", "Timecode,JawOpen\n00:00:00:05,nan\n", "no weights"),
+        ("a.csv", "Timecode,JawOpen\n00:00:00:05,50\n", "no weights"),
+        ("a.csv", "Timecode,EyeBlinkLeft\n00:00:00:05,0.5\n", "moves the lips"),
+        ("a.csv", "Timecode,JawOpen\n", "no frames"),
+        ("a.json", "[1, 2]", "Audio2Face JSON"),
+        ("a.json", '{"facsNames": ["jawOpen"], "weightMat": [[1, 2]]}', "facsNames"),
+        ("a.json", '{"facsNames": [], "weightMat": [], "exportFps": 0}', "Audio2Face JSON"),
+    ],
+)
+def test_other_files_are_refused_in_one_line(tmp_path: Path, name: str, text: str, message: str):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(DubfewError, match=message) as caught:
+        import_take(path)
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+@pytest.mark.slow
+def test_motion_and_edit_read_and_write_them(tmp_path: Path):
+    take = toy_take(seconds=2.0)
+    take.save(tmp_path / "line.motion")
+    out = tmp_path / "line.csv"
+    run = run_command("edit", tmp_path / "line.motion", "--scale", 0.5, "--export", out)
+    assert run.exit_code == 0, run.stderr
+    again = record_motion(out)
+    assert again.source.name == "line.csv"
+    # The edit is in the file.
+    np.testing.assert_allclose(
+        again.motion.aperture().max(), take.motion.aperture().max() / 2, atol=5e-3
+    )
+    assert run_command("edit", tmp_path / "line.motion", "--fps", 25).exit_code == 2
+    # A file that is there stays.
+    assert run_command("edit", tmp_path / "line.motion", "--export", out).exit_code == 1
+    with pytest.raises(DubfewError, match="holds the motion itself"):
+        record_motion(out, language="de")
+
+
+def test_all_shapes_of_arkit_are_there_once():
+    assert len(ARKIT_SHAPES) == len({*ARKIT_SHAPES}) == 52
