@@ -31,6 +31,7 @@ from dubfew.speech.training.examples import (
 from dubfew.speech.training.shard_clips import load_filmed_clips
 from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.speech_detector import fit_speech_detector
+from dubfew.speech.training.vowel_hold import hold_some_vowels
 from dubfew.speech.viseme_basis import load_viseme_basis
 
 # Half as many sentences and passages as a training of the networks has: the classifiers have a
@@ -55,6 +56,7 @@ def refit_classifiers(
     utterances = synthesize_sentences(
         settings.num_utterances, rng, languages=training_languages(), variants=TRAINING_VARIANTS
     )
+    utterances = hold_some_vowels(utterances, settings.held_vowel_fraction, rng)
     basis = load_viseme_basis()
     recordings = [recording_from_utterance(utterance, basis) for utterance in utterances]
     config = dataclasses.replace(model.network.config, hears_closures=True, detects_speech=True)

@@ -96,6 +96,16 @@ def test_frames_behind_the_other_line_do_not_count(dubs, tmp_path, monkeypatch):
     assert math.isnan(result.other_chance)  # too short for shifts
 
 
+def test_a_still_mouth_follows_nothing(dubs, monkeypatch):
+    # A hundredth of the scene's movement is the detector's error.
+    monkeypatch.setitem(MOUTHS, "silent", 0.01 * FILM)
+    (result,) = run_sound_test(["mary"], registry=REGISTRY)
+    assert math.isnan(result.silent_r)
+    monkeypatch.setitem(MOUTHS, "silent", 0.5 * FILM)
+    (result,) = run_sound_test(["mary"], registry=REGISTRY)
+    assert result.silent_r > 0.99
+
+
 def test_unrelated_mouths_agree_no_more_than_shifted_ones(dubs, monkeypatch):
     monkeypatch.setitem(MOUTHS, "other", FILM[::-1])
     (result,) = run_sound_test(["mary"], registry=REGISTRY)

@@ -40,7 +40,7 @@ from dubfew.speech.training.ridge_regression import (
 )
 from dubfew.speech.training.speech_clip import SpeechClip
 from dubfew.speech.training.speech_detector import fit_speech_detector
-from dubfew.speech.training.vowel_hold import hold_random_vowel
+from dubfew.speech.training.vowel_hold import hold_some_vowels
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import fit_viseme_basis
 from dubfew.training import MAX_GRADIENT_NORM
@@ -166,12 +166,7 @@ def _synthesize_recordings(
         variants=TRAINING_VARIANTS,
         progress=progress,
     )
-    utterances = [
-        hold_random_vowel(utterance, rng)
-        if rng.random() < config.held_vowel_fraction
-        else utterance
-        for utterance in utterances
-    ]
+    utterances = hold_some_vowels(utterances, config.held_vowel_fraction, rng)
     return [recording_from_utterance(utterance, viseme_basis) for utterance in utterances]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from dubfew.media.audio import MIN_AUDIBLE_PEAK
@@ -20,6 +22,22 @@ _PITCH_PERIOD_RANGE_SECONDS, _LOOP_SECONDS = (1 / 400, 1 / 65), 0.04
 _MIN_VOICED_CORRELATION = 0.3
 # Ranges of vibrato: its rate, Hz, and the largest deviation of pitch and of amplitude.
 _VIBRATO_HZ_RANGE, _MAX_VIBRATO, _MAX_TREMOLO = (3, 7), 0.03, 0.2
+
+
+def hold_some_vowels(
+    utterances: Iterable[Utterance], fraction: float, rng: np.random.Generator
+) -> list[Utterance]:
+    """Hold one vowel each in a random part of some sentences.
+
+    Args:
+        utterances: synthetic sentences.
+        fraction: probability that a sentence has a held vowel, 0 to 1.
+        rng: source of randomness.
+    """
+    return [
+        hold_random_vowel(utterance, rng) if rng.random() < fraction else utterance
+        for utterance in utterances
+    ]
 
 
 def hold_random_vowel(utterance: Utterance, rng: np.random.Generator) -> Utterance:
