@@ -18,7 +18,14 @@ def count_frames(clip: Path) -> int:
     return sum(1 for _ in read_frames(clip))
 
 
-def split_clip(clip: Path, adapt: Path, test: Path, *, seconds: float = ADAPT_SECONDS) -> int:
+def split_clip(
+    clip: Path,
+    adapt: Path,
+    test: Path,
+    *,
+    seconds: float = ADAPT_SECONDS,
+    test_seconds: float | None = None,
+) -> int:
     """Cut a clip in two, without loss, with its own times and sound.
 
     Args:
@@ -26,6 +33,7 @@ def split_clip(clip: Path, adapt: Path, test: Path, *, seconds: float = ADAPT_SE
         adapt: file for the first part.
         test: file for the rest.
         seconds: length of the first part, s; half of a clip that is shorter than twice that.
+        test_seconds: longest length of the second part, s; None for all that is left.
 
     Returns:
         Number of frames in the first part.
@@ -33,7 +41,10 @@ def split_clip(clip: Path, adapt: Path, test: Path, *, seconds: float = ADAPT_SE
     total = count_frames(clip)
     cut = min(round(seconds * float(probe(clip).fps)), total // 2)
     _write_part(adapt, clip, 0, cut)
-    _write_part(test, clip, cut, total)
+    rest = total - cut
+    if test_seconds is not None:
+        rest = min(rest, round(test_seconds * float(probe(clip).fps)))
+    _write_part(test, clip, cut, cut + rest)
     return cut
 
 

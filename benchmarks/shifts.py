@@ -4,7 +4,8 @@
 
 The true frames, moved to the right by k px, pretend to be a painting. A loss for training should
 hardly see that, since a viewer does not; it should see a mouth of another shape. That is made of
-the truth as well: the lower lip and what hangs on it is moved down or up.
+the truth as well: the lower lip and what hangs on it is moved down or up. How far a SyncNet's code
+of the face moves says whether the network is shift-invariant, even where it has learned no sync.
 
 HELD_OUT is a folder of ``dubfew prior prepare --layout``; WAV2LIP and APS are SyncNets that
 ``dubfew prior sync`` trained on other people. Without VGG-19's weights its losses use random ones
@@ -19,7 +20,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,6 +88,11 @@ def move_lower_lip(frames: Tensor, landmarks: Tensor, pixels: float) -> Tensor:
     return flat.unflatten(0, frames.shape[:2])
 
 
+def compare_face_codes(network: Any, fake: Tensor, truth: Tensor, sound: Tensor) -> Tensor:
+    """Compute 1 - cosine of what a SyncNet makes of two windows; it hears nothing for that."""
+    return 1 - (network.embed_faces(fake) * network.embed_faces(truth)).sum(1).mean()
+
+
 def make_losses(syncnets: dict[str, SyncNetwork], vgg: Vgg19, vgg_name: str) -> dict[str, Loss]:
     """Make the losses of figure 4, by their names in the table."""
     losses: dict[str, Loss] = {
@@ -99,7 +107,11 @@ def make_losses(syncnets: dict[str, SyncNetwork], vgg: Vgg19, vgg_name: str) -> 
     def contextual(fake: Tensor, truth: Tensor, sound: Tensor) -> Tensor:
         return contextual_loss(vgg, fake[:, _MIDDLE], truth[:, _MIDDLE])
 
+    for name, network in syncnets.items():
+        losses[f"sync's face code, {name}"] = partial(compare_face_codes, network)
     losses["L1"] = lambda fake, truth, _: (fake - truth).abs().mean()
+    if not vgg_name:
+        return losses
     losses[f"perceptual ({vgg_name})"] = perceptual
     losses[f"contextual ({vgg_name})"] = contextual
     return losses
@@ -168,6 +180,11 @@ def document(found: dict[str, dict[str, list[float]]], note: str) -> str:
             markdown_table(["loss", *(f"{k:+d} px" for k in LIP_SHIFTS_PX), "swing"], lips),
             "Loss against a shift, as it is.",
             markdown_table(["loss", *(f"{k} px" for k in SHIFTS_PX)], raw),
+            "The same for the lower lip.",
+            markdown_table(
+                ["loss", *(f"{k:+d} px" for k in LIP_SHIFTS_PX)],
+                [[name, *kinds["lip"]] for name, kinds in found.items()],
+            ),
         ]
     )
 
@@ -181,11 +198,14 @@ def draw_plot(path: Path, found: dict[str, dict[str, list[float]]]) -> None:
 
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), sharey=True)
     for name, kinds in found.items():
+        code = "face code" in name
         axis = axes[0 if name.startswith("sync") else 1]
-        axis.plot(SHIFTS_PX, relative(kinds["shift"]), marker="o", label=name)
+        # Codes are divided by what the lower lip's largest movement does to them.
+        values = np.array(kinds["shift"]) / max(kinds["lip"]) if code else relative(kinds["shift"])
+        axis.plot(SHIFTS_PX, values, marker="o", ls="--" if code else "-", label=name)
     for axis in axes:
         axis.set_xlabel("shift to the right, px of 256")
-        axis.set_ylim(0, 1.05)
+        axis.set_ylim(bottom=0)
         axis.legend(fontsize=8)
     axes[0].set_ylabel("loss / its maximum")
     figure.tight_layout()
@@ -210,13 +230,15 @@ def main() -> int:
     parser.add_argument("--vanilla", type=Path, required=True, help="SyncNet 'wav2lip'")
     parser.add_argument("--aps", type=Path, required=True, help="SyncNet 'aps'")
     parser.add_argument("--vgg", type=Path, help="VGG-19's weights; random ones by default")
+    parser.add_argument("--without-vgg", action="store_true", help="leave its losses out")
     parser.add_argument("--windows", type=int, default=WINDOWS_PER_CLIP, help="of each clip")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     arguments = parser.parse_args()
     (vanilla, info), (aps, other) = (load_syncnet(p) for p in (arguments.vanilla, arguments.aps))
     vgg = load_vgg19(arguments.vgg) if arguments.vgg else random_vgg()
+    vgg_name = "VGG-19" if arguments.vgg else "random VGG-19"
     losses = make_losses(
-        {"vanilla": vanilla, "APS": aps}, vgg, "VGG-19" if arguments.vgg else "random VGG-19"
+        {"vanilla": vanilla, "APS": aps}, vgg, "" if arguments.without_vgg else vgg_name
     )
     clips = select_sync_clips([clip for clip, _ in open_layout_clips(arguments.data, info.layout)])
     found = measure(clips, losses, vanilla.sound, arguments.windows)

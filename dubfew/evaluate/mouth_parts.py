@@ -20,7 +20,7 @@ from dubfew.references.teeth import TEETH_SHARE
 # The measures between the lips, in the order of tables.
 INSIDE_MEASURES = (
     "inside_color", "inside_psnr", "teeth_found", "teeth_share", "teeth_overlap", "tooth_length",
-    "inside_sharpness", "inside_flicker",
+    "inside_sharpness", "inside_flicker", "inside_haze",
 )  # fmt: skip
 # Part of the frames that counts as the widest, the broadest smiles and the most turned.
 EXTREME_PART = 0.2

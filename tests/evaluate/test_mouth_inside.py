@@ -93,6 +93,15 @@ def test_a_tooth_three_times_as_long_is_told():
     assert measure([mouth(6)], [mouth(6, 82)])["tooth_length"] == pytest.approx(1, rel=0.15)
 
 
+def test_a_white_haze_is_told_from_teeth():
+    film = mouth(6)
+    hazy = np.round(film + 0.3 * (255.0 - film)).astype(np.uint8)
+    assert measure([film], [film])["inside_haze"] == 0
+    # From L* 6 of the dark to 38 of a third of white in it.
+    assert measure([film], [hazy])["inside_haze"] == pytest.approx(32, abs=3)
+    assert abs(measure([film], [mouth(9)])["inside_haze"]) < 1
+
+
 def test_teeth_elsewhere_do_not_overlap():
     found = measure([mouth(6)], [mouth(6, 82)])
     assert found["teeth_overlap"] < 0.1

@@ -1,0 +1,209 @@
+"""Tiny priors of the papers' renderers, trained on synthetic people and on given clips.
+
+    python -m benchmarks.tiny_priors people --out FOLDER [--clips CLIP ...]
+    python -m benchmarks.tiny_priors train --out FOLDER --seconds 180 [--steps N] [--only NAME,...]
+
+``people`` films synthetic people (`dubfew.synthetic`), tracks the given clips, and writes their
+crops for every layout. ``train`` gives each renderer as many steps as fit into the same processor
+seconds, and with ``--steps`` the same number of steps as well. Both go on where they stopped.
+
+The networks are the tests' own sizes (64 px, or 104 x 80), with losses of pixels alone: no weights
+of VGG-19, no critics, no SyncNet. They are not the papers' configurations. `benchmarks.renderers`
+measures them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dubfew.data.audio_io import SegmentAudio, serialize_audio
+from dubfew.data.clip_footage import cut_clip_footage
+from dubfew.data.clip_shards import CLIP_MEMBER, serialize_clip
+from dubfew.data.shards import SHARD_FORMAT_VERSION, serialize_header, serialize_sample
+from dubfew.data.sound_features._base import CLIP_FPS
+from dubfew.data.tar import write_tar_end
+from dubfew.media import Frame, probe, read_audio, read_frames
+from dubfew.media.mel import resample_audio
+from dubfew.prior.renderers import RENDERERS
+from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.trainer import FINISHED_PRIOR_FOLDER, train_renderer
+from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.reconstruction.track import Track
+from dubfew.reconstruction.tracking import track_video
+from dubfew.synthetic import SyntheticPerson, render_clip
+from dubfew.utils.files import atomic_path, write_atomic
+
+# Synthetic people, none of whom the tests film, and what is filmed of each.
+PERSON_SEEDS, CLIP_SECONDS, PICTURE_SIZE = range(300, 312), 4.0, 192
+# Steps whose mean time says how many fit into the given seconds. The first loads and compiles.
+TIMED_STEPS, WARMUP_STEPS = 8, 2
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """How one renderer is trained.
+
+    Attributes:
+        layout: crops that it paints; "" for dubfew's own windows.
+        config: keys of its training that differ from the recipe's own.
+    """
+
+    layout: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+# Rates that `benchmarks.painting_overfit` found to learn; the papers' are for batches of a GPU.
+_PAINTING = {"loss": "pixels", "batch": 2, "learning_rate": 1e-3, "texture_rate": 2e-3}
+TINY_RUNS: Mapping[str, TinyRun] = {
+    name: TinyRun(RENDERERS.load(name).config.layout, _PAINTING)
+    for name in ("stylesync", "dinet", "sidgan", "iptalker")
+}
+# dubfew's own renderer from fresh weights, on the windows of ``--own-data``.
+OWN_RUN = TinyRun("", {"loss": "warmup", "batch": 8})
+
+
+def film_people(
+    clips: Sequence[Path], done: Collection[str]
+) -> Iterator[tuple[str, Track, list[Frame], np.ndarray, str]]:
+    """Film the synthetic people, then track the clips.
+
+    Args:
+        clips: files of one person each.
+        done: names to leave out.
+
+    Yields:
+        Name, track, frames, sound at 16 kHz, and licence of each.
+    """
+    for seed in PERSON_SEEDS:
+        if f"synthetic-{seed}" in done:
+            continue
+        clip = render_clip(
+            SyntheticPerson(seed), seconds=CLIP_SECONDS, size=PICTURE_SIZE, seed=seed
+        )
+        frames = [Frame.from_rgb(rgb, number, 25) for number, rgb in enumerate(clip.frames)]
+        sound = resample_audio(clip.audio.samples, clip.audio.rate)
+        yield f"synthetic-{seed}", clip.track, frames, sound, "synthetic"
+    for path in clips:
+        if path.stem in done:
+            continue
+        sound = np.zeros(0, np.float32)
+        if probe(path).has_audio:
+            heard = read_audio(path)
+            sound = resample_audio(heard.samples, heard.rate)
+        yield path.stem, track_video(path), list(read_frames(path)), sound, "of the clip"
+
+
+def write_people(out: Path, clips: Sequence[Path]) -> None:
+    """Write a shard of every person for every layout; those that are there stay."""
+    layouts = sorted({run.layout for run in TINY_RUNS.values()})
+    made = out / "data"
+    done = {path.stem.removeprefix("shard-") for path in (made / layouts[-1]).glob("shard-*.tar")}
+    for name, track, frames, sound, license_name in film_people(clips, done):
+        head = load_head_model(track.head)
+        for layout in layouts:
+            clip = cut_clip_footage(iter(frames), track, head, layout, samples=sound)
+            header = {
+                "format_version": SHARD_FORMAT_VERSION,
+                "file": name,
+                "identity": name,
+                "clip": name,
+                "sha256": track.source_sha256 or name,
+                "license": license_name,
+                "segment": 0,
+                "start": int(clip.frames[0]),
+                "stop": int(clip.frames[-1]) + 1,
+                "frames": len(clip),
+                "seconds": len(clip) / CLIP_FPS,
+                "fps": str(CLIP_FPS),
+                "head": track.head,
+                "layout": layout,
+                "sound": len(sound) > 0,
+            }
+            files = {"json": serialize_header(header), CLIP_MEMBER: serialize_clip(clip)}
+            if len(sound):
+                level = np.zeros((len(clip), 80), np.float32)  # of the speech model alone
+                times = clip.frames / CLIP_FPS
+                files["audio.safetensors"] = serialize_audio(SegmentAudio(0.0, sound, level, times))
+            target = made / layout / f"shard-{name}.tar"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(target) as temporary, open(temporary, "wb") as file:
+                file.write(serialize_sample(f"{name}_00000", files))
+                write_tar_end(file)
+        print(f"{name}: {len(frames)} frames", flush=True)
+
+
+def make_config(name: str, out: Path, own_data: Path, folder: str, steps: int) -> PriorTrainConfig:
+    """Make the configuration of a training."""
+    run = TINY_RUNS.get(name, OWN_RUN)
+    entry = RENDERERS.load(name)
+    data = out / "data" / run.layout if run.layout else own_data
+    return PriorTrainConfig.from_values(
+        {
+            "data": str(data),
+            "out": str(out / folder / name),
+            "renderer": name,
+            "renderer_config": dict(entry.tiny),
+            "steps": steps,
+            "checkpoint": max(1, min(200, steps)),
+            **run.config,
+        }
+    )
+
+
+def time_step(name: str, out: Path, own_data: Path) -> float:
+    """Measure the processor seconds of one training step."""
+    marks: list[float] = []
+    config = make_config(name, out, own_data, "timing", WARMUP_STEPS + TIMED_STEPS)
+    train_renderer(config, lambda progress: marks.append(time.process_time()))
+    return (marks[-1] - marks[WARMUP_STEPS - 1]) / (len(marks) - WARMUP_STEPS)
+
+
+def train_one(name: str, out: Path, own_data: Path, folder: str, steps: int) -> None:
+    """Train one renderer, unless it is there, and note what it cost."""
+    run = out / folder / name
+    if (run / "run.json").exists():
+        return
+    began = time.process_time()
+    train_renderer(make_config(name, out, own_data, folder, steps))
+    prior = run / FINISHED_PRIOR_FOLDER
+    size = sum(file.stat().st_size for file in prior.glob("*.safetensors"))
+    facts = {"steps": steps, "processor_seconds": time.process_time() - began, "bytes": size}
+    write_atomic(run / "run.json", json.dumps(facts).encode())
+    print(f"{folder} {name}: {facts}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run one of the two parts."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("part", choices=("people", "train"))
+    parser.add_argument("--clips", nargs="*", type=Path, default=[], help="to train on as well")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=180, help="processor seconds of each")
+    parser.add_argument("--steps", type=int, default=0, help="steps of the second training of each")
+    parser.add_argument("--only", default="", help="names, separated by commas")
+    parser.add_argument("--own-data", type=Path, help="windows for `lite` from fresh weights")
+    options = parser.parse_args(arguments)
+    if options.part == "people":
+        write_people(options.out, options.clips)
+        return 0
+    names = [*TINY_RUNS, *(["lite"] if options.own_data else [])]
+    for name in [n for n in names if not options.only or n in options.only.split(",")]:
+        if options.steps:
+            train_one(name, options.out, options.own_data, "steps", options.steps)
+        if not (options.out / "seconds" / name / "run.json").exists():
+            steps = max(1, round(options.seconds / time_step(name, options.out, options.own_data)))
+            train_one(name, options.out, options.own_data, "seconds", steps)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
