@@ -29,6 +29,7 @@ from dubfew.prior.renderers import RENDERERS, PaintingRenderer, make_renderer
 from dubfew.prior.training.painting_data import clip_mouth_psnr, make_sample_form
 from dubfew.prior.training.textures import RandomTextures
 from dubfew.reconstruction.heads.head_model import load_head_model
+from dubfew.render.pipeline import measure_peak_rss_mb
 from dubfew.synthetic import SyntheticPerson, render_clip
 
 # First frames of the windows, and the person who speaks.
@@ -96,6 +97,7 @@ def measure_full_size(name: str) -> dict[str, float]:
         "forward, processor s": forward,
         "backward, processor s": time.process_time() - began - forward,
         "parameters without a gradient": float(len(untouched)),
+        "peak memory of the process, GB": measure_peak_rss_mb() / 1e3,
     }
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import scatter, turns
+from benchmarks import painting_steps, scatter, turns
 from dubfew.evaluate.papers.protocols import load_published
 
 
@@ -26,6 +26,13 @@ def test_frames_are_binned_by_their_turn() -> None:
         ("10 to 20", 1, 0, 33.0),
         ("40 and more", 2, 2, None),
     ]
+
+
+def test_marks_are_the_first_step_above_them() -> None:
+    marks = painting_steps.find_marks([(0, 13.0), (50, 18.5), (100, 18.0)])
+    assert dict(zip(painting_steps.PSNR_MARKS, marks, strict=True)) == {
+        **dict.fromkeys(painting_steps.PSNR_MARKS), 14: 50, 16: 50, 18: 50,
+    }  # fmt: skip
 
 
 @pytest.mark.slow

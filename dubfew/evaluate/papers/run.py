@@ -17,7 +17,13 @@ from dubfew.adapt.pipeline import adapt
 from dubfew.errors import DubfewError
 from dubfew.evaluate.compare import evaluate
 from dubfew.evaluate.folders import FolderResult, evaluate_folder, list_videos, summarize
-from dubfew.evaluate.papers.protocols import PROTOCOLS, VARIANTS, PaperProtocol, load_published
+from dubfew.evaluate.papers.protocols import (
+    FIRST_FRAME,
+    PROTOCOLS,
+    VARIANTS,
+    PaperProtocol,
+    load_published,
+)
 from dubfew.media import AudioSource, VideoWriter, probe, read_frames
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.registry import Registry
@@ -101,6 +107,8 @@ def run_protocol(
     for clip in chosen:
         for known in protocol.known_frames:
             for variant, variant_steps in VARIANTS.items():
+                if known == FIRST_FRAME and variant_steps != 0:
+                    continue
                 wanted = steps if variant_steps is None else variant_steps
                 # All that the values depend on. A stored cell with another setting is measured
                 # again.
@@ -190,7 +198,7 @@ def split_for_protocol(clip: Path, folder: Path, known: int, test: int) -> tuple
     Args:
         clip: file.
         folder: folder for the two parts.
-        known: frames to know.
+        known: frames to know; `FIRST_FRAME` is the first one of the test.
         test: frames to measure.
 
     Returns:
@@ -206,14 +214,19 @@ def split_for_protocol(clip: Path, folder: Path, known: int, test: int) -> tuple
         )
     # Counted by decoding: what headers say of the number of frames is often wrong.
     total = sum(1 for _ in read_frames(clip))
-    shortened = total < known + test
-    test = min(test, int(total * SHORT_TEST_SHARE)) if shortened else test
-    known = min(known, total - test)
-    if min(known, test) < MIN_FRAMES:
+    is_first = known == FIRST_FRAME
+    before = 0 if is_first else known
+    shortened = total < before + test
+    test = min(test, int(total * SHORT_TEST_SHARE)) if shortened and not is_first else test
+    test = min(test, total)
+    before = min(before, total - test)
+    if test < MIN_FRAMES or (before < MIN_FRAMES and not is_first):
         raise DubfewError(f"{clip.name} has {total} frames: give clips of 3 s and more")
+    begin_known = total - test - before
+    end_known = begin_known + (FIRST_FRAME if is_first else before)
     parts = []
     for name, start, stop in (
-        ("known.mkv", total - test - known, total - test), ("test.mkv", total - test, total)
+        ("known.mkv", begin_known, end_known), ("test.mkv", total - test, total)
     ):  # fmt: skip
         path = folder / name
         length = float((stop - start) / PROTOCOL_FPS)

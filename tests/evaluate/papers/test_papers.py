@@ -16,7 +16,7 @@ from dubfew.evaluate import folders
 from dubfew.evaluate.compare import EvaluationResult
 from dubfew.evaluate.metrics import METRICS
 from dubfew.evaluate.papers import run
-from dubfew.evaluate.papers.protocols import PROTOCOLS, VARIANTS, load_published
+from dubfew.evaluate.papers.protocols import FIRST_FRAME, PROTOCOLS, VARIANTS, load_published
 from dubfew.evaluate.papers.run import (
     ProtocolCell,
     compare_systems,
@@ -70,6 +70,19 @@ def test_the_test_is_the_end_and_the_known_frames_lie_before_it(tmp_path: Path):
     assert not shortened
     assert levels(test) == pytest.approx(range(90, 120), abs=1)
     assert levels(known) == pytest.approx(range(40, 90), abs=1)
+
+
+def test_the_first_frame_of_the_test_alone(runs: list, tmp_path: Path):
+    clip = gray(tmp_path / "clip.mkv", 60)
+    known, test, shortened = split_for_protocol(clip, tmp_path, FIRST_FRAME, 40)
+    assert (levels(known), shortened) == (pytest.approx([20], abs=1), False)
+    assert levels(test) == pytest.approx(range(20, 60), abs=1)
+    # Nothing is trained from it.
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "a.mp4").write_bytes(b"a")
+    run_protocol("002.1", data, tmp_path / "out")
+    assert [(s["known"], s["steps"]) for s in runs] == [(1, 0), (100, None), (100, 0)]
 
 
 @pytest.mark.slow
