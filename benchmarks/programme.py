@@ -58,7 +58,7 @@ NTSC = Fraction(30000, 1001)
 # Timecode of the first frame of the programme.
 FIRST_TIMECODE = "01:00:00;00"
 # Lengths of shots, s. Shorter ones have no room for a line.
-SHOT_SECONDS = (2.0, 4.0)
+SHOT_SECONDS = (2.0, 3.2)
 # Seconds of each clip that its actor learns from; camera files begin behind them.
 LEARNED_SECONDS = 3.0
 # What the shots show, again and again: people by their number, with or without a line.
@@ -260,14 +260,18 @@ class Programme:
         out = self.folder / "killed"
         facts: dict[str, Any] = {"kills": 0, "done_at_kill": []}
         kept: dict[str, str] = {}
-        # Long enough for the import and a shot, so that every try makes some progress or none.
-        while facts["kills"] < self.given.kills:
+        shots = sum(bool(shot.people) for shot in self._read_shots())
+        for number in range(self.given.kills):
             process = self._start("killed")
+            # At moments all over the work: after some outputs, and in the middle of the next one.
+            wanted = round(number * shots / self.given.kills)
+            while process.poll() is None and len(_finished_outputs(out)) < wanted:
+                time.sleep(0.2)
             try:
-                process.wait(chance.uniform(8, 75))
+                process.wait(chance.uniform(1, 15))
                 break  # done before the kill
             except subprocess.TimeoutExpired:
-                _kill(process, with_workers=facts["kills"] % 2 == 0)
+                _kill(process, with_workers=number % 2 == 0)
             facts["kills"] += 1
             done = _finished_outputs(out)
             facts["done_at_kill"].append(len(done))

@@ -28,6 +28,7 @@ COMMANDS = {
     "batch": "batch:batch",
     "conform": "conform:conform",
     "review": "review:review",
+    "speakers": "speakers:speakers",
     "sequence": "sequence:sequence_app",
     "evaluate": "evaluate:evaluate",
     "compare": "compare:compare",
