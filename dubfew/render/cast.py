@@ -19,7 +19,7 @@ MAX_ROLES = 16
 # Options that a cast has no use for, because it says so itself or because they are for one mouth.
 OPTIONS_OF_ONE_MOUTH = (
     *("audio", "audio_track", "face", "anyone", "drive", "driver", "motion", "transcript"),
-    *("recognise", "fit", "preview", "into", "from_seconds", "to_seconds", "mix", "revision"),
+    *("fit", "preview", "into", "from_seconds", "to_seconds", "revision"),
     *("plot", "report", "debug", "speech"),
 )
 
@@ -32,11 +32,14 @@ class CastLine:
         audio: the speech.
         start: time in the scene at which the audio begins, s.
         motion: file of ``dubfew motion`` that moves the mouth in place of the audio, or None.
+        transcript: text of the audio, which sharpens the timing, or None. It needs the option
+            ``language``.
     """
 
     audio: Path | str
     start: float = 0.0
     motion: Path | str | None = None
+    transcript: Path | str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class Cast:
     def list_files(self) -> list[Path]:
         """List the files that the cast names, each once."""
         lines = [line for role in self.roles for line in role.lines]
-        named = [self.sound, *(line.audio for line in lines), *(line.motion for line in lines)]
+        files = [each for line in lines for each in (line.audio, line.motion, line.transcript)]
+        named = [self.sound, *files]
         return [*dict.fromkeys(Path(path) for path in named if path is not None)]
 
 
@@ -138,26 +142,52 @@ def check_cast_options(options: RenderOptions) -> None:
             raise DubfewError(f"--{flag} is for one mouth: leave it out beside --cast")
 
 
+def check_cast_lines(cast: Cast, options: RenderOptions) -> None:
+    """Check that a cast and the options of its render fit together.
+
+    Args:
+        cast: the cast.
+        options: options of the render.
+
+    Raises:
+        DubfewError: A transcript has no language, or stands beside a motion or recognition; or a
+            finished mix is to be mixed again.
+    """
+    if cast.sound is not None and options.mix is not None:
+        raise DubfewError(
+            "--mix adds to the lines, and the cast has a finished sound: leave out one"
+        )
+    for role in cast.roles:
+        for line in role.lines:
+            if line.transcript is None:
+                continue
+            if options.language is None:
+                raise DubfewError("the cast has transcripts: give their --language")
+            if options.recognise or line.motion is not None:
+                other = "a motion" if line.motion is not None else "--recognise"
+                raise DubfewError(f"{line.transcript} stands beside {other}: leave out one")
+
+
 def _make_cast(content: Any, folder: Path) -> Cast:
     """Make a cast from parsed JSON."""
     _check_keys(content, {"roles", "sound"}, "the cast")
     roles = []
     for role in content["roles"]:
-        _check_keys(role, {"actor", "face", "audio", "motion", "lines"}, "a role")
+        _check_keys(role, {"actor", "face", "audio", "motion", "transcript", "lines"}, "a role")
         given = role.get("lines")
         if (given is None) == ("audio" not in role):
             raise ValueError("a role needs either audio for the whole scene, or lines")
         # A role with one sound is a role of one line that begins with the scene.
         if given is None:
-            given = [{key: role[key] for key in ("audio", "motion") if key in role}]
+            given = [{key: role[key] for key in ("audio", "motion", "transcript") if key in role}]
         lines = []
         for line in given:
-            _check_keys(line, {"audio", "start", "motion"}, "a line")
+            _check_keys(line, {"audio", "start", "motion", "transcript"}, "a line")
             start = float(line.get("start", 0))
             if not (math.isfinite(start) and start >= 0):
                 raise ValueError(f"a line starts at {start:g} s: give 0 or more")
-            motion = folder / line["motion"] if line.get("motion") else None
-            lines.append(CastLine(folder / line["audio"], start, motion))
+            others = [folder / line[k] if line.get(k) else None for k in ("motion", "transcript")]
+            lines.append(CastLine(folder / line["audio"], start, *others))
         lines.sort(key=lambda each: each.start)
         face = None if role.get("face") is None else str(role["face"])
         roles.append(CastRole(str(role["actor"]), tuple(lines), face))

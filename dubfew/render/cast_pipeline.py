@@ -42,7 +42,13 @@ from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_fram
 from dubfew.registry import Registry
 from dubfew.render.actor_matching import FaceChoice, match_actor
 from dubfew.render.background import BackgroundPreserver
-from dubfew.render.cast import Cast, CastRole, check_cast_options, read_cast
+from dubfew.render.cast import (
+    Cast,
+    CastRole,
+    check_cast_lines,
+    check_cast_options,
+    read_cast,
+)
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.driving import motion_from_audio, motion_from_take
 from dubfew.render.job import RenderJob, prepare_job
@@ -56,7 +62,7 @@ from dubfew.render.predictors import make_predictor
 from dubfew.render.publish import sign_and_log
 from dubfew.render.scene import refine_as_learned
 from dubfew.render.schedule import FrameSchedule, schedule_frames
-from dubfew.render.sound import list_output_sounds
+from dubfew.render.sound import list_output_sounds, parse_mix
 from dubfew.render.sources import RenderSources, find_input_transform, stated_scene
 from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
@@ -65,6 +71,8 @@ from dubfew.render.transitions import (
     describe_skipped_frames,
     transition_weights,
 )
+from dubfew.speech.transcript.find_phones import phones_from_audio
+from dubfew.speech.transcript.transcript import read_transcript
 from dubfew.takes.take import Take
 from dubfew.utils.files import check_input_file
 from dubfew.utils.job_progress import JobProgress
@@ -147,6 +155,7 @@ def render_cast(
     began = time.monotonic()
     cast = cast if isinstance(cast, Cast) else read_cast(cast)
     check_cast_options(options)
+    check_cast_lines(cast, options)
     assert options.video is not None  # checked above
     for file in cast.list_files():
         check_input_file(file)
@@ -196,7 +205,9 @@ def _render_prepared(
     sound = folder / "sound.wav" if cast.sound is None else Path(cast.sound)
     if cast.sound is None:
         lines = [line for each in prepared for line in each.role.lines]
-        compose_sound(scene, [PlacedSound(Path(line.audio), line.start) for line in lines], sound)
+        placed = [PlacedSound(Path(line.audio), line.start) for line in lines]
+        mix = None if options.mix is None else parse_mix(options.mix, scene)
+        compose_sound(scene, placed, sound, mix=mix)
     roles: list[_DrivenRole] = []
     schedule = None
     for each, (person, _) in zip(prepared, chosen, strict=True):
@@ -380,8 +391,10 @@ def _move_in_lines(
         if take is not None:
             motion = motion_from_take(take, times, style, own, reach=reach, opening=opening)
         else:
+            cues = () if line.transcript is None else read_transcript(line.transcript)
+            phones = phones_from_audio(audio, cues, options.language, options.recognise)
             motion = motion_from_audio(
-                audio, times, style, actor.speech_model, reach=reach, opening=opening
+                audio, times, style, actor.speech_model, phones, reach=reach, opening=opening
             )
         # Where lines of one role overlap, the later one in the list speaks.
         displacement[rows] = motion.displacement

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dubfew.media import Audio, probe, read_audio
-from dubfew.media.audio import DELIVERY_RATE_HZ
+from dubfew.media.audio import DELIVERY_RATE_HZ, MixedSound
 from dubfew.media.in_memory import write_audio
 
 # Length of the fades between the scene's sound and new speech, s: short enough to cut off no
@@ -33,7 +33,9 @@ class PlacedSound:
     end: float | None = None
 
 
-def compose_sound(scene: Path, placed: Sequence[PlacedSound], out: Path) -> None:
+def compose_sound(
+    scene: Path, placed: Sequence[PlacedSound], out: Path, *, mix: MixedSound | None = None
+) -> None:
     """Write the sound of a scene with speech in its places, mono at 48 kHz.
 
     In these places the scene's own sound is silent. Speech of several people at once adds up.
@@ -42,12 +44,21 @@ def compose_sound(scene: Path, placed: Sequence[PlacedSound], out: Path) -> None
         scene: the video; without sound it counts as silent.
         placed: the speech.
         out: file to write, .wav.
+        mix: sound that goes on under the speech and takes the place of the scene's own, such as
+            music and effects, or None.
 
     Raises:
         MediaError: A file cannot be read.
     """
     info, rate = probe(scene), DELIVERY_RATE_HZ
     own = np.zeros(round(info.duration * rate), np.float32)
+    if mix is not None:
+        under = read_audio(mix.path, rate, track=mix.track, seconds=info.duration).samples
+        whole = place_speech(Audio(own, rate), placed).samples
+        under = under[: len(whole)] * np.float32(10 ** (mix.gain_db / 20))
+        whole[: len(under)] += under
+        write_audio(out, Audio(whole, rate))
+        return
     if info.has_audio:
         found = read_audio(scene, rate).samples[: len(own)]
         own[: len(found)] = found

@@ -15,9 +15,11 @@ from dubfew.errors import DubfewError, MediaError
 from dubfew.marks.credentials import read_credentials
 from dubfew.marks.verification import _compare_marks, _named_watermarks
 from dubfew.media import Audio, Frame, read_audio, read_frames
+from dubfew.media.audio import MixedSound
 from dubfew.media.in_memory import write_audio
 from dubfew.render import cast_pipeline
-from dubfew.render.cast import Cast, CastLine, CastRole, read_cast
+from dubfew.render.cast import Cast, CastLine, CastRole, check_cast_lines, read_cast
+from dubfew.render.options import RenderOptions
 from dubfew.render.placed_sound import PlacedSound, compose_sound
 from tests.render.conftest import write_scene
 
@@ -183,6 +185,7 @@ def test_a_file_of_a_cast(tmp_path):
                 "lines": [
                     {"start": 3, "audio": "b.wav"},
                     {"start": 1, "audio": "a.wav", "motion": "b.motion"},
+                    {"start": 5, "audio": "a.wav", "transcript": "a.wav"},
                 ],
             },
         ],
@@ -192,7 +195,8 @@ def test_a_file_of_a_cast(tmp_path):
     cast = read_cast(path)
     assert cast.sound == tmp_path / "mix.wav"
     assert cast.roles[0] == CastRole("mary", (CastLine(tmp_path / "a.wav"),), "1")
-    assert [line.start for line in cast.roles[1].lines] == [1, 3]
+    assert [line.start for line in cast.roles[1].lines] == [1, 3, 5]
+    assert cast.roles[1].lines[2].transcript == tmp_path / "a.wav"
     yaml = pytest.importorskip("yaml")
     (tmp_path / "cast.yaml").write_text(yaml.safe_dump(content))
     assert read_cast(tmp_path / "cast.yaml") == cast
@@ -232,6 +236,36 @@ def test_options_of_one_mouth_are_refused(registry, two, line, tmp_path):
     with pytest.raises(DubfewError, match="the scene ends"):
         dubfew.render_cast(late, video=two, registry=registry, out=tmp_path / "o.mkv")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("line", "sound", "options", "words"),
+    [
+        ({"transcript": "t.txt"}, None, {}, "give their --language"),
+        ({"transcript": "t.txt"}, None, {"language": "de", "recognise": True}, "--recognise"),
+        ({"transcript": "t.txt", "motion": "m.motion"}, None, {"language": "de"}, "a motion"),
+        ({}, "mix.wav", {"mix": "music.wav"}, "finished sound"),
+    ],
+)
+def test_lines_and_options_that_do_not_fit(line, sound, options, words):
+    cast = Cast((CastRole("mary", (CastLine("a.wav", **line),)),), sound)
+    with pytest.raises(DubfewError, match=words):
+        check_cast_lines(cast, RenderOptions(video="scene.mp4", **options))
+
+
+def test_a_mix_goes_on_under_the_lines(tmp_path, two):
+    """The scene's own sound makes room for music and effects, which lines do not silence."""
+    rate = 48000
+    for name, level, seconds in (("a", 0.25, 0.1), ("music", 0.5, 2.0)):
+        samples = np.full(round(rate * seconds), level, np.float32)
+        write_audio(tmp_path / f"{name}.wav", Audio(samples, rate))
+    placed = [PlacedSound(tmp_path / "a.wav", 0.1)]
+    mix = MixedSound(tmp_path / "music.wav", None, -6.0206)
+    compose_sound(two, placed, tmp_path / "out.wav", mix=mix)
+    found = read_audio(tmp_path / "out.wav", rate)
+    at = [float(found.samples[round(t * rate)]) for t in (0.05, 0.15, 0.4)]
+    assert at == pytest.approx([0.25, 0.5, 0.25], abs=1e-3)
+    assert found.duration == pytest.approx(FRAMES / 25, abs=1e-3)
 
 
 def test_sounds_in_their_places(tmp_path, two):
