@@ -68,7 +68,7 @@ TINY_RUNS: Mapping[str, TinyRun] = {
     for name in ("stylesync", "dinet", "sidgan", "iptalker")
 }
 # dubfew's own renderer from fresh weights, on the windows of ``--own-data``.
-OWN_RUN = TinyRun("", {"loss": "warmup", "batch": 8})
+OWN_RUN = TinyRun("", {"batch": 8})
 
 
 def film_people(
