@@ -27,8 +27,8 @@ from dubfew.progress import Progress, ProgressCallback, no_progress
 
 # Words of the label, the letters that have to stand out first.
 LABEL_WORDS = ("AI", "MODIFIED")
-# Height of the label as a share of the picture's shorter side: 86 px at 1080p, readable on a phone.
-LABEL_SHARE = 0.08
+# Height of the label as a share of the picture's shorter side: 108 px of 1080, seen on a phone.
+LABEL_SHARE = 0.1
 # Smallest height of the label, px: below, the second line cannot be read.
 MIN_LABEL_PX = 32
 # Distance to the edges of the picture, as a share of its shorter side: within title-safe borders.
@@ -105,6 +105,19 @@ def credits_text(language: str) -> str:
     return text
 
 
+def load_font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Load the font of label and card.
+
+    Args:
+        size: height of its lines, px.
+        bold: whether its strokes are thick.
+    """
+    import matplotlib  # DejaVu comes with it; Pillow's own font lacks letters with accents
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
+
+
 def draw_label(height: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Draw the label.
 
@@ -114,15 +127,12 @@ def draw_label(height: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     Returns:
         The picture [height, width, 3] and where it covers what is below. [height, width]
     """
-    large, small = (ImageFont.load_default(round(height * share)) for share in (0.5, 0.24))
-    pad = round(height * 0.12)
+    large, small = load_font(round(height * 0.58), bold=True), load_font(round(height * 0.25))
+    pad = round(height * 0.1)
     width = round(max(large.getlength(LABEL_WORDS[0]), small.getlength(LABEL_WORDS[1]))) + 3 * pad
     picture = Image.new("L", (width, height), PAPER)
     draw = ImageDraw.Draw(picture)
-    stroke = max(1, round(height / 40))
-    draw.text(
-        (width / 2, height * 0.37), LABEL_WORDS[0], INK, large, anchor="mm", stroke_width=stroke
-    )
+    draw.text((width / 2, height * 0.36), LABEL_WORDS[0], INK, large, anchor="mm")
     draw.text((width / 2, height * 0.8), LABEL_WORDS[1], INK, small, anchor="mm")
     shape = Image.new("1", (width, height), 0)
     ImageDraw.Draw(shape).rounded_rectangle((0, 0, width - 1, height - 1), radius=pad, fill=1)
@@ -144,7 +154,7 @@ def draw_card(width: int, height: int, text: str) -> NDArray[np.uint8]:
     picture = Image.new("L", (width, height), PAPER)
     draw = ImageDraw.Draw(picture)
     size = max(8, round(height * CARD_LINE_SHARE))
-    font = ImageFont.load_default(size)
+    font = load_font(size)
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

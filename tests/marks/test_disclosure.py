@@ -17,12 +17,20 @@ from dubfew.marks.disclosure import (
     credits_text,
     draw_card,
     draw_label,
+    load_font,
     write_labelled,
 )
 from dubfew.marks.verification import verify_marks
 from dubfew.media import read_frames
 from tests.commands import CommandRunner
 from tests.marks.conftest import ID, packets_of, synthetic_clip_as
+
+
+def test_the_font_has_every_letter_of_the_texts() -> None:
+    font = load_font(40)
+    missing = font.getmask("\ufffe").getbbox(), bytes(font.getmask("\ufffe"))
+    for letter in sorted(set("".join(CREDITS.values())) - {" "}):
+        assert (font.getmask(letter).getbbox(), bytes(font.getmask(letter))) != missing, letter
 
 
 def test_the_letters_are_the_largest_part() -> None:
@@ -90,7 +98,7 @@ def test_a_labelled_copy(dub: Path, identity, tmp_path: Path) -> None:
     assert [frame.stamp for frame in copies] == [frame.stamp for frame in originals]
     size = min(originals[0].width, originals[0].height)
     margin = round(size * 0.05)
-    height, width = draw_label(max(32, round(size * 0.08)))[1].shape
+    height, width = draw_label(max(32, round(size * 0.1)))[1].shape
     right = originals[0].width - margin
     box = (slice(margin, margin + height), slice(right - width, right))
     for number in (0, 20):  # with the label, and after it
