@@ -25,6 +25,7 @@ COMMANDS = {
     "consent": "consent:consent_app",
     "motion": "motion:motion",
     "edit": "motion:edit",
+    "fit": "fit:fit",
     "batch": "batch:batch",
     "conform": "conform:conform",
     "review": "review:review",
