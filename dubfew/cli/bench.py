@@ -128,10 +128,10 @@ def measure_sounds(
     progress_mode: ProgressOption = ProgressMode.AUTO,
     as_json: JsonOption = False,
 ) -> None:
-    """Dub a scene with silence, another line and its own sound, and measure the mouth.
+    """Dub a scene with silence, noises, another line and its own sound, and measure the mouth.
 
-    In silence the lips should rest, with another line the scene's own mouth should not show, and
-    with its own sound the dub should move as far as the real mouth does.
+    In silence, breath, room noise and music the lips should rest, with another line the scene's own
+    mouth should not show, and with its own sound the dub should move as far as the real mouth does.
     """
     from dubfew.evaluate.sound_test import format_sound_tests, run_sound_test
 

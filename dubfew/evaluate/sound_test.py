@@ -1,9 +1,9 @@
-"""The sound test: one scene dubbed with silence, with another line and with its own sound.
+"""The sound test: one scene dubbed with silence, noises, another line and its own sound.
 
-It asks whether a dub depends on the sound alone. In silence the lips have to rest, whatever the
-scene's own mouth does (LipLeak in Bigata et al. 2025, KeySync, arXiv 2505.00497); with another line
-the output must not follow the scene's mouth; with the scene's own sound it should, as far as the
-real mouth goes.
+It asks whether a dub depends on speech alone. In silence and in sounds without speech the lips have
+to rest, whatever the scene's own mouth does (LipLeak in Bigata et al. 2025, KeySync, arXiv
+2505.00497); with another line the output must not follow the scene's mouth; with the scene's own
+sound it should, as far as the real mouth goes.
 """
 
 from __future__ import annotations
@@ -36,11 +36,30 @@ from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
 from dubfew.render.pipeline import render
 from dubfew.render.precheck import resolve_scene_path
+from dubfew.speech.training.augmentation import breath_noise, colored_noise, music_noise
+from dubfew.speech.training.instruments import instrument_music
+from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import check_input_file
 from dubfew.utils.signal import lagged_correlation
 
 # Sound after the last frame of the silent file, s, so that it covers the last frame.
 SILENCE_MARGIN_SECONDS = 1.0
+
+
+def hiss_noise(length: int, rng: np.random.Generator) -> FloatArray:
+    """Make white noise of unit variance. [length]"""
+    return rng.standard_normal(length).astype(np.float32)
+
+
+# Sounds without speech, one after the other, and their levels, dB full scale: as loud as they lie
+# in recordings of speech, whose level is -20 dB.
+NOISES: tuple[tuple[Callable[[int, np.random.Generator], FloatArray], float], ...] = (
+    (hiss_noise, -65.0),  # a microphone
+    (colored_noise, -45.0),  # a room
+    (breath_noise, -30.0),
+    (music_noise, -23.0),  # chords
+    (instrument_music, -23.0),
+)
 # Standard deviation of an opening below which the mouth counts as still, eye-corner distances: the
 # accuracy of the detector. What is left of a resting mouth is its error, which goes with the head.
 STILL_OPENING_STD = 0.01
@@ -50,7 +69,7 @@ SOUND_TEST_STAGE = "sounds"
 
 @dataclass(frozen=True)
 class SoundTest:
-    """What the mouth of one actor does in one scene under three sounds.
+    """What the mouth of one actor does in one scene under four sounds.
 
     Openings are gaps between the inner lips as the detector finds them, in distances of the outer
     eye corners. A value that cannot be measured is NaN.
@@ -61,6 +80,7 @@ class SoundTest:
         frames: number of its frames.
         open_on_film: share of the scene's own frames whose mouth is open (0.05 and more), in %.
         open_in_silence: the same of the dub with silence, in %.
+        open_in_noises: the same of the dub with sounds without speech (`NOISES`), in %.
         silent_r: correlation of the opening in the dub with silence with the scene's; NaN where the
             mouth is still, so that nothing can show.
         other_r: correlation of the opening in the dub with another line with the scene's, over the
@@ -81,6 +101,7 @@ class SoundTest:
     frames: int
     open_on_film: float
     open_in_silence: float
+    open_in_noises: float
     silent_r: float
     other_r: float
     other_leakage: float
@@ -101,7 +122,7 @@ def run_sound_test(
     device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> list[SoundTest]:
-    """Dub a scene of each actor three times, and measure the mouths.
+    """Dub a scene of each actor four times, and measure the mouths.
 
     The renders are logged like any other.
 
@@ -109,8 +130,8 @@ def run_sound_test(
         actors: ids of actors in the registry.
         video: scene to dub, of one actor; None is the footage that each was learned from.
         other_sound: file with another line than the scenes'; None is the bundled English one.
-        keep: folder that receives the dubs, as ACTOR-silent.mp4, ACTOR-other.mp4 and
-            ACTOR-own.mp4; None keeps none.
+        keep: folder that receives the dubs, as ACTOR-silent.mp4, ACTOR-noises.mp4, ACTOR-other.mp4
+            and ACTOR-own.mp4; None keeps none.
         registry: registry that holds the actors; None is the user's own.
         device: "auto", "cpu" or "cuda".
         progress: function that is called with the state of every stage.
@@ -149,8 +170,9 @@ def run_sound_test(
         results = []
         for number, (actor, scene) in enumerate(zip(actors, scenes, strict=True)):
             silence = _write_silence(Path(temporary) / f"silence{number}.wav", scene)
+            noises = _write_noises(Path(temporary) / f"noises{number}.wav", scene)
             dub = _Dub(actor, scene, folder, registry, device, progress)
-            results.append(_measure_actor(dub, silence, other))
+            results.append(_measure_actor(dub, silence, noises, other))
             progress(Progress(SOUND_TEST_STAGE, number + 1, len(actors)))
     return results
 
@@ -186,11 +208,12 @@ class _Dub:
         return detect_landmarks(output)
 
 
-def _measure_actor(dub: _Dub, silence: Path, other: Path) -> SoundTest:
-    """Make the three dubs of one actor and measure them."""
+def _measure_actor(dub: _Dub, silence: Path, noises: Path, other: Path) -> SoundTest:
+    """Make the four dubs of one actor and measure them."""
     info = probe(dub.scene)
     film = detect_landmarks(dub.scene)
-    silent, spoken = dub.detect("silent", silence), dub.detect("other", other)
+    silent, noisy = dub.detect("silent", silence), dub.detect("noises", noises)
+    spoken = dub.detect("other", other)
     own = dub.detect("own", None) if info.has_audio else np.full_like(film, np.nan)
     # Behind the end of the other line the dub rests, which says nothing of a leak.
     stop = min(len(film), len(spoken), int(read_audio(other).duration * float(info.fps)))
@@ -205,6 +228,7 @@ def _measure_actor(dub: _Dub, silence: Path, other: Path) -> SoundTest:
         frames=len(film),
         open_on_film=_percent_open(film),
         open_in_silence=_percent_open(silent),
+        open_in_noises=_percent_open(noisy),
         silent_r=_correlate_moving(*_same_length(film, silent)),
         other_r=correlate_openings(line.reference_landmarks, line.output_landmarks),
         other_leakage=scene_leakage(line),
@@ -276,10 +300,32 @@ def _spread_ratio(film: NDArray[np.float64], output: NDArray[np.float64]) -> flo
 
 def _write_silence(path: Path, scene: Path) -> Path:
     """Write digital silence that is somewhat longer than a scene."""
-    count = round((probe(scene).duration + SILENCE_MARGIN_SECONDS) * SPEECH_SAMPLE_RATE_HZ)
+    return _write_samples(path, np.zeros(_count_samples(scene), np.float32))
+
+
+def _write_noises(path: Path, scene: Path) -> Path:
+    """Write sounds without speech, one after the other, each as long as all others."""
+    parts = np.array_split(np.zeros(_count_samples(scene), np.float32), len(NOISES))
+    rng = np.random.default_rng(0)
+    sounds = []
+    for (make, level_db), part in zip(NOISES, parts, strict=True):
+        sound = make(len(part), rng)
+        sounds.append(
+            sound * (10 ** (level_db / 20) / max(float(np.sqrt((sound**2).mean())), 1e-9))
+        )
+    return _write_samples(path, np.concatenate(sounds))
+
+
+def _count_samples(scene: Path) -> int:
+    """Count the samples that cover a scene, and somewhat more."""
+    return round((probe(scene).duration + SILENCE_MARGIN_SECONDS) * SPEECH_SAMPLE_RATE_HZ)
+
+
+def _write_samples(path: Path, samples: FloatArray) -> Path:
+    """Write mono samples at 16 kHz as a file of 16 bits."""
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, SPEECH_SAMPLE_RATE_HZ, 0, "NONE", ""))
-        file.writeframes(bytes(2 * count))
+        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
     return path
 
 
@@ -289,6 +335,7 @@ def format_sound_tests(results: Sequence[SoundTest]) -> str:
         ("frames", lambda each: each.frames, ""),
         ("mouth open on film, %", lambda each: each.open_on_film, ""),
         ("mouth open in silence, %", lambda each: each.open_in_silence, "0 is best"),
+        ("mouth open in sounds without speech, %", lambda each: each.open_in_noises, "0 is best"),
         ("silence: r with the scene's mouth", lambda each: each.silent_r, "n/a: still, or near 0"),
         ("another line: r with the scene's mouth", lambda each: each.other_r, "near 0 is best"),
         (

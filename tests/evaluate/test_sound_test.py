@@ -23,10 +23,11 @@ from tests.footage import ACTOR
 FRAMES = 150
 RNG = np.random.default_rng(0)
 FILM = np.abs(np.convolve(RNG.standard_normal(FRAMES + 8), np.ones(4) / 4, "valid")[:FRAMES]) / 4
-# Two frames of the silent dub are open, the other line has half of the scene's mouth in it, and the
-# own sound is two frames late and half as wide.
+# Two frames of the silent dub and three of that with noises are open, the other line has half of
+# the scene's mouth in it, and the own sound is two frames late and half as wide.
 MOUTHS = {
     "silent": np.where(np.arange(FRAMES) < 2, 0.2, 0.0),
+    "noises": np.where(np.arange(FRAMES) < 3, 0.2, 0.0),
     "other": 0.3 * FILM + 0.03 * RNG.random(FRAMES),
     "own": 0.5 * np.roll(FILM, 2),
 }
@@ -47,6 +48,7 @@ def dubs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         name = video.stem.rpartition("-")[2]
         return mouth_with(MOUTHS.get(name, FILM))
 
+    monkeypatch.setattr(sound_test, "NOISES", ((sound_test.hiss_noise, -20.0),))
     monkeypatch.setattr(sound_test, "render", render)
     monkeypatch.setattr(sound_test, "detect_landmarks", detect)
     return made
@@ -57,19 +59,22 @@ REGISTRY: Any = SimpleNamespace(
 )
 
 
-def test_three_sounds_and_what_the_mouth_does(dubs, tmp_path):
+def test_four_sounds_and_what_the_mouth_does(dubs, tmp_path):
     (result,) = run_sound_test(["mary"], registry=REGISTRY, keep=tmp_path)
-    silent, other, own = dubs
+    silent, noises, other, own = dubs
     assert [each["out"] for each in dubs] == [
-        tmp_path / f"mary-{name}.mp4" for name in ("silent", "other", "own")
+        tmp_path / f"mary-{name}.mp4" for name in ("silent", "noises", "other", "own")
     ]
     assert silent["loud"] == 0
     assert silent["length"] > probe(ACTOR).duration  # the last frame is covered
+    assert noises["length"] == silent["length"]
+    assert noises["loud"] > 0.1
     assert other["loud"] > 0.1
     assert own["loud"] is None  # the scene's own sound
     assert result.frames == FRAMES
     assert result.open_on_film == pytest.approx(100 * (FILM > 0.05).mean())
     assert result.open_in_silence == pytest.approx(100 * 2 / FRAMES)
+    assert result.open_in_noises == pytest.approx(100 * 3 / FRAMES)
     assert result.other_r > 0.7
     assert result.other_leakage > 0.5
     assert result.other_chance == 0  # no shift of this mouth is as near
@@ -96,6 +101,14 @@ def test_frames_behind_the_other_line_do_not_count(dubs, tmp_path, monkeypatch):
     assert math.isnan(result.other_chance)  # too short for shifts
 
 
+@pytest.mark.slow
+def test_noises_have_their_levels(tmp_path):
+    path = sound_test._write_noises(tmp_path / "noises.wav", ACTOR)
+    parts = np.array_split(read_audio(path).samples, len(sound_test.NOISES))
+    for part, (make, level) in zip(parts, sound_test.NOISES, strict=True):
+        assert 10 * np.log10((part**2).mean()) == pytest.approx(level, abs=0.5), make
+
+
 def test_a_still_mouth_follows_nothing(dubs, monkeypatch):
     # A hundredth of the scene's movement is the detector's error.
     monkeypatch.setitem(MOUTHS, "silent", 0.01 * FILM)
@@ -116,7 +129,7 @@ def test_a_scene_without_sound_has_no_own_sound(dubs, monkeypatch):
     silent_film = SimpleNamespace(has_audio=False, duration=2.0, fps=25)
     monkeypatch.setattr(sound_test, "probe", lambda path: silent_film)
     (result,) = run_sound_test(["mary"], registry=REGISTRY)
-    assert len(dubs) == 2
+    assert len(dubs) == 3
     assert math.isnan(result.own_r)
     assert math.isnan(result.articulation)
     assert "n/a" in format_sound_tests([result])
@@ -134,7 +147,9 @@ def test_what_cannot_be_tested_is_refused_before_the_first_render(dubs, tmp_path
 
 @pytest.mark.slow
 def test_the_command_passes_on_what_was_measured(monkeypatch):
-    measured = SoundTest("mary", ACTOR, 150, 60.0, 0.0, 0.1, -0.05, 0.1, 40.0, 0.5, 1.0, 0.6, 0.9)
+    measured = SoundTest(
+        "mary", ACTOR, 150, 60.0, 0.0, 1.0, 0.1, -0.05, 0.1, 40.0, 0.5, 1.0, 0.6, 0.9
+    )
     asked: dict[str, Any] = {}
 
     def run(actors: list[str], **options: Any) -> list[SoundTest]:
