@@ -321,10 +321,9 @@ def _measure_unseen(
     adapter: ActorAdapter, track: Track, head: HeadModel, spoken: MouthMotion
 ) -> NDArray[np.float64]:
     """Distance of the mouth in some motion to the nearest stored one, in the calmest pose. [N]"""
-    away = np.linalg.norm(track.rotation - np.median(track.rotation, axis=0), axis=1)
     # The footage comes first, because the actor's rest pose is estimated from it.
     count, shape = len(track), spoken.displacement.shape
-    rows = np.concatenate([np.arange(count), np.full(shape[0], int(away.argmin()))])
+    rows = np.concatenate([np.arange(count), np.full(shape[0], find_calmest_row(track))])
     moved = np.concatenate([np.zeros((count, *shape[1:]), np.float32), spoken.displacement])
     motion = MouthMotion(moved, np.arange(len(moved), dtype=np.float64))
     driven = retarget_mouth(track.select(rows), head, motion).select(slice(count, None))
@@ -361,6 +360,16 @@ def read_footage_tracks(adapter: ActorAdapter) -> list[Track]:
         whole = Track.from_bytes(data, ADAPTER_TRACK_FILE)
         tracks.append(whole.select(np.flatnonzero(whole.usable)))
     return tracks
+
+
+def find_calmest_row(track: Track) -> int:
+    """Find the row of a track whose head is turned as usual.
+
+    Args:
+        track: an actor's footage.
+    """
+    away = np.linalg.norm(track.rotation - np.median(track.rotation, axis=0), axis=1)
+    return int(away.argmin())
 
 
 def find_missing_sounds(

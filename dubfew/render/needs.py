@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from dubfew.render.coverage import (
     GAP_LIMITS,
     MIN_TEETH_SHARE,
     POSE_MARGIN_DEGREES,
+    find_calmest_row,
     find_missing_sounds,
     measure_teeth,
     read_footage_tracks,
@@ -125,8 +127,14 @@ def measure_needs(
     track = track.select(rows)
     gaps = motion.aperture()[rows]
     shown_gap = max(float(motion_from_track(each, head).aperture().max()) for each in footage)
+    # Poses are counted apart: here all heads are turned as the actor's usually is.
+    calm = footage[0].rotation[[find_calmest_row(footage[0])]]
     unseen = measure_unseen_mouths(
-        track, footage[0], head, adapter.references, mouth_in_scene=mouth_in_scene
+        dataclasses.replace(track, rotation=calm.repeat(len(track), 0)),
+        footage[0],
+        head,
+        adapter.references,
+        mouth_in_scene=mouth_in_scene,
     )
     beyond = _measure_turn_beyond(
         track.rotation, np.concatenate([each.rotation for each in footage])

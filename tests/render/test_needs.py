@@ -86,6 +86,7 @@ def test_a_head_that_turns_farther(adapter, track):
     found = measure(adapter, dataclasses.replace(track, rotation=rotation))
     assert found.turned == 8
     assert found.farthest == pytest.approx(40, abs=8)
+    assert found.shapes == 0
     assert "farther (8)" in found.describe()
 
 
