@@ -36,11 +36,13 @@ class FaceChoice:
         actor_id: id of the actor, for messages.
         face: selector, see `choose_person`; None for the face that is most like the actor.
         anyone: whether a face that is not the actor's is rendered all the same.
+        proxy: smaller version of the scene in which the face is tracked, or None.
     """
 
     actor_id: str
     face: str | None = None
     anyone: bool = False
+    proxy: Path | None = None
 
 
 def match_actor(

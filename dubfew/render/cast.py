@@ -18,7 +18,7 @@ from dubfew.utils.import_utils import import_optional
 MAX_ROLES = 16
 # Options that a cast has no use for, because it says so itself or because they are for one mouth.
 OPTIONS_OF_ONE_MOUTH = (
-    *("audio", "audio_track", "face", "anyone", "drive", "driver", "motion", "transcript"),
+    *("audio", "audio_track", "proxy", "face", "anyone", "drive", "driver", "motion", "transcript"),
     *("fit", "preview", "into", "from_seconds", "to_seconds", "revision"),
     *("plot", "report", "debug", "speech"),
 )

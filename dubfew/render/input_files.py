@@ -8,7 +8,7 @@ from dubfew.render.options import RenderOptions
 from dubfew.utils.files import check_input_file
 
 # Options that name a file to read.
-_INPUT_OPTIONS = ("video", "audio", "driver", "into", "motion")
+_INPUT_OPTIONS = ("video", "proxy", "audio", "driver", "into", "motion")
 
 
 def list_input_files(options: RenderOptions) -> dict[str, Path]:

@@ -127,7 +127,7 @@ def prepare_job(
     output = resolve_output(loaded.revision.actor, options, sources.scene, sources.audio, driver)
     plot = _to_path(options.plot)
     # No output may overwrite an input, or a file that is there unless the user allows it.
-    others = (driver, transcript, _to_path(options.into), motion)
+    others = (driver, transcript, _to_path(options.into), motion, _to_path(options.proxy))
     check_outputs(output, plot, options, sources.scene, sources.audio, *others)
     # Raises if container, encoder and quality do not go together.
     choose_encoding(

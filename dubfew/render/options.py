@@ -29,6 +29,12 @@ class RenderOptions:
     audio: Path | str | None = option(
         None, help="New speech; default: the scene's own sound.", metavar="A"
     )
+    proxy: Path | str | None = option(
+        None,
+        help="Smaller version of the video with the same frames, in which the face is tracked: "
+        "the mouth moves as in a render of that version, whatever the size of the video.",
+        metavar="V",
+    )
     input_transform: str | None = input_transform_option()
     audio_track: int | None = option(
         None,

@@ -205,7 +205,8 @@ def _track(
     job: RenderJob, cache: RenderCache | None, progress: ProgressCallback
 ) -> tuple[Track, str]:
     """Track the scene of a job, or take its track from the cache."""
-    choice = FaceChoice(job.actor.revision.actor, job.options.face, job.options.anyone)
+    proxy = None if job.options.proxy is None else Path(job.options.proxy)
+    choice = FaceChoice(job.actor.revision.actor, job.options.face, job.options.anyone, proxy)
     if cache is not None:
         return cache.track_scene(job, choice, progress)
     return track_scene(job.sources.scene, job.actor, choice, job.parser, progress)

@@ -10,7 +10,8 @@ import numpy as np
 
 from dubfew.adapt.actor_likeness import ActorFace
 from dubfew.adapt.artefact import ADAPTER_TRACK_FILE
-from dubfew.media import probe
+from dubfew.errors import DubfewError
+from dubfew.media import VideoInfo, probe
 from dubfew.media.fields import find_stated_order
 from dubfew.media.reading import read_last_duration
 from dubfew.motion.extraction import motion_from_track
@@ -20,7 +21,7 @@ from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.segmenters import Segmenter
-from dubfew.reconstruction.track import Track
+from dubfew.reconstruction.track import Camera, Track
 from dubfew.reconstruction.tracking import track_person
 from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
 from dubfew.render.actor_matching import FaceChoice, match_actor, refuse_strangers
@@ -86,6 +87,10 @@ def _track_actor_face(
     scene: Path, actor: LoadedActor, choice: FaceChoice, progress: ProgressCallback
 ) -> tuple[Track, str]:
     """The track of the actor's face and a line about its choice, before objects are flagged."""
+    if choice.proxy is not None:
+        whole = dataclasses.replace(choice, proxy=None)
+        track, note = _track_actor_face(choice.proxy, actor, whole, progress)
+        return fit_track_to_scene(track, probe(scene)), note
     source = actor.adapter.config["source"]
     is_own_footage = sha256_file(scene) == source["sha256"]
     if choice.face is None and is_own_footage and source["complete"]:
@@ -107,6 +112,46 @@ def _track_actor_face(
         selector = str(person.number)
     track = track_person(scene, detections, selector, head=actor.head)
     return refine_as_learned(scene, track, actor, progress), note
+
+
+def fit_track_to_scene(track: Track, info: VideoInfo) -> Track:
+    """Bring the track of a smaller version of a scene to the scene's size and rate.
+
+    Args:
+        track: track of the smaller version, frame by frame the same.
+        info: properties of the scene.
+
+    Raises:
+        DubfewError: The scene has another shape or another number of frames.
+    """
+    width, height = info.square_size
+    factor = width / track.width
+    # A smaller version is rounded to whole pixels, or to even ones.
+    if abs(track.height * factor - height) > 2 * max(factor, 1):
+        raise DubfewError(
+            f"the proxy has {track.width}x{track.height} pixels and {info.path} {width}x{height}: "
+            "another shape, give one of the whole picture"
+        )
+    count = info.frames or round(info.duration * float(info.fps))
+    # A container's length may include the last frame's or not.
+    if abs(count - len(track)) > (0 if info.frames else 1):
+        raise DubfewError(
+            f"the proxy has {len(track)} frames and {info.path} has {count}: give the same cut"
+        )
+    camera = track.camera
+    # Pixel centers are at +0.5 in both sizes, so that places scale from the corner.
+    return dataclasses.replace(
+        track,
+        width=width,
+        height=height,
+        camera=Camera(camera.focal * factor, camera.cx * factor, camera.cy * factor),
+        box=track.box * np.float32(factor),
+        landmarks=track.landmarks * np.float32(factor),
+        # The same frames at another rate, such as 23.976 for 24, lie at other times.
+        times=track.times * float(track.fps / info.fps),
+        fps=info.fps,
+        source_sha256=sha256_file(info.path),
+    )
 
 
 def refine_as_learned(

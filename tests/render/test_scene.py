@@ -4,9 +4,13 @@ import dataclasses
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
+import pytest
 
+from dubfew.errors import DubfewError
+from dubfew.media import VideoInfo
 from dubfew.progress import no_progress
 from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.heads.head_model import load_head_model
@@ -90,3 +94,32 @@ def test_a_scene_is_fitted_as_the_actors_footage_was():
     assert seen == [(Path("v.mp4"), "head", 0)]
     actor.adapter.track_bytes = track.to_bytes()
     assert scene.refine_as_learned(Path("v.mp4"), track, actor, no_progress) is track
+
+
+def test_a_track_of_a_proxy_lies_on_the_same_places_of_the_scene():
+    track = toy_track(6)
+    info = VideoInfo(Path("scene.mp4"), 3 * track.width, 3 * track.height, track.fps * 2, frames=6)
+    with patch.object(scene, "sha256_file", lambda path: "1" * 64):
+        large = scene.fit_track_to_scene(track, info)
+    point = np.array([0.02, -0.01, 0.8])
+    np.testing.assert_allclose(large.camera.project(point), 3 * track.camera.project(point))
+    np.testing.assert_allclose(large.landmarks, 3 * track.landmarks, rtol=1e-6)
+    np.testing.assert_allclose(large.box, 3 * track.box, rtol=1e-6)
+    # The same pose and mouth, at the times of the scene's rate.
+    assert np.array_equal(large.jaw, track.jaw)
+    assert np.array_equal(large.translation, track.translation)
+    np.testing.assert_allclose(large.times, track.times / 2)
+    assert (large.width, large.source_sha256) == (info.width, "1" * 64)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "frames", "words"),
+    [(3, 4, 6, "another shape"), (3, 3, 7, "give the same cut")],
+)
+def test_a_proxy_of_another_cut_is_refused(width, height, frames, words):
+    track = toy_track(6)
+    info = VideoInfo(
+        Path("scene.mp4"), width * track.width, height * track.height, track.fps, frames=frames
+    )
+    with pytest.raises(DubfewError, match=words):
+        scene.fit_track_to_scene(track, info)
