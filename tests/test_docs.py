@@ -11,7 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").glob("*.md"),
+        *(ROOT / "integrations").rglob("*.md"),
+    ]
 )
 # `render/pipeline.py: render`, `prior/training/` or `benchmarks/reenact.py` in backticks.
 REFERENCE = re.compile(r"`([\w/-]+\.py)(?::\s+(\w+(?:\.\w+)*))?[^`]*`")
