@@ -108,6 +108,7 @@ def test_a_missing_backend_is_an_error_with_a_remedy() -> None:
         rasterize_batch(vertices, faces, 4, 4, backend="pytorch3d")
 
 
+@pytest.mark.slow
 def test_clips_are_rasterized_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     clip, head = toy_clip(), load_head_model()
     form = ClipSampleForm(frames=1, references=1, shrink=8, sound="none", textured=True)
