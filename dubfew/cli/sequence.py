@@ -94,6 +94,13 @@ def write_pictures(
         Path,
         typer.Option("--out", "-o", metavar="OUT", help="Pattern of the new pictures."),
     ],
+    matte: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Also write mattes, such as matte.%04d.png: white where a pixel is new.",
+        ),
+    ] = None,
     color: ColorOption = None,
     overwrite: OverwriteOption = False,
     progress_mode: ProgressOption = ProgressMode.AUTO,
@@ -106,7 +113,14 @@ def write_pictures(
     sequence = find_sequence(pattern)
     with show_progress(progress_mode, as_json=as_json) as progress:
         painted, notes = write_sequence(
-            sequence, scene, dub, out, color=color, overwrite=overwrite, progress=progress
+            sequence,
+            scene,
+            dub,
+            out,
+            matte=matte,
+            color=color,
+            overwrite=overwrite,
+            progress=progress,
         )
     result = {"output": out, "frames": len(sequence.files), "painted": painted, "notes": notes}
     lines = [f"{out}: {len(sequence.files)} pictures, {painted} with a new mouth"]

@@ -126,6 +126,21 @@ def write_image(
     return "TIFF's tags other than size and depth are not kept"
 
 
+def write_matte(path: Path, changed: NDArray[np.bool_]) -> None:
+    """Write a matte as a gray PNG, atomically.
+
+    Args:
+        path: file to write.
+        changed: True where it is white. [H, W]
+
+    Raises:
+        MissingDependencyError: OpenCV is not installed.
+    """
+    cv2 = import_optional("cv2")
+    _, data = cv2.imencode(".png", changed.astype(np.uint8) * 255)
+    write_atomic(path, data.tobytes())
+
+
 def _to_stored(values: NDArray, largest: int, kind: Any) -> NDArray:
     """Bring values to a stored type."""
     if not largest:

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from dubfew.errors import MediaError, OutputExistsError
 from dubfew.media.audio import AudioSource
 from dubfew.media.frame import Frame
-from dubfew.media.image_files import IMAGE_SUFFIXES, StoredImage, read_image, write_image
+from dubfew.media.image_files import (
+    IMAGE_SUFFIXES,
+    StoredImage,
+    read_image,
+    write_image,
+    write_matte,
+)
 from dubfew.media.info import VideoInfo, probe
 from dubfew.media.pixels import (
     MATRIX_BT709,
@@ -191,6 +197,7 @@ def write_sequence(
     dub: Path,
     out: Path,
     *,
+    matte: Path | None = None,
     color: str | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = no_progress,
@@ -202,6 +209,8 @@ def write_sequence(
         scene: the working video that `make_working_video` made of them.
         dub: the render of it, without loss.
         out: pattern of the new pictures; they keep their numbers.
+        matte: pattern of mattes to write beside them, .png: white where a pixel is new. None writes
+            none.
         color: as for `make_working_video`.
         overwrite: replace pictures that are there.
         progress: function that is called with the number of frames.
@@ -213,13 +222,13 @@ def write_sequence(
         OutputExistsError: Pictures are there.
         MediaError: The videos do not belong to the sequence, or the render was encoded with loss.
     """
-    check_pattern(out)
-    target = ImageSequence(out, (), ())
-    pairs = zip(sequence.numbers, sequence.files, strict=True)
-    names = [out.parent / target.name_frame(number, path) for number, path in pairs]
-    if {*names} & {*sequence.files}:
+    names = _name_pictures(out, sequence)
+    mattes = [] if matte is None else _name_pictures(matte, sequence)
+    if matte is not None and matte.suffix.lower() != ".png":
+        raise MediaError(f"{matte} is to be .png: mattes have eight bits")
+    if {*names} & {*sequence.files} or {*mattes} & {*sequence.files, *names}:
         raise MediaError(f"{out} would replace the original pictures: name another place")
-    there = [path for path in names if path.exists()]
+    there = [path for path in (*names, *mattes) if path.exists()]
     if there and not overwrite:
         raise OutputExistsError(f"{there[0]} exists: give --overwrite, or another pattern")
     first = read_image(sequence.files[0])
@@ -241,6 +250,8 @@ def write_sequence(
         step = _from_planes(after.planes()) - _from_planes(before.planes())
         rgb = coding.decode(coding.encode(image.rgb) + step)
         note = write_image(image.path, path, rgb, changed)
+        if mattes:
+            write_matte(mattes[number], changed)
         notes |= {note} - {""}
         painted += bool(changed.any())
         progress(Progress("frames", number + 1, len(names)))
@@ -294,6 +305,14 @@ def find_coding(sequence: ImageSequence, first: StoredImage, color: str | None) 
     is_linear = color == "linear"
     matrix = bt709_matrix(first.corners) if first.corners and is_linear else np.eye(3)
     return SequenceCoding(is_linear, matrix)
+
+
+def _name_pictures(pattern: Path, sequence: ImageSequence) -> list[Path]:
+    """Name pictures like those of a sequence by another pattern."""
+    check_pattern(pattern)
+    target = ImageSequence(pattern, (), ())
+    pairs = zip(sequence.numbers, sequence.files, strict=True)
+    return [pattern.parent / target.name_frame(number, path) for number, path in pairs]
 
 
 def _read_all(sequence: ImageSequence, first: StoredImage) -> Iterator[StoredImage]:

@@ -190,6 +190,16 @@ def test_times_of_a_cue_sheet_and_of_subtitles(timeline, media, tmp_path):
     assert [each.start for each in lines] == [6 / NTSC, None, None]
     assert lines[0].end == Fraction(3, 10)
     assert [each.delay for each in lines[1:]] == [Fraction(1, 10), 3 / NTSC]
+    timed_text = tmp_path / "lines.ttml"
+    timed_text.write_text(
+        '<tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter" '
+        'xmlns:ttm="http://www.w3.org/ns/ttml#metadata" ttp:timeBase="smpte" ttp:frameRate="30" '
+        'ttp:frameRateMultiplier="1000 1001" ttp:dropMode="dropNTSC" xml:lang="de"><body><div>'
+        '<p begin="01:00:00:06" end="01:00:00:15" ttm:agent="MARY">Hallo</p></div></body></tt>'
+    )
+    (cue,), _, _ = read_lines(timed_text, program)
+    assert float(cue.start) == pytest.approx(float(6 / NTSC), abs=1e-3)
+    assert (cue.character, cue.language, cue.text) == ("MARY", "de", "Hallo")
     pytest.importorskip("pysubs2")
     for clock in ("00:00:00", "01:00:00"):
         subtitles = tmp_path / "lines.srt"

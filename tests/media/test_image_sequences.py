@@ -115,7 +115,13 @@ def _round_trip(folder: Path, kind: str) -> tuple[Path, Path]:
     scene, dub = folder / "scene.mkv", folder / "dub.mkv"
     make_working_video(sequence, scene, rate=Fraction(24000, 1001))
     _paint(scene, dub)
-    painted, _ = write_sequence(sequence, scene, dub, folder / "new" / f"dub.%04d.{kind}")
+    painted, _ = write_sequence(
+        sequence,
+        scene,
+        dub,
+        folder / "new" / f"dub.%04d.{kind}",
+        matte=folder / "new" / "matte.####.png",
+    )
     assert painted == 1
     # Frames without paint are the very files, with their numbers.
     for number in (1001, 1003):
@@ -129,6 +135,9 @@ def test_values_outside_of_the_paint_are_equal_to_the_bit(tmp_path: Path, kind: 
     before, after = (read_image(path).rgb for path in _round_trip(tmp_path, kind))
     inside = np.zeros((HEIGHT, WIDTH), bool)
     inside[MOUTH] = True
+    matte = cv2.imread(str(tmp_path / "new" / "matte.1002.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(matte, np.where(inside, 255, 0))
+    assert not cv2.imread(str(tmp_path / "new" / "matte.1001.png")).any()
     assert np.array_equal(before[~inside], after[~inside])
     # Halved luma is darker, and gray stays about as colored as it was.
     assert (after[inside] < before[inside]).mean() > 0.6
