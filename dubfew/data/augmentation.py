@@ -35,6 +35,23 @@ MIRROR_PROBABILITY = 0.5
 # Strength of the color changes, as a standard deviation of gains: of the whole sample, as cameras
 # differ, and of the references against the target, as the light in one clip does.
 SAMPLE_COLOR_STRENGTH, REFERENCE_COLOR_STRENGTH = 0.08, 0.02
+# Probability that a sample has another grade, and that its target is lit from another side than the
+# references. Most footage has neither.
+GRADE_PROBABILITY, LAMP_PROBABILITY = 0.3, 0.3
+# Ranges of grades, drawn evenly: logarithm of the exposure in linear light (0.4 to 1.6), of the
+# power (0.6 to 1.6), the contrast around mid gray, and the saturation. Scenes are met with these.
+LOG_EXPOSURE_RANGE, LOG_POWER_RANGE = (-0.92, 0.47), (-0.51, 0.47)
+CONTRAST_RANGE, SATURATION_RANGE = (0.4, 1.3), (0.0, 1.5)
+# Range of the color of light, as a logarithm of red; blue changes by twice as much the other way:
+# about 9,000 to 2,800 K.
+WARMTH_RANGE = (-0.1, 0.25)
+# Standard deviation of the logarithm of the light from the middle of a window to its edge. A match
+# at render takes the most of a lamp away; this is what it leaves, and more.
+LAMP_SLOPE = 0.15
+# Exponent of a display: exposure is a gain in linear light.
+DISPLAY_GAMMA = 2.2
+# Weights of red, green and blue in luma (BT.709).
+LUMA = (0.2126, 0.7152, 0.0722)
 # Standard deviation of the rotation of a frame, degrees, and of the logarithm of its stretch.
 # Stronger ones show heads that do not exist.
 AFFINE_ROTATION_DEGREES, AFFINE_LOG_STRETCH = 3.0, 0.03
@@ -126,6 +143,61 @@ def jitter_sample_color(sample: TrainingSample, rng: np.random.Generator) -> Tra
     )
 
 
+def grade_sample(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
+    """Grade a whole sample as other footage would be: scene, references and target alike.
+
+    One of exposure, power, contrast, saturation and color of the light changes, each as often.
+
+    Args:
+        sample: one sample (B = 1).
+        rng: random numbers; advanced.
+    """
+    kind = int(rng.integers(5))
+    exposure = np.exp(rng.uniform(*LOG_EXPOSURE_RANGE) / DISPLAY_GAMMA)
+    power = np.exp(rng.uniform(*LOG_POWER_RANGE))
+    contrast, saturation = rng.uniform(*CONTRAST_RANGE), rng.uniform(*SATURATION_RANGE)
+    warmth = rng.uniform(*WARMTH_RANGE)
+
+    def grade(colors: Tensor) -> Tensor:  # [..., 3, H, W]
+        if kind == 0:
+            return (colors * exposure).clamp(0, 1)
+        if kind == 1:
+            return colors**power
+        if kind == 2:
+            return (0.5 + contrast * (colors - 0.5)).clamp(0, 1)
+        if kind == 3:
+            luma = (colors * torch.tensor(LUMA)[:, None, None]).sum(-3, keepdim=True)
+            return (luma + saturation * (colors - luma)).clamp(0, 1)
+        gains = torch.tensor([warmth, 0.0, -2 * warmth]).exp()
+        return (colors * (gains / (gains @ torch.tensor(LUMA)))[:, None, None]).clamp(0, 1)
+
+    i = sample.inputs
+    target = grade(sample.target)
+    inputs = replace(
+        i,
+        # The blanked mouth stays black, also where black becomes gray.
+        scene=grade(i.scene) * (i.alpha <= 0).float(),
+        references=grade(i.references),
+        cavity=grade(i.cavity) * (i.mouth_interior[:, :1] > 0).float(),
+    )
+    return replace(sample, inputs=inputs, target=target)
+
+
+def light_target(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
+    """Light the target from another side than the references, as a lamp that moves does.
+
+    Args:
+        sample: one sample (B = 1).
+        rng: random numbers; advanced.
+    """
+    slope = torch.tensor(LAMP_SLOPE * rng.standard_normal(2), dtype=torch.float32)
+    size = sample.target.shape[-1]
+    across = (torch.arange(size) + 0.5) * (2 / size) - 1  # -1 to 1
+    light = (slope[0] * across[None, :] + slope[1] * across[:, None]).exp()
+    inputs = replace(sample.inputs, scene=(sample.inputs.scene * light).clamp(0, 1))
+    return replace(sample, inputs=inputs, target=(sample.target * light).clamp(0, 1))
+
+
 def transform_frame_affine(footage: Footage, row: int, rng: np.random.Generator) -> Footage:
     """Turn, stretch and zoom one frame of some footage, image and mesh alike.
 
@@ -176,11 +248,16 @@ def augment_sample(
     Args:
         sample: one sample (B = 1).
         rng: random numbers; advanced.
-        degrade: also lower the resolution and compress by chance, see `degrade_sample`.
+        degrade: also grade it, light it from another side, lower the resolution and compress by
+            chance, see `grade_sample`, `light_target` and `degrade_sample`.
     """
     if rng.random() < MIRROR_PROBABILITY:
         sample = mirror_sample(sample)
     if degrade:
+        if rng.random() < GRADE_PROBABILITY:
+            sample = grade_sample(sample, rng)
+        if rng.random() < LAMP_PROBABILITY:
+            sample = light_target(sample, rng)
         sample = degrade_sample(sample, rng)
     return jitter_sample_color(sample, rng)
 

@@ -10,6 +10,8 @@ from dubfew.data.augmentation import (
     augment_sample,
     compress_images,
     degrade_sample,
+    grade_sample,
+    light_target,
     mirror_sample,
     reduce_resolution,
     transform_frame_affine,
@@ -67,6 +69,38 @@ def test_degraded_samples_keep_the_mask_empty():
         assert not seen.inputs.scene[inside].any()
         outside = ~inside
         assert torch.equal(seen.inputs.scene[outside], seen.target[outside])
+
+
+def test_grades_change_scene_references_and_target_alike():
+    """A pixel's grade does not depend on where it is shown; the mouth stays blank."""
+    footage, rng, changes = toy_footage(), np.random.default_rng(0), []
+    sample = make_sample(footage, 3, np.arange(10, 20), load_head_model(), 2)
+    outside = sample.inputs.alpha <= 0
+    alike = replace(
+        sample,
+        inputs=replace(sample.inputs, references=sample.target[:, None].expand(1, 2, -1, -1, -1)),
+    )
+    for _ in range(24):
+        graded = grade_sample(alike, rng)
+        torch.testing.assert_close(graded.inputs.references[:, 0], graded.target)
+        torch.testing.assert_close(graded.inputs.scene, graded.target * outside)
+        assert float((graded.inputs.scene * ~outside).abs().max()) == 0
+        changes.append(float((graded.target - sample.target).abs().mean()))
+    # Strong enough to be another light: a tenth of the range and more, not always the same.
+    assert max(changes) > 0.1
+    assert np.std(changes) > 0.02
+
+
+def test_a_lamp_lights_the_target_from_one_side():
+    sample = make_sample(toy_footage(), 3, np.arange(10, 20), load_head_model(), 2)
+    lit = light_target(sample, np.random.default_rng(2))
+    assert torch.equal(lit.inputs.references, sample.inputs.references)
+    inside = (sample.target > 0.05) & (lit.target < 1)
+    ratio = torch.where(inside, lit.target / sample.target, torch.nan)[0, 1]
+    steps = ratio.log().diff(dim=1)
+    # The logarithm changes by the same from column to column.
+    assert float(steps[~steps.isnan()].std()) < 1e-4
+    assert abs(float(steps.nanmedian())) * sample.target.shape[-1] > 0.05
 
 
 def test_the_motion_around_a_frame_is_that_of_the_clip():
