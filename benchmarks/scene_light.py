@@ -1,11 +1,20 @@
 """Scenes in another light than the footage: render an actor's own clip, graded anew.
 
     python -m benchmarks.scene_light [CLIP ...] [--out FOLDER] [--only ROW,ROW] [--frames N]
+                                     [--held-out] [--same-track] [--other CLIP]
 
 The actor is adapted on the first three seconds of a clip, without training. The scene is the end of
-these seconds, altered: brighter, darker, warmer, fading. It is rendered with its own motion
-(``--drive self``): the altered scene itself is the right answer. Only the mouth mask is measured,
-which is the same in all rows:
+these seconds, or with ``--held-out`` what follows them, altered: brighter, darker, warmer, fading.
+It is rendered with its own motion (``--drive self``): the altered scene itself is the right answer.
+Only the mouth mask is measured, which is the same in all rows:
+
+The tracker sees the altered scene. With ``--same-track`` it gets the track of the unaltered one,
+which parts the errors of light from those of landmarks. Within the learned seconds a frame may be
+one of its own references. Landmarks that move by half a pixel choose another one, and cost up to
+8 dB there.
+
+With ``--other`` a second actor is learned from another clip of the same person, filmed in another
+light, and renders the unaltered scene; *ideal* is the first one's render.
 
 - *ideal*: the mouth of the unaltered scene's render, altered afterwards. Altered errors are larger
   in a brighter picture and smaller in a darker one, so this is the unaltered figure in the altered
@@ -24,7 +33,8 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +56,10 @@ from dubfew.errors import DubfewError
 from dubfew.evaluate.regions import mouth_region
 from dubfew.media import Frame, VideoWriter, probe, read_frames
 from dubfew.reconstruction.shading_model import linear_to_srgb, srgb_to_linear
+from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
+from dubfew.render import scene as render_scene
 
 # Clips that are rendered unless others are named: 256, 480 and 700 px; studio, dusk, office.
 CLIPS = ("hdtf_RD_Radio18.mp4", "lp_d20.mp4", "vr_1.mp4")
@@ -185,7 +197,16 @@ def _moments(count: int) -> NDArray[np.float64]:
     return np.linspace(0, 1, count)
 
 
-def run_clip(clip: Path, rows: Sequence[str], out: Path, count: int) -> dict[str, Any]:
+def run_clip(
+    clip: Path,
+    rows: Sequence[str],
+    out: Path,
+    count: int,
+    *,
+    held_out: bool = False,
+    same_track: bool = False,
+    other: Path | None = None,
+) -> dict[str, Any]:
     """Measure some rows on one clip and write its sheet.
 
     Args:
@@ -193,18 +214,29 @@ def run_clip(clip: Path, rows: Sequence[str], out: Path, count: int) -> dict[str
         rows: names of the rows.
         out: folder of the results.
         count: frames of the scene.
+        held_out: whether the scene follows the learned seconds instead of ending them.
+        same_track: whether the track of the unaltered scene serves all rows.
+        other: clip of the same person from which the actor of the rows is learned; None for the
+            same clip.
     """
     with tempfile.TemporaryDirectory(prefix="dubfew-light-") as name:
         folder = Path(name)
         info = probe(clip)
-        frames = list(read_frames(clip, stop=round(ADAPT_SECONDS * float(info.fps))))
+        learned = round(ADAPT_SECONDS * float(info.fps))
+        frames = list(read_frames(clip, stop=learned + held_out * count))
+        learned = min(learned, len(frames) - held_out * count)
         known, scene = folder / "known.mp4", folder / "scene.mp4"
-        _write(known, clip, [f.to_rgb() for f in frames])
+        _write(known, clip, [f.to_rgb() for f in frames[:learned]])
         pictures = [f.to_rgb() for f in frames[-count:]]
         _write(scene, clip, pictures)
         registry = Registry(folder / "home")
         dubfew.adapt(known, actor="a", steps=0, registry=registry, progress=show)
-        region = mouth_region(track_video(scene, progress=show))
+        actor = "a"
+        if other is not None:
+            dubfew.adapt(other, actor="b", steps=0, registry=registry, progress=show)
+            actor = "b"
+        plain_track = track_video(scene, progress=show)
+        region = mouth_region(plain_track)
         masks = [m for m in (region(i) for i in range(len(pictures))) if m is not None]
         options: dict[str, Any] = {"drive": "self", "lossless": True, "watermark": False}
         plain = folder / "plain.mp4"
@@ -223,15 +255,16 @@ def run_clip(clip: Path, rows: Sequence[str], out: Path, count: int) -> dict[str
             output = folder / "output.mp4"
             began = time.process_time()
             try:
-                result = dubfew.render(
-                    "a",
-                    video=scene,
-                    out=output,
-                    overwrite=True,
-                    registry=registry,
-                    progress=show,
-                    **options,
-                )
+                with _given_track(plain_track if same_track else None):
+                    result = dubfew.render(
+                        actor,
+                        video=scene,
+                        out=output,
+                        overwrite=True,
+                        registry=registry,
+                        progress=show,
+                        **options,
+                    )
             except DubfewError as error:
                 figures[row] = {"error": str(error)}
                 continue
@@ -251,6 +284,18 @@ def run_clip(clip: Path, rows: Sequence[str], out: Path, count: int) -> dict[str
         if sheet:
             Image.fromarray(np.concatenate(sheet)).save(out / f"scene_light-{clip.stem}.png")
         return {"clip": clip.name, "frames": len(pictures), "rows": figures}
+
+
+@contextmanager
+def _given_track(track: Track | None) -> Iterator[None]:
+    """Let renders use a track instead of tracking their scene; None lets them track it."""
+    before = render_scene.track_person
+    if track is not None:
+        render_scene.track_person = lambda *_, **__: track
+    try:
+        yield
+    finally:
+        render_scene.track_person = before
 
 
 def _write(path: Path, like: Path, pictures: Sequence[NDArray[np.uint8]]) -> None:
@@ -335,6 +380,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     parser.add_argument("--only", default=",".join(ALTERATIONS), help="rows; default: all")
     parser.add_argument("--frames", type=int, default=NUM_FRAMES, help="default %(default)s")
+    parser.add_argument("--held-out", action="store_true", help="frames after those learned")
+    parser.add_argument("--other", type=Path, help="clip of the same person in another light")
+    parser.add_argument("--same-track", action="store_true", help="track the unaltered scene")
     options = parser.parse_args(arguments)
     rows = [row for row in ALTERATIONS if row in options.only.split(",")]
     if not rows:
@@ -342,7 +390,17 @@ def main(arguments: list[str] | None = None) -> int:
     results = []
     for clip in options.clips or [FOOTAGE / name for name in CLIPS]:
         print(f"{clip.name} ...", file=sys.stderr)
-        results.append(run_clip(clip, rows, options.out, options.frames))
+        results.append(
+            run_clip(
+                clip,
+                rows,
+                options.out,
+                options.frames,
+                held_out=options.held_out,
+                same_track=options.same_track,
+                other=options.other,
+            )
+        )
         text = f"# Scenes in another light\n\n{machine_line()}\n\n{table(results)}\n"
         write_results(options.out, "scene_light", text, {"machine": machine(), "clips": results})
     print(text)

@@ -49,6 +49,9 @@ CHANGE_DEVIATION = _by_parameter(0.003, 0.003, 0.01, 0.002, 0.01, 0.02)
 CHANGE_EXPOSURE_DEVIATION = 0.01
 # Share of what is known at the begin of a shot that is added again in each frame.
 START_RECALL = 1.0
+# Standard deviations of a shot's light around what its first frames and their mouths showed. Grades
+# stay in a shot: saturation, mixing and power are known then. Lamps and fades change the others.
+SHOT_DEVIATION = _by_parameter(0.25, 0.04, 0.05, 0.005, 0.05, 0.35)
 # Neighboring cells err alike: that many count as one.
 CELLS_PER_OBSERVATION = 40.0
 # Least standard deviation of a cell's error: a little more than rounding and compression.
@@ -360,6 +363,24 @@ def start_fit(*, gray: bool = False) -> LightFit:
     return LightFit(parameters, np.linalg.inv(covariance), 0.0)
 
 
+def settle_fit(fit: LightFit) -> LightFit:
+    """What a shot's first frames tell of all its frames, instead of `start_fit`.
+
+    Args:
+        fit: match of the first frames together.
+
+    Returns:
+        The same parameters; those that stay in a shot are as certain as they were found.
+    """
+    found = np.sqrt(np.diag(np.linalg.inv(fit.information)))
+    deviation = SHOT_DEVIATION.copy()
+    stays = slice(_SATURATION, _POWER + 1)
+    deviation[stays] = np.maximum(deviation[stays], found[stays])
+    covariance = np.diag(deviation**2)
+    covariance[_GAIN, _GAIN] += START_EXPOSURE_DEVIATION**2
+    return LightFit(fit.parameters, np.linalg.inv(covariance), 0.0)
+
+
 def _recall_start(fit: LightFit, start: LightFit) -> LightFit:
     """Add what was known at the begin to what a shot has shown.
 
@@ -380,6 +401,7 @@ def predict_fit(
     positions: NDArray[np.float64],  # [N, 2]
     *,
     gray: bool = False,
+    known: LightFit | None = None,
 ) -> LightFit:
     """Predict the match of the next frame of a shot from that of the last one.
 
@@ -389,10 +411,11 @@ def predict_fit(
         scene_colors: colors of the same skin in the next frame. [N, 3]
         positions: where it lies in the window, -1 to 1. [N, 2]
         gray: whether the scene is black and white.
+        known: what is known of all frames of the shot; by default that of `start_fit`.
 
     Returns:
-        The same parameters, drawn a little to what is known at the begin of a shot, with less
-        certainty: light may have changed.
+        The same parameters, drawn a little to what is known of the shot, with less certainty:
+        light may have changed.
     """
     change = CHANGE_DEVIATION.copy()
     if gray:
@@ -402,7 +425,7 @@ def predict_fit(
     spread[_GAIN, _GAIN] += jump**2 + CHANGE_EXPOSURE_DEVIATION**2
     spread[_OFFSET, _OFFSET] += CHANGE_EXPOSURE_DEVIATION**2
     carried = LightFit(fit.parameters, np.linalg.inv(spread), 0.0)
-    return _recall_start(carried, start_fit(gray=gray))
+    return _recall_start(carried, known or start_fit(gray=gray))
 
 
 def fit_light(

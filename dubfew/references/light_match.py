@@ -10,6 +10,8 @@ gray mouth.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ from dubfew.references.light_fit import (
     predict_colors,
     predict_fit,
     predict_scene_colors,
+    settle_fit,
     start_fit,
     without_color,
 )
@@ -51,6 +54,7 @@ from dubfew.references.overlays import (
 from dubfew.references.skin_cells import (
     CELL_PX,
     FrameCells,
+    SkinCells,
     SkinComparison,
     cell_positions,
     window_positions,
@@ -99,6 +103,10 @@ class LightTracker:
 
     def __init__(self) -> None:
         self._fit = start_fit()
+        # What is known of all frames of a stretch, and before its first one; and the stretch: its
+        # shot, and whether it is gray.
+        self._known = self._before = start_fit()
+        self._known_stretch: tuple[int, bool] | None = None
         # Shot of the last frame, and whether it was gray.
         self._stretch: tuple[int, bool] | None = None
         # Frames in which the match leaves too much, and frames whose skin is not the references'.
@@ -120,6 +128,43 @@ class LightTracker:
         # How well the skin agrees, with what was seen before in the shot.
         self._agreement = 0.0
 
+    def begin_shot(
+        self,
+        frames: Sequence[RenderInputs],
+        mouths: Sequence[Callable[[], SkinCells | None]],
+        shot: int,
+    ) -> None:
+        """Learn the light of a shot from its first frames, before the first of them is matched.
+
+        Args:
+            frames: inputs of the frames (B = 1 each).
+            mouths: functions that return the cells of each frame's own mouth, called only where
+                the light is another one than that of the footage.
+            shot: number of the shot.
+        """
+        fit, stretch = None, None
+        for inputs, look in zip(frames, mouths, strict=True):
+            skin = FrameCells(inputs).compare_skin()
+            if skin is None:
+                continue
+            cells = skin.pair_with_typical()
+            gray = _is_gray(cells)
+            if fit is None or stretch != (shot, gray):
+                stretch, before = (shot, gray), start_fit(gray=gray)
+            else:
+                before = predict_fit(fit, *cells, gray=gray)
+            fit = fit_light(*cells, before)
+            if _measure_strength(fit, cells[0], cells[2], inputs) > 0:
+                mouth = look()
+                if mouth is not None and _agrees(fit, mouth):
+                    fit = fit_light(*_join_cells(cells, mouth), before)
+        if fit is not None:
+            self._known, self._before, self._known_stretch = settle_fit(fit), fit, stretch
+
+    def has_met(self, shot: int) -> bool:
+        """Tell whether frames of a shot were matched already."""
+        return self._stretch is not None and self._stretch[0] == shot
+
     def match(
         self, inputs: RenderInputs, shot: int, view: SceneView | None = None
     ) -> LightMatch | None:
@@ -140,16 +185,20 @@ class LightTracker:
         if skin is None:
             # Too little to see, such as a face at the frame's edge: the light stays what it was.
             self.opacity = 1.0
-            if self._stretch is None or self._stretch[0] != shot:
+            if not self.has_met(shot):
                 return None
             return self._strengthen(np.full((1, 3), 0.5), np.zeros((1, 2)), inputs)
         cells = skin.pair_with_typical()
-        gray = bool(np.ptp(cells[1], axis=1).max() < GRAY_CHROMA)
-        goes_on = self._stretch is not None and self._stretch[0] == shot
+        gray = _is_gray(cells)
+        goes_on = self.has_met(shot)
         rise = OPACITY_RISE if goes_on else 1.0
         if self._stretch != (shot, gray):
-            self._fit, self._stretch = start_fit(gray=gray), (shot, gray)
-        before = predict_fit(self._fit, *cells, gray=gray)
+            self._stretch = (shot, gray)
+            if self._known_stretch != self._stretch:
+                self._known = self._before = start_fit(gray=gray)
+                self._known_stretch = self._stretch
+            self._fit = self._before
+        before = predict_fit(self._fit, *cells, gray=gray, known=self._known)
         fit, agreement = _fit_and_compare(skin, before)
         look = None
         if view is not None and agreement >= CERTAIN_DISAGREEMENT:
@@ -242,19 +291,29 @@ class LightTracker:
         inputs: RenderInputs,
     ) -> LightMatch | None:
         """The match as it acts: not at all where the light is that of the footage."""
-        predicted = predict_scene_colors(self._fit.parameters, actor_colors, positions)
-        difference = float(np.abs(predicted - actor_colors).mean())
-        share = (difference - UNCHANGED_DIFFERENCE) / (CHANGED_DIFFERENCE - UNCHANGED_DIFFERENCE)
-        if share < 1:
-            # Pale skin hardly shows another saturation, and red lips do.
-            certain = measure_mouth_change(self._fit, inputs) - UNCHANGED_MOUTH
-            share = max(share, certain / (CHANGED_MOUTH - UNCHANGED_MOUTH))
+        share = _measure_strength(self._fit, actor_colors, positions, inputs)
         if share <= 0:
             return None
-        share = min(share, 1.0)
         self.relit += share == 1 and self.opacity > 0
         parameters = IDENTITY + share * (self._fit.parameters - IDENTITY)
         return make_match(parameters, actor_colors.mean(0))
+
+
+def _measure_strength(
+    fit: LightFit,
+    actor_colors: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    inputs: RenderInputs,
+) -> float:
+    """How far a match acts: 0 where the light is that of the footage, to 1."""
+    predicted = predict_scene_colors(fit.parameters, actor_colors, positions)
+    difference = float(np.abs(predicted - actor_colors).mean())
+    share = (difference - UNCHANGED_DIFFERENCE) / (CHANGED_DIFFERENCE - UNCHANGED_DIFFERENCE)
+    if share < 1:
+        # Pale skin hardly shows another saturation, and red lips do.
+        certain = measure_mouth_change(fit, inputs) - UNCHANGED_MOUTH
+        share = max(share, certain / (CHANGED_MOUTH - UNCHANGED_MOUTH))
+    return min(max(share, 0.0), 1.0)
 
 
 def measure_mouth_change(fit: LightFit, inputs: RenderInputs) -> float:
@@ -280,6 +339,22 @@ def measure_mouth_change(fit: LightFit, inputs: RenderInputs) -> float:
     measure_deviations(slopes, np.linalg.inv(fit.information), deviation)
     certain = np.maximum(np.abs(predicted - colors) - CHANCE_DEVIATIONS * deviation, 0).mean(1)
     return float(np.quantile(certain, MOST_CHANGED_QUANTILE))
+
+
+def _is_gray(cells: SkinCells) -> bool:
+    """Tell whether all skin of the scene is gray."""
+    return bool(np.ptp(cells[1], axis=1).max() < GRAY_CHROMA)
+
+
+def _join_cells(first: SkinCells, second: SkinCells) -> SkinCells:
+    colors, seen, positions = (np.concatenate(p) for p in zip(first, second, strict=True))
+    return colors, seen, positions
+
+
+def _agrees(fit: LightFit, mouth: SkinCells) -> bool:
+    """Tell whether a mouth is that of the references: nothing hides it, and the mesh is right."""
+    predicted = predict_scene_colors(fit.parameters, mouth[0], mouth[2])
+    return measure_agreement(predicted, mouth[1], mouth[2]) >= OPAQUE_AGREEMENT
 
 
 def _fit_and_compare(skin: SkinComparison, before: LightFit) -> tuple[LightFit, float]:

@@ -114,6 +114,31 @@ class FrameCells:
         # A cell that looks beyond a reference's window is not known.
         self._seen = (np.abs(cells) < 1).all((0, 3))
 
+    def pair_mouth(self, window: NDArray[np.uint8]) -> SkinCells | None:
+        """Pair the nearest reference with what a frame shows inside of the mask.
+
+        Lips, teeth and the dark of a mouth have colors that the skin around does not have. The
+        inputs have to be those of the frame's own mouth.
+
+        Args:
+            window: RGB, mouth included. [S, S, 3]
+
+        Returns:
+            The cells of the mask; None where there are too few.
+        """
+        _, alpha, mesh = self._planes
+        scene = np.ascontiguousarray(window.transpose(2, 0, 1), np.float32) / 255
+        colors = np.empty((3, *self._seen.shape), np.float32)
+        part, beside = np.empty((2, *self._seen.shape), np.float32)
+        nowhere = np.zeros(mesh.shape, np.bool_)
+        average_cells(scene, np.zeros_like(alpha), mesh, nowhere, CELL_PX, colors, part, beside)
+        inside = shrink_planes(alpha[None, None], CELL_PX)[0, 0] > 0.5
+        chosen = inside & (part >= MIN_KNOWN_FRACTION) & self._seen
+        if int(chosen.sum()) < MIN_CELLS:
+            return None
+        nearest = SkinComparison(self._sampled[:1], colors, chosen, chosen)
+        return nearest.pair_with_each()[0]
+
     def bring_to_scene(self, fit: LightFit, *, half: bool = False) -> NDArray[np.float32]:
         """Bring all references into the pose and the light of the frame.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from dubfew.references.light_fit import LightMatch
 from dubfew.references.light_match import LightTracker, bring_to_actor_light
 from dubfew.references.mouth_interior import ReferenceMouth
 from dubfew.references.overlays import Overlay, SceneView, remove_overlay
+from dubfew.references.skin_cells import FrameCells, SkinCells
 from dubfew.references.warping import warp_references
 from dubfew.render.stage_timer import StageTimer
 from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
@@ -159,7 +161,14 @@ class MouthPredictor:
             return inputs, windows, [_FrameLight()] * len(tasks)
         parts = split_inputs(inputs)
         lights: list[_FrameLight] = []
-        for part, task, window in zip(parts, tasks, windows, strict=True):
+        for row, (part, task, window) in enumerate(zip(parts, tasks, windows, strict=True)):
+            if not self.light.has_met(task.shot):
+                begin = [r for r, t in enumerate(tasks) if r >= row and t.shot == task.shot]
+                self.light.begin_shot(
+                    [parts[r] for r in begin],
+                    [partial(self._pair_mouth, tasks[r], windows[r], parts[r]) for r in begin],
+                    task.shot,
+                )
             match = self.light.match(part, task.shot, _view_scene(task, window))
             lights.append(_FrameLight(match, self.light.opacity, self.light.overlay))
             if self.light.left_reason:
@@ -176,6 +185,32 @@ class MouthPredictor:
         scene = torch.from_numpy(windows).to(inputs.scene).permute(0, 3, 1, 2) / 255
         blanked = torch.where(inputs.alpha > 0, 0, scene)
         return replace(inputs, scene=blanked), windows, lights
+
+    def _pair_mouth(
+        self,
+        task: FrameTask,
+        window: NDArray[np.uint8],  # [S, S, 3]
+        inputs: RenderInputs,
+    ) -> SkinCells | None:
+        """Pair the references with the mouth that a frame shows; None if that is not known."""
+        if self.align_meshes:
+            return FrameCells(inputs).pair_mouth(window)
+        filmed = task.filmed
+        if filmed is None:
+            return None
+        own = make_frame_inputs(
+            self.head,
+            filmed.geometry.vertices_in_window(filmed.geometry_row, len(window)),
+            task.geometry.hull_in_window(task.geometry_row, len(window)),
+            window,
+            task.motion,
+            self.references.windows,
+            filmed.reference_rows,
+            filmed.reference_distances,
+            colors=self._colors,
+            mouths=self._mouths,
+        )
+        return FrameCells(own).pair_mouth(window)
 
     def _align(
         self,

@@ -43,11 +43,13 @@ class DrivenScene:
         schedule: scene frames of the output and their times.
         track: one row per frame of the output, with the new mouth.
         motion: mouth motion of that track.
+        filmed: the same frames with the mouths that they show; None if those are rendered.
     """
 
     schedule: FrameSchedule
     track: Track
     motion: MouthMotion
+    filmed: Track | None = None
 
 
 def track_scene(
@@ -196,7 +198,8 @@ def drive_scene(job: RenderJob, track: Track, progress: ProgressCallback) -> Dri
     # One row per frame of the output, which may show a scene frame twice.
     shown = dataclasses.replace(track.select(schedule.scene_rows), times=schedule.times)
     moved = _move_mouth(job, shown, progress)
-    return DrivenScene(schedule, moved, motion_from_track(moved, job.actor.head))
+    motion = motion_from_track(moved, job.actor.head)
+    return DrivenScene(schedule, moved, motion, None if moved is shown else shown)
 
 
 def _move_mouth(job: RenderJob, track: Track, progress: ProgressCallback) -> Track:

@@ -97,7 +97,9 @@ class ScenePainter:
         with (
             self._background,
             closing(prefetch(shown)) as frames,
-            closing(make_frame_tasks(frames, scene.track, scene.motion, self._predictor)) as tasks,
+            closing(
+                make_frame_tasks(frames, scene.track, scene.motion, self._predictor, scene.filmed)
+            ) as tasks,
             closing(
                 prefetch(predict_frames(skip_outside(tasks, weights), self._predictor))
             ) as predicted,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 
+import numpy as np
+
 from dubfew.media import Frame
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.reconstruction.track import Track
@@ -13,7 +15,7 @@ from dubfew.references.track_geometry import compute_track_geometry
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.painting import PaintingPredictor
 from dubfew.render.prediction import MouthPredictor
-from dubfew.render.tasks import FrameTask, PredictedFrame
+from dubfew.render.tasks import FilmedMouth, FrameTask, PredictedFrame
 from dubfew.render.transitions import paint_opacity, transition_weights
 
 # Frames whose meshes are in memory at once. FLAME's take 60 kB each.
@@ -30,6 +32,7 @@ def make_frame_tasks(
     track: Track,
     motion: MouthMotion,
     predictor: MouthPredictor | PaintingPredictor,
+    filmed: Track | None = None,
 ) -> Generator[Frame | FrameTask, None, None]:
     """Decide for every frame what is to be painted into it.
 
@@ -38,6 +41,8 @@ def make_frame_tasks(
         track: track of the same frames, with the mouths to render.
         motion: mouth motion of that track.
         predictor: the network that will paint, with the actor's references.
+        filmed: track of the same frames with the mouths that they show, by which the light of a
+            shot is learned; None where those are the mouths to render, or are not to be looked at.
 
     Yields:
         A task for each frame that can be painted; the frame itself where it is to stay untouched.
@@ -51,6 +56,7 @@ def make_frame_tasks(
         mouth_in_scene=predictor.align_meshes,
     )
     usable, opacity = track.usable, paint_opacity(transition_weights(track))
+    mouths = {} if filmed is None else _find_filmed_mouths(filmed, predictor)
     # The rows come first, so that no frame is read for nothing at the end.
     for number, frame in zip(range(len(track)), frames, strict=False):
         if number % GEOMETRY_BLOCK_FRAMES == 0:
@@ -69,9 +75,36 @@ def make_frame_tasks(
                 int(track.shot[number]),
                 number,
                 track.landmarks[number],
+                mouths.get(number),
             )
         else:
             yield frame
+
+
+def _find_filmed_mouths(
+    filmed: Track, predictor: MouthPredictor | PaintingPredictor
+) -> dict[int, FilmedMouth]:
+    """Find the filmed mouths of the first frames of each shot, by their rows."""
+    rows = np.nonzero(filmed.usable)[0]
+    shots = filmed.shot[rows]
+    # The batch with which a shot begins.
+    firsts = [rows[shots == shot][:NETWORK_BATCH_FRAMES] for shot in np.unique(shots)]
+    chosen = np.concatenate([*firsts, np.zeros(0, np.int64)]).astype(np.int64)
+    found = {}
+    for start in range(0, len(chosen), GEOMETRY_BLOCK_FRAMES):
+        block = chosen[start : start + GEOMETRY_BLOCK_FRAMES]
+        part = filmed.select(block)
+        geometry = compute_track_geometry(part, predictor.head)
+        references, distances = choose_references(
+            part,
+            predictor.head,
+            predictor.references.footage.key,
+            predictor.num_references,
+            mouth_in_scene=True,
+        )
+        for place, number in enumerate(block):
+            found[int(number)] = FilmedMouth(geometry, place, references[place], distances[place])
+    return found
 
 
 def predict_frames(
@@ -92,7 +125,14 @@ def predict_frames(
         return
     pending: list[Frame | FrameTask] = []
     num_tasks = 0
+    shot = None
     for item in items:
+        if isinstance(item, FrameTask):
+            # The first frames of a shot tell its light, so a batch begins with it.
+            if num_tasks and item.shot != shot:
+                yield from _predict_pending(pending, predictor)
+                pending, num_tasks = [], 0
+            shot = item.shot
         # Untouched frames wait with the tasks, so that the order is kept.
         pending.append(item)
         num_tasks += isinstance(item, FrameTask)

@@ -39,6 +39,23 @@ class ReferenceSet:
 
 
 @dataclass(frozen=True)
+class FilmedMouth:
+    """The mouth that a frame shows before it is painted.
+
+    Attributes:
+        geometry: mesh and regions of some frames of the scene as filmed.
+        geometry_row: the frame's row in ``geometry``.
+        reference_rows: rows of the references that resemble the filmed mouth. [K]
+        reference_distances: distance of each reference's key from the frame's. [K]
+    """
+
+    geometry: TrackGeometry
+    geometry_row: int
+    reference_rows: NDArray[np.int64]
+    reference_distances: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class FrameTask:
     """One frame whose mouth is to be painted.
 
@@ -53,6 +70,8 @@ class FrameTask:
         shot: number of the frame's shot.
         row: the frame's row in the track.
         landmarks: landmarks of the scene's face, px of the frame. [478, 3]
+        filmed: the frame's own mouth, at the begin of a shot; None where it is not looked at, or
+            is the one to render.
     """
 
     frame: Frame
@@ -65,6 +84,7 @@ class FrameTask:
     shot: int = 0
     row: int = 0
     landmarks: NDArray[np.float32] | None = None
+    filmed: FilmedMouth | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from dubfew.references.light_fit import (
     fit_light,
     make_match,
     predict_colors,
+    predict_fit,
+    settle_fit,
     start_fit,
 )
 from dubfew.references.light_match import (
@@ -24,7 +26,7 @@ from dubfew.references.light_match import (
     bring_to_actor_light,
     measure_mouth_change,
 )
-from dubfew.references.skin_cells import window_positions
+from dubfew.references.skin_cells import FrameCells, window_positions
 from tests.data.people import toy_footage
 
 
@@ -258,3 +260,89 @@ def test_a_certain_change_of_what_is_painted_counts(sample):
     guess = LightFit(parameters, np.eye(len(parameters)), 0.0)
     assert measure_mouth_change(guess, inputs) == 0
     assert measure_mouth_change(LightFit(IDENTITY, certain.information, 0.0), inputs) < 1e-6
+
+
+def test_a_shot_knows_its_grade_and_not_its_exposure():
+    """After the first frames saturation and power stay; the light may rise and fall."""
+    colors, positions = skin()
+    fit = fit_light(colors, 0.5 * gray(colors) + 0.3 * colors, positions, start_fit())
+    known = settle_fit(fit)
+    assert np.array_equal(known.parameters, fit.parameters)
+    before, after = (np.sqrt(np.diag(np.linalg.inv(f.information))) for f in (start_fit(), known))
+    assert (after[[6, 13]] < 0.3 * before[[6, 13]]).all()  # saturation and power
+    assert after[0] == pytest.approx(before[0])  # exposure
+    # What skin of one hue says about them in a single frame hardly moves them.
+    pale = np.full_like(colors, 0.5) + 0.02 * (colors - 0.5)
+    carried = predict_fit(known, pale, pale, positions, known=known)
+    assert fit_light(pale, pale, positions, carried).parameters[6] == pytest.approx(
+        fit.parameters[6], abs=0.03
+    )
+
+
+def test_the_frames_own_mouth_tells_what_skin_does_not(sample):
+    """Lips of another hue, and the dark between them, in a curve that is no power."""
+
+    def flat(colors):
+        return 0.1 + 0.2 * np.log2(1 + 10 * srgb_to_linear(colors))
+
+    rng = np.random.default_rng(0)
+    red = np.array([0.7, 0.2, 0.25]) * rng.uniform(0.1, 1, (300, 1))
+    positions = rng.uniform(-0.4, 0.4, (300, 2))
+    mouth = red, flat(red), positions
+    inputs, _ = graded(sample, lambda c: torch.from_numpy(flat(c.numpy())).float())
+    errors, looks = [], []
+    for look in (lambda: None, lambda: looks.append(1) or mouth):
+        tracker = LightTracker()
+        tracker.begin_shot([inputs] * 3, [look] * 3, 0)
+        match = tracker.match(inputs, 0)
+        colors, places = (torch.from_numpy(part)[None].float() for part in (red, positions))
+        painted = match.to_scene(colors.permute(2, 0, 1), places)[:, 0].T.numpy()
+        errors.append(float(np.abs(painted - mouth[1]).mean()))
+    assert len(looks) == 3
+    assert errors[1] < 0.7 * errors[0]
+    assert errors[1] < 0.02
+
+
+def test_a_mouth_becomes_cells_of_the_mask(sample):
+    window = (sample.target[0].permute(1, 2, 0) * 255 + 0.5).byte().numpy()
+    actor, scene, positions = FrameCells(sample.inputs).pair_mouth(window)
+    assert np.abs(actor - scene).mean() < 0.02
+    center = (sample.inputs.alpha[0, 0] > 0).nonzero().float().mean(0).flip(0) / 32 - 1
+    assert positions.mean(0) == pytest.approx(center.numpy(), abs=0.1)
+    blank = dataclasses.replace(sample.inputs, alpha=torch.zeros_like(sample.inputs.alpha))
+    assert FrameCells(blank).pair_mouth(window) is None
+
+
+def test_a_scene_in_the_footages_light_is_not_looked_at(sample):
+    tracker = LightTracker()
+    tracker.begin_shot([sample.inputs] * 2, [lambda: pytest.fail("looked")] * 2, 0)
+    assert not tracker.has_met(0)
+    assert tracker.match(sample.inputs, 0) is None
+
+
+def test_a_hidden_mouth_is_not_believed(sample):
+    """A hand over the mouth, in a scene half as bright, is no light."""
+    inputs, window = graded(sample, lambda c: 0.5 * c)
+    window[sample.inputs.alpha[0, 0].numpy() > 0] = (90, 60, 50)
+    matches = []
+    for look in (lambda: FrameCells(inputs).pair_mouth(window), lambda: None):
+        tracker = LightTracker()
+        tracker.begin_shot([inputs], [look], 0)
+        matches.append(tracker.match(inputs, 0))
+    assert np.array_equal(matches[0].matrix, matches[1].matrix)
+
+
+def test_the_first_frame_is_as_sure_as_the_fourth(sample):
+    """Where its mesh errs it is not tinted: the frames that follow were looked at before."""
+    generator, size = torch.Generator().manual_seed(3), sample.target.shape[-1]
+    coarse = 0.05 * torch.randn(4, 3, 4, 4, generator=generator)
+    patches = F.interpolate(coarse, size).split(1)
+    frames = [graded(sample, lambda c, n=each: 0.6 * c + n)[0] for each in patches]
+    errors = []
+    for ahead in (frames, frames[:1]):
+        tracker = LightTracker()
+        tracker.begin_shot(ahead, [lambda: None] * len(ahead), 0)
+        match = tracker.match(frames[0], 0)
+        painted = match.to_scene(sample.target[0], window_positions(size))
+        errors.append(float((painted - 0.6 * sample.target[0]).abs().mean()))
+    assert errors[0] < 0.8 * errors[1]

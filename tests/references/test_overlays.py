@@ -205,3 +205,23 @@ def test_a_microphone_before_the_lips_leaves_the_frame(sample, lips):
     assert reason == "mouth hidden"
     assert show(3, 1)[0] == ""
     assert "2 frames left as they are: something" in tracker.describe_unmatched()
+
+
+def test_a_wipe_to_another_picture_leaves_frames_whose_mouth_has_gone(sample, lips):
+    """The line goes from left to right in ten frames; behind it lies another person's skin."""
+    other = (sample.target[0].permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)[::-1, :, ::-1]
+    size, tracker, opacities = len(other), LightTracker(), {}
+    # From a frame before the mesh begins to one behind its end.
+    for column in np.linspace(0, size, 11).astype(int):
+
+        def draw(window, column=column):
+            window[:, :column] = other[:, :column]
+
+        inputs, view = drawn(sample, lips, draw)
+        tracker.match(inputs, 0, view)
+        opacities[int(column)] = tracker.opacity
+    middle, right = lips[:, 0].mean(), lips[:, 0].max()
+    assert opacities[0] == 1
+    assert all(opacity == 0 for column, opacity in opacities.items() if column > right)
+    # Half a mouth is none of the actor's.
+    assert all(opacity < 1 for column, opacity in opacities.items() if column > middle)

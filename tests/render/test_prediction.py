@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from dubfew.references.inputs import select_motion_window
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import compute_track_geometry
 from dubfew.render.prediction import MouthPredictor, _FrameLight
+from dubfew.render.streaming import _find_filmed_mouths
 from dubfew.render.tasks import FrameTask, ReferenceSet
 from tests.data.people import TOY, toy_footage, toy_track
 
@@ -71,3 +74,34 @@ def test_frames_that_are_left_take_no_prediction(monkeypatch, opacities, sizes):
         else:
             assert not predicted.prediction.numel()
     assert ran == sizes
+
+
+def test_the_mouth_that_was_filmed_tells_the_light_of_a_dub():
+    """Of each shot the first batch is looked at, with the mesh of the scene and not of the dub."""
+    head, footage = load_head_model(), toy_footage(8)
+    track = replace(toy_track(8), shot=np.array([0] * 5 + [1] * 3, np.int32))
+    predictor = MouthPredictor(
+        make_renderer("lite", vars(TOY)),
+        torch.zeros(TOY.texture_channels, 16, 16),
+        ReferenceSet(footage, footage),
+        head,
+        "cpu",
+        align_meshes=False,
+    )
+    mouths = _find_filmed_mouths(track, predictor)
+    assert sorted(mouths) == [0, 1, 2, 3, 5, 6, 7]
+    filmed = mouths[6]
+    assert filmed.reference_rows[0] in (5, 6, 7)  # the footage shows these very mouths
+    geometry = compute_track_geometry(track.select(slice(6, 7)), head)
+    task = FrameTask(
+        None,
+        geometry,
+        0,
+        select_motion_window(footage.motion, 6),
+        np.array([0, 1]),
+        np.zeros(2, np.float32),
+        filmed=filmed,
+    )
+    actor, scene, _ = predictor._pair_mouth(task, footage.images[6], None)
+    assert np.abs(actor - scene).mean() < 0.015
+    assert predictor._pair_mouth(replace(task, filmed=None), footage.images[6], None) is None

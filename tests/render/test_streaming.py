@@ -54,6 +54,19 @@ def test_items_keep_their_order(faces: str, batches: list[int]) -> None:
     assert list(composite_frames(predicted, compositor)) == list(range(len(faces)))
 
 
+def test_a_batch_begins_with_a_shot() -> None:
+    """Its first frames tell the light of a shot before any of them is painted."""
+    predictor = NumberPredictor()
+    shots = "aaaaaabbbbbc"
+    tasks = [
+        FrameTask(number, None, 0, None, None, None, shot=ord(shot))
+        for number, shot in enumerate(shots)
+    ]
+    predicted = list(predict_frames(tasks, predictor))
+    assert predictor.batches == [4, 2, 4, 1, 1]
+    assert [item.prediction for item in predicted] == list(range(len(shots)))
+
+
 def test_frames_without_a_face_do_not_pile_up() -> None:
     taken = []
 
