@@ -9,7 +9,11 @@ pytest.importorskip("espeakng_loader")
 
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.speech.espeak import Utterance, get_synthesizer
-from dubfew.speech.training.vowel_hold import HOLD_SECONDS_RANGE, hold_random_vowel
+from dubfew.speech.training.vowel_hold import (
+    HOLD_SECONDS_RANGE,
+    hold_random_vowel,
+    hold_some_vowels,
+)
 from dubfew.speech.visemes import VOWEL_LETTERS, Phone
 
 
@@ -42,6 +46,14 @@ def test_one_vowel_is_held_and_all_that_follows_moves() -> None:
     )
     tail = len(utterance.samples) - int(after * SPEECH_SAMPLE_RATE_HZ)
     np.testing.assert_array_equal(held.samples[-tail:], utterance.samples[-tail:])
+
+
+def test_a_part_of_the_sentences_has_a_held_vowel() -> None:
+    sentences = [get_synthesizer().synthesize("Mama has a large car.", "en-us")] * 20
+    for fraction, low, high in ((0.0, 0, 0), (0.5, 5, 15), (1.0, 20, 20)):
+        held = hold_some_vowels(sentences, fraction, np.random.default_rng(0))
+        longer = sum(len(a.samples) > len(b.samples) for a, b in zip(held, sentences, strict=True))
+        assert low <= longer <= high
 
 
 @pytest.mark.parametrize(
