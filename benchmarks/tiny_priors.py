@@ -2,10 +2,15 @@
 
     python -m benchmarks.tiny_priors people --out FOLDER [--clips CLIP ...]
     python -m benchmarks.tiny_priors train --out FOLDER --seconds 180 [--steps N] [--only NAME,...]
+    python -m benchmarks.tiny_priors score --out FOLDER --held-out FOLDER [--own-data FOLDER]
 
 ``people`` films synthetic people (`dubfew.synthetic`), tracks the given clips, and writes their
 crops for every layout. ``train`` gives each renderer as many steps as fit into the same processor
 seconds, and with ``--steps`` the same number of steps as well. Both go on where they stopped.
+``score`` paints people whom no training saw, from references of their own clip and without an
+adaptation, and measures the mouths in the networks' own crops; the held-out folder is one of
+``people``. With ``--own-data``, windows of held-out people, dubfew's shipped prior stands beside
+them.
 
 The networks are the tests' own sizes (64 px, or 104 x 80), with losses of pixels alone: no weights
 of VGG-19, no critics, no SyncNet. They are not the papers' configurations. `benchmarks.renderers`
@@ -24,18 +29,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from benchmarks.common import machine_line, markdown_table
 from dubfew.data.audio_io import SegmentAudio, serialize_audio
 from dubfew.data.clip_footage import cut_clip_footage
-from dubfew.data.clip_shards import CLIP_MEMBER, serialize_clip
-from dubfew.data.shards import SHARD_FORMAT_VERSION, serialize_header, serialize_sample
+from dubfew.data.clip_shards import CLIP_MEMBER, open_layout_clips, serialize_clip
+from dubfew.data.shards import (
+    SHARD_FORMAT_VERSION,
+    open_prepared_clips,
+    serialize_header,
+    serialize_sample,
+)
 from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.data.tar import write_tar_end
 from dubfew.media import Frame, probe, read_audio, read_frames
 from dubfew.media.mel import resample_audio
+from dubfew.prior.checkpoint import Prior
 from dubfew.prior.renderers import RENDERERS
 from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.painting_data import VALIDATION_WINDOWS, ClipValidator
 from dubfew.prior.training.trainer import FINISHED_PRIOR_FOLDER, train_renderer
+from dubfew.prior.training.validation import HeldOutValidator
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
@@ -46,6 +61,8 @@ from dubfew.utils.files import atomic_path, write_atomic
 PERSON_SEEDS, CLIP_SECONDS, PICTURE_SIZE = range(300, 312), 4.0, 192
 # Steps whose mean time says how many fit into the given seconds. The first loads and compiles.
 TIMED_STEPS, WARMUP_STEPS = 8, 2
+# Columns of the table, as validations name them.
+MEASURES = ("psnr_heldout", "ssim_heldout", "sharpness_heldout")
 
 
 @dataclass(frozen=True)
@@ -181,19 +198,68 @@ def train_one(name: str, out: Path, own_data: Path, folder: str, steps: int) -> 
     print(f"{folder} {name}: {facts}", flush=True)
 
 
+def score(out: Path, held_out: Path, own_data: Path | None) -> str:
+    """Measure all trained priors on held-out people; returns the table as Markdown."""
+    rows: list[list[object]] = []
+    for budget in ("steps", "seconds"):
+        for name, run in TINY_RUNS.items():
+            folder = out / budget / name
+            if not (folder / "run.json").exists():
+                continue
+            prior = Prior.load(folder / FINISHED_PRIOR_FOLDER)
+            people = open_layout_clips(held_out / "data" / run.layout, run.layout)
+            validate = ClipValidator(people, prior.renderer.config, torch.device("cpu"))
+            began = time.process_time()
+            found = validate(prior.renderer.eval(), torch.nn.Identity()).metrics
+            frames = len(people) * VALIDATION_WINDOWS * prior.renderer.config.frames
+            facts = json.loads((folder / "run.json").read_text())
+            rows.append(
+                [
+                    name,
+                    f"equal {budget}",
+                    facts["steps"],
+                    facts["processor_seconds"],
+                    *(found[measure] for measure in MEASURES),
+                    1000 * (time.process_time() - began) / frames,
+                    facts["bytes"] / 1e6,
+                ]
+            )
+    if own_data is not None:
+        prior = Prior.load(None)
+        windows = open_prepared_clips(own_data)
+        references = prior.renderer.config.references
+        own = HeldOutValidator(windows, references, torch.device("cpu"))
+        found = own(prior.renderer.eval()).metrics
+        rows.append(
+            [
+                *("lite, shipped", None, None, None),
+                *(found[measure] for measure in MEASURES),
+                *(None, None),
+            ]
+        )
+    head = ["renderer", "trained for", "steps", "processor s", *MEASURES, "ms a frame", "MB"]
+    return machine_line() + "\n\n" + markdown_table(head, rows)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line and run one of the two parts."""
+    """Parse the command line and run one of the parts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("part", choices=("people", "train"))
+    parser.add_argument("part", choices=("people", "train", "score"))
     parser.add_argument("--clips", nargs="*", type=Path, default=[], help="to train on as well")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=180, help="processor seconds of each")
     parser.add_argument("--steps", type=int, default=0, help="steps of the second training of each")
     parser.add_argument("--only", default="", help="names, separated by commas")
-    parser.add_argument("--own-data", type=Path, help="windows for `lite` from fresh weights")
+    parser.add_argument("--own-data", type=Path, help="windows that `lite` learns or is judged by")
+    parser.add_argument("--held-out", type=Path, help="folder of ``people`` that no training saw")
     options = parser.parse_args(arguments)
     if options.part == "people":
         write_people(options.out, options.clips)
+        return 0
+    if options.part == "score":
+        if options.held_out is None:
+            parser.error("score needs --held-out")
+        print(score(options.out, options.held_out, options.own_data))
         return 0
     names = [*TINY_RUNS, *(["lite"] if options.own_data else [])]
     for name in [n for n in names if not options.only or n in options.only.split(",")]:
