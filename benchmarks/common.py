@@ -68,6 +68,20 @@ def clips_of(split: str, folder: Path = FOOTAGE) -> list[Path]:
     return [folder / entry["file"] for entry in entries if entry["split"] == split]
 
 
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure of matplotlib; an SVG has its letters as text, and no date.
+
+    Args:
+        figure: the figure.
+        path: file to write; its suffix names the format.
+    """
+    from matplotlib import rc_context  # here, because most benchmarks draw nothing
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "dubfew"}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
 def write_results(folder: Path, name: str, text: str, data: object) -> None:
     """Write ``NAME.md`` for people and ``NAME.json`` for programs.
 

@@ -1,10 +1,11 @@
 """Table of two versions of dubfew by turns: time, processor and memory, by face size and load.
 
     python -m benchmarks.speed_table CLIP --version old=CHECKOUT[,PYTHON] --version new=CHECKOUT
-        [--faces 1 0.5 0.25] [--busy 0 1 4] [--repeat N] [--minutes M] [--out FOLDER]
+        [--faces 1.5 1 0.75] [--busy 0 1 4] [--repeat N] [--minutes M] [--out FOLDER]
 
 Every run is a fresh process of the command line under its version's own defaults, in an own home.
-The picture of the clip is made smaller within a frame of unchanged size for smaller faces. The
+The picture of the clip is made smaller or larger within a frame of unchanged size for other sizes
+of the face. Earlier versions find no faces that are less than about a fifth of the frame. The
 actor is learned from the clip's beginning, and what follows is rendered. Rounds go over all rows,
 and versions alternate within a row, so that all meet the same machine. Every run is noted at once
 in ``runs.jsonl``; the same command goes on where it was stopped, and writes the table of what is
@@ -90,16 +91,23 @@ class Run:
         return self.command, self.face, self.busy, self.version, self.round
 
 
-def shrink_picture(frame: Frame, factor: float) -> Frame:
-    """Make a frame's picture smaller in the middle of a frame of the same size.
+def resize_picture(frame: Frame, factor: float) -> Frame:
+    """Make a frame's picture smaller or larger in a frame of the same size.
 
     Args:
         frame: any frame.
-        factor: 1 leaves the frame as it is.
+        factor: 1 leaves the frame as it is. A smaller picture lies in the middle; of a larger one
+            the upper middle is seen, where faces are.
     """
     if factor == 1:
         return frame
     rgb = frame.to_rgb()
+    if factor > 1:
+        height, width = (round(size / factor) for size in rgb.shape[:2])
+        left, top = (rgb.shape[1] - width) // 2, (rgb.shape[0] - height) // 4
+        part = Image.fromarray(rgb[top : top + height, left : left + width])
+        large = part.resize((rgb.shape[1], rgb.shape[0]), Image.Resampling.LANCZOS)
+        return Frame.from_rgb(np.asarray(large), pix_fmt="yuv420p")
     height, width = (round(size * factor) for size in rgb.shape[:2])
     picture = np.full_like(rgb, BORDER_LEVEL)
     top, left = (rgb.shape[0] - height) // 2, (rgb.shape[1] - width) // 2
@@ -306,7 +314,7 @@ class SpeedTable:
             if not all(self._file(kind, face).exists() for kind in pieces):
                 for kind, piece in pieces.items():
                     part = self._folder / f"part-{kind}.mp4"
-                    shrunk = (shrink_picture(frame, face) for frame in piece)
+                    shrunk = (resize_picture(frame, face) for frame in piece)
                     write_frames(part, options.clip, shrunk, lossless=False)
                     part.rename(self._file(kind, face))
             for version in self._versions:
@@ -359,7 +367,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--audio", type=Path, required=True, help="speech to render")
     parser.add_argument("--seconds", type=int, default=DEFAULT_SECONDS, help="of the clip")
-    parser.add_argument("--faces", type=float, nargs="+", default=[1.0, 0.5, 0.25])
+    parser.add_argument("--faces", type=float, nargs="+", default=[1.5, 1.0, 0.75])
     parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 4])
     parser.add_argument("--commands", nargs="+", choices=("adapt", "render"), default=["render"])
     parser.add_argument("--steps", type=int, help="of adapt; default: each version's own")

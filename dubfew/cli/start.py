@@ -16,6 +16,7 @@ from dubfew.cli.console import (
     mute_native_libraries,
     prompt_passphrase,
 )
+from dubfew.utils.allocator import keep_freed_memory
 from dubfew.utils.compute_threads import use_one_blas_thread
 from dubfew.utils.passphrase import set_passphrase_prompt
 
@@ -26,6 +27,7 @@ COMPLETION_VARIABLE = "_DUBFEW_COMPLETE"
 def main() -> None:
     """Set up signals, warnings and prompts, then run the command that the words choose."""
     use_one_blas_thread()  # before NumPy is imported, which reads it
+    keep_freed_memory()  # before threads have arenas of their own
     # End on `kill` and on a closed terminal as on Ctrl-C, so that temporary files are removed.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP

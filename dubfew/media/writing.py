@@ -180,8 +180,12 @@ class VideoWriter:
 
     @property
     def notes(self) -> list[str]:
-        """Return lines about what becomes of the sound; complete once the writer is open."""
-        return [track.note for track in self._audio_tracks if track.note]
+        """Return lines about the encoder and the sound; complete once the writer is open."""
+        return [
+            note
+            for note in (self.encoding.note, *(track.note for track in self._audio_tracks))
+            if note
+        ]
 
     @property
     def kept_frames(self) -> int:

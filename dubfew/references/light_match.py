@@ -90,6 +90,10 @@ OVERLAY_GAIN = 0.06
 HIDDEN_LIPS, SHOWN_LIPS = 0.65, 0.4
 # Frames for which a thing that was found stays where it was.
 MAX_LOST_FRAMES = 2
+# Frames in a row from which things before the face are reported: captions and microphones stay for
+# longer. At the far side of a turned jaw the background is taken for a thing in a frame or two, and
+# kept, which is right.
+MIN_REPORTED_FRAMES = 4
 # The bounds above for what is left of a face beside things: less skin agrees less by chance.
 COVERED_LEFT_AGREEMENT, COVERED_OPAQUE_AGREEMENT = 0.3, 0.4
 # Rise of the opacity per frame after a frame that was left: the paint does not pop up.
@@ -122,8 +126,10 @@ class LightTracker:
         self._was_hidden = False
         # Frames since it was found.
         self._lost_frames = 0
-        # Frames in which something lies over the face, and frames whose mouth it hides.
+        # Frames in which something lies over the face for long enough, frames in a row that it does
+        # so up to the last one, and frames whose mouth it hides.
         self.overlaid = 0
+        self._overlaid_run = 0
         self.hidden = 0
         # How well the skin agrees, with what was seen before in the shot.
         self._agreement = 0.0
@@ -230,7 +236,7 @@ class LightTracker:
             left, opaque = COVERED_LEFT_AGREEMENT, COVERED_OPAQUE_AGREEMENT
         share = (agreement - left) / (opaque - left)
         self.opacity = float(np.clip(share, 0, min(1.0, self.opacity + rise)))
-        is_hidden = False
+        is_hidden = is_overlaid = False
         if look is not None:
             # A thing of the color of skin has no outline that could be kept.
             limit = MIN_STRANGE_PART if self._was_hidden and goes_on else COVERED_STRANGE_PART
@@ -240,7 +246,8 @@ class LightTracker:
             is_hidden = is_hidden or measure_hidden_lips(self.overlay, view) > share
             # Hair and collars at the jaw's border count for the light alone.
             inside = inputs.alpha[0, 0].cpu().numpy() > 0
-            self.overlaid += not is_hidden and bool((self.overlay.mask & inside).any())
+            is_overlaid = not is_hidden and bool((self.overlay.mask & inside).any())
+        self._count_overlaid(is_overlaid)
         self.hidden += is_hidden
         self.opacity = 0.0 if is_hidden else self.opacity
         self._was_hidden = is_hidden
@@ -283,6 +290,14 @@ class LightTracker:
                 "can be matched: look at their mouths"
             )
         return "; ".join(parts)
+
+    def _count_overlaid(self, is_overlaid: bool) -> None:
+        """Count a frame that something lies over, with those before it once they are enough."""
+        self._overlaid_run = self._overlaid_run + 1 if is_overlaid else 0
+        if self._overlaid_run == MIN_REPORTED_FRAMES:
+            self.overlaid += MIN_REPORTED_FRAMES
+        elif self._overlaid_run > MIN_REPORTED_FRAMES:
+            self.overlaid += 1
 
     def _strengthen(
         self,

@@ -110,7 +110,7 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     # Light is compared where both can be seen: on the mesh, outside of the mask.
     outside = (inputs.alpha <= 0).float()
     width = round(SILHOUETTE_FRACTION * outside.shape[-1])
-    beside = F.max_pool2d(1 - inputs.mesh_mask, 2 * width + 1, 1, width)
+    beside = dilate(1 - inputs.mesh_mask, width)
     compared = outside * inputs.mesh_mask
     # At the far side of a turned head the mesh reaches over the background, here as in references.
     skin = _find_shown_skin(colors, compared) * _find_shown_skin(inputs.scene[:, None], compared)
@@ -124,6 +124,33 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     lit = colors + light
     shown = inputs.reference_shown * rate_agreement(lit, inputs.alpha, inputs.mouth_interior)
     return WarpedReferences(lit, light, fill, surroundings, _compute_blend_logits(inputs, shown))
+
+
+def dilate(values: Tensor, reach: int) -> Tensor:
+    """Take the largest value in a square around each pixel, within the image.
+
+    Windows double in width until they have the square's, down and then across, so that the cost
+    grows with the logarithm of the reach.
+
+    Args:
+        values: any images. [..., H, W]
+        reach: pixels on each side.
+
+    Returns:
+        Images of the same shape. [..., H, W]
+    """
+    edge = 2 * reach + 1
+    widest = F.pad(values, (reach, reach, reach, reach), value=-torch.inf)
+    for axis in (-2, -1):
+        width = 1
+        while width < edge:
+            step = min(width, edge - width)
+            length = widest.shape[axis] - step
+            widest = torch.maximum(
+                widest.narrow(axis, 0, length), widest.narrow(axis, step, length)
+            )
+            width += step
+    return widest
 
 
 def _find_shown_skin(colors: Tensor, compared: Tensor) -> Tensor:
@@ -174,14 +201,14 @@ def rate_agreement(
     disagreement = ((difference - AGREEING) / (DISAGREEING - AGREEING)).clamp(0, 1)
     cells = width / AGREEMENT_DOWNSCALE
     widened = round(WIDENED_FRACTION * cells)
-    disagreement = F.max_pool2d(disagreement, 2 * widened + 1, 1, widened)
+    disagreement = dilate(disagreement, widened)
     # The best of them counts in full: none of them may be replaced by the fill.
     disagreement = disagreement - disagreement.amin(1, keepdim=True)
     reach = round(EDGE_BAND_FRACTION * cells / 2)
     soft = F.max_pool2d((alpha < 1).float(), AGREEMENT_DOWNSCALE, ceil_mode=True)
     opening = F.max_pool2d(mouth_interior[:, :1], AGREEMENT_DOWNSCALE, ceil_mode=True)
     # A shouting mouth may reach into the band, and mouths differ rightly.
-    band = F.max_pool2d(soft, 2 * reach + 1, 1, reach) * (1 - opening)
+    band = dilate(soft, reach) * (1 - opening)
     return F.interpolate(
         1 - band * disagreement, size=(height, width), mode="bilinear", align_corners=False
     )

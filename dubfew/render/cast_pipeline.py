@@ -65,7 +65,14 @@ from dubfew.render.schedule import FrameSchedule, schedule_frames
 from dubfew.render.sound import list_output_sounds, parse_mix
 from dubfew.render.sources import RenderSources, find_input_transform, stated_scene
 from dubfew.render.stage_estimates import estimate_render_stages
-from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
+from dubfew.render.streaming import (
+    PREPARED_BATCHES,
+    WAITING_FRAMES,
+    composite_frames,
+    make_frame_tasks,
+    predict_frames,
+    prepare_frames,
+)
 from dubfew.render.transitions import (
     blend_mouth_motion,
     describe_skipped_frames,
@@ -78,6 +85,7 @@ from dubfew.utils.files import check_input_file
 from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.prefetch import prefetch
+from dubfew.utils.torch_threads import share_cores
 from dubfew.utils.work_pace import WorkPace
 
 # Time before and after a line in which its mouth is painted, s: lips part before the sound, and
@@ -458,8 +466,9 @@ def _write_cast(
         count = 0
         # All threads are closed before what they use.
         with ExitStack() as threads:
+            threads.enter_context(share_cores())
             frames: Iterator[Frame] = threads.enter_context(
-                closing(prefetch(schedule.iter_frames(job.sources.scene, info.fps)))
+                closing(prefetch(schedule.iter_frames(job.sources.scene, info.fps), WAITING_FRAMES))
             )
             for each, background in zip(roles, backgrounds, strict=True):
                 marker = each.provenance.watermark
@@ -471,11 +480,14 @@ def _write_cast(
                 tasks = threads.enter_context(
                     closing(make_frame_tasks(frames, each.track, each.motion, each.predictor))
                 )
+                prepared = threads.enter_context(
+                    closing(prefetch(prepare_frames(tasks, each.predictor), PREPARED_BATCHES))
+                )
                 predicted = threads.enter_context(
-                    closing(prefetch(predict_frames(tasks, each.predictor)))
+                    closing(prefetch(predict_frames(prepared, each.predictor)))
                 )
                 frames = threads.enter_context(
-                    closing(prefetch(composite_frames(predicted, compositor)))
+                    closing(prefetch(composite_frames(predicted, compositor), WAITING_FRAMES))
                 )
             for frame in weave_fields(frames, order):
                 for revision in revisions:

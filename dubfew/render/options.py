@@ -175,7 +175,7 @@ class RenderOptions:
     codec: str | None = option(
         None,
         help="Video encoder, by its name in FFmpeg; default: one that suits the scene and the "
-        "output's container.",
+        "output's container. hardware: what the machine's graphics processor has, else libx264.",
         metavar="C",
     )
     crf: int | None = option(
@@ -190,7 +190,7 @@ class RenderOptions:
         None,
         help="Speed of the encoders libx264 and libx265: ultrafast, superfast, veryfast, faster, "
         "fast, medium, slow or slower. Slower ones make a better picture of the same size; "
-        "default: veryfast.",
+        "default: superfast for libx264, veryfast for libx265.",
         metavar="NAME",
     )
     like_source: bool = option(

@@ -111,6 +111,11 @@ class PaintingPredictor:
         self._block_start = -1
         self._crops: dict[int, _Crop] = {}
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds that each stage has taken so far."""
+        return dict(self.timer.seconds)
+
     def paint_frames(self, items: Iterable[Frame | FrameTask]) -> Iterator[Frame | PredictedFrame]:
         """Paint the tasks of a stream in windows centered on each; untouched frames pass.
 

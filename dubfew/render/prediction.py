@@ -46,6 +46,25 @@ class _FrameLight:
     overlay: Overlay | None = None
 
 
+@dataclass(frozen=True)
+class PreparedBatch:
+    """Some frames with all that the network needs, as `MouthPredictor.prepare_batch` makes it.
+
+    Attributes:
+        tasks: the frames. B of them
+        windows: what they show around the mouth, in the light of the actor. [B, S, S, 3]
+        meshes: their meshes, px of the windows. [B, V, 3]
+        inputs: inputs of the renderer, on its device.
+        lights: what was found of each frame.
+    """
+
+    tasks: Sequence[FrameTask]
+    windows: NDArray[np.uint8]
+    meshes: NDArray[np.float32]
+    inputs: RenderInputs
+    lights: Sequence[_FrameLight]
+
+
 class MouthPredictor:
     """Predict blend fields of mouths with one actor's renderer.
 
@@ -76,7 +95,8 @@ class MouthPredictor:
         self.head = head
         self.align_meshes = align_meshes
         self.match_light = match_light
-        self.timer = StageTimer()
+        # Two threads may work at once, see `prepare_batch`.
+        self._preparation_timer, self._network_timer = StageTimer(), StageTimer()
         self.light = LightTracker()
         # Why frames stay as they are although the track has a face, by their rows.
         self.left_rows: dict[int, str] = {}
@@ -93,33 +113,61 @@ class MouthPredictor:
         """Number of references that the renderer blends in every frame."""
         return self._renderer.config.references
 
-    @torch.inference_mode()
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds that each stage has taken so far."""
+        return {**self._preparation_timer.seconds, **self._network_timer.seconds}
+
     def predict_batch(self, tasks: Sequence[FrameTask]) -> list[PredictedFrame]:
-        """Run the network on some frames.
+        """Prepare some frames and run the network on them.
 
         Args:
             tasks: frames to paint, at least one, in the order of the video.
 
         Returns:
-            The tasks with their blend fields, on the CPU, and the light of the scene. The fields
-            are empty where a frame is left as it is.
+            See `predict_prepared`.
+        """
+        return self.predict_prepared(self.prepare_batch(tasks))
+
+    @torch.inference_mode()
+    def prepare_batch(self, tasks: Sequence[FrameTask]) -> PreparedBatch:
+        """Make the network's inputs of some frames, in the light of the actor's footage.
+
+        One thread may prepare batches while another predicts earlier ones.
+
+        Args:
+            tasks: frames to paint, at least one, in the order of the video.
         """
         size = self.references.windows.window_size
-        with self.timer.measure("inputs"):
+        with self._preparation_timer.measure("inputs"):
             # Windows as the frames show them, and meshes in pixels of these windows.
             windows = np.stack([_crop_task_window(task, size) for task in tasks])
             meshes = np.stack([t.geometry.vertices_in_window(t.geometry_row, size) for t in tasks])
             inputs = self._make_inputs(tasks, windows, meshes)
-        with self.timer.measure("light"):
+        with self._preparation_timer.measure("light"):
             inputs, windows, lights = self._match_light(tasks, windows, inputs)
+        return PreparedBatch(tasks, windows, meshes, inputs, lights)
+
+    @torch.inference_mode()
+    def predict_prepared(self, batch: PreparedBatch) -> list[PredictedFrame]:
+        """Run the network on prepared frames.
+
+        Args:
+            batch: the frames and their inputs.
+
+        Returns:
+            The tasks with their blend fields, on the CPU, and the light of the scene. The fields
+            are empty where a frame is left as it is.
+        """
         # Frames that are left as they are need no prediction.
-        shown = [row for row, found in enumerate(lights) if found.opacity > 0]
+        shown = [row for row, found in enumerate(batch.lights) if found.opacity > 0]
         predictions: dict[int, Tensor] = {}
         if shown:
-            if len(shown) < len(tasks):
+            inputs = batch.inputs
+            if len(shown) < len(batch.tasks):
                 inputs = concatenate_inputs([split_inputs(inputs)[row] for row in shown])
-            painted = [tasks[row] for row in shown]
-            fields = self._run_network(painted, windows[shown], meshes[shown], inputs)
+            painted = [batch.tasks[row] for row in shown]
+            fields = self._run_network(painted, batch.windows[shown], batch.meshes[shown], inputs)
             predictions = dict(zip(shown, fields.split(1), strict=True))
         return [
             PredictedFrame(
@@ -129,7 +177,7 @@ class MouthPredictor:
                 found.opacity,
                 overlay=found.overlay,
             )
-            for row, (task, found) in enumerate(zip(tasks, lights, strict=True))
+            for row, (task, found) in enumerate(zip(batch.tasks, batch.lights, strict=True))
         ]
 
     def _run_network(
@@ -141,9 +189,9 @@ class MouthPredictor:
     ) -> Tensor:
         """Packed blend fields of frames that are painted, on the CPU. [B, K + 3 + 2 K, S, S]"""
         if self.align_meshes:
-            with self.timer.measure("align"):
+            with self._network_timer.measure("align"):
                 inputs = self._align(tasks, windows, meshes, inputs)
-        with self.timer.measure("network"):
+        with self._network_timer.measure("network"):
             # All frames share one texture: a view, no copy.
             texture = self._texture.expand(len(tasks), -1, -1, -1)
             sampled = sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)

@@ -20,8 +20,16 @@ from dubfew.render.predictors import make_predictor
 from dubfew.render.redo import skip_outside
 from dubfew.render.scene import DrivenScene
 from dubfew.render.sources import SOUND_AFTER_SECONDS
-from dubfew.render.streaming import composite_frames, make_frame_tasks, predict_frames
+from dubfew.render.streaming import (
+    PREPARED_BATCHES,
+    WAITING_FRAMES,
+    composite_frames,
+    make_frame_tasks,
+    predict_frames,
+    prepare_frames,
+)
 from dubfew.utils.prefetch import prefetch
+from dubfew.utils.torch_threads import share_cores
 
 
 class ScenePainter:
@@ -59,7 +67,7 @@ class ScenePainter:
     @property
     def seconds(self) -> dict[str, float]:
         """Return the seconds that each stage has taken so far."""
-        return {**self._predictor.timer.seconds, **self._compositor.timer.seconds}
+        return {**self._predictor.seconds, **self._compositor.timer.seconds}
 
     @property
     def left_rows(self) -> dict[int, str]:
@@ -96,14 +104,21 @@ class ScenePainter:
         # All threads are closed here, so that on an error none still uses what is closed next.
         with (
             self._background,
-            closing(prefetch(shown)) as frames,
+            share_cores(),
+            closing(prefetch(shown, WAITING_FRAMES)) as frames,
             closing(
                 make_frame_tasks(frames, scene.track, scene.motion, self._predictor, scene.filmed)
             ) as tasks,
             closing(
-                prefetch(predict_frames(skip_outside(tasks, weights), self._predictor))
-            ) as predicted,
-            closing(prefetch(composite_frames(predicted, self._compositor))) as composited,
+                prefetch(
+                    prepare_frames(skip_outside(tasks, weights), self._predictor),
+                    PREPARED_BATCHES,
+                )
+            ) as prepared,
+            closing(prefetch(predict_frames(prepared, self._predictor))) as predicted,
+            closing(
+                prefetch(composite_frames(predicted, self._compositor), WAITING_FRAMES)
+            ) as composited,
         ):
             for frame in composited:
                 job.actor.revision.check_exists()  # a deleted actor is rendered no further

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,14 +15,19 @@ from dubfew.references.selection import choose_references
 from dubfew.references.track_geometry import compute_track_geometry
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.painting import PaintingPredictor
-from dubfew.render.prediction import MouthPredictor
+from dubfew.render.prediction import MouthPredictor, PreparedBatch
 from dubfew.render.tasks import FilmedMouth, FrameTask, PredictedFrame
 from dubfew.render.transitions import paint_opacity, transition_weights
 
 # Frames whose meshes are in memory at once. FLAME's take 60 kB each.
 GEOMETRY_BLOCK_FRAMES = 64
-# Frames that go through the network together. More are no faster on a CPU, and take memory.
+# Frames that go through the network together. More are no faster on a CPU, and take memory. Two
+# would take 50 MB less, and a tenth more of the network's time.
 NETWORK_BATCH_FRAMES = 4
+# Frames that wait behind decoding, and behind compositing: a frame of 1080p has 3 MB, one of 4K 12.
+WAITING_FRAMES = 2
+# Batches that wait for the network. One keeps it busy; each has 12 MB of inputs.
+PREPARED_BATCHES = 1
 # Frames that wait for a batch at most, with the untouched ones among them: a long stretch without a
 # face must not fill the memory.
 MAX_PENDING_FRAMES = 4 * NETWORK_BATCH_FRAMES
@@ -107,21 +113,34 @@ def _find_filmed_mouths(
     return found
 
 
-def predict_frames(
+@dataclass(frozen=True)
+class FrameBatch:
+    """Consecutive items of the stream, and the inputs of the tasks among them.
+
+    Attributes:
+        items: frames and tasks.
+        prepared: the tasks, prepared for the network; None if there are none, and for painting
+            renderers, which prepare windows of frames by themselves.
+    """
+
+    items: list[Frame | FrameTask]
+    prepared: PreparedBatch | None = None
+
+
+def prepare_frames(
     items: Iterable[Frame | FrameTask], predictor: MouthPredictor | PaintingPredictor
-) -> Iterator[Frame | PredictedFrame]:
-    """Predict the mouths of tasks in small batches; untouched frames pass in their order.
+) -> Generator[FrameBatch, None, None]:
+    """Prepare tasks for the network in small batches; untouched frames go with them.
 
     Args:
         items: frames and tasks, see `make_frame_tasks`.
         predictor: the network.
 
     Yields:
-        As many items as came in, in the same order.
+        All items, in their order.
     """
     if isinstance(predictor, PaintingPredictor):
-        # Windows of frames need their neighbors.
-        yield from predictor.paint_frames(items)
+        yield from (FrameBatch([item]) for item in items)
         return
     pending: list[Frame | FrameTask] = []
     num_tasks = 0
@@ -130,26 +149,45 @@ def predict_frames(
         if isinstance(item, FrameTask):
             # The first frames of a shot tell its light, so a batch begins with it.
             if num_tasks and item.shot != shot:
-                yield from _predict_pending(pending, predictor)
+                yield _prepare_pending(pending, predictor)
                 pending, num_tasks = [], 0
             shot = item.shot
         # Untouched frames wait with the tasks, so that the order is kept.
         pending.append(item)
         num_tasks += isinstance(item, FrameTask)
         if num_tasks == NETWORK_BATCH_FRAMES or len(pending) == MAX_PENDING_FRAMES:
-            yield from _predict_pending(pending, predictor)
+            yield _prepare_pending(pending, predictor)
             pending, num_tasks = [], 0
-    yield from _predict_pending(pending, predictor)
+    yield _prepare_pending(pending, predictor)
 
 
-def _predict_pending(
-    pending: list[Frame | FrameTask], predictor: MouthPredictor
-) -> Iterator[Frame | PredictedFrame]:
-    """Predict one batch, which may have no tasks."""
+def _prepare_pending(pending: list[Frame | FrameTask], predictor: MouthPredictor) -> FrameBatch:
+    """Prepare one batch, which may have no tasks."""
     tasks = [item for item in pending if isinstance(item, FrameTask)]
-    predictions = iter(predictor.predict_batch(tasks) if tasks else [])
-    for item in pending:
-        yield next(predictions) if isinstance(item, FrameTask) else item
+    return FrameBatch(pending, predictor.prepare_batch(tasks) if tasks else None)
+
+
+def predict_frames(
+    batches: Iterable[FrameBatch], predictor: MouthPredictor | PaintingPredictor
+) -> Iterator[Frame | PredictedFrame]:
+    """Predict the mouths of prepared batches; untouched frames pass in their order.
+
+    Args:
+        batches: see `prepare_frames`.
+        predictor: the network.
+
+    Yields:
+        As many items as came in, in the same order.
+    """
+    if isinstance(predictor, PaintingPredictor):
+        # Windows of frames need their neighbors.
+        yield from predictor.paint_frames(item for batch in batches for item in batch.items)
+        return
+    for batch in batches:
+        prepared = batch.prepared
+        predictions = iter(predictor.predict_prepared(prepared) if prepared is not None else ())
+        for item in batch.items:
+            yield next(predictions) if isinstance(item, FrameTask) else item
 
 
 def composite_frames(

@@ -16,8 +16,8 @@ from benchmarks.speed_table import (
     compare_versions,
     parse_version,
     read_runs,
+    resize_picture,
     run_measured,
-    shrink_picture,
     tabulate_runs,
 )
 from dubfew.media import Frame
@@ -50,11 +50,22 @@ def test_a_log_that_was_cut_off_keeps_its_whole_lines(tmp_path) -> None:
 def test_a_smaller_picture_lies_in_a_frame_of_the_same_size() -> None:
     rgb = np.full((40, 60, 3), 200, np.uint8)
     frame = Frame.from_rgb(rgb, pix_fmt="yuv420p")
-    small = shrink_picture(frame, 0.5).to_rgb().astype(int)
+    small = resize_picture(frame, 0.5).to_rgb().astype(int)
     assert small.shape == rgb.shape
     assert abs(small[12:28, 18:42] - 200).max() < 4
     assert abs(small[:8] - BORDER_LEVEL).max() < 4
-    assert shrink_picture(frame, 1) is frame
+    assert resize_picture(frame, 1) is frame
+
+
+def test_a_larger_picture_shows_the_upper_middle() -> None:
+    rgb = np.full((40, 60, 3), 200, np.uint8)
+    rgb[10:14, 28:32] = 20
+    large = resize_picture(Frame.from_rgb(rgb, pix_fmt="yuv420p"), 2).to_rgb().astype(int)
+    assert large.shape == rgb.shape
+    # Of 20 rows from the fifth on, rows 10 to 13 are twice as high at twice their distance.
+    dark = np.argwhere(large[..., 0] < 110)
+    assert (dark.min(0) == [10, 26]).all()
+    assert (dark.max(0) == [17, 33]).all()
 
 
 def test_versions_have_an_interpreter(tmp_path) -> None:

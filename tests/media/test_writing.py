@@ -330,10 +330,25 @@ def test_superfast_looks_ahead_beside_what_the_picture_needs(tmp_path: Path) -> 
     path = tmp_path / "a.mp4"
     plain = VideoInfo(path, 64, 64, Fraction(25))
     fields = VideoInfo(path, 64, 64, Fraction(25), field_order=3)
+    ahead = ["rc-lookahead=5", "sync-lookahead=0", "mbtree=1"]
     for info, own in ((plain, []), (fields, ["bff=1"])):
         options = choose_encoding(path, info, preset="superfast").options
-        assert options["x264-params"].split(":") == [*own, "rc-lookahead=10", "mbtree=1"]
-    assert "x264-params" not in choose_encoding(path, plain).options
+        assert options["x264-params"].split(":") == [*own, *ahead]
+    assert "x264-params" not in choose_encoding(path, plain, preset="veryfast").options
+
+
+def test_the_default_preset_of_h264_comes_with_its_own_quality(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    info = VideoInfo(path, 64, 64, Fraction(25))
+
+    def choose(**options) -> tuple[str, str]:
+        chosen = choose_encoding(path, info, **options).options
+        return chosen["preset"], chosen["crf"]
+
+    assert choose() == choose(preset="superfast") == ("superfast", "14")
+    assert choose(preset="veryfast") == ("veryfast", "16")
+    assert choose(crf=23) == ("superfast", "23")
+    assert choose(codec="libx265") == ("veryfast", "18")
 
 
 class TestRefusals:

@@ -12,7 +12,12 @@ from torch.nn import functional as F
 from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
-from dubfew.references.light_match import HIDDEN_LIPS, SHOWN_LIPS, LightTracker
+from dubfew.references.light_match import (
+    HIDDEN_LIPS,
+    MIN_REPORTED_FRAMES,
+    SHOWN_LIPS,
+    LightTracker,
+)
 from dubfew.references.overlays import (
     SceneView,
     find_things,
@@ -79,7 +84,12 @@ def test_captions_are_kept_and_the_face_beside_them_is_painted(sample, lips):
     tracker.match(inputs, 0, view)
     assert tracker.opacity == 1
     assert tracker.left_reason == ""
-    assert "lie over the face in 1 frames" in tracker.describe_unmatched()
+    # A frame or two are no caption: background beside a turned jaw looks like that.
+    assert tracker.describe_unmatched() == ""
+    for _ in range(MIN_REPORTED_FRAMES):
+        tracker.match(inputs, 0, view)
+    told = f"lie over the face in {MIN_REPORTED_FRAMES + 1} frames"
+    assert told in tracker.describe_unmatched()
     face = inputs.mesh_mask[0, 0].numpy() > 0
     face[:, :4] = face[:, -4:] = False
     found = tracker.overlay.mask

@@ -9,7 +9,7 @@ import torch
 from dubfew.data.samples import collate_samples, make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.inputs import make_frame_inputs, select_motion_window
-from dubfew.references.warping import push_pull_fill, rate_agreement, warp_references
+from dubfew.references.warping import dilate, push_pull_fill, rate_agreement, warp_references
 from tests.data.people import toy_footage
 
 
@@ -174,3 +174,10 @@ def test_hair_beside_a_jaw_is_not_taken_from_one_turned_reference():
     colors[0, 1, :, 16:24, 4:12] = 0.1
     agreement = rate_agreement(colors, alpha, closed)
     assert agreement[0, :2].min() == 1
+
+
+@pytest.mark.parametrize("reach", [0, 1, 3, 8])
+def test_dilation_is_the_largest_value_of_a_square(reach):
+    values = torch.randn(2, 3, 20, 17, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.max_pool2d(values, 2 * reach + 1, 1, reach)
+    assert torch.equal(dilate(values, reach), expected)

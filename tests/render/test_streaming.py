@@ -12,6 +12,7 @@ from dubfew.render.streaming import (
     NETWORK_BATCH_FRAMES,
     composite_frames,
     predict_frames,
+    prepare_frames,
 )
 from dubfew.render.tasks import FrameTask, PredictedFrame
 
@@ -22,8 +23,11 @@ class NumberPredictor:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def predict_batch(self, tasks):
+    def prepare_batch(self, tasks):
         self.batches.append(len(tasks))
+        return tasks
+
+    def predict_prepared(self, tasks):
         return [PredictedFrame(task, task.frame) for task in tasks]
 
 
@@ -44,7 +48,7 @@ def task(number: int) -> FrameTask:
 def test_items_keep_their_order(faces: str, batches: list[int]) -> None:
     predictor = NumberPredictor()
     items = [task(number) if face == "x" else number for number, face in enumerate(faces)]
-    predicted = list(predict_frames(items, predictor))
+    predicted = list(predict_frames(prepare_frames(items, predictor), predictor))
     assert predictor.batches == batches
     assert [isinstance(item, PredictedFrame) for item in predicted] == [f == "x" for f in faces]
     for number, item in enumerate(predicted):
@@ -62,7 +66,7 @@ def test_a_batch_begins_with_a_shot() -> None:
         FrameTask(number, None, 0, None, None, None, shot=ord(shot))
         for number, shot in enumerate(shots)
     ]
-    predicted = list(predict_frames(tasks, predictor))
+    predicted = list(predict_frames(prepare_frames(tasks, predictor), predictor))
     assert predictor.batches == [4, 2, 4, 1, 1]
     assert [item.prediction for item in predicted] == list(range(len(shots)))
 
@@ -75,7 +79,8 @@ def test_frames_without_a_face_do_not_pile_up() -> None:
             taken.append(number)
             yield number
 
-    first = next(predict_frames(frames(), NumberPredictor()))
+    predictor = NumberPredictor()
+    first = next(predict_frames(prepare_frames(frames(), predictor), predictor))
     assert first == 0
     assert len(taken) == MAX_PENDING_FRAMES > NETWORK_BATCH_FRAMES
 

@@ -23,7 +23,7 @@ from dubfew.errors import ArtefactError
 from dubfew.prior.renderers._base import BlendFields, Renderer, RendererConfig
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.references.inputs import MOTION_WINDOW_FRAMES, RenderInputs
-from dubfew.references.warping import WarpedReferences
+from dubfew.references.warping import WarpedReferences, dilate
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ class BlendingUNet(Renderer):
         # Where the inside of a mouth leaves the mesh, the warp stands as it is: priors learned to
         # correct what the mesh carries, and make the rest worse (docs/findings.md, "The mouth's
         # inside"). The edge of such a part is unlike all they saw, too.
-        left_alone = F.max_pool2d(inputs.rigid_interior, RIGID_EDGE_PX, 1, RIGID_EDGE_PX // 2)
+        left_alone = dilate(inputs.rigid_interior, RIGID_EDGE_PX // 2)
         corrected = 1 - left_alone
         logits, offsets, residual = logits * corrected, offsets * corrected, residual * corrected
         # Outputs of zero give the blend weights of the bare warp.

@@ -87,7 +87,7 @@ class PointRig:
         if self._jaw_joint_expression_basis is not None:
             joint = (joint + expression @ self._jaw_joint_expression_basis)[:, None]
         # Linear blend skinning with two bones: the jaw, and the head that holds still.
-        arm = np.einsum("nab,nlb->nla", jaw_rotation, moved - joint)
+        arm = multiply_by_frame(moved - joint, jaw_rotation.transpose(0, 2, 1))
         points = self.jaw_weight * (arm + joint) + (1 - self.jaw_weight) * moved
         return PosedPoints(points, arm, jaw_rotation)
 
@@ -103,10 +103,10 @@ class PointRig:
         """
         w = self.jaw_weight[..., None]
         # Jaw: d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T.
-        jaw = -np.cross(by_point, posed.jaw_arm[:, :, None]) * w
+        jaw = cross_product(by_point, posed.jaw_arm[:, :, None]) * -w
         # Blend skinning: a point follows the jaw by its weight and stays for the rest.
-        mixed = w * posed.jaw_rotation[:, None] + (1 - w) * np.eye(3)
-        by_moved = by_point @ mixed
+        by_arm = multiply_by_frame(by_point, posed.jaw_rotation)
+        by_moved = w * by_arm + (1 - w) * by_point
         if self._pose_correctives is not None:
             # d exp(a) R / da_k = [e_k]x R; its nine entries weight the correctives.
             by_jaw = np.cross(np.eye(3)[:, None], posed.jaw_rotation.transpose(0, 2, 1)[:, None])
@@ -117,8 +117,30 @@ class PointRig:
         expression = by_moved.astype(np.float32) @ self._expression_by_point
         if self._jaw_joint_expression_basis is not None:
             # Expression moves the joint as well, and with it the center of the jaw's rotation.
-            by_joint = (by_point @ (np.eye(3) - posed.jaw_rotation[:, None])) * w
+            by_joint = (by_point - by_arm) * w
             expression = expression + (by_joint @ self._jaw_joint_expression_basis.T).astype(
                 np.float32
             )
         return np.concatenate([jaw.astype(np.float32), expression], -1)
+
+
+def multiply_by_frame(vectors: NDArray, matrices: NDArray) -> NDArray[np.float64]:
+    """Multiply all row vectors of a frame by the frame's matrix, as one product.
+
+    Args:
+        vectors: any number of vectors for each frame. [N, ..., 3]
+        matrices: one for each frame. [N, 3, 3]
+
+    Returns:
+        Vectors of the same shape.
+    """
+    flat = vectors.reshape(len(vectors), -1, 3) @ matrices
+    return flat.reshape(vectors.shape)
+
+
+def cross_product(first: NDArray, second: NDArray) -> NDArray[np.float64]:
+    """Compute cross products of vectors [..., 3]; several times as fast as NumPy's."""
+    a, b = np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0)
+    return np.stack(
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], -1
+    )

@@ -1,0 +1,55 @@
+"""Memory allocation of the C library: blocks that are freed stay with the process.
+
+By default glibc asks the system for every block of some megabytes, and gives it back when it is
+freed. The next one comes as empty pages, each of which costs a fault and is filled with zeros. A
+network that makes hundreds of such blocks for every frame spends a fifth of its time on that
+(`docs/performance.md`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+# Parameters of mallopt(3), from malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+# Smallest block that comes from the system directly, bytes: the largest value that all versions of
+# glibc take. A batch of a network's largest features has 20 MB.
+_LARGE_BLOCK_BYTES = 32 * 2**20
+# Freed memory at the end of an arena that is kept, bytes: all that one batch takes.
+_KEPT_BYTES = 256 * 2**20
+# Arenas that threads share. Each keeps what it has, so that one for each thread takes more memory.
+_NUM_ARENAS = 1
+
+
+def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
+    """Have glibc keep the memory that is freed, unless the user has set its allocator up.
+
+    For the command line alone: the setting holds for the whole process, and programs that import
+    dubfew may want their memory back. To be called before threads are started.
+
+    Args:
+        environment: environment variables.
+
+    Returns:
+        Whether the setting was made: False where the C library is another one, or where a variable
+        of glibc's allocator is set.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in environment):
+        return False
+    import ctypes  # for a few milliseconds, by commands that need it alone
+
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # musl has none
+        return False
+    pairs = (
+        (_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES),
+        (_TRIM_THRESHOLD, _KEPT_BYTES),
+        (_ARENA_MAX, _NUM_ARENAS),
+    )
+    taken = [set_option(option, value) == 1 for option, value in pairs]  # each, whatever one says
+    return all(taken)

@@ -1,0 +1,40 @@
+"""What is asked of the C library's allocator, and when it is left alone."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dubfew.utils.allocator import keep_freed_memory
+
+# Counts the pages that come anew when a block of 24 MB is made and filled ten times.
+PROGRAM = """
+import resource, sys
+from dubfew.utils.allocator import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory({})
+blocks = [bytearray(24 * 2**20) for _ in range(2)]
+del blocks
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    block = bytearray(b"1") * (24 * 2**20)
+    del block
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
+def test_settings_of_the_user_stand(name: str) -> None:
+    assert not keep_freed_memory({name: "1"})
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator alone")
+@pytest.mark.slow
+def test_blocks_come_back_without_new_pages() -> None:
+    new, kept = (
+        int(subprocess.check_output([sys.executable, "-c", PROGRAM, word], text=True))
+        for word in ("plain", "keep")
+    )
+    # A block of 24 MB has 6,144 pages.
+    assert kept < 6144
+    assert kept < new
