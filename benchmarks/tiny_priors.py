@@ -61,6 +61,8 @@ from dubfew.utils.files import atomic_path, write_atomic
 PERSON_SEEDS, CLIP_SECONDS, PICTURE_SIZE = range(300, 312), 4.0, 192
 # Steps whose mean time says how many fit into the given seconds. The first loads and compiles.
 TIMED_STEPS, WARMUP_STEPS = 8, 2
+# Height of a crop in the picture, px.
+PREVIEW_HEIGHT = 150
 # Columns of the table, as validations name them.
 MEASURES = ("psnr_heldout", "ssim_heldout", "sharpness_heldout")
 
@@ -198,9 +200,40 @@ def train_one(name: str, out: Path, own_data: Path, folder: str, steps: int) -> 
     print(f"{folder} {name}: {facts}", flush=True)
 
 
-def score(out: Path, held_out: Path, own_data: Path | None) -> str:
-    """Measure all trained priors on held-out people; returns the table as Markdown."""
+def draw_previews(path: Path, previews: Mapping[str, np.ndarray]) -> None:
+    """Draw film, what a network sees, and what it painted, two renderers side by side."""
+    from PIL import Image, ImageDraw
+
+    tiles = {
+        name: Image.fromarray(image).resize(
+            (round(image.shape[1] * PREVIEW_HEIGHT / image.shape[0]), PREVIEW_HEIGHT)
+        )
+        for name, image in previews.items()
+    }
+    width = max(tile.width for tile in tiles.values()) + 8
+    height = PREVIEW_HEIGHT + 18
+    sheet = Image.new("RGB", (2 * width - 8, height * -(-len(tiles) // 2)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, (name, tile) in enumerate(tiles.items()):
+        left, top = number % 2 * width, number // 2 * height
+        draw.text((left + 2, top + 3), f"{name}: film, input, painted", fill="black")
+        sheet.paste(tile, (left, top + 17))
+    sheet.save(path)
+
+
+def score(
+    out: Path, held_out: Path, own_data: Path | None = None, picture: Path | None = None
+) -> str:
+    """Measure all trained priors on held-out people; returns the table as Markdown.
+
+    Args:
+        out: folder of the trainings.
+        held_out: folder of held-out people.
+        own_data: their windows for dubfew's shipped prior; None leaves it out.
+        picture: file for a picture of the first person, by the trainings of equal seconds.
+    """
     rows: list[list[object]] = []
+    previews: dict[str, np.ndarray] = {}
     for budget in ("steps", "seconds"):
         for name, run in TINY_RUNS.items():
             folder = out / budget / name
@@ -210,7 +243,10 @@ def score(out: Path, held_out: Path, own_data: Path | None) -> str:
             people = open_layout_clips(held_out / "data" / run.layout, run.layout)
             validate = ClipValidator(people, prior.renderer.config, torch.device("cpu"))
             began = time.process_time()
-            found = validate(prior.renderer.eval(), torch.nn.Identity()).metrics
+            result = validate(prior.renderer.eval(), torch.nn.Identity())
+            found = result.metrics
+            if budget == "seconds":
+                previews[name] = next(iter(result.preview_images.values()))
             frames = len(people) * VALIDATION_WINDOWS * prior.renderer.config.frames
             facts = json.loads((folder / "run.json").read_text())
             rows.append(
@@ -224,6 +260,8 @@ def score(out: Path, held_out: Path, own_data: Path | None) -> str:
                     facts["bytes"] / 1e6,
                 ]
             )
+    if picture is not None and previews:
+        draw_previews(picture, previews)
     if own_data is not None:
         prior = Prior.load(None)
         windows = open_prepared_clips(own_data)
@@ -251,6 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=0, help="steps of the second training of each")
     parser.add_argument("--only", default="", help="names, separated by commas")
     parser.add_argument("--own-data", type=Path, help="windows that `lite` learns or is judged by")
+    parser.add_argument("--picture", type=Path, help="file for a picture of the first person")
     parser.add_argument("--held-out", type=Path, help="folder of ``people`` that no training saw")
     options = parser.parse_args(arguments)
     if options.part == "people":
@@ -259,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.part == "score":
         if options.held_out is None:
             parser.error("score needs --held-out")
-        print(score(options.out, options.held_out, options.own_data))
+        print(score(options.out, options.held_out, options.own_data, options.picture))
         return 0
     names = [*TINY_RUNS, *(["lite"] if options.own_data else [])]
     for name in [n for n in names if not options.only or n in options.only.split(",")]:
