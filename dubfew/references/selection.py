@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
+from dubfew.references.steady_insides import Insides, hold_insides
 from dubfew.references.track_geometry import compute_frame_keys
 
 # Least distance in frames between a target and a reference from the same clip. Neighbors show
@@ -105,6 +106,7 @@ def choose_references(
     num_references: int,
     *,
     mouth_in_scene: bool,
+    insides: Insides | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Choose references for every frame of a track, steady over time.
 
@@ -115,6 +117,8 @@ def choose_references(
         num_references: how many for each frame, K; fewer references than that repeat the nearest.
         mouth_in_scene: whether the frames' own mouths are rendered, which were seen in the frames'
             own pose; otherwise the pose counts by `POSE_DISTANCE_WEIGHT` only.
+        insides: what is seen between the lips, which is held while they are open; by default it is
+            not looked at.
 
     Returns:
         Rows of the references and their distances. [N, K] each
@@ -134,6 +138,8 @@ def choose_references(
     distances = gaussian_filter1d(
         np.sqrt(np.maximum(squared, 0)), DISTANCE_SMOOTHING_FRAMES, axis=0, mode="nearest"
     )
+    if insides is not None:
+        distances = hold_insides(distances, insides, track.shot, num_references)
     return select_nearest(distances, num_references)
 
 

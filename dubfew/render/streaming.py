@@ -12,6 +12,7 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.reconstruction.track import Track
 from dubfew.references.inputs import select_motion_window
 from dubfew.references.selection import choose_references
+from dubfew.references.steady_insides import Insides, find_teeth
 from dubfew.references.track_geometry import compute_track_geometry
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.painting import PaintingPredictor
@@ -54,12 +55,19 @@ def make_frame_tasks(
         A task for each frame that can be painted; the frame itself where it is to stay untouched.
         No more than the track has rows.
     """
+    # Mouths of the scene are in the footage, or near: there the nearest reference knows best.
+    insides = (
+        None
+        if predictor.align_meshes
+        else Insides(find_teeth(predictor.references.footage, predictor.head), motion.aperture())
+    )
     rows, distances = choose_references(
         track,
         predictor.head,
         predictor.references.footage.key,
         predictor.num_references,
         mouth_in_scene=predictor.align_meshes,
+        insides=insides,
     )
     usable, opacity = track.usable, paint_opacity(transition_weights(track))
     mouths = {} if filmed is None else _find_filmed_mouths(filmed, predictor)
