@@ -1,11 +1,11 @@
 """Table of two versions of dubfew by turns: time, processor and memory, by face size and load.
 
     python -m benchmarks.speed_table CLIP --version old=CHECKOUT[,PYTHON] --version new=CHECKOUT
-        [--faces 1.5 1 0.75] [--busy 0 1 4] [--repeat N] [--minutes M] [--out FOLDER]
+        [--faces 1 1.5 2] [--busy 0 1 4] [--repeat N] [--minutes M] [--out FOLDER]
 
 Every run is a fresh process of the command line under its version's own defaults, in an own home.
 The picture of the clip is made smaller or larger within a frame of unchanged size for other sizes
-of the face. Earlier versions find no faces that are less than about a fifth of the frame. The
+of the face. Version 795d153 finds no face of 146 px in a frame of 1080 x 1920, and one of 195. The
 actor is learned from the clip's beginning, and what follows is rendered. Rounds go over all rows,
 and versions alternate within a row, so that all meet the same machine. Every run is noted at once
 in ``runs.jsonl``; the same command goes on where it was stopped, and writes the table of what is
@@ -256,6 +256,8 @@ class SpeedTable:
         self._versions: list[Version] = options.version
         self._folder = options.out
         self._log = options.out / "runs.jsonl"
+        # Faces that a version cannot learn: their rows are left out.
+        self._left_faces: set[float] = set()
 
     def fill(self) -> None:
         """Run what is missing, within the time that was given."""
@@ -263,7 +265,8 @@ class SpeedTable:
         self._prepare()
         end = time.monotonic() + 60 * options.minutes
         done = {run.place for run in read_runs(self._log)}
-        rows = list(product(options.busy, options.faces, options.commands))
+        faces = [face for face in options.faces if face not in self._left_faces]
+        rows = list(product(options.busy, faces, options.commands))
         for number in range(options.repeat):
             for busy, face, command in rows:
                 missing = [
@@ -325,8 +328,16 @@ class SpeedTable:
                 actor = ["--actor", f"face-{face:g}", "--steps", "0"]
                 # Nothing is measured here, so that threads need not waste time while they wait.
                 environment = {**self._environment(version), "OMP_WAIT_POLICY": "PASSIVE"}
-                run_measured([*start, *actor], environment, float("inf"))
-                run_measured(self._words("render", face, version), environment, float("inf"))
+                try:
+                    run_measured([*start, *actor], environment, float("inf"))
+                    run_measured(self._words("render", face, version), environment, float("inf"))
+                except RuntimeError as error:
+                    told = str(error).strip().splitlines()
+                    print(
+                        f"face {face:g} is left out, {version.name}:", *told[-1:], file=sys.stderr
+                    )
+                    self._left_faces.add(face)
+                    continue
                 mark.touch()
 
     def _measure(self, command: str, face: float, busy: int, version: Version, number: int) -> Run:
@@ -367,7 +378,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--audio", type=Path, required=True, help="speech to render")
     parser.add_argument("--seconds", type=int, default=DEFAULT_SECONDS, help="of the clip")
-    parser.add_argument("--faces", type=float, nargs="+", default=[1.5, 1.0, 0.75])
+    parser.add_argument("--faces", type=float, nargs="+", default=[1.0, 1.5, 2.0])
     parser.add_argument("--busy", type=int, nargs="+", default=[0, 1, 4])
     parser.add_argument("--commands", nargs="+", choices=("adapt", "render"), default=["render"])
     parser.add_argument("--steps", type=int, help="of adapt; default: each version's own")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -10,6 +11,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from benchmarks import speed_table
+from benchmarks.common import DEMO_CLIP
 from benchmarks.speed_table import (
     BORDER_LEVEL,
     Run,
@@ -87,3 +90,26 @@ def test_a_run_is_measured_and_stopped_at_its_limit() -> None:
     assert run_measured(words, os.environ, 0.1)[3] is False
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         run_measured([sys.executable, "-c", "1 / 0"], os.environ, 60)
+
+
+@posix
+def test_faces_that_a_version_cannot_learn_are_left_out(tmp_path, capsys, monkeypatch) -> None:
+    asked = []
+
+    def run(words, environment, limit):
+        asked.append(str(words))
+        if "actor-2.mp4" in str(words):
+            raise RuntimeError("Traceback\ndubfew: error: no face found")
+        return 1.0, 2.0, 3.0, True, ""
+
+    monkeypatch.setattr(speed_table, "run_measured", run)
+    monkeypatch.setattr(speed_table, "write_frames", lambda path, *rest, **named: path.touch())
+    version = parse_version(f"old={tmp_path}")
+    options = argparse.Namespace(
+        version=[version], clip=DEMO_CLIP, audio=tmp_path, out=tmp_path, seconds=1, steps=None,
+        faces=[1.0, 2.0], busy=[0], commands=["render"], repeat=1, minutes=1.0, limit=9.0,
+    )  # fmt: skip
+    speed_table.SpeedTable(options).fill()
+    assert "face 2 is left out, old: dubfew: error: no face found" in capsys.readouterr().err
+    assert [run.face for run in read_runs(tmp_path / "runs.jsonl")] == [1.0]
+    assert "scene-1.mp4" in asked[-1]
