@@ -17,7 +17,7 @@ from dubfew.errors import MediaError, OutputExistsError
 from dubfew.media import VideoWriter, probe, read_frames
 from dubfew.media.facts import read_facts
 from dubfew.media.frame import Frame
-from dubfew.media.image_files import read_image
+from dubfew.media.image_files import read_image, write_image
 from dubfew.media.image_sequences import (
     find_sequence,
     make_working_video,
@@ -201,6 +201,33 @@ def test_lossy_exr_is_written_without_loss(tmp_path: Path):
     assert "ZIP" in notes[0]
     before, after = (read_image(tmp_path / name).rgb for name in ("a.0001.exr", "new.0001.exr"))
     assert np.array_equal(before[0], after[0])
+
+
+@pytest.mark.parametrize("kind", ["tiles", "overscan"])
+def test_exr_of_other_layouts_keep_them(tmp_path: Path, kind: str):
+    exr = pytest.importorskip("OpenEXR")
+    plane = _pixels(1, 1, float)[..., 0].astype(np.float16)
+    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
+    if kind == "tiles":
+        header |= {"type": exr.tiledimage, "tiles": exr.TileDescription()}
+    else:
+        corners = np.array([-4, -2], np.int32), np.array([WIDTH - 5, HEIGHT - 3], np.int32)
+        header["dataWindow"] = corners
+    source, out = tmp_path / "a.exr", tmp_path / "b.exr"
+    with exr.File(header, dict.fromkeys("RGB", plane)) as file:
+        file.write(str(source))
+    before = read_image(source).rgb
+    changed = np.zeros((HEIGHT, WIDTH), bool)
+    changed[MOUTH] = True
+    write_image(source, out, np.zeros_like(before), changed)
+    after = read_image(out).rgb
+    assert np.array_equal(before[~changed], after[~changed])
+    assert not after[changed].any()
+    with exr.File(str(out), separate_channels=True) as file:
+        found = dict(file.header())
+    assert found["type"] == header["type"]
+    if kind == "overscan":
+        assert np.array_equal(found["dataWindow"][0], corners[0])
 
 
 def test_the_video_has_rate_and_timecode_of_the_pictures(tmp_path: Path):
