@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def test_a_program_is_rendered_and_conformed(timeline, sheet, media, registry, t
         "jobs": 1,
         "registry": registry,
         "actors": {"MARY": "mary"},
+        "watermark": False,
     }
     checked = conform_timeline(timeline, sheet, out, check=True, on_plan=plans.append, **options)
     assert not checked.timelines
@@ -60,6 +62,8 @@ def test_a_program_is_rendered_and_conformed(timeline, sheet, media, registry, t
     result = conform_timeline(timeline, sheet, out, **options)
     assert (result.done, result.failed, result.untouched) == (("002-one",), {}, 2)
     new = out / "002-one.mkv"
+    record = json.loads((out / ".dubfew-batch" / "002-one.json").read_text())
+    assert record["result"]["watermarks"] == [None]
     assert probe(new).fps == NTSC
     assert read_facts(new).timecode == "00:59:59;26"
     # The sound has the length of the picture; the line is heard at its place and nowhere else.
