@@ -74,7 +74,7 @@ def measure_pair(original: Path, output: Path) -> tuple[NDArray, NDArray]:
     for row, (film, painted) in enumerate(pairs):
         if row >= len(track) or not track.valid[row]:
             continue
-        box = clip_mouth_box(track.landmarks[row], film.height, film.width)
+        box = clip_mouth_box(track.landmarks[row : row + 1], film.height, film.width)
         first, second = (
             frame.crop_rgb(box.left, box.top, box.right, box.bottom) for frame in (film, painted)
         )

@@ -9,6 +9,14 @@ import pytest
 
 from benchmarks import painting_steps, scatter, turns
 from dubfew.evaluate.papers.protocols import load_published
+from dubfew.media import Frame
+
+
+class ToyTrack(SimpleNamespace):
+    """What is read of a track."""
+
+    def __len__(self) -> int:
+        return len(self.valid)
 
 
 def test_a_turn_is_the_angle_to_the_camera() -> None:
@@ -26,6 +34,25 @@ def test_frames_are_binned_by_their_turn() -> None:
         ("10 to 20", 1, 0, 33.0),
         ("40 and more", 2, 2, None),
     ]
+
+
+def test_pairs_are_measured_at_the_mouth(monkeypatch) -> None:
+    landmarks = np.zeros((2, 478, 3), np.float32)
+    landmarks[..., :2] = np.random.default_rng(0).uniform(8, 24, (2, 478, 2))
+    track = ToyTrack(landmarks=landmarks, rotation=np.zeros((2, 3)), valid=np.ones(2, bool))
+    black, gray = np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 10, np.uint8)
+    films = {"film": [black, black], "output": [black, gray]}
+    monkeypatch.setattr(turns, "track_video", lambda path: track)
+    monkeypatch.setattr(
+        turns,
+        "read_frames",
+        lambda name: [Frame.from_rgb(rgb, number, 25) for number, rgb in enumerate(films[name])],
+    )
+    angles, values = turns.measure_pair("film", "output")
+    assert angles.tolist() == [0, 0]
+    # The first frame was left as it is; the second is off by 10 levels.
+    assert np.isnan(values[0])
+    assert values[1] == pytest.approx(28.13, abs=0.5)
 
 
 def test_marks_are_the_first_step_above_them() -> None:
