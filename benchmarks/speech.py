@@ -50,7 +50,7 @@ from dubfew.speech.training.examples import (
 from dubfew.speech.training.instruments import instrument_music
 from dubfew.speech.training.run import train_speech_model
 from dubfew.speech.training.shard_clips import load_filmed_clips
-from dubfew.speech.training.speech_clip import SpeechClip, load_speech_clip
+from dubfew.speech.training.speech_clip import FilmedSpeech, load_speech_clip
 from dubfew.speech.transcript.recognize import recognize_lip_gap
 from dubfew.speech.visemes import (
     BILABIAL_LETTERS,
@@ -112,19 +112,19 @@ def motion_from_gap(gap: NDArray, times: NDArray[np.float64]) -> MouthMotion:
     return MouthMotion(motion, times)
 
 
-def energy_motion(clip: SpeechClip, times: NDArray[np.float64]) -> MouthMotion:
+def energy_motion(clip: FilmedSpeech, times: NDArray[np.float64]) -> MouthMotion:
     """Make the loudness baseline: a mouth as open as the sound is loud."""
     level = np.maximum(frame_levels_db(clip.samples), MIN_LOUDNESS_DB)
     level_times = np.arange(len(level)) * MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
     return motion_from_gap(1 - np.interp(times, level_times, level) / MIN_LOUDNESS_DB, times)
 
 
-def phoneme_motion(clip: SpeechClip, times: NDArray[np.float64]) -> MouthMotion:
+def phoneme_motion(clip: FilmedSpeech, times: NDArray[np.float64]) -> MouthMotion:
     """Make the phoneme baseline: the lip gap of an off-the-shelf recognizer's phonemes."""
     return motion_from_gap(recognize_lip_gap([clip.samples], times), times)
 
 
-def measure_clip(model: SpeechModel, clip: SpeechClip) -> ClipResult:
+def measure_clip(model: SpeechModel, clip: FilmedSpeech) -> ClipResult:
     """Measure how well the model predicts this speaker's mouth."""
     seen = clip.motion
     grid = np.arange(0, len(clip.samples) / SPEECH_SAMPLE_RATE_HZ, PREDICTION_STEP_SECONDS)
@@ -239,9 +239,9 @@ def measure_speed(model: SpeechModel) -> float:
     return min(durations[1:])
 
 
-def load_clips(folder: Path, split: str) -> list[SpeechClip]:
+def load_clips(folder: Path, split: str) -> list[FilmedSpeech]:
     """Load every clip of a split that has sound and a face."""
-    clips = []
+    clips: list[FilmedSpeech] = []
     for path in clips_of(split, folder):
         try:
             clips.append(load_speech_clip(path))
@@ -260,7 +260,7 @@ def clip_table(results: list[ClipResult]) -> str:
 
 def iterate_turns(
     data: Path, turns: int, models: Path
-) -> Iterator[tuple[SpeechModel, list[SpeechClip]]]:
+) -> Iterator[tuple[SpeechModel, list[FilmedSpeech]]]:
     """Yield models, each with the clips of prepared shards whose people it was not trained on.
 
     Models are kept in ``models``, so that an interrupted run continues.

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dubfew.data.array_cache import ArrayCache
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.network import FeatureProjection, SpeechEnsemble
 from dubfew.speech.training.batches import PassageEncoder
@@ -29,7 +31,7 @@ from dubfew.speech.training.examples import (
     training_languages,
 )
 from dubfew.speech.training.shard_clips import load_filmed_clips
-from dubfew.speech.training.speech_clip import SpeechClip
+from dubfew.speech.training.speech_clip import FilmedSpeech
 from dubfew.speech.training.speech_detector import fit_speech_detector
 from dubfew.speech.training.vowel_hold import hold_some_vowels
 from dubfew.speech.viseme_basis import load_viseme_basis
@@ -40,7 +42,7 @@ _NUM_UTTERANCES, _NUM_PASSAGES = 600, 300
 
 
 def refit_classifiers(
-    model: SpeechModel, clips: Sequence[SpeechClip] = (), seed: int = 0
+    model: SpeechModel, clips: Sequence[FilmedSpeech] = (), seed: int = 0
 ) -> SpeechModel:
     """Give a model classifiers that are fitted to synthetic and filmed speech.
 
@@ -63,9 +65,13 @@ def refit_classifiers(
     network = SpeechEnsemble(config, model.network.opening)
     network.load_state_dict(model.network.state_dict(), strict=False)
     projection = network.projection
-    passages = PassageEncoder(
-        model.encoder, rng, projection if isinstance(projection, FeatureProjection) else None
-    ).encode_synthetic(recordings, settings.num_synthetic_passages)
+    with tempfile.TemporaryDirectory() as folder:
+        passages = PassageEncoder(
+            model.encoder,
+            seed,
+            ArrayCache(Path(folder)),
+            projection if isinstance(projection, FeatureProjection) else None,
+        ).encode_synthetic(recordings, settings.num_synthetic_passages)
     assert network.closure is not None
     fit_closure_classifier(network.closure, passages)
     used = model.training_info.get("clips", {})

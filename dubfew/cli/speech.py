@@ -103,6 +103,14 @@ def train_speech(
             "half of Whisper's, two thirds of the others'.",
         ),
     ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for clips and encoded sound: later trainings with it encode only what is "
+            "new. Default: a temporary one beside the model.",
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
     progress_mode: ProgressOption = ProgressMode.AUTO,
     as_json: JsonOption = False,
@@ -123,6 +131,7 @@ def train_speech(
             leave_out=leave_out or (),
             encoder=encoder,
             encoder_layer=encoder_layer,
+            work=work,
             overwrite=overwrite,
             progress=progress,
         )

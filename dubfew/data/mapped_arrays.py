@@ -72,6 +72,10 @@ class MappedFile:
             self._content = np.asarray(np.memmap(self.path, np.uint8, mode="c"))
         return self._content
 
+    def unmap(self) -> None:
+        """Let go of the mapped bytes; the next reading maps the file again."""
+        self._content = None
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_content": None}
 

@@ -8,7 +8,7 @@ fitted to real footage (``weights/fields.safetensors``).
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -243,25 +243,25 @@ def controls_from_motion(motion: MouthMotion) -> FloatArray:
     ).astype(np.float32)
 
 
-def fit_viseme_basis(motions: Sequence[MouthMotion], ridge: float = 1e-3) -> FloatArray:
+def fit_viseme_basis(motions: Iterable[MouthMotion], ridge: float = 1e-3) -> FloatArray:
     """Fit the motion of the whole lower face to the controls, by ridge regression on real motion.
 
     Args:
-        motions: tracked motion of several people, at least one.
+        motions: tracked motion of several people, at least one; one after the other is in memory.
         ridge: regularization relative to the controls' mean square; small, so that it only keeps
             footage without motion harmless.
 
     Returns:
         Displacement per unit of each control. [5, P, 3]
     """
-    controls = np.concatenate([controls_from_motion(motion) for motion in motions]).astype(
-        np.float64
-    )
-    points = np.concatenate([m.displacement.reshape(len(m), -1) for m in motions])
-    # Normal equations with the ridge on their diagonal.
-    gram = controls.T @ controls
+    # Normal equations, summed over people, with the ridge on their diagonal.
+    gram, moments = np.zeros((len(MOUTH_CONTROLS),) * 2), np.zeros(())
+    for motion in motions:
+        controls = controls_from_motion(motion).astype(np.float64)
+        gram += controls.T @ controls
+        moments = moments + controls.T @ motion.displacement.reshape(len(motion), -1)
     gram += ridge * np.trace(gram) / len(gram) * np.eye(len(gram))
-    basis = np.linalg.solve(gram, controls.T @ points)
+    basis = np.linalg.solve(gram, moments)
     return basis.reshape(len(MOUTH_CONTROLS), -1, 3).astype(np.float32)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.speech.encoders import ROW_SAMPLES, ROW_SECONDS
-from dubfew.speech.training.speech_clip import SpeechClip
+from dubfew.speech.training.speech_clip import FilmedSpeech
 from tools.distill_encoder.teacher import Teacher
 
 # How far ahead of the picture the features are looked up, s: film shows a sound's mouth before the
@@ -21,7 +21,7 @@ _RIDGE = 1.0
 
 
 def fit_lip_directions(
-    clips: Sequence[SpeechClip], teacher: Teacher, rng: np.random.Generator
+    clips: Sequence[FilmedSpeech], teacher: Teacher, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Regress lip gap, lip width and the main motions of the lower face on single rows.
 

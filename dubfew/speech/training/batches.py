@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dubfew.data.array_cache import ArrayCache, StoredArrays
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech.encoders import AudioEncoder
 from dubfew.speech.network import FeatureProjection
-from dubfew.speech.training.config import SpeechTrainConfig
+from dubfew.speech.training.config import RandomStream, SpeechTrainConfig
 from dubfew.speech.training.examples import (
     MAX_PASSAGE_ROWS,
     WINDOW_ROWS,
+    EncodedPassage,
     LabeledRecording,
+    Recording,
+    StoredRecording,
     TrainingPassage,
-    sample_passage,
+    encode_passage,
+    label_passage,
     silent_recording,
 )
+from dubfew.utils.arrays import FloatArray
 
 # Synthetic sentences that one passage joins: two with a pause between, so that the network sees
 # mouths come to rest and start again.
@@ -44,21 +51,72 @@ class SpeechBatch:
     is_filmed: Tensor
 
 
+class WindowSource(Protocol):
+    """A passage that windows are cut from, in memory (`TrainingPassage`) or on disk."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def cut_window(self, start: int) -> TrainingPassage:
+        """Cut `WINDOW_ROWS` rows from a row on."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoredPassage:
+    """A passage of a filmed recording on disk; windows alone are read.
+
+    Attributes:
+        arrays: its ``features`` and ``rows``, see `EncodedPassage`.
+        recording: recording that it was cut from.
+        projection: reduces features that are wide; None leaves them as they are.
+    """
+
+    arrays: StoredArrays
+    recording: StoredRecording
+    projection: FeatureProjection | None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.arrays.shape("rows")[0]
+
+    def cut_window(self, start: int, num_rows: int = WINDOW_ROWS) -> TrainingPassage:
+        """Read rows from a row on."""
+        stride = self.arrays.shape("features")[0] // len(self)
+        features = self.arrays.read("features", slice(start * stride, (start + num_rows) * stride))
+        rows = self.arrays.read("rows", slice(start, start + num_rows))
+        targets = self.recording.arrays
+        displacement = np.zeros((len(rows), *targets.shape("displacement")[1:]), np.float32)
+        activity = np.zeros(len(rows), np.float32)
+        inside = rows >= 0
+        if inside.any():
+            first, last = int(rows[inside].min()), int(rows[inside].max())
+            part, chosen = slice(first, last + 1), rows[inside] - first
+            displacement[inside] = targets.read("displacement", part)[chosen]
+            activity[inside] = targets.read("voice_activity", part)[chosen]
+        return TrainingPassage(_project(features, self.projection), displacement, activity)
+
+
 @dataclass
 class PassageEncoder:
     """Makes training passages: draws them from recordings, augments and encodes them.
 
     A passage is encoded once and serves many windows, because an encoder costs as much as a
-    training step or more.
+    training step or more. It is stored under the hash of its sound, so that a later training
+    encodes only what is new. What is drawn for a recording depends on its sound and the seed, not
+    on the other recordings.
 
     Attributes:
         encoder: computes the features.
-        rng: source of randomness.
+        seed: seed of all randomness.
+        cache: holds what was encoded.
         projection: reduces features that are wide; None leaves them as they are.
     """
 
     encoder: AudioEncoder
-    rng: np.random.Generator
+    seed: int
+    cache: ArrayCache
     projection: FeatureProjection | None = field(default=None)
 
     def encode_synthetic(
@@ -70,19 +128,11 @@ class PassageEncoder:
             recordings: sentences to draw from, with repetition.
             count: number of passages.
         """
-        return [
-            self._encode(
-                [
-                    recordings[self.rng.integers(len(recordings))]
-                    for _ in range(_SENTENCES_PER_PASSAGE)
-                ]
-            )
-            for _ in range(count)
-        ]
+        return [self._encode_sentences(recordings, number) for number in range(count)]
 
     def encode_filmed(
-        self, recordings: Sequence[LabeledRecording], versions: int
-    ) -> list[TrainingPassage]:
+        self, recordings: Sequence[StoredRecording], versions: int
+    ) -> list[StoredPassage]:
         """Encode every filmed recording in several versions.
 
         A recording that is longer than a passage gets so many more versions.
@@ -92,22 +142,65 @@ class PassageEncoder:
             versions: passages of each that is no longer than one passage.
         """
         return [
-            self._encode([recording])
+            self._encode_film(recording, number)
             for recording in recordings
-            for _ in range(versions * -(-len(recording.voice_activity) // MAX_PASSAGE_ROWS))
+            for number in range(versions * -(-recording.num_rows // MAX_PASSAGE_ROWS))
         ]
 
     def encode_silent(self, count: int) -> list[TrainingPassage]:
         """Encode passages without speech."""
-        return [self._encode([silent_recording(self.rng)]) for _ in range(count)]
+        return [self._encode_silence(number) for number in range(count)]
 
-    def _encode(self, recordings: Sequence[LabeledRecording]) -> TrainingPassage:
-        """Draw, augment and encode one passage."""
-        passage = sample_passage(recordings, self.rng, len(MOUTH_POINTS), self.encoder)
-        if self.projection is None:
-            return passage
-        projected = self.projection(torch.from_numpy(passage.features)).numpy()
-        return TrainingPassage(projected, passage.displacement, passage.voice_activity)
+    def _encode_sentences(
+        self, recordings: Sequence[LabeledRecording], number: int
+    ) -> TrainingPassage:
+        """Encode one passage of synthetic sentences."""
+        rng = RandomStream.SYNTHETIC_PASSAGE.start(self.seed, number)
+        chosen = [recordings[rng.integers(len(recordings))] for _ in range(_SENTENCES_PER_PASSAGE)]
+        key = {"sentences": [each.sound_hash for each in chosen], "number": number}
+        return self._load(self._fetch(key, chosen, rng), chosen)
+
+    def _encode_film(self, recording: StoredRecording, number: int) -> StoredPassage:
+        """Encode one passage of a filmed recording."""
+        # Words of 32 bits; more of the hash would make nothing more random.
+        place = number, *(int(recording.sound_hash[i : i + 8], 16) for i in (0, 8))
+        rng = RandomStream.FILMED_PASSAGE.start(self.seed, *place)
+        key = {"film": recording.sound_hash, "number": number}
+        return StoredPassage(self._fetch(key, [recording], rng), recording, self.projection)
+
+    def _encode_silence(self, number: int) -> TrainingPassage:
+        """Encode one passage without speech."""
+        rng = RandomStream.SILENT_PASSAGE.start(self.seed, number)
+        recording = silent_recording(rng)
+        key = {"silence": recording.sound_hash, "number": number}
+        return self._load(self._fetch(key, [recording], rng), [recording])
+
+    def _fetch(
+        self, key: dict[str, Any], recordings: Sequence[Recording], rng: np.random.Generator
+    ) -> StoredArrays:
+        """Encode a passage, unless it is stored."""
+
+        def compute() -> dict[str, Any]:
+            passage = encode_passage(recordings, rng, self.encoder)
+            return {"features": passage.features, "rows": passage.rows}
+
+        return self.cache.fetch(
+            {**key, "seed": self.seed, "encoder": self.encoder.metadata()}, compute
+        )
+
+    def _load(
+        self, arrays: StoredArrays, recordings: Sequence[LabeledRecording]
+    ) -> TrainingPassage:
+        """Read a passage into memory."""
+        features = _project(arrays.read("features"), self.projection)
+        return label_passage(
+            EncodedPassage(features, arrays.read("rows")), recordings, len(MOUTH_POINTS)
+        )
+
+
+def _project(features: FloatArray, projection: FeatureProjection | None) -> FloatArray:
+    """Reduce features that are wide."""
+    return features if projection is None else projection(torch.from_numpy(features)).numpy()
 
 
 @dataclass(frozen=True)
@@ -122,7 +215,7 @@ class PassagePool:
 
     synthetic: Sequence[TrainingPassage]
     silent: Sequence[TrainingPassage]
-    filmed: Sequence[TrainingPassage] = ()
+    filmed: Sequence[WindowSource] = ()
 
     def sample_batch(
         self, config: SpeechTrainConfig, rng: np.random.Generator, filmed_fraction: float
@@ -136,13 +229,16 @@ class PassagePool:
                 synthetic.
         """
         lengths = np.array([len(passage) for passage in self.filmed], np.float64)
-        windows, is_filmed = [], []
+        windows: list[TrainingPassage] = []
+        is_filmed = []
         for _ in range(config.batch_size):
             # One draw decides the source: film, silence, or synthetic speech.
             draw = rng.random()
             from_film = draw < filmed_fraction and len(self.filmed) > 0
             if from_film:
-                passage = self.filmed[rng.choice(len(self.filmed), p=lengths / lengths.sum())]
+                passage: WindowSource = self.filmed[
+                    rng.choice(len(self.filmed), p=lengths / lengths.sum())
+                ]
             else:
                 source = self.silent if draw > 1 - config.silent_fraction else self.synthetic
                 passage = source[rng.integers(len(source))]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from dubfew.data.array_cache import ArrayCache
 from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion_lag import estimate_lag, reliable_lag
-from dubfew.speech.training.examples import LabeledRecording, recording_from_clip
-from dubfew.speech.training.speech_clip import SpeechClip
+from dubfew.speech.training.examples import StoredRecording, store_recording
+from dubfew.speech.training.speech_clip import FilmedSpeech
 from dubfew.utils.signal import LagEstimate
 
 # Largest lag between picture and sound that is searched for and corrected, s. Nearly every lag
@@ -35,10 +36,10 @@ class SyncedClips:
 
     lag_estimates: Mapping[str, LagEstimate] = field(default_factory=dict)
     names: tuple[str, ...] = ()
-    recordings: tuple[LabeledRecording, ...] = ()
+    recordings: tuple[StoredRecording, ...] = ()
 
 
-def measure_lags(model: SpeechModel, clips: list[SpeechClip]) -> dict[str, LagEstimate]:
+def measure_lags(model: SpeechModel, clips: Sequence[FilmedSpeech]) -> dict[str, LagEstimate]:
     """Estimate each clip's lag of picture against sound.
 
     Args:
@@ -50,10 +51,11 @@ def measure_lags(model: SpeechModel, clips: list[SpeechClip]) -> dict[str, LagEs
     """
     estimates = {}
     for clip in clips:
-        seconds = len(clip.samples) / SPEECH_SAMPLE_RATE_HZ
+        samples = clip.samples
+        seconds = len(samples) / SPEECH_SAMPLE_RATE_HZ
         grid = np.arange(0, seconds, _PREDICTION_STEP_SECONDS)
         # No lead: lags are measured against the moments as annotated, as training uses them.
-        predicted = model.predict(Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), grid, lead=0.0)
+        predicted = model.predict(Audio(samples, SPEECH_SAMPLE_RATE_HZ), grid, lead=0.0)
         estimates[clip.name] = estimate_lag(
             predicted, clip.motion, max_lag=MAX_TRAINING_LAG_SECONDS
         )
@@ -61,7 +63,10 @@ def measure_lags(model: SpeechModel, clips: list[SpeechClip]) -> dict[str, LagEs
 
 
 def select_synced_clips(
-    clips: list[SpeechClip], lag_estimates: Mapping[str, LagEstimate], min_correlation: float
+    clips: Sequence[FilmedSpeech],
+    lag_estimates: Mapping[str, LagEstimate],
+    min_correlation: float,
+    cache: ArrayCache,
 ) -> SyncedClips:
     """Keep the clips whose mouth follows their sound, and remove their lag.
 
@@ -69,11 +74,14 @@ def select_synced_clips(
         clips: filmed speakers.
         lag_estimates: lag and correlation of all of them, by name.
         min_correlation: least correlation of predicted and tracked lip gap at the best lag.
+        cache: cache that their targets are moved to.
     """
     # A small lag is left alone unless removing it clearly helps.
     chosen = [clip for clip in clips if lag_estimates[clip.name].r_best >= min_correlation]
     return SyncedClips(
         lag_estimates,
         tuple(clip.name for clip in chosen),
-        tuple(recording_from_clip(clip, reliable_lag(lag_estimates[clip.name])) for clip in chosen),
+        tuple(
+            store_recording(clip, reliable_lag(lag_estimates[clip.name]), cache) for clip in chosen
+        ),
     )

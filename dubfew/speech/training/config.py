@@ -3,6 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+
+
+class RandomStream(IntEnum):
+    """Sources of randomness that do not depend on each other.
+
+    So what one part of a training draws is the same whatever the parts before it drew, did not
+    draw because it was stored, or drew in another process.
+    """
+
+    SENTENCES = 0
+    SYNTHETIC_PASSAGE = 1
+    FILMED_PASSAGE = 2
+    SILENT_PASSAGE = 3
+    TRAINING_BATCH = 4
+    LINEAR_BATCH = 5
+    DETECTOR = 6
+
+    def start(self, seed: int, *place: int) -> np.random.Generator:
+        """Start a stream.
+
+        Args:
+            seed: seed of the training.
+            place: what is drawn, such as the number of a step; at least 0.
+        """
+        return np.random.default_rng((seed, int(self), *place))
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 from scipy.signal import resample_poly
 
+from dubfew.data.array_cache import ArrayCache, StoredArrays, hash_arrays
 from dubfew.media.mel import (
     SPEECH_SAMPLE_RATE_HZ,
     estimate_channel,
@@ -25,8 +30,13 @@ from dubfew.speech.training.augmentation import (
     colored_noise,
     music_noise,
 )
-from dubfew.speech.training.speech_clip import SpeechClip
-from dubfew.speech.visemes import MOUTH_LEAD_SECONDS, SILENCE_SYMBOL, motion_from_phones
+from dubfew.speech.training.speech_clip import FilmedSpeech
+from dubfew.speech.visemes import (
+    MOUTH_LEAD_SECONDS,
+    SILENCE_SYMBOL,
+    Phone,
+    motion_from_phones,
+)
 from dubfew.utils.arrays import FloatArray
 
 # Rows (20 ms) of a training window: 3 s. That is six times what the network sees to either side;
@@ -111,6 +121,48 @@ class TrainingPassage:
 
 
 @dataclass(frozen=True)
+class EncodedPassage:
+    """Augmented and encoded sound, and which rows of its recordings it was made from.
+
+    Attributes:
+        features: features of the audio encoder. [stride * R, width]
+        rows: row of the recordings, counted through all of them, or -1 in pauses. [R]
+    """
+
+    features: FloatArray
+    rows: NDArray[np.int64]
+
+
+class Recording(Protocol):
+    """A recording with its target motion, in memory (`LabeledRecording`) or on disk."""
+
+    @property
+    def samples(self) -> FloatArray:
+        """Return the sound, mono at 16 kHz. [n]"""
+        ...
+
+    @property
+    def displacement(self) -> FloatArray:
+        """Return the target displacements of the mouth points. [R, P, 3]"""
+        ...
+
+    @property
+    def voice_activity(self) -> FloatArray:
+        """Return 1 where there is speech, else 0. [R]"""
+        ...
+
+    @property
+    def num_rows(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    @property
+    def sound_hash(self) -> str:
+        """Return a hash of sound and voice activity."""
+        ...
+
+
+@dataclass(frozen=True)
 class LabeledRecording:
     """A recording with its target motion at 50 Hz from 0 s on.
 
@@ -123,6 +175,54 @@ class LabeledRecording:
     samples: FloatArray
     displacement: FloatArray
     voice_activity: FloatArray
+
+    @property
+    def num_rows(self) -> int:
+        """Return the number of rows."""
+        return len(self.voice_activity)
+
+    @cached_property
+    def sound_hash(self) -> str:
+        """Return a hash of sound and voice activity."""
+        return hash_arrays(self.samples, self.voice_activity)
+
+
+@dataclass(frozen=True)
+class StoredRecording:
+    """A filmed clip with its target motion on disk, with the members of `Recording`.
+
+    Attributes:
+        clip: the clip.
+        arrays: its ``displacement`` and ``voice_activity``.
+    """
+
+    clip: FilmedSpeech
+    arrays: StoredArrays
+
+    @property
+    def samples(self) -> FloatArray:
+        """Read the sound, mono at 16 kHz. [n]"""
+        return self.clip.samples
+
+    @property
+    def displacement(self) -> FloatArray:
+        """Read the target displacements of the mouth points. [R, P, 3]"""
+        return self.arrays.read("displacement")
+
+    @property
+    def voice_activity(self) -> FloatArray:
+        """Read where there is speech: 1, else 0. [R]"""
+        return self.arrays.read("voice_activity")
+
+    @property
+    def num_rows(self) -> int:
+        """Return the number of rows."""
+        return self.arrays.shape("voice_activity")[0]
+
+    @property
+    def sound_hash(self) -> str:
+        """Return the hash of the sound, which decides the voice activity."""
+        return self.clip.sound_hash
 
 
 def synthesize_sentences(
@@ -164,6 +264,29 @@ def synthesize_sentences(
     return utterances
 
 
+def store_utterances(utterances: Sequence[Utterance]) -> dict[str, NDArray[Any]]:
+    """Put utterances into arrays, see `load_utterances`."""
+    facts = [
+        [each.language, len(each.samples), [*map(astuple, each.phones)]] for each in utterances
+    ]
+    return {
+        "samples": np.concatenate(
+            [np.zeros(0, np.float32), *(each.samples for each in utterances)]
+        ),
+        "facts": np.frombuffer(json.dumps(facts).encode(), np.uint8),
+    }
+
+
+def load_utterances(arrays: StoredArrays) -> list[Utterance]:
+    """Read utterances that `store_utterances` put into arrays."""
+    samples, utterances, first = arrays.read("samples"), [], 0
+    for language, length, phones in json.loads(arrays.read("facts").tobytes()):
+        sound = samples[first : first + length]
+        utterances.append(Utterance(sound, tuple(Phone(*phone) for phone in phones), language))
+        first += length
+    return utterances
+
+
 def training_languages() -> tuple[str, ...]:
     """List the languages that have sentences and are not held out.
 
@@ -194,7 +317,7 @@ def recording_from_utterance(utterance: Utterance, viseme_basis: FloatArray) -> 
     return LabeledRecording(utterance.samples, motion.displacement, activity)
 
 
-def recording_from_clip(clip: SpeechClip, lag_seconds: float) -> LabeledRecording:
+def recording_from_clip(clip: FilmedSpeech, lag_seconds: float) -> LabeledRecording:
     """Label a filmed clip with its tracked motion, in sync and at the usual amplitude.
 
     Pauses stay as they were filmed: people breathe in before they speak, which can be predicted.
@@ -204,16 +327,37 @@ def recording_from_clip(clip: SpeechClip, lag_seconds: float) -> LabeledRecordin
         clip: sound and tracked motion.
         lag_seconds: delay of the picture against the sound, to be removed, s.
     """
-    rows = int(len(clip.samples) / SPEECH_SAMPLE_RATE_HZ / ROW_SECONDS)
+    samples = clip.samples
+    rows = int(len(samples) / SPEECH_SAMPLE_RATE_HZ / ROW_SECONDS)
     times = np.arange(rows) * ROW_SECONDS
     motion = clip.motion.resample(times + lag_seconds)
-    levels = frame_levels_db(clip.samples)[: rows * MEL_FRAMES_PER_ROW : MEL_FRAMES_PER_ROW]
-    is_loud = levels > speech_level_db(clip.samples) - _ACTIVITY_RANGE_DB
+    levels = frame_levels_db(samples)[: rows * MEL_FRAMES_PER_ROW : MEL_FRAMES_PER_ROW]
+    is_loud = levels > speech_level_db(samples) - _ACTIVITY_RANGE_DB
     activity = maximum_filter1d(is_loud.astype(np.float32), _ACTIVITY_FILTER_ROWS)
     gap = motion.aperture()[activity > 0] if activity.any() else motion.aperture()
     wide_gap = max(float(np.quantile(gap, 0.9)), 1e-3)
     scale = np.clip(_REFERENCE_LIP_GAP / wide_gap, *_LIP_GAP_SCALE_RANGE)
-    return LabeledRecording(clip.samples, motion.displacement * np.float32(scale), activity)
+    return LabeledRecording(samples, motion.displacement * np.float32(scale), activity)
+
+
+def store_recording(clip: FilmedSpeech, lag_seconds: float, cache: ArrayCache) -> StoredRecording:
+    """Label a filmed clip as `recording_from_clip` does, and move its targets to the disk.
+
+    Args:
+        clip: sound and tracked motion.
+        lag_seconds: delay of the picture against the sound, to be removed, s.
+        cache: cache to store it in.
+    """
+
+    def compute() -> dict[str, FloatArray]:
+        recording = recording_from_clip(clip, lag_seconds)
+        return {
+            "displacement": recording.displacement,
+            "voice_activity": recording.voice_activity,
+        }
+
+    key = {"recording": [clip.sound_hash, clip.motion_hash], "lag": lag_seconds}
+    return StoredRecording(clip, cache.fetch(key, compute))
 
 
 def silent_recording(rng: np.random.Generator) -> LabeledRecording:
@@ -229,7 +373,7 @@ def silent_recording(rng: np.random.Generator) -> LabeledRecording:
 
 
 def sample_passage(
-    recordings: Sequence[LabeledRecording],
+    recordings: Sequence[Recording],
     rng: np.random.Generator,
     num_points: int,
     encoder: AudioEncoder,
@@ -242,56 +386,93 @@ def sample_passage(
         num_points: number P of mouth points.
         encoder: computes the features.
     """
-    samples, target, activity = _join_with_pauses(recordings, rng, num_points)
+    return label_passage(encode_passage(recordings, rng, encoder), recordings, num_points)
+
+
+def encode_passage(
+    recordings: Sequence[Recording], rng: np.random.Generator, encoder: AudioEncoder
+) -> EncodedPassage:
+    """Cut, augment and encode the sound of a random passage, see `sample_passage`.
+
+    The target motion of the recordings is not looked at, so it may change afterwards.
+    """
+    samples, rows, activity = _join_with_pauses(recordings, rng)
     # A passage that is played faster is cut from more rows. All of a short recording is taken.
     speed = _SPEEDS_IN_TENTHS[rng.integers(len(_SPEEDS_IN_TENTHS))]
-    num_rows = min(max(WINDOW_ROWS, len(target) * 10 // speed), MAX_PASSAGE_ROWS)
+    num_rows = min(max(WINDOW_ROWS, len(rows) * 10 // speed), MAX_PASSAGE_ROWS)
     cut_rows = -(-num_rows * speed // 10)
-    start = int(rng.integers(0, max(1, len(target) - cut_rows + 1)))
+    start = int(rng.integers(0, max(1, len(rows) - cut_rows + 1)))
     window = samples[start * ROW_SAMPLES : (start + cut_rows) * ROW_SAMPLES]
     window = np.pad(window, (0, cut_rows * ROW_SAMPLES - len(window)))
-    padding = max(0, cut_rows - (len(target) - start))
-    target = np.pad(target[start : start + cut_rows], ((0, padding), (0, 0), (0, 0)))
-    activity = np.pad(activity[start : start + cut_rows], (0, padding))
+    padding = max(0, cut_rows - (len(rows) - start))
+    rows = np.pad(rows[start : start + cut_rows], (0, padding), constant_values=-1)
+    activity = activity[start : start + cut_rows]
     if speed != 10:
         window = resample_poly(window, 10, speed).astype(np.float32)
-    row = np.minimum((np.arange(num_rows) * speed / 10).round().astype(int), cut_rows - 1)
+    nearest = np.minimum((np.arange(num_rows) * speed / 10).round().astype(int), cut_rows - 1)
     window = augment_audio(window, rng)
     # A passage without speech, cut from a recording that has some, keeps the recording's channel:
     # by its own level, noise would be amplified to the level of speech.
-    has_speech = activity.any() or not any(len(each.voice_activity) for each in recordings)
+    has_speech = activity.any() or not any(each.num_rows for each in recordings)
     channel = estimate_channel(window if has_speech else samples)
     level_error = rng.uniform(-_MAX_LEVEL_ERROR_DB, _MAX_LEVEL_ERROR_DB)
     channel = replace(channel, level_db=channel.level_db + level_error)
     features = encoder.encode(window, channel).frames(0, num_rows * encoder.stride)
     if encoder.is_mel_spectrogram:
         features = augment_mel(features, rng)
-    return TrainingPassage(features, target[row], activity[row])
+    return EncodedPassage(features, rows[nearest])
+
+
+def label_passage(
+    passage: EncodedPassage, recordings: Sequence[Recording], num_points: int
+) -> TrainingPassage:
+    """Give an encoded passage the target motion of its recordings.
+
+    Args:
+        passage: output of `encode_passage`.
+        recordings: the recordings that it was made from, or others with as many rows.
+        num_points: number P of mouth points.
+    """
+    displacement = np.zeros((len(passage.rows), num_points, 3), np.float32)
+    activity = np.zeros(len(passage.rows), np.float32)
+    first = 0
+    for recording in recordings:
+        inside = (passage.rows >= first) & (passage.rows < first + recording.num_rows)
+        if inside.any():
+            chosen = passage.rows[inside] - first
+            displacement[inside] = recording.displacement[chosen]
+            activity[inside] = recording.voice_activity[chosen]
+        first += recording.num_rows
+    return TrainingPassage(passage.features, displacement, activity)
 
 
 def _join_with_pauses(
-    recordings: Sequence[LabeledRecording], rng: np.random.Generator, num_points: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    recordings: Sequence[Recording], rng: np.random.Generator
+) -> tuple[FloatArray, NDArray[np.int64], FloatArray]:
     """Join recordings with random pauses before them.
 
     Returns:
-        Samples [R * ROW_SAMPLES], target displacements [R, P, 3], voice activity [R].
+        Samples [R * ROW_SAMPLES], row of the recordings, counted through all of them, or -1 in
+        pauses and without speech [R], voice activity [R].
     """
-    all_samples, all_targets, all_activity = [], [], []
+    all_samples, all_rows, all_activity = [], [], []
+    first = 0
     for recording in recordings:
         has_pause = rng.random() < _PAUSE_PROBABILITY
         pause = int(rng.integers(0, _MAX_PAUSE_ROWS)) if has_pause else 0
+        sound, voice_activity = recording.samples, recording.voice_activity
         # Recordings without speech have no rows: their length is that of the sound.
-        rows = len(recording.voice_activity) or len(recording.samples) // ROW_SAMPLES
-        samples = np.zeros((pause + rows) * ROW_SAMPLES, np.float32)
-        piece = recording.samples[: rows * ROW_SAMPLES]
+        num_rows = len(voice_activity) or len(sound) // ROW_SAMPLES
+        samples = np.zeros((pause + num_rows) * ROW_SAMPLES, np.float32)
+        piece = sound[: num_rows * ROW_SAMPLES]
         samples[pause * ROW_SAMPLES :][: len(piece)] = piece
-        target = np.zeros((pause + rows, num_points, 3), np.float32)
-        activity = np.zeros(pause + rows, np.float32)
-        if len(recording.voice_activity):
-            target[pause:] = recording.displacement
-            activity[pause:] = recording.voice_activity
+        rows = np.full(pause + num_rows, -1, np.int64)
+        activity = np.zeros(pause + num_rows, np.float32)
+        if len(voice_activity):
+            rows[pause:] = first + np.arange(num_rows)
+            activity[pause:] = voice_activity
+        first += len(voice_activity)
         all_samples.append(samples)
-        all_targets.append(target)
+        all_rows.append(rows)
         all_activity.append(activity)
-    return np.concatenate(all_samples), np.concatenate(all_targets), np.concatenate(all_activity)
+    return np.concatenate(all_samples), np.concatenate(all_rows), np.concatenate(all_activity)

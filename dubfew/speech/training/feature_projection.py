@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ _MIN_VARIANCE_FRACTION = 1e-8
 
 @torch.no_grad()
 def fit_feature_projection(
-    config: SpeechNetworkConfig, passages: Sequence[TrainingPassage]
+    config: SpeechNetworkConfig, passages: Iterable[TrainingPassage]
 ) -> FeatureProjection:
     """Fit a projection to the principal components of speech, each scaled to unit variance.
 

@@ -12,7 +12,7 @@ from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.speech.encoders import ROW_SECONDS, AudioEncoder
 from dubfew.speech.model import MotionSpace, SpeechModel
 from dubfew.speech.network import SpeechEnsemble
-from dubfew.speech.training.examples import LabeledRecording
+from dubfew.speech.training.examples import Recording
 from dubfew.utils.arrays import FloatArray
 
 # Recordings that statistics of predicted motion are measured on: enough for percentiles, and few
@@ -21,7 +21,7 @@ _NUM_MEASURED_RECORDINGS = 60
 
 
 def compute_motion_basis(
-    synthetic: Sequence[LabeledRecording], filmed: Sequence[LabeledRecording], num_components: int
+    synthetic: Sequence[Recording], filmed: Sequence[Recording], num_components: int
 ) -> FloatArray:
     """Compute principal directions of motion about rest, with equal weight for both sources.
 
@@ -36,11 +36,14 @@ def compute_motion_basis(
     # Each source's mean of outer products counts once, however long it is.
     gram = np.zeros((len(MOUTH_POINTS) * 3,) * 2)
     for recordings in (synthetic, filmed):
-        if recordings:
-            flat = np.concatenate(
-                [each.displacement.reshape(len(each.displacement), -1) for each in recordings]
-            )
-            gram += flat.T.astype(np.float64) @ flat / len(flat)
+        # One recording after the other, so that only one of them is in memory.
+        products, num_rows = np.zeros_like(gram), 0
+        for recording in recordings:
+            rows = recording.displacement
+            flat = rows.reshape(len(rows), -1).astype(np.float64)
+            products += flat.T @ flat
+            num_rows += len(flat)
+        gram += products / max(num_rows, 1)
     _, vectors = np.linalg.eigh(gram)
     basis = vectors.T[::-1][:num_components]
     return np.ascontiguousarray(basis.reshape(num_components, -1, 3), np.float32)
@@ -49,7 +52,7 @@ def compute_motion_basis(
 def build_speech_model(
     network: SpeechEnsemble,
     basis: FloatArray,
-    recordings: Sequence[LabeledRecording],
+    recordings: Sequence[Recording],
     encoder: AudioEncoder | None = None,
 ) -> SpeechModel:
     """Make a `SpeechModel` whose motion statistics are measured on recordings.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from dubfew.data.array_cache import ArrayCache
 from dubfew.data.clip_index import read_exclude_list
 from dubfew.errors import DubfewError
 from dubfew.media import Audio
@@ -18,9 +21,10 @@ from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.speech.encoders import DEFAULT_ENCODER_NAME, load_encoder
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion_lag import estimate_lag
+from dubfew.speech.training.cached_encoder import CachedEncoder
 from dubfew.speech.training.config import SpeechTrainConfig
 from dubfew.speech.training.shard_clips import FilmedClips, load_filmed_clips
-from dubfew.speech.training.speech_clip import SpeechClip
+from dubfew.speech.training.speech_clip import FilmedSpeech
 from dubfew.speech.training.trainer import fit_speech_model
 from dubfew.speech.viseme_basis import save_viseme_basis
 from dubfew.utils.files import check_output_path
@@ -28,6 +32,8 @@ from dubfew.utils.files import check_output_path
 # File of the viseme basis, written beside the model. Only later trainings on synthetic speech alone
 # need it.
 VISEME_BASIS_FILENAME = "fields.safetensors"
+# Folder of clips and encoded sound in the folder of a training.
+FEATURES_FOLDER = "features"
 # Step at which a prediction is sampled to be compared with the tracked motion, s.
 _PREDICTION_STEP_SECONDS = 0.01
 
@@ -93,6 +99,7 @@ def train_speech_model(
     leave_out: Collection[str] = (),
     encoder: str | None = None,
     encoder_layer: int | None = None,
+    work: Path | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = no_progress,
 ) -> SpeechTrainingResult:
@@ -110,6 +117,8 @@ def train_speech_model(
         leave_out: identities to measure on instead of training on them.
         encoder: name of the audio encoder, see `load_encoder`; None is `DEFAULT_ENCODER_NAME`.
         encoder_layer: number of its blocks that are computed; None is its own choice.
+        work: folder for clips and encoded sound, which later trainings with the same folder need
+            not encode again; None keeps them beside ``out`` while the training lasts.
         overwrite: replace the model and the file beside it where they exist.
         progress: see `fit_speech_model`.
 
@@ -134,18 +143,25 @@ def train_speech_model(
         check_output_path(path, overwrite=overwrite)
     excluded = frozenset() if exclude is None else read_exclude_list(exclude)
     audio_encoder = load_encoder(encoder or DEFAULT_ENCODER_NAME, encoder_layer)
-    filmed = FilmedClips([], [], {})
-    if data is not None:
-        filmed = load_filmed_clips(data, excluded_people=excluded, held_out_people=leave_out)
     config = SpeechTrainConfig(seed=seed)
     config = config if steps is None else config.with_steps(steps)
-    trained = fit_speech_model(filmed.train, config, encoder=audio_encoder, progress=progress)
-    # Measure every clip; people held out come first, for they are the figure that counts.
-    scores = [score_clip(trained.model, clip, "held out") for clip in filmed.held_out]
-    for number, clip in enumerate(filmed.train):
-        progress(Progress("measure", number, len(filmed.train)))
-        part = "trained" if clip.name in trained.used_clips else "unfit"
-        scores.append(score_clip(trained.model, clip, part))
+    with _open_cache(work, out) as cache:
+        filmed = FilmedClips([], [], {})
+        if data is not None:
+            filmed = load_filmed_clips(
+                data, excluded_people=excluded, held_out_people=leave_out, cache=cache
+            )
+        trained = fit_speech_model(
+            filmed.train, config, encoder=audio_encoder, cache=cache, progress=progress
+        )
+        # Measure every clip; people held out come first, for they are the figure that counts.
+        cached_encoder = CachedEncoder(audio_encoder, cache)
+        measured = SpeechModel(trained.model.network, trained.model.space, cached_encoder)
+        scores = [score_clip(measured, clip, "held out") for clip in filmed.held_out]
+        for number, clip in enumerate(filmed.train):
+            progress(Progress("measure", number, len(filmed.train)))
+            part = "trained" if clip.name in trained.used_clips else "unfit"
+            scores.append(score_clip(measured, clip, part))
     means = {part: _mean_correlation(scores, part) for part in ("trained", "held out")}
     # Facts that the model's file keeps.
     facts = {
@@ -171,7 +187,19 @@ def train_speech_model(
     )
 
 
-def score_clip(model: SpeechModel, clip: SpeechClip, part: str) -> ClipScore:
+@contextmanager
+def _open_cache(work: Path | None, out: Path) -> Iterator[ArrayCache]:
+    """Open the cache of a training: in its folder, or in a temporary one beside the model."""
+    if work is not None:
+        yield ArrayCache(work / FEATURES_FOLDER)
+        return
+    # Not in the system's folder, which often is memory.
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as folder:
+        yield ArrayCache(Path(folder))
+
+
+def score_clip(model: SpeechModel, clip: FilmedSpeech, part: str) -> ClipScore:
     """Measure how well a model's prediction follows one clip.
 
     Args:
@@ -179,9 +207,10 @@ def score_clip(model: SpeechModel, clip: SpeechClip, part: str) -> ClipScore:
         clip: filmed speaker.
         part: value for `ClipScore.part`.
     """
-    seconds = len(clip.samples) / SPEECH_SAMPLE_RATE_HZ
+    samples = clip.samples
+    seconds = len(samples) / SPEECH_SAMPLE_RATE_HZ
     grid = np.arange(0, seconds, _PREDICTION_STEP_SECONDS)
-    predicted = model.predict(Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), grid)
+    predicted = model.predict(Audio(samples, SPEECH_SAMPLE_RATE_HZ), grid)
     lag = estimate_lag(predicted, clip.motion)
     return ClipScore(
         clip.name, clip.identity, part, seconds, lag.r_zero, lag.r_best, lag.lag_seconds * 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.data.array_cache import ArrayCache
 from dubfew.data.audio_io import SegmentAudio, deserialize_audio
 from dubfew.data.clip_index import exclusion_keys, is_excluded, normalize_excluded_names
 from dubfew.data.shards import (
@@ -25,7 +26,7 @@ from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ
 from dubfew.motion.extraction import motion_from_landmarks
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.reconstruction.track import Track
-from dubfew.speech.training.speech_clip import SpeechClip
+from dubfew.speech.training.speech_clip import FilmedSpeech, SpeechClip, store_clip
 
 # Longest gap between stored frames over which motion is interpolated, s. (Frames without a face are
 # not stored.) Over a blink of the detector that is harmless; over more, motion would be invented,
@@ -33,6 +34,9 @@ from dubfew.speech.training.speech_clip import SpeechClip
 MAX_FACE_GAP_SECONDS = 0.5
 # Shortest piece that is kept, s: it must hold a few syllables, or its lag cannot be measured.
 MIN_PIECE_SECONDS = 1.0
+# Longest piece, s: what is in memory at a time. A minute is many times what a lag or an amplitude
+# is measured from, and an hour's clock may drift against its picture's.
+MAX_PIECE_SECONDS = 60.0
 # Largest difference between the starts of a segment's sound and frames, s: one mel frame.
 _MAX_START_DIFFERENCE_SECONDS = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
 # Members of a sample, by extension, that a clip is read from.
@@ -49,24 +53,31 @@ class FilmedClips:
         skipped: reason for each clip that cannot be used, by file name.
     """
 
-    train: list[SpeechClip]
-    held_out: list[SpeechClip]
+    train: list[FilmedSpeech]
+    held_out: list[FilmedSpeech]
     skipped: dict[str, str]
 
 
 def load_filmed_clips(
-    folder: Path, *, excluded_people: Collection[str] = (), held_out_people: Collection[str] = ()
+    folder: Path,
+    *,
+    excluded_people: Collection[str] = (),
+    held_out_people: Collection[str] = (),
+    cache: ArrayCache | None = None,
 ) -> FilmedClips:
     """Read sound and mouth motion of every prepared clip; its images are not read.
 
     The rest pose is estimated from the whole clip. A clip is split where no face was found for more
-    than `MAX_FACE_GAP_SECONDS` and where it has no sound.
+    than `MAX_FACE_GAP_SECONDS`, where it has no sound, and into equal pieces of at most
+    `MAX_PIECE_SECONDS`.
 
     Args:
         folder: output of ``dubfew prior prepare``.
         excluded_people: identities, files or SHA-256 sums of people whose data must not be used at
             all.
         held_out_people: the same for people to measure on instead of training on them.
+        cache: cache that the clips are moved to, one prepared clip after the other; None keeps
+            all of them in memory.
 
     Raises:
         ArtefactError: A file in the folder is damaged.
@@ -89,7 +100,11 @@ def load_filmed_clips(
                     continue
                 num_allowed += 1
                 try:
-                    pieces = list(_continuous_clips(samples, file))
+                    found_pieces = _continuous_clips(samples, file)
+                    pieces: list[FilmedSpeech] = [
+                        piece if cache is None else store_clip(piece, cache)
+                        for piece in found_pieces
+                    ]
                 except NoFaceError as error:
                     found.skipped[header["file"]] = str(error)
                     continue
@@ -139,7 +154,7 @@ def _continuous_clips(samples: list[ShardSample], file: BinaryIO) -> Iterator[Sp
     frame_seconds = 1 / float(segments[0][0].fps)
     breaks = np.flatnonzero(np.diff(times) > MAX_FACE_GAP_SECONDS) + 1
     number = 0
-    for rows in np.split(np.arange(len(times)), breaks):
+    for rows in _split_long_runs(np.split(np.arange(len(times)), breaks), times):
         start, stop = float(times[rows[0]]), float(times[rows[-1]]) + frame_seconds
         if stop - start < MIN_PIECE_SECONDS:
             continue
@@ -154,6 +169,15 @@ def _continuous_clips(samples: list[ShardSample], file: BinaryIO) -> Iterator[Sp
             MouthMotion(piece.displacement, piece.times - low / SPEECH_SAMPLE_RATE_HZ),
             header["identity"],
         )
+
+
+def _split_long_runs(
+    runs: Iterable[NDArray[np.int64]], times: NDArray[np.float64]
+) -> Iterator[NDArray[np.int64]]:
+    """Split runs of frames into equal parts of at most `MAX_PIECE_SECONDS`."""
+    for rows in runs:
+        seconds = times[rows[-1]] - times[rows[0]]
+        yield from np.array_split(rows, max(1, int(np.ceil(seconds / MAX_PIECE_SECONDS))))
 
 
 def _read_segments(samples: list[ShardSample], file: BinaryIO) -> list[tuple[Track, SegmentAudio]]:

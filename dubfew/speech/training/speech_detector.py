@@ -17,7 +17,7 @@ from dubfew.speech.training.augmentation import (
     colored_noise,
     music_noise,
 )
-from dubfew.speech.training.examples import LabeledRecording
+from dubfew.speech.training.examples import Recording
 from dubfew.speech.training.instruments import instrument_music
 from dubfew.speech.training.logistic_regression import fit_logistic
 from dubfew.utils.arrays import FloatArray
@@ -34,7 +34,7 @@ _MAX_ROWS, _RIDGE = 80, 0.003
 def fit_speech_detector(
     ensemble: SpeechEnsemble,
     encoder: AudioEncoder,
-    speech: Sequence[LabeledRecording],
+    speech: Sequence[Recording],
     num_sounds: int,
     rng: np.random.Generator,
 ) -> None:
@@ -71,7 +71,7 @@ def fit_speech_detector(
 
 
 def _draw_sounds(
-    speech: Sequence[LabeledRecording], num_sounds: int, rng: np.random.Generator
+    speech: Sequence[Recording], num_sounds: int, rng: np.random.Generator
 ) -> Iterator[tuple[FloatArray, FloatArray, float]]:
     """Yield augmented sounds, which rows of them count, and 1 for speech or 0."""
     for recording in speech:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dubfew.data.array_cache import ArrayCache
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.speech.encoders import AudioEncoder, load_encoder
+from dubfew.speech.espeak import load_sentences
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.network import (
     MAX_FEATURES,
@@ -19,14 +25,18 @@ from dubfew.speech.network import (
     SpeechNetworkConfig,
 )
 from dubfew.speech.training.batches import PassageEncoder, PassagePool
+from dubfew.speech.training.cached_encoder import CachedEncoder
 from dubfew.speech.training.clip_sync import SyncedClips, measure_lags, select_synced_clips
 from dubfew.speech.training.closure_classifier import fit_closure_classifier
-from dubfew.speech.training.config import SpeechTrainConfig
+from dubfew.speech.training.config import RandomStream, SpeechTrainConfig
 from dubfew.speech.training.examples import (
     TRAINING_VARIANTS,
     LabeledRecording,
-    recording_from_clip,
+    StoredRecording,
+    load_utterances,
     recording_from_utterance,
+    store_recording,
+    store_utterances,
     synthesize_sentences,
     training_languages,
 )
@@ -38,7 +48,7 @@ from dubfew.speech.training.ridge_regression import (
     RIDGE_FRACTION,
     solve_linear_predictor,
 )
-from dubfew.speech.training.speech_clip import SpeechClip
+from dubfew.speech.training.speech_clip import FilmedSpeech
 from dubfew.speech.training.speech_detector import fit_speech_detector
 from dubfew.speech.training.vowel_hold import hold_some_vowels
 from dubfew.speech.viseme_basis import load_viseme_basis
@@ -81,10 +91,11 @@ class TrainedSpeechModel:
 
 
 def fit_speech_model(
-    clips: list[SpeechClip],
+    clips: Sequence[FilmedSpeech],
     config: SpeechTrainConfig | None = None,
     *,
     encoder: AudioEncoder | None = None,
+    cache: ArrayCache | None = None,
     progress: ProgressCallback = no_progress,
 ) -> TrainedSpeechModel:
     """Train a speech model from scratch.
@@ -101,17 +112,21 @@ def fit_speech_model(
         clips: filmed speakers, may be empty.
         config: sizes and rates; None takes the defaults.
         encoder: audio encoder of the network; None is the default.
+        cache: holds what is encoded, for this training and later ones; None keeps it in a
+            temporary folder while the training lasts.
         progress: called for every synthesized sentence, every 10th step and the last one.
     """
+    if cache is None:
+        with tempfile.TemporaryDirectory(prefix="dubfew-speech-") as folder:
+            return fit_speech_model(
+                clips, config, encoder=encoder, cache=ArrayCache(Path(folder)), progress=progress
+            )
     config = config or SpeechTrainConfig()
     encoder = encoder or load_encoder()
-    rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
     # How lips move the rest of the lower face is learned from the film, if there is any.
-    viseme_basis = (
-        fit_viseme_basis([clip.motion for clip in clips]) if clips else load_viseme_basis()
-    )
-    synthetic = _synthesize_recordings(viseme_basis, config, rng, progress)
+    viseme_basis = fit_viseme_basis(clip.motion for clip in clips) if clips else load_viseme_basis()
+    synthetic = _synthesize_recordings(viseme_basis, config, cache, progress)
     network_config = SpeechNetworkConfig(
         inputs=encoder.feature_dim,
         stride=encoder.stride,
@@ -121,14 +136,16 @@ def fit_speech_model(
         detects_speech=True,
     )
     # Lags are not known yet, but directions of motion do not depend on them.
-    filmed = [recording_from_clip(clip, 0.0) for clip in clips]
+    filmed = [store_recording(clip, 0.0, cache) for clip in clips]
     basis = compute_motion_basis(synthetic, filmed, network_config.components)
-    passage_encoder = PassageEncoder(encoder, rng)
+    passage_encoder = PassageEncoder(encoder, config.seed, cache)
     if network_config.projected:
         # Components of all kinds of speech that there are, in a first version of each.
         passages = passage_encoder.encode_synthetic(synthetic, config.num_projection_passages)
-        passages += passage_encoder.encode_filmed(filmed, versions=1)
-        passage_encoder.projection = fit_feature_projection(network_config, passages)
+        film = passage_encoder.encode_filmed(filmed, versions=1)
+        passage_encoder.projection = fit_feature_projection(
+            network_config, chain(passages, (each.cut_window(0, len(each)) for each in film))
+        )
     pool = PassagePool(
         passage_encoder.encode_synthetic(synthetic, config.num_synthetic_passages),
         passage_encoder.encode_silent(config.num_silent_passages),
@@ -141,32 +158,48 @@ def fit_speech_model(
         passage_encoder=passage_encoder,
         pool=pool,
         config=config,
-        rng=rng,
         progress=progress,
         total_steps=config.scout_steps * bool(clips) + config.steps * network_config.members,
     )
     # Scout and selection of clips, then the ensemble, then statistics of its predictions.
     synced = _sync_clips(run, clips) if clips else SyncedClips()
     ensemble, synced = _train_ensemble(run, clips, synced)
-    model = build_speech_model(ensemble, basis, synced.recordings or synthetic, encoder)
+    cached_encoder = CachedEncoder(encoder, cache)
+    model = build_speech_model(ensemble, basis, synced.recordings or synthetic, cached_encoder)
+    # The model outlives the cache.
+    model.encoder = encoder
     return TrainedSpeechModel(model, viseme_basis, dict(synced.lag_estimates), synced.names)
 
 
 def _synthesize_recordings(
     viseme_basis: FloatArray,
     config: SpeechTrainConfig,
-    rng: np.random.Generator,
+    cache: ArrayCache,
     progress: ProgressCallback,
 ) -> list[LabeledRecording]:
     """Synthesize sentences, hold a vowel in some of them, and label them with viseme motion."""
-    utterances = synthesize_sentences(
-        config.num_utterances,
-        rng,
-        languages=training_languages(),
-        variants=TRAINING_VARIANTS,
-        progress=progress,
-    )
-    utterances = hold_some_vowels(utterances, config.held_vowel_fraction, rng)
+
+    def compute() -> dict[str, NDArray[Any]]:
+        rng = RandomStream.SENTENCES.start(config.seed)
+        utterances = synthesize_sentences(
+            config.num_utterances,
+            rng,
+            languages=training_languages(),
+            variants=TRAINING_VARIANTS,
+            progress=progress,
+        )
+        return store_utterances(hold_some_vowels(utterances, config.held_vowel_fraction, rng))
+
+    # Stored, because espeak-ng's voices depend a little on what it has spoken before.
+    key = {
+        "sentences": load_sentences(),
+        "languages": training_languages(),
+        "variants": TRAINING_VARIANTS,
+        "count": config.num_utterances,
+        "held": config.held_vowel_fraction,
+        "seed": config.seed,
+    }
+    utterances = load_utterances(cache.fetch(key, compute))
     return [recording_from_utterance(utterance, viseme_basis) for utterance in utterances]
 
 
@@ -181,7 +214,6 @@ class _TrainingRun:
     passage_encoder: PassageEncoder
     pool: PassagePool
     config: SpeechTrainConfig
-    rng: np.random.Generator
     progress: ProgressCallback
     total_steps: int
     steps_done: int = 0
@@ -197,13 +229,24 @@ class _TrainingRun:
             ensemble.projection = self.passage_encoder.projection
         return ensemble
 
-    def set_filmed(self, recordings: Sequence[LabeledRecording]) -> None:
+    @property
+    def cache(self) -> ArrayCache:
+        """Return the cache of what is encoded."""
+        return self.passage_encoder.cache
+
+    def set_filmed(self, recordings: Sequence[StoredRecording]) -> None:
         """Take these filmed recordings into the pool, instead of those that were in it."""
         filmed = self.passage_encoder.encode_filmed(recordings, self.config.num_filmed_versions)
         self.pool = replace(self.pool, filmed=filmed)
 
-    def train_network(self, network: nn.Module, steps: int) -> None:
-        """Train one network by gradient descent, in place."""
+    def train_network(self, network: nn.Module, number: int, steps: int) -> None:
+        """Train one network by gradient descent, in place.
+
+        Args:
+            network: network to train.
+            number: which one it is: 0 for the scout, then those of the ensemble from 1 on.
+            steps: optimizer steps.
+        """
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=self.config.peak_learning_rate, weight_decay=_WEIGHT_DECAY
         )
@@ -218,7 +261,8 @@ class _TrainingRun:
         network.train()
         for step in range(steps):
             schedule.set_step(step)
-            batch = self.pool.sample_batch(self.config, self.rng, self.config.filmed_fraction)
+            rng = RandomStream.TRAINING_BATCH.start(self.config.seed, number, step)
+            batch = self.pool.sample_batch(self.config, rng, self.config.filmed_fraction)
             predicted = network(self._add_noise(batch.features))
             # Filmed targets move to where they agree with the prediction.
             target = batch.target
@@ -244,10 +288,11 @@ class _TrainingRun:
 
     def fit_linear_predictor(self, predictor: LinearPredictor) -> None:
         """Solve for the linear predictor's weights, from film alone if there is any."""
+        rng = RandomStream.LINEAR_BATCH.start(self.config.seed)
         solve_linear_predictor(
             predictor,
             (
-                self.pool.sample_batch(self.config, self.rng, filmed_fraction=1.0)
+                self.pool.sample_batch(self.config, rng, filmed_fraction=1.0)
                 for _ in range(self.config.num_linear_batches)
             ),
             self.basis,
@@ -257,21 +302,24 @@ class _TrainingRun:
     def build_model(self, ensemble: SpeechEnsemble) -> SpeechModel:
         """Wrap an ensemble whose statistics are measured on synthetic speech."""
         return build_speech_model(
-            ensemble, self.basis, self.synthetic_recordings, self.passage_encoder.encoder
+            ensemble,
+            self.basis,
+            self.synthetic_recordings,
+            CachedEncoder(self.passage_encoder.encoder, self.cache),
         )
 
 
-def _sync_clips(run: _TrainingRun, clips: list[SpeechClip]) -> SyncedClips:
+def _sync_clips(run: _TrainingRun, clips: Sequence[FilmedSpeech]) -> SyncedClips:
     """Train the scout on synthetic speech alone, and select the clips that it finds in sync."""
     scout = run.new_ensemble(members=1)
-    run.train_network(scout.networks[0], run.config.scout_steps)
+    run.train_network(scout.networks[0], 0, run.config.scout_steps)
     run.fit_linear_predictor(scout.linear)
     lag_estimates = measure_lags(run.build_model(scout), clips)
-    return select_synced_clips(clips, lag_estimates, run.config.min_correlation)
+    return select_synced_clips(clips, lag_estimates, run.config.min_correlation, run.cache)
 
 
 def _train_ensemble(
-    run: _TrainingRun, clips: list[SpeechClip], synced: SyncedClips
+    run: _TrainingRun, clips: Sequence[FilmedSpeech], synced: SyncedClips
 ) -> tuple[SpeechEnsemble, SyncedClips]:
     """Train all networks and the linear predictor.
 
@@ -281,7 +329,7 @@ def _train_ensemble(
     ensemble = run.new_ensemble()
     run.set_filmed(synced.recordings)
     for number, network in enumerate(ensemble.networks):
-        run.train_network(network, run.config.steps)
+        run.train_network(network, number + 1, run.config.steps)
         if number == 0 and clips:
             synced = _resync_unused_clips(run, ensemble, clips, synced)
             run.set_filmed(synced.recordings)
@@ -290,13 +338,20 @@ def _train_ensemble(
         fit_closure_classifier(ensemble.closure, run.pool.synthetic)
     if ensemble.detector is not None:
         count = run.config.num_detector_recordings
-        speech = [*run.synthetic_recordings[:count], *synced.recordings]
-        fit_speech_detector(ensemble, run.passage_encoder.encoder, speech, count, run.rng)
+        # Of hours of film, as many recordings as there are sentences, from all of it.
+        film = synced.recordings[:: max(1, -(-len(synced.recordings) // count))]
+        fit_speech_detector(
+            ensemble,
+            CachedEncoder(run.passage_encoder.encoder, run.cache),
+            [*run.synthetic_recordings[:count], *film],
+            count,
+            RandomStream.DETECTOR.start(run.config.seed),
+        )
     return ensemble, synced
 
 
 def _resync_unused_clips(
-    run: _TrainingRun, ensemble: SpeechEnsemble, clips: list[SpeechClip], synced: SyncedClips
+    run: _TrainingRun, ensemble: SpeechEnsemble, clips: Sequence[FilmedSpeech], synced: SyncedClips
 ) -> SyncedClips:
     """Measure the clips that were left out once more, with the first network of the ensemble.
 
@@ -309,4 +364,4 @@ def _resync_unused_clips(
     first.linear.load_state_dict(ensemble.linear.state_dict())
     unused = [clip for clip in clips if clip.name not in synced.names]
     lag_estimates = dict(synced.lag_estimates) | measure_lags(run.build_model(first), unused)
-    return select_synced_clips(clips, lag_estimates, run.config.min_correlation)
+    return select_synced_clips(clips, lag_estimates, run.config.min_correlation, run.cache)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("espeakng_loader")
 
+from dubfew.data.array_cache import ArrayCache
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.training.clip_sync import measure_lags, select_synced_clips
 from dubfew.utils.signal import LagEstimate
@@ -20,14 +23,14 @@ def test_every_clip_is_measured(model: SpeechModel) -> None:
     assert min(estimate.r_best for estimate in found.values()) > 0.5
 
 
-def test_clips_in_sync_are_kept_and_shifted() -> None:
+def test_clips_in_sync_are_kept_and_shifted(tmp_path: Path) -> None:
     clips = [spoken_clip("late", 0.08), spoken_clip("unrelated"), spoken_clip("exact")]
     estimates = {
         "late": LagEstimate(lag_seconds=0.08, r_best=0.9, r_zero=0.3),
         "unrelated": LagEstimate(lag_seconds=0.1, r_best=0.1, r_zero=0.0),
         "exact": LagEstimate(lag_seconds=0.0, r_best=0.8, r_zero=0.8),
     }
-    synced = select_synced_clips(clips, estimates, min_correlation=0.15)
+    synced = select_synced_clips(clips, estimates, 0.15, ArrayCache(tmp_path))
     assert synced.names == ("late", "exact")
     assert set(synced.lag_estimates) == set(estimates)
     late, exact = (recording.displacement[10:-10] for recording in synced.recordings)

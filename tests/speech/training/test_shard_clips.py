@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dubfew.data.array_cache import ArrayCache
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.speech.training import shard_clips
 from dubfew.speech.training.shard_clips import load_filmed_clips
+from dubfew.speech.training.speech_clip import StoredClip
 from dubfew.utils.signal import pearson_correlation
 from tests.speech.shards import jaw_at, sample, sound_at, write_shard
 
@@ -47,6 +50,27 @@ def test_a_clip_is_taken_apart_where_face_or_sound_is_missing(tmp_path: Path) ->
     np.testing.assert_allclose(second.motion.times, np.arange(50) / 25, atol=1e-9)
     has_audio = sound_at(6.4)[int(4.4 * SPEECH_SAMPLE_RATE_HZ) :]
     np.testing.assert_allclose(second.samples, has_audio, atol=1e-4)
+
+
+def test_long_clips_are_taken_apart_and_kept_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_clips, "MAX_PIECE_SECONDS", 2.0)
+    folder = write_shard(tmp_path / "data", [sample("ann", 0, np.arange(110))])
+    memory = load_filmed_clips(folder).train
+    assert [len(clip.motion) for clip in memory] == [37, 37, 36]
+    # The second piece has its own clock, and the sound of its time: from 37 / 25 s on.
+    first = 37 * SPEECH_SAMPLE_RATE_HZ // 25
+    np.testing.assert_allclose(memory[1].motion.times, np.arange(37) / 25, atol=1e-9)
+    np.testing.assert_allclose(
+        memory[1].samples, sound_at(5.4)[first : first + len(memory[1].samples)], atol=1e-4
+    )
+    stored = load_filmed_clips(folder, cache=ArrayCache(tmp_path / "cache")).train
+    for a, b in zip(memory, stored, strict=True):
+        assert isinstance(b, StoredClip)
+        assert (a.name, a.identity, a.sound_hash) == (b.name, b.identity, b.sound_hash)
+        np.testing.assert_array_equal(a.samples, b.samples)
+        np.testing.assert_array_equal(a.motion.displacement, b.motion.displacement)
 
 
 def test_people_are_held_out_or_not_touched(tmp_path: Path) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("espeakng_loader")
 
+from dubfew.data.array_cache import ArrayCache
 from dubfew.progress import Progress
+from dubfew.speech.encoders import load_encoder
 from dubfew.speech.espeak import get_synthesizer
 from dubfew.speech.training import trainer
 from dubfew.speech.training.config import SpeechTrainConfig
-from dubfew.speech.training.speech_clip import SpeechClip
+from dubfew.speech.training.speech_clip import SpeechClip, store_clip
 from dubfew.speech.training.trainer import fit_speech_model
 from tests.speech.clips import TOY_SIZES, spoken_clip
 
@@ -48,6 +53,28 @@ def test_training_is_deterministic_and_uses_clips(monkeypatch: pytest.MonkeyPatc
     assert first.model.to_bytes() == second.model.to_bytes()
     other = fit_speech_model([clip], SpeechTrainConfig(**{**vars(config), "seed": 1}))
     assert first.model.to_bytes() != other.model.to_bytes()
+
+
+def test_a_second_training_encodes_only_what_is_new(tmp_path: Path) -> None:
+    one, two = spoken_clip("one"), spoken_clip("two", delay=0.08)
+    quieter = SpeechClip("two", two.samples * np.float32(0.5), two.motion)
+    config = replace(TOY, min_correlation=-1.0)
+
+    def train(clips: list[SpeechClip], *, in_memory: bool = False) -> tuple[int, bytes]:
+        cache = ArrayCache(tmp_path)
+        given = clips if in_memory else [store_clip(clip, cache) for clip in clips]
+        model = fit_speech_model(given, config, encoder=load_encoder("mel"), cache=cache).model
+        return cache.num_computed, model.to_bytes()
+
+    num_first, first = train([one])
+    assert num_first > 10
+    # Nothing is computed again, and clips in memory give the same bits.
+    assert train([one], in_memory=True) == (0, first)
+    # Of another clip: itself, targets at two lags at most, one version, the features of what is
+    # predicted for it, and its sound for the detector. Nothing of the first one.
+    num_second, second = train([one, quieter])
+    assert second != first
+    assert 4 <= num_second <= 7
 
 
 def test_a_clip_whose_mouth_does_not_follow_is_left_out() -> None:
