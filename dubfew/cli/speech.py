@@ -107,8 +107,9 @@ def train_speech(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder for clips and encoded sound: later trainings with it encode only what is "
-            "new. Default: a temporary one beside the model.",
+            help="Folder for clips, encoded sound and states: the same command goes on where it "
+            "was interrupted, and later trainings encode only what is new. Default: a temporary "
+            "one beside the model, and no states.",
         ),
     ] = None,
     overwrite: OverwriteOption = False,
@@ -120,7 +121,10 @@ def train_speech(
     Needs espeak-ng: pip install 'dubfew[speech-train]'
     """
     from dubfew.speech.training.run import train_speech_model
+    from dubfew.training.accelerator import is_main_process
 
+    if not is_main_process():
+        progress_mode = ProgressMode.NONE
     with show_progress(progress_mode, as_json=as_json) as progress:
         result = train_speech_model(
             out,
@@ -135,6 +139,8 @@ def train_speech(
             overwrite=overwrite,
             progress=progress,
         )
+    if not is_main_process():
+        return
     # Totals first, then one line per measured clip, then one per clip that was left out.
     facts = to_jsonable(result)
     clips, passed = facts.pop("clips"), facts.pop("passed")

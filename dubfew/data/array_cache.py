@@ -85,10 +85,7 @@ class ArrayCache:
             key: everything that decides the arrays, in JSON's types.
             compute: gives the arrays by name.
         """
-        text = json.dumps({"format": CACHE_FORMAT_VERSION, **key}, sort_keys=True)
-        name = hashlib.sha256(text.encode()).hexdigest()[:_NAME_DIGITS]
-        # Two digits for the folder: hours of film give thousands of files.
-        path = self.folder / name[:2] / f"{name}.safetensors"
+        path = self._find_path(key)
         if path.exists():
             try:
                 return StoredArrays(path)
@@ -98,6 +95,17 @@ class ArrayCache:
         arrays = {name: np.ascontiguousarray(array) for name, array in compute().items()}
         write_atomic(path, save(arrays))
         return StoredArrays(path)
+
+    def has(self, key: Mapping[str, Any]) -> bool:
+        """Tell whether the arrays of a key are stored."""
+        return self._find_path(key).exists()
+
+    def _find_path(self, key: Mapping[str, Any]) -> Path:
+        """Return the file of a key."""
+        text = json.dumps({"format": CACHE_FORMAT_VERSION, **key}, sort_keys=True)
+        name = hashlib.sha256(text.encode()).hexdigest()[:_NAME_DIGITS]
+        # Two digits for the folder: hours of film give thousands of files.
+        return self.folder / name[:2] / f"{name}.safetensors"
 
 
 def hash_arrays(*arrays: NDArray[Any]) -> str:

@@ -23,6 +23,8 @@ no second process may call torch's own ``loss.backward()`` and ``clip_grad_norm_
 - `ema`: moving average of the weights.
 - `early_stopping`: keep the weights of the best validation, stop without gain.
 - `resume_state`: a run's state on disk, whole or not at all.
+- `accelerator`: set-up of Accelerate, and work that its processes share.
+- `interruption`: signals end a training between two steps.
 """
 
 # Largest norm of the gradients of a network. A step on an odd batch would otherwise undo many good

@@ -105,7 +105,13 @@ def save_run_state(
     accelerator.wait_for_everyone()
 
 
-def resume_run(accelerator: Accelerator, out: Path, fingerprint: Mapping[str, Any]) -> RunState:
+def resume_run(
+    accelerator: Accelerator,
+    out: Path,
+    fingerprint: Mapping[str, Any],
+    *,
+    folder_option: str = "'out'",
+) -> RunState:
     """Load the latest state, if there is one, and cut the log to it.
 
     Args:
@@ -113,6 +119,7 @@ def resume_run(accelerator: Accelerator, out: Path, fingerprint: Mapping[str, An
             when the state was written. All processes call this function together.
         out: folder of the run; made where it is missing.
         fingerprint: what has to be the same as when the state was written.
+        folder_option: what the user names the folder by.
 
     Returns:
         Progress of the run; step 0 without a state.
@@ -130,12 +137,12 @@ def resume_run(accelerator: Accelerator, out: Path, fingerprint: Mapping[str, An
             info = json.loads((folder / STATE_INFO_FILE).read_text())
             check_format_version(info["format_version"], STATE_FORMAT_VERSION, f"state {folder}")
             state = RunState(info["step"], info["best"])
-            _check_fingerprint(out, info["same"], fingerprint)
+            _check_fingerprint(out, info["same"], fingerprint, folder_option)
             accelerator.load_state(str(folder))
         except _READ_ERRORS as error:
             raise ArtefactError(
-                f"the state {folder} is damaged ({type(error).__name__}): choose another 'out' to "
-                "start anew"
+                f"the state {folder} is damaged ({type(error).__name__}): choose another "
+                f"{folder_option} to start anew"
             ) from error
     # Steps after the state are done again and get their lines again.
     if accelerator.is_main_process:
@@ -144,7 +151,21 @@ def resume_run(accelerator: Accelerator, out: Path, fingerprint: Mapping[str, An
     return state
 
 
-def _check_fingerprint(out: Path, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+def discard_run_state(out: Path) -> None:
+    """Delete the states of a run that is over; what else the folder holds stays.
+
+    Args:
+        out: folder of the run.
+    """
+    # The pointer first: without it, what is left by a kill is no state.
+    (out / LATEST_STATE_FILE).unlink(missing_ok=True)
+    for folder in (*out.glob("state-*"), out / UNFINISHED_STATE_FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_fingerprint(
+    out: Path, stored: Mapping[str, Any], expected: Mapping[str, Any], folder_option: str
+) -> None:
     """Refuse a state of another run; the error names every value that differs."""
     # Keys that only one of the two has differ, too.
     names = sorted({*stored, *expected})
@@ -156,7 +177,7 @@ def _check_fingerprint(out: Path, stored: Mapping[str, Any], expected: Mapping[s
     if differences:
         raise ArtefactError(
             f"{out} holds a training of another configuration ({'; '.join(differences)}): give "
-            "these their old values to go on with it, or choose another 'out'"
+            f"these their old values to go on with it, or choose another {folder_option}"
         )
 
 

@@ -14,6 +14,7 @@ from dubfew.training.resume_state import (
     STATE_FORMAT_VERSION,
     STATE_INFO_FILE,
     RunState,
+    discard_run_state,
     resume_run,
     save_run_state,
 )
@@ -80,3 +81,13 @@ def test_what_differs_is_named(tmp_path):
     save_run_state(accelerator, tmp_path, RunState(1), {"a": 1, "b": 2})
     with pytest.raises(ArtefactError, match=r"b was 2, is 3; c was None, is 4\)"):
         resume_run(accelerator, tmp_path, {"a": 1, "b": 3, "c": 4})
+
+
+def test_a_state_is_discarded_and_all_else_stays(tmp_path):
+    accelerator = Accelerator(cpu=True)
+    accelerator.prepare(nn.Linear(2, 2))
+    save_run_state(accelerator, tmp_path, RunState(1), {"a": 1})
+    (tmp_path / "features").mkdir()
+    discard_run_state(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["features"]
+    assert resume_run(accelerator, tmp_path, {"a": 2}) == RunState()

@@ -39,7 +39,6 @@ from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior.syncnets import SYNC_FRAMES, SYNCNETS, SyncNetwork, make_syncnet
 from dubfew.prior.syncnets._file import SyncNetInfo, load_syncnet, save_syncnet
-from dubfew.prior.training.accelerator import configured_accelerator
 from dubfew.prior.training.batches import check_held_out_disjoint
 from dubfew.prior.training.config import (
     MIXED_PRECISIONS,
@@ -48,6 +47,7 @@ from dubfew.prior.training.config import (
 )
 from dubfew.prior.training.logging import TrainingLog
 from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.training.accelerator import configured_accelerator
 from dubfew.training.resume_state import RunState, resume_run, save_run_state
 
 # Name of the result in the folder of a run.

@@ -32,7 +32,6 @@ from dubfew.errors import ArtefactError, DubfewError, OutputExistsError
 from dubfew.prior.checkpoint import Prior, prior_info, renderer_config_to_dict
 from dubfew.prior.recipes import RecipeNetworks, TrainingRecipe, TrainingStage
 from dubfew.prior.renderers import PaintingRenderer, make_renderer
-from dubfew.prior.training.accelerator import configured_accelerator
 from dubfew.prior.training.blending_data import BlendingData
 from dubfew.prior.training.config import PriorTrainConfig
 from dubfew.prior.training.data import TrainingData
@@ -42,6 +41,7 @@ from dubfew.prior.training.model import RendererWithLoss, make_parameter_groups
 from dubfew.prior.training.painting_data import PaintingData
 from dubfew.prior.training.textures import TEXTURES_FOLDER, RandomTextures
 from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.training.accelerator import configured_accelerator
 from dubfew.training.ema import update_ema
 from dubfew.training.resume_state import LATEST_STATE_FILE, RunState, resume_run, save_run_state
 from dubfew.training.schedules import LearningRateSchedule

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +30,12 @@ from dubfew.speech.training.examples import (
 )
 from dubfew.utils.arrays import FloatArray
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+Place = TypeVar("Place")
+EncodedSource = TypeVar("EncodedSource")
+
 # Synthetic sentences that one passage joins: two with a pause between, so that the network sees
 # mouths come to rest and start again.
 _SENTENCES_PER_PASSAGE = 2
@@ -49,6 +56,15 @@ class SpeechBatch:
     target: Tensor
     voice_activity: Tensor
     is_filmed: Tensor
+
+    def to(self, device: torch.device) -> SpeechBatch:
+        """Move to a device."""
+        return SpeechBatch(
+            self.features.to(device),
+            self.target.to(device),
+            self.voice_activity.to(device),
+            self.is_filmed.to(device),
+        )
 
 
 class WindowSource(Protocol):
@@ -112,12 +128,15 @@ class PassageEncoder:
         seed: seed of all randomness.
         cache: holds what was encoded.
         projection: reduces features that are wide; None leaves them as they are.
+        accelerator: shares the encoding among processes, which encode the same passages together;
+            None for one process.
     """
 
     encoder: AudioEncoder
     seed: int
     cache: ArrayCache
     projection: FeatureProjection | None = field(default=None)
+    accelerator: Accelerator | None = field(default=None)
 
     def encode_synthetic(
         self, recordings: Sequence[LabeledRecording], count: int
@@ -128,7 +147,7 @@ class PassageEncoder:
             recordings: sentences to draw from, with repetition.
             count: number of passages.
         """
-        return [self._encode_sentences(recordings, number) for number in range(count)]
+        return self._share(partial(self._encode_sentences, recordings), range(count))
 
     def encode_filmed(
         self, recordings: Sequence[StoredRecording], versions: int
@@ -141,15 +160,26 @@ class PassageEncoder:
             recordings: filmed recordings.
             versions: passages of each that is no longer than one passage.
         """
-        return [
-            self._encode_film(recording, number)
+        places = [
+            (recording, number)
             for recording in recordings
             for number in range(versions * -(-recording.num_rows // MAX_PASSAGE_ROWS))
         ]
+        return self._share(self._encode_film, places)
 
     def encode_silent(self, count: int) -> list[TrainingPassage]:
         """Encode passages without speech."""
-        return [self._encode_silence(number) for number in range(count)]
+        return self._share(self._encode_silence, range(count))
+
+    def _share(
+        self, encode: Callable[[Place], EncodedSource], places: Sequence[Place]
+    ) -> list[EncodedSource]:
+        """Encode passages, each in one of the processes; then all read all of them."""
+        if self.accelerator is not None and self.accelerator.num_processes > 1:
+            for place in places[self.accelerator.process_index :: self.accelerator.num_processes]:
+                encode(place)
+            self.accelerator.wait_for_everyone()
+        return [encode(place) for place in places]
 
     def _encode_sentences(
         self, recordings: Sequence[LabeledRecording], number: int
@@ -160,11 +190,12 @@ class PassageEncoder:
         key = {"sentences": [each.sound_hash for each in chosen], "number": number}
         return self._load(self._fetch(key, chosen, rng), chosen)
 
-    def _encode_film(self, recording: StoredRecording, number: int) -> StoredPassage:
-        """Encode one passage of a filmed recording."""
+    def _encode_film(self, place: tuple[StoredRecording, int]) -> StoredPassage:
+        """Encode one passage of a filmed recording: a version or a further one of its length."""
+        recording, number = place
         # Words of 32 bits; more of the hash would make nothing more random.
-        place = number, *(int(recording.sound_hash[i : i + 8], 16) for i in (0, 8))
-        rng = RandomStream.FILMED_PASSAGE.start(self.seed, *place)
+        words = (int(recording.sound_hash[i : i + 8], 16) for i in (0, 8))
+        rng = RandomStream.FILMED_PASSAGE.start(self.seed, number, *words)
         key = {"film": recording.sound_hash, "number": number}
         return StoredPassage(self._fetch(key, [recording], rng), recording, self.projection)
 

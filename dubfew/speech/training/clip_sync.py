@@ -39,27 +39,18 @@ class SyncedClips:
     recordings: tuple[StoredRecording, ...] = ()
 
 
-def measure_lags(model: SpeechModel, clips: Sequence[FilmedSpeech]) -> dict[str, LagEstimate]:
-    """Estimate each clip's lag of picture against sound.
+def measure_lag(model: SpeechModel, clip: FilmedSpeech) -> LagEstimate:
+    """Estimate the lag of a clip's picture against its sound.
 
     Args:
         model: predicts the lip gap that the tracked one is compared with.
-        clips: filmed speakers.
-
-    Returns:
-        Lag and correlation by the clip's name.
+        clip: filmed speaker.
     """
-    estimates = {}
-    for clip in clips:
-        samples = clip.samples
-        seconds = len(samples) / SPEECH_SAMPLE_RATE_HZ
-        grid = np.arange(0, seconds, _PREDICTION_STEP_SECONDS)
-        # No lead: lags are measured against the moments as annotated, as training uses them.
-        predicted = model.predict(Audio(samples, SPEECH_SAMPLE_RATE_HZ), grid, lead=0.0)
-        estimates[clip.name] = estimate_lag(
-            predicted, clip.motion, max_lag=MAX_TRAINING_LAG_SECONDS
-        )
-    return estimates
+    samples = clip.samples
+    grid = np.arange(0, len(samples) / SPEECH_SAMPLE_RATE_HZ, _PREDICTION_STEP_SECONDS)
+    # No lead: lags are measured against the moments as annotated, as training uses them.
+    predicted = model.predict(Audio(samples, SPEECH_SAMPLE_RATE_HZ), grid, lead=0.0)
+    return estimate_lag(predicted, clip.motion, max_lag=MAX_TRAINING_LAG_SECONDS)
 
 
 def select_synced_clips(

@@ -50,6 +50,12 @@ class MotionLoss:
         self._upper_lip, self._lower_lip = torch.from_numpy(upper), torch.from_numpy(lower)
         self._mouth_corners = mouth_point_rows(MOUTH_CORNERS)
 
+    def to(self, device: torch.device) -> MotionLoss:
+        """Move to a device, in place."""
+        for name in ("_basis", "_point_weights", "_upper_lip", "_lower_lip"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
     @property
     def gap_per_coefficient(self) -> Tensor:
         """Compute the lip gap per unit of each coefficient. [K]"""

@@ -6,7 +6,7 @@ import math
 import tempfile
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from dubfew.speech.training.shard_clips import FilmedClips, load_filmed_clips
 from dubfew.speech.training.speech_clip import FilmedSpeech
 from dubfew.speech.training.trainer import fit_speech_model
 from dubfew.speech.viseme_basis import save_viseme_basis
+from dubfew.training.accelerator import PlainSettings, configured_accelerator, share_work
+from dubfew.training.resume_state import discard_run_state
 from dubfew.utils.files import check_output_path
 
 # File of the viseme basis, written beside the model. Only later trainings on synthetic speech alone
@@ -105,7 +107,8 @@ def train_speech_model(
 ) -> SpeechTrainingResult:
     """Train the speech model on synthetic and filmed speech, and measure it on every clip.
 
-    Nothing is written before the training is over.
+    The files are written when the training is over. Processes that a launcher has started share the
+    training; the first one writes.
 
     Args:
         out: file of the model, ending in .safetensors; `VISEME_BASIS_FILENAME` is written beside
@@ -117,15 +120,17 @@ def train_speech_model(
         leave_out: identities to measure on instead of training on them.
         encoder: name of the audio encoder, see `load_encoder`; None is `DEFAULT_ENCODER_NAME`.
         encoder_layer: number of its blocks that are computed; None is its own choice.
-        work: folder for clips and encoded sound, which later trainings with the same folder need
-            not encode again; None keeps them beside ``out`` while the training lasts.
+        work: folder for clips, encoded sound and states. A training that was interrupted goes on
+            from its state, and later trainings with the same folder encode only what is new. None
+            keeps clips and sound beside ``out`` while the training lasts, and no state.
         overwrite: replace the model and the file beside it where they exist.
         progress: see `fit_speech_model`.
 
     Raises:
         OutputExistsError: The model or the file beside it exists and ``overwrite`` is False.
         DubfewError: There is nothing to train on, or ``out`` cannot be written to.
-        ArtefactError: There is no such encoder or layer, or the data is damaged.
+        ArtefactError: There is no such encoder or layer, the data is damaged, or ``work`` holds the
+            state of another training.
         MissingDependencyError: espeak-ng is not installed, or what the encoder needs.
     """
     started = time.perf_counter()
@@ -145,23 +150,41 @@ def train_speech_model(
     audio_encoder = load_encoder(encoder or DEFAULT_ENCODER_NAME, encoder_layer)
     config = SpeechTrainConfig(seed=seed)
     config = config if steps is None else config.with_steps(steps)
-    with _open_cache(work, out) as cache:
+    with ExitStack() as stack:
+        accelerator = stack.enter_context(configured_accelerator(PlainSettings()))
+        if not accelerator.is_main_process:
+            progress = no_progress
+        if accelerator.num_processes > 1 and work is None:
+            raise DubfewError("several processes need a folder that all of them see: give --work")
+        cache = stack.enter_context(_open_cache(work, out))
         filmed = FilmedClips([], [], {})
         if data is not None:
-            filmed = load_filmed_clips(
-                data, excluded_people=excluded, held_out_people=leave_out, cache=cache
-            )
+            with accelerator.main_process_first():
+                filmed = load_filmed_clips(
+                    data, excluded_people=excluded, held_out_people=leave_out, cache=cache
+                )
         trained = fit_speech_model(
-            filmed.train, config, encoder=audio_encoder, cache=cache, progress=progress
+            filmed.train,
+            config,
+            encoder=audio_encoder,
+            cache=cache,
+            accelerator=accelerator,
+            state_folder=work,
+            progress=progress,
         )
         # Measure every clip; people held out come first, for they are the figure that counts.
         cached_encoder = CachedEncoder(audio_encoder, cache)
         measured = SpeechModel(trained.model.network, trained.model.space, cached_encoder)
-        scores = [score_clip(measured, clip, "held out") for clip in filmed.held_out]
-        for number, clip in enumerate(filmed.train):
-            progress(Progress("measure", number, len(filmed.train)))
-            part = "trained" if clip.name in trained.used_clips else "unfit"
-            scores.append(score_clip(measured, clip, part))
+        parts = [(clip, "held out") for clip in filmed.held_out]
+        for clip in filmed.train:
+            parts.append((clip, "trained" if clip.name in trained.used_clips else "unfit"))
+
+        def score(number: int) -> ClipScore:
+            progress(Progress("measure", number, len(parts)))
+            return score_clip(measured, *parts[number])
+
+        scores = share_work(accelerator, range(len(parts)), score)
+        is_main = accelerator.is_main_process
     means = {part: _mean_correlation(scores, part) for part in ("trained", "held out")}
     # Facts that the model's file keeps.
     facts = {
@@ -172,8 +195,11 @@ def train_speech_model(
     }
     # Write both files at the end, so that an interrupted training leaves nothing.
     model = SpeechModel(trained.model.network, trained.model.space, audio_encoder, facts)
-    save_viseme_basis(trained.viseme_basis, fields)
-    model.save(out)
+    if is_main:
+        save_viseme_basis(trained.viseme_basis, fields)
+        model.save(out)
+        if work is not None:
+            discard_run_state(work)
     return SpeechTrainingResult(
         output=out,
         fields=fields,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
+from copy import deepcopy
+from dataclasses import asdict, astuple, dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -20,19 +27,21 @@ from dubfew.speech.espeak import load_sentences
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.network import (
     MAX_FEATURES,
+    FeatureProjection,
     LinearPredictor,
     SpeechEnsemble,
     SpeechNetworkConfig,
 )
 from dubfew.speech.training.batches import PassageEncoder, PassagePool
 from dubfew.speech.training.cached_encoder import CachedEncoder
-from dubfew.speech.training.clip_sync import SyncedClips, measure_lags, select_synced_clips
+from dubfew.speech.training.clip_sync import SyncedClips, measure_lag, select_synced_clips
 from dubfew.speech.training.closure_classifier import fit_closure_classifier
 from dubfew.speech.training.config import RandomStream, SpeechTrainConfig
 from dubfew.speech.training.examples import (
     TRAINING_VARIANTS,
     LabeledRecording,
     StoredRecording,
+    TrainingPassage,
     load_utterances,
     recording_from_utterance,
     store_recording,
@@ -54,6 +63,9 @@ from dubfew.speech.training.vowel_hold import hold_some_vowels
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import fit_viseme_basis
 from dubfew.training import MAX_GRADIENT_NORM
+from dubfew.training.accelerator import PlainSettings, configured_accelerator, share_work
+from dubfew.training.interruption import Interruption, deferred_interrupts
+from dubfew.training.resume_state import RunState, resume_run, save_run_state
 from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.signal import LagEstimate
@@ -63,6 +75,8 @@ from dubfew.utils.signal import LagEstimate
 _FEATURE_NOISE, _DROPOUT = 0.3, 0.3
 # Steps between two progress reports; more often would cost as much as a step.
 REPORT_EVERY_STEPS = 10
+# Steps between two stored states: half a minute of one core, against a tenth of a second to store.
+CHECKPOINT_STEPS = 100
 # Fraction of the steps over which the learning rate rises, so that the first gradients, which are
 # large and point anywhere, do not throw the weights far away.
 _WARMUP_FRACTION = 0.1
@@ -96,9 +110,11 @@ def fit_speech_model(
     *,
     encoder: AudioEncoder | None = None,
     cache: ArrayCache | None = None,
+    accelerator: Accelerator | None = None,
+    state_folder: Path | None = None,
     progress: ProgressCallback = no_progress,
 ) -> TrainedSpeechModel:
-    """Train a speech model from scratch.
+    """Train a speech model from scratch, or go on from a stored state.
 
     A scout network learns from synthetic speech alone. It measures the lag of each clip's picture
     against its sound and whether the two belong together. The networks of the ensemble then learn
@@ -106,7 +122,8 @@ def fit_speech_model(
     out are measured again. The linear predictor is solved for at the end.
 
     The same seed gives the same result on the same machine in a fresh process. (espeak-ng's voices
-    depend a little on everything that it has spoken before in a process.)
+    depend a little on everything that it has spoken before in a process.) So does a training that
+    was interrupted and goes on.
 
     Args:
         clips: filmed speakers, may be empty.
@@ -114,19 +131,53 @@ def fit_speech_model(
         encoder: audio encoder of the network; None is the default.
         cache: holds what is encoded, for this training and later ones; None keeps it in a
             temporary folder while the training lasts.
+        accelerator: processes that share the training and call this function together, with a
+            cache in a folder of all of them; None is this process alone.
+        state_folder: folder for states. One is written every `CHECKPOINT_STEPS` steps, after each
+            network and on a signal; a training goes on from the latest. None keeps no state.
         progress: called for every synthesized sentence, every 10th step and the last one.
+
+    Raises:
+        ArtefactError: The state belongs to another training, or is damaged.
+        KeyboardInterrupt: A signal asked for the end; the state is stored.
     """
-    if cache is None:
-        with tempfile.TemporaryDirectory(prefix="dubfew-speech-") as folder:
-            return fit_speech_model(
-                clips, config, encoder=encoder, cache=ArrayCache(Path(folder)), progress=progress
-            )
-    config = config or SpeechTrainConfig()
-    encoder = encoder or load_encoder()
+    with ExitStack() as stack:
+        if cache is None:
+            folder = tempfile.TemporaryDirectory(prefix="dubfew-speech-")
+            cache = ArrayCache(Path(stack.enter_context(folder)))
+        if accelerator is None:
+            accelerator = stack.enter_context(configured_accelerator(PlainSettings()))
+        config, encoder = config or SpeechTrainConfig(), encoder or load_encoder()
+        return _fit_speech_model(clips, config, encoder, cache, accelerator, state_folder, progress)
+
+
+def _fit_speech_model(
+    clips: Sequence[FilmedSpeech],
+    config: SpeechTrainConfig,
+    encoder: AudioEncoder,
+    cache: ArrayCache,
+    accelerator: Accelerator,
+    state_folder: Path | None,
+    progress: ProgressCallback,
+) -> TrainedSpeechModel:
+    """Train a speech model, see `fit_speech_model`."""
     torch.manual_seed(config.seed)
-    # How lips move the rest of the lower face is learned from the film, if there is any.
-    viseme_basis = fit_viseme_basis(clip.motion for clip in clips) if clips else load_viseme_basis()
-    synthetic = _synthesize_recordings(viseme_basis, config, cache, progress)
+    film = [[clip.name, clip.sound_hash, clip.motion_hash] for clip in clips]
+    # What the networks are trained in is stored, too: on another machine the axes of the same space
+    # may point the other way, and a network that goes on there would have learned another one.
+    with accelerator.main_process_first():
+        # How lips move the rest of the lower face is learned from the film, if there is any.
+        viseme_basis = (
+            cache.fetch(
+                {"viseme_basis": film},
+                lambda: {"basis": fit_viseme_basis(clip.motion for clip in clips)},
+            ).read("basis")
+            if clips
+            else load_viseme_basis()
+        )
+        synthetic = _synthesize_recordings(viseme_basis, config, cache, progress)
+        # Lags are not known yet, but directions of motion do not depend on them.
+        filmed = [store_recording(clip, 0.0, cache) for clip in clips]
     network_config = SpeechNetworkConfig(
         inputs=encoder.feature_dim,
         stride=encoder.stride,
@@ -135,17 +186,11 @@ def fit_speech_model(
         hears_closures=True,
         detects_speech=True,
     )
-    # Lags are not known yet, but directions of motion do not depend on them.
-    filmed = [store_recording(clip, 0.0, cache) for clip in clips]
-    basis = compute_motion_basis(synthetic, filmed, network_config.components)
-    passage_encoder = PassageEncoder(encoder, config.seed, cache)
-    if network_config.projected:
-        # Components of all kinds of speech that there are, in a first version of each.
-        passages = passage_encoder.encode_synthetic(synthetic, config.num_projection_passages)
-        film = passage_encoder.encode_filmed(filmed, versions=1)
-        passage_encoder.projection = fit_feature_projection(
-            network_config, chain(passages, (each.cut_window(0, len(each)) for each in film))
-        )
+    same = {"film": film, "config": asdict(config), "encoder": encoder.metadata()}
+    passage_encoder = PassageEncoder(encoder, config.seed, cache, accelerator=accelerator)
+    basis, passage_encoder.projection = _fit_space(
+        network_config, config, synthetic, filmed, passage_encoder, same
+    )
     pool = PassagePool(
         passage_encoder.encode_synthetic(synthetic, config.num_synthetic_passages),
         passage_encoder.encode_silent(config.num_silent_passages),
@@ -158,17 +203,67 @@ def fit_speech_model(
         passage_encoder=passage_encoder,
         pool=pool,
         config=config,
+        accelerator=accelerator,
         progress=progress,
-        total_steps=config.scout_steps * bool(clips) + config.steps * network_config.members,
+        scout_steps=config.scout_steps * bool(clips),
     )
+    run.prepare_networks()
     # Scout and selection of clips, then the ensemble, then statistics of its predictions.
-    synced = _sync_clips(run, clips) if clips else SyncedClips()
-    ensemble, synced = _train_ensemble(run, clips, synced)
+    with deferred_interrupts() if state_folder else nullcontext(Interruption()) as interruption:
+        if state_folder is not None:
+            run.keep_states(state_folder, same, interruption)
+        synced = _sync_clips(run, clips) if clips else SyncedClips()
+        ensemble, synced = _train_ensemble(run, clips, synced)
     cached_encoder = CachedEncoder(encoder, cache)
     model = build_speech_model(ensemble, basis, synced.recordings or synthetic, cached_encoder)
     # The model outlives the cache.
     model.encoder = encoder
     return TrainedSpeechModel(model, viseme_basis, dict(synced.lag_estimates), synced.names)
+
+
+def _fit_space(
+    network_config: SpeechNetworkConfig,
+    config: SpeechTrainConfig,
+    synthetic: Sequence[LabeledRecording],
+    filmed: Sequence[StoredRecording],
+    passage_encoder: PassageEncoder,
+    same: Mapping[str, Any],
+) -> tuple[FloatArray, FeatureProjection | None]:
+    """Compute the directions of motion and the projection of wide features, or read them.
+
+    Args:
+        network_config: sizes of the networks.
+        config: settings of the training.
+        synthetic: synthetic sentences.
+        filmed: filmed recordings.
+        passage_encoder: encodes passages, not projected.
+        same: what decides the result, in JSON's types.
+
+    Returns:
+        Directions [K, P, 3], and the projection if the networks take one.
+    """
+    projection = FeatureProjection(network_config)
+    passages: Iterable[TrainingPassage] = ()
+    if network_config.projected and not passage_encoder.cache.has({"space": same}):
+        # Components of all kinds of speech that there are, in a first version of each.
+        spoken = passage_encoder.encode_synthetic(synthetic, config.num_projection_passages)
+        film = passage_encoder.encode_filmed(filmed, versions=1)
+        passages = chain(spoken, (each.cut_window(0, len(each)) for each in film))
+
+    def compute() -> dict[str, NDArray[Any]]:
+        found = projection
+        if network_config.projected:
+            found = fit_feature_projection(network_config, passages)
+        basis = compute_motion_basis(synthetic, filmed, network_config.components)
+        return {"basis": basis, **{name: each.numpy() for name, each in found.state_dict().items()}}
+
+    accelerator = passage_encoder.accelerator
+    with accelerator.main_process_first() if accelerator else nullcontext():
+        arrays = passage_encoder.cache.fetch({"space": same}, compute)
+    projection.load_state_dict(
+        {name: torch.from_numpy(arrays.read(name)) for name in projection.state_dict()}
+    )
+    return arrays.read("basis"), projection if network_config.projected else None
 
 
 def _synthesize_recordings(
@@ -204,6 +299,48 @@ def _synthesize_recordings(
 
 
 @dataclass
+class _ClipState:
+    """What the training has found out about its clips, a part of the stored state.
+
+    Attributes:
+        lag_estimates: lag and correlation of each clip, by name; empty before they are measured.
+        measured_twice: whether clips that were left out have been measured again.
+    """
+
+    lag_estimates: dict[str, LagEstimate] = field(default_factory=dict)
+    measured_twice: bool = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state in Python's own types."""
+        lags = {name: [*map(float, astuple(lag))] for name, lag in self.lag_estimates.items()}
+        return {"lags": lags, "measured_twice": self.measured_twice}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state."""
+        self.lag_estimates = {name: LagEstimate(*lag) for name, lag in state["lags"].items()}
+        self.measured_twice = state["measured_twice"]
+
+
+@dataclass(frozen=True)
+class _TrainedNetwork:
+    """A network with what trains it.
+
+    Attributes:
+        wrapped: network as Accelerate wraps it, whose gradients all processes average.
+        optimizer: optimizer of its weights.
+        first_step: steps of the training before its first one.
+        steps: its steps.
+        schedule: rates of the optimizer.
+    """
+
+    wrapped: nn.Module
+    optimizer: AcceleratedOptimizer
+    first_step: int
+    steps: int
+    schedule: LearningRateSchedule
+
+
+@dataclass
 class _TrainingRun:
     """Everything that the networks of one training share, and the number of steps done."""
 
@@ -214,9 +351,67 @@ class _TrainingRun:
     passage_encoder: PassageEncoder
     pool: PassagePool
     config: SpeechTrainConfig
+    accelerator: Accelerator
     progress: ProgressCallback
-    total_steps: int
-    steps_done: int = 0
+    scout_steps: int
+    state: RunState = field(default_factory=RunState)
+    clip_state: _ClipState = field(default_factory=_ClipState)
+    trained: list[_TrainedNetwork] = field(default_factory=list)
+    save_state: Callable[[], None] = lambda: None
+    interruption: Interruption = field(default_factory=Interruption)
+
+    @property
+    def cache(self) -> ArrayCache:
+        """Return the cache of what is encoded."""
+        return self.passage_encoder.cache
+
+    @property
+    def total_steps(self) -> int:
+        """Return the steps of all networks."""
+        return self.scout_steps + self.config.steps * self.network_config.members
+
+    def prepare_networks(self) -> None:
+        """Make the scout's network and those of the ensemble, with an optimizer for each."""
+        # The axes of the motion space are needed on both sides: here, and where networks train.
+        self.scout, self.ensemble = self.new_ensemble(members=1), self.new_ensemble()
+        self.motion_loss.to(self.accelerator.device)
+        first_step = 0
+        for network, steps in [
+            (self.scout.networks[0], self.scout_steps),
+            *((each, self.config.steps) for each in self.ensemble.networks),
+        ]:
+            # A copy, which may be on another device than the ensemble that predicts.
+            copied = deepcopy(network)
+            optimizer = torch.optim.AdamW(
+                copied.parameters(), lr=self.config.peak_learning_rate, weight_decay=_WEIGHT_DECAY
+            )
+            wrapped, optimizer = self.accelerator.prepare(copied, optimizer)
+            schedule = LearningRateSchedule(optimizer, partial(_rate_factor, steps))
+            self.trained.append(_TrainedNetwork(wrapped, optimizer, first_step, steps, schedule))
+            first_step += steps
+
+    def keep_states(
+        self, folder: Path, same: Mapping[str, Any], interruption: Interruption
+    ) -> None:
+        """Go on from the latest state in a folder, and store states there from now on.
+
+        Args:
+            folder: folder of the states.
+            same: what has to be the same when the training goes on, in JSON's types.
+            interruption: tells of a signal, after which the state is stored.
+        """
+        digest = hashlib.sha256(json.dumps(same["film"]).encode()).hexdigest()
+        fingerprint = {
+            **same["config"],
+            "encoder": same["encoder"],
+            "film": digest[:12],
+            "processes": self.accelerator.num_processes,
+        }
+        fingerprint = json.loads(json.dumps(fingerprint))  # as a state has it
+        self.accelerator.register_for_checkpointing(self.clip_state)
+        self.state = resume_run(self.accelerator, folder, fingerprint, folder_option="--work")
+        self.save_state = lambda: save_run_state(self.accelerator, folder, self.state, fingerprint)
+        self.interruption = interruption
 
     def new_ensemble(self, *, members: int | None = None) -> SpeechEnsemble:
         """Make an untrained ensemble, by default with the configured number of networks."""
@@ -224,61 +419,73 @@ class _TrainingRun:
         # The scout, of one network, measures lags alone.
         if members is not None:
             config = replace(config, members=members, hears_closures=False, detects_speech=False)
-        ensemble = SpeechEnsemble(config, self.motion_loss.gap_per_coefficient)
+        ensemble = SpeechEnsemble(config, self.motion_loss.gap_per_coefficient.cpu())
         if self.passage_encoder.projection is not None:
             ensemble.projection = self.passage_encoder.projection
         return ensemble
-
-    @property
-    def cache(self) -> ArrayCache:
-        """Return the cache of what is encoded."""
-        return self.passage_encoder.cache
 
     def set_filmed(self, recordings: Sequence[StoredRecording]) -> None:
         """Take these filmed recordings into the pool, instead of those that were in it."""
         filmed = self.passage_encoder.encode_filmed(recordings, self.config.num_filmed_versions)
         self.pool = replace(self.pool, filmed=filmed)
 
-    def train_network(self, network: nn.Module, number: int, steps: int) -> None:
-        """Train one network by gradient descent, in place.
+    def train_network(self, number: int, target: nn.Module) -> None:
+        """Train one network by gradient descent, or what is left of its training.
 
         Args:
-            network: network to train.
             number: which one it is: 0 for the scout, then those of the ensemble from 1 on.
-            steps: optimizer steps.
+            target: network that gets the weights.
         """
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=self.config.peak_learning_rate, weight_decay=_WEIGHT_DECAY
-        )
-        # The rate rises linearly, then falls along a cosine to 0 at the last step.
-        warmup_steps = _WARMUP_FRACTION * steps
-        schedule = LearningRateSchedule(
-            optimizer,
-            lambda step: warmup_cosine(
-                step + 1, steps, warmup_steps=warmup_steps, decay_start=warmup_steps
-            ),
-        )
+        trained, config, accelerator = self.trained[number], self.config, self.accelerator
+        network, steps = trained.wrapped, trained.steps
         network.train()
-        for step in range(steps):
-            schedule.set_step(step)
-            rng = RandomStream.TRAINING_BATCH.start(self.config.seed, number, step)
-            batch = self.pool.sample_batch(self.config, rng, self.config.filmed_fraction)
+        steps_done = min(max(self.state.step - trained.first_step, 0), steps)
+        for step in range(steps_done, steps):
+            trained.schedule.set_step(step)
+            # Each step and process has its own stream, so that no state of it has to be stored.
+            rng = RandomStream.TRAINING_BATCH.start(
+                config.seed, number, step, accelerator.process_index
+            )
+            torch.manual_seed(int(rng.integers(2**63)))
+            batch = self.pool.sample_batch(config, rng, config.filmed_fraction)
+            batch = batch.to(accelerator.device)
             predicted = network(self._add_noise(batch.features))
             # Filmed targets move to where they agree with the prediction.
-            target = batch.target
+            motion = batch.target
             if step > steps // _ALIGN_AFTER_ONE_IN and batch.is_filmed.any():
-                target = self.motion_loss.align_target(predicted, target, batch.is_filmed)
-            loss = self.motion_loss(predicted, target, batch.voice_activity)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
-            optimizer.step()
-            self.steps_done += 1
+                motion = self.motion_loss.align_target(predicted, motion, batch.is_filmed)
+            loss = self.motion_loss(predicted, motion, batch.voice_activity)
+            trained.optimizer.zero_grad()
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
+            trained.optimizer.step()
+            self.state = replace(self.state, step=self.state.step + 1)
             if (step + 1) % REPORT_EVERY_STEPS == 0 or step + 1 == steps:
                 self.progress(
-                    Progress("train", self.steps_done, self.total_steps, {"loss": loss.item()})
+                    Progress("train", self.state.step, self.total_steps, {"loss": loss.item()})
                 )
-        network.eval()
+            self._finish_step(is_last=step + 1 == steps)
+        target.load_state_dict(accelerator.unwrap_model(network).state_dict())
+        target.eval()
+
+    def _finish_step(self, *, is_last: bool) -> None:
+        """Store the state where it is time, and end where a signal asked for it."""
+        if self.interruption.requested:
+            self.accelerator.set_trigger()
+        # The processes end at the same step, whichever of them got the signal.
+        is_interrupted = self.accelerator.check_trigger()
+        if is_interrupted or is_last or self.state.step % CHECKPOINT_STEPS == 0:
+            self.save_state()
+        if is_interrupted:
+            raise KeyboardInterrupt
+
+    def measure_clips(
+        self, ensemble: SpeechEnsemble, clips: Sequence[FilmedSpeech]
+    ) -> dict[str, LagEstimate]:
+        """Estimate each clip's lag of picture against sound, by the clip's name."""
+        model = self.build_model(ensemble)
+        found = share_work(self.accelerator, clips, partial(measure_lag, model))
+        return {clip.name: lag for clip, lag in zip(clips, found, strict=True)}
 
     def _add_noise(self, features: Tensor) -> Tensor:
         """Add noise to projected features; without it, networks learn the voices by heart."""
@@ -309,13 +516,28 @@ class _TrainingRun:
         )
 
 
+def _rate_factor(steps: int, step: int) -> float:
+    """Compute the factor of the learning rate: it rises, then falls along a cosine to 0."""
+    warmup_steps = _WARMUP_FRACTION * steps
+    return warmup_cosine(step + 1, steps, warmup_steps=warmup_steps, decay_start=warmup_steps)
+
+
 def _sync_clips(run: _TrainingRun, clips: Sequence[FilmedSpeech]) -> SyncedClips:
     """Train the scout on synthetic speech alone, and select the clips that it finds in sync."""
-    scout = run.new_ensemble(members=1)
-    run.train_network(scout.networks[0], 0, run.config.scout_steps)
-    run.fit_linear_predictor(scout.linear)
-    lag_estimates = measure_lags(run.build_model(scout), clips)
-    return select_synced_clips(clips, lag_estimates, run.config.min_correlation, run.cache)
+    run.train_network(0, run.scout.networks[0])
+    # A training that goes on may have measured them already.
+    if not run.clip_state.lag_estimates:
+        run.fit_linear_predictor(run.scout.linear)
+        run.clip_state.lag_estimates = run.measure_clips(run.scout, clips)
+    return _select_clips(run, clips)
+
+
+def _select_clips(run: _TrainingRun, clips: Sequence[FilmedSpeech]) -> SyncedClips:
+    """Select the clips that are in sync by what was measured last."""
+    with run.accelerator.main_process_first():
+        return select_synced_clips(
+            clips, run.clip_state.lag_estimates, run.config.min_correlation, run.cache
+        )
 
 
 def _train_ensemble(
@@ -326,12 +548,13 @@ def _train_ensemble(
     Returns:
         The ensemble, and the clips that it was trained on in the end.
     """
-    ensemble = run.new_ensemble()
+    ensemble = run.ensemble
     run.set_filmed(synced.recordings)
     for number, network in enumerate(ensemble.networks):
-        run.train_network(network, number + 1, run.config.steps)
-        if number == 0 and clips:
-            synced = _resync_unused_clips(run, ensemble, clips, synced)
+        run.train_network(number + 1, network)
+        if number == 0 and clips and not run.clip_state.measured_twice:
+            _measure_unused_clips(run, clips, synced)
+            synced = _select_clips(run, clips)
             run.set_filmed(synced.recordings)
     run.fit_linear_predictor(ensemble.linear)
     if ensemble.closure is not None:
@@ -350,18 +573,18 @@ def _train_ensemble(
     return ensemble, synced
 
 
-def _resync_unused_clips(
-    run: _TrainingRun, ensemble: SpeechEnsemble, clips: Sequence[FilmedSpeech], synced: SyncedClips
-) -> SyncedClips:
+def _measure_unused_clips(
+    run: _TrainingRun, clips: Sequence[FilmedSpeech], synced: SyncedClips
+) -> None:
     """Measure the clips that were left out once more, with the first network of the ensemble.
 
     It has seen real mouths and judges better than the scout. Clips that it was trained on keep
     their first estimate: a network agrees with what it has learned, in sync or not.
     """
-    run.fit_linear_predictor(ensemble.linear)
+    run.fit_linear_predictor(run.ensemble.linear)
     first = run.new_ensemble(members=1)
-    first.networks[0].load_state_dict(ensemble.networks[0].state_dict())
-    first.linear.load_state_dict(ensemble.linear.state_dict())
+    first.networks[0].load_state_dict(run.ensemble.networks[0].state_dict())
+    first.linear.load_state_dict(run.ensemble.linear.state_dict())
     unused = [clip for clip in clips if clip.name not in synced.names]
-    lag_estimates = dict(synced.lag_estimates) | measure_lags(run.build_model(first), unused)
-    return select_synced_clips(clips, lag_estimates, run.config.min_correlation, run.cache)
+    run.clip_state.lag_estimates |= run.measure_clips(first, unused)
+    run.clip_state.measured_twice = True

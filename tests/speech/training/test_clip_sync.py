@@ -11,16 +11,15 @@ pytest.importorskip("espeakng_loader")
 
 from dubfew.data.array_cache import ArrayCache
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.training.clip_sync import measure_lags, select_synced_clips
+from dubfew.speech.training.clip_sync import measure_lag, select_synced_clips
 from dubfew.utils.signal import LagEstimate
 from tests.speech.clips import spoken_clip
 
 
-def test_every_clip_is_measured(model: SpeechModel) -> None:
-    found = measure_lags(model, [spoken_clip("early", -0.06), spoken_clip("late", 0.06)])
-    assert set(found) == {"early", "late"}
-    assert found["late"].lag_seconds - found["early"].lag_seconds == pytest.approx(0.12, abs=0.03)
-    assert min(estimate.r_best for estimate in found.values()) > 0.5
+def test_the_lag_of_a_clip_is_measured(model: SpeechModel) -> None:
+    early, late = (measure_lag(model, spoken_clip("one", delay)) for delay in (-0.06, 0.06))
+    assert late.lag_seconds - early.lag_seconds == pytest.approx(0.12, abs=0.03)
+    assert min(early.r_best, late.r_best) > 0.5
 
 
 def test_clips_in_sync_are_kept_and_shifted(tmp_path: Path) -> None:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import GradientAccumulationPlugin
+from accelerate.utils import GradientAccumulationPlugin, gather_object
 
 from dubfew.errors import ArtefactError
 from dubfew.utils.import_utils import import_optional
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class PlainSettings:
+    """The `AcceleratorSettings` of a training that has no choice of them."""
+
+    out: str = ""
+    accumulate: int = 1
+    mixed_precision: str = "no"
+    tensorboard: bool = False
 
 
 class AcceleratorSettings(Protocol):
@@ -61,3 +76,27 @@ def configured_accelerator(config: AcceleratorSettings) -> Iterator[Accelerator]
         )
     finally:
         AcceleratorState._reset_state()
+
+
+def is_main_process() -> bool:
+    """Tell whether this is the process that reports, of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def share_work(
+    accelerator: Accelerator, items: Sequence[Item], work: Callable[[Item], Result]
+) -> list[Result]:
+    """Do work on each item in one of the processes, and give all results to all of them.
+
+    Args:
+        accelerator: knows number and rank of the processes, which call this function together.
+        items: the same ones in every process.
+        work: gives what can be pickled.
+
+    Returns:
+        Results, in the order of the items.
+    """
+    rank, count = accelerator.process_index, accelerator.num_processes
+    own: list[Any] = [(number, work(items[number])) for number in range(rank, len(items), count)]
+    found = dict(own if count == 1 else gather_object(own))
+    return [found[number] for number in range(len(items))]
