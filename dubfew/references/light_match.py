@@ -88,6 +88,10 @@ OVERLAY_GAIN = 0.06
 # around them, and down to which the frames that follow are left, too. Two lines of a caption
 # cover half of the lips at times, and paint above them looks right.
 HIDDEN_LIPS, SHOWN_LIPS = 0.65, 0.4
+# Part of the skin around the lips under one strange piece from which a frame is left, and down to
+# which the frames that follow are. A gray microphone covers all of it; in clean film, and with a
+# microphone beside the mouth, it is 0.02 at most.
+AROUND_LIPS, KEPT_AROUND_LIPS = 0.7, 0.5
 # Frames for which a thing that was found stays where it was.
 MAX_LOST_FRAMES = 2
 # Frames in a row from which things before the face are reported: captions and microphones stay for
@@ -241,6 +245,10 @@ class LightTracker:
             # A thing of the color of skin has no outline that could be kept.
             limit = MIN_STRANGE_PART if self._was_hidden and goes_on else COVERED_STRANGE_PART
             is_hidden = look.measure_strange_part(self.overlay) > limit
+            # A thing before the lips hides them however small it is, and however dark: what lies
+            # around them may be any color between those of skin and of an open mouth.
+            share = KEPT_AROUND_LIPS if self._was_hidden and goes_on else AROUND_LIPS
+            is_hidden = is_hidden or look.around_lips > share
         if self.overlay is not None and view is not None:
             share = SHOWN_LIPS if self._was_hidden and goes_on else HIDDEN_LIPS
             is_hidden = is_hidden or measure_hidden_lips(self.overlay, view) > share

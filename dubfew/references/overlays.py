@@ -73,6 +73,8 @@ NUM_COLORS = 48
 # pieces of such colors fill 0.085 of a face at most, in smoke 0.13; a hand at the chin 0.4 to 0.6.
 # From the first part on a face counts as covered, and down to the second after that.
 STRANGE_COLOR, COVERED_STRANGE_PART, MIN_STRANGE_PART = 0.05, 0.25, 0.15
+# Width of the band around the lips that such a piece has to cover, px of the window.
+LIP_BAND_PX = 12
 # Smallest thing, px of the window, and the border around things that belongs to them: the outline
 # of letters and the softness of edges.
 MIN_THING_PX, BORDER_PX = 5, 2
@@ -162,11 +164,14 @@ class QuickLook:
         strange: largest piece of the face whose colors differ a little from all that the references
             show there, such as a hand or another face; None where it is small. [S / 2, S / 2]
         face_area: size of the face beside the lips, px of the window at half the size.
+        around_lips: part of the skin around the scene's own lips that this piece covers, 0 to 1: a
+            microphone before the mouth.
     """
 
     may_be_covered: bool
     strange: NDArray[np.bool_] | None
     face_area: int
+    around_lips: float = 0.0
 
     def measure_strange_part(self, overlay: Overlay | None) -> float:
         """Measure the part of the face that is strange and under nothing that was found, 0 to 1.
@@ -199,8 +204,8 @@ def look_quickly(
     size = seen.shape[-1]
     face = inputs.mesh_mask[0, 0, ::2, ::2].cpu().numpy()[:size, :size] > 0
     inner = face & (city_distances(~face) > THING_BORDER_PX // 2)
-    beside_lips = city_distances(_fill_outline(view.lips / 2, size)) > SKIN_REACH_PX // 2
-    where = inner & beside_lips
+    beside_lips = city_distances(_fill_outline(view.lips / 2, size))
+    where = inner & (beside_lips > SKIN_REACH_PX // 2)
     reach = np.full(face.shape, SKIN_REACH_PX // 2, np.int32)
     distance = np.maximum(*measure_strangeness(seen, expected, where, reach, STRANGE_COLOR))
     opening = inputs.mouth_interior[0, 0, ::2, ::2].cpu().numpy()[:size, :size] > 0
@@ -209,12 +214,14 @@ def look_quickly(
     # Averages of two pixels are half as certain at the edges of letters. Small logos are a fraction
     # of what else is searched for.
     certain = (distance > CERTAIN_COLOR).sum() >= MIN_SHRUNK_FRACTION * face.sum()
-    strange, area, piece = distance > STRANGE_COLOR, int(where.sum()), None
+    strange, area, piece, around = distance > STRANGE_COLOR, int(where.sum()), None, 0.0
     # Pieces are told apart only where there is enough for a large one.
     if strange.sum() > MIN_STRANGE_PART * area:
         pieces, _ = label(strange)
         piece = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
-    return QuickLook(bool(certain), piece, area)
+        band = where & (beside_lips <= LIP_BAND_PX // 2)
+        around = float((piece & band).sum() / max(band.sum(), 1))
+    return QuickLook(bool(certain), piece, area, around)
 
 
 def find_things(

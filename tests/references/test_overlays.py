@@ -13,6 +13,7 @@ from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
 from dubfew.references.light_match import (
+    AROUND_LIPS,
     HIDDEN_LIPS,
     MIN_REPORTED_FRAMES,
     SHOWN_LIPS,
@@ -21,6 +22,7 @@ from dubfew.references.light_match import (
 from dubfew.references.overlays import (
     SceneView,
     find_things,
+    look_quickly,
     measure_hidden_lips,
     remove_overlay,
 )
@@ -215,6 +217,29 @@ def test_a_microphone_before_the_lips_leaves_the_frame(sample, lips):
     assert reason == "mouth hidden"
     assert show(3, 1)[0] == ""
     assert "2 frames left as they are: something" in tracker.describe_unmatched()
+
+
+@pytest.mark.parametrize("gray", [70, 110])
+def test_a_gray_microphone_over_the_mouth_leaves_the_frame(sample, lips, gray):
+    """Gray lies between skin and the dark of an open mouth: no color is certain to be another."""
+    rows, columns = np.mgrid[: sample.target.shape[-1], : sample.target.shape[-1]]
+    x, y = lips.mean(0)
+    away = np.hypot(rows - y, columns - x)
+    radius = float(np.hypot(*(lips - lips.mean(0)).T).max()) + 10
+
+    def draw(window):
+        window[away < radius] = gray
+
+    tracker = LightTracker()
+    inputs, view = drawn(sample, lips, draw)
+    tracker.match(inputs, 0, view)
+    assert (tracker.opacity, tracker.left_reason) == (0, "mouth hidden")
+    assert "1 frames left as they are: something" in tracker.describe_unmatched()
+    look = look_quickly(inputs, view, expected(inputs)[..., ::2, ::2])
+    assert look.around_lips > AROUND_LIPS
+    # Half beside the mouth it leaves the lips to be seen.
+    aside, view = drawn(sample, lips, lambda w: w.__setitem__(away < 4, gray))
+    assert look_quickly(aside, view, expected(aside)[..., ::2, ::2]).around_lips == 0
 
 
 def test_a_wipe_to_another_picture_leaves_frames_whose_mouth_has_gone(sample, lips):
