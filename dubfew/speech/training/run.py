@@ -29,7 +29,7 @@ from dubfew.speech.training.trainer import fit_speech_model
 from dubfew.speech.viseme_basis import save_viseme_basis
 from dubfew.training.accelerator import PlainSettings, configured_accelerator, share_work
 from dubfew.training.resume_state import discard_run_state
-from dubfew.utils.files import check_output_path
+from dubfew.utils.files import MAX_STEM_LENGTH, check_output_path
 
 # File of the viseme basis, written beside the model. Only later trainings on synthetic speech alone
 # need it.
@@ -219,9 +219,12 @@ def _open_cache(work: Path | None, out: Path) -> Iterator[ArrayCache]:
     if work is not None:
         yield ArrayCache(work / FEATURES_FOLDER)
         return
-    # Not in the system's folder, which often is memory.
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.stem}-", dir=out.parent) as folder:
+    # Not in the system's folder, which often is memory; and where the model's folder is yet to be
+    # made, in the one above it.
+    parent = next(folder for folder in out.absolute().parents if folder.is_dir())
+    with tempfile.TemporaryDirectory(
+        prefix=f".{out.stem[:MAX_STEM_LENGTH]}-", dir=parent
+    ) as folder:
         yield ArrayCache(Path(folder))
 
 

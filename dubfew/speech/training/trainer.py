@@ -209,11 +209,10 @@ def _fit_speech_model(
     )
     run.prepare_networks()
     # Scout and selection of clips, then the ensemble, then statistics of its predictions.
-    with deferred_interrupts() if state_folder else nullcontext(Interruption()) as interruption:
-        if state_folder is not None:
-            run.keep_states(state_folder, same, interruption)
-        synced = _sync_clips(run, clips) if clips else SyncedClips()
-        ensemble, synced = _train_ensemble(run, clips, synced)
+    if state_folder is not None:
+        run.keep_states(state_folder, same)
+    synced = _sync_clips(run, clips) if clips else SyncedClips()
+    ensemble, synced = _train_ensemble(run, clips, synced)
     cached_encoder = CachedEncoder(encoder, cache)
     model = build_speech_model(ensemble, basis, synced.recordings or synthetic, cached_encoder)
     # The model outlives the cache.
@@ -357,8 +356,7 @@ class _TrainingRun:
     state: RunState = field(default_factory=RunState)
     clip_state: _ClipState = field(default_factory=_ClipState)
     trained: list[_TrainedNetwork] = field(default_factory=list)
-    save_state: Callable[[], None] = lambda: None
-    interruption: Interruption = field(default_factory=Interruption)
+    save_state: Callable[[], None] | None = None
 
     @property
     def cache(self) -> ArrayCache:
@@ -390,15 +388,12 @@ class _TrainingRun:
             self.trained.append(_TrainedNetwork(wrapped, optimizer, first_step, steps, schedule))
             first_step += steps
 
-    def keep_states(
-        self, folder: Path, same: Mapping[str, Any], interruption: Interruption
-    ) -> None:
+    def keep_states(self, folder: Path, same: Mapping[str, Any]) -> None:
         """Go on from the latest state in a folder, and store states there from now on.
 
         Args:
             folder: folder of the states.
             same: what has to be the same when the training goes on, in JSON's types.
-            interruption: tells of a signal, after which the state is stored.
         """
         digest = hashlib.sha256(json.dumps(same["film"]).encode()).hexdigest()
         fingerprint = {
@@ -411,7 +406,6 @@ class _TrainingRun:
         self.accelerator.register_for_checkpointing(self.clip_state)
         self.state = resume_run(self.accelerator, folder, fingerprint, folder_option="--work")
         self.save_state = lambda: save_run_state(self.accelerator, folder, self.state, fingerprint)
-        self.interruption = interruption
 
     def new_ensemble(self, *, members: int | None = None) -> SpeechEnsemble:
         """Make an untrained ensemble, by default with the configured number of networks."""
@@ -436,41 +430,53 @@ class _TrainingRun:
             number: which one it is: 0 for the scout, then those of the ensemble from 1 on.
             target: network that gets the weights.
         """
-        trained, config, accelerator = self.trained[number], self.config, self.accelerator
-        network, steps = trained.wrapped, trained.steps
-        network.train()
-        steps_done = min(max(self.state.step - trained.first_step, 0), steps)
-        for step in range(steps_done, steps):
-            trained.schedule.set_step(step)
-            # Each step and process has its own stream, so that no state of it has to be stored.
-            rng = RandomStream.TRAINING_BATCH.start(
-                config.seed, number, step, accelerator.process_index
-            )
-            torch.manual_seed(int(rng.integers(2**63)))
-            batch = self.pool.sample_batch(config, rng, config.filmed_fraction)
-            batch = batch.to(accelerator.device)
-            predicted = network(self._add_noise(batch.features))
-            # Filmed targets move to where they agree with the prediction.
-            motion = batch.target
-            if step > steps // _ALIGN_AFTER_ONE_IN and batch.is_filmed.any():
-                motion = self.motion_loss.align_target(predicted, motion, batch.is_filmed)
-            loss = self.motion_loss(predicted, motion, batch.voice_activity)
-            trained.optimizer.zero_grad()
-            accelerator.backward(loss)
-            accelerator.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
-            trained.optimizer.step()
-            self.state = replace(self.state, step=self.state.step + 1)
-            if (step + 1) % REPORT_EVERY_STEPS == 0 or step + 1 == steps:
-                self.progress(
-                    Progress("train", self.state.step, self.total_steps, {"loss": loss.item()})
-                )
-            self._finish_step(is_last=step + 1 == steps)
-        target.load_state_dict(accelerator.unwrap_model(network).state_dict())
+        trained = self.trained[number]
+        trained.wrapped.train()
+        steps_done = min(max(self.state.step - trained.first_step, 0), trained.steps)
+        # Where there is no state to store, a signal ends the training at once.
+        context = nullcontext(Interruption()) if self.save_state is None else deferred_interrupts()
+        with context as interruption:
+            for step in range(steps_done, trained.steps):
+                loss = self._train_step(number, step)
+                self.state = replace(self.state, step=self.state.step + 1)
+                is_last = step + 1 == trained.steps
+                if (step + 1) % REPORT_EVERY_STEPS == 0 or is_last:
+                    self.progress(
+                        Progress("train", self.state.step, self.total_steps, {"loss": loss.item()})
+                    )
+                self._finish_step(interruption, is_last=is_last)
+        if interruption.requested:  # behind the last step, whose state is stored
+            raise KeyboardInterrupt
+        target.load_state_dict(self.accelerator.unwrap_model(trained.wrapped).state_dict())
         target.eval()
 
-    def _finish_step(self, *, is_last: bool) -> None:
+    def _train_step(self, number: int, step: int) -> Tensor:
+        """Do one step of one network; returns the loss. []"""
+        trained, config, accelerator = self.trained[number], self.config, self.accelerator
+        trained.schedule.set_step(step)
+        # Each step and process has its own stream, so that no state of it has to be stored.
+        rng = RandomStream.TRAINING_BATCH.start(
+            config.seed, number, step, accelerator.process_index
+        )
+        torch.manual_seed(int(rng.integers(2**63)))
+        batch = self.pool.sample_batch(config, rng, config.filmed_fraction).to(accelerator.device)
+        predicted = trained.wrapped(self._add_noise(batch.features))
+        # Filmed targets move to where they agree with the prediction.
+        target = batch.target
+        if step > trained.steps // _ALIGN_AFTER_ONE_IN and batch.is_filmed.any():
+            target = self.motion_loss.align_target(predicted, target, batch.is_filmed)
+        loss = self.motion_loss(predicted, target, batch.voice_activity)
+        trained.optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(trained.wrapped.parameters(), MAX_GRADIENT_NORM)
+        trained.optimizer.step()
+        return loss
+
+    def _finish_step(self, interruption: Interruption, *, is_last: bool) -> None:
         """Store the state where it is time, and end where a signal asked for it."""
-        if self.interruption.requested:
+        if self.save_state is None:
+            return
+        if interruption.requested:
             self.accelerator.set_trigger()
         # The processes end at the same step, whichever of them got the signal.
         is_interrupted = self.accelerator.check_trigger()
