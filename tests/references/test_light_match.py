@@ -97,6 +97,19 @@ def test_outliers_do_not_tint_the_match():
     assert np.abs(predicted - 0.6 * colors).mean() < 0.01
 
 
+@pytest.mark.parametrize("name", ["levels", "warm", "gamma"])
+def test_a_collar_in_place_of_the_neck_is_no_light(name):
+    """Nearly half of the cells are dark cloth in the footage and skin in the scene."""
+    colors, positions = skin()
+    altered = ALTERATIONS[name](colors, positions)
+    cloth = np.arange(len(colors)) % 20 < 9
+    colors[cloth] = colors[cloth] * 0.1 + np.array([0.1, 0.1, 0.08])
+    fit = fit_light(colors, altered, positions, start_fit())
+    lips = np.array([[0.55, 0.25, 0.25]])
+    found, _ = predict_colors(fit.parameters, lips, np.zeros((1, 2)))
+    np.testing.assert_allclose(found, ALTERATIONS[name](lips, np.zeros((1, 2))), atol=0.06)
+
+
 def test_light_goes_there_and_back():
     parameters = IDENTITY.copy()
     parameters[:3], parameters[6], parameters[13] = (-0.5, -0.6, -0.9), 0.7, 0.2
