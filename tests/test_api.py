@@ -113,6 +113,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "fit": (["--fit", "hold"], "hold"),
     "revision": (["--revision", "3"], 3),
     "motion": (["--motion", "l.motion"], Path("l.motion")),
+    "proxy": (["--proxy", "small.mp4"], Path("small.mp4")),
     "codec": (["--codec", "libx265"], "libx265"),
     "crf": (["--crf", "21"], 21),
     "lossless": (["--lossless"], True),
