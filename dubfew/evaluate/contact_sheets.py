@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from dubfew.errors import MediaError, ShapeError
 from dubfew.evaluate.clip_landmarks import detect_landmarks
 from dubfew.evaluate.face_geometry import PixelBox, clip_mouth_box, face_boxes, has_face
 from dubfew.media import probe, read_frames
 from dubfew.utils.files import atomic_path
+from dubfew.utils.fonts import load_font
 
 RgbImage = NDArray[np.uint8]  # [H, W, 3] RGB
 
@@ -86,7 +87,7 @@ def draw_contact_sheet(
     bands = [[row.faces for row in rows], [row.mouths for row in rows]]
     heights = [_band_height(band, tile_px) for band in bands]
     # Width and height of the sheet: labels and pictures, then title, moments and both bands.
-    font = ImageFont.load_default(FONT_SIZE_PX)
+    font = load_font(FONT_SIZE_PX)
     label = max(
         MIN_LABEL_WIDTH_PX, *(round(font.getlength(row.name)) + 3 * TILE_GAP_PX for row in rows)
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from dubfew.errors import DubfewError, NoFaceError
 from dubfew.evaluate.face_geometry import PixelBox, clip_mouth_box
@@ -17,6 +17,7 @@ from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter, probe, read
 from dubfew.media.reading import read_sample_frames
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
+from dubfew.utils.fonts import load_font
 
 # Ways to compare: all beside each other; each against the first one behind a line that moves; or
 # the difference of each to the first one.
@@ -163,7 +164,7 @@ def _resize(picture: RgbImage, height: int) -> RgbImage:
 def _draw_labels(names: Sequence[str]) -> NDArray[np.uint8]:
     """Draw the line of labels above the columns; long ones lose their beginning."""
     image = Image.new("RGB", (len(names) * CELL_PX, LABEL_PX), (32, 32, 32))
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(FONT_PX)
+    draw, font = ImageDraw.Draw(image), load_font(FONT_PX)
     for column, name in enumerate(names):
         shown = name
         while font.getlength(shown) > CELL_PX - 16:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from dubfew.errors import DubfewError
 from dubfew.marks.certificate import SigningIdentity
@@ -24,6 +24,7 @@ from dubfew.marks.credentials import sign_edit
 from dubfew.media import AudioSource, Frame, VideoWriter, probe, read_frames
 from dubfew.media.audio import other_tracks
 from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.utils.fonts import load_font
 
 # Words of the label, the letters that have to stand out first.
 LABEL_WORDS = ("AI", "MODIFIED")
@@ -103,19 +104,6 @@ def credits_text(language: str) -> str:
             f"there is no text in {language!r}: choose one of {', '.join(CREDITS)}, and translate"
         )
     return text
-
-
-def load_font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Load the font of label and card.
-
-    Args:
-        size: height of its lines, px.
-        bold: whether its strokes are thick.
-    """
-    import matplotlib  # DejaVu comes with it; Pillow's own font lacks letters with accents
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
 def draw_label(height: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

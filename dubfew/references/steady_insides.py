@@ -16,6 +16,7 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.footage import Footage
 from dubfew.references.teeth import TEETH_SHARE, look_at_teeth
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.cheapest_path import find_cheapest_path
 
 # Share of the opening from which a reference counts as one with teeth. Less than `TEETH_SHARE`:
 # blended with dark ones, a few teeth look like glass.
@@ -66,7 +67,7 @@ def hold_insides(
     """Make references of the other kind farther, for as long as the lips stay open.
 
     For each frame one of the two kinds is chosen, such that the sum of the distances and of what
-    the changes cost is least (Viterbi 1967, Error bounds for convolutional codes).
+    the changes cost is least.
 
     Args:
         distances: from each frame to each reference. [N, R]
@@ -87,27 +88,10 @@ def hold_insides(
     # A change happens between two frames: the smaller opening of the two has to hide it.
     change = np.minimum(price[1:], price[:-1])
     change[shots[1:] != shots[:-1]] = 0
-    kind = _find_cheapest_path((distances[:, None] + farther).min(axis=2), change)
+    kind = find_cheapest_path((distances[:, None] + farther).min(axis=2), change)
     last = min(count, distances.shape[1]) - 1
     nearest = np.partition(distances, last, axis=1)[:, last]
     held = np.partition(np.where(others[kind], np.inf, distances), last, axis=1)[:, last]
     is_near = held - nearest <= MAX_FARTHER
     added = farther[np.arange(len(distances)), kind] * is_near[:, None]
     return np.asarray(distances + added, distances.dtype)
-
-
-def _find_cheapest_path(
-    costs: FloatArray,  # [N, 2]
-    change: FloatArray,  # [N - 1]
-) -> NDArray[np.int64]:  # [N]
-    """Choose one of two states for each frame, at the least cost of all frames and changes."""
-    total, came_from = costs[0], np.zeros((len(costs), 2), np.int64)
-    for row in range(1, len(costs)):
-        changed = total[::-1] + change[row - 1]
-        came_from[row] = np.where(changed < total, [1, 0], [0, 1])
-        total = np.minimum(total, changed) + costs[row]
-    path = np.empty(len(costs), np.int64)
-    path[-1] = total.argmin()
-    for row in range(len(costs) - 1, 0, -1):
-        path[row - 1] = came_from[row, path[row]]
-    return path

@@ -8,10 +8,11 @@ from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from dubfew.media import Frame, VideoInfo, VideoWriter
 from dubfew.reconstruction.track import FLAG_DESCRIPTIONS, Track
+from dubfew.utils.fonts import load_font
 
 # Colors of painted pixels, of what lies over the face, and of the border of frames that are left.
 PAINTED_RGB, OVERLAY_RGB, LEFT_RGB = (0, 200, 80), (230, 40, 40), (230, 40, 40)
@@ -42,7 +43,7 @@ class DebugVideo:
         self._size = (width, height)
         plain = VideoInfo(path, width, height, info.fps, time_base=info.time_base)
         self._writer = VideoWriter(path, plain, preset="veryfast")
-        self._font = ImageFont.load_default(max(MIN_TEXT_PX, round(height * TEXT_HEIGHT)))
+        self._font = load_font(max(MIN_TEXT_PX, round(height * TEXT_HEIGHT)))
         # Paint of frames that were composited and are not written yet.
         self._painted: dict[
             int, tuple[tuple[int, int], NDArray[np.float32], NDArray[np.float32]]

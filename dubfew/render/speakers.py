@@ -27,6 +27,7 @@ from dubfew.motion.extraction import motion_from_landmarks
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.detection.clip_detections import ClipDetections, detect_people
 from dubfew.speech.model import SpeechModel
+from dubfew.utils.cheapest_path import find_cheapest_path
 from dubfew.utils.files import write_atomic
 
 # Window in which lips and sound are compared, s: about six syllables. Shorter ones agree by chance,
@@ -190,22 +191,12 @@ def assign_speech(
 def _find_states(agreement: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.int64]:
     """Find the likeliest speaker of each frame: a row of ``agreement``, or its length (off-screen).
 
-    The best sum of agreement over time less a cost for each change. (Viterbi)
+    The best sum of agreement over time less a cost for each change.
     """
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
     off = np.full((1, agreement.shape[1]), OFF_SCREEN_AGREEMENT)
     gains = np.concatenate([agreement, off]) * step
-    best = gains[:, 0].copy()
-    came = np.zeros(gains.shape, np.int64)
-    for k in range(1, gains.shape[1]):
-        stay, switch = best, best.max() - SWITCH_COST
-        came[:, k] = np.where(stay >= switch, np.arange(len(best)), int(best.argmax()))
-        best = np.maximum(stay, switch) + gains[:, k]
-    states = np.zeros(gains.shape[1], np.int64)
-    states[-1] = int(best.argmax())
-    for k in range(gains.shape[1] - 1, 0, -1):
-        states[k - 1] = came[states[k], k]
-    return states
+    return find_cheapest_path(-gains.T, SWITCH_COST)
 
 
 def _rate_line(

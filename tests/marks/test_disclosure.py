@@ -17,11 +17,11 @@ from dubfew.marks.disclosure import (
     credits_text,
     draw_card,
     draw_label,
-    load_font,
     write_labelled,
 )
 from dubfew.marks.verification import verify_marks
 from dubfew.media import read_frames
+from dubfew.utils.fonts import load_font
 from tests.commands import CommandRunner
 from tests.marks.conftest import ID, packets_of, synthetic_clip_as
 
