@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
-from dubfew.references.steady_insides import Insides, hold_insides
+from dubfew.references.steady_insides import MouthInsides, hold_insides
 from dubfew.references.track_geometry import compute_frame_keys
 
 # Least distance in frames between a target and a reference from the same clip. Neighbors show
@@ -106,7 +106,7 @@ def choose_references(
     num_references: int,
     *,
     mouth_in_scene: bool,
-    insides: Insides | None = None,
+    insides: MouthInsides | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Choose references for every frame of a track, steady over time.
 

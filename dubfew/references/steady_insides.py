@@ -33,7 +33,7 @@ MAX_FARTHER = 0.01
 
 
 @dataclass(frozen=True)
-class Insides:
+class MouthInsides:
     """What is seen between the lips of the references, and how far those of the frames are open.
 
     Attributes:
@@ -60,7 +60,7 @@ def find_teeth(footage: Footage, head: HeadModel) -> NDArray[np.bool_]:  # [R]
 
 def hold_insides(
     distances: FloatArray,  # [N, R]
-    insides: Insides,
+    insides: MouthInsides,
     shots: NDArray[np.integer],  # [N]
     count: int,
 ) -> FloatArray:  # [N, R]

@@ -12,7 +12,7 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.reconstruction.track import Track
 from dubfew.references.inputs import select_motion_window
 from dubfew.references.selection import choose_references
-from dubfew.references.steady_insides import Insides, find_teeth
+from dubfew.references.steady_insides import MouthInsides, find_teeth
 from dubfew.references.track_geometry import compute_track_geometry
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.painting import PaintingPredictor
@@ -59,7 +59,9 @@ def make_frame_tasks(
     insides = (
         None
         if predictor.align_meshes
-        else Insides(find_teeth(predictor.references.footage, predictor.head), motion.aperture())
+        else MouthInsides(
+            find_teeth(predictor.references.footage, predictor.head), motion.aperture()
+        )
     )
     rows, distances = choose_references(
         track,

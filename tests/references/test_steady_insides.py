@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dubfew.references.selection import select_nearest
-from dubfew.references.steady_insides import MAX_FARTHER, Insides, find_teeth, hold_insides
+from dubfew.references.steady_insides import MAX_FARTHER, MouthInsides, find_teeth, hold_insides
 
 # Three references with teeth, three without.
 TEETH = np.array([True, True, True, False, False, False])
@@ -21,7 +21,7 @@ def shown(nearer: list[int], gaps: list[float], shots: list[int] | None = None, 
         distances[row, TEETH if teeth else ~TEETH] -= by
     held = hold_insides(
         distances,
-        Insides(TEETH, np.array(gaps, np.float32)),
+        MouthInsides(TEETH, np.array(gaps, np.float32)),
         np.array(shots or [0] * count),
         3,
     )
@@ -57,9 +57,9 @@ def test_what_is_much_nearer_wins() -> None:
 @pytest.mark.parametrize("teeth", [np.ones(6, bool), np.zeros(6, bool)])
 def test_footage_of_one_kind_stays_as_it_is(teeth: np.ndarray) -> None:
     distances = np.random.default_rng(0).uniform(0, 1, (4, 6)).astype(np.float32)
-    insides = Insides(teeth, np.full(4, OPEN, np.float32))
+    insides = MouthInsides(teeth, np.full(4, OPEN, np.float32))
     np.testing.assert_array_equal(hold_insides(distances, insides, np.zeros(4, int), 3), distances)
-    nothing = Insides(TEETH, np.zeros(0, np.float32))
+    nothing = MouthInsides(TEETH, np.zeros(0, np.float32))
     assert hold_insides(distances[:0], nothing, np.zeros(0, int), 3).shape == (0, 6)
 
 
@@ -67,7 +67,7 @@ def test_too_few_references_of_a_kind_are_not_held() -> None:
     """With one picture of teeth, the second and third reference would be of the other kind."""
     teeth = np.array([True, False, False, False])
     distances = np.array([[0.049, 0.05, 0.05, 0.05]] * 3, np.float32)
-    insides = Insides(teeth, np.full(3, OPEN, np.float32))
+    insides = MouthInsides(teeth, np.full(3, OPEN, np.float32))
     np.testing.assert_array_equal(hold_insides(distances, insides, np.zeros(3, int), 3), distances)
 
 

@@ -40,7 +40,7 @@ SMALLEST_PX = 1e-6
 
 
 @dataclass(frozen=True)
-class OneClip:
+class MeasuredClip:
     """What the measures need of one of the two clips.
 
     Attributes:
@@ -56,7 +56,7 @@ class OneClip:
     silent: NDArray[np.bool_] | None
 
 
-def closeness(original: float, output: float) -> float:
+def score_closeness(original: float, output: float) -> float:
     """Compare a value of the output with that of the original.
 
     Args:
@@ -74,7 +74,7 @@ def closeness(original: float, output: float) -> float:
     return 1.0 - abs(output - original) / abs(original)
 
 
-def compare_clips(value: Callable[[OneClip], float]) -> ClipMeasure:
+def compare_clips(value: Callable[[MeasuredClip], float]) -> ClipMeasure:
     """Make the measure of a metric: a value of the output against the original's own.
 
     Args:
@@ -83,16 +83,16 @@ def compare_clips(value: Callable[[OneClip], float]) -> ClipMeasure:
 
     def measure(clips: ClipPair) -> float:
         times = clips.output_times
-        original = OneClip(
+        original = MeasuredClip(
             clips.reference, clips.reference_landmarks, times, clips.reference_silent
         )
-        output = OneClip(clips.output, clips.output_landmarks, times, clips.output_silent)
-        return closeness(value(original), value(output))
+        output = MeasuredClip(clips.output, clips.output_landmarks, times, clips.output_silent)
+        return score_closeness(value(original), value(output))
 
     return ClipMeasure(measure)
 
 
-def lip_dynamics(clip: OneClip) -> float:
+def measure_lip_dynamics(clip: MeasuredClip) -> float:
     """Measure how much the shape of the lips changes over time.
 
     Args:
@@ -120,7 +120,7 @@ def lip_dynamics(clip: OneClip) -> float:
     return float((squares / len(seen) - (total / len(seen)) ** 2).mean())
 
 
-def silent_deviation(clip: OneClip) -> float:
+def measure_silent_deviation(clip: MeasuredClip) -> float:
     """Measure how much the lips move while nothing is heard.
 
     Args:
@@ -140,7 +140,7 @@ def silent_deviation(clip: OneClip) -> float:
     return float(np.median(np.abs(opening - opening.mean())))
 
 
-def loudness_distance(clip: OneClip) -> float:
+def measure_loudness_distance(clip: MeasuredClip) -> float:
     """Measure how far the opening of the mouth is from the loudness of the sound.
 
     Args:
@@ -163,7 +163,7 @@ def loudness_distance(clip: OneClip) -> float:
     return float(np.abs(_scale_to_unit(opening) - _scale_to_unit(loudness[heard])).mean())
 
 
-def read_loudness(clip: OneClip) -> NDArray[np.float64] | None:  # [N]
+def read_loudness(clip: MeasuredClip) -> NDArray[np.float64] | None:  # [N]
     """Read the root mean square of a file's sound at each frame; None if it cannot be read."""
     try:
         levels, _ = read_levels_db(clip.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dubfew.evaluate.metrics._base import Metric
-from dubfew.evaluate.metrics._theval import compare_clips, lip_dynamics
+from dubfew.evaluate.metrics._theval import compare_clips, measure_lip_dynamics
 
 METRIC = Metric(
     unit="",
@@ -14,6 +14,6 @@ METRIC = Metric(
     best=1.0,
     source="THEval (arXiv 2511.04520), lip dynamics: variance over time of the distances between "
     "lip landmarks; 1 - |output - original| / original, its eq. 12",
-    measure=compare_clips(lip_dynamics),
+    measure=compare_clips(measure_lip_dynamics),
     best_if_unchanged=True,
 )

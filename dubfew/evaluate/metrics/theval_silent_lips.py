@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dubfew.evaluate.metrics._base import Metric
-from dubfew.evaluate.metrics._theval import compare_clips, silent_deviation
+from dubfew.evaluate.metrics._theval import compare_clips, measure_silent_deviation
 
 METRIC = Metric(
     unit="",
@@ -15,6 +15,6 @@ METRIC = Metric(
     source="THEval (arXiv 2511.04520), silent lip stability: median deviation of the opening in "
     "silence; 1 - |output - original| / original, its eq. 12; silence is found by level "
     "instead of by a network",
-    measure=compare_clips(silent_deviation),
+    measure=compare_clips(measure_silent_deviation),
     best_if_unchanged=False,
 )

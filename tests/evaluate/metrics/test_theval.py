@@ -21,9 +21,9 @@ FPS = 25
 
 def clip(
     landmarks: np.ndarray, silent: np.ndarray | None = None, path: str = "x"
-) -> theval.OneClip:
+) -> theval.MeasuredClip:
     times = np.arange(len(landmarks)) / FPS
-    return theval.OneClip(Path(path), landmarks, times, silent)
+    return theval.MeasuredClip(Path(path), landmarks, times, silent)
 
 
 def mouth_with(gaps: np.ndarray) -> np.ndarray:
@@ -36,11 +36,11 @@ def mouth_with(gaps: np.ndarray) -> np.ndarray:
 
 
 def test_closeness_is_equation_12() -> None:
-    assert theval.closeness(2.0, 2.0) == 1
-    assert theval.closeness(2.0, 3.0) == theval.closeness(2.0, 1.0) == 0.5
-    assert theval.closeness(2.0, 6.0) == -1
-    assert math.isnan(theval.closeness(0.0, 1.0))
-    assert math.isnan(theval.closeness(1.0, math.nan))
+    assert theval.score_closeness(2.0, 2.0) == 1
+    assert theval.score_closeness(2.0, 3.0) == theval.score_closeness(2.0, 1.0) == 0.5
+    assert theval.score_closeness(2.0, 6.0) == -1
+    assert math.isnan(theval.score_closeness(0.0, 1.0))
+    assert math.isnan(theval.score_closeness(1.0, math.nan))
 
 
 def test_dynamics_of_a_long_clip_are_the_plain_variance(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,12 +53,12 @@ def test_dynamics_of_a_long_clip_are_the_plain_variance(monkeypatch: pytest.Monk
         for frame in landmarks.astype(np.float64)
     ]
     expected = np.var(vectors, axis=0).mean()
-    assert theval.lip_dynamics(clip(landmarks)) == pytest.approx(expected, rel=1e-6)
-    assert theval.lip_dynamics(clip(landmarks * 2 + 5)) == pytest.approx(expected, rel=1e-4)
+    assert theval.measure_lip_dynamics(clip(landmarks)) == pytest.approx(expected, rel=1e-6)
+    assert theval.measure_lip_dynamics(clip(landmarks * 2 + 5)) == pytest.approx(expected, rel=1e-4)
     landmarks[3] = np.nan
     kept = np.var(np.delete(vectors, 3, axis=0), axis=0).mean()
-    assert theval.lip_dynamics(clip(landmarks)) == pytest.approx(kept, rel=1e-6)
-    assert math.isnan(theval.lip_dynamics(clip(landmarks[:1])))
+    assert theval.measure_lip_dynamics(clip(landmarks)) == pytest.approx(kept, rel=1e-6)
+    assert math.isnan(theval.measure_lip_dynamics(clip(landmarks[:1])))
 
 
 def test_half_the_movement_has_a_quarter_of_the_variance() -> None:
@@ -66,7 +66,7 @@ def test_half_the_movement_has_a_quarter_of_the_variance() -> None:
     still = landmarks.mean(0, keepdims=True) + (landmarks - landmarks.mean(0)) * [0, 0, 1]
     still[..., 0] += landmarks[..., 0] - landmarks[..., 0].mean(0)
     half = ((still + landmarks) / 2).astype(np.float32)
-    whole, smaller = (theval.lip_dynamics(clip(each)) for each in (landmarks, half))
+    whole, smaller = (theval.measure_lip_dynamics(clip(each)) for each in (landmarks, half))
     assert smaller < whole / 2
     value = run_metric(METRICS["theval_lip_dynamics"], [], pair_clips(landmarks, half))
     assert value == pytest.approx(smaller / whole)
@@ -75,9 +75,11 @@ def test_half_the_movement_has_a_quarter_of_the_variance() -> None:
 def test_lips_in_silence() -> None:
     gaps = np.array([0.0, 0.1, 0.0, 0.1, 0.9, 0.9])
     silent = np.array([True, True, True, True, False, False])
-    assert theval.silent_deviation(clip(mouth_with(gaps), silent)) == pytest.approx(0.05, abs=1e-6)
-    assert math.isnan(theval.silent_deviation(clip(mouth_with(gaps))))
-    assert math.isnan(theval.silent_deviation(clip(mouth_with(gaps), np.arange(6) == 0)))
+    assert theval.measure_silent_deviation(clip(mouth_with(gaps), silent)) == pytest.approx(
+        0.05, abs=1e-6
+    )
+    assert math.isnan(theval.measure_silent_deviation(clip(mouth_with(gaps))))
+    assert math.isnan(theval.measure_silent_deviation(clip(mouth_with(gaps), np.arange(6) == 0)))
     clips = dataclasses.replace(
         pair_clips(mouth_with(gaps), mouth_with(gaps * 1.5)),
         reference_silent=silent,
@@ -95,11 +97,13 @@ def test_openings_that_follow_the_loudness(tmp_path: Path) -> None:
     loudness = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frames) / FPS)
     silent = np.zeros(frames, np.bool_)
     path = str(tmp_path / "a.wav")
-    follows = theval.loudness_distance(clip(mouth_with(0.2 * loudness), silent, path))
-    against = theval.loudness_distance(clip(mouth_with(0.2 - 0.2 * loudness), silent, path))
+    follows = theval.measure_loudness_distance(clip(mouth_with(0.2 * loudness), silent, path))
+    against = theval.measure_loudness_distance(clip(mouth_with(0.2 - 0.2 * loudness), silent, path))
     assert follows < 0.03
     # The mean of |cos| over its period is 2 / pi.
     assert against == pytest.approx(2 / math.pi, abs=0.03)
     quiet = np.arange(frames) >= 4
-    assert math.isnan(theval.loudness_distance(clip(mouth_with(loudness), quiet, path)))
-    assert math.isnan(theval.loudness_distance(clip(mouth_with(loudness), silent, "nothing.wav")))
+    assert math.isnan(theval.measure_loudness_distance(clip(mouth_with(loudness), quiet, path)))
+    assert math.isnan(
+        theval.measure_loudness_distance(clip(mouth_with(loudness), silent, "nothing.wav"))
+    )
