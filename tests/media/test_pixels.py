@@ -164,6 +164,15 @@ def test_fast_rgb_is_near() -> None:
     assert np.abs(error).max() <= 4
 
 
+@pytest.mark.parametrize("name", YUV)
+def test_fast_rgb_of_a_box_is_that_of_the_frame(name) -> None:
+    frame = noise_frame(name, 96, 64, 2, ColorTags(1, 1))
+    whole = frame.to_rgb(fast=True)
+    for left, top, right, bottom in ((16, 16, 64, 48), (32, 0, 96, 64), (0, 48, 16, 64)):
+        part = frame.crop_rgb(left, top, right, bottom, fast=True)
+        np.testing.assert_array_equal(part, whole[top:bottom, left:right])
+
+
 def test_boxes_and_shapes_are_checked() -> None:
     frame = Frame.from_rgb(smooth_rgb(8, 8, 0))
     patch, mask = np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), bool)

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import NoFaceError
-from dubfew.media import probe, read_frames
+from dubfew.media import Frame, probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.detection.face_region import FaceRegion
 from dubfew.reconstruction.detection.face_tracker import FaceTracker
 from dubfew.reconstruction.detection.multi_face_landmarker import MultiFaceLandmarker
 from dubfew.reconstruction.detection.people import (
@@ -96,15 +97,17 @@ def detect_people(
     # A range may reach beyond the end of the clip.
     ends = [end for end in (stop, info.frames) if end is not None]
     total = max(0, min(ends) - start) if ends else None
-    shots, tracker = ShotDetector(), FaceTracker()
+    shots, tracker, region = ShotDetector(), FaceTracker(), FaceRegion()
     reading = prefetch(_read_detection_frames(path, start, stop), buffer_size=DECODED_AHEAD_FRAMES)
     with MultiFaceLandmarker() as landmarker, closing(reading) as frames:
-        for index, (time, luma_grid, rgb) in enumerate(frames):
-            height, width = rgb.shape[:2]
+        for index, (frame, luma_grid) in enumerate(frames):
+            height, width = frame.height, frame.width
             # The detector must know of a cut before it searches near the faces of the last shot.
             is_new_shot = shots.update_from_grid(index, luma_grid)
-            tracker.update(index, landmarker(rgb, is_new_shot), rgb, is_new_shot)
-            times.append(time)
+            rgb = region.read(frame, None if is_new_shot else landmarker.followed_face)
+            faces = landmarker(rgb, is_new_shot)
+            tracker.update(index, faces, region.read_around(frame, faces), is_new_shot)
+            times.append(frame.time)
             if len(times) % PROGRESS_INTERVAL_FRAMES == 0:
                 progress(Progress("track", len(times), total))
     if not times:
@@ -122,7 +125,7 @@ def detect_people(
 
 def _read_detection_frames(
     path: Path | str, start: int, stop: int | None
-) -> Iterator[tuple[float, NDArray[np.float32], NDArray[np.uint8]]]:
-    """Read time, brightness grid and RGB of every frame."""
+) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
+    """Read every frame and its brightness grid."""
     for frame in read_frames(path, start=start, stop=stop):
-        yield frame.time, sample_luma_grid(frame), frame.to_rgb(fast=True)
+        yield frame, sample_luma_grid(frame)

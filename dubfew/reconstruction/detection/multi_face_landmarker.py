@@ -36,6 +36,7 @@ class MultiFaceLandmarker:
         self._multi_landmarker: FaceLandmarker | None = None
         self._small_landmarker: SmallFaceLandmarker | None = None
         self._frames_since_search = 0
+        self._last_face: NDArray[np.float32] | None = None
         self._expect_new_shot()
 
     def __enter__(self) -> MultiFaceLandmarker:
@@ -68,9 +69,27 @@ class MultiFaceLandmarker:
         if self._multi_landmarker is not None:
             return self._multi_landmarker.detect_all(rgb)
         faces = self._single_landmarker.detect_all(rgb)
+        self._last_face = faces[0] if faces else None
         if faces:
             self._has_seen_face = True
         return faces if self._has_seen_face else self._detect_small(rgb)
+
+    @property
+    def followed_face(self) -> NDArray[np.float32] | None:
+        """Return the face around which alone the next frame of a shot is looked at.
+
+        Returns:
+            Its landmarks in the last frame, px; None where all of the frame is searched. [478, 3]
+        """
+        is_counting = (
+            self._frames_since_count + 1 >= FACE_COUNT_INTERVAL_FRAMES or self._is_confirming
+        )
+        return None if self._multi_landmarker is not None or is_counting else self._last_face
+
+    @property
+    def _is_confirming(self) -> bool:
+        """Return True if a count of several faces is to be confirmed in the next frame."""
+        return 0 < self._confirmations < MULTI_FACE_CONFIRMATIONS
 
     def _detect_small(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Follow a small face, or search for one where it is time."""
@@ -90,6 +109,7 @@ class MultiFaceLandmarker:
         self._frames_since_count = FACE_COUNT_INTERVAL_FRAMES
         self._confirmations = MULTI_FACE_CONFIRMATIONS - 1
         self._has_seen_face = False
+        self._last_face = None
         self._frames_since_search = SMALL_FACE_INTERVAL_FRAMES
         if self._small_landmarker is not None:
             self._small_landmarker.forget()
@@ -98,8 +118,7 @@ class MultiFaceLandmarker:
         """Count faces if it is time, and start the landmarker for several if there are several."""
         self._frames_since_count += 1
         # A first count of several faces is confirmed in the very next frames.
-        is_confirming = 0 < self._confirmations < MULTI_FACE_CONFIRMATIONS
-        if self._frames_since_count < FACE_COUNT_INTERVAL_FRAMES and not is_confirming:
+        if self._frames_since_count < FACE_COUNT_INTERVAL_FRAMES and not self._is_confirming:
             return
         self._frames_since_count = 0
         self._confirmations = self._confirmations + 1 if self._face_counter(rgb) > 1 else 0
