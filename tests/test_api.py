@@ -82,6 +82,7 @@ GIVEN: dict[str, tuple[list[str], Any]] = {
     "head": (["--head", "flame"], "flame"),
     "consent": (["--consent", "c.json"], Path("c.json")),
     "device": (["--device", "cuda:1"], "cuda:1"),
+    "accelerator": (["--accelerator", "openvino"], "openvino"),
     "seed": (["--seed", "7"], 7),
     "video": (["--video", "v.mp4"], Path("v.mp4")),
     "audio": (["--audio", "a.wav"], Path("a.wav")),

@@ -40,6 +40,7 @@ from dubfew.reconstruction.track import FLAG_NO_LINE, Track
 from dubfew.reconstruction.tracking import track_person
 from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_frames
 from dubfew.registry import Registry
+from dubfew.render.accelerators import accelerate_actor
 from dubfew.render.actor_matching import FaceChoice, match_actor
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.cast import (
@@ -138,6 +139,7 @@ class _DrivenRole:
     motion: MouthMotion
     provenance: RenderProvenance
     predictor: MouthPredictor | PaintingPredictor
+    accelerator_note: str = ""
 
 
 @document_options(RenderOptions)
@@ -248,6 +250,7 @@ def _render_prepared(
             note,
             actor.consent_note,
             skipped,
+            driven.accelerator_note,
             light.describe_unmatched(),
             needs.describe(),
         )
@@ -336,8 +339,9 @@ def _drive_role(
     moved = blend_mouth_motion(track, replace(moved, flags=flags), transition_weights(track))
     adapter = actor.adapter
     consent = job.registry.consent(actor.revision.actor, actor.revision.number)
+    accelerated, accelerator_note = accelerate_actor(actor, options.accelerator, job.device)
     predictor = make_predictor(
-        actor,
+        accelerated,
         job.device,
         moved,
         lambda: _read_role_sound(prepared.role, track, options.offset / 1000),
@@ -351,7 +355,14 @@ def _drive_role(
         consent_sha256=consent.sha256 if consent else None,
         watermark=generate_watermark_id() if options.watermark else None,
     )
-    return _DrivenRole(prepared, moved, motion_from_track(moved, actor.head), provenance, predictor)
+    return _DrivenRole(
+        prepared,
+        moved,
+        motion_from_track(moved, actor.head),
+        provenance,
+        predictor,
+        accelerator_note,
+    )
 
 
 def _read_role_sound(role: CastRole, track: Track, delay: float) -> DrivingSound:

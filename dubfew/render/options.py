@@ -14,6 +14,8 @@ DRIVE_NAMES = ("audio", "video", "self")
 # Forms of a speaking style, see `dubfew.speech.style.SpeakingStyle.with_form`.
 STYLE_FORMS = ("mouth", "parameters")
 FIT_MODES = ("trim", "loop", "hold")
+# Runtimes of the network; a precision may follow.
+ACCELERATORS = ("torch", "openvino", "openvino-bf16")
 
 
 @document_fields
@@ -230,6 +232,14 @@ class RenderOptions:
         help="Keep the scene's background where both pictures show it; off paints the whole mask.",
     )
     device: str = device_option()
+    accelerator: str = option(
+        "torch",
+        help="Runtime of the network on a CPU: torch, or openvino of the extra of that name, which "
+        "gives the same pictures, on some processors sooner. openvino-bf16 is less exact, and "
+        "faster where the processor has bfloat16. Where one cannot be had torch computes, and the "
+        "result says so.",
+        choices=ACCELERATORS,
+    )
     out: Path | str | None = option(
         None,
         help="Output file; default: an .mp4 in the working directory that is named after scene, "

@@ -438,6 +438,7 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
         *writer.notes,
         *seal_notes,
         *describe_losses(job.sources, job.output),
+        painter.accelerator_note,
         painter.describe_unmatched(),
     )
     return _WrittenVideo(

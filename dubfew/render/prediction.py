@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dubfew.prior.renderers import BlendFields, Renderer
+from dubfew.prior.renderers import Renderer
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
 from dubfew.references.alignment import ALIGNMENT_ROUNDS, align_vertices
@@ -101,7 +101,8 @@ class MouthPredictor:
         # Why frames stay as they are although the track has a face, by their rows.
         self.left_rows: dict[int, str] = {}
         self._renderer = renderer.to(device).eval()
-        self._texture = texture[None].to(device)
+        # All features of a texel side by side, as they are sampled.
+        self._texture = texture[None].to(device).contiguous(memory_format=torch.channels_last)
         self._device = device
         # Of all references together: those of a frame's own would change from frame to frame.
         rows = np.arange(len(references.windows))
@@ -195,8 +196,8 @@ class MouthPredictor:
             # All frames share one texture: a view, no copy.
             texture = self._texture.expand(len(tasks), -1, -1, -1)
             sampled = sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
-            fields = self._renderer.predict_fields(inputs, sampled, warp_references(inputs))
-            return pack_fields(fields, inputs.sampling_grid).cpu()
+            warped = warp_references(inputs)
+            return self._renderer.predict_packed(inputs, sampled, warped).cpu()
 
     def _match_light(
         self,
@@ -299,30 +300,6 @@ class MouthPredictor:
             for task, window, mesh in zip(tasks, windows, meshes, strict=True)
         ]
         return concatenate_inputs(batch).to(self._device)
-
-
-def pack_fields(
-    fields: BlendFields,
-    sampling_grid: Tensor,  # [B, K, S, S, 2]
-) -> Tensor:  # [B, K + 3 + 2 K, S, S]
-    """Pack blend fields into channels that can be enlarged together.
-
-    Args:
-        fields: what the renderer predicted for K references.
-        sampling_grid: position in each reference that belongs to each pixel, -1 to 1.
-            [B, K, S, S, 2]
-
-    Returns:
-        K weights of the references; 3 channels of everything that is added to the blend; 2 K
-        positions at which to sample the references. [B, K + 3 + 2 K, S, S]
-    """
-    count = sampling_grid.shape[1]
-    # The last weight belongs to the fill from the surroundings.
-    weights = fields.blend_weights[:, :count]
-    added = (weights[:, :, None] * fields.color_correction).sum(1)
-    added = added + fields.blend_weights[:, count:] * fields.background_fill + fields.residual
-    positions = (sampling_grid + fields.offsets).permute(0, 1, 4, 2, 3).flatten(1, 2)
-    return torch.cat([weights, added, positions], 1)
 
 
 def _view_scene(task: FrameTask, window: NDArray[np.uint8]) -> SceneView | None:

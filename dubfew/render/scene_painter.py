@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame, read_audio
 from dubfew.media.mel import resample_audio
+from dubfew.render.accelerators import accelerate_actor
 from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.debug import PaintObserver
@@ -40,6 +41,10 @@ class ScenePainter:
         scene: its scene, with the mouths to paint.
         marker: embeds a watermark into the mouths; None for no watermark.
         observer: is shown every painted part, see `MouthCompositor`; None for no observer.
+
+    Attributes:
+        accelerator_note: one line about why another runtime computes the network than the options
+            name, or "".
     """
 
     def __init__(
@@ -50,8 +55,11 @@ class ScenePainter:
         observer: PaintObserver | None = None,
     ) -> None:
         self._job, self._scene = job, scene
+        actor, self.accelerator_note = accelerate_actor(
+            job.actor, job.options.accelerator, job.device
+        )
         self._predictor = make_predictor(
-            job.actor,
+            actor,
             job.device,
             scene.track,
             lambda: _read_driving_sound(job, scene),

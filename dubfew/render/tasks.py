@@ -108,7 +108,7 @@ class PredictedFrame:
 
     Attributes:
         task: the frame to paint.
-        prediction: blend fields in the window, see `dubfew.render.prediction.pack_fields`.
+        prediction: blend fields in the window, see `dubfew.prior.renderers._base.pack_fields`.
             [1, C, S, S]
         light: brings the painted mouth into the scene's light; None where that is the footage's.
         opacity: opacity of the painted mouth, 0 to 1, on top of the task's; 0 where the frame shows

@@ -26,6 +26,7 @@ SERVER_OPTIONS = frozenset(
         "out",
         "overwrite",
         "device",
+        "accelerator",
         "speech",
         "prior",
         "replay_data",

@@ -96,6 +96,13 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "dubbing",
         ),
         OptionalPackage(
+            "openvino",
+            "openvino",
+            "the network of a render in OpenVINO: `render --accelerator`",
+            "pip install 'dubfew[openvino]'",
+            "dubbing",
+        ),
+        OptionalPackage(
             "pocketsphinx",
             "pocketsphinx",
             "phonemes of English speech: `render --recognise`, `evaluate --listen`",

@@ -23,13 +23,20 @@ def share_cores() -> Iterator[int]:
     """
     import torch  # here, so that this module is light
 
-    usual = torch.get_num_threads()
-    cores = num_available_cpus()
-    if usual != cores or cores < 2:
+    usual, shared = torch.get_num_threads(), count_shared_threads()
+    if shared == usual:
         yield usual
         return
-    torch.set_num_threads(cores // 2)
+    torch.set_num_threads(shared)
     try:
-        yield cores // 2
+        yield shared
     finally:
         torch.set_num_threads(usual)
+
+
+def count_shared_threads() -> int:
+    """Count the threads that a network has inside of `share_cores`."""
+    import torch
+
+    usual, cores = torch.get_num_threads(), num_available_cpus()
+    return usual if usual != cores else max(1, cores // 2)

@@ -69,6 +69,30 @@ def _resize(field: Tensor, size: torch.Size | tuple[int, ...]) -> Tensor:
     return resized.view(*field.shape[:-2], *size)
 
 
+def pack_fields(
+    fields: BlendFields,
+    sampling_grid: Tensor,  # [B, K, S, S, 2]
+) -> Tensor:  # [B, K + 3 + 2 K, S, S]
+    """Pack blend fields into channels that can be enlarged together.
+
+    Args:
+        fields: what the renderer predicted for K references.
+        sampling_grid: position in each reference that belongs to each pixel, -1 to 1.
+            [B, K, S, S, 2]
+
+    Returns:
+        K weights of the references; 3 channels of everything that is added to the blend; 2 K
+        positions at which to sample the references. [B, K + 3 + 2 K, S, S]
+    """
+    count = sampling_grid.shape[1]
+    # The last weight belongs to the fill from the surroundings.
+    weights = fields.blend_weights[:, :count]
+    added = (weights[:, :, None] * fields.color_correction).sum(1)
+    added = added + fields.blend_weights[:, count:] * fields.background_fill + fields.residual
+    positions = (sampling_grid + fields.offsets).permute(0, 1, 4, 2, 3).flatten(1, 2)
+    return torch.cat([weights, added, positions], 1)
+
+
 @dataclass(frozen=True)
 class RendererConfig:
     """Part of the configuration that all renderers have; subclasses add their own sizes.
@@ -109,6 +133,21 @@ class Renderer(nn.Module):
             NotImplementedError: The class is the base class.
         """
         raise NotImplementedError
+
+    def predict_packed(
+        self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
+    ) -> Tensor:
+        """Predict the blend fields of a batch, packed for enlargement, see `pack_fields`.
+
+        Args:
+            inputs: scene, references, mesh and motion of the batch.
+            texture: sampled neural texture. [B, C, S, S]
+            warped: references in the pose of the scene, as `warp_references` gives them.
+
+        Returns:
+            Packed fields. [B, K + 3 + 2 K, S, S]
+        """
+        return pack_fields(self.predict_fields(inputs, texture, warped), inputs.sampling_grid)
 
     def forward(self, inputs: RenderInputs, texture: Tensor) -> Tensor:
         """Render a batch at the size of its windows.

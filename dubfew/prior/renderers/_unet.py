@@ -14,15 +14,18 @@ Source: Ronneberger et al. 2015, "U-Net: Convolutional Networks for Biomedical I
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.errors import ArtefactError
-from dubfew.prior.renderers._base import BlendFields, Renderer, RendererConfig
+from dubfew.prior.renderers._base import BlendFields, Renderer, RendererConfig, pack_fields
+from dubfew.prior.renderers._unet_kernels import pack_output, stack_network_input
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.references.inputs import MOTION_WINDOW_FRAMES, RenderInputs
+from dubfew.references.warp_kernels import fits_kernels
 from dubfew.references.warping import WarpedReferences, dilate
 
 
@@ -55,6 +58,8 @@ SILU_GAIN = 1.68
 # Factor on the initial weights of a residual block's last layer and of its modulation: a new block
 # nearly passes its input on, so that deep networks learn from the start.
 RESIDUAL_INIT_GAIN = 0.1
+# Added to mean squares of pixels and of scales before they are divided by: no division by 0.
+PIXEL_NORM_EPSILON, STYLE_NORM_EPSILON = 1e-4, 1e-6
 # Gain on the logits of blend weights: one reference must be able to win clearly.
 LOGIT_GAIN = 8
 # Edge of the square, px of the window, that widens the part of a mouth that leaves the mesh.
@@ -82,7 +87,7 @@ def _normalize_pixels(x: Tensor) -> Tensor:
     Source: Karras et al. 2018, "Progressive Growing of GANs for Improved Quality, Stability, and
     Variation" (arXiv 1710.10196), section 4.2.
     """
-    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4)
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + PIXEL_NORM_EPSILON)
 
 
 def _normalize_and_activate(x: Tensor) -> Tensor:
@@ -130,7 +135,7 @@ class ModulatedResidualBlock(nn.Module):
             Features of the same shape.
         """
         scale = 1 + self.scale(style)
-        level = torch.rsqrt((scale**2).mean(1, keepdim=True) + 1e-6)
+        level = torch.rsqrt((scale**2).mean(1, keepdim=True) + STYLE_NORM_EPSILON)
         hidden = F.silu(self.first(_normalize_pixels(x) * (scale * level)[:, :, None, None]))
         return x + self.second(hidden)
 
@@ -178,7 +183,7 @@ class BlendingUNet(Renderer):
                 f"a window of {config.window} px and {len(widths)} widths do not fit: expected "
                 f"three widths or more, and a multiple of {2 ** len(widths)} px"
             )
-        # Channels of `_make_network_input`, in its order, summed up.
+        # Channels of `make_network_input`, in its order, summed up.
         channels = 3 * (k + 3) + 2 + 2 + 3 * k + config.texture_channels + 2
         # Folding four pixels into one cell and the first layer, in one convolution.
         self.stem = nn.Conv2d(channels, widths[0], 2, stride=2)
@@ -233,8 +238,33 @@ class BlendingUNet(Renderer):
         Returns:
             Fields at the size of the window.
         """
+        network_input = make_network_input(inputs, texture, warped)
+        output = self.run_layers(network_input, inputs.motion)
+        return make_fields(output, inputs, warped, self.config)
+
+    def predict_packed(
+        self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
+    ) -> Tensor:
+        """Predict packed blend fields of a batch, see `Renderer.predict_packed`."""
+        network_input = make_network_input(inputs, texture, warped)
+        output = self.run_layers(network_input, inputs.motion)
+        return pack_output_fields(output, inputs, warped, self.config)
+
+    def run_layers(self, network_input: Tensor, motion: Tensor) -> Tensor:
+        """Run the layers alone, from the stacked input to the numbers that fields are made of.
+
+        `dubfew.prior.openvino_layers` computes the same.
+
+        Args:
+            network_input: see `make_network_input`. [B, C, S, S]
+            motion: mouth motion, see `RenderInputs`. [B, T, P * 3]
+
+        Returns:
+            Logits, offsets and residual of each cell's four pixels, for `make_fields`.
+            [B, 4 (3 K + 4), S / 2, S / 2]
+        """
         # Down to the deepest level, keeping the features of each level for the way up.
-        x = self.stem(_make_network_input(inputs, texture, warped))
+        x = self.stem(network_input)
         # The layout that convolutions on CPUs are fastest in.
         x = x.contiguous(memory_format=torch.channels_last)
         x = _normalize_and_activate(self.enter(_normalize_and_activate(x)))
@@ -245,8 +275,7 @@ class BlendingUNet(Renderer):
             )
             skips.append(x)
         x = _normalize_and_activate(self._get_layer("down", self.depth)(x))
-        motion = inputs.motion.flatten(1) * MOTION_INPUT_GAIN
-        style = self.style(torch.cat([motion, x.mean((2, 3))], 1))
+        style = self.style(torch.cat([motion.flatten(1) * MOTION_INPUT_GAIN, x.mean((2, 3))], 1))
         # Up again.
         x = self.deepest(x, style)
         for level in range(self.depth - 1, 0, -1):
@@ -254,41 +283,20 @@ class BlendingUNet(Renderer):
             x = self._get_layer("decode", level)(joined, style)
         joined = self.join0(_upsample_and_concatenate(x, skips[0]))
         top = _normalize_and_activate(self.decode0(_normalize_and_activate(joined)))
-        return self._make_fields(F.pixel_shuffle(self.leave(top), 2), inputs, warped)
-
-    def _make_fields(
-        self, output: Tensor, inputs: RenderInputs, warped: WarpedReferences
-    ) -> BlendFields:
-        """Turn the network's output [B, 3 K + 4, S, S] into fields in their ranges."""
-        k = self.config.references
-        logits, offsets, residual = output.split([k + 1, 2 * k, 3], 1)
-        logits, residual = logits * LOGIT_GAIN, blur_residual(residual) / RESIDUAL_DIVISOR
-        # Where the inside of a mouth leaves the mesh, the warp stands as it is: priors learned to
-        # correct what the mesh carries, and make the rest worse (docs/findings.md, "The mouth's
-        # inside"). The edge of such a part is unlike all they saw, too.
-        left_alone = dilate(inputs.rigid_interior, RIGID_EDGE_PX // 2)
-        corrected = 1 - left_alone
-        logits, offsets, residual = logits * corrected, offsets * corrected, residual * corrected
-        # Outputs of zero give the blend weights of the bare warp.
-        weights = (logits + warped.blend_logits).softmax(1)
-        # References are defined on the mesh alone: beside it there is only the fill.
-        fill_only = torch.cat(
-            [torch.zeros_like(weights[:, :k]), torch.ones_like(weights[:, :1])], 1
-        )
-        weights = inputs.mesh_mask * weights + (1 - inputs.mesh_mask) * fill_only
-        b, _, h, w = residual.shape
-        offsets = torch.tanh(offsets).view(b, k, 2, h, w).permute(0, 1, 3, 4, 2)
-        return BlendFields(
-            blend_weights=weights,
-            offsets=offsets * self.config.reach,
-            color_correction=warped.color_correction,
-            background_fill=warped.background_fill,
-            residual=torch.tanh(residual),
-        )
+        return cast(Tensor, self.leave(top))
 
 
-def _make_network_input(inputs: RenderInputs, texture: Tensor, warped: WarpedReferences) -> Tensor:
-    """Stack the network's input, all channels of about the same size. [B, C, S, S]"""
+def make_network_input(inputs: RenderInputs, texture: Tensor, warped: WarpedReferences) -> Tensor:
+    """Stack the network's input, all channels of about the same size. [B, C, S, S]
+
+    Args:
+        inputs: scene, references, mesh and motion of the batch.
+        texture: sampled neural texture. [B, C, S, S]
+        warped: references in the pose of the scene.
+    """
+    if fits_kernels(inputs.scene, 1):
+        gains = (COLOR_INPUT_GAIN, DIFFERENCE_INPUT_GAIN, INTERIOR_INPUT_GAIN)
+        return stack_network_input(inputs, texture, warped, gains, MAX_LOG2_MINIFICATION)
     inside = (inputs.alpha > 0).float()
     best = warped.colors[:, 0]
     # A reference that is moved far at a pixel can be trusted less there.
@@ -313,6 +321,74 @@ def _make_network_input(inputs: RenderInputs, texture: Tensor, warped: WarpedRef
         ],
         1,
     )
+
+
+def make_fields(
+    output: Tensor, inputs: RenderInputs, warped: WarpedReferences, config: BlendingUNetConfig
+) -> BlendFields:
+    """Turn the network's output into fields in their ranges.
+
+    Args:
+        output: what `BlendingUNet.run_layers` gives. [B, 4 (3 K + 4), S / 2, S / 2]
+        inputs: scene, references, mesh and motion of the batch.
+        warped: references in the pose of the scene.
+        config: sizes of the network.
+    """
+    k = config.references
+    logits, offsets, residual = F.pixel_shuffle(output, 2).split([k + 1, 2 * k, 3], 1)
+    logits, residual = logits * LOGIT_GAIN, blur_residual(residual) / RESIDUAL_DIVISOR
+    corrected = _find_corrected(inputs)
+    logits, offsets, residual = logits * corrected, offsets * corrected, residual * corrected
+    # Outputs of zero give the blend weights of the bare warp.
+    weights = (logits + warped.blend_logits).softmax(1)
+    # References are defined on the mesh alone: beside it there is only the fill.
+    fill_only = torch.cat([torch.zeros_like(weights[:, :k]), torch.ones_like(weights[:, :1])], 1)
+    weights = inputs.mesh_mask * weights + (1 - inputs.mesh_mask) * fill_only
+    b, _, h, w = residual.shape
+    return BlendFields(
+        blend_weights=weights,
+        offsets=torch.tanh(offsets).view(b, k, 2, h, w).permute(0, 1, 3, 4, 2) * config.reach,
+        color_correction=warped.color_correction,
+        background_fill=warped.background_fill,
+        residual=torch.tanh(residual),
+    )
+
+
+def pack_output_fields(
+    output: Tensor, inputs: RenderInputs, warped: WarpedReferences, config: BlendingUNetConfig
+) -> Tensor:
+    """Turn the network's output into packed fields, see `pack_fields`, at once where that is fast.
+
+    Args:
+        output: what `BlendingUNet.run_layers` gives. [B, 4 (3 K + 4), S / 2, S / 2]
+        inputs: scene, references, mesh and motion of the batch.
+        warped: references in the pose of the scene.
+        config: sizes of the network.
+
+    Returns:
+        Packed fields. [B, K + 3 + 2 K, S, S]
+    """
+    if not fits_kernels(inputs.scene, 1):
+        return pack_fields(make_fields(output, inputs, warped, config), inputs.sampling_grid)
+    return pack_output(
+        output,
+        _find_corrected(inputs),
+        inputs,
+        warped,
+        config.reach,
+        LOGIT_GAIN,
+        RESIDUAL_DIVISOR,
+    )
+
+
+def _find_corrected(inputs: RenderInputs) -> Tensor:
+    """How far the network corrects the warp at each pixel, 0 to 1. [B, 1, S, S]
+
+    Where the inside of a mouth leaves the mesh, the warp stands as it is: priors learned to correct
+    what the mesh carries, and make the rest worse (docs/findings.md, "The mouth's inside"). The
+    edge of such a part is unlike all they saw, too.
+    """
+    return 1 - dilate(inputs.rigid_interior, RIGID_EDGE_PX // 2)
 
 
 def log2_minification(sampling_grid: Tensor) -> Tensor:
