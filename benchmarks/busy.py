@@ -36,15 +36,10 @@ VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKT
 def busy_processes(count: int) -> Iterator[None]:
     """Keep processes busy for as long as the block runs.
 
-    Each has a session of its own, as programs of other users have. Linux shares processors between
-    sessions first where ``sched_autogroup_enabled`` is 1, so that four processes of one session
-    would take no more from a command under test than one does.
-
     Args:
         count: number of processes.
     """
-    command = [sys.executable, "-c", BUSY]
-    running = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
+    running = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
     try:
         yield
     finally:

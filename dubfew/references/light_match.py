@@ -209,7 +209,7 @@ class LightTracker:
                 self._known_stretch = self._stretch
             self._fit = self._before
         before = predict_fit(self._fit, *cells, gray=gray, known=self._known)
-        fit, agreement = _fit_and_compare(skin, before)
+        fit, agreement = _fit_and_compare(skin, cells, before)
         look = None
         if view is not None and agreement >= CERTAIN_DISAGREEMENT:
             found, things = None, None
@@ -226,10 +226,11 @@ class LightTracker:
                 found = last_overlay
             clear = None if found is None else frame.compare_skin(found)
             if found is not None and clear is not None:
-                other_fit, other_agreement = _fit_and_compare(clear, before)
+                clear_cells = clear.pair_with_typical()
+                other_fit, other_agreement = _fit_and_compare(clear, clear_cells, before)
                 explains = other_agreement >= agreement + OVERLAY_GAIN
                 if found.is_sure or (explains and not agrees):
-                    cells, self.overlay = clear.pair_with_typical(), found
+                    cells, self.overlay = clear_cells, found
                     fit, agreement = other_fit, other_agreement
         self._fit = fit
         if goes_on and agreement >= CERTAIN_DISAGREEMENT:
@@ -380,9 +381,11 @@ def _agrees(fit: LightFit, mouth: SkinCells) -> bool:
     return measure_agreement(predicted, mouth[1], mouth[2]) >= OPAQUE_AGREEMENT
 
 
-def _fit_and_compare(skin: SkinComparison, before: LightFit) -> tuple[LightFit, float]:
-    """Fit the light to cells of skin, and measure how well the face agrees in it."""
-    fit = fit_light(*skin.pair_with_typical(), before)
+def _fit_and_compare(
+    skin: SkinComparison, typical: SkinCells, before: LightFit
+) -> tuple[LightFit, float]:
+    """Fit the light to cells of typical skin, and measure how well the face agrees in it."""
+    fit = fit_light(*typical, before)
     agreements = []
     for actor_colors, scene_colors, positions in skin.pair_with_each():
         predicted = predict_scene_colors(fit.parameters, actor_colors, positions)

@@ -12,7 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
+from dubfew.references.light_kernels import sample_planes
 from dubfew.references.skin_hue import find_skin
+from dubfew.references.warp_kernels import (
+    add_enlarged,
+    average_differences,
+    fits_kernels,
+    shrink_tensor,
+)
 
 # Scale, in inter-ocular distances, at which a reference's weight falls off with its distance. Small
 # enough that one clear winner takes nearly all, so that averaging blurs nothing; at 0 the winner
@@ -106,24 +113,64 @@ def sample_references(
 
 def warp_references(inputs: RenderInputs) -> WarpedReferences:
     """Bring the references into the target's pose and light."""
-    colors = sample_references(inputs.references, inputs.sampling_grid)
+    fast = fits_kernels(inputs.references, 1) and fits_kernels(inputs.scene, LIGHT_DOWNSCALE)
+    if fast:
+        colors = _sample_with_kernels(inputs.references, inputs.sampling_grid)
+    else:
+        colors = sample_references(inputs.references, inputs.sampling_grid)
     # Light is compared where both can be seen: on the mesh, outside of the mask.
     outside = (inputs.alpha <= 0).float()
     width = round(SILHOUETTE_FRACTION * outside.shape[-1])
-    beside = dilate(1 - inputs.mesh_mask, width)
+    known = outside * (1 - dilate(1 - inputs.mesh_mask, width))
     compared = outside * inputs.mesh_mask
     # At the far side of a turned head the mesh reaches over the background, here as in references.
-    skin = _find_shown_skin(colors, compared) * _find_shown_skin(inputs.scene[:, None], compared)
-    known = (outside * (1 - beside))[:, None] * skin
-    difference = (inputs.scene[:, None] - colors).clamp(-MAX_COLOR_CORRECTION, MAX_COLOR_CORRECTION)
+    expected = F.avg_pool2d(compared, LIGHT_DOWNSCALE, ceil_mode=True)[:, 0] > 0
+    skin = _find_shown_skin(colors, expected, fast) & _find_shown_skin(
+        inputs.scene[:, None], expected, fast
+    )
     # From there it is continued smoothly into the mask, for every reference on its own.
-    light = push_pull_fill(difference.flatten(0, 1), known.flatten(0, 1)).view_as(colors)
+    if fast:
+        lit, light = _match_with_kernels(inputs.scene, colors, known, skin)
+    else:
+        difference = inputs.scene[:, None] - colors
+        difference = difference.clamp(-MAX_COLOR_CORRECTION, MAX_COLOR_CORRECTION)
+        size = inputs.scene.shape[-2:]
+        shown_skin = F.interpolate(skin.float(), size=size, mode="nearest")[:, :, None]
+        weights = (known[:, None] * shown_skin).flatten(0, 1)
+        light = push_pull_fill(difference.flatten(0, 1), weights).view_as(colors)
+        lit = colors + light
     surroundings = push_pull_fill(inputs.scene, outside)
     # Where the mesh carries the inside, networks use the surroundings, as they learned to.
     fill = torch.lerp(surroundings, inputs.cavity + light[:, 0], inputs.rigid_interior)
-    lit = colors + light
     shown = inputs.reference_shown * rate_agreement(lit, inputs.alpha, inputs.mouth_interior)
     return WarpedReferences(lit, light, fill, surroundings, _compute_blend_logits(inputs, shown))
+
+
+def _sample_with_kernels(references: Tensor, sampling_grid: Tensor) -> Tensor:
+    """Sample references as `sample_references` does. [B, K, C, H, W]"""
+    flat = [values.flatten(0, 1).contiguous().numpy() for values in (references, sampling_grid)]
+    sampled = torch.from_numpy(sample_planes(*flat))
+    return sampled.view(*references.shape[:2], *sampled.shape[1:])
+
+
+def _match_with_kernels(
+    scene: Tensor, colors: Tensor, known: Tensor, skin: Tensor
+) -> tuple[Tensor, Tensor]:
+    """References in the scene's light, and what was added to them. [B, K, 3, S, S] each
+
+    Args:
+        scene: RGB window. [B, 3, S, S]
+        colors: references in its pose. [B, K, 3, S, S]
+        known: 1 where light is compared. [B, 1, S, S]
+        skin: cells of ``LIGHT_DOWNSCALE`` px in which both show skin. [B, K, s, s]
+    """
+    counted = skin.float()[:, :, None]
+    total = counted * average_differences(
+        scene, colors, known, MAX_COLOR_CORRECTION, LIGHT_DOWNSCALE
+    )
+    weight = counted * shrink_tensor(known, LIGHT_DOWNSCALE)[:, None]
+    light = _fill_levels(total.flatten(0, 1), weight.flatten(0, 1)).view_as(total)
+    return add_enlarged(colors, light)
 
 
 def dilate(values: Tensor, reach: int) -> Tensor:
@@ -153,23 +200,25 @@ def dilate(values: Tensor, reach: int) -> Tensor:
     return widest
 
 
-def _find_shown_skin(colors: Tensor, compared: Tensor) -> Tensor:
-    """Find where pictures show skin.
+def _find_shown_skin(colors: Tensor, expected: Tensor, fast: bool) -> Tensor:
+    """Find where pictures show skin, in cells of ``LIGHT_DOWNSCALE`` px.
 
     Args:
         colors: pictures in the target's pose, such as references. [B, K, 3, S, S]
-        compared: 1 where the mesh expects it. [B, 1, S, S]
+        expected: cells in which the mesh expects it. [B, s, s]
+        fast: whether compiled loops may average.
 
     Returns:
-        1 where they do, else 0. [B, K, 1, S, S]
+        True where they do. [B, K, s, s]
     """
-    b, k, channels, height, width = colors.shape
-    small = F.avg_pool2d(colors.flatten(1, 2), LIGHT_DOWNSCALE, ceil_mode=True)
-    known = F.avg_pool2d(compared, LIGHT_DOWNSCALE, ceil_mode=True) > 0
-    shown = find_skin(small.view(b, k, channels, -1), known.view(b, 1, -1).expand(b, k, -1)).view(
-        b, k, *small.shape[2:]
-    )
-    return F.interpolate(shown.float(), size=(height, width), mode="nearest")[:, :, None]
+    b, k, channels = colors.shape[:3]
+    if fast:
+        small = shrink_tensor(colors, LIGHT_DOWNSCALE).flatten(1, 2)
+    else:
+        small = F.avg_pool2d(colors.flatten(1, 2), LIGHT_DOWNSCALE, ceil_mode=True)
+    known = expected.view(b, 1, -1).expand(b, k, -1)
+    shown = find_skin(small.view(b, k, channels, -1), known)
+    return shown.view(b, k, *small.shape[2:])
 
 
 def rate_agreement(
@@ -195,8 +244,11 @@ def rate_agreement(
     b, k, channels, height, width = colors.shape
     if k < 3:
         return torch.ones_like(colors[:, :, 0])
-    small = F.avg_pool2d(colors.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
-    small = small.view(b, k, channels, *small.shape[2:])
+    if fits_kernels(colors, AGREEMENT_DOWNSCALE):
+        small = shrink_tensor(colors, AGREEMENT_DOWNSCALE)
+    else:
+        small = F.avg_pool2d(colors.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
+        small = small.view(b, k, channels, *small.shape[2:])
     difference = (small - small.median(1, keepdim=True).values).abs().mean(2)
     disagreement = ((difference - AGREEING) / (DISAGREEING - AGREEING)).clamp(0, 1)
     cells = width / AGREEMENT_DOWNSCALE
@@ -242,10 +294,24 @@ def push_pull_fill(
 
     Source: Gortler, Grzeszczuk, Szeliski and Cohen 1996, The Lumigraph (SIGGRAPH), sec. 3.4.
     """
-    size = values.shape[-2:]
     # Push: sums of known values and their weights, ever coarser.
-    total = F.avg_pool2d(values * known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
-    weight = F.avg_pool2d(known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
+    if fits_kernels(values, LIGHT_DOWNSCALE):
+        total = shrink_tensor(values * known_mask, LIGHT_DOWNSCALE)
+        weight = shrink_tensor(known_mask, LIGHT_DOWNSCALE)
+    else:
+        total = F.avg_pool2d(values * known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
+        weight = F.avg_pool2d(known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
+    result = _fill_levels(total, weight)
+    return F.interpolate(result, size=values.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _fill_levels(total: Tensor, weight: Tensor) -> Tensor:
+    """Fill holes over a pyramid, see `push_pull_fill`.
+
+    Args:
+        total: sums of known values in the cells of the finest level. [N, C, s, s]
+        weight: part of each cell that is known. [N, 1, s, s]
+    """
     levels = [(total, weight)]
     while min(levels[-1][0].shape[-2:]) > 2:
         total, weight = levels[-1]
@@ -260,4 +326,4 @@ def push_pull_fill(
         # A cell that is known in part takes its own mean to that part.
         fraction = weight.clamp(0, 1)
         result = fraction * (total / weight.clamp(min=MIN_FILL_WEIGHT)) + (1 - fraction) * result
-    return F.interpolate(result, size=size, mode="bilinear", align_corners=False)
+    return result

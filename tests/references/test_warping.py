@@ -181,3 +181,26 @@ def test_dilation_is_the_largest_value_of_a_square(reach):
     values = torch.randn(2, 3, 20, 17, generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.max_pool2d(values, 2 * reach + 1, 1, reach)
     assert torch.equal(dilate(values, reach), expected)
+
+
+def test_compiled_passes_give_what_torch_gives(footage):
+    """Three references in another light than the scene, one of which shows a wall beside a jaw."""
+    head, bank = load_head_model(), np.array([11, 15, 19])
+    darker = dataclasses.replace(footage, images=(footage.images * 0.85).astype(np.uint8))
+    darker.images[19, :, :16] = (30, 60, 200)
+    bank_and_scenes = dataclasses.replace(
+        footage,
+        **{
+            name: np.concatenate([getattr(darker, name), getattr(footage, name)])
+            for name in ("images", "vertices", "hulls", "key", "motion", "frames")
+        },
+    )
+    sample = collate_samples(
+        [make_sample(bank_and_scenes, 24 + row, bank, head, 3) for row in (2, 7)]
+    )
+    expected = vars(warp_references(sample.inputs))  # gradients are on
+    with torch.inference_mode():
+        found = vars(warp_references(sample.inputs))
+    assert expected["color_correction"].abs().mean() > 0.02
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values, atol=2e-5, rtol=1e-4, msg=name)

@@ -62,6 +62,17 @@ def test_regularizer_counts_the_first_three_channels_inside_the_mask():
     assert float(texture_regularization_loss(sampled, target, mask)) == pytest.approx(0.5)
 
 
+def test_the_compiled_loop_gives_what_torch_gives():
+    generator = torch.Generator().manual_seed(0)
+    texture = torch.randn(2, 5, 12, 9, generator=generator)
+    uv = torch.rand(2, 7, 8, 2, generator=generator) * 1.2 - 0.1  # some beyond the border
+    mask = torch.rand(2, 7, 8, generator=generator) > 0.3
+    expected = sample_texture(texture, uv, mask)  # gradients are on
+    with torch.inference_mode():
+        found = sample_texture(texture, uv, mask)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
 def test_a_texture_starts_from_a_photograph():
     torch.manual_seed(0)
     texture = NeuralTexture(2, 6, 16)
